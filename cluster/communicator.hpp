@@ -1,0 +1,113 @@
+// Collectives on bytes among the processes of one group.
+//
+// Public calls are not virtual: they handle groups of one, check arguments, number and trace the call, and set its
+// deadline, once for every back end. A back end implements the `do_` functions: each is one library call and one check.
+// Every call is collective over the group and must be entered by all members in the same order. `name` says what the
+// call is for ("grad/model.layers.3"), and is what a hang report shows; it must be the same on all members.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/buffer.hpp"
+#include "cluster/work.hpp"
+
+namespace trireme::cluster {
+
+enum class ReduceOp : std::uint8_t { sum, max, min };
+enum class Collective : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, exchange, barrier, split };
+char const* name_of(Collective op);
+
+/// One message of an `exchange`: `buffer` goes to or comes from `peer` (rank in the group).
+struct Message {
+    enum class Kind : std::uint8_t { send, receive } kind;
+    int peer;
+    Buffer buffer;
+};
+
+/// What is known of one call; handed to observers (traffic counts, flight record) when the call starts.
+struct CallRecord {
+    std::uint64_t sequence; ///< number of this call in this group, from 0, the same on all members
+    Collective op;
+    std::string_view name;
+    DType dtype;
+    std::size_t count;        ///< elements of this rank's input
+    std::size_t bytes_on_wire; ///< bytes this rank sends in a bandwidth-optimal algorithm (docs/collectives.md)
+};
+
+/// Sees every call of every group made from a communicator and its splits. Must not communicate.
+class CallObserver {
+  public:
+    virtual ~CallObserver() = default;
+    virtual void on_start(std::string_view group, CallRecord const& call) = 0;
+    virtual void on_finish(std::string_view group, std::uint64_t sequence) = 0;
+};
+
+struct CommunicatorOptions {
+    std::chrono::milliseconds deadline{600'000};  ///< for each call, from its start until its Work is waited for
+    std::size_t chunk_bytes = std::size_t{1} << 30; ///< largest count handed to one library call; small in tests
+    std::shared_ptr<CallObserver> observer;
+};
+
+class Communicator {
+  public:
+    virtual ~Communicator() = default; ///< frees, never communicates
+    Communicator(Communicator const&) = delete;
+    Communicator& operator=(Communicator const&) = delete;
+
+    int rank() const { return rank_; }
+    int size() const { return size_; }
+    std::string const& group() const { return group_; } ///< name of the group, "world" or as given to split
+    std::uint64_t calls() const { return sequence_; }
+
+    /// In place. Floating sums of bf16 accumulate in float32 and are rounded once.
+    [[nodiscard]] Work all_reduce(Buffer inout, ReduceOp op, std::string_view name);
+    /// out.count == size * in.count; in may be the rank's own slice of out.
+    [[nodiscard]] Work all_gather(Buffer in, Buffer out, std::string_view name);
+    /// in.count == size * out.count. The order of the sum is the back end's own.
+    [[nodiscard]] Work reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::string_view name);
+    /// Piece i of `in` (send_counts[i] elements, packed one after another) goes to rank i; likewise `out`.
+    [[nodiscard]] Work all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
+                                  std::span<std::size_t const> receive_counts, std::string_view name);
+    [[nodiscard]] Work broadcast(Buffer inout, int root, std::string_view name);
+    /// One batch of sends and receives that progress together, so that no order of them can deadlock. Members that
+    /// take part in no message do not call it; messages between two ranks match in order.
+    [[nodiscard]] Work exchange(std::span<Message const> messages, std::string_view name);
+    /// Returns when every member has entered.
+    void barrier(std::string_view name);
+    /// Members with one `color` form a group, ordered by `key`. Collective over this group. `group` names the result.
+    std::unique_ptr<Communicator> split(int color, int key, std::string_view group);
+    /// Ends the whole job at once, without collectives. Logs rank@host and `reason` first.
+    [[noreturn]] void abort(std::string_view reason);
+
+  protected:
+    Communicator(int rank, int size, std::string group, CommunicatorOptions options);
+    CommunicatorOptions const& options() const { return options_; }
+
+  private:
+    virtual std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) = 0;
+    virtual std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) = 0;
+    virtual std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) = 0;
+    virtual std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
+                                                     std::span<std::size_t const> receive_counts) = 0;
+    virtual std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) = 0;
+    virtual std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) = 0;
+    virtual std::unique_ptr<Operation> do_barrier() = 0;
+    virtual std::unique_ptr<Communicator> do_split(int color, int key, std::string group, CommunicatorOptions options) = 0;
+    [[noreturn]] virtual void do_abort(int code) = 0;
+
+    Work start(Collective op, std::string_view name, DType dtype, std::size_t count, std::size_t bytes_on_wire,
+               std::unique_ptr<Operation> operation);
+
+    int rank_;
+    int size_;
+    std::string group_;
+    CommunicatorOptions options_;
+    std::uint64_t sequence_ = 0;
+};
+
+} // namespace trireme::cluster

@@ -1,0 +1,24 @@
+// The two error families (design: bad input is cheap and names its cure; a job error names its rank).
+#pragma once
+#include <stdexcept>
+#include <string>
+
+namespace trireme::cluster {
+
+/// What the user gave cannot work: one line saying where, which field, which value, what is legal.
+/// Thrown before anything large is allocated or written. Exit code 2.
+class InputError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// The job itself failed: a call, a peer, a deadline. The message carries rank@host. Any exit code but 0, 2, 85.
+class JobError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// The exit codes are part of the interface of the command line.
+enum ExitCode : int { kDone = 0, kFailed = 1, kBadInput = 2, kSavedToContinue = 85 };
+
+} // namespace trireme::cluster

@@ -1,0 +1,29 @@
+# trireme::options carries the language level, warnings and sanitizers of our own code, and of nothing else.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+set(TRIREME_SANITIZE "" CACHE STRING "comma-separated sanitizers for every target")
+find_program(CCACHE ccache)
+if(CCACHE)
+  # Precompiled headers hash equal across checkouts only with these (ccache manual, "Precompiled headers").
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+endif()
+
+add_library(trireme_options INTERFACE)
+add_library(trireme::options ALIAS trireme_options)
+target_include_directories(trireme_options INTERFACE "${CMAKE_SOURCE_DIR}")
+# Header-only: the torch wheel brings an fmt of its own version, in front on the include path of its users.
+target_link_libraries(trireme_options INTERFACE fmt::fmt-header-only)
+target_compile_options(trireme_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wcast-qual -Wnull-dereference -Wdouble-promotion)
+if(TRIREME_WERROR)
+  target_compile_options(trireme_options INTERFACE -Werror)
+endif()
+if(TRIREME_SANITIZE)
+  target_compile_options(trireme_options INTERFACE -fsanitize=${TRIREME_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(trireme_options INTERFACE -fsanitize=${TRIREME_SANITIZE})
+endif()

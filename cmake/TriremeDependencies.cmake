@@ -1,0 +1,43 @@
+# Every library we stand on, as an imported target. Each one missing is named with the way to get it.
+set(TRIREME_SETUP_HINT "run launch/setup, or load it as a module, or: spack env activate cluster/")
+find_package(Threads REQUIRED)
+find_package(MPI REQUIRED COMPONENTS C)
+target_compile_definitions(MPI::MPI_C INTERFACE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
+set(HDF5_PREFER_PARALLEL ON)
+find_package(HDF5 REQUIRED COMPONENTS C)
+find_package(yaml-cpp REQUIRED)
+find_package(Boost REQUIRED COMPONENTS program_options)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(GTest REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+# Parallel HDF5 drags mpi.h into hdf5.h, so its users compile against MPI too.
+add_library(trireme_hdf5 INTERFACE)
+add_library(trireme::hdf5 ALIAS trireme_hdf5)
+target_include_directories(trireme_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
+target_link_libraries(trireme_hdf5 INTERFACE ${HDF5_C_LIBRARIES} MPI::MPI_C)
+add_library(trireme_yaml INTERFACE)
+add_library(trireme::yaml ALIAS trireme_yaml)
+target_link_libraries(trireme_yaml INTERFACE ${YAML_CPP_LIBRARIES} yaml-cpp)
+
+# libtorch out of the wheel in .venv; find_package(Torch) would insist on probing nvcc.
+set(TRIREME_VENV "${CMAKE_SOURCE_DIR}/.venv" CACHE PATH "virtual environment that holds the torch wheel")
+file(GLOB TRIREME_TORCH_ROOT "${TRIREME_VENV}/lib/python3*/site-packages/torch")
+if(NOT EXISTS "${TRIREME_TORCH_ROOT}/lib/libtorch_cpu.so")
+  message(FATAL_ERROR "libtorch: no torch wheel in ${TRIREME_VENV}; ${TRIREME_SETUP_HINT}")
+endif()
+add_library(trireme_torch INTERFACE)
+add_library(trireme::torch ALIAS trireme_torch)
+target_include_directories(trireme_torch SYSTEM INTERFACE
+  "${TRIREME_TORCH_ROOT}/include" "${TRIREME_TORCH_ROOT}/include/torch/csrc/api/include")
+target_link_libraries(trireme_torch INTERFACE
+  "${TRIREME_TORCH_ROOT}/lib/libtorch_cpu.so" "${TRIREME_TORCH_ROOT}/lib/libc10.so")
+target_link_options(trireme_torch INTERFACE "-Wl,-rpath,${TRIREME_TORCH_ROOT}/lib"
+  "-Wl,--allow-shlib-undefined")
+file(WRITE "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp" "")
+add_library(trireme_torch_pch OBJECT "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp")
+target_link_libraries(trireme_torch_pch PRIVATE trireme::options trireme::torch)
+target_precompile_headers(trireme_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <torch/csrc/autograd/autograd.h>)

@@ -1,0 +1,71 @@
+// From a step number to packed slots. The one header of `data` that training reads.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/slot.hpp"
+
+namespace trireme::data {
+
+/// How samples of a step are cut into slots: layout-independent, no rank in it.
+struct BatchShape {
+    std::int64_t samples = 0;         ///< global batch: samples per step
+    std::int64_t tokens_per_slot = 0; ///< upper limit; a longer sample has a slot of its own
+    std::int64_t token_multiple = 1;  ///< T of every slot is rounded up to this
+};
+
+/// The plan of a step, the same on every rank.
+struct StepPlan {
+    std::vector<std::vector<std::int64_t>> slots; ///< sample ids of each slot, in slot order
+    std::int64_t trained = 0;                     ///< labels that count in the loss, over all slots
+    std::int64_t tokens = 0;                      ///< real tokens, over all slots
+};
+
+/// A data set of shards, opened read-only. Every rank opens the same one. Local: no collective in any call.
+class Dataset {
+  public:
+    virtual ~Dataset() = default;
+    virtual std::int64_t size() const = 0;                        ///< samples
+    virtual std::int64_t length(std::int64_t sample) const = 0;   ///< tokens
+    virtual std::int64_t trained(std::int64_t sample) const = 0;  ///< labels of the sample that count
+    virtual std::int64_t longest() const = 0;                     ///< tokens of the longest sample
+    virtual std::string const& fingerprint() const = 0;           ///< hash over the shards, from the manifest
+    virtual std::vector<std::string> const& label_names() const = 0; ///< classes; empty if not classification
+    /// Reads the samples of one slot. Throws JobError naming file and sample if a shard cannot be read.
+    virtual Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const = 0;
+};
+
+/// Opens DIR/SPLIT as `trireme prepare` wrote it (DIR/manifest.json). Throws InputError.
+std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string const& split);
+
+/// The sample at place `cursor` of the endless order: epoch = cursor / size, a permutation of its own in each epoch.
+/// Pure: a function of (seed, size, cursor).
+std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t cursor);
+
+/// Cuts samples into slots: pure function of (ids, lengths, shape). Balanced: slots of one step have nearly equal tokens.
+std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const& samples,
+                                                 std::vector<std::int64_t> const& lengths, BatchShape const& shape);
+
+/// Plan of the step whose first sample is at place `cursor` of the order.
+StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed, std::int64_t cursor);
+
+/// Plan that visits every sample once, in index order (evaluation): one entry per group of `shape.samples`.
+std::vector<StepPlan> plan_evaluation(Dataset const& dataset, BatchShape const& shape);
+
+/// Reads slots ahead in one thread. Errors of the thread are rethrown by next().
+class Prefetcher {
+  public:
+    /// `dataset` must outlive the prefetcher.
+    Prefetcher(Dataset const& dataset, std::int64_t token_multiple);
+    ~Prefetcher();
+    void push(std::vector<std::int64_t> samples); ///< queue one slot to be read
+    Slot next();                                  ///< the oldest slot queued; waits for it
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+} // namespace trireme::data

@@ -1,0 +1,83 @@
+// A run: one YAML file. Each section is the plain struct of the component that owns it, with its defaults.
+// Unknown or mistyped keys are errors with file, line, nearest legal key. Only config.cpp knows yaml-cpp.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace trireme::framework {
+
+struct ModelSection {
+    std::string path;               ///< Hugging Face folder (config.json, safetensors, tokenizer files)
+    bool from_scratch = false;      ///< random weights keyed by seed and name; path gives config and tokenizer only
+    double hidden_dropout = -1, attention_dropout = -1, classifier_dropout = -1; ///< -1: as config.json says
+};
+struct DataSection {
+    std::string path;               ///< folder that `trireme prepare` wrote
+    std::string train = "train", validation = "validation", test = "test"; ///< names of its splits
+};
+struct ParallelSection {
+    int pipeline = 1, replicate = 0, shard = 1, context = 1, tensor = 1; ///< replicate 0: what the world size leaves
+    int zero = 0;
+    std::string schedule = "1f1b";
+    int virtual_stages = 1;
+    std::string recompute = "none"; ///< none | selective | full
+    std::string offload = "none";   ///< none | optimizer
+};
+struct BatchSection {
+    std::int64_t global = 32;            ///< samples per step over the whole job
+    std::int64_t tokens_per_slot = 2048; ///< upper limit of a packed micro-batch
+};
+enum class NumericsMode : std::uint8_t { bitwise, fast };
+enum class Compute : std::uint8_t { fp64, fp32, bf16 };
+struct NumericsSection {
+    NumericsMode mode = NumericsMode::fast;
+    Compute compute = Compute::fp32;
+    int threads = 0; ///< per rank; 0: cores of the node divided by its ranks
+};
+struct OptimizerSection {
+    double learning_rate = 5e-5;
+    double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+    double weight_decay = 0.01;     ///< decoupled; not on biases and norms
+    double clip = 1.0;              ///< global gradient norm; 0: off
+    std::string schedule = "linear"; ///< constant | linear | cosine, to final_fraction * learning_rate
+    double warmup = 0.1;            ///< fraction of all steps, linear from 0
+    double final_fraction = 0.0;
+};
+struct TrainSection {
+    double epochs = 1;              ///< steps = floor(epochs * samples / global) unless steps is given
+    std::int64_t steps = 0;
+};
+struct EvaluationSection {
+    std::int64_t every = 0;         ///< steps; 0: at the end of each epoch
+    std::string metric = "loss";    ///< loss | accuracy | f1: decides best checkpoint and early stop
+    int patience = 0;               ///< evaluations without improvement before stopping; 0: never stop early
+};
+struct CheckpointSection {
+    std::int64_t every = 0;         ///< steps; 0: only when told to stop and at the end
+    int keep_last = 2;
+    bool keep_best = true;
+};
+struct Config {
+    std::string run;                ///< folder of the run: logs, checkpoints, resolved config
+    std::uint64_t seed = 1;
+    std::string task;               ///< classification | language-modeling
+    ModelSection model;
+    DataSection data;
+    ParallelSection parallel;
+    BatchSection batch;
+    NumericsSection numerics;
+    OptimizerSection optimizer;
+    TrainSection train;
+    EvaluationSection evaluation;
+    CheckpointSection checkpoint;
+};
+
+/// Reads FILE, then applies `overrides` ("optimizer.learning_rate=1e-4"). Throws cluster::InputError with
+/// "FILE:LINE: field: value: what is legal". Checks every value's range; checks nothing that needs other files.
+Config read_config(std::string const& file, std::vector<std::string> const& overrides);
+
+/// The whole configuration, every key spelled out, as YAML.
+std::string to_yaml(Config const& config);
+
+} // namespace trireme::framework
