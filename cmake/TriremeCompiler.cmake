@@ -19,7 +19,7 @@ target_include_directories(trireme_options INTERFACE "${CMAKE_SOURCE_DIR}")
 # Header-only: the torch wheel brings an fmt of its own version, in front on the include path of its users.
 target_link_libraries(trireme_options INTERFACE fmt::fmt-header-only)
 target_compile_options(trireme_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-  -Woverloaded-virtual -Wcast-qual -Wnull-dereference -Wdouble-promotion)
+  -Woverloaded-virtual -Wcast-qual -Wdouble-promotion)
 if(TRIREME_WERROR)
   target_compile_options(trireme_options INTERFACE -Werror)
 endif()

@@ -1,0 +1,56 @@
+// The differentiable pieces of a transformer over packed slots, on kernels of our own (framework/kernels).
+// T = packed tokens, D = model width, H = query heads, K = key heads, S = head size, V = vocabulary, n = samples.
+// Weight gradients go through handles (parallel/parameter.hpp); the graph holds activations only.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "framework/model/config.hpp"
+#include "framework/model/pass.hpp"
+#include "parallel/parameter.hpp"
+
+namespace trireme::framework {
+
+/// y[T, D] = x / rms(x) * weight (Zhang and Sennrich 2019).
+at::Tensor rms_norm(at::Tensor const& x, parallel::ParameterUse const& weight, double epsilon);
+/// y[T, D], Ba et al. 2016.
+at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight, parallel::ParameterUse const& bias,
+                      double epsilon);
+/// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
+at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site);
+/// The same where row i of x is token rows[i] of the slot.
+at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass, std::vector<std::int64_t> const& rows,
+                        std::uint64_t site);
+/// down-projection's input: silu(gate) * up, [T, F].
+at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up);
+/// act(x), [T, F].
+at::Tensor activate(at::Tensor const& x, Activation activation);
+
+struct AttentionShape {
+    std::int64_t heads, key_heads, head_size;
+    bool causal;
+    double dropout;
+    std::uint64_t site;
+};
+/// Block-diagonal attention over the samples of the slot: q[T, H S], k[T, K S], v[T, K S] -> [T, H S].
+/// Rotary positions, if any, have been applied.
+at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v, AttentionShape const& shape,
+                     Pass const& pass);
+
+/// Cosine and sine of position x frequency, [max_positions, S / 2] each, in `dtype`.
+struct RotaryTable {
+    at::Tensor cosine, sine;
+};
+RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype);
+/// x[T, heads S] turned by its positions (Su et al. 2021; halves paired as in Hugging Face's rotate_half).
+at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table, Pass const& pass);
+
+/// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never exist. Returns the sum
+/// of losses of pass.slot.token_labels times pass.loss_scale, float64. With a graph, gradients are made on the way.
+at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight, Pass const& pass,
+                               std::vector<SampleResult>& results);
+/// Cross-entropy of logits[n, C] against pass.slot.sample_labels, otherwise as above.
+at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, std::vector<SampleResult>& results);
+
+} // namespace trireme::framework

@@ -1,0 +1,62 @@
+// One transformer for every family, built of small parts; which parts, the ModelConfig says.
+// The model only computes: it knows no mesh, no optimizer, no file.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "framework/model/config.hpp"
+#include "framework/model/layer_names.hpp"
+#include "framework/model/ops.hpp"
+#include "framework/model/pass.hpp"
+#include "parallel/parameter_store.hpp"
+
+namespace trireme::framework {
+
+struct LinearUse {
+    parallel::ParameterUse weight, bias;
+};
+
+/// Token, position and segment embeddings, and the norm and dropout after them where the family has them.
+class Stem {
+  public:
+    Stem(ModelConfig const& config, parallel::ParameterStore& store);
+    at::Tensor forward(at::Tensor const& anchor, Pass const& pass) const; ///< -> [T, D]
+
+  private:
+    ModelConfig const& config_;
+    parallel::ParameterUse tokens_, positions_, segments_;
+    LinearUse norm_;
+};
+
+/// Attention and feed-forward with their norms and residuals, before (Llama) or after (BERT) them.
+class TransformerLayer {
+  public:
+    TransformerLayer(ModelConfig const& config, parallel::ParameterStore& store, std::int64_t index);
+    at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const; ///< [T, D] -> [T, D]
+
+  private:
+    at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
+    at::Tensor feed_forward(at::Tensor const& x, Pass const& pass) const;
+    at::Tensor normalize(at::Tensor const& x, LinearUse const& norm) const;
+
+    ModelConfig const& config_;
+    std::int64_t index_;
+    LinearUse query_, key_, value_, output_, gate_, up_, down_, attention_norm_, feed_forward_norm_;
+};
+
+/// Final norm and loss: language model, or classification of each sample by its first (BERT) or last (Llama) token.
+class Head {
+  public:
+    Head(ModelConfig const& config, parallel::ParameterStore& store);
+    /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample.
+    at::Tensor forward(at::Tensor const& x, Pass const& pass, std::vector<SampleResult>& results) const;
+
+  private:
+    ModelConfig const& config_;
+    LinearUse norm_, pooler_, classifier_;
+    parallel::ParameterUse language_model_;
+};
+
+} // namespace trireme::framework

@@ -1,0 +1,23 @@
+// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2) on the store.
+#pragma once
+#include <cstdint>
+
+#include "framework/config.hpp"
+#include "parallel/parameter_store.hpp"
+
+namespace trireme::framework {
+
+class AdamW {
+  public:
+    /// Allocates the moments. `store` must outlive the optimizer.
+    AdamW(parallel::ParameterStore& store, OptimizerSection const& section);
+
+    /// One update with gradients times `gradient_scale` (the clip). `updates` counts those done before. Local.
+    void step(double learning_rate, double gradient_scale, std::int64_t updates);
+
+  private:
+    parallel::ParameterStore& store_;
+    OptimizerSection section_;
+};
+
+} // namespace trireme::framework

@@ -1,0 +1,84 @@
+#include "parallel/linear.hpp"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace trireme::parallel {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+/// Handles live in the layers, which outlive the graph; the graph keeps their addresses.
+c10::IValue remember(ParameterUse const& use) { return reinterpret_cast<std::int64_t>(&use); }
+ParameterUse const& recall(AutogradContext* context, char const* key) {
+    return *reinterpret_cast<ParameterUse const*>(context->saved_data[key].toInt());
+}
+
+struct LinearFunction : torch::autograd::Function<LinearFunction> {
+    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight, ParameterUse const* bias) {
+        context->saved_data["weight"] = remember(*weight);
+        context->saved_data["bias"] = remember(*bias);
+        context->save_for_backward({x});
+        return *bias ? at::addmm(bias->value(), x, weight->value().t()) : at::mm(x, weight->value().t());
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& weight = recall(context, "weight");
+        auto const& bias = recall(context, "bias");
+        at::Tensor const dy = gradients[0].contiguous();
+        at::Tensor const x = context->get_saved_variables()[0];
+        at::Tensor dx;
+        if (context->needs_input_grad(0)) dx = at::mm(dy, weight.value());
+        if (weight.trainable()) weight.deliver_product(dy.t(), x);
+        if (bias && bias.trainable()) bias.deliver(dy.sum(0));
+        return {dx, {}, {}};
+    }
+};
+
+template <typename T>
+void add_rows(T* table, T const* rows, std::int64_t const* ids, std::int64_t count, std::int64_t width) {
+    for (std::int64_t t = 0; t < count; ++t) {
+        T* out = table + ids[t] * width;
+        T const* in = rows + t * width;
+        for (std::int64_t d = 0; d < width; ++d) out[d] += in[d];
+    }
+}
+
+void add_rows(at::Tensor const& table, at::Tensor const& rows, at::Tensor const& ids) {
+    auto const* id = ids.const_data_ptr<std::int64_t>();
+    std::int64_t const width = table.size(1);
+    if (table.scalar_type() == at::kDouble)
+        add_rows(table.data_ptr<double>(), rows.const_data_ptr<double>(), id, ids.numel(), width);
+    else
+        add_rows(table.data_ptr<float>(), rows.const_data_ptr<float>(), id, ids.numel(), width);
+}
+
+struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
+    static Variable forward(AutogradContext* context, Variable const& /*anchor*/, at::Tensor const& ids, ParameterUse const* table) {
+        context->saved_data["table"] = remember(*table);
+        context->saved_data["ids"] = ids;
+        return table->value().index_select(0, ids);
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& table = recall(context, "table");
+        if (table.trainable()) {
+            auto const [gradient, fresh] = table.accumulate();
+            if (fresh) gradient.zero_();
+            add_rows(gradient, gradients[0].to(gradient.scalar_type()).contiguous(), context->saved_data["ids"].toTensor());
+        }
+        return {{}, {}, {}};
+    }
+};
+
+} // namespace
+
+at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias) {
+    return LinearFunction::apply(x, &weight, &bias);
+}
+
+at::Tensor embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table) {
+    return EmbeddingFunction::apply(anchor, ids, &table);
+}
+
+} // namespace trireme::parallel

@@ -1,0 +1,16 @@
+// The layers that hold nearly all parameters. Their backward pass writes weight gradients through handles.
+#pragma once
+#include <ATen/ATen.h>
+
+#include "parallel/parameter.hpp"
+
+namespace trireme::parallel {
+
+/// y[T, O] = x[T, I] w[O, I]^T + b[O]. `bias` may be empty.
+at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias = {});
+
+/// y[T, D] = table[V, D] at ids[T] (int64). `anchor` is any tensor that requires a gradient: ids have none, and a graph
+/// must start somewhere. The gradient of rows is summed in token order, so it is the same for every thread count.
+at::Tensor embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table);
+
+} // namespace trireme::parallel

@@ -1,0 +1,85 @@
+#include "parallel/mesh.hpp"
+
+#include <fmt/format.h>
+
+#include "cluster/error.hpp"
+
+namespace trireme::parallel {
+
+namespace {
+
+constexpr std::array<char const*, kAxes> kNames{"pipeline", "replicate", "shard", "context", "tensor"};
+constexpr std::array<bool, kAxes> kBuilt{false, true, false, false, false};
+
+/// Color of the group of ranks that agree with `coordinates` on every axis not in `varying`.
+int group_color(MeshShape const& shape, std::array<int, kAxes> coordinates, std::array<bool, kAxes> const& varying) {
+    for (std::size_t a = 0; a < kAxes; ++a)
+        if (varying[a]) coordinates[a] = 0;
+    return shape.rank_at(coordinates);
+}
+
+} // namespace
+
+char const* name_of(Axis axis) { return kNames[static_cast<std::size_t>(axis)]; }
+
+int MeshShape::product() const {
+    int p = 1;
+    for (int d : degree) p *= d;
+    return p;
+}
+
+std::string MeshShape::equation() const {
+    std::string text;
+    for (std::size_t a = 0; a < kAxes; ++a) text += fmt::format("{}{} {}", a ? " x " : "", kNames[a], degree[a]);
+    return fmt::format("{} = {}", text, product());
+}
+
+std::array<int, kAxes> MeshShape::coordinates(int rank) const {
+    std::array<int, kAxes> c{};
+    for (std::size_t a = kAxes; a-- > 0;) {
+        c[a] = rank % degree[a];
+        rank /= degree[a];
+    }
+    return c;
+}
+
+int MeshShape::rank_at(std::array<int, kAxes> const& coordinates) const {
+    int rank = 0;
+    for (std::size_t a = 0; a < kAxes; ++a) rank = rank * degree[a] + coordinates[a];
+    return rank;
+}
+
+MeshShape resolve(MeshShape shape, int world_size) {
+    for (std::size_t a = 0; a < kAxes; ++a) {
+        bool const derived = a == static_cast<std::size_t>(Axis::replicate) && shape.degree[a] == 0;
+        if (shape.degree[a] < 1 && !derived)
+            throw cluster::InputError(fmt::format("parallel.{}: {}: legal: 1 or more", kNames[a], shape.degree[a]));
+        if (shape.degree[a] > 1 && !kBuilt[a])
+            throw cluster::InputError(
+                fmt::format("parallel.{}: {}: this axis is not built yet; legal: 1", kNames[a], shape.degree[a]));
+    }
+    if (shape[Axis::replicate] == 0) {
+        shape[Axis::replicate] = 1;
+        int const others = shape.product();
+        if (world_size % others != 0)
+            throw cluster::InputError(
+                fmt::format("parallel: {} does not divide the {} ranks of this job", shape.equation(), world_size));
+        shape[Axis::replicate] = world_size / others;
+    }
+    if (shape.product() != world_size)
+        throw cluster::InputError(fmt::format("parallel: {}, but this job has {} ranks; legal: degrees whose product is {}",
+                                              shape.equation(), world_size, world_size));
+    return shape;
+}
+
+Mesh::Mesh(cluster::Communicator& world, MeshShape const& shape) : world_(world), shape_(shape) {
+    auto const here = shape_.coordinates(world.rank());
+    for (std::size_t a = 0; a < kAxes; ++a) {
+        std::array<bool, kAxes> varying{};
+        varying[a] = true;
+        groups_[a] = world.split(group_color(shape_, here, varying), world.rank(), kNames[a]);
+    }
+    data_ = world.split(group_color(shape_, here, {false, true, true, false, false}), world.rank(), "data");
+}
+
+} // namespace trireme::parallel
