@@ -1,0 +1,50 @@
+// Exact evaluation: every sample once, metrics from sums over unique sample ids, the same bits for any rank count.
+#pragma once
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cluster/communicator.hpp"
+#include "data/loader.hpp"
+#include "framework/model/transformer_stage.hpp"
+
+namespace trireme::framework {
+
+struct Metrics {
+    std::int64_t samples = 0;
+    double loss = 0;         ///< mean over trained labels
+    double accuracy = 0;     ///< trained labels predicted right
+    double f1 = 0;           ///< classification: mean over classes of F1 (macro)
+    std::vector<std::vector<std::int64_t>> confusion; ///< [label][prediction]; classification only
+
+    /// By the name used in `evaluation.metric`; throws InputError on an unknown one.
+    double value(std::string const& name) const;
+    nlohmann::ordered_json to_json() const;
+};
+/// Is `a` better than `b` for this metric? (loss: smaller)
+bool is_better(std::string const& metric, double a, double b);
+
+class Evaluator {
+  public:
+    /// All arguments must outlive the evaluator.
+    Evaluator(TransformerStage& stage, cluster::Communicator& data, data::BatchShape shape)
+        : stage_(stage), data_(data), shape_(shape) {}
+
+    /// Results of all samples in the order of their ids, on every rank. Collective over the data group.
+    std::vector<SampleResult> results(data::Dataset const& dataset) const;
+    Metrics evaluate(data::Dataset const& dataset) const;
+
+  private:
+    std::vector<SampleResult> gather(std::vector<SampleResult> const& mine) const;
+
+    TransformerStage& stage_;
+    cluster::Communicator& data_;
+    data::BatchShape shape_;
+};
+
+/// Metrics of results sorted by sample id. `classes` 0: not classification. Local.
+Metrics summarize(std::vector<SampleResult> const& results, std::size_t classes);
+
+} // namespace trireme::framework

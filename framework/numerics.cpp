@@ -1,0 +1,28 @@
+#include "framework/numerics.hpp"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace trireme::framework {
+
+at::ScalarType compute_dtype(Compute compute) {
+    switch (compute) {
+    case Compute::fp64: return at::kDouble;
+    case Compute::fp32: return at::kFloat;
+    case Compute::bf16: return at::kBFloat16;
+    }
+    return at::kFloat;
+}
+
+int configure_numerics(NumericsSection const& section, int cores_of_this_rank) {
+    // STRICT: a product's bits do not depend on the alignment of its operands (oneMKL developer guide, "Obtaining
+    // numerically reproducible results"). A value set by the user stays.
+    if (section.mode == NumericsMode::bitwise) setenv("MKL_CBWR", "AUTO,STRICT", 0);
+    int const threads = section.threads > 0 ? section.threads : std::max(1, cores_of_this_rank);
+    at::set_num_threads(threads);
+    return threads;
+}
+
+} // namespace trireme::framework

@@ -1,0 +1,194 @@
+#include "framework/trainer.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "cluster/error.hpp"
+#include "cluster/topology.hpp"
+#include "framework/numerics.hpp"
+#include "framework/optimizer/gradient_norm.hpp"
+#include "framework/optimizer/schedule.hpp"
+#include "framework/pretrained/weights.hpp"
+#include "framework/stop_signal.hpp"
+#include "framework/weights_hash.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+parallel::MeshShape mesh_shape(ParallelSection const& p, int world_size) {
+    return parallel::resolve({{p.pipeline, p.replicate, p.shard, p.context, p.tensor}}, world_size);
+}
+
+parallel::StoreOptions store_options(NumericsSection const& numerics, int parts) {
+    return {compute_dtype(numerics.compute), numerics.mode == NumericsMode::bitwise, parts, true};
+}
+
+/// Fails before memory is taken for weights: a sample that the model has no positions for, a head that does not fit.
+void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config) {
+    if (set.size() < config.batch.global)
+        throw cluster::InputError(fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
+                                              config.batch.global, config.data.path, set.size()));
+    if (set.longest() > model.max_positions)
+        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}; prepare it with "
+                                              "--max-length {}", config.data.path, set.longest(), config.model.path,
+                                              model.max_positions, model.max_positions));
+}
+
+} // namespace
+
+Trainer::Trainer(Config const& config, cluster::Communicator& world)
+    : config_(config), mesh_(world, mesh_shape(config.parallel, world.size())),
+      train_set_(data::open_dataset(config.data.path, config.data.train)),
+      validation_set_(data::open_dataset(config.data.path, config.data.validation)),
+      model_(read_model_config(config_, train_set_->label_names())), shape_{config.batch.global, config.batch.tokens_per_slot, 1},
+      total_steps_((check_fit(model_, *train_set_, config_), planned_steps(config_, train_set_->size()))),
+      steps_per_epoch_(train_set_->size() / shape_.samples),
+      store_(parameter_specs(model_), store_options(config.numerics, mesh_.data().size())), stage_(model_, store_),
+      reducer_(store_, mesh_.data()), engine_(stage_, reducer_), optimizer_(store_, config.optimizer),
+      evaluator_(stage_, mesh_.data(), shape_), log_(config.run, world.rank()),
+      checkpoints_(config_, train_set_->fingerprint(), store_, world) {
+    if (auto const found = checkpoints_.resume()) {
+        progress_ = *found;
+        log_.say(fmt::format("resumed at step {} of {}", progress_.step, total_steps_));
+    } else {
+        auto const notes = load_weights(config_, model_, store_);
+        for (auto const& note : notes) log_.say(note);
+    }
+    store_.refresh_compute();
+}
+
+std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {
+    std::vector<Pass> passes;
+    auto const ranks = static_cast<std::size_t>(mesh_.data().size());
+    for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size(); s += ranks)
+        passes.push_back(make_pass(train_set_->read(plan.slots[s], shape_.token_multiple), true, config_.seed, progress_.step,
+                                   1.0 / static_cast<double>(plan.trained)));
+    return passes;
+}
+
+StepReport Trainer::train_step() {
+    StepReport report;
+    // 1. The next samples of the order, cut into slots: the same plan on every rank.
+    data::StepPlan const plan = data::plan_step(*train_set_, shape_, config_.seed, progress_.cursor);
+    auto const slots = static_cast<std::int64_t>(plan.slots.size());
+    // 2. This rank's slots.
+    stage_.load(load_slots(plan));
+    // 3. Forward, backward and the sum of gradients over all slots.
+    std::vector<double> const losses = engine_.forward_backward(slots);
+    report.loss = gather_loss(losses, slots, report.stop_asked);
+    // 4. The global norm, and what it says about clipping. A step that is not finite must not touch the weights.
+    report.gradient_norm = gradient_norm(store_);
+    if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
+        throw cluster::JobError(fmt::format("step {}: loss {} and gradient norm {} are not finite; no update was made",
+                                            progress_.step, report.loss, report.gradient_norm));
+    double const clip = config_.optimizer.clip;
+    double const scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
+    // 5. Update of master weights and moments, then of the compute copy.
+    report.learning_rate = learning_rate(config_.optimizer, progress_.step, total_steps_);
+    optimizer_.step(report.learning_rate, scale, progress_.step);
+    store_.refresh_compute();
+    // 6. On to the next samples.
+    progress_.step += 1;
+    progress_.cursor += shape_.samples;
+    report.tokens = plan.tokens;
+    return report;
+}
+
+double Trainer::gather_loss(std::vector<double> const& mine, std::int64_t slots, bool& stop_asked) {
+    auto const ranks = static_cast<std::size_t>(mesh_.data().size());
+    auto const each = static_cast<std::size_t>(reducer_.micro_steps()) + 1; // losses, then "I was asked to stop"
+    std::vector<double> own = mine, all(ranks * each);
+    own.resize(each, 0.0);
+    own.back() = StopSignal::asked() ? 1.0 : 0.0;
+    mesh_.data().all_gather({own.data(), each, cluster::DType::f64}, {all.data(), all.size(), cluster::DType::f64}, "step/loss").wait();
+    for (std::size_t r = 0; r < ranks; ++r) stop_asked |= all[(r + 1) * each - 1] > 0;
+    double loss = 0; // in slot order, as one process would add
+    for (std::size_t s = 0; s < static_cast<std::size_t>(slots); ++s) loss += all[s % ranks * each + s / ranks];
+    return loss;
+}
+
+bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
+    std::int64_t const interval = every > 0 ? every : otherwise;
+    return interval > 0 && progress_.step % interval == 0;
+}
+
+bool Trainer::evaluate_and_judge() {
+    validation_ = evaluator_.evaluate(*validation_set_);
+    auto event = nlohmann::ordered_json{{"kind", "evaluation"}, {"step", progress_.step}, {"split", config_.data.validation}};
+    event.update(validation_->to_json());
+    log_.write(event);
+    double const value = validation_->value(config_.evaluation.metric);
+    bool const better = progress_.best_step < 0 || is_better(config_.evaluation.metric, value, progress_.best);
+    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}", progress_.step, validation_->loss,
+                         validation_->accuracy, better ? "  (best so far)" : ""));
+    if (better) {
+        progress_.best = value;
+        progress_.best_step = progress_.step;
+        progress_.evaluations_without_improvement = 0;
+        if (config_.checkpoint.keep_best) save("best");
+    } else {
+        ++progress_.evaluations_without_improvement;
+    }
+    return config_.evaluation.patience > 0 && progress_.evaluations_without_improvement >= config_.evaluation.patience;
+}
+
+void Trainer::save(char const* why) {
+    auto const start = std::chrono::steady_clock::now();
+    checkpoints_.save(progress_);
+    double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    log_.write({{"kind", "checkpoint"}, {"step", progress_.step}, {"why", why}, {"seconds", seconds}});
+}
+
+void Trainer::report(StepReport const& step, double seconds) {
+    double const tokens_per_second = static_cast<double>(step.tokens) / seconds;
+    double const epoch = static_cast<double>(progress_.cursor) / static_cast<double>(train_set_->size());
+    log_.write({{"kind", "train"}, {"step", progress_.step}, {"epoch", epoch}, {"loss", step.loss},
+                {"learning_rate", step.learning_rate}, {"gradient_norm", step.gradient_norm},
+                {"samples", shape_.samples}, {"tokens", step.tokens}, {"seconds", seconds}, {"tokens_per_second", tokens_per_second}});
+    log_.progress(progress_.step, total_steps_, fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s", epoch,
+                                                             step.loss, step.gradient_norm, tokens_per_second));
+}
+
+TrainOutcome Trainer::run() {
+    TrainOutcome outcome;
+    bool enough = progress_.finished;
+    while (!enough && progress_.step < total_steps_) {
+        auto const start = std::chrono::steady_clock::now();
+        StepReport const step = train_step();
+        report(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        if (step.stop_asked) {
+            save("asked to stop");
+            log_.say(fmt::format("asked to stop: saved at step {}; run the same command to continue", progress_.step));
+            outcome.exit_code = cluster::kSavedToContinue;
+            break;
+        }
+        bool const last = progress_.step == total_steps_;
+        if (last || due(config_.evaluation.every, steps_per_epoch_)) enough = evaluate_and_judge();
+        if (!last && !enough && due(config_.checkpoint.every, 0)) save("interval");
+    }
+    if (outcome.exit_code == cluster::kDone && !progress_.finished) {
+        progress_.finished = true;
+        save("end");
+    }
+    outcome.steps = progress_.step;
+    outcome.validation = validation_;
+    outcome.weights_sha256 = weights_sha256(store_);
+    log_.write({{"kind", "end"}, {"step", outcome.steps}, {"weights_sha256", outcome.weights_sha256}, {"exit_code", outcome.exit_code}});
+    return outcome;
+}
+
+TrainOutcome train(Config const& config, cluster::Communicator& world) {
+    int const threads = configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
+    if (world.rank() == 0) {
+        std::filesystem::create_directories(config.run);
+        fmt::print(stderr, "{} ranks, {} threads each, run folder {}\n", world.size(), threads, config.run);
+    }
+    world.barrier("train/run folder");
+    StopSignal const stop;
+    return Trainer(config, world).run();
+}
+
+} // namespace trireme::framework

@@ -1,0 +1,84 @@
+// The training loop. One step is seven numbered lines; everything else is set up before it or happens between steps.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cluster/communicator.hpp"
+#include "data/loader.hpp"
+#include "framework/config.hpp"
+#include "framework/evaluator.hpp"
+#include "framework/metrics_log.hpp"
+#include "framework/model/transformer_stage.hpp"
+#include "framework/optimizer/adamw.hpp"
+#include "framework/run_checkpoints.hpp"
+#include "parallel/engine.hpp"
+#include "parallel/gradient_reducer.hpp"
+#include "parallel/mesh.hpp"
+#include "parallel/parameter_store.hpp"
+
+namespace trireme::framework {
+
+struct TrainOutcome {
+    int exit_code = 0;          ///< cluster::ExitCode
+    std::int64_t steps = 0;     ///< done in the run, earlier jobs included
+    std::string weights_sha256; ///< over all master weights (weights_hash.hpp)
+    std::optional<Metrics> validation; ///< of the last evaluation
+};
+
+/// What one step found, the same on every rank.
+struct StepReport {
+    double loss = 0; ///< mean over the step's trained labels
+    double gradient_norm = 0;
+    double learning_rate = 0;
+    std::int64_t tokens = 0;
+    bool stop_asked = false; ///< some rank was asked to stop
+};
+
+class Trainer {
+  public:
+    /// Sets everything up, from the newest valid checkpoint of the run folder if there is one. Collective over `world`.
+    /// Throws InputError before anything large is allocated.
+    Trainer(Config const& config, cluster::Communicator& world);
+
+    /// Trains to the end, or until told to stop. Collective.
+    TrainOutcome run();
+    /// One optimizer step. Collective.
+    StepReport train_step();
+
+    parallel::ParameterStore& store() { return store_; }
+    std::int64_t step() const { return progress_.step; }
+    std::int64_t total_steps() const { return total_steps_; }
+
+  private:
+    void announce(int threads) const;
+    std::vector<Pass> load_slots(data::StepPlan const& plan);
+    double gather_loss(std::vector<double> const& mine, std::int64_t slots, bool& stop_asked);
+    void report(StepReport const& step, double seconds);
+    /// Evaluates on validation; true if patience ran out.
+    bool evaluate_and_judge();
+    void save(char const* why);
+    bool due(std::int64_t every, std::int64_t otherwise) const;
+
+    Config config_;
+    parallel::Mesh mesh_;
+    std::unique_ptr<data::Dataset> train_set_, validation_set_;
+    ModelConfig model_;
+    data::BatchShape shape_;
+    std::int64_t total_steps_, steps_per_epoch_;
+    parallel::ParameterStore store_;
+    TransformerStage stage_;
+    parallel::GradientReducer reducer_;
+    parallel::Engine engine_;
+    AdamW optimizer_;
+    Evaluator evaluator_;
+    MetricsLog log_;
+    RunCheckpoints checkpoints_;
+    RunProgress progress_;
+    std::optional<Metrics> validation_;
+};
+
+/// Reads everything, trains, closes. Collective over `world`.
+TrainOutcome train(Config const& config, cluster::Communicator& world);
+
+} // namespace trireme::framework

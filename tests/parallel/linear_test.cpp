@@ -1,0 +1,53 @@
+#include "parallel/linear.hpp"
+
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "parallel/parameter_store.hpp"
+
+namespace trireme::parallel {
+namespace {
+
+struct Fixture {
+    ParameterStore store;
+    explicit Fixture(bool separate)
+        : store({{.name = "w", .shape = {7, 5}, .unit = "u", .deviation = 1.0},
+                 {.name = "b", .shape = {7}, .unit = "u", .deviation = 1.0},
+                 {.name = "table", .shape = {11, 5}, .unit = "e", .deviation = 1.0}},
+                {.compute = at::kDouble, .separate_slots = separate}) {
+        for (auto const& p : store.parameters()) store.initialize(*p, 1);
+        store.begin_step();
+        store.begin_slot();
+    }
+};
+
+at::Tensor leaf(at::Tensor const& t) { return t.detach().clone().set_requires_grad(true); }
+
+/// Gradients of the store's buffers against plain autograd on the same numbers.
+TEST(Linear, GradientsEqualPlainAutograd) {
+    Fixture f(false);
+    ParameterUse const w{f.store.at("w")}, b{f.store.at("b")}, table{f.store.at("table")};
+    at::Tensor const ids = at::tensor(std::vector<std::int64_t>{3, 3, 0, 10, 3, 7}, at::kLong);
+    at::Tensor const anchor = at::zeros({1}).set_requires_grad(true);
+    at::Tensor const direction = at::randn({6, 7}, at::kDouble);
+    torch::autograd::backward({(linear(embedding(anchor, ids, table), w, b).sin() * direction).sum()}, {});
+
+    at::Tensor const w2 = leaf(w.value()), b2 = leaf(b.value()), table2 = leaf(table.value());
+    at::Tensor const y = at::addmm(b2, table2.index_select(0, ids), w2.t()).sin();
+    torch::autograd::backward({(y * direction).sum()}, {});
+    EXPECT_TRUE(at::allclose(f.store.at("w").gradient(), w2.grad(), 1e-12, 1e-12));
+    EXPECT_TRUE(at::allclose(f.store.at("b").gradient(), b2.grad(), 1e-12, 1e-12));
+    EXPECT_TRUE(at::allclose(f.store.at("table").gradient(), table2.grad(), 1e-12, 1e-12));
+}
+
+TEST(Linear, InputGradientEqualsPlainAutograd) {
+    Fixture f(true);
+    ParameterUse const w{f.store.at("w")};
+    at::Tensor const x = leaf(at::randn({4, 5}, at::kDouble)), x2 = leaf(x);
+    torch::autograd::backward({linear(x, w).square().sum()}, {});
+    torch::autograd::backward({at::mm(x2, w.value().t()).square().sum()}, {});
+    EXPECT_TRUE(at::allclose(x.grad(), x2.grad(), 1e-12, 1e-12));
+}
+
+} // namespace
+} // namespace trireme::parallel
