@@ -98,10 +98,11 @@ class Communicator {
     virtual std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) = 0;
     virtual std::unique_ptr<Operation> do_barrier() = 0;
     virtual std::unique_ptr<Communicator> do_split(int color, int key, std::string group, CommunicatorOptions options) = 0;
-    [[noreturn]] virtual void do_abort(int code) = 0;
+    virtual void do_abort(int code) = 0;
 
-    Work start(Collective op, std::string_view name, DType dtype, std::size_t count, std::size_t bytes_on_wire,
-               std::unique_ptr<Operation> operation);
+    /// Numbers and traces a call; `begin` makes the operation, or returns null when it is complete already.
+    template <typename Begin>
+    Work start(CallRecord call, Begin const& begin);
 
     int rank_;
     int size_;

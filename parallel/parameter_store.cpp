@@ -1,13 +1,14 @@
 #include "parallel/parameter_store.hpp"
 
 #include <fmt/format.h>
-#include <xxhash.h>
+
 
 #include <cmath>
 #include <numbers>
 
 #include "cluster/error.hpp"
 #include "cluster/philox.hpp"
+#include "cluster/xxh3.hpp"
 
 namespace trireme::parallel {
 
@@ -100,7 +101,7 @@ void ParameterStore::initialize(Parameter& parameter, std::uint64_t seed) {
         parameter.master_.fill_(spec.initial == Initial::ones ? 1.0 : 0.0);
         return;
     }
-    std::uint64_t const key = cluster::philox_key(seed, kInitialPurpose, XXH3_64bits(spec.name.data(), spec.name.size()));
+    std::uint64_t const key = cluster::philox_key(seed, kInitialPurpose, cluster::xxh3_64(spec.name));
     std::int64_t const n = parameter.numel();
     at::Tensor const values = at::empty({(n + 3) / 4 * 4}, at::kDouble);
     double* out = values.data_ptr<double>();

@@ -1,0 +1,152 @@
+#include "cluster/communicator.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+
+#include "cluster/error.hpp"
+#include "cluster/host.hpp"
+#include "cluster/work_state.hpp"
+
+namespace trireme::cluster {
+
+namespace {
+
+[[noreturn]] void misuse(std::string_view name, std::string const& what) {
+    throw JobError(fmt::format("[communicator] '{}': {}", name, what));
+}
+
+void require_same_dtype(Buffer const& in, Buffer const& out, std::string_view name) {
+    if (in.dtype != out.dtype) misuse(name, fmt::format("input is {} but output is {}", name_of(in.dtype), name_of(out.dtype)));
+}
+
+void copy(Buffer const& from, Buffer const& to) {
+    if (from.data != to.data && from.bytes() > 0) std::memmove(to.data, from.data, from.bytes());
+}
+
+std::size_t sum(std::span<std::size_t const> counts) { return std::accumulate(counts.begin(), counts.end(), std::size_t{0}); }
+
+} // namespace
+
+char const* name_of(DType dtype) {
+    constexpr std::array<char const*, 6> kNames{"u8", "i32", "i64", "bf16", "f32", "f64"};
+    return kNames[static_cast<std::size_t>(dtype)];
+}
+
+char const* name_of(Collective op) {
+    constexpr std::array<char const*, 8> kNames{"all_reduce", "all_gather", "reduce_scatter", "all_to_all",
+                                                "broadcast",  "exchange",   "barrier",        "split"};
+    return kNames[static_cast<std::size_t>(op)];
+}
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    gethostname(name.data(), name.size() - 1);
+    return name.data();
+}
+
+std::string Work::State::what() const {
+    return fmt::format("rank {}@{} of {}: {} #{} '{}' in group {}", rank, host_name(), size, name_of(op), sequence, name, group);
+}
+
+Communicator::Communicator(int rank, int size, std::string group, CommunicatorOptions options)
+    : rank_(rank), size_(size), group_(std::move(group)), options_(std::move(options)) {}
+
+template <typename Begin>
+Work Communicator::start(CallRecord call, Begin const& begin) {
+    call.sequence = sequence_++;
+    if (options_.observer) options_.observer->on_start(group_, call);
+    auto state = std::make_unique<Work::State>();
+    *state = {nullptr, group_, std::string(call.name), call.op, call.sequence, rank_, size_,
+              std::chrono::steady_clock::now(), options_.deadline, options_.observer};
+    state->operation = begin();
+    if (state->operation) return Work(std::move(state));
+    if (options_.observer) options_.observer->on_finish(group_, call.sequence);
+    return {};
+}
+
+Work Communicator::all_reduce(Buffer inout, ReduceOp op, std::string_view name) {
+    auto const n = static_cast<std::size_t>(size_);
+    return start({0, Collective::all_reduce, name, inout.dtype, inout.count, 2 * (n - 1) * inout.bytes() / n},
+                 [&] { return size_ == 1 ? nullptr : do_all_reduce(inout, op); });
+}
+
+Work Communicator::all_gather(Buffer in, Buffer out, std::string_view name) {
+    auto const n = static_cast<std::size_t>(size_);
+    require_same_dtype(in, out, name);
+    if (out.count != n * in.count) misuse(name, fmt::format("all_gather of {} by {} ranks into {}", in.count, n, out.count));
+    return start({0, Collective::all_gather, name, in.dtype, in.count, (n - 1) * in.bytes()}, [&]() -> std::unique_ptr<Operation> {
+        if (size_ > 1) return do_all_gather(in, out);
+        copy(in, out);
+        return nullptr;
+    });
+}
+
+Work Communicator::reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::string_view name) {
+    auto const n = static_cast<std::size_t>(size_);
+    require_same_dtype(in, out, name);
+    if (in.count != n * out.count) misuse(name, fmt::format("reduce_scatter of {} to {} ranks of {}", in.count, n, out.count));
+    return start({0, Collective::reduce_scatter, name, in.dtype, in.count, (n - 1) * out.bytes()},
+                 [&]() -> std::unique_ptr<Operation> {
+                     if (size_ > 1) return do_reduce_scatter(in, out, op);
+                     copy(in, out);
+                     return nullptr;
+                 });
+}
+
+Work Communicator::all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
+                              std::span<std::size_t const> receive_counts, std::string_view name) {
+    auto const n = static_cast<std::size_t>(size_);
+    require_same_dtype(in, out, name);
+    if (send_counts.size() != n || receive_counts.size() != n) misuse(name, fmt::format("all_to_all needs {} counts", n));
+    if (sum(send_counts) > in.count || sum(receive_counts) > out.count) misuse(name, "all_to_all counts exceed the buffers");
+    std::size_t const sent = (sum(send_counts) - send_counts[static_cast<std::size_t>(rank_)]) * size_of(in.dtype);
+    return start({0, Collective::all_to_all, name, in.dtype, in.count, sent}, [&]() -> std::unique_ptr<Operation> {
+        if (size_ > 1) return do_all_to_all(in, send_counts, out, receive_counts);
+        copy(in.slice(0, send_counts[0]), out.slice(0, receive_counts[0]));
+        return nullptr;
+    });
+}
+
+Work Communicator::broadcast(Buffer inout, int root, std::string_view name) {
+    if (root < 0 || root >= size_) misuse(name, fmt::format("broadcast from rank {} of {}", root, size_));
+    std::size_t const sent = rank_ == root && size_ > 1 ? inout.bytes() : 0;
+    return start({0, Collective::broadcast, name, inout.dtype, inout.count, sent},
+                 [&] { return size_ == 1 ? nullptr : do_broadcast(inout, root); });
+}
+
+Work Communicator::exchange(std::span<Message const> messages, std::string_view name) {
+    std::size_t sent = 0;
+    for (auto const& m : messages) {
+        if (m.peer < 0 || m.peer >= size_ || m.peer == rank_) misuse(name, fmt::format("exchange with rank {} of {}", m.peer, size_));
+        if (m.kind == Message::Kind::send) sent += m.buffer.bytes();
+    }
+    return start({0, Collective::exchange, name, messages.empty() ? DType::u8 : messages[0].buffer.dtype, sent, sent},
+                 [&] { return messages.empty() ? nullptr : do_exchange(messages); });
+}
+
+void Communicator::barrier(std::string_view name) {
+    start({0, Collective::barrier, name, DType::u8, 0, 0}, [&] { return size_ == 1 ? nullptr : do_barrier(); }).wait();
+}
+
+std::unique_ptr<Communicator> Communicator::split(int color, int key, std::string_view group) {
+    std::unique_ptr<Communicator> result;
+    start({0, Collective::split, group, DType::u8, 0, 0}, [&]() -> std::unique_ptr<Operation> {
+        result = do_split(color, key, std::string(group), options_);
+        return nullptr;
+    }).wait();
+    return result;
+}
+
+void Communicator::abort(std::string_view reason) {
+    fmt::print(stderr, "trireme: rank {}@{}: {}\n", rank_, host_name(), reason);
+    std::fflush(stderr);
+    do_abort(kFailed);
+    std::_Exit(kFailed);
+}
+
+} // namespace trireme::cluster

@@ -1,0 +1,216 @@
+#include "cluster/mpi_communicator.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "cluster/error.hpp"
+#include "cluster/reduce.hpp"
+
+namespace trireme::cluster {
+
+void check_mpi(int code, char const* call) {
+    if (code == MPI_SUCCESS) return;
+    std::array<char, MPI_MAX_ERROR_STRING> text{};
+    int length = 0;
+    MPI_Error_string(code, text.data(), &length);
+    throw JobError(fmt::format("{}: {}", call, text.data()));
+}
+
+namespace {
+
+constexpr int kTag = 77;
+
+MPI_Datatype type_of(DType dtype) {
+    switch (dtype) {
+    case DType::u8: return MPI_UINT8_T;
+    case DType::i32: return MPI_INT32_T;
+    case DType::i64: return MPI_INT64_T;
+    case DType::f32: return MPI_FLOAT;
+    case DType::f64: return MPI_DOUBLE;
+    case DType::bf16: break; // sums of bf16 are ours (reduce.hpp)
+    }
+    throw JobError("MPI has no type for bf16");
+}
+
+MPI_Op op_of(ReduceOp op) { return op == ReduceOp::sum ? MPI_SUM : op == ReduceOp::max ? MPI_MAX : MPI_MIN; }
+
+/// Requests in flight, scratch memory, and what is left to do when they are complete.
+class MpiOperation : public Operation {
+  public:
+    bool test() override {
+        int flag = 1;
+        if (!requests.empty())
+            check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &flag, MPI_STATUSES_IGNORE), "MPI_Testall");
+        if (flag && finish) std::exchange(finish, nullptr)();
+        return flag != 0;
+    }
+    MPI_Request* next() { return &requests.emplace_back(MPI_REQUEST_NULL); }
+
+    std::vector<MPI_Request> requests;
+    std::vector<std::byte> scratch;
+    std::vector<int> counts; ///< arrays that a collective reads until it is complete
+    std::function<void()> finish;
+};
+
+class MpiCommunicator : public Communicator {
+  public:
+    MpiCommunicator(MPI_Comm comm, int rank, int size, std::string group, CommunicatorOptions options)
+        : Communicator(rank, size, std::move(group), std::move(options)), comm_(comm) {}
+    ~MpiCommunicator() override { MPI_Comm_free(&comm_); }
+
+  private:
+    /// Elements of one library call.
+    std::size_t chunk(Buffer const& b) const { return std::max<std::size_t>(1, options().chunk_bytes / size_of(b.dtype)); }
+
+    std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
+        auto work = std::make_unique<MpiOperation>();
+        if (inout.dtype == DType::bf16) {
+            work->scratch.resize(inout.bytes() * static_cast<std::size_t>(size()));
+            Buffer const pieces{work->scratch.data(), inout.count * static_cast<std::size_t>(size()), inout.dtype};
+            start_all_gather(*work, inout, pieces);
+            work->finish = [this, inout, pieces, op] { reduce_pieces(pieces, static_cast<std::size_t>(size()), inout, op); };
+            return work;
+        }
+        for (std::size_t at = 0; at < inout.count; at += chunk(inout)) {
+            Buffer const part = inout.slice(at, std::min(chunk(inout), inout.count - at));
+            check_mpi(MPI_Iallreduce(MPI_IN_PLACE, part.data, static_cast<int>(part.count), type_of(part.dtype), op_of(op), comm_, work->next()),
+                      "MPI_Iallreduce");
+        }
+        return work;
+    }
+
+    std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) override {
+        auto work = std::make_unique<MpiOperation>();
+        start_all_gather(*work, in, out);
+        return work;
+    }
+
+    std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
+        // All-to-all and a sum in rank order: faster here than MPI_Reduce_scatter_block, and it fixes the order.
+        auto work = std::make_unique<MpiOperation>();
+        auto const n = static_cast<std::size_t>(size());
+        work->scratch.resize(in.bytes());
+        Buffer const pieces{work->scratch.data(), in.count, in.dtype};
+        std::vector<std::size_t> const counts(n, out.count);
+        start_all_to_all(*work, in, counts, pieces, counts);
+        work->finish = [pieces, n, out, op] { reduce_pieces(pieces, n, out, op); };
+        return work;
+    }
+
+    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
+                                             std::span<std::size_t const> receive_counts) override {
+        auto work = std::make_unique<MpiOperation>();
+        start_all_to_all(*work, in, send_counts, out, receive_counts);
+        return work;
+    }
+
+    std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
+        auto work = std::make_unique<MpiOperation>();
+        for (std::size_t at = 0; at < inout.bytes(); at += options().chunk_bytes) {
+            std::size_t const bytes = std::min(options().chunk_bytes, inout.bytes() - at);
+            check_mpi(MPI_Ibcast(static_cast<std::byte*>(inout.data) + at, static_cast<int>(bytes), MPI_BYTE, root, comm_, work->next()),
+                      "MPI_Ibcast");
+        }
+        return work;
+    }
+
+    std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
+        auto work = std::make_unique<MpiOperation>();
+        for (auto const& m : messages)
+            if (m.kind == Message::Kind::receive) receive(*work, m.buffer, m.peer);
+        for (auto const& m : messages)
+            if (m.kind == Message::Kind::send) send(*work, m.buffer, m.peer);
+        return work;
+    }
+
+    std::unique_ptr<Operation> do_barrier() override {
+        auto work = std::make_unique<MpiOperation>();
+        check_mpi(MPI_Ibarrier(comm_, work->next()), "MPI_Ibarrier");
+        return work;
+    }
+
+    std::unique_ptr<Communicator> do_split(int color, int key, std::string group, CommunicatorOptions options) override {
+        MPI_Comm made = MPI_COMM_NULL;
+        check_mpi(MPI_Comm_split(comm_, color, key, &made), "MPI_Comm_split");
+        check_mpi(MPI_Comm_set_errhandler(made, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+        int r = 0, n = 0;
+        check_mpi(MPI_Comm_rank(made, &r), "MPI_Comm_rank");
+        check_mpi(MPI_Comm_size(made, &n), "MPI_Comm_size");
+        return std::make_unique<MpiCommunicator>(made, r, n, std::move(group), std::move(options));
+    }
+
+    void do_abort(int code) override {
+        MPI_Abort(MPI_COMM_WORLD, code);
+        std::_Exit(code);
+    }
+
+    void send(MpiOperation& work, Buffer const& b, int peer) const {
+        for (std::size_t at = 0; at < b.bytes(); at += options().chunk_bytes) {
+            std::size_t const bytes = std::min(options().chunk_bytes, b.bytes() - at);
+            check_mpi(MPI_Isend(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes), MPI_BYTE, peer, kTag, comm_, work.next()),
+                      "MPI_Isend");
+        }
+    }
+    void receive(MpiOperation& work, Buffer const& b, int peer) const {
+        for (std::size_t at = 0; at < b.bytes(); at += options().chunk_bytes) {
+            std::size_t const bytes = std::min(options().chunk_bytes, b.bytes() - at);
+            check_mpi(MPI_Irecv(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes), MPI_BYTE, peer, kTag, comm_, work.next()),
+                      "MPI_Irecv");
+        }
+    }
+
+    void start_all_gather(MpiOperation& work, Buffer const& in, Buffer const& out) const {
+        auto const own = out.slice(static_cast<std::size_t>(rank()) * in.count, in.count);
+        if (own.data != in.data && in.bytes() > 0) std::memcpy(own.data, in.data, in.bytes());
+        if (in.bytes() <= options().chunk_bytes) {
+            check_mpi(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out.data, static_cast<int>(in.bytes()), MPI_BYTE, comm_, work.next()),
+                      "MPI_Iallgather");
+            return;
+        }
+        for (int peer = 0; peer < size(); ++peer)
+            if (peer != rank()) receive(work, out.slice(static_cast<std::size_t>(peer) * in.count, in.count), peer);
+        for (int peer = 0; peer < size(); ++peer)
+            if (peer != rank()) send(work, own, peer);
+    }
+
+    void start_all_to_all(MpiOperation& work, Buffer const& in, std::span<std::size_t const> send_counts, Buffer const& out,
+                          std::span<std::size_t const> receive_counts) const {
+        std::size_t from = 0, to = 0;
+        std::vector<Message> messages;
+        for (int peer = 0; peer < size(); ++peer) {
+            auto const p = static_cast<std::size_t>(peer);
+            Buffer const outgoing = in.slice(from, send_counts[p]), incoming = out.slice(to, receive_counts[p]);
+            from += send_counts[p];
+            to += receive_counts[p];
+            if (peer == rank()) {
+                if (outgoing.bytes() > 0) std::memcpy(incoming.data, outgoing.data, outgoing.bytes());
+            } else {
+                receive(work, incoming, peer);
+                messages.push_back({Message::Kind::send, peer, outgoing});
+            }
+        }
+        for (auto const& m : messages) send(work, m.buffer, m.peer);
+    }
+
+    MPI_Comm comm_;
+};
+
+} // namespace
+
+std::unique_ptr<Communicator> make_mpi_world(CommunicatorOptions const& options) {
+    MPI_Comm world = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &world), "MPI_Comm_dup");
+    check_mpi(MPI_Comm_set_errhandler(world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    int rank = 0, size = 0;
+    check_mpi(MPI_Comm_rank(world, &rank), "MPI_Comm_rank");
+    check_mpi(MPI_Comm_size(world, &size), "MPI_Comm_size");
+    return std::make_unique<MpiCommunicator>(world, rank, size, "world", options);
+}
+
+} // namespace trireme::cluster

@@ -1,0 +1,77 @@
+#include "cluster/reduce.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include "cluster/error.hpp"
+
+namespace trireme::cluster {
+
+namespace {
+
+constexpr std::size_t kTile = 2048; ///< elements summed while they are in the first-level cache
+
+float from_bf16(std::uint16_t x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
+
+std::uint16_t to_bf16(float x) { // round to nearest even; a NaN stays one
+    auto const bits = std::bit_cast<std::uint32_t>(x);
+    if (x != x) return static_cast<std::uint16_t>((bits >> 16) | 0x40);
+    return static_cast<std::uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+template <typename T>
+void combine(T* total, T const* piece, std::size_t count, ReduceOp op) {
+    switch (op) {
+    case ReduceOp::sum:
+        for (std::size_t i = 0; i < count; ++i) total[i] = static_cast<T>(total[i] + piece[i]);
+        break;
+    case ReduceOp::max:
+        for (std::size_t i = 0; i < count; ++i) total[i] = std::max(total[i], piece[i]);
+        break;
+    case ReduceOp::min:
+        for (std::size_t i = 0; i < count; ++i) total[i] = std::min(total[i], piece[i]);
+        break;
+    }
+}
+
+template <typename T>
+void reduce(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op) {
+    auto const* in = static_cast<T const*>(pieces.data);
+    auto* to = static_cast<T*>(out.data);
+    for (std::size_t begin = 0; begin < out.count; begin += kTile) {
+        std::size_t const count = std::min(kTile, out.count - begin);
+        std::vector<T> total(in + begin, in + begin + count);
+        for (std::size_t p = 1; p < n; ++p) combine(total.data(), in + p * out.count + begin, count, op);
+        std::copy(total.begin(), total.end(), to + begin);
+    }
+}
+
+void reduce_bf16(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op) {
+    auto const* in = static_cast<std::uint16_t const*>(pieces.data);
+    auto* to = static_cast<std::uint16_t*>(out.data);
+    for (std::size_t i = 0; i < out.count; ++i) {
+        float total = from_bf16(in[i]);
+        for (std::size_t p = 1; p < n; ++p) {
+            float const piece = from_bf16(in[p * out.count + i]);
+            combine(&total, &piece, 1, op);
+        }
+        to[i] = to_bf16(total);
+    }
+}
+
+} // namespace
+
+void reduce_pieces(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op) {
+    switch (out.dtype) {
+    case DType::f32: return reduce<float>(pieces, n, out, op);
+    case DType::f64: return reduce<double>(pieces, n, out, op);
+    case DType::i32: return reduce<std::int32_t>(pieces, n, out, op);
+    case DType::i64: return reduce<std::int64_t>(pieces, n, out, op);
+    case DType::u8: return reduce<std::uint8_t>(pieces, n, out, op);
+    case DType::bf16: return reduce_bf16(pieces, n, out, op);
+    }
+    throw JobError("reduce_pieces: unknown dtype");
+}
+
+} // namespace trireme::cluster

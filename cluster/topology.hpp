@@ -1,0 +1,19 @@
+// Where the ranks of a job sit.
+#pragma once
+#include <string>
+
+#include "cluster/communicator.hpp"
+
+namespace trireme::cluster {
+
+struct Topology {
+    std::string host;
+    int local_rank = 0, local_size = 1; ///< among the ranks with this host name
+    int cores = 1;                      ///< this process may run on, by its affinity mask
+    int cores_per_rank = 1;             ///< its own cores, or its share if ranks of the host have the same mask
+};
+
+/// Collective over `world`.
+Topology topology(Communicator& world);
+
+} // namespace trireme::cluster

@@ -1,0 +1,70 @@
+#include "cluster/work.hpp"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <exception>
+#include <thread>
+
+#include "cluster/error.hpp"
+#include "cluster/work_state.hpp"
+
+namespace trireme::cluster {
+
+namespace {
+
+/// Polls while something is likely to happen soon, then gives the core to whoever must make it happen.
+void pause_between_polls(std::chrono::steady_clock::duration waited) {
+    if (waited < std::chrono::milliseconds(50))
+        sched_yield();
+    else
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+}
+
+} // namespace
+
+Work::Work(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Work::Work(Work&&) noexcept = default;
+
+Work& Work::operator=(Work&& other) noexcept {
+    if (this != &other) {
+        Work dropped(std::move(*this)); // reports one that is still in flight
+        state_ = std::move(other.state_);
+    }
+    return *this;
+}
+
+Work::~Work() {
+    if (!state_) return;
+    if (std::uncaught_exceptions() > 0) { // the job is ending: keep the library's memory alive, report the first error only
+        static_cast<void>(state_.release());
+        return;
+    }
+    fmt::print(stderr, "trireme: {} was dropped before it was waited for\n", state_->what());
+    std::abort();
+}
+
+bool Work::done() {
+    if (!state_) return true;
+    if (!state_->operation->test()) return false;
+    if (state_->observer) state_->observer->on_finish(state_->group, state_->sequence);
+    state_.reset();
+    return true;
+}
+
+void Work::wait() {
+    while (!done()) {
+        auto const waited = std::chrono::steady_clock::now() - state_->start;
+        if (waited > state_->deadline) {
+            std::string const what = state_->what();
+            auto const seconds = std::chrono::duration<double>(state_->deadline).count();
+            static_cast<void>(state_.release()); // the library may still write into its memory
+            throw JobError(fmt::format("{} passed its deadline of {} s", what, seconds));
+        }
+        pause_between_polls(waited);
+    }
+}
+
+} // namespace trireme::cluster

@@ -1,0 +1,25 @@
+// What a Work remembers of its call. Included by work.cpp and communicator.cpp only.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "cluster/communicator.hpp"
+
+namespace trireme::cluster {
+
+struct Work::State {
+    std::unique_ptr<Operation> operation;
+    std::string group, name;
+    Collective op;
+    std::uint64_t sequence;
+    int rank, size;
+    std::chrono::steady_clock::time_point start;
+    std::chrono::milliseconds deadline;
+    std::shared_ptr<CallObserver> observer;
+
+    /// "rank 1@n3 of 4: all_reduce #12 'gradient/layers.3' in group data"
+    std::string what() const;
+};
+
+} // namespace trireme::cluster
