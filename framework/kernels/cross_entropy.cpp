@@ -1,0 +1,62 @@
+#include "framework/kernels/cross_entropy.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/kernels/simd.hpp"
+
+namespace trireme::framework::kernels {
+
+namespace {
+
+template <typename T>
+TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gradient, double scale, std::int32_t* best) {
+    T highest = x[0];
+    for (std::int64_t i = 1; i < n; ++i) highest = x[i] > highest ? x[i] : highest;
+    *best = static_cast<std::int32_t>(std::find(x, x + n, highest) - x);
+    T const target = x[label];
+    T sums[16] = {};
+    std::int64_t i = 0;
+    if (gradient) {
+        for (; i + 16 <= n; i += 16)
+            for (int l = 0; l < 16; ++l) x[i + l] = exp_fast(x[i + l] - highest), sums[l] += x[i + l];
+        for (; i < n; ++i) x[i] = exp_fast(x[i] - highest), sums[i % 16] += x[i];
+    } else {
+        for (; i + 16 <= n; i += 16)
+            for (int l = 0; l < 16; ++l) sums[l] += exp_fast(x[i + l] - highest);
+        for (; i < n; ++i) sums[i % 16] += exp_fast(x[i] - highest);
+    }
+    double total = 0;
+    for (T s : sums) total += static_cast<double>(s);
+    if (gradient) {
+        T const factor = static_cast<T>(scale / total);
+        for (std::int64_t k = 0; k < n; ++k) x[k] *= factor;
+        x[label] -= static_cast<T>(scale);
+    }
+    return std::log(total) + static_cast<double>(highest) - static_cast<double>(target);
+}
+TRIREME_CLONES double row(std::int64_t n, float* x, std::int32_t label, bool g, double s, std::int32_t* b) { return row_loss(n, x, label, g, s, b); }
+TRIREME_CLONES double row(std::int64_t n, double* x, std::int32_t label, bool g, double s, std::int32_t* b) { return row_loss(n, x, label, g, s, b); }
+
+} // namespace
+
+template <typename T>
+void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int32_t const* label, bool gradient, double scale, double* loss,
+                   std::int32_t* best) {
+#pragma omp parallel for schedule(static)
+    for (std::int64_t r = 0; r < rows; ++r) {
+        T* const x = logits + r * classes;
+        if (label[r] >= 0) {
+            loss[r] = row(classes, x, label[r], gradient, scale, best + r);
+        } else {
+            loss[r] = 0;
+            best[r] = -1;
+            if (gradient) std::fill(x, x + classes, T(0));
+        }
+    }
+}
+
+template void cross_entropy(std::int64_t, std::int64_t, float*, std::int32_t const*, bool, double, double*, std::int32_t*);
+template void cross_entropy(std::int64_t, std::int64_t, double*, std::int32_t const*, bool, double, double*, std::int32_t*);
+
+} // namespace trireme::framework::kernels

@@ -1,0 +1,24 @@
+// Dropout masks as pure functions of what they fall on. A mask is never stored: the backward pass draws it again.
+#pragma once
+#include <cstdint>
+
+namespace trireme::framework::kernels {
+
+/// Which stream: the same for all elements of one dropout layer in one step.
+struct DropoutKey {
+    std::uint64_t key = 0;      ///< of (seed, step, site)
+    double probability = 0.0;   ///< of dropping; resolution 2^-32
+};
+DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t site, double probability);
+
+/// factors[i] = 0 or 1 / (1 - p) for elements 0 <= i < count of row (high, row).
+/// Element e takes word e mod 4 of the Philox block with counter (low = row << 32 | e / 4, high).
+template <typename T>
+void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row, std::int64_t count, T* factors);
+
+/// y[r, :] = x[r, :] * factors, where row r is token `position[r]` of sample `sample[r]`. May be in place.
+template <typename T>
+void dropout_rows(DropoutKey const& key, std::int64_t const* sample, std::int32_t const* position, std::int64_t rows,
+                  std::int64_t width, T const* x, T* y);
+
+} // namespace trireme::framework::kernels

@@ -1,0 +1,63 @@
+// How kernels of our own are vectorised: GCC's vector extension in fixed-size tiles, one clone of each outer function per
+// instruction set, chosen by the processor at start. Tiles are padded with zeros, so no element sees tail arithmetic.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+/// On the function that holds the loops; everything it calls must be TRIREME_INLINE to be compiled for the same target.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define TRIREME_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define TRIREME_CLONES
+#endif
+#define TRIREME_INLINE inline __attribute__((always_inline))
+
+namespace trireme::framework::kernels {
+
+/// Elements of one vector of 64 bytes.
+template <typename T>
+inline constexpr std::int64_t kLanes = 64 / static_cast<std::int64_t>(sizeof(T));
+
+template <typename T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+    typedef float type __attribute__((vector_size(64)));
+};
+template <>
+struct VectorOf<double> {
+    typedef double type __attribute__((vector_size(64)));
+};
+template <typename T>
+using Vector = typename VectorOf<T>::type;
+
+template <typename T>
+TRIREME_INLINE void load(Vector<T>& v, T const* from) {
+    std::memcpy(&v, from, sizeof v);
+}
+template <typename T>
+TRIREME_INLINE void store(T* to, Vector<T> const& v) {
+    std::memcpy(to, &v, sizeof v);
+}
+
+/// exp(x) for x <= about 88: Cephes' reduction and polynomial, within 2 ulp; flushes to 0 below -87.
+TRIREME_INLINE float exp_fast(float x) {
+    float const clamped = x < -87.3F ? -87.3F : x;
+    float const n = __builtin_floorf(clamped * 1.44269504F + 0.5F);
+    float const r = (clamped - n * 0.693359375F) + n * 2.12194440e-4F;
+    float p = 1.9875691500e-4F;
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    float const value = p * r * r + r + 1.0F;
+    std::int32_t const bits = (static_cast<std::int32_t>(n) + 127) << 23;
+    float power;
+    std::memcpy(&power, &bits, sizeof power);
+    return x < -87.3F ? 0.0F : value * power;
+}
+TRIREME_INLINE double exp_fast(double x) { return __builtin_exp(x); }
+
+} // namespace trireme::framework::kernels
