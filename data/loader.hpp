@@ -33,6 +33,10 @@ class Dataset {
     virtual std::int64_t longest() const = 0;                     ///< tokens of the longest sample
     virtual std::string const& fingerprint() const = 0;           ///< hash over the shards, from the manifest
     virtual std::vector<std::string> const& label_names() const = 0; ///< classes; empty if not classification
+    virtual std::int64_t vocabulary() const = 0;                  ///< of the tokenizer that made the tokens
+    virtual std::string const& task() const = 0;                  ///< classification | language-modeling
+    /// Hashes shards part, part + parts, ... and throws InputError naming one that is not what the manifest describes.
+    virtual void verify(int part, int parts) const = 0;
     /// Reads the samples of one slot. Throws JobError naming file and sample if a shard cannot be read.
     virtual Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const = 0;
 };
@@ -53,19 +57,5 @@ StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_
 
 /// Plan that visits every sample once, in index order (evaluation): one entry per group of `shape.samples`.
 std::vector<StepPlan> plan_evaluation(Dataset const& dataset, BatchShape const& shape);
-
-/// Reads slots ahead in one thread. Errors of the thread are rethrown by next().
-class Prefetcher {
-  public:
-    /// `dataset` must outlive the prefetcher.
-    Prefetcher(Dataset const& dataset, std::int64_t token_multiple);
-    ~Prefetcher();
-    void push(std::vector<std::int64_t> samples); ///< queue one slot to be read
-    Slot next();                                  ///< the oldest slot queued; waits for it
-
-  private:
-    struct State;
-    std::unique_ptr<State> state_;
-};
 
 } // namespace trireme::data

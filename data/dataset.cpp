@@ -1,0 +1,97 @@
+#include <algorithm>
+
+#include "cluster/error.hpp"
+#include "data/loader.hpp"
+#include "data/manifest.hpp"
+#include "data/shard.hpp"
+
+namespace trireme::data {
+
+namespace {
+
+/// Fills up to a multiple with a segment of its own, which nothing attends to and nothing counts.
+void round_up(Slot& slot, std::int64_t multiple) {
+    std::int64_t const fill = (multiple - slot.token_count() % multiple) % multiple;
+    if (fill == 0) return;
+    auto const length = static_cast<std::size_t>(slot.token_count() + fill);
+    for (std::int64_t i = 0; i < fill; ++i) slot.positions.push_back(static_cast<std::int32_t>(i));
+    slot.tokens.resize(length, 0);
+    slot.segments.resize(length, 0);
+    if (!slot.token_labels.empty()) slot.token_labels.resize(length, kIgnoredLabel);
+    if (!slot.sample_labels.empty()) slot.sample_labels.push_back(kIgnoredLabel);
+    slot.offsets.push_back(slot.token_count());
+    slot.sample_ids.push_back(-1);
+}
+
+class ShardedDataset : public Dataset {
+  public:
+    ShardedDataset(std::string const& directory, std::string const& split) {
+        Manifest const manifest = read_manifest(directory);
+        auto const found = manifest.splits.find(split);
+        if (found == manifest.splits.end()) {
+            std::string legal;
+            for (auto const& [name, unused] : manifest.splits) legal += (legal.empty() ? "" : ", ") + name;
+            throw cluster::InputError(directory + "/manifest.json: no split \"" + split + "\"; legal: " + legal);
+        }
+        labels_ = manifest.labels;
+        task_ = manifest.task;
+        vocabulary_ = manifest.vocabulary;
+        longest_ = found->second.longest();
+        fingerprint_ = found->second.fingerprint();
+        for (auto const& info : found->second.shards) {
+            shards_.emplace_back(directory + "/" + info.file, info);
+            ends_.push_back(ends_.back() + info.samples);
+        }
+    }
+
+    std::int64_t size() const override { return ends_.back(); }
+    std::int64_t length(std::int64_t sample) const override {
+        auto const [shard, i] = place(sample);
+        return shard->length(i);
+    }
+    std::int64_t trained(std::int64_t sample) const override {
+        auto const [shard, i] = place(sample);
+        return shard->trained(i);
+    }
+    std::int64_t longest() const override { return longest_; }
+    std::int64_t vocabulary() const override { return vocabulary_; }
+    std::string const& task() const override { return task_; }
+    std::string const& fingerprint() const override { return fingerprint_; }
+    std::vector<std::string> const& label_names() const override { return labels_; }
+
+    Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const override {
+        Slot slot;
+        slot.offsets.push_back(0);
+        for (std::int64_t const sample : samples) {
+            auto const [shard, i] = place(sample);
+            shard->append(i, slot);
+            slot.sample_ids.push_back(sample);
+        }
+        round_up(slot, token_multiple);
+        return slot;
+    }
+
+    void verify(int part, int parts) const override {
+        for (auto s = static_cast<std::size_t>(part); s < shards_.size(); s += static_cast<std::size_t>(parts)) shards_[s].verify();
+    }
+
+  private:
+    std::pair<Shard const*, std::int64_t> place(std::int64_t sample) const {
+        auto const shard = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), sample) - ends_.begin()) - 1;
+        return {&shards_.at(shard), sample - ends_[shard]};
+    }
+
+    std::vector<Shard> shards_;
+    std::vector<std::int64_t> ends_{0};
+    std::int64_t longest_ = 0, vocabulary_ = 0;
+    std::string fingerprint_, task_;
+    std::vector<std::string> labels_;
+};
+
+} // namespace
+
+std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string const& split) {
+    return std::make_unique<ShardedDataset>(directory, split);
+}
+
+} // namespace trireme::data

@@ -1,0 +1,106 @@
+#include "data/hdf5.hpp"
+
+#include <utility>
+
+#include "cluster/error.hpp"
+
+namespace trireme::data {
+
+std::recursive_mutex& hdf5_mutex() {
+    static std::recursive_mutex mutex;
+    return mutex;
+}
+
+H5::H5(hid_t id, Close close, std::string const& path, char const* what) : id_(id), close_(close) {
+    if (id < 0) throw cluster::JobError(path + ": HDF5: " + what + " failed");
+}
+H5::H5(H5&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+H5& H5::operator=(H5&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+}
+H5::~H5() {
+    if (id_ < 0) return;
+    std::lock_guard const lock(hdf5_mutex());
+    close_(id_);
+}
+
+void check_h5(herr_t status, std::string const& path, char const* what) {
+    if (status < 0) throw cluster::JobError(path + ": HDF5: " + what + " failed; is the disk full?");
+}
+
+namespace {
+
+/// HDF5 prints its error stack by itself unless told not to; we throw instead.
+void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+} // namespace
+
+H5 create_h5(std::string const& path) {
+    std::lock_guard const lock(hdf5_mutex());
+    silence();
+    H5 const creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, path, "property list");
+    H5Pset_obj_track_times(creation, 0);
+    return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, H5P_DEFAULT), H5Fclose, path, "create"};
+}
+
+H5 open_h5(std::string const& path) {
+    std::lock_guard const lock(hdf5_mutex());
+    silence();
+    hid_t const id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (id < 0) throw cluster::InputError(path + ": not a readable HDF5 file (missing, truncated or damaged)");
+    return {id, H5Fclose, path, "open"};
+}
+
+H5 create_contiguous(hid_t file, std::string const& path, std::string const& name, hid_t type, std::vector<hsize_t> const& shape) {
+    std::lock_guard const lock(hdf5_mutex());
+    H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose, path, "dataspace");
+    H5 const creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path, "property list");
+    H5 const link(H5Pcreate(H5P_LINK_CREATE), H5Pclose, path, "property list");
+    H5Pset_create_intermediate_group(link, 1);
+    H5Pset_layout(creation, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
+    H5Pset_obj_track_times(creation, 0);
+    return {H5Dcreate2(file, name.c_str(), type, space, link, creation, H5P_DEFAULT), H5Dclose, path, "create dataset"};
+}
+
+void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first, hsize_t count, void const* from) {
+    std::lock_guard const lock(hdf5_mutex());
+    H5 const space(H5Dget_space(dataset), H5Sclose, path, "dataspace");
+    check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, &first, nullptr, &count, nullptr), path, "select");
+    H5 const memory(H5Screate_simple(1, &count, nullptr), H5Sclose, path, "dataspace");
+    check_h5(H5Dwrite(dataset, memory_type, memory, space, H5P_DEFAULT, from), path, "write");
+}
+
+void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text) {
+    std::lock_guard const lock(hdf5_mutex());
+    H5 const type(H5Tcopy(H5T_C_S1), H5Tclose, path, "string type");
+    check_h5(H5Tset_size(type, text.empty() ? 1 : text.size()), path, "string size");
+    check_h5(H5Tset_cset(type, H5T_CSET_UTF8), path, "string set");
+    H5 const space(H5Screate(H5S_SCALAR), H5Sclose, path, "dataspace");
+    H5 const attribute(H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, path, "create attribute");
+    check_h5(H5Awrite(attribute, type, text.c_str()), path, "write attribute");
+}
+
+bool has_object(hid_t file, std::string const& name) {
+    std::lock_guard const lock(hdf5_mutex());
+    for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1))
+        if (H5Lexists(file, name.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
+    return H5Lexists(file, name.c_str(), H5P_DEFAULT) > 0;
+}
+
+Extent extent_of(hid_t file, std::string const& path, std::string const& name, hid_t type) {
+    std::lock_guard const lock(hdf5_mutex());
+    if (!has_object(file, name)) throw cluster::InputError(path + ": " + name + ": no such dataset");
+    H5 const dataset(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose, path, "open dataset");
+    H5 const space(H5Dget_space(dataset), H5Sclose, path, "dataspace");
+    H5 const stored(H5Dget_type(dataset), H5Tclose, path, "type");
+    if (H5Tequal(stored, type) <= 0) throw cluster::InputError(path + ": " + name + ": unexpected element type");
+    Extent const extent{static_cast<std::int64_t>(H5Dget_offset(dataset)), H5Sget_simple_extent_npoints(space)};
+    if (extent.offset < 0 && extent.count > 0) throw cluster::InputError(path + ": " + name + ": not stored contiguously");
+    return extent;
+}
+
+} // namespace trireme::data

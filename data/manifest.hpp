@@ -1,0 +1,37 @@
+// What `trireme prepare` wrote into a folder: DIR/manifest.json.
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/shard.hpp"
+
+namespace trireme::data {
+
+struct SplitInfo {
+    std::vector<ShardInfo> shards;
+    std::vector<std::int64_t> label_counts; ///< classification: samples of each class
+
+    std::int64_t samples() const, tokens() const, longest() const;
+    std::string fingerprint() const; ///< XXH3 over the hashes of the shards
+};
+
+struct Manifest {
+    std::string task;                ///< classification | language-modeling
+    std::vector<std::string> labels; ///< class names in id order
+    std::int64_t vocabulary = 0;     ///< of the tokenizer
+    std::int64_t max_length = 0;     ///< longer samples were cut to this
+    std::string tokenizer_xxh3;      ///< of tokenizer.json
+    std::map<std::string, SplitInfo> splits;
+    std::string summary;             ///< JSON text: what was read, dropped, cut (for people)
+};
+
+/// Throws InputError naming file and field.
+Manifest read_manifest(std::string const& directory);
+/// Last of all files, so that a folder with a manifest is complete. Throws JobError.
+void write_manifest(std::string const& directory, Manifest const& manifest);
+
+} // namespace trireme::data

@@ -1,0 +1,183 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <chrono>
+#include <numeric>
+#include <set>
+#include <thread>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "data/loader.hpp"
+#include "data/manifest.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::data {
+namespace {
+
+Sample sample(int length, int seed) {
+    Sample s;
+    for (int i = 0; i < length; ++i) {
+        s.tokens.push_back(seed * 100 + i);
+        s.segments.push_back(i >= length / 2);
+        s.token_labels.push_back(i + 1 < length ? seed * 100 + i + 1 : kIgnoredLabel);
+    }
+    s.label = seed % 3;
+    return s;
+}
+
+/// Two shards of a split "train", lengths 1 to 9.
+void make_dataset(std::string const& folder) {
+    Manifest m{.task = "classification", .labels = {"a", "b", "c"}, .vocabulary = 1000, .max_length = 9};
+    std::vector<Sample> first, second;
+    for (int i = 1; i < 5; ++i) first.push_back(sample(i, i));
+    for (int i = 5; i < 10; ++i) second.push_back(sample(i, i));
+    m.splits["train"].shards = {write_shard(folder, "train-00000.h5", first), write_shard(folder, "train-00001.h5", second)};
+    write_manifest(folder, m);
+}
+
+std::string error_of(auto const& call) {
+    try {
+        call();
+    } catch (cluster::InputError const& error) {
+        return error.what();
+    }
+    return "no error";
+}
+
+TEST(Shards, GiveBackWhatWasWritten) {
+    test::TemporaryFolder const folder;
+    make_dataset(folder.path());
+    auto const set = open_dataset(folder.path(), "train");
+    ASSERT_EQ(set->size(), 9);
+    EXPECT_EQ(set->longest(), 9);
+    EXPECT_EQ(set->length(6), 7);
+    EXPECT_EQ(set->trained(6), 7) << "six next tokens and the class";
+    Slot const slot = set->read({6, 0, 4}, 1);
+    EXPECT_EQ(slot.offsets, (std::vector<std::int64_t>{0, 7, 8, 13}));
+    EXPECT_EQ(slot.sample_ids, (std::vector<std::int64_t>{6, 0, 4}));
+    EXPECT_EQ(slot.sample_labels, (std::vector<std::int32_t>{1, 1, 2}));
+    auto expected = sample(7, 7).tokens;
+    expected.push_back(100);
+    for (int t : sample(5, 5).tokens) expected.push_back(t);
+    EXPECT_EQ(slot.tokens, expected);
+    EXPECT_EQ(slot.positions, (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 3, 4}));
+    EXPECT_EQ(slot.segments, (std::vector<std::int32_t>{0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1}));
+    EXPECT_EQ(slot.token_labels[6], kIgnoredLabel);
+    EXPECT_EQ(slot.token_labels[5], 706);
+}
+
+TEST(Shards, ARoundedSlotEndsInASegmentThatCountsNothing) {
+    test::TemporaryFolder const folder;
+    make_dataset(folder.path());
+    Slot const slot = open_dataset(folder.path(), "train")->read({6}, 4);
+    EXPECT_EQ(slot.token_count(), 8);
+    EXPECT_EQ(slot.offsets, (std::vector<std::int64_t>{0, 7, 8}));
+    EXPECT_EQ(slot.sample_ids.back(), -1);
+    EXPECT_EQ(slot.token_labels.back(), kIgnoredLabel);
+    EXPECT_EQ(slot.sample_labels.back(), kIgnoredLabel);
+}
+
+TEST(Shards, EqualContentIsEqualBytes) {
+    test::TemporaryFolder const a, b;
+    std::vector<Sample> const samples{sample(4, 2), sample(3, 1)};
+    ShardInfo const first = write_shard(a.path(), "x.h5", samples);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100)); // HDF5 object times count seconds
+    EXPECT_EQ(first.xxh3, write_shard(b.path(), "x.h5", samples).xxh3);
+}
+
+TEST(Shards, EveryFlippedBitIsFound) {
+    test::TemporaryFolder const folder;
+    make_dataset(folder.path());
+    std::string const path = folder.path() + "/train-00001.h5";
+    std::string const good = cluster::read_file(path);
+    for (std::size_t bit = 3; bit < good.size() * 8; bit += good.size() * 8 / 50) {
+        std::string bad = good;
+        bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+        cluster::write_file(path, bad);
+        auto const message = error_of([&] { open_dataset(folder.path(), "train")->verify(0, 1); });
+        EXPECT_NE(message.find("train-00001.h5"), std::string::npos) << "bit " << bit << ": " << message;
+    }
+}
+
+TEST(Shards, BadInputIsNamed) {
+    test::TemporaryFolder const folder;
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("manifest.json: cannot be read"), std::string::npos);
+    make_dataset(folder.path());
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "dev"); }).find("no split \"dev\"; legal: train"), std::string::npos);
+    std::filesystem::resize_file(folder.path() + "/train-00000.h5", 512);
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("512 bytes, the manifest says"), std::string::npos);
+    std::filesystem::remove(folder.path() + "/train-00000.h5");
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("No such file"), std::string::npos);
+    std::string text = cluster::read_file(folder.path() + "/manifest.json");
+    text.replace(text.find("train-00001.h5"), 14, "../../etc/pass");
+    cluster::write_file(folder.path() + "/manifest.json", text);
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("legal: a base name"), std::string::npos);
+}
+
+TEST(Order, EachEpochIsAPermutationOfItsOwn) {
+    for (std::int64_t const n : {1, 2, 3, 10, 1000}) {
+        std::vector<std::int64_t> former;
+        for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+            std::vector<std::int64_t> order;
+            for (std::int64_t i = 0; i < n; ++i) order.push_back(ordered_sample(7, n, epoch * n + i));
+            std::set<std::int64_t> const unique(order.begin(), order.end());
+            EXPECT_EQ(unique.size(), static_cast<std::size_t>(n));
+            EXPECT_GE(*unique.begin(), 0);
+            EXPECT_LT(*unique.rbegin(), n);
+            if (n == 1000) { EXPECT_NE(order, former); }
+            former = order;
+        }
+    }
+    EXPECT_NE(ordered_sample(1, 1'000'000, 0), ordered_sample(2, 1'000'000, 0));
+}
+
+/// Neighbours in the order are unrelated: mean distance of a random pair in [0, n) is n / 3.
+TEST(Order, IsShuffled) {
+    constexpr std::int64_t n = 10'000;
+    double distance = 0;
+    for (std::int64_t i = 0; i + 1 < n; ++i)
+        distance += std::abs(static_cast<double>(ordered_sample(3, n, i) - ordered_sample(3, n, i + 1)));
+    EXPECT_NEAR(distance / n, n / 3.0, n * 0.01);
+}
+
+TEST(Slots, HoldEverySampleOnceWithinTheLimit) {
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        std::vector<std::int64_t> ids, lengths;
+        for (std::int64_t i = 0; i < 1 + static_cast<std::int64_t>(seed); ++i) {
+            ids.push_back(100 + i);
+            lengths.push_back(1 + ordered_sample(seed, 97, i));
+        }
+        auto const slots = cut_slots(ids, lengths, {.tokens_per_slot = 80});
+        std::vector<std::int64_t> seen;
+        for (auto const& slot : slots) {
+            std::int64_t tokens = 0;
+            for (auto id : slot) tokens += lengths[static_cast<std::size_t>(id - 100)];
+            EXPECT_TRUE(tokens <= 80 || slot.size() == 1);
+            EXPECT_TRUE(std::ranges::is_sorted(slot)) << "samples keep the order of the batch";
+            seen.insert(seen.end(), slot.begin(), slot.end());
+        }
+        std::ranges::sort(seen);
+        EXPECT_EQ(seen, ids);
+    }
+}
+
+TEST(Slots, AreBalanced) {
+    std::vector<std::int64_t> ids(64), lengths;
+    std::iota(ids.begin(), ids.end(), 0);
+    for (auto id : ids) lengths.push_back(5 + ordered_sample(1, 60, id));
+    auto const slots = cut_slots(ids, lengths, {.tokens_per_slot = 512});
+    std::int64_t least = 1 << 30, most = 0;
+    for (auto const& slot : slots) {
+        std::int64_t tokens = 0;
+        for (auto id : slot) tokens += lengths[static_cast<std::size_t>(id)];
+        least = std::min(least, tokens);
+        most = std::max(most, tokens);
+    }
+    EXPECT_LT(static_cast<double>(most - least), 0.05 * static_cast<double>(most));
+}
+
+} // namespace
+} // namespace trireme::data
