@@ -86,7 +86,7 @@ void write_attribute(hid_t object, std::string const& path, char const* name, st
 
 bool has_object(hid_t file, std::string const& name) {
     std::lock_guard const lock(hdf5_mutex());
-    for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1))
+    for (std::size_t slash = name.find('/', 1); slash != std::string::npos; slash = name.find('/', slash + 1))
         if (H5Lexists(file, name.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
     return H5Lexists(file, name.c_str(), H5P_DEFAULT) > 0;
 }

@@ -83,30 +83,35 @@ Shard::Shard(std::string const& path, ShardInfo const& expected) : path_(path), 
     if (error) throw cluster::InputError(path + ": " + error.message() + "; the manifest lists it");
     if (static_cast<std::int64_t>(bytes) != expected.bytes)
         throw cluster::InputError(fmt::format("{}: {} bytes, the manifest says {}; prepare the data again", path, bytes, expected.bytes));
-    Extent trained, label;
-    {
-        std::lock_guard const lock(hdf5_mutex());
-        H5 const h5 = open_h5(path);
-        auto const place = [&](char const* name) { return has_object(h5, values(name)) ? extent_of(h5, path, values(name), H5T_STD_I32LE).offset : -1; };
-        tokens_at_ = extent_of(h5, path, values("tokens"), H5T_STD_I32LE).offset;
-        segments_at_ = place("segments");
-        token_labels_at_ = place("token_labels");
-        offsets_.resize(static_cast<std::size_t>(expected.samples) + 1);
-        trained = extent_of(h5, path, values("trained"), H5T_STD_I32LE);
-        if (has_object(h5, values("label"))) label = extent_of(h5, path, values("label"), H5T_STD_I32LE);
-        Extent const ends = extent_of(h5, path, offsets("tokens"), H5T_STD_I64LE);
-        if (ends.count != expected.samples + 1 || trained.count != expected.samples || (label.count && label.count != expected.samples))
-            throw cluster::InputError(fmt::format("{}: columns do not hold the {} samples of the manifest", path, expected.samples));
-        file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-        if (file_ < 0) throw cluster::InputError(path + ": " + std::strerror(errno));
-        read(ends.offset, ends.count * 8, offsets_.data());
+    file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file_ < 0) throw cluster::InputError(path + ": " + std::strerror(errno));
+    try {
+        find_columns();
+    } catch (cluster::JobError const& damage) {
+        throw cluster::InputError(std::string(damage.what()) + "; the file is damaged, prepare the data again");
     }
-    trained_.resize(static_cast<std::size_t>(trained.count));
+}
+
+void Shard::find_columns() {
+    std::lock_guard const lock(hdf5_mutex());
+    H5 const h5 = open_h5(path_);
+    auto const place = [&](char const* name) { return has_object(h5, values(name)) ? extent_of(h5, path_, values(name), H5T_STD_I32LE) : Extent{-1, 0}; };
+    tokens_at_ = extent_of(h5, path_, values("tokens"), H5T_STD_I32LE).offset;
+    segments_at_ = place("segments").offset;
+    token_labels_at_ = place("token_labels").offset;
+    Extent const trained = extent_of(h5, path_, values("trained"), H5T_STD_I32LE), label = place("label");
+    Extent const ends = extent_of(h5, path_, offsets("tokens"), H5T_STD_I64LE);
+    std::int64_t const n = expected_.samples;
+    if (ends.count != n + 1 || trained.count != n || (label.count && label.count != n))
+        throw cluster::InputError(fmt::format("{}: columns do not hold the {} samples of the manifest", path_, n));
+    offsets_.resize(static_cast<std::size_t>(n) + 1);
+    trained_.resize(static_cast<std::size_t>(n));
     labels_.resize(static_cast<std::size_t>(label.count));
-    read(trained.offset, trained.count * 4, trained_.data());
-    if (label.count) read(label.offset, label.count * 4, labels_.data());
-    bool const ascending = std::ranges::is_sorted(offsets_) && offsets_.front() == 0 && offsets_.back() == expected.tokens;
-    if (!ascending) throw cluster::InputError(path + ": /columns/tokens/offsets: not ascending to the token count of the manifest");
+    read(ends.offset, ends.count * 8, offsets_.data());
+    read(trained.offset, n * 4, trained_.data());
+    read(label.offset, label.count * 4, labels_.data());
+    bool const ascending = std::ranges::is_sorted(offsets_) && offsets_.front() == 0 && offsets_.back() == expected_.tokens;
+    if (!ascending) throw cluster::InputError(path_ + ": /columns/tokens/offsets: not ascending to the token count of the manifest");
 }
 
 Shard::~Shard() {

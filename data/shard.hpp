@@ -51,7 +51,7 @@ class Shard {
   private:
     template <typename T>
     static T at(std::vector<T> const& v, std::int64_t i) { return v[static_cast<std::size_t>(i)]; }
-    std::int64_t column(std::string const& name, bool required) const;
+    void find_columns();
     void read(std::int64_t from, std::int64_t bytes, void* to) const;
     void append_tokens(std::int64_t base, std::int64_t i, std::vector<std::int32_t>& to) const;
 

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "cluster/error.hpp"
-#include "framework/pretrained/names.hpp"
 
 namespace trireme::framework {
 

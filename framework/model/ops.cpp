@@ -1,0 +1,260 @@
+#include "framework/model/ops.hpp"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "framework/kernels/attention.hpp"
+#include "framework/kernels/norm.hpp"
+#include "framework/kernels/random.hpp"
+#include "framework/kernels/rotary.hpp"
+#include "framework/model/dispatch.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+using parallel::ParameterUse;
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+/// Passes, tables and handles live in the stage, which outlives the graph; the graph keeps their addresses.
+template <typename T>
+c10::IValue remember(T const& thing) {
+    return reinterpret_cast<std::int64_t>(&thing);
+}
+template <typename T>
+T const& recall(AutogradContext* context, char const* key) {
+    return *reinterpret_cast<T const*>(context->saved_data[key].toInt());
+}
+
+struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
+    static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight, double epsilon) {
+        at::Tensor const x = for_kernel(input), w = for_kernel(weight->value());
+        at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
+        by_dtype(x, [&](auto* data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+            kernels::rms_norm_forward(x.size(0), x.size(1), data, read<T>(w), epsilon, write<T>(y), write<T>(inverse));
+        });
+        context->saved_data["weight"] = remember(*weight);
+        context->save_for_backward({x, inverse});
+        return y.to(input.scalar_type());
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& weight = recall<ParameterUse>(context, "weight");
+        auto const saved = context->get_saved_variables();
+        at::Tensor const x = saved[0], dy = for_kernel(gradients[0]), w = for_kernel(weight.value());
+        at::Tensor const dx = at::empty_like(x), dweight = at::empty_like(w);
+        by_dtype(x, [&](auto* data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+            kernels::rms_norm_backward(x.size(0), x.size(1), read<T>(dy), data, read<T>(w), read<T>(saved[1]), write<T>(dx), write<T>(dweight));
+        });
+        if (weight.trainable()) weight.deliver(dweight);
+        return {dx.to(gradients[0].scalar_type()), {}, {}};
+    }
+};
+
+struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
+    static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight, ParameterUse const* bias,
+                            double epsilon) {
+        auto const [y, mean, inverse] = at::native_layer_norm(input, {input.size(1)}, weight->value(), bias->value(), epsilon);
+        context->saved_data["weight"] = remember(*weight);
+        context->saved_data["bias"] = remember(*bias);
+        context->save_for_backward({input, mean, inverse});
+        return y;
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& weight = recall<ParameterUse>(context, "weight");
+        auto const& bias = recall<ParameterUse>(context, "bias");
+        auto const saved = context->get_saved_variables();
+        auto const [dx, dweight, dbias] =
+            at::native_layer_norm_backward(gradients[0].contiguous(), saved[0], {saved[0].size(1)}, saved[1], saved[2], weight.value(),
+                                           bias.value(), {true, weight.trainable(), bias.trainable()});
+        if (weight.trainable()) weight.deliver(dweight);
+        if (bias.trainable()) bias.deliver(dbias);
+        return {dx, {}, {}, {}};
+    }
+};
+
+/// Which token each row of a dropped-out tensor is: keys of its mask.
+struct Rows {
+    std::vector<std::int64_t> samples;
+    std::vector<std::int32_t> positions;
+};
+
+Rows rows_of(Pass const& pass) {
+    Rows rows{{}, pass.slot.positions};
+    for (std::size_t i = 0; i < pass.slot.sample_ids.size(); ++i)
+        rows.samples.insert(rows.samples.end(), static_cast<std::size_t>(pass.slot.offsets[i + 1] - pass.slot.offsets[i]), pass.slot.sample_ids[i]);
+    return rows;
+}
+
+at::Tensor drop_rows(kernels::DropoutKey const& key, Rows const& rows, at::Tensor const& input) {
+    at::Tensor const x = for_kernel(input), y = at::empty_like(x);
+    by_dtype(x, [&](auto* data) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+        kernels::dropout_rows(key, rows.samples.data(), rows.positions.data(), x.size(0), x.size(1), data, write<T>(y));
+    });
+    return y.to(input.scalar_type());
+}
+
+struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
+    static Variable forward(AutogradContext* context, Variable const& x, kernels::DropoutKey const& key, std::shared_ptr<Rows const> rows) {
+        at::Tensor const y = drop_rows(key, *rows, x);
+        context->saved_data["key"] = static_cast<std::int64_t>(key.key);
+        context->saved_data["probability"] = key.probability;
+        context->saved_data["rows"] = c10::IValue::make_capsule(c10::make_intrusive<KeepAlive>(std::move(rows)));
+        return y;
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        kernels::DropoutKey const key{static_cast<std::uint64_t>(context->saved_data["key"].toInt()), context->saved_data["probability"].toDouble()};
+        auto const& rows = static_cast<KeepAlive&>(*context->saved_data["rows"].toCapsule()).rows;
+        return {drop_rows(key, *rows, gradients[0]), {}, {}};
+    }
+
+  private:
+    struct KeepAlive : torch::CustomClassHolder {
+        explicit KeepAlive(std::shared_ptr<Rows const> r) : rows(std::move(r)) {}
+        std::shared_ptr<Rows const> rows;
+    };
+};
+
+struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
+    static variable_list forward(AutogradContext* context, Variable const& query, Variable const& key, Variable const& value,
+                                 kernels::AttentionProblem const& problem) {
+        at::Tensor const q = for_kernel(query), k = for_kernel(key), v = for_kernel(value);
+        at::Tensor const out = at::empty_like(q), lse = at::empty({q.size(0), problem.heads}, q.options());
+        by_dtype(q, [&](auto* data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+            kernels::attention_forward(problem, data, read<T>(k), read<T>(v), write<T>(out), write<T>(lse));
+        });
+        context->save_for_backward({q, k, v, out, lse});
+        context->saved_data["problem"] = c10::IValue::make_capsule(c10::make_intrusive<KeepProblem>(problem));
+        return {out.to(query.scalar_type())};
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& problem = static_cast<KeepProblem&>(*context->saved_data["problem"].toCapsule()).problem;
+        auto const saved = context->get_saved_variables();
+        at::Tensor const dout = for_kernel(gradients[0]);
+        at::Tensor const dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
+        by_dtype(saved[0], [&](auto* q) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(q)>>;
+            kernels::attention_backward(problem, q, read<T>(saved[1]), read<T>(saved[2]), read<T>(saved[3]), read<T>(saved[4]), read<T>(dout),
+                                        write<T>(dq), write<T>(dk), write<T>(dv));
+        });
+        auto const dtype = gradients[0].scalar_type();
+        return {dq.to(dtype), dk.to(dtype), dv.to(dtype), {}};
+    }
+
+  private:
+    struct KeepProblem : torch::CustomClassHolder {
+        explicit KeepProblem(kernels::AttentionProblem const& p) : problem(p) {}
+        kernels::AttentionProblem problem;
+    };
+};
+
+at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& table, Pass const& pass, int direction) {
+    at::Tensor const x = for_kernel(input), y = at::empty_like(x);
+    by_dtype(x, [&](auto* data) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+        kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.slot.positions.data(), read<T>(table.cosine), read<T>(table.sine), direction,
+                        data, write<T>(y));
+    });
+    return y.to(input.scalar_type());
+}
+
+struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
+    static Variable forward(AutogradContext* context, Variable const& x, std::int64_t heads, RotaryTable const* table, Pass const* pass) {
+        context->saved_data["heads"] = heads;
+        context->saved_data["table"] = remember(*table);
+        context->saved_data["pass"] = remember(*pass);
+        return turn(x, heads, *table, *pass, 1);
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        return {turn(gradients[0], context->saved_data["heads"].toInt(), recall<RotaryTable>(context, "table"), recall<Pass>(context, "pass"), -1),
+                {}, {}, {}};
+    }
+};
+
+/// One node for silu(gate) * up: its backward pass needs the two inputs and makes both gradients from one sigmoid.
+struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
+    static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up) {
+        context->save_for_backward({gate, up});
+        return at::silu(gate).mul_(up);
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const saved = context->get_saved_variables();
+        at::Tensor const dy = gradients[0];
+        return {at::silu_backward(dy * saved[1], saved[0]), at::silu(saved[0]).mul_(dy)};
+    }
+};
+
+bool drops(double probability, Pass const& pass) { return pass.training && probability > 0; }
+
+kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t site) {
+    return kernels::dropout_key(pass.seed, static_cast<std::uint64_t>(pass.step), site, probability);
+}
+
+} // namespace
+
+at::Tensor rms_norm(at::Tensor const& x, ParameterUse const& weight, double epsilon) { return RmsNormFunction::apply(x, &weight, epsilon); }
+
+at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias, double epsilon) {
+    return LayerNormFunction::apply(x, &weight, &bias, epsilon);
+}
+
+at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site) {
+    if (!drops(probability, pass)) return x;
+    return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(rows_of(pass)));
+}
+
+at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass, std::vector<std::int64_t> const& rows, std::uint64_t site) {
+    if (!drops(probability, pass)) return x;
+    Rows const all = rows_of(pass);
+    Rows chosen;
+    for (std::int64_t const r : rows) {
+        chosen.samples.push_back(all.samples[static_cast<std::size_t>(r)]);
+        chosen.positions.push_back(all.positions[static_cast<std::size_t>(r)]);
+    }
+    return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(std::move(chosen)));
+}
+
+at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up) { return GatedSiluFunction::apply(gate, up); }
+
+at::Tensor activate(at::Tensor const& x, Activation activation) {
+    switch (activation) {
+    case Activation::silu: return at::silu(x);
+    case Activation::gelu: return at::gelu(x);
+    case Activation::gelu_tanh: return at::gelu(x, "tanh");
+    case Activation::relu: return at::relu(x);
+    }
+    return x;
+}
+
+at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v, AttentionShape const& shape, Pass const& pass) {
+    kernels::AttentionProblem const problem{pass.slot.offsets.data(),
+                                            pass.slot.sample_ids.data(),
+                                            pass.slot.sample_count(),
+                                            shape.heads,
+                                            shape.key_heads,
+                                            shape.head_size,
+                                            shape.causal,
+                                            1.0 / std::sqrt(static_cast<double>(shape.head_size)),
+                                            key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site)};
+    return AttentionFunction::apply(q, k, v, problem)[0];
+}
+
+RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype) {
+    if (config.positions != Positions::rotary) return {};
+    auto const options = at::TensorOptions().dtype(at::kDouble);
+    at::Tensor const frequency = at::pow(config.rotary_base, at::arange(0, config.head_size / 2, options) * (-2.0 / static_cast<double>(config.head_size)));
+    at::Tensor const angle = at::outer(at::arange(config.max_positions, options), frequency);
+    return {angle.cos().to(dtype), angle.sin().to(dtype)};
+}
+
+at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table, Pass const& pass) {
+    return RotaryFunction::apply(x, heads, &table, &pass);
+}
+
+} // namespace trireme::framework

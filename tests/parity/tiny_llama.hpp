@@ -1,0 +1,59 @@
+// A small Llama, its data and a training loop without files, for tests that compare layouts with each other or with the
+// plain oracle.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/communicator.hpp"
+#include "data/loader.hpp"
+#include "framework/config.hpp"
+#include "framework/model/config.hpp"
+#include "parallel/parameter_store.hpp"
+
+namespace trireme::test {
+
+/// 4 layers, grouped-query attention, odd sizes: width 24, 3 heads over 1, vocabulary 101 (prime).
+framework::ModelConfig tiny_llama(bool tied, double dropout);
+
+/// Samples of language modelling in memory: token ids are pseudo-random, lengths 3 to 19.
+class MemoryDataset : public data::Dataset {
+  public:
+    MemoryDataset(std::int64_t samples, std::int64_t vocabulary);
+    std::int64_t size() const override { return static_cast<std::int64_t>(ids_.size()); }
+    std::int64_t length(std::int64_t i) const override { return static_cast<std::int64_t>(ids(i).size()); }
+    std::int64_t trained(std::int64_t i) const override { return length(i) - 1; }
+    std::int64_t longest() const override { return 19; }
+    std::int64_t vocabulary() const override { return 101; }
+    std::string const& task() const override { return task_; }
+    void verify(int, int) const override {}
+    std::string const& fingerprint() const override { return task_; }
+    std::vector<std::string> const& label_names() const override { return labels_; }
+    data::Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const override;
+
+    std::vector<std::int64_t> const& ids(std::int64_t i) const { return ids_.at(static_cast<std::size_t>(i)); }
+
+  private:
+    std::vector<std::vector<std::int64_t>> ids_;
+    std::string task_ = "language-modeling";
+    std::vector<std::string> labels_;
+};
+
+struct Curve {
+    std::vector<double> losses, norms; ///< per step
+    std::string weights_sha256;
+};
+
+struct RunOptions {
+    framework::NumericsMode mode = framework::NumericsMode::bitwise;
+    framework::Compute compute = framework::Compute::fp32;
+    int steps = 20;
+    double learning_rate = 3e-3;
+    data::BatchShape batch{7, 30, 1};
+    bool tied = false;
+    double dropout = 0.1;
+};
+/// Batches in `batch` samples per step; optimizer AdamW, weight decay 0.1, clip 1.
+Curve train_tiny(cluster::Communicator& world, RunOptions const& options);
+
+} // namespace trireme::test
