@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cluster/error.hpp"
+#include "cluster/gather.hpp"
 
 namespace trireme::framework {
 
@@ -29,19 +30,13 @@ bool is_better(std::string const& metric, double a, double b) { return metric ==
 
 std::vector<SampleResult> Evaluator::gather(std::vector<SampleResult> const& mine) const {
     static_assert(std::is_trivially_copyable_v<SampleResult>);
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(data_.size()));
-    auto own = static_cast<std::int64_t>(mine.size());
-    data_.all_gather({&own, 1, cluster::DType::i64}, {counts.data(), counts.size(), cluster::DType::i64}, "evaluation/counts").wait();
-    auto const most = static_cast<std::size_t>(*std::max_element(counts.begin(), counts.end()));
-    std::size_t const bytes = most * sizeof(SampleResult);
-    std::vector<SampleResult> padded = mine, all(most * counts.size());
-    padded.resize(most);
-    data_.all_gather({padded.data(), bytes, cluster::DType::u8}, {all.data(), bytes * counts.size(), cluster::DType::u8},
-                     "evaluation/results").wait();
     std::vector<SampleResult> results;
-    for (std::size_t r = 0; r < counts.size(); ++r)
-        results.insert(results.end(), all.begin() + static_cast<std::ptrdiff_t>(r * most),
-                       all.begin() + static_cast<std::ptrdiff_t>(r * most + static_cast<std::size_t>(counts[r])));
+    std::string_view const bytes{reinterpret_cast<char const*>(mine.data()), mine.size() * sizeof(SampleResult)};
+    for (auto const& part : cluster::all_gather_bytes(data_, bytes, "evaluation/results")) {
+        std::size_t const before = results.size();
+        results.resize(before + part.size() / sizeof(SampleResult));
+        std::memcpy(results.data() + before, part.data(), part.size());
+    }
     std::sort(results.begin(), results.end(), [](auto const& a, auto const& b) { return a.sample < b.sample; });
     return results;
 }

@@ -3,10 +3,14 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cluster/communicator.hpp"
+#include "cluster/error.hpp"
+#include "framework/checkpoint/manifest.hpp"
 #include "framework/config.hpp"
 #include "parallel/parameter_store.hpp"
 
@@ -18,6 +22,7 @@ struct RunProgress {
     std::int64_t cursor = 0;  ///< samples drawn from the endless order
     double best = 0;          ///< best value of evaluation.metric so far
     std::int64_t best_step = -1;
+    std::int64_t evaluated_step = -1; ///< last step that was evaluated
     int evaluations_without_improvement = 0;
     bool finished = false;
 
@@ -25,19 +30,33 @@ struct RunProgress {
     static RunProgress from_json(nlohmann::json const& json);
 };
 
+/// The run folder belongs to another run: falling back to an older checkpoint would not help.
+class WrongRun : public cluster::InputError {
+  public:
+    using cluster::InputError::InputError;
+};
+
+/// Committed checkpoints of RUN/checkpoints, newest first. Local.
+std::vector<std::string> list_checkpoints(std::string const& folder);
+
 class RunCheckpoints {
   public:
     /// Checkpoints live in RUN/checkpoints. All arguments but the strings must outlive this.
     RunCheckpoints(Config const& config, std::string data_fingerprint, parallel::ParameterStore& store,
                    cluster::Communicator& world);
 
-    /// Loads the newest valid checkpoint into the store; nothing if there is none. Collective: rank 0 chooses, all load
-    /// the same one. Throws InputError if the run was made with another configuration or other data.
-    std::optional<RunProgress> resume();
-    /// Saves weights and moments. Collective. Each rank writes its share.
+    /// Loads the newest valid checkpoint into the store; nothing if there is none. Collective: all load the same one, and
+    /// one that some rank cannot read is passed over, told to `say`. Throws WrongRun if the run folder belongs to a run of
+    /// another configuration or other data.
+    std::optional<RunProgress> resume(std::function<void(std::string const&)> const& say);
+    /// Saves weights and moments. Collective. Each rank writes its share. Throws JobError on every rank if one cannot.
     void save(RunProgress const& progress);
 
   private:
+    void check_same_run(nlohmann::json const& state) const;
+    nlohmann::json state_of(RunProgress const& progress) const;
+    void commit(CheckpointManifest manifest, std::string const& staging, std::string const& final, RunProgress const& progress) const;
+
     std::string folder_;
     Config const& config_;
     std::string data_fingerprint_;

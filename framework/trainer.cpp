@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 #include "cluster/topology.hpp"
 #include "framework/numerics.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
@@ -26,15 +27,23 @@ parallel::StoreOptions store_options(NumericsSection const& numerics, int parts)
     return {compute_dtype(numerics.compute), numerics.mode == NumericsMode::bitwise, parts, true};
 }
 
+void check_positions(ModelConfig const& model, data::Dataset const& set, Config const& config) {
+    if (set.longest() > model.max_positions)
+        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}; prepare it with --max-length {}",
+                                              config.data.path, set.longest(), config.model.path, model.max_positions, model.max_positions));
+}
+
 /// Fails before memory is taken for weights: a sample that the model has no positions for, a head that does not fit.
 void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config) {
     if (set.size() < config.batch.global)
         throw cluster::InputError(fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
                                               config.batch.global, config.data.path, set.size()));
-    if (set.longest() > model.max_positions)
-        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}; prepare it with "
-                                              "--max-length {}", config.data.path, set.longest(), config.model.path,
-                                              model.max_positions, model.max_positions));
+    if (set.task() != config.task)
+        throw cluster::InputError(fmt::format("task: {}: the data in {} were prepared for {}", config.task, config.data.path, set.task()));
+    if (set.vocabulary() > model.vocabulary)
+        throw cluster::InputError(fmt::format("{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
+                                              config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
+    check_positions(model, set, config);
 }
 
 } // namespace
@@ -44,16 +53,19 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world)
       train_set_(data::open_dataset(config.data.path, config.data.train)),
       validation_set_(data::open_dataset(config.data.path, config.data.validation)),
       model_(read_model_config(config_, train_set_->label_names())), shape_{config.batch.global, config.batch.tokens_per_slot, 1},
-      total_steps_((check_fit(model_, *train_set_, config_), planned_steps(config_, train_set_->size()))),
+      total_steps_((check_fit(model_, *train_set_, config_), check_positions(model_, *validation_set_, config_), planned_steps(config_, train_set_->size()))),
       steps_per_epoch_(train_set_->size() / shape_.samples),
       store_(parameter_specs(model_), store_options(config.numerics, mesh_.data().size())), stage_(model_, store_),
       reducer_(store_, mesh_.data()), engine_(stage_, reducer_), optimizer_(store_, config.optimizer),
       evaluator_(stage_, mesh_.data(), shape_), log_(config.run, world.rank()),
       checkpoints_(config_, train_set_->fingerprint(), store_, world) {
-    if (auto const found = checkpoints_.resume()) {
+    train_set_->verify(world.rank(), world.size());
+    validation_set_->verify(world.rank(), world.size());
+    if (auto const found = checkpoints_.resume([this](auto const& line) { log_.say(line); })) {
         progress_ = *found;
         log_.say(fmt::format("resumed at step {} of {}", progress_.step, total_steps_));
     } else {
+        if (world.rank() == 0) cluster::write_file(config_.run + "/config.yaml", to_yaml(config_));
         auto const notes = load_weights(config_, model_, store_);
         for (auto const& note : notes) log_.say(note);
     }
@@ -112,7 +124,7 @@ double Trainer::gather_loss(std::vector<double> const& mine, std::int64_t slots,
 
 bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
     std::int64_t const interval = every > 0 ? every : otherwise;
-    return interval > 0 && progress_.step % interval == 0;
+    return interval > 0 && progress_.step > 0 && progress_.step % interval == 0;
 }
 
 bool Trainer::evaluate_and_judge() {
@@ -122,17 +134,15 @@ bool Trainer::evaluate_and_judge() {
     log_.write(event);
     double const value = validation_->value(config_.evaluation.metric);
     bool const better = progress_.best_step < 0 || is_better(config_.evaluation.metric, value, progress_.best);
-    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}", progress_.step, validation_->loss,
-                         validation_->accuracy, better ? "  (best so far)" : ""));
+    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}", progress_.step, validation_->loss, validation_->accuracy,
+                         better ? "  (best so far)" : ""));
+    progress_.evaluated_step = progress_.step;
+    progress_.evaluations_without_improvement = better ? 0 : progress_.evaluations_without_improvement + 1;
     if (better) {
         progress_.best = value;
         progress_.best_step = progress_.step;
-        progress_.evaluations_without_improvement = 0;
-        if (config_.checkpoint.keep_best) save("best");
-    } else {
-        ++progress_.evaluations_without_improvement;
     }
-    return config_.evaluation.patience > 0 && progress_.evaluations_without_improvement >= config_.evaluation.patience;
+    return better;
 }
 
 void Trainer::save(char const* why) {
@@ -154,8 +164,16 @@ void Trainer::report(StepReport const& step, double seconds) {
 
 TrainOutcome Trainer::run() {
     TrainOutcome outcome;
-    bool enough = progress_.finished;
-    while (!enough && progress_.step < total_steps_) {
+    while (!progress_.finished) {
+        bool const last = progress_.step >= total_steps_;
+        // The evaluation of a step may be due after a restart: the signal came between the step and its evaluation.
+        if (progress_.evaluated_step != progress_.step && (last || due(config_.evaluation.every, steps_per_epoch_))) {
+            bool const better = evaluate_and_judge();
+            int const patience = config_.evaluation.patience;
+            progress_.finished = last || (patience > 0 && progress_.evaluations_without_improvement >= patience);
+            if (progress_.finished || (better && config_.checkpoint.keep_best)) save(progress_.finished ? "end" : "best");
+            continue;
+        }
         auto const start = std::chrono::steady_clock::now();
         StepReport const step = train_step();
         report(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
@@ -165,13 +183,7 @@ TrainOutcome Trainer::run() {
             outcome.exit_code = cluster::kSavedToContinue;
             break;
         }
-        bool const last = progress_.step == total_steps_;
-        if (last || due(config_.evaluation.every, steps_per_epoch_)) enough = evaluate_and_judge();
-        if (!last && !enough && due(config_.checkpoint.every, 0)) save("interval");
-    }
-    if (outcome.exit_code == cluster::kDone && !progress_.finished) {
-        progress_.finished = true;
-        save("end");
+        if (due(config_.checkpoint.every, 0)) save("interval");
     }
     outcome.steps = progress_.step;
     outcome.validation = validation_;

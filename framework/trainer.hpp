@@ -51,11 +51,10 @@ class Trainer {
     std::int64_t total_steps() const { return total_steps_; }
 
   private:
-    void announce(int threads) const;
     std::vector<Pass> load_slots(data::StepPlan const& plan);
     double gather_loss(std::vector<double> const& mine, std::int64_t slots, bool& stop_asked);
     void report(StepReport const& step, double seconds);
-    /// Evaluates on validation; true if patience ran out.
+    /// Evaluates on validation and keeps count; true if it is the best so far.
     bool evaluate_and_judge();
     void save(char const* why);
     bool due(std::int64_t every, std::int64_t otherwise) const;

@@ -1,0 +1,39 @@
+// Reading a checkpoint: any flat range of any tensor, each byte of it verified.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "framework/checkpoint/manifest.hpp"
+
+namespace trireme::framework {
+
+class CheckpointReader {
+  public:
+    /// Reads the manifest and compares the files' sizes. Throws InputError.
+    explicit CheckpointReader(std::string directory);
+    ~CheckpointReader();
+    CheckpointReader(CheckpointReader const&) = delete;
+
+    CheckpointManifest const& manifest() const { return manifest_; }
+    /// Elements [first, first + count) of the row-major tensor into `out`, of the tensor's own dtype. Every 1 MiB chunk
+    /// touched is checked against its hash. Throws InputError naming file and tensor.
+    void read(CheckpointTensor const& tensor, std::int64_t first, std::int64_t count, void* out) const;
+    /// Hashes every file whole. Throws InputError naming the first file, and the tensor if one lies at the bad place.
+    void verify() const;
+
+  private:
+    struct Open {
+        CheckpointFile record;
+        int descriptor = -1;
+    };
+    void read_bytes(Open const& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes, char* out) const;
+    std::string tensor_at(std::string const& file, std::int64_t chunk) const;
+
+    std::string directory_;
+    CheckpointManifest manifest_;
+    std::map<std::string, Open> files_;
+};
+
+} // namespace trireme::framework

@@ -1,0 +1,57 @@
+#include "framework/checkpoint/rectangles.hpp"
+
+#include <algorithm>
+
+#include "cluster/error.hpp"
+
+namespace trireme::framework {
+
+std::int64_t elements_of(Shape const& shape) {
+    std::int64_t n = 1;
+    for (auto const d : shape) n *= d;
+    return n;
+}
+
+std::int64_t Rectangle::elements() const { return elements_of(count); }
+
+std::vector<Rectangle> rectangles_of(Shape const& shape, std::int64_t first, std::int64_t count) {
+    if (shape.empty() || shape.size() > 2) throw cluster::JobError("a checkpoint holds tensors of one or two dimensions");
+    if (count == 0) return {};
+    if (shape.size() == 1) return {{{first}, {count}}};
+    std::int64_t const width = shape[1], end = first + count;
+    std::vector<Rectangle> out;
+    std::int64_t row = first / width;
+    if (first % width) {
+        std::int64_t const stop = std::min(end, (row + 1) * width);
+        out.push_back({{row, first % width}, {1, stop - first}});
+        first = stop;
+        ++row;
+    }
+    if (std::int64_t const whole = (end - first) / width; whole > 0) {
+        out.push_back({{row, 0}, {whole, width}});
+        first += whole * width;
+        row += whole;
+    }
+    if (first < end) out.push_back({{row, 0}, {1, end - first}});
+    return out;
+}
+
+bool cover_exactly(Shape const& shape, std::vector<Rectangle> const& rectangles) {
+    std::int64_t total = 0;
+    for (std::size_t a = 0; a < rectangles.size(); ++a) {
+        auto const& r = rectangles[a];
+        if (r.start.size() != shape.size() || r.count.size() != shape.size()) return false;
+        for (std::size_t d = 0; d < shape.size(); ++d)
+            if (r.start[d] < 0 || r.count[d] <= 0 || r.start[d] > shape[d] - r.count[d]) return false;
+        total += r.elements();
+        for (std::size_t b = 0; b < a; ++b) {
+            bool apart = false;
+            for (std::size_t d = 0; d < shape.size(); ++d)
+                apart |= r.start[d] + r.count[d] <= rectangles[b].start[d] || rectangles[b].start[d] + rectangles[b].count[d] <= r.start[d];
+            if (!apart) return false;
+        }
+    }
+    return total == elements_of(shape);
+}
+
+} // namespace trireme::framework

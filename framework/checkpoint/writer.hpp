@@ -1,0 +1,34 @@
+// Writing the files of a checkpoint. The protocol around them is RunCheckpoints'.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "framework/checkpoint/manifest.hpp"
+
+namespace trireme::framework {
+
+/// A flat range of a tensor that this rank writes.
+struct OwnedRange {
+    std::string kind, name;
+    Shape shape;             ///< of the whole tensor
+    std::int64_t first;      ///< of the range, in elements of the whole tensor
+    at::Tensor values;       ///< [count], float32 or float64, contiguous
+};
+
+/// What one rank wrote: the pieces of each tensor, and its file with its hashes.
+struct RankFile {
+    std::vector<CheckpointTensor> tensors;
+    CheckpointFile file;
+};
+
+/// Writes DIR/`file` (HDF5, one contiguous dataset per rectangle) and syncs it. Equal content is equal bytes. Local.
+/// Throws JobError.
+RankFile write_rank_file(std::string const& directory, std::string const& file, std::vector<OwnedRange> const& ranges);
+
+/// Writes DIR/whole.h5, in which h5py sees every tensor whole: virtual datasets over the rank files, NaN where a source
+/// is missing. Returns its record. Throws JobError.
+CheckpointFile write_virtual_file(std::string const& directory, std::vector<CheckpointTensor> const& tensors);
+
+} // namespace trireme::framework

@@ -1,0 +1,266 @@
+#include "framework/config.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <set>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+/// What a value must be, as a person reads it and as a test.
+template <typename T>
+struct Rule {
+    std::string legal;
+    std::function<bool(T)> holds;
+};
+
+Rule<double> positive() { return {"a number > 0", [](double x) { return x > 0; }}; }
+Rule<double> not_negative() { return {"a number >= 0", [](double x) { return x >= 0; }}; }
+Rule<double> fraction() { return {"a number from 0 to 1", [](double x) { return x >= 0 && x <= 1; }}; }
+Rule<double> below_one() { return {"a number >= 0 and < 1", [](double x) { return x >= 0 && x < 1; }}; }
+Rule<double> dropout() { return {"-1 (as config.json says) or a number >= 0 and < 1", [](double x) { return x == -1 || (x >= 0 && x < 1); }}; }
+template <typename T>
+Rule<T> at_least(T least) {
+    return {fmt::format("a whole number >= {}", least), [least](T x) { return x >= least; }};
+}
+Rule<std::string> one_of(std::vector<std::string> names) {
+    return {fmt::format("{}", fmt::join(names, ", ")), [names](std::string const& x) { return std::ranges::find(names, x) != names.end(); }};
+}
+Rule<std::string> not_empty(std::string what) { return {std::move(what), [](std::string const& x) { return !x.empty(); }}; }
+Rule<bool> yes_or_no() { return {"true or false", [](bool) { return true; }}; }
+Rule<std::uint64_t> natural() { return {"a whole number >= 0", [](std::uint64_t) { return true; }}; }
+
+/// The one list of keys: read_config and to_yaml walk it, so that neither can forget one.
+template <typename Walk>
+void walk(Walk& w, Config& c) {
+    w.field("run", c.run, not_empty("a folder, made if it does not exist"));
+    w.field("seed", c.seed, natural());
+    w.field("task", c.task, one_of({"classification", "language-modeling"}));
+    w.section("model", [&] {
+        w.field("path", c.model.path, not_empty("a Hugging Face folder"));
+        w.field("from_scratch", c.model.from_scratch, yes_or_no());
+        w.field("hidden_dropout", c.model.hidden_dropout, dropout());
+        w.field("attention_dropout", c.model.attention_dropout, dropout());
+        w.field("classifier_dropout", c.model.classifier_dropout, dropout());
+    });
+    w.section("data", [&] {
+        w.field("path", c.data.path, not_empty("a folder that `trireme prepare` wrote"));
+        w.field("train", c.data.train, not_empty("the name of a split"));
+        w.field("validation", c.data.validation, not_empty("the name of a split"));
+        w.field("test", c.data.test, not_empty("the name of a split"));
+    });
+    w.section("parallel", [&] {
+        w.field("pipeline", c.parallel.pipeline, at_least(1));
+        w.field("replicate", c.parallel.replicate, at_least(0));
+        w.field("shard", c.parallel.shard, at_least(1));
+        w.field("context", c.parallel.context, at_least(1));
+        w.field("tensor", c.parallel.tensor, at_least(1));
+        w.field("zero", c.parallel.zero, Rule<int>{"0 (1, 2 and 3 are not built yet)", [](int x) { return x == 0; }});
+        w.field("schedule", c.parallel.schedule, one_of({"1f1b"}));
+        w.field("virtual_stages", c.parallel.virtual_stages, Rule<int>{"1 (more are not built yet)", [](int x) { return x == 1; }});
+        w.field("recompute", c.parallel.recompute, Rule<std::string>{"none (selective and full are not built yet)", [](auto const& x) { return x == "none"; }});
+        w.field("offload", c.parallel.offload, Rule<std::string>{"none (optimizer is not built yet)", [](auto const& x) { return x == "none"; }});
+    });
+    w.section("batch", [&] {
+        w.field("global", c.batch.global, at_least<std::int64_t>(1));
+        w.field("tokens_per_slot", c.batch.tokens_per_slot, at_least<std::int64_t>(1));
+    });
+    w.section("numerics", [&] {
+        w.choice("mode", c.numerics.mode, {"bitwise", "fast"});
+        w.choice("compute", c.numerics.compute, {"fp64", "fp32", "bf16"});
+        w.field("threads", c.numerics.threads, at_least(0));
+    });
+    w.section("optimizer", [&] {
+        w.field("learning_rate", c.optimizer.learning_rate, positive());
+        w.field("beta1", c.optimizer.beta1, below_one());
+        w.field("beta2", c.optimizer.beta2, below_one());
+        w.field("epsilon", c.optimizer.epsilon, positive());
+        w.field("weight_decay", c.optimizer.weight_decay, not_negative());
+        w.field("clip", c.optimizer.clip, not_negative());
+        w.field("schedule", c.optimizer.schedule, one_of({"constant", "linear", "cosine"}));
+        w.field("warmup", c.optimizer.warmup, fraction());
+        w.field("final_fraction", c.optimizer.final_fraction, fraction());
+    });
+    w.section("train", [&] {
+        w.field("epochs", c.train.epochs, positive());
+        w.field("steps", c.train.steps, at_least<std::int64_t>(0));
+    });
+    w.section("evaluation", [&] {
+        w.field("every", c.evaluation.every, at_least<std::int64_t>(0));
+        w.field("metric", c.evaluation.metric, one_of({"loss", "accuracy", "f1"}));
+        w.field("patience", c.evaluation.patience, at_least(0));
+    });
+    w.section("checkpoint", [&] {
+        w.field("every", c.checkpoint.every, at_least<std::int64_t>(0));
+        w.field("keep_last", c.checkpoint.keep_last, at_least(1));
+        w.field("keep_best", c.checkpoint.keep_best, yes_or_no());
+    });
+}
+
+/// Edits that make one word of the other (Levenshtein 1966).
+std::size_t edits(std::string const& a, std::string const& b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), 0U);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        std::size_t diagonal = std::exchange(row[0], i + 1);
+        for (std::size_t j = 0; j < b.size(); ++j) {
+            std::size_t const change = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            row[j + 1] = std::min({change, row[j] + 1, diagonal + 1});
+        }
+    }
+    return row.back();
+}
+
+class Reader {
+  public:
+    Reader(std::string file, YAML::Node root) : file_(std::move(file)) { levels_.push_back({"", std::move(root), {}}); }
+
+    void section(std::string const& name, std::function<void()> const& inside) {
+        Level& parent = levels_.back();
+        parent.known.insert(name);
+        YAML::Node const node = std::as_const(parent.node)[name];
+        if (node && !node.IsMap()) fail(node, name, "a mapping of keys to values");
+        levels_.push_back({name + ".", node ? node : YAML::Node(YAML::NodeType::Map), {}});
+        inside();
+        check_unknown();
+        levels_.pop_back();
+    }
+
+    template <typename T>
+    void field(std::string const& name, T& value, Rule<T> const& rule) {
+        Level& level = levels_.back();
+        level.known.insert(name);
+        YAML::Node const node = std::as_const(level.node)[name];
+        std::string const key = level.prefix + name;
+        if (!node) {
+            if (!rule.holds(value)) throw cluster::InputError(fmt::format("{}: {}: missing; legal: {}", file_, key, rule.legal));
+            return;
+        }
+        if (!node.IsScalar() || !YAML::convert<T>::decode(node, value) || !finite(value) || !rule.holds(value)) fail(node, key, rule.legal);
+    }
+
+    template <typename Enum>
+    void choice(std::string const& name, Enum& value, std::vector<std::string> const& names) {
+        std::string text = names[static_cast<std::size_t>(value)];
+        field(name, text, one_of(names));
+        value = static_cast<Enum>(std::ranges::find(names, text) - names.begin());
+    }
+
+    /// Every key of the current level must have been asked for, once.
+    void check_unknown() const {
+        Level const& level = levels_.back();
+        std::set<std::string> seen;
+        for (auto const& entry : level.node) {
+            auto const key = entry.first.as<std::string>();
+            if (!level.known.contains(key)) {
+                auto const nearest = std::ranges::min_element(level.known, {}, [&](auto const& k) { return edits(k, key); });
+                throw cluster::InputError(fmt::format("{}: unknown key {}{}; did you mean {}{}? legal: {}", at(entry.first), level.prefix, key,
+                                                      level.prefix, *nearest, fmt::join(level.known, ", ")));
+            }
+            if (!seen.insert(key).second) throw cluster::InputError(fmt::format("{}: {}{} is given twice", at(entry.first), level.prefix, key));
+        }
+    }
+
+  private:
+    struct Level {
+        std::string prefix;
+        YAML::Node node;
+        std::set<std::string> known;
+    };
+    static bool finite(double x) { return std::isfinite(x); }
+    template <typename T>
+    static bool finite(T const&) {
+        return true;
+    }
+    /// FILE:LINE, or --set for what the command line brought in.
+    std::string at(YAML::Node const& node) const {
+        return node.Mark().is_null() ? "--set" : fmt::format("{}:{}", file_, node.Mark().line + 1);
+    }
+    [[noreturn]] void fail(YAML::Node const& node, std::string const& key, std::string const& legal) const {
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node), key, node.IsScalar() ? node.Scalar() : "not a single value", legal));
+    }
+
+    std::string file_;
+    std::vector<Level> levels_;
+};
+
+class Writer {
+  public:
+    void section(std::string const& name, std::function<void()> const& inside) {
+        out_ << YAML::Key << name << YAML::Value << YAML::BeginMap;
+        inside();
+        out_ << YAML::EndMap;
+    }
+    template <typename T>
+    void field(std::string const& name, T const& value, Rule<T> const&) {
+        if constexpr (std::is_same_v<T, double>) out_ << YAML::Key << name << YAML::Value << fmt::format("{}", value);
+        else out_ << YAML::Key << name << YAML::Value << value;
+    }
+    template <typename Enum>
+    void choice(std::string const& name, Enum const& value, std::vector<std::string> const& names) {
+        out_ << YAML::Key << name << YAML::Value << names[static_cast<std::size_t>(value)];
+    }
+    std::string text(std::function<void()> const& inside) {
+        out_ << YAML::BeginMap;
+        inside();
+        out_ << YAML::EndMap;
+        return std::string(out_.c_str()) + "\n";
+    }
+
+  private:
+    YAML::Emitter out_;
+};
+
+void apply(YAML::Node root, std::string const& assignment) {
+    auto const equal = assignment.find('=');
+    if (equal == std::string::npos || equal == 0)
+        throw cluster::InputError(fmt::format("--set {}: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4", assignment));
+    std::string const key = assignment.substr(0, equal), value = assignment.substr(equal + 1);
+    auto const dot = key.find('.');
+    // A node made here has no mark, by which messages tell it from the file's.
+    YAML::Node node(value);
+    if (dot == std::string::npos) {
+        root[key] = node;
+        return;
+    }
+    YAML::Node section = root[key.substr(0, dot)];
+    if (section && !section.IsMap() && !section.IsNull()) throw cluster::InputError(fmt::format("--set {}: {} has no keys inside", assignment, key.substr(0, dot)));
+    section[key.substr(dot + 1)] = node;
+}
+
+} // namespace
+
+Config read_config(std::string const& file, std::vector<std::string> const& overrides) {
+    YAML::Node root;
+    try {
+        root = YAML::Load(cluster::read_file(file));
+    } catch (YAML::Exception const& error) {
+        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", file, error.mark.line + 1, error.msg));
+    }
+    if (!root.IsMap()) throw cluster::InputError(file + ": legal: a mapping of keys to values (see configs/ for complete examples)");
+    for (auto const& assignment : overrides) apply(root, assignment);
+    Config config;
+    Reader reader(file, root);
+    walk(reader, config);
+    reader.check_unknown();
+    return config;
+}
+
+std::string to_yaml(Config const& config) {
+    Writer writer;
+    Config copy = config;
+    return writer.text([&] { walk(writer, copy); });
+}
+
+} // namespace trireme::framework
