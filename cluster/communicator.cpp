@@ -142,10 +142,10 @@ std::unique_ptr<Communicator> Communicator::split(int color, int key, std::strin
     return result;
 }
 
-void Communicator::abort(std::string_view reason) {
+void Communicator::abort(std::string_view reason, int code) {
     fmt::print(stderr, "trireme: rank {}@{}: {}\n", rank_, host_name(), reason);
     std::fflush(stderr);
-    do_abort(kFailed);
+    do_abort(code);
     std::_Exit(kFailed);
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cluster/buffer.hpp"
+#include "cluster/error.hpp"
 #include "cluster/work.hpp"
 
 namespace trireme::cluster {
@@ -81,8 +82,8 @@ class Communicator {
     void barrier(std::string_view name);
     /// Members with one `color` form a group, ordered by `key`. Collective over this group. `group` names the result.
     std::unique_ptr<Communicator> split(int color, int key, std::string_view group);
-    /// Ends the whole job at once, without collectives. Logs rank@host and `reason` first.
-    [[noreturn]] void abort(std::string_view reason);
+    /// Ends the whole job at once with `code`, without collectives. Logs rank@host and `reason` first.
+    [[noreturn]] void abort(std::string_view reason, int code = kFailed);
 
   protected:
     Communicator(int rank, int size, std::string group, CommunicatorOptions options);

@@ -1,0 +1,51 @@
+#include "framework/evaluation_job.hpp"
+
+#include <fmt/format.h>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/topology.hpp"
+#include "framework/numerics.hpp"
+#include "framework/pretrained/weights.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+constexpr std::int64_t kSamplesPerPlan = 256;
+
+void write_predictions(std::string const& path, std::vector<SampleResult> const& results, std::vector<std::string> const& names) {
+    std::string text;
+    auto const name = [&](std::int32_t label) { return label < 0 ? std::string() : names.at(static_cast<std::size_t>(label)); };
+    for (auto const& r : results) {
+        nlohmann::ordered_json line{{"sample", r.sample}, {"loss", r.loss}, {"trained", r.trained}, {"correct", r.correct}};
+        if (!names.empty()) line.update({{"label", name(r.label)}, {"prediction", name(r.prediction)}});
+        text += line.dump() + "\n";
+    }
+    cluster::write_file(path, text);
+}
+
+} // namespace
+
+Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
+    configure_numerics({}, cluster::topology(world).cores_per_rank);
+    auto const set = data::open_dataset(job.data, job.split);
+    set->verify(world.rank(), world.size());
+    Config config;
+    config.task = set->task();
+    config.model.path = job.model;
+    config.data.path = job.data;
+    ModelConfig const model = read_model_config(config, set->label_names());
+    if (set->longest() > model.max_positions)
+        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}", job.data, set->longest(), job.model, model.max_positions));
+    parallel::ParameterStore store(parameter_specs(model), {.parts = world.size(), .gradients = false});
+    if (auto const fresh = load_weights(config, model, store); !fresh.empty())
+        throw cluster::InputError(fmt::format("{}: it was not trained for these labels ({}); nothing to evaluate", job.model, fresh.front()));
+    store.refresh_compute();
+    TransformerStage stage(model, store);
+    auto const results = Evaluator(stage, world, {kSamplesPerPlan, job.tokens_per_slot, 1}).results(*set);
+    if (world.rank() == 0 && !job.predictions.empty()) write_predictions(job.predictions, results, set->label_names());
+    return summarize(results, set->label_names().size());
+}
+
+} // namespace trireme::framework

@@ -1,0 +1,20 @@
+// A model of a Hugging Face folder on a split of data, without training.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "cluster/communicator.hpp"
+#include "framework/evaluator.hpp"
+
+namespace trireme::framework {
+
+struct EvaluationJob {
+    std::string model, data, split = "test";
+    std::int64_t tokens_per_slot = 2048;
+    std::string predictions; ///< JSONL: sample, label, prediction, logits' loss; empty: none
+};
+
+/// Collective over `world`. Throws InputError.
+Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world);
+
+} // namespace trireme::framework

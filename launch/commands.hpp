@@ -1,0 +1,13 @@
+// The subcommands that compute. Each parses its own arguments and returns an exit code; bad input is thrown.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace trireme::launch {
+
+int train_command(std::vector<std::string> const& arguments);
+int evaluate_command(std::vector<std::string> const& arguments);
+int export_command(std::vector<std::string> const& arguments);
+int checkpoint_command(std::vector<std::string> const& arguments);
+
+} // namespace trireme::launch

@@ -1,0 +1,49 @@
+#include "launch/text/inspect.hpp"
+
+#include <fmt/color.h>
+#include <fmt/format.h>
+
+#include <array>
+
+#include "cluster/error.hpp"
+#include "data/loader.hpp"
+#include "launch/text/tokenizer.hpp"
+
+namespace trireme::launch::text {
+
+namespace {
+
+constexpr std::array kBackgrounds{fmt::color::light_steel_blue, fmt::color::navajo_white, fmt::color::pale_green, fmt::color::thistle};
+
+/// Tokens without colour are set off by a bar, so that a log shows their edges too.
+std::string painted(std::string const& token, std::size_t place, bool color) {
+    if (!color) return (place ? "|" : "") + token;
+    return fmt::format(fmt::bg(kBackgrounds[place % kBackgrounds.size()]) | fmt::fg(fmt::color::black), "{}", token);
+}
+
+std::string label_of(data::Slot const& slot, data::Dataset const& set) {
+    if (slot.sample_labels.empty()) return fmt::format("{} of {} tokens trained", set.trained(slot.sample_ids[0]), slot.token_count());
+    return "label " + set.label_names().at(static_cast<std::size_t>(slot.sample_labels[0]));
+}
+
+} // namespace
+
+std::string inspect(InspectOptions const& o) {
+    auto const set = data::open_dataset(o.data, o.split);
+    if (o.first < 0 || o.first >= set->size())
+        throw cluster::InputError(fmt::format("--first: {}: legal: 0 to {}, the samples of {} {}", o.first, set->size() - 1, o.data, o.split));
+    Tokenizer const tokenizer(o.data, 0);
+    std::string out;
+    for (std::int64_t i = o.first; i < std::min(set->size(), o.first + o.samples); ++i) {
+        data::Slot const slot = set->read({i}, 1);
+        out += fmt::format("{} {}  {} tokens  {}\n  ", o.split, i, slot.token_count(), label_of(slot, *set));
+        for (std::size_t t = 0; t < slot.tokens.size(); ++t) {
+            bool const second = slot.segments[t] != 0 && (t == 0 || slot.segments[t - 1] == 0);
+            out += (second ? " // " : "") + painted(tokenizer.token(slot.tokens[t]), t, o.color);
+        }
+        out += "\n";
+    }
+    return out;
+}
+
+} // namespace trireme::launch::text

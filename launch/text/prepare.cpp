@@ -1,0 +1,250 @@
+#include "launch/text/prepare.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <unordered_map>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/sha256.hpp"
+#include "data/manifest.hpp"
+#include "launch/text/tokenizer.hpp"
+
+namespace trireme::launch::text {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kBatch = 2048; ///< rows tokenized together
+constexpr char const* kTest = "test";
+constexpr char const* kValidation = "validation";
+constexpr char const* kTrain = "train";
+
+/// A number in [0, 1) of the lower-cased text: equal texts always fall into the same split.
+double split_place(Row const& row) {
+    cluster::Sha256 hash;
+    std::string key = lower(row.text);
+    if (!row.pair.empty()) key.append("\x1f").append(lower(row.pair));
+    hash.update(key.data(), key.size());
+    return std::stoul(hash.hex().substr(0, 8), nullptr, 16) / 4294967296.0;
+}
+
+std::string split_of(Row const& row, std::string const& given, PrepareOptions const& o) {
+    if (!given.empty()) return given;
+    double const place = split_place(row);
+    if (place < o.test_fraction) return kTest;
+    return place < o.test_fraction + o.validation_fraction ? kValidation : kTrain;
+}
+
+void for_each_row(PrepareOptions const& o, std::function<void(Row&&, std::string const& split)> const& each) {
+    for (auto const& [split, files] : o.files)
+        for (auto const& file : files)
+            read_rows(file, o.columns, [&](Row&& row) {
+                std::string const to = split_of(row, split, o);
+                each(std::move(row), to);
+            });
+}
+
+/// What the first pass over the rows finds: enough to refuse before anything is written.
+struct Census {
+    std::map<std::string, std::map<std::string, std::int64_t>> labels; ///< split, label -> rows
+    std::map<std::string, std::int64_t> rows;
+    std::int64_t total = 0, empty = 0, repeated = 0, contradicting = 0, in_two_splits = 0;
+};
+
+Census take_census(PrepareOptions const& o) {
+    Census census;
+    struct Seen {
+        std::string label, split;
+    };
+    std::unordered_map<std::string, Seen> texts;
+    for_each_row(o, [&](Row&& row, std::string const& split) {
+        ++census.total;
+        if (row.text.find_first_not_of(" \t\r\n") == std::string::npos) {
+            ++census.empty;
+            return;
+        }
+        ++census.rows[split];
+        ++census.labels[split][row.label];
+        auto const [found, added] = texts.try_emplace(row.text + "\x1f" + row.pair, Seen{row.label, split});
+        if (added) return;
+        ++census.repeated;
+        census.contradicting += found->second.label != row.label;
+        census.in_two_splits += found->second.split != split;
+    });
+    if (census.total == census.empty) throw cluster::InputError("no row with text in the input files");
+    if (!census.rows.contains(kTrain)) throw cluster::InputError("no training samples; give files with --train, or --input");
+    return census;
+}
+
+std::optional<std::int64_t> as_number(std::string const& text) {
+    std::int64_t value = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+/// Class names: of the training split, numbers in order of value, words in alphabetical order.
+std::vector<std::string> class_names(Census const& census) {
+    std::vector<std::string> names;
+    for (auto const& [label, rows] : census.labels.at(kTrain)) names.push_back(label);
+    if (std::ranges::all_of(names, [](auto const& n) { return as_number(n).has_value(); })) std::ranges::sort(names, {}, [](auto const& n) { return *as_number(n); });
+    if (names.size() < 2) throw cluster::InputError(fmt::format("training data have one label only ({}); classification needs two", fmt::join(names, ", ")));
+    for (auto const& [split, labels] : census.labels)
+        for (auto const& [label, rows] : labels)
+            if (std::ranges::find(names, label) == names.end())
+                throw cluster::InputError(fmt::format("label \"{}\" occurs in {} rows of {} and never in training; training has: {}", label, rows, split, fmt::join(names, ", ")));
+    return names;
+}
+
+/// The next shard of one split.
+class SplitWriter {
+  public:
+    SplitWriter(std::string folder, std::string split, std::int64_t per_shard, std::size_t classes)
+        : folder_(std::move(folder)), split_(std::move(split)), per_shard_(per_shard) {
+        info_.label_counts.resize(classes);
+    }
+    void add(data::Sample&& sample) {
+        if (sample.label >= 0) ++info_.label_counts[static_cast<std::size_t>(sample.label)];
+        samples_.push_back(std::move(sample));
+        if (static_cast<std::int64_t>(samples_.size()) == per_shard_) flush();
+    }
+    data::SplitInfo finish() {
+        if (!samples_.empty()) flush();
+        return std::move(info_);
+    }
+
+  private:
+    void flush() {
+        info_.shards.push_back(data::write_shard(folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_));
+        samples_.clear();
+    }
+    std::string folder_, split_;
+    std::int64_t per_shard_;
+    std::vector<data::Sample> samples_;
+    data::SplitInfo info_;
+};
+
+/// Rows to samples, a batch at a time.
+class Converter {
+  public:
+    Converter(PrepareOptions const& options, Census const& census, std::vector<std::string> const& labels)
+        : o_(options), census_(census), labels_(labels), classify_(o_.task == "classification"),
+          tokenizer_(o_.tokenizer, classify_ ? o_.max_length : 0), end_(tokenizer_.end_of_text()) {
+        for (auto const& [split, rows] : census.rows) writers_.emplace(split, SplitWriter{o_.output, split, o_.samples_per_shard, labels.size()});
+    }
+
+    void add(Row&& row, std::string const& split) {
+        if (row.text.find_first_not_of(" \t\r\n") == std::string::npos) return;
+        rows_.push_back({std::move(row), split});
+        if (rows_.size() == kBatch) flush();
+    }
+    void finish(data::Manifest& manifest) {
+        flush();
+        if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[2K");
+        for (auto& [split, writer] : writers_) manifest.splits[split] = writer.finish();
+        manifest.vocabulary = tokenizer_.vocabulary();
+    }
+    std::int64_t cut() const { return cut_; }
+
+  private:
+    void flush() {
+        std::vector<std::string> texts, pairs;
+        for (auto const& [row, split] : rows_) {
+            texts.push_back(row.text);
+            if (!o_.columns.pair.empty()) pairs.push_back(row.pair);
+        }
+        auto encodings = tokenizer_.encode(texts, pairs);
+        for (std::size_t i = 0; i < rows_.size(); ++i) {
+            auto& writer = writers_.at(rows_[i].split);
+            classify_ ? classification(std::move(encodings[i]), rows_[i].row.label, writer) : language_modeling(std::move(encodings[i]), writer);
+        }
+        done_ += static_cast<std::int64_t>(rows_.size());
+        rows_.clear();
+        if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[2Ktokenized {} of {} rows ({} %)", done_, census_.total - census_.empty,
+                                              100 * done_ / std::max<std::int64_t>(1, census_.total - census_.empty));
+    }
+    void classification(Encoding&& e, std::string const& label, SplitWriter& writer) {
+        cut_ += e.cut;
+        data::Sample sample{.tokens = std::move(e.tokens)};
+        if (std::ranges::any_of(e.segments, [](auto s) { return s != 0; })) sample.segments = std::move(e.segments);
+        sample.label = static_cast<std::int32_t>(std::ranges::find(labels_, label) - labels_.begin());
+        writer.add(std::move(sample));
+    }
+    /// Windows of max_length; the label of each token is the next one, also across the edge of a window.
+    void language_modeling(Encoding&& e, SplitWriter& writer) {
+        auto& tokens = e.tokens;
+        if (end_ >= 0 && (tokens.empty() || tokens.back() != end_)) tokens.push_back(end_);
+        auto const window = static_cast<std::size_t>(o_.max_length);
+        cut_ += tokens.size() > window;
+        for (std::size_t first = 0; first + 1 < tokens.size(); first += window) {
+            std::size_t const end = std::min(tokens.size(), first + window);
+            data::Sample sample;
+            sample.tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(first), tokens.begin() + static_cast<std::ptrdiff_t>(end));
+            for (std::size_t t = first + 1; t <= end; ++t) sample.token_labels.push_back(t < tokens.size() ? tokens[t] : data::kIgnoredLabel);
+            writer.add(std::move(sample));
+        }
+    }
+
+    struct Waiting {
+        Row row;
+        std::string split;
+    };
+    PrepareOptions const& o_;
+    Census const& census_;
+    std::vector<std::string> const& labels_;
+    bool classify_;
+    Tokenizer tokenizer_;
+    std::int32_t end_;
+    std::map<std::string, SplitWriter> writers_;
+    std::vector<Waiting> rows_;
+    std::int64_t done_ = 0, cut_ = 0;
+};
+
+void copy_tokenizer(PrepareOptions const& o) {
+    for (auto const* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"})
+        if (fs::exists(o.tokenizer + "/" + name)) fs::copy_file(o.tokenizer + "/" + name, o.output + "/" + name, fs::copy_options::overwrite_existing);
+}
+
+std::string describe(data::Manifest const& m, PrepareOptions const& o) {
+    std::string text = fmt::format("{}: {} data in {}\n", o.output, m.task, m.splits.size() == 1 ? "1 split" : fmt::format("{} splits", m.splits.size()));
+    for (auto const& [name, split] : m.splits) {
+        text += fmt::format("  {:<11}{:>9} samples {:>11} tokens  longest {:>5}  {} shards", name, split.samples(), split.tokens(), split.longest(), split.shards.size());
+        for (std::size_t c = 0; c < m.labels.size(); ++c) text += fmt::format("{}{} {}", c ? ", " : "  labels: ", m.labels[c], split.label_counts[c]);
+        text += "\n";
+    }
+    return text;
+}
+
+} // namespace
+
+std::string prepare(PrepareOptions const& o) {
+    if (fs::exists(o.output + "/manifest.json")) throw cluster::InputError(o.output + ": holds a prepared data set already; choose another --output or remove it");
+    if (o.columns.label.empty() && o.task == "classification") throw cluster::InputError("--label: missing; classification needs the name of the label column");
+    Census const census = take_census(o);
+    data::Manifest manifest{.task = o.task, .max_length = o.max_length, .tokenizer_xxh3 = cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
+    if (o.task == "classification") manifest.labels = class_names(census);
+    fs::create_directories(o.output);
+    Converter converter(o, census, manifest.labels);
+    for_each_row(o, [&](Row&& row, std::string const& split) { converter.add(std::move(row), split); });
+    converter.finish(manifest);
+    manifest.summary = nlohmann::ordered_json{{"rows", census.total}, {"empty_dropped", census.empty}, {"longer_than_max_length", converter.cut()},
+                                              {"repeated_texts", census.repeated}, {"repeated_with_another_label", census.contradicting},
+                                              {"repeated_in_another_split", census.in_two_splits}}.dump();
+    copy_tokenizer(o);
+    data::write_manifest(o.output, manifest);
+    return describe(manifest, o) +
+           fmt::format("  {} rows read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier text ({} with another label, {} in "
+                       "another split)\n", census.total, census.empty, converter.cut(), o.max_length, o.task == "classification" ? "cut" : "divided",
+                       census.repeated, census.contradicting, census.in_two_splits);
+}
+
+} // namespace trireme::launch::text

@@ -1,0 +1,26 @@
+// `trireme prepare`: text files to HDF5 shards and a manifest.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "launch/text/rows.hpp"
+
+namespace trireme::launch::text {
+
+struct PrepareOptions {
+    std::string task;           ///< classification | language-modeling
+    std::string tokenizer;      ///< folder with tokenizer.json
+    std::string output;         ///< folder, must not hold a manifest yet
+    std::map<std::string, std::vector<std::string>> files; ///< by split; "" : to be split by hash
+    Columns columns;
+    double validation_fraction = 0.1, test_fraction = 0.1; ///< of files[""]
+    std::int64_t max_length = 512;
+    std::int64_t samples_per_shard = 65536;
+};
+
+/// Returns the summary for people. Throws InputError before anything is written where it can.
+std::string prepare(PrepareOptions const& options);
+
+} // namespace trireme::launch::text

@@ -1,0 +1,24 @@
+// Text in: rows of JSONL, CSV and TSV files.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace trireme::launch::text {
+
+struct Columns {
+    std::string text = "text", pair, label; ///< names; empty: not used
+};
+
+struct Row {
+    std::string text, pair, label;
+    std::string const* file = nullptr; ///< for messages
+    std::int64_t line = 0;
+};
+
+/// Calls `each` for every row of `file` in order; the kind follows from its name: .jsonl, .csv, .tsv (with a header line).
+/// Throws InputError "FILE:LINE: what" for what is not a row: bad JSON, bad UTF-8, a column that is missing.
+void read_rows(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each);
+
+} // namespace trireme::launch::text
