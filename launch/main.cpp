@@ -19,15 +19,26 @@ struct Command {
     int (*run)(Arguments const&);
 };
 
-/// Replaces this process by trireme-text, which lies beside it.
-int text_command(char const* name, Arguments const& arguments) {
-    auto const program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "trireme-text";
-    std::string const path = program.string();
-    std::vector<char*> argv{const_cast<char*>(path.c_str()), const_cast<char*>(name)};
-    for (auto const& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
+/// Replaces this process by another program.
+[[noreturn]] void become(Arguments const& command) {
+    std::vector<char*> argv;
+    for (auto const& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
-    execv(path.c_str(), argv.data());
-    throw cluster::InputError(fmt::format("{}: {}; build it with: cmake --build build", path, std::strerror(errno)));
+    execv(argv[0], argv.data());
+    throw cluster::InputError(fmt::format("{}: {}; run launch/setup and cmake --build build", command[0], std::strerror(errno)));
+}
+
+/// The text tools are a program of their own, which lies beside this one.
+int text_command(char const* name, Arguments const& arguments) {
+    Arguments command{(std::filesystem::read_symlink("/proc/self/exe").parent_path() / "trireme-text").string(), name};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    become(command);
+}
+
+int plot_command(Arguments const& arguments) {
+    Arguments command{TRIREME_DEFAULT_PYTHON, TRIREME_PLOT_SCRIPT};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    become(command);
 }
 
 std::map<std::string, Command> const kCommands{
@@ -36,6 +47,7 @@ std::map<std::string, Command> const kCommands{
     {"train", {"fine-tune, or continue a run; start it with mpirun or srun", launch::train_command}},
     {"evaluate", {"exact metrics of a model on a split", launch::evaluate_command}},
     {"export", {"a run's best checkpoint as a Hugging Face folder", launch::export_command}},
+    {"plot", {"loss and accuracy of a run as an SVG", plot_command}},
     {"checkpoint", {"list or verify the checkpoints of a run", launch::checkpoint_command}},
 };
 

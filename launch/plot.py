@@ -1,0 +1,65 @@
+"""Loss and accuracy of a run as an SVG: plot.py --run RUN --output FILE.svg (called by `trireme plot`)."""
+import argparse
+import json
+import sys
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+
+def read(run):
+    path = run + "/metrics.jsonl"
+    try:
+        with open(path, encoding="utf-8") as file:
+            events = [json.loads(line) for line in file]
+    except OSError as error:
+        sys.exit(f"trireme: {path}: {error.strerror}; legal: a folder that `trireme train` wrote")
+    train = {e["step"]: e for e in events if e["kind"] == "train"}  # a resumed run may repeat steps: the last one counts
+    evaluation = {e["step"]: e for e in events if e["kind"] == "evaluation"}
+    if not train:
+        sys.exit(f"trireme: {path}: no steps yet")
+    return [train[s] for s in sorted(train)], [evaluation[s] for s in sorted(evaluation)]
+
+
+def smooth(values, window):
+    out = []
+    for i in range(len(values)):
+        part = values[max(0, i - window + 1) : i + 1]
+        out.append(sum(part) / len(part))
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="trireme plot", description="Loss and accuracy of a run as an SVG.",
+                                     epilog="example: trireme plot --run runs/reviews --output curves.svg")
+    parser.add_argument("--run", required=True, help="run folder")
+    parser.add_argument("--output", required=True, help="SVG file to write")
+    arguments = parser.parse_args()
+    train, evaluation = read(arguments.run)
+    plt.rcParams["svg.hashsalt"] = "trireme"  # equal runs make equal files
+    figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    steps = [e["step"] for e in train]
+    window = max(1, len(steps) // 50)
+    loss.plot(steps, [e["loss"] for e in train], color="#9dbdd9", linewidth=0.8, label="training, each step")
+    loss.plot(steps, smooth([e["loss"] for e in train], window), color="#1f5a8c", label=f"training, mean of {window} steps")
+    if evaluation:
+        at = [e["step"] for e in evaluation]
+        loss.plot(at, [e["loss"] for e in evaluation], "o-", color="#c44e1b", label="validation")
+        accuracy.plot(at, [100 * e["accuracy"] for e in evaluation], "o-", color="#c44e1b")
+        for e in evaluation:
+            accuracy.annotate(f"{100 * e['accuracy']:.1f}", (e["step"], 100 * e["accuracy"]), xytext=(0, 6), textcoords="offset points", ha="center")
+        accuracy.margins(y=0.25)
+    loss.set(xlabel="step", ylabel="loss", title="Loss")
+    loss.legend(frameon=False)
+    accuracy.set(xlabel="step", ylabel="%", title="Validation accuracy", xlim=loss.get_xlim())
+    for axes in (loss, accuracy):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    figure.savefig(arguments.output, metadata={"Date": None})
+    print(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
