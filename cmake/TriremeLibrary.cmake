@@ -4,6 +4,8 @@
 # TORCH puts the shared precompiled ATen header in front: a file that includes torch costs 18 s without it.
 include(GoogleTest)
 set_property(GLOBAL PROPERTY TRIREME_TORCH_FILES 0)
+# More ranks than cores: one thread each, and idle ranks give their core away.
+set(TRIREME_TEST_ENVIRONMENT "OMP_NUM_THREADS=1;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
 
 function(trireme_target name torch)
   target_link_libraries(${name} PRIVATE trireme::options)
@@ -41,7 +43,7 @@ function(trireme_test name)
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" ENVIRONMENT OMP_NUM_THREADS=1)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" ENVIRONMENT "${TRIREME_TEST_ENVIRONMENT}")
 endfunction()
 
 function(trireme_mpi_test name)
@@ -54,6 +56,6 @@ function(trireme_mpi_test name)
   foreach(n IN LISTS A_RANKS)
     add_test(NAME ${name}.${n} COMMAND ${MPIEXEC_EXECUTABLE} -n ${n} --oversubscribe $<TARGET_FILE:${name}>)
     set_tests_properties(${name}.${n} PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}" PROCESSORS 2
-      ENVIRONMENT "OMP_NUM_THREADS=1;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+      ENVIRONMENT "${TRIREME_TEST_ENVIRONMENT}")
   endforeach()
 endfunction()

@@ -14,12 +14,15 @@ namespace {
 
 constexpr std::int64_t kSamplesPerPlan = 256;
 
-void write_predictions(std::string const& path, std::vector<SampleResult> const& results, std::vector<std::string> const& names) {
+void write_predictions(std::string const& path, Results const& results, std::vector<std::string> const& names) {
     std::string text;
     auto const name = [&](std::int32_t label) { return label < 0 ? std::string() : names.at(static_cast<std::size_t>(label)); };
-    for (auto const& r : results) {
+    std::size_t const classes = names.size();
+    for (std::size_t i = 0; i < results.samples.size(); ++i) {
+        auto const& r = results.samples[i];
         nlohmann::ordered_json line{{"sample", r.sample}, {"loss", r.loss}, {"trained", r.trained}, {"correct", r.correct}};
-        if (!names.empty()) line.update({{"label", name(r.label)}, {"prediction", name(r.prediction)}});
+        if (!names.empty()) line.update({{"label", name(r.label)}, {"prediction", name(r.prediction)},
+                         {"logits", std::vector<float>(results.logits.data() + i * classes, results.logits.data() + (i + 1) * classes)}});
         text += line.dump() + "\n";
     }
     cluster::write_file(path, text);
@@ -45,7 +48,7 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     TransformerStage stage(model, store);
     auto const results = Evaluator(stage, world, {kSamplesPerPlan, job.tokens_per_slot, 1}).results(*set);
     if (world.rank() == 0 && !job.predictions.empty()) write_predictions(job.predictions, results, set->label_names());
-    return summarize(results, set->label_names().size());
+    return summarize(results.samples, set->label_names().size());
 }
 
 } // namespace trireme::framework

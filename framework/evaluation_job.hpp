@@ -11,7 +11,7 @@ namespace trireme::framework {
 struct EvaluationJob {
     std::string model, data, split = "test";
     std::int64_t tokens_per_slot = 2048;
-    std::string predictions; ///< JSONL: sample, label, prediction, logits' loss; empty: none
+    std::string predictions; ///< JSONL: sample, loss and, for classification, label, prediction, logits; empty: none
 };
 
 /// Collective over `world`. Throws InputError.

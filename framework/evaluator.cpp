@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <numeric>
 
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
@@ -28,22 +30,39 @@ nlohmann::ordered_json Metrics::to_json() const {
 
 bool is_better(std::string const& metric, double a, double b) { return metric == "loss" ? a < b : a > b; }
 
-std::vector<SampleResult> Evaluator::gather(std::vector<SampleResult> const& mine) const {
-    static_assert(std::is_trivially_copyable_v<SampleResult>);
-    std::vector<SampleResult> results;
-    std::string_view const bytes{reinterpret_cast<char const*>(mine.data()), mine.size() * sizeof(SampleResult)};
-    for (auto const& part : cluster::all_gather_bytes(data_, bytes, "evaluation/results")) {
-        std::size_t const before = results.size();
-        results.resize(before + part.size() / sizeof(SampleResult));
-        std::memcpy(results.data() + before, part.data(), part.size());
+namespace {
+
+template <typename T>
+std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mine, char const* name) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    std::vector<T> all;
+    for (auto const& part : cluster::all_gather_bytes(group, {reinterpret_cast<char const*>(mine.data()), mine.size() * sizeof(T)}, name)) {
+        std::size_t const before = all.size();
+        all.resize(before + part.size() / sizeof(T));
+        std::memcpy(all.data() + before, part.data(), part.size());
     }
-    std::sort(results.begin(), results.end(), [](auto const& a, auto const& b) { return a.sample < b.sample; });
-    return results;
+    return all;
 }
 
-std::vector<SampleResult> Evaluator::results(data::Dataset const& dataset) const {
+} // namespace
+
+Results Evaluator::gather(Results const& mine, std::size_t classes) const {
+    Results const all{gather_all(data_, mine.samples, "evaluation/results"), gather_all(data_, mine.logits, "evaluation/logits")};
+    std::vector<std::size_t> order(all.samples.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::ranges::sort(order, {}, [&](auto i) { return all.samples[i].sample; });
+    Results sorted;
+    for (auto const i : order) {
+        sorted.samples.push_back(all.samples[i]);
+        if (!all.logits.empty())
+            for (std::size_t c = 0; c < classes; ++c) sorted.logits.push_back(all.logits[i * classes + c]);
+    }
+    return sorted;
+}
+
+Results Evaluator::results(data::Dataset const& dataset) const {
     at::NoGradGuard const no_graph;
-    std::vector<SampleResult> mine;
+    Results mine;
     std::size_t slot = 0;
     for (auto const& plan : data::plan_evaluation(dataset, shape_)) {
         for (auto const& samples : plan.slots) {
@@ -53,18 +72,19 @@ std::vector<SampleResult> Evaluator::results(data::Dataset const& dataset) const
             stage_.load(std::move(passes));
             at::Tensor boundary = at::zeros({1});
             for (std::size_t b = 0; b < stage_.block_count(); ++b) boundary = stage_.forward(b, boundary, 0);
-            mine.insert(mine.end(), stage_.results().begin(), stage_.results().end());
+            std::ranges::copy(stage_.results().samples, std::back_inserter(mine.samples));
+            std::ranges::copy(stage_.results().logits, std::back_inserter(mine.logits));
         }
     }
-    auto all = gather(mine);
-    for (std::size_t i = 0; i < all.size(); ++i)
-        if (all[i].sample != static_cast<std::int64_t>(i) || all.size() != static_cast<std::size_t>(dataset.size()))
-            throw cluster::JobError("evaluation saw " + std::to_string(all.size()) + " results for " +
-                                    std::to_string(dataset.size()) + " samples");
+    Results all = gather(mine, dataset.label_names().size());
+    bool complete = all.samples.size() == static_cast<std::size_t>(dataset.size());
+    for (std::size_t i = 0; complete && i < all.samples.size(); ++i) complete = all.samples[i].sample == static_cast<std::int64_t>(i);
+    if (!complete)
+        throw cluster::JobError("evaluation saw " + std::to_string(all.samples.size()) + " results for " + std::to_string(dataset.size()) + " samples");
     return all;
 }
 
-Metrics Evaluator::evaluate(data::Dataset const& dataset) const { return summarize(results(dataset), dataset.label_names().size()); }
+Metrics Evaluator::evaluate(data::Dataset const& dataset) const { return summarize(results(dataset).samples, dataset.label_names().size()); }
 
 Metrics summarize(std::vector<SampleResult> const& results, std::size_t classes) {
     Metrics metrics;

@@ -33,11 +33,11 @@ class Evaluator {
         : stage_(stage), data_(data), shape_(shape) {}
 
     /// Results of all samples in the order of their ids, on every rank. Collective over the data group.
-    std::vector<SampleResult> results(data::Dataset const& dataset) const;
+    Results results(data::Dataset const& dataset) const;
     Metrics evaluate(data::Dataset const& dataset) const;
 
   private:
-    std::vector<SampleResult> gather(std::vector<SampleResult> const& mine) const;
+    Results gather(Results const& mine, std::size_t classes) const;
 
     TransformerStage& stage_;
     cluster::Communicator& data_;

@@ -1,4 +1,3 @@
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -36,6 +35,7 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
     auto const names = framework::list_checkpoints(folder);
     if (names.empty()) throw cluster::InputError(folder + ": no checkpoints");
     int bad = 0;
+    std::int64_t best = -2; // as the newest one knows it
     for (auto const& name : names) {
         try {
             framework::CheckpointReader const reader(folder + "/" + name);
@@ -43,8 +43,9 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
             std::int64_t bytes = 0;
             for (auto const& f : reader.manifest().files) bytes += f.bytes;
             auto const progress = framework::RunProgress::from_json(reader.manifest().state.at("progress"));
+            if (best == -2) best = progress.best_step;
             fmt::print("{}  step {}  {} tensors  {:.1f} MB{}{}{}\n", name, progress.step, reader.manifest().tensors.size(), static_cast<double>(bytes) * 1e-6,
-                       progress.best_step == progress.step ? "  best" : "", progress.finished ? "  finished" : "", action == "verify" ? "  ok" : "");
+                       progress.step == best ? "  best" : "", progress.finished ? "  finished" : "", action == "verify" ? "  ok" : "");
         } catch (cluster::InputError const& error) {
             fmt::print("{}  BAD: {}\n", name, error.what());
             ++bad;

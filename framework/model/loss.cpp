@@ -36,11 +36,11 @@ double add_up(std::vector<double> const& losses) {
     return sum;
 }
 
-void append_language_results(Pass const& pass, RowLosses const& rows, std::vector<SampleResult>& results) {
+void append_language_results(Pass const& pass, RowLosses const& rows, Results& results) {
     auto const& slot = pass.slot;
     for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
         if (slot.sample_ids[i] < 0) continue;
-        SampleResult& r = results.emplace_back();
+        SampleResult& r = results.samples.emplace_back();
         r.sample = slot.sample_ids[i];
         for (auto t = static_cast<std::size_t>(slot.offsets[i]); t < static_cast<std::size_t>(slot.offsets[i + 1]); ++t) {
             if (slot.token_labels[t] < 0) continue;
@@ -104,7 +104,7 @@ struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
 
 } // namespace
 
-at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass, std::vector<SampleResult>& results) {
+at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass, Results& results) {
     if (static_cast<std::int64_t>(pass.slot.token_labels.size()) != x.size(0))
         throw cluster::InputError("the data have no token labels, which a language-modeling head needs; prepare them with --task language-modeling");
     RowLosses rows;
@@ -113,16 +113,19 @@ at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, 
     return loss;
 }
 
-at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, std::vector<SampleResult>& results) {
+at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results) {
     auto const& slot = pass.slot;
     if (static_cast<std::int64_t>(slot.sample_labels.size()) != logits.size(0))
         throw cluster::InputError("the data have no label per sample, which a classification head needs; prepare them with --task classification");
     RowLosses rows;
     at::Tensor const loss = ClassificationLoss::apply(logits, &pass, &rows);
+    at::Tensor const values = logits.detach().to(at::kFloat).contiguous();
     for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
         if (slot.sample_ids[i] < 0) continue;
         bool const trained = slot.sample_labels[i] >= 0;
-        results.push_back({slot.sample_ids[i], rows.loss[i], trained, trained && rows.best[i] == slot.sample_labels[i], slot.sample_labels[i], rows.best[i]});
+        results.samples.push_back({slot.sample_ids[i], rows.loss[i], trained, trained && rows.best[i] == slot.sample_labels[i], slot.sample_labels[i], rows.best[i]});
+        float const* const row = values.const_data_ptr<float>() + static_cast<std::int64_t>(i) * values.size(1);
+        results.logits.insert(results.logits.end(), row, row + values.size(1));
     }
     return loss;
 }

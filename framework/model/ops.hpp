@@ -49,8 +49,8 @@ at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& ta
 /// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never exist. Returns the sum
 /// of losses of pass.slot.token_labels times pass.loss_scale, float64. With a graph, gradients are made on the way.
 at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight, Pass const& pass,
-                               std::vector<SampleResult>& results);
+                               Results& results);
 /// Cross-entropy of logits[n, C] against pass.slot.sample_labels, otherwise as above.
-at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, std::vector<SampleResult>& results);
+at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results);
 
 } // namespace trireme::framework

@@ -28,6 +28,12 @@ struct SampleResult {
     std::int32_t label = -1, prediction = -1; ///< classification
 };
 
+/// What a pass found: one entry per sample, in slot order.
+struct Results {
+    std::vector<SampleResult> samples;
+    std::vector<float> logits; ///< classification: [samples, classes]
+};
+
 /// Places where dropout happens; with the layer's index the `site` of a random stream, the same in every layout.
 enum class Site : std::uint64_t { embeddings = 0, attention = 1, attention_output = 2, feed_forward_output = 3, classifier = 4 };
 inline std::uint64_t site_id(Site site, std::int64_t layer = 0) { return static_cast<std::uint64_t>(layer) * 8 + static_cast<std::uint64_t>(site); }

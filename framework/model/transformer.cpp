@@ -102,7 +102,7 @@ Head::Head(ModelConfig const& config, ParameterStore& store) : config_(config) {
         language_model_ = ParameterUse{store.at(names.language_model), config.tied_embeddings ? 1 : 0};
 }
 
-at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, std::vector<SampleResult>& results) const {
+at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
     at::Tensor h = norm_.weight ? normalize_as(config_, x, norm_) : x;
     if (config_.head == HeadKind::language_model) return language_model_loss(h, language_model_, pass, results);
     std::vector<std::int64_t> rows;

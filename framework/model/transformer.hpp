@@ -51,7 +51,7 @@ class Head {
   public:
     Head(ModelConfig const& config, parallel::ParameterStore& store);
     /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample.
-    at::Tensor forward(at::Tensor const& x, Pass const& pass, std::vector<SampleResult>& results) const;
+    at::Tensor forward(at::Tensor const& x, Pass const& pass, Results& results) const;
 
   private:
     ModelConfig const& config_;

@@ -31,7 +31,7 @@ TransformerStage::TransformerStage(ModelConfig const& config, parallel::Paramete
 
 void TransformerStage::load(std::vector<Pass> passes) {
     passes_ = std::move(passes);
-    results_.clear();
+    results_ = {};
 }
 
 at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) {

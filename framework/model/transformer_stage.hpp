@@ -19,7 +19,7 @@ class TransformerStage : public parallel::Stage {
 
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
     void load(std::vector<Pass> passes);
-    std::vector<SampleResult> const& results() const { return results_; }
+    Results const& results() const { return results_; }
 
     std::size_t block_count() const override { return layers_.size() + 2; }
     std::vector<std::size_t> const& units_completed_by(std::size_t block) const override { return completed_[block]; }
@@ -33,7 +33,7 @@ class TransformerStage : public parallel::Stage {
     Head head_;
     std::vector<std::vector<std::size_t>> completed_;
     std::vector<Pass> passes_;
-    std::vector<SampleResult> results_;
+    Results results_;
 };
 
 } // namespace trireme::framework

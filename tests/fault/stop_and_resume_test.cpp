@@ -1,0 +1,131 @@
+// A run that is stopped, killed or damaged and continued ends with the weights of one that never was.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <random>
+#include <thread>
+
+#include "tests/support/temporary_folder.hpp"
+#include "tests/support/tiny_run.hpp"
+
+namespace trireme::test {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+/// Process ids of all ranks whose command line names the folder.
+std::vector<pid_t> ranks_of(std::string const& folder) {
+    std::vector<pid_t> found;
+    for (auto const& entry : fs::directory_iterator("/proc")) {
+        std::string const name = entry.path().filename();
+        if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+        std::ifstream file(entry.path() / "cmdline");
+        std::string const line((std::istreambuf_iterator<char>(file)), {});
+        bool const rank = line.find("/trireme") < line.find('\0') && line.find(folder) != std::string::npos;
+        if (rank) found.push_back(std::stoi(name));
+    }
+    return found;
+}
+
+std::size_t steps_done(std::string const& run) {
+    std::size_t steps = 0;
+    for (auto const& line : metric_lines(run)) steps += line.find("\"kind\":\"train\"") != std::string::npos;
+    return steps;
+}
+
+/// Starts a run, sends `signal` to all its ranks once `steps` steps of this job are logged, and returns how it ended.
+Outcome interrupt(std::string const& folder, int ranks, std::size_t steps, int signal) {
+    std::size_t const before = steps_done(folder + "/run");
+    auto job = std::async(std::launch::async, [&] { return run_command(trireme(ranks, {"train", folder + "/run.yaml"})); });
+    auto const limit = std::chrono::steady_clock::now() + 60s;
+    while (steps_done(folder + "/run") < before + steps && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(1ms);
+    auto const pids = ranks_of(folder);
+    EXPECT_EQ(pids.size(), static_cast<std::size_t>(ranks)) << "the run was over before the signal: the fault did not fire";
+    for (pid_t const pid : pids) kill(pid, signal);
+    return job.get();
+}
+
+class StopAndResume : public testing::Test {
+  protected:
+    static void SetUpTestSuite() {
+        TemporaryFolder const folder;
+        write_tiny_run(folder.path());
+        Outcome const whole = run_command(trireme(2, {"train", folder.path() + "/run.yaml"}));
+        ASSERT_EQ(whole.exit_code, 0) << whole.output;
+        expected_ = final_hash(folder.path() + "/run");
+        ASSERT_EQ(expected_.size(), 64U);
+    }
+    void SetUp() override { write_tiny_run(folder_.path()); }
+
+    void finish(int ranks) {
+        Outcome const rest = run_command(trireme(ranks, {"train", folder_.path() + "/run.yaml"}));
+        EXPECT_EQ(rest.exit_code, 0) << rest.output;
+        EXPECT_NE(rest.output.find("resumed at step"), std::string::npos) << rest.output;
+        EXPECT_EQ(final_hash(folder_.path() + "/run"), expected_);
+    }
+
+    static std::string expected_;
+    TemporaryFolder folder_;
+};
+std::string StopAndResume::expected_;
+
+TEST_F(StopAndResume, KilledAtARandomStepAndResumed) {
+    std::mt19937 random(static_cast<unsigned>(std::chrono::steady_clock::now().time_since_epoch().count()));
+    auto const steps = std::uniform_int_distribution<std::size_t>(5, 25)(random);
+    RecordProperty("killed_after_step", static_cast<int>(steps));
+    Outcome const killed = interrupt(folder_.path(), 2, steps, SIGKILL);
+    EXPECT_NE(killed.exit_code, 0);
+    EXPECT_NE(killed.exit_code, 85);
+    finish(2);
+}
+
+TEST_F(StopAndResume, ResumedAtAnotherRankCountInTheMiddleOfAnEpoch) {
+    EXPECT_NE(interrupt(folder_.path(), 2, 6, SIGKILL).exit_code, 0);
+    EXPECT_NE(interrupt(folder_.path(), 3, 6, SIGKILL).exit_code, 0);
+    finish(1);
+}
+
+TEST_F(StopAndResume, AskedToStopSavesAtOnceAndExitsWith85) {
+    Outcome const stopped = interrupt(folder_.path(), 2, 9, SIGUSR1);
+    EXPECT_EQ(stopped.exit_code, 85) << stopped.output;
+    EXPECT_NE(stopped.output.find("asked to stop: saved at step"), std::string::npos) << stopped.output;
+    finish(4);
+}
+
+TEST_F(StopAndResume, ADamagedCheckpointIsPassedOverForTheOneBefore) {
+    EXPECT_NE(interrupt(folder_.path(), 2, 13, SIGKILL).exit_code, 0);
+    std::string newest;
+    for (auto const& entry : fs::directory_iterator(folder_.path() + "/run/checkpoints"))
+        if (entry.path().extension().empty()) newest = std::max(newest, entry.path().string());
+    std::fstream file(newest + "/rank-00001.h5", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(0, std::ios::end);
+    auto const middle = file.tellg() / 2;
+    file.seekg(middle);
+    char byte = static_cast<char>(file.get());
+    file.seekp(middle);
+    file.put(static_cast<char>(byte ^ 4));
+    file.close();
+    Outcome const verify = run_command(trireme(0, {"checkpoint", "verify", "--run", folder_.path() + "/run"}));
+    EXPECT_EQ(verify.exit_code, 1);
+    EXPECT_NE(verify.output.find("BAD"), std::string::npos) << verify.output;
+    Outcome const rest = run_command(trireme(2, {"train", folder_.path() + "/run.yaml"}));
+    EXPECT_NE(rest.output.find("cannot be used"), std::string::npos) << rest.output;
+    EXPECT_EQ(final_hash(folder_.path() + "/run"), expected_);
+}
+
+TEST_F(StopAndResume, ARunFolderOfAnotherConfigurationIsRefused) {
+    EXPECT_NE(interrupt(folder_.path(), 1, 6, SIGKILL).exit_code, 0);
+    Outcome const other = run_command(trireme(2, {"train", folder_.path() + "/run.yaml", "--set", "optimizer.learning_rate=1e-3"}));
+    EXPECT_EQ(other.exit_code, 2) << other.output;
+    EXPECT_NE(other.output.find("another configuration"), std::string::npos) << other.output;
+    finish(2);
+}
+
+} // namespace
+} // namespace trireme::test
