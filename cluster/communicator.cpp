@@ -21,14 +21,17 @@ namespace {
 }
 
 void require_same_dtype(Buffer const& in, Buffer const& out, std::string_view name) {
-    if (in.dtype != out.dtype) misuse(name, fmt::format("input is {} but output is {}", name_of(in.dtype), name_of(out.dtype)));
+    if (in.dtype != out.dtype)
+        misuse(name, fmt::format("input is {} but output is {}", name_of(in.dtype), name_of(out.dtype)));
 }
 
 void copy(Buffer const& from, Buffer const& to) {
     if (from.data != to.data && from.bytes() > 0) std::memmove(to.data, from.data, from.bytes());
 }
 
-std::size_t sum(std::span<std::size_t const> counts) { return std::accumulate(counts.begin(), counts.end(), std::size_t{0}); }
+std::size_t sum(std::span<std::size_t const> counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
+}
 
 } // namespace
 
@@ -50,7 +53,8 @@ std::string host_name() {
 }
 
 std::string Work::State::what() const {
-    return fmt::format("rank {}@{} of {}: {} #{} '{}' in group {}", rank, host_name(), size, name_of(op), sequence, name, group);
+    return fmt::format("rank {}@{} of {}: {} #{} '{}' in group {}", rank, host_name(), size, name_of(op), sequence,
+                       name, group);
 }
 
 Communicator::Communicator(int rank, int size, std::string group, CommunicatorOptions options)
@@ -61,8 +65,8 @@ Work Communicator::start(CallRecord call, Begin const& begin) {
     call.sequence = sequence_++;
     if (options_.observer) options_.observer->on_start(group_, call);
     auto state = std::make_unique<Work::State>();
-    *state = {nullptr, group_, std::string(call.name), call.op, call.sequence, rank_, size_,
-              std::chrono::steady_clock::now(), options_.deadline, options_.observer};
+    *state = {nullptr, group_, std::string(call.name),           call.op,           call.sequence,
+              rank_,   size_,  std::chrono::steady_clock::now(), options_.deadline, options_.observer};
     state->operation = begin();
     if (state->operation) return Work(std::move(state));
     if (options_.observer) options_.observer->on_finish(group_, call.sequence);
@@ -78,18 +82,21 @@ Work Communicator::all_reduce(Buffer inout, ReduceOp op, std::string_view name) 
 Work Communicator::all_gather(Buffer in, Buffer out, std::string_view name) {
     auto const n = static_cast<std::size_t>(size_);
     require_same_dtype(in, out, name);
-    if (out.count != n * in.count) misuse(name, fmt::format("all_gather of {} by {} ranks into {}", in.count, n, out.count));
-    return start({0, Collective::all_gather, name, in.dtype, in.count, (n - 1) * in.bytes()}, [&]() -> std::unique_ptr<Operation> {
-        if (size_ > 1) return do_all_gather(in, out);
-        copy(in, out);
-        return nullptr;
-    });
+    if (out.count != n * in.count)
+        misuse(name, fmt::format("all_gather of {} by {} ranks into {}", in.count, n, out.count));
+    return start({0, Collective::all_gather, name, in.dtype, in.count, (n - 1) * in.bytes()},
+                 [&]() -> std::unique_ptr<Operation> {
+                     if (size_ > 1) return do_all_gather(in, out);
+                     copy(in, out);
+                     return nullptr;
+                 });
 }
 
 Work Communicator::reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::string_view name) {
     auto const n = static_cast<std::size_t>(size_);
     require_same_dtype(in, out, name);
-    if (in.count != n * out.count) misuse(name, fmt::format("reduce_scatter of {} to {} ranks of {}", in.count, n, out.count));
+    if (in.count != n * out.count)
+        misuse(name, fmt::format("reduce_scatter of {} to {} ranks of {}", in.count, n, out.count));
     return start({0, Collective::reduce_scatter, name, in.dtype, in.count, (n - 1) * out.bytes()},
                  [&]() -> std::unique_ptr<Operation> {
                      if (size_ > 1) return do_reduce_scatter(in, out, op);
@@ -102,8 +109,10 @@ Work Communicator::all_to_all(Buffer in, std::span<std::size_t const> send_count
                               std::span<std::size_t const> receive_counts, std::string_view name) {
     auto const n = static_cast<std::size_t>(size_);
     require_same_dtype(in, out, name);
-    if (send_counts.size() != n || receive_counts.size() != n) misuse(name, fmt::format("all_to_all needs {} counts", n));
-    if (sum(send_counts) > in.count || sum(receive_counts) > out.count) misuse(name, "all_to_all counts exceed the buffers");
+    if (send_counts.size() != n || receive_counts.size() != n)
+        misuse(name, fmt::format("all_to_all needs {} counts", n));
+    if (sum(send_counts) > in.count || sum(receive_counts) > out.count)
+        misuse(name, "all_to_all counts exceed the buffers");
     std::size_t const sent = (sum(send_counts) - send_counts[static_cast<std::size_t>(rank_)]) * size_of(in.dtype);
     return start({0, Collective::all_to_all, name, in.dtype, in.count, sent}, [&]() -> std::unique_ptr<Operation> {
         if (size_ > 1) return do_all_to_all(in, send_counts, out, receive_counts);
@@ -122,7 +131,8 @@ Work Communicator::broadcast(Buffer inout, int root, std::string_view name) {
 Work Communicator::exchange(std::span<Message const> messages, std::string_view name) {
     std::size_t sent = 0;
     for (auto const& m : messages) {
-        if (m.peer < 0 || m.peer >= size_ || m.peer == rank_) misuse(name, fmt::format("exchange with rank {} of {}", m.peer, size_));
+        if (m.peer < 0 || m.peer >= size_ || m.peer == rank_)
+            misuse(name, fmt::format("exchange with rank {} of {}", m.peer, size_));
         if (m.kind == Message::Kind::send) sent += m.buffer.bytes();
     }
     return start({0, Collective::exchange, name, messages.empty() ? DType::u8 : messages[0].buffer.dtype, sent, sent},

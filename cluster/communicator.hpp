@@ -20,7 +20,16 @@
 namespace trireme::cluster {
 
 enum class ReduceOp : std::uint8_t { sum, max, min };
-enum class Collective : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, exchange, barrier, split };
+enum class Collective : std::uint8_t {
+    all_reduce,
+    all_gather,
+    reduce_scatter,
+    all_to_all,
+    broadcast,
+    exchange,
+    barrier,
+    split
+};
 char const* name_of(Collective op);
 
 /// One message of an `exchange`: `buffer` goes to or comes from `peer` (rank in the group).
@@ -36,7 +45,7 @@ struct CallRecord {
     Collective op;
     std::string_view name;
     DType dtype;
-    std::size_t count;        ///< elements of this rank's input
+    std::size_t count;         ///< elements of this rank's input
     std::size_t bytes_on_wire; ///< bytes this rank sends in a bandwidth-optimal algorithm (docs/collectives.md)
 };
 
@@ -49,7 +58,7 @@ class CallObserver {
 };
 
 struct CommunicatorOptions {
-    std::chrono::milliseconds deadline{600'000};  ///< for each call, from its start until its Work is waited for
+    std::chrono::milliseconds deadline{600'000};    ///< for each call, from its start until its Work is waited for
     std::size_t chunk_bytes = std::size_t{1} << 30; ///< largest count handed to one library call; small in tests
     std::shared_ptr<CallObserver> observer;
 };
@@ -98,7 +107,8 @@ class Communicator {
     virtual std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) = 0;
     virtual std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) = 0;
     virtual std::unique_ptr<Operation> do_barrier() = 0;
-    virtual std::unique_ptr<Communicator> do_split(int color, int key, std::string group, CommunicatorOptions options) = 0;
+    virtual std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
+                                                   CommunicatorOptions options) = 0;
     virtual void do_abort(int code) = 0;
 
     /// Numbers and traces a call; `begin` makes the operation, or returns null when it is complete already.

@@ -12,9 +12,10 @@ namespace trireme::cluster {
 
 void refuse_singletons(char const* slurm_tasks, char const* slurm_rank, int world_size) {
     if (!slurm_tasks || !slurm_rank || world_size > 1 || std::atoi(slurm_tasks) <= 1) return;
-    throw InputError(fmt::format("SLURM_NTASKS is {} but MPI sees a world of 1 on task {}: each task would train a model of its "
-                                 "own; start with `srun --mpi=pmix` or with mpirun",
-                                 slurm_tasks, slurm_rank));
+    throw InputError(
+        fmt::format("SLURM_NTASKS is {} but MPI sees a world of 1 on task {}: each task would train a model of its "
+                    "own; start with `srun --mpi=pmix` or with mpirun",
+                    slurm_tasks, slurm_rank));
 }
 
 Environment::Environment(int& argc, char**& argv) {
@@ -22,8 +23,8 @@ Environment::Environment(int& argc, char**& argv) {
     int granted = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &granted), "MPI_Init_thread");
     if (granted < MPI_THREAD_SERIALIZED)
-        throw InputError(fmt::format("MPI grants thread level {} only; legal: MPI_THREAD_SERIALIZED ({}) or more", granted,
-                                     static_cast<int>(MPI_THREAD_SERIALIZED)));
+        throw InputError(fmt::format("MPI grants thread level {} only; legal: MPI_THREAD_SERIALIZED ({}) or more",
+                                     granted, static_cast<int>(MPI_THREAD_SERIALIZED)));
     int size = 1;
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
     // Inside an sbatch script SLURM_PROCID is 0 for the shell too; a step's own variable tells a task of srun.

@@ -10,23 +10,27 @@ namespace {
 
 class FakeCommunicator : public Communicator {
   public:
-    FakeCommunicator(int rank, int size, std::string group, CommunicatorOptions options, SplitAnswer answer, void const* context)
+    FakeCommunicator(int rank, int size, std::string group, CommunicatorOptions options, SplitAnswer answer,
+                     void const* context)
         : Communicator(rank, size, std::move(group), std::move(options)), answer_(answer), context_(context) {}
 
   private:
     std::unique_ptr<Operation> do_all_reduce(Buffer, ReduceOp) override { return nullptr; }
     std::unique_ptr<Operation> do_all_gather(Buffer, Buffer) override { return nullptr; }
     std::unique_ptr<Operation> do_reduce_scatter(Buffer, Buffer, ReduceOp) override { return nullptr; }
-    std::unique_ptr<Operation> do_all_to_all(Buffer, std::span<std::size_t const>, Buffer, std::span<std::size_t const>) override {
+    std::unique_ptr<Operation> do_all_to_all(Buffer, std::span<std::size_t const>, Buffer,
+                                             std::span<std::size_t const>) override {
         return nullptr;
     }
     std::unique_ptr<Operation> do_broadcast(Buffer, int) override { return nullptr; }
     std::unique_ptr<Operation> do_exchange(std::span<Message const>) override { return nullptr; }
     std::unique_ptr<Operation> do_barrier() override { return nullptr; }
-    std::unique_ptr<Communicator> do_split(int color, int key, std::string group, CommunicatorOptions options) override {
+    std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
+                                           CommunicatorOptions options) override {
         if (!answer_ && size() > 1) throw JobError("a fake communicator cannot know its splits: give it an answer");
         FakeSplit const part = answer_ ? answer_(context_, color, key, group) : FakeSplit{0, 1};
-        return std::make_unique<FakeCommunicator>(part.rank, part.size, std::move(group), std::move(options), answer_, context_);
+        return std::make_unique<FakeCommunicator>(part.rank, part.size, std::move(group), std::move(options), answer_,
+                                                  context_);
     }
     void do_abort(int code) override { std::_Exit(code); }
 
@@ -36,8 +40,8 @@ class FakeCommunicator : public Communicator {
 
 } // namespace
 
-std::unique_ptr<Communicator> make_fake_world(int rank, int size, CommunicatorOptions const& options, SplitAnswer answer,
-                                              void const* context) {
+std::unique_ptr<Communicator> make_fake_world(int rank, int size, CommunicatorOptions const& options,
+                                              SplitAnswer answer, void const* context) {
     return std::make_unique<FakeCommunicator>(rank, size, "world", options, answer, context);
 }
 

@@ -18,7 +18,9 @@ namespace trireme::cluster {
 
 namespace {
 
-[[noreturn]] void fail(std::string const& path, char const* what) { throw JobError(path + ": " + what + ": " + std::strerror(errno)); }
+[[noreturn]] void fail(std::string const& path, char const* what) {
+    throw JobError(path + ": " + what + ": " + std::strerror(errno));
+}
 
 std::string parent(std::string const& path) {
     auto const folder = std::filesystem::path(path).parent_path();
@@ -56,7 +58,8 @@ std::string read_file(std::string const& path) {
     std::ifstream file(path, std::ios::binary);
     std::ostringstream text;
     if (file && !std::filesystem::is_directory(path)) text << file.rdbuf();
-    if (!file || file.bad() || std::filesystem::is_directory(path)) throw InputError(path + ": cannot be read (missing, or no permission)");
+    if (!file || file.bad() || std::filesystem::is_directory(path))
+        throw InputError(path + ": cannot be read (missing, or no permission)");
     return text.str();
 }
 

@@ -13,7 +13,8 @@ std::vector<std::string> all_gather_bytes(Communicator& group, std::string_view 
     padded.resize(most);
     if (most) group.all_gather({padded.data(), most, DType::u8}, {all.data(), all.size(), DType::u8}, name).wait();
     std::vector<std::string> parts;
-    for (std::size_t r = 0; r < lengths.size(); ++r) parts.push_back(all.substr(r * most, static_cast<std::size_t>(lengths[r])));
+    for (std::size_t r = 0; r < lengths.size(); ++r)
+        parts.push_back(all.substr(r * most, static_cast<std::size_t>(lengths[r])));
     return parts;
 }
 

@@ -38,7 +38,9 @@ MPI_Datatype type_of(DType dtype) {
     throw JobError("MPI has no type for bf16");
 }
 
-MPI_Op op_of(ReduceOp op) { return op == ReduceOp::sum ? MPI_SUM : op == ReduceOp::max ? MPI_MAX : MPI_MIN; }
+MPI_Op op_of(ReduceOp op) {
+    return op == ReduceOp::sum ? MPI_SUM : op == ReduceOp::max ? MPI_MAX : MPI_MIN;
+}
 
 /// Requests in flight, scratch memory, and what is left to do when they are complete.
 class MpiOperation : public Operation {
@@ -46,7 +48,8 @@ class MpiOperation : public Operation {
     bool test() override {
         int flag = 1;
         if (!requests.empty())
-            check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &flag, MPI_STATUSES_IGNORE), "MPI_Testall");
+            check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &flag, MPI_STATUSES_IGNORE),
+                      "MPI_Testall");
         if (flag && finish) std::exchange(finish, nullptr)();
         return flag != 0;
     }
@@ -66,7 +69,9 @@ class MpiCommunicator : public Communicator {
 
   private:
     /// Elements of one library call.
-    std::size_t chunk(Buffer const& b) const { return std::max<std::size_t>(1, options().chunk_bytes / size_of(b.dtype)); }
+    std::size_t chunk(Buffer const& b) const {
+        return std::max<std::size_t>(1, options().chunk_bytes / size_of(b.dtype));
+    }
 
     std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
         auto work = std::make_unique<MpiOperation>();
@@ -74,12 +79,15 @@ class MpiCommunicator : public Communicator {
             work->scratch.resize(inout.bytes() * static_cast<std::size_t>(size()));
             Buffer const pieces{work->scratch.data(), inout.count * static_cast<std::size_t>(size()), inout.dtype};
             start_all_gather(*work, inout, pieces);
-            work->finish = [this, inout, pieces, op] { reduce_pieces(pieces, static_cast<std::size_t>(size()), inout, op); };
+            work->finish = [this, inout, pieces, op] {
+                reduce_pieces(pieces, static_cast<std::size_t>(size()), inout, op);
+            };
             return work;
         }
         for (std::size_t at = 0; at < inout.count; at += chunk(inout)) {
             Buffer const part = inout.slice(at, std::min(chunk(inout), inout.count - at));
-            check_mpi(MPI_Iallreduce(MPI_IN_PLACE, part.data, static_cast<int>(part.count), type_of(part.dtype), op_of(op), comm_, work->next()),
+            check_mpi(MPI_Iallreduce(MPI_IN_PLACE, part.data, static_cast<int>(part.count), type_of(part.dtype),
+                                     op_of(op), comm_, work->next()),
                       "MPI_Iallreduce");
         }
         return work;
@@ -114,7 +122,8 @@ class MpiCommunicator : public Communicator {
         auto work = std::make_unique<MpiOperation>();
         for (std::size_t at = 0; at < inout.bytes(); at += options().chunk_bytes) {
             std::size_t const bytes = std::min(options().chunk_bytes, inout.bytes() - at);
-            check_mpi(MPI_Ibcast(static_cast<std::byte*>(inout.data) + at, static_cast<int>(bytes), MPI_BYTE, root, comm_, work->next()),
+            check_mpi(MPI_Ibcast(static_cast<std::byte*>(inout.data) + at, static_cast<int>(bytes), MPI_BYTE, root,
+                                 comm_, work->next()),
                       "MPI_Ibcast");
         }
         return work;
@@ -135,7 +144,8 @@ class MpiCommunicator : public Communicator {
         return work;
     }
 
-    std::unique_ptr<Communicator> do_split(int color, int key, std::string group, CommunicatorOptions options) override {
+    std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
+                                           CommunicatorOptions options) override {
         MPI_Comm made = MPI_COMM_NULL;
         check_mpi(MPI_Comm_split(comm_, color, key, &made), "MPI_Comm_split");
         check_mpi(MPI_Comm_set_errhandler(made, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -153,14 +163,16 @@ class MpiCommunicator : public Communicator {
     void send(MpiOperation& work, Buffer const& b, int peer) const {
         for (std::size_t at = 0; at < b.bytes(); at += options().chunk_bytes) {
             std::size_t const bytes = std::min(options().chunk_bytes, b.bytes() - at);
-            check_mpi(MPI_Isend(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes), MPI_BYTE, peer, kTag, comm_, work.next()),
+            check_mpi(MPI_Isend(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes), MPI_BYTE, peer, kTag,
+                                comm_, work.next()),
                       "MPI_Isend");
         }
     }
     void receive(MpiOperation& work, Buffer const& b, int peer) const {
         for (std::size_t at = 0; at < b.bytes(); at += options().chunk_bytes) {
             std::size_t const bytes = std::min(options().chunk_bytes, b.bytes() - at);
-            check_mpi(MPI_Irecv(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes), MPI_BYTE, peer, kTag, comm_, work.next()),
+            check_mpi(MPI_Irecv(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes), MPI_BYTE, peer, kTag,
+                                comm_, work.next()),
                       "MPI_Irecv");
         }
     }
@@ -169,7 +181,8 @@ class MpiCommunicator : public Communicator {
         auto const own = out.slice(static_cast<std::size_t>(rank()) * in.count, in.count);
         if (own.data != in.data && in.bytes() > 0) std::memcpy(own.data, in.data, in.bytes());
         if (in.bytes() <= options().chunk_bytes) {
-            check_mpi(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out.data, static_cast<int>(in.bytes()), MPI_BYTE, comm_, work.next()),
+            check_mpi(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out.data, static_cast<int>(in.bytes()),
+                                     MPI_BYTE, comm_, work.next()),
                       "MPI_Iallgather");
             return;
         }
@@ -179,8 +192,8 @@ class MpiCommunicator : public Communicator {
             if (peer != rank()) send(work, own, peer);
     }
 
-    void start_all_to_all(MpiOperation& work, Buffer const& in, std::span<std::size_t const> send_counts, Buffer const& out,
-                          std::span<std::size_t const> receive_counts) const {
+    void start_all_to_all(MpiOperation& work, Buffer const& in, std::span<std::size_t const> send_counts,
+                          Buffer const& out, std::span<std::size_t const> receive_counts) const {
         std::size_t from = 0, to = 0;
         std::vector<Message> messages;
         for (int peer = 0; peer < size(); ++peer) {

@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::size_t kTile = 2048; ///< elements summed while they are in the first-level cache
 
-float from_bf16(std::uint16_t x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
+float from_bf16(std::uint16_t x) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16);
+}
 
 std::uint16_t to_bf16(float x) { // round to nearest even; a NaN stays one
     auto const bits = std::bit_cast<std::uint32_t>(x);

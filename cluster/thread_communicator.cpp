@@ -44,14 +44,17 @@ void compute(std::vector<std::optional<Entry>> const& e) {
     Entry const& first = *e[0];
     if (first.op == Collective::all_reduce || first.op == Collective::reduce_scatter) {
         std::vector<std::byte> pieces(n * first.in.bytes()), total(first.in.bytes());
-        for (std::size_t r = 0; r < n; ++r) std::memcpy(pieces.data() + r * first.in.bytes(), e[r]->in.data, first.in.bytes());
+        for (std::size_t r = 0; r < n; ++r)
+            std::memcpy(pieces.data() + r * first.in.bytes(), e[r]->in.data, first.in.bytes());
         Buffer const sum{total.data(), first.in.count, first.in.dtype};
         reduce_pieces({pieces.data(), n * first.in.count, first.in.dtype}, n, sum, first.reduce);
         bool const scatter = first.op == Collective::reduce_scatter;
-        for (std::size_t r = 0; r < n; ++r) copy(scatter ? sum.slice(r * e[r]->out.count, e[r]->out.count) : sum, e[r]->out);
+        for (std::size_t r = 0; r < n; ++r)
+            copy(scatter ? sum.slice(r * e[r]->out.count, e[r]->out.count) : sum, e[r]->out);
     } else if (first.op == Collective::all_gather) {
         std::vector<std::byte> whole(n * first.in.bytes());
-        for (std::size_t r = 0; r < n; ++r) std::memcpy(whole.data() + r * first.in.bytes(), e[r]->in.data, first.in.bytes());
+        for (std::size_t r = 0; r < n; ++r)
+            std::memcpy(whole.data() + r * first.in.bytes(), e[r]->in.data, first.in.bytes());
         for (std::size_t r = 0; r < n; ++r) std::memcpy(e[r]->out.data, whole.data(), whole.size());
     } else if (first.op == Collective::broadcast) {
         for (std::size_t r = 0; r < n; ++r) copy(e[static_cast<std::size_t>(first.root)]->in, e[r]->out);
@@ -61,7 +64,8 @@ void compute(std::vector<std::optional<Entry>> const& e) {
             for (std::size_t from = 0; from < n; ++from) {
                 std::size_t begin = 0;
                 for (std::size_t k = 0; k < to; ++k) begin += e[from]->send_counts[k];
-                copy(e[from]->in.slice(begin, e[from]->send_counts[to]), e[to]->out.slice(at, e[to]->receive_counts[from]));
+                copy(e[from]->in.slice(begin, e[from]->send_counts[to]),
+                     e[to]->out.slice(at, e[to]->receive_counts[from]));
                 at += e[to]->receive_counts[from];
             }
         }
@@ -76,7 +80,7 @@ struct Hub {
     std::map<std::uint64_t, Meeting> meetings;
     std::vector<std::uint64_t> next; ///< the number of each rank's next collective
     std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> mail; ///< (from, to)
-    std::map<std::pair<std::uint64_t, int>, std::shared_ptr<Hub>> splits;  ///< (collective, color)
+    std::map<std::pair<std::uint64_t, int>, std::shared_ptr<Hub>> splits;   ///< (collective, color)
 };
 
 /// Set when a rank of the process failed; the others must not wait for it.
@@ -99,8 +103,9 @@ class MeetingOperation : public Operation {
         meeting.entries.resize(static_cast<std::size_t>(hub_->size));
         for (auto const& other : meeting.entries)
             if (other && (other->op != entry.op || other->in.dtype != entry.in.dtype))
-                throw JobError(fmt::format("mismatch at collective {}: rank {} calls {} of {}, another {} of {}", number_, rank,
-                                           name_of(entry.op), name_of(entry.in.dtype), name_of(other->op), name_of(other->in.dtype)));
+                throw JobError(fmt::format("mismatch at collective {}: rank {} calls {} of {}, another {} of {}",
+                                           number_, rank, name_of(entry.op), name_of(entry.in.dtype),
+                                           name_of(other->op), name_of(other->in.dtype)));
         meeting.entries[static_cast<std::size_t>(rank)] = std::move(entry);
         if (++meeting.arrived == hub_->size) {
             compute(meeting.entries);
@@ -124,7 +129,8 @@ class MeetingOperation : public Operation {
 
 class ExchangeOperation : public Operation {
   public:
-    ExchangeOperation(std::shared_ptr<Hub> hub, std::shared_ptr<Failure> failure, int rank, std::span<Message const> messages)
+    ExchangeOperation(std::shared_ptr<Hub> hub, std::shared_ptr<Failure> failure, int rank,
+                      std::span<Message const> messages)
         : hub_(std::move(hub)), failure_(std::move(failure)), rank_(rank) {
         std::lock_guard const lock(hub_->mutex);
         for (auto const& m : messages) {
@@ -143,7 +149,8 @@ class ExchangeOperation : public Operation {
             Message const& m = waiting_.front();
             auto& box = hub_->mail[{m.peer, rank_}];
             if (box.empty()) return false;
-            if (box.front().size() != m.buffer.bytes()) throw JobError("exchange: a message has another size than its receive");
+            if (box.front().size() != m.buffer.bytes())
+                throw JobError("exchange: a message has another size than its receive");
             std::memcpy(m.buffer.data, box.front().data(), box.front().size());
             box.pop_front();
             waiting_.pop_front();
@@ -160,12 +167,16 @@ class ExchangeOperation : public Operation {
 
 class ThreadCommunicator : public Communicator {
   public:
-    ThreadCommunicator(std::shared_ptr<Hub> hub, std::shared_ptr<Failure> failure, int rank, std::string group, CommunicatorOptions options)
-        : Communicator(rank, hub->size, std::move(group), std::move(options)), hub_(std::move(hub)), failure_(std::move(failure)) {}
+    ThreadCommunicator(std::shared_ptr<Hub> hub, std::shared_ptr<Failure> failure, int rank, std::string group,
+                       CommunicatorOptions options)
+        : Communicator(rank, hub->size, std::move(group), std::move(options)), hub_(std::move(hub)),
+          failure_(std::move(failure)) {}
     std::shared_ptr<Failure> const& failure() const { return failure_; }
 
   private:
-    std::unique_ptr<Operation> meet(Entry entry) { return std::make_unique<MeetingOperation>(hub_, failure_, rank(), std::move(entry)); }
+    std::unique_ptr<Operation> meet(Entry entry) {
+        return std::make_unique<MeetingOperation>(hub_, failure_, rank(), std::move(entry));
+    }
     std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
         return meet({Collective::all_reduce, inout, inout, op, 0, {}, {}});
     }
@@ -177,7 +188,12 @@ class ThreadCommunicator : public Communicator {
     }
     std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
                                              std::span<std::size_t const> receive_counts) override {
-        return meet({Collective::all_to_all, in, out, ReduceOp::sum, 0, {send_counts.begin(), send_counts.end()},
+        return meet({Collective::all_to_all,
+                     in,
+                     out,
+                     ReduceOp::sum,
+                     0,
+                     {send_counts.begin(), send_counts.end()},
                      {receive_counts.begin(), receive_counts.end()}});
     }
     std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
@@ -186,8 +202,11 @@ class ThreadCommunicator : public Communicator {
     std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
         return std::make_unique<ExchangeOperation>(hub_, failure_, rank(), messages);
     }
-    std::unique_ptr<Operation> do_barrier() override { return meet({Collective::barrier, {}, {}, ReduceOp::sum, 0, {}, {}}); }
-    std::unique_ptr<Communicator> do_split(int color, int key, std::string group, CommunicatorOptions options) override {
+    std::unique_ptr<Operation> do_barrier() override {
+        return meet({Collective::barrier, {}, {}, ReduceOp::sum, 0, {}, {}});
+    }
+    std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
+                                           CommunicatorOptions options) override {
         struct Member {
             std::int64_t color, key, rank;
         };
@@ -199,14 +218,21 @@ class ThreadCommunicator : public Communicator {
             std::lock_guard const lock(hub_->mutex);
             number = hub_->next[static_cast<std::size_t>(rank())];
         }
-        if (size() > 1) all_gather(in, out, "split").wait(); else all[0] = own;
+        if (size() > 1)
+            all_gather(in, out, "split").wait();
+        else
+            all[0] = own;
         std::erase_if(all, [&](Member const& m) { return m.color != color; });
-        std::stable_sort(all.begin(), all.end(), [](Member const& a, Member const& b) { return std::pair(a.key, a.rank) < std::pair(b.key, b.rank); });
-        auto const me = std::find_if(all.begin(), all.end(), [&](Member const& m) { return m.rank == rank(); }) - all.begin();
+        std::stable_sort(all.begin(), all.end(), [](Member const& a, Member const& b) {
+            return std::pair(a.key, a.rank) < std::pair(b.key, b.rank);
+        });
+        auto const me =
+            std::find_if(all.begin(), all.end(), [&](Member const& m) { return m.rank == rank(); }) - all.begin();
         std::lock_guard const lock(hub_->mutex);
         auto& made = hub_->splits[{number, color}];
         if (!made || size() == 1) made = std::make_shared<Hub>(static_cast<int>(all.size()));
-        return std::make_unique<ThreadCommunicator>(made, failure_, static_cast<int>(me), std::move(group), std::move(options));
+        return std::make_unique<ThreadCommunicator>(made, failure_, static_cast<int>(me), std::move(group),
+                                                    std::move(options));
     }
     void do_abort(int code) override { std::_Exit(code); }
 
@@ -220,11 +246,13 @@ std::vector<std::unique_ptr<Communicator>> make_thread_world(int ranks, Communic
     auto const hub = std::make_shared<Hub>(ranks);
     auto const failure = std::make_shared<Failure>();
     std::vector<std::unique_ptr<Communicator>> world;
-    for (int r = 0; r < ranks; ++r) world.push_back(std::make_unique<ThreadCommunicator>(hub, failure, r, "world", options));
+    for (int r = 0; r < ranks; ++r)
+        world.push_back(std::make_unique<ThreadCommunicator>(hub, failure, r, "world", options));
     return world;
 }
 
-void run_as_threads(int ranks, std::function<void(Communicator& world)> const& body, CommunicatorOptions const& options) {
+void run_as_threads(int ranks, std::function<void(Communicator& world)> const& body,
+                    CommunicatorOptions const& options) {
     auto const world = make_thread_world(ranks, options);
     auto const failure = dynamic_cast<ThreadCommunicator&>(*world[0]).failure();
     std::vector<std::thread> threads;

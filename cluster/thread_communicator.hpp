@@ -13,6 +13,7 @@ std::vector<std::unique_ptr<Communicator>> make_thread_world(int ranks, Communic
 
 /// Runs `body` once per rank, each in a thread of its own, and waits for all. Rethrows the first error that happened;
 /// the other ranks stop with a JobError naming it instead of waiting for the one that is gone.
-void run_as_threads(int ranks, std::function<void(Communicator& world)> const& body, CommunicatorOptions const& options = {});
+void run_as_threads(int ranks, std::function<void(Communicator& world)> const& body,
+                    CommunicatorOptions const& options = {});
 
 } // namespace trireme::cluster

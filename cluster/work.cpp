@@ -38,7 +38,8 @@ Work& Work::operator=(Work&& other) noexcept {
 
 Work::~Work() {
     if (!state_) return;
-    if (std::uncaught_exceptions() > 0) { // the job is ending: keep the library's memory alive, report the first error only
+    if (std::uncaught_exceptions() >
+        0) { // the job is ending: keep the library's memory alive, report the first error only
         static_cast<void>(state_.release());
         return;
     }

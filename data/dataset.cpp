@@ -72,12 +72,14 @@ class ShardedDataset : public Dataset {
     }
 
     void verify(int part, int parts) const override {
-        for (auto s = static_cast<std::size_t>(part); s < shards_.size(); s += static_cast<std::size_t>(parts)) shards_[s].verify();
+        for (auto s = static_cast<std::size_t>(part); s < shards_.size(); s += static_cast<std::size_t>(parts))
+            shards_[s].verify();
     }
 
   private:
     std::pair<Shard const*, std::int64_t> place(std::int64_t sample) const {
-        auto const shard = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), sample) - ends_.begin()) - 1;
+        auto const shard =
+            static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), sample) - ends_.begin()) - 1;
         return {&shards_.at(shard), sample - ends_[shard]};
     }
 

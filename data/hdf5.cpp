@@ -33,7 +33,9 @@ void check_h5(herr_t status, std::string const& path, char const* what) {
 namespace {
 
 /// HDF5 prints its error stack by itself unless told not to; we throw instead.
-void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+void silence() {
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 } // namespace
 
@@ -53,9 +55,11 @@ H5 open_h5(std::string const& path) {
     return {id, H5Fclose, path, "open"};
 }
 
-H5 create_contiguous(hid_t file, std::string const& path, std::string const& name, hid_t type, std::vector<hsize_t> const& shape) {
+H5 create_contiguous(hid_t file, std::string const& path, std::string const& name, hid_t type,
+                     std::vector<hsize_t> const& shape) {
     std::lock_guard const lock(hdf5_mutex());
-    H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose, path, "dataspace");
+    H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose, path,
+                   "dataspace");
     H5 const creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path, "property list");
     H5 const link(H5Pcreate(H5P_LINK_CREATE), H5Pclose, path, "property list");
     H5Pset_create_intermediate_group(link, 1);
@@ -66,7 +70,8 @@ H5 create_contiguous(hid_t file, std::string const& path, std::string const& nam
     return {H5Dcreate2(file, name.c_str(), type, space, link, creation, H5P_DEFAULT), H5Dclose, path, "create dataset"};
 }
 
-void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first, hsize_t count, void const* from) {
+void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first, hsize_t count,
+                 void const* from) {
     std::lock_guard const lock(hdf5_mutex());
     H5 const space(H5Dget_space(dataset), H5Sclose, path, "dataspace");
     check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, &first, nullptr, &count, nullptr), path, "select");
@@ -80,7 +85,8 @@ void write_attribute(hid_t object, std::string const& path, char const* name, st
     check_h5(H5Tset_size(type, text.empty() ? 1 : text.size()), path, "string size");
     check_h5(H5Tset_cset(type, H5T_CSET_UTF8), path, "string set");
     H5 const space(H5Screate(H5S_SCALAR), H5Sclose, path, "dataspace");
-    H5 const attribute(H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, path, "create attribute");
+    H5 const attribute(H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, path,
+                       "create attribute");
     check_h5(H5Awrite(attribute, type, text.c_str()), path, "write attribute");
 }
 
@@ -99,7 +105,8 @@ Extent extent_of(hid_t file, std::string const& path, std::string const& name, h
     H5 const stored(H5Dget_type(dataset), H5Tclose, path, "type");
     if (H5Tequal(stored, type) <= 0) throw cluster::InputError(path + ": " + name + ": unexpected element type");
     Extent const extent{static_cast<std::int64_t>(H5Dget_offset(dataset)), H5Sget_simple_extent_npoints(space)};
-    if (extent.offset < 0 && extent.count > 0) throw cluster::InputError(path + ": " + name + ": not stored contiguously");
+    if (extent.offset < 0 && extent.count > 0)
+        throw cluster::InputError(path + ": " + name + ": not stored contiguously");
     return extent;
 }
 

@@ -37,9 +37,11 @@ H5 create_h5(std::string const& path);
 /// Throws InputError when PATH is not a readable HDF5 file.
 H5 open_h5(std::string const& path);
 /// A contiguous dataset "a/b/c", parents made as needed, storage allocated at once.
-H5 create_contiguous(hid_t file, std::string const& path, std::string const& name, hid_t type, std::vector<hsize_t> const& shape);
+H5 create_contiguous(hid_t file, std::string const& path, std::string const& name, hid_t type,
+                     std::vector<hsize_t> const& shape);
 /// Writes elements [first, first + count) of the flattened dataset (one dimension).
-void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first, hsize_t count, void const* from);
+void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first, hsize_t count,
+                 void const* from);
 
 void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text);
 

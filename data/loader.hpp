@@ -27,14 +27,14 @@ struct StepPlan {
 class Dataset {
   public:
     virtual ~Dataset() = default;
-    virtual std::int64_t size() const = 0;                        ///< samples
-    virtual std::int64_t length(std::int64_t sample) const = 0;   ///< tokens
-    virtual std::int64_t trained(std::int64_t sample) const = 0;  ///< labels of the sample that count
-    virtual std::int64_t longest() const = 0;                     ///< tokens of the longest sample
-    virtual std::string const& fingerprint() const = 0;           ///< hash over the shards, from the manifest
+    virtual std::int64_t size() const = 0;                           ///< samples
+    virtual std::int64_t length(std::int64_t sample) const = 0;      ///< tokens
+    virtual std::int64_t trained(std::int64_t sample) const = 0;     ///< labels of the sample that count
+    virtual std::int64_t longest() const = 0;                        ///< tokens of the longest sample
+    virtual std::string const& fingerprint() const = 0;              ///< hash over the shards, from the manifest
     virtual std::vector<std::string> const& label_names() const = 0; ///< classes; empty if not classification
-    virtual std::int64_t vocabulary() const = 0;                  ///< of the tokenizer that made the tokens
-    virtual std::string const& task() const = 0;                  ///< classification | language-modeling
+    virtual std::int64_t vocabulary() const = 0;                     ///< of the tokenizer that made the tokens
+    virtual std::string const& task() const = 0;                     ///< classification | language-modeling
     /// Hashes shards part, part + parts, ... and throws InputError naming one that is not what the manifest describes.
     virtual void verify(int part, int parts) const = 0;
     /// Reads the samples of one slot. Throws JobError naming file and sample if a shard cannot be read.
@@ -48,7 +48,8 @@ std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string 
 /// Pure: a function of (seed, size, cursor).
 std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t cursor);
 
-/// Cuts samples into slots: pure function of (ids, lengths, shape). Balanced: slots of one step have nearly equal tokens.
+/// Cuts samples into slots: pure function of (ids, lengths, shape). Balanced: slots of one step have nearly equal
+/// tokens.
 std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const& samples,
                                                  std::vector<std::int64_t> const& lengths, BatchShape const& shape);
 

@@ -26,7 +26,7 @@ struct Manifest {
     std::int64_t max_length = 0;     ///< longer samples were cut to this
     std::string tokenizer_xxh3;      ///< of tokenizer.json
     std::map<std::string, SplitInfo> splits;
-    std::string summary;             ///< JSON text: what was read, dropped, cut (for people)
+    std::string summary; ///< JSON text: what was read, dropped, cut (for people)
 };
 
 /// Throws InputError naming file and field.

@@ -32,7 +32,8 @@ struct Packing {
     std::vector<std::vector<std::size_t>> members;
     std::int64_t fullest = 0; ///< tokens of the fullest bin with more than one sample
 };
-Packing pack(std::vector<std::size_t> const& longest_first, std::vector<std::int64_t> const& lengths, std::size_t bins) {
+Packing pack(std::vector<std::size_t> const& longest_first, std::vector<std::int64_t> const& lengths,
+             std::size_t bins) {
     using Load = std::pair<std::int64_t, std::size_t>;
     std::priority_queue<Load, std::vector<Load>, std::greater<>> least;
     for (std::size_t b = 0; b < bins; ++b) least.push({0, b});
@@ -74,14 +75,15 @@ std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t 
     return static_cast<std::int64_t>(x);
 }
 
-std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const& samples, std::vector<std::int64_t> const& lengths,
-                                                 BatchShape const& shape) {
+std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const& samples,
+                                                 std::vector<std::int64_t> const& lengths, BatchShape const& shape) {
     if (samples.empty()) return {};
     std::vector<std::size_t> longest_first(samples.size());
     std::iota(longest_first.begin(), longest_first.end(), 0U);
     std::ranges::stable_sort(longest_first, [&](auto a, auto b) { return lengths[a] > lengths[b]; });
     std::int64_t const total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
-    auto bins = std::min(samples.size(), static_cast<std::size_t>(std::max<std::int64_t>(1, (total + shape.tokens_per_slot - 1) / shape.tokens_per_slot)));
+    auto bins = std::min(samples.size(), static_cast<std::size_t>(std::max<std::int64_t>(
+                                             1, (total + shape.tokens_per_slot - 1) / shape.tokens_per_slot)));
     Packing packing = pack(longest_first, lengths, bins);
     while (packing.fullest > shape.tokens_per_slot) packing = pack(longest_first, lengths, ++bins);
     for (auto& members : packing.members) std::ranges::sort(members);

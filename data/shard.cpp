@@ -20,8 +20,12 @@ namespace trireme::data {
 
 namespace {
 
-std::string values(std::string const& column) { return "/columns/" + column + "/values"; }
-std::string offsets(std::string const& column) { return "/columns/" + column + "/offsets"; }
+std::string values(std::string const& column) {
+    return "/columns/" + column + "/values";
+}
+std::string offsets(std::string const& column) {
+    return "/columns/" + column + "/offsets";
+}
 
 template <typename T>
 void write_all(hid_t file, std::string const& path, std::string const& name, hid_t stored, std::vector<T> const& data) {
@@ -32,8 +36,10 @@ void write_all(hid_t file, std::string const& path, std::string const& name, hid
 using TokenColumn = std::vector<std::int32_t> Sample::*;
 
 /// A per-token column; left out if no sample has it.
-void write_ragged(hid_t file, std::string const& path, std::string const& name, TokenColumn column, std::vector<Sample> const& samples) {
-    bool const present = column == &Sample::tokens || std::ranges::any_of(samples, [&](auto const& s) { return !(s.*column).empty(); });
+void write_ragged(hid_t file, std::string const& path, std::string const& name, TokenColumn column,
+                  std::vector<Sample> const& samples) {
+    bool const present =
+        column == &Sample::tokens || std::ranges::any_of(samples, [&](auto const& s) { return !(s.*column).empty(); });
     if (!present) return;
     std::vector<std::int32_t> all;
     std::vector<std::int64_t> ends{0};
@@ -82,7 +88,8 @@ Shard::Shard(std::string const& path, ShardInfo const& expected) : path_(path), 
     auto const bytes = std::filesystem::file_size(path, error);
     if (error) throw cluster::InputError(path + ": " + error.message() + "; the manifest lists it");
     if (static_cast<std::int64_t>(bytes) != expected.bytes)
-        throw cluster::InputError(fmt::format("{}: {} bytes, the manifest says {}; prepare the data again", path, bytes, expected.bytes));
+        throw cluster::InputError(
+            fmt::format("{}: {} bytes, the manifest says {}; prepare the data again", path, bytes, expected.bytes));
     file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file_ < 0) throw cluster::InputError(path + ": " + std::strerror(errno));
     try {
@@ -95,7 +102,9 @@ Shard::Shard(std::string const& path, ShardInfo const& expected) : path_(path), 
 void Shard::find_columns() {
     std::lock_guard const lock(hdf5_mutex());
     H5 const h5 = open_h5(path_);
-    auto const place = [&](char const* name) { return has_object(h5, values(name)) ? extent_of(h5, path_, values(name), H5T_STD_I32LE) : Extent{-1, 0}; };
+    auto const place = [&](char const* name) {
+        return has_object(h5, values(name)) ? extent_of(h5, path_, values(name), H5T_STD_I32LE) : Extent{-1, 0};
+    };
     tokens_at_ = extent_of(h5, path_, values("tokens"), H5T_STD_I32LE).offset;
     segments_at_ = place("segments").offset;
     token_labels_at_ = place("token_labels").offset;
@@ -110,8 +119,11 @@ void Shard::find_columns() {
     read(ends.offset, ends.count * 8, offsets_.data());
     read(trained.offset, n * 4, trained_.data());
     read(label.offset, label.count * 4, labels_.data());
-    bool const ascending = std::ranges::is_sorted(offsets_) && offsets_.front() == 0 && offsets_.back() == expected_.tokens;
-    if (!ascending) throw cluster::InputError(path_ + ": /columns/tokens/offsets: not ascending to the token count of the manifest");
+    bool const ascending =
+        std::ranges::is_sorted(offsets_) && offsets_.front() == 0 && offsets_.back() == expected_.tokens;
+    if (!ascending)
+        throw cluster::InputError(path_ +
+                                  ": /columns/tokens/offsets: not ascending to the token count of the manifest");
 }
 
 Shard::~Shard() {
@@ -127,7 +139,9 @@ void Shard::read(std::int64_t from, std::int64_t bytes, void* to) const {
     while (bytes > 0) {
         ssize_t const n = pread(file_, out, static_cast<std::size_t>(bytes), from);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) throw cluster::JobError(fmt::format("{}: reading {} bytes at {}: {}", path_, bytes, from, n ? std::strerror(errno) : "end of file"));
+        if (n <= 0)
+            throw cluster::JobError(fmt::format("{}: reading {} bytes at {}: {}", path_, bytes, from,
+                                                n ? std::strerror(errno) : "end of file"));
         out += n;
         from += n;
         bytes -= n;
@@ -142,8 +156,10 @@ void Shard::append_tokens(std::int64_t base, std::int64_t i, std::vector<std::in
 
 void Shard::append(std::int64_t i, Slot& slot) const {
     append_tokens(tokens_at_, i, slot.tokens);
-    if (segments_at_ >= 0) append_tokens(segments_at_, i, slot.segments);
-    else slot.segments.resize(slot.tokens.size(), 0);
+    if (segments_at_ >= 0)
+        append_tokens(segments_at_, i, slot.segments);
+    else
+        slot.segments.resize(slot.tokens.size(), 0);
     if (token_labels_at_ >= 0) append_tokens(token_labels_at_, i, slot.token_labels);
     if (!labels_.empty()) slot.sample_labels.push_back(at(labels_, i));
     for (std::int64_t t = 0; t < length(i); ++t) slot.positions.push_back(static_cast<std::int32_t>(t));

@@ -50,7 +50,9 @@ class Shard {
 
   private:
     template <typename T>
-    static T at(std::vector<T> const& v, std::int64_t i) { return v[static_cast<std::size_t>(i)]; }
+    static T at(std::vector<T> const& v, std::int64_t i) {
+        return v[static_cast<std::size_t>(i)];
+    }
     void find_columns();
     void read(std::int64_t from, std::int64_t bytes, void* to) const;
     void append_tokens(std::int64_t base, std::int64_t i, std::vector<std::int32_t>& to) const;

@@ -24,21 +24,38 @@ struct Rule {
     std::function<bool(T)> holds;
 };
 
-Rule<double> positive() { return {"a number > 0", [](double x) { return x > 0; }}; }
-Rule<double> not_negative() { return {"a number >= 0", [](double x) { return x >= 0; }}; }
-Rule<double> fraction() { return {"a number from 0 to 1", [](double x) { return x >= 0 && x <= 1; }}; }
-Rule<double> below_one() { return {"a number >= 0 and < 1", [](double x) { return x >= 0 && x < 1; }}; }
-Rule<double> dropout() { return {"-1 (as config.json says) or a number >= 0 and < 1", [](double x) { return x == -1 || (x >= 0 && x < 1); }}; }
+Rule<double> positive() {
+    return {"a number > 0", [](double x) { return x > 0; }};
+}
+Rule<double> not_negative() {
+    return {"a number >= 0", [](double x) { return x >= 0; }};
+}
+Rule<double> fraction() {
+    return {"a number from 0 to 1", [](double x) { return x >= 0 && x <= 1; }};
+}
+Rule<double> below_one() {
+    return {"a number >= 0 and < 1", [](double x) { return x >= 0 && x < 1; }};
+}
+Rule<double> dropout() {
+    return {"-1 (as config.json says) or a number >= 0 and < 1", [](double x) { return x == -1 || (x >= 0 && x < 1); }};
+}
 template <typename T>
 Rule<T> at_least(T least) {
     return {fmt::format("a whole number >= {}", least), [least](T x) { return x >= least; }};
 }
 Rule<std::string> one_of(std::vector<std::string> names) {
-    return {fmt::format("{}", fmt::join(names, ", ")), [names](std::string const& x) { return std::ranges::find(names, x) != names.end(); }};
+    return {fmt::format("{}", fmt::join(names, ", ")),
+            [names](std::string const& x) { return std::ranges::find(names, x) != names.end(); }};
 }
-Rule<std::string> not_empty(std::string what) { return {std::move(what), [](std::string const& x) { return !x.empty(); }}; }
-Rule<bool> yes_or_no() { return {"true or false", [](bool) { return true; }}; }
-Rule<std::uint64_t> natural() { return {"a whole number >= 0", [](std::uint64_t) { return true; }}; }
+Rule<std::string> not_empty(std::string what) {
+    return {std::move(what), [](std::string const& x) { return !x.empty(); }};
+}
+Rule<bool> yes_or_no() {
+    return {"true or false", [](bool) { return true; }};
+}
+Rule<std::uint64_t> natural() {
+    return {"a whole number >= 0", [](std::uint64_t) { return true; }};
+}
 
 /// The one list of keys: read_config and to_yaml walk it, so that neither can forget one.
 template <typename Walk>
@@ -67,9 +84,13 @@ void walk(Walk& w, Config& c) {
         w.field("tensor", c.parallel.tensor, at_least(1));
         w.field("zero", c.parallel.zero, Rule<int>{"0 (1, 2 and 3 are not built yet)", [](int x) { return x == 0; }});
         w.field("schedule", c.parallel.schedule, one_of({"1f1b"}));
-        w.field("virtual_stages", c.parallel.virtual_stages, Rule<int>{"1 (more are not built yet)", [](int x) { return x == 1; }});
-        w.field("recompute", c.parallel.recompute, Rule<std::string>{"none (selective and full are not built yet)", [](auto const& x) { return x == "none"; }});
-        w.field("offload", c.parallel.offload, Rule<std::string>{"none (optimizer is not built yet)", [](auto const& x) { return x == "none"; }});
+        w.field("virtual_stages", c.parallel.virtual_stages,
+                Rule<int>{"1 (more are not built yet)", [](int x) { return x == 1; }});
+        w.field("recompute", c.parallel.recompute,
+                Rule<std::string>{"none (selective and full are not built yet)",
+                                  [](auto const& x) { return x == "none"; }});
+        w.field("offload", c.parallel.offload,
+                Rule<std::string>{"none (optimizer is not built yet)", [](auto const& x) { return x == "none"; }});
     });
     w.section("batch", [&] {
         w.field("global", c.batch.global, at_least<std::int64_t>(1));
@@ -144,10 +165,12 @@ class Reader {
         YAML::Node const node = std::as_const(level.node)[name];
         std::string const key = level.prefix + name;
         if (!node) {
-            if (!rule.holds(value)) throw cluster::InputError(fmt::format("{}: {}: missing; legal: {}", file_, key, rule.legal));
+            if (!rule.holds(value))
+                throw cluster::InputError(fmt::format("{}: {}: missing; legal: {}", file_, key, rule.legal));
             return;
         }
-        if (!node.IsScalar() || !YAML::convert<T>::decode(node, value) || !finite(value) || !rule.holds(value)) fail(node, key, rule.legal);
+        if (!node.IsScalar() || !YAML::convert<T>::decode(node, value) || !finite(value) || !rule.holds(value))
+            fail(node, key, rule.legal);
     }
 
     template <typename Enum>
@@ -164,11 +187,14 @@ class Reader {
         for (auto const& entry : level.node) {
             auto const key = entry.first.as<std::string>();
             if (!level.known.contains(key)) {
-                auto const nearest = std::ranges::min_element(level.known, {}, [&](auto const& k) { return edits(k, key); });
-                throw cluster::InputError(fmt::format("{}: unknown key {}{}; did you mean {}{}? legal: {}", at(entry.first), level.prefix, key,
-                                                      level.prefix, *nearest, fmt::join(level.known, ", ")));
+                auto const nearest =
+                    std::ranges::min_element(level.known, {}, [&](auto const& k) { return edits(k, key); });
+                throw cluster::InputError(fmt::format("{}: unknown key {}{}; did you mean {}{}? legal: {}",
+                                                      at(entry.first), level.prefix, key, level.prefix, *nearest,
+                                                      fmt::join(level.known, ", ")));
             }
-            if (!seen.insert(key).second) throw cluster::InputError(fmt::format("{}: {}{} is given twice", at(entry.first), level.prefix, key));
+            if (!seen.insert(key).second)
+                throw cluster::InputError(fmt::format("{}: {}{} is given twice", at(entry.first), level.prefix, key));
         }
     }
 
@@ -188,7 +214,8 @@ class Reader {
         return node.Mark().is_null() ? "--set" : fmt::format("{}:{}", file_, node.Mark().line + 1);
     }
     [[noreturn]] void fail(YAML::Node const& node, std::string const& key, std::string const& legal) const {
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node), key, node.IsScalar() ? node.Scalar() : "not a single value", legal));
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node), key,
+                                              node.IsScalar() ? node.Scalar() : "not a single value", legal));
     }
 
     std::string file_;
@@ -204,8 +231,10 @@ class Writer {
     }
     template <typename T>
     void field(std::string const& name, T const& value, Rule<T> const&) {
-        if constexpr (std::is_same_v<T, double>) out_ << YAML::Key << name << YAML::Value << fmt::format("{}", value);
-        else out_ << YAML::Key << name << YAML::Value << value;
+        if constexpr (std::is_same_v<T, double>)
+            out_ << YAML::Key << name << YAML::Value << fmt::format("{}", value);
+        else
+            out_ << YAML::Key << name << YAML::Value << value;
     }
     template <typename Enum>
     void choice(std::string const& name, Enum const& value, std::vector<std::string> const& names) {
@@ -225,7 +254,8 @@ class Writer {
 void apply(YAML::Node root, std::string const& assignment) {
     auto const equal = assignment.find('=');
     if (equal == std::string::npos || equal == 0)
-        throw cluster::InputError(fmt::format("--set {}: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4", assignment));
+        throw cluster::InputError(
+            fmt::format("--set {}: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4", assignment));
     std::string const key = assignment.substr(0, equal), value = assignment.substr(equal + 1);
     auto const dot = key.find('.');
     // A node made here has no mark, by which messages tell it from the file's.
@@ -235,7 +265,8 @@ void apply(YAML::Node root, std::string const& assignment) {
         return;
     }
     YAML::Node section = root[key.substr(0, dot)];
-    if (section && !section.IsMap() && !section.IsNull()) throw cluster::InputError(fmt::format("--set {}: {} has no keys inside", assignment, key.substr(0, dot)));
+    if (section && !section.IsMap() && !section.IsNull())
+        throw cluster::InputError(fmt::format("--set {}: {} has no keys inside", assignment, key.substr(0, dot)));
     section[key.substr(dot + 1)] = node;
 }
 
@@ -248,7 +279,8 @@ Config read_config(std::string const& file, std::vector<std::string> const& over
     } catch (YAML::Exception const& error) {
         throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", file, error.mark.line + 1, error.msg));
     }
-    if (!root.IsMap()) throw cluster::InputError(file + ": legal: a mapping of keys to values (see configs/ for complete examples)");
+    if (!root.IsMap())
+        throw cluster::InputError(file + ": legal: a mapping of keys to values (see configs/ for complete examples)");
     for (auto const& assignment : overrides) apply(root, assignment);
     Config config;
     Reader reader(file, root);

@@ -8,12 +8,12 @@
 namespace trireme::framework {
 
 struct ModelSection {
-    std::string path;               ///< Hugging Face folder (config.json, safetensors, tokenizer files)
-    bool from_scratch = false;      ///< random weights keyed by seed and name; path gives config and tokenizer only
+    std::string path;          ///< Hugging Face folder (config.json, safetensors, tokenizer files)
+    bool from_scratch = false; ///< random weights keyed by seed and name; path gives config and tokenizer only
     double hidden_dropout = -1, attention_dropout = -1, classifier_dropout = -1; ///< -1: as config.json says
 };
 struct DataSection {
-    std::string path;               ///< folder that `trireme prepare` wrote
+    std::string path;                                                      ///< folder that `trireme prepare` wrote
     std::string train = "train", validation = "validation", test = "test"; ///< names of its splits
 };
 struct ParallelSection {
@@ -38,30 +38,30 @@ struct NumericsSection {
 struct OptimizerSection {
     double learning_rate = 5e-5;
     double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-    double weight_decay = 0.01;     ///< decoupled; not on biases and norms
-    double clip = 1.0;              ///< global gradient norm; 0: off
+    double weight_decay = 0.01;      ///< decoupled; not on biases and norms
+    double clip = 1.0;               ///< global gradient norm; 0: off
     std::string schedule = "linear"; ///< constant | linear | cosine, to final_fraction * learning_rate
-    double warmup = 0.1;            ///< fraction of all steps, linear from 0
+    double warmup = 0.1;             ///< fraction of all steps, linear from 0
     double final_fraction = 0.0;
 };
 struct TrainSection {
-    double epochs = 1;              ///< steps = floor(epochs * samples / global) unless steps is given
+    double epochs = 1; ///< steps = floor(epochs * samples / global) unless steps is given
     std::int64_t steps = 0;
 };
 struct EvaluationSection {
-    std::int64_t every = 0;         ///< steps; 0: at the end of each epoch
-    std::string metric = "loss";    ///< loss | accuracy | f1: decides best checkpoint and early stop
-    int patience = 0;               ///< evaluations without improvement before stopping; 0: never stop early
+    std::int64_t every = 0;      ///< steps; 0: at the end of each epoch
+    std::string metric = "loss"; ///< loss | accuracy | f1: decides best checkpoint and early stop
+    int patience = 0;            ///< evaluations without improvement before stopping; 0: never stop early
 };
 struct CheckpointSection {
-    std::int64_t every = 0;         ///< steps; 0: only when told to stop and at the end
+    std::int64_t every = 0; ///< steps; 0: only when told to stop and at the end
     int keep_last = 2;
     bool keep_best = true;
 };
 struct Config {
-    std::string run;                ///< folder of the run: logs, checkpoints, resolved config
+    std::string run; ///< folder of the run: logs, checkpoints, resolved config
     std::uint64_t seed = 1;
-    std::string task;               ///< classification | language-modeling
+    std::string task; ///< classification | language-modeling
     ModelSection model;
     DataSection data;
     ParallelSection parallel;

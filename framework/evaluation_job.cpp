@@ -16,13 +16,19 @@ constexpr std::int64_t kSamplesPerPlan = 256;
 
 void write_predictions(std::string const& path, Results const& results, std::vector<std::string> const& names) {
     std::string text;
-    auto const name = [&](std::int32_t label) { return label < 0 ? std::string() : names.at(static_cast<std::size_t>(label)); };
+    auto const name = [&](std::int32_t label) {
+        return label < 0 ? std::string() : names.at(static_cast<std::size_t>(label));
+    };
     std::size_t const classes = names.size();
     for (std::size_t i = 0; i < results.samples.size(); ++i) {
         auto const& r = results.samples[i];
-        nlohmann::ordered_json line{{"sample", r.sample}, {"loss", r.loss}, {"trained", r.trained}, {"correct", r.correct}};
-        if (!names.empty()) line.update({{"label", name(r.label)}, {"prediction", name(r.prediction)},
-                         {"logits", std::vector<float>(results.logits.data() + i * classes, results.logits.data() + (i + 1) * classes)}});
+        nlohmann::ordered_json line{
+            {"sample", r.sample}, {"loss", r.loss}, {"trained", r.trained}, {"correct", r.correct}};
+        if (!names.empty())
+            line.update({{"label", name(r.label)},
+                         {"prediction", name(r.prediction)},
+                         {"logits", std::vector<float>(results.logits.data() + i * classes,
+                                                       results.logits.data() + (i + 1) * classes)}});
         text += line.dump() + "\n";
     }
     cluster::write_file(path, text);
@@ -40,10 +46,12 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     config.data.path = job.data;
     ModelConfig const model = read_model_config(config, set->label_names());
     if (set->longest() > model.max_positions)
-        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}", job.data, set->longest(), job.model, model.max_positions));
+        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}", job.data,
+                                              set->longest(), job.model, model.max_positions));
     parallel::ParameterStore store(parameter_specs(model), {.parts = world.size(), .gradients = false});
     if (auto const fresh = load_weights(config, model, store); !fresh.empty())
-        throw cluster::InputError(fmt::format("{}: it was not trained for these labels ({}); nothing to evaluate", job.model, fresh.front()));
+        throw cluster::InputError(
+            fmt::format("{}: it was not trained for these labels ({}); nothing to evaluate", job.model, fresh.front()));
     store.refresh_compute();
     TransformerStage stage(model, store);
     auto const results = Evaluator(stage, world, {kSamplesPerPlan, job.tokens_per_slot, 1}).results(*set);

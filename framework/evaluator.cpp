@@ -28,7 +28,9 @@ nlohmann::ordered_json Metrics::to_json() const {
     return json;
 }
 
-bool is_better(std::string const& metric, double a, double b) { return metric == "loss" ? a < b : a > b; }
+bool is_better(std::string const& metric, double a, double b) {
+    return metric == "loss" ? a < b : a > b;
+}
 
 namespace {
 
@@ -36,7 +38,8 @@ template <typename T>
 std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mine, char const* name) {
     static_assert(std::is_trivially_copyable_v<T>);
     std::vector<T> all;
-    for (auto const& part : cluster::all_gather_bytes(group, {reinterpret_cast<char const*>(mine.data()), mine.size() * sizeof(T)}, name)) {
+    for (auto const& part : cluster::all_gather_bytes(
+             group, {reinterpret_cast<char const*>(mine.data()), mine.size() * sizeof(T)}, name)) {
         std::size_t const before = all.size();
         all.resize(before + part.size() / sizeof(T));
         std::memcpy(all.data() + before, part.data(), part.size());
@@ -47,7 +50,8 @@ std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mi
 } // namespace
 
 Results Evaluator::gather(Results const& mine, std::size_t classes) const {
-    Results const all{gather_all(data_, mine.samples, "evaluation/results"), gather_all(data_, mine.logits, "evaluation/logits")};
+    Results const all{gather_all(data_, mine.samples, "evaluation/results"),
+                      gather_all(data_, mine.logits, "evaluation/logits")};
     std::vector<std::size_t> order(all.samples.size());
     std::iota(order.begin(), order.end(), 0U);
     std::ranges::sort(order, {}, [&](auto i) { return all.samples[i].sample; });
@@ -78,13 +82,17 @@ Results Evaluator::results(data::Dataset const& dataset) const {
     }
     Results all = gather(mine, dataset.label_names().size());
     bool complete = all.samples.size() == static_cast<std::size_t>(dataset.size());
-    for (std::size_t i = 0; complete && i < all.samples.size(); ++i) complete = all.samples[i].sample == static_cast<std::int64_t>(i);
+    for (std::size_t i = 0; complete && i < all.samples.size(); ++i)
+        complete = all.samples[i].sample == static_cast<std::int64_t>(i);
     if (!complete)
-        throw cluster::JobError("evaluation saw " + std::to_string(all.samples.size()) + " results for " + std::to_string(dataset.size()) + " samples");
+        throw cluster::JobError("evaluation saw " + std::to_string(all.samples.size()) + " results for " +
+                                std::to_string(dataset.size()) + " samples");
     return all;
 }
 
-Metrics Evaluator::evaluate(data::Dataset const& dataset) const { return summarize(results(dataset).samples, dataset.label_names().size()); }
+Metrics Evaluator::evaluate(data::Dataset const& dataset) const {
+    return summarize(results(dataset).samples, dataset.label_names().size());
+}
 
 Metrics summarize(std::vector<SampleResult> const& results, std::size_t classes) {
     Metrics metrics;
@@ -95,7 +103,8 @@ Metrics summarize(std::vector<SampleResult> const& results, std::size_t classes)
         metrics.loss += r.loss;
         trained += r.trained;
         correct += r.correct;
-        if (classes && r.label >= 0) ++metrics.confusion[static_cast<std::size_t>(r.label)][static_cast<std::size_t>(r.prediction)];
+        if (classes && r.label >= 0)
+            ++metrics.confusion[static_cast<std::size_t>(r.label)][static_cast<std::size_t>(r.prediction)];
     }
     if (trained == 0) return metrics;
     metrics.loss /= static_cast<double>(trained);
@@ -107,7 +116,9 @@ Metrics summarize(std::vector<SampleResult> const& results, std::size_t classes)
             predicted += metrics.confusion[k][c];
         }
         // A class that neither occurs nor is predicted scores 0, as in scikit-learn's macro average.
-        if (labelled + predicted) metrics.f1 += 2.0 * static_cast<double>(metrics.confusion[c][c]) / static_cast<double>(labelled + predicted);
+        if (labelled + predicted)
+            metrics.f1 +=
+                2.0 * static_cast<double>(metrics.confusion[c][c]) / static_cast<double>(labelled + predicted);
     }
     if (classes) metrics.f1 /= static_cast<double>(classes);
     return metrics;

@@ -14,9 +14,9 @@ namespace trireme::framework {
 
 struct Metrics {
     std::int64_t samples = 0;
-    double loss = 0;         ///< mean over trained labels
-    double accuracy = 0;     ///< trained labels predicted right
-    double f1 = 0;           ///< classification: mean over classes of F1 (macro)
+    double loss = 0;                                  ///< mean over trained labels
+    double accuracy = 0;                              ///< trained labels predicted right
+    double f1 = 0;                                    ///< classification: mean over classes of F1 (macro)
     std::vector<std::vector<std::int64_t>> confusion; ///< [label][prediction]; classification only
 
     /// By the name used in `evaluation.metric`; throws InputError on an unknown one.

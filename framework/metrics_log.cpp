@@ -16,7 +16,8 @@ constexpr int kBarWidth = 24;
 
 std::string clock_text(double seconds) {
     auto const s = static_cast<std::int64_t>(seconds);
-    return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60) : fmt::format("{}:{:02}", s / 60, s % 60);
+    return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+                     : fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
 } // namespace
@@ -26,7 +27,9 @@ MetricsLog::MetricsLog(std::string const& run_folder, int rank)
       start_(std::chrono::steady_clock::now()), last_line_(start_ - kPlainInterval) {
     if (!active_) return;
     file_.open(path_, std::ios::app);
-    if (!file_) throw cluster::InputError(path_ + ": cannot be written; legal: a run folder on a disk with room and write permission");
+    if (!file_)
+        throw cluster::InputError(path_ +
+                                  ": cannot be written; legal: a run folder on a disk with room and write permission");
 }
 
 void MetricsLog::write(nlohmann::ordered_json const& event) {
@@ -50,7 +53,8 @@ void MetricsLog::progress(std::int64_t step, std::int64_t total, std::string con
     }
     std::int64_t const done = step - first_step_;
     double const elapsed = std::chrono::duration<double>(now - start_).count();
-    std::string const left = done > 1 ? clock_text(elapsed / static_cast<double>(done - 1) * static_cast<double>(total - step)) : "?";
+    std::string const left =
+        done > 1 ? clock_text(elapsed / static_cast<double>(done - 1) * static_cast<double>(total - step)) : "?";
     if (terminal_) {
         int const filled = static_cast<int>(kBarWidth * step / std::max<std::int64_t>(1, total));
         fmt::print(stderr, "\r\033[2K[{}{}] {}/{}  {}  {} left", std::string(static_cast<std::size_t>(filled), '='),

@@ -34,16 +34,19 @@ std::vector<OwnedRange> owned_ranges(parallel::ParameterStore const& store, int 
             if (!flat.defined()) continue;
             std::int64_t const part = unit.layout.part_size(), begin = rank * part, end = begin + part;
             for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
-                std::int64_t const from = std::max(begin, unit.layout.offset[i]), to = std::min(end, unit.layout.offset[i] + unit.layout.count[i]);
+                std::int64_t const from = std::max(begin, unit.layout.offset[i]),
+                                   to = std::min(end, unit.layout.offset[i] + unit.layout.count[i]);
                 if (from < to)
-                    ranges.push_back({kind, unit.parameters[i]->spec().name, unit.parameters[i]->spec().shape, from - unit.layout.offset[i],
-                                      flat.narrow(0, from, to - from)});
+                    ranges.push_back({kind, unit.parameters[i]->spec().name, unit.parameters[i]->spec().shape,
+                                      from - unit.layout.offset[i], flat.narrow(0, from, to - from)});
             }
         }
     return ranges;
 }
 
-std::string folder_name(std::int64_t step) { return fmt::format("step-{:09}", step); }
+std::string folder_name(std::int64_t step) {
+    return fmt::format("step-{:09}", step);
+}
 
 /// Joins the pieces that all ranks wrote to whole tensors, in order of first appearance.
 CheckpointManifest join(std::vector<std::string> const& reports, json state) {
@@ -54,8 +57,10 @@ CheckpointManifest join(std::vector<std::string> const& reports, json state) {
         for (auto const& j : report.at("tensors")) {
             CheckpointTensor tensor = tensor_from_json(j);
             auto const [found, added] = place.emplace(std::pair{tensor.kind, tensor.name}, manifest.tensors.size());
-            if (added) manifest.tensors.push_back(std::move(tensor));
-            else std::ranges::move(tensor.pieces, std::back_inserter(manifest.tensors[found->second].pieces));
+            if (added)
+                manifest.tensors.push_back(std::move(tensor));
+            else
+                std::ranges::move(tensor.pieces, std::back_inserter(manifest.tensors[found->second].pieces));
         }
         manifest.files.push_back(file_from_json(report.at("file")));
     }
@@ -72,9 +77,11 @@ void load_into(parallel::ParameterStore& store, CheckpointReader const& reader) 
                 auto const& spec = unit.parameters[i]->spec();
                 auto const* tensor = reader.manifest().find(kind, spec.name);
                 if (!tensor || tensor->shape != spec.shape || tensor->dtype != dtype)
-                    throw cluster::InputError(fmt::format("tensor {}/{} is missing or of another shape or dtype", kind, spec.name));
+                    throw cluster::InputError(
+                        fmt::format("tensor {}/{} is missing or of another shape or dtype", kind, spec.name));
                 reader.read(*tensor, 0, unit.layout.count[i],
-                            static_cast<char*>(flat.mutable_data_ptr()) + unit.layout.offset[i] * static_cast<std::int64_t>(flat.element_size()));
+                            static_cast<char*>(flat.mutable_data_ptr()) +
+                                unit.layout.offset[i] * static_cast<std::int64_t>(flat.element_size()));
             }
         }
 }
@@ -82,12 +89,19 @@ void load_into(parallel::ParameterStore& store, CheckpointReader const& reader) 
 } // namespace
 
 json RunProgress::to_json() const {
-    return {{"step", step}, {"cursor", cursor}, {"best", best}, {"best_step", best_step}, {"evaluated_step", evaluated_step},
-            {"evaluations_without_improvement", evaluations_without_improvement}, {"finished", finished}};
+    return {{"step", step},
+            {"cursor", cursor},
+            {"best", best},
+            {"best_step", best_step},
+            {"evaluated_step", evaluated_step},
+            {"evaluations_without_improvement", evaluations_without_improvement},
+            {"finished", finished}};
 }
 
 RunProgress RunProgress::from_json(json const& j) {
-    return {j.at("step"), j.at("cursor"), j.at("best"), j.at("best_step"), j.at("evaluated_step"), j.at("evaluations_without_improvement"), j.at("finished")};
+    return {j.at("step"),      j.at("cursor"),         j.at("best"),
+            j.at("best_step"), j.at("evaluated_step"), j.at("evaluations_without_improvement"),
+            j.at("finished")};
 }
 
 std::string trajectory_yaml(Config config) {
@@ -105,15 +119,18 @@ std::vector<std::string> list_checkpoints(std::string const& folder) {
     std::error_code none;
     for (auto const& entry : fs::directory_iterator(folder, none)) {
         std::string const name = entry.path().filename().string();
-        bool const committed = name.starts_with("step-") && std::ranges::all_of(name.substr(5), [](char c) { return c >= '0' && c <= '9'; });
+        bool const committed = name.starts_with("step-") &&
+                               std::ranges::all_of(name.substr(5), [](char c) { return c >= '0' && c <= '9'; });
         if (entry.is_directory() && committed) names.push_back(name);
     }
     std::ranges::sort(names, std::greater{});
     return names;
 }
 
-RunCheckpoints::RunCheckpoints(Config const& config, std::string data_fingerprint, parallel::ParameterStore& store, cluster::Communicator& world)
-    : folder_(config.run + "/checkpoints"), config_(config), data_fingerprint_(std::move(data_fingerprint)), store_(store), world_(world) {}
+RunCheckpoints::RunCheckpoints(Config const& config, std::string data_fingerprint, parallel::ParameterStore& store,
+                               cluster::Communicator& world)
+    : folder_(config.run + "/checkpoints"), config_(config), data_fingerprint_(std::move(data_fingerprint)),
+      store_(store), world_(world) {}
 
 std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string const&)> const& say) {
     std::string listed;
@@ -145,10 +162,13 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
 
 void RunCheckpoints::check_same_run(json const& state) const {
     if (state.at("trajectory") != trajectory_yaml(config_))
-        throw WrongRun(fmt::format("{}: the run folder holds a run of another configuration; choose another `run`, or give back the old values "
-                                   "(its configuration is in {}/config.yaml)", config_.run, config_.run));
+        throw WrongRun(fmt::format("{}: the run folder holds a run of another configuration; choose another `run`, or "
+                                   "give back the old values "
+                                   "(its configuration is in {}/config.yaml)",
+                                   config_.run, config_.run));
     if (state.at("data") != data_fingerprint_)
-        throw WrongRun(fmt::format("{}: the run was made with other data than {} holds now", config_.run, config_.data.path));
+        throw WrongRun(
+            fmt::format("{}: the run was made with other data than {} holds now", config_.run, config_.data.path));
 }
 
 void RunCheckpoints::save(RunProgress const& progress) {
@@ -160,7 +180,8 @@ void RunCheckpoints::save(RunProgress const& progress) {
     }
     world_.barrier("checkpoint/staging folder");
     try {
-        RankFile const written = write_rank_file(staging, fmt::format("rank-{:05}.h5", world_.rank()), owned_ranges(store_, world_.rank()));
+        RankFile const written =
+            write_rank_file(staging, fmt::format("rank-{:05}.h5", world_.rank()), owned_ranges(store_, world_.rank()));
         json tensors = json::array();
         for (auto const& t : written.tensors) tensors.push_back(to_json(t));
         report = json{{"tensors", tensors}, {"file", to_json(written.file)}}.dump();
@@ -178,11 +199,13 @@ void RunCheckpoints::save(RunProgress const& progress) {
 }
 
 json RunCheckpoints::state_of(RunProgress const& progress) const {
-    return {{"progress", progress.to_json()}, {"trajectory", trajectory_yaml(config_)}, {"config", to_yaml(config_)}, {"data", data_fingerprint_},
-            {"seed", config_.seed}, {"versions", {{"trireme", "0.1.0"}, {"torch", TORCH_VERSION}}}};
+    return {{"progress", progress.to_json()}, {"trajectory", trajectory_yaml(config_)},
+            {"config", to_yaml(config_)},     {"data", data_fingerprint_},
+            {"seed", config_.seed},           {"versions", {{"trireme", "0.1.0"}, {"torch", TORCH_VERSION}}}};
 }
 
-void RunCheckpoints::commit(CheckpointManifest manifest, std::string const& staging, std::string const& final, RunProgress const& progress) const {
+void RunCheckpoints::commit(CheckpointManifest manifest, std::string const& staging, std::string const& final,
+                            RunProgress const& progress) const {
     manifest.files.push_back(write_virtual_file(staging, manifest.tensors));
     write_manifest(staging, manifest);
     std::string const former = final + ".former";

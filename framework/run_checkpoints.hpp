@@ -18,9 +18,9 @@ namespace trireme::framework {
 
 /// Where a run is: the whole of its state besides weights and moments. No rank, no world size in it.
 struct RunProgress {
-    std::int64_t step = 0;    ///< optimizer steps done
-    std::int64_t cursor = 0;  ///< samples drawn from the endless order
-    double best = 0;          ///< best value of evaluation.metric so far
+    std::int64_t step = 0;   ///< optimizer steps done
+    std::int64_t cursor = 0; ///< samples drawn from the endless order
+    double best = 0;         ///< best value of evaluation.metric so far
     std::int64_t best_step = -1;
     std::int64_t evaluated_step = -1; ///< last step that was evaluated
     int evaluations_without_improvement = 0;
@@ -45,9 +45,9 @@ class RunCheckpoints {
     RunCheckpoints(Config const& config, std::string data_fingerprint, parallel::ParameterStore& store,
                    cluster::Communicator& world);
 
-    /// Loads the newest valid checkpoint into the store; nothing if there is none. Collective: all load the same one, and
-    /// one that some rank cannot read is passed over, told to `say`. Throws WrongRun if the run folder belongs to a run of
-    /// another configuration or other data.
+    /// Loads the newest valid checkpoint into the store; nothing if there is none. Collective: all load the same one,
+    /// and one that some rank cannot read is passed over, told to `say`. Throws WrongRun if the run folder belongs to a
+    /// run of another configuration or other data.
     std::optional<RunProgress> resume(std::function<void(std::string const&)> const& say);
     /// Saves weights and moments. Collective. Each rank writes its share. Throws JobError on every rank if one cannot.
     void save(RunProgress const& progress);
@@ -55,7 +55,8 @@ class RunCheckpoints {
   private:
     void check_same_run(nlohmann::json const& state) const;
     nlohmann::json state_of(RunProgress const& progress) const;
-    void commit(CheckpointManifest manifest, std::string const& staging, std::string const& final, RunProgress const& progress) const;
+    void commit(CheckpointManifest manifest, std::string const& staging, std::string const& final,
+                RunProgress const& progress) const;
 
     std::string folder_;
     Config const& config_;

@@ -13,7 +13,9 @@ std::array<struct sigaction, kSignals.size()> former;
 std::atomic<bool> flag = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-void remember(int) { flag = true; }
+void remember(int) {
+    flag = true;
+}
 
 } // namespace
 
@@ -29,6 +31,8 @@ StopSignal::~StopSignal() {
     for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &former[i], nullptr);
 }
 
-bool StopSignal::asked() { return flag; }
+bool StopSignal::asked() {
+    return flag;
+}
 
 } // namespace trireme::framework

@@ -29,8 +29,9 @@ parallel::StoreOptions store_options(NumericsSection const& numerics, int parts)
 
 void check_positions(ModelConfig const& model, data::Dataset const& set, Config const& config) {
     if (set.longest() > model.max_positions)
-        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}; prepare it with --max-length {}",
-                                              config.data.path, set.longest(), config.model.path, model.max_positions, model.max_positions));
+        throw cluster::InputError(fmt::format(
+            "{}: its longest sample has {} tokens, {} has positions for {}; prepare it with --max-length {}",
+            config.data.path, set.longest(), config.model.path, model.max_positions, model.max_positions));
 }
 
 /// Fails before memory is taken for weights: a sample that the model has no positions for, a head that does not fit.
@@ -39,10 +40,12 @@ void check_fit(ModelConfig const& model, data::Dataset const& set, Config const&
         throw cluster::InputError(fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
                                               config.batch.global, config.data.path, set.size()));
     if (set.task() != config.task)
-        throw cluster::InputError(fmt::format("task: {}: the data in {} were prepared for {}", config.task, config.data.path, set.task()));
+        throw cluster::InputError(
+            fmt::format("task: {}: the data in {} were prepared for {}", config.task, config.data.path, set.task()));
     if (set.vocabulary() > model.vocabulary)
-        throw cluster::InputError(fmt::format("{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
-                                              config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
+        throw cluster::InputError(fmt::format(
+            "{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
+            config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
     check_positions(model, set, config);
 }
 
@@ -52,8 +55,10 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world)
     : config_(config), mesh_(world, mesh_shape(config.parallel, world.size())),
       train_set_(data::open_dataset(config.data.path, config.data.train)),
       validation_set_(data::open_dataset(config.data.path, config.data.validation)),
-      model_(read_model_config(config_, train_set_->label_names())), shape_{config.batch.global, config.batch.tokens_per_slot, 1},
-      total_steps_((check_fit(model_, *train_set_, config_), check_positions(model_, *validation_set_, config_), planned_steps(config_, train_set_->size()))),
+      model_(read_model_config(config_, train_set_->label_names())), shape_{config.batch.global,
+                                                                            config.batch.tokens_per_slot, 1},
+      total_steps_((check_fit(model_, *train_set_, config_), check_positions(model_, *validation_set_, config_),
+                    planned_steps(config_, train_set_->size()))),
       steps_per_epoch_(train_set_->size() / shape_.samples),
       store_(parameter_specs(model_), store_options(config.numerics, mesh_.data().size())), stage_(model_, store_),
       reducer_(store_, mesh_.data()), engine_(stage_, reducer_), optimizer_(store_, config.optimizer),
@@ -76,8 +81,8 @@ std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {
     std::vector<Pass> passes;
     auto const ranks = static_cast<std::size_t>(mesh_.data().size());
     for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size(); s += ranks)
-        passes.push_back(make_pass(train_set_->read(plan.slots[s], shape_.token_multiple), true, config_.seed, progress_.step,
-                                   1.0 / static_cast<double>(plan.trained)));
+        passes.push_back(make_pass(train_set_->read(plan.slots[s], shape_.token_multiple), true, config_.seed,
+                                   progress_.step, 1.0 / static_cast<double>(plan.trained)));
     return passes;
 }
 
@@ -115,7 +120,9 @@ double Trainer::gather_loss(std::vector<double> const& mine, std::int64_t slots,
     std::vector<double> own = mine, all(ranks * each);
     own.resize(each, 0.0);
     own.back() = StopSignal::asked() ? 1.0 : 0.0;
-    mesh_.data().all_gather({own.data(), each, cluster::DType::f64}, {all.data(), all.size(), cluster::DType::f64}, "step/loss").wait();
+    mesh_.data()
+        .all_gather({own.data(), each, cluster::DType::f64}, {all.data(), all.size(), cluster::DType::f64}, "step/loss")
+        .wait();
     for (std::size_t r = 0; r < ranks; ++r) stop_asked |= all[(r + 1) * each - 1] > 0;
     double loss = 0; // in slot order, as one process would add
     for (std::size_t s = 0; s < static_cast<std::size_t>(slots); ++s) loss += all[s % ranks * each + s / ranks];
@@ -129,13 +136,14 @@ bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
 
 bool Trainer::evaluate_and_judge() {
     validation_ = evaluator_.evaluate(*validation_set_);
-    auto event = nlohmann::ordered_json{{"kind", "evaluation"}, {"step", progress_.step}, {"split", config_.data.validation}};
+    auto event =
+        nlohmann::ordered_json{{"kind", "evaluation"}, {"step", progress_.step}, {"split", config_.data.validation}};
     event.update(validation_->to_json());
     log_.write(event);
     double const value = validation_->value(config_.evaluation.metric);
     bool const better = progress_.best_step < 0 || is_better(config_.evaluation.metric, value, progress_.best);
-    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}", progress_.step, validation_->loss, validation_->accuracy,
-                         better ? "  (best so far)" : ""));
+    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}", progress_.step, validation_->loss,
+                         validation_->accuracy, better ? "  (best so far)" : ""));
     progress_.evaluated_step = progress_.step;
     progress_.evaluations_without_improvement = better ? 0 : progress_.evaluations_without_improvement + 1;
     if (better) {
@@ -155,11 +163,19 @@ void Trainer::save(char const* why) {
 void Trainer::report(StepReport const& step, double seconds) {
     double const tokens_per_second = static_cast<double>(step.tokens) / seconds;
     double const epoch = static_cast<double>(progress_.cursor) / static_cast<double>(train_set_->size());
-    log_.write({{"kind", "train"}, {"step", progress_.step}, {"epoch", epoch}, {"loss", step.loss},
-                {"learning_rate", step.learning_rate}, {"gradient_norm", step.gradient_norm},
-                {"samples", shape_.samples}, {"tokens", step.tokens}, {"seconds", seconds}, {"tokens_per_second", tokens_per_second}});
-    log_.progress(progress_.step, total_steps_, fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s", epoch,
-                                                             step.loss, step.gradient_norm, tokens_per_second));
+    log_.write({{"kind", "train"},
+                {"step", progress_.step},
+                {"epoch", epoch},
+                {"loss", step.loss},
+                {"learning_rate", step.learning_rate},
+                {"gradient_norm", step.gradient_norm},
+                {"samples", shape_.samples},
+                {"tokens", step.tokens},
+                {"seconds", seconds},
+                {"tokens_per_second", tokens_per_second}});
+    log_.progress(progress_.step, total_steps_,
+                  fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s", epoch, step.loss,
+                              step.gradient_norm, tokens_per_second));
 }
 
 TrainOutcome Trainer::run() {
@@ -171,7 +187,8 @@ TrainOutcome Trainer::run() {
             bool const better = evaluate_and_judge();
             int const patience = config_.evaluation.patience;
             progress_.finished = last || (patience > 0 && progress_.evaluations_without_improvement >= patience);
-            if (progress_.finished || (better && config_.checkpoint.keep_best)) save(progress_.finished ? "end" : "best");
+            if (progress_.finished || (better && config_.checkpoint.keep_best))
+                save(progress_.finished ? "end" : "best");
             continue;
         }
         auto const start = std::chrono::steady_clock::now();
@@ -188,7 +205,10 @@ TrainOutcome Trainer::run() {
     outcome.steps = progress_.step;
     outcome.validation = validation_;
     outcome.weights_sha256 = weights_sha256(store_);
-    log_.write({{"kind", "end"}, {"step", outcome.steps}, {"weights_sha256", outcome.weights_sha256}, {"exit_code", outcome.exit_code}});
+    log_.write({{"kind", "end"},
+                {"step", outcome.steps},
+                {"weights_sha256", outcome.weights_sha256},
+                {"exit_code", outcome.exit_code}});
     return outcome;
 }
 

@@ -20,9 +20,9 @@
 namespace trireme::framework {
 
 struct TrainOutcome {
-    int exit_code = 0;          ///< cluster::ExitCode
-    std::int64_t steps = 0;     ///< done in the run, earlier jobs included
-    std::string weights_sha256; ///< over all master weights (weights_hash.hpp)
+    int exit_code = 0;                 ///< cluster::ExitCode
+    std::int64_t steps = 0;            ///< done in the run, earlier jobs included
+    std::string weights_sha256;        ///< over all master weights (weights_hash.hpp)
     std::optional<Metrics> validation; ///< of the last evaluation
 };
 

@@ -9,7 +9,8 @@ namespace trireme::framework {
 std::string weights_sha256(parallel::ParameterStore const& store) {
     std::vector<parallel::Parameter const*> sorted;
     for (auto const& p : store.parameters()) sorted.push_back(p.get());
-    std::sort(sorted.begin(), sorted.end(), [](auto const* a, auto const* b) { return a->spec().name < b->spec().name; });
+    std::sort(sorted.begin(), sorted.end(),
+              [](auto const* a, auto const* b) { return a->spec().name < b->spec().name; });
     cluster::Sha256 hash;
     for (auto const* p : sorted) {
         hash.update(p->spec().name.c_str(), p->spec().name.size() + 1);

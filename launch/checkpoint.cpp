@@ -15,9 +15,12 @@ namespace po = boost::program_options;
 
 int export_command(std::vector<std::string> const& arguments) {
     std::string run, output, which;
-    po::options_description options("trireme export: a checkpoint of a run as a Hugging Face folder\n\n  trireme export --run runs/reviews --output exported\n\nOptions");
-    options.add_options()("run", po::value(&run)->required(), "run folder")("output", po::value(&output)->required(), "folder to make; must not exist")(
-        "checkpoint", po::value(&which)->default_value("best"), "best | latest | a name that `trireme checkpoint list` shows");
+    po::options_description options("trireme export: a checkpoint of a run as a Hugging Face folder\n\n  trireme "
+                                    "export --run runs/reviews --output exported\n\nOptions");
+    options.add_options()("run", po::value(&run)->required(), "run folder")("output", po::value(&output)->required(),
+                                                                            "folder to make; must not exist")(
+        "checkpoint", po::value(&which)->default_value("best"),
+        "best | latest | a name that `trireme checkpoint list` shows");
     if (!parse(options, arguments)) return 0;
     std::string const name = framework::export_checkpoint(run, which, output);
     fmt::print("exported {} of {} to {}\n", name, run, output);
@@ -26,9 +29,11 @@ int export_command(std::vector<std::string> const& arguments) {
 
 int checkpoint_command(std::vector<std::string> const& arguments) {
     std::string action, run;
-    po::options_description options("trireme checkpoint list|verify --run RUN: what a run saved, and whether every byte of it is what was written\n\n"
+    po::options_description options("trireme checkpoint list|verify --run RUN: what a run saved, and whether every "
+                                    "byte of it is what was written\n\n"
                                     "  trireme checkpoint verify --run runs/reviews\n\nOptions");
-    options.add_options()("action", po::value(&action)->required(), "list | verify")("run", po::value(&run)->required(), "run folder");
+    options.add_options()("action", po::value(&action)->required(), "list | verify")("run", po::value(&run)->required(),
+                                                                                     "run folder");
     if (!parse(options, arguments, "action")) return 0;
     if (action != "list" && action != "verify") throw cluster::InputError(action + ": legal: list, verify");
     std::string const folder = run + "/checkpoints";
@@ -44,8 +49,10 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
             for (auto const& f : reader.manifest().files) bytes += f.bytes;
             auto const progress = framework::RunProgress::from_json(reader.manifest().state.at("progress"));
             if (best == -2) best = progress.best_step;
-            fmt::print("{}  step {}  {} tensors  {:.1f} MB{}{}{}\n", name, progress.step, reader.manifest().tensors.size(), static_cast<double>(bytes) * 1e-6,
-                       progress.step == best ? "  best" : "", progress.finished ? "  finished" : "", action == "verify" ? "  ok" : "");
+            fmt::print("{}  step {}  {} tensors  {:.1f} MB{}{}{}\n", name, progress.step,
+                       reader.manifest().tensors.size(), static_cast<double>(bytes) * 1e-6,
+                       progress.step == best ? "  best" : "", progress.finished ? "  finished" : "",
+                       action == "verify" ? "  ok" : "");
         } catch (cluster::InputError const& error) {
             fmt::print("{}  BAD: {}\n", name, error.what());
             ++bad;

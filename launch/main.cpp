@@ -25,7 +25,8 @@ struct Command {
     for (auto const& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
     execv(argv[0], argv.data());
-    throw cluster::InputError(fmt::format("{}: {}; run launch/setup and cmake --build build", command[0], std::strerror(errno)));
+    throw cluster::InputError(
+        fmt::format("{}: {}; run launch/setup and cmake --build build", command[0], std::strerror(errno)));
 }
 
 /// The text tools are a program of their own, which lies beside this one.
@@ -43,7 +44,8 @@ int plot_command(Arguments const& arguments) {
 
 std::map<std::string, Command> const kCommands{
     {"prepare", {"text files to HDF5 shards", [](Arguments const& a) { return text_command("prepare", a); }}},
-    {"inspect", {"samples of a data set as coloured tokens", [](Arguments const& a) { return text_command("inspect", a); }}},
+    {"inspect",
+     {"samples of a data set as coloured tokens", [](Arguments const& a) { return text_command("inspect", a); }}},
     {"train", {"fine-tune, or continue a run; start it with mpirun or srun", launch::train_command}},
     {"evaluate", {"exact metrics of a model on a split", launch::evaluate_command}},
     {"export", {"a run's best checkpoint as a Hugging Face folder", launch::export_command}},
@@ -52,7 +54,8 @@ std::map<std::string, Command> const kCommands{
 };
 
 void print_help() {
-    fmt::print("Trireme fine-tunes every parameter of a language model over MPI ranks.\n\n  trireme COMMAND [OPTIONS]     trireme COMMAND --help\n\n");
+    fmt::print("Trireme fine-tunes every parameter of a language model over MPI ranks.\n\n  trireme COMMAND [OPTIONS]  "
+               "   trireme COMMAND --help\n\n");
     for (auto const& [name, command] : kCommands) fmt::print("  {:<12}{}\n", name, command.summary);
     fmt::print("\nExit codes: 0 done, 2 bad input, 85 saved and to be continued, others: failed.\n");
 }

@@ -5,6 +5,8 @@
 // blocks (reduce this unit, gather that one, recompute, queue a weight gradient) is ordinary code in one place, and
 // no hook order decides it.
 #pragma once
+#include <ATen/ATen.h>
+
 #include <cstdint>
 #include <vector>
 

@@ -3,7 +3,9 @@
 namespace trireme::parallel {
 
 namespace {
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+}
 } // namespace
 
 FlatLayout lay_out(std::vector<std::int64_t> const& counts, int parts) {

@@ -9,7 +9,8 @@ namespace trireme::parallel {
 GradientReducer::GradientReducer(ParameterStore& store, cluster::Communicator& data) : store_(store), data_(data) {
     std::int64_t largest = 0;
     for (auto const& unit : store_.units()) largest = std::max(largest, unit.layout.total);
-    if (store_.options().separate_slots) received_ = at::empty({largest}, at::TensorOptions().dtype(store_.master_dtype()));
+    if (store_.options().separate_slots)
+        received_ = at::empty({largest}, at::TensorOptions().dtype(store_.master_dtype()));
 }
 
 void GradientReducer::begin_step(std::int64_t slots) {
@@ -18,7 +19,9 @@ void GradientReducer::begin_step(std::int64_t slots) {
     store_.begin_step();
 }
 
-bool GradientReducer::has_slot(std::int64_t micro_step) const { return micro_step * data_.size() + data_.rank() < slots_; }
+bool GradientReducer::has_slot(std::int64_t micro_step) const {
+    return micro_step * data_.size() + data_.rank() < slots_;
+}
 
 std::int64_t GradientReducer::slots_in(std::int64_t micro_step) const {
     return std::min<std::int64_t>(data_.size(), slots_ - micro_step * data_.size());
@@ -57,8 +60,10 @@ void GradientReducer::finish() {
         if (store_.options().separate_slots) {
             std::int64_t const part = unit.layout.part_size();
             for (auto const& total : unit.total)
-                data_.all_gather(buffer_of(total.narrow(0, data_.rank() * part, part)), buffer_of(total),
-                                 "gradient/" + unit.name).wait();
+                data_
+                    .all_gather(buffer_of(total.narrow(0, data_.rank() * part, part)), buffer_of(total),
+                                "gradient/" + unit.name)
+                    .wait();
         }
         // Tied weights: each use was summed over all slots apart; they are added once, in the order of the uses.
         for (std::size_t use = 1; use < unit.total.size(); ++use) unit.total[0].add_(unit.total[use]);

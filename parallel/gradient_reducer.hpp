@@ -1,9 +1,12 @@
-// Sums gradients over the data-parallel group: per micro-step in a fixed order (bitwise mode) or once a step (fast mode).
+// Sums gradients over the data-parallel group: per micro-step in a fixed order (bitwise mode) or once a step (fast
+// mode).
 //
 // Bitwise mode (docs/architecture.md): in each micro-step the owner of an element receives the pieces of that
 // micro-step's slots by all-to-all and adds them, in slot order, to one accumulator: ((acc + g0) + g1) + ... is the
 // sequence of additions of a single process, whatever the number of ranks. The price is one reduction per micro-step.
 #pragma once
+#include <ATen/ATen.h>
+
 #include <cstdint>
 #include <vector>
 

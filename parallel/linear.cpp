@@ -11,13 +11,16 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 /// Handles live in the layers, which outlive the graph; the graph keeps their addresses.
-c10::IValue remember(ParameterUse const& use) { return reinterpret_cast<std::int64_t>(&use); }
+c10::IValue remember(ParameterUse const& use) {
+    return reinterpret_cast<std::int64_t>(&use);
+}
 ParameterUse const& recall(AutogradContext* context, char const* key) {
     return *reinterpret_cast<ParameterUse const*>(context->saved_data[key].toInt());
 }
 
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
-    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight, ParameterUse const* bias) {
+    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
+                            ParameterUse const* bias) {
         context->saved_data["weight"] = remember(*weight);
         context->saved_data["bias"] = remember(*bias);
         context->save_for_backward({x});
@@ -55,7 +58,8 @@ void add_rows(at::Tensor const& table, at::Tensor const& rows, at::Tensor const&
 }
 
 struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
-    static Variable forward(AutogradContext* context, Variable const& /*anchor*/, at::Tensor const& ids, ParameterUse const* table) {
+    static Variable forward(AutogradContext* context, Variable const& /*anchor*/, at::Tensor const& ids,
+                            ParameterUse const* table) {
         context->saved_data["table"] = remember(*table);
         context->saved_data["ids"] = ids;
         return table->value().index_select(0, ids);
@@ -65,7 +69,8 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
         if (table.trainable()) {
             auto const [gradient, fresh] = table.accumulate();
             if (fresh) gradient.zero_();
-            add_rows(gradient, gradients[0].to(gradient.scalar_type()).contiguous(), context->saved_data["ids"].toTensor());
+            add_rows(gradient, gradients[0].to(gradient.scalar_type()).contiguous(),
+                     context->saved_data["ids"].toTensor());
         }
         return {{}, {}, {}};
     }

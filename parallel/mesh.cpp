@@ -20,7 +20,9 @@ int group_color(MeshShape const& shape, std::array<int, kAxes> coordinates, std:
 
 } // namespace
 
-char const* name_of(Axis axis) { return kNames[static_cast<std::size_t>(axis)]; }
+char const* name_of(Axis axis) {
+    return kNames[static_cast<std::size_t>(axis)];
+}
 
 int MeshShape::product() const {
     int p = 1;
@@ -67,8 +69,9 @@ MeshShape resolve(MeshShape shape, int world_size) {
         shape[Axis::replicate] = world_size / others;
     }
     if (shape.product() != world_size)
-        throw cluster::InputError(fmt::format("parallel: {}, but this job has {} ranks; legal: degrees whose product is {}",
-                                              shape.equation(), world_size, world_size));
+        throw cluster::InputError(
+            fmt::format("parallel: {}, but this job has {} ranks; legal: degrees whose product is {}", shape.equation(),
+                        world_size, world_size));
     return shape;
 }
 

@@ -19,11 +19,11 @@ struct ParameterSpec {
     std::vector<std::int64_t> shape; ///< global shape
     std::string unit;                ///< transformer block it is gathered and reduced with
     Initial initial = Initial::normal;
-    double deviation = 0.02;         ///< of Initial::normal
+    double deviation = 0.02; ///< of Initial::normal
     bool trainable = true;
-    bool decay = true;               ///< takes part in weight decay
+    bool decay = true; ///< takes part in weight decay
     double learning_rate_scale = 1.0;
-    int uses = 1;                    ///< layers that read it; more than 1 means tied, and then it is alone in its unit
+    int uses = 1; ///< layers that read it; more than 1 means tied, and then it is alone in its unit
 };
 
 class Parameter {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include <cmath>
 #include <numbers>
 
@@ -16,7 +15,9 @@ namespace {
 
 constexpr std::uint64_t kInitialPurpose = 0x696e697469616cULL; // "initial"
 
-at::Tensor flat_zeros(std::int64_t count, at::ScalarType dtype) { return at::zeros({count}, at::TensorOptions().dtype(dtype)); }
+at::Tensor flat_zeros(std::int64_t count, at::ScalarType dtype) {
+    return at::zeros({count}, at::TensorOptions().dtype(dtype));
+}
 
 at::Tensor view_in(at::Tensor const& flat, FlatLayout const& layout, std::size_t i, Parameter const& parameter) {
     return flat.narrow(0, layout.offset[i], layout.count[i]).view(parameter.spec().shape);
@@ -67,7 +68,8 @@ void ParameterStore::build_unit(std::string const& name, std::vector<Parameter*>
     for (auto const* p : parameters) unit.trainable |= p->spec().trainable;
     for (int u = 0; u < uses && unit.trainable && options_.gradients; ++u) {
         unit.total.push_back(flat_zeros(unit.layout.total, master_dtype()));
-        unit.slot.push_back(options_.separate_slots ? flat_zeros(unit.layout.total, master_dtype()) : unit.total.back());
+        unit.slot.push_back(options_.separate_slots ? flat_zeros(unit.layout.total, master_dtype())
+                                                    : unit.total.back());
     }
     for (std::size_t i = 0; i < parameters.size(); ++i) {
         Parameter& p = *parameters[i];
@@ -79,7 +81,9 @@ void ParameterStore::build_unit(std::string const& name, std::vector<Parameter*>
     unit.parameters = std::move(parameters);
 }
 
-at::ScalarType ParameterStore::master_dtype() const { return options_.compute == at::kDouble ? at::kDouble : at::kFloat; }
+at::ScalarType ParameterStore::master_dtype() const {
+    return options_.compute == at::kDouble ? at::kDouble : at::kFloat;
+}
 
 Parameter& ParameterStore::at(std::string const& name) {
     auto const found = by_name_.find(name);
@@ -87,7 +91,9 @@ Parameter& ParameterStore::at(std::string const& name) {
     return *found->second;
 }
 
-Parameter const& ParameterStore::at(std::string const& name) const { return const_cast<ParameterStore*>(this)->at(name); }
+Parameter const& ParameterStore::at(std::string const& name) const {
+    return const_cast<ParameterStore*>(this)->at(name);
+}
 
 std::size_t ParameterStore::unit_index(std::string const& name) const {
     for (std::size_t i = 0; i < units_.size(); ++i)

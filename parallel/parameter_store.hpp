@@ -1,7 +1,7 @@
 // Owner of every parameter's memory: float32 master, compute copy, gradients and optimizer moments, in flat buffers.
 //
-// One store serves all ZeRO stages; stage 0 is a shard group of one. The unit of gathering and reducing is a transformer
-// block. Nothing here communicates; GradientReducer does.
+// One store serves all ZeRO stages; stage 0 is a shard group of one. The unit of gathering and reducing is a
+// transformer block. Nothing here communicates; GradientReducer does.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -21,8 +21,8 @@ struct Unit {
     std::string name;
     std::vector<Parameter*> parameters; ///< in order of declaration
     FlatLayout layout;
-    at::Tensor master;  ///< [layout.total], float32 (float64 when computing in float64)
-    at::Tensor compute; ///< the same memory as master unless the compute dtype differs
+    at::Tensor master;             ///< [layout.total], float32 (float64 when computing in float64)
+    at::Tensor compute;            ///< the same memory as master unless the compute dtype differs
     std::vector<at::Tensor> total; ///< one per use: the step's gradient; [0] is the whole gradient after the reduction
     std::vector<at::Tensor> slot;  ///< one per use: the gradient of one slot; the same memory as total in fast mode
     at::Tensor moment1, moment2;   ///< Adam's moments, allocated by allocate_moments

@@ -26,7 +26,8 @@ void check_coverage(CheckpointTensor const& tensor) {
     std::vector<Rectangle> rectangles;
     for (auto const& p : tensor.pieces) rectangles.push_back(p.rectangle);
     if (!cover_exactly(tensor.shape, rectangles))
-        throw cluster::JobError(tensor.kind + "/" + tensor.name + ": its pieces do not cover every element exactly once");
+        throw cluster::JobError(tensor.kind + "/" + tensor.name +
+                                ": its pieces do not cover every element exactly once");
 }
 
 } // namespace
@@ -40,16 +41,23 @@ CheckpointTensor const* CheckpointManifest::find(std::string const& kind, std::s
 json to_json(CheckpointTensor const& t) {
     json pieces = json::array();
     for (auto const& p : t.pieces)
-        pieces.push_back({{"file", p.file}, {"dataset", p.dataset}, {"start", p.rectangle.start}, {"count", p.rectangle.count}, {"offset", p.offset}});
+        pieces.push_back({{"file", p.file},
+                          {"dataset", p.dataset},
+                          {"start", p.rectangle.start},
+                          {"count", p.rectangle.count},
+                          {"offset", p.offset}});
     return {{"kind", t.kind}, {"name", t.name}, {"dtype", t.dtype}, {"shape", t.shape}, {"pieces", pieces}};
 }
 
-json to_json(CheckpointFile const& f) { return {{"file", f.file}, {"bytes", f.bytes}, {"xxh3", f.xxh3}, {"chunks", f.chunks}}; }
+json to_json(CheckpointFile const& f) {
+    return {{"file", f.file}, {"bytes", f.bytes}, {"xxh3", f.xxh3}, {"chunks", f.chunks}};
+}
 
 CheckpointTensor tensor_from_json(json const& j) {
     CheckpointTensor t{j.at("kind"), j.at("name"), j.at("dtype"), j.at("shape").get<Shape>(), {}};
     for (auto const& p : j.at("pieces"))
-        t.pieces.push_back({p.at("file"), p.at("dataset"), {p.at("start").get<Shape>(), p.at("count").get<Shape>()}, p.at("offset")});
+        t.pieces.push_back(
+            {p.at("file"), p.at("dataset"), {p.at("start").get<Shape>(), p.at("count").get<Shape>()}, p.at("offset")});
     return t;
 }
 
@@ -75,7 +83,8 @@ CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
     try {
         json const j = json::parse(cluster::read_file(path));
         if (j.at("manifest_xxh3") != hash_without_itself(j)) throw cluster::InputError("does not match its own hash");
-        if (j.at("format") != kFormat) throw cluster::InputError("format: " + j.at("format").dump() + ": legal: " + kFormat);
+        if (j.at("format") != kFormat)
+            throw cluster::InputError("format: " + j.at("format").dump() + ": legal: " + kFormat);
         CheckpointManifest manifest{.state = j.at("state")};
         for (auto const& t : j.at("tensors")) {
             manifest.tensors.push_back(tensor_from_json(t));

@@ -16,7 +16,9 @@ namespace trireme::framework {
 
 namespace {
 
-std::int64_t element_size(CheckpointTensor const& tensor) { return tensor.dtype == "f64" ? 8 : 4; }
+std::int64_t element_size(CheckpointTensor const& tensor) {
+    return tensor.dtype == "f64" ? 8 : 4;
+}
 
 /// A run of elements that lie together both in the tensor and in a piece.
 struct Run {
@@ -26,13 +28,15 @@ std::vector<Run> runs_of(Shape const& shape, Rectangle const& r) {
     if (shape.size() == 1) return {{r.start[0], 0, r.count[0]}};
     if (r.count[1] == shape[1]) return {{r.start[0] * shape[1], 0, r.elements()}};
     std::vector<Run> runs;
-    for (std::int64_t row = 0; row < r.count[0]; ++row) runs.push_back({(r.start[0] + row) * shape[1] + r.start[1], row * r.count[1], r.count[1]});
+    for (std::int64_t row = 0; row < r.count[0]; ++row)
+        runs.push_back({(r.start[0] + row) * shape[1] + r.start[1], row * r.count[1], r.count[1]});
     return runs;
 }
 
 } // namespace
 
-CheckpointReader::CheckpointReader(std::string directory) : directory_(std::move(directory)), manifest_(read_checkpoint_manifest(directory_)) {
+CheckpointReader::CheckpointReader(std::string directory)
+    : directory_(std::move(directory)), manifest_(read_checkpoint_manifest(directory_)) {
     for (auto const& record : manifest_.files) {
         std::string const path = directory_ + "/" + record.file;
         std::error_code error;
@@ -45,7 +49,9 @@ CheckpointReader::CheckpointReader(std::string directory) : directory_(std::move
     }
     for (auto const& t : manifest_.tensors)
         for (auto const& p : t.pieces)
-            if (!files_.contains(p.file)) throw cluster::InputError(fmt::format("{}/manifest.json: {}: file {} is not listed", directory_, t.name, p.file));
+            if (!files_.contains(p.file))
+                throw cluster::InputError(
+                    fmt::format("{}/manifest.json: {}: file {} is not listed", directory_, t.name, p.file));
 }
 
 CheckpointReader::~CheckpointReader() {
@@ -53,14 +59,16 @@ CheckpointReader::~CheckpointReader() {
         if (file.descriptor >= 0) close(file.descriptor);
 }
 
-void CheckpointReader::read_bytes(Open const& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes, char* out) const {
+void CheckpointReader::read_bytes(Open const& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes,
+                                  char* out) const {
     std::vector<char> chunk(static_cast<std::size_t>(kChunk));
     for (std::int64_t index = offset / kChunk; index * kChunk < offset + bytes; ++index) {
         std::int64_t const begin = index * kChunk, size = std::min(kChunk, file.record.bytes - begin);
         ssize_t const got = size > 0 ? pread(file.descriptor, chunk.data(), static_cast<std::size_t>(size), begin) : -1;
-        if (got != size || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) != file.record.chunks.at(static_cast<std::size_t>(index)))
-            throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash, in tensor {}", directory_, file.record.file, begin,
-                                                  begin + size, tensor));
+        if (got != size || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) !=
+                               file.record.chunks.at(static_cast<std::size_t>(index)))
+            throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash, in tensor {}",
+                                                  directory_, file.record.file, begin, begin + size, tensor));
         std::int64_t const from = std::max(begin, offset), to = std::min(begin + size, offset + bytes);
         std::memcpy(out + (from - offset), chunk.data() + (from - begin), static_cast<std::size_t>(to - from));
     }
@@ -70,10 +78,12 @@ void CheckpointReader::read(CheckpointTensor const& tensor, std::int64_t first, 
     std::int64_t const element = element_size(tensor);
     for (auto const& piece : tensor.pieces)
         for (auto const& run : runs_of(tensor.shape, piece.rectangle)) {
-            std::int64_t const from = std::max(first, run.in_tensor), to = std::min(first + count, run.in_tensor + run.count);
+            std::int64_t const from = std::max(first, run.in_tensor),
+                               to = std::min(first + count, run.in_tensor + run.count);
             if (from >= to) continue;
-            read_bytes(files_.at(piece.file), tensor.kind + "/" + tensor.name, piece.offset + (run.in_piece + from - run.in_tensor) * element,
-                       (to - from) * element, static_cast<char*>(out) + (from - first) * element);
+            read_bytes(files_.at(piece.file), tensor.kind + "/" + tensor.name,
+                       piece.offset + (run.in_piece + from - run.in_tensor) * element, (to - from) * element,
+                       static_cast<char*>(out) + (from - first) * element);
         }
 }
 
@@ -81,7 +91,8 @@ std::string CheckpointReader::tensor_at(std::string const& file, std::int64_t ch
     for (auto const& t : manifest_.tensors)
         for (auto const& p : t.pieces) {
             std::int64_t const end = p.offset + p.rectangle.elements() * element_size(t);
-            if (p.file == file && p.offset < (chunk + 1) * kChunk && end > chunk * kChunk) return ", in tensor " + t.kind + "/" + t.name;
+            if (p.file == file && p.offset < (chunk + 1) * kChunk && end > chunk * kChunk)
+                return ", in tensor " + t.kind + "/" + t.name;
         }
     return "";
 }
@@ -92,13 +103,17 @@ void CheckpointReader::verify() const {
         std::vector<char> chunk(static_cast<std::size_t>(kChunk));
         for (std::int64_t index = 0; index * kChunk < file.record.bytes; ++index) {
             std::int64_t const size = std::min(kChunk, file.record.bytes - index * kChunk);
-            bool const read = pread(file.descriptor, chunk.data(), static_cast<std::size_t>(size), index * kChunk) == size;
-            if (!read || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) != file.record.chunks.at(static_cast<std::size_t>(index)))
-                throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash{}", directory_, name, index * kChunk,
-                                                      index * kChunk + size, tensor_at(name, index)));
+            bool const read =
+                pread(file.descriptor, chunk.data(), static_cast<std::size_t>(size), index * kChunk) == size;
+            if (!read || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) !=
+                             file.record.chunks.at(static_cast<std::size_t>(index)))
+                throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash{}", directory_,
+                                                      name, index * kChunk, index * kChunk + size,
+                                                      tensor_at(name, index)));
             whole.update(chunk.data(), static_cast<std::size_t>(size));
         }
-        if (whole.hex() != file.record.xxh3) throw cluster::InputError(fmt::format("{}/{}: does not match its hash", directory_, name));
+        if (whole.hex() != file.record.xxh3)
+            throw cluster::InputError(fmt::format("{}/{}: does not match its hash", directory_, name));
     }
 }
 

@@ -28,7 +28,8 @@ class CheckpointReader {
         CheckpointFile record;
         int descriptor = -1;
     };
-    void read_bytes(Open const& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes, char* out) const;
+    void read_bytes(Open const& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes,
+                    char* out) const;
     std::string tensor_at(std::string const& file, std::int64_t chunk) const;
 
     std::string directory_;

@@ -12,10 +12,13 @@ std::int64_t elements_of(Shape const& shape) {
     return n;
 }
 
-std::int64_t Rectangle::elements() const { return elements_of(count); }
+std::int64_t Rectangle::elements() const {
+    return elements_of(count);
+}
 
 std::vector<Rectangle> rectangles_of(Shape const& shape, std::int64_t first, std::int64_t count) {
-    if (shape.empty() || shape.size() > 2) throw cluster::JobError("a checkpoint holds tensors of one or two dimensions");
+    if (shape.empty() || shape.size() > 2)
+        throw cluster::JobError("a checkpoint holds tensors of one or two dimensions");
     if (count == 0) return {};
     if (shape.size() == 1) return {{{first}, {count}}};
     std::int64_t const width = shape[1], end = first + count;
@@ -47,7 +50,8 @@ bool cover_exactly(Shape const& shape, std::vector<Rectangle> const& rectangles)
         for (std::size_t b = 0; b < a; ++b) {
             bool apart = false;
             for (std::size_t d = 0; d < shape.size(); ++d)
-                apart |= r.start[d] + r.count[d] <= rectangles[b].start[d] || rectangles[b].start[d] + rectangles[b].count[d] <= r.start[d];
+                apart |= r.start[d] + r.count[d] <= rectangles[b].start[d] ||
+                         rectangles[b].start[d] + rectangles[b].count[d] <= r.start[d];
             if (!apart) return false;
         }
     }

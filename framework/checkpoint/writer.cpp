@@ -17,13 +17,17 @@ using data::H5;
 
 constexpr std::int64_t kPiece = std::int64_t{16} << 20; ///< bytes given to HDF5 at a time, under its mutex
 
-hid_t file_type(at::ScalarType type) { return type == at::kDouble ? H5T_IEEE_F64LE : H5T_IEEE_F32LE; }
+hid_t file_type(at::ScalarType type) {
+    return type == at::kDouble ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
+}
 
-std::vector<hsize_t> extents(Shape const& shape) { return {shape.begin(), shape.end()}; }
+std::vector<hsize_t> extents(Shape const& shape) {
+    return {shape.begin(), shape.end()};
+}
 
 /// One rectangle's elements, which lie one after another from `values`.
-CheckpointPiece write_rectangle(hid_t h5, std::string const& directory, std::string const& file, std::string const& dataset, Rectangle const& rectangle,
-                                at::Tensor const& values) {
+CheckpointPiece write_rectangle(hid_t h5, std::string const& directory, std::string const& file,
+                                std::string const& dataset, Rectangle const& rectangle, at::Tensor const& values) {
     std::string const path = directory + "/" + file;
     hid_t const type = file_type(values.scalar_type());
     auto const element = static_cast<std::int64_t>(values.element_size());
@@ -62,11 +66,14 @@ RankFile write_rank_file(std::string const& directory, std::string const& file, 
     {
         H5 const h5 = data::create_h5(path);
         for (auto const& range : ranges) {
-            CheckpointTensor tensor{range.kind, range.name, range.values.scalar_type() == at::kDouble ? "f64" : "f32", range.shape, {}};
+            CheckpointTensor tensor{
+                range.kind, range.name, range.values.scalar_type() == at::kDouble ? "f64" : "f32", range.shape, {}};
             std::int64_t at = 0;
             for (auto const& rectangle : rectangles_of(range.shape, range.first, range.values.numel())) {
-                std::string const dataset = "/" + range.kind + "/" + range.name + "/" + std::to_string(tensor.pieces.size());
-                tensor.pieces.push_back(write_rectangle(h5, directory, file, dataset, rectangle, range.values.narrow(0, at, rectangle.elements())));
+                std::string const dataset =
+                    "/" + range.kind + "/" + range.name + "/" + std::to_string(tensor.pieces.size());
+                tensor.pieces.push_back(write_rectangle(h5, directory, file, dataset, rectangle,
+                                                        range.values.narrow(0, at, rectangle.elements())));
                 at += rectangle.elements();
             }
             if (!tensor.pieces.empty()) out.tensors.push_back(std::move(tensor));
@@ -88,7 +95,8 @@ CheckpointFile write_virtual_file(std::string const& directory, std::vector<Chec
         for (auto const& t : tensors) {
             hid_t const type = t.dtype == "f64" ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
             auto const shape = extents(t.shape);
-            H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose, path, "dataspace");
+            H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose, path,
+                           "dataspace");
             H5 const creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path, "property list");
             H5Pset_obj_track_times(creation, 0);
             double const fill = std::nan("");
@@ -97,11 +105,15 @@ CheckpointFile write_virtual_file(std::string const& directory, std::vector<Chec
                 auto const start = extents(p.rectangle.start), count = extents(p.rectangle.count);
                 hsize_t const n = static_cast<hsize_t>(p.rectangle.elements());
                 H5 const source(H5Screate_simple(1, &n, nullptr), H5Sclose, path, "dataspace");
-                data::check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), path, "select");
-                data::check_h5(H5Pset_virtual(creation, space, p.file.c_str(), p.dataset.c_str(), source), path, "virtual mapping");
+                data::check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr),
+                               path, "select");
+                data::check_h5(H5Pset_virtual(creation, space, p.file.c_str(), p.dataset.c_str(), source), path,
+                               "virtual mapping");
             }
             H5Sselect_all(space);
-            H5 const set(H5Dcreate2(h5, ("/" + t.kind + "/" + t.name).c_str(), type, space, link, creation, H5P_DEFAULT), H5Dclose, path, "virtual dataset");
+            H5 const set(
+                H5Dcreate2(h5, ("/" + t.kind + "/" + t.name).c_str(), type, space, link, creation, H5P_DEFAULT),
+                H5Dclose, path, "virtual dataset");
         }
     }
     return describe(directory, file);

@@ -12,9 +12,9 @@ namespace trireme::framework {
 /// A flat range of a tensor that this rank writes.
 struct OwnedRange {
     std::string kind, name;
-    Shape shape;             ///< of the whole tensor
-    std::int64_t first;      ///< of the range, in elements of the whole tensor
-    at::Tensor values;       ///< [count], float32 or float64, contiguous
+    Shape shape;        ///< of the whole tensor
+    std::int64_t first; ///< of the range, in elements of the whole tensor
+    at::Tensor values;  ///< [count], float32 or float64, contiguous
 };
 
 /// What one rank wrote: the pieces of each tensor, and its file with its hashes.

@@ -13,9 +13,12 @@ constexpr std::int64_t kGrain = 16384; ///< elements a thread takes at a time
 
 template <typename T>
 TRIREME_INLINE void update(std::int64_t n, AdamWStep const& s, T* w, T const* g, T* m, T* v) {
-    T const b1 = static_cast<T>(s.beta1), b2 = static_cast<T>(s.beta2), c1 = static_cast<T>(1 - s.beta1), c2 = static_cast<T>(1 - s.beta2);
-    T const keep = static_cast<T>(1 - s.learning_rate * s.weight_decay), rate = static_cast<T>(s.learning_rate / s.correction1);
-    T const root = static_cast<T>(1 / std::sqrt(s.correction2)), eps = static_cast<T>(s.epsilon), scale = static_cast<T>(s.gradient_scale);
+    T const b1 = static_cast<T>(s.beta1), b2 = static_cast<T>(s.beta2), c1 = static_cast<T>(1 - s.beta1),
+            c2 = static_cast<T>(1 - s.beta2);
+    T const keep = static_cast<T>(1 - s.learning_rate * s.weight_decay),
+            rate = static_cast<T>(s.learning_rate / s.correction1);
+    T const root = static_cast<T>(1 / std::sqrt(s.correction2)), eps = static_cast<T>(s.epsilon),
+            scale = static_cast<T>(s.gradient_scale);
     for (std::int64_t i = 0; i < n; ++i) {
         T const gradient = g[i] * scale;
         m[i] = b1 * m[i] + c1 * gradient;
@@ -23,8 +26,12 @@ TRIREME_INLINE void update(std::int64_t n, AdamWStep const& s, T* w, T const* g,
         w[i] = w[i] * keep - rate * m[i] / (std::sqrt(v[i]) * root + eps);
     }
 }
-TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, float* w, float const* g, float* m, float* v) { update(n, s, w, g, m, v); }
-TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, double* w, double const* g, double* m, double* v) { update(n, s, w, g, m, v); }
+TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, float* w, float const* g, float* m, float* v) {
+    update(n, s, w, g, m, v);
+}
+TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, double* w, double const* g, double* m, double* v) {
+    update(n, s, w, g, m, v);
+}
 
 template <typename T>
 TRIREME_INLINE double squares(std::int64_t n, T const* x) {
@@ -37,8 +44,12 @@ TRIREME_INLINE double squares(std::int64_t n, T const* x) {
     for (double s : sums) total += s;
     return total;
 }
-TRIREME_CLONES double squares_of(std::int64_t n, float const* x) { return squares(n, x); }
-TRIREME_CLONES double squares_of(std::int64_t n, double const* x) { return squares(n, x); }
+TRIREME_CLONES double squares_of(std::int64_t n, float const* x) {
+    return squares(n, x);
+}
+TRIREME_CLONES double squares_of(std::int64_t n, double const* x) {
+    return squares(n, x);
+}
 
 } // namespace
 
@@ -52,7 +63,8 @@ void adamw(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, 
 template <typename T>
 void block_squares(std::int64_t n, std::int64_t block, T const* x, double* sums) {
 #pragma omp parallel for schedule(static)
-    for (std::int64_t b = 0; b < (n + block - 1) / block; ++b) sums[b] = squares_of(std::min(block, n - b * block), x + b * block);
+    for (std::int64_t b = 0; b < (n + block - 1) / block; ++b)
+        sums[b] = squares_of(std::min(block, n - b * block), x + b * block);
 }
 
 template void adamw(std::int64_t, AdamWStep const&, float*, float const*, float*, float*);

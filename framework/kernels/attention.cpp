@@ -13,7 +13,9 @@ namespace {
 constexpr std::int64_t kQueries = 32; ///< query rows in the cache at a time
 
 template <typename T>
-std::int64_t padded(std::int64_t n) { return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>; }
+std::int64_t padded(std::int64_t n) {
+    return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
 
 /// Working memory of one thread, for one (sample, key head) at a time.
 template <typename T>
@@ -33,7 +35,8 @@ T* sized(std::vector<T>& v, std::int64_t n) {
 
 /// Rows of one head out of [T, heads size] into [n, padded size], zeros to the right.
 template <typename T>
-TRIREME_INLINE void pack(T const* from, std::int64_t stride, std::int64_t n, std::int64_t size, std::int64_t width, T* to) {
+TRIREME_INLINE void pack(T const* from, std::int64_t stride, std::int64_t n, std::int64_t size, std::int64_t width,
+                         T* to) {
     for (std::int64_t r = 0; r < n; ++r) {
         for (std::int64_t d = 0; d < size; ++d) to[r * width + d] = from[r * stride + d];
         for (std::int64_t d = size; d < width; ++d) to[r * width + d] = 0;
@@ -41,7 +44,8 @@ TRIREME_INLINE void pack(T const* from, std::int64_t stride, std::int64_t n, std
 }
 /// The same transposed: [size, padded n].
 template <typename T>
-TRIREME_INLINE void pack_transposed(T const* from, std::int64_t stride, std::int64_t n, std::int64_t size, std::int64_t width, T* to) {
+TRIREME_INLINE void pack_transposed(T const* from, std::int64_t stride, std::int64_t n, std::int64_t size,
+                                    std::int64_t width, T* to) {
     for (std::int64_t d = 0; d < size; ++d) {
         for (std::int64_t r = 0; r < n; ++r) to[d * width + r] = from[r * stride + d];
         for (std::int64_t r = n; r < width; ++r) to[d * width + r] = 0;
@@ -49,7 +53,9 @@ TRIREME_INLINE void pack_transposed(T const* from, std::int64_t stride, std::int
 }
 
 /// Keys that query i of n sees.
-TRIREME_INLINE std::int64_t seen(bool causal, std::int64_t i, std::int64_t n) { return causal ? i + 1 : n; }
+TRIREME_INLINE std::int64_t seen(bool causal, std::int64_t i, std::int64_t n) {
+    return causal ? i + 1 : n;
+}
 
 template <typename T>
 TRIREME_INLINE T softmax_row(T* s, std::int64_t visible, std::int64_t width, T scale) {
@@ -77,19 +83,24 @@ struct Task {
 template <typename T>
 TRIREME_INLINE Task<T> task_of(AttentionProblem const& p, std::int64_t index) {
     std::int64_t const sample = index / p.key_heads;
-    return {p.offsets[sample], p.offsets[sample + 1] - p.offsets[sample], p.sample_ids[sample], index % p.key_heads, p.heads / p.key_heads,
-            p.size, padded<T>(p.size), p.heads * p.size, p.key_heads * p.size};
+    return {p.offsets[sample],     p.offsets[sample + 1] - p.offsets[sample],
+            p.sample_ids[sample],  index % p.key_heads,
+            p.heads / p.key_heads, p.size,
+            padded<T>(p.size),     p.heads * p.size,
+            p.key_heads * p.size};
 }
 
 template <typename T>
-void drop(AttentionProblem const& p, Task<T> const& t, std::int64_t head, std::int64_t query, std::int64_t keys, T* factors) {
+void drop(AttentionProblem const& p, Task<T> const& t, std::int64_t head, std::int64_t query, std::int64_t keys,
+          T* factors) {
     // The counter's high word is the sample, its row the (head, query) pair: heads x positions stay below 2^32.
     auto const row = static_cast<std::uint32_t>(head << 20 | query);
     dropout_factors(p.dropout, static_cast<std::uint64_t>(t.sample), row, keys, factors);
 }
 
 template <typename T>
-TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, T const* q, T const* k, T const* v, T* out, T* lse) {
+TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, T const* q, T const* k, T const* v,
+                                 T* out, T* lse) {
     auto const t = task_of<T>(p, index);
     auto& w = Workspace<T>::mine();
     std::int64_t const np = padded<T>(t.n);
@@ -106,7 +117,8 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
         for (std::int64_t first = 0; first < t.n; first += kQueries) {
             std::int64_t const rows = std::min(kQueries, t.n - first), visible = seen(p.causal, first + rows - 1, t.n);
             T const* const queries = q + (t.token + first) * t.q_stride + head * t.size;
-            product(rows, padded<T>(visible), t.size, Strided<T>{queries, t.q_stride, 1}, keys_t, np, scores, np, false);
+            product(rows, padded<T>(visible), t.size, Strided<T>{queries, t.q_stride, 1}, keys_t, np, scores, np,
+                    false);
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = scores + r * np;
                 lse[(t.token + first + r) * p.heads + head] =
@@ -125,8 +137,8 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
 }
 
 template <typename T>
-TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index, T const* q, T const* k, T const* v, T const* out, T const* lse,
-                                  T const* dout, T* dq, T* dk, T* dv) {
+TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index, T const* q, T const* k, T const* v,
+                                  T const* out, T const* lse, T const* dout, T* dq, T* dk, T* dv) {
     auto const t = task_of<T>(p, index);
     auto& w = Workspace<T>::mine();
     std::int64_t const np = padded<T>(t.n);
@@ -151,7 +163,8 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     for (std::int64_t g = 0; g < t.group; ++g) {
         std::int64_t const head = t.key_head * t.group + g;
         for (std::int64_t first = 0; first < t.n; first += kQueries) {
-            std::int64_t const rows = std::min(kQueries, t.n - first), visible = seen(p.causal, first + rows - 1, t.n), vp = padded<T>(visible);
+            std::int64_t const rows = std::min(kQueries, t.n - first), visible = seen(p.causal, first + rows - 1, t.n),
+                               vp = padded<T>(visible);
             std::int64_t const at = (t.token + first) * t.q_stride + head * t.size;
             pack(q + at, t.q_stride, rows, t.size, t.width, tile_q);
             pack(dout + at, t.q_stride, rows, t.size, t.width, tile_d);
@@ -166,12 +179,14 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                 T const* const up = dout + at + r * t.q_stride;
                 T delta = 0;
                 for (std::int64_t i = 0; i < t.size; ++i) delta += o[i] * up[i];
-                if (p.dropout.probability > 0) drop(p, t, head, first + r, visible, factors);
-                else std::fill(factors, factors + visible, T(1));
+                if (p.dropout.probability > 0)
+                    drop(p, t, head, first + r, visible, factors);
+                else
+                    std::fill(factors, factors + visible, T(1));
                 for (std::int64_t j = 0; j < n_seen; ++j) {
                     T const probability = exp_fast(s[j] * scale - log_sum);
-                    s[j] = probability * factors[j];                            // what multiplied the values
-                    d[j] = probability * (d[j] * factors[j] - delta) * scale;   // gradient of the raw score
+                    s[j] = probability * factors[j];                          // what multiplied the values
+                    d[j] = probability * (d[j] * factors[j] - delta) * scale; // gradient of the raw score
                 }
                 for (std::int64_t j = n_seen; j < vp; ++j) s[j] = d[j] = 0;
             }
@@ -179,7 +194,8 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
             product(visible, t.width, rows, Strided<T>{grads, 1, np}, tile_q, t.width, key_grads, t.width, true);
             product(rows, t.width, visible, Strided<T>{grads, np, 1}, keys, t.width, tile_dq, t.width, false);
             for (std::int64_t r = 0; r < rows; ++r)
-                std::memcpy(dq + at + r * t.q_stride, tile_dq + r * t.width, static_cast<std::size_t>(t.size) * sizeof(T));
+                std::memcpy(dq + at + r * t.q_stride, tile_dq + r * t.width,
+                            static_cast<std::size_t>(t.size) * sizeof(T));
         }
     }
     for (std::int64_t r = 0; r < t.n; ++r) {
@@ -188,18 +204,22 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     }
 }
 
-TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, float const* q, float const* k, float const* v, float* o, float* l) {
+TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, float const* q, float const* k,
+                                float const* v, float* o, float* l) {
     forward_task(p, i, q, k, v, o, l);
 }
-TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, double const* q, double const* k, double const* v, double* o, double* l) {
+TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, double const* q, double const* k,
+                                double const* v, double* o, double* l) {
     forward_task(p, i, q, k, v, o, l);
 }
-TRIREME_CLONES void backward_one(AttentionProblem const& p, std::int64_t i, float const* q, float const* k, float const* v, float const* o,
-                                 float const* l, float const* d, float* dq, float* dk, float* dv) {
+TRIREME_CLONES void backward_one(AttentionProblem const& p, std::int64_t i, float const* q, float const* k,
+                                 float const* v, float const* o, float const* l, float const* d, float* dq, float* dk,
+                                 float* dv) {
     backward_task(p, i, q, k, v, o, l, d, dq, dk, dv);
 }
-TRIREME_CLONES void backward_one(AttentionProblem const& p, std::int64_t i, double const* q, double const* k, double const* v, double const* o,
-                                 double const* l, double const* d, double* dq, double* dk, double* dv) {
+TRIREME_CLONES void backward_one(AttentionProblem const& p, std::int64_t i, double const* q, double const* k,
+                                 double const* v, double const* o, double const* l, double const* d, double* dq,
+                                 double* dk, double* dv) {
     backward_task(p, i, q, k, v, o, l, d, dq, dk, dv);
 }
 
@@ -212,17 +232,17 @@ void attention_forward(AttentionProblem const& p, T const* q, T const* k, T cons
 }
 
 template <typename T>
-void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out, T const* lse, T const* dout, T* dq,
-                        T* dk, T* dv) {
+void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out, T const* lse,
+                        T const* dout, T* dq, T* dk, T* dv) {
 #pragma omp parallel for schedule(dynamic)
     for (std::int64_t i = 0; i < p.samples * p.key_heads; ++i) backward_one(p, i, q, k, v, out, lse, dout, dq, dk, dv);
 }
 
 template void attention_forward(AttentionProblem const&, float const*, float const*, float const*, float*, float*);
 template void attention_forward(AttentionProblem const&, double const*, double const*, double const*, double*, double*);
-template void attention_backward(AttentionProblem const&, float const*, float const*, float const*, float const*, float const*, float const*,
-                                 float*, float*, float*);
-template void attention_backward(AttentionProblem const&, double const*, double const*, double const*, double const*, double const*,
-                                 double const*, double*, double*, double*);
+template void attention_backward(AttentionProblem const&, float const*, float const*, float const*, float const*,
+                                 float const*, float const*, float*, float*, float*);
+template void attention_backward(AttentionProblem const&, double const*, double const*, double const*, double const*,
+                                 double const*, double const*, double*, double*, double*);
 
 } // namespace trireme::framework::kernels

@@ -20,10 +20,10 @@ struct AttentionProblem {
 template <typename T>
 void attention_forward(AttentionProblem const& p, T const* q, T const* k, T const* v, T* out, T* lse);
 
-/// dq, dk, dv. Probabilities are computed again from lse (Dao et al., "FlashAttention", 2022, algorithm 4). A key head's
-/// gradient adds its query heads in order; one task owns it, so nothing depends on the threads.
+/// dq, dk, dv. Probabilities are computed again from lse (Dao et al., "FlashAttention", 2022, algorithm 4). A key
+/// head's gradient adds its query heads in order; one task owns it, so nothing depends on the threads.
 template <typename T>
-void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out, T const* lse, T const* dout, T* dq,
-                        T* dk, T* dv);
+void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out, T const* lse,
+                        T const* dout, T* dq, T* dk, T* dv);
 
 } // namespace trireme::framework::kernels

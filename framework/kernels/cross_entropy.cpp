@@ -10,7 +10,8 @@ namespace trireme::framework::kernels {
 namespace {
 
 template <typename T>
-TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gradient, double scale, std::int32_t* best) {
+TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gradient, double scale,
+                               std::int32_t* best) {
     T highest = x[0];
     for (std::int64_t i = 1; i < n; ++i) highest = x[i] > highest ? x[i] : highest;
     *best = static_cast<std::int32_t>(std::find(x, x + n, highest) - x);
@@ -35,14 +36,18 @@ TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gr
     }
     return std::log(total) + static_cast<double>(highest) - static_cast<double>(target);
 }
-TRIREME_CLONES double row(std::int64_t n, float* x, std::int32_t label, bool g, double s, std::int32_t* b) { return row_loss(n, x, label, g, s, b); }
-TRIREME_CLONES double row(std::int64_t n, double* x, std::int32_t label, bool g, double s, std::int32_t* b) { return row_loss(n, x, label, g, s, b); }
+TRIREME_CLONES double row(std::int64_t n, float* x, std::int32_t label, bool g, double s, std::int32_t* b) {
+    return row_loss(n, x, label, g, s, b);
+}
+TRIREME_CLONES double row(std::int64_t n, double* x, std::int32_t label, bool g, double s, std::int32_t* b) {
+    return row_loss(n, x, label, g, s, b);
+}
 
 } // namespace
 
 template <typename T>
-void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int32_t const* label, bool gradient, double scale, double* loss,
-                   std::int32_t* best) {
+void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int32_t const* label, bool gradient,
+                   double scale, double* loss, std::int32_t* best) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t r = 0; r < rows; ++r) {
         T* const x = logits + r * classes;
@@ -56,7 +61,9 @@ void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int3
     }
 }
 
-template void cross_entropy(std::int64_t, std::int64_t, float*, std::int32_t const*, bool, double, double*, std::int32_t*);
-template void cross_entropy(std::int64_t, std::int64_t, double*, std::int32_t const*, bool, double, double*, std::int32_t*);
+template void cross_entropy(std::int64_t, std::int64_t, float*, std::int32_t const*, bool, double, double*,
+                            std::int32_t*);
+template void cross_entropy(std::int64_t, std::int64_t, double*, std::int32_t const*, bool, double, double*,
+                            std::int32_t*);
 
 } // namespace trireme::framework::kernels

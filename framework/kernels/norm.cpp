@@ -33,7 +33,8 @@ TRIREME_INLINE void forward_row(std::int64_t width, T const* x, T const* weight,
 }
 
 template <typename T>
-TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T const* weight, T inverse, T* dx, T* dweight, T* scratch) {
+TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T const* weight, T inverse, T* dx,
+                                 T* dweight, T* scratch) {
     for (std::int64_t d = 0; d < width; ++d) scratch[d] = dy[d] * weight[d];
     T const along = dot(scratch, x, width) * inverse * inverse / static_cast<T>(width);
     for (std::int64_t d = 0; d < width; ++d) {
@@ -42,33 +43,42 @@ TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T 
     }
 }
 
-TRIREME_CLONES void row_forward(std::int64_t w, float const* x, float const* g, double e, float* y, float* i) { forward_row(w, x, g, e, y, i); }
-TRIREME_CLONES void row_forward(std::int64_t w, double const* x, double const* g, double e, double* y, double* i) { forward_row(w, x, g, e, y, i); }
-TRIREME_CLONES void row_backward(std::int64_t w, float const* dy, float const* x, float const* g, float i, float* dx, float* dg, float* s) {
+TRIREME_CLONES void row_forward(std::int64_t w, float const* x, float const* g, double e, float* y, float* i) {
+    forward_row(w, x, g, e, y, i);
+}
+TRIREME_CLONES void row_forward(std::int64_t w, double const* x, double const* g, double e, double* y, double* i) {
+    forward_row(w, x, g, e, y, i);
+}
+TRIREME_CLONES void row_backward(std::int64_t w, float const* dy, float const* x, float const* g, float i, float* dx,
+                                 float* dg, float* s) {
     backward_row(w, dy, x, g, i, dx, dg, s);
 }
-TRIREME_CLONES void row_backward(std::int64_t w, double const* dy, double const* x, double const* g, double i, double* dx, double* dg, double* s) {
+TRIREME_CLONES void row_backward(std::int64_t w, double const* dy, double const* x, double const* g, double i,
+                                 double* dx, double* dg, double* s) {
     backward_row(w, dy, x, g, i, dx, dg, s);
 }
 
 } // namespace
 
 template <typename T>
-void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const* weight, double epsilon, T* y, T* inverse) {
+void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const* weight, double epsilon, T* y,
+                      T* inverse) {
 #pragma omp parallel for schedule(static)
-    for (std::int64_t r = 0; r < rows; ++r) row_forward(width, x + r * width, weight, epsilon, y + r * width, inverse + r);
+    for (std::int64_t r = 0; r < rows; ++r)
+        row_forward(width, x + r * width, weight, epsilon, y + r * width, inverse + r);
 }
 
 template <typename T>
-void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x, T const* weight, T const* inverse, T* dx,
-                       T* dweight) {
+void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x, T const* weight,
+                       T const* inverse, T* dx, T* dweight) {
     std::int64_t const parts = (rows + kRowsPerPart - 1) / kRowsPerPart;
     std::vector<T> partial(static_cast<std::size_t>(parts * width), T(0));
 #pragma omp parallel for schedule(static)
     for (std::int64_t p = 0; p < parts; ++p) {
         std::vector<T> scratch(static_cast<std::size_t>(width));
         for (std::int64_t r = p * kRowsPerPart; r < std::min(rows, (p + 1) * kRowsPerPart); ++r)
-            row_backward(width, dy + r * width, x + r * width, weight, inverse[r], dx + r * width, partial.data() + p * width, scratch.data());
+            row_backward(width, dy + r * width, x + r * width, weight, inverse[r], dx + r * width,
+                         partial.data() + p * width, scratch.data());
     }
     std::fill(dweight, dweight + width, T(0));
     for (std::int64_t p = 0; p < parts; ++p)
@@ -77,7 +87,9 @@ void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T con
 
 template void rms_norm_forward(std::int64_t, std::int64_t, float const*, float const*, double, float*, float*);
 template void rms_norm_forward(std::int64_t, std::int64_t, double const*, double const*, double, double*, double*);
-template void rms_norm_backward(std::int64_t, std::int64_t, float const*, float const*, float const*, float const*, float*, float*);
-template void rms_norm_backward(std::int64_t, std::int64_t, double const*, double const*, double const*, double const*, double*, double*);
+template void rms_norm_backward(std::int64_t, std::int64_t, float const*, float const*, float const*, float const*,
+                                float*, float*);
+template void rms_norm_backward(std::int64_t, std::int64_t, double const*, double const*, double const*, double const*,
+                                double*, double*);
 
 } // namespace trireme::framework::kernels

@@ -12,7 +12,7 @@ namespace trireme::framework::kernels {
 namespace {
 
 constexpr std::uint64_t kDropoutPurpose = 0x64726f706f7574ULL; // "dropout"
-constexpr int kBlocks = 16; ///< Philox blocks computed side by side, one per lane
+constexpr int kBlocks = 16;                                    ///< Philox blocks computed side by side, one per lane
 
 /// Words of blocks (row << 32 | first .. first + 15, high), lane by lane: the arithmetic of cluster::philox in lanes.
 TRIREME_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, std::uint32_t row, std::uint32_t first,
@@ -38,7 +38,8 @@ TRIREME_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, std::uin
     }
 }
 
-TRIREME_CLONES void draw(std::uint64_t key, std::uint64_t high, std::uint32_t row, std::int64_t count, std::uint32_t* words) {
+TRIREME_CLONES void draw(std::uint64_t key, std::uint64_t high, std::uint32_t row, std::int64_t count,
+                         std::uint32_t* words) {
     std::uint32_t w[4][kBlocks];
     for (std::int64_t e = 0; e < count; e += 4 * kBlocks) {
         philox_lanes(key, high, row, static_cast<std::uint32_t>(e / 4), w);
@@ -70,14 +71,18 @@ void dropout_rows(DropoutKey const& key, std::int64_t const* sample, std::int32_
     for (std::int64_t r = 0; r < rows; ++r) {
         static thread_local std::vector<T> factors;
         factors.resize(static_cast<std::size_t>(width));
-        dropout_factors(key, static_cast<std::uint64_t>(sample[r]), static_cast<std::uint32_t>(position[r]), width, factors.data());
-        for (std::int64_t d = 0; d < width; ++d) y[r * width + d] = x[r * width + d] * factors[static_cast<std::size_t>(d)];
+        dropout_factors(key, static_cast<std::uint64_t>(sample[r]), static_cast<std::uint32_t>(position[r]), width,
+                        factors.data());
+        for (std::int64_t d = 0; d < width; ++d)
+            y[r * width + d] = x[r * width + d] * factors[static_cast<std::size_t>(d)];
     }
 }
 
 template void dropout_factors(DropoutKey const&, std::uint64_t, std::uint32_t, std::int64_t, float*);
 template void dropout_factors(DropoutKey const&, std::uint64_t, std::uint32_t, std::int64_t, double*);
-template void dropout_rows(DropoutKey const&, std::int64_t const*, std::int32_t const*, std::int64_t, std::int64_t, float const*, float*);
-template void dropout_rows(DropoutKey const&, std::int64_t const*, std::int32_t const*, std::int64_t, std::int64_t, double const*, double*);
+template void dropout_rows(DropoutKey const&, std::int64_t const*, std::int32_t const*, std::int64_t, std::int64_t,
+                           float const*, float*);
+template void dropout_rows(DropoutKey const&, std::int64_t const*, std::int32_t const*, std::int64_t, std::int64_t,
+                           double const*, double*);
 
 } // namespace trireme::framework::kernels

@@ -1,5 +1,6 @@
-// How kernels of our own are vectorised: GCC's vector extension in fixed-size tiles, one clone of each outer function per
-// instruction set, chosen by the processor at start. Tiles are padded with zeros, so no element sees tail arithmetic.
+// How kernels of our own are vectorised: GCC's vector extension in fixed-size tiles, one clone of each outer function
+// per instruction set, chosen by the processor at start. Tiles are padded with zeros, so no element sees tail
+// arithmetic.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -58,6 +59,8 @@ TRIREME_INLINE float exp_fast(float x) {
     std::memcpy(&power, &bits, sizeof power);
     return x < -87.3F ? 0.0F : value * power;
 }
-TRIREME_INLINE double exp_fast(double x) { return __builtin_exp(x); }
+TRIREME_INLINE double exp_fast(double x) {
+    return __builtin_exp(x);
+}
 
 } // namespace trireme::framework::kernels

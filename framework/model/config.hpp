@@ -14,10 +14,10 @@ enum class HeadKind : std::uint8_t { language_model, classification };
 
 struct ModelConfig {
     Family family = Family::llama;
-    std::int64_t hidden = 0;        ///< D
+    std::int64_t hidden = 0; ///< D
     std::int64_t layers = 0;
-    std::int64_t heads = 0;         ///< query heads H
-    std::int64_t key_heads = 0;     ///< key and value heads, divides heads
+    std::int64_t heads = 0;     ///< query heads H
+    std::int64_t key_heads = 0; ///< key and value heads, divides heads
     std::int64_t head_size = 0;
     std::int64_t feed_forward = 0;  ///< inner width
     std::int64_t vocabulary = 0;    ///< V
@@ -26,9 +26,9 @@ struct ModelConfig {
 
     Norm norm = Norm::rms;
     double norm_epsilon = 1e-5;
-    bool norm_first = true;          ///< pre-norm (Llama) or post-norm (BERT)
+    bool norm_first = true; ///< pre-norm (Llama) or post-norm (BERT)
     Activation activation = Activation::silu;
-    bool gated = true;               ///< down(act(gate(x)) * up(x)) or down(act(up(x)))
+    bool gated = true; ///< down(act(gate(x)) * up(x)) or down(act(up(x)))
     bool attention_bias = false, feed_forward_bias = false;
     Positions positions = Positions::rotary;
     double rotary_base = 10000.0;

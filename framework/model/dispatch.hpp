@@ -7,7 +7,9 @@
 namespace trireme::framework {
 
 /// Contiguous, and float32 where the tensor is bfloat16: the kernels compute in float32 or float64.
-inline at::Tensor for_kernel(at::Tensor const& x) { return x.to(x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type()).contiguous(); }
+inline at::Tensor for_kernel(at::Tensor const& x) {
+    return x.to(x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type()).contiguous();
+}
 
 template <typename T>
 T const* read(at::Tensor const& x) {
@@ -21,9 +23,12 @@ T* write(at::Tensor const& x) {
 /// Calls f with x's data as float const* or double const*.
 template <typename F>
 void by_dtype(at::Tensor const& x, F const& f) {
-    if (x.scalar_type() == at::kFloat) f(read<float>(x));
-    else if (x.scalar_type() == at::kDouble) f(read<double>(x));
-    else throw cluster::JobError(std::string("no kernel for dtype ") + at::toString(x.scalar_type()));
+    if (x.scalar_type() == at::kFloat)
+        f(read<float>(x));
+    else if (x.scalar_type() == at::kDouble)
+        f(read<double>(x));
+    else
+        throw cluster::JobError(std::string("no kernel for dtype ") + at::toString(x.scalar_type()));
 }
 
 } // namespace trireme::framework

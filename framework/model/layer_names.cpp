@@ -4,17 +4,15 @@ namespace trireme::framework {
 
 namespace {
 
-LinearNames named(std::string const& stem, bool bias) { return {stem + ".weight", bias ? stem + ".bias" : ""}; }
+LinearNames named(std::string const& stem, bool bias) {
+    return {stem + ".weight", bias ? stem + ".bias" : ""};
+}
 
 LayerNames llama_layer(ModelConfig const& c, std::string const& p) {
-    return {named(p + "self_attn.q_proj", c.attention_bias),
-            named(p + "self_attn.k_proj", c.attention_bias),
-            named(p + "self_attn.v_proj", c.attention_bias),
-            named(p + "self_attn.o_proj", c.attention_bias),
-            named(p + "mlp.gate_proj", c.feed_forward_bias),
-            named(p + "mlp.up_proj", c.feed_forward_bias),
-            named(p + "mlp.down_proj", c.feed_forward_bias),
-            named(p + "input_layernorm", false),
+    return {named(p + "self_attn.q_proj", c.attention_bias), named(p + "self_attn.k_proj", c.attention_bias),
+            named(p + "self_attn.v_proj", c.attention_bias), named(p + "self_attn.o_proj", c.attention_bias),
+            named(p + "mlp.gate_proj", c.feed_forward_bias), named(p + "mlp.up_proj", c.feed_forward_bias),
+            named(p + "mlp.down_proj", c.feed_forward_bias), named(p + "input_layernorm", false),
             named(p + "post_attention_layernorm", false)};
 }
 

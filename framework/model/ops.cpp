@@ -30,7 +30,8 @@ T const& recall(AutogradContext* context, char const* key) {
 }
 
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
-    static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight, double epsilon) {
+    static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight,
+                            double epsilon) {
         at::Tensor const x = for_kernel(input), w = for_kernel(weight->value());
         at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
         by_dtype(x, [&](auto* data) {
@@ -48,7 +49,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         at::Tensor const dx = at::empty_like(x), dweight = at::empty_like(w);
         by_dtype(x, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::rms_norm_backward(x.size(0), x.size(1), read<T>(dy), data, read<T>(w), read<T>(saved[1]), write<T>(dx), write<T>(dweight));
+            kernels::rms_norm_backward(x.size(0), x.size(1), read<T>(dy), data, read<T>(w), read<T>(saved[1]),
+                                       write<T>(dx), write<T>(dweight));
         });
         if (weight.trainable()) weight.deliver(dweight);
         return {dx.to(gradients[0].scalar_type()), {}, {}};
@@ -56,9 +58,10 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 };
 
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
-    static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight, ParameterUse const* bias,
-                            double epsilon) {
-        auto const [y, mean, inverse] = at::native_layer_norm(input, {input.size(1)}, weight->value(), bias->value(), epsilon);
+    static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight,
+                            ParameterUse const* bias, double epsilon) {
+        auto const [y, mean, inverse] =
+            at::native_layer_norm(input, {input.size(1)}, weight->value(), bias->value(), epsilon);
         context->saved_data["weight"] = remember(*weight);
         context->saved_data["bias"] = remember(*bias);
         context->save_for_backward({input, mean, inverse});
@@ -69,8 +72,8 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
         auto const& bias = recall<ParameterUse>(context, "bias");
         auto const saved = context->get_saved_variables();
         auto const [dx, dweight, dbias] =
-            at::native_layer_norm_backward(gradients[0].contiguous(), saved[0], {saved[0].size(1)}, saved[1], saved[2], weight.value(),
-                                           bias.value(), {true, weight.trainable(), bias.trainable()});
+            at::native_layer_norm_backward(gradients[0].contiguous(), saved[0], {saved[0].size(1)}, saved[1], saved[2],
+                                           weight.value(), bias.value(), {true, weight.trainable(), bias.trainable()});
         if (weight.trainable()) weight.deliver(dweight);
         if (bias.trainable()) bias.deliver(dbias);
         return {dx, {}, {}, {}};
@@ -86,7 +89,9 @@ struct Rows {
 Rows rows_of(Pass const& pass) {
     Rows rows{{}, pass.slot.positions};
     for (std::size_t i = 0; i < pass.slot.sample_ids.size(); ++i)
-        rows.samples.insert(rows.samples.end(), static_cast<std::size_t>(pass.slot.offsets[i + 1] - pass.slot.offsets[i]), pass.slot.sample_ids[i]);
+        rows.samples.insert(rows.samples.end(),
+                            static_cast<std::size_t>(pass.slot.offsets[i + 1] - pass.slot.offsets[i]),
+                            pass.slot.sample_ids[i]);
     return rows;
 }
 
@@ -100,7 +105,8 @@ at::Tensor drop_rows(kernels::DropoutKey const& key, Rows const& rows, at::Tenso
 }
 
 struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
-    static Variable forward(AutogradContext* context, Variable const& x, kernels::DropoutKey const& key, std::shared_ptr<Rows const> rows) {
+    static Variable forward(AutogradContext* context, Variable const& x, kernels::DropoutKey const& key,
+                            std::shared_ptr<Rows const> rows) {
         at::Tensor const y = drop_rows(key, *rows, x);
         context->saved_data["key"] = static_cast<std::int64_t>(key.key);
         context->saved_data["probability"] = key.probability;
@@ -108,7 +114,8 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
         return y;
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        kernels::DropoutKey const key{static_cast<std::uint64_t>(context->saved_data["key"].toInt()), context->saved_data["probability"].toDouble()};
+        kernels::DropoutKey const key{static_cast<std::uint64_t>(context->saved_data["key"].toInt()),
+                                      context->saved_data["probability"].toDouble()};
         auto const& rows = static_cast<KeepAlive&>(*context->saved_data["rows"].toCapsule()).rows;
         return {drop_rows(key, *rows, gradients[0]), {}, {}};
     }
@@ -121,8 +128,8 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 };
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
-    static variable_list forward(AutogradContext* context, Variable const& query, Variable const& key, Variable const& value,
-                                 kernels::AttentionProblem const& problem) {
+    static variable_list forward(AutogradContext* context, Variable const& query, Variable const& key,
+                                 Variable const& value, kernels::AttentionProblem const& problem) {
         at::Tensor const q = for_kernel(query), k = for_kernel(key), v = for_kernel(value);
         at::Tensor const out = at::empty_like(q), lse = at::empty({q.size(0), problem.heads}, q.options());
         by_dtype(q, [&](auto* data) {
@@ -140,8 +147,8 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
         at::Tensor const dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
         by_dtype(saved[0], [&](auto* q) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(q)>>;
-            kernels::attention_backward(problem, q, read<T>(saved[1]), read<T>(saved[2]), read<T>(saved[3]), read<T>(saved[4]), read<T>(dout),
-                                        write<T>(dq), write<T>(dk), write<T>(dv));
+            kernels::attention_backward(problem, q, read<T>(saved[1]), read<T>(saved[2]), read<T>(saved[3]),
+                                        read<T>(saved[4]), read<T>(dout), write<T>(dq), write<T>(dk), write<T>(dv));
         });
         auto const dtype = gradients[0].scalar_type();
         return {dq.to(dtype), dk.to(dtype), dv.to(dtype), {}};
@@ -154,26 +161,31 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     };
 };
 
-at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& table, Pass const& pass, int direction) {
+at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& table, Pass const& pass,
+                int direction) {
     at::Tensor const x = for_kernel(input), y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.slot.positions.data(), read<T>(table.cosine), read<T>(table.sine), direction,
-                        data, write<T>(y));
+        kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.slot.positions.data(), read<T>(table.cosine),
+                        read<T>(table.sine), direction, data, write<T>(y));
     });
     return y.to(input.scalar_type());
 }
 
 struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
-    static Variable forward(AutogradContext* context, Variable const& x, std::int64_t heads, RotaryTable const* table, Pass const* pass) {
+    static Variable forward(AutogradContext* context, Variable const& x, std::int64_t heads, RotaryTable const* table,
+                            Pass const* pass) {
         context->saved_data["heads"] = heads;
         context->saved_data["table"] = remember(*table);
         context->saved_data["pass"] = remember(*pass);
         return turn(x, heads, *table, *pass, 1);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {turn(gradients[0], context->saved_data["heads"].toInt(), recall<RotaryTable>(context, "table"), recall<Pass>(context, "pass"), -1),
-                {}, {}, {}};
+        return {turn(gradients[0], context->saved_data["heads"].toInt(), recall<RotaryTable>(context, "table"),
+                     recall<Pass>(context, "pass"), -1),
+                {},
+                {},
+                {}};
     }
 };
 
@@ -190,7 +202,9 @@ struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
     }
 };
 
-bool drops(double probability, Pass const& pass) { return pass.training && probability > 0; }
+bool drops(double probability, Pass const& pass) {
+    return pass.training && probability > 0;
+}
 
 kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t site) {
     return kernels::dropout_key(pass.seed, static_cast<std::uint64_t>(pass.step), site, probability);
@@ -198,7 +212,9 @@ kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t s
 
 } // namespace
 
-at::Tensor rms_norm(at::Tensor const& x, ParameterUse const& weight, double epsilon) { return RmsNormFunction::apply(x, &weight, epsilon); }
+at::Tensor rms_norm(at::Tensor const& x, ParameterUse const& weight, double epsilon) {
+    return RmsNormFunction::apply(x, &weight, epsilon);
+}
 
 at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias, double epsilon) {
     return LayerNormFunction::apply(x, &weight, &bias, epsilon);
@@ -209,7 +225,8 @@ at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, st
     return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(rows_of(pass)));
 }
 
-at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass, std::vector<std::int64_t> const& rows, std::uint64_t site) {
+at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
+                        std::vector<std::int64_t> const& rows, std::uint64_t site) {
     if (!drops(probability, pass)) return x;
     Rows const all = rows_of(pass);
     Rows chosen;
@@ -220,7 +237,9 @@ at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pas
     return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(std::move(chosen)));
 }
 
-at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up) { return GatedSiluFunction::apply(gate, up); }
+at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up) {
+    return GatedSiluFunction::apply(gate, up);
+}
 
 at::Tensor activate(at::Tensor const& x, Activation activation) {
     switch (activation) {
@@ -232,7 +251,8 @@ at::Tensor activate(at::Tensor const& x, Activation activation) {
     return x;
 }
 
-at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v, AttentionShape const& shape, Pass const& pass) {
+at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v, AttentionShape const& shape,
+                     Pass const& pass) {
     kernels::AttentionProblem const problem{pass.slot.offsets.data(),
                                             pass.slot.sample_ids.data(),
                                             pass.slot.sample_count(),
@@ -248,7 +268,8 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
 RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype) {
     if (config.positions != Positions::rotary) return {};
     auto const options = at::TensorOptions().dtype(at::kDouble);
-    at::Tensor const frequency = at::pow(config.rotary_base, at::arange(0, config.head_size / 2, options) * (-2.0 / static_cast<double>(config.head_size)));
+    at::Tensor const frequency = at::pow(config.rotary_base, at::arange(0, config.head_size / 2, options) *
+                                                                 (-2.0 / static_cast<double>(config.head_size)));
     at::Tensor const angle = at::outer(at::arange(config.max_positions, options), frequency);
     return {angle.cos().to(dtype), angle.sin().to(dtype)};
 }

@@ -20,8 +20,8 @@ at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
 at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site);
 /// The same where row i of x is token rows[i] of the slot.
-at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass, std::vector<std::int64_t> const& rows,
-                        std::uint64_t site);
+at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
+                        std::vector<std::int64_t> const& rows, std::uint64_t site);
 /// down-projection's input: silu(gate) * up, [T, F].
 at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up);
 /// act(x), [T, F].

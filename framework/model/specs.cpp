@@ -13,11 +13,15 @@ class SpecList {
   public:
     explicit SpecList(double deviation) : deviation_(deviation) {}
 
-    void matrix(std::string const& name, std::int64_t rows, std::int64_t columns, std::string const& unit, int uses = 1) {
-        if (!name.empty()) specs_.push_back({.name = name, .shape = {rows, columns}, .unit = unit, .deviation = deviation_, .uses = uses});
+    void matrix(std::string const& name, std::int64_t rows, std::int64_t columns, std::string const& unit,
+                int uses = 1) {
+        if (!name.empty())
+            specs_.push_back(
+                {.name = name, .shape = {rows, columns}, .unit = unit, .deviation = deviation_, .uses = uses});
     }
     void vector(std::string const& name, std::int64_t size, std::string const& unit, Initial initial) {
-        if (!name.empty()) specs_.push_back({.name = name, .shape = {size}, .unit = unit, .initial = initial, .decay = false});
+        if (!name.empty())
+            specs_.push_back({.name = name, .shape = {size}, .unit = unit, .initial = initial, .decay = false});
     }
     void linear(LinearNames const& names, std::int64_t out, std::int64_t in, std::string const& unit) {
         matrix(names.weight, out, in, unit);
@@ -40,8 +44,8 @@ std::vector<ParameterSpec> parameter_specs(ModelConfig const& c) {
     SpecList list(c.initializer_range);
     StemNames const stem = stem_names(c);
     HeadNames const head = head_names(c);
-    // [Note: tied embeddings] The token table is read by the stem and by the head; each use has a gradient of its own and
-    // the unit is complete when the stem, the last in the backward pass, is done.
+    // [Note: tied embeddings] The token table is read by the stem and by the head; each use has a gradient of its own
+    // and the unit is complete when the stem, the last in the backward pass, is done.
     bool const tied = c.tied_embeddings && c.head == HeadKind::language_model;
     list.matrix(stem.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings", tied ? 2 : 1);
     list.matrix(stem.positions, c.max_positions, c.hidden, "embeddings");

@@ -16,14 +16,18 @@ ParameterUse find(ParameterStore& store, std::string const& name) {
 LinearUse find(ParameterStore& store, LinearNames const& names) {
     return {find(store, names.weight), find(store, names.bias)};
 }
-at::Tensor apply(LinearUse const& layer, at::Tensor const& x) { return linear(x, layer.weight, layer.bias); }
+at::Tensor apply(LinearUse const& layer, at::Tensor const& x) {
+    return linear(x, layer.weight, layer.bias);
+}
 
 at::Tensor normalize_as(ModelConfig const& config, at::Tensor const& x, LinearUse const& norm) {
     return config.norm == Norm::rms ? rms_norm(x, norm.weight, config.norm_epsilon)
                                     : layer_norm(x, norm.weight, norm.bias, config.norm_epsilon);
 }
 
-at::Tensor to_ids(std::vector<std::int32_t> const& values) { return at::tensor(values, at::kInt).to(at::kLong); }
+at::Tensor to_ids(std::vector<std::int32_t> const& values) {
+    return at::tensor(values, at::kInt).to(at::kLong);
+}
 
 } // namespace
 
@@ -63,7 +67,9 @@ TransformerLayer::TransformerLayer(ModelConfig const& config, ParameterStore& st
     feed_forward_norm_ = find(store, names.feed_forward_norm);
 }
 
-at::Tensor TransformerLayer::normalize(at::Tensor const& x, LinearUse const& norm) const { return normalize_as(config_, x, norm); }
+at::Tensor TransformerLayer::normalize(at::Tensor const& x, LinearUse const& norm) const {
+    return normalize_as(config_, x, norm);
+}
 
 at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const {
     if (config_.norm_first) {

@@ -1,5 +1,7 @@
 // A model as the engine runs it: stem, layers, head, and the slots of the current step.
 #pragma once
+#include <ATen/ATen.h>
+
 #include <memory>
 #include <vector>
 

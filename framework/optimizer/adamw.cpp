@@ -11,12 +11,15 @@ namespace {
 template <typename T>
 void update(parallel::Unit& unit, std::size_t i, kernels::AdamWStep const& step) {
     auto const at = [&](at::Tensor const& flat) { return flat.mutable_data_ptr<T>() + unit.layout.offset[i]; };
-    kernels::adamw<T>(unit.layout.count[i], step, at(unit.master), at(unit.total[0]), at(unit.moment1), at(unit.moment2));
+    kernels::adamw<T>(unit.layout.count[i], step, at(unit.master), at(unit.total[0]), at(unit.moment1),
+                      at(unit.moment2));
 }
 
 } // namespace
 
-AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section) : store_(store), section_(section) { store_.allocate_moments(); }
+AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section) : store_(store), section_(section) {
+    store_.allocate_moments();
+}
 
 void AdamW::step(double learning_rate, double gradient_scale, std::int64_t updates) {
     auto const t = static_cast<double>(updates + 1);
@@ -32,8 +35,10 @@ void AdamW::step(double learning_rate, double gradient_scale, std::int64_t updat
                                           1 - std::pow(section_.beta1, t),
                                           1 - std::pow(section_.beta2, t),
                                           gradient_scale};
-            if (store_.master_dtype() == at::kDouble) update<double>(unit, i, step);
-            else update<float>(unit, i, step);
+            if (store_.master_dtype() == at::kDouble)
+                update<double>(unit, i, step);
+            else
+                update<float>(unit, i, step);
         }
     }
 }

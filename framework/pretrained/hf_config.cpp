@@ -16,12 +16,43 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 /// Fields of any config.json that do not change what is computed.
-constexpr std::array kHarmless{
-    "_name_or_path", "architectures", "transformers_version", "torch_dtype", "dtype", "use_cache", "bos_token_id", "eos_token_id", "pad_token_id",
-    "sep_token_id", "cls_token_id", "mask_token_id", "gradient_checkpointing", "id2label", "label2id", "num_labels", "problem_type", "finetuning_task",
-    "model_type", "output_attentions", "output_hidden_states", "return_dict", "unk_token_id", "decoder_start_token_id", "tokenizer_class",
-    "_attn_implementation_autoset", "_flash_attn_2_enabled", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
-    "pooler_size_per_head", "pooler_type", "add_cross_attention", "is_decoder", "pretraining_tp", "chunk_size_feed_forward"};
+constexpr std::array kHarmless{"_name_or_path",
+                               "architectures",
+                               "transformers_version",
+                               "torch_dtype",
+                               "dtype",
+                               "use_cache",
+                               "bos_token_id",
+                               "eos_token_id",
+                               "pad_token_id",
+                               "sep_token_id",
+                               "cls_token_id",
+                               "mask_token_id",
+                               "gradient_checkpointing",
+                               "id2label",
+                               "label2id",
+                               "num_labels",
+                               "problem_type",
+                               "finetuning_task",
+                               "model_type",
+                               "output_attentions",
+                               "output_hidden_states",
+                               "return_dict",
+                               "unk_token_id",
+                               "decoder_start_token_id",
+                               "tokenizer_class",
+                               "_attn_implementation_autoset",
+                               "_flash_attn_2_enabled",
+                               "directionality",
+                               "pooler_fc_size",
+                               "pooler_num_attention_heads",
+                               "pooler_num_fc_layers",
+                               "pooler_size_per_head",
+                               "pooler_type",
+                               "add_cross_attention",
+                               "is_decoder",
+                               "pretraining_tp",
+                               "chunk_size_feed_forward"};
 
 /// Reads fields, and remembers which, so that what nobody read can be refused.
 class Fields {
@@ -50,7 +81,9 @@ class Fields {
     void check_all_known() const {
         for (auto const& [name, value] : json_.items())
             if (!seen_.contains(name) && std::ranges::find(kHarmless, name) == kHarmless.end())
-                throw cluster::InputError(fmt::format("{}: {}: {}: a field this version does not know, so the model might be computed wrongly", path_, name, value.dump()));
+                throw cluster::InputError(fmt::format(
+                    "{}: {}: {}: a field this version does not know, so the model might be computed wrongly", path_,
+                    name, value.dump()));
     }
 
   private:
@@ -99,7 +132,8 @@ double rotary_base(Fields& fields) {
     // transformers 5 keeps both in one object.
     Json const parameters = fields.get("rope_parameters", Json::object());
     for (auto const& [name, value] : parameters.items())
-        if (name != "rope_theta" && !(name == "rope_type" && value == "default")) fields.refuse("rope_parameters", "rope_theta with rope_type default");
+        if (name != "rope_theta" && !(name == "rope_type" && value == "default"))
+            fields.refuse("rope_parameters", "rope_theta with rope_type default");
     return parameters.value("rope_theta", base);
 }
 
@@ -117,7 +151,8 @@ void read_llama(Fields& fields, ModelConfig& c) {
     c.rotary_base = rotary_base(fields);
     c.tied_embeddings = fields.get("tie_word_embeddings", false);
     c.attention_dropout = fields.get("attention_dropout", 0.0);
-    if (c.key_heads <= 0 || c.heads % c.key_heads) fields.refuse("num_key_value_heads", "a divisor of num_attention_heads");
+    if (c.key_heads <= 0 || c.heads % c.key_heads)
+        fields.refuse("num_key_value_heads", "a divisor of num_attention_heads");
     if (c.head_size % 2) fields.refuse("head_dim", "an even number, for rotary positions");
 }
 
@@ -189,7 +224,8 @@ std::vector<std::string> labels_of(ModelConfig const& c) {
     Json const json = Json::parse(c.source_json);
     std::vector<std::string> labels;
     if (!json.contains("id2label") || !json["id2label"].is_object()) return labels;
-    for (std::size_t i = 0; i < json["id2label"].size(); ++i) labels.push_back(json["id2label"].value(std::to_string(i), ""));
+    for (std::size_t i = 0; i < json["id2label"].size(); ++i)
+        labels.push_back(json["id2label"].value(std::to_string(i), ""));
     return labels;
 }
 

@@ -7,8 +7,8 @@
 
 namespace trireme::framework {
 
-/// The body of the model: every field mapped, known to be harmless, or refused by name. The head, labels and dropout that
-/// a run asks for are set by the caller. Throws InputError naming file and field.
+/// The body of the model: every field mapped, known to be harmless, or refused by name. The head, labels and dropout
+/// that a run asks for are set by the caller. Throws InputError naming file and field.
 ModelConfig read_hf_config(std::string const& folder);
 
 /// config.json of the model: what was read, with the head and labels of now; made anew if nothing was read.

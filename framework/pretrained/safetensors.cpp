@@ -24,13 +24,22 @@ struct DtypeName {
     char const* name;
     at::ScalarType type;
 };
-constexpr std::array<DtypeName, 10> kDtypes{{{"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}, {"I64", at::kLong},
-                                             {"I32", at::kInt}, {"I16", at::kShort}, {"I8", at::kChar}, {"U8", at::kByte}, {"BOOL", at::kBool}}};
+constexpr std::array<DtypeName, 10> kDtypes{{{"F64", at::kDouble},
+                                             {"F32", at::kFloat},
+                                             {"F16", at::kHalf},
+                                             {"BF16", at::kBFloat16},
+                                             {"I64", at::kLong},
+                                             {"I32", at::kInt},
+                                             {"I16", at::kShort},
+                                             {"I8", at::kChar},
+                                             {"U8", at::kByte},
+                                             {"BOOL", at::kBool}}};
 
 DtypeName const& dtype_of(std::string const& path, std::string const& tensor, std::string const& dtype) {
     for (auto const& d : kDtypes)
         if (dtype == d.name) return d;
-    throw cluster::InputError(fmt::format("{}: {}: dtype {}: legal: F64, F32, F16, BF16 (and integers for buffers)", path, tensor, dtype));
+    throw cluster::InputError(
+        fmt::format("{}: {}: dtype {}: legal: F64, F32, F16, BF16 (and integers for buffers)", path, tensor, dtype));
 }
 
 /// A JSON parser that refuses a key given twice: the later one would silently win.
@@ -51,7 +60,8 @@ nlohmann::json parse_header(std::string const& path, std::string const& text) {
     }
 }
 
-TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann::json const& j, std::int64_t data_at, std::int64_t data_bytes) {
+TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann::json const& j, std::int64_t data_at,
+                     std::int64_t data_bytes) {
     TensorEntry entry{.file = path};
     std::int64_t begin = 0, end = 0;
     try {
@@ -63,32 +73,38 @@ TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann:
         throw cluster::InputError(fmt::format("{}: {}: {}", path, name, error.what()));
     }
     if (begin < 0 || end < begin || end > data_bytes)
-        throw cluster::InputError(fmt::format("{}: {}: data_offsets [{}, {}): legal: inside the {} bytes of data; the file may be truncated", path, name,
-                                              begin, end, data_bytes));
+        throw cluster::InputError(
+            fmt::format("{}: {}: data_offsets [{}, {}): legal: inside the {} bytes of data; the file may be truncated",
+                        path, name, begin, end, data_bytes));
     std::int64_t elements = 1;
     for (auto const d : entry.shape)
         if (d < 0 || __builtin_mul_overflow(elements, d, &elements))
-            throw cluster::InputError(fmt::format("{}: {}: shape [{}] is impossible", path, name, fmt::join(entry.shape, ", ")));
+            throw cluster::InputError(
+                fmt::format("{}: {}: shape [{}] is impossible", path, name, fmt::join(entry.shape, ", ")));
     std::int64_t const size = static_cast<std::int64_t>(c10::elementSize(dtype_of(path, name, entry.dtype).type));
     if (elements > data_bytes || elements * size != end - begin)
-        throw cluster::InputError(fmt::format("{}: {}: shape [{}] of {} does not fit its {} bytes", path, name, fmt::join(entry.shape, ", "), entry.dtype,
-                                              end - begin));
+        throw cluster::InputError(fmt::format("{}: {}: shape [{}] of {} does not fit its {} bytes", path, name,
+                                              fmt::join(entry.shape, ", "), entry.dtype, end - begin));
     entry.offset = data_at + begin;
     entry.bytes = end - begin;
     return entry;
 }
 
 /// In order of place, each tensor must start where the one before ends.
-void check_coverage(std::string const& path, std::map<std::string, TensorEntry> const& entries, std::int64_t data_at, std::int64_t file_bytes) {
+void check_coverage(std::string const& path, std::map<std::string, TensorEntry> const& entries, std::int64_t data_at,
+                    std::int64_t file_bytes) {
     std::vector<std::pair<TensorEntry const*, std::string const*>> sorted;
     for (auto const& [name, e] : entries) sorted.push_back({&e, &name});
     std::ranges::sort(sorted, {}, [](auto const& s) { return std::pair{s.first->offset, s.first->bytes}; });
     std::int64_t next = data_at;
     for (auto const& [e, name] : sorted) {
-        if (e->offset != next) throw cluster::InputError(fmt::format("{}: {}: {} before its data", path, *name, e->offset < next ? "overlap" : "hole"));
+        if (e->offset != next)
+            throw cluster::InputError(
+                fmt::format("{}: {}: {} before its data", path, *name, e->offset < next ? "overlap" : "hole"));
         next += e->bytes;
     }
-    if (next != file_bytes) throw cluster::InputError(fmt::format("{}: {} bytes after the last tensor", path, file_bytes - next));
+    if (next != file_bytes)
+        throw cluster::InputError(fmt::format("{}: {} bytes after the last tensor", path, file_bytes - next));
 }
 
 } // namespace
@@ -101,8 +117,9 @@ std::map<std::string, TensorEntry> read_safetensors_header(std::string const& pa
     std::uint64_t header = 0;
     file.read(reinterpret_cast<char*>(&header), 8);
     if (!file || header > kMaxHeader || header + 8 > size)
-        throw cluster::InputError(fmt::format("{}: header of {} bytes in a file of {}: not a safetensors file, or truncated (legal: at most {} bytes)", path,
-                                              header, size, kMaxHeader));
+        throw cluster::InputError(fmt::format(
+            "{}: header of {} bytes in a file of {}: not a safetensors file, or truncated (legal: at most {} bytes)",
+            path, header, size, kMaxHeader));
     std::string text(header, '\0');
     file.read(text.data(), static_cast<std::streamsize>(header));
     nlohmann::json const json = parse_header(path, text);
@@ -119,7 +136,8 @@ std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
     std::string const single = folder + "/model.safetensors", index = single + ".index.json";
     if (std::filesystem::exists(single)) return read_safetensors_header(single);
     if (!std::filesystem::exists(index))
-        throw cluster::InputError(fmt::format("{}: no weights; legal: model.safetensors, or model.safetensors.index.json with its shards", folder));
+        throw cluster::InputError(fmt::format(
+            "{}: no weights; legal: model.safetensors, or model.safetensors.index.json with its shards", folder));
     std::map<std::string, TensorEntry> all;
     std::map<std::string, std::map<std::string, TensorEntry>> files;
     try {
@@ -130,7 +148,8 @@ std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
                 throw cluster::InputError(fmt::format("{}: {}: file \"{}\": legal: a base name", index, name, file));
             if (!files.contains(file)) files[file] = read_safetensors_header(folder + "/" + file);
             auto const found = files[file].find(name);
-            if (found == files[file].end()) throw cluster::InputError(fmt::format("{}: {}: not in {}", index, name, file));
+            if (found == files[file].end())
+                throw cluster::InputError(fmt::format("{}: {}: not in {}", index, name, file));
             all.insert(*found);
         }
     } catch (nlohmann::json::exception const& error) {
@@ -142,7 +161,8 @@ std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry) {
     auto const type = dtype_of(entry.file, name, entry.dtype).type;
     if (!at::isFloatingType(type))
-        throw cluster::InputError(fmt::format("{}: {}: dtype {}: legal for a weight: F64, F32, F16, BF16", entry.file, name, entry.dtype));
+        throw cluster::InputError(
+            fmt::format("{}: {}: dtype {}: legal for a weight: F64, F32, F16, BF16", entry.file, name, entry.dtype));
     at::Tensor const raw = at::empty(entry.shape, at::TensorOptions().dtype(type));
     std::ifstream file(entry.file, std::ios::binary);
     file.seekg(entry.offset);

@@ -10,8 +10,8 @@
 namespace trireme::framework {
 
 struct TensorEntry {
-    std::string file;                ///< path of the file it lies in
-    std::string dtype;               ///< F64, F32, F16, BF16, ...
+    std::string file;  ///< path of the file it lies in
+    std::string dtype; ///< F64, F32, F16, BF16, ...
     std::vector<std::int64_t> shape;
     std::int64_t offset = 0, bytes = 0; ///< in the file
 };

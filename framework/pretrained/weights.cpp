@@ -22,7 +22,8 @@ using Entries = std::map<std::string, TensorEntry>;
 
 bool is_task_head(ModelConfig const& model, std::string const& name) {
     HeadNames const head = head_names(model);
-    return name == head.classifier.weight || name == head.classifier.bias || name == head.pooler.weight || name == head.pooler.bias;
+    return name == head.classifier.weight || name == head.classifier.bias || name == head.pooler.weight ||
+           name == head.pooler.bias;
 }
 
 /// Names under which a tensor may be stored: a bare encoder leaves the prefix away, old BERTs call norm parameters
@@ -51,21 +52,24 @@ bool is_expendable(ModelConfig const& model, std::string const& name) {
     return name == "lm_head.weight" || name == "score.weight";
 }
 
-void refuse_leftovers(std::string const& folder, Entries const& entries, std::set<std::string> const& used, ModelConfig const& model) {
+void refuse_leftovers(std::string const& folder, Entries const& entries, std::set<std::string> const& used,
+                      ModelConfig const& model) {
     for (auto const& [name, entry] : entries)
         if (!used.contains(name) && !is_expendable(model, name))
-            throw cluster::InputError(fmt::format("{}: tensor {} has no place in this {} model", folder, name, model.family == Family::bert ? "bert" : "llama"));
+            throw cluster::InputError(fmt::format("{}: tensor {} has no place in this {} model", folder, name,
+                                                  model.family == Family::bert ? "bert" : "llama"));
 }
 
 void copy_in(parallel::Parameter& parameter, std::string const& name, TensorEntry const& entry) {
     if (entry.shape != parameter.spec().shape)
-        throw cluster::InputError(fmt::format("{}: {}: shape [{}]: config.json asks for [{}]", entry.file, name, fmt::join(entry.shape, ", "),
-                                              fmt::join(parameter.spec().shape, ", ")));
+        throw cluster::InputError(fmt::format("{}: {}: shape [{}]: config.json asks for [{}]", entry.file, name,
+                                              fmt::join(entry.shape, ", "), fmt::join(parameter.spec().shape, ", ")));
     parameter.master().copy_(read_tensor(name, entry));
 }
 
-constexpr std::array kTokenizerFiles{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
-                                     "vocab.json",     "merges.txt",            "added_tokens.json",       "chat_template.jinja"};
+constexpr std::array kTokenizerFiles{
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json",
+    "merges.txt",     "added_tokens.json",     "chat_template.jinja"};
 
 } // namespace
 
@@ -73,9 +77,12 @@ ModelConfig read_model_config(Config const& config, std::vector<std::string> con
     ModelConfig model = read_hf_config(config.model.path);
     model.head = config.task == "classification" ? HeadKind::classification : HeadKind::language_model;
     if (model.head == HeadKind::classification && labels.size() < 2)
-        throw cluster::InputError(fmt::format("{}: {} classes; classification needs at least 2: prepare the data with --task classification", config.data.path, labels.size()));
+        throw cluster::InputError(
+            fmt::format("{}: {} classes; classification needs at least 2: prepare the data with --task classification",
+                        config.data.path, labels.size()));
     if (model.head == HeadKind::language_model && model.family == Family::bert)
-        throw cluster::InputError(fmt::format("task: language-modeling: {} is a BERT encoder; legal: classification", config.model.path));
+        throw cluster::InputError(
+            fmt::format("task: language-modeling: {} is a BERT encoder; legal: classification", config.model.path));
     model.labels = labels;
     auto const choose = [](double asked, double& ours) {
         if (asked >= 0) ours = asked;
@@ -88,9 +95,11 @@ ModelConfig read_model_config(Config const& config, std::vector<std::string> con
 
 std::int64_t planned_steps(Config const& config, std::int64_t samples) {
     if (config.train.steps > 0) return config.train.steps;
-    auto const steps = static_cast<std::int64_t>(std::floor(config.train.epochs * static_cast<double>(samples) / static_cast<double>(config.batch.global)));
+    auto const steps = static_cast<std::int64_t>(
+        std::floor(config.train.epochs * static_cast<double>(samples) / static_cast<double>(config.batch.global)));
     if (steps < 1)
-        throw cluster::InputError(fmt::format("train.epochs: {}: {} samples make no whole step of batch.global {}", config.train.epochs, samples, config.batch.global));
+        throw cluster::InputError(fmt::format("train.epochs: {}: {} samples make no whole step of batch.global {}",
+                                              config.train.epochs, samples, config.batch.global));
     return steps;
 }
 
@@ -106,7 +115,8 @@ std::vector<std::string> load_weights(Config const& config, ModelConfig const& m
     std::set<std::string> used;
     for (auto const& p : store.parameters()) {
         std::string const& name = p->spec().name;
-        bool const classifier = name == head_names(model).classifier.weight || name == head_names(model).classifier.bias;
+        bool const classifier =
+            name == head_names(model).classifier.weight || name == head_names(model).classifier.bias;
         auto const found = find(entries, model, name);
         if (found != entries.end() && (!classifier || same_labels)) {
             copy_in(*p, found->first, found->second);
@@ -123,7 +133,8 @@ std::vector<std::string> load_weights(Config const& config, ModelConfig const& m
     return notes;
 }
 
-void export_model(ModelConfig const& model, parallel::ParameterStore const& store, std::string const& tokenizer_from, std::string const& folder) {
+void export_model(ModelConfig const& model, parallel::ParameterStore const& store, std::string const& tokenizer_from,
+                  std::string const& folder) {
     namespace fs = std::filesystem;
     if (fs::exists(folder)) throw cluster::InputError(folder + ": exists already; an export never overwrites");
     std::string const staging = folder + ".partial";
@@ -137,7 +148,9 @@ void export_model(ModelConfig const& model, parallel::ParameterStore const& stor
     auto const specs = parameter_specs(model);
     bool complete = written.size() == specs.size();
     for (auto const& spec : specs) complete &= written.contains(spec.name) && written.at(spec.name).shape == spec.shape;
-    if (!complete) throw cluster::JobError(folder + ": export does not hold every tensor of the model exactly once; nothing was written");
+    if (!complete)
+        throw cluster::JobError(folder +
+                                ": export does not hold every tensor of the model exactly once; nothing was written");
     cluster::write_file(staging + "/config.json", to_hf_config(model));
     for (auto const* name : kTokenizerFiles)
         if (fs::exists(tokenizer_from + "/" + name)) fs::copy_file(tokenizer_from + "/" + name, staging + "/" + name);

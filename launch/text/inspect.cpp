@@ -13,7 +13,8 @@ namespace trireme::launch::text {
 
 namespace {
 
-constexpr std::array kBackgrounds{fmt::color::light_steel_blue, fmt::color::navajo_white, fmt::color::pale_green, fmt::color::thistle};
+constexpr std::array kBackgrounds{fmt::color::light_steel_blue, fmt::color::navajo_white, fmt::color::pale_green,
+                                  fmt::color::thistle};
 
 /// Tokens without colour are set off by a bar, so that a log shows their edges too.
 std::string painted(std::string const& token, std::size_t place, bool color) {
@@ -22,7 +23,8 @@ std::string painted(std::string const& token, std::size_t place, bool color) {
 }
 
 std::string label_of(data::Slot const& slot, data::Dataset const& set) {
-    if (slot.sample_labels.empty()) return fmt::format("{} of {} tokens trained", set.trained(slot.sample_ids[0]), slot.token_count());
+    if (slot.sample_labels.empty())
+        return fmt::format("{} of {} tokens trained", set.trained(slot.sample_ids[0]), slot.token_count());
     return "label " + set.label_names().at(static_cast<std::size_t>(slot.sample_labels[0]));
 }
 
@@ -31,7 +33,8 @@ std::string label_of(data::Slot const& slot, data::Dataset const& set) {
 std::string inspect(InspectOptions const& o) {
     auto const set = data::open_dataset(o.data, o.split);
     if (o.first < 0 || o.first >= set->size())
-        throw cluster::InputError(fmt::format("--first: {}: legal: 0 to {}, the samples of {} {}", o.first, set->size() - 1, o.data, o.split));
+        throw cluster::InputError(fmt::format("--first: {}: legal: 0 to {}, the samples of {} {}", o.first,
+                                              set->size() - 1, o.data, o.split));
     Tokenizer const tokenizer(o.data, 0);
     std::string out;
     for (std::int64_t i = o.first; i < std::min(set->size(), o.first + o.samples); ++i) {

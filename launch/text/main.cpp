@@ -23,22 +23,29 @@ using trireme::launch::parse;
 int run_prepare(std::vector<std::string> const& arguments) {
     text::PrepareOptions o;
     std::vector<std::string> input, train, validation, test;
-    po::options_description options("trireme prepare: text files to HDF5 shards and a manifest\n\n"
-                                    "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
-                                    "      --label label --max-length 128 --output data-reviews\n\nOptions");
+    po::options_description options(
+        "trireme prepare: text files to HDF5 shards and a manifest\n\n"
+        "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
+        "      --label label --max-length 128 --output data-reviews\n\nOptions");
     options.add_options()("task", po::value(&o.task)->required(), "classification | language-modeling")(
         "tokenizer", po::value(&o.tokenizer)->required(), "folder with tokenizer.json, as a rule the model's")(
         "output", po::value(&o.output)->required(), "folder to write")(
-        "input", po::value(&input)->multitoken(), "files (.jsonl, .csv, .tsv) to divide into train, validation and test by a hash of the lower-cased text")(
-        "train", po::value(&train)->multitoken(), "files of the training split")("validation", po::value(&validation)->multitoken(), "files of the validation split")(
-        "test", po::value(&test)->multitoken(), "files of the test split")("text", po::value(&o.columns.text)->default_value("text"), "name of the text column")(
-        "pair", po::value(&o.columns.pair), "name of the column with the second text, if there is one")("label", po::value(&o.columns.label), "name of the label column")(
-        "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1), "of --input")(
-        "test-fraction", po::value(&o.test_fraction)->default_value(0.1), "of --input")(
-        "max-length", po::value(&o.max_length)->default_value(512), "tokens: longer samples are cut (classification) or divided (language-modeling)")(
+        "input", po::value(&input)->multitoken(),
+        "files (.jsonl, .csv, .tsv) to divide into train, validation and test by a hash of the lower-cased text")(
+        "train", po::value(&train)->multitoken(), "files of the training split")(
+        "validation", po::value(&validation)->multitoken(),
+        "files of the validation split")("test", po::value(&test)->multitoken(), "files of the test split")(
+        "text", po::value(&o.columns.text)->default_value("text"), "name of the text column")(
+        "pair", po::value(&o.columns.pair), "name of the column with the second text, if there is one")(
+        "label", po::value(&o.columns.label), "name of the label column")(
+        "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1),
+        "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1),
+                      "of --input")("max-length", po::value(&o.max_length)->default_value(512),
+                                    "tokens: longer samples are cut (classification) or divided (language-modeling)")(
         "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536), "samples in one HDF5 file");
     if (!parse(options, arguments)) return 0;
-    if (o.task != "classification" && o.task != "language-modeling") throw InputError("--task: " + o.task + ": legal: classification, language-modeling");
+    if (o.task != "classification" && o.task != "language-modeling")
+        throw InputError("--task: " + o.task + ": legal: classification, language-modeling");
     if (o.max_length < 2) throw InputError("--max-length: legal: a whole number >= 2");
     if (o.samples_per_shard < 1) throw InputError("--samples-per-shard: legal: a whole number >= 1");
     if (o.validation_fraction < 0 || o.test_fraction < 0 || o.validation_fraction + o.test_fraction >= 1)
@@ -55,12 +62,16 @@ int run_prepare(std::vector<std::string> const& arguments) {
 int run_inspect(std::vector<std::string> const& arguments) {
     text::InspectOptions o;
     std::string color;
-    po::options_description options("trireme inspect DATA: samples as coloured tokens with labels\n\n  trireme inspect data-reviews --split test --first 10\n\nOptions");
-    options.add_options()("data", po::value(&o.data)->required(), "folder that `trireme prepare` wrote")("split", po::value(&o.split)->default_value("train"), "train, validation or test")(
-        "first", po::value(&o.first)->default_value(0), "first sample to show")("samples", po::value(&o.samples)->default_value(3), "how many")(
-        "color", po::value(&color)->default_value("auto"), "auto | always | never");
+    po::options_description options("trireme inspect DATA: samples as coloured tokens with labels\n\n  trireme inspect "
+                                    "data-reviews --split test --first 10\n\nOptions");
+    options.add_options()("data", po::value(&o.data)->required(), "folder that `trireme prepare` wrote")(
+        "split", po::value(&o.split)->default_value("train"),
+        "train, validation or test")("first", po::value(&o.first)->default_value(0), "first sample to show")(
+        "samples", po::value(&o.samples)->default_value(3),
+        "how many")("color", po::value(&color)->default_value("auto"), "auto | always | never");
     if (!parse(options, arguments, "data")) return 0;
-    if (color != "auto" && color != "always" && color != "never") throw InputError("--color: " + color + ": legal: auto, always, never");
+    if (color != "auto" && color != "always" && color != "never")
+        throw InputError("--color: " + color + ": legal: auto, always, never");
     o.color = color == "always" || (color == "auto" && isatty(STDOUT_FILENO));
     fmt::print("{}", text::inspect(o));
     return 0;
@@ -72,7 +83,8 @@ void configure(PyConfig& config) {
     PyConfig_InitPythonConfig(&config);
     config.install_signal_handlers = 0;
     config.parse_argv = 0;
-    PyStatus const status = PyConfig_SetBytesString(&config, &config.executable, asked ? asked : TRIREME_DEFAULT_PYTHON);
+    PyStatus const status =
+        PyConfig_SetBytesString(&config, &config.executable, asked ? asked : TRIREME_DEFAULT_PYTHON);
     if (PyStatus_Exception(status)) throw InputError("TRIREME_PYTHON: cannot be used");
 }
 
@@ -82,7 +94,8 @@ int main(int argc, char** argv) {
     using namespace trireme;
     try {
         std::vector<std::string> arguments(argv + 1, argv + argc);
-        if (arguments.empty()) throw InputError("legal: trireme-text prepare | inspect (as a rule called through `trireme`)");
+        if (arguments.empty())
+            throw InputError("legal: trireme-text prepare | inspect (as a rule called through `trireme`)");
         std::string const command = arguments.front();
         arguments.erase(arguments.begin());
         setenv("TOKENIZERS_PARALLELISM", "true", 0);

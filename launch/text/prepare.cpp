@@ -82,7 +82,8 @@ Census take_census(PrepareOptions const& o) {
         census.in_two_splits += found->second.split != split;
     });
     if (census.total == census.empty) throw cluster::InputError("no row with text in the input files");
-    if (!census.rows.contains(kTrain)) throw cluster::InputError("no training samples; give files with --train, or --input");
+    if (!census.rows.contains(kTrain))
+        throw cluster::InputError("no training samples; give files with --train, or --input");
     return census;
 }
 
@@ -96,12 +97,17 @@ std::optional<std::int64_t> as_number(std::string const& text) {
 std::vector<std::string> class_names(Census const& census) {
     std::vector<std::string> names;
     for (auto const& [label, rows] : census.labels.at(kTrain)) names.push_back(label);
-    if (std::ranges::all_of(names, [](auto const& n) { return as_number(n).has_value(); })) std::ranges::sort(names, {}, [](auto const& n) { return *as_number(n); });
-    if (names.size() < 2) throw cluster::InputError(fmt::format("training data have one label only ({}); classification needs two", fmt::join(names, ", ")));
+    if (std::ranges::all_of(names, [](auto const& n) { return as_number(n).has_value(); }))
+        std::ranges::sort(names, {}, [](auto const& n) { return *as_number(n); });
+    if (names.size() < 2)
+        throw cluster::InputError(
+            fmt::format("training data have one label only ({}); classification needs two", fmt::join(names, ", ")));
     for (auto const& [split, labels] : census.labels)
         for (auto const& [label, rows] : labels)
             if (std::ranges::find(names, label) == names.end())
-                throw cluster::InputError(fmt::format("label \"{}\" occurs in {} rows of {} and never in training; training has: {}", label, rows, split, fmt::join(names, ", ")));
+                throw cluster::InputError(
+                    fmt::format("label \"{}\" occurs in {} rows of {} and never in training; training has: {}", label,
+                                rows, split, fmt::join(names, ", ")));
     return names;
 }
 
@@ -124,7 +130,8 @@ class SplitWriter {
 
   private:
     void flush() {
-        info_.shards.push_back(data::write_shard(folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_));
+        info_.shards.push_back(
+            data::write_shard(folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_));
         samples_.clear();
     }
     std::string folder_, split_;
@@ -139,7 +146,8 @@ class Converter {
     Converter(PrepareOptions const& options, Census const& census, std::vector<std::string> const& labels)
         : o_(options), census_(census), labels_(labels), classify_(o_.task == "classification"),
           tokenizer_(o_.tokenizer, classify_ ? o_.max_length : 0), end_(tokenizer_.end_of_text()) {
-        for (auto const& [split, rows] : census.rows) writers_.emplace(split, SplitWriter{o_.output, split, o_.samples_per_shard, labels.size()});
+        for (auto const& [split, rows] : census.rows)
+            writers_.emplace(split, SplitWriter{o_.output, split, o_.samples_per_shard, labels.size()});
     }
 
     void add(Row&& row, std::string const& split) {
@@ -165,12 +173,14 @@ class Converter {
         auto encodings = tokenizer_.encode(texts, pairs);
         for (std::size_t i = 0; i < rows_.size(); ++i) {
             auto& writer = writers_.at(rows_[i].split);
-            classify_ ? classification(std::move(encodings[i]), rows_[i].row.label, writer) : language_modeling(std::move(encodings[i]), writer);
+            classify_ ? classification(std::move(encodings[i]), rows_[i].row.label, writer)
+                      : language_modeling(std::move(encodings[i]), writer);
         }
         done_ += static_cast<std::int64_t>(rows_.size());
         rows_.clear();
-        if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[2Ktokenized {} of {} rows ({} %)", done_, census_.total - census_.empty,
-                                              100 * done_ / std::max<std::int64_t>(1, census_.total - census_.empty));
+        if (isatty(STDERR_FILENO))
+            fmt::print(stderr, "\r\033[2Ktokenized {} of {} rows ({} %)", done_, census_.total - census_.empty,
+                       100 * done_ / std::max<std::int64_t>(1, census_.total - census_.empty));
     }
     void classification(Encoding&& e, std::string const& label, SplitWriter& writer) {
         cut_ += e.cut;
@@ -188,8 +198,10 @@ class Converter {
         for (std::size_t first = 0; first + 1 < tokens.size(); first += window) {
             std::size_t const end = std::min(tokens.size(), first + window);
             data::Sample sample;
-            sample.tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(first), tokens.begin() + static_cast<std::ptrdiff_t>(end));
-            for (std::size_t t = first + 1; t <= end; ++t) sample.token_labels.push_back(t < tokens.size() ? tokens[t] : data::kIgnoredLabel);
+            sample.tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(first),
+                                 tokens.begin() + static_cast<std::ptrdiff_t>(end));
+            for (std::size_t t = first + 1; t <= end; ++t)
+                sample.token_labels.push_back(t < tokens.size() ? tokens[t] : data::kIgnoredLabel);
             writer.add(std::move(sample));
         }
     }
@@ -211,14 +223,18 @@ class Converter {
 
 void copy_tokenizer(PrepareOptions const& o) {
     for (auto const* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"})
-        if (fs::exists(o.tokenizer + "/" + name)) fs::copy_file(o.tokenizer + "/" + name, o.output + "/" + name, fs::copy_options::overwrite_existing);
+        if (fs::exists(o.tokenizer + "/" + name))
+            fs::copy_file(o.tokenizer + "/" + name, o.output + "/" + name, fs::copy_options::overwrite_existing);
 }
 
 std::string describe(data::Manifest const& m, PrepareOptions const& o) {
-    std::string text = fmt::format("{}: {} data in {}\n", o.output, m.task, m.splits.size() == 1 ? "1 split" : fmt::format("{} splits", m.splits.size()));
+    std::string text = fmt::format("{}: {} data in {}\n", o.output, m.task,
+                                   m.splits.size() == 1 ? "1 split" : fmt::format("{} splits", m.splits.size()));
     for (auto const& [name, split] : m.splits) {
-        text += fmt::format("  {:<11}{:>9} samples {:>11} tokens  longest {:>5}  {} shards", name, split.samples(), split.tokens(), split.longest(), split.shards.size());
-        for (std::size_t c = 0; c < m.labels.size(); ++c) text += fmt::format("{}{} {}", c ? ", " : "  labels: ", m.labels[c], split.label_counts[c]);
+        text += fmt::format("  {:<11}{:>9} samples {:>11} tokens  longest {:>5}  {} shards", name, split.samples(),
+                            split.tokens(), split.longest(), split.shards.size());
+        for (std::size_t c = 0; c < m.labels.size(); ++c)
+            text += fmt::format("{}{} {}", c ? ", " : "  labels: ", m.labels[c], split.label_counts[c]);
         text += "\n";
     }
     return text;
@@ -227,24 +243,35 @@ std::string describe(data::Manifest const& m, PrepareOptions const& o) {
 } // namespace
 
 std::string prepare(PrepareOptions const& o) {
-    if (fs::exists(o.output + "/manifest.json")) throw cluster::InputError(o.output + ": holds a prepared data set already; choose another --output or remove it");
-    if (o.columns.label.empty() && o.task == "classification") throw cluster::InputError("--label: missing; classification needs the name of the label column");
+    if (fs::exists(o.output + "/manifest.json"))
+        throw cluster::InputError(o.output +
+                                  ": holds a prepared data set already; choose another --output or remove it");
+    if (o.columns.label.empty() && o.task == "classification")
+        throw cluster::InputError("--label: missing; classification needs the name of the label column");
     Census const census = take_census(o);
-    data::Manifest manifest{.task = o.task, .max_length = o.max_length, .tokenizer_xxh3 = cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
+    data::Manifest manifest{.task = o.task,
+                            .max_length = o.max_length,
+                            .tokenizer_xxh3 = cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
     if (o.task == "classification") manifest.labels = class_names(census);
     fs::create_directories(o.output);
     Converter converter(o, census, manifest.labels);
     for_each_row(o, [&](Row&& row, std::string const& split) { converter.add(std::move(row), split); });
     converter.finish(manifest);
-    manifest.summary = nlohmann::ordered_json{{"rows", census.total}, {"empty_dropped", census.empty}, {"longer_than_max_length", converter.cut()},
-                                              {"repeated_texts", census.repeated}, {"repeated_with_another_label", census.contradicting},
-                                              {"repeated_in_another_split", census.in_two_splits}}.dump();
+    manifest.summary = nlohmann::ordered_json{{"rows", census.total},
+                                              {"empty_dropped", census.empty},
+                                              {"longer_than_max_length", converter.cut()},
+                                              {"repeated_texts", census.repeated},
+                                              {"repeated_with_another_label", census.contradicting},
+                                              {"repeated_in_another_split", census.in_two_splits}}
+                           .dump();
     copy_tokenizer(o);
     data::write_manifest(o.output, manifest);
-    return describe(manifest, o) +
-           fmt::format("  {} rows read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier text ({} with another label, {} in "
-                       "another split)\n", census.total, census.empty, converter.cut(), o.max_length, o.task == "classification" ? "cut" : "divided",
-                       census.repeated, census.contradicting, census.in_two_splits);
+    return describe(manifest, o) + fmt::format("  {} rows read; {} without text dropped; {} longer than {} tokens {}; "
+                                               "{} repeat an earlier text ({} with another label, {} in "
+                                               "another split)\n",
+                                               census.total, census.empty, converter.cut(), o.max_length,
+                                               o.task == "classification" ? "cut" : "divided", census.repeated,
+                                               census.contradicting, census.in_two_splits);
 }
 
 } // namespace trireme::launch::text

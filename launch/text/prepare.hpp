@@ -10,9 +10,9 @@
 namespace trireme::launch::text {
 
 struct PrepareOptions {
-    std::string task;           ///< classification | language-modeling
-    std::string tokenizer;      ///< folder with tokenizer.json
-    std::string output;         ///< folder, must not hold a manifest yet
+    std::string task;                                      ///< classification | language-modeling
+    std::string tokenizer;                                 ///< folder with tokenizer.json
+    std::string output;                                    ///< folder, must not hold a manifest yet
     std::map<std::string, std::vector<std::string>> files; ///< by split; "" : to be split by hash
     Columns columns;
     double validation_fraction = 0.1, test_fraction = 0.1; ///< of files[""]

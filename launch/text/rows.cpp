@@ -22,11 +22,13 @@ std::string field(nlohmann::json const& row, std::string const& name, bool any, 
     if (found == row.end()) {
         std::vector<std::string> names;
         for (auto const& [key, value] : row.items()) names.push_back(key);
-        throw cluster::InputError(fmt::format("{}:{}: no field \"{}\"; the line has: {}", *at.file, at.line, name, fmt::join(names, ", ")));
+        throw cluster::InputError(
+            fmt::format("{}:{}: no field \"{}\"; the line has: {}", *at.file, at.line, name, fmt::join(names, ", ")));
     }
     if (found->is_string()) return found->get<std::string>();
     if (any && (found->is_number() || found->is_boolean())) return found->dump();
-    throw cluster::InputError(fmt::format("{}:{}: {}: {}: legal: {}", *at.file, at.line, name, found->dump(), any ? "a string, number or truth value" : "a string"));
+    throw cluster::InputError(fmt::format("{}:{}: {}: {}: legal: {}", *at.file, at.line, name, found->dump(),
+                                          any ? "a string, number or truth value" : "a string"));
 }
 
 void read_jsonl(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
@@ -42,7 +44,8 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
         } catch (nlohmann::json::exception const& error) {
             throw cluster::InputError(fmt::format("{}:{}: not JSON: {}", file, number, error.what()));
         }
-        if (!json.is_object()) throw cluster::InputError(fmt::format("{}:{}: legal: one JSON object per line", file, number));
+        if (!json.is_object())
+            throw cluster::InputError(fmt::format("{}:{}: legal: one JSON object per line", file, number));
         row.text = field(json, columns.text, false, row);
         row.pair = field(json, columns.pair, false, row);
         row.label = field(json, columns.label, true, row);
@@ -52,17 +55,21 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
 }
 
 /// Quoting, embedded line ends and dialects are the business of Python's csv module.
-void read_separated(std::string const& file, char const* delimiter, Columns const& columns, std::function<void(Row&&)> const& each) {
+void read_separated(std::string const& file, char const* delimiter, Columns const& columns,
+                    std::function<void(Row&&)> const& each) {
     Row row{.file = &file, .line = 1};
     try {
-        py::object const in = py::module_::import("io").attr("open")(file, py::arg("encoding") = "utf-8", py::arg("newline") = "");
-        py::object const reader = py::module_::import("csv").attr("DictReader")(in, py::arg("delimiter") = delimiter, py::arg("strict") = true);
+        py::object const in =
+            py::module_::import("io").attr("open")(file, py::arg("encoding") = "utf-8", py::arg("newline") = "");
+        py::object const reader = py::module_::import("csv").attr("DictReader")(in, py::arg("delimiter") = delimiter,
+                                                                                py::arg("strict") = true);
         auto const cell = [&](py::handle record, std::string const& name) -> std::string {
             if (name.empty()) return {};
             py::object const value = record.attr("get")(name);
             if (value.is_none())
-                throw cluster::InputError(fmt::format("{}:{}: no column \"{}\"; the header has: {}", file, row.line, name,
-                                                      fmt::join(reader.attr("fieldnames").cast<std::vector<std::string>>(), ", ")));
+                throw cluster::InputError(
+                    fmt::format("{}:{}: no column \"{}\"; the header has: {}", file, row.line, name,
+                                fmt::join(reader.attr("fieldnames").cast<std::vector<std::string>>(), ", ")));
             return value.cast<std::string>();
         };
         for (py::handle const record : reader) {
@@ -74,17 +81,22 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
             each(std::move(copy));
         }
     } catch (py::error_already_set const& error) {
-        throw cluster::InputError(fmt::format("{}: after line {}: {}", file, row.line, error.value().attr("__str__")().cast<std::string>()));
+        throw cluster::InputError(
+            fmt::format("{}: after line {}: {}", file, row.line, error.value().attr("__str__")().cast<std::string>()));
     }
 }
 
 } // namespace
 
 void read_rows(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
-    if (file.ends_with(".jsonl")) read_jsonl(file, columns, each);
-    else if (file.ends_with(".csv")) read_separated(file, ",", columns, each);
-    else if (file.ends_with(".tsv")) read_separated(file, "\t", columns, each);
-    else throw cluster::InputError(file + ": unknown kind of file; legal: .jsonl, .csv, .tsv");
+    if (file.ends_with(".jsonl"))
+        read_jsonl(file, columns, each);
+    else if (file.ends_with(".csv"))
+        read_separated(file, ",", columns, each);
+    else if (file.ends_with(".tsv"))
+        read_separated(file, "\t", columns, each);
+    else
+        throw cluster::InputError(file + ": unknown kind of file; legal: .jsonl, .csv, .tsv");
 }
 
 } // namespace trireme::launch::text

@@ -17,8 +17,8 @@ struct Row {
     std::int64_t line = 0;
 };
 
-/// Calls `each` for every row of `file` in order; the kind follows from its name: .jsonl, .csv, .tsv (with a header line).
-/// Throws InputError "FILE:LINE: what" for what is not a row: bad JSON, bad UTF-8, a column that is missing.
+/// Calls `each` for every row of `file` in order; the kind follows from its name: .jsonl, .csv, .tsv (with a header
+/// line). Throws InputError "FILE:LINE: what" for what is not a row: bad JSON, bad UTF-8, a column that is missing.
 void read_rows(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each);
 
 } // namespace trireme::launch::text

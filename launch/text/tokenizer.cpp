@@ -19,9 +19,11 @@ struct Tokenizer::State {
     py::object tokenizer;
 };
 
-Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length) : state_(std::make_unique<State>(State{folder, {}})) {
+Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length)
+    : state_(std::make_unique<State>(State{folder, {}})) {
     std::string const file = folder + "/tokenizer.json";
-    if (!std::filesystem::exists(file)) throw cluster::InputError(file + ": missing; legal: a folder with the tokenizer.json of a fast tokenizer");
+    if (!std::filesystem::exists(file))
+        throw cluster::InputError(file + ": missing; legal: a folder with the tokenizer.json of a fast tokenizer");
     try {
         state_->tokenizer = py::module_::import("tokenizers").attr("Tokenizer").attr("from_file")(file);
         state_->tokenizer.attr("no_padding")();
@@ -33,20 +35,25 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length) : state
 }
 Tokenizer::~Tokenizer() = default;
 
-std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts, std::vector<std::string> const& pairs) const {
+std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
+                                        std::vector<std::string> const& pairs) const {
     py::list input;
     for (std::size_t i = 0; i < texts.size(); ++i) {
-        if (pairs.empty()) input.append(texts[i]);
-        else input.append(py::make_tuple(texts[i], pairs[i]));
+        if (pairs.empty())
+            input.append(texts[i]);
+        else
+            input.append(py::make_tuple(texts[i], pairs[i]));
     }
     std::vector<Encoding> out;
     for (py::handle const e : state_->tokenizer.attr("encode_batch")(input))
-        out.push_back({e.attr("ids").cast<std::vector<std::int32_t>>(), e.attr("type_ids").cast<std::vector<std::int32_t>>(),
-                       py::len(e.attr("overflowing")) > 0});
+        out.push_back({e.attr("ids").cast<std::vector<std::int32_t>>(),
+                       e.attr("type_ids").cast<std::vector<std::int32_t>>(), py::len(e.attr("overflowing")) > 0});
     return out;
 }
 
-std::int64_t Tokenizer::vocabulary() const { return state_->tokenizer.attr("get_vocab_size")(true).cast<std::int64_t>(); }
+std::int64_t Tokenizer::vocabulary() const {
+    return state_->tokenizer.attr("get_vocab_size")(true).cast<std::int64_t>();
+}
 
 std::string Tokenizer::token(std::int32_t id) const {
     py::object const token = state_->tokenizer.attr("id_to_token")(id);
@@ -59,11 +66,15 @@ std::int32_t Tokenizer::end_of_text() const {
     auto const json = nlohmann::json::parse(cluster::read_file(file), nullptr, false);
     if (!json.is_object() || !json.contains("eos_token")) return -1;
     auto const& token = json["eos_token"];
-    std::string const text = token.is_string() ? token.get<std::string>() : token.is_object() ? token.value("content", "") : "";
+    std::string const text = token.is_string()   ? token.get<std::string>()
+                             : token.is_object() ? token.value("content", "")
+                                                 : "";
     py::object const id = state_->tokenizer.attr("token_to_id")(text);
     return id.is_none() ? -1 : id.cast<std::int32_t>();
 }
 
-std::string lower(std::string const& text) { return py::str(text).attr("lower")().cast<std::string>(); }
+std::string lower(std::string const& text) {
+    return py::str(text).attr("lower")().cast<std::string>();
+}
 
 } // namespace trireme::launch::text

@@ -14,8 +14,8 @@ struct Encoding {
 
 class Tokenizer {
   public:
-    /// FOLDER/tokenizer.json. `max_length` 0: never cut. What the file itself says of padding and truncation is switched
-    /// off. Throws InputError.
+    /// FOLDER/tokenizer.json. `max_length` 0: never cut. What the file itself says of padding and truncation is
+    /// switched off. Throws InputError.
     Tokenizer(std::string const& folder, std::int64_t max_length);
     ~Tokenizer();
 

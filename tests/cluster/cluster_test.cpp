@@ -18,7 +18,9 @@ namespace {
 
 class ThreadConformance : public testing::TestWithParam<int> {};
 
-TEST_P(ThreadConformance, EveryCollective) { run_as_threads(GetParam(), test::expect_conformance); }
+TEST_P(ThreadConformance, EveryCollective) {
+    run_as_threads(GetParam(), test::expect_conformance);
+}
 
 INSTANTIATE_TEST_SUITE_P(Ranks, ThreadConformance, testing::Values(1, 2, 3, 4, 64));
 
@@ -71,7 +73,8 @@ TEST(FakeCommunicator, RecordsWhatARankOfAnyWorldWouldSend) {
     std::vector<float> a(1024), b(1024 * 1024);
     world->all_reduce({a.data(), a.size(), DType::f32}, ReduceOp::sum, "reduce").wait();
     world->all_gather({a.data(), a.size(), DType::f32}, {b.data(), b.size(), DType::f32}, "gather").wait();
-    world->reduce_scatter({b.data(), b.size(), DType::f32}, {a.data(), a.size(), DType::f32}, ReduceOp::sum, "scatter").wait();
+    world->reduce_scatter({b.data(), b.size(), DType::f32}, {a.data(), a.size(), DType::f32}, ReduceOp::sum, "scatter")
+        .wait();
     ASSERT_EQ(recorder->calls.size(), 3U);
     EXPECT_EQ(recorder->calls[0].bytes_on_wire, 2 * 1023 * 4096 / 1024U);
     EXPECT_EQ(recorder->calls[1].bytes_on_wire, 1023U * 4096);
@@ -84,7 +87,8 @@ TEST(FakeCommunicator, RecordsWhatARankOfAnyWorldWouldSend) {
 TEST(Communicator, RefusesWrongSizes) {
     auto const world = make_fake_world(0, 4, {});
     std::vector<float> a(10), b(30);
-    EXPECT_THROW(static_cast<void>(world->all_gather({a.data(), 10, DType::f32}, {b.data(), 30, DType::f32}, "short")), JobError);
+    EXPECT_THROW(static_cast<void>(world->all_gather({a.data(), 10, DType::f32}, {b.data(), 30, DType::f32}, "short")),
+                 JobError);
     EXPECT_THROW(static_cast<void>(world->broadcast({a.data(), 10, DType::f32}, 4, "root")), JobError);
 }
 
@@ -127,7 +131,7 @@ TEST(Hashes, KnownAnswers) {
     sha.update("a", 1);
     sha.update("bc", 2);
     EXPECT_EQ(sha.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); // FIPS 180-2, B.1
-    EXPECT_EQ(xxh3_hex(nullptr, 0), "99aa06d3014798d86001c324468d497f");                       // xxHash's test vectors
+    EXPECT_EQ(xxh3_hex(nullptr, 0), "99aa06d3014798d86001c324468d497f");                      // xxHash's test vectors
     Xxh3 pieces;
     pieces.update("hello ", 6);
     pieces.update("world", 5);

@@ -26,18 +26,24 @@ constexpr DType dtype_of() {
     return DType::i64;
 }
 template <typename T>
-Buffer view(std::vector<T>& v) { return {v.data(), v.size(), dtype_of<T>()}; }
+Buffer view(std::vector<T>& v) {
+    return {v.data(), v.size(), dtype_of<T>()};
+}
 
-std::int64_t sum_of_ranks(Communicator const& c) { return std::int64_t{c.size()} * (c.size() - 1) / 2; }
+std::int64_t sum_of_ranks(Communicator const& c) {
+    return std::int64_t{c.size()} * (c.size() - 1) / 2;
+}
 
 template <typename T>
 void expect_all_reduce(Communicator& c) {
     std::vector<T> values(kCount), highest(kCount);
-    for (std::size_t i = 0; i < kCount; ++i) values[i] = static_cast<T>(c.rank() + static_cast<int>(i)), highest[i] = values[i];
+    for (std::size_t i = 0; i < kCount; ++i)
+        values[i] = static_cast<T>(c.rank() + static_cast<int>(i)), highest[i] = values[i];
     c.all_reduce(view(values), ReduceOp::sum, "sum").wait();
     c.all_reduce(view(highest), ReduceOp::max, "max").wait();
     for (std::size_t i = 0; i < kCount; ++i) {
-        ASSERT_EQ(values[i], static_cast<T>(sum_of_ranks(c) + c.size() * static_cast<std::int64_t>(i))) << "element " << i;
+        ASSERT_EQ(values[i], static_cast<T>(sum_of_ranks(c) + c.size() * static_cast<std::int64_t>(i)))
+            << "element " << i;
         ASSERT_EQ(highest[i], static_cast<T>(c.size() - 1 + static_cast<int>(i)));
     }
 }
@@ -90,7 +96,8 @@ void expect_exchange(Communicator& c) {
     if (c.size() == 1) return;
     int const next = (c.rank() + 1) % c.size(), before = (c.rank() + c.size() - 1) % c.size();
     std::vector<double> out(300'000, c.rank()), in(300'000, -1);
-    std::vector<Message> const messages{{Message::Kind::send, next, view(out)}, {Message::Kind::receive, before, view(in)}};
+    std::vector<Message> const messages{{Message::Kind::send, next, view(out)},
+                                        {Message::Kind::receive, before, view(in)}};
     c.exchange(messages, "ring").wait();
     ASSERT_EQ(in.front(), before);
     ASSERT_EQ(in.back(), before);

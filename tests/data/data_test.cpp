@@ -1,9 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <chrono>
 #include <numeric>
 #include <set>
 #include <thread>
@@ -34,7 +34,8 @@ void make_dataset(std::string const& folder) {
     std::vector<Sample> first, second;
     for (int i = 1; i < 5; ++i) first.push_back(sample(i, i));
     for (int i = 5; i < 10; ++i) second.push_back(sample(i, i));
-    m.splits["train"].shards = {write_shard(folder, "train-00000.h5", first), write_shard(folder, "train-00001.h5", second)};
+    m.splits["train"].shards = {write_shard(folder, "train-00000.h5", first),
+                                write_shard(folder, "train-00001.h5", second)};
     write_manifest(folder, m);
 }
 
@@ -104,11 +105,14 @@ TEST(Shards, EveryFlippedBitIsFound) {
 
 TEST(Shards, BadInputIsNamed) {
     test::TemporaryFolder const folder;
-    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("manifest.json: cannot be read"), std::string::npos);
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("manifest.json: cannot be read"),
+              std::string::npos);
     make_dataset(folder.path());
-    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "dev"); }).find("no split \"dev\"; legal: train"), std::string::npos);
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "dev"); }).find("no split \"dev\"; legal: train"),
+              std::string::npos);
     std::filesystem::resize_file(folder.path() + "/train-00000.h5", 512);
-    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("512 bytes, the manifest says"), std::string::npos);
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("512 bytes, the manifest says"),
+              std::string::npos);
     std::filesystem::remove(folder.path() + "/train-00000.h5");
     EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("No such file"), std::string::npos);
     std::string text = cluster::read_file(folder.path() + "/manifest.json");
@@ -127,7 +131,9 @@ TEST(Order, EachEpochIsAPermutationOfItsOwn) {
             EXPECT_EQ(unique.size(), static_cast<std::size_t>(n));
             EXPECT_GE(*unique.begin(), 0);
             EXPECT_LT(*unique.rbegin(), n);
-            if (n == 1000) { EXPECT_NE(order, former); }
+            if (n == 1000) {
+                EXPECT_NE(order, former);
+            }
             former = order;
         }
     }

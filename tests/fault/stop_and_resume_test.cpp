@@ -42,11 +42,15 @@ std::size_t steps_done(std::string const& run) {
 /// Starts a run, sends `signal` to all its ranks once `steps` steps of this job are logged, and returns how it ended.
 Outcome interrupt(std::string const& folder, int ranks, std::size_t steps, int signal) {
     std::size_t const before = steps_done(folder + "/run");
-    auto job = std::async(std::launch::async, [&] { return run_command(trireme(ranks, {"train", folder + "/run.yaml"})); });
+    auto job = std::async(std::launch::async, [&] {
+        return run_command(trireme(ranks, {"train", folder + "/run.yaml"}));
+    });
     auto const limit = std::chrono::steady_clock::now() + 60s;
-    while (steps_done(folder + "/run") < before + steps && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(1ms);
+    while (steps_done(folder + "/run") < before + steps && std::chrono::steady_clock::now() < limit)
+        std::this_thread::sleep_for(1ms);
     auto const pids = ranks_of(folder);
-    EXPECT_EQ(pids.size(), static_cast<std::size_t>(ranks)) << "the run was over before the signal: the fault did not fire";
+    EXPECT_EQ(pids.size(), static_cast<std::size_t>(ranks))
+        << "the run was over before the signal: the fault did not fire";
     for (pid_t const pid : pids) kill(pid, signal);
     return job.get();
 }
@@ -121,7 +125,8 @@ TEST_F(StopAndResume, ADamagedCheckpointIsPassedOverForTheOneBefore) {
 
 TEST_F(StopAndResume, ARunFolderOfAnotherConfigurationIsRefused) {
     EXPECT_NE(interrupt(folder_.path(), 1, 6, SIGKILL).exit_code, 0);
-    Outcome const other = run_command(trireme(2, {"train", folder_.path() + "/run.yaml", "--set", "optimizer.learning_rate=1e-3"}));
+    Outcome const other =
+        run_command(trireme(2, {"train", folder_.path() + "/run.yaml", "--set", "optimizer.learning_rate=1e-3"}));
     EXPECT_EQ(other.exit_code, 2) << other.output;
     EXPECT_NE(other.output.find("another configuration"), std::string::npos) << other.output;
     finish(2);

@@ -17,7 +17,8 @@ void expect_sound(FlatLayout const& layout) {
         for (std::int64_t block = 0; block < layout.count[i]; block += kBlock) {
             std::int64_t const first = layout.offset[i] + block;
             std::int64_t const last = layout.offset[i] + std::min(block + kBlock, layout.count[i]) - 1;
-            EXPECT_EQ(first / layout.part_size(), last / layout.part_size()) << "a cut runs through a block of tensor " << i;
+            EXPECT_EQ(first / layout.part_size(), last / layout.part_size())
+                << "a cut runs through a block of tensor " << i;
             EXPECT_EQ(first / kBlock, last / kBlock);
         }
     }

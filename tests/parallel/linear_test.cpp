@@ -21,7 +21,9 @@ struct Fixture {
     }
 };
 
-at::Tensor leaf(at::Tensor const& t) { return t.detach().clone().set_requires_grad(true); }
+at::Tensor leaf(at::Tensor const& t) {
+    return t.detach().clone().set_requires_grad(true);
+}
 
 /// Gradients of the store's buffers against plain autograd on the same numbers.
 TEST(Linear, GradientsEqualPlainAutograd) {

@@ -43,9 +43,10 @@ std::string message(MeshShape const& shape, int world) {
 }
 
 TEST(MeshResolve, RefusesWithTheEquation) {
-    EXPECT_EQ(message({{1, 3, 1, 1, 1}}, 4),
-              "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this job has 4 ranks; legal: "
-              "degrees whose product is 4");
+    EXPECT_EQ(
+        message({{1, 3, 1, 1, 1}}, 4),
+        "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this job has 4 ranks; legal: "
+        "degrees whose product is 4");
     EXPECT_EQ(message({{1, 1, 1, 1, -2}}, 4), "parallel.tensor: -2: legal: 1 or more");
 }
 

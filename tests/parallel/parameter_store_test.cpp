@@ -24,7 +24,8 @@ TEST(ParameterStore, InitialWeightsDependOnSeedAndNameAlone) {
     ParameterStore other(specs(), {});
     other.initialize(other.at("embed"), 12);
     EXPECT_FALSE(at::equal(other.at("embed").master(), store.at("embed").master()));
-    EXPECT_FALSE(at::equal(store.at("embed").master().flatten().narrow(0, 0, 8), store.at("layers.0.w").master().flatten().narrow(0, 0, 8)));
+    EXPECT_FALSE(at::equal(store.at("embed").master().flatten().narrow(0, 0, 8),
+                           store.at("layers.0.w").master().flatten().narrow(0, 0, 8)));
 }
 
 TEST(ParameterStore, InitialWeightsAreNormal) {
@@ -56,7 +57,8 @@ TEST(ParameterStore, FastModeAddsSlotsIntoOneBuffer) {
     store.begin_step();
     store.begin_slot();
     weight.deliver_product(a, b);
-    EXPECT_TRUE(at::allclose(store.at("layers.0.w").gradient(), at::mm(a, b), 1e-6, 1e-6)) << "a new step starts from nothing";
+    EXPECT_TRUE(at::allclose(store.at("layers.0.w").gradient(), at::mm(a, b), 1e-6, 1e-6))
+        << "a new step starts from nothing";
 }
 
 TEST(ParameterStore, ASecondDeliveryInOneSlotIsAnError) {

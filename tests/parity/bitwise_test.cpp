@@ -17,7 +17,9 @@ TEST(Bitwise, OneHashForEveryRankCount) {
         cluster::run_as_threads(1, [&](auto& single) { alone = train_tiny(single, options); });
         EXPECT_EQ(together.weights_sha256, alone.weights_sha256);
         EXPECT_EQ(together.norms, alone.norms);
-        if (world().rank() == 0) std::printf("weights of 20 steps, tied %d, %d ranks: %s\n", tied, world().size(), together.weights_sha256.c_str());
+        if (world().rank() == 0)
+            std::printf("weights of 20 steps, tied %d, %d ranks: %s\n", tied, world().size(),
+                        together.weights_sha256.c_str());
     }
 }
 

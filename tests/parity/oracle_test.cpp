@@ -55,10 +55,12 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
         double const plain_loss = plain_llama_backward(model, plain, samples);
         EXPECT_NEAR(loss, plain_loss, 1e-12 * plain_loss);
         double const norm = gradient_norm(store);
-        for (auto const& [name, w] : plain) EXPECT_LT(distance(store.at(name).gradient(), w.grad(), norm), 1e-12) << name << " step " << step;
+        for (auto const& [name, w] : plain)
+            EXPECT_LT(distance(store.at(name).gradient(), w.grad(), norm), 1e-12) << name << " step " << step;
         optimizer.step(3e-3, norm > 1 ? 1 / norm : 1.0, step);
         plain_optimizer.step(plain, 3e-3, 1.0);
-        for (auto const& [name, w] : plain) EXPECT_LT(distance(store.at(name).master(), w.detach(), 0), 1e-12) << name << " step " << step;
+        for (auto const& [name, w] : plain)
+            EXPECT_LT(distance(store.at(name).master(), w.detach(), 0), 1e-12) << name << " step " << step;
     }
 }
 INSTANTIATE_TEST_SUITE_P(Llama, AgainstOracle,
@@ -81,7 +83,8 @@ TEST(FastMode, FirstLossAgreesAndDriftStaysInBounds) {
     EXPECT_LT(exact.losses.back(), 0.9 * exact.losses.front()) << "a run that learns nothing shows nothing";
     for (int const ranks : {2, 3, 4}) {
         std::vector<Curve> curves(static_cast<std::size_t>(ranks));
-        cluster::run_as_threads(ranks, [&](auto& world) { curves[static_cast<std::size_t>(world.rank())] = train_tiny(world, options); });
+        cluster::run_as_threads(
+            ranks, [&](auto& world) { curves[static_cast<std::size_t>(world.rank())] = train_tiny(world, options); });
         EXPECT_NEAR(curves[0].losses[0], single.losses[0], 1e-6) << ranks << " ranks";
         EXPECT_LT(drift(curves[0], exact), 4 * rounding) << ranks << " ranks";
         for (auto const& c : curves) EXPECT_EQ(c.weights_sha256, curves[0].weights_sha256) << "replicas differ";

@@ -8,7 +8,9 @@ namespace trireme::test {
 
 namespace {
 
-at::Tensor norm(at::Tensor const& x, at::Tensor const& w, double eps) { return x * at::rsqrt(x.square().mean(-1, true) + eps) * w; }
+at::Tensor norm(at::Tensor const& x, at::Tensor const& w, double eps) {
+    return x * at::rsqrt(x.square().mean(-1, true) + eps) * w;
+}
 
 at::Tensor rotate(at::Tensor const& x, double base) { // [T, H, S]
     auto const size = x.size(2), half = size / 2;
@@ -23,7 +25,9 @@ at::Tensor rotate(at::Tensor const& x, double base) { // [T, H, S]
 at::Tensor attend(framework::ModelConfig const& c, at::Tensor q, at::Tensor k, at::Tensor v) {
     auto const t = q.size(0);
     q = rotate(q.view({t, c.heads, c.head_size}), c.rotary_base).transpose(0, 1);
-    k = rotate(k.view({t, c.key_heads, c.head_size}), c.rotary_base).transpose(0, 1).repeat_interleave(c.heads / c.key_heads, 0);
+    k = rotate(k.view({t, c.key_heads, c.head_size}), c.rotary_base)
+            .transpose(0, 1)
+            .repeat_interleave(c.heads / c.key_heads, 0);
     v = v.view({t, c.key_heads, c.head_size}).transpose(0, 1).repeat_interleave(c.heads / c.key_heads, 0);
     at::Tensor scores = at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(c.head_size));
     at::Tensor const future = at::ones({t, t}, at::kBool).triu(1);
@@ -39,11 +43,13 @@ at::Tensor plain_llama_logits(framework::ModelConfig const& c, Weights const& w,
     for (std::int64_t i = 0; i < c.layers; ++i) {
         std::string const p = "model.layers." + std::to_string(i) + ".";
         at::Tensor h = norm(x, w.at(p + "input_layernorm.weight"), c.norm_epsilon);
-        h = attend(c, at::matmul(h, w.at(p + "self_attn.q_proj.weight").t()), at::matmul(h, w.at(p + "self_attn.k_proj.weight").t()),
+        h = attend(c, at::matmul(h, w.at(p + "self_attn.q_proj.weight").t()),
+                   at::matmul(h, w.at(p + "self_attn.k_proj.weight").t()),
                    at::matmul(h, w.at(p + "self_attn.v_proj.weight").t()));
         x = x + at::matmul(h, w.at(p + "self_attn.o_proj.weight").t());
         h = norm(x, w.at(p + "post_attention_layernorm.weight"), c.norm_epsilon);
-        h = at::silu(at::matmul(h, w.at(p + "mlp.gate_proj.weight").t())) * at::matmul(h, w.at(p + "mlp.up_proj.weight").t());
+        h = at::silu(at::matmul(h, w.at(p + "mlp.gate_proj.weight").t())) *
+            at::matmul(h, w.at(p + "mlp.up_proj.weight").t());
         x = x + at::matmul(h, w.at(p + "mlp.down_proj.weight").t());
     }
     x = norm(x, w.at("model.norm.weight"), c.norm_epsilon);

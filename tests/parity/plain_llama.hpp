@@ -14,7 +14,8 @@ namespace trireme::test {
 using Weights = std::map<std::string, at::Tensor>;
 
 /// Logits [T, V] of one sample of token ids.
-at::Tensor plain_llama_logits(framework::ModelConfig const& config, Weights const& weights, std::vector<std::int64_t> const& ids);
+at::Tensor plain_llama_logits(framework::ModelConfig const& config, Weights const& weights,
+                              std::vector<std::int64_t> const& ids);
 
 /// Sum over samples of the next-token losses, divided by their number; fills grad() of the weights.
 double plain_llama_backward(framework::ModelConfig const& config, Weights const& weights,
@@ -23,7 +24,8 @@ double plain_llama_backward(framework::ModelConfig const& config, Weights const&
 /// AdamW with state of its own, one tensor at a time.
 class PlainAdamW {
   public:
-    PlainAdamW(double beta1, double beta2, double epsilon, double decay) : b1_(beta1), b2_(beta2), eps_(epsilon), decay_(decay) {}
+    PlainAdamW(double beta1, double beta2, double epsilon, double decay)
+        : b1_(beta1), b2_(beta2), eps_(epsilon), decay_(decay) {}
     /// Clips by the global norm, then updates; matrices decay, vectors do not.
     void step(Weights& weights, double learning_rate, double clip);
 

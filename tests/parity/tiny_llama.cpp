@@ -34,11 +34,14 @@ ModelConfig tiny_llama(bool tied, double dropout) {
 
 MemoryDataset::MemoryDataset(std::int64_t samples, std::int64_t vocabulary) {
     for (std::int64_t i = 0; i < samples; ++i) {
-        auto const draw = [&](std::uint64_t place) { return cluster::philox(99, static_cast<std::uint64_t>(i), place)[0]; };
+        auto const draw = [&](std::uint64_t place) {
+            return cluster::philox(99, static_cast<std::uint64_t>(i), place)[0];
+        };
         std::vector<std::int64_t>& ids = ids_.emplace_back(3 + draw(0) % 17);
         // Something to learn: most tokens follow from the one before.
         for (std::size_t t = 0; t < ids.size(); ++t)
-            ids[t] = t && draw(2 * t) % 4 ? (ids[t - 1] * 5 + 3) % vocabulary : static_cast<std::int64_t>(draw(2 * t + 1)) % vocabulary;
+            ids[t] = t && draw(2 * t) % 4 ? (ids[t - 1] * 5 + 3) % vocabulary
+                                          : static_cast<std::int64_t>(draw(2 * t + 1)) % vocabulary;
     }
 }
 
@@ -51,7 +54,8 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::in
             slot.tokens.push_back(static_cast<std::int32_t>(tokens[t]));
             slot.positions.push_back(static_cast<std::int32_t>(t));
             slot.segments.push_back(0);
-            slot.token_labels.push_back(t + 1 < tokens.size() ? static_cast<std::int32_t>(tokens[t + 1]) : data::kIgnoredLabel);
+            slot.token_labels.push_back(t + 1 < tokens.size() ? static_cast<std::int32_t>(tokens[t + 1])
+                                                              : data::kIgnoredLabel);
         }
         slot.offsets.push_back(slot.token_count());
         slot.sample_ids.push_back(sample);
@@ -63,7 +67,8 @@ Curve train_tiny(cluster::Communicator& world, RunOptions const& options) {
     ModelConfig const model = tiny_llama(options.tied, options.dropout);
     MemoryDataset const set(40, model.vocabulary);
     parallel::Mesh const mesh(world, parallel::resolve({{1, 0, 1, 1, 1}}, world.size()));
-    parallel::ParameterStore store(parameter_specs(model), {compute_dtype(options.compute), options.mode == NumericsMode::bitwise, world.size(), true});
+    parallel::ParameterStore store(parameter_specs(model), {compute_dtype(options.compute),
+                                                            options.mode == NumericsMode::bitwise, world.size(), true});
     for (auto const& p : store.parameters()) store.initialize(*p, 5);
     store.refresh_compute();
     TransformerStage stage(model, store);
@@ -74,8 +79,10 @@ Curve train_tiny(cluster::Communicator& world, RunOptions const& options) {
     for (std::int64_t step = 0; step < options.steps; ++step) {
         auto const plan = data::plan_step(set, options.batch, 5, step * options.batch.samples);
         std::vector<Pass> passes;
-        for (auto s = static_cast<std::size_t>(world.rank()); s < plan.slots.size(); s += static_cast<std::size_t>(world.size()))
-            passes.push_back(make_pass(set.read(plan.slots[s], 1), true, 5, step, 1.0 / static_cast<double>(plan.trained)));
+        for (auto s = static_cast<std::size_t>(world.rank()); s < plan.slots.size();
+             s += static_cast<std::size_t>(world.size()))
+            passes.push_back(
+                make_pass(set.read(plan.slots[s], 1), true, 5, step, 1.0 / static_cast<double>(plan.trained)));
         stage.load(std::move(passes));
         double loss = 0;
         for (double const l : engine.forward_backward(static_cast<std::int64_t>(plan.slots.size()))) loss += l;

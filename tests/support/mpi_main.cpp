@@ -13,7 +13,9 @@ namespace {
 cluster::Communicator* world_pointer = nullptr;
 } // namespace
 
-cluster::Communicator& world() { return *world_pointer; }
+cluster::Communicator& world() {
+    return *world_pointer;
+}
 } // namespace trireme::test
 
 int main(int argc, char** argv) {
@@ -35,8 +37,8 @@ int main(int argc, char** argv) {
                 auto const* info = unit->GetTestSuite(s)->GetTestInfo(t);
                 for (int p = 0; p < info->result()->total_part_count(); ++p)
                     if (info->result()->GetTestPartResult(p).failed())
-                        fmt::print(stderr, "[rank {}] {}.{}: {}\n", world->rank(), info->test_suite_name(), info->name(),
-                                   info->result()->GetTestPartResult(p).message());
+                        fmt::print(stderr, "[rank {}] {}.{}: {}\n", world->rank(), info->test_suite_name(),
+                                   info->name(), info->result()->GetTestPartResult(p).message());
             }
     }
     world->all_reduce({&failed, 1, cluster::DType::i64}, cluster::ReduceOp::max, "test results").wait();

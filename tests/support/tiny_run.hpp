@@ -10,7 +10,7 @@ namespace trireme::test {
 std::string write_tiny_run(std::string const& folder);
 
 struct Outcome {
-    int exit_code = 0; ///< -1: ended by a signal
+    int exit_code = 0;  ///< -1: ended by a signal
     std::string output; ///< both streams
 };
 /// Runs a command to its end. mpirun may start more ranks than there are cores.

@@ -39,7 +39,9 @@ double slope(std::vector<double>& x, std::size_t i, F const& loss) {
     return (up - down) / (2 * h);
 }
 
-double dot(std::vector<double> const& a, std::vector<double> const& b) { return std::inner_product(a.begin(), a.end(), b.begin(), 0.0); }
+double dot(std::vector<double> const& a, std::vector<double> const& b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
 
 TEST(ExpFast, IsWithinTwoUlp) {
     double worst = 0;
@@ -61,8 +63,10 @@ TEST(AdamW, EqualsTheTextbookAndDoesNotDependOnWhereAShardIsCut) {
     adamw<float>(static_cast<std::int64_t>(n), step, w.data(), g.data(), m.data(), v.data());
     for (std::size_t i = 0; i < n; ++i) { // one element at a time: every element is a tail
         double const gd = 0.5 * static_cast<double>(g[i]);
-        double const md = 0.9 * static_cast<double>(m2[i]) + 0.1 * gd, vd = 0.999 * static_cast<double>(v2[i]) + 0.001 * gd * gd;
-        double const wd = static_cast<double>(w2[i]) * (1 - 1e-3) - 1e-2 * (md / step.correction1) / (std::sqrt(vd / step.correction2) + 1e-8);
+        double const md = 0.9 * static_cast<double>(m2[i]) + 0.1 * gd,
+                     vd = 0.999 * static_cast<double>(v2[i]) + 0.001 * gd * gd;
+        double const wd = static_cast<double>(w2[i]) * (1 - 1e-3) -
+                          1e-2 * (md / step.correction1) / (std::sqrt(vd / step.correction2) + 1e-8);
         adamw<float>(1, step, &w2[i], &g[i], &m2[i], &v2[i]);
         ASSERT_EQ(w[i], w2[i]) << "element " << i;
         ASSERT_NEAR(static_cast<double>(w[i]), wd, 1e-5 * (1 + std::abs(wd)));
@@ -83,7 +87,8 @@ TEST(BlockSquares, AddsEachBlockApart) {
 
 TEST(RmsNorm, EqualsItsDefinitionAndItsGradientIsTheSlope) {
     std::int64_t const rows = 131, width = 37;
-    auto x = numbers<double>(static_cast<std::size_t>(rows * width), 1), weight = numbers<double>(37, 2), dy = numbers<double>(x.size(), 3);
+    auto x = numbers<double>(static_cast<std::size_t>(rows * width), 1), weight = numbers<double>(37, 2),
+         dy = numbers<double>(x.size(), 3);
     std::vector<double> y(x.size()), inverse(131), dx(x.size()), dweight(37);
     auto loss = [&] {
         rms_norm_forward(rows, width, x.data(), weight.data(), 1e-5, y.data(), inverse.data());
@@ -94,7 +99,8 @@ TEST(RmsNorm, EqualsItsDefinitionAndItsGradientIsTheSlope) {
     for (int d = 0; d < 37; ++d) square += x[static_cast<std::size_t>(d)] * x[static_cast<std::size_t>(d)];
     EXPECT_NEAR(y[5], x[5] / std::sqrt(square / 37 + 1e-5) * weight[5], 1e-12);
     rms_norm_backward(rows, width, dy.data(), x.data(), weight.data(), inverse.data(), dx.data(), dweight.data());
-    for (std::size_t i : {std::size_t{0}, std::size_t{36}, std::size_t{2000}, x.size() - 1}) EXPECT_NEAR(dx[i], slope(x, i, loss), 1e-7);
+    for (std::size_t i : {std::size_t{0}, std::size_t{36}, std::size_t{2000}, x.size() - 1})
+        EXPECT_NEAR(dx[i], slope(x, i, loss), 1e-7);
     for (std::size_t i : {0U, 36U}) EXPECT_NEAR(dweight[i], slope(weight, i, loss), 1e-6);
 }
 
@@ -104,7 +110,9 @@ TEST(Rotary, TurnsPairsAndBack) {
     std::vector<double> cosine, sine, y(x.size()), back(x.size());
     std::vector<std::int32_t> position{0, 1, 2, 3, 0, 1, 2, 0, 5};
     for (int p = 0; p < 6; ++p)
-        for (int i = 0; i < 5; ++i) cosine.push_back(std::cos(p / std::pow(10000, 0.2 * i))), sine.push_back(std::sin(p / std::pow(10000, 0.2 * i)));
+        for (int i = 0; i < 5; ++i)
+            cosine.push_back(std::cos(p / std::pow(10000, 0.2 * i))),
+                sine.push_back(std::sin(p / std::pow(10000, 0.2 * i)));
     rotary(rows, heads, size, position.data(), cosine.data(), sine.data(), 1, x.data(), y.data());
     double const angle = 2 / std::pow(10000, 0.2 * 3); // row 2, pair 3
     std::size_t const at = 2 * 30 + 10 + 3;            // head 1
@@ -142,12 +150,15 @@ TEST(Dropout, DependsOnSampleAndPositionNotOnThePlaceInTheSlot) {
     std::int64_t const width = 37;
     std::vector<float> const x(5 * 37, 1.0F);
     std::vector<float> y(x.size()), other(x.size());
-    dropout_rows(key, std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(), std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(), 5, width, x.data(), y.data());
-    dropout_rows(key, std::vector<std::int64_t>{9, 9, 9, 7, 7}.data(), std::vector<std::int32_t>{0, 1, 2, 0, 1}.data(), 5, width, x.data(), other.data());
+    dropout_rows(key, std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(), std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(),
+                 5, width, x.data(), y.data());
+    dropout_rows(key, std::vector<std::int64_t>{9, 9, 9, 7, 7}.data(), std::vector<std::int32_t>{0, 1, 2, 0, 1}.data(),
+                 5, width, x.data(), other.data());
     EXPECT_TRUE(std::equal(y.begin() + 2 * 37, y.end(), other.begin()));
     EXPECT_TRUE(std::equal(y.begin(), y.begin() + 2 * 37, other.begin() + 3 * 37));
     std::vector<float> next(x.size());
-    dropout_rows(dropout_key(1, 3, 3, 0.3), std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(), std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(), 5, width, x.data(), next.data());
+    dropout_rows(dropout_key(1, 3, 3, 0.3), std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(),
+                 std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(), 5, width, x.data(), next.data());
     EXPECT_NE(y, next) << "another step has another mask";
 }
 
@@ -164,16 +175,20 @@ struct Packed {
     std::vector<std::int64_t> offsets, ids;
     std::int64_t heads = 6, key_heads = 2, size = 20;
     AttentionProblem problem(bool causal, DropoutKey dropout) const {
-        return {offsets.data(), ids.data(), static_cast<std::int64_t>(ids.size()), heads, key_heads, size, causal, 1 / std::sqrt(20.0), dropout};
+        return {offsets.data(),      ids.data(), static_cast<std::int64_t>(ids.size()), heads, key_heads, size, causal,
+                1 / std::sqrt(20.0), dropout};
     }
     std::size_t q() const { return static_cast<std::size_t>(offsets.back() * heads * size); }
     std::size_t kv() const { return static_cast<std::size_t>(offsets.back() * key_heads * size); }
     std::size_t rows() const { return static_cast<std::size_t>(offsets.back() * heads); }
 };
-Packed packed() { return {{0, 5, 6, 43, 110}, {3, 8, 1, 4}}; }
+Packed packed() {
+    return {{0, 5, 6, 43, 110}, {3, 8, 1, 4}};
+}
 
 /// Attention by its definition, in float64, one (head, query) at a time.
-std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vector<double> const& q, std::vector<double> const& k, std::vector<double> const& v) {
+std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vector<double> const& q,
+                          std::vector<double> const& k, std::vector<double> const& v) {
     std::vector<double> out(s.q());
     for (std::size_t i = 0; i + 1 < s.offsets.size(); ++i)
         for (std::int64_t h = 0; h < s.heads; ++h)
@@ -183,14 +198,17 @@ std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vecto
                 for (std::int64_t b = s.offsets[i]; b < end; ++b) {
                     double score = 0;
                     for (std::int64_t d = 0; d < s.size; ++d)
-                        score += q[static_cast<std::size_t>((a * s.heads + h) * s.size + d)] * k[static_cast<std::size_t>((b * s.key_heads + kh) * s.size + d)];
+                        score += q[static_cast<std::size_t>((a * s.heads + h) * s.size + d)] *
+                                 k[static_cast<std::size_t>((b * s.key_heads + kh) * s.size + d)];
                     weight.push_back(std::exp(score * p.scale));
                 }
                 double const total = std::accumulate(weight.begin(), weight.end(), 0.0);
                 for (std::size_t b = 0; b < weight.size(); ++b)
                     for (std::int64_t d = 0; d < s.size; ++d)
                         out[static_cast<std::size_t>((a * s.heads + h) * s.size + d)] +=
-                            weight[b] / total * v[static_cast<std::size_t>(((s.offsets[i] + static_cast<std::int64_t>(b)) * s.key_heads + kh) * s.size + d)];
+                            weight[b] / total *
+                            v[static_cast<std::size_t>(
+                                ((s.offsets[i] + static_cast<std::int64_t>(b)) * s.key_heads + kh) * s.size + d)];
             }
     return out;
 }
@@ -223,7 +241,8 @@ TEST_P(Attention, GradientIsTheSlopeWithDropoutToo) {
             return dot(out, dout);
         };
         loss();
-        attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), dq.data(), dk.data(), dv.data());
+        attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), dq.data(), dk.data(),
+                           dv.data());
         for (std::size_t i = 0; i < s.q(); i += 997) ASSERT_NEAR(dq[i], slope(q, i, loss), 1e-7);
         for (std::size_t i = 0; i < s.kv(); i += 211) {
             ASSERT_NEAR(dk[i], slope(k, i, loss), 1e-7);
@@ -236,15 +255,19 @@ TEST_P(Attention, NoTokenSeesAnotherSampleAndASampleAloneGivesTheSameBits) {
     std::mt19937 random(9);
     for (int trial = 0; trial < 10; ++trial) {
         Packed s{{0}, {}};
-        for (int i = 0; i < 6; ++i) s.offsets.push_back(s.offsets.back() + 1 + static_cast<std::int64_t>(random() % 70)), s.ids.push_back(100 + i);
+        for (int i = 0; i < 6; ++i)
+            s.offsets.push_back(s.offsets.back() + 1 + static_cast<std::int64_t>(random() % 70)),
+                s.ids.push_back(100 + i);
         auto const p = s.problem(GetParam(), dropout_key(1, 2, 3, 0.1));
         auto const q = numbers<float>(s.q(), 1), k = numbers<float>(s.kv(), 2), v = numbers<float>(s.kv(), 3);
         std::vector<float> out(s.q()), lse(s.rows()), alone(s.q());
         attention_forward(p, q.data(), k.data(), v.data(), out.data(), lse.data());
         for (std::size_t i = 0; i < s.ids.size(); ++i) {
             Packed one{{0, s.offsets[i + 1] - s.offsets[i]}, {s.ids[i]}};
-            auto const at = static_cast<std::ptrdiff_t>(s.offsets[i] * s.heads * s.size), kv = static_cast<std::ptrdiff_t>(s.offsets[i] * s.key_heads * s.size);
-            attention_forward(one.problem(GetParam(), p.dropout), q.data() + at, k.data() + kv, v.data() + kv, alone.data() + at, lse.data());
+            auto const at = static_cast<std::ptrdiff_t>(s.offsets[i] * s.heads * s.size),
+                       kv = static_cast<std::ptrdiff_t>(s.offsets[i] * s.key_heads * s.size);
+            attention_forward(one.problem(GetParam(), p.dropout), q.data() + at, k.data() + kv, v.data() + kv,
+                              alone.data() + at, lse.data());
         }
         ASSERT_EQ(out, alone);
     }
@@ -253,13 +276,15 @@ TEST_P(Attention, NoTokenSeesAnotherSampleAndASampleAloneGivesTheSameBits) {
 TEST_P(Attention, BitsDoNotDependOnThreads) {
     auto const s = packed();
     auto const p = s.problem(GetParam(), dropout_key(1, 2, 3, 0.1));
-    auto const q = numbers<float>(s.q(), 1), k = numbers<float>(s.kv(), 2), v = numbers<float>(s.kv(), 3), dout = numbers<float>(s.q(), 4);
+    auto const q = numbers<float>(s.q(), 1), k = numbers<float>(s.kv(), 2), v = numbers<float>(s.kv(), 3),
+               dout = numbers<float>(s.q(), 4);
     std::vector<std::vector<float>> found;
     for (int threads : {1, 2, 3}) {
         omp_set_num_threads(threads);
         std::vector<float> out(s.q()), lse(s.rows()), dq(s.q()), dk(s.kv()), dv(s.kv());
         attention_forward(p, q.data(), k.data(), v.data(), out.data(), lse.data());
-        attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), dq.data(), dk.data(), dv.data());
+        attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), dq.data(), dk.data(),
+                           dv.data());
         out.insert(out.end(), dq.begin(), dq.end());
         out.insert(out.end(), dk.begin(), dk.end());
         out.insert(out.end(), dv.begin(), dv.end());
@@ -269,7 +294,8 @@ TEST_P(Attention, BitsDoNotDependOnThreads) {
     EXPECT_EQ(found[0], found[2]);
 }
 
-INSTANTIATE_TEST_SUITE_P(BothMasks, Attention, testing::Bool(), [](auto const& mask) { return mask.param ? "Causal" : "Bidirectional"; });
+INSTANTIATE_TEST_SUITE_P(BothMasks, Attention, testing::Bool(),
+                         [](auto const& mask) { return mask.param ? "Causal" : "Bidirectional"; });
 
 } // namespace
 } // namespace trireme::framework::kernels

@@ -1,0 +1,54 @@
+# Checks of the sources themselves, as tests.
+
+# Includes go one way only.
+add_test(NAME layers COMMAND "${TRIREME_VENV}/bin/python3" "${CMAKE_SOURCE_DIR}/cmake/check_layers.py" "${CMAKE_SOURCE_DIR}")
+
+# .clang-format is the law of layout.
+find_program(CLANG_FORMAT clang-format)
+if(CLANG_FORMAT)
+  add_test(NAME clang-format
+    COMMAND bash -c "git ls-files '*.cpp' '*.hpp' | xargs ${CLANG_FORMAT} --dry-run -Werror" WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+endif()
+
+# Every header compiles alone: one file per header that includes nothing else. Headers with torch in them share the
+# precompiled one, or this would cost 18 s each.
+function(trireme_headers_alone name torch)
+  set(sources "")
+  foreach(header IN LISTS ARGN)
+    string(MAKE_C_IDENTIFIER "${header}" id)
+    set(source "${CMAKE_BINARY_DIR}/headers/${id}.cpp")
+    set(text "#include \"${header}\"\n")
+    set(old "")
+    if(EXISTS "${source}")
+      file(READ "${source}" old)
+    endif()
+    if(NOT old STREQUAL text)
+      file(WRITE "${source}" "${text}")
+    endif()
+    list(APPEND sources "${source}")
+  endforeach()
+  add_library(${name} OBJECT ${sources})
+  target_link_libraries(${name} PRIVATE trireme::options)
+  if(torch)
+    target_precompile_headers(${name} REUSE_FROM trireme_torch_pch)
+  endif()
+endfunction()
+
+file(GLOB_RECURSE plain_headers RELATIVE "${CMAKE_SOURCE_DIR}" CONFIGURE_DEPENDS
+  "${CMAKE_SOURCE_DIR}/cluster/*.hpp" "${CMAKE_SOURCE_DIR}/data/*.hpp" "${CMAKE_SOURCE_DIR}/framework/kernels/*.hpp"
+  "${CMAKE_SOURCE_DIR}/launch/*.hpp")
+file(GLOB_RECURSE torch_headers RELATIVE "${CMAKE_SOURCE_DIR}" CONFIGURE_DEPENDS
+  "${CMAKE_SOURCE_DIR}/parallel/*.hpp" "${CMAKE_SOURCE_DIR}/framework/*.hpp")
+list(FILTER torch_headers EXCLUDE REGEX "framework/kernels/")
+list(FILTER plain_headers EXCLUDE REGEX "nccl|cuda")
+trireme_headers_alone(trireme_plain_headers FALSE ${plain_headers})
+target_link_libraries(trireme_plain_headers PRIVATE trireme::cluster trireme::data trireme::kernels)
+trireme_headers_alone(trireme_torch_headers TRUE ${torch_headers})
+target_link_libraries(trireme_torch_headers PRIVATE trireme::framework)
+
+get_property(torch_files GLOBAL PROPERTY TRIREME_TORCH_FILES)
+set(TRIREME_TORCH_BUDGET 60 CACHE STRING "files that may include torch: each takes 8 s with the precompiled header, 18 s without")
+message(STATUS "files that include torch: ${torch_files} of a budget of ${TRIREME_TORCH_BUDGET}")
+if(torch_files GREATER TRIREME_TORCH_BUDGET)
+  message(FATAL_ERROR "too many files include torch: move what does not need it, or raise TRIREME_TORCH_BUDGET")
+endif()

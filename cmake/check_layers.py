@@ -1,0 +1,61 @@
+"""Fails on an include that goes up or across the layers, and on a file over the budget of lines.
+
+    check_layers.py ROOT [--self-test]
+
+cluster <- parallel <- framework <- launch and cluster <- data <- framework; torch stays out of cluster and data.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+ALLOWED = {
+    "cluster": {"cluster"},
+    "parallel": {"cluster", "parallel"},
+    "data": {"cluster", "data"},
+    "framework": {"cluster", "parallel", "data", "framework"},
+    "launch": {"cluster", "parallel", "data", "framework", "launch"},
+}
+NO_TORCH = {"cluster", "data", "framework/kernels", "launch/text"}
+MAX_LINES = 400
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
+
+
+def faults(name, text):
+    """What is wrong with one file, as lines of text."""
+    layer = name.split("/")[0]
+    for mark, target in INCLUDE.findall(text):
+        top = target.split("/")[0]
+        if mark == '"' and layer in ALLOWED and top not in ALLOWED[layer]:
+            yield f"{name}: includes {target}: legal from {layer}: {', '.join(sorted(ALLOWED[layer]))}"
+        torch = top in {"ATen", "torch", "c10"}
+        if torch and any(name.startswith(folder + "/") for folder in NO_TORCH):
+            yield f"{name}: includes {target}: this layer does not know tensors of libtorch"
+    # The shared precompiled header would hide this one from the test that compiles each header alone.
+    if name.endswith(".hpp") and "at::Tensor" in text and "#include <ATen/" not in text:
+        yield f"{name}: uses at::Tensor and does not include <ATen/ATen.h> itself"
+    if text.count("\n") > MAX_LINES:
+        yield f"{name}: {text.count(chr(10))} lines: legal: at most {MAX_LINES}; a file is one thing"
+
+
+def self_test():
+    assert list(faults("cluster/a.hpp", '#include "parallel/mesh.hpp"\n'))
+    assert list(faults("data/a.cpp", "#include <ATen/ATen.h>\n"))
+    assert list(faults("parallel/a.hpp", '#include "data/slot.hpp"\n'))
+    assert list(faults("framework/a.cpp", "\n" * 500))
+    assert list(faults("framework/a.hpp", "at::Tensor f();\n"))
+    assert not list(faults("framework/a.cpp", '#include "data/slot.hpp"\n#include <ATen/ATen.h>\n'))
+
+
+def main(root):
+    self_test()
+    listed = subprocess.run(["git", "-C", root, "ls-files", "*.cpp", "*.hpp", "*.cu"], capture_output=True, text=True, check=True)
+    names = listed.stdout.split()
+    assert len(names) > 100, "git lists too few files: is this a checkout?"
+    bad = [fault for name in names for fault in faults(name, (pathlib.Path(root) / name).read_text(encoding="utf-8"))]
+    print("\n".join(bad) if bad else f"{len(names)} files: no upward include, no file over {MAX_LINES} lines")
+    sys.exit(bool(bad))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
