@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "cluster/error.hpp"
 
@@ -26,6 +27,8 @@ MetricsLog::MetricsLog(std::string const& run_folder, int rank)
     : active_(rank == 0), terminal_(isatty(STDERR_FILENO) != 0), path_(run_folder + "/metrics.jsonl"),
       start_(std::chrono::steady_clock::now()), last_line_(start_ - kPlainInterval) {
     if (!active_) return;
+    std::error_code failed; // shows when the file is opened
+    std::filesystem::create_directories(run_folder, failed);
     file_.open(path_, std::ios::app);
     if (!file_)
         throw cluster::InputError(path_ +

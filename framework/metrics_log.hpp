@@ -12,7 +12,7 @@ namespace trireme::framework {
 /// Writes on rank 0 only; on others every call does nothing. Appends, so that a resumed run keeps its history.
 class MetricsLog {
   public:
-    /// Throws InputError if RUN/metrics.jsonl cannot be opened. `rank`: of the world.
+    /// Makes the folder. Throws InputError if RUN/metrics.jsonl cannot be opened. `rank`: of the world.
     MetricsLog(std::string const& run_folder, int rank);
 
     void write(nlohmann::ordered_json const& event);

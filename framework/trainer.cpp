@@ -27,61 +27,70 @@ parallel::StoreOptions store_options(NumericsSection const& numerics, int parts)
     return {compute_dtype(numerics.compute), numerics.mode == NumericsMode::bitwise, parts, true};
 }
 
-void check_positions(ModelConfig const& model, data::Dataset const& set, Config const& config) {
+void check_set(data::Dataset const& set, Config const& config) {
+    if (set.task() != config.task)
+        throw cluster::InputError(
+            fmt::format("task: {}: the data in {} were prepared for {}", config.task, config.data.path, set.task()));
+    if (set.size() < config.batch.global)
+        throw cluster::InputError(fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
+                                              config.batch.global, config.data.path, set.size()));
+}
+
+void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config) {
+    if (set.vocabulary() > model.vocabulary)
+        throw cluster::InputError(fmt::format(
+            "{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
+            config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
     if (set.longest() > model.max_positions)
         throw cluster::InputError(fmt::format(
             "{}: its longest sample has {} tokens, {} has positions for {}; prepare it with --max-length {}",
             config.data.path, set.longest(), config.model.path, model.max_positions, model.max_positions));
 }
 
-/// Fails before memory is taken for weights: a sample that the model has no positions for, a head that does not fit.
-void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config) {
-    if (set.size() < config.batch.global)
-        throw cluster::InputError(fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
-                                              config.batch.global, config.data.path, set.size()));
-    if (set.task() != config.task)
-        throw cluster::InputError(
-            fmt::format("task: {}: the data in {} were prepared for {}", config.task, config.data.path, set.task()));
-    if (set.vocabulary() > model.vocabulary)
-        throw cluster::InputError(fmt::format(
-            "{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
-            config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
-    check_positions(model, set, config);
-}
-
 } // namespace
+
+TrainInputs open_inputs(Config const& config) {
+    TrainInputs in{data::open_dataset(config.data.path, config.data.train),
+                   data::open_dataset(config.data.path, config.data.validation),
+                   {},
+                   0};
+    check_set(*in.train, config);
+    in.model = read_model_config(config, in.train->label_names());
+    check_fit(in.model, *in.train, config);
+    check_fit(in.model, *in.validation, config);
+    in.steps = planned_steps(config, in.train->size());
+    return in;
+}
 
 Trainer::Trainer(Config const& config, cluster::Communicator& world)
     : config_(config), mesh_(world, mesh_shape(config.parallel, world.size())),
-      train_set_(data::open_dataset(config.data.path, config.data.train)),
-      validation_set_(data::open_dataset(config.data.path, config.data.validation)),
-      model_(read_model_config(config_, train_set_->label_names())), shape_{config.batch.global,
-                                                                            config.batch.tokens_per_slot, 1},
-      total_steps_((check_fit(model_, *train_set_, config_), check_positions(model_, *validation_set_, config_),
-                    planned_steps(config_, train_set_->size()))),
-      steps_per_epoch_(train_set_->size() / shape_.samples),
-      store_(parameter_specs(model_), store_options(config.numerics, mesh_.data().size())), stage_(model_, store_),
-      reducer_(store_, mesh_.data()), engine_(stage_, reducer_), optimizer_(store_, config.optimizer),
-      evaluator_(stage_, mesh_.data(), shape_), log_(config.run, world.rank()),
-      checkpoints_(config_, train_set_->fingerprint(), store_, world) {
-    train_set_->verify(world.rank(), world.size());
-    validation_set_->verify(world.rank(), world.size());
+      inputs_(open_inputs(config_)), shape_{config.batch.global, config.batch.tokens_per_slot, 1},
+      store_(parameter_specs(inputs_.model), store_options(config.numerics, mesh_.data().size())),
+      stage_(inputs_.model, store_), reducer_(store_, mesh_.data()), engine_(stage_, reducer_),
+      optimizer_(store_, config.optimizer), evaluator_(stage_, mesh_.data(), shape_), log_(config.run, world.rank()),
+      checkpoints_(config_, inputs_.train->fingerprint(), store_, world) {
+    inputs_.train->verify(world.rank(), world.size());
+    inputs_.validation->verify(world.rank(), world.size());
     if (auto const found = checkpoints_.resume([this](auto const& line) { log_.say(line); })) {
         progress_ = *found;
-        log_.say(fmt::format("resumed at step {} of {}", progress_.step, total_steps_));
+        log_.say(fmt::format("resumed at step {} of {}", progress_.step, inputs_.steps));
     } else {
         if (world.rank() == 0) cluster::write_file(config_.run + "/config.yaml", to_yaml(config_));
-        auto const notes = load_weights(config_, model_, store_);
-        for (auto const& note : notes) log_.say(note);
+        for (auto const& note : load_weights(config_, inputs_.model, store_)) log_.say(note);
     }
     store_.refresh_compute();
+    auto const slots = data::plan_step(*inputs_.train, shape_, config_.seed, 0).slots.size();
+    if (slots < static_cast<std::size_t>(mesh_.data().size()))
+        log_.say(fmt::format("note: a step makes {} slots for {} data-parallel ranks, so that some idle; lower "
+                             "batch.tokens_per_slot ({}) or raise batch.global ({})",
+                             slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
 }
 
 std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {
     std::vector<Pass> passes;
     auto const ranks = static_cast<std::size_t>(mesh_.data().size());
     for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size(); s += ranks)
-        passes.push_back(make_pass(train_set_->read(plan.slots[s], shape_.token_multiple), true, config_.seed,
+        passes.push_back(make_pass(inputs_.train->read(plan.slots[s], shape_.token_multiple), true, config_.seed,
                                    progress_.step, 1.0 / static_cast<double>(plan.trained)));
     return passes;
 }
@@ -89,8 +98,10 @@ std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {
 StepReport Trainer::train_step() {
     StepReport report;
     // 1. The next samples of the order, cut into slots: the same plan on every rank.
-    data::StepPlan const plan = data::plan_step(*train_set_, shape_, config_.seed, progress_.cursor);
+    data::StepPlan const plan = data::plan_step(*inputs_.train, shape_, config_.seed, progress_.cursor);
     auto const slots = static_cast<std::int64_t>(plan.slots.size());
+    if (plan.trained == 0)
+        throw cluster::JobError(fmt::format("step {}: no label of its samples is trained", progress_.step));
     // 2. This rank's slots.
     stage_.load(load_slots(plan));
     // 3. Forward, backward and the sum of gradients over all slots.
@@ -104,7 +115,7 @@ StepReport Trainer::train_step() {
     double const clip = config_.optimizer.clip;
     double const scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
     // 5. Update of master weights and moments, then of the compute copy.
-    report.learning_rate = learning_rate(config_.optimizer, progress_.step, total_steps_);
+    report.learning_rate = learning_rate(config_.optimizer, progress_.step, inputs_.steps);
     optimizer_.step(report.learning_rate, scale, progress_.step);
     store_.refresh_compute();
     // 6. On to the next samples.
@@ -135,7 +146,7 @@ bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
 }
 
 bool Trainer::evaluate_and_judge() {
-    validation_ = evaluator_.evaluate(*validation_set_);
+    validation_ = evaluator_.evaluate(*inputs_.validation);
     auto event =
         nlohmann::ordered_json{{"kind", "evaluation"}, {"step", progress_.step}, {"split", config_.data.validation}};
     event.update(validation_->to_json());
@@ -162,7 +173,7 @@ void Trainer::save(char const* why) {
 
 void Trainer::report(StepReport const& step, double seconds) {
     double const tokens_per_second = static_cast<double>(step.tokens) / seconds;
-    double const epoch = static_cast<double>(progress_.cursor) / static_cast<double>(train_set_->size());
+    double const epoch = static_cast<double>(progress_.cursor) / static_cast<double>(inputs_.train->size());
     log_.write({{"kind", "train"},
                 {"step", progress_.step},
                 {"epoch", epoch},
@@ -173,7 +184,7 @@ void Trainer::report(StepReport const& step, double seconds) {
                 {"tokens", step.tokens},
                 {"seconds", seconds},
                 {"tokens_per_second", tokens_per_second}});
-    log_.progress(progress_.step, total_steps_,
+    log_.progress(progress_.step, inputs_.steps,
                   fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s", epoch, step.loss,
                               step.gradient_norm, tokens_per_second));
 }
@@ -181,9 +192,10 @@ void Trainer::report(StepReport const& step, double seconds) {
 TrainOutcome Trainer::run() {
     TrainOutcome outcome;
     while (!progress_.finished) {
-        bool const last = progress_.step >= total_steps_;
+        bool const last = progress_.step >= inputs_.steps;
         // The evaluation of a step may be due after a restart: the signal came between the step and its evaluation.
-        if (progress_.evaluated_step != progress_.step && (last || due(config_.evaluation.every, steps_per_epoch_))) {
+        if (progress_.evaluated_step != progress_.step &&
+            (last || due(config_.evaluation.every, inputs_.train->size() / shape_.samples))) {
             bool const better = evaluate_and_judge();
             int const patience = config_.evaluation.patience;
             progress_.finished = last || (patience > 0 && progress_.evaluations_without_improvement >= patience);
@@ -214,11 +226,8 @@ TrainOutcome Trainer::run() {
 
 TrainOutcome train(Config const& config, cluster::Communicator& world) {
     int const threads = configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
-    if (world.rank() == 0) {
-        std::filesystem::create_directories(config.run);
+    if (world.rank() == 0)
         fmt::print(stderr, "{} ranks, {} threads each, run folder {}\n", world.size(), threads, config.run);
-    }
-    world.barrier("train/run folder");
     StopSignal const stop;
     return Trainer(config, world).run();
 }

@@ -35,6 +35,15 @@ struct StepReport {
     bool stop_asked = false; ///< some rank was asked to stop
 };
 
+/// What a run reads, checked against each other.
+struct TrainInputs {
+    std::unique_ptr<data::Dataset> train, validation;
+    ModelConfig model;
+    std::int64_t steps = 0; ///< of the whole run
+};
+/// Fails before memory is taken for weights: data of another task, a sample the model has no positions for. Local.
+TrainInputs open_inputs(Config const& config);
+
 class Trainer {
   public:
     /// Sets everything up, from the newest valid checkpoint of the run folder if there is one. Collective over `world`.
@@ -48,7 +57,7 @@ class Trainer {
 
     parallel::ParameterStore& store() { return store_; }
     std::int64_t step() const { return progress_.step; }
-    std::int64_t total_steps() const { return total_steps_; }
+    std::int64_t total_steps() const { return inputs_.steps; }
 
   private:
     std::vector<Pass> load_slots(data::StepPlan const& plan);
@@ -61,10 +70,8 @@ class Trainer {
 
     Config config_;
     parallel::Mesh mesh_;
-    std::unique_ptr<data::Dataset> train_set_, validation_set_;
-    ModelConfig model_;
+    TrainInputs inputs_;
     data::BatchShape shape_;
-    std::int64_t total_steps_, steps_per_epoch_;
     parallel::ParameterStore store_;
     TransformerStage stage_;
     parallel::GradientReducer reducer_;

@@ -1,0 +1,130 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include <random>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "framework/checkpoint/reader.hpp"
+#include "framework/checkpoint/writer.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::framework {
+namespace {
+
+TEST(Rectangles, AnyCutsCoverTheTensorExactly) {
+    std::mt19937 random(1);
+    for (int round = 0; round < 200; ++round) {
+        auto const draw = [&](std::int64_t most) {
+            return std::uniform_int_distribution<std::int64_t>(1, most)(random);
+        };
+        Shape const shape = round % 3 ? Shape{draw(9), draw(9)} : Shape{draw(40)};
+        std::vector<Rectangle> all;
+        for (std::int64_t first = 0, n = elements_of(shape); first < n;) {
+            std::int64_t const count = std::min(draw(15), n - first);
+            auto const part = rectangles_of(shape, first, count);
+            EXPECT_LE(part.size(), 3U);
+            std::int64_t held = 0;
+            for (auto const& r : part) held += r.elements();
+            EXPECT_EQ(held, count);
+            all.insert(all.end(), part.begin(), part.end());
+            first += count;
+        }
+        EXPECT_TRUE(cover_exactly(shape, all));
+        auto less = all, more = all;
+        less.pop_back();
+        more.push_back(all.front());
+        EXPECT_FALSE(cover_exactly(shape, less)) << "a hole";
+        EXPECT_FALSE(cover_exactly(shape, more)) << "an overlap";
+    }
+}
+
+/// Two tensors in two rank files, cut in the middle of rows; large enough for several chunks.
+struct Written {
+    test::TemporaryFolder folder;
+    at::Tensor matrix = at::randn({700, 1001}), vector = at::randn({37}, at::kDouble);
+
+    Written() {
+        auto const range = [](char const* name, at::Tensor const& t, std::int64_t first, std::int64_t count) {
+            return OwnedRange{"weight", name, t.sizes().vec(), first, t.flatten().narrow(0, first, count).clone()};
+        };
+        std::int64_t const cut = 333 * 1001 + 17;
+        RankFile const a =
+            write_rank_file(folder.path(), "rank-00000.h5", {range("m", matrix, 0, cut), range("v", vector, 0, 37)});
+        RankFile const b =
+            write_rank_file(folder.path(), "rank-00001.h5", {range("m", matrix, cut, matrix.numel() - cut)});
+        CheckpointManifest manifest{.state = {{"step", 3}}, .tensors = a.tensors, .files = {a.file, b.file}};
+        for (auto const& piece : b.tensors[0].pieces) manifest.tensors[0].pieces.push_back(piece);
+        manifest.files.push_back(write_virtual_file(folder.path(), manifest.tensors));
+        write_manifest(folder.path(), manifest);
+    }
+};
+
+TEST(Checkpoint, AnyRangeIsReadBack) {
+    Written const written;
+    CheckpointReader const reader(written.folder.path());
+    reader.verify();
+    auto const* m = reader.manifest().find("weight", "m");
+    ASSERT_NE(m, nullptr);
+    EXPECT_EQ(m->pieces.size(), 4U) << "whole rows and a part of one, twice";
+    for (auto const& [first, count] : std::vector<std::pair<std::int64_t, std::int64_t>>{
+             {0, 700 * 1001}, {333 * 1001 + 10, 20}, {5, 1}, {300'000, 70'000}}) {
+        at::Tensor const out = at::zeros({count});
+        reader.read(*m, first, count, out.mutable_data_ptr());
+        EXPECT_TRUE(at::equal(out, written.matrix.flatten().narrow(0, first, count)));
+    }
+    at::Tensor const v = at::zeros({37}, at::kDouble);
+    reader.read(*reader.manifest().find("weight", "v"), 0, 37, v.mutable_data_ptr());
+    EXPECT_TRUE(at::equal(v, written.vector));
+}
+
+TEST(Checkpoint, EveryFlippedBitIsFound) {
+    Written const written;
+    std::mt19937_64 random(2);
+    for (std::string const file : {"rank-00000.h5", "rank-00001.h5", "whole.h5", "manifest.json"}) {
+        std::string const path = written.folder.path() + "/" + file, good = cluster::read_file(path);
+        for (int round = 0; round < 25; ++round) {
+            std::size_t const bit = random() % (good.size() * 8);
+            std::string bad = good;
+            bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+            cluster::write_file(path, bad);
+            try {
+                CheckpointReader(written.folder.path()).verify();
+                ADD_FAILURE() << file << " bit " << bit << " was not found";
+            } catch (cluster::InputError const& error) {
+                EXPECT_NE(std::string(error.what()).find(file), std::string::npos) << error.what();
+            }
+        }
+        cluster::write_file(path, good);
+    }
+    CheckpointReader(written.folder.path()).verify();
+}
+
+TEST(Checkpoint, AReadFindsADamagedPieceAndNamesTheTensor) {
+    Written const written;
+    std::string const path = written.folder.path() + "/rank-00001.h5";
+    std::string bytes = cluster::read_file(path);
+    bytes[bytes.size() - 100] = static_cast<char>(bytes[bytes.size() - 100] ^ 1);
+    cluster::write_file(path, bytes);
+    CheckpointReader const reader(written.folder.path());
+    auto const* m = reader.manifest().find("weight", "m");
+    std::vector<float> out(static_cast<std::size_t>(elements_of(m->shape)));
+    reader.read(*m, 0, 1000, out.data()); // elsewhere
+    try {
+        reader.read(*m, 0, elements_of(m->shape), out.data());
+        ADD_FAILURE() << "not found";
+    } catch (cluster::InputError const& error) {
+        EXPECT_NE(std::string(error.what()).find("in tensor weight/m"), std::string::npos) << error.what();
+    }
+}
+
+TEST(Checkpoint, ATensorWithAHoleIsNotCommitted) {
+    Written const written;
+    CheckpointManifest manifest = read_checkpoint_manifest(written.folder.path());
+    manifest.tensors[0].pieces.pop_back();
+    EXPECT_THROW(write_manifest(written.folder.path(), manifest), cluster::JobError);
+}
+
+} // namespace
+} // namespace trireme::framework

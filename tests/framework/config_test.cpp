@@ -1,0 +1,81 @@
+#include "framework/config.hpp"
+
+#include <gtest/gtest.h>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::framework {
+namespace {
+
+constexpr char const* kGood = "run: r\ntask: classification\nmodel:\n  path: m\ndata:\n  path: d\n";
+
+struct Given {
+    test::TemporaryFolder folder;
+    std::string path = folder.path() + "/run.yaml";
+    explicit Given(std::string const& text) { cluster::write_file(path, text); }
+};
+
+std::string error_of(std::string const& text, std::vector<std::string> const& set = {}) {
+    Given const given(text);
+    try {
+        read_config(given.path, set);
+    } catch (cluster::InputError const& error) {
+        std::string what = error.what();
+        if (auto const at = what.find(given.path); at != std::string::npos) what.replace(at, given.path.size(), "FILE");
+        return what;
+    }
+    return "no error";
+}
+
+TEST(Config, EveryMistakeGetsALineThatNamesIt) {
+    std::string const good = kGood;
+    EXPECT_EQ(error_of(good), "no error");
+    EXPECT_EQ(error_of(good + "optimizer:\n  learning_rat: 1\n").substr(0, 81),
+              "FILE:8: unknown key optimizer.learning_rat; did you mean optimizer.learning_rate?");
+    EXPECT_EQ(error_of(good + "optimizer:\n  learning_rate: -1\n"),
+              "FILE:8: optimizer.learning_rate: -1: legal: a number > 0");
+    EXPECT_EQ(error_of(good + "optimizer:\n  learning_rate: .nan\n"),
+              "FILE:8: optimizer.learning_rate: .nan: legal: a number > 0");
+    EXPECT_EQ(error_of(good + "optimizer:\n  learning_rate: fast\n"),
+              "FILE:8: optimizer.learning_rate: fast: legal: a number > 0");
+    EXPECT_EQ(error_of(good + "batch:\n  global: 2.5\n"), "FILE:8: batch.global: 2.5: legal: a whole number >= 1");
+    EXPECT_EQ(error_of(good + "batch: 7\n"), "FILE:7: batch: 7: legal: a mapping of keys to values");
+    EXPECT_EQ(error_of(good + "numerics:\n  mode: slow\n"), "FILE:8: numerics.mode: slow: legal: bitwise, fast");
+    EXPECT_EQ(error_of(good + "parallel:\n  zero: 3\n"),
+              "FILE:8: parallel.zero: 3: legal: 0 (1, 2 and 3 are not built yet)");
+    EXPECT_EQ(error_of(good + "seed: 1\nseed: 2\n"), "FILE:8: seed is given twice");
+    EXPECT_EQ(error_of("run: r\n"), "FILE: task: missing; legal: classification, language-modeling");
+    EXPECT_EQ(error_of("run: [\n").substr(0, 16), "FILE:2: not YAML");
+    EXPECT_EQ(error_of("- a\n"), "FILE: legal: a mapping of keys to values (see configs/ for complete examples)");
+    EXPECT_EQ(error_of(good, {"optimizer.clip=-1"}), "--set: optimizer.clip: -1: legal: a number >= 0");
+    EXPECT_EQ(error_of(good, {"optimizer"}),
+              "--set optimizer: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4");
+    EXPECT_EQ(error_of(good, {"optimiser.clip=1"}).substr(0, 49), "--set: unknown key optimiser; did you mean optimi");
+}
+
+TEST(Config, TheCommandLineWinsOverTheFile) {
+    Given const given(std::string(kGood) + "optimizer:\n  learning_rate: 1e-3\n  clip: 2\n");
+    Config const config = read_config(given.path, {"optimizer.learning_rate=5e-4", "seed=9"});
+    EXPECT_EQ(config.optimizer.learning_rate, 5e-4);
+    EXPECT_EQ(config.optimizer.clip, 2);
+    EXPECT_EQ(config.seed, 9U);
+}
+
+TEST(Config, WhatIsWrittenIsReadBackTheSame) {
+    Given const given(kGood);
+    Config config = read_config(given.path, {});
+    config.optimizer.learning_rate = 0.1 + 0.2; // no short decimal
+    config.numerics = {NumericsMode::bitwise, Compute::bf16, 3};
+    config.model.path = "a folder: with 'signs' # in it";
+    Given const again(to_yaml(config));
+    Config const back = read_config(again.path, {});
+    EXPECT_EQ(back.optimizer.learning_rate, config.optimizer.learning_rate);
+    EXPECT_EQ(back.model.path, config.model.path);
+    EXPECT_EQ(back.numerics.compute, Compute::bf16);
+    EXPECT_EQ(to_yaml(back), to_yaml(config));
+}
+
+} // namespace
+} // namespace trireme::framework
