@@ -11,7 +11,6 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(GTest REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
@@ -38,7 +37,9 @@ target_link_libraries(trireme_torch INTERFACE
   "${TRIREME_TORCH_ROOT}/lib/libtorch_cpu.so" "${TRIREME_TORCH_ROOT}/lib/libc10.so")
 target_link_options(trireme_torch INTERFACE "-Wl,-rpath,${TRIREME_TORCH_ROOT}/lib"
   "-Wl,--allow-shlib-undefined")
-file(WRITE "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp" "")
+if(NOT EXISTS "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp") # written once: a new time would compile it again
+  file(WRITE "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp" "")
+endif()
 add_library(trireme_torch_pch OBJECT "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp")
 target_link_libraries(trireme_torch_pch PRIVATE trireme::options trireme::torch)
 target_precompile_headers(trireme_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <torch/csrc/autograd/autograd.h>)

@@ -1,0 +1,11 @@
+#include "cluster/error.hpp"
+#include "cluster/nccl_communicator.hpp"
+
+namespace trireme::cluster {
+
+std::unique_ptr<Communicator> make_nccl_world(Communicator&, int, CommunicatorOptions const&) {
+    throw InputError(
+        "this build has no NCCL; build it with: launch/setup --gpu && cmake --preset gpu && cmake --build build");
+}
+
+} // namespace trireme::cluster
