@@ -1,0 +1,137 @@
+"""Trireme against transformers on PyTorch, in turns in one run, so that the noise of the machine meets both.
+
+    bench/peers/setup                                        once
+    python3 bench/compare.py classification [--rounds 3]     needs a finished launch/quickstart
+    python3 bench/compare.py language-model [--rounds 3]
+
+Prints the rate of each round and the ratio of medians. Ratios count; absolute rates depend on the machine.
+"""
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "bench-work"
+TRIREME = str(ROOT / "build/bin/trireme")
+PEER = str(ROOT / ".venv-peers/bin/python")
+RANKS = {"OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "OMPI_ALLOW_RUN_AS_ROOT": "1",
+         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+
+
+def run(command, **more):
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **more})
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def steps_of(folder):
+    events = [json.loads(line) for line in open(folder / "metrics.jsonl")]
+    return [e for e in events if e["kind"] == "train"][3:]
+
+
+def train(name, ranks, config, settings):
+    folder = WORK / "runs" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    command = ["mpirun", "-n", str(ranks), TRIREME, "train", str(config), "--set", f"run={folder}"]
+    for setting in settings:
+        command += ["--set", setting]
+    run(command, **RANKS)
+    return steps_of(folder)
+
+
+def split_texts(source):
+    """The split that `trireme prepare` makes, from the same hash."""
+    names = {k: WORK / f"{k}.jsonl" for k in ("train", "validation", "test")}
+    files = {k: open(v, "w") for k, v in names.items()}
+    for line in open(source):
+        place = int(hashlib.sha256(json.loads(line)["text"].lower().encode()).hexdigest()[:8], 16) / 2**32
+        files["test" if place < 0.1 else "validation" if place < 0.2 else "train"].write(line)
+    for file in files.values():
+        file.close()
+    return names
+
+
+def classification(_):
+    quick = ROOT / "quickstart"
+    names = split_texts(quick / "reviews.jsonl")
+
+    def ours():
+        steps = train("classification", 2, ROOT / "configs/film-reviews.yaml",
+                      [f"model.path={quick}/model", f"data.path={quick}/data", "train.steps=30", "evaluation.every=1000"])
+        return sum(e["samples"] for e in steps) / sum(e["seconds"] for e in steps)
+
+    def peer(padding):
+        script = [PEER, str(ROOT / "bench/peers/classification.py"), str(quick / "model"), str(names["train"]), str(names["test"])]
+        return json.loads(run(script + ["--padding", padding, "--steps", "30"]).splitlines()[-1])["samples_per_second"]
+
+    return "samples/s", {"trireme, 2 ranks": ours, "transformers, padded to 64": lambda: peer("fixed"),
+                         "transformers, dynamic padding, lengths grouped": lambda: peer("dynamic")}
+
+
+def make_language_model_inputs():
+    """A Llama of 32 M parameters, and 256-token samples of random words: every token of a step is trained."""
+    folder = WORK / "llama"
+    folder.mkdir(parents=True, exist_ok=True)
+    words, length = 8192, 256
+    config = dict(model_type="llama", hidden_size=512, num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=4,
+                  intermediate_size=1408, vocab_size=words, max_position_embeddings=length, hidden_act="silu", rms_norm_eps=1e-6)
+    (folder / "config.json").write_text(json.dumps(config))
+    vocabulary = {f"w{i}": i for i in range(words)}
+    tokenizer = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+                 "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
+                 "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "w0"}}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    import random
+    draw = random.Random(0)
+    rows = [json.dumps({"text": " ".join(f"w{draw.randrange(words)}" for _ in range(length))}) for _ in range(200)]
+    (folder / "train.jsonl").write_text("\n".join(rows[:-8]) + "\n")
+    (folder / "validation.jsonl").write_text("\n".join(rows[-8:]) + "\n")
+    shutil.rmtree(WORK / "llama-data", ignore_errors=True)
+    run([TRIREME, "prepare", "--task", "language-modeling", "--tokenizer", str(folder), "--train", str(folder / "train.jsonl"),
+         "--validation", str(folder / "validation.jsonl"), "--max-length", str(length), "--output", str(WORK / "llama-data")])
+    (folder / "run.yaml").write_text(f"run: {WORK}/runs/lm\ntask: language-modeling\nmodel:\n  path: {folder}\n  from_scratch: true\n"
+                                     f"data:\n  path: {WORK}/llama-data\nbatch:\n  global: 8\n  tokens_per_slot: 2048\n"
+                                     "optimizer:\n  learning_rate: 1e-4\ntrain:\n  steps: 13\nevaluation:\n  every: 1000\n")
+    return folder
+
+
+def language_model(_):
+    folder = make_language_model_inputs()
+
+    def ours(ranks, slot):
+        steps = train(f"lm-{ranks}", ranks, folder / "run.yaml", [f"numerics.threads={2 // ranks}", f"batch.tokens_per_slot={slot}"])
+        seconds = sorted(e["seconds"] for e in steps)
+        return steps[0]["tokens"] / seconds[len(seconds) // 2]
+
+    def peer():
+        return json.loads(run([PEER, str(ROOT / "bench/peers/language_model.py"), str(folder)], OMP_NUM_THREADS="2").splitlines()[-1])["tokens_per_second"]
+
+    return "tokens/s", {"trireme, 1 process, 2 threads": lambda: ours(1, 2048), "PyTorch eager, 1 process, 2 threads": peer,
+                        "trireme, 2 ranks": lambda: ours(2, 1024)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["classification", "language-model"])
+    parser.add_argument("--rounds", type=int, default=3)
+    a = parser.parse_args()
+    WORK.mkdir(exist_ok=True)
+    unit, programs = {"classification": classification, "language-model": language_model}[a.what](a)
+    rates = {name: [] for name in programs}
+    for _ in range(a.rounds):
+        for name, program in programs.items():
+            rates[name].append(program())
+    first = statistics.median(next(iter(rates.values())))
+    for name, values in rates.items():
+        middle = statistics.median(values)
+        print(f"{name:<50} {middle:8.1f} {unit}   trireme first line / this: {first / middle:.2f}   rounds: {', '.join(f'{v:.1f}' for v in values)}")
+
+
+if __name__ == "__main__":
+    main()
