@@ -14,7 +14,7 @@ void refuse_singletons(char const* slurm_tasks, char const* slurm_rank, int worl
     if (!slurm_tasks || !slurm_rank || world_size > 1 || std::atoi(slurm_tasks) <= 1) return;
     throw InputError(
         fmt::format("SLURM_NTASKS is {} but MPI sees a world of 1 on task {}: each task would train a model of its "
-                    "own; start with `srun --mpi=pmix` or with mpirun",
+                    "own; start with `srun --mpi=pmix` or with mpirun (for one process: mpirun -n 1)",
                     slurm_tasks, slurm_rank));
 }
 
@@ -27,8 +27,11 @@ Environment::Environment(int& argc, char**& argv) {
                                      granted, static_cast<int>(MPI_THREAD_SERIALIZED)));
     int size = 1;
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
-    // Inside an sbatch script SLURM_PROCID is 0 for the shell too; a step's own variable tells a task of srun.
-    refuse_singletons(std::getenv("SLURM_STEP_NUM_TASKS"), std::getenv("SLURM_PROCID"), size);
+    // What mpirun started has a world of the size it was told, also inside an allocation of more tasks.
+    if (!std::getenv("OMPI_COMM_WORLD_SIZE")) {
+        char const* const of_step = std::getenv("SLURM_STEP_NUM_TASKS");
+        refuse_singletons(of_step ? of_step : std::getenv("SLURM_NTASKS"), std::getenv("SLURM_PROCID"), size);
+    }
 }
 
 Environment::~Environment() {

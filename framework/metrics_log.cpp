@@ -21,6 +21,15 @@ std::string clock_text(double seconds) {
                      : fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
+/// A run that was killed may have left half a line, which must not spoil the next one.
+bool ends_in_the_middle_of_a_line(std::string const& path) {
+    std::ifstream file(path, std::ios::binary);
+    file.seekg(-1, std::ios::end);
+    char last = '\n';
+    file.get(last);
+    return last != '\n';
+}
+
 } // namespace
 
 MetricsLog::MetricsLog(std::string const& run_folder, int rank)
@@ -29,7 +38,9 @@ MetricsLog::MetricsLog(std::string const& run_folder, int rank)
     if (!active_) return;
     std::error_code failed; // shows when the file is opened
     std::filesystem::create_directories(run_folder, failed);
+    bool const torn = ends_in_the_middle_of_a_line(path_);
     file_.open(path_, std::ios::app);
+    if (torn) file_ << '\n';
     if (!file_)
         throw cluster::InputError(path_ +
                                   ": cannot be written; legal: a run folder on a disk with room and write permission");

@@ -107,6 +107,8 @@ RunProgress RunProgress::from_json(json const& j) {
 std::string trajectory_yaml(Config config) {
     Config const defaults;
     config.run.clear();
+    config.model.path.clear(); // matters for the first weights only, and folders move
+    config.data.path.clear();  // the data's own fingerprint is compared
     config.parallel = defaults.parallel;
     config.numerics.threads = 0;
     config.evaluation = defaults.evaluation;
@@ -157,6 +159,10 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
         if (trouble.empty()) return RunProgress::from_json(state->at("progress"));
         say(fmt::format("checkpoint {} cannot be used ({}); trying the one before", name, trouble));
     }
+    // To begin again would throw away what was computed, and in the end what could still be mended.
+    if (!listed.empty())
+        throw WrongRun(fmt::format(
+            "{}: none of its checkpoints can be used; mend or remove the folder, or choose another `run`", folder_));
     return std::nullopt;
 }
 

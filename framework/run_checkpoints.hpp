@@ -30,7 +30,7 @@ struct RunProgress {
     static RunProgress from_json(nlohmann::json const& json);
 };
 
-/// The run folder belongs to another run: falling back to an older checkpoint would not help.
+/// The run folder belongs to another run, or holds nothing that can be used: no older checkpoint would help.
 class WrongRun : public cluster::InputError {
   public:
     using cluster::InputError::InputError;
@@ -46,8 +46,8 @@ class RunCheckpoints {
                    cluster::Communicator& world);
 
     /// Loads the newest valid checkpoint into the store; nothing if there is none. Collective: all load the same one,
-    /// and one that some rank cannot read is passed over, told to `say`. Throws WrongRun if the run folder belongs to a
-    /// run of another configuration or other data.
+    /// and one that some rank cannot read is passed over, told to `say`. Throws WrongRun if none is left, or if the run
+    /// folder belongs to a run of another configuration or other data.
     std::optional<RunProgress> resume(std::function<void(std::string const&)> const& say);
     /// Saves weights and moments. Collective. Each rank writes its share. Throws JobError on every rank if one cannot.
     void save(RunProgress const& progress);

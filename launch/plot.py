@@ -13,9 +13,15 @@ def read(run):
     path = run + "/metrics.jsonl"
     try:
         with open(path, encoding="utf-8") as file:
-            events = [json.loads(line) for line in file]
+            lines = file.read().splitlines()
     except OSError as error:
         sys.exit(f"trireme: {path}: {error.strerror}; legal: a folder that `trireme train` wrote")
+    events = []
+    for line in lines:
+        try:
+            events.append(json.loads(line))
+        except ValueError:  # half a line of a run that was killed
+            print(f"trireme: {path}: skipped a line that is not whole", file=sys.stderr)
     train = {e["step"]: e for e in events if e["kind"] == "train"}  # a resumed run may repeat steps: the last one counts
     evaluation = {e["step"]: e for e in events if e["kind"] == "evaluation"}
     if not train:

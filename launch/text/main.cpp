@@ -38,8 +38,8 @@ int run_prepare(std::vector<std::string> const& arguments) {
         "text", po::value(&o.columns.text)->default_value("text"), "name of the text column")(
         "pair", po::value(&o.columns.pair), "name of the column with the second text, if there is one")(
         "label", po::value(&o.columns.label), "name of the label column")(
-        "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1),
-        "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1),
+        "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1, "0.1"),
+        "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1"),
                       "of --input")("max-length", po::value(&o.max_length)->default_value(512),
                                     "tokens: longer samples are cut (classification) or divided (language-modeling)")(
         "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536), "samples in one HDF5 file");
