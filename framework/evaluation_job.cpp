@@ -37,7 +37,8 @@ void write_predictions(std::string const& path, Results const& results, std::vec
 } // namespace
 
 Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
-    configure_numerics({}, cluster::topology(world).cores_per_rank);
+    // A score is quoted: the same bits on any number of ranks and threads.
+    configure_numerics({.mode = NumericsMode::bitwise}, cluster::topology(world).cores_per_rank);
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
     Config config;
