@@ -18,13 +18,18 @@ ParameterUse const& recall(AutogradContext* context, char const* key) {
     return *reinterpret_cast<ParameterUse const*>(context->saved_data[key].toInt());
 }
 
+/// The weight as [I, O], whichever way it is stored.
+at::Tensor from_input(ParameterUse const& weight) {
+    return weight.input_major() ? weight.value() : weight.value().t();
+}
+
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
     static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
                             ParameterUse const* bias) {
         context->saved_data["weight"] = remember(*weight);
         context->saved_data["bias"] = remember(*bias);
         context->save_for_backward({x});
-        return *bias ? at::addmm(bias->value(), x, weight->value().t()) : at::mm(x, weight->value().t());
+        return *bias ? at::addmm(bias->value(), x, from_input(*weight)) : at::mm(x, from_input(*weight));
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& weight = recall(context, "weight");
@@ -32,8 +37,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
         at::Tensor const dy = gradients[0].contiguous();
         at::Tensor const x = context->get_saved_variables()[0];
         at::Tensor dx;
-        if (context->needs_input_grad(0)) dx = at::mm(dy, weight.value());
-        if (weight.trainable()) weight.deliver_product(dy.t(), x);
+        if (context->needs_input_grad(0)) dx = at::mm(dy, from_input(weight).t());
+        if (weight.trainable())
+            weight.input_major() ? weight.deliver_product(x.t(), dy) : weight.deliver_product(dy.t(), x);
         if (bias && bias.trainable()) bias.deliver(dy.sum(0));
         return {dx, {}, {}};
     }

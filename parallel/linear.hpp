@@ -6,8 +6,11 @@
 
 namespace trireme::parallel {
 
-/// y[T, O] = x[T, I] w[O, I]^T + b[O]. `bias` may be empty.
-at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias = {});
+inline ParameterUse const kNoParameter{}; ///< the graph keeps addresses of handles: no temporary will do
+
+/// y[T, O] = x[T, I] w[O, I]^T + b[O]. `bias` may be empty. A weight that is input_major is [I, O], and so its
+/// gradient.
+at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias = kNoParameter);
 
 /// y[T, D] = table[V, D] at ids[T] (int64). `anchor` is any tensor that requires a gradient: ids have none, and a graph
 /// must start somewhere. The gradient of rows is summed in token order, so it is the same for every thread count.

@@ -23,7 +23,8 @@ struct ParameterSpec {
     bool trainable = true;
     bool decay = true; ///< takes part in weight decay
     double learning_rate_scale = 1.0;
-    int uses = 1; ///< layers that read it; more than 1 means tied, and then it is alone in its unit
+    int uses = 1;             ///< layers that read it; more than 1 means tied, and then it is alone in its unit
+    bool input_major = false; ///< the weight of a linear layer that is stored [in, out] (GPT-2), not [out, in]
 };
 
 class Parameter {
@@ -63,6 +64,7 @@ class ParameterUse {
     explicit operator bool() const { return parameter_ != nullptr; }
     at::Tensor const& value() const { return parameter_->value_; }
     bool trainable() const { return parameter_->spec_.trainable; }
+    bool input_major() const { return parameter_->spec_.input_major; }
     std::string const& name() const { return parameter_->spec_.name; }
 
     /// Delivers this use's gradient of one slot: a b, made by a matrix product straight into the buffer where the mode

@@ -13,6 +13,7 @@ struct Fixture {
     explicit Fixture(bool separate)
         : store({{.name = "w", .shape = {7, 5}, .unit = "u", .deviation = 1.0},
                  {.name = "b", .shape = {7}, .unit = "u", .deviation = 1.0},
+                 {.name = "turned", .shape = {5, 7}, .unit = "u", .deviation = 1.0, .input_major = true},
                  {.name = "table", .shape = {11, 5}, .unit = "e", .deviation = 1.0}},
                 {.compute = at::kDouble, .separate_slots = separate}) {
         for (auto const& p : store.parameters()) store.initialize(*p, 1);
@@ -49,6 +50,19 @@ TEST(Linear, InputGradientEqualsPlainAutograd) {
     torch::autograd::backward({linear(x, w).square().sum()}, {});
     torch::autograd::backward({at::mm(x2, w.value().t()).square().sum()}, {});
     EXPECT_TRUE(at::allclose(x.grad(), x2.grad(), 1e-12, 1e-12));
+}
+
+/// A weight stored [in, out] computes the same layer as its transpose, and its gradient has its own orientation.
+TEST(Linear, InputMajorWeightIsTheTransposedLayer) {
+    Fixture f(false);
+    ParameterUse const turned{f.store.at("turned")}, b{f.store.at("b")};
+    at::Tensor const x = leaf(at::randn({4, 5}, at::kDouble)), x2 = leaf(x), w2 = leaf(turned.value());
+    at::Tensor const y = linear(x, turned, b), y2 = at::addmm(b.value(), x2, w2);
+    EXPECT_TRUE(at::allclose(y, y2, 1e-12, 1e-12));
+    torch::autograd::backward({y.square().sum()}, {});
+    torch::autograd::backward({y2.square().sum()}, {});
+    EXPECT_TRUE(at::allclose(x.grad(), x2.grad(), 1e-12, 1e-12));
+    EXPECT_TRUE(at::allclose(f.store.at("turned").gradient(), w2.grad(), 1e-12, 1e-12));
 }
 
 } // namespace
