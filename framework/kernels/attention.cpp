@@ -52,9 +52,23 @@ TRIREME_INLINE void pack_transposed(T const* from, std::int64_t stride, std::int
     }
 }
 
-/// Keys that query i of n sees.
-TRIREME_INLINE std::int64_t seen(bool causal, std::int64_t i, std::int64_t n) {
-    return causal ? i + 1 : n;
+/// Keys [first, end) that query i of n sees.
+struct Range {
+    std::int64_t first, end;
+};
+TRIREME_INLINE Range seen(AttentionProblem const& p, std::int64_t i, std::int64_t n) {
+    return {p.window && i >= p.window ? i + 1 - p.window : 0, p.causal ? i + 1 : n};
+}
+
+/// Keys that some query of a tile sees, widened to whole vectors: those below `low` and from low + width on are never
+/// touched. Score j of a row belongs to key low + j.
+struct Band {
+    std::int64_t low, count, width;
+};
+template <typename T>
+TRIREME_INLINE Band band_of(AttentionProblem const& p, std::int64_t first, std::int64_t rows, std::int64_t n) {
+    std::int64_t const low = seen(p, first, n).first / kLanes<T> * kLanes<T>, end = seen(p, first + rows - 1, n).end;
+    return {low, end - low, padded<T>(end) - low};
 }
 
 template <typename T>
@@ -91,11 +105,11 @@ TRIREME_INLINE Task<T> task_of(AttentionProblem const& p, std::int64_t index) {
 }
 
 template <typename T>
-void drop(AttentionProblem const& p, Task<T> const& t, std::int64_t head, std::int64_t query, std::int64_t keys,
+void drop(AttentionProblem const& p, Task<T> const& t, std::int64_t head, std::int64_t query, Band const& keys,
           T* factors) {
     // The counter's high word is the sample, its row the (head, query) pair: heads x positions stay below 2^32.
     auto const row = static_cast<std::uint32_t>(head << 20 | query);
-    dropout_factors(p.dropout, static_cast<std::uint64_t>(t.sample), row, keys, factors);
+    dropout_factors(p.dropout, static_cast<std::uint64_t>(t.sample), row, keys.low, keys.count, factors);
 }
 
 template <typename T>
@@ -115,20 +129,25 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
     for (std::int64_t g = 0; g < t.group; ++g) {
         std::int64_t const head = t.key_head * t.group + g;
         for (std::int64_t first = 0; first < t.n; first += kQueries) {
-            std::int64_t const rows = std::min(kQueries, t.n - first), visible = seen(p.causal, first + rows - 1, t.n);
+            std::int64_t const rows = std::min(kQueries, t.n - first);
+            Band const band = band_of<T>(p, first, rows, t.n);
             T const* const queries = q + (t.token + first) * t.q_stride + head * t.size;
-            product(rows, padded<T>(visible), t.size, Strided<T>{queries, t.q_stride, 1}, keys_t, np, scores, np,
+            product(rows, band.width, t.size, Strided<T>{queries, t.q_stride, 1}, keys_t + band.low, np, scores, np,
                     false);
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = scores + r * np;
+                Range const keys = seen(p, first + r, t.n);
+                std::int64_t const from = keys.first - band.low;
+                std::fill(s, s + from, T(0));
                 lse[(t.token + first + r) * p.heads + head] =
-                    softmax_row(s, seen(p.causal, first + r, t.n), padded<T>(visible), static_cast<T>(p.scale));
+                    softmax_row(s + from, keys.end - keys.first, band.width - from, static_cast<T>(p.scale));
                 if (p.dropout.probability > 0) {
-                    drop(p, t, head, first + r, visible, factors);
-                    for (std::int64_t j = 0; j < visible; ++j) s[j] *= factors[j];
+                    drop(p, t, head, first + r, band, factors);
+                    for (std::int64_t j = 0; j < band.count; ++j) s[j] *= factors[j];
                 }
             }
-            product(rows, t.width, visible, Strided<T>{scores, np, 1}, values, t.width, tile_out, t.width, false);
+            product(rows, t.width, band.count, Strided<T>{scores, np, 1}, values + band.low * t.width, t.width,
+                    tile_out, t.width, false);
             for (std::int64_t r = 0; r < rows; ++r)
                 std::memcpy(out + (t.token + first + r) * t.q_stride + head * t.size, tile_out + r * t.width,
                             static_cast<std::size_t>(t.size) * sizeof(T));
@@ -163,36 +182,43 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     for (std::int64_t g = 0; g < t.group; ++g) {
         std::int64_t const head = t.key_head * t.group + g;
         for (std::int64_t first = 0; first < t.n; first += kQueries) {
-            std::int64_t const rows = std::min(kQueries, t.n - first), visible = seen(p.causal, first + rows - 1, t.n),
-                               vp = padded<T>(visible);
+            std::int64_t const rows = std::min(kQueries, t.n - first);
+            Band const band = band_of<T>(p, first, rows, t.n);
             std::int64_t const at = (t.token + first) * t.q_stride + head * t.size;
             pack(q + at, t.q_stride, rows, t.size, t.width, tile_q);
             pack(dout + at, t.q_stride, rows, t.size, t.width, tile_d);
-            product(rows, vp, t.size, Strided<T>{tile_q, t.width, 1}, keys_t, np, probs, np, false);
-            product(rows, vp, t.size, Strided<T>{tile_d, t.width, 1}, values_t, np, grads, np, false);
+            product(rows, band.width, t.size, Strided<T>{tile_q, t.width, 1}, keys_t + band.low, np, probs, np, false);
+            product(rows, band.width, t.size, Strided<T>{tile_d, t.width, 1}, values_t + band.low, np, grads, np,
+                    false);
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = probs + r * np;
                 T* const d = grads + r * np;
-                std::int64_t const n_seen = seen(p.causal, first + r, t.n);
+                Range const keys_seen = seen(p, first + r, t.n);
+                std::int64_t const from = keys_seen.first - band.low, to = keys_seen.end - band.low;
                 T const log_sum = lse[(t.token + first + r) * p.heads + head], scale = static_cast<T>(p.scale);
                 T const* const o = out + at + r * t.q_stride;
                 T const* const up = dout + at + r * t.q_stride;
                 T delta = 0;
                 for (std::int64_t i = 0; i < t.size; ++i) delta += o[i] * up[i];
                 if (p.dropout.probability > 0)
-                    drop(p, t, head, first + r, visible, factors);
+                    drop(p, t, head, first + r, band, factors);
                 else
-                    std::fill(factors, factors + visible, T(1));
-                for (std::int64_t j = 0; j < n_seen; ++j) {
+                    std::fill(factors, factors + band.count, T(1));
+                for (std::int64_t j = 0; j < from; ++j) s[j] = d[j] = 0;
+                for (std::int64_t j = from; j < to; ++j) {
                     T const probability = exp_fast(s[j] * scale - log_sum);
                     s[j] = probability * factors[j];                          // what multiplied the values
                     d[j] = probability * (d[j] * factors[j] - delta) * scale; // gradient of the raw score
                 }
-                for (std::int64_t j = n_seen; j < vp; ++j) s[j] = d[j] = 0;
+                for (std::int64_t j = to; j < band.width; ++j) s[j] = d[j] = 0;
             }
-            product(visible, t.width, rows, Strided<T>{probs, 1, np}, tile_d, t.width, value_grads, t.width, true);
-            product(visible, t.width, rows, Strided<T>{grads, 1, np}, tile_q, t.width, key_grads, t.width, true);
-            product(rows, t.width, visible, Strided<T>{grads, np, 1}, keys, t.width, tile_dq, t.width, false);
+            std::int64_t const at_band = band.low * t.width;
+            product(band.count, t.width, rows, Strided<T>{probs, 1, np}, tile_d, t.width, value_grads + at_band,
+                    t.width, true);
+            product(band.count, t.width, rows, Strided<T>{grads, 1, np}, tile_q, t.width, key_grads + at_band, t.width,
+                    true);
+            product(rows, t.width, band.count, Strided<T>{grads, np, 1}, keys + at_band, t.width, tile_dq, t.width,
+                    false);
             for (std::int64_t r = 0; r < rows; ++r)
                 std::memcpy(dq + at + r * t.q_stride, tile_dq + r * t.width,
                             static_cast<std::size_t>(t.size) * sizeof(T));

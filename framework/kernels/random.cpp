@@ -38,11 +38,11 @@ TRIREME_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, std::uin
     }
 }
 
-TRIREME_CLONES void draw(std::uint64_t key, std::uint64_t high, std::uint32_t row, std::int64_t count,
-                         std::uint32_t* words) {
+TRIREME_CLONES void draw(std::uint64_t key, std::uint64_t high, std::uint32_t row, std::int64_t first,
+                         std::int64_t count, std::uint32_t* words) {
     std::uint32_t w[4][kBlocks];
     for (std::int64_t e = 0; e < count; e += 4 * kBlocks) {
-        philox_lanes(key, high, row, static_cast<std::uint32_t>(e / 4), w);
+        philox_lanes(key, high, row, static_cast<std::uint32_t>((first + e) / 4), w);
         std::int64_t const n = std::min<std::int64_t>(4 * kBlocks, count - e);
         for (std::int64_t i = 0; i < n; ++i) words[e + i] = w[i % 4][i / 4];
     }
@@ -55,10 +55,11 @@ DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t sit
 }
 
 template <typename T>
-void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row, std::int64_t count, T* factors) {
+void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row, std::int64_t first,
+                     std::int64_t count, T* factors) {
     static thread_local std::vector<std::uint32_t> words;
     words.resize(static_cast<std::size_t>(count));
-    draw(key.key, high, row, count, words.data());
+    draw(key.key, high, row, first, count, words.data());
     auto const threshold = static_cast<std::uint32_t>(std::min(key.probability * 0x1p32, 0x1p32 - 1));
     T const kept = static_cast<T>(1.0 / (1.0 - key.probability));
     for (std::int64_t i = 0; i < count; ++i) factors[i] = words[static_cast<std::size_t>(i)] < threshold ? T(0) : kept;
@@ -71,15 +72,15 @@ void dropout_rows(DropoutKey const& key, std::int64_t const* sample, std::int32_
     for (std::int64_t r = 0; r < rows; ++r) {
         static thread_local std::vector<T> factors;
         factors.resize(static_cast<std::size_t>(width));
-        dropout_factors(key, static_cast<std::uint64_t>(sample[r]), static_cast<std::uint32_t>(position[r]), width,
+        dropout_factors(key, static_cast<std::uint64_t>(sample[r]), static_cast<std::uint32_t>(position[r]), 0, width,
                         factors.data());
         for (std::int64_t d = 0; d < width; ++d)
             y[r * width + d] = x[r * width + d] * factors[static_cast<std::size_t>(d)];
     }
 }
 
-template void dropout_factors(DropoutKey const&, std::uint64_t, std::uint32_t, std::int64_t, float*);
-template void dropout_factors(DropoutKey const&, std::uint64_t, std::uint32_t, std::int64_t, double*);
+template void dropout_factors(DropoutKey const&, std::uint64_t, std::uint32_t, std::int64_t, std::int64_t, float*);
+template void dropout_factors(DropoutKey const&, std::uint64_t, std::uint32_t, std::int64_t, std::int64_t, double*);
 template void dropout_rows(DropoutKey const&, std::int64_t const*, std::int32_t const*, std::int64_t, std::int64_t,
                            float const*, float*);
 template void dropout_rows(DropoutKey const&, std::int64_t const*, std::int32_t const*, std::int64_t, std::int64_t,

@@ -11,10 +11,11 @@ struct DropoutKey {
 };
 DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t site, double probability);
 
-/// factors[i] = 0 or 1 / (1 - p) for elements 0 <= i < count of row (high, row).
+/// factors[i] = 0 or 1 / (1 - p) for elements first + i, 0 <= i < count, of row (high, row); first is a multiple of 4.
 /// Element e takes word e mod 4 of the Philox block with counter (low = row << 32 | e / 4, high).
 template <typename T>
-void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row, std::int64_t count, T* factors);
+void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row, std::int64_t first,
+                     std::int64_t count, T* factors);
 
 /// y[r, :] = x[r, :] * factors, where row r is token `position[r]` of sample `sample[r]`. May be in place.
 template <typename T>

@@ -6,15 +6,24 @@
 
 namespace trireme::framework {
 
-enum class Family : std::uint8_t { llama, bert };
+enum class Family : std::uint8_t { bert, gpt2, llama, mistral, qwen2, qwen3 };
 enum class Norm : std::uint8_t { rms, layer };
 enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu };
 enum class Positions : std::uint8_t { rotary, learned };
+enum class RotaryScaling : std::uint8_t { none, linear, llama3 };
 enum class HeadKind : std::uint8_t { language_model, classification };
 
+/// How rotary positions were stretched to a longer context after the first training.
+struct RotaryStretch {
+    RotaryScaling scaling = RotaryScaling::none;
+    double factor = 1.0;                              ///< slows turns down: linear all, llama3 the slow ones
+    double low_frequency = 1.0, high_frequency = 4.0; ///< llama3: turns per first context between which it blends
+    std::int64_t first_context = 0;                   ///< llama3: positions of the first training
+};
+
 struct ModelConfig {
-    Family family = Family::llama;
-    std::int64_t hidden = 0; ///< D
+    Family family = Family::llama; ///< says how tensors are called; what is computed, the fields below say
+    std::int64_t hidden = 0;       ///< D
     std::int64_t layers = 0;
     std::int64_t heads = 0;     ///< query heads H
     std::int64_t key_heads = 0; ///< key and value heads, divides heads
@@ -26,16 +35,23 @@ struct ModelConfig {
 
     Norm norm = Norm::rms;
     double norm_epsilon = 1e-5;
-    bool norm_first = true; ///< pre-norm (Llama) or post-norm (BERT)
+    bool norm_first = true;  ///< pre-norm (Llama) or post-norm (BERT)
+    bool head_norms = false; ///< rms norm over each query and key head (Qwen 3)
     Activation activation = Activation::silu;
-    bool gated = true; ///< down(act(gate(x)) * up(x)) or down(act(up(x)))
-    bool attention_bias = false, feed_forward_bias = false;
+    bool gated = true;           ///< down(act(gate(x)) * up(x)) or down(act(up(x)))
+    bool attention_bias = false; ///< of the query, key and value layers
+    bool output_bias = false;    ///< of the attention's output layer
+    bool feed_forward_bias = false;
+    bool input_major = false; ///< weights of the blocks' linear layers are [in, out] (GPT-2)
     Positions positions = Positions::rotary;
     double rotary_base = 10000.0;
+    RotaryStretch rotary;
     bool causal = true;
+    std::vector<std::int64_t> windows;   ///< per layer: keys a query sees, itself the last; 0: all. Empty: all zeros
+    std::vector<double> attention_scale; ///< per layer: of scores. Empty: 1 / sqrt(head_size)
     bool tied_embeddings = false;
 
-    double hidden_dropout = 0.0, attention_dropout = 0.0, classifier_dropout = 0.0;
+    double embedding_dropout = 0.0, hidden_dropout = 0.0, attention_dropout = 0.0, classifier_dropout = 0.0;
     double initializer_range = 0.02;
 
     HeadKind head = HeadKind::language_model;

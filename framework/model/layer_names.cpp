@@ -4,53 +4,138 @@ namespace trireme::framework {
 
 namespace {
 
-LinearNames named(std::string const& stem, bool bias) {
-    return {stem + ".weight", bias ? stem + ".bias" : ""};
+/// One family's names: "" is a part it lacks, # stands for the index of the layer.
+struct NameTable {
+    char const* body = ""; ///< prefix of everything but the language model's and the classifier's layer
+    char const *tokens = "", *positions = "", *segments = "", *stem_norm = "";
+    char const* layer = ""; ///< prefix of what is in a layer
+    char const *query = "", *key = "", *value = "", *output = "", *query_norm = "", *key_norm = "";
+    char const *gate = "", *up = "", *down = "", *attention_norm = "", *feed_forward_norm = "";
+    char const *norm = "", *pooler = "", *language_model = "", *classifier = "";
+    bool classifier_bias = false;
+    char const* fused = ""; ///< its parts are called fused.q, fused.k and fused.v
+};
+
+constexpr NameTable kBert{.body = "bert.",
+                          .tokens = "embeddings.word_embeddings",
+                          .positions = "embeddings.position_embeddings",
+                          .segments = "embeddings.token_type_embeddings",
+                          .stem_norm = "embeddings.LayerNorm",
+                          .layer = "encoder.layer.#.",
+                          .query = "attention.self.query",
+                          .key = "attention.self.key",
+                          .value = "attention.self.value",
+                          .output = "attention.output.dense",
+                          .up = "intermediate.dense",
+                          .down = "output.dense",
+                          .attention_norm = "attention.output.LayerNorm",
+                          .feed_forward_norm = "output.LayerNorm",
+                          .pooler = "pooler.dense",
+                          .classifier = "classifier",
+                          .classifier_bias = true};
+
+constexpr NameTable kGpt2{.body = "transformer.",
+                          .tokens = "wte",
+                          .positions = "wpe",
+                          .layer = "h.#.",
+                          .query = "attn.c_attn.q",
+                          .key = "attn.c_attn.k",
+                          .value = "attn.c_attn.v",
+                          .output = "attn.c_proj",
+                          .up = "mlp.c_fc",
+                          .down = "mlp.c_proj",
+                          .attention_norm = "ln_1",
+                          .feed_forward_norm = "ln_2",
+                          .norm = "ln_f",
+                          .language_model = "lm_head",
+                          .classifier = "score",
+                          .fused = "attn.c_attn"};
+
+/// Llama, Mistral, Qwen 2, Qwen 3.
+constexpr NameTable kLlama{.body = "model.",
+                           .tokens = "embed_tokens",
+                           .layer = "layers.#.",
+                           .query = "self_attn.q_proj",
+                           .key = "self_attn.k_proj",
+                           .value = "self_attn.v_proj",
+                           .output = "self_attn.o_proj",
+                           .query_norm = "self_attn.q_norm",
+                           .key_norm = "self_attn.k_norm",
+                           .gate = "mlp.gate_proj",
+                           .up = "mlp.up_proj",
+                           .down = "mlp.down_proj",
+                           .attention_norm = "input_layernorm",
+                           .feed_forward_norm = "post_attention_layernorm",
+                           .norm = "norm",
+                           .language_model = "lm_head",
+                           .classifier = "score"};
+
+NameTable const& table_of(ModelConfig const& config) {
+    switch (config.family) {
+    case Family::bert: return kBert;
+    case Family::gpt2: return kGpt2;
+    case Family::llama:
+    case Family::mistral:
+    case Family::qwen2:
+    case Family::qwen3: break;
+    }
+    return kLlama;
 }
 
-LayerNames llama_layer(ModelConfig const& c, std::string const& p) {
-    return {named(p + "self_attn.q_proj", c.attention_bias), named(p + "self_attn.k_proj", c.attention_bias),
-            named(p + "self_attn.v_proj", c.attention_bias), named(p + "self_attn.o_proj", c.attention_bias),
-            named(p + "mlp.gate_proj", c.feed_forward_bias), named(p + "mlp.up_proj", c.feed_forward_bias),
-            named(p + "mlp.down_proj", c.feed_forward_bias), named(p + "input_layernorm", false),
-            named(p + "post_attention_layernorm", false)};
+std::string weight(std::string const& prefix, std::string const& part) {
+    return part.empty() ? "" : prefix + part + ".weight";
 }
-
-LayerNames bert_layer(std::string const& p) {
-    return {named(p + "attention.self.query", true),
-            named(p + "attention.self.key", true),
-            named(p + "attention.self.value", true),
-            named(p + "attention.output.dense", true),
-            {},
-            named(p + "intermediate.dense", true),
-            named(p + "output.dense", true),
-            named(p + "attention.output.LayerNorm", true),
-            named(p + "output.LayerNorm", true)};
+LinearNames linear(std::string const& prefix, std::string const& part, bool bias) {
+    return {weight(prefix, part), bias && !part.empty() ? prefix + part + ".bias" : ""};
 }
 
 } // namespace
 
+std::string body_prefix(ModelConfig const& config) {
+    return table_of(config).body;
+}
+
 StemNames stem_names(ModelConfig const& config) {
-    if (config.family == Family::llama) return {"model.embed_tokens.weight", "", "", {}};
-    std::string const p = "bert.embeddings.";
-    return {p + "word_embeddings.weight", p + "position_embeddings.weight", p + "token_type_embeddings.weight",
-            named(p + "LayerNorm", true)};
+    NameTable const& t = table_of(config);
+    return {weight(t.body, t.tokens), weight(t.body, t.positions), weight(t.body, t.segments),
+            linear(t.body, t.stem_norm, config.norm == Norm::layer)};
 }
 
 LayerNames layer_names(ModelConfig const& config, std::int64_t layer) {
-    if (config.family == Family::llama) return llama_layer(config, "model.layers." + std::to_string(layer) + ".");
-    return bert_layer("bert.encoder.layer." + std::to_string(layer) + ".");
+    NameTable const& t = table_of(config);
+    std::string prefix = t.body + std::string(t.layer);
+    prefix.replace(prefix.find('#'), 1, std::to_string(layer));
+    bool const norm_bias = config.norm == Norm::layer;
+    return {.query = linear(prefix, t.query, config.attention_bias),
+            .key = linear(prefix, t.key, config.attention_bias),
+            .value = linear(prefix, t.value, config.attention_bias),
+            .output = linear(prefix, t.output, config.output_bias),
+            .gate = linear(prefix, t.gate, config.feed_forward_bias),
+            .up = linear(prefix, t.up, config.feed_forward_bias),
+            .down = linear(prefix, t.down, config.feed_forward_bias),
+            .attention_norm = linear(prefix, t.attention_norm, norm_bias),
+            .feed_forward_norm = linear(prefix, t.feed_forward_norm, norm_bias),
+            .query_norm = linear(prefix, config.head_norms ? t.query_norm : "", false),
+            .key_norm = linear(prefix, config.head_norms ? t.key_norm : "", false)};
 }
 
 HeadNames head_names(ModelConfig const& config) {
-    HeadNames names;
-    if (config.family == Family::llama) names.norm = named("model.norm", false);
-    if (config.family == Family::bert) names.pooler = named("bert.pooler.dense", true);
-    if (config.head == HeadKind::language_model)
-        names.language_model = config.tied_embeddings ? stem_names(config).tokens : "lm_head.weight";
+    NameTable const& t = table_of(config);
+    HeadNames names{.norm = linear(t.body, t.norm, config.norm == Norm::layer),
+                    .pooler = linear(t.body, t.pooler, true)};
+    if (config.head == HeadKind::classification)
+        names.classifier = linear("", t.classifier, t.classifier_bias);
     else
-        names.classifier = config.family == Family::llama ? named("score", false) : named("classifier", true);
+        names.language_model = config.tied_embeddings ? stem_names(config).tokens : weight("", t.language_model);
     return names;
+}
+
+std::string stored_name(ModelConfig const& config, std::string const& parameter) {
+    std::string const fused = table_of(config).fused;
+    auto const at = fused.empty() ? std::string::npos : parameter.find(fused + ".");
+    if (at == std::string::npos) return parameter;
+    std::string whole = parameter;
+    return whole.erase(at + fused.size(), 2); // the ".q" of "fused.q.weight"
 }
 
 } // namespace trireme::framework

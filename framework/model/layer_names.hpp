@@ -1,4 +1,5 @@
 // Hugging Face's names of a transformer's tensors, by the part they play. What a family lacks is an empty string.
+// Where a folder has several parameters fused in one tensor, each has a name of its own here.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -16,6 +17,7 @@ struct LayerNames {
     LinearNames query, key, value, output;
     LinearNames gate, up, down;
     LinearNames attention_norm, feed_forward_norm;
+    LinearNames query_norm, key_norm; ///< over each head
 };
 
 struct StemNames {
@@ -32,5 +34,10 @@ struct HeadNames {
 StemNames stem_names(ModelConfig const& config);
 LayerNames layer_names(ModelConfig const& config, std::int64_t layer);
 HeadNames head_names(ModelConfig const& config);
+
+/// Prefix of the tensors of the body, which a bare encoder's or decoder's folder leaves away.
+std::string body_prefix(ModelConfig const& config);
+/// The tensor of a Hugging Face folder that a parameter is, or is a part of: GPT-2 has query, key and value in one.
+std::string stored_name(ModelConfig const& config, std::string const& parameter);
 
 } // namespace trireme::framework

@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <numbers>
 
 #include "framework/kernels/attention.hpp"
 #include "framework/kernels/norm.hpp"
@@ -202,6 +203,30 @@ struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
     }
 };
 
+/// Slow turns (long waves) are slowed down by the factor, fast ones kept, those between blended (Llama 3.1).
+at::Tensor stretch_llama3(RotaryStretch const& s, at::Tensor const& frequency) {
+    auto const context = static_cast<double>(s.first_context);
+    at::Tensor const wave = frequency.reciprocal() * (2 * std::numbers::pi);
+    at::Tensor const slow = wave > context / s.low_frequency, fast = wave < context / s.high_frequency;
+    at::Tensor const slowed = at::where(slow, frequency / s.factor, frequency);
+    at::Tensor const blend = (wave.reciprocal() * context - s.low_frequency) / (s.high_frequency - s.low_frequency);
+    at::Tensor const between = (1 - blend) * slowed / s.factor + blend * slowed;
+    return at::where(at::logical_or(slow, fast), slowed, between);
+}
+
+/// Radians per position of each pair, [S / 2].
+at::Tensor rotary_frequencies(ModelConfig const& config, at::ScalarType dtype) {
+    at::Tensor const exponent =
+        at::arange(0, config.head_size, 2, at::kLong).to(dtype) / static_cast<double>(config.head_size);
+    at::Tensor const frequency = at::pow(config.rotary_base, exponent).reciprocal();
+    switch (config.rotary.scaling) {
+    case RotaryScaling::none: break;
+    case RotaryScaling::linear: return frequency / config.rotary.factor;
+    case RotaryScaling::llama3: return stretch_llama3(config.rotary, frequency);
+    }
+    return frequency;
+}
+
 bool drops(double probability, Pass const& pass) {
     return pass.training && probability > 0;
 }
@@ -214,6 +239,10 @@ kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t s
 
 at::Tensor rms_norm(at::Tensor const& x, ParameterUse const& weight, double epsilon) {
     return RmsNormFunction::apply(x, &weight, epsilon);
+}
+
+at::Tensor rms_norm_heads(at::Tensor const& x, ParameterUse const& weight, double epsilon) {
+    return rms_norm(x.view({-1, weight.value().size(0)}), weight, epsilon).view_as(x);
 }
 
 at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias, double epsilon) {
@@ -260,18 +289,17 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
                                             shape.key_heads,
                                             shape.head_size,
                                             shape.causal,
-                                            1.0 / std::sqrt(static_cast<double>(shape.head_size)),
+                                            shape.window,
+                                            shape.scale,
                                             key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site)};
     return AttentionFunction::apply(q, k, v, problem)[0];
 }
 
 RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype) {
     if (config.positions != Positions::rotary) return {};
-    auto const options = at::TensorOptions().dtype(at::kDouble);
-    at::Tensor const frequency = at::pow(config.rotary_base, at::arange(0, config.head_size / 2, options) *
-                                                                 (-2.0 / static_cast<double>(config.head_size)));
-    at::Tensor const angle = at::outer(at::arange(config.max_positions, options), frequency);
-    return {angle.cos().to(dtype), angle.sin().to(dtype)};
+    at::Tensor const angle =
+        at::outer(at::arange(config.max_positions, at::kLong).to(dtype), rotary_frequencies(config, dtype));
+    return {angle.cos(), angle.sin()};
 }
 
 at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table, Pass const& pass) {

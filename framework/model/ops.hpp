@@ -14,6 +14,8 @@ namespace trireme::framework {
 
 /// y[T, D] = x / rms(x) * weight (Zhang and Sennrich 2019).
 at::Tensor rms_norm(at::Tensor const& x, parallel::ParameterUse const& weight, double epsilon);
+/// The same over each head apart: x[T, heads S], weight[S].
+at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& weight, double epsilon);
 /// y[T, D], Ba et al. 2016.
 at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight, parallel::ParameterUse const& bias,
                       double epsilon);
@@ -30,6 +32,8 @@ at::Tensor activate(at::Tensor const& x, Activation activation);
 struct AttentionShape {
     std::int64_t heads, key_heads, head_size;
     bool causal;
+    std::int64_t window; ///< keys a query sees, itself the last; 0: all
+    double scale;        ///< of scores
     double dropout;
     std::uint64_t site;
 };
@@ -38,7 +42,8 @@ struct AttentionShape {
 at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v, AttentionShape const& shape,
                      Pass const& pass);
 
-/// Cosine and sine of position x frequency, [max_positions, S / 2] each, in `dtype`.
+/// Cosine and sine of position x frequency, [max_positions, S / 2] each, computed in `dtype` by the formulas and in the
+/// order of transformers' modeling_rope_utils.py: in float32 the numbers that a model was trained with, to the bit.
 struct RotaryTable {
     at::Tensor cosine, sine;
 };

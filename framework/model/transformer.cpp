@@ -1,5 +1,7 @@
 #include "framework/model/transformer.hpp"
 
+#include <cmath>
+
 #include "parallel/linear.hpp"
 
 namespace trireme::framework {
@@ -50,7 +52,7 @@ at::Tensor Stem::forward(at::Tensor const& anchor, Pass const& pass) const {
     if (positions_) x = x + parallel::embedding(anchor, to_ids(pass.slot.positions), positions_);
     if (segments_) x = x + parallel::embedding(anchor, to_ids(pass.slot.segments), segments_);
     if (norm_.weight) x = normalize_as(config_, x, norm_);
-    return dropout(x, config_.hidden_dropout, pass, site_id(Site::embeddings));
+    return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings));
 }
 
 TransformerLayer::TransformerLayer(ModelConfig const& config, ParameterStore& store, std::int64_t index)
@@ -60,6 +62,8 @@ TransformerLayer::TransformerLayer(ModelConfig const& config, ParameterStore& st
     key_ = find(store, names.key);
     value_ = find(store, names.value);
     output_ = find(store, names.output);
+    query_norm_ = find(store, names.query_norm);
+    key_norm_ = find(store, names.key_norm);
     gate_ = find(store, names.gate);
     up_ = find(store, names.up);
     down_ = find(store, names.down);
@@ -83,14 +87,29 @@ at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& tab
 at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const {
     at::Tensor q = apply(query_, x), k = apply(key_, x);
     at::Tensor const v = apply(value_, x);
+    if (config_.head_norms) {
+        q = rms_norm_heads(q, query_norm_.weight, config_.norm_epsilon);
+        k = rms_norm_heads(k, key_norm_.weight, config_.norm_epsilon);
+    }
     if (config_.positions == Positions::rotary) {
         q = rotary(q, config_.heads, table, pass);
         k = rotary(k, config_.key_heads, table, pass);
     }
-    AttentionShape const shape{config_.heads,  config_.key_heads,         config_.head_size,
-                               config_.causal, config_.attention_dropout, site_id(Site::attention, index_)};
-    at::Tensor const mixed = apply(output_, attention(q, k, v, shape, pass));
+    at::Tensor const mixed = apply(output_, attention(q, k, v, attention_shape(), pass));
     return dropout(mixed, config_.hidden_dropout, pass, site_id(Site::attention_output, index_));
+}
+
+AttentionShape TransformerLayer::attention_shape() const {
+    auto const layer = static_cast<std::size_t>(index_);
+    return {.heads = config_.heads,
+            .key_heads = config_.key_heads,
+            .head_size = config_.head_size,
+            .causal = config_.causal,
+            .window = config_.windows.empty() ? 0 : config_.windows[layer],
+            .scale = config_.attention_scale.empty() ? 1.0 / std::sqrt(static_cast<double>(config_.head_size))
+                                                     : config_.attention_scale[layer],
+            .dropout = config_.attention_dropout,
+            .site = site_id(Site::attention, index_)};
 }
 
 at::Tensor TransformerLayer::feed_forward(at::Tensor const& x, Pass const& pass) const {
@@ -109,15 +128,24 @@ Head::Head(ModelConfig const& config, ParameterStore& store) : config_(config) {
 }
 
 at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
-    at::Tensor h = norm_.weight ? normalize_as(config_, x, norm_) : x;
+    at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
     if (config_.head == HeadKind::language_model) return language_model_loss(h, language_model_, pass, results);
+    return classification_loss(classify(h, pass), pass, results);
+}
+
+at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
+    at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
+    return config_.head == HeadKind::language_model ? linear(h, language_model_) : classify(h, pass);
+}
+
+at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i + 1 < pass.slot.offsets.size(); ++i)
         rows.push_back(config_.causal ? pass.slot.offsets[i + 1] - 1 : pass.slot.offsets[i]);
     h = h.index_select(0, at::tensor(rows, at::kLong));
     if (pooler_.weight) h = at::tanh(apply(pooler_, h));
     h = dropout_rows(h, config_.classifier_dropout, pass, rows, site_id(Site::classifier));
-    return classification_loss(apply(classifier_, h), pass, results);
+    return apply(classifier_, h);
 }
 
 } // namespace trireme::framework

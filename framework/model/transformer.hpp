@@ -40,20 +40,27 @@ class TransformerLayer {
     at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
     at::Tensor feed_forward(at::Tensor const& x, Pass const& pass) const;
     at::Tensor normalize(at::Tensor const& x, LinearUse const& norm) const;
+    AttentionShape attention_shape() const;
 
     ModelConfig const& config_;
     std::int64_t index_;
-    LinearUse query_, key_, value_, output_, gate_, up_, down_, attention_norm_, feed_forward_norm_;
+    LinearUse query_, key_, value_, output_, query_norm_, key_norm_, gate_, up_, down_, attention_norm_,
+        feed_forward_norm_;
 };
 
-/// Final norm and loss: language model, or classification of each sample by its first (BERT) or last (Llama) token.
+/// Final norm and loss: language model, or classification of each sample by its first token (BERT) or its last
+/// (decoders).
 class Head {
   public:
     Head(ModelConfig const& config, parallel::ParameterStore& store);
     /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample.
     at::Tensor forward(at::Tensor const& x, Pass const& pass, Results& results) const;
+    /// [T, V] for what follows each token, or [samples, classes].
+    at::Tensor logits(at::Tensor const& x, Pass const& pass) const;
 
   private:
+    at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [samples, classes]
+
     ModelConfig const& config_;
     LinearUse norm_, pooler_, classifier_;
     parallel::ParameterUse language_model_;

@@ -1,5 +1,7 @@
 #include "framework/model/transformer_stage.hpp"
 
+#include <ATen/core/grad_mode.h>
+
 #include <utility>
 
 #include "cluster/error.hpp"
@@ -32,6 +34,13 @@ TransformerStage::TransformerStage(ModelConfig const& config, parallel::Paramete
 void TransformerStage::load(std::vector<Pass> passes) {
     passes_ = std::move(passes);
     results_ = {};
+}
+
+at::Tensor TransformerStage::logits(Pass const& pass) const {
+    at::NoGradGuard const no_graph;
+    at::Tensor x = stem_.forward(at::zeros({1}), pass);
+    for (auto const& layer : layers_) x = layer.forward(x, rotary_, pass);
+    return head_.logits(x, pass);
 }
 
 at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) {

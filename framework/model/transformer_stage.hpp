@@ -23,6 +23,9 @@ class TransformerStage : public parallel::Stage {
     void load(std::vector<Pass> passes);
     Results const& results() const { return results_; }
 
+    /// Logits of one slot, without a graph: [T, V] of a language model, else [samples, classes].
+    at::Tensor logits(Pass const& pass) const;
+
     std::size_t block_count() const override { return layers_.size() + 2; }
     std::vector<std::size_t> const& units_completed_by(std::size_t block) const override { return completed_[block]; }
     at::Tensor forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) override;

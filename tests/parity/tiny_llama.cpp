@@ -27,7 +27,7 @@ ModelConfig tiny_llama(bool tied, double dropout) {
     c.vocabulary = 101;
     c.max_positions = 32;
     c.tied_embeddings = tied;
-    c.hidden_dropout = c.attention_dropout = dropout;
+    c.embedding_dropout = c.hidden_dropout = c.attention_dropout = dropout;
     c.initializer_range = 0.2; // large enough that attention is far from uniform
     return c;
 }

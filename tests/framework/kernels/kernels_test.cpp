@@ -165,18 +165,26 @@ TEST(Dropout, DependsOnSampleAndPositionNotOnThePlaceInTheSlot) {
 TEST(Dropout, KeepsTheRightShareAndTheMean) {
     std::int64_t const width = 1 << 18;
     std::vector<double> factors(static_cast<std::size_t>(width));
-    dropout_factors(dropout_key(5, 0, 1, 0.1), 12, 3, width, factors.data());
+    dropout_factors(dropout_key(5, 0, 1, 0.1), 12, 3, 0, width, factors.data());
     double const mean = std::accumulate(factors.begin(), factors.end(), 0.0) / static_cast<double>(width);
     EXPECT_NEAR(mean, 1.0, 5 * std::sqrt(0.1 / 0.9 / static_cast<double>(width)));
     EXPECT_EQ(std::set<double>(factors.begin(), factors.end()), (std::set<double>{0.0, 1 / 0.9}));
 }
 
+struct Mask {
+    char const* name;
+    bool causal;
+    std::int64_t window;
+};
+
 struct Packed {
     std::vector<std::int64_t> offsets, ids;
     std::int64_t heads = 6, key_heads = 2, size = 20;
-    AttentionProblem problem(bool causal, DropoutKey dropout) const {
-        return {offsets.data(),      ids.data(), static_cast<std::int64_t>(ids.size()), heads, key_heads, size, causal,
-                1 / std::sqrt(20.0), dropout};
+    AttentionProblem problem(Mask const& mask, DropoutKey dropout) const {
+        return {offsets.data(), ids.data(),  static_cast<std::int64_t>(ids.size()),
+                heads,          key_heads,   size,
+                mask.causal,    mask.window, 1 / std::sqrt(20.0),
+                dropout};
     }
     std::size_t q() const { return static_cast<std::size_t>(offsets.back() * heads * size); }
     std::size_t kv() const { return static_cast<std::size_t>(offsets.back() * key_heads * size); }
@@ -194,8 +202,9 @@ std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vecto
         for (std::int64_t h = 0; h < s.heads; ++h)
             for (std::int64_t a = s.offsets[i]; a < s.offsets[i + 1]; ++a) {
                 std::int64_t const end = p.causal ? a + 1 : s.offsets[i + 1], kh = h / (s.heads / s.key_heads);
+                std::int64_t const first = p.window ? std::max(s.offsets[i], a - p.window + 1) : s.offsets[i];
                 std::vector<double> weight;
-                for (std::int64_t b = s.offsets[i]; b < end; ++b) {
+                for (std::int64_t b = first; b < end; ++b) {
                     double score = 0;
                     for (std::int64_t d = 0; d < s.size; ++d)
                         score += q[static_cast<std::size_t>((a * s.heads + h) * s.size + d)] *
@@ -208,12 +217,12 @@ std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vecto
                         out[static_cast<std::size_t>((a * s.heads + h) * s.size + d)] +=
                             weight[b] / total *
                             v[static_cast<std::size_t>(
-                                ((s.offsets[i] + static_cast<std::int64_t>(b)) * s.key_heads + kh) * s.size + d)];
+                                ((first + static_cast<std::int64_t>(b)) * s.key_heads + kh) * s.size + d)];
             }
     return out;
 }
 
-class Attention : public testing::TestWithParam<bool> {};
+class Attention : public testing::TestWithParam<Mask> {};
 
 TEST_P(Attention, EqualsItsDefinition) {
     auto const s = packed();
@@ -294,8 +303,14 @@ TEST_P(Attention, BitsDoNotDependOnThreads) {
     EXPECT_EQ(found[0], found[2]);
 }
 
-INSTANTIATE_TEST_SUITE_P(BothMasks, Attention, testing::Bool(),
-                         [](auto const& mask) { return mask.param ? "Causal" : "Bidirectional"; });
+/// Samples have up to 67 tokens and tiles 32 queries: the windows are shorter than a vector, than a tile, than a
+/// sample.
+INSTANTIATE_TEST_SUITE_P(Masks, Attention,
+                         testing::Values(Mask{"Bidirectional", false, 0}, Mask{"Causal", true, 0},
+                                         Mask{"WindowOfOne", true, 1}, Mask{"WindowOfFive", true, 5},
+                                         Mask{"WindowOf23", true, 23}, Mask{"WindowOf48", true, 48},
+                                         Mask{"WindowNeverFull", true, 1000}),
+                         [](auto const& mask) { return mask.param.name; });
 
 } // namespace
 } // namespace trireme::framework::kernels
