@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "cluster/error.hpp"
 #include "data/manifest.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/model/transformer_stage.hpp"
-#include "framework/numerics.hpp"
+#include "framework/pretrained/export_model.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/run_checkpoints.hpp"
 
@@ -30,23 +32,39 @@ std::string choose(std::string const& folder, std::string const& which) {
                     folder, progress.best_step));
 }
 
+/// The checkpoint has the model's parameters, no more and no less.
+void check_same_parameters(CheckpointManifest const& manifest, ModelConfig const& model, std::string const& path) {
+    std::set<std::string> known;
+    for (auto const& spec : parameter_specs(model)) {
+        auto const* tensor = manifest.find("weight", spec.name);
+        if (!tensor || tensor->shape != spec.shape)
+            throw cluster::InputError(fmt::format("{}: no tensor {} of the model's shape", path, spec.name));
+        known.insert(spec.name);
+    }
+    for (auto const& tensor : manifest.tensors)
+        if (tensor.kind == "weight" && !known.contains(tensor.name))
+            throw cluster::InputError(fmt::format("{}: tensor {} has no place in the model", path, tensor.name));
+}
+
 } // namespace
 
-std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output) {
+std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output,
+                              std::string const& dtype) {
     Config const config = read_config(run + "/config.yaml", {});
     std::string const folder = run + "/checkpoints", name = choose(folder, which);
     ModelConfig const model = read_model_config(config, data::read_manifest(config.data.path).labels);
-    parallel::ParameterStore store(parameter_specs(model),
-                                   {.compute = compute_dtype(config.numerics.compute), .gradients = false});
     CheckpointReader const reader(folder + "/" + name);
-    for (auto const& p : store.parameters()) {
-        auto const* tensor = reader.manifest().find("weight", p->spec().name);
-        if (!tensor || tensor->shape != p->spec().shape)
-            throw cluster::InputError(
-                fmt::format("{}/{}: no tensor {} of the model's shape", folder, name, p->spec().name));
-        reader.read(*tensor, 0, p->numel(), p->master().mutable_data_ptr());
-    }
-    export_model(model, store, config.data.path, output);
+    check_same_parameters(reader.manifest(), model, folder + "/" + name);
+    auto const values = [&](std::string const& parameter) {
+        auto const& tensor = *reader.manifest().find("weight", parameter);
+        at::Tensor const out = at::empty(tensor.shape, tensor.dtype == "f64" ? at::kDouble : at::kFloat);
+        reader.read(tensor, 0, out.numel(), out.mutable_data_ptr());
+        return out;
+    };
+    export_model(model, values, output,
+                 {.dtype = dtype,
+                  .weights_from = config.model.from_scratch ? "" : config.model.path,
+                  .tokenizer_from = config.data.path});
     return name;
 }
 

@@ -4,7 +4,9 @@
 
 namespace trireme::framework {
 
-/// `which`: best | latest | a name. Returns the name of the checkpoint taken. Local. Throws InputError.
-std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output);
+/// `which`: best | latest | a name. `dtype`: auto (each tensor as the model came) | fp32 | bf16 | fp16. Returns the
+/// name of the checkpoint taken, of which one tensor at a time is in memory. Local. Throws InputError.
+std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output,
+                              std::string const& dtype = "auto");
 
 } // namespace trireme::framework

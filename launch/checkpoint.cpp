@@ -14,15 +14,16 @@ namespace trireme::launch {
 namespace po = boost::program_options;
 
 int export_command(std::vector<std::string> const& arguments) {
-    std::string run, output, which;
+    std::string run, output, which, dtype;
     po::options_description options("trireme export: a checkpoint of a run as a Hugging Face folder\n\n  trireme "
                                     "export --run runs/reviews --output exported\n\nOptions");
     options.add_options()("run", po::value(&run)->required(), "run folder")("output", po::value(&output)->required(),
                                                                             "folder to make; must not exist")(
         "checkpoint", po::value(&which)->default_value("best"),
-        "best | latest | a name that `trireme checkpoint list` shows");
+        "best | latest | a name that `trireme checkpoint list` shows")(
+        "dtype", po::value(&dtype)->default_value("auto"), "auto: each tensor as the model came | fp32 | bf16 | fp16");
     if (!parse(options, arguments)) return 0;
-    std::string const name = framework::export_checkpoint(run, which, output);
+    std::string const name = framework::export_checkpoint(run, which, output, dtype);
     fmt::print("exported {} of {} to {}\n", name, run, output);
     return 0;
 }

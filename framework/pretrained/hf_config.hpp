@@ -11,8 +11,9 @@ namespace trireme::framework {
 /// that a run asks for are set by the caller. Throws InputError naming file and field.
 ModelConfig read_hf_config(std::string const& folder);
 
-/// config.json of the model: what was read, with the head and labels of now; made anew if nothing was read.
-std::string to_hf_config(ModelConfig const& config);
+/// config.json of the model: what was read, field by field, but for the head, the labels and the dtype of the weights
+/// where these are others now. `dtype`: float32 | bfloat16 | float16 | float64, or "" for as it was.
+std::string to_hf_config(ModelConfig const& config, std::string const& dtype);
 
 /// id2label of a config.json in id order; empty if it has none.
 std::vector<std::string> labels_of(ModelConfig const& config);

@@ -12,13 +12,13 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "framework/pretrained/positioned_file.hpp"
 
 namespace trireme::framework {
 
 namespace {
 
 constexpr std::uint64_t kMaxHeader = 100'000'000; ///< the reference implementation's own limit
-constexpr std::size_t kAlignment = 64;
 
 struct DtypeName {
     char const* name;
@@ -158,43 +158,46 @@ std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
     return all;
 }
 
-at::Tensor read_tensor(std::string const& name, TensorEntry const& entry) {
+std::string dtype_name(at::ScalarType type) {
+    for (auto const& d : kDtypes)
+        if (d.type == type) return d.name;
+    throw cluster::JobError(std::string("safetensors has no dtype ") + at::toString(type));
+}
+
+at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry) {
     auto const type = dtype_of(entry.file, name, entry.dtype).type;
     if (!at::isFloatingType(type))
         throw cluster::InputError(
             fmt::format("{}: {}: dtype {}: legal for a weight: F64, F32, F16, BF16", entry.file, name, entry.dtype));
-    at::Tensor const raw = at::empty(entry.shape, at::TensorOptions().dtype(type));
-    std::ifstream file(entry.file, std::ios::binary);
-    file.seekg(entry.offset);
-    file.read(static_cast<char*>(raw.mutable_data_ptr()), entry.bytes);
-    if (!file) throw cluster::InputError(fmt::format("{}: {}: read error", entry.file, name));
-    return raw.to(at::kFloat);
+    return type;
 }
 
-void write_safetensors(std::string const& path, std::map<std::string, at::Tensor> const& tensors) {
-    nlohmann::ordered_json header{{"__metadata__", {{"format", "pt"}}}};
-    std::int64_t offset = 0;
-    for (auto const& [name, t] : tensors) {
-        std::int64_t const end = offset + t.numel() * 4;
-        header[name] = {{"dtype", "F32"}, {"shape", t.sizes().vec()}, {"data_offsets", {offset, end}}};
-        offset = end;
-    }
-    std::string text = header.dump();
-    text.resize((text.size() + 8 + kAlignment - 1) / kAlignment * kAlignment - 8, ' ');
-    std::string const staging = path + ".partial";
-    {
-        std::ofstream file(staging, std::ios::binary | std::ios::trunc);
-        std::uint64_t const size = text.size();
-        file.write(reinterpret_cast<char const*>(&size), 8);
-        file.write(text.data(), static_cast<std::streamsize>(size));
-        for (auto const& [name, t] : tensors) {
-            at::Tensor const values = t.to(at::kFloat).contiguous();
-            file.write(static_cast<char const*>(values.const_data_ptr()), values.numel() * 4);
-        }
-        file.close();
-        if (!file) throw cluster::JobError(staging + ": write failed; is the disk full?");
-    }
-    cluster::commit_file(staging, path);
+at::Tensor read_tensor(std::string const& name, TensorEntry const& entry, Rectangle const& rectangle) {
+    auto const type = weight_dtype(name, entry);
+    auto const &start = rectangle.start, &count = rectangle.count;
+    std::size_t const dims = entry.shape.size();
+    if (dims != 1 && dims != 2)
+        throw cluster::InputError(fmt::format("{}: {}: shape [{}]: legal for a weight: one or two dimensions",
+                                              entry.file, name, fmt::join(entry.shape, ", ")));
+    for (std::size_t d = 0; d < dims; ++d)
+        if (start.at(d) < 0 || count.at(d) < 0 || start[d] > entry.shape[d] - count[d])
+            throw cluster::JobError(fmt::format("{}: {}: rectangle at [{}] of [{}] is not in the tensor", entry.file,
+                                                name, fmt::join(start, ", "), fmt::join(count, ", ")));
+    at::Tensor const out = at::empty(count, at::TensorOptions().dtype(type));
+    // Whole rows follow each other in the file; of parts of rows, each is a read of its own.
+    std::int64_t const width = dims == 2 ? entry.shape[1] : 1, columns = dims == 2 ? count[1] : 1,
+                       column = dims == 2 ? start[1] : 0, reads = columns == width ? 1 : count[0],
+                       size = static_cast<std::int64_t>(c10::elementSize(type)),
+                       bytes = count[0] * columns * size / std::max<std::int64_t>(reads, 1);
+    auto const file = PositionedFile::to_read(entry.file);
+    for (std::int64_t r = 0; r < reads; ++r)
+        file.read(static_cast<char*>(out.mutable_data_ptr()) + r * bytes,
+                  entry.offset + ((start[0] + r) * width + column) * size, bytes);
+    return out;
+}
+
+at::Tensor read_tensor(std::string const& name, TensorEntry const& entry) {
+    return read_tensor(name, entry, {Shape(entry.shape.size()), entry.shape});
 }
 
 } // namespace trireme::framework

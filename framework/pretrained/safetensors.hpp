@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "framework/checkpoint/rectangles.hpp"
+
 namespace trireme::framework {
 
 struct TensorEntry {
@@ -20,10 +22,13 @@ struct TensorEntry {
 std::map<std::string, TensorEntry> read_safetensors_header(std::string const& path);
 /// All tensors of a folder: model.safetensors, or the shards of model.safetensors.index.json. Throws InputError.
 std::map<std::string, TensorEntry> find_tensors(std::string const& folder);
-/// Reads one tensor as float32. Throws InputError for a dtype that is not a floating number.
+/// What the format calls a dtype. Throws JobError.
+std::string dtype_name(at::ScalarType type);
+/// The dtype of a weight. Throws InputError for one that is not a floating number.
+at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry);
+/// Reads a tensor of one or two dimensions, or a rectangle of it, in the dtype it has. Of a rectangle only its own
+/// bytes are read. Local. Throws InputError for a dtype that is not a floating number.
+at::Tensor read_tensor(std::string const& name, TensorEntry const& entry, Rectangle const& rectangle);
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry);
-
-/// Writes float32 tensors, sorted by name, to a staging name and renames it. Throws JobError.
-void write_safetensors(std::string const& path, std::map<std::string, at::Tensor> const& tensors);
 
 } // namespace trireme::framework

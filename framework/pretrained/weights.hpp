@@ -1,10 +1,12 @@
-// Between a Hugging Face folder and the parameter store.
+// From a Hugging Face folder into the parameter store.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "framework/config.hpp"
 #include "framework/model/config.hpp"
+#include "framework/pretrained/safetensors.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::framework {
@@ -20,9 +22,9 @@ std::int64_t planned_steps(Config const& config, std::int64_t samples);
 /// head. Returns one line for each thing a user should know (what was initialised). Throws InputError. Local.
 std::vector<std::string> load_weights(Config const& config, ModelConfig const& model, parallel::ParameterStore& store);
 
-/// Writes a Hugging Face folder: config.json, model.safetensors, tokenizer files of `tokenizer_from`. `folder` must not
-/// exist. Refuses unless every element of every tensor is written exactly once. Local; call on one rank.
-void export_model(ModelConfig const& model, parallel::ParameterStore const& store, std::string const& tokenizer_from,
-                  std::string const& folder);
+/// The tensor in a folder's own spelling: a bare body leaves its prefix away, old BERTs call norm parameters gamma and
+/// beta. `entries.end()` if it is not there.
+std::map<std::string, TensorEntry>::const_iterator find_tensor(std::map<std::string, TensorEntry> const& entries,
+                                                               ModelConfig const& model, std::string const& name);
 
 } // namespace trireme::framework

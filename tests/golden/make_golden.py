@@ -3,9 +3,10 @@
     pip install torch transformers tokenizers && python tests/golden/make_golden.py
 
 For each tiny random model: NAME/config.json and model.safetensors as transformers saves them, NAME/expected.json with token
-ids, labels, logits and loss, NAME/gradients.safetensors with the gradient of the mean loss for every parameter (computed in
-float64). Sequence
-lengths are odd and vocabularies prime. Also tokenizer/tokenizer.json, a word-level tokenizer.
+ids, labels and loss, NAME/logits.safetensors with the logits of all samples end to end, NAME/gradients.safetensors with the
+gradient of the mean loss for every parameter (all computed in float64). Sequence lengths are odd and vocabularies prime. Also
+rotary.safetensors, cosines and sines of stretched rotary positions of real sizes in float32, and tokenizer/tokenizer.json, a
+word-level tokenizer.
 """
 import json
 import pathlib
@@ -17,34 +18,40 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 HERE = pathlib.Path(__file__).parent
 LENGTHS = [7, 1, 13, 5]
+LABELS = [2, 0, 1, 2]
+CLASSES = dict(num_labels=3, id2label={0: "bad", 1: "good", 2: "so-so"}, label2id={"bad": 0, "good": 1, "so-so": 2})
 
 
-def save(name, model, ids, labels, language_model):
+def save(name, model, ids):
+    classifier = type(model).__name__.endswith("ForSequenceClassification")
     folder = HERE / name
     folder.mkdir(exist_ok=True)
     model.eval()
-    model.save_pretrained(folder, safe_serialization=True)
+    model.save_pretrained(folder)
     for extra in folder.glob("generation_config.json"):
         extra.unlink()
     model.double()  # the reference is exact: float32 noise would drown gradients that are zero, as those of key biases
     losses, logits, count = [], [], 0
-    for i, sample in enumerate(ids):
-        out = model(input_ids=torch.tensor([sample]))
-        if language_model:
-            if len(sample) > 1:
-                losses.append(torch.nn.functional.cross_entropy(out.logits[0, :-1], torch.tensor(sample[1:]), reduction="sum"))
-            count += len(sample) - 1
-        else:
-            losses.append(torch.nn.functional.cross_entropy(out.logits, torch.tensor([labels[i]]), reduction="sum"))
-            logits.append(out.logits[0].tolist())
+    for label, sample in zip(LABELS, ids):
+        out = model(input_ids=torch.tensor([sample])).logits
+        if classifier:
+            losses.append(torch.nn.functional.cross_entropy(out, torch.tensor([label]), reduction="sum"))
+            logits.append(out)
             count += 1
+        else:
+            if len(sample) > 1:
+                losses.append(torch.nn.functional.cross_entropy(out[0, :-1], torch.tensor(sample[1:]), reduction="sum"))
+            logits.append(out[0])
+            count += len(sample) - 1
     loss = sum(losses) / count
     loss.backward()
     # A tied output layer shares its tensor, and with it the gradient, with the embedding.
     gradients = {n: p.grad.float().contiguous() for n, p in model.named_parameters()}
     save_file(gradients, folder / "gradients.safetensors")
-    expected = {"ids": ids, "labels": labels, "loss": loss.item(), "logits": logits}
+    save_file({"logits": torch.cat(logits).float().detach()}, folder / "logits.safetensors")
+    expected = {"ids": ids, "labels": LABELS if classifier else [], "loss": loss.item()}
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
+    print(f"{name}: loss {loss.item():.6f}")
 
 
 def randomize(model, seed):
@@ -52,24 +59,59 @@ def randomize(model, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            p.copy_(torch.randn(p.shape, generator=generator) * (0.2 if p.dim() > 1 else 0.1) + (1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0))
+            norm = ("norm" in name.lower() or "ln_" in name) and name.endswith("weight")
+            p.copy_(torch.randn(p.shape, generator=generator) * (0.2 if p.dim() > 1 else 0.1) + (1.0 if norm else 0.0))
     return model
 
 
-def main():
-    generator = torch.Generator().manual_seed(0)
-    ids = [torch.randint(5, 97, (n,), generator=generator).tolist() for n in LENGTHS]
-    labels = [2, 0, 1, 2]
-    bert = transformers.BertConfig(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
-                                   max_position_embeddings=16, num_labels=3, id2label={0: "bad", 1: "good", 2: "so-so"},
-                                   label2id={"bad": 0, "good": 1, "so-so": 2})
-    save("bert", randomize(transformers.BertForSequenceClassification(bert), 1), ids, labels, False)
-    llama = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1, intermediate_size=40,
-                 max_position_embeddings=16, rms_norm_eps=1e-5)
-    save("llama", randomize(transformers.LlamaForCausalLM(transformers.LlamaConfig(**llama)), 2), ids, [], True)
-    tied = transformers.LlamaConfig(**llama, tie_word_embeddings=True, attention_bias=True, mlp_bias=True)
-    save("llama-tied", randomize(transformers.LlamaForCausalLM(tied), 3), ids, [], True)
+def tiny_models():
+    t = transformers
+    yield "bert", t.BertForSequenceClassification(t.BertConfig(
+        vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
+        max_position_embeddings=16, **CLASSES))
+    gpt2 = dict(vocab_size=97, n_embd=24, n_layer=2, n_head=3, n_positions=16)
+    yield "gpt2", t.GPT2LMHeadModel(t.GPT2Config(**gpt2))
+    yield "gpt2-classifier", t.GPT2ForSequenceClassification(t.GPT2Config(
+        **gpt2, n_inner=37, activation_function="relu", scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False, **CLASSES))
+    llama = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+                 intermediate_size=40, max_position_embeddings=16, rms_norm_eps=1e-5)
+    yield "llama", t.LlamaForCausalLM(t.LlamaConfig(**llama))
+    yield "llama-tied-biased", t.LlamaForCausalLM(t.LlamaConfig(
+        **llama, tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
+        rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}))
+    # The first context and the base are such that one frequency is fast, one between, and three are slow.
+    yield "llama3", t.LlamaForCausalLM(t.LlamaConfig(
+        **{**llama, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64}, head_dim=10,
+        rope_parameters={"rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_factor": 1.0,
+                         "high_freq_factor": 4.0, "original_max_position_embeddings": 32}))
+    yield "mistral", t.MistralForCausalLM(t.MistralConfig(**llama, sliding_window=5))
+    yield "qwen2", t.Qwen2ForCausalLM(t.Qwen2Config(
+        **llama, tie_word_embeddings=True, use_sliding_window=True, sliding_window=3, max_window_layers=1))
+    qwen3 = dict(llama, num_attention_heads=4, num_key_value_heads=2, head_dim=8)
+    yield "qwen3", t.Qwen3ForCausalLM(t.Qwen3Config(**qwen3))
+    yield "qwen3-classifier", t.Qwen3ForSequenceClassification(t.Qwen3Config(**qwen3, **CLASSES))
 
+
+def save_rotary():
+    """Llama 3.1's own numbers, and linear ones, at positions up to the last."""
+    positions = torch.tensor([[0, 1, 4095, 8191, 100003, 131071]])
+    tables = {}
+    for name, rope in {
+        "llama3": {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                   "original_max_position_embeddings": 8192},
+        "linear": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 3.0},
+        "default": {"rope_type": "default", "rope_theta": 1000000.0},
+    }.items():
+        config = transformers.LlamaConfig(hidden_size=512, num_attention_heads=4, head_dim=128, max_position_embeddings=131072,
+                                          rope_parameters=rope)
+        module = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config)
+        cosine, sine = module(torch.zeros(1, dtype=torch.float32), positions)
+        tables[name + ".cosine"] = cosine[0, :, :64].contiguous()
+        tables[name + ".sine"] = sine[0, :, :64].contiguous()
+    save_file({"positions": positions[0].float(), **tables}, HERE / "rotary.safetensors")
+
+
+def save_tokenizer():
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] + "the film is good bad very not a great boring plot actors and of it was".split()
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -79,6 +121,15 @@ def main():
     tokenizer.enable_padding(length=64)  # a trap: real tokenizers carry this, and it must be switched off
     (HERE / "tokenizer").mkdir(exist_ok=True)
     tokenizer.save(str(HERE / "tokenizer" / "tokenizer.json"))
+
+
+def main():
+    generator = torch.Generator().manual_seed(0)
+    ids = [torch.randint(5, 97, (n,), generator=generator).tolist() for n in LENGTHS]
+    for seed, (name, model) in enumerate(tiny_models(), start=1):
+        save(name, randomize(model, seed), ids)
+    save_rotary()
+    save_tokenizer()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+// Reads the fields of a config.json, and remembers which, so that what nobody read can be refused.
+#pragma once
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <initializer_list>
+#include <set>
+#include <string>
+
+#include "cluster/error.hpp"
+
+namespace trireme::framework {
+
+using Json = nlohmann::ordered_json;
+
+/// A view: path and JSON object outlive it. null counts as absent, as in transformers, unless said otherwise. All throw
+/// InputError "PATH: FIELD: VALUE: legal: ...".
+class Fields {
+  public:
+    Fields(std::string path, Json const& object, std::string prefix = "")
+        : path_(std::move(path)), json_(object), prefix_(std::move(prefix)) {}
+
+    bool contains(char const* name) const { return json_.contains(name); } ///< null counts as there
+    bool has(char const* name) const { return contains(name) && !json_[name].is_null(); }
+
+    template <typename T>
+    T get(char const* name) {
+        seen_.insert(name);
+        if (!has(name)) throw cluster::InputError(fmt::format("{}: {}{}: missing", path_, prefix_, name));
+        return convert<T>(name);
+    }
+    template <typename T>
+    T get(char const* name, T otherwise) {
+        seen_.insert(name);
+        return has(name) ? convert<T>(name) : otherwise;
+    }
+    std::int64_t positive(char const* name);
+    std::int64_t positive(char const* name, std::int64_t otherwise);
+    double positive_real(char const* name, double otherwise);
+    double probability(char const* name, double otherwise); ///< in [0, 1)
+    /// The fields of an object inside this one; none if it is absent. Whoever reads them calls check_all_known on it.
+    Fields object(char const* name);
+
+    /// A field whose other values would compute something else than we do.
+    void require(char const* name, Json const& legal);
+    /// Fields that change nothing in what is computed, whatever they hold.
+    void ignore(std::initializer_list<char const*> names) { seen_.insert(names.begin(), names.end()); }
+    [[noreturn]] void refuse(char const* name, std::string const& legal) const;
+    void check_all_known() const;
+
+  private:
+    template <typename T>
+    T convert(char const* name) {
+        Json const& value = json_[name];
+        bool fits = false;
+        if constexpr (std::is_same_v<T, bool>)
+            fits = value.is_boolean();
+        else if constexpr (std::is_integral_v<T>)
+            fits = value.is_number_integer();
+        else if constexpr (std::is_floating_point_v<T>)
+            fits = value.is_number();
+        else if constexpr (std::is_same_v<T, std::string>)
+            fits = value.is_string();
+        else
+            fits = value.is_array();
+        try {
+            if (fits) return value.template get<T>();
+        } catch (nlohmann::json::exception const&) { // an array of the wrong things
+        }
+        throw cluster::InputError(fmt::format("{}: {}{}: {}: wrong type", path_, prefix_, name, value.dump()));
+    }
+
+    std::string path_;
+    Json const& json_;
+    std::string prefix_;
+    std::set<std::string> seen_;
+};
+
+} // namespace trireme::framework

@@ -1,0 +1,36 @@
+// From parameters to a Hugging Face folder.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "framework/model/config.hpp"
+#include "framework/pretrained/hf_tensors.hpp"
+#include "framework/pretrained/safetensors_writer.hpp"
+
+namespace trireme::framework {
+
+/// Values of a whole parameter by its name, in any floating dtype. Asked once for each, so a checkpoint is never in
+/// memory as a whole.
+using ParameterValues = std::function<at::Tensor(std::string const& parameter)>;
+
+struct ExportOptions {
+    std::string dtype = "auto"; ///< auto: each tensor as the model's own folder has it; fp32 | bf16 | fp16
+    std::string weights_from;   ///< auto: that folder; "" (a model from scratch): float32
+    std::string tokenizer_from; ///< folder whose tokenizer files are copied; "": none
+    std::int64_t shard_bytes = 5'000'000'000; ///< limit of one file
+};
+
+/// Writes `folder`, which must not exist: config.json, weights, tokenizer files; all of it or nothing. Local; call on
+/// one rank. Throws InputError for options that do not fit, JobError unless every element of every tensor is written
+/// exactly once.
+void export_model(ModelConfig const& model, ParameterValues const& values, std::string const& folder,
+                  ExportOptions const& options);
+
+/// Every part of every tensor to its place. `finish` of the writer says whether that was all.
+void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors, ParameterValues const& values);
+
+} // namespace trireme::framework

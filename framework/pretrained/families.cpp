@@ -1,0 +1,234 @@
+#include "framework/pretrained/families.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace trireme::framework {
+
+namespace {
+
+Activation activation(Fields& fields, char const* field) {
+    struct Name {
+        char const* name;
+        Activation activation;
+    };
+    constexpr std::array<Name, 6> kNames{{{"silu", Activation::silu},
+                                          {"swish", Activation::silu},
+                                          {"gelu", Activation::gelu},
+                                          {"gelu_new", Activation::gelu_tanh},
+                                          {"gelu_pytorch_tanh", Activation::gelu_tanh},
+                                          {"relu", Activation::relu}}};
+    auto const asked = fields.get<std::string>(field);
+    for (auto const& n : kNames)
+        if (asked == n.name) return n.activation;
+    fields.refuse(field, "silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu");
+}
+
+void read_shape(Fields& fields, ModelConfig& c) {
+    c.hidden = fields.positive("hidden_size");
+    c.layers = fields.positive("num_hidden_layers");
+    c.heads = fields.positive("num_attention_heads");
+    c.feed_forward = fields.positive("intermediate_size");
+    c.vocabulary = fields.positive("vocab_size");
+    c.max_positions = fields.positive("max_position_embeddings");
+    c.initializer_range = fields.get("initializer_range", 0.02);
+    c.activation = activation(fields, "hidden_act");
+}
+
+// ---- BERT
+
+void read_bert(Fields& fields, ModelConfig& c) {
+    read_shape(fields, c);
+    if (c.hidden % c.heads) fields.refuse("num_attention_heads", "a divisor of hidden_size");
+    c.key_heads = c.heads;
+    c.head_size = c.hidden / c.heads;
+    c.token_types = fields.positive("type_vocab_size");
+    c.norm = Norm::layer;
+    c.norm_epsilon = fields.positive_real("layer_norm_eps", 1e-12);
+    c.gated = c.norm_first = c.causal = false;
+    c.attention_bias = c.output_bias = c.feed_forward_bias = true;
+    c.positions = Positions::learned;
+    fields.require("position_embedding_type", "absolute");
+    fields.require("is_decoder", false);
+    fields.require("tie_word_embeddings", true);
+    c.tied_embeddings = true;
+    c.embedding_dropout = c.hidden_dropout = fields.probability("hidden_dropout_prob", 0.1);
+    c.attention_dropout = fields.probability("attention_probs_dropout_prob", 0.1);
+    c.classifier_dropout = fields.probability("classifier_dropout", c.hidden_dropout);
+    // Of BERT's first release; transformers reads none of them.
+    fields.ignore({"directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
+                   "pooler_size_per_head", "pooler_type"});
+}
+
+// ---- GPT-2
+
+std::vector<double> gpt2_attention_scale(Fields& fields, ModelConfig const& c) {
+    bool const by_size = fields.get("scale_attn_weights", true),
+               by_layer = fields.get("scale_attn_by_inverse_layer_idx", false);
+    if (by_size && !by_layer) return {};
+    std::vector<double> scale;
+    for (std::int64_t layer = 0; layer < c.layers; ++layer)
+        scale.push_back((by_size ? 1.0 / std::sqrt(static_cast<double>(c.head_size)) : 1.0) /
+                        (by_layer ? static_cast<double>(layer + 1) : 1.0));
+    return scale;
+}
+
+void read_gpt2(Fields& fields, ModelConfig& c) {
+    c.hidden = fields.positive("n_embd");
+    c.layers = fields.positive("n_layer");
+    c.heads = c.key_heads = fields.positive("n_head");
+    c.vocabulary = fields.positive("vocab_size");
+    c.max_positions = fields.positive("n_positions");
+    fields.require("n_ctx", c.max_positions);
+    if (c.hidden % c.heads) fields.refuse("n_head", "a divisor of n_embd");
+    c.head_size = c.hidden / c.heads;
+    c.feed_forward = fields.positive("n_inner", 4 * c.hidden);
+    c.initializer_range = fields.get("initializer_range", 0.02);
+    c.activation = activation(fields, "activation_function");
+    c.norm = Norm::layer;
+    c.norm_epsilon = fields.positive_real("layer_norm_epsilon", 1e-5);
+    c.norm_first = c.causal = true;
+    c.gated = false;
+    c.attention_bias = c.output_bias = c.feed_forward_bias = true;
+    c.input_major = true; // "Conv1D"
+    c.positions = Positions::learned;
+    c.attention_scale = gpt2_attention_scale(fields, c);
+    c.tied_embeddings = fields.get("tie_word_embeddings", true);
+    c.embedding_dropout = fields.probability("embd_pdrop", 0.1);
+    c.hidden_dropout = fields.probability("resid_pdrop", 0.1);
+    c.attention_dropout = fields.probability("attn_pdrop", 0.1);
+    // Scores in float32 and another order of one product: our kernel's scores are float32 at least anyway.
+    fields.ignore({"reorder_and_upcast_attn"});
+    // Of the double-heads model alone, whose head no task here has.
+    fields.ignore(
+        {"summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout"});
+    fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
+}
+
+// ---- Llama and its like
+
+/// transformers 4 has rope_theta and rope_scaling, 5 has both in rope_parameters; an old field that is set wins there.
+void read_rotary(Fields& fields, ModelConfig& c) {
+    c.positions = Positions::rotary;
+    double const base = fields.positive_real("rope_theta", 10000.0);
+    fields.require("partial_rotary_factor", 1.0);
+    bool const old = fields.has("rope_scaling");
+    if (old) fields.ignore({"rope_parameters"});
+    Fields rope = fields.object(old ? "rope_scaling" : "rope_parameters");
+    fields.ignore({"rope_scaling"});
+    c.rotary_base = rope.positive_real("rope_theta", base);
+    rope.require("partial_rotary_factor", 1.0);
+    auto const alias = rope.get("type", std::string("default")), type = rope.get("rope_type", alias);
+    if (type == "linear") {
+        c.rotary.scaling = RotaryScaling::linear;
+        c.rotary.factor = rope.get<double>("factor");
+    } else if (type == "llama3") {
+        c.rotary = {RotaryScaling::llama3, rope.get<double>("factor"), rope.get<double>("low_freq_factor"),
+                    rope.get<double>("high_freq_factor"),
+                    rope.positive("original_max_position_embeddings", c.max_positions)};
+        if (!(c.rotary.low_frequency > 0)) rope.refuse("low_freq_factor", "a number > 0");
+        if (!(c.rotary.high_frequency > c.rotary.low_frequency))
+            rope.refuse("high_freq_factor", "more than low_freq_factor");
+    } else if (type != "default") {
+        rope.refuse(rope.has("rope_type") ? "rope_type" : "type", "default, linear, llama3");
+    }
+    if (!(c.rotary.factor >= 1)) rope.refuse("factor", "a number >= 1");
+    rope.check_all_known();
+}
+
+/// What all of them have. `key_heads` and `head_size`: transformers' defaults where the field is missing; 0: derived.
+void read_llama_like(Fields& fields, ModelConfig& c, std::int64_t key_heads, std::int64_t head_size) {
+    read_shape(fields, c);
+    if (c.activation != Activation::silu) fields.refuse("hidden_act", "silu");
+    bool const key_heads_missing = !fields.contains("num_key_value_heads") && key_heads;
+    c.key_heads = fields.positive("num_key_value_heads", key_heads_missing ? key_heads : c.heads);
+    if (c.heads % c.key_heads) fields.refuse("num_key_value_heads", "a divisor of num_attention_heads");
+    if (!fields.has("head_dim") && !head_size && c.hidden % c.heads)
+        fields.refuse("num_attention_heads", "a divisor of hidden_size, or head_dim given");
+    c.head_size = fields.positive("head_dim", head_size ? head_size : c.hidden / c.heads);
+    if (c.head_size % 2) fields.refuse("head_dim", "an even number, for rotary positions");
+    c.norm = Norm::rms;
+    c.norm_epsilon = fields.positive_real("rms_norm_eps", 1e-6);
+    c.gated = c.norm_first = c.causal = true;
+    c.tied_embeddings = fields.get("tie_word_embeddings", false);
+    c.attention_dropout = fields.probability("attention_dropout", 0.0);
+    fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
+    read_rotary(fields, c);
+}
+
+void read_llama(Fields& fields, ModelConfig& c) {
+    read_llama_like(fields, c, 0, 0);
+    c.attention_bias = c.output_bias = fields.get("attention_bias", false);
+    c.feed_forward_bias = fields.get("mlp_bias", false);
+    fields.require("pretraining_tp", 1);
+}
+
+void read_mistral(Fields& fields, ModelConfig& c) {
+    read_llama_like(fields, c, 8, 0);
+    // null is no window; a missing field is transformers' default.
+    std::int64_t const otherwise = fields.contains("sliding_window") ? 0 : 4096;
+    c.windows.assign(static_cast<std::size_t>(c.layers), fields.positive("sliding_window", otherwise));
+}
+
+/// Which layers of a Qwen have a window: layer_types says, else those from max_window_layers on.
+std::vector<std::int64_t> qwen_windows(Fields& fields, ModelConfig const& c) {
+    bool const used = fields.get("use_sliding_window", false);
+    std::int64_t const otherwise = fields.contains("sliding_window") ? 0 : 4096,
+                       asked = fields.positive("sliding_window", otherwise), window = used ? asked : 0,
+                       first = fields.get<std::int64_t>("max_window_layers", 28);
+    std::vector<std::int64_t> windows;
+    for (std::int64_t layer = 0; layer < c.layers; ++layer) windows.push_back(layer >= first ? window : 0);
+    auto const types = fields.get("layer_types", std::vector<std::string>());
+    if (types.empty()) return windows;
+    if (static_cast<std::int64_t>(types.size()) != c.layers)
+        fields.refuse("layer_types", fmt::format("one for each of {} layers", c.layers));
+    for (std::size_t layer = 0; layer < types.size(); ++layer) {
+        bool const sliding = types[layer] == "sliding_attention";
+        if (!sliding && types[layer] != "full_attention")
+            fields.refuse("layer_types", "full_attention, sliding_attention");
+        if (sliding && !window) fields.refuse("layer_types", "full_attention alone, as there is no sliding window");
+        windows[layer] = sliding ? window : 0;
+    }
+    return windows;
+}
+
+void read_qwen2(Fields& fields, ModelConfig& c) {
+    read_llama_like(fields, c, 32, 0);
+    c.attention_bias = true; // of query, key and value, not of the output
+    c.windows = qwen_windows(fields, c);
+    fields.require("use_mrope", false);
+}
+
+void read_qwen3(Fields& fields, ModelConfig& c) {
+    read_llama_like(fields, c, 32, 128);
+    c.attention_bias = c.output_bias = fields.get("attention_bias", false);
+    c.head_norms = true;
+    c.windows = qwen_windows(fields, c);
+}
+
+constexpr std::array<FamilyEntry, 6> kFamilies{{
+    {"bert", Family::bert, read_bert, "", "BertForSequenceClassification"},
+    {"gpt2", Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2ForSequenceClassification"},
+    {"llama", Family::llama, read_llama, "LlamaForCausalLM", "LlamaForSequenceClassification"},
+    {"mistral", Family::mistral, read_mistral, "MistralForCausalLM", "MistralForSequenceClassification"},
+    {"qwen2", Family::qwen2, read_qwen2, "Qwen2ForCausalLM", "Qwen2ForSequenceClassification"},
+    {"qwen3", Family::qwen3, read_qwen3, "Qwen3ForCausalLM", "Qwen3ForSequenceClassification"},
+}};
+
+} // namespace
+
+std::span<FamilyEntry const> families() {
+    return kFamilies;
+}
+
+FamilyEntry const& entry_of(Family family) {
+    return *std::ranges::find(kFamilies, family, &FamilyEntry::family);
+}
+
+std::string architecture_of(ModelConfig const& config) {
+    FamilyEntry const& entry = entry_of(config.family);
+    return config.head == HeadKind::classification ? entry.classifier : entry.language_model;
+}
+
+} // namespace trireme::framework

@@ -1,0 +1,24 @@
+// The families of models: what config.json calls them, how it is read, which transformers class they belong to. A new
+// family is a line here with its reader, a table of names in framework/model/layer_names.cpp, and golden values.
+#pragma once
+#include <span>
+#include <string>
+
+#include "framework/model/config.hpp"
+#include "framework/pretrained/config_fields.hpp"
+
+namespace trireme::framework {
+
+struct FamilyEntry {
+    char const* model_type;
+    Family family;
+    void (*read)(Fields& fields, ModelConfig& config); ///< everything but the family, the head and the labels
+    char const *language_model, *classifier;           ///< class names; "" is a head the family lacks here
+};
+
+std::span<FamilyEntry const> families();
+FamilyEntry const& entry_of(Family family);
+/// The transformers class of the model with its head.
+std::string architecture_of(ModelConfig const& config);
+
+} // namespace trireme::framework

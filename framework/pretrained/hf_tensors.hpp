@@ -1,0 +1,32 @@
+// How the tensors of a Hugging Face folder are made of parameters: the one description that import and export share.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "framework/checkpoint/rectangles.hpp"
+#include "framework/model/config.hpp"
+
+namespace trireme::framework {
+
+/// A whole parameter, as indices [first, first + count) of dimension `dim` of the tensor.
+struct HfPart {
+    std::string parameter;
+    std::size_t dim = 0;
+    std::int64_t first = 0, count = 0;
+};
+
+/// A tensor of one or two dimensions. Most are one parameter each; GPT-2's c_attn is query, key and value side by side.
+struct HfTensor {
+    std::string name;
+    Shape shape;
+    std::vector<HfPart> parts; ///< in order, together the whole of the tensor
+};
+
+/// Where the part lies in the tensor.
+Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part);
+
+/// Every tensor that the model with its head consists of, each once, in model order; tied ones once. Pure.
+std::vector<HfTensor> hf_tensors(ModelConfig const& config);
+
+} // namespace trireme::framework

@@ -1,0 +1,219 @@
+// Hugging Face folders in and out: dtypes, shards, rectangles, labels, and exports that are not whole.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <random>
+
+#include "cluster/error.hpp"
+#include "framework/pretrained/export_model.hpp"
+#include "framework/pretrained/safetensors.hpp"
+#include "tests/framework/pretrained/golden_model.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::framework {
+namespace {
+
+namespace fs = std::filesystem;
+using test::golden;
+using test::GoldenModel;
+using test::TemporaryFolder;
+
+ParameterValues values_of(parallel::ParameterStore const& store) {
+    return [&store](std::string const& parameter) { return store.at(parameter).master(); };
+}
+
+nlohmann::json config_of(std::string const& folder) {
+    return nlohmann::json::parse(cluster::read_file(folder + "/config.json"));
+}
+
+void expect_same_tensors(std::string const& a, std::string const& b) {
+    auto const before = find_tensors(a), after = find_tensors(b);
+    EXPECT_EQ(after.size(), before.size());
+    for (auto const& [name, entry] : before) {
+        ASSERT_TRUE(after.contains(name)) << name;
+        EXPECT_EQ(after.at(name).dtype, entry.dtype) << name;
+        EXPECT_TRUE(at::equal(read_tensor(name, entry), read_tensor(name, after.at(name)))) << name;
+    }
+}
+
+/// The golden model as its owner might have published it: another dtype, in one file or in shards.
+void publish(std::string const& name, std::string const& folder, at::ScalarType dtype, std::int64_t shard_bytes) {
+    fs::create_directories(folder);
+    auto const entries = find_tensors(golden(name));
+    std::vector<PlannedTensor> plan;
+    for (auto const& [tensor, entry] : entries) plan.push_back({tensor, entry.shape, dtype});
+    SafetensorsWriter writer(folder, plan, shard_bytes);
+    for (auto const& [tensor, entry] : entries)
+        writer.write(tensor, {Shape(entry.shape.size()), entry.shape}, read_tensor(tensor, entry));
+    writer.finish();
+    auto config = config_of(golden(name));
+    config["dtype"] = dtype_name(dtype); // whatever it says, an export as it came leaves it
+    cluster::write_file(folder + "/config.json", config.dump());
+}
+
+class Folder : public testing::TestWithParam<char const*> {};
+
+TEST_P(Folder, ImportThenExportGivesTheSameTensorsAndConfigurationInEveryDtype) {
+    TemporaryFolder const temporary;
+    struct Variant {
+        at::ScalarType dtype;
+        std::int64_t shard_bytes;
+    };
+    for (auto const& [dtype, shard_bytes] : std::vector<Variant>{{at::kFloat, 1 << 30},
+                                                                 {at::kFloat, 8000},
+                                                                 {at::kBFloat16, 1 << 30},
+                                                                 {at::kBFloat16, 5000},
+                                                                 {at::kHalf, 5000},
+                                                                 {at::kDouble, 1 << 30}}) {
+        std::string const stem = temporary.path() + "/" + at::toString(dtype) + std::to_string(shard_bytes),
+                          in = stem + "-in", out = stem + "-out";
+        publish(GetParam(), in, dtype, shard_bytes);
+        EXPECT_EQ(fs::exists(in + "/model.safetensors"), shard_bytes > 8000) << "the small limit makes shards";
+        bool const wide = dtype == at::kDouble;
+        GoldenModel const m(GetParam(), {.compute = wide ? at::kDouble : at::kFloat, .gradients = false}, in);
+        EXPECT_TRUE(m.notes.empty());
+        export_model(m.model, values_of(m.store), out,
+                     {.weights_from = in, .tokenizer_from = golden("tokenizer"), .shard_bytes = shard_bytes});
+        expect_same_tensors(in, out);
+        EXPECT_EQ(config_of(out), config_of(in));
+        EXPECT_TRUE(fs::exists(out + "/tokenizer.json"));
+        EXPECT_FALSE(fs::exists(out + ".partial"));
+    }
+}
+
+TEST_P(Folder, ExportOfWhatTransformersWroteIsTheSame) {
+    TemporaryFolder const temporary;
+    std::string const out = temporary.path() + "/out";
+    GoldenModel const m(GetParam());
+    export_model(m.model, values_of(m.store), out, {.weights_from = golden(GetParam())});
+    expect_same_tensors(golden(GetParam()), out);
+    EXPECT_EQ(config_of(out), config_of(golden(GetParam())));
+}
+
+TEST_P(Folder, EveryParameterReadsItsOwnRectangle) {
+    std::mt19937 random(3);
+    for (auto const& [name, entry] : find_tensors(golden(GetParam()))) {
+        at::Tensor const whole = read_tensor(name, entry);
+        for (int trial = 0; trial < 5; ++trial) {
+            Rectangle r{Shape(entry.shape.size()), Shape(entry.shape.size())};
+            at::Tensor expected = whole;
+            for (std::size_t d = 0; d < entry.shape.size(); ++d) {
+                r.start[d] = static_cast<std::int64_t>(random() % static_cast<unsigned>(entry.shape[d]));
+                r.count[d] =
+                    1 + static_cast<std::int64_t>(random() % static_cast<unsigned>(entry.shape[d] - r.start[d]));
+                expected = expected.narrow(static_cast<std::int64_t>(d), r.start[d], r.count[d]);
+            }
+            EXPECT_TRUE(at::equal(read_tensor(name, entry, r), expected)) << name;
+        }
+        EXPECT_THROW(read_tensor(name, entry, {Shape(entry.shape.size(), 1), entry.shape}), cluster::JobError);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Folder, testing::ValuesIn(test::kGoldenModels), test::test_name);
+
+TEST(Export, DtypeOnRequestIsInTheTensorsAndInTheConfiguration) {
+    TemporaryFolder const temporary;
+    GoldenModel const m("qwen3");
+    for (auto const& [asked, stored, named] : std::vector<std::array<std::string, 3>>{
+             {"bf16", "BF16", "bfloat16"}, {"fp16", "F16", "float16"}, {"fp32", "F32", "float32"}}) {
+        std::string const out = temporary.path() + "/" + asked;
+        export_model(m.model, values_of(m.store), out, {.dtype = asked, .weights_from = golden("qwen3")});
+        for (auto const& [name, entry] : find_tensors(out)) {
+            EXPECT_EQ(entry.dtype, stored) << name;
+            at::Tensor const master = m.store.at(name).master(), written = read_tensor(name, entry);
+            EXPECT_TRUE(at::equal(written, master.to(written.scalar_type()))) << name;
+        }
+        EXPECT_EQ(config_of(out).at("dtype"), named);
+    }
+    std::string const out = temporary.path() + "/other";
+    EXPECT_THROW(export_model(m.model, values_of(m.store), out, {.dtype = "int8"}), cluster::InputError);
+    EXPECT_THROW(export_model(m.model, values_of(m.store), temporary.path() + "/bf16", {}), cluster::InputError)
+        << "never overwrites";
+    m.store.at("lm_head.weight").master()[0][0] = 1e6;
+    try {
+        export_model(m.model, values_of(m.store), out, {.dtype = "fp16"});
+        FAIL() << "an infinity was written in silence";
+    } catch (cluster::InputError const& error) {
+        EXPECT_STREQ(error.what(),
+                     "dtype: fp16: lm_head.weight has values beyond 65504, the largest of fp16; legal: bf16, fp32");
+    }
+    EXPECT_FALSE(fs::exists(out) || fs::exists(out + ".partial"));
+}
+
+/// What finish() says of an export whose parts were tampered with.
+std::string fault(char const* model, std::function<void(std::vector<HfTensor>&)> const& tamper) {
+    TemporaryFolder const temporary;
+    GoldenModel const m(model);
+    auto tensors = hf_tensors(m.model);
+    std::vector<PlannedTensor> plan;
+    for (auto const& t : tensors) plan.push_back({t.name, t.shape});
+    SafetensorsWriter writer(temporary.path(), plan, 1 << 30);
+    tamper(tensors);
+    try {
+        write_parts(writer, tensors, values_of(m.store));
+        writer.finish();
+    } catch (cluster::JobError const& error) {
+        return std::string(error.what()).substr(temporary.path().size());
+    }
+    return "nothing";
+}
+
+TEST(Export, RefusesAnElementThatIsMissingOrWrittenTwice) {
+    EXPECT_EQ(fault("gpt2", [](auto&) {}), "nothing");
+    EXPECT_EQ(
+        fault("llama", [](auto& tensors) { tensors.erase(tensors.begin() + 3); }),
+        ": model.layers.0.self_attn.v_proj.weight: 0 of its 192 elements were written; each must be, exactly once");
+    EXPECT_EQ(fault("llama", [](auto& tensors) { tensors.push_back(tensors[3]); }),
+              ": model.layers.0.self_attn.v_proj.weight: 384 of its 192 elements were written; each must be, exactly "
+              "once");
+    // Of a fused tensor: the value's part is missing, and the query's stands in its place, or over the key's.
+    auto const c_attn = [](auto& tensors) -> HfTensor& {
+        return *std::ranges::find(tensors, "transformer.h.1.attn.c_attn.weight", &HfTensor::name);
+    };
+    EXPECT_EQ(
+        fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts.pop_back(); }),
+        ": transformer.h.1.attn.c_attn.weight: 1152 of its 1728 elements were written; each must be, exactly once");
+    EXPECT_EQ(
+        fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts[2].first = 24; }),
+        ": transformer.h.1.attn.c_attn.weight: 1728 of its 1728 elements were written; each must be, exactly once");
+    EXPECT_NE(fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts[2].first = 49; }).find("reaches outside"),
+              std::string::npos);
+}
+
+TEST(Labels, AClassifierOfOtherLabelsStartsAnew) {
+    for (auto const& [name, fresh] :
+         std::vector<std::array<std::string, 2>>{{"bert", "new, from seed 1: classifier.weight, classifier.bias"},
+                                                 {"gpt2-classifier", "new, from seed 1: score.weight"}}) {
+        GoldenModel m(name);
+        m.model.labels = {"no", "yes", "maybe"};
+        auto const notes = load_weights(m.config, m.model, m.store);
+        ASSERT_EQ(notes.size(), 1U);
+        EXPECT_EQ(notes[0], fresh);
+    }
+}
+
+TEST(Labels, ALanguageModelBecomesAClassifierAndSaysSo) {
+    TemporaryFolder const temporary;
+    GoldenModel m("mistral");
+    m.config.task = "classification";
+    ModelConfig const model = read_model_config(m.config, {"no", "yes"});
+    parallel::ParameterStore store(parameter_specs(model), {.gradients = false});
+    EXPECT_EQ(load_weights(m.config, model, store), std::vector<std::string>{"new, from seed 1: score.weight"});
+    std::string const out = temporary.path() + "/out";
+    export_model(model, values_of(store), out, {.weights_from = golden("mistral")});
+    auto changed = config_of(out), before = config_of(golden("mistral"));
+    EXPECT_EQ(changed.at("architectures"), nlohmann::json::array({"MistralForSequenceClassification"}));
+    EXPECT_EQ(changed.at("id2label"), (nlohmann::json{{"0", "no"}, {"1", "yes"}}));
+    EXPECT_EQ(changed.at("label2id"), (nlohmann::json{{"no", 0}, {"yes", 1}}));
+    EXPECT_EQ(changed.at("problem_type"), "single_label_classification");
+    for (auto const* field : {"architectures", "id2label", "label2id", "problem_type"}) {
+        changed.erase(field);
+        before.erase(field);
+    }
+    EXPECT_EQ(changed, before) << "and nothing else";
+}
+
+} // namespace
+} // namespace trireme::framework

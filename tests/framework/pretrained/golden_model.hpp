@@ -1,0 +1,76 @@
+// The tiny models of tests/golden, loaded, with the values that transformers computes for them.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "cluster/file.hpp"
+#include "framework/model/transformer_stage.hpp"
+#include "framework/pretrained/hf_config.hpp"
+#include "framework/pretrained/weights.hpp"
+
+namespace trireme::test {
+
+inline constexpr std::array kGoldenModels{"bert",   "gpt2",    "gpt2-classifier", "llama", "llama-tied-biased",
+                                          "llama3", "mistral", "qwen2",           "qwen3", "qwen3-classifier"};
+
+inline std::string golden(std::string const& name) {
+    return std::string(TRIREME_GOLDEN) + "/" + name;
+}
+/// Name of a parametrised test: letters and digits only.
+inline std::string test_name(testing::TestParamInfo<char const*> const& info) {
+    std::string name = info.param;
+    std::erase(name, '-');
+    return name;
+}
+
+/// The configuration of a model in `folder` under the head that its config.json names; dropout off.
+inline framework::ModelConfig golden_config(std::string const& folder, framework::Config& config) {
+    auto const labels = framework::labels_of(framework::read_hf_config(folder));
+    config.task = labels.empty() ? "language-modeling" : "classification";
+    config.model.path = folder;
+    config.model.hidden_dropout = config.model.attention_dropout = config.model.classifier_dropout = 0;
+    return framework::read_model_config(config, labels);
+}
+
+/// A model with its weights.
+struct GoldenModel {
+    framework::Config config;
+    framework::ModelConfig model;
+    nlohmann::json expected; ///< ids, labels, loss
+    parallel::ParameterStore store;
+    std::vector<std::string> notes; ///< of load_weights
+
+    explicit GoldenModel(std::string const& name, parallel::StoreOptions const& options = {.gradients = false},
+                         std::string const& folder = "")
+        : model(golden_config(folder.empty() ? golden(name) : folder, config)),
+          expected(nlohmann::json::parse(cluster::read_file(golden(name) + "/expected.json"))),
+          store(framework::parameter_specs(model), options), notes(framework::load_weights(config, model, store)) {
+        store.refresh_compute();
+    }
+    std::vector<std::vector<std::int32_t>> ids() const { return expected["ids"]; }
+    std::vector<std::int32_t> labels() const { return expected["labels"]; }
+};
+
+/// Samples packed in one slot; `labels` empty: each token's label is the next one.
+inline data::Slot pack(std::vector<std::vector<std::int32_t>> const& samples, std::vector<std::int32_t> const& labels) {
+    data::Slot slot;
+    slot.offsets.push_back(0);
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+        auto const& ids = samples[i];
+        for (std::size_t t = 0; t < ids.size(); ++t) {
+            slot.tokens.push_back(ids[t]);
+            slot.positions.push_back(static_cast<std::int32_t>(t));
+            slot.segments.push_back(0);
+            slot.token_labels.push_back(t + 1 < ids.size() ? ids[t + 1] : data::kIgnoredLabel);
+        }
+        slot.offsets.push_back(slot.token_count());
+        slot.sample_ids.push_back(static_cast<std::int64_t>(i));
+    }
+    slot.sample_labels = labels;
+    return slot;
+}
+
+} // namespace trireme::test
