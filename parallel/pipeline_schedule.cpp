@@ -1,0 +1,119 @@
+#include "parallel/pipeline_schedule.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <utility>
+
+#include "cluster/error.hpp"
+
+namespace trireme::parallel {
+
+namespace {
+
+struct Row {
+    ScheduleKind kind;
+    char const* name;
+};
+constexpr std::array<Row, 4> kRows{{{ScheduleKind::gpipe, "gpipe"},
+                                    {ScheduleKind::one_f_one_b, "1f1b"},
+                                    {ScheduleKind::interleaved, "interleaved"},
+                                    {ScheduleKind::zero_bubble, "zero-bubble"}}};
+
+void require(bool legal, char const* field, std::int64_t value, std::string_view range) {
+    if (!legal) throw cluster::InputError(fmt::format("{}: {}: legal: {}", field, value, range));
+}
+
+void check(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps) {
+    require(stages >= 1, "parallel.pipeline", stages, "1 or more");
+    require(micro_steps >= 1, "micro-steps", micro_steps, "1 or more");
+    bool const interleaved = kind == ScheduleKind::interleaved;
+    require(interleaved ? chunks >= 2 : chunks == 1, "parallel.virtual_stages", chunks,
+            fmt::format("{} with schedule {}", interleaved ? "2 or more" : "1", name_of(kind)));
+}
+
+/// Appends the actions of one stage in the order of [Note: one loop for all schedules].
+class ListBuilder {
+  public:
+    ListBuilder(int stages, int chunks, std::int64_t micro_steps)
+        : stages_(stages), chunks_(chunks), micro_steps_(micro_steps),
+          places_((micro_steps + stages - 1) / stages * stages * chunks) {}
+
+    std::int64_t places() const { return places_; }
+    void forward(std::int64_t place) { append(Action::Kind::forward, place, false); }
+    /// A backward pass of any kind: chunks of a group in descending order.
+    void backward(Action::Kind kind, std::int64_t place) { append(kind, place, true); }
+    StageActions take() { return std::move(list_); }
+
+  private:
+    void append(Action::Kind kind, std::int64_t place, bool descending) {
+        std::int64_t const group = place / (stages_ * chunks_), in_group = place % (stages_ * chunks_);
+        std::int64_t const micro_step = group * stages_ + in_group % stages_;
+        if (place < 0 || place >= places_ || micro_step >= micro_steps_) return;
+        int const chunk = static_cast<int>(in_group / stages_);
+        list_.push_back({kind, micro_step, descending ? static_cast<int>(chunks_) - 1 - chunk : chunk});
+    }
+
+    std::int64_t stages_, chunks_, micro_steps_, places_;
+    StageActions list_;
+};
+
+/// Forward passes that a stage runs ahead of its backward passes: the most activations it ever holds.
+std::int64_t run_ahead(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps, int stage) {
+    int const after = stages - stage - 1;
+    switch (kind) {
+    case ScheduleKind::gpipe: return micro_steps;
+    case ScheduleKind::one_f_one_b:
+    case ScheduleKind::zero_bubble: return after + 1;
+    case ScheduleKind::interleaved: break;
+    }
+    return 2 * after + std::int64_t{chunks - 1} * stages + 1;
+}
+
+} // namespace
+
+ScheduleKind schedule_kind(std::string_view name) {
+    for (Row const& row : kRows)
+        if (name == row.name) return row.kind;
+    throw cluster::InputError(fmt::format("parallel.schedule: {}: legal: gpipe, 1f1b, interleaved, zero-bubble", name));
+}
+
+char const* name_of(ScheduleKind kind) {
+    return std::ranges::find(kRows, kind, &Row::kind)->name;
+}
+
+// [Note: one loop for all schedules]
+// Micro-steps go in groups of `stages`: a group passes through chunk 0, then chunk 1, and so on. So `place` k names a
+// micro-step and a chunk, for forward and backward passes alike, and with one chunk place k is micro-step k. A stage
+// runs the forward pass of place k, then the backward pass of place k - ahead + 1. Schedules differ in `ahead` alone,
+// and zero-bubble in weight gradients that follow `stage` places later: a stage that starts later has as much more time
+// to fill at the end.
+//
+// A last group that is not full is laid out as if it were, and the places without a micro-step are left out. Taking
+// actions out of lists that do not deadlock leaves lists that do not, that hold no more and that take no longer.
+StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps, int stage) {
+    check(kind, stages, chunks, micro_steps);
+    if (stage < 0 || stage >= stages) throw std::out_of_range(fmt::format("stage {} of {}", stage, stages));
+    std::int64_t const ahead = run_ahead(kind, stages, chunks, micro_steps, stage);
+    bool const apart = kind == ScheduleKind::zero_bubble;
+    ListBuilder list(stages, chunks, micro_steps);
+    for (std::int64_t place = 0; place < list.places() + ahead + stage; ++place) {
+        std::int64_t const behind = place - ahead + 1;
+        list.forward(place);
+        list.backward(apart ? Action::Kind::input_gradient : Action::Kind::backward, behind);
+        if (apart) list.backward(Action::Kind::weight_gradient, behind - stage);
+    }
+    return list.take();
+}
+
+std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps) {
+    check(kind, stages, chunks, micro_steps);
+    std::vector<StageActions> schedule;
+    for (int stage = 0; stage < stages; ++stage)
+        schedule.push_back(stage_actions(kind, stages, chunks, micro_steps, stage));
+    return schedule;
+}
+
+} // namespace trireme::parallel
