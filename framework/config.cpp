@@ -79,16 +79,15 @@ void walk(Walk& w, Config& c) {
     w.section("parallel", [&] {
         w.field("pipeline", c.parallel.pipeline, at_least(1));
         w.field("replicate", c.parallel.replicate, at_least(0));
-        w.field("shard", c.parallel.shard, at_least(1));
+        w.field("shard", c.parallel.shard, at_least(0));
         w.field("context", c.parallel.context, at_least(1));
         w.field("tensor", c.parallel.tensor, at_least(1));
-        w.field("zero", c.parallel.zero, Rule<int>{"0 (1, 2 and 3 are not built yet)", [](int x) { return x == 0; }});
-        w.field("schedule", c.parallel.schedule, one_of({"1f1b"}));
-        w.field("virtual_stages", c.parallel.virtual_stages,
-                Rule<int>{"1 (more are not built yet)", [](int x) { return x == 1; }});
+        w.field("zero", c.parallel.zero, Rule<int>{"0, 1, 2, 3", [](int x) { return x >= 0 && x <= 3; }});
+        w.field("schedule", c.parallel.schedule, one_of({"gpipe", "1f1b", "interleaved", "zero-bubble"}));
+        w.field("virtual_stages", c.parallel.virtual_stages, at_least(1));
         w.field("recompute", c.parallel.recompute,
-                Rule<std::string>{"none (selective and full are not built yet)",
-                                  [](auto const& x) { return x == "none"; }});
+                Rule<std::string>{"none, full (selective is not built yet)",
+                                  [](auto const& x) { return x == "none" || x == "full"; }});
         w.field("offload", c.parallel.offload,
                 Rule<std::string>{"none (optimizer is not built yet)", [](auto const& x) { return x == "none"; }});
     });

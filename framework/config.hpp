@@ -17,10 +17,12 @@ struct DataSection {
     std::string train = "train", validation = "validation", test = "test"; ///< names of its splits
 };
 struct ParallelSection {
-    int pipeline = 1, replicate = 0, shard = 1, context = 1, tensor = 1; ///< replicate 0: what the world size leaves
-    int zero = 0;
-    std::string schedule = "1f1b";
-    int virtual_stages = 1;
+    int pipeline = 1, tensor = 1, context = 1;
+    int replicate = 0, shard = 0;   ///< 0: what the world size leaves, for shard when zero > 0 and else for replicate
+    int zero = 0;                   ///< ZeRO stage over the shard axis, 0 to 3
+    std::string schedule = "1f1b";  ///< gpipe | 1f1b | interleaved | zero-bubble
+    int virtual_stages = 1;         ///< parts of the model per pipeline stage; interleaved: 2 or more
+    std::vector<int> layers = {};   ///< of each of the pipeline x virtual_stages parts; empty: an even split
     std::string recompute = "none"; ///< none | selective | full
     std::string offload = "none";   ///< none | optimizer
 };

@@ -49,13 +49,13 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     if (set->longest() > model.max_positions)
         throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}", job.data,
                                               set->longest(), job.model, model.max_positions));
-    parallel::ParameterStore store(parameter_specs(model), {.parts = world.size(), .gradients = false});
-    if (auto const fresh = load_weights(config, model, store); !fresh.empty())
+    parallel::Mesh const mesh(world, mesh_shape(config.parallel, world.size()));
+    ParallelModel parallel(model, mesh, config.parallel, {.mode = NumericsMode::bitwise}, false);
+    if (auto const fresh = load_weights(config, model, parallel.store()); !fresh.empty())
         throw cluster::InputError(
             fmt::format("{}: it was not trained for these labels ({}); nothing to evaluate", job.model, fresh.front()));
-    store.refresh_compute();
-    TransformerStage stage(model, store);
-    auto const results = Evaluator(stage, world, {kSamplesPerPlan, job.tokens_per_slot, 1}).results(*set);
+    parallel.refresh();
+    auto const results = Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot, 1}).results(*set);
     if (world.rank() == 0 && !job.predictions.empty()) write_predictions(job.predictions, results, set->label_names());
     return summarize(results.samples, set->label_names().size());
 }

@@ -47,11 +47,23 @@ std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mi
     return all;
 }
 
+/// What the last stage has, on all of them: the head is there.
+template <typename T>
+std::vector<T> from_last(cluster::Communicator& stages, std::vector<T> values, char const* name) {
+    std::string const bytes = cluster::broadcast_bytes(
+        stages, {reinterpret_cast<char const*>(values.data()), values.size() * sizeof(T)}, stages.size() - 1, name);
+    values.resize(bytes.size() / sizeof(T));
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+}
+
 } // namespace
 
 Results Evaluator::gather(Results const& mine, std::size_t classes) const {
-    Results const all{gather_all(data_, mine.samples, "evaluation/results"),
-                      gather_all(data_, mine.logits, "evaluation/logits")};
+    auto& data = model_.mesh().data();
+    auto& stages = model_.mesh().along(parallel::Axis::pipeline);
+    Results const all{from_last(stages, gather_all(data, mine.samples, "evaluation/results"), "evaluation/results"),
+                      from_last(stages, gather_all(data, mine.logits, "evaluation/logits"), "evaluation/logits")};
     std::vector<std::size_t> order(all.samples.size());
     std::iota(order.begin(), order.end(), 0U);
     std::ranges::sort(order, {}, [&](auto i) { return all.samples[i].sample; });
@@ -65,20 +77,17 @@ Results Evaluator::gather(Results const& mine, std::size_t classes) const {
 }
 
 Results Evaluator::results(data::Dataset const& dataset) const {
-    at::NoGradGuard const no_graph;
     Results mine;
-    std::size_t slot = 0;
+    auto const ranks = static_cast<std::size_t>(model_.mesh().data().size()),
+               rank = static_cast<std::size_t>(model_.mesh().data().rank());
     for (auto const& plan : data::plan_evaluation(dataset, shape_)) {
-        for (auto const& samples : plan.slots) {
-            if (slot++ % static_cast<std::size_t>(data_.size()) != static_cast<std::size_t>(data_.rank())) continue;
-            std::vector<Pass> passes;
-            passes.push_back(make_pass(dataset.read(samples, shape_.token_multiple), false, 0, 0, 1.0));
-            stage_.load(std::move(passes));
-            at::Tensor boundary = at::zeros({1});
-            for (std::size_t b = 0; b < stage_.block_count(); ++b) boundary = stage_.forward(b, boundary, 0);
-            std::ranges::copy(stage_.results().samples, std::back_inserter(mine.samples));
-            std::ranges::copy(stage_.results().logits, std::back_inserter(mine.logits));
-        }
+        std::vector<Pass> passes;
+        for (std::size_t s = rank; s < plan.slots.size(); s += ranks)
+            passes.push_back(make_pass(dataset.read(plan.slots[s], shape_.token_multiple), false, 0, 0, 1.0));
+        model_.load(std::move(passes));
+        model_.engine().forward(static_cast<std::int64_t>(plan.slots.size()));
+        std::ranges::copy(model_.results().samples, std::back_inserter(mine.samples));
+        std::ranges::copy(model_.results().logits, std::back_inserter(mine.logits));
     }
     Results all = gather(mine, dataset.label_names().size());
     bool complete = all.samples.size() == static_cast<std::size_t>(dataset.size());

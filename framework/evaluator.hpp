@@ -8,7 +8,7 @@
 
 #include "cluster/communicator.hpp"
 #include "data/loader.hpp"
-#include "framework/model/transformer_stage.hpp"
+#include "framework/parallel_model.hpp"
 
 namespace trireme::framework {
 
@@ -29,18 +29,16 @@ bool is_better(std::string const& metric, double a, double b);
 class Evaluator {
   public:
     /// All arguments must outlive the evaluator.
-    Evaluator(TransformerStage& stage, cluster::Communicator& data, data::BatchShape shape)
-        : stage_(stage), data_(data), shape_(shape) {}
+    Evaluator(ParallelModel& model, data::BatchShape shape) : model_(model), shape_(shape) {}
 
-    /// Results of all samples in the order of their ids, on every rank. Collective over the data group.
+    /// Results of all samples in the order of their ids, on every rank. Collective over the mesh.
     Results results(data::Dataset const& dataset) const;
     Metrics evaluate(data::Dataset const& dataset) const;
 
   private:
     Results gather(Results const& mine, std::size_t classes) const;
 
-    TransformerStage& stage_;
-    cluster::Communicator& data_;
+    ParallelModel& model_;
     data::BatchShape shape_;
 };
 

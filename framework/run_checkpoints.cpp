@@ -25,20 +25,34 @@ at::Tensor const& flat_of(parallel::Unit const& unit, std::string_view kind) {
     return kind == "weight" ? unit.master : kind == "moment1" ? unit.moment1 : unit.moment2;
 }
 
-/// What this rank writes: its equal part of every flat buffer, tensor by tensor.
-std::vector<OwnedRange> owned_ranges(parallel::ParameterStore const& store, int rank) {
+LocalBlock block_of(parallel::Parameter const& p) {
+    return {p.spec().shape, p.shape(), p.spec().cut.dim, p.slice().first, p.slice().real};
+}
+
+/// The elements of `local`, a rectangle of the parameter's slice, out of elements [first, first + values) of it.
+at::Tensor pick(parallel::Parameter const& p, Rectangle const& local, std::int64_t first, at::Tensor const& values) {
+    std::int64_t const width = p.shape().back(), rows = local.count.size() == 2 ? local.count[0] : 1,
+                       row = local.count.size() == 2 ? local.start[0] : 0;
+    return values.as_strided({rows, local.count.back()}, {width, 1},
+                             values.storage_offset() + row * width + local.start.back() - first);
+}
+
+/// What this rank writes: its equal part of every flat buffer, tensor by tensor, unless another rank answers for it.
+std::vector<OwnedRange> owned_ranges(parallel::ParameterStore const& store) {
     std::vector<OwnedRange> ranges;
     for (auto const* kind : kKinds)
         for (auto const& unit : store.units()) {
-            at::Tensor const& flat = flat_of(unit, kind);
-            if (!flat.defined()) continue;
-            std::int64_t const part = unit.layout.part_size(), begin = rank * part, end = begin + part;
-            for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
-                std::int64_t const from = std::max(begin, unit.layout.offset[i]),
-                                   to = std::min(end, unit.layout.offset[i] + unit.layout.count[i]);
-                if (from < to)
-                    ranges.push_back({kind, unit.parameters[i]->spec().name, unit.parameters[i]->spec().shape,
-                                      from - unit.layout.offset[i], flat.narrow(0, from, to - from)});
+            at::Tensor const& flat = flat_of(*unit, kind);
+            if (!flat.defined() || !unit->owned) continue;
+            std::int64_t const part = unit->layout.part_size(), begin = store.options().place.part() * part;
+            for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
+                if (!s.parameter->counted()) continue;
+                at::Tensor const values = flat.narrow(0, s.at - unit->begin, s.count);
+                auto& range =
+                    ranges.emplace_back(OwnedRange{kind, s.parameter->spec().name, s.parameter->spec().shape, {}});
+                for (auto const& patch : patches_of(block_of(*s.parameter), s.first, s.count))
+                    range.pieces.push_back(
+                        {patch.global, pick(*s.parameter, patch.local, s.first, values).contiguous().flatten()});
             }
         }
     return ranges;
@@ -71,17 +85,21 @@ void load_into(parallel::ParameterStore& store, CheckpointReader const& reader) 
     std::string const dtype = store.master_dtype() == at::kDouble ? "f64" : "f32";
     for (auto const* kind : kKinds)
         for (auto& unit : store.units()) {
-            at::Tensor const& flat = flat_of(unit, kind);
+            at::Tensor const& flat = flat_of(*unit, kind);
             if (!flat.defined()) continue;
-            for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
-                auto const& spec = unit.parameters[i]->spec();
+            for (auto const& s : parallel::stretches(*unit, unit->begin, unit->end)) {
+                auto const& spec = s.parameter->spec();
                 auto const* tensor = reader.manifest().find(kind, spec.name);
                 if (!tensor || tensor->shape != spec.shape || tensor->dtype != dtype)
                     throw cluster::InputError(
                         fmt::format("tensor {}/{} is missing or of another shape or dtype", kind, spec.name));
-                reader.read(*tensor, 0, unit.layout.count[i],
-                            static_cast<char*>(flat.mutable_data_ptr()) +
-                                unit.layout.offset[i] * static_cast<std::int64_t>(flat.element_size()));
+                at::Tensor const values = flat.narrow(0, s.at - unit->begin, s.count);
+                for (auto const& patch : patches_of(block_of(*s.parameter), s.first, s.count)) {
+                    at::Tensor const target = pick(*s.parameter, patch.local, s.first, values);
+                    at::Tensor const read = at::empty(target.sizes(), target.options());
+                    reader.read(*tensor, patch.global, read.mutable_data_ptr());
+                    target.copy_(read);
+                }
             }
         }
 }
@@ -187,7 +205,7 @@ void RunCheckpoints::save(RunProgress const& progress) {
     world_.barrier("checkpoint/staging folder");
     try {
         RankFile const written =
-            write_rank_file(staging, fmt::format("rank-{:05}.h5", world_.rank()), owned_ranges(store_, world_.rank()));
+            write_rank_file(staging, fmt::format("rank-{:05}.h5", world_.rank()), owned_ranges(store_));
         json tensors = json::array();
         for (auto const& t : written.tensors) tensors.push_back(to_json(t));
         report = json{{"tensors", tensors}, {"file", to_json(written.file)}}.dump();

@@ -19,14 +19,6 @@ namespace trireme::framework {
 
 namespace {
 
-parallel::MeshShape mesh_shape(ParallelSection const& p, int world_size) {
-    return parallel::resolve({{p.pipeline, p.replicate, p.shard, p.context, p.tensor}}, world_size);
-}
-
-parallel::StoreOptions store_options(NumericsSection const& numerics, int parts) {
-    return {compute_dtype(numerics.compute), numerics.mode == NumericsMode::bitwise, parts, true};
-}
-
 void check_set(data::Dataset const& set, Config const& config) {
     if (set.task() != config.task)
         throw cluster::InputError(
@@ -64,11 +56,11 @@ TrainInputs open_inputs(Config const& config) {
 
 Trainer::Trainer(Config const& config, cluster::Communicator& world)
     : config_(config), mesh_(world, mesh_shape(config.parallel, world.size())),
-      inputs_(open_inputs(config_)), shape_{config.batch.global, config.batch.tokens_per_slot, 1},
-      store_(parameter_specs(inputs_.model), store_options(config.numerics, mesh_.data().size())),
-      stage_(inputs_.model, store_), reducer_(store_, mesh_.data()), engine_(stage_, reducer_),
-      optimizer_(store_, config.optimizer), evaluator_(stage_, mesh_.data(), shape_), log_(config.run, world.rank()),
-      checkpoints_(config_, inputs_.train->fingerprint(), store_, world) {
+      inputs_(open_inputs(config_)), shape_{config.batch.global, config.batch.tokens_per_slot,
+                                            mesh_.along(parallel::Axis::tensor).size()},
+      model_(inputs_.model, mesh_, config_.parallel, config_.numerics), optimizer_(model_.store(), config.optimizer),
+      evaluator_(model_, shape_), log_(config.run, world.rank()),
+      checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world) {
     inputs_.train->verify(world.rank(), world.size());
     inputs_.validation->verify(world.rank(), world.size());
     if (auto const found = checkpoints_.resume([this](auto const& line) { log_.say(line); })) {
@@ -76,9 +68,9 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world)
         log_.say(fmt::format("resumed at step {} of {}", progress_.step, inputs_.steps));
     } else {
         if (world.rank() == 0) cluster::write_file(config_.run + "/config.yaml", to_yaml(config_));
-        for (auto const& note : load_weights(config_, inputs_.model, store_)) log_.say(note);
+        for (auto const& note : load_weights(config_, inputs_.model, model_.store())) log_.say(note);
     }
-    store_.refresh_compute();
+    model_.refresh();
     auto const slots = data::plan_step(*inputs_.train, shape_, config_.seed, 0).slots.size();
     if (slots < static_cast<std::size_t>(mesh_.data().size()))
         log_.say(fmt::format("note: a step makes {} slots for {} data-parallel ranks, so that some idle; lower "
@@ -103,12 +95,12 @@ StepReport Trainer::train_step() {
     if (plan.trained == 0)
         throw cluster::JobError(fmt::format("step {}: no label of its samples is trained", progress_.step));
     // 2. This rank's slots.
-    stage_.load(load_slots(plan));
+    model_.load(load_slots(plan));
     // 3. Forward, backward and the sum of gradients over all slots.
-    std::vector<double> const losses = engine_.forward_backward(slots);
+    std::vector<double> const losses = model_.engine().forward_backward(slots);
     report.loss = gather_loss(losses, slots, report.stop_asked);
     // 4. The global norm, and what it says about clipping. A step that is not finite must not touch the weights.
-    report.gradient_norm = gradient_norm(store_);
+    report.gradient_norm = gradient_norm(model_.store(), mesh_);
     if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
         throw cluster::JobError(fmt::format("step {}: loss {} and gradient norm {} are not finite; no update was made",
                                             progress_.step, report.loss, report.gradient_norm));
@@ -117,7 +109,7 @@ StepReport Trainer::train_step() {
     // 5. Update of master weights and moments, then of the compute copy.
     report.learning_rate = learning_rate(config_.optimizer, progress_.step, inputs_.steps);
     optimizer_.step(report.learning_rate, scale, progress_.step);
-    store_.refresh_compute();
+    model_.refresh();
     // 6. On to the next samples.
     progress_.step += 1;
     progress_.cursor += shape_.samples;
@@ -127,14 +119,15 @@ StepReport Trainer::train_step() {
 
 double Trainer::gather_loss(std::vector<double> const& mine, std::int64_t slots, bool& stop_asked) {
     auto const ranks = static_cast<std::size_t>(mesh_.data().size());
-    auto const each = static_cast<std::size_t>(reducer_.micro_steps()) + 1; // losses, then "I was asked to stop"
+    std::size_t const each = (static_cast<std::size_t>(slots) + ranks - 1) / ranks;
     std::vector<double> own = mine, all(ranks * each);
     own.resize(each, 0.0);
-    own.back() = StopSignal::asked() ? 1.0 : 0.0;
     mesh_.data()
         .all_gather({own.data(), each, cluster::DType::f64}, {all.data(), all.size(), cluster::DType::f64}, "step/loss")
         .wait();
-    for (std::size_t r = 0; r < ranks; ++r) stop_asked |= all[(r + 1) * each - 1] > 0;
+    std::uint8_t asked = StopSignal::asked();
+    mesh_.world().all_reduce({&asked, 1, cluster::DType::u8}, cluster::ReduceOp::max, "step/stop").wait();
+    stop_asked = asked > 0;
     double loss = 0; // in slot order, as one process would add
     for (std::size_t s = 0; s < static_cast<std::size_t>(slots); ++s) loss += all[s % ranks * each + s / ranks];
     return loss;
@@ -216,7 +209,7 @@ TrainOutcome Trainer::run() {
     }
     outcome.steps = progress_.step;
     outcome.validation = validation_;
-    outcome.weights_sha256 = weights_sha256(store_);
+    outcome.weights_sha256 = weights_sha256(model_.specs(), model_.store(), mesh_);
     log_.write({{"kind", "end"},
                 {"step", outcome.steps},
                 {"weights_sha256", outcome.weights_sha256},

@@ -9,13 +9,10 @@
 #include "framework/config.hpp"
 #include "framework/evaluator.hpp"
 #include "framework/metrics_log.hpp"
-#include "framework/model/transformer_stage.hpp"
 #include "framework/optimizer/adamw.hpp"
+#include "framework/parallel_model.hpp"
 #include "framework/run_checkpoints.hpp"
-#include "parallel/engine.hpp"
-#include "parallel/gradient_reducer.hpp"
 #include "parallel/mesh.hpp"
-#include "parallel/parameter_store.hpp"
 
 namespace trireme::framework {
 
@@ -55,7 +52,7 @@ class Trainer {
     /// One optimizer step. Collective.
     StepReport train_step();
 
-    parallel::ParameterStore& store() { return store_; }
+    ParallelModel& model() { return model_; }
     std::int64_t step() const { return progress_.step; }
     std::int64_t total_steps() const { return inputs_.steps; }
 
@@ -72,10 +69,7 @@ class Trainer {
     parallel::Mesh mesh_;
     TrainInputs inputs_;
     data::BatchShape shape_;
-    parallel::ParameterStore store_;
-    TransformerStage stage_;
-    parallel::GradientReducer reducer_;
-    parallel::Engine engine_;
+    ParallelModel model_;
     AdamW optimizer_;
     Evaluator evaluator_;
     MetricsLog log_;

@@ -3,19 +3,19 @@
 #include <algorithm>
 
 #include "cluster/sha256.hpp"
+#include "framework/whole_tensor.hpp"
 
 namespace trireme::framework {
 
-std::string weights_sha256(parallel::ParameterStore const& store) {
-    std::vector<parallel::Parameter const*> sorted;
-    for (auto const& p : store.parameters()) sorted.push_back(p.get());
-    std::sort(sorted.begin(), sorted.end(),
-              [](auto const* a, auto const* b) { return a->spec().name < b->spec().name; });
+std::string weights_sha256(std::vector<parallel::ParameterSpec> specs, parallel::ParameterStore const& store,
+                           parallel::Mesh const& mesh) {
+    std::ranges::sort(specs, {}, &parallel::ParameterSpec::name);
     cluster::Sha256 hash;
-    for (auto const* p : sorted) {
-        hash.update(p->spec().name.c_str(), p->spec().name.size() + 1);
-        hash.update(p->spec().shape.data(), p->spec().shape.size() * sizeof(std::int64_t));
-        hash.update(p->master().const_data_ptr(), static_cast<std::size_t>(p->numel()) * p->master().element_size());
+    for (auto const& spec : specs) {
+        at::Tensor const whole = whole_tensor(spec, store, mesh, Kept::weight);
+        hash.update(spec.name.c_str(), spec.name.size() + 1);
+        hash.update(spec.shape.data(), spec.shape.size() * sizeof(std::int64_t));
+        hash.update(whole.const_data_ptr(), static_cast<std::size_t>(whole.nbytes()));
     }
     return hash.hex();
 }

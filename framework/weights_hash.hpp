@@ -1,13 +1,16 @@
 // One SHA-256 for all weights of a model.
 #pragma once
 #include <string>
+#include <vector>
 
+#include "parallel/mesh.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::framework {
 
-/// Over (name, shape, master bytes) of every parameter in name order, lower-case hex. The same weights give the same
-/// hash in every layout. Local: with ZeRO 0 every rank holds all master weights.
-std::string weights_sha256(parallel::ParameterStore const& store);
+/// Over (name, shape, master bytes) of every tensor in name order, lower-case hex. `specs`: of the whole model. The
+/// same weights give the same hash in every layout. Collective over the world of the mesh.
+std::string weights_sha256(std::vector<parallel::ParameterSpec> specs, parallel::ParameterStore const& store,
+                           parallel::Mesh const& mesh);
 
 } // namespace trireme::framework

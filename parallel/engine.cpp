@@ -3,49 +3,156 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <optional>
+
+#include "parallel/tensor_buffer.hpp"
+
 namespace trireme::parallel {
+
+Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer, Mesh const& mesh,
+               EngineOptions const& options)
+    : parts_(std::move(parts)), reducer_(reducer), gatherer_(gatherer), pipeline_(mesh.along(Axis::pipeline)),
+      options_(options), stages_(pipeline_.size()), stage_(pipeline_.rank()), link_(pipeline_) {}
 
 std::vector<double> Engine::forward_backward(std::int64_t slots) {
     reducer_.begin_step(slots);
-    std::vector<double> losses;
-    for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m) {
-        if (reducer_.has_slot(m)) {
-            losses.push_back(backward_through(m));
-        } else {
-            for (std::size_t b = stage_.block_count(); b-- > 0;)
-                for (std::size_t unit : stage_.units_completed_by(b)) reducer_.unit_done(unit, m);
-        }
-    }
+    auto const chunks = static_cast<int>(parts_.size());
+    for (auto const& action : stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_))
+        run(action);
+    link_.flush();
     reducer_.finish();
+    return share_losses();
+}
+
+std::vector<double> Engine::forward(std::int64_t slots) {
+    at::NoGradGuard const no_graph;
+    reducer_.divide(slots);
+    for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
+        for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk) run_forward(chunk, m, false);
+    link_.flush();
+    return share_losses();
+}
+
+std::vector<double> Engine::share_losses() {
+    std::vector<double> losses;
+    for (std::int64_t m = 0; m < reducer_.micro_steps() && reducer_.has_slot(m); ++m) losses.push_back(losses_[m]);
+    losses_.clear();
+    pipeline_.broadcast({losses.data(), losses.size(), cluster::DType::f64}, stages_ - 1, "losses").wait();
     return losses;
 }
 
-double Engine::backward_through(std::int64_t micro_step) {
-    reducer_.begin_slot();
-    std::vector<Pass> passes;
-    at::Tensor boundary = at::zeros({1});
-    for (std::size_t b = 0; b < stage_.block_count(); ++b) {
-        Pass pass{boundary.detach().set_requires_grad(true), {}};
-        pass.output = stage_.forward(b, pass.input, micro_step);
-        boundary = pass.output;
-        passes.push_back(std::move(pass));
+void Engine::run(Action const& action) {
+    switch (action.kind) {
+    case Action::Kind::forward: return run_forward(action.chunk, action.micro_step, true);
+    case Action::Kind::backward: return run_backward(action.chunk, action.micro_step, true);
+    case Action::Kind::input_gradient: return run_backward(action.chunk, action.micro_step, false);
+    case Action::Kind::weight_gradient: return run_weight_gradients(action.chunk, action.micro_step);
     }
-    double const loss = passes.back().output.item<double>();
-    at::Tensor gradient = at::ones({}, at::kDouble);
-    for (std::size_t b = stage_.block_count(); b-- > 0;) {
-        torch::autograd::backward({passes[b].output}, {gradient});
-        gradient = passes[b].input.grad();
-        passes[b] = {}; // frees the block's activations
-        for (std::size_t unit : stage_.units_completed_by(b)) reducer_.unit_done(unit, micro_step);
-    }
-    return loss;
 }
 
-double Engine::forward(std::int64_t micro_step) {
-    at::NoGradGuard const no_graph;
-    at::Tensor boundary = at::zeros({1});
-    for (std::size_t b = 0; b < stage_.block_count(); ++b) boundary = stage_.forward(b, boundary, micro_step);
-    return boundary.item<double>();
+void Engine::acquire(Stage const& stage, std::size_t block, int direction) {
+    for (auto const unit : stage.units_read_by(block)) gatherer_.acquire(unit);
+    // The block after this one travels while this one computes.
+    std::size_t const next = block + static_cast<std::size_t>(direction); // wraps below 0
+    if (next < stage.block_count())
+        for (auto const unit : stage.units_read_by(next)) gatherer_.prefetch(unit);
+}
+
+void Engine::release(Stage const& stage, std::size_t block) {
+    for (auto const unit : stage.units_read_by(block)) gatherer_.release(unit);
+}
+
+at::Tensor Engine::enter(int chunk, std::int64_t micro_step) {
+    Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
+    if (is_first(chunk)) return at::zeros({1}, at::TensorOptions().dtype(stage.boundary_dtype()));
+    return link_.receive_activation(stage.boundary_shape(micro_step), stage.boundary_dtype());
+}
+
+void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output) {
+    if (is_last(chunk))
+        losses_[micro_step] = output.item<double>();
+    else
+        link_.send_activation(output);
+}
+
+at::Tensor Engine::upstream(int chunk, std::int64_t micro_step) {
+    Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
+    if (is_last(chunk)) return at::ones({}, at::kDouble);
+    return link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_dtype());
+}
+
+Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor const& input, std::int64_t micro_step,
+                                  bool training) {
+    bool const graph = training && !(options_.recompute && stage.may_recompute(block));
+    std::optional<at::NoGradGuard> no_graph;
+    if (!graph) no_graph.emplace();
+    Pass pass{input.detach(), {}};
+    if (graph) pass.input.set_requires_grad(true);
+    pass.output = stage.forward(block, pass.input, micro_step);
+    return pass;
+}
+
+void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
+    Stage& stage = *parts_[static_cast<std::size_t>(chunk)];
+    bool const slot = reducer_.has_slot(micro_step);
+    at::Tensor x = slot ? enter(chunk, micro_step) : at::Tensor();
+    std::vector<Pass> passes;
+    for (std::size_t b = 0; b < stage.block_count(); ++b) {
+        acquire(stage, b, 1);
+        if (slot) {
+            passes.push_back(pass_through(stage, b, x, micro_step, training));
+            x = passes.back().output;
+            if (!x.requires_grad()) passes.back().output = at::Tensor();
+        }
+        release(stage, b);
+    }
+    if (!slot) return;
+    leave(chunk, micro_step, x);
+    if (training) passes_[{chunk, micro_step}] = std::move(passes);
+}
+
+at::Tensor Engine::pass_back(Stage& stage, std::size_t block, Pass& pass, at::Tensor const& gradient,
+                             std::int64_t micro_step) {
+    if (!pass.output.defined()) {
+        pass.input = pass.input.detach().set_requires_grad(true);
+        pass.output = stage.forward(block, pass.input, micro_step);
+    }
+    torch::autograd::backward({pass.output}, {gradient});
+    at::Tensor const to_input = pass.input.grad();
+    pass = {}; // frees the block's activations
+    return to_input;
+}
+
+void Engine::run_backward(int chunk, std::int64_t micro_step, bool with_weights) {
+    Stage& stage = *parts_[static_cast<std::size_t>(chunk)];
+    bool const slot = reducer_.has_slot(micro_step);
+    at::Tensor gradient = slot ? upstream(chunk, micro_step) : at::Tensor();
+    auto passes = passes_.extract({chunk, micro_step});
+    std::vector<Waiting> later(stage.block_count());
+    for (std::size_t b = stage.block_count(); b-- > 0;) {
+        acquire(stage, b, -1);
+        if (slot) {
+            std::optional<WeightGradientQueue> queue;
+            if (!with_weights) queue.emplace();
+            gradient = pass_back(stage, b, passes.mapped()[b], gradient, micro_step);
+            if (queue) later[b] = queue->take();
+        }
+        release(stage, b);
+        if (!with_weights) continue;
+        for (std::size_t const unit : stage.units_completed_by(b)) reducer_.unit_done(unit, micro_step);
+    }
+    if (!with_weights) later_[{chunk, micro_step}] = std::move(later);
+    if (slot && !is_first(chunk)) link_.send_gradient(gradient);
+}
+
+void Engine::run_weight_gradients(int chunk, std::int64_t micro_step) {
+    Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
+    auto later = later_.extract({chunk, micro_step});
+    at::NoGradGuard const no_graph; // as in a backward pass
+    for (std::size_t b = stage.block_count(); b-- > 0;) {
+        for (auto const& work : later.mapped()[b]) work();
+        for (std::size_t const unit : stage.units_completed_by(b)) reducer_.unit_done(unit, micro_step);
+    }
 }
 
 } // namespace trireme::parallel

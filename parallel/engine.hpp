@@ -1,4 +1,4 @@
-// Runs the forward and backward passes of one step, block by block.
+// Runs the forward and backward passes of one step, block by block, in the order of a pipeline schedule.
 //
 // [Note: block-driven backward]
 // The input of each block is detached and the block's backward pass is an explicit call. So what happens between two
@@ -8,31 +8,70 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <vector>
 
 #include "parallel/gradient_reducer.hpp"
+#include "parallel/mesh.hpp"
+#include "parallel/pipeline_schedule.hpp"
 #include "parallel/stage.hpp"
+#include "parallel/stage_link.hpp"
+#include "parallel/weight_gatherer.hpp"
 
 namespace trireme::parallel {
 
+struct EngineOptions {
+    ScheduleKind schedule = ScheduleKind::one_f_one_b;
+    bool recompute = false; ///< keep each block's input only, and run its forward pass again before its backward pass
+};
+
 class Engine {
   public:
-    Engine(Stage& stage, GradientReducer& reducer) : stage_(stage), reducer_(reducer) {}
+    /// `parts`: this rank's chunks, in order: chunk c is part c * stages + stage of the model. All must outlive the
+    /// engine. Collective over the pipeline axis.
+    Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer, Mesh const& mesh,
+           EngineOptions const& options = {});
 
     /// Runs all micro-steps of a step of `slots` slots and leaves the reduced gradient in the store. Collective over
-    /// the data group. Returns this rank's losses, one per slot it had, in micro-step order.
+    /// the mesh. Returns the losses of this data rank's slots in micro-step order, the same on all stages.
     std::vector<double> forward_backward(std::int64_t slots);
-    /// Forward passes only, without a graph. Local.
-    double forward(std::int64_t micro_step);
+    /// Forward passes only, without a graph; returns the same. Collective over the mesh.
+    std::vector<double> forward(std::int64_t slots);
 
   private:
     struct Pass {
         at::Tensor input, output;
     };
-    double backward_through(std::int64_t micro_step);
+    using Waiting = std::vector<std::function<void()>>;
+    using Place = std::pair<int, std::int64_t>; ///< chunk, micro-step
 
-    Stage& stage_;
+    void run(Action const& action);
+    void run_forward(int chunk, std::int64_t micro_step, bool training);
+    void run_backward(int chunk, std::int64_t micro_step, bool with_weights);
+    void run_weight_gradients(int chunk, std::int64_t micro_step);
+    at::Tensor enter(int chunk, std::int64_t micro_step);
+    void leave(int chunk, std::int64_t micro_step, at::Tensor const& output);
+    at::Tensor upstream(int chunk, std::int64_t micro_step);
+    Pass pass_through(Stage& stage, std::size_t block, at::Tensor const& input, std::int64_t micro_step, bool training);
+    at::Tensor pass_back(Stage& stage, std::size_t block, Pass& pass, at::Tensor const& gradient,
+                         std::int64_t micro_step);
+    void acquire(Stage const& stage, std::size_t block, int direction);
+    void release(Stage const& stage, std::size_t block);
+    bool is_first(int chunk) const { return chunk == 0 && stage_ == 0; }
+    bool is_last(int chunk) const { return chunk + 1 == static_cast<int>(parts_.size()) && stage_ + 1 == stages_; }
+    std::vector<double> share_losses();
+
+    std::vector<Stage*> parts_;
     GradientReducer& reducer_;
+    WeightGatherer& gatherer_;
+    cluster::Communicator& pipeline_;
+    EngineOptions options_;
+    int stages_, stage_;
+    StageLink link_;
+    std::map<Place, std::vector<Pass>> passes_;   ///< in flight, one entry per block
+    std::map<Place, std::vector<Waiting>> later_; ///< weight gradients that wait, one entry per block
+    std::map<std::int64_t, double> losses_;       ///< by micro-step, on the last stage
 };
 
 } // namespace trireme::parallel

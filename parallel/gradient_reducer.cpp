@@ -6,16 +6,33 @@
 
 namespace trireme::parallel {
 
-GradientReducer::GradientReducer(ParameterStore& store, cluster::Communicator& data) : store_(store), data_(data) {
-    std::int64_t largest = 0;
-    for (auto const& unit : store_.units()) largest = std::max(largest, unit.layout.total);
-    if (store_.options().separate_slots)
-        received_ = at::empty({largest}, at::TensorOptions().dtype(store_.master_dtype()));
+namespace {
+
+constexpr std::size_t kMaxInFlight = 3; ///< units whose whole gradients wait for their reduction at one time
+
+/// Each tensor rank's gradient is a part of the sum: sequence parallelism, or shared key and value heads.
+bool is_partial(Parameter const& p) {
+    return p.slice().copies > 1 && (p.spec().partial || p.spec().cut.share == TensorCut::Share::copy);
+}
+
+} // namespace
+
+GradientReducer::GradientReducer(ParameterStore& store, Mesh const& mesh)
+    : store_(store), mesh_(mesh), data_(mesh.data()) {
+    auto& tensor = mesh.along(Axis::tensor);
+    for (auto const& p : store.parameters())
+        if (p->slice().copies > 1) sharers_[p->slice().copies];
+    for (auto& [copies, group] : sharers_)
+        group = tensor.split(tensor.rank() / copies, tensor.rank(), "tensor sharers");
+}
+
+void GradientReducer::divide(std::int64_t slots) {
+    slots_ = slots;
+    micro_steps_ = (slots + data_.size() - 1) / data_.size();
 }
 
 void GradientReducer::begin_step(std::int64_t slots) {
-    slots_ = slots;
-    micro_steps_ = (slots + data_.size() - 1) / data_.size();
+    divide(slots);
     store_.begin_step();
 }
 
@@ -28,46 +45,146 @@ std::int64_t GradientReducer::slots_in(std::int64_t micro_step) const {
 }
 
 void GradientReducer::unit_done(std::size_t index, std::int64_t micro_step) {
-    Unit& unit = store_.units()[index];
+    Unit& unit = *store_.units()[index];
     if (!unit.trainable) return;
     if (has_slot(micro_step)) store_.check_all_delivered(index);
     if (store_.options().separate_slots) {
         fold(unit, micro_step);
+    } else if (!unit.slot_is_total) {
+        reduce(unit);
     } else if (micro_step == micro_steps_ - 1) {
         store_.zero_undelivered(index);
-        for (auto const& total : unit.total)
-            in_flight_.push_back(data_.all_reduce(buffer_of(total), cluster::ReduceOp::sum, "gradient/" + unit.name));
+        reduce(unit);
+    } else {
+        unit.close_slot();
     }
-    for (auto& work : in_flight_) work.done(); // Open MPI moves data only while it is polled
+    poll(); // Open MPI moves data only while it is polled
+}
+
+void GradientReducer::reduce(Unit& unit) {
+    std::string const name = "gradient/" + unit.name;
+    std::vector<at::Tensor> const buffers = unit.close_slot();
+    for (std::size_t use = 0; use < buffers.size(); ++use) {
+        if (store_.options().zero == 0) {
+            in_flight_.push_back(
+                {&unit, use, {}, {}, data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum, name)});
+            continue;
+        }
+        at::Tensor const source =
+            buffers[use].defined() ? buffers[use] : unit.total[use].new_zeros({unit.layout.total});
+        at::Tensor const arrived =
+            unit.slot_is_total ? at::Tensor() : unit.total[use].new_empty({unit.end - unit.begin});
+        at::Tensor const kept = arrived.defined() ? arrived : unit.kept_gradient(use);
+        in_flight_.push_back({&unit, use, source, arrived,
+                              mesh_.along(Axis::shard)
+                                  .reduce_scatter(buffer_of(source), buffer_of(kept), cluster::ReduceOp::sum, name)});
+    }
+    while (!unit.slot_is_total && in_flight_.size() > kMaxInFlight) {
+        in_flight_.front().work.wait();
+        poll();
+    }
+}
+
+bool GradientReducer::poll() {
+    for (auto& flight : in_flight_) flight.work.done();
+    while (!in_flight_.empty() && in_flight_.front().work.done()) {
+        auto const& first = in_flight_.front();
+        if (first.arrived.defined()) first.unit->total[first.use].add_(first.arrived);
+        in_flight_.pop_front();
+    }
+    return in_flight_.empty();
+}
+
+void GradientReducer::complete_all() {
+    while (!in_flight_.empty()) {
+        in_flight_.front().work.wait();
+        poll();
+    }
 }
 
 void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
+    std::int64_t const part = unit.layout.part_size(), senders = slots_in(micro_step);
+    auto const d = static_cast<std::size_t>(data_.size());
+    std::vector<std::size_t> const send(d, has_slot(micro_step) ? static_cast<std::size_t>(part) : 0);
+    std::vector<std::size_t> receive(d, 0);
+    std::fill_n(receive.begin(), senders, static_cast<std::size_t>(part));
+    std::vector<at::Tensor> const buffers = unit.close_slot();
+    for (std::size_t use = 0; use < buffers.size(); ++use) {
+        at::Tensor const pieces = unit.total[use].new_empty({senders * part});
+        at::Tensor const source = buffers[use].defined() ? buffers[use] : unit.total[use].new_empty({0});
+        data_.all_to_all(buffer_of(source), send, buffer_of(pieces), receive, "gradient/" + unit.name).wait();
+        at::Tensor owned = unit.gradient_range(use, store_.options().place.part() * part, part);
+        for (std::int64_t s = 0; s < senders; ++s) owned.add_(pieces.narrow(0, s * part, part));
+    }
+}
+
+void GradientReducer::gather_folded(Unit& unit) {
+    // The parts of a kept range lie together, by rank on the replicate axis; ZeRO 0 keeps all parts.
+    auto& group = store_.options().zero == 0 ? data_ : mesh_.along(Axis::replicate);
     std::int64_t const part = unit.layout.part_size();
-    std::vector<std::size_t> const counts(static_cast<std::size_t>(data_.size()), static_cast<std::size_t>(part));
     for (std::size_t use = 0; use < unit.total.size(); ++use) {
-        at::Tensor const pieces = received_.narrow(0, 0, unit.layout.total);
-        data_.all_to_all(buffer_of(unit.slot[use]), counts, buffer_of(pieces), counts, "gradient/" + unit.name).wait();
-        at::Tensor owned = unit.total[use].narrow(0, data_.rank() * part, part);
-        for (std::int64_t s = 0; s < slots_in(micro_step); ++s) owned.add_(pieces.narrow(0, s * part, part));
+        at::Tensor const kept = unit.kept_gradient(use);
+        group.all_gather(buffer_of(kept.narrow(0, group.rank() * part, part)), buffer_of(kept), "gradient/" + unit.name)
+            .wait();
+    }
+}
+
+void GradientReducer::add_uses(Unit& unit) {
+    // Tied weights: each use was summed over all slots apart; they are added once, in the order of the uses.
+    for (std::size_t use = 1; use < unit.total.size(); ++use) unit.total[0].add_(unit.total[use]);
+}
+
+void GradientReducer::add_over_stages(Unit& unit) {
+    auto const& spec = unit.parameters.front()->spec();
+    if (spec.peer_stage < 0) return;
+    auto& stages = mesh_.along(Axis::pipeline);
+    at::Tensor const mine = unit.kept_gradient();
+    at::Tensor const other = spec.owned ? at::empty_like(mine) : at::Tensor();
+    cluster::Message const message{spec.owned ? cluster::Message::Kind::receive : cluster::Message::Kind::send,
+                                   spec.peer_stage, buffer_of(spec.owned ? other : mine)};
+    stages.exchange({&message, 1}, "gradient/" + unit.name).wait();
+    if (spec.owned) unit.kept_gradient().add_(other);
+}
+
+void GradientReducer::add_over_tensor_ranks() {
+    for (auto const& [copies, group] : sharers_) {
+        std::vector<at::Tensor> parts;
+        for (auto const& unit : store_.units()) {
+            if (!unit->trainable || !unit->owned) continue;
+            for (auto const& s : stretches(*unit, unit->begin, unit->end))
+                if (s.parameter->slice().copies == copies && is_partial(*s.parameter) && s.parameter->spec().trainable)
+                    parts.push_back(unit->kept_gradient().narrow(0, s.at - unit->begin, s.count));
+        }
+        if (parts.empty()) continue;
+        at::Tensor const mine = at::cat(parts), all = mine.new_empty({copies, mine.size(0)});
+        group->all_gather(buffer_of(mine), buffer_of(all), "gradient/tensor sharers").wait();
+        at::Tensor const sum = all[0].clone();
+        for (int r = 1; r < copies; ++r) sum.add_(all[r]);
+        std::int64_t at = 0;
+        for (auto& part : parts) {
+            part.copy_(sum.narrow(0, at, part.size(0)));
+            at += part.size(0);
+        }
     }
 }
 
 void GradientReducer::finish() {
-    for (auto& work : in_flight_) work.wait();
-    in_flight_.clear();
+    complete_all();
+    auto const& options = store_.options();
     for (auto& unit : store_.units()) {
-        if (!unit.trainable) continue;
-        if (store_.options().separate_slots) {
-            std::int64_t const part = unit.layout.part_size();
-            for (auto const& total : unit.total)
-                data_
-                    .all_gather(buffer_of(total.narrow(0, data_.rank() * part, part)), buffer_of(total),
-                                "gradient/" + unit.name)
+        if (!unit->trainable) continue;
+        if (options.separate_slots) {
+            gather_folded(*unit);
+        } else if (options.zero > 0) {
+            for (std::size_t use = 0; use < unit->total.size(); ++use)
+                mesh_.along(Axis::replicate)
+                    .all_reduce(buffer_of(unit->kept_gradient(use)), cluster::ReduceOp::sum, "gradient/" + unit->name)
                     .wait();
         }
-        // Tied weights: each use was summed over all slots apart; they are added once, in the order of the uses.
-        for (std::size_t use = 1; use < unit.total.size(); ++use) unit.total[0].add_(unit.total[use]);
+        add_uses(*unit);
+        add_over_stages(*unit);
     }
+    add_over_tensor_ranks();
 }
 
 } // namespace trireme::parallel

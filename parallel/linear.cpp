@@ -72,12 +72,12 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& table = recall(context, "table");
-        if (table.trainable()) {
-            auto const [gradient, fresh] = table.accumulate();
-            if (fresh) gradient.zero_();
-            add_rows(gradient, gradients[0].to(gradient.scalar_type()).contiguous(),
-                     context->saved_data["ids"].toTensor());
-        }
+        if (table.trainable())
+            now_or_later([&table, dy = gradients[0], ids = context->saved_data["ids"].toTensor()] {
+                auto const [gradient, fresh] = table.accumulate();
+                if (fresh) gradient.zero_();
+                add_rows(gradient, dy.to(gradient.scalar_type()).contiguous(), ids);
+            });
         return {{}, {}, {}};
     }
 };

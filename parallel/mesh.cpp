@@ -9,7 +9,7 @@ namespace trireme::parallel {
 namespace {
 
 constexpr std::array<char const*, kAxes> kNames{"pipeline", "replicate", "shard", "context", "tensor"};
-constexpr std::array<bool, kAxes> kBuilt{false, true, false, false, false};
+constexpr std::array<bool, kAxes> kBuilt{true, true, true, false, false};
 
 /// Color of the group of ranks that agree with `coordinates` on every axis not in `varying`.
 int group_color(MeshShape const& shape, std::array<int, kAxes> coordinates, std::array<bool, kAxes> const& varying) {
@@ -51,22 +51,26 @@ int MeshShape::rank_at(std::array<int, kAxes> const& coordinates) const {
     return rank;
 }
 
-MeshShape resolve(MeshShape shape, int world_size) {
+MeshShape resolve(MeshShape shape, int world_size, bool shards) {
     for (std::size_t a = 0; a < kAxes; ++a) {
-        bool const derived = a == static_cast<std::size_t>(Axis::replicate) && shape.degree[a] == 0;
+        auto const axis = static_cast<Axis>(a);
+        bool const derived = (axis == Axis::replicate || axis == Axis::shard) && shape.degree[a] == 0;
         if (shape.degree[a] < 1 && !derived)
             throw cluster::InputError(fmt::format("parallel.{}: {}: legal: 1 or more", kNames[a], shape.degree[a]));
         if (shape.degree[a] > 1 && !kBuilt[a])
             throw cluster::InputError(
                 fmt::format("parallel.{}: {}: this axis is not built yet; legal: 1", kNames[a], shape.degree[a]));
     }
-    if (shape[Axis::replicate] == 0) {
-        shape[Axis::replicate] = 1;
+    Axis const rest = shards && shape[Axis::shard] == 0 ? Axis::shard : Axis::replicate;
+    bool const derive = shape[rest] == 0;
+    for (Axis const axis : {Axis::replicate, Axis::shard})
+        if (shape[axis] == 0) shape[axis] = 1;
+    if (derive) {
         int const others = shape.product();
         if (world_size % others != 0)
             throw cluster::InputError(
                 fmt::format("parallel: {} does not divide the {} ranks of this job", shape.equation(), world_size));
-        shape[Axis::replicate] = world_size / others;
+        shape[rest] = world_size / others;
     }
     if (shape.product() != world_size)
         throw cluster::InputError(
@@ -82,7 +86,17 @@ Mesh::Mesh(cluster::Communicator& world, MeshShape const& shape) : world_(world)
         varying[a] = true;
         groups_[a] = world.split(group_color(shape_, here, varying), world.rank(), kNames[a]);
     }
-    data_ = world.split(group_color(shape_, here, {false, true, true, false, false}), world.rank(), "data");
+    // In the order of StorePlace::part, so that the parts of a shard group's range lie together.
+    int const part = here[2] * shape_[Axis::replicate] + here[1];
+    data_ = world.split(group_color(shape_, here, {false, true, true, false, false}), part, "data");
+}
+
+StorePlace Mesh::place() const {
+    auto const size_and_rank = [&](Axis axis) { return std::pair(along(axis).size(), along(axis).rank()); };
+    auto const [replicate, replicate_rank] = size_and_rank(Axis::replicate);
+    auto const [shard, shard_rank] = size_and_rank(Axis::shard);
+    auto const [tensor, tensor_rank] = size_and_rank(Axis::tensor);
+    return {replicate, replicate_rank, shard, shard_rank, tensor, tensor_rank};
 }
 
 } // namespace trireme::parallel

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cluster/communicator.hpp"
+#include "parallel/store_place.hpp"
 
 namespace trireme::parallel {
 
@@ -29,9 +30,10 @@ struct MeshShape {
     int rank_at(std::array<int, kAxes> const& coordinates) const;
 };
 
-/// Fills in replicate when it is 0, and refuses what cannot work: throws cluster::InputError with the equation, or with
-/// the name of an axis that is not built yet.
-MeshShape resolve(MeshShape shape, int world_size);
+/// Fills in replicate and shard where they are 0 (`shards`: with what is left for the shard axis, as ZeRO wants;
+/// otherwise for replicate), and refuses what cannot work: throws cluster::InputError with the equation, or with the
+/// name of an axis that is not built yet.
+MeshShape resolve(MeshShape shape, int world_size, bool shards = false);
 
 /// The groups of this rank. Construction is collective over `world`, which must outlive the mesh.
 class Mesh {
@@ -44,6 +46,7 @@ class Mesh {
     cluster::Communicator& along(Axis axis) const { return *groups_[static_cast<std::size_t>(axis)]; }
     /// Replicate and shard together: the ranks among which samples are divided.
     cluster::Communicator& data() const { return *data_; }
+    StorePlace place() const;
 
   private:
     cluster::Communicator& world_;

@@ -3,13 +3,60 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "parallel/parameter_store.hpp"
 
 namespace trireme::parallel {
 
+Parameter::Parameter(ParameterSpec spec, int tensor_ranks, int tensor_rank)
+    : spec_(std::move(spec)), shape_(spec_.shape) {
+    auto const dim = static_cast<std::size_t>(std::max(0, spec_.cut.dim));
+    slice_ = slice_of(spec_.cut, spec_.shape.at(dim), tensor_ranks, tensor_rank);
+    shape_[dim] = slice_.local;
+    counted_ = tensor_rank % slice_.copies == 0;
+}
+
 std::int64_t Parameter::numel() const {
     std::int64_t n = 1;
-    for (std::int64_t d : spec_.shape) n *= d;
+    for (std::int64_t d : shape_) n *= d;
     return n;
+}
+
+at::Tensor const& Parameter::master() const {
+    if (!master_.defined()) throw cluster::JobError(spec_.name + ": its master copy is sharded");
+    return master_;
+}
+
+at::Tensor const& Parameter::gradient() const {
+    if (!gradient_.defined()) throw cluster::JobError(spec_.name + ": its gradient is sharded");
+    return gradient_;
+}
+
+Parameter::Sink& Parameter::sink(int use) {
+    Sink& sink = sinks_.at(static_cast<std::size_t>(use));
+    if (!sink.slot.defined()) unit_->open_slot(static_cast<std::size_t>(use));
+    return sink;
+}
+
+void for_each_run(Parameter const& p, std::int64_t first, std::int64_t count,
+                  std::function<void(Run const&)> const& f) {
+    auto const& shape = p.shape();
+    auto const& slice = p.slice();
+    bool const columns = p.spec().cut.dim == 1;
+    // Rows of the slice, each `width` long; of dim 0 the first `real` rows exist, of dim 1 the first `real` columns.
+    std::int64_t const width = columns ? shape[1] : p.numel() / std::max<std::int64_t>(1, shape[0]);
+    std::int64_t const global_width = columns ? p.spec().shape[1] : width;
+    if (!columns) {
+        std::int64_t const end = std::min(first + count, slice.real * width);
+        if (first < end) f({first, slice.first * width + first, end - first});
+        return;
+    }
+    for (std::int64_t at = first; at < first + count;) {
+        std::int64_t const row = at / width, column = at % width;
+        std::int64_t const end = std::min(first + count, (row + 1) * width);
+        std::int64_t const real = std::min(end - at, slice.real - column);
+        if (real > 0) f({at, row * global_width + slice.first + column, real});
+        at = end;
+    }
 }
 
 namespace {
@@ -22,30 +69,50 @@ void mark_written(bool& written, std::string const& name) {
 } // namespace
 
 void ParameterUse::deliver_product(at::Tensor const& a, at::Tensor const& b) const {
-    auto& sink = parameter_->sinks_[static_cast<std::size_t>(use_)];
-    mark_written(sink.written, name());
-    if (a.scalar_type() != sink.slot.scalar_type()) { // bf16 products, float32 sums
-        at::Tensor const product = at::mm(a, b);
-        sink.holds_sum ? sink.slot.add_(product) : sink.slot.copy_(product);
-    } else if (sink.holds_sum) {
-        sink.slot.addmm_(a, b);
-    } else {
-        at::mm_out(sink.slot, a, b);
-    }
-    sink.holds_sum = true;
+    now_or_later([parameter = parameter_, use = use_, a, b] {
+        auto& sink = parameter->sink(use);
+        mark_written(sink.written, parameter->spec().name);
+        if (a.scalar_type() != sink.slot.scalar_type()) { // bf16 products, float32 sums
+            at::Tensor const product = at::mm(a, b);
+            sink.holds_sum ? sink.slot.add_(product) : sink.slot.copy_(product);
+        } else if (sink.holds_sum) {
+            sink.slot.addmm_(a, b);
+        } else {
+            at::mm_out(sink.slot, a, b);
+        }
+        sink.holds_sum = true;
+    });
 }
 
 void ParameterUse::deliver(at::Tensor const& gradient) const {
-    auto& sink = parameter_->sinks_[static_cast<std::size_t>(use_)];
-    mark_written(sink.written, name());
-    sink.holds_sum ? sink.slot.add_(gradient) : sink.slot.copy_(gradient);
-    sink.holds_sum = true;
+    now_or_later([parameter = parameter_, use = use_, gradient] {
+        auto& sink = parameter->sink(use);
+        mark_written(sink.written, parameter->spec().name);
+        sink.holds_sum ? sink.slot.add_(gradient) : sink.slot.copy_(gradient);
+        sink.holds_sum = true;
+    });
 }
 
 ParameterUse::Accumulator ParameterUse::accumulate() const {
-    auto& sink = parameter_->sinks_[static_cast<std::size_t>(use_)];
+    auto& sink = parameter_->sink(use_);
     mark_written(sink.written, name());
     return {sink.slot, !std::exchange(sink.holds_sum, true)};
+}
+
+namespace {
+thread_local WeightGradientQueue* current_queue = nullptr;
+}
+
+WeightGradientQueue::WeightGradientQueue() : outer_(std::exchange(current_queue, this)) {}
+WeightGradientQueue::~WeightGradientQueue() {
+    current_queue = outer_;
+}
+
+void now_or_later(std::function<void()> work) {
+    if (current_queue)
+        current_queue->waiting_.push_back(std::move(work));
+    else
+        work();
 }
 
 } // namespace trireme::parallel

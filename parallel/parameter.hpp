@@ -6,8 +6,11 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
+
+#include "parallel/tensor_cut.hpp"
 
 namespace trireme::parallel {
 
@@ -23,57 +26,90 @@ struct ParameterSpec {
     bool trainable = true;
     bool decay = true; ///< takes part in weight decay
     double learning_rate_scale = 1.0;
-    int uses = 1;             ///< layers that read it; more than 1 means tied, and then it is alone in its unit
+    int uses = 1; ///< layers of this process that read it; more than 1 means tied, and then it is alone in its unit
+    int first_use = 0;    ///< tied across pipeline stages: number of the first use here
+    bool owned = true;    ///< false: a tied copy on another stage than its owner's; it has no optimizer state
+    int peer_stage = -1;  ///< tied across pipeline stages: the stage of the other use
+    TensorCut cut = {};   ///< over the tensor axis
+    bool partial = false; ///< whole on every tensor rank, and each rank's gradient is a part of the sum (sequence
+                          ///< parallelism): norms, biases after a sum
     bool input_major = false; ///< the weight of a linear layer that is stored [in, out] (GPT-2), not [out, in]
 };
 
+struct Unit;
+
 class Parameter {
   public:
-    explicit Parameter(ParameterSpec spec) : spec_(std::move(spec)) {}
+    /// `tensor_ranks`, `tensor_rank`: place on the tensor axis.
+    explicit Parameter(ParameterSpec spec, int tensor_ranks = 1, int tensor_rank = 0);
 
     ParameterSpec const& spec() const { return spec_; }
-    std::int64_t numel() const;
-    /// The compute copy, of the global shape.
+    /// What this rank holds of the global tensor, along spec().cut.dim.
+    TensorSlice const& slice() const { return slice_; }
+    std::vector<std::int64_t> const& shape() const { return shape_; } ///< of the slice, padding included
+    std::int64_t numel() const;                                       ///< of the slice
+    /// Of the ranks that hold the same slice, one counts it in norms and writes it to files.
+    bool counted() const { return counted_; }
+    Unit const& unit() const { return *unit_; }
+    /// The compute copy [shape()]; undefined while its unit is sharded (ZeRO-3).
     at::Tensor const& value() const { return value_; }
-    /// The float32 (float64 in the oracle mode) master copy, of the global shape.
-    at::Tensor const& master() const { return master_; }
-    /// Gradient of the whole step, once reduced.
-    at::Tensor const& gradient() const { return sinks_.front().total; }
+    /// The float32 (float64 in the oracle mode) master copy [shape()]. ZeRO 0 only: otherwise a rank holds stretches.
+    at::Tensor const& master() const;
+    /// Gradient of the whole step [shape()], once reduced. ZeRO 0 only.
+    at::Tensor const& gradient() const;
 
   private:
     friend class ParameterStore;
     friend class ParameterUse;
-    /// Where one use's gradient goes. `slot` is `total` in fast mode.
+    friend struct Unit;
+    /// Where one use's gradient goes.
     struct Sink {
-        at::Tensor total, slot;
+        at::Tensor slot;        ///< undefined while the unit has no buffer for it
         bool holds_sum = false; ///< the next gradient of this use is added, not stored
         bool written = false;   ///< since the start of this slot
     };
+    Sink& sink(int use);
 
     ParameterSpec spec_;
-    at::Tensor value_, master_;
+    TensorSlice slice_;
+    std::vector<std::int64_t> shape_;
+    bool counted_ = true;
+    Unit* unit_ = nullptr;
+    at::Tensor value_, master_, gradient_;
     std::vector<Sink> sinks_;
 };
+
+/// Elements [local, local + count) of a parameter's slice are elements [global, global + count) of the row-major global
+/// tensor. Padding is in no run.
+struct Run {
+    std::int64_t local, global, count;
+};
+/// The runs of elements [first, first + count) of the slice, in order.
+void for_each_run(Parameter const& parameter, std::int64_t first, std::int64_t count,
+                  std::function<void(Run const&)> const& f);
 
 /// The handle a layer keeps: which parameter, and which of its uses this is. Copyable; the store outlives it.
 class ParameterUse {
   public:
     ParameterUse() = default;
-    explicit ParameterUse(Parameter& parameter, int use = 0) : parameter_(&parameter), use_(use) {}
+    explicit ParameterUse(Parameter& parameter, int use = 0)
+        : parameter_(&parameter), use_(use - parameter.spec().first_use) {}
 
     explicit operator bool() const { return parameter_ != nullptr; }
     at::Tensor const& value() const { return parameter_->value_; }
     bool trainable() const { return parameter_->spec_.trainable; }
     bool input_major() const { return parameter_->spec_.input_major; }
     std::string const& name() const { return parameter_->spec_.name; }
+    Parameter const& parameter() const { return *parameter_; }
 
     /// Delivers this use's gradient of one slot: a b, made by a matrix product straight into the buffer where the mode
-    /// allows it. Call once per slot.
+    /// allows it. Call once per slot. Both of these wait while a WeightGradientQueue is alive.
     void deliver_product(at::Tensor const& a, at::Tensor const& b) const;
     /// Delivers this use's gradient of one slot. Call once per slot.
     void deliver(at::Tensor const& gradient) const;
-    /// For gradients made by parts: the buffer to add this slot's parts into, and whether it holds nothing yet (then it
-    /// is not zeroed: the first part is stored, or the caller zeroes it). Call once per slot; counts as delivered.
+    /// For gradients made by parts, inside now_or_later: the buffer to add this slot's parts into, and whether it holds
+    /// nothing yet (then it is not zeroed: the first part is stored, or the caller zeroes it). Call once per slot;
+    /// counts as delivered.
     struct Accumulator {
         at::Tensor buffer;
         bool fresh;
@@ -84,5 +120,26 @@ class ParameterUse {
     Parameter* parameter_ = nullptr;
     int use_ = 0;
 };
+
+/// [Note: weight gradients later]
+/// While one of these is alive in a thread, gradients that layers deliver there wait in it, until `run` makes them in
+/// the order of delivery: the weight-gradient half of a backward pass (Qi et al., "Zero Bubble Pipeline Parallelism",
+/// 2023).
+class WeightGradientQueue {
+  public:
+    WeightGradientQueue();
+    ~WeightGradientQueue();
+    WeightGradientQueue(WeightGradientQueue const&) = delete;
+    WeightGradientQueue& operator=(WeightGradientQueue const&) = delete;
+    /// The work that waits; the queue is empty afterwards.
+    std::vector<std::function<void()>> take() { return std::move(waiting_); }
+
+  private:
+    friend void now_or_later(std::function<void()> work);
+    std::vector<std::function<void()>> waiting_;
+    WeightGradientQueue* outer_;
+};
+/// Runs `work` at once, or puts it into this thread's queue.
+void now_or_later(std::function<void()> work);
 
 } // namespace trireme::parallel

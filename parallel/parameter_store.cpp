@@ -20,7 +20,7 @@ at::Tensor flat_zeros(std::int64_t count, at::ScalarType dtype) {
 }
 
 at::Tensor view_in(at::Tensor const& flat, FlatLayout const& layout, std::size_t i, Parameter const& parameter) {
-    return flat.narrow(0, layout.offset[i], layout.count[i]).view(parameter.spec().shape);
+    return flat.narrow(0, layout.offset[i], layout.count[i]).view(parameter.shape());
 }
 
 /// Four normal numbers from one Philox block: Box and Muller's transform in float64, rounded once by the caller.
@@ -36,12 +36,69 @@ std::array<double, 4> normals(cluster::PhiloxBlock const& bits) {
     return out;
 }
 
+/// Elements [first, first + count) of a global tensor of normal numbers.
+at::Tensor normal_run(std::uint64_t key, std::int64_t first, std::int64_t count, double deviation) {
+    std::int64_t const block = first / 4, blocks = (first + count + 3) / 4 - block;
+    at::Tensor const values = at::empty({4 * blocks}, at::kDouble);
+    double* out = values.data_ptr<double>();
+    for (std::int64_t b = 0; b < blocks; ++b)
+        for (double const x : normals(cluster::philox(key, static_cast<std::uint64_t>(block + b), 0)))
+            *out++ = deviation * x;
+    // Through float32 also for the float64 oracle: every mode starts from the same weights.
+    return values.narrow(0, first - 4 * block, count).to(at::kFloat);
+}
+
 } // namespace
+
+at::Tensor Unit::gradient_range(std::size_t use, std::int64_t from, std::int64_t count) const {
+    std::int64_t const origin = total.at(use).size(0) == layout.total ? 0 : begin;
+    return total[use].narrow(0, from - origin, count);
+}
+
+at::Tensor Unit::kept_gradient(std::size_t use) const {
+    return gradient_range(use, begin, end - begin);
+}
+
+void Unit::open_slot(std::size_t use) {
+    if (!slot.at(use).defined()) slot[use] = at::empty({layout.total}, at::TensorOptions().dtype(gradient_dtype));
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+        if (use < parameters[i]->sinks_.size())
+            parameters[i]->sinks_[use].slot = view_in(slot[use], layout, i, *parameters[i]);
+}
+
+std::vector<at::Tensor> Unit::close_slot() {
+    std::vector<at::Tensor> buffers = slot;
+    for (auto* p : parameters)
+        for (auto& sink : p->sinks_) {
+            sink.written = false;
+            if (slot_is_total) continue;
+            sink.holds_sum = false;
+            sink.slot = at::Tensor();
+        }
+    if (!slot_is_total) slot.assign(slot.size(), {});
+    return buffers;
+}
+
+void Unit::show_compute() {
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+        parameters[i]->value_ = compute.defined() ? view_in(compute, layout, i, *parameters[i]) : at::Tensor();
+}
+
+std::vector<Stretch> stretches(Unit const& unit, std::int64_t begin, std::int64_t end) {
+    std::vector<Stretch> out;
+    for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
+        std::int64_t const start = unit.layout.offset[i], from = std::max(begin, start),
+                           to = std::min(end, start + unit.layout.count[i]);
+        if (from < to) out.push_back({unit.parameters[i], from - start, to - from, from});
+    }
+    return out;
+}
 
 ParameterStore::ParameterStore(std::vector<ParameterSpec> specs, StoreOptions const& options) : options_(options) {
     std::vector<std::pair<std::string, std::vector<Parameter*>>> groups;
     for (auto& spec : specs) {
-        auto const& parameter = parameters_.emplace_back(std::make_unique<Parameter>(std::move(spec)));
+        auto const& parameter = parameters_.emplace_back(
+            std::make_unique<Parameter>(std::move(spec), options.place.tensor, options.place.tensor_rank));
         auto const& s = parameter->spec();
         if (!by_name_.emplace(s.name, parameter.get()).second)
             throw cluster::InputError("parameter " + s.name + " is declared twice");
@@ -60,25 +117,44 @@ void ParameterStore::build_unit(std::string const& name, std::vector<Parameter*>
     }
     if (uses > 1 && parameters.size() > 1)
         throw cluster::InputError(fmt::format("unit {}: a tied parameter must be alone in its unit", name));
-    Unit& unit = units_.emplace_back();
+    Unit& unit = *units_.emplace_back(std::make_unique<Unit>());
     unit.name = name;
-    unit.layout = lay_out(counts, options_.parts);
-    unit.master = flat_zeros(unit.layout.total, master_dtype());
-    unit.compute = options_.compute == master_dtype() ? unit.master : flat_zeros(unit.layout.total, options_.compute);
-    for (auto const* p : parameters) unit.trainable |= p->spec().trainable;
-    for (int u = 0; u < uses && unit.trainable && options_.gradients; ++u) {
-        unit.total.push_back(flat_zeros(unit.layout.total, master_dtype()));
-        unit.slot.push_back(options_.separate_slots ? flat_zeros(unit.layout.total, master_dtype())
-                                                    : unit.total.back());
-    }
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-        Parameter& p = *parameters[i];
-        p.value_ = view_in(unit.compute, unit.layout, i, p);
-        p.master_ = view_in(unit.master, unit.layout, i, p);
-        for (std::size_t u = 0; u < unit.total.size(); ++u)
-            p.sinks_.push_back({view_in(unit.total[u], unit.layout, i, p), view_in(unit.slot[u], unit.layout, i, p)});
+    unit.layout = lay_out(counts, options_.place.parts());
+    for (auto const* p : parameters) {
+        unit.trainable |= p->spec().trainable;
+        unit.owned &= p->spec().owned;
     }
     unit.parameters = std::move(parameters);
+    for (auto* p : unit.parameters) p->unit_ = &unit;
+    allocate(unit, uses);
+}
+
+void ParameterStore::allocate(Unit& unit, int uses) const {
+    auto const& place = options_.place;
+    std::int64_t const n = unit.layout.total, kept = options_.zero > 0 ? n / place.shard : n;
+    bool const one_dtype = options_.compute == master_dtype();
+    unit.begin = options_.zero > 0 ? place.shard_rank * kept : 0;
+    unit.end = unit.begin + kept;
+    unit.gradient_dtype = master_dtype();
+    if (options_.zero < 3) unit.compute = flat_zeros(n, options_.compute);
+    unit.state = options_.zero < 3 ? Unit::State::unsharded : Unit::State::sharded;
+    unit.master =
+        one_dtype && options_.zero < 3 ? unit.compute.narrow(0, unit.begin, kept) : flat_zeros(kept, master_dtype());
+    unit.slot_is_total = !options_.separate_slots && options_.zero < 2;
+    unit.show_compute();
+    for (std::size_t i = 0; i < unit.parameters.size() && options_.zero == 0; ++i)
+        unit.parameters[i]->master_ = view_in(unit.master, unit.layout, i, *unit.parameters[i]);
+    if (!unit.trainable || !options_.gradients) return;
+    for (int use = 0; use < uses; ++use)
+        unit.total.push_back(flat_zeros(options_.zero < 2 ? n : kept, unit.gradient_dtype));
+    unit.slot.resize(unit.total.size());
+    if (unit.slot_is_total) unit.slot = unit.total;
+    for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
+        Parameter& p = *unit.parameters[i];
+        p.sinks_.resize(unit.total.size());
+        if (options_.zero == 0) p.gradient_ = view_in(unit.total[0], unit.layout, i, p);
+    }
+    for (std::size_t use = 0; use < unit.total.size() && unit.slot_is_total; ++use) unit.open_slot(use);
 }
 
 at::ScalarType ParameterStore::master_dtype() const {
@@ -97,68 +173,67 @@ Parameter const& ParameterStore::at(std::string const& name) const {
 
 std::size_t ParameterStore::unit_index(std::string const& name) const {
     for (std::size_t i = 0; i < units_.size(); ++i)
-        if (units_[i].name == name) return i;
+        if (units_[i]->name == name) return i;
     throw cluster::InputError("no unit is called " + name);
+}
+
+void ParameterStore::for_each_kept(Parameter const& parameter,
+                                   std::function<void(Run const&, at::Tensor const&)> const& f) {
+    Unit const& unit = *parameter.unit_;
+    for (auto const& s : stretches(unit, unit.begin, unit.end)) {
+        if (s.parameter != &parameter) continue;
+        for_each_run(parameter, s.first, s.count, [&](Run const& run) {
+            f(run, unit.master.narrow(0, s.at - unit.begin + run.local - s.first, run.count));
+        });
+    }
 }
 
 void ParameterStore::initialize(Parameter& parameter, std::uint64_t seed) {
     auto const& spec = parameter.spec();
-    if (spec.initial != Initial::normal) {
-        parameter.master_.fill_(spec.initial == Initial::ones ? 1.0 : 0.0);
-        return;
-    }
     std::uint64_t const key = cluster::philox_key(seed, kInitialPurpose, cluster::xxh3_64(spec.name));
-    std::int64_t const n = parameter.numel();
-    at::Tensor const values = at::empty({(n + 3) / 4 * 4}, at::kDouble);
-    double* out = values.data_ptr<double>();
-    for (std::int64_t block = 0; block < (n + 3) / 4; ++block) {
-        auto const four = normals(cluster::philox(key, static_cast<std::uint64_t>(block), 0));
-        for (std::size_t i = 0; i < 4; ++i) out[4 * block + static_cast<std::int64_t>(i)] = spec.deviation * four[i];
-    }
-    // Through float32 also for the float64 oracle: every mode starts from the same weights.
-    parameter.master_.copy_(values.narrow(0, 0, n).to(at::kFloat).view(spec.shape));
+    for_each_kept(parameter, [&](Run const& run, at::Tensor const& values) {
+        if (spec.initial == Initial::normal)
+            values.copy_(normal_run(key, run.global, run.count, spec.deviation));
+        else
+            values.fill_(spec.initial == Initial::ones ? 1.0 : 0.0);
+    });
 }
 
 void ParameterStore::refresh_compute() {
     for (auto& unit : units_)
-        if (unit.compute.data_ptr() != unit.master.data_ptr()) unit.compute.copy_(unit.master);
+        if (unit->compute.defined() && unit->compute.scalar_type() != unit->master.scalar_type())
+            unit->compute.narrow(0, unit->begin, unit->end - unit->begin).copy_(unit->master);
 }
 
 void ParameterStore::allocate_moments() {
     for (auto& unit : units_) {
-        if (!unit.trainable) continue;
-        unit.moment1 = flat_zeros(unit.layout.total, master_dtype());
-        unit.moment2 = flat_zeros(unit.layout.total, master_dtype());
+        if (!unit->trainable || !unit->owned) continue;
+        unit->moment1 = flat_zeros(unit->end - unit->begin, master_dtype());
+        unit->moment2 = flat_zeros(unit->end - unit->begin, master_dtype());
     }
 }
 
 void ParameterStore::begin_step() {
-    for (auto& p : parameters_)
-        for (auto& sink : p->sinks_) sink.holds_sum = sink.written = false;
-    if (options_.separate_slots)
-        for (auto& unit : units_)
-            for (auto& total : unit.total) total.zero_();
-}
-
-void ParameterStore::begin_slot() {
-    for (auto& p : parameters_)
-        for (auto& sink : p->sinks_) {
-            sink.written = false;
-            if (options_.separate_slots) sink.holds_sum = false;
-        }
+    for (auto& unit : units_) {
+        unit->close_slot();
+        for (auto* p : unit->parameters)
+            for (auto& sink : p->sinks_) sink.holds_sum = false;
+        if (unit->slot_is_total) continue;
+        for (auto& total : unit->total) total.zero_();
+    }
 }
 
 void ParameterStore::check_all_delivered(std::size_t unit) const {
-    for (auto const* p : units_[unit].parameters)
+    for (auto const* p : units_[unit]->parameters)
         for (auto const& sink : p->sinks_)
             if (!sink.written && p->spec().trainable)
                 throw cluster::JobError("parameter " + p->spec().name + " got no gradient in this slot");
 }
 
 void ParameterStore::zero_undelivered(std::size_t unit) {
-    for (auto* p : units_[unit].parameters)
+    for (auto* p : units_[unit]->parameters)
         for (auto& sink : p->sinks_)
-            if (!sink.holds_sum) sink.total.zero_();
+            if (!sink.holds_sum && sink.slot.defined()) sink.slot.zero_();
 }
 
 } // namespace trireme::parallel

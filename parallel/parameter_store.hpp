@@ -1,7 +1,15 @@
 // Owner of every parameter's memory: float32 master, compute copy, gradients and optimizer moments, in flat buffers.
 //
-// One store serves all ZeRO stages; stage 0 is a shard group of one. The unit of gathering and reducing is a
-// transformer block. Nothing here communicates; GradientReducer does.
+// One store serves all ZeRO stages (Rajbhandari et al., "ZeRO", 2020); stage 0 is a shard group of one. The unit of
+// gathering and reducing is a transformer block. Nothing here communicates: GradientReducer and WeightGatherer do.
+//
+// [Note: who keeps what] n = elements of a unit's flat buffer, d = data ranks, s = ranks of a shard group.
+//   ZeRO        0    1    2    3
+//   master      n    n/s  n/s  n/s    its kept range; the same memory as the compute copy where dtypes agree (0 to 2)
+//   compute     n    n    n    n while its block runs
+//   gradient    n    n    n/s  n/s    sum over the step; in bitwise mode only part of it is filled until the end
+//   slot        while the unit's backward pass and reduction last, where it is not the gradient itself
+//   moments     n    n/s  n/s  n/s
 #pragma once
 #include <ATen/ATen.h>
 
@@ -13,28 +21,56 @@
 
 #include "parallel/flat_layout.hpp"
 #include "parallel/parameter.hpp"
+#include "parallel/store_place.hpp"
 
 namespace trireme::parallel {
-
-/// Parameters that are gathered, reduced and freed together, in flat buffers of one layout.
-struct Unit {
-    std::string name;
-    std::vector<Parameter*> parameters; ///< in order of declaration
-    FlatLayout layout;
-    at::Tensor master;             ///< [layout.total], float32 (float64 when computing in float64)
-    at::Tensor compute;            ///< the same memory as master unless the compute dtype differs
-    std::vector<at::Tensor> total; ///< one per use: the step's gradient; [0] is the whole gradient after the reduction
-    std::vector<at::Tensor> slot;  ///< one per use: the gradient of one slot; the same memory as total in fast mode
-    at::Tensor moment1, moment2;   ///< Adam's moments, allocated by allocate_moments
-    bool trainable = false;        ///< of any of its parameters
-};
 
 struct StoreOptions {
     at::ScalarType compute = at::kFloat; ///< kDouble: master and gradients are float64 too
     bool separate_slots = false;         ///< bitwise mode: a slot's gradient is made apart from the sum
-    int parts = 1;                       ///< equal cuts of a flat buffer (data-parallel size)
     bool gradients = true;               ///< false: evaluation only, no gradient memory
+    int zero = 0;                        ///< 0 to 3
+    StorePlace place = {};
 };
+
+/// Parameters that are gathered, reduced and freed together, in flat buffers of one layout.
+struct Unit {
+    enum class State : std::uint8_t { sharded, gathering, unsharded };
+
+    std::string name;
+    std::vector<Parameter*> parameters; ///< in order of declaration
+    FlatLayout layout;
+    std::int64_t begin = 0, end = 0; ///< of the flat buffer: the range that this rank keeps of master and moments
+    at::Tensor master;               ///< [end - begin], float32 (float64 when computing in float64)
+    at::Tensor compute;              ///< [layout.total]; undefined while sharded
+    State state = State::unsharded;
+    std::vector<at::Tensor> total;    ///< one per use: the step's gradient, [layout.total] or [end - begin]
+    std::vector<at::Tensor> slot;     ///< one per use: [layout.total], the gradient of one slot
+    at::Tensor moment1, moment2;      ///< [end - begin]; Adam's, allocated by allocate_moments
+    bool trainable = false;           ///< of any of its parameters
+    bool owned = true;                ///< false: a tied copy without optimizer state
+    bool slot_is_total = true;        ///< layers write into the step's sum itself
+    at::ScalarType gradient_dtype{};
+
+    /// The kept range of a use's sum; of use 0 it is the whole gradient once reduced.
+    at::Tensor kept_gradient(std::size_t use = 0) const;
+    /// Elements [from, from + count) of the flat buffer in a use's sum. They must be in it.
+    at::Tensor gradient_range(std::size_t use, std::int64_t from, std::int64_t count) const;
+    /// Memory for the gradient of one slot of that use; layers ask for it by delivering.
+    void open_slot(std::size_t use);
+    /// The slot's buffers (undefined ones for uses that nothing was delivered to), which the unit lets go. Every use
+    /// may deliver again.
+    std::vector<at::Tensor> close_slot();
+    void show_compute(); ///< parameters see `compute`
+};
+
+/// What of one parameter lies in a range of its unit's flat buffer.
+struct Stretch {
+    Parameter const* parameter;
+    std::int64_t first, count; ///< elements of the parameter's slice
+    std::int64_t at;           ///< where they begin in the flat buffer
+};
+std::vector<Stretch> stretches(Unit const& unit, std::int64_t begin, std::int64_t end);
 
 class ParameterStore {
   public:
@@ -46,20 +82,22 @@ class ParameterStore {
     Parameter const& at(std::string const& name) const;
     bool contains(std::string const& name) const { return by_name_.contains(name); }
     std::vector<std::unique_ptr<Parameter>> const& parameters() const { return parameters_; }
-    std::vector<Unit>& units() { return units_; }
-    std::vector<Unit> const& units() const { return units_; }
+    std::vector<std::unique_ptr<Unit>>& units() { return units_; }
+    std::vector<std::unique_ptr<Unit>> const& units() const { return units_; }
     std::size_t unit_index(std::string const& name) const;
     StoreOptions const& options() const { return options_; }
     at::ScalarType master_dtype() const;
 
-    /// Fills one master tensor as its spec says: Philox keyed by (seed, name), counter = global index.
+    /// Fills what this rank keeps of a tensor as its spec says: Philox keyed by (seed, name), counter = global index.
     void initialize(Parameter& parameter, std::uint64_t seed);
-    /// Copies master to compute, where they are two.
+    /// Calls f(run, values) for every run of the parameter that this rank keeps: `values` is the master's memory of it.
+    void for_each_kept(Parameter const& parameter, std::function<void(Run const&, at::Tensor const&)> const& f);
+    /// Copies the kept range of master to compute, where they are two and compute is there. Local: under ZeRO 1 and 2
+    /// the other ranges come from WeightGatherer.
     void refresh_compute();
     void allocate_moments();
 
     void begin_step(); ///< the next gradient of every use is stored, not added
-    void begin_slot(); ///< every use may deliver once again
     /// Throws JobError naming a trainable parameter of the unit that got no gradient in this slot.
     void check_all_delivered(std::size_t unit) const;
     /// Zeroes what no slot of this step wrote, so that a rank without slots adds nothing to a sum.
@@ -67,11 +105,12 @@ class ParameterStore {
 
   private:
     void build_unit(std::string const& name, std::vector<Parameter*> parameters);
+    void allocate(Unit& unit, int uses) const;
 
     StoreOptions options_;
     std::vector<std::unique_ptr<Parameter>> parameters_;
     std::unordered_map<std::string, Parameter*> by_name_;
-    std::vector<Unit> units_;
+    std::vector<std::unique_ptr<Unit>> units_;
 };
 
 } // namespace trireme::parallel

@@ -59,16 +59,27 @@ CheckpointReader::~CheckpointReader() {
         if (file.descriptor >= 0) close(file.descriptor);
 }
 
-void CheckpointReader::read_bytes(Open const& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes,
+std::vector<char> const& CheckpointReader::verified_chunk(Open& file, std::string const& tensor,
+                                                          std::int64_t index) const {
+    if (file.chunk_index == index) return file.chunk;
+    std::int64_t const begin = index * kChunk, size = std::min(kChunk, file.record.bytes - begin);
+    file.chunk_index = -1;
+    file.chunk.resize(static_cast<std::size_t>(kChunk));
+    ssize_t const got =
+        size > 0 ? pread(file.descriptor, file.chunk.data(), static_cast<std::size_t>(size), begin) : -1;
+    if (got != size || cluster::xxh3_hex(file.chunk.data(), static_cast<std::size_t>(size)) !=
+                           file.record.chunks.at(static_cast<std::size_t>(index)))
+        throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash, in tensor {}", directory_,
+                                              file.record.file, begin, begin + size, tensor));
+    file.chunk_index = index;
+    return file.chunk;
+}
+
+void CheckpointReader::read_bytes(Open& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes,
                                   char* out) const {
-    std::vector<char> chunk(static_cast<std::size_t>(kChunk));
     for (std::int64_t index = offset / kChunk; index * kChunk < offset + bytes; ++index) {
         std::int64_t const begin = index * kChunk, size = std::min(kChunk, file.record.bytes - begin);
-        ssize_t const got = size > 0 ? pread(file.descriptor, chunk.data(), static_cast<std::size_t>(size), begin) : -1;
-        if (got != size || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) !=
-                               file.record.chunks.at(static_cast<std::size_t>(index)))
-            throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash, in tensor {}",
-                                                  directory_, file.record.file, begin, begin + size, tensor));
+        auto const& chunk = verified_chunk(file, tensor, index);
         std::int64_t const from = std::max(begin, offset), to = std::min(begin + size, offset + bytes);
         std::memcpy(out + (from - offset), chunk.data() + (from - begin), static_cast<std::size_t>(to - from));
     }
@@ -85,6 +96,29 @@ void CheckpointReader::read(CheckpointTensor const& tensor, std::int64_t first, 
                        piece.offset + (run.in_piece + from - run.in_tensor) * element, (to - from) * element,
                        static_cast<char*>(out) + (from - first) * element);
         }
+}
+
+void CheckpointReader::read(CheckpointTensor const& tensor, Rectangle const& wanted, void* out) const {
+    std::int64_t const element = element_size(tensor);
+    bool const matrix = tensor.shape.size() == 2;
+    // A vector is a matrix of one row here.
+    auto const rows = [&](Rectangle const& r) {
+        return matrix ? std::pair(r.start[0], r.count[0]) : std::pair(0L, 1L);
+    };
+    auto const columns = [&](Rectangle const& r) { return std::pair(r.start.back(), r.count.back()); };
+    auto const [want_row, want_rows] = rows(wanted);
+    auto const [want_column, want_columns] = columns(wanted);
+    for (auto const& piece : tensor.pieces) {
+        auto const [row, row_count] = rows(piece.rectangle);
+        auto const [column, column_count] = columns(piece.rectangle);
+        std::int64_t const left = std::max(column, want_column),
+                           right = std::min(column + column_count, want_column + want_columns);
+        if (left >= right) continue;
+        for (std::int64_t r = std::max(row, want_row); r < std::min(row + row_count, want_row + want_rows); ++r)
+            read_bytes(files_.at(piece.file), tensor.kind + "/" + tensor.name,
+                       piece.offset + ((r - row) * column_count + left - column) * element, (right - left) * element,
+                       static_cast<char*>(out) + ((r - want_row) * want_columns + left - want_column) * element);
+    }
 }
 
 std::string CheckpointReader::tensor_at(std::string const& file, std::int64_t chunk) const {

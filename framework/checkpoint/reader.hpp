@@ -20,6 +20,8 @@ class CheckpointReader {
     /// Elements [first, first + count) of the row-major tensor into `out`, of the tensor's own dtype. Every 1 MiB chunk
     /// touched is checked against its hash. Throws InputError naming file and tensor.
     void read(CheckpointTensor const& tensor, std::int64_t first, std::int64_t count, void* out) const;
+    /// The same for a rectangle of the tensor; `out` is row-major in the rectangle. Reads only what lies in it.
+    void read(CheckpointTensor const& tensor, Rectangle const& wanted, void* out) const;
     /// Hashes every file whole. Throws InputError naming the first file, and the tensor if one lies at the bad place.
     void verify() const;
 
@@ -27,14 +29,16 @@ class CheckpointReader {
     struct Open {
         CheckpointFile record;
         int descriptor = -1;
+        std::int64_t chunk_index = -1; ///< the chunk that was verified last, and its bytes
+        std::vector<char> chunk = {};
     };
-    void read_bytes(Open const& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes,
-                    char* out) const;
+    std::vector<char> const& verified_chunk(Open& file, std::string const& tensor, std::int64_t index) const;
+    void read_bytes(Open& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes, char* out) const;
     std::string tensor_at(std::string const& file, std::int64_t chunk) const;
 
     std::string directory_;
     CheckpointManifest manifest_;
-    std::map<std::string, Open> files_;
+    mutable std::map<std::string, Open> files_;
 };
 
 } // namespace trireme::framework

@@ -39,6 +39,21 @@ std::vector<Rectangle> rectangles_of(Shape const& shape, std::int64_t first, std
     return out;
 }
 
+std::vector<Patch> patches_of(LocalBlock const& block, std::int64_t first, std::int64_t count) {
+    std::vector<Patch> patches;
+    for (auto local : rectangles_of(block.local, first, count)) {
+        Rectangle global = local;
+        if (block.dim >= 0) {
+            auto const d = static_cast<std::size_t>(block.dim);
+            local.count[d] = global.count[d] = std::min(local.count[d], block.real - local.start[d]);
+            global.start[d] += block.first;
+            if (local.count[d] <= 0) continue;
+        }
+        patches.push_back({global, local});
+    }
+    return patches;
+}
+
 bool cover_exactly(Shape const& shape, std::vector<Rectangle> const& rectangles) {
     std::int64_t total = 0;
     for (std::size_t a = 0; a < rectangles.size(); ++a) {

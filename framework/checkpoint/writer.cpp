@@ -60,23 +60,32 @@ CheckpointFile describe(std::string const& directory, std::string const& file) {
 
 } // namespace
 
+OwnedRange flat_range(std::string kind, std::string name, Shape const& shape, std::int64_t first,
+                      at::Tensor const& values) {
+    OwnedRange range{std::move(kind), std::move(name), shape, {}};
+    std::int64_t at = 0;
+    for (auto const& rectangle : rectangles_of(shape, first, values.numel())) {
+        range.pieces.push_back({rectangle, values.narrow(0, at, rectangle.elements())});
+        at += rectangle.elements();
+    }
+    return range;
+}
+
 RankFile write_rank_file(std::string const& directory, std::string const& file, std::vector<OwnedRange> const& ranges) {
     RankFile out;
     std::string const path = directory + "/" + file;
     {
         H5 const h5 = data::create_h5(path);
         for (auto const& range : ranges) {
-            CheckpointTensor tensor{
-                range.kind, range.name, range.values.scalar_type() == at::kDouble ? "f64" : "f32", range.shape, {}};
-            std::int64_t at = 0;
-            for (auto const& rectangle : rectangles_of(range.shape, range.first, range.values.numel())) {
+            if (range.pieces.empty()) continue;
+            bool const f64 = range.pieces.front().values.scalar_type() == at::kDouble;
+            CheckpointTensor tensor{range.kind, range.name, f64 ? "f64" : "f32", range.shape, {}};
+            for (auto const& [rectangle, values] : range.pieces) {
                 std::string const dataset =
                     "/" + range.kind + "/" + range.name + "/" + std::to_string(tensor.pieces.size());
-                tensor.pieces.push_back(write_rectangle(h5, directory, file, dataset, rectangle,
-                                                        range.values.narrow(0, at, rectangle.elements())));
-                at += rectangle.elements();
+                tensor.pieces.push_back(write_rectangle(h5, directory, file, dataset, rectangle, values));
             }
-            if (!tensor.pieces.empty()) out.tensors.push_back(std::move(tensor));
+            out.tensors.push_back(std::move(tensor));
         }
         std::lock_guard const lock(data::hdf5_mutex());
         data::check_h5(H5Fflush(h5, H5F_SCOPE_LOCAL), path, "flush");

@@ -9,13 +9,19 @@
 
 namespace trireme::framework {
 
-/// A flat range of a tensor that this rank writes.
+/// What of a tensor this rank writes.
 struct OwnedRange {
     std::string kind, name;
-    Shape shape;        ///< of the whole tensor
-    std::int64_t first; ///< of the range, in elements of the whole tensor
-    at::Tensor values;  ///< [count], float32 or float64, contiguous
+    Shape shape; ///< of the whole tensor
+    struct Piece {
+        Rectangle rectangle; ///< of the whole tensor
+        at::Tensor values;   ///< float32 or float64, contiguous, as many elements
+    };
+    std::vector<Piece> pieces;
 };
+/// Elements [first, first + values.numel()) of the row-major tensor.
+OwnedRange flat_range(std::string kind, std::string name, Shape const& shape, std::int64_t first,
+                      at::Tensor const& values);
 
 /// What one rank wrote: the pieces of each tensor, and its file with its hashes.
 struct RankFile {

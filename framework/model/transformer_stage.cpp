@@ -8,46 +8,78 @@
 
 namespace trireme::framework {
 
-namespace {
-
-/// The block that reads a unit first is the last to add to its gradient.
-std::size_t block_of(std::string const& unit, std::size_t blocks) {
-    if (unit.starts_with("layers.")) return static_cast<std::size_t>(std::stoul(unit.substr(7))) + 1;
-    return unit == "head" ? blocks - 1 : 0;
+std::int64_t layer_of(std::string const& unit) {
+    constexpr std::string_view kPrefix = "layers.";
+    return unit.starts_with(kPrefix) ? std::stoll(unit.substr(kPrefix.size())) : -1;
 }
-
-std::vector<TransformerLayer> make_layers(ModelConfig const& config, parallel::ParameterStore& store) {
-    std::vector<TransformerLayer> layers;
-    for (std::int64_t i = 0; i < config.layers; ++i) layers.emplace_back(config, store, i);
-    return layers;
-}
-
-} // namespace
 
 TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store)
-    : config_(config), rotary_(rotary_table(config, store.master_dtype())), stem_(config, store),
-      layers_(make_layers(config, store)), head_(config, store), completed_(layers_.size() + 2) {
-    for (std::size_t u = 0; u < store.units().size(); ++u)
-        completed_[block_of(store.units()[u].name, completed_.size())].push_back(u);
+    : TransformerStage(config, store, {0, config.layers, true, true}) {}
+
+TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range)
+    : config_(config), dtype_(store.options().compute), rotary_(rotary_table(config, store.master_dtype())) {
+    if (range.stem) {
+        stem_.emplace(config, store);
+        blocks_.push_back({Block::Kind::stem});
+    }
+    for (std::int64_t i = range.first_layer; i < range.last_layer; ++i) {
+        blocks_.push_back({Block::Kind::layer, layers_.size()});
+        layers_.emplace_back(config, store, i);
+    }
+    if (range.head) {
+        head_.emplace(config, store);
+        blocks_.push_back({Block::Kind::head});
+    }
+    find_units(store, range);
+}
+
+void TransformerStage::find_units(parallel::ParameterStore const& store, PartRange const& range) {
+    std::size_t const first_layer = range.stem ? 1 : 0, head = blocks_.size() - 1;
+    for (std::size_t u = 0; u < store.units().size(); ++u) {
+        std::string const& name = store.units()[u]->name;
+        if (auto const layer = layer_of(name); layer >= 0) {
+            if (layer < range.first_layer || layer >= range.last_layer) continue;
+            auto& block = blocks_[first_layer + static_cast<std::size_t>(layer - range.first_layer)];
+            block.read.push_back(u);
+            block.completed.push_back(u);
+            continue;
+        }
+        bool const by_stem = range.stem && name != "head", by_head = range.head && (name == "head" || name == "tied");
+        if (by_stem) blocks_.front().read.push_back(u);
+        if (by_head) blocks_[head].read.push_back(u);
+        // The block that reads a unit first is the last to add to its gradient.
+        if (by_stem || by_head) blocks_[by_stem ? 0 : head].completed.push_back(u);
+    }
 }
 
 void TransformerStage::load(std::vector<Pass> passes) {
+    load(std::make_shared<std::vector<Pass> const>(std::move(passes)));
+}
+
+void TransformerStage::load(std::shared_ptr<std::vector<Pass> const> passes) {
     passes_ = std::move(passes);
     results_ = {};
 }
 
 at::Tensor TransformerStage::logits(Pass const& pass) const {
     at::NoGradGuard const no_graph;
-    at::Tensor x = stem_.forward(at::zeros({1}), pass);
+    at::Tensor x = stem_.value().forward(at::zeros({1}), pass);
     for (auto const& layer : layers_) x = layer.forward(x, rotary_, pass);
-    return head_.logits(x, pass);
+    return head_.value().logits(x, pass);
+}
+
+std::vector<std::int64_t> TransformerStage::boundary_shape(std::int64_t micro_step) const {
+    return {passes_->at(static_cast<std::size_t>(micro_step)).tokens.size(0), config_.hidden};
 }
 
 at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) {
-    Pass const& pass = passes_.at(static_cast<std::size_t>(micro_step));
-    if (block == 0) return stem_.forward(input, pass);
-    if (block <= layers_.size()) return layers_[block - 1].forward(input, rotary_, pass);
-    return head_.forward(input, pass, results_);
+    Pass const& pass = passes_->at(static_cast<std::size_t>(micro_step));
+    switch (blocks_[block].kind) {
+    case Block::Kind::stem: return stem_->forward(input, pass);
+    case Block::Kind::layer: return layers_[blocks_[block].layer].forward(input, rotary_, pass);
+    case Block::Kind::head: return head_->forward(input, pass, results_);
+    }
+    return {};
 }
 
 } // namespace trireme::framework

@@ -1,8 +1,10 @@
-// A model as the engine runs it: stem, layers, head, and the slots of the current step.
+// A part of a model as the engine runs it: its blocks (stem, layers, head), and the slots of the current step.
 #pragma once
 #include <ATen/ATen.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "framework/model/transformer.hpp"
@@ -13,31 +15,56 @@ namespace trireme::framework {
 /// The specs of all parameters of a model, in model order, for ParameterStore. A tied embedding has two uses and a unit
 /// of its own.
 std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config);
+/// The layer whose parameters a unit holds; -1: none ("embeddings", "tied", "head").
+std::int64_t layer_of(std::string const& unit);
+
+/// Layers [first_layer, last_layer) of a model, and what stands before and after them.
+struct PartRange {
+    std::int64_t first_layer = 0, last_layer = 0;
+    bool stem = true, head = true;
+};
 
 class TransformerStage : public parallel::Stage {
   public:
-    /// `config` and `store` must outlive the stage.
+    /// The whole model. `config` and `store` must outlive the stage.
     TransformerStage(ModelConfig const& config, parallel::ParameterStore& store);
+    TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range);
 
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
     void load(std::vector<Pass> passes);
+    void load(std::shared_ptr<std::vector<Pass> const> passes);
     Results const& results() const { return results_; }
 
-    /// Logits of one slot, without a graph: [T, V] of a language model, else [samples, classes].
+    /// Logits of one slot by a stage that holds the whole model, without a graph: [T, V] of a language model, else
+    /// [samples, classes].
     at::Tensor logits(Pass const& pass) const;
 
-    std::size_t block_count() const override { return layers_.size() + 2; }
-    std::vector<std::size_t> const& units_completed_by(std::size_t block) const override { return completed_[block]; }
+    std::size_t block_count() const override { return blocks_.size(); }
+    std::vector<std::size_t> const& units_read_by(std::size_t block) const override { return blocks_[block].read; }
+    std::vector<std::size_t> const& units_completed_by(std::size_t block) const override {
+        return blocks_[block].completed;
+    }
+    std::vector<std::int64_t> boundary_shape(std::int64_t micro_step) const override;
+    at::ScalarType boundary_dtype() const override { return dtype_; }
+    bool may_recompute(std::size_t block) const override { return blocks_[block].kind != Block::Kind::head; }
     at::Tensor forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) override;
 
   private:
+    struct Block {
+        enum class Kind : std::uint8_t { stem, layer, head } kind;
+        std::size_t layer = 0; ///< place in layers_
+        std::vector<std::size_t> read = {}, completed = {};
+    };
+    void find_units(parallel::ParameterStore const& store, PartRange const& range);
+
     ModelConfig const& config_;
+    at::ScalarType dtype_;
     RotaryTable rotary_;
-    Stem stem_;
+    std::optional<Stem> stem_;
     std::vector<TransformerLayer> layers_;
-    Head head_;
-    std::vector<std::vector<std::size_t>> completed_;
-    std::vector<Pass> passes_;
+    std::optional<Head> head_;
+    std::vector<Block> blocks_;
+    std::shared_ptr<std::vector<Pass> const> passes_;
     Results results_;
 };
 

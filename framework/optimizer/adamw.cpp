@@ -9,10 +9,9 @@ namespace trireme::framework {
 namespace {
 
 template <typename T>
-void update(parallel::Unit& unit, std::size_t i, kernels::AdamWStep const& step) {
-    auto const at = [&](at::Tensor const& flat) { return flat.mutable_data_ptr<T>() + unit.layout.offset[i]; };
-    kernels::adamw<T>(unit.layout.count[i], step, at(unit.master), at(unit.total[0]), at(unit.moment1),
-                      at(unit.moment2));
+void update(parallel::Unit& unit, parallel::Stretch const& s, kernels::AdamWStep const& step) {
+    auto const at = [&](at::Tensor const& kept) { return kept.mutable_data_ptr<T>() + (s.at - unit.begin); };
+    kernels::adamw<T>(s.count, step, at(unit.master), at(unit.kept_gradient()), at(unit.moment1), at(unit.moment2));
 }
 
 } // namespace
@@ -24,8 +23,9 @@ AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section) :
 void AdamW::step(double learning_rate, double gradient_scale, std::int64_t updates) {
     auto const t = static_cast<double>(updates + 1);
     for (auto& unit : store_.units()) {
-        for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
-            auto const& spec = unit.parameters[i]->spec();
+        if (!unit->moment1.defined()) continue;
+        for (auto const& stretch : parallel::stretches(*unit, unit->begin, unit->end)) {
+            auto const& spec = stretch.parameter->spec();
             if (!spec.trainable) continue;
             kernels::AdamWStep const step{learning_rate * spec.learning_rate_scale,
                                           section_.beta1,
@@ -36,9 +36,9 @@ void AdamW::step(double learning_rate, double gradient_scale, std::int64_t updat
                                           1 - std::pow(section_.beta2, t),
                                           gradient_scale};
             if (store_.master_dtype() == at::kDouble)
-                update<double>(unit, i, step);
+                update<double>(*unit, stretch, step);
             else
-                update<float>(unit, i, step);
+                update<float>(*unit, stretch, step);
         }
     }
 }

@@ -2,29 +2,98 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <map>
+#include <tuple>
 
+#include "cluster/gather.hpp"
 #include "framework/kernels/adamw.hpp"
 
 namespace trireme::framework {
 
-double gradient_norm(parallel::ParameterStore const& store) {
-    std::vector<parallel::Parameter const*> sorted;
-    for (auto const& p : store.parameters())
-        if (p->spec().trainable) sorted.push_back(p.get());
-    std::sort(sorted.begin(), sorted.end(),
-              [](auto const* a, auto const* b) { return a->spec().name < b->spec().name; });
-    double total = 0;
+namespace {
+
+/// Sums of squares of consecutive canonical blocks of one rank's slice of a tensor.
+struct BlockSums {
+    std::string name;
+    std::int64_t tensor_rank, first_block;
     std::vector<double> sums;
-    for (auto const* p : sorted) {
-        at::Tensor const& g = p->gradient();
-        sums.resize(static_cast<std::size_t>((g.numel() + parallel::kBlock - 1) / parallel::kBlock));
-        if (g.scalar_type() == at::kDouble)
-            kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<double>(), sums.data());
-        else
-            kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<float>(), sums.data());
-        for (double const s : sums) total += s;
+};
+
+std::vector<double> squares(at::Tensor const& g) {
+    std::vector<double> sums(static_cast<std::size_t>((g.numel() + parallel::kBlock - 1) / parallel::kBlock));
+    if (g.scalar_type() == at::kDouble)
+        kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<double>(), sums.data());
+    else
+        kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<float>(), sums.data());
+    return sums;
+}
+
+/// What this rank adds: its part of every flat buffer, so that no two ranks add the same element.
+std::vector<BlockSums> own_sums(parallel::ParameterStore const& store) {
+    std::vector<BlockSums> all;
+    auto const& place = store.options().place;
+    for (auto const& unit : store.units()) {
+        if (!unit->trainable || !unit->owned) continue;
+        std::int64_t const part = unit->layout.part_size(), begin = place.part() * part;
+        for (auto const& s : parallel::stretches(*unit, begin, begin + part))
+            if (s.parameter->counted() && s.parameter->spec().trainable)
+                all.push_back({s.parameter->spec().name, place.tensor_rank, s.first / parallel::kBlock,
+                               squares(unit->gradient_range(0, s.at, s.count))});
     }
-    return std::sqrt(total);
+    return all;
+}
+
+double sum_in_order(std::vector<BlockSums> all) {
+    std::ranges::sort(all, {}, [](auto const& s) { return std::tie(s.name, s.tensor_rank, s.first_block); });
+    double total = 0;
+    for (auto const& s : all)
+        for (double const x : s.sums) total += x;
+    return total;
+}
+
+void append(std::string& bytes, void const* data, std::size_t size) {
+    bytes.append(static_cast<char const*>(data), size);
+}
+
+std::string pack(std::vector<BlockSums> const& all) {
+    std::string bytes;
+    for (auto const& s : all) {
+        std::int64_t const head[] = {static_cast<std::int64_t>(s.name.size()), s.tensor_rank, s.first_block,
+                                     static_cast<std::int64_t>(s.sums.size())};
+        append(bytes, head, sizeof head);
+        append(bytes, s.name.data(), s.name.size());
+        append(bytes, s.sums.data(), s.sums.size() * sizeof(double));
+    }
+    return bytes;
+}
+
+void unpack(std::string const& bytes, std::vector<BlockSums>& all) {
+    for (std::size_t at = 0; at < bytes.size();) {
+        std::int64_t head[4];
+        std::memcpy(head, bytes.data() + at, sizeof head);
+        at += sizeof head;
+        BlockSums s{bytes.substr(at, static_cast<std::size_t>(head[0])), head[1], head[2], {}};
+        at += s.name.size();
+        s.sums.resize(static_cast<std::size_t>(head[3]));
+        std::memcpy(s.sums.data(), bytes.data() + at, s.sums.size() * sizeof(double));
+        at += s.sums.size() * sizeof(double);
+        all.push_back(std::move(s));
+    }
+}
+
+} // namespace
+
+double gradient_norm(parallel::ParameterStore const& store, parallel::Mesh const& mesh) {
+    auto const mine = own_sums(store);
+    if (!store.options().separate_slots) {
+        double total = sum_in_order(mine);
+        mesh.world().all_reduce({&total, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "gradient norm").wait();
+        return std::sqrt(total);
+    }
+    std::vector<BlockSums> all;
+    for (auto const& bytes : cluster::all_gather_bytes(mesh.world(), pack(mine), "gradient norm")) unpack(bytes, all);
+    return std::sqrt(sum_in_order(std::move(all)));
 }
 
 } // namespace trireme::framework

@@ -43,14 +43,50 @@ void refuse_leftovers(std::string const& folder, Entries const& entries, std::se
                                                   entry_of(model.family).model_type));
 }
 
-/// Each parameter reads its own part of the tensor alone.
+/// The smallest rectangle of the parameter that holds all that this rank keeps of it.
+Rectangle kept_rectangle(parallel::ParameterStore& store, parallel::Parameter const& parameter) {
+    Rectangle r{Shape(parameter.spec().shape.size()), parameter.spec().shape};
+    std::int64_t const width = parameter.spec().shape.size() == 2 ? parameter.spec().shape[1] : 1;
+    std::int64_t first = parameter.spec().shape[0], last = -1;
+    store.for_each_kept(parameter, [&](parallel::Run const& run, at::Tensor const&) {
+        first = std::min(first, run.global / width);
+        last = std::max(last, (run.global + run.count - 1) / width);
+    });
+    r.start[0] = std::min(first, last + 1);
+    r.count[0] = last + 1 - r.start[0];
+    if (parameter.spec().cut.dim == 1) {
+        r.start[1] = parameter.slice().first;
+        r.count[1] = parameter.slice().real;
+    }
+    return r;
+}
+
+/// Each parameter reads its own part of the tensor alone, and of it what this rank keeps.
 void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const& entry,
              parallel::ParameterStore& store) {
     if (entry.shape != tensor.shape)
         throw cluster::InputError(fmt::format("{}: {}: shape [{}]: config.json asks for [{}]", entry.file, name,
                                               fmt::join(entry.shape, ", "), fmt::join(tensor.shape, ", ")));
-    for (auto const& part : tensor.parts)
-        store.at(part.parameter).master().copy_(read_tensor(name, entry, rectangle_of(tensor, part)));
+    for (auto const& part : tensor.parts) {
+        if (!store.contains(part.parameter)) continue; // on another pipeline stage
+        auto const& parameter = store.at(part.parameter);
+        Rectangle const kept = kept_rectangle(store, parameter);
+        if (kept.elements() == 0) continue;
+        Rectangle in_file = rectangle_of(tensor, part);
+        for (std::size_t d = 0; d < kept.start.size(); ++d) {
+            in_file.start[d] += kept.start[d];
+            in_file.count[d] = kept.count[d];
+        }
+        // Rows of `flat` are those of the parameter from the first kept one, cut to the kept columns.
+        at::Tensor const flat = read_tensor(name, entry, in_file).flatten();
+        bool const matrix = kept.count.size() == 2;
+        std::int64_t const width = matrix ? parameter.spec().shape[1] : 1, left = matrix ? kept.start[1] : 0,
+                           kept_width = matrix ? kept.count[1] : 1;
+        store.for_each_kept(parameter, [&](parallel::Run const& run, at::Tensor const& values) {
+            std::int64_t const row = run.global / width - kept.start[0], column = run.global % width - left;
+            values.copy_(flat.narrow(0, row * kept_width + column, run.count));
+        });
+    }
 }
 
 } // namespace
@@ -118,7 +154,8 @@ std::vector<std::string> load_weights(Config const& config, ModelConfig const& m
             copy_in(tensor, found->first, found->second, store);
             used.insert(found->first);
         } else if (is_task_head(model, tensor.name)) {
-            for (auto const& part : tensor.parts) store.initialize(store.at(part.parameter), config.seed);
+            for (auto const& part : tensor.parts)
+                if (store.contains(part.parameter)) store.initialize(store.at(part.parameter), config.seed);
             fresh.push_back(tensor.name);
         } else {
             throw cluster::InputError(fmt::format("{}: tensor {} is missing", config.model.path, tensor.name));

@@ -18,7 +18,6 @@ struct Fixture {
                 {.compute = at::kDouble, .separate_slots = separate}) {
         for (auto const& p : store.parameters()) store.initialize(*p, 1);
         store.begin_step();
-        store.begin_slot();
     }
 };
 

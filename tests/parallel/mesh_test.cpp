@@ -33,6 +33,13 @@ TEST(MeshResolve, ReplicateTakesWhatIsLeft) {
     EXPECT_EQ(resolve({{1, 4, 1, 1, 1}}, 4).product(), 4);
 }
 
+TEST(MeshResolve, ShardTakesWhatIsLeftWhenStatesAreSharded) {
+    EXPECT_EQ(resolve({{1, 0, 0, 1, 1}}, 6, true)[Axis::shard], 6);
+    EXPECT_EQ(resolve({{1, 2, 0, 1, 1}}, 6, true)[Axis::shard], 3);
+    EXPECT_EQ(resolve({{1, 0, 2, 1, 1}}, 6, true)[Axis::replicate], 3);
+    EXPECT_EQ(resolve({{1, 0, 0, 1, 1}}, 6)[Axis::replicate], 6);
+}
+
 std::string message(MeshShape const& shape, int world) {
     try {
         resolve(shape, world);
@@ -52,7 +59,7 @@ TEST(MeshResolve, RefusesWithTheEquation) {
 
 TEST(MeshResolve, NamesAnAxisThatIsNotBuilt) {
     EXPECT_EQ(message({{1, 1, 1, 1, 2}}, 2), "parallel.tensor: 2: this axis is not built yet; legal: 1");
-    EXPECT_EQ(message({{2, 1, 1, 1, 1}}, 2), "parallel.pipeline: 2: this axis is not built yet; legal: 1");
+    EXPECT_EQ(message({{1, 1, 1, 2, 1}}, 2), "parallel.context: 2: this axis is not built yet; legal: 1");
 }
 
 } // namespace

@@ -17,7 +17,7 @@ std::vector<ParameterSpec> specs() {
 }
 
 TEST(ParameterStore, InitialWeightsDependOnSeedAndNameAlone) {
-    ParameterStore store(specs(), {}), reordered({specs()[1], specs()[2], specs()[0]}, {.parts = 3});
+    ParameterStore store(specs(), {}), reordered({specs()[1], specs()[2], specs()[0]}, {.place = {.shard = 3}});
     for (auto const& p : store.parameters()) store.initialize(*p, 11);
     for (auto const& p : reordered.parameters()) reordered.initialize(*p, 11);
     for (auto const& p : store.parameters()) EXPECT_TRUE(at::equal(p->master(), reordered.at(p->spec().name).master()));
@@ -50,12 +50,11 @@ TEST(ParameterStore, FastModeAddsSlotsIntoOneBuffer) {
     at::Tensor const a = at::randn({24, 5}), b = at::randn({5, 8});
     store.begin_step();
     for (int slot = 0; slot < 3; ++slot) {
-        store.begin_slot();
         weight.deliver_product(a, b);
+        store.units()[store.unit_index("layers.0")]->close_slot();
     }
     EXPECT_TRUE(at::allclose(store.at("layers.0.w").gradient(), 3 * at::mm(a, b), 1e-5, 1e-5));
     store.begin_step();
-    store.begin_slot();
     weight.deliver_product(a, b);
     EXPECT_TRUE(at::allclose(store.at("layers.0.w").gradient(), at::mm(a, b), 1e-6, 1e-6))
         << "a new step starts from nothing";
@@ -65,7 +64,6 @@ TEST(ParameterStore, ASecondDeliveryInOneSlotIsAnError) {
     ParameterStore store(specs(), {.separate_slots = true});
     ParameterUse const norm{store.at("layers.0.norm")};
     store.begin_step();
-    store.begin_slot();
     norm.deliver(at::ones({8}));
     EXPECT_THROW(norm.deliver(at::ones({8})), cluster::JobError);
 }
@@ -73,7 +71,6 @@ TEST(ParameterStore, ASecondDeliveryInOneSlotIsAnError) {
 TEST(ParameterStore, AMissingDeliveryIsNamed) {
     ParameterStore store(specs(), {});
     store.begin_step();
-    store.begin_slot();
     ParameterUse{store.at("layers.0.w")}.deliver(at::zeros({24, 8}));
     try {
         store.check_all_delivered(store.unit_index("layers.0"));

@@ -5,10 +5,9 @@
 
 #include "cluster/fake_communicator.hpp"
 #include "cluster/thread_communicator.hpp"
-#include "framework/model/transformer_stage.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
-#include "parallel/engine.hpp"
+#include "framework/parallel_model.hpp"
 #include "tests/parity/plain_llama.hpp"
 #include "tests/parity/tiny_llama.hpp"
 
@@ -29,13 +28,12 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
     ModelConfig const model = tiny_llama(tied, 0.0);
     MemoryDataset const set(40, model.vocabulary);
     auto const world = cluster::make_thread_world(1, {});
-    parallel::ParameterStore store(parameter_specs(model), {at::kDouble, mode == NumericsMode::bitwise, 1, true});
+    parallel::Mesh const mesh(*world[0], {});
+    ParallelModel parallel(model, mesh, {}, {.mode = mode, .compute = Compute::fp64});
+    auto& store = parallel.store();
     for (auto const& p : store.parameters()) store.initialize(*p, 5);
     Weights plain;
     for (auto const& p : store.parameters()) plain[p->spec().name] = p->master().clone().set_requires_grad(true);
-    TransformerStage stage(model, store);
-    parallel::GradientReducer reducer(store, *world[0]);
-    parallel::Engine engine(stage, reducer);
     AdamW optimizer(store, {.weight_decay = 0.1});
     PlainAdamW plain_optimizer(0.9, 0.999, 1e-8, 0.1);
 
@@ -49,12 +47,13 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
             passes.push_back(make_pass(set.read(slot, 1), true, 5, step, 1.0 / static_cast<double>(plan.trained)));
             for (auto const id : slot) samples.push_back(set.ids(id));
         }
-        stage.load(std::move(passes));
+        parallel.load(std::move(passes));
         double loss = 0;
-        for (double const l : engine.forward_backward(static_cast<std::int64_t>(plan.slots.size()))) loss += l;
+        for (double const l : parallel.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size())))
+            loss += l;
         double const plain_loss = plain_llama_backward(model, plain, samples);
         EXPECT_NEAR(loss, plain_loss, 1e-12 * plain_loss);
-        double const norm = gradient_norm(store);
+        double const norm = gradient_norm(store, mesh);
         for (auto const& [name, w] : plain)
             EXPECT_LT(distance(store.at(name).gradient(), w.grad(), norm), 1e-12) << name << " step " << step;
         optimizer.step(3e-3, norm > 1 ? 1 / norm : 1.0, step);

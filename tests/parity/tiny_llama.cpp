@@ -3,14 +3,10 @@
 #include <algorithm>
 
 #include "cluster/philox.hpp"
-#include "framework/model/transformer_stage.hpp"
-#include "framework/numerics.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "framework/parallel_model.hpp"
 #include "framework/weights_hash.hpp"
-#include "parallel/engine.hpp"
-#include "parallel/gradient_reducer.hpp"
-#include "parallel/mesh.hpp"
 
 namespace trireme::test {
 
@@ -66,34 +62,32 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::in
 Curve train_tiny(cluster::Communicator& world, RunOptions const& options) {
     ModelConfig const model = tiny_llama(options.tied, options.dropout);
     MemoryDataset const set(40, model.vocabulary);
-    parallel::Mesh const mesh(world, parallel::resolve({{1, 0, 1, 1, 1}}, world.size()));
-    parallel::ParameterStore store(parameter_specs(model), {compute_dtype(options.compute),
-                                                            options.mode == NumericsMode::bitwise, world.size(), true});
-    for (auto const& p : store.parameters()) store.initialize(*p, 5);
-    store.refresh_compute();
-    TransformerStage stage(model, store);
-    parallel::GradientReducer reducer(store, mesh.data());
-    parallel::Engine engine(stage, reducer);
-    AdamW optimizer(store, {.weight_decay = 0.1});
+    parallel::Mesh const mesh(world, mesh_shape(options.parallel, world.size()));
+    ParallelModel parallel(model, mesh, options.parallel, {.mode = options.mode, .compute = options.compute});
+    for (auto const& p : parallel.store().parameters()) parallel.store().initialize(*p, 5);
+    parallel.refresh();
+    AdamW optimizer(parallel.store(), {.weight_decay = 0.1});
+    int const tensor = mesh.along(parallel::Axis::tensor).size();
     Curve curve;
     for (std::int64_t step = 0; step < options.steps; ++step) {
         auto const plan = data::plan_step(set, options.batch, 5, step * options.batch.samples);
         std::vector<Pass> passes;
-        for (auto s = static_cast<std::size_t>(world.rank()); s < plan.slots.size();
-             s += static_cast<std::size_t>(world.size()))
+        for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < plan.slots.size();
+             s += static_cast<std::size_t>(mesh.data().size()))
             passes.push_back(
-                make_pass(set.read(plan.slots[s], 1), true, 5, step, 1.0 / static_cast<double>(plan.trained)));
-        stage.load(std::move(passes));
+                make_pass(set.read(plan.slots[s], tensor), true, 5, step, 1.0 / static_cast<double>(plan.trained)));
+        parallel.load(std::move(passes));
         double loss = 0;
-        for (double const l : engine.forward_backward(static_cast<std::int64_t>(plan.slots.size()))) loss += l;
-        world.all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "loss").wait();
-        double const norm = gradient_norm(store);
+        for (double const l : parallel.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size())))
+            loss += l;
+        mesh.data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "loss").wait();
+        double const norm = gradient_norm(parallel.store(), mesh);
         optimizer.step(options.learning_rate, norm > 1 ? 1 / norm : 1.0, step);
-        store.refresh_compute();
+        parallel.refresh();
         curve.losses.push_back(loss);
         curve.norms.push_back(norm);
     }
-    curve.weights_sha256 = weights_sha256(store);
+    curve.weights_sha256 = weights_sha256(parallel.specs(), parallel.store(), mesh);
     return curve;
 }
 

@@ -52,6 +52,7 @@ struct RunOptions {
     data::BatchShape batch{7, 30, 1};
     bool tied = false;
     double dropout = 0.1;
+    framework::ParallelSection parallel = {};
 };
 /// Batches in `batch` samples per step; optimizer AdamW, weight decay 0.1, clip 1.
 Curve train_tiny(cluster::Communicator& world, RunOptions const& options);

@@ -47,7 +47,7 @@ struct Written {
 
     Written() {
         auto const range = [](char const* name, at::Tensor const& t, std::int64_t first, std::int64_t count) {
-            return OwnedRange{"weight", name, t.sizes().vec(), first, t.flatten().narrow(0, first, count).clone()};
+            return flat_range("weight", name, t.sizes().vec(), first, t.flatten().narrow(0, first, count).clone());
         };
         std::int64_t const cut = 333 * 1001 + 17;
         RankFile const a =

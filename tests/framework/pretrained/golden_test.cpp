@@ -9,6 +9,7 @@
 #include "framework/pretrained/safetensors.hpp"
 #include "parallel/engine.hpp"
 #include "parallel/gradient_reducer.hpp"
+#include "parallel/weight_gatherer.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
 
 namespace trireme::framework {
@@ -34,13 +35,15 @@ struct Computed {
     explicit Computed(GoldenModel& m) {
         auto const world = cluster::make_thread_world(1, {});
         TransformerStage stage(m.model, m.store);
-        parallel::GradientReducer reducer(m.store, *world[0]);
+        parallel::Mesh const mesh(*world[0], {});
+        parallel::GradientReducer reducer(m.store, mesh);
+        parallel::WeightGatherer gatherer(m.store, mesh);
         data::Slot const slot = pack(m.ids(), m.labels());
         std::vector<Pass> passes;
         passes.push_back(make_pass(slot, true, 0, 0, 1 / trained_labels(m)));
         stage.load(std::move(passes));
-        loss = parallel::Engine(stage, reducer).forward_backward(1).at(0);
-        norm = gradient_norm(m.store);
+        loss = parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
+        norm = gradient_norm(m.store, mesh);
         logits = stage.logits(make_pass(slot, false, 0, 0, 1));
     }
 };

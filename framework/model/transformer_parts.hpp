@@ -1,0 +1,38 @@
+// The parts of a model that this rank runs: one TransformerStage per chunk of its pipeline stage.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "framework/model/transformer_stage.hpp"
+
+namespace trireme::framework {
+
+/// How a model is laid over the pipeline axis. Pure integers.
+struct PipelineLayout {
+    int stages = 1, stage = 0, chunks = 1;
+    std::vector<int> layers = {}; ///< of each of the stages x chunks parts; empty: an even split
+};
+
+/// What each part of the model holds, in the order of the model. Throws InputError for a layout that cannot work.
+std::vector<PartRange> part_ranges(ModelConfig const& config, PipelineLayout const& layout);
+
+/// The specs of the parameters on one stage. A tied embedding whose uses are on two stages belongs to the first: the
+/// last has a copy without optimizer state.
+std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config, PipelineLayout const& layout);
+
+class TransformerParts {
+  public:
+    /// `config` and `store` must outlive the parts.
+    TransformerParts(ModelConfig const& config, parallel::ParameterStore& store, PipelineLayout const& layout);
+
+    /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
+    void load(std::vector<Pass> passes);
+    /// What the head found; empty on stages without it.
+    Results const& results() const { return parts_.back()->results(); }
+    std::vector<parallel::Stage*> stages() const;
+
+  private:
+    std::vector<std::unique_ptr<TransformerStage>> parts_;
+};
+
+} // namespace trireme::framework

@@ -1,0 +1,72 @@
+#include "framework/whole_tensor.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cluster/error.hpp"
+#include "cluster/gather.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+/// Elements [from, from + count) of the unit's flat buffer.
+at::Tensor range_of(parallel::Unit const& unit, Kept what, std::int64_t from, std::int64_t count) {
+    switch (what) {
+    case Kept::weight: return unit.master.narrow(0, from - unit.begin, count);
+    case Kept::gradient: return unit.gradient_range(0, from, count);
+    case Kept::moment1: return unit.moment1.narrow(0, from - unit.begin, count);
+    case Kept::moment2: return unit.moment2.narrow(0, from - unit.begin, count);
+    }
+    return {};
+}
+
+struct Header {
+    std::int64_t first, count;
+};
+
+} // namespace
+
+void for_each_answered(parallel::ParameterStore const& store, parallel::Parameter const& parameter, Kept what,
+                       std::function<void(parallel::Run const&, at::Tensor const&)> const& f) {
+    auto const& unit = parameter.unit();
+    if (!parameter.counted() || !unit.owned || (what != Kept::weight && !unit.trainable)) return;
+    std::int64_t const part = unit.layout.part_size(), begin = store.options().place.part() * part;
+    for (auto const& s : parallel::stretches(unit, begin, begin + part)) {
+        if (s.parameter != &parameter) continue;
+        parallel::for_each_run(parameter, s.first, s.count, [&](parallel::Run const& run) {
+            f(run, range_of(unit, what, s.at + run.local - s.first, run.count));
+        });
+    }
+}
+
+at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::ParameterStore const& store,
+                        parallel::Mesh const& mesh, Kept what) {
+    at::Tensor const whole = at::empty(spec.shape, at::TensorOptions().dtype(store.master_dtype()));
+    auto const element = static_cast<std::int64_t>(whole.element_size());
+    std::string mine;
+    if (store.contains(spec.name))
+        for_each_answered(store, store.at(spec.name), what, [&](parallel::Run const& run, at::Tensor const& values) {
+            Header const header{run.global, run.count};
+            mine.append(reinterpret_cast<char const*>(&header), sizeof header);
+            mine.append(static_cast<char const*>(values.const_data_ptr()),
+                        static_cast<std::size_t>(run.count * element));
+        });
+    std::int64_t met = 0;
+    auto* const out = static_cast<char*>(whole.mutable_data_ptr());
+    for (auto const& part : cluster::all_gather_bytes(mesh.world(), mine, "whole/" + spec.name))
+        for (std::size_t at = 0; at < part.size();) {
+            Header header{};
+            std::memcpy(&header, part.data() + at, sizeof header);
+            auto const bytes = static_cast<std::size_t>(header.count * element);
+            std::memcpy(out + header.first * element, part.data() + at + sizeof header, bytes);
+            met += header.count;
+            at += sizeof header + bytes;
+        }
+    if (met != whole.numel())
+        throw cluster::JobError("tensor " + spec.name + ": the ranks keep " + std::to_string(met) + " of its " +
+                                std::to_string(whole.numel()) + " elements");
+    return whole;
+}
+
+} // namespace trireme::framework

@@ -1,0 +1,60 @@
+#include "parallel/weight_gatherer.hpp"
+
+#include "parallel/tensor_buffer.hpp"
+
+namespace trireme::parallel {
+
+WeightGatherer::WeightGatherer(ParameterStore& store, Mesh const& mesh)
+    : store_(store), mesh_(mesh), shard_(mesh.along(Axis::shard)) {}
+
+void WeightGatherer::copy_over_stages(Unit& unit) {
+    auto const& spec = unit.parameters.front()->spec();
+    if (spec.peer_stage < 0) return;
+    cluster::Message const message{spec.owned ? cluster::Message::Kind::send : cluster::Message::Kind::receive,
+                                   spec.peer_stage, buffer_of(unit.master)};
+    mesh_.along(Axis::pipeline).exchange({&message, 1}, "weight/" + unit.name).wait();
+}
+
+void WeightGatherer::refresh() {
+    for (auto& unit : store_.units()) copy_over_stages(*unit);
+    store_.refresh_compute();
+    int const zero = store_.options().zero;
+    if (zero != 1 && zero != 2) return;
+    std::vector<cluster::Work> works;
+    for (auto& unit : store_.units()) {
+        at::Tensor const kept = unit->compute.narrow(0, unit->begin, unit->end - unit->begin);
+        works.push_back(shard_.all_gather(buffer_of(kept), buffer_of(unit->compute), "weight/" + unit->name));
+    }
+    for (auto& work : works) work.wait();
+}
+
+void WeightGatherer::prefetch(std::size_t index) {
+    Unit& unit = *store_.units()[index];
+    if (unit.state != Unit::State::sharded) return;
+    unit.compute = at::empty({unit.layout.total}, at::TensorOptions().dtype(store_.options().compute));
+    at::Tensor kept = unit.compute.narrow(0, unit.begin, unit.end - unit.begin);
+    kept.copy_(unit.master);
+    in_flight_.emplace(index, shard_.all_gather(buffer_of(kept), buffer_of(unit.compute), "weight/" + unit.name));
+    unit.state = Unit::State::gathering;
+}
+
+void WeightGatherer::acquire(std::size_t index) {
+    prefetch(index);
+    Unit& unit = *store_.units()[index];
+    if (unit.state != Unit::State::gathering) return;
+    auto const work = in_flight_.find(index);
+    work->second.wait();
+    in_flight_.erase(work);
+    unit.state = Unit::State::unsharded;
+    unit.show_compute();
+}
+
+void WeightGatherer::release(std::size_t index) {
+    Unit& unit = *store_.units()[index];
+    if (store_.options().zero < 3 || unit.state != Unit::State::unsharded) return;
+    unit.compute = at::Tensor();
+    unit.state = Unit::State::sharded;
+    unit.show_compute();
+}
+
+} // namespace trireme::parallel
