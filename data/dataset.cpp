@@ -9,20 +9,6 @@ namespace trireme::data {
 
 namespace {
 
-/// Fills up to a multiple with a segment of its own, which nothing attends to and nothing counts.
-void round_up(Slot& slot, std::int64_t multiple) {
-    std::int64_t const fill = (multiple - slot.token_count() % multiple) % multiple;
-    if (fill == 0) return;
-    auto const length = static_cast<std::size_t>(slot.token_count() + fill);
-    for (std::int64_t i = 0; i < fill; ++i) slot.positions.push_back(static_cast<std::int32_t>(i));
-    slot.tokens.resize(length, 0);
-    slot.segments.resize(length, 0);
-    if (!slot.token_labels.empty()) slot.token_labels.resize(length, kIgnoredLabel);
-    if (!slot.sample_labels.empty()) slot.sample_labels.push_back(kIgnoredLabel);
-    slot.offsets.push_back(slot.token_count());
-    slot.sample_ids.push_back(-1);
-}
-
 class ShardedDataset : public Dataset {
   public:
     ShardedDataset(std::string const& directory, std::string const& split) {
@@ -67,7 +53,7 @@ class ShardedDataset : public Dataset {
             shard->append(i, slot);
             slot.sample_ids.push_back(sample);
         }
-        round_up(slot, token_multiple);
+        fill_up(slot, token_multiple);
         return slot;
     }
 
@@ -91,6 +77,19 @@ class ShardedDataset : public Dataset {
 };
 
 } // namespace
+
+void fill_up(Slot& slot, std::int64_t multiple) {
+    std::int64_t const fill = (multiple - slot.token_count() % multiple) % multiple;
+    if (fill == 0) return;
+    auto const length = static_cast<std::size_t>(slot.token_count() + fill);
+    for (std::int64_t i = 0; i < fill; ++i) slot.positions.push_back(static_cast<std::int32_t>(i));
+    slot.tokens.resize(length, 0);
+    slot.segments.resize(length, 0);
+    if (!slot.token_labels.empty()) slot.token_labels.resize(length, kIgnoredLabel);
+    if (!slot.sample_labels.empty()) slot.sample_labels.push_back(kIgnoredLabel);
+    slot.offsets.push_back(slot.token_count());
+    slot.sample_ids.push_back(-1);
+}
 
 std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string const& split) {
     return std::make_unique<ShardedDataset>(directory, split);

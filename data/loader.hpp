@@ -41,6 +41,9 @@ class Dataset {
     virtual Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const = 0;
 };
 
+/// Fills the slot up to a multiple of tokens with a segment of its own, which nothing attends to and nothing counts.
+void fill_up(Slot& slot, std::int64_t multiple);
+
 /// Opens DIR/SPLIT as `trireme prepare` wrote it (DIR/manifest.json). Throws InputError.
 std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string const& split);
 

@@ -85,9 +85,7 @@ void walk(Walk& w, Config& c) {
         w.field("zero", c.parallel.zero, Rule<int>{"0, 1, 2, 3", [](int x) { return x >= 0 && x <= 3; }});
         w.field("schedule", c.parallel.schedule, one_of({"gpipe", "1f1b", "interleaved", "zero-bubble"}));
         w.field("virtual_stages", c.parallel.virtual_stages, at_least(1));
-        w.field("recompute", c.parallel.recompute,
-                Rule<std::string>{"none, full (selective is not built yet)",
-                                  [](auto const& x) { return x == "none" || x == "full"; }});
+        w.field("recompute", c.parallel.recompute, one_of({"none", "selective", "full"}));
         w.field("offload", c.parallel.offload,
                 Rule<std::string>{"none (optimizer is not built yet)", [](auto const& x) { return x == "none"; }});
     });

@@ -30,7 +30,10 @@ ParallelModel::ParallelModel(ModelConfig const& model, parallel::Mesh const& mes
                              NumericsSection const& numerics, bool gradients)
     : config_(model), mesh_(mesh), layout_(pipeline_layout(mesh, section)), specs_(parameter_specs(model)),
       store_(parameter_specs(model, layout_), store_options(mesh, section, numerics, gradients)),
-      parts_(model, store_, layout_), reducer_(store_, mesh), gatherer_(store_, mesh),
+      parts_(
+          model, store_, layout_,
+          {.tensor = {&mesh.along(parallel::Axis::tensor)}, .recompute_attention = section.recompute == "selective"}),
+      reducer_(store_, mesh), gatherer_(store_, mesh),
       engine_(parts_.stages(), reducer_, gatherer_, mesh,
               {parallel::schedule_kind(section.schedule), section.recompute == "full"}) {}
 

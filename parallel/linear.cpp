@@ -48,6 +48,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 template <typename T>
 void add_rows(T* table, T const* rows, std::int64_t const* ids, std::int64_t count, std::int64_t width) {
     for (std::int64_t t = 0; t < count; ++t) {
+        if (ids[t] < 0) continue;
         T* out = table + ids[t] * width;
         T const* in = rows + t * width;
         for (std::int64_t d = 0; d < width; ++d) out[d] += in[d];
@@ -67,8 +68,16 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
     static Variable forward(AutogradContext* context, Variable const& /*anchor*/, at::Tensor const& ids,
                             ParameterUse const* table) {
         context->saved_data["table"] = remember(*table);
-        context->saved_data["ids"] = ids;
-        return table->value().index_select(0, ids);
+        TensorSlice const& slice = table->parameter().slice();
+        if (slice.real == table->parameter().spec().shape[0]) {
+            context->saved_data["ids"] = ids;
+            return table->value().index_select(0, ids);
+        }
+        // Ids of rows that other ranks hold become -1.
+        at::Tensor const here = (ids >= slice.first).logical_and_(ids < slice.first + slice.real),
+                         local = at::where(here, ids - slice.first, -1);
+        context->saved_data["ids"] = local;
+        return table->value().index_select(0, local.clamp_min(0)).masked_fill_(here.logical_not().unsqueeze(1), 0);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& table = recall(context, "table");

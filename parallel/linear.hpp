@@ -14,6 +14,7 @@ at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse 
 
 /// y[T, D] = table[V, D] at ids[T] (int64). `anchor` is any tensor that requires a gradient: ids have none, and a graph
 /// must start somewhere. The gradient of rows is summed in token order, so it is the same for every thread count.
+/// Of a table of which this rank holds a stretch of rows, ids of other rows give zeros.
 at::Tensor embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table);
 
 } // namespace trireme::parallel

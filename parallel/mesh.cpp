@@ -9,7 +9,7 @@ namespace trireme::parallel {
 namespace {
 
 constexpr std::array<char const*, kAxes> kNames{"pipeline", "replicate", "shard", "context", "tensor"};
-constexpr std::array<bool, kAxes> kBuilt{true, true, true, false, false};
+constexpr std::array<bool, kAxes> kBuilt{true, true, true, false, true};
 
 /// Color of the group of ranks that agree with `coordinates` on every axis not in `varying`.
 int group_color(MeshShape const& shape, std::array<int, kAxes> coordinates, std::array<bool, kAxes> const& varying) {

@@ -27,12 +27,12 @@ struct ParameterSpec {
     bool decay = true; ///< takes part in weight decay
     double learning_rate_scale = 1.0;
     int uses = 1; ///< layers of this process that read it; more than 1 means tied, and then it is alone in its unit
-    int first_use = 0;    ///< tied across pipeline stages: number of the first use here
-    bool owned = true;    ///< false: a tied copy on another stage than its owner's; it has no optimizer state
-    int peer_stage = -1;  ///< tied across pipeline stages: the stage of the other use
-    TensorCut cut = {};   ///< over the tensor axis
-    bool partial = false; ///< whole on every tensor rank, and each rank's gradient is a part of the sum (sequence
-                          ///< parallelism): norms, biases after a sum
+    int first_use = 0;        ///< tied across pipeline stages: number of the first use here
+    bool owned = true;        ///< false: a tied copy on another stage than its owner's; it has no optimizer state
+    int peer_stage = -1;      ///< tied across pipeline stages: the stage of the other use
+    TensorCut cut = {};       ///< over the tensor axis
+    bool partial = false;     ///< whole on every tensor rank, and each rank's gradient is a part of the sum (sequence
+                              ///< parallelism): norms, biases after a sum
     bool input_major = false; ///< the weight of a linear layer that is stored [in, out] (GPT-2), not [out, in]
 };
 

@@ -44,12 +44,12 @@ struct Unit {
     at::Tensor master;               ///< [end - begin], float32 (float64 when computing in float64)
     at::Tensor compute;              ///< [layout.total]; undefined while sharded
     State state = State::unsharded;
-    std::vector<at::Tensor> total;    ///< one per use: the step's gradient, [layout.total] or [end - begin]
-    std::vector<at::Tensor> slot;     ///< one per use: [layout.total], the gradient of one slot
-    at::Tensor moment1, moment2;      ///< [end - begin]; Adam's, allocated by allocate_moments
-    bool trainable = false;           ///< of any of its parameters
-    bool owned = true;                ///< false: a tied copy without optimizer state
-    bool slot_is_total = true;        ///< layers write into the step's sum itself
+    std::vector<at::Tensor> total; ///< one per use: the step's gradient, [layout.total] or [end - begin]
+    std::vector<at::Tensor> slot;  ///< one per use: [layout.total], the gradient of one slot
+    at::Tensor moment1, moment2;   ///< [end - begin]; Adam's, allocated by allocate_moments
+    bool trainable = false;        ///< of any of its parameters
+    bool owned = true;             ///< false: a tied copy without optimizer state
+    bool slot_is_total = true;     ///< layers write into the step's sum itself
     at::ScalarType gradient_dtype{};
 
     /// The kept range of a use's sum; of use 0 it is the whole gradient once reduced.

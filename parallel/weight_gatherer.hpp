@@ -19,8 +19,8 @@ class WeightGatherer {
     /// The master weights have changed: renews tied copies on other stages, and every compute copy that is kept
     /// unsharded. Collective over the mesh.
     void refresh();
-    /// Starts to gather a sharded unit. Collective over the shard group, as are the two below: all ranks of a data group
-    /// call them for the same units in the same order.
+    /// Starts to gather a sharded unit. Collective over the shard group, as are the two below: all ranks of a data
+    /// group call them for the same units in the same order.
     void prefetch(std::size_t unit);
     /// The unit is unsharded when it returns.
     void acquire(std::size_t unit);

@@ -108,7 +108,7 @@ template <typename T>
 void drop(AttentionProblem const& p, Task<T> const& t, std::int64_t head, std::int64_t query, Band const& keys,
           T* factors) {
     // The counter's high word is the sample, its row the (head, query) pair: heads x positions stay below 2^32.
-    auto const row = static_cast<std::uint32_t>(head << 20 | query);
+    auto const row = static_cast<std::uint32_t>((p.first_head + head) << 20 | query);
     dropout_factors(p.dropout, static_cast<std::uint64_t>(t.sample), row, keys.low, keys.count, factors);
 }
 

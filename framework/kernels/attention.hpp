@@ -15,6 +15,7 @@ struct AttentionProblem {
     std::int64_t window; ///< keys a query sees, itself the last of them (Beltagy et al., "Longformer", 2020); 0: all
     double scale;        ///< of scores, 1 / sqrt(size) as a rule
     DropoutKey dropout;  ///< of probabilities; keyed by sample, head, query and key position
+    std::int64_t first_head = 0; ///< number of head 0 in the model: the heads may be some of a model's
 };
 
 /// out[T, H size] and lse[T, H], the log of each row's sum of exponentials, which the backward pass needs.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "framework/kernels/simd.hpp"
 
@@ -65,5 +66,57 @@ template void cross_entropy(std::int64_t, std::int64_t, float*, std::int32_t con
                             std::int32_t*);
 template void cross_entropy(std::int64_t, std::int64_t, double*, std::int32_t const*, bool, double, double*,
                             std::int32_t*);
+
+template <typename T>
+void row_maxima(ClassStretch<T> const& part, double* highest, std::int32_t* best) {
+#pragma omp parallel for schedule(static)
+    for (std::int64_t r = 0; r < part.rows; ++r) {
+        T const* const x = part.logits + r * part.classes;
+        auto const* const found = std::max_element(x, x + part.classes);
+        highest[r] = part.classes > 0 ? static_cast<double>(*found) : -std::numeric_limits<double>::infinity();
+        best[r] = part.classes > 0 ? static_cast<std::int32_t>(part.first + (found - x)) : -1;
+    }
+}
+
+template <typename T>
+void row_sums(ClassStretch<T> const& part, std::int32_t const* label, double const* highest, double* sums) {
+#pragma omp parallel for schedule(static)
+    for (std::int64_t r = 0; r < part.rows; ++r) {
+        T* const x = part.logits + r * part.classes;
+        sums[r] = sums[part.rows + r] = 0;
+        if (label[r] < 0) {
+            std::fill(x, x + part.classes, T(0));
+            continue;
+        }
+        std::int64_t const own = label[r] - part.first;
+        if (own >= 0 && own < part.classes) sums[part.rows + r] = static_cast<double>(x[own]);
+        double total = 0;
+        for (std::int64_t i = 0; i < part.classes; ++i) {
+            x[i] = exp_fast(x[i] - static_cast<T>(highest[r]));
+            total += static_cast<double>(x[i]);
+        }
+        sums[r] = total;
+    }
+}
+
+template <typename T>
+void row_gradients(ClassStretch<T> const& part, std::int32_t const* label, double const* sums, double scale) {
+#pragma omp parallel for schedule(static)
+    for (std::int64_t r = 0; r < part.rows; ++r) {
+        if (label[r] < 0) continue;
+        T* const x = part.logits + r * part.classes;
+        T const factor = static_cast<T>(scale / sums[r]);
+        for (std::int64_t i = 0; i < part.classes; ++i) x[i] *= factor;
+        std::int64_t const own = label[r] - part.first;
+        if (own >= 0 && own < part.classes) x[own] -= static_cast<T>(scale);
+    }
+}
+
+template void row_maxima(ClassStretch<float> const&, double*, std::int32_t*);
+template void row_maxima(ClassStretch<double> const&, double*, std::int32_t*);
+template void row_sums(ClassStretch<float> const&, std::int32_t const*, double const*, double*);
+template void row_sums(ClassStretch<double> const&, std::int32_t const*, double const*, double*);
+template void row_gradients(ClassStretch<float> const&, std::int32_t const*, double const*, double);
+template void row_gradients(ClassStretch<double> const&, std::int32_t const*, double const*, double);
 
 } // namespace trireme::framework::kernels

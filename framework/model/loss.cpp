@@ -2,6 +2,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "framework/kernels/cross_entropy.hpp"
 #include "framework/model/dispatch.hpp"
@@ -53,25 +55,61 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
     }
 }
 
+/// The same where each rank of `axis` has the logits of classes [first, first + logits.size(1)) alone.
+void cross_entropy_rows(at::Tensor const& logits, std::int64_t first, std::int32_t const* labels, bool gradient,
+                        double scale, double* loss, std::int32_t* best, cluster::Communicator& axis) {
+    auto const n = static_cast<std::size_t>(logits.size(0));
+    std::vector<double> highest(n), sums(2 * n); // sums: of exponentials, then the label's score
+    std::vector<std::int32_t> own_best(n);
+    auto const with_kernel = [&](auto const& f) {
+        by_dtype(logits, [&](auto* data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+            f(kernels::ClassStretch<T>{logits.size(0), logits.size(1), first, write<T>(logits)});
+        });
+    };
+    with_kernel([&](auto const& part) { kernels::row_maxima(part, highest.data(), own_best.data()); });
+    std::vector<double> const own_highest = highest;
+    axis.all_reduce({highest.data(), n, cluster::DType::f64}, cluster::ReduceOp::max, "loss/maxima").wait();
+    // The lowest class of those that reach the maximum, as one rank would find it.
+    for (std::size_t r = 0; r < n; ++r)
+        best[r] = own_highest[r] == highest[r] ? own_best[r] : std::numeric_limits<std::int32_t>::max();
+    axis.all_reduce({best, n, cluster::DType::i32}, cluster::ReduceOp::min, "loss/predictions").wait();
+    with_kernel([&](auto const& part) { kernels::row_sums(part, labels, highest.data(), sums.data()); });
+    axis.all_reduce({sums.data(), 2 * n, cluster::DType::f64}, cluster::ReduceOp::sum, "loss/sums").wait();
+    for (std::size_t r = 0; r < n; ++r) {
+        loss[r] = labels[r] >= 0 ? std::log(sums[r]) + highest[r] - sums[n + r] : 0.0;
+        if (labels[r] < 0) best[r] = -1;
+    }
+    if (gradient) with_kernel([&](auto const& part) { kernels::row_gradients(part, labels, sums.data(), scale); });
+}
+
 /// Rows with a label in chunks: logits, loss, and with a graph the gradients of x and of the weight, all on the way.
 struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
     static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight, Pass const* pass,
-                            RowLosses* rows) {
+                            RowLosses* rows, parallel::TensorAxis const& axis) {
         bool const graph = x.requires_grad();
         auto const& labels = pass->slot.token_labels;
-        at::Tensor const& w = weight->value();
+        // Padding in the vocabulary is no class: it has no score.
+        auto const& slice = weight->parameter().slice();
+        at::Tensor const w = weight->value().narrow(0, 0, slice.real);
         rows->loss.resize(labels.size());
         rows->best.resize(labels.size());
         std::int64_t const rows_total = x.size(0),
-                           chunk = std::clamp<std::int64_t>(kChunkElements / w.size(0), 1, rows_total);
+                           chunk = std::clamp<std::int64_t>(kChunkElements / slice.local, 1, rows_total);
         at::Tensor const dx = graph ? at::empty_like(x) : at::Tensor();
-        at::Tensor dw;
+        at::Tensor const whole_dw =
+            graph && weight->trainable() && slice.real < slice.local ? at::zeros_like(weight->value()) : at::Tensor();
+        at::Tensor dw = whole_dw.defined() ? whole_dw.narrow(0, 0, slice.real) : at::Tensor();
         for (std::int64_t first = 0; first < rows_total; first += chunk) {
             std::int64_t const n = std::min(chunk, rows_total - first);
             at::Tensor const part = x.narrow(0, first, n);
             at::Tensor const logits = for_kernel(at::mm(part, w.t()));
-            cross_entropy_rows(logits, labels.data() + first, graph, pass->loss_scale, rows->loss.data() + first,
-                               rows->best.data() + first);
+            if (axis.size() > 1)
+                cross_entropy_rows(logits, slice.first, labels.data() + first, graph, pass->loss_scale,
+                                   rows->loss.data() + first, rows->best.data() + first, *axis.group);
+            else
+                cross_entropy_rows(logits, labels.data() + first, graph, pass->loss_scale, rows->loss.data() + first,
+                                   rows->best.data() + first);
             if (!graph) continue;
             at::Tensor const dlogits = logits.to(x.scalar_type());
             at::Tensor out = dx.narrow(0, first, n);
@@ -79,7 +117,7 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             if (!weight->trainable()) continue;
             dw = dw.defined() ? dw.add_(at::mm(dlogits.t(), part)) : at::mm(dlogits.t(), part);
         }
-        context->save_for_backward({dx, dw});
+        context->save_for_backward({dx, whole_dw.defined() ? whole_dw : dw});
         context->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
     }
@@ -89,7 +127,7 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
         double const seed = gradients[0].item<double>();
         if (seed != 1.0) throw cluster::JobError("a loss is the end of the graph: its gradient is 1");
         if (weight.trainable()) weight.deliver(saved[1]);
-        return {saved[0], {}, {}, {}};
+        return {saved[0], {}, {}, {}, {}};
     }
 };
 
@@ -110,12 +148,13 @@ struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
 
 } // namespace
 
-at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass, Results& results) {
+at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass, Results& results,
+                               parallel::TensorAxis const& axis) {
     if (static_cast<std::int64_t>(pass.slot.token_labels.size()) != x.size(0))
         throw cluster::InputError("the data have no token labels, which a language-modeling head needs; prepare them "
                                   "with --task language-modeling");
     RowLosses rows;
-    at::Tensor const loss = LanguageModelLoss::apply(x, &weight, &pass, &rows);
+    at::Tensor const loss = LanguageModelLoss::apply(x, &weight, &pass, &rows, axis);
     append_language_results(pass, rows, results);
     return loss;
 }

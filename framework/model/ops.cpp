@@ -130,32 +130,39 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     static variable_list forward(AutogradContext* context, Variable const& query, Variable const& key,
-                                 Variable const& value, kernels::AttentionProblem const& problem) {
+                                 Variable const& value, kernels::AttentionProblem const& problem, bool recompute) {
         at::Tensor const q = for_kernel(query), k = for_kernel(key), v = for_kernel(value);
-        at::Tensor const out = at::empty_like(q), lse = at::empty({q.size(0), problem.heads}, q.options());
-        by_dtype(q, [&](auto* data) {
-            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::attention_forward(problem, data, read<T>(k), read<T>(v), write<T>(out), write<T>(lse));
-        });
-        context->save_for_backward({q, k, v, out, lse});
+        auto const [out, lse] = mix(q, k, v, problem);
+        context->save_for_backward(recompute ? variable_list{q, k, v} : variable_list{q, k, v, out, lse});
         context->saved_data["problem"] = c10::IValue::make_capsule(c10::make_intrusive<KeepProblem>(problem));
         return {out.to(query.scalar_type())};
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& problem = static_cast<KeepProblem&>(*context->saved_data["problem"].toCapsule()).problem;
         auto const saved = context->get_saved_variables();
+        auto const [out, lse] = saved.size() == 3 ? mix(saved[0], saved[1], saved[2], problem)
+                                                  : std::pair<at::Tensor, at::Tensor>(saved[3], saved[4]);
         at::Tensor const dout = for_kernel(gradients[0]);
         at::Tensor const dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
         by_dtype(saved[0], [&](auto* q) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(q)>>;
-            kernels::attention_backward(problem, q, read<T>(saved[1]), read<T>(saved[2]), read<T>(saved[3]),
-                                        read<T>(saved[4]), read<T>(dout), write<T>(dq), write<T>(dk), write<T>(dv));
+            kernels::attention_backward(problem, q, read<T>(saved[1]), read<T>(saved[2]), read<T>(out), read<T>(lse),
+                                        read<T>(dout), write<T>(dq), write<T>(dk), write<T>(dv));
         });
         auto const dtype = gradients[0].scalar_type();
-        return {dq.to(dtype), dk.to(dtype), dv.to(dtype), {}};
+        return {dq.to(dtype), dk.to(dtype), dv.to(dtype), {}, {}};
     }
 
   private:
+    static std::pair<at::Tensor, at::Tensor> mix(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
+                                                 kernels::AttentionProblem const& problem) {
+        at::Tensor const out = at::empty_like(q), lse = at::empty({q.size(0), problem.heads}, q.options());
+        by_dtype(q, [&](auto* data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+            kernels::attention_forward(problem, data, read<T>(k), read<T>(v), write<T>(out), write<T>(lse));
+        });
+        return {out, lse};
+    }
     struct KeepProblem : torch::CustomClassHolder {
         explicit KeepProblem(kernels::AttentionProblem const& p) : problem(p) {}
         kernels::AttentionProblem problem;
@@ -249,9 +256,13 @@ at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, Parameter
     return LayerNormFunction::apply(x, &weight, &bias, epsilon);
 }
 
-at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site) {
+at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site, std::int64_t part) {
     if (!drops(probability, pass)) return x;
-    return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(rows_of(pass)));
+    Rows all = rows_of(pass);
+    std::int64_t const first = part * x.size(0), last = first + x.size(0);
+    Rows own{{all.samples.begin() + first, all.samples.begin() + last},
+             {all.positions.begin() + first, all.positions.begin() + last}};
+    return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(std::move(own)));
 }
 
 at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
@@ -291,8 +302,9 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
                                             shape.causal,
                                             shape.window,
                                             shape.scale,
-                                            key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site)};
-    return AttentionFunction::apply(q, k, v, problem)[0];
+                                            key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site),
+                                            shape.first_head};
+    return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];
 }
 
 RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype) {

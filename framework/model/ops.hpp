@@ -9,6 +9,7 @@
 #include "framework/model/config.hpp"
 #include "framework/model/pass.hpp"
 #include "parallel/parameter.hpp"
+#include "parallel/tensor_ops.hpp"
 
 namespace trireme::framework {
 
@@ -20,7 +21,9 @@ at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& wei
 at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight, parallel::ParameterUse const& bias,
                       double epsilon);
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
-at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site);
+/// x may be the `part`-th of equal stretches of the slot's tokens.
+at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site,
+                   std::int64_t part = 0);
 /// The same where row i of x is token rows[i] of the slot.
 at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
                         std::vector<std::int64_t> const& rows, std::uint64_t site);
@@ -36,6 +39,8 @@ struct AttentionShape {
     double scale;        ///< of scores
     double dropout;
     std::uint64_t site;
+    std::int64_t first_head = 0; ///< number of the first of these heads in the model: keys dropout
+    bool recompute = false;      ///< keep q, k and v only for the backward pass
 };
 /// Block-diagonal attention over the samples of the slot: q[T, H S], k[T, K S], v[T, K S] -> [T, H S].
 /// Rotary positions, if any, have been applied.
@@ -53,8 +58,10 @@ at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& ta
 
 /// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never exist. Returns the sum
 /// of losses of pass.slot.token_labels times pass.loss_scale, float64. With a graph, gradients are made on the way.
+/// x[T, D]; of weight[V, D] each tensor rank holds a stretch of rows (Shoeybi et al. 2019, section 3: what travels is a
+/// maximum, a sum and a score for each token, not its logits). Collective over `axis`.
 at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight, Pass const& pass,
-                               Results& results);
+                               Results& results, parallel::TensorAxis const& axis = {});
 /// Cross-entropy of logits[n, C] against pass.slot.sample_labels, otherwise as above.
 at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results);
 

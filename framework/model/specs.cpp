@@ -8,6 +8,7 @@ namespace {
 
 using parallel::Initial;
 using parallel::ParameterSpec;
+using parallel::TensorCut;
 
 class SpecList {
   public:
@@ -19,11 +20,24 @@ class SpecList {
             specs_.push_back(
                 {.name = name, .shape = {rows, columns}, .unit = unit, .deviation = deviation_, .uses = uses});
     }
-    /// One of a block's layers: [out, in], or [in, out] where the family keeps them so.
-    void block_linear(LinearNames const& names, std::int64_t out, std::int64_t in, std::string const& unit) {
-        matrix(names.weight, input_major_ ? in : out, input_major_ ? out : in, unit);
-        if (!names.weight.empty()) specs_.back().input_major = input_major_;
+    /// A table of one row per token, whose rows are divided over the tensor axis.
+    void vocabulary(std::string const& name, std::int64_t rows, std::int64_t width, std::string const& unit,
+                    int uses = 1) {
+        matrix(name, rows, width, unit, uses);
+        if (!name.empty()) specs_.back().cut = {.dim = 0, .groups = rows};
+    }
+    /// One of a block's layers: [out, in], or [in, out] where the family keeps them so. `cut`: of the outputs.
+    void column_linear(LinearNames const& names, std::int64_t in, TensorCut cut, std::string const& unit) {
+        block_matrix(names.weight, cut.extent(), in, cut, true, unit);
+        cut.dim = 0;
+        vector(names.bias, cut.extent(), unit, Initial::zeros);
+        if (!names.bias.empty()) specs_.back().cut = cut;
+    }
+    /// The same with the inputs divided. The bias is added after the sum over ranks, to each rank's own tokens.
+    void row_linear(LinearNames const& names, std::int64_t out, TensorCut const& cut, std::string const& unit) {
+        block_matrix(names.weight, out, cut.extent(), cut, false, unit);
         vector(names.bias, out, unit, Initial::zeros);
+        if (!names.bias.empty()) specs_.back().partial = true;
     }
     void vector(std::string const& name, std::int64_t size, std::string const& unit, Initial initial) {
         if (!name.empty())
@@ -33,13 +47,30 @@ class SpecList {
         matrix(names.weight, out, in, unit);
         vector(names.bias, out, unit, Initial::zeros);
     }
+    /// Of each rank's own tokens or heads: its gradient is a part of the sum.
     void norm(LinearNames const& names, std::int64_t width, std::string const& unit) {
-        vector(names.weight, width, unit, Initial::ones);
-        vector(names.bias, width, unit, Initial::zeros);
+        for (auto const& [name, initial] : {std::pair{names.weight, Initial::ones}, {names.bias, Initial::zeros}}) {
+            vector(name, width, unit, initial);
+            if (!name.empty()) specs_.back().partial = true;
+        }
+    }
+    /// A table that each rank reads for its own tokens.
+    void own_rows(std::string const& name, std::int64_t rows, std::int64_t width, std::string const& unit) {
+        matrix(name, rows, width, unit);
+        if (!name.empty()) specs_.back().partial = true;
     }
     std::vector<ParameterSpec> take() { return std::move(specs_); }
 
   private:
+    void block_matrix(std::string const& name, std::int64_t out, std::int64_t in, TensorCut cut, bool outputs,
+                      std::string const& unit) {
+        if (name.empty()) return;
+        matrix(name, input_major_ ? in : out, input_major_ ? out : in, unit);
+        cut.dim = outputs == input_major_ ? 1 : 0;
+        specs_.back().input_major = input_major_;
+        specs_.back().cut = cut;
+    }
+
     double deviation_;
     bool input_major_;
     std::vector<ParameterSpec> specs_;
@@ -54,30 +85,35 @@ std::vector<ParameterSpec> parameter_specs(ModelConfig const& c) {
     // [Note: tied embeddings] The token table is read by the stem and by the head; each use has a gradient of its own
     // and the unit is complete when the stem, the last in the backward pass, is done.
     bool const tied = c.tied_embeddings && c.head == HeadKind::language_model;
-    list.matrix(stem.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings", tied ? 2 : 1);
-    list.matrix(stem.positions, c.max_positions, c.hidden, "embeddings");
-    list.matrix(stem.segments, c.token_types, c.hidden, "embeddings");
+    list.vocabulary(stem.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings", tied ? 2 : 1);
+    list.own_rows(stem.positions, c.max_positions, c.hidden, "embeddings");
+    list.own_rows(stem.segments, c.token_types, c.hidden, "embeddings");
     list.norm(stem.norm, c.hidden, "embeddings");
     for (std::int64_t i = 0; i < c.layers; ++i) {
         LayerNames const layer = layer_names(c, i);
         std::string const unit = "layers." + std::to_string(i);
-        std::int64_t const q = c.heads * c.head_size, kv = c.key_heads * c.head_size;
-        list.block_linear(layer.query, q, c.hidden, unit);
-        list.block_linear(layer.key, kv, c.hidden, unit);
-        list.block_linear(layer.value, kv, c.hidden, unit);
-        list.block_linear(layer.output, c.hidden, q, unit);
+        TensorCut const queries{.groups = c.key_heads,
+                                .items = c.heads / c.key_heads,
+                                .size = c.head_size,
+                                .share = TensorCut::Share::divide};
+        TensorCut const keys{.groups = c.key_heads, .size = c.head_size, .share = TensorCut::Share::copy};
+        TensorCut const inner{.groups = c.feed_forward};
+        list.column_linear(layer.query, c.hidden, queries, unit);
+        list.column_linear(layer.key, c.hidden, keys, unit);
+        list.column_linear(layer.value, c.hidden, keys, unit);
+        list.row_linear(layer.output, c.hidden, queries, unit);
         list.norm(layer.query_norm, c.head_size, unit);
         list.norm(layer.key_norm, c.head_size, unit);
         list.norm(layer.attention_norm, c.hidden, unit);
-        list.block_linear(layer.gate, c.feed_forward, c.hidden, unit);
-        list.block_linear(layer.up, c.feed_forward, c.hidden, unit);
-        list.block_linear(layer.down, c.hidden, c.feed_forward, unit);
+        list.column_linear(layer.gate, c.hidden, inner, unit);
+        list.column_linear(layer.up, c.hidden, inner, unit);
+        list.row_linear(layer.down, c.hidden, inner, unit);
         list.norm(layer.feed_forward_norm, c.hidden, unit);
     }
     list.norm(head.norm, c.hidden, "head");
     list.linear(head.pooler, c.hidden, c.hidden, "head");
     list.linear(head.classifier, static_cast<std::int64_t>(c.labels.size()), c.hidden, "head");
-    if (!tied) list.matrix(head.language_model, c.vocabulary, c.hidden, "head");
+    if (!tied) list.vocabulary(head.language_model, c.vocabulary, c.hidden, "head");
     return list.take();
 }
 

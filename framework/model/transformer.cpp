@@ -31,6 +31,19 @@ at::Tensor to_ids(std::vector<std::int32_t> const& values) {
     return at::tensor(values, at::kInt).to(at::kLong);
 }
 
+/// The ids of this rank's stretch of the sequence.
+at::Tensor own_ids(std::vector<std::int32_t> const& values, parallel::TensorAxis const& axis) {
+    auto const rows = static_cast<std::ptrdiff_t>(values.size()) / axis.size();
+    auto const first = values.begin() + axis.rank() * rows;
+    return to_ids({first, first + rows});
+}
+
+/// A padded query head looks evenly at whatever its key head has: what it found must not reach the output's weights.
+at::Tensor clear_padding(at::Tensor const& x, parallel::TensorSlice const& slice) {
+    if (slice.real == slice.local) return x;
+    return at::cat({x.narrow(1, 0, slice.real), x.new_zeros({x.size(0), slice.local - slice.real})}, 1);
+}
+
 } // namespace
 
 Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step, double loss_scale) {
@@ -39,7 +52,8 @@ Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t 
     return pass;
 }
 
-Stem::Stem(ModelConfig const& config, ParameterStore& store) : config_(config) {
+Stem::Stem(ModelConfig const& config, ParameterStore& store, BlockOptions const& options)
+    : config_(config), options_(options) {
     StemNames const names = stem_names(config);
     tokens_ = find(store, names.tokens);
     positions_ = find(store, names.positions);
@@ -48,15 +62,17 @@ Stem::Stem(ModelConfig const& config, ParameterStore& store) : config_(config) {
 }
 
 at::Tensor Stem::forward(at::Tensor const& anchor, Pass const& pass) const {
-    at::Tensor x = parallel::embedding(anchor, pass.tokens, tokens_);
-    if (positions_) x = x + parallel::embedding(anchor, to_ids(pass.slot.positions), positions_);
-    if (segments_) x = x + parallel::embedding(anchor, to_ids(pass.slot.segments), segments_);
+    auto const& axis = options_.tensor;
+    at::Tensor x = parallel::row_embedding(anchor, pass.tokens, tokens_, axis);
+    if (positions_) x = x + parallel::embedding(anchor, own_ids(pass.slot.positions, axis), positions_);
+    if (segments_) x = x + parallel::embedding(anchor, own_ids(pass.slot.segments, axis), segments_);
     if (norm_.weight) x = normalize_as(config_, x, norm_);
-    return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings));
+    return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank());
 }
 
-TransformerLayer::TransformerLayer(ModelConfig const& config, ParameterStore& store, std::int64_t index)
-    : config_(config), index_(index) {
+TransformerLayer::TransformerLayer(ModelConfig const& config, ParameterStore& store, std::int64_t index,
+                                   BlockOptions const& options)
+    : config_(config), options_(options), index_(index) {
     LayerNames const names = layer_names(config, index);
     query_ = find(store, names.query);
     key_ = find(store, names.key);
@@ -85,40 +101,51 @@ at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& tab
 }
 
 at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const {
-    at::Tensor q = apply(query_, x), k = apply(key_, x);
-    at::Tensor const v = apply(value_, x);
+    at::Tensor const whole = parallel::gather_sequence(x, options_.tensor);
+    at::Tensor q = apply(query_, whole), k = apply(key_, whole);
+    at::Tensor const v = apply(value_, whole);
+    AttentionShape const shape = attention_shape();
     if (config_.head_norms) {
         q = rms_norm_heads(q, query_norm_.weight, config_.norm_epsilon);
         k = rms_norm_heads(k, key_norm_.weight, config_.norm_epsilon);
     }
     if (config_.positions == Positions::rotary) {
-        q = rotary(q, config_.heads, table, pass);
-        k = rotary(k, config_.key_heads, table, pass);
+        q = rotary(q, shape.heads, table, pass);
+        k = rotary(k, shape.key_heads, table, pass);
     }
-    at::Tensor const mixed = apply(output_, attention(q, k, v, attention_shape(), pass));
-    return dropout(mixed, config_.hidden_dropout, pass, site_id(Site::attention_output, index_));
+    at::Tensor const heads = clear_padding(attention(q, k, v, shape, pass), query_.weight.parameter().slice());
+    at::Tensor const mixed = parallel::row_linear(heads, output_.weight, output_.bias, options_.tensor);
+    return dropout(mixed, config_.hidden_dropout, pass, site_id(Site::attention_output, index_),
+                   options_.tensor.rank());
 }
 
 AttentionShape TransformerLayer::attention_shape() const {
     auto const layer = static_cast<std::size_t>(index_);
-    return {.heads = config_.heads,
-            .key_heads = config_.key_heads,
+    // This rank's heads, padded ones included.
+    auto const& queries = query_.weight.parameter().slice();
+    auto const& keys = key_.weight.parameter().slice();
+    return {.heads = queries.local / config_.head_size,
+            .key_heads = keys.local / config_.head_size,
             .head_size = config_.head_size,
             .causal = config_.causal,
             .window = config_.windows.empty() ? 0 : config_.windows[layer],
             .scale = config_.attention_scale.empty() ? 1.0 / std::sqrt(static_cast<double>(config_.head_size))
                                                      : config_.attention_scale[layer],
             .dropout = config_.attention_dropout,
-            .site = site_id(Site::attention, index_)};
+            .site = site_id(Site::attention, index_),
+            .first_head = queries.first / config_.head_size,
+            .recompute = options_.recompute_attention};
 }
 
 at::Tensor TransformerLayer::feed_forward(at::Tensor const& x, Pass const& pass) const {
-    at::Tensor const up = apply(up_, x);
-    at::Tensor const inner = config_.gated ? gated_silu(apply(gate_, x), up) : activate(up, config_.activation);
-    return dropout(apply(down_, inner), config_.hidden_dropout, pass, site_id(Site::feed_forward_output, index_));
+    at::Tensor const whole = parallel::gather_sequence(x, options_.tensor), up = apply(up_, whole);
+    at::Tensor const inner = config_.gated ? gated_silu(apply(gate_, whole), up) : activate(up, config_.activation);
+    at::Tensor const y = parallel::row_linear(inner, down_.weight, down_.bias, options_.tensor);
+    return dropout(y, config_.hidden_dropout, pass, site_id(Site::feed_forward_output, index_), options_.tensor.rank());
 }
 
-Head::Head(ModelConfig const& config, ParameterStore& store) : config_(config) {
+Head::Head(ModelConfig const& config, ParameterStore& store, BlockOptions const& options)
+    : config_(config), options_(options) {
     HeadNames const names = head_names(config);
     norm_ = find(store, names.norm);
     pooler_ = find(store, names.pooler);
@@ -129,8 +156,10 @@ Head::Head(ModelConfig const& config, ParameterStore& store) : config_(config) {
 
 at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
     at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
-    if (config_.head == HeadKind::language_model) return language_model_loss(h, language_model_, pass, results);
-    return classification_loss(classify(h, pass), pass, results);
+    auto const& axis = options_.tensor;
+    if (config_.head == HeadKind::language_model)
+        return language_model_loss(parallel::gather_sequence(h, axis), language_model_, pass, results, axis);
+    return classification_loss(classify(parallel::gather_sequence_alike(h, axis), pass), pass, results);
 }
 
 at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {

@@ -11,6 +11,7 @@
 #include "framework/model/ops.hpp"
 #include "framework/model/pass.hpp"
 #include "parallel/parameter_store.hpp"
+#include "parallel/tensor_ops.hpp"
 
 namespace trireme::framework {
 
@@ -18,14 +19,23 @@ struct LinearUse {
     parallel::ParameterUse weight, bias;
 };
 
+/// How the blocks of a part are run.
+struct BlockOptions {
+    parallel::TensorAxis tensor = {};
+    bool recompute_attention = false; ///< keep queries, keys and values only, and mix them again in the backward pass
+};
+
+// Between blocks each of t tensor ranks holds T / t tokens of the slot (parallel/tensor_ops.hpp).
+
 /// Token, position and segment embeddings, and the norm and dropout after them where the family has them.
 class Stem {
   public:
-    Stem(ModelConfig const& config, parallel::ParameterStore& store);
-    at::Tensor forward(at::Tensor const& anchor, Pass const& pass) const; ///< -> [T, D]
+    Stem(ModelConfig const& config, parallel::ParameterStore& store, BlockOptions const& options = {});
+    at::Tensor forward(at::Tensor const& anchor, Pass const& pass) const; ///< -> [T / t, D]
 
   private:
     ModelConfig const& config_;
+    BlockOptions options_;
     parallel::ParameterUse tokens_, positions_, segments_;
     LinearUse norm_;
 };
@@ -33,8 +43,9 @@ class Stem {
 /// Attention and feed-forward with their norms and residuals, before (Llama) or after (BERT) them.
 class TransformerLayer {
   public:
-    TransformerLayer(ModelConfig const& config, parallel::ParameterStore& store, std::int64_t index);
-    at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const; ///< [T, D] -> [T, D]
+    TransformerLayer(ModelConfig const& config, parallel::ParameterStore& store, std::int64_t index,
+                     BlockOptions const& options = {});
+    at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const; ///< [T / t, D], same
 
   private:
     at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
@@ -43,6 +54,7 @@ class TransformerLayer {
     AttentionShape attention_shape() const;
 
     ModelConfig const& config_;
+    BlockOptions options_;
     std::int64_t index_;
     LinearUse query_, key_, value_, output_, query_norm_, key_norm_, gate_, up_, down_, attention_norm_,
         feed_forward_norm_;
@@ -52,7 +64,7 @@ class TransformerLayer {
 /// (decoders).
 class Head {
   public:
-    Head(ModelConfig const& config, parallel::ParameterStore& store);
+    Head(ModelConfig const& config, parallel::ParameterStore& store, BlockOptions const& options = {});
     /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample.
     at::Tensor forward(at::Tensor const& x, Pass const& pass, Results& results) const;
     /// [T, V] for what follows each token, or [samples, classes].
@@ -62,6 +74,7 @@ class Head {
     at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [samples, classes]
 
     ModelConfig const& config_;
+    BlockOptions options_;
     LinearUse norm_, pooler_, classifier_;
     parallel::ParameterUse language_model_;
 };

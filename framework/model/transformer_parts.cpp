@@ -52,9 +52,9 @@ std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config, 
 }
 
 TransformerParts::TransformerParts(ModelConfig const& config, parallel::ParameterStore& store,
-                                   PipelineLayout const& layout) {
+                                   PipelineLayout const& layout, BlockOptions const& options) {
     for (auto const& range : own_parts(config, layout))
-        parts_.push_back(std::make_unique<TransformerStage>(config, store, range));
+        parts_.push_back(std::make_unique<TransformerStage>(config, store, range, options));
 }
 
 void TransformerParts::load(std::vector<Pass> passes) {

@@ -23,7 +23,8 @@ std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config, 
 class TransformerParts {
   public:
     /// `config` and `store` must outlive the parts.
-    TransformerParts(ModelConfig const& config, parallel::ParameterStore& store, PipelineLayout const& layout);
+    TransformerParts(ModelConfig const& config, parallel::ParameterStore& store, PipelineLayout const& layout,
+                     BlockOptions const& options = {});
 
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
     void load(std::vector<Pass> passes);

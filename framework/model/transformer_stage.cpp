@@ -16,18 +16,20 @@ std::int64_t layer_of(std::string const& unit) {
 TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store)
     : TransformerStage(config, store, {0, config.layers, true, true}) {}
 
-TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range)
-    : config_(config), dtype_(store.options().compute), rotary_(rotary_table(config, store.master_dtype())) {
+TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range,
+                                   BlockOptions const& options)
+    : config_(config), options_(options), dtype_(store.options().compute),
+      rotary_(rotary_table(config, store.master_dtype())) {
     if (range.stem) {
-        stem_.emplace(config, store);
+        stem_.emplace(config, store, options);
         blocks_.push_back({Block::Kind::stem});
     }
     for (std::int64_t i = range.first_layer; i < range.last_layer; ++i) {
         blocks_.push_back({Block::Kind::layer, layers_.size()});
-        layers_.emplace_back(config, store, i);
+        layers_.emplace_back(config, store, i, options);
     }
     if (range.head) {
-        head_.emplace(config, store);
+        head_.emplace(config, store, options);
         blocks_.push_back({Block::Kind::head});
     }
     find_units(store, range);
@@ -69,7 +71,7 @@ at::Tensor TransformerStage::logits(Pass const& pass) const {
 }
 
 std::vector<std::int64_t> TransformerStage::boundary_shape(std::int64_t micro_step) const {
-    return {passes_->at(static_cast<std::size_t>(micro_step)).tokens.size(0), config_.hidden};
+    return {passes_->at(static_cast<std::size_t>(micro_step)).tokens.size(0) / options_.tensor.size(), config_.hidden};
 }
 
 at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) {

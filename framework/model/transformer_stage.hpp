@@ -28,7 +28,8 @@ class TransformerStage : public parallel::Stage {
   public:
     /// The whole model. `config` and `store` must outlive the stage.
     TransformerStage(ModelConfig const& config, parallel::ParameterStore& store);
-    TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range);
+    TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range,
+                     BlockOptions const& options = {});
 
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
     void load(std::vector<Pass> passes);
@@ -58,6 +59,7 @@ class TransformerStage : public parallel::Stage {
     void find_units(parallel::ParameterStore const& store, PartRange const& range);
 
     ModelConfig const& config_;
+    BlockOptions options_;
     at::ScalarType dtype_;
     RotaryTable rotary_;
     std::optional<Stem> stem_;

@@ -58,7 +58,6 @@ TEST(MeshResolve, RefusesWithTheEquation) {
 }
 
 TEST(MeshResolve, NamesAnAxisThatIsNotBuilt) {
-    EXPECT_EQ(message({{1, 1, 1, 1, 2}}, 2), "parallel.tensor: 2: this axis is not built yet; legal: 1");
     EXPECT_EQ(message({{1, 1, 1, 2, 1}}, 2), "parallel.context: 2: this axis is not built yet; legal: 1");
 }
 

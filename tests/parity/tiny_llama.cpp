@@ -41,7 +41,7 @@ MemoryDataset::MemoryDataset(std::int64_t samples, std::int64_t vocabulary) {
     }
 }
 
-data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::int64_t /*token_multiple*/) const {
+data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const {
     data::Slot slot;
     slot.offsets.push_back(0);
     for (auto const sample : samples) {
@@ -56,6 +56,7 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::in
         slot.offsets.push_back(slot.token_count());
         slot.sample_ids.push_back(sample);
     }
+    data::fill_up(slot, token_multiple);
     return slot;
 }
 

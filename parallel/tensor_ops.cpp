@@ -1,0 +1,105 @@
+#include "parallel/tensor_ops.hpp"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "parallel/linear.hpp"
+#include "parallel/tensor_buffer.hpp"
+
+namespace trireme::parallel {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+at::Tensor all_gather_rows(at::Tensor const& x, cluster::Communicator& group) {
+    at::Tensor const in = x.contiguous(), out = x.new_empty({x.size(0) * group.size(), x.size(1)});
+    group.all_gather(buffer_of(in), buffer_of(out), "sequence").wait();
+    return out;
+}
+
+at::Tensor reduce_scatter_rows(at::Tensor const& x, cluster::Communicator& group) {
+    at::Tensor const in = x.contiguous(), out = x.new_empty({x.size(0) / group.size(), x.size(1)});
+    group.reduce_scatter(buffer_of(in), buffer_of(out), cluster::ReduceOp::sum, "sequence").wait();
+    return out;
+}
+
+void remember(AutogradContext* context, cluster::Communicator* group) {
+    context->saved_data["group"] = reinterpret_cast<std::int64_t>(group);
+}
+cluster::Communicator& recall(AutogradContext* context) {
+    return *reinterpret_cast<cluster::Communicator*>(context->saved_data["group"].toInt());
+}
+
+struct GatherSequence : torch::autograd::Function<GatherSequence> {
+    static Variable forward(AutogradContext* context, Variable const& x, cluster::Communicator* group) {
+        remember(context, group);
+        return all_gather_rows(x, *group);
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        return {reduce_scatter_rows(gradients[0], recall(context)), {}};
+    }
+};
+
+struct GatherSequenceAlike : torch::autograd::Function<GatherSequenceAlike> {
+    static Variable forward(AutogradContext* context, Variable const& x, cluster::Communicator* group) {
+        remember(context, group);
+        return all_gather_rows(x, *group);
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& group = recall(context);
+        std::int64_t const rows = gradients[0].size(0) / group.size();
+        return {gradients[0].narrow(0, group.rank() * rows, rows).contiguous(), {}};
+    }
+};
+
+struct ScatterSum : torch::autograd::Function<ScatterSum> {
+    static Variable forward(AutogradContext* context, Variable const& x, cluster::Communicator* group) {
+        remember(context, group);
+        return reduce_scatter_rows(x, *group);
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        return {all_gather_rows(gradients[0], recall(context)), {}};
+    }
+};
+
+struct AddBias : torch::autograd::Function<AddBias> {
+    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* bias) {
+        context->saved_data["bias"] = reinterpret_cast<std::int64_t>(bias);
+        return x + bias->value();
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& bias = *reinterpret_cast<ParameterUse const*>(context->saved_data["bias"].toInt());
+        if (bias.trainable()) bias.deliver(gradients[0].sum(0));
+        return {gradients[0], {}};
+    }
+};
+
+} // namespace
+
+at::Tensor gather_sequence(at::Tensor const& x, TensorAxis const& axis) {
+    return axis.size() == 1 ? x : GatherSequence::apply(x, axis.group);
+}
+
+at::Tensor gather_sequence_alike(at::Tensor const& x, TensorAxis const& axis) {
+    return axis.size() == 1 ? x : GatherSequenceAlike::apply(x, axis.group);
+}
+
+at::Tensor scatter_sum(at::Tensor const& x, TensorAxis const& axis) {
+    return axis.size() == 1 ? x : ScatterSum::apply(x, axis.group);
+}
+
+at::Tensor row_linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
+                      TensorAxis const& axis) {
+    if (axis.size() == 1) return linear(x, weight, bias);
+    at::Tensor const y = scatter_sum(linear(x, weight), axis);
+    return bias ? AddBias::apply(y, &bias) : y;
+}
+
+at::Tensor row_embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table,
+                         TensorAxis const& axis) {
+    return scatter_sum(embedding(anchor, ids, table), axis);
+}
+
+} // namespace trireme::parallel
