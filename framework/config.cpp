@@ -86,8 +86,7 @@ void walk(Walk& w, Config& c) {
         w.field("schedule", c.parallel.schedule, one_of({"gpipe", "1f1b", "interleaved", "zero-bubble"}));
         w.field("virtual_stages", c.parallel.virtual_stages, at_least(1));
         w.field("recompute", c.parallel.recompute, one_of({"none", "selective", "full"}));
-        w.field("offload", c.parallel.offload,
-                Rule<std::string>{"none (optimizer is not built yet)", [](auto const& x) { return x == "none"; }});
+        w.field("offload", c.parallel.offload, one_of({"none", "optimizer"}));
     });
     w.section("batch", [&] {
         w.field("global", c.batch.global, at_least<std::int64_t>(1));

@@ -58,9 +58,9 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world)
     : config_(config), mesh_(world, mesh_shape(config.parallel, world.size())),
       inputs_(open_inputs(config_)), shape_{config.batch.global, config.batch.tokens_per_slot,
                                             mesh_.along(parallel::Axis::tensor).size()},
-      model_(inputs_.model, mesh_, config_.parallel, config_.numerics), optimizer_(model_.store(), config.optimizer),
-      evaluator_(model_, shape_), log_(config.run, world.rank()),
-      checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world) {
+      model_(inputs_.model, mesh_, config_.parallel, config_.numerics),
+      optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"), evaluator_(model_, shape_),
+      log_(config.run, world.rank()), checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world) {
     inputs_.train->verify(world.rank(), world.size());
     inputs_.validation->verify(world.rank(), world.size());
     if (auto const found = checkpoints_.resume([this](auto const& line) { log_.say(line); })) {

@@ -1,5 +1,6 @@
 #include "framework/optimizer/adamw.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "framework/kernels/adamw.hpp"
@@ -8,15 +9,37 @@ namespace trireme::framework {
 
 namespace {
 
-template <typename T>
-void update(parallel::Unit& unit, parallel::Stretch const& s, kernels::AdamWStep const& step) {
-    auto const at = [&](at::Tensor const& kept) { return kept.mutable_data_ptr<T>() + (s.at - unit.begin); };
-    kernels::adamw<T>(s.count, step, at(unit.master), at(unit.kept_gradient()), at(unit.moment1), at(unit.moment2));
+constexpr std::int64_t kChunk = std::int64_t{1} << 20; ///< elements of an offloaded tensor that are staged at a time
+
+/// One update of elements that lie together in each of the four.
+void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1, at::Tensor const& moment2,
+            kernels::AdamWStep const& step) {
+    auto const run = [&]<typename T>(T) {
+        kernels::adamw<T>(master.numel(), step, master.mutable_data_ptr<T>(), gradient.const_data_ptr<T>(),
+                          moment1.mutable_data_ptr<T>(), moment2.mutable_data_ptr<T>());
+    };
+    master.scalar_type() == at::kDouble ? run(double{}) : run(float{});
+}
+
+/// The same with the state elsewhere than the gradient: it comes and goes through the buffers beside the gradient.
+void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
+                   at::Tensor const& moment2, kernels::AdamWStep const& step) {
+    at::Tensor const staging = at::empty({3, std::min(kChunk, master.numel())}, gradient.options());
+    for (std::int64_t at = 0; at < master.numel(); at += kChunk) {
+        std::int64_t const n = std::min(kChunk, master.numel() - at);
+        at::Tensor const state[] = {master.narrow(0, at, n), moment1.narrow(0, at, n), moment2.narrow(0, at, n)};
+        at::Tensor const staged[] = {staging[0].narrow(0, 0, n), staging[1].narrow(0, 0, n),
+                                     staging[2].narrow(0, 0, n)};
+        for (std::size_t i = 0; i < 3; ++i) staged[i].copy_(state[i]);
+        update(staged[0], gradient.narrow(0, at, n), staged[1], staged[2], step);
+        for (std::size_t i = 0; i < 3; ++i) state[i].copy_(staged[i]);
+    }
 }
 
 } // namespace
 
-AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section) : store_(store), section_(section) {
+AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section, bool offload)
+    : store_(store), section_(section), offload_(offload) {
     store_.allocate_moments();
 }
 
@@ -35,10 +58,11 @@ void AdamW::step(double learning_rate, double gradient_scale, std::int64_t updat
                                           1 - std::pow(section_.beta1, t),
                                           1 - std::pow(section_.beta2, t),
                                           gradient_scale};
-            if (store_.master_dtype() == at::kDouble)
-                update<double>(*unit, stretch, step);
-            else
-                update<float>(*unit, stretch, step);
+            auto const kept = [&](at::Tensor const& range) {
+                return range.narrow(0, stretch.at - unit->begin, stretch.count);
+            };
+            (offload_ ? update_staged : update)(kept(unit->master), kept(unit->kept_gradient()), kept(unit->moment1),
+                                                kept(unit->moment2), step);
         }
     }
 }

@@ -9,8 +9,9 @@ namespace trireme::framework {
 
 class AdamW {
   public:
-    /// Allocates the moments. `store` must outlive the optimizer.
-    AdamW(parallel::ParameterStore& store, OptimizerSection const& section);
+    /// Allocates the moments. `store` must outlive the optimizer. `offload`: master and moments pass through a bounded
+    /// staging buffer beside the gradient, chunk by chunk, with the same kernel: the same bits.
+    AdamW(parallel::ParameterStore& store, OptimizerSection const& section, bool offload = false);
 
     /// One update with gradients times `gradient_scale` (the clip). `updates` counts those done before. Local.
     void step(double learning_rate, double gradient_scale, std::int64_t updates);
@@ -18,6 +19,7 @@ class AdamW {
   private:
     parallel::ParameterStore& store_;
     OptimizerSection section_;
+    bool offload_;
 };
 
 } // namespace trireme::framework

@@ -9,6 +9,8 @@
 namespace trireme::test {
 namespace {
 
+using namespace framework;
+
 TEST(Bitwise, OneHashForEveryRankCount) {
     for (bool const tied : {false, true}) {
         RunOptions const options{.tied = tied};
@@ -31,11 +33,49 @@ TEST(Bitwise, TheHashSeesTheSeedOfDropout) {
 }
 
 TEST(FastMode, MpiRanksStayWithinTheFirstLossBound) {
-    RunOptions const options{.mode = framework::NumericsMode::fast, .steps = 3};
+    RunOptions const options{.mode = NumericsMode::fast, .steps = 3};
     Curve const together = train_tiny(world(), options);
     Curve alone;
     cluster::run_as_threads(1, [&](auto& single) { alone = train_tiny(single, options); });
     EXPECT_NEAR(together.losses[0], alone.losses[0], 1e-6);
+}
+
+/// What passes as threads (layout_test), proved again where ranks are processes.
+std::vector<ParallelSection> layouts_of(int ranks) {
+    std::vector<ParallelSection> all{{.zero = 1}, {.zero = 2}, {.zero = 3}};
+    if (ranks % 2 == 0) {
+        for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
+            all.push_back({.pipeline = 2, .zero = 3, .schedule = schedule});
+        all.push_back({.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2, .recompute = "full"});
+        all.push_back({.pipeline = 1, .tensor = 2, .recompute = "selective"});
+    }
+    if (ranks % 4 == 0) {
+        all.push_back({.shard = 2, .zero = 3});
+        all.push_back({.tensor = 2, .zero = 3});
+        all.push_back({.pipeline = 2, .tensor = 2, .zero = 1});
+        all.push_back({.pipeline = 2, .tensor = 2, .zero = 3, .schedule = "zero-bubble"});
+    }
+    if (ranks == 3) all.push_back({.tensor = 3, .zero = 1});
+    return all;
+}
+
+TEST(Layouts, EveryCompositionUnderMpi) {
+    RunOptions options{.steps = 4, .tied = true};
+    RunOptions exact{.mode = NumericsMode::fast, .compute = Compute::fp64, .steps = 3};
+    Curve const alone = train_as_threads(1, options), oracle = train_as_threads(1, exact);
+    for (auto const& parallel : layouts_of(world().size())) {
+        std::string const what = describe(world().size(), parallel);
+        options.parallel = exact.parallel = parallel;
+        if (parallel.tensor == 1) {
+            EXPECT_EQ(train_tiny(world(), options).weights_sha256, alone.weights_sha256) << what;
+        } else {
+            Curve const curve = train_tiny(world(), exact);
+            for (std::size_t i = 0; i < oracle.losses.size(); ++i) {
+                EXPECT_NEAR(curve.losses[i], oracle.losses[i], 1e-12 * oracle.losses[i]) << what;
+                EXPECT_NEAR(curve.norms[i], oracle.norms[i], 1e-11 * oracle.norms[i]) << what;
+            }
+        }
+    }
 }
 
 } // namespace

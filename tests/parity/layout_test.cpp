@@ -1,62 +1,64 @@
-// Layouts as threads of one process against a single process: one hash in bitwise mode.
+// Layouts as threads of one process against a single process, and against each other through checkpoints.
 #include <gtest/gtest.h>
 
 #include "cluster/thread_communicator.hpp"
+#include "framework/run_checkpoints.hpp"
+#include "framework/whole_tensor.hpp"
 #include "tests/parity/tiny_llama.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace trireme::test {
 namespace {
 
-using framework::ParallelSection;
+using namespace framework;
 
-Curve train_as_threads(int ranks, RunOptions const& options) {
-    std::vector<Curve> curves(static_cast<std::size_t>(ranks));
-    cluster::run_as_threads(
-        ranks, [&](auto& world) { curves[static_cast<std::size_t>(world.rank())] = train_tiny(world, options); });
-    for (auto const& c : curves) {
-        EXPECT_EQ(c.weights_sha256, curves[0].weights_sha256);
-        EXPECT_EQ(c.norms, curves[0].norms);
-    }
-    return curves[0];
-}
-
-struct Case {
+struct Layout {
     int ranks;
     ParallelSection parallel;
 };
 
-std::string describe(Case const& c) {
-    auto const& p = c.parallel;
-    return std::to_string(c.ranks) + " ranks, pipeline " + std::to_string(p.pipeline) + " x " +
-           std::to_string(p.virtual_stages) + " " + p.schedule + ", shard " + std::to_string(p.shard) + ", zero " +
-           std::to_string(p.zero) + ", tensor " + std::to_string(p.tensor) + ", recompute " + p.recompute;
-}
-
 TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
-    std::vector<Case> cases;
+    std::vector<Layout> layouts;
     for (int zero = 0; zero <= 3; ++zero) {
-        for (int ranks : {1, 2, 4}) cases.push_back({ranks, {.zero = zero}});
-        cases.push_back({4, {.shard = 2, .zero = zero, .recompute = "full"}});
+        for (int ranks : {1, 2, 4}) layouts.push_back({ranks, {.zero = zero}});
+        layouts.push_back({4, {.shard = 2, .zero = zero, .recompute = "full"}});
         for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
-            cases.push_back({2 * (1 + zero % 2), {.pipeline = 2, .zero = zero, .schedule = schedule}});
-        cases.push_back({4, {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2}});
-        cases.push_back({8,
-                         {.pipeline = 2,
-                          .shard = 2,
-                          .zero = zero,
-                          .schedule = "interleaved",
-                          .virtual_stages = 2,
-                          .recompute = "full"}});
+            layouts.push_back({2 * (1 + zero % 2), {.pipeline = 2, .zero = zero, .schedule = schedule}});
+        layouts.push_back({4, {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2}});
+        layouts.push_back({8,
+                           {.pipeline = 2,
+                            .shard = 2,
+                            .zero = zero,
+                            .schedule = "interleaved",
+                            .virtual_stages = 2,
+                            .recompute = "full"}});
     }
+    layouts.push_back({2, {.zero = 1, .recompute = "selective", .offload = "optimizer"}});
     for (bool const tied : {false, true}) {
         RunOptions options{.steps = 4, .tied = tied};
         Curve const alone = train_as_threads(1, options);
-        for (auto const& c : cases) {
-            options.parallel = c.parallel;
-            Curve const curve = train_as_threads(c.ranks, options);
-            EXPECT_EQ(curve.weights_sha256, alone.weights_sha256) << describe(c) << ", tied " << tied;
-            EXPECT_EQ(curve.norms, alone.norms) << describe(c) << ", tied " << tied;
+        for (auto const& [ranks, parallel] : layouts) {
+            options.parallel = parallel;
+            Curve const curve = train_as_threads(ranks, options);
+            EXPECT_EQ(curve.weights_sha256, alone.weights_sha256) << describe(ranks, parallel) << ", tied " << tied;
+            EXPECT_EQ(curve.norms, alone.norms) << describe(ranks, parallel) << ", tied " << tied;
         }
+    }
+}
+
+TEST(Bitwise, OneHashWhenComputingInBfloat16) {
+    RunOptions options{.compute = Compute::bf16, .steps = 3};
+    Curve const alone = train_as_threads(1, options);
+    options.compute = Compute::fp32;
+    Curve const exact = train_as_threads(1, options);
+    EXPECT_NE(alone.weights_sha256, exact.weights_sha256);
+    EXPECT_NEAR(alone.losses[0], exact.losses[0], 0.05 * exact.losses[0]);
+    options.compute = Compute::bf16;
+    for (auto const& [ranks, parallel] :
+         {Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{4, {.shard = 2, .zero = 2}}, Layout{3, {.zero = 3}},
+          Layout{4, {.pipeline = 2, .zero = 3, .schedule = "zero-bubble"}}}) {
+        options.parallel = parallel;
+        EXPECT_EQ(train_as_threads(ranks, options).weights_sha256, alone.weights_sha256) << describe(ranks, parallel);
     }
 }
 
@@ -70,17 +72,17 @@ double worst(std::vector<double> const& a, std::vector<double> const& b) {
 /// In float64 nothing hides in rounding: heads, columns and words that do not divide, shared key heads, dropout.
 TEST(Tensor, EqualsOneRankInFloat64) {
     for (bool const tied : {false, true}) {
-        RunOptions options{
-            .mode = framework::NumericsMode::fast, .compute = framework::Compute::fp64, .steps = 4, .tied = tied};
+        RunOptions options{.mode = NumericsMode::fast, .compute = Compute::fp64, .steps = 4, .tied = tied};
         Curve const alone = train_as_threads(1, options);
-        for (Case const& c : {Case{2, {.tensor = 2}}, Case{3, {.tensor = 3}}, Case{4, {.tensor = 2, .zero = 1}},
-                              Case{4, {.tensor = 2, .zero = 3, .recompute = "full"}},
-                              Case{4, {.pipeline = 2, .tensor = 2, .recompute = "selective"}},
-                              Case{8, {.pipeline = 2, .tensor = 2, .zero = 3, .schedule = "zero-bubble"}}}) {
-            options.parallel = c.parallel;
-            Curve const curve = train_as_threads(c.ranks, options);
-            EXPECT_LT(worst(curve.losses, alone.losses), 1e-12) << describe(c) << ", tied " << tied;
-            EXPECT_LT(worst(curve.norms, alone.norms), 1e-11) << describe(c) << ", tied " << tied;
+        for (auto const& [ranks, parallel] :
+             {Layout{2, {.tensor = 2}}, Layout{3, {.tensor = 3}}, Layout{4, {.tensor = 2, .zero = 1}},
+              Layout{4, {.tensor = 2, .zero = 3, .recompute = "full"}},
+              Layout{4, {.pipeline = 2, .tensor = 2, .recompute = "selective"}},
+              Layout{8, {.pipeline = 2, .tensor = 2, .zero = 3, .schedule = "zero-bubble"}}}) {
+            options.parallel = parallel;
+            Curve const curve = train_as_threads(ranks, options);
+            EXPECT_LT(worst(curve.losses, alone.losses), 1e-12) << describe(ranks, parallel) << ", tied " << tied;
+            EXPECT_LT(worst(curve.norms, alone.norms), 1e-11) << describe(ranks, parallel) << ", tied " << tied;
         }
     }
 }
@@ -91,6 +93,62 @@ TEST(Tensor, FirstLossInFloat32) {
     for (int const tensor : {2, 3}) {
         options.parallel = {.tensor = tensor};
         EXPECT_NEAR(train_as_threads(tensor, options).losses[0], alone.losses[0], 1e-6);
+    }
+}
+
+/// Three steps in one layout, saved, taken up in another: the same weights and moments bit by bit, and the next steps
+/// as if nothing had happened.
+TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
+    std::vector<Layout> const layouts{{1, {}},
+                                      {3, {.zero = 1}},
+                                      {4, {.shard = 2, .zero = 3}},
+                                      {2, {.tensor = 2}},
+                                      {3, {.tensor = 3, .recompute = "full"}},
+                                      {4, {.pipeline = 4, .schedule = "gpipe"}},
+                                      {4, {.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2}},
+                                      {8, {.pipeline = 2, .tensor = 2, .zero = 3}}};
+    RunOptions options{.steps = 5, .tied = true};
+    Curve const unbroken = train_as_threads(1, options);
+    Config config;
+    std::vector<std::string> hashes;
+    for (std::size_t i = 0; i < layouts.size(); ++i) {
+        TemporaryFolder const folder;
+        config.run = folder.path();
+        auto const contents = [](TinyRun& run) {
+            std::vector<at::Tensor> all;
+            for (auto const& spec : run.model().specs())
+                for (Kept const kept : {Kept::weight, Kept::moment1, Kept::moment2})
+                    all.push_back(whole_tensor(spec, run.model().store(), run.model().mesh(), kept));
+            return all;
+        };
+        std::vector<at::Tensor> saved;
+        options.parallel = layouts[i].parallel;
+        cluster::run_as_threads(layouts[i].ranks, [&](auto& world) {
+            TinyRun run(world, options);
+            for (int step = 0; step < 3; ++step) run.step();
+            RunCheckpoints(config, "data", run.model().store(), world).save({.step = 3, .cursor = 21});
+            auto const all = contents(run);
+            if (world.rank() == 0) saved = all;
+        });
+        for (std::size_t shift : {1U, 3U}) {
+            auto const& [ranks, parallel] = layouts[(i + shift) % layouts.size()];
+            options.parallel = parallel;
+            std::string const what =
+                describe(layouts[i].ranks, layouts[i].parallel) + " -> " + describe(ranks, parallel);
+            cluster::run_as_threads(ranks, [&](auto& world) {
+                TinyRun run(world, options);
+                auto const found =
+                    RunCheckpoints(config, "data", run.model().store(), world).resume([](auto const&) {});
+                run.model().refresh();
+                run.steps() = found.value().step;
+                auto const all = contents(run);
+                double const loss = run.step();
+                if (world.rank() != 0) return;
+                for (std::size_t t = 0; t < all.size(); ++t) EXPECT_TRUE(at::equal(all[t], saved[t])) << what;
+                EXPECT_EQ(found->cursor, 21);
+                EXPECT_NEAR(loss, unbroken.losses[3], 2e-6 * unbroken.losses[3]) << what;
+            });
+        }
     }
 }
 

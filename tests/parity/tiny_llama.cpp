@@ -1,11 +1,13 @@
 #include "tests/parity/tiny_llama.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <stdexcept>
 
 #include "cluster/philox.hpp"
-#include "framework/optimizer/adamw.hpp"
+#include "cluster/thread_communicator.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
-#include "framework/parallel_model.hpp"
 #include "framework/weights_hash.hpp"
 
 namespace trireme::test {
@@ -60,36 +62,62 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::in
     return slot;
 }
 
+TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
+    : options_(options), config_(tiny_llama(options.tied, options.dropout)), set_(40, config_.vocabulary),
+      mesh_(world, mesh_shape(options.parallel, world.size())),
+      model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}),
+      optimizer_(model_.store(), {.weight_decay = 0.1}, options.parallel.offload == "optimizer") {
+    for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, 5);
+    model_.refresh();
+}
+
+double TinyRun::step() {
+    auto const plan = data::plan_step(set_, options_.batch, 5, steps_ * options_.batch.samples);
+    int const tensor = mesh_.along(parallel::Axis::tensor).size();
+    std::vector<Pass> passes;
+    for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size();
+         s += static_cast<std::size_t>(mesh_.data().size()))
+        passes.push_back(
+            make_pass(set_.read(plan.slots[s], tensor), true, 5, steps_, 1.0 / static_cast<double>(plan.trained)));
+    model_.load(std::move(passes));
+    double loss = 0;
+    for (double const l : model_.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size()))) loss += l;
+    mesh_.data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "loss").wait();
+    norm_ = gradient_norm(model_.store(), mesh_);
+    optimizer_.step(options_.learning_rate, norm_ > 1 ? 1 / norm_ : 1.0, steps_);
+    model_.refresh();
+    ++steps_;
+    return loss;
+}
+
+std::string TinyRun::hash() {
+    return weights_sha256(model_.specs(), model_.store(), mesh_);
+}
+
 Curve train_tiny(cluster::Communicator& world, RunOptions const& options) {
-    ModelConfig const model = tiny_llama(options.tied, options.dropout);
-    MemoryDataset const set(40, model.vocabulary);
-    parallel::Mesh const mesh(world, mesh_shape(options.parallel, world.size()));
-    ParallelModel parallel(model, mesh, options.parallel, {.mode = options.mode, .compute = options.compute});
-    for (auto const& p : parallel.store().parameters()) parallel.store().initialize(*p, 5);
-    parallel.refresh();
-    AdamW optimizer(parallel.store(), {.weight_decay = 0.1});
-    int const tensor = mesh.along(parallel::Axis::tensor).size();
+    TinyRun run(world, options);
     Curve curve;
-    for (std::int64_t step = 0; step < options.steps; ++step) {
-        auto const plan = data::plan_step(set, options.batch, 5, step * options.batch.samples);
-        std::vector<Pass> passes;
-        for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < plan.slots.size();
-             s += static_cast<std::size_t>(mesh.data().size()))
-            passes.push_back(
-                make_pass(set.read(plan.slots[s], tensor), true, 5, step, 1.0 / static_cast<double>(plan.trained)));
-        parallel.load(std::move(passes));
-        double loss = 0;
-        for (double const l : parallel.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size())))
-            loss += l;
-        mesh.data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "loss").wait();
-        double const norm = gradient_norm(parallel.store(), mesh);
-        optimizer.step(options.learning_rate, norm > 1 ? 1 / norm : 1.0, step);
-        parallel.refresh();
-        curve.losses.push_back(loss);
-        curve.norms.push_back(norm);
+    for (int step = 0; step < options.steps; ++step) {
+        curve.losses.push_back(run.step());
+        curve.norms.push_back(run.norm());
     }
-    curve.weights_sha256 = weights_sha256(parallel.specs(), parallel.store(), mesh);
+    curve.weights_sha256 = run.hash();
     return curve;
+}
+
+Curve train_as_threads(int ranks, RunOptions const& options) {
+    std::vector<Curve> curves(static_cast<std::size_t>(ranks));
+    cluster::run_as_threads(
+        ranks, [&](auto& world) { curves[static_cast<std::size_t>(world.rank())] = train_tiny(world, options); });
+    for (auto const& c : curves)
+        if (c.weights_sha256 != curves[0].weights_sha256 || c.norms != curves[0].norms)
+            throw std::runtime_error("ranks of one run found different weights or norms");
+    return curves[0];
+}
+
+std::string describe(int ranks, ParallelSection const& p) {
+    return fmt::format("{} ranks: pipeline {} x {} {}, replicate {}, shard {}, tensor {}, zero {}, recompute {}", ranks,
+                       p.pipeline, p.virtual_stages, p.schedule, p.replicate, p.shard, p.tensor, p.zero, p.recompute);
 }
 
 } // namespace trireme::test

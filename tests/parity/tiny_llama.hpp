@@ -9,7 +9,8 @@
 #include "data/loader.hpp"
 #include "framework/config.hpp"
 #include "framework/model/config.hpp"
-#include "parallel/parameter_store.hpp"
+#include "framework/optimizer/adamw.hpp"
+#include "framework/parallel_model.hpp"
 
 namespace trireme::test {
 
@@ -54,7 +55,31 @@ struct RunOptions {
     double dropout = 0.1;
     framework::ParallelSection parallel = {};
 };
-/// Batches in `batch` samples per step; optimizer AdamW, weight decay 0.1, clip 1.
+
+/// The model in one layout, its data and its optimizer. Optimizer AdamW, weight decay 0.1, clip 1.
+class TinyRun {
+  public:
+    TinyRun(cluster::Communicator& world, RunOptions const& options); ///< collective, as are the two below
+    double step();                                                    ///< returns the loss
+    std::string hash();
+    double norm() const { return norm_; } ///< of the last step's gradient
+    framework::ParallelModel& model() { return model_; }
+    std::int64_t& steps() { return steps_; } ///< done
+
+  private:
+    RunOptions options_;
+    framework::ModelConfig config_;
+    MemoryDataset set_;
+    parallel::Mesh mesh_;
+    framework::ParallelModel model_;
+    framework::AdamW optimizer_;
+    std::int64_t steps_ = 0;
+    double norm_ = 0;
+};
+
 Curve train_tiny(cluster::Communicator& world, RunOptions const& options);
+/// The same on ranks that are threads of this process. Throws if they do not agree on weights and norms.
+Curve train_as_threads(int ranks, RunOptions const& options);
+std::string describe(int ranks, framework::ParallelSection const& layout);
 
 } // namespace trireme::test
