@@ -3,8 +3,10 @@
     bench/peers/setup                                        once
     python3 bench/compare.py classification [--rounds 3]     needs a finished launch/quickstart
     python3 bench/compare.py language-model [--rounds 3]
+    python3 bench/compare.py parallel [--rounds 3]           2 ranks each: data parallel, ZeRO, tensor parallel
 
-Prints the rate of each round and the ratio of medians. Ratios count; absolute rates depend on the machine.
+Prints the rate of each round, the ratio of medians and the largest resident memory of a rank. Ratios count; absolute
+rates depend on the machine.
 """
 import argparse
 import hashlib
@@ -14,6 +16,7 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "bench-work"
@@ -23,11 +26,20 @@ RANKS = {"OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_polic
          "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
 
 
+peak_gib = {}  # of the largest process, by the name of what ran last
+current = None
+
+
 def run(command, **more):
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **more})
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, text=True, env={**os.environ, **more})
+        _, status, usage = os.wait4(process.pid, 0)  # usage counts the processes that it waited for, too
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0), err.seek(0)
+        if process.returncode != 0:
+            raise SystemExit(f"{' '.join(command)}\n{out.read()}\n{err.read()}")
+        peak_gib[current] = max(peak_gib.get(current, 0), usage.ru_maxrss / 2**20)
+        return out.read()
 
 
 def steps_of(folder):
@@ -116,21 +128,48 @@ def language_model(_):
                         "trireme, 2 ranks": lambda: ours(2, 1024)}
 
 
+def parallel(_):
+    """What each pair of lines has in common: the kind of parallelism, two ranks of one thread each."""
+    folder = make_language_model_inputs()
+
+    def ours(name, slot, *settings):
+        def measure():
+            steps = train(f"lm-{name}", 2, folder / "run.yaml",
+                          ["numerics.threads=1", f"batch.tokens_per_slot={slot}", *settings])
+            seconds = sorted(e["seconds"] for e in steps)
+            return steps[0]["tokens"] / seconds[len(seconds) // 2]
+        return measure
+
+    def peer(mode):
+        command = [str(ROOT / ".venv-peers/bin/torchrun"), "--nproc-per-node", "2", str(ROOT / "bench/peers/parallel.py"), str(folder), "--mode", mode]
+        return lambda: json.loads(run(command, OMP_NUM_THREADS="1").splitlines()[-1])["tokens_per_second"]
+
+    return "tokens/s", {
+        "trireme, data parallel": ours("dp", 1024), "PyTorch DDP": peer("ddp"),
+        "trireme, ZeRO 1": ours("zero1", 1024, "parallel.zero=1"), "DeepSpeed ZeRO 1": peer("deepspeed1"),
+        "trireme, ZeRO 3": ours("zero3", 1024, "parallel.zero=3"), "DeepSpeed ZeRO 3": peer("deepspeed3"), "PyTorch FSDP2": peer("fsdp2"),
+        "trireme, tensor parallel": ours("tp", 2048, "parallel.tensor=2"), "PyTorch DTensor": peer("dtensor")}
+
+
 def main():
+    global current
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["classification", "language-model"])
+    parser.add_argument("what", choices=["classification", "language-model", "parallel"])
     parser.add_argument("--rounds", type=int, default=3)
     a = parser.parse_args()
     WORK.mkdir(exist_ok=True)
-    unit, programs = {"classification": classification, "language-model": language_model}[a.what](a)
+    unit, programs = {"classification": classification, "language-model": language_model, "parallel": parallel}[a.what](a)
     rates = {name: [] for name in programs}
     for _ in range(a.rounds):
         for name, program in programs.items():
+            current = name
             rates[name].append(program())
-    first = statistics.median(next(iter(rates.values())))
+    ours = None
     for name, values in rates.items():
         middle = statistics.median(values)
-        print(f"{name:<50} {middle:8.1f} {unit}   trireme first line / this: {first / middle:.2f}   rounds: {', '.join(f'{v:.1f}' for v in values)}")
+        ours = middle if name.startswith("trireme") else ours
+        ratio = "" if name.startswith("trireme") else f"trireme above / this: {ours / middle:.2f}   "
+        print(f"{name:<50} {middle:8.1f} {unit}   {ratio}peak {peak_gib[name]:.2f} GiB   rounds: {', '.join(f'{v:.1f}' for v in values)}")
 
 
 if __name__ == "__main__":
