@@ -179,6 +179,10 @@ class NcclCommunicator : public Communicator {
 
 } // namespace
 
+bool has_nccl() {
+    return true;
+}
+
 std::unique_ptr<Communicator> make_nccl_world(Communicator& control, int device, CommunicatorOptions const& options) {
     check_cuda(cudaSetDevice(device), "cudaSetDevice");
     ncclUniqueId id{};

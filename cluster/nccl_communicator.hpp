@@ -7,6 +7,9 @@
 
 namespace trireme::cluster {
 
+/// Whether this build has NCCL.
+bool has_nccl();
+
 /// A world of GPUs over the processes of `control`, which carries the unique id and must outlive the result. `device`:
 /// CUDA device of this process. Collective over `control`. Throws InputError in a build without NCCL, JobError with
 /// NCCL's own text otherwise. Operations are queued on each buffer's stream; Work::wait polls an event, never blocks

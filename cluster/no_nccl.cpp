@@ -3,6 +3,10 @@
 
 namespace trireme::cluster {
 
+bool has_nccl() {
+    return false;
+}
+
 std::unique_ptr<Communicator> make_nccl_world(Communicator&, int, CommunicatorOptions const&) {
     throw InputError(
         "this build has no NCCL; build it with: launch/setup --gpu && cmake --preset gpu && cmake --build build");

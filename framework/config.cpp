@@ -141,7 +141,11 @@ std::size_t edits(std::string const& a, std::string const& b) {
 
 class Reader {
   public:
-    Reader(std::string file, YAML::Node root) : file_(std::move(file)) { levels_.push_back({"", std::move(root), {}}); }
+    /// `assigned`: which of the nodes that the file does not have came from where.
+    Reader(std::string file, YAML::Node root, Origins assigned)
+        : file_(std::move(file)), assigned_(std::move(assigned)) {
+        levels_.push_back({"", std::move(root), {}});
+    }
 
     void section(std::string const& name, std::function<void()> const& inside) {
         Level& parent = levels_.back();
@@ -160,6 +164,7 @@ class Reader {
         level.known.insert(name);
         YAML::Node const node = std::as_const(level.node)[name];
         std::string const key = level.prefix + name;
+        origins_[key] = node ? at(node, key) : "default";
         if (!node) {
             if (!rule.holds(value))
                 throw cluster::InputError(fmt::format("{}: {}: missing; legal: {}", file_, key, rule.legal));
@@ -186,13 +191,16 @@ class Reader {
                 auto const nearest =
                     std::ranges::min_element(level.known, {}, [&](auto const& k) { return edits(k, key); });
                 throw cluster::InputError(fmt::format("{}: unknown key {}{}; did you mean {}{}? legal: {}",
-                                                      at(entry.first), level.prefix, key, level.prefix, *nearest,
-                                                      fmt::join(level.known, ", ")));
+                                                      at(entry.first, level.prefix + key), level.prefix, key,
+                                                      level.prefix, *nearest, fmt::join(level.known, ", ")));
             }
             if (!seen.insert(key).second)
-                throw cluster::InputError(fmt::format("{}: {}{} is given twice", at(entry.first), level.prefix, key));
+                throw cluster::InputError(
+                    fmt::format("{}: {}{} is given twice", at(entry.first, level.prefix + key), level.prefix, key));
         }
     }
+
+    Origins const& origins() const { return origins_; }
 
   private:
     struct Level {
@@ -205,16 +213,17 @@ class Reader {
     static bool finite(T const&) {
         return true;
     }
-    /// FILE:LINE, or --set for what the command line brought in.
-    std::string at(YAML::Node const& node) const {
-        return node.Mark().is_null() ? "--set" : fmt::format("{}:{}", file_, node.Mark().line + 1);
+    /// FILE:LINE, or what brought in a node that the file does not have.
+    std::string at(YAML::Node const& node, std::string const& key) const {
+        return node.Mark().is_null() ? assigned_.at(key) : fmt::format("{}:{}", file_, node.Mark().line + 1);
     }
     [[noreturn]] void fail(YAML::Node const& node, std::string const& key, std::string const& legal) const {
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node), key,
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node, key), key,
                                               node.IsScalar() ? node.Scalar() : "not a single value", legal));
     }
 
     std::string file_;
+    Origins assigned_, origins_;
     std::vector<Level> levels_;
 };
 
@@ -247,13 +256,38 @@ class Writer {
     YAML::Emitter out_;
 };
 
-void apply(YAML::Node root, std::string const& assignment) {
+/// Every key with its value as text and what is legal.
+class Lister {
+  public:
+    void section(std::string const& name, std::function<void()> const& inside) {
+        prefix_ = name + ".";
+        inside();
+        prefix_.clear();
+    }
+    template <typename T>
+    void field(std::string const& name, T const& value, Rule<T> const& rule) {
+        values_.push_back({prefix_ + name, fmt::format("{}", value), rule.legal});
+    }
+    template <typename Enum>
+    void choice(std::string const& name, Enum const& value, std::vector<std::string> const& names) {
+        field(name, names[static_cast<std::size_t>(value)], one_of(names));
+    }
+    std::vector<ConfigValue> take() { return std::move(values_); }
+
+  private:
+    std::string prefix_;
+    std::vector<ConfigValue> values_;
+};
+
+/// Puts KEY=VALUE into the tree; `source` (--set, TRIREME_SET) is noted in `assigned`.
+void apply(YAML::Node root, std::string const& assignment, std::string const& source, Origins& assigned) {
     auto const equal = assignment.find('=');
     if (equal == std::string::npos || equal == 0)
         throw cluster::InputError(
-            fmt::format("--set {}: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4", assignment));
+            fmt::format("{0} {1}: legal: KEY=VALUE, as in {0} optimizer.learning_rate=1e-4", source, assignment));
     std::string const key = assignment.substr(0, equal), value = assignment.substr(equal + 1);
     auto const dot = key.find('.');
+    assigned[key] = assigned[key.substr(0, dot)] = source;
     // A node made here has no mark, by which messages tell it from the file's.
     YAML::Node node(value);
     if (dot == std::string::npos) {
@@ -262,13 +296,30 @@ void apply(YAML::Node root, std::string const& assignment) {
     }
     YAML::Node section = root[key.substr(0, dot)];
     if (section && !section.IsMap() && !section.IsNull())
-        throw cluster::InputError(fmt::format("--set {}: {} has no keys inside", assignment, key.substr(0, dot)));
+        throw cluster::InputError(fmt::format("{} {}: {} has no keys inside", source, assignment, key.substr(0, dot)));
     section[key.substr(dot + 1)] = node;
+}
+
+/// Key and text of every value of a configuration in YAML, section by section.
+std::map<std::string, std::string> flatten(std::string const& yaml) {
+    std::map<std::string, std::string> values;
+    for (auto const& entry : YAML::Load(yaml)) {
+        auto const name = entry.first.as<std::string>();
+        if (!entry.second.IsMap()) values[name] = entry.second.Scalar();
+        for (auto const& inner : entry.second.IsMap() ? entry.second : YAML::Node(YAML::NodeType::Map))
+            values[name + "." + inner.first.as<std::string>()] = inner.second.Scalar();
+    }
+    return values;
 }
 
 } // namespace
 
 Config read_config(std::string const& file, std::vector<std::string> const& overrides) {
+    return read_config_with_origins(file, {}, overrides).config;
+}
+
+ConfigWithOrigins read_config_with_origins(std::string const& file, std::vector<std::string> const& environment,
+                                           std::vector<std::string> const& command_line) {
     YAML::Node root;
     try {
         root = YAML::Load(cluster::read_file(file));
@@ -277,18 +328,42 @@ Config read_config(std::string const& file, std::vector<std::string> const& over
     }
     if (!root.IsMap())
         throw cluster::InputError(file + ": legal: a mapping of keys to values (see configs/ for complete examples)");
-    for (auto const& assignment : overrides) apply(root, assignment);
+    Origins assigned;
+    for (auto const& assignment : environment) apply(root, assignment, "TRIREME_SET", assigned);
+    for (auto const& assignment : command_line) apply(root, assignment, "--set", assigned);
     Config config;
-    Reader reader(file, root);
+    Reader reader(file, root, assigned);
     walk(reader, config);
     reader.check_unknown();
-    return config;
+    return {config, reader.origins()};
 }
 
 std::string to_yaml(Config const& config) {
     Writer writer;
     Config copy = config;
     return writer.text([&] { walk(writer, copy); });
+}
+
+std::vector<ConfigValue> list_values(Config const& config) {
+    Lister lister;
+    Config copy = config;
+    walk(lister, copy);
+    return lister.take();
+}
+
+std::vector<std::string> differences(std::string const& old_yaml, std::string const& new_yaml) {
+    auto const before = flatten(old_yaml), now = flatten(new_yaml);
+    auto const text = [](auto const& values, std::string const& key) {
+        auto const found = values.find(key);
+        return found == values.end() ? "(no such key)" : found->second;
+    };
+    auto keys = before;
+    keys.insert(now.begin(), now.end());
+    std::vector<std::string> lines;
+    for (auto const& [key, value] : keys)
+        if (text(before, key) != text(now, key))
+            lines.push_back(fmt::format("{}: {} -> {}", key, text(before, key), text(now, key)));
+    return lines;
 }
 
 } // namespace trireme::framework

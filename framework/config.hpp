@@ -2,6 +2,7 @@
 // Unknown or mistyped keys are errors with file, line, nearest legal key. Only config.cpp knows yaml-cpp.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -79,7 +80,27 @@ struct Config {
 /// "FILE:LINE: field: value: what is legal". Checks every value's range; checks nothing that needs other files.
 Config read_config(std::string const& file, std::vector<std::string> const& overrides);
 
+/// Where each value comes from, by key: "default", "FILE:LINE", "--set", "TRIREME_SET". Noted while reading.
+using Origins = std::map<std::string, std::string>;
+struct ConfigWithOrigins {
+    Config config;
+    Origins origins;
+};
+/// The same, and where every value comes from. `environment`: the words of TRIREME_SET; the command line wins over
+/// them.
+ConfigWithOrigins read_config_with_origins(std::string const& file, std::vector<std::string> const& environment,
+                                           std::vector<std::string> const& command_line);
+
 /// The whole configuration, every key spelled out, as YAML.
 std::string to_yaml(Config const& config);
+
+struct ConfigValue {
+    std::string key, value, legal;
+};
+/// Every key in the order of to_yaml.
+std::vector<ConfigValue> list_values(Config const& config);
+
+/// "KEY: OLD -> NEW" for each value that differs between two texts of to_yaml; empty if they mean the same.
+std::vector<std::string> differences(std::string const& old_yaml, std::string const& new_yaml);
 
 } // namespace trireme::framework

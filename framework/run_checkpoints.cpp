@@ -1,6 +1,7 @@
 #include "framework/run_checkpoints.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -185,11 +186,12 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
 }
 
 void RunCheckpoints::check_same_run(json const& state) const {
-    if (state.at("trajectory") != trajectory_yaml(config_))
-        throw WrongRun(fmt::format("{}: the run folder holds a run of another configuration; choose another `run`, or "
-                                   "give back the old values "
-                                   "(its configuration is in {}/config.yaml)",
-                                   config_.run, config_.run));
+    auto const changed = differences(state.at("trajectory").get<std::string>(), trajectory_yaml(config_));
+    if (!changed.empty())
+        throw WrongRun(
+            fmt::format("{}: the run folder holds a run of another configuration ({}); choose another `run`, "
+                        "or give back the old values (its configuration is in {}/config.yaml)",
+                        config_.run, fmt::join(changed, ", "), config_.run));
     if (state.at("data") != data_fingerprint_)
         throw WrongRun(
             fmt::format("{}: the run was made with other data than {} holds now", config_.run, config_.data.path));

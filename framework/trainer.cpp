@@ -1,5 +1,6 @@
 #include "framework/trainer.hpp"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -61,6 +62,7 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world)
       model_(inputs_.model, mesh_, config_.parallel, config_.numerics),
       optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"), evaluator_(model_, shape_),
       log_(config.run, world.rank()), checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world) {
+    log_.say(fmt::format("{} ranks, {} threads each, run folder {}", world.size(), at::get_num_threads(), config.run));
     inputs_.train->verify(world.rank(), world.size());
     inputs_.validation->verify(world.rank(), world.size());
     if (auto const found = checkpoints_.resume([this](auto const& line) { log_.say(line); })) {
@@ -218,9 +220,7 @@ TrainOutcome Trainer::run() {
 }
 
 TrainOutcome train(Config const& config, cluster::Communicator& world) {
-    int const threads = configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
-    if (world.rank() == 0)
-        fmt::print(stderr, "{} ranks, {} threads each, run folder {}\n", world.size(), threads, config.run);
+    configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
     StopSignal const stop;
     return Trainer(config, world).run();
 }

@@ -8,7 +8,7 @@
 #include "data/loader.hpp"
 #include "framework/config.hpp"
 #include "framework/evaluator.hpp"
-#include "framework/metrics_log.hpp"
+#include "framework/log/run_log.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/parallel_model.hpp"
 #include "framework/run_checkpoints.hpp"
@@ -72,7 +72,7 @@ class Trainer {
     ParallelModel model_;
     AdamW optimizer_;
     Evaluator evaluator_;
-    MetricsLog log_;
+    RunLog log_;
     RunCheckpoints checkpoints_;
     RunProgress progress_;
     std::optional<Metrics> validation_;

@@ -15,13 +15,15 @@ namespace po = boost::program_options;
 
 int export_command(std::vector<std::string> const& arguments) {
     std::string run, output, which, dtype;
-    po::options_description options("trireme export: a checkpoint of a run as a Hugging Face folder\n\n  trireme "
-                                    "export --run runs/reviews --output exported\n\nOptions");
-    options.add_options()("run", po::value(&run)->required(), "run folder")("output", po::value(&output)->required(),
-                                                                            "folder to make; must not exist")(
-        "checkpoint", po::value(&which)->default_value("best"),
-        "best | latest | a name that `trireme checkpoint list` shows")(
-        "dtype", po::value(&dtype)->default_value("auto"), "auto: each tensor as the model came | fp32 | bf16 | fp16");
+    po::options_description options(
+        "trireme export --run RUN --output FOLDER: a checkpoint of a run as a Hugging Face folder\n\n  trireme "
+        "export --run runs/reviews --output exported\n\nOptions");
+    options.add_options()("run", po::value(&run)->required()->value_name("RUN"), "run folder")(
+        "output", po::value(&output)->required()->value_name("FOLDER"),
+        "folder to make; must not exist")("checkpoint", po::value(&which)->default_value("best")->value_name("NAME"),
+                                          "best | latest | a name that `trireme checkpoint list` shows")(
+        "dtype", po::value(&dtype)->default_value("auto")->value_name("TYPE"),
+        "auto: each tensor as the model came | fp32 | bf16 | fp16");
     if (!parse(options, arguments)) return 0;
     std::string const name = framework::export_checkpoint(run, which, output, dtype);
     fmt::print("exported {} of {} to {}\n", name, run, output);
@@ -33,8 +35,8 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
     po::options_description options("trireme checkpoint list|verify --run RUN: what a run saved, and whether every "
                                     "byte of it is what was written\n\n"
                                     "  trireme checkpoint verify --run runs/reviews\n\nOptions");
-    options.add_options()("action", po::value(&action)->required(), "list | verify")("run", po::value(&run)->required(),
-                                                                                     "run folder");
+    options.add_options()("action", po::value(&action)->required(),
+                          "list | verify")("run", po::value(&run)->required()->value_name("RUN"), "run folder");
     if (!parse(options, arguments, "action")) return 0;
     if (action != "list" && action != "verify") throw cluster::InputError(action + ": legal: list, verify");
     std::string const folder = run + "/checkpoints";

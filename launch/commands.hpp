@@ -9,5 +9,11 @@ int train_command(std::vector<std::string> const& arguments);
 int evaluate_command(std::vector<std::string> const& arguments);
 int export_command(std::vector<std::string> const& arguments);
 int checkpoint_command(std::vector<std::string> const& arguments);
+int explain_command(std::vector<std::string> const& arguments);
+int doctor_command(std::vector<std::string> const& arguments);
+int completion_command(std::vector<std::string> const& arguments);
+
+/// `trireme --version`: this program, and the libraries it runs with.
+void print_version();
 
 } // namespace trireme::launch

@@ -2,12 +2,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
-#include <map>
+#include <string_view>
 
 #include "cluster/error.hpp"
 #include "launch/commands.hpp"
+#include "launch/options.hpp"
 
 namespace {
 
@@ -15,6 +18,8 @@ using namespace trireme;
 using Arguments = std::vector<std::string>;
 
 struct Command {
+    char const* group;
+    char const* name;
     char const* summary;
     int (*run)(Arguments const&);
 };
@@ -29,47 +34,90 @@ struct Command {
         fmt::format("{}: {}; run launch/setup and cmake --build build", command[0], std::strerror(errno)));
 }
 
+std::filesystem::path own_folder() {
+    return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
+
 /// The text tools are a program of their own, which lies beside this one.
 int text_command(char const* name, Arguments const& arguments) {
-    Arguments command{(std::filesystem::read_symlink("/proc/self/exe").parent_path() / "trireme-text").string(), name};
+    Arguments command{(own_folder() / "trireme-text").string(), name};
     command.insert(command.end(), arguments.begin(), arguments.end());
     become(command);
 }
 
 int plot_command(Arguments const& arguments) {
-    Arguments command{TRIREME_DEFAULT_PYTHON, TRIREME_PLOT_SCRIPT};
+    auto const installed = own_folder().parent_path() / "share/trireme/plot.py";
+    Arguments command{TRIREME_DEFAULT_PYTHON, exists(installed) ? installed.string() : TRIREME_PLOT_SCRIPT};
     command.insert(command.end(), arguments.begin(), arguments.end());
     become(command);
 }
 
-std::map<std::string, Command> const kCommands{
-    {"prepare", {"text files to HDF5 shards", [](Arguments const& a) { return text_command("prepare", a); }}},
-    {"inspect",
-     {"samples of a data set as coloured tokens", [](Arguments const& a) { return text_command("inspect", a); }}},
-    {"train", {"fine-tune, or continue a run; start it with mpirun or srun", launch::train_command}},
-    {"evaluate", {"exact metrics of a model on a split", launch::evaluate_command}},
-    {"export", {"a run's best checkpoint as a Hugging Face folder", launch::export_command}},
-    {"plot", {"loss and accuracy of a run as an SVG", plot_command}},
-    {"checkpoint", {"list or verify the checkpoints of a run", launch::checkpoint_command}},
+int help_command(Arguments const& arguments);
+
+// In the order of a first day's work, group by group.
+constexpr std::array kCommands{
+    Command{"Data", "prepare", "text files to HDF5 shards",
+            [](Arguments const& a) { return text_command("prepare", a); }},
+    Command{"Data", "inspect", "samples of a data set as coloured tokens",
+            [](Arguments const& a) { return text_command("inspect", a); }},
+    Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?", launch::doctor_command},
+    Command{"Before a run", "explain-config", "every value of a configuration, and where it comes from",
+            launch::explain_command},
+    Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun", launch::train_command},
+    Command{"Training", "checkpoint", "list or verify the checkpoints of a run", launch::checkpoint_command},
+    Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
+    Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command},
+    Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder", launch::export_command},
+    Command{"Shell", "completion", "a script that makes bash complete commands, options and keys",
+            launch::completion_command},
+    Command{"Shell", "help", "this list, or the help of one command", help_command},
 };
 
+Command const& find_command(std::string const& name) {
+    auto const* const found =
+        std::ranges::find_if(kCommands, [&](Command const& c) { return std::string_view(c.name) == name; });
+    if (found == kCommands.end()) throw cluster::InputError(name + ": no such command; see trireme --help");
+    return *found;
+}
+
 void print_help() {
-    fmt::print("Trireme fine-tunes every parameter of a language model over MPI ranks.\n\n  trireme COMMAND [OPTIONS]  "
-               "   trireme COMMAND --help\n\n");
-    for (auto const& [name, command] : kCommands) fmt::print("  {:<12}{}\n", name, command.summary);
-    fmt::print("\nExit codes: 0 done, 2 bad input, 85 saved and to be continued, others: failed.\n");
+    fmt::print("Usage: trireme COMMAND [OPTION]...\n"
+               "Fine-tunes every parameter of a language model over MPI ranks.\n");
+    std::string_view group;
+    for (auto const& command : kCommands) {
+        if (group != command.group) fmt::print("\n{}:\n", command.group);
+        group = command.group;
+        fmt::print("  {:<16}{}\n", command.name, command.summary);
+    }
+    fmt::print("\nOptions:\n"
+               "  -h, --help      show this help; `trireme help COMMAND` shows a command's, with an example\n"
+               "  --version       show versions\n"
+               "\nExamples:\n"
+               "  trireme prepare --task classification --tokenizer MODEL --input my.csv --label stars --output data\n"
+               "  trireme train run.yaml --dry-run\n"
+               "  mpirun -n 2 trireme train run.yaml\n"
+               "\n{}",
+               launch::kExitStatus);
+}
+
+int help_command(Arguments const& arguments) {
+    if (arguments.empty() || arguments[0] == "help" || arguments[0].starts_with('-')) return print_help(), 0;
+    return find_command(arguments[0]).run({"--help"});
+}
+
+int run_command(Arguments arguments) {
+    if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") return print_help(), 0;
+    if (arguments[0] == "--version") return launch::print_version(), 0;
+    Command const& command = find_command(arguments[0]);
+    arguments.erase(arguments.begin());
+    return command.run(arguments);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
     try {
-        Arguments arguments(argv + 1, argv + argc);
-        if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") return print_help(), 0;
-        auto const found = kCommands.find(arguments[0]);
-        if (found == kCommands.end()) throw cluster::InputError(arguments[0] + ": no such command; see trireme --help");
-        arguments.erase(arguments.begin());
-        return found->second.run(arguments);
+        return run_command({argv + 1, argv + argc});
     } catch (cluster::InputError const& error) {
         fmt::print(stderr, "trireme: {}\n", error.what());
         return cluster::kBadInput;

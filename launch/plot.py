@@ -9,13 +9,18 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 
+def fail(message):
+    print("trireme: " + message, file=sys.stderr)
+    sys.exit(2)
+
+
 def read(run):
     path = run + "/metrics.jsonl"
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
     except OSError as error:
-        sys.exit(f"trireme: {path}: {error.strerror}; legal: a folder that `trireme train` wrote")
+        fail(f"{path}: {error.strerror}; legal: a folder that `trireme train` wrote")
     events = []
     for line in lines:
         try:
@@ -25,7 +30,7 @@ def read(run):
     train = {e["step"]: e for e in events if e["kind"] == "train"}  # a resumed run may repeat steps: the last one counts
     evaluation = {e["step"]: e for e in events if e["kind"] == "evaluation"}
     if not train:
-        sys.exit(f"trireme: {path}: no steps yet")
+        fail(f"{path}: no steps yet")
     return [train[s] for s in sorted(train)], [evaluation[s] for s in sorted(evaluation)]
 
 
@@ -37,11 +42,26 @@ def smooth(values, window):
     return out
 
 
+class Layout(argparse.RawDescriptionHelpFormatter):
+    """The layout of help texts that the other commands have."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=28, width=100)
+
+    def add_usage(self, usage, actions, groups, prefix=None):
+        super().add_usage(usage, actions, groups, "Usage: ")
+
+
 def main():
-    parser = argparse.ArgumentParser(prog="trireme plot", description="Loss and accuracy of a run as an SVG.",
-                                     epilog="example: trireme plot --run runs/reviews --output curves.svg")
-    parser.add_argument("--run", required=True, help="run folder")
-    parser.add_argument("--output", required=True, help="SVG file to write")
+    parser = argparse.ArgumentParser(
+        prog="trireme plot", usage="trireme plot --run RUN --output FILE [OPTION]...", add_help=False, formatter_class=Layout,
+        description="Loss and accuracy of a run as an SVG.",
+        epilog="Examples:\n  trireme plot --run runs/reviews --output curves.svg\n\nExit status:\n  0   done\n  1   failed\n"
+               "  2   bad input: the message says where, and what is legal")
+    options = parser.add_argument_group("Options")
+    options.add_argument("--run", required=True, help="run folder")
+    options.add_argument("--output", required=True, metavar="FILE", help="SVG file to write")
+    options.add_argument("-h", "--help", action="help", help="show this help")
     arguments = parser.parse_args()
     train, evaluation = read(arguments.run)
     plt.rcParams["svg.hashsalt"] = "trireme"  # equal runs make equal files

@@ -11,6 +11,7 @@
 #include "cluster/mpi_communicator.hpp"
 #include "framework/evaluation_job.hpp"
 #include "launch/commands.hpp"
+#include "launch/explain.hpp"
 #include "launch/options.hpp"
 
 namespace trireme::launch {
@@ -43,14 +44,24 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
 int train_command(std::vector<std::string> const& arguments) {
     std::string file;
     std::vector<std::string> set;
+    bool dry = false;
+    int ranks = 0;
     po::options_description options(
         "trireme train CONFIG: fine-tune, or continue the run of that folder\n\n"
-        "  mpirun -n 2 trireme train configs/reviews.yaml --set optimizer.learning_rate=5e-5\n\nOptions");
-    options.add_options()("config", po::value(&file)->required(), "the run, as YAML")(
-        "set", po::value(&set)->composing(), "KEY=VALUE over the file's value; may be repeated");
+        "  mpirun -n 2 trireme train configs/reviews.yaml --set optimizer.learning_rate=5e-5\n"
+        "  trireme train configs/reviews.yaml --dry-run --ranks 8\n\nOptions");
+    options.add_options()("config", po::value(&file)->required(), "the run, as YAML (`explain-config --keys`)")(
+        "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
+        "over the file's value; may be repeated; wins over the environment variable TRIREME_SET")(
+        "dry-run", po::bool_switch(&dry),
+        "open the inputs, show every value with its origin, model size, steps, slots and memory, and write nothing")(
+        "ranks", po::value(&ranks)->value_name("N"), "with --dry-run: as if started on N ranks");
     if (!parse(options, arguments, "config")) return 0;
+    if (ranks < 0 || (ranks > 0 && !dry)) throw cluster::InputError("--ranks: legal: a number >= 1, with --dry-run");
     return under_mpi([&](cluster::Communicator& world) {
-        framework::Config const config = framework::read_config(file, set);
+        auto const resolved = read_shared_config(file, set, world);
+        if (dry) return dry_run(resolved, ranks, world), static_cast<int>(cluster::kDone);
+        framework::Config const& config = resolved.config;
         auto const outcome = framework::train(config, world);
         if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
             fmt::print("done: {} steps, weights sha256 {}\nrun folder: {}\n", outcome.steps, outcome.weights_sha256,
@@ -62,13 +73,15 @@ int train_command(std::vector<std::string> const& arguments) {
 int evaluate_command(std::vector<std::string> const& arguments) {
     framework::EvaluationJob job;
     po::options_description options(
-        "trireme evaluate: exact metrics of a model on a split, the same for any rank count\n\n"
+        "trireme evaluate --model FOLDER --data FOLDER: exact metrics of a model on a split, the same for any rank "
+        "count\n\n"
         "  mpirun -n 2 trireme evaluate --model exported --data data-reviews --split test\n\nOptions");
-    options.add_options()("model", po::value(&job.model)->required(), "Hugging Face folder")(
-        "data", po::value(&job.data)->required(), "folder that `trireme prepare` wrote")(
-        "split", po::value(&job.split)->default_value("test"), "name of the split")(
-        "tokens-per-slot", po::value(&job.tokens_per_slot)->default_value(2048), "upper limit of a packed micro-batch")(
-        "predictions", po::value(&job.predictions), "file for one JSON line per sample");
+    options.add_options()("model", po::value(&job.model)->required()->value_name("FOLDER"), "Hugging Face folder")(
+        "data", po::value(&job.data)->required()->value_name("FOLDER"), "folder that `trireme prepare` wrote")(
+        "split", po::value(&job.split)->default_value("test")->value_name("NAME"), "name of the split")(
+        "tokens-per-slot", po::value(&job.tokens_per_slot)->default_value(2048)->value_name("N"),
+        "upper limit of a packed micro-batch")("predictions", po::value(&job.predictions)->value_name("FILE"),
+                                               "file for one JSON line per sample");
     if (!parse(options, arguments)) return 0;
     return under_mpi([&](cluster::Communicator& world) {
         auto const metrics = framework::evaluate_model(job, world);

@@ -24,25 +24,29 @@ int run_prepare(std::vector<std::string> const& arguments) {
     text::PrepareOptions o;
     std::vector<std::string> input, train, validation, test;
     po::options_description options(
-        "trireme prepare: text files to HDF5 shards and a manifest\n\n"
+        "trireme prepare --task TASK --tokenizer FOLDER --output FOLDER: text files to HDF5 shards and a manifest\n\n"
         "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
         "      --label label --max-length 128 --output data-reviews\n\nOptions");
-    options.add_options()("task", po::value(&o.task)->required(), "classification | language-modeling")(
-        "tokenizer", po::value(&o.tokenizer)->required(), "folder with tokenizer.json, as a rule the model's")(
-        "output", po::value(&o.output)->required(), "folder to write")(
-        "input", po::value(&input)->multitoken(),
+    options.add_options()("task", po::value(&o.task)->required()->value_name("TASK"),
+                          "classification | language-modeling")(
+        "tokenizer", po::value(&o.tokenizer)->required()->value_name("FOLDER"),
+        "folder with tokenizer.json, as a rule the model's")(
+        "output", po::value(&o.output)->required()->value_name("FOLDER"), "folder to write")(
+        "input", po::value(&input)->multitoken()->value_name("FILE..."),
         "files (.jsonl, .csv, .tsv) to divide into train, validation and test by a hash of the lower-cased text")(
-        "train", po::value(&train)->multitoken(), "files of the training split")(
-        "validation", po::value(&validation)->multitoken(),
-        "files of the validation split")("test", po::value(&test)->multitoken(), "files of the test split")(
-        "text", po::value(&o.columns.text)->default_value("text"), "name of the text column")(
-        "pair", po::value(&o.columns.pair), "name of the column with the second text, if there is one")(
-        "label", po::value(&o.columns.label), "name of the label column")(
-        "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1, "0.1"),
-        "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1"),
-                      "of --input")("max-length", po::value(&o.max_length)->default_value(512),
+        "train", po::value(&train)->multitoken()->value_name("FILE..."), "files of the training split")(
+        "validation", po::value(&validation)->multitoken()->value_name("FILE..."), "files of the validation split")(
+        "test", po::value(&test)->multitoken()->value_name("FILE..."), "files of the test split")(
+        "text", po::value(&o.columns.text)->default_value("text")->value_name("NAME"),
+        "name of the text column")("pair", po::value(&o.columns.pair)->value_name("NAME"),
+                                   "name of the column with the second text, if there is one")(
+        "label", po::value(&o.columns.label)->value_name("NAME"), "name of the label column")(
+        "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1, "0.1")->value_name("X"),
+        "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1")->value_name("X"),
+                      "of --input")("max-length", po::value(&o.max_length)->default_value(512)->value_name("N"),
                                     "tokens: longer samples are cut (classification) or divided (language-modeling)")(
-        "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536), "samples in one HDF5 file");
+        "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536)->value_name("N"),
+        "samples in one HDF5 file");
     if (!parse(options, arguments)) return 0;
     if (o.task != "classification" && o.task != "language-modeling")
         throw InputError("--task: " + o.task + ": legal: classification, language-modeling");
@@ -65,10 +69,10 @@ int run_inspect(std::vector<std::string> const& arguments) {
     po::options_description options("trireme inspect DATA: samples as coloured tokens with labels\n\n  trireme inspect "
                                     "data-reviews --split test --first 10\n\nOptions");
     options.add_options()("data", po::value(&o.data)->required(), "folder that `trireme prepare` wrote")(
-        "split", po::value(&o.split)->default_value("train"),
-        "train, validation or test")("first", po::value(&o.first)->default_value(0), "first sample to show")(
-        "samples", po::value(&o.samples)->default_value(3),
-        "how many")("color", po::value(&color)->default_value("auto"), "auto | always | never");
+        "split", po::value(&o.split)->default_value("train")->value_name("NAME"), "train, validation or test")(
+        "first", po::value(&o.first)->default_value(0)->value_name("N"),
+        "first sample to show")("samples", po::value(&o.samples)->default_value(3)->value_name("N"), "how many")(
+        "color", po::value(&color)->default_value("auto")->value_name("WHEN"), "auto | always | never");
     if (!parse(options, arguments, "data")) return 0;
     if (color != "auto" && color != "always" && color != "never")
         throw InputError("--color: " + color + ": legal: auto, always, never");

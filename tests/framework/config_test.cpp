@@ -63,6 +63,53 @@ TEST(Config, TheCommandLineWinsOverTheFile) {
     EXPECT_EQ(config.seed, 9U);
 }
 
+TEST(Config, EveryValueSaysWhereItComesFrom) {
+    Given const given(std::string(kGood) + "optimizer:\n  learning_rate: 1e-3\n  clip: 2\n  beta1: 0.8\n");
+    auto const resolved = read_config_with_origins(given.path, {"optimizer.clip=3", "batch.global=16", "seed=4"},
+                                                   {"seed=9", "batch.global=8"});
+    EXPECT_EQ(resolved.config.optimizer.clip, 3);
+    EXPECT_EQ(resolved.config.seed, 9U) << "the command line wins over the environment";
+    auto const& origins = resolved.origins;
+    EXPECT_EQ(origins.at("optimizer.learning_rate"), given.path + ":8");
+    EXPECT_EQ(origins.at("optimizer.clip"), "TRIREME_SET");
+    EXPECT_EQ(origins.at("seed"), "--set");
+    EXPECT_EQ(origins.at("batch.global"), "--set");
+    EXPECT_EQ(origins.at("optimizer.beta1"), given.path + ":10");
+    EXPECT_EQ(origins.at("optimizer.beta2"), "default");
+    for (auto const& value : list_values(resolved.config))
+        EXPECT_TRUE(origins.contains(value.key)) << value.key << " has no origin";
+    EXPECT_EQ(origins.size(), list_values(resolved.config).size());
+}
+
+TEST(Config, MistakesInTheEnvironmentAreNamedAsSuch) {
+    Given const given(kGood);
+    auto const error = [&](std::string const& assignment) -> std::string {
+        try {
+            read_config_with_origins(given.path, {assignment}, {});
+        } catch (cluster::InputError const& e) {
+            return e.what();
+        }
+        return "no error";
+    };
+    EXPECT_EQ(error("optimizer.clip=-1"), "TRIREME_SET: optimizer.clip: -1: legal: a number >= 0");
+    EXPECT_EQ(error("clip"), "TRIREME_SET clip: legal: KEY=VALUE, as in TRIREME_SET optimizer.learning_rate=1e-4");
+    EXPECT_EQ(error("optimizer.clap=1").substr(0, 40), "TRIREME_SET: unknown key optimizer.clap;");
+}
+
+TEST(Config, DifferencesAreThoseOfMeaning) {
+    Config before, now;
+    before.run = now.run = "r";
+    EXPECT_TRUE(differences(to_yaml(before), to_yaml(now)).empty());
+    EXPECT_TRUE(differences("a: {b: 1, c: 2}\n", "a:\n  c: 2\n  b: 1\n").empty())
+        << "layout of the text is not meaning";
+    now.optimizer.learning_rate = 3e-4;
+    now.numerics.mode = NumericsMode::bitwise;
+    EXPECT_EQ(differences(to_yaml(before), to_yaml(now)),
+              (std::vector<std::string>{"numerics.mode: fast -> bitwise", "optimizer.learning_rate: 5e-05 -> 0.0003"}));
+    EXPECT_EQ(differences("a:\n  b: 1\n", "a:\n  b: 1\n  c: 2\n"),
+              (std::vector<std::string>{"a.c: (no such key) -> 2"}));
+}
+
 TEST(Config, WhatIsWrittenIsReadBackTheSame) {
     Given const given(kGood);
     Config config = read_config(given.path, {});

@@ -1,0 +1,21 @@
+// A file of lines that several jobs of one run write, one after the other.
+#pragma once
+#include <fstream>
+#include <string>
+#include <string_view>
+
+namespace trireme::framework {
+
+class AppendFile {
+  public:
+    /// Ends a last line that a killed job left torn. Throws InputError if the file cannot be opened.
+    explicit AppendFile(std::string path);
+    /// Throws JobError if the disk does not take it.
+    void write_line(std::string_view line);
+
+  private:
+    std::string path_;
+    std::ofstream file_;
+};
+
+} // namespace trireme::framework

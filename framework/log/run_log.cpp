@@ -1,0 +1,52 @@
+#include "framework/log/run_log.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace trireme::framework {
+
+namespace {
+
+std::string clock_text(double seconds) {
+    auto const s = static_cast<std::int64_t>(seconds);
+    return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+                     : fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+} // namespace
+
+RunLog::RunLog(std::string const& run_folder, int rank) {
+    if (rank != 0) return;
+    std::error_code failed; // shows when the first file is opened
+    std::filesystem::create_directories(run_folder, failed);
+    sinks_.push_back(text_sink(run_folder + "/log.txt"));
+    sinks_.push_back(json_sink(run_folder + "/metrics.jsonl"));
+    sinks_.push_back(tensorboard_sink(run_folder + "/tensorboard"));
+    sinks_.push_back(terminal_sink());
+}
+
+void RunLog::write(nlohmann::ordered_json const& event) {
+    for (auto const& sink : sinks_) sink->event(event);
+}
+
+void RunLog::say(std::string const& line) {
+    for (auto const& sink : sinks_) sink->line(line);
+}
+
+void RunLog::progress(std::int64_t step, std::int64_t total, std::string const& text) {
+    if (sinks_.empty()) return;
+    auto const now = std::chrono::steady_clock::now();
+    if (first_step_ < 0) { // the first step warms up: the pace is counted from its end
+        first_step_ = step;
+        first_time_ = now;
+    }
+    double const elapsed = std::chrono::duration<double>(now - first_time_).count();
+    Progress progress{step, total, text, step < total ? "?" : "0:00"};
+    if (step > first_step_)
+        progress.left =
+            clock_text(elapsed / static_cast<double>(step - first_step_) * static_cast<double>(total - step));
+    for (auto const& sink : sinks_) sink->progress(progress);
+}
+
+} // namespace trireme::framework

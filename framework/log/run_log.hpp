@@ -1,0 +1,29 @@
+// What a run says, and where it goes: a terminal for a person, RUN/log.txt, RUN/metrics.jsonl, RUN/tensorboard/.
+#pragma once
+#include <chrono>
+#include <vector>
+
+#include "framework/log/sink.hpp"
+
+namespace trireme::framework {
+
+/// Writes on rank 0 only; on others every call does nothing. Appends, so that a resumed run keeps its history.
+class RunLog {
+  public:
+    /// Makes the folder. Throws InputError if a file in it cannot be opened. `rank`: of the world.
+    RunLog(std::string const& run_folder, int rank);
+
+    /// Something that programs may want to know: {"kind": ..., "step": ..., ...}.
+    void write(nlohmann::ordered_json const& event);
+    /// A line for a person.
+    void say(std::string const& line);
+    /// Progress of training, after each step.
+    void progress(std::int64_t step, std::int64_t total, std::string const& text);
+
+  private:
+    std::vector<std::unique_ptr<LogSink>> sinks_; ///< none on other ranks
+    std::chrono::steady_clock::time_point first_time_;
+    std::int64_t first_step_ = -1;
+};
+
+} // namespace trireme::framework

@@ -1,0 +1,166 @@
+#include "launch/explain.hpp"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
+#include "cluster/error.hpp"
+#include "cluster/gather.hpp"
+#include "cluster/topology.hpp"
+#include "framework/run_preview.hpp"
+#include "launch/commands.hpp"
+#include "launch/options.hpp"
+
+namespace trireme::launch {
+
+namespace po = boost::program_options;
+
+namespace {
+
+std::vector<std::string> words_of(std::string const& text) {
+    std::istringstream in(text);
+    std::vector<std::string> words;
+    for (std::string word; in >> word;) words.push_back(word);
+    return words;
+}
+
+void print_values(framework::ConfigWithOrigins const& resolved) {
+    auto const values = framework::list_values(resolved.config);
+    std::size_t key = 0, value = 0;
+    for (auto const& v : values) {
+        key = std::max(key, v.key.size());
+        value = std::max(value, v.value.size());
+    }
+    value = std::min<std::size_t>(value, 32);
+    for (auto const& v : values)
+        fmt::print("{:<{}}  {:<{}}  {}\n", v.key, key, v.value, value, resolved.origins.at(v.key));
+}
+
+void print_keys() {
+    for (auto const& v : framework::list_values({}))
+        fmt::print("{:<27} {:<10} {}\n", v.key, v.value.empty() ? "-" : v.value, v.legal);
+}
+
+std::string megabytes(std::int64_t bytes) {
+    double const mb = static_cast<double>(bytes) * 1e-6;
+    return mb < 1000 ? fmt::format("{:.1f} MB", mb) : fmt::format("{:.2f} GB", mb * 1e-3);
+}
+
+/// 22713216 -> 22,713,216
+std::string grouped(std::int64_t number) {
+    std::string const digits = std::to_string(number);
+    std::string text;
+    for (std::size_t i = 0; i < digits.size(); ++i) {
+        if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+        text += digits[i];
+    }
+    return text;
+}
+
+std::string shown(framework::Spread const& s) {
+    return s.least == s.most ? grouped(s.least)
+                             : fmt::format("{} to {}, mean {:.1f}", grouped(s.least), grouped(s.most), s.mean);
+}
+
+void print_model(framework::RunPreview const& p) {
+    std::int64_t all = 0;
+    for (auto const& part : p.parts) all += part.parameters;
+    fmt::print("\nmodel       {} parameters\n", grouped(all));
+    for (auto const& part : p.parts)
+        fmt::print("  {:<18}{:>15}{}\n", part.name, grouped(part.parameters),
+                   part.units > 1 ? fmt::format("  ({} of {})", part.units, grouped(part.parameters / part.units))
+                                  : "");
+}
+
+void print_preview(framework::RunPreview const& p, framework::Config const& config) {
+    fmt::print("\nlayout      {}\n", p.mesh.equation());
+    print_model(p);
+    fmt::print(
+        "\ntraining    {} steps of {} samples = {:.2f} epochs; an epoch has {} samples, {} tokens (longest {})\n",
+        grouped(p.steps), config.batch.global,
+        static_cast<double>(p.steps * config.batch.global) / static_cast<double>(p.samples), grouped(p.samples),
+        grouped(p.tokens), grouped(p.longest));
+    fmt::print("validation  {} samples\n", grouped(p.validation_samples));
+    fmt::print("a step      {} slots on {} data-parallel ranks; {} tokens (first {} steps)\n", shown(p.slots),
+               p.data_ranks, shown(p.tokens_per_step), p.steps_looked_at);
+    if (p.idle > 0.005)
+        fmt::print("            {:.0f} % of the places for slots stay empty: lower batch.tokens_per_slot ({}) or raise "
+                   "batch.global ({})\n",
+                   100 * p.idle, config.batch.tokens_per_slot, config.batch.global);
+    fmt::print("\neach rank   {} of weights, {} of gradients, {} of optimizer state = {}, and activations\n",
+               megabytes(p.memory.weights), megabytes(p.memory.gradients), megabytes(p.memory.optimizer),
+               megabytes(p.memory.total()));
+}
+
+int own_cores() {
+    cpu_set_t mask;
+    CPU_ZERO(&mask);
+    sched_getaffinity(0, sizeof mask, &mask);
+    return CPU_COUNT(&mask);
+}
+
+} // namespace
+
+std::vector<std::string> environment_assignments() {
+    char const* const text = std::getenv("TRIREME_SET");
+    return words_of(text ? text : "");
+}
+
+framework::ConfigWithOrigins read_shared_config(std::string const& file, std::vector<std::string> const& set,
+                                                cluster::Communicator& world) {
+    char const* const own = std::getenv("TRIREME_SET");
+    std::string const text = cluster::broadcast_bytes(world, own ? own : "", 0, "environment");
+    return framework::read_config_with_origins(file, words_of(text), set);
+}
+
+void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communicator& world) {
+    int const cores = cluster::topology(world).cores_per_rank;
+    if (world.rank() != 0) return;
+    int const on = ranks > 0 ? ranks : world.size();
+    auto const preview = framework::preview_run(resolved.config, on);
+    framework::derive_from_inputs(resolved, framework::open_inputs(resolved.config));
+    framework::derive_layout(resolved, on);
+    // What a rank of another job has cannot be known here.
+    if (ranks == 0) framework::derive_threads(resolved, cores);
+    print_values(resolved);
+    print_preview(preview, resolved.config);
+    fmt::print("\nnothing was written; start it with: mpirun -n {} trireme train ...\n", on);
+}
+
+int explain_command(std::vector<std::string> const& arguments) {
+    std::string file;
+    std::vector<std::string> set;
+    int ranks = 1;
+    bool keys = false;
+    po::options_description options(
+        "trireme explain-config CONFIG: every value of the configuration, and where it comes from: the file with its "
+        "line, --set, the environment variable TRIREME_SET (KEY=VALUE KEY=VALUE ...), default, or derived\n\n"
+        "  trireme explain-config configs/reviews.yaml --set optimizer.learning_rate=5e-5 --ranks 8\n"
+        "  trireme explain-config --keys\n\nOptions");
+    options.add_options()("config", po::value(&file), "the run, as YAML")(
+        "set", po::value(&set)->composing()->value_name("KEY=VALUE"), "over the file's value; may be repeated")(
+        "ranks", po::value(&ranks)->default_value(1)->value_name("N"), "number of ranks to work out the layout for")(
+        "keys", po::bool_switch(&keys), "only list every key with its default and what is legal");
+    if (!parse(options, arguments, "config")) return 0;
+    if (keys) return print_keys(), 0;
+    if (ranks < 1) throw cluster::InputError("--ranks: legal: a number >= 1");
+    if (file.empty()) throw cluster::InputError("the option '--config' is required but missing; see --help");
+    auto resolved = framework::read_config_with_origins(file, environment_assignments(), set);
+    std::string note;
+    try {
+        derive_from_inputs(resolved, framework::open_inputs(resolved.config));
+    } catch (cluster::InputError const& error) {
+        note = fmt::format("\nnot derived (train.steps 0, dropout -1), as the inputs cannot be opened here: {}\n",
+                           error.what());
+    }
+    framework::derive_layout(resolved, ranks);
+    framework::derive_threads(resolved, own_cores() / ranks);
+    print_values(resolved);
+    fmt::print("{}", note);
+    return 0;
+}
+
+} // namespace trireme::launch

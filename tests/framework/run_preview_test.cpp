@@ -1,0 +1,86 @@
+#include "framework/run_preview.hpp"
+
+#include <gtest/gtest.h>
+
+#include "cluster/error.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "tests/support/tiny_run.hpp"
+
+namespace trireme::framework {
+namespace {
+
+std::int64_t bytes_of(at::Tensor const& tensor) {
+    return tensor.defined() ? static_cast<std::int64_t>(tensor.nbytes()) : 0;
+}
+
+/// What a real store takes, tensor by tensor; a buffer that two names share counts once.
+RankMemory measured(parallel::ParameterStore const& store) {
+    RankMemory memory;
+    for (auto const& unit : store.units()) {
+        bool const one = unit->compute.defined() && unit->compute.is_alias_of(unit->master);
+        memory.weights += bytes_of(unit->compute) + (one ? 0 : bytes_of(unit->master));
+        for (auto const& total : unit->total) memory.gradients += bytes_of(total);
+        memory.optimizer += bytes_of(unit->moment1) + bytes_of(unit->moment2);
+    }
+    return memory;
+}
+
+class Preview : public testing::Test {
+  protected:
+    test::TemporaryFolder folder_;
+    ConfigWithOrigins resolved_ = read_config_with_origins(test::write_tiny_run(folder_.path()), {}, {});
+};
+
+TEST_F(Preview, MemoryIsThatOfARealStore) {
+    auto const specs = parameter_specs(open_inputs(resolved_.config).model);
+    for (auto const compute : {at::kFloat, at::kDouble, at::kBFloat16})
+        for (int zero = 0; zero < 4; ++zero)
+            for (parallel::StorePlace const place :
+                 {parallel::StorePlace{}, {.replicate = 2, .shard = 3}, {.shard = 2, .tensor = 2}}) {
+                parallel::StoreOptions const options{.compute = compute, .zero = zero, .place = place};
+                parallel::ParameterStore store(specs, options);
+                store.allocate_moments();
+                RankMemory const said = rank_memory(specs, options), real = measured(store);
+                EXPECT_EQ(said.weights, real.weights) << compute << " ZeRO " << zero << " shard " << place.shard;
+                EXPECT_EQ(said.gradients, real.gradients) << compute << " ZeRO " << zero << " shard " << place.shard;
+                EXPECT_EQ(said.optimizer, real.optimizer) << compute << " ZeRO " << zero << " shard " << place.shard;
+            }
+}
+
+TEST_F(Preview, CountsAreThoseOfTheData) {
+    RunPreview const p = preview_run(resolved_.config, 2);
+    EXPECT_EQ(p.samples, 53);
+    EXPECT_EQ(p.steps, 40);
+    EXPECT_EQ(p.steps_looked_at, 40);
+    auto const inputs = open_inputs(resolved_.config);
+    std::int64_t tokens = 0, parameters = 0, specified = 0;
+    for (std::int64_t i = 0; i < inputs.train->size(); ++i) tokens += inputs.train->length(i);
+    EXPECT_EQ(p.tokens, tokens);
+    for (auto const& part : p.parts) parameters += part.parameters;
+    parallel::ParameterStore const store(parameter_specs(inputs.model), parallel::StoreOptions{});
+    for (auto const& parameter : store.parameters()) specified += parameter->numel();
+    EXPECT_EQ(parameters, specified);
+    EXPECT_LE(p.slots.least, p.slots.mean);
+    EXPECT_LE(p.slots.mean, static_cast<double>(p.slots.most));
+    EXPECT_GE(p.slots.least * 30, p.tokens_per_step.least / 2) << "30 tokens to a slot";
+    EXPECT_THROW(preview_run(resolved_.config, 0), cluster::InputError);
+}
+
+TEST_F(Preview, DerivedValuesSayFromWhat) {
+    auto const inputs = open_inputs(resolved_.config);
+    derive_from_inputs(resolved_, inputs);
+    derive_layout(resolved_, 6);
+    EXPECT_EQ(resolved_.config.parallel.replicate, 6);
+    EXPECT_EQ(resolved_.origins.at("parallel.replicate"), "derived: 6 ranks over the other axes");
+    EXPECT_EQ(resolved_.origins.at("train.steps").find("derived"), std::string::npos) << "the file gives it";
+    resolved_.config.train.steps = 0;
+    resolved_.config.train.epochs = 2;
+    derive_from_inputs(resolved_, open_inputs(resolved_.config));
+    EXPECT_EQ(resolved_.config.train.steps, 2 * 53 / 7);
+    EXPECT_EQ(resolved_.origins.at("train.steps"), "derived: 2 epochs of 53 samples, 7 a step");
+    EXPECT_EQ(resolved_.config.model.classifier_dropout, 0.0);
+    EXPECT_EQ(resolved_.origins.at("model.classifier_dropout"), "derived: " + folder_.path() + "/model/config.json");
+}
+
+} // namespace
+} // namespace trireme::framework
