@@ -47,7 +47,8 @@ std::string architecture(ModelConfig const& model) {
 
 /// The head that the folder was trained with must be the one that the labels ask for.
 void check_head(std::string const& folder, TokenFile const& file, ModelConfig model) {
-    std::string const name = architecture(model), where = folder + "/config.json: architectures: " + name;
+    std::string const name = architecture(model),
+                      where = folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
     bool const classifier = name.ends_with(kClassifier) || (name.empty() && !labels_of(model).empty());
     if (file.head() == HeadKind::language_model && classifier)
         throw cluster::InputError(fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "
