@@ -26,8 +26,8 @@ struct Fingerprint {
 Fingerprint summarize(GatheredResults const& results, std::int64_t sequences, std::int64_t width);
 
 /// Computes the model in float32 for sequences that follow from vocabulary and positions alone, hashes the tensor files
-/// of `folder`, and writes both there. The weights are `values`, rounded to the dtypes of `folder`: not what was written
-/// but what should have been. Holds the whole model. Local. Throws JobError.
+/// of `folder`, and writes both there. The weights are `values`, rounded to the dtypes of `folder`: not what was
+/// written but what should have been. Holds the whole model. Local. Throws JobError.
 void write_fingerprint(ModelConfig const& model, ParameterValues const& values, std::string const& folder);
 
 struct Replay {

@@ -11,6 +11,7 @@
 #include "framework/model/layer_names.hpp"
 #include "framework/numerics.hpp"
 #include "framework/pretrained/hf_config.hpp"
+#include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/verify_output.hpp"
 #include "framework/verify_results.hpp"
@@ -115,14 +116,23 @@ class TrainingPath {
         return {stage_.results(), *task_.set, logits_width(task_.model), mesh_.world()};
     }
 
-    /// Calls f(name, gradient) for every tensor by its Hugging Face name; the gradient is whole on rank 0. The one
-    /// place that knows where gradients lie. Collective.
+    /// Calls f(name, gradient) for every tensor of the Hugging Face folder, which may be made of several parameters.
+    /// Collective.
     template <typename F>
     void for_each_gradient(F const& f) const {
-        for (auto const& p : store_.parameters()) f(p->spec().name, p->gradient());
+        for (auto const& tensor : hf_tensors(task_.model)) {
+            at::Tensor const whole = at::empty(tensor.shape, at::kFloat);
+            for (auto const& part : tensor.parts)
+                whole.narrow(static_cast<std::int64_t>(part.dim), part.first, part.count)
+                    .copy_(whole_gradient(part.parameter));
+            f(tensor.name, whole);
+        }
     }
 
   private:
+    /// The one place that knows where gradients lie.
+    at::Tensor whole_gradient(std::string const& parameter) const { return store_.at(parameter).gradient(); }
+
     Task const& task_;
     parallel::Mesh mesh_;
     parallel::ParameterStore store_;
@@ -161,8 +171,7 @@ double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
     write_logits(file.get(), results, *task.set, logits_width(task.model));
     if (file) file->write("loss", H5T_IEEE_F64LE, {}, &loss);
     path.for_each_gradient([&](std::string const& name, at::Tensor const& gradient) {
-        at::Tensor const values = gradient.to(at::kFloat).contiguous();
-        if (file) file->write("grad/" + name, H5T_IEEE_F32LE, values.sizes().vec(), values.const_data_ptr());
+        if (file) file->write("grad/" + name, H5T_IEEE_F32LE, gradient.sizes().vec(), gradient.const_data_ptr());
     });
     if (file) file->commit();
     return loss;
