@@ -14,8 +14,8 @@
 #include "cluster/philox.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "cluster/xxh3.hpp"
+#include "framework/parallel_model.hpp"
 #include "framework/pretrained/safetensors.hpp"
-#include "parallel/engine.hpp"
 
 namespace trireme::framework {
 
@@ -90,16 +90,29 @@ Fingerprint from_json(nlohmann::json const& json) {
     return fingerprint;
 }
 
-Fingerprint compute(ModelConfig const& model, parallel::ParameterStore& store, data::Dataset const& set) {
+/// The weights that the folder should hold: rounded to its dtypes, placed as the run has them.
+void fill(parallel::ParameterStore& store, ModelConfig const& model, ParameterValues const& values,
+          std::string const& folder) {
+    auto const entries = find_tensors(folder);
+    for (auto const& tensor : hf_tensors(model))
+        for (auto const& part : tensor.parts)
+            store.at(part.parameter)
+                .master()
+                .copy_(values(part.parameter).to(weight_dtype(tensor.name, entries.at(tensor.name))));
+}
+
+Fingerprint compute(ModelConfig const& model, ParameterValues const& values, std::string const& folder,
+                    data::Dataset const& set) {
     auto const world = cluster::make_thread_world(1, {});
-    TransformerStage stage(model, store);
-    parallel::GradientReducer reducer(store, *world[0]);
-    parallel::Engine engine(stage, reducer);
+    parallel::Mesh const mesh(*world[0], {});
+    ParallelModel parallel(model, mesh, {}, {}, false);
+    fill(parallel.store(), model, values, folder);
+    parallel.refresh();
     auto step = make_step(set, {set.size(), kTokensPerSlot, 1}, *world[0]);
-    stage.load(std::move(step.passes));
-    for (std::int64_t m = 0; m < step.slots; ++m) engine.forward(m);
+    parallel.load(std::move(step.passes));
+    parallel.engine().forward(step.slots);
     std::int64_t const width = logits_width(model);
-    return summarize(GatheredResults(stage.results(), set, width, *world[0]), set.size(), width);
+    return summarize(GatheredResults(parallel.results(), set, width, *world[0]), set.size(), width);
 }
 
 double largest(Fingerprint const& fingerprint) {
@@ -149,14 +162,7 @@ Fingerprint summarize(GatheredResults const& results, std::int64_t sequences, st
 void write_fingerprint(ModelConfig const& model, ParameterValues const& values, std::string const& folder) {
     Json json = fixed_tokens(model);
     auto const set = make_dataset(to_token_file(kFile, json), model);
-    parallel::ParameterStore store(parameter_specs(model), {.gradients = false});
-    auto const entries = find_tensors(folder);
-    for (auto const& tensor : hf_tensors(model))
-        for (auto const& part : tensor.parts)
-            store.at(part.parameter)
-                .master()
-                .copy_(values(part.parameter).to(weight_dtype(tensor.name, entries.at(tensor.name))));
-    Fingerprint const fingerprint = compute(model, store, *set);
+    Fingerprint const fingerprint = compute(model, values, folder, *set);
     if (!std::isfinite(fingerprint.loss))
         throw cluster::JobError(
             fmt::format("{}: the model's loss on fixed tokens is {}: its weights are not finite, or "

@@ -10,13 +10,13 @@
 #include "cluster/topology.hpp"
 #include "framework/model/layer_names.hpp"
 #include "framework/numerics.hpp"
+#include "framework/parallel_model.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/verify_output.hpp"
 #include "framework/verify_results.hpp"
-#include "parallel/engine.hpp"
-#include "parallel/mesh.hpp"
+#include "framework/whole_tensor.hpp"
 
 namespace trireme::framework {
 
@@ -88,32 +88,28 @@ Task read_task(VerifyJob const& job, TokenFile const& file) {
     return task;
 }
 
-parallel::MeshShape mesh_shape(ParallelSection const& p, int world_size) {
-    return parallel::resolve({{p.pipeline, p.replicate, p.shard, p.context, p.tensor}}, world_size);
-}
-
-/// The training path of a run: its mesh, store, stage, reducer and engine, without optimizer and data folder.
+/// The training path of a run without optimizer and data folder: a model on a mesh, with its weights.
 class TrainingPath {
   public:
     /// Reads the weights. Collective.
     TrainingPath(Task const& task, cluster::Communicator& world)
         : task_(task), mesh_(world, mesh_shape(task.config.parallel, world.size())),
-          store_(parameter_specs(task.model), {.compute = compute_dtype(task.config.numerics.compute),
-                                               .separate_slots = task.config.numerics.mode == NumericsMode::bitwise,
-                                               .parts = mesh_.data().size()}),
-          stage_(task.model, store_), reducer_(store_, mesh_.data()), engine_(stage_, reducer_) {
-        if (auto const fresh = load_weights(task.config, task.model, store_); !fresh.empty())
+          model_(task.model, mesh_, task.config.parallel, task.config.numerics) {
+        if (auto const fresh = load_weights(task.config, task.model, model_.store()); !fresh.empty())
             throw cluster::InputError(fmt::format("{}: its head was not trained ({}); legal: a model that is complete",
                                                   task.config.model.path, fresh.front()));
-        store_.refresh_compute();
+        model_.refresh();
     }
 
     /// One step without an update. Collective.
     GatheredResults run() {
-        auto step = make_step(*task_.set, {task_.set->size(), task_.config.batch.tokens_per_slot, 1}, mesh_.data());
-        stage_.load(std::move(step.passes));
-        engine_.forward_backward(step.slots);
-        return {stage_.results(), *task_.set, logits_width(task_.model), mesh_.world()};
+        auto step = make_step(
+            *task_.set,
+            {task_.set->size(), task_.config.batch.tokens_per_slot, mesh_.along(parallel::Axis::tensor).size()},
+            mesh_.data());
+        model_.load(std::move(step.passes));
+        model_.engine().forward_backward(step.slots);
+        return {model_.results(), *task_.set, logits_width(task_.model), mesh_.world()};
     }
 
     /// Calls f(name, gradient) for every tensor of the Hugging Face folder, which may be made of several parameters.
@@ -131,14 +127,14 @@ class TrainingPath {
 
   private:
     /// The one place that knows where gradients lie.
-    at::Tensor whole_gradient(std::string const& parameter) const { return store_.at(parameter).gradient(); }
+    at::Tensor whole_gradient(std::string const& parameter) const {
+        auto const spec = std::ranges::find(model_.specs(), parameter, &parallel::ParameterSpec::name);
+        return whole_tensor(*spec, model_.store(), mesh_, Kept::gradient);
+    }
 
     Task const& task_;
     parallel::Mesh mesh_;
-    parallel::ParameterStore store_;
-    TransformerStage stage_;
-    parallel::GradientReducer reducer_;
-    parallel::Engine engine_;
+    ParallelModel model_;
 };
 
 /// `file` is null on all ranks but 0, which take part in gathering.
