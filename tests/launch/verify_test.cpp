@@ -150,11 +150,12 @@ INSTANTIATE_TEST_SUITE_P(Models, Verify, testing::ValuesIn(kGoldenModels), test_
 
 using VerifyOne = Verify;
 
-TEST_F(VerifyOne, EqualsTransformersOverReplicasShardsAndStages) {
+TEST_F(VerifyOne, EqualsTransformersInEveryLayout) {
     for (char const* model : {"bert", "gpt2", "llama-tied-biased"})
         for (std::vector<std::string> set : {std::vector<std::string>{"parallel.replicate=2"},
                                              {"parallel.shard=2", "parallel.zero=3"},
-                                             {"parallel.pipeline=2"}}) {
+                                             {"parallel.pipeline=2"},
+                                             {"parallel.tensor=2"}}) {
             std::string const output = fmt::format("{}-{}.h5", model, set.back());
             SCOPED_TRACE(output);
             set.push_back("batch.tokens_per_slot=9");
