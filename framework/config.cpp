@@ -312,30 +312,40 @@ std::map<std::string, std::string> flatten(std::string const& yaml) {
     return values;
 }
 
+/// `name`: of the text, in messages.
+ConfigWithOrigins parse(std::string const& text, std::string const& name, std::vector<std::string> const& environment,
+                        std::vector<std::string> const& command_line) {
+    YAML::Node root;
+    try {
+        root = YAML::Load(text);
+    } catch (YAML::Exception const& error) {
+        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", name, error.mark.line + 1, error.msg));
+    }
+    if (!root.IsMap())
+        throw cluster::InputError(name + ": legal: a mapping of keys to values (see configs/ for complete examples)");
+    Origins assigned;
+    for (auto const& assignment : environment) apply(root, assignment, "TRIREME_SET", assigned);
+    for (auto const& assignment : command_line) apply(root, assignment, "--set", assigned);
+    Config config;
+    Reader reader(name, root, assigned);
+    walk(reader, config);
+    reader.check_unknown();
+    return {config, reader.origins()};
+}
+
 } // namespace
 
 Config read_config(std::string const& file, std::vector<std::string> const& overrides) {
     return read_config_with_origins(file, {}, overrides).config;
 }
 
+Config parse_config(std::string const& text, std::string const& name, std::vector<std::string> const& overrides) {
+    return parse(text, name, {}, overrides).config;
+}
+
 ConfigWithOrigins read_config_with_origins(std::string const& file, std::vector<std::string> const& environment,
                                            std::vector<std::string> const& command_line) {
-    YAML::Node root;
-    try {
-        root = YAML::Load(cluster::read_file(file));
-    } catch (YAML::Exception const& error) {
-        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", file, error.mark.line + 1, error.msg));
-    }
-    if (!root.IsMap())
-        throw cluster::InputError(file + ": legal: a mapping of keys to values (see configs/ for complete examples)");
-    Origins assigned;
-    for (auto const& assignment : environment) apply(root, assignment, "TRIREME_SET", assigned);
-    for (auto const& assignment : command_line) apply(root, assignment, "--set", assigned);
-    Config config;
-    Reader reader(file, root, assigned);
-    walk(reader, config);
-    reader.check_unknown();
-    return {config, reader.origins()};
+    return parse(cluster::read_file(file), file, environment, command_line);
 }
 
 std::string to_yaml(Config const& config) {

@@ -90,6 +90,8 @@ struct ConfigWithOrigins {
 /// them.
 ConfigWithOrigins read_config_with_origins(std::string const& file, std::vector<std::string> const& environment,
                                            std::vector<std::string> const& command_line);
+/// read_config of a YAML text, which messages call `name`.
+Config parse_config(std::string const& text, std::string const& name, std::vector<std::string> const& overrides);
 
 /// The whole configuration, every key spelled out, as YAML.
 std::string to_yaml(Config const& config);

@@ -68,6 +68,8 @@ constexpr std::array kCommands{
     Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder", launch::export_command},
+    Command{"Results", "verify", "logits, loss and gradients of a model; is an export still what it was?",
+            launch::verify_command},
     Command{"Shell", "completion", "a script that makes bash complete commands, options and keys",
             launch::completion_command},
     Command{"Shell", "help", "this list, or the help of one command", help_command},
