@@ -79,6 +79,11 @@ void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsiz
     check_h5(H5Dwrite(dataset, memory_type, memory, space, H5P_DEFAULT, from), path, "write");
 }
 
+void flush_h5(hid_t file, std::string const& path) {
+    std::lock_guard const lock(hdf5_mutex());
+    check_h5(H5Fflush(file, H5F_SCOPE_LOCAL), path, "flush");
+}
+
 void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text) {
     std::lock_guard const lock(hdf5_mutex());
     H5 const type(H5Tcopy(H5T_C_S1), H5Tclose, path, "string type");

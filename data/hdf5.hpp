@@ -43,6 +43,9 @@ H5 create_contiguous(hid_t file, std::string const& path, std::string const& nam
 void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first, hsize_t count,
                  void const* from);
 
+/// Gives all that was written to the system: what closing a file meets, nobody hears of. Throws JobError.
+void flush_h5(hid_t file, std::string const& path);
+
 void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text);
 
 /// Where the bytes of a contiguous dataset lie in its file.

@@ -2,16 +2,18 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <numeric>
 #include <set>
+#include <sstream>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/nearest.hpp"
 
 namespace trireme::framework {
 
@@ -124,21 +126,6 @@ void walk(Walk& w, Config& c) {
     });
 }
 
-/// Edits that make one word of the other (Levenshtein 1966).
-std::size_t edits(std::string const& a, std::string const& b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), 0U);
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        std::size_t diagonal = std::exchange(row[0], i + 1);
-        for (std::size_t j = 0; j < b.size(); ++j) {
-            std::size_t const change = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            row[j + 1] = std::min({change, row[j] + 1, diagonal + 1});
-        }
-    }
-    return row.back();
-}
-
 class Reader {
   public:
     Reader(std::string file, YAML::Node root) : file_(std::move(file)) { levels_.push_back({"", std::move(root), {}}); }
@@ -147,7 +134,7 @@ class Reader {
         Level& parent = levels_.back();
         parent.known.insert(name);
         YAML::Node const node = std::as_const(parent.node)[name];
-        if (node && !node.IsMap()) fail(node, name, "a mapping of keys to values");
+        if (node && !node.IsMap()) fail(node, name, "a mapping of keys to values, one line each, indented");
         levels_.push_back({name + ".", node ? node : YAML::Node(YAML::NodeType::Map), {}});
         inside();
         check_unknown();
@@ -181,14 +168,14 @@ class Reader {
         Level const& level = levels_.back();
         std::set<std::string> seen;
         for (auto const& entry : level.node) {
-            auto const key = entry.first.as<std::string>();
-            if (!level.known.contains(key)) {
-                auto const nearest =
-                    std::ranges::min_element(level.known, {}, [&](auto const& k) { return edits(k, key); });
+            if (!entry.first.IsScalar())
+                throw cluster::InputError(at(entry.first) + ": a list or a mapping as a key; legal: a name");
+            std::string const key = entry.first.Scalar();
+            if (!level.known.contains(key))
                 throw cluster::InputError(fmt::format("{}: unknown key {}{}; did you mean {}{}? legal: {}",
-                                                      at(entry.first), level.prefix, key, level.prefix, *nearest,
+                                                      at(entry.first), level.prefix, key, level.prefix,
+                                                      cluster::nearest(key, {level.known.begin(), level.known.end()}),
                                                       fmt::join(level.known, ", ")));
-            }
             if (!seen.insert(key).second)
                 throw cluster::InputError(fmt::format("{}: {}{} is given twice", at(entry.first), level.prefix, key));
         }
@@ -209,9 +196,12 @@ class Reader {
     std::string at(YAML::Node const& node) const {
         return node.Mark().is_null() ? "--set" : fmt::format("{}:{}", file_, node.Mark().line + 1);
     }
+    static std::string shown(YAML::Node const& node) {
+        if (node.IsScalar()) return node.Scalar();
+        return node.IsNull() ? "no value" : node.IsSequence() ? "a list" : "a mapping";
+    }
     [[noreturn]] void fail(YAML::Node const& node, std::string const& key, std::string const& legal) const {
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node), key,
-                                              node.IsScalar() ? node.Scalar() : "not a single value", legal));
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node), key, shown(node), legal));
     }
 
     std::string file_;
@@ -247,6 +237,59 @@ class Writer {
     YAML::Emitter out_;
 };
 
+/// Walks the events of a YAML text before anything is built of them: an alias can stand for more than memory holds.
+class Guard : public YAML::EventHandler {
+  public:
+    explicit Guard(std::string const& file) : file_(file) {}
+    void OnDocumentStart(YAML::Mark const&) override {}
+    void OnDocumentEnd() override {}
+    void OnNull(YAML::Mark const& mark, YAML::anchor_t anchor) override { refuse_anchor(mark, anchor); }
+    void OnAlias(YAML::Mark const& mark, YAML::anchor_t) override { refuse_anchor(mark, 1); }
+    void OnScalar(YAML::Mark const& mark, std::string const&, YAML::anchor_t anchor, std::string const&) override {
+        refuse_anchor(mark, anchor);
+    }
+    void OnSequenceStart(YAML::Mark const& mark, std::string const&, YAML::anchor_t anchor,
+                         YAML::EmitterStyle::value) override {
+        open(mark, anchor);
+    }
+    void OnSequenceEnd() override { --depth_; }
+    void OnMapStart(YAML::Mark const& mark, std::string const&, YAML::anchor_t anchor,
+                    YAML::EmitterStyle::value) override {
+        open(mark, anchor);
+    }
+    void OnMapEnd() override { --depth_; }
+
+  private:
+    void refuse_anchor(YAML::Mark const& mark, YAML::anchor_t anchor) const {
+        if (anchor != 0)
+            throw cluster::InputError(
+                fmt::format("{}:{}: an anchor or alias (&name, *name); legal: plain values", file_, mark.line + 1));
+    }
+    void open(YAML::Mark const& mark, YAML::anchor_t anchor) {
+        refuse_anchor(mark, anchor);
+        if (++depth_ > kDeepest)
+            throw cluster::InputError(
+                fmt::format("{}:{}: nested deeper than the {} levels that are legal", file_, mark.line + 1, kDeepest));
+    }
+    static constexpr int kDeepest = 8;
+    std::string const& file_;
+    int depth_ = 0;
+};
+
+YAML::Node parse(std::string const& file) {
+    constexpr std::int64_t kMostBytes = 1 << 20;
+    std::string const text = cluster::read_file(file, kMostBytes);
+    try {
+        std::istringstream stream(text);
+        YAML::Parser parser(stream);
+        Guard guard(file);
+        parser.HandleNextDocument(guard);
+        return YAML::Load(text);
+    } catch (YAML::Exception const& error) {
+        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", file, error.mark.line + 1, error.msg));
+    }
+}
+
 void apply(YAML::Node root, std::string const& assignment) {
     auto const equal = assignment.find('=');
     if (equal == std::string::npos || equal == 0)
@@ -269,12 +312,7 @@ void apply(YAML::Node root, std::string const& assignment) {
 } // namespace
 
 Config read_config(std::string const& file, std::vector<std::string> const& overrides) {
-    YAML::Node root;
-    try {
-        root = YAML::Load(cluster::read_file(file));
-    } catch (YAML::Exception const& error) {
-        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", file, error.mark.line + 1, error.msg));
-    }
+    YAML::Node const root = parse(file);
     if (!root.IsMap())
         throw cluster::InputError(file + ": legal: a mapping of keys to values (see configs/ for complete examples)");
     for (auto const& assignment : overrides) apply(root, assignment);

@@ -34,10 +34,12 @@ bool ends_in_the_middle_of_a_line(std::string const& path) {
 
 MetricsLog::MetricsLog(std::string const& run_folder, int rank)
     : active_(rank == 0), terminal_(isatty(STDERR_FILENO) != 0), path_(run_folder + "/metrics.jsonl"),
-      start_(std::chrono::steady_clock::now()), last_line_(start_ - kPlainInterval) {
+      start_(std::chrono::steady_clock::now()), last_line_(start_ - kPlainInterval) {}
+
+void MetricsLog::open() {
     if (!active_) return;
     std::error_code failed; // shows when the file is opened
-    std::filesystem::create_directories(run_folder, failed);
+    std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), failed);
     bool const torn = ends_in_the_middle_of_a_line(path_);
     file_.open(path_, std::ios::app);
     if (torn) file_ << '\n';

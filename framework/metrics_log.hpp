@@ -12,9 +12,11 @@ namespace trireme::framework {
 /// Writes on rank 0 only; on others every call does nothing. Appends, so that a resumed run keeps its history.
 class MetricsLog {
   public:
-    /// Makes the folder. Throws InputError if RUN/metrics.jsonl cannot be opened. `rank`: of the world.
+    /// Touches nothing yet. `rank`: of the world.
     MetricsLog(std::string const& run_folder, int rank);
 
+    /// Makes the folder; before the first `write`. Throws InputError if RUN/metrics.jsonl cannot be opened.
+    void open();
     void write(nlohmann::ordered_json const& event);
     /// A line for a person on standard error.
     void say(std::string const& line);

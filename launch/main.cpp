@@ -1,5 +1,6 @@
 // The `trireme` command.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -7,7 +8,9 @@
 #include <map>
 
 #include "cluster/error.hpp"
+#include "cluster/nearest.hpp"
 #include "launch/commands.hpp"
+#include "launch/options.hpp"
 
 namespace {
 
@@ -60,6 +63,13 @@ void print_help() {
     fmt::print("\nExit codes: 0 done, 2 bad input, 85 saved and to be continued, others: failed.\n");
 }
 
+[[noreturn]] void refuse_command(std::string const& word) {
+    std::vector<std::string> names;
+    for (auto const& [name, command] : kCommands) names.push_back(name);
+    throw cluster::InputError(fmt::format("{}: no such command; did you mean {}? legal: {}", word,
+                                          cluster::nearest(word, names), fmt::join(names, ", ")));
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -67,14 +77,10 @@ int main(int argc, char** argv) {
         Arguments arguments(argv + 1, argv + argc);
         if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") return print_help(), 0;
         auto const found = kCommands.find(arguments[0]);
-        if (found == kCommands.end()) throw cluster::InputError(arguments[0] + ": no such command; see trireme --help");
+        if (found == kCommands.end()) refuse_command(arguments[0]);
         arguments.erase(arguments.begin());
         return found->second.run(arguments);
-    } catch (cluster::InputError const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
-        return cluster::kBadInput;
     } catch (std::exception const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
-        return cluster::kFailed;
+        return launch::report(error);
     }
 }

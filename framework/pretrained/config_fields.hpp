@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cluster/error.hpp"
+#include "data/json.hpp"
 
 namespace trireme::framework {
 
@@ -53,22 +54,8 @@ class Fields {
     template <typename T>
     T convert(char const* name) {
         Json const& value = json_[name];
-        bool fits = false;
-        if constexpr (std::is_same_v<T, bool>)
-            fits = value.is_boolean();
-        else if constexpr (std::is_integral_v<T>)
-            fits = value.is_number_integer();
-        else if constexpr (std::is_floating_point_v<T>)
-            fits = value.is_number();
-        else if constexpr (std::is_same_v<T, std::string>)
-            fits = value.is_string();
-        else
-            fits = value.is_array();
-        try {
-            if (fits) return value.template get<T>();
-        } catch (nlohmann::json::exception const&) { // an array of the wrong things
-        }
-        throw cluster::InputError(fmt::format("{}: {}{}: {}: wrong type", path_, prefix_, name, value.dump()));
+        if (!data::JsonKind<T>::holds(value)) refuse(name, data::JsonKind<T>::name);
+        return value.template get<T>();
     }
 
     std::string path_;

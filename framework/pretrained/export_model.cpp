@@ -64,20 +64,6 @@ Plan plan_of(ModelConfig const& model, ExportOptions const& options, std::vector
     return plan;
 }
 
-/// A folder that is gone at the end unless it was renamed.
-struct Staging {
-    explicit Staging(std::string p) : path(std::move(p)) {
-        fs::remove_all(path);
-        fs::create_directories(path);
-    }
-    Staging(Staging const&) = delete;
-    ~Staging() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-    }
-    std::string path;
-};
-
 } // namespace
 
 void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors, ParameterValues const& values) {
@@ -87,18 +73,18 @@ void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors
 
 void export_model(ModelConfig const& model, ParameterValues const& values, std::string const& folder,
                   ExportOptions const& options) {
-    if (fs::exists(folder)) throw cluster::InputError(folder + ": exists already; an export never overwrites");
+    cluster::check_new_folder("export", folder);
     auto const tensors = hf_tensors(model);
     Plan const plan = plan_of(model, options, tensors);
-    Staging const staging(folder + ".partial");
-    SafetensorsWriter writer(staging.path, plan.tensors, options.shard_bytes);
+    cluster::StagingFolder const staging(folder);
+    SafetensorsWriter writer(staging.path(), plan.tensors, options.shard_bytes);
     write_parts(writer, tensors, values);
     writer.finish();
-    cluster::write_file(staging.path + "/config.json", to_hf_config(model, plan.dtype_in_config));
+    cluster::write_file(staging.path() + "/config.json", to_hf_config(model, plan.dtype_in_config));
     for (auto const* name : kTokenizerFiles)
         if (auto const from = options.tokenizer_from + "/" + name; !options.tokenizer_from.empty() && fs::exists(from))
-            fs::copy_file(from, staging.path + "/" + name);
-    cluster::commit_file(staging.path, folder);
+            fs::copy_file(from, staging.path() + "/" + name);
+    staging.commit();
 }
 
 } // namespace trireme::framework
