@@ -12,7 +12,7 @@ void refuse_json(std::string const& path, std::string_view text, std::int64_t fi
     if (auto const* parse = dynamic_cast<nlohmann::json::parse_error const*>(&error)) {
         if (auto const colon = why.find(": "); colon != std::string::npos) why.erase(0, colon + 2);
         std::string_view const before = text.substr(0, parse->byte ? parse->byte - 1 : 0);
-        auto const line = first_line + std::ranges::count(before, '\n');
+        auto const line = std::max<std::int64_t>(1, first_line) + std::ranges::count(before, '\n');
         auto const column = before.size() - (before.rfind('\n') + 1) + 1;
         place = fmt::format(":{}:{}", line, column);
     }

@@ -16,24 +16,25 @@ namespace trireme::data {
 
 inline constexpr int kDeepestJson = 64; ///< objects and lists in one another; libraries recurse into them
 
-/// "PATH:LINE:COLUMN: not JSON: why"; the text's first line is line `first_line` of the file. Throws InputError.
+/// "PATH:LINE:COLUMN: not JSON: why"; `first_line` as for parse_json. Throws InputError.
 [[noreturn]] void refuse_json(std::string const& path, std::string_view text, std::int64_t first_line,
                               nlohmann::json::exception const& error);
 
-/// Throws InputError also for a key given twice in an object, since the later one would silently win, and for nesting
-/// deeper than kDeepestJson.
+/// `first_line`: of the file, if the text is a line of its own there; 0 for the whole file. Throws InputError also for
+/// a key given twice in an object, since the later one would silently win, and for nesting deeper than kDeepestJson.
 template <typename Json = nlohmann::json>
-Json parse_json(std::string const& path, std::string_view text, std::int64_t first_line = 1) {
+Json parse_json(std::string const& path, std::string_view text, std::int64_t first_line = 0) {
     using Event = typename Json::parse_event_t;
+    std::string const where = first_line ? fmt::format("{}:{}", path, first_line) : path;
     std::vector<std::set<std::string>> keys;
     auto const check = [&](int depth, Event event, Json& value) {
         if (depth > kDeepestJson)
             throw cluster::InputError(
-                fmt::format("{}: nested deeper than the {} levels that are legal", path, kDeepestJson));
+                fmt::format("{}: nested deeper than the {} levels that are legal", where, kDeepestJson));
         if (event == Event::object_start) keys.emplace_back();
         if (event == Event::object_end) keys.pop_back();
         if (event == Event::key && !keys.back().insert(value.template get<std::string>()).second)
-            throw cluster::InputError(fmt::format("{}: key \"{}\" is given twice in one object; legal: once", path,
+            throw cluster::InputError(fmt::format("{}: key \"{}\" is given twice in one object; legal: once", where,
                                                   value.template get<std::string>()));
         return true;
     };
@@ -110,6 +111,13 @@ std::int64_t count(Json const& object, std::string const& name, std::int64_t lea
     if (value < least)
         throw cluster::InputError(fmt::format("{}: {}: legal: a whole number >= {}", name, value, least));
     return value;
+}
+
+/// A list that member `name` must be.
+inline nlohmann::json const& list(nlohmann::json const& object, std::string const& name) {
+    if (!object.is_object() || !object.contains(name) || !object.at(name).is_array())
+        throw cluster::InputError(name + ": missing, or not a list; legal: a list");
+    return object.at(name);
 }
 
 } // namespace trireme::data

@@ -31,12 +31,6 @@ ShardInfo shard_from(nlohmann::json const& j) {
     return s;
 }
 
-nlohmann::json const& list(nlohmann::json const& j, char const* name) {
-    if (!j.is_object() || !j.contains(name) || !j.at(name).is_array())
-        throw cluster::InputError(fmt::format("{}: legal: a list", name));
-    return j.at(name);
-}
-
 SplitInfo split_from(nlohmann::json const& j) {
     SplitInfo info{.label_counts = member<std::vector<std::int64_t>>(j, "label_counts")};
     for (auto const& s : list(j, "shards")) try {

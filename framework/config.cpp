@@ -201,7 +201,15 @@ class Reader {
         return node.IsNull() ? "no value" : node.IsSequence() ? "a list" : "a mapping";
     }
     [[noreturn]] void fail(YAML::Node const& node, std::string const& key, std::string const& legal) const {
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node), key, shown(node), legal));
+        throw cluster::InputError(
+            fmt::format("{}: {}: {}: legal: {}", at(node.IsNull() ? key_node(key) : node), key, shown(node), legal));
+    }
+    /// A value that is left out has the place of what comes next: its key has the right one.
+    YAML::Node key_node(std::string const& key) const {
+        Level const& level = levels_.back();
+        for (auto const& entry : level.node)
+            if (entry.first.IsScalar() && level.prefix + entry.first.Scalar() == key) return entry.first;
+        return level.node;
     }
 
     std::string file_;

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cluster/error.hpp"
@@ -22,6 +24,8 @@ inline int report(std::exception const& error) {
     char const* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
     if (!bad_input || !rank || std::string_view(rank) == "0")
         fmt::print(stderr, "trireme: {}\n", cluster::line_of(error));
+    else // mpirun ends all ranks when the first of them ends: let it be the one that speaks
+        std::this_thread::sleep_for(std::chrono::milliseconds(500));
     return bad_input ? cluster::kBadInput : cluster::kFailed;
 }
 

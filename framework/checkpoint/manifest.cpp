@@ -40,12 +40,6 @@ Shape shape_from(json const& j, char const* name) {
     return shape;
 }
 
-json const& list(json const& j, char const* name) {
-    if (!j.is_object() || !j.contains(name) || !j.at(name).is_array())
-        throw cluster::InputError(fmt::format("{}: legal: a list", name));
-    return j.at(name);
-}
-
 std::int64_t bytes_of(CheckpointTensor const& tensor, CheckpointPiece const& piece) {
     return piece.rectangle.elements() * (tensor.dtype == "f64" ? 8 : 4);
 }
@@ -96,7 +90,7 @@ CheckpointTensor tensor_from_json(json const& j) {
                        {}};
     if (t.dtype != "f32" && t.dtype != "f64")
         throw cluster::InputError(fmt::format("dtype: {}: legal: f32, f64", t.dtype));
-    for (auto const& p : list(j, "pieces"))
+    for (auto const& p : data::list(j, "pieces"))
         t.pieces.push_back({data::member<std::string>(p, "file"),
                             data::member<std::string>(p, "dataset"),
                             {data::member<Shape>(p, "start"), shape_from(p, "count")},
@@ -133,11 +127,11 @@ CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
         if (data::member<std::string>(j, "format") != kFormat)
             throw cluster::InputError("format: " + data::shown(j.at("format")) + ": legal: " + kFormat);
         CheckpointManifest manifest{.state = j.at("state")};
-        for (auto const& t : list(j, "tensors")) {
+        for (auto const& t : data::list(j, "tensors")) {
             manifest.tensors.push_back(tensor_from_json(t));
             check_coverage(manifest.tensors.back());
         }
-        for (auto const& f : list(j, "files")) manifest.files.push_back(file_from_json(f));
+        for (auto const& f : data::list(j, "files")) manifest.files.push_back(file_from_json(f));
         check_places(manifest);
         return manifest;
     } catch (json::exception const& error) {

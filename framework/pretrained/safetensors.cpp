@@ -108,8 +108,10 @@ std::map<std::string, TensorEntry> read_safetensors_header(std::string const& pa
         throw cluster::InputError(fmt::format("{}: a header of {} bytes: not a safetensors file? legal: at most {}",
                                               path, header, kMaxHeader));
     if (header + 8 > size)
-        throw cluster::InputError(fmt::format(
-            "{}: a header of {} bytes in a file of {}: not a safetensors file, or truncated", path, header, size));
+        throw cluster::InputError(
+            fmt::format("{}: a header of {} bytes in a file of {}: not a safetensors file, or truncated; legal: a "
+                        "header inside the file",
+                        path, header, size));
     std::string text(header, '\0');
     file.read(text.data(), static_cast<std::streamsize>(header));
     auto const json = data::parse_json(path + ": header", text);
@@ -141,7 +143,7 @@ std::map<std::string, TensorEntry> read_index(std::string const& folder, nlohman
         auto const found = files[file].find(name);
         if (found == files[file].end())
             throw cluster::InputError(
-                fmt::format("weight_map: {}: \"{}\": that file does not hold this tensor", name, file));
+                fmt::format("weight_map: {}: \"{}\": legal: a file that holds this tensor", name, file));
         all.insert(*found);
     }
     // What a shard holds beyond the index, the model judges: it may be a buffer, or a tensor that has no place.

@@ -67,11 +67,27 @@ std::map<std::string, std::size_t> columns_of(std::string const& file, py::handl
     return places;
 }
 
+/// The first line that is not UTF-8: Python decodes in pieces that know no lines.
+std::int64_t undecodable_line(std::string const& file) {
+    std::ifstream in(file, std::ios::binary);
+    std::string text;
+    std::int64_t number = 1;
+    for (; std::getline(in, text); ++number)
+        if (auto const decoded = py::reinterpret_steal<py::object>(
+                PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr));
+            !decoded) {
+            PyErr_Clear();
+            break;
+        }
+    return number;
+}
+
 /// What Python's csv and codecs found wrong.
 [[noreturn]] void refuse_separated(std::string const& file, std::int64_t after, py::error_already_set const& error) {
     std::string const why = py::str(error.value());
     if (error.matches(PyExc_UnicodeDecodeError))
-        throw cluster::InputError(fmt::format("{}: after line {}: not UTF-8: {}", file, after, why));
+        throw cluster::InputError(
+            fmt::format("{}:{}: not UTF-8; legal: a file saved as UTF-8", file, undecodable_line(file)));
     if (why == "unexpected end of data" || why.starts_with("field larger than field limit"))
         throw cluster::InputError(
             fmt::format("{}:{}: a quote is opened and never closed; legal: \"text\", and \"\" for a quote inside", file,

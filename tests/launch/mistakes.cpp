@@ -83,7 +83,9 @@ std::string replaced(std::string text, std::string const& from, std::string cons
     return text;
 }
 
-void write_scene(std::string const& folder) {
+namespace {
+
+void make_scene(std::string const& folder) {
     std::string const golden = TRIREME_GOLDEN;
     for (std::string const model : {"llama", "bert"}) {
         fs::create_directories(folder + "/" + model);
@@ -94,6 +96,15 @@ void write_scene(std::string const& folder) {
     write_data(folder + "/data", {});
     write_data(folder + "/classes", {"bad", "good", "so-so"});
     write("rows.jsonl", kRows)(folder);
+}
+
+} // namespace
+
+void write_scene(std::string const& folder) {
+    static TemporaryFolder const made;
+    static bool const once = (make_scene(made.path()), true);
+    static_cast<void>(once);
+    fs::copy(made.path(), folder, fs::copy_options::recursive);
     write("run.yaml", kRun)(folder);
 }
 
@@ -155,9 +166,10 @@ std::vector<std::string> train(std::vector<std::string> const& set) {
 }
 
 std::vector<std::string> prepare(std::string const& input, std::vector<std::string> const& more) {
-    std::vector<std::string> all{"prepare", "--task",  "classification", "--tokenizer", "DIR/bert",    "--output",
-                                 "DIR/out", "--label", "label",          "--train",     "DIR/" + input};
+    std::vector<std::string> all{"prepare",  "--task",  "classification", "--tokenizer", "DIR/bert",
+                                 "--output", "DIR/out", "--label",        "label"};
     if (std::ranges::find(more, "--max-length") == more.end()) all.insert(all.end(), {"--max-length", "16"});
+    all.insert(all.end(), {"--train", "DIR/" + input});
     all.insert(all.end(), more.begin(), more.end());
     return all;
 }
