@@ -49,8 +49,9 @@ Json parse_json(std::string const& path, std::string_view text, std::int64_t fir
 template <typename Json>
 std::string shown(Json const& value) {
     constexpr std::size_t kMost = 60;
-    std::string const text = value.dump();
-    return text.size() <= kMost ? text : text.substr(0, kMost) + "...";
+    std::string text = value.dump();
+    if (text.size() > kMost) text.replace(kMost, std::string::npos, "...");
+    return text;
 }
 
 template <typename T>

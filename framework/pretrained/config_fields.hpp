@@ -28,7 +28,9 @@ class Fields {
     template <typename T>
     T get(char const* name) {
         seen_.insert(name);
-        if (!has(name)) throw cluster::InputError(fmt::format("{}: {}{}: missing", path_, prefix_, name));
+        if (!has(name))
+            throw cluster::InputError(
+                fmt::format("{}: {}{}: missing; legal: {}", path_, prefix_, name, data::JsonKind<T>::name));
         return convert<T>(name);
     }
     template <typename T>

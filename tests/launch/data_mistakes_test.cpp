@@ -232,7 +232,7 @@ std::vector<Mistake> const kDataSets{
      change("classes/manifest.json", "\"so-so\"", "\"fair\"")},
     {"EvaluateLanguageWithABert",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/data", "--split", "train"},
-     "task: language-modeling: DIR/bert is a BERT encoder; legal: classification",
+     "task: language-modeling: DIR/bert is a bert encoder; legal: classification",
      {}},
     {"EvaluateEmptySlots",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--tokens-per-slot", "0"},

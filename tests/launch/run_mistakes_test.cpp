@@ -92,7 +92,7 @@ std::vector<Mistake> const kRuns{
     {"UnknownTask", train({"task=poetry"}), "--set: task: poetry: legal: classification, language-modeling", {}},
     {"LanguageModelingWithABert",
      train({"model.path=DIR/bert"}),
-     "task: language-modeling: DIR/bert is a BERT encoder; legal: classification",
+     "task: language-modeling: DIR/bert is a bert encoder; legal: classification",
      {}},
     {"DegreesDoNotMakeTheWorld",
      train({"parallel.replicate=3"}),
@@ -341,7 +341,7 @@ TEST_F(FullDisk, ExportLeavesNothing) {
     Outcome const outcome = run({"export", "--run", "DIR/run", "--output", "DIR/disk/out"});
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_EQ(outcome.output,
-              "trireme: DIR/disk/out.partial/model.safetensors.partial: write failed; is the disk full?\n");
+              "trireme: DIR/disk/out.partial/model.safetensors: write failed: No space left on device\n");
     EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }
 

@@ -63,7 +63,7 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
         {"llama", {{"attention_dropout", 1.0}}, "attention_dropout: 1.0: legal: a number in [0, 1)"},
         {"llama", {{"attention_bias", 1}}, "attention_bias: 1: legal: true or false"},
         {"llama", {{"hidden_size", 24.5}}, "hidden_size: 24.5: legal: a whole number"},
-        {"llama", {{"hidden_size", nullptr}}, "hidden_size: missing"},
+        {"llama", {{"hidden_size", nullptr}}, "hidden_size: missing; legal: a whole number"},
         {"llama", {{"vocab_size", 0}}, "vocab_size: 0: legal: a whole number > 0"},
         {"llama",
          {{"sliding_window", 5}},
@@ -79,7 +79,7 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
         {"llama",
          {{"rope_parameters", {{"rope_type", "linear"}, {"factor", 0.5}}}},
          "rope_parameters.factor: 0.5: legal: a number >= 1"},
-        {"llama", {{"rope_parameters", {{"rope_type", "linear"}}}}, "rope_parameters.factor: missing"},
+        {"llama", {{"rope_parameters", {{"rope_type", "linear"}}}}, "rope_parameters.factor: missing; legal: a number"},
         {"llama",
          {{"rope_parameters", {{"rope_type", "default"}, {"attention_factor", 2}}}},
          "rope_parameters.attention_factor: 2: a field this version does not know, so the model might be computed "
