@@ -151,7 +151,7 @@ TEST(Fuzz, ConfigOfHuggingFace) {
             put(folder.path() + "/config.json", text);
             ModelConfig const config = read_hf_config(folder.path());
             labels_of(config);
-            to_hf_config(config);
+            to_hf_config(config, "");
         });
 }
 
