@@ -32,8 +32,11 @@ void check_h5(herr_t status, std::string const& path, char const* what) {
 
 namespace {
 
-/// HDF5 prints its error stack by itself unless told not to; we throw instead.
+/// HDF5 prints its error stack by itself unless told not to; we throw instead. At exit it would go through what a full
+/// disk left open once more, and crash there.
 void silence() {
+    static herr_t const once = H5dont_atexit(); // before any other call, or it comes too late
+    static_cast<void>(once);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 

@@ -209,8 +209,8 @@ std::vector<Mistake> const kConfigs{
      change(kConfig, "\"hidden_size\": 24", "\"hidden_size\": -24")},
     {"FieldMissing", train(), "DIR/llama/config.json: hidden_size: missing; legal: a whole number",
      change(kConfig, "\"hidden_size\": 24,", "")},
-    {"EndlessLayers", train(), "DIR/llama/config.json: num_hidden_layers: 2000000000: legal: at most 10000",
-     change(kConfig, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2000000000")},
+    {"EndlessLayers", train(), "DIR/llama/config.json: num_hidden_layers: 20000: legal: at most 10000",
+     change(kConfig, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 20000")},
     {"HeadsDoNotDivide", train(),
      "DIR/llama/config.json: num_key_value_heads: 2: legal: a divisor of num_attention_heads",
      change(kConfig, "\"num_key_value_heads\": 1", "\"num_key_value_heads\": 2")},
@@ -218,8 +218,8 @@ std::vector<Mistake> const kConfigs{
      "DIR/bert/config.json: num_attention_heads: 5: legal: a divisor of hidden_size",
      change("bert/config.json", "\"num_attention_heads\": 3", "\"num_attention_heads\": 5")},
     {"RopeOfAnotherKind", train(),
-     "DIR/llama/config.json: rope_parameters.rope_type: \"yarn\": legal: default, linear, llama3"
-     "rope_type default",
+     "DIR/llama/config.json: rope_parameters.rope_type: \"yarn\": legal: default, linear, llama3",
+
      change(kConfig, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"")},
 };
 INSTANTIATE_TEST_SUITE_P(ConfigJson, Mistakes, testing::ValuesIn(kConfigs), name_of);
