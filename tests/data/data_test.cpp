@@ -116,7 +116,7 @@ TEST(Shards, BadInputIsNamed) {
     std::filesystem::remove(folder.path() + "/train-00000.h5");
     EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("No such file"), std::string::npos);
     std::string text = cluster::read_file(folder.path() + "/manifest.json");
-    text.replace(text.find("train-00001.h5"), 14, "../../etc/pass");
+    text.replace(text.find("train-00000.h5"), 14, "../../etc/pass");
     cluster::write_file(folder.path() + "/manifest.json", text);
     EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("legal: the bare name of a file"),
               std::string::npos);

@@ -21,7 +21,7 @@ namespace trireme::framework {
 namespace {
 
 constexpr int kInputs = 3000;
-constexpr auto kTime = std::chrono::seconds(4); ///< of each reader: a slow machine tries fewer
+constexpr auto kTime = std::chrono::seconds(2); ///< of each reader: a slow machine tries fewer
 
 /// One to four small damages: bytes, pieces taken out, doubled, put elsewhere, and words that parsers stumble over.
 class Mutator {
