@@ -2,6 +2,7 @@
 #pragma once
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace trireme::cluster {
 
@@ -17,6 +18,12 @@ class JobError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
+
+/// What a person gets to see: one line, whatever names and values of files it quotes. Control characters are spelled
+/// out, so that no file can write to a terminal; the middle of a very long message is left out.
+std::string one_line(std::string_view message);
+/// `one_line` of an error; of an error of a library the first line alone, since stacks follow.
+std::string line_of(std::exception const& error);
 
 /// The exit codes are part of the interface of the command line.
 enum ExitCode : int { kDone = 0, kFailed = 1, kBadInput = 2, kSavedToContinue = 85 };

@@ -1,6 +1,7 @@
 #include "cluster/file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,7 +9,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <vector>
 
 #include "cluster/error.hpp"
@@ -30,6 +30,24 @@ std::string parent(std::string const& path) {
 
 } // namespace
 
+StagingFolder::StagingFolder(std::string const& path) : path_(path) {
+    while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+    staging_ = path_ + ".partial";
+    std::error_code error;
+    std::filesystem::remove_all(staging_, error);
+    std::filesystem::create_directories(staging_, error);
+    if (error) throw JobError(staging_ + ": cannot be made: " + error.message());
+}
+
+StagingFolder::~StagingFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(staging_, ignored);
+}
+
+void StagingFolder::commit() const {
+    commit_file(staging_, path_);
+}
+
 void sync_path(std::string const& path) {
     int const fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) fail(path, "open");
@@ -50,26 +68,78 @@ void write_file(std::string const& path, std::string_view text) {
         std::ofstream file(staging, std::ios::binary | std::ios::trunc);
         file.write(text.data(), static_cast<std::streamsize>(text.size()));
         file.close();
-        if (!file) fail(staging, "write");
+        if (!file) {
+            int const reason = errno;
+            unlink(staging.c_str());
+            errno = reason;
+            fail(path, "write");
+        }
     }
     commit_file(staging, path);
 }
 
-std::string read_file(std::string const& path) {
+std::int64_t readable_size(std::string const& path) {
+    struct stat found {};
+    if (stat(path.c_str(), &found) != 0) throw InputError(path + ": cannot be read: " + std::strerror(errno));
+    if (S_ISDIR(found.st_mode)) throw InputError(path + ": cannot be read: it is a folder; legal: a file");
+    if (!S_ISREG(found.st_mode))
+        throw InputError(path + ": cannot be read: it is a pipe, socket or device; legal: a regular file");
+    if (access(path.c_str(), R_OK) != 0) throw InputError(path + ": cannot be read: " + std::strerror(errno));
+    return found.st_size;
+}
+
+std::string read_file(std::string const& path, std::int64_t most) {
+    std::int64_t const size = readable_size(path);
+    if (size > most)
+        throw InputError(path + ": " + std::to_string(size) + " bytes: legal: at most " + std::to_string(most));
     std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    if (file && !std::filesystem::is_directory(path)) text << file.rdbuf();
-    if (!file || file.bad() || std::filesystem::is_directory(path))
-        throw InputError(path + ": cannot be read (missing, or no permission)");
-    return text.str();
+    std::string text(static_cast<std::size_t>(size), '\0');
+    file.read(text.data(), size);
+    if (!file || file.gcount() != size) throw InputError(path + ": read error");
+    return text;
+}
+
+std::string listed_file(std::string const& folder, std::string const& name) {
+    namespace fs = std::filesystem;
+    if (name.empty() || name.find('/') != std::string::npos || name.find('\0') != std::string::npos ||
+        name.starts_with('.'))
+        throw InputError("file \"" + name + "\": legal: the bare name of a file in the same folder");
+    std::string const path = folder + "/" + name;
+    readable_size(path);
+    fs::path const home = fs::canonical(folder), target = fs::canonical(path), above = home.parent_path();
+    bool const of_cache = above.filename() == "snapshots" && target.parent_path() == above.parent_path() / "blobs";
+    if (target.parent_path() != home && !of_cache)
+        throw InputError(path + ": a link to " + target.string() + ": legal: a file in the same folder");
+    return path;
+}
+
+void check_writable_folder(std::string const& field, std::string const& path) {
+    namespace fs = std::filesystem;
+    fs::path there = fs::absolute(path).lexically_normal();
+    std::error_code none;
+    while (!fs::exists(there, none) && there.has_relative_path()) there = there.parent_path();
+    if (!fs::is_directory(there, none))
+        throw InputError(field + ": " + path + ": " + there.string() +
+                         " is not a folder; legal: a folder, or one to make");
+    if (access(there.c_str(), W_OK | X_OK) != 0)
+        throw InputError(field + ": " + path + ": " + there.string() + ": " + std::strerror(errno) +
+                         "; legal: a folder that you may write to");
+}
+
+void check_new_folder(std::string const& field, std::string const& path) {
+    namespace fs = std::filesystem;
+    std::error_code none;
+    if (fs::is_directory(path, none) && !fs::is_empty(path, none))
+        throw InputError(field + ": " + path + ": exists already; legal: a new folder, since none is overwritten");
+    check_writable_folder(field, path);
 }
 
 namespace {
 
 template <typename Hash>
 std::string hash_of_file(std::string const& path) {
+    readable_size(path);
     std::ifstream file(path, std::ios::binary);
-    if (!file) throw InputError(path + ": cannot be read (missing, or no permission)");
     Hash hash;
     std::vector<char> buffer(std::size_t{1} << 20);
     while (file) {

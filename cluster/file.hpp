@@ -1,9 +1,27 @@
 // Files that are there whole or not at all.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace trireme::cluster {
+
+/// PATH.partial while its files are written: PATH appears whole by `commit`, or not at all.
+class StagingFolder {
+  public:
+    /// Makes the folder, empty. Throws JobError.
+    explicit StagingFolder(std::string const& path);
+    /// Removes what was not committed.
+    ~StagingFolder();
+    StagingFolder(StagingFolder const&) = delete;
+    StagingFolder& operator=(StagingFolder const&) = delete;
+    std::string const& path() const { return staging_; }
+    /// Throws JobError.
+    void commit() const;
+
+  private:
+    std::string path_, staging_;
+};
 
 /// Makes the content of a file or a folder's entries survive a power loss. Throws JobError with path and reason.
 void sync_path(std::string const& path);
@@ -11,8 +29,19 @@ void sync_path(std::string const& path);
 void commit_file(std::string const& staging, std::string const& path);
 /// Writes `text` to `path` by way of a staging name. Throws JobError.
 void write_file(std::string const& path, std::string_view text);
-/// The whole file. Throws InputError if it cannot be read.
-std::string read_file(std::string const& path);
+/// The whole file. Throws InputError if it cannot be read, is not a regular file or has more than `most` bytes.
+std::string read_file(std::string const& path, std::int64_t most = INT64_MAX);
+/// Bytes of a file that can be read. Throws InputError if it is missing, closed to us, or a folder, pipe or device.
+std::int64_t readable_size(std::string const& path);
+/// FOLDER/NAME for a name that a file of FOLDER lists, and that might lead elsewhere. Throws InputError "legal: ..."
+/// unless it is a base name of a regular file in the folder, or a link that stays in it. Links of Hugging Face's own
+/// cache (snapshots/X/NAME -> blobs/Y) are legal.
+std::string listed_file(std::string const& folder, std::string const& name);
+/// Throws InputError unless files can be made in `path` or, while it does not exist, in the nearest folder above it.
+/// `field`: of the message, what the user gave the path by.
+void check_writable_folder(std::string const& field, std::string const& path);
+/// The same for a folder that is to be made whole: it must not exist yet, or be empty.
+void check_new_folder(std::string const& field, std::string const& path);
 /// XXH3 of 128 bits over the whole file, as hexadecimal digits. Throws InputError if it cannot be read.
 std::string xxh3_of_file(std::string const& path);
 /// SHA-256 of the whole file, lower-case hex, as sha256sum prints it. Throws InputError if it cannot be read.

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "cluster/error.hpp"
@@ -17,7 +19,8 @@ class ShardedDataset : public Dataset {
         if (found == manifest.splits.end()) {
             std::string legal;
             for (auto const& [name, unused] : manifest.splits) legal += (legal.empty() ? "" : ", ") + name;
-            throw cluster::InputError(directory + "/manifest.json: no split \"" + split + "\"; legal: " + legal);
+            throw cluster::InputError(fmt::format("{}/manifest.json: no split \"{}\"; legal: {}", directory, split,
+                                                  legal.empty() ? "(it has none)" : legal));
         }
         labels_ = manifest.labels;
         task_ = manifest.task;
@@ -25,7 +28,7 @@ class ShardedDataset : public Dataset {
         longest_ = found->second.longest();
         fingerprint_ = found->second.fingerprint();
         for (auto const& info : found->second.shards) {
-            shards_.emplace_back(directory + "/" + info.file, info);
+            shards_.push_back(open_shard(directory, info, {vocabulary_, static_cast<std::int64_t>(labels_.size())}));
             ends_.push_back(ends_.back() + info.samples);
         }
     }
@@ -63,6 +66,12 @@ class ShardedDataset : public Dataset {
     }
 
   private:
+    static Shard open_shard(std::string const& directory, ShardInfo const& info, ShardLimits const& limits) try {
+        return {directory, info, limits};
+    } catch (cluster::InputError const& error) {
+        std::string const what = error.what();
+        throw cluster::InputError(what.starts_with(directory) ? what : directory + "/manifest.json: " + what);
+    }
     std::pair<Shard const*, std::int64_t> place(std::int64_t sample) const {
         auto const shard =
             static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), sample) - ends_.begin()) - 1;

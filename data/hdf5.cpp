@@ -35,8 +35,11 @@ namespace {
 
 constexpr std::int64_t kPiece = std::int64_t{16} << 20; ///< bytes given to HDF5 at a time, under its mutex
 
-/// HDF5 prints its error stack by itself unless told not to; we throw instead.
+/// HDF5 prints its error stack by itself unless told not to; we throw instead. At exit it would go through what a full
+/// disk left open once more, and crash there.
 void silence() {
+    static herr_t const once = H5dont_atexit(); // before any other call, or it comes too late
+    static_cast<void>(once);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 
@@ -103,6 +106,11 @@ void write_rows(hid_t dataset, std::string const& path, std::int64_t first, std:
                           static_cast<char const*>(from) + static_cast<hsize_t>(at) * row),
                  path, "write");
     }
+}
+
+void flush_h5(hid_t file, std::string const& path) {
+    std::lock_guard const lock(hdf5_mutex());
+    check_h5(H5Fflush(file, H5F_SCOPE_LOCAL), path, "flush");
 }
 
 void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text) {

@@ -3,11 +3,12 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <fstream>
+#include <filesystem>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/xxh3.hpp"
+#include "data/json.hpp"
 
 namespace trireme::data {
 
@@ -20,12 +21,44 @@ nlohmann::ordered_json to_json(ShardInfo const& s) {
             {"longest", s.longest}, {"bytes", s.bytes},     {"xxh3", s.xxh3}};
 }
 
+constexpr std::int64_t kMostSamples = INT64_C(1) << 40; ///< of a shard: sums and products with it cannot overflow
+
 ShardInfo shard_from(nlohmann::json const& j) {
-    ShardInfo const s{j.at("file"), j.at("samples"), j.at("tokens"), j.at("longest"), j.at("bytes"), j.at("xxh3")};
-    // A name with a slash could point anywhere on the disk.
-    if (s.file.empty() || s.file.find('/') != std::string::npos || s.file.starts_with('.'))
-        throw cluster::InputError("shard file \"" + s.file + "\": legal: a base name");
+    ShardInfo const s{member<std::string>(j, "file"), count(j, "samples", 1), count(j, "tokens", 1),
+                      count(j, "longest", 1),         count(j, "bytes", 1),   member<std::string>(j, "xxh3")};
+    if (std::max({s.samples, s.tokens, s.longest}) > kMostSamples)
+        throw cluster::InputError(fmt::format("samples, tokens, longest: legal: at most {}", kMostSamples));
     return s;
+}
+
+SplitInfo split_from(nlohmann::json const& j) {
+    SplitInfo info{.label_counts = member<std::vector<std::int64_t>>(j, "label_counts")};
+    for (auto const& s : list(j, "shards")) try {
+            info.shards.push_back(shard_from(s));
+        } catch (cluster::InputError const& error) {
+            throw cluster::InputError(fmt::format("shards[{}]: {}", info.shards.size(), error.what()));
+        }
+    if (info.shards.empty()) throw cluster::InputError("shards: an empty list; legal: one shard or more");
+    return info;
+}
+
+Manifest manifest_from(nlohmann::json const& j) {
+    if (member<std::string>(j, "format") != kFormat)
+        throw cluster::InputError(fmt::format("format: {}: legal: {}", shown(j.at("format")), kFormat));
+    Manifest m{.task = member<std::string>(j, "task"),
+               .labels = member<std::vector<std::string>>(j, "labels"),
+               .vocabulary = count(j, "vocabulary", 1),
+               .max_length = count(j, "max_length", 1),
+               .tokenizer_xxh3 = member<std::string>(j, "tokenizer_xxh3"),
+               .summary = j.contains("summary") ? j.at("summary").dump() : "{}"};
+    if (!j.contains("splits") || !j.at("splits").is_object())
+        throw cluster::InputError("splits: legal: an object of splits by name");
+    for (auto const& [name, split] : j.at("splits").items()) try {
+            m.splits[name] = split_from(split);
+        } catch (cluster::InputError const& error) {
+            throw cluster::InputError(fmt::format("splits.{}.{}", name, error.what()));
+        }
+    return m;
 }
 
 template <typename Member>
@@ -56,27 +89,13 @@ std::string SplitInfo::fingerprint() const {
 
 Manifest read_manifest(std::string const& directory) {
     std::string const path = directory + "/manifest.json";
-    std::ifstream file(path);
-    if (!file) throw cluster::InputError(path + ": cannot be read; legal: a folder that `trireme prepare` wrote");
+    std::error_code none;
+    if (!std::filesystem::exists(path, none))
+        throw cluster::InputError(path + ": no such file; legal: a folder that `trireme prepare` wrote");
+    auto const j = parse_json(path, cluster::read_file(path));
     try {
-        auto const j = nlohmann::json::parse(file);
-        if (j.at("format") != kFormat)
-            throw cluster::InputError("format: " + j.at("format").dump() + ": legal: " + kFormat);
-        Manifest m{.task = j.at("task"),
-                   .labels = j.at("labels"),
-                   .vocabulary = j.at("vocabulary"),
-                   .max_length = j.at("max_length"),
-                   .tokenizer_xxh3 = j.at("tokenizer_xxh3"),
-                   .summary = j.at("summary").dump()};
-        for (auto const& [name, split] : j.at("splits").items()) {
-            SplitInfo& info = m.splits[name];
-            split.at("label_counts").get_to(info.label_counts);
-            for (auto const& s : split.at("shards")) info.shards.push_back(shard_from(s));
-        }
-        return m;
+        return manifest_from(j);
     } catch (cluster::InputError const& error) {
-        throw cluster::InputError(path + ": " + error.what());
-    } catch (nlohmann::json::exception const& error) {
         throw cluster::InputError(path + ": " + error.what());
     }
 }

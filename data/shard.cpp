@@ -76,6 +76,7 @@ ShardInfo write_shard(std::string const& directory, std::string const& file, std
         write_all(h5, path, values("trained"), H5T_STD_I32LE, trained);
         if (std::ranges::any_of(labels, [](auto l) { return l != kIgnoredLabel; }))
             write_all(h5, path, values("label"), H5T_STD_I32LE, labels);
+        flush_h5(h5, path);
     }
     info.xxh3 = cluster::xxh3_of_file(staging);
     info.bytes = static_cast<std::int64_t>(std::filesystem::file_size(staging));
@@ -83,15 +84,13 @@ ShardInfo write_shard(std::string const& directory, std::string const& file, std
     return info;
 }
 
-Shard::Shard(std::string const& path, ShardInfo const& expected) : path_(path), expected_(expected) {
-    std::error_code error;
-    auto const bytes = std::filesystem::file_size(path, error);
-    if (error) throw cluster::InputError(path + ": " + error.message() + "; the manifest lists it");
-    if (static_cast<std::int64_t>(bytes) != expected.bytes)
+Shard::Shard(std::string const& directory, ShardInfo const& expected, ShardLimits const& limits)
+    : path_(cluster::listed_file(directory, expected.file)), expected_(expected), limits_(limits) {
+    if (std::int64_t const bytes = cluster::readable_size(path_); bytes != expected.bytes)
         throw cluster::InputError(
-            fmt::format("{}: {} bytes, the manifest says {}; prepare the data again", path, bytes, expected.bytes));
-    file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file_ < 0) throw cluster::InputError(path + ": " + std::strerror(errno));
+            fmt::format("{}: {} bytes, the manifest says {}; prepare the data again", path_, bytes, expected.bytes));
+    file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file_ < 0) throw cluster::InputError(path_ + ": " + std::strerror(errno));
     try {
         find_columns();
     } catch (cluster::JobError const& damage) {
@@ -102,23 +101,31 @@ Shard::Shard(std::string const& path, ShardInfo const& expected) : path_(path), 
 void Shard::find_columns() {
     std::lock_guard const lock(hdf5_mutex());
     H5 const h5 = open_h5(path_);
-    auto const place = [&](char const* name) {
-        return has_object(h5, values(name)) ? extent_of(h5, path_, values(name), H5T_STD_I32LE) : Extent{-1, 0};
+    auto const place = [&](std::string const& name, hid_t type, std::int64_t elements) {
+        Extent const extent = extent_of(h5, path_, name, type);
+        auto const bytes = elements * static_cast<std::int64_t>(H5Tget_size(type));
+        if (extent.count != elements || extent.offset > expected_.bytes - bytes)
+            throw cluster::InputError(
+                fmt::format("{}: {}: {} elements: legal: the {} of the manifest; prepare the data again", path_, name,
+                            extent.count, elements));
+        return extent.offset;
     };
-    tokens_at_ = extent_of(h5, path_, values("tokens"), H5T_STD_I32LE).offset;
-    segments_at_ = place("segments").offset;
-    token_labels_at_ = place("token_labels").offset;
-    Extent const trained = extent_of(h5, path_, values("trained"), H5T_STD_I32LE), label = place("label");
-    Extent const ends = extent_of(h5, path_, offsets("tokens"), H5T_STD_I64LE);
+    auto const if_there = [&](char const* column, std::int64_t elements) {
+        return has_object(h5, values(column)) ? place(values(column), H5T_STD_I32LE, elements) : -1;
+    };
     std::int64_t const n = expected_.samples;
-    if (ends.count != n + 1 || trained.count != n || (label.count && label.count != n))
-        throw cluster::InputError(fmt::format("{}: columns do not hold the {} samples of the manifest", path_, n));
+    tokens_at_ = place(values("tokens"), H5T_STD_I32LE, expected_.tokens);
+    segments_at_ = if_there("segments", expected_.tokens);
+    token_labels_at_ = if_there("token_labels", expected_.tokens);
+    std::int64_t const trained_at = place(values("trained"), H5T_STD_I32LE, n), label_at = if_there("label", n),
+                       ends_at = place(offsets("tokens"), H5T_STD_I64LE, n + 1);
     offsets_.resize(static_cast<std::size_t>(n) + 1);
     trained_.resize(static_cast<std::size_t>(n));
-    labels_.resize(static_cast<std::size_t>(label.count));
-    read(ends.offset, ends.count * 8, offsets_.data());
-    read(trained.offset, n * 4, trained_.data());
-    read(label.offset, label.count * 4, labels_.data());
+    labels_.resize(label_at < 0 ? 0 : static_cast<std::size_t>(n));
+    read(ends_at, (n + 1) * 8, offsets_.data());
+    read(trained_at, n * 4, trained_.data());
+    read(label_at, static_cast<std::int64_t>(labels_.size()) * 4, labels_.data());
+    check_labels();
     bool const ascending =
         std::ranges::is_sorted(offsets_) && offsets_.front() == 0 && offsets_.back() == expected_.tokens;
     if (!ascending)
@@ -126,13 +133,45 @@ void Shard::find_columns() {
                                   ": /columns/tokens/offsets: not ascending to the token count of the manifest");
 }
 
+void Shard::check_labels() const {
+    for (std::size_t i = 0; i < labels_.size(); ++i)
+        if (labels_[i] != kIgnoredLabel && (labels_[i] < 0 || labels_[i] >= limits_.classes))
+            throw cluster::InputError(fmt::format("{}: sample {}: label {}: legal: 0 to {}, the labels of the manifest",
+                                                  path_, i, labels_[i], limits_.classes - 1));
+    // What a loss counts on before it has seen a label.
+    std::int64_t const most = token_labels_at_ < 0 ? 1 : expected_.longest + 1;
+    for (std::size_t i = 0; i < trained_.size(); ++i)
+        if (trained_[i] < 0 || trained_[i] > most)
+            throw cluster::InputError(
+                fmt::format("{}: sample {}: trained {}: legal: 0 to {}", path_, i, trained_[i], most));
+}
+
+void Shard::check_tokens(std::int64_t base, char const* column, bool may_be_ignored) const {
+    constexpr std::int64_t kPiece = 1 << 18;
+    std::vector<std::int32_t> tokens;
+    for (std::int64_t first = 0; first < expected_.tokens; first += kPiece) {
+        tokens.resize(static_cast<std::size_t>(std::min(kPiece, expected_.tokens - first)));
+        read(base + first * 4, static_cast<std::int64_t>(tokens.size()) * 4, tokens.data());
+        for (std::size_t i = 0; i < tokens.size(); ++i) {
+            if (may_be_ignored && tokens[i] == kIgnoredLabel) continue;
+            if (tokens[i] >= 0 && tokens[i] < limits_.vocabulary) continue;
+            auto const sample =
+                std::ranges::upper_bound(offsets_, first + static_cast<std::int64_t>(i)) - offsets_.begin() - 1;
+            throw cluster::InputError(
+                fmt::format("{}: sample {}: {} {}: legal: 0 to {}, the vocabulary of the manifest", path_, sample,
+                            column, tokens[i], limits_.vocabulary - 1));
+        }
+    }
+}
+
 Shard::~Shard() {
     if (file_ >= 0) close(file_);
 }
 Shard::Shard(Shard&& other) noexcept
-    : path_(std::move(other.path_)), expected_(std::move(other.expected_)), file_(std::exchange(other.file_, -1)),
-      offsets_(std::move(other.offsets_)), trained_(std::move(other.trained_)), labels_(std::move(other.labels_)),
-      tokens_at_(other.tokens_at_), segments_at_(other.segments_at_), token_labels_at_(other.token_labels_at_) {}
+    : path_(std::move(other.path_)), expected_(std::move(other.expected_)), limits_(other.limits_),
+      file_(std::exchange(other.file_, -1)), offsets_(std::move(other.offsets_)), trained_(std::move(other.trained_)),
+      labels_(std::move(other.labels_)), tokens_at_(other.tokens_at_), segments_at_(other.segments_at_),
+      token_labels_at_(other.token_labels_at_) {}
 
 void Shard::read(std::int64_t from, std::int64_t bytes, void* to) const {
     auto* out = static_cast<char*>(to);
@@ -169,6 +208,8 @@ void Shard::append(std::int64_t i, Slot& slot) const {
 void Shard::verify() const {
     if (cluster::xxh3_of_file(path_) != expected_.xxh3)
         throw cluster::InputError(path_ + ": content does not match the hash in the manifest; prepare the data again");
+    check_tokens(tokens_at_, "token", false);
+    if (token_labels_at_ >= 0) check_tokens(token_labels_at_, "token label", true);
 }
 
 } // namespace trireme::data

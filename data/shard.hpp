@@ -31,11 +31,17 @@ struct ShardInfo {
 /// Writes DIR/`file` to a staging name, syncs it, renames it. The bytes depend on the samples alone. Throws JobError.
 ShardInfo write_shard(std::string const& directory, std::string const& file, std::vector<Sample> const& samples);
 
+/// What the numbers in a shard may be, as the manifest says.
+struct ShardLimits {
+    std::int64_t vocabulary = 0; ///< tokens are from 0 to this less 1
+    std::int64_t classes = 0;    ///< labels too, or kIgnoredLabel; 0: there are none
+};
+
 /// Reads samples with pread. Thread-safe after construction.
 class Shard {
   public:
-    /// Throws InputError naming the file and the column that is missing or does not fit.
-    Shard(std::string const& path, ShardInfo const& expected);
+    /// DIRECTORY/expected.file. Throws InputError naming the file and the column that is missing or does not fit.
+    Shard(std::string const& directory, ShardInfo const& expected, ShardLimits const& limits);
     ~Shard();
     Shard(Shard&& other) noexcept;
     Shard(Shard const&) = delete;
@@ -45,7 +51,8 @@ class Shard {
     std::int64_t trained(std::int64_t i) const { return at(trained_, i); }
     /// Appends sample i to the columns of `slot`. Throws JobError naming file and sample.
     void append(std::int64_t i, Slot& slot) const;
-    /// Throws InputError if the file is not the one the manifest describes.
+    /// Reads the whole file. Throws InputError if it is not the one the manifest describes, or holds a token that is
+    /// not in the vocabulary.
     void verify() const;
 
   private:
@@ -54,11 +61,14 @@ class Shard {
         return v[static_cast<std::size_t>(i)];
     }
     void find_columns();
+    void check_labels() const;
+    void check_tokens(std::int64_t base, char const* column, bool may_be_ignored) const;
     void read(std::int64_t from, std::int64_t bytes, void* to) const;
     void append_tokens(std::int64_t base, std::int64_t i, std::vector<std::int32_t>& to) const;
 
     std::string path_;
     ShardInfo expected_;
+    ShardLimits limits_;
     int file_ = -1;
     std::vector<std::int64_t> offsets_;
     std::vector<std::int32_t> trained_, labels_;

@@ -7,11 +7,12 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <numeric>
 #include <set>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/nearest.hpp"
+#include "framework/plain_yaml.hpp"
 
 namespace trireme::framework {
 
@@ -124,21 +125,6 @@ void walk(Walk& w, Config& c) {
     });
 }
 
-/// Edits that make one word of the other (Levenshtein 1966).
-std::size_t edits(std::string const& a, std::string const& b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), 0U);
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        std::size_t diagonal = std::exchange(row[0], i + 1);
-        for (std::size_t j = 0; j < b.size(); ++j) {
-            std::size_t const change = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            row[j + 1] = std::min({change, row[j] + 1, diagonal + 1});
-        }
-    }
-    return row.back();
-}
-
 class Reader {
   public:
     /// `assigned`: which of the nodes that the file does not have came from where.
@@ -151,7 +137,7 @@ class Reader {
         Level& parent = levels_.back();
         parent.known.insert(name);
         YAML::Node const node = std::as_const(parent.node)[name];
-        if (node && !node.IsMap()) fail(node, name, "a mapping of keys to values");
+        if (node && !node.IsMap()) fail(node, name, "a mapping of keys to values, one line each, indented");
         levels_.push_back({name + ".", node ? node : YAML::Node(YAML::NodeType::Map), {}});
         inside();
         check_unknown();
@@ -186,14 +172,14 @@ class Reader {
         Level const& level = levels_.back();
         std::set<std::string> seen;
         for (auto const& entry : level.node) {
-            auto const key = entry.first.as<std::string>();
-            if (!level.known.contains(key)) {
-                auto const nearest =
-                    std::ranges::min_element(level.known, {}, [&](auto const& k) { return edits(k, key); });
-                throw cluster::InputError(fmt::format("{}: unknown key {}{}; did you mean {}{}? legal: {}",
-                                                      at(entry.first, level.prefix + key), level.prefix, key,
-                                                      level.prefix, *nearest, fmt::join(level.known, ", ")));
-            }
+            if (!entry.first.IsScalar())
+                throw cluster::InputError(at(entry.first, "") + ": a list or a mapping as a key; legal: a name");
+            std::string const key = entry.first.Scalar();
+            if (!level.known.contains(key))
+                throw cluster::InputError(fmt::format(
+                    "{}: unknown key {}{}; did you mean {}{}? legal: {}", at(entry.first, level.prefix + key),
+                    level.prefix, key, level.prefix, cluster::nearest(key, {level.known.begin(), level.known.end()}),
+                    fmt::join(level.known, ", ")));
             if (!seen.insert(key).second)
                 throw cluster::InputError(
                     fmt::format("{}: {}{} is given twice", at(entry.first, level.prefix + key), level.prefix, key));
@@ -217,9 +203,20 @@ class Reader {
     std::string at(YAML::Node const& node, std::string const& key) const {
         return node.Mark().is_null() ? assigned_.at(key) : fmt::format("{}:{}", file_, node.Mark().line + 1);
     }
+    static std::string shown(YAML::Node const& node) {
+        if (node.IsScalar()) return node.Scalar();
+        return node.IsNull() ? "no value" : node.IsSequence() ? "a list" : "a mapping";
+    }
     [[noreturn]] void fail(YAML::Node const& node, std::string const& key, std::string const& legal) const {
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node, key), key,
-                                              node.IsScalar() ? node.Scalar() : "not a single value", legal));
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node.IsNull() ? key_node(key) : node, key),
+                                              key, shown(node), legal));
+    }
+    /// A value that is left out has the place of what comes next: its key has the right one.
+    YAML::Node key_node(std::string const& key) const {
+        Level const& level = levels_.back();
+        for (auto const& entry : level.node)
+            if (entry.first.IsScalar() && level.prefix + entry.first.Scalar() == key) return entry.first;
+        return level.node;
     }
 
     std::string file_;
@@ -315,12 +312,7 @@ std::map<std::string, std::string> flatten(std::string const& yaml) {
 /// `name`: of the text, in messages.
 ConfigWithOrigins parse(std::string const& text, std::string const& name, std::vector<std::string> const& environment,
                         std::vector<std::string> const& command_line) {
-    YAML::Node root;
-    try {
-        root = YAML::Load(text);
-    } catch (YAML::Exception const& error) {
-        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", name, error.mark.line + 1, error.msg));
-    }
+    YAML::Node const root = load_plain_yaml(text, name);
     if (!root.IsMap())
         throw cluster::InputError(name + ": legal: a mapping of keys to values (see configs/ for complete examples)");
     Origins assigned;
@@ -345,7 +337,7 @@ Config parse_config(std::string const& text, std::string const& name, std::vecto
 
 ConfigWithOrigins read_config_with_origins(std::string const& file, std::vector<std::string> const& environment,
                                            std::vector<std::string> const& command_line) {
-    return parse(cluster::read_file(file), file, environment, command_line);
+    return parse(cluster::read_file(file, kMostYamlBytes), file, environment, command_line);
 }
 
 std::string to_yaml(Config const& config) {

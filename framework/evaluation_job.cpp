@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/topology.hpp"
@@ -39,6 +41,13 @@ void write_predictions(std::string const& path, Results const& results, std::vec
 Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     // A score is quoted: the same bits on any number of ranks and threads.
     configure_numerics({.mode = NumericsMode::bitwise}, cluster::topology(world).cores_per_rank);
+    if (job.tokens_per_slot < 1)
+        throw cluster::InputError(
+            fmt::format("--tokens-per-slot: {}: legal: a whole number >= 1", job.tokens_per_slot));
+    if (!job.predictions.empty()) {
+        auto const folder = std::filesystem::path(job.predictions).parent_path();
+        cluster::check_writable_folder("--predictions", folder.empty() ? "." : folder.string());
+    }
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
     Config config;
@@ -46,14 +55,15 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     config.model.path = job.model;
     config.data.path = job.data;
     ModelConfig const model = read_model_config(config, set->label_names());
-    if (set->longest() > model.max_positions)
-        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has positions for {}", job.data,
-                                              set->longest(), job.model, model.max_positions));
+    check_fit(model, *set, config);
+    check_weights(config, model);
     parallel::Mesh const mesh(world, mesh_shape(config.parallel, world.size()));
     ParallelModel parallel(model, mesh, config.parallel, {.mode = NumericsMode::bitwise}, false);
     if (auto const fresh = load_weights(config, model, parallel.store()); !fresh.empty())
         throw cluster::InputError(
-            fmt::format("{}: it was not trained for these labels ({}); nothing to evaluate", job.model, fresh.front()));
+            fmt::format("{}: it was not trained for these labels ({}); legal: a model that `trireme export` wrote for "
+                        "the labels of {}",
+                        job.model, fresh.front(), job.data));
     parallel.refresh();
     auto const results = Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot, 1}).results(*set);
     if (world.rank() == 0 && !job.predictions.empty()) write_predictions(job.predictions, results, set->label_names());

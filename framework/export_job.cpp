@@ -1,10 +1,14 @@
 #include "framework/export_job.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 #include "data/manifest.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/fingerprint.hpp"
@@ -20,8 +24,14 @@ namespace {
 /// The newest one whose manifest is sound; its progress says which one was the best.
 std::string choose(std::string const& folder, std::string const& which) {
     auto const names = list_checkpoints(folder);
-    if (names.empty()) throw cluster::InputError(folder + ": no checkpoints");
-    if (which != "best" && which != "latest") return which;
+    if (names.empty())
+        throw cluster::InputError(folder + ": no checkpoints; legal: the folder of a run that saved one");
+    if (which != "best" && which != "latest") {
+        if (std::ranges::find(names, which) == names.end())
+            throw cluster::InputError(fmt::format("--checkpoint: {}: legal: best, latest, {}; all in {}", which,
+                                                  fmt::join(names, ", "), folder));
+        return which;
+    }
     if (which == "latest") return names.front();
     auto const progress =
         RunProgress::from_json(CheckpointReader(folder + "/" + names.front()).manifest().state.at("progress"));
@@ -51,6 +61,9 @@ void check_same_parameters(CheckpointManifest const& manifest, ModelConfig const
 
 std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output,
                               std::string const& dtype) {
+    cluster::check_new_folder("--output", output);
+    if (!std::filesystem::is_directory(run))
+        throw cluster::InputError(run + ": no such folder; legal: the run folder of a `trireme train`");
     Config const config = read_config(run + "/config.yaml", {});
     std::string const folder = run + "/checkpoints", name = choose(folder, which);
     ModelConfig const model = read_model_config(config, data::read_manifest(config.data.path).labels);

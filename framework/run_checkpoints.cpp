@@ -158,6 +158,7 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
     if (world_.rank() == 0)
         for (auto const& name : list_checkpoints(folder_)) listed += name + "\n";
     listed = cluster::broadcast_bytes(world_, listed, 0, "checkpoint/list");
+    std::string newest_trouble;
     for (std::size_t at = 0, end; (end = listed.find('\n', at)) != std::string::npos; at = end + 1) {
         std::string const name = listed.substr(at, end - at);
         std::string trouble;
@@ -176,12 +177,14 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
         for (auto const& reason : cluster::all_gather_bytes(world_, trouble, "checkpoint/loaded"))
             if (!reason.empty()) trouble = reason;
         if (trouble.empty()) return RunProgress::from_json(state->at("progress"));
+        if (newest_trouble.empty()) newest_trouble = trouble;
         say(fmt::format("checkpoint {} cannot be used ({}); trying the one before", name, trouble));
     }
     // To begin again would throw away what was computed, and in the end what could still be mended.
     if (!listed.empty())
-        throw WrongRun(fmt::format(
-            "{}: none of its checkpoints can be used; mend or remove the folder, or choose another `run`", folder_));
+        throw WrongRun(fmt::format("{}: none of its checkpoints can be used (the newest: {}); mend or remove the "
+                                   "folder, or choose another `run`",
+                                   folder_, newest_trouble));
     return std::nullopt;
 }
 
@@ -217,10 +220,17 @@ void RunCheckpoints::save(RunProgress const& progress) {
     auto const reports = cluster::all_gather_bytes(world_, report, "checkpoint/reports");
     for (auto const& text : reports)
         if (json const j = json::parse(text); j.contains("error")) {
-            if (world_.rank() == 0) fs::remove_all(staging);
+            std::error_code ignored;
+            if (world_.rank() == 0) fs::remove_all(staging, ignored);
             throw cluster::JobError("checkpoint not saved: " + j.at("error").get<std::string>());
         }
-    if (world_.rank() == 0) commit(join(reports, state_of(progress)), staging, final, progress);
+    if (world_.rank() == 0) try {
+            commit(join(reports, state_of(progress)), staging, final, progress);
+        } catch (std::exception const& error) {
+            std::error_code ignored;
+            fs::remove_all(staging, ignored);
+            throw cluster::JobError(std::string("checkpoint not saved: ") + error.what());
+        }
     world_.barrier("checkpoint/committed");
 }
 
@@ -234,6 +244,7 @@ void RunCheckpoints::commit(CheckpointManifest manifest, std::string const& stag
                             RunProgress const& progress) const {
     manifest.files.push_back(write_virtual_file(staging, manifest.tensors));
     write_manifest(staging, manifest);
+    cluster::sync_path(staging); // what can fail for want of room comes before the old one is touched
     std::string const former = final + ".former";
     fs::remove_all(former);
     if (fs::exists(final)) fs::rename(final, former); // the same step saved again: with its evaluation, or as finished

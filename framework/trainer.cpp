@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -22,22 +23,23 @@ namespace {
 
 void check_set(data::Dataset const& set, Config const& config) {
     if (set.task() != config.task)
-        throw cluster::InputError(
-            fmt::format("task: {}: the data in {} were prepared for {}", config.task, config.data.path, set.task()));
+        throw cluster::InputError(fmt::format("task: {}: legal: {}, for which the data in {} were prepared",
+                                              config.task, set.task(), config.data.path));
+    if (config.evaluation.metric == "f1" && config.task != "classification")
+        throw cluster::InputError(fmt::format("evaluation.metric: f1: legal for {}: loss, accuracy", config.task));
     if (set.size() < config.batch.global)
         throw cluster::InputError(fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
                                               config.batch.global, config.data.path, set.size()));
 }
 
-void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config) {
-    if (set.vocabulary() > model.vocabulary)
-        throw cluster::InputError(fmt::format(
-            "{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
-            config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
-    if (set.longest() > model.max_positions)
-        throw cluster::InputError(fmt::format(
-            "{}: its longest sample has {} tokens, {} has positions for {}; prepare it with --max-length {}",
-            config.data.path, set.longest(), config.model.path, model.max_positions, model.max_positions));
+/// Also what takes time to find: all that can be refused before memory is taken or a file made.
+TrainInputs checked_inputs(Config const& config, cluster::Communicator const& world) {
+    TrainInputs in = open_inputs(config);
+    cluster::check_writable_folder("run", config.run);
+    if (list_checkpoints(config.run + "/checkpoints").empty()) check_weights(config, in.model);
+    in.train->verify(world.rank(), world.size());
+    in.validation->verify(world.rank(), world.size());
+    return in;
 }
 
 } // namespace
@@ -57,27 +59,28 @@ TrainInputs open_inputs(Config const& config) {
 
 Trainer::Trainer(Config const& config, cluster::Communicator& world)
     : config_(config), mesh_(world, mesh_shape(config.parallel, world.size())),
-      inputs_(open_inputs(config_)), shape_{config.batch.global, config.batch.tokens_per_slot,
-                                            mesh_.along(parallel::Axis::tensor).size()},
+      inputs_(checked_inputs(config_, world)), shape_{config.batch.global, config.batch.tokens_per_slot,
+                                                      mesh_.along(parallel::Axis::tensor).size()},
       model_(inputs_.model, mesh_, config_.parallel, config_.numerics),
       optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"), evaluator_(model_, shape_),
       log_(config.run, world.rank()), checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world) {
-    log_.say(fmt::format("{} ranks, {} threads each, run folder {}", world.size(), at::get_num_threads(), config.run));
-    inputs_.train->verify(world.rank(), world.size());
-    inputs_.validation->verify(world.rank(), world.size());
-    if (auto const found = checkpoints_.resume([this](auto const& line) { log_.say(line); })) {
+    // Nothing is said before all is checked: a mistake has its line for itself.
+    auto const note = [this](std::string const& line) { notes_.push_back(line); };
+    if (auto const found = checkpoints_.resume(note)) {
         progress_ = *found;
-        log_.say(fmt::format("resumed at step {} of {}", progress_.step, inputs_.steps));
+        note(fmt::format("resumed at step {} of {}", progress_.step, inputs_.steps));
+        log_.open();
     } else {
+        std::ranges::for_each(load_weights(config_, inputs_.model, model_.store()), note);
+        log_.open();
         if (world.rank() == 0) cluster::write_file(config_.run + "/config.yaml", to_yaml(config_));
-        for (auto const& note : load_weights(config_, inputs_.model, model_.store())) log_.say(note);
     }
     model_.refresh();
     auto const slots = data::plan_step(*inputs_.train, shape_, config_.seed, 0).slots.size();
     if (slots < static_cast<std::size_t>(mesh_.data().size()))
-        log_.say(fmt::format("note: a step makes {} slots for {} data-parallel ranks, so that some idle; lower "
-                             "batch.tokens_per_slot ({}) or raise batch.global ({})",
-                             slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
+        note(fmt::format("note: a step makes {} slots for {} data-parallel ranks, so that some idle; lower "
+                         "batch.tokens_per_slot ({}) or raise batch.global ({})",
+                         slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
 }
 
 std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {
@@ -186,6 +189,9 @@ void Trainer::report(StepReport const& step, double seconds) {
 
 TrainOutcome Trainer::run() {
     TrainOutcome outcome;
+    log_.say(fmt::format("{} ranks, {} threads each, run folder {}", mesh_.world().size(), at::get_num_threads(),
+                         config_.run));
+    for (auto const& line : notes_) log_.say(line);
     while (!progress_.finished) {
         bool const last = progress_.step >= inputs_.steps;
         // The evaluation of a step may be due after a restart: the signal came between the step and its evaluation.

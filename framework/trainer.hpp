@@ -73,6 +73,7 @@ class Trainer {
     AdamW optimizer_;
     Evaluator evaluator_;
     RunLog log_;
+    std::vector<std::string> notes_; ///< what the user should know before the first step
     RunCheckpoints checkpoints_;
     RunProgress progress_;
     std::optional<Metrics> validation_;

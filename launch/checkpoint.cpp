@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "cluster/error.hpp"
+#include "cluster/nearest.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/export_job.hpp"
 #include "framework/run_checkpoints.hpp"
@@ -38,10 +39,13 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
     options.add_options()("action", po::value(&action)->required(),
                           "list | verify")("run", po::value(&run)->required()->value_name("RUN"), "run folder");
     if (!parse(options, arguments, "action")) return 0;
-    if (action != "list" && action != "verify") throw cluster::InputError(action + ": legal: list, verify");
+    if (action != "list" && action != "verify")
+        throw cluster::InputError(fmt::format("{}: no such action; did you mean {}? legal: list, verify", action,
+                                              cluster::nearest(action, {"list", "verify"})));
     std::string const folder = run + "/checkpoints";
     auto const names = framework::list_checkpoints(folder);
-    if (names.empty()) throw cluster::InputError(folder + ": no checkpoints");
+    if (names.empty())
+        throw cluster::InputError(folder + ": no checkpoints; legal: the folder of a run that saved one");
     int bad = 0;
     std::int64_t best = -2; // as the newest one knows it
     for (auto const& name : names) {
@@ -56,8 +60,8 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
                        reader.manifest().tensors.size(), static_cast<double>(bytes) * 1e-6,
                        progress.step == best ? "  best" : "", progress.finished ? "  finished" : "",
                        action == "verify" ? "  ok" : "");
-        } catch (cluster::InputError const& error) {
-            fmt::print("{}  BAD: {}\n", name, error.what());
+        } catch (std::exception const& error) {
+            fmt::print("{}  BAD: {}\n", name, cluster::line_of(error));
             ++bad;
         }
     }

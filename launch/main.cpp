@@ -1,5 +1,6 @@
 // The `trireme` command.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <string_view>
 
 #include "cluster/error.hpp"
+#include "cluster/nearest.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 
@@ -75,10 +77,17 @@ constexpr std::array kCommands{
     Command{"Shell", "help", "this list, or the help of one command", help_command},
 };
 
+[[noreturn]] void refuse_command(std::string const& word) {
+    std::vector<std::string> names;
+    for (auto const& command : kCommands) names.push_back(command.name);
+    throw cluster::InputError(fmt::format("{}: no such command; did you mean {}? legal: {}", word,
+                                          cluster::nearest(word, names), fmt::join(names, ", ")));
+}
+
 Command const& find_command(std::string const& name) {
     auto const* const found =
         std::ranges::find_if(kCommands, [&](Command const& c) { return std::string_view(c.name) == name; });
-    if (found == kCommands.end()) throw cluster::InputError(name + ": no such command; see trireme --help");
+    if (found == kCommands.end()) refuse_command(name);
     return *found;
 }
 
@@ -120,11 +129,7 @@ int run_command(Arguments arguments) {
 int main(int argc, char** argv) {
     try {
         return run_command({argv + 1, argv + argc});
-    } catch (cluster::InputError const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
-        return cluster::kBadInput;
     } catch (std::exception const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
-        return cluster::kFailed;
+        return launch::report(error);
     }
 }

@@ -1,12 +1,17 @@
 #include "launch/options.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
+#include <cstdlib>
 #include <sstream>
+#include <thread>
 
 #include "cluster/error.hpp"
+#include "cluster/nearest.hpp"
 
 namespace trireme::launch {
 
@@ -59,6 +64,34 @@ std::string option_line(po::option_description const& option, char const* positi
            text + "\n";
 }
 
+/// What Boost says of a command line, as our line: the option, what is wrong with it, what is legal.
+std::string refusal(po::options_description const& options, po::error const& error) {
+    std::vector<std::string> names;
+    for (auto const& option : options.options()) names.push_back("--" + option->long_name());
+    if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error)) {
+        std::string const name = unknown->get_option_name();
+        return fmt::format("{}: no such option; did you mean {}? legal: {}", name, cluster::nearest(name, names),
+                           fmt::join(names, ", "));
+    }
+    auto const meaning = [&](std::string const& name) {
+        auto const* option =
+            options.find_nothrow(name.substr(std::min(name.find_first_not_of('-'), name.size())), false);
+        return option ? option->description() : "see --help";
+    };
+    if (auto const* missing = dynamic_cast<po::required_option const*>(&error))
+        return fmt::format("{}: missing; legal: {}", missing->get_option_name(), meaning(missing->get_option_name()));
+    if (auto const* bad = dynamic_cast<po::validation_error const*>(&error)) {
+        std::string const what = error.what(), name = bad->get_option_name();
+        auto const open = what.find("('"), close = what.find("')");
+        if (open != std::string::npos && close != std::string::npos)
+            return fmt::format("{}: {}: legal: {}", name, what.substr(open + 2, close - open - 2), meaning(name));
+    }
+    if (auto const* syntax = dynamic_cast<po::invalid_command_line_syntax const*>(&error))
+        return fmt::format("{}: has no value; legal: {}", syntax->get_option_name(),
+                           meaning(syntax->get_option_name()));
+    return std::string(error.what()) + "; see --help";
+}
+
 void print_help(po::options_description const& options, char const* positional) {
     std::ostringstream shown;
     shown << options;
@@ -72,6 +105,16 @@ void print_help(po::options_description const& options, char const* positional) 
 }
 
 } // namespace
+
+int report(std::exception const& error) {
+    bool const bad_input = dynamic_cast<cluster::InputError const*>(&error) != nullptr;
+    char const* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
+    if (!bad_input || !rank || std::string_view(rank) == "0")
+        fmt::print(stderr, "trireme: {}\n", cluster::line_of(error));
+    else // mpirun ends all ranks when the first of them ends: let it be the one that speaks
+        std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    return bad_input ? cluster::kBadInput : cluster::kFailed;
+}
 
 bool parse(po::options_description& options, std::vector<std::string> const& arguments, char const* positional) {
     options.add_options()("help,h", "show this help");
@@ -91,8 +134,10 @@ bool parse(po::options_description& options, std::vector<std::string> const& arg
         }
         po::notify(values);
         return true;
+    } catch (po::too_many_positional_options_error const&) {
+        throw cluster::InputError(fmt::format("{}: one word too many; see --help", fmt::join(arguments, " ")));
     } catch (po::error const& error) {
-        throw cluster::InputError(std::string(error.what()) + "; see --help");
+        throw cluster::InputError(refusal(options, error));
     }
 }
 

@@ -1,10 +1,15 @@
 // Command lines, by Boost.Program_options.
 #pragma once
 #include <boost/program_options.hpp>
+#include <exception>
 #include <string>
 #include <vector>
 
 namespace trireme::launch {
+
+/// What a command's mistake looks like from outside: one line on standard error, and the exit code to give back. Of
+/// ranks that mpirun started, the first speaks for all: each sees the same arguments.
+int report(std::exception const& error);
 
 /// Fills what `options` point at; `positional` names the option that a bare word stands for. Prints the help and
 /// returns false for --help. Throws InputError naming the argument.

@@ -1,6 +1,8 @@
 """Loss and accuracy of a run as an SVG: plot.py --run RUN --output FILE.svg (called by `trireme plot`)."""
 import argparse
 import json
+import math
+import os
 import sys
 
 import matplotlib
@@ -8,29 +10,48 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
+NEEDED = {"train": ("step", "loss"), "evaluation": ("step", "loss", "accuracy")}
 
-def fail(message):
-    print("trireme: " + message, file=sys.stderr)
+
+def refuse(line):
+    """One line and the exit code of bad input, as the other commands give them."""
+    print("trireme:", line, file=sys.stderr)
     sys.exit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        refuse(f"plot: {message}; see --help")
+
+
+def event_of(path, number, line):
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):  # half a line of a run that was killed
+        print(f"trireme: {path}:{number}: skipped a line that is not whole", file=sys.stderr)
+        return None
+    kind = event.get("kind") if isinstance(event, dict) else None
+    if not isinstance(kind, str):
+        refuse(f'{path}:{number}: not an event; legal: lines of JSON with a "kind", as `trireme train` writes them')
+    for name in NEEDED.get(kind, ()):
+        value = event.get(name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            refuse(f"{path}:{number}: {name}: {json.dumps(value)}: legal: a number")
+    return event
 
 
 def read(run):
     path = run + "/metrics.jsonl"
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             lines = file.read().splitlines()
     except OSError as error:
-        fail(f"{path}: {error.strerror}; legal: a folder that `trireme train` wrote")
-    events = []
-    for line in lines:
-        try:
-            events.append(json.loads(line))
-        except ValueError:  # half a line of a run that was killed
-            print(f"trireme: {path}: skipped a line that is not whole", file=sys.stderr)
+        refuse(f"{path}: {error.strerror}; legal: --run with a folder that `trireme train` wrote")
+    events = [e for n, line in enumerate(lines, 1) if (e := event_of(path, n, line)) is not None]
     train = {e["step"]: e for e in events if e["kind"] == "train"}  # a resumed run may repeat steps: the last one counts
     evaluation = {e["step"]: e for e in events if e["kind"] == "evaluation"}
     if not train:
-        fail(f"{path}: no steps yet")
+        refuse(f"{path}: no step yet; legal: a run that has trained for one or more")
     return [train[s] for s in sorted(train)], [evaluation[s] for s in sorted(evaluation)]
 
 
@@ -40,6 +61,17 @@ def smooth(values, window):
         part = values[max(0, i - window + 1) : i + 1]
         out.append(sum(part) / len(part))
     return out
+
+
+def save(figure, output):
+    """A file that is there whole or not at all."""
+    staging = output + ".partial"
+    try:
+        figure.savefig(staging, format="svg", metadata={"Date": None})
+        os.replace(staging, output)
+    finally:
+        if os.path.exists(staging):
+            os.remove(staging)
 
 
 class Layout(argparse.RawDescriptionHelpFormatter):
@@ -53,7 +85,7 @@ class Layout(argparse.RawDescriptionHelpFormatter):
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="trireme plot", usage="trireme plot --run RUN --output FILE [OPTION]...", add_help=False, formatter_class=Layout,
         description="Loss and accuracy of a run as an SVG.",
         epilog="Examples:\n  trireme plot --run runs/reviews --output curves.svg\n\nExit status:\n  0   done\n  1   failed\n"
@@ -63,6 +95,8 @@ def main():
     options.add_argument("--output", required=True, metavar="FILE", help="SVG file to write")
     options.add_argument("-h", "--help", action="help", help="show this help")
     arguments = parser.parse_args()
+    if not arguments.output.endswith(".svg"):
+        refuse(f"--output: {arguments.output}: legal: a name that ends in .svg")
     train, evaluation = read(arguments.run)
     plt.rcParams["svg.hashsalt"] = "trireme"  # equal runs make equal files
     figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
@@ -83,7 +117,10 @@ def main():
     for axes in (loss, accuracy):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
-    figure.savefig(arguments.output, metadata={"Date": None})
+    try:
+        save(figure, arguments.output)
+    except OSError as error:
+        refuse(f"{arguments.output}: cannot be written: {error.strerror}")
     print(arguments.output)
 
 

@@ -20,9 +20,10 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
         if (world->size() == 1) throw;
         // As a rule every rank finds the same fault: the first speaks for all, and another only if it is alone with it.
         if (world->rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
-        world->abort(error.what(), cluster::kBadInput);
+        world->abort(cluster::line_of(error), cluster::kBadInput);
     } catch (std::exception const& error) {
-        world->abort(error.what(), cluster::kFailed);
+        if (world->size() == 1) throw;
+        world->abort(cluster::line_of(error), cluster::kFailed);
     }
 }
 

@@ -1,8 +1,11 @@
 #include "framework/checkpoint/manifest.hpp"
 
+#include <map>
+
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/xxh3.hpp"
+#include "data/json.hpp"
 
 namespace trireme::framework {
 
@@ -17,17 +20,43 @@ std::string hash_without_itself(json manifest) {
     return cluster::xxh3_hex(text.data(), text.size());
 }
 
-void check_base_name(std::string const& file) {
-    if (file.empty() || file.find('/') != std::string::npos || file.starts_with('.'))
-        throw cluster::InputError("file \"" + file + "\": legal: a base name");
-}
-
 void check_coverage(CheckpointTensor const& tensor) {
     std::vector<Rectangle> rectangles;
     for (auto const& p : tensor.pieces) rectangles.push_back(p.rectangle);
     if (!cover_exactly(tensor.shape, rectangles))
         throw cluster::JobError(tensor.kind + "/" + tensor.name +
                                 ": its pieces do not cover every element exactly once");
+}
+
+/// One or two dimensions >= 1 whose product fits.
+Shape shape_from(json const& j, char const* name) {
+    auto const shape = data::member<Shape>(j, name);
+    std::int64_t elements = 8; // of eight bytes at most
+    bool legal = shape.size() == 1 || shape.size() == 2;
+    for (auto const d : shape) legal = legal && d >= 1 && !__builtin_mul_overflow(elements, d, &elements);
+    if (!legal)
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: one or two whole numbers >= 1", name, data::shown(j.at(name))));
+    return shape;
+}
+
+std::int64_t bytes_of(CheckpointTensor const& tensor, CheckpointPiece const& piece) {
+    return piece.rectangle.elements() * (tensor.dtype == "f64" ? 8 : 4);
+}
+
+/// Every piece lies inside a file that is listed.
+void check_places(CheckpointManifest const& manifest) {
+    std::map<std::string, std::int64_t> bytes;
+    for (auto const& f : manifest.files) bytes[f.file] = f.bytes;
+    for (auto const& t : manifest.tensors)
+        for (auto const& p : t.pieces) {
+            auto const found = bytes.find(p.file);
+            if (found == bytes.end())
+                throw cluster::InputError(fmt::format("{}/{}: file {} is not listed", t.kind, t.name, p.file));
+            if (p.offset > found->second - bytes_of(t, p))
+                throw cluster::InputError(fmt::format("{}/{}: offset {}: legal: inside the {} bytes of {}", t.kind,
+                                                      t.name, p.offset, found->second, p.file));
+        }
 }
 
 } // namespace
@@ -54,16 +83,27 @@ json to_json(CheckpointFile const& f) {
 }
 
 CheckpointTensor tensor_from_json(json const& j) {
-    CheckpointTensor t{j.at("kind"), j.at("name"), j.at("dtype"), j.at("shape").get<Shape>(), {}};
-    for (auto const& p : j.at("pieces"))
-        t.pieces.push_back(
-            {p.at("file"), p.at("dataset"), {p.at("start").get<Shape>(), p.at("count").get<Shape>()}, p.at("offset")});
+    CheckpointTensor t{data::member<std::string>(j, "kind"),
+                       data::member<std::string>(j, "name"),
+                       data::member<std::string>(j, "dtype"),
+                       shape_from(j, "shape"),
+                       {}};
+    if (t.dtype != "f32" && t.dtype != "f64")
+        throw cluster::InputError(fmt::format("dtype: {}: legal: f32, f64", t.dtype));
+    for (auto const& p : data::list(j, "pieces"))
+        t.pieces.push_back({data::member<std::string>(p, "file"),
+                            data::member<std::string>(p, "dataset"),
+                            {data::member<Shape>(p, "start"), shape_from(p, "count")},
+                            data::count(p, "offset")});
     return t;
 }
 
 CheckpointFile file_from_json(json const& j) {
-    CheckpointFile f{j.at("file"), j.at("bytes"), j.at("xxh3"), j.at("chunks").get<std::vector<std::string>>()};
-    check_base_name(f.file);
+    CheckpointFile f{data::member<std::string>(j, "file"), data::count(j, "bytes", 1),
+                     data::member<std::string>(j, "xxh3"), data::member<std::vector<std::string>>(j, "chunks")};
+    if (static_cast<std::int64_t>(f.chunks.size()) != (f.bytes - 1) / kChunk + 1)
+        throw cluster::InputError(
+            fmt::format("chunks: {} hashes: legal: {}, one per MiB", f.chunks.size(), (f.bytes - 1) / kChunk + 1));
     return f;
 }
 
@@ -81,16 +121,18 @@ void write_manifest(std::string const& directory, CheckpointManifest const& mani
 CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
     std::string const path = directory + "/manifest.json";
     try {
-        json const j = json::parse(cluster::read_file(path));
-        if (j.at("manifest_xxh3") != hash_without_itself(j)) throw cluster::InputError("does not match its own hash");
-        if (j.at("format") != kFormat)
-            throw cluster::InputError("format: " + j.at("format").dump() + ": legal: " + kFormat);
+        json const j = data::parse_json(path, cluster::read_file(path));
+        if (data::member<std::string>(j, "manifest_xxh3") != hash_without_itself(j))
+            throw cluster::InputError("does not match its own hash");
+        if (data::member<std::string>(j, "format") != kFormat)
+            throw cluster::InputError("format: " + data::shown(j.at("format")) + ": legal: " + kFormat);
         CheckpointManifest manifest{.state = j.at("state")};
-        for (auto const& t : j.at("tensors")) {
+        for (auto const& t : data::list(j, "tensors")) {
             manifest.tensors.push_back(tensor_from_json(t));
             check_coverage(manifest.tensors.back());
         }
-        for (auto const& f : j.at("files")) manifest.files.push_back(file_from_json(f));
+        for (auto const& f : data::list(j, "files")) manifest.files.push_back(file_from_json(f));
+        check_places(manifest);
         return manifest;
     } catch (json::exception const& error) {
         throw cluster::InputError(path + ": " + error.what());

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 #include "cluster/xxh3.hpp"
 
 namespace trireme::framework {
@@ -38,20 +38,12 @@ std::vector<Run> runs_of(Shape const& shape, Rectangle const& r) {
 CheckpointReader::CheckpointReader(std::string directory)
     : directory_(std::move(directory)), manifest_(read_checkpoint_manifest(directory_)) {
     for (auto const& record : manifest_.files) {
-        std::string const path = directory_ + "/" + record.file;
-        std::error_code error;
-        auto const bytes = std::filesystem::file_size(path, error);
-        if (error) throw cluster::InputError(path + ": " + error.message());
-        if (static_cast<std::int64_t>(bytes) != record.bytes)
+        std::string const path = cluster::listed_file(directory_, record.file);
+        if (std::int64_t const bytes = cluster::readable_size(path); bytes != record.bytes)
             throw cluster::InputError(fmt::format("{}: {} bytes, the manifest says {}", path, bytes, record.bytes));
         files_[record.file] = {record, open(path.c_str(), O_RDONLY | O_CLOEXEC)};
         if (files_[record.file].descriptor < 0) throw cluster::InputError(path + ": " + std::strerror(errno));
     }
-    for (auto const& t : manifest_.tensors)
-        for (auto const& p : t.pieces)
-            if (!files_.contains(p.file))
-                throw cluster::InputError(
-                    fmt::format("{}/manifest.json: {}: file {} is not listed", directory_, t.name, p.file));
 }
 
 CheckpointReader::~CheckpointReader() {

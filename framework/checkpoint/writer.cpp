@@ -87,8 +87,7 @@ RankFile write_rank_file(std::string const& directory, std::string const& file, 
             }
             out.tensors.push_back(std::move(tensor));
         }
-        std::lock_guard const lock(data::hdf5_mutex());
-        data::check_h5(H5Fflush(h5, H5F_SCOPE_LOCAL), path, "flush");
+        data::flush_h5(h5, path);
     }
     out.file = describe(directory, file);
     return out;
@@ -124,6 +123,7 @@ CheckpointFile write_virtual_file(std::string const& directory, std::vector<Chec
                 H5Dcreate2(h5, ("/" + t.kind + "/" + t.name).c_str(), type, space, link, creation, H5P_DEFAULT),
                 H5Dclose, path, "virtual dataset");
         }
+        data::flush_h5(h5, path);
     }
     return describe(directory, file);
 }

@@ -16,13 +16,13 @@ std::string clock_text(double seconds) {
 
 } // namespace
 
-RunLog::RunLog(std::string const& run_folder, int rank) {
-    if (rank != 0) return;
+void RunLog::open() {
+    if (rank_ != 0) return;
     std::error_code failed; // shows when the first file is opened
-    std::filesystem::create_directories(run_folder, failed);
-    sinks_.push_back(text_sink(run_folder + "/log.txt"));
-    sinks_.push_back(json_sink(run_folder + "/metrics.jsonl"));
-    sinks_.push_back(tensorboard_sink(run_folder + "/tensorboard"));
+    std::filesystem::create_directories(folder_, failed);
+    sinks_.push_back(text_sink(folder_ + "/log.txt"));
+    sinks_.push_back(json_sink(folder_ + "/metrics.jsonl"));
+    sinks_.push_back(tensorboard_sink(folder_ + "/tensorboard"));
     sinks_.push_back(terminal_sink());
 }
 

@@ -1,6 +1,8 @@
 // What a run says, and where it goes: a terminal for a person, RUN/log.txt, RUN/metrics.jsonl, RUN/tensorboard/.
 #pragma once
 #include <chrono>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "framework/log/sink.hpp"
@@ -10,9 +12,11 @@ namespace trireme::framework {
 /// Writes on rank 0 only; on others every call does nothing. Appends, so that a resumed run keeps its history.
 class RunLog {
   public:
-    /// Makes the folder. Throws InputError if a file in it cannot be opened. `rank`: of the world.
-    RunLog(std::string const& run_folder, int rank);
+    /// Touches nothing yet. `rank`: of the world.
+    RunLog(std::string run_folder, int rank) : folder_(std::move(run_folder)), rank_(rank) {}
 
+    /// Makes the folder; before it nothing is written. Throws InputError if a file in it cannot be opened.
+    void open();
     /// Something that programs may want to know: {"kind": ..., "step": ..., ...}.
     void write(nlohmann::ordered_json const& event);
     /// A line for a person.
@@ -21,6 +25,8 @@ class RunLog {
     void progress(std::int64_t step, std::int64_t total, std::string const& text);
 
   private:
+    std::string folder_;
+    int rank_;
     std::vector<std::unique_ptr<LogSink>> sinks_; ///< none on other ranks
     std::chrono::steady_clock::time_point first_time_;
     std::int64_t first_step_ = -1;

@@ -77,7 +77,8 @@ constexpr std::array kHarmless{"_name_or_path",
 
 std::int64_t Fields::positive(char const* name) {
     auto const value = get<std::int64_t>(name);
-    if (value <= 0) refuse(name, "a whole number > 0");
+    constexpr std::int64_t kMost = 1 << 30; // products of two sizes do not overflow
+    if (value <= 0 || value > kMost) refuse(name, value > 0 ? "at most 1073741824" : "a whole number > 0");
     return value;
 }
 
@@ -112,7 +113,7 @@ void Fields::require(char const* name, Json const& legal) {
 
 void Fields::refuse(char const* name, std::string const& legal) const {
     throw cluster::InputError(fmt::format("{}: {}{}: {}: legal: {}", path_, prefix_, name,
-                                          contains(name) ? json_[name].dump() : "absent", legal));
+                                          contains(name) ? data::shown(json_[name]) : "absent", legal));
 }
 
 void Fields::check_all_known() const {

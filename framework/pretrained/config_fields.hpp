@@ -9,6 +9,7 @@
 #include <string>
 
 #include "cluster/error.hpp"
+#include "data/json.hpp"
 
 namespace trireme::framework {
 
@@ -29,7 +30,9 @@ class Fields {
     template <typename T>
     T get(char const* name) {
         seen_.insert(name);
-        if (!has(name)) throw cluster::InputError(fmt::format("{}: {}{}: missing", path_, prefix_, name));
+        if (!has(name))
+            throw cluster::InputError(
+                fmt::format("{}: {}{}: missing; legal: {}", path_, prefix_, name, data::JsonKind<T>::name));
         return convert<T>(name);
     }
     template <typename T>
@@ -55,22 +58,8 @@ class Fields {
     template <typename T>
     T convert(char const* name) {
         Json const& value = json_[name];
-        bool fits = false;
-        if constexpr (std::is_same_v<T, bool>)
-            fits = value.is_boolean();
-        else if constexpr (std::is_integral_v<T>)
-            fits = value.is_number_integer();
-        else if constexpr (std::is_floating_point_v<T>)
-            fits = value.is_number();
-        else if constexpr (std::is_same_v<T, std::string>)
-            fits = value.is_string();
-        else
-            fits = value.is_array();
-        try {
-            if (fits) return value.template get<T>();
-        } catch (nlohmann::json::exception const&) { // an array of the wrong things
-        }
-        throw cluster::InputError(fmt::format("{}: {}{}: {}: wrong type", path_, prefix_, name, value.dump()));
+        if (!data::JsonKind<T>::holds(value)) refuse(name, data::JsonKind<T>::name);
+        return value.template get<T>();
     }
 
     std::string path_;

@@ -64,20 +64,6 @@ Plan plan_of(ModelConfig const& model, ExportOptions const& options, std::vector
     return plan;
 }
 
-/// A folder that is gone at the end unless it was renamed.
-struct Staging {
-    explicit Staging(std::string p) : path(std::move(p)) {
-        fs::remove_all(path);
-        fs::create_directories(path);
-    }
-    Staging(Staging const&) = delete;
-    ~Staging() {
-        std::error_code ignored;
-        fs::remove_all(path, ignored);
-    }
-    std::string path;
-};
-
 void copy_if_there(std::string const& from, std::string const& name, std::string const& to) {
     if (!from.empty() && fs::exists(from + "/" + name)) fs::copy_file(from + "/" + name, to + "/" + name);
 }
@@ -91,18 +77,18 @@ void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors
 
 void export_model(ModelConfig const& model, ParameterValues const& values, std::string const& folder,
                   ExportOptions const& options) {
-    if (fs::exists(folder)) throw cluster::InputError(folder + ": exists already; an export never overwrites");
+    cluster::check_new_folder("export", folder);
     auto const tensors = hf_tensors(model);
     Plan const plan = plan_of(model, options, tensors);
-    Staging const staging(folder + ".partial");
-    SafetensorsWriter writer(staging.path, plan.tensors, options.shard_bytes);
+    cluster::StagingFolder const staging(folder);
+    SafetensorsWriter writer(staging.path(), plan.tensors, options.shard_bytes);
     write_parts(writer, tensors, values);
     writer.finish();
-    cluster::write_file(staging.path + "/config.json", to_hf_config(model, plan.dtype_in_config));
-    for (auto const* name : kTokenizerFiles) copy_if_there(options.tokenizer_from, name, staging.path);
+    cluster::write_file(staging.path() + "/config.json", to_hf_config(model, plan.dtype_in_config));
+    for (auto const* name : kTokenizerFiles) copy_if_there(options.tokenizer_from, name, staging.path());
     if (model.head == HeadKind::language_model)
-        copy_if_there(options.weights_from, "generation_config.json", staging.path);
-    cluster::commit_file(staging.path, folder);
+        copy_if_there(options.weights_from, "generation_config.json", staging.path());
+    staging.commit();
 }
 
 } // namespace trireme::framework

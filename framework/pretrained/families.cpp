@@ -25,9 +25,16 @@ Activation activation(Fields& fields, char const* field) {
     fields.refuse(field, "silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu");
 }
 
+/// A wrong one must not fill memory with layers.
+std::int64_t layer_count(Fields& fields, char const* field) {
+    auto const layers = fields.positive(field);
+    if (layers > 10'000) fields.refuse(field, "at most 10000");
+    return layers;
+}
+
 void read_shape(Fields& fields, ModelConfig& c) {
     c.hidden = fields.positive("hidden_size");
-    c.layers = fields.positive("num_hidden_layers");
+    c.layers = layer_count(fields, "num_hidden_layers");
     c.heads = fields.positive("num_attention_heads");
     c.feed_forward = fields.positive("intermediate_size");
     c.vocabulary = fields.positive("vocab_size");
@@ -90,7 +97,7 @@ std::vector<double> gpt2_attention_scale(Fields& fields, ModelConfig const& c) {
 
 void read_gpt2(Fields& fields, ModelConfig& c) {
     c.hidden = fields.positive("n_embd");
-    c.layers = fields.positive("n_layer");
+    c.layers = layer_count(fields, "n_layer");
     c.heads = c.key_heads = fields.positive("n_head");
     c.vocabulary = fields.positive("vocab_size");
     c.max_positions = fields.positive("n_positions");

@@ -1,31 +1,26 @@
 #include "framework/pretrained/hf_config.hpp"
 
+#include <fmt/ranges.h>
+
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/nearest.hpp"
+#include "data/json.hpp"
 #include "framework/pretrained/families.hpp"
 
 namespace trireme::framework {
 
 namespace {
 
-Json parse(std::string const& path, std::string const& text) {
-    try {
-        Json json = Json::parse(text);
-        if (!json.is_object()) throw cluster::InputError(path + ": not a JSON object");
-        return json;
-    } catch (nlohmann::json::exception const& error) {
-        throw cluster::InputError(path + ": " + error.what());
-    }
-}
-
 FamilyEntry const& find_family(Fields& fields) {
     auto const type = fields.get<std::string>("model_type");
-    std::string legal;
+    std::vector<std::string> legal;
     for (auto const& entry : families()) {
         if (type == entry.model_type) return entry;
-        legal += (legal.empty() ? "" : ", ") + std::string(entry.model_type);
+        legal.emplace_back(entry.model_type);
     }
-    fields.refuse("model_type", legal);
+    fields.refuse("model_type",
+                  fmt::format("{}; did you mean {}?", fmt::join(legal, ", "), cluster::nearest(type, legal)));
 }
 
 /// What no family here computes.
@@ -60,10 +55,12 @@ void set_dtype(Json& json, std::string const& dtype) {
 } // namespace
 
 ModelConfig read_hf_config(std::string const& folder) {
+    constexpr std::int64_t kMostBytes = 16 << 20;
     std::string const path = folder + "/config.json";
     ModelConfig c;
-    c.source_json = cluster::read_file(path);
-    Json const json = parse(path, c.source_json);
+    c.source_json = cluster::read_file(path, kMostBytes);
+    auto const json = data::parse_json<Json>(path, c.source_json);
+    if (!json.is_object()) throw cluster::InputError(path + ": legal: a JSON object of fields");
     Fields fields(path, json);
     FamilyEntry const& entry = find_family(fields);
     c.family = entry.family;
@@ -94,8 +91,10 @@ std::vector<std::string> labels_of(ModelConfig const& c) {
     Json const json = Json::parse(c.source_json);
     std::vector<std::string> labels;
     if (!json.contains("id2label") || !json["id2label"].is_object()) return labels;
-    for (std::size_t i = 0; i < json["id2label"].size(); ++i)
-        labels.push_back(json["id2label"].value(std::to_string(i), ""));
+    for (std::size_t i = 0; i < json["id2label"].size(); ++i) {
+        auto const label = json["id2label"].find(std::to_string(i));
+        labels.push_back(label != json["id2label"].end() && label->is_string() ? label->get<std::string>() : "");
+    }
     return labels;
 }
 

@@ -2,23 +2,22 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
-#include <set>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "data/json.hpp"
 #include "framework/pretrained/positioned_file.hpp"
 
 namespace trireme::framework {
 
 namespace {
 
-constexpr std::uint64_t kMaxHeader = 100'000'000; ///< the reference implementation's own limit
+constexpr std::int64_t kMaxHeader = 100'000'000; ///< the reference implementation's own limit
 
 struct DtypeName {
     char const* name;
@@ -42,49 +41,35 @@ DtypeName const& dtype_of(std::string const& path, std::string const& tensor, st
         fmt::format("{}: {}: dtype {}: legal: F64, F32, F16, BF16 (and integers for buffers)", path, tensor, dtype));
 }
 
-/// A JSON parser that refuses a key given twice: the later one would silently win.
-nlohmann::json parse_header(std::string const& path, std::string const& text) {
-    std::vector<std::set<std::string>> keys;
-    auto const callback = [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-        using Event = nlohmann::json::parse_event_t;
-        if (event == Event::object_start) keys.emplace_back();
-        if (event == Event::object_end) keys.pop_back();
-        if (event == Event::key && !keys.back().insert(value.get<std::string>()).second)
-            throw cluster::InputError(fmt::format("{}: {} stands twice in the header", path, value.get<std::string>()));
-        return true;
-    };
-    try {
-        return nlohmann::json::parse(text, callback);
-    } catch (nlohmann::json::exception const& error) {
-        throw cluster::InputError(fmt::format("{}: header is not JSON: {}", path, error.what()));
-    }
-}
-
 TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann::json const& j, std::int64_t data_at,
                      std::int64_t data_bytes) {
     TensorEntry entry{.file = path};
-    std::int64_t begin = 0, end = 0;
     try {
-        entry.dtype = j.at("dtype");
-        entry.shape = j.at("shape").get<std::vector<std::int64_t>>();
-        begin = j.at("data_offsets").at(0);
-        end = j.at("data_offsets").at(1);
-    } catch (nlohmann::json::exception const& error) {
+        entry.dtype = data::member<std::string>(j, "dtype");
+        entry.shape = data::member<std::vector<std::int64_t>>(j, "shape");
+        auto const offsets = data::member<std::vector<std::int64_t>>(j, "data_offsets");
+        if (offsets.size() != 2) throw cluster::InputError("data_offsets: legal: two numbers, [begin, end]");
+        entry.offset = offsets[0];
+        entry.bytes = offsets[1];
+    } catch (cluster::InputError const& error) {
         throw cluster::InputError(fmt::format("{}: {}: {}", path, name, error.what()));
     }
+    std::int64_t const begin = entry.offset, end = entry.bytes;
     if (begin < 0 || end < begin || end > data_bytes)
         throw cluster::InputError(
-            fmt::format("{}: {}: data_offsets [{}, {}): legal: inside the {} bytes of data; the file may be truncated",
+            fmt::format("{}: {}: data_offsets [{}, {}]: legal: inside the {} bytes of data; the file may be truncated",
                         path, name, begin, end, data_bytes));
     std::int64_t elements = 1;
     for (auto const d : entry.shape)
         if (d < 0 || __builtin_mul_overflow(elements, d, &elements))
             throw cluster::InputError(
-                fmt::format("{}: {}: shape [{}] is impossible", path, name, fmt::join(entry.shape, ", ")));
+                fmt::format("{}: {}: shape [{}]: legal: whole numbers >= 0 whose product fits in 64 bits", path, name,
+                            fmt::join(entry.shape, ", ")));
     std::int64_t const size = static_cast<std::int64_t>(c10::elementSize(dtype_of(path, name, entry.dtype).type));
     if (elements > data_bytes || elements * size != end - begin)
-        throw cluster::InputError(fmt::format("{}: {}: shape [{}] of {} does not fit its {} bytes", path, name,
-                                              fmt::join(entry.shape, ", "), entry.dtype, end - begin));
+        throw cluster::InputError(
+            fmt::format("{}: {}: shape [{}] of {}: legal: as many elements as its {} bytes of data_offsets hold", path,
+                        name, fmt::join(entry.shape, ", "), entry.dtype, end - begin));
     entry.offset = data_at + begin;
     entry.bytes = end - begin;
     return entry;
@@ -100,30 +85,37 @@ void check_coverage(std::string const& path, std::map<std::string, TensorEntry> 
     for (auto const& [e, name] : sorted) {
         if (e->offset != next)
             throw cluster::InputError(
-                fmt::format("{}: {}: {} before its data", path, *name, e->offset < next ? "overlap" : "hole"));
+                fmt::format("{}: {}: data_offsets begin at {}: {}: legal: {}, where the tensor before it ends", path,
+                            *name, e->offset - data_at, e->offset < next ? "an overlap" : "a hole", next - data_at));
         next += e->bytes;
     }
     if (next != file_bytes)
-        throw cluster::InputError(fmt::format("{}: {} bytes after the last tensor", path, file_bytes - next));
+        throw cluster::InputError(
+            fmt::format("{}: {} bytes after the last tensor; legal: none", path, file_bytes - next));
 }
 
 } // namespace
 
 std::map<std::string, TensorEntry> read_safetensors_header(std::string const& path) {
+    auto const size = static_cast<std::uint64_t>(cluster::readable_size(path));
     std::ifstream file(path, std::ios::binary);
-    std::error_code error;
-    auto const size = std::filesystem::file_size(path, error);
-    if (!file || error) throw cluster::InputError(path + ": cannot be read (missing, or no permission)");
     std::uint64_t header = 0;
-    file.read(reinterpret_cast<char*>(&header), 8);
-    if (!file || header > kMaxHeader || header + 8 > size)
+    if (size < 8 || !file.read(reinterpret_cast<char*>(&header), 8))
         throw cluster::InputError(fmt::format(
-            "{}: header of {} bytes in a file of {}: not a safetensors file, or truncated (legal: at most {} bytes)",
-            path, header, size, kMaxHeader));
+            "{}: {} bytes: not a safetensors file, or truncated; legal: 8 bytes of header length, then the header",
+            path, size));
+    if (header > static_cast<std::uint64_t>(kMaxHeader))
+        throw cluster::InputError(fmt::format("{}: a header of {} bytes: not a safetensors file? legal: at most {}",
+                                              path, header, kMaxHeader));
+    if (header + 8 > size)
+        throw cluster::InputError(
+            fmt::format("{}: a header of {} bytes in a file of {}: not a safetensors file, or truncated; legal: a "
+                        "header inside the file",
+                        path, header, size));
     std::string text(header, '\0');
     file.read(text.data(), static_cast<std::streamsize>(header));
-    nlohmann::json const json = parse_header(path, text);
-    if (!json.is_object()) throw cluster::InputError(path + ": header is not a JSON object");
+    auto const json = data::parse_json(path + ": header", text);
+    if (!json.is_object()) throw cluster::InputError(path + ": header: legal: a JSON object of tensors");
     auto const data_at = static_cast<std::int64_t>(header) + 8, bytes = static_cast<std::int64_t>(size);
     std::map<std::string, TensorEntry> entries;
     for (auto const& [name, j] : json.items())
@@ -132,30 +124,48 @@ std::map<std::string, TensorEntry> read_safetensors_header(std::string const& pa
     return entries;
 }
 
-std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
-    std::string const single = folder + "/model.safetensors", index = single + ".index.json";
-    if (std::filesystem::exists(single)) return read_safetensors_header(single);
-    if (!std::filesystem::exists(index))
-        throw cluster::InputError(fmt::format(
-            "{}: no weights; legal: model.safetensors, or model.safetensors.index.json with its shards", folder));
+namespace {
+
+/// The shards that an index names, each read once, and from each what the index says is in it.
+std::map<std::string, TensorEntry> read_index(std::string const& folder, nlohmann::json const& json) {
+    if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object())
+        throw cluster::InputError("weight_map: legal: an object that gives each tensor's file");
     std::map<std::string, TensorEntry> all;
     std::map<std::string, std::map<std::string, TensorEntry>> files;
+    auto const& places = json.at("weight_map");
+    for (auto const& [name, value] : places.items()) {
+        auto const file = data::member<std::string>(places, name);
+        if (!files.contains(file)) try {
+                files[file] = read_safetensors_header(cluster::listed_file(folder, file));
+            } catch (cluster::InputError const& error) {
+                throw cluster::InputError(fmt::format("weight_map: {}: {}", name, error.what()));
+            }
+        auto const found = files[file].find(name);
+        if (found == files[file].end())
+            throw cluster::InputError(
+                fmt::format("weight_map: {}: \"{}\": legal: a file that holds this tensor", name, file));
+        all.insert(*found);
+    }
+    // What a shard holds beyond the index, the model judges: it may be a buffer, or a tensor that has no place.
+    for (auto const& [file, tensors] : files) all.insert(tensors.begin(), tensors.end());
+    return all;
+}
+
+} // namespace
+
+std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
+    std::string const single = folder + "/model.safetensors", index = single + ".index.json";
+    std::error_code none;
+    if (std::filesystem::exists(single, none)) return read_safetensors_header(single);
+    if (!std::filesystem::exists(index, none))
+        throw cluster::InputError(fmt::format(
+            "{}: no weights; legal: model.safetensors, or model.safetensors.index.json with its shards", folder));
+    auto const json = data::parse_json(index, cluster::read_file(index, kMaxHeader));
     try {
-        auto const json = nlohmann::json::parse(cluster::read_file(index));
-        for (auto const& [name, value] : json.at("weight_map").items()) {
-            auto const file = value.get<std::string>();
-            if (file.empty() || file.find('/') != std::string::npos || file.starts_with('.'))
-                throw cluster::InputError(fmt::format("{}: {}: file \"{}\": legal: a base name", index, name, file));
-            if (!files.contains(file)) files[file] = read_safetensors_header(folder + "/" + file);
-            auto const found = files[file].find(name);
-            if (found == files[file].end())
-                throw cluster::InputError(fmt::format("{}: {}: not in {}", index, name, file));
-            all.insert(*found);
-        }
-    } catch (nlohmann::json::exception const& error) {
+        return read_index(folder, json);
+    } catch (cluster::InputError const& error) {
         throw cluster::InputError(fmt::format("{}: {}", index, error.what()));
     }
-    return all;
 }
 
 std::string dtype_name(at::ScalarType type) {

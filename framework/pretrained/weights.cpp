@@ -39,8 +39,20 @@ void refuse_leftovers(std::string const& folder, Entries const& entries, std::se
                       ModelConfig const& model) {
     for (auto const& [name, entry] : entries)
         if (!used.contains(name) && !is_expendable(name))
-            throw cluster::InputError(fmt::format("{}: tensor {} has no place in this {} model", folder, name,
-                                                  entry_of(model.family).model_type));
+            throw cluster::InputError(fmt::format(
+                "{}: tensor {} has no place in this {} model of {} layers; legal: the tensors that {}/config.json "
+                "describes",
+                entry.file, name, entry_of(model.family).model_type, model.layers, folder));
+}
+
+/// A part of a tensor's values, as a run may begin with them.
+at::Tensor read_finite(std::string const& name, TensorEntry const& entry, Rectangle const& rectangle) {
+    at::Tensor values = read_tensor(name, entry, rectangle);
+    std::int64_t const wrong = values.numel() - at::isfinite(values).sum().item<std::int64_t>();
+    if (wrong)
+        throw cluster::InputError(fmt::format("{}: {}: {} of its {} values are NaN or infinite; legal: finite numbers",
+                                              entry.file, name, wrong, values.numel()));
+    return values;
 }
 
 /// The smallest rectangle of the parameter that holds all that this rank keeps of it.
@@ -64,9 +76,6 @@ Rectangle kept_rectangle(parallel::ParameterStore& store, parallel::Parameter co
 /// Each parameter reads its own part of the tensor alone, and of it what this rank keeps.
 void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const& entry,
              parallel::ParameterStore& store) {
-    if (entry.shape != tensor.shape)
-        throw cluster::InputError(fmt::format("{}: {}: shape [{}]: config.json asks for [{}]", entry.file, name,
-                                              fmt::join(entry.shape, ", "), fmt::join(tensor.shape, ", ")));
     for (auto const& part : tensor.parts) {
         if (!store.contains(part.parameter)) continue; // on another pipeline stage
         auto const& parameter = store.at(part.parameter);
@@ -78,7 +87,7 @@ void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const&
             in_file.count[d] = kept.count[d];
         }
         // Rows of `flat` are those of the parameter from the first kept one, cut to the kept columns.
-        at::Tensor const flat = read_tensor(name, entry, in_file).flatten();
+        at::Tensor const flat = read_finite(name, entry, in_file).flatten();
         bool const matrix = kept.count.size() == 2;
         std::int64_t const width = matrix ? parameter.spec().shape[1] : 1, left = matrix ? kept.start[1] : 0,
                            kept_width = matrix ? kept.count[1] : 1;
@@ -87,6 +96,39 @@ void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const&
             values.copy_(flat.narrow(0, row * kept_width + column, run.count));
         });
     }
+}
+
+struct Source {
+    HfTensor tensor;
+    Entries::value_type const* entry; ///< null: a head that is made anew
+};
+
+/// Where each tensor of a model comes from.
+std::vector<Source> match(std::string const& folder, Entries const& entries, ModelConfig const& model) {
+    // A classifier of other labels is the wrong one even when its shape fits.
+    bool const same_labels = labels_of(model) == model.labels;
+    LinearNames const classifier = head_names(model).classifier;
+    std::vector<Source> sources;
+    std::set<std::string> used;
+    for (auto const& tensor : hf_tensors(model)) {
+        bool const stale = !same_labels && (tensor.name == classifier.weight || tensor.name == classifier.bias);
+        auto const found = find_tensor(entries, model, tensor.name);
+        bool const there = found != entries.end() && !stale;
+        if (!there && !is_task_head(model, tensor.name))
+            throw cluster::InputError(
+                fmt::format("{}: tensor {} is missing; legal: every tensor that {}/config.json describes", folder,
+                            tensor.name, folder));
+        sources.push_back({tensor, there ? &*found : nullptr});
+        if (!there) continue;
+        auto const& [name, entry] = *found;
+        if (entry.shape != tensor.shape)
+            throw cluster::InputError(fmt::format("{}: {}: shape [{}]: legal: [{}], as config.json says", entry.file,
+                                                  name, fmt::join(entry.shape, ", "), fmt::join(tensor.shape, ", ")));
+        weight_dtype(name, entry);
+        used.insert(name);
+    }
+    refuse_leftovers(folder, entries, used, model);
+    return sources;
 }
 
 } // namespace
@@ -110,7 +152,7 @@ ModelConfig read_model_config(Config const& config, std::vector<std::string> con
     model.head = config.task == "classification" ? HeadKind::classification : HeadKind::language_model;
     if (model.head == HeadKind::classification && labels.size() < 2)
         throw cluster::InputError(
-            fmt::format("{}: {} classes; classification needs at least 2: prepare the data with --task classification",
+            fmt::format("{}: {} classes; legal: 2 or more: prepare the data with --task classification",
                         config.data.path, labels.size()));
     if (architecture_of(model).empty())
         throw cluster::InputError(fmt::format("task: {}: {} is a {} encoder; legal: classification", config.task,
@@ -126,14 +168,33 @@ ModelConfig read_model_config(Config const& config, std::vector<std::string> con
     return model;
 }
 
+void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config) {
+    if (set.vocabulary() > model.vocabulary)
+        throw cluster::InputError(fmt::format(
+            "{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
+            config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
+    if (set.longest() > model.max_positions)
+        throw cluster::InputError(fmt::format(
+            "{}: its longest sample has {} tokens, {} has positions for {}; prepare it with --max-length {}",
+            config.data.path, set.longest(), config.model.path, model.max_positions, model.max_positions));
+}
+
 std::int64_t planned_steps(Config const& config, std::int64_t samples) {
     if (config.train.steps > 0) return config.train.steps;
-    auto const steps = static_cast<std::int64_t>(
-        std::floor(config.train.epochs * static_cast<double>(samples) / static_cast<double>(config.batch.global)));
+    double const exact = config.train.epochs * static_cast<double>(samples) / static_cast<double>(config.batch.global);
+    if (exact > 1e15)
+        throw cluster::InputError(fmt::format("train.epochs: {}: legal: at most 1e15 steps", config.train.epochs));
+    auto const steps = static_cast<std::int64_t>(std::floor(exact));
     if (steps < 1)
-        throw cluster::InputError(fmt::format("train.epochs: {}: {} samples make no whole step of batch.global {}",
-                                              config.train.epochs, samples, config.batch.global));
+        throw cluster::InputError(
+            fmt::format("train.epochs: {}: {} samples make no whole step of batch.global {}; legal: {} or more",
+                        config.train.epochs, samples, config.batch.global,
+                        static_cast<double>(config.batch.global) / static_cast<double>(samples)));
     return steps;
+}
+
+void check_weights(Config const& config, ModelConfig const& model) {
+    if (!config.model.from_scratch) match(config.model.path, find_tensors(config.model.path), model);
 }
 
 std::vector<std::string> load_weights(Config const& config, ModelConfig const& model, parallel::ParameterStore& store) {
@@ -143,25 +204,15 @@ std::vector<std::string> load_weights(Config const& config, ModelConfig const& m
         return {"all weights start from seed " + std::to_string(config.seed)};
     }
     Entries const entries = find_tensors(config.model.path);
-    // A classifier of other labels is the wrong one even when its shape fits.
-    bool const same_labels = labels_of(model) == model.labels;
-    LinearNames const classifier = head_names(model).classifier;
-    std::set<std::string> used;
-    for (auto const& tensor : hf_tensors(model)) {
-        bool const stale = !same_labels && (tensor.name == classifier.weight || tensor.name == classifier.bias);
-        auto const found = find_tensor(entries, model, tensor.name);
-        if (found != entries.end() && !stale) {
-            copy_in(tensor, found->first, found->second, store);
-            used.insert(found->first);
-        } else if (is_task_head(model, tensor.name)) {
-            for (auto const& part : tensor.parts)
-                if (store.contains(part.parameter)) store.initialize(store.at(part.parameter), config.seed);
-            fresh.push_back(tensor.name);
-        } else {
-            throw cluster::InputError(fmt::format("{}: tensor {} is missing", config.model.path, tensor.name));
+    for (auto const& [tensor, entry] : match(config.model.path, entries, model)) {
+        if (entry) {
+            copy_in(tensor, entry->first, entry->second, store);
+            continue;
         }
+        for (auto const& part : tensor.parts)
+            if (store.contains(part.parameter)) store.initialize(store.at(part.parameter), config.seed);
+        fresh.push_back(tensor.name);
     }
-    refuse_leftovers(config.model.path, entries, used, model);
     if (!fresh.empty()) notes.push_back(fmt::format("new, from seed {}: {}", config.seed, fmt::join(fresh, ", ")));
     return notes;
 }

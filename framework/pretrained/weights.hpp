@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/loader.hpp"
 #include "framework/config.hpp"
 #include "framework/model/config.hpp"
 #include "framework/pretrained/safetensors.hpp"
@@ -15,8 +16,15 @@ namespace trireme::framework {
 /// `labels`: class names of the data. Throws InputError naming file and field. Local.
 ModelConfig read_model_config(Config const& config, std::vector<std::string> const& labels);
 
+/// Throws InputError if a token or a place of a sample is beyond what the model knows.
+void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config);
+
 /// Optimizer steps of the whole run.
 std::int64_t planned_steps(Config const& config, std::int64_t samples);
+
+/// What load_weights will find: every tensor there once, of the right shape, none left over. Reads headers alone.
+/// Throws InputError naming file and tensor. Local.
+void check_weights(Config const& config, ModelConfig const& model);
 
 /// Fills the master weights: from the folder's safetensors, or by seed and name when training from scratch or for a new
 /// head. Returns one line for each thing a user should know (what was initialised). Throws InputError. Local.

@@ -50,15 +50,19 @@ int run_prepare(std::vector<std::string> const& arguments) {
     if (!parse(options, arguments)) return 0;
     if (o.task != "classification" && o.task != "language-modeling")
         throw InputError("--task: " + o.task + ": legal: classification, language-modeling");
-    if (o.max_length < 2) throw InputError("--max-length: legal: a whole number >= 2");
-    if (o.samples_per_shard < 1) throw InputError("--samples-per-shard: legal: a whole number >= 1");
-    if (o.validation_fraction < 0 || o.test_fraction < 0 || o.validation_fraction + o.test_fraction >= 1)
-        throw InputError("--validation-fraction, --test-fraction: legal: numbers >= 0 whose sum is < 1");
+    if (o.max_length < 2) throw InputError(fmt::format("--max-length: {}: legal: a whole number >= 2", o.max_length));
+    if (o.samples_per_shard < 1)
+        throw InputError(fmt::format("--samples-per-shard: {}: legal: a whole number >= 1", o.samples_per_shard));
+    if (!(o.validation_fraction >= 0 && o.test_fraction >= 0 && o.validation_fraction + o.test_fraction < 1))
+        throw InputError(
+            fmt::format("--validation-fraction {}, --test-fraction {}: legal: numbers >= 0 whose sum is < 1",
+                        o.validation_fraction, o.test_fraction));
     if (!input.empty()) o.files[""] = input;
     if (!train.empty()) o.files["train"] = train;
     if (!validation.empty()) o.files["validation"] = validation;
     if (!test.empty()) o.files["test"] = test;
-    if (o.files.empty()) throw InputError("no files; give --input, or --train with --validation and --test");
+    if (o.files.empty())
+        throw InputError("--input: missing; legal: --input FILES, or --train FILES with --validation and --test");
     fmt::print("{}", text::prepare(o));
     return 0;
 }
@@ -109,11 +113,7 @@ int main(int argc, char** argv) {
         if (command == "prepare") return run_prepare(arguments);
         if (command == "inspect") return run_inspect(arguments);
         throw InputError(command + ": legal: prepare, inspect");
-    } catch (InputError const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
-        return cluster::kBadInput;
     } catch (std::exception const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
-        return cluster::kFailed;
+        return launch::report(error);
     }
 }

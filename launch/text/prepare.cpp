@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -15,6 +14,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/sha256.hpp"
+#include "data/json.hpp"
 #include "data/manifest.hpp"
 #include "launch/text/tokenizer.hpp"
 
@@ -47,11 +47,51 @@ std::string split_of(Row const& row, std::string const& given, PrepareOptions co
 
 void for_each_row(PrepareOptions const& o, std::function<void(Row&&, std::string const& split)> const& each) {
     for (auto const& [split, files] : o.files)
-        for (auto const& file : files)
+        for (auto const& file : files) {
+            std::int64_t rows = 0;
             read_rows(file, o.columns, [&](Row&& row) {
+                ++rows;
                 std::string const to = split_of(row, split, o);
                 each(std::move(row), to);
             });
+            if (rows == 0) throw cluster::InputError(file + ": no row; legal: one row of data or more");
+        }
+}
+
+/// A file given twice would count twice, and in two splits it would make the test part of the training.
+void refuse_repeated_files(PrepareOptions const& o) {
+    std::map<std::string, std::string> options;
+    for (auto const& [split, files] : o.files)
+        for (auto const& file : files) {
+            std::string const option = split.empty() ? "--input" : "--" + split;
+            std::error_code none;
+            auto const [found, added] = options.emplace(fs::weakly_canonical(file, none).string(), option);
+            if (!added)
+                throw cluster::InputError(
+                    fmt::format("{}: {}: given already, by {}; legal: each file once", option, file, found->second));
+        }
+}
+
+/// What a model beside the tokenizer says of itself; 0: nothing.
+std::int64_t size_in_config(PrepareOptions const& o, char const* field) {
+    std::string const path = o.tokenizer + "/config.json";
+    std::error_code none;
+    if (!fs::exists(path, none)) return 0;
+    auto const json = data::parse_json(path, cluster::read_file(path));
+    bool const known = json.is_object() && json.contains(field) && json.at(field).is_number_integer();
+    return known ? json.at(field).get<std::int64_t>() : 0;
+}
+
+/// What training would refuse later.
+void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
+    if (auto const most = size_in_config(o, "max_position_embeddings"); most > 0 && o.max_length > most)
+        throw cluster::InputError(
+            fmt::format("--max-length: {}: legal: 2 to {}, the max_position_embeddings of {}/config.json", o.max_length,
+                        most, o.tokenizer));
+    if (auto const room = size_in_config(o, "vocab_size"); room > 0 && tokenizer.vocabulary() > room)
+        throw cluster::InputError(fmt::format("{}/tokenizer.json: {} tokens: legal: at most {}, the vocab_size of the "
+                                              "config.json beside it",
+                                              o.tokenizer, tokenizer.vocabulary(), room));
 }
 
 /// What the first pass over the rows finds: enough to refuse before anything is written.
@@ -81,9 +121,11 @@ Census take_census(PrepareOptions const& o) {
         census.contradicting += found->second.label != row.label;
         census.in_two_splits += found->second.split != split;
     });
-    if (census.total == census.empty) throw cluster::InputError("no row with text in the input files");
+    if (census.total == census.empty)
+        throw cluster::InputError(fmt::format("{}: none of the {} rows has a text in \"{}\"; legal: one or more",
+                                              o.files.begin()->second.front(), census.total, o.columns.text));
     if (!census.rows.contains(kTrain))
-        throw cluster::InputError("no training samples; give files with --train, or --input");
+        throw cluster::InputError("--train: missing, no sample for training; legal: --train FILES, or --input FILES");
     return census;
 }
 
@@ -94,20 +136,23 @@ std::optional<std::int64_t> as_number(std::string const& text) {
 }
 
 /// Class names: of the training split, numbers in order of value, words in alphabetical order.
-std::vector<std::string> class_names(Census const& census) {
+std::vector<std::string> class_names(Census const& census, PrepareOptions const& o) {
     std::vector<std::string> names;
     for (auto const& [label, rows] : census.labels.at(kTrain)) names.push_back(label);
     if (std::ranges::all_of(names, [](auto const& n) { return as_number(n).has_value(); }))
         std::ranges::sort(names, {}, [](auto const& n) { return *as_number(n); });
     if (names.size() < 2)
         throw cluster::InputError(
-            fmt::format("training data have one label only ({}); classification needs two", fmt::join(names, ", ")));
+            fmt::format("{}: {}: one label only in training ({}); legal: two or more",
+                        (o.files.contains(kTrain) ? o.files.at(kTrain) : o.files.begin()->second).front(),
+                        o.columns.label, fmt::join(names, ", ")));
     for (auto const& [split, labels] : census.labels)
         for (auto const& [label, rows] : labels)
             if (std::ranges::find(names, label) == names.end())
                 throw cluster::InputError(
-                    fmt::format("label \"{}\" occurs in {} rows of {} and never in training; training has: {}", label,
-                                rows, split, fmt::join(names, ", ")));
+                    fmt::format("{}: {}: {}: in {} rows of {} and never in training; legal: {}",
+                                (o.files.contains(split) ? o.files.at(split) : o.files.begin()->second).front(),
+                                o.columns.label, label, rows, split, fmt::join(names, ", ")));
     return names;
 }
 
@@ -242,18 +287,20 @@ std::string describe(data::Manifest const& m, PrepareOptions const& o) {
 
 } // namespace
 
-std::string prepare(PrepareOptions const& o) {
-    if (fs::exists(o.output + "/manifest.json"))
-        throw cluster::InputError(o.output +
-                                  ": holds a prepared data set already; choose another --output or remove it");
+std::string prepare(PrepareOptions const& options) {
+    PrepareOptions o = options;
+    cluster::check_new_folder("--output", o.output);
     if (o.columns.label.empty() && o.task == "classification")
-        throw cluster::InputError("--label: missing; classification needs the name of the label column");
+        throw cluster::InputError("--label: missing; legal: the name of the column with the classes");
+    refuse_repeated_files(o);
+    check_model_beside(o, Tokenizer(o.tokenizer, o.task == "classification" ? o.max_length : 0));
     Census const census = take_census(o);
     data::Manifest manifest{.task = o.task,
                             .max_length = o.max_length,
                             .tokenizer_xxh3 = cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
-    if (o.task == "classification") manifest.labels = class_names(census);
-    fs::create_directories(o.output);
+    if (o.task == "classification") manifest.labels = class_names(census, o);
+    cluster::StagingFolder const staged(o.output);
+    o.output = staged.path();
     Converter converter(o, census, manifest.labels);
     for_each_row(o, [&](Row&& row, std::string const& split) { converter.add(std::move(row), split); });
     converter.finish(manifest);
@@ -266,12 +313,14 @@ std::string prepare(PrepareOptions const& o) {
                            .dump();
     copy_tokenizer(o);
     data::write_manifest(o.output, manifest);
-    return describe(manifest, o) + fmt::format("  {} rows read; {} without text dropped; {} longer than {} tokens {}; "
-                                               "{} repeat an earlier text ({} with another label, {} in "
-                                               "another split)\n",
-                                               census.total, census.empty, converter.cut(), o.max_length,
-                                               o.task == "classification" ? "cut" : "divided", census.repeated,
-                                               census.contradicting, census.in_two_splits);
+    staged.commit();
+    return describe(manifest, options) +
+           fmt::format("  {} rows read; {} without text dropped; {} longer than {} tokens {}; "
+                       "{} repeat an earlier text ({} with another label, {} in "
+                       "another split)\n",
+                       census.total, census.empty, converter.cut(), o.max_length,
+                       o.task == "classification" ? "cut" : "divided", census.repeated, census.contradicting,
+                       census.in_two_splits);
 }
 
 } // namespace trireme::launch::text

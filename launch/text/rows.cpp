@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <pybind11/embed.h>
+#include <pybind11/stl.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <map>
 
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "data/json.hpp"
 
 namespace trireme::launch::text {
 
@@ -22,30 +25,25 @@ std::string field(nlohmann::json const& row, std::string const& name, bool any, 
     if (found == row.end()) {
         std::vector<std::string> names;
         for (auto const& [key, value] : row.items()) names.push_back(key);
-        throw cluster::InputError(
-            fmt::format("{}:{}: no field \"{}\"; the line has: {}", *at.file, at.line, name, fmt::join(names, ", ")));
+        throw cluster::InputError(fmt::format("{}:{}: no field \"{}\"; the line has: {}", *at.file, at.line, name,
+                                              names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
     }
     if (found->is_string()) return found->get<std::string>();
     if (any && (found->is_number() || found->is_boolean())) return found->dump();
-    throw cluster::InputError(fmt::format("{}:{}: {}: {}: legal: {}", *at.file, at.line, name, found->dump(),
+    throw cluster::InputError(fmt::format("{}:{}: {}: {}: legal: {}", *at.file, at.line, name, data::shown(*found),
                                           any ? "a string, number or truth value" : "a string"));
 }
 
 void read_jsonl(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
     std::ifstream in(file);
-    if (!in) throw cluster::InputError(file + ": cannot be read (missing, or no permission)");
     std::string line;
     for (std::int64_t number = 1; std::getline(in, line); ++number) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         Row row{.file = &file, .line = number};
-        nlohmann::json json;
-        try {
-            json = nlohmann::json::parse(line);
-        } catch (nlohmann::json::exception const& error) {
-            throw cluster::InputError(fmt::format("{}:{}: not JSON: {}", file, number, error.what()));
-        }
+        auto const json = data::parse_json(file, line, number);
         if (!json.is_object())
-            throw cluster::InputError(fmt::format("{}:{}: legal: one JSON object per line", file, number));
+            throw cluster::InputError(
+                fmt::format("{}:{}: {}: legal: one JSON object per line", file, number, data::shown(json)));
         row.text = field(json, columns.text, false, row);
         row.pair = field(json, columns.pair, false, row);
         row.label = field(json, columns.label, true, row);
@@ -54,41 +52,86 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
     if (in.bad()) throw cluster::InputError(file + ": read error");
 }
 
-/// Quoting, embedded line ends and dialects are the business of Python's csv module.
+/// Columns of the header by name. Throws InputError for one that is asked for and not there, or there twice.
+std::map<std::string, std::size_t> columns_of(std::string const& file, py::handle header, Columns const& asked) {
+    auto const names = header.cast<std::vector<std::string>>();
+    std::map<std::string, std::size_t> places;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        if (!places.emplace(names[i], i).second)
+            throw cluster::InputError(
+                fmt::format("{}:1: column \"{}\" stands twice in the header; legal: once", file, names[i]));
+    for (auto const& name : {asked.text, asked.pair, asked.label})
+        if (!name.empty() && !places.contains(name))
+            throw cluster::InputError(
+                fmt::format("{}:1: no column \"{}\"; the header has: {}", file, name, fmt::join(names, ", ")));
+    return places;
+}
+
+/// The first line that is not UTF-8: Python decodes in pieces that know no lines.
+std::int64_t undecodable_line(std::string const& file) {
+    std::ifstream in(file, std::ios::binary);
+    std::string text;
+    std::int64_t number = 1;
+    for (; std::getline(in, text); ++number)
+        if (auto const decoded = py::reinterpret_steal<py::object>(
+                PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr));
+            !decoded) {
+            PyErr_Clear();
+            break;
+        }
+    return number;
+}
+
+/// What Python's csv and codecs found wrong.
+[[noreturn]] void refuse_separated(std::string const& file, std::int64_t after, py::error_already_set const& error) {
+    std::string const why = py::str(error.value());
+    if (error.matches(PyExc_UnicodeDecodeError))
+        throw cluster::InputError(
+            fmt::format("{}:{}: not UTF-8; legal: a file saved as UTF-8", file, undecodable_line(file)));
+    if (why == "unexpected end of data" || why.starts_with("field larger than field limit"))
+        throw cluster::InputError(
+            fmt::format("{}:{}: a quote is opened and never closed; legal: \"text\", and \"\" for a quote inside", file,
+                        after + 1));
+    throw cluster::InputError(fmt::format("{}: after line {}: {}", file, after, why));
+}
+
+/// Quoting, embedded line ends and dialects are the business of Python's csv module. A first mark of byte order, as
+/// spreadsheets write it, is skipped.
 void read_separated(std::string const& file, char const* delimiter, Columns const& columns,
                     std::function<void(Row&&)> const& each) {
-    Row row{.file = &file, .line = 1};
+    std::int64_t line = 0; ///< the last one that was read well
     try {
         py::object const in =
-            py::module_::import("io").attr("open")(file, py::arg("encoding") = "utf-8", py::arg("newline") = "");
-        py::object const reader = py::module_::import("csv").attr("DictReader")(in, py::arg("delimiter") = delimiter,
-                                                                                py::arg("strict") = true);
-        auto const cell = [&](py::handle record, std::string const& name) -> std::string {
-            if (name.empty()) return {};
-            py::object const value = record.attr("get")(name);
-            if (value.is_none())
-                throw cluster::InputError(
-                    fmt::format("{}:{}: no column \"{}\"; the header has: {}", file, row.line, name,
-                                fmt::join(reader.attr("fieldnames").cast<std::vector<std::string>>(), ", ")));
-            return value.cast<std::string>();
-        };
+            py::module_::import("io").attr("open")(file, py::arg("encoding") = "utf-8-sig", py::arg("newline") = "");
+        py::object const reader =
+            py::module_::import("csv").attr("reader")(in, py::arg("delimiter") = delimiter, py::arg("strict") = true);
+        std::map<std::string, std::size_t> places;
         for (py::handle const record : reader) {
-            row.line = reader.attr("line_num").cast<std::int64_t>();
-            Row copy = row;
-            copy.text = cell(record, columns.text);
-            copy.pair = cell(record, columns.pair);
-            copy.label = cell(record, columns.label);
-            each(std::move(copy));
+            std::int64_t const first = line + 1;
+            line = reader.attr("line_num").cast<std::int64_t>();
+            std::size_t const cells = py::len(record);
+            if (cells == 0) continue; // an empty line
+            if (places.empty()) {
+                places = columns_of(file, record, columns);
+                continue;
+            }
+            if (cells != places.size())
+                throw cluster::InputError(
+                    fmt::format("{}:{}: {} columns: legal: the {} of the header", file, first, cells, places.size()));
+            auto const cell = [&](std::string const& name) {
+                return name.empty() ? "" : record[py::int_(places.at(name))].cast<std::string>();
+            };
+            each({cell(columns.text), cell(columns.pair), cell(columns.label), &file, first});
         }
     } catch (py::error_already_set const& error) {
-        throw cluster::InputError(
-            fmt::format("{}: after line {}: {}", file, row.line, error.value().attr("__str__")().cast<std::string>()));
+        refuse_separated(file, line, error);
     }
 }
 
 } // namespace
 
 void read_rows(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
+    cluster::readable_size(file); // a regular file, since it is read twice
     if (file.ends_with(".jsonl"))
         read_jsonl(file, columns, each);
     else if (file.ends_with(".csv"))
@@ -96,7 +139,7 @@ void read_rows(std::string const& file, Columns const& columns, std::function<vo
     else if (file.ends_with(".tsv"))
         read_separated(file, "\t", columns, each);
     else
-        throw cluster::InputError(file + ": unknown kind of file; legal: .jsonl, .csv, .tsv");
+        throw cluster::InputError(file + ": unknown kind of file; legal: a name that ends in .jsonl, .csv or .tsv");
 }
 
 } // namespace trireme::launch::text

@@ -4,6 +4,7 @@
 #include <pybind11/embed.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -22,15 +23,18 @@ struct Tokenizer::State {
 Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length)
     : state_(std::make_unique<State>(State{folder, {}})) {
     std::string const file = folder + "/tokenizer.json";
-    if (!std::filesystem::exists(file))
+    std::error_code none;
+    if (!std::filesystem::exists(file, none))
         throw cluster::InputError(file + ": missing; legal: a folder with the tokenizer.json of a fast tokenizer");
+    cluster::readable_size(file);
     try {
         state_->tokenizer = py::module_::import("tokenizers").attr("Tokenizer").attr("from_file")(file);
         state_->tokenizer.attr("no_padding")();
         state_->tokenizer.attr("no_truncation")();
         if (max_length > 0) state_->tokenizer.attr("enable_truncation")(max_length);
     } catch (py::error_already_set const& error) {
-        throw cluster::InputError(fmt::format("{}: {}", file, error.value().attr("__str__")().cast<std::string>()));
+        throw cluster::InputError(fmt::format("{}: not a tokenizer: {}; legal: the tokenizer.json of a fast tokenizer",
+                                              file, std::string(py::str(error.value()))));
     }
 }
 Tokenizer::~Tokenizer() = default;
@@ -52,7 +56,11 @@ std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
 }
 
 std::int64_t Tokenizer::vocabulary() const {
-    return state_->tokenizer.attr("get_vocab_size")(true).cast<std::int64_t>();
+    // Ids may have gaps: what matters is the table that holds them all.
+    std::int64_t size = 0;
+    for (auto const [token, id] : py::dict(state_->tokenizer.attr("get_vocab")(true)))
+        size = std::max(size, id.cast<std::int64_t>() + 1);
+    return size;
 }
 
 std::string Tokenizer::token(std::int32_t id) const {

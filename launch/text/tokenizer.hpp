@@ -21,7 +21,7 @@ class Tokenizer {
 
     /// Special tokens included; `pairs` is empty or as long as `texts`. Uses all cores.
     std::vector<Encoding> encode(std::vector<std::string> const& texts, std::vector<std::string> const& pairs) const;
-    std::int64_t vocabulary() const;
+    std::int64_t vocabulary() const; ///< the largest id and 1
     std::string token(std::int32_t id) const;
     /// Of tokenizer_config.json; -1 if it names none.
     std::int32_t end_of_text() const;

@@ -41,7 +41,8 @@ TEST(Config, EveryMistakeGetsALineThatNamesIt) {
     EXPECT_EQ(error_of(good + "optimizer:\n  learning_rate: fast\n"),
               "FILE:8: optimizer.learning_rate: fast: legal: a number > 0");
     EXPECT_EQ(error_of(good + "batch:\n  global: 2.5\n"), "FILE:8: batch.global: 2.5: legal: a whole number >= 1");
-    EXPECT_EQ(error_of(good + "batch: 7\n"), "FILE:7: batch: 7: legal: a mapping of keys to values");
+    EXPECT_EQ(error_of(good + "batch: 7\n"),
+              "FILE:7: batch: 7: legal: a mapping of keys to values, one line each, indented");
     EXPECT_EQ(error_of(good + "numerics:\n  mode: slow\n"), "FILE:8: numerics.mode: slow: legal: bitwise, fast");
     EXPECT_EQ(error_of(good + "parallel:\n  zero: 4\n"), "FILE:8: parallel.zero: 4: legal: 0, 1, 2, 3");
     EXPECT_EQ(error_of(good + "seed: 1\nseed: 2\n"), "FILE:8: seed is given twice");

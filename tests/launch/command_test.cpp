@@ -115,38 +115,6 @@ TEST_F(Prepare, NoTextIsInTwoSplits) {
     EXPECT_NEAR(manifest.at("splits").at("test").at("samples").get<double>(), 40, 30);
 }
 
-TEST_F(Prepare, MistakesAreNamedAndNothingIsWritten) {
-    struct Case {
-        std::string rows, part;
-    };
-    std::string const start = R"({"text": "a", "label": "x"})"
-                              "\n";
-    for (auto const& [rows, part] : std::vector<Case>{
-             {start + "{\"text\": \n", "rows.jsonl:2: not JSON"},
-             {start + "{\"text\": \"\xff\", \"label\": \"y\"}\n", "rows.jsonl:2: not JSON"},
-             {start + R"({"txt": "a", "label": "y"})", "rows.jsonl:2: no field \"text\"; the line has: label, txt"},
-             {start + R"({"text": 3, "label": "y"})", "rows.jsonl:2: text: 3: legal: a string"},
-             {start, "one label only (x)"},
-             {"\n", "no row with text"}}) {
-        Outcome const result =
-            prepare({"--task", "classification", "--train", file("rows.jsonl", rows), "--label", "label"});
-        EXPECT_EQ(result.exit_code, 2) << result.output;
-        EXPECT_NE(result.output.find(part), std::string::npos) << result.output;
-        EXPECT_FALSE(std::filesystem::exists(out())) << part;
-    }
-    std::string const train = file("t.jsonl", start + R"({"text": "b", "label": "y"})"),
-                      test = file("v.jsonl", R"({"text": "b", "label": "z"})");
-    EXPECT_NE(prepare({"--task", "classification", "--train", train, "--test", test, "--label", "label"})
-                  .output.find("label \"z\" occurs in 1 rows of test"),
-              std::string::npos);
-    EXPECT_NE(prepare({"--task", "classification", "--train", "none.txt", "--label", "label"})
-                  .output.find("legal: .jsonl, .csv, .tsv"),
-              std::string::npos);
-    EXPECT_NE(prepare({"--task", "poetry", "--train", train})
-                  .output.find("--task: poetry: legal: classification, language-modeling"),
-              std::string::npos);
-}
-
 TEST_F(Prepare, InspectShowsTokensAndLabels) {
     ASSERT_EQ(prepare({"--task", "classification", "--train", file("rows.jsonl", kRows), "--label", "label"}).exit_code,
               0);
@@ -154,25 +122,6 @@ TEST_F(Prepare, InspectShowsTokensAndLabels) {
     EXPECT_EQ(plain.output, "train 0  6 tokens  label yes\n  [CLS]|the|film|is|good|[SEP]\n");
     Outcome const coloured = run_command(trireme(0, {"inspect", out(), "--samples", "1", "--color", "always"}));
     EXPECT_NE(coloured.output.find("\x1b[48;2;"), std::string::npos);
-}
-
-TEST(Train, RefusesWhatDoesNotFitTogether) {
-    TemporaryFolder const folder;
-    std::string const yaml = write_tiny_run(folder.path());
-    struct Case {
-        std::string set, part;
-    };
-    for (auto const& [set, part] :
-         std::vector<Case>{{"task=classification", "were prepared for language-modeling"},
-                           {"batch.global=500", "has only 53 training samples"},
-                           {"data.train=training", "no split \"training\"; legal: train, validation"},
-                           {"model.path=nowhere", "nowhere/config.json: cannot be read"},
-                           {"parallel.tensor=2", "tensor"},
-                           {"model.from_scratch=false", "no weights; legal: model.safetensors"}}) {
-        Outcome const result = run_command(trireme(0, {"train", yaml, "--set", set}));
-        EXPECT_EQ(result.exit_code, 2) << result.output;
-        EXPECT_NE(result.output.find(part), std::string::npos) << result.output;
-    }
 }
 
 TEST(Train, StopsEarlyWhenPatienceRunsOutAndExportsTheBest) {

@@ -52,16 +52,18 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
         char const* message;
     };
     std::vector<Case> const cases{
-        {"llama", {{"model_type", "gemma"}}, R"(model_type: "gemma": legal: bert, gpt2, llama, mistral, qwen2, qwen3)"},
+        {"llama",
+         {{"model_type", "gemma"}},
+         R"(model_type: "gemma": legal: bert, gpt2, llama, mistral, qwen2, qwen3; did you mean llama?)"},
         {"llama", {{"hidden_act", "gelu"}}, R"(hidden_act: "gelu": legal: silu)"},
         {"llama", {{"pretraining_tp", 2}}, "pretraining_tp: 2: legal: 1"},
         {"llama", {{"partial_rotary_factor", 0.5}}, "partial_rotary_factor: 0.5: legal: 1.0"},
         {"llama", {{"num_key_value_heads", 2}}, "num_key_value_heads: 2: legal: a divisor of num_attention_heads"},
         {"llama", {{"head_dim", 7}}, "head_dim: 7: legal: an even number, for rotary positions"},
         {"llama", {{"attention_dropout", 1.0}}, "attention_dropout: 1.0: legal: a number in [0, 1)"},
-        {"llama", {{"attention_bias", 1}}, "attention_bias: 1: wrong type"},
-        {"llama", {{"hidden_size", 24.5}}, "hidden_size: 24.5: wrong type"},
-        {"llama", {{"hidden_size", nullptr}}, "hidden_size: missing"},
+        {"llama", {{"attention_bias", 1}}, "attention_bias: 1: legal: true or false"},
+        {"llama", {{"hidden_size", 24.5}}, "hidden_size: 24.5: legal: a whole number"},
+        {"llama", {{"hidden_size", nullptr}}, "hidden_size: missing; legal: a whole number"},
         {"llama", {{"vocab_size", 0}}, "vocab_size: 0: legal: a whole number > 0"},
         {"llama",
          {{"sliding_window", 5}},
@@ -77,7 +79,7 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
         {"llama",
          {{"rope_parameters", {{"rope_type", "linear"}, {"factor", 0.5}}}},
          "rope_parameters.factor: 0.5: legal: a number >= 1"},
-        {"llama", {{"rope_parameters", {{"rope_type", "linear"}}}}, "rope_parameters.factor: missing"},
+        {"llama", {{"rope_parameters", {{"rope_type", "linear"}}}}, "rope_parameters.factor: missing; legal: a number"},
         {"llama",
          {{"rope_parameters", {{"rope_type", "default"}, {"attention_factor", 2}}}},
          "rope_parameters.attention_factor: 2: a field this version does not know, so the model might be computed "

@@ -1,0 +1,65 @@
+#include "cluster/error.hpp"
+
+#include <algorithm>
+
+namespace trireme::cluster {
+
+namespace {
+
+constexpr std::size_t kLongestLine = 2000; ///< bytes; a value that somebody gave may be a whole file
+
+bool is_control(char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+/// Bytes of the character of UTF-8 that begins at `text`; 0 if none does.
+std::size_t character_size(std::string_view text) {
+    auto const first = static_cast<unsigned char>(text[0]);
+    std::size_t const size = first < 0x80                    ? 1
+                             : first >= 0xc2 && first < 0xe0 ? 2
+                             : first >= 0xe0 && first < 0xf0 ? 3
+                             : first >= 0xf0 && first < 0xf5 ? 4
+                                                             : 0;
+    if (size > text.size()) return 0;
+    bool const whole = std::ranges::all_of(text.substr(1, size ? size - 1 : 0),
+                                           [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; });
+    return whole ? size : 0;
+}
+
+/// The last place at or before `at` where a character of UTF-8 begins.
+std::size_t character_start(std::string_view text, std::size_t at) {
+    while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80) --at;
+    return at;
+}
+
+} // namespace
+
+std::string one_line(std::string_view message) {
+    if (message.size() > kLongestLine) {
+        std::size_t const half = kLongestLine / 2;
+        return one_line(message.substr(0, character_start(message, half))) + " ... " +
+               one_line(message.substr(character_start(message, message.size() - half)));
+    }
+    std::string line;
+    constexpr char const* kDigits = "0123456789abcdef";
+    while (!message.empty()) {
+        auto const c = static_cast<unsigned char>(message[0]);
+        std::size_t const size = character_size(message);
+        if (c == '\n')
+            line += "\\n";
+        else if (size == 0 || is_control(message[0]))
+            (line += "\\x").append({kDigits[c >> 4], kDigits[c & 15]});
+        else
+            line += message.substr(0, size);
+        message.remove_prefix(std::max<std::size_t>(1, size));
+    }
+    return line;
+}
+
+std::string line_of(std::exception const& error) {
+    std::string_view const message = error.what();
+    bool const ours = dynamic_cast<InputError const*>(&error) || dynamic_cast<JobError const*>(&error);
+    return one_line(ours ? message : message.substr(0, message.find('\n')));
+}
+
+} // namespace trireme::cluster

@@ -1,0 +1,211 @@
+// Readers of files that somebody else wrote, fed with damaged ones: an InputError, or what was read, and never a crash.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <random>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/xxh3.hpp"
+#include "data/manifest.hpp"
+#include "framework/checkpoint/manifest.hpp"
+#include "framework/config.hpp"
+#include "framework/pretrained/hf_config.hpp"
+#include "framework/pretrained/safetensors.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::framework {
+namespace {
+
+constexpr int kInputs = 3000;
+constexpr auto kTime = std::chrono::seconds(2); ///< of each reader: a slow machine tries fewer
+
+/// One to four small damages: bytes, pieces taken out, doubled, put elsewhere, and words that parsers stumble over.
+class Mutator {
+  public:
+    std::string operator()(std::string text) {
+        for (std::size_t n = 1 + pick(4); n > 0; --n) damage(text);
+        return text;
+    }
+
+  private:
+    std::size_t pick(std::size_t below) { return below ? random_() % below : 0; }
+    void damage(std::string& text) {
+        static std::vector<std::string> const words{"[",
+                                                    "{",
+                                                    "}",
+                                                    "]",
+                                                    "\"",
+                                                    ":",
+                                                    ",",
+                                                    "-",
+                                                    "null",
+                                                    "true",
+                                                    "0",
+                                                    "-1",
+                                                    "1e999",
+                                                    "9223372036854775807",
+                                                    "18446744073709551616",
+                                                    ".nan",
+                                                    "[[[[[[[[",
+                                                    "&a ",
+                                                    "*a",
+                                                    "- ",
+                                                    "\n",
+                                                    "  ",
+                                                    "\t",
+                                                    "\\u0000",
+                                                    "\xff",
+                                                    "!!",
+                                                    "? ",
+                                                    "|",
+                                                    ">",
+                                                    "%YAML",
+                                                    "---",
+                                                    "\"a\":",
+                                                    std::string(1, '\0'),
+                                                    "2.5",
+                                                    "../",
+                                                    "<<: "};
+        std::size_t const at = pick(text.size()), length = std::min(text.size() - at, 1 + pick(12));
+        switch (pick(5)) {
+        case 0:
+            if (!text.empty()) text[at] = static_cast<char>(text[at] ^ (1 << pick(8)));
+            break;
+        case 1: text.erase(at, length); break;
+        case 2: text.insert(at, text.substr(at, length)); break;
+        case 3: text.insert(pick(text.size()), text.substr(at, length)); break;
+        default: text.replace(at, pick(2) ? length : 0, words[pick(words.size())]);
+        }
+    }
+    std::mt19937 random_{20240607};
+};
+
+/// Mutates `good`, and shows that neither all inputs are refused nor none.
+void fuzz(std::string const& good, std::function<void(std::string const&)> const& read) {
+    Mutator mutate;
+    int refused = 0, tried = 0;
+    ASSERT_NO_THROW(read(good));
+    auto const end = std::chrono::steady_clock::now() + kTime;
+    for (; tried < kInputs && std::chrono::steady_clock::now() < end; ++tried) {
+        std::string const bad = mutate(good);
+        try {
+            read(bad);
+        } catch (cluster::InputError const& error) {
+            ++refused;
+            ASSERT_EQ(cluster::line_of(error).find('\n'), std::string::npos);
+        } catch (std::exception const& error) {
+            FAIL() << error.what() << "\nfor:\n" << bad;
+        }
+    }
+    EXPECT_GT(refused, tried / 10);
+    EXPECT_LT(refused, tried);
+    std::printf("%d inputs, %d refused\n", tried, refused);
+}
+
+void put(std::string const& path, std::string const& text) {
+    std::ofstream(path, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size()));
+}
+
+std::string golden(char const* path) {
+    return cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + path);
+}
+
+TEST(Fuzz, HeaderOfSafetensors) {
+    test::TemporaryFolder const folder;
+    std::string const file = folder.path() + "/model.safetensors";
+    std::string const header =
+        R"({"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+            "b": {"dtype": "BF16", "shape": [4], "data_offsets": [24, 32]}, "c": {"dtype": "I64", "shape": [], "data_offsets": [32, 40]}})";
+    // Once with a length that fits the damaged header, once with all bytes damaged.
+    fuzz(header, [&](std::string const& text) {
+        std::uint64_t const size = text.size();
+        put(file, std::string(reinterpret_cast<char const*>(&size), 8) + text + std::string(40, '\1'));
+        for (auto const& [name, entry] : find_tensors(folder.path()))
+            EXPECT_LE(entry.offset + entry.bytes, static_cast<std::int64_t>(size) + 48);
+    });
+    fuzz(golden("llama/model.safetensors"), [&](std::string const& text) {
+        put(file, text);
+        find_tensors(folder.path());
+    });
+}
+
+TEST(Fuzz, IndexOfSafetensors) {
+    test::TemporaryFolder const folder;
+    put(folder.path() + "/one.safetensors", golden("llama/model.safetensors"));
+    fuzz(
+        R"({"metadata": {"total_size": 1}, "weight_map": {"model.norm.weight": "one.safetensors", "lm_head.weight": "one.safetensors"}})",
+        [&](std::string const& text) {
+            put(folder.path() + "/model.safetensors.index.json", text);
+            find_tensors(folder.path());
+        });
+}
+
+TEST(Fuzz, ConfigOfHuggingFace) {
+    test::TemporaryFolder const folder;
+    for (char const* model : {"llama/config.json", "bert/config.json"})
+        fuzz(golden(model), [&](std::string const& text) {
+            put(folder.path() + "/config.json", text);
+            ModelConfig const config = read_hf_config(folder.path());
+            labels_of(config);
+            to_hf_config(config, "");
+        });
+}
+
+TEST(Fuzz, ManifestOfData) {
+    test::TemporaryFolder const folder;
+    data::Manifest manifest{.task = "classification", .labels = {"a", "b"}, .vocabulary = 10, .max_length = 8};
+    for (std::string const split : {"train", "test"})
+        manifest.splits[split] = {{{split + "-00000.h5", 3, 9, 4, 2000, std::string(32, 'a')}}, {2, 1}};
+    data::write_manifest(folder.path(), manifest);
+    fuzz(cluster::read_file(folder.path() + "/manifest.json"), [&](std::string const& text) {
+        put(folder.path() + "/manifest.json", text);
+        for (auto const& [name, split] : data::read_manifest(folder.path()).splits) {
+            EXPECT_GE(split.samples(), 1);
+            EXPECT_GE(split.tokens(), 1);
+        }
+    });
+}
+
+TEST(Fuzz, ManifestOfACheckpoint) {
+    test::TemporaryFolder const folder;
+    CheckpointManifest manifest{.state = {{"progress", {{"step", 3}}}}};
+    manifest.tensors = {{"weight",
+                         "m",
+                         "f32",
+                         {4, 3},
+                         {{"r.h5", "/m/0", {{0, 0}, {2, 3}}, 100}, {"r.h5", "/m/1", {{2, 0}, {2, 3}}, 200}}},
+                        {"moment1", "v", "f64", {5}, {{"r.h5", "/v/0", {{0}, {5}}, 300}}}};
+    manifest.files = {{"r.h5", 2'000'000, std::string(32, 'a'), {std::string(32, 'b'), std::string(32, 'c')}}};
+    write_manifest(folder.path(), manifest);
+    fuzz(cluster::read_file(folder.path() + "/manifest.json"), [&](std::string const& text) {
+        // Its hash of itself would keep every damage from the reader: give back a right one.
+        auto json = nlohmann::json::parse(text, nullptr, false);
+        if (json.is_object()) {
+            json.erase("manifest_xxh3");
+            std::string const bare = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+            json["manifest_xxh3"] = cluster::xxh3_hex(bare.data(), bare.size());
+            put(folder.path() + "/manifest.json", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+        } else {
+            put(folder.path() + "/manifest.json", text);
+        }
+        for (auto const& tensor : read_checkpoint_manifest(folder.path()).tensors)
+            EXPECT_GT(elements_of(tensor.shape), 0);
+    });
+}
+
+TEST(Fuzz, ConfigurationOfARun) {
+    test::TemporaryFolder const folder;
+    put(folder.path() + "/base.yaml", "run: r\ntask: classification\nmodel:\n  path: m\ndata:\n  path: d\n");
+    std::string const good = to_yaml(read_config(folder.path() + "/base.yaml", {}));
+    fuzz(good, [&](std::string const& text) {
+        put(folder.path() + "/run.yaml", text);
+        to_yaml(read_config(folder.path() + "/run.yaml", {"optimizer.clip=2"}));
+    });
+}
+
+} // namespace
+} // namespace trireme::framework

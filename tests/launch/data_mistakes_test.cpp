@@ -1,0 +1,245 @@
+// Mistakes in text files and in prepared data sets.
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "data/manifest.hpp"
+#include "tests/launch/mistakes.hpp"
+
+namespace trireme::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Spoil = std::function<void(std::string const&)>;
+
+std::string const kGood = "{\"text\": \"a\", \"label\": \"x\"}\n";
+
+/// prepare of a file with that content.
+Mistake rows(char const* name, std::string const& file, std::string const& text, std::string const& line) {
+    return {name, prepare(file), line, write(file, text)};
+}
+
+std::vector<Mistake> const kTexts{
+    rows("EmptyFile", "r.jsonl", "", "DIR/r.jsonl: no row; legal: one row of data or more"),
+    rows("EmptyCsv", "r.csv", "", "DIR/r.csv: no row; legal: one row of data or more"),
+    rows("HeaderAlone", "r.csv", "text,label\n", "DIR/r.csv: no row; legal: one row of data or more"),
+    rows("NoText", "r.jsonl", "{\"text\": \" \", \"label\": \"x\"}\n",
+         "DIR/r.jsonl: none of the 1 rows has a text in \"text\"; legal: one or more"),
+    rows("NotJson", "r.jsonl", kGood + "{\"text\": \n",
+         "DIR/r.jsonl:2:10: not JSON: syntax error while parsing value - unexpected end of input; expected '[', '{', "
+         "or a literal"),
+    rows("InvalidUtf8", "r.jsonl", kGood + "{\"text\": \"\xff\", \"label\": \"y\"}\n",
+         "DIR/r.jsonl:2:11: not JSON: syntax error while parsing value - invalid string: ill-formed UTF-8 byte; last "
+         "read: '\"\\xff'"),
+    rows("NotAnObject", "r.jsonl", kGood + "[1, 2]\n", "DIR/r.jsonl:2: [1,2]: legal: one JSON object per line"),
+    rows("KeyTwice", "r.jsonl", "{\"text\": \"a\", \"text\": \"b\", \"label\": \"x\"}\n",
+         "DIR/r.jsonl:1: key \"text\" is given twice in one object; legal: once"),
+    rows("DeepNesting", "r.jsonl", std::string(100'000, '[') + "\n",
+         "DIR/r.jsonl:1: nested deeper than the 64 levels that are legal"),
+    rows("MissingColumn", "r.jsonl", "{\"txt\": \"a\", \"label\": \"y\"}\n",
+         "DIR/r.jsonl:1: no field \"text\"; the line has: label, txt"),
+    rows("TextIsANumber", "r.jsonl", kGood + "{\"text\": 3, \"label\": \"y\"}\n",
+         "DIR/r.jsonl:2: text: 3: legal: a string"),
+    rows("OneClass", "r.jsonl", kGood + kGood,
+         "DIR/r.jsonl: label: one label only in training (x); legal: two or more"),
+    rows("MissingColumnOfCsv", "r.csv", "txt,label\na,b\n",
+         "DIR/r.csv:1: no column \"text\"; the header has: txt, label"),
+    rows("ColumnTwice", "r.csv", "text,label,text\na,b,c\n",
+         "DIR/r.csv:1: column \"text\" stands twice in the header; legal: once"),
+    rows("CsvTooFewColumns", "r.csv", "text,label\na,x\nb\n", "DIR/r.csv:3: 1 columns: legal: the 2 of the header"),
+    rows("CsvTooManyColumns", "r.tsv", "text\tlabel\na\tx\tz\n", "DIR/r.tsv:2: 3 columns: legal: the 2 of the header"),
+    rows("UnclosedQuote", "r.csv", "text,label\na,x\n\"b,y\nc,x\n",
+         "DIR/r.csv:3: a quote is opened and never closed; legal: \"text\", and \"\" for a quote inside"),
+    rows("InvalidUtf8OfCsv", "r.csv", "text,label\na,x\n\xff,y\n",
+         "DIR/r.csv:3: not UTF-8; legal: a file saved as UTF-8"),
+    rows("UnknownEnding", "r.txt", "a\n",
+         "DIR/r.txt: unknown kind of file; legal: a name that ends in .jsonl, .csv or .tsv"),
+    {"FileMissing", prepare("r.jsonl"), "DIR/r.jsonl: cannot be read: No such file or directory", {}},
+    {"CsvMissing", prepare("r.csv"), "DIR/r.csv: cannot be read: No such file or directory", {}},
+    {"IsAFolder", prepare("r.jsonl"), "DIR/r.jsonl: cannot be read: it is a folder; legal: a file",
+     [](std::string const& dir) { fs::create_directories(dir + "/r.jsonl"); }},
+    {"IsAPipe", prepare("r.csv"), "DIR/r.csv: cannot be read: it is a pipe, socket or device; legal: a regular file",
+     [](std::string const& dir) { ASSERT_EQ(mkfifo((dir + "/r.csv").c_str(), 0600), 0); }},
+    {"LabelNotSeenInTraining", prepare("rows.jsonl", {"--validation", "DIR/r.jsonl"}),
+     "DIR/r.jsonl: label: x: in 1 rows of validation and never in training; legal: no, yes", write("r.jsonl", kGood)},
+    {"FileTwiceInASplit",
+     prepare("rows.jsonl", {"DIR/rows.jsonl"}),
+     "--train: DIR/rows.jsonl: given already, by --train; legal: each file once",
+     {}},
+    {"FileInTwoSplits",
+     prepare("rows.jsonl", {"--test", "DIR/data/../rows.jsonl"}),
+     "--train: DIR/rows.jsonl: given already, by --test; legal: each file once",
+     {}},
+    {"NoTrainingFile",
+     {"prepare", "--task", "classification", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--label", "label",
+      "--max-length", "16", "--test", "DIR/rows.jsonl"},
+     "--train: missing, no sample for training; legal: --train FILES, or --input FILES",
+     {}},
+    {"NoFile",
+     {"prepare", "--task", "language-modeling", "--tokenizer", "DIR/bert", "--output", "DIR/out"},
+     "--input: missing; legal: --input FILES, or --train FILES with --validation and --test",
+     {}},
+    {"NoLabel",
+     {"prepare", "--task", "classification", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train",
+      "DIR/rows.jsonl"},
+     "--label: missing; legal: the name of the column with the classes",
+     {}},
+    {"WrongTask",
+     {"prepare", "--task", "poetry", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train", "DIR/rows.jsonl"},
+     "--task: poetry: legal: classification, language-modeling",
+     {}},
+    {"MaxLengthZero", prepare("rows.jsonl", {"--max-length", "0"}), "--max-length: 0: legal: a whole number >= 2", {}},
+    {"MaxLengthBeyondTheModel",
+     prepare("rows.jsonl", {"--max-length", "17"}),
+     "--max-length: 17: legal: 2 to 16, the max_position_embeddings of DIR/bert/config.json",
+     {}},
+    {"FractionsMakeMoreThanAll",
+     prepare("rows.jsonl", {"--test-fraction", "nan"}),
+     "--validation-fraction 0.1, --test-fraction nan: legal: numbers >= 0 whose sum is < 1",
+     {}},
+    {"OutputExists", prepare("rows.jsonl"),
+     "--output: DIR/out: exists already; legal: a new folder, since none is overwritten",
+     write("out/note.txt", "mine")},
+    {"OutputBelowAFile", prepare("rows.jsonl", {}),
+     "--output: DIR/out: DIR/out is not a folder; legal: a folder, or one to make", write("out", "mine")},
+};
+INSTANTIATE_TEST_SUITE_P(Text, Mistakes, testing::ValuesIn(kTexts), name_of);
+
+std::string const kManifest = "data/manifest.json", kShard = "data/train-00001.h5";
+
+Spoil flipped(std::int64_t at) {
+    return [at](std::string const& dir) {
+        std::fstream file(dir + "/" + kShard, std::ios::binary | std::ios::in | std::ios::out);
+        file.seekg(at, at < 0 ? std::ios::end : std::ios::beg);
+        auto const place = file.tellg();
+        char const byte = static_cast<char>(file.get() ^ 4);
+        file.seekp(place);
+        file.put(byte);
+    };
+}
+
+/// A shard with that token or label whose hash is right: made by another program, say.
+Spoil shard(std::string const& folder, std::int32_t token, std::int32_t label) {
+    return [=](std::string const& dir) {
+        std::vector<data::Sample> samples(4);
+        for (auto& s : samples) {
+            s.tokens = {1, 2, 3};
+            if (folder == "classes")
+                s.label = 0;
+            else
+                s.token_labels = {2, 3, data::kIgnoredLabel};
+        }
+        samples[2].tokens[1] = token;
+        if (folder == "classes") samples[3].label = label;
+        auto manifest = data::read_manifest(dir + "/" + folder);
+        manifest.splits["train"].shards[1] = data::write_shard(dir + "/" + folder, "train-00001.h5", samples);
+        data::write_manifest(dir + "/" + folder, manifest);
+    };
+}
+
+std::vector<std::string> const kClassify =
+    train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"});
+
+std::vector<Mistake> const kDataSets{
+    {"NoManifest", train(), "DIR/data/manifest.json: no such file; legal: a folder that `trireme prepare` wrote",
+     remove(kManifest)},
+    {"NoFolder",
+     train({"data.path=DIR/nowhere"}),
+     "DIR/nowhere/manifest.json: no such file; legal: a folder that `trireme prepare` wrote",
+     {}},
+    {"ManifestNotJson", train(),
+     "DIR/data/manifest.json:3:1: not JSON: syntax error while parsing value - unexpected end of input; expected '[', "
+     "'{', or a literal",
+     write(kManifest, "{\n\"format\":\n")},
+    {"ManifestOfAnotherKind", train(), "DIR/data/manifest.json: format: \"zip\": legal: trireme-dataset",
+     change(kManifest, "trireme-dataset", "zip")},
+    {"ManifestWithoutField", train(),
+     "DIR/data/manifest.json: splits.train.shards[0]: tokens: missing; legal: a whole number",
+     change(kManifest, "\"tokens\"", "\"tokuns\"")},
+    {"ManifestWithNegativeCount", train(),
+     "DIR/data/manifest.json: splits.train.shards[1]: samples: -4: legal: a whole number >= 1",
+     change(kManifest, "\"samples\": 4", "\"samples\": -4")},
+    {"ManifestLeadsUp", train(),
+     "DIR/data/manifest.json: file \"../rows.jsonl\": legal: the bare name of a file in the same folder",
+     change(kManifest, "train-00001.h5", "../rows.jsonl")},
+    {"ManifestLeadsOutByALink", train(),
+     "DIR/data/train-00001.h5: a link to DIR/classes/train-00001.h5: legal: a file in the same folder",
+     both(remove(kShard),
+          [](std::string const& dir) { fs::create_symlink("../classes/train-00001.h5", dir + "/" + kShard); })},
+    {"NoSuchSplit",
+     train({"data.train=training"}),
+     "DIR/data/manifest.json: no split \"training\"; legal: train, validation",
+     {}},
+    {"ShardMissing", train(), "DIR/data/train-00001.h5: cannot be read: No such file or directory", remove(kShard)},
+    {"ShardTruncated", train(), "DIR/data/train-00001.h5: 1000 bytes, the manifest says 8664; prepare the data again",
+     [](std::string const& dir) { fs::resize_file(dir + "/" + kShard, 1000); }},
+    {"ShardIsNotHdf5", train(), "DIR/data/train-00001.h5: not a readable HDF5 file (missing, truncated or damaged)",
+     flipped(1)},
+    {"FlippedBit", train(),
+     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again", flipped(-9)},
+    {"WrongHash", train(),
+     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again",
+     [](std::string const& dir) {
+         auto manifest = data::read_manifest(dir + "/data");
+         manifest.splits["train"].shards[1].xxh3 = std::string(32, '0');
+         data::write_manifest(dir + "/data", manifest);
+     }},
+    {"SamplesDoNotFit", train(),
+     "DIR/data/train-00001.h5: /columns/trained/values: 4 elements: legal: the 3 of the manifest; prepare the data "
+     "again",
+     change(kManifest, "\"samples\": 4", "\"samples\": 3")},
+    {"TokenBeyondTheVocabulary", train(),
+     "DIR/data/train-00001.h5: sample 2: token 97: legal: 0 to 96, the vocabulary of the manifest",
+     shard("data", 97, 0)},
+    {"NegativeToken", train(),
+     "DIR/data/train-00001.h5: sample 2: token -1: legal: 0 to 96, the vocabulary of the manifest",
+     shard("data", -1, 0)},
+    {"LabelBeyondTheClasses", kClassify,
+     "DIR/classes/train-00001.h5: sample 3: label 3: legal: 0 to 2, the labels of the manifest",
+     shard("classes", 1, 3)},
+    {"OfAnotherTask",
+     train({"data.path=DIR/classes"}),
+     "task: language-modeling: legal: classification, for which the data in DIR/classes were prepared",
+     {}},
+    {"LongerThanTheModel", train(),
+     "DIR/data: its longest sample has 11 tokens, DIR/llama has positions for 8; prepare it with --max-length 8",
+     change("llama/config.json", "\"max_position_embeddings\": 16", "\"max_position_embeddings\": 8")},
+    {"FewerSamplesThanAStep",
+     train({"batch.global=500"}),
+     "batch.global: 500: DIR/data has only 24 training samples; legal: at most that",
+     {}},
+    {"InspectNothing",
+     {"inspect", "DIR/nowhere"},
+     "DIR/nowhere/manifest.json: no such file; legal: a folder that `trireme prepare` wrote",
+     {}},
+    {"InspectBeyondTheEnd",
+     {"inspect", "DIR/data", "--first", "99"},
+     "--first: 99: legal: 0 to 23, the samples of DIR/data train",
+     write("data/tokenizer.json", "{}")},
+    {"InspectUnknownColor",
+     {"inspect", "DIR/data", "--color", "blue"},
+     "--color: blue: legal: auto, always, never",
+     {}},
+    {"EvaluateNoSuchSplit",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes"},
+     "DIR/classes/manifest.json: no split \"test\"; legal: train, validation",
+     {}},
+    {"EvaluateOtherLabels",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},
+     "DIR/bert: it was not trained for these labels (new, from seed 1: classifier.weight, classifier.bias); legal: a "
+     "model that `trireme export` wrote for the labels of DIR/classes",
+     change("classes/manifest.json", "\"so-so\"", "\"fair\"")},
+    {"EvaluateLanguageWithABert",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/data", "--split", "train"},
+     "task: language-modeling: DIR/bert is a bert encoder; legal: classification",
+     {}},
+    {"EvaluateEmptySlots",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--tokens-per-slot", "0"},
+     "--tokens-per-slot: 0: legal: a whole number >= 1",
+     {}},
+};
+INSTANTIATE_TEST_SUITE_P(DataSet, Mistakes, testing::ValuesIn(kDataSets), name_of);
+
+} // namespace
+} // namespace trireme::test

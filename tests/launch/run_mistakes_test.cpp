@@ -1,0 +1,350 @@
+// Mistakes in run configurations, on the command line and in run folders; among several ranks; full disks.
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/launch/mistakes.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "tests/support/tiny_run.hpp"
+
+namespace trireme::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::function<void(std::string const&)> yaml(std::string const& from, std::string const& to) {
+    return change("run.yaml", from, to);
+}
+
+std::string aliases() {
+    std::string text = "a: &a [x, x, x, x, x, x, x, x, x]\n";
+    for (char c = 'b'; c < 'z'; ++c) {
+        std::string const former(1, static_cast<char>(c - 1)), name(1, c);
+        text += name + ": &" + name + " [*" + former + ", *" + former + ", *" + former + ", *" + former + "]\n";
+    }
+    return text;
+}
+
+std::vector<Mistake> const kRuns{
+    {"FileMissing", {"train", "DIR/none.yaml"}, "DIR/none.yaml: cannot be read: No such file or directory", {}},
+    {"IsAFolder", {"train", "DIR/data"}, "DIR/data: cannot be read: it is a folder; legal: a file", {}},
+    {"NotYaml", train(), "DIR/run.yaml:9: not YAML: end of sequence flow not found", yaml("batch:\n", "batch: [\n")},
+    {"NotAMapping", train(), "DIR/run.yaml: legal: a mapping of keys to values (see configs/ for complete examples)",
+     write("run.yaml", "- a\n- b\n")},
+    {"Empty", train(), "DIR/run.yaml: legal: a mapping of keys to values (see configs/ for complete examples)",
+     write("run.yaml", "")},
+    {"UnknownKey", train(),
+     "DIR/run.yaml:12: unknown key optimizer.learning_rat; did you mean optimizer.learning_rate? legal: beta1, beta2, "
+     "clip, epsilon, final_fraction, learning_rate, schedule, warmup, weight_decay",
+     yaml("learning_rate", "learning_rat")},
+    {"UnknownSection", train(),
+     "DIR/run.yaml:11: unknown key optimiser; did you mean optimizer? legal: batch, checkpoint, data, evaluation, "
+     "model, numerics, optimizer, parallel, run, seed, task, train",
+     yaml("optimizer:", "optimiser:")},
+    {"KeyOutsideItsSection", train(),
+     "DIR/run.yaml:11: optimizer: no value: legal: a mapping of keys to values, one line each, indented",
+     yaml("  learning_rate", "learning_rate")},
+    {"SectionIsAValue", train(),
+     "DIR/run.yaml:7: batch: 4: legal: a mapping of keys to values, one line each, indented",
+     yaml("batch:\n  global: 4", "batch: 4")},
+    {"SectionIsEmpty", train(),
+     "DIR/run.yaml:7: batch: no value: legal: a mapping of keys to values, one line each, indented",
+     yaml("batch:\n  global: 4", "batch:")},
+    {"KeyTwice", train(), "DIR/run.yaml:11: numerics.threads is given twice",
+     yaml("threads: 1", "threads: 1\n  threads: 1")},
+    {"SectionTwice", train(), "DIR/run.yaml:13: batch is given twice", yaml("train:", "batch:\n  global: 4\ntrain:")},
+    {"KeyIsAList", train(), "DIR/run.yaml:13: a list or a mapping as a key; legal: a name",
+     yaml("train:", "[a, b]: 1\ntrain:")},
+    {"WrongType", train(), "DIR/run.yaml:8: batch.global: four: legal: a whole number >= 1",
+     yaml("global: 4", "global: four")},
+    {"FractionForAWholeNumber", train(), "DIR/run.yaml:8: batch.global: 4.5: legal: a whole number >= 1",
+     yaml("global: 4", "global: 4.5")},
+    {"TooLargeANumber", train(), "DIR/run.yaml:8: batch.global: 99999999999999999999: legal: a whole number >= 1",
+     yaml("global: 4", "global: 99999999999999999999")},
+    {"ListForAValue", train(), "DIR/run.yaml:12: optimizer.learning_rate: a list: legal: a number > 0",
+     yaml("1e-3", "[1e-3, 1e-4]")},
+    {"NoValue", train(), "DIR/run.yaml:12: optimizer.learning_rate: no value: legal: a number > 0", yaml("1e-3", "")},
+    {"NegativeRate", train(), "DIR/run.yaml:12: optimizer.learning_rate: -1e-3: legal: a number > 0",
+     yaml("1e-3", "-1e-3")},
+    {"ZeroRate", train(), "DIR/run.yaml:12: optimizer.learning_rate: 0: legal: a number > 0", yaml("1e-3", "0")},
+    {"RateIsNan", train(), "DIR/run.yaml:12: optimizer.learning_rate: .nan: legal: a number > 0", yaml("1e-3", ".nan")},
+    {"RateIsInfinite", train(), "DIR/run.yaml:12: optimizer.learning_rate: .inf: legal: a number > 0",
+     yaml("1e-3", ".inf")},
+    {"NoEpochs", train({"train.steps=0", "train.epochs=0"}), "--set: train.epochs: 0: legal: a number > 0", {}},
+    {"TooFewEpochs",
+     train({"train.steps=0", "train.epochs=0.01"}),
+     "train.epochs: 0.01: 24 samples make no whole step of batch.global 4; legal: 0.16666666666666666 or more",
+     {}},
+    {"NegativePatience",
+     train({"evaluation.patience=-1"}),
+     "--set: evaluation.patience: -1: legal: a whole number >= 0",
+     {}},
+    {"UnknownMetric",
+     train({"evaluation.metric=rouge"}),
+     "--set: evaluation.metric: rouge: legal: loss, accuracy, f1",
+     {}},
+    {"MetricOfAnotherTask",
+     train({"evaluation.metric=f1"}),
+     "evaluation.metric: f1: legal for language-modeling: loss, accuracy",
+     {}},
+    {"UnknownTask", train({"task=poetry"}), "--set: task: poetry: legal: classification, language-modeling", {}},
+    {"LanguageModelingWithABert",
+     train({"model.path=DIR/bert"}),
+     "task: language-modeling: DIR/bert is a bert encoder; legal: classification",
+     {}},
+    {"DegreesDoNotMakeTheWorld",
+     train({"parallel.replicate=3"}),
+     "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this job has 1 ranks; legal: "
+     "degrees whose product is 1",
+     {}},
+    {"RequiredKeyMissing", train(), "DIR/run.yaml: task: missing; legal: classification, language-modeling",
+     yaml("task: language-modeling\n", "")},
+    {"SetWithoutEqualSign",
+     train({"optimizer.clip"}),
+     "--set optimizer.clip: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4",
+     {}},
+    {"SetOfNothing", train({"=1"}), "--set =1: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4", {}},
+    {"SetOfAnUnknownKey",
+     train({"optimizer.clop=1"}),
+     "--set: unknown key optimizer.clop; did you mean optimizer.clip? legal: beta1, beta2, clip, epsilon, "
+     "final_fraction, learning_rate, schedule, warmup, weight_decay",
+     {}},
+    {"SetOfASection",
+     train({"optimizer=1"}),
+     "--set: optimizer: 1: legal: a mapping of keys to values, one line each, indented",
+     {}},
+    {"SetInsideAValue", train({"seed.deep=1"}), "--set seed.deep=1: seed has no keys inside",
+     yaml("task:", "seed: 1\ntask:")},
+    {"SetOfABadValue", train({"optimizer.clip=-1"}), "--set: optimizer.clip: -1: legal: a number >= 0", {}},
+    {"AliasBomb", train(), "DIR/run.yaml:1: an anchor or alias (&name, *name); legal: plain values",
+     write("run.yaml", aliases())},
+    {"DeepFlow", train(), "DIR/run.yaml:1: nested deeper than the 8 levels that are legal",
+     write("run.yaml", "a: " + std::string(100'000, '['))},
+    {"DeepBlock", train(), "DIR/run.yaml:1: nested deeper than the 8 levels that are legal",
+     [](std::string const& dir) {
+         std::ofstream out(dir + "/run.yaml");
+         for (int i = 0; i < 20'000; ++i) out << "- ";
+     }},
+    {"LargeFile", train(), "DIR/run.yaml: 2000002 bytes: legal: at most 1048576",
+     write("run.yaml", "# " + std::string(2'000'000, 'x'))},
+    {"ControlCharacters",
+     train({"task=a\x1b[31m\nb"}),
+     "--set: task: a\\x1b[31m\\nb: legal: classification, language-modeling",
+     {}},
+    {"RunFolderBelowAFile",
+     train({"run=DIR/rows.jsonl/run"}),
+     "run: DIR/rows.jsonl/run: DIR/rows.jsonl is not a folder; legal: a folder, or one to make",
+     {}},
+    {"RunFolderIsAFile",
+     train({"run=DIR/rows.jsonl"}),
+     "run: DIR/rows.jsonl: DIR/rows.jsonl is not a folder; legal: a folder, or one to make",
+     {}},
+    {"ExportOfNoRun",
+     {"export", "--run", "DIR/none", "--output", "DIR/out"},
+     "DIR/none: no such folder; legal: the run folder of a `trireme train`",
+     {}},
+    {"ExportOfAFolderThatIsNoRun",
+     {"export", "--run", "DIR/data", "--output", "DIR/out"},
+     "DIR/data/config.yaml: cannot be read: No such file or directory",
+     {}},
+    {"ExportOntoSomething",
+     {"export", "--run", "DIR/none", "--output", "DIR/data"},
+     "--output: DIR/data: exists already; legal: a new folder, since none is overwritten",
+     {}},
+    {"CheckpointsOfNoRun",
+     {"checkpoint", "list", "--run", "DIR/none"},
+     "DIR/none/checkpoints: no checkpoints; legal: the folder of a run that saved one",
+     {}},
+    {"PlotOfNoRun",
+     {"plot", "--run", "DIR/none", "--output", "DIR/a.svg"},
+     "DIR/none/metrics.jsonl: No such file or directory; legal: --run with a folder that `trireme train` wrote",
+     {}},
+    {"PlotOfNoSteps",
+     {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
+     "DIR/run/metrics.jsonl: no step yet; legal: a run that has trained for one or more",
+     write("run/metrics.jsonl", "{\"kind\": \"start\"}\n")},
+    {"PlotOfSomethingElse",
+     {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
+     "DIR/run/metrics.jsonl:1: loss: null: legal: a number",
+     write("run/metrics.jsonl", "{\"kind\": \"train\", \"step\": 1}\n")},
+    {"PlotOfAnotherKind",
+     {"plot", "--run", "DIR/run", "--output", "DIR/a.png"},
+     "--output: DIR/a.png: legal: a name that ends in .svg",
+     {}},
+};
+INSTANTIATE_TEST_SUITE_P(Run, Mistakes, testing::ValuesIn(kRuns), name_of);
+
+std::vector<Mistake> const kLines{
+    {"UnknownCommand",
+     {"trian"},
+     "trian: no such command; did you mean train? legal: checkpoint, evaluate, export, inspect, plot, prepare, train",
+     {}},
+    {"UnknownOption",
+     {"train", "DIR/run.yaml", "--sett", "a=1"},
+     "--sett: no such option; did you mean --set? legal: --config, --set, --help",
+     {}},
+    {"UnknownOptionOfPrepare",
+     {"prepare", "--imput", "DIR/rows.jsonl"},
+     "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, --input, --train, "
+     "--validation, --test, --text, --pair, --label, --validation-fraction, --test-fraction, --max-length, "
+     "--samples-per-shard, --help",
+     {}},
+    {"OptionMissing", {"train"}, "--config: missing; legal: the run, as YAML", {}},
+    {"OptionMissingOfEvaluate",
+     {"evaluate", "--model", "DIR/bert"},
+     "--data: missing; legal: folder that `trireme prepare` wrote",
+     {}},
+    {"OptionWithoutItsValue", {"export", "--output", "DIR/out", "--run"}, "--run: has no value; legal: run folder", {}},
+    {"OptionOfPlotMissing",
+     {"plot", "--run", "DIR/run"},
+     "plot: the following arguments are required: --output; see --help",
+     {}},
+    {"OptionTwice",
+     {"export", "--run", "a", "--run", "b", "--output", "DIR/out"},
+     "option '--run' cannot be specified more than once; see --help",
+     {}},
+    {"NotANumber", {"inspect", "DIR/data", "--first", "one"}, "--first: one: legal: first sample to show", {}},
+    {"OneWordTooMany",
+     {"train", "DIR/run.yaml", "DIR/other.yaml"},
+     "DIR/run.yaml DIR/other.yaml: one word too many; see --help",
+     {}},
+    {"UnknownAction",
+     {"checkpoint", "lost", "--run", "DIR/run"},
+     "lost: no such action; did you mean list? legal: list, verify",
+     {}},
+};
+INSTANTIATE_TEST_SUITE_P(CommandLine, Mistakes, testing::ValuesIn(kLines), name_of);
+
+class Scene : public testing::Test {
+  protected:
+    Scene() { write_scene(dir()); }
+    std::string const& dir() const { return folder_.path(); }
+    Outcome run(std::vector<std::string> arguments, int ranks = 0) const {
+        for (auto& word : arguments) word = replaced(word, "DIR", dir());
+        Outcome outcome = run_command(trireme(ranks, arguments));
+        outcome.output = replaced(outcome.output, dir(), "DIR");
+        return outcome;
+    }
+    TemporaryFolder folder_;
+};
+
+TEST_F(Scene, ARunFolderOfAnotherConfigurationIsLeftAsItIs) {
+    ASSERT_EQ(run(train()).exit_code, 0);
+    auto const before = snapshot(dir());
+    Outcome const outcome = run(train({"seed=5"}));
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_EQ(outcome.output, "trireme: DIR/run: the run folder holds a run of another configuration; choose another "
+                              "`run`, or give back the old values (its configuration is in DIR/run/config.yaml)\n");
+    Outcome const wrong = run({"export", "--run", "DIR/run", "--checkpoint", "step-9", "--output", "DIR/out"});
+    EXPECT_EQ(wrong.exit_code, 2);
+    EXPECT_EQ(wrong.output,
+              "trireme: --checkpoint: step-9: legal: best, latest, step-000000002; all in DIR/run/checkpoints\n");
+    EXPECT_EQ(snapshot(dir()), before);
+}
+
+TEST_F(Scene, ADamagedCheckpointIsNamedAndNothingBeginsAgain) {
+    ASSERT_EQ(run(train()).exit_code, 0);
+    std::string const file = dir() + "/run/checkpoints/step-000000002/rank-00000.h5";
+    auto const bytes = std::to_string(fs::file_size(file));
+    fs::resize_file(file, 100);
+    auto const before = snapshot(dir());
+    Outcome const outcome = run(train());
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_EQ(outcome.output, "trireme: DIR/run/checkpoints: none of its checkpoints can be used (the newest: "
+                              "DIR/run/checkpoints/step-000000002/rank-00000.h5: 100 bytes, the manifest says " +
+                                  bytes + "); mend or remove the folder, or choose another `run`\n");
+    EXPECT_EQ(snapshot(dir()), before);
+}
+
+/// mpirun adds a banner of its own; our line comes before it, and once.
+TEST_F(Scene, OfSeveralRanksOneSpeaks) {
+    header([](nlohmann::ordered_json& h) { h["model.norm.weight"]["shape"] = {4, 6}; })(dir());
+    auto const before = snapshot(dir());
+    for (auto const& [arguments, line] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+             {{"trian"},
+              "trian: no such command; did you mean train? legal: checkpoint, evaluate, export, inspect, plot, "
+              "prepare, train"},
+             {train({"seed=x"}), "--set: seed: x: legal: a whole number >= 0"},
+             {train({"parallel.replicate=3"}), "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = "
+                                               "3, but this job has 2 ranks; legal: degrees whose product is 2"},
+             {train(),
+              "DIR/llama/model.safetensors: model.norm.weight: shape [4, 6]: legal: [24], as config.json says"},
+             {{"evaluate", "--model", "DIR/bert", "--data", "DIR/nowhere"},
+              "DIR/nowhere/manifest.json: no such file; legal: a folder that `trireme prepare` wrote"}}) {
+        Outcome const outcome = run(arguments, 2);
+        EXPECT_EQ(outcome.exit_code, 2);
+        std::string const first = outcome.output.substr(0, outcome.output.find('\n'));
+        // rank 0@HOST: before the line, once MPI runs.
+        EXPECT_TRUE(first == "trireme: " + line ||
+                    (first.starts_with("trireme: rank 0@") && first.ends_with(": " + line)))
+            << outcome.output;
+        EXPECT_EQ(outcome.output.find("trireme: ", 1), std::string::npos) << outcome.output;
+        EXPECT_EQ(snapshot(dir()), before);
+    }
+}
+
+/// A file system of its own, of a few kilobytes.
+class FullDisk : public Scene {
+  protected:
+    void SetUp() override {
+        fs::create_directories(disk());
+        if (mount("tmpfs", disk().c_str(), "tmpfs", 0, "size=64k") != 0)
+            GTEST_SKIP() << "mounting a small file system takes root";
+        mounted_ = true;
+    }
+    void TearDown() override {
+        if (mounted_) umount(disk().c_str());
+    }
+    std::string disk() const { return dir() + "/disk"; }
+    void resize(char const* size) const {
+        ASSERT_EQ(mount("tmpfs", disk().c_str(), "tmpfs", MS_REMOUNT, (std::string("size=") + size).c_str()), 0);
+    }
+    static std::string last_line(std::string const& text) {
+        std::string const body = text.substr(0, text.find_last_not_of('\n') + 1);
+        return body.substr(body.rfind('\n') + 1);
+    }
+    bool mounted_ = false;
+};
+
+TEST_F(FullDisk, PrepareLeavesNothing) {
+    std::string rows;
+    for (int i = 0; i < 4000; ++i)
+        rows += "{\"text\": \"the film is good\", \"label\": \"" + std::to_string(i % 2) + "\"}\n";
+    write("many.jsonl", rows)(dir());
+    auto arguments = prepare("many.jsonl");
+    arguments[6] = "DIR/disk/out";
+    Outcome const outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(outcome.output, "trireme: DIR/disk/out.partial/train-00000.h5: HDF5: write failed; is the disk full?\n");
+    EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
+}
+
+TEST_F(FullDisk, AnOldCheckpointStaysValid) {
+    resize("400k"); // one checkpoint and a half
+    Outcome const outcome = run(train(
+        {"run=DIR/disk/run", "train.steps=4", "checkpoint.every=1", "evaluation.every=9", "checkpoint.keep_last=9"}));
+    EXPECT_EQ(outcome.exit_code, 1);
+    std::string const line = last_line(outcome.output),
+                      start = "trireme: checkpoint not saved: DIR/disk/run/checkpoints/step-";
+    EXPECT_TRUE(line.starts_with(start) && line.ends_with(" failed; is the disk full?")) << outcome.output;
+    Outcome const verified = run({"checkpoint", "verify", "--run", "DIR/disk/run"});
+    EXPECT_EQ(verified.exit_code, 0) << verified.output;
+    EXPECT_NE(verified.output.find("step-000000001  step 1"), std::string::npos) << verified.output;
+    for (auto const& entry : fs::recursive_directory_iterator(disk()))
+        EXPECT_EQ(entry.path().string().find(".partial"), std::string::npos) << entry.path();
+}
+
+TEST_F(FullDisk, ExportLeavesNothing) {
+    ASSERT_EQ(run(train()).exit_code, 0);
+    resize("32k");
+    Outcome const outcome = run({"export", "--run", "DIR/run", "--output", "DIR/disk/out"});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(outcome.output,
+              "trireme: DIR/disk/out.partial/model.safetensors: write failed: No space left on device\n");
+    EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
+}
+
+} // namespace
+} // namespace trireme::test
