@@ -143,7 +143,7 @@ TEST_F(Prepare, MistakesAreNamedAndNothingIsWritten) {
                   .output.find("legal: .jsonl, .csv, .tsv"),
               std::string::npos);
     EXPECT_NE(prepare({"--task", "poetry", "--train", train})
-                  .output.find("--task: poetry: legal: classification, language-modeling"),
+                  .output.find("--task: poetry: legal: classification, language-modeling, generation"),
               std::string::npos);
 }
 
