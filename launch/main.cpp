@@ -48,6 +48,7 @@ std::map<std::string, Command> const kCommands{
      {"samples of a data set as coloured tokens", [](Arguments const& a) { return text_command("inspect", a); }}},
     {"train", {"fine-tune, or continue a run; start it with mpirun or srun", launch::train_command}},
     {"evaluate", {"exact metrics of a model on a split", launch::evaluate_command}},
+    {"generate", {"completions of prompts, and their scores", launch::generate_command}},
     {"export", {"a run's best checkpoint as a Hugging Face folder", launch::export_command}},
     {"plot", {"loss and accuracy of a run as an SVG", plot_command}},
     {"checkpoint", {"list or verify the checkpoints of a run", launch::checkpoint_command}},

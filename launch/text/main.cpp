@@ -12,6 +12,7 @@
 #include "launch/options.hpp"
 #include "launch/text/inspect.hpp"
 #include "launch/text/prepare.hpp"
+#include "launch/text/serve.hpp"
 
 namespace {
 
@@ -23,11 +24,14 @@ using trireme::launch::parse;
 int run_prepare(std::vector<std::string> const& arguments) {
     text::PrepareOptions o;
     std::vector<std::string> input, train, validation, test;
+    std::string prompt, completion;
     po::options_description options(
         "trireme prepare: text files to HDF5 shards and a manifest\n\n"
         "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
-        "      --label label --max-length 128 --output data-reviews\n\nOptions");
-    options.add_options()("task", po::value(&o.task)->required(), "classification | language-modeling")(
+        "      --label label --max-length 128 --output data-reviews\n"
+        "  trireme prepare --task generation --tokenizer MODEL --input questions.jsonl \\\n"
+        "      --prompt question --completion answer --output data-questions\n\nOptions");
+    options.add_options()("task", po::value(&o.task)->required(), "classification | language-modeling | generation")(
         "tokenizer", po::value(&o.tokenizer)->required(), "folder with tokenizer.json, as a rule the model's")(
         "output", po::value(&o.output)->required(), "folder to write")(
         "input", po::value(&input)->multitoken(),
@@ -38,14 +42,22 @@ int run_prepare(std::vector<std::string> const& arguments) {
         "text", po::value(&o.columns.text)->default_value("text"), "name of the text column")(
         "pair", po::value(&o.columns.pair), "name of the column with the second text, if there is one")(
         "label", po::value(&o.columns.label), "name of the label column")(
+        "prompt", po::value(&prompt), "generation: name of the column that is read and not trained")(
+        "completion", po::value(&completion), "generation: name of the column that is trained")(
+        "stop", po::value(&o.stop), "generation: token that ends a completion; default: the tokenizer's end of text")(
         "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1, "0.1"),
-        "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1"),
-                      "of --input")("max-length", po::value(&o.max_length)->default_value(512),
-                                    "tokens: longer samples are cut (classification) or divided (language-modeling)")(
+        "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1"), "of --input")(
+        "max-length", po::value(&o.max_length)->default_value(512),
+        "tokens: longer samples are cut (classification, generation) or divided (language-modeling)")(
         "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536), "samples in one HDF5 file");
     if (!parse(options, arguments)) return 0;
-    if (o.task != "classification" && o.task != "language-modeling")
-        throw InputError("--task: " + o.task + ": legal: classification, language-modeling");
+    if (o.task != "classification" && o.task != "language-modeling" && o.task != "generation")
+        throw InputError("--task: " + o.task + ": legal: classification, language-modeling, generation");
+    if (o.task == "generation") {
+        o.columns = {.text = prompt, .label = completion};
+    } else if (!prompt.empty() || !completion.empty() || !o.stop.empty()) {
+        throw InputError("--prompt, --completion, --stop: legal with --task generation only");
+    }
     if (o.max_length < 2) throw InputError("--max-length: legal: a whole number >= 2");
     if (o.samples_per_shard < 1) throw InputError("--samples-per-shard: legal: a whole number >= 1");
     if (o.validation_fraction < 0 || o.test_fraction < 0 || o.validation_fraction + o.test_fraction >= 1)
@@ -77,6 +89,13 @@ int run_inspect(std::vector<std::string> const& arguments) {
     return 0;
 }
 
+/// For `trireme generate`; not a command for people.
+int run_serve(std::vector<std::string> const& arguments) {
+    if (arguments.size() != 1) throw InputError("legal: trireme-text serve TOKENIZER_FOLDER");
+    text::serve(arguments[0], std::cin, std::cout);
+    return 0;
+}
+
 /// Python of the virtual environment that set-up made; TRIREME_PYTHON names another one.
 void configure(PyConfig& config) {
     char const* const asked = std::getenv("TRIREME_PYTHON");
@@ -104,7 +123,8 @@ int main(int argc, char** argv) {
         pybind11::scoped_interpreter const python(&config, 0, nullptr, false);
         if (command == "prepare") return run_prepare(arguments);
         if (command == "inspect") return run_inspect(arguments);
-        throw InputError(command + ": legal: prepare, inspect");
+        if (command == "serve") return run_serve(arguments);
+        throw InputError(command + ": legal: prepare, inspect, serve");
     } catch (InputError const& error) {
         fmt::print(stderr, "trireme: {}\n", error.what());
         return cluster::kBadInput;
