@@ -20,7 +20,7 @@ struct SplitInfo {
 };
 
 struct Manifest {
-    std::string task;                ///< classification | language-modeling
+    std::string task;                ///< classification | language-modeling | generation
     std::vector<std::string> labels; ///< class names in id order
     std::int64_t vocabulary = 0;     ///< of the tokenizer
     std::int64_t max_length = 0;     ///< longer samples were cut to this

@@ -63,7 +63,7 @@ template <typename Walk>
 void walk(Walk& w, Config& c) {
     w.field("run", c.run, not_empty("a folder, made if it does not exist"));
     w.field("seed", c.seed, natural());
-    w.field("task", c.task, one_of({"classification", "language-modeling"}));
+    w.field("task", c.task, one_of({"classification", "language-modeling", "generation"}));
     w.section("model", [&] {
         w.field("path", c.model.path, not_empty("a Hugging Face folder"));
         w.field("from_scratch", c.model.from_scratch, yes_or_no());

@@ -64,7 +64,7 @@ struct CheckpointSection {
 struct Config {
     std::string run; ///< folder of the run: logs, checkpoints, resolved config
     std::uint64_t seed = 1;
-    std::string task; ///< classification | language-modeling
+    std::string task; ///< classification | language-modeling | generation
     ModelSection model;
     DataSection data;
     ParallelSection parallel;

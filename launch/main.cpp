@@ -69,6 +69,7 @@ constexpr std::array kCommands{
     Command{"Training", "checkpoint", "list or verify the checkpoints of a run", launch::checkpoint_command},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command},
+    Command{"Results", "generate", "completions of prompts, and their scores", launch::generate_command},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder", launch::export_command},
     Command{"Results", "verify", "logits, loss and gradients of a model; is an export still what it was?",
             launch::verify_command},

@@ -164,7 +164,7 @@ at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, 
                                parallel::TensorAxis const& axis) {
     if (static_cast<std::int64_t>(pass.slot.token_labels.size()) != x.size(0))
         throw cluster::InputError("the data have no token labels, which a language-modeling head needs; prepare them "
-                                  "with --task language-modeling");
+                                  "with --task language-modeling or generation");
     RowLosses rows;
     at::Tensor const loss = LanguageModelLoss::apply(x, &weight, &pass, &rows, axis);
     append_language_results(pass, rows, results);

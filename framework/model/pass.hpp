@@ -9,6 +9,18 @@
 
 namespace trireme::framework {
 
+struct AttentionShape;
+struct Pass;
+
+/// What attention reads besides the tokens of its pass: those of earlier passes (framework/generation).
+class AttentionCache {
+  public:
+    virtual ~AttentionCache() = default;
+    /// As attention() in ops.hpp, for one layer.
+    virtual at::Tensor attend(std::int64_t layer, at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
+                              AttentionShape const& shape, Pass const& pass) = 0;
+};
+
 /// One slot and the circumstances it is computed in. Random numbers are keyed by (seed, step, sample id, site,
 /// element).
 struct Pass {
@@ -19,6 +31,7 @@ struct Pass {
     std::int64_t step = 0;
     double loss_scale = 1.0;  ///< 1 / trained labels of the whole step
     bool keep_logits = false; ///< language models: hand the logits of every token to Results; costs [T, V] of memory
+    AttentionCache* cache = nullptr; ///< generation; null: attention sees the pass alone
 };
 
 /// What the head found for one sample. Sums of these over unique sample ids are exact metrics for any layout.

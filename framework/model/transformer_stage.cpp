@@ -63,11 +63,21 @@ void TransformerStage::load(std::shared_ptr<std::vector<Pass> const> passes) {
     results_ = {};
 }
 
-at::Tensor TransformerStage::logits(Pass const& pass) const {
-    at::NoGradGuard const no_graph;
+at::Tensor TransformerStage::body(Pass const& pass) const {
     at::Tensor x = stem_.value().forward(at::zeros({1}), pass);
     for (auto const& layer : layers_) x = layer.forward(x, rotary_, pass);
-    return head_.value().logits(x, pass);
+    return x;
+}
+
+at::Tensor TransformerStage::logits(Pass const& pass) const {
+    at::NoGradGuard const no_graph;
+    return head_.value().logits(body(pass), pass);
+}
+
+at::Tensor TransformerStage::next_logits(Pass const& pass) const {
+    at::NoGradGuard const no_graph;
+    at::Tensor const ends = at::tensor(at::ArrayRef<std::int64_t>(pass.slot.offsets).slice(1), at::kLong) - 1;
+    return head_.value().logits(body(pass).index_select(0, ends), pass);
 }
 
 std::vector<std::int64_t> TransformerStage::boundary_shape(std::int64_t micro_step) const {

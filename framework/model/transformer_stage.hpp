@@ -39,6 +39,8 @@ class TransformerStage : public parallel::Stage {
     /// Logits of one slot by a stage that holds the whole model, without a graph: [T, V] of a language model, else
     /// [samples, classes].
     at::Tensor logits(Pass const& pass) const;
+    /// A language model's logits of what follows the last token of each sample, [n, V]. Without a graph. Local.
+    at::Tensor next_logits(Pass const& pass) const;
 
     std::size_t block_count() const override { return blocks_.size(); }
     std::vector<std::size_t> const& units_read_by(std::size_t block) const override { return blocks_[block].read; }
@@ -57,6 +59,7 @@ class TransformerStage : public parallel::Stage {
         std::vector<std::size_t> read = {}, completed = {};
     };
     void find_units(parallel::ParameterStore const& store, PartRange const& range);
+    at::Tensor body(Pass const& pass) const; ///< stem and layers, [T, D]
 
     ModelConfig const& config_;
     BlockOptions options_;

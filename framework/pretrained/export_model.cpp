@@ -26,8 +26,8 @@ constexpr std::array<DtypeChoice, 3> kChoices{
     {{"fp32", at::kFloat, "float32"}, {"bf16", at::kBFloat16, "bfloat16"}, {"fp16", at::kHalf, "float16"}}};
 
 constexpr std::array kTokenizerFiles{
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json",
-    "merges.txt",     "added_tokens.json",     "chat_template.jinja"};
+    "tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
+    "added_tokens.json", "chat_template.jinja",   "generation_config.json"};
 
 DtypeChoice const& choice_of(std::string const& name) {
     for (auto const& c : kChoices)

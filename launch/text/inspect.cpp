@@ -3,6 +3,7 @@
 #include <fmt/color.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "cluster/error.hpp"
@@ -20,6 +21,26 @@ constexpr std::array kBackgrounds{fmt::color::light_steel_blue, fmt::color::nava
 std::string painted(std::string const& token, std::size_t place, bool color) {
     if (!color) return (place ? "|" : "") + token;
     return fmt::format(fmt::bg(kBackgrounds[place % kBackgrounds.size()]) | fmt::fg(fmt::color::black), "{}", token);
+}
+
+/// What is read and not trained stays in the background.
+std::string dimmed(std::string const& token, std::size_t place, bool color) {
+    if (!color) return (place ? "|" : "") + token;
+    return fmt::format(place % 2 ? fmt::emphasis::faint | fmt::emphasis::underline : fmt::emphasis::faint, "{}", token);
+}
+
+/// Prompt => completion with its stop token.
+std::string prompted(data::Slot const& slot, Tokenizer const& tokenizer, bool color) {
+    std::string out;
+    std::size_t const prompt =
+        static_cast<std::size_t>(std::ranges::find_if(slot.token_labels, [](auto l) { return l >= 0; }) -
+                                 slot.token_labels.begin()) +
+        1;
+    for (std::size_t t = 0; t < prompt; ++t) out += dimmed(tokenizer.token(slot.tokens[t]), t, color);
+    out += " => ";
+    for (std::size_t t = prompt; t <= slot.tokens.size(); ++t)
+        out += painted(tokenizer.token(slot.token_labels[t - 1]), t - prompt, color);
+    return out;
 }
 
 std::string label_of(data::Slot const& slot, data::Dataset const& set) {
@@ -40,6 +61,10 @@ std::string inspect(InspectOptions const& o) {
     for (std::int64_t i = o.first; i < std::min(set->size(), o.first + o.samples); ++i) {
         data::Slot const slot = set->read({i}, 1);
         out += fmt::format("{} {}  {} tokens  {}\n  ", o.split, i, slot.token_count(), label_of(slot, *set));
+        if (set->task() == "generation") {
+            out += prompted(slot, tokenizer, o.color) + "\n";
+            continue;
+        }
         for (std::size_t t = 0; t < slot.tokens.size(); ++t) {
             bool const second = slot.segments[t] != 0 && (t == 0 || slot.segments[t - 1] == 0);
             out += (second ? " // " : "") + painted(tokenizer.token(slot.tokens[t]), t, o.color);

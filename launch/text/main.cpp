@@ -12,6 +12,7 @@
 #include "launch/options.hpp"
 #include "launch/text/inspect.hpp"
 #include "launch/text/prepare.hpp"
+#include "launch/text/serve.hpp"
 
 namespace {
 
@@ -23,12 +24,15 @@ using trireme::launch::parse;
 int run_prepare(std::vector<std::string> const& arguments) {
     text::PrepareOptions o;
     std::vector<std::string> input, train, validation, test;
+    std::string prompt, completion;
     po::options_description options(
         "trireme prepare --task TASK --tokenizer FOLDER --output FOLDER: text files to HDF5 shards and a manifest\n\n"
         "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
-        "      --label label --max-length 128 --output data-reviews\n\nOptions");
+        "      --label label --max-length 128 --output data-reviews\n"
+        "  trireme prepare --task generation --tokenizer MODEL --input questions.jsonl \\\n"
+        "      --prompt question --completion answer --output data-questions\n\nOptions");
     options.add_options()("task", po::value(&o.task)->required()->value_name("TASK"),
-                          "classification | language-modeling")(
+                          "classification | language-modeling | generation")(
         "tokenizer", po::value(&o.tokenizer)->required()->value_name("FOLDER"),
         "folder with tokenizer.json, as a rule the model's")(
         "output", po::value(&o.output)->required()->value_name("FOLDER"), "folder to write")(
@@ -40,16 +44,27 @@ int run_prepare(std::vector<std::string> const& arguments) {
         "text", po::value(&o.columns.text)->default_value("text")->value_name("NAME"),
         "name of the text column")("pair", po::value(&o.columns.pair)->value_name("NAME"),
                                    "name of the column with the second text, if there is one")(
-        "label", po::value(&o.columns.label)->value_name("NAME"), "name of the label column")(
+        "label", po::value(&o.columns.label)->value_name("NAME"),
+        "name of the label column")("prompt", po::value(&prompt)->value_name("NAME"),
+                                    "generation: name of the column that is read and not trained")(
+        "completion", po::value(&completion)->value_name("NAME"), "generation: name of the column that is trained")(
+        "stop", po::value(&o.stop)->value_name("TOKEN"),
+        "generation: token that ends a completion; default: the tokenizer's end of text")(
         "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1, "0.1")->value_name("X"),
         "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1")->value_name("X"),
-                      "of --input")("max-length", po::value(&o.max_length)->default_value(512)->value_name("N"),
-                                    "tokens: longer samples are cut (classification) or divided (language-modeling)")(
+                      "of --input")(
+        "max-length", po::value(&o.max_length)->default_value(512)->value_name("N"),
+        "tokens: longer samples are cut (classification, generation) or divided (language-modeling)")(
         "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536)->value_name("N"),
         "samples in one HDF5 file");
     if (!parse(options, arguments)) return 0;
-    if (o.task != "classification" && o.task != "language-modeling")
-        throw InputError("--task: " + o.task + ": legal: classification, language-modeling");
+    if (o.task != "classification" && o.task != "language-modeling" && o.task != "generation")
+        throw InputError("--task: " + o.task + ": legal: classification, language-modeling, generation");
+    if (o.task == "generation") {
+        o.columns = {.text = prompt, .label = completion};
+    } else if (!prompt.empty() || !completion.empty() || !o.stop.empty()) {
+        throw InputError("--prompt, --completion, --stop: legal with --task generation only");
+    }
     if (o.max_length < 2) throw InputError(fmt::format("--max-length: {}: legal: a whole number >= 2", o.max_length));
     if (o.samples_per_shard < 1)
         throw InputError(fmt::format("--samples-per-shard: {}: legal: a whole number >= 1", o.samples_per_shard));
@@ -85,6 +100,13 @@ int run_inspect(std::vector<std::string> const& arguments) {
     return 0;
 }
 
+/// For `trireme generate`; not a command for people.
+int run_serve(std::vector<std::string> const& arguments) {
+    if (arguments.size() != 1) throw InputError("legal: trireme-text serve TOKENIZER_FOLDER");
+    text::serve(arguments[0], std::cin, std::cout);
+    return 0;
+}
+
 /// Python of the virtual environment that set-up made; TRIREME_PYTHON names another one.
 void configure(PyConfig& config) {
     char const* const asked = std::getenv("TRIREME_PYTHON");
@@ -112,7 +134,8 @@ int main(int argc, char** argv) {
         pybind11::scoped_interpreter const python(&config, 0, nullptr, false);
         if (command == "prepare") return run_prepare(arguments);
         if (command == "inspect") return run_inspect(arguments);
-        throw InputError(command + ": legal: prepare, inspect");
+        if (command == "serve") return run_serve(arguments);
+        throw InputError(command + ": legal: prepare, inspect, serve");
     } catch (std::exception const& error) {
         return launch::report(error);
     }

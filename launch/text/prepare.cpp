@@ -32,7 +32,7 @@ constexpr char const* kTrain = "train";
 /// A number in [0, 1) of the lower-cased text: equal texts always fall into the same split.
 double split_place(Row const& row) {
     cluster::Sha256 hash;
-    std::string key = lower(row.text);
+    std::string key = lower(row.text); // generation: of the prompt, so that none is both trained and tested
     if (!row.pair.empty()) key.append("\x1f").append(lower(row.pair));
     hash.update(key.data(), key.size());
     return std::stoul(hash.hex().substr(0, 8), nullptr, 16) / 4294967296.0;
@@ -101,6 +101,13 @@ struct Census {
     std::int64_t total = 0, empty = 0, repeated = 0, contradicting = 0, in_two_splits = 0;
 };
 
+bool is_blank(std::string const& text) {
+    return text.find_first_not_of(" \t\r\n") == std::string::npos;
+}
+bool is_empty(Row const& row, PrepareOptions const& o) {
+    return is_blank(row.text) || (o.task == "generation" && is_blank(row.label));
+}
+
 Census take_census(PrepareOptions const& o) {
     Census census;
     struct Seen {
@@ -109,12 +116,12 @@ Census take_census(PrepareOptions const& o) {
     std::unordered_map<std::string, Seen> texts;
     for_each_row(o, [&](Row&& row, std::string const& split) {
         ++census.total;
-        if (row.text.find_first_not_of(" \t\r\n") == std::string::npos) {
+        if (is_empty(row, o)) {
             ++census.empty;
             return;
         }
         ++census.rows[split];
-        ++census.labels[split][row.label];
+        if (o.task == "classification") ++census.labels[split][row.label];
         auto const [found, added] = texts.try_emplace(row.text + "\x1f" + row.pair, Seen{row.label, split});
         if (added) return;
         ++census.repeated;
@@ -190,13 +197,13 @@ class Converter {
   public:
     Converter(PrepareOptions const& options, Census const& census, std::vector<std::string> const& labels)
         : o_(options), census_(census), labels_(labels), classify_(o_.task == "classification"),
-          tokenizer_(o_.tokenizer, classify_ ? o_.max_length : 0), end_(tokenizer_.end_of_text()) {
+          tokenizer_(o_.tokenizer, classify_ ? o_.max_length : 0), end_(end_token()) {
         for (auto const& [split, rows] : census.rows)
             writers_.emplace(split, SplitWriter{o_.output, split, o_.samples_per_shard, labels.size()});
     }
 
     void add(Row&& row, std::string const& split) {
-        if (row.text.find_first_not_of(" \t\r\n") == std::string::npos) return;
+        if (is_empty(row, o_)) return;
         rows_.push_back({std::move(row), split});
         if (rows_.size() == kBatch) flush();
     }
@@ -207,9 +214,43 @@ class Converter {
         manifest.vocabulary = tokenizer_.vocabulary();
     }
     std::int64_t cut() const { return cut_; }
+    std::int64_t apart() const { return apart_; }
+    std::int32_t end() const { return end_; }
 
   private:
+    std::int32_t end_token() const {
+        if (!o_.stop.empty()) {
+            if (auto const id = tokenizer_.id(o_.stop)) return *id;
+            throw cluster::InputError(
+                fmt::format("--stop: {}: legal: a token of {}/tokenizer.json", o_.stop, o_.tokenizer));
+        }
+        std::int32_t const end = tokenizer_.end_of_text();
+        if (end < 0 && o_.task == "generation")
+            throw cluster::InputError(o_.tokenizer +
+                                      ": no end-of-text token in tokenizer_config.json, special_tokens_map.json, "
+                                      "generation_config.json or config.json; name the token that ends a completion "
+                                      "with --stop");
+        return end;
+    }
     void flush() {
+        o_.task == "generation" ? convert_prompted() : convert_texts();
+        done_ += static_cast<std::int64_t>(rows_.size());
+        rows_.clear();
+        if (isatty(STDERR_FILENO))
+            fmt::print(stderr, "\r\033[2Ktokenized {} of {} rows ({} %)", done_, census_.total - census_.empty,
+                       100 * done_ / std::max<std::int64_t>(1, census_.total - census_.empty));
+    }
+    void convert_prompted() {
+        std::vector<std::string> prompts, completions;
+        for (auto const& [row, split] : rows_) {
+            prompts.push_back(row.text);
+            completions.push_back(row.label);
+        }
+        auto texts = tokenizer_.encode_prompted(prompts, completions);
+        for (std::size_t i = 0; i < rows_.size(); ++i)
+            generation(std::move(texts[i]), rows_[i].row, writers_.at(rows_[i].split));
+    }
+    void convert_texts() {
         std::vector<std::string> texts, pairs;
         for (auto const& [row, split] : rows_) {
             texts.push_back(row.text);
@@ -221,11 +262,27 @@ class Converter {
             classify_ ? classification(std::move(encodings[i]), rows_[i].row.label, writer)
                       : language_modeling(std::move(encodings[i]), writer);
         }
-        done_ += static_cast<std::int64_t>(rows_.size());
-        rows_.clear();
-        if (isatty(STDERR_FILENO))
-            fmt::print(stderr, "\r\033[2Ktokenized {} of {} rows ({} %)", done_, census_.total - census_.empty,
-                       100 * done_ / std::max<std::int64_t>(1, census_.total - census_.empty));
+    }
+    /// The prompt is read and not trained; the last token of it has the completion's first as label, and the last token
+    /// of the completion has the stop token, which is a label only. What max_length cuts away has no stop token either:
+    /// a completion must not learn to end where it was cut.
+    void generation(PromptedText&& text, Row const& row, SplitWriter& writer) {
+        auto const longest = static_cast<std::size_t>(o_.max_length), prompt = text.prompt.size();
+        if (prompt == 0 || prompt > longest)
+            throw cluster::InputError(
+                fmt::format("{}:{}: {}: {} tokens, after which nothing of the completion remains; legal: 1 to "
+                            "--max-length {} tokens",
+                            *row.file, row.line, o_.columns.text, prompt, o_.max_length));
+        data::Sample sample{.tokens = std::move(text.prompt)};
+        sample.tokens.insert(sample.tokens.end(), text.completion.begin(), text.completion.end());
+        sample.token_labels.assign(prompt - 1, data::kIgnoredLabel);
+        sample.token_labels.insert(sample.token_labels.end(), text.completion.begin(), text.completion.end());
+        sample.token_labels.push_back(end_);
+        cut_ += sample.tokens.size() > longest;
+        apart_ += text.apart;
+        sample.tokens.resize(std::min(sample.tokens.size(), longest));
+        sample.token_labels.resize(sample.tokens.size());
+        writer.add(std::move(sample));
     }
     void classification(Encoding&& e, std::string const& label, SplitWriter& writer) {
         cut_ += e.cut;
@@ -263,13 +320,44 @@ class Converter {
     std::int32_t end_;
     std::map<std::string, SplitWriter> writers_;
     std::vector<Waiting> rows_;
-    std::int64_t done_ = 0, cut_ = 0;
+    std::int64_t done_ = 0, cut_ = 0, apart_ = 0;
 };
 
 void copy_tokenizer(PrepareOptions const& o) {
     for (auto const* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"})
         if (fs::exists(o.tokenizer + "/" + name))
             fs::copy_file(o.tokenizer + "/" + name, o.output + "/" + name, fs::copy_options::overwrite_existing);
+}
+
+/// Beside the tokenizer, so that it goes into every export: what is generated ends where training said it ends.
+void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
+    std::string const file = o.tokenizer + "/generation_config.json";
+    auto json = nlohmann::ordered_json::object();
+    if (fs::exists(file)) json = nlohmann::ordered_json::parse(cluster::read_file(file), nullptr, false);
+    if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
+    auto& stops = json["eos_token_id"];
+    if (!stops.is_array() || std::ranges::find(stops, nlohmann::ordered_json(stop)) == stops.end()) stops = stop;
+    cluster::write_file(o.output + "/generation_config.json", json.dump(2) + "\n");
+}
+
+/// What became of rows that are not whole samples, for people.
+std::string describe_rows(Census const& census, Converter const& converter, PrepareOptions const& o) {
+    bool const prompted = o.task == "generation";
+    std::string text =
+        fmt::format("  {} rows read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier {} ({} "
+                    "with another {}, {} in another split)\n",
+                    census.total, census.empty, converter.cut(), o.max_length,
+                    prompted                     ? "cut, and trained without their stop token"
+                    : o.task == "classification" ? "cut"
+                                                 : "divided",
+                    census.repeated, prompted ? "prompt" : "text", census.contradicting,
+                    prompted ? "completion" : "label", census.in_two_splits);
+    if (converter.apart())
+        text +=
+            fmt::format("  {} completions begin inside a token of the joined text and were tokenized apart from their "
+                        "prompts: begin completions with the space that stands before them\n",
+                        converter.apart());
+    return text;
 }
 
 std::string describe(data::Manifest const& m, PrepareOptions const& o) {
@@ -292,6 +380,8 @@ std::string prepare(PrepareOptions const& options) {
     cluster::check_new_folder("--output", o.output);
     if (o.columns.label.empty() && o.task == "classification")
         throw cluster::InputError("--label: missing; legal: the name of the column with the classes");
+    if (o.task == "generation" && (o.columns.text.empty() || o.columns.label.empty()))
+        throw cluster::InputError("--prompt, --completion: missing; legal: the names of both columns");
     refuse_repeated_files(o);
     check_model_beside(o, Tokenizer(o.tokenizer, o.task == "classification" ? o.max_length : 0));
     Census const census = take_census(o);
@@ -307,20 +397,16 @@ std::string prepare(PrepareOptions const& options) {
     manifest.summary = nlohmann::ordered_json{{"rows", census.total},
                                               {"empty_dropped", census.empty},
                                               {"longer_than_max_length", converter.cut()},
+                                              {"completions_cut_apart", converter.apart()},
                                               {"repeated_texts", census.repeated},
                                               {"repeated_with_another_label", census.contradicting},
                                               {"repeated_in_another_split", census.in_two_splits}}
                            .dump();
     copy_tokenizer(o);
+    if (o.task == "generation") write_stop_token(o, converter.end());
     data::write_manifest(o.output, manifest);
     staged.commit();
-    return describe(manifest, options) +
-           fmt::format("  {} rows read; {} without text dropped; {} longer than {} tokens {}; "
-                       "{} repeat an earlier text ({} with another label, {} in "
-                       "another split)\n",
-                       census.total, census.empty, converter.cut(), o.max_length,
-                       o.task == "classification" ? "cut" : "divided", census.repeated, census.contradicting,
-                       census.in_two_splits);
+    return describe(manifest, options) + describe_rows(census, converter, options);
 }
 
 } // namespace trireme::launch::text

@@ -10,11 +10,12 @@
 namespace trireme::launch::text {
 
 struct PrepareOptions {
-    std::string task;                                      ///< classification | language-modeling
+    std::string task;                                      ///< classification | language-modeling | generation
     std::string tokenizer;                                 ///< folder with tokenizer.json
     std::string output;                                    ///< folder, must not hold a manifest yet
     std::map<std::string, std::vector<std::string>> files; ///< by split; "" : to be split by hash
-    Columns columns;
+    Columns columns;                                       ///< generation: `text` is the prompt, `label` the completion
+    std::string stop; ///< generation: the token that ends a completion; empty: the tokenizer's end of text
     double validation_fraction = 0.1, test_fraction = 0.1; ///< of files[""]
     std::int64_t max_length = 512;
     std::int64_t samples_per_shard = 65536;

@@ -46,7 +46,7 @@ TEST(Config, EveryMistakeGetsALineThatNamesIt) {
     EXPECT_EQ(error_of(good + "numerics:\n  mode: slow\n"), "FILE:8: numerics.mode: slow: legal: bitwise, fast");
     EXPECT_EQ(error_of(good + "parallel:\n  zero: 4\n"), "FILE:8: parallel.zero: 4: legal: 0, 1, 2, 3");
     EXPECT_EQ(error_of(good + "seed: 1\nseed: 2\n"), "FILE:8: seed is given twice");
-    EXPECT_EQ(error_of("run: r\n"), "FILE: task: missing; legal: classification, language-modeling");
+    EXPECT_EQ(error_of("run: r\n"), "FILE: task: missing; legal: classification, language-modeling, generation");
     EXPECT_EQ(error_of("run: [\n").substr(0, 16), "FILE:2: not YAML");
     EXPECT_EQ(error_of("- a\n"), "FILE: legal: a mapping of keys to values (see configs/ for complete examples)");
     EXPECT_EQ(error_of(good, {"optimizer.clip=-1"}), "--set: optimizer.clip: -1: legal: a number >= 0");

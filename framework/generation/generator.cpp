@@ -1,0 +1,140 @@
+#include "framework/generation/generator.hpp"
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cluster/error.hpp"
+#include "framework/generation/kv_cache.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+/// A text that is being continued; `text` is the prompt and what was chosen so far.
+struct Running {
+    std::vector<std::int32_t> text;
+    std::int64_t limit = 0; ///< of new tokens
+    Completion done;
+};
+
+/// Tokens [first, end) of each text that goes on, packed; the sample id is the place of the text in the batch.
+data::Slot pack(std::vector<Running> const& batch, std::vector<std::size_t> const& live, bool last_only) {
+    data::Slot slot;
+    slot.offsets.push_back(0);
+    for (std::size_t const i : live) {
+        auto const& text = batch[i].text;
+        for (std::size_t t = last_only ? text.size() - 1 : 0; t < text.size(); ++t) {
+            slot.tokens.push_back(text[t]);
+            slot.positions.push_back(static_cast<std::int32_t>(t));
+        }
+        slot.offsets.push_back(slot.token_count());
+        slot.sample_ids.push_back(static_cast<std::int64_t>(i));
+    }
+    slot.segments.assign(slot.tokens.size(), 0);
+    return slot;
+}
+
+/// Adds the next token; false when the text ended with it.
+bool advance(Running& r, std::span<float const> logits, std::int64_t positions_left, GenerationOptions const& options,
+             Generator::Listener const& listener) {
+    Choice const choice = choose(logits, r.text, r.done.index, options.sampling);
+    r.done.log_probability += choice.log_probability;
+    if (std::ranges::find(options.stops, choice.token) != options.stops.end()) return false;
+    r.text.push_back(choice.token);
+    r.done.tokens.push_back(choice.token);
+    if (listener) listener(r.done.index, choice.token);
+    if (static_cast<std::int64_t>(r.done.tokens.size()) < r.limit) return true;
+    r.done.ending = positions_left < options.max_new_tokens ? Ending::max_positions : Ending::max_new_tokens;
+    return false;
+}
+
+} // namespace
+
+char const* name_of(Ending ending) {
+    switch (ending) {
+    case Ending::stop: return "stop";
+    case Ending::max_new_tokens: return "max_new_tokens";
+    case Ending::max_positions: return "max_positions";
+    }
+    return "";
+}
+
+void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& options, ModelConfig const& model) {
+    check_sampling(options.sampling);
+    if (options.max_new_tokens < 1)
+        throw cluster::InputError(
+            fmt::format("--max-new-tokens: {}: legal: a whole number >= 1", options.max_new_tokens));
+    if (options.batch < 1)
+        throw cluster::InputError(fmt::format("--batch: {}: legal: a whole number >= 1", options.batch));
+    for (auto const& p : prompts) {
+        auto const length = static_cast<std::int64_t>(p.tokens.size());
+        if (length < 1 || length > model.max_positions)
+            throw cluster::InputError(fmt::format("{}: prompt: {} tokens: legal: 1 to {}, the positions of the model",
+                                                  p.name, length, model.max_positions));
+        for (auto const token : p.tokens)
+            if (token < 0 || token >= model.vocabulary)
+                throw cluster::InputError(fmt::format("{}: prompt: token {}: legal: 0 to {}, the model's vocabulary",
+                                                      p.name, token, model.vocabulary - 1));
+    }
+}
+
+std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts, GenerationOptions const& options,
+                                            Listener const& listener) const {
+    std::vector<Running> batch;
+    std::vector<std::int64_t> capacities, positions_left; // the last token needs no position: nothing follows it
+    std::vector<std::size_t> live;
+    for (auto const& p : prompts) {
+        auto const length = static_cast<std::int64_t>(p.tokens.size());
+        positions_left.push_back(config_.max_positions - length + 1);
+        std::int64_t const limit = std::min(options.max_new_tokens, positions_left.back());
+        live.push_back(batch.size());
+        batch.push_back({p.tokens, limit, {.index = p.index}});
+        capacities.push_back(length + limit - 1);
+    }
+    KvCache cache(config_, std::move(capacities));
+    for (bool first = true; !live.empty(); first = false) {
+        Pass pass = make_pass(pack(batch, live, options.cache && !first), false, 0, 0, 1.0);
+        if (options.cache) pass.cache = &cache;
+        at::Tensor const logits = stage_.next_logits(pass).to(at::kFloat).contiguous();
+        auto const width = static_cast<std::size_t>(logits.size(1));
+        std::vector<std::size_t> going_on;
+        for (std::size_t row = 0; row < live.size(); ++row) {
+            std::span<float const> const of_row(logits.const_data_ptr<float>() + row * width, width);
+            if (advance(batch[live[row]], of_row, positions_left[live[row]], options, listener))
+                going_on.push_back(live[row]);
+        }
+        live = going_on;
+    }
+    std::vector<Completion> out;
+    for (auto& r : batch) out.push_back(std::move(r.done));
+    return out;
+}
+
+std::vector<ReferenceLoss> Generator::losses(std::vector<Prompt> const& prompts,
+                                             std::vector<std::vector<std::int32_t>> const& references) const {
+    at::NoGradGuard const no_graph;
+    std::vector<Running> batch;
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        all.push_back(i);
+        Running& r = batch.emplace_back(Running{.text = prompts[i].tokens});
+        r.text.insert(r.text.end(), references[i].begin(), references[i].end() - 1); // the last is a label only
+    }
+    data::Slot slot = pack(batch, all, false);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        slot.token_labels.insert(slot.token_labels.end(), prompts[i].tokens.size() - 1, data::kIgnoredLabel);
+        slot.token_labels.insert(slot.token_labels.end(), references[i].begin(), references[i].end());
+    }
+    std::vector<Pass> passes;
+    passes.push_back(make_pass(std::move(slot), false, 0, 0, 1.0));
+    stage_.load(std::move(passes));
+    at::Tensor boundary = at::zeros({1});
+    for (std::size_t b = 0; b < stage_.block_count(); ++b) boundary = stage_.forward(b, boundary, 0);
+    std::vector<ReferenceLoss> out;
+    for (auto const& r : stage_.results().samples) out.push_back({r.loss, r.trained});
+    return out;
+}
+
+} // namespace trireme::framework

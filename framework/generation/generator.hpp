@@ -1,0 +1,72 @@
+// Text generation: tokens in, tokens out, on the stage that training runs.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "framework/generation/sampler.hpp"
+#include "framework/model/transformer_stage.hpp"
+
+namespace trireme::framework {
+
+struct GenerationOptions {
+    std::int64_t max_new_tokens = 128;
+    std::int64_t batch = 8; ///< prompts decoded together
+    Sampling sampling;
+    std::vector<std::int32_t> stops; ///< any of them ends a completion; empty: none does
+    bool cache = true;               ///< false: every token of a text is computed again for each new one (an oracle)
+};
+
+struct Prompt {
+    std::int64_t index = 0;           ///< place in the whole list; keys the random numbers
+    std::vector<std::int32_t> tokens; ///< at least 1, at most the model's positions
+    std::string name;                 ///< for messages: FILE:LINE
+};
+
+enum class Ending : std::uint8_t {
+    stop,           ///< a stop token, which is not in `tokens`
+    max_new_tokens, ///< as many as were asked for
+    max_positions   ///< the model has no position for another one
+};
+char const* name_of(Ending ending);
+
+struct Completion {
+    std::int64_t index = 0;
+    std::vector<std::int32_t> tokens;
+    double log_probability = 0; ///< of all chosen tokens under the model, the stop token included
+    Ending ending = Ending::stop;
+};
+
+/// Sum of the negative log-probabilities of a reference and its stop token after a prompt.
+struct ReferenceLoss {
+    double loss = 0;
+    std::int64_t tokens = 0;
+};
+
+/// Throws InputError for a prompt that is empty, longer than the model's positions or outside its vocabulary, and for
+/// options that are not legal.
+void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& options, ModelConfig const& model);
+
+class Generator {
+  public:
+    /// Called with the index of a prompt and each token of its completion as it is chosen.
+    using Listener = std::function<void(std::int64_t prompt, std::int32_t token)>;
+
+    /// `stage` and `config` must outlive this. The head is a language model's.
+    Generator(TransformerStage& stage, ModelConfig const& config) : stage_(stage), config_(config) {}
+
+    /// Decodes all prompts as one batch: nothing is padded, and what ended leaves the batch. In the order of `prompts`.
+    /// They must have passed check_prompts. Local.
+    std::vector<Completion> complete(std::vector<Prompt> const& prompts, GenerationOptions const& options,
+                                     Listener const& listener = {}) const;
+    /// Loss of each reference after its prompt; both of the same length, each pair within the model's positions. Local.
+    std::vector<ReferenceLoss> losses(std::vector<Prompt> const& prompts,
+                                      std::vector<std::vector<std::int32_t>> const& references) const;
+
+  private:
+    TransformerStage& stage_;
+    ModelConfig const& config_;
+};
+
+} // namespace trireme::framework

@@ -1,0 +1,117 @@
+#include "framework/generation/job.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/gather.hpp"
+#include "cluster/topology.hpp"
+#include "framework/numerics.hpp"
+#include "framework/pretrained/weights.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+using Json = nlohmann::json;
+
+/// The prompts from `first` on that are decoded together.
+std::vector<Prompt> group_of(GenerationJob const& job, std::size_t first) {
+    std::size_t const end = std::min(job.prompts.size(), first + static_cast<std::size_t>(job.options.batch));
+    return {job.prompts.begin() + static_cast<std::ptrdiff_t>(first),
+            job.prompts.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+void check(GenerationJob const& job, ModelConfig const& model) {
+    check_prompts(job.prompts, job.options, model);
+    for (std::size_t i = 0; i < job.references.size(); ++i) {
+        auto const length = static_cast<std::int64_t>(job.prompts[i].tokens.size() + job.references[i].size());
+        if (!job.references[i].empty() && length > model.max_positions + 1)
+            throw cluster::InputError(
+                fmt::format("{}: completion: {} tokens with its prompt: legal: at most {}, the positions of the model",
+                            job.prompts[i].name, length - 1, model.max_positions));
+    }
+}
+
+/// Scores those of a group that have a reference.
+void score(GenerationJob const& job, Generator const& generator, std::vector<Prompt> const& group, Json& out) {
+    std::vector<Prompt> prompts;
+    std::vector<std::vector<std::int32_t>> references;
+    for (auto const& p : group) {
+        auto const i = static_cast<std::size_t>(p.index);
+        if (i >= job.references.size() || job.references[i].empty()) continue;
+        prompts.push_back(p);
+        references.push_back(job.references[i]);
+    }
+    if (prompts.empty()) return;
+    auto const losses = generator.losses(prompts, references);
+    for (std::size_t k = 0; k < prompts.size(); ++k)
+        out["references"].push_back({prompts[k].index, losses[k].loss, losses[k].tokens});
+}
+
+GenerationResult gather(Json const& mine, std::size_t prompts, cluster::Communicator& world) {
+    GenerationResult result;
+    result.completions.resize(prompts);
+    result.references.resize(prompts);
+    std::size_t found = 0;
+    for (auto const& part : cluster::all_gather_bytes(world, mine.dump(), "generation/results")) {
+        Json const json = Json::parse(part);
+        for (auto const& c : json.at("completions")) {
+            result.completions.at(c[0].get<std::size_t>()) = {c[0], c[1], c[2], static_cast<Ending>(c[3].get<int>())};
+            ++found;
+        }
+        for (auto const& r : json.at("references")) result.references.at(r[0].get<std::size_t>()) = {r[1], r[2]};
+    }
+    if (found != prompts) throw cluster::JobError(fmt::format("{} completions for {} prompts", found, prompts));
+    return result;
+}
+
+} // namespace
+
+std::vector<std::int32_t> stop_tokens(std::string const& folder) {
+    for (std::string const name : {"/generation_config.json", "/config.json"}) {
+        if (!std::filesystem::exists(folder + name)) continue;
+        Json const json = Json::parse(cluster::read_file(folder + name), nullptr, false);
+        if (!json.is_object()) throw cluster::InputError(folder + name + ": not a JSON object");
+        auto const found = json.find("eos_token_id");
+        if (found == json.end() || found->is_null()) continue;
+        Json const list = found->is_array() ? *found : Json::array({*found});
+        if (!std::ranges::all_of(list, [](Json const& x) { return x.is_number_integer() && x >= 0; }))
+            throw cluster::InputError(fmt::format("{}{}: eos_token_id: {}: legal: a token id or a list of them", folder,
+                                                  name, found->dump()));
+        return list.get<std::vector<std::int32_t>>();
+    }
+    return {};
+}
+
+GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
+                                Generator::Listener const& listener) {
+    configure_numerics({.mode = NumericsMode::bitwise, .threads = job.threads},
+                       cluster::topology(world).cores_per_rank);
+    Config config;
+    config.task = "generation";
+    config.model.path = job.model;
+    ModelConfig const model = read_model_config(config, {});
+    check(job, model);
+    parallel::ParameterStore store(parameter_specs(model), {.gradients = false});
+    TransformerStage stage(model, store);
+    Generator const generator(stage, model);
+    load_weights(config, model, store);
+    store.refresh_compute();
+    Json mine{{"completions", Json::array()}, {"references", Json::array()}};
+    auto const step = static_cast<std::size_t>(job.options.batch);
+    for (std::size_t first = 0; first < job.prompts.size(); first += step) {
+        if (first / step % static_cast<std::size_t>(world.size()) != static_cast<std::size_t>(world.rank())) continue;
+        auto const group = group_of(job, first);
+        for (auto const& c : generator.complete(group, job.options, listener))
+            mine["completions"].push_back({c.index, c.tokens, c.log_probability, static_cast<int>(c.ending)});
+        score(job, generator, group, mine);
+    }
+    return gather(mine, job.prompts.size(), world);
+}
+
+} // namespace trireme::framework

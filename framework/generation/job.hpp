@@ -1,0 +1,36 @@
+// Completions of a list of prompts by a model of a Hugging Face folder, shared out over the ranks.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cluster/communicator.hpp"
+#include "framework/generation/generator.hpp"
+
+namespace trireme::framework {
+
+struct GenerationJob {
+    std::string model; ///< Hugging Face folder
+    GenerationOptions options;
+    int threads = 0;             ///< per rank; 0: cores of the node divided by its ranks
+    std::vector<Prompt> prompts; ///< prompts[i].index is i
+    /// Reference completions with their stop token, to be scored; an empty one is not scored. Empty, or one per prompt.
+    std::vector<std::vector<std::int32_t>> references;
+};
+
+struct GenerationResult {
+    std::vector<Completion> completions;   ///< by index of the prompt
+    std::vector<ReferenceLoss> references; ///< likewise; 0 tokens where there is none
+};
+
+/// eos_token_id of generation_config.json, else of config.json: one, several or none. Throws InputError.
+std::vector<std::int32_t> stop_tokens(std::string const& folder);
+
+/// Groups of options.batch prompts go round the ranks, so what is computed together does not depend on the number of
+/// ranks, and with the same threads per rank no bit of the result does. Other threads are another order of additions in
+/// MKL's products of few rows: log-probabilities then agree to float32 rounding. The same result on every rank.
+/// `listener` hears the prompts of this rank. Collective over `world`. Throws InputError before weights are read.
+GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
+                                Generator::Listener const& listener = {});
+
+} // namespace trireme::framework

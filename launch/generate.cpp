@@ -1,0 +1,288 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/gather.hpp"
+#include "framework/generation/job.hpp"
+#include "launch/commands.hpp"
+#include "launch/options.hpp"
+#include "launch/streamed_text.hpp"
+#include "launch/text_service.hpp"
+#include "launch/under_mpi.hpp"
+
+namespace trireme::launch {
+
+namespace po = boost::program_options;
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Request {
+    std::string prompt, file, output, prompt_column, completion_column, stream;
+    framework::GenerationJob job;
+};
+
+/// What is written about a prompt besides tokens.
+struct Texts {
+    std::vector<std::string> prompts, references; ///< as long as the prompts; a reference may be empty
+    std::vector<std::string> names;               ///< FILE:LINE
+};
+
+/// As the launcher says, since MPI is not up yet; 0 where none does.
+bool may_be_rank_0() {
+    for (auto const* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID"})
+        if (char const* const rank = std::getenv(name)) return std::atoi(rank) == 0;
+    return true;
+}
+
+std::string text_field(Json const& row, std::string const& column, std::string const& name) {
+    if (!row.contains(column))
+        throw cluster::InputError(fmt::format("{}: no field \"{}\"; legal: --prompt-column NAME", name, column));
+    if (!row[column].is_string())
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: a string", name, column, row[column].dump()));
+    return row[column];
+}
+
+Texts read_prompts(Request const& r) {
+    if (r.file.empty()) return {{r.prompt}, {""}, {"--prompt"}};
+    Texts texts;
+    std::ifstream in(r.file);
+    if (!in) throw cluster::InputError(r.file + ": cannot be read (missing, or no permission)");
+    std::string line;
+    for (int number = 1; std::getline(in, line); ++number) {
+        if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+        std::string const name = fmt::format("{}:{}", r.file, number);
+        Json const row = Json::parse(line, nullptr, false);
+        if (!row.is_object()) throw cluster::InputError(name + ": legal: one JSON object per line");
+        texts.prompts.push_back(text_field(row, r.prompt_column, name));
+        texts.references.push_back(row.contains(r.completion_column) ? text_field(row, r.completion_column, name) : "");
+        texts.names.push_back(name);
+    }
+    if (texts.prompts.empty()) throw cluster::InputError(r.file + ": no prompts");
+    return texts;
+}
+
+/// Prompts and references as tokens. Rank 0 has the tokenizer.
+void tokenize(Request& r, Texts const& texts, TextService& service) {
+    service.hello();
+    auto const answer = service.ask({{"prompts", texts.prompts}, {"completions", texts.references}});
+    for (std::size_t i = 0; i < texts.prompts.size(); ++i) {
+        r.job.prompts.push_back({static_cast<std::int64_t>(i), answer["prompts"][i], texts.names[i]});
+        std::vector<std::int32_t> reference;
+        if (!texts.references[i].empty()) {
+            reference = answer["completions"][i].get<std::vector<std::int32_t>>();
+            if (!r.job.options.stops.empty()) reference.push_back(r.job.options.stops.front());
+        }
+        r.job.references.push_back(std::move(reference));
+    }
+}
+
+/// What rank 0 read, to every rank. Collective.
+void share(Request& r, cluster::Communicator& world) {
+    Json mine = Json::array();
+    for (std::size_t i = 0; i < r.job.prompts.size(); ++i)
+        mine.push_back({r.job.prompts[i].name, r.job.prompts[i].tokens, r.job.references[i]});
+    Json const all = Json::parse(cluster::broadcast_bytes(world, mine.dump(), 0, "generation/prompts"));
+    if (world.rank() == 0) return;
+    for (auto const& p : all) {
+        r.job.prompts.push_back({static_cast<std::int64_t>(r.job.prompts.size()), p[1], p[0]});
+        r.job.references.push_back(p[2]);
+    }
+}
+
+/// Sums over prompts, and the means that are quoted.
+struct Summary {
+    std::int64_t prompts = 0, tokens = 0, stopped = 0, out_of_positions = 0, scored = 0, reference_tokens = 0;
+    double exact_match = 0, exact_match_normalized = 0, f1 = 0, loss = 0;
+
+    Json to_json(double seconds) const {
+        Json json{{"prompts", prompts},
+                  {"tokens", tokens},
+                  {"ended_by_stop_token", stopped},
+                  {"cut_at_max_positions", out_of_positions},
+                  {"tokens_per_second", static_cast<double>(tokens) / seconds}};
+        if (scored == 0) return json;
+        auto const n = static_cast<double>(scored);
+        json.update({{"scored", scored},
+                     {"exact_match", exact_match / n},
+                     {"exact_match_normalized", exact_match_normalized / n},
+                     {"f1", f1 / n},
+                     {"perplexity", std::exp(loss / static_cast<double>(reference_tokens))}});
+        return json;
+    }
+};
+
+std::string trimmed(std::string const& text) {
+    auto const first = text.find_first_not_of(" \t\r\n");
+    return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+/// One line of output, and its part of the summary.
+Json describe(std::size_t i, Texts const& texts, std::string const& text, framework::GenerationResult const& result,
+              Json const& score, Summary& sum) {
+    auto const& c = result.completions[i];
+    Json line{{"prompt", texts.prompts[i]},
+              {"completion", text},
+              {"tokens", c.tokens},
+              {"log_probability", c.log_probability},
+              {"ended_by", framework::name_of(c.ending)}};
+    ++sum.prompts;
+    sum.tokens += static_cast<std::int64_t>(c.tokens.size());
+    sum.stopped += c.ending == framework::Ending::stop;
+    sum.out_of_positions += c.ending == framework::Ending::max_positions;
+    auto const& reference = result.references[i];
+    if (reference.tokens == 0) return line;
+    double const exact = trimmed(text) == trimmed(texts.references[i]);
+    line.update({{"reference", texts.references[i]},
+                 {"exact_match", exact},
+                 {"exact_match_normalized", score["exact_match"]},
+                 {"f1", score["f1"]},
+                 {"perplexity", std::exp(reference.loss / static_cast<double>(reference.tokens))}});
+    ++sum.scored;
+    sum.exact_match += exact;
+    sum.exact_match_normalized += score["exact_match"].get<double>();
+    sum.f1 += score["f1"].get<double>();
+    sum.loss += reference.loss;
+    sum.reference_tokens += reference.tokens;
+    return line;
+}
+
+void write_lines(Request const& r, Texts const& texts, framework::GenerationResult const& result, TextService& service,
+                 double seconds) {
+    nlohmann::json tokens = nlohmann::json::array(), pairs = nlohmann::json::array();
+    for (auto const& c : result.completions) tokens.push_back(c.tokens);
+    nlohmann::json const decoded = service.ask({{"decode", tokens}})["texts"];
+    for (std::size_t i = 0; i < texts.prompts.size(); ++i) pairs.push_back({decoded[i], texts.references[i]});
+    Json const scores = service.ask({{"score", pairs}})["scores"];
+    Summary sum;
+    std::string lines;
+    for (std::size_t i = 0; i < texts.prompts.size(); ++i)
+        lines += describe(i, texts, decoded[i], result, scores[i], sum).dump() + "\n";
+    if (r.output.empty())
+        fmt::print("{}", lines);
+    else
+        cluster::write_file(r.output, lines);
+    fmt::print(r.output.empty() ? stderr : stdout, "{}\n", sum.to_json(seconds).dump());
+}
+
+/// The completion of the one prompt, while it is made or at its end.
+class Display {
+  public:
+    Display(TextService* service, bool stream) : service_(service), stream_(stream) {}
+    void token(std::int32_t token) {
+        tokens_.push_back(token);
+        if (stream_) show(text_.next(decoded()));
+    }
+    void end(framework::Completion const& c) {
+        tokens_ = c.tokens;
+        show(text_.last(decoded()) + "\n");
+        fmt::print(stderr, "{} tokens, log-probability {:.4f}, ended by {}\n", c.tokens.size(), c.log_probability,
+                   framework::name_of(c.ending));
+    }
+
+  private:
+    std::string decoded() { return service_->ask({{"decode", nlohmann::json::array({tokens_})}})["texts"][0]; }
+    static void show(std::string const& text) {
+        fmt::print("{}", text);
+        std::fflush(stdout);
+    }
+    TextService* service_;
+    bool stream_;
+    StreamedText text_;
+    std::vector<std::int32_t> tokens_;
+};
+
+int generate(Request& r, TextService* service, cluster::Communicator& world) {
+    Texts texts;
+    if (world.rank() == 0) {
+        if (!service) throw cluster::JobError("the launcher's environment gives MPI's rank 0 another rank");
+        texts = read_prompts(r);
+        tokenize(r, texts, *service);
+    }
+    share(r, world);
+    if (world.rank() == 0 && r.job.options.stops.empty())
+        fmt::print(stderr,
+                   "{}: no eos_token_id in generation_config.json or config.json: nothing ends a completion but "
+                   "--max-new-tokens\n",
+                   r.job.model);
+    bool const single = r.file.empty();
+    Display display(service, r.stream == "always" || (r.stream == "auto" && isatty(STDOUT_FILENO)));
+    framework::Generator::Listener listener;
+    if (single) listener = [&](std::int64_t, std::int32_t token) { display.token(token); };
+    auto const start = std::chrono::steady_clock::now();
+    auto const result = framework::run_generation(r.job, world, listener);
+    if (world.rank() != 0) return cluster::kDone;
+    if (single)
+        display.end(result.completions[0]);
+    else
+        write_lines(r, texts, result, *service,
+                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    return cluster::kDone;
+}
+
+void check(Request const& r) {
+    if (r.prompt.empty() == r.file.empty()) throw cluster::InputError("legal: one of --prompt TEXT, --prompts FILE");
+    if (r.file.empty() && !r.output.empty()) throw cluster::InputError("--output: legal with --prompts only");
+    if (r.job.threads < 0)
+        throw cluster::InputError(fmt::format("--threads: {}: legal: a whole number >= 0", r.job.threads));
+    if (r.stream != "auto" && r.stream != "always" && r.stream != "never")
+        throw cluster::InputError("--stream: " + r.stream + ": legal: auto, always, never");
+}
+
+} // namespace
+
+int generate_command(std::vector<std::string> const& arguments) {
+    Request r;
+    auto& o = r.job.options;
+    std::optional<double> temperature;
+    po::options_description options(
+        "trireme generate MODEL: completions of prompts, greedy unless a temperature is given\n\n"
+        "  trireme generate exported --prompt 'Question: why is the sky blue? Answer:'\n"
+        "  mpirun -n 2 trireme generate exported --prompts test.jsonl --output completions.jsonl\n"
+        "  trireme generate exported --prompts test.jsonl --temperature 0.7 --top-p 0.9 --seed 3\n\n"
+        "With a column of references (--completion-column) it scores: exact match, SQuAD's normalized exact match and\n"
+        "F1, perplexity of the references. With the same --threads the result has the same bytes for any number of\n"
+        "ranks; else log-probabilities differ by rounding.\n\nOptions");
+    options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
+        "prompt", po::value(&r.prompt), "text to go on from")("prompts", po::value(&r.file),
+                                                              "JSONL file of prompts, one object per line")(
+        "output", po::value(&r.output), "JSONL file to write; default: standard output")(
+        "prompt-column", po::value(&r.prompt_column)->default_value("prompt"),
+        "name of the prompt's field")("completion-column", po::value(&r.completion_column)->default_value("completion"),
+                                      "name of the reference's field; rows without it are not scored")(
+        "max-new-tokens", po::value(&o.max_new_tokens)->default_value(128),
+        "longest completion")("temperature", po::value<double>()->notifier([&](double t) { temperature = t; }),
+                              "of sampling; 0: greedy. Default: 1 with --top-k or --top-p, else 0")(
+        "top-k", po::value(&o.sampling.top_k)->default_value(0), "sample from the k likeliest tokens; 0: off")(
+        "top-p", po::value(&o.sampling.top_p)->default_value(1.0, "1"),
+        "sample from the likeliest tokens that hold this probability; 1: off")(
+        "repetition-penalty", po::value(&o.sampling.repetition_penalty)->default_value(1.0, "1"),
+        "logits of tokens that occurred are divided by it (multiplied if negative); 1: off")(
+        "seed", po::value(&o.sampling.seed)->default_value(1),
+        "of sampling")("batch", po::value(&o.batch)->default_value(8), "prompts decoded together on a rank")(
+        "threads", po::value(&r.job.threads)->default_value(0), "per rank; 0: cores of the node divided by its ranks")(
+        "stream", po::value(&r.stream)->default_value("auto"),
+        "show a single completion while it is made: auto (on a terminal) | always | never");
+    if (!parse(options, arguments, "model")) return 0;
+    check(r);
+    o.sampling.temperature = temperature.value_or(o.sampling.top_k > 0 || o.sampling.top_p < 1 ? 1.0 : 0.0);
+    framework::check_sampling(o.sampling);
+    o.stops = framework::stop_tokens(r.job.model);
+    std::optional<TextService> service; // before MPI_Init, and without Python in this process
+    if (may_be_rank_0()) service.emplace(r.job.model);
+    return under_mpi([&](cluster::Communicator& world) {
+        if (world.rank() != 0) service.reset();
+        return generate(r, service ? &*service : nullptr, world);
+    });
+}
+
+} // namespace trireme::launch

@@ -1,0 +1,103 @@
+#include "launch/text/serve.hpp"
+
+#include <pybind11/embed.h>
+#include <pybind11/stl.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cluster/error.hpp"
+#include "launch/text/tokenizer.hpp"
+
+namespace trireme::launch::text {
+
+namespace {
+
+namespace py = pybind11;
+using Json = nlohmann::json;
+using Texts = std::vector<std::string>;
+
+/// Exact match and F1 of bags of words after lower-casing and without punctuation, articles and extra space: the
+/// definitions of SQuAD 1.1 (Rajpurkar et al., EMNLP 2016, section 6.1), where Python's Unicode rules are part of them.
+constexpr char const* kScores = R"(
+import collections, re, string
+
+def words(text):
+    text = "".join(c for c in text.lower() if c not in string.punctuation)
+    return re.sub(r"\b(a|an|the)\b", " ", text).split()
+
+def score(completion, reference):
+    made, wanted = words(completion), words(reference)
+    common = sum((collections.Counter(made) & collections.Counter(wanted)).values())
+    if not made or not wanted or not common:
+        f1 = float(made == wanted)
+    else:
+        f1 = 2 * common / (len(made) + len(wanted))
+    return float(made == wanted), f1
+)";
+
+class Scorer {
+  public:
+    Scorer() { py::exec(kScores, scope_, scope_); }
+    Json operator()(Json const& pairs) const {
+        Json scores = Json::array();
+        for (auto const& pair : pairs) {
+            auto const [exact, f1] = scope_["score"](pair.at(0).get<std::string>(), pair.at(1).get<std::string>())
+                                         .cast<std::pair<double, double>>();
+            scores.push_back({{"exact_match", exact}, {"f1", f1}});
+        }
+        return {{"scores", scores}};
+    }
+
+  private:
+    py::dict scope_{py::arg("__builtins__") = py::module_::import("builtins")};
+};
+
+Json encode(Tokenizer const& tokenizer, Json const& request) {
+    auto const prompts = request["prompts"].get<Texts>();
+    if (!request.contains("completions")) return {{"prompts", tokenizer.encode_prompts(prompts)}};
+    Json answer{{"prompts", Json::array()}, {"completions", Json::array()}, {"apart", 0}};
+    int apart = 0;
+    for (auto const& text : tokenizer.encode_prompted(prompts, request["completions"].get<Texts>())) {
+        answer["prompts"].push_back(text.prompt);
+        answer["completions"].push_back(text.completion);
+        apart += text.apart;
+    }
+    answer["apart"] = apart;
+    return answer;
+}
+
+Json answer_to(Json const& request, Tokenizer const& tokenizer, Scorer const& scorer) {
+    if (request.contains("prompts")) return encode(tokenizer, request);
+    if (request.contains("decode"))
+        return {{"texts", tokenizer.decode(request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
+    if (request.contains("score")) return scorer(request["score"]);
+    return {{"error", "legal requests: prompts, decode, score"}};
+}
+
+} // namespace
+
+void serve(std::string const& folder, std::istream& in, std::ostream& out) {
+    std::optional<Tokenizer> opened;
+    try {
+        opened.emplace(folder, 0);
+    } catch (cluster::InputError const& error) { // the other side reports it
+        out << Json{{"error", error.what()}} << std::endl;
+        return;
+    }
+    Tokenizer const& tokenizer = *opened;
+    Scorer const scorer;
+    out << Json{{"vocabulary", tokenizer.vocabulary()}, {"stop", tokenizer.end_of_text()}} << std::endl;
+    for (std::string line; std::getline(in, line);) {
+        Json answer;
+        try {
+            answer = answer_to(Json::parse(line), tokenizer, scorer);
+        } catch (std::exception const& error) { // Python's too
+            answer = {{"error", error.what()}};
+        }
+        out << answer.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+    }
+}
+
+} // namespace trireme::launch::text

@@ -1,0 +1,18 @@
+// `trireme-text serve`: a tokenizer for a process that has no Python in it.
+#pragma once
+#include <iosfwd>
+#include <string>
+
+namespace trireme::launch::text {
+
+/// Answers each line of `in` with one on `out`, both JSON objects, until `in` ends. First says {"vocabulary", "stop"}
+/// (stop: the id of the end-of-text token, -1 if there is none). Requests and their answers:
+///   {"prompts": [text, ...]}                        {"prompts": [[id, ...], ...]}
+///   {"prompts": [...], "completions": [text, ...]}  {"prompts": ..., "completions": [[id, ...], ...], "apart": count}
+///   {"decode": [[id, ...], ...]}                    {"texts": [text, ...]}
+///   {"score": [[completion, reference], ...]}       {"scores": [{"exact_match", "f1"}, ...]}
+/// A request that cannot be answered gets {"error": why}; a folder without a tokenizer gets it in place of the
+/// greeting, and that is all.
+void serve(std::string const& folder, std::istream& in, std::ostream& out);
+
+} // namespace trireme::launch::text

@@ -1,0 +1,37 @@
+// The tokenizer process of `trireme generate`.
+#pragma once
+#include <sys/types.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace trireme::launch {
+
+/// `trireme-text serve FOLDER`, which lies beside this program, as a child process; JSON lines over a socket. Owner of
+/// the child: the destructor closes the socket, at which the child ends, and waits for it.
+class TextService {
+  public:
+    /// Starts the child. Call before MPI_Init: forking a process that has network memory registered is not safe.
+    /// Throws JobError if it cannot be started.
+    explicit TextService(std::string const& folder);
+    ~TextService();
+    TextService(TextService const&) = delete;
+    TextService& operator=(TextService const&) = delete;
+
+    /// What the child says of its tokenizer, {"vocabulary", "stop"}. Call once, first. Throws InputError if there
+    /// is none in the folder.
+    nlohmann::json hello();
+    /// One request, one answer (launch/text/serve.hpp). Throws JobError if the child has died.
+    nlohmann::json ask(nlohmann::json const& request);
+
+  private:
+    nlohmann::json receive();
+    /// Collects the child and says how it ended.
+    [[noreturn]] void died();
+
+    pid_t child_ = -1;
+    int socket_ = -1;
+    std::string buffer_; ///< received and not yet read
+};
+
+} // namespace trireme::launch

@@ -1,0 +1,259 @@
+// From prompts and completions to a model that answers and stops, as a user runs it.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cluster/file.hpp"
+#include "cluster/philox.hpp"
+#include "data/loader.hpp"
+#include "launch/streamed_text.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "tests/support/tiny_run.hpp"
+
+namespace trireme::test {
+namespace {
+
+using Tokens = std::vector<std::int32_t>;
+namespace fs = std::filesystem;
+
+std::vector<std::string> const kWords{"ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen"};
+
+/// Whole words; the template puts <s> in front and, as a trap, </s> behind, which no prompt may keep.
+constexpr char const* kTokenizer = R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [
+{"id": 0, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
+{"id": 1, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
+"normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": null,
+"post_processor": {"type": "TemplateProcessing",
+"single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+"pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+"special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}, "</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}},
+"model": {"type": "WordLevel", "unk_token": "?", "vocab": {"<s>": 0, "</s>": 1, "?": 2, "=": 3,
+"ant": 4, "bee": 5, "cow": 6, "dog": 7, "elk": 8, "fox": 9, "gnu": 10, "hen": 11}}})";
+
+constexpr char const* kModel = R"({"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2,
+"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 64, "vocab_size": 13,
+"max_position_embeddings": 12, "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": false,
+"initializer_range": 0.1})";
+
+class Generation : public testing::Test {
+  protected:
+    Generation() {
+        fs::create_directories(path("model"));
+        write("model/tokenizer.json", kTokenizer);
+        write("model/tokenizer_config.json", R"({"eos_token": "</s>"})");
+        write("model/config.json", kModel);
+    }
+    std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
+    std::string write(std::string const& name, std::string const& text) const {
+        cluster::write_file(path(name), text);
+        return path(name);
+    }
+    Outcome prepare(std::vector<std::string> const& more, char const* out = "data") const {
+        std::vector<std::string> all{"prepare", "--task",   "generation", "--tokenizer",  path("model"), "--output",
+                                     path(out), "--prompt", "q",          "--completion", "a",           "--train"};
+        all.insert(all.end(), more.begin(), more.end());
+        return run_command(trireme(0, all));
+    }
+    void expect_refused(Outcome const& result, std::string const& part) const {
+        EXPECT_EQ(result.exit_code, 2) << result.output;
+        EXPECT_NE(result.output.find(part), std::string::npos) << result.output;
+        EXPECT_EQ(std::ranges::count(result.output, '\n'), 1) << result.output;
+    }
+    TemporaryFolder folder_;
+};
+
+constexpr char const* kRows = R"({"q": "cow dog =", "a": " dog cow"}
+{"q": "hen =", "a": " hen"}
+)";
+
+TEST_F(Generation, TrainsTheCompletionAndItsStopToken) {
+    ASSERT_EQ(prepare({write("rows.jsonl", kRows)}).exit_code, 0);
+    auto const slot = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
+    EXPECT_EQ(slot.tokens, (Tokens{0, 6, 7, 3, 7, 6, 0, 11, 3, 11}));
+    EXPECT_EQ(slot.token_labels, (Tokens{-100, -100, -100, 7, 6, 1, -100, -100, 11, 1}));
+    auto const config = nlohmann::json::parse(cluster::read_file(path("data/generation_config.json")));
+    EXPECT_EQ(config.at("eos_token_id"), 1);
+}
+
+TEST_F(Generation, CsvTsvAndJsonlGiveTheSameBytes) {
+    ASSERT_EQ(prepare({write("rows.jsonl", kRows)}, "j").exit_code, 0);
+    ASSERT_EQ(prepare({write("rows.csv", "a,q\n dog cow,cow dog =\n hen,hen =\n")}, "c").exit_code, 0);
+    ASSERT_EQ(prepare({write("rows.tsv", "q\ta\ncow dog =\t dog cow\nhen =\t hen\n")}, "t").exit_code, 0);
+    auto const bytes = cluster::read_file(path("j/train-00000.h5"));
+    EXPECT_EQ(cluster::read_file(path("c/train-00000.h5")), bytes);
+    EXPECT_EQ(cluster::read_file(path("t/train-00000.h5")), bytes);
+}
+
+TEST_F(Generation, AnotherStopTokenGoesIntoTheDataAndTheirGenerationConfig) {
+    write("model/generation_config.json", R"({"eos_token_id": [1, 2], "top_k": 5})");
+    std::string const rows = write("rows.jsonl", kRows);
+    ASSERT_EQ(prepare({rows, "--stop", "="}).exit_code, 0);
+    EXPECT_EQ(data::open_dataset(path("data"), "train")->read({1}, 1).token_labels, (Tokens{-100, -100, 11, 3}));
+    auto const json = [&](char const* name) { return nlohmann::json::parse(cluster::read_file(path(name))); };
+    EXPECT_EQ(json("data/generation_config.json"), (nlohmann::json{{"eos_token_id", 3}, {"top_k", 5}}));
+    ASSERT_EQ(prepare({rows}, "own").exit_code, 0);
+    EXPECT_EQ(json("own/generation_config.json").at("eos_token_id"), (nlohmann::json{1, 2}))
+        << "a list that has the stop token stays";
+    expect_refused(prepare({rows, "--stop", "nope"}, "x"), "--stop: nope: legal: a token of ");
+}
+
+TEST_F(Generation, ATokenizerThatNamesNoStopTokenIsRefused) {
+    fs::remove(path("model/tokenizer_config.json"));
+    std::string const rows = write("rows.jsonl", kRows);
+    expect_refused(prepare({rows}), "name the token that ends a completion with --stop");
+    EXPECT_EQ(prepare({rows, "--stop", "</s>"}, "named").exit_code, 0);
+    write("model/config.json", R"({"eos_token_id": 1})");
+    EXPECT_EQ(prepare({rows}, "by-config").exit_code, 0);
+    EXPECT_EQ(data::open_dataset(path("by-config"), "train")->read({1}, 1).token_labels, (Tokens{-100, -100, 11, 1}));
+}
+
+TEST_F(Generation, WhatIsCutIsCountedAndTrainsNoStopToken) {
+    std::string const rows = write("rows.jsonl", kRows);
+    Outcome const result = prepare({rows, "--max-length", "4"});
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_NE(result.output.find("1 longer than 4 tokens cut, and trained without their stop token"), std::string::npos)
+        << result.output;
+    auto const slot = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
+    EXPECT_EQ(slot.token_labels, (Tokens{-100, -100, -100, 7, -100, -100, 11, 1}));
+    expect_refused(
+        prepare({rows, "--max-length", "3"}, "x"),
+        "rows.jsonl:1: q: 4 tokens, after which nothing of the completion remains; legal: 1 to --max-length 3");
+}
+
+TEST_F(Generation, APromptHasTheSameTokensWithoutItsCompletion) {
+    std::string const rows = write("rows.jsonl", R"({"q": "cow =do", "a": "g hen"})");
+    Outcome const result = prepare({rows});
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(data::open_dataset(path("data"), "train")->read({0}, 1).tokens, (Tokens{0, 6, 2, 2, 11}));
+    EXPECT_NE(result.output.find("1 completions begin inside a token"), std::string::npos) << result.output;
+}
+
+TEST_F(Generation, InspectShowsPromptAndCompletionApart) {
+    ASSERT_EQ(prepare({write("rows.jsonl", kRows)}).exit_code, 0);
+    Outcome const plain = run_command(trireme(0, {"inspect", path("data"), "--samples", "1"}));
+    EXPECT_EQ(plain.output, "train 0  6 tokens  3 of 6 tokens trained\n  <s>|cow|dog|= => dog|cow|</s>\n");
+    Outcome const color = run_command(trireme(0, {"inspect", path("data"), "--samples", "1", "--color", "always"}));
+    EXPECT_NE(color.output.find("\x1b[2m<s>"), std::string::npos) << "prompt: faint";
+    EXPECT_NE(color.output.find("\x1b[48;2;"), std::string::npos) << "completion: on a ground of colour";
+}
+
+TEST_F(Generation, MistakesAreNamed) {
+    std::string const rows = write("rows.jsonl", kRows);
+    expect_refused(run_command(trireme(0, {"prepare", "--task", "generation", "--tokenizer", path("model"), "--output",
+                                           path("x"), "--train", rows, "--prompt", "q"})),
+                   "--prompt, --completion: missing");
+    expect_refused(run_command(trireme(0, {"prepare", "--task", "language-modeling", "--tokenizer", path("model"),
+                                           "--output", path("x"), "--train", rows, "--prompt", "q"})),
+                   "legal with --task generation only");
+    expect_refused(prepare({write("bad.jsonl", R"({"q": "cow"})")}, "x"), "bad.jsonl:1: no field \"a\"");
+    EXPECT_FALSE(fs::exists(path("x")));
+}
+
+TEST(StreamedText, NeverShowsAPartOfACharacter) {
+    launch::StreamedText text;
+    EXPECT_EQ(text.next("caf\xEF\xBF\xBD"), "caf");
+    EXPECT_EQ(text.next("caf\xEF\xBF\xBD\xEF\xBF\xBD"), "");
+    EXPECT_EQ(text.next("café"), "é");
+    EXPECT_EQ(text.next("cafe"), "") << "a decoder that goes back";
+    EXPECT_EQ(text.next("café au"), " au");
+    EXPECT_EQ(text.last("café au\xEF\xBF\xBD"), "\xEF\xBF\xBD") << "the end of the text: it stays incomplete";
+    EXPECT_EQ(text.last("another text"), "\nanother text");
+}
+
+/// 1 to 4 words and their partners, a lookup with a length of its own: only the stop token makes a completion right.
+std::string pairs(std::uint64_t purpose, int count, int remainder) {
+    std::string lines;
+    for (std::uint64_t i = 0; count > 0; ++i) {
+        auto const draw = cluster::philox(purpose, i, 0);
+        std::size_t const length = 1 + draw[0] % 4;
+        std::string prompt, answer;
+        std::size_t sum = 0;
+        for (std::size_t k = 0; k < length; ++k) {
+            std::size_t const word = draw[1] >> (3 * k) & 7;
+            sum += word * (k + 1);
+            prompt += kWords[word] + " ";
+            answer += " " + kWords[(word * 3 + 2) % kWords.size()];
+        }
+        // Prompts of one remainder are held out: none of them is in training.
+        if ((sum % 5 == 0) != (remainder == 0)) continue;
+        lines += nlohmann::json{{"q", prompt + "="}, {"a", answer}}.dump() + "\n";
+        --count;
+    }
+    return lines;
+}
+
+TEST_F(Generation, LearnsToAnswerAndToStop) {
+    std::string const train = write("train.jsonl", pairs(1, 1500, 1)), test = write("test.jsonl", pairs(2, 60, 0));
+    ASSERT_EQ(prepare({train, "--validation", test, "--test", test}).exit_code, 0);
+    std::string const yaml = write(
+        "run.yaml", "run: " + path("run") + "\ntask: generation\nmodel:\n  path: " + path("model") +
+                        "\n  from_scratch: true\ndata:\n  path: " + path("data") +
+                        "\nbatch:\n  global: 64\n  tokens_per_slot: 1024\nnumerics:\n  threads: 1\noptimizer:\n"
+                        "  learning_rate: 1e-2\n  schedule: cosine\ntrain:\n  steps: 400\nevaluation:\n  every: 200\n");
+    Outcome const trained = run_command(trireme(2, {"train", yaml}));
+    ASSERT_EQ(trained.exit_code, 0) << trained.output;
+    ASSERT_EQ(run_command(trireme(0, {"export", "--run", path("run"), "--output", path("out")})).exit_code, 0);
+
+    std::string lines;
+    nlohmann::json summary;
+    for (int const ranks : {1, 2, 3}) {
+        Outcome const result = run_command(
+            trireme(ranks, {"generate", path("out"), "--prompts", test, "--prompt-column", "q", "--completion-column",
+                            "a", "--output", path("made.jsonl"), "--batch", "7", "--threads", "1"}));
+        ASSERT_EQ(result.exit_code, 0) << result.output;
+        summary = nlohmann::json::parse(result.output);
+        std::string const made = cluster::read_file(path("made.jsonl"));
+        EXPECT_TRUE(lines.empty() || made == lines) << ranks << " ranks";
+        lines = made;
+    }
+    EXPECT_GT(summary.at("exact_match").get<double>(), 0.9) << summary;
+    EXPECT_GE(summary.at("f1").get<double>(), summary.at("exact_match_normalized").get<double>());
+    EXPECT_GT(summary.at("ended_by_stop_token").get<int>(), 54) << summary;
+    EXPECT_EQ(summary.at("scored"), 60);
+
+    Outcome const evaluated = run_command(trireme(0, {"evaluate", "--model", path("out"), "--data", path("data")}));
+    ASSERT_EQ(evaluated.exit_code, 0) << evaluated.output;
+    EXPECT_NEAR(std::exp(nlohmann::json::parse(evaluated.output).at("loss").get<double>()),
+                summary.at("perplexity").get<double>(), 1e-5);
+
+    auto const first = nlohmann::json::parse(lines.substr(0, lines.find('\n')));
+    std::string const prompt = first.at("prompt"), wanted = first.at("completion").get<std::string>() + "\n";
+    for (char const* stream : {"always", "never"}) {
+        Outcome const one = run_command(trireme(0, {"generate", path("out"), "--prompt", prompt, "--stream", stream}));
+        EXPECT_EQ(one.output.substr(0, wanted.size()), wanted);
+        EXPECT_NE(one.output.find("ended by stop"), std::string::npos) << one.output;
+    }
+    auto const refused = [&](std::vector<std::string> more, std::string const& part) {
+        more.insert(more.begin(), {"generate", path("out")});
+        expect_refused(run_command(trireme(0, more)), part);
+    };
+    refused({"--prompt", "ant ant ant ant ant ant ant ant ant ant ant ant ="},
+            "--prompt: prompt: 14 tokens: legal: 1 to 12, the positions of the model");
+    refused({"--prompts", write("p.jsonl", "\n{\"prompt\": 3}\n")}, "p.jsonl:2: prompt: 3: legal: a string");
+    refused({"--prompts", path("p2.jsonl")}, "p2.jsonl: cannot be read");
+    refused({"--prompt", "ant", "--top-p", "2"}, "--top-p: 2: legal");
+    refused({}, "legal: one of --prompt TEXT, --prompts FILE");
+    fs::remove(path("out/tokenizer.json"));
+    refused({"--prompt", "ant"}, "out/tokenizer.json: missing");
+}
+
+/// Beside a copy of the command, a text program that greets and dies.
+TEST_F(Generation, ADeadTokenizerIsOneErrorAndNoHang) {
+    fs::create_directories(path("bin"));
+    fs::copy_file(trireme(0, {})[0], path("bin/trireme"));
+    write("bin/trireme-text", "#!/bin/sh\necho '{\"vocabulary\": 12, \"stop\": 1}'\nread request\nkill -9 $$\n");
+    fs::permissions(path("bin/trireme-text"), fs::perms::owner_all);
+    for (int const ranks : {0, 2}) {
+        auto command = trireme(ranks, {"generate", path("model"), "--prompt", "ant ="});
+        *std::ranges::find(command, trireme(0, {})[0]) = path("bin/trireme");
+        Outcome const result = run_command(command);
+        EXPECT_EQ(result.exit_code, 1) << result.output;
+        EXPECT_NE(result.output.find("trireme-text was ended by signal 9"), std::string::npos) << result.output;
+    }
+}
+
+} // namespace
+} // namespace trireme::test
