@@ -16,6 +16,7 @@
 #include "cluster/sha256.hpp"
 #include "data/json.hpp"
 #include "data/manifest.hpp"
+#include "launch/text/split_writer.hpp"
 #include "launch/text/tokenizer.hpp"
 
 namespace trireme::launch::text {
@@ -162,35 +163,6 @@ std::vector<std::string> class_names(Census const& census, PrepareOptions const&
                                 o.columns.label, label, rows, split, fmt::join(names, ", ")));
     return names;
 }
-
-/// The next shard of one split.
-class SplitWriter {
-  public:
-    SplitWriter(std::string folder, std::string split, std::int64_t per_shard, std::size_t classes)
-        : folder_(std::move(folder)), split_(std::move(split)), per_shard_(per_shard) {
-        info_.label_counts.resize(classes);
-    }
-    void add(data::Sample&& sample) {
-        if (sample.label >= 0) ++info_.label_counts[static_cast<std::size_t>(sample.label)];
-        samples_.push_back(std::move(sample));
-        if (static_cast<std::int64_t>(samples_.size()) == per_shard_) flush();
-    }
-    data::SplitInfo finish() {
-        if (!samples_.empty()) flush();
-        return std::move(info_);
-    }
-
-  private:
-    void flush() {
-        info_.shards.push_back(
-            data::write_shard(folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_));
-        samples_.clear();
-    }
-    std::string folder_, split_;
-    std::int64_t per_shard_;
-    std::vector<data::Sample> samples_;
-    data::SplitInfo info_;
-};
 
 /// Rows to samples, a batch at a time.
 class Converter {
