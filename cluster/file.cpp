@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cluster/error.hpp"
+#include "cluster/sha256.hpp"
 #include "cluster/xxh3.hpp"
 
 namespace trireme::cluster {
@@ -63,10 +64,13 @@ std::string read_file(std::string const& path) {
     return text.str();
 }
 
-std::string xxh3_of_file(std::string const& path) {
+namespace {
+
+template <typename Hash>
+std::string hash_of_file(std::string const& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file) throw InputError(path + ": cannot be read (missing, or no permission)");
-    Xxh3 hash;
+    Hash hash;
     std::vector<char> buffer(std::size_t{1} << 20);
     while (file) {
         file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
@@ -74,6 +78,16 @@ std::string xxh3_of_file(std::string const& path) {
     }
     if (file.bad()) throw InputError(path + ": read error");
     return hash.hex();
+}
+
+} // namespace
+
+std::string xxh3_of_file(std::string const& path) {
+    return hash_of_file<Xxh3>(path);
+}
+
+std::string sha256_of_file(std::string const& path) {
+    return hash_of_file<Sha256>(path);
 }
 
 } // namespace trireme::cluster

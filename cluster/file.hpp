@@ -15,5 +15,7 @@ void write_file(std::string const& path, std::string_view text);
 std::string read_file(std::string const& path);
 /// XXH3 of 128 bits over the whole file, as hexadecimal digits. Throws InputError if it cannot be read.
 std::string xxh3_of_file(std::string const& path);
+/// SHA-256 of the whole file, lower-case hex, as sha256sum prints it. Throws InputError if it cannot be read.
+std::string sha256_of_file(std::string const& path);
 
 } // namespace trireme::cluster

@@ -1,5 +1,6 @@
 #include "data/hdf5.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "cluster/error.hpp"
@@ -31,6 +32,8 @@ void check_h5(herr_t status, std::string const& path, char const* what) {
 }
 
 namespace {
+
+constexpr std::int64_t kPiece = std::int64_t{16} << 20; ///< bytes given to HDF5 at a time, under its mutex
 
 /// HDF5 prints its error stack by itself unless told not to; we throw instead.
 void silence() {
@@ -77,6 +80,29 @@ void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsiz
     check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, &first, nullptr, &count, nullptr), path, "select");
     H5 const memory(H5Screate_simple(1, &count, nullptr), H5Sclose, path, "dataspace");
     check_h5(H5Dwrite(dataset, memory_type, memory, space, H5P_DEFAULT, from), path, "write");
+}
+
+void write_rows(hid_t dataset, std::string const& path, std::int64_t first, std::int64_t rows, void const* from) {
+    std::lock_guard const lock(hdf5_mutex());
+    H5 const space(H5Dget_space(dataset), H5Sclose, path, "dataspace");
+    H5 const type(H5Dget_type(dataset), H5Tclose, path, "type");
+    int const dimensions = H5Sget_simple_extent_ndims(space);
+    if (dimensions == 0) return check_h5(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, from), path, "write");
+    std::vector<hsize_t> start(static_cast<std::size_t>(dimensions)), count(start.size());
+    H5Sget_simple_extent_dims(space, count.data(), nullptr);
+    hsize_t row = H5Tget_size(type); // bytes
+    for (std::size_t d = 1; d < count.size(); ++d) row *= count[d];
+    std::int64_t const piece = std::max<std::int64_t>(1, kPiece / static_cast<std::int64_t>(std::max<hsize_t>(1, row)));
+    for (std::int64_t at = 0; at < rows; at += piece) {
+        start[0] = static_cast<hsize_t>(first + at);
+        count[0] = static_cast<hsize_t>(std::min(piece, rows - at));
+        check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr), path,
+                 "select");
+        H5 const memory(H5Screate_simple(dimensions, count.data(), nullptr), H5Sclose, path, "dataspace");
+        check_h5(H5Dwrite(dataset, type, memory, space, H5P_DEFAULT,
+                          static_cast<char const*>(from) + static_cast<hsize_t>(at) * row),
+                 path, "write");
+    }
 }
 
 void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text) {

@@ -43,6 +43,10 @@ H5 create_contiguous(hid_t file, std::string const& path, std::string const& nam
 void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first, hsize_t count,
                  void const* from);
 
+/// Writes rows [first, first + rows) of a dataset of any dimensions, its own element type in memory, in pieces of 16
+/// MiB. A dataset of no dimensions is one row.
+void write_rows(hid_t dataset, std::string const& path, std::int64_t first, std::int64_t rows, void const* from);
+
 void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text);
 
 /// Where the bytes of a contiguous dataset lie in its file.

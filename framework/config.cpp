@@ -269,17 +269,21 @@ void apply(YAML::Node root, std::string const& assignment) {
 } // namespace
 
 Config read_config(std::string const& file, std::vector<std::string> const& overrides) {
+    return parse_config(cluster::read_file(file), file, overrides);
+}
+
+Config parse_config(std::string const& text, std::string const& name, std::vector<std::string> const& overrides) {
     YAML::Node root;
     try {
-        root = YAML::Load(cluster::read_file(file));
+        root = YAML::Load(text);
     } catch (YAML::Exception const& error) {
-        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", file, error.mark.line + 1, error.msg));
+        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", name, error.mark.line + 1, error.msg));
     }
     if (!root.IsMap())
-        throw cluster::InputError(file + ": legal: a mapping of keys to values (see configs/ for complete examples)");
+        throw cluster::InputError(name + ": legal: a mapping of keys to values (see configs/ for complete examples)");
     for (auto const& assignment : overrides) apply(root, assignment);
     Config config;
-    Reader reader(file, root);
+    Reader reader(name, root);
     walk(reader, config);
     reader.check_unknown();
     return config;

@@ -79,6 +79,9 @@ struct Config {
 /// "FILE:LINE: field: value: what is legal". Checks every value's range; checks nothing that needs other files.
 Config read_config(std::string const& file, std::vector<std::string> const& overrides);
 
+/// The same of a YAML text, which messages call `name`.
+Config parse_config(std::string const& text, std::string const& name, std::vector<std::string> const& overrides);
+
 /// The whole configuration, every key spelled out, as YAML.
 std::string to_yaml(Config const& config);
 

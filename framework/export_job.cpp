@@ -7,6 +7,7 @@
 #include "cluster/error.hpp"
 #include "data/manifest.hpp"
 #include "framework/checkpoint/reader.hpp"
+#include "framework/fingerprint.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/export_model.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -65,6 +66,7 @@ std::string export_checkpoint(std::string const& run, std::string const& which, 
                  {.dtype = dtype,
                   .weights_from = config.model.from_scratch ? "" : config.model.path,
                   .tokenizer_from = config.data.path});
+    write_fingerprint(model, values, output);
     return name;
 }
 

@@ -7,6 +7,7 @@ namespace trireme::launch {
 
 int train_command(std::vector<std::string> const& arguments);
 int evaluate_command(std::vector<std::string> const& arguments);
+int verify_command(std::vector<std::string> const& arguments);
 int export_command(std::vector<std::string> const& arguments);
 int checkpoint_command(std::vector<std::string> const& arguments);
 

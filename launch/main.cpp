@@ -49,6 +49,7 @@ std::map<std::string, Command> const kCommands{
     {"train", {"fine-tune, or continue a run; start it with mpirun or srun", launch::train_command}},
     {"evaluate", {"exact metrics of a model on a split", launch::evaluate_command}},
     {"export", {"a run's best checkpoint as a Hugging Face folder", launch::export_command}},
+    {"verify", {"logits, loss and gradients of a model; is an export still what it was?", launch::verify_command}},
     {"plot", {"loss and accuracy of a run as an SVG", plot_command}},
     {"checkpoint", {"list or verify the checkpoints of a run", launch::checkpoint_command}},
 };

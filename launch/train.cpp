@@ -2,43 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-#include <functional>
-#include <thread>
-
-#include "cluster/environment.hpp"
 #include "cluster/error.hpp"
-#include "cluster/mpi_communicator.hpp"
 #include "framework/evaluation_job.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
+#include "launch/under_mpi.hpp"
 
 namespace trireme::launch {
 
 namespace po = boost::program_options;
-
-namespace {
-
-/// Runs `body` under MPI. What one rank throws ends all ranks: bad input, which every rank sees, in order; anything
-/// else by an abort, since the others may wait in a collective.
-int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
-    int argc = 0;
-    char** argv = nullptr;
-    cluster::Environment const environment(argc, argv);
-    auto const world = cluster::make_mpi_world({});
-    try {
-        return body(*world);
-    } catch (cluster::InputError const& error) {
-        if (world->size() == 1) throw;
-        // As a rule every rank finds the same fault: the first speaks for all, and another only if it is alone with it.
-        if (world->rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
-        world->abort(error.what(), cluster::kBadInput);
-    } catch (std::exception const& error) {
-        world->abort(error.what(), cluster::kFailed);
-    }
-}
-
-} // namespace
 
 int train_command(std::vector<std::string> const& arguments) {
     std::string file;

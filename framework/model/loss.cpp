@@ -8,6 +8,7 @@
 #include "framework/kernels/cross_entropy.hpp"
 #include "framework/model/dispatch.hpp"
 #include "framework/model/ops.hpp"
+#include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework {
 
@@ -24,6 +25,7 @@ constexpr std::int64_t kChunkElements = std::int64_t{1} << 22; ///< logits that 
 struct RowLosses {
     std::vector<double> loss;
     std::vector<std::int32_t> best;
+    at::Tensor logits; ///< [T, V] float32, of Pass::keep_logits
 };
 void cross_entropy_rows(at::Tensor const& logits, std::int32_t const* labels, bool gradient, double scale, double* loss,
                         std::int32_t* best) {
@@ -52,6 +54,10 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
             r.trained += 1;
             r.correct += rows.best[t] == slot.token_labels[t];
         }
+        if (!rows.logits.defined()) continue;
+        at::Tensor const own = rows.logits.slice(0, slot.offsets[i], slot.offsets[i + 1]);
+        results.logits.insert(results.logits.end(), own.const_data_ptr<float>(),
+                              own.const_data_ptr<float>() + own.numel());
     }
 }
 
@@ -96,6 +102,8 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
         rows->best.resize(labels.size());
         std::int64_t const rows_total = x.size(0),
                            chunk = std::clamp<std::int64_t>(kChunkElements / slice.local, 1, rows_total);
+        // Asked for, logits are whole rows also where the vocabulary is divided.
+        if (pass->keep_logits) rows->logits = at::zeros({rows_total, weight->parameter().spec().shape[0]}, at::kFloat);
         at::Tensor const dx = graph ? at::empty_like(x) : at::Tensor();
         at::Tensor const whole_dw =
             graph && weight->trainable() && slice.real < slice.local ? at::zeros_like(weight->value()) : at::Tensor();
@@ -104,6 +112,8 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             std::int64_t const n = std::min(chunk, rows_total - first);
             at::Tensor const part = x.narrow(0, first, n);
             at::Tensor const logits = for_kernel(at::mm(part, w.t()));
+            if (pass->keep_logits && slice.real > 0)
+                rows->logits.narrow(0, first, n).narrow(1, slice.first, slice.real).copy_(logits);
             if (axis.size() > 1)
                 cross_entropy_rows(logits, slice.first, labels.data() + first, graph, pass->loss_scale,
                                    rows->loss.data() + first, rows->best.data() + first, *axis.group);
@@ -117,6 +127,8 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             if (!weight->trainable()) continue;
             dw = dw.defined() ? dw.add_(at::mm(dlogits.t(), part)) : at::mm(dlogits.t(), part);
         }
+        if (pass->keep_logits && axis.size() > 1)
+            axis.group->all_reduce(parallel::buffer_of(rows->logits), cluster::ReduceOp::sum, "loss/logits").wait();
         context->save_for_backward({dx, whole_dw.defined() ? whole_dw : dw});
         context->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);

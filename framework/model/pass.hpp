@@ -17,7 +17,8 @@ struct Pass {
     bool training = false;
     std::uint64_t seed = 0;
     std::int64_t step = 0;
-    double loss_scale = 1.0; ///< 1 / trained labels of the whole step
+    double loss_scale = 1.0;  ///< 1 / trained labels of the whole step
+    bool keep_logits = false; ///< language models: hand the logits of every token to Results; costs [T, V] of memory
 };
 
 /// What the head found for one sample. Sums of these over unique sample ids are exact metrics for any layout.
@@ -32,7 +33,9 @@ struct SampleResult {
 /// What a pass found: one entry per sample, in slot order.
 struct Results {
     std::vector<SampleResult> samples;
-    std::vector<float> logits; ///< classification: [samples, classes]
+    /// Row after row, samples in the order above. Classification: one row of C per sample. Language models: only where
+    /// Pass::keep_logits asks, one row of V per token.
+    std::vector<float> logits;
 };
 
 /// Places where dropout happens; with the layer's index the `site` of a random stream, the same in every layout.

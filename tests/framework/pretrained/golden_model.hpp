@@ -17,7 +17,7 @@ inline constexpr std::array kGoldenModels{"bert",   "gpt2",    "gpt2-classifier"
                                           "llama3", "mistral", "qwen2",           "qwen3", "qwen3-classifier"};
 
 inline std::string golden(std::string const& name) {
-    return std::string(TRIREME_GOLDEN) + "/" + name;
+    return std::string(TRIREME_GOLDEN "/") + name;
 }
 /// Name of a parametrised test: letters and digits only.
 inline std::string test_name(testing::TestParamInfo<char const*> const& info) {

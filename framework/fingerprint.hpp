@@ -1,0 +1,57 @@
+// What a model computes for a few fixed sequences, and hashes of its tensors, kept in the exported folder as
+// trireme_fingerprint.json: whoever has the folder can tell with `trireme verify` whether it still computes that.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "framework/config.hpp"
+#include "framework/model/config.hpp"
+#include "framework/pretrained/export_model.hpp"
+#include "framework/verify_results.hpp"
+#include "framework/verify_tokens.hpp"
+
+namespace trireme::framework {
+
+/// Logits of one sequence, in short. A language model has V of them for each token: here are those of the last token at
+/// every stride-th entry, at most 1,024, and two sums over all.
+struct SequenceLogits {
+    std::vector<float> last;
+    double mean = 0, rms = 0;
+};
+struct Fingerprint {
+    double loss = 0;
+    std::vector<SequenceLogits> sequences;
+};
+/// On rank 0; elsewhere only the loss. `width`: logits of a row. Collective over the world of `results`.
+Fingerprint summarize(GatheredResults const& results, std::int64_t sequences, std::int64_t width);
+
+/// Computes the model in float32 for sequences that follow from vocabulary and positions alone, hashes the tensor files
+/// of `folder`, and writes both there. The weights are `values`, rounded to the dtypes of `folder`: not what was
+/// written but what should have been. Holds the whole model. Local. Throws JobError.
+void write_fingerprint(ModelConfig const& model, ParameterValues const& values, std::string const& folder);
+
+struct Replay {
+    std::vector<std::string> compared;    ///< a line for each thing, with the largest difference
+    std::vector<std::string> differences; ///< what is not as it was; empty: all within their bounds
+};
+
+/// The fingerprint of a folder.
+class StoredFingerprint {
+  public:
+    /// Throws InputError if the file is not there or not what write_fingerprint wrote.
+    explicit StoredFingerprint(std::string const& folder);
+
+    TokenFile const& tokens() const { return tokens_; }
+    /// Tensor files against their SHA-256; a file that differs is looked at tensor by tensor. Local.
+    void compare_files(Replay& replay) const;
+    /// Logits and loss; the bound is the one that the file states for `compute`. Local.
+    void compare_numbers(Fingerprint const& found, Compute compute, Replay& replay) const;
+
+  private:
+    std::string folder_;
+    nlohmann::json json_;
+    TokenFile tokens_;
+    Fingerprint expected_;
+};
+
+} // namespace trireme::framework
