@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <thread>
 
 #include "cluster/error.hpp"
 #include "cluster/host.hpp"
@@ -155,6 +157,7 @@ std::unique_ptr<Communicator> Communicator::split(int color, int key, std::strin
 void Communicator::abort(std::string_view reason, int code) {
     fmt::print(stderr, "trireme: rank {}@{}: {}\n", rank_, host_name(), reason);
     std::fflush(stderr);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200)); // mpirun forwards the line before it adds its own
     do_abort(code);
     std::_Exit(kFailed);
 }
