@@ -253,24 +253,27 @@ int generate_command(std::vector<std::string> const& arguments) {
         "F1, perplexity of the references. With the same --threads the result has the same bytes for any number of\n"
         "ranks; else log-probabilities differ by rounding.\n\nOptions");
     options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
-        "prompt", po::value(&r.prompt), "text to go on from")("prompts", po::value(&r.file),
-                                                              "JSONL file of prompts, one object per line")(
-        "output", po::value(&r.output), "JSONL file to write; default: standard output")(
-        "prompt-column", po::value(&r.prompt_column)->default_value("prompt"),
-        "name of the prompt's field")("completion-column", po::value(&r.completion_column)->default_value("completion"),
+        "prompt", po::value(&r.prompt)->value_name("TEXT"), "text to go on from")(
+        "prompts", po::value(&r.file)->value_name("FILE"), "JSONL file of prompts, one object per line")(
+        "output", po::value(&r.output)->value_name("FILE"), "JSONL file to write; default: standard output")(
+        "prompt-column", po::value(&r.prompt_column)->value_name("NAME")->default_value("prompt"),
+        "name of the prompt's field")("completion-column",
+                                      po::value(&r.completion_column)->value_name("NAME")->default_value("completion"),
                                       "name of the reference's field; rows without it are not scored")(
-        "max-new-tokens", po::value(&o.max_new_tokens)->default_value(128),
-        "longest completion")("temperature", po::value<double>()->notifier([&](double t) { temperature = t; }),
-                              "of sampling; 0: greedy. Default: 1 with --top-k or --top-p, else 0")(
-        "top-k", po::value(&o.sampling.top_k)->default_value(0), "sample from the k likeliest tokens; 0: off")(
-        "top-p", po::value(&o.sampling.top_p)->default_value(1.0, "1"),
+        "max-new-tokens", po::value(&o.max_new_tokens)->value_name("N")->default_value(128), "longest completion")(
+        "temperature", po::value<double>()->value_name("X")->notifier([&](double t) { temperature = t; }),
+        "of sampling; 0: greedy. Default: 1 with --top-k or --top-p, else 0")(
+        "top-k", po::value(&o.sampling.top_k)->value_name("N")->default_value(0),
+        "sample from the k likeliest tokens; 0: off")(
+        "top-p", po::value(&o.sampling.top_p)->value_name("X")->default_value(1.0, "1"),
         "sample from the likeliest tokens that hold this probability; 1: off")(
-        "repetition-penalty", po::value(&o.sampling.repetition_penalty)->default_value(1.0, "1"),
+        "repetition-penalty", po::value(&o.sampling.repetition_penalty)->value_name("X")->default_value(1.0, "1"),
         "logits of tokens that occurred are divided by it (multiplied if negative); 1: off")(
-        "seed", po::value(&o.sampling.seed)->default_value(1),
-        "of sampling")("batch", po::value(&o.batch)->default_value(8), "prompts decoded together on a rank")(
-        "threads", po::value(&r.job.threads)->default_value(0), "per rank; 0: cores of the node divided by its ranks")(
-        "stream", po::value(&r.stream)->default_value("auto"),
+        "seed", po::value(&o.sampling.seed)->value_name("N")->default_value(1), "of sampling")(
+        "batch", po::value(&o.batch)->value_name("N")->default_value(8),
+        "prompts decoded together on a rank")("threads", po::value(&r.job.threads)->value_name("N")->default_value(0),
+                                              "per rank; 0: cores of the node divided by its ranks")(
+        "stream", po::value(&r.stream)->value_name("WHEN")->default_value("auto"),
         "show a single completion while it is made: auto (on a terminal) | always | never");
     if (!parse(options, arguments, "model")) return 0;
     check(r);

@@ -35,10 +35,10 @@ int verify_command(std::vector<std::string> const& arguments) {
         "  tokens.json: {\"input_ids\": [[5, 9, 2], [7, 3]], \"labels\": [[5, 9, 2], [7, 3]]}, labels unshifted, -100 "
         "ignored;\n  one label per sequence for a classifier: \"labels\": [0, 2]\n"
         "  numerics.h5: logits, offsets (language models), loss, grad/NAME by Hugging Face name\n\nOptions");
-    options.add_options()("model", po::value(&job.model)->required(),
-                          "Hugging Face folder")("tokens", po::value(&job.tokens), "JSON file of token ids and labels")(
-        "out", po::value(&job.output), "HDF5 file to make, with --tokens; must not exist")(
-        "set", po::value(&job.set)->composing(),
+    options.add_options()("model", po::value(&job.model)->required(), "Hugging Face folder")(
+        "tokens", po::value(&job.tokens)->value_name("FILE"), "JSON file of token ids and labels")(
+        "out", po::value(&job.output)->value_name("FILE"), "HDF5 file to make, with --tokens; must not exist")(
+        "set", po::value(&job.set)->value_name("KEY=VALUE")->composing(),
         "KEY=VALUE of a run configuration: parallel.*, numerics.*, batch.tokens_per_slot; may be repeated");
     if (!parse(options, arguments, "model")) return 0;
     if (job.tokens.empty() != job.output.empty())

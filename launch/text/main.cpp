@@ -53,8 +53,9 @@ int run_prepare(std::vector<std::string> const& arguments) {
         "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1, "0.1")->value_name("X"),
         "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1")->value_name("X"),
                       "of --input")(
-        "max-length", po::value(&o.max_length)->default_value(512)->value_name("N"),
-        "tokens: longer samples are cut (classification, generation) or divided (language-modeling)")(
+        "max-length", po::value(&o.max_length)->value_name("N"),
+        "tokens: longer samples are cut (classification, generation) or divided (language-modeling); default: 512, or "
+        "what the model beside the tokenizer has positions for")(
         "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536)->value_name("N"),
         "samples in one HDF5 file");
     if (!parse(options, arguments)) return 0;
@@ -65,7 +66,8 @@ int run_prepare(std::vector<std::string> const& arguments) {
     } else if (!prompt.empty() || !completion.empty() || !o.stop.empty()) {
         throw InputError("--prompt, --completion, --stop: legal with --task generation only");
     }
-    if (o.max_length < 2) throw InputError(fmt::format("--max-length: {}: legal: a whole number >= 2", o.max_length));
+    if (o.max_length != text::kChooseLength && o.max_length < 2)
+        throw InputError(fmt::format("--max-length: {}: legal: a whole number >= 2", o.max_length));
     if (o.samples_per_shard < 1)
         throw InputError(fmt::format("--samples-per-shard: {}: legal: a whole number >= 1", o.samples_per_shard));
     if (!(o.validation_fraction >= 0 && o.test_fraction >= 0 && o.validation_fraction + o.test_fraction < 1))

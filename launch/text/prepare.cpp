@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kBatch = 2048; ///< rows tokenized together
+constexpr std::int64_t kUsualLength = 512;
 constexpr char const* kTest = "test";
 constexpr char const* kValidation = "validation";
 constexpr char const* kTrain = "train";
@@ -83,12 +84,16 @@ std::int64_t size_in_config(PrepareOptions const& o, char const* field) {
     return known ? json.at(field).get<std::int64_t>() : 0;
 }
 
+/// Of the model beside the tokenizer; 0 if there is none.
+std::int64_t positions_in_config(PrepareOptions const& o) {
+    return std::max(size_in_config(o, "max_position_embeddings"), size_in_config(o, "n_positions")); // GPT-2's name
+}
+
 /// What training would refuse later.
 void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
-    if (auto const most = size_in_config(o, "max_position_embeddings"); most > 0 && o.max_length > most)
-        throw cluster::InputError(
-            fmt::format("--max-length: {}: legal: 2 to {}, the max_position_embeddings of {}/config.json", o.max_length,
-                        most, o.tokenizer));
+    if (auto const most = positions_in_config(o); most > 0 && o.max_length > most)
+        throw cluster::InputError(fmt::format("--max-length: {}: legal: 2 to {}, the positions of {}/config.json",
+                                              o.max_length, most, o.tokenizer));
     if (auto const room = size_in_config(o, "vocab_size"); room > 0 && tokenizer.vocabulary() > room)
         throw cluster::InputError(fmt::format("{}/tokenizer.json: {} tokens: legal: at most {}, the vocab_size of the "
                                               "config.json beside it",
@@ -355,6 +360,10 @@ std::string prepare(PrepareOptions const& options) {
     if (o.task == "generation" && (o.columns.text.empty() || o.columns.label.empty()))
         throw cluster::InputError("--prompt, --completion: missing; legal: the names of both columns");
     refuse_repeated_files(o);
+    if (o.max_length == kChooseLength) {
+        auto const most = positions_in_config(o);
+        o.max_length = most > 0 ? std::min(kUsualLength, most) : kUsualLength;
+    }
     check_model_beside(o, Tokenizer(o.tokenizer, o.task == "classification" ? o.max_length : 0));
     Census const census = take_census(o);
     data::Manifest manifest{.task = o.task,
@@ -378,7 +387,8 @@ std::string prepare(PrepareOptions const& options) {
     if (o.task == "generation") write_stop_token(o, converter.end());
     data::write_manifest(o.output, manifest);
     staged.commit();
-    return describe(manifest, options) + describe_rows(census, converter, options);
+    o.output = options.output;
+    return describe(manifest, o) + describe_rows(census, converter, o);
 }
 
 } // namespace trireme::launch::text

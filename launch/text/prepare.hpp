@@ -9,6 +9,8 @@
 
 namespace trireme::launch::text {
 
+inline constexpr std::int64_t kChooseLength = INT64_MIN;
+
 struct PrepareOptions {
     std::string task;                                      ///< classification | language-modeling | generation
     std::string tokenizer;                                 ///< folder with tokenizer.json
@@ -17,7 +19,7 @@ struct PrepareOptions {
     Columns columns;                                       ///< generation: `text` is the prompt, `label` the completion
     std::string stop; ///< generation: the token that ends a completion; empty: the tokenizer's end of text
     double validation_fraction = 0.1, test_fraction = 0.1; ///< of files[""]
-    std::int64_t max_length = 512;
+    std::int64_t max_length = kChooseLength; ///< 512, or as many as the model beside the tokenizer has positions for
     std::int64_t samples_per_shard = 65536;
 };
 

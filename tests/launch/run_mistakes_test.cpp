@@ -89,7 +89,10 @@ std::vector<Mistake> const kRuns{
      train({"evaluation.metric=f1"}),
      "evaluation.metric: f1: legal for language-modeling: loss, accuracy",
      {}},
-    {"UnknownTask", train({"task=poetry"}), "--set: task: poetry: legal: classification, language-modeling", {}},
+    {"UnknownTask",
+     train({"task=poetry"}),
+     "--set: task: poetry: legal: classification, language-modeling, generation",
+     {}},
     {"LanguageModelingWithABert",
      train({"model.path=DIR/bert"}),
      "task: language-modeling: DIR/bert is a bert encoder; legal: classification",
@@ -99,7 +102,7 @@ std::vector<Mistake> const kRuns{
      "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this job has 1 ranks; legal: "
      "degrees whose product is 1",
      {}},
-    {"RequiredKeyMissing", train(), "DIR/run.yaml: task: missing; legal: classification, language-modeling",
+    {"RequiredKeyMissing", train(), "DIR/run.yaml: task: missing; legal: classification, language-modeling, generation",
      yaml("task: language-modeling\n", "")},
     {"SetWithoutEqualSign",
      train({"optimizer.clip"}),
@@ -131,7 +134,7 @@ std::vector<Mistake> const kRuns{
      write("run.yaml", "# " + std::string(2'000'000, 'x'))},
     {"ControlCharacters",
      train({"task=a\x1b[31m\nb"}),
-     "--set: task: a\\x1b[31m\\nb: legal: classification, language-modeling",
+     "--set: task: a\\x1b[31m\\nb: legal: classification, language-modeling, generation",
      {}},
     {"RunFolderBelowAFile",
      train({"run=DIR/rows.jsonl/run"}),
@@ -179,19 +182,22 @@ INSTANTIATE_TEST_SUITE_P(Run, Mistakes, testing::ValuesIn(kRuns), name_of);
 std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
-     "trian: no such command; did you mean train? legal: checkpoint, evaluate, export, inspect, plot, prepare, train",
+     "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, train, checkpoint, "
+     "plot, "
+     "evaluate, generate, export, verify, completion, help",
      {}},
     {"UnknownOption",
      {"train", "DIR/run.yaml", "--sett", "a=1"},
-     "--sett: no such option; did you mean --set? legal: --config, --set, --help",
+     "--sett: no such option; did you mean --set? legal: --config, --set, --dry-run, --ranks, --help",
      {}},
     {"UnknownOptionOfPrepare",
      {"prepare", "--imput", "DIR/rows.jsonl"},
      "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, --input, --train, "
-     "--validation, --test, --text, --pair, --label, --validation-fraction, --test-fraction, --max-length, "
+     "--validation, --test, --text, --pair, --label, --prompt, --completion, --stop, --validation-fraction, "
+     "--test-fraction, --max-length, "
      "--samples-per-shard, --help",
      {}},
-    {"OptionMissing", {"train"}, "--config: missing; legal: the run, as YAML", {}},
+    {"OptionMissing", {"train"}, "--config: missing; legal: the run, as YAML (`explain-config --keys`)", {}},
     {"OptionMissingOfEvaluate",
      {"evaluate", "--model", "DIR/bert"},
      "--data: missing; legal: folder that `trireme prepare` wrote",
@@ -235,8 +241,9 @@ TEST_F(Scene, ARunFolderOfAnotherConfigurationIsLeftAsItIs) {
     auto const before = snapshot(dir());
     Outcome const outcome = run(train({"seed=5"}));
     EXPECT_EQ(outcome.exit_code, 2);
-    EXPECT_EQ(outcome.output, "trireme: DIR/run: the run folder holds a run of another configuration; choose another "
-                              "`run`, or give back the old values (its configuration is in DIR/run/config.yaml)\n");
+    EXPECT_EQ(outcome.output,
+              "trireme: DIR/run: the run folder holds a run of another configuration (seed: 1 -> 5); choose another "
+              "`run`, or give back the old values (its configuration is in DIR/run/config.yaml)\n");
     Outcome const wrong = run({"export", "--run", "DIR/run", "--checkpoint", "step-9", "--output", "DIR/out"});
     EXPECT_EQ(wrong.exit_code, 2);
     EXPECT_EQ(wrong.output,

@@ -24,11 +24,12 @@ class Bert : public testing::Test {
             for (int w = 0; w <= i % 4; ++w) text += std::string(w ? " " : "") + words[(i * 7 + w * 5) % 6];
             rows += nlohmann::json{{"text", text}, {"label", labels[(i / 2) % 3]}}.dump() + "\n";
         }
-        cluster::write_file(path("rows.jsonl"), rows);
+        for (char const* split : {"train.jsonl", "validation.jsonl", "test.jsonl"})
+            cluster::write_file(path(split), rows);
         Outcome const prepared = run_command(
             trireme(0, {"prepare", "--task", "classification", "--tokenizer", kGolden + "/tokenizer", "--label",
-                        "label", "--max-length", "16", "--output", path("data"), "--train", path("rows.jsonl"),
-                        "--test", path("rows.jsonl"), "--validation", path("rows.jsonl")}));
+                        "label", "--max-length", "16", "--output", path("data"), "--train", path("train.jsonl"),
+                        "--test", path("test.jsonl"), "--validation", path("validation.jsonl")}));
         ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
     }
     std::string path(std::string const& name) const { return folder_.path() + "/" + name; }

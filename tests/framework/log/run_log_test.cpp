@@ -105,6 +105,7 @@ TEST(RunLog, TensorBoardFileHasEveryNumberOfAStep) {
     test::TemporaryFolder const folder;
     {
         RunLog log(folder.path(), 0);
+        log.open();
         log.write({{"kind", "train"}, {"step", 7}, {"loss", 0.625}, {"learning_rate", 1e-4}});
         log.write({{"kind", "evaluation"}, {"step", 300}, {"split", "validation"}, {"accuracy", 0.75}});
         log.write({{"kind", "checkpoint"}, {"step", 300}, {"seconds", 2.0}});
@@ -130,6 +131,7 @@ TEST(RunLog, ALaterJobAddsAFileThatTakesBackWhatItRepeats) {
     test::TemporaryFolder const folder;
     for (int step : {5, 4}) { // the second job goes on from before the first one's end
         RunLog log(folder.path(), 0);
+        log.open();
         log.write({{"kind", "train"}, {"step", step}, {"loss", 1.0}});
         // Files are named by second and process.
         for (auto const& file : files_in(folder.path() + "/tensorboard"))
@@ -148,6 +150,7 @@ TEST(RunLog, TextHasTheTerminalsLinesWithTheTimeAndNoControlCharacters) {
     for (int job = 0; job < 2; ++job) {
         testing::internal::CaptureStderr();
         RunLog log(folder.path(), 0);
+        log.open();
         log.say("resumed at step 4 of 40");
         log.say("a name with \x1b[2K\r in it");
         log.progress(40, 40, "epoch 1.00  loss 0.1");
@@ -169,10 +172,13 @@ TEST(RunLog, TextHasTheTerminalsLinesWithTheTimeAndNoControlCharacters) {
 TEST(RunLog, TornLineIsEndedAndOtherRanksWriteNothing) {
     test::TemporaryFolder const folder;
     cluster::write_file(folder.path() + "/metrics.jsonl", "{\"kind\": \"tra");
-    RunLog(folder.path(), 0).write({{"kind", "end"}, {"step", 1}});
+    RunLog log(folder.path(), 0);
+    log.open();
+    log.write({{"kind", "end"}, {"step", 1}});
     EXPECT_EQ(lines_of(folder.path() + "/metrics.jsonl"),
               (std::vector<std::string>{"{\"kind\": \"tra", R"({"kind":"end","step":1})"}));
     RunLog other(folder.path() + "/other", 1);
+    other.open();
     other.say("x");
     other.write({{"kind", "end"}, {"step", 1}});
     EXPECT_FALSE(fs::exists(folder.path() + "/other"));
@@ -182,7 +188,7 @@ TEST(RunLog, AFolderThatCannotBeWrittenIsNamed) {
     test::TemporaryFolder const folder;
     cluster::write_file(folder.path() + "/file", "");
     try {
-        RunLog(folder.path() + "/file/run", 0);
+        RunLog(folder.path() + "/file/run", 0).open();
         FAIL() << "no error";
     } catch (cluster::InputError const& error) {
         EXPECT_NE(std::string(error.what()).find("/file/run/log.txt: cannot be written"), std::string::npos);
