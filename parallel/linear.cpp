@@ -64,19 +64,25 @@ void add_rows(at::Tensor const& table, at::Tensor const& rows, at::Tensor const&
         add_rows(table.data_ptr<float>(), rows.const_data_ptr<float>(), id, ids.numel(), width);
 }
 
+/// Rows of the gradient that the tokens add to; -1 where they add to none.
+at::Tensor trained(at::Tensor const& rows, at::Tensor const& ids, ParameterUse const& table) {
+    std::int64_t const untrained = table.parameter().spec().untrained_row;
+    return untrained < 0 ? rows : at::where(ids == untrained, -1, rows);
+}
+
 struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
     static Variable forward(AutogradContext* context, Variable const& /*anchor*/, at::Tensor const& ids,
                             ParameterUse const* table) {
         context->saved_data["table"] = remember(*table);
         TensorSlice const& slice = table->parameter().slice();
         if (slice.real == table->parameter().spec().shape[0]) {
-            context->saved_data["ids"] = ids;
+            context->saved_data["ids"] = trained(ids, ids, *table);
             return table->value().index_select(0, ids);
         }
         // Ids of rows that other ranks hold become -1.
         at::Tensor const here = (ids >= slice.first).logical_and_(ids < slice.first + slice.real),
                          local = at::where(here, ids - slice.first, -1);
-        context->saved_data["ids"] = local;
+        context->saved_data["ids"] = trained(local, ids, *table);
         return table->value().index_select(0, local.clamp_min(0)).masked_fill_(here.logical_not().unsqueeze(1), 0);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {

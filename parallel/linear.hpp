@@ -13,7 +13,8 @@ inline ParameterUse const kNoParameter{}; ///< the graph keeps addresses of hand
 at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias = kNoParameter);
 
 /// y[T, D] = table[V, D] at ids[T] (int64). `anchor` is any tensor that requires a gradient: ids have none, and a graph
-/// must start somewhere. The gradient of rows is summed in token order, so it is the same for every thread count.
+/// must start somewhere. The gradient of rows is summed in token order, so it is the same for every thread count; the
+/// spec's untrained_row gets none.
 /// Of a table of which this rank holds a stretch of rows, ids of other rows give zeros.
 at::Tensor embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table);
 

@@ -34,6 +34,7 @@ struct ParameterSpec {
     bool partial = false;     ///< whole on every tensor rank, and each rank's gradient is a part of the sum (sequence
                               ///< parallelism): norms, biases after a sum
     bool input_major = false; ///< the weight of a linear layer that is stored [in, out] (GPT-2), not [out, in]
+    std::int64_t untrained_row = -1; ///< of an embedding: gets no gradient as an input (torch's padding_idx)
 };
 
 struct Unit;

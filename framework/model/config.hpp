@@ -50,6 +50,8 @@ struct ModelConfig {
     std::vector<std::int64_t> windows;   ///< per layer: keys a query sees, itself the last; 0: all. Empty: all zeros
     std::vector<double> attention_scale; ///< per layer: of scores. Empty: 1 / sqrt(head_size)
     bool tied_embeddings = false;
+    std::int64_t pad_token = -1;       ///< a decoder's classifier reads the last token that is not this one
+    std::int64_t untrained_token = -1; ///< the token embedding that gets no gradient as an input (padding_idx)
 
     double embedding_dropout = 0.0, hidden_dropout = 0.0, attention_dropout = 0.0, classifier_dropout = 0.0;
     double initializer_range = 0.02;

@@ -59,6 +59,7 @@ class SpecList {
         matrix(name, rows, width, unit);
         if (!name.empty()) specs_.back().partial = true;
     }
+    ParameterSpec& last() { return specs_.back(); }
     std::vector<ParameterSpec> take() { return std::move(specs_); }
 
   private:
@@ -86,6 +87,7 @@ std::vector<ParameterSpec> parameter_specs(ModelConfig const& c) {
     // and the unit is complete when the stem, the last in the backward pass, is done.
     bool const tied = c.tied_embeddings && c.head == HeadKind::language_model;
     list.vocabulary(stem.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings", tied ? 2 : 1);
+    list.last().untrained_row = c.untrained_token;
     list.own_rows(stem.positions, c.max_positions, c.hidden, "embeddings");
     list.own_rows(stem.segments, c.token_types, c.hidden, "embeddings");
     list.norm(stem.norm, c.hidden, "embeddings");

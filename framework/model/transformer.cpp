@@ -44,6 +44,13 @@ at::Tensor clear_padding(at::Tensor const& x, parallel::TensorSlice const& slice
     return at::cat({x.narrow(1, 0, slice.real), x.new_zeros({x.size(0), slice.local - slice.real})}, 1);
 }
 
+/// The last token of sample i that is not `pad`; the first, if all are.
+std::int64_t last_token(data::Slot const& slot, std::size_t i, std::int64_t pad) {
+    std::int64_t t = slot.offsets[i + 1] - 1;
+    while (t > slot.offsets[i] && slot.tokens[static_cast<std::size_t>(t)] == pad) --t;
+    return t;
+}
+
 } // namespace
 
 Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step, double loss_scale) {
@@ -170,7 +177,7 @@ at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
 at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i + 1 < pass.slot.offsets.size(); ++i)
-        rows.push_back(config_.causal ? pass.slot.offsets[i + 1] - 1 : pass.slot.offsets[i]);
+        rows.push_back(config_.causal ? last_token(pass.slot, i, config_.pad_token) : pass.slot.offsets[i]);
     h = h.index_select(0, at::tensor(rows, at::kLong));
     if (pooler_.weight) h = at::tanh(apply(pooler_, h));
     h = dropout_rows(h, config_.classifier_dropout, pass, rows, site_id(Site::classifier));

@@ -78,6 +78,10 @@ struct Staging {
     std::string path;
 };
 
+void copy_if_there(std::string const& from, std::string const& name, std::string const& to) {
+    if (!from.empty() && fs::exists(from + "/" + name)) fs::copy_file(from + "/" + name, to + "/" + name);
+}
+
 } // namespace
 
 void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors, ParameterValues const& values) {
@@ -95,9 +99,9 @@ void export_model(ModelConfig const& model, ParameterValues const& values, std::
     write_parts(writer, tensors, values);
     writer.finish();
     cluster::write_file(staging.path + "/config.json", to_hf_config(model, plan.dtype_in_config));
-    for (auto const* name : kTokenizerFiles)
-        if (auto const from = options.tokenizer_from + "/" + name; !options.tokenizer_from.empty() && fs::exists(from))
-            fs::copy_file(from, staging.path + "/" + name);
+    for (auto const* name : kTokenizerFiles) copy_if_there(options.tokenizer_from, name, staging.path);
+    if (model.head == HeadKind::language_model)
+        copy_if_there(options.weights_from, "generation_config.json", staging.path);
     cluster::commit_file(staging.path, folder);
 }
 

@@ -19,7 +19,7 @@ using ParameterValues = std::function<at::Tensor(std::string const& parameter)>;
 
 struct ExportOptions {
     std::string dtype = "auto"; ///< auto: each tensor as the model's own folder has it; fp32 | bf16 | fp16
-    std::string weights_from;   ///< auto: that folder; "" (a model from scratch): float32
+    std::string weights_from;   ///< that folder, whose generation_config.json is copied; "" (from scratch): float32
     std::string tokenizer_from; ///< folder whose tokenizer files are copied; "": none
     std::int64_t shard_bytes = 5'000'000'000; ///< limit of one file
 };

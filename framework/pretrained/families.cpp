@@ -36,6 +36,19 @@ void read_shape(Fields& fields, ModelConfig& c) {
     c.activation = activation(fields, "hidden_act");
 }
 
+constexpr std::int64_t kNone = -1;
+
+/// Padding is never in our data, but a tokenizer may use the same token for the end of a text. transformers does not
+/// train its embedding, and classifiers of decoders look at the token before it. `otherwise`: if the field is missing.
+void read_pad_token(Fields& fields, ModelConfig& c, std::int64_t otherwise) {
+    c.pad_token = fields.get("pad_token_id", fields.contains("pad_token_id") ? kNone : otherwise);
+    c.untrained_token = c.pad_token;
+    if (c.pad_token < 0 && fields.has("pad_token_id")) // as an index of rows it counts from the end
+        c.untrained_token += c.vocabulary;
+    if (c.pad_token >= c.vocabulary || c.pad_token < -c.vocabulary)
+        fields.refuse("pad_token_id", "a token of the vocabulary, or null");
+}
+
 // ---- BERT
 
 void read_bert(Fields& fields, ModelConfig& c) {
@@ -44,6 +57,7 @@ void read_bert(Fields& fields, ModelConfig& c) {
     c.key_heads = c.heads;
     c.head_size = c.hidden / c.heads;
     c.token_types = fields.positive("type_vocab_size");
+    read_pad_token(fields, c, 0);
     c.norm = Norm::layer;
     c.norm_epsilon = fields.positive_real("layer_norm_eps", 1e-12);
     c.gated = c.norm_first = c.causal = false;
@@ -98,6 +112,8 @@ void read_gpt2(Fields& fields, ModelConfig& c) {
     c.embedding_dropout = fields.probability("embd_pdrop", 0.1);
     c.hidden_dropout = fields.probability("resid_pdrop", 0.1);
     c.attention_dropout = fields.probability("attn_pdrop", 0.1);
+    read_pad_token(fields, c, kNone);
+    c.untrained_token = kNone; // its embedding layer knows no padding
     // Scores in float32 and another order of one product: our kernel's scores are float32 at least anyway.
     fields.ignore({"reorder_and_upcast_attn"});
     // Of the double-heads model alone, whose head no task here has.
@@ -154,6 +170,7 @@ void read_llama_like(Fields& fields, ModelConfig& c, std::int64_t key_heads, std
     c.tied_embeddings = fields.get("tie_word_embeddings", false);
     c.attention_dropout = fields.probability("attention_dropout", 0.0);
     fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
+    read_pad_token(fields, c, kNone);
     read_rotary(fields, c);
 }
 

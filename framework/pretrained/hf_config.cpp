@@ -35,6 +35,8 @@ void refuse_what_changes_everything(Fields& fields) {
     fields.require("cross_attention_hidden_size", nullptr);
     fields.require("tie_encoder_decoder", false);
     fields.require("pruned_heads", Json::object());
+    fields.require("torchscript", false); // copies tied weights instead of sharing them
+    fields.require("auto_map", nullptr);  // code of its own
     fields.require("quantization_config", nullptr);
     fields.require("per_layer_config", nullptr);
 }

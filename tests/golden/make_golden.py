@@ -64,18 +64,20 @@ def randomize(model, seed):
     return model
 
 
-def tiny_models():
+def tiny_models(ids):
     t = transformers
+    pad = ids[2][-1]  # a token that ends a sample: its embedding is not trained, and classifiers look before it
     yield "bert", t.BertForSequenceClassification(t.BertConfig(
         vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
         max_position_embeddings=16, **CLASSES))
     gpt2 = dict(vocab_size=97, n_embd=24, n_layer=2, n_head=3, n_positions=16)
     yield "gpt2", t.GPT2LMHeadModel(t.GPT2Config(**gpt2))
     yield "gpt2-classifier", t.GPT2ForSequenceClassification(t.GPT2Config(
-        **gpt2, n_inner=37, activation_function="relu", scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False, **CLASSES))
+        **gpt2, n_inner=37, activation_function="relu", scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False,
+        pad_token_id=pad, **CLASSES))
     llama = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
                  intermediate_size=40, max_position_embeddings=16, rms_norm_eps=1e-5)
-    yield "llama", t.LlamaForCausalLM(t.LlamaConfig(**llama))
+    yield "llama", t.LlamaForCausalLM(t.LlamaConfig(**llama, pad_token_id=pad))
     yield "llama-tied-biased", t.LlamaForCausalLM(t.LlamaConfig(
         **llama, tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
         rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}))
@@ -89,7 +91,7 @@ def tiny_models():
         **llama, tie_word_embeddings=True, use_sliding_window=True, sliding_window=3, max_window_layers=1))
     qwen3 = dict(llama, num_attention_heads=4, num_key_value_heads=2, head_dim=8)
     yield "qwen3", t.Qwen3ForCausalLM(t.Qwen3Config(**qwen3))
-    yield "qwen3-classifier", t.Qwen3ForSequenceClassification(t.Qwen3Config(**qwen3, **CLASSES))
+    yield "qwen3-classifier", t.Qwen3ForSequenceClassification(t.Qwen3Config(**qwen3, pad_token_id=pad, **CLASSES))
 
 
 def save_rotary():
@@ -126,7 +128,7 @@ def save_tokenizer():
 def main():
     generator = torch.Generator().manual_seed(0)
     ids = [torch.randint(5, 97, (n,), generator=generator).tolist() for n in LENGTHS]
-    for seed, (name, model) in enumerate(tiny_models(), start=1):
+    for seed, (name, model) in enumerate(tiny_models(ids), start=1):
         save(name, randomize(model, seed), ids)
     save_rotary()
     save_tokenizer()

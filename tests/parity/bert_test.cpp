@@ -54,6 +54,10 @@ TEST_F(Bert, BitwiseTrainingHasOneHashAndEvaluationIsExactAtAnyRankCount) {
 
     Outcome const exported = run_command(trireme(0, {"export", "--run", path("run-2"), "--output", path("model")}));
     ASSERT_EQ(exported.exit_code, 0) << exported.output;
+    Outcome const half =
+        run_command(trireme(0, {"export", "--run", path("run-2"), "--dtype", "bf16", "--output", path("half")}));
+    ASSERT_EQ(half.exit_code, 0) << half.output;
+    EXPECT_EQ(nlohmann::json::parse(cluster::read_file(path("half/config.json"))).at("dtype"), "bfloat16");
     std::string first;
     for (int const ranks : {1, 2, 3}) {
         Outcome const result = run_command(

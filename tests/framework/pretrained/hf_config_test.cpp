@@ -112,6 +112,9 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
          {{"use_sliding_window", false}},
          R"(layer_types: ["full_attention","sliding_attention"]: legal: full_attention alone, as there is no sliding window)"},
         {"qwen2", {{"use_mrope", true}}, "use_mrope: true: legal: false"},
+        {"qwen2", {{"pad_token_id", 97}}, "pad_token_id: 97: legal: a token of the vocabulary, or null"},
+        {"gpt2", {{"torchscript", true}}, "torchscript: true: legal: false"},
+        {"llama", {{"auto_map", {{"AutoModel", "x.Y"}}}}, R"(auto_map: {"AutoModel":"x.Y"}: legal: null)"},
     };
     for (auto const& c : cases) EXPECT_EQ(refusal(c.model, c.fields), c.message) << c.model << " " << c.fields.dump();
 }
@@ -163,6 +166,17 @@ TEST(HfConfig, AbsentFieldsHaveTheDefaultsOfTransformers) {
     EXPECT_EQ(gpt2.embedding_dropout, 0.1);
     EXPECT_EQ(gpt2.attention_dropout, 0.0);
     EXPECT_EQ(gpt2.feed_forward, 96);
+}
+
+TEST(HfConfig, PaddingIsUntrainedWhereTransformersSaysSo) {
+    EXPECT_EQ(changed("bert", {{"pad_token_id", "(absent)"}}).untrained_token, 0);
+    EXPECT_EQ(changed("bert", {{"pad_token_id", nullptr}}).untrained_token, -1);
+    EXPECT_EQ(changed("qwen2", {{"pad_token_id", "(absent)"}}).untrained_token, -1);
+    EXPECT_EQ(changed("qwen2", {{"pad_token_id", 5}}).untrained_token, 5);
+    EXPECT_EQ(changed("qwen2", {{"pad_token_id", -1}}).untrained_token, 96);
+    ModelConfig const gpt2 = changed("gpt2", {{"pad_token_id", 5}});
+    EXPECT_EQ(gpt2.pad_token, 5);
+    EXPECT_EQ(gpt2.untrained_token, -1);
 }
 
 TEST(HfConfig, WindowsOfAQwenFollowItsLayers) {
