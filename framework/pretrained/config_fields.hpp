@@ -24,6 +24,8 @@ class Fields {
     bool contains(char const* name) const { return json_.contains(name); } ///< null counts as there
     bool has(char const* name) const { return contains(name) && !json_[name].is_null(); }
 
+    bool empty() const { return json_.empty(); }
+
     template <typename T>
     T get(char const* name) {
         seen_.insert(name);

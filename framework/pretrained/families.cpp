@@ -129,10 +129,9 @@ void read_rotary(Fields& fields, ModelConfig& c) {
     c.positions = Positions::rotary;
     double const base = fields.positive_real("rope_theta", 10000.0);
     fields.require("partial_rotary_factor", 1.0);
-    bool const old = fields.has("rope_scaling");
+    bool const old = !fields.object("rope_scaling").empty();
     if (old) fields.ignore({"rope_parameters"});
     Fields rope = fields.object(old ? "rope_scaling" : "rope_parameters");
-    fields.ignore({"rope_scaling"});
     c.rotary_base = rope.positive_real("rope_theta", base);
     rope.require("partial_rotary_factor", 1.0);
     auto const alias = rope.get("type", std::string("default")), type = rope.get("rope_type", alias);

@@ -141,6 +141,7 @@ TEST(HfConfig, BothSpellingsOfRotaryPositionsMeanTheSame) {
         changed("llama", {{"rope_parameters", "(absent)"}, {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}});
     EXPECT_EQ(old.rotary.scaling, RotaryScaling::linear);
     EXPECT_EQ(old.rotary_base, 10000.0);
+    EXPECT_EQ(changed("llama3", {{"rope_scaling", json::object()}}).rotary.scaling, RotaryScaling::llama3);
     EXPECT_EQ(
         changed("llama", {{"rope_parameters", "(absent)"}, {"rope_theta", 7.0}, {"rope_scaling", nullptr}}).rotary_base,
         7.0);
