@@ -77,7 +77,7 @@ def tiny_models(ids):
         pad_token_id=pad, **CLASSES))
     llama = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
                  intermediate_size=40, max_position_embeddings=16, rms_norm_eps=1e-5)
-    yield "llama", t.LlamaForCausalLM(t.LlamaConfig(**llama, pad_token_id=pad))
+    yield "llama", t.LlamaForCausalLM(t.LlamaConfig(**llama, pad_token_id=ids[2][4]))
     yield "llama-tied-biased", t.LlamaForCausalLM(t.LlamaConfig(
         **llama, tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
         rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}))
@@ -126,6 +126,7 @@ def save_tokenizer():
 
 
 def main():
+    torch.set_num_threads(1)  # the same bytes on every machine with the same libraries
     generator = torch.Generator().manual_seed(0)
     ids = [torch.randint(5, 97, (n,), generator=generator).tolist() for n in LENGTHS]
     for seed, (name, model) in enumerate(tiny_models(ids), start=1):
