@@ -68,10 +68,6 @@ void copy_if_there(std::string const& from, std::string const& name, std::string
     if (!from.empty() && fs::exists(from + "/" + name)) fs::copy_file(from + "/" + name, to + "/" + name);
 }
 
-void copy_if_there(std::string const& from, std::string const& name, std::string const& to) {
-    if (!from.empty() && fs::exists(from + "/" + name)) fs::copy_file(from + "/" + name, to + "/" + name);
-}
-
 } // namespace
 
 void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors, ParameterValues const& values) {

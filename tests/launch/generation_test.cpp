@@ -186,8 +186,9 @@ std::string pairs(std::uint64_t purpose, int count, int remainder) {
 }
 
 TEST_F(Generation, LearnsToAnswerAndToStop) {
-    std::string const train = write("train.jsonl", pairs(1, 1500, 1)), test = write("test.jsonl", pairs(2, 60, 0));
-    ASSERT_EQ(prepare({train, "--validation", test, "--test", test}).exit_code, 0);
+    std::string const train = write("train.jsonl", pairs(1, 1500, 1)), test = write("test.jsonl", pairs(2, 60, 0)),
+                      validation = write("validation.jsonl", pairs(3, 60, 0));
+    ASSERT_EQ(prepare({train, "--validation", validation, "--test", test}).exit_code, 0);
     std::string const yaml = write(
         "run.yaml", "run: " + path("run") + "\ntask: generation\nmodel:\n  path: " + path("model") +
                         "\n  from_scratch: true\ndata:\n  path: " + path("data") +
