@@ -271,8 +271,8 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
     auto const before = snapshot(dir());
     for (auto const& [arguments, line] : std::vector<std::pair<std::vector<std::string>, std::string>>{
              {{"trian"},
-              "trian: no such command; did you mean train? legal: checkpoint, evaluate, export, inspect, plot, "
-              "prepare, train"},
+              "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, train, "
+              "checkpoint, plot, evaluate, generate, export, verify, completion, help"},
              {train({"seed=x"}), "--set: seed: x: legal: a whole number >= 0"},
              {train({"parallel.replicate=3"}), "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = "
                                                "3, but this job has 2 ranks; legal: degrees whose product is 2"},
