@@ -6,7 +6,11 @@
 namespace trireme::cluster {
 
 enum class DType : std::uint8_t { u8, i32, i64, bf16, f32, f64 };
-enum class Device : std::uint8_t { host, cuda };
+enum class Device : std::uint8_t {
+    host,
+    cuda,
+    none ///< no memory: counts only, for the fake communicator
+};
 
 /// Bytes of one element.
 constexpr std::size_t size_of(DType dtype) {

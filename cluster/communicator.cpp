@@ -131,14 +131,17 @@ Work Communicator::broadcast(Buffer inout, int root, std::string_view name) {
 }
 
 Work Communicator::exchange(std::span<Message const> messages, std::string_view name) {
-    std::size_t sent = 0;
+    std::size_t sent = 0, elements = 0;
     for (auto const& m : messages) {
         if (m.peer < 0 || m.peer >= size_ || m.peer == rank_)
             misuse(name, fmt::format("exchange with rank {} of {}", m.peer, size_));
-        if (m.kind == Message::Kind::send) sent += m.buffer.bytes();
+        if (m.kind != Message::Kind::send) continue;
+        sent += m.buffer.bytes();
+        elements += m.buffer.count;
     }
-    return start({0, Collective::exchange, name, messages.empty() ? DType::u8 : messages[0].buffer.dtype, sent, sent},
-                 [&] { return messages.empty() ? nullptr : do_exchange(messages); });
+    return start(
+        {0, Collective::exchange, name, messages.empty() ? DType::u8 : messages[0].buffer.dtype, elements, sent},
+        [&] { return messages.empty() ? nullptr : do_exchange(messages); });
 }
 
 void Communicator::barrier(std::string_view name) {

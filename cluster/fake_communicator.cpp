@@ -10,9 +10,8 @@ namespace {
 
 class FakeCommunicator : public Communicator {
   public:
-    FakeCommunicator(int rank, int size, std::string group, CommunicatorOptions options, SplitAnswer answer,
-                     void const* context)
-        : Communicator(rank, size, std::move(group), std::move(options)), answer_(answer), context_(context) {}
+    FakeCommunicator(int rank, int size, std::string group, CommunicatorOptions options, SplitAnswer answer)
+        : Communicator(rank, size, std::move(group), std::move(options)), answer_(std::move(answer)) {}
 
   private:
     std::unique_ptr<Operation> do_all_reduce(Buffer, ReduceOp) override { return nullptr; }
@@ -28,21 +27,19 @@ class FakeCommunicator : public Communicator {
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {
         if (!answer_ && size() > 1) throw JobError("a fake communicator cannot know its splits: give it an answer");
-        FakeSplit const part = answer_ ? answer_(context_, color, key, group) : FakeSplit{0, 1};
-        return std::make_unique<FakeCommunicator>(part.rank, part.size, std::move(group), std::move(options), answer_,
-                                                  context_);
+        FakeSplit const part = answer_ ? answer_(color, key, group) : FakeSplit{0, 1};
+        return std::make_unique<FakeCommunicator>(part.rank, part.size, std::move(group), std::move(options), answer_);
     }
     void do_abort(int code) override { std::_Exit(code); }
 
     SplitAnswer answer_;
-    void const* context_;
 };
 
 } // namespace
 
 std::unique_ptr<Communicator> make_fake_world(int rank, int size, CommunicatorOptions const& options,
-                                              SplitAnswer answer, void const* context) {
-    return std::make_unique<FakeCommunicator>(rank, size, "world", options, answer, context);
+                                              SplitAnswer answer) {
+    return std::make_unique<FakeCommunicator>(rank, size, "world", options, std::move(answer));
 }
 
 } // namespace trireme::cluster

@@ -1,20 +1,22 @@
 // One rank of a group of any size without the others: records calls and moves nothing. For dry runs and traffic counts.
 #pragma once
+#include <functional>
 #include <memory>
+#include <string_view>
 
 #include "cluster/communicator.hpp"
 
 namespace trireme::cluster {
 
 /// Rank `rank` of `size`. Collectives complete at once and leave outputs as they are; calls reach options.observer.
-/// Splits have the size the caller's mesh gives them: `split_size` answers how many members share a color, and the rank
-/// among them, from (color, key) alone.
+/// Buffers need no memory. Splits, and splits of them, are what `answer` says: how many members share the color, and
+/// the rank among them. Without an answer a world of more than one rank throws JobError when it is split.
 struct FakeSplit {
     int rank, size;
 };
-using SplitAnswer = FakeSplit (*)(void const* context, int color, int key, std::string_view group);
+using SplitAnswer = std::function<FakeSplit(int color, int key, std::string_view group)>;
 
 std::unique_ptr<Communicator> make_fake_world(int rank, int size, CommunicatorOptions const& options,
-                                              SplitAnswer answer = nullptr, void const* context = nullptr);
+                                              SplitAnswer answer = nullptr);
 
 } // namespace trireme::cluster

@@ -19,10 +19,11 @@ parallel::MeshShape mesh_shape(ParallelSection const& section, int world_size);
 class ParallelModel {
   public:
     /// Applies pipeline, tensor and ZeRO sharding to the model, in that order. Allocates what this rank keeps;
-    /// `gradients` false: for evaluation. `model` and `mesh` must outlive it. Collective over the mesh. Throws
-    /// InputError before memory is taken for a layout that cannot work.
+    /// `gradients` false: for evaluation. `device`: meta for a dry run, over a mesh of a dry world. `model` and `mesh`
+    /// must outlive it. Collective over the mesh. Throws InputError before memory is taken for a layout that cannot
+    /// work.
     ParallelModel(ModelConfig const& model, parallel::Mesh const& mesh, ParallelSection const& section,
-                  NumericsSection const& numerics, bool gradients = true);
+                  NumericsSection const& numerics, bool gradients = true, at::Device device = at::kCPU);
 
     ModelConfig const& config() const { return config_; }
     parallel::Mesh const& mesh() const { return mesh_; }

@@ -10,6 +10,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/topology.hpp"
+#include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/optimizer/schedule.hpp"
@@ -77,10 +78,14 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world)
     }
     model_.refresh();
     auto const slots = data::plan_step(*inputs_.train, shape_, config_.seed, 0).slots.size();
-    if (slots < static_cast<std::size_t>(mesh_.data().size()))
+    auto const data_ranks = static_cast<std::size_t>(mesh_.data().size());
+    for (auto const& line : layout_notes(inputs_.model, mesh_.shape(), config_.parallel,
+                                         static_cast<std::int64_t>((slots + data_ranks - 1) / data_ranks)))
+        note(line);
+    if (slots < data_ranks)
         note(fmt::format("note: a step makes {} slots for {} data-parallel ranks, so that some idle; lower "
-                         "batch.tokens_per_slot ({}) or raise batch.global ({})",
-                         slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
+                             "batch.tokens_per_slot ({}) or raise batch.global ({})",
+                             slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
 }
 
 std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {

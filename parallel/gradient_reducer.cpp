@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "parallel/group_names.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -23,7 +24,7 @@ GradientReducer::GradientReducer(ParameterStore& store, Mesh const& mesh)
     for (auto const& p : store.parameters())
         if (p->slice().copies > 1) sharers_[p->slice().copies];
     for (auto& [copies, group] : sharers_)
-        group = tensor.split(tensor.rank() / copies, tensor.rank(), "tensor sharers");
+        group = tensor.split(tensor.rank() / copies, tensor.rank(), tensor_sharers(copies));
 }
 
 void GradientReducer::divide(std::int64_t slots) {

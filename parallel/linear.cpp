@@ -55,7 +55,13 @@ void add_rows(T* table, T const* rows, std::int64_t const* ids, std::int64_t cou
     }
 }
 
+/// Rows of a table. The meta device has no such operation of its own.
+at::Tensor pick_rows(at::Tensor const& table, at::Tensor const& ids) {
+    return table.is_meta() ? table.new_empty({ids.numel(), table.size(1)}) : table.index_select(0, ids);
+}
+
 void add_rows(at::Tensor const& table, at::Tensor const& rows, at::Tensor const& ids) {
+    if (table.is_meta()) return;
     auto const* id = ids.const_data_ptr<std::int64_t>();
     std::int64_t const width = table.size(1);
     if (table.scalar_type() == at::kDouble)
@@ -77,13 +83,13 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
         TensorSlice const& slice = table->parameter().slice();
         if (slice.real == table->parameter().spec().shape[0]) {
             context->saved_data["ids"] = trained(ids, ids, *table);
-            return table->value().index_select(0, ids);
+            return pick_rows(table->value(), ids);
         }
         // Ids of rows that other ranks hold become -1.
         at::Tensor const here = (ids >= slice.first).logical_and_(ids < slice.first + slice.real),
                          local = at::where(here, ids - slice.first, -1);
         context->saved_data["ids"] = trained(local, ids, *table);
-        return table->value().index_select(0, local.clamp_min(0)).masked_fill_(here.logical_not().unsqueeze(1), 0);
+        return pick_rows(table->value(), local.clamp_min(0)).masked_fill_(here.logical_not().unsqueeze(1), 0);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& table = recall(context, "table");

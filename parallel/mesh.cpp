@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "cluster/error.hpp"
+#include "parallel/group_names.hpp"
 
 namespace trireme::parallel {
 
@@ -16,6 +19,32 @@ int group_color(MeshShape const& shape, std::array<int, kAxes> coordinates, std:
     for (std::size_t a = 0; a < kAxes; ++a)
         if (varying[a]) coordinates[a] = 0;
     return shape.rank_at(coordinates);
+}
+
+/// Changes of one degree after which the product divides the world (`divide`) or is the world, nearest first in each
+/// direction, and the nearest worlds for the degrees as they are.
+std::string nearest_degrees(MeshShape const& shape, int world_size, bool divide, std::optional<Axis> derived) {
+    std::string text;
+    auto const add = [&](std::string const& one) { text += (text.empty() ? "" : ", or ") + one; };
+    for (std::size_t a = 0; a < kAxes; ++a) {
+        if (!kBuilt[a] || static_cast<Axis>(a) == derived || (divide && shape.degree[a] == 1)) continue;
+        int const others = shape.product() / shape.degree[a];
+        auto const fits = [&](int d) { return divide ? world_size % (others * d) == 0 : others * d == world_size; };
+        for (int d = shape.degree[a] - 1; d >= 1; --d)
+            if (fits(d)) {
+                add(fmt::format("{} {}", kNames[a], d));
+                break;
+            }
+        for (int d = shape.degree[a] + 1; others * d <= world_size; ++d)
+            if (fits(d)) {
+                add(fmt::format("{} {}", kNames[a], d));
+                break;
+            }
+    }
+    int const product = shape.product(), below = divide ? world_size / product * product : 0;
+    if (below > 0) add(fmt::format("{} ranks", below));
+    add(fmt::format("{} ranks", divide ? below + product : product));
+    return text;
 }
 
 } // namespace
@@ -68,14 +97,14 @@ MeshShape resolve(MeshShape shape, int world_size, bool shards) {
     if (derive) {
         int const others = shape.product();
         if (world_size % others != 0)
-            throw cluster::InputError(
-                fmt::format("parallel: {} does not divide the {} ranks of this job", shape.equation(), world_size));
+            throw cluster::InputError(fmt::format("parallel: {} does not divide the {} ranks of this job; legal: {}",
+                                                  shape.equation(), world_size,
+                                                  nearest_degrees(shape, world_size, true, rest)));
         shape[rest] = world_size / others;
     }
     if (shape.product() != world_size)
-        throw cluster::InputError(
-            fmt::format("parallel: {}, but this job has {} ranks; legal: degrees whose product is {}", shape.equation(),
-                        world_size, world_size));
+        throw cluster::InputError(fmt::format("parallel: {}, but this job has {} ranks; legal: {}", shape.equation(),
+                                              world_size, nearest_degrees(shape, world_size, false, std::nullopt)));
     return shape;
 }
 
@@ -88,7 +117,7 @@ Mesh::Mesh(cluster::Communicator& world, MeshShape const& shape) : world_(world)
     }
     // In the order of StorePlace::part, so that the parts of a shard group's range lie together.
     int const part = here[2] * shape_[Axis::replicate] + here[1];
-    data_ = world.split(group_color(shape_, here, {false, true, true, false, false}), part, "data");
+    data_ = world.split(group_color(shape_, here, {false, true, true, false, false}), part, kData);
 }
 
 StorePlace Mesh::place() const {

@@ -15,10 +15,6 @@ namespace {
 
 constexpr std::uint64_t kInitialPurpose = 0x696e697469616cULL; // "initial"
 
-at::Tensor flat_zeros(std::int64_t count, at::ScalarType dtype) {
-    return at::zeros({count}, at::TensorOptions().dtype(dtype));
-}
-
 at::Tensor view_in(at::Tensor const& flat, FlatLayout const& layout, std::size_t i, Parameter const& parameter) {
     return flat.narrow(0, layout.offset[i], layout.count[i]).view(parameter.shape());
 }
@@ -60,7 +56,7 @@ at::Tensor Unit::kept_gradient(std::size_t use) const {
 }
 
 void Unit::open_slot(std::size_t use) {
-    if (!slot.at(use).defined()) slot[use] = at::empty({layout.total}, at::TensorOptions().dtype(gradient_dtype));
+    if (!slot.at(use).defined()) slot[use] = at::empty({layout.total}, master.options().dtype(gradient_dtype));
     for (std::size_t i = 0; i < parameters.size(); ++i)
         if (use < parameters[i]->sinks_.size())
             parameters[i]->sinks_[use].slot = view_in(slot[use], layout, i, *parameters[i]);
@@ -136,17 +132,16 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
     unit.begin = options_.zero > 0 ? place.shard_rank * kept : 0;
     unit.end = unit.begin + kept;
     unit.gradient_dtype = master_dtype();
-    if (options_.zero < 3) unit.compute = flat_zeros(n, options_.compute);
+    if (options_.zero < 3) unit.compute = zeros(n, options_.compute);
     unit.state = options_.zero < 3 ? Unit::State::unsharded : Unit::State::sharded;
     unit.master =
-        one_dtype && options_.zero < 3 ? unit.compute.narrow(0, unit.begin, kept) : flat_zeros(kept, master_dtype());
+        one_dtype && options_.zero < 3 ? unit.compute.narrow(0, unit.begin, kept) : zeros(kept, master_dtype());
     unit.slot_is_total = !options_.separate_slots && options_.zero < 2;
     unit.show_compute();
     for (std::size_t i = 0; i < unit.parameters.size() && options_.zero == 0; ++i)
         unit.parameters[i]->master_ = view_in(unit.master, unit.layout, i, *unit.parameters[i]);
     if (!unit.trainable || !options_.gradients) return;
-    for (int use = 0; use < uses; ++use)
-        unit.total.push_back(flat_zeros(options_.zero < 2 ? n : kept, unit.gradient_dtype));
+    for (int use = 0; use < uses; ++use) unit.total.push_back(zeros(options_.zero < 2 ? n : kept, unit.gradient_dtype));
     unit.slot.resize(unit.total.size());
     if (unit.slot_is_total) unit.slot = unit.total;
     for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
@@ -155,6 +150,10 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
         if (options_.zero == 0) p.gradient_ = view_in(unit.total[0], unit.layout, i, p);
     }
     for (std::size_t use = 0; use < unit.total.size() && unit.slot_is_total; ++use) unit.open_slot(use);
+}
+
+at::Tensor ParameterStore::zeros(std::int64_t count, at::ScalarType dtype) const {
+    return at::zeros({count}, at::TensorOptions().dtype(dtype).device(options_.device));
 }
 
 at::ScalarType ParameterStore::master_dtype() const {
@@ -208,8 +207,8 @@ void ParameterStore::refresh_compute() {
 void ParameterStore::allocate_moments() {
     for (auto& unit : units_) {
         if (!unit->trainable || !unit->owned) continue;
-        unit->moment1 = flat_zeros(unit->end - unit->begin, master_dtype());
-        unit->moment2 = flat_zeros(unit->end - unit->begin, master_dtype());
+        unit->moment1 = zeros(unit->end - unit->begin, master_dtype());
+        unit->moment2 = zeros(unit->end - unit->begin, master_dtype());
     }
 }
 

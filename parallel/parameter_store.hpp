@@ -31,6 +31,7 @@ struct StoreOptions {
     bool gradients = true;               ///< false: evaluation only, no gradient memory
     int zero = 0;                        ///< 0 to 3
     StorePlace place = {};
+    at::Device device = at::kCPU; ///< meta: shapes without memory, for dry runs
 };
 
 /// Parameters that are gathered, reduced and freed together, in flat buffers of one layout.
@@ -106,6 +107,7 @@ class ParameterStore {
   private:
     void build_unit(std::string const& name, std::vector<Parameter*> parameters);
     void allocate(Unit& unit, int uses) const;
+    at::Tensor zeros(std::int64_t count, at::ScalarType dtype) const;
 
     StoreOptions options_;
     std::vector<std::unique_ptr<Parameter>> parameters_;

@@ -18,7 +18,7 @@ class Stage {
     virtual std::vector<std::size_t> const& units_completed_by(std::size_t block) const = 0;
     /// Shape of what enters and leaves this part for this rank's slot of `micro_step`: [T / tensor ranks, D].
     virtual std::vector<std::int64_t> boundary_shape(std::int64_t micro_step) const = 0;
-    virtual at::ScalarType boundary_dtype() const = 0;
+    virtual at::TensorOptions boundary_options() const = 0; ///< dtype and device
     /// May the forward pass of the block run a second time in the backward pass (recomputation)?
     virtual bool may_recompute(std::size_t block) const = 0;
     /// Forward pass of one block for this rank's slot of `micro_step`. The first block of the model ignores the values

@@ -20,10 +20,10 @@ class StageLink {
 
     /// To the part after this one. Returns at once; the tensor is kept until it has left.
     void send_activation(at::Tensor const& x);
-    at::Tensor receive_activation(std::vector<std::int64_t> const& shape, at::ScalarType dtype);
+    at::Tensor receive_activation(std::vector<std::int64_t> const& shape, at::TensorOptions const& options);
     /// To the part before.
     void send_gradient(at::Tensor const& dx);
-    at::Tensor receive_gradient(std::vector<std::int64_t> const& shape, at::ScalarType dtype);
+    at::Tensor receive_gradient(std::vector<std::int64_t> const& shape, at::TensorOptions const& options);
     /// Waits until everything sent has left.
     void flush();
 
@@ -34,7 +34,7 @@ class StageLink {
     };
     void send(cluster::Communicator& group, int peer, at::Tensor const& tensor, char const* name);
     at::Tensor receive(cluster::Communicator& group, int peer, std::vector<std::int64_t> const& shape,
-                       at::ScalarType dtype, char const* name);
+                       at::TensorOptions const& options, char const* name);
 
     std::unique_ptr<cluster::Communicator> activations_, gradients_;
     int next_, previous_;

@@ -20,6 +20,9 @@ cluster::DType dtype_of(at::ScalarType type) {
 
 cluster::Buffer buffer_of(at::Tensor const& tensor) {
     if (!tensor.is_contiguous()) throw cluster::JobError("a collective takes contiguous tensors only");
+    if (tensor.is_meta())
+        return {nullptr, static_cast<std::size_t>(tensor.numel()), dtype_of(tensor.scalar_type()),
+                cluster::Device::none};
     if (!tensor.is_cpu()) throw cluster::JobError("device tensors need the NCCL back end");
     return {tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()), dtype_of(tensor.scalar_type())};
 }

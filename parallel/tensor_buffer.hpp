@@ -6,7 +6,8 @@
 
 namespace trireme::parallel {
 
-/// The memory of a contiguous tensor. The tensor must outlive the collective. Throws JobError otherwise.
+/// The memory of a contiguous tensor; none for one on the meta device, which only the fake communicator takes. The
+/// tensor must outlive the collective. Throws JobError otherwise.
 cluster::Buffer buffer_of(at::Tensor const& tensor);
 
 } // namespace trireme::parallel

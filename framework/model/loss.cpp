@@ -178,6 +178,7 @@ at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Resul
                                   "with --task classification");
     RowLosses rows;
     at::Tensor const loss = ClassificationLoss::apply(logits, &pass, &rows);
+    if (logits.is_meta()) return loss;
     at::Tensor const values = logits.detach().to(at::kFloat).contiguous();
     for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
         if (slot.sample_ids[i] < 0) continue;

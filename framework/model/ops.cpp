@@ -58,11 +58,26 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     }
 };
 
+using ThreeTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
+
+ThreeTensors normalize_rows(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias, double epsilon) {
+    // The meta device has no such operation of its own.
+    if (x.is_meta()) return {at::empty_like(x), x.new_empty({x.size(0), 1}), x.new_empty({x.size(0), 1})};
+    return at::native_layer_norm(x, {x.size(1)}, weight, bias, epsilon);
+}
+
+/// `saved`: input, mean and inverse deviation.
+ThreeTensors normalize_rows_backward(at::Tensor const& dy, variable_list const& saved, ParameterUse const& weight,
+                                     ParameterUse const& bias) {
+    if (dy.is_meta()) return {at::empty_like(dy), at::empty_like(weight.value()), at::empty_like(bias.value())};
+    return at::native_layer_norm_backward(dy, saved[0], {saved[0].size(1)}, saved[1], saved[2], weight.value(),
+                                          bias.value(), {true, weight.trainable(), bias.trainable()});
+}
+
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
     static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight,
                             ParameterUse const* bias, double epsilon) {
-        auto const [y, mean, inverse] =
-            at::native_layer_norm(input, {input.size(1)}, weight->value(), bias->value(), epsilon);
+        auto const [y, mean, inverse] = normalize_rows(input, weight->value(), bias->value(), epsilon);
         context->saved_data["weight"] = remember(*weight);
         context->saved_data["bias"] = remember(*bias);
         context->save_for_backward({input, mean, inverse});
@@ -72,9 +87,7 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
         auto const& weight = recall<ParameterUse>(context, "weight");
         auto const& bias = recall<ParameterUse>(context, "bias");
         auto const saved = context->get_saved_variables();
-        auto const [dx, dweight, dbias] =
-            at::native_layer_norm_backward(gradients[0].contiguous(), saved[0], {saved[0].size(1)}, saved[1], saved[2],
-                                           weight.value(), bias.value(), {true, weight.trainable(), bias.trainable()});
+        auto const [dx, dweight, dbias] = normalize_rows_backward(gradients[0].contiguous(), saved, weight, bias);
         if (weight.trainable()) weight.deliver(dweight);
         if (bias.trainable()) bias.deliver(dbias);
         return {dx, {}, {}, {}};

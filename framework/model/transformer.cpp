@@ -180,7 +180,9 @@ at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i + 1 < pass.slot.offsets.size(); ++i)
         rows.push_back(config_.causal ? last_token(pass.slot, i, config_.pad_token) : pass.slot.offsets[i]);
-    h = h.index_select(0, at::tensor(rows, at::kLong));
+    // The meta device selects no rows: as many of the first ones have the shape.
+    h = h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size()))
+                    : h.index_select(0, at::tensor(rows, at::kLong));
     if (pooler_.weight) h = at::tanh(apply(pooler_, h));
     h = dropout_rows(h, config_.classifier_dropout, pass, rows, site_id(Site::classifier));
     return apply(classifier_, h);

@@ -18,7 +18,8 @@ TransformerStage::TransformerStage(ModelConfig const& config, parallel::Paramete
 
 TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range,
                                    BlockOptions const& options)
-    : config_(config), options_(options), dtype_(store.options().compute),
+    : config_(config), options_(options),
+      boundary_(at::TensorOptions().dtype(store.options().compute).device(store.options().device)),
       rotary_(rotary_table(config, store.master_dtype())) {
     if (range.stem) {
         stem_.emplace(config, store, options);

@@ -48,7 +48,7 @@ class TransformerStage : public parallel::Stage {
         return blocks_[block].completed;
     }
     std::vector<std::int64_t> boundary_shape(std::int64_t micro_step) const override;
-    at::ScalarType boundary_dtype() const override { return dtype_; }
+    at::TensorOptions boundary_options() const override { return boundary_; }
     bool may_recompute(std::size_t block) const override { return blocks_[block].kind != Block::Kind::head; }
     at::Tensor forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) override;
 
@@ -63,7 +63,7 @@ class TransformerStage : public parallel::Stage {
 
     ModelConfig const& config_;
     BlockOptions options_;
-    at::ScalarType dtype_;
+    at::TensorOptions boundary_;
     RotaryTable rotary_;
     std::optional<Stem> stem_;
     std::vector<TransformerLayer> layers_;

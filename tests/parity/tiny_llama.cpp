@@ -14,10 +14,10 @@ namespace trireme::test {
 
 using namespace framework;
 
-ModelConfig tiny_llama(bool tied, double dropout) {
+ModelConfig tiny_llama(bool tied, double dropout, std::int64_t layers) {
     ModelConfig c;
     c.hidden = 24;
-    c.layers = 4;
+    c.layers = layers;
     c.heads = 3;
     c.key_heads = 1;
     c.head_size = 8;
@@ -63,8 +63,8 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::in
 }
 
 TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
-    : options_(options), config_(tiny_llama(options.tied, options.dropout)), set_(40, config_.vocabulary),
-      mesh_(world, mesh_shape(options.parallel, world.size())),
+    : options_(options), config_(tiny_llama(options.tied, options.dropout, options.layers)),
+      set_(40, config_.vocabulary), mesh_(world, mesh_shape(options.parallel, world.size())),
       model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}),
       optimizer_(model_.store(), {.weight_decay = 0.1}, options.parallel.offload == "optimizer") {
     for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, 5);

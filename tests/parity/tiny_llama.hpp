@@ -14,8 +14,8 @@
 
 namespace trireme::test {
 
-/// 4 layers, grouped-query attention, odd sizes: width 24, 3 heads over 1, vocabulary 101 (prime).
-framework::ModelConfig tiny_llama(bool tied, double dropout);
+/// Grouped-query attention, odd sizes: width 24, 3 heads over 1, vocabulary 101 (prime).
+framework::ModelConfig tiny_llama(bool tied, double dropout, std::int64_t layers = 4);
 
 /// Samples of language modelling in memory: token ids are pseudo-random, lengths 3 to 19.
 class MemoryDataset : public data::Dataset {
@@ -54,6 +54,7 @@ struct RunOptions {
     bool tied = false;
     double dropout = 0.1;
     framework::ParallelSection parallel = {};
+    std::int64_t layers = 4;
 };
 
 /// The model in one layout, its data and its optimizer. Optimizer AdamW, weight decay 0.1, clip 1.
