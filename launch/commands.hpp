@@ -10,5 +10,6 @@ int evaluate_command(std::vector<std::string> const& arguments);
 int verify_command(std::vector<std::string> const& arguments);
 int export_command(std::vector<std::string> const& arguments);
 int checkpoint_command(std::vector<std::string> const& arguments);
+int parity_command(std::vector<std::string> const& arguments);
 
 } // namespace trireme::launch

@@ -51,6 +51,7 @@ std::map<std::string, Command> const kCommands{
     {"export", {"a run's best checkpoint as a Hugging Face folder", launch::export_command}},
     {"verify", {"logits, loss and gradients of a model; is an export still what it was?", launch::verify_command}},
     {"plot", {"loss and accuracy of a run as an SVG", plot_command}},
+    {"parity", {"prove that every layout computes one and the same thing", launch::parity_command}},
     {"checkpoint", {"list or verify the checkpoints of a run", launch::checkpoint_command}},
 };
 

@@ -4,6 +4,7 @@
 
 #include "cluster/error.hpp"
 #include "framework/evaluation_job.hpp"
+#include "framework/parity/certificate.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 #include "launch/under_mpi.hpp"
@@ -13,16 +14,20 @@ namespace trireme::launch {
 namespace po = boost::program_options;
 
 int train_command(std::vector<std::string> const& arguments) {
-    std::string file;
+    std::string file, certificate;
     std::vector<std::string> set;
     po::options_description options(
         "trireme train CONFIG: fine-tune, or continue the run of that folder\n\n"
         "  mpirun -n 2 trireme train configs/reviews.yaml --set optimizer.learning_rate=5e-5\n\nOptions");
     options.add_options()("config", po::value(&file)->required(), "the run, as YAML")(
-        "set", po::value(&set)->composing(), "KEY=VALUE over the file's value; may be repeated");
+        "set", po::value(&set)->composing(), "KEY=VALUE over the file's value; may be repeated")(
+        "parity", po::value(&certificate),
+        "certificate of `trireme parity --out` to keep in the run folder; refused if it did not pass or is of another "
+        "shape of model");
     if (!parse(options, arguments, "config")) return 0;
     return under_mpi([&](cluster::Communicator& world) {
         framework::Config const config = framework::read_config(file, set);
+        if (!certificate.empty() && world.rank() == 0) framework::parity::attach_certificate(certificate, config);
         auto const outcome = framework::train(config, world);
         if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
             fmt::print("done: {} steps, weights sha256 {}\nrun folder: {}\n", outcome.steps, outcome.weights_sha256,
