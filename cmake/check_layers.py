@@ -34,6 +34,11 @@ def faults(name, text):
     # The shared precompiled header would hide this one from the test that compiles each header alone.
     if name.endswith(".hpp") and "at::Tensor" in text and "#include <ATen/" not in text:
         yield f"{name}: uses at::Tensor and does not include <ATen/ATen.h> itself"
+    # Planted mistakes (parallel/planted.hpp): switched on by tests alone, and unknown to what has to find them.
+    if re.search(r"planted::active|PlantedBug", text) and not name.startswith("tests/"):
+        yield f"{name}: switches a planted mistake: legal: tests/ alone"
+    if "planted" in text and name.startswith("framework/parity/"):
+        yield f"{name}: a diagnosis must not know which mistakes are planted"
     if text.count("\n") > MAX_LINES:
         yield f"{name}: {text.count(chr(10))} lines: legal: at most {MAX_LINES}; a file is one thing"
 
@@ -44,6 +49,8 @@ def self_test():
     assert list(faults("parallel/a.hpp", '#include "data/slot.hpp"\n'))
     assert list(faults("framework/a.cpp", "\n" * 500))
     assert list(faults("framework/a.hpp", "at::Tensor f();\n"))
+    assert list(faults("launch/a.cpp", "parallel::planted::active = bug;\n"))
+    assert list(faults("framework/parity/a.cpp", '#include "parallel/planted.hpp"\n'))
     assert not list(faults("framework/a.cpp", '#include "data/slot.hpp"\n#include <ATen/ATen.h>\n'))
 
 

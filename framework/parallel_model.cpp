@@ -1,7 +1,10 @@
 #include "framework/parallel_model.hpp"
 
+#include <algorithm>
+
 #include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
+#include "parallel/planted.hpp"
 
 namespace trireme::framework {
 
@@ -23,7 +26,26 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh, ParallelSection
             .device = device};
 }
 
+/// What planted bugs do to a rank's slots; nothing otherwise.
+void spoil(std::vector<Pass>& passes, parallel::Mesh const& mesh) {
+    using namespace parallel::planted;
+    for (auto& pass : passes) {
+        if (is(Bug::loss_over_tensor)) pass.loss_scale /= mesh.along(parallel::Axis::tensor).size();
+        if (is(Bug::dropout_by_rank)) pass.seed += static_cast<std::uint64_t>(mesh.world().rank());
+        if (!is(Bug::means_averaged)) continue;
+        auto const& labels = pass.slot.token_labels.empty() ? pass.slot.sample_labels : pass.slot.token_labels;
+        auto const trained = std::ranges::count_if(labels, [](auto label) { return label >= 0; });
+        pass.loss_scale = 1.0 / static_cast<double>(std::max<std::ptrdiff_t>(1, trained)) /
+                          static_cast<double>(passes.size()) / mesh.data().size();
+    }
+}
+
 } // namespace
+
+void ParallelModel::load(std::vector<Pass> passes) {
+    spoil(passes, mesh_);
+    parts_.load(std::move(passes));
+}
 
 parallel::MeshShape mesh_shape(ParallelSection const& p, int world_size) {
     return parallel::resolve({{p.pipeline, p.replicate, p.shard, p.context, p.tensor}}, world_size, p.zero > 0);

@@ -34,7 +34,7 @@ class ParallelModel {
     std::vector<parallel::ParameterSpec> const& specs() const { return specs_; }
 
     /// This rank's slots of the step to come, one per micro-step.
-    void load(std::vector<Pass> passes) { parts_.load(std::move(passes)); }
+    void load(std::vector<Pass> passes);
     /// What the head found for them; empty on stages without a head.
     Results const& results() const { return parts_.results(); }
     /// Master weights have changed: every copy that computes follows. Collective over the mesh.

@@ -21,6 +21,19 @@ at::Tensor range_of(parallel::Unit const& unit, Kept what, std::int64_t from, st
     return {};
 }
 
+using Visit = std::function<void(parallel::Run const&, at::Tensor const&)>;
+
+void for_each_in(parallel::Parameter const& parameter, Kept what, std::int64_t begin, std::int64_t end,
+                 Visit const& f) {
+    auto const& unit = parameter.unit();
+    for (auto const& s : parallel::stretches(unit, begin, end)) {
+        if (s.parameter != &parameter) continue;
+        parallel::for_each_run(parameter, s.first, s.count, [&](parallel::Run const& run) {
+            f(run, range_of(unit, what, s.at + run.local - s.first, run.count));
+        });
+    }
+}
+
 struct Header {
     std::int64_t first, count;
 };
@@ -28,16 +41,17 @@ struct Header {
 } // namespace
 
 void for_each_answered(parallel::ParameterStore const& store, parallel::Parameter const& parameter, Kept what,
-                       std::function<void(parallel::Run const&, at::Tensor const&)> const& f) {
+                       Visit const& f) {
     auto const& unit = parameter.unit();
     if (!parameter.counted() || !unit.owned || (what != Kept::weight && !unit.trainable)) return;
     std::int64_t const part = unit.layout.part_size(), begin = store.options().place.part() * part;
-    for (auto const& s : parallel::stretches(unit, begin, begin + part)) {
-        if (s.parameter != &parameter) continue;
-        parallel::for_each_run(parameter, s.first, s.count, [&](parallel::Run const& run) {
-            f(run, range_of(unit, what, s.at + run.local - s.first, run.count));
-        });
-    }
+    for_each_in(parameter, what, begin, begin + part, f);
+}
+
+void for_each_kept(parallel::Parameter const& parameter, Kept what, Visit const& f) {
+    auto const& unit = parameter.unit();
+    if (what != Kept::weight && (!unit.owned || !unit.trainable)) return;
+    for_each_in(parameter, what, unit.begin, unit.end, f);
 }
 
 at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::ParameterStore const& store,

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "parallel/mesh.hpp"
@@ -17,6 +18,11 @@ enum class Kept : std::uint8_t { weight, gradient, moment1, moment2 };
 /// `values`: [run.count], a view. Local.
 void for_each_answered(parallel::ParameterStore const& store, parallel::Parameter const& parameter, Kept what,
                        std::function<void(parallel::Run const&, at::Tensor const&)> const& f);
+
+/// The same for all that this rank keeps, copies of what other ranks keep included. Of a tied copy without optimizer
+/// state only weights. Local.
+void for_each_kept(parallel::Parameter const& parameter, Kept what,
+                   std::function<void(parallel::Run const&, at::Tensor const&)> const& f);
 
 /// The global tensor of `spec`, of the master's dtype, on every rank. `store` need not hold the parameter (pipeline
 /// stages). Collective over the world of the mesh. Throws JobError if an element comes from no rank or from two.

@@ -17,5 +17,6 @@ int completion_command(std::vector<std::string> const& arguments);
 
 /// `trireme --version`: this program, and the libraries it runs with.
 void print_version();
+int parity_command(std::vector<std::string> const& arguments);
 
 } // namespace trireme::launch

@@ -65,6 +65,7 @@ constexpr std::array kCommands{
     Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?", launch::doctor_command},
     Command{"Before a run", "explain-config", "every value of a configuration, and where it comes from",
             launch::explain_command},
+    Command{"Before a run", "parity", "prove that every layout computes one and the same thing", launch::parity_command},
     Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun", launch::train_command},
     Command{"Training", "checkpoint", "list or verify the checkpoints of a run", launch::checkpoint_command},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},

@@ -4,6 +4,7 @@
 
 #include "cluster/error.hpp"
 #include "framework/evaluation_job.hpp"
+#include "framework/parity/certificate.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
 #include "launch/options.hpp"
@@ -14,7 +15,7 @@ namespace trireme::launch {
 namespace po = boost::program_options;
 
 int train_command(std::vector<std::string> const& arguments) {
-    std::string file;
+    std::string file, certificate;
     std::vector<std::string> set;
     bool dry = false;
     int ranks = 0;
@@ -25,6 +26,9 @@ int train_command(std::vector<std::string> const& arguments) {
     options.add_options()("config", po::value(&file)->required(), "the run, as YAML (`explain-config --keys`)")(
         "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
         "over the file's value; may be repeated; wins over the environment variable TRIREME_SET")(
+        "parity", po::value(&certificate)->value_name("FILE"),
+        "certificate of `trireme parity --out` to keep in the run folder; refused if it did not pass or is of another "
+        "shape of model")(
         "dry-run", po::bool_switch(&dry),
         "open the inputs, show every value with its origin, model size, steps, slots and memory, and write nothing")(
         "ranks", po::value(&ranks)->value_name("N"), "with --dry-run: as if started on N ranks");
@@ -34,6 +38,7 @@ int train_command(std::vector<std::string> const& arguments) {
         auto const resolved = read_shared_config(file, set, world);
         if (dry) return dry_run(resolved, ranks, world), static_cast<int>(cluster::kDone);
         framework::Config const& config = resolved.config;
+        if (!certificate.empty() && world.rank() == 0) framework::parity::attach_certificate(certificate, config);
         auto const outcome = framework::train(config, world);
         if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
             fmt::print("done: {} steps, weights sha256 {}\nrun folder: {}\n", outcome.steps, outcome.weights_sha256,

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -78,7 +79,9 @@ void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output)
 at::Tensor Engine::upstream(int chunk, std::int64_t micro_step) {
     Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
     if (is_last(chunk)) return at::ones({}, at::kDouble);
-    return link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
+    at::Tensor const gradient = link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
+    bool const last = micro_step + 1 == reducer_.micro_steps() || !reducer_.has_slot(micro_step + 1);
+    return last && planted::is(planted::Bug::last_slot_dropped) ? at::zeros_like(gradient) : gradient;
 }
 
 Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor const& input, std::int64_t micro_step,
@@ -114,6 +117,7 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
 at::Tensor Engine::pass_back(Stage& stage, std::size_t block, Pass& pass, at::Tensor const& gradient,
                              std::int64_t micro_step) {
     if (!pass.output.defined()) {
+        planted::Recomputing const second_time;
         pass.input = pass.input.detach().set_requires_grad(true);
         pass.output = stage.forward(block, pass.input, micro_step);
     }

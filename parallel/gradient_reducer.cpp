@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "parallel/group_names.hpp"
+#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -13,7 +14,10 @@ constexpr std::size_t kMaxInFlight = 3; ///< units whose whole gradients wait fo
 
 /// Each tensor rank's gradient is a part of the sum: sequence parallelism, or shared key and value heads.
 bool is_partial(Parameter const& p) {
-    return p.slice().copies > 1 && (p.spec().partial || p.spec().cut.share == TensorCut::Share::copy);
+    bool const own_stretch = p.spec().partial && !planted::is(planted::Bug::norms_not_summed),
+               shared_heads =
+                   p.spec().cut.share == TensorCut::Share::copy && !planted::is(planted::Bug::key_heads_not_summed);
+    return p.slice().copies > 1 && (own_stretch || shared_heads);
 }
 
 } // namespace
@@ -115,7 +119,9 @@ void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
         at::Tensor const source = buffers[use].defined() ? buffers[use] : unit.total[use].new_empty({0});
         data_.all_to_all(buffer_of(source), send, buffer_of(pieces), receive, "gradient/" + unit.name).wait();
         at::Tensor owned = unit.gradient_range(use, store_.options().place.part() * part, part);
-        for (std::int64_t s = 0; s < senders; ++s) owned.add_(pieces.narrow(0, s * part, part));
+        bool const backwards = planted::is(planted::Bug::slot_order);
+        for (std::int64_t s = 0; s < senders; ++s)
+            owned.add_(pieces.narrow(0, (backwards ? senders - 1 - s : s) * part, part));
     }
 }
 
@@ -131,6 +137,7 @@ void GradientReducer::gather_folded(Unit& unit) {
 }
 
 void GradientReducer::add_uses(Unit& unit) {
+    if (planted::is(planted::Bug::tied_within_stage) && mesh_.world().size() > 1) return;
     // Tied weights: each use was summed over all slots apart; they are added once, in the order of the uses.
     for (std::size_t use = 1; use < unit.total.size(); ++use) unit.total[0].add_(unit.total[use]);
 }
@@ -144,7 +151,7 @@ void GradientReducer::add_over_stages(Unit& unit) {
     cluster::Message const message{spec.owned ? cluster::Message::Kind::receive : cluster::Message::Kind::send,
                                    spec.peer_stage, buffer_of(spec.owned ? other : mine)};
     stages.exchange({&message, 1}, "gradient/" + unit.name).wait();
-    if (spec.owned) unit.kept_gradient().add_(other);
+    if (spec.owned && !planted::is(planted::Bug::tied_across_stages)) unit.kept_gradient().add_(other);
 }
 
 void GradientReducer::add_over_tensor_ranks() {

@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "parallel/linear.hpp"
+#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -93,6 +94,7 @@ at::Tensor scatter_sum(at::Tensor const& x, TensorAxis const& axis) {
 at::Tensor row_linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
                       TensorAxis const& axis) {
     if (axis.size() == 1) return linear(x, weight, bias);
+    if (planted::is(planted::Bug::bias_on_every_rank)) return scatter_sum(linear(x, weight, bias), axis);
     at::Tensor const y = scatter_sum(linear(x, weight), axis);
     return bias ? AddBias::apply(y, &bias) : y;
 }

@@ -1,5 +1,6 @@
 #include "parallel/weight_gatherer.hpp"
 
+#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -51,6 +52,7 @@ void WeightGatherer::acquire(std::size_t index) {
 
 void WeightGatherer::release(std::size_t index) {
     Unit& unit = *store_.units()[index];
+    if (planted::is(planted::Bug::stale_gather)) return;
     if (store_.options().zero < 3 || unit.state != Unit::State::unsharded) return;
     unit.compute = at::Tensor();
     unit.state = Unit::State::sharded;

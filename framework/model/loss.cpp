@@ -8,6 +8,7 @@
 #include "framework/kernels/cross_entropy.hpp"
 #include "framework/model/dispatch.hpp"
 #include "framework/model/ops.hpp"
+#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework {
@@ -97,7 +98,9 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
         auto const& labels = pass->slot.token_labels;
         // Padding in the vocabulary is no class: it has no score.
         auto const& slice = weight->parameter().slice();
-        at::Tensor const w = weight->value().narrow(0, 0, slice.real);
+        std::int64_t const real =
+            parallel::planted::is(parallel::planted::Bug::padding_counted) ? slice.local : slice.real;
+        at::Tensor const w = weight->value().narrow(0, 0, real);
         rows->loss.resize(labels.size());
         rows->best.resize(labels.size());
         std::int64_t const rows_total = x.size(0),
@@ -106,8 +109,8 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
         if (pass->keep_logits) rows->logits = at::zeros({rows_total, weight->parameter().spec().shape[0]}, at::kFloat);
         at::Tensor const dx = graph ? at::empty_like(x) : at::Tensor();
         at::Tensor const whole_dw =
-            graph && weight->trainable() && slice.real < slice.local ? at::zeros_like(weight->value()) : at::Tensor();
-        at::Tensor dw = whole_dw.defined() ? whole_dw.narrow(0, 0, slice.real) : at::Tensor();
+            graph && weight->trainable() && real < slice.local ? at::zeros_like(weight->value()) : at::Tensor();
+        at::Tensor dw = whole_dw.defined() ? whole_dw.narrow(0, 0, real) : at::Tensor();
         for (std::int64_t first = 0; first < rows_total; first += chunk) {
             std::int64_t const n = std::min(chunk, rows_total - first);
             at::Tensor const part = x.narrow(0, first, n);

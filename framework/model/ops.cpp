@@ -10,11 +10,13 @@
 #include "framework/kernels/random.hpp"
 #include "framework/kernels/rotary.hpp"
 #include "framework/model/dispatch.hpp"
+#include "parallel/planted.hpp"
 
 namespace trireme::framework {
 
 namespace {
 
+namespace planted = parallel::planted;
 using parallel::ParameterUse;
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
@@ -252,7 +254,8 @@ bool drops(double probability, Pass const& pass) {
 }
 
 kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t site) {
-    return kernels::dropout_key(pass.seed, static_cast<std::uint64_t>(pass.step), site, probability);
+    bool const other = planted::is(planted::Bug::recompute_mask) && planted::Recomputing::now;
+    return kernels::dropout_key(pass.seed + other, static_cast<std::uint64_t>(pass.step), site, probability);
 }
 
 } // namespace

@@ -3,11 +3,13 @@
 #include <cmath>
 
 #include "parallel/linear.hpp"
+#include "parallel/planted.hpp"
 
 namespace trireme::framework {
 
 namespace {
 
+namespace planted = parallel::planted;
 using parallel::linear;
 using parallel::ParameterStore;
 using parallel::ParameterUse;
@@ -34,7 +36,8 @@ at::Tensor to_ids(std::vector<std::int32_t> const& values) {
 /// The ids of this rank's stretch of the sequence.
 at::Tensor own_ids(std::vector<std::int32_t> const& values, parallel::TensorAxis const& axis) {
     auto const rows = static_cast<std::ptrdiff_t>(values.size()) / axis.size();
-    auto const first = values.begin() + axis.rank() * rows;
+    bool const early = planted::is(planted::Bug::sequence_offset) && axis.rank() > 0;
+    auto const first = values.begin() + axis.rank() * rows - early;
     return to_ids({first, first + rows});
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/kernels/adamw.hpp"
+#include "parallel/planted.hpp"
 
 namespace trireme::framework {
 
@@ -47,6 +48,8 @@ void AdamW::step(double learning_rate, double gradient_scale, std::int64_t updat
     auto const t = static_cast<double>(updates + 1);
     for (auto& unit : store_.units()) {
         if (!unit->moment1.defined()) continue;
+        if (parallel::planted::is(parallel::planted::Bug::moments_lost) && store_.options().place.shard_rank > 0)
+            unit->moment1.zero_();
         for (auto const& stretch : parallel::stretches(*unit, unit->begin, unit->end)) {
             auto const& spec = stretch.parameter->spec();
             if (!spec.trainable) continue;

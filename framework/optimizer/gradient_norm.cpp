@@ -8,6 +8,7 @@
 
 #include "cluster/gather.hpp"
 #include "framework/kernels/adamw.hpp"
+#include "parallel/planted.hpp"
 
 namespace trireme::framework {
 
@@ -36,8 +37,9 @@ std::vector<BlockSums> own_sums(parallel::ParameterStore const& store) {
     for (auto const& unit : store.units()) {
         if (!unit->trainable || !unit->owned) continue;
         std::int64_t const part = unit->layout.part_size(), begin = place.part() * part;
+        bool const all_copies = parallel::planted::is(parallel::planted::Bug::norm_counts_replicas);
         for (auto const& s : parallel::stretches(*unit, begin, begin + part))
-            if (s.parameter->counted() && s.parameter->spec().trainable)
+            if ((s.parameter->counted() || all_copies) && s.parameter->spec().trainable)
                 all.push_back({s.parameter->spec().name, place.tensor_rank, s.first / parallel::kBlock,
                                squares(unit->gradient_range(0, s.at, s.count))});
     }

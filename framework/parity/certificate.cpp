@@ -1,0 +1,146 @@
+#include "framework/parity/certificate.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/sha256.hpp"
+#include "framework/pretrained/weights.hpp"
+
+namespace trireme::framework::parity {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char const* kFormat = "trireme parity certificate 1";
+
+std::string name_of(NumericsMode mode) {
+    return mode == NumericsMode::bitwise ? "bitwise" : "fast";
+}
+std::string name_of(Compute compute) {
+    return compute == Compute::fp64 ? "fp64" : compute == Compute::fp32 ? "fp32" : "bf16";
+}
+
+std::string sha256_of(std::string const& text) {
+    cluster::Sha256 hash;
+    hash.update(text.data(), text.size());
+    return hash.hex();
+}
+
+Json to_json(LayoutReport const& r) {
+    auto const& p = r.verdict.layout.parallel;
+    Json json{{"layout", name_of(r.verdict.layout)},
+              {"ranks", r.verdict.layout.ranks()},
+              {"pipeline", p.pipeline},
+              {"replicate", p.replicate},
+              {"shard", p.shard},
+              {"tensor", p.tensor},
+              {"zero", p.zero},
+              {"schedule", p.schedule},
+              {"recompute", p.recompute},
+              {"tokens_per_slot", r.verdict.layout.tokens_per_slot},
+              {"passed", r.verdict.passed}};
+    if (!r.verdict.error.empty()) {
+        json["error"] = r.verdict.error;
+        return json;
+    }
+    json.update({{"worst_parameter", r.gradient.parameter},
+                 {"gradient_error", r.gradient.error},
+                 {"gradient_bound", r.gradient.bound},
+                 {"loss_difference", r.loss},
+                 {"worst_figure", r.worst.what},
+                 {"worst_share_of_bound", r.worst.share()},
+                 {"weights_sha256", r.weights_sha256}});
+    return json;
+}
+
+Json to_json(Diagnosis const& d) {
+    Json json{{"pattern", d.pattern}, {"specimen", d.specimen}, {"causes", Json::array()}};
+    for (auto const& c : d.causes)
+        json["causes"].push_back({{"id", c.id},
+                                  {"text", c.text},
+                                  {"evidence", c.evidence},
+                                  {"parameters", c.parameters},
+                                  {"confidence", c.confidence}});
+    return json;
+}
+
+Json read_json(std::string const& file) {
+    try {
+        return Json::parse(cluster::read_file(file));
+    } catch (nlohmann::json::exception const&) {
+        throw cluster::InputError(file + ": not JSON; legal: a file that `trireme parity --out` wrote");
+    }
+}
+
+} // namespace
+
+std::string heading() {
+    return fmt::format("{:<6} {:<52} {:>9} {:>9}  {:>9}  {}\n", "", "worst gradient of step 1", "error", "bound",
+                       "loss", "layout");
+}
+
+std::string line_of(LayoutReport const& r) {
+    std::string const name = name_of(r.verdict.layout);
+    if (!r.verdict.error.empty()) return fmt::format("FAILED {}: {}\n", name, r.verdict.error);
+    std::string line = fmt::format("{:<6} {:<52} {:>9.1e} {:>9.1e}  {:>9.1e}  {}", r.verdict.passed ? "ok" : "FAILED",
+                                   r.gradient.parameter, r.gradient.error, r.gradient.bound, r.loss, name);
+    if (r.verdict.hash_differs) line += "; another SHA-256";
+    if (!r.worst.holds() && r.worst.what != "gradient")
+        line += fmt::format("; {} {:.1e}, bound {:.1e}", r.worst.what, r.worst.error, r.worst.bound);
+    return line + "\n";
+}
+
+std::string summary_of(Report const& report) {
+    auto const failed = std::ranges::count_if(report.layouts, [](auto const& l) { return !l.verdict.passed; });
+    if (report.passed())
+        return fmt::format("parity: passed: {} layouts of {} compute one and the same thing ({}, {})\n",
+                           report.layouts.size(), report.shape, name_of(report.numerics.mode),
+                           name_of(report.numerics.compute));
+    return fmt::format("parity: FAILED: {} of {} layouts; {}", failed, report.layouts.size(),
+                       report.diagnosis->message());
+}
+
+Json to_json(Report const& report, Config const& config, std::string const& code) {
+    Json json{{"format", kFormat},
+              {"verdict", report.passed() ? "passed" : "failed"},
+              {"model", report.shape},
+              {"task", report.task},
+              {"mode", name_of(report.numerics.mode)},
+              {"compute", name_of(report.numerics.compute)},
+              {"seed", report.seed},
+              {"steps", report.steps},
+              {"code", code},
+              {"config_sha256", sha256_of(to_yaml(config))},
+              {"single_process_gradient_error", report.single},
+              {"largest_gradient_bound", report.bound},
+              {"loss_bound", report.loss_bound},
+              {"layouts", Json::array()}};
+    for (auto const& layout : report.layouts) json["layouts"].push_back(to_json(layout));
+    if (report.diagnosis) json["diagnosis"] = to_json(*report.diagnosis);
+    return json;
+}
+
+void attach_certificate(std::string const& file, Config const& config) {
+    Json const json = read_json(file);
+    auto const expect = [&](char const* field, std::string const& legal) {
+        auto const found = json.is_object() && json.contains(field) ? json[field] : Json("missing");
+        if (found != Json(legal))
+            throw cluster::InputError(
+                fmt::format("{}: {}: {}: legal for this run: {}", file, field, found.dump(), legal));
+    };
+    expect("format", kFormat);
+    expect("verdict", "passed");
+    expect("model", shape_class(read_full_model(config)));
+    expect("task", config.task);
+    expect("mode", name_of(config.numerics.mode));
+    expect("compute", name_of(config.numerics.compute));
+    std::filesystem::create_directories(config.run);
+    cluster::write_file(config.run + "/parity.json", json.dump(1) + "\n");
+}
+
+} // namespace trireme::framework::parity

@@ -1,0 +1,41 @@
+// How far a layout is from the reference, and how far it may be.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "framework/parity/trace.hpp"
+
+namespace trireme::framework::parity {
+
+/// Distances from the reference; of the same form, what each may be at most.
+struct Errors {
+    std::map<std::string, double> gradient;       ///< ||dg|| / max(||g||, 1e-6 x global norm), step 1
+    std::map<std::string, double> first, weights; ///< ||dw|| / how far the reference moved, after step 1 and at the end
+    std::vector<double> losses, norms;            ///< relative, per step
+};
+using Bounds = Errors;
+
+Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact);
+
+/// 4 times the error of one process in the same numerics (`single`, one per packing), but at least 4 times a floor of a
+/// few roundings, and at most 64 times that: a single process that is wrong must not excuse others. In float64 compute
+/// 1e-10 for gradients, losses and norms.
+Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors> const& single);
+
+/// A figure and its bound.
+struct Figure {
+    std::string what;      ///< "gradient", "weights after step 1", "weights", "loss of step 2", "norm of step 1"
+    std::string parameter; ///< empty for losses and norms
+    double error = 0, bound = 0;
+
+    bool holds() const { return error <= bound; } ///< false for a NaN
+    double share() const { return holds() || error > bound ? error / bound : 1e300; }
+};
+/// All figures, the largest share of its bound first.
+std::vector<Figure> figures(Errors const& errors, Bounds const& bounds);
+
+/// The parameters whose figure called `what` is over its bound, worst first.
+std::vector<std::string> wrong_parameters(std::vector<Figure> const& figures, std::string const& what);
+
+} // namespace trireme::framework::parity

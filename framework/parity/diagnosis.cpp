@@ -1,0 +1,126 @@
+#include "framework/parity/diagnosis.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+namespace trireme::framework::parity {
+
+namespace {
+
+constexpr int kSpecimens = 3; ///< examined at most, until one is explained
+
+struct Group {
+    std::string name;
+    std::size_t failing = 0, passing = 0;
+};
+
+template <typename Holds>
+Group count(std::vector<Verdict> const& verdicts, std::string name, Holds const& holds) {
+    Group group{std::move(name)};
+    for (auto const& v : verdicts)
+        if (holds(v.layout)) ++(v.passed ? group.passing : group.failing);
+    return group;
+}
+
+/// Features, and then two of them together, that all failing layouts share.
+std::vector<Group> shared_features(std::vector<Verdict> const& verdicts, std::size_t failing) {
+    std::vector<Group> shared;
+    auto const& all = features();
+    for (auto const& feature : all) {
+        auto one = count(verdicts, feature.name, feature.holds);
+        if (one.failing == failing) shared.push_back(one);
+    }
+    for (std::size_t i = 0; i < all.size(); ++i)
+        for (std::size_t j = i + 1; j < all.size(); ++j) {
+            auto two = count(verdicts, fmt::format("{} and {}", all[i].name, all[j].name),
+                             [&](Layout const& l) { return all[i].holds(l) && all[j].holds(l); });
+            if (two.failing == failing) shared.push_back(two);
+        }
+    return shared;
+}
+
+std::vector<Verdict> simplest_first(std::vector<Verdict> const& verdicts) {
+    std::vector<Verdict> failing;
+    for (auto const& v : verdicts)
+        if (!v.passed) failing.push_back(v);
+    auto const rank = [](Verdict const& v) {
+        auto const& p = v.layout.parallel;
+        int const extras = (p.recompute != "none") + (p.zero > 0) + (p.schedule != "1f1b") + (p.pipeline > 1) +
+                           (p.tensor > 1) + (v.layout.data() > 1);
+        return std::tuple(v.layout.ranks(), extras, -v.layout.tokens_per_slot);
+    };
+    std::ranges::stable_sort(failing, {}, rank);
+    return failing;
+}
+
+Cause unknown(Specimen const& s) {
+    Figure const& worst = s.figures.front();
+    return {"unknown", "no hypothesis explains the numbers",
+            fmt::format("the worst figure is the {}{}: {:.2g}, bound {:.2g}", worst.what,
+                        worst.parameter.empty() ? "" : " of " + worst.parameter, worst.error, worst.bound),
+            s.parameters("gradient"), 0.1};
+}
+
+std::vector<Cause> causes_of(Verdict const& verdict, Laboratory& lab) {
+    if (!verdict.error.empty()) return {{"error", "the layout does not run", verdict.error, {}, 0.99}};
+    Specimen specimen = lab.examine(verdict.layout);
+    specimen.hash_differs = verdict.hash_differs;
+    Case const facts{lab, specimen, specimen.parameters("gradient")};
+    std::vector<Cause> causes;
+    for (auto const& hypothesis : hypotheses())
+        if (auto cause = hypothesis(facts)) causes.push_back(std::move(*cause));
+    std::ranges::stable_sort(causes, std::ranges::greater{}, &Cause::confidence);
+    if (causes.empty()) causes.push_back(unknown(specimen));
+    return causes;
+}
+
+std::string list_of(std::vector<std::string> const& names) {
+    if (names.empty()) return "no single one";
+    if (names.size() == 1) return names[0];
+    return fmt::format("{} and {} more", names[0], names.size() - 1);
+}
+
+} // namespace
+
+std::string pattern_of(std::vector<Verdict> const& verdicts) {
+    auto const failing = static_cast<std::size_t>(std::ranges::count(verdicts, false, &Verdict::passed));
+    if (failing == verdicts.size()) return fmt::format("all {} layouts", failing);
+    auto const shared = shared_features(verdicts, failing);
+    if (shared.empty()) return fmt::format("{} of {} layouts, which share no one feature", failing, verdicts.size());
+    auto const best = *std::ranges::min_element(shared, {}, &Group::passing);
+    if (best.passing == 0)
+        return fmt::format("every one of the {} layouts with {}, none of the {} others", best.failing, best.name,
+                           verdicts.size() - failing);
+    return fmt::format("{} of the {} layouts with {}, none of the {} others", best.failing, best.failing + best.passing,
+                       best.name, verdicts.size() - failing - best.passing);
+}
+
+Diagnosis diagnose(std::vector<Verdict> const& verdicts, Laboratory& lab) {
+    Diagnosis diagnosis;
+    diagnosis.pattern = pattern_of(verdicts);
+    int examined = 0;
+    for (auto const& verdict : simplest_first(verdicts)) {
+        auto causes = causes_of(verdict, lab);
+        bool const better = diagnosis.causes.empty() || causes[0].confidence > diagnosis.causes[0].confidence;
+        if (better) {
+            diagnosis.causes = std::move(causes);
+            diagnosis.specimen = name_of(verdict.layout);
+        }
+        if (++examined == kSpecimens || diagnosis.causes[0].id != "unknown") break;
+    }
+    return diagnosis;
+}
+
+std::string Diagnosis::message() const {
+    auto const& best = causes.at(0);
+    std::string text =
+        fmt::format("fails in {}\n  parameter     {}\n  likely cause  {}\n  evidence      {}\n  seen in       {}\n",
+                    pattern, list_of(best.parameters), best.text, best.evidence, specimen);
+    for (std::size_t i = 1; i < causes.size(); ++i) text += fmt::format("  or            {}\n", causes[i].text);
+    return text;
+}
+
+} // namespace trireme::framework::parity

@@ -1,0 +1,31 @@
+// From a list of layouts that pass and fail to a sentence that names parameters and the likely cause.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "framework/parity/hypotheses.hpp"
+
+namespace trireme::framework::parity {
+
+struct Verdict {
+    Layout layout;
+    bool passed = true;
+    bool hash_differs = false;
+    std::string error; ///< what the layout threw, if it did
+};
+
+/// Which layouts fail, in the fewest words: "every one of the 24 layouts with tensor > 1, none of the 47 others".
+std::string pattern_of(std::vector<Verdict> const& verdicts);
+
+struct Diagnosis {
+    std::string pattern;
+    std::string specimen;      ///< name of the layout that was examined
+    std::vector<Cause> causes; ///< most likely first; "unknown" if no hypothesis holds
+
+    std::string message() const; ///< some lines for a terminal
+};
+
+/// Examines the simplest layouts that fail (at least one must). Runs some of them again.
+Diagnosis diagnose(std::vector<Verdict> const& verdicts, Laboratory& lab);
+
+} // namespace trireme::framework::parity

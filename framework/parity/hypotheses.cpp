@@ -1,0 +1,33 @@
+#include "framework/parity/hypotheses.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace trireme::framework::parity {
+
+double first_loss(Case const& c) {
+    return c.specimen.trace.losses.at(0);
+}
+
+bool near(double a, double b, double tolerance) {
+    return std::abs(a - b) <= tolerance * std::max(1e-30, std::abs(b));
+}
+
+/// How closely a computed variant must meet a layout's numbers.
+double closeness(Case const& c) {
+    switch (c.lab.problem().numerics.compute) {
+    case Compute::fp64: return 1e-8;
+    case Compute::fp32: return 1e-5;
+    case Compute::bf16: return 1e-2;
+    }
+    return 0;
+}
+
+std::vector<Hypothesis> const& hypotheses() {
+    static std::vector<Hypothesis> const all{
+        slot_weights,    tied_use_missing, copies_not_summed, norm_counts_copies, padding_counted, bias_on_every_rank,
+        sequence_offset, dropout_masks,    stale_weights,     optimizer_state,    update,          order_of_sums};
+    return all;
+}
+
+} // namespace trireme::framework::parity

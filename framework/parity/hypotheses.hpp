@@ -1,0 +1,65 @@
+// Guesses at why a layout is wrong, each tested on its numbers alone.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/parity/laboratory.hpp"
+
+namespace trireme::framework::parity {
+
+struct Cause {
+    std::string id;       ///< one word for programs: "loss-scale", "slot-missing", ... (docs/parity.md lists them)
+    std::string text;     ///< what is likely wrong
+    std::string evidence; ///< the numbers that say so
+    std::vector<std::string> parameters = {}; ///< those it is seen in, worst first; empty: all
+    double confidence = 0;                    ///< 0 to 1: 0.9 and more where a computed variant equals the layout
+};
+
+/// What every hypothesis looks at.
+struct Case {
+    Laboratory& lab;
+    Specimen const& specimen;
+    std::vector<std::string> wrong; ///< parameters whose gradient of step 1 is wrong, worst first
+};
+
+inline constexpr double kSure = 0.95, kLikely = 0.8; ///< confidence in a variant that fits, in a pattern
+
+/// |a - b| <= tolerance x |b|
+bool near(double a, double b, double tolerance);
+/// How closely a computed variant must meet a layout's numbers, as a fraction.
+double closeness(Case const& c);
+double first_loss(Case const& c);
+
+// Each is empty where the numbers speak against it.
+
+/// A fit of each slot's own gradient to the layout's: scaled as a whole, slots missing, means of means.
+std::optional<Cause> slot_weights(Case const& c);
+/// The tied embedding alone is wrong: a fit of the gradients of its two uses.
+std::optional<Cause> tied_use_missing(Case const& c);
+/// What tensor ranks hold copies of is wrong, and the copies differ.
+std::optional<Cause> copies_not_summed(Case const& c);
+/// Every gradient is right and their norm is not.
+std::optional<Cause> norm_counts_copies(Case const& c);
+/// The loss is that of a vocabulary with more classes.
+std::optional<Cause> padding_counted(Case const& c);
+/// The loss is that of a model whose biases after a sum over ranks are that many times larger.
+std::optional<Cause> bias_on_every_rank(Case const& c);
+/// The loss is that of slots in which later ranks' positions are off by one.
+std::optional<Cause> sequence_offset(Case const& c);
+/// Everything is right without dropout.
+std::optional<Cause> dropout_masks(Case const& c);
+/// Step 1 is right and the loss of step 2 is that of the weights before it.
+std::optional<Cause> stale_weights(Case const& c);
+/// Gradients stay right and weights do not: the moments are wrong.
+std::optional<Cause> optimizer_state(Case const& c);
+/// Loss, gradients and norm of step 1 are right and the weights after it are not.
+std::optional<Cause> update(Case const& c);
+/// Bitwise mode: another hash, and every figure within its bound.
+std::optional<Cause> order_of_sums(Case const& c);
+
+using Hypothesis = std::optional<Cause> (*)(Case const&);
+/// All of the above. None holds for a layout that is right.
+std::vector<Hypothesis> const& hypotheses();
+
+} // namespace trireme::framework::parity

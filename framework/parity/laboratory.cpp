@@ -1,0 +1,118 @@
+#include "framework/parity/laboratory.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/model/transformer_stage.hpp"
+
+namespace trireme::framework::parity {
+
+bool Specimen::wrong(std::string const& what) const {
+    return std::ranges::any_of(figures, [&](auto const& f) { return f.what == what && !f.holds(); });
+}
+
+Laboratory::Laboratory(Problem const& problem, Trace const& exact, Bounds const& bounds, Runner const& run)
+    : problem_(problem), exact_(exact), bounds_(bounds), run_(run) {
+    for (auto const& spec : parameter_specs(problem.model)) specs_[spec.name] = spec;
+}
+
+int Laboratory::copies(std::string const& name, Layout const& layout) const {
+    auto const& s = spec(name);
+    return parallel::Parameter(s, layout.parallel.tensor, 0).slice().copies;
+}
+
+bool Laboratory::counts(std::string const& name) const {
+    return exact_.gradient.at(name).norm().item<double>() > 1e-4 * exact_.norms.at(0);
+}
+
+Specimen Laboratory::examine(Layout const& layout) const {
+    Specimen s{layout, run_(problem_, layout), {}, {}};
+    s.errors = errors_of(problem_, s.trace, exact_);
+    s.figures = figures(s.errors, bounds_);
+    return s;
+}
+
+Trace const& Laboratory::exact_without_dropout() {
+    if (!calm_) {
+        calm_ = problem_.without_dropout();
+        calm_exact_ = exact_trace(*calm_);
+    }
+    return *calm_exact_;
+}
+
+Specimen const& Laboratory::without_dropout(Layout const& layout) {
+    auto const [place, fresh] = calm_specimens_.try_emplace(name_of(layout));
+    if (!fresh) return place->second;
+    Trace const& exact = exact_without_dropout();
+    Specimen& s = place->second;
+    s.layout = layout;
+    s.trace = run_(*calm_, layout);
+    s.errors = errors_of(*calm_, s.trace, exact);
+    s.figures = figures(
+        s.errors, bounds_of(*calm_, exact, {errors_of(*calm_, single_trace(*calm_, layout.tokens_per_slot), exact)}));
+    return s;
+}
+
+std::vector<Variant> const& Laboratory::slots(std::int64_t tokens_per_slot) {
+    auto& variants = slots_[tokens_per_slot];
+    if (!variants.empty()) return variants;
+    auto const plan = problem_.plan(tokens_per_slot, 0);
+    for (auto const& slot : plan.slots)
+        variants.push_back(reference_variant(problem_.model, problem_.initial, {problem_.data.read(slot, 1)},
+                                             problem_.seed, 0, 1.0 / static_cast<double>(plan.trained)));
+    return variants;
+}
+
+std::vector<std::int64_t> Laboratory::trained(std::int64_t tokens_per_slot) const {
+    std::vector<std::int64_t> counts;
+    for (auto const& slot : problem_.plan(tokens_per_slot, 0).slots) {
+        counts.push_back(0);
+        for (auto const sample : slot) counts.back() += problem_.data.trained(sample);
+    }
+    return counts;
+}
+
+std::optional<std::pair<at::Tensor, at::Tensor>> Laboratory::tied_uses() {
+    auto const& model = problem_.model;
+    if (!model.tied_embeddings || model.head != HeadKind::language_model) return {};
+    ModelConfig untied = model;
+    untied.tied_embeddings = false;
+    std::string const stem = stem_names(model).tokens, head = head_names(untied).language_model;
+    Tensors weights = problem_.initial;
+    weights[head] = weights.at(stem);
+    auto const plan = problem_.plan(kOneSlot, 0);
+    auto const variant = reference_variant(untied, weights, {problem_.data.read(plan.slots.at(0), 1)}, problem_.seed, 0,
+                                           1.0 / static_cast<double>(plan.trained));
+    return std::pair(variant.gradient.at(stem), variant.gradient.at(head));
+}
+
+double Laboratory::loss_at(ModelConfig const& model, Tensors const& weights, std::int64_t step) const {
+    auto const plan = problem_.plan(kOneSlot, step);
+    return reference_variant(model, weights, {problem_.data.read(plan.slots.at(0), 1)}, problem_.seed, step,
+                             1.0 / static_cast<double>(plan.trained))
+        .loss;
+}
+
+Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target, std::vector<std::string> const& names) {
+    auto const n = static_cast<std::int64_t>(columns.size());
+    std::vector<at::Tensor> wide, tall; // per parameter: [n, elements] and [elements], scaled to one size
+    for (auto const& name : names) {
+        at::Tensor const t = target.at(name).to(at::kDouble).flatten();
+        double const size = std::max(t.norm().item<double>(), 1e-300);
+        std::vector<at::Tensor> rows;
+        for (auto const* column : columns) rows.push_back(column->at(name).to(at::kDouble).flatten() / size);
+        wide.push_back(at::stack(rows));
+        tall.push_back(t / size);
+    }
+    at::Tensor const a = at::cat(wide, 1), b = at::cat(tall);
+    // A slot without trained labels has no gradient: the smallest ridge keeps its weight at 0.
+    at::Tensor const normal = at::mm(a, a.t()),
+                     ridge = at::eye(n, at::kDouble) * (1e-14 * normal.trace().item<double>() + 1e-300);
+    at::Tensor const weights = at::linalg_solve(normal + ridge, at::mv(a, b));
+    Fit result;
+    for (std::int64_t i = 0; i < n; ++i) result.weights.push_back(weights[i].item<double>());
+    result.residual = (b - at::mv(a.t(), weights)).norm().item<double>() / b.norm().item<double>();
+    return result;
+}
+
+} // namespace trireme::framework::parity

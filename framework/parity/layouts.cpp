@@ -1,0 +1,173 @@
+#include "framework/parity/layouts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+namespace trireme::framework::parity {
+
+namespace {
+
+struct Degrees {
+    int pipeline, replicate, shard, tensor;
+};
+
+std::vector<Degrees> factorisations(int ranks, int layers) {
+    std::vector<Degrees> all;
+    for (int p = 1; p <= std::min(ranks, layers); ++p)
+        for (int r = 1; p * r <= ranks && ranks % p == 0; ++r)
+            for (int s = 1; p * r * s <= ranks; ++s)
+                if (ranks % (p * r * s) == 0) all.push_back({p, r, s, ranks / (p * r * s)});
+    return all;
+}
+
+struct Schedule {
+    char const* name;
+    int chunks;
+};
+
+std::vector<Schedule> schedules_for(int pipeline, int layers) {
+    std::vector<Schedule> all{{"1f1b", 1}};
+    if (pipeline == 1) return all;
+    all.push_back({"gpipe", 1});
+    all.push_back({"zero-bubble", 1});
+    if (2 * pipeline <= layers) all.push_back({"interleaved", 2});
+    return all;
+}
+
+/// Choices of a layout, and every two of them together, as words.
+std::vector<std::string> choices_of(Layout const& l) {
+    auto const& p = l.parallel;
+    std::array const single{fmt::format("pipeline {}", p.pipeline),   fmt::format("replicate {}", p.replicate),
+                            fmt::format("shard {}", p.shard),         fmt::format("tensor {}", p.tensor),
+                            fmt::format("zero {}", p.zero),           p.schedule,
+                            fmt::format("recompute {}", p.recompute), fmt::format("slots of {}", l.tokens_per_slot)};
+    std::vector<std::string> all;
+    for (std::size_t i = 0; i < single.size(); ++i)
+        for (std::size_t j = i + 1; j < single.size(); ++j) all.push_back(single[i] + ", " + single[j]);
+    if (l.ranks() != 5 && l.ranks() != 7)
+        all.push_back(fmt::format("mesh {} {} {} {}", p.pipeline, p.replicate, p.shard, p.tensor));
+    return all;
+}
+
+/// Layouts and what they cover, as numbers.
+struct Cover {
+    explicit Cover(std::vector<Layout> const& layouts) {
+        std::map<std::string, std::size_t> number;
+        for (auto const& l : layouts) {
+            auto& mine = choices.emplace_back();
+            for (auto const& c : choices_of(l)) mine.push_back(number.try_emplace(c, number.size()).first->second);
+        }
+        open.assign(number.size(), true);
+    }
+    std::size_t gain(std::size_t layout) const {
+        return static_cast<std::size_t>(std::ranges::count_if(choices[layout], [&](auto c) { return open[c]; }));
+    }
+    void take(std::size_t layout) {
+        for (auto const c : choices[layout]) open[c] = false;
+    }
+
+    std::vector<std::vector<std::size_t>> choices;
+    std::vector<bool> open; ///< not covered yet
+};
+
+std::vector<Layout> cover(std::vector<Layout> const& layouts, std::size_t most, std::size_t least,
+                          std::vector<std::size_t> taken) {
+    Cover state(layouts);
+    for (auto const t : taken) state.take(t);
+    while (taken.size() < most) {
+        std::size_t best = layouts.size(), best_gain = 0;
+        for (std::size_t i = 0; i < layouts.size(); ++i) {
+            if (std::ranges::find(taken, i) != taken.end()) continue;
+            std::size_t const gain = state.gain(i);
+            if (best == layouts.size() || gain > best_gain ||
+                (gain == best_gain && layouts[i].ranks() < layouts[best].ranks()))
+                best = i, best_gain = gain;
+        }
+        if (best == layouts.size() || (best_gain == 0 && taken.size() >= least)) break;
+        state.take(best);
+        taken.push_back(best);
+    }
+    std::vector<Layout> chosen;
+    for (auto const t : taken) chosen.push_back(layouts[t]);
+    std::ranges::stable_sort(chosen, {}, &Layout::ranks);
+    return chosen;
+}
+
+} // namespace
+
+std::string name_of(Layout const& l) {
+    auto const& p = l.parallel;
+    std::string mesh;
+    for (auto const& [axis, degree] :
+         {std::pair{"pipeline", p.pipeline}, {"replicate", p.replicate}, {"shard", p.shard}, {"tensor", p.tensor}})
+        if (degree > 1) mesh += fmt::format("{}{} {}", mesh.empty() ? "" : " x ", axis, degree);
+    std::string text = mesh.empty() ? "one rank" : mesh;
+    if (p.zero > 0) text += fmt::format(", zero {}", p.zero);
+    if (p.pipeline > 1) text += ", " + p.schedule;
+    if (p.recompute != "none") text += ", recompute " + p.recompute;
+    return text + fmt::format(", slots of {}", l.tokens_per_slot);
+}
+
+std::vector<Layout> all_layouts(int layers, std::vector<std::int64_t> const& packings, int most_ranks) {
+    std::vector<Layout> all;
+    for (int ranks = 1; ranks <= most_ranks; ++ranks)
+        for (auto const& d : factorisations(ranks, layers))
+            for (int zero = 0; zero <= 3; ++zero) {
+                if (zero == 0 ? d.shard > 1 : d.shard == 1 && zero < 3) continue;
+                for (auto const& schedule : schedules_for(d.pipeline, layers))
+                    for (char const* recompute : {"none", "selective", "full"})
+                        for (auto const tokens : packings)
+                            all.push_back({{.pipeline = d.pipeline,
+                                            .tensor = d.tensor,
+                                            .replicate = d.replicate,
+                                            .shard = d.shard,
+                                            .zero = zero,
+                                            .schedule = schedule.name,
+                                            .virtual_stages = schedule.chunks,
+                                            .recompute = recompute},
+                                           tokens});
+            }
+    return all;
+}
+
+std::vector<Layout> covering(std::vector<Layout> const& layouts) {
+    return cover(layouts, layouts.size(), 0, {});
+}
+
+std::vector<Layout> covering_of_world(std::vector<Layout> const& layouts, int ranks) {
+    std::vector<Layout> fit;
+    for (auto const& l : layouts)
+        if (l.ranks() == ranks) fit.push_back(l);
+    auto const axes = [](Layout const& l) {
+        return (l.parallel.zero == 3) + 2 * (l.parallel.tensor > 1) + 2 * (l.parallel.pipeline > 1) +
+               (l.parallel.shard > 1);
+    };
+    auto const most = std::ranges::max_element(fit, {}, axes);
+    return cover(fit, 24, 12, {static_cast<std::size_t>(most - fit.begin())});
+}
+
+std::vector<Feature> const& features() {
+    static std::vector<Feature> const all{
+        {"more than one rank", [](auto const& l) { return l.ranks() > 1; }},
+        {"tensor > 1", [](auto const& l) { return l.parallel.tensor > 1; }},
+        {"pipeline > 1", [](auto const& l) { return l.parallel.pipeline > 1; }},
+        {"more than one data rank", [](auto const& l) { return l.data() > 1; }},
+        {"shard > 1", [](auto const& l) { return l.parallel.shard > 1; }},
+        {"replicate > 1", [](auto const& l) { return l.parallel.replicate > 1; }},
+        {"replicate > 1 and shard > 1", [](auto const& l) { return l.parallel.replicate > 1 && l.parallel.shard > 1; }},
+        {"zero 1", [](auto const& l) { return l.parallel.zero == 1; }},
+        {"zero 2", [](auto const& l) { return l.parallel.zero == 2; }},
+        {"zero 3", [](auto const& l) { return l.parallel.zero == 3; }},
+        {"recompute full", [](auto const& l) { return l.parallel.recompute == "full"; }},
+        {"recompute selective", [](auto const& l) { return l.parallel.recompute == "selective"; }},
+        {"schedule gpipe", [](auto const& l) { return l.parallel.schedule == "gpipe"; }},
+        {"schedule interleaved", [](auto const& l) { return l.parallel.schedule == "interleaved"; }},
+        {"schedule zero-bubble", [](auto const& l) { return l.parallel.schedule == "zero-bubble"; }},
+    };
+    return all;
+}
+
+} // namespace trireme::framework::parity

@@ -1,0 +1,43 @@
+// Which layouts a parity run proves. Pure data.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "framework/config.hpp"
+
+namespace trireme::framework::parity {
+
+struct Layout {
+    ParallelSection parallel; ///< replicate and shard given
+    std::int64_t tokens_per_slot = 0;
+
+    int data() const { return parallel.replicate * parallel.shard; }
+    int ranks() const { return parallel.pipeline * data() * parallel.tensor; }
+};
+
+/// "pipeline 2 x shard 2 x tensor 2, zero 3, 1f1b, recompute full, slots of 12"; degrees of 1 are left out.
+std::string name_of(Layout const& layout);
+
+/// Every factorisation of 1 to `most_ranks` ranks over (pipeline, replicate, shard, tensor) x ZeRO stage x schedule x
+/// recomputation x packing that a model of `layers` layers can be laid in. Left out as the same thing twice: ZeRO 0
+/// with a shard axis (it is a replicate axis), ZeRO 1 and 2 and schedules without ranks to divide among.
+std::vector<Layout> all_layouts(int layers, std::vector<std::int64_t> const& packings, int most_ranks);
+
+/// The fewest (greedily) of them such that every mesh of 1, 2, 3, 4, 6 and 8 ranks is there, and every pair of choices
+/// that any layout makes (tensor 4 with ZeRO 3, gpipe with selective recomputation, ...) is made by one. Few ranks
+/// come first.
+std::vector<Layout> covering(std::vector<Layout> const& layouts);
+
+/// At least 12, at most 24 layouts of exactly `ranks` ranks, chosen in the same way; the first has pipeline, tensor and
+/// shard axes with ZeRO 3 where `ranks` allows.
+std::vector<Layout> covering_of_world(std::vector<Layout> const& layouts, int ranks);
+
+/// What a layout does or does not do, in words that fit "every layout with ...".
+struct Feature {
+    char const* name;
+    bool (*holds)(Layout const&);
+};
+std::vector<Feature> const& features();
+
+} // namespace trireme::framework::parity

@@ -1,0 +1,185 @@
+#include "framework/parity/problem.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cluster/philox.hpp"
+#include "framework/model/transformer_stage.hpp"
+#include "framework/parity/trace.hpp"
+#include "framework/pretrained/families.hpp"
+#include "framework/pretrained/weights.hpp"
+#include "parallel/parameter_store.hpp"
+
+namespace trireme::framework::parity {
+
+namespace {
+
+constexpr std::uint64_t kDataPurpose = 0x706172697479ULL; // "parity"
+constexpr std::int64_t kSamples = 31, kLayers = 4, kHeadSize = 6;
+constexpr double kDropout = 0.1;
+
+/// The same kind of sharing: all heads alike, one key head for all, or groups of the same ratio (up to 4).
+void set_heads(ModelConfig& tiny, ModelConfig const& full) {
+    bool const alike = full.key_heads == full.heads, single = full.key_heads == 1;
+    tiny.key_heads = single ? 1 : alike ? 3 : 2;
+    tiny.heads = alike ? tiny.key_heads : single ? 3 : 2 * std::clamp<std::int64_t>(full.heads / full.key_heads, 2, 4);
+    tiny.head_size = kHeadSize;
+}
+
+template <typename T>
+std::vector<T> spread(std::vector<T> const& values) {
+    std::vector<T> chosen;
+    for (std::size_t i = 0; i < kLayers && !values.empty(); ++i) chosen.push_back(values[i * values.size() / kLayers]);
+    return chosen;
+}
+
+/// Random weights in which nothing is special: no zero biases, no norms of one.
+Tensors initial_weights(ModelConfig const& model, std::uint64_t seed) {
+    auto specs = parameter_specs(model);
+    std::map<std::string, double> base;
+    for (auto& spec : specs) {
+        base[spec.name] = spec.initial == parallel::Initial::ones ? 1.0 : 0.0;
+        if (spec.initial != parallel::Initial::normal) spec.deviation = 0.1;
+        spec.initial = parallel::Initial::normal;
+    }
+    parallel::ParameterStore store(std::move(specs), {.gradients = false});
+    Tensors weights;
+    for (auto const& p : store.parameters()) {
+        store.initialize(*p, seed);
+        weights[p->spec().name] = p->master() + base[p->spec().name];
+    }
+    return weights;
+}
+
+} // namespace
+
+ModelConfig tiny_model(ModelConfig const& full) {
+    ModelConfig tiny = full;
+    tiny.source_json.clear();
+    tiny.layers = kLayers;
+    set_heads(tiny, full);
+    tiny.hidden = 47;
+    tiny.feed_forward = 83;
+    tiny.vocabulary = 101;
+    tiny.max_positions = 24;
+    tiny.token_types = full.token_types > 0 ? 2 : 0;
+    tiny.windows = spread(full.windows);
+    for (auto& w : tiny.windows) w = w > 0 ? 5 : 0;
+    tiny.attention_scale = spread(full.attention_scale);
+    if (tiny.rotary.first_context > 0) tiny.rotary.first_context = 12;
+    tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout = tiny.classifier_dropout = kDropout;
+    tiny.initializer_range = 0.2;
+    if (tiny.head == HeadKind::classification) tiny.labels = {"0", "1", "2"};
+    return tiny;
+}
+
+std::string shape_class(ModelConfig const& m) {
+    auto const windowed = std::ranges::count_if(m.windows, [](auto w) { return w > 0; });
+    auto const yes = [](bool b, char const* word) { return b ? fmt::format(" {}", word) : std::string(); };
+    ModelConfig tiny;
+    set_heads(tiny, m);
+    return fmt::format("{} {} {} {}", entry_of(m.family).model_type,
+                       m.head == HeadKind::language_model ? "language-model" : "classifier",
+                       m.norm == Norm::rms ? "rms-norm" : "layer-norm",
+                       m.positions == Positions::rotary ? "rotary" : "learned-positions") +
+           fmt::format(" heads-{}/{}", tiny.heads, tiny.key_heads) + yes(m.norm_first, "norm-first") +
+           yes(m.head_norms, "head-norms") + yes(m.gated, "gated") + yes(m.attention_bias, "attention-bias") +
+           yes(m.output_bias, "output-bias") + yes(m.feed_forward_bias, "feed-forward-bias") +
+           yes(m.input_major, "input-major") + yes(m.causal, "causal") + yes(m.token_types > 0, "segments") +
+           yes(m.tied_embeddings && m.head == HeadKind::language_model, "tied") +
+           yes(windowed > 0, windowed == std::ssize(m.windows) ? "windows" : "some-windows");
+}
+
+SyntheticData::SyntheticData(std::string task, std::int64_t vocabulary, std::uint64_t seed)
+    : task_(std::move(task)), vocabulary_(vocabulary) {
+    bool const classify = task_ == "classification";
+    if (classify) labels_ = {"0", "1", "2"};
+    std::uint64_t const key = cluster::philox_key(seed, kDataPurpose);
+    for (std::int64_t i = 0; i < kSamples; ++i) {
+        auto const draw = [&](std::uint64_t place) {
+            return cluster::philox(key, place, static_cast<std::uint64_t>(i));
+        };
+        auto const length = static_cast<std::size_t>(3 + 2 * (draw(0)[0] % 8));
+        auto& tokens = tokens_.emplace_back(length);
+        for (std::size_t t = 0; t < length; ++t)
+            tokens[t] = static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary));
+        auto& labels = token_labels_.emplace_back(classify ? 0 : length, data::kIgnoredLabel);
+        std::size_t const prompt = i % 3 == 0 ? length / 2 : 0;
+        for (std::size_t t = prompt; t + 1 < labels.size(); ++t) labels[t] = tokens[t + 1];
+        if (classify)
+            sample_labels_.push_back(i % 5 == 4 ? data::kIgnoredLabel : static_cast<std::int32_t>(draw(0)[1] % 3));
+    }
+}
+
+std::int64_t SyntheticData::length(std::int64_t sample) const {
+    return std::ssize(tokens_.at(static_cast<std::size_t>(sample)));
+}
+
+std::int64_t SyntheticData::trained(std::int64_t sample) const {
+    auto const i = static_cast<std::size_t>(sample);
+    if (!sample_labels_.empty()) return sample_labels_.at(i) >= 0;
+    return std::ranges::count_if(token_labels_.at(i), [](auto label) { return label >= 0; });
+}
+
+data::Slot SyntheticData::read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const {
+    data::Slot slot;
+    slot.offsets.push_back(0);
+    for (auto const sample : samples) {
+        auto const i = static_cast<std::size_t>(sample);
+        auto const& tokens = tokens_.at(i);
+        for (std::size_t t = 0; t < tokens.size(); ++t) {
+            slot.tokens.push_back(tokens[t]);
+            slot.positions.push_back(static_cast<std::int32_t>(t));
+            slot.segments.push_back(t > tokens.size() / 2);
+        }
+        slot.token_labels.insert(slot.token_labels.end(), token_labels_[i].begin(), token_labels_[i].end());
+        if (!sample_labels_.empty()) slot.sample_labels.push_back(sample_labels_[i]);
+        slot.offsets.push_back(slot.token_count());
+        slot.sample_ids.push_back(sample);
+    }
+    data::fill_up(slot, token_multiple);
+    return slot;
+}
+
+data::StepPlan Problem::plan(std::int64_t tokens_per_slot, std::int64_t step) const {
+    return data::plan_step(data, {samples, tokens_per_slot, 1}, seed, step * samples);
+}
+
+Problem Problem::without_dropout() const {
+    Problem other = *this;
+    auto& m = other.model;
+    m.embedding_dropout = m.hidden_dropout = m.attention_dropout = m.classifier_dropout = 0;
+    return other;
+}
+
+std::vector<std::int64_t> const& packings() {
+    static std::vector<std::int64_t> const limits{12, 40};
+    return limits;
+}
+
+ModelConfig read_full_model(Config const& config) {
+    return read_model_config(config, {"0", "1", "2"}); // how many classes there are changes no layout
+}
+
+Problem make_problem(ModelConfig const& full, Config const& config) {
+    ModelConfig const model = tiny_model(full);
+    Problem problem{.model = model,
+                    .data = SyntheticData(config.task, model.vocabulary, config.seed),
+                    .numerics = config.numerics,
+                    .optimizer = config.optimizer,
+                    .seed = config.seed,
+                    .initial = initial_weights(model, config.seed)};
+    problem.numerics.threads = 1;
+    problem.optimizer.learning_rate = 1e-2;
+    // Some exact gradients are zero (key biases): a smaller epsilon would make steps of full size out of their
+    // rounding.
+    problem.optimizer.epsilon = std::max(config.optimizer.epsilon, 1e-6);
+    problem.optimizer.clip = 0;
+    Problem once = problem;
+    once.steps = 1;
+    problem.optimizer.clip = 0.5 * exact_trace(once).norms.at(0);
+    return problem;
+}
+
+} // namespace trireme::framework::parity

@@ -1,0 +1,72 @@
+// What a parity run computes: a tiny model of the run's shape class, data for it and an optimizer.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/loader.hpp"
+#include "framework/config.hpp"
+#include "framework/model/config.hpp"
+
+namespace trireme::framework::parity {
+
+using Tensors = std::map<std::string, at::Tensor>; ///< by parameter name, global shape
+
+/// Same family, head, tying, biases, norms, windows and ratio of query to key heads; 4 layers, widths 47 and 83, a
+/// vocabulary of 101, every dropout at 0.1.
+ModelConfig tiny_model(ModelConfig const& full);
+/// What of a model decides how layouts compute it, in words: "llama language_model rms rotary heads 3/1 tied ...".
+std::string shape_class(ModelConfig const& model);
+
+/// Samples in memory. Lengths are odd, 3 to 17 tokens; of some samples the first tokens are not trained (a prompt), of
+/// a classifier's every fifth has no label. `task`: classification (3 classes) | language-modeling.
+class SyntheticData : public data::Dataset {
+  public:
+    SyntheticData(std::string task, std::int64_t vocabulary, std::uint64_t seed);
+    std::int64_t size() const override { return static_cast<std::int64_t>(tokens_.size()); }
+    std::int64_t length(std::int64_t sample) const override;
+    std::int64_t trained(std::int64_t sample) const override;
+    std::int64_t longest() const override { return 17; }
+    std::string const& fingerprint() const override { return task_; }
+    std::vector<std::string> const& label_names() const override { return labels_; }
+    std::int64_t vocabulary() const override { return vocabulary_; }
+    std::string const& task() const override { return task_; }
+    void verify(int, int) const override {}
+    data::Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const override;
+
+  private:
+    std::string task_;
+    std::int64_t vocabulary_;
+    std::vector<std::vector<std::int32_t>> tokens_, token_labels_;
+    std::vector<std::int32_t> sample_labels_;
+    std::vector<std::string> labels_;
+};
+
+struct Problem {
+    ModelConfig model;
+    SyntheticData data;
+    NumericsSection numerics;   ///< of the layouts; the reference is float64
+    OptimizerSection optimizer; ///< constant rate; clip is half the norm of step 1, so that it is active
+    std::uint64_t seed = 1;
+    int steps = 3;
+    std::int64_t samples = 7; ///< per step: divides among no number of ranks but 7
+    Tensors initial;          ///< float32; no bias is 0 and no norm is 1, so that nothing hides
+
+    std::string task() const { return data.task(); }
+    data::StepPlan plan(std::int64_t tokens_per_slot, std::int64_t step) const;
+    /// The same with every dropout at 0.
+    Problem without_dropout() const;
+};
+
+/// Two limits of tokens per slot: slots of one or two samples, and of several.
+std::vector<std::int64_t> const& packings();
+/// One slot for the whole step.
+inline constexpr std::int64_t kOneSlot = 1 << 20;
+
+/// The model of the run by its config.json and task alone: no data are needed. Throws InputError. Local.
+ModelConfig read_full_model(Config const& config);
+Problem make_problem(ModelConfig const& full, Config const& config);
+
+} // namespace trireme::framework::parity

@@ -1,0 +1,211 @@
+#include "framework/parity/trace.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "cluster/error.hpp"
+#include "cluster/gather.hpp"
+#include "cluster/thread_communicator.hpp"
+#include "framework/optimizer/adamw.hpp"
+#include "framework/optimizer/gradient_norm.hpp"
+#include "framework/parallel_model.hpp"
+#include "framework/weights_hash.hpp"
+#include "framework/whole_tensor.hpp"
+
+namespace trireme::framework::parity {
+
+namespace {
+
+void set_weights(ParallelModel& model, Tensors const& weights) {
+    for (auto const& p : model.store().parameters()) {
+        at::Tensor const flat = weights.at(p->spec().name).flatten();
+        model.store().for_each_kept(*p, [&](parallel::Run const& run, at::Tensor const& values) {
+            values.copy_(flat.narrow(0, run.global, run.count));
+        });
+    }
+    model.refresh();
+}
+
+struct Header {
+    std::int64_t parameter, first, count;
+};
+
+/// Puts tensors together from what every rank sent, and keeps account of how far copies differ.
+class Assembly {
+  public:
+    Assembly(std::vector<parallel::ParameterSpec> const& specs, at::ScalarType dtype) : specs_(specs), dtype_(dtype) {
+        for (auto const& spec : specs) {
+            whole_.push_back(at::empty(spec.shape, at::TensorOptions().dtype(dtype)));
+            met_.emplace_back(static_cast<std::size_t>(whole_.back().numel()), false);
+        }
+    }
+    void add(std::string const& bytes) {
+        std::vector<double> squares(specs_.size());
+        for (std::size_t at = 0; at < bytes.size();) {
+            Header header{};
+            std::memcpy(&header, bytes.data() + at, sizeof header);
+            at += sizeof header;
+            auto const p = static_cast<std::size_t>(header.parameter);
+            squares[p] += dtype_ == at::kDouble ? place<double>(header, bytes.data() + at)
+                                                : place<float>(header, bytes.data() + at);
+            at += static_cast<std::size_t>(header.count) * whole_[p].element_size();
+        }
+        for (std::size_t p = 0; p < specs_.size(); ++p)
+            if (squares[p] > 0) copies[specs_[p].name] = std::max(copies[specs_[p].name], std::sqrt(squares[p]));
+    }
+    Tensors take() {
+        Tensors tensors;
+        for (std::size_t p = 0; p < specs_.size(); ++p) {
+            if (std::ranges::find(met_[p], false) != met_[p].end())
+                throw cluster::JobError("tensor " + specs_[p].name + ": no rank keeps all of its elements");
+            tensors[specs_[p].name] = whole_[p];
+        }
+        return tensors;
+    }
+
+    std::map<std::string, double> copies;
+
+  private:
+    /// Sum of squares of the differences to what another rank sent.
+    template <typename T>
+    double place(Header const& header, char const* data) {
+        auto const p = static_cast<std::size_t>(header.parameter);
+        T* const out = whole_[p].data_ptr<T>();
+        double squares = 0;
+        for (std::int64_t i = 0; i < header.count; ++i) {
+            T value{};
+            std::memcpy(&value, data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
+            auto const e = static_cast<std::size_t>(header.first + i);
+            if (met_[p][e]) {
+                double const difference = static_cast<double>(value) - static_cast<double>(out[e]);
+                squares += difference * difference;
+            } else {
+                out[e] = value;
+                met_[p][e] = true;
+            }
+        }
+        return squares;
+    }
+
+    std::vector<parallel::ParameterSpec> const& specs_;
+    at::ScalarType dtype_;
+    std::vector<at::Tensor> whole_;
+    std::vector<std::vector<bool>> met_;
+};
+
+std::string kept_bytes(ParallelModel const& model, Kept what) {
+    std::string bytes;
+    for (std::size_t p = 0; p < model.specs().size(); ++p) {
+        if (!model.store().contains(model.specs()[p].name)) continue;
+        for_each_kept(model.store().at(model.specs()[p].name), what,
+                      [&](parallel::Run const& run, at::Tensor const& values) {
+                          Header const header{static_cast<std::int64_t>(p), run.global, run.count};
+                          bytes.append(reinterpret_cast<char const*>(&header), sizeof header);
+                          bytes.append(static_cast<char const*>(values.const_data_ptr()), values.nbytes());
+                      });
+    }
+    return bytes;
+}
+
+Tensors collect(ParallelModel const& model, Kept what, bool whole, std::map<std::string, double>* copies = nullptr) {
+    auto const all = cluster::all_gather_bytes(model.mesh().world(), kept_bytes(model, what), "parity");
+    if (!whole) return {};
+    Assembly assembly(model.specs(), model.store().master_dtype());
+    for (auto const& bytes : all) assembly.add(bytes);
+    if (copies) *copies = assembly.copies;
+    return assembly.take();
+}
+
+double forward_backward(Problem const& problem, ParallelModel& model, std::int64_t tokens_per_slot, std::int64_t step) {
+    auto const& data = model.mesh().data();
+    int const tensor = model.mesh().along(parallel::Axis::tensor).size();
+    auto const plan = problem.plan(tokens_per_slot, step);
+    std::vector<Pass> passes;
+    for (auto s = static_cast<std::size_t>(data.rank()); s < plan.slots.size();
+         s += static_cast<std::size_t>(data.size()))
+        passes.push_back(make_pass(problem.data.read(plan.slots[s], tensor), true, problem.seed, step,
+                                   1.0 / static_cast<double>(plan.trained)));
+    model.load(std::move(passes));
+    double loss = 0;
+    for (double const l : model.engine().forward_backward(std::ssize(plan.slots))) loss += l;
+    model.mesh().data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "parity/loss").wait();
+    return loss;
+}
+
+NumericsSection const kExact{.mode = NumericsMode::fast, .compute = Compute::fp64, .threads = 1};
+
+Trace alone(Problem const& problem, Layout const& layout, NumericsSection const& numerics) {
+    auto const world = cluster::make_thread_world(1, {});
+    return run_layout(problem, layout, numerics, *world[0], true);
+}
+
+ParallelSection one_rank() {
+    return {.replicate = 1, .shard = 1};
+}
+
+} // namespace
+
+Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection const& numerics,
+                 cluster::Communicator& world, bool whole) {
+    parallel::Mesh const mesh(world, mesh_shape(layout.parallel, world.size()));
+    ParallelModel model(problem.model, mesh, layout.parallel, numerics);
+    set_weights(model, problem.initial);
+    AdamW optimizer(model.store(), problem.optimizer);
+    Trace trace;
+    for (std::int64_t step = 0; step < problem.steps; ++step) {
+        trace.losses.push_back(forward_backward(problem, model, layout.tokens_per_slot, step));
+        double const norm = gradient_norm(model.store(), mesh), clip = problem.optimizer.clip;
+        trace.norms.push_back(norm);
+        if (step == 0) trace.gradient = collect(model, Kept::gradient, whole, &trace.copies);
+        optimizer.step(problem.optimizer.learning_rate, clip > 0 && norm > clip ? clip / norm : 1.0, step);
+        model.refresh();
+        if (step == 0) trace.first = collect(model, Kept::weight, whole);
+    }
+    trace.moments = collect(model, Kept::moment1, whole);
+    trace.weights = collect(model, Kept::weight, whole);
+    if (whole) trace.weights_sha256 = weights_sha256(trace.weights);
+    return trace;
+}
+
+Runner run_as_threads() {
+    return [](Problem const& problem, Layout const& layout) {
+        Trace trace;
+        cluster::run_as_threads(layout.ranks(), [&](cluster::Communicator& world) {
+            Trace mine = run_layout(problem, layout, problem.numerics, world, world.rank() == 0);
+            if (world.rank() == 0) trace = std::move(mine);
+        });
+        return trace;
+    };
+}
+
+Runner run_in(cluster::Communicator& world) {
+    return [&world](Problem const& problem, Layout const& layout) {
+        return run_layout(problem, layout, problem.numerics, world, true);
+    };
+}
+
+Trace exact_trace(Problem const& problem) {
+    return alone(problem, {one_rank(), kOneSlot}, kExact);
+}
+
+Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot) {
+    return alone(problem, {one_rank(), tokens_per_slot}, problem.numerics);
+}
+
+Variant reference_variant(ModelConfig const& model, Tensors const& weights, std::vector<data::Slot> const& slots,
+                          std::uint64_t seed, std::int64_t step, double loss_scale) {
+    auto const world = cluster::make_thread_world(1, {});
+    parallel::Mesh const mesh(*world[0], {});
+    ParallelModel run(model, mesh, one_rank(), kExact);
+    set_weights(run, weights);
+    std::vector<Pass> passes;
+    for (auto const& slot : slots) passes.push_back(make_pass(slot, true, seed, step, loss_scale));
+    run.load(std::move(passes));
+    Variant variant;
+    for (double const l : run.engine().forward_backward(std::ssize(slots))) variant.loss += l;
+    variant.gradient = collect(run, Kept::gradient, true);
+    return variant;
+}
+
+} // namespace trireme::framework::parity

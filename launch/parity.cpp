@@ -1,0 +1,90 @@
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/topology.hpp"
+#include "framework/numerics.hpp"
+#include "framework/parity/certificate.hpp"
+#include "launch/commands.hpp"
+#include "launch/options.hpp"
+#include "launch/under_mpi.hpp"
+
+namespace trireme::launch {
+
+namespace po = boost::program_options;
+namespace parity = framework::parity;
+
+namespace {
+
+struct Options {
+    std::string file, out;
+    std::vector<std::string> set;
+    bool full = false, mpi = false;
+};
+
+/// Started by mpirun, srun with PMIx or PMI, or as one process?
+bool under_a_launcher() {
+    for (char const* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"})
+        if (std::getenv(name)) return true;
+    return false;
+}
+
+parity::Problem read_problem(framework::Config const& config) {
+    return parity::make_problem(parity::read_full_model(config), config);
+}
+
+int run(Options const& options, parity::Problem const& problem, framework::Config const& config,
+        std::vector<parity::Layout> const& layouts, parity::Runner const& runner, bool speaks) {
+    if (speaks)
+        fmt::print("{} layouts of {}\n{}", layouts.size(), parity::shape_class(problem.model), parity::heading());
+    auto const report = parity::check(problem, layouts, runner, [&](auto const& layout) {
+        if (!speaks) return;
+        fmt::print("{}", parity::line_of(layout));
+        std::fflush(stdout);
+    });
+    if (speaks) {
+        std::string const code = "trireme " TRIREME_VERSION ", program xxh3 " + cluster::xxh3_of_file("/proc/self/exe");
+        if (!options.out.empty()) cluster::write_file(options.out, to_json(report, config, code).dump(1) + "\n");
+        fmt::print("{}", parity::summary_of(report));
+    }
+    return report.passed() ? cluster::kDone : cluster::kFailed;
+}
+
+} // namespace
+
+int parity_command(std::vector<std::string> const& arguments) {
+    Options o;
+    po::options_description options("trireme parity CONFIG: prove that every layout computes one and the same thing\n\n"
+                                    "  trireme parity configs/film-reviews.yaml --out parity.json\n"
+                                    "  mpirun -n 4 trireme parity configs/film-reviews.yaml\n\n"
+                                    "Runs a tiny model of the run's shape class in many layouts against one process in "
+                                    "float64. Exit codes: 0 passed, 1 failed, 2 bad input.\n\nOptions");
+    options.add_options()("config", po::value(&o.file)->required(), "the run, as YAML")(
+        "set", po::value(&o.set)->composing(), "KEY=VALUE over the file's value; may be repeated")(
+        "out", po::value(&o.out),
+        "file for the certificate (JSON); `trireme train --parity FILE` takes it into the run")(
+        "full", po::bool_switch(&o.full),
+        "every layout of up to 8 ranks, not a subset that covers every pair of choices")(
+        "mpi", po::bool_switch(&o.mpi), "ranks are MPI processes, as under mpirun, not threads of this one");
+    if (!parse(options, arguments, "config")) return 0;
+    framework::Config const config = framework::read_config(o.file, o.set);
+    framework::NumericsSection one_thread = config.numerics;
+    one_thread.threads = 1;
+    framework::configure_numerics(one_thread, 1);
+    if (o.mpi || under_a_launcher())
+        return under_mpi([&](cluster::Communicator& world) {
+            if (world.size() > 8) throw cluster::InputError(fmt::format("{} ranks: legal: 1 to 8", world.size()));
+            auto const problem = read_problem(config);
+            auto const all =
+                parity::all_layouts(static_cast<int>(problem.model.layers), parity::packings(), world.size());
+            auto const layouts = parity::covering_of_world(all, world.size());
+            return run(o, problem, config, layouts, parity::run_in(world), world.rank() == 0);
+        });
+    auto const problem = read_problem(config);
+    auto const all = parity::all_layouts(static_cast<int>(problem.model.layers), parity::packings(), 8);
+    return run(o, problem, config, o.full ? all : parity::covering(all), parity::run_as_threads(), true);
+}
+
+} // namespace trireme::launch

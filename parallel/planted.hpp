@@ -1,0 +1,47 @@
+// Mistakes that tests switch on, one at a time, to show that `trireme parity` finds them and names their cause. Each is
+// one that other frameworks have shipped. The switch is off in every program: only tests/support/planted_bug.hpp sets
+// it, and the test `layers` fails where another file does, or where framework/parity reads it. docs/parity.md lists
+// them.
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+namespace trireme::parallel::planted {
+
+enum class Bug : std::uint8_t {
+    none,
+    loss_over_tensor,     ///< loss divided by the tensor size
+    norm_counts_replicas, ///< gradient norm adds the squares of every copy of a parameter
+    tied_across_stages,   ///< the head's gradient of a tied embedding stays on the last stage
+    tied_within_stage,    ///< the head's gradient of a tied embedding is not added to the stem's
+    norms_not_summed,     ///< what is whole on every tensor rank keeps the gradient of one stretch of the sequence
+    key_heads_not_summed, ///< shared key and value heads keep the gradient of one rank's queries
+    dropout_by_rank,      ///< the rank is in the key of dropout masks
+    padding_counted,      ///< rows that pad the vocabulary are classes
+    means_averaged,       ///< the mean of the means of micro-batches
+    last_slot_dropped,    ///< a stage that is not the last ignores what comes back for its last micro-batch
+    stale_gather,         ///< ZeRO 3 keeps what it gathered over the update
+    bias_on_every_rank,   ///< a row linear's bias goes into the sum over tensor ranks
+    slot_order,           ///< bitwise mode folds the slots of a micro-step backwards
+    sequence_offset,      ///< a tensor rank's stretch of the sequence begins one token early for its positions
+    moments_lost,         ///< shard ranks after the first forget the first moment
+    recompute_mask,       ///< a recomputed block draws other dropout masks
+};
+
+inline std::atomic<Bug> active{Bug::none};
+
+inline bool is(Bug bug) {
+    return active.load(std::memory_order_relaxed) == bug;
+}
+
+/// While one is alive, this thread runs a forward pass for the second time.
+class Recomputing {
+  public:
+    Recomputing() { now = true; }
+    ~Recomputing() { now = false; }
+    Recomputing(Recomputing const&) = delete;
+    Recomputing& operator=(Recomputing const&) = delete;
+    static inline thread_local bool now = false;
+};
+
+} // namespace trireme::parallel::planted

@@ -1,0 +1,22 @@
+// What parity proves with threads, proved again with MPI processes.
+#include <gtest/gtest.h>
+
+#include "framework/parity/certificate.hpp"
+#include "tests/parity/golden_problem.hpp"
+#include "tests/support/mpi_world.hpp"
+
+namespace trireme::test {
+namespace {
+
+using namespace framework::parity;
+
+TEST(ParityUnderMpi, EveryLayoutOfThisWorldPasses) {
+    auto const problem = golden_problem("llama", framework::NumericsMode::bitwise, framework::Compute::fp32);
+    auto const layouts = covering_of_world(all_layouts(4, packings(), world().size()), world().size());
+    ASSERT_GE(layouts.size(), 12U);
+    auto const report = check(problem, layouts, run_in(world()));
+    EXPECT_TRUE(report.passed()) << summary_of(report);
+}
+
+} // namespace
+} // namespace trireme::test

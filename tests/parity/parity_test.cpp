@@ -1,0 +1,121 @@
+// `trireme parity` on code without mistakes, and its parts.
+#include "framework/parity/check.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "framework/parity/certificate.hpp"
+#include "tests/parity/golden_problem.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::test {
+namespace {
+
+using namespace framework::parity;
+using framework::Compute;
+using framework::NumericsMode;
+
+Report run_check(Problem const& problem, std::vector<Layout> const& layouts) {
+    return check(problem, layouts, run_as_threads());
+}
+
+/// A dozen layouts of up to 8 ranks, one of them with every axis and ZeRO 3.
+std::vector<Layout> a_dozen() {
+    std::vector<Layout> chosen{{{.replicate = 1, .shard = 1}, 12}};
+    auto const all = all_layouts(4, packings(), 8);
+    for (int const ranks : {2, 4, 8}) {
+        auto const some = covering_of_world(all, ranks);
+        for (std::size_t i = 0; i < 4; ++i) chosen.push_back(some[i]);
+    }
+    return chosen;
+}
+
+class Clean : public testing::TestWithParam<std::tuple<char const*, NumericsMode, Compute>> {};
+
+TEST_P(Clean, EveryLayoutPasses) {
+    auto const [folder, mode, compute] = GetParam();
+    auto const report = run_check(golden_problem(folder, mode, compute), a_dozen());
+    EXPECT_TRUE(report.passed()) << summary_of(report);
+    for (auto const& l : report.layouts) EXPECT_TRUE(l.verdict.passed) << line_of(l);
+}
+INSTANTIATE_TEST_SUITE_P(Families, Clean,
+                         testing::Values(std::tuple("bert", NumericsMode::fast, Compute::fp64),
+                                         std::tuple("gpt2", NumericsMode::bitwise, Compute::fp32),
+                                         std::tuple("llama", NumericsMode::fast, Compute::fp32),
+                                         std::tuple("qwen3", NumericsMode::bitwise, Compute::fp64),
+                                         std::tuple("mistral", NumericsMode::fast, Compute::bf16)));
+
+TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
+    auto const all = all_layouts(4, packings(), 8);
+    auto const chosen = covering(all);
+    EXPECT_GE(chosen.size(), 60U);
+    EXPECT_LE(chosen.size(), 110U);
+    auto const pairs = [](std::vector<Layout> const& layouts) {
+        std::set<std::pair<int, int>> seen;
+        for (auto const& l : layouts) seen.insert({l.parallel.tensor, l.parallel.zero});
+        return seen;
+    };
+    EXPECT_EQ(pairs(all), pairs(chosen));
+    std::set<std::array<int, 4>> meshes, chosen_meshes;
+    for (auto const& l : all)
+        if (l.ranks() != 5 && l.ranks() != 7)
+            meshes.insert({l.parallel.pipeline, l.parallel.replicate, l.parallel.shard, l.parallel.tensor});
+    for (auto const& l : chosen)
+        chosen_meshes.insert({l.parallel.pipeline, l.parallel.replicate, l.parallel.shard, l.parallel.tensor});
+    for (auto const& m : meshes)
+        EXPECT_TRUE(chosen_meshes.contains(m)) << fmt::format("{} {} {} {}", m[0], m[1], m[2], m[3]);
+    fmt::print("{} layouts, {} of them chosen\n", all.size(), chosen.size());
+}
+
+TEST(Layouts, AWorldHasADozenWithEveryAxisWhereItCan) {
+    auto const all = all_layouts(4, packings(), 8);
+    for (int ranks = 1; ranks <= 8; ++ranks) {
+        auto const chosen = covering_of_world(all, ranks);
+        EXPECT_GE(chosen.size(), 12U) << ranks;
+        for (auto const& l : chosen) EXPECT_EQ(l.ranks(), ranks);
+        bool const divides = ranks == 4 || ranks == 6 || ranks == 8;
+        EXPECT_EQ(divides, std::ranges::any_of(chosen,
+                                               [](auto const& l) {
+                                                   return l.parallel.tensor > 1 && l.parallel.pipeline > 1 &&
+                                                          l.parallel.zero == 3;
+                                               }))
+            << ranks;
+    }
+}
+
+TEST(Pattern, NamesTheFeatureThatFailingLayoutsShare) {
+    std::vector<Verdict> verdicts;
+    for (auto const& l : covering(all_layouts(4, packings(), 4)))
+        verdicts.push_back({l, l.parallel.tensor == 1 || l.parallel.pipeline == 1});
+    EXPECT_NE(pattern_of(verdicts).find("with tensor > 1 and pipeline > 1, none of the"), std::string::npos)
+        << pattern_of(verdicts);
+}
+
+TEST(Tiny, KeepsTheShapeClass) {
+    for (char const* folder : {"bert", "gpt2", "llama", "llama-tied-biased", "llama3", "mistral", "qwen2", "qwen3"}) {
+        auto const full = read_full_model(golden_config(folder));
+        EXPECT_EQ(shape_class(tiny_model(full)), shape_class(full));
+    }
+}
+
+TEST(Certificate, IsTakenIntoARunOfItsOwnShapeAlone) {
+    TemporaryFolder const folder;
+    auto config = golden_config("llama");
+    config.run = folder.path() + "/run";
+    auto const problem = golden_problem(config);
+    auto const report = run_check(problem, {{{.replicate = 1, .shard = 1}, 12}});
+    std::string const file = folder.path() + "/certificate.json";
+    cluster::write_file(file, to_json(report, config, "test").dump());
+    attach_certificate(file, config);
+    EXPECT_NE(cluster::read_file(config.run + "/parity.json").find("\"passed\""), std::string::npos);
+    EXPECT_THROW(attach_certificate(file, golden_config("gpt2")), cluster::InputError);
+    config.numerics.compute = Compute::bf16;
+    EXPECT_THROW(attach_certificate(file, config), cluster::InputError);
+}
+
+} // namespace
+} // namespace trireme::test

@@ -1,0 +1,128 @@
+// Every planted mistake must make `trireme parity` fail and name parameter and cause; without one, nothing may.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "framework/parity/check.hpp"
+#include "tests/parity/golden_problem.hpp"
+#include "tests/support/planted_bug.hpp"
+
+namespace trireme::test {
+namespace {
+
+using namespace framework::parity;
+using framework::Compute;
+using framework::NumericsMode;
+using parallel::planted::Bug;
+
+struct Plant {
+    Bug bug;
+    char const* what;
+    char const* folder;    ///< of tests/golden
+    char const* cause;     ///< id that the diagnosis must put first
+    char const* parameter; ///< part of the name it must put first; "" where the mistake is in no parameter
+    NumericsMode mode = NumericsMode::fast;
+    bool everywhere = false; ///< also on one rank
+};
+
+/// A mistake is planted in the family where it can be.
+std::vector<Plant> plants() {
+    return {
+        {Bug::loss_over_tensor, "loss over tensor size", "llama", "loss-scale", ""},
+        {Bug::loss_over_tensor, "loss over tensor size", "bert", "loss-scale", ""},
+        {Bug::norm_counts_replicas, "norm counts replicas", "llama", "norm-counts-copies", ""},
+        {Bug::norm_counts_replicas, "norm counts replicas", "gpt2", "norm-counts-copies", ""},
+        {Bug::tied_across_stages, "tied gradient, two stages", "gpt2", "tied-missing", "wte"},
+        {Bug::tied_within_stage, "tied gradient, one stage", "llama-tied-biased", "tied-missing", "embed_tokens"},
+        {Bug::norms_not_summed, "norms not reduced", "llama", "stretches-not-summed", "norm"},
+        {Bug::norms_not_summed, "norms not reduced", "bert", "stretches-not-summed", ""},
+        {Bug::key_heads_not_summed, "key heads not summed", "llama", "key-heads-not-summed", "self_attn."},
+        {Bug::dropout_by_rank, "dropout keyed by rank", "bert", "dropout-by-rank", ""},
+        {Bug::dropout_by_rank, "dropout keyed by rank", "llama", "dropout-by-rank", ""},
+        {Bug::padding_counted, "vocabulary padding", "llama", "padding-counted", "lm_head"},
+        {Bug::padding_counted, "vocabulary padding", "gpt2", "padding-counted", "wte"},
+        {Bug::means_averaged, "means averaged", "gpt2", "means-averaged", "", NumericsMode::fast, true},
+        {Bug::means_averaged, "means averaged", "bert", "means-averaged", "", NumericsMode::fast, true},
+        {Bug::last_slot_dropped, "last micro-batch dropped", "llama", "slot-missing", ""},
+        {Bug::last_slot_dropped, "last micro-batch dropped", "bert", "slot-missing", ""},
+        {Bug::stale_gather, "stale ZeRO-3 gather", "gpt2", "stale-weights", ""},
+        {Bug::bias_on_every_rank, "bias on every rank", "bert", "bias-on-every-rank", "dense.bias"},
+        {Bug::bias_on_every_rank, "bias on every rank", "gpt2", "bias-on-every-rank", "c_proj.bias"},
+        {Bug::slot_order, "slots backwards", "llama", "order-of-sums", "", NumericsMode::bitwise},
+        {Bug::sequence_offset, "stretch off by one", "gpt2", "sequence-offset", "wpe"},
+        {Bug::sequence_offset, "stretch off by one", "bert", "sequence-offset", "position_embeddings"},
+        {Bug::moments_lost, "moments lost", "llama", "optimizer-state", ""},
+        {Bug::recompute_mask, "mask of recomputation", "llama", "dropout-recomputed", ""},
+        {Bug::recompute_mask, "mask of recomputation", "gpt2", "dropout-recomputed", ""},
+    };
+}
+
+/// At 1, 2 and 4 ranks, as many as show each mistake at least three times.
+std::vector<Layout> few_layouts() {
+    std::vector<Layout> chosen;
+    auto const all = all_layouts(4, packings(), 4);
+    for (auto const& [ranks, most] : {std::pair{1, 4}, {2, 8}, {4, 12}}) {
+        auto const some = covering_of_world(all, ranks);
+        chosen.insert(chosen.end(), some.begin(), some.begin() + most);
+    }
+    return chosen;
+}
+
+struct Outcome {
+    std::size_t failing = 0;
+    Cause cause;
+    std::string message;
+};
+
+Outcome run_planted(Plant const& plant, std::vector<Layout> const& layouts) {
+    PlantedBug const planted(plant.bug);
+    auto const problem = golden_problem(plant.folder, plant.mode, Compute::fp32);
+    auto const report = check(problem, layouts, run_as_threads());
+    Outcome outcome;
+    for (auto const& l : report.layouts) outcome.failing += !l.verdict.passed;
+    if (!report.diagnosis) return outcome;
+    outcome.cause = report.diagnosis->causes[0];
+    outcome.message = report.diagnosis->message();
+    return outcome;
+}
+
+bool is_right(Plant const& plant, Outcome const& outcome) {
+    std::string const first = outcome.cause.parameters.empty() ? "" : outcome.cause.parameters[0];
+    return outcome.cause.id == plant.cause && first.find(plant.parameter) != first.npos;
+}
+
+/// Plants one after the other, in random order, and prints what came of each.
+void find_all(std::vector<Plant> all, std::vector<Layout> const& layouts) {
+    std::shuffle(all.begin(), all.end(), std::mt19937(20));
+    std::string table = fmt::format("{:<26} {:<18} {:>9}  {:<22}\n", "planted", "model", "failing", "named");
+    for (auto const& plant : all) {
+        Outcome const outcome = run_planted(plant, layouts);
+        bool const right = is_right(plant, outcome);
+        table += fmt::format("{:<26} {:<18} {:>3} of {:>2}  {:<22} {}\n", plant.what, plant.folder, outcome.failing,
+                             layouts.size(), outcome.cause.id, right ? "right" : "WRONG");
+        EXPECT_GE(outcome.failing, 3U) << plant.what << ", " << plant.folder;
+        EXPECT_TRUE(plant.everywhere || outcome.failing < layouts.size())
+            << plant.what << ": layouts that it cannot touch pass";
+        EXPECT_TRUE(right) << plant.what << ", " << plant.folder << "\n" << outcome.message;
+        fmt::print("{}: {}\n", plant.what, outcome.message);
+        std::fflush(stdout);
+    }
+    fmt::print("{}", table);
+}
+
+TEST(Planted, EveryMistakeIsFoundAndNamed) {
+    std::vector<Plant> once;
+    for (auto const& plant : plants())
+        if (once.empty() || once.back().bug != plant.bug) once.push_back(plant);
+    EXPECT_EQ(once.size(), 16U);
+    find_all(once, few_layouts());
+}
+
+TEST(PlantedLong, EveryMistakeInMoreFamiliesAndLayouts) {
+    find_all(plants(), covering(all_layouts(4, packings(), 4)));
+}
+
+} // namespace
+} // namespace trireme::test
