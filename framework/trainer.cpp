@@ -84,8 +84,8 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world)
         note(line);
     if (slots < data_ranks)
         note(fmt::format("note: a step makes {} slots for {} data-parallel ranks, so that some idle; lower "
-                             "batch.tokens_per_slot ({}) or raise batch.global ({})",
-                             slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
+                         "batch.tokens_per_slot ({}) or raise batch.global ({})",
+                         slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
 }
 
 std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {

@@ -56,14 +56,15 @@ int run(Options const& options, parity::Problem const& problem, framework::Confi
 
 int parity_command(std::vector<std::string> const& arguments) {
     Options o;
-    po::options_description options("trireme parity CONFIG: prove that every layout computes one and the same thing\n\n"
-                                    "  trireme parity configs/film-reviews.yaml --out parity.json\n"
-                                    "  mpirun -n 4 trireme parity configs/film-reviews.yaml\n\n"
-                                    "Runs a tiny model of the run's shape class in many layouts against one process in "
-                                    "float64. Exit codes: 0 passed, 1 failed, 2 bad input.\n\nOptions");
-    options.add_options()("config", po::value(&o.file)->required(), "the run, as YAML")(
-        "set", po::value(&o.set)->composing(), "KEY=VALUE over the file's value; may be repeated")(
-        "out", po::value(&o.out),
+    po::options_description options(
+        "trireme parity CONFIG: prove that every layout computes one and the same thing: a tiny model of the run's "
+        "shape "
+        "class in many layouts against one process in float64; exit status 1 if one does not\n\n"
+        "  trireme parity configs/film-reviews.yaml --out parity.json\n"
+        "  mpirun -n 4 trireme parity configs/film-reviews.yaml\n\nOptions");
+    options.add_options()("config", po::value(&o.file)->required(), "the run, as YAML (`explain-config --keys`)")(
+        "set", po::value(&o.set)->composing()->value_name("KEY=VALUE"), "over the file's value; may be repeated")(
+        "out", po::value(&o.out)->value_name("FILE"),
         "file for the certificate (JSON); `trireme train --parity FILE` takes it into the run")(
         "full", po::bool_switch(&o.full),
         "every layout of up to 8 ranks, not a subset that covers every pair of choices")(

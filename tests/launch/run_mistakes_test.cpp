@@ -182,13 +182,14 @@ INSTANTIATE_TEST_SUITE_P(Run, Mistakes, testing::ValuesIn(kRuns), name_of);
 std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
-     "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, train, checkpoint, "
+     "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, parity, train, "
+     "checkpoint, "
      "plot, "
      "evaluate, generate, export, verify, completion, help",
      {}},
     {"UnknownOption",
      {"train", "DIR/run.yaml", "--sett", "a=1"},
-     "--sett: no such option; did you mean --set? legal: --config, --set, --dry-run, --ranks, --help",
+     "--sett: no such option; did you mean --set? legal: --config, --set, --parity, --dry-run, --ranks, --help",
      {}},
     {"UnknownOptionOfPrepare",
      {"prepare", "--imput", "DIR/rows.jsonl"},
@@ -271,7 +272,8 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
     auto const before = snapshot(dir());
     for (auto const& [arguments, line] : std::vector<std::pair<std::vector<std::string>, std::string>>{
              {{"trian"},
-              "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, train, "
+              "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, parity, "
+              "train, "
               "checkpoint, plot, evaluate, generate, export, verify, completion, help"},
              {train({"seed=x"}), "--set: seed: x: legal: a whole number >= 0"},
              {train({"parallel.replicate=3"}), "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = "
