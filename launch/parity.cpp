@@ -78,13 +78,14 @@ int parity_command(std::vector<std::string> const& arguments) {
         return under_mpi([&](cluster::Communicator& world) {
             if (world.size() > 8) throw cluster::InputError(fmt::format("{} ranks: legal: 1 to 8", world.size()));
             auto const problem = read_problem(config);
-            auto const all =
-                parity::all_layouts(static_cast<int>(problem.model.layers), parity::packings(), world.size());
+            auto const all = parity::all_layouts(static_cast<int>(problem.model.layers), parity::packings(),
+                                                 world.size(), static_cast<int>(problem.model.heads));
             auto const layouts = parity::covering_of_world(all, world.size());
             return run(o, problem, config, layouts, parity::run_in(world), world.rank() == 0);
         });
     auto const problem = read_problem(config);
-    auto const all = parity::all_layouts(static_cast<int>(problem.model.layers), parity::packings(), 8);
+    auto const all = parity::all_layouts(static_cast<int>(problem.model.layers), parity::packings(), 8,
+                                         static_cast<int>(problem.model.heads));
     return run(o, problem, config, o.full ? all : parity::covering(all), parity::run_as_threads(), true);
 }
 

@@ -111,11 +111,12 @@ std::string name_of(Layout const& l) {
     return text + fmt::format(", slots of {}", l.tokens_per_slot);
 }
 
-std::vector<Layout> all_layouts(int layers, std::vector<std::int64_t> const& packings, int most_ranks) {
+std::vector<Layout> all_layouts(int layers, std::vector<std::int64_t> const& packings, int most_ranks, int heads) {
     std::vector<Layout> all;
     for (int ranks = 1; ranks <= most_ranks; ++ranks)
         for (auto const& d : factorisations(ranks, layers))
             for (int zero = 0; zero <= 3; ++zero) {
+                if (d.tensor > heads) continue; // a rank without a head is refused
                 if (zero == 0 ? d.shard > 1 : d.shard == 1 && zero < 3) continue;
                 for (auto const& schedule : schedules_for(d.pipeline, layers))
                     for (char const* recompute : {"none", "selective", "full"})

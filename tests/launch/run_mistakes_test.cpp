@@ -277,7 +277,7 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "checkpoint, plot, evaluate, generate, export, verify, completion, help"},
              {train({"seed=x"}), "--set: seed: x: legal: a whole number >= 0"},
              {train({"parallel.replicate=3"}), "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = "
-                                               "3, but this job has 2 ranks; legal: degrees whose product is 2"},
+                                               "3, but this job has 2 ranks; legal: replicate 2, or 3 ranks"},
              {train(),
               "DIR/llama/model.safetensors: model.norm.weight: shape [4, 6]: legal: [24], as config.json says"},
              {{"evaluate", "--model", "DIR/bert", "--data", "DIR/nowhere"},

@@ -7,11 +7,13 @@
 namespace trireme::test {
 namespace {
 
+constexpr int kHeads = 3; ///< of the tiny models
+
 using namespace framework::parity;
 
 TEST(Clean, AHundredSeedsRaiseNoAlarm) {
     std::vector<Layout> layouts;
-    auto const all = all_layouts(4, packings(), 4);
+    auto const all = all_layouts(4, packings(), 4, kHeads);
     for (int const ranks : {1, 2, 4}) {
         auto const some = covering_of_world(all, ranks);
         layouts.insert(layouts.end(), some.begin(), some.begin() + 3);

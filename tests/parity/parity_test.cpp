@@ -15,6 +15,8 @@
 namespace trireme::test {
 namespace {
 
+constexpr int kHeads = 3; ///< of the tiny models
+
 using namespace framework::parity;
 using framework::Compute;
 using framework::NumericsMode;
@@ -26,7 +28,7 @@ Report run_check(Problem const& problem, std::vector<Layout> const& layouts) {
 /// A dozen layouts of up to 8 ranks, one of them with every axis and ZeRO 3.
 std::vector<Layout> a_dozen() {
     std::vector<Layout> chosen{{{.replicate = 1, .shard = 1}, 12}};
-    auto const all = all_layouts(4, packings(), 8);
+    auto const all = all_layouts(4, packings(), 8, kHeads);
     for (int const ranks : {2, 4, 8}) {
         auto const some = covering_of_world(all, ranks);
         for (std::size_t i = 0; i < 4; ++i) chosen.push_back(some[i]);
@@ -50,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Clean,
                                          std::tuple("mistral", NumericsMode::fast, Compute::bf16)));
 
 TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
-    auto const all = all_layouts(4, packings(), 8);
+    auto const all = all_layouts(4, packings(), 8, kHeads);
     auto const chosen = covering(all);
     EXPECT_GE(chosen.size(), 60U);
     EXPECT_LE(chosen.size(), 110U);
@@ -72,7 +74,7 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
 }
 
 TEST(Layouts, AWorldHasADozenWithEveryAxisWhereItCan) {
-    auto const all = all_layouts(4, packings(), 8);
+    auto const all = all_layouts(4, packings(), 8, kHeads);
     for (int ranks = 1; ranks <= 8; ++ranks) {
         auto const chosen = covering_of_world(all, ranks);
         EXPECT_GE(chosen.size(), 12U) << ranks;
@@ -89,7 +91,7 @@ TEST(Layouts, AWorldHasADozenWithEveryAxisWhereItCan) {
 
 TEST(Pattern, NamesTheFeatureThatFailingLayoutsShare) {
     std::vector<Verdict> verdicts;
-    for (auto const& l : covering(all_layouts(4, packings(), 4)))
+    for (auto const& l : covering(all_layouts(4, packings(), 4, kHeads)))
         verdicts.push_back({l, l.parallel.tensor == 1 || l.parallel.pipeline == 1});
     EXPECT_NE(pattern_of(verdicts).find("with tensor > 1 and pipeline > 1, none of the"), std::string::npos)
         << pattern_of(verdicts);

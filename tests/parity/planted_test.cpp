@@ -12,6 +12,8 @@
 namespace trireme::test {
 namespace {
 
+constexpr int kHeads = 3; ///< of the tiny models
+
 using namespace framework::parity;
 using framework::Compute;
 using framework::NumericsMode;
@@ -62,7 +64,7 @@ std::vector<Plant> plants() {
 /// At 1, 2 and 4 ranks, as many as show each mistake at least three times.
 std::vector<Layout> few_layouts() {
     std::vector<Layout> chosen;
-    auto const all = all_layouts(4, packings(), 4);
+    auto const all = all_layouts(4, packings(), 4, kHeads);
     for (auto const& [ranks, most] : {std::pair{1, 4}, {2, 8}, {4, 12}}) {
         auto const some = covering_of_world(all, ranks);
         chosen.insert(chosen.end(), some.begin(), some.begin() + most);
@@ -121,7 +123,7 @@ TEST(Planted, EveryMistakeIsFoundAndNamed) {
 }
 
 TEST(PlantedLong, EveryMistakeInMoreFamiliesAndLayouts) {
-    find_all(plants(), covering(all_layouts(4, packings(), 4)));
+    find_all(plants(), covering(all_layouts(4, packings(), 4, kHeads)));
 }
 
 } // namespace
