@@ -100,7 +100,7 @@ std::vector<Mistake> const kRuns{
     {"DegreesDoNotMakeTheWorld",
      train({"parallel.replicate=3"}),
      "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this job has 1 ranks; legal: "
-     "degrees whose product is 1",
+     "replicate 1, or 3 ranks",
      {}},
     {"RequiredKeyMissing", train(), "DIR/run.yaml: task: missing; legal: classification, language-modeling, generation",
      yaml("task: language-modeling\n", "")},
