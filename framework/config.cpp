@@ -54,6 +54,11 @@ Rule<std::string> not_empty(std::string what) {
 Rule<bool> yes_or_no() {
     return {"true or false", [](bool) { return true; }};
 }
+/// Of pipeline parts: parallel/layer_split.hpp knows which lists fit a model.
+Rule<std::vector<int>> layers_of_parts() {
+    return {"a list of whole numbers >= 0, one for each part, as in [3, 4, 4, 3]; empty: an even split",
+            [](std::vector<int> const& x) { return std::ranges::all_of(x, [](int n) { return n >= 0; }); }};
+}
 Rule<std::uint64_t> natural() {
     return {"a whole number >= 0", [](std::uint64_t) { return true; }};
 }
@@ -86,6 +91,7 @@ void walk(Walk& w, Config& c) {
         w.field("zero", c.parallel.zero, Rule<int>{"0, 1, 2, 3", [](int x) { return x >= 0 && x <= 3; }});
         w.field("schedule", c.parallel.schedule, one_of({"gpipe", "1f1b", "interleaved", "zero-bubble"}));
         w.field("virtual_stages", c.parallel.virtual_stages, at_least(1));
+        w.field("layers_of_parts", c.parallel.layers, layers_of_parts());
         w.field("recompute", c.parallel.recompute, one_of({"none", "selective", "full"}));
         w.field("offload", c.parallel.offload, one_of({"none", "optimizer"}));
     });
@@ -156,8 +162,7 @@ class Reader {
                 throw cluster::InputError(fmt::format("{}: {}: missing; legal: {}", file_, key, rule.legal));
             return;
         }
-        if (!node.IsScalar() || !YAML::convert<T>::decode(node, value) || !finite(value) || !rule.holds(value))
-            fail(node, key, rule.legal);
+        if (!decode(node, value) || !finite(value) || !rule.holds(value)) fail(node, key, rule.legal);
     }
 
     template <typename Enum>
@@ -194,6 +199,18 @@ class Reader {
         YAML::Node node;
         std::set<std::string> known;
     };
+    template <typename T>
+    static bool decode(YAML::Node const& node, T& value) {
+        return node.IsScalar() && YAML::convert<T>::decode(node, value);
+    }
+    /// An assignment on the command line is one word, a list too.
+    static bool decode(YAML::Node const& node, std::vector<int>& value) {
+        YAML::Node const list = node.IsScalar() ? load_plain_yaml(node.Scalar(), "a list") : node;
+        value.assign(list.IsSequence() ? list.size() : 0, 0);
+        for (std::size_t i = 0; i < value.size(); ++i)
+            if (!decode<int>(list[i], value[i])) return false;
+        return list.IsSequence();
+    }
     static bool finite(double x) { return std::isfinite(x); }
     template <typename T>
     static bool finite(T const&) {
@@ -235,6 +252,8 @@ class Writer {
     void field(std::string const& name, T const& value, Rule<T> const&) {
         if constexpr (std::is_same_v<T, double>)
             out_ << YAML::Key << name << YAML::Value << fmt::format("{}", value);
+        else if constexpr (std::is_same_v<T, std::vector<int>>)
+            out_ << YAML::Key << name << YAML::Value << YAML::Flow << value;
         else
             out_ << YAML::Key << name << YAML::Value << value;
     }
@@ -304,7 +323,8 @@ std::map<std::string, std::string> flatten(std::string const& yaml) {
         auto const name = entry.first.as<std::string>();
         if (!entry.second.IsMap()) values[name] = entry.second.Scalar();
         for (auto const& inner : entry.second.IsMap() ? entry.second : YAML::Node(YAML::NodeType::Map))
-            values[name + "." + inner.first.as<std::string>()] = inner.second.Scalar();
+            values[name + "." + inner.first.as<std::string>()] =
+                inner.second.IsScalar() ? inner.second.Scalar() : YAML::Dump(inner.second);
     }
     return values;
 }

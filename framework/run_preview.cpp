@@ -7,6 +7,7 @@
 
 #include "cluster/error.hpp"
 #include "data/loader.hpp"
+#include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
 
 namespace trireme::framework {
@@ -96,6 +97,7 @@ RunPreview preview_run(Config const& config, int ranks) {
     p.mesh = mesh_shape(config.parallel, ranks);
     p.data_ranks = p.mesh[parallel::Axis::replicate] * p.mesh[parallel::Axis::shard];
     TrainInputs const inputs = open_inputs(config);
+    check_layout(inputs.model, p.mesh, config.parallel);
     p.steps = inputs.steps;
     p.samples = inputs.train->size();
     p.longest = inputs.train->longest();

@@ -45,6 +45,11 @@ TEST(Config, EveryMistakeGetsALineThatNamesIt) {
               "FILE:7: batch: 7: legal: a mapping of keys to values, one line each, indented");
     EXPECT_EQ(error_of(good + "numerics:\n  mode: slow\n"), "FILE:8: numerics.mode: slow: legal: bitwise, fast");
     EXPECT_EQ(error_of(good + "parallel:\n  zero: 4\n"), "FILE:8: parallel.zero: 4: legal: 0, 1, 2, 3");
+    std::string const list =
+        "a list of whole numbers >= 0, one for each part, as in [3, 4, 4, 3]; empty: an even split";
+    EXPECT_EQ(error_of(good + "parallel:\n  layers_of_parts: [1, x]\n"),
+              "FILE:8: parallel.layers_of_parts: a list: legal: " + list);
+    EXPECT_EQ(error_of(good, {"parallel.layers_of_parts=3"}), "--set: parallel.layers_of_parts: 3: legal: " + list);
     EXPECT_EQ(error_of(good + "seed: 1\nseed: 2\n"), "FILE:8: seed is given twice");
     EXPECT_EQ(error_of("run: r\n"), "FILE: task: missing; legal: classification, language-modeling, generation");
     EXPECT_EQ(error_of("run: [\n").substr(0, 16), "FILE:2: not YAML");
@@ -116,11 +121,15 @@ TEST(Config, WhatIsWrittenIsReadBackTheSame) {
     config.optimizer.learning_rate = 0.1 + 0.2; // no short decimal
     config.numerics = {NumericsMode::bitwise, Compute::bf16, 3};
     config.model.path = "a folder: with 'signs' # in it";
+    config.parallel.layers = {1, 2, 0};
     Given const again(to_yaml(config));
     Config const back = read_config(again.path, {});
     EXPECT_EQ(back.optimizer.learning_rate, config.optimizer.learning_rate);
     EXPECT_EQ(back.model.path, config.model.path);
     EXPECT_EQ(back.numerics.compute, Compute::bf16);
+    EXPECT_EQ(back.parallel.layers, config.parallel.layers);
+    EXPECT_EQ(read_config(given.path, {"parallel.layers_of_parts=[2, 1]"}).parallel.layers, (std::vector<int>{2, 1}));
+    EXPECT_EQ(differences(to_yaml(read_config(given.path, {})), to_yaml(config)).size(), 6U);
     EXPECT_EQ(to_yaml(back), to_yaml(config));
 }
 
