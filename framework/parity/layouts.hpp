@@ -20,8 +20,9 @@ struct Layout {
 std::string name_of(Layout const& layout);
 
 /// Every factorisation of 1 to `most_ranks` ranks over (pipeline, replicate, shard, tensor) x ZeRO stage x schedule x
-/// recomputation x packing that a model of `layers` layers and `heads` query heads can be laid in. Left out as the same thing twice: ZeRO 0
-/// with a shard axis (it is a replicate axis), ZeRO 1 and 2 and schedules without ranks to divide among.
+/// recomputation x packing that a model of `layers` layers and `heads` query heads can be laid in. Left out as the same
+/// thing twice: ZeRO 0 with a shard axis (it is a replicate axis), ZeRO 1 and 2 and schedules without ranks to divide
+/// among.
 std::vector<Layout> all_layouts(int layers, std::vector<std::int64_t> const& packings, int most_ranks, int heads);
 
 /// The fewest (greedily) of them such that every mesh of 1, 2, 3, 4, 6 and 8 ranks is there, and every pair of choices
