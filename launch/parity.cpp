@@ -4,10 +4,10 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
-#include "cluster/topology.hpp"
 #include "framework/numerics.hpp"
 #include "framework/parity/certificate.hpp"
 #include "launch/commands.hpp"
+#include "launch/explain.hpp"
 #include "launch/options.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -31,8 +31,16 @@ bool under_a_launcher() {
     return false;
 }
 
+/// The problem of a configuration, with arithmetic set up for it.
 parity::Problem read_problem(framework::Config const& config) {
+    auto one_thread = config.numerics;
+    one_thread.threads = 1;
+    framework::configure_numerics(one_thread, 1);
     return parity::make_problem(parity::read_full_model(config), config);
+}
+
+std::vector<parity::Layout> layouts_up_to(parity::Problem const& problem, int ranks) {
+    return parity::all_layouts(problem.model, parity::packings(), ranks);
 }
 
 int run(Options const& options, parity::Problem const& problem, framework::Config const& config,
@@ -52,14 +60,28 @@ int run(Options const& options, parity::Problem const& problem, framework::Confi
     return report.passed() ? cluster::kDone : cluster::kFailed;
 }
 
+int prove_as_threads(Options const& o) {
+    auto const config = framework::read_config_with_origins(o.file, environment_assignments(), o.set).config;
+    auto const problem = read_problem(config);
+    auto const all = layouts_up_to(problem, 8);
+    return run(o, problem, config, o.full ? all : parity::covering(all), parity::run_as_threads(), true);
+}
+
+int prove_this_world(Options const& o, cluster::Communicator& world) {
+    if (world.size() > 8) throw cluster::InputError(fmt::format("{} ranks: legal: 1 to 8", world.size()));
+    auto const config = read_shared_config(o.file, o.set, world).config;
+    auto const problem = read_problem(config);
+    auto const layouts = parity::covering_of_world(layouts_up_to(problem, world.size()), world.size());
+    return run(o, problem, config, layouts, parity::run_in(world), world.rank() == 0);
+}
+
 } // namespace
 
 int parity_command(std::vector<std::string> const& arguments) {
     Options o;
     po::options_description options(
         "trireme parity CONFIG: prove that every layout computes one and the same thing: a tiny model of the run's "
-        "shape "
-        "class in many layouts against one process in float64; exit status 1 if one does not\n\n"
+        "shape class in many layouts against one process in float64; exit status 1 if one does not\n\n"
         "  trireme parity configs/film-reviews.yaml --out parity.json\n"
         "  mpirun -n 4 trireme parity configs/film-reviews.yaml\n\nOptions");
     options.add_options()("config", po::value(&o.file)->required(), "the run, as YAML (`explain-config --keys`)")(
@@ -70,23 +92,9 @@ int parity_command(std::vector<std::string> const& arguments) {
         "every layout of up to 8 ranks, not a subset that covers every pair of choices")(
         "mpi", po::bool_switch(&o.mpi), "ranks are MPI processes, as under mpirun, not threads of this one");
     if (!parse(options, arguments, "config")) return 0;
-    framework::Config const config = framework::read_config(o.file, o.set);
-    framework::NumericsSection one_thread = config.numerics;
-    one_thread.threads = 1;
-    framework::configure_numerics(one_thread, 1);
     if (o.mpi || under_a_launcher())
-        return under_mpi([&](cluster::Communicator& world) {
-            if (world.size() > 8) throw cluster::InputError(fmt::format("{} ranks: legal: 1 to 8", world.size()));
-            auto const problem = read_problem(config);
-            auto const all = parity::all_layouts(static_cast<int>(problem.model.layers), parity::packings(),
-                                                 world.size(), static_cast<int>(problem.model.heads));
-            auto const layouts = parity::covering_of_world(all, world.size());
-            return run(o, problem, config, layouts, parity::run_in(world), world.rank() == 0);
-        });
-    auto const problem = read_problem(config);
-    auto const all = parity::all_layouts(static_cast<int>(problem.model.layers), parity::packings(), 8,
-                                         static_cast<int>(problem.model.heads));
-    return run(o, problem, config, o.full ? all : parity::covering(all), parity::run_as_threads(), true);
+        return under_mpi([&](cluster::Communicator& world) { return prove_this_world(o, world); });
+    return prove_as_threads(o);
 }
 
 } // namespace trireme::launch

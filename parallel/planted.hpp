@@ -1,7 +1,7 @@
-// Mistakes that tests switch on, one at a time, to show that `trireme parity` finds them and names their cause: of
-// kinds that training frameworks have shipped. The switch is off in every program: only tests/support/planted_bug.hpp
-// sets it, and the test `layers` fails where another file does, or where framework/parity reads it. docs/parity.md
-// lists them.
+// Mistakes that tests switch on, one at a time, to show that `trireme parity` finds them and names their cause. They
+// are of kinds that training frameworks have shipped. The switch is off in every program: only
+// tests/support/planted_bug.hpp sets it, and the test `layers` fails where another file does, or where framework/parity
+// reads it. docs/parity.md lists them.
 #pragma once
 #include <atomic>
 #include <cstdint>

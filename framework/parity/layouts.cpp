@@ -6,6 +6,9 @@
 #include <array>
 #include <map>
 
+#include "cluster/error.hpp"
+#include "framework/layout_check.hpp"
+
 namespace trireme::framework::parity {
 
 namespace {
@@ -21,6 +24,16 @@ std::vector<Degrees> factorisations(int ranks, int layers) {
             for (int s = 1; p * r * s <= ranks; ++s)
                 if (ranks % (p * r * s) == 0) all.push_back({p, r, s, ranks / (p * r * s)});
     return all;
+}
+
+/// Can the tensor axis have so many ranks?
+bool divides(ModelConfig const& model, int tensor) {
+    try {
+        check_layout(model, {{1, 1, 1, 1, tensor}}, {});
+        return true;
+    } catch (cluster::InputError const&) {
+        return false;
+    }
 }
 
 struct Schedule {
@@ -111,12 +124,13 @@ std::string name_of(Layout const& l) {
     return text + fmt::format(", slots of {}", l.tokens_per_slot);
 }
 
-std::vector<Layout> all_layouts(int layers, std::vector<std::int64_t> const& packings, int most_ranks, int heads) {
+std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64_t> const& packings, int most_ranks) {
     std::vector<Layout> all;
+    auto const layers = static_cast<int>(model.layers);
     for (int ranks = 1; ranks <= most_ranks; ++ranks)
-        for (auto const& d : factorisations(ranks, layers))
+        for (auto const& d : factorisations(ranks, layers)) {
+            if (!divides(model, d.tensor)) continue;
             for (int zero = 0; zero <= 3; ++zero) {
-                if (d.tensor > heads) continue; // a rank without a head is refused
                 if (zero == 0 ? d.shard > 1 : d.shard == 1 && zero < 3) continue;
                 for (auto const& schedule : schedules_for(d.pipeline, layers))
                     for (char const* recompute : {"none", "selective", "full"})
@@ -131,6 +145,7 @@ std::vector<Layout> all_layouts(int layers, std::vector<std::int64_t> const& pac
                                             .recompute = recompute},
                                            tokens});
             }
+        }
     return all;
 }
 

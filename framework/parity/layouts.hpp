@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/config.hpp"
+#include "framework/model/config.hpp"
 
 namespace trireme::framework::parity {
 
@@ -20,10 +21,9 @@ struct Layout {
 std::string name_of(Layout const& layout);
 
 /// Every factorisation of 1 to `most_ranks` ranks over (pipeline, replicate, shard, tensor) x ZeRO stage x schedule x
-/// recomputation x packing that a model of `layers` layers and `heads` query heads can be laid in. Left out as the same
-/// thing twice: ZeRO 0 with a shard axis (it is a replicate axis), ZeRO 1 and 2 and schedules without ranks to divide
-/// among.
-std::vector<Layout> all_layouts(int layers, std::vector<std::int64_t> const& packings, int most_ranks, int heads);
+/// recomputation x packing that `model` can be laid in (layout_check.hpp). Left out as the same thing twice: ZeRO 0
+/// with a shard axis (it is a replicate axis), ZeRO 1 and 2 and schedules without ranks to divide among.
+std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64_t> const& packings, int most_ranks);
 
 /// The fewest (greedily) of them such that every mesh of 1, 2, 3, 4, 6 and 8 ranks is there, and every pair of choices
 /// that any layout makes (tensor 4 with ZeRO 3, gpipe with selective recomputation, ...) is made by one. Few ranks

@@ -14,7 +14,7 @@ namespace trireme::framework::parity {
 
 using Tensors = std::map<std::string, at::Tensor>; ///< by parameter name, global shape
 
-/// Same family, head, tying, biases, norms, windows and ratio of query to key heads; 4 layers, widths 47 and 83, a
+/// Same family, head, tying, biases, norms, windows and kind of sharing of key heads; 4 layers, widths 47 and 83, a
 /// vocabulary of 101, every dropout at 0.1.
 ModelConfig tiny_model(ModelConfig const& full);
 /// What of a model decides how layouts compute it, in words: "llama language_model rms rotary heads 3/1 tied ...".

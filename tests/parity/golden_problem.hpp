@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "framework/parity/layouts.hpp"
 #include "framework/parity/problem.hpp"
 
 namespace trireme::test {
@@ -25,6 +26,12 @@ inline framework::parity::Problem golden_problem(std::string const& folder, fram
     config.numerics = {.mode = mode, .compute = compute};
     config.seed = seed;
     return golden_problem(config);
+}
+
+/// Every layout of a family's tiny model.
+inline std::vector<framework::parity::Layout> golden_layouts(std::string const& folder, int most_ranks) {
+    using namespace framework::parity;
+    return all_layouts(tiny_model(read_full_model(golden_config(folder))), packings(), most_ranks);
 }
 
 } // namespace trireme::test

@@ -8,13 +8,11 @@
 namespace trireme::test {
 namespace {
 
-constexpr int kHeads = 3; ///< of the tiny models
-
 using namespace framework::parity;
 
 TEST(ParityUnderMpi, EveryLayoutOfThisWorldPasses) {
     auto const problem = golden_problem("llama", framework::NumericsMode::bitwise, framework::Compute::fp32);
-    auto const layouts = covering_of_world(all_layouts(4, packings(), world().size(), kHeads), world().size());
+    auto const layouts = covering_of_world(golden_layouts("llama", world().size()), world().size());
     ASSERT_GE(layouts.size(), 12U);
     auto const report = check(problem, layouts, run_in(world()));
     EXPECT_TRUE(report.passed()) << summary_of(report);

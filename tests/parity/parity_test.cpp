@@ -15,8 +15,6 @@
 namespace trireme::test {
 namespace {
 
-constexpr int kHeads = 3; ///< of the tiny models
-
 using namespace framework::parity;
 using framework::Compute;
 using framework::NumericsMode;
@@ -26,9 +24,9 @@ Report run_check(Problem const& problem, std::vector<Layout> const& layouts) {
 }
 
 /// A dozen layouts of up to 8 ranks, one of them with every axis and ZeRO 3.
-std::vector<Layout> a_dozen() {
+std::vector<Layout> a_dozen(std::string const& folder) {
     std::vector<Layout> chosen{{{.replicate = 1, .shard = 1}, 12}};
-    auto const all = all_layouts(4, packings(), 8, kHeads);
+    auto const all = golden_layouts(folder, 8);
     for (int const ranks : {2, 4, 8}) {
         auto const some = covering_of_world(all, ranks);
         for (std::size_t i = 0; i < 4; ++i) chosen.push_back(some[i]);
@@ -40,7 +38,7 @@ class Clean : public testing::TestWithParam<std::tuple<char const*, NumericsMode
 
 TEST_P(Clean, EveryLayoutPasses) {
     auto const [folder, mode, compute] = GetParam();
-    auto const report = run_check(golden_problem(folder, mode, compute), a_dozen());
+    auto const report = run_check(golden_problem(folder, mode, compute), a_dozen(folder));
     EXPECT_TRUE(report.passed()) << summary_of(report);
     for (auto const& l : report.layouts) EXPECT_TRUE(l.verdict.passed) << line_of(l);
 }
@@ -48,11 +46,12 @@ INSTANTIATE_TEST_SUITE_P(Families, Clean,
                          testing::Values(std::tuple("bert", NumericsMode::fast, Compute::fp64),
                                          std::tuple("gpt2", NumericsMode::bitwise, Compute::fp32),
                                          std::tuple("llama", NumericsMode::fast, Compute::fp32),
+                                         std::tuple("qwen2", NumericsMode::fast, Compute::fp32),
                                          std::tuple("qwen3", NumericsMode::bitwise, Compute::fp64),
                                          std::tuple("mistral", NumericsMode::fast, Compute::bf16)));
 
 TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
-    auto const all = all_layouts(4, packings(), 8, kHeads);
+    auto const all = golden_layouts("llama", 8);
     auto const chosen = covering(all);
     EXPECT_GE(chosen.size(), 60U);
     EXPECT_LE(chosen.size(), 110U);
@@ -73,8 +72,16 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
     fmt::print("{} layouts, {} of them chosen\n", all.size(), chosen.size());
 }
 
+TEST(Layouts, ModelsWithSeveralKeyHeadsAreLaidOnTwoFourAndEightTensorRanks) {
+    for (char const* folder : {"bert", "gpt2", "llama3", "qwen3"}) {
+        std::set<int> tensor;
+        for (auto const& l : golden_layouts(folder, 8)) tensor.insert(l.parallel.tensor);
+        for (int const t : {1, 2, 4, 8}) EXPECT_TRUE(tensor.contains(t)) << folder << " " << t;
+    }
+}
+
 TEST(Layouts, AWorldHasADozenWithEveryAxisWhereItCan) {
-    auto const all = all_layouts(4, packings(), 8, kHeads);
+    auto const all = golden_layouts("llama", 8);
     for (int ranks = 1; ranks <= 8; ++ranks) {
         auto const chosen = covering_of_world(all, ranks);
         EXPECT_GE(chosen.size(), 12U) << ranks;
@@ -91,7 +98,7 @@ TEST(Layouts, AWorldHasADozenWithEveryAxisWhereItCan) {
 
 TEST(Pattern, NamesTheFeatureThatFailingLayoutsShare) {
     std::vector<Verdict> verdicts;
-    for (auto const& l : covering(all_layouts(4, packings(), 4, kHeads)))
+    for (auto const& l : covering(golden_layouts("llama", 4)))
         verdicts.push_back({l, l.parallel.tensor == 1 || l.parallel.pipeline == 1});
     EXPECT_NE(pattern_of(verdicts).find("with tensor > 1 and pipeline > 1, none of the"), std::string::npos)
         << pattern_of(verdicts);
