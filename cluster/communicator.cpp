@@ -27,10 +27,6 @@ void require_same_dtype(Buffer const& in, Buffer const& out, std::string_view na
         misuse(name, fmt::format("input is {} but output is {}", name_of(in.dtype), name_of(out.dtype)));
 }
 
-void copy(Buffer const& from, Buffer const& to) {
-    if (from.data != to.data && from.bytes() > 0) std::memmove(to.data, from.data, from.bytes());
-}
-
 std::size_t sum(std::span<std::size_t const> counts) {
     return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
 }
@@ -68,17 +64,23 @@ Work Communicator::start(CallRecord call, Begin const& begin) {
     if (options_.observer) options_.observer->on_start(group_, call);
     auto state = std::make_unique<Work::State>();
     *state = {nullptr, group_, std::string(call.name),           call.op,           call.sequence,
-              rank_,   size_,  std::chrono::steady_clock::now(), options_.deadline, options_.observer};
+              rank_,   size_,  std::chrono::steady_clock::now(), options_.deadline, options_.observer,
+              false};
     state->operation = begin();
     if (state->operation) return Work(std::move(state));
     if (options_.observer) options_.observer->on_finish(group_, call.sequence);
     return {};
 }
 
+std::unique_ptr<Operation> Communicator::do_alone(Buffer in, Buffer out) {
+    if (in.data != out.data && in.bytes() > 0) std::memmove(out.data, in.data, in.bytes());
+    return nullptr;
+}
+
 Work Communicator::all_reduce(Buffer inout, ReduceOp op, std::string_view name) {
     auto const n = static_cast<std::size_t>(size_);
     return start({0, Collective::all_reduce, name, inout.dtype, inout.count, 2 * (n - 1) * inout.bytes() / n},
-                 [&] { return size_ == 1 ? nullptr : do_all_reduce(inout, op); });
+                 [&] { return size_ == 1 ? do_alone(inout, inout) : do_all_reduce(inout, op); });
 }
 
 Work Communicator::all_gather(Buffer in, Buffer out, std::string_view name) {
@@ -87,11 +89,7 @@ Work Communicator::all_gather(Buffer in, Buffer out, std::string_view name) {
     if (out.count != n * in.count)
         misuse(name, fmt::format("all_gather of {} by {} ranks into {}", in.count, n, out.count));
     return start({0, Collective::all_gather, name, in.dtype, in.count, (n - 1) * in.bytes()},
-                 [&]() -> std::unique_ptr<Operation> {
-                     if (size_ > 1) return do_all_gather(in, out);
-                     copy(in, out);
-                     return nullptr;
-                 });
+                 [&] { return size_ == 1 ? do_alone(in, out) : do_all_gather(in, out); });
 }
 
 Work Communicator::reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::string_view name) {
@@ -100,11 +98,7 @@ Work Communicator::reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::strin
     if (in.count != n * out.count)
         misuse(name, fmt::format("reduce_scatter of {} to {} ranks of {}", in.count, n, out.count));
     return start({0, Collective::reduce_scatter, name, in.dtype, in.count, (n - 1) * out.bytes()},
-                 [&]() -> std::unique_ptr<Operation> {
-                     if (size_ > 1) return do_reduce_scatter(in, out, op);
-                     copy(in, out);
-                     return nullptr;
-                 });
+                 [&] { return size_ == 1 ? do_alone(in, out) : do_reduce_scatter(in, out, op); });
 }
 
 Work Communicator::all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
@@ -116,10 +110,9 @@ Work Communicator::all_to_all(Buffer in, std::span<std::size_t const> send_count
     if (sum(send_counts) > in.count || sum(receive_counts) > out.count)
         misuse(name, "all_to_all counts exceed the buffers");
     std::size_t const sent = (sum(send_counts) - send_counts[static_cast<std::size_t>(rank_)]) * size_of(in.dtype);
-    return start({0, Collective::all_to_all, name, in.dtype, in.count, sent}, [&]() -> std::unique_ptr<Operation> {
-        if (size_ > 1) return do_all_to_all(in, send_counts, out, receive_counts);
-        copy(in.slice(0, send_counts[0]), out.slice(0, receive_counts[0]));
-        return nullptr;
+    return start({0, Collective::all_to_all, name, in.dtype, in.count, sent}, [&] {
+        if (size_ == 1) return do_alone(in.slice(0, send_counts[0]), out.slice(0, receive_counts[0]));
+        return do_all_to_all(in, send_counts, out, receive_counts);
     });
 }
 
@@ -127,7 +120,7 @@ Work Communicator::broadcast(Buffer inout, int root, std::string_view name) {
     if (root < 0 || root >= size_) misuse(name, fmt::format("broadcast from rank {} of {}", root, size_));
     std::size_t const sent = rank_ == root && size_ > 1 ? inout.bytes() : 0;
     return start({0, Collective::broadcast, name, inout.dtype, inout.count, sent},
-                 [&] { return size_ == 1 ? nullptr : do_broadcast(inout, root); });
+                 [&] { return size_ == 1 ? do_alone(inout, inout) : do_broadcast(inout, root); });
 }
 
 Work Communicator::exchange(std::span<Message const> messages, std::string_view name) {

@@ -54,6 +54,7 @@ class CallObserver {
   public:
     virtual ~CallObserver() = default;
     virtual void on_start(std::string_view group, CallRecord const& call) = 0;
+    /// The host has waited for the call, or has handed it to a stream (Work::wait).
     virtual void on_finish(std::string_view group, std::uint64_t sequence) = 0;
 };
 
@@ -73,6 +74,10 @@ class Communicator {
     int size() const { return size_; }
     std::string const& group() const { return group_; } ///< name of the group, "world" or as given to split
     std::uint64_t calls() const { return sequence_; }
+    /// For later calls of this group, and of groups split from it from now on. Local; to be the same on all members.
+    void set_deadline(std::chrono::milliseconds deadline) { options_.deadline = deadline; }
+    /// Likewise. A null pointer: no observer.
+    void set_observer(std::shared_ptr<CallObserver> observer) { options_.observer = std::move(observer); }
 
     /// In place. Floating sums of bf16 accumulate in float32 and are rounded once.
     [[nodiscard]] Work all_reduce(Buffer inout, ReduceOp op, std::string_view name);
@@ -99,6 +104,8 @@ class Communicator {
     CommunicatorOptions const& options() const { return options_; }
 
   private:
+    /// A group of one: `out` becomes `in`. Also called with both the same, since a device orders streams even then.
+    virtual std::unique_ptr<Operation> do_alone(Buffer in, Buffer out);
     virtual std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) = 0;
     virtual std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) = 0;
     virtual std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) = 0;

@@ -25,6 +25,10 @@ void pause_between_polls(std::chrono::steady_clock::duration waited) {
 
 } // namespace
 
+void Work::State::finish() {
+    if (observer && !handed_over) observer->on_finish(group, sequence);
+}
+
 Work::Work(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Work::Work(Work&&) noexcept = default;
 
@@ -37,7 +41,7 @@ Work& Work::operator=(Work&& other) noexcept {
 }
 
 Work::~Work() {
-    if (!state_) return;
+    if (!state_ || state_->handed_over) return;
     if (std::uncaught_exceptions() >
         0) { // the job is ending: keep the library's memory alive, report the first error only
         static_cast<void>(state_.release());
@@ -50,7 +54,7 @@ Work::~Work() {
 bool Work::done() {
     if (!state_) return true;
     if (!state_->operation->test()) return false;
-    if (state_->observer) state_->observer->on_finish(state_->group, state_->sequence);
+    state_->finish();
     state_.reset();
     return true;
 }
@@ -60,12 +64,20 @@ void Work::wait() {
         auto const waited = std::chrono::steady_clock::now() - state_->start;
         if (waited > state_->deadline) {
             std::string const what = state_->what();
+            state_->operation->give_up();
             auto const seconds = std::chrono::duration<double>(state_->deadline).count();
             static_cast<void>(state_.release()); // the library may still write into its memory
             throw JobError(fmt::format("{} passed its deadline of {} s", what, seconds));
         }
         pause_between_polls(waited);
     }
+}
+
+void Work::wait(void* stream) {
+    if (!state_) return;
+    if (!state_->operation->hold(stream, state_->what(), state_->start + state_->deadline)) return wait();
+    state_->finish();
+    state_->handed_over = true;
 }
 
 } // namespace trireme::cluster

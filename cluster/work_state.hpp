@@ -17,7 +17,10 @@ struct Work::State {
     std::chrono::steady_clock::time_point start;
     std::chrono::milliseconds deadline;
     std::shared_ptr<CallObserver> observer;
+    bool handed_over = false; ///< to a stream: the back end watches it, and the host need not wait
 
+    /// Tells the observer, once.
+    void finish();
     /// "rank 1@n3 of 4: all_reduce #12 'gradient/layers.3' in group data"
     std::string what() const;
 };

@@ -47,7 +47,7 @@ trireme_headers_alone(trireme_torch_headers TRUE ${torch_headers})
 target_link_libraries(trireme_torch_headers PRIVATE trireme::framework)
 
 get_property(torch_files GLOBAL PROPERTY TRIREME_TORCH_FILES)
-set(TRIREME_TORCH_BUDGET 120 CACHE STRING "files that may include torch: each takes 8 s with the precompiled header, 18 s without")
+set(TRIREME_TORCH_BUDGET 140 CACHE STRING "files that may include torch: each takes 8 s with the precompiled header, 18 s without")
 message(STATUS "files that include torch: ${torch_files} of a budget of ${TRIREME_TORCH_BUDGET}")
 if(torch_files GREATER TRIREME_TORCH_BUDGET)
   message(FATAL_ERROR "too many files include torch: move what does not need it, or raise TRIREME_TORCH_BUDGET")

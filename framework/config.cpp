@@ -126,8 +126,24 @@ void walk(Walk& w, Config& c) {
     });
     w.section("checkpoint", [&] {
         w.field("every", c.checkpoint.every, at_least<std::int64_t>(0));
+        w.field("minutes", c.checkpoint.minutes, not_negative());
         w.field("keep_last", c.checkpoint.keep_last, at_least(1));
         w.field("keep_best", c.checkpoint.keep_best, yes_or_no());
+        w.field("keep_every", c.checkpoint.keep_every, at_least<std::int64_t>(0));
+        w.field("async", c.checkpoint.async, yes_or_no());
+    });
+    w.section("guard", [&] {
+        w.field("deadline", c.guard.deadline, positive());
+        w.field("non_finite", c.guard.non_finite, one_of({"stop", "skip", "rollback"}));
+        w.field("most_skips", c.guard.most_skips, at_least(0));
+        w.field("spike", c.guard.spike,
+                Rule<double>{"0 (off) or a number > 1", [](double x) { return x == 0 || x > 1; }});
+        w.field("compare_replicas", c.guard.compare_replicas, at_least<std::int64_t>(0));
+    });
+    w.section("job", [&] {
+        w.field("minutes", c.job.minutes, not_negative());
+        w.field("node_hours", c.job.node_hours, not_negative());
+        w.field("attempts", c.job.attempts, at_least(1));
     });
 }
 

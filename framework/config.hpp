@@ -58,8 +58,25 @@ struct EvaluationSection {
 };
 struct CheckpointSection {
     std::int64_t every = 0; ///< steps; 0: only when told to stop and at the end
+    double minutes = 0;     ///< since the last save; 0: never for this reason
     int keep_last = 2;
     bool keep_best = true;
+    std::int64_t keep_every = 0; ///< steps: multiples of it are never removed; 0: none
+    bool async = true;           ///< write while training goes on, from a copy in host memory
+};
+/// What a run does about faults.
+struct GuardSection {
+    double deadline = 600;           ///< seconds that a collective may take
+    std::string non_finite = "stop"; ///< stop | skip | rollback: a step whose loss or gradient norm is not finite
+    int most_skips = 10;             ///< steps in a row that may be skipped or rolled back to before the run stops
+    double spike = 0; ///< a loss above this many times the median of the last 50 is treated so too; 0: off
+    std::int64_t compare_replicas = 100; ///< steps between comparisons of the replicas' weights; 0: never
+};
+/// What the jobs of a run may take.
+struct JobSection {
+    double minutes = 0;    ///< until the job's end; 0: as Slurm says, if it does
+    double node_hours = 0; ///< over all jobs of the run; 0: no limit
+    int attempts = 3;      ///< jobs in a row that may end without a step done before the next one refuses to start
 };
 struct Config {
     std::string run; ///< folder of the run: logs, checkpoints, resolved config
@@ -74,6 +91,8 @@ struct Config {
     TrainSection train;
     EvaluationSection evaluation;
     CheckpointSection checkpoint;
+    GuardSection guard;
+    JobSection job;
 };
 
 /// Reads FILE, then applies `overrides` ("optimizer.learning_rate=1e-4"). Throws cluster::InputError with

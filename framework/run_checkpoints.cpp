@@ -132,6 +132,8 @@ std::string trajectory_yaml(Config config) {
     config.numerics.threads = 0;
     config.evaluation = defaults.evaluation;
     config.checkpoint = defaults.checkpoint;
+    config.guard = defaults.guard;
+    config.job = defaults.job;
     return to_yaml(config);
 }
 
