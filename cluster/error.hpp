@@ -13,7 +13,7 @@ class InputError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The job itself failed: a call, a peer, a deadline. The message carries rank@host. Any exit code but 0, 2, 85.
+/// The job itself failed: a call, a peer, a deadline. The message carries rank@host. Exit code 1.
 class JobError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
@@ -26,6 +26,8 @@ std::string one_line(std::string_view message);
 std::string line_of(std::exception const& error);
 
 /// The exit codes are part of the interface of the command line.
-enum ExitCode : int { kDone = 0, kFailed = 1, kBadInput = 2, kSavedToContinue = 85 };
+/// kHalted: saved where there was something to save, and no job should go on by itself (a file STOP, a spent budget, no
+/// progress).
+enum ExitCode : int { kDone = 0, kFailed = 1, kBadInput = 2, kHalted = 3, kSavedToContinue = 85 };
 
 } // namespace trireme::cluster

@@ -21,6 +21,7 @@ char const* const kExitStatus = "Exit status:\n"
                                 "  0   done\n"
                                 "  1   failed\n"
                                 "  2   bad input: the message says where, and what is legal\n"
+                                "  3   training must not go on by itself: a file STOP, a spent budget, no progress\n"
                                 "  85  training was asked to stop: saved, the same command continues it\n";
 
 namespace {
