@@ -1,24 +1,18 @@
-#include "cluster/nccl_communicator.hpp"
+#include <fmt/format.h>
 
-#include <cuda_runtime.h>
-#include <nccl.h>
-
+#include <algorithm>
 #include <cstdlib>
-#include <string>
+#include <functional>
+#include <utility>
+#include <vector>
 
-#include "cluster/error.hpp"
+#include "cluster/bf16_sum.hpp"
+#include "cluster/host.hpp"
+#include "cluster/nccl_back_end.hpp"
 
 namespace trireme::cluster {
 
 namespace {
-
-void check_cuda(cudaError_t code, char const* call) {
-    if (code != cudaSuccess) throw JobError(std::string(call) + ": " + cudaGetErrorString(code));
-}
-void check_nccl(ncclResult_t code, char const* call) {
-    if (code != ncclSuccess && code != ncclInProgress)
-        throw JobError(std::string(call) + ": " + ncclGetErrorString(code));
-}
 
 ncclDataType_t type_of(DType dtype) {
     switch (dtype) {
@@ -29,168 +23,247 @@ ncclDataType_t type_of(DType dtype) {
     case DType::f32: return ncclFloat32;
     case DType::f64: return ncclFloat64;
     }
-    return ncclUint8;
+    throw JobError("NCCL has no such dtype");
 }
+
 ncclRedOp_t operator_of(ReduceOp op) {
     return op == ReduceOp::sum ? ncclSum : op == ReduceOp::max ? ncclMax : ncclMin;
 }
-cudaStream_t stream_of(Buffer const& buffer) {
-    return static_cast<cudaStream_t>(buffer.stream);
+
+cudaStream_t cuda_stream(NcclGroup const& group) {
+    return static_cast<cudaStream_t>(group.stream());
 }
 
-/// Done when the stream has passed the event that follows the call.
+/// Done when the group's stream has passed the event that follows the call.
 class NcclOperation : public Operation {
   public:
-    NcclOperation(ncclComm_t comm, cudaStream_t stream) : comm_(comm) {
-        check_cuda(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-        check_cuda(cudaEventRecord(event_, stream), "cudaEventRecord");
+    NcclOperation(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch)
+        : flight_(std::make_shared<NcclFlight>(NcclFlight{std::move(group), {}})), watch_(std::move(watch)) {
+        flight_->end.record(flight_->group->stream());
     }
-    ~NcclOperation() override { cudaEventDestroy(event_); }
-    NcclOperation(NcclOperation const&) = delete;
-    NcclOperation& operator=(NcclOperation const&) = delete;
-
     bool test() override {
-        ncclResult_t state = ncclSuccess;
-        check_nccl(ncclCommGetAsyncError(comm_, &state), "ncclCommGetAsyncError");
-        check_nccl(state, "NCCL, asynchronously");
-        cudaError_t const reached = cudaEventQuery(event_);
-        if (reached == cudaErrorNotReady) return false;
-        check_cuda(reached, "cudaEventQuery");
+        if (std::string const failure = flight_->group->failure(); !failure.empty()) throw JobError(failure);
+        return flight_->end.reached();
+    }
+    bool hold(void* stream, std::string const& what, std::chrono::steady_clock::time_point deadline) override {
+        flight_->end.hold(stream);
+        if (!std::exchange(watched_, true)) watch_->add(flight_, what, deadline);
         return true;
     }
+    void give_up() override { flight_->group->abort(); }
 
   private:
-    ncclComm_t comm_;
-    cudaEvent_t event_ = nullptr;
-};
-
-/// Calls between begin and end of a group progress together.
-class Group {
-  public:
-    Group() { check_nccl(ncclGroupStart(), "ncclGroupStart"); }
-    ~Group() {
-        if (open_) ncclGroupEnd(); // an exception is in flight: leave NCCL balanced
-    }
-    void end() {
-        open_ = false;
-        check_nccl(ncclGroupEnd(), "ncclGroupEnd");
-    }
-
-  private:
-    bool open_ = true;
+    std::shared_ptr<NcclFlight> flight_;
+    std::shared_ptr<NcclWatch> watch_;
+    bool watched_ = false;
 };
 
 class NcclCommunicator : public Communicator {
   public:
-    NcclCommunicator(ncclComm_t comm, int rank, int size, std::string group, CommunicatorOptions options)
-        : Communicator(rank, size, std::move(group), std::move(options)), comm_(comm) {
-        check_cuda(cudaMalloc(&token_, sizeof(float)), "cudaMalloc");
+    NcclCommunicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch, std::string name,
+                     CommunicatorOptions options)
+        : Communicator(group->rank(), group->size(), std::move(name), std::move(options)), group_(std::move(group)),
+          watch_(std::move(watch)), token_(1, group_->stream()) {
+        clear_on_stream(token_.data(), 1, group_->stream());
     }
-    ~NcclCommunicator() override {
-        cudaFree(token_);
-        ncclCommDestroy(comm_);
-    }
+    ~NcclCommunicator() override { group_->close(); }
 
   private:
-    std::unique_ptr<Operation> queued(cudaStream_t stream) const {
-        return std::make_unique<NcclOperation>(comm_, stream);
+    using Calls = std::function<void(ncclComm_t comm, cudaStream_t stream)>;
+
+    void run(Calls const& calls) const {
+        group_->run([&](ncclComm_t comm) { calls(comm, cuda_stream(*group_)); });
+    }
+    std::unique_ptr<Operation> queued() const { return std::make_unique<NcclOperation>(group_, watch_); }
+
+    /// The group's stream follows those of the buffers ([Note: streams]).
+    void follow_streams_of(std::initializer_list<Buffer> buffers) const {
+        std::vector<void*> followed;
+        for (auto const& b : buffers) follow_stream_of(b, followed);
+    }
+    void follow_stream_of(Buffer const& b, std::vector<void*>& followed) const {
+        if (b.device != Device::cuda || !b.stream)
+            throw JobError(fmt::format("rank {}@{}: NCCL takes memory of a GPU and the stream that orders it", rank(),
+                                       host_name()));
+        if (std::ranges::find(followed, b.stream) != followed.end()) return;
+        follow(group_->stream(), b.stream);
+        followed.push_back(b.stream);
     }
 
-    static void refuse_bf16(Buffer const& buffer, ReduceOp op) {
-        if (buffer.dtype == DType::bf16 && op == ReduceOp::sum)
-            throw JobError("NCCL: a sum of bf16 is rounded at every hop; reduce in float32");
+    /// Elements of one library call.
+    std::size_t chunk(Buffer const& b) const {
+        return std::max<std::size_t>(1, options().chunk_bytes / size_of(b.dtype));
+    }
+    template <typename Call>
+    void in_chunks(Buffer const& b, Call const& call) const {
+        for (std::size_t at = 0; at < b.count; at += chunk(b)) call(b.slice(at, std::min(chunk(b), b.count - at)), at);
     }
 
+    void send(Buffer const& b, int peer, ncclComm_t comm, cudaStream_t stream) const {
+        in_chunks(b, [&](Buffer const& part, std::size_t) {
+            group_->require(ncclSend(part.data, part.count, type_of(part.dtype), peer, comm, stream), "ncclSend");
+        });
+    }
+    void receive(Buffer const& b, int peer, ncclComm_t comm, cudaStream_t stream) const {
+        in_chunks(b, [&](Buffer const& part, std::size_t) {
+            group_->require(ncclRecv(part.data, part.count, type_of(part.dtype), peer, comm, stream), "ncclRecv");
+        });
+    }
+    void broadcast_chunks(Buffer const& b, int root, ncclComm_t comm, cudaStream_t stream) const {
+        in_chunks(b, [&](Buffer const& part, std::size_t) {
+            group_->require(ncclBroadcast(part.data, part.data, part.count, type_of(part.dtype), root, comm, stream),
+                            "ncclBroadcast");
+        });
+    }
+    void exchange_pieces(Buffer const& in, std::span<std::size_t const> send_counts, Buffer const& out,
+                         std::span<std::size_t const> receive_counts) const {
+        run([&](ncclComm_t comm, cudaStream_t stream) {
+            std::size_t from = 0, to = 0;
+            for (int peer = 0; peer < size(); ++peer) {
+                auto const p = static_cast<std::size_t>(peer);
+                send(in.slice(from, send_counts[p]), peer, comm, stream);
+                receive(out.slice(to, receive_counts[p]), peer, comm, stream);
+                from += send_counts[p];
+                to += receive_counts[p];
+            }
+        });
+    }
+    void sum_bf16(Buffer const& pieces, Buffer const& out) const {
+        if (!sum_bf16_on_device(pieces.data, static_cast<std::size_t>(size()), out.count, out.data, group_->stream()))
+            throw JobError(fmt::format("rank {}@{}: the kernel that sums bf16 did not start", rank(), host_name()));
+    }
+
+    std::unique_ptr<Operation> do_alone(Buffer in, Buffer out) override {
+        follow_streams_of({in, out});
+        if (in.data != out.data) copy_on_stream(out.data, in.data, in.bytes(), group_->stream());
+        return queued();
+    }
     std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
-        refuse_bf16(inout, op);
-        check_nccl(ncclAllReduce(inout.data, inout.data, inout.count, type_of(inout.dtype), operator_of(op), comm_,
-                                 stream_of(inout)),
-                   "ncclAllReduce");
-        return queued(stream_of(inout));
+        follow_streams_of({inout});
+        if (inout.dtype == DType::bf16 && op == ReduceOp::sum) {
+            all_reduce_bf16(inout);
+            return queued();
+        }
+        run([&](ncclComm_t comm, cudaStream_t stream) {
+            in_chunks(inout, [&](Buffer const& part, std::size_t) {
+                group_->require(
+                    ncclAllReduce(part.data, part.data, part.count, type_of(part.dtype), operator_of(op), comm, stream),
+                    "ncclAllReduce");
+            });
+        });
+        return queued();
+    }
+    /// Each rank sums one piece of the buffer and hands it to the others. The last pieces are short, or empty.
+    void all_reduce_bf16(Buffer const& inout) const {
+        auto const n = static_cast<std::size_t>(size()), me = static_cast<std::size_t>(rank());
+        std::size_t const most = (inout.count + n - 1) / n;
+        std::vector<std::size_t> counts(n), begins(n);
+        for (std::size_t p = 0; p < n; ++p) {
+            begins[p] = std::min(p * most, inout.count);
+            counts[p] = std::min(most, inout.count - begins[p]);
+        }
+        std::vector<std::size_t> const mine(n, counts[me]);
+        DeviceMemory const scratch(n * counts[me] * size_of(inout.dtype), group_->stream());
+        Buffer const pieces{scratch.data(), n * counts[me], inout.dtype};
+        exchange_pieces(inout, counts, pieces, mine);
+        sum_bf16(pieces, inout.slice(begins[me], counts[me]));
+        run([&](ncclComm_t comm, cudaStream_t stream) {
+            for (std::size_t p = 0; p < n; ++p)
+                broadcast_chunks(inout.slice(begins[p], counts[p]), static_cast<int>(p), comm, stream);
+        });
     }
     std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) override {
-        check_nccl(ncclAllGather(in.data, out.data, in.count, type_of(in.dtype), comm_, stream_of(out)),
-                   "ncclAllGather");
-        return queued(stream_of(out));
+        follow_streams_of({in, out});
+        run([&](ncclComm_t comm, cudaStream_t stream) {
+            if (in.count <= chunk(in)) {
+                group_->require(ncclAllGather(in.data, out.data, in.count, type_of(in.dtype), comm, stream),
+                                "ncclAllGather");
+                return;
+            }
+            for (int root = 0; root < size(); ++root) // NCCL packs what one call gathers, so chunks are broadcasts
+                in_chunks(in, [&](Buffer const& part, std::size_t at) {
+                    Buffer const to = out.slice(static_cast<std::size_t>(root) * in.count + at, part.count);
+                    group_->require(
+                        ncclBroadcast(part.data, to.data, part.count, type_of(part.dtype), root, comm, stream),
+                        "ncclBroadcast");
+                });
+        });
+        return queued();
     }
     std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
-        refuse_bf16(in, op);
-        check_nccl(
-            ncclReduceScatter(in.data, out.data, out.count, type_of(in.dtype), operator_of(op), comm_, stream_of(out)),
-            "ncclReduceScatter");
-        return queued(stream_of(out));
+        follow_streams_of({in, out});
+        if (in.dtype == DType::bf16 && op == ReduceOp::sum) {
+            DeviceMemory const scratch(in.bytes(), group_->stream());
+            Buffer const pieces{scratch.data(), in.count, in.dtype};
+            std::vector<std::size_t> const counts(static_cast<std::size_t>(size()), out.count);
+            exchange_pieces(in, counts, pieces, counts);
+            sum_bf16(pieces, out);
+            return queued();
+        }
+        run([&](ncclComm_t comm, cudaStream_t stream) {
+            if (out.count <= chunk(out)) {
+                group_->require(
+                    ncclReduceScatter(in.data, out.data, out.count, type_of(in.dtype), operator_of(op), comm, stream),
+                    "ncclReduceScatter");
+                return;
+            }
+            for (int root = 0; root < size(); ++root)
+                in_chunks(in.slice(static_cast<std::size_t>(root) * out.count, out.count),
+                          [&](Buffer const& part, std::size_t at) {
+                              group_->require(ncclReduce(part.data, out.slice(at, part.count).data, part.count,
+                                                         type_of(part.dtype), operator_of(op), root, comm, stream),
+                                              "ncclReduce");
+                          });
+        });
+        return queued();
     }
     std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
                                              std::span<std::size_t const> receive_counts) override {
-        Group group;
-        std::size_t from = 0, to = 0;
-        for (int peer = 0; peer < size(); ++peer) {
-            auto const p = static_cast<std::size_t>(peer);
-            send(in.slice(from, send_counts[p]), peer, stream_of(out));
-            receive(out.slice(to, receive_counts[p]), peer, stream_of(out));
-            from += send_counts[p];
-            to += receive_counts[p];
-        }
-        group.end();
-        return queued(stream_of(out));
+        follow_streams_of({in, out});
+        exchange_pieces(in, send_counts, out, receive_counts);
+        return queued();
     }
     std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
-        check_nccl(
-            ncclBroadcast(inout.data, inout.data, inout.count, type_of(inout.dtype), root, comm_, stream_of(inout)),
-            "ncclBroadcast");
-        return queued(stream_of(inout));
+        follow_streams_of({inout});
+        run([&](ncclComm_t comm, cudaStream_t stream) { broadcast_chunks(inout, root, comm, stream); });
+        return queued();
     }
     std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
-        cudaStream_t const stream = messages.empty() ? nullptr : stream_of(messages.front().buffer);
-        Group group;
-        for (auto const& m : messages)
-            m.kind == Message::Kind::send ? send(m.buffer, m.peer, stream) : receive(m.buffer, m.peer, stream);
-        group.end();
-        return queued(stream);
+        std::vector<void*> followed;
+        for (auto const& m : messages) follow_stream_of(m.buffer, followed);
+        run([&](ncclComm_t comm, cudaStream_t stream) {
+            for (auto const& m : messages)
+                m.kind == Message::Kind::send ? send(m.buffer, m.peer, comm, stream)
+                                              : receive(m.buffer, m.peer, comm, stream);
+        });
+        return queued();
     }
     std::unique_ptr<Operation> do_barrier() override {
-        check_nccl(ncclAllReduce(token_, token_, 1, ncclFloat32, ncclMax, comm_, nullptr), "ncclAllReduce");
-        return queued(nullptr);
+        run([&](ncclComm_t comm, cudaStream_t stream) {
+            group_->require(ncclAllReduce(token_.data(), token_.data(), 1, ncclUint8, ncclMax, comm, stream),
+                            "ncclAllReduce");
+        });
+        return queued();
     }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {
-        ncclComm_t made = nullptr;
-        check_nccl(ncclCommSplit(comm_, color, key, &made, nullptr), "ncclCommSplit");
-        int rank = 0, size = 0;
-        check_nccl(ncclCommUserRank(made, &rank), "ncclCommUserRank");
-        check_nccl(ncclCommCount(made, &size), "ncclCommCount");
-        return std::make_unique<NcclCommunicator>(made, rank, size, std::move(group), std::move(options));
+        return make_nccl_communicator(group_->split(color, key), watch_, std::move(group), std::move(options));
     }
     void do_abort(int code) override {
-        ncclCommAbort(comm_);
+        group_->abort();
         std::_Exit(code);
     }
 
-    void send(Buffer const& b, int peer, cudaStream_t stream) const {
-        check_nccl(ncclSend(b.data, b.count, type_of(b.dtype), peer, comm_, stream), "ncclSend");
-    }
-    void receive(Buffer const& b, int peer, cudaStream_t stream) const {
-        check_nccl(ncclRecv(b.data, b.count, type_of(b.dtype), peer, comm_, stream), "ncclRecv");
-    }
-
-    ncclComm_t comm_;
-    void* token_ = nullptr; ///< one float on the device, for barriers
+    std::shared_ptr<NcclGroup> group_;
+    std::shared_ptr<NcclWatch> watch_; ///< after every group that it may look at
+    DeviceMemory token_;               ///< one byte, for barriers
 };
 
 } // namespace
 
-bool has_nccl() {
-    return true;
-}
-
-std::unique_ptr<Communicator> make_nccl_world(Communicator& control, int device, CommunicatorOptions const& options) {
-    check_cuda(cudaSetDevice(device), "cudaSetDevice");
-    ncclUniqueId id{};
-    if (control.rank() == 0) check_nccl(ncclGetUniqueId(&id), "ncclGetUniqueId");
-    control.broadcast({&id, sizeof id, DType::u8}, 0, "nccl/unique id").wait();
-    ncclComm_t comm = nullptr;
-    check_nccl(ncclCommInitRank(&comm, control.size(), id, control.rank()), "ncclCommInitRank");
-    return std::make_unique<NcclCommunicator>(comm, control.rank(), control.size(), "world", options);
+std::unique_ptr<Communicator> make_nccl_communicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch,
+                                                     std::string name, CommunicatorOptions options) {
+    return std::make_unique<NcclCommunicator>(std::move(group), std::move(watch), std::move(name), std::move(options));
 }
 
 } // namespace trireme::cluster

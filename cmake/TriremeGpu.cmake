@@ -2,8 +2,13 @@
 # that switching between the presets `cpu` and `gpu` compiles device files and links, and no more.
 set(TRIREME_CUDA_ARCHITECTURES "80;90" CACHE STRING "compute capabilities to compile kernels for")
 
+# What includes CUDA's or NCCL's headers, and what stands on it. Tests compile the same files against a stand-in.
+set(TRIREME_DEVICE_SOURCES cluster/device.cpp cluster/copy_ahead.cpp cluster/nccl_communicator.cpp cluster/nccl_group.cpp
+  cluster/nccl_watch.cpp cluster/nccl_world.cpp)
+
 if(NOT TRIREME_GPU)
-  trireme_library(nccl SOURCES ${CMAKE_SOURCE_DIR}/cluster/no_nccl.cpp LIBS trireme::cluster)
+  trireme_library(nccl SOURCES ${CMAKE_SOURCE_DIR}/cluster/no_nccl.cpp ${CMAKE_SOURCE_DIR}/cluster/no_device.cpp
+    ${CMAKE_SOURCE_DIR}/cluster/copy_ahead.cpp LIBS trireme::cluster)
   return()
 endif()
 
@@ -15,29 +20,34 @@ find_library(CUDART NAMES cudart libcudart.so.13 HINTS "$ENV{CUDA_HOME}/lib64" "
 find_path(NCCL_INCLUDE nccl.h HINTS "$ENV{NCCL_HOME}/include" "${wheels}/nccl/include" REQUIRED)
 find_library(NCCL NAMES nccl libnccl.so.2 HINTS "$ENV{NCCL_HOME}/lib" "${wheels}/nccl/lib" REQUIRED)
 
-trireme_library(nccl SOURCES ${CMAKE_SOURCE_DIR}/cluster/nccl_communicator.cpp LIBS trireme::cluster)
+set(flags "")
+foreach(arch IN LISTS TRIREME_CUDA_ARCHITECTURES)
+  list(APPEND flags -gencode "arch=compute_${arch},code=sm_${arch}")
+endforeach()
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
+# -fmad=false: the CPU kernels form no fused multiply-adds in element-wise updates either.
+function(trireme_cuda_object result source)
+  get_filename_component(name "${source}" NAME_WE)
+  set(object "${CMAKE_BINARY_DIR}/cuda/${name}.o")
+  add_custom_command(OUTPUT "${object}"
+    COMMAND ${NVCC} -std=c++17 -O3 -fmad=false -Xcompiler=-fPIC ${flags} -I${CMAKE_SOURCE_DIR} -I${CUDA_INCLUDE} -MD -MF ${object}.d
+            -c ${CMAKE_SOURCE_DIR}/${source} -o ${object}
+    DEPENDS "${CMAKE_SOURCE_DIR}/${source}" DEPFILE "${object}.d" COMMENT "Building CUDA object ${name}.o" VERBATIM)
+  set(${result} "${object}" PARENT_SCOPE)
+endfunction()
+trireme_cuda_object(bf16_sum cluster/bf16_sum.cu)
+trireme_cuda_object(adamw framework/kernels/cuda/adamw.cu)
+
+set(device_sources ${TRIREME_DEVICE_SOURCES})
+list(TRANSFORM device_sources PREPEND "${CMAKE_SOURCE_DIR}/")
+trireme_library(nccl SOURCES ${device_sources} ${bf16_sum} LIBS trireme::cluster)
 target_include_directories(trireme_nccl SYSTEM PRIVATE "${CUDA_INCLUDE}" "${NCCL_INCLUDE}")
 get_filename_component(nccl_folder "${NCCL}" DIRECTORY)
 get_filename_component(cudart_folder "${CUDART}" DIRECTORY)
 target_link_libraries(trireme_nccl PUBLIC "${NCCL}" "${CUDART}")
 target_link_options(trireme_nccl PUBLIC "-Wl,-rpath,${nccl_folder}:${cudart_folder}")
 
-set(flags "")
-foreach(arch IN LISTS TRIREME_CUDA_ARCHITECTURES)
-  list(APPEND flags -gencode "arch=compute_${arch},code=sm_${arch}")
-endforeach()
-set(objects "")
-foreach(kernel adamw)
-  set(source "${CMAKE_SOURCE_DIR}/framework/kernels/cuda/${kernel}.cu")
-  set(object "${CMAKE_BINARY_DIR}/cuda/${kernel}.o")
-  add_custom_command(OUTPUT "${object}"
-    COMMAND ${NVCC} -std=c++17 -O3 -fmad=false -Xcompiler=-fPIC ${flags} -I${CMAKE_SOURCE_DIR} -I${CUDA_INCLUDE} -c ${source} -o ${object}
-    DEPENDS "${source}" "${CMAKE_SOURCE_DIR}/framework/kernels/cuda/${kernel}.hpp" "${CMAKE_SOURCE_DIR}/framework/kernels/adamw.hpp"
-    COMMENT "Building CUDA object ${kernel}.o" VERBATIM)
-  list(APPEND objects "${object}")
-endforeach()
-file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/cuda")
-add_library(trireme_device STATIC ${objects})
+add_library(trireme_device STATIC ${adamw})
 set_target_properties(trireme_device PROPERTIES LINKER_LANGUAGE CXX)
 target_link_libraries(trireme_device PUBLIC "${CUDART}")
 

@@ -25,6 +25,17 @@ TEST_P(ThreadConformance, EveryCollective) {
 
 INSTANTIATE_TEST_SUITE_P(Ranks, ThreadConformance, testing::Values(1, 2, 3, 4, 64));
 
+TEST(Work, WaitingForAStreamOnABackEndOfTheHostWaitsOnTheHost) {
+    run_as_threads(2, [](Communicator& world) {
+        double value = world.rank() + 1;
+        Work work = world.all_reduce({&value, 1, DType::f64}, ReduceOp::sum, "stream");
+        if (world.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        work.wait(nullptr);
+        EXPECT_EQ(value, 3);
+        EXPECT_TRUE(work.done());
+    });
+}
+
 TEST(ThreadCommunicator, OneFailedRankEndsTheOthersWithItsReason) {
     auto body = [](Communicator& world) {
         if (world.rank() == 2) throw JobError("disk on fire");

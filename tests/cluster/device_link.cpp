@@ -12,7 +12,7 @@ int main() {
     auto* const volatile kernel = &framework::kernels::adamw_on_device;
     auto const control = cluster::make_thread_world(1, {});
     try {
-        auto const world = cluster::make_nccl_world(*control[0], 0, {});
+        auto const world = cluster::make_nccl_world(*control[0], {}, {});
         std::printf("NCCL world of %d: a GPU is here\n", world->size());
     } catch (cluster::JobError const& error) {
         std::printf("no GPU: %s\n", error.what());

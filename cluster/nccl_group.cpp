@@ -1,0 +1,135 @@
+#include "cluster/nccl_group.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "cluster/error.hpp"
+#include "cluster/host.hpp"
+
+namespace trireme::cluster {
+
+namespace {
+
+ncclConfig_t non_blocking() {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    return config;
+}
+
+} // namespace
+
+void NcclGroup::require(ncclResult_t code, char const* call) const {
+    if (code == ncclSuccess || code == ncclInProgress) return;
+    char const* const more = ncclGetLastError(comm_);
+    throw JobError(fmt::format("rank {}@{}: {}: {}{}{}", rank_, host_name(), call, ncclGetErrorString(code),
+                               more && *more ? ": " : "", more ? more : ""));
+}
+
+NcclGroup::NcclGroup(ncclUniqueId const& id, int rank, int size, std::chrono::milliseconds deadline)
+    : rank_(rank), size_(size), deadline_(deadline) {
+    ncclConfig_t config = non_blocking();
+    try {
+        require(ncclCommInitRankConfig(&comm_, size, id, rank, &config), "ncclCommInitRankConfig");
+        settle(comm_, "ncclCommInitRankConfig");
+    } catch (...) {
+        abort();
+        throw;
+    }
+}
+
+NcclGroup::NcclGroup(ncclComm_t comm, std::chrono::milliseconds deadline) : comm_(comm), deadline_(deadline) {
+    try {
+        settle(comm_, "ncclCommSplit");
+        require(ncclCommUserRank(comm_, &rank_), "ncclCommUserRank");
+        require(ncclCommCount(comm_, &size_), "ncclCommCount");
+    } catch (...) {
+        abort();
+        throw;
+    }
+}
+
+NcclGroup::~NcclGroup() {
+    abort();
+}
+
+ncclComm_t NcclGroup::usable() const {
+    if (!comm_) throw JobError(fmt::format("rank {}@{}: this NCCL group was aborted", rank_, host_name()));
+    return comm_;
+}
+
+void NcclGroup::settle(ncclComm_t comm, char const* call) {
+    auto const start = std::chrono::steady_clock::now();
+    ncclResult_t state = ncclInProgress;
+    for (;;) {
+        require(ncclCommGetAsyncError(comm, &state), "ncclCommGetAsyncError");
+        require(state, call);
+        if (state == ncclSuccess) return;
+        if (std::chrono::steady_clock::now() - start > deadline_)
+            throw JobError(fmt::format("rank {}@{}: {} passed its deadline of {} ms: is every rank there?", rank_,
+                                       host_name(), call, deadline_.count()));
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+}
+
+void NcclGroup::run(std::function<void(ncclComm_t)> const& calls) {
+    ncclComm_t const comm = usable();
+    try {
+        require(ncclGroupStart(), "ncclGroupStart");
+        try {
+            calls(comm);
+        } catch (...) {
+            ncclGroupEnd(); // leaves NCCL balanced; what was started is aborted below
+            throw;
+        }
+        require(ncclGroupEnd(), "ncclGroupEnd");
+        settle(comm, "ncclGroupEnd"); // only then is the work on the stream, and an event after it means something
+    } catch (...) {
+        abort();
+        throw;
+    }
+}
+
+std::unique_ptr<NcclGroup> NcclGroup::split(int color, int key) {
+    ncclComm_t made = nullptr;
+    ncclConfig_t config = non_blocking();
+    require(ncclCommSplit(usable(), color, key, &made, &config), "ncclCommSplit");
+    settle(comm_, "ncclCommSplit"); // the new handle is there once the parent is through
+    return std::unique_ptr<NcclGroup>(new NcclGroup(made, deadline_));
+}
+
+std::string NcclGroup::failure() {
+    std::lock_guard const lock(mutex_);
+    if (!comm_) return {};
+    ncclResult_t state = ncclSuccess;
+    ncclResult_t const asked = ncclCommGetAsyncError(comm_, &state);
+    if (asked != ncclSuccess) state = asked;
+    if (state == ncclSuccess || state == ncclInProgress) return {};
+    return fmt::format("rank {}@{}: NCCL: {}: {}", rank_, host_name(), ncclGetErrorString(state),
+                       ncclGetLastError(comm_));
+}
+
+ncclComm_t NcclGroup::release() noexcept {
+    std::lock_guard const lock(mutex_);
+    return std::exchange(comm_, nullptr);
+}
+
+void NcclGroup::close() noexcept {
+    if (!comm_ || std::uncaught_exceptions() > 0) return abort();
+    try {
+        require(ncclCommFinalize(comm_), "ncclCommFinalize");
+        settle(comm_, "ncclCommFinalize");
+    } catch (std::exception const& error) {
+        fmt::print(stderr, "trireme: {}\n", error.what());
+        return abort();
+    }
+    ncclCommDestroy(release());
+}
+
+void NcclGroup::abort() noexcept {
+    if (ncclComm_t const comm = release()) ncclCommAbort(comm);
+}
+
+} // namespace trireme::cluster

@@ -1,0 +1,57 @@
+// Owner of one NCCL communicator and of the stream its calls run on. NCCL's communicators are made non-blocking here,
+// so that no call of NCCL's waits on the host without a deadline of ours.
+#pragma once
+#include <nccl.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "cluster/device.hpp"
+
+namespace trireme::cluster {
+
+/// Used by one thread, but for `failure`, which the watch calls too. Every throw is a JobError with rank@host and
+/// NCCL's own text.
+class NcclGroup {
+  public:
+    /// Polls until every rank has come. Collective.
+    NcclGroup(ncclUniqueId const& id, int rank, int size, std::chrono::milliseconds deadline);
+    /// Aborts, unless `close` came first.
+    ~NcclGroup();
+    NcclGroup(NcclGroup const&) = delete;
+    NcclGroup& operator=(NcclGroup const&) = delete;
+
+    int rank() const { return rank_; }
+    int size() const { return size_; }
+    void* stream() const { return stream_.handle(); }
+
+    /// One NCCL group: what `calls` starts progresses together. Returns when it is queued on the stream.
+    void run(std::function<void(ncclComm_t)> const& calls);
+    /// Checks one call inside `run`.
+    void require(ncclResult_t code, char const* call) const;
+    std::unique_ptr<NcclGroup> split(int color, int key);
+    /// What went wrong since the last call, in NCCL's words; empty if nothing.
+    std::string failure();
+    /// Waits for what is queued, by polling, and frees. An NCCL communicator that is not through by then is aborted.
+    void close() noexcept;
+    /// Ends what is in flight, and frees. Later calls throw.
+    void abort() noexcept;
+
+  private:
+    NcclGroup(ncclComm_t comm, std::chrono::milliseconds deadline);
+    /// Polls a non-blocking call of `comm` until it is through.
+    void settle(ncclComm_t comm, char const* call);
+    ncclComm_t usable() const;
+    ncclComm_t release() noexcept;
+
+    ncclComm_t comm_ = nullptr; ///< null once closed or aborted
+    std::mutex mutex_;          ///< guards comm_ from the watch while it goes
+    int rank_ = 0, size_ = 0;
+    std::chrono::milliseconds deadline_;
+    Stream stream_;
+};
+
+} // namespace trireme::cluster

@@ -1,0 +1,60 @@
+#include "cluster/nccl_watch.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "cluster/error.hpp"
+
+namespace trireme::cluster {
+
+namespace {
+
+constexpr auto kPeriod = std::chrono::milliseconds(20);
+
+[[noreturn]] void end_job(std::string const& reason) {
+    fmt::print(stderr, "trireme: {}\n", reason);
+    std::fflush(stderr);
+    std::_Exit(kFailed);
+}
+
+} // namespace
+
+NcclWatch::~NcclWatch() {
+    {
+        std::lock_guard const lock(mutex_);
+        stop_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void NcclWatch::add(std::shared_ptr<NcclFlight> flight, std::string what,
+                    std::chrono::steady_clock::time_point deadline) {
+    std::lock_guard const lock(mutex_);
+    watched_.push_back({std::move(flight), std::move(what), deadline});
+    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+}
+
+void NcclWatch::run() {
+    std::unique_lock lock(mutex_);
+    while (!stop_) {
+        try {
+            watched_.remove_if(is_through);
+        } catch (std::exception const& error) {
+            end_job(error.what());
+        }
+        changed_.wait_for(lock, kPeriod);
+    }
+}
+
+bool NcclWatch::is_through(Watched const& watched) {
+    if (watched.flight->end.reached()) return true;
+    if (std::string const failure = watched.flight->group->failure(); !failure.empty())
+        end_job(fmt::format("{}: {}", watched.what, failure));
+    if (std::chrono::steady_clock::now() > watched.deadline)
+        end_job(watched.what + " passed its deadline on the device");
+    return false;
+}
+
+} // namespace trireme::cluster

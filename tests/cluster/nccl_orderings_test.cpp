@@ -1,0 +1,70 @@
+// Every event of the NCCL back end is needed: the conformance suite notices when any one of them is left out.
+#include <gtest/gtest.h>
+
+#include "tests/cluster/nccl_on_standin.hpp"
+
+namespace trireme::test {
+namespace {
+
+using cluster::Buffer;
+using cluster::Communicator;
+using Waiting = DevicePlace::Waiting;
+
+Body conformance(Waiting waiting) {
+    return [waiting](Communicator& world) {
+        StandinPlace place(waiting);
+        expect_conformance_at(world, place);
+    };
+}
+
+TEST(NcclOrderings, ConformanceWaitingOnTheDevice) {
+    expect_every_ordering_needed("conformance, waits on the device", 2, conformance(Waiting::on_device));
+}
+
+TEST(NcclOrderings, ConformanceWaitingOnTheHost) {
+    expect_every_ordering_needed("conformance, waits on the host", 2, conformance(Waiting::on_host));
+}
+
+/// The producer's stream, the consumer's stream and a third that reads the result too.
+void three_streams(Communicator& world) {
+    using cluster::DType;
+    StandinPlace in(Waiting::on_device), out(Waiting::on_device);
+    cluster::Stream third;
+    auto const n = static_cast<std::size_t>(world.size());
+    std::vector<std::byte> const own(64, std::byte{1});
+    Buffer const from = in.upload(own, DType::u8);
+    Buffer const to = out.upload(std::vector<std::byte>(64 * n), DType::u8);
+    cluster::Work work = world.all_gather(from, to, "streams");
+    work.wait(out.stream());
+    work.wait(third.handle());
+    work.wait(in.stream());
+    auto read_on = [&](void* stream) { standin::launch(stream, "reader", {{to.data, to.bytes()}}, {}, [] {}); };
+    read_on(out.stream());
+    read_on(third.handle());
+    cluster::clear_on_stream(from.data, from.bytes(), in.stream());
+    cluster::follow(out.stream(), third.handle()); // `to` is freed on its own stream
+    EXPECT_EQ(in.download(from), std::vector<std::byte>(64));
+    EXPECT_EQ(out.download(to), std::vector<std::byte>(64 * n, std::byte{1}));
+}
+
+TEST(NcclOrderings, BuffersOfDifferentStreamsAndSeveralReaders) {
+    expect_every_ordering_needed("three streams", 2, three_streams);
+}
+
+/// A group of one moves nothing, and still orders the consumer's stream after the producer's.
+void alone(Communicator& world) {
+    StandinPlace producer(Waiting::on_device), consumer(Waiting::on_device);
+    Buffer const values = producer.upload(std::vector<std::byte>(64, std::byte{3}), cluster::DType::u8);
+    cluster::Work work = world.all_reduce(values, cluster::ReduceOp::sum, "alone");
+    work.wait(consumer.stream());
+    standin::launch(consumer.stream(), "reader", {{values.data, values.bytes()}}, {}, [] {});
+    cluster::follow(producer.stream(), consumer.stream()); // where `values` is freed
+    EXPECT_EQ(producer.download(values), std::vector<std::byte>(64, std::byte{3}));
+}
+
+TEST(NcclOrderings, AGroupOfOneOrdersItsStreams) {
+    expect_every_ordering_needed("a group of one", 1, alone);
+}
+
+} // namespace
+} // namespace trireme::test

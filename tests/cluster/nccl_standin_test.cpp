@@ -1,0 +1,153 @@
+// The NCCL back end over the stand-in for NCCL and CUDA (tests/standin): results, refusals, deadlines.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "cluster/error.hpp"
+#include "cluster/thread_communicator.hpp"
+#include "tests/cluster/nccl_on_standin.hpp"
+
+namespace trireme::test {
+namespace {
+
+using cluster::Buffer;
+using cluster::Communicator;
+using cluster::DType;
+using cluster::JobError;
+using cluster::ReduceOp;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Waiting = DevicePlace::Waiting;
+
+Body conformance(Waiting waiting) {
+    return [waiting](Communicator& world) {
+        StandinPlace place(waiting);
+        expect_conformance_at(world, place);
+    };
+}
+
+class NcclConformance : public testing::TestWithParam<int> {};
+
+TEST_P(NcclConformance, EveryCollectiveUnderManyTimings) {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed)
+        for (auto const waiting : {Waiting::on_device, Waiting::on_host}) {
+            Outcome const outcome = run_on_standin(GetParam(), {.seed = seed}, conformance(waiting));
+            EXPECT_THAT(outcome.violations, IsEmpty()) << "seed " << seed;
+            EXPECT_EQ(outcome.synchronisations, 0U);
+        }
+}
+
+TEST_P(NcclConformance, ChunksOfABufferThatWouldPassTheLimit) {
+    Outcome const outcome = run_on_standin(GetParam(), {}, conformance(Waiting::on_device), {.chunk_bytes = 1024});
+    EXPECT_THAT(outcome.violations, IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, NcclConformance, testing::Values(1, 2, 3, 4));
+
+/// The text of the error that `body` ends with.
+template <typename Error>
+std::string error_of(std::function<void()> const& body) {
+    try {
+        body();
+    } catch (Error const& error) {
+        return error.what();
+    }
+    ADD_FAILURE() << "nothing was thrown";
+    return {};
+}
+
+/// `sharing`: whether we, and whether NCCL, let ranks 1 and 2 of three share GPU 1.
+std::string world_on_two_gpus(bool we, bool nccl) {
+    standin::Machine const machine({.devices = 2, .ranks_share_devices = nccl});
+    cluster::run_as_threads(3, [&](Communicator& control) {
+        cluster::NcclOptions const place{.device = std::min(control.rank(), 1), .share_gpus = we};
+        auto const world = cluster::make_nccl_world(control, place, {.deadline = std::chrono::seconds(10)});
+        world->barrier("shared");
+    });
+    return "made";
+}
+
+TEST(NcclWorld, TwoRanksOnOneGpuAreNamed) {
+    std::string const error = error_of<cluster::InputError>([] { world_on_two_gpus(false, true); });
+    EXPECT_THAT(error, HasSubstr("ranks 1 and 2 on "));
+    EXPECT_THAT(error, HasSubstr("GPU-00000000-0000-0000-0000-000000000002"));
+    EXPECT_EQ(world_on_two_gpus(true, true), "made");
+    EXPECT_THAT(error_of<JobError>([] { world_on_two_gpus(true, false); }),
+                HasSubstr("ncclCommInitRankConfig: invalid usage: multiple ranks use the same GPU"));
+}
+
+TEST(NcclWorld, ADeviceThatIsNotThere) {
+    standin::Machine const machine({});
+    auto const control = cluster::make_thread_world(1, {});
+    EXPECT_THAT(error_of<JobError>([&] { cluster::make_nccl_world(*control[0], {.device = 3}, {}); }),
+                HasSubstr("cudaSetDevice: invalid device ordinal"));
+}
+
+TEST(NcclCommunicator, RefusesMemoryOfTheHost) {
+    run_on_standin(2, {}, [](Communicator& world) {
+        float value = 0;
+        EXPECT_THAT(error_of<JobError>([&] {
+                        world.all_reduce({&value, 1, DType::f32}, ReduceOp::sum, "host").wait();
+                    }),
+                    HasSubstr("NCCL takes memory of a GPU"));
+    });
+}
+
+TEST(NcclCommunicator, AMismatchEndsInNcclsOwnWords) {
+    auto mismatch = [](Communicator& world) {
+        StandinPlace place(Waiting::on_host);
+        std::vector<std::byte> const bytes(world.rank() == 0 ? 4 : 8);
+        Buffer const values = place.upload(bytes, DType::f32);
+        place.wait(world.all_reduce(values, ReduceOp::sum, "mismatch"));
+    };
+    EXPECT_THAT(error_of<JobError>([&] { run_on_standin(2, {}, mismatch); }),
+                HasSubstr("invalid usage: collective 0: rank"));
+}
+
+TEST(NcclCommunicator, ACallPastItsDeadlineIsAbortedAndTheGroupIsOfNoMoreUse) {
+    auto lonely = [](Communicator& world) {
+        if (world.rank() == 1) return;
+        StandinPlace place(Waiting::on_host);
+        Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
+        auto reduce = [&] { place.wait(world.all_reduce(values, ReduceOp::sum, "lonely")); };
+        EXPECT_THAT(error_of<JobError>(reduce),
+                    HasSubstr("all_reduce #0 'lonely' in group world passed its deadline of 0.3 s"));
+        EXPECT_THAT(error_of<JobError>(reduce), HasSubstr("this NCCL group was aborted"));
+    };
+    // Returns only once every stream has run dry: NCCL has let go of the one that waited.
+    run_on_standin(2, {}, lonely, {.deadline = std::chrono::milliseconds(300)});
+}
+
+TEST(NcclWorld, ASplitThatARankDoesNotJoinPassesItsDeadline) {
+    standin::Machine const machine({.devices = 2});
+    auto one_splits = [&](Communicator& control) {
+        auto const world =
+            cluster::make_nccl_world(control, {.device = control.rank()}, {.deadline = std::chrono::milliseconds(200)});
+        if (control.rank() == 0) world->split(0, 0, "lonely");
+    };
+    EXPECT_THAT(error_of<JobError>([&] { cluster::run_as_threads(2, one_splits); }),
+                HasSubstr("ncclCommSplit passed its deadline of 200 ms: is every rank there?"));
+}
+
+/// The host went on: nobody is there to catch an exception, so the job ends.
+void hang_on_the_device() {
+    run_on_standin(2, {},
+                   [](Communicator& world) {
+                       if (world.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(30));
+                       StandinPlace place(Waiting::on_device);
+                       Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
+                       place.wait(world.all_reduce(values, ReduceOp::sum, "lonely"));
+                       place.download(values); // waits for the device, as a host does that reads the loss
+                   },
+                   {.deadline = std::chrono::milliseconds(300)});
+}
+
+TEST(NcclWatchDeathTest, ACallHandedToTheDeviceEndsTheJobPastItsDeadline) {
+    testing::FLAGS_gtest_death_test_style = "threadsafe";
+    EXPECT_EXIT(hang_on_the_device(), testing::ExitedWithCode(cluster::kFailed),
+                "all_reduce #0 'lonely' in group world passed its deadline on the device");
+}
+
+} // namespace
+} // namespace trireme::test

@@ -1,0 +1,185 @@
+#include "tests/standin/machine.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "tests/standin/state.hpp"
+
+namespace trireme::standin {
+
+namespace {
+
+std::unique_ptr<State> the_state;
+int generation = 0;
+
+struct Host {
+    int generation = 0, timeline = -1, device = 0;
+    bool counted = false;
+};
+thread_local Host host;
+
+Host& own() {
+    if (host.generation != generation) host = {generation, -1, 0, false};
+    return host;
+}
+
+} // namespace
+
+State& state() {
+    if (the_state) return *the_state;
+    fmt::print(stderr, "stand-in: no machine lives\n");
+    std::abort();
+}
+
+int host_timeline() {
+    Host& h = own();
+    if (h.timeline < 0) h.timeline = state().order.add_timeline(fmt::format("host of device {}", h.device));
+    return h.timeline;
+}
+int current_device() {
+    return own().device;
+}
+void set_current_device(int device) {
+    own().device = device;
+}
+
+void poison(void* memory, std::size_t bytes) {
+    std::memset(memory, 0xFF, bytes); // a NaN of every floating type
+}
+
+bool State::ordering(std::string what) {
+    if (!own().counted) return true;
+    orderings.push_back(std::move(what));
+    return options.drop != orderings.size() - 1;
+}
+
+void State::look(CUevent_st& event) {
+    if (own().counted && !std::exchange(event.looked_at, true)) event.ignored = !ordering("host looks at event");
+}
+
+void State::begin_work(CUstream_st& stream) {
+    int const host_line = host_timeline();
+    order.join(stream.timeline, order.clock(host_line));
+    order.tick(stream.timeline);
+    order.tick(host_line);
+}
+
+bool State::is_alive(CUstream_st const* stream) {
+    for (auto const& s : streams)
+        if (s.get() == stream && !s->destroyed) return true;
+    order.violate("a call names a stream that does not live, or the default stream");
+    return false;
+}
+
+cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
+                       std::vector<Range> const& writes, std::function<void()> body) {
+    State& s = state();
+    std::lock_guard const lock(s.mutex);
+    if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
+    s.begin_work(*stream);
+    for (auto const& r : reads) s.order.access(stream->timeline, r, false, name);
+    for (auto const& w : writes) s.order.access(stream->timeline, w, true, name);
+    auto overlaps = [reads](Range const& w) {
+        for (auto const& r : reads)
+            if (static_cast<std::byte const*>(r.begin) < static_cast<std::byte const*>(w.begin) + w.bytes &&
+                static_cast<std::byte const*>(w.begin) < static_cast<std::byte const*>(r.begin) + r.bytes)
+                return true;
+        return false;
+    };
+    stream->push([stream, writes, overlaps, body = std::move(body)] {
+        for (auto const& w : writes)
+            if (!overlaps(w)) poison(const_cast<void*>(w.begin), w.bytes);
+        stream->pause();
+        body();
+    });
+    return cudaSuccess;
+}
+
+Machine::Machine(Options const& options) {
+    ++generation;
+    the_state = std::make_unique<State>(options);
+}
+
+Machine::~Machine() {
+    for (auto const& stream : state().streams) stream->close();
+    the_state.reset();
+}
+
+void Machine::drain() {
+    for (auto const& stream : state().streams) stream->drain();
+}
+
+std::vector<std::string> Machine::violations() const {
+    std::lock_guard const lock(state().mutex);
+    return state().order.violations();
+}
+std::vector<std::string> Machine::orderings() const {
+    std::lock_guard const lock(state().mutex);
+    return state().orderings;
+}
+std::size_t Machine::synchronisations() const {
+    return state().synchronisations;
+}
+
+void count_orderings() {
+    own().counted = true;
+}
+
+void launch(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes,
+            std::function<void()> body) {
+    if (queue_work(static_cast<cudaStream_t>(stream), name, reads, writes, std::move(body)) != cudaSuccess)
+        std::abort();
+}
+
+void host_access(Range range, bool write) {
+    State& s = state();
+    std::lock_guard const lock(s.mutex);
+    s.order.access(host_timeline(), range, write, write ? "write by the host" : "read by the host");
+}
+
+} // namespace trireme::standin
+
+void CUstream_st::push(std::function<void()> task) {
+    std::lock_guard const lock(mutex);
+    queue.push_back(std::move(task));
+    changed.notify_all();
+}
+
+void CUstream_st::drain() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [this] { return queue.empty() && !busy; });
+}
+
+void CUstream_st::close() {
+    {
+        std::lock_guard const lock(mutex);
+        closing = true;
+        changed.notify_all();
+    }
+    if (thread.joinable()) thread.join();
+}
+
+void CUstream_st::pause() {
+    if (longest_pause > 0)
+        std::this_thread::sleep_for(
+            std::chrono::microseconds(random() % static_cast<std::uint64_t>(longest_pause + 1)));
+}
+
+void CUstream_st::run() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+        changed.wait(lock, [this] { return closing || !queue.empty(); });
+        if (queue.empty()) return;
+        auto const task = std::move(queue.front());
+        queue.pop_front();
+        busy = true;
+        lock.unlock();
+        task();
+        lock.lock();
+        busy = false;
+        changed.notify_all();
+    }
+}

@@ -1,0 +1,60 @@
+// A machine with GPUs that are threads: the stand-in for CUDA's runtime and NCCL (tests/standin/include). For tests
+// only.
+//
+// Each stream is a thread that runs its queue with random pauses. Memory is filled with NaN patterns when it is
+// allocated, when it is freed and from the start of the work that writes it to its end. Every queued access is checked
+// against all earlier ones (order.hpp): an access that no event orders is a violation, whether or not it went wrong in
+// this run. Stricter than CUDA: the default stream, copies from pageable memory and calls that synchronise in passing
+// do not exist.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/standin/order.hpp"
+
+namespace trireme::standin {
+
+struct Options {
+    int devices = 1;
+    std::uint64_t seed = 1;
+    int longest_pause = 100;                    ///< microseconds before a piece of work of a stream
+    bool ranks_share_devices = false;           ///< what NCCL refuses by default
+    std::optional<std::size_t> drop;            ///< the ordering of this number is not done (count_orderings)
+    std::chrono::milliseconds patience{20'000}; ///< a collective whose peers stay away for longer is a violation
+};
+
+/// The one machine of the process while it lives. Streams have drained when its destructor returns.
+class Machine {
+  public:
+    explicit Machine(Options const& options);
+    ~Machine();
+    Machine(Machine const&) = delete;
+    Machine& operator=(Machine const&) = delete;
+
+    /// Waits for all streams.
+    void drain();
+    std::vector<std::string> violations() const;
+    /// Orderings of the counted thread so far, each with what it was: waits of streams for events, records of events,
+    /// and waits of the host (the first look at a record, by query or synchronisation).
+    std::vector<std::string> orderings() const;
+    /// Calls that block the host, by any thread: cudaStreamSynchronize, cudaEventSynchronize, cudaDeviceSynchronize.
+    std::size_t synchronisations() const;
+};
+
+/// The calling thread's orderings are counted, and the one to drop is dropped there.
+void count_orderings();
+
+/// The stand-in for a kernel: `body` runs on `stream`, and reads and writes no more than it says.
+void launch(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes,
+            std::function<void()> body);
+
+/// The host itself touches pinned memory.
+void host_access(Range range, bool write);
+
+} // namespace trireme::standin

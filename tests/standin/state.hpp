@@ -1,0 +1,85 @@
+// Inside of the stand-in: what its CUDA half and its NCCL half share.
+#pragma once
+#include <cuda_runtime.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "tests/standin/machine.hpp"
+
+/// A stream: a thread and its queue.
+struct CUstream_st {
+    explicit CUstream_st(std::uint64_t seed) : random(seed), thread([this] { run(); }) {}
+    void push(std::function<void()> task);
+    void drain();
+    void close(); ///< after what is queued
+    void pause();
+
+    int timeline = 0;
+    int longest_pause = 0;
+    bool destroyed = false;
+
+  private:
+    void run();
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<std::function<void()>> queue;
+    bool closing = false, busy = false;
+    std::mt19937_64 random;
+    std::thread thread; ///< last: it uses the others
+};
+
+struct CUevent_st {
+    trireme::standin::Clock clock;
+    std::shared_ptr<std::atomic<bool>> reached; ///< null until recorded
+    bool looked_at = false;                     ///< by the counted thread, since it was recorded
+    bool ignored = false;                       ///< the host's wait for this record is the one to drop
+};
+
+namespace trireme::standin {
+
+struct Allocation {
+    std::unique_ptr<std::byte[]> bytes;
+    std::size_t size;
+    bool freed = false;
+};
+
+struct State {
+    explicit State(Options const& o) : options(o) {}
+
+    Options const options;
+    std::mutex mutex; ///< guards all below, and what events hold
+    Order order;
+    std::vector<std::unique_ptr<CUstream_st>> streams;
+    std::vector<std::unique_ptr<CUevent_st>> events;
+    std::map<void*, Allocation> memory; ///< kept until the machine goes, so that a late write hits no one else
+    std::vector<std::string> orderings;
+    std::atomic<std::size_t> synchronisations{0};
+
+    /// Counts an ordering of the calling thread; false if it is the one to drop. `mutex` held.
+    bool ordering(std::string what);
+    /// The same for the host's first look at a record. `mutex` held.
+    void look(CUevent_st& event);
+    /// Orders `stream` after the calling thread and starts a new piece of work on it. `mutex` held.
+    void begin_work(CUstream_st& stream);
+    bool is_alive(CUstream_st const* stream);
+};
+
+/// The machine that lives. Aborts if there is none.
+State& state();
+/// The calling thread's timeline and current device. `mutex` held.
+int host_timeline();
+int current_device();
+void set_current_device(int device);
+
+/// Checks the accesses and queues `body`, with outputs poisoned from its start unless they are inputs too.
+cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
+                       std::vector<Range> const& writes, std::function<void()> body);
+void poison(void* memory, std::size_t bytes);
+
+} // namespace trireme::standin
