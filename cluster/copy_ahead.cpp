@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <exception>
 #include <string>
 
@@ -16,22 +15,20 @@ void require(bool legal, char const* what) {
 }
 } // namespace
 
-CopyAhead::CopyAhead(std::size_t bytes, int depth, std::chrono::milliseconds deadline)
-    : bytes_(bytes), deadline_(deadline) {
+CopyAhead::CopyAhead(std::size_t bytes, int depth, void* reader, std::chrono::milliseconds deadline)
+    : bytes_(bytes), reader_(reader), deadline_(deadline) {
     require(depth > 0, "a ring needs a depth of one or more");
     for (int i = 0; i < depth; ++i) slots_.emplace_back(bytes, side_.handle());
 }
 
 CopyAhead::~CopyAhead() {
+    if (sent_ == 0) return;
     try {
-        for (auto& s : slots_) {
-            if (!s.sent_before) continue;
-            s.copied.wait(deadline_, "the copy of a batch");
-            s.read.hold(side_.handle()); // the device memory is freed on the side stream
-        }
+        slot(sent_ - 1).copied.wait(deadline_, "the copy of a batch"); // the side stream is through with all before
+        follow(side_.handle(), reader_); // the device memory is freed on the side stream, after all that reads it
     } catch (std::exception const& error) {
         fmt::print(stderr, "trireme: {}\n", error.what());
-        std::abort(); // the copy still reads memory that is about to go
+        static_cast<void>(new std::deque<Slot>(std::move(slots_))); // the device may still use it: it stays
     }
 }
 
@@ -54,16 +51,16 @@ void CopyAhead::send() {
     s.sent_before = true;
 }
 
-void const* CopyAhead::take(void* stream) {
+void const* CopyAhead::take() {
     require(taken_ < sent_, "no batch has been sent");
     Slot const& s = slot(taken_++);
-    s.copied.hold(stream);
+    s.copied.hold(reader_);
     return s.device.data();
 }
 
-void CopyAhead::done(void* stream) {
+void CopyAhead::done() {
     require(done_ < taken_, "no batch has been taken");
-    slot(done_++).read.record(stream);
+    slot(done_++).read.record(reader_);
 }
 
 } // namespace trireme::cluster

@@ -10,25 +10,27 @@
 
 namespace trireme::cluster {
 
-/// A ring of `depth` batches of up to `bytes` each. For each batch, in this order:
+/// A ring of `depth` batches of up to `bytes` each, for one stream, the reader, which must outlive it. For each batch,
+/// in this order:
 ///   stage()   its pinned memory, to be filled until send();
 ///   send()    the copy is queued;
-///   take(s)   its device memory, for work queued on stream s from now on;
-///   done(s)   the last work that reads it has been queued on s: after that work it may be overwritten.
+///   take()    its device memory, for work queued on the reader from now on;
+///   done()    the last work that reads it has been queued: after that work it may be overwritten.
 /// Up to `depth` batches may be sent and not yet done, so that a copy runs behind the steps before it. One thread. The
 /// host waits in two places only: in stage(), by polling, if the copy from the same pinned memory `depth` batches ago
-/// is still not through (stalls() counts those), and in the destructor.
+/// is still not through (stalls() counts those), and in the destructor, for the last copy. Calls out of order throw
+/// JobError.
 class CopyAhead {
   public:
-    CopyAhead(std::size_t bytes, int depth, std::chrono::milliseconds deadline);
+    CopyAhead(std::size_t bytes, int depth, void* reader, std::chrono::milliseconds deadline);
     ~CopyAhead();
     CopyAhead(CopyAhead const&) = delete;
     CopyAhead& operator=(CopyAhead const&) = delete;
 
     std::span<std::byte> stage();
     void send();
-    void const* take(void* stream);
-    void done(void* stream);
+    void const* take();
+    void done();
     std::size_t stalls() const { return stalls_; }
 
   private:
@@ -42,6 +44,7 @@ class CopyAhead {
     Slot& slot(std::size_t number) { return slots_[number % slots_.size()]; }
 
     std::size_t bytes_;
+    void* reader_;
     std::chrono::milliseconds deadline_;
     Stream side_; ///< before the slots: their memory is freed in its order
     std::deque<Slot> slots_;

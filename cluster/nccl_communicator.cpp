@@ -42,7 +42,10 @@ class NcclOperation : public Operation {
         flight_->end.record(flight_->group->stream());
     }
     bool test() override {
-        if (std::string const failure = flight_->group->failure(); !failure.empty()) throw JobError(failure);
+        if (std::string const failure = flight_->group->failure(); !failure.empty()) {
+            give_up();
+            throw JobError(failure);
+        }
         return flight_->end.reached();
     }
     bool hold(void* stream, std::string const& what, std::chrono::steady_clock::time_point deadline) override {
@@ -50,7 +53,7 @@ class NcclOperation : public Operation {
         if (!std::exchange(watched_, true)) watch_->add(flight_, what, deadline);
         return true;
     }
-    void give_up() override { flight_->group->abort(); }
+    void give_up() override { watch_->abort(*flight_->group); }
 
   private:
     std::shared_ptr<NcclFlight> flight_;
@@ -72,7 +75,12 @@ class NcclCommunicator : public Communicator {
     using Calls = std::function<void(ncclComm_t comm, cudaStream_t stream)>;
 
     void run(Calls const& calls) const {
-        group_->run([&](ncclComm_t comm) { calls(comm, cuda_stream(*group_)); });
+        try {
+            group_->run([&](ncclComm_t comm) { calls(comm, cuda_stream(*group_)); });
+        } catch (...) {
+            watch_->abort(*group_);
+            throw;
+        }
     }
     std::unique_ptr<Operation> queued() const { return std::make_unique<NcclOperation>(group_, watch_); }
 
@@ -247,12 +255,10 @@ class NcclCommunicator : public Communicator {
     }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {
-        return make_nccl_communicator(group_->split(color, key), watch_, std::move(group), std::move(options));
+        return make_nccl_communicator(group_->split(color, key, options.deadline), watch_, std::move(group),
+                                      std::move(options));
     }
-    void do_abort(int code) override {
-        group_->abort();
-        std::_Exit(code);
-    }
+    void do_abort(int code) override { std::_Exit(code); } // its kernels go with it, and its peers see it go
 
     std::shared_ptr<NcclGroup> group_;
     std::shared_ptr<NcclWatch> watch_; ///< after every group that it may look at

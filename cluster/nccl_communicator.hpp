@@ -18,8 +18,8 @@ bool has_nccl();
 
 struct NcclOptions {
     int device = 0; ///< CUDA device of this process, which becomes its current one
-    /// Several ranks on one GPU, which NCCL is told by NCCL_MULTI_RANK_GPU_ENABLE. For tests: slow, and it can deadlock
-    /// where kernels of the ranks wait for each other and do not fit the GPU together.
+    /// Several ranks on one GPU: each is a host of its own to NCCL (NCCL_HOSTID), and they talk over the network. For
+    /// tests: slow, and it can deadlock where kernels of the ranks wait for each other and do not fit the GPU together.
     bool share_gpus = false;
 };
 

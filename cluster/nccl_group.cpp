@@ -13,6 +13,8 @@ namespace trireme::cluster {
 
 namespace {
 
+constexpr auto kSoon = std::chrono::milliseconds(2); ///< an enqueued call is through in microseconds, a set-up is not
+
 ncclConfig_t non_blocking() {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
@@ -55,8 +57,12 @@ NcclGroup::~NcclGroup() {
     abort();
 }
 
+std::string NcclGroup::aborted_text() const {
+    return fmt::format("rank {}@{}: this NCCL group was aborted", rank_, host_name());
+}
+
 ncclComm_t NcclGroup::usable() const {
-    if (!comm_) throw JobError(fmt::format("rank {}@{}: this NCCL group was aborted", rank_, host_name()));
+    if (!comm_) throw JobError(aborted_text());
     return comm_;
 }
 
@@ -67,53 +73,47 @@ void NcclGroup::settle(ncclComm_t comm, char const* call) {
         require(ncclCommGetAsyncError(comm, &state), "ncclCommGetAsyncError");
         require(state, call);
         if (state == ncclSuccess) return;
-        if (std::chrono::steady_clock::now() - start > deadline_)
+        auto const waited = std::chrono::steady_clock::now() - start;
+        if (waited > deadline_)
             throw JobError(fmt::format("rank {}@{}: {} passed its deadline of {} ms: is every rank there?", rank_,
                                        host_name(), call, deadline_.count()));
-        std::this_thread::sleep_for(std::chrono::microseconds(20));
+        if (waited < kSoon)
+            std::this_thread::yield();
+        else
+            std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
 }
 
 void NcclGroup::run(std::function<void(ncclComm_t)> const& calls) {
     ncclComm_t const comm = usable();
+    require(ncclGroupStart(), "ncclGroupStart");
     try {
-        require(ncclGroupStart(), "ncclGroupStart");
-        try {
-            calls(comm);
-        } catch (...) {
-            ncclGroupEnd(); // leaves NCCL balanced; what was started is aborted below
-            throw;
-        }
-        require(ncclGroupEnd(), "ncclGroupEnd");
-        settle(comm, "ncclGroupEnd"); // only then is the work on the stream, and an event after it means something
+        calls(comm);
     } catch (...) {
-        abort();
+        ncclGroupEnd(); // leaves NCCL balanced
         throw;
     }
+    require(ncclGroupEnd(), "ncclGroupEnd");
+    settle(comm, "ncclGroupEnd"); // only then is the work on the stream, and an event after it means something
 }
 
-std::unique_ptr<NcclGroup> NcclGroup::split(int color, int key) {
+std::unique_ptr<NcclGroup> NcclGroup::split(int color, int key, std::chrono::milliseconds deadline) {
     ncclComm_t made = nullptr;
     ncclConfig_t config = non_blocking();
     require(ncclCommSplit(usable(), color, key, &made, &config), "ncclCommSplit");
     settle(comm_, "ncclCommSplit"); // the new handle is there once the parent is through
-    return std::unique_ptr<NcclGroup>(new NcclGroup(made, deadline_));
+    return std::unique_ptr<NcclGroup>(new NcclGroup(made, deadline));
 }
 
 std::string NcclGroup::failure() {
     std::lock_guard const lock(mutex_);
-    if (!comm_) return {};
+    if (!comm_) return aborted_ ? aborted_text() : std::string();
     ncclResult_t state = ncclSuccess;
     ncclResult_t const asked = ncclCommGetAsyncError(comm_, &state);
     if (asked != ncclSuccess) state = asked;
     if (state == ncclSuccess || state == ncclInProgress) return {};
     return fmt::format("rank {}@{}: NCCL: {}: {}", rank_, host_name(), ncclGetErrorString(state),
                        ncclGetLastError(comm_));
-}
-
-ncclComm_t NcclGroup::release() noexcept {
-    std::lock_guard const lock(mutex_);
-    return std::exchange(comm_, nullptr);
 }
 
 void NcclGroup::close() noexcept {
@@ -125,11 +125,15 @@ void NcclGroup::close() noexcept {
         fmt::print(stderr, "trireme: {}\n", error.what());
         return abort();
     }
-    ncclCommDestroy(release());
+    std::lock_guard const lock(mutex_);
+    ncclCommDestroy(std::exchange(comm_, nullptr));
 }
 
 void NcclGroup::abort() noexcept {
-    if (ncclComm_t const comm = release()) ncclCommAbort(comm);
+    std::lock_guard const lock(mutex_);
+    if (!comm_) return;
+    aborted_ = true;
+    ncclCommAbort(std::exchange(comm_, nullptr));
 }
 
 } // namespace trireme::cluster

@@ -28,12 +28,14 @@ class NcclGroup {
     int size() const { return size_; }
     void* stream() const { return stream_.handle(); }
 
-    /// One NCCL group: what `calls` starts progresses together. Returns when it is queued on the stream.
+    /// One NCCL group: what `calls` starts progresses together. Returns when it is queued on the stream. If it throws,
+    /// part of it may be in flight, and the group must be aborted.
     void run(std::function<void(ncclComm_t)> const& calls);
     /// Checks one call inside `run`.
     void require(ncclResult_t code, char const* call) const;
-    std::unique_ptr<NcclGroup> split(int color, int key);
-    /// What went wrong since the last call, in NCCL's words; empty if nothing.
+    std::unique_ptr<NcclGroup> split(int color, int key, std::chrono::milliseconds deadline);
+    /// What went wrong, in NCCL's words, or that the group was aborted: the device then runs on past calls that did not
+    /// happen. Empty if nothing did.
     std::string failure();
     /// Waits for what is queued, by polling, and frees. An NCCL communicator that is not through by then is aborted.
     void close() noexcept;
@@ -45,10 +47,11 @@ class NcclGroup {
     /// Polls a non-blocking call of `comm` until it is through.
     void settle(ncclComm_t comm, char const* call);
     ncclComm_t usable() const;
-    ncclComm_t release() noexcept;
+    std::string aborted_text() const;
 
     ncclComm_t comm_ = nullptr; ///< null once closed or aborted
-    std::mutex mutex_;          ///< guards comm_ from the watch while it goes
+    bool aborted_ = false;
+    std::mutex mutex_; ///< guards the two above from the watch
     int rank_ = 0, size_ = 0;
     std::chrono::milliseconds deadline_;
     Stream stream_;

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "cluster/cuda.hpp"
 #include "cluster/error.hpp"
 
 namespace trireme::cluster {
@@ -36,16 +37,21 @@ void NcclWatch::add(std::shared_ptr<NcclFlight> flight, std::string what,
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
 }
 
-void NcclWatch::run() {
+void NcclWatch::abort(NcclGroup& group) {
+    std::lock_guard const lock(mutex_);
+    watched_.remove_if([&](Watched const& w) { return w.flight->group.get() == &group; });
+    group.abort();
+}
+
+void NcclWatch::run() try {
+    check_cuda(cudaSetDevice(device_), "cudaSetDevice");
     std::unique_lock lock(mutex_);
     while (!stop_) {
-        try {
-            watched_.remove_if(is_through);
-        } catch (std::exception const& error) {
-            end_job(error.what());
-        }
+        watched_.remove_if(is_through);
         changed_.wait_for(lock, kPeriod);
     }
+} catch (std::exception const& error) {
+    end_job(error.what());
 }
 
 bool NcclWatch::is_through(Watched const& watched) {

@@ -24,12 +24,14 @@ struct NcclFlight {
 /// checkpoint.
 class NcclWatch {
   public:
-    NcclWatch() = default;
+    explicit NcclWatch(int device) : device_(device) {}
     ~NcclWatch();
     NcclWatch(NcclWatch const&) = delete;
     NcclWatch& operator=(NcclWatch const&) = delete;
 
     void add(std::shared_ptr<NcclFlight> flight, std::string what, std::chrono::steady_clock::time_point deadline);
+    /// Aborts a group, of which the host is about to throw the reason: its calls are no longer watched.
+    void abort(NcclGroup& group);
 
   private:
     struct Watched {
@@ -40,6 +42,7 @@ class NcclWatch {
     void run();
     static bool is_through(Watched const& watched);
 
+    int device_; ///< of this process: a thread that names none makes a context of its own on device 0
     std::mutex mutex_;
     std::condition_variable changed_;
     std::list<Watched> watched_;

@@ -65,8 +65,8 @@ std::unique_ptr<Communicator> make_nccl_world(Communicator& control, NcclOptions
                                               CommunicatorOptions const& options) {
     check_cuda(cudaSetDevice(place.device), "cudaSetDevice");
     Gpu const own = own_gpu(place.device);
-    if (place.share_gpus)
-        setenv("NCCL_MULTI_RANK_GPU_ENABLE", "1", 0); // NCCL 2.30 refuses otherwise; a value of the user's stays
+    if (place.share_gpus) // NCCL refuses two ranks of one host on one GPU; a host that the user named stays
+        setenv("NCCL_HOSTID", fmt::format("{}-{}", host_name(), control.rank()).c_str(), 0);
     else
         refuse_shared_gpus(control, own);
     ncclUniqueId id{};
@@ -75,7 +75,7 @@ std::unique_ptr<Communicator> make_nccl_world(Communicator& control, NcclOptions
         throw JobError(fmt::format("rank 0@{}: ncclGetUniqueId: {}", host_name(), ncclGetErrorString(made)));
     control.broadcast({&id, sizeof id, DType::u8}, 0, "nccl/unique id").wait();
     auto group = std::make_shared<NcclGroup>(id, control.rank(), control.size(), options.deadline);
-    return make_nccl_communicator(std::move(group), std::make_shared<NcclWatch>(), "world", options);
+    return make_nccl_communicator(std::move(group), std::make_shared<NcclWatch>(place.device), "world", options);
 }
 
 } // namespace trireme::cluster

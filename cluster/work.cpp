@@ -53,7 +53,11 @@ Work::~Work() {
 
 bool Work::done() {
     if (!state_) return true;
-    if (!state_->operation->test()) return false;
+    try {
+        if (!state_->operation->test()) return false;
+    } catch (JobError const& error) {
+        throw JobError(fmt::format("{}: {}", state_->what(), error.what()));
+    }
     state_->finish();
     state_.reset();
     return true;

@@ -13,7 +13,7 @@ DevicePlace::~DevicePlace() {
 void DevicePlace::finish() {
     cluster::Event end;
     end.record(stream());
-    end.wait(std::chrono::seconds(10), "a test's copy");
+    end.wait(std::chrono::seconds(60), "a test's copy");
     unfinished_ = false;
 }
 

@@ -23,44 +23,48 @@ Outcome run_on_standin(int ranks, standin::Options machine_options, Body const& 
         },
         options);
     machine.drain();
-    return {machine.violations(), machine.orderings(), machine.synchronisations()};
+    return {machine.violations(), machine.orderings(), machine.synchronisations(), machine.aborts()};
 }
 
 namespace {
 
-/// Whether the loss of one ordering is noticed. Failures of the body are counted, not reported.
-bool is_noticed(int ranks, standin::Options const& machine, Body const& body) {
+/// How the loss of one ordering is noticed. Failures of the body are counted, not reported.
+Notice notice_of(int ranks, standin::Options const& machine, Body const& body) {
     testing::TestPartResultArray failures;
     testing::ScopedFakeTestPartResultReporter const intercept(
         testing::ScopedFakeTestPartResultReporter::INTERCEPT_ALL_THREADS, &failures);
     try {
-        Outcome const outcome = run_on_standin(ranks, machine, body, {.deadline = std::chrono::seconds(2)});
-        return !outcome.violations.empty() || failures.size() > 0;
+        Outcome const outcome = run_on_standin(ranks, machine, body, {.deadline = std::chrono::seconds(60)});
+        return !outcome.violations.empty() ? Notice::violation : failures.size() > 0 ? Notice::value : Notice::none;
     } catch (std::exception const&) {
-        return true;
+        return Notice::error;
     }
 }
 
 } // namespace
 
-void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body) {
+std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body) {
     Outcome const whole = run_on_standin(ranks, {.longest_pause = 20}, body);
-    ASSERT_TRUE(whole.violations.empty()) << whole.violations.front();
-    struct Row {
-        int found = 0, noticed = 0;
-    };
-    std::map<std::string, Row> rows;
-    for (std::size_t k = 0; k < whole.orderings.size(); ++k) {
-        Row& row = rows[whole.orderings[k]];
-        ++row.found;
-        bool const noticed = is_noticed(ranks, {.longest_pause = 20, .drop = k}, body);
-        row.noticed += noticed;
-        EXPECT_TRUE(noticed) << name << ": ordering " << k << " (" << whole.orderings[k] << ") is not needed";
-    }
+    EXPECT_TRUE(whole.violations.empty()) << whole.violations.front();
+    std::vector<LeftOut> rows;
+    for (std::size_t k = 0; k < whole.orderings.size(); ++k)
+        rows.push_back({whole.orderings[k], notice_of(ranks, {.longest_pause = 20, .drop = k}, body)});
+    return rows;
+}
+
+void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body) {
+    std::vector<LeftOut> const rows = leave_out_each_ordering(ranks, body);
     EXPECT_FALSE(rows.empty());
+    std::map<std::string, std::map<Notice, int>> table;
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+        ++table[rows[k].what][rows[k].notice];
+        EXPECT_NE(rows[k].notice, Notice::none)
+            << name << ": ordering " << k << " (" << rows[k].what << ") is not needed";
+    }
     fmt::print("{}, {} ranks: each ordering of rank 0 left out in turn\n", name, ranks);
-    for (auto const& [what, row] : rows)
-        fmt::print("  {:<24} {:>4} found, {:>4} noticed when left out\n", what, row.found, row.noticed);
+    for (auto& [what, by] : table)
+        fmt::print("  {:<24} noticed by order {:>3}, by value {:>3}, by an error {:>3}, not noticed {:>3}\n", what,
+                   by[Notice::violation], by[Notice::value], by[Notice::error], by[Notice::none]);
 }
 
 } // namespace trireme::test

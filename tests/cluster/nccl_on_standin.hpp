@@ -23,7 +23,7 @@ class StandinPlace : public DevicePlace {
 
 struct Outcome {
     std::vector<std::string> violations, orderings; ///< orderings of rank 0
-    std::size_t synchronisations;
+    std::size_t synchronisations, aborts;
 };
 
 using Body = std::function<void(cluster::Communicator& world)>;
@@ -32,8 +32,17 @@ using Body = std::function<void(cluster::Communicator& world)>;
 Outcome run_on_standin(int ranks, standin::Options machine, Body const& body,
                        cluster::CommunicatorOptions const& options = {.deadline = std::chrono::seconds(60)});
 
-/// Runs it once as it is, then once without each ordering of rank 0, and prints what was found. Fails unless each loss
-/// is noticed: by a violation, by a wrong value or by an error.
+/// What shows that an ordering is missing: an access that nothing orders, a wrong value, an error, or nothing.
+enum class Notice { violation, value, error, none };
+struct LeftOut {
+    std::string what; ///< the kind of ordering
+    Notice notice;
+};
+
+/// Runs `body` once as it is, then once without each ordering of rank 0 (each wait of a stream for an event, each
+/// record of an event, each look of the host at one), as if its line were not in the code.
+std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body);
+/// Fails unless each loss is noticed, and prints how many were in which way.
 void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body);
 
 } // namespace trireme::test

@@ -51,19 +51,28 @@ TEST(NcclOrderings, BuffersOfDifferentStreamsAndSeveralReaders) {
     expect_every_ordering_needed("three streams", 2, three_streams);
 }
 
-/// A group of one moves nothing, and still orders the consumer's stream after the producer's.
-void alone(Communicator& world) {
+/// A group of one moves nothing, and still orders the consumer's stream after the producer's, `times` times.
+void alone(Communicator& world, int times) {
     StandinPlace producer(Waiting::on_device), consumer(Waiting::on_device);
     Buffer const values = producer.upload(std::vector<std::byte>(64, std::byte{3}), cluster::DType::u8);
     cluster::Work work = world.all_reduce(values, cluster::ReduceOp::sum, "alone");
-    work.wait(consumer.stream());
+    for (int i = 0; i < times; ++i) work.wait(consumer.stream());
     standin::launch(consumer.stream(), "reader", {{values.data, values.bytes()}}, {}, [] {});
     cluster::follow(producer.stream(), consumer.stream()); // where `values` is freed
     EXPECT_EQ(producer.download(values), std::vector<std::byte>(64, std::byte{3}));
 }
 
 TEST(NcclOrderings, AGroupOfOneOrdersItsStreams) {
-    expect_every_ordering_needed("a group of one", 1, alone);
+    expect_every_ordering_needed("a group of one", 1, [](Communicator& world) { alone(world, 1); });
+}
+
+/// The control of the tests above: an ordering that is not needed is told from those that are.
+TEST(NcclOrderings, AnOrderingTwiceIsNotNeeded) {
+    std::vector<LeftOut> const rows = leave_out_each_ordering(1, [](Communicator& world) { alone(world, 2); });
+    std::vector<std::string> needless;
+    for (auto const& row : rows)
+        if (row.notice == Notice::none) needless.push_back(row.what);
+    EXPECT_EQ(needless, std::vector<std::string>(2, "stream waits for event"));
 }
 
 } // namespace

@@ -1,7 +1,10 @@
 // The NCCL back end over the stand-in for NCCL and CUDA (tests/standin): results, refusals, deadlines.
 #include <gmock/gmock.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include "cluster/error.hpp"
@@ -102,7 +105,47 @@ TEST(NcclCommunicator, AMismatchEndsInNcclsOwnWords) {
         place.wait(world.all_reduce(values, ReduceOp::sum, "mismatch"));
     };
     EXPECT_THAT(error_of<JobError>([&] { run_on_standin(2, {}, mismatch); }),
+                HasSubstr("'mismatch' in group world: rank "));
+    EXPECT_THAT(error_of<JobError>([&] { run_on_standin(2, {}, mismatch); }),
                 HasSubstr("invalid usage: collective 0: rank"));
+}
+
+/// Rank 2 does not come. Both others say so, naming the call, and every rank lets NCCL go.
+TEST(NcclCommunicator, ARankThatDoesNotComeIsNoticedByAllOthers) {
+    std::atomic<int> noticed = 0;
+    auto two_come = [&](Communicator& world) {
+        if (world.rank() == 2) return;
+        StandinPlace place(Waiting::on_host);
+        Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
+        std::string const error =
+            error_of<JobError>([&] { place.wait(world.all_reduce(values, ReduceOp::sum, "gradient/layers.3")); });
+        std::string const rank = fmt::format("rank {}@", world.rank());
+        EXPECT_THAT(error, testing::StartsWith(rank));
+        EXPECT_THAT(error, HasSubstr(" of 3: all_reduce #0 'gradient/layers.3' in group world passed its deadline"));
+        ++noticed;
+    };
+    Outcome const outcome = run_on_standin(3, {}, two_come, {.deadline = std::chrono::milliseconds(300)});
+    EXPECT_EQ(noticed, 2);
+    EXPECT_EQ(outcome.aborts, 3U);
+}
+
+/// A second call in flight when the first is given up must not look complete: its kernel ran on without its peers.
+TEST(NcclCommunicator, NoCallOfAnAbortedGroupIsComplete) {
+    auto two_calls = [](Communicator& world) {
+        if (world.rank() == 1) return;
+        StandinPlace place(Waiting::on_host);
+        Buffer const a = place.upload(std::vector<std::byte>(64), DType::f32);
+        Buffer const b = place.upload(std::vector<std::byte>(64), DType::f32);
+        cluster::Work first = world.all_reduce(a, ReduceOp::sum, "first");
+        cluster::Work second = world.all_reduce(b, ReduceOp::sum, "second");
+        EXPECT_THAT(error_of<JobError>([&] { first.wait(); }), HasSubstr("'first' in group world passed its deadline"));
+        EXPECT_THAT(error_of<JobError>([&] {
+                        cluster::Work going = std::move(second); // dropped while the error passes
+                        going.wait();
+                    }),
+                    HasSubstr("'second' in group world: rank 0@"));
+    };
+    run_on_standin(2, {}, two_calls, {.deadline = std::chrono::milliseconds(300)});
 }
 
 TEST(NcclCommunicator, ACallPastItsDeadlineIsAbortedAndTheGroupIsOfNoMoreUse) {

@@ -12,7 +12,7 @@ TEST(NoNccl, NeitherStreamsNorMemoryOfADevice) {
     EXPECT_THROW(Stream(), InputError);
     EXPECT_THROW(Event(), InputError);
     EXPECT_THROW(PinnedMemory(1), InputError);
-    EXPECT_THROW(CopyAhead(1, 1, {}), InputError);
+    EXPECT_THROW(CopyAhead(1, 1, nullptr, {}), InputError);
 }
 
 TEST(NoNccl, ABuildWithoutItSaysHowToGetIt) {

@@ -60,6 +60,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
 cudaError_t cudaDeviceSynchronize() {
     State& s = state();
     ++s.synchronisations;
+    ++calls_of_host().blocking;
     for (auto const& stream : s.streams) {
         stream->drain();
         std::lock_guard const lock(s.mutex);
@@ -92,6 +93,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     State& s = state();
     ++s.synchronisations;
+    ++calls_of_host().blocking;
     Clock clock;
     {
         std::lock_guard const lock(s.mutex);
@@ -119,6 +121,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
     State& s = state();
     std::lock_guard const lock(s.mutex);
+    s.require_device();
     s.events.push_back(std::make_unique<CUevent_st>());
     *event = s.events.back().get();
     return cudaSuccess;
@@ -151,6 +154,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     State& s = state();
     std::lock_guard const lock(s.mutex);
+    s.require_device();
+    ++calls_of_host().queries;
     if (!event->reached) return cudaSuccess;
     s.look(*event);
     if (event->ignored) return cudaSuccess;
@@ -161,6 +166,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     ++state().synchronisations;
+    ++calls_of_host().blocking;
     while (cudaEventQuery(event) == cudaErrorNotReady) std::this_thread::sleep_for(std::chrono::microseconds(20));
     return cudaSuccess;
 }
@@ -188,6 +194,8 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
 cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
     State& s = state();
     std::lock_guard const lock(s.mutex);
+    s.require_device();
+    ++calls_of_host().blocking;
     *memory = allocate(s, bytes, host_timeline(), "pinned memory");
     return cudaSuccess;
 }
@@ -195,6 +203,7 @@ cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
 cudaError_t cudaFreeHost(void* memory) {
     State& s = state();
     std::lock_guard const lock(s.mutex);
+    ++calls_of_host().blocking;
     Allocation const* const freed = release(s, memory, host_timeline());
     if (!freed) return cudaErrorInvalidValue;
     poison(memory, freed->size);

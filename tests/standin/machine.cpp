@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -16,13 +17,14 @@ std::unique_ptr<State> the_state;
 int generation = 0;
 
 struct Host {
-    int generation = 0, timeline = -1, device = 0;
-    bool counted = false;
+    int generation = 0, timeline = -1, device = -1;
+    bool counted = false, complained = false;
+    HostCalls calls;
 };
 thread_local Host host;
 
 Host& own() {
-    if (host.generation != generation) host = {generation, -1, 0, false};
+    if (host.generation != generation) host = {.generation = generation};
     return host;
 }
 
@@ -36,14 +38,21 @@ State& state() {
 
 int host_timeline() {
     Host& h = own();
-    if (h.timeline < 0) h.timeline = state().order.add_timeline(fmt::format("host of device {}", h.device));
+    if (h.timeline < 0) h.timeline = state().order.add_timeline(fmt::format("host of device {}", current_device()));
     return h.timeline;
 }
 int current_device() {
-    return own().device;
+    return std::max(own().device, 0);
 }
 void set_current_device(int device) {
     own().device = device;
+}
+
+HostCalls& calls_of_host() {
+    return own().calls;
+}
+HostCalls host_calls() {
+    return own().calls;
 }
 
 void poison(void* memory, std::size_t bytes) {
@@ -67,7 +76,13 @@ void State::begin_work(CUstream_st& stream) {
     order.tick(host_line);
 }
 
+void State::require_device() {
+    if (own().device < 0 && !std::exchange(own().complained, true))
+        order.violate("a thread uses CUDA and has not chosen its device");
+}
+
 bool State::is_alive(CUstream_st const* stream) {
+    require_device();
     for (auto const& s : streams)
         if (s.get() == stream && !s->destroyed) return true;
     order.violate("a call names a stream that does not live, or the default stream");
@@ -122,6 +137,9 @@ std::vector<std::string> Machine::orderings() const {
 }
 std::size_t Machine::synchronisations() const {
     return state().synchronisations;
+}
+std::size_t Machine::aborts() const {
+    return state().aborts;
 }
 
 void count_orderings() {

@@ -5,7 +5,7 @@
 // allocated, when it is freed and from the start of the work that writes it to its end. Every queued access is checked
 // against all earlier ones (order.hpp): an access that no event orders is a violation, whether or not it went wrong in
 // this run. Stricter than CUDA: the default stream, copies from pageable memory and calls that synchronise in passing
-// do not exist.
+// do not exist, and a thread that has not chosen its device is a violation, since CUDA makes it a context on device 0.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -45,7 +45,18 @@ class Machine {
     std::vector<std::string> orderings() const;
     /// Calls that block the host, by any thread: cudaStreamSynchronize, cudaEventSynchronize, cudaDeviceSynchronize.
     std::size_t synchronisations() const;
+    /// Calls of ncclCommAbort.
+    std::size_t aborts() const;
 };
+
+/// What the calling thread has done so far that stops it, or would where the device is not through.
+struct HostCalls {
+    std::size_t blocking =
+        0; ///< those above, and what allocates or frees pinned memory: CUDA waits for the device there
+    std::size_t queries = 0; ///< of events: how Trireme waits on the host
+    bool operator==(HostCalls const&) const = default;
+};
+HostCalls host_calls();
 
 /// The calling thread's orderings are counted, and the one to drop is dropped there.
 void count_orderings();

@@ -14,9 +14,10 @@ struct ncclComm {
     std::shared_ptr<Hub> hub;
     int rank = 0;
     std::uint64_t next = 0; ///< number of the next collective
-    cudaStream_t stream = nullptr;
+    std::atomic<cudaStream_t> stream{nullptr};
     std::atomic<bool> aborted{false};
     std::atomic<int> in_flight{0};
+    // Guarded by the hub's mutex, since any thread may ask for the state of a communicator.
     bool finalizing = false, counted_out = false;
     bool splitting = false; ///< its split, number `next`, is not through
     int color = 0;
@@ -89,8 +90,8 @@ std::vector<Range> merged(std::vector<Range> ranges) {
 /// Queues the calls of one communicator in one group as one piece of work.
 ncclResult_t queue(std::shared_ptr<ncclComm> const& comm, cudaStream_t stream, std::vector<Call> calls) {
     int const rank = comm->rank, size = comm->hub->size;
-    if (comm->stream && comm->stream != stream) violate("an NCCL communicator is used on two streams");
-    comm->stream = stream;
+    cudaStream_t const before = comm->stream.exchange(stream);
+    if (before && before != stream) violate("an NCCL communicator is used on two streams");
     std::vector<Range> reads, writes;
     std::vector<std::uint64_t> numbers;
     for (auto const& c : calls) {
@@ -123,10 +124,9 @@ ncclResult_t add(ncclComm_t comm, cudaStream_t stream, Call const& call) {
     return ncclGroupEnd();
 }
 
-/// The parent's side of a split: makes this rank's handle once every member has called.
+/// The parent's side of a split: makes this rank's handle once every member has called. The hub's mutex is held.
 void finish_split(ncclComm& comm) {
     Hub& hub = *comm.hub;
-    std::lock_guard const lock(hub.mutex);
     auto& split = hub.splits[comm.next];
     if (static_cast<int>(split.members.size()) < hub.size) return;
     std::vector<Hub::Member> own;
@@ -135,9 +135,11 @@ void finish_split(ncclComm& comm) {
     std::ranges::sort(own,
                       [](auto const& a, auto const& b) { return std::pair(a.key, a.rank) < std::pair(b.key, b.rank); });
     auto& made = split.made[comm.color];
-    if (!made) made = std::make_shared<Hub>(static_cast<int>(own.size()), state().options.patience);
+    if (!made) {
+        made = std::make_shared<Hub>(static_cast<int>(own.size()), state().options.patience);
+        made->joined = made->size;
+    }
     auto const me = std::ranges::find(own, comm.rank, &Hub::Member::rank) - own.begin();
-    made->joined = made->size;
     *comm.into = add_handle(made, static_cast<int>(me));
     comm.splitting = false;
     ++comm.next;
@@ -145,10 +147,11 @@ void finish_split(ncclComm& comm) {
 
 /// What the host knows once finalizing is through: all that the communicator did.
 void finish_finalizing(ncclComm& comm) {
-    if (!comm.stream) return;
+    cudaStream_t const stream = comm.stream;
+    if (!stream) return;
     State& s = state();
     std::lock_guard const lock(s.mutex);
-    s.order.join(host_timeline(), s.order.clock(comm.stream->timeline));
+    s.order.join(host_timeline(), s.order.clock(stream->timeline));
 }
 
 } // namespace
@@ -200,10 +203,10 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* made
     if (!config || config->blocking) violate("an NCCL communicator that blocks the host");
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    std::lock_guard const lock(handle->hub->mutex);
     handle->splitting = true;
     handle->color = color;
     handle->into = made;
-    std::lock_guard const lock(handle->hub->mutex);
     handle->hub->splits[handle->next].members.push_back({color, key, handle->rank});
     return ncclInProgress;
 }
@@ -224,10 +227,10 @@ ncclResult_t ncclCommCount(ncclComm_t comm, int* count) {
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
-    if (handle->splitting) finish_split(*handle);
-    bool through = false;
+    bool through = false, finalized = false;
     {
         std::lock_guard const lock(handle->hub->mutex);
+        if (handle->splitting) finish_split(*handle);
         if (!handle->hub->failure.empty()) {
             last_error = handle->hub->failure;
             *state = ncclInvalidUsage;
@@ -237,9 +240,10 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
         if (handle->finalizing) {
             if (handle->in_flight == 0 && !std::exchange(handle->counted_out, true)) ++handle->hub->leaving;
             through = through && handle->counted_out && handle->hub->leaving >= handle->hub->size;
+            finalized = through;
         }
     }
-    if (through && handle->finalizing) finish_finalizing(*handle);
+    if (finalized) finish_finalizing(*handle);
     *state = through ? ncclSuccess : ncclInProgress;
     return ncclSuccess;
 }
@@ -247,6 +251,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    std::lock_guard const lock(handle->hub->mutex);
     handle->finalizing = true;
     return ncclInProgress;
 }
@@ -254,8 +259,11 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
-    if (!handle->finalizing)
-        violate("an NCCL communicator is destroyed before it is finalized: that waits on the host");
+    {
+        std::lock_guard const lock(handle->hub->mutex);
+        if (!handle->finalizing)
+            violate("an NCCL communicator is destroyed before it is finalized: that waits on the host");
+    }
     drop_handle(comm);
     return ncclSuccess;
 }
@@ -263,6 +271,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    ++state().aborts;
     handle->aborted = true;
     handle->hub->wake();
     drop_handle(comm);

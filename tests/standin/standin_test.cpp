@@ -24,6 +24,7 @@ struct Streams : testing::Test {
     float* memory = nullptr;
 
     void SetUp() override {
+        cudaSetDevice(0);
         cudaStreamCreateWithFlags(&a, cudaStreamNonBlocking);
         cudaStreamCreateWithFlags(&b, cudaStreamNonBlocking);
         cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
@@ -106,6 +107,7 @@ TEST_F(Streams, TheDefaultStreamIsRefused) {
 
 TEST(Machine, ADroppedWaitIsAViolation) {
     Machine const machine({.drop = 1});
+    cudaSetDevice(0);
     count_orderings();
     cudaStream_t a = nullptr, b = nullptr;
     cudaEvent_t event = nullptr;
@@ -119,6 +121,34 @@ TEST(Machine, ADroppedWaitIsAViolation) {
     launch(b, "reader", {{memory, 16}}, {}, [] {});
     EXPECT_THAT(machine.orderings(), ElementsAre("record of event", "stream waits for event"));
     EXPECT_THAT(machine.violations(), ElementsAre(HasSubstr("not ordered after allocation")));
+}
+
+TEST(Machine, AThreadThatHasNotChosenItsDeviceIsAViolation) {
+    Machine const machine({});
+    cudaEvent_t event = nullptr;
+    cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+    cudaEventQuery(event);
+    EXPECT_THAT(machine.violations(), ElementsAre("a thread uses CUDA and has not chosen its device"));
+}
+
+TEST(Machine, WhatStopsTheHostIsCounted) {
+    Machine const machine({});
+    cudaSetDevice(0);
+    cudaStream_t stream = nullptr;
+    cudaEvent_t event = nullptr;
+    void* pinned = nullptr;
+    cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+    cudaEventRecord(event, stream);
+    EXPECT_EQ(host_calls(), HostCalls{});
+    cudaHostAlloc(&pinned, 16, cudaHostAllocDefault);
+    cudaFreeHost(pinned);
+    cudaStreamSynchronize(stream);
+    cudaDeviceSynchronize();
+    EXPECT_EQ(host_calls(), (HostCalls{.blocking = 4, .queries = 0}));
+    cudaEventQuery(event);
+    EXPECT_EQ(host_calls(), (HostCalls{.blocking = 4, .queries = 1}));
+    EXPECT_EQ(machine.synchronisations(), 2U);
 }
 
 ncclResult_t settle(ncclComm_t comm) {

@@ -59,7 +59,7 @@ struct State {
     std::vector<std::unique_ptr<CUevent_st>> events;
     std::map<void*, Allocation> memory; ///< kept until the machine goes, so that a late write hits no one else
     std::vector<std::string> orderings;
-    std::atomic<std::size_t> synchronisations{0};
+    std::atomic<std::size_t> synchronisations{0}, aborts{0};
 
     /// Counts an ordering of the calling thread; false if it is the one to drop. `mutex` held.
     bool ordering(std::string what);
@@ -68,6 +68,8 @@ struct State {
     /// Orders `stream` after the calling thread and starts a new piece of work on it. `mutex` held.
     void begin_work(CUstream_st& stream);
     bool is_alive(CUstream_st const* stream);
+    /// Complains of a calling thread without a device. `mutex` held.
+    void require_device();
 };
 
 /// The machine that lives. Aborts if there is none.
@@ -76,6 +78,7 @@ State& state();
 int host_timeline();
 int current_device();
 void set_current_device(int device);
+HostCalls& calls_of_host();
 
 /// Checks the accesses and queues `body`, with outputs poisoned from its start unless they are inputs too.
 cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
