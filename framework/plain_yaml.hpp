@@ -1,4 +1,4 @@
-// YAML of plain values, out of files that may hold anything. Only this and config.cpp know yaml-cpp.
+// YAML of plain values, out of files that may hold anything. Only this, config.cpp and launch/site.cpp know yaml-cpp.
 #pragma once
 #include <yaml-cpp/yaml.h>
 

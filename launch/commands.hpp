@@ -13,6 +13,7 @@ int export_command(std::vector<std::string> const& arguments);
 int checkpoint_command(std::vector<std::string> const& arguments);
 int explain_command(std::vector<std::string> const& arguments);
 int doctor_command(std::vector<std::string> const& arguments);
+int submit_command(std::vector<std::string> const& arguments);
 int completion_command(std::vector<std::string> const& arguments);
 
 /// `trireme --version`: this program, and the libraries it runs with.

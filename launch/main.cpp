@@ -68,6 +68,7 @@ constexpr std::array kCommands{
     Command{"Before a run", "parity", "prove that every layout computes one and the same thing",
             launch::parity_command},
     Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun", launch::train_command},
+    Command{"Training", "submit", "a Slurm job, or a chain of them, that trains", launch::submit_command},
     Command{"Training", "checkpoint", "list or verify the checkpoints of a run", launch::checkpoint_command},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command},

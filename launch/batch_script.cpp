@@ -1,0 +1,95 @@
+#include "launch/batch_script.hpp"
+
+#include <fmt/format.h>
+
+#include <regex>
+
+#include "cluster/error.hpp"
+#include "launch/batch_templates.hpp"
+
+namespace trireme::launch {
+
+namespace {
+
+std::string words(std::vector<std::string> const& all) {
+    std::string line;
+    for (auto const& word : all) line += (line.empty() ? "" : " ") + shell_word(word);
+    return line;
+}
+
+std::string directives(BatchJob const& job) {
+    std::string lines = fmt::format("#SBATCH --job-name={}\n#SBATCH --nodes={}\n#SBATCH --ntasks-per-node={}\n"
+                                    "#SBATCH --cpus-per-task={}\n#SBATCH --time={}\n"
+                                    "#SBATCH --output=%x-%j.out --open-mode=append\n"
+                                    "#SBATCH --requeue --dependency=singleton",
+                                    job.name, job.nodes, job.tasks_per_node, job.cpus_per_task, job.time);
+    for (auto const& [name, value] : job.sbatch)
+        lines += fmt::format("\n#SBATCH --{}{}{}", name, value.empty() ? "" : "=", value);
+    return lines;
+}
+
+std::string setup(Site const& site) {
+    std::string lines;
+    if (!site.modules.empty()) lines += "module load " + words(site.modules) + " || exit\n";
+    for (auto const& [name, value] : site.environment) lines += "export " + name + "=" + shell_word(value) + "\n";
+    if (!lines.empty()) lines.pop_back();
+    return lines;
+}
+
+/// Options of the launcher, each with a blank in front.
+std::string launcher_options(BatchJob const& job, Site const& site) {
+    if (job.launcher == "srun") return site.srun.empty() ? "" : " " + words(site.srun);
+    std::string line = fmt::format(" --map-by ppr:{}:node:PE={}", job.tasks_per_node, job.cpus_per_task);
+    if (!site.mpirun.empty()) line += " " + words(site.mpirun);
+    // mpirun hands only OMPI_* on by itself.
+    for (auto const& [name, value] : site.environment)
+        if (!name.starts_with("OMPI_")) line += " -x " + name;
+    return line;
+}
+
+} // namespace
+
+std::string shell_word(std::string const& bytes) {
+    static std::regex const plain("[A-Za-z0-9_@%+=:,./-]+");
+    if (std::regex_match(bytes, plain)) return bytes;
+    std::string word = "'";
+    for (char const c : bytes) word += c == '\'' ? std::string(R"('\'')") : std::string(1, c);
+    return word + "'";
+}
+
+long long seconds_of(std::string const& field, std::string const& time) {
+    static std::regex const minutes("([0-9]{1,6})"), clock("(?:([0-9]{1,3})-)?([0-9]{1,3}):([0-5][0-9]):([0-5][0-9])");
+    std::smatch m;
+    long long seconds = 0;
+    if (std::regex_match(time, m, minutes))
+        seconds = std::stoll(m[1]) * 60;
+    else if (std::regex_match(time, m, clock))
+        seconds = (((m[1].matched ? std::stoll(m[1]) : 0) * 24 + std::stoll(m[2])) * 60 + std::stoll(m[3])) * 60 +
+                  std::stoll(m[4]);
+    if (seconds == 0)
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: MINUTES, H:MM:SS or D-HH:MM:SS, more than 0", field, time));
+    return seconds;
+}
+
+std::string batch_script(BatchJob const& job, Site const& site) {
+    if (!std::regex_match(job.name, std::regex("[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")))
+        throw cluster::InputError(
+            fmt::format("--name: {}: legal: 1 to 100 letters, digits and _ . -, not - first", job.name));
+    seconds_of("--time", job.time);
+    for (auto const& [name, value] : job.sbatch) check_sbatch_option("sbatch", name, value);
+    for (auto const& word : job.command) check_word("command", word);
+    std::string const about = fmt::format("# Made by `trireme submit` for site {} ({}).\n# Verified on: {}.", site.name,
+                                          site.source, site.verified_on);
+    char const* const proceed = job.requeue_itself ? R"([ -n "$ending" ] || scontrol requeue "$SLURM_JOB_ID")"
+                                                   : R"(echo "saved: the next job of the chain goes on")";
+    std::string const exit_code = fmt::format(fmt::runtime(kExitCodeTemplate), fmt::arg("proceed", proceed));
+    return fmt::format(fmt::runtime(job.launcher == "srun" ? kSrunTemplate : kMpirunTemplate), fmt::arg("about", about),
+                       fmt::arg("directives", directives(job)), fmt::arg("lead", job.lead),
+                       fmt::arg("setup", setup(site)), fmt::arg("cpus_per_task", job.cpus_per_task),
+                       fmt::arg("ranks", job.nodes * job.tasks_per_node),
+                       fmt::arg("options", launcher_options(job, site)), fmt::arg("command", words(job.command)),
+                       fmt::arg("exit_code", exit_code));
+}
+
+} // namespace trireme::launch

@@ -1,0 +1,171 @@
+#include "launch/site.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <regex>
+#include <set>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/nearest.hpp"
+#include "framework/plain_yaml.hpp"
+
+namespace trireme::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kOwnOptions{"array",   "cpus-per-task", "dependency",      "error",     "job-name",
+                                 "nodes",   "ntasks",        "ntasks-per-node", "open-mode", "output",
+                                 "requeue", "no-requeue",    "signal",          "time",      "wrap"};
+
+void check_match(std::string const& field, std::string const& value, char const* pattern, char const* legal) {
+    if (!std::regex_match(value, std::regex(pattern)))
+        throw cluster::InputError(fmt::format("{}: {}: legal: {}", field, value, legal));
+}
+
+std::vector<std::string> names_of_sites(std::string const& folder) {
+    std::vector<std::string> names;
+    std::error_code none; // a folder that is not there has no sites
+    for (auto const& entry : fs::directory_iterator(folder, none))
+        if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem());
+    std::ranges::sort(names);
+    return names;
+}
+
+/// Walks the keys of a site's file and hands each value to whoever wants it.
+class SiteReader {
+  public:
+    SiteReader(std::string const& file, Site& site) : file_(file) {
+        take("source", [&](auto const& v) { site.source = text(v, "source"); });
+        take("verified_on", [&](auto const& v) { site.verified_on = text(v, "verified_on"); });
+        take("launcher", [&](auto const& v) {
+            site.launcher = text(v, "launcher");
+            check_match(at(v, "launcher"), site.launcher, "srun|mpirun", "srun, mpirun");
+        });
+        take("tasks_per_node", [&](auto const& v) { site.tasks_per_node = count(v, "tasks_per_node"); });
+        take("cpus_per_task", [&](auto const& v) { site.cpus_per_task = count(v, "cpus_per_task"); });
+        take("most_minutes", [&](auto const& v) { site.most_minutes = count(v, "most_minutes"); });
+        take("lead", [&](auto const& v) { site.lead = count(v, "lead"); });
+        take("sbatch", [&](auto const& v) {
+            site.sbatch = pairs(v, "sbatch");
+            for (auto const& [name, value] : site.sbatch) check_sbatch_option(at(v, "sbatch." + name), name, value);
+        });
+        take("modules", [&](auto const& v) {
+            site.modules = words(v, "modules");
+            for (auto const& m : site.modules)
+                check_match(at(v, "modules"), m, "[A-Za-z0-9_][A-Za-z0-9_.+/-]*", "a module's name");
+        });
+        take("environment", [&](auto const& v) {
+            site.environment = pairs(v, "environment");
+            for (auto const& [name, value] : site.environment) {
+                check_match(at(v, "environment"), name, "[A-Za-z_][A-Za-z0-9_]*", "the name of a variable");
+                check_word(at(v, "environment." + name), value);
+            }
+        });
+        take("srun", [&](auto const& v) { site.srun = words(v, "srun"); });
+        take("mpirun", [&](auto const& v) { site.mpirun = words(v, "mpirun"); });
+    }
+
+    void read() {
+        YAML::Node const root = framework::load_plain_yaml(cluster::read_file(file_, framework::kMostYamlBytes), file_);
+        if (!root.IsMap()) throw cluster::InputError(fmt::format("{}: legal: a mapping of keys to values", file_));
+        std::set<std::string> seen;
+        for (auto const& entry : root) {
+            std::string const key = entry.first.Scalar();
+            auto const found = fields_.find(key);
+            if (found == fields_.end()) {
+                std::vector<std::string> legal;
+                for (auto const& [name, unused] : fields_) legal.push_back(name);
+                throw cluster::InputError(fmt::format("{}:{}: unknown key {}; did you mean {}? legal: {}", file_,
+                                                      entry.first.Mark().line + 1, key, cluster::nearest(key, legal),
+                                                      fmt::join(legal, ", ")));
+            }
+            if (!seen.insert(key).second)
+                throw cluster::InputError(fmt::format("{} is given twice", at(entry.first, key)));
+            found->second(entry.second);
+        }
+        for (char const* needed : {"source", "verified_on"})
+            if (!seen.contains(needed))
+                throw cluster::InputError(fmt::format("{}: {}: missing; legal: a text", file_, needed));
+    }
+
+  private:
+    void take(char const* key, std::function<void(YAML::Node const&)> use) { fields_[key] = std::move(use); }
+    std::string at(YAML::Node const& node, std::string const& key) const {
+        return fmt::format("{}:{}: {}", file_, node.Mark().line + 1, key);
+    }
+    [[noreturn]] void refuse(YAML::Node const& node, std::string const& key, char const* legal) const {
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: {}", at(node, key), node.IsScalar() ? node.Scalar() : "no such value", legal));
+    }
+    std::string text(YAML::Node const& node, std::string const& key) const {
+        if (!node.IsScalar() || node.Scalar().empty()) refuse(node, key, "a text");
+        check_word(at(node, key), node.Scalar());
+        return node.Scalar();
+    }
+    int count(YAML::Node const& node, std::string const& key) const {
+        int value = 0;
+        if (!node.IsScalar() || !YAML::convert<int>::decode(node, value) || value < 1)
+            refuse(node, key, "a whole number >= 1");
+        return value;
+    }
+    std::vector<std::string> words(YAML::Node const& node, std::string const& key) const {
+        if (!node.IsSequence()) refuse(node, key, "a list of words");
+        std::vector<std::string> all;
+        for (auto const& item : node) all.push_back(text(item, key));
+        return all;
+    }
+    NamedValues pairs(YAML::Node const& node, std::string const& key) const {
+        if (!node.IsMap()) refuse(node, key, "a mapping of names to values");
+        NamedValues all;
+        for (auto const& entry : node) {
+            std::string const name = entry.first.Scalar();
+            if (!entry.second.IsScalar() && !entry.second.IsNull()) refuse(entry.second, key + "." + name, "a text");
+            if (std::ranges::find(all, name, [](auto const& p) { return p.first; }) != all.end())
+                throw cluster::InputError(fmt::format("{} is given twice", at(entry.first, key + "." + name)));
+            all.emplace_back(name, entry.second.IsNull() ? "" : entry.second.Scalar());
+        }
+        return all;
+    }
+
+    std::string const& file_;
+    std::map<std::string, std::function<void(YAML::Node const&)>> fields_;
+};
+
+} // namespace
+
+void check_sbatch_option(std::string const& field, std::string const& name, std::string const& value) {
+    check_match(field, name, "[a-z][a-z-]*", "an option of sbatch without its dashes");
+    if (std::ranges::find(kOwnOptions, name) != kOwnOptions.end())
+        throw cluster::InputError(fmt::format("{}: --{} is set by trireme submit itself", field, name));
+    check_match(field, value, R"([A-Za-z0-9_.,:=+*/@%^&|()\[\]-]*)",
+                "letters, digits and _ . , : = + * / @ % ^ & | ( ) [ ] -");
+}
+
+void check_word(std::string const& field, std::string const& value) {
+    if (std::ranges::any_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+        throw cluster::InputError(fmt::format("{}: {}: legal: no control characters", field, value));
+}
+
+Site read_site(std::string const& name, std::string const& folder) {
+    bool const is_path = name.find('/') != std::string::npos || name.ends_with(".yaml");
+    std::string const file = is_path ? name : folder + "/" + name + ".yaml";
+    if (!is_path && !fs::exists(file))
+        throw cluster::InputError(fmt::format("--site: {}: legal: {}, or the path of a file like those of {}", name,
+                                              fmt::join(names_of_sites(folder), ", "), folder));
+    Site site;
+    site.name = fs::path(file).stem();
+    SiteReader(file, site).read();
+    return site;
+}
+
+} // namespace trireme::launch
