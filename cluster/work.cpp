@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cluster/error.hpp"
+#include "cluster/waiting.hpp"
 #include "cluster/work_state.hpp"
 
 namespace trireme::cluster {
@@ -23,7 +24,21 @@ void pause_between_polls(std::chrono::steady_clock::duration waited) {
         std::this_thread::sleep_for(std::chrono::microseconds(200));
 }
 
+thread_local double waited_so_far = 0;
+
+/// Adds the time of its life to this thread's waiting.
+struct WaitingTime {
+    std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+    WaitingTime() = default;
+    WaitingTime(WaitingTime const&) = delete;
+    ~WaitingTime() { waited_so_far += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
+};
+
 } // namespace
+
+double seconds_waited() {
+    return waited_so_far;
+}
 
 void Work::State::finish() {
     if (observer && !handed_over) observer->on_finish(group, sequence);
@@ -64,6 +79,8 @@ bool Work::done() {
 }
 
 void Work::wait() {
+    if (!state_) return;
+    WaitingTime const counted;
     while (!done()) {
         auto const waited = std::chrono::steady_clock::now() - state_->start;
         if (waited > state_->deadline) {

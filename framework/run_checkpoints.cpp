@@ -107,22 +107,6 @@ void load_into(parallel::ParameterStore& store, CheckpointReader const& reader) 
 
 } // namespace
 
-json RunProgress::to_json() const {
-    return {{"step", step},
-            {"cursor", cursor},
-            {"best", best},
-            {"best_step", best_step},
-            {"evaluated_step", evaluated_step},
-            {"evaluations_without_improvement", evaluations_without_improvement},
-            {"finished", finished}};
-}
-
-RunProgress RunProgress::from_json(json const& j) {
-    return {j.at("step"),      j.at("cursor"),         j.at("best"),
-            j.at("best_step"), j.at("evaluated_step"), j.at("evaluations_without_improvement"),
-            j.at("finished")};
-}
-
 std::string trajectory_yaml(Config config) {
     Config const defaults;
     config.run.clear();

@@ -12,23 +12,10 @@
 #include "cluster/error.hpp"
 #include "framework/checkpoint/manifest.hpp"
 #include "framework/config.hpp"
+#include "framework/run_progress.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::framework {
-
-/// Where a run is: the whole of its state besides weights and moments. No rank, no world size in it.
-struct RunProgress {
-    std::int64_t step = 0;   ///< optimizer steps done
-    std::int64_t cursor = 0; ///< samples drawn from the endless order
-    double best = 0;         ///< best value of evaluation.metric so far
-    std::int64_t best_step = -1;
-    std::int64_t evaluated_step = -1; ///< last step that was evaluated
-    int evaluations_without_improvement = 0;
-    bool finished = false;
-
-    nlohmann::json to_json() const;
-    static RunProgress from_json(nlohmann::json const& json);
-};
 
 /// The run folder belongs to another run, or holds nothing that can be used: no older checkpoint would help.
 class WrongRun : public cluster::InputError {

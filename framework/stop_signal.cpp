@@ -28,6 +28,7 @@ StopSignal::StopSignal() {
 }
 
 StopSignal::~StopSignal() {
+    flag = false;
     for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &former[i], nullptr);
 }
 

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
+#include <cmath>
+#include <limits>
 
 #include "cluster/error.hpp"
+#include "cluster/fault.hpp"
 #include "cluster/file.hpp"
 #include "cluster/topology.hpp"
 #include "framework/layout_check.hpp"
@@ -21,6 +23,12 @@
 namespace trireme::framework {
 
 namespace {
+
+constexpr std::int64_t kStragglerSteps = 50;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 void check_set(data::Dataset const& set, Config const& config) {
     if (set.task() != config.task)
@@ -43,6 +51,45 @@ TrainInputs checked_inputs(Config const& config, cluster::Communicator const& wo
     return in;
 }
 
+/// Weights and two moments of the whole model.
+std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std::size_t element) {
+    std::int64_t bytes = 0;
+    for (auto const& spec : specs) bytes += 3 * elements_of(spec.shape) * static_cast<std::int64_t>(element);
+    return bytes;
+}
+
+/// Samples that may be what is wrong with a step.
+std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<double> const& losses) {
+    bool const known = std::ranges::any_of(losses, [](double loss) { return !std::isfinite(loss); });
+    std::vector<std::int64_t> ids;
+    for (std::size_t s = 0; s < losses.size(); ++s)
+        if (!known || !std::isfinite(losses[s])) ids.insert(ids.end(), plan.slots[s].begin(), plan.slots[s].end());
+    return ids;
+}
+
+/// Faults of tests that strike values, not processes.
+void strike_gradient(parallel::ParameterStore& store) {
+    if (!cluster::fault_point("step/gradient")) return;
+    for (auto const& unit : store.units()) { // the first element that this rank answers for
+        std::int64_t const part = unit->layout.part_size(), begin = store.options().place.part() * part;
+        for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
+            unit->gradient_range(0, s.at, 1).fill_(std::numeric_limits<double>::quiet_NaN());
+            return;
+        }
+    }
+}
+void strike_losses(std::vector<double>& losses) {
+    if (cluster::fault_point("step/loss"))
+        for (double& loss : losses) loss *= 1000;
+}
+void strike_weights(parallel::ParameterStore& store) {
+    auto const fault = cluster::fault_point("step/weights");
+    if (!fault) return;
+    auto* const bytes = static_cast<std::uint8_t*>(store.units().front()->master.mutable_data_ptr());
+    auto const bit = static_cast<std::size_t>(fault->value);
+    bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] ^ (1U << bit % 8));
+}
+
 } // namespace
 
 TrainInputs open_inputs(Config const& config) {
@@ -58,13 +105,16 @@ TrainInputs open_inputs(Config const& config) {
     return in;
 }
 
-Trainer::Trainer(Config const& config, cluster::Communicator& world)
-    : config_(config), mesh_(world, mesh_shape(config.parallel, world.size())),
+Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits)
+    : config_(config), limits_(limits), mesh_(world, mesh_shape(config.parallel, world.size())),
       inputs_(checked_inputs(config_, world)), shape_{config.batch.global, config.batch.tokens_per_slot,
                                                       mesh_.along(parallel::Axis::tensor).size()},
       model_(inputs_.model, mesh_, config_.parallel, config_.numerics),
       optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"), evaluator_(model_, shape_),
-      log_(config.run, world.rank()), checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world) {
+      lock_(config_.run, world), log_(config.run, world.rank()),
+      checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world),
+      control_(config_, limits_, world.rank() == 0 ? read_job_history(config_.run) : JobHistory{},
+               state_bytes(model_.specs(), at::elementSize(model_.store().master_dtype())), world) {
     // Nothing is said before all is checked: a mistake has its line for itself.
     auto const note = [this](std::string const& line) { notes_.push_back(line); };
     if (auto const found = checkpoints_.resume(note)) {
@@ -99,6 +149,9 @@ std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {
 
 StepReport Trainer::train_step() {
     StepReport report;
+    cluster::set_fault_step(progress_.step);
+    cluster::fault_point("step/slow");
+    clock_.enter(Phase::load);
     // 1. The next samples of the order, cut into slots: the same plan on every rank.
     data::StepPlan const plan = data::plan_step(*inputs_.train, shape_, config_.seed, progress_.cursor);
     auto const slots = static_cast<std::int64_t>(plan.slots.size());
@@ -106,41 +159,52 @@ StepReport Trainer::train_step() {
         throw cluster::JobError(fmt::format("step {}: no label of its samples is trained", progress_.step));
     // 2. This rank's slots.
     model_.load(load_slots(plan));
+    clock_.enter(Phase::compute);
     // 3. Forward, backward and the sum of gradients over all slots.
-    std::vector<double> const losses = model_.engine().forward_backward(slots);
-    report.loss = gather_loss(losses, slots, report.stop_asked);
-    // 4. The global norm, and what it says about clipping. A step that is not finite must not touch the weights.
+    std::vector<double> const losses = gather_losses(model_.engine().forward_backward(slots), slots);
+    for (double const loss : losses) report.loss += loss; // in slot order, as one process would add
+    strike_gradient(model_.store());
+    clock_.enter(Phase::norm);
+    // 4. The global norm, and what it says about clipping. A step that is not good must not touch the weights.
     report.gradient_norm = gradient_norm(model_.store(), mesh_);
-    if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
-        throw cluster::JobError(fmt::format("step {}: loss {} and gradient norm {} are not finite; no update was made",
-                                            progress_.step, report.loss, report.gradient_norm));
+    report.finding = judge_step(config_.guard, progress_, report.loss, report.gradient_norm);
+    report.learning_rate = learning_rate(config_.optimizer, progress_.step, inputs_.steps);
+    report.tokens = plan.tokens;
+    if (report.finding.verdict != Verdict::good) {
+        report.sample_ids = suspects(plan, losses);
+        return report;
+    }
     double const clip = config_.optimizer.clip;
     double const scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
+    clock_.enter(Phase::update);
     // 5. Update of master weights and moments, then of the compute copy.
-    report.learning_rate = learning_rate(config_.optimizer, progress_.step, inputs_.steps);
-    optimizer_.step(report.learning_rate, scale, progress_.step);
+    optimizer_.step(report.learning_rate, scale, progress_.updates());
+    strike_weights(model_.store());
     model_.refresh();
     // 6. On to the next samples.
-    progress_.step += 1;
-    progress_.cursor += shape_.samples;
-    report.tokens = plan.tokens;
+    note_good_step(progress_, report.loss);
+    go_on();
     return report;
 }
 
-double Trainer::gather_loss(std::vector<double> const& mine, std::int64_t slots, bool& stop_asked) {
+void Trainer::go_on() {
+    clock_.leave();
+    progress_.step += 1;
+    progress_.cursor += shape_.samples;
+}
+
+std::vector<double> Trainer::gather_losses(std::vector<double> const& mine, std::int64_t slots) {
     auto const ranks = static_cast<std::size_t>(mesh_.data().size());
     std::size_t const each = (static_cast<std::size_t>(slots) + ranks - 1) / ranks;
-    std::vector<double> own = mine, all(ranks * each);
+    std::vector<double> own = mine, all(ranks * each), ordered;
     own.resize(each, 0.0);
+    strike_losses(own);
     mesh_.data()
         .all_gather({own.data(), each, cluster::DType::f64}, {all.data(), all.size(), cluster::DType::f64}, "step/loss")
         .wait();
-    std::uint8_t asked = StopSignal::asked();
-    mesh_.world().all_reduce({&asked, 1, cluster::DType::u8}, cluster::ReduceOp::max, "step/stop").wait();
-    stop_asked = asked > 0;
-    double loss = 0; // in slot order, as one process would add
-    for (std::size_t s = 0; s < static_cast<std::size_t>(slots); ++s) loss += all[s % ranks * each + s / ranks];
-    return loss;
+    for (std::size_t s = 0; s < static_cast<std::size_t>(slots); ++s)
+        ordered.push_back(all[s % ranks * each + s / ranks]);
+    return ordered;
 }
 
 bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
@@ -148,10 +212,18 @@ bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
     return interval > 0 && progress_.step > 0 && progress_.step % interval == 0;
 }
 
+bool Trainer::evaluation_due() const {
+    return progress_.evaluated_step != progress_.step &&
+           (progress_.step >= inputs_.steps || due(config_.evaluation.every, inputs_.train->size() / shape_.samples));
+}
+
 bool Trainer::evaluate_and_judge() {
+    auto const start = std::chrono::steady_clock::now();
     validation_ = evaluator_.evaluate(*inputs_.validation);
-    auto event =
-        nlohmann::ordered_json{{"kind", "evaluation"}, {"step", progress_.step}, {"split", config_.data.validation}};
+    double const seconds = seconds_since(start);
+    control_.evaluation_took(seconds);
+    auto event = nlohmann::ordered_json{
+        {"kind", "evaluation"}, {"step", progress_.step}, {"split", config_.data.validation}, {"seconds", seconds}};
     event.update(validation_->to_json());
     log_.write(event);
     double const value = validation_->value(config_.evaluation.metric);
@@ -169,8 +241,10 @@ bool Trainer::evaluate_and_judge() {
 
 void Trainer::save(char const* why) {
     auto const start = std::chrono::steady_clock::now();
+    compare_replicas(); // what has gone bad must not be saved
     checkpoints_.save(progress_);
-    double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    double const seconds = seconds_since(start);
+    control_.save_took(seconds);
     log_.write({{"kind", "checkpoint"}, {"step", progress_.step}, {"why", why}, {"seconds", seconds}});
 }
 
@@ -197,11 +271,16 @@ TrainOutcome Trainer::run() {
     log_.say(fmt::format("{} ranks, {} threads each, run folder {}", mesh_.world().size(), at::get_num_threads(),
                          config_.run));
     for (auto const& line : notes_) log_.say(line);
+    if (auto const refusal = progress_.finished ? std::nullopt : control_.refusal(progress_.step)) {
+        log_.say("not started: " + *refusal);
+        outcome.exit_code = cluster::kHalted;
+        return outcome;
+    }
+    announce_job();
     while (!progress_.finished) {
         bool const last = progress_.step >= inputs_.steps;
         // The evaluation of a step may be due after a restart: the signal came between the step and its evaluation.
-        if (progress_.evaluated_step != progress_.step &&
-            (last || due(config_.evaluation.every, inputs_.train->size() / shape_.samples))) {
+        if (evaluation_due()) {
             bool const better = evaluate_and_judge();
             int const patience = config_.evaluation.patience;
             progress_.finished = last || (patience > 0 && progress_.evaluations_without_improvement >= patience);
@@ -209,16 +288,31 @@ TrainOutcome Trainer::run() {
                 save(progress_.finished ? "end" : "best");
             continue;
         }
+        if (progress_.leaves_out(progress_.cursor)) {
+            log_.write({{"kind", "left out"}, {"step", progress_.step}});
+            go_on();
+            continue;
+        }
         auto const start = std::chrono::steady_clock::now();
         StepReport const step = train_step();
-        report(step, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-        if (step.stop_asked) {
-            save("asked to stop");
-            log_.say(fmt::format("asked to stop: saved at step {}; run the same command to continue", progress_.step));
-            outcome.exit_code = cluster::kSavedToContinue;
+        double const seconds = seconds_since(start);
+        control_.step_took(seconds);
+        if (step.finding.verdict != Verdict::good) {
+            treat(step);
+            continue;
+        }
+        report(step, seconds);
+        if (due(kStragglerSteps, 0)) report_stragglers();
+        if (due(config_.guard.compare_replicas, 0)) compare_replicas();
+        Orders const orders = control_.agree(evaluation_due());
+        if (orders.stop != StopReason::none) {
+            save(orders.reason());
+            log_.say(
+                fmt::format("{}: saved at step {}; run the same command to continue", orders.reason(), progress_.step));
+            outcome.exit_code = orders.exit_code();
             break;
         }
-        if (due(config_.checkpoint.every, 0)) save("interval");
+        if (due(config_.checkpoint.every, 0) || orders.save) save(orders.save ? "asked to" : "interval");
     }
     outcome.steps = progress_.step;
     outcome.validation = validation_;
@@ -230,10 +324,12 @@ TrainOutcome Trainer::run() {
     return outcome;
 }
 
-TrainOutcome train(Config const& config, cluster::Communicator& world) {
+TrainOutcome train(Config const& config, cluster::Communicator& world, JobLimits const& limits) {
+    world.set_deadline(std::chrono::milliseconds(static_cast<std::int64_t>(config.guard.deadline * 1000)));
+    cluster::set_fault_rank(world.rank());
     configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
     StopSignal const stop;
-    return Trainer(config, world).run();
+    return Trainer(config, world, limits).run();
 }
 
 } // namespace trireme::framework

@@ -12,6 +12,10 @@
 #include "framework/optimizer/adamw.hpp"
 #include "framework/parallel_model.hpp"
 #include "framework/run_checkpoints.hpp"
+#include "framework/run_control.hpp"
+#include "framework/run_lock.hpp"
+#include "framework/step_guard.hpp"
+#include "framework/stragglers.hpp"
 #include "parallel/mesh.hpp"
 
 namespace trireme::framework {
@@ -29,7 +33,8 @@ struct StepReport {
     double gradient_norm = 0;
     double learning_rate = 0;
     std::int64_t tokens = 0;
-    bool stop_asked = false; ///< some rank was asked to stop
+    Finding finding;                      ///< anything but good: no update was made
+    std::vector<std::int64_t> sample_ids; ///< then: of the slots whose loss is not finite, or of the whole step
 };
 
 /// What a run reads, checked against each other.
@@ -45,11 +50,12 @@ class Trainer {
   public:
     /// Sets everything up, from the newest valid checkpoint of the run folder if there is one. Collective over `world`.
     /// Throws InputError before anything large is allocated.
-    Trainer(Config const& config, cluster::Communicator& world);
+    Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits = {});
 
-    /// Trains to the end, or until told to stop. Collective.
+    /// Trains to the end, or until told to stop. Collective. Throws JobError on every rank for a fault that the
+    /// configuration does not let pass.
     TrainOutcome run();
-    /// One optimizer step. Collective.
+    /// One optimizer step, unless its samples are to be left out. Collective.
     StepReport train_step();
 
     ParallelModel& model() { return model_; }
@@ -58,28 +64,41 @@ class Trainer {
 
   private:
     std::vector<Pass> load_slots(data::StepPlan const& plan);
-    double gather_loss(std::vector<double> const& mine, std::int64_t slots, bool& stop_asked);
+    /// Of every slot, in slot order, on every rank.
+    std::vector<double> gather_losses(std::vector<double> const& mine, std::int64_t slots);
+    void go_on(); ///< to the next samples
+    void announce_job();
     void report(StepReport const& step, double seconds);
+    void report_stragglers();
+    /// What the configuration wants done about a step that is not good.
+    void treat(StepReport const& step);
+    void roll_back();
+    void compare_replicas();
     /// Evaluates on validation and keeps count; true if it is the best so far.
     bool evaluate_and_judge();
     void save(char const* why);
     bool due(std::int64_t every, std::int64_t otherwise) const;
+    bool evaluation_due() const;
 
     Config config_;
+    JobLimits limits_;
     parallel::Mesh mesh_;
     TrainInputs inputs_;
     data::BatchShape shape_;
     ParallelModel model_;
     AdamW optimizer_;
     Evaluator evaluator_;
+    RunLock lock_; ///< after everything that can be refused, before everything that writes
     RunLog log_;
     std::vector<std::string> notes_; ///< what the user should know before the first step
     RunCheckpoints checkpoints_;
     RunProgress progress_;
+    RunControl control_;
+    PhaseClock clock_;
     std::optional<Metrics> validation_;
 };
 
 /// Reads everything, trains, closes. Collective over `world`.
-TrainOutcome train(Config const& config, cluster::Communicator& world);
+TrainOutcome train(Config const& config, cluster::Communicator& world, JobLimits const& limits = {});
 
 } // namespace trireme::framework

@@ -27,7 +27,10 @@ void RunLog::open() {
 }
 
 void RunLog::write(nlohmann::ordered_json const& event) {
-    for (auto const& sink : sinks_) sink->event(event);
+    if (sinks_.empty()) return;
+    auto timed = event;
+    timed["time"] = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    for (auto const& sink : sinks_) sink->event(timed);
 }
 
 void RunLog::say(std::string const& line) {

@@ -17,7 +17,8 @@ class RunLog {
 
     /// Makes the folder; before it nothing is written. Throws InputError if a file in it cannot be opened.
     void open();
-    /// Something that programs may want to know: {"kind": ..., "step": ..., ...}.
+    /// Something that programs may want to know: {"kind": ..., "step": ..., ...}; the time is added, in seconds since
+    /// 1970.
     void write(nlohmann::ordered_json const& event);
     /// A line for a person.
     void say(std::string const& line);

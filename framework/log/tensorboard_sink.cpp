@@ -15,7 +15,8 @@ class TensorBoardSink : public LogSink {
         auto const prefix = kind == "train" ? "train" : event.at("split").get<std::string>();
         std::vector<std::pair<std::string, double>> scalars;
         for (auto const& [name, value] : event.items())
-            if (value.is_number() && name != "step") scalars.emplace_back(prefix + "/" + name, value.get<double>());
+            if (value.is_number() && name != "step" && name != "time")
+                scalars.emplace_back(prefix + "/" + name, value.get<double>());
         auto const step = event.at("step").get<std::int64_t>();
         if (!started_) file_.start_at(step);
         started_ = true;

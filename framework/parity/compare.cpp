@@ -40,6 +40,14 @@ double bound_of(double single, double floor) {
     return kTimesSingle * std::clamp(single, floor, kMostTimesFloor * floor);
 }
 
+/// Elements whose gradient says which way AdamW's first step goes. It is nearly the gradient's sign, and the sign of
+/// what lies below the roundings of the whole tensor is either, each as right as the other.
+at::Tensor signed_elements(at::Tensor const& gradient, double rounding) {
+    at::Tensor const g = gradient.to(at::kDouble);
+    double const root_mean_square = norm_of(g) / std::sqrt(static_cast<double>(g.numel()));
+    return g.abs() > kFloorRoundings * rounding * root_mean_square;
+}
+
 double moved(Problem const& problem, Tensors const& exact, std::string const& name) {
     at::Tensor const& start = problem.initial.at(name);
     double const least = 1e-6 * problem.optimizer.learning_rate * std::sqrt(static_cast<double>(start.numel()));
@@ -65,7 +73,9 @@ Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact)
     double const least = 1e-6 * exact.norms.at(0);
     for (auto const& [name, g] : exact.gradient) {
         e.gradient[name] = distance(trace.gradient.at(name), g) / std::max(norm_of(g), least);
-        e.first[name] = distance(trace.first.at(name), exact.first.at(name)) / moved(problem, exact.first, name);
+        at::Tensor const off = trace.first.at(name).to(at::kDouble) - exact.first.at(name).to(at::kDouble);
+        e.first[name] = norm_of(off * signed_elements(g, floors_of(problem.numerics.compute).rounding)) /
+                        moved(problem, exact.first, name);
         e.weights[name] =
             distance(trace.weights.at(name), exact.weights.at(name)) / moved(problem, exact.weights, name);
     }

@@ -1,0 +1,73 @@
+#include "framework/run_lock.hpp"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+
+#include "cluster/error.hpp"
+#include "cluster/gather.hpp"
+#include "cluster/host.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+std::string holder(int descriptor) {
+    std::array<char, 256> text{};
+    auto const n = pread(descriptor, text.data(), text.size(), 0);
+    return n > 0 ? std::string(text.data(), static_cast<std::size_t>(n)) : "a job that has not signed yet";
+}
+
+std::string signature() {
+    char const* const job = std::getenv("SLURM_JOB_ID");
+    return fmt::format("process {} on {}{} since {:%Y-%m-%d %H:%M:%S}", getpid(), cluster::host_name(),
+                       job ? fmt::format(", Slurm job {},", job) : "", fmt::localtime(std::time(nullptr)));
+}
+
+/// Why not; empty if taken.
+std::string take(std::string const& run, int& descriptor) {
+    std::string const path = run + "/lock";
+    std::error_code failed; // shows when the file is opened
+    std::filesystem::create_directories(run, failed);
+    descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (descriptor < 0)
+        return fmt::format("run: {}: {}; legal: a folder that can be written", path, std::strerror(errno));
+    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK)
+            return fmt::format("run: {}: another job is at work in it ({}); legal: wait for its end, or another folder",
+                               run, holder(descriptor));
+        return fmt::format("run: {}: flock: {}; legal: a file system with locks (on Lustre: mounted with `flock`), "
+                           "since two jobs in one folder would ruin each other",
+                           path, std::strerror(errno));
+    }
+    std::string const text = signature();
+    if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, text.data(), text.size(), 0) < 0)
+        return fmt::format("run: {}: {}; legal: a folder on a disk with room", path, std::strerror(errno));
+    return "";
+}
+
+} // namespace
+
+RunLock::RunLock(std::string const& run, cluster::Communicator& world) {
+    std::string trouble;
+    if (world.rank() == 0) trouble = take(run, descriptor_);
+    trouble = cluster::broadcast_bytes(world, trouble, 0, "run/lock");
+    if (trouble.empty()) return;
+    if (descriptor_ >= 0) close(descriptor_);
+    throw cluster::InputError(trouble);
+}
+
+RunLock::~RunLock() {
+    if (descriptor_ >= 0) close(descriptor_);
+}
+
+} // namespace trireme::framework

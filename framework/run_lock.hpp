@@ -1,0 +1,23 @@
+// One job at a time on a run folder.
+#pragma once
+#include <string>
+
+#include "cluster/communicator.hpp"
+
+namespace trireme::framework {
+
+class RunLock {
+  public:
+    /// Takes RUN/lock, making the folder if need be; rank 0 holds it. Collective. Throws InputError on every rank,
+    /// naming the job that holds it.
+    RunLock(std::string const& run, cluster::Communicator& world);
+    /// Lets go; so does the kernel when the process dies, however it dies.
+    ~RunLock();
+    RunLock(RunLock const&) = delete;
+    RunLock& operator=(RunLock const&) = delete;
+
+  private:
+    int descriptor_ = -1;
+};
+
+} // namespace trireme::framework

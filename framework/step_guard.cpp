@@ -1,0 +1,48 @@
+#include "framework/step_guard.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace trireme::framework {
+
+namespace {
+
+constexpr std::size_t kLeastLosses = 20; ///< before which a median says little
+
+double median(std::vector<double> values) {
+    auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::ranges::nth_element(values, middle);
+    return *middle;
+}
+
+std::string trouble(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm) {
+    if (!std::isfinite(loss) || !std::isfinite(gradient_norm))
+        return fmt::format("loss {} and gradient norm {} are not finite", loss, gradient_norm);
+    if (guard.spike == 0 || progress.recent_losses.size() < kLeastLosses) return "";
+    double const usual = median(progress.recent_losses);
+    if (loss <= guard.spike * usual) return "";
+    return fmt::format("loss {:.4g} is {:.3g} times the median {:.4g} of the last {} (guard.spike: {})", loss,
+                       loss / usual, usual, progress.recent_losses.size(), guard.spike);
+}
+
+} // namespace
+
+Finding judge_step(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm) {
+    std::string what = trouble(guard, progress, loss, gradient_norm);
+    if (what.empty()) return {};
+    if (guard.non_finite == "stop") return {Verdict::stop, std::move(what)};
+    if (progress.left_out.size() >= static_cast<std::size_t>(guard.most_skips))
+        return {Verdict::stop, what + fmt::format("; {} steps were left out before (guard.most_skips: {})",
+                                                  progress.left_out.size(), guard.most_skips)};
+    return {guard.non_finite == "skip" ? Verdict::leave_out : Verdict::rollback, std::move(what)};
+}
+
+void note_good_step(RunProgress& progress, double loss) {
+    progress.recent_losses.push_back(loss);
+    if (progress.recent_losses.size() > RunProgress::kRecentLosses)
+        progress.recent_losses.erase(progress.recent_losses.begin());
+}
+
+} // namespace trireme::framework

@@ -1,0 +1,31 @@
+// Judges a step before it touches the weights. Local: its inputs are the same on every rank, and so is its verdict.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "framework/config.hpp"
+#include "framework/run_progress.hpp"
+
+namespace trireme::framework {
+
+enum class Verdict : std::uint8_t {
+    good,      ///< update the weights
+    leave_out, ///< go on without an update, as if the step's samples were not there
+    rollback,  ///< back to the newest checkpoint, and leave these samples out from there on
+    stop       ///< end the job with an error
+};
+
+struct Finding {
+    Verdict verdict = Verdict::good;
+    std::string what; ///< "loss nan and gradient norm nan are not finite"; empty if good
+};
+
+/// A loss or gradient norm that is not finite is a fault. So is a loss above `spike` times the median of the last good
+/// ones (as in Chowdhery et al., "PaLM", 2022, section 5.1, whose cure is `rollback`), once 20 of them are known.
+/// More than `most_skips` steps left out in one run are a fault of the run, whatever the policy.
+Finding judge_step(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm);
+
+/// Notes the loss of a good step.
+void note_good_step(RunProgress& progress, double loss);
+
+} // namespace trireme::framework

@@ -1,0 +1,252 @@
+// What a run knows of itself without a tensor: guards, history, orders from outside, stragglers.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <thread>
+
+#include "cluster/error.hpp"
+#include "cluster/fake_communicator.hpp"
+#include "cluster/file.hpp"
+#include "cluster/thread_communicator.hpp"
+#include "framework/job_history.hpp"
+#include "framework/run_control.hpp"
+#include "framework/run_lock.hpp"
+#include "framework/step_guard.hpp"
+#include "framework/stop_signal.hpp"
+#include "framework/stragglers.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::framework {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(StepGuard, NotFiniteIsTreatedAsTheConfigurationSays) {
+    RunProgress progress;
+    GuardSection guard;
+    EXPECT_EQ(judge_step(guard, progress, 0.5, 1.0).verdict, Verdict::good);
+    EXPECT_EQ(judge_step(guard, progress, NAN, 1.0).verdict, Verdict::stop);
+    EXPECT_EQ(judge_step(guard, progress, 0.5, INFINITY).verdict, Verdict::stop);
+    guard.non_finite = "skip";
+    EXPECT_EQ(judge_step(guard, progress, NAN, 1.0).verdict, Verdict::leave_out);
+    guard.non_finite = "rollback";
+    Finding const finding = judge_step(guard, progress, 0.5, NAN);
+    EXPECT_EQ(finding.verdict, Verdict::rollback);
+    EXPECT_EQ(finding.what, "loss 0.5 and gradient norm nan are not finite");
+}
+
+TEST(StepGuard, TooManyStepsLeftOutStopTheRun) {
+    RunProgress progress;
+    GuardSection const guard{.non_finite = "skip", .most_skips = 2};
+    for (std::int64_t i = 0; i < 2; ++i) {
+        EXPECT_EQ(judge_step(guard, progress, NAN, 1).verdict, Verdict::leave_out);
+        progress.left_out.push_back(i);
+    }
+    EXPECT_EQ(judge_step(guard, progress, NAN, 1).verdict, Verdict::stop);
+}
+
+TEST(StepGuard, ASpikeIsMeasuredByTheMedianOnceItIsKnown) {
+    RunProgress progress;
+    GuardSection const guard{.non_finite = "skip", .spike = 3};
+    for (int i = 0; i < 19; ++i) {
+        EXPECT_EQ(judge_step(guard, progress, 100, 1).verdict, Verdict::good) << "too early to tell";
+        note_good_step(progress, 1 + 0.01 * i);
+    }
+    note_good_step(progress, 1.2);
+    EXPECT_EQ(judge_step(guard, progress, 3.2, 1).verdict, Verdict::good);
+    EXPECT_EQ(judge_step(guard, progress, 3.4, 1).verdict, Verdict::leave_out);
+    for (int i = 0; i < 60; ++i) note_good_step(progress, 10);
+    EXPECT_EQ(progress.recent_losses.size(), RunProgress::kRecentLosses);
+    EXPECT_EQ(judge_step(guard, progress, 29, 1).verdict, Verdict::good);
+}
+
+TEST(RunProgress, KeepsEverythingThroughACheckpoint) {
+    RunProgress p;
+    p.step = 12;
+    p.cursor = 84;
+    p.left_out = {7, 70, 98};
+    p.recent_losses = {1.5, 0.25};
+    RunProgress const q = RunProgress::from_json(p.to_json());
+    EXPECT_EQ(q.to_json(), p.to_json());
+    EXPECT_EQ(q.updates(), 10) << "98 is yet to come";
+    EXPECT_TRUE(q.leaves_out(98));
+    EXPECT_FALSE(q.leaves_out(84));
+}
+
+TEST(JobHistory, CountsHoursAndJobsThatGotStuck) {
+    test::TemporaryFolder const folder;
+    EXPECT_TRUE(read_job_history(folder.path()).jobs.empty());
+    cluster::write_file(folder.path() + "/metrics.jsonl",
+                        R"({"kind":"job","step":0,"nodes":2,"time":1000}
+{"kind":"train","step":1,"time":1900}
+{"kind":"evaluation","step":1,"seconds":40,"time":2800}
+{"kind":"job","step":1,"nodes":4,"time":5000}
+{"kind":"checkpoint","step":1,"seconds":12.5,"time":5900}
+{"kind":"job","step":1,"nodes":1,"time":9000}
+{"kind":"tra)");
+    JobHistory const history = read_job_history(folder.path());
+    ASSERT_EQ(history.jobs.size(), 3U);
+    EXPECT_DOUBLE_EQ(history.node_hours(), 2 * 0.5 + 4 * 0.25);
+    EXPECT_EQ(history.stuck_at(1), 2);
+    EXPECT_EQ(history.stuck_at(0), 0);
+    EXPECT_EQ(history.longest_save, 12.5);
+    EXPECT_EQ(history.longest_evaluation, 40);
+}
+
+class Control : public testing::Test {
+  protected:
+    Control() { config_.run = folder_.path(); }
+    RunControl control(JobLimits const& limits = {}, JobHistory const& history = {}) {
+        return RunControl(config_, limits, history, 0, *world_);
+    }
+    JobLimits ends_in(std::chrono::milliseconds time, int nodes = 1) const {
+        return {.end = std::chrono::system_clock::now() + time, .nodes = nodes};
+    }
+    test::TemporaryFolder folder_;
+    Config config_;
+    std::unique_ptr<cluster::Communicator> world_ = cluster::make_fake_world(0, 1, {});
+};
+
+TEST_F(Control, NothingIsAskedOfARunLeftInPeace) {
+    auto c = control();
+    EXPECT_EQ(c.refusal(0), std::nullopt);
+    EXPECT_EQ(c.warning(), "");
+    Orders const orders = c.agree(false);
+    EXPECT_EQ(orders.stop, StopReason::none);
+    EXPECT_FALSE(orders.save);
+}
+
+TEST_F(Control, FilesInTheRunFolder) {
+    auto c = control();
+    cluster::write_file(config_.run + "/SAVE", "");
+    EXPECT_TRUE(c.agree(false).save);
+    c.save_took(0.1);
+    EXPECT_FALSE(std::filesystem::exists(config_.run + "/SAVE"));
+    EXPECT_FALSE(c.agree(false).save);
+    cluster::write_file(config_.run + "/STOP", "");
+    Orders const orders = c.agree(false);
+    EXPECT_EQ(orders.stop, StopReason::file);
+    EXPECT_EQ(orders.exit_code(), cluster::kHalted);
+    EXPECT_NE(control().refusal(0).value_or("").find("STOP is there; remove it"), std::string::npos);
+}
+
+TEST_F(Control, ASignalAsksForAnotherJob) {
+    StopSignal const handlers;
+    auto c = control();
+    std::raise(SIGUSR1);
+    Orders const orders = c.agree(false);
+    EXPECT_EQ(orders.stop, StopReason::signal);
+    EXPECT_EQ(orders.exit_code(), cluster::kSavedToContinue);
+}
+
+TEST_F(Control, StopsAtTheLastMomentThatLeavesTimeForAStepAndASave) {
+    auto c = control(ends_in(60s));
+    c.step_took(5);
+    c.save_took(20);
+    EXPECT_EQ(c.agree(false).stop, StopReason::none) << "2 (5 + 20) < 60";
+    c.evaluation_took(12);
+    EXPECT_EQ(c.agree(false).stop, StopReason::none);
+    EXPECT_EQ(c.agree(true).stop, StopReason::end_of_job) << "an evaluation comes first";
+    c.step_took(11);
+    EXPECT_EQ(c.agree(false).stop, StopReason::end_of_job) << "2 (11 + 20) > 60";
+}
+
+TEST_F(Control, ASlowFirstStepIsForgotten) {
+    auto c = control(ends_in(60s));
+    c.step_took(29);
+    for (int i = 0; i < 100; ++i) c.step_took(1);
+    c.save_took(20);
+    EXPECT_EQ(c.agree(false).stop, StopReason::none);
+}
+
+TEST_F(Control, TheShorterOfConfigurationAndBatchSystemCounts) {
+    config_.job.minutes = 0.5;
+    auto c = control(ends_in(3600s));
+    c.save_took(20);
+    EXPECT_EQ(c.agree(false).stop, StopReason::end_of_job);
+}
+
+TEST_F(Control, WarnsOfALimitTooShortForASave) {
+    EXPECT_EQ(control(ends_in(60s), {.longest_save = 29}).warning(), "");
+    std::string const warning = control(ends_in(60s), {.longest_save = 31}).warning();
+    EXPECT_NE(warning.find("a save is expected to take 31 s: too short"), std::string::npos) << warning;
+}
+
+TEST_F(Control, TheBudgetCountsEarlierJobsAndAllNodes) {
+    config_.job.node_hours = 2;
+    JobHistory history{.jobs = {{0, 3600, 1, 0}}};
+    auto c = control(ends_in(3600s, 2), history);
+    EXPECT_EQ(c.refusal(7), std::nullopt);
+    EXPECT_EQ(c.agree(false).stop, StopReason::none);
+    c.save_took(900.5); // 2 nodes x 2 x 900.5 s > 1 h
+    EXPECT_EQ(c.agree(false).stop, StopReason::budget);
+    EXPECT_EQ(c.agree(false).exit_code(), cluster::kHalted);
+    history.jobs.push_back({4000, 7600, 1, 5});
+    EXPECT_NE(control({}, history).refusal(7).value_or("").find("job.node_hours: 2"), std::string::npos);
+}
+
+TEST_F(Control, JobsWithoutProgressEndTheChain) {
+    JobHistory history{.jobs = {{0, 1, 1, 0}, {2, 3, 1, 8}, {4, 5, 1, 8}}};
+    EXPECT_EQ(control({}, history).refusal(8), std::nullopt);
+    history.jobs.push_back({6, 7, 1, 8});
+    EXPECT_NE(control({}, history).refusal(8).value_or("").find("the last 3 jobs all started at step 8"),
+              std::string::npos);
+    EXPECT_EQ(control({}, history).refusal(12), std::nullopt) << "the last of them got further";
+    config_.job.attempts = 4;
+    EXPECT_EQ(control({}, history).refusal(8), std::nullopt);
+}
+
+TEST_F(Control, MinutesBetweenSaves) {
+    config_.checkpoint.minutes = 0.001;
+    auto c = control();
+    std::this_thread::sleep_for(80ms);
+    EXPECT_TRUE(c.agree(false).save);
+    c.save_took(0);
+    EXPECT_FALSE(c.agree(false).save);
+}
+
+TEST(RunLock, ASecondJobIsRefusedByName) {
+    test::TemporaryFolder const folder;
+    std::string const run = folder.path() + "/new/run";
+    auto const world = cluster::make_fake_world(0, 1, {});
+    {
+        RunLock const first(run, *world);
+        try {
+            RunLock const second(run, *world);
+            FAIL() << "two jobs in one folder";
+        } catch (cluster::InputError const& error) {
+            std::string const what = error.what();
+            EXPECT_NE(what.find("another job is at work in it (process " + std::to_string(getpid()) + " on "),
+                      std::string::npos)
+                << what;
+        }
+    }
+    EXPECT_NO_THROW(RunLock(run, *world));
+}
+
+TEST(Stragglers, TheSlowRankIsNamedWithItsPhaseAndWaitingIsNotWork) {
+    std::array<RankTimes, 3> seen;
+    cluster::run_as_threads(3, [&](cluster::Communicator& world) {
+        PhaseClock clock;
+        clock.enter(Phase::load);
+        std::this_thread::sleep_for(10ms);
+        clock.enter(Phase::compute);
+        std::this_thread::sleep_for(world.rank() == 1 ? 300ms : 30ms);
+        world.barrier("as long as the slowest");
+        clock.leave();
+        seen[static_cast<std::size_t>(world.rank())] = gather_times(world, clock.take());
+    });
+    for (auto const& times : seen) {
+        EXPECT_EQ(times.slowest, 1);
+        EXPECT_EQ(times.phase, Phase::compute);
+        EXPECT_GE(times.ratio, kStraggles);
+        EXPECT_LT(times.median_seconds[1], 0.2) << "the others waited, which is no work of theirs";
+    }
+}
+
+} // namespace
+} // namespace trireme::framework
