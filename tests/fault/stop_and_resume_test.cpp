@@ -98,7 +98,7 @@ TEST_F(StopAndResume, ResumedAtAnotherRankCountInTheMiddleOfAnEpoch) {
 TEST_F(StopAndResume, AskedToStopSavesAtOnceAndExitsWith85) {
     Outcome const stopped = interrupt(folder_.path(), 2, 9, SIGUSR1);
     EXPECT_EQ(stopped.exit_code, 85) << stopped.output;
-    EXPECT_NE(stopped.output.find("asked to stop: saved at step"), std::string::npos) << stopped.output;
+    EXPECT_NE(stopped.output.find("asked to stop by a signal: saved at step"), std::string::npos) << stopped.output;
     finish(4);
 }
 

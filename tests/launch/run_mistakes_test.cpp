@@ -41,6 +41,7 @@ std::vector<Mistake> const kRuns{
      yaml("learning_rate", "learning_rat")},
     {"UnknownSection", train(),
      "DIR/run.yaml:11: unknown key optimiser; did you mean optimizer? legal: batch, checkpoint, data, evaluation, "
+     "guard, job, "
      "model, numerics, optimizer, parallel, run, seed, task, train",
      yaml("optimizer:", "optimiser:")},
     {"KeyOutsideItsSection", train(),
