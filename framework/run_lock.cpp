@@ -4,6 +4,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -19,6 +20,8 @@
 
 namespace trireme::framework {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 std::string holder(int descriptor) {
@@ -33,21 +36,30 @@ std::string signature() {
                        job ? fmt::format(", Slurm job {},", job) : "", fmt::localtime(std::time(nullptr)));
 }
 
+/// Is the open file still the one of that name? Whoever lets go of a lock removes its file.
+bool still_named(int descriptor, std::string const& path) {
+    struct stat open_file = {}, named_file = {};
+    return fstat(descriptor, &open_file) == 0 && stat(path.c_str(), &named_file) == 0 &&
+           open_file.st_ino == named_file.st_ino && open_file.st_dev == named_file.st_dev;
+}
+
 /// Why not; empty if taken.
-std::string take(std::string const& run, int& descriptor) {
-    std::string const path = run + "/lock";
-    std::error_code failed; // shows when the file is opened
-    std::filesystem::create_directories(run, failed);
-    descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (descriptor < 0)
-        return fmt::format("run: {}: {}; legal: a folder that can be written", path, std::strerror(errno));
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK)
-            return fmt::format("run: {}: another job is at work in it ({}); legal: wait for its end, or another folder",
-                               run, holder(descriptor));
-        return fmt::format("run: {}: flock: {}; legal: a file system with locks (on Lustre: mounted with `flock`), "
-                           "since two jobs in one folder would ruin each other",
-                           path, std::strerror(errno));
+std::string take(std::string const& run, std::string const& path, int& descriptor) {
+    while (true) {
+        descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        if (descriptor < 0)
+            return fmt::format("run: {}: {}; legal: a folder that can be written", path, std::strerror(errno));
+        if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+            if (errno == EWOULDBLOCK)
+                return fmt::format("run: {}: another job is at work in it ({}); legal: wait for its end, or another "
+                                   "folder",
+                                   run, holder(descriptor));
+            return fmt::format("run: {}: flock: {}; legal: a file system with locks (on Lustre: mounted with `flock`), "
+                               "since two jobs in one folder would ruin each other",
+                               path, std::strerror(errno));
+        }
+        if (still_named(descriptor, path)) break;
+        close(descriptor);
     }
     std::string const text = signature();
     if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, text.data(), text.size(), 0) < 0)
@@ -57,9 +69,13 @@ std::string take(std::string const& run, int& descriptor) {
 
 } // namespace
 
-RunLock::RunLock(std::string const& run, cluster::Communicator& world) {
+RunLock::RunLock(std::string const& run, cluster::Communicator& world) : run_(run), path_(run + "/lock") {
     std::string trouble;
-    if (world.rank() == 0) trouble = take(run, descriptor_);
+    if (world.rank() == 0) {
+        std::error_code failed; // shows when the file is opened
+        made_folder_ = fs::create_directories(run, failed);
+        trouble = take(run, path_, descriptor_);
+    }
     trouble = cluster::broadcast_bytes(world, trouble, 0, "run/lock");
     if (trouble.empty()) return;
     if (descriptor_ >= 0) close(descriptor_);
@@ -67,7 +83,11 @@ RunLock::RunLock(std::string const& run, cluster::Communicator& world) {
 }
 
 RunLock::~RunLock() {
-    if (descriptor_ >= 0) close(descriptor_);
+    if (descriptor_ < 0) return;
+    unlink(path_.c_str());
+    close(descriptor_);
+    std::error_code not_empty;
+    if (made_folder_) fs::remove(run_, not_empty); // nothing came of the job: nothing is left of it
 }
 
 } // namespace trireme::framework

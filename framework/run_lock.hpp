@@ -11,13 +11,15 @@ class RunLock {
     /// Takes RUN/lock, making the folder if need be; rank 0 holds it. Collective. Throws InputError on every rank,
     /// naming the job that holds it.
     RunLock(std::string const& run, cluster::Communicator& world);
-    /// Lets go; so does the kernel when the process dies, however it dies.
+    /// Lets go and removes the file; when the process dies, however it dies, the kernel lets go.
     ~RunLock();
     RunLock(RunLock const&) = delete;
     RunLock& operator=(RunLock const&) = delete;
 
   private:
+    std::string run_, path_;
     int descriptor_ = -1;
+    bool made_folder_ = false;
 };
 
 } // namespace trireme::framework

@@ -20,6 +20,8 @@ double relative(double a, double exact) {
     return std::abs(a - exact) / std::max(std::abs(exact), 1e-30);
 }
 
+constexpr double kTimesSingle = 4, kFloorRoundings = 32, kMostTimesFloor = 64;
+
 /// What the arithmetic of a layout may cost whatever a single process did, as a fraction.
 struct Floors {
     double rounding; ///< one
@@ -29,23 +31,30 @@ Floors floors_of(Compute compute) {
     switch (compute) {
     case Compute::fp64: return {0x1p-53, 1e-9};
     case Compute::fp32: return {0x1p-24, 1e-3};
-    case Compute::bf16: return {0x1p-9, 5e-2};
+    case Compute::bf16: return {0x1p-9, kFloorRoundings * 0x1p-9}; // as gradients off by their floor make it
     }
     return {};
 }
-
-constexpr double kTimesSingle = 4, kFloorRoundings = 32, kMostTimesFloor = 64;
 
 double bound_of(double single, double floor) {
     return kTimesSingle * std::clamp(single, floor, kMostTimesFloor * floor);
 }
 
-/// Elements whose gradient says which way AdamW's first step goes. It is nearly the gradient's sign, and the sign of
-/// what lies below the roundings of the whole tensor is either, each as right as the other.
-at::Tensor signed_elements(at::Tensor const& gradient, double rounding) {
+/// Of a gradient's distance, as a fraction. An exact gradient of nothing is the rounding of sums of other sizes.
+double gradient_floor(Floors const& floors, at::Tensor const& gradient, double global_norm) {
+    double const size = std::max(norm_of(gradient), 1e-6 * global_norm);
+    return floors.rounding * std::max(kFloorRoundings, 0.5 * global_norm / size);
+}
+
+/// Elements whose gradient says which way AdamW's first steps go. They are nearly its sign, and the sign of an element
+/// smaller than what the bound of gradients lets pass is either, each as right as the other.
+at::Tensor signed_elements(at::Tensor const& gradient, double floor) {
     at::Tensor const g = gradient.to(at::kDouble);
     double const root_mean_square = norm_of(g) / std::sqrt(static_cast<double>(g.numel()));
-    return g.abs() > kFloorRoundings * rounding * root_mean_square;
+    return g.abs() > kTimesSingle * floor * root_mean_square;
+}
+double distance(at::Tensor const& a, at::Tensor const& b, at::Tensor const& counted) {
+    return ((a.to(at::kDouble) - b.to(at::kDouble)) * counted).norm().item<double>();
 }
 
 double moved(Problem const& problem, Tensors const& exact, std::string const& name) {
@@ -73,11 +82,12 @@ Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact)
     double const least = 1e-6 * exact.norms.at(0);
     for (auto const& [name, g] : exact.gradient) {
         e.gradient[name] = distance(trace.gradient.at(name), g) / std::max(norm_of(g), least);
-        at::Tensor const off = trace.first.at(name).to(at::kDouble) - exact.first.at(name).to(at::kDouble);
-        e.first[name] = norm_of(off * signed_elements(g, floors_of(problem.numerics.compute).rounding)) /
-                        moved(problem, exact.first, name);
+        at::Tensor const counted =
+            signed_elements(g, gradient_floor(floors_of(problem.numerics.compute), g, exact.norms.at(0)));
+        e.first[name] =
+            distance(trace.first.at(name), exact.first.at(name), counted) / moved(problem, exact.first, name);
         e.weights[name] =
-            distance(trace.weights.at(name), exact.weights.at(name)) / moved(problem, exact.weights, name);
+            distance(trace.weights.at(name), exact.weights.at(name), counted) / moved(problem, exact.weights, name);
     }
     return e;
 }
@@ -88,9 +98,7 @@ Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors>
     Bounds b;
     double const global = exact.norms.at(0), rate = problem.optimizer.learning_rate;
     for (auto const& [name, g] : exact.gradient) {
-        // An exact gradient of nothing is the rounding of sums of other sizes.
-        double const size = std::max(norm_of(g), 1e-6 * global),
-                     floor = floors.rounding * std::max(kFloorRoundings, 0.5 * global / size);
+        double const floor = gradient_floor(floors, g, global);
         b.gradient[name] =
             oracle ? 1e-10 : bound_of(worst_single(single, [&](auto const& s) { return s.gradient.at(name); }), floor);
         double const full = floors.update * rate * std::sqrt(static_cast<double>(g.numel()));
