@@ -7,6 +7,7 @@
 #include "framework/parity/certificate.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
+#include "launch/job_environment.hpp"
 #include "launch/options.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -39,7 +40,7 @@ int train_command(std::vector<std::string> const& arguments) {
         if (dry) return dry_run(resolved, ranks, world), static_cast<int>(cluster::kDone);
         framework::Config const& config = resolved.config;
         if (!certificate.empty() && world.rank() == 0) framework::parity::attach_certificate(certificate, config);
-        auto const outcome = framework::train(config, world);
+        auto const outcome = framework::train(config, world, shared_job_limits(world));
         if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
             fmt::print("done: {} steps, weights sha256 {}\nrun folder: {}\n", outcome.steps, outcome.weights_sha256,
                        config.run);

@@ -179,7 +179,7 @@ TEST_F(Guards, F28_TimeTooShortIsSaidAndTheRunStopsInTime) {
     Outcome const first = train(2, {"train.steps=12", "job.minutes=0.0005"});
     EXPECT_EQ(first.exit_code, 85) << first.output;
     EXPECT_NE(first.output.find("the job's time is over: saved at step 1"), std::string::npos) << first.output;
-    Outcome const second = train(2, {"train.steps=12", "job.minutes=0.0001"});
+    Outcome const second = train(2, {"train.steps=12", "job.minutes=1e-6"});
     EXPECT_EQ(second.exit_code, 85) << second.output;
     EXPECT_NE(second.output.find("too short to stop in good order"), std::string::npos) << second.output;
     EXPECT_EQ(train(2, {"train.steps=12"}).exit_code, 0);
@@ -187,7 +187,7 @@ TEST_F(Guards, F28_TimeTooShortIsSaidAndTheRunStopsInTime) {
 }
 
 TEST_F(Guards, F29_AnotherConfigurationOrOtherDataAreRefused) {
-    EXPECT_EQ(train(1, {"train.steps=6", "job.minutes=0.0001"}).exit_code, 85);
+    EXPECT_EQ(train(1, {"train.steps=6", "job.minutes=1e-6"}).exit_code, 85);
     Outcome const changed = train(1, {"train.steps=6", "optimizer.learning_rate=1e-4"});
     EXPECT_EQ(changed.exit_code, 2) << changed.output;
     EXPECT_NE(changed.output.find("optimizer.learning_rate: 0.003 -> 0.0001"), std::string::npos) << changed.output;
