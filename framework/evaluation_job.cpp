@@ -7,6 +7,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/topology.hpp"
+#include "framework/layout_config.hpp"
 #include "framework/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
 
@@ -50,9 +51,7 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     }
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
-    Config config;
-    config.task = set->task();
-    config.model.path = job.model;
+    Config config = layout_config("trireme evaluate", {"parallel."}, job.set, job.model, set->task());
     config.data.path = job.data;
     ModelConfig const model = read_model_config(config, set->label_names());
     check_fit(model, *set, config);
@@ -65,7 +64,9 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
                         "the labels of {}",
                         job.model, fresh.front(), job.data));
     parallel.refresh();
-    auto const results = Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot, 1}).results(*set);
+    auto const results =
+        Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot, mesh.along(parallel::Axis::tensor).size()})
+            .results(*set);
     if (world.rank() == 0 && !job.predictions.empty()) write_predictions(job.predictions, results, set->label_names());
     return summarize(results.samples, set->label_names().size());
 }

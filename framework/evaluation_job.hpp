@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cluster/communicator.hpp"
 #include "framework/evaluator.hpp"
@@ -11,6 +12,7 @@ namespace trireme::framework {
 struct EvaluationJob {
     std::string model, data, split = "test";
     std::int64_t tokens_per_slot = 2048;
+    std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*
     std::string predictions; ///< JSONL: sample, loss and, for classification, label, prediction, logits; empty: none
 };
 

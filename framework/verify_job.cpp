@@ -8,6 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/topology.hpp"
+#include "framework/layout_config.hpp"
 #include "framework/model/layer_names.hpp"
 #include "framework/numerics.hpp"
 #include "framework/parallel_model.hpp"
@@ -26,17 +27,8 @@ constexpr char const* kClassifier = "ForSequenceClassification"; ///< how transf
 
 /// A run configuration of the layout and the arithmetic alone.
 Config read_settings(VerifyJob const& job, HeadKind head) {
-    for (auto const& assignment : job.set)
-        if (!assignment.starts_with("parallel.") && !assignment.starts_with("numerics.") &&
-            !assignment.starts_with("batch.tokens_per_slot="))
-            throw cluster::InputError(fmt::format(
-                "--set {}: verify reads no data set and updates no weights; legal: KEY=VALUE with parallel.*, "
-                "numerics.*, batch.tokens_per_slot",
-                assignment));
-    std::vector<std::string> all{"run=none", "data.path=none", "model.path=" + job.model,
-                                 head == HeadKind::classification ? "task=classification" : "task=language-modeling"};
-    all.insert(all.end(), job.set.begin(), job.set.end());
-    return parse_config("{}", "trireme verify", all);
+    return layout_config("trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"}, job.set, job.model,
+                         head == HeadKind::classification ? "classification" : "language-modeling");
 }
 
 /// The transformers class in config.json; "" if it names none.

@@ -273,8 +273,10 @@ int generate_command(std::vector<std::string> const& arguments) {
         "batch", po::value(&o.batch)->value_name("N")->default_value(8),
         "prompts decoded together on a rank")("threads", po::value(&r.job.threads)->value_name("N")->default_value(0),
                                               "per rank; 0: cores of the node divided by its ranks")(
-        "stream", po::value(&r.stream)->value_name("WHEN")->default_value("auto"),
-        "show a single completion while it is made: auto (on a terminal) | always | never");
+        "set", po::value(&r.job.set)->composing()->value_name("KEY=VALUE"),
+        "parallel.pipeline or parallel.layers_of_parts of a run configuration: so many ranks hold the layers of one "
+        "model")("stream", po::value(&r.stream)->value_name("WHEN")->default_value("auto"),
+                 "show a single completion while it is made: auto (on a terminal) | always | never");
     if (!parse(options, arguments, "model")) return 0;
     check(r);
     o.sampling.temperature = temperature.value_or(o.sampling.top_k > 0 || o.sampling.top_p < 1 ? 1.0 : 0.0);

@@ -53,13 +53,16 @@ int evaluate_command(std::vector<std::string> const& arguments) {
     po::options_description options(
         "trireme evaluate --model FOLDER --data FOLDER: exact metrics of a model on a split, the same for any rank "
         "count\n\n"
-        "  mpirun -n 2 trireme evaluate --model exported --data data-reviews --split test\n\nOptions");
+        "  mpirun -n 2 trireme evaluate --model exported --data data-reviews --split test\n"
+        "  mpirun -n 8 trireme evaluate --model large --data data --set parallel.pipeline=2 --set "
+        "parallel.tensor=4\n\nOptions");
     options.add_options()("model", po::value(&job.model)->required()->value_name("FOLDER"), "Hugging Face folder")(
         "data", po::value(&job.data)->required()->value_name("FOLDER"), "folder that `trireme prepare` wrote")(
         "split", po::value(&job.split)->default_value("test")->value_name("NAME"), "name of the split")(
         "tokens-per-slot", po::value(&job.tokens_per_slot)->default_value(2048)->value_name("N"),
-        "upper limit of a packed micro-batch")("predictions", po::value(&job.predictions)->value_name("FILE"),
-                                               "file for one JSON line per sample");
+        "upper limit of a packed micro-batch")("set", po::value(&job.set)->composing()->value_name("KEY=VALUE"),
+                                               "parallel.* of a run configuration; may be repeated")(
+        "predictions", po::value(&job.predictions)->value_name("FILE"), "file for one JSON line per sample");
     if (!parse(options, arguments)) return 0;
     return under_mpi([&](cluster::Communicator& world) {
         auto const metrics = framework::evaluate_model(job, world);

@@ -1,6 +1,5 @@
 #include "framework/generation/generator.hpp"
 
-#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -87,17 +86,17 @@ std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts, 
     std::vector<std::size_t> live;
     for (auto const& p : prompts) {
         auto const length = static_cast<std::int64_t>(p.tokens.size());
-        positions_left.push_back(config_.max_positions - length + 1);
+        positions_left.push_back(model_.config().max_positions - length + 1);
         std::int64_t const limit = std::min(options.max_new_tokens, positions_left.back());
         live.push_back(batch.size());
         batch.push_back({p.tokens, limit, {.index = p.index}});
         capacities.push_back(length + limit - 1);
     }
-    KvCache cache(config_, std::move(capacities));
+    KvCache cache(model_.config(), std::move(capacities));
     for (bool first = true; !live.empty(); first = false) {
         Pass pass = make_pass(pack(batch, live, options.cache && !first), false, 0, 0, 1.0);
         if (options.cache) pass.cache = &cache;
-        at::Tensor const logits = stage_.next_logits(pass).to(at::kFloat).contiguous();
+        at::Tensor const logits = model_.next_logits(pass);
         auto const width = static_cast<std::size_t>(logits.size(1));
         std::vector<std::size_t> going_on;
         for (std::size_t row = 0; row < live.size(); ++row) {
@@ -114,7 +113,6 @@ std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts, 
 
 std::vector<ReferenceLoss> Generator::losses(std::vector<Prompt> const& prompts,
                                              std::vector<std::vector<std::int32_t>> const& references) const {
-    at::NoGradGuard const no_graph;
     std::vector<Running> batch;
     std::vector<std::size_t> all;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -127,13 +125,9 @@ std::vector<ReferenceLoss> Generator::losses(std::vector<Prompt> const& prompts,
         slot.token_labels.insert(slot.token_labels.end(), prompts[i].tokens.size() - 1, data::kIgnoredLabel);
         slot.token_labels.insert(slot.token_labels.end(), references[i].begin(), references[i].end());
     }
-    std::vector<Pass> passes;
-    passes.push_back(make_pass(std::move(slot), false, 0, 0, 1.0));
-    stage_.load(std::move(passes));
-    at::Tensor boundary = at::zeros({1});
-    for (std::size_t b = 0; b < stage_.block_count(); ++b) boundary = stage_.forward(b, boundary, 0);
     std::vector<ReferenceLoss> out;
-    for (auto const& r : stage_.results().samples) out.push_back({r.loss, r.trained});
+    for (auto const& r : model_.results(make_pass(std::move(slot), false, 0, 0, 1.0)))
+        out.push_back({r.loss, r.trained});
     return out;
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "framework/generation/relay.hpp"
 #include "framework/generation/sampler.hpp"
-#include "framework/model/transformer_stage.hpp"
 
 namespace trireme::framework {
 
@@ -53,20 +53,19 @@ class Generator {
     /// Called with the index of a prompt and each token of its completion as it is chosen.
     using Listener = std::function<void(std::int64_t prompt, std::int32_t token)>;
 
-    /// `stage` and `config` must outlive this. The head is a language model's.
-    Generator(TransformerStage& stage, ModelConfig const& config) : stage_(stage), config_(config) {}
+    explicit Generator(Relay const& model) : model_(model) {}
 
     /// Decodes all prompts as one batch: nothing is padded, and what ended leaves the batch. In the order of `prompts`.
-    /// They must have passed check_prompts. Local.
+    /// They must have passed check_prompts. Collective over the stages of the model, the same on each.
     std::vector<Completion> complete(std::vector<Prompt> const& prompts, GenerationOptions const& options,
                                      Listener const& listener = {}) const;
-    /// Loss of each reference after its prompt; both of the same length, each pair within the model's positions. Local.
+    /// Loss of each reference after its prompt; both of the same length, each pair within the model's positions.
+    /// Likewise.
     std::vector<ReferenceLoss> losses(std::vector<Prompt> const& prompts,
                                       std::vector<std::vector<std::int32_t>> const& references) const;
 
   private:
-    TransformerStage& stage_;
-    ModelConfig const& config_;
+    Relay model_;
 };
 
 } // namespace trireme::framework

@@ -10,7 +10,10 @@
 #include "cluster/file.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
+#include "framework/layout_check.hpp"
+#include "framework/layout_config.hpp"
 #include "framework/numerics.hpp"
+#include "framework/parallel_model.hpp"
 #include "framework/pretrained/weights.hpp"
 
 namespace trireme::framework {
@@ -92,25 +95,31 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
                                 Generator::Listener const& listener) {
     configure_numerics({.mode = NumericsMode::bitwise, .threads = job.threads},
                        cluster::topology(world).cores_per_rank);
-    Config config;
-    config.task = "generation";
-    config.model.path = job.model;
+    Config const config = layout_config("trireme generate", {"parallel.pipeline", "parallel.layers_of_parts"}, job.set,
+                                        job.model, "generation");
     ModelConfig const model = read_model_config(config, {});
     check(job, model);
-    parallel::ParameterStore store(parameter_specs(model), {.gradients = false});
-    TransformerStage stage(model, store);
-    Generator const generator(stage, model);
+    parallel::Mesh const mesh(world, mesh_shape(config.parallel, world.size()));
+    check_layout(model, mesh.shape(), config.parallel);
+    auto& stages = mesh.along(parallel::Axis::pipeline);
+    PipelineLayout const layout{stages.size(), stages.rank(), 1, config.parallel.layers};
+    parallel::ParameterStore store(parameter_specs(model, layout), {.gradients = false});
+    TransformerStage part(model, store, part_ranges(model, layout)[static_cast<std::size_t>(stages.rank())]);
+    Generator const generator(Relay(part, model, stages));
     load_weights(config, model, store);
     store.refresh_compute();
+    bool const speaks = stages.rank() == 0; // all stages find the same
     Json mine{{"completions", Json::array()}, {"references", Json::array()}};
     auto const step = static_cast<std::size_t>(job.options.batch);
     for (std::size_t first = 0; first < job.prompts.size(); first += step) {
-        if (first / step % static_cast<std::size_t>(world.size()) != static_cast<std::size_t>(world.rank())) continue;
+        auto const copies = static_cast<std::size_t>(mesh.data().size());
+        if (first / step % copies != static_cast<std::size_t>(mesh.data().rank())) continue;
         auto const group = group_of(job, first);
-        for (auto const& c : generator.complete(group, job.options, listener))
+        for (auto const& c : generator.complete(group, job.options, speaks ? listener : Generator::Listener()))
             mine["completions"].push_back({c.index, c.tokens, c.log_probability, static_cast<int>(c.ending)});
         score(job, generator, group, mine);
     }
+    if (!speaks) mine = {{"completions", Json::array()}, {"references", Json::array()}};
     return gather(mine, job.prompts.size(), world);
 }
 

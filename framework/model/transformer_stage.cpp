@@ -64,21 +64,22 @@ void TransformerStage::load(std::shared_ptr<std::vector<Pass> const> passes) {
     results_ = {};
 }
 
-at::Tensor TransformerStage::body(Pass const& pass) const {
-    at::Tensor x = stem_.value().forward(at::zeros({1}), pass);
+at::Tensor TransformerStage::layers_of(Pass const& pass, at::Tensor const& input) const {
+    at::NoGradGuard const no_graph;
+    at::Tensor x = stem_ ? stem_->forward(input, pass) : input;
     for (auto const& layer : layers_) x = layer.forward(x, rotary_, pass);
     return x;
 }
 
 at::Tensor TransformerStage::logits(Pass const& pass) const {
     at::NoGradGuard const no_graph;
-    return head_.value().logits(body(pass), pass);
+    return head_.value().logits(layers_of(pass, at::zeros({1})), pass);
 }
 
-at::Tensor TransformerStage::next_logits(Pass const& pass) const {
+at::Tensor TransformerStage::next_logits(Pass const& pass, at::Tensor const& hidden) const {
     at::NoGradGuard const no_graph;
     at::Tensor const ends = at::tensor(at::ArrayRef<std::int64_t>(pass.slot.offsets).slice(1), at::kLong) - 1;
-    return head_.value().logits(body(pass).index_select(0, ends), pass);
+    return head_.value().logits(hidden.index_select(0, ends), pass);
 }
 
 std::vector<std::int64_t> TransformerStage::boundary_shape(std::int64_t micro_step) const {

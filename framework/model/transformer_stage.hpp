@@ -39,8 +39,12 @@ class TransformerStage : public parallel::Stage {
     /// Logits of one slot by a stage that holds the whole model, without a graph: [T, V] of a language model, else
     /// [samples, classes].
     at::Tensor logits(Pass const& pass) const;
-    /// A language model's logits of what follows the last token of each sample, [n, V]. Without a graph. Local.
-    at::Tensor next_logits(Pass const& pass) const;
+    /// This part's layers, and the stem before them if it has one, without the head: [T, D] from the part before (of
+    /// the first, anything) to the part after. Without a graph. Local.
+    at::Tensor layers_of(Pass const& pass, at::Tensor const& input) const;
+    /// Of the part with a language model's head: logits of what follows the last token of each sample, [n, V], from
+    /// layers_of. Without a graph. Local.
+    at::Tensor next_logits(Pass const& pass, at::Tensor const& hidden) const;
 
     std::size_t block_count() const override { return blocks_.size(); }
     std::vector<std::size_t> const& units_read_by(std::size_t block) const override { return blocks_[block].read; }
@@ -59,7 +63,6 @@ class TransformerStage : public parallel::Stage {
         std::vector<std::size_t> read = {}, completed = {};
     };
     void find_units(parallel::ParameterStore const& store, PartRange const& range);
-    at::Tensor body(Pass const& pass) const; ///< stem and layers, [T, D]
 
     ModelConfig const& config_;
     BlockOptions options_;

@@ -200,14 +200,19 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
 
     std::string lines;
     nlohmann::json summary;
-    for (int const ranks : {1, 2, 3}) {
-        Outcome const result = run_command(
-            trireme(ranks, {"generate", path("out"), "--prompts", test, "--prompt-column", "q", "--completion-column",
-                            "a", "--output", path("made.jsonl"), "--batch", "7", "--threads", "1"}));
+    struct Way {
+        int ranks;
+        char const* pipeline;
+    };
+    for (auto const [ranks, pipeline] : {Way{1, "1"}, {2, "1"}, {3, "1"}, {2, "2"}, {4, "2"}}) {
+        Outcome const result =
+            run_command(trireme(ranks, {"generate", path("out"), "--prompts", test, "--prompt-column", "q",
+                                        "--completion-column", "a", "--output", path("made.jsonl"), "--batch", "7",
+                                        "--threads", "1", "--set", std::string("parallel.pipeline=") + pipeline}));
         ASSERT_EQ(result.exit_code, 0) << result.output;
         summary = nlohmann::json::parse(result.output);
         std::string const made = cluster::read_file(path("made.jsonl"));
-        EXPECT_TRUE(lines.empty() || made == lines) << ranks << " ranks";
+        EXPECT_TRUE(lines.empty() || made == lines) << ranks << " ranks, pipeline " << pipeline;
         lines = made;
     }
     EXPECT_GT(summary.at("exact_match").get<double>(), 0.9) << summary;
@@ -219,6 +224,15 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     ASSERT_EQ(evaluated.exit_code, 0) << evaluated.output;
     EXPECT_NEAR(std::exp(nlohmann::json::parse(evaluated.output).at("loss").get<double>()),
                 summary.at("perplexity").get<double>(), 1e-5);
+    for (char const* layout : {"parallel.pipeline=2", "parallel.tensor=2", "parallel.zero=3"}) {
+        Outcome const laid =
+            run_command(trireme(2, {"evaluate", "--model", path("out"), "--data", path("data"), "--set", layout}));
+        ASSERT_EQ(laid.exit_code, 0) << laid.output;
+        auto const one = nlohmann::json::parse(evaluated.output), two = nlohmann::json::parse(laid.output);
+        EXPECT_NEAR(two.at("loss").get<double>(), one.at("loss").get<double>(), 1e-6) << layout;
+        EXPECT_EQ(two.at("accuracy"), one.at("accuracy")) << layout;
+        EXPECT_TRUE(laid.output == evaluated.output || std::string_view(layout) == "parallel.tensor=2") << layout;
+    }
 
     auto const first = nlohmann::json::parse(lines.substr(0, lines.find('\n')));
     std::string const prompt = first.at("prompt"), wanted = first.at("completion").get<std::string>() + "\n";
@@ -236,6 +250,9 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     refused({"--prompts", write("p.jsonl", "\n{\"prompt\": 3}\n")}, "p.jsonl:2: prompt: 3: legal: a string");
     refused({"--prompts", path("p2.jsonl")}, "p2.jsonl: cannot be read");
     refused({"--prompt", "ant", "--top-p", "2"}, "--top-p: 2: legal");
+    refused({"--prompt", "ant", "--set", "parallel.tensor=2"},
+            "--set parallel.tensor=2: legal for trireme generate: KEY=VALUE with parallel.pipeline, ");
+    refused({"--prompt", "ant", "--set", "parallel.pipeline=2"}, "pipeline 2");
     refused({}, "legal: one of --prompt TEXT, --prompts FILE");
     fs::remove(path("out/tokenizer.json"));
     refused({"--prompt", "ant"}, "out/tokenizer.json: missing");

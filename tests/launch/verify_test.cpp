@@ -259,7 +259,8 @@ TEST_F(VerifyOne, RefusesOutputsAndSettingsItCannotHonour) {
     EXPECT_EQ(cluster::read_file(path("there.h5")), "mine");
     EXPECT_EQ(verify(2, golden("llama"), tokens_of("llama"), "there.h5").exit_code, 2) << "rank 0 speaks for all";
     says("no/folder.h5", {}, "folder.h5: cannot be written");
-    says("new.h5", {"optimizer.clip=1"}, "optimizer.clip=1: verify reads no data set and updates no weights");
+    says("new.h5", {"optimizer.clip=1"},
+         "optimizer.clip=1: legal for trireme verify: KEY=VALUE with parallel., numerics., batch.tokens_per_slot");
     says("new.h5", {"parallel.context=2"}, "parallel.context: 2");
     says("new.h5", {"numerics.compute=fp8"}, "numerics.compute: fp8: legal: fp64, fp32, bf16");
     says("new.h5", {"parallel.replicate=3"}, "1 ranks");

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cluster/error.hpp"
+#include "cluster/fake_communicator.hpp"
 #include "cluster/file.hpp"
 #include "framework/generation/job.hpp"
 #include "framework/generation/kv_cache.hpp"
@@ -34,6 +36,8 @@ struct Loaded {
     ModelConfig model;
     parallel::ParameterStore store;
     TransformerStage stage;
+    std::unique_ptr<cluster::Communicator> alone = cluster::make_fake_world(0, 1, {});
+    Relay relay;
     Generator generator;
     std::vector<Prompt> prompts;
 
@@ -42,7 +46,7 @@ struct Loaded {
               nlohmann::json::parse(cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + name + "/generation.json"))),
           config(config_of(name)), model(read_model_config(config, {})),
           store(parameter_specs(model), {.compute = compute, .gradients = false}), stage(model, store),
-          generator(stage, model) {
+          relay(stage, model, *alone), generator(relay) {
         load_weights(config, model, store);
         store.refresh_compute();
         for (auto const& p : golden["prompts"])
@@ -132,7 +136,7 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
             Pass const at_once = make_pass(whole, false, 0, 0, 1.0);
             Pass cached = make_pass(part, false, 0, 0, 1.0);
             cached.cache = &cache;
-            at::Tensor const difference = loaded.stage.next_logits(at_once) - loaded.stage.next_logits(cached);
+            at::Tensor const difference = loaded.relay.next_logits(at_once) - loaded.relay.next_logits(cached);
             EXPECT_LT(difference.abs().max().item<double>(), compute == at::kDouble ? 1e-12 : 1e-5) << "token " << t;
         }
     }
