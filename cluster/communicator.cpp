@@ -11,7 +11,9 @@
 #include <thread>
 
 #include "cluster/error.hpp"
+#include "cluster/fault.hpp"
 #include "cluster/host.hpp"
+#include "cluster/wait_observer.hpp"
 #include "cluster/work_state.hpp"
 
 namespace trireme::cluster {
@@ -78,6 +80,11 @@ std::unique_ptr<Operation> Communicator::do_alone(Buffer in, Buffer out) {
 }
 
 Work Communicator::all_reduce(Buffer inout, ReduceOp op, std::string_view name) {
+    if (auto const fault = fault_point("call/all_reduce")) { // a program whose ranks disagree
+        if (fault->action == FaultAction::skip) return {};
+        if (fault->action == FaultAction::resize) inout.count /= 2;
+        if (fault->action == FaultAction::retype && inout.dtype == DType::f32) inout.dtype = DType::i32;
+    }
     auto const n = static_cast<std::size_t>(size_);
     return start({0, Collective::all_reduce, name, inout.dtype, inout.count, 2 * (n - 1) * inout.bytes() / n},
                  [&] { return size_ == 1 ? do_alone(inout, inout) : do_all_reduce(inout, op); });
@@ -132,6 +139,8 @@ Work Communicator::exchange(std::span<Message const> messages, std::string_view 
         sent += m.buffer.bytes();
         elements += m.buffer.count;
     }
+    if (auto* const observer = dynamic_cast<WaitObserver*>(options_.observer.get()))
+        observer->on_messages(group_, messages);
     return start(
         {0, Collective::exchange, name, messages.empty() ? DType::u8 : messages[0].buffer.dtype, elements, sent},
         [&] { return messages.empty() ? nullptr : do_exchange(messages); });

@@ -19,12 +19,15 @@ void refuse_singletons(char const* slurm_tasks, char const* slurm_rank, int worl
 }
 
 Environment::Environment(int& argc, char**& argv) {
-    // One thread at a time calls MPI (docs/decisions/0001-mpi-progress.md).
+    // One thread computes and calls MPI (docs/decisions/0001-mpi-progress.md); the watch talks beside it, and keeps
+    // silent where MPI does not grant that (docs/decisions/0002-watch.md).
     int granted = MPI_THREAD_SINGLE;
-    check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &granted), "MPI_Init_thread");
+    check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &granted), "MPI_Init_thread");
     if (granted < MPI_THREAD_SERIALIZED)
         throw InputError(fmt::format("MPI grants thread level {} only; legal: MPI_THREAD_SERIALIZED ({}) or more",
                                      granted, static_cast<int>(MPI_THREAD_SERIALIZED)));
+    // What goes wrong in a request of a collective is said of MPI_COMM_WORLD, whatever its communicator.
+    check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     int size = 1;
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
     // What mpirun started has a world of the size it was told, also inside an allocation of more tasks.

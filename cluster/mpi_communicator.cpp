@@ -7,10 +7,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <numeric>
 #include <utility>
 
 #include "cluster/error.hpp"
 #include "cluster/reduce.hpp"
+#include "cluster/wait_observer.hpp"
 
 namespace trireme::cluster {
 
@@ -40,6 +42,20 @@ MPI_Datatype type_of(DType dtype) {
 
 MPI_Op op_of(ReduceOp op) {
     return op == ReduceOp::sum ? MPI_SUM : op == ReduceOp::max ? MPI_MAX : MPI_MIN;
+}
+
+/// Ranks of a communicator's members in the world. Local.
+std::vector<int> world_ranks(MPI_Comm comm, int size) {
+    MPI_Group members = MPI_GROUP_NULL, world = MPI_GROUP_NULL;
+    check_mpi(MPI_Comm_group(comm, &members), "MPI_Comm_group");
+    check_mpi(MPI_Comm_group(MPI_COMM_WORLD, &world), "MPI_Comm_group");
+    std::vector<int> own(static_cast<std::size_t>(size)), in_world(own.size());
+    std::iota(own.begin(), own.end(), 0);
+    int const code = MPI_Group_translate_ranks(members, size, own.data(), world, in_world.data());
+    MPI_Group_free(&members);
+    MPI_Group_free(&world);
+    check_mpi(code, "MPI_Group_translate_ranks");
+    return in_world;
 }
 
 /// Requests in flight, scratch memory, and what is left to do when they are complete.
@@ -152,6 +168,8 @@ class MpiCommunicator : public Communicator {
         int r = 0, n = 0;
         check_mpi(MPI_Comm_rank(made, &r), "MPI_Comm_rank");
         check_mpi(MPI_Comm_size(made, &n), "MPI_Comm_size");
+        if (auto* const observer = dynamic_cast<WaitObserver*>(options.observer.get()))
+            observer->on_group(group, world_ranks(made, n));
         return std::make_unique<MpiCommunicator>(made, r, n, std::move(group), std::move(options));
     }
 

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cluster/error.hpp"
+#include "cluster/wait_observer.hpp"
 #include "cluster/waiting.hpp"
 #include "cluster/work_state.hpp"
 
@@ -79,12 +80,15 @@ bool Work::done() {
 }
 
 void Work::wait() {
-    if (!state_) return;
+    if (done()) return;
     WaitingTime const counted;
+    auto* const observer = dynamic_cast<WaitObserver*>(state_->observer.get());
+    if (observer) observer->on_wait(state_->group, state_->sequence);
     while (!done()) {
         auto const waited = std::chrono::steady_clock::now() - state_->start;
         if (waited > state_->deadline) {
             std::string const what = state_->what();
+            if (observer) observer->on_deadline(state_->group, state_->sequence);
             state_->operation->give_up();
             auto const seconds = std::chrono::duration<double>(state_->deadline).count();
             static_cast<void>(state_.release()); // the library may still write into its memory

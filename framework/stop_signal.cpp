@@ -4,6 +4,8 @@
 #include <atomic>
 #include <csignal>
 
+#include "cluster/flight_record.hpp"
+
 namespace trireme::framework {
 
 namespace {
@@ -13,8 +15,9 @@ std::array<struct sigaction, kSignals.size()> former;
 std::atomic<bool> flag = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-void remember(int) {
+void remember(int signal) {
     flag = true;
+    if (auto* const recorder = cluster::flight_recorder(); recorder && signal == SIGTERM) recorder->asked_to_end();
 }
 
 } // namespace

@@ -11,6 +11,7 @@
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
 #include "cluster/file.hpp"
+#include "cluster/flight_record.hpp"
 #include "cluster/topology.hpp"
 #include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
@@ -43,6 +44,7 @@ void check_set(data::Dataset const& set, Config const& config) {
 
 /// Also what takes time to find: all that can be refused before memory is taken or a file made.
 TrainInputs checked_inputs(Config const& config, cluster::Communicator const& world) {
+    cluster::enter_phase("data/open");
     TrainInputs in = open_inputs(config);
     cluster::check_writable_folder("run", config.run);
     if (list_checkpoints(config.run + "/checkpoints").empty()) check_weights(config, in.model);
@@ -126,6 +128,7 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
         log_.open();
         if (world.rank() == 0) cluster::write_file(config_.run + "/config.yaml", to_yaml(config_));
     }
+    cluster::keep_flight_records(config_.run, world);
     model_.refresh();
     auto const slots = data::plan_step(*inputs_.train, shape_, config_.seed, 0).slots.size();
     auto const data_ranks = static_cast<std::size_t>(mesh_.data().size());
@@ -149,7 +152,8 @@ std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {
 
 StepReport Trainer::train_step() {
     StepReport report;
-    cluster::set_fault_step(progress_.step);
+    cluster::enter_step(progress_.step);
+    cluster::enter_phase("step/data");
     cluster::fault_point("step/slow");
     clock_.enter(Phase::load);
     // 1. The next samples of the order, cut into slots: the same plan on every rank.
@@ -159,6 +163,7 @@ StepReport Trainer::train_step() {
         throw cluster::JobError(fmt::format("step {}: no label of its samples is trained", progress_.step));
     // 2. This rank's slots.
     model_.load(load_slots(plan));
+    cluster::enter_phase("step/forward and backward");
     clock_.enter(Phase::compute);
     // 3. Forward, backward and the sum of gradients over all slots.
     std::vector<double> const losses = gather_losses(model_.engine().forward_backward(slots), slots);
@@ -176,6 +181,7 @@ StepReport Trainer::train_step() {
     }
     double const clip = config_.optimizer.clip;
     double const scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
+    cluster::enter_phase("step/update");
     clock_.enter(Phase::update);
     // 5. Update of master weights and moments, then of the compute copy.
     optimizer_.step(report.learning_rate, scale, progress_.updates());
@@ -218,6 +224,7 @@ bool Trainer::evaluation_due() const {
 }
 
 bool Trainer::evaluate_and_judge() {
+    cluster::enter_phase("evaluation");
     auto const start = std::chrono::steady_clock::now();
     validation_ = evaluator_.evaluate(*inputs_.validation);
     double const seconds = seconds_since(start);
@@ -240,6 +247,7 @@ bool Trainer::evaluate_and_judge() {
 }
 
 void Trainer::save(char const* why) {
+    cluster::enter_phase("checkpoint");
     auto const start = std::chrono::steady_clock::now();
     compare_replicas(); // what has gone bad must not be saved
     checkpoints_.save(progress_);
@@ -314,6 +322,7 @@ TrainOutcome Trainer::run() {
         }
         if (due(config_.checkpoint.every, 0) || orders.save) save(orders.save ? "asked to" : "interval");
     }
+    cluster::enter_phase("end");
     outcome.steps = progress_.step;
     outcome.validation = validation_;
     outcome.weights_sha256 = weights_sha256(model_.specs(), model_.store(), mesh_);
@@ -325,8 +334,8 @@ TrainOutcome Trainer::run() {
 }
 
 TrainOutcome train(Config const& config, cluster::Communicator& world, JobLimits const& limits) {
-    world.set_deadline(std::chrono::milliseconds(static_cast<std::int64_t>(config.guard.deadline * 1000)));
-    cluster::set_fault_rank(world.rank());
+    cluster::set_call_deadline(world,
+                               std::chrono::milliseconds(static_cast<std::int64_t>(config.guard.deadline * 1000)));
     configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
     StopSignal const stop;
     return Trainer(config, world, limits).run();

@@ -1,30 +1,106 @@
 #include "launch/under_mpi.hpp"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <chrono>
-#include <thread>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
 
 #include "cluster/environment.hpp"
 #include "cluster/error.hpp"
+#include "cluster/fault.hpp"
+#include "cluster/flight_record.hpp"
+#include "cluster/host.hpp"
 #include "cluster/mpi_communicator.hpp"
+#include "cluster/watch.hpp"
 
 namespace trireme::launch {
 
-int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What the launcher says of this process, while MPI does not know it yet; "" if nothing.
+std::string launcher_rank() {
+    for (char const* const name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"})
+        if (char const* const rank = std::getenv(name)) return rank;
+    return "";
+}
+
+/// Whole seconds of TRIREME_START_DEADLINE, within which all ranks must have come to MPI_Init.
+std::chrono::seconds start_deadline() {
+    char const* const text = std::getenv("TRIREME_START_DEADLINE");
+    if (!text) return 600s;
+    char* end = nullptr;
+    long const seconds = std::strtol(text, &end, 10);
+    if (*text == 0 || *end != 0 || seconds < 1)
+        throw cluster::InputError(fmt::format("TRIREME_START_DEADLINE: {}: legal: whole seconds, 1 or more", text));
+    return std::chrono::seconds(seconds);
+}
+
+std::unique_ptr<cluster::Environment> start_mpi() {
+    std::string const rank = launcher_rank();
+    if (!rank.empty()) cluster::set_fault_rank(std::atoi(rank.c_str()));
+    cluster::fault_point("start");
+    auto const limit = start_deadline();
+    cluster::Patience const patience(
+        limit, fmt::format("rank {}@{}: MPI_Init has not ended for {} s: some rank did not come to it (which one, the "
+                           "launcher knows)",
+                           rank.empty() ? "?" : rank, cluster::host_name(), limit.count()));
     int argc = 0;
     char** argv = nullptr;
-    cluster::Environment const environment(argc, argv);
-    auto const world = cluster::make_mpi_world({});
+    return std::make_unique<cluster::Environment>(argc, argv);
+}
+
+struct Failure {
+    std::string line;
+    int code;
+};
+
+/// Of the exception in flight.
+Failure failure_in_flight() {
     try {
-        return body(*world);
+        throw;
     } catch (cluster::InputError const& error) {
-        if (world->size() == 1) throw;
-        // As a rule every rank finds the same fault: the first speaks for all, and another only if it is alone with it.
-        if (world->rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
-        world->abort(cluster::line_of(error), cluster::kBadInput);
+        return {cluster::line_of(error), cluster::kBadInput};
+    } catch (std::bad_alloc const&) {
+        return {"out of memory: an allocation failed (std::bad_alloc)", cluster::kFailed};
     } catch (std::exception const& error) {
-        if (world->size() == 1) throw;
-        world->abort(cluster::line_of(error), cluster::kFailed);
+        return {cluster::line_of(error), cluster::kFailed};
+    } catch (...) {
+        return {"failed with an exception of no known type", cluster::kFailed};
     }
+}
+
+} // namespace
+
+int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
+    std::unique_ptr<cluster::Watch> watch; // outlives MPI, since MPI_Finalize may hang as well
+    int code = 0;
+    {
+        auto const environment = start_mpi();
+        auto const world = cluster::make_mpi_world({});
+        cluster::set_fault_rank(world->rank());
+        watch = std::make_unique<cluster::Watch>(*world);
+        try {
+            cluster::enter_phase("mpi/initialized");
+            code = body(*world);
+            cluster::enter_phase("job/end");
+            world->barrier("job/end"); // who is late is still watched by those who are done
+        } catch (...) {
+            auto const failure = failure_in_flight();
+            watch->fail(failure.line, failure.code);
+            if (world->size() == 1) throw;
+            world->abort(failure.line, failure.code);
+        }
+        watch->watch_teardown();
+        cluster::enter_phase("mpi/finalize");
+    }
+    watch->end(code);
+    return code;
 }
 
 } // namespace trireme::launch

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "cluster/fault.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
@@ -102,6 +103,7 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
     std::vector<Pass> passes;
     for (std::size_t b = 0; b < stage.block_count(); ++b) {
         acquire(stage, b, 1);
+        if (b == 1 && training) cluster::fault_point("step/middle of forward");
         if (slot) {
             passes.push_back(pass_through(stage, b, x, micro_step, training));
             x = passes.back().output;

@@ -1,0 +1,92 @@
+// What the watches of a job say to each other. Used by watch.cpp alone; by its thread alone but for `raise`.
+#pragma once
+#include <mpi.h>
+
+#include <chrono>
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/verdict.hpp"
+#include "cluster/watch.hpp"
+
+namespace trireme::cluster {
+
+/// What a rank found.
+struct Alarm {
+    enum class Kind : std::int32_t { deadline, mismatch, error } kind = Kind::deadline;
+    std::int32_t rank = 0, code = kFailed;
+    std::string line;
+};
+
+/// Whether the caller is the one to speak: the first to make RUN/flight/verdict, with `line`, which is put into the
+/// run's log too. Always without a run folder (""). Local.
+bool claim_report(std::string const& run_folder, std::string const& line);
+
+struct Watch::Talk {
+    explicit Talk(FlightRecorder& flight_recorder);
+    ~Talk() = default; ///< the communicator goes with MPI: to free it is a collective, and the others may be gone
+    Talk(Talk const&) = delete;
+    Talk& operator=(Talk const&) = delete;
+
+    /// Tells the reporter. Any thread; the first alarm of a rank counts.
+    void raise(Alarm alarm);
+    /// Takes what came, sends what is due, judges if this rank reports.
+    void turn();
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    enum class Tag : int { hashes = 1, alarm, ask, answer };
+    struct Outgoing {
+        std::string bytes;
+        MPI_Request request;
+    };
+    struct Incoming {
+        std::string bytes;
+        MPI_Request request;
+        int source;
+        Tag tag;
+    };
+    struct Heard { ///< hashes of another member, until this rank has made the same calls
+        std::size_t group;
+        std::uint64_t generation;
+        CallHashes calls;
+        int source;
+    };
+
+    void send(int to, Tag tag, std::string bytes);
+    void receive();
+    void handle(Incoming const& message);
+    void hear(std::string_view bytes, int source);
+    void tell_hashes();
+    void compare();
+    void tell_alarm();
+    void answer(int asker);
+    void begin_report();
+    void judge();
+    [[noreturn]] void end_job(std::string const& line, int code);
+
+    FlightRecorder& recorder_;
+    MPI_Comm comm_ = MPI_COMM_NULL;
+    int rank_ = 0, size_ = 1;
+    std::list<Outgoing> outgoing_;
+    std::list<Incoming> incoming_;
+    struct Told {
+        std::uint64_t generation = 0, calls = 0;
+    };
+    std::vector<Told> told_; ///< by group
+    std::list<Heard> heard_;
+
+    std::mutex mutex_;
+    std::optional<Alarm> own_; ///< guarded by mutex_
+    int candidate_ = -1;       ///< whom it was told to
+    Clock::time_point told_at_{}, asked_at_{}, report_at_{};
+    bool asked_ = false, reporting_ = false;
+    std::vector<Alarm> alarms_; ///< of all ranks, as they came
+    Flights answers_;
+};
+
+} // namespace trireme::cluster
