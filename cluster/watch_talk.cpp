@@ -254,7 +254,10 @@ void Watch::Talk::judge() {
     auto const of_kind = [&](Alarm::Kind kind) {
         return std::ranges::find_if(alarms_, [kind](Alarm const& a) { return a.kind == kind; });
     };
-    auto const error = of_kind(Alarm::Kind::error), mismatch = of_kind(Alarm::Kind::mismatch);
+    auto error = of_kind(Alarm::Kind::error);
+    for (auto a = alarms_.begin(); a != alarms_.end(); ++a) // what all say, the first rank says for them
+        if (a->kind == Alarm::Kind::error && a->line == error->line && a->rank < error->rank) error = a;
+    auto const mismatch = of_kind(Alarm::Kind::mismatch);
     int const code = error != alarms_.end() ? error->code : static_cast<int>(kFailed);
     if (error == alarms_.end() || error->code == kFailed) // bad input says all itself
         if (auto const found = find_mismatch(answers_)) end_job(found->line, code);

@@ -80,8 +80,9 @@ bool Work::done() {
 }
 
 void Work::wait() {
-    if (done()) return;
+    if (!state_) return;
     WaitingTime const counted;
+    if (done()) return;
     auto* const observer = dynamic_cast<WaitObserver*>(state_->observer.get());
     if (observer) observer->on_wait(state_->group, state_->sequence);
     while (!done()) {

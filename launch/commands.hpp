@@ -11,6 +11,7 @@ int verify_command(std::vector<std::string> const& arguments);
 int generate_command(std::vector<std::string> const& arguments);
 int export_command(std::vector<std::string> const& arguments);
 int checkpoint_command(std::vector<std::string> const& arguments);
+int status_command(std::vector<std::string> const& arguments);
 int explain_command(std::vector<std::string> const& arguments);
 int doctor_command(std::vector<std::string> const& arguments);
 int submit_command(std::vector<std::string> const& arguments);

@@ -184,7 +184,7 @@ std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
      "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, parity, train, "
-     "checkpoint, "
+     "status, checkpoint, "
      "plot, "
      "evaluate, generate, export, verify, completion, help",
      {}},
@@ -275,7 +275,7 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
              {{"trian"},
               "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, parity, "
               "train, "
-              "submit, checkpoint, plot, evaluate, generate, export, verify, completion, help"},
+              "submit, status, checkpoint, plot, evaluate, generate, export, verify, completion, help"},
              {train({"seed=x"}), "--set: seed: x: legal: a whole number >= 0"},
              {train({"parallel.replicate=3"}), "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = "
                                                "3, but this job has 2 ranks; legal: replicate 2, or 3 ranks"},

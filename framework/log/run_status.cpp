@@ -1,0 +1,228 @@
+#include "framework/log/run_status.hpp"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/host.hpp"
+#include "cluster/verdict.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+constexpr double kQuiet = 10; ///< seconds without a sign of life after which a rank of another host counts as gone
+constexpr std::size_t kPaceSteps = 50; ///< steps that the pace is taken from
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+double seconds(std::int64_t nanoseconds) {
+    return static_cast<double>(nanoseconds) * 1e-9;
+}
+
+struct Step {
+    std::size_t job;
+    std::int64_t step;
+    double seconds, time;
+};
+
+struct Events {
+    RunStatus status;
+    std::vector<Step> steps;
+};
+
+std::int64_t whole(ordered_json const& event, char const* key) {
+    auto const found = event.find(key);
+    return found != event.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+double number(ordered_json const& event, char const* key) {
+    auto const found = event.find(key);
+    return found != event.end() && found->is_number() ? found->get<double>() : 0;
+}
+std::string text(ordered_json const& event, char const* key) {
+    auto const found = event.find(key);
+    return found != event.end() && found->is_string() ? cluster::one_line(found->get<std::string>()) : "";
+}
+
+JobStatus job_of(ordered_json const& event) {
+    JobStatus job;
+    job.start = number(event, "time");
+    job.first_step = job.last_step = job.kept_step = whole(event, "step");
+    job.ranks = whole(event, "ranks"), job.nodes = whole(event, "nodes"), job.restarts = whole(event, "restarts");
+    job.host = text(event, "host"), job.layout = text(event, "layout"), job.job_id = text(event, "job_id");
+    return job;
+}
+
+void take_event(Events& all, ordered_json const& event) {
+    RunStatus& status = all.status;
+    std::string const kind = text(event, "kind");
+    if (kind == "job") {
+        status.jobs.push_back(job_of(event));
+        status.step = whole(event, "step");
+        if (auto const total = whole(event, "total_steps")) status.total_steps = total;
+    }
+    if (status.jobs.empty()) status.jobs.emplace_back(); // a file without its first line
+    JobStatus& job = status.jobs.back();
+    job.last = std::max(job.last, number(event, "time"));
+    if (kind == "train") {
+        status.step = job.last_step = whole(event, "step");
+        status.loss = number(event, "loss");
+        all.steps.push_back({status.jobs.size() - 1, status.step, number(event, "seconds"), number(event, "time")});
+    } else if (kind == "evaluation") {
+        status.evaluation = event;
+    } else if (kind == "end") {
+        job.exit_code = static_cast<int>(whole(event, "exit_code"));
+    }
+}
+
+/// Steps that a later job did again do not count.
+void count_kept_steps(Events& all) {
+    auto& jobs = all.status.jobs;
+    std::int64_t limit = INT64_MAX;
+    for (auto job = jobs.rbegin(); job != jobs.rend(); ++job) {
+        job->kept_step = std::max(job->first_step, std::min(job->last_step, limit));
+        limit = std::min(limit, job->first_step);
+    }
+    double total = 0, kept = 0;
+    for (auto const& s : all.steps)
+        if (s.step <= jobs[s.job].kept_step) jobs[s.job].seconds_in_kept_steps += s.seconds;
+    for (auto const& job : jobs) {
+        total += job.last - job.start;
+        kept += job.seconds_in_kept_steps;
+    }
+    all.status.goodput = total > 0 ? std::min(1.0, kept / total) : 0;
+}
+
+void estimate_time_left(Events& all) {
+    RunStatus& status = all.status;
+    std::vector<Step> const& steps = all.steps;
+    if (steps.empty() || status.total_steps == 0) return;
+    std::size_t first = steps.size() - 1;
+    while (first > 0 && steps.size() - first < kPaceSteps && steps[first - 1].job == steps.back().job) --first;
+    if (first + 1 >= steps.size()) return;
+    // By the clock, so that evaluations and saves count.
+    double const each = (steps.back().time - steps[first].time) / static_cast<double>(steps.size() - 1 - first);
+    status.seconds_left = each * static_cast<double>(std::max<std::int64_t>(0, status.total_steps - status.step));
+}
+
+bool lives(cluster::FlightHeader const& h) {
+    if (h.end != cluster::FlightEnd::running) return false;
+    if (cluster::host_name() == h.host.data()) return kill(static_cast<pid_t>(h.process), 0) == 0 || errno == EPERM;
+    return now() - seconds(h.heartbeat) < kQuiet;
+}
+
+/// What the records of the last job's ranks add: whether it runs, who ended it.
+void judge_flights(RunStatus& status, std::string const& run) {
+    std::vector<cluster::Flight> const found = cluster::read_flights(run);
+    if (found.empty()) return;
+    // A job that died before its first event left its records alone.
+    if (status.jobs.empty() || seconds(found.front().header.job) > status.jobs.back().last) {
+        JobStatus& job = status.jobs.emplace_back();
+        job.start = job.last = seconds(found.front().header.started);
+        job.host = found.front().header.host.data();
+        job.ranks = found.front().header.size;
+        job.first_step = job.last_step = job.kept_step = status.step;
+    }
+    JobStatus& job = status.jobs.back();
+    if (job.exit_code) return;
+    cluster::Flights flights(static_cast<std::size_t>(std::max(0, found.front().header.size)));
+    for (auto const& f : found) {
+        if (f.header.rank < 0 || f.header.rank >= static_cast<int>(flights.size())) continue;
+        flights[static_cast<std::size_t>(f.header.rank)] = f;
+        job.last = std::max(job.last, seconds(f.header.heartbeat));
+        if (lives(f.header)) status.state = "running";
+    }
+    if (status.state == "running") return;
+    if (auto const verdict = cluster::find_death(flights)) {
+        status.guilty = verdict->guilty;
+        status.why = verdict->line;
+    }
+    std::string const said = run + "/flight/verdict"; // by the watch, which saw more than is left
+    if (fs::exists(said)) {
+        std::string line = cluster::read_file(said, 1 << 16);
+        status.why = cluster::one_line(line.substr(0, line.find('\n')));
+        status.state = "failed";
+    }
+}
+
+std::vector<std::string> checkpoint_names(std::string const& folder) {
+    std::vector<std::string> names;
+    if (fs::is_directory(folder))
+        for (auto const& entry : fs::directory_iterator(folder))
+            if (fs::exists(entry.path() / "manifest.json") && !entry.path().has_extension())
+                names.push_back(entry.path().filename());
+    std::ranges::sort(names, std::greater<>());
+    return names;
+}
+
+std::string state_of(int exit_code) {
+    switch (exit_code) {
+    case cluster::kDone: return "done";
+    case cluster::kSavedToContinue: return "to be continued";
+    case cluster::kHalted: return "halted";
+    default: return "failed";
+    }
+}
+
+} // namespace
+
+RunStatus read_run_status(std::string const& run) {
+    std::ifstream file(run + "/metrics.jsonl");
+    if (!file && !fs::is_directory(run + "/flight"))
+        throw cluster::InputError(run + ": holds no metrics.jsonl; legal: the folder of a run that was started");
+    Events all;
+    for (std::string line; std::getline(file, line);) {
+        ordered_json const event = ordered_json::parse(line, nullptr, false);
+        if (event.is_object()) take_event(all, event);
+    }
+    RunStatus& status = all.status;
+    if (!status.jobs.empty() && status.jobs.back().exit_code) status.state = state_of(*status.jobs.back().exit_code);
+    count_kept_steps(all);
+    judge_flights(status, run);
+    if (status.state.empty()) status.state = status.jobs.empty() ? "not started" : "ended without a word";
+    if (status.state == "running" || status.state == "to be continued") estimate_time_left(all);
+    status.checkpoints = checkpoint_names(run + "/checkpoints");
+    return status;
+}
+
+ordered_json RunStatus::to_json() const {
+    ordered_json list = ordered_json::array();
+    for (auto const& j : jobs)
+        list.push_back({{"start", j.start},
+                        {"last", j.last},
+                        {"host", j.host},
+                        {"nodes", j.nodes},
+                        {"ranks", j.ranks},
+                        {"layout", j.layout},
+                        {"job_id", j.job_id},
+                        {"restarts", j.restarts},
+                        {"first_step", j.first_step},
+                        {"last_step", j.last_step},
+                        {"kept_step", j.kept_step},
+                        {"exit_code", j.exit_code ? ordered_json(*j.exit_code) : ordered_json()}});
+    auto const maybe = [](auto const& value) { return value ? ordered_json(*value) : ordered_json(); };
+    return {{"state", state},
+            {"why", why},
+            {"guilty", guilty},
+            {"step", step},
+            {"total_steps", total_steps},
+            {"loss", maybe(loss)},
+            {"evaluation", evaluation},
+            {"checkpoints", checkpoints},
+            {"jobs", list},
+            {"goodput", goodput},
+            {"seconds_left", maybe(seconds_left)}};
+}
+
+} // namespace trireme::framework
