@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/tiny_run.hpp"
@@ -51,19 +53,36 @@ int last_step(std::string const& run) {
     return step;
 }
 
-/// Of a run that met no fault; the number of ranks does not matter (tests/parity/bitwise_test.cpp).
+} // namespace
+
+std::vector<int> rank_processes(std::string const& folder) {
+    namespace fs = std::filesystem;
+    std::vector<int> found;
+    for (auto const& entry : fs::directory_iterator("/proc")) {
+        std::string const name = entry.path().filename();
+        if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+        std::ifstream file(entry.path() / "cmdline");
+        std::string const line((std::istreambuf_iterator<char>(file)), {});
+        bool const rank = line.find("/trireme") < line.find('\0') && line.find(folder) != std::string::npos;
+        if (rank) found.push_back(std::stoi(name));
+    }
+    std::ranges::sort(found);
+    return found;
+}
+
+// The number of ranks does not matter (tests/parity/bitwise_test.cpp).
 std::string const& unbroken_hash() {
     static std::string const hash = [] {
         FaultyRun whole;
         FaultyJob const job = whole.job(2, "");
         EXPECT_EQ(job.exit_code, 0) << job.output();
         EXPECT_TRUE(job.reports().empty()) << job.output();
-        return final_hash(whole.run());
+        std::string found = final_hash(whole.run());
+        EXPECT_EQ(found.size(), 64U);
+        return found;
     }();
     return hash;
 }
-
-} // namespace
 
 std::string FaultyJob::output() const {
     std::string all;
@@ -121,10 +140,17 @@ FaultyRun::Recovery FaultyRun::recover(int ranks) {
     return recovery;
 }
 
-std::string FaultyRun::status() const {
-    Outcome const said = run_command(trireme(0, {"status", run()}));
+nlohmann::json FaultyRun::status() const {
+    Outcome const said = run_command(trireme(0, {"status", run(), "--json"}));
     EXPECT_EQ(said.exit_code, 0) << said.output;
-    return said.output;
+    return nlohmann::json::parse(said.output, nullptr, false);
+}
+
+void FaultyRun::expect_guilty(int rank, std::vector<std::string> const& words) const {
+    nlohmann::json const found = status();
+    EXPECT_EQ(found["guilty"], nlohmann::json::array({rank})) << found.dump(1);
+    std::string const why = found["why"];
+    for (auto const& word : words) EXPECT_NE(why.find(word), std::string::npos) << why;
 }
 
 } // namespace trireme::test

@@ -1,6 +1,7 @@
 // Jobs that meet a fault, and what came of it.
 #pragma once
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ struct FaultyJob {
     double detect_seconds() const;
 };
 
+/// Processes of the ranks whose command line names `folder`, in the order of their ids.
+std::vector<int> rank_processes(std::string const& folder);
+/// weights_sha256 of a tiny run that met no fault.
+std::string const& unbroken_hash();
+
 /// A tiny run and the hash of one that met no fault (made once per process).
 class FaultyRun {
   public:
@@ -46,7 +52,9 @@ class FaultyRun {
     };
     /// Continues without a fault. Expects that it ends well and with the hash of an unbroken run.
     Recovery recover(int ranks);
-    std::string status() const; ///< what `trireme status` says
+    nlohmann::json status() const; ///< what `trireme status --json` says
+    /// Expects that it names rank `rank`, and `words` in why the last job ended.
+    void expect_guilty(int rank, std::vector<std::string> const& words) const;
     std::string run() const { return folder_.path() + "/run"; }
     std::string const& folder() const { return folder_.path(); }
 
