@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -21,7 +23,7 @@ namespace trireme::cluster {
 
 namespace {
 
-constexpr std::array kActions{"none", "kill", "stop", "terminate", "raise",  "sleep",       "exit",
+constexpr std::array kActions{"none", "kill", "stop", "terminate", "raise",  "sleep",       "exit",    "exhaust",
                               "nan",  "flip", "skip", "resize",    "retype", "short_write", "no_space"};
 
 std::vector<std::string> split(std::string_view text, char at) {
@@ -76,6 +78,12 @@ Plan& plan() {
     return instance;
 }
 
+[[noreturn]] void exhaust_memory() {
+    rlimit const none{0, 0};
+    setrlimit(RLIMIT_AS, &none); // maps of what is there stay
+    for (std::vector<std::unique_ptr<char[]>> taken;;) taken.push_back(std::make_unique<char[]>(1 << 20));
+}
+
 std::optional<Fault> take(std::string_view phase) {
     Plan& p = plan();
     std::scoped_lock const lock(p.mutex);
@@ -125,6 +133,7 @@ std::optional<Fault> fault_point(std::string_view phase) {
     case FaultAction::terminate: ::raise(SIGTERM); break;
     case FaultAction::raise: throw std::runtime_error(fmt::format("fault on purpose at {}", phase));
     case FaultAction::sleep: std::this_thread::sleep_for(std::chrono::duration<double>(fault->value)); break;
+    case FaultAction::exhaust: exhaust_memory(); break;
     case FaultAction::exit: std::_Exit(static_cast<int>(fault->value));
     default: return fault;
     }

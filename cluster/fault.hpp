@@ -21,6 +21,7 @@ enum class FaultAction : std::uint8_t {
     raise,     ///< throws std::runtime_error
     sleep,     ///< VALUE seconds
     exit,      ///< leaves at once with code VALUE
+    exhaust,   ///< may have no more memory than it has, and asks for it: throws std::bad_alloc
     // For the caller to do:
     nan,         ///< spoil a value
     flip,        ///< flip bit VALUE

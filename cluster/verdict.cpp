@@ -255,6 +255,24 @@ Roots follow(Waits const& waits) {
     return {{guilty.begin(), guilty.end()}, {circle.begin(), circle.end()}};
 }
 
+/// Of ranks that wait for each other, those whose last call never came after the one before it until now: what a
+/// program does every step it is likely to do right.
+std::vector<int> out_of_habit(Flights const& flights, std::vector<int> const& circle) {
+    std::vector<int> odd;
+    for (int const r : circle) {
+        std::vector<std::pair<std::int64_t, std::string>> calls;
+        for (auto const& g : flights[static_cast<std::size_t>(r)]->groups)
+            for (auto const* c : calls_in_order(g))
+                calls.emplace_back(c->start, std::string(g.name.data()) + signature(*c));
+        std::ranges::sort(calls);
+        bool seen = false;
+        for (std::size_t i = 0; i + 2 < calls.size(); ++i)
+            seen |= calls[i].second == calls[calls.size() - 2].second && calls[i + 1].second == calls.back().second;
+        if (!seen) odd.push_back(r);
+    }
+    return odd;
+}
+
 /// "rank 0@a, rank 2@c waited for it in all_reduce #4 'x' in group data": the most direct of those that wait.
 std::string waiters_text(Flights const& flights, Waits const& waits, std::vector<int> const& guilty) {
     std::vector<int> ranks;
@@ -335,7 +353,10 @@ std::optional<Verdict> find_hang(Flights const& flights, std::vector<bool> const
         for (int const r : roots.circle)
             line +=
                 fmt::format("; {} in {}", who(flights, r), call_text(*waits.wait_of(r)->call, waits.wait_of(r)->group));
-        return Verdict{roots.circle, line};
+        auto const odd = out_of_habit(flights, roots.circle);
+        if (odd.empty() || odd.size() == roots.circle.size()) return Verdict{roots.circle, line};
+        return Verdict{odd, fmt::format("{} left its usual order of calls: {}; {}", ranks_text(flights, odd),
+                                        where(*flights[static_cast<std::size_t>(odd.front())]), line)};
     }
     auto const& wait = waits.all().begin()->second;
     return Verdict{{},

@@ -1,13 +1,13 @@
 #include "framework/log/run_status.hpp"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -116,10 +116,20 @@ void estimate_time_left(Events& all) {
     status.seconds_left = each * static_cast<double>(std::max<std::int64_t>(0, status.total_steps - status.step));
 }
 
+/// State letter of a process of this host as the kernel says it; 0: there is none.
+char process_state(std::int64_t process) {
+    std::ifstream file(fmt::format("/proc/{}/stat", process));
+    std::string const line((std::istreambuf_iterator<char>(file)), {});
+    auto const end = line.rfind(')'); // of the name, which may hold anything
+    return end == std::string::npos || end + 2 >= line.size() ? '\0' : line[end + 2];
+}
+
 bool lives(cluster::FlightHeader const& h) {
+    bool const beats = now() - seconds(h.heartbeat) < kQuiet;
     if (h.end != cluster::FlightEnd::running) return false;
-    if (cluster::host_name() == h.host.data()) return kill(static_cast<pid_t>(h.process), 0) == 0 || errno == EPERM;
-    return now() - seconds(h.heartbeat) < kQuiet;
+    if (cluster::host_name() != h.host.data()) return beats;
+    char const state = process_state(h.process);
+    return state == 'T' || (beats && state != 0 && state != 'Z' && state != 'X');
 }
 
 /// What the records of the last job's ranks add: whether it runs, who ended it.

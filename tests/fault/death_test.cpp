@@ -1,8 +1,5 @@
 // Ranks that die, are asked to stop, run out of memory or disagree about the time.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -95,16 +92,10 @@ TEST(Death, HangInTheTeardownIsNamed) {
 
 TEST(Death, OutOfMemoryOnOneRankEndsAll) {
     FaultyRun run({"guard.deadline=5"});
-    // While rank 1 sleeps, what it has is all that it may have.
-    auto const job = run.job(2, "step/data:1:6:sleep=1", {}, [](SaidLine const& line) {
-        auto const at = line.text.find("(process ");
-        if (at == std::string::npos) return;
-        auto const process = static_cast<pid_t>(std::atoi(line.text.c_str() + at + 9));
-        rlimit const nothing{1 << 20, 1 << 20};
-        EXPECT_EQ(prlimit(process, RLIMIT_AS, &nothing, nullptr), 0) << process;
-        EXPECT_EQ(prlimit(process, RLIMIT_DATA, &nothing, nullptr), 0) << process;
-    });
+    auto const job = run.job(2, "call/all_reduce:1:6:exhaust");
     expect_failed(job);
+    EXPECT_EQ(job.reports().size(), 1U) << job.output();
+    EXPECT_NE(job.find({"trireme: rank 1@", "out of memory"}), nullptr) << job.output();
     auto const found = run.status();
     EXPECT_EQ(found["guilty"], nlohmann::json::array({1})) << found.dump(1) << job.output();
     auto const rest = run.recover(2);

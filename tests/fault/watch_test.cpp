@@ -54,7 +54,10 @@ TEST(Watch, RankThatDoesNotComeIsFoundThroughAChainOfGroups) {
 TEST(Watch, SkippedCallIsNamed) {
     FaultyRun run(kQuick);
     auto const job = run.job(3, "call/all_reduce:1:5:skip");
-    expect_report(job, {"rank 1@", "disagree on call", "left out"}, 2 + 5);
+    expect_report(job,
+                  {"trireme: no progress for 2 s: rank 1@", "left its usual order of calls", "wait for each other",
+                   "step/orders"},
+                  2 + 5);
     note("F14", "rank 1 of 3 leaves an all-reduce out", "named with both calls", job, run.recover(2));
 }
 

@@ -184,7 +184,7 @@ std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
      "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, parity, train, "
-     "status, checkpoint, "
+     "submit, status, checkpoint, "
      "plot, "
      "evaluate, generate, export, verify, completion, help",
      {}},
@@ -332,7 +332,7 @@ TEST_F(FullDisk, PrepareLeavesNothing) {
 }
 
 TEST_F(FullDisk, AnOldCheckpointStaysValid) {
-    resize("400k"); // one checkpoint and a half
+    resize("500k"); // one checkpoint and a half, and a flight record
     Outcome const outcome = run(train(
         {"run=DIR/disk/run", "train.steps=4", "checkpoint.every=1", "evaluation.every=9", "checkpoint.keep_last=9"}));
     EXPECT_EQ(outcome.exit_code, 1);
