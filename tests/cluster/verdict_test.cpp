@@ -84,9 +84,9 @@ TEST(Hang, WhoHasNotEnteredIsGuilty) {
     auto const verdict = find_hang(ranks.flights, ranks.silent);
     ASSERT_TRUE(verdict);
     EXPECT_EQ(verdict->guilty, (Guilty{1}));
-    EXPECT_EQ(verdict->line,
-              "rank 1@n1 does not come: phase step/data of step 7, last call all_reduce #0 'first' in group world (finished); "
-              "rank 0@n1, rank 2@n1 waited for it in all_reduce #1 'second' in group world");
+    EXPECT_EQ(verdict->line, "rank 1@n1 does not come: phase step/data of step 7, last call all_reduce #0 'first' in "
+                             "group world (finished); "
+                             "rank 0@n1, rank 2@n1 waited for it in all_reduce #1 'second' in group world");
 }
 
 TEST(Hang, TheChainIsFollowedThroughGroups) {
