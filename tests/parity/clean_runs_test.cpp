@@ -32,5 +32,15 @@ TEST(Clean, AHundredSeedsRaiseNoAlarm) {
     EXPECT_EQ(alarms, 0);
 }
 
+/// Sums over tensor ranks are rounded to bf16: every layout that the command runs by default.
+TEST(Clean, BFloat16InEveryFamily) {
+    for (char const* folder : {"bert", "gpt2", "llama", "llama3", "mistral", "qwen2", "qwen3"}) {
+        auto const problem = golden_problem(folder, framework::NumericsMode::fast, framework::Compute::bf16);
+        auto const report = check(problem, covering(golden_layouts(folder, 8)), run_as_threads());
+        EXPECT_TRUE(report.passed()) << folder << ": " << summary_of(report);
+        EXPECT_GT(report.layouts.size(), 80U);
+    }
+}
+
 } // namespace
 } // namespace trireme::test

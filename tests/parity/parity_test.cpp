@@ -48,6 +48,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Clean,
                                          std::tuple("llama", NumericsMode::fast, Compute::fp32),
                                          std::tuple("qwen2", NumericsMode::fast, Compute::fp32),
                                          std::tuple("qwen3", NumericsMode::bitwise, Compute::fp64),
+                                         std::tuple("qwen2", NumericsMode::fast, Compute::bf16),
                                          std::tuple("mistral", NumericsMode::fast, Compute::bf16)));
 
 TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {

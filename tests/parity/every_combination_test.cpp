@@ -1,0 +1,42 @@
+// Bitwise mode over every combination of what it promises: one SHA-256 of the weights after 20 steps, dropout on.
+#include <gtest/gtest.h>
+
+#include "tests/parity/tiny_llama.hpp"
+
+namespace trireme::test {
+namespace {
+
+using namespace framework;
+
+struct Depth {
+    int pipeline;
+    char const* schedule;
+    int virtual_stages;
+};
+
+TEST(EveryCombination, OneHashAfterTwentySteps) {
+    RunOptions options{.steps = 20, .tied = true};
+    auto const alone = train_as_threads(1, options);
+    int layouts = 0;
+    for (int const data : {1, 2, 4})
+        for (int zero = 0; zero <= 3; ++zero)
+            for (auto const& [pipeline, schedule, parts] :
+                 {Depth{1, "1f1b", 1}, {2, "gpipe", 1}, {2, "1f1b", 1}, {2, "interleaved", 2}, {2, "zero-bubble", 1}})
+                for (char const* recompute : {"none", "full"}) {
+                    options.parallel = {.pipeline = pipeline,
+                                        .zero = zero,
+                                        .schedule = schedule,
+                                        .virtual_stages = parts,
+                                        .recompute = recompute};
+                    auto const curve = train_as_threads(data * pipeline, options);
+                    ASSERT_EQ(curve.weights_sha256, alone.weights_sha256)
+                        << describe(data * pipeline, options.parallel);
+                    ASSERT_EQ(curve.losses.size(), 20U);
+                    ++layouts;
+                }
+    RecordProperty("layouts", layouts);
+    EXPECT_EQ(layouts, 120);
+}
+
+} // namespace
+} // namespace trireme::test
