@@ -78,8 +78,8 @@ std::string export_checkpoint(std::string const& run, std::string const& which, 
     export_model(model, values, output,
                  {.dtype = dtype,
                   .weights_from = config.model.from_scratch ? "" : config.model.path,
-                  .tokenizer_from = config.data.path});
-    write_fingerprint(model, values, output);
+                  .tokenizer_from = config.data.path,
+                  .finally = [&](std::string const& staging) { write_fingerprint(model, values, staging); }});
     return name;
 }
 

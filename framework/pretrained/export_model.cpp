@@ -88,6 +88,7 @@ void export_model(ModelConfig const& model, ParameterValues const& values, std::
     for (auto const* name : kTokenizerFiles) copy_if_there(options.tokenizer_from, name, staging.path());
     if (model.head == HeadKind::language_model)
         copy_if_there(options.weights_from, "generation_config.json", staging.path());
+    if (options.finally) options.finally(staging.path());
     staging.commit();
 }
 

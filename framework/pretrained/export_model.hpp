@@ -21,7 +21,8 @@ struct ExportOptions {
     std::string dtype = "auto"; ///< auto: each tensor as the model's own folder has it; fp32 | bf16 | fp16
     std::string weights_from;   ///< that folder, whose generation_config.json is copied; "" (from scratch): float32
     std::string tokenizer_from; ///< folder whose tokenizer files are copied; "": none
-    std::int64_t shard_bytes = 5'000'000'000; ///< limit of one file
+    std::int64_t shard_bytes = 5'000'000'000;                ///< limit of one file
+    std::function<void(std::string const& staging)> finally; ///< adds to the folder before it is there; may be null
 };
 
 /// Writes `folder`, which must not exist: config.json, weights, tokenizer files; all of it or nothing. Local; call on
