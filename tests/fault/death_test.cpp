@@ -78,6 +78,20 @@ TEST(Death, ASecondSignalDuringTheSaveChangesNothing) {
             rest.steps_lost});
 }
 
+TEST(Death, RankThatNeverComesToMpiIsNotWaitedForForEver) {
+    FaultyRun run;
+    setenv("TRIREME_START_DEADLINE", "3", 1);
+    auto const job = run.job(2, "start:1:*:stop");
+    unsetenv("TRIREME_START_DEADLINE");
+    expect_failed(job);
+    EXPECT_NE(job.find({"trireme: rank 0@", "MPI_Init has not ended for 3 s"}), nullptr) << job.output();
+    EXPECT_LT(job.detect_seconds(), 3 + 5);
+    EXPECT_FALSE(fs::exists(run.run()));
+    auto const rest = run.recover(2);
+    record({"F13", "SIGSTOP to rank 1 of 2 before MPI_Init", "the other says where it waits; all ranks ended",
+            job.detect_seconds(), rest.seconds, rest.steps_lost});
+}
+
 TEST(Death, HangInTheTeardownIsNamed) {
     FaultyRun run({"guard.deadline=2"});
     auto const job = run.job(2, "mpi/finalize:1:*:stop");
