@@ -19,6 +19,18 @@ using namespace trireme::cluster;
 
 namespace {
 
+/// Seconds to put one call on record, from its start to its end.
+double record_seconds(FlightRecorder& recorder) {
+    constexpr std::uint64_t kCalls = 1'000'000;
+    auto const start = std::chrono::steady_clock::now();
+    for (std::uint64_t i = 0; i < kCalls; ++i) {
+        recorder.on_start("data", {i, Collective::all_reduce, "gradient/layers.11", DType::f32, 8, 0});
+        recorder.on_wait("data", i);
+        recorder.on_finish("data", i);
+    }
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / kCalls;
+}
+
 /// Median and least seconds of a call, over batches.
 std::pair<double, double> measure(Communicator& world, std::size_t floats, int calls) {
     std::vector<float> data(floats, 1.0F);
@@ -53,6 +65,10 @@ int main(int argc, char** argv) {
         if (world->rank() == 0)
             fmt::print("{:<11} 8 B: {:6.2f} us (least {:6.2f})   4 MB: {:7.1f} us (least {:7.1f})\n", mode, 1e6 * small,
                        1e6 * small_least, 1e6 * large, 1e6 * large_least);
+        if (watch && world->rank() == 0) {
+            FlightRecorder recorder(0, 1);
+            fmt::print("{:<11} one call on record: {:.0f} ns\n", mode, 1e9 * record_seconds(recorder));
+        }
         world->barrier("end");
     }
     MPI_Finalize();
