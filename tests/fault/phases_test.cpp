@@ -25,7 +25,10 @@ TEST_P(KilledIn, Phase) {
     double const ended = job.seconds - job.find({"fault fired: "})->at;
     EXPECT_LT(ended, 30) << job.output();
     EXPECT_TRUE(rank_processes(run.folder()).empty());
-    if (GetParam().recorded) run.expect_guilty(1, {"rank 1@", "died without a word"});
+    if (GetParam().recorded)
+        run.expect_guilty(1, {"rank 1@", "died without a word"});
+    else
+        EXPECT_NE(job.find({"process rank 1 with PID", "on signal 9"}), nullptr) << job.output(); // says mpirun
     auto const rest = run.recover(3);
     record({"F1", std::string("kill -9 of rank 1 of 2: ") + GetParam().name,
             GetParam().recorded ? "all ranks ended; status names it" : "all ranks ended; the launcher names it", ended,

@@ -58,7 +58,7 @@ TEST(Watch, SkippedCallIsNamed) {
                   {"trireme: no progress for 2 s: rank 1@", "left its usual order of calls", "wait for each other",
                    "step/orders"},
                   2 + 5);
-    note("F14", "rank 1 of 3 leaves an all-reduce out", "named with both calls", job, run.recover(2));
+    note("F14", "rank 1 of 3 leaves an all-reduce out", "named: it left its order of calls", job, run.recover(2));
 }
 
 TEST(Watch, CallOfAnotherTypeIsNamed) {
