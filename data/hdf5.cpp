@@ -1,6 +1,9 @@
 #include "data/hdf5.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "cluster/error.hpp"
@@ -12,8 +15,30 @@ std::recursive_mutex& hdf5_mutex() {
     return mutex;
 }
 
+namespace {
+
+/// What the system said to the call that just failed, as HDF5 kept it: ": No space left on device".
+std::string reason() {
+    std::string text;
+    H5Ewalk2(
+        H5E_DEFAULT, H5E_WALK_UPWARD,
+        [](unsigned, H5E_error2_t const* error, void* out) -> herr_t {
+            constexpr std::string_view kBegin = "error message = '";
+            std::string_view const said = error->desc ? error->desc : "";
+            auto const at = said.find(kBegin), end = said.find('\'', at + kBegin.size());
+            if (at == std::string_view::npos || end == std::string_view::npos) return 0;
+            *static_cast<std::string*>(out) =
+                fmt::format(": {}", said.substr(at + kBegin.size(), end - at - kBegin.size()));
+            return 1;
+        },
+        &text);
+    return text;
+}
+
+} // namespace
+
 H5::H5(hid_t id, Close close, std::string const& path, char const* what) : id_(id), close_(close) {
-    if (id < 0) throw cluster::JobError(path + ": HDF5: " + what + " failed");
+    if (id < 0) throw cluster::JobError(path + ": HDF5: " + what + " failed" + reason());
 }
 H5::H5(H5&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
 H5& H5::operator=(H5&& other) noexcept {
@@ -27,8 +52,13 @@ H5::~H5() {
     close_(id_);
 }
 
+void H5::close_now(std::string const& path) {
+    std::lock_guard const lock(hdf5_mutex());
+    check_h5(close_(std::exchange(id_, -1)), path, "close");
+}
+
 void check_h5(herr_t status, std::string const& path, char const* what) {
-    if (status < 0) throw cluster::JobError(path + ": HDF5: " + what + " failed; is the disk full?");
+    if (status < 0) throw cluster::JobError(path + ": HDF5: " + what + " failed" + reason());
 }
 
 namespace {

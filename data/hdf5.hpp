@@ -24,6 +24,8 @@ class H5 {
     H5& operator=(H5&& other) noexcept;
     ~H5();
     operator hid_t() const { return id_; }
+    /// What the destructor meets, nobody hears of. Throws JobError.
+    void close_now(std::string const& path);
 
   private:
     hid_t id_ = -1;
@@ -46,7 +48,7 @@ void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsiz
 /// Writes rows [first, first + rows) of a dataset of any dimensions, its own element type in memory, in pieces of 16
 /// MiB. A dataset of no dimensions is one row.
 void write_rows(hid_t dataset, std::string const& path, std::int64_t first, std::int64_t rows, void const* from);
-/// Gives all that was written to the system: what closing a file meets, nobody hears of. Throws JobError.
+/// Gives all that was written to the system. Throws JobError.
 void flush_h5(hid_t file, std::string const& path);
 
 void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text);

@@ -1,14 +1,19 @@
 #include "framework/run_checkpoints.hpp"
 
+#include <H5public.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <torch/version.h>
 
 #include <algorithm>
+#include <ctime>
 #include <filesystem>
+#include <limits>
+#include <map>
 
 #include "cluster/error.hpp"
-#include "cluster/file.hpp"
+#include "cluster/fault.hpp"
 #include "cluster/gather.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/checkpoint/writer.hpp"
@@ -20,51 +25,8 @@ using nlohmann::json;
 
 namespace {
 
-constexpr char const* kKinds[] = {"weight", "moment1", "moment2"};
-
-at::Tensor const& flat_of(parallel::Unit const& unit, std::string_view kind) {
-    return kind == "weight" ? unit.master : kind == "moment1" ? unit.moment1 : unit.moment2;
-}
-
-LocalBlock block_of(parallel::Parameter const& p) {
-    return {p.spec().shape, p.shape(), p.spec().cut.dim, p.slice().first, p.slice().real};
-}
-
-/// The elements of `local`, a rectangle of the parameter's slice, out of elements [first, first + values) of it.
-at::Tensor pick(parallel::Parameter const& p, Rectangle const& local, std::int64_t first, at::Tensor const& values) {
-    std::int64_t const width = p.shape().back(), rows = local.count.size() == 2 ? local.count[0] : 1,
-                       row = local.count.size() == 2 ? local.start[0] : 0;
-    return values.as_strided({rows, local.count.back()}, {width, 1},
-                             values.storage_offset() + row * width + local.start.back() - first);
-}
-
-/// What this rank writes: its equal part of every flat buffer, tensor by tensor, unless another rank answers for it.
-std::vector<OwnedRange> owned_ranges(parallel::ParameterStore const& store) {
-    std::vector<OwnedRange> ranges;
-    for (auto const* kind : kKinds)
-        for (auto const& unit : store.units()) {
-            at::Tensor const& flat = flat_of(*unit, kind);
-            if (!flat.defined() || !unit->owned) continue;
-            std::int64_t const part = unit->layout.part_size(), begin = store.options().place.part() * part;
-            for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
-                if (!s.parameter->counted()) continue;
-                at::Tensor const values = flat.narrow(0, s.at - unit->begin, s.count);
-                auto& range =
-                    ranges.emplace_back(OwnedRange{kind, s.parameter->spec().name, s.parameter->spec().shape, {}});
-                for (auto const& patch : patches_of(block_of(*s.parameter), s.first, s.count))
-                    range.pieces.push_back(
-                        {patch.global, pick(*s.parameter, patch.local, s.first, values).contiguous().flatten()});
-            }
-        }
-    return ranges;
-}
-
-std::string folder_name(std::int64_t step) {
-    return fmt::format("step-{:09}", step);
-}
-
 /// Joins the pieces that all ranks wrote to whole tensors, in order of first appearance.
-CheckpointManifest join(std::vector<std::string> const& reports, json state) {
+CheckpointManifest joined(std::vector<std::string> const& reports, json state) {
     CheckpointManifest manifest{.state = std::move(state)};
     std::map<std::pair<std::string, std::string>, std::size_t> place;
     for (auto const& text : reports) {
@@ -82,9 +44,27 @@ CheckpointManifest join(std::vector<std::string> const& reports, json state) {
     return manifest;
 }
 
+/// What a rank tells of its file: text for joined().
+std::string report_of(RankFile const& written) {
+    json tensors = json::array();
+    for (auto const& t : written.tensors) tensors.push_back(to_json(t));
+    return json{{"tensors", tensors}, {"file", to_json(written.file)}}.dump();
+}
+
+std::vector<double> losses_in(CheckpointReader const& reader) {
+    auto const* history = reader.manifest().find("history", "loss");
+    std::vector<double> losses(history ? static_cast<std::size_t>(elements_of(history->shape)) : 0);
+    if (history) reader.read(*history, 0, static_cast<std::int64_t>(losses.size()), losses.data());
+    return losses;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 void load_into(parallel::ParameterStore& store, CheckpointReader const& reader) {
     std::string const dtype = store.master_dtype() == at::kDouble ? "f64" : "f32";
-    for (auto const* kind : kKinds)
+    for (auto const* kind : kStateKinds)
         for (auto& unit : store.units()) {
             at::Tensor const& flat = flat_of(*unit, kind);
             if (!flat.defined()) continue;
@@ -121,25 +101,18 @@ std::string trajectory_yaml(Config config) {
     return to_yaml(config);
 }
 
-std::vector<std::string> list_checkpoints(std::string const& folder) {
-    std::vector<std::string> names;
-    std::error_code none;
-    for (auto const& entry : fs::directory_iterator(folder, none)) {
-        std::string const name = entry.path().filename().string();
-        bool const committed = name.starts_with("step-") &&
-                               std::ranges::all_of(name.substr(5), [](char c) { return c >= '0' && c <= '9'; });
-        if (entry.is_directory() && committed) names.push_back(name);
-    }
-    std::ranges::sort(names, std::greater{});
-    return names;
-}
-
 RunCheckpoints::RunCheckpoints(Config const& config, std::string data_fingerprint, parallel::ParameterStore& store,
                                cluster::Communicator& world)
     : folder_(config.run + "/checkpoints"), config_(config), data_fingerprint_(std::move(data_fingerprint)),
-      store_(store), world_(world) {}
+      store_(store), world_(world), group_(world.split(0, world.rank(), "checkpoint")),
+      snapshot_(store, config.checkpoint.async) {}
+
+RunCheckpoints::~RunCheckpoints() {
+    abandoned_ = true;
+}
 
 std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string const&)> const& say) {
+    drain();
     std::string listed;
     if (world_.rank() == 0)
         for (auto const& name : list_checkpoints(folder_)) listed += name + "\n";
@@ -154,6 +127,7 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
             state = reader.manifest().state;
             check_same_run(*state);
             load_into(store_, reader);
+            losses_ = losses_in(reader);
         } catch (WrongRun const&) {
             throw;
         } catch (std::exception const& error) {
@@ -162,7 +136,11 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
         // One rank that cannot read it is enough: all go on to the next older one together.
         for (auto const& reason : cluster::all_gather_bytes(world_, trouble, "checkpoint/loaded"))
             if (!reason.empty()) trouble = reason;
-        if (trouble.empty()) return RunProgress::from_json(state->at("progress"));
+        if (trouble.empty()) {
+            auto const progress = RunProgress::from_json(state->at("progress"));
+            saved_step_ = progress.step;
+            return progress;
+        }
         if (newest_trouble.empty()) newest_trouble = trouble;
         say(fmt::format("checkpoint {} cannot be used ({}); trying the one before", name, trouble));
     }
@@ -186,62 +164,120 @@ void RunCheckpoints::check_same_run(json const& state) const {
             fmt::format("{}: the run was made with other data than {} holds now", config_.run, config_.data.path));
 }
 
-void RunCheckpoints::save(RunProgress const& progress) {
-    std::string const final = folder_ + "/" + folder_name(progress.step), staging = final + ".partial";
-    std::string report;
-    if (world_.rank() == 0) {
-        fs::remove_all(staging);
-        fs::create_directories(staging);
-    }
-    world_.barrier("checkpoint/staging folder");
-    try {
-        RankFile const written =
-            write_rank_file(staging, fmt::format("rank-{:05}.h5", world_.rank()), owned_ranges(store_));
-        json tensors = json::array();
-        for (auto const& t : written.tensors) tensors.push_back(to_json(t));
-        report = json{{"tensors", tensors}, {"file", to_json(written.file)}}.dump();
-    } catch (std::exception const& error) {
-        report = json{{"error", error.what()}}.dump();
-    }
-    auto const reports = cluster::all_gather_bytes(world_, report, "checkpoint/reports");
-    for (auto const& text : reports)
-        if (json const j = json::parse(text); j.contains("error")) {
-            std::error_code ignored;
-            if (world_.rank() == 0) fs::remove_all(staging, ignored);
-            throw cluster::JobError("checkpoint not saved: " + j.at("error").get<std::string>());
-        }
+void RunCheckpoints::save(RunProgress const& progress, std::string why) {
+    drain();
+    started_ = std::chrono::steady_clock::now();
+    current_ = {.step = progress.step, .why = std::move(why)};
+    if (progress.step == saved_step_)
+        renew(progress);
+    else if (open_folder())
+        start(progress);
+    current_.stalled = seconds_since(started_);
+    if (!config_.checkpoint.async) drain();
+}
+
+bool RunCheckpoints::open_folder() {
+    if (opened_) return true;
     if (world_.rank() == 0) try {
-            commit(join(reports, state_of(progress)), staging, final, progress);
+            open_checkpoints(folder_);
         } catch (std::exception const& error) {
-            std::error_code ignored;
-            fs::remove_all(staging, ignored);
-            throw cluster::JobError(std::string("checkpoint not saved: ") + error.what());
+            newest_error_ = error.what();
         }
-    world_.barrier("checkpoint/committed");
+    newest_error_ = cluster::broadcast_bytes(world_, newest_error_, 0, "checkpoint/folder");
+    opened_ = newest_error_.empty();
+    if (!opened_) {
+        current_.error = newest_error_;
+        ended_.push_back(current_);
+    }
+    return opened_;
+}
+
+void RunCheckpoints::start(RunProgress const& progress) {
+    ranges_ = snapshot_.take();
+    saved_losses_ = losses_;
+    if (auto const n = static_cast<std::int64_t>(saved_losses_.size()); n > 0 && world_.rank() == 0)
+        ranges_.push_back(flat_range("history", "loss", "f64", {n}, 0, n, saved_losses_.data()));
+    std::string const staging = staging_path(folder_, progress.step);
+    auto write = [this, staging] {
+        cluster::fault_point("save/file");
+        fs::create_directories(staging);
+        RankFile const file =
+            write_rank_file(staging, fmt::format("rank-{:05}.h5", world_.rank()), ranges_, abandoned_);
+        cluster::fault_point("save/written");
+        return report_of(file);
+    };
+    auto commit = [this, step = progress.step, best = progress.best_step,
+                   state = state_of(progress)](std::vector<std::string> const& reports) {
+        commit_checkpoint(folder_, step, joined(reports, state));
+        remove_surplus(folder_, step, best, rules());
+    };
+    auto discard = [staging] {
+        std::error_code ignored;
+        fs::remove_all(staging, ignored);
+    };
+    pending_ = std::make_unique<PendingSave>(*group_, write, commit, discard);
+}
+
+void RunCheckpoints::renew(RunProgress const& progress) {
+    auto commit = [this, step = progress.step, best = progress.best_step,
+                   state = state_of(progress)](std::vector<std::string> const&) {
+        renew_state(folder_, step, state);
+        remove_surplus(folder_, step, best, rules());
+    };
+    pending_ = std::make_unique<PendingSave>(
+        *group_, [] { return std::string(); }, commit, [] {});
+}
+
+std::optional<SaveReport> RunCheckpoints::poll() {
+    if (pending_ && pending_->poll()) end_save();
+    if (ended_.empty()) return std::nullopt;
+    SaveReport report = std::move(ended_.front());
+    ended_.pop_front();
+    return report;
+}
+
+void RunCheckpoints::drain() {
+    if (!pending_) return;
+    auto const start = std::chrono::steady_clock::now();
+    pending_->wait(std::chrono::milliseconds(static_cast<std::int64_t>(config_.guard.deadline * 1000)));
+    current_.stalled += seconds_since(start);
+    end_save();
+}
+
+void RunCheckpoints::end_save() {
+    newest_error_ = current_.error = pending_->error();
+    current_.seconds = seconds_since(started_);
+    if (newest_error_.empty()) saved_step_ = current_.step;
+    ended_.push_back(current_);
+    pending_.reset();
+}
+
+void RunCheckpoints::finish() {
+    drain();
+    if (!newest_error_.empty()) throw cluster::JobError("checkpoint not saved: " + newest_error_);
+}
+
+void RunCheckpoints::note_loss(std::int64_t step, double loss) {
+    losses_.resize(static_cast<std::size_t>(step), std::numeric_limits<double>::quiet_NaN());
+    losses_.back() = loss;
+}
+
+KeepRules RunCheckpoints::rules() const {
+    auto const& c = config_.checkpoint;
+    return {.last = c.keep_last, .best = c.keep_best, .every = c.keep_every};
 }
 
 json RunCheckpoints::state_of(RunProgress const& progress) const {
-    return {{"progress", progress.to_json()}, {"trajectory", trajectory_yaml(config_)},
-            {"config", to_yaml(config_)},     {"data", data_fingerprint_},
-            {"seed", config_.seed},           {"versions", {{"trireme", "0.1.0"}, {"torch", TORCH_VERSION}}}};
-}
-
-void RunCheckpoints::commit(CheckpointManifest manifest, std::string const& staging, std::string const& final,
-                            RunProgress const& progress) const {
-    manifest.files.push_back(write_virtual_file(staging, manifest.tensors));
-    write_manifest(staging, manifest);
-    cluster::sync_path(staging); // what can fail for want of room comes before the old one is touched
-    std::string const former = final + ".former";
-    fs::remove_all(former);
-    if (fs::exists(final)) fs::rename(final, former); // the same step saved again: with its evaluation, or as finished
-    cluster::commit_file(staging, final);
-    fs::remove_all(former);
-    // Old ones go last: at every moment one valid checkpoint is there.
-    int kept = 0;
-    for (auto const& name : list_checkpoints(folder_)) {
-        bool const best = config_.checkpoint.keep_best && name == folder_name(progress.best_step);
-        if (kept++ >= config_.checkpoint.keep_last && !best) fs::remove_all(folder_ + "/" + name);
-    }
+    return {
+        {"progress", progress.to_json()},
+        {"trajectory", trajectory_yaml(config_)},
+        {"config", to_yaml(config_)},
+        {"data", data_fingerprint_},
+        {"seed", config_.seed},
+        {"ranks", world_.size()},
+        {"saved_at", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))},
+        {"versions",
+         {{"trireme", TRIREME_VERSION}, {"torch", TORCH_VERSION}, {"hdf5", H5_VERS_INFO}, {"compiler", __VERSION__}}}};
 }
 
 } // namespace trireme::framework

@@ -135,6 +135,9 @@ void RunControl::evaluation_took(double seconds) {
 
 void RunControl::save_took(double seconds) {
     save_seconds_ = std::max(seconds, 0.9 * save_seconds_);
+}
+
+void RunControl::save_began() {
     last_save_ = Clock::now();
     std::error_code ignored; // a file that stays asks again, which does no harm
     if (world_.rank() == 0) fs::remove(config_.run + "/SAVE", ignored);

@@ -42,7 +42,9 @@ class RunControl {
 
     void step_took(double seconds);
     void evaluation_took(double seconds);
-    /// A save has been made, in that time; a file SAVE has had its way.
+    /// A save was begun; a file SAVE has had its way.
+    void save_began();
+    /// One was made, in that time from its beginning.
     void save_took(double seconds);
 
   private:

@@ -248,12 +248,36 @@ bool Trainer::evaluate_and_judge() {
 
 void Trainer::save(char const* why) {
     cluster::enter_phase("checkpoint");
-    auto const start = std::chrono::steady_clock::now();
     compare_replicas(); // what has gone bad must not be saved
-    checkpoints_.save(progress_);
-    double const seconds = seconds_since(start);
-    control_.save_took(seconds);
-    log_.write({{"kind", "checkpoint"}, {"step", progress_.step}, {"why", why}, {"seconds", seconds}});
+    checkpoints_.save(progress_, why);
+    control_.save_began();
+    follow_saves();
+}
+
+void Trainer::follow_saves() {
+    while (auto const ended = checkpoints_.poll()) {
+        control_.save_took(ended->seconds);
+        nlohmann::ordered_json event{{"kind", ended->error.empty() ? "checkpoint" : "checkpoint failed"},
+                                     {"step", ended->step},
+                                     {"why", ended->why},
+                                     {"seconds", ended->seconds},
+                                     {"stalled", ended->stalled}};
+        if (!ended->error.empty()) {
+            event["error"] = ended->error;
+            log_.say(fmt::format("checkpoint of step {} not saved: {}", ended->step, ended->error));
+        }
+        log_.write(event);
+    }
+}
+
+void Trainer::finish_saves() {
+    try {
+        checkpoints_.finish();
+    } catch (...) {
+        follow_saves();
+        throw;
+    }
+    follow_saves();
 }
 
 void Trainer::report(StepReport const& step, double seconds) {
@@ -309,12 +333,15 @@ TrainOutcome Trainer::run() {
             treat(step);
             continue;
         }
+        checkpoints_.note_loss(progress_.step, step.loss);
         report(step, seconds);
+        follow_saves();
         if (due(kStragglerSteps, 0)) report_stragglers();
         if (due(config_.guard.compare_replicas, 0)) compare_replicas();
         Orders const orders = control_.agree(evaluation_due());
         if (orders.stop != StopReason::none) {
             save(orders.reason());
+            finish_saves();
             log_.say(
                 fmt::format("{}: saved at step {}; run the same command to continue", orders.reason(), progress_.step));
             outcome.exit_code = orders.exit_code();
@@ -323,6 +350,7 @@ TrainOutcome Trainer::run() {
         if (due(config_.checkpoint.every, 0) || orders.save) save(orders.save ? "asked to" : "interval");
     }
     cluster::enter_phase("end");
+    finish_saves();
     outcome.steps = progress_.step;
     outcome.validation = validation_;
     outcome.weights_sha256 = weights_sha256(model_.specs(), model_.store(), mesh_);

@@ -77,6 +77,8 @@ class Trainer {
     /// Evaluates on validation and keeps count; true if it is the best so far.
     bool evaluate_and_judge();
     void save(char const* why);
+    void follow_saves(); ///< logs those that ended
+    void finish_saves(); ///< waits for them; throws JobError if the newest failed
     bool due(std::int64_t every, std::int64_t otherwise) const;
     bool evaluation_due() const;
 

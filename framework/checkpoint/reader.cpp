@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -124,6 +125,12 @@ std::string CheckpointReader::tensor_at(std::string const& file, std::int64_t ch
 }
 
 void CheckpointReader::verify() const {
+    for (auto const& entry : std::filesystem::directory_iterator(directory_)) {
+        std::string const name = entry.path().filename().string();
+        // manifest.json.partial: a job ended while it wrote the state anew.
+        if (!files_.contains(name) && name != "manifest.json" && name != "manifest.json.partial")
+            throw cluster::InputError(fmt::format("{}/{}: not listed in the manifest", directory_, name));
+    }
     for (auto const& [name, file] : files_) {
         cluster::Xxh3 whole;
         std::vector<char> chunk(static_cast<std::size_t>(kChunk));

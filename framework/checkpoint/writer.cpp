@@ -1,7 +1,9 @@
 #include "framework/checkpoint/writer.hpp"
 
+#include <fcntl.h>
+
+#include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 
 #include "cluster/error.hpp"
@@ -17,28 +19,74 @@ using data::H5;
 
 constexpr std::int64_t kPiece = std::int64_t{16} << 20; ///< bytes given to HDF5 at a time, under its mutex
 
-hid_t file_type(at::ScalarType type) {
-    return type == at::kDouble ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
+hid_t file_type(std::string const& dtype) {
+    return dtype == "f64" ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
 }
 
 std::vector<hsize_t> extents(Shape const& shape) {
     return {shape.begin(), shape.end()};
 }
 
-/// One rectangle's elements, which lie one after another from `values`.
-CheckpointPiece write_rectangle(hid_t h5, std::string const& directory, std::string const& file,
-                                std::string const& dataset, Rectangle const& rectangle, at::Tensor const& values) {
-    std::string const path = directory + "/" + file;
-    hid_t const type = file_type(values.scalar_type());
-    auto const element = static_cast<std::int64_t>(values.element_size());
-    std::int64_t const n = rectangle.elements(), step = kPiece / element;
-    // The dataset is flat: a rectangle is made of it by the manifest and the virtual file.
-    H5 const set = data::create_contiguous(h5, path, dataset, type, {static_cast<hsize_t>(n)});
-    for (std::int64_t at = 0; at < n; at += step)
-        data::write_range(set, path, type, static_cast<hsize_t>(at), static_cast<hsize_t>(std::min(step, n - at)),
-                          static_cast<char const*>(values.const_data_ptr()) + at * element);
-    return {file, dataset, rectangle, static_cast<std::int64_t>(H5Dget_offset(set))};
+std::int64_t offset_of(hid_t set) {
+    std::lock_guard const lock(data::hdf5_mutex());
+    return static_cast<std::int64_t>(H5Dget_offset(set));
 }
+
+/// Where HDF5's own file lies, below its bookkeeping.
+int descriptor_of(hid_t h5, std::string const& path) {
+    std::lock_guard const lock(data::hdf5_mutex());
+    void* handle = nullptr;
+    data::check_h5(H5Fget_vfd_handle(h5, H5P_DEFAULT, &handle), path, "file handle");
+    return *static_cast<int*>(handle);
+}
+
+class RankFileWriter {
+  public:
+    RankFileWriter(std::string directory, std::string file, std::atomic<bool> const& abandoned)
+        : file_(std::move(file)), path_(std::move(directory) + "/" + file_), h5_(data::create_h5(path_)),
+          descriptor_(descriptor_of(h5_, path_)), abandoned_(abandoned) {}
+
+    CheckpointTensor write(OwnedRange const& range) {
+        CheckpointTensor tensor{range.kind, range.name, range.dtype, range.shape, {}};
+        for (auto const& piece : range.pieces) {
+            std::string const dataset =
+                "/" + range.kind + "/" + range.name + "/" + std::to_string(tensor.pieces.size());
+            tensor.pieces.push_back(write_rectangle(dataset, range.dtype, piece));
+        }
+        return tensor;
+    }
+    void close() {
+        data::flush_h5(h5_, path_);
+        h5_.close_now(path_);
+    }
+
+  private:
+    CheckpointPiece write_rectangle(std::string const& dataset, std::string const& dtype,
+                                    OwnedRange::Piece const& piece) {
+        hid_t const type = file_type(dtype);
+        std::int64_t const element = dtype == "f64" ? 8 : 4, n = piece.rectangle.elements(), step = kPiece / element;
+        // The dataset is flat: a rectangle is made of it by the manifest and the virtual file.
+        H5 set = data::create_contiguous(h5_, path_, dataset, type, {static_cast<hsize_t>(n)});
+        std::int64_t const offset = offset_of(set);
+        for (std::int64_t at = 0; at < n; at += step) {
+            if (abandoned_) throw cluster::JobError(path_ + ": given up, since the job is ending");
+            std::int64_t const count = std::min(step, n - at);
+            data::write_range(set, path_, type, static_cast<hsize_t>(at), static_cast<hsize_t>(count),
+                              static_cast<char const*>(piece.values) + at * element);
+            // The disk works from now on, and the sync at the end finds little left to do. A hint: its failure is the
+            // sync's to report.
+            static_cast<void>(
+                sync_file_range(descriptor_, offset + at * element, count * element, SYNC_FILE_RANGE_WRITE));
+        }
+        set.close_now(path_); // HDF5 keeps small ones back until then
+        return {file_, dataset, piece.rectangle, offset};
+    }
+
+    std::string file_, path_;
+    H5 h5_;
+    int descriptor_;
+    std::atomic<bool> const& abandoned_;
+};
 
 CheckpointFile describe(std::string const& directory, std::string const& file) {
     CheckpointFile record{.file = file};
@@ -60,34 +108,26 @@ CheckpointFile describe(std::string const& directory, std::string const& file) {
 
 } // namespace
 
-OwnedRange flat_range(std::string kind, std::string name, Shape const& shape, std::int64_t first,
-                      at::Tensor const& values) {
-    OwnedRange range{std::move(kind), std::move(name), shape, {}};
-    std::int64_t at = 0;
-    for (auto const& rectangle : rectangles_of(shape, first, values.numel())) {
-        range.pieces.push_back({rectangle, values.narrow(0, at, rectangle.elements())});
-        at += rectangle.elements();
+OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Shape const& shape, std::int64_t first,
+                      std::int64_t count, void const* values) {
+    OwnedRange range{std::move(kind), std::move(name), std::move(dtype), shape, {}};
+    std::int64_t const element = range.dtype == "f64" ? 8 : 4;
+    auto const* at = static_cast<char const*>(values);
+    for (auto const& rectangle : rectangles_of(shape, first, count)) {
+        range.pieces.push_back({rectangle, at});
+        at += rectangle.elements() * element;
     }
     return range;
 }
 
-RankFile write_rank_file(std::string const& directory, std::string const& file, std::vector<OwnedRange> const& ranges) {
+RankFile write_rank_file(std::string const& directory, std::string const& file, std::vector<OwnedRange> const& ranges,
+                         std::atomic<bool> const& abandoned) {
     RankFile out;
-    std::string const path = directory + "/" + file;
     {
-        H5 const h5 = data::create_h5(path);
-        for (auto const& range : ranges) {
-            if (range.pieces.empty()) continue;
-            bool const f64 = range.pieces.front().values.scalar_type() == at::kDouble;
-            CheckpointTensor tensor{range.kind, range.name, f64 ? "f64" : "f32", range.shape, {}};
-            for (auto const& [rectangle, values] : range.pieces) {
-                std::string const dataset =
-                    "/" + range.kind + "/" + range.name + "/" + std::to_string(tensor.pieces.size());
-                tensor.pieces.push_back(write_rectangle(h5, directory, file, dataset, rectangle, values));
-            }
-            out.tensors.push_back(std::move(tensor));
-        }
-        data::flush_h5(h5, path);
+        RankFileWriter writer(directory, file, abandoned);
+        for (auto const& range : ranges)
+            if (!range.pieces.empty()) out.tensors.push_back(writer.write(range));
+        writer.close();
     }
     out.file = describe(directory, file);
     return out;
@@ -97,11 +137,11 @@ CheckpointFile write_virtual_file(std::string const& directory, std::vector<Chec
     std::string const file = "whole.h5", path = directory + "/" + file;
     {
         std::lock_guard const lock(data::hdf5_mutex());
-        H5 const h5 = data::create_h5(path);
+        H5 h5 = data::create_h5(path);
         H5 const link(H5Pcreate(H5P_LINK_CREATE), H5Pclose, path, "property list");
         H5Pset_create_intermediate_group(link, 1);
         for (auto const& t : tensors) {
-            hid_t const type = t.dtype == "f64" ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
+            hid_t const type = file_type(t.dtype);
             auto const shape = extents(t.shape);
             H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose, path,
                            "dataspace");
@@ -124,6 +164,7 @@ CheckpointFile write_virtual_file(std::string const& directory, std::vector<Chec
                 H5Dclose, path, "virtual dataset");
         }
         data::flush_h5(h5, path);
+        h5.close_now(path);
     }
     return describe(directory, file);
 }

@@ -1,7 +1,6 @@
-// Writing the files of a checkpoint. The protocol around them is RunCheckpoints'.
+// Writing the files of a checkpoint. The protocol around them is PendingSave's.
 #pragma once
-#include <ATen/ATen.h>
-
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -11,17 +10,17 @@ namespace trireme::framework {
 
 /// What of a tensor this rank writes.
 struct OwnedRange {
-    std::string kind, name;
-    Shape shape; ///< of the whole tensor
+    std::string kind, name, dtype; ///< dtype: f32 | f64
+    Shape shape;                   ///< of the whole tensor
     struct Piece {
         Rectangle rectangle; ///< of the whole tensor
-        at::Tensor values;   ///< float32 or float64, contiguous, as many elements
+        void const* values;  ///< as many elements, one after another; somebody else's
     };
     std::vector<Piece> pieces;
 };
-/// Elements [first, first + values.numel()) of the row-major tensor.
-OwnedRange flat_range(std::string kind, std::string name, Shape const& shape, std::int64_t first,
-                      at::Tensor const& values);
+/// Elements [first, first + count) of the row-major tensor, which lie one after another at `values`.
+OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Shape const& shape, std::int64_t first,
+                      std::int64_t count, void const* values);
 
 /// What one rank wrote: the pieces of each tensor, and its file with its hashes.
 struct RankFile {
@@ -30,11 +29,12 @@ struct RankFile {
 };
 
 /// Writes DIR/`file` (HDF5, one contiguous dataset per rectangle) and syncs it. Equal content is equal bytes. Local.
-/// Throws JobError.
-RankFile write_rank_file(std::string const& directory, std::string const& file, std::vector<OwnedRange> const& ranges);
+/// Throws JobError, also soon after `abandoned` became true.
+RankFile write_rank_file(std::string const& directory, std::string const& file, std::vector<OwnedRange> const& ranges,
+                         std::atomic<bool> const& abandoned);
 
 /// Writes DIR/whole.h5, in which h5py sees every tensor whole: virtual datasets over the rank files, NaN where a source
-/// is missing. Returns its record. Throws JobError.
+/// is missing. Syncs it. Returns its record. Throws JobError.
 CheckpointFile write_virtual_file(std::string const& directory, std::vector<CheckpointTensor> const& tensors);
 
 } // namespace trireme::framework

@@ -39,14 +39,23 @@ std::size_t steps_done(std::string const& run) {
     return steps;
 }
 
-/// Starts a run, sends `signal` to all its ranks once `steps` steps of this job are logged, and returns how it ended.
+bool has_checkpoint(std::string const& run) {
+    std::error_code none;
+    for (auto const& entry : fs::directory_iterator(run + "/checkpoints", none))
+        if (entry.path().extension().empty()) return true;
+    return false;
+}
+
+/// Starts a run, sends `signal` to all its ranks once `steps` steps of this job are logged and there is a checkpoint
+/// (it is written while steps go on), and returns how it ended.
 Outcome interrupt(std::string const& folder, int ranks, std::size_t steps, int signal) {
     std::size_t const before = steps_done(folder + "/run");
     auto job = std::async(std::launch::async, [&] {
         return run_command(trireme(ranks, {"train", folder + "/run.yaml"}));
     });
     auto const limit = std::chrono::steady_clock::now() + 60s;
-    while (steps_done(folder + "/run") < before + steps && std::chrono::steady_clock::now() < limit)
+    while ((steps_done(folder + "/run") < before + steps || !has_checkpoint(folder + "/run")) &&
+           std::chrono::steady_clock::now() < limit)
         std::this_thread::sleep_for(1ms);
     auto const pids = ranks_of(folder);
     EXPECT_EQ(pids.size(), static_cast<std::size_t>(ranks))
@@ -87,6 +96,14 @@ TEST_F(StopAndResume, KilledAtARandomStepAndResumed) {
     EXPECT_NE(killed.exit_code, 0);
     EXPECT_NE(killed.exit_code, 85);
     finish(2);
+}
+
+/// What is written in the background is what would be written at once.
+TEST_F(StopAndResume, SavingWhileTrainingGoesOnChangesNoBit) {
+    Outcome const at_once =
+        run_command(trireme(2, {"train", folder_.path() + "/run.yaml", "--set", "checkpoint.async=false"}));
+    ASSERT_EQ(at_once.exit_code, 0) << at_once.output;
+    EXPECT_EQ(final_hash(folder_.path() + "/run"), expected_);
 }
 
 TEST_F(StopAndResume, ResumedAtAnotherRankCountInTheMiddleOfAnEpoch) {

@@ -124,7 +124,7 @@ TEST_F(Control, FilesInTheRunFolder) {
     auto c = control();
     cluster::write_file(config_.run + "/SAVE", "");
     EXPECT_TRUE(c.agree(false).save);
-    c.save_took(0.1);
+    c.save_began();
     EXPECT_FALSE(std::filesystem::exists(config_.run + "/SAVE"));
     EXPECT_FALSE(c.agree(false).save);
     cluster::write_file(config_.run + "/STOP", "");
@@ -205,7 +205,7 @@ TEST_F(Control, MinutesBetweenSaves) {
     auto c = control();
     std::this_thread::sleep_for(80ms);
     EXPECT_TRUE(c.agree(false).save);
-    c.save_took(0);
+    c.save_began();
     EXPECT_FALSE(c.agree(false).save);
 }
 

@@ -327,7 +327,7 @@ TEST_F(FullDisk, PrepareLeavesNothing) {
     arguments[6] = "DIR/disk/out";
     Outcome const outcome = run(arguments);
     EXPECT_EQ(outcome.exit_code, 1);
-    EXPECT_EQ(outcome.output, "trireme: DIR/disk/out.partial/train-00000.h5: HDF5: write failed; is the disk full?\n");
+    EXPECT_EQ(outcome.output, "trireme: DIR/disk/out.partial/train-00000.h5: HDF5: write failed: No space left on device\n");
     EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }
 
@@ -338,7 +338,7 @@ TEST_F(FullDisk, AnOldCheckpointStaysValid) {
     EXPECT_EQ(outcome.exit_code, 1);
     std::string const line = last_line(outcome.output),
                       start = "trireme: checkpoint not saved: DIR/disk/run/checkpoints/step-";
-    EXPECT_TRUE(line.starts_with(start) && line.ends_with(" failed; is the disk full?")) << outcome.output;
+    EXPECT_TRUE(line.starts_with(start) && line.ends_with(" failed: No space left on device")) << outcome.output;
     Outcome const verified = run({"checkpoint", "verify", "--run", "DIR/disk/run"});
     EXPECT_EQ(verified.exit_code, 0) << verified.output;
     EXPECT_NE(verified.output.find("step-000000001  step 1"), std::string::npos) << verified.output;

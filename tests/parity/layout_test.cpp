@@ -126,7 +126,9 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
         cluster::run_as_threads(layouts[i].ranks, [&](auto& world) {
             TinyRun run(world, options);
             for (int step = 0; step < 3; ++step) run.step();
-            RunCheckpoints(config, "data", run.model().store(), world).save({.step = 3, .cursor = 21});
+            RunCheckpoints checkpoints(config, "data", run.model().store(), world);
+            checkpoints.save({.step = 3, .cursor = 21});
+            checkpoints.finish();
             auto const all = contents(run);
             if (world.rank() == 0) saved = all;
         });

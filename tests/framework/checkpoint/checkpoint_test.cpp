@@ -40,20 +40,30 @@ TEST(Rectangles, AnyCutsCoverTheTensorExactly) {
     }
 }
 
+template <typename T>
+std::vector<T> random_values(std::size_t n, unsigned seed) {
+    std::mt19937 random(seed);
+    std::vector<T> values(n);
+    for (T& v : values) v = std::normal_distribution<T>()(random);
+    return values;
+}
+
 /// Two tensors in two rank files, cut in the middle of rows; large enough for several chunks.
 struct Written {
     test::TemporaryFolder folder;
-    at::Tensor matrix = at::randn({700, 1001}), vector = at::randn({37}, at::kDouble);
+    std::vector<float> matrix = random_values<float>(std::size_t{700} * 1001, 1);
+    std::vector<double> vector = random_values<double>(37, 2);
 
     Written() {
-        auto const range = [](char const* name, at::Tensor const& t, std::int64_t first, std::int64_t count) {
-            return flat_range("weight", name, t.sizes().vec(), first, t.flatten().narrow(0, first, count).clone());
+        std::int64_t const cut = 333 * 1001 + 17, all = 700 * 1001;
+        std::atomic<bool> const abandoned = false;
+        auto const part = [&](std::int64_t first, std::int64_t count) {
+            return flat_range("weight", "m", "f32", {700, 1001}, first, count, matrix.data() + first);
         };
-        std::int64_t const cut = 333 * 1001 + 17;
         RankFile const a =
-            write_rank_file(folder.path(), "rank-00000.h5", {range("m", matrix, 0, cut), range("v", vector, 0, 37)});
-        RankFile const b =
-            write_rank_file(folder.path(), "rank-00001.h5", {range("m", matrix, cut, matrix.numel() - cut)});
+            write_rank_file(folder.path(), "rank-00000.h5",
+                            {part(0, cut), flat_range("weight", "v", "f64", {37}, 0, 37, vector.data())}, abandoned);
+        RankFile const b = write_rank_file(folder.path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
         CheckpointManifest manifest{.state = {{"step", 3}}, .tensors = a.tensors, .files = {a.file, b.file}};
         for (auto const& piece : b.tensors[0].pieces) manifest.tensors[0].pieces.push_back(piece);
         manifest.files.push_back(write_virtual_file(folder.path(), manifest.tensors));
@@ -70,13 +80,13 @@ TEST(Checkpoint, AnyRangeIsReadBack) {
     EXPECT_EQ(m->pieces.size(), 4U) << "whole rows and a part of one, twice";
     for (auto const& [first, count] : std::vector<std::pair<std::int64_t, std::int64_t>>{
              {0, 700 * 1001}, {333 * 1001 + 10, 20}, {5, 1}, {300'000, 70'000}}) {
-        at::Tensor const out = at::zeros({count});
-        reader.read(*m, first, count, out.mutable_data_ptr());
-        EXPECT_TRUE(at::equal(out, written.matrix.flatten().narrow(0, first, count)));
+        std::vector<float> out(static_cast<std::size_t>(count));
+        reader.read(*m, first, count, out.data());
+        EXPECT_TRUE(std::equal(out.begin(), out.end(), written.matrix.begin() + first)) << first;
     }
-    at::Tensor const v = at::zeros({37}, at::kDouble);
-    reader.read(*reader.manifest().find("weight", "v"), 0, 37, v.mutable_data_ptr());
-    EXPECT_TRUE(at::equal(v, written.vector));
+    std::vector<double> v(37);
+    reader.read(*reader.manifest().find("weight", "v"), 0, 37, v.data());
+    EXPECT_EQ(v, written.vector);
 }
 
 TEST(Checkpoint, EveryFlippedBitIsFound) {

@@ -1,0 +1,156 @@
+#include "framework/checkpoint/folder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <set>
+
+#include "cluster/error.hpp"
+#include "cluster/fault.hpp"
+#include "cluster/file.hpp"
+#include "framework/checkpoint/writer.hpp"
+
+namespace trireme::framework {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kStem = "step-", kFormer = ".former", kPartial = ".partial", kRemoved = ".removed";
+
+/// step-DIGITS and nothing else.
+bool is_checkpoint(std::string_view name) {
+    if (!name.starts_with(kStem) || name.size() == kStem.size()) return false;
+    return std::ranges::all_of(name.substr(kStem.size()), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::string_view without(std::string_view name, std::string_view ending) {
+    return name.ends_with(ending) ? name.substr(0, name.size() - ending.size()) : std::string_view();
+}
+
+/// What std::filesystem throws, as ours.
+template <typename Action>
+void checked(Action const& action) {
+    try {
+        action();
+    } catch (fs::filesystem_error const& error) {
+        throw cluster::JobError(error.path1().string() + ": " + error.code().message());
+    }
+}
+
+/// The name goes first: what is half removed is no checkpoint.
+void discard(fs::path const& path) {
+    fs::path const removed = path.string() + std::string(kRemoved);
+    fs::remove_all(removed);
+    fs::rename(path, removed);
+    fs::remove_all(removed);
+}
+
+} // namespace
+
+std::string checkpoint_name(std::int64_t step) {
+    return fmt::format("{}{:09}", kStem, step);
+}
+
+std::int64_t step_of(std::string const& name) {
+    std::int64_t step = -1;
+    std::from_chars(name.data() + kStem.size(), name.data() + name.size(), step);
+    return step;
+}
+
+std::vector<std::string> list_checkpoints(std::string const& folder) {
+    std::set<std::string, std::greater<>> names, formers;
+    std::error_code none;
+    for (auto const& entry : fs::directory_iterator(folder, none)) {
+        std::string const name = entry.path().filename().string();
+        if (!entry.is_directory(none)) continue;
+        if (is_checkpoint(name)) names.insert(name);
+        if (is_checkpoint(without(name, kFormer))) formers.insert(name);
+    }
+    for (auto const& former : formers)
+        if (!names.contains(std::string(without(former, kFormer)))) names.insert(former);
+    return {names.begin(), names.end()};
+}
+
+std::vector<std::string> surplus(std::vector<std::string> const& names, std::int64_t step, std::int64_t best_step,
+                                 KeepRules const& rules) {
+    std::vector<std::string> out;
+    int newest = 0;
+    for (auto const& name : names) {
+        std::int64_t const of = step_of(name);
+        if (of > step) continue;
+        bool const kept = newest++ < rules.last || (rules.best && of == best_step) ||
+                          (rules.every > 0 && of > 0 && of % rules.every == 0);
+        if (!kept) out.push_back(name);
+    }
+    return out;
+}
+
+void open_checkpoints(std::string const& folder) {
+    checked([&] {
+        fs::create_directories(folder);
+        fs::path const run = fs::absolute(folder).parent_path();
+        cluster::sync_path(run);
+        cluster::sync_path(run.parent_path());
+        std::vector<fs::path> leftovers;
+        for (auto const& entry : fs::directory_iterator(folder)) {
+            std::string const name = entry.path().filename().string();
+            bool const replaced = is_checkpoint(without(name, kFormer)) &&
+                                  fs::exists(fs::path(folder) / std::string(without(name, kFormer)));
+            if (is_checkpoint(without(name, kPartial)) || name.ends_with(kRemoved) || replaced)
+                leftovers.push_back(entry.path());
+        }
+        for (auto const& path : leftovers) fs::remove_all(path);
+    });
+}
+
+std::string staging_path(std::string const& folder, std::int64_t step) {
+    return folder + "/" + checkpoint_name(step) + std::string(kPartial);
+}
+
+void commit_checkpoint(std::string const& folder, std::int64_t step, CheckpointManifest manifest) {
+    std::string const staging = staging_path(folder, step), final = folder + "/" + checkpoint_name(step),
+                      former = final + std::string(kFormer);
+    try {
+        checked([&] {
+            manifest.files.push_back(write_virtual_file(staging, manifest.tensors));
+            cluster::fault_point("save/manifest");
+            write_manifest(staging, manifest); // syncs the folder too: what can fail for want of room comes before ...
+            cluster::fault_point("save/rename");
+            if (fs::exists(final)) { // ... the one of the same step is touched
+                fs::remove_all(former);
+                fs::rename(final, former);
+            }
+            fs::rename(staging, final);
+            cluster::sync_path(folder);
+            cluster::fault_point("save/renamed");
+        });
+    } catch (...) {
+        std::error_code ignored;
+        fs::remove_all(staging, ignored);
+        if (!fs::exists(final, ignored) && fs::exists(former, ignored)) fs::rename(former, final, ignored);
+        throw;
+    }
+    std::error_code ignored; // a former one that stays harms nobody: open_checkpoints removes it
+    fs::remove_all(former, ignored);
+}
+
+void renew_state(std::string const& folder, std::int64_t step, nlohmann::json state) {
+    std::string const path = folder + "/" + checkpoint_name(step);
+    CheckpointManifest manifest = read_checkpoint_manifest(path);
+    manifest.state = std::move(state);
+    write_manifest(path, manifest);
+}
+
+void remove_surplus(std::string const& folder, std::int64_t step, std::int64_t best_step, KeepRules const& rules) {
+    checked([&] {
+        for (auto const& name : surplus(list_checkpoints(folder), step, best_step, rules)) {
+            cluster::fault_point("save/remove");
+            discard(folder + "/" + name);
+        }
+    });
+}
+
+} // namespace trireme::framework
