@@ -1,9 +1,13 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "cluster/error.hpp"
 #include "cluster/nearest.hpp"
+#include "framework/checkpoint/compare.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/export_job.hpp"
 #include "framework/run_checkpoints.hpp"
@@ -31,41 +35,109 @@ int export_command(std::vector<std::string> const& arguments) {
     return 0;
 }
 
-int checkpoint_command(std::vector<std::string> const& arguments) {
-    std::string action, run;
-    po::options_description options("trireme checkpoint list|verify --run RUN: what a run saved, and whether every "
-                                    "byte of it is what was written\n\n"
-                                    "  trireme checkpoint verify --run runs/reviews\n\nOptions");
-    options.add_options()("action", po::value(&action)->required(),
-                          "list | verify")("run", po::value(&run)->required()->value_name("RUN"), "run folder");
-    if (!parse(options, arguments, "action")) return 0;
-    if (action != "list" && action != "verify")
-        throw cluster::InputError(fmt::format("{}: no such action; did you mean {}? legal: list, verify", action,
-                                              cluster::nearest(action, {"list", "verify"})));
-    std::string const folder = run + "/checkpoints";
-    auto const names = framework::list_checkpoints(folder);
+namespace {
+
+std::string folder_of(std::string const& run) {
+    return run + "/checkpoints";
+}
+
+/// The checkpoints of a run, newest first; there is one.
+std::vector<std::string> checkpoints_of(std::string const& run) {
+    auto const names = framework::list_checkpoints(folder_of(run));
     if (names.empty())
-        throw cluster::InputError(folder + ": no checkpoints; legal: the folder of a run that saved one");
-    int bad = 0;
-    std::int64_t best = -2; // as the newest one knows it
-    for (auto const& name : names) {
-        try {
-            framework::CheckpointReader const reader(folder + "/" + name);
-            if (action == "verify") reader.verify();
+        throw cluster::InputError(folder_of(run) + ": no checkpoints; legal: the folder of a run that saved one");
+    return names;
+}
+
+/// Why the rules let a checkpoint stay: "last, best".
+std::string reasons(std::vector<std::string> const& names, std::string const& name,
+                    framework::RunProgress const& newest, framework::CheckpointSection const& rules) {
+    std::vector<std::string> why;
+    std::int64_t const step = framework::step_of(name);
+    auto const place = std::ranges::find(names, name) - names.begin();
+    if (place < rules.keep_last) why.emplace_back("last");
+    if (rules.keep_best && step == newest.best_step) why.emplace_back("best");
+    if (rules.keep_every > 0 && step % rules.keep_every == 0)
+        why.push_back(fmt::format("multiple of {}", rules.keep_every));
+    return fmt::format("{}", fmt::join(why, ", "));
+}
+
+/// A line for each; whether all are sound.
+bool list(std::string const& run, bool verify) {
+    auto const names = checkpoints_of(run);
+    std::optional<framework::RunProgress> newest;
+    framework::CheckpointSection rules;
+    bool sound = true;
+    for (auto const& name : names) try {
+            framework::CheckpointReader const reader(folder_of(run) + "/" + name);
+            if (verify) reader.verify();
+            auto const& state = reader.manifest().state;
+            auto const progress = framework::RunProgress::from_json(state.at("progress"));
+            if (!newest) {
+                newest = progress; // it knows which one is the best
+                rules = framework::parse_config(state.at("config"), name + "/config", {}).checkpoint;
+            }
             std::int64_t bytes = 0;
             for (auto const& f : reader.manifest().files) bytes += f.bytes;
-            auto const progress = framework::RunProgress::from_json(reader.manifest().state.at("progress"));
-            if (best == -2) best = progress.best_step;
-            fmt::print("{}  step {}  {} tensors  {:.1f} MB{}{}{}\n", name, progress.step,
+            fmt::print("{}  step {}  {} tensors  {:.1f} MB  {}  {} ranks  kept: {}{}{}\n", name, progress.step,
                        reader.manifest().tensors.size(), static_cast<double>(bytes) * 1e-6,
-                       progress.step == best ? "  best" : "", progress.finished ? "  finished" : "",
-                       action == "verify" ? "  ok" : "");
+                       state.at("saved_at").get<std::string>(), state.at("ranks").get<int>(),
+                       reasons(names, name, *newest, rules), progress.finished ? "  finished" : "",
+                       verify ? "  ok" : "");
         } catch (std::exception const& error) {
             fmt::print("{}  BAD: {}\n", name, cluster::line_of(error));
-            ++bad;
+            sound = false;
         }
-    }
-    return bad ? cluster::kFailed : cluster::kDone;
+    return sound;
+}
+
+/// The folder of a checkpoint, or the newest one of a run.
+std::string checkpoint_at(std::string const& path) {
+    if (std::filesystem::exists(path + "/manifest.json")) return path;
+    return folder_of(path) + "/" + checkpoints_of(path).front();
+}
+
+/// Prints what differs; whether nothing does.
+bool diff(std::string const& first, std::string const& second) {
+    std::string const a = checkpoint_at(first), b = checkpoint_at(second);
+    auto const all = framework::compare_checkpoints(framework::CheckpointReader(a), framework::CheckpointReader(b));
+    fmt::print("first:  {}\nsecond: {}\n", a, b);
+    for (auto const& line : all.state) fmt::print("{}\n", line);
+    for (auto const& t : all.tensors)
+        if (t.what.empty())
+            fmt::print("{}: {} of {} elements differ, by at most {:.3g}; norm of the difference / norm: {:.3g}\n",
+                       t.tensor, t.unequal, t.elements, t.largest, t.relative);
+        else
+            fmt::print("{}: {}\n", t.tensor, t.what);
+    fmt::print("{} tensors are equal bit by bit, {} are not\n", all.equal_tensors, all.tensors.size());
+    return all.none();
+}
+
+} // namespace
+
+int checkpoint_command(std::vector<std::string> const& arguments) {
+    std::vector<std::string> words;
+    std::string run;
+    po::options_description options(
+        "trireme checkpoint list|verify|diff: what a run saved, whether every byte of it is what was written, and what "
+        "differs between two checkpoints (exit code 1 if anything does)\n\n"
+        "  trireme checkpoint verify --run runs/reviews\n"
+        "  trireme checkpoint diff runs/reviews runs/again\n"
+        "  trireme checkpoint diff runs/reviews/checkpoints/step-000000{100,200}\n\nOptions");
+    options.add_options()("action", po::value(&words)->required(),
+                          "list | verify | diff A B, each the folder of a checkpoint, or of a run for its newest")(
+        "run", po::value(&run)->value_name("RUN"), "run folder, for list and verify");
+    if (!parse(options, arguments, "action", 3)) return 0;
+    std::string const action = words.front();
+    if (action != "list" && action != "verify" && action != "diff")
+        throw cluster::InputError(fmt::format("{}: no such action; did you mean {}? legal: list, verify, diff", action,
+                                              cluster::nearest(action, {"list", "verify", "diff"})));
+    if (words.size() != (action == "diff" ? 3U : 1U))
+        throw cluster::InputError(fmt::format("checkpoint {}: legal: {}", fmt::join(words, " "),
+                                              action == "diff" ? "diff A B" : action + " --run RUN"));
+    if (action == "diff") return diff(words[1], words[2]) ? cluster::kDone : cluster::kFailed;
+    if (run.empty()) throw cluster::InputError("--run: missing; legal: run folder");
+    return list(run, action == "verify") ? cluster::kDone : cluster::kFailed;
 }
 
 } // namespace trireme::launch

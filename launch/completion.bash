@@ -22,7 +22,7 @@ _trireme() {
   elif [[ $current == -* ]]; then
     _trireme_ask "options-$command" _trireme_options "$program" "$command"
   elif [[ $command == checkpoint && $COMP_CWORD == 2 ]]; then
-    REPLY='list verify'
+    REPLY='list verify diff'
   elif [[ $command == completion ]]; then
     REPLY=bash
   else

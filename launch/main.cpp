@@ -70,7 +70,7 @@ constexpr std::array kCommands{
     Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun", launch::train_command},
     Command{"Training", "submit", "a Slurm job, or a chain of them, that trains", launch::submit_command},
     Command{"Training", "status", "where a run stands, its jobs, and who ended the last one", launch::status_command},
-    Command{"Training", "checkpoint", "list or verify the checkpoints of a run", launch::checkpoint_command},
+    Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run", launch::checkpoint_command},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command},
     Command{"Results", "generate", "completions of prompts, and their scores", launch::generate_command},

@@ -117,11 +117,12 @@ int report(std::exception const& error) {
     return bad_input ? cluster::kBadInput : cluster::kFailed;
 }
 
-bool parse(po::options_description& options, std::vector<std::string> const& arguments, char const* positional) {
+bool parse(po::options_description& options, std::vector<std::string> const& arguments, char const* positional,
+           int most) {
     options.add_options()("help,h", "show this help");
     try {
         po::positional_options_description words;
-        if (positional) words.add(positional, 1);
+        if (positional) words.add(positional, most);
         po::variables_map values;
         po::store(po::command_line_parser(arguments)
                       .options(options)

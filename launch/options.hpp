@@ -11,12 +11,12 @@ namespace trireme::launch {
 /// ranks that mpirun started, the first speaks for all: each sees the same arguments.
 int report(std::exception const& error);
 
-/// Fills what `options` point at; `positional` names the option that a bare word stands for. Prints the help and
-/// returns false for --help. Throws InputError naming the argument.
-/// The caption of `options` is "trireme NAME ARGUMENTS: what it does", an empty line, examples, an empty line,
-/// "Options"; the help, the manual page and docs/command-line.md are made of it.
+/// Fills what `options` point at; `positional` names the option that bare words, at most `most`, stand for. Prints the
+/// help and returns false for --help. Throws InputError naming the argument. The caption of `options` is "trireme NAME
+/// ARGUMENTS: what it does", an empty line, examples, an empty line, "Options"; the help, the manual page and
+/// docs/command-line.md are made of it.
 bool parse(boost::program_options::options_description& options, std::vector<std::string> const& arguments,
-           char const* positional = nullptr);
+           char const* positional = nullptr, int most = 1);
 
 /// The exit codes, as help texts show them.
 extern char const* const kExitStatus;

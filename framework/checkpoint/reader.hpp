@@ -22,8 +22,8 @@ class CheckpointReader {
     void read(CheckpointTensor const& tensor, std::int64_t first, std::int64_t count, void* out) const;
     /// The same for a rectangle of the tensor; `out` is row-major in the rectangle. Reads only what lies in it.
     void read(CheckpointTensor const& tensor, Rectangle const& wanted, void* out) const;
-    /// Hashes every file whole. Throws InputError naming the first file that is damaged or not listed, and the tensor if
-    /// one lies at the bad place.
+    /// Hashes every file whole. Throws InputError naming the first file that is damaged or not listed, and the tensor
+    /// if one lies at the bad place.
     void verify() const;
 
   private:

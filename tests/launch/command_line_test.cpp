@@ -92,7 +92,7 @@ TEST(Completion, OffersCommandsOptionsAndKeys) {
     EXPECT_EQ(completed({"trireme", "train", "--d"}), (Words{"--dry-run"}));
     EXPECT_EQ(completed({"trireme", "train", "run.yaml", "--set", "optimizer.learn"}),
               (Words{"optimizer.learning_rate="}));
-    EXPECT_EQ(completed({"trireme", "checkpoint", ""}), (Words{"list", "verify"}));
+    EXPECT_EQ(completed({"trireme", "checkpoint", ""}), (Words{"list", "verify", "diff"}));
     EXPECT_EQ(completed({"trireme", "train", "ru"}), Words{}) << "files are bash's own business";
     EXPECT_GE(completed({"trireme", "help", ""}).size(), 10U);
 }

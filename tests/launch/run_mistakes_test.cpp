@@ -220,8 +220,9 @@ std::vector<Mistake> const kLines{
      {}},
     {"UnknownAction",
      {"checkpoint", "lost", "--run", "DIR/run"},
-     "lost: no such action; did you mean list? legal: list, verify",
+     "lost: no such action; did you mean list? legal: list, verify, diff",
      {}},
+    {"DiffOfOne", {"checkpoint", "diff", "DIR/run"}, "checkpoint diff DIR/run: legal: diff A B", {}},
 };
 INSTANTIATE_TEST_SUITE_P(CommandLine, Mistakes, testing::ValuesIn(kLines), name_of);
 
@@ -327,7 +328,8 @@ TEST_F(FullDisk, PrepareLeavesNothing) {
     arguments[6] = "DIR/disk/out";
     Outcome const outcome = run(arguments);
     EXPECT_EQ(outcome.exit_code, 1);
-    EXPECT_EQ(outcome.output, "trireme: DIR/disk/out.partial/train-00000.h5: HDF5: write failed: No space left on device\n");
+    EXPECT_EQ(outcome.output,
+              "trireme: DIR/disk/out.partial/train-00000.h5: HDF5: write failed: No space left on device\n");
     EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }
 
