@@ -10,6 +10,7 @@
 namespace trireme::cluster {
 
 std::unique_ptr<Communicator> make_nccl_communicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch,
-                                                     std::string name, CommunicatorOptions options);
+                                                     std::shared_ptr<Communicator> control, std::string name,
+                                                     CommunicatorOptions options);
 
 } // namespace trireme::cluster

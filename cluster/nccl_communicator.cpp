@@ -26,6 +26,8 @@ ncclDataType_t type_of(DType dtype) {
     throw JobError("NCCL has no such dtype");
 }
 
+constexpr char const* kHostMemory = "host memory"; ///< name of calls that another back end makes for one of ours
+
 ncclRedOp_t operator_of(ReduceOp op) {
     return op == ReduceOp::sum ? ncclSum : op == ReduceOp::max ? ncclMax : ncclMin;
 }
@@ -61,14 +63,34 @@ class NcclOperation : public Operation {
     bool watched_ = false;
 };
 
+/// A call on memory of the host, by the other back end. Its deadline is that of the call it is made for.
+class HostOperation : public Operation {
+  public:
+    explicit HostOperation(Work work) : work_(std::move(work)) {}
+    bool test() override { return work_.done(); }
+
+  private:
+    Work work_;
+};
+
+/// What every rank brings to a barrier.
+class BarrierOperation : public Operation {
+  public:
+    explicit BarrierOperation(Communicator& control)
+        : work_(control.all_reduce({&token_, 1, DType::u8}, ReduceOp::max, kHostMemory)) {}
+    bool test() override { return work_.done(); }
+
+  private:
+    std::uint8_t token_ = 0;
+    Work work_;
+};
+
 class NcclCommunicator : public Communicator {
   public:
-    NcclCommunicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch, std::string name,
-                     CommunicatorOptions options)
+    NcclCommunicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch,
+                     std::shared_ptr<Communicator> control, std::string name, CommunicatorOptions options)
         : Communicator(group->rank(), group->size(), std::move(name), std::move(options)), group_(std::move(group)),
-          watch_(std::move(watch)), token_(1, group_->stream()) {
-        clear_on_stream(token_.data(), 1, group_->stream());
-    }
+          watch_(std::move(watch)), control_(std::move(control)) {}
     ~NcclCommunicator() override { group_->close(); }
 
   private:
@@ -84,6 +106,17 @@ class NcclCommunicator : public Communicator {
     }
     std::unique_ptr<Operation> queued() const { return std::make_unique<NcclOperation>(group_, watch_); }
 
+    /// Whether a call is the other back end's. A call is on one kind of memory.
+    bool on_host(std::initializer_list<Buffer> buffers) const {
+        auto const is_host = [](Buffer const& b) { return b.device == Device::host; };
+        bool const all = std::ranges::all_of(buffers, is_host);
+        if (!all && std::ranges::any_of(buffers, is_host))
+            throw JobError(fmt::format("rank {}@{} of group {}: one call takes memory of the host and of a GPU", rank(),
+                                       host_name(), group()));
+        return all;
+    }
+    static std::unique_ptr<Operation> on_control(Work work) { return std::make_unique<HostOperation>(std::move(work)); }
+
     /// The group's stream follows those of the buffers ([Note: streams]).
     void follow_streams_of(std::initializer_list<Buffer> buffers) const {
         std::vector<void*> followed;
@@ -91,8 +124,9 @@ class NcclCommunicator : public Communicator {
     }
     void follow_stream_of(Buffer const& b, std::vector<void*>& followed) const {
         if (b.device != Device::cuda || !b.stream)
-            throw JobError(fmt::format("rank {}@{}: NCCL takes memory of a GPU and the stream that orders it", rank(),
-                                       host_name()));
+            throw JobError(
+                fmt::format("rank {}@{} of group {}: NCCL takes memory of a GPU and the stream that orders it", rank(),
+                            host_name(), group()));
         if (std::ranges::find(followed, b.stream) != followed.end()) return;
         follow(group_->stream(), b.stream);
         followed.push_back(b.stream);
@@ -142,11 +176,13 @@ class NcclCommunicator : public Communicator {
     }
 
     std::unique_ptr<Operation> do_alone(Buffer in, Buffer out) override {
+        if (on_host({in, out})) return on_control(control_->all_gather(in, out, kHostMemory));
         follow_streams_of({in, out});
         if (in.data != out.data) copy_on_stream(out.data, in.data, in.bytes(), group_->stream());
         return queued();
     }
     std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
+        if (on_host({inout})) return on_control(control_->all_reduce(inout, op, kHostMemory));
         follow_streams_of({inout});
         if (inout.dtype == DType::bf16 && op == ReduceOp::sum) {
             all_reduce_bf16(inout);
@@ -181,6 +217,7 @@ class NcclCommunicator : public Communicator {
         });
     }
     std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) override {
+        if (on_host({in, out})) return on_control(control_->all_gather(in, out, kHostMemory));
         follow_streams_of({in, out});
         run([&](ncclComm_t comm, cudaStream_t stream) {
             if (in.count <= chunk(in)) {
@@ -199,6 +236,7 @@ class NcclCommunicator : public Communicator {
         return queued();
     }
     std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
+        if (on_host({in, out})) return on_control(control_->reduce_scatter(in, out, op, kHostMemory));
         follow_streams_of({in, out});
         if (in.dtype == DType::bf16 && op == ReduceOp::sum) {
             DeviceMemory const scratch(in.bytes(), group_->stream());
@@ -227,16 +265,21 @@ class NcclCommunicator : public Communicator {
     }
     std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
                                              std::span<std::size_t const> receive_counts) override {
+        if (on_host({in, out}))
+            return on_control(control_->all_to_all(in, send_counts, out, receive_counts, kHostMemory));
         follow_streams_of({in, out});
         exchange_pieces(in, send_counts, out, receive_counts);
         return queued();
     }
     std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
+        if (on_host({inout})) return on_control(control_->broadcast(inout, root, kHostMemory));
         follow_streams_of({inout});
         run([&](ncclComm_t comm, cudaStream_t stream) { broadcast_chunks(inout, root, comm, stream); });
         return queued();
     }
     std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
+        auto const with_first = [&](Message const& m) { return on_host({messages[0].buffer, m.buffer}); };
+        if (std::ranges::all_of(messages, with_first)) return on_control(control_->exchange(messages, kHostMemory));
         std::vector<void*> followed;
         for (auto const& m : messages) follow_stream_of(m.buffer, followed);
         run([&](ncclComm_t comm, cudaStream_t stream) {
@@ -246,30 +289,32 @@ class NcclCommunicator : public Communicator {
         });
         return queued();
     }
-    std::unique_ptr<Operation> do_barrier() override {
-        run([&](ncclComm_t comm, cudaStream_t stream) {
-            group_->require(ncclAllReduce(token_.data(), token_.data(), 1, ncclUint8, ncclMax, comm, stream),
-                            "ncclAllReduce");
-        });
-        return queued();
-    }
+    /// Ranks wait for each other on the host: what they queued may still run.
+    std::unique_ptr<Operation> do_barrier() override { return std::make_unique<BarrierOperation>(*control_); }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {
-        return make_nccl_communicator(group_->split(color, key, options.deadline), watch_, std::move(group),
+        std::shared_ptr<NcclGroup> made = group_->split(color, key, options.deadline);
+        // After NCCL's, which has a deadline: that of MPI has none, but now every rank is there.
+        std::shared_ptr<Communicator> control = control_->split(color, key, group);
+        control->set_deadline(options.deadline);
+        control->set_observer(nullptr); // sees the calls of this group, whatever memory they are on
+        return make_nccl_communicator(std::move(made), watch_, std::move(control), std::move(group),
                                       std::move(options));
     }
-    void do_abort(int code) override { std::_Exit(code); } // its kernels go with it, and its peers see it go
+    void do_abort(int code) override { control_->abort("the job ends", code); } // kernels go with the process
 
     std::shared_ptr<NcclGroup> group_;
-    std::shared_ptr<NcclWatch> watch_; ///< after every group that it may look at
-    DeviceMemory token_;               ///< one byte, for barriers
+    std::shared_ptr<NcclWatch> watch_;
+    std::shared_ptr<Communicator> control_; ///< the same ranks, for memory of the host
 };
 
 } // namespace
 
 std::unique_ptr<Communicator> make_nccl_communicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch,
-                                                     std::string name, CommunicatorOptions options) {
-    return std::make_unique<NcclCommunicator>(std::move(group), std::move(watch), std::move(name), std::move(options));
+                                                     std::shared_ptr<Communicator> control, std::string name,
+                                                     CommunicatorOptions options) {
+    return std::make_unique<NcclCommunicator>(std::move(group), std::move(watch), std::move(control), std::move(name),
+                                              std::move(options));
 }
 
 } // namespace trireme::cluster

@@ -23,12 +23,13 @@ struct NcclOptions {
     bool share_gpus = false;
 };
 
-/// A world of GPUs over the processes of `control`, which carries the unique id and must outlive the result. Collective
-/// over `control`. Throws InputError in a build without NCCL, and on every rank if two ranks have one GPU, naming both;
-/// JobError with NCCL's own text otherwise. No call waits on the host past the deadline of `options`; one that passes
-/// it is aborted (ncclCommAbort) or, where the host no longer waits for it, ends the job (Work::wait(stream)). Sums of
-/// bf16 are an all-to-all, a sum in float32 in rank order with one rounding, and an all-gather: NCCL's own are rounded
-/// at every hop.
+/// A world of GPUs over the processes of `control`, which must outlive the result. Calls on memory of GPUs are NCCL's;
+/// calls on memory of the host, barriers and the end of the job are those of `control` and of groups split from it, as
+/// is the broadcast of the unique id. Collective over `control`. Throws InputError in a build without NCCL, and on
+/// every rank if two ranks have one GPU, naming both; JobError with NCCL's own text otherwise. No call waits on the
+/// host past the deadline of `options`; one that passes it is aborted (ncclCommAbort) or, where the host no longer
+/// waits for it, ends the job (Work::wait(stream)). Sums of bf16 are an all-to-all, a sum in float32 in rank order with
+/// one rounding, and an all-gather: NCCL's own are rounded at every hop.
 std::unique_ptr<Communicator> make_nccl_world(Communicator& control, NcclOptions const& place,
                                               CommunicatorOptions const& options);
 

@@ -75,7 +75,9 @@ std::unique_ptr<Communicator> make_nccl_world(Communicator& control, NcclOptions
         throw JobError(fmt::format("rank 0@{}: ncclGetUniqueId: {}", host_name(), ncclGetErrorString(made)));
     control.broadcast({&id, sizeof id, DType::u8}, 0, "nccl/unique id").wait();
     auto group = std::make_shared<NcclGroup>(id, control.rank(), control.size(), options.deadline);
-    return make_nccl_communicator(std::move(group), std::make_shared<NcclWatch>(place.device), "world", options);
+    std::shared_ptr<Communicator> const not_owned(std::shared_ptr<void>(), &control);
+    return make_nccl_communicator(std::move(group), std::make_shared<NcclWatch>(place.device), not_owned, "world",
+                                  options);
 }
 
 } // namespace trireme::cluster

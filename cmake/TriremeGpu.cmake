@@ -9,6 +9,7 @@ set(TRIREME_DEVICE_SOURCES cluster/device.cpp cluster/copy_ahead.cpp cluster/ncc
 if(NOT TRIREME_GPU)
   trireme_library(nccl SOURCES ${CMAKE_SOURCE_DIR}/cluster/no_nccl.cpp ${CMAKE_SOURCE_DIR}/cluster/no_device.cpp
     ${CMAKE_SOURCE_DIR}/cluster/copy_ahead.cpp LIBS trireme::cluster)
+  trireme_library(tensor_place TORCH SOURCES ${CMAKE_SOURCE_DIR}/parallel/no_cuda_place.cpp LIBS trireme::cluster)
   return()
 endif()
 
@@ -46,6 +47,11 @@ get_filename_component(nccl_folder "${NCCL}" DIRECTORY)
 get_filename_component(cudart_folder "${CUDART}" DIRECTORY)
 target_link_libraries(trireme_nccl PUBLIC "${NCCL}" "${CUDART}")
 target_link_options(trireme_nccl PUBLIC "-Wl,-rpath,${nccl_folder}:${cudart_folder}")
+
+# The streams of libtorch's CUDA tensors.
+trireme_library(tensor_place TORCH SOURCES ${CMAKE_SOURCE_DIR}/parallel/cuda_place.cpp LIBS trireme::cluster)
+target_include_directories(trireme_tensor_place SYSTEM PRIVATE "${CUDA_INCLUDE}")
+target_link_libraries(trireme_tensor_place PUBLIC "${TRIREME_TORCH_ROOT}/lib/libc10_cuda.so" "${CUDART}")
 
 add_library(trireme_device STATIC ${adamw})
 set_target_properties(trireme_device PROPERTIES LINKER_LANGUAGE CXX)

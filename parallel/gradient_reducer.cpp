@@ -20,6 +20,15 @@ bool is_partial(Parameter const& p) {
     return p.slice().copies > 1 && (own_stretch || shared_heads);
 }
 
+/// Waits for the reduction that was started first.
+template <typename Flights>
+void complete_first(Flights& in_flight) {
+    auto& first = in_flight.front();
+    finish(first.work, first.source);
+    if (first.arrived.defined()) first.unit->total[first.use].add_(first.arrived);
+    in_flight.pop_front();
+}
+
 } // namespace
 
 GradientReducer::GradientReducer(ParameterStore& store, Mesh const& mesh)
@@ -71,8 +80,11 @@ void GradientReducer::reduce(Unit& unit) {
     std::vector<at::Tensor> const buffers = unit.close_slot();
     for (std::size_t use = 0; use < buffers.size(); ++use) {
         if (store_.options().zero == 0) {
-            in_flight_.push_back(
-                {&unit, use, {}, {}, data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum, name)});
+            in_flight_.push_back({&unit,
+                                  use,
+                                  buffers[use],
+                                  {},
+                                  data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum, name)});
             continue;
         }
         at::Tensor const source =
@@ -84,27 +96,17 @@ void GradientReducer::reduce(Unit& unit) {
                               mesh_.along(Axis::shard)
                                   .reduce_scatter(buffer_of(source), buffer_of(kept), cluster::ReduceOp::sum, name)});
     }
-    while (!unit.slot_is_total && in_flight_.size() > kMaxInFlight) {
-        in_flight_.front().work.wait();
-        poll();
-    }
+    while (!unit.slot_is_total && in_flight_.size() > kMaxInFlight) complete_first(in_flight_);
 }
 
 bool GradientReducer::poll() {
     for (auto& flight : in_flight_) flight.work.done();
-    while (!in_flight_.empty() && in_flight_.front().work.done()) {
-        auto const& first = in_flight_.front();
-        if (first.arrived.defined()) first.unit->total[first.use].add_(first.arrived);
-        in_flight_.pop_front();
-    }
+    while (!in_flight_.empty() && in_flight_.front().work.done()) complete_first(in_flight_);
     return in_flight_.empty();
 }
 
 void GradientReducer::complete_all() {
-    while (!in_flight_.empty()) {
-        in_flight_.front().work.wait();
-        poll();
-    }
+    while (!in_flight_.empty()) complete_first(in_flight_);
 }
 
 void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
@@ -117,7 +119,8 @@ void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
     for (std::size_t use = 0; use < buffers.size(); ++use) {
         at::Tensor const pieces = unit.total[use].new_empty({senders * part});
         at::Tensor const source = buffers[use].defined() ? buffers[use] : unit.total[use].new_empty({0});
-        data_.all_to_all(buffer_of(source), send, buffer_of(pieces), receive, "gradient/" + unit.name).wait();
+        parallel::finish(data_.all_to_all(buffer_of(source), send, buffer_of(pieces), receive, "gradient/" + unit.name),
+                         pieces);
         at::Tensor owned = unit.gradient_range(use, store_.options().place.part() * part, part);
         bool const backwards = planted::is(planted::Bug::slot_order);
         for (std::int64_t s = 0; s < senders; ++s)
@@ -131,8 +134,8 @@ void GradientReducer::gather_folded(Unit& unit) {
     std::int64_t const part = unit.layout.part_size();
     for (std::size_t use = 0; use < unit.total.size(); ++use) {
         at::Tensor const kept = unit.kept_gradient(use);
-        group.all_gather(buffer_of(kept.narrow(0, group.rank() * part, part)), buffer_of(kept), "gradient/" + unit.name)
-            .wait();
+        at::Tensor const own = kept.narrow(0, group.rank() * part, part);
+        parallel::finish(group.all_gather(buffer_of(own), buffer_of(kept), "gradient/" + unit.name), kept);
     }
 }
 
@@ -150,7 +153,7 @@ void GradientReducer::add_over_stages(Unit& unit) {
     at::Tensor const other = spec.owned ? at::empty_like(mine) : at::Tensor();
     cluster::Message const message{spec.owned ? cluster::Message::Kind::receive : cluster::Message::Kind::send,
                                    spec.peer_stage, buffer_of(spec.owned ? other : mine)};
-    stages.exchange({&message, 1}, "gradient/" + unit.name).wait();
+    parallel::finish(stages.exchange({&message, 1}, "gradient/" + unit.name), mine);
     if (spec.owned && !planted::is(planted::Bug::tied_across_stages)) unit.kept_gradient().add_(other);
 }
 
@@ -165,7 +168,7 @@ void GradientReducer::add_over_tensor_ranks() {
         }
         if (parts.empty()) continue;
         at::Tensor const mine = at::cat(parts), all = mine.new_empty({copies, mine.size(0)});
-        group->all_gather(buffer_of(mine), buffer_of(all), "gradient/tensor sharers").wait();
+        parallel::finish(group->all_gather(buffer_of(mine), buffer_of(all), "gradient/tensor sharers"), all);
         at::Tensor const sum = all[0].clone();
         for (int r = 1; r < copies; ++r) sum.add_(all[r]);
         std::int64_t at = 0;
@@ -184,10 +187,12 @@ void GradientReducer::finish() {
         if (options.separate_slots) {
             gather_folded(*unit);
         } else if (options.zero > 0) {
-            for (std::size_t use = 0; use < unit->total.size(); ++use)
-                mesh_.along(Axis::replicate)
-                    .all_reduce(buffer_of(unit->kept_gradient(use)), cluster::ReduceOp::sum, "gradient/" + unit->name)
-                    .wait();
+            for (std::size_t use = 0; use < unit->total.size(); ++use) {
+                at::Tensor const kept = unit->kept_gradient(use);
+                auto& replicas = mesh_.along(Axis::replicate);
+                parallel::finish(replicas.all_reduce(buffer_of(kept), cluster::ReduceOp::sum, "gradient/" + unit->name),
+                                 kept);
+            }
         }
         add_uses(*unit);
         add_over_stages(*unit);

@@ -21,7 +21,7 @@ at::Tensor StageLink::receive(cluster::Communicator& group, int peer, std::vecto
                               at::TensorOptions const& options, char const* name) {
     at::Tensor const tensor = at::empty(shape, options);
     cluster::Message const message{cluster::Message::Kind::receive, peer, buffer_of(tensor)};
-    group.exchange({&message, 1}, name).wait();
+    finish(group.exchange({&message, 1}, name), tensor);
     return tensor;
 }
 
@@ -39,7 +39,7 @@ at::Tensor StageLink::receive_gradient(std::vector<std::int64_t> const& shape, a
 }
 
 void StageLink::flush() {
-    for (auto& o : outgoing_) o.work.wait();
+    for (auto& o : outgoing_) finish(o.work, o.tensor);
     outgoing_.clear();
 }
 

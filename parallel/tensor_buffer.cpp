@@ -1,6 +1,7 @@
 #include "parallel/tensor_buffer.hpp"
 
 #include "cluster/error.hpp"
+#include "parallel/tensor_place.hpp"
 
 namespace trireme::parallel {
 
@@ -20,11 +21,16 @@ cluster::DType dtype_of(at::ScalarType type) {
 
 cluster::Buffer buffer_of(at::Tensor const& tensor) {
     if (!tensor.is_contiguous()) throw cluster::JobError("a collective takes contiguous tensors only");
-    if (tensor.is_meta())
-        return {nullptr, static_cast<std::size_t>(tensor.numel()), dtype_of(tensor.scalar_type()),
-                cluster::Device::none};
-    if (!tensor.is_cpu()) throw cluster::JobError("device tensors need the NCCL back end");
-    return {tensor.data_ptr(), static_cast<std::size_t>(tensor.numel()), dtype_of(tensor.scalar_type())};
+    TensorPlace const place = place_of(tensor);
+    return {place.device == cluster::Device::none ? nullptr : tensor.data_ptr(),
+            static_cast<std::size_t>(tensor.numel()), dtype_of(tensor.scalar_type()), place.device, place.stream};
+}
+
+void finish(cluster::Work& work, at::Tensor const& tensor) {
+    if (void* const stream = place_of(tensor).stream)
+        work.wait(stream);
+    else
+        work.wait();
 }
 
 } // namespace trireme::parallel

@@ -16,13 +16,13 @@ using torch::autograd::variable_list;
 
 at::Tensor all_gather_rows(at::Tensor const& x, cluster::Communicator& group) {
     at::Tensor const in = x.contiguous(), out = x.new_empty({x.size(0) * group.size(), x.size(1)});
-    group.all_gather(buffer_of(in), buffer_of(out), "sequence").wait();
+    finish(group.all_gather(buffer_of(in), buffer_of(out), "sequence"), out);
     return out;
 }
 
 at::Tensor reduce_scatter_rows(at::Tensor const& x, cluster::Communicator& group) {
     at::Tensor const in = x.contiguous(), out = x.new_empty({x.size(0) / group.size(), x.size(1)});
-    group.reduce_scatter(buffer_of(in), buffer_of(out), cluster::ReduceOp::sum, "sequence").wait();
+    finish(group.reduce_scatter(buffer_of(in), buffer_of(out), cluster::ReduceOp::sum, "sequence"), out);
     return out;
 }
 

@@ -13,7 +13,7 @@ void WeightGatherer::copy_over_stages(Unit& unit) {
     if (spec.peer_stage < 0) return;
     cluster::Message const message{spec.owned ? cluster::Message::Kind::send : cluster::Message::Kind::receive,
                                    spec.peer_stage, buffer_of(unit.master)};
-    mesh_.along(Axis::pipeline).exchange({&message, 1}, "weight/" + unit.name).wait();
+    finish(mesh_.along(Axis::pipeline).exchange({&message, 1}, "weight/" + unit.name), unit.master);
 }
 
 void WeightGatherer::refresh() {
@@ -26,7 +26,7 @@ void WeightGatherer::refresh() {
         at::Tensor const kept = unit->compute.narrow(0, unit->begin, unit->end - unit->begin);
         works.push_back(shard_.all_gather(buffer_of(kept), buffer_of(unit->compute), "weight/" + unit->name));
     }
-    for (auto& work : works) work.wait();
+    for (std::size_t u = 0; u < works.size(); ++u) finish(works[u], store_.units()[u]->compute);
 }
 
 void WeightGatherer::prefetch(std::size_t index) {
@@ -44,7 +44,7 @@ void WeightGatherer::acquire(std::size_t index) {
     Unit& unit = *store_.units()[index];
     if (unit.state != Unit::State::gathering) return;
     auto const work = in_flight_.find(index);
-    work->second.wait();
+    finish(work->second, unit.compute);
     in_flight_.erase(work);
     unit.state = Unit::State::unsharded;
     unit.show_compute();

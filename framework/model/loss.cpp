@@ -131,7 +131,9 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             dw = dw.defined() ? dw.add_(at::mm(dlogits.t(), part)) : at::mm(dlogits.t(), part);
         }
         if (pass->keep_logits && axis.size() > 1)
-            axis.group->all_reduce(parallel::buffer_of(rows->logits), cluster::ReduceOp::sum, "loss/logits").wait();
+            parallel::finish(
+                axis.group->all_reduce(parallel::buffer_of(rows->logits), cluster::ReduceOp::sum, "loss/logits"),
+                rows->logits);
         context->save_for_backward({dx, whole_dw.defined() ? whole_dw : dw});
         context->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);

@@ -87,13 +87,23 @@ TEST(NcclWorld, ADeviceThatIsNotThere) {
                 HasSubstr("cudaSetDevice: invalid device ordinal"));
 }
 
-TEST(NcclCommunicator, RefusesMemoryOfTheHost) {
+TEST_P(NcclConformance, MemoryOfTheHostTakesTheOtherBackEnd) {
+    Outcome const outcome = run_on_standin(GetParam(), {}, [](Communicator& world) { expect_conformance(world); });
+    EXPECT_THAT(outcome.orderings, IsEmpty());
+}
+
+TEST(NcclCommunicator, OneCallTakesOneKindOfMemory) {
     run_on_standin(2, {}, [](Communicator& world) {
-        float value = 0;
+        StandinPlace place(Waiting::on_host);
+        std::vector<float> all(2);
+        Buffer const one = place.upload(std::vector<std::byte>(4), DType::f32);
         EXPECT_THAT(error_of<JobError>([&] {
-                        world.all_reduce({&value, 1, DType::f32}, ReduceOp::sum, "host").wait();
+                        world.all_gather(one, {all.data(), 2, DType::f32}, "mixed").wait();
                     }),
-                    HasSubstr("NCCL takes memory of a GPU"));
+                    HasSubstr("of group world: one call takes memory of the host and of a GPU"));
+        Buffer const nowhere{one.data, 1, DType::f32, cluster::Device::cuda, nullptr};
+        EXPECT_THAT(error_of<JobError>([&] { world.all_reduce(nowhere, ReduceOp::sum, "no stream").wait(); }),
+                    HasSubstr("NCCL takes memory of a GPU and the stream that orders it"));
     });
 }
 

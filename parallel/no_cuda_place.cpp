@@ -1,0 +1,12 @@
+#include "cluster/error.hpp"
+#include "parallel/tensor_place.hpp"
+
+namespace trireme::parallel {
+
+TensorPlace place_of(at::Tensor const& tensor) {
+    if (tensor.is_cpu()) return {cluster::Device::host, nullptr};
+    if (tensor.is_meta()) return {cluster::Device::none, nullptr};
+    throw cluster::JobError("a tensor on " + tensor.device().str() + " in a build without CUDA: cmake --preset gpu");
+}
+
+} // namespace trireme::parallel
