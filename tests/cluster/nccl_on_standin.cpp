@@ -26,9 +26,6 @@ Outcome run_on_standin(int ranks, standin::Options machine_options, Body const& 
     return {machine.violations(), machine.orderings(), machine.synchronisations(), machine.aborts()};
 }
 
-namespace {
-
-/// How the loss of one ordering is noticed. Failures of the body are counted, not reported.
 Notice notice_of(int ranks, standin::Options const& machine, Body const& body) {
     testing::TestPartResultArray failures;
     testing::ScopedFakeTestPartResultReporter const intercept(
@@ -41,19 +38,20 @@ Notice notice_of(int ranks, standin::Options const& machine, Body const& body) {
     }
 }
 
-} // namespace
-
-std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body) {
-    Outcome const whole = run_on_standin(ranks, {.longest_pause = 20}, body);
+std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body, standin::Options machine) {
+    Outcome const whole = run_on_standin(ranks, machine, body);
     EXPECT_TRUE(whole.violations.empty()) << whole.violations.front();
     std::vector<LeftOut> rows;
-    for (std::size_t k = 0; k < whole.orderings.size(); ++k)
-        rows.push_back({whole.orderings[k], notice_of(ranks, {.longest_pause = 20, .drop = k}, body)});
+    for (std::size_t k = 0; k < whole.orderings.size(); ++k) {
+        machine.drop = k;
+        rows.push_back({whole.orderings[k], notice_of(ranks, machine, body)});
+    }
     return rows;
 }
 
-void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body) {
-    std::vector<LeftOut> const rows = leave_out_each_ordering(ranks, body);
+void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body,
+                                  standin::Options const& machine) {
+    std::vector<LeftOut> const rows = leave_out_each_ordering(ranks, body, machine);
     EXPECT_FALSE(rows.empty());
     std::map<std::string, std::map<Notice, int>> table;
     for (std::size_t k = 0; k < rows.size(); ++k) {
@@ -63,7 +61,7 @@ void expect_every_ordering_needed(std::string const& name, int ranks, Body const
     }
     fmt::print("{}, {} ranks: each ordering of rank 0 left out in turn\n", name, ranks);
     for (auto& [what, by] : table)
-        fmt::print("  {:<24} noticed by order {:>3}, by value {:>3}, by an error {:>3}, not noticed {:>3}\n", what,
+        fmt::print("  {:<32} noticed by order {:>3}, by value {:>3}, by an error {:>3}, not noticed {:>3}\n", what,
                    by[Notice::violation], by[Notice::value], by[Notice::error], by[Notice::none]);
 }
 

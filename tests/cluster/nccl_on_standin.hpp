@@ -34,6 +34,8 @@ Outcome run_on_standin(int ranks, standin::Options machine, Body const& body,
 
 /// What shows that an ordering is missing: an access that nothing orders, a wrong value, an error, or nothing.
 enum class Notice { violation, value, error, none };
+/// Whether `body` fails on `machine`. Its failures are counted, not reported.
+Notice notice_of(int ranks, standin::Options const& machine, Body const& body);
 struct LeftOut {
     std::string what; ///< the kind of ordering
     Notice notice;
@@ -41,8 +43,10 @@ struct LeftOut {
 
 /// Runs `body` once as it is, then once without each ordering of rank 0 (each wait of a stream for an event, each
 /// record of an event, each look of the host at one), as if its line were not in the code.
-std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body);
+std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body,
+                                             standin::Options machine = {.longest_pause = 20});
 /// Fails unless each loss is noticed, and prints how many were in which way.
-void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body);
+void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body,
+                                  standin::Options const& machine = {.longest_pause = 20});
 
 } // namespace trireme::test

@@ -11,7 +11,8 @@ namespace {
 
 /// Memory of the size asked for, with its name and the timeline that it is first known to.
 void* allocate(State& s, std::size_t bytes, int timeline, char const* kind) {
-    Allocation made{std::make_unique<std::byte[]>(bytes), bytes};
+    Allocation made{std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(::operator new(bytes, kAlignment))),
+                    bytes};
     void* const begin = made.bytes.get();
     poison(begin, bytes);
     s.memory.emplace(begin, std::move(made));
@@ -77,6 +78,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
     auto made = std::make_unique<CUstream_st>(s.options.seed * 1000 + number);
     made->timeline = s.order.add_timeline(fmt::format("stream {} of device {}", number, current_device()));
     made->longest_pause = s.options.longest_pause;
+    if (s.options.lazy) made->permitted = 0;
     *stream = made.get();
     s.streams.push_back(std::move(made));
     return cudaSuccess;
@@ -109,12 +111,17 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
     State& s = state();
-    std::lock_guard const lock(s.mutex);
+    std::unique_lock lock(s.mutex);
     if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
-    if (!s.ordering("stream waits for event") || !event->reached) return cudaSuccess;
+    if (!s.ordering(stream->by_host ? kComputingWait : "stream waits for event") || !event->reached) return cudaSuccess;
     s.begin_work(*stream);
     s.order.join(stream->timeline, event->clock);
-    stream->push([reached = event->reached] { reached->wait(false); });
+    stream->push([reached = event->reached, of = event->stream, task = event->task] {
+        of->permit(task);
+        reached->wait(false);
+    });
+    lock.unlock();
+    if (stream->by_host) stream->drain();
     return cudaSuccess;
 }
 
@@ -144,7 +151,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     event->clock = s.order.clock(stream->timeline);
     event->reached = std::make_shared<std::atomic<bool>>(false);
     event->looked_at = event->ignored = false;
-    stream->push([reached = event->reached] {
+    event->stream = stream;
+    event->task = stream->push([reached = event->reached] {
         *reached = true;
         reached->notify_all();
     });
@@ -157,8 +165,10 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     s.require_device();
     ++calls_of_host().queries;
     if (!event->reached) return cudaSuccess;
+    if (is_blind()) return cudaErrorNotReady;
     s.look(*event);
     if (event->ignored) return cudaSuccess;
+    if (is_rank()) event->stream->permit(event->task);
     if (!*event->reached) return cudaErrorNotReady;
     s.order.join(host_timeline(), event->clock);
     return cudaSuccess;

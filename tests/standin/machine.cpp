@@ -18,7 +18,7 @@ int generation = 0;
 
 struct Host {
     int generation = 0, timeline = -1, device = -1;
-    bool counted = false, complained = false;
+    bool counted = false, complained = false, blind = false, rank = false;
     HostCalls calls;
 };
 thread_local Host host;
@@ -46,6 +46,26 @@ int current_device() {
 }
 void set_current_device(int device) {
     own().device = device;
+}
+
+bool is_blind() {
+    return own().blind;
+}
+bool is_rank() {
+    return own().rank;
+}
+
+BlindHost::BlindHost() {
+    own().blind = true;
+}
+BlindHost::~BlindHost() {
+    own().blind = false;
+}
+
+void compute_on(void* stream) {
+    auto* const own_stream = static_cast<cudaStream_t>(stream);
+    own_stream->by_host = own().rank = true;
+    own_stream->permit(CUstream_st::kAll);
 }
 
 HostCalls& calls_of_host() {
@@ -92,7 +112,7 @@ bool State::is_alive(CUstream_st const* stream) {
 cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
                        std::vector<Range> const& writes, std::function<void()> body) {
     State& s = state();
-    std::lock_guard const lock(s.mutex);
+    std::unique_lock lock(s.mutex);
     if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
     s.begin_work(*stream);
     for (auto const& r : reads) s.order.access(stream->timeline, r, false, name);
@@ -110,6 +130,8 @@ cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector
         stream->pause();
         body();
     });
+    lock.unlock();
+    if (stream->by_host) stream->drain();
     return cudaSuccess;
 }
 
@@ -160,14 +182,39 @@ void host_access(Range range, bool write) {
 
 } // namespace trireme::standin
 
-void CUstream_st::push(std::function<void()> task) {
+std::size_t CUstream_st::push(std::function<void()> task) {
     std::lock_guard const lock(mutex);
     queue.push_back(std::move(task));
     changed.notify_all();
+    return ++pushed;
+}
+
+void CUstream_st::permit(std::size_t task) {
+    std::lock_guard const lock(mutex);
+    permitted = std::max(permitted, task);
+    changed.notify_all();
+}
+
+void CUstream_st::demand(std::size_t task) {
+    std::lock_guard const lock(mutex);
+    demanded = std::max(demanded, task);
+    changed.notify_all();
+}
+
+bool CUstream_st::is_permitted(std::size_t task) {
+    std::lock_guard const lock(mutex);
+    return permitted >= task;
+}
+
+std::size_t CUstream_st::next_task() {
+    std::lock_guard const lock(mutex);
+    return pushed + 1;
 }
 
 void CUstream_st::drain() {
     std::unique_lock lock(mutex);
+    permitted = std::max(permitted, pushed);
+    changed.notify_all();
     changed.wait(lock, [this] { return queue.empty() && !busy; });
 }
 
@@ -175,6 +222,7 @@ void CUstream_st::close() {
     {
         std::lock_guard const lock(mutex);
         closing = true;
+        permitted = kAll;
         changed.notify_all();
     }
     if (thread.joinable()) thread.join();
@@ -189,8 +237,9 @@ void CUstream_st::pause() {
 void CUstream_st::run() {
     std::unique_lock lock(mutex);
     for (;;) {
-        changed.wait(lock, [this] { return closing || !queue.empty(); });
+        changed.wait(lock, [this] { return closing || (!queue.empty() && started < std::max(permitted, demanded)); });
         if (queue.empty()) return;
+        ++started;
         auto const task = std::move(queue.front());
         queue.pop_front();
         busy = true;

@@ -23,8 +23,9 @@ namespace trireme::standin {
 struct Options {
     int devices = 1;
     std::uint64_t seed = 1;
-    int longest_pause = 100;                    ///< microseconds before a piece of work of a stream
-    bool ranks_share_devices = false;           ///< what NCCL refuses by default
+    int longest_pause = 100;          ///< microseconds before a piece of work of a stream
+    bool ranks_share_devices = false; ///< what NCCL refuses by default
+    bool lazy = false; ///< a stream runs no further than something waits for: what is not waited for has not happened
     std::optional<std::size_t> drop;            ///< the ordering of this number is not done (count_orderings)
     std::chrono::milliseconds patience{20'000}; ///< a collective whose peers stay away for longer is a violation
 };
@@ -58,12 +59,28 @@ struct HostCalls {
 };
 HostCalls host_calls();
 
+/// What an ordering is called that is a wait of a stream of `compute_on`.
+inline constexpr char const* kComputingWait = "computing stream waits for event";
+
 /// The calling thread's orderings are counted, and the one to drop is dropped there.
 void count_orderings();
 
 /// The stand-in for a kernel: `body` runs on `stream`, and reads and writes no more than it says.
 void launch(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes,
             std::function<void()> body);
+
+/// From now on the calling thread does what the kernels of `stream` would, one after another, as with
+/// CUDA_LAUNCH_BLOCKING: work queued there is done, and events that it waits for are reached, when the call returns.
+void compute_on(void* stream);
+
+/// While one lives, no event is ever reached in the eyes of the calling thread: a wait on the host would not end.
+class BlindHost {
+  public:
+    BlindHost();
+    ~BlindHost();
+    BlindHost(BlindHost const&) = delete;
+    BlindHost& operator=(BlindHost const&) = delete;
+};
 
 /// The host itself touches pinned memory.
 void host_access(Range range, bool write);

@@ -101,17 +101,22 @@ ncclResult_t queue(std::shared_ptr<ncclComm> const& comm, cudaStream_t stream, s
     }
     std::string const name = "NCCL " + calls.front().text();
     State& s = state();
-    std::lock_guard const lock(s.mutex);
+    std::unique_lock lock(s.mutex);
     if (!s.is_alive(stream)) return refuse(ncclInvalidArgument, "no such stream");
     s.begin_work(*stream);
     for (auto const& r : merged(reads)) s.order.access(stream->timeline, r, false, name);
     for (auto const& w : merged(writes)) s.order.access(stream->timeline, w, true, name);
     ++comm->in_flight;
-    stream->push([comm, stream, calls = std::move(calls), numbers = std::move(numbers)] {
+    std::size_t const task = stream->next_task();
+    stream->push([comm, stream, task, calls = std::move(calls), numbers = std::move(numbers)] {
         stream->pause();
-        comm->hub->run(calls, numbers, comm->rank, comm->aborted, [stream] { stream->pause(); });
+        comm->hub->run(
+            calls, numbers, comm->rank, comm->aborted, [stream] { stream->pause(); },
+            [stream, task] { return stream->is_permitted(task); });
         --comm->in_flight;
     });
+    lock.unlock();
+    comm->hub->queued(rank, stream, task);
     return ncclSuccess;
 }
 
@@ -251,6 +256,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    if (cudaStream_t const stream = handle->stream) stream->permit(CUstream_st::kAll);
     std::lock_guard const lock(handle->hub->mutex);
     handle->finalizing = true;
     return ncclInProgress;
@@ -274,6 +280,7 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
     ++state().aborts;
     handle->aborted = true;
     handle->hub->wake();
+    if (cudaStream_t const stream = handle->stream) stream->permit(CUstream_st::kAll);
     drop_handle(comm);
     return ncclSuccess;
 }

@@ -90,6 +90,8 @@ void accumulate(std::byte* total, std::byte const* piece, Call const& c, std::si
 
 } // namespace
 
+constexpr auto kPoll = std::chrono::microseconds(500); ///< permission to write comes without a word
+
 struct Hub::Pending {
     Call call;
     std::uint64_t number; ///< of a collective
@@ -161,7 +163,8 @@ bool Hub::finish(Pending& pending, int rank) {
 }
 
 void Hub::run(std::vector<Call> const& calls, std::vector<std::uint64_t> const& numbers, int rank,
-              std::atomic<bool> const& aborted, std::function<void()> const& pause) {
+              std::atomic<bool> const& aborted, std::function<void()> const& pause,
+              std::function<bool()> const& may_write) {
     std::vector<Pending> pending;
     for (std::size_t i = 0; i < calls.size(); ++i) pending.push_back({calls[i], numbers[i], nullptr});
     {
@@ -174,21 +177,31 @@ void Hub::run(std::vector<Call> const& calls, std::vector<std::uint64_t> const& 
     pause();
     auto const start = std::chrono::steady_clock::now();
     std::unique_lock lock(mutex);
+    ++waiting_;
+    for (auto const& [peer, last] : last_queued_)
+        if (peer != rank) last.first->demand(last.second);
     for (;;) {
         bool all = true, some = false;
         for (auto& p : pending) {
             if (p.finished || aborted || !failure.empty()) continue;
-            p.finished = finish(p, rank);
+            p.finished = (p.call.writes(rank, size).bytes == 0 || may_write()) && finish(p, rank);
             all = all && p.finished;
             some = some || p.finished;
         }
         if (some) changed_.notify_all();
-        if (all) return;
+        if (all) break;
         if (std::chrono::steady_clock::now() - start > patience_)
             fail(fmt::format("rank {} waits for peers that do not come: {}", rank, calls.front().text()));
         else
-            changed_.wait_for(lock, std::chrono::milliseconds(20));
+            changed_.wait_for(lock, kPoll);
     }
+    --waiting_;
+}
+
+void Hub::queued(int rank, CUstream_st* stream, std::size_t task) {
+    std::lock_guard const lock(mutex);
+    last_queued_[rank] = {stream, task};
+    if (waiting_ > 0) stream->demand(task);
 }
 
 } // namespace trireme::standin

@@ -43,9 +43,12 @@ class Hub {
         : size(members), devices(static_cast<std::size_t>(members), -1), patience_(patience) {}
 
     /// Runs the calls of one group together, on a stream's thread, as `rank`; `numbers` are those of its collectives.
-    /// Leaves outputs poisoned when `aborted` turns true.
+    /// Leaves outputs poisoned when `aborted` turns true, and until `may_write`.
     void run(std::vector<Call> const& calls, std::vector<std::uint64_t> const& numbers, int rank,
-             std::atomic<bool> const& aborted, std::function<void()> const& pause);
+             std::atomic<bool> const& aborted, std::function<void()> const& pause,
+             std::function<bool()> const& may_write);
+    /// A task of `rank` is on a stream: it runs, but for its outputs, as soon as a peer waits for it.
+    void queued(int rank, CUstream_st* stream, std::size_t task);
     void fail(std::string what); ///< `mutex` held
     void wake() { changed_.notify_all(); }
 
@@ -82,6 +85,8 @@ class Hub {
 
     std::chrono::milliseconds patience_;
     std::condition_variable changed_;
+    std::map<int, std::pair<CUstream_st*, std::size_t>> last_queued_; ///< by rank
+    int waiting_ = 0;
     std::map<std::uint64_t, Meeting> meetings_;
     std::map<std::pair<int, int>, std::deque<std::shared_ptr<Letter>>> mail_; ///< (from, to)
 };

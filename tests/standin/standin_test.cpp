@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 #include <nccl.h>
 
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <thread>
@@ -18,7 +19,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 struct Streams : testing::Test {
-    Machine machine{{}};
+    explicit Streams(Options const& options = {}) : machine(options) {}
+    Machine machine;
     cudaStream_t a = nullptr, b = nullptr;
     cudaEvent_t event = nullptr;
     float* memory = nullptr;
@@ -129,6 +131,36 @@ TEST(Machine, AThreadThatHasNotChosenItsDeviceIsAViolation) {
     cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
     cudaEventQuery(event);
     EXPECT_THAT(machine.violations(), ElementsAre("a thread uses CUDA and has not chosen its device"));
+}
+
+struct LazyStreams : Streams {
+    LazyStreams() : Streams({.lazy = true}) {}
+};
+
+TEST_F(LazyStreams, RunWhatIsWaitedForAndNoMore) {
+    std::atomic<int> done = 0;
+    launch(a, "waited for", {}, {}, [&] { ++done; });
+    cudaEventRecord(event, a);
+    launch(a, "not waited for", {}, {}, [&] { ++done; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(done, 0);
+    compute_on(b);
+    cudaStreamWaitEvent(b, event, 0);
+    EXPECT_EQ(done, 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(done, 1);
+    machine.drain();
+    EXPECT_EQ(done, 2);
+}
+
+TEST_F(Streams, ABlindHostSeesNoEvent) {
+    cudaEventRecord(event, a);
+    machine.drain();
+    {
+        BlindHost const blind;
+        EXPECT_EQ(cudaEventQuery(event), cudaErrorNotReady);
+    }
+    EXPECT_EQ(cudaEventQuery(event), cudaSuccess);
 }
 
 TEST(Machine, WhatStopsTheHostIsCounted) {

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <new>
 #include <random>
 #include <thread>
 
@@ -15,7 +16,14 @@
 /// A stream: a thread and its queue.
 struct CUstream_st {
     explicit CUstream_st(std::uint64_t seed) : random(seed), thread([this] { run(); }) {}
-    void push(std::function<void()> task);
+    /// Returns the number of the task, for `permit`.
+    std::size_t push(std::function<void()> task);
+    // Lazy streams run up to what is waited for. What only peers of a collective wait for runs too, but for its
+    // outputs.
+    void permit(std::size_t task);
+    void demand(std::size_t task); ///< by a peer
+    bool is_permitted(std::size_t task);
+    std::size_t next_task(); ///< the number that the next push returns
     void drain();
     void close(); ///< after what is queued
     void pause();
@@ -23,12 +31,16 @@ struct CUstream_st {
     int timeline = 0;
     int longest_pause = 0;
     bool destroyed = false;
+    bool by_host = false; ///< compute_on
+    std::size_t permitted = kAll, demanded = 0;
+    static constexpr std::size_t kAll = static_cast<std::size_t>(-1);
 
   private:
     void run();
     std::mutex mutex;
     std::condition_variable changed;
     std::deque<std::function<void()>> queue;
+    std::size_t pushed = 0, started = 0;
     bool closing = false, busy = false;
     std::mt19937_64 random;
     std::thread thread; ///< last: it uses the others
@@ -37,14 +49,20 @@ struct CUstream_st {
 struct CUevent_st {
     trireme::standin::Clock clock;
     std::shared_ptr<std::atomic<bool>> reached; ///< null until recorded
+    CUstream_st* stream = nullptr;              ///< of the record
+    std::size_t task = 0;                       ///< its number there
     bool looked_at = false;                     ///< by the counted thread, since it was recorded
     bool ignored = false;                       ///< the host's wait for this record is the one to drop
 };
 
 namespace trireme::standin {
 
+constexpr std::align_val_t kAlignment{256}; ///< as cudaMalloc's
+struct Free {
+    void operator()(std::byte* memory) const { ::operator delete(memory, kAlignment); }
+};
 struct Allocation {
-    std::unique_ptr<std::byte[]> bytes;
+    std::unique_ptr<std::byte, Free> bytes;
     std::size_t size;
     bool freed = false;
 };
@@ -79,6 +97,9 @@ int host_timeline();
 int current_device();
 void set_current_device(int device);
 HostCalls& calls_of_host();
+/// Whether the calling thread sees no events, and whether it makes lazy streams run by asking for them.
+bool is_blind();
+bool is_rank();
 
 /// Checks the accesses and queues `body`, with outputs poisoned from its start unless they are inputs too.
 cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
