@@ -107,6 +107,18 @@ TEST(NcclCommunicator, OneCallTakesOneKindOfMemory) {
     });
 }
 
+/// The control of tests/device: what they call a step without a wait of the host could not have had one.
+TEST(NcclCommunicator, ABlindHostWaitsInVain) {
+    auto waits_blindly = [](Communicator& world) {
+        StandinPlace place(Waiting::on_host);
+        Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
+        cluster::Work work = world.all_reduce(values, ReduceOp::sum, "unseen");
+        standin::BlindHost const blind;
+        EXPECT_THAT(error_of<JobError>([&] { work.wait(); }), HasSubstr("'unseen' in group world passed its deadline"));
+    };
+    run_on_standin(1, {}, waits_blindly, {.deadline = std::chrono::milliseconds(100)});
+}
+
 TEST(NcclCommunicator, AMismatchEndsInNcclsOwnWords) {
     auto mismatch = [](Communicator& world) {
         StandinPlace place(Waiting::on_host);
