@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "cluster/error.hpp"
+#include "cluster/report.hpp"
 #include "cluster/watch_talk.hpp"
 
 namespace trireme::cluster {
@@ -81,26 +82,29 @@ void Watch::check_teardown() {
     if (std::chrono::steady_clock::now() - teardown_ < recorder_->deadline()) return;
     Flight const own = recorder_->snapshot();
     std::string missing;
+    std::vector<int> guilty;
     try {
         for (auto const& f : read_flights(recorder_->run_folder()))
             if (f.header.end == FlightEnd::running &&
-                (f.header.phase != own.header.phase || !beats(f.header, own.header)))
+                (f.header.phase != own.header.phase || !beats(f.header, own.header))) {
+                guilty.push_back(f.header.rank);
                 missing += fmt::format("; rank {}@{} does not come: {}", f.header.rank, f.header.host.data(), where(f));
+            }
     } catch (std::exception const& error) {
         missing = "; " + line_of(error);
     }
-    give_up(fmt::format("MPI_Finalize has not ended for {} s{}",
-                        std::chrono::duration<double>(recorder_->deadline()).count(), missing),
-            kFailed);
+    give_up(std::move(guilty), fmt::format("MPI_Finalize has not ended for {} s{}",
+                                           std::chrono::duration<double>(recorder_->deadline()).count(), missing));
 }
 
-void Watch::give_up(std::string const& line, int code) {
-    if (claim_report(recorder_->run_folder(), one_line(line))) {
-        fmt::print(stderr, "trireme: {}\n", one_line(line));
+void Watch::give_up(std::vector<int> guilty, std::string const& line) {
+    Verdict const verdict{std::move(guilty), one_line(line)};
+    if (claim_report(recorder_->run_folder(), verdict)) {
+        fmt::print(stderr, "trireme: {}\n", verdict.line);
         std::fflush(stderr);
     }
     std::this_thread::sleep_for(200ms);
-    std::_Exit(code);
+    std::_Exit(kFailed);
 }
 
 void Watch::end(int code) {

@@ -46,7 +46,7 @@ class Watch {
     struct Talk;
     void run();
     void check_teardown();
-    [[noreturn]] void give_up(std::string const& line, int code);
+    [[noreturn]] void give_up(std::vector<int> guilty, std::string const& line);
 
     std::shared_ptr<FlightRecorder> recorder_;
     std::unique_ptr<Talk> talk_; ///< null: a world of one, or no MPI_THREAD_MULTIPLE

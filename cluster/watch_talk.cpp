@@ -1,9 +1,6 @@
 #include "cluster/watch_talk.hpp"
 
-#include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -12,6 +9,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/mpi_communicator.hpp"
+#include "cluster/report.hpp"
 
 namespace trireme::cluster {
 
@@ -50,22 +48,6 @@ Alarm alarm_from(std::string_view bytes) {
 }
 
 } // namespace
-
-bool claim_report(std::string const& run_folder, std::string const& line) {
-    if (run_folder.empty()) return true;
-    int const claim = open((run_folder + "/flight/verdict").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (claim < 0) return errno != EEXIST; // a disk that fails must not silence the report
-    std::string const text = line + "\n";
-    static_cast<void>(!write(claim, text.data(), text.size()));
-    close(claim);
-    int const log = open((run_folder + "/log.txt").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (log < 0) return true;
-    auto const now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    std::string const stamped = fmt::format("{:%Y-%m-%d %H:%M:%S}  {}\n", fmt::localtime(now), line);
-    static_cast<void>(!write(log, stamped.data(), stamped.size())); // one call: other lines do not mix with it
-    close(log);
-    return true;
-}
 
 Watch::Talk::Talk(FlightRecorder& flight_recorder) : recorder_(flight_recorder) {
     check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "MPI_Comm_dup");
@@ -260,21 +242,23 @@ void Watch::Talk::judge() {
     auto const mismatch = of_kind(Alarm::Kind::mismatch);
     int const code = error != alarms_.end() ? error->code : static_cast<int>(kFailed);
     if (error == alarms_.end() || error->code == kFailed) // bad input says all itself
-        if (auto const found = find_mismatch(answers_)) end_job(found->line, code);
-    if (error != alarms_.end()) end_job(fmt::format("{}: {}", who(answers_, error->rank), error->line), code);
-    if (mismatch != alarms_.end()) end_job(mismatch->line, code);
+        if (auto const found = find_mismatch(answers_)) end_job(*found, code);
+    if (error != alarms_.end())
+        end_job({{error->rank}, fmt::format("{}: {}", who(answers_, error->rank), error->line)}, code);
+    if (mismatch != alarms_.end()) end_job({{}, mismatch->line}, code);
     double const limit = std::chrono::duration<double>(recorder_.deadline()).count();
     if (auto const found = find_hang(answers_, silent))
-        end_job(fmt::format("no progress for {} s: {}", limit, found->line), code);
-    end_job(fmt::format("{}: {}: {}", who(answers_, alarms_.front().rank), alarms_.front().line,
-                        where(*answers_[static_cast<std::size_t>(rank_)])),
+        end_job({found->guilty, fmt::format("no progress for {} s: {}", limit, found->line)}, code);
+    end_job({{},
+             fmt::format("{}: {}: {}", who(answers_, alarms_.front().rank), alarms_.front().line,
+                         where(*answers_[static_cast<std::size_t>(rank_)]))},
             code);
 }
 
-void Watch::Talk::end_job(std::string const& line, int code) {
-    std::string const shown = one_line(line);
-    if (claim_report(recorder_.run_folder(), shown)) {
-        fmt::print(stderr, "trireme: {}\n", shown);
+void Watch::Talk::end_job(Verdict verdict, int code) {
+    verdict.line = one_line(verdict.line);
+    if (claim_report(recorder_.run_folder(), verdict)) {
+        fmt::print(stderr, "trireme: {}\n", verdict.line);
         std::fflush(stderr);
     }
     std::this_thread::sleep_for(200ms); // mpirun forwards the line before it adds its own

@@ -22,10 +22,6 @@ struct Alarm {
     std::string line;
 };
 
-/// Whether the caller is the one to speak: the first to make RUN/flight/verdict, with `line`, which is put into the
-/// run's log too. Always without a run folder (""). Local.
-bool claim_report(std::string const& run_folder, std::string const& line);
-
 struct Watch::Talk {
     explicit Talk(FlightRecorder& flight_recorder);
     ~Talk() = default; ///< the communicator goes with MPI: to free it is a collective, and the others may be gone
@@ -67,7 +63,7 @@ struct Watch::Talk {
     void answer(int asker);
     void begin_report();
     void judge();
-    [[noreturn]] void end_job(std::string const& line, int code);
+    [[noreturn]] void end_job(Verdict verdict, int code);
 
     FlightRecorder& recorder_;
     MPI_Comm comm_ = MPI_COMM_NULL;

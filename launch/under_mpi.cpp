@@ -85,6 +85,10 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
         auto const world = cluster::make_mpi_world({});
         cluster::set_fault_rank(world->rank());
         watch = std::make_unique<cluster::Watch>(*world);
+        if (world->rank() == 0 && world->size() > 1 && !watch->talks())
+            fmt::print(stderr,
+                       "trireme: note: MPI grants no MPI_THREAD_MULTIPLE: calls keep their deadlines, but a rank "
+                       "that hangs will not be named\n");
         try {
             cluster::enter_phase("mpi/initialized");
             code = body(*world);

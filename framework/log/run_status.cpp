@@ -10,9 +10,8 @@
 #include <iterator>
 
 #include "cluster/error.hpp"
-#include "cluster/file.hpp"
 #include "cluster/host.hpp"
-#include "cluster/verdict.hpp"
+#include "cluster/report.hpp"
 
 namespace trireme::framework {
 
@@ -158,10 +157,9 @@ void judge_flights(RunStatus& status, std::string const& run) {
         status.guilty = verdict->guilty;
         status.why = verdict->line;
     }
-    std::string const said = run + "/flight/verdict"; // by the watch, which saw more than is left
-    if (fs::exists(said)) {
-        std::string line = cluster::read_file(said, 1 << 16);
-        status.why = cluster::one_line(line.substr(0, line.find('\n')));
+    if (auto const said = cluster::read_verdict(run)) { // by the watch, which saw more than is left
+        status.guilty = said->guilty;
+        status.why = said->line;
         status.state = "failed";
     }
 }

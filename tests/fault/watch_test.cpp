@@ -30,6 +30,7 @@ TEST(Watch, StoppedRankIsNamed) {
     auto const job = run.job(3, "step/update:1:6:stop");
     expect_report(
         job, {"no progress for 2 s", "rank 1@", "does not answer", "step/update of step 6", "waited for it in"}, 2 + 5);
+    run.expect_guilty(1, {"does not answer"});
     note("F13", "SIGSTOP to rank 1 of 3 in the update of a step", "named with its phase; all ranks ended", job,
          run.recover(2));
 }
