@@ -1,4 +1,5 @@
 // kill -9 in every phase of a run: all ranks end, and the run goes on to the weights of one that met no fault.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/fault/fault_job.hpp"
@@ -12,6 +13,7 @@ struct PhaseOfDeath {
     char const* name;
     char const* fault;
     bool recorded; ///< the flight record exists by then
+    int rank = 1;
 };
 
 class KilledIn : public testing::TestWithParam<PhaseOfDeath> {};
@@ -25,12 +27,13 @@ TEST_P(KilledIn, Phase) {
     double const ended = job.seconds - job.find({"fault fired: "})->at;
     EXPECT_LT(ended, 30) << job.output();
     EXPECT_TRUE(rank_processes(run.folder()).empty());
+    int const rank = GetParam().rank;
     if (GetParam().recorded)
-        run.expect_guilty(1, {"rank 1@", "died without a word"});
+        run.expect_guilty(rank, {fmt::format("rank {}@", rank), "died without a word"});
     else
         EXPECT_NE(job.find({"process rank 1 with PID", "on signal 9"}), nullptr) << job.output(); // says mpirun
     auto const rest = run.recover(3);
-    record({"F1", std::string("kill -9 of rank 1 of 2: ") + GetParam().name,
+    record({"F1", fmt::format("kill -9 of rank {} of 2: {}", rank, GetParam().name),
             GetParam().recorded ? "all ranks ended; status names it" : "all ranks ended; the launcher names it", ended,
             rest.seconds, rest.steps_lost});
 }
@@ -41,18 +44,26 @@ std::string name_of(testing::TestParamInfo<PhaseOfDeath> const& phase) {
     return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, KilledIn,
-                         testing::Values(PhaseOfDeath{"before MPI_Init", "start:1:*:kill", false},
-                                         PhaseOfDeath{"MPI_Init done", "mpi/initialized:1:*:kill", false},
-                                         PhaseOfDeath{"data open", "data/open:1:*:kill", false},
-                                         PhaseOfDeath{"samples of a step", "step/data:1:11:kill", true},
-                                         PhaseOfDeath{"middle of forward", "step/middle of forward:1:11:kill", true},
-                                         PhaseOfDeath{"an all-reduce of a step", "call/all_reduce:1:11:kill", true},
-                                         PhaseOfDeath{"update", "step/update:1:11:kill", true},
-                                         PhaseOfDeath{"evaluation", "evaluation:1:*:kill", true},
-                                         PhaseOfDeath{"end of the run", "end:1:*:kill", true},
-                                         PhaseOfDeath{"MPI_Finalize", "mpi/finalize:1:*:kill", false}),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(
+    Every, KilledIn,
+    testing::Values(PhaseOfDeath{"before MPI_Init", "start:1:*:kill", false},
+                    PhaseOfDeath{"MPI_Init done", "mpi/initialized:1:*:kill", false},
+                    PhaseOfDeath{"data open", "data/open:1:*:kill", false},
+                    PhaseOfDeath{"samples of a step", "step/data:1:11:kill", true},
+                    PhaseOfDeath{"middle of forward", "step/middle of forward:1:11:kill", true},
+                    PhaseOfDeath{"an all-reduce of a step", "call/all_reduce:1:11:kill", true},
+                    PhaseOfDeath{"update", "step/update:1:11:kill", true},
+                    PhaseOfDeath{"evaluation", "evaluation:1:*:kill", true},
+                    PhaseOfDeath{"end of the run", "end:1:*:kill", true},
+                    PhaseOfDeath{"a checkpoint's file is written", "save/file:1:*:kill", true},
+                    PhaseOfDeath{"a checkpoint's files are written, its manifest is not", "save/written:1:*:kill",
+                                 true},
+                    PhaseOfDeath{"before a checkpoint's manifest", "save/manifest:0:*:kill", true, 0},
+                    PhaseOfDeath{"before a checkpoint gets its name", "save/rename:0:*:kill", true, 0},
+                    PhaseOfDeath{"after a checkpoint got its name", "save/renamed:0:*:kill", true, 0},
+                    PhaseOfDeath{"old checkpoints are removed", "save/remove:0:*:kill", true, 0},
+                    PhaseOfDeath{"MPI_Finalize", "mpi/finalize:1:*:kill", false}),
+    name_of);
 
 TEST(Clean, TenRunsAccuseNobody) {
     for (int i = 0; i < 10; ++i) {
