@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 #include "cluster/error.hpp"
@@ -27,6 +29,7 @@ void check_mpi(int code, char const* call) {
 namespace {
 
 constexpr int kTag = 77;
+constexpr std::chrono::seconds kAbortLimit{5};
 
 MPI_Datatype type_of(DType dtype) {
     switch (dtype) {
@@ -174,6 +177,11 @@ class MpiCommunicator : public Communicator {
     }
 
     void do_abort(int code) override {
+        // MPI_Abort asks the other nodes to end, and waits for one that does not answer for as long as TCP does.
+        std::thread([code] {
+            std::this_thread::sleep_for(kAbortLimit);
+            std::_Exit(code);
+        }).detach();
         MPI_Abort(MPI_COMM_WORLD, code);
         std::_Exit(code);
     }

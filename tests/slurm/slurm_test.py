@@ -1,0 +1,286 @@
+"""Life of a run under Slurm: limits, preemption, dead nodes, cut links, chains. On a real cluster of four nodes:
+
+    tests/slurm/cluster python3 tests/slurm/slurm_test.py TRIREME WRITE_TINY_RUN [unittest's arguments]
+
+Every job is one that `trireme submit` made. Every test proves that its fault fired, and that the run ended with the
+weights of one process that nothing ever happened to. With TRIREME_FAULT_TABLE a row is written for each fault.
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).parent
+SITE = str(HERE / "site.yaml")
+TRIREME, WRITE_TINY_RUN = "", ""
+LIMIT = 150  # seconds: nothing here takes as long unless it hangs; no measure of speed
+
+
+def output(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def node(action, number):
+    return output(str(HERE / "node"), action, str(number))
+
+
+def processes_on(number, program):
+    """Process ids of a program on a node; not those that ended and that nobody has waited for."""
+    found = []
+    for pid in node("pids", number).split():
+        try:
+            line = pathlib.Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue  # it ended
+        if pathlib.Path(line.split("\0")[0].split(":")[0]).name == program:
+            found.append(int(pid))
+    return found
+
+
+def ranks_on(number):
+    return processes_on(number, "trireme")
+
+
+class Run:
+    """A tiny run in a folder that all nodes see."""
+
+    def __init__(self, name):
+        self.folder = pathlib.Path(os.environ["TRIREME_TEST_CLUSTER"], "work", name)
+        self.folder.mkdir(parents=True)
+        self.yaml = output(WRITE_TINY_RUN, str(self.folder))
+
+    def submit(self, *options, fault="", nodes=2, minutes=10, site=SITE):
+        """Ids of the jobs."""
+        environment = dict(os.environ, TRIREME_FAULT=fault)
+        said = output(TRIREME, "submit", self.yaml, "--site", site, "--nodes", str(nodes), "--time", str(minutes),
+                      *options, cwd=self.folder, env=environment)
+        return [int(word) for word in said.split(": ")[1].split(", ")]
+
+    def said(self):
+        """What all its jobs have written so far."""
+        return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.out")))
+
+    def events(self, kind):
+        try:
+            lines = (self.folder / "run/metrics.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue  # the last line of a job that was killed
+            if event.get("kind") == kind:
+                found.append(event)
+        return found
+
+    def steps(self):
+        return [event["step"] for event in self.events("train")]
+
+    def hash(self):
+        ends = self.events("end")
+        return ends[-1]["weights_sha256"] if ends else ""
+
+    def nodes_of_ranks(self):
+        return [n for n in (1, 2, 3, 4) if ranks_on(n)]
+
+
+def job(number):
+    """What Slurm says of a job: State, Restarts, ..."""
+    text = output("scontrol", "-o", "show", "job", str(number))
+    return dict(word.split("=", 1) for word in text.split() if "=" in word)
+
+
+class SlurmTest(unittest.TestCase):
+    oracle = ""
+    runs = {}
+
+    @classmethod
+    def setUpClass(cls):
+        if not SlurmTest.oracle:
+            run = Run("oracle")
+            output(TRIREME, "train", run.yaml)
+            SlurmTest.oracle = run.hash()
+
+    def setUp(self):
+        self.assertEqual(len(self.oracle), 64)
+        self.run_ = Run(self.id().split(".")[-1])
+
+    def tearDown(self):
+        subprocess.run(["scancel", "--user=root"], check=False)
+        for number in (1, 2, 3, 4):
+            if not pathlib.Path(f"/proc/{self.init_of(number)}").exists():
+                node("start", number)
+            node("mend", number)
+        self.wait("four idle nodes", lambda: output("sinfo", "-h", "-p", "prod", "-t", "idle", "-o", "%D") == "4")
+
+    @staticmethod
+    def init_of(number):
+        return pathlib.Path(os.environ["TRIREME_TEST_CLUSTER"], f"n{number}.pid").read_text().strip()
+
+    def wait(self, what, condition):
+        """Seconds until `condition` held."""
+        start = time.monotonic()
+        while not condition():
+            if time.monotonic() - start > LIMIT:
+                queue = output("squeue", "-o", "%i %j %T %r %N")
+                self.fail(f"waited {LIMIT} s for {what}\n{queue}\n{self.run_.said()[-4000:]}")
+            time.sleep(0.1)
+        return time.monotonic() - start
+
+    def wait_for_text(self, text, run=None):
+        return self.wait(f"'{text}'", lambda: text in (run or self.run_).said())
+
+    def wait_for_state(self, number, *states):
+        return self.wait(f"job {number} {states}", lambda: job(number)["JobState"] in states)
+
+    def wait_until_requeued(self, number):
+        self.wait(f"job {number} to be requeued", lambda: job(number)["JobState"] == "PENDING" and job(number)["Restarts"] != "0")
+
+    def start_again(self, number):
+        """Slurm lets a requeued job wait two minutes, for its nodes to clean up: see to it that they have, and start it."""
+        self.wait_until_requeued(number)
+        self.wait("its nodes to clean up", lambda: not any(processes_on(n, "slurmstepd") for n in (1, 2, 3, 4)))
+        output("scontrol", "update", f"jobid={number}", "starttime=now")
+
+    def finish(self, number, run=None):
+        run = run or self.run_
+        self.wait_for_state(number, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
+        self.assertEqual(job(number)["JobState"], "COMPLETED", run.said()[-4000:])
+        self.assertEqual(run.hash(), self.oracle, f"not the weights of one process\n{run.said()[-4000:]}")
+
+    def record(self, fault_id, fault, outcome, detect=-1.0, recover=-1.0, lost=-1):
+        table = os.environ.get("TRIREME_FAULT_TABLE")
+        if table:
+            row = {"id": fault_id, "fault": fault, "outcome": outcome, "detect_seconds": round(detect, 1),
+                   "recover_seconds": round(recover, 1), "steps_lost": lost, "test": "slurm." + self.id().split(".")[-1]}
+            with open(table, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def lost(self):
+        """Steps that were computed more than once."""
+        steps = self.run_.steps()
+        return len(steps) - len(set(steps))
+
+    def test_signal_before_the_limit(self):
+        """Both templates: the signal reaches all ranks, they save, the job requeues itself and goes on."""
+        runs = {name: Run("limit-" + name) for name in ("srun", "mpirun")}
+        # Slurm looks at limits every 30 s, and signals 30 s early rather than late: within the first 30 s here.
+        slow = ",".join(f"step/slow:0:{step}:sleep=1.2" for step in range(10, 40))
+        ids = {name: run.submit("--launcher", name, "--lead", "30", minutes=1, fault=slow)[0] for name, run in runs.items()}
+        for name, run in runs.items():
+            with self.subTest(launcher=name):
+                self.wait_for_text("fault fired", run)
+                self.wait_for_text("exit code 85", run)
+                self.assertRegex(run.said(), "asked to stop by a signal")
+                self.wait_until_requeued(ids[name])
+                output("scontrol", "update", f"jobid={ids[name]}", "timelimit=10")
+                self.start_again(ids[name])
+                self.finish(ids[name], run)
+                self.assertEqual(job(ids[name])["Restarts"], "1")
+                self.assertEqual(run.steps(), list(range(1, 41)), "no step was lost or done twice")
+        self.record("F3", "USR1 before the time limit, through srun and through mpirun",
+                    "saved after the step, exit code 85, requeued itself, went on to the same weights", lost=0)
+
+    def test_preemption(self):
+        number = self.run_.submit("--tasks-per-node", "2", "--cpus-per-task", "1", "--partition", "scavenge", site="generic",
+                                   fault="step/slow:0:12:sleep=10")[0]
+        self.wait_for_text("fault fired")
+        other = int(output("sbatch", "--parsable", "-N4", "--exclusive", "-p", "prod", "-o", "/dev/null", "--wrap", "sleep 1"))
+        self.wait_for_text("exit code 85")
+        self.wait_for_state(other, "COMPLETED")
+        self.start_again(number)
+        self.finish(number)
+        self.assertEqual(self.run_.steps(), list(range(1, 41)))
+        self.record("F25", "preempted by a job of a higher partition",
+                    "saved after the step, requeued, went on to the same weights", lost=0)
+
+    def test_node_power_off(self):
+        number = self.run_.submit(fault="step/slow:0:15:sleep=6")[0]
+        self.wait_for_text("fault fired")  # rank 0 sleeps, the others are in a collective with it
+        first, second = self.run_.nodes_of_ranks()
+        node("kill", second)
+        self.assertEqual(ranks_on(second), [], "the node is off")
+        noticed = self.wait("all ranks to end", lambda: not ranks_on(first))
+        killed_at = max(self.run_.steps())
+        self.start_again(number)
+        recovered = self.wait("a new step", lambda: len(self.run_.steps()) > killed_at)
+        self.finish(number)
+        self.assertIn("resumed at step 12", self.run_.said())
+        self.record("F2", "power off of a node in the middle of a step",
+                    "Slurm noticed and requeued the job (SlurmdTimeout 20 s here), which resumed on other nodes to the same weights",
+                    noticed, recovered, self.lost())
+
+    def test_link_cut_in_a_collective(self):
+        ids = self.run_.submit("--chain", "2", "--set", "guard.deadline=10", fault="step/slow:0:15:sleep=4")
+        self.wait_for_text("fault fired")
+        first, second = self.run_.nodes_of_ranks()
+        node("cut", second)
+        alone = self.wait("the ranks behind the cut link to end", lambda: not ranks_on(second))
+        self.wait("all ranks to end", lambda: not ranks_on(first))
+        node("kill", second)  # its slurmstepd waits for srun for as long as nobody reboots it
+        # Who is first: srun, which gives up the silent node, or Slurm, which finds it dead and requeues the job?
+        self.wait_for_state(ids[0], "PENDING", "FAILED")
+        requeued = job(ids[0])["JobState"] == "PENDING"
+        if requeued:
+            self.start_again(ids[0])
+        recovered = self.wait("the next job", lambda: "resumed at step 12" in self.run_.said())
+        self.finish(ids[0] if requeued else ids[1])
+        self.record("F16", "link of a node cut in the middle of a collective, guard.deadline 10 s",
+                    "ranks on both sides ended by themselves, the next job of the chain resumed to the same weights", alone,
+                    recovered, self.lost())
+
+    def test_chain_of_five_jobs(self):
+        stops = (5, 13, 21, 29)
+        ids = self.run_.submit("--chain", "6", fault=",".join(f"step/slow:0:{s}:sleep=4" for s in stops))
+        for number, (job_id, step) in enumerate(zip(ids, stops)):
+            self.wait_for_text(f"rank 0 at step {step}:")
+            if number == 0:  # a launcher may reach some ranks only: they agree
+                os.kill(ranks_on(self.run_.nodes_of_ranks()[-1])[-1], signal.SIGUSR1)
+            else:
+                output("scancel", "--signal=USR1", str(job_id))
+            self.wait_for_state(job_id, "FAILED")
+            self.assertEqual(job(job_id)["ExitCode"], "85:0")
+            self.assertEqual(max(self.run_.steps()), step + 1)
+            if number == 0:
+                self.record("F5", "USR1 to one rank of four", "all ranks stopped after the same step, exit code 85", lost=0)
+        self.finish(ids[4])
+        self.wait_for_state(ids[5], "CANCELLED")
+        self.assertEqual(self.run_.steps(), list(range(1, 41)))
+        self.record("F26", "a chain of five jobs, each told to stop, against one job",
+                    "the same weights; the sixth job, not needed, was cancelled", lost=0)
+
+    def test_restart_loop_without_progress(self):
+        ids = self.run_.submit("--chain", "6", "--set", "job.attempts=3", fault="step/slow:0:2:kill")
+        self.wait_for_state(ids[5], "CANCELLED")
+        states = [(job(number)["JobState"], job(number)["ExitCode"]) for number in ids]
+        self.assertEqual(self.run_.said().count("fault fired"), 3, states)
+        self.assertEqual(states[3], ("FAILED", "3:0"), "the fourth refused to start")
+        self.assertIn("no progress", self.run_.said())
+        self.assertEqual([state for state, _ in states], ["FAILED"] * 4 + ["CANCELLED"] * 2)
+        self.record("F27", "each job of a chain of six dies at the third step",
+                    "three jobs died, the fourth refused to start (exit code 3), the other two were cancelled")
+
+    def test_a_cancelled_job_stays_so(self):
+        number = self.run_.submit(fault="step/slow:0:10:sleep=4")[0]
+        self.wait_for_text("fault fired")
+        output("scancel", str(number))
+        self.wait_for_state(number, "CANCELLED")
+        self.wait("its ranks to end", lambda: not self.run_.nodes_of_ranks())
+        self.wait("the job to leave its nodes", lambda: output("squeue", "-h") == "")
+        self.assertEqual((job(number)["JobState"], job(number)["Restarts"]), ("CANCELLED", "0"))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or "TRIREME_TEST_CLUSTER" not in os.environ:
+        sys.exit(__doc__)
+    TRIREME, WRITE_TINY_RUN = map(os.path.abspath, sys.argv[1:3])
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
