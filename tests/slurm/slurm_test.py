@@ -249,7 +249,7 @@ class SlurmTest(unittest.TestCase):
                 output("scancel", "--signal=USR1", str(job_id))
             self.wait_for_state(job_id, "FAILED")
             self.assertEqual(job(job_id)["ExitCode"], "85:0")
-            self.assertEqual(max(self.run_.steps()), step + 1)
+            self.assertEqual(self.run_.events("end")[number]["step"], step + 1)
             if number == 0:
                 self.record("F5", "USR1 to one rank of four", "all ranks stopped after the same step, exit code 85", lost=0)
         self.finish(ids[4])
