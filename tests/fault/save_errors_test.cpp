@@ -143,11 +143,13 @@ class Damaged : public testing::Test {
         return config_.run + "/checkpoints/" + framework::checkpoint_name(step) + "/" + file;
     }
     /// The newest one is passed over, with words about this file.
-    void expect_former(std::string const& id, std::string const& fault, std::string const& file) {
+    void expect_former(std::string const& fault, std::string const& file) {
         std::string said;
         EXPECT_EQ(resumed_version(config_, &said), 1) << fault;
         EXPECT_NE(said.find("checkpoint step-000000008 cannot be used"), std::string::npos) << said;
         EXPECT_NE(said.find(file), std::string::npos) << fault << ": " << said;
+    }
+    static void record_refused(std::string const& id, std::string const& fault) {
         record({.id = id, .fault = fault, .outcome = "refused by name; the run resumed from the checkpoint before"});
     }
     TemporaryFolder folder_;
@@ -159,14 +161,15 @@ TEST_F(Damaged, TruncatedEmptyAndMissingFiles) {
         std::string const whole = cluster::read_file(path(8, file));
         for (std::uintmax_t const size : {std::uintmax_t{0}, std::uintmax_t{1}, whole.size() / 2}) {
             fs::resize_file(path(8, file), size);
-            expect_former("F8", file + " cut to " + std::to_string(size) + " bytes", file);
+            expect_former(file + " cut to " + std::to_string(size) + " bytes", file);
             cluster::write_file(path(8, file), whole);
         }
         fs::remove(path(8, file));
-        expect_former("F8", file + " is missing", file);
+        expect_former(file + " is missing", file);
         cluster::write_file(path(8, file), whole);
         EXPECT_EQ(resumed_version(config_), 2);
     }
+    record_refused("F8", "each file of a checkpoint empty, of one byte, cut in half, missing");
 }
 
 TEST_F(Damaged, FilesOfAnotherStep) {
@@ -178,10 +181,11 @@ TEST_F(Damaged, FilesOfAnotherStep) {
             EXPECT_EQ(resumed_version(config_), 2);
             EXPECT_EQ(newest_sound_version(config_.run), 1) << "verify reports it";
         } else {
-            expect_former("F10", file + " of step 4 in the checkpoint of step 8", "step-000000008");
+            expect_former(file + " of step 4 in the checkpoint of step 8", "step-000000008");
         }
         cluster::write_file(path(8, file), whole);
     }
+    record_refused("F10", "a rank's file or the manifest of another step in a checkpoint");
 }
 
 TEST_F(Damaged, FilesThatDoNotBelongThere) {
