@@ -56,6 +56,10 @@ int last_step(std::string const& run) {
 } // namespace
 
 std::vector<int> rank_processes(std::string const& folder) {
+    return processes_of("/trireme", folder);
+}
+
+std::vector<int> processes_of(std::string const& program, std::string const& folder) {
     namespace fs = std::filesystem;
     std::vector<int> found;
     for (auto const& entry : fs::directory_iterator("/proc")) {
@@ -63,8 +67,8 @@ std::vector<int> rank_processes(std::string const& folder) {
         if (name.find_first_not_of("0123456789") != std::string::npos) continue;
         std::ifstream file(entry.path() / "cmdline");
         std::string const line((std::istreambuf_iterator<char>(file)), {});
-        bool const rank = line.find("/trireme") < line.find('\0') && line.find(folder) != std::string::npos;
-        if (rank) found.push_back(std::stoi(name));
+        std::string const path = line.substr(0, line.find('\0'));
+        if (path.ends_with(program) && line.find(folder) != std::string::npos) found.push_back(std::stoi(name));
     }
     std::ranges::sort(found);
     return found;

@@ -31,6 +31,8 @@ struct FaultyJob {
 
 /// Processes of the ranks whose command line names `folder`, in the order of their ids.
 std::vector<int> rank_processes(std::string const& folder);
+/// Likewise of any program whose path ends like this.
+std::vector<int> processes_of(std::string const& program, std::string const& folder);
 /// weights_sha256 of a tiny run that met no fault.
 std::string const& unbroken_hash();
 

@@ -31,6 +31,19 @@ std::vector<Layout> const kLayouts{{1, {}},
                                    {4, {"parallel.zero=3"}},
                                    {4, {"parallel.pipeline=2", "parallel.zero=1"}}};
 
+/// mpiexec of Open MPI 4.1.4 was seen to hang in PMIx_server_finalize after all its ranks had ended
+/// (docs/reliability.md): ended here after 20 s without a rank. True if that was needed.
+bool end_hanging_launcher(std::string const& folder, std::atomic<bool> const& over) {
+    for (int quiet = 0; !over; std::this_thread::sleep_for(100ms)) {
+        quiet = rank_processes(folder).empty() ? quiet + 1 : 0;
+        if (quiet > 200) {
+            for (int const launcher : processes_of("/mpiexec", folder)) kill(launcher, SIGKILL);
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Waits, then kills. False if the job was over before.
 bool kill_after(std::chrono::milliseconds delay, std::string const& folder, bool all, std::mt19937& random) {
     std::this_thread::sleep_for(delay);
@@ -51,7 +64,7 @@ TEST(RandomKills, EveryRunEndsWithTheSameWeights) {
     RecordProperty("seed", static_cast<int>(seed));
     SCOPED_TRACE(seed);
     std::string const expected = unbroken_hash();
-    int kills = 0, of_all = 0, runs = 0, jobs = 0;
+    int kills = 0, of_all = 0, runs = 0, jobs = 0, launchers = 0;
     // That jobs in a row get nowhere is right here, and would stop the run.
     std::vector<std::string> const settings{"job.attempts=1000"};
     auto run = std::make_unique<FaultyRun>(settings);
@@ -61,7 +74,11 @@ TEST(RandomKills, EveryRunEndsWithTheSameWeights) {
         auto const delay = std::chrono::milliseconds(300 + random() % 2500);
         auto killed =
             std::async(std::launch::async, [&, delay] { return kill_after(delay, run->folder(), all, random); });
+        std::atomic<bool> over = false;
+        auto launcher = std::async(std::launch::async, [&] { return end_hanging_launcher(run->folder(), over); });
         auto const job = run->job(layout.ranks, "", layout.settings);
+        over = true;
+        launchers += launcher.get();
         ++jobs;
         bool const hit = killed.get();
         if (hit && job.exit_code != 0) {
@@ -77,7 +94,8 @@ TEST(RandomKills, EveryRunEndsWithTheSameWeights) {
     }
     run->recover(2);
     EXPECT_GE(kills, wanted);
-    std::printf("%d kills (%d of all ranks), %d jobs, %d runs to their ends\n", kills, of_all, jobs, runs + 1);
+    std::printf("%d kills (%d of all ranks), %d jobs, %d runs to their ends, %d launchers that hung\n", kills, of_all,
+                jobs, runs + 1, launchers);
     record({"F30",
             std::to_string(kills) + " kills -9 at random times (" + std::to_string(of_all) + " of all ranks) in " +
                 std::to_string(jobs) + " jobs on 1 to 4 ranks",
