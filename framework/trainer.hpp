@@ -79,6 +79,7 @@ class Trainer {
     void save(char const* why);
     void follow_saves(); ///< logs those that ended
     void finish_saves(); ///< waits for them; throws JobError if the newest failed
+    void settle_saves(); ///< waits for them, before something that ends or turns back the run on every rank
     bool due(std::int64_t every, std::int64_t otherwise) const;
     bool evaluation_due() const;
 

@@ -39,6 +39,7 @@ void Trainer::treat(StepReport const& step) {
     std::string const what =
         fmt::format("step {}: {}; no update was made; its samples are in metrics.jsonl (kind \"bad step\")",
                     progress_.step, step.finding.what);
+    if (verdict != Verdict::leave_out) settle_saves();
     if (verdict == Verdict::stop) throw cluster::JobError(what);
     log_.say(what);
     progress_.left_out.push_back(progress_.cursor);
@@ -66,11 +67,21 @@ void Trainer::roll_back() {
 
 void Trainer::compare_replicas() {
     if (config_.guard.compare_replicas == 0) return;
-    if (std::string const odd = find_odd_replica(model_); !odd.empty())
+    if (std::string const odd = find_odd_replica(model_); !odd.empty()) {
+        settle_saves();
         throw cluster::JobError(
             fmt::format("after step {}: {}: a bit flipped in memory, or ranks computed different "
                         "things; nothing was saved since; run again to go on from the last checkpoint",
                         progress_.step, odd));
+    }
+}
+
+void Trainer::settle_saves() {
+    try {
+        finish_saves();
+    } catch (cluster::JobError const&) {
+        // Said by finish_saves; an older checkpoint is there, and something else has gone wrong.
+    }
 }
 
 void Trainer::report_stragglers() {
