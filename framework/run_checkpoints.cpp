@@ -15,6 +15,8 @@
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
 #include "cluster/gather.hpp"
+#include "cluster/host.hpp"
+#include "cluster/host_memory.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/checkpoint/writer.hpp"
 
@@ -104,8 +106,7 @@ std::string trajectory_yaml(Config config) {
 RunCheckpoints::RunCheckpoints(Config const& config, std::string data_fingerprint, parallel::ParameterStore& store,
                                cluster::Communicator& world)
     : folder_(config.run + "/checkpoints"), config_(config), data_fingerprint_(std::move(data_fingerprint)),
-      store_(store), world_(world), group_(world.split(0, world.rank(), "checkpoint")),
-      snapshot_(store, config.checkpoint.async) {}
+      store_(store), world_(world), group_(world.split(0, world.rank(), "checkpoint")) {}
 
 RunCheckpoints::~RunCheckpoints() {
     abandoned_ = true;
@@ -173,7 +174,7 @@ void RunCheckpoints::save(RunProgress const& progress, std::string why) {
     else if (open_folder())
         start(progress);
     current_.stalled = seconds_since(started_);
-    if (!config_.checkpoint.async) drain();
+    if (!async_) drain();
 }
 
 bool RunCheckpoints::open_folder() {
@@ -188,12 +189,34 @@ bool RunCheckpoints::open_folder() {
     if (!opened_) {
         current_.error = newest_error_;
         ended_.push_back(current_);
+        return false;
     }
-    return opened_;
+    async_ = config_.checkpoint.async && copies_fit();
+    snapshot_.emplace(store_, async_);
+    return true;
+}
+
+bool RunCheckpoints::copies_fit() {
+    constexpr double kMost = 0.8; // of what is left: training has its own ups and downs
+    std::int64_t const mine = Snapshot::bytes_of_copies(store_);
+    std::string const host = cluster::host_name();
+    std::int64_t on_host = 0;
+    for (auto const& line : cluster::all_gather_bytes(world_, fmt::format("{} {}", mine, host), "checkpoint/copies"))
+        if (line.substr(line.find(' ') + 1) == host) on_host += std::stoll(line);
+    auto const left = static_cast<std::int64_t>(kMost * static_cast<double>(cluster::memory_left()));
+    std::string note;
+    if (on_host > left)
+        note =
+            fmt::format("checkpoint.async: the ranks of {} would copy {:.1f} GB, and {:.1f} GB of memory may be taken: "
+                        "every save is written at once, and training waits for it",
+                        host, static_cast<double>(on_host) * 1e-9, static_cast<double>(left) * 1e-9);
+    for (auto const& line : cluster::all_gather_bytes(world_, note, "checkpoint/copies fit"))
+        if (!line.empty() && current_.note.empty()) current_.note = line;
+    return current_.note.empty();
 }
 
 void RunCheckpoints::start(RunProgress const& progress) {
-    ranges_ = snapshot_.take();
+    ranges_ = snapshot_->take();
     saved_losses_ = losses_;
     if (auto const n = static_cast<std::int64_t>(saved_losses_.size()); n > 0 && world_.rank() == 0)
         ranges_.push_back(flat_range("history", "loss", "f64", {n}, 0, n, saved_losses_.data()));

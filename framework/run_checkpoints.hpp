@@ -37,10 +37,12 @@ struct SaveReport {
     double stalled = 0; ///< seconds that training stood still for it, on this rank
     double seconds = 0; ///< from its start to when this rank learned the outcome
     std::string error;  ///< empty: the checkpoint is there
+    std::string
+        note; ///< of the first one: why saves are not written while training goes on, though asked to; else empty
 };
 
-/// Saves while training goes on (checkpoint.async), or at once. Either way the steps between a save's start and its
-/// outcome may change weights and moments: they are not what is written.
+/// Saves while training goes on (checkpoint.async, if the host has room for the copy), or at once. Either way the steps
+/// between a save's start and its outcome may change weights and moments: they are not what is written.
 ///
 /// A save that fails is told by poll() and leaves the former checkpoints as they are; the run goes on, since the next
 /// one may succeed. finish() throws if the newest one failed.
@@ -75,6 +77,8 @@ class RunCheckpoints {
     KeepRules rules() const;
     /// Before the first save of this job. Collective.
     bool open_folder();
+    /// Is there room for copies on every host? To be asked when training has touched its memory. Collective.
+    bool copies_fit();
     void start(RunProgress const& progress);
     void renew(RunProgress const& progress);
     void drain();
@@ -86,10 +90,10 @@ class RunCheckpoints {
     parallel::ParameterStore& store_;
     cluster::Communicator& world_;
     std::unique_ptr<cluster::Communicator> group_; ///< carries what PendingSave says and nothing else
-    Snapshot snapshot_;
+    std::optional<Snapshot> snapshot_;             ///< from the first save on
     std::vector<OwnedRange> ranges_;
     std::vector<double> losses_, saved_losses_;
-    bool opened_ = false;
+    bool opened_ = false, async_ = false;
     std::int64_t saved_step_ = -1; ///< whose weights and moments are in a checkpoint of that step
     std::string newest_error_;
     std::atomic<bool> abandoned_ = false;

@@ -17,12 +17,12 @@ at::Tensor pick(parallel::Parameter const& p, Rectangle const& local, std::int64
                              values.storage_offset() + row * width + local.start.back() - first);
 }
 
-std::int64_t Snapshot::elements() const {
-    std::int64_t sum = 0;
+std::int64_t Snapshot::bytes_of_copies(parallel::ParameterStore const& store) {
+    std::int64_t elements = 0;
     for (auto const* kind : kStateKinds)
-        for (auto const& unit : store_.units())
-            if (unit->owned && flat_of(*unit, kind).defined()) sum += unit->layout.part_size();
-    return sum;
+        for (auto const& unit : store.units())
+            if (unit->owned && flat_of(*unit, kind).defined()) elements += unit->layout.part_size();
+    return elements * static_cast<std::int64_t>(at::elementSize(store.master_dtype()));
 }
 
 at::Tensor Snapshot::hold(at::Tensor const& values) {
@@ -38,7 +38,9 @@ std::vector<OwnedRange> Snapshot::take() {
     held_.clear();
     used_ = 0;
     if (copies_ && !buffer_.defined())
-        buffer_ = at::empty({elements()}, at::TensorOptions().dtype(store_.master_dtype()));
+        buffer_ =
+            at::empty({bytes_of_copies(store_) / static_cast<std::int64_t>(at::elementSize(store_.master_dtype()))},
+                      at::TensorOptions().dtype(store_.master_dtype()));
     std::string const dtype = store_.master_dtype() == at::kDouble ? "f64" : "f32";
     std::vector<OwnedRange> ranges;
     for (auto const* kind : kStateKinds)

@@ -21,17 +21,18 @@ class Snapshot {
     /// `copies`: the ranges lie in host memory of their own, of the size of what this rank writes, which is kept from
     /// one call to the next. Otherwise they are the store's memory where that is possible. `store` must outlive this.
     Snapshot(parallel::ParameterStore const& store, bool copies) : store_(store), copies_(copies) {}
+    /// Of the host memory that copies take.
+    static std::int64_t bytes_of_copies(parallel::ParameterStore const& store);
     /// This rank's equal part of every flat buffer, tensor by tensor, unless another rank answers for it. Valid until
     /// the next call. Local.
     std::vector<OwnedRange> take();
 
   private:
     at::Tensor hold(at::Tensor const& values);
-    std::int64_t elements() const;
 
     parallel::ParameterStore const& store_;
     bool copies_;
-    at::Tensor buffer_; ///< [elements()] on the host
+    at::Tensor buffer_; ///< on the host
     std::int64_t used_ = 0;
     std::vector<at::Tensor> held_; ///< without copies: what had to be made contiguous, or is the store's
 };

@@ -257,6 +257,7 @@ void Trainer::save(char const* why) {
 void Trainer::follow_saves() {
     while (auto const ended = checkpoints_.poll()) {
         control_.save_took(ended->seconds);
+        if (!ended->note.empty()) log_.say(ended->note);
         nlohmann::ordered_json event{{"kind", ended->error.empty() ? "checkpoint" : "checkpoint failed"},
                                      {"step", ended->step},
                                      {"why", ended->why},

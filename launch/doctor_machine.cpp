@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "cluster/host.hpp"
+#include "cluster/host_memory.hpp"
 #include "cluster/nccl_communicator.hpp"
 #include "launch/doctor.hpp"
 
@@ -65,17 +66,6 @@ double cpu_quota() {
         if (words >> time >> period && period > 0 && (least == 0 || time / period < least)) least = time / period;
     }
     return least;
-}
-
-std::int64_t memory_left() {
-    std::int64_t left = std::atoll(field_of("/proc/meminfo", "MemAvailable").c_str()) * 1024;
-    for (auto const& folder : control_groups()) {
-        std::string const most = first_line(folder + "/memory.max"); // a number, or "max"
-        if (most.empty() || most == "max") continue;
-        left = std::min<std::int64_t>(left, std::atoll(most.c_str()) -
-                                                std::atoll(first_line(folder + "/memory.current").c_str()));
-    }
-    return left;
 }
 
 std::int64_t free_shared_memory() {
@@ -194,7 +184,7 @@ RankFacts own_facts(int rank) {
             .quota = cpu_quota(),
             .omp_threads = number_in("OMP_NUM_THREADS"),
             .slurm_cpus_per_task = number_in("SLURM_CPUS_PER_TASK"),
-            .memory = memory_left(),
+            .memory = cluster::memory_left(),
             .shared_memory = free_shared_memory(),
             .network = interfaces()};
 }
