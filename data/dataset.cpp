@@ -13,7 +13,7 @@ namespace {
 
 class ShardedDataset : public Dataset {
   public:
-    ShardedDataset(std::string const& directory, std::string const& split) {
+    ShardedDataset(std::string const& directory, std::string const& split) : directory_(directory) {
         Manifest const manifest = read_manifest(directory);
         auto const found = manifest.splits.find(split);
         if (found == manifest.splits.end()) {
@@ -61,6 +61,7 @@ class ShardedDataset : public Dataset {
     }
 
     void verify(int part, int parts) const override {
+        if (part == 0) verify_manifest(directory_);
         for (auto s = static_cast<std::size_t>(part); s < shards_.size(); s += static_cast<std::size_t>(parts))
             shards_[s].verify();
     }
@@ -78,6 +79,7 @@ class ShardedDataset : public Dataset {
         return {&shards_.at(shard), sample - ends_[shard]};
     }
 
+    std::string directory_;
     std::vector<Shard> shards_;
     std::vector<std::int64_t> ends_{0};
     std::int64_t longest_ = 0, vocabulary_ = 0;

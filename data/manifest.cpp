@@ -61,6 +61,15 @@ Manifest manifest_from(nlohmann::json const& j) {
     return m;
 }
 
+/// As it stands in the file.
+std::string text_of(nlohmann::ordered_json const& j) {
+    return j.dump(1) + "\n";
+}
+std::string hash_of(nlohmann::ordered_json const& j) {
+    std::string const text = text_of(j);
+    return cluster::xxh3_hex(text.data(), text.size());
+}
+
 template <typename Member>
 std::int64_t total(std::vector<ShardInfo> const& shards, Member member) {
     std::int64_t sum = 0;
@@ -100,6 +109,17 @@ Manifest read_manifest(std::string const& directory) {
     }
 }
 
+void verify_manifest(std::string const& directory) {
+    std::string const path = directory + "/manifest.json", text = cluster::read_file(path);
+    auto const j = parse_json<nlohmann::ordered_json>(path, text);
+    auto rest = j;
+    if (j.is_object()) rest.erase("xxh3");
+    if (!j.is_object() || !j.contains("xxh3") || j.at("xxh3") != hash_of(rest) || text_of(j) != text)
+        throw cluster::InputError(path +
+                                  ": not what `trireme prepare` wrote: its hash of itself does not match; legal: "
+                                  "the file as it was written; prepare the data again");
+}
+
 void write_manifest(std::string const& directory, Manifest const& m) {
     nlohmann::ordered_json splits;
     for (auto const& [name, split] : m.splits) {
@@ -111,12 +131,13 @@ void write_manifest(std::string const& directory, Manifest const& m) {
                         {"label_counts", split.label_counts},
                         {"shards", shards}};
     }
-    nlohmann::ordered_json const j{
+    nlohmann::ordered_json j{
         {"format", kFormat},          {"task", m.task},
         {"labels", m.labels},         {"vocabulary", m.vocabulary},
         {"max_length", m.max_length}, {"tokenizer_xxh3", m.tokenizer_xxh3},
         {"splits", splits},           {"summary", nlohmann::ordered_json::parse(m.summary.empty() ? "{}" : m.summary)}};
-    cluster::write_file(directory + "/manifest.json", j.dump(1) + "\n");
+    j["xxh3"] = hash_of(j);
+    cluster::write_file(directory + "/manifest.json", text_of(j));
 }
 
 } // namespace trireme::data

@@ -29,8 +29,9 @@ std::string offsets(std::string const& column) {
 
 template <typename T>
 void write_all(hid_t file, std::string const& path, std::string const& name, hid_t stored, std::vector<T> const& data) {
-    H5 const set = create_contiguous(file, path, name, stored, {data.size()});
+    H5 set = create_contiguous(file, path, name, stored, {data.size()});
     if (!data.empty()) write_range(set, path, stored, 0, data.size(), data.data());
+    set.close_now(path); // a small dataset is written only now, and a full disk must be heard
 }
 
 using TokenColumn = std::vector<std::int32_t> Sample::*;

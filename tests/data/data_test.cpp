@@ -103,6 +103,21 @@ TEST(Shards, EveryFlippedBitIsFound) {
     }
 }
 
+TEST(Shards, EveryFlippedBitOfTheManifestIsFound) {
+    test::TemporaryFolder const folder;
+    make_dataset(folder.path());
+    std::string const path = folder.path() + "/manifest.json", good = cluster::read_file(path);
+    EXPECT_NO_THROW(open_dataset(folder.path(), "train")->verify(0, 1));
+    for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+        std::string bad = good;
+        bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
+        cluster::write_file(path, bad);
+        auto const message = error_of([&] { open_dataset(folder.path(), "train")->verify(0, 1); });
+        // A flip in the name of a shard is told of the file that is not there.
+        ASSERT_NE(message.find(folder.path()), std::string::npos) << "bit " << bit << ": " << message;
+    }
+}
+
 TEST(Shards, BadInputIsNamed) {
     test::TemporaryFolder const folder;
     EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("manifest.json: no such file"),

@@ -10,6 +10,7 @@
 #include <random>
 #include <thread>
 
+#include "tests/support/fault_result.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"
 
@@ -110,6 +111,7 @@ TEST_F(StopAndResume, ResumedAtAnotherRankCountInTheMiddleOfAnEpoch) {
     EXPECT_NE(interrupt(folder_.path(), 2, 6, SIGKILL).exit_code, 0);
     EXPECT_NE(interrupt(folder_.path(), 3, 6, SIGKILL).exit_code, 0);
     finish(1);
+    record({"F12", "killed on 2 ranks, gone on with on 3, killed again, ended on 1", "equal weights"});
 }
 
 TEST_F(StopAndResume, AskedToStopSavesAtOnceAndExitsWith85) {
