@@ -10,6 +10,7 @@ if(NOT TRIREME_GPU)
   trireme_library(nccl SOURCES ${CMAKE_SOURCE_DIR}/cluster/no_nccl.cpp ${CMAKE_SOURCE_DIR}/cluster/no_device.cpp
     ${CMAKE_SOURCE_DIR}/cluster/copy_ahead.cpp LIBS trireme::cluster)
   trireme_library(tensor_place TORCH SOURCES ${CMAKE_SOURCE_DIR}/parallel/no_cuda_place.cpp LIBS trireme::cluster)
+  trireme_library(device_kernels SOURCES ${CMAKE_SOURCE_DIR}/framework/kernels/cuda/no_adamw.cpp)
   return()
 endif()
 
@@ -51,13 +52,14 @@ target_link_options(trireme_nccl PUBLIC "-Wl,-rpath,${nccl_folder}:${cudart_fold
 # The streams of libtorch's CUDA tensors.
 trireme_library(tensor_place TORCH SOURCES ${CMAKE_SOURCE_DIR}/parallel/cuda_place.cpp LIBS trireme::cluster)
 target_include_directories(trireme_tensor_place SYSTEM PRIVATE "${CUDA_INCLUDE}")
-target_link_libraries(trireme_tensor_place PUBLIC "${TRIREME_TORCH_ROOT}/lib/libc10_cuda.so" "${CUDART}")
+target_link_libraries(trireme_tensor_place PUBLIC "${TRIREME_TORCH_ROOT}/lib/libc10_cuda.so" "${CUDART}" ${CMAKE_DL_LIBS})
 
-add_library(trireme_device STATIC ${adamw})
-set_target_properties(trireme_device PROPERTIES LINKER_LANGUAGE CXX)
-target_link_libraries(trireme_device PUBLIC "${CUDART}")
+add_library(trireme_device_kernels STATIC ${adamw})
+add_library(trireme::device_kernels ALIAS trireme_device_kernels)
+set_target_properties(trireme_device_kernels PROPERTIES LINKER_LANGUAGE CXX)
+target_link_libraries(trireme_device_kernels PUBLIC "${CUDART}")
 
 # Links every device symbol we use into one program, and starts without a driver.
 trireme_add_test_executable(device_link FALSE ${CMAKE_SOURCE_DIR}/tests/cluster/device_link.cpp)
-target_link_libraries(device_link PRIVATE trireme::nccl trireme_device)
+target_link_libraries(device_link PRIVATE trireme::nccl trireme::device_kernels)
 add_test(NAME device_link COMMAND device_link)

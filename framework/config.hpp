@@ -26,6 +26,8 @@ struct ParallelSection {
     std::vector<int> layers = {};   ///< of each of the pipeline x virtual_stages parts; empty: an even split
     std::string recompute = "none"; ///< none | selective | full
     std::string offload = "none";   ///< none | optimizer
+    std::string device = "cpu";     ///< cpu | cuda: a GPU for each rank
+    bool share_gpus = false;        ///< several ranks may have one GPU: for tests, slow
 };
 struct BatchSection {
     std::int64_t global = 32;            ///< samples per step over the whole job

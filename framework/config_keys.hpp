@@ -89,6 +89,8 @@ void walk(Walk& w, Config& c) {
         w.field("layers_of_parts", c.parallel.layers, layers_of_parts());
         w.field("recompute", c.parallel.recompute, one_of({"none", "selective", "full"}));
         w.field("offload", c.parallel.offload, one_of({"none", "optimizer"}));
+        w.field("device", c.parallel.device, one_of({"cpu", "cuda"}));
+        w.field("share_gpus", c.parallel.share_gpus, yes_or_no());
     });
     w.section("batch", [&] {
         w.field("global", c.batch.global, at_least<std::int64_t>(1));

@@ -7,6 +7,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/topology.hpp"
+#include "framework/compute_device.hpp"
 #include "framework/layout_config.hpp"
 #include "framework/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -56,8 +57,10 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     ModelConfig const model = read_model_config(config, set->label_names());
     check_fit(model, *set, config);
     check_weights(config, model);
-    parallel::Mesh const mesh(world, mesh_shape(config.parallel, world.size()));
-    ParallelModel parallel(model, mesh, config.parallel, {.mode = NumericsMode::bitwise}, false);
+    NumericsSection const numerics{.mode = NumericsMode::bitwise};
+    ComputeDevice place(config.parallel, numerics, world, cluster::CommunicatorOptions{}.deadline);
+    parallel::Mesh const mesh(place.world(), mesh_shape(config.parallel, world.size()));
+    ParallelModel parallel(model, mesh, config.parallel, numerics, false, place.device());
     if (auto const fresh = load_weights(config, model, parallel.store()); !fresh.empty())
         throw cluster::InputError(
             fmt::format("{}: it was not trained for these labels ({}); legal: a model that `trireme export` wrote for "

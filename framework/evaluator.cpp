@@ -83,7 +83,8 @@ Results Evaluator::results(data::Dataset const& dataset) const {
     for (auto const& plan : data::plan_evaluation(dataset, shape_)) {
         std::vector<Pass> passes;
         for (std::size_t s = rank; s < plan.slots.size(); s += ranks)
-            passes.push_back(make_pass(dataset.read(plan.slots[s], shape_.token_multiple), false, 0, 0, 1.0));
+            passes.push_back(make_pass(dataset.read(plan.slots[s], shape_.token_multiple), false, 0, 0, 1.0,
+                                       model_.store().options().device));
         model_.load(std::move(passes));
         model_.engine().forward(static_cast<std::int64_t>(plan.slots.size()));
         std::ranges::copy(model_.results().samples, std::back_inserter(mine.samples));

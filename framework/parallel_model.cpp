@@ -23,7 +23,8 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh, ParallelSection
             .gradients = gradients,
             .zero = section.zero,
             .place = mesh.place(),
-            .device = device};
+            .device = device,
+            .host_state = device.is_cuda() && section.offload == "optimizer"};
 }
 
 /// What planted bugs do to a rank's slots; nothing otherwise.

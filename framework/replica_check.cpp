@@ -22,7 +22,8 @@ struct Copy {
 };
 
 std::string hash_of(at::Tensor const& values) {
-    return cluster::xxh3_hex(values.const_data_ptr(), static_cast<std::size_t>(values.nbytes()));
+    at::Tensor const here = values.cpu();
+    return cluster::xxh3_hex(here.const_data_ptr(), static_cast<std::size_t>(here.nbytes()));
 }
 
 /// By parameter: padding between them is nobody's.

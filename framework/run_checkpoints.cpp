@@ -79,7 +79,7 @@ void load_into(parallel::ParameterStore& store, CheckpointReader const& reader) 
                 at::Tensor const values = flat.narrow(0, s.at - unit->begin, s.count);
                 for (auto const& patch : patches_of(block_of(*s.parameter), s.first, s.count)) {
                     at::Tensor const target = pick(*s.parameter, patch.local, s.first, values);
-                    at::Tensor const read = at::empty(target.sizes(), target.options());
+                    at::Tensor const read = at::empty(target.sizes(), target.options().device(at::kCPU));
                     reader.read(*tensor, patch.global, read.mutable_data_ptr());
                     target.copy_(read);
                 }

@@ -13,6 +13,7 @@
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
 #include "cluster/topology.hpp"
+#include "framework/compute_device.hpp"
 #include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
@@ -29,6 +30,10 @@ constexpr std::int64_t kStragglerSteps = 50;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::chrono::milliseconds deadline_of(Config const& config) {
+    return std::chrono::milliseconds(static_cast<std::int64_t>(config.guard.deadline * 1000));
 }
 
 void check_set(data::Dataset const& set, Config const& config) {
@@ -87,9 +92,11 @@ void strike_losses(std::vector<double>& losses) {
 void strike_weights(parallel::ParameterStore& store) {
     auto const fault = cluster::fault_point("step/weights");
     if (!fault) return;
-    auto* const bytes = static_cast<std::uint8_t*>(store.units().front()->master.mutable_data_ptr());
+    at::Tensor const here = store.units().front()->master.cpu();
+    auto* const bytes = static_cast<std::uint8_t*>(here.mutable_data_ptr());
     auto const bit = static_cast<std::size_t>(fault->value);
     bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] ^ (1U << bit % 8));
+    store.units().front()->master.copy_(here);
 }
 
 } // namespace
@@ -107,12 +114,13 @@ TrainInputs open_inputs(Config const& config) {
     return in;
 }
 
-Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits)
+Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits, at::Device device)
     : config_(config), limits_(limits), mesh_(world, mesh_shape(config.parallel, world.size())),
       inputs_(checked_inputs(config_, world)), shape_{config.batch.global, config.batch.tokens_per_slot,
                                                       mesh_.along(parallel::Axis::tensor).size()},
-      model_(inputs_.model, mesh_, config_.parallel, config_.numerics),
-      optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"), evaluator_(model_, shape_),
+      model_(inputs_.model, mesh_, config_.parallel, config_.numerics, true, device),
+      optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"),
+      batches_(*inputs_.train, shape_, mesh_, config.seed, device, deadline_of(config)), evaluator_(model_, shape_),
       lock_(config_.run, world), log_(config.run, world.rank()),
       checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world),
       control_(config_, limits_, world.rank() == 0 ? read_job_history(config_.run) : JobHistory{},
@@ -135,19 +143,11 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
     for (auto const& line : layout_notes(inputs_.model, mesh_.shape(), config_.parallel,
                                          static_cast<std::int64_t>((slots + data_ranks - 1) / data_ranks)))
         note(line);
+    if (auto const line = device_note(device, inputs_.model, config_.numerics); !line.empty()) note(line);
     if (slots < data_ranks)
         note(fmt::format("note: a step makes {} slots for {} data-parallel ranks, so that some idle; lower "
                          "batch.tokens_per_slot ({}) or raise batch.global ({})",
                          slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
-}
-
-std::vector<Pass> Trainer::load_slots(data::StepPlan const& plan) {
-    std::vector<Pass> passes;
-    auto const ranks = static_cast<std::size_t>(mesh_.data().size());
-    for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size(); s += ranks)
-        passes.push_back(make_pass(inputs_.train->read(plan.slots[s], shape_.token_multiple), true, config_.seed,
-                                   progress_.step, 1.0 / static_cast<double>(plan.trained)));
-    return passes;
 }
 
 StepReport Trainer::train_step() {
@@ -157,16 +157,19 @@ StepReport Trainer::train_step() {
     cluster::fault_point("step/slow");
     clock_.enter(Phase::load);
     // 1. The next samples of the order, cut into slots: the same plan on every rank.
-    data::StepPlan const plan = data::plan_step(*inputs_.train, shape_, config_.seed, progress_.cursor);
+    auto [plan, passes] = batches_.take({progress_.step, progress_.cursor});
     auto const slots = static_cast<std::int64_t>(plan.slots.size());
     if (plan.trained == 0)
         throw cluster::JobError(fmt::format("step {}: no label of its samples is trained", progress_.step));
     // 2. This rank's slots.
-    model_.load(load_slots(plan));
+    model_.load(std::move(passes));
     cluster::enter_phase("step/forward and backward");
     clock_.enter(Phase::compute);
     // 3. Forward, backward and the sum of gradients over all slots.
-    std::vector<double> const losses = gather_losses(model_.engine().forward_backward(slots), slots);
+    model_.engine().queue(slots);
+    batches_.done();
+    batches_.read_ahead({progress_.step + 1, progress_.cursor + shape_.samples}); // a GPU is computing meanwhile
+    std::vector<double> const losses = gather_losses(model_.engine().losses(), slots);
     for (double const loss : losses) report.loss += loss; // in slot order, as one process would add
     strike_gradient(model_.store());
     clock_.enter(Phase::norm);
@@ -363,11 +366,11 @@ TrainOutcome Trainer::run() {
 }
 
 TrainOutcome train(Config const& config, cluster::Communicator& world, JobLimits const& limits) {
-    cluster::set_call_deadline(world,
-                               std::chrono::milliseconds(static_cast<std::int64_t>(config.guard.deadline * 1000)));
+    cluster::set_call_deadline(world, deadline_of(config));
     configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
+    ComputeDevice place(config.parallel, config.numerics, world, deadline_of(config));
     StopSignal const stop;
-    return Trainer(config, world, limits).run();
+    return Trainer(config, place.world(), limits, place.device()).run();
 }
 
 } // namespace trireme::framework

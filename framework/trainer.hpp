@@ -6,6 +6,7 @@
 
 #include "cluster/communicator.hpp"
 #include "data/loader.hpp"
+#include "framework/batch_source.hpp"
 #include "framework/config.hpp"
 #include "framework/evaluator.hpp"
 #include "framework/log/run_log.hpp"
@@ -50,7 +51,9 @@ class Trainer {
   public:
     /// Sets everything up, from the newest valid checkpoint of the run folder if there is one. Collective over `world`.
     /// Throws InputError before anything large is allocated.
-    Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits = {});
+    /// `device`: where it computes, with a `world` that takes tensors there (compute_device.hpp).
+    Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits = {},
+            at::Device device = at::kCPU);
 
     /// Trains to the end, or until told to stop. Collective. Throws JobError on every rank for a fault that the
     /// configuration does not let pass.
@@ -63,7 +66,6 @@ class Trainer {
     std::int64_t total_steps() const { return inputs_.steps; }
 
   private:
-    std::vector<Pass> load_slots(data::StepPlan const& plan);
     /// Of every slot, in slot order, on every rank.
     std::vector<double> gather_losses(std::vector<double> const& mine, std::int64_t slots);
     void go_on(); ///< to the next samples
@@ -90,6 +92,7 @@ class Trainer {
     data::BatchShape shape_;
     ParallelModel model_;
     AdamW optimizer_;
+    BatchSource batches_;
     Evaluator evaluator_;
     RunLock lock_; ///< after everything that can be refused, before everything that writes
     RunLog log_;

@@ -27,8 +27,12 @@ constexpr char const* kClassifier = "ForSequenceClassification"; ///< how transf
 
 /// A run configuration of the layout and the arithmetic alone.
 Config read_settings(VerifyJob const& job, HeadKind head) {
-    return layout_config("trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"}, job.set, job.model,
-                         head == HeadKind::classification ? "classification" : "language-modeling");
+    Config config = layout_config("trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"}, job.set,
+                                  job.model, head == HeadKind::classification ? "classification" : "language-modeling");
+    if (config.parallel.device != "cpu")
+        throw cluster::InputError("parallel.device: " + config.parallel.device +
+                                  ": legal for trireme verify: cpu, where its bounds hold");
+    return config;
 }
 
 /// The transformers class in config.json; "" if it names none.

@@ -60,7 +60,8 @@ at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::Parameter
     auto const element = static_cast<std::int64_t>(whole.element_size());
     std::string mine;
     if (store.contains(spec.name))
-        for_each_answered(store, store.at(spec.name), what, [&](parallel::Run const& run, at::Tensor const& values) {
+        for_each_answered(store, store.at(spec.name), what, [&](parallel::Run const& run, at::Tensor const& kept) {
+            at::Tensor const values = kept.cpu();
             Header const header{run.global, run.count};
             mine.append(reinterpret_cast<char const*>(&header), sizeof header);
             mine.append(static_cast<char const*>(values.const_data_ptr()),

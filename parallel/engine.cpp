@@ -1,8 +1,10 @@
 #include "parallel/engine.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <c10/core/AutogradState.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "cluster/fault.hpp"
@@ -17,13 +19,17 @@ Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGather
       options_(options), stages_(pipeline_.size()), stage_(pipeline_.rank()), link_(pipeline_) {}
 
 std::vector<double> Engine::forward_backward(std::int64_t slots) {
+    queue(slots);
+    return losses();
+}
+
+void Engine::queue(std::int64_t slots) {
     reducer_.begin_step(slots);
     auto const chunks = static_cast<int>(parts_.size());
     for (auto const& action : stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_))
         run(action);
     link_.flush();
     reducer_.finish();
-    return share_losses();
 }
 
 std::vector<double> Engine::forward(std::int64_t slots) {
@@ -32,13 +38,21 @@ std::vector<double> Engine::forward(std::int64_t slots) {
     for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
         for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk) run_forward(chunk, m, false);
     link_.flush();
-    return share_losses();
+    return this->losses();
 }
 
-std::vector<double> Engine::share_losses() {
+std::vector<double> Engine::losses() {
     std::vector<double> losses;
-    for (std::int64_t m = 0; m < reducer_.micro_steps() && reducer_.has_slot(m); ++m) losses.push_back(losses_[m]);
+    std::vector<at::Tensor> found;
+    for (std::int64_t m = 0; m < reducer_.micro_steps() && reducer_.has_slot(m); ++m) {
+        losses.push_back(0.0);
+        if (losses_.contains(m)) found.push_back(losses_[m]);
+    }
     losses_.clear();
+    if (!found.empty()) {
+        at::Tensor const read = at::stack(found).cpu(); // one copy for all of them
+        std::copy_n(read.const_data_ptr<double>(), losses.size(), losses.begin());
+    }
     pipeline_.broadcast({losses.data(), losses.size(), cluster::DType::f64}, stages_ - 1, "losses").wait();
     return losses;
 }
@@ -72,14 +86,14 @@ at::Tensor Engine::enter(int chunk, std::int64_t micro_step) {
 
 void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output) {
     if (is_last(chunk))
-        losses_[micro_step] = output.item<double>();
+        losses_[micro_step] = output.detach();
     else
         link_.send_activation(output);
 }
 
 at::Tensor Engine::upstream(int chunk, std::int64_t micro_step) {
     Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
-    if (is_last(chunk)) return at::ones({}, at::kDouble);
+    if (is_last(chunk)) return at::ones_like(losses_.at(micro_step));
     at::Tensor const gradient = link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
     bool const last = micro_step + 1 == reducer_.micro_steps() || !reducer_.has_slot(micro_step + 1);
     return last && planted::is(planted::Bug::last_slot_dropped) ? at::zeros_like(gradient) : gradient;
@@ -123,6 +137,8 @@ at::Tensor Engine::pass_back(Stage& stage, std::size_t block, Pass& pass, at::Te
         pass.input = pass.input.detach().set_requires_grad(true);
         pass.output = stage.forward(block, pass.input, micro_step);
     }
+    // On this thread also for a GPU's tensors: collectives and queues of weight gradients belong to it.
+    c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
     torch::autograd::backward({pass.output}, {gradient});
     at::Tensor const to_input = pass.input.grad();
     pass = {}; // frees the block's activations

@@ -36,6 +36,10 @@ class Engine {
     /// Runs all micro-steps of a step of `slots` slots and leaves the reduced gradient in the store. Collective over
     /// the mesh. Returns the losses of this data rank's slots in micro-step order, the same on all stages.
     std::vector<double> forward_backward(std::int64_t slots);
+    /// The two halves of it. `queue` returns, where the model is on a GPU, before the GPU has computed; `losses` waits
+    /// for it, and is called once after each `queue`.
+    void queue(std::int64_t slots);
+    std::vector<double> losses();
     /// Forward passes only, without a graph; returns the same. Collective over the mesh.
     std::vector<double> forward(std::int64_t slots);
 
@@ -60,7 +64,6 @@ class Engine {
     void release(Stage const& stage, std::size_t block);
     bool is_first(int chunk) const { return chunk == 0 && stage_ == 0; }
     bool is_last(int chunk) const { return chunk + 1 == static_cast<int>(parts_.size()) && stage_ + 1 == stages_; }
-    std::vector<double> share_losses();
 
     std::vector<Stage*> parts_;
     GradientReducer& reducer_;
@@ -71,7 +74,7 @@ class Engine {
     StageLink link_;
     std::map<Place, std::vector<Pass>> passes_;   ///< in flight, one entry per block
     std::map<Place, std::vector<Waiting>> later_; ///< weight gradients that wait, one entry per block
-    std::map<std::int64_t, double> losses_;       ///< by micro-step, on the last stage
+    std::map<std::int64_t, at::Tensor> losses_;   ///< by micro-step, on the last stage: float64 scalars
 };
 
 } // namespace trireme::parallel

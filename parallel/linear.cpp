@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "parallel/compute_path.hpp"
+
 namespace trireme::parallel {
 
 namespace {
@@ -62,6 +64,11 @@ at::Tensor pick_rows(at::Tensor const& table, at::Tensor const& ids) {
 
 void add_rows(at::Tensor const& table, at::Tensor const& rows, at::Tensor const& ids) {
     if (table.is_meta()) return;
+    if (composed(table)) { // by sorting, not by atomic additions: the same bits every time
+        at::Tensor const counted = rows.masked_fill((ids < 0).unsqueeze(1), 0);
+        table.index_put_({ids.clamp_min(0)}, counted, true);
+        return;
+    }
     auto const* id = ids.const_data_ptr<std::int64_t>();
     std::int64_t const width = table.size(1);
     if (table.scalar_type() == at::kDouble)

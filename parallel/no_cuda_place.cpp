@@ -3,6 +3,11 @@
 
 namespace trireme::parallel {
 
+int use_gpu(int) {
+    throw cluster::InputError("parallel.device: cuda: this build has no CUDA; legal here: cpu; build it with: "
+                              "launch/setup --gpu && cmake --preset gpu && cmake --build build");
+}
+
 TensorPlace place_of(at::Tensor const& tensor) {
     if (tensor.is_cpu()) return {cluster::Device::host, nullptr};
     if (tensor.is_meta()) return {cluster::Device::none, nullptr};

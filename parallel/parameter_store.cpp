@@ -56,7 +56,7 @@ at::Tensor Unit::kept_gradient(std::size_t use) const {
 }
 
 void Unit::open_slot(std::size_t use) {
-    if (!slot.at(use).defined()) slot[use] = at::empty({layout.total}, master.options().dtype(gradient_dtype));
+    if (!slot.at(use).defined()) slot[use] = at::empty({layout.total}, total.at(use).options());
     for (std::size_t i = 0; i < parameters.size(); ++i)
         if (use < parameters[i]->sinks_.size())
             parameters[i]->sinks_[use].slot = view_in(slot[use], layout, i, *parameters[i]);
@@ -128,14 +128,13 @@ void ParameterStore::build_unit(std::string const& name, std::vector<Parameter*>
 void ParameterStore::allocate(Unit& unit, int uses) const {
     auto const& place = options_.place;
     std::int64_t const n = unit.layout.total, kept = options_.zero > 0 ? n / place.shard : n;
-    bool const one_dtype = options_.compute == master_dtype();
+    bool const shared = options_.compute == master_dtype() && options_.zero < 3 && !options_.host_state;
     unit.begin = options_.zero > 0 ? place.shard_rank * kept : 0;
     unit.end = unit.begin + kept;
     unit.gradient_dtype = master_dtype();
     if (options_.zero < 3) unit.compute = zeros(n, options_.compute);
     unit.state = options_.zero < 3 ? Unit::State::unsharded : Unit::State::sharded;
-    unit.master =
-        one_dtype && options_.zero < 3 ? unit.compute.narrow(0, unit.begin, kept) : zeros(kept, master_dtype());
+    unit.master = shared ? unit.compute.narrow(0, unit.begin, kept) : zero_state(kept);
     unit.slot_is_total = !options_.separate_slots && options_.zero < 2;
     unit.show_compute();
     for (std::size_t i = 0; i < unit.parameters.size() && options_.zero == 0; ++i)
@@ -154,6 +153,11 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
 
 at::Tensor ParameterStore::zeros(std::int64_t count, at::ScalarType dtype) const {
     return at::zeros({count}, at::TensorOptions().dtype(dtype).device(options_.device));
+}
+
+at::Tensor ParameterStore::zero_state(std::int64_t count) const {
+    if (!options_.host_state) return zeros(count, master_dtype());
+    return at::zeros({count}, at::TensorOptions().dtype(master_dtype()).pinned_memory(true));
 }
 
 at::ScalarType ParameterStore::master_dtype() const {
@@ -200,15 +204,16 @@ void ParameterStore::initialize(Parameter& parameter, std::uint64_t seed) {
 
 void ParameterStore::refresh_compute() {
     for (auto& unit : units_)
-        if (unit->compute.defined() && unit->compute.scalar_type() != unit->master.scalar_type())
+        if (unit->compute.defined() &&
+            (options_.host_state || unit->compute.scalar_type() != unit->master.scalar_type()))
             unit->compute.narrow(0, unit->begin, unit->end - unit->begin).copy_(unit->master);
 }
 
 void ParameterStore::allocate_moments() {
     for (auto& unit : units_) {
         if (!unit->trainable || !unit->owned) continue;
-        unit->moment1 = zeros(unit->end - unit->begin, master_dtype());
-        unit->moment2 = zeros(unit->end - unit->begin, master_dtype());
+        unit->moment1 = zero_state(unit->end - unit->begin);
+        unit->moment2 = zero_state(unit->end - unit->begin);
     }
 }
 

@@ -32,6 +32,7 @@ struct StoreOptions {
     int zero = 0;                        ///< 0 to 3
     StorePlace place = {};
     at::Device device = at::kCPU; ///< meta: shapes without memory, for dry runs
+    bool host_state = false;      ///< of a GPU: master weights and moments in pinned memory of the host
 };
 
 /// Parameters that are gathered, reduced and freed together, in flat buffers of one layout.
@@ -108,6 +109,7 @@ class ParameterStore {
     void build_unit(std::string const& name, std::vector<Parameter*> parameters);
     void allocate(Unit& unit, int uses) const;
     at::Tensor zeros(std::int64_t count, at::ScalarType dtype) const;
+    at::Tensor zero_state(std::int64_t count) const;
 
     StoreOptions options_;
     std::vector<std::unique_ptr<Parameter>> parameters_;

@@ -11,6 +11,11 @@ struct TensorPlace {
     void* stream; ///< of a GPU: what libtorch queues for the tensor from this thread now goes there; otherwise null
 };
 
+/// Loads libtorch's CUDA code and makes one of the visible GPUs the current one of this process: of n, the one with
+/// number local_rank mod n, which it returns. Local. Throws InputError in a build without CUDA, where that code cannot
+/// be loaded (with the loader's own words) and where no GPU is visible.
+int use_gpu(int local_rank);
+
 /// Throws JobError if this build knows nothing of the tensor's device.
 TensorPlace place_of(at::Tensor const& tensor);
 

@@ -32,7 +32,8 @@ void WeightGatherer::refresh() {
 void WeightGatherer::prefetch(std::size_t index) {
     Unit& unit = *store_.units()[index];
     if (unit.state != Unit::State::sharded) return;
-    unit.compute = at::empty({unit.layout.total}, unit.master.options().dtype(store_.options().compute));
+    unit.compute = at::empty({unit.layout.total},
+                             at::TensorOptions().dtype(store_.options().compute).device(store_.options().device));
     at::Tensor kept = unit.compute.narrow(0, unit.begin, unit.end - unit.begin);
     kept.copy_(unit.master);
     in_flight_.emplace(index, shard_.all_gather(buffer_of(kept), buffer_of(unit.compute), "weight/" + unit.name));

@@ -14,7 +14,7 @@ using parallel::buffer_of;
 
 at::Tensor Relay::receive(Pass const& pass) const {
     if (first()) return at::zeros({1});
-    at::Tensor const x = at::empty({pass.tokens.size(0), config_.hidden}, part_.boundary_options());
+    at::Tensor const x = at::empty({pass.ids.tokens.size(0), config_.hidden}, part_.boundary_options());
     std::array const message{Message{Message::Kind::receive, stages_.rank() - 1, buffer_of(x)}};
     stages_.exchange(message, "generation/activation").wait();
     return x;

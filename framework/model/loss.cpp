@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "framework/kernels/cross_entropy.hpp"
+#include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
 #include "framework/model/ops.hpp"
+#include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
@@ -26,7 +29,22 @@ constexpr std::int64_t kChunkElements = std::int64_t{1} << 22; ///< logits that 
 struct RowLosses {
     std::vector<double> loss;
     std::vector<std::int32_t> best;
-    at::Tensor logits; ///< [T, V] float32, of Pass::keep_logits
+    at::Tensor logits;                             ///< [T, V] float32, of Pass::keep_logits
+    std::vector<composed::RowLosses> waiting = {}; ///< of the composed path, by chunk: loss and best are read from it
+
+    at::Tensor sum() const {
+        std::vector<at::Tensor> parts;
+        for (auto const& chunk : waiting) parts.push_back(chunk.loss);
+        return at::cat(parts).sum();
+    }
+    void read_back() {
+        for (auto const& chunk : std::exchange(waiting, {})) {
+            at::Tensor const l = chunk.loss.cpu(), b = chunk.best.to(at::kInt).cpu();
+            loss.insert(loss.end(), read<double>(l), read<double>(l) + l.numel());
+            best.insert(best.end(), read<std::int32_t>(b), read<std::int32_t>(b) + b.numel());
+        }
+        if (logits.defined()) logits = logits.cpu();
+    }
 };
 void cross_entropy_rows(at::Tensor const& logits, std::int32_t const* labels, bool gradient, double scale, double* loss,
                         std::int32_t* best) {
@@ -60,6 +78,30 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
         results.logits.insert(results.logits.end(), own.const_data_ptr<float>(),
                               own.const_data_ptr<float>() + own.numel());
     }
+}
+
+void append_class_results(Pass const& pass, RowLosses const& rows, Results& results) {
+    auto const& slot = pass.slot;
+    std::int64_t const classes = rows.logits.size(1);
+    for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
+        if (slot.sample_ids[i] < 0) continue;
+        bool const trained = slot.sample_labels[i] >= 0;
+        results.samples.push_back({slot.sample_ids[i], rows.loss[i], trained,
+                                   trained && rows.best[i] == slot.sample_labels[i], slot.sample_labels[i],
+                                   rows.best[i]});
+        float const* const row = rows.logits.const_data_ptr<float>() + static_cast<std::int64_t>(i) * classes;
+        results.logits.insert(results.logits.end(), row, row + classes);
+    }
+}
+
+/// At once, or, of the composed path, when somebody asks. The pass outlives the results.
+template <typename Append>
+void finish_rows(RowLosses rows, Results& results, Append append) {
+    if (rows.waiting.empty()) return append(rows, results);
+    results.waiting.push_back([rows = std::move(rows), append](Results& to) mutable {
+        rows.read_back();
+        append(rows, to);
+    });
 }
 
 /// The same where each rank of `axis` has the logits of classes [first, first + logits.size(1)) alone.
@@ -101,12 +143,16 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
         std::int64_t const real =
             parallel::planted::is(parallel::planted::Bug::padding_counted) ? slice.local : slice.real;
         at::Tensor const w = weight->value().narrow(0, 0, real);
-        rows->loss.resize(labels.size());
-        rows->best.resize(labels.size());
+        bool const composed = parallel::composed(x);
+        if (!composed) {
+            rows->loss.resize(labels.size());
+            rows->best.resize(labels.size());
+        }
         std::int64_t const rows_total = x.size(0),
                            chunk = std::clamp<std::int64_t>(kChunkElements / slice.local, 1, rows_total);
         // Asked for, logits are whole rows also where the vocabulary is divided.
-        if (pass->keep_logits) rows->logits = at::zeros({rows_total, weight->parameter().spec().shape[0]}, at::kFloat);
+        if (pass->keep_logits)
+            rows->logits = x.new_zeros({rows_total, weight->parameter().spec().shape[0]}, at::kFloat);
         at::Tensor const dx = graph ? at::empty_like(x) : at::Tensor();
         at::Tensor const whole_dw =
             graph && weight->trainable() && real < slice.local ? at::zeros_like(weight->value()) : at::Tensor();
@@ -117,7 +163,11 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             at::Tensor const logits = for_kernel(at::mm(part, w.t()));
             if (pass->keep_logits && slice.real > 0)
                 rows->logits.narrow(0, first, n).narrow(1, slice.first, slice.real).copy_(logits);
-            if (axis.size() > 1)
+            if (composed)
+                rows->waiting.push_back(
+                    composed::cross_entropy(logits, slice.first, pass->ids.token_labels.narrow(0, first, n), graph,
+                                            pass->loss_scale, axis.size() > 1 ? axis.group : nullptr));
+            else if (axis.size() > 1)
                 cross_entropy_rows(logits, slice.first, labels.data() + first, graph, pass->loss_scale,
                                    rows->loss.data() + first, rows->best.data() + first, *axis.group);
             else
@@ -136,13 +186,15 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
                 rows->logits);
         context->save_for_backward({dx, whole_dw.defined() ? whole_dw : dw});
         context->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
+        if (composed) return rows->sum() * pass->loss_scale;
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const saved = context->get_saved_variables();
         auto const& weight = *reinterpret_cast<ParameterUse const*>(context->saved_data["weight"].toInt());
-        double const seed = gradients[0].item<double>();
-        if (seed != 1.0) throw cluster::JobError("a loss is the end of the graph: its gradient is 1");
+        // A GPU's would have to be read back.
+        if (gradients[0].is_cpu() && gradients[0].item<double>() != 1.0)
+            throw cluster::JobError("a loss is the end of the graph: its gradient is 1");
         if (weight.trainable()) weight.deliver(saved[1]);
         return {saved[0], {}, {}, {}, {}};
     }
@@ -151,6 +203,12 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
 struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
     static Variable forward(AutogradContext* context, Variable const& logits, Pass const* pass, RowLosses* rows) {
         at::Tensor const gradient = for_kernel(logits).clone();
+        if (parallel::composed(logits)) {
+            rows->waiting.push_back(
+                composed::cross_entropy(gradient, 0, pass->ids.sample_labels, true, pass->loss_scale, nullptr));
+            context->save_for_backward({gradient.to(logits.scalar_type())});
+            return rows->sum() * pass->loss_scale;
+        }
         rows->loss.resize(static_cast<std::size_t>(logits.size(0)));
         rows->best.resize(rows->loss.size());
         cross_entropy_rows(gradient, pass->slot.sample_labels.data(), true, pass->loss_scale, rows->loss.data(),
@@ -159,7 +217,7 @@ struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {context->get_saved_variables()[0] * gradients[0].item<double>(), {}, {}};
+        return {context->get_saved_variables()[0] * gradients[0], {}, {}};
     }
 };
 
@@ -172,28 +230,21 @@ at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, 
                                   "with --task language-modeling or generation");
     RowLosses rows;
     at::Tensor const loss = LanguageModelLoss::apply(x, &weight, &pass, &rows, axis);
-    append_language_results(pass, rows, results);
+    finish_rows(std::move(rows), results,
+                [&pass](RowLosses const& r, Results& to) { append_language_results(pass, r, to); });
     return loss;
 }
 
 at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results) {
-    auto const& slot = pass.slot;
-    if (static_cast<std::int64_t>(slot.sample_labels.size()) != logits.size(0))
+    if (static_cast<std::int64_t>(pass.slot.sample_labels.size()) != logits.size(0))
         throw cluster::InputError("the data have no label per sample, which a classification head needs; prepare them "
                                   "with --task classification");
     RowLosses rows;
     at::Tensor const loss = ClassificationLoss::apply(logits, &pass, &rows);
     if (logits.is_meta()) return loss;
-    at::Tensor const values = logits.detach().to(at::kFloat).contiguous();
-    for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
-        if (slot.sample_ids[i] < 0) continue;
-        bool const trained = slot.sample_labels[i] >= 0;
-        results.samples.push_back({slot.sample_ids[i], rows.loss[i], trained,
-                                   trained && rows.best[i] == slot.sample_labels[i], slot.sample_labels[i],
-                                   rows.best[i]});
-        float const* const row = values.const_data_ptr<float>() + static_cast<std::int64_t>(i) * values.size(1);
-        results.logits.insert(results.logits.end(), row, row + values.size(1));
-    }
+    rows.logits = logits.detach().to(at::kFloat).contiguous();
+    finish_rows(std::move(rows), results,
+                [&pass](RowLosses const& r, Results& to) { append_class_results(pass, r, to); });
     return loss;
 }
 

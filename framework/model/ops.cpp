@@ -9,7 +9,10 @@
 #include "framework/kernels/norm.hpp"
 #include "framework/kernels/random.hpp"
 #include "framework/kernels/rotary.hpp"
+#include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
+#include "framework/model/flash.hpp"
+#include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 
 namespace trireme::framework {
@@ -36,12 +39,17 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight,
                             double epsilon) {
         at::Tensor const x = for_kernel(input), w = for_kernel(weight->value());
+        context->saved_data["weight"] = remember(*weight);
+        if (parallel::composed(x)) {
+            auto const [normal, deviation] = composed::rms_norm(x, w, epsilon);
+            context->save_for_backward({x, deviation});
+            return normal.to(input.scalar_type());
+        }
         at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
         by_dtype(x, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
             kernels::rms_norm_forward(x.size(0), x.size(1), data, read<T>(w), epsilon, write<T>(y), write<T>(inverse));
         });
-        context->saved_data["weight"] = remember(*weight);
         context->save_for_backward({x, inverse});
         return y.to(input.scalar_type());
     }
@@ -49,6 +57,11 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         auto const& weight = recall<ParameterUse>(context, "weight");
         auto const saved = context->get_saved_variables();
         at::Tensor const x = saved[0], dy = for_kernel(gradients[0]), w = for_kernel(weight.value());
+        if (parallel::composed(x)) {
+            auto const [to_x, to_weight] = composed::rms_norm_backward(dy, x, w, saved[1]);
+            if (weight.trainable()) weight.deliver(to_weight);
+            return {to_x.to(gradients[0].scalar_type()), {}, {}};
+        }
         at::Tensor const dx = at::empty_like(x), dweight = at::empty_like(w);
         by_dtype(x, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
@@ -100,10 +113,11 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
 struct Rows {
     std::vector<std::int64_t> samples;
     std::vector<std::int32_t> positions;
+    at::Tensor sample_ids, position_ids; ///< the same where the composed path reads them
 };
 
 Rows rows_of(Pass const& pass) {
-    Rows rows{{}, pass.slot.positions};
+    Rows rows{{}, pass.slot.positions, pass.ids.samples, pass.ids.positions};
     for (std::size_t i = 0; i < pass.slot.sample_ids.size(); ++i)
         rows.samples.insert(rows.samples.end(),
                             static_cast<std::size_t>(pass.slot.offsets[i + 1] - pass.slot.offsets[i]),
@@ -112,7 +126,12 @@ Rows rows_of(Pass const& pass) {
 }
 
 at::Tensor drop_rows(kernels::DropoutKey const& key, Rows const& rows, at::Tensor const& input) {
-    at::Tensor const x = for_kernel(input), y = at::empty_like(x);
+    at::Tensor const x = for_kernel(input);
+    if (parallel::composed(x))
+        return composed::dropout_factors(key, rows.sample_ids, rows.position_ids, x.size(1), x.options())
+            .mul_(x)
+            .to(input.scalar_type());
+    at::Tensor const y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
         kernels::dropout_rows(key, rows.samples.data(), rows.positions.data(), x.size(0), x.size(1), data, write<T>(y));
@@ -157,13 +176,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
         auto const saved = context->get_saved_variables();
         auto const [out, lse] = saved.size() == 3 ? mix(saved[0], saved[1], saved[2], problem)
                                                   : std::pair<at::Tensor, at::Tensor>(saved[3], saved[4]);
-        at::Tensor const dout = for_kernel(gradients[0]);
-        at::Tensor const dq = at::empty_like(saved[0]), dk = at::empty_like(saved[1]), dv = at::empty_like(saved[2]);
-        by_dtype(saved[0], [&](auto* q) {
-            using T = std::remove_const_t<std::remove_pointer_t<decltype(q)>>;
-            kernels::attention_backward(problem, q, read<T>(saved[1]), read<T>(saved[2]), read<T>(out), read<T>(lse),
-                                        read<T>(dout), write<T>(dq), write<T>(dk), write<T>(dv));
-        });
+        auto const [dq, dk, dv] = unmix(saved, out, lse, for_kernel(gradients[0]), problem);
         auto const dtype = gradients[0].scalar_type();
         return {dq.to(dtype), dk.to(dtype), dv.to(dtype), {}, {}};
     }
@@ -171,12 +184,26 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
   private:
     static std::pair<at::Tensor, at::Tensor> mix(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                                                  kernels::AttentionProblem const& problem) {
+        if (parallel::composed(q)) return composed::attention(problem, q, k, v);
         at::Tensor const out = at::empty_like(q), lse = at::empty({q.size(0), problem.heads}, q.options());
         by_dtype(q, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
             kernels::attention_forward(problem, data, read<T>(k), read<T>(v), write<T>(out), write<T>(lse));
         });
         return {out, lse};
+    }
+    /// `saved`: queries, keys and values first.
+    static composed::AttentionGradients unmix(variable_list const& saved, at::Tensor const& out, at::Tensor const& lse,
+                                              at::Tensor const& dout, kernels::AttentionProblem const& problem) {
+        at::Tensor const &q = saved[0], &k = saved[1], &v = saved[2];
+        if (parallel::composed(q)) return composed::attention_backward(problem, q, k, v, out, lse, dout);
+        composed::AttentionGradients const g{at::empty_like(q), at::empty_like(k), at::empty_like(v)};
+        by_dtype(q, [&](auto* data) {
+            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+            kernels::attention_backward(problem, data, read<T>(k), read<T>(v), read<T>(out), read<T>(lse),
+                                        read<T>(dout), write<T>(g.q), write<T>(g.k), write<T>(g.v));
+        });
+        return g;
     }
     struct KeepProblem : torch::CustomClassHolder {
         explicit KeepProblem(kernels::AttentionProblem const& p) : problem(p) {}
@@ -186,7 +213,11 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& table, Pass const& pass,
                 int direction) {
-    at::Tensor const x = for_kernel(input), y = at::empty_like(x);
+    at::Tensor const x = for_kernel(input);
+    if (parallel::composed(x))
+        return composed::rotary(x, heads, pass.ids.positions, table.cosine, table.sine, direction)
+            .to(input.scalar_type());
+    at::Tensor const y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
         kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.slot.positions.data(), read<T>(table.cosine),
@@ -277,7 +308,9 @@ at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, st
     Rows all = rows_of(pass);
     std::int64_t const first = part * x.size(0), last = first + x.size(0);
     Rows own{{all.samples.begin() + first, all.samples.begin() + last},
-             {all.positions.begin() + first, all.positions.begin() + last}};
+             {all.positions.begin() + first, all.positions.begin() + last},
+             all.sample_ids.narrow(0, first, x.size(0)),
+             all.position_ids.narrow(0, first, x.size(0))};
     return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(std::move(own)));
 }
 
@@ -286,6 +319,11 @@ at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pas
     if (!drops(probability, pass)) return x;
     Rows const all = rows_of(pass);
     Rows chosen;
+    if (parallel::composed(x)) {
+        at::Tensor const index = on_device(rows, x.device());
+        chosen.sample_ids = all.sample_ids.index_select(0, index);
+        chosen.position_ids = all.position_ids.index_select(0, index);
+    }
     for (std::int64_t const r : rows) {
         chosen.samples.push_back(all.samples[static_cast<std::size_t>(r)]);
         chosen.positions.push_back(all.positions[static_cast<std::size_t>(r)]);
@@ -320,14 +358,17 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
                                             shape.scale,
                                             key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site),
                                             shape.first_head};
+    if (can_flash(q, problem)) return flash_attention(q, k, v, problem, pass.ids.offsets, shape.recompute);
     return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];
 }
 
-RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype) {
+RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype, at::Device device) {
     if (config.positions != Positions::rotary) return {};
     at::Tensor const angle =
         at::outer(at::arange(config.max_positions, at::kLong).to(dtype), rotary_frequencies(config, dtype));
-    return {angle.cos(), angle.sin()};
+    // Computed on the host wherever it is used: the same bits. A dry run keeps it there.
+    at::Device const place = device.is_meta() ? at::Device(at::kCPU) : device;
+    return {angle.cos().to(place), angle.sin().to(place)};
 }
 
 at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table, Pass const& pass) {

@@ -52,7 +52,7 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
 struct RotaryTable {
     at::Tensor cosine, sine;
 };
-RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype);
+RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype, at::Device device = at::kCPU);
 /// x[T, heads S] turned by its positions (Su et al. 2021; halves paired as in Hugging Face's rotate_half).
 at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table, Pass const& pass);
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "data/slot.hpp"
@@ -21,11 +22,26 @@ class AttentionCache {
                               AttentionShape const& shape, Pass const& pass) = 0;
 };
 
+/// What a device reads of a slot, in one tensor, so that one copy brings it. Views of it, int64 unless said otherwise.
+struct SlotIds {
+    at::Tensor tokens, positions, segments; ///< [T]
+    at::Tensor samples;                     ///< [T], the sample of each token
+    at::Tensor token_labels;                ///< [T]; kIgnoredLabel where the slot has none
+    at::Tensor sample_labels;               ///< [n], likewise
+    at::Tensor offsets;                     ///< [n + 1]
+};
+inline constexpr std::int64_t kIdsOfAToken = 5;
+/// int64 numbers in that tensor.
+std::int64_t packed_ids(data::Slot const& slot);
+/// Writes them, in the order above.
+void pack_ids(data::Slot const& slot, std::int64_t* out);
+SlotIds view_ids(at::Tensor const& packed, data::Slot const& slot);
+
 /// One slot and the circumstances it is computed in. Random numbers are keyed by (seed, step, sample id, site,
 /// element).
 struct Pass {
     data::Slot slot;
-    at::Tensor tokens; ///< int64 [T], from slot.tokens
+    SlotIds ids; ///< of the slot, where the model is
     bool training = false;
     std::uint64_t seed = 0;
     std::int64_t step = 0;
@@ -49,6 +65,9 @@ struct Results {
     /// Row after row, samples in the order above. Classification: one row of C per sample. Language models: only where
     /// Pass::keep_logits asks, one row of V per token.
     std::vector<float> logits;
+    /// Of a GPU: what is still there, in the same order. Reading it back waits for the GPU.
+    std::vector<std::function<void(Results&)>> waiting = {};
+    void read_back();
 };
 
 /// Places where dropout happens; with the layer's index the `site` of a random stream, the same in every layout.
@@ -63,7 +82,10 @@ inline std::uint64_t site_id(Site site, std::int64_t layer = 0) {
     return static_cast<std::uint64_t>(layer) * 8 + static_cast<std::uint64_t>(site);
 }
 
-/// Makes the tensors of a pass from its slot.
-Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step, double loss_scale);
+/// Makes the tensors of a pass from its slot, on the device that computes.
+Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step, double loss_scale,
+               at::Device device = at::kCPU);
+/// Numbers of the host on a device; the host does not wait for the copy.
+at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device);
 
 } // namespace trireme::framework

@@ -29,16 +29,11 @@ at::Tensor normalize_as(ModelConfig const& config, at::Tensor const& x, LinearUs
                                     : layer_norm(x, norm.weight, norm.bias, config.norm_epsilon);
 }
 
-at::Tensor to_ids(std::vector<std::int32_t> const& values) {
-    return at::tensor(values, at::kInt).to(at::kLong);
-}
-
 /// The ids of this rank's stretch of the sequence.
-at::Tensor own_ids(std::vector<std::int32_t> const& values, parallel::TensorAxis const& axis) {
-    auto const rows = static_cast<std::ptrdiff_t>(values.size()) / axis.size();
+at::Tensor own_ids(at::Tensor const& ids, parallel::TensorAxis const& axis) {
+    std::int64_t const rows = ids.size(0) / axis.size();
     bool const early = planted::is(planted::Bug::sequence_offset) && axis.rank() > 0;
-    auto const first = values.begin() + axis.rank() * rows - early;
-    return to_ids({first, first + rows});
+    return ids.narrow(0, axis.rank() * rows - early, rows);
 }
 
 /// A padded query head looks evenly at whatever its key head has: what it found must not reach the output's weights.
@@ -56,12 +51,6 @@ std::int64_t last_token(data::Slot const& slot, std::size_t i, std::int64_t pad)
 
 } // namespace
 
-Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step, double loss_scale) {
-    Pass pass{std::move(slot), {}, training, seed, step, loss_scale};
-    pass.tokens = to_ids(pass.slot.tokens);
-    return pass;
-}
-
 Stem::Stem(ModelConfig const& config, ParameterStore& store, BlockOptions const& options)
     : config_(config), options_(options) {
     StemNames const names = stem_names(config);
@@ -73,9 +62,9 @@ Stem::Stem(ModelConfig const& config, ParameterStore& store, BlockOptions const&
 
 at::Tensor Stem::forward(at::Tensor const& anchor, Pass const& pass) const {
     auto const& axis = options_.tensor;
-    at::Tensor x = parallel::row_embedding(anchor, pass.tokens, tokens_, axis);
-    if (positions_) x = x + parallel::embedding(anchor, own_ids(pass.slot.positions, axis), positions_);
-    if (segments_) x = x + parallel::embedding(anchor, own_ids(pass.slot.segments, axis), segments_);
+    at::Tensor x = parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis);
+    if (positions_) x = x + parallel::embedding(anchor, own_ids(pass.ids.positions, axis), positions_);
+    if (segments_) x = x + parallel::embedding(anchor, own_ids(pass.ids.segments, axis), segments_);
     if (norm_.weight) x = normalize_as(config_, x, norm_);
     return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank());
 }
@@ -185,7 +174,7 @@ at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
         rows.push_back(config_.causal ? last_token(pass.slot, i, config_.pad_token) : pass.slot.offsets[i]);
     // The meta device selects no rows: as many of the first ones have the shape.
     h = h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size()))
-                    : h.index_select(0, at::tensor(rows, at::kLong));
+                    : h.index_select(0, on_device(rows, h.device()));
     if (pooler_.weight) h = at::tanh(apply(pooler_, h));
     h = dropout_rows(h, config_.classifier_dropout, pass, rows, site_id(Site::classifier));
     return apply(classifier_, h);

@@ -20,7 +20,7 @@ TransformerStage::TransformerStage(ModelConfig const& config, parallel::Paramete
                                    BlockOptions const& options)
     : config_(config), options_(options),
       boundary_(at::TensorOptions().dtype(store.options().compute).device(store.options().device)),
-      rotary_(rotary_table(config, store.master_dtype())) {
+      rotary_(rotary_table(config, store.master_dtype(), store.options().device)) {
     if (range.stem) {
         stem_.emplace(config, store, options);
         blocks_.push_back({Block::Kind::stem});
@@ -83,7 +83,8 @@ at::Tensor TransformerStage::next_logits(Pass const& pass, at::Tensor const& hid
 }
 
 std::vector<std::int64_t> TransformerStage::boundary_shape(std::int64_t micro_step) const {
-    return {passes_->at(static_cast<std::size_t>(micro_step)).tokens.size(0) / options_.tensor.size(), config_.hidden};
+    return {passes_->at(static_cast<std::size_t>(micro_step)).ids.tokens.size(0) / options_.tensor.size(),
+            config_.hidden};
 }
 
 at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) {

@@ -34,7 +34,11 @@ class TransformerStage : public parallel::Stage {
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
     void load(std::vector<Pass> passes);
     void load(std::shared_ptr<std::vector<Pass> const> passes);
-    Results const& results() const { return results_; }
+    /// Of a GPU: waits for it.
+    Results const& results() const {
+        results_.read_back();
+        return results_;
+    }
 
     /// Logits of one slot by a stage that holds the whole model, without a graph: [T, V] of a language model, else
     /// [samples, classes].
@@ -73,7 +77,7 @@ class TransformerStage : public parallel::Stage {
     std::optional<Head> head_;
     std::vector<Block> blocks_;
     std::shared_ptr<std::vector<Pass> const> passes_;
-    Results results_;
+    mutable Results results_; ///< reading it back is no change
 };
 
 } // namespace trireme::framework

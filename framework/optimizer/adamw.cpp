@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cluster/error.hpp"
 #include "framework/kernels/adamw.hpp"
+#include "framework/kernels/cuda/adamw.hpp"
 #include "parallel/planted.hpp"
+#include "parallel/tensor_place.hpp"
 
 namespace trireme::framework {
 
@@ -16,6 +19,13 @@ constexpr std::int64_t kChunk = std::int64_t{1} << 20; ///< elements of an offlo
 void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1, at::Tensor const& moment2,
             kernels::AdamWStep const& step) {
     auto const run = [&]<typename T>(T) {
+        if (gradient.is_cuda()) {
+            if (!kernels::adamw_on_device<T>(master.numel(), step, master.mutable_data_ptr<T>(),
+                                             gradient.const_data_ptr<T>(), moment1.mutable_data_ptr<T>(),
+                                             moment2.mutable_data_ptr<T>(), parallel::place_of(gradient).stream))
+                throw cluster::JobError("the GPU refused the update of AdamW");
+            return;
+        }
         kernels::adamw<T>(master.numel(), step, master.mutable_data_ptr<T>(), gradient.const_data_ptr<T>(),
                           moment1.mutable_data_ptr<T>(), moment2.mutable_data_ptr<T>());
     };

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "cluster/gather.hpp"
 #include "framework/kernels/adamw.hpp"
+#include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 
 namespace trireme::framework {
@@ -30,19 +32,50 @@ std::vector<double> squares(at::Tensor const& g) {
     return sums;
 }
 
+/// The same on a GPU, where they stay: float64 [blocks].
+at::Tensor squares_there(at::Tensor const& g) {
+    std::int64_t const whole = g.numel() / parallel::kBlock * parallel::kBlock;
+    std::vector<at::Tensor> norms;
+    if (whole > 0)
+        norms.push_back(at::linalg_vector_norm(g.narrow(0, 0, whole).view({-1, parallel::kBlock}), 2,
+                                               at::IntArrayRef{1}, false, at::kDouble));
+    if (whole < g.numel())
+        norms.push_back(
+            at::linalg_vector_norm(g.narrow(0, whole, g.numel() - whole), 2, std::nullopt, false, at::kDouble)
+                .view({1}));
+    return at::cat(norms).square_();
+}
+
+/// One copy for the sums of all stretches.
+void read_back(std::vector<at::Tensor> const& there, std::vector<BlockSums>& all) {
+    if (there.empty()) return;
+    at::Tensor const here = at::cat(there).cpu();
+    auto const* next = here.const_data_ptr<double>();
+    for (std::size_t i = 0; i < there.size(); ++i) {
+        all[i].sums.assign(next, next + there[i].numel());
+        next += there[i].numel();
+    }
+}
+
 /// What this rank adds: its part of every flat buffer, so that no two ranks add the same element.
 std::vector<BlockSums> own_sums(parallel::ParameterStore const& store) {
     std::vector<BlockSums> all;
+    std::vector<at::Tensor> there;
     auto const& place = store.options().place;
     for (auto const& unit : store.units()) {
         if (!unit->trainable || !unit->owned) continue;
         std::int64_t const part = unit->layout.part_size(), begin = place.part() * part;
         bool const all_copies = parallel::planted::is(parallel::planted::Bug::norm_counts_replicas);
-        for (auto const& s : parallel::stretches(*unit, begin, begin + part))
-            if ((s.parameter->counted() || all_copies) && s.parameter->spec().trainable)
-                all.push_back({s.parameter->spec().name, place.tensor_rank, s.first / parallel::kBlock,
-                               squares(unit->gradient_range(0, s.at, s.count))});
+        for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
+            if ((!s.parameter->counted() && !all_copies) || !s.parameter->spec().trainable) continue;
+            at::Tensor const range = unit->gradient_range(0, s.at, s.count);
+            bool const composed = parallel::composed(range);
+            all.push_back({s.parameter->spec().name, place.tensor_rank, s.first / parallel::kBlock,
+                           composed ? std::vector<double>{} : squares(range)});
+            if (composed) there.push_back(squares_there(range));
+        }
     }
+    read_back(there, all);
     return all;
 }
 

@@ -9,7 +9,7 @@
 
 int main() {
     using namespace trireme;
-    auto* const volatile kernel = &framework::kernels::adamw_on_device;
+    auto* const volatile kernel = &framework::kernels::adamw_on_device<float>;
     auto const control = cluster::make_thread_world(1, {});
     try {
         auto const world = cluster::make_nccl_world(*control[0], {}, {});

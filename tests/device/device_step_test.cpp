@@ -1,16 +1,17 @@
 // Whole training steps over the NCCL back end, on the stand-in: the code of a step as it is, its collectives on device
-// memory and streams, its kernels computed by the host in the stream's place. What that shows and what not:
+// memory and streams, the operations of a GPU computed by the host in the stream's place. What that shows and what not:
 // docs/gpu.md.
 #include <gmock/gmock.h>
 
 #include <algorithm>
 
-#include "cluster/copy_ahead.hpp"
+#include "framework/batch_source.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/weights_hash.hpp"
 #include "tests/cluster/nccl_on_standin.hpp"
 #include "tests/device/tensors_on_standin.hpp"
 #include "tests/parity/tiny_llama.hpp"
+#include "tests/support/composed_path.hpp"
 
 namespace trireme::test {
 namespace {
@@ -18,46 +19,34 @@ namespace {
 using cluster::Communicator;
 using framework::ParallelSection;
 
-constexpr int kSteps = 2, kDepth = 2;
+constexpr int kSteps = 2;
 constexpr std::uint64_t kSeed = 5;
 constexpr auto kDeadline = std::chrono::seconds(60);
 
-/// tests/parity/tiny_llama.hpp, its tokens copied ahead.
+/// tests/parity/tiny_llama.hpp, its batches copied ahead, its operations those of a GPU.
 class DeviceRun {
   public:
-    DeviceRun(Communicator& world, RunOptions const& options, void* stream)
+    DeviceRun(Communicator& world, RunOptions const& options)
         : options_(options), config_(tiny_llama(options.tied, options.dropout, options.layers)),
           set_(40, config_.vocabulary), mesh_(world, framework::mesh_shape(options.parallel, world.size())),
+          shape_{options.batch.samples, options.batch.tokens_per_slot, mesh_.along(parallel::Axis::tensor).size()},
           model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}),
           optimizer_(model_.store(), {.weight_decay = 0.1}, false),
-          tokens_(token_bytes(options.batch), kDepth, stream, kDeadline) {
+          batches_(set_, shape_, mesh_, kSeed, at::kCPU, kDeadline) {
         for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, kSeed);
         model_.refresh();
     }
 
-    /// Fills pinned memory and queues its copy to the device.
-    void send_tokens(int step) {
-        auto const pinned = tokens_.stage();
-        standin::host_access({pinned.data(), pinned.size()}, true);
-        auto* at = reinterpret_cast<std::int64_t*>(pinned.data());
-        for (auto const& slot : own_slots(step)) at = std::ranges::copy(slot.tokens, at).out;
-        tokens_.send();
-    }
+    void read_ahead(int step) { batches_.read_ahead({step, step * shape_.samples}); }
 
+    /// As Trainer::train_step.
     void step(int step) {
-        auto const plan = plan_of(step);
-        auto* at = static_cast<std::int64_t*>(const_cast<void*>(tokens_.take()));
-        std::vector<framework::Pass> passes;
-        for (auto& slot : own_slots(step)) {
-            auto const count = static_cast<std::int64_t>(slot.tokens.size());
-            double const scale = 1.0 / static_cast<double>(plan.trained);
-            framework::Pass pass{std::move(slot), at::from_blob(at, {count}, at::kLong), true, kSeed, step, scale};
-            at += count;
-            passes.push_back(std::move(pass));
-        }
-        model_.load(std::move(passes));
-        model_.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size()));
-        if (step + kDepth < kSteps) tokens_.done();
+        auto batch = batches_.take({step, step * shape_.samples});
+        model_.load(std::move(batch.passes));
+        model_.engine().queue(static_cast<std::int64_t>(batch.plan.slots.size()));
+        batches_.done();
+        if (step + 1 < kSteps) read_ahead(step + 1);
+        model_.engine().losses();
         double const norm = framework::gradient_norm(model_.store(), mesh_);
         optimizer_.step(options_.learning_rate, norm > 1 ? 1 / norm : 1.0, step);
         model_.refresh();
@@ -66,28 +55,14 @@ class DeviceRun {
     std::string hash() { return framework::weights_sha256(model_.specs(), model_.store(), mesh_); }
 
   private:
-    static std::size_t token_bytes(data::BatchShape const& batch) {
-        return static_cast<std::size_t>(batch.samples * 20) * sizeof(std::int64_t); // samples are shorter than that
-    }
-    data::StepPlan plan_of(int step) const {
-        return data::plan_step(set_, options_.batch, kSeed, step * options_.batch.samples);
-    }
-    std::vector<data::Slot> own_slots(int step) const {
-        std::vector<data::Slot> slots;
-        auto const plan = plan_of(step);
-        auto const ranks = static_cast<std::size_t>(mesh_.data().size());
-        for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size(); s += ranks)
-            slots.push_back(set_.read(plan.slots[s], mesh_.along(parallel::Axis::tensor).size()));
-        return slots;
-    }
-
     RunOptions options_;
     framework::ModelConfig config_;
     MemoryDataset set_;
     parallel::Mesh mesh_;
+    data::BatchShape shape_;
     framework::ParallelModel model_;
     framework::AdamW optimizer_;
-    cluster::CopyAhead tokens_;
+    framework::BatchSource batches_;
 };
 
 /// Trains, and expects the weights of `wanted`. From the loader to the last update the host sees no event.
@@ -95,10 +70,9 @@ Body training(RunOptions options, std::string const& wanted) {
     return [options, wanted](Communicator& world) {
         cluster::Stream const compute;
         TensorsOnStandin const tensors(compute.handle());
-        DeviceRun run(world, options, compute.handle());
-        for (int s = 0; s < kDepth - 1; ++s) run.send_tokens(s);
+        DeviceRun run(world, options);
+        run.read_ahead(0);
         for (int s = 0; s < kSteps; ++s) {
-            if (s + kDepth - 1 < kSteps) run.send_tokens(s + kDepth - 1);
             auto const before = standin::host_calls().blocking;
             standin::BlindHost const blind;
             run.step(s);
@@ -118,6 +92,7 @@ struct Layout {
 };
 
 TEST(DeviceStep, EveryLayoutEndsWithTheWeightsOfOneProcess) {
+    ComposedPath const path;
     std::string const wanted = train_as_threads(1, small({})).weights_sha256;
     for (auto const& [ranks, parallel] :
          {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}}, Layout{2, {.zero = 3}},
@@ -130,6 +105,7 @@ TEST(DeviceStep, EveryLayoutEndsWithTheWeightsOfOneProcess) {
 }
 
 TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
+    ComposedPath const path;
     for (auto const& [ranks, parallel] : {Layout{2, {.zero = 0}}, Layout{2, {.zero = 2}}, Layout{2, {.tensor = 2}},
                                           Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
@@ -143,6 +119,7 @@ TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
 
 /// The control: without one wait for gathered weights the tests above fail.
 TEST(DeviceStep, AMissingWaitIsNoticed) {
+    ComposedPath const path;
     RunOptions const options = small({.zero = 3});
     Body const body = training(options, train_as_threads(1, options).weights_sha256);
     auto const orderings = run_on_standin(2, {.lazy = true}, body).orderings;

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <new>
 
+#include "cluster/error.hpp"
 #include "parallel/tensor_place.hpp"
 #include "tests/standin/machine.hpp"
 
@@ -97,7 +98,11 @@ TensorsOnStandin::~TensorsOnStandin() {
 
 namespace trireme::parallel {
 
-/// In the place of no_cuda_place.cpp.
+// In the place of no_cuda_place.cpp.
+int use_gpu(int) {
+    throw cluster::JobError("ranks that are threads have their GPUs already");
+}
+
 TensorPlace place_of(at::Tensor const& tensor) {
     bool const empty = tensor.numel() == 0;
     if (test::stream_of_rank && (empty || test::on_device(tensor.data_ptr())))

@@ -11,6 +11,7 @@
 #include "parallel/gradient_reducer.hpp"
 #include "parallel/weight_gatherer.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
+#include "tests/support/composed_path.hpp"
 
 namespace trireme::framework {
 namespace {
@@ -55,17 +56,17 @@ bool has_zero_gradient(ModelConfig const& model, std::string const& parameter) {
     return key_bias && model.positions == Positions::learned;
 }
 
-TEST_P(Golden, LossLogitsAndGradientsEqualTransformers) {
+void expect_values_of_transformers(char const* name) {
     for (auto const compute : {at::kDouble, at::kFloat}) {
-        GoldenModel m(GetParam(), {.compute = compute});
+        GoldenModel m(name, {.compute = compute});
         ASSERT_TRUE(m.notes.empty()) << "every tensor comes from the file: " << m.notes.front();
         Computed const ours(m);
         EXPECT_NEAR(ours.loss, m.expected["loss"].get<double>(), 1e-5);
-        auto const logits = read_safetensors_header(golden(GetParam()) + "/logits.safetensors").at("logits");
+        auto const logits = read_safetensors_header(golden(name) + "/logits.safetensors").at("logits");
         ASSERT_EQ(ours.logits.sizes().vec(), logits.shape);
         EXPECT_LT((ours.logits - read_tensor("logits", logits)).abs().max().item<double>(), 1e-5);
 
-        auto const gradients = read_safetensors_header(golden(GetParam()) + "/gradients.safetensors");
+        auto const gradients = read_safetensors_header(golden(name) + "/gradients.safetensors");
         auto const tensors = hf_tensors(m.model);
         ASSERT_EQ(gradients.size(), tensors.size());
         for (auto const& tensor : tensors)
@@ -83,6 +84,15 @@ TEST_P(Golden, LossLogitsAndGradientsEqualTransformers) {
                     << part.parameter;
             }
     }
+}
+
+TEST_P(Golden, LossLogitsAndGradientsEqualTransformers) {
+    expect_values_of_transformers(GetParam());
+}
+
+TEST_P(Golden, SoDoThoseOfAGpusOperations) {
+    test::ComposedPath const path;
+    expect_values_of_transformers(GetParam());
 }
 
 /// The loss of each sample when these are packed in one slot.

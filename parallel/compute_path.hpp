@@ -1,0 +1,17 @@
+// Which code computes with a tensor: kernels of our own, which read host memory, or libtorch's operations ("composed"),
+// which every device has.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <atomic>
+
+namespace trireme::parallel {
+
+/// Tests run what a GPU runs on tensors of the CPU, to compare it with the kernels.
+inline std::atomic<bool> composed_everywhere{false};
+
+inline bool composed(at::Tensor const& x) {
+    return x.is_cuda() || composed_everywhere.load(std::memory_order_relaxed);
+}
+
+} // namespace trireme::parallel

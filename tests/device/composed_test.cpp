@@ -1,0 +1,169 @@
+// The path of a GPU against the kernels, both on the CPU: each operation, then whole runs in many layouts.
+#include <gtest/gtest.h>
+
+#include "cluster/thread_communicator.hpp"
+#include "framework/kernels/cross_entropy.hpp"
+#include "framework/kernels/norm.hpp"
+#include "framework/kernels/rotary.hpp"
+#include "framework/model/composed.hpp"
+#include "tests/parity/tiny_llama.hpp"
+#include "tests/support/composed_path.hpp"
+
+namespace trireme::framework {
+namespace {
+
+using test::ComposedPath;
+
+at::Tensor numbers(at::IntArrayRef shape, double phase) {
+    std::int64_t count = 1;
+    for (auto const n : shape) count *= n;
+    return at::sin(at::arange(count, at::kDouble) * 0.73 + phase).view(shape).contiguous();
+}
+double* data(at::Tensor const& x) {
+    return x.mutable_data_ptr<double>();
+}
+double difference(at::Tensor const& a, at::Tensor const& b) {
+    return (a - b).abs().max().item<double>();
+}
+
+constexpr double kRounding = 1e-13;
+
+TEST(Composed, DropoutMasksAreTheKernelsToTheBit) {
+    auto const key = kernels::dropout_key(~std::uint64_t{0}, 3, 7, 0.3);
+    // Samples and rows with all 32 and 64 bits in use: products and shifts of signed numbers must not care.
+    std::vector<std::int64_t> const high{0, 5, -1, std::int64_t{1} << 40, 0x7FFFFFFFFFFFFFFF};
+    std::vector<std::int64_t> const row{0, 1, 0xFFFFFFFF, 0x80000000, 77};
+    for (std::int64_t const count : {1, 4, 13, 64, 67}) {
+        at::Tensor const factors =
+            composed::dropout_factors(key, at::tensor(high), at::tensor(row), count, at::kDouble);
+        for (std::size_t r = 0; r < high.size(); ++r) {
+            std::vector<double> expected(static_cast<std::size_t>(count));
+            kernels::dropout_factors(key, static_cast<std::uint64_t>(high[r]), static_cast<std::uint32_t>(row[r]), 0,
+                                     count, expected.data());
+            EXPECT_TRUE(factors[static_cast<std::int64_t>(r)].equal(at::tensor(expected, at::kDouble))) << "row " << r;
+        }
+    }
+}
+
+TEST(Composed, NormsAndRotary) {
+    std::int64_t const rows = 70, width = 24; // more rows than the kernel sums in one part
+    at::Tensor const x = numbers({rows, width}, 0), dy = numbers({rows, width}, 1), w = numbers({width}, 2);
+    at::Tensor const y = at::empty_like(x), inverse = x.new_empty({rows}), dx = at::empty_like(x),
+                     dw = at::empty_like(w);
+    kernels::rms_norm_forward(rows, width, data(x), data(w), 1e-5, data(y), data(inverse));
+    kernels::rms_norm_backward(rows, width, data(dy), data(x), data(w), data(inverse), data(dx), data(dw));
+    auto const [y2, inverse2] = composed::rms_norm(x, w, 1e-5);
+    auto const [dx2, dw2] = composed::rms_norm_backward(dy, x, w, inverse2);
+    EXPECT_LT(difference(y, y2), kRounding);
+    EXPECT_LT(difference(dx, dx2), kRounding);
+    EXPECT_LT(difference(dw, dw2), 100 * kRounding); // sums of 70 rows
+
+    std::vector<std::int32_t> positions;
+    for (int i = 0; i < rows; ++i) positions.push_back(i * 5 % 31);
+    at::Tensor const angles = numbers({31, 4}, 3), c = angles.cos(), s = angles.sin();
+    for (int const direction : {1, -1}) {
+        kernels::rotary(rows, 3, 8, positions.data(), data(c), data(s), direction, data(x), data(y));
+        EXPECT_LT(difference(y, composed::rotary(x, 3, at::tensor(positions, at::kLong), c, s, direction)), kRounding);
+    }
+}
+
+struct Attention {
+    bool causal;
+    std::int64_t window, first_head;
+    double dropout;
+};
+
+TEST(Composed, Attention) {
+    std::vector<std::int64_t> const offsets{0, 1, 40, 47}, samples{3, 9, -1};
+    std::int64_t const t = 47, heads = 6, key_heads = 2, size = 5;
+    at::Tensor const q = numbers({t, heads * size}, 0), k = numbers({t, key_heads * size}, 1),
+                     v = numbers({t, key_heads * size}, 2), dout = numbers({t, heads * size}, 3);
+    for (auto const& a : {Attention{true, 0, 0, 0}, Attention{false, 0, 0, 0.2}, Attention{true, 4, 6, 0.2},
+                          Attention{true, 100, 1, 0}}) {
+        SCOPED_TRACE(a.window);
+        kernels::AttentionProblem const p{
+            offsets.data(), samples.data(), 3,        heads, key_heads,
+            size,           a.causal,       a.window, 0.4,   kernels::dropout_key(1, 2, 3, a.dropout),
+            a.first_head};
+        at::Tensor const out = at::empty_like(q), lse = q.new_empty({t, heads}), dq = at::empty_like(q),
+                         dk = at::empty_like(k), dv = at::empty_like(v);
+        kernels::attention_forward(p, data(q), data(k), data(v), data(out), data(lse));
+        kernels::attention_backward(p, data(q), data(k), data(v), data(out), data(lse), data(dout), data(dq), data(dk),
+                                    data(dv));
+        auto const [out2, lse2] = composed::attention(p, q, k, v);
+        auto const g = composed::attention_backward(p, q, k, v, out2, lse2, dout);
+        EXPECT_LT(difference(out, out2), kRounding);
+        EXPECT_LT(difference(lse, lse2.t()), kRounding);
+        EXPECT_LT(difference(dq, g.q), 10 * kRounding);
+        EXPECT_LT(difference(dk, g.k), 10 * kRounding);
+        EXPECT_LT(difference(dv, g.v), 10 * kRounding);
+    }
+}
+
+/// Loss, prediction and gradient where the classes are divided over ranks; the last may have none.
+TEST(Composed, CrossEntropyOverTensorRanks) {
+    std::int64_t const n = 9, classes = 11;
+    std::vector<std::int32_t> const labels{0, 10, -100, 4, 5, 7, -100, 3, 9};
+    at::Tensor const logits = numbers({n, classes}, 4) * 3, gradient = logits.clone();
+    std::vector<double> loss(9);
+    std::vector<std::int32_t> best(9);
+    kernels::cross_entropy(n, classes, data(gradient), labels.data(), true, 0.25, loss.data(), best.data());
+    for (auto const& cuts : {std::vector<std::int64_t>{0, 11}, {0, 4, 11}, {0, 6, 11, 11}}) {
+        auto const ranks = static_cast<int>(cuts.size()) - 1;
+        cluster::run_as_threads(ranks, [&](auto& world) {
+            std::int64_t const first = cuts[static_cast<std::size_t>(world.rank())],
+                               end = cuts[static_cast<std::size_t>(world.rank()) + 1];
+            at::Tensor const part = logits.narrow(1, first, end - first).clone();
+            auto const rows = composed::cross_entropy(part, first, at::tensor(labels, at::kLong), true, 0.25,
+                                                      ranks > 1 ? &world : nullptr);
+            EXPECT_LT(difference(rows.loss, at::tensor(loss, at::kDouble)), kRounding);
+            EXPECT_TRUE(rows.best.equal(at::tensor(best, at::kLong)));
+            if (end > first) {
+                EXPECT_LT(difference(part, gradient.narrow(1, first, end - first)), kRounding);
+            }
+        });
+    }
+}
+
+test::RunOptions in(NumericsMode mode, Compute compute, ParallelSection const& parallel, bool tied = false) {
+    return {.mode = mode, .compute = compute, .steps = 6, .tied = tied, .parallel = parallel};
+}
+
+TEST(Composed, RunsAreThoseOfTheKernels) {
+    struct Layout {
+        int ranks;
+        ParallelSection parallel;
+        bool tied;
+    };
+    for (auto const& [ranks, parallel, tied] :
+         {Layout{1, {}, false}, Layout{1, {}, true}, Layout{2, {.tensor = 2, .recompute = "selective"}, false},
+          Layout{4, {.pipeline = 2, .tensor = 2}, true}, Layout{2, {.zero = 3, .recompute = "full"}, false}}) {
+        SCOPED_TRACE(test::describe(ranks, parallel));
+        auto const options = in(NumericsMode::fast, Compute::fp64, parallel, tied);
+        auto const kernels = test::train_as_threads(ranks, options);
+        ComposedPath const path;
+        auto const composed = test::train_as_threads(ranks, options);
+        EXPECT_NE(composed.weights_sha256, kernels.weights_sha256) << "the other path did not run";
+        for (std::size_t i = 0; i < kernels.losses.size(); ++i) {
+            EXPECT_NEAR(composed.losses[i], kernels.losses[i], 1e-10);
+            EXPECT_NEAR(composed.norms[i], kernels.norms[i], 1e-9);
+        }
+    }
+}
+
+TEST(Composed, BitwiseModeHoldsOverLayouts) {
+    ComposedPath const path;
+    for (auto const compute : {Compute::fp32, Compute::bf16}) {
+        auto const one = test::train_as_threads(1, in(NumericsMode::bitwise, compute, {}));
+        for (auto const& parallel :
+             {ParallelSection{.zero = 0}, ParallelSection{.zero = 2}, ParallelSection{.zero = 3, .recompute = "full"},
+              ParallelSection{.pipeline = 2, .schedule = "zero-bubble"},
+              ParallelSection{.pipeline = 2, .schedule = "gpipe", .recompute = "selective"}})
+            EXPECT_EQ(test::train_as_threads(2, in(NumericsMode::bitwise, compute, parallel)).weights_sha256,
+                      one.weights_sha256)
+                << test::describe(2, parallel);
+    }
+}
+
+} // namespace
+} // namespace trireme::framework

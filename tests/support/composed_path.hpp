@@ -1,0 +1,16 @@
+// The operations of a GPU's path, on tensors of the CPU.
+#pragma once
+#include "parallel/compute_path.hpp"
+
+namespace trireme::test {
+
+/// While one is alive, everything is computed as on a GPU: by libtorch's operations and not by kernels of our own.
+class ComposedPath {
+  public:
+    ComposedPath() { parallel::composed_everywhere = true; }
+    ~ComposedPath() { parallel::composed_everywhere = false; }
+    ComposedPath(ComposedPath const&) = delete;
+    ComposedPath& operator=(ComposedPath const&) = delete;
+};
+
+} // namespace trireme::test
