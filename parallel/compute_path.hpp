@@ -10,8 +10,13 @@ namespace trireme::parallel {
 /// Tests run what a GPU runs on tensors of the CPU, to compare it with the kernels.
 inline std::atomic<bool> composed_everywhere{false};
 
+/// Neither the host's memory nor none at all.
+inline bool on_gpu(at::Tensor const& x) {
+    return !x.is_cpu() && !x.is_meta();
+}
+
 inline bool composed(at::Tensor const& x) {
-    return x.is_cuda() || composed_everywhere.load(std::memory_order_relaxed);
+    return on_gpu(x) || composed_everywhere.load(std::memory_order_relaxed);
 }
 
 } // namespace trireme::parallel

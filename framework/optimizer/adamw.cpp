@@ -6,6 +6,7 @@
 #include "cluster/error.hpp"
 #include "framework/kernels/adamw.hpp"
 #include "framework/kernels/cuda/adamw.hpp"
+#include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_place.hpp"
 
@@ -19,7 +20,7 @@ constexpr std::int64_t kChunk = std::int64_t{1} << 20; ///< elements of an offlo
 void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1, at::Tensor const& moment2,
             kernels::AdamWStep const& step) {
     auto const run = [&]<typename T>(T) {
-        if (gradient.is_cuda()) {
+        if (parallel::on_gpu(gradient)) {
             if (!kernels::adamw_on_device<T>(master.numel(), step, master.mutable_data_ptr<T>(),
                                              gradient.const_data_ptr<T>(), moment1.mutable_data_ptr<T>(),
                                              moment2.mutable_data_ptr<T>(), parallel::place_of(gradient).stream))

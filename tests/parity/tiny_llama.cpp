@@ -65,7 +65,8 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::in
 TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
     : options_(options), config_(tiny_llama(options.tied, options.dropout, options.layers)),
       set_(40, config_.vocabulary), mesh_(world, mesh_shape(options.parallel, world.size())),
-      model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}),
+      model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}, true,
+             options.device),
       optimizer_(model_.store(), {.weight_decay = 0.1}, options.parallel.offload == "optimizer") {
     for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, 5);
     model_.refresh();
@@ -77,8 +78,8 @@ double TinyRun::step() {
     std::vector<Pass> passes;
     for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size();
          s += static_cast<std::size_t>(mesh_.data().size()))
-        passes.push_back(
-            make_pass(set_.read(plan.slots[s], tensor), true, 5, steps_, 1.0 / static_cast<double>(plan.trained)));
+        passes.push_back(make_pass(set_.read(plan.slots[s], tensor), true, 5, steps_,
+                                   1.0 / static_cast<double>(plan.trained), options_.device));
     model_.load(std::move(passes));
     double loss = 0;
     for (double const l : model_.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size()))) loss += l;

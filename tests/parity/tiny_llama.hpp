@@ -55,6 +55,7 @@ struct RunOptions {
     double dropout = 0.1;
     framework::ParallelSection parallel = {};
     std::int64_t layers = 4;
+    at::Device device = at::kCPU;
 };
 
 /// The model in one layout, its data and its optimizer. Optimizer AdamW, weight decay 0.1, clip 1.

@@ -1,0 +1,229 @@
+#include "tests/device/guarded_device.hpp"
+
+#include <ATen/EmptyTensor.h>
+#include <ATen/detail/PrivateUse1HooksInterface.h>
+#include <ATen/native/CPUFallback.h>
+#include <ATen/ops/as_strided_native.h>
+#include <ATen/ops/view_native.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <sys/mman.h>
+#include <torch/library.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <new>
+#include <set>
+#include <utility>
+
+#include "cluster/error.hpp"
+#include "framework/kernels/cuda/adamw.hpp"
+#include "parallel/tensor_place.hpp"
+
+namespace trireme::test {
+
+namespace {
+
+std::mutex mutex;
+std::map<std::byte*, std::size_t> blocks; ///< whole pages, by first address
+std::set<std::byte*> shared_blocks;       ///< of collectives between threads: they stay open
+bool ranks_are_threads = false;
+thread_local std::set<std::byte*> open_blocks; ///< until this thread's next operation
+std::atomic<std::size_t> operations{0}, read_backs{0};
+thread_local bool computing = false; ///< copies to and from the CPU that computes are not the program's
+
+std::byte* block_of(void const* data) {
+    auto const after = blocks.upper_bound(static_cast<std::byte*>(const_cast<void*>(data)));
+    return std::prev(after)->first;
+}
+void protect(std::byte* block, int rights) {
+    if (mprotect(block, blocks.at(block), rights) != 0) throw cluster::JobError("mprotect");
+}
+void close_all() {
+    std::lock_guard const lock(mutex);
+    for (auto* block : open_blocks)
+        if (blocks.contains(block) && !shared_blocks.contains(block)) protect(block, PROT_NONE);
+    open_blocks.clear();
+}
+void open(void const* data) {
+    std::lock_guard const lock(mutex);
+    auto* const block = block_of(data);
+    protect(block, PROT_READ | PROT_WRITE);
+    open_blocks.insert(block);
+}
+/// For a collective: other threads may read and write it while this one goes on.
+void share(void const* data) {
+    open(data);
+    std::lock_guard const lock(mutex);
+    if (ranks_are_threads) shared_blocks.insert(block_of(data));
+}
+
+void free_block(void* data) {
+    if (!data) return;
+    std::lock_guard const lock(mutex);
+    auto const found = blocks.find(static_cast<std::byte*>(data));
+    munmap(data, found->second);
+    shared_blocks.erase(found->first);
+    blocks.erase(found);
+}
+
+struct GuardedAllocator : c10::Allocator {
+    c10::DataPtr allocate(std::size_t bytes) override {
+        auto const page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+        std::size_t const whole = (bytes / page + 1) * page;
+        void* const data = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (data == MAP_FAILED) throw std::bad_alloc();
+        std::lock_guard const lock(mutex);
+        blocks[static_cast<std::byte*>(data)] = whole;
+        return {data, data, &free_block, kGuarded};
+    }
+    c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+    void copy_data(void* to, void const* from, std::size_t n) const override { default_copy_data(to, from, n); }
+};
+GuardedAllocator allocator;
+
+constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::PrivateUse1);
+
+at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
+                 std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+    return at::detail::empty_generic(size, &allocator, kKeys, dtype.value_or(at::kFloat), format);
+}
+at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> dtype,
+                         std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
+    return at::detail::empty_strided_generic(size, stride, &allocator, kKeys, dtype.value_or(at::kFloat));
+}
+
+/// The tensor as one of the CPU's, whose block is open.
+at::Tensor seen_by_host(at::Tensor const& x) {
+    if (x.is_cpu()) return x;
+    open(x.data_ptr());
+    return at::from_blob(x.data_ptr(), x.sizes(), x.strides(), x.options().device(at::kCPU));
+}
+at::Tensor copy_from(at::Tensor const& self, at::Tensor const& to, bool) {
+    if (self.numel() == 0) return to;
+    read_backs += to.is_cpu() && !computing;
+    seen_by_host(to).copy_(seen_by_host(self));
+    close_all();
+    return to;
+}
+at::Tensor copy_from_and_resize(at::Tensor const& self, at::Tensor const& to) {
+    if (self.sizes() != to.sizes()) { // a result's place that libtorch left empty
+        auto const fresh = at::detail::empty_generic(self.sizes(), &allocator, kKeys, to.scalar_type(), std::nullopt);
+        to.unsafeGetTensorImpl()->set_storage_keep_dtype(fresh.storage());
+        to.unsafeGetTensorImpl()->set_sizes_contiguous(self.sizes());
+    }
+    return copy_from(self, to, false);
+}
+
+/// Numbers without dimensions may come from the host; tensors may not.
+void refuse_mixed(c10::OperatorHandle const& op, at::Tensor const& x) {
+    if (x.defined() && x.is_cpu() && x.dim() > 0)
+        throw cluster::JobError(c10::toString(op.operator_name()) + " is given a tensor of the host");
+}
+void fallback(c10::OperatorHandle const& op, torch::jit::Stack* stack) {
+    for (auto const& value : *stack) {
+        if (value.isTensor()) refuse_mixed(op, value.toTensor());
+        if (value.isTensorList())
+            for (at::Tensor const& x : value.toTensorList()) refuse_mixed(op, x);
+    }
+    ++operations;
+    read_backs += op.schema().name() == "aten::_local_scalar_dense";
+    bool const outer = std::exchange(computing, true);
+    at::native::cpu_fallback(op, stack);
+    computing = outer;
+    close_all();
+}
+
+TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
+    library.fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>());
+}
+TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
+    library.impl("empty.memory_format", &empty);
+    library.impl("empty_strided", &empty_strided);
+    library.impl("_copy_from", &copy_from);
+    library.impl("_copy_from_and_resize", &copy_from_and_resize);
+    library.impl("as_strided", &at::native::as_strided_tensorimpl);
+    library.impl("view", &at::native::view);
+}
+
+/// libtorch's backward pass asks whether there is a device, and which is current.
+struct Hooks : at::PrivateUse1HooksInterface {
+    bool isBuilt() const override { return true; }
+    bool isAvailable() const override { return true; }
+    bool hasPrimaryContext(at::DeviceIndex) const override { return true; }
+    at::DeviceIndex deviceCount() const override { return 1; }
+    at::DeviceIndex getCurrentDevice() const override { return 0; }
+    void setCurrentDevice(at::DeviceIndex) const override {}
+    at::DeviceIndex exchangeDevice(at::DeviceIndex) const override { return 0; }
+    at::DeviceIndex maybeExchangeDevice(at::DeviceIndex) const override { return 0; }
+};
+
+/// One stream, in which everything has happened when a call returns.
+struct Guard : c10::impl::NoOpDeviceGuardImpl<c10::DeviceType::PrivateUse1> {
+    static c10::Stream stream() { return c10::Stream(c10::Stream::DEFAULT, kGuarded); }
+    c10::Device exchangeDevice(c10::Device) const override { return kGuarded; }
+    c10::Device getDevice() const override { return kGuarded; }
+    c10::Stream getStream(c10::Device) const noexcept override { return stream(); }
+    c10::Stream getNewStream(c10::Device, int) const override { return stream(); }
+    c10::Stream exchangeStream(c10::Stream) const noexcept override { return stream(); }
+    void record(void**, c10::Stream const&, c10::DeviceIndex, c10::EventFlag) const override {}
+    void block(void*, c10::Stream const&) const override {}
+    bool queryEvent(void*) const override { return true; }
+};
+
+C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
+
+} // namespace
+
+void install_guarded_device(bool threads) {
+    ranks_are_threads = threads;
+    static Hooks hooks;
+    static bool const installed = [] {
+        c10::SetAllocator(c10::DeviceType::PrivateUse1, &allocator);
+        c10::register_privateuse1_backend("guarded");
+        at::RegisterPrivateUse1HooksInterface(&hooks);
+        return true;
+    }();
+    static_cast<void>(installed);
+}
+
+GuardedCounts guarded_counts() {
+    return {operations, read_backs};
+}
+
+} // namespace trireme::test
+
+namespace trireme::parallel {
+
+// In the place of no_cuda_place.cpp: collectives are the host's, and may touch what they are given.
+int use_gpu(int) {
+    throw cluster::JobError("the guarded device is no GPU");
+}
+TensorPlace place_of(at::Tensor const& tensor) {
+    if (tensor.is_meta()) return {cluster::Device::none, nullptr};
+    if (!tensor.is_cpu() && tensor.numel() > 0) test::share(tensor.data_ptr());
+    return {cluster::Device::host, nullptr};
+}
+
+} // namespace trireme::parallel
+
+namespace trireme::framework::kernels {
+
+// In the place of no_adamw.cpp: the arithmetic of the CPU's kernel, on memory that is opened for it.
+template <typename T>
+bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2,
+                     void*) {
+    for (void const* data : {static_cast<void const*>(weight), static_cast<void const*>(gradient),
+                             static_cast<void const*>(moment1), static_cast<void const*>(moment2)})
+        test::open(data);
+    adamw(n, step, weight, gradient, moment1, moment2);
+    test::close_all();
+    return true;
+}
+template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*, void*);
+template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*, double*, void*);
+
+} // namespace trireme::framework::kernels

@@ -1,0 +1,177 @@
+// Whole runs of the trainer with a model in memory that the host cannot touch: what training does with a GPU's tensors
+// beside its collectives. Nothing reads their memory, no operation mixes them with the host's, and the passes of a step
+// are queued without reading anything back.
+#include "tests/device/guarded_device.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+
+#include "cluster/error.hpp"
+#include "cluster/thread_communicator.hpp"
+#include "framework/config.hpp"
+#include "framework/optimizer/gradient_norm.hpp"
+#include "framework/trainer.hpp"
+#include "tests/framework/pretrained/golden_model.hpp"
+#include "tests/parity/tiny_llama.hpp"
+#include "tests/support/composed_path.hpp"
+#include "tests/support/tiny_run.hpp"
+
+namespace trireme::test {
+namespace {
+
+using framework::Config;
+
+class GuardedDevice : public testing::Test {
+  protected:
+    GuardedDevice() {
+        install_guarded_device();
+        std::filesystem::remove_all(folder_);
+        std::filesystem::create_directories(folder_);
+        config_ = framework::read_config(write_tiny_run(folder_),
+                                         {"train.steps=8", "evaluation.every=4", "checkpoint.every=4"});
+        config_.guard.compare_replicas = 3;
+    }
+    ~GuardedDevice() override { std::filesystem::remove_all(folder_); }
+
+    framework::TrainOutcome train(std::string const& name, at::Device device) {
+        config_.run = folder_ + "/" + name;
+        auto const world = cluster::make_thread_world(1, {});
+        return framework::Trainer(config_, *world[0], {}, device).run();
+    }
+
+    std::string folder_ = testing::TempDir() + "guarded-" + std::to_string(getpid());
+    Config config_;
+};
+
+/// Operands that are copied to where they are computed with lie otherwise in memory, so sums have another order.
+TEST_F(GuardedDevice, ARunEndsAsOneOnTheCpu) {
+    struct Case {
+        int zero;
+        framework::Compute compute;
+        double bound;
+    };
+    for (auto const& [zero, compute, bound] :
+         {Case{0, framework::Compute::fp64, 1e-11}, Case{3, framework::Compute::fp64, 1e-11},
+          Case{3, framework::Compute::bf16, 1e-2}}) {
+        SCOPED_TRACE(bound);
+        config_.parallel.zero = zero;
+        config_.numerics.compute = compute;
+        std::string const run = "run-" + std::to_string(zero) + "-" + std::to_string(bound);
+        double const guarded = train(run, kGuarded).validation->loss;
+        ComposedPath const path;
+        EXPECT_NEAR(guarded, train(run + "-cpu", at::kCPU).validation->loss, bound);
+    }
+}
+
+TEST_F(GuardedDevice, ARunGoesOnFromItsCheckpointThereAndOnTheCpu) {
+    config_.numerics.compute = framework::Compute::fp64;
+    auto const whole = train("run", kGuarded);
+    std::filesystem::copy(folder_ + "/run", folder_ + "/cpu", std::filesystem::copy_options::recursive);
+    for (auto const& run : {"run", "cpu"}) // from step 4
+        ASSERT_GT(std::filesystem::remove_all(folder_ + "/" + run + "/checkpoints/step-000000008"), 0U);
+    EXPECT_EQ(train("run", kGuarded).weights_sha256, whole.weights_sha256);
+    ComposedPath const path;
+    EXPECT_NEAR(train("cpu", at::kCPU).validation->loss, whole.validation->loss, 1e-11);
+}
+
+/// Loss and gradients of every family.
+TEST_F(GuardedDevice, EveryFamilyComputesWhatTransformersDoes) {
+    for (auto const* name : kGoldenModels) {
+        SCOPED_TRACE(name);
+        std::array<double, 2> norms{};
+        for (auto const& device : {kGuarded, at::Device(at::kCPU)}) {
+            GoldenModel m(name, {.compute = at::kDouble, .device = device});
+            auto const world = cluster::make_thread_world(1, {});
+            framework::TransformerStage stage(m.model, m.store);
+            parallel::Mesh const mesh(*world[0], {});
+            parallel::GradientReducer reducer(m.store, mesh);
+            parallel::WeightGatherer gatherer(m.store, mesh);
+            data::Slot const slot = pack(m.ids(), m.labels());
+            double trained = 0;
+            for (auto const& ids : m.ids()) trained += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
+            std::vector<framework::Pass> passes;
+            passes.push_back(framework::make_pass(slot, true, 0, 0, 1 / trained, device));
+            stage.load(std::move(passes));
+            EXPECT_NEAR(parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0),
+                        m.expected["loss"].get<double>(), 1e-5);
+            norms[device.is_cpu()] = framework::gradient_norm(m.store, mesh);
+            EXPECT_EQ(stage.results().samples.size(), m.ids().size());
+        }
+        EXPECT_NEAR(norms[0], norms[1], 1e-10 * norms[1]);
+    }
+}
+
+/// The passes of a step, ZeRO 3's gathers among them, on a model of a family.
+TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
+    auto const world = cluster::make_thread_world(1, {});
+    auto const model = tiny_llama(true, 0.1, 2);
+    MemoryDataset const set(40, model.vocabulary);
+    data::BatchShape const shape{7, 30, 1};
+    for (int const zero : {0, 3}) {
+        framework::ParallelSection const section{.zero = zero};
+        parallel::Mesh const mesh(*world[0], framework::mesh_shape(section, 1));
+        framework::ParallelModel parallel(model, mesh, section, {.mode = framework::NumericsMode::fast}, true,
+                                          kGuarded);
+        for (auto const& p : parallel.store().parameters()) parallel.store().initialize(*p, 5);
+        parallel.refresh();
+        framework::BatchSource batches(set, shape, mesh, 5, kGuarded, std::chrono::seconds(60));
+        auto batch = batches.take({});
+        parallel.load(std::move(batch.passes));
+        auto const before = guarded_counts();
+        parallel.engine().queue(static_cast<std::int64_t>(batch.plan.slots.size()));
+        auto const queued = guarded_counts();
+        EXPECT_GT(queued.operations, before.operations + 100);
+        EXPECT_EQ(queued.read_backs, before.read_backs);
+        parallel.engine().losses();
+        EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "all losses in one copy";
+    }
+}
+
+/// What tensor and pipeline parallelism and sharding add, on ranks that are threads.
+TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
+    install_guarded_device(true);
+    struct Layout {
+        int ranks;
+        framework::ParallelSection parallel;
+        framework::NumericsMode mode;
+    };
+    auto const fast = framework::NumericsMode::fast, bitwise = framework::NumericsMode::bitwise;
+    for (auto const& [ranks, parallel, mode] :
+         {Layout{2, {.tensor = 2}, fast}, Layout{2, {.pipeline = 2, .schedule = "zero-bubble"}, fast},
+          Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}, fast}, Layout{2, {.zero = 2}, bitwise},
+          Layout{2, {.zero = 1, .recompute = "full"}, fast}}) {
+        SCOPED_TRACE(describe(ranks, parallel));
+        RunOptions options{.mode = mode,
+                           .compute = framework::Compute::fp64,
+                           .steps = 2,
+                           .tied = true,
+                           .parallel = parallel,
+                           .layers = 2,
+                           .device = kGuarded};
+        auto const guarded = train_as_threads(ranks, options);
+        options.device = at::kCPU;
+        auto const plain = train_as_threads(ranks, options);
+        for (std::size_t i = 0; i < plain.losses.size(); ++i) {
+            EXPECT_NEAR(guarded.losses[i], plain.losses[i], 1e-11);
+            EXPECT_NEAR(guarded.norms[i], plain.norms[i], 1e-10);
+        }
+    }
+    install_guarded_device();
+}
+
+/// The control: what the tests above would notice.
+TEST_F(GuardedDevice, HostAccessAndMixedOperandsAreNoticed) {
+    at::Tensor const there = at::zeros({4}, at::TensorOptions().device(kGuarded)), here = at::ones({4});
+    EXPECT_DEATH(std::printf("%f", static_cast<double>(there.const_data_ptr<float>()[0])), "");
+    EXPECT_ANY_THROW(there + here);
+    EXPECT_THROW(there.index_select(0, at::tensor({1}, at::kLong)), cluster::JobError);
+    auto const before = guarded_counts().read_backs;
+    EXPECT_EQ((there + here.to(kGuarded)).sum().item<float>(), 4);
+    EXPECT_EQ(guarded_counts().read_backs, before + 1);
+}
+
+} // namespace
+} // namespace trireme::test
