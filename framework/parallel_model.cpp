@@ -24,7 +24,7 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh, ParallelSection
             .zero = section.zero,
             .place = mesh.place(),
             .device = device,
-            .host_state = device.is_cuda() && section.offload == "optimizer"};
+            .host_state = !device.is_cpu() && !device.is_meta() && section.offload == "optimizer"};
 }
 
 /// What planted bugs do to a rank's slots; nothing otherwise.

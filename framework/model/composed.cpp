@@ -191,7 +191,9 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
     if (gradient && classes > 0) {
         at::Tensor const factor = (trained.to(at::kDouble) * scale / sums[0]).to(logits.scalar_type());
         logits.copy_(exponentials.mul_(factor.unsqueeze(1)));
-        logits.scatter_add_(1, local, (here.to(logits.scalar_type()) * -scale).unsqueeze(1));
+        // By sorting: scatter_add_ has no deterministic form on a GPU.
+        logits.index_put_({at::arange(n, labels.options()), local.squeeze(1)}, here.to(logits.scalar_type()) * -scale,
+                          true);
     }
     return rows;
 }

@@ -41,8 +41,8 @@ SlotIds view_ids(at::Tensor const& packed, data::Slot const& slot) {
 
 at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device) {
     at::Tensor const host = at::tensor(numbers, at::kLong);
-    if (device.is_meta()) return host; // a dry run picks nothing with them
-    return device.is_cuda() ? host.pin_memory().to(device, true) : host.to(device);
+    // A dry run picks nothing with them.
+    return device.is_cpu() || device.is_meta() ? host : host.pin_memory().to(device, true);
 }
 
 Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step, double loss_scale,

@@ -154,6 +154,8 @@ struct Hooks : at::PrivateUse1HooksInterface {
     bool isBuilt() const override { return true; }
     bool isAvailable() const override { return true; }
     bool hasPrimaryContext(at::DeviceIndex) const override { return true; }
+    bool isPinnedPtr(void const*) const override { return false; }
+    at::Allocator* getPinnedMemoryAllocator() const override { return c10::GetAllocator(c10::DeviceType::CPU); }
     at::DeviceIndex deviceCount() const override { return 1; }
     at::DeviceIndex getCurrentDevice() const override { return 0; }
     void setCurrentDevice(at::DeviceIndex) const override {}

@@ -142,7 +142,8 @@ TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
     for (auto const& [ranks, parallel, mode] :
          {Layout{2, {.tensor = 2}, fast}, Layout{2, {.pipeline = 2, .schedule = "zero-bubble"}, fast},
           Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}, fast}, Layout{2, {.zero = 2}, bitwise},
-          Layout{2, {.zero = 1, .recompute = "full"}, fast}}) {
+          Layout{2, {.zero = 1, .recompute = "full"}, fast}, Layout{1, {.offload = "optimizer"}, fast},
+          Layout{2, {.zero = 3, .offload = "optimizer"}, fast}}) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions options{.mode = mode,
                            .compute = framework::Compute::fp64,
