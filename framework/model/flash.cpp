@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "parallel/compute_path.hpp"
+
 namespace trireme::framework {
 
 namespace {
@@ -72,7 +74,7 @@ std::string no_flash(at::ScalarType dtype, std::int64_t head_size, double dropou
 }
 
 bool can_flash(at::Tensor const& q, kernels::AttentionProblem const& problem) {
-    return q.is_cuda() && no_flash(q.scalar_type(), problem.size, problem.dropout.probability).empty();
+    return parallel::on_gpu(q) && no_flash(q.scalar_type(), problem.size, problem.dropout.probability).empty();
 }
 
 at::Tensor flash_attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,

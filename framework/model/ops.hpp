@@ -1,6 +1,7 @@
-// The differentiable pieces of a transformer over packed slots, on kernels of our own (framework/kernels).
-// T = packed tokens, D = model width, H = query heads, K = key heads, S = head size, V = vocabulary, n = samples.
-// Weight gradients go through handles (parallel/parameter.hpp); the graph holds activations only.
+// The differentiable pieces of a transformer over packed slots: on the CPU by kernels of our own (framework/kernels),
+// on a GPU by libtorch's operations (composed.hpp, flash.hpp). T = packed tokens, D = model width, H = query heads, K =
+// key heads, S = head size, V = vocabulary, n = samples. Weight gradients go through handles (parallel/parameter.hpp);
+// the graph holds activations only.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -77,44 +77,77 @@ TEST_F(GuardedDevice, ARunGoesOnFromItsCheckpointThereAndOnTheCpu) {
     EXPECT_NEAR(train("cpu", at::kCPU).validation->loss, whole.validation->loss, 1e-11);
 }
 
-/// Loss and gradients of every family.
+struct Found {
+    double loss, norm;
+};
+
+/// One forward and backward pass of a golden model over all its samples.
+Found compute(char const* name, at::ScalarType dtype, at::Device device) {
+    GoldenModel m(name, {.compute = dtype, .device = device});
+    auto const world = cluster::make_thread_world(1, {});
+    framework::TransformerStage stage(m.model, m.store);
+    parallel::Mesh const mesh(*world[0], {});
+    parallel::GradientReducer reducer(m.store, mesh);
+    parallel::WeightGatherer gatherer(m.store, mesh);
+    double trained = 0;
+    for (auto const& ids : m.ids()) trained += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
+    std::vector<framework::Pass> passes;
+    passes.push_back(framework::make_pass(pack(m.ids(), m.labels()), true, 0, 0, 1 / trained, device));
+    stage.load(std::move(passes));
+    double const loss = parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
+    EXPECT_EQ(stage.results().samples.size(), m.ids().size());
+    EXPECT_NEAR(loss, m.expected["loss"].get<double>(), dtype == at::kDouble ? 1e-5 : 5e-2);
+    return {loss, framework::gradient_norm(m.store, mesh)};
+}
+
 TEST_F(GuardedDevice, EveryFamilyComputesWhatTransformersDoes) {
     for (auto const* name : kGoldenModels) {
         SCOPED_TRACE(name);
-        std::array<double, 2> norms{};
-        for (auto const& device : {kGuarded, at::Device(at::kCPU)}) {
-            GoldenModel m(name, {.compute = at::kDouble, .device = device});
-            auto const world = cluster::make_thread_world(1, {});
-            framework::TransformerStage stage(m.model, m.store);
-            parallel::Mesh const mesh(*world[0], {});
-            parallel::GradientReducer reducer(m.store, mesh);
-            parallel::WeightGatherer gatherer(m.store, mesh);
-            data::Slot const slot = pack(m.ids(), m.labels());
-            double trained = 0;
-            for (auto const& ids : m.ids()) trained += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
-            std::vector<framework::Pass> passes;
-            passes.push_back(framework::make_pass(slot, true, 0, 0, 1 / trained, device));
-            stage.load(std::move(passes));
-            EXPECT_NEAR(parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0),
-                        m.expected["loss"].get<double>(), 1e-5);
-            norms[device.is_cpu()] = framework::gradient_norm(m.store, mesh);
-            EXPECT_EQ(stage.results().samples.size(), m.ids().size());
-        }
-        EXPECT_NEAR(norms[0], norms[1], 1e-10 * norms[1]);
+        auto const there = compute(name, at::kDouble, kGuarded), here = compute(name, at::kDouble, at::kCPU);
+        EXPECT_NEAR(there.norm, here.norm, 1e-10 * here.norm);
+    }
+}
+
+/// What flash attention is asked for is the attention of every family whose heads it takes: grouped, windowed, of BERT.
+TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
+    std::size_t models = 0;
+    for (auto const* name : kGoldenModels) {
+        SCOPED_TRACE(name);
+        auto const before = guarded_counts().flash;
+        auto const there = compute(name, at::kBFloat16, kGuarded);
+        models += guarded_counts().flash > before;
+        auto const here = compute(name, at::kBFloat16, at::kCPU);
+        EXPECT_NEAR(there.loss, here.loss, 1e-2 * here.loss);
+        EXPECT_NEAR(there.norm, here.norm, 3e-2 * here.norm);
+    }
+    EXPECT_GE(models, 5U);
+    std::vector<double> losses;
+    for (auto const* recompute : {"none", "selective", "full"}) {
+        auto const curve = train_as_threads(1, {.mode = framework::NumericsMode::bitwise,
+                                                .compute = framework::Compute::bf16,
+                                                .steps = 2,
+                                                .dropout = 0,
+                                                .parallel = {.recompute = recompute},
+                                                .layers = 2,
+                                                .device = kGuarded});
+        losses.push_back(curve.losses.back());
+        EXPECT_EQ(losses.back(), losses.front()) << recompute;
     }
 }
 
 /// The passes of a step, ZeRO 3's gathers among them, on a model of a family.
 TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
     auto const world = cluster::make_thread_world(1, {});
-    auto const model = tiny_llama(true, 0.1, 2);
-    MemoryDataset const set(40, model.vocabulary);
     data::BatchShape const shape{7, 30, 1};
-    for (int const zero : {0, 3}) {
-        framework::ParallelSection const section{.zero = zero};
+    for (bool const flash : {false, true}) {
+        auto const model = tiny_llama(true, flash ? 0 : 0.1, 2);
+        MemoryDataset const set(40, model.vocabulary);
+        framework::ParallelSection const section{.zero = flash ? 3 : 0};
+        framework::NumericsSection const numerics{.mode = framework::NumericsMode::fast,
+                                                  .compute =
+                                                      flash ? framework::Compute::bf16 : framework::Compute::fp32};
         parallel::Mesh const mesh(*world[0], framework::mesh_shape(section, 1));
-        framework::ParallelModel parallel(model, mesh, section, {.mode = framework::NumericsMode::fast}, true,
-                                          kGuarded);
+        framework::ParallelModel parallel(model, mesh, section, numerics, true, kGuarded);
         for (auto const& p : parallel.store().parameters()) parallel.store().initialize(*p, 5);
         parallel.refresh();
         framework::BatchSource batches(set, shape, mesh, 5, kGuarded, std::chrono::seconds(60));
@@ -125,6 +158,7 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
         auto const queued = guarded_counts();
         EXPECT_GT(queued.operations, before.operations + 100);
         EXPECT_EQ(queued.read_backs, before.read_backs);
+        EXPECT_EQ(queued.flash > before.flash, flash);
         parallel.engine().losses();
         EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "all losses in one copy";
     }
