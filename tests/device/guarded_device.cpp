@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <iterator>
 #include <map>
 #include <mutex>
@@ -32,10 +33,15 @@ namespace trireme::test {
 namespace {
 
 std::mutex mutex;
-std::map<std::byte*, std::size_t> blocks; ///< whole pages, by first address
-std::set<std::byte*> shared_blocks;       ///< of collectives between threads: they stay open
+struct Block {
+    std::size_t bytes;    ///< whole pages
+    std::uint64_t number; ///< another for each that is made, since addresses come again
+};
+std::map<std::byte*, Block> blocks; ///< by first address
+std::uint64_t blocks_made = 0;
+std::set<std::byte*> shared_blocks; ///< of collectives between threads: they stay open
 bool ranks_are_threads = false;
-thread_local std::set<std::byte*> open_blocks; ///< until this thread's next operation
+thread_local std::map<std::byte*, std::uint64_t> open_blocks; ///< their numbers; until this thread's next operation
 std::atomic<std::size_t> operations{0}, read_backs{0}, flash_calls{0};
 thread_local bool computing = false; ///< copies to and from the CPU that computes are not the program's
 
@@ -44,19 +50,22 @@ std::byte* block_of(void const* data) {
     return std::prev(after)->first;
 }
 void protect(std::byte* block, int rights) {
-    if (mprotect(block, blocks.at(block), rights) != 0) throw cluster::JobError("mprotect");
+    if (mprotect(block, blocks.at(block).bytes, rights) != 0) throw cluster::JobError("mprotect");
 }
 void close_all() {
     std::lock_guard const lock(mutex);
-    for (auto* block : open_blocks)
-        if (blocks.contains(block) && !shared_blocks.contains(block)) protect(block, PROT_NONE);
+    for (auto const& [block, number] : open_blocks) {
+        auto const found = blocks.find(block); // may be gone, and its address another thread's
+        if (found != blocks.end() && found->second.number == number && !shared_blocks.contains(block))
+            protect(block, PROT_NONE);
+    }
     open_blocks.clear();
 }
 void open(void const* data) {
     std::lock_guard const lock(mutex);
     auto* const block = block_of(data);
     protect(block, PROT_READ | PROT_WRITE);
-    open_blocks.insert(block);
+    open_blocks[block] = blocks.at(block).number;
 }
 /// For a collective: other threads may read and write it while this one goes on.
 void share(void const* data) {
@@ -69,7 +78,7 @@ void free_block(void* data) {
     if (!data) return;
     std::lock_guard const lock(mutex);
     auto const found = blocks.find(static_cast<std::byte*>(data));
-    munmap(data, found->second);
+    munmap(data, found->second.bytes);
     shared_blocks.erase(found->first);
     blocks.erase(found);
 }
@@ -81,7 +90,7 @@ struct GuardedAllocator : c10::Allocator {
         void* const data = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (data == MAP_FAILED) throw std::bad_alloc();
         std::lock_guard const lock(mutex);
-        blocks[static_cast<std::byte*>(data)] = whole;
+        blocks[static_cast<std::byte*>(data)] = {whole, ++blocks_made};
         return {data, data, &free_block, kGuarded};
     }
     c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
