@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "parallel/tensor_place.hpp"
+
 namespace trireme::framework {
 
 namespace {
@@ -41,13 +43,13 @@ void BatchSource::send(Ahead const& batch) {
 }
 
 Batch BatchSource::take(BatchPlace const& place) {
-    std::optional<Ahead> const ahead = std::exchange(ahead_, std::nullopt);
+    std::optional<Ahead> ahead = std::exchange(ahead_, std::nullopt);
     bool const foreseen = ahead && ahead->place == place;
     if (ahead && !foreseen) { // a step was left out or taken back
         ring_->take();
         ring_->done();
     }
-    Ahead now = foreseen ? *ahead : read(place);
+    Ahead now = foreseen ? std::move(*ahead) : read(place);
     if (stream_ && !foreseen) send(now);
     auto* at = stream_ ? static_cast<std::int64_t*>(const_cast<void*>(ring_->take())) : nullptr;
     taken_ = stream_ != nullptr;

@@ -9,7 +9,6 @@
 #include "data/loader.hpp"
 #include "framework/model/pass.hpp"
 #include "parallel/mesh.hpp"
-#include "parallel/tensor_place.hpp"
 
 namespace trireme::framework {
 

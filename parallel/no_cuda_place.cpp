@@ -5,7 +5,7 @@ namespace trireme::parallel {
 
 int use_gpu(int) {
     throw cluster::InputError("parallel.device: cuda: this build has no CUDA; legal here: cpu; build it with: "
-                              "launch/setup --gpu && cmake --preset gpu && cmake --build build");
+                              "launch/setup --gpu-libraries && cmake --preset gpu && cmake --build build");
 }
 
 TensorPlace place_of(at::Tensor const& tensor) {

@@ -22,7 +22,7 @@ class AttentionCache {
                               AttentionShape const& shape, Pass const& pass) = 0;
 };
 
-/// What a device reads of a slot, in one tensor, so that one copy brings it. Views of it, int64 unless said otherwise.
+/// What a device reads of a slot, in one tensor, so that one copy brings it: int64 views of it.
 struct SlotIds {
     at::Tensor tokens, positions, segments; ///< [T]
     at::Tensor samples;                     ///< [T], the sample of each token

@@ -135,7 +135,7 @@ TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
     }
 }
 
-/// The passes of a step, ZeRO 3's gathers among them, on a model of a family.
+/// The passes of a step, with dropout, and with flash attention and ZeRO 3's gathers.
 TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
     auto const world = cluster::make_thread_world(1, {});
     data::BatchShape const shape{7, 30, 1};
