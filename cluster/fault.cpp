@@ -112,6 +112,12 @@ std::vector<Fault> parse_faults(std::string_view text) {
     return faults;
 }
 
+void set_faults(std::string_view text) {
+    std::scoped_lock const lock(plan().mutex);
+    plan().waiting = parse_faults(text);
+    plan().any = !plan().waiting.empty();
+}
+
 void set_fault_rank(int rank) {
     plan().rank = rank;
 }

@@ -3,12 +3,12 @@
 set(TRIREME_CUDA_ARCHITECTURES "80;90" CACHE STRING "compute capabilities to compile kernels for")
 
 # What includes CUDA's or NCCL's headers, and what stands on it. Tests compile the same files against a stand-in.
-set(TRIREME_DEVICE_SOURCES cluster/device.cpp cluster/copy_ahead.cpp cluster/nccl_communicator.cpp cluster/nccl_group.cpp
-  cluster/nccl_watch.cpp cluster/nccl_world.cpp)
+set(TRIREME_DEVICE_SOURCES cluster/device.cpp cluster/copy_ahead.cpp cluster/copy_back.cpp cluster/nccl_communicator.cpp
+  cluster/nccl_group.cpp cluster/nccl_watch.cpp cluster/nccl_world.cpp)
 
 if(NOT TRIREME_GPU)
   trireme_library(nccl SOURCES ${CMAKE_SOURCE_DIR}/cluster/no_nccl.cpp ${CMAKE_SOURCE_DIR}/cluster/no_device.cpp
-    ${CMAKE_SOURCE_DIR}/cluster/copy_ahead.cpp LIBS trireme::cluster)
+    ${CMAKE_SOURCE_DIR}/cluster/copy_ahead.cpp ${CMAKE_SOURCE_DIR}/cluster/copy_back.cpp LIBS trireme::cluster)
   trireme_library(tensor_place TORCH SOURCES ${CMAKE_SOURCE_DIR}/parallel/no_cuda_place.cpp LIBS trireme::cluster)
   trireme_library(device_kernels SOURCES ${CMAKE_SOURCE_DIR}/framework/kernels/cuda/no_adamw.cpp)
   return()

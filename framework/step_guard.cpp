@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace trireme::framework {
 
@@ -17,17 +18,25 @@ double median(std::vector<double> values) {
     return *middle;
 }
 
+bool knows_usual(GuardSection const& guard, RunProgress const& progress) {
+    return guard.spike > 0 && progress.recent_losses.size() >= kLeastLosses;
+}
+
 std::string trouble(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm) {
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm))
         return fmt::format("loss {} and gradient norm {} are not finite", loss, gradient_norm);
-    if (guard.spike == 0 || progress.recent_losses.size() < kLeastLosses) return "";
+    if (loss <= highest_loss(guard, progress)) return "";
     double const usual = median(progress.recent_losses);
-    if (loss <= guard.spike * usual) return "";
     return fmt::format("loss {:.4g} is {:.3g} times the median {:.4g} of the last {} (guard.spike: {})", loss,
                        loss / usual, usual, progress.recent_losses.size(), guard.spike);
 }
 
 } // namespace
+
+double highest_loss(GuardSection const& guard, RunProgress const& progress) {
+    return knows_usual(guard, progress) ? guard.spike * median(progress.recent_losses)
+                                        : std::numeric_limits<double>::infinity();
+}
 
 Finding judge_step(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm) {
     std::string what = trouble(guard, progress, loss, gradient_norm);

@@ -1,4 +1,5 @@
-// Judges a step before it touches the weights. Local: its inputs are the same on every rank, and so is its verdict.
+// Judges a step. What is not good has not touched the weights: the update itself hangs on the same numbers
+// (step_results.hpp). Local: its inputs are the same on every rank, and so is its verdict.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,6 +20,9 @@ struct Finding {
     Verdict verdict = Verdict::good;
     std::string what; ///< "loss nan and gradient norm nan are not finite"; empty if good
 };
+
+/// The loss above which a step is a spike; infinite while none can be told.
+double highest_loss(GuardSection const& guard, RunProgress const& progress);
 
 /// A loss or gradient norm that is not finite is a fault. So is a loss above `spike` times the median of the last good
 /// ones (as in Chowdhery et al., "PaLM", 2022, section 5.1, whose cure is `rollback`), once 20 of them are known.

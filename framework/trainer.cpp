@@ -3,21 +3,15 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <limits>
 
 #include "cluster/error.hpp"
-#include "cluster/fault.hpp"
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
 #include "cluster/topology.hpp"
 #include "framework/compute_device.hpp"
 #include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
-#include "framework/optimizer/gradient_norm.hpp"
-#include "framework/optimizer/schedule.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/stop_signal.hpp"
 #include "framework/weights_hash.hpp"
@@ -65,40 +59,6 @@ std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std:
     return bytes;
 }
 
-/// Samples that may be what is wrong with a step.
-std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<double> const& losses) {
-    bool const known = std::ranges::any_of(losses, [](double loss) { return !std::isfinite(loss); });
-    std::vector<std::int64_t> ids;
-    for (std::size_t s = 0; s < losses.size(); ++s)
-        if (!known || !std::isfinite(losses[s])) ids.insert(ids.end(), plan.slots[s].begin(), plan.slots[s].end());
-    return ids;
-}
-
-/// Faults of tests that strike values, not processes.
-void strike_gradient(parallel::ParameterStore& store) {
-    if (!cluster::fault_point("step/gradient")) return;
-    for (auto const& unit : store.units()) { // the first element that this rank answers for
-        std::int64_t const part = unit->layout.part_size(), begin = store.options().place.part() * part;
-        for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
-            unit->gradient_range(0, s.at, 1).fill_(std::numeric_limits<double>::quiet_NaN());
-            return;
-        }
-    }
-}
-void strike_losses(std::vector<double>& losses) {
-    if (cluster::fault_point("step/loss"))
-        for (double& loss : losses) loss *= 1000;
-}
-void strike_weights(parallel::ParameterStore& store) {
-    auto const fault = cluster::fault_point("step/weights");
-    if (!fault) return;
-    at::Tensor const here = store.units().front()->master.cpu();
-    auto* const bytes = static_cast<std::uint8_t*>(here.mutable_data_ptr());
-    auto const bit = static_cast<std::size_t>(fault->value);
-    bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] ^ (1U << bit % 8));
-    store.units().front()->master.copy_(here);
-}
-
 } // namespace
 
 TrainInputs open_inputs(Config const& config) {
@@ -120,9 +80,10 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
                                                       mesh_.along(parallel::Axis::tensor).size()},
       model_(inputs_.model, mesh_, config_.parallel, config_.numerics, true, device),
       optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"),
-      batches_(*inputs_.train, shape_, mesh_, config.seed, device, deadline_of(config)), evaluator_(model_, shape_),
-      lock_(config_.run, world), log_(config.run, world.rank()),
-      checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world),
+      gradient_norm_(model_.store(), mesh_),
+      batches_(*inputs_.train, shape_, mesh_, config.seed, device, deadline_of(config)),
+      results_(device, shape_.samples, deadline_of(config)), evaluator_(model_, shape_), lock_(config_.run, world),
+      log_(config.run, world.rank()), checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world),
       control_(config_, limits_, world.rank() == 0 ? read_job_history(config_.run) : JobHistory{},
                state_bytes(model_.specs(), at::elementSize(model_.store().master_dtype())), world) {
     // Nothing is said before all is checked: a mistake has its line for itself.
@@ -150,75 +111,14 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
                          slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
 }
 
-StepReport Trainer::train_step() {
-    StepReport report;
-    cluster::enter_step(progress_.step);
-    cluster::enter_phase("step/data");
-    cluster::fault_point("step/slow");
-    clock_.enter(Phase::load);
-    // 1. The next samples of the order, cut into slots: the same plan on every rank.
-    auto [plan, passes] = batches_.take({progress_.step, progress_.cursor});
-    auto const slots = static_cast<std::int64_t>(plan.slots.size());
-    if (plan.trained == 0)
-        throw cluster::JobError(fmt::format("step {}: no label of its samples is trained", progress_.step));
-    // 2. This rank's slots.
-    model_.load(std::move(passes));
-    cluster::enter_phase("step/forward and backward");
-    clock_.enter(Phase::compute);
-    // 3. Forward, backward and the sum of gradients over all slots.
-    model_.engine().queue(slots);
-    batches_.done();
-    batches_.read_ahead({progress_.step + 1, progress_.cursor + shape_.samples}); // a GPU is computing meanwhile
-    std::vector<double> const losses = gather_losses(model_.engine().losses(), slots);
-    for (double const loss : losses) report.loss += loss; // in slot order, as one process would add
-    strike_gradient(model_.store());
-    clock_.enter(Phase::norm);
-    // 4. The global norm, and what it says about clipping. A step that is not good must not touch the weights.
-    report.gradient_norm = gradient_norm(model_.store(), mesh_);
-    report.finding = judge_step(config_.guard, progress_, report.loss, report.gradient_norm);
-    report.learning_rate = learning_rate(config_.optimizer, progress_.step, inputs_.steps);
-    report.tokens = plan.tokens;
-    if (report.finding.verdict != Verdict::good) {
-        report.sample_ids = suspects(plan, losses);
-        return report;
-    }
-    double const clip = config_.optimizer.clip;
-    double const scale = clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
-    cluster::enter_phase("step/update");
-    clock_.enter(Phase::update);
-    // 5. Update of master weights and moments, then of the compute copy.
-    optimizer_.step(report.learning_rate, scale, progress_.updates());
-    strike_weights(model_.store());
-    model_.refresh();
-    // 6. On to the next samples.
-    note_good_step(progress_, report.loss);
-    go_on();
-    return report;
-}
-
-void Trainer::go_on() {
-    clock_.leave();
-    progress_.step += 1;
-    progress_.cursor += shape_.samples;
-}
-
-std::vector<double> Trainer::gather_losses(std::vector<double> const& mine, std::int64_t slots) {
-    auto const ranks = static_cast<std::size_t>(mesh_.data().size());
-    std::size_t const each = (static_cast<std::size_t>(slots) + ranks - 1) / ranks;
-    std::vector<double> own = mine, all(ranks * each), ordered;
-    own.resize(each, 0.0);
-    strike_losses(own);
-    mesh_.data()
-        .all_gather({own.data(), each, cluster::DType::f64}, {all.data(), all.size(), cluster::DType::f64}, "step/loss")
-        .wait();
-    for (std::size_t s = 0; s < static_cast<std::size_t>(slots); ++s)
-        ordered.push_back(all[s % ranks * each + s / ranks]);
-    return ordered;
-}
-
 bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
     std::int64_t const interval = every > 0 ? every : otherwise;
     return interval > 0 && progress_.step > 0 && progress_.step % interval == 0;
+}
+
+bool Trainer::must_settle() const {
+    return !results_.from_stream() || evaluation_due() || due(config_.checkpoint.every, 0) || due(kStragglerSteps, 0) ||
+           due(config_.guard.compare_replicas, 0);
 }
 
 bool Trainer::evaluation_due() const {
@@ -284,24 +184,6 @@ void Trainer::finish_saves() {
     follow_saves();
 }
 
-void Trainer::report(StepReport const& step, double seconds) {
-    double const tokens_per_second = static_cast<double>(step.tokens) / seconds;
-    double const epoch = static_cast<double>(progress_.cursor) / static_cast<double>(inputs_.train->size());
-    log_.write({{"kind", "train"},
-                {"step", progress_.step},
-                {"epoch", epoch},
-                {"loss", step.loss},
-                {"learning_rate", step.learning_rate},
-                {"gradient_norm", step.gradient_norm},
-                {"samples", shape_.samples},
-                {"tokens", step.tokens},
-                {"seconds", seconds},
-                {"tokens_per_second", tokens_per_second}});
-    log_.progress(progress_.step, inputs_.steps,
-                  fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s", epoch, step.loss,
-                              step.gradient_norm, tokens_per_second));
-}
-
 TrainOutcome Trainer::run() {
     TrainOutcome outcome;
     log_.say(fmt::format("{} ranks, {} threads each, run folder {}", mesh_.world().size(), at::get_num_threads(),
@@ -325,24 +207,22 @@ TrainOutcome Trainer::run() {
             continue;
         }
         if (progress_.leaves_out(progress_.cursor)) {
+            if (settle() != Verdict::good) continue;
             log_.write({{"kind", "left out"}, {"step", progress_.step}});
             go_on();
             continue;
         }
         auto const start = std::chrono::steady_clock::now();
-        StepReport const step = train_step();
-        double const seconds = seconds_since(start);
-        control_.step_took(seconds);
-        if (step.finding.verdict != Verdict::good) {
-            treat(step);
-            continue;
-        }
-        checkpoints_.note_loss(progress_.step, step.loss);
-        report(step, seconds);
+        train_step();
+        control_.step_took(seconds_since(start));
+        if (!queued_) continue; // the step before took the run back
+        if (must_settle() && settle() != Verdict::good) continue;
         follow_saves();
         if (due(kStragglerSteps, 0)) report_stragglers();
         if (due(config_.guard.compare_replicas, 0)) compare_replicas();
         Orders const orders = control_.agree(evaluation_due());
+        bool const told = orders.stop != StopReason::none || orders.save;
+        if (told && settle() == Verdict::rollback) continue; // it is told again after the next step
         if (orders.stop != StopReason::none) {
             save(orders.reason());
             finish_saves();

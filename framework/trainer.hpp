@@ -1,5 +1,13 @@
-// The training loop. One step is seven numbered lines; everything else is set up before it or happens between steps.
+// The training loop. One step is six numbered lines; everything else is set up before it or happens between steps.
+//
+// [Note: a step is read one step late] Where the model is on a GPU, train_step queues a whole step, update included,
+// and waits for nothing of it: the norm, the clipping and the verdict of guard.* are numbers of the GPU, and a step
+// that is not good updates nothing there. The host reads a step's numbers when it has queued the passes of the next, so
+// that the GPU always has work, and does then what the configuration says: skip, go back, stop. So of the host's state
+// only what a step needs of the one before (how many updates there were, the usual loss) is settled before the update.
+// Before whatever reads weights or ends the run, and on a CPU after every step, all is settled.
 #pragma once
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,11 +19,13 @@
 #include "framework/evaluator.hpp"
 #include "framework/log/run_log.hpp"
 #include "framework/optimizer/adamw.hpp"
+#include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallel_model.hpp"
 #include "framework/run_checkpoints.hpp"
 #include "framework/run_control.hpp"
 #include "framework/run_lock.hpp"
 #include "framework/step_guard.hpp"
+#include "framework/step_results.hpp"
 #include "framework/stragglers.hpp"
 #include "parallel/mesh.hpp"
 
@@ -30,7 +40,8 @@ struct TrainOutcome {
 
 /// What one step found, the same on every rank.
 struct StepReport {
-    double loss = 0; ///< mean over the step's trained labels
+    std::int64_t step = 0, cursor = 0; ///< where it began
+    double loss = 0;                   ///< mean over the step's trained labels
     double gradient_norm = 0;
     double learning_rate = 0;
     std::int64_t tokens = 0;
@@ -58,23 +69,31 @@ class Trainer {
     /// Trains to the end, or until told to stop. Collective. Throws JobError on every rank for a fault that the
     /// configuration does not let pass.
     TrainOutcome run();
-    /// One optimizer step, unless its samples are to be left out. Collective.
-    StepReport train_step();
 
     ParallelModel& model() { return model_; }
     std::int64_t step() const { return progress_.step; }
     std::int64_t total_steps() const { return inputs_.steps; }
 
   private:
-    /// Of every slot, in slot order, on every rank.
-    std::vector<double> gather_losses(std::vector<double> const& mine, std::int64_t slots);
-    void go_on(); ///< to the next samples
+    /// A step whose numbers the host has not read.
+    struct QueuedStep {
+        StepReport report;
+        data::StepPlan plan;
+        std::chrono::steady_clock::time_point start;
+    };
+    /// Queues one optimizer step; settles the one before on the way, and makes none if that takes the run back.
+    /// Collective.
+    void train_step();
+    /// Reads what the queued step found, if there is one, and does what is to be done about it. Collective.
+    Verdict settle();
+    bool must_settle() const; ///< what comes after this step needs its result
+    void go_on();             ///< to the next samples
     void announce_job();
     void report(StepReport const& step, double seconds);
     void report_stragglers();
     /// What the configuration wants done about a step that is not good.
     void treat(StepReport const& step);
-    void roll_back();
+    void roll_back(std::int64_t from);
     void compare_replicas();
     /// Evaluates on validation and keeps count; true if it is the best so far.
     bool evaluate_and_judge();
@@ -92,7 +111,11 @@ class Trainer {
     data::BatchShape shape_;
     ParallelModel model_;
     AdamW optimizer_;
+    GradientNorm gradient_norm_;
     BatchSource batches_;
+    StepResults results_;
+    std::optional<QueuedStep> queued_;
+    std::chrono::steady_clock::time_point settled_; ///< when a step was last read
     Evaluator evaluator_;
     RunLock lock_; ///< after everything that can be refused, before everything that writes
     RunLog log_;

@@ -25,32 +25,27 @@ void Trainer::announce_job() {
 }
 
 void Trainer::treat(StepReport const& step) {
-    clock_.leave();
     Verdict const verdict = step.finding.verdict;
     std::string const policy = verdict == Verdict::stop ? "stop" : verdict == Verdict::rollback ? "rollback" : "skip";
     // JSON has no numbers that are not finite: they are null there, and spelled out in `what`.
     log_.write({{"kind", "bad step"},
-                {"step", progress_.step},
+                {"step", step.step},
                 {"loss", step.loss},
                 {"gradient_norm", step.gradient_norm},
                 {"what", step.finding.what},
                 {"policy", policy},
                 {"samples", step.sample_ids}});
     std::string const what =
-        fmt::format("step {}: {}; no update was made; its samples are in metrics.jsonl (kind \"bad step\")",
-                    progress_.step, step.finding.what);
+        fmt::format("step {}: {}; no update was made; its samples are in metrics.jsonl (kind \"bad step\")", step.step,
+                    step.finding.what);
     if (verdict != Verdict::leave_out) settle_saves();
     if (verdict == Verdict::stop) throw cluster::JobError(what);
     log_.say(what);
-    progress_.left_out.push_back(progress_.cursor);
-    if (verdict == Verdict::rollback)
-        roll_back();
-    else
-        go_on();
+    progress_.left_out.push_back(step.cursor);
+    if (verdict == Verdict::rollback) roll_back(step.step);
 }
 
-void Trainer::roll_back() {
-    std::int64_t const from = progress_.step;
+void Trainer::roll_back(std::int64_t from) {
     auto const left_out = progress_.left_out;
     auto const found = checkpoints_.resume([this](std::string const& line) { log_.say(line); });
     if (!found)

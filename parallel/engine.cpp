@@ -13,14 +13,29 @@
 
 namespace trireme::parallel {
 
+namespace {
+
+std::vector<double> read(at::Tensor const& values) {
+    at::Tensor const here = values.cpu();
+    return {here.const_data_ptr<double>(), here.const_data_ptr<double>() + here.numel()};
+}
+
+/// Shapes have no losses; those of the meta device are made on the host.
+at::Device device_of_losses(at::Device device) {
+    return device.is_meta() ? at::Device(at::kCPU) : device;
+}
+
+} // namespace
+
 Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer, Mesh const& mesh,
                EngineOptions const& options)
     : parts_(std::move(parts)), reducer_(reducer), gatherer_(gatherer), pipeline_(mesh.along(Axis::pipeline)),
-      options_(options), stages_(pipeline_.size()), stage_(pipeline_.rank()), link_(pipeline_) {}
+      options_(options), stages_(pipeline_.size()), stage_(pipeline_.rank()), link_(pipeline_),
+      losses_device_(device_of_losses(parts_.front()->boundary_options().device())) {}
 
 std::vector<double> Engine::forward_backward(std::int64_t slots) {
     queue(slots);
-    return losses();
+    return read(losses());
 }
 
 void Engine::queue(std::int64_t slots) {
@@ -38,22 +53,19 @@ std::vector<double> Engine::forward(std::int64_t slots) {
     for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
         for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk) run_forward(chunk, m, false);
     link_.flush();
-    return this->losses();
+    return read(losses());
 }
 
-std::vector<double> Engine::losses() {
-    std::vector<double> losses;
+at::Tensor Engine::losses() {
+    std::int64_t slots = 0;
+    while (slots < reducer_.micro_steps() && reducer_.has_slot(slots)) ++slots;
     std::vector<at::Tensor> found;
-    for (std::int64_t m = 0; m < reducer_.micro_steps() && reducer_.has_slot(m); ++m) {
-        losses.push_back(0.0);
-        if (losses_.contains(m)) found.push_back(losses_[m]);
-    }
+    for (auto const& [micro_step, loss] : losses_) found.push_back(loss);
     losses_.clear();
-    if (!found.empty()) {
-        at::Tensor const read = at::stack(found).cpu(); // one copy for all of them
-        std::copy_n(read.const_data_ptr<double>(), losses.size(), losses.begin());
-    }
-    pipeline_.broadcast({losses.data(), losses.size(), cluster::DType::f64}, stages_ - 1, "losses").wait();
+    at::Tensor const losses = found.empty()
+                                  ? at::zeros({slots}, at::TensorOptions().dtype(at::kDouble).device(losses_device_))
+                                  : at::stack(found);
+    finish(pipeline_.broadcast(buffer_of(losses), stages_ - 1, "losses"), losses);
     return losses;
 }
 

@@ -36,10 +36,10 @@ class Engine {
     /// Runs all micro-steps of a step of `slots` slots and leaves the reduced gradient in the store. Collective over
     /// the mesh. Returns the losses of this data rank's slots in micro-step order, the same on all stages.
     std::vector<double> forward_backward(std::int64_t slots);
-    /// The two halves of it. `queue` returns, where the model is on a GPU, before the GPU has computed; `losses` waits
-    /// for it, and is called once after each `queue`.
+    /// The same without reading anything: on a GPU both return before it has computed. `losses`: float64 [slots of this
+    /// data rank] where the model is, in micro-step order, the same on all stages; called once after each `queue`.
     void queue(std::int64_t slots);
-    std::vector<double> losses();
+    at::Tensor losses();
     /// Forward passes only, without a graph; returns the same. Collective over the mesh.
     std::vector<double> forward(std::int64_t slots);
 
@@ -75,6 +75,7 @@ class Engine {
     std::map<Place, std::vector<Pass>> passes_;   ///< in flight, one entry per block
     std::map<Place, std::vector<Waiting>> later_; ///< weight gradients that wait, one entry per block
     std::map<std::int64_t, at::Tensor> losses_;   ///< by micro-step, on the last stage: float64 scalars
+    at::Device losses_device_;
 };
 
 } // namespace trireme::parallel

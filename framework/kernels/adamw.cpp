@@ -18,7 +18,8 @@ TRIREME_INLINE void update(std::int64_t n, AdamWStep const& s, T* w, T const* g,
     T const keep = static_cast<T>(1 - s.learning_rate * s.weight_decay),
             rate = static_cast<T>(s.learning_rate / s.correction1);
     T const root = static_cast<T>(1 / std::sqrt(s.correction2)), eps = static_cast<T>(s.epsilon),
-            scale = static_cast<T>(s.gradient_scale);
+            scale = static_cast<T>(*s.gradient_scale);
+    if (std::isnan(*s.gradient_scale)) return;
     for (std::int64_t i = 0; i < n; ++i) {
         T const gradient = g[i] * scale;
         m[i] = b1 * m[i] + c1 * gradient;

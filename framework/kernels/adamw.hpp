@@ -8,7 +8,7 @@ namespace trireme::framework::kernels {
 struct AdamWStep {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
     double correction1, correction2; ///< 1 - beta^t
-    double gradient_scale;           ///< of clipping
+    double const* gradient_scale;    ///< one number beside the gradient, of clipping; NaN: nothing is updated
 };
 
 /// One AdamW update of n elements (Loshchilov and Hutter, ICLR 2019, algorithm 2).

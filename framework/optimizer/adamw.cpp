@@ -20,10 +20,11 @@ constexpr std::int64_t kChunk = std::int64_t{1} << 20; ///< elements of an offlo
 void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1, at::Tensor const& moment2,
             kernels::AdamWStep const& step) {
     auto const run = [&]<typename T>(T) {
-        if (parallel::on_gpu(gradient)) {
+        void* const stream = parallel::place_of(gradient).stream;
+        if (stream || parallel::on_gpu(gradient)) {
             if (!kernels::adamw_on_device<T>(master.numel(), step, master.mutable_data_ptr<T>(),
                                              gradient.const_data_ptr<T>(), moment1.mutable_data_ptr<T>(),
-                                             moment2.mutable_data_ptr<T>(), parallel::place_of(gradient).stream))
+                                             moment2.mutable_data_ptr<T>(), stream))
                 throw cluster::JobError("the GPU refused the update of AdamW");
             return;
         }
@@ -55,7 +56,7 @@ AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section, b
     store_.allocate_moments();
 }
 
-void AdamW::step(double learning_rate, double gradient_scale, std::int64_t updates) {
+void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::int64_t updates) {
     auto const t = static_cast<double>(updates + 1);
     for (auto& unit : store_.units()) {
         if (!unit->moment1.defined()) continue;
@@ -71,7 +72,7 @@ void AdamW::step(double learning_rate, double gradient_scale, std::int64_t updat
                                           spec.decay ? section_.weight_decay : 0.0,
                                           1 - std::pow(section_.beta1, t),
                                           1 - std::pow(section_.beta2, t),
-                                          gradient_scale};
+                                          gradient_scale.const_data_ptr<double>()};
             auto const kept = [&](at::Tensor const& range) {
                 return range.narrow(0, stretch.at - unit->begin, stretch.count);
             };

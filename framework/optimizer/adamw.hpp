@@ -13,8 +13,9 @@ class AdamW {
     /// staging buffer beside the gradient, chunk by chunk, with the same kernel: the same bits.
     AdamW(parallel::ParameterStore& store, OptimizerSection const& section, bool offload = false);
 
-    /// One update with gradients times `gradient_scale` (the clip). `updates` counts those done before. Local.
-    void step(double learning_rate, double gradient_scale, std::int64_t updates);
+    /// One update with gradients times `gradient_scale`, a float64 scalar beside the gradients that the host does not
+    /// read on a GPU; NaN: weights and moments stay as they are. `updates` counts those done before. Local.
+    void step(double learning_rate, at::Tensor const& gradient_scale, std::int64_t updates);
 
   private:
     parallel::ParameterStore& store_;

@@ -1,39 +1,35 @@
 #include "framework/optimizer/gradient_norm.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <map>
-#include <optional>
+#include <nlohmann/json.hpp>
+#include <string>
 #include <tuple>
 
 #include "cluster/gather.hpp"
 #include "framework/kernels/adamw.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
+#include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework {
 
 namespace {
 
-/// Sums of squares of consecutive canonical blocks of one rank's slice of a tensor.
-struct BlockSums {
-    std::string name;
-    std::int64_t tensor_rank, first_block;
-    std::vector<double> sums;
-};
-
-std::vector<double> squares(at::Tensor const& g) {
-    std::vector<double> sums(static_cast<std::size_t>((g.numel() + parallel::kBlock - 1) / parallel::kBlock));
-    if (g.scalar_type() == at::kDouble)
-        kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<double>(), sums.data());
-    else
-        kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<float>(), sums.data());
-    return sums;
+std::int64_t blocks_of(std::int64_t elements) {
+    return (elements + parallel::kBlock - 1) / parallel::kBlock;
 }
 
-/// The same on a GPU, where they stay: float64 [blocks].
-at::Tensor squares_there(at::Tensor const& g) {
+/// Float64 [blocks]: sums of squares of canonical blocks.
+at::Tensor squares(at::Tensor const& g) {
+    if (!parallel::composed(g)) {
+        at::Tensor const sums = at::empty({blocks_of(g.numel())}, at::kDouble);
+        auto* const out = sums.mutable_data_ptr<double>();
+        if (g.scalar_type() == at::kDouble)
+            kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<double>(), out);
+        else
+            kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<float>(), out);
+        return sums;
+    }
     std::int64_t const whole = g.numel() / parallel::kBlock * parallel::kBlock;
     std::vector<at::Tensor> norms;
     if (whole > 0)
@@ -46,89 +42,99 @@ at::Tensor squares_there(at::Tensor const& g) {
     return at::cat(norms).square_();
 }
 
-/// One copy for the sums of all stretches.
-void read_back(std::vector<at::Tensor> const& there, std::vector<BlockSums>& all) {
-    if (there.empty()) return;
-    at::Tensor const here = at::cat(there).cpu();
-    auto const* next = here.const_data_ptr<double>();
-    for (std::size_t i = 0; i < there.size(); ++i) {
-        all[i].sums.assign(next, next + there[i].numel());
-        next += there[i].numel();
-    }
-}
-
-/// What this rank adds: its part of every flat buffer, so that no two ranks add the same element.
-std::vector<BlockSums> own_sums(parallel::ParameterStore const& store) {
-    std::vector<BlockSums> all;
-    std::vector<at::Tensor> there;
-    auto const& place = store.options().place;
-    for (auto const& unit : store.units()) {
-        if (!unit->trainable || !unit->owned) continue;
-        std::int64_t const part = unit->layout.part_size(), begin = place.part() * part;
-        bool const all_copies = parallel::planted::is(parallel::planted::Bug::norm_counts_replicas);
-        for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
-            if ((!s.parameter->counted() && !all_copies) || !s.parameter->spec().trainable) continue;
-            at::Tensor const range = unit->gradient_range(0, s.at, s.count);
-            bool const composed = parallel::composed(range);
-            all.push_back({s.parameter->spec().name, place.tensor_rank, s.first / parallel::kBlock,
-                           composed ? std::vector<double>{} : squares(range)});
-            if (composed) there.push_back(squares_there(range));
-        }
-    }
-    read_back(there, all);
-    return all;
-}
-
-double sum_in_order(std::vector<BlockSums> all) {
-    std::ranges::sort(all, {}, [](auto const& s) { return std::tie(s.name, s.tensor_rank, s.first_block); });
-    double total = 0;
-    for (auto const& s : all)
-        for (double const x : s.sums) total += x;
-    return total;
-}
-
-void append(std::string& bytes, void const* data, std::size_t size) {
-    bytes.append(static_cast<char const*>(data), size);
-}
-
-std::string pack(std::vector<BlockSums> const& all) {
-    std::string bytes;
-    for (auto const& s : all) {
-        std::int64_t const head[] = {static_cast<std::int64_t>(s.name.size()), s.tensor_rank, s.first_block,
-                                     static_cast<std::int64_t>(s.sums.size())};
-        append(bytes, head, sizeof head);
-        append(bytes, s.name.data(), s.name.size());
-        append(bytes, s.sums.data(), s.sums.size() * sizeof(double));
-    }
-    return bytes;
-}
-
-void unpack(std::string const& bytes, std::vector<BlockSums>& all) {
-    for (std::size_t at = 0; at < bytes.size();) {
-        std::int64_t head[4];
-        std::memcpy(head, bytes.data() + at, sizeof head);
-        at += sizeof head;
-        BlockSums s{bytes.substr(at, static_cast<std::size_t>(head[0])), head[1], head[2], {}};
-        at += s.name.size();
-        s.sums.resize(static_cast<std::size_t>(head[3]));
-        std::memcpy(s.sums.data(), bytes.data() + at, s.sums.size() * sizeof(double));
-        at += s.sums.size() * sizeof(double);
-        all.push_back(std::move(s));
-    }
-}
-
 } // namespace
 
-double gradient_norm(parallel::ParameterStore const& store, parallel::Mesh const& mesh) {
-    auto const mine = own_sums(store);
-    if (!store.options().separate_slots) {
-        double total = sum_in_order(mine);
-        mesh.world().all_reduce({&total, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "gradient norm").wait();
-        return std::sqrt(total);
+/// Consecutive canonical blocks of one rank's slice of a tensor.
+struct GradientNorm::Part {
+    parallel::Unit const* unit;
+    std::string const* name;
+    std::int64_t at, count, first_block; ///< of the unit's flat buffer; of the slice
+};
+
+at::Tensor ordered_sum(at::Tensor const& values) {
+    if (parallel::composed(values)) return values.sum();
+    double total = 0;
+    auto const* const x = values.const_data_ptr<double>();
+    for (std::int64_t i = 0; i < values.numel(); ++i) total += x[i];
+    return at::scalar_tensor(total, at::kDouble);
+}
+
+/// What this rank adds, in order of name and block: its part of every flat buffer, so that no two ranks add the same
+/// element.
+std::vector<GradientNorm::Part> GradientNorm::own_parts() const {
+    std::vector<Part> parts;
+    bool const all_copies = parallel::planted::is(parallel::planted::Bug::norm_counts_replicas);
+    for (auto const& unit : store_.units()) {
+        if (!unit->trainable || !unit->owned) continue;
+        std::int64_t const part = unit->layout.part_size(), begin = store_.options().place.part() * part;
+        for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
+            auto const& spec = s.parameter->spec();
+            if ((s.parameter->counted() || all_copies) && spec.trainable)
+                parts.push_back({unit.get(), &spec.name, s.at, s.count, s.first / parallel::kBlock});
+        }
     }
-    std::vector<BlockSums> all;
-    for (auto const& bytes : cluster::all_gather_bytes(mesh.world(), pack(mine), "gradient norm")) unpack(bytes, all);
-    return std::sqrt(sum_in_order(std::move(all)));
+    std::ranges::sort(parts, {}, [](Part const& p) { return std::tie(*p.name, p.first_block); });
+    return parts;
+}
+
+at::Tensor GradientNorm::own_sums() const {
+    std::vector<at::Tensor> sums;
+    for (auto const& part : own_parts()) sums.push_back(squares(part.unit->gradient_range(0, part.at, part.count)));
+    if (!sums.empty()) return at::cat(sums);
+    return at::zeros({0}, at::TensorOptions().dtype(at::kDouble).device(store_.options().device));
+}
+
+GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh const& mesh)
+    : store_(store), mesh_(mesh) {
+    if (!store.options().separate_slots) return;
+    auto mine = nlohmann::json::array();
+    for (auto const& p : own_parts())
+        mine.push_back({*p.name, store.options().place.tensor_rank, p.first_block, blocks_of(p.count)});
+    struct Place {
+        std::string name;
+        std::int64_t tensor_rank, first_block;
+        Run run;
+    };
+    std::vector<Place> places;
+    std::vector<std::int64_t> counts;
+    for (auto const& text : cluster::all_gather_bytes(mesh.world(), mine.dump(), "gradient norm")) {
+        std::int64_t& count = counts.emplace_back(0);
+        for (auto const& [name, tensor_rank, first_block, blocks] :
+             nlohmann::json::parse(text)
+                 .get<std::vector<std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t>>>()) {
+            auto const rank = static_cast<std::int64_t>(counts.size()) - 1;
+            places.push_back({name, tensor_rank, first_block, {rank, count, blocks}});
+            count += blocks;
+        }
+    }
+    most_ = *std::ranges::max_element(counts);
+    std::ranges::sort(places, {}, [](Place const& p) { return std::tie(p.name, p.tensor_rank, p.first_block); });
+    for (auto const& place : places) order_.push_back(place.run);
+}
+
+at::Tensor GradientNorm::compute() const {
+    at::Tensor const mine = own_sums();
+    auto& world = mesh_.world();
+    if (!store_.options().separate_slots) {
+        at::Tensor const total = ordered_sum(mine);
+        parallel::finish(world.all_reduce(parallel::buffer_of(total), cluster::ReduceOp::sum, "gradient norm"), total);
+        return total.sqrt();
+    }
+    at::Tensor const padded = at::constant_pad_nd(mine, {0, most_ - mine.numel()});
+    at::Tensor const all = padded.new_empty({world.size(), most_});
+    parallel::finish(world.all_gather(parallel::buffer_of(padded), parallel::buffer_of(all), "gradient norm"), all);
+    std::vector<at::Tensor> ordered;
+    for (auto const& run : order_) ordered.push_back(all[run.rank].narrow(0, run.at, run.count));
+    return ordered_sum(at::cat(ordered)).sqrt();
+}
+
+double gradient_norm(parallel::ParameterStore const& store, parallel::Mesh const& mesh) {
+    return GradientNorm(store, mesh).compute().item<double>();
+}
+
+at::Tensor clip_scale(at::Tensor const& norm, double clip) {
+    at::Tensor const one = at::ones_like(norm);
+    return clip > 0 ? at::where(norm > clip, at::full_like(norm, clip) / norm, one) : one;
 }
 
 } // namespace trireme::framework

@@ -152,13 +152,14 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
     ParallelModel model(problem.model, mesh, layout.parallel, numerics);
     set_weights(model, problem.initial);
     AdamW optimizer(model.store(), problem.optimizer);
+    GradientNorm const gradient_norm(model.store(), mesh);
     Trace trace;
     for (std::int64_t step = 0; step < problem.steps; ++step) {
         trace.losses.push_back(forward_backward(problem, model, layout.tokens_per_slot, step));
-        double const norm = gradient_norm(model.store(), mesh), clip = problem.optimizer.clip;
-        trace.norms.push_back(norm);
+        at::Tensor const norm = gradient_norm.compute();
+        trace.norms.push_back(norm.item<double>());
         if (step == 0) trace.gradient = collect(model, Kept::gradient, whole, &trace.copies);
-        optimizer.step(problem.optimizer.learning_rate, clip > 0 && norm > clip ? clip / norm : 1.0, step);
+        optimizer.step(problem.optimizer.learning_rate, clip_scale(norm, problem.optimizer.clip), step);
         model.refresh();
         if (step == 0) trace.first = collect(model, Kept::weight, whole);
     }

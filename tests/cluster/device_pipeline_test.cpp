@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "cluster/copy_ahead.hpp"
+#include "cluster/copy_back.hpp"
 #include "cluster/error.hpp"
 #include "tests/cluster/nccl_on_standin.hpp"
 
@@ -97,7 +98,7 @@ void train(Communicator& world) {
 TEST(DevicePipeline, StepsRunWithoutTheHostUnderManyTimings) {
     for (int ranks : {1, 2, 3})
         for (std::uint64_t seed = 1; seed <= 10; ++seed) {
-            Outcome const outcome = run_on_standin(ranks, {.seed = seed}, train);
+            StandinOutcome const outcome = run_on_standin(ranks, {.seed = seed}, train);
             EXPECT_THAT(outcome.violations, testing::IsEmpty()) << "seed " << seed;
             EXPECT_EQ(outcome.synchronisations, 0U);
         }
@@ -150,6 +151,39 @@ TEST(CopyAhead, RefusesCallsOutOfOrder) {
         batches.take();
         batches.done();
         EXPECT_NO_THROW(batches.stage());
+    });
+}
+
+/// Results of steps, each read before the next is sent, and one that an exception leaves unread.
+TEST(CopyBack, EveryOrderingIsNeeded) {
+    auto results = [](Communicator&) {
+        cluster::Stream const compute;
+        cluster::DeviceMemory const value(64, compute.handle());
+        cluster::CopyBack back(64, compute.handle(), std::chrono::seconds(60));
+        for (int step = 1; step <= 3; ++step) {
+            standin::launch(compute.handle(), "norm", {}, {{value.data(), 64}},
+                            [&value, step] { std::memset(value.data(), step, 64); });
+            back.send(value.data(), 64);
+            if (step == 3) continue;
+            auto const read = back.read();
+            standin::host_access({read.data(), read.size()}, false);
+            EXPECT_EQ(read[63], std::byte{static_cast<unsigned char>(step)});
+        }
+    };
+    expect_every_ordering_needed("results on their way back", 1, results);
+}
+
+TEST(CopyBack, RefusesCallsOutOfOrder) {
+    run_on_standin(1, {}, [](Communicator&) {
+        cluster::Stream const compute;
+        cluster::DeviceMemory const value(64, compute.handle());
+        cluster::clear_on_stream(value.data(), 64, compute.handle());
+        cluster::CopyBack back(32, compute.handle(), std::chrono::seconds(60));
+        EXPECT_THROW(back.read(), cluster::JobError);
+        EXPECT_THROW(back.send(value.data(), 64), cluster::JobError);
+        back.send(value.data(), 32);
+        EXPECT_THROW(back.send(value.data(), 32), cluster::JobError);
+        EXPECT_EQ(back.read().size(), 32U);
     });
 }
 

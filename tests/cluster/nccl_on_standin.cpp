@@ -10,8 +10,8 @@
 
 namespace trireme::test {
 
-Outcome run_on_standin(int ranks, standin::Options machine_options, Body const& body,
-                       cluster::CommunicatorOptions const& options) {
+StandinOutcome run_on_standin(int ranks, standin::Options machine_options, Body const& body,
+                              cluster::CommunicatorOptions const& options) {
     machine_options.devices = ranks;
     standin::Machine machine(machine_options);
     cluster::run_as_threads(
@@ -31,7 +31,7 @@ Notice notice_of(int ranks, standin::Options const& machine, Body const& body) {
     testing::ScopedFakeTestPartResultReporter const intercept(
         testing::ScopedFakeTestPartResultReporter::INTERCEPT_ALL_THREADS, &failures);
     try {
-        Outcome const outcome = run_on_standin(ranks, machine, body, {.deadline = std::chrono::seconds(60)});
+        StandinOutcome const outcome = run_on_standin(ranks, machine, body, {.deadline = std::chrono::seconds(60)});
         return !outcome.violations.empty() ? Notice::violation : failures.size() > 0 ? Notice::value : Notice::none;
     } catch (std::exception const&) {
         return Notice::error;
@@ -39,7 +39,7 @@ Notice notice_of(int ranks, standin::Options const& machine, Body const& body) {
 }
 
 std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body, standin::Options machine) {
-    Outcome const whole = run_on_standin(ranks, machine, body);
+    StandinOutcome const whole = run_on_standin(ranks, machine, body);
     EXPECT_TRUE(whole.violations.empty()) << whole.violations.front();
     std::vector<LeftOut> rows;
     for (std::size_t k = 0; k < whole.orderings.size(); ++k) {

@@ -21,7 +21,7 @@ class StandinPlace : public DevicePlace {
     }
 };
 
-struct Outcome {
+struct StandinOutcome {
     std::vector<std::string> violations, orderings; ///< orderings of rank 0
     std::size_t synchronisations, aborts;
 };
@@ -29,8 +29,8 @@ struct Outcome {
 using Body = std::function<void(cluster::Communicator& world)>;
 
 /// Runs `body` on `ranks` ranks, then lets every stream run dry. Rethrows the first error of a rank.
-Outcome run_on_standin(int ranks, standin::Options machine, Body const& body,
-                       cluster::CommunicatorOptions const& options = {.deadline = std::chrono::seconds(60)});
+StandinOutcome run_on_standin(int ranks, standin::Options machine, Body const& body,
+                              cluster::CommunicatorOptions const& options = {.deadline = std::chrono::seconds(60)});
 
 /// What shows that an ordering is missing: an access that nothing orders, a wrong value, an error, or nothing.
 enum class Notice { violation, value, error, none };

@@ -35,14 +35,15 @@ class NcclConformance : public testing::TestWithParam<int> {};
 TEST_P(NcclConformance, EveryCollectiveUnderManyTimings) {
     for (std::uint64_t seed = 1; seed <= 10; ++seed)
         for (auto const waiting : {Waiting::on_device, Waiting::on_host}) {
-            Outcome const outcome = run_on_standin(GetParam(), {.seed = seed}, conformance(waiting));
+            StandinOutcome const outcome = run_on_standin(GetParam(), {.seed = seed}, conformance(waiting));
             EXPECT_THAT(outcome.violations, IsEmpty()) << "seed " << seed;
             EXPECT_EQ(outcome.synchronisations, 0U);
         }
 }
 
 TEST_P(NcclConformance, ChunksOfABufferThatWouldPassTheLimit) {
-    Outcome const outcome = run_on_standin(GetParam(), {}, conformance(Waiting::on_device), {.chunk_bytes = 1024});
+    StandinOutcome const outcome =
+        run_on_standin(GetParam(), {}, conformance(Waiting::on_device), {.chunk_bytes = 1024});
     EXPECT_THAT(outcome.violations, IsEmpty());
 }
 
@@ -88,7 +89,8 @@ TEST(NcclWorld, ADeviceThatIsNotThere) {
 }
 
 TEST_P(NcclConformance, MemoryOfTheHostTakesTheOtherBackEnd) {
-    Outcome const outcome = run_on_standin(GetParam(), {}, [](Communicator& world) { expect_conformance(world); });
+    StandinOutcome const outcome =
+        run_on_standin(GetParam(), {}, [](Communicator& world) { expect_conformance(world); });
     EXPECT_THAT(outcome.orderings, IsEmpty());
 }
 
@@ -146,7 +148,7 @@ TEST(NcclCommunicator, ARankThatDoesNotComeIsNoticedByAllOthers) {
         EXPECT_THAT(error, HasSubstr(" of 3: all_reduce #0 'gradient/layers.3' in group world passed its deadline"));
         ++noticed;
     };
-    Outcome const outcome = run_on_standin(3, {}, two_come, {.deadline = std::chrono::milliseconds(300)});
+    StandinOutcome const outcome = run_on_standin(3, {}, two_come, {.deadline = std::chrono::milliseconds(300)});
     EXPECT_EQ(noticed, 2);
     EXPECT_EQ(outcome.aborts, 3U);
 }

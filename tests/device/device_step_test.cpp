@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "framework/batch_source.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "framework/step_results.hpp"
 #include "framework/weights_hash.hpp"
 #include "tests/cluster/nccl_on_standin.hpp"
 #include "tests/device/tensors_on_standin.hpp"
@@ -31,8 +33,8 @@ class DeviceRun {
           set_(40, config_.vocabulary), mesh_(world, framework::mesh_shape(options.parallel, world.size())),
           shape_{options.batch.samples, options.batch.tokens_per_slot, mesh_.along(parallel::Axis::tensor).size()},
           model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}),
-          optimizer_(model_.store(), {.weight_decay = 0.1}, false),
-          batches_(set_, shape_, mesh_, kSeed, at::kCPU, kDeadline) {
+          optimizer_(model_.store(), {.weight_decay = 0.1}, false), gradient_norm_(model_.store(), mesh_),
+          batches_(set_, shape_, mesh_, kSeed, at::kCPU, kDeadline), results_(at::kCPU, shape_.samples, kDeadline) {
         for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, kSeed);
         model_.refresh();
     }
@@ -42,15 +44,21 @@ class DeviceRun {
     /// As Trainer::train_step.
     void step(int step) {
         auto batch = batches_.take({step, step * shape_.samples});
+        auto const slots = static_cast<std::int64_t>(batch.plan.slots.size());
         model_.load(std::move(batch.passes));
-        model_.engine().queue(static_cast<std::int64_t>(batch.plan.slots.size()));
+        model_.engine().queue(slots);
         batches_.done();
         if (step + 1 < kSteps) read_ahead(step + 1);
-        model_.engine().losses();
-        double const norm = framework::gradient_norm(model_.store(), mesh_);
-        optimizer_.step(options_.learning_rate, norm > 1 ? 1 / norm : 1.0, step);
+        at::Tensor const losses = framework::gather_losses(model_.engine().losses(), slots, mesh_);
+        at::Tensor const loss = framework::ordered_sum(losses), norm = gradient_norm_.compute();
+        if (step > 0) read_results();
+        at::Tensor const scale = framework::update_scale(loss, norm, 1, std::numeric_limits<double>::infinity());
+        optimizer_.step(options_.learning_rate, scale, step);
         model_.refresh();
+        results_.send(loss, norm, losses);
     }
+    void read_results() { losses_.push_back(results_.read().loss); }
+    std::vector<double> const& losses() const { return losses_; } ///< of the steps that were read
 
     std::string hash() { return framework::weights_sha256(model_.specs(), model_.store(), mesh_); }
 
@@ -62,11 +70,14 @@ class DeviceRun {
     data::BatchShape shape_;
     framework::ParallelModel model_;
     framework::AdamW optimizer_;
+    framework::GradientNorm gradient_norm_;
     framework::BatchSource batches_;
+    framework::StepResults results_;
+    std::vector<double> losses_;
 };
 
-/// Trains, and expects the weights of `wanted`. From the loader to the last update the host sees no event.
-Body training(RunOptions options, std::string const& wanted) {
+/// Trains, and expects the weights and losses of `wanted`. In a step the host sees nothing of what the step queues.
+Body training(RunOptions options, Curve const& wanted) {
     return [options, wanted](Communicator& world) {
         cluster::Stream const compute;
         TensorsOnStandin const tensors(compute.handle());
@@ -78,7 +89,10 @@ Body training(RunOptions options, std::string const& wanted) {
             run.step(s);
             EXPECT_EQ(standin::host_calls().blocking, before) << "a step stops the host";
         }
-        EXPECT_EQ(run.hash(), wanted);
+        run.read_results();
+        for (std::size_t s = 0; s < run.losses().size(); ++s)
+            EXPECT_NEAR(run.losses()[s], wanted.losses[s], 1e-6 * wanted.losses[s]);
+        EXPECT_EQ(run.hash(), wanted.weights_sha256);
     };
 }
 
@@ -93,13 +107,13 @@ struct Layout {
 
 TEST(DeviceStep, EveryLayoutEndsWithTheWeightsOfOneProcess) {
     ComposedPath const path;
-    std::string const wanted = train_as_threads(1, small({})).weights_sha256;
+    Curve const wanted = train_as_threads(1, small({}));
     for (auto const& [ranks, parallel] :
          {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}}, Layout{2, {.zero = 3}},
           Layout{4, {.shard = 2, .zero = 3, .recompute = "full"}}, Layout{2, {.pipeline = 2, .schedule = "1f1b"}},
           Layout{4, {.pipeline = 2, .zero = 3, .schedule = "zero-bubble"}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
-        Outcome const outcome = run_on_standin(ranks, {.lazy = true}, training(small(parallel), wanted));
+        StandinOutcome const outcome = run_on_standin(ranks, {.lazy = true}, training(small(parallel), wanted));
         EXPECT_THAT(outcome.violations, testing::IsEmpty());
     }
 }
@@ -111,8 +125,8 @@ TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions options = small(parallel);
         options.mode = framework::NumericsMode::fast;
-        std::string const wanted = train_as_threads(ranks, options).weights_sha256;
-        Outcome const outcome = run_on_standin(ranks, {.lazy = true}, training(options, wanted));
+        Curve const wanted = train_as_threads(ranks, options);
+        StandinOutcome const outcome = run_on_standin(ranks, {.lazy = true}, training(options, wanted));
         EXPECT_THAT(outcome.violations, testing::IsEmpty());
     }
 }
@@ -121,7 +135,7 @@ TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
 TEST(DeviceStep, AMissingWaitIsNoticed) {
     ComposedPath const path;
     RunOptions const options = small({.zero = 3});
-    Body const body = training(options, train_as_threads(1, options).weights_sha256);
+    Body const body = training(options, train_as_threads(1, options));
     auto const orderings = run_on_standin(2, {.lazy = true}, body).orderings;
     auto const is_wait = [](std::string const& what) { return what == standin::kComputingWait; };
     auto const tokens = std::ranges::find_if(orderings, is_wait); // the first wait of a step

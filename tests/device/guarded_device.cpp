@@ -310,8 +310,9 @@ namespace trireme::framework::kernels {
 template <typename T>
 bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2,
                      void*) {
-    for (void const* data : {static_cast<void const*>(weight), static_cast<void const*>(gradient),
-                             static_cast<void const*>(moment1), static_cast<void const*>(moment2)})
+    for (void const* data :
+         {static_cast<void const*>(weight), static_cast<void const*>(gradient), static_cast<void const*>(moment1),
+          static_cast<void const*>(moment2), static_cast<void const*>(step.gradient_scale)})
         test::open(data);
     adamw(n, step, weight, gradient, moment1, moment2);
     test::close_all();

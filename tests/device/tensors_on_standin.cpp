@@ -1,5 +1,7 @@
 #include "tests/device/tensors_on_standin.hpp"
 
+#include <ATen/core/function_schema.h>
+#include <ATen/record_function.h>
 #include <c10/core/Allocator.h>
 #include <cuda_runtime.h>
 
@@ -10,6 +12,7 @@
 #include <new>
 
 #include "cluster/error.hpp"
+#include "framework/kernels/cuda/adamw.hpp"
 #include "parallel/tensor_place.hpp"
 #include "tests/standin/machine.hpp"
 
@@ -77,6 +80,58 @@ bool on_device(void const* data) {
     return static_cast<std::byte const*>(data) < static_cast<std::byte const*>(begin) + block.bytes;
 }
 
+/// From the first byte of its elements to the last.
+standin::Range range_of(at::Tensor const& x) {
+    std::int64_t last = 0;
+    for (std::int64_t d = 0; d < x.dim(); ++d) last += (x.size(d) - 1) * x.stride(d);
+    std::size_t const bytes = x.numel() > 0 ? static_cast<std::size_t>(last + 1) * x.itemsize() : 0;
+    return {x.const_data_ptr(), bytes};
+}
+
+void add_ranges(c10::IValue const& value, std::vector<standin::Range>& ranges) {
+    if (value.isTensor() && value.toTensor().defined() && value.toTensor().is_cpu())
+        ranges.push_back(range_of(value.toTensor()));
+    else if (value.isList())
+        for (c10::IValue const& element : value.toListRef()) add_ranges(element, ranges);
+}
+
+/// Operations that ask a tensor for its shape and dtype alone.
+bool reads_no_values(std::string const& name) {
+    constexpr std::string_view kLike = "_like", kNew = "aten::new_";
+    return name.ends_with(kLike) || name.starts_with(kNew) || name == "aten::resize_" || name == "aten::resize_as_" ||
+           name == "aten::set_";
+}
+
+/// What an operation reads is known before it, what it makes after it.
+struct Observed : at::ObserverContext {
+    std::vector<standin::Range> reads, writes;
+};
+
+std::unique_ptr<at::ObserverContext> before_operation(at::RecordFunction const& operation) {
+    auto const schema = operation.operator_schema();
+    if (!schema) return nullptr;
+    auto observed = std::make_unique<Observed>();
+    auto const inputs = operation.inputs();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+        auto const* const alias = schema->arguments()[i].alias_info();
+        if (alias && alias->isWrite())
+            add_ranges(inputs[i], observed->writes);
+        else if (!alias && !reads_no_values(schema->name())) // what has an alias is looked at, not read
+            add_ranges(inputs[i], observed->reads);
+    }
+    return observed;
+}
+
+void after_operation(at::RecordFunction const& operation, at::ObserverContext* context) {
+    auto* const observed = static_cast<Observed*>(context);
+    if (!observed) return;
+    auto const schema = operation.operator_schema();
+    auto const& outputs = operation.outputs();
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+        if (!schema->returns()[i].alias_info()) add_ranges(outputs[i], observed->writes);
+    standin::computed(stream_of_rank, schema->name(), observed->reads, observed->writes);
+}
+
 } // namespace
 
 TensorsOnStandin::TensorsOnStandin(void* stream) {
@@ -88,9 +143,14 @@ TensorsOnStandin::TensorsOnStandin(void* stream) {
     static_cast<void>(installed);
     stream_of_rank = stream;
     standin::compute_on(stream);
+    observer_ = at::addThreadLocalCallback(at::RecordFunctionCallback(&before_operation, &after_operation)
+                                               .needsInputs(true)
+                                               .needsOutputs(true)
+                                               .scopes({at::RecordScope::FUNCTION}));
 }
 
 TensorsOnStandin::~TensorsOnStandin() {
+    at::removeCallback(observer_);
     stream_of_rank = nullptr;
 }
 
@@ -111,3 +171,21 @@ TensorPlace place_of(at::Tensor const& tensor) {
 }
 
 } // namespace trireme::parallel
+
+namespace trireme::framework::kernels {
+
+// In the place of no_adamw.cpp: the arithmetic of the CPU's kernel, in the place of the stream's.
+template <typename T>
+bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2,
+                     void* stream) {
+    auto const range = [n](T const* data) { return standin::Range{data, static_cast<std::size_t>(n) * sizeof(T)}; };
+    standin::launch(
+        stream, "AdamW",
+        {{step.gradient_scale, sizeof(double)}, range(gradient), range(weight), range(moment1), range(moment2)},
+        {range(weight), range(moment1), range(moment2)}, [=] { adamw(n, step, weight, gradient, moment1, moment2); });
+    return true;
+}
+template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*, void*);
+template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*, double*, void*);
+
+} // namespace trireme::framework::kernels

@@ -67,7 +67,8 @@ TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
       set_(40, config_.vocabulary), mesh_(world, mesh_shape(options.parallel, world.size())),
       model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}, true,
              options.device),
-      optimizer_(model_.store(), {.weight_decay = 0.1}, options.parallel.offload == "optimizer") {
+      optimizer_(model_.store(), {.weight_decay = 0.1}, options.parallel.offload == "optimizer"),
+      gradient_norm_(model_.store(), mesh_) {
     for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, 5);
     model_.refresh();
 }
@@ -84,8 +85,9 @@ double TinyRun::step() {
     double loss = 0;
     for (double const l : model_.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size()))) loss += l;
     mesh_.data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "loss").wait();
-    norm_ = gradient_norm(model_.store(), mesh_);
-    optimizer_.step(options_.learning_rate, norm_ > 1 ? 1 / norm_ : 1.0, steps_);
+    at::Tensor const norm = gradient_norm_.compute();
+    norm_ = norm.item<double>();
+    optimizer_.step(options_.learning_rate, framework::clip_scale(norm, 1), steps_);
     model_.refresh();
     ++steps_;
     return loss;

@@ -10,6 +10,7 @@
 #include "framework/config.hpp"
 #include "framework/model/config.hpp"
 #include "framework/optimizer/adamw.hpp"
+#include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallel_model.hpp"
 
 namespace trireme::test {
@@ -75,6 +76,7 @@ class TinyRun {
     parallel::Mesh mesh_;
     framework::ParallelModel model_;
     framework::AdamW optimizer_;
+    framework::GradientNorm gradient_norm_;
     std::int64_t steps_ = 0;
     double norm_ = 0;
 };

@@ -149,6 +149,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     if (!s.ordering("record of event")) return cudaSuccess;
     s.begin_work(*stream);
     event->clock = s.order.clock(stream->timeline);
+    event->number = s.records++;
     event->reached = std::make_shared<std::atomic<bool>>(false);
     event->looked_at = event->ignored = false;
     event->stream = stream;
@@ -165,7 +166,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     s.require_device();
     ++calls_of_host().queries;
     if (!event->reached) return cudaSuccess;
-    if (is_blind()) return cudaErrorNotReady;
+    if (is_blind_to(*event)) return cudaErrorNotReady;
     s.look(*event);
     if (event->ignored) return cudaSuccess;
     if (is_rank()) event->stream->permit(event->task);

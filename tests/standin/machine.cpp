@@ -18,7 +18,8 @@ int generation = 0;
 
 struct Host {
     int generation = 0, timeline = -1, device = -1;
-    bool counted = false, complained = false, blind = false, rank = false;
+    bool counted = false, complained = false, rank = false;
+    std::optional<std::uint64_t> blind_from; ///< number of a record
     HostCalls calls;
 };
 thread_local Host host;
@@ -48,24 +49,36 @@ void set_current_device(int device) {
     own().device = device;
 }
 
-bool is_blind() {
-    return own().blind;
+bool is_blind_to(CUevent_st const& event) {
+    return own().blind_from && event.number >= *own().blind_from;
 }
 bool is_rank() {
     return own().rank;
 }
 
 BlindHost::BlindHost() {
-    own().blind = true;
+    std::lock_guard const lock(state().mutex);
+    own().blind_from = state().records;
 }
 BlindHost::~BlindHost() {
-    own().blind = false;
+    own().blind_from.reset();
 }
 
 void compute_on(void* stream) {
     auto* const own_stream = static_cast<cudaStream_t>(stream);
     own_stream->by_host = own().rank = true;
     own_stream->permit(CUstream_st::kAll);
+}
+
+void computed(void* stream, std::string const& name, std::vector<Range> const& reads,
+              std::vector<Range> const& writes) {
+    State& s = state();
+    std::lock_guard const lock(s.mutex);
+    auto* const there = static_cast<cudaStream_t>(stream);
+    s.begin_work(*there);
+    for (auto const& [ranges, write] : {std::pair{&reads, false}, std::pair{&writes, true}})
+        for (auto const& range : *ranges)
+            if (s.order.holds(range.begin)) s.order.access(there->timeline, range, write, name);
 }
 
 HostCalls& calls_of_host() {

@@ -73,7 +73,12 @@ void launch(void* stream, std::string const& name, std::vector<Range> const& rea
 /// CUDA_LAUNCH_BLOCKING: work queued there is done, and events that it waits for are reached, when the call returns.
 void compute_on(void* stream);
 
-/// While one lives, no event is ever reached in the eyes of the calling thread: a wait on the host would not end.
+/// The calling thread has just done what a kernel of that stream would. Checked like any other work; ranges that are
+/// not the machine's memory are the host's own and are left aside.
+void computed(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes);
+
+/// While one lives, nothing that is recorded from now on is ever reached in the eyes of the calling thread: a wait of
+/// the host for it would not end. One at a time.
 class BlindHost {
   public:
     BlindHost();

@@ -39,6 +39,12 @@ void Order::remove_memory(int timeline, void const* begin) {
     memory_.erase(found);
 }
 
+bool Order::holds(void const* address) const {
+    auto const at = reinterpret_cast<std::uintptr_t>(address);
+    auto const after = memory_.upper_bound(at);
+    return after != memory_.begin() && at < std::prev(after)->first + std::prev(after)->second.bytes;
+}
+
 void Order::access(int timeline, Range range, bool write, std::string const& what) {
     if (range.bytes == 0) return;
     std::string const& name = names_[static_cast<std::size_t>(timeline)];

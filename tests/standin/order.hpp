@@ -31,6 +31,7 @@ class Order {
 
     void add_memory(int timeline, Range whole, std::string name);
     void remove_memory(int timeline, void const* begin);
+    bool holds(void const* address) const; ///< it is in living memory
     /// Records a violation if the range is not in living memory, or if an access that conflicts is not ordered before.
     void access(int timeline, Range range, bool write, std::string const& what);
 

@@ -51,6 +51,7 @@ struct CUevent_st {
     std::shared_ptr<std::atomic<bool>> reached; ///< null until recorded
     CUstream_st* stream = nullptr;              ///< of the record
     std::size_t task = 0;                       ///< its number there
+    std::uint64_t number = 0;                   ///< of the record, among all
     bool looked_at = false;                     ///< by the counted thread, since it was recorded
     bool ignored = false;                       ///< the host's wait for this record is the one to drop
 };
@@ -77,6 +78,7 @@ struct State {
     std::vector<std::unique_ptr<CUevent_st>> events;
     std::map<void*, Allocation> memory; ///< kept until the machine goes, so that a late write hits no one else
     std::vector<std::string> orderings;
+    std::uint64_t records = 0; ///< of events so far
     std::atomic<std::size_t> synchronisations{0}, aborts{0};
 
     /// Counts an ordering of the calling thread; false if it is the one to drop. `mutex` held.
@@ -97,8 +99,8 @@ int host_timeline();
 int current_device();
 void set_current_device(int device);
 HostCalls& calls_of_host();
-/// Whether the calling thread sees no events, and whether it makes lazy streams run by asking for them.
-bool is_blind();
+/// Whether the calling thread does not see the event, and whether it makes lazy streams run by asking for them.
+bool is_blind_to(CUevent_st const& event);
 bool is_rank();
 
 /// Checks the accesses and queues `body`, with outputs poisoned from its start unless they are inputs too.

@@ -10,10 +10,11 @@ template <typename T>
 __global__ void update(std::int64_t n, T keep, T rate, T root, AdamWStep step, T* weight, T const* gradient, T* moment1,
                        T* moment2) {
     auto const i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (i >= n) return;
+    double const scale = *step.gradient_scale;
+    if (i >= n || isnan(scale)) return;
     T const b1 = static_cast<T>(step.beta1), b2 = static_cast<T>(step.beta2);
     T const c1 = static_cast<T>(1 - step.beta1), c2 = static_cast<T>(1 - step.beta2);
-    T const g = gradient[i] * static_cast<T>(step.gradient_scale);
+    T const g = gradient[i] * static_cast<T>(scale);
     T const m = b1 * moment1[i] + c1 * g, v = b2 * moment2[i] + c2 * g * g;
     moment1[i] = m;
     moment2[i] = v;

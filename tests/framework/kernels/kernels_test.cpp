@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <set>
@@ -58,7 +59,8 @@ TEST(AdamW, EqualsTheTextbookAndDoesNotDependOnWhereAShardIsCut) {
     std::size_t const n = 5003;
     auto w = numbers<float>(n, 1), g = numbers<float>(n, 2), m = numbers<float>(n, 3), v = numbers<float>(n, 4);
     for (auto& x : v) x = std::abs(x);
-    AdamWStep const step{1e-2, 0.9, 0.999, 1e-8, 0.1, 1 - std::pow(0.9, 3), 1 - std::pow(0.999, 3), 0.5};
+    double scale = 0.5;
+    AdamWStep const step{1e-2, 0.9, 0.999, 1e-8, 0.1, 1 - std::pow(0.9, 3), 1 - std::pow(0.999, 3), &scale};
     auto w2 = w, m2 = m, v2 = v;
     adamw<float>(static_cast<std::int64_t>(n), step, w.data(), g.data(), m.data(), v.data());
     for (std::size_t i = 0; i < n; ++i) { // one element at a time: every element is a tail
@@ -71,6 +73,11 @@ TEST(AdamW, EqualsTheTextbookAndDoesNotDependOnWhereAShardIsCut) {
         ASSERT_EQ(w[i], w2[i]) << "element " << i;
         ASSERT_NEAR(static_cast<double>(w[i]), wd, 1e-5 * (1 + std::abs(wd)));
     }
+    EXPECT_EQ(m, m2);
+    EXPECT_EQ(v, v2);
+    scale = std::numeric_limits<double>::quiet_NaN(); // of a step that is not good
+    adamw<float>(static_cast<std::int64_t>(n), step, w2.data(), g.data(), m2.data(), v2.data());
+    EXPECT_EQ(w, w2);
     EXPECT_EQ(m, m2);
     EXPECT_EQ(v, v2);
 }
