@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -61,6 +62,24 @@ class NcclOperation : public Operation {
     std::shared_ptr<NcclFlight> flight_;
     std::shared_ptr<NcclWatch> watch_;
     bool watched_ = false;
+};
+
+/// In a group of one: it was queued on the stream of its result, and only another stream has to wait for it.
+class AloneOperation : public Operation {
+  public:
+    explicit AloneOperation(void* stream) : stream_(stream) {}
+    bool test() override {
+        if (!asked_) asked_.emplace().record(stream_);
+        return asked_->reached();
+    }
+    bool hold(void* stream, std::string const&, std::chrono::steady_clock::time_point) override {
+        follow(stream, stream_);
+        return true;
+    }
+
+  private:
+    void* stream_;
+    std::optional<Event> asked_;
 };
 
 /// A call on memory of the host, by the other back end. Its deadline is that of the call it is made for.
@@ -122,11 +141,14 @@ class NcclCommunicator : public Communicator {
         std::vector<void*> followed;
         for (auto const& b : buffers) follow_stream_of(b, followed);
     }
-    void follow_stream_of(Buffer const& b, std::vector<void*>& followed) const {
+    void require_stream(Buffer const& b) const {
         if (b.device != Device::cuda || !b.stream)
             throw JobError(
                 fmt::format("rank {}@{} of group {}: NCCL takes memory of a GPU and the stream that orders it", rank(),
                             host_name(), group()));
+    }
+    void follow_stream_of(Buffer const& b, std::vector<void*>& followed) const {
+        require_stream(b);
         if (std::ranges::find(followed, b.stream) != followed.end()) return;
         follow(group_->stream(), b.stream);
         followed.push_back(b.stream);
@@ -177,9 +199,11 @@ class NcclCommunicator : public Communicator {
 
     std::unique_ptr<Operation> do_alone(Buffer in, Buffer out) override {
         if (on_host({in, out})) return on_control(control_->all_gather(in, out, kHostMemory));
-        follow_streams_of({in, out});
-        if (in.data != out.data) copy_on_stream(out.data, in.data, in.bytes(), group_->stream());
-        return queued();
+        require_stream(in);
+        require_stream(out);
+        follow(out.stream, in.stream);
+        if (in.data != out.data) copy_on_stream(out.data, in.data, in.bytes(), out.stream);
+        return std::make_unique<AloneOperation>(out.stream);
     }
     std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
         if (on_host({inout})) return on_control(control_->all_reduce(inout, op, kHostMemory));

@@ -70,12 +70,12 @@ void Trainer::train_step() {
     model_.engine().queue(slots);
     batches_.done();
     batches_.read_ahead({progress_.step + 1, progress_.cursor + shape_.samples}); // a GPU is computing meanwhile
-    // 4. Loss and global norm, and what they say about the update. In slot order, as one process would add.
-    at::Tensor const losses = gather_losses(strike_losses(model_.engine().losses()), slots, mesh_);
-    at::Tensor const loss = ordered_sum(losses);
+    // 4. Global norm and loss, and what they say about the update. Losses are added in slot order, as by one process.
     strike_gradient(model_.store());
     clock_.enter(Phase::norm);
     at::Tensor const norm = gradient_norm_.compute();
+    at::Tensor const losses = gather_losses(strike_losses(model_.engine().losses()), slots, mesh_);
+    at::Tensor const loss = ordered_sum(losses);
     if (settle() == Verdict::rollback) return;
     at::Tensor const scale = update_scale(loss, norm, config_.optimizer.clip, highest_loss(config_.guard, progress_));
     now.report = {.step = progress_.step,

@@ -206,7 +206,7 @@ void ParameterStore::refresh_compute() {
     for (auto& unit : units_)
         if (unit->compute.defined() &&
             (options_.host_state || unit->compute.scalar_type() != unit->master.scalar_type()))
-            unit->compute.narrow(0, unit->begin, unit->end - unit->begin).copy_(unit->master);
+            unit->compute.narrow(0, unit->begin, unit->end - unit->begin).copy_(unit->master, true);
 }
 
 void ParameterStore::allocate_moments() {

@@ -34,7 +34,8 @@ void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor con
     master.scalar_type() == at::kDouble ? run(double{}) : run(float{});
 }
 
-/// The same with the state elsewhere than the gradient: it comes and goes through the buffers beside the gradient.
+/// The same with the state elsewhere than the gradient: it comes and goes through the buffers beside the gradient. On a
+/// GPU in the order of its stream: the state is there for the host once it has waited for what was queued after this.
 void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
                    at::Tensor const& moment2, kernels::AdamWStep const& step) {
     at::Tensor const staging = at::empty({3, std::min(kChunk, master.numel())}, gradient.options());
@@ -43,9 +44,9 @@ void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Ten
         at::Tensor const state[] = {master.narrow(0, at, n), moment1.narrow(0, at, n), moment2.narrow(0, at, n)};
         at::Tensor const staged[] = {staging[0].narrow(0, 0, n), staging[1].narrow(0, 0, n),
                                      staging[2].narrow(0, 0, n)};
-        for (std::size_t i = 0; i < 3; ++i) staged[i].copy_(state[i]);
+        for (std::size_t i = 0; i < 3; ++i) staged[i].copy_(state[i], true);
         update(staged[0], gradient.narrow(0, at, n), staged[1], staged[2], step);
-        for (std::size_t i = 0; i < 3; ++i) state[i].copy_(staged[i]);
+        for (std::size_t i = 0; i < 3; ++i) state[i].copy_(staged[i], true);
     }
 }
 

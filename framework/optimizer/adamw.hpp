@@ -1,5 +1,7 @@
 // AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2) on the store.
 #pragma once
+#include <ATen/ATen.h>
+
 #include <cstdint>
 
 #include "framework/config.hpp"

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "cluster/thread_communicator.hpp"
 
@@ -45,6 +46,17 @@ std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body, standi
     for (std::size_t k = 0; k < whole.orderings.size(); ++k) {
         machine.drop = k;
         rows.push_back({whole.orderings[k], notice_of(ranks, machine, body)});
+    }
+    return rows;
+}
+
+std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body, standin::Options machine) {
+    StandinOutcome const whole = run_on_standin(ranks, machine, body);
+    EXPECT_TRUE(whole.violations.empty()) << whole.violations.front();
+    std::map<std::string, Notice> rows;
+    for (auto const& name : std::set(whole.orderings.begin(), whole.orderings.end())) {
+        machine.drop_all = name;
+        rows[name] = notice_of(ranks, machine, body);
     }
     return rows;
 }

@@ -1,6 +1,7 @@
 // Ranks as threads, each with a GPU of the stand-in and the NCCL back end over it.
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ struct LeftOut {
 /// record of an event, each look of the host at one), as if its line were not in the code.
 std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body,
                                              standin::Options machine = {.longest_pause = 20});
+/// The same without all orderings of one name at a time, as if that line were not in the code: by name.
+std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body, standin::Options machine);
 /// Fails unless each loss is noticed, and prints how many were in which way.
 void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body,
                                   standin::Options const& machine = {.longest_pause = 20});

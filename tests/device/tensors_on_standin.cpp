@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <unordered_map>
 
 #include "cluster/error.hpp"
 #include "framework/kernels/cuda/adamw.hpp"
@@ -95,11 +96,39 @@ void add_ranges(c10::IValue const& value, std::vector<standin::Range>& ranges) {
         for (c10::IValue const& element : value.toListRef()) add_ranges(element, ranges);
 }
 
+/// What an operation does with its arguments and results, by its schema.
+struct Effects {
+    enum class Of : std::uint8_t { nothing, read, write };
+    std::vector<Of> inputs;
+    std::vector<bool> made; ///< results in memory of their own
+};
+
 /// Operations that ask a tensor for its shape and dtype alone.
 bool reads_no_values(std::string const& name) {
-    constexpr std::string_view kLike = "_like", kNew = "aten::new_";
-    return name.ends_with(kLike) || name.starts_with(kNew) || name == "aten::resize_" || name == "aten::resize_as_" ||
-           name == "aten::set_";
+    return name.ends_with("_like") || name.starts_with("aten::new_") || name == "aten::resize_" ||
+           name == "aten::resize_as_" || name == "aten::set_";
+}
+
+Effects effects_of(c10::FunctionSchema const& schema) {
+    Effects effects;
+    for (auto const& argument : schema.arguments()) {
+        auto const* const alias = argument.alias_info();
+        bool const looked_at = alias || reads_no_values(schema.name()); // by a view, or for its shape
+        effects.inputs.push_back(alias && alias->isWrite() ? Effects::Of::write
+                                 : looked_at               ? Effects::Of::nothing
+                                                           : Effects::Of::read);
+    }
+    for (auto const& result : schema.returns()) effects.made.push_back(!result.alias_info());
+    return effects;
+}
+
+Effects const* effects_of(at::RecordFunction const& operation) {
+    static thread_local std::unordered_map<c10::OperatorName, Effects> known;
+    auto const name = operation.operator_name();
+    if (!name) return nullptr;
+    auto found = known.find(*name);
+    if (found == known.end()) found = known.emplace(*name, effects_of(operation.operator_schema().value())).first;
+    return &found->second;
 }
 
 /// What an operation reads is known before it, what it makes after it.
@@ -108,16 +137,13 @@ struct Observed : at::ObserverContext {
 };
 
 std::unique_ptr<at::ObserverContext> before_operation(at::RecordFunction const& operation) {
-    auto const schema = operation.operator_schema();
-    if (!schema) return nullptr;
+    auto const* const effects = effects_of(operation);
+    if (!effects) return nullptr;
     auto observed = std::make_unique<Observed>();
     auto const inputs = operation.inputs();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-        auto const* const alias = schema->arguments()[i].alias_info();
-        if (alias && alias->isWrite())
-            add_ranges(inputs[i], observed->writes);
-        else if (!alias && !reads_no_values(schema->name())) // what has an alias is looked at, not read
-            add_ranges(inputs[i], observed->reads);
+        if (effects->inputs[i] == Effects::Of::write) add_ranges(inputs[i], observed->writes);
+        if (effects->inputs[i] == Effects::Of::read) add_ranges(inputs[i], observed->reads);
     }
     return observed;
 }
@@ -125,11 +151,10 @@ std::unique_ptr<at::ObserverContext> before_operation(at::RecordFunction const& 
 void after_operation(at::RecordFunction const& operation, at::ObserverContext* context) {
     auto* const observed = static_cast<Observed*>(context);
     if (!observed) return;
-    auto const schema = operation.operator_schema();
-    auto const& outputs = operation.outputs();
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-        if (!schema->returns()[i].alias_info()) add_ranges(outputs[i], observed->writes);
-    standin::computed(stream_of_rank, schema->name(), observed->reads, observed->writes);
+    auto const& made = effects_of(operation)->made;
+    for (std::size_t i = 0; i < operation.outputs().size(); ++i)
+        if (made[i]) add_ranges(operation.outputs()[i], observed->writes);
+    standin::computed(stream_of_rank, operation.name(), observed->reads, observed->writes);
 }
 
 } // namespace

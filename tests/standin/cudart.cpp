@@ -7,12 +7,20 @@
 
 using namespace trireme::standin;
 
+void trireme::standin::arrive(CUstream_st& stream, std::size_t task) {
+    std::erase_if(stream.underway, [task](CUstream_st::Copy const& copy) {
+        if (copy.task > task) return false;
+        std::memcpy(copy.to, copy.bytes.data(), copy.bytes.size());
+        return true;
+    });
+}
+
 namespace {
 
 /// Memory of the size asked for, with its name and the timeline that it is first known to.
 void* allocate(State& s, std::size_t bytes, int timeline, char const* kind) {
-    Allocation made{std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(::operator new(bytes, kAlignment))),
-                    bytes};
+    Allocation made{std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(::operator new(bytes, kAlignment))), bytes,
+                    std::string_view(kind).starts_with("pinned")};
     void* const begin = made.bytes.get();
     poison(begin, bytes);
     s.memory.emplace(begin, std::move(made));
@@ -65,6 +73,7 @@ cudaError_t cudaDeviceSynchronize() {
     for (auto const& stream : s.streams) {
         stream->drain();
         std::lock_guard const lock(s.mutex);
+        arrive(*stream, CUstream_st::kAll);
         s.order.join(host_timeline(), s.order.clock(stream->timeline));
     }
     return cudaSuccess;
@@ -100,11 +109,12 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     {
         std::lock_guard const lock(s.mutex);
         if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
-        if (!s.ordering("host waits for a stream")) return cudaSuccess;
+        if (!s.ordering("host waits for a stream", place())) return cudaSuccess;
         clock = s.order.clock(stream->timeline);
     }
     stream->drain();
     std::lock_guard const lock(s.mutex);
+    arrive(*stream, CUstream_st::kAll);
     s.order.join(host_timeline(), clock);
     return cudaSuccess;
 }
@@ -113,7 +123,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     State& s = state();
     std::unique_lock lock(s.mutex);
     if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
-    if (!s.ordering(stream->by_host ? kComputingWait : "stream waits for event") || !event->reached) return cudaSuccess;
+    if (!s.ordering(stream->by_host ? kComputingWait : "stream waits for event", event->place) || !event->reached)
+        return cudaSuccess;
     s.begin_work(*stream);
     s.order.join(stream->timeline, event->clock);
     stream->push([reached = event->reached, of = event->stream, task = event->task] {
@@ -146,10 +157,11 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     State& s = state();
     std::lock_guard const lock(s.mutex);
     if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
-    if (!s.ordering("record of event")) return cudaSuccess;
+    if (!s.ordering("record of event", place())) return cudaSuccess;
     s.begin_work(*stream);
     event->clock = s.order.clock(stream->timeline);
     event->number = s.records++;
+    event->place = place();
     event->reached = std::make_shared<std::atomic<bool>>(false);
     event->looked_at = event->ignored = false;
     event->stream = stream;
@@ -171,6 +183,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
     if (event->ignored) return cudaSuccess;
     if (is_rank()) event->stream->permit(event->task);
     if (!*event->reached) return cudaErrorNotReady;
+    arrive(*event->stream, event->task);
     s.order.join(host_timeline(), event->clock);
     return cudaSuccess;
 }
@@ -198,7 +211,10 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
     s.begin_work(*stream);
     Allocation const* const freed = release(s, memory, stream->timeline);
     if (!freed) return cudaErrorInvalidValue;
-    stream->push([memory, bytes = freed->size] { poison(memory, bytes); });
+    if (stream->by_host) // what it held has run
+        poison(memory, freed->size);
+    else
+        stream->push([memory, bytes = freed->size] { poison(memory, bytes); });
     return cudaSuccess;
 }
 
@@ -222,7 +238,22 @@ cudaError_t cudaFreeHost(void* memory) {
 }
 
 cudaError_t cudaMemcpyAsync(void* to, void const* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
-    return queue_work(stream, "copy", {{from, bytes}}, {{to, bytes}}, [=] { std::memcpy(to, from, bytes); });
+    bool late = false; // what computes in the stream's place must not make the host see results early
+    {
+        std::lock_guard const lock(state().mutex);
+        late = state().is_alive(stream) && stream->by_host && state().is_pinned(to);
+        if (is_rank() && state().is_pinned(from))
+            state().order.access(host_timeline(), {from, bytes}, true, "filling by the host");
+    }
+    return queue_work(stream, "copy", {{from, bytes}}, {{to, bytes}}, [=, task = stream->next_task()] {
+        if (!late) {
+            std::memcpy(to, from, bytes);
+            return;
+        }
+        std::lock_guard const lock(state().mutex);
+        auto const* const first = static_cast<std::byte const*>(from);
+        stream->underway.push_back({task, to, {first, first + bytes}});
+    });
 }
 
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {

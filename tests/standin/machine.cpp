@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "tests/standin/state.hpp"
@@ -20,6 +21,7 @@ struct Host {
     int generation = 0, timeline = -1, device = -1;
     bool counted = false, complained = false, rank = false;
     std::optional<std::uint64_t> blind_from; ///< number of a record
+    std::string place;
     HostCalls calls;
 };
 thread_local Host host;
@@ -92,14 +94,15 @@ void poison(void* memory, std::size_t bytes) {
     std::memset(memory, 0xFF, bytes); // a NaN of every floating type
 }
 
-bool State::ordering(std::string what) {
+bool State::ordering(std::string const& what, std::string const& place) {
     if (!own().counted) return true;
-    orderings.push_back(std::move(what));
-    return options.drop != orderings.size() - 1;
+    orderings.push_back(place.empty() ? what : place + ": " + what);
+    return options.drop != orderings.size() - 1 && options.drop_all != orderings.back();
 }
 
 void State::look(CUevent_st& event) {
-    if (own().counted && !std::exchange(event.looked_at, true)) event.ignored = !ordering("host looks at event");
+    if (own().counted && !std::exchange(event.looked_at, true))
+        event.ignored = !ordering("host looks at event", event.place);
 }
 
 void State::begin_work(CUstream_st& stream) {
@@ -120,6 +123,14 @@ bool State::is_alive(CUstream_st const* stream) {
         if (s.get() == stream && !s->destroyed) return true;
     order.violate("a call names a stream that does not live, or the default stream");
     return false;
+}
+
+bool State::is_pinned(void const* address) const {
+    auto const after = memory.upper_bound(const_cast<void*>(address));
+    if (after == memory.begin()) return false;
+    auto const& [begin, allocation] = *std::prev(after);
+    return allocation.pinned &&
+           static_cast<std::byte const*>(address) < static_cast<std::byte const*>(begin) + allocation.size;
 }
 
 cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
@@ -179,6 +190,13 @@ std::size_t Machine::aborts() const {
 
 void count_orderings() {
     own().counted = true;
+}
+
+void at_place(std::string name) {
+    own().place = std::move(name);
+}
+std::string const& place() {
+    return own().place;
 }
 
 void launch(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes,

@@ -27,6 +27,7 @@ struct Options {
     bool ranks_share_devices = false; ///< what NCCL refuses by default
     bool lazy = false; ///< a stream runs no further than something waits for: what is not waited for has not happened
     std::optional<std::size_t> drop;            ///< the ordering of this number is not done (count_orderings)
+    std::optional<std::string> drop_all;        ///< all orderings of this name are not done
     std::chrono::milliseconds patience{20'000}; ///< a collective whose peers stay away for longer is a violation
 };
 
@@ -42,7 +43,8 @@ class Machine {
     void drain();
     std::vector<std::string> violations() const;
     /// Orderings of the counted thread so far, each with what it was: waits of streams for events, records of events,
-    /// and waits of the host (the first look at a record, by query or synchronisation).
+    /// and waits of the host (the first look at a record, by query or synchronisation). After the name of a place, if
+    /// one was given, where the event was recorded: "data all_reduce: record of event".
     std::vector<std::string> orderings() const;
     /// Calls that block the host, by any thread: cudaStreamSynchronize, cudaEventSynchronize, cudaDeviceSynchronize.
     std::size_t synchronisations() const;
@@ -62,8 +64,10 @@ HostCalls host_calls();
 /// What an ordering is called that is a wait of a stream of `compute_on`.
 inline constexpr char const* kComputingWait = "computing stream waits for event";
 
-/// The calling thread's orderings are counted, and the one to drop is dropped there.
+/// The calling thread's orderings are counted, and those to drop are dropped there.
 void count_orderings();
+/// What the calling thread does from now on belongs to this place in the program; "": to none.
+void at_place(std::string name);
 
 /// The stand-in for a kernel: `body` runs on `stream`, and reads and writes no more than it says.
 void launch(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes,
@@ -71,6 +75,8 @@ void launch(void* stream, std::string const& name, std::vector<Range> const& rea
 
 /// From now on the calling thread does what the kernels of `stream` would, one after another, as with
 /// CUDA_LAUNCH_BLOCKING: work queued there is done, and events that it waits for are reached, when the call returns.
+/// But a copy from there arrives in pinned memory only when the host has seen an event after it; and what the thread
+/// has copied from pinned memory, on any stream, it is taken to have written just before.
 void compute_on(void* stream);
 
 /// The calling thread has just done what a kernel of that stream would. Checked like any other work; ranges that are

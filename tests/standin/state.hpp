@@ -33,6 +33,12 @@ struct CUstream_st {
     bool destroyed = false;
     bool by_host = false; ///< compute_on
     std::size_t permitted = kAll, demanded = 0;
+    struct Copy {
+        std::size_t task; ///< its number
+        void* to;
+        std::vector<std::byte> bytes;
+    };
+    std::vector<Copy> underway; ///< of by_host to pinned memory: there once the host has seen an event after it
     static constexpr std::size_t kAll = static_cast<std::size_t>(-1);
 
   private:
@@ -52,6 +58,7 @@ struct CUevent_st {
     CUstream_st* stream = nullptr;              ///< of the record
     std::size_t task = 0;                       ///< its number there
     std::uint64_t number = 0;                   ///< of the record, among all
+    std::string place;                          ///< of the record, in the program
     bool looked_at = false;                     ///< by the counted thread, since it was recorded
     bool ignored = false;                       ///< the host's wait for this record is the one to drop
 };
@@ -65,7 +72,7 @@ struct Free {
 struct Allocation {
     std::unique_ptr<std::byte, Free> bytes;
     std::size_t size;
-    bool freed = false;
+    bool pinned, freed = false;
 };
 
 struct State {
@@ -82,12 +89,13 @@ struct State {
     std::atomic<std::size_t> synchronisations{0}, aborts{0};
 
     /// Counts an ordering of the calling thread; false if it is the one to drop. `mutex` held.
-    bool ordering(std::string what);
+    bool ordering(std::string const& what, std::string const& place);
     /// The same for the host's first look at a record. `mutex` held.
     void look(CUevent_st& event);
     /// Orders `stream` after the calling thread and starts a new piece of work on it. `mutex` held.
     void begin_work(CUstream_st& stream);
     bool is_alive(CUstream_st const* stream);
+    bool is_pinned(void const* address) const; ///< `mutex` held
     /// Complains of a calling thread without a device. `mutex` held.
     void require_device();
 };
@@ -99,9 +107,13 @@ int host_timeline();
 int current_device();
 void set_current_device(int device);
 HostCalls& calls_of_host();
+std::string const& place(); ///< of the calling thread
 /// Whether the calling thread does not see the event, and whether it makes lazy streams run by asking for them.
 bool is_blind_to(CUevent_st const& event);
 bool is_rank();
+
+/// Copies of a stream of compute_on, up to that task, arrive in pinned memory. `mutex` held.
+void arrive(CUstream_st& stream, std::size_t task);
 
 /// Checks the accesses and queues `body`, with outputs poisoned from its start unless they are inputs too.
 cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
