@@ -162,7 +162,7 @@ TEST(CopyBack, EveryOrderingIsNeeded) {
         cluster::CopyBack back(64, compute.handle(), std::chrono::seconds(60));
         for (int step = 1; step <= 3; ++step) {
             standin::launch(compute.handle(), "norm", {}, {{value.data(), 64}},
-                            [&value, step] { std::memset(value.data(), step, 64); });
+                            [data = value.data(), step] { std::memset(data, step, 64); });
             back.send(value.data(), 64);
             if (step == 3) continue;
             auto const read = back.read();

@@ -1,6 +1,8 @@
 // Every event of the NCCL back end is needed: the conformance suite notices when any one of them is left out.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "tests/cluster/nccl_on_standin.hpp"
 
 namespace trireme::test {
@@ -21,8 +23,17 @@ TEST(NcclOrderings, ConformanceWaitingOnTheDevice) {
     expect_every_ordering_needed("conformance, waits on the device", 2, conformance(Waiting::on_device));
 }
 
+std::vector<std::string> needless_of(int ranks, Body const& body) {
+    std::vector<std::string> needless;
+    for (auto const& row : leave_out_each_ordering(ranks, body))
+        if (row.notice == Notice::none) needless.push_back(row.what);
+    return needless;
+}
+
+/// All but the host's wait for a group of one: it queues nothing, and who reads the result is behind the same stream.
 TEST(NcclOrderings, ConformanceWaitingOnTheHost) {
-    expect_every_ordering_needed("conformance, waits on the host", 2, conformance(Waiting::on_host));
+    EXPECT_EQ(needless_of(2, conformance(Waiting::on_host)),
+              (std::vector<std::string>{"record of event", "host looks at event"}));
 }
 
 /// The producer's stream, the consumer's stream and a third that reads the result too.
@@ -66,13 +77,24 @@ TEST(NcclOrderings, AGroupOfOneOrdersItsStreams) {
     expect_every_ordering_needed("a group of one", 1, [](Communicator& world) { alone(world, 1); });
 }
 
+TEST(NcclOrderings, TheHostWaitsForAGroupOfOne) {
+    expect_every_ordering_needed("a group of one, waited for on the host", 1, [](Communicator& world) {
+        cluster::Stream const producer;
+        cluster::PinnedMemory const values(64);
+        standin::launch(producer.handle(), "writer", {}, {{values.data(), 64}},
+                        [data = values.data()] { std::memset(data, 3, 64); });
+        Buffer const buffer{values.data(), 64, cluster::DType::u8, cluster::Device::cuda, producer.handle()};
+        world.all_reduce(buffer, cluster::ReduceOp::sum, "alone").wait();
+        standin::host_access({values.data(), 64}, false);
+        EXPECT_EQ(static_cast<char const*>(values.data())[63], 3);
+    });
+}
+
 /// The control of the tests above: an ordering that is not needed is told from those that are.
 TEST(NcclOrderings, AnOrderingTwiceIsNotNeeded) {
-    std::vector<LeftOut> const rows = leave_out_each_ordering(1, [](Communicator& world) { alone(world, 2); });
-    std::vector<std::string> needless;
-    for (auto const& row : rows)
-        if (row.notice == Notice::none) needless.push_back(row.what);
-    EXPECT_EQ(needless, std::vector<std::string>(2, "stream waits for event"));
+    std::vector<std::string> const twice{"record of event", "stream waits for event", "record of event",
+                                         "stream waits for event"};
+    EXPECT_EQ(needless_of(1, [](Communicator& world) { alone(world, 2); }), twice);
 }
 
 } // namespace

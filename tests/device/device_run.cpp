@@ -91,7 +91,12 @@ struct Places : cluster::CallObserver {
 } // namespace
 
 RunOptions small_run(framework::ParallelSection const& parallel, framework::NumericsMode mode) {
-    return {.mode = mode, .steps = kSteps, .batch = {5, 30, 1}, .parallel = parallel, .layers = 2};
+    return {.mode = mode,
+            .steps = kSteps,
+            .batch = {5, 30, 1},
+            .tied = parallel.pipeline > 1,
+            .parallel = parallel,
+            .layers = 2};
 }
 
 Body training(RunOptions const& options, Curve const& wanted, bool read_last) {

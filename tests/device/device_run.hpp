@@ -7,7 +7,7 @@
 
 namespace trireme::test {
 
-/// Three steps of a Llama of two layers.
+/// Three steps of a Llama of two layers, with tied embeddings where it is a pipeline.
 RunOptions small_run(framework::ParallelSection const& parallel,
                      framework::NumericsMode mode = framework::NumericsMode::bitwise);
 
