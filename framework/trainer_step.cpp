@@ -60,8 +60,11 @@ void Trainer::train_step() {
     // 1. The next samples of the order, cut into slots: the same plan on every rank.
     auto [plan, passes] = batches_.take({progress_.step, progress_.cursor});
     auto const slots = static_cast<std::int64_t>(plan.slots.size());
-    if (plan.trained == 0)
+    if (plan.trained == 0) {
+        batches_.done();
+        if (settle() == Verdict::rollback) return;
         throw cluster::JobError(fmt::format("step {}: no label of its samples is trained", progress_.step));
+    }
     // 2. This rank's slots.
     model_.load(std::move(passes));
     cluster::enter_phase("step/forward and backward");

@@ -12,7 +12,9 @@
 #include "cluster/error.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/config.hpp"
+#include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "framework/step_results.hpp"
 #include "framework/trainer.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
 #include "tests/parity/tiny_llama.hpp"
@@ -135,7 +137,7 @@ TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
     }
 }
 
-/// The passes of a step, with dropout, and with flash attention and ZeRO 3's gathers.
+/// A step from its first operation to its update, with dropout, and with flash attention and ZeRO 3's gathers.
 TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
     auto const world = cluster::make_thread_world(1, {});
     data::BatchShape const shape{7, 30, 1};
@@ -150,17 +152,29 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
         framework::ParallelModel parallel(model, mesh, section, numerics, true, kGuarded);
         for (auto const& p : parallel.store().parameters()) parallel.store().initialize(*p, 5);
         parallel.refresh();
+        framework::AdamW optimizer(parallel.store(), {});
+        framework::GradientNorm const gradient_norm(parallel.store(), mesh);
+        framework::StepResults results(kGuarded, shape.samples, std::chrono::seconds(60));
         framework::BatchSource batches(set, shape, mesh, 5, kGuarded, std::chrono::seconds(60));
         auto batch = batches.take({});
         parallel.load(std::move(batch.passes));
         auto const before = guarded_counts();
-        parallel.engine().queue(static_cast<std::int64_t>(batch.plan.slots.size()));
+        auto const slots = static_cast<std::int64_t>(batch.plan.slots.size());
+        parallel.engine().queue(slots);
+        at::Tensor const norm = gradient_norm.compute();
+        at::Tensor const losses = framework::gather_losses(parallel.engine().losses(), slots, mesh);
+        at::Tensor const loss = framework::ordered_sum(losses);
+        optimizer.step(1e-3, framework::update_scale(loss, norm, 1, 100), 0);
+        parallel.refresh();
+        results.send(loss, norm, losses);
         auto const queued = guarded_counts();
         EXPECT_GT(queued.operations, before.operations + 100);
         EXPECT_EQ(queued.read_backs, before.read_backs);
         EXPECT_EQ(queued.flash > before.flash, flash);
-        parallel.engine().losses();
-        EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "all losses in one copy";
+        auto const found = results.read();
+        EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "all numbers in one copy";
+        EXPECT_EQ(found.losses.size(), batch.plan.slots.size());
+        EXPECT_GT(found.gradient_norm, 0);
     }
 }
 
