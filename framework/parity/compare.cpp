@@ -21,6 +21,9 @@ double relative(double a, double exact) {
 }
 
 constexpr double kTimesSingle = 4, kFloorRoundings = 32, kMostTimesFloor = 64;
+/// Later steps start from weights that differ already, by whole steps where a gradient has no sign. Of 800 single
+/// processes (400 seeds, four families, fp32) the norm of one was off by as much as 7.4e-4, and the loss by 1.5e-4.
+constexpr double kLaterSteps = 128;
 
 /// What the arithmetic of a layout may cost whatever a single process did, as a fraction.
 struct Floors {
@@ -108,8 +111,7 @@ Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors>
                                    problem.steps * full / moved(problem, exact.weights, name));
     }
     for (std::size_t s = 0; s < exact.losses.size(); ++s) {
-        // Later steps start from weights that differ already.
-        double const floor = floors.rounding * kFloorRoundings * (s == 0 ? 1 : 16);
+        double const floor = floors.rounding * kFloorRoundings * (s == 0 ? 1 : kLaterSteps);
         b.losses.push_back(
             oracle ? 1e-10 : bound_of(worst_single(single, [&](auto const& e) { return e.losses.at(s); }), floor));
         b.norms.push_back(oracle ? 1e-10
