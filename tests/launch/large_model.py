@@ -44,7 +44,13 @@ class Ranks:
 
     def pids(self):
         found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
-        return [p for p in found if os.path.realpath(f"/proc/{p}/exe") == os.path.realpath(self.binary)]
+        return [p for p in found if self.is_rank(p)]
+
+    def is_rank(self, pid):
+        try:
+            return os.path.samefile(f"/proc/{pid}/exe", self.binary)
+        except OSError:
+            return False  # it has ended
 
     def watch(self):
         while self.process.poll() is None:
