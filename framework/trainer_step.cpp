@@ -52,7 +52,7 @@ void strike_weights(parallel::ParameterStore& store) {
 } // namespace
 
 void Trainer::train_step() {
-    QueuedStep now{{}, {}, std::chrono::steady_clock::now()};
+    QueuedStep step{{}, {}, std::chrono::steady_clock::now()};
     cluster::enter_step(progress_.step);
     cluster::enter_phase("step/data");
     cluster::fault_point("step/slow");
@@ -81,19 +81,19 @@ void Trainer::train_step() {
     at::Tensor const loss = ordered_sum(losses);
     if (settle() == Verdict::rollback) return;
     at::Tensor const scale = update_scale(loss, norm, config_.optimizer.clip, highest_loss(config_.guard, progress_));
-    now.report = {.step = progress_.step,
-                  .cursor = progress_.cursor,
-                  .learning_rate = learning_rate(config_.optimizer, progress_.step, inputs_.steps),
-                  .tokens = plan.tokens};
-    now.plan = std::move(plan);
+    step.report = {.step = progress_.step,
+                   .cursor = progress_.cursor,
+                   .learning_rate = learning_rate(config_.optimizer, progress_.step, inputs_.steps),
+                   .tokens = plan.tokens};
+    step.plan = std::move(plan);
     cluster::enter_phase("step/update");
     clock_.enter(Phase::update);
     // 5. Update of master weights and moments, if the step is good, then of the compute copy.
-    optimizer_.step(now.report.learning_rate, scale, progress_.updates());
+    optimizer_.step(step.report.learning_rate, scale, progress_.updates());
     strike_weights(model_.store());
     model_.refresh();
     results_.send(loss, norm, losses);
-    queued_ = std::move(now);
+    queued_ = std::move(step);
     // 6. On to the next samples.
     go_on();
 }
