@@ -44,13 +44,6 @@ at::Tensor squares(at::Tensor const& g) {
 
 } // namespace
 
-/// Consecutive canonical blocks of one rank's slice of a tensor.
-struct GradientNorm::Part {
-    parallel::Unit const* unit;
-    std::string const* name;
-    std::int64_t at, count, first_block; ///< of the unit's flat buffer; of the slice
-};
-
 at::Tensor ordered_sum(at::Tensor const& values) {
     if (parallel::composed(values)) return values.sum();
     double total = 0;
@@ -59,14 +52,14 @@ at::Tensor ordered_sum(at::Tensor const& values) {
     return at::scalar_tensor(total, at::kDouble);
 }
 
-/// What this rank adds, in order of name and block: its part of every flat buffer, so that no two ranks add the same
+/// In order of name and block: this rank's part of every flat buffer, so that no two ranks add the same
 /// element.
-std::vector<GradientNorm::Part> GradientNorm::own_parts() const {
+std::vector<GradientNorm::Part> GradientNorm::own_parts(parallel::ParameterStore const& store) {
     std::vector<Part> parts;
     bool const all_copies = parallel::planted::is(parallel::planted::Bug::norm_counts_replicas);
-    for (auto const& unit : store_.units()) {
+    for (auto const& unit : store.units()) {
         if (!unit->trainable || !unit->owned) continue;
-        std::int64_t const part = unit->layout.part_size(), begin = store_.options().place.part() * part;
+        std::int64_t const part = unit->layout.part_size(), begin = store.options().place.part() * part;
         for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
             auto const& spec = s.parameter->spec();
             if ((s.parameter->counted() || all_copies) && spec.trainable)
@@ -79,16 +72,16 @@ std::vector<GradientNorm::Part> GradientNorm::own_parts() const {
 
 at::Tensor GradientNorm::own_sums() const {
     std::vector<at::Tensor> sums;
-    for (auto const& part : own_parts()) sums.push_back(squares(part.unit->gradient_range(0, part.at, part.count)));
+    for (auto const& part : parts_) sums.push_back(squares(part.unit->gradient_range(0, part.at, part.count)));
     if (!sums.empty()) return at::cat(sums);
     return at::zeros({0}, at::TensorOptions().dtype(at::kDouble).device(store_.options().device));
 }
 
 GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh const& mesh)
-    : store_(store), mesh_(mesh) {
+    : store_(store), mesh_(mesh), parts_(own_parts(store)) {
     if (!store.options().separate_slots) return;
     auto mine = nlohmann::json::array();
-    for (auto const& p : own_parts())
+    for (auto const& p : parts_)
         mine.push_back({*p.name, store.options().place.tensor_rank, p.first_block, blocks_of(p.count)});
     struct Place {
         std::string name;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "parallel/mesh.hpp"
@@ -27,18 +28,24 @@ class GradientNorm {
     at::Tensor compute() const;
 
   private:
-    struct Part;
+    /// Consecutive canonical blocks of this rank's slice of a tensor.
+    struct Part {
+        parallel::Unit const* unit;
+        std::string const* name;
+        std::int64_t at, count, first_block; ///< of the unit's flat buffer; of the slice
+    };
     /// Consecutive blocks of one rank's sums.
     struct Run {
         std::int64_t rank, at, count;
     };
-    std::vector<Part> own_parts() const;
+    static std::vector<Part> own_parts(parallel::ParameterStore const& store);
     at::Tensor own_sums() const;
 
     parallel::ParameterStore const& store_;
     parallel::Mesh const& mesh_;
-    std::int64_t most_ = 0;  ///< blocks of the rank that has most
-    std::vector<Run> order_; ///< of all ranks' blocks, in bitwise mode
+    std::vector<Part> parts_; ///< what this rank adds
+    std::int64_t most_ = 0;   ///< blocks of the rank that has most
+    std::vector<Run> order_;  ///< of all ranks' blocks, in bitwise mode
 };
 
 /// The same once, read. Collective.

@@ -123,7 +123,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     State& s = state();
     std::unique_lock lock(s.mutex);
     if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
-    if (!s.ordering(stream->by_host ? kComputingWait : "stream waits for event", event->place) || !event->reached)
+    if (!s.ordering(stream->by_host ? "computing stream waits for event" : "stream waits for event", event->place) ||
+        !event->reached)
         return cudaSuccess;
     s.begin_work(*stream);
     s.order.join(stream->timeline, event->clock);

@@ -61,9 +61,6 @@ struct HostCalls {
 };
 HostCalls host_calls();
 
-/// What an ordering is called that is a wait of a stream of `compute_on`.
-inline constexpr char const* kComputingWait = "computing stream waits for event";
-
 /// The calling thread's orderings are counted, and those to drop are dropped there.
 void count_orderings();
 /// What the calling thread does from now on belongs to this place in the program; "": to none.
