@@ -1,5 +1,5 @@
 // SIGUSR1, SIGTERM and SIGINT ask for a checkpoint and an orderly end. A launcher may deliver them to some ranks only,
-// so ranks agree on the flag once a step (Trainer::gather_loss).
+// so ranks agree on the flag once a step (RunControl::agree). One that comes before the first step is obeyed after it.
 #pragma once
 
 namespace trireme::framework {

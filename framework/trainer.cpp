@@ -13,7 +13,6 @@
 #include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
-#include "framework/stop_signal.hpp"
 #include "framework/weights_hash.hpp"
 
 namespace trireme::framework {
@@ -249,7 +248,6 @@ TrainOutcome train(Config const& config, cluster::Communicator& world, JobLimits
     cluster::set_call_deadline(world, deadline_of(config));
     configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
     ComputeDevice place(config.parallel, config.numerics, world, deadline_of(config));
-    StopSignal const stop;
     return Trainer(config, place.world(), limits, place.device()).run();
 }
 

@@ -127,7 +127,7 @@ class Trainer {
     std::optional<Metrics> validation_;
 };
 
-/// Reads everything, trains, closes. Collective over `world`.
+/// Reads everything, trains, closes; stops for a signal where the caller holds a StopSignal. Collective over `world`.
 TrainOutcome train(Config const& config, cluster::Communicator& world, JobLimits const& limits = {});
 
 } // namespace trireme::framework

@@ -82,7 +82,7 @@ std::string batch_script(BatchJob const& job, Site const& site) {
     std::string const about = fmt::format("# Made by `trireme submit` for site {} ({}).\n# Verified on: {}.", site.name,
                                           site.source, site.verified_on);
     char const* const proceed = job.requeue_itself ? R"([ -n "$ending" ] || scontrol requeue "$SLURM_JOB_ID")"
-                                                   : R"(echo "saved: the next job of the chain goes on")";
+                                                   : R"(echo "the next job of the chain goes on")";
     std::string const exit_code = fmt::format(fmt::runtime(kExitCodeTemplate), fmt::arg("proceed", proceed));
     return fmt::format(fmt::runtime(job.launcher == "srun" ? kSrunTemplate : kMpirunTemplate), fmt::arg("about", about),
                        fmt::arg("directives", directives(job)), fmt::arg("lead", job.lead),

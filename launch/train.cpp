@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "cluster/error.hpp"
 #include "framework/evaluation_job.hpp"
 #include "framework/parity/certificate.hpp"
+#include "framework/stop_signal.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
 #include "launch/job_environment.hpp"
@@ -35,6 +38,8 @@ int train_command(std::vector<std::string> const& arguments) {
         "ranks", po::value(&ranks)->value_name("N"), "with --dry-run: as if started on N ranks");
     if (!parse(options, arguments, "config")) return 0;
     if (ranks < 0 || (ranks > 0 && !dry)) throw cluster::InputError("--ranks: legal: a number >= 1, with --dry-run");
+    std::optional<framework::StopSignal> listening; // before MPI_Init: all ranks together may take minutes to start
+    if (!dry) listening.emplace();
     return under_mpi([&](cluster::Communicator& world) {
         auto const resolved = read_shared_config(file, set, world);
         if (dry) return dry_run(resolved, ranks, world), static_cast<int>(cluster::kDone);

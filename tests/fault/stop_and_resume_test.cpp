@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -119,6 +120,34 @@ TEST_F(StopAndResume, AskedToStopSavesAtOnceAndExitsWith85) {
     EXPECT_EQ(stopped.exit_code, 85) << stopped.output;
     EXPECT_NE(stopped.output.find("asked to stop by a signal: saved at step"), std::string::npos) << stopped.output;
     finish(4);
+}
+
+/// Whether the process has a handler for the signal (proc(5), SigCgt).
+bool listens(pid_t pid, int signal) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("SigCgt:")) return (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1) != 0;
+    return false;
+}
+
+TEST_F(StopAndResume, AskedToStopBeforeMpiHasStartedItSavesAfterTheFirstStep) {
+    auto command = trireme(2, {"train", folder_.path() + "/run.yaml"});
+    command.insert(command.begin(), {"env", "TRIREME_FAULT=start:1:*:sleep=4"}); // rank 0 waits for it in MPI_Init
+    auto job = std::async(std::launch::async, [&] { return run_command(command); });
+    auto const limit = std::chrono::steady_clock::now() + 60s;
+    std::vector<pid_t> pids;
+    do {
+        std::this_thread::sleep_for(10ms);
+        pids = ranks_of(folder_.path());
+    } while ((pids.size() < 2 || !std::ranges::all_of(pids, [](pid_t pid) { return listens(pid, SIGUSR1); })) &&
+             std::chrono::steady_clock::now() < limit);
+    EXPECT_FALSE(fs::exists(folder_.path() + "/run")) << "the run began before the signal";
+    for (pid_t const pid : pids) kill(pid, SIGUSR1);
+    Outcome const stopped = job.get();
+    EXPECT_NE(stopped.output.find("fault fired"), std::string::npos) << stopped.output;
+    EXPECT_EQ(stopped.exit_code, 85) << stopped.output;
+    EXPECT_NE(stopped.output.find("asked to stop by a signal: saved at step 1;"), std::string::npos) << stopped.output;
+    finish(2);
 }
 
 TEST_F(StopAndResume, ADamagedCheckpointIsPassedOverForTheOneBefore) {

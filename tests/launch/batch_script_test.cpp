@@ -2,6 +2,7 @@
 #include "launch/batch_script.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -140,8 +141,10 @@ TEST_F(ScriptTest, TheExitCodeSaysWhatHappensToTheOtherJobs) {
         EXPECT_EQ(after(code, alone), std::vector<Words>{kCancel}) << code;
         EXPECT_EQ(after(code, of_chain), std::vector<Words>{kCancel}) << code;
     }
-    EXPECT_EQ(after(85, alone), std::vector<Words>{kRequeue});
-    EXPECT_EQ(after(85, of_chain), std::vector<Words>{}) << "the next job goes on by itself";
+    for (int const code : {85, 128 + SIGUSR1}) {
+        EXPECT_EQ(after(code, alone), std::vector<Words>{kRequeue}) << code;
+        EXPECT_EQ(after(code, of_chain), std::vector<Words>{}) << code << ": the next job goes on by itself";
+    }
     for (int const code : {1, 84, 137}) {
         EXPECT_EQ(after(code, alone), std::vector<Words>{}) << code;
         EXPECT_EQ(after(code, of_chain), std::vector<Words>{}) << code;
