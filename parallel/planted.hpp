@@ -26,6 +26,8 @@ enum class Bug : std::uint8_t {
     sequence_offset,      ///< a tensor rank's stretch of the sequence begins one token early for its positions
     moments_lost,         ///< shard ranks after the first forget the first moment
     recompute_mask,       ///< a recomputed block draws other dropout masks
+    clip_by_own_norm,     ///< each rank clips by the norm of what it keeps, and logs the global one
+    decay_of_flat,        ///< under ZeRO, biases and norms in the flat buffer decay as well
 };
 
 inline std::atomic<Bug> active{Bug::none};

@@ -6,6 +6,7 @@
 #include "cluster/error.hpp"
 #include "framework/kernels/adamw.hpp"
 #include "framework/kernels/cuda/adamw.hpp"
+#include "framework/optimizer/gradient_norm.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_place.hpp"
@@ -13,6 +14,8 @@
 namespace trireme::framework {
 
 namespace {
+
+namespace planted = parallel::planted;
 
 constexpr std::int64_t kChunk = std::int64_t{1} << 20; ///< elements of an offloaded tensor that are staged at a time
 
@@ -50,6 +53,21 @@ void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Ten
     }
 }
 
+bool decays(parallel::ParameterSpec const& spec, parallel::ParameterStore const& store) {
+    return spec.decay || (planted::is(planted::Bug::decay_of_flat) && store.options().zero > 0);
+}
+
+/// For a planted mistake.
+at::Tensor scale_by_own_norm(parallel::ParameterStore const& store, double clip) {
+    at::Tensor squares = at::zeros({}, at::kDouble);
+    for (auto const& unit : store.units()) {
+        if (!unit->moment1.defined()) continue;
+        for (auto const& s : parallel::stretches(*unit, unit->begin, unit->end))
+            squares += unit->kept_gradient().narrow(0, s.at - unit->begin, s.count).to(at::kDouble).square().sum();
+    }
+    return clip_scale(squares.sqrt(), clip);
+}
+
 } // namespace
 
 AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section, bool offload)
@@ -58,11 +76,12 @@ AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section, b
 }
 
 void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::int64_t updates) {
+    at::Tensor const scale =
+        planted::is(planted::Bug::clip_by_own_norm) ? scale_by_own_norm(store_, section_.clip) : gradient_scale;
     auto const t = static_cast<double>(updates + 1);
     for (auto& unit : store_.units()) {
         if (!unit->moment1.defined()) continue;
-        if (parallel::planted::is(parallel::planted::Bug::moments_lost) && store_.options().place.shard_rank > 0)
-            unit->moment1.zero_();
+        if (planted::is(planted::Bug::moments_lost) && store_.options().place.shard_rank > 0) unit->moment1.zero_();
         for (auto const& stretch : parallel::stretches(*unit, unit->begin, unit->end)) {
             auto const& spec = stretch.parameter->spec();
             if (!spec.trainable) continue;
@@ -70,10 +89,10 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
                                           section_.beta1,
                                           section_.beta2,
                                           section_.epsilon,
-                                          spec.decay ? section_.weight_decay : 0.0,
+                                          decays(spec, store_) ? section_.weight_decay : 0.0,
                                           1 - std::pow(section_.beta1, t),
                                           1 - std::pow(section_.beta2, t),
-                                          gradient_scale.const_data_ptr<double>()};
+                                          scale.const_data_ptr<double>()};
             auto const kept = [&](at::Tensor const& range) {
                 return range.narrow(0, stretch.at - unit->begin, stretch.count);
             };

@@ -16,27 +16,30 @@ double norm_of(at::Tensor const& x) {
 double distance(at::Tensor const& a, at::Tensor const& b) {
     return (a.to(at::kDouble) - b.to(at::kDouble)).norm().item<double>();
 }
+double norm_of_all(Tensors const& tensors) {
+    double squares = 0;
+    for (auto const& [name, x] : tensors) squares += std::pow(norm_of(x), 2);
+    return std::sqrt(squares);
+}
+double spread(Spread const& copies, std::string const& name) {
+    auto const found = copies.find(name);
+    return found == copies.end() ? 0 : found->second;
+}
 double relative(double a, double exact) {
     return std::abs(a - exact) / std::max(std::abs(exact), 1e-30);
 }
 
 constexpr double kTimesSingle = 4, kFloorRoundings = 32, kMostTimesFloor = 64;
-/// Later steps start from weights that differ already, by whole steps where a gradient has no sign. Of 800 single
-/// processes (400 seeds, four families, fp32) the norm of one was off by as much as 7.4e-4, and the loss by 1.5e-4.
-constexpr double kLaterSteps = 128;
+/// Later steps start from weights that differ already.
+constexpr double kLaterSteps = 4;
 
-/// What the arithmetic of a layout may cost whatever a single process did, as a fraction.
-struct Floors {
-    double rounding; ///< one
-    double update;   ///< of an AdamW step: it divides small gradients by small numbers
-};
-Floors floors_of(Compute compute) {
+double rounding_of(Compute compute) {
     switch (compute) {
-    case Compute::fp64: return {0x1p-53, 1e-9};
-    case Compute::fp32: return {0x1p-24, 1e-3};
-    case Compute::bf16: return {0x1p-9, kFloorRoundings * 0x1p-9}; // as gradients off by their floor make it
+    case Compute::fp64: return 0x1p-53;
+    case Compute::fp32: return 0x1p-24;
+    case Compute::bf16: return 0x1p-9;
     }
-    return {};
+    return 0;
 }
 
 double bound_of(double single, double floor) {
@@ -44,26 +47,25 @@ double bound_of(double single, double floor) {
 }
 
 /// Of a gradient's distance, as a fraction. An exact gradient of nothing is the rounding of sums of other sizes.
-double gradient_floor(Floors const& floors, at::Tensor const& gradient, double global_norm) {
+double gradient_floor(double rounding, at::Tensor const& gradient, double global_norm) {
     double const size = std::max(norm_of(gradient), 1e-6 * global_norm);
-    return floors.rounding * std::max(kFloorRoundings, 0.5 * global_norm / size);
-}
-
-/// Elements whose gradient says which way AdamW's first steps go. They are nearly its sign, and the sign of an element
-/// smaller than what the bound of gradients lets pass is either, each as right as the other.
-at::Tensor signed_elements(at::Tensor const& gradient, double floor) {
-    at::Tensor const g = gradient.to(at::kDouble);
-    double const root_mean_square = norm_of(g) / std::sqrt(static_cast<double>(g.numel()));
-    return g.abs() > kTimesSingle * floor * root_mean_square;
-}
-double distance(at::Tensor const& a, at::Tensor const& b, at::Tensor const& counted) {
-    return ((a.to(at::kDouble) - b.to(at::kDouble)) * counted).norm().item<double>();
+    return rounding * std::max(kFloorRoundings, 0.5 * global_norm / size);
 }
 
 double moved(Problem const& problem, Tensors const& exact, std::string const& name) {
     at::Tensor const& start = problem.initial.at(name);
     double const least = 1e-6 * problem.optimizer.learning_rate * std::sqrt(static_cast<double>(start.numel()));
     return std::max(distance(exact.at(name), start), least);
+}
+
+/// Of the distance of weights after a step whose gradient is off by `gradient_floor`: AdamW moves an element by at most
+/// rate / epsilon times as much as its gradient is off, and rounds the weight.
+double update_floor(Problem const& problem, Trace const& exact, std::string const& name, double gradient_floor) {
+    auto const& optimizer = problem.optimizer;
+    double const global = exact.norms.at(0), scale = std::min(1.0, optimizer.clip / global);
+    double const off = scale * gradient_floor * std::max(norm_of(exact.gradient.at(name)), 1e-6 * global);
+    double const master = problem.numerics.compute == Compute::fp64 ? 0x1p-53 : 0x1p-24;
+    return optimizer.learning_rate / optimizer.epsilon * off + 2 * master * norm_of(problem.initial.at(name));
 }
 
 /// The largest of the singles' errors.
@@ -82,36 +84,43 @@ Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact)
         e.losses.push_back(relative(trace.losses.at(s), exact.losses[s]));
         e.norms.push_back(relative(trace.norms.at(s), exact.norms[s]));
     }
-    double const least = 1e-6 * exact.norms.at(0);
+    double const least = 1e-6 * exact.norms.at(0), least_moment = 1e-6 * norm_of_all(exact.first_moments);
     for (auto const& [name, g] : exact.gradient) {
-        e.gradient[name] = distance(trace.gradient.at(name), g) / std::max(norm_of(g), least);
-        at::Tensor const counted =
-            signed_elements(g, gradient_floor(floors_of(problem.numerics.compute), g, exact.norms.at(0)));
-        e.first[name] =
-            distance(trace.first.at(name), exact.first.at(name), counted) / moved(problem, exact.first, name);
+        e.gradient[name] =
+            (distance(trace.gradient.at(name), g) + spread(trace.gradient_copies, name)) / std::max(norm_of(g), least);
+        at::Tensor const m = exact.first_moments.at(name);
+        e.first_moments[name] = (distance(trace.first_moments.at(name), m) + spread(trace.first_moment_copies, name)) /
+                                std::max(norm_of(m), least_moment);
+        e.first[name] = distance(trace.first.at(name), exact.first.at(name)) / moved(problem, exact.first, name);
         e.weights[name] =
-            distance(trace.weights.at(name), exact.weights.at(name), counted) / moved(problem, exact.weights, name);
+            (distance(trace.weights.at(name), exact.weights.at(name)) + spread(trace.weight_copies, name)) /
+            moved(problem, exact.weights, name);
     }
     return e;
 }
 
 Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors> const& single) {
-    Floors const floors = floors_of(problem.numerics.compute);
+    double const rounding = rounding_of(problem.numerics.compute);
     bool const oracle = problem.numerics.compute == Compute::fp64;
     Bounds b;
-    double const global = exact.norms.at(0), rate = problem.optimizer.learning_rate;
+    double const global = exact.norms.at(0), all_moments = norm_of_all(exact.first_moments);
     for (auto const& [name, g] : exact.gradient) {
-        double const floor = gradient_floor(floors, g, global);
+        double const floor = gradient_floor(rounding, g, global),
+                     moment_floor = gradient_floor(rounding, exact.first_moments.at(name), all_moments);
         b.gradient[name] =
             oracle ? 1e-10 : bound_of(worst_single(single, [&](auto const& s) { return s.gradient.at(name); }), floor);
-        double const full = floors.update * rate * std::sqrt(static_cast<double>(g.numel()));
+        b.first_moments[name] =
+            oracle
+                ? 1e-10
+                : bound_of(worst_single(single, [&](auto const& s) { return s.first_moments.at(name); }), moment_floor);
+        double const step = update_floor(problem, exact, name, floor);
         b.first[name] = bound_of(worst_single(single, [&](auto const& s) { return s.first.at(name); }),
-                                 full / moved(problem, exact.first, name));
+                                 step / moved(problem, exact.first, name));
         b.weights[name] = bound_of(worst_single(single, [&](auto const& s) { return s.weights.at(name); }),
-                                   problem.steps * full / moved(problem, exact.weights, name));
+                                   kLaterSteps * step / moved(problem, exact.weights, name));
     }
     for (std::size_t s = 0; s < exact.losses.size(); ++s) {
-        double const floor = floors.rounding * kFloorRoundings * (s == 0 ? 1 : kLaterSteps);
+        double const floor = rounding * kFloorRoundings * (s == 0 ? 1 : kLaterSteps);
         b.losses.push_back(
             oracle ? 1e-10 : bound_of(worst_single(single, [&](auto const& e) { return e.losses.at(s); }), floor));
         b.norms.push_back(oracle ? 1e-10
@@ -126,6 +135,7 @@ std::vector<Figure> figures(Errors const& errors, Bounds const& bounds) {
         for (auto const& [name, e] : error) all.push_back({what, name, e, bound.at(name)});
     };
     by_name("gradient", errors.gradient, bounds.gradient);
+    by_name("first moment", errors.first_moments, bounds.first_moments);
     by_name("weights after step 1", errors.first, bounds.first);
     by_name("weights", errors.weights, bounds.weights);
     for (std::size_t s = 0; s < errors.losses.size(); ++s) {

@@ -10,12 +10,16 @@ namespace trireme::framework::parity {
 
 /// Distances from the reference; of the same form, what each may be at most.
 struct Errors {
-    std::map<std::string, double> gradient;       ///< ||dg|| / max(||g||, 1e-6 x global norm), step 1
+    std::map<std::string, double> gradient; ///< ||dg|| / max(||g||, 1e-6 x global norm), step 1
+    /// The same of Adam's first moment after step 1: what the update took of the gradient. AdamW's weights hardly tell,
+    /// since they do not change if all gradients are scaled.
+    std::map<std::string, double> first_moments;
     std::map<std::string, double> first, weights; ///< ||dw|| / how far the reference moved, after step 1 and at the end
     std::vector<double> losses, norms;            ///< relative, per step
 };
 using Bounds = Errors;
 
+/// Where ranks hold copies, the largest difference between two of them is added to a distance.
 Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact);
 
 /// 4 times the error of one process in the same numerics (`single`, one per packing), but at least 4 times a floor of a
@@ -25,7 +29,7 @@ Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors>
 
 /// A figure and its bound.
 struct Figure {
-    std::string what;      ///< "gradient", "weights after step 1", "weights", "loss of step 2", "norm of step 1"
+    std::string what;      ///< "gradient", "first moment", "weights after step 1", "weights", "loss of step 2", ...
     std::string parameter; ///< empty for losses and norms
     double error = 0, bound = 0;
 

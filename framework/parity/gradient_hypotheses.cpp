@@ -173,8 +173,8 @@ namespace {
 
 /// Largest difference between ranks' copies, as a fraction of the gradient.
 double copies_apart(Case const& c, std::string const& name) {
-    auto const found = c.specimen.trace.copies.find(name);
-    if (found == c.specimen.trace.copies.end()) return 0;
+    auto const found = c.specimen.trace.gradient_copies.find(name);
+    if (found == c.specimen.trace.gradient_copies.end()) return 0;
     return found->second / std::max(1e-30, c.lab.exact().gradient.at(name).norm().item<double>());
 }
 

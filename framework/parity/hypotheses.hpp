@@ -53,6 +53,10 @@ std::optional<Cause> dropout_masks(Case const& c);
 std::optional<Cause> stale_weights(Case const& c);
 /// Gradients stay right and weights do not: the moments are wrong.
 std::optional<Cause> optimizer_state(Case const& c);
+/// Loss, gradients and norm of step 1 are right, and the moments took something else than gradients scaled by the clip.
+std::optional<Cause> clipping(Case const& c);
+/// Everything up to the moments of step 1 is right, and weights are off by multiples of what decay takes.
+std::optional<Cause> decay(Case const& c);
 /// Loss, gradients and norm of step 1 are right and the weights after it are not.
 std::optional<Cause> update(Case const& c);
 /// Bitwise mode: another hash, and every figure within its bound.

@@ -1,4 +1,4 @@
-// Hypotheses about forward passes, and about later steps.
+// Hypotheses about forward passes, and about steps after the first.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -135,7 +135,7 @@ namespace {
 
 bool first_step_right(Case const& c) {
     return c.wrong.empty() && !c.specimen.wrong("loss of step 1") && !c.specimen.wrong("norm of step 1") &&
-           !c.specimen.wrong("weights after step 1");
+           !c.specimen.wrong("first moment") && !c.specimen.wrong("weights after step 1");
 }
 
 } // namespace
@@ -176,14 +176,6 @@ std::optional<Cause> optimizer_state(Case const& c) {
                              "ones do not, and the first moment is off by {:.2g}",
                              worst),
                  names, 0.9};
-}
-
-std::optional<Cause> update(Case const& c) {
-    if (!c.wrong.empty() || c.specimen.wrong("loss of step 1") || c.specimen.wrong("norm of step 1")) return {};
-    auto const names = c.specimen.parameters("weights after step 1");
-    if (names.empty()) return {};
-    return Cause{"update", "the update itself is wrong: rate, clip, decay or what it is applied to",
-                 "loss, gradients and norm of step 1 agree, the weights after it do not", names, kLikely};
 }
 
 std::optional<Cause> order_of_sums(Case const& c) {

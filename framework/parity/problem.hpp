@@ -48,7 +48,7 @@ struct Problem {
     ModelConfig model;
     SyntheticData data;
     NumericsSection numerics;   ///< of the layouts; the reference is float64
-    OptimizerSection optimizer; ///< constant rate; clip is half the norm of step 1, so that it is active
+    OptimizerSection optimizer; ///< constant rate; clip is half the norm of step 1 and decay 2, so that they act
     std::uint64_t seed = 1;
     int steps = 3;
     std::int64_t samples = 7; ///< per step: divides among no number of ranks but 7

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
@@ -10,6 +11,7 @@
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallel_model.hpp"
+#include "framework/step_results.hpp"
 #include "framework/weights_hash.hpp"
 #include "framework/whole_tensor.hpp"
 
@@ -64,7 +66,7 @@ class Assembly {
         return tensors;
     }
 
-    std::map<std::string, double> copies;
+    Spread copies;
 
   private:
     /// Sum of squares of the differences to what another rank sent.
@@ -108,7 +110,7 @@ std::string kept_bytes(ParallelModel const& model, Kept what) {
     return bytes;
 }
 
-Tensors collect(ParallelModel const& model, Kept what, bool whole, std::map<std::string, double>* copies = nullptr) {
+Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies = nullptr) {
     auto const all = cluster::all_gather_bytes(model.mesh().world(), kept_bytes(model, what), "parity");
     if (!whole) return {};
     Assembly assembly(model.specs(), model.store().master_dtype());
@@ -117,7 +119,9 @@ Tensors collect(ParallelModel const& model, Kept what, bool whole, std::map<std:
     return assembly.take();
 }
 
-double forward_backward(Problem const& problem, ParallelModel& model, std::int64_t tokens_per_slot, std::int64_t step) {
+/// Leaves the gradients with the ranks that keep them; returns the loss, as the trainer has it.
+at::Tensor forward_backward(Problem const& problem, ParallelModel& model, std::int64_t tokens_per_slot,
+                            std::int64_t step) {
     auto const& data = model.mesh().data();
     int const tensor = model.mesh().along(parallel::Axis::tensor).size();
     auto const plan = problem.plan(tokens_per_slot, step);
@@ -127,10 +131,9 @@ double forward_backward(Problem const& problem, ParallelModel& model, std::int64
         passes.push_back(make_pass(problem.data.read(plan.slots[s], tensor), true, problem.seed, step,
                                    1.0 / static_cast<double>(plan.trained)));
     model.load(std::move(passes));
-    double loss = 0;
-    for (double const l : model.engine().forward_backward(std::ssize(plan.slots))) loss += l;
-    model.mesh().data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "parity/loss").wait();
-    return loss;
+    auto const slots = std::ssize(plan.slots);
+    model.engine().queue(slots);
+    return ordered_sum(gather_losses(model.engine().losses(), slots, model.mesh()));
 }
 
 NumericsSection const kExact{.mode = NumericsMode::fast, .compute = Compute::fp64, .threads = 1};
@@ -155,16 +158,21 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
     GradientNorm const gradient_norm(model.store(), mesh);
     Trace trace;
     for (std::int64_t step = 0; step < problem.steps; ++step) {
-        trace.losses.push_back(forward_backward(problem, model, layout.tokens_per_slot, step));
+        at::Tensor const loss = forward_backward(problem, model, layout.tokens_per_slot, step);
         at::Tensor const norm = gradient_norm.compute();
+        trace.losses.push_back(loss.item<double>());
         trace.norms.push_back(norm.item<double>());
-        if (step == 0) trace.gradient = collect(model, Kept::gradient, whole, &trace.copies);
-        optimizer.step(problem.optimizer.learning_rate, clip_scale(norm, problem.optimizer.clip), step);
+        if (step == 0) trace.gradient = collect(model, Kept::gradient, whole, &trace.gradient_copies);
+        at::Tensor const scale =
+            update_scale(loss, norm, problem.optimizer.clip, std::numeric_limits<double>::infinity());
+        optimizer.step(problem.optimizer.learning_rate, scale, step);
         model.refresh();
-        if (step == 0) trace.first = collect(model, Kept::weight, whole);
+        if (step > 0) continue;
+        trace.first = collect(model, Kept::weight, whole);
+        trace.first_moments = collect(model, Kept::moment1, whole, &trace.first_moment_copies);
     }
     trace.moments = collect(model, Kept::moment1, whole);
-    trace.weights = collect(model, Kept::weight, whole);
+    trace.weights = collect(model, Kept::weight, whole, &trace.weight_copies);
     if (whole) trace.weights_sha256 = weights_sha256(trace.weights);
     return trace;
 }

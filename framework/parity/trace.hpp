@@ -11,19 +11,21 @@
 
 namespace trireme::framework::parity {
 
+/// Largest norm of the difference between two ranks' copies of a tensor; names without any are left out.
+using Spread = std::map<std::string, double>;
+
 struct Trace {
-    std::vector<double> losses, norms; ///< per step
-    Tensors gradient;                  ///< of step 1
-    Tensors first;                     ///< weights after step 1
-    Tensors weights, moments;          ///< after the last step; moments: Adam's first
-    /// Largest norm of the difference between two ranks' copies of a gradient of step 1; names without any are left
-    /// out.
-    std::map<std::string, double> copies;
-    std::string weights_sha256; ///< after the last step
+    std::vector<double> losses, norms;           ///< per step
+    Tensors gradient;                            ///< of step 1
+    Tensors first, first_moments;                ///< after step 1: weights, and Adam's first moment
+    Tensors weights, moments;                    ///< after the last step
+    Spread gradient_copies, first_moment_copies; ///< of `gradient` and `first_moments`
+    Spread weight_copies;                        ///< of `weights`
+    std::string weights_sha256;                  ///< after the last step
 };
 
 /// Runs problem.steps steps in `layout`. Collective over `world`, which has layout.ranks() ranks. Every rank gets
-/// losses and norms; tensors, copies and the hash only those with `whole`.
+/// losses and norms; tensors, spreads and the hash only those with `whole`.
 Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection const& numerics,
                  cluster::Communicator& world, bool whole);
 

@@ -56,6 +56,10 @@ std::vector<Plant> plants() {
         {Bug::moments_lost, "moments lost", "llama", "optimizer-state", ""},
         {Bug::recompute_mask, "mask of recomputation", "llama", "dropout-recomputed", ""},
         {Bug::recompute_mask, "mask of recomputation", "gpt2", "dropout-recomputed", ""},
+        {Bug::clip_by_own_norm, "clipped by own norm", "llama", "clip", ""},
+        {Bug::clip_by_own_norm, "clipped by own norm", "bert", "clip", ""},
+        {Bug::decay_of_flat, "norms and biases decay", "llama", "decay", "norm"},
+        {Bug::decay_of_flat, "norms and biases decay", "bert", "decay", ""},
     };
 }
 
@@ -121,7 +125,7 @@ TEST(Planted, EveryMistakeIsFoundAndNamed) {
     std::vector<Plant> once;
     for (auto const& plant : plants())
         if (once.empty() || once.back().bug != plant.bug) once.push_back(plant);
-    EXPECT_EQ(once.size(), 16U);
+    EXPECT_EQ(once.size(), 18U);
     find_all(once, few_layouts);
 }
 
