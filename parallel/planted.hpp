@@ -27,6 +27,11 @@ enum class Bug : std::uint8_t {
     moments_lost,         ///< shard ranks after the first forget the first moment
     recompute_mask,       ///< a recomputed block draws other dropout masks
     clip_by_own_norm,     ///< each rank clips by the norm of what it keeps, and logs the global one
+    replicas_not_summed,  ///< gradients are summed over the shard axis, not over the replicate axis
+    table_edge,           ///< each tensor rank thinks that its part of the token table begins one row later
+    padding_trained,      ///< tensor ranks give the padding token's row a gradient as an input
+    sequence_averaged,    ///< gradients that go back to stretches of the sequence are averaged, not summed
+    stale_tied_copy,      ///< the last stage's copy of a tied embedding does not follow the update
     decay_of_flat,        ///< under ZeRO, biases and norms in the flat buffer decay as well
 };
 

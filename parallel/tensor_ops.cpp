@@ -39,7 +39,9 @@ struct GatherSequence : torch::autograd::Function<GatherSequence> {
         return all_gather_rows(x, *group);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {reduce_scatter_rows(gradients[0], recall(context)), {}};
+        auto& group = recall(context);
+        at::Tensor const dx = reduce_scatter_rows(gradients[0], group);
+        return {planted::is(planted::Bug::sequence_averaged) ? dx / group.size() : dx, {}};
     }
 };
 

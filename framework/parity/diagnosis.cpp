@@ -6,6 +6,8 @@
 #include <limits>
 #include <tuple>
 
+#include "framework/parity/where.hpp"
+
 namespace trireme::framework::parity {
 
 namespace {
@@ -56,11 +58,31 @@ std::vector<Verdict> simplest_first(std::vector<Verdict> const& verdicts) {
     return failing;
 }
 
-Cause unknown(Specimen const& s) {
-    Figure const& worst = s.figures.front();
+/// The worst of the figures that are computed first, of those that are wrong: the others follow from it.
+Figure const& first_wrong(Specimen const& s) {
+    for (char const* what : {"loss of step 1", "gradient", "norm of step 1", "first moment", "weights after step 1"})
+        for (auto const& f : s.figures)
+            if (f.what == what && !f.holds()) return f;
+    return s.figures.front();
+}
+
+/// The tensor that a figure is of, in a trace; none for losses and norms.
+at::Tensor tensor_of(Trace const& trace, Figure const& f) {
+    if (f.what == "gradient") return trace.gradient.at(f.parameter);
+    if (f.what == "first moment") return trace.first_moments.at(f.parameter);
+    if (f.what == "weights after step 1") return trace.first.at(f.parameter);
+    return f.what == "weights" ? trace.weights.at(f.parameter) : at::Tensor();
+}
+
+Cause unknown(Specimen const& s, Laboratory const& lab) {
+    Figure const& f = first_wrong(s);
+    std::string where;
+    if (at::Tensor const found = tensor_of(s.trace, f); found.defined())
+        where = where_wrong(lab.spec(f.parameter), s.layout, found, tensor_of(lab.exact(), f));
     return {"unknown", "no hypothesis explains the numbers",
-            fmt::format("the worst figure is the {}{}: {:.2g}, bound {:.2g}", worst.what,
-                        worst.parameter.empty() ? "" : " of " + worst.parameter, worst.error, worst.bound),
+            fmt::format("the first that is wrong is the {}{}: {:.2g}, bound {:.2g}{}{}", f.what,
+                        f.parameter.empty() ? "" : " of " + f.parameter, f.error, f.bound,
+                        where.empty() ? "" : "; it is", where),
             s.parameters("gradient"), 0.1};
 }
 
@@ -73,7 +95,7 @@ std::vector<Cause> causes_of(Verdict const& verdict, Laboratory& lab) {
     for (auto const& hypothesis : hypotheses())
         if (auto cause = hypothesis(facts)) causes.push_back(std::move(*cause));
     std::ranges::stable_sort(causes, std::ranges::greater{}, &Cause::confidence);
-    if (causes.empty()) causes.push_back(unknown(specimen));
+    if (causes.empty()) causes.push_back(unknown(specimen, lab));
     return causes;
 }
 

@@ -90,6 +90,21 @@ std::optional<Cause> means_averaged(Case const& c, Fit const& f, std::vector<std
     return {};
 }
 
+/// Data ranks none of whose slots went in, if all slots that are missing are theirs and others have some.
+std::vector<int> silent_ranks(Fit const& f, std::vector<std::int64_t> const& trained, int d) {
+    std::vector<int> in(static_cast<std::size_t>(d)), out(in);
+    for (std::size_t s = 0; s < trained.size(); ++s)
+        if (trained[s] > 0) ++(std::abs(f.weights[s]) < 2e-2 ? out : in)[s % static_cast<std::size_t>(d)];
+    std::vector<int> silent;
+    bool whole = false;
+    for (std::size_t r = 0; r < in.size(); ++r) {
+        if (in[r] > 0 && out[r] > 0) return {};
+        whole |= in[r] > 0;
+        if (out[r] > 0) silent.push_back(static_cast<int>(r));
+    }
+    return whole ? silent : std::vector<int>{};
+}
+
 std::optional<Cause> slots_missing(Case const& c, Fit const& f, std::vector<std::int64_t> const& trained,
                                    std::vector<std::string> const& names) {
     std::vector<std::string> missing;
@@ -106,6 +121,12 @@ std::optional<Cause> slots_missing(Case const& c, Fit const& f, std::vector<std:
         }
     }
     if (missing.empty()) return {};
+    if (auto const ranks = silent_ranks(f, trained, d); !ranks.empty())
+        return Cause{"ranks-not-summed",
+                     fmt::format("gradients of data rank{} {} are not in the sum: it is not taken over all data ranks",
+                                 ranks.size() > 1 ? "s" : "", fmt::join(ranks, ", ")),
+                     fmt::format("the gradient is the sum without any of their micro-batches, to {:.1e}", f.residual),
+                     names, kSure};
     return Cause{"slot-missing",
                  fmt::format("{} micro-batch is dropped on its way to these parameters", last ? "the last" : "a"),
                  fmt::format("the gradient is the sum without micro-batch {} (from 0), to {:.1e}",
@@ -210,6 +231,13 @@ std::optional<Cause> copies_not_summed(Case const& c) {
                      "gradients of key and value heads that tensor ranks share are not summed over them: each keeps "
                      "what its own query heads add",
                      evidence, c.wrong, kSure};
+    if (all_of(c.wrong, [&](auto const& n) { return c.lab.spec(n).partial || shared(n); }))
+        return Cause{
+            "copies-not-summed",
+            fmt::format("gradients of what tensor ranks hold copies of ({} and shared key and value heads) are "
+                        "not summed over them",
+                        kinds_of(c)),
+            evidence, c.wrong, kSure};
     return {};
 }
 

@@ -47,6 +47,11 @@ std::optional<Cause> padding_counted(Case const& c);
 std::optional<Cause> bias_on_every_rank(Case const& c);
 /// The loss is that of slots in which later ranks' positions are off by one.
 std::optional<Cause> sequence_offset(Case const& c);
+/// The loss is wrong for some samples alone: which have what in common?
+std::optional<Cause> samples_apart(Case const& c);
+/// The forward pass is right, and no other guess fits the gradients: where, on the way back from the loss, do they
+/// start?
+std::optional<Cause> backward_pass(Case const& c);
 /// Everything is right without dropout.
 std::optional<Cause> dropout_masks(Case const& c);
 /// Step 1 is right and the loss of step 2 is that of the weights before it.

@@ -53,6 +53,13 @@ Specimen const& Laboratory::without_dropout(Layout const& layout) {
     return s;
 }
 
+Laboratory::SampleLosses Laboratory::sample_losses(Layout const& layout) const {
+    Problem all = problem_.without_dropout();
+    all.steps = 1;
+    all.samples = all.data.size();
+    return {run_(all, layout).samples, exact_trace(all).samples, all.plan(layout.tokens_per_slot, 0)};
+}
+
 std::vector<Variant> const& Laboratory::slots(std::int64_t tokens_per_slot) {
     auto& variants = slots_[tokens_per_slot];
     if (!variants.empty()) return variants;

@@ -41,6 +41,12 @@ class Laboratory {
     /// The same layout with every dropout at 0, against a reference without.
     Specimen const& without_dropout(Layout const& layout);
     Trace const& exact_without_dropout();
+    /// Losses of every sample there is in the layout and in the reference, without dropout.
+    struct SampleLosses {
+        std::map<std::int64_t, double> found, exact;
+        data::StepPlan plan; ///< the slots of the layout
+    };
+    SampleLosses sample_losses(Layout const& layout) const;
 
     /// Loss and gradient of each slot of step 1 alone; where slots are scaled rightly they add up to the reference.
     std::vector<Variant> const& slots(std::int64_t tokens_per_slot);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "framework/model/layer_names.hpp"
+#include "framework/model/transformer_stage.hpp"
 #include "framework/parity/hypotheses.hpp"
 
 namespace trireme::framework::parity {
@@ -70,14 +71,29 @@ std::optional<Cause> bias_on_every_rank(Case const& c) {
 
 namespace {
 
-/// The slot as it is when each later rank's stretch of the sequence begins `shift` tokens late for positions.
-data::Slot shifted(data::Slot slot, int ranks, int shift) {
+/// Where a later tensor rank reads positions or segments instead of in its own stretch of the sequence.
+struct Stretch {
+    char const* text;
+    std::int64_t (*index)(std::int64_t own, std::int64_t rows);
+};
+constexpr Stretch kStretches[] = {
+    {"one token too early", [](std::int64_t own, std::int64_t) { return own - 1; }},
+    {"one token too late", [](std::int64_t own, std::int64_t) { return own + 1; }},
+    {"in the first rank's stretch", [](std::int64_t own, std::int64_t rows) { return own % rows; }}};
+struct Read {
+    char const* text;
+    bool positions, segments;
+};
+constexpr Read kReads[] = {{"positions", true, true}, {"positions alone", true, false}, {"segments", false, true}};
+
+data::Slot misread(data::Slot slot, int ranks, Read const& read, Stretch const& stretch) {
     auto const all = slot;
     std::int64_t const rows = slot.token_count() / ranks;
     for (std::int64_t i = rows; i < slot.token_count(); ++i) {
-        auto const from = static_cast<std::size_t>(std::clamp<std::int64_t>(i + shift, 0, slot.token_count() - 1));
-        slot.positions[static_cast<std::size_t>(i)] = all.positions[from];
-        slot.segments[static_cast<std::size_t>(i)] = all.segments[from];
+        auto const from =
+            static_cast<std::size_t>(std::clamp<std::int64_t>(stretch.index(i, rows), 0, slot.token_count() - 1));
+        if (read.positions) slot.positions[static_cast<std::size_t>(i)] = all.positions[from];
+        if (read.segments) slot.segments[static_cast<std::size_t>(i)] = all.segments[from];
     }
     return slot;
 }
@@ -93,23 +109,27 @@ std::optional<Cause> sequence_offset(Case const& c) {
     double const found = c.lab.without_dropout(layout).trace.losses.at(0);
     double const right = c.lab.exact_without_dropout().losses.at(0);
     auto const plan = problem.plan(layout.tokens_per_slot, 0);
-    for (int const shift : {-1, 1}) {
-        std::vector<data::Slot> slots;
-        for (auto const& slot : plan.slots) slots.push_back(shifted(problem.data.read(slot, t), t, shift));
-        double const variant = reference_variant(problem.without_dropout().model, problem.initial, slots, problem.seed,
-                                                 0, 1.0 / static_cast<double>(plan.trained))
-                                   .loss;
-        if (!near(found, variant, closeness(c)) || std::abs(found - variant) > 0.1 * std::abs(found - right)) continue;
-        return Cause{"sequence-offset",
-                     fmt::format("tensor ranks after the first read positions from one token too {}: their stretch of "
-                                 "the sequence is off by one",
-                                 shift < 0 ? "early" : "late"),
-                     fmt::format("without dropout the first loss is {:.7f}, the reference's {:.7f}; with positions off "
-                                 "by {} it is {:.7f}",
-                                 found, right, shift, variant),
-                     {stem_names(problem.model).positions},
-                     kSure};
-    }
+    for (auto const& read : kReads)
+        for (auto const& stretch : kStretches) {
+            if (read.segments != read.positions && problem.model.token_types == 0) continue;
+            std::vector<data::Slot> slots;
+            for (auto const& slot : plan.slots) slots.push_back(misread(problem.data.read(slot, t), t, read, stretch));
+            double const variant = reference_variant(problem.without_dropout().model, problem.initial, slots,
+                                                     problem.seed, 0, 1.0 / static_cast<double>(plan.trained))
+                                       .loss;
+            if (!near(found, variant, closeness(c)) || std::abs(found - variant) > 0.1 * std::abs(found - right))
+                continue;
+            auto const stem = stem_names(problem.model);
+            return Cause{
+                "sequence-offset",
+                fmt::format("tensor ranks after the first read {} {}, not in their own stretch of the sequence",
+                            read.text, stretch.text),
+                fmt::format("without dropout the first loss is {:.7f}, the reference's {:.7f}; with {} read "
+                            "{} it is {:.7f}",
+                            found, right, read.text, stretch.text, variant),
+                {read.positions ? stem.positions : stem.segments},
+                kSure};
+        }
     return {};
 }
 
@@ -140,20 +160,52 @@ bool first_step_right(Case const& c) {
 
 } // namespace
 
+namespace {
+
+/// Weights after step 1, some of which are still those of before.
+struct Stale {
+    std::string text;
+    ModelConfig model;
+    Tensors weights;
+    std::vector<std::string> parameters;
+};
+
+std::vector<Stale> stale_parts(Case const& c) {
+    ModelConfig const& model = c.lab.problem().model;
+    Tensors const &before = c.lab.problem().initial, &after = c.lab.exact().first;
+    std::vector<Stale> all{{"all weights", model, before, {}}};
+    for (auto const& spec : parameter_specs(model)) {
+        if (all.back().text != spec.unit) all.push_back({spec.unit, model, after, {}});
+        all.back().weights[spec.name] = before.at(spec.name);
+        all.back().parameters.push_back(spec.name);
+    }
+    if (!model.tied_embeddings || model.head != HeadKind::language_model) return all;
+    std::string const table = stem_names(model).tokens;
+    ModelConfig untied = model;
+    untied.tied_embeddings = false;
+    Tensors weights = after;
+    weights[head_names(untied).language_model] = before.at(table);
+    all.push_back({"the tied embedding as the output uses it", untied, weights, {table}});
+    return all;
+}
+
+} // namespace
+
 std::optional<Cause> stale_weights(Case const& c) {
     if (!first_step_right(c) || !c.specimen.wrong("loss of step 2")) return {};
     double const found = c.specimen.trace.losses.at(1), right = c.lab.exact().losses.at(1);
-    double const variant = c.lab.loss_at(c.lab.problem().model, c.lab.problem().initial, 1);
-    std::string const numbers =
-        fmt::format("step 1 and the weights after it agree; the loss of step 2 is {:.7f}, the reference's "
-                    "{:.7f}, with the weights of before the update {:.7f}",
-                    found, right, variant);
-    if (near(found, variant, closeness(c)) && std::abs(found - variant) < 0.1 * std::abs(found - right))
+    std::string const numbers = fmt::format(
+        "step 1 and the weights after it agree; the loss of step 2 is {:.7f}, the reference's {:.7f}", found, right);
+    for (auto const& part : stale_parts(c)) {
+        double const variant = c.lab.loss_at(part.model, part.weights, 1);
+        if (!near(found, variant, closeness(c)) || std::abs(found - variant) > 0.1 * std::abs(found - right)) continue;
         return Cause{"stale-weights",
-                     "the forward pass of step 2 computes with the weights of before the update: a stale gather",
-                     numbers,
-                     {},
-                     kSure};
+                     fmt::format("the forward pass of step 2 computes with weights of before the update ({}): a stale "
+                                 "gather or copy",
+                                 part.text),
+                     fmt::format("{}, with these weights of before the update {:.7f}", numbers, variant),
+                     part.parameters, kSure};
+    }
     return Cause{"partly-stale-weights",
                  "part of step 2 computes with other weights than the update made",
                  numbers,

@@ -136,6 +136,23 @@ at::Tensor forward_backward(Problem const& problem, ParallelModel& model, std::i
     return ordered_sum(gather_losses(model.engine().losses(), slots, model.mesh()));
 }
 
+/// Those of all ranks. Collective.
+std::map<std::int64_t, double> sample_losses(ParallelModel const& model) {
+    std::string mine;
+    for (auto const& s : model.results().samples) {
+        mine.append(reinterpret_cast<char const*>(&s.sample), sizeof s.sample);
+        mine.append(reinterpret_cast<char const*>(&s.loss), sizeof s.loss);
+    }
+    std::map<std::int64_t, double> all;
+    for (auto const& bytes : cluster::all_gather_bytes(model.mesh().world(), mine, "parity"))
+        for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::int64_t) + sizeof(double)) {
+            std::int64_t sample = 0;
+            std::memcpy(&sample, bytes.data() + at, sizeof sample);
+            std::memcpy(&all[sample], bytes.data() + at + sizeof sample, sizeof(double));
+        }
+    return all;
+}
+
 NumericsSection const kExact{.mode = NumericsMode::fast, .compute = Compute::fp64, .threads = 1};
 
 Trace alone(Problem const& problem, Layout const& layout, NumericsSection const& numerics) {
@@ -162,7 +179,10 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
         at::Tensor const norm = gradient_norm.compute();
         trace.losses.push_back(loss.item<double>());
         trace.norms.push_back(norm.item<double>());
-        if (step == 0) trace.gradient = collect(model, Kept::gradient, whole, &trace.gradient_copies);
+        if (step == 0) {
+            trace.samples = sample_losses(model);
+            trace.gradient = collect(model, Kept::gradient, whole, &trace.gradient_copies);
+        }
         at::Tensor const scale =
             update_scale(loss, norm, problem.optimizer.clip, std::numeric_limits<double>::infinity());
         optimizer.step(problem.optimizer.learning_rate, scale, step);

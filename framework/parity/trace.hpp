@@ -1,5 +1,6 @@
 // What one layout computed, whole and by name, so that layouts can be compared.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -16,6 +17,7 @@ using Spread = std::map<std::string, double>;
 
 struct Trace {
     std::vector<double> losses, norms;           ///< per step
+    std::map<std::int64_t, double> samples;      ///< loss of each sample of step 1, summed over its labels
     Tensors gradient;                            ///< of step 1
     Tensors first, first_moments;                ///< after step 1: weights, and Adam's first moment
     Tensors weights, moments;                    ///< after the last step
@@ -25,7 +27,7 @@ struct Trace {
 };
 
 /// Runs problem.steps steps in `layout`. Collective over `world`, which has layout.ranks() ranks. Every rank gets
-/// losses and norms; tensors, spreads and the hash only those with `whole`.
+/// losses, norms and samples; tensors, spreads and the hash only those with `whole`.
 Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection const& numerics,
                  cluster::Communicator& world, bool whole);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "framework/parity/hypotheses.hpp"
+#include "framework/parity/where.hpp"
 
 namespace trireme::framework::parity {
 
@@ -93,8 +94,12 @@ std::optional<Cause> update(Case const& c) {
     if (!gradients_right(c)) return {};
     auto const names = c.specimen.parameters("weights after step 1");
     if (names.empty()) return {};
+    std::string const where = where_wrong(c.lab.spec(names[0]), c.specimen.layout, c.specimen.trace.first.at(names[0]),
+                                          c.lab.exact().first.at(names[0]));
     return Cause{"update", "the update itself is wrong: rate, clip, decay or what it is applied to",
-                 "loss, gradients and norm of step 1 agree, the weights after it do not", names, kLikely};
+                 fmt::format("loss, gradients and norm of step 1 agree, the weights after it do not; {} is wrong{}",
+                             names[0], where.empty() ? " all over" : where),
+                 names, kLikely};
 }
 
 } // namespace trireme::framework::parity

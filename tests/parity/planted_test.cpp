@@ -58,6 +58,14 @@ std::vector<Plant> plants() {
         {Bug::recompute_mask, "mask of recomputation", "gpt2", "dropout-recomputed", ""},
         {Bug::clip_by_own_norm, "clipped by own norm", "llama", "clip", ""},
         {Bug::clip_by_own_norm, "clipped by own norm", "bert", "clip", ""},
+        {Bug::replicas_not_summed, "replicas not summed", "llama", "ranks-not-summed", ""},
+        {Bug::replicas_not_summed, "replicas not summed", "bert", "ranks-not-summed", ""},
+        {Bug::table_edge, "edge of the token table", "gpt2", "samples", "wte"},
+        {Bug::table_edge, "edge of the token table", "bert", "samples", "word_embeddings"},
+        {Bug::padding_trained, "padding token trained", "bert", "one-gradient", "word_embeddings"},
+        {Bug::sequence_averaged, "sequence averaged", "llama", "backward", "model.norm"},
+        {Bug::sequence_averaged, "sequence averaged", "bert", "backward", "layer.3"},
+        {Bug::stale_tied_copy, "stale tied copy", "gpt2", "stale-weights", "wte"},
         {Bug::decay_of_flat, "norms and biases decay", "llama", "decay", "norm"},
         {Bug::decay_of_flat, "norms and biases decay", "bert", "decay", ""},
     };
@@ -125,7 +133,7 @@ TEST(Planted, EveryMistakeIsFoundAndNamed) {
     std::vector<Plant> once;
     for (auto const& plant : plants())
         if (once.empty() || once.back().bug != plant.bug) once.push_back(plant);
-    EXPECT_EQ(once.size(), 18U);
+    EXPECT_EQ(once.size(), 23U);
     find_all(once, few_layouts);
 }
 

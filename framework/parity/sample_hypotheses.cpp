@@ -1,0 +1,146 @@
+// Hypotheses that say where a forward or a backward pass goes wrong, where none says why.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "framework/model/layer_names.hpp"
+#include "framework/model/transformer_stage.hpp"
+#include "framework/parity/hypotheses.hpp"
+#include "framework/parity/where.hpp"
+#include "parallel/tensor_cut.hpp"
+
+namespace trireme::framework::parity {
+
+namespace {
+
+/// A sample and where it lies in the layout.
+struct Place {
+    std::int64_t sample = 0, length = 0;
+    std::size_t slot = 0;
+    bool first = false, last = false; ///< in its slot
+    bool crosses = false;             ///< reaches beyond the first tensor rank's stretch of the sequence
+    std::set<std::int32_t> tokens;    ///< those that anything is predicted from
+};
+
+std::vector<Place> places_of(Problem const& problem, Layout const& layout, data::StepPlan const& plan) {
+    std::vector<Place> places;
+    int const t = layout.parallel.tensor;
+    for (std::size_t s = 0; s < plan.slots.size(); ++s) {
+        auto const slot = problem.data.read(plan.slots[s], t);
+        std::size_t const count = plan.slots[s].size();
+        for (std::size_t i = 0; i < count; ++i) {
+            auto const begin = slot.offsets[i], end = slot.offsets[i + 1];
+            if (problem.data.trained(plan.slots[s][i]) == 0) continue; // its loss is nothing, right or wrong
+            Place place{plan.slots[s][i], end - begin, s, i == 0, i + 1 == count, end > slot.token_count() / t, {}};
+            place.tokens.insert(slot.tokens.begin() + begin, slot.tokens.begin() + end - problem.model.causal);
+            places.push_back(std::move(place));
+        }
+    }
+    return places;
+}
+
+/// Something that a sample may have, and what it is in words: "that contain token 51".
+struct Property {
+    std::string text;
+    std::function<bool(Place const&)> holds;
+    std::vector<std::string> parameters = {};
+};
+
+std::vector<Property> properties_of(Case const& c, std::vector<Place> const& places) {
+    auto const& problem = c.lab.problem();
+    auto const& layout = c.specimen.layout;
+    std::vector<Property> all;
+    std::string const table = stem_names(problem.model).tokens;
+    std::set<std::int32_t> firsts, lasts; // a range that is off by one is off at its ends
+    for (int r = 0; r < layout.parallel.tensor && layout.parallel.tensor > 1; ++r) {
+        auto const slice =
+            parallel::slice_of(c.lab.spec(table).cut, problem.model.vocabulary, layout.parallel.tensor, r);
+        firsts.insert(static_cast<std::int32_t>(slice.first));
+        lasts.insert(static_cast<std::int32_t>(slice.first + slice.real - 1));
+    }
+    for (auto const& [ends, which] : {std::pair{firsts, "first"}, {lasts, "last"}})
+        all.push_back(
+            {fmt::format("that contain one of the tokens {}: the {} rows of what tensor ranks hold of the table",
+                         fmt::join(ends, ", "), which),
+             [ends](Place const& p) {
+                 return std::ranges::any_of(ends, [&](auto token) { return p.tokens.contains(token); });
+             },
+             {table}});
+    all.push_back({"that are not the first of their slot", [](Place const& p) { return !p.first; }});
+    all.push_back({"that are the last of their slot", [](Place const& p) { return p.last; }});
+    all.push_back({"that reach beyond the first tensor rank's stretch of the sequence",
+                   [](Place const& p) { return p.crosses; }});
+    for (int r = 0; r < layout.data() && layout.data() > 1; ++r) {
+        auto const rank = [d = layout.data()](Place const& p) { return static_cast<int>(p.slot) % d; };
+        all.push_back({fmt::format("of data rank {}", r), [=](Place const& p) { return rank(p) == r; }});
+        all.push_back({fmt::format("of data ranks from {} on", r), [=](Place const& p) { return rank(p) >= r; }});
+    }
+    std::set<std::int64_t> lengths;
+    std::set<std::int32_t> tokens;
+    for (auto const& p : places) lengths.insert(p.length), tokens.insert(p.tokens.begin(), p.tokens.end());
+    for (auto const length : lengths)
+        all.push_back(
+            {fmt::format("of {} tokens or more", length), [=](Place const& p) { return p.length >= length; }});
+    for (auto const token : tokens)
+        all.push_back({fmt::format("that contain token {}", token),
+                       [=](Place const& p) { return p.tokens.contains(token); },
+                       {table}});
+    return all;
+}
+
+} // namespace
+
+std::optional<Cause> samples_apart(Case const& c) {
+    if (!c.specimen.wrong("loss of step 1")) return {};
+    auto const losses = c.lab.sample_losses(c.specimen.layout);
+    std::set<std::int64_t> wrong;
+    for (auto const& [sample, exact] : losses.exact) {
+        auto const found = losses.found.find(sample);
+        if (found == losses.found.end() || !near(found->second, exact, 10 * closeness(c))) wrong.insert(sample);
+    }
+    if (wrong.empty() || wrong.size() == losses.exact.size()) return {};
+    auto const places = places_of(c.lab.problem(), c.specimen.layout, losses.plan);
+    for (auto const& property : properties_of(c, places)) {
+        auto const fits = [&](Place const& p) { return property.holds(p) == wrong.contains(p.sample); };
+        if (!std::ranges::all_of(places, fits)) continue;
+        return Cause{"samples", fmt::format("the forward pass is wrong for samples {}", property.text),
+                     fmt::format("without dropout the losses of {} of {} samples are wrong: exactly these",
+                                 wrong.size(), places.size()),
+                     property.parameters, kLikely};
+    }
+    return {};
+}
+
+std::optional<Cause> backward_pass(Case const& c) {
+    if (c.wrong.empty() || c.specimen.wrong("loss of step 1")) return {};
+    auto const is_wrong = [&](std::string const& name) { return std::ranges::find(c.wrong, name) != c.wrong.end(); };
+    std::string const where =
+        where_wrong(c.lab.spec(c.wrong[0]), c.specimen.layout, c.specimen.trace.gradient.at(c.wrong[0]),
+                    c.lab.exact().gradient.at(c.wrong[0]));
+    if (c.wrong.size() == 1)
+        return Cause{"one-gradient", fmt::format("one gradient is wrong, that of {}{}", c.wrong[0], where),
+                     "the loss and all other gradients agree", c.wrong, 0.6};
+    std::map<std::string, std::pair<std::vector<std::string>, std::vector<std::string>>> by_unit; // right, wrong
+    std::vector<std::string> units;
+    for (auto const& spec : parameter_specs(c.lab.problem().model)) {
+        if (units.empty() || units.back() != spec.unit) units.push_back(spec.unit);
+        auto& [right, wrong] = by_unit[spec.unit];
+        (is_wrong(spec.name) ? wrong : right).push_back(spec.name);
+    }
+    auto const first = std::ranges::find_if(units.rbegin(), units.rend(),
+                                            [&](auto const& unit) { return !by_unit.at(unit).second.empty(); });
+    auto const& [right, wrong] = by_unit.at(*first);
+    std::string const before =
+        first == units.rbegin() ? "" : fmt::format(" and all of {}", fmt::join(units.rbegin(), first, ", "));
+    return Cause{"backward", fmt::format("the backward pass goes wrong in {}, on its way back from the loss", *first),
+                 fmt::format("the loss{} agree{}; in {} the gradients of {} do not{}{}", before,
+                             before.empty() ? "s" : "", *first, fmt::join(wrong, ", "),
+                             right.empty() ? "" : ", those do of ", fmt::join(right, ", ")),
+                 wrong, 0.5};
+}
+
+} // namespace trireme::framework::parity
