@@ -4,6 +4,7 @@
 #include <span>
 
 #include "framework/optimizer/gradient_norm.hpp"
+#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 #include "parallel/tensor_place.hpp"
 
@@ -13,6 +14,7 @@ at::Tensor gather_losses(at::Tensor const& mine, std::int64_t slots, parallel::M
     std::int64_t const ranks = mesh.data().size(), each = (slots + ranks - 1) / ranks;
     at::Tensor const own = at::constant_pad_nd(mine, {0, each - mine.numel()}), all = own.new_empty({ranks, each});
     parallel::finish(mesh.data().all_gather(parallel::buffer_of(own), parallel::buffer_of(all), "step/loss"), all);
+    if (parallel::planted::is(parallel::planted::Bug::losses_averaged)) all.div_(ranks);
     return all.t().reshape({-1}).narrow(0, 0, slots); // slot s is the (s / ranks)th of rank s % ranks
 }
 

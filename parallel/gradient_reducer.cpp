@@ -170,7 +170,8 @@ void GradientReducer::add_over_tensor_ranks() {
         at::Tensor const mine = at::cat(parts), all = mine.new_empty({copies, mine.size(0)});
         parallel::finish(group->all_gather(buffer_of(mine), buffer_of(all), "gradient/tensor sharers"), all);
         at::Tensor const sum = all[0].clone();
-        for (int r = 1; r < copies; ++r) sum.add_(all[r]);
+        bool const halved = planted::is(planted::Bug::copies_halved);
+        for (int r = 1; r < copies; ++r) sum.add_(all[r], halved && r + 1 == copies ? 0.5 : 1);
         std::int64_t at = 0;
         for (auto& part : parts) {
             part.copy_(sum.narrow(0, at, part.size(0)));

@@ -32,6 +32,9 @@ enum class Bug : std::uint8_t {
     padding_trained,      ///< tensor ranks give the padding token's row a gradient as an input
     sequence_averaged,    ///< gradients that go back to stretches of the sequence are averaged, not summed
     stale_tied_copy,      ///< the last stage's copy of a tied embedding does not follow the update
+    scale_by_tensor,      ///< attention's scale depends a little on the tensor size
+    copies_halved,        ///< of what tensor ranks hold copies of, the last rank's part of the gradient counts half
+    losses_averaged,      ///< the loss that is logged is divided by the number of data ranks
     decay_of_flat,        ///< under ZeRO, biases and norms in the flat buffer decay as well
 };
 

@@ -130,8 +130,9 @@ AttentionShape TransformerLayer::attention_shape() const {
             .head_size = config_.head_size,
             .causal = config_.causal,
             .window = config_.windows.empty() ? 0 : config_.windows[layer],
-            .scale = config_.attention_scale.empty() ? 1.0 / std::sqrt(static_cast<double>(config_.head_size))
-                                                     : config_.attention_scale[layer],
+            .scale = (config_.attention_scale.empty() ? 1.0 / std::sqrt(static_cast<double>(config_.head_size))
+                                                      : config_.attention_scale[layer]) *
+                     (planted::is(planted::Bug::scale_by_tensor) ? 1 + 0.01 * (options_.tensor.size() - 1) : 1),
             .dropout = config_.attention_dropout,
             .site = site_id(Site::attention, index_),
             .first_head = queries.first / config_.head_size,

@@ -211,34 +211,43 @@ std::string kinds_of(Case const& c) {
 std::optional<Cause> copies_not_summed(Case const& c) {
     auto const& layout = c.specimen.layout;
     if (layout.parallel.tensor == 1 || c.specimen.wrong("loss of step 1")) return {};
-    auto const apart = [&](auto const& n) { return !c.lab.counts(n) || copies_apart(c, n) > 1e-3; };
-    if (!all_of(c.wrong, apart)) return {};
-    double most = 0;
-    for (auto const& n : c.wrong) most = std::max(most, c.lab.counts(n) ? copies_apart(c, n) : 0);
+    auto const partial = [&](auto const& n) { return c.lab.spec(n).partial; };
+    auto const shared = [&](auto const& n) {
+        return c.lab.spec(n).cut.share == parallel::TensorCut::Share::copy && c.lab.copies(n, layout) > 1;
+    };
+    if (!all_of(c.wrong, [&](auto const& n) { return partial(n) || shared(n); })) return {};
+    double most = 0, least = 1e300;
+    for (auto const& n : c.wrong) {
+        if (!c.lab.counts(n)) continue;
+        most = std::max(most, copies_apart(c, n));
+        least = std::min(least, copies_apart(c, n));
+    }
     std::string const evidence = fmt::format(
         "copies on the tensor ranks differ by {:.2g} of the gradient; the loss and all other gradients agree", most);
-    if (all_of(c.wrong, [&](auto const& n) { return c.lab.spec(n).partial; }))
+    if (most == 0)
+        return Cause{
+            "copies-sum", "the sum over tensor ranks of gradients of which each holds a copy is wrong",
+            "only gradients of norm layers, of biases after a sum, of position tables or of shared key heads are "
+            "wrong, and their copies agree",
+            c.wrong, kLikely};
+    if (least <= 1e-3) return {};
+    if (all_of(c.wrong, partial))
         return Cause{"stretches-not-summed",
                      fmt::format("gradients of {} are not summed over the tensor ranks: each keeps its own stretch of "
                                  "the sequence (sequence parallelism)",
                                  kinds_of(c)),
                      evidence, c.wrong, kSure};
-    auto const shared = [&](auto const& n) {
-        return c.lab.spec(n).cut.share == parallel::TensorCut::Share::copy && c.lab.copies(n, layout) > 1;
-    };
     if (all_of(c.wrong, shared))
         return Cause{"key-heads-not-summed",
                      "gradients of key and value heads that tensor ranks share are not summed over them: each keeps "
                      "what its own query heads add",
                      evidence, c.wrong, kSure};
-    if (all_of(c.wrong, [&](auto const& n) { return c.lab.spec(n).partial || shared(n); }))
-        return Cause{
-            "copies-not-summed",
-            fmt::format("gradients of what tensor ranks hold copies of ({} and shared key and value heads) are "
-                        "not summed over them",
-                        kinds_of(c)),
-            evidence, c.wrong, kSure};
-    return {};
+    return Cause{
+        "copies-not-summed",
+        fmt::format("gradients of what tensor ranks hold copies of ({} and shared key and value heads) are not "
+                    "summed over them",
+                    kinds_of(c)),
+        evidence, c.wrong, kSure};
 }
 
 std::optional<Cause> norm_counts_copies(Case const& c) {

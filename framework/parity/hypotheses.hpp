@@ -37,7 +37,7 @@ double first_loss(Case const& c);
 std::optional<Cause> slot_weights(Case const& c);
 /// The tied embedding alone is wrong: a fit of the gradients of its two uses.
 std::optional<Cause> tied_use_missing(Case const& c);
-/// What tensor ranks hold copies of is wrong, and the copies differ.
+/// What tensor ranks hold copies of is wrong, and nothing else.
 std::optional<Cause> copies_not_summed(Case const& c);
 /// Every gradient is right and their norm is not.
 std::optional<Cause> norm_counts_copies(Case const& c);
@@ -49,6 +49,10 @@ std::optional<Cause> bias_on_every_rank(Case const& c);
 std::optional<Cause> sequence_offset(Case const& c);
 /// The loss is wrong for some samples alone: which have what in common?
 std::optional<Cause> samples_apart(Case const& c);
+/// The loss is wrong, and every gradient right.
+std::optional<Cause> loss_value(Case const& c);
+/// The forward pass is wrong: with which weights at 0 does it agree?
+std::optional<Cause> forward_pass(Case const& c);
 /// The forward pass is right, and no other guess fits the gradients: where, on the way back from the loss, do they
 /// start?
 std::optional<Cause> backward_pass(Case const& c);

@@ -53,6 +53,16 @@ Specimen const& Laboratory::without_dropout(Layout const& layout) {
     return s;
 }
 
+bool Laboratory::agrees_without(std::vector<std::string> const& names, Layout const& layout) const {
+    Problem other = problem_.without_dropout();
+    other.steps = 1;
+    for (auto const& name : names) other.initial[name] = at::zeros_like(other.initial.at(name));
+    Trace const exact = exact_trace(other);
+    auto const bounds = bounds_of(other, exact, {errors_of(other, single_trace(other, layout.tokens_per_slot), exact)});
+    double const found = run_(other, layout).losses.at(0);
+    return std::abs(found - exact.losses.at(0)) <= bounds.losses.at(0) * std::abs(exact.losses.at(0));
+}
+
 Laboratory::SampleLosses Laboratory::sample_losses(Layout const& layout) const {
     Problem all = problem_.without_dropout();
     all.steps = 1;

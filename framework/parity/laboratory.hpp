@@ -41,6 +41,9 @@ class Laboratory {
     /// The same layout with every dropout at 0, against a reference without.
     Specimen const& without_dropout(Layout const& layout);
     Trace const& exact_without_dropout();
+    /// Does the layout's first loss agree with the reference's once the named parameters are 0 in both, without
+    /// dropout?
+    bool agrees_without(std::vector<std::string> const& names, Layout const& layout) const;
     /// Losses of every sample there is in the layout and in the reference, without dropout.
     struct SampleLosses {
         std::map<std::int64_t, double> found, exact;

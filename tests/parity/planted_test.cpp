@@ -66,6 +66,11 @@ std::vector<Plant> plants() {
         {Bug::sequence_averaged, "sequence averaged", "llama", "backward", "model.norm"},
         {Bug::sequence_averaged, "sequence averaged", "bert", "backward", "layer.3"},
         {Bug::stale_tied_copy, "stale tied copy", "gpt2", "stale-weights", "wte"},
+        {Bug::scale_by_tensor, "attention's scale", "llama", "forward", "q_proj"},
+        {Bug::scale_by_tensor, "attention's scale", "bert", "forward", "query"},
+        {Bug::copies_halved, "copies summed by half", "llama", "copies-sum", ""},
+        {Bug::copies_halved, "copies summed by half", "gpt2", "copies-sum", ""},
+        {Bug::losses_averaged, "logged loss averaged", "gpt2", "loss-value", ""},
         {Bug::decay_of_flat, "norms and biases decay", "llama", "decay", "norm"},
         {Bug::decay_of_flat, "norms and biases decay", "bert", "decay", ""},
     };
@@ -133,7 +138,7 @@ TEST(Planted, EveryMistakeIsFoundAndNamed) {
     std::vector<Plant> once;
     for (auto const& plant : plants())
         if (once.empty() || once.back().bug != plant.bug) once.push_back(plant);
-    EXPECT_EQ(once.size(), 23U);
+    EXPECT_EQ(once.size(), 26U);
     find_all(once, few_layouts);
 }
 

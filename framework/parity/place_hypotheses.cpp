@@ -102,8 +102,8 @@ std::optional<Cause> samples_apart(Case const& c) {
         auto const found = losses.found.find(sample);
         if (found == losses.found.end() || !near(found->second, exact, 10 * closeness(c))) wrong.insert(sample);
     }
-    if (wrong.empty() || wrong.size() == losses.exact.size()) return {};
     auto const places = places_of(c.lab.problem(), c.specimen.layout, losses.plan);
+    if (wrong.empty() || wrong.size() == places.size()) return {};
     for (auto const& property : properties_of(c, places)) {
         auto const fits = [&](Place const& p) { return property.holds(p) == wrong.contains(p.sample); };
         if (!std::ranges::all_of(places, fits)) continue;
@@ -113,6 +113,57 @@ std::optional<Cause> samples_apart(Case const& c) {
                      property.parameters, kLikely};
     }
     return {};
+}
+
+std::optional<Cause> loss_value(Case const& c) {
+    if (!c.wrong.empty() || !c.specimen.wrong("loss of step 1")) return {};
+    return Cause{"loss-value",
+                 "the loss that is reported is wrong, and what is trained is right",
+                 fmt::format("the first loss is {:.7f}, the reference's {:.7f}; all gradients agree", first_loss(c),
+                             c.lab.exact().losses.at(0)),
+                 {},
+                 kLikely};
+}
+
+std::optional<Cause> forward_pass(Case const& c) {
+    if (c.wrong.empty() || !c.specimen.wrong("loss of step 1")) return {};
+    auto const& model = c.lab.problem().model;
+    std::vector<std::string> attention, scores, feed_forward;
+    auto const add = [](std::vector<std::string>& names, LinearNames const& linear) {
+        for (auto const& name : {linear.weight, linear.bias})
+            if (!name.empty()) names.push_back(name);
+    };
+    for (std::int64_t i = 0; i < model.layers; ++i) {
+        auto const layer = layer_names(model, i);
+        add(attention, layer.output);
+        add(scores, layer.query);
+        add(feed_forward, layer.down);
+    }
+    auto both = attention;
+    both.insert(both.end(), feed_forward.begin(), feed_forward.end());
+    auto const agrees = [&](auto const& names) { return c.lab.agrees_without(names, c.specimen.layout); };
+    auto const cause = [&](char const* where, char const* why, std::vector<std::string> const& names) {
+        return Cause{"forward", fmt::format("the forward pass goes wrong in {}", where), why, names, 0.6};
+    };
+    if (agrees(std::vector<std::string>{})) return {}; // dropout
+    if (!agrees(both))
+        return cause("what is outside the blocks' layers: the embeddings, the norms or the head",
+                     "the loss is wrong without dropout also where all blocks' outputs are 0", {});
+    if (agrees(attention)) {
+        if (agrees(scores))
+            return cause("the scores of attention: queries, keys, their norms, rotary positions or the scale",
+                         "the loss agrees without dropout where the queries' weights are 0", scores);
+        return cause("attention: its mask, its values or its output",
+                     "the loss agrees without dropout where attention's output weights are 0, and not where only the "
+                     "queries' are",
+                     attention);
+    }
+    if (agrees(feed_forward))
+        return cause("the feed-forward layers", "the loss agrees without dropout where their output weights are 0",
+                     feed_forward);
+    return cause(
+        "what attention and the feed-forward layers have in common",
+        "the loss is wrong without dropout where the output weights of either are 0, and agrees where both are", both);
 }
 
 std::optional<Cause> backward_pass(Case const& c) {
