@@ -29,7 +29,7 @@ double relative(double a, double exact) {
     return std::abs(a - exact) / std::max(std::abs(exact), 1e-30);
 }
 
-constexpr double kTimesSingle = 4, kFloorRoundings = 32, kMostTimesFloor = 64;
+constexpr double kTimesSingle = 4, kFloorRoundings = 32, kMostTimesFloor = 16;
 /// Later steps start from weights that differ already.
 constexpr double kLaterSteps = 4;
 

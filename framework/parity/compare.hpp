@@ -23,7 +23,7 @@ using Bounds = Errors;
 Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact);
 
 /// 4 times the error of one process in the same numerics (`single`, one per packing), but at least 4 times a floor of a
-/// few roundings, and at most 64 times that: a single process that is wrong must not excuse others. In float64 compute
+/// few roundings, and at most 16 times that: a single process that is wrong must not excuse others. In float64 compute
 /// 1e-10 for gradients, losses and norms.
 Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors> const& single);
 
