@@ -252,7 +252,7 @@ class SlurmTest(unittest.TestCase):
 
     def test_chain_of_five_jobs(self):
         stops = (5, 13, 21, 29)
-        ids = self.run_.submit("--chain", "6", fault=",".join(f"step/slow:0:{s}:sleep=4" for s in stops))
+        ids = self.run_.submit("--chain", "6", fault=",".join(f"step/slow:0:{s}:sleep=6" for s in stops))
         for number, (job_id, step) in enumerate(zip(ids, stops)):
             self.wait_for_text(f"rank 0 at step {step}:")
             if number == 0:  # a launcher may reach some ranks only: they agree
