@@ -52,8 +52,7 @@ at::Tensor ordered_sum(at::Tensor const& values) {
     return at::scalar_tensor(total, at::kDouble);
 }
 
-/// In order of name and block: this rank's part of every flat buffer, so that no two ranks add the same
-/// element.
+/// In order of name and block: this rank's part of every flat buffer, so that no two ranks add the same element.
 std::vector<GradientNorm::Part> GradientNorm::own_parts(parallel::ParameterStore const& store) {
     std::vector<Part> parts;
     bool const all_copies = parallel::planted::is(parallel::planted::Bug::norm_counts_replicas);

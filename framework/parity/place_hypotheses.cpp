@@ -169,12 +169,13 @@ std::optional<Cause> forward_pass(Case const& c) {
 std::optional<Cause> backward_pass(Case const& c) {
     if (c.wrong.empty() || c.specimen.wrong("loss of step 1")) return {};
     auto const is_wrong = [&](std::string const& name) { return std::ranges::find(c.wrong, name) != c.wrong.end(); };
-    std::string const where =
-        where_wrong(c.lab.spec(c.wrong[0]), c.specimen.layout, c.specimen.trace.gradient.at(c.wrong[0]),
-                    c.lab.exact().gradient.at(c.wrong[0]));
-    if (c.wrong.size() == 1)
+    if (c.wrong.size() == 1) {
+        std::string const where =
+            where_wrong(c.lab.spec(c.wrong[0]), c.specimen.layout, c.specimen.trace.gradient.at(c.wrong[0]),
+                        c.lab.exact().gradient.at(c.wrong[0]));
         return Cause{"one-gradient", fmt::format("one gradient is wrong, that of {}{}", c.wrong[0], where),
                      "the loss and all other gradients agree", c.wrong, 0.6};
+    }
     std::map<std::string, std::pair<std::vector<std::string>, std::vector<std::string>>> by_unit; // right, wrong
     std::vector<std::string> units;
     for (auto const& spec : parameter_specs(c.lab.problem().model)) {

@@ -29,7 +29,7 @@ std::string in_words(char const* one, Range const& range, std::int64_t extent) {
     return fmt::format(" in {}s {} to {} of {}", one, range.first, range.last, extent);
 }
 
-/// ", what tensor rank 1 holds", where the range is that of one rank, or of all after it.
+/// ", what tensor rank 1 holds", where the range is that of one rank, of all from it on, or the first index it holds.
 std::string whose(parallel::ParameterSpec const& spec, Layout const& layout, std::int64_t dim, Range const& range) {
     int const ranks = layout.parallel.tensor;
     if (ranks == 1 || spec.cut.dim != dim) return "";
