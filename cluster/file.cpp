@@ -88,6 +88,23 @@ std::int64_t readable_size(std::string const& path) {
     return found.st_size;
 }
 
+bool is_there(std::string const& path) {
+    struct stat found {};
+    if (stat(path.c_str(), &found) == 0) return true;
+    if (errno == ENOENT || errno == ENOTDIR) return false;
+    throw InputError(path + ": cannot be read: " + std::strerror(errno));
+}
+
+void refuse_lfs_pointer(std::string const& path) {
+    constexpr std::string_view kPointer = "version https://git-lfs.github.com/spec/"; // git-lfs(1), docs/spec.md
+    std::ifstream file(path, std::ios::binary);
+    std::string start(kPointer.size(), '\0');
+    file.read(start.data(), static_cast<std::streamsize>(start.size()));
+    if (start == kPointer)
+        throw InputError(path + ": a pointer of Git LFS in place of the file; legal: the file itself: run `git lfs "
+                                "pull` in its folder");
+}
+
 std::string read_file(std::string const& path, std::int64_t most) {
     std::int64_t const size = readable_size(path);
     if (size > most)

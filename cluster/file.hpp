@@ -33,6 +33,10 @@ void write_file(std::string const& path, std::string_view text);
 std::string read_file(std::string const& path, std::int64_t most = INT64_MAX);
 /// Bytes of a file that can be read. Throws InputError if it is missing, closed to us, or a folder, pipe or device.
 std::int64_t readable_size(std::string const& path);
+/// Whether something is at `path`. Throws InputError where that cannot be told, as in a folder closed to us.
+bool is_there(std::string const& path);
+/// Throws InputError if the file is what `git clone` leaves in place of a large file: a pointer of Git LFS.
+void refuse_lfs_pointer(std::string const& path);
 /// FOLDER/NAME for a name that a file of FOLDER lists, and that might lead elsewhere. Throws InputError "legal: ..."
 /// unless it is a base name of a regular file in the folder, or a link that stays in it. Links of Hugging Face's own
 /// cache (snapshots/X/NAME -> blobs/Y) are legal.

@@ -49,7 +49,7 @@ int text_command(char const* name, Arguments const& arguments) {
 
 int plot_command(Arguments const& arguments) {
     auto const installed = own_folder().parent_path() / "share/trireme/plot.py";
-    Arguments command{TRIREME_DEFAULT_PYTHON, exists(installed) ? installed.string() : TRIREME_PLOT_SCRIPT};
+    Arguments command{TRIREME_DEFAULT_PYTHON, "-I", exists(installed) ? installed.string() : TRIREME_PLOT_SCRIPT};
     command.insert(command.end(), arguments.begin(), arguments.end());
     become(command);
 }

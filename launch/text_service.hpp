@@ -18,7 +18,7 @@ class TextService {
     TextService(TextService const&) = delete;
     TextService& operator=(TextService const&) = delete;
 
-    /// What the child says of its tokenizer, {"vocabulary", "stop"}. Call once, first. Throws InputError if there
+    /// What the child says of its tokenizer, {"vocabulary"}. Call once, first. Throws InputError if there
     /// is none in the folder.
     nlohmann::json hello();
     /// One request, one answer (launch/text/serve.hpp). Throws JobError if the child has died.

@@ -49,10 +49,19 @@ int run_prepare(std::vector<std::string> const& arguments) {
                                     "generation: name of the column that is read and not trained")(
         "completion", po::value(&completion)->value_name("NAME"), "generation: name of the column that is trained")(
         "stop", po::value(&o.stop)->value_name("TOKEN"),
-        "generation: token that ends a completion; default: the tokenizer's end of text")(
+        "generation, language-modeling: token that ends a completion or a text; default: the tokenizer's end of text")(
+        "labels", po::value(&o.labels)->multitoken()->value_name("NAME..."),
+        "classification: the classes in the order of their numbers; default: that of id2label in the config.json "
+        "beside "
+        "the tokenizer, if it has the same names, else numbers by value and words by the alphabet")(
+        "drop-unlabelled", po::bool_switch(&o.drop_unlabelled),
+        "classification: leave out rows that have no label, and count them; else they are refused")(
         "validation-fraction", po::value(&o.validation_fraction)->default_value(0.1, "0.1")->value_name("X"),
         "of --input")("test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1")->value_name("X"),
-                      "of --input")(
+                      "of --input")("stratify", po::bool_switch(&o.stratify),
+                                    "classification, of --input: the fractions hold for each class")(
+        "split-seed", po::value(&o.split_seed)->default_value(0)->value_name("N"),
+        "of --input: another number, another division")(
         "max-length", po::value(&o.max_length)->value_name("N"),
         "tokens: longer samples are cut (classification, generation) or divided (language-modeling); default: 512, or "
         "what the model beside the tokenizer has positions for")(
@@ -63,9 +72,15 @@ int run_prepare(std::vector<std::string> const& arguments) {
         throw InputError("--task: " + o.task + ": legal: classification, language-modeling, generation");
     if (o.task == "generation") {
         o.columns = {.text = prompt, .label = completion};
-    } else if (!prompt.empty() || !completion.empty() || !o.stop.empty()) {
-        throw InputError("--prompt, --completion, --stop: legal with --task generation only");
+    } else if (!prompt.empty() || !completion.empty()) {
+        throw InputError("--prompt, --completion: legal with --task generation only");
     }
+    bool const classify = o.task == "classification";
+    if (!o.stop.empty() && classify) throw InputError("--stop: legal with --task generation or language-modeling");
+    if (!classify && (o.stratify || o.drop_unlabelled || !o.labels.empty()))
+        throw InputError("--labels, --drop-unlabelled, --stratify: legal with --task classification only");
+    if (input.empty() && (o.stratify || o.split_seed))
+        throw InputError("--stratify, --split-seed: legal with --input, which they divide");
     if (o.max_length != text::kChooseLength && o.max_length < 2)
         throw InputError(fmt::format("--max-length: {}: legal: a whole number >= 2", o.max_length));
     if (o.samples_per_shard < 1)
@@ -109,12 +124,11 @@ int run_serve(std::vector<std::string> const& arguments) {
     return 0;
 }
 
-/// Python of the virtual environment that set-up made; TRIREME_PYTHON names another one.
+/// Python of the virtual environment that set-up made; TRIREME_PYTHON names another one. Isolated: what a module
+/// system or conda sets for another Python (PYTHONPATH, PYTHONHOME) and what lies in the home folder does not reach it.
 void configure(PyConfig& config) {
     char const* const asked = std::getenv("TRIREME_PYTHON");
-    PyConfig_InitPythonConfig(&config);
-    config.install_signal_handlers = 0;
-    config.parse_argv = 0;
+    PyConfig_InitIsolatedConfig(&config);
     PyStatus const status =
         PyConfig_SetBytesString(&config, &config.executable, asked ? asked : TRIREME_DEFAULT_PYTHON);
     if (PyStatus_Exception(status)) throw InputError("TRIREME_PYTHON: cannot be used");
@@ -134,9 +148,13 @@ int main(int argc, char** argv) {
         PyConfig config;
         configure(config);
         pybind11::scoped_interpreter const python(&config, 0, nullptr, false);
-        if (command == "prepare") return run_prepare(arguments);
-        if (command == "inspect") return run_inspect(arguments);
-        if (command == "serve") return run_serve(arguments);
+        try {
+            if (command == "prepare") return run_prepare(arguments);
+            if (command == "inspect") return run_inspect(arguments);
+            if (command == "serve") return run_serve(arguments);
+        } catch (pybind11::error_already_set const& error) { // must not outlive the interpreter
+            throw cluster::JobError(std::string(pybind11::str(error.value())));
+        }
         throw InputError(command + ": legal: prepare, inspect, serve");
     } catch (std::exception const& error) {
         return launch::report(error);

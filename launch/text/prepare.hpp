@@ -18,7 +18,11 @@ struct PrepareOptions {
     std::map<std::string, std::vector<std::string>> files; ///< by split; "" : to be split by hash
     Columns columns;                                       ///< generation: `text` is the prompt, `label` the completion
     std::string stop; ///< generation: the token that ends a completion; empty: the tokenizer's end of text
+    std::vector<std::string> labels; ///< classification: class names in id order; empty: see class_names
+    bool drop_unlabelled = false;    ///< classification: leave out rows that have no label; else they are refused
     double validation_fraction = 0.1, test_fraction = 0.1; ///< of files[""]
+    bool stratify = false;                                 ///< classification: the fractions hold for each class
+    std::int64_t split_seed = 0;             ///< another number puts other texts of files[""] into each split
     std::int64_t max_length = kChooseLength; ///< 512, or as many as the model beside the tokenizer has positions for
     std::int64_t samples_per_shard = 65536;
 };

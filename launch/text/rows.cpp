@@ -34,6 +34,13 @@ std::string field(nlohmann::json const& row, std::string const& name, bool any, 
                                           any ? "a string, number or truth value" : "a string"));
 }
 
+bool is_null(nlohmann::json const& row, std::string const& name) {
+    return row.contains(name) && row.at(name).is_null();
+}
+bool is_blank(std::string const& text) {
+    return text.find_first_not_of(" \t\r\n") == std::string::npos;
+}
+
 void read_jsonl(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
     std::ifstream in(file);
     std::string line;
@@ -46,7 +53,9 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
                 fmt::format("{}:{}: {}: legal: one JSON object per line", file, number, data::shown(json)));
         row.text = field(json, columns.text, false, row);
         row.pair = field(json, columns.pair, false, row);
-        row.label = field(json, columns.label, true, row);
+        row.unlabelled = columns.classes && is_null(json, columns.label);
+        if (!row.unlabelled) row.label = field(json, columns.label, true, row);
+        row.unlabelled = row.unlabelled || (columns.classes && is_blank(row.label));
         each(std::move(row));
     }
     if (in.bad()) throw cluster::InputError(file + ": read error");
@@ -55,6 +64,12 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
 /// Columns of the header by name. Throws InputError for one that is asked for and not there, or there twice.
 std::map<std::string, std::size_t> columns_of(std::string const& file, py::handle header, Columns const& asked) {
     auto const names = header.cast<std::vector<std::string>>();
+    for (auto const& name : names) // a .csv has lost its quotation marks by now
+        if (name.size() > 1 && name.front() == '"' && name.back() == '"')
+            throw cluster::InputError(
+                fmt::format("{}:1: column {}: in a .tsv a quotation mark is a character of the text; legal: a name "
+                            "without it, or, where cells are quoted, a .csv with commas",
+                            file, name));
     std::map<std::string, std::size_t> places;
     for (std::size_t i = 0; i < names.size(); ++i)
         if (!places.emplace(names[i], i).second)
@@ -88,7 +103,7 @@ std::int64_t undecodable_line(std::string const& file) {
     if (error.matches(PyExc_UnicodeDecodeError))
         throw cluster::InputError(
             fmt::format("{}:{}: not UTF-8; legal: a file saved as UTF-8", file, undecodable_line(file)));
-    if (why == "unexpected end of data" || why.starts_with("field larger than field limit"))
+    if (why == "unexpected end of data")
         throw cluster::InputError(
             fmt::format("{}:{}: a quote is opened and never closed; legal: \"text\", and \"\" for a quote inside", file,
                         after + 1));
@@ -96,15 +111,20 @@ std::int64_t undecodable_line(std::string const& file) {
 }
 
 /// Quoting, embedded line ends and dialects are the business of Python's csv module. A first mark of byte order, as
-/// spreadsheets write it, is skipped.
+/// spreadsheets write it, is skipped. A .tsv has no quoting, as in GLUE's files: "5' 6"" is text.
 void read_separated(std::string const& file, char const* delimiter, Columns const& columns,
                     std::function<void(Row&&)> const& each) {
     std::int64_t line = 0; ///< the last one that was read well
     try {
-        py::object const in =
-            py::module_::import("io").attr("open")(file, py::arg("encoding") = "utf-8-sig", py::arg("newline") = "");
+        py::module_ const csv = py::module_::import("csv");
+        csv.attr("field_size_limit")(INT32_MAX); // a document may be one cell
+        py::object const in = py::module_::import("io").attr("open")(py::bytes(file), py::arg("encoding") = "utf-8-sig",
+                                                                     py::arg("newline") = "");
+        bool const quoted = *delimiter == ',';
         py::object const reader =
-            py::module_::import("csv").attr("reader")(in, py::arg("delimiter") = delimiter, py::arg("strict") = true);
+            csv.attr("reader")(in, py::arg("delimiter") = delimiter, py::arg("strict") = true,
+                               py::arg("quoting") = csv.attr(quoted ? "QUOTE_MINIMAL" : "QUOTE_NONE"),
+                               py::arg("quotechar") = quoted ? py::object(py::str("\"")) : py::object(py::none()));
         std::map<std::string, std::size_t> places;
         for (py::handle const record : reader) {
             std::int64_t const first = line + 1;
@@ -121,7 +141,9 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
             auto const cell = [&](std::string const& name) {
                 return name.empty() ? "" : record[py::int_(places.at(name))].cast<std::string>();
             };
-            each({cell(columns.text), cell(columns.pair), cell(columns.label), &file, first});
+            Row row{cell(columns.text), cell(columns.pair), cell(columns.label), false, &file, first};
+            row.unlabelled = columns.classes && is_blank(row.label);
+            each(std::move(row));
         }
     } catch (py::error_already_set const& error) {
         refuse_separated(file, line, error);
@@ -132,6 +154,7 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
 
 void read_rows(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
     cluster::readable_size(file); // a regular file, since it is read twice
+    cluster::refuse_lfs_pointer(file);
     if (file.ends_with(".jsonl"))
         read_jsonl(file, columns, each);
     else if (file.ends_with(".csv"))

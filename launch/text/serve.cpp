@@ -88,7 +88,7 @@ void serve(std::string const& folder, std::istream& in, std::ostream& out) {
     }
     Tokenizer const& tokenizer = *opened;
     Scorer const scorer;
-    out << Json{{"vocabulary", tokenizer.vocabulary()}, {"stop", tokenizer.end_of_text()}} << std::endl;
+    out << Json{{"vocabulary", tokenizer.vocabulary()}} << std::endl;
     for (std::string line; std::getline(in, line);) {
         Json answer;
         try {

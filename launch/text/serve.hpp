@@ -5,8 +5,8 @@
 
 namespace trireme::launch::text {
 
-/// Answers each line of `in` with one on `out`, both JSON objects, until `in` ends. First says {"vocabulary", "stop"}
-/// (stop: the id of the end-of-text token, -1 if there is none). Requests and their answers:
+/// Answers each line of `in` with one on `out`, both JSON objects, until `in` ends. First says {"vocabulary"}.
+/// Requests and their answers:
 ///   {"prompts": [text, ...]}                        {"prompts": [[id, ...], ...]}
 ///   {"prompts": [...], "completions": [text, ...]}  {"prompts": ..., "completions": [[id, ...], ...], "apart": count}
 ///   {"decode": [[id, ...], ...]}                    {"texts": [text, ...]}

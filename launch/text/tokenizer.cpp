@@ -5,11 +5,11 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <nlohmann/json.hpp>
+#include <set>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "data/json.hpp"
 
 namespace trireme::launch::text {
 
@@ -18,75 +18,188 @@ namespace py = pybind11;
 struct Tokenizer::State {
     std::string folder;
     py::object tokenizer;
-    std::vector<std::int32_t> leading; ///< special tokens that the template puts in front of a text
+    std::vector<std::int32_t> leading, trailing; ///< special tokens that the template puts around a text
+    std::set<std::int32_t> specials;
+    std::int32_t unknown_id = -1; ///< -1: it has no such token
+    UnknownTokens unknown;
 };
 
 namespace {
 
-std::vector<std::int32_t> leading_specials(py::object const& tokenizer) {
+using Ids = std::vector<std::int32_t>;
+
+constexpr std::int64_t kExamples = 1000; ///< unknown words that are looked up in their text
+
+std::string words_of(py::error_already_set const& error) {
+    std::string const text = py::str(error.value());
+    return text.substr(0, text.find('\n'));
+}
+
+/// Calls `encode`; what Python throws becomes an error of ours, since it must not outlive the interpreter.
+template <typename Encode>
+auto guarded(std::string const& folder, Encode const& encode) {
+    try {
+        return encode();
+    } catch (py::error_already_set const& error) {
+        throw cluster::InputError(
+            fmt::format("cannot be tokenized with {}/tokenizer.json: {}", folder, words_of(error)));
+    }
+}
+
+void read_template(py::object const& tokenizer, Ids& leading, Ids& trailing) {
     py::object const probe = tokenizer.attr("encode")("a");
-    auto ids = probe.attr("ids").cast<std::vector<std::int32_t>>();
+    auto const ids = probe.attr("ids").cast<Ids>();
     auto const special = probe.attr("special_tokens_mask").cast<std::vector<int>>();
-    ids.resize(static_cast<std::size_t>(std::ranges::find(special, 0) - special.begin()));
+    auto const first = std::ranges::find(special, 0) - special.begin();
+    auto const last = special.rend() - std::find(special.rbegin(), special.rend(), 0);
+    leading.assign(ids.begin(), ids.begin() + first);
+    trailing.assign(ids.begin() + std::max(first, last), ids.end());
+}
+
+std::set<std::int32_t> special_ids(py::object const& tokenizer) {
+    std::set<std::int32_t> ids;
+    for (auto const [id, token] : py::dict(tokenizer.attr("get_added_tokens_decoder")()))
+        if (token.attr("special").cast<bool>()) ids.insert(id.cast<std::int32_t>());
     return ids;
 }
 
-nlohmann::json json_of(std::string const& file) {
-    if (!std::filesystem::exists(file)) return nullptr;
-    return nlohmann::json::parse(cluster::read_file(file), nullptr, false);
+bool begins_with(Ids const& ids, std::size_t at, Ids const& part) {
+    return !part.empty() && ids.size() >= at + part.size() &&
+           std::equal(part.begin(), part.end(), ids.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+void erase(Encoding& e, std::size_t at, std::size_t count) {
+    for (auto* values : {&e.tokens, &e.segments}) {
+        auto const first = values->begin() + static_cast<std::ptrdiff_t>(at);
+        values->erase(first, first + static_cast<std::ptrdiff_t>(count));
+    }
+}
+
+/// A text that was written with the template's own special tokens would have them twice.
+void keep_template_once(Encoding& e, Ids const& leading, Ids const& trailing) {
+    std::size_t const before = e.tokens.size();
+    if (begins_with(e.tokens, 0, leading) && begins_with(e.tokens, leading.size(), leading))
+        erase(e, leading.size(), leading.size());
+    std::size_t const n = trailing.size(), size = e.tokens.size();
+    if (size >= 2 * n + leading.size() && begins_with(e.tokens, size - n, trailing) &&
+        begins_with(e.tokens, size - 2 * n, trailing))
+        erase(e, size - n, n);
+    e.doubled = e.tokens.size() != before;
+    e.written -= static_cast<int>(before - e.tokens.size());
+}
+
+/// Special tokens that are not of the template.
+int written_in(py::handle e, Ids const& ids, std::set<std::int32_t> const& specials) {
+    if (std::ranges::none_of(ids, [&](auto id) { return specials.contains(id); })) return 0;
+    auto const added = e.attr("special_tokens_mask").cast<std::vector<int>>();
+    int written = 0;
+    for (std::size_t t = 0; t < ids.size(); ++t) written += !added[t] && specials.contains(ids[t]);
+    return written;
 }
 
 } // namespace
 
 Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length)
-    : state_(std::make_unique<State>(State{folder, {}})) {
+    : state_(std::make_unique<State>(State{.folder = folder})) {
     std::string const file = folder + "/tokenizer.json";
-    std::error_code none;
-    if (!std::filesystem::exists(file, none))
+    if (!cluster::is_there(file))
         throw cluster::InputError(file + ": missing; legal: a folder with the tokenizer.json of a fast tokenizer");
     cluster::readable_size(file);
+    cluster::refuse_lfs_pointer(file);
+    std::string const text = cluster::read_file(file);
     try {
-        state_->tokenizer = py::module_::import("tokenizers").attr("Tokenizer").attr("from_file")(file);
+        // By content: the library takes only names that are UTF-8.
+        state_->tokenizer =
+            py::module_::import("tokenizers").attr("Tokenizer").attr("from_str")(py::str(text.data(), text.size()));
         state_->tokenizer.attr("no_padding")();
         state_->tokenizer.attr("no_truncation")();
-        state_->leading = leading_specials(state_->tokenizer);
+        read_template(state_->tokenizer, state_->leading, state_->trailing);
+        state_->specials = special_ids(state_->tokenizer);
         if (max_length > 0) state_->tokenizer.attr("enable_truncation")(max_length);
     } catch (py::error_already_set const& error) {
         throw cluster::InputError(fmt::format("{}: not a tokenizer: {}; legal: the tokenizer.json of a fast tokenizer",
-                                              file, std::string(py::str(error.value()))));
+                                              file, words_of(error)));
     }
+    auto const model = data::parse_json(file, text).value("model", nlohmann::json::object());
+    if (!model.is_object() || !model.contains("unk_token") || !model.at("unk_token").is_string()) return;
+    state_->unknown.name = model.at("unk_token").get<std::string>();
+    state_->unknown_id = id(state_->unknown.name).value_or(-1);
+    state_->specials.erase(state_->unknown_id); // it stands for words, though files call it special
 }
 Tokenizer::~Tokenizer() = default;
 
-std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
-                                        std::vector<std::string> const& pairs) const {
-    py::list input;
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-        if (pairs.empty())
-            input.append(texts[i]);
-        else
-            input.append(py::make_tuple(texts[i], pairs[i]));
-    }
-    std::vector<Encoding> out;
-    for (py::handle const e : state_->tokenizer.attr("encode_batch")(input))
-        out.push_back({e.attr("ids").cast<std::vector<std::int32_t>>(),
-                       e.attr("type_ids").cast<std::vector<std::int32_t>>(), py::len(e.attr("overflowing")) > 0});
-    return out;
+UnknownTokens const& Tokenizer::unknown() const {
+    return state_->unknown;
 }
 
-std::vector<Tokenizer::Plain> Tokenizer::encode_plain(std::vector<std::string> const& texts) const {
-    std::vector<Plain> out;
-    for (py::handle const e : state_->tokenizer.attr("encode_batch")(texts, py::arg("add_special_tokens") = false))
-        out.push_back({e.attr("ids").cast<std::vector<std::int32_t>>(),
-                       e.attr("offsets").cast<std::vector<std::pair<std::size_t, std::size_t>>>()});
-    return out;
+/// Counts unknown tokens of an encoding of `texts`, which are one text or a pair.
+void Tokenizer::count_unknown(void const* encoding, std::vector<std::int32_t> const& ids,
+                              std::vector<std::string const*> const& texts) const {
+    auto& sum = state_->unknown;
+    sum.tokens += static_cast<std::int64_t>(ids.size());
+    if (state_->unknown_id < 0) return;
+    py::handle const e(const_cast<PyObject*>(static_cast<PyObject const*>(encoding)));
+    for (std::size_t t = 0; t < ids.size(); ++t) {
+        if (ids[t] != state_->unknown_id || ++sum.unknown > kExamples) continue;
+        py::object const place = e.attr("token_to_chars")(t), of = e.attr("token_to_sequence")(t);
+        if (place.is_none() || of.is_none()) continue;
+        py::str const text(*texts.at(of.cast<std::size_t>()));
+        ++sum.words[py::str(text[py::slice(place[py::int_(0)], place[py::int_(1)], py::none())])];
+    }
+}
+
+std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
+                                        std::vector<std::string> const& pairs) const {
+    return guarded(state_->folder, [&] {
+        py::list input;
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            if (pairs.empty())
+                input.append(texts[i]);
+            else
+                input.append(py::make_tuple(texts[i], pairs[i]));
+        }
+        std::vector<Encoding> out;
+        for (py::handle const e : state_->tokenizer.attr("encode_batch")(input)) {
+            std::size_t const i = out.size();
+            auto& made = out.emplace_back(Encoding{e.attr("ids").cast<Ids>(), e.attr("type_ids").cast<Ids>(),
+                                                   py::len(e.attr("overflowing")) > 0});
+            std::vector<std::string const*> const of =
+                pairs.empty() ? std::vector{&texts[i]} : std::vector{&texts[i], &pairs[i]};
+            count_unknown(e.ptr(), made.tokens, of);
+            made.written = written_in(e, made.tokens, state_->specials);
+            if (made.written > 0) keep_template_once(made, state_->leading, state_->trailing);
+        }
+        return out;
+    });
+}
+
+std::vector<Tokenizer::Plain> Tokenizer::encode_plain(std::vector<std::string> const& texts, bool count) const {
+    return guarded(state_->folder, [&] {
+        std::vector<Plain> out;
+        for (py::handle const e :
+             state_->tokenizer.attr("encode_batch")(texts, py::arg("add_special_tokens") = false)) {
+            auto const& text = texts[out.size()];
+            auto& made = out.emplace_back(Plain{
+                e.attr("ids").cast<Ids>(), e.attr("offsets").cast<std::vector<std::pair<std::size_t, std::size_t>>>()});
+            if (count) count_unknown(e.ptr(), made.tokens, {&text});
+            made.written = written_in(e, made.tokens, state_->specials);
+        }
+        return out;
+    });
+}
+
+/// The template's special tokens in front of a prompt, once; true if the prompt had them itself.
+bool Tokenizer::put_leading(std::vector<std::int32_t>& prompt) const {
+    if (begins_with(prompt, 0, state_->leading)) return true;
+    prompt.insert(prompt.begin(), state_->leading.begin(), state_->leading.end());
+    return false;
 }
 
 std::vector<std::vector<std::int32_t>> Tokenizer::encode_prompts(std::vector<std::string> const& prompts) const {
     std::vector<std::vector<std::int32_t>> out;
-    for (auto const& plain : encode_plain(prompts)) {
-        out.push_back(state_->leading);
-        out.back().insert(out.back().end(), plain.tokens.begin(), plain.tokens.end());
+    for (auto& plain : encode_plain(prompts, false)) {
+        put_leading(plain.tokens);
+        out.push_back(std::move(plain.tokens));
     }
     return out;
 }
@@ -95,12 +208,15 @@ std::vector<PromptedText> Tokenizer::encode_prompted(std::vector<std::string> co
                                                      std::vector<std::string> const& completions) const {
     std::vector<std::string> joined;
     for (std::size_t i = 0; i < prompts.size(); ++i) joined.push_back(prompts[i] + completions[i]);
-    auto const parts = encode_plain(prompts), whole = encode_plain(joined), alone = encode_plain(completions);
+    auto const parts = encode_plain(prompts, false), whole = encode_plain(joined, true),
+               alone = encode_plain(completions, false);
     std::vector<PromptedText> out;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
-        PromptedText& text = out.emplace_back(PromptedText{state_->leading, alone[i].tokens, true});
+        PromptedText& text = out.emplace_back(PromptedText{parts[i].tokens, alone[i].tokens, true});
+        text.written = parts[i].written + alone[i].written;
+        text.doubled = put_leading(text.prompt);
+        if (text.doubled) text.written -= static_cast<int>(state_->leading.size());
         auto const& prompt = parts[i].tokens;
-        text.prompt.insert(text.prompt.end(), prompt.begin(), prompt.end());
         // Unknown words are one token, whatever they say: the places must agree as well.
         auto const [rest, end] = std::ranges::mismatch(whole[i].tokens, prompt);
         if (end != prompt.end()) continue;
@@ -124,6 +240,7 @@ std::int64_t Tokenizer::vocabulary() const {
 }
 
 std::string Tokenizer::token(std::int32_t id) const {
+    if (id < 0) return fmt::format("<{}>", id); // the library's ids have no sign
     py::object const token = state_->tokenizer.attr("id_to_token")(id);
     return token.is_none() ? fmt::format("<{}>", id) : token.cast<std::string>();
 }
@@ -131,26 +248,6 @@ std::string Tokenizer::token(std::int32_t id) const {
 std::optional<std::int32_t> Tokenizer::id(std::string const& token) const {
     py::object const id = state_->tokenizer.attr("token_to_id")(token);
     return id.is_none() ? std::nullopt : std::optional(id.cast<std::int32_t>());
-}
-
-std::int32_t Tokenizer::end_of_text() const {
-    for (auto const* name : {"/tokenizer_config.json", "/special_tokens_map.json"}) {
-        auto const json = json_of(state_->folder + name);
-        if (!json.is_object() || !json.contains("eos_token")) continue;
-        auto const& token = json["eos_token"];
-        std::string const text = token.is_string()   ? token.get<std::string>()
-                                 : token.is_object() ? token.value("content", "")
-                                                     : "";
-        if (auto const found = id(text)) return *found;
-    }
-    for (auto const* name : {"/generation_config.json", "/config.json"}) {
-        auto const json = json_of(state_->folder + name);
-        if (!json.is_object() || !json.contains("eos_token_id")) continue;
-        auto const& end = json["eos_token_id"];
-        auto const& first = end.is_array() && !end.empty() ? end[0] : end;
-        if (first.is_number_integer() && first.get<std::int64_t>() < vocabulary()) return first.get<std::int32_t>();
-    }
-    return -1;
 }
 
 std::string lower(std::string const& text) {

@@ -1,6 +1,7 @@
 // Hugging Face's tokenizers library, embedded. Needs a running Python interpreter.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,19 +12,30 @@ namespace trireme::launch::text {
 
 struct Encoding {
     std::vector<std::int32_t> tokens, segments;
-    bool cut = false; ///< longer than the maximum
+    bool cut = false;     ///< longer than the maximum
+    int written = 0;      ///< special tokens that the text itself has, those dropped as `doubled` left out
+    bool doubled = false; ///< the text begins or ends with the special tokens that the template adds: they stand once
 };
 
 /// Tokens of a prompt and of what follows it.
 struct PromptedText {
     std::vector<std::int32_t> prompt, completion;
-    bool apart = false; ///< a token of the joined text would have crossed the boundary: the two were cut apart
+    bool apart = false;   ///< a token of the joined text would have crossed the boundary: the two were cut apart
+    int written = 0;      ///< special tokens that the texts themselves have
+    bool doubled = false; ///< the prompt begins with the special tokens that the template adds: they stand once
+};
+
+/// Tokens that stand for words which the tokenizer does not know, over all texts encoded so far.
+struct UnknownTokens {
+    std::int64_t tokens = 0, unknown = 0;
+    std::map<std::string, std::int64_t> words; ///< what they stood for; of the first thousand
+    std::string name;                          ///< the token itself
 };
 
 class Tokenizer {
   public:
     /// FOLDER/tokenizer.json. `max_length` 0: never cut. What the file itself says of padding and truncation is
-    /// switched off. Throws InputError.
+    /// switched off. Throws InputError; so does whatever encodes, for a text that the library refuses.
     Tokenizer(std::string const& folder, std::int64_t max_length);
     ~Tokenizer();
 
@@ -43,17 +55,19 @@ class Tokenizer {
     std::int64_t vocabulary() const; ///< the largest id and 1
     std::string token(std::int32_t id) const;
     std::optional<std::int32_t> id(std::string const& token) const;
-    /// Of tokenizer_config.json, else special_tokens_map.json, else generation_config.json, else config.json; -1 if
-    /// none of them names one that the tokenizer knows.
-    std::int32_t end_of_text() const;
+    UnknownTokens const& unknown() const; ///< what encode and encode_prompted met
 
   private:
     /// Without special tokens; where in the text each token lies.
     struct Plain {
         std::vector<std::int32_t> tokens;
         std::vector<std::pair<std::size_t, std::size_t>> places;
+        int written = 0;
     };
-    std::vector<Plain> encode_plain(std::vector<std::string> const& texts) const;
+    std::vector<Plain> encode_plain(std::vector<std::string> const& texts, bool count_unknown) const;
+    void count_unknown(void const* encoding, std::vector<std::int32_t> const& ids,
+                       std::vector<std::string const*> const& texts) const;
+    bool put_leading(std::vector<std::int32_t>& prompt) const;
     struct State;
     std::unique_ptr<State> state_;
 };

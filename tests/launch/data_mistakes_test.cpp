@@ -63,7 +63,7 @@ std::vector<Mistake> const kTexts{
     {"IsAPipe", prepare("r.csv"), "DIR/r.csv: cannot be read: it is a pipe, socket or device; legal: a regular file",
      [](std::string const& dir) { ASSERT_EQ(mkfifo((dir + "/r.csv").c_str(), 0600), 0); }},
     {"LabelNotSeenInTraining", prepare("rows.jsonl", {"--validation", "DIR/r.jsonl"}),
-     "DIR/r.jsonl: label: x: in 1 rows of validation and never in training; legal: no, yes", write("r.jsonl", kGood)},
+     "DIR/r.jsonl: label: x: in 1 row of validation and never in training; legal: no, yes", write("r.jsonl", kGood)},
     {"FileTwiceInASplit",
      prepare("rows.jsonl", {"DIR/rows.jsonl"}),
      "--train: DIR/rows.jsonl: given already, by --train; legal: each file once",

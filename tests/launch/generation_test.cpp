@@ -128,7 +128,7 @@ TEST_F(Generation, APromptHasTheSameTokensWithoutItsCompletion) {
     Outcome const result = prepare({rows});
     ASSERT_EQ(result.exit_code, 0) << result.output;
     EXPECT_EQ(data::open_dataset(path("data"), "train")->read({0}, 1).tokens, (Tokens{0, 6, 2, 2, 11}));
-    EXPECT_NE(result.output.find("1 completions begin inside a token"), std::string::npos) << result.output;
+    EXPECT_NE(result.output.find("1 completion begins inside a token"), std::string::npos) << result.output;
 }
 
 TEST_F(Generation, InspectShowsPromptAndCompletionApart) {

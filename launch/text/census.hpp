@@ -1,0 +1,64 @@
+// The first pass over the rows: counts, class names and splits, so that bad data are refused before anything is
+// written.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "launch/text/prepare.hpp"
+
+namespace trireme::launch::text {
+
+inline constexpr char const* kTest = "test";
+inline constexpr char const* kValidation = "validation";
+inline constexpr char const* kTrain = "train";
+
+/// Decides in which split a row of --input lies: by a hash of its lower-cased text, so that texts which are equal but
+/// for case share a split, whatever the order of rows and files.
+class Splitter {
+  public:
+    /// With `stratify`, reads all rows of --input once, so that every class has its share of each split and one row of
+    /// training at least. Throws InputError.
+    explicit Splitter(PrepareOptions const& options);
+    /// `given`: the split that the row's file was named for; empty for --input.
+    std::string operator()(Row const& row, std::string const& given) const;
+
+  private:
+    std::string by_place(double place) const;
+    std::uint64_t key(Row const& row) const;
+    PrepareOptions const& o_;
+    std::unordered_map<std::uint64_t, std::string> strata_; ///< split of each text, with `stratify`
+};
+
+struct Census {
+    struct Place {
+        std::string const* file = nullptr;
+        std::int64_t line = 0;
+    };
+    std::map<std::string, std::map<std::string, std::int64_t>> labels; ///< split, label -> rows
+    std::map<std::string, Place> first;                                ///< label -> where it stands first
+    std::map<std::string, std::int64_t> rows;                          ///< by split
+    std::int64_t total = 0, empty = 0, unlabelled = 0, repeated = 0, contradicting = 0, in_two_splits = 0;
+    std::int64_t used() const { return total - empty - unlabelled; }
+};
+
+/// Calls `each` for every row that has a text and, where one is needed, a label.
+void for_each_sample(PrepareOptions const& options, Splitter const& split_of,
+                     std::function<void(Row&&, std::string const& split)> const& each);
+
+/// Throws InputError for what training could not use.
+Census take_census(PrepareOptions const& options, Splitter const& split_of);
+
+/// Class names in id order: as --labels gives them; else in the order of id2label in the config.json beside the
+/// tokenizer, where it has the same names; else numbers by value, words in alphabetical order. Throws InputError where
+/// a class has no row of training, or where two names are spellings of one.
+std::vector<std::string> class_names(Census const& census, PrepareOptions const& options);
+
+/// Sentences about classes that may not be meant: names that stand for a missing value, names that differ in case only,
+/// almost as many names as rows.
+std::vector<std::string> doubts_about(std::vector<std::string> const& labels, Census const& census);
+
+} // namespace trireme::launch::text

@@ -1,0 +1,204 @@
+#include "launch/text/tokenizer_config.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "data/json.hpp"
+
+namespace trireme::launch::text {
+
+namespace {
+
+using Json = nlohmann::json;
+constexpr char const* kConfig = "/tokenizer_config.json";
+
+/// An empty object for a file that is not there.
+Json json_of(std::string const& file) {
+    if (!cluster::is_there(file)) return Json::object();
+    auto json = data::parse_json(file, cluster::read_file(file));
+    if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
+    return json;
+}
+
+/// Parts of a kind, those in sequences included: "normalizer" and "pre_tokenizer" nest alike.
+void collect(Json const& part, char const* list, std::vector<Json>& all) {
+    if (!part.is_object()) return;
+    all.push_back(part);
+    if (auto const inner = part.find(list); inner != part.end() && inner->is_array())
+        for (auto const& p : *inner) collect(p, list, all);
+}
+
+Json const* of_type(std::vector<Json> const& parts, std::string const& type) {
+    auto const found = std::ranges::find_if(parts, [&](auto const& p) { return p.value("type", "") == type; });
+    return found == parts.end() ? nullptr : &*found;
+}
+
+/// "<s>", or {"content": "<s>", ...}.
+std::string token_text(Json const& json, std::string const& name) {
+    auto const found = json.find(name);
+    if (found == json.end()) return "";
+    if (found->is_string()) return found->get<std::string>();
+    return found->is_object() && found->contains("content") && found->at("content").is_string()
+               ? found->at("content").get<std::string>()
+               : "";
+}
+
+class Comparison {
+  public:
+    Comparison(std::string const& folder, Tokenizer const& tokenizer)
+        : folder_(folder), tokenizer_(tokenizer), config_(json_of(folder + kConfig)),
+          tokenizer_json_(json_of(folder + "/tokenizer.json")) {
+        collect(tokenizer_json_.value("normalizer", Json()), "normalizers", normalizers_);
+        collect(tokenizer_json_.value("pre_tokenizer", Json()), "pretokenizers", splitters_);
+    }
+
+    void normalizer() const {
+        auto const lower_case = flag("do_lower_case");
+        if (auto const* bert = of_type(normalizers_, "BertNormalizer")) {
+            agree("do_lower_case", lower_case, bert->value("lowercase", true), "normalizer.lowercase");
+            auto const chinese = flag("tokenize_chinese_chars");
+            agree("tokenize_chinese_chars", chinese, bert->value("handle_chinese_chars", true),
+                  "normalizer.handle_chinese_chars");
+            // Null follows lower case, on both sides.
+            auto const stripped = bert->find("strip_accents");
+            bool const strips = stripped != bert->end() && stripped->is_boolean() ? stripped->get<bool>()
+                                                                                  : bert->value("lowercase", true);
+            agree("strip_accents", flag("strip_accents"), strips, "normalizer.strip_accents");
+        } else if (!normalizers_.empty()) {
+            agree("do_lower_case", lower_case, of_type(normalizers_, "Lowercase") != nullptr, "normalizer Lowercase");
+        }
+    }
+
+    void space_in_front() const {
+        auto const asked = flag("add_prefix_space");
+        if (auto const* bytes = of_type(splitters_, "ByteLevel"))
+            return agree("add_prefix_space", asked, bytes->value("add_prefix_space", true),
+                         "pre_tokenizer.add_prefix_space");
+        if (auto const* words = of_type(splitters_, "Metaspace"))
+            agree("add_prefix_space", asked, words->value("prepend_scheme", "always") != "never",
+                  "pre_tokenizer.prepend_scheme");
+    }
+
+    void added_at_the_ends() const {
+        auto const probe = tokenizer_.encode({"a"}, {}).front().tokens;
+        auto const at = [&](bool front, std::string const& name) {
+            auto const id = tokenizer_.id(token_text(config_, name));
+            return id && !probe.empty() && (front ? probe.front() : probe.back()) == *id;
+        };
+        if (!token_text(config_, "bos_token").empty())
+            agree("add_bos_token", flag("add_bos_token"), at(true, "bos_token"), "post_processor");
+        if (!token_text(config_, "eos_token").empty())
+            agree("add_eos_token", flag("add_eos_token"), at(false, "eos_token"), "post_processor");
+    }
+
+    void special_tokens() const {
+        for (auto const* name : {"bos_token", "eos_token", "unk_token", "cls_token", "sep_token"}) {
+            std::string const token = token_text(config_, name);
+            if (!token.empty() && !tokenizer_.id(token))
+                throw cluster::InputError(
+                    fmt::format("{}{}: {}: \"{}\": no token of the tokenizer.json beside it; legal: one of its tokens",
+                                folder_, kConfig, name, token));
+        }
+        std::string const here = token_text(config_, "unk_token"), there = tokenizer_.unknown().name;
+        if (!here.empty() && !there.empty()) differ("unk_token", here, there, "model.unk_token");
+    }
+
+    /// added_tokens_decoder has the same tokens by id, with the flags that decide what of a text they match.
+    void added_tokens() const {
+        auto const table = config_.find("added_tokens_decoder");
+        auto const added = tokenizer_json_.find("added_tokens");
+        if (table == config_.end() || !table->is_object() || added == tokenizer_json_.end() || !added->is_array())
+            return;
+        for (auto const& token : *added) {
+            if (!token.is_object() || !token.contains("id") || !token.at("id").is_number_integer()) continue;
+            std::string const id = token.at("id").dump();
+            auto const other = table->find(id);
+            if (other == table->end() || !other->is_object()) continue;
+            for (auto const* name : {"content", "lstrip", "rstrip", "single_word", "normalized"})
+                if (other->contains(name) && token.contains(name) && other->at(name) != token.at(name))
+                    differ("added_tokens_decoder." + id + "." + name, data::shown(other->at(name)),
+                           data::shown(token.at(name)), "added_tokens");
+        }
+    }
+
+  private:
+    std::optional<bool> flag(char const* name) const {
+        auto const found = config_.find(name);
+        return found != config_.end() && found->is_boolean() ? std::optional(found->get<bool>()) : std::nullopt;
+    }
+    void agree(std::string const& name, std::optional<bool> here, bool there, std::string const& field) const {
+        if (here) differ(name, *here ? "true" : "false", there ? "true" : "false", field);
+    }
+    void differ(std::string const& name, std::string const& here, std::string const& there,
+                std::string const& field) const {
+        if (here == there) return;
+        throw cluster::InputError(fmt::format(
+            "{}{}: {}: {}: {}/tokenizer.json says {} ({}), and transformers would cut other tokens than training; "
+            "legal: both the same, as transformers' save_pretrained writes them",
+            folder_, kConfig, name, here, folder_, there, field));
+    }
+
+    std::string const& folder_;
+    Tokenizer const& tokenizer_;
+    Json const config_, tokenizer_json_;
+    std::vector<Json> normalizers_, splitters_;
+};
+
+/// The tokens that FILE says end a text; empty if it says nothing.
+std::vector<std::int32_t> ends_in(std::string const& file, Tokenizer const& tokenizer) {
+    auto const json = json_of(file);
+    auto const found = json.find("eos_token_id");
+    if (found == json.end() || found->is_null()) return {};
+    std::vector<std::int32_t> ends;
+    for (auto const& id : found->is_array() ? *found : Json::array({*found})) {
+        if (!data::JsonKind<std::int64_t>::holds(id) || id.get<std::int64_t>() < 0 ||
+            id.get<std::int64_t>() >= tokenizer.vocabulary())
+            throw cluster::InputError(
+                fmt::format("{}: eos_token_id: {}: legal: a token of the tokenizer, 0 to {}; or name the token that "
+                            "ends a text with --stop",
+                            file, data::shown(id), tokenizer.vocabulary() - 1));
+        ends.push_back(id.get<std::int32_t>());
+    }
+    return ends;
+}
+
+} // namespace
+
+void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenizer) {
+    Comparison const files(folder, tokenizer);
+    files.special_tokens();
+    files.normalizer();
+    files.space_in_front();
+    files.added_at_the_ends();
+    files.added_tokens();
+}
+
+std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) {
+    std::optional<std::int32_t> named;
+    std::string from;
+    for (auto const* name : {kConfig, "/special_tokens_map.json"})
+        if (auto const token = token_text(json_of(folder + name), "eos_token"); !named && !token.empty()) {
+            named = tokenizer.id(token);
+            from = folder + name;
+        }
+    for (auto const* name : {"/generation_config.json", "/config.json"}) {
+        auto const ends = ends_in(folder + name, tokenizer);
+        if (ends.empty()) continue;
+        if (!named) return ends.front();
+        if (std::ranges::find(ends, *named) == ends.end())
+            throw cluster::InputError(fmt::format("{}{}: eos_token_id: {}: {} ends a text with {} (\"{}\"); legal: the "
+                                                  "same token in both, or --stop TOKEN",
+                                                  folder, name, fmt::join(ends, ", "), from, *named,
+                                                  tokenizer.token(*named)));
+        break; // what generation_config.json says holds, whatever an older config.json has
+    }
+    return named.value_or(-1);
+}
+
+} // namespace trireme::launch::text

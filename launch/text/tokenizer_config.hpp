@@ -1,0 +1,21 @@
+// What the files beside tokenizer.json say of the same tokenizer. transformers obeys them, and serves an export by
+// them: where they disagree, a model would be trained on other tokens than it is given later.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "launch/text/tokenizer.hpp"
+
+namespace trireme::launch::text {
+
+/// Throws InputError naming both files and both values if tokenizer_config.json contradicts tokenizer.json: lower case,
+/// accents, Chinese characters, the space in front, tokens added at the beginning and end, added tokens, or a special
+/// token that is not in the vocabulary. A flag that is absent or null says nothing.
+void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenizer);
+
+/// The token that ends a text: of tokenizer_config.json, else special_tokens_map.json, else generation_config.json,
+/// else config.json; -1 if none of them names one. Throws InputError if generation_config.json or, where that is
+/// silent, config.json ends texts with another token, or names one that the tokenizer does not have.
+std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer);
+
+} // namespace trireme::launch::text

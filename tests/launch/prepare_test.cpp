@@ -1,0 +1,374 @@
+// `trireme prepare` and `inspect` as a user runs them: what becomes of the rows of a file.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cluster/file.hpp"
+#include "data/loader.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "tests/support/tiny_run.hpp"
+
+namespace trireme::test {
+namespace {
+
+std::string const kTokenizer = std::string(TRIREME_GOLDEN) + "/tokenizer";
+
+constexpr char const* kRows = R"({"text": "the film is good", "label": "yes"}
+{"text": "THE FILM is good", "label": "yes"}
+{"text": "a very bad plot", "label": "no"}
+
+{"text": "not a great film", "label": "no"}
+{"text": "great actors", "label": "yes"}
+)";
+
+class Prepare : public testing::Test {
+  protected:
+    std::string file(std::string const& name, std::string const& text) const {
+        std::string path = folder_.path() + "/" + name;
+        cluster::write_file(path, text);
+        return path;
+    }
+    std::string out(char const* name = "out") const { return folder_.path() + "/" + name; }
+    Outcome prepare(std::vector<std::string> more, char const* name = "out") const {
+        std::vector<std::string> all{"prepare", "--tokenizer", kTokenizer, "--output", out(name)};
+        all.insert(all.end(), more.begin(), more.end());
+        return run_command(trireme(0, all));
+    }
+    TemporaryFolder folder_;
+};
+
+TEST_F(Prepare, TwoRunsGiveTheSameBytes) {
+    std::string const rows = file("rows.jsonl", kRows);
+    std::vector<std::string> const arguments{"--task", "classification", "--train", rows, "--label", "label"};
+    ASSERT_EQ(prepare(arguments, "a").exit_code, 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    ASSERT_EQ(prepare(arguments, "b").exit_code, 0);
+    for (std::string const name : {"manifest.json", "train-00000.h5"})
+        EXPECT_EQ(cluster::read_file(out("a") + "/" + name), cluster::read_file(out("b") + "/" + name)) << name;
+}
+
+TEST_F(Prepare, CsvTsvAndJsonlGiveTheSameSamples) {
+    std::string const json = file("rows.jsonl", R"({"text": "good, very good", "label": 1})"
+                                                "\n"
+                                                R"({"text": "a \"bad\" film", "label": 0})"
+                                                "\n");
+    std::string const csv = file("rows.csv", "label,text\n1,\"good, very good\"\n0,\"a \"\"bad\"\" film\"\n");
+    std::string const tsv = file("rows.tsv", "text\tlabel\ngood, very good\t1\na \"bad\" film\t0\n");
+    for (auto const& [name, path] : {std::pair{"j", json}, {"c", csv}, {"t", tsv}}) {
+        auto const result = prepare({"--task", "classification", "--train", path, "--label", "label"}, name);
+        ASSERT_EQ(result.exit_code, 0) << result.output;
+    }
+    EXPECT_EQ(cluster::read_file(out("j") + "/train-00000.h5"), cluster::read_file(out("c") + "/train-00000.h5"));
+    EXPECT_EQ(cluster::read_file(out("j") + "/train-00000.h5"), cluster::read_file(out("t") + "/train-00000.h5"));
+    EXPECT_EQ(data::open_dataset(out("j"), "train")->label_names(), (std::vector<std::string>{"0", "1"}));
+}
+
+TEST_F(Prepare, TokensAreThoseOfTheTokenizerWithoutItsPadding) {
+    std::string const rows = file("rows.jsonl", kRows);
+    ASSERT_EQ(prepare({"--task", "classification", "--train", rows, "--label", "label"}).exit_code, 0);
+    auto const slot = data::open_dataset(out(), "train")->read({0}, 1);
+    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{2, 4, 5, 6, 7, 3}));
+    EXPECT_EQ(slot.sample_labels, (std::vector<std::int32_t>{1})) << "no, yes: alphabetical";
+}
+
+TEST_F(Prepare, PairsHaveSegments) {
+    std::string const rows = file("rows.jsonl", R"({"text": "good film", "other": "bad", "label": "a"})"
+                                                "\n"
+                                                R"({"text": "a", "other": "the", "label": "b"})"
+                                                "\n");
+    ASSERT_EQ(prepare({"--task", "classification", "--train", rows, "--label", "label", "--pair", "other"}).exit_code,
+              0);
+    auto const slot = data::open_dataset(out(), "train")->read({0}, 1);
+    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{2, 7, 5, 3, 8, 3}));
+    EXPECT_EQ(slot.segments, (std::vector<std::int32_t>{0, 0, 0, 0, 1, 1}));
+}
+
+TEST_F(Prepare, LanguageModelingDividesLongTextsAndKeepsEveryLabel) {
+    std::string const rows = file("rows.jsonl", R"({"text": "the film is good bad very not a great"})"
+                                                "\n");
+    ASSERT_EQ(prepare({"--task", "language-modeling", "--train", rows, "--max-length", "4"}).exit_code, 0);
+    auto const set = data::open_dataset(out(), "train");
+    ASSERT_EQ(set->size(), 3);
+    auto const slot = set->read({0, 1, 2}, 1);
+    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 3}));
+    EXPECT_EQ(slot.token_labels, (std::vector<std::int32_t>{4, 5, 6, 7, 8, 9, 10, 11, 12, 3, -100}))
+        << "also across the edge of a window";
+}
+
+TEST_F(Prepare, NoTextIsInTwoSplits) {
+    std::string text;
+    for (int i = 0; i < 400; ++i)
+        text += R"({"text": ")" + std::string(i % 2 ? "Film " : "FILM ") + std::to_string(i / 2) + R"(", "label": ")" +
+                std::string(i % 3 ? "a" : "b") + "\"}\n";
+    ASSERT_EQ(prepare({"--task", "classification", "--input", file("rows.jsonl", text), "--label", "label"}).exit_code,
+              0);
+    auto const manifest = nlohmann::json::parse(cluster::read_file(out() + "/manifest.json"));
+    std::int64_t samples = 0;
+    for (auto const& [name, split] : manifest.at("splits").items()) {
+        EXPECT_EQ(split.at("samples").get<int>() % 2, 0) << name << ": both spellings of a text belong together";
+        samples += split.at("samples").get<std::int64_t>();
+    }
+    EXPECT_EQ(samples, 400);
+    EXPECT_NEAR(manifest.at("splits").at("test").at("samples").get<double>(), 40, 30);
+}
+
+TEST_F(Prepare, InspectShowsTokensAndLabels) {
+    ASSERT_EQ(prepare({"--task", "classification", "--train", file("rows.jsonl", kRows), "--label", "label"}).exit_code,
+              0);
+    Outcome const plain = run_command(trireme(0, {"inspect", out(), "--samples", "1"}));
+    EXPECT_EQ(plain.output, "train 0  6 tokens  label yes\n  [CLS]|the|film|is|good|[SEP]\n");
+    Outcome const coloured = run_command(trireme(0, {"inspect", out(), "--samples", "1", "--color", "always"}));
+    EXPECT_NE(coloured.output.find("\x1b[48;2;"), std::string::npos);
+}
+
+bool has(std::string const& text, std::string const& part) {
+    return text.find(part) != std::string::npos;
+}
+
+/// Samples of a split, as texts of their tokens.
+std::int64_t samples(std::string const& data, std::string const& split) {
+    return data::open_dataset(data, split)->size();
+}
+
+TEST_F(Prepare, AQuotationMarkIsTextInATsv) {
+    std::string const rows = file("rows.tsv", "text\tlabel\n\"the film\tyes\nis good\tno\n5\" wide\tyes\n");
+    auto const result = prepare({"--task", "classification", "--train", rows, "--label", "label"});
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_EQ(samples(out(), "train"), 3);
+    auto const quoted = prepare({"--task", "classification", "--label", "label", "--train",
+                                 file("quoted.tsv", "\"text\"\t\"label\"\n\"a\"\t\"b\"\n")},
+                                "quoted");
+    EXPECT_EQ(quoted.exit_code, 2);
+    EXPECT_TRUE(has(quoted.output, "quoted.tsv:1: column \"text\": in a .tsv a quotation mark is a character"))
+        << quoted.output;
+}
+
+TEST_F(Prepare, ADocumentMayBeOneCell) {
+    std::string document;
+    while (document.size() < 400'000) document += "the film is good ";
+    for (auto const& [name, text] : {std::pair{"long.csv", "text,label\n\"" + document + "\",yes\nbad,no\n"},
+                                     {"long.tsv", "text\tlabel\n" + document + "\tyes\nbad\tno\n"}}) {
+        auto const result =
+            prepare({"--task", "classification", "--label", "label", "--max-length", "64", "--train", file(name, text)},
+                    name[5] == 'c' ? "csv" : "tsv");
+        ASSERT_EQ(result.exit_code, 0) << result.output;
+        EXPECT_TRUE(has(result.output, "2 rows read; 0 without text dropped; 1 longer than 64 tokens cut"))
+            << result.output;
+    }
+}
+
+TEST_F(Prepare, ARowWithoutALabelIsRefusedOrLeftOutAndCounted) {
+    for (auto const& [name, text] : {std::pair{"rows.csv", "text,label\na,yes\nfilm,\nbad,no\nplot, \n"},
+                                     {"rows.jsonl", "{\"text\": \"a\", \"label\": \"yes\"}\n"
+                                                    "{\"text\": \"film\", \"label\": null}\n"
+                                                    "{\"text\": \"bad\", \"label\": \"no\"}\n"
+                                                    "{\"text\": \"plot\", \"label\": \" \"}\n"}}) {
+        std::vector<std::string> arguments{"--task", "classification", "--label", "label", "--train", file(name, text)};
+        auto const refused = prepare(arguments);
+        EXPECT_EQ(refused.exit_code, 2);
+        EXPECT_TRUE(
+            has(refused.output, std::string(name) + (name[5] == 'c' ? ":3" : ":2") + ": label: no label; legal:"))
+            << refused.output;
+        arguments.emplace_back("--drop-unlabelled");
+        auto const* const data = name[5] == 'c' ? "csv" : "jsonl";
+        auto const dropped = prepare(arguments, data);
+        ASSERT_EQ(dropped.exit_code, 0) << dropped.output;
+        EXPECT_TRUE(has(dropped.output, "2 rows without a label left out")) << dropped.output;
+        EXPECT_EQ(data::open_dataset(out(data), "train")->label_names(), (std::vector<std::string>{"no", "yes"}));
+    }
+}
+
+TEST_F(Prepare, SpellingsOfOneClassAreNotTwoClasses) {
+    auto const refusal = [&](std::string const& rows) {
+        auto const result = prepare({"--task", "classification", "--label", "label", "--train", file("r.csv", rows)});
+        EXPECT_EQ(result.exit_code, 2) << result.output;
+        return result.output;
+    };
+    EXPECT_TRUE(has(refusal("text,label\na,yes\nb,no\nc, yes\n"),
+                    "\"yes\" and \" yes\" (" + folder_.path() + "/r.csv:4) differ by blanks only"));
+    EXPECT_TRUE(has(refusal("text,label\na,1\nb,0\nc,1.0\n"), "differ as spellings of one number only"));
+    auto const told = prepare({"--task", "classification", "--label", "label", "--train",
+                               file("case.csv", "text,label\na,Yes\nb,yes\nc,NA\n")});
+    ASSERT_EQ(told.exit_code, 0) << told.output;
+    EXPECT_TRUE(has(told.output, "\"Yes\" and \"yes\" differ in case only and are two classes")) << told.output;
+    EXPECT_TRUE(has(told.output, "\"NA\" is taken as the name of a class")) << told.output;
+}
+
+TEST_F(Prepare, UnknownWordsAreCountedAndShown) {
+    auto const result = prepare({"--task", "classification", "--label", "label", "--train",
+                                 file("r.csv", "text,label\nthe zebra film,a\nzebra ostrich,b\n")});
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_TRUE(has(result.output, "3 of 9 tokens (33.33 %) are [UNK]")) << result.output;
+    EXPECT_TRUE(has(result.output, "\"zebra\" (2), \"ostrich\" (1)")) << result.output;
+    auto const manifest = nlohmann::json::parse(cluster::read_file(out() + "/manifest.json"));
+    EXPECT_EQ(manifest.at("summary").at("unknown_tokens"), 3);
+}
+
+TEST_F(Prepare, StratifiedSplitsKeepARareClassInTraining) {
+    std::string text = "text,label\n";
+    for (int i = 0; i < 300; ++i)
+        text += std::string(i % 2 ? "Film " : "FILM ") + std::to_string(i / 2) + (i / 2 % 10 ? ",common\n" : ",rare\n");
+    std::string const rows = file("r.csv", text + "alone,single\n");
+    std::vector<std::string> const arguments{"--task",  "classification", "--input",   rows,
+                                             "--label", "label",          "--stratify"};
+    auto const result = prepare(arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    auto const manifest = nlohmann::json::parse(cluster::read_file(out() + "/manifest.json"));
+    auto const counts = [&](char const* split) {
+        return manifest.at("splits").at(split).at("label_counts").get<std::vector<int>>();
+    };
+    // 135 texts of one class and 15 of the other, in two spellings each: a tenth, rounded, for either.
+    EXPECT_EQ(counts("test"), (std::vector<int>{26, 2, 0}));
+    EXPECT_EQ(counts("validation"), (std::vector<int>{28, 4, 0}));
+    EXPECT_EQ(counts("train"), (std::vector<int>{216, 24, 1}));
+    auto seeded = arguments;
+    seeded.insert(seeded.end(), {"--split-seed", "7"});
+    ASSERT_EQ(prepare(seeded, "seeded").exit_code, 0);
+    EXPECT_NE(cluster::xxh3_of_file(out() + "/test-00000.h5"), cluster::xxh3_of_file(out("seeded") + "/test-00000.h5"));
+}
+
+TEST_F(Prepare, AnOrderOfLabelsCanBeGiven) {
+    std::string const rows = file("r.csv", "text,label\na,x\nb,y\nc,z\n");
+    std::vector<std::string> arguments{"--task", "classification", "--label", "label", "--train", rows, "--labels"};
+    auto given = arguments;
+    given.insert(given.end(), {"z", "x", "y"});
+    ASSERT_EQ(prepare(given).exit_code, 0);
+    EXPECT_EQ(data::open_dataset(out(), "train")->label_names(), (std::vector<std::string>{"z", "x", "y"}));
+    given.pop_back();
+    auto const refused = prepare(given, "refused");
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_TRUE(has(refused.output, "--labels: z, x: legal: the labels of the training split, each once: x, y, z"));
+}
+
+/// A tokenizer of six words that puts <s> in front, as Llama's does, and an end of text beside it.
+class TokenizerFolder : public Prepare {
+  protected:
+    void SetUp() override {
+        std::filesystem::create_directory(tokenizer());
+        write("tokenizer.json", R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+"added_tokens": [{"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false,
+ "normalized": false, "special": true}, {"id": 2, "content": "</s>", "single_word": false, "lstrip": false,
+ "rstrip": false, "normalized": false, "special": true}],
+"pre_tokenizer": {"type": "Whitespace"}, "decoder": null,
+"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+ {"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+ {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+"model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0, "<s>": 1, "</s>": 2, "good": 3, "bad": 4, "a": 5}}})");
+        write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
+    }
+    std::string tokenizer() const { return out("tokenizer"); }
+    void write(std::string const& name, std::string const& text) const {
+        cluster::write_file(tokenizer() + "/" + name, text);
+    }
+    Outcome prepare_with(std::vector<std::string> more, char const* name) const {
+        std::vector<std::string> all{"prepare", "--tokenizer", tokenizer(), "--output", out(name)};
+        all.insert(all.end(), more.begin(), more.end());
+        return run_command(trireme(0, all));
+    }
+};
+
+TEST_F(TokenizerFolder, SpecialTokensOfTheTextDoNotStandTwice) {
+    auto const told = prepare_with({"--task", "language-modeling", "--train",
+                                    file("t.jsonl", "{\"text\": \"<s>good bad</s>\"}\n{\"text\": \"good</s>bad\"}\n")},
+                                   "texts");
+    ASSERT_EQ(told.exit_code, 0) << told.output;
+    EXPECT_EQ(data::open_dataset(out("texts"), "train")->read({0}, 1).tokens, (std::vector<std::int32_t>{1, 3, 4, 2}));
+    EXPECT_TRUE(has(told.output, "1 text has itself the special tokens that the tokenizer adds (first " +
+                                     folder_.path() + "/t.jsonl:1): they stand once"))
+        << told.output;
+    auto const prompted = prepare_with({"--task", "generation", "--prompt", "p", "--completion", "c", "--train",
+                                        file("g.jsonl", "{\"p\": \"<s>good\", \"c\": \" bad</s>\"}\n")},
+                                       "prompts");
+    ASSERT_EQ(prompted.exit_code, 0) << prompted.output;
+    auto const slot = data::open_dataset(out("prompts"), "train")->read({0}, 1);
+    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{1, 3, 4}));
+    EXPECT_EQ(slot.token_labels, (std::vector<std::int32_t>{-100, 4, 2}));
+}
+
+TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
+    std::vector<std::string> const arguments{"--task", "language-modeling", "--train",
+                                             file("t.jsonl", "{\"text\": \"good\"}\n")};
+    auto const refusal = [&](std::string const& name, std::string const& text) {
+        write(name, text);
+        auto const result = prepare_with(arguments, "refused");
+        EXPECT_EQ(result.exit_code, 2) << text << result.output;
+        return result.output;
+    };
+    std::string const config = "tokenizer_config.json";
+    EXPECT_TRUE(has(refusal(config, R"({"bos_token": "<s>", "add_bos_token": false})"),
+                    "tokenizer_config.json: add_bos_token: false: "));
+    EXPECT_TRUE(has(refusal(config, R"({"eos_token": "</s>", "add_eos_token": true})"),
+                    "tokenizer_config.json: add_eos_token: true: "));
+    EXPECT_TRUE(has(refusal(config, R"({"unk_token": "good"})"), "tokenizer_config.json: unk_token: good: "));
+    EXPECT_TRUE(
+        has(refusal(config, R"({"eos_token": "<end>"})"), "eos_token: \"<end>\": no token of the tokenizer.json"));
+    EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"2": {"content": "<stop>"}}})"),
+                    "added_tokens_decoder.2.content: \"<stop>\": "));
+    write(config, R"({"eos_token": "</s>"})");
+    EXPECT_TRUE(
+        has(refusal("generation_config.json", R"({"eos_token_id": 1})"), "generation_config.json: eos_token_id: 1: "));
+    EXPECT_TRUE(
+        has(refusal("generation_config.json", R"({"eos_token_id": 9223372036854775808})"),
+            "generation_config.json: eos_token_id: 9223372036854775808: legal: a token of the tokenizer, 0 to 5"));
+    write("generation_config.json", R"({"eos_token_id": [1, 2]})");
+    write("config.json", R"({"eos_token_id": 1})"); // an older file, which transformers does not ask
+    auto const agreed = prepare_with(arguments, "agreed");
+    EXPECT_EQ(agreed.exit_code, 0) << agreed.output;
+}
+
+TEST_F(TokenizerFolder, WhatTheLibraryRefusesNamesTheRow) {
+    auto text = cluster::read_file(tokenizer() + "/tokenizer.json");
+    text.replace(text.find("\"unk_token\": \"?\""), 16, "\"unk_token\": \"!\"");
+    write("tokenizer.json", text);
+    auto const result = prepare_with(
+        {"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good\"}\n{\"text\": \"zebra\"}\n")},
+        "out");
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_TRUE(has(result.output, "t.jsonl:2: cannot be tokenized with " + tokenizer() + "/tokenizer.json: "))
+        << result.output;
+    EXPECT_FALSE(std::filesystem::exists(out("out")));
+}
+
+TEST_F(TokenizerFolder, APointerOfGitLfsIsNamed) {
+    write("tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    auto const result =
+        prepare_with({"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"a\"}\n")}, "out");
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_TRUE(has(result.output, "tokenizer.json: a pointer of Git LFS in place of the file; legal:"))
+        << result.output;
+}
+
+TEST_F(Prepare, AnotherPythonsVariablesDoNotReachIt) {
+    std::filesystem::create_directories(out("other") + "/tokenizers");
+    std::ofstream(out("other") + "/tokenizers/__init__.py") << "raise ImportError('of another Python')\n";
+    std::string const rows = file("rows.jsonl", kRows);
+    auto command = trireme(0, {"prepare", "--tokenizer", kTokenizer, "--output", out(), "--task", "classification",
+                               "--train", rows, "--label", "label"});
+    command.insert(command.begin(), {"env", "PYTHONPATH=" + out("other"), "PYTHONHOME=/nowhere"});
+    auto const result = run_command(command);
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+}
+
+TEST_F(Prepare, ANameThatIsNotUtf8IsAName) {
+    std::string const rows = file("r\xff.csv", "text,label\na,x\nb,y\n");
+    auto const result = prepare({"--task", "classification", "--train", rows, "--label", "label"});
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+}
+
+TEST_F(Prepare, ManyLabelsTakeNoQuadraticTime) {
+    std::string text = "text,label\n";
+    for (int i = 0; i < 100'000; ++i) text += "film," + std::to_string(i) + "\n";
+    auto const start = std::chrono::steady_clock::now();
+    auto const result = prepare({"--task", "classification", "--train", file("r.csv", text), "--label", "label"});
+    std::chrono::duration<double> const spent = std::chrono::steady_clock::now() - start;
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_TRUE(has(result.output, "100000 classes in 100000 rows: is the column with the classes the right one?"));
+    EXPECT_LT(spent.count(), 60) << "of 3 s as measured; 19 s and more when each label was looked for in a list";
+    EXPECT_LT(result.output.size(), 4000U);
+}
+
+} // namespace
+} // namespace trireme::test
