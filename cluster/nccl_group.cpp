@@ -85,6 +85,7 @@ void NcclGroup::settle(ncclComm_t comm, char const* call) {
 }
 
 void NcclGroup::run(std::function<void(ncclComm_t)> const& calls) {
+    std::lock_guard const lock(mutex_);
     ncclComm_t const comm = usable();
     require(ncclGroupStart(), "ncclGroupStart");
     try {
@@ -99,14 +100,17 @@ void NcclGroup::run(std::function<void(ncclComm_t)> const& calls) {
 
 std::unique_ptr<NcclGroup> NcclGroup::split(int color, int key, std::chrono::milliseconds deadline) {
     ncclComm_t made = nullptr;
+    std::unique_lock lock(mutex_);
     ncclConfig_t config = non_blocking();
     require(ncclCommSplit(usable(), color, key, &made, &config), "ncclCommSplit");
     settle(comm_, "ncclCommSplit"); // the new handle is there once the parent is through
+    lock.unlock();
     return std::unique_ptr<NcclGroup>(new NcclGroup(made, deadline));
 }
 
 std::string NcclGroup::failure() {
-    std::lock_guard const lock(mutex_);
+    std::unique_lock const lock(mutex_, std::try_to_lock);
+    if (!lock) return {};
     if (!comm_) return aborted_ ? aborted_text() : std::string();
     ncclResult_t state = ncclSuccess;
     ncclResult_t const asked = ncclCommGetAsyncError(comm_, &state);
@@ -117,20 +121,24 @@ std::string NcclGroup::failure() {
 }
 
 void NcclGroup::close() noexcept {
-    if (!comm_ || std::uncaught_exceptions() > 0) return abort();
+    std::lock_guard const lock(mutex_);
+    if (!comm_ || std::uncaught_exceptions() > 0) return abort_locked();
     try {
         require(ncclCommFinalize(comm_), "ncclCommFinalize");
         settle(comm_, "ncclCommFinalize");
     } catch (std::exception const& error) {
         fmt::print(stderr, "trireme: {}\n", error.what());
-        return abort();
+        return abort_locked();
     }
-    std::lock_guard const lock(mutex_);
     ncclCommDestroy(std::exchange(comm_, nullptr));
 }
 
 void NcclGroup::abort() noexcept {
     std::lock_guard const lock(mutex_);
+    abort_locked();
+}
+
+void NcclGroup::abort_locked() noexcept {
     if (!comm_) return;
     aborted_ = true;
     ncclCommAbort(std::exchange(comm_, nullptr));

@@ -35,7 +35,7 @@ class NcclGroup {
     void require(ncclResult_t code, char const* call) const;
     std::unique_ptr<NcclGroup> split(int color, int key, std::chrono::milliseconds deadline);
     /// What went wrong, in NCCL's words, or that the group was aborted: the device then runs on past calls that did not
-    /// happen. Empty if nothing did.
+    /// happen. Empty if nothing did, or while another thread makes a call on the group, which learns of it itself.
     std::string failure();
     /// Waits for what is queued, by polling, and frees. An NCCL communicator that is not through by then is aborted.
     void close() noexcept;
@@ -44,14 +44,17 @@ class NcclGroup {
 
   private:
     NcclGroup(ncclComm_t comm, std::chrono::milliseconds deadline);
-    /// Polls a non-blocking call of `comm` until it is through.
+    /// Polls a non-blocking call of `comm` until it is through. The mutex is held, or nobody else knows `comm`.
     void settle(ncclComm_t comm, char const* call);
+    void abort_locked() noexcept;
     ncclComm_t usable() const;
     std::string aborted_text() const;
 
     ncclComm_t comm_ = nullptr; ///< null once closed or aborted
     bool aborted_ = false;
-    std::mutex mutex_; ///< guards the two above from the watch
+    /// Held for each call of NCCL's until it is through: NCCL lets no two threads in at one time, not even to ask
+    /// whether a call in progress has failed, since whoever asks completes it.
+    std::mutex mutex_;
     int rank_ = 0, size_ = 0;
     std::chrono::milliseconds deadline_;
     Stream stream_;

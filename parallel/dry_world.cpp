@@ -14,7 +14,7 @@ cluster::FakeSplit answer(MeshShape const& shape, std::array<int, kAxes> const& 
     auto const along = [&](Axis axis) { return cluster::FakeSplit{here[static_cast<std::size_t>(axis)], shape[axis]}; };
     for (std::size_t a = 0; a < kAxes; ++a)
         if (group == name_of(static_cast<Axis>(a))) return along(static_cast<Axis>(a));
-    if (group == kActivations || group == kActivationGradients) return along(Axis::pipeline);
+    if (is_of(kActivations, group) || is_of(kActivationGradients, group)) return along(Axis::pipeline);
     auto const replicate = along(Axis::replicate), shard = along(Axis::shard);
     if (group == kData) return {shard.rank * replicate.size + replicate.rank, replicate.size * shard.size};
     if (auto const copies = sharers_of(group)) return {along(Axis::tensor).rank % *copies, *copies};

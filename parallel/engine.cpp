@@ -30,7 +30,8 @@ at::Device device_of_losses(at::Device device) {
 Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer, Mesh const& mesh,
                EngineOptions const& options)
     : parts_(std::move(parts)), reducer_(reducer), gatherer_(gatherer), pipeline_(mesh.along(Axis::pipeline)),
-      options_(options), stages_(pipeline_.size()), stage_(pipeline_.rank()), link_(pipeline_),
+      options_(options), stages_(pipeline_.size()), stage_(pipeline_.rank()),
+      link_(pipeline_, static_cast<int>(parts_.size())),
       losses_device_(device_of_losses(parts_.front()->boundary_options().device())) {}
 
 std::vector<double> Engine::forward_backward(std::int64_t slots) {

@@ -4,8 +4,9 @@
 // chunks 0, 1, 2, ... (virtual stages).
 //
 // [Note: what a schedule promises]
-// - Each part runs each micro-step exactly once, and the lists of all stages together cannot deadlock, if a send does
-//   not wait for its receive.
+// - Each part runs each micro-step exactly once, and the lists of all stages together cannot deadlock, if no action
+//   waits for the receive of what it sends. Sends may wait for their receives as long as they hold up sends of the same
+//   boundary alone (stage_link.hpp).
 // - Forward passes, backward passes and weight gradients of a chunk each run in increasing micro-step order: bitwise
 //   mode adds gradients in that order.
 // - Two stages exchange activations in one order: the sender's is the receiver's. The same holds for gradients. Where

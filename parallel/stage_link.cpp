@@ -5,10 +5,25 @@
 
 namespace trireme::parallel {
 
-StageLink::StageLink(cluster::Communicator& stages)
-    : activations_(stages.split(0, stages.rank(), kActivations)),
-      gradients_(stages.split(0, stages.rank(), kActivationGradients)), next_((stages.rank() + 1) % stages.size()),
-      previous_((stages.rank() + stages.size() - 1) % stages.size()) {}
+StageLink::StageLink(cluster::Communicator& stages, int chunks)
+    : stage_(stages.rank()), next_((stages.rank() + 1) % stages.size()),
+      previous_((stages.rank() + stages.size() - 1) % stages.size()),
+      activations_(groups_of(stages, chunks, kActivations)),
+      gradients_(groups_of(stages, chunks, kActivationGradients)) {}
+
+StageLink::Groups StageLink::groups_of(cluster::Communicator& stages, int chunks, std::string_view direction) const {
+    Groups groups;
+    int const count = chunks == 1 ? 1 : stages.size() % 2 == 0 ? 2 : 3;
+    for (int g = 0; g < count; ++g)
+        groups.push_back(stages.split(0, stage_, count == 1 ? std::string(direction) : at_boundary(direction, g)));
+    return groups;
+}
+
+cluster::Communicator& StageLink::after(Groups const& groups, int stage) const {
+    if (groups.size() == 1) return *groups.front();
+    bool const ends_odd_ring = groups.size() == 3 && stage == groups.front()->size() - 1;
+    return *groups[ends_odd_ring ? 2 : static_cast<std::size_t>(stage % 2)];
+}
 
 void StageLink::send(cluster::Communicator& group, int peer, at::Tensor const& tensor, char const* name) {
     outgoing_.remove_if([](Outgoing& o) { return o.work.done(); });
@@ -26,16 +41,16 @@ at::Tensor StageLink::receive(cluster::Communicator& group, int peer, std::vecto
 }
 
 void StageLink::send_activation(at::Tensor const& x) {
-    send(*activations_, next_, x, "activation");
+    send(after(activations_, stage_), next_, x, "activation");
 }
 at::Tensor StageLink::receive_activation(std::vector<std::int64_t> const& shape, at::TensorOptions const& options) {
-    return receive(*activations_, previous_, shape, options, "activation");
+    return receive(after(activations_, previous_), previous_, shape, options, "activation");
 }
 void StageLink::send_gradient(at::Tensor const& dx) {
-    send(*gradients_, previous_, dx, "activation gradient");
+    send(after(gradients_, previous_), previous_, dx, "activation gradient");
 }
 at::Tensor StageLink::receive_gradient(std::vector<std::int64_t> const& shape, at::TensorOptions const& options) {
-    return receive(*gradients_, next_, shape, options, "activation gradient");
+    return receive(after(gradients_, stage_), next_, shape, options, "activation gradient");
 }
 
 void StageLink::flush() {

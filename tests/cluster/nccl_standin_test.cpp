@@ -186,6 +186,22 @@ TEST(NcclCommunicator, ACallPastItsDeadlineIsAbortedAndTheGroupIsOfNoMoreUse) {
     run_on_standin(2, {}, lonely, {.deadline = std::chrono::milliseconds(300)});
 }
 
+/// What the watch asks NCCL about a call that it watches must not meet a call that the host makes: while rank 1 stays
+/// away, rank 0 splits the group, whose first call is in flight, and queues more.
+TEST(NcclCommunicator, TheWatchAndTheHostAreNotInNcclAtOneTime) {
+    auto many_calls = [](Communicator& world) {
+        StandinPlace place(Waiting::on_device);
+        Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
+        if (world.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        for (int i = 0; i < 5; ++i) place.wait(world.all_reduce(values, ReduceOp::sum, "watched"));
+        auto const part = world.split(0, world.rank(), "part");
+        place.wait(world.all_reduce(values, ReduceOp::sum, "watched"));
+    };
+    // Longer than the period of the watch.
+    StandinOutcome const outcome = run_on_standin(2, {.settling = std::chrono::milliseconds(50)}, many_calls);
+    EXPECT_THAT(outcome.violations, IsEmpty());
+}
+
 TEST(NcclWorld, ASplitThatARankDoesNotJoinPassesItsDeadline) {
     standin::Machine const machine({.devices = 2});
     auto one_splits = [&](Communicator& control) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "framework/batch_source.hpp"
@@ -96,7 +97,7 @@ RunOptions small_run(framework::ParallelSection const& parallel, framework::Nume
             .batch = {5, 30, 1},
             .tied = parallel.pipeline > 1,
             .parallel = parallel,
-            .layers = 2};
+            .layers = std::max(2, parallel.pipeline * parallel.virtual_stages)};
 }
 
 Body training(RunOptions const& options, Curve const& wanted, bool read_last) {

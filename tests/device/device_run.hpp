@@ -7,7 +7,7 @@
 
 namespace trireme::test {
 
-/// Three steps of a Llama of two layers, with tied embeddings where it is a pipeline.
+/// Three steps of a Llama of two layers, or one for each part of a pipeline; then with tied embeddings.
 RunOptions small_run(framework::ParallelSection const& parallel,
                      framework::NumericsMode mode = framework::NumericsMode::bitwise);
 

@@ -113,7 +113,7 @@ std::optional<Formula> formula(Terms const& t, ModelConfig const& model, std::st
     if (parallel::sharers_of(group) && t.layout.parallel.zero == 0)
         return Formula{"4n (t-1)", 4 * t.norms * (t.of(Axis::tensor) - 1)};
     if (parallel::sharers_of(group)) return Formula{"4n (t-1) on the rank that keeps them", 0};
-    if (group == parallel::kActivations || group == parallel::kActivationGradients)
+    if (parallel::is_of(parallel::kActivations, group) || parallel::is_of(parallel::kActivationGradients, group))
         return Formula{"m v · 2TD/t", static_cast<double>(kMicroSteps * t.layout.parallel.virtual_stages) * boundary /
                                           t.of(Axis::tensor)};
     return formula_of_data(t, group, op);

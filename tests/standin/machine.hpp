@@ -26,8 +26,9 @@ struct Options {
     int longest_pause = 100;          ///< microseconds before a piece of work of a stream
     bool ranks_share_devices = false; ///< what NCCL refuses by default
     bool lazy = false; ///< a stream runs no further than something waits for: what is not waited for has not happened
-    std::optional<std::size_t> drop;            ///< the ordering of this number is not done (count_orderings)
-    std::optional<std::string> drop_all;        ///< all orderings of this name are not done
+    std::chrono::milliseconds settling{0}; ///< a call of NCCL's that does not block is in progress for at least so long
+    std::optional<std::size_t> drop;       ///< the ordering of this number is not done (count_orderings)
+    std::optional<std::string> drop_all;   ///< all orderings of this name are not done
     std::chrono::milliseconds patience{20'000}; ///< a collective whose peers stay away for longer is a violation
 };
 

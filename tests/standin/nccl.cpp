@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "tests/standin/nccl_hub.hpp"
@@ -17,7 +18,10 @@ struct ncclComm {
     std::atomic<cudaStream_t> stream{nullptr};
     std::atomic<bool> aborted{false};
     std::atomic<int> in_flight{0};
-    // Guarded by the hub's mutex, since any thread may ask for the state of a communicator.
+    std::atomic<std::thread::id> inside{};         ///< the thread that is in a call of this communicator
+    std::atomic<std::thread::id> in_progress_of{}; ///< the thread that made the call that is in progress
+    std::atomic<std::chrono::steady_clock::time_point> since{};
+    // Guarded by the hub's mutex.
     bool finalizing = false, counted_out = false;
     bool splitting = false; ///< its split, number `next`, is not through
     int color = 0;
@@ -58,6 +62,35 @@ std::shared_ptr<ncclComm> alive(ncclComm_t comm) {
     }
     violate("a call names an NCCL communicator that was freed");
     return nullptr;
+}
+
+/// A call of one thread on a communicator. NCCL lets no two threads in at one time, and what asks for the state of a
+/// call in progress completes it: two that ask at once complete it twice.
+class Inside {
+  public:
+    explicit Inside(ncclComm& comm) : comm_(comm) {
+        std::thread::id const self = std::this_thread::get_id(), caller = comm.in_progress_of;
+        std::thread::id none{};
+        entered_ = comm.inside.compare_exchange_strong(none, self);
+        if ((!entered_ && none != self) || (caller != std::thread::id() && caller != self))
+            violate("two threads call one NCCL communicator at a time");
+    }
+    ~Inside() {
+        if (entered_) comm_.inside = std::thread::id();
+    }
+    Inside(Inside const&) = delete;
+    Inside& operator=(Inside const&) = delete;
+
+  private:
+    ncclComm& comm_;
+    bool entered_;
+};
+
+/// What a call that does not block returns.
+ncclResult_t in_progress(ncclComm& comm) {
+    comm.since = std::chrono::steady_clock::now();
+    comm.in_progress_of = std::this_thread::get_id();
+    return ncclInProgress;
 }
 
 ncclComm_t add_handle(std::shared_ptr<Hub> hub, int rank) {
@@ -123,6 +156,7 @@ ncclResult_t queue(std::shared_ptr<ncclComm> const& comm, cudaStream_t stream, s
 ncclResult_t add(ncclComm_t comm, cudaStream_t stream, Call const& call) {
     auto const handle = alive(comm);
     if (!handle) return refuse(ncclInvalidArgument, "no such communicator");
+    Inside const inside(*handle);
     group.push_back({handle, stream, call});
     if (depth > 0) return ncclSuccess;
     ++depth;
@@ -201,30 +235,33 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
         hub->fail("multiple ranks use the same GPU");
     hub->devices[static_cast<std::size_t>(rank)] = current_device();
     ++hub->joined;
-    return ncclInProgress;
+    return in_progress(**comm);
 }
 
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* made, ncclConfig_t* config) {
     if (!config || config->blocking) violate("an NCCL communicator that blocks the host");
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    Inside const inside(*handle);
     std::lock_guard const lock(handle->hub->mutex);
     handle->splitting = true;
     handle->color = color;
     handle->into = made;
     handle->hub->splits[handle->next].members.push_back({color, key, handle->rank});
-    return ncclInProgress;
+    return in_progress(*handle);
 }
 
 ncclResult_t ncclCommUserRank(ncclComm_t comm, int* rank) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    Inside const inside(*handle);
     *rank = handle->rank;
     return ncclSuccess;
 }
 ncclResult_t ncclCommCount(ncclComm_t comm, int* count) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    Inside const inside(*handle);
     *count = handle->hub->size;
     return ncclSuccess;
 }
@@ -232,6 +269,9 @@ ncclResult_t ncclCommCount(ncclComm_t comm, int* count) {
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    Inside const inside(*handle);
+    *state = ncclInProgress;
+    if (std::chrono::steady_clock::now() - handle->since.load() < ::state().options.settling) return ncclSuccess;
     bool through = false, finalized = false;
     {
         std::lock_guard const lock(handle->hub->mutex);
@@ -239,6 +279,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
         if (!handle->hub->failure.empty()) {
             last_error = handle->hub->failure;
             *state = ncclInvalidUsage;
+            handle->in_progress_of = std::thread::id();
             return ncclSuccess;
         }
         through = handle->hub->joined == handle->hub->size && !handle->splitting;
@@ -249,23 +290,27 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
         }
     }
     if (finalized) finish_finalizing(*handle);
-    *state = through ? ncclSuccess : ncclInProgress;
+    if (!through) return ncclSuccess;
+    handle->in_progress_of = std::thread::id();
+    *state = ncclSuccess;
     return ncclSuccess;
 }
 
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
+    Inside const inside(*handle);
     if (cudaStream_t const stream = handle->stream) stream->permit(CUstream_st::kAll);
     std::lock_guard const lock(handle->hub->mutex);
     handle->finalizing = true;
-    return ncclInProgress;
+    return in_progress(*handle);
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
     {
+        Inside const inside(*handle);
         std::lock_guard const lock(handle->hub->mutex);
         if (!handle->finalizing)
             violate("an NCCL communicator is destroyed before it is finalized: that waits on the host");
@@ -300,7 +345,9 @@ ncclResult_t ncclGroupEnd() {
             if (queued[i].stream != first.stream) violate("one group on two streams");
             calls.push_back(queued[i].call);
         }
+        Inside const inside(*first.comm);
         if (auto const code = queue(first.comm, first.stream, std::move(calls)); code != ncclSuccess) return code;
+        in_progress(*first.comm);
     }
     return queued.empty() ? ncclSuccess : ncclInProgress;
 }

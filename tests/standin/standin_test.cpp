@@ -238,6 +238,25 @@ TEST(NcclStandin, SendsThatWaitForEachOtherAreADeadlock) {
     EXPECT_THAT(ncclGetLastError(pair.comm[0]), HasSubstr("peers that do not come: send"));
 }
 
+TEST(NcclStandin, TwoThreadsInOneCommunicatorAreAViolation) {
+    Machine machine({.devices = 2, .settling = std::chrono::milliseconds(20)});
+    Pair pair(machine);
+    auto ask_in_another_thread = [&] {
+        std::thread([&] {
+            cudaSetDevice(0);
+            ncclResult_t state = ncclSuccess;
+            ncclCommGetAsyncError(pair.comm[0], &state);
+        }).join();
+    };
+    ask_in_another_thread(); // no call is in progress
+    EXPECT_THAT(machine.violations(), IsEmpty());
+    for (int r = 0; r < 2; ++r)
+        ncclAllReduce(pair.memory[r], pair.memory[r], 4, ncclFloat32, ncclSum, pair.comm[r], pair.stream[r]);
+    ask_in_another_thread();
+    EXPECT_THAT(machine.violations(), ElementsAre("two threads call one NCCL communicator at a time"));
+    EXPECT_EQ(settle(pair.comm[0]), ncclSuccess);
+}
+
 TEST(NcclStandin, ASumOfBf16IsRoundedAtEachHop) {
     Machine machine({.devices = 2});
     Pair pair(machine);
