@@ -1,16 +1,14 @@
 // trireme-text: everything that needs a tokenizer. A program of its own, so that training has no Python in it.
 #include <fmt/format.h>
-#include <pybind11/embed.h>
 #include <unistd.h>
 
 #include <boost/program_options.hpp>
-#include <cstdlib>
-#include <filesystem>
 #include <iostream>
 
 #include "cluster/error.hpp"
 #include "launch/options.hpp"
 #include "launch/text/inspect.hpp"
+#include "launch/text/interpreter.hpp"
 #include "launch/text/prepare.hpp"
 #include "launch/text/serve.hpp"
 
@@ -124,16 +122,6 @@ int run_serve(std::vector<std::string> const& arguments) {
     return 0;
 }
 
-/// Python of the virtual environment that set-up made; TRIREME_PYTHON names another one. Isolated: what a module
-/// system or conda sets for another Python (PYTHONPATH, PYTHONHOME) and what lies in the home folder does not reach it.
-void configure(PyConfig& config) {
-    char const* const asked = std::getenv("TRIREME_PYTHON");
-    PyConfig_InitIsolatedConfig(&config);
-    PyStatus const status =
-        PyConfig_SetBytesString(&config, &config.executable, asked ? asked : TRIREME_DEFAULT_PYTHON);
-    if (PyStatus_Exception(status)) throw InputError("TRIREME_PYTHON: cannot be used");
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
@@ -144,18 +132,12 @@ int main(int argc, char** argv) {
             throw InputError("legal: trireme-text prepare | inspect (as a rule called through `trireme`)");
         std::string const command = arguments.front();
         arguments.erase(arguments.begin());
-        setenv("TOKENIZERS_PARALLELISM", "true", 0);
-        PyConfig config;
-        configure(config);
-        pybind11::scoped_interpreter const python(&config, 0, nullptr, false);
-        try {
+        return text::with_python([&] {
             if (command == "prepare") return run_prepare(arguments);
             if (command == "inspect") return run_inspect(arguments);
             if (command == "serve") return run_serve(arguments);
-        } catch (pybind11::error_already_set const& error) { // must not outlive the interpreter
-            throw cluster::JobError(std::string(pybind11::str(error.value())));
-        }
-        throw InputError(command + ": legal: prepare, inspect, serve");
+            throw InputError(command + ": legal: prepare, inspect, serve");
+        });
     } catch (std::exception const& error) {
         return launch::report(error);
     }

@@ -57,9 +57,11 @@ class Scorer {
 Json encode(Tokenizer const& tokenizer, Json const& request) {
     auto const prompts = request["prompts"].get<Texts>();
     if (!request.contains("completions")) return {{"prompts", tokenizer.encode_prompts(prompts)}};
+    auto const completions = request["completions"].get<Texts>();
+    if (completions.size() != prompts.size()) return {{"error", "legal: as many completions as prompts"}};
     Json answer{{"prompts", Json::array()}, {"completions", Json::array()}, {"apart", 0}};
     int apart = 0;
-    for (auto const& text : tokenizer.encode_prompted(prompts, request["completions"].get<Texts>())) {
+    for (auto const& text : tokenizer.encode_prompted(prompts, completions)) {
         answer["prompts"].push_back(text.prompt);
         answer["completions"].push_back(text.completion);
         apart += text.apart;

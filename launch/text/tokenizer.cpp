@@ -1,8 +1,10 @@
 #include "launch/text/tokenizer.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <pybind11/embed.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <set>
@@ -20,6 +22,7 @@ struct Tokenizer::State {
     py::object tokenizer;
     std::vector<std::int32_t> leading, trailing; ///< special tokens that the template puts around a text
     std::set<std::int32_t> specials;
+    std::int64_t vocabulary = 0;
     std::int32_t unknown_id = -1; ///< -1: it has no such token
     UnknownTokens unknown;
 };
@@ -28,6 +31,7 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
+constexpr char const* kTooLarge = "a token beyond 2147483647; legal: numbers of 31 bits";
 constexpr std::int64_t kExamples = 1000; ///< unknown words that are looked up in their text
 
 std::string words_of(py::error_already_set const& error) {
@@ -35,15 +39,56 @@ std::string words_of(py::error_already_set const& error) {
     return text.substr(0, text.find('\n'));
 }
 
+/// Keeps the standard error for our own line: a panic of the library writes there, before it becomes an exception with
+/// the same words.
+class QuietLibrary {
+  public:
+    QuietLibrary() : kept_(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
+        int const nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (kept_ >= 0 && nowhere >= 0) dup2(nowhere, STDERR_FILENO);
+        if (nowhere >= 0) close(nowhere);
+    }
+    ~QuietLibrary() {
+        if (kept_ < 0) return;
+        dup2(kept_, STDERR_FILENO);
+        close(kept_);
+    }
+    QuietLibrary(QuietLibrary const&) = delete;
+    QuietLibrary& operator=(QuietLibrary const&) = delete;
+
+  private:
+    int kept_;
+};
+
 /// Calls `encode`; what Python throws becomes an error of ours, since it must not outlive the interpreter.
 template <typename Encode>
 auto guarded(std::string const& folder, Encode const& encode) {
+    QuietLibrary const quiet;
     try {
         return encode();
     } catch (py::error_already_set const& error) {
         throw cluster::InputError(
             fmt::format("cannot be tokenized with {}/tokenizer.json: {}", folder, words_of(error)));
+    } catch (py::cast_error const&) {
+        throw cluster::InputError(fmt::format("{}/tokenizer.json: {}", folder, kTooLarge));
     }
+}
+
+/// A template may name tokens by numbers that the vocabulary does not have.
+void check_ids(std::string const& folder, Ids const& ids, std::int64_t vocabulary) {
+    auto const beyond = std::ranges::find_if(ids, [&](auto id) { return id < 0 || id >= vocabulary; });
+    if (beyond != ids.end())
+        throw cluster::InputError(fmt::format("{}/tokenizer.json: post_processor: token {}: legal: 0 to {}, its "
+                                              "vocabulary",
+                                              folder, *beyond, vocabulary - 1));
+}
+
+/// Ids may have gaps: what matters is the table that holds them all.
+std::int64_t vocabulary_of(py::object const& tokenizer) {
+    std::int64_t size = 0;
+    for (auto const [token, id] : py::dict(tokenizer.attr("get_vocab")(true)))
+        size = std::max(size, id.cast<std::int64_t>() + 1);
+    return size;
 }
 
 void read_template(py::object const& tokenizer, Ids& leading, Ids& trailing) {
@@ -107,26 +152,45 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length)
     cluster::readable_size(file);
     cluster::refuse_lfs_pointer(file);
     std::string const text = cluster::read_file(file);
+    QuietLibrary const quiet;
     try {
         // By content: the library takes only names that are UTF-8.
         state_->tokenizer =
             py::module_::import("tokenizers").attr("Tokenizer").attr("from_str")(py::str(text.data(), text.size()));
         state_->tokenizer.attr("no_padding")();
         state_->tokenizer.attr("no_truncation")();
+        state_->vocabulary = vocabulary_of(state_->tokenizer);
         read_template(state_->tokenizer, state_->leading, state_->trailing);
+        check_ids(folder, state_->leading, state_->vocabulary);
+        check_ids(folder, state_->trailing, state_->vocabulary);
         state_->specials = special_ids(state_->tokenizer);
         if (max_length > 0) state_->tokenizer.attr("enable_truncation")(max_length);
     } catch (py::error_already_set const& error) {
         throw cluster::InputError(fmt::format("{}: not a tokenizer: {}; legal: the tokenizer.json of a fast tokenizer",
                                               file, words_of(error)));
+    } catch (py::cast_error const&) {
+        throw cluster::InputError(fmt::format("{}: {}", file, kTooLarge));
     }
-    auto const model = data::parse_json(file, text).value("model", nlohmann::json::object());
-    if (!model.is_object() || !model.contains("unk_token") || !model.at("unk_token").is_string()) return;
-    state_->unknown.name = model.at("unk_token").get<std::string>();
-    state_->unknown_id = id(state_->unknown.name).value_or(-1);
+    find_unknown(data::parse_json(file, text));
     state_->specials.erase(state_->unknown_id); // it stands for words, though files call it special
 }
 Tokenizer::~Tokenizer() = default;
+
+/// Words and merges name the unknown token, pieces (Unigram) give its number.
+void Tokenizer::find_unknown(nlohmann::json const& file) {
+    auto const model = file.find("model");
+    if (model == file.end() || !model->is_object()) return;
+    auto const named = model->find("unk_token"), numbered = model->find("unk_id");
+    if (named != model->end() && named->is_string()) {
+        state_->unknown.name = named->get<std::string>();
+        state_->unknown_id = id(state_->unknown.name).value_or(-1);
+    } else if (numbered != model->end() && data::JsonKind<std::int64_t>::holds(*numbered)) {
+        auto const number = numbered->get<std::int64_t>();
+        if (number < 0 || number >= state_->vocabulary) return;
+        state_->unknown_id = static_cast<std::int32_t>(number);
+        state_->unknown.name = token(state_->unknown_id);
+    }
+}
 
 UnknownTokens const& Tokenizer::unknown() const {
     return state_->unknown;
@@ -165,6 +229,7 @@ std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
                                                    py::len(e.attr("overflowing")) > 0});
             std::vector<std::string const*> const of =
                 pairs.empty() ? std::vector{&texts[i]} : std::vector{&texts[i], &pairs[i]};
+            check_ids(state_->folder, made.tokens, state_->vocabulary);
             count_unknown(e.ptr(), made.tokens, of);
             made.written = written_in(e, made.tokens, state_->specials);
             if (made.written > 0) keep_template_once(made, state_->leading, state_->trailing);
@@ -228,15 +293,12 @@ std::vector<PromptedText> Tokenizer::encode_prompted(std::vector<std::string> co
 }
 
 std::vector<std::string> Tokenizer::decode(std::vector<std::vector<std::int32_t>> const& tokens) const {
-    return state_->tokenizer.attr("decode_batch")(tokens).cast<std::vector<std::string>>();
+    return guarded(state_->folder,
+                   [&] { return state_->tokenizer.attr("decode_batch")(tokens).cast<std::vector<std::string>>(); });
 }
 
 std::int64_t Tokenizer::vocabulary() const {
-    // Ids may have gaps: what matters is the table that holds them all.
-    std::int64_t size = 0;
-    for (auto const [token, id] : py::dict(state_->tokenizer.attr("get_vocab")(true)))
-        size = std::max(size, id.cast<std::int64_t>() + 1);
-    return size;
+    return state_->vocabulary;
 }
 
 std::string Tokenizer::token(std::int32_t id) const {

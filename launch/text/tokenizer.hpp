@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -65,6 +66,7 @@ class Tokenizer {
         int written = 0;
     };
     std::vector<Plain> encode_plain(std::vector<std::string> const& texts, bool count_unknown) const;
+    void find_unknown(nlohmann::json const& file);
     void count_unknown(void const* encoding, std::vector<std::int32_t> const& ids,
                        std::vector<std::string const*> const& texts) const;
     bool put_leading(std::vector<std::int32_t>& prompt) const;

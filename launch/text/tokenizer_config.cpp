@@ -35,8 +35,15 @@ void collect(Json const& part, char const* list, std::vector<Json>& all) {
 }
 
 Json const* of_type(std::vector<Json> const& parts, std::string const& type) {
-    auto const found = std::ranges::find_if(parts, [&](auto const& p) { return p.value("type", "") == type; });
+    auto const found =
+        std::ranges::find_if(parts, [&](auto const& p) { return p.contains("type") && p.at("type") == type; });
     return found == parts.end() ? nullptr : &*found;
+}
+
+/// `absent`: of a part that does not say it as true or false.
+bool flag_of(Json const& part, char const* name, bool absent) {
+    auto const found = part.find(name);
+    return found != part.end() && found->is_boolean() ? found->get<bool>() : absent;
 }
 
 /// "<s>", or {"content": "<s>", ...}.
@@ -61,14 +68,12 @@ class Comparison {
     void normalizer() const {
         auto const lower_case = flag("do_lower_case");
         if (auto const* bert = of_type(normalizers_, "BertNormalizer")) {
-            agree("do_lower_case", lower_case, bert->value("lowercase", true), "normalizer.lowercase");
+            agree("do_lower_case", lower_case, flag_of(*bert, "lowercase", true), "normalizer.lowercase");
             auto const chinese = flag("tokenize_chinese_chars");
-            agree("tokenize_chinese_chars", chinese, bert->value("handle_chinese_chars", true),
+            agree("tokenize_chinese_chars", chinese, flag_of(*bert, "handle_chinese_chars", true),
                   "normalizer.handle_chinese_chars");
             // Null follows lower case, on both sides.
-            auto const stripped = bert->find("strip_accents");
-            bool const strips = stripped != bert->end() && stripped->is_boolean() ? stripped->get<bool>()
-                                                                                  : bert->value("lowercase", true);
+            bool const strips = flag_of(*bert, "strip_accents", flag_of(*bert, "lowercase", true));
             agree("strip_accents", flag("strip_accents"), strips, "normalizer.strip_accents");
         } else if (!normalizers_.empty()) {
             agree("do_lower_case", lower_case, of_type(normalizers_, "Lowercase") != nullptr, "normalizer Lowercase");
@@ -78,10 +83,11 @@ class Comparison {
     void space_in_front() const {
         auto const asked = flag("add_prefix_space");
         if (auto const* bytes = of_type(splitters_, "ByteLevel"))
-            return agree("add_prefix_space", asked, bytes->value("add_prefix_space", true),
+            return agree("add_prefix_space", asked, flag_of(*bytes, "add_prefix_space", true),
                          "pre_tokenizer.add_prefix_space");
         if (auto const* words = of_type(splitters_, "Metaspace"))
-            agree("add_prefix_space", asked, words->value("prepend_scheme", "always") != "never",
+            agree("add_prefix_space", asked,
+                  !words->contains("prepend_scheme") || words->at("prepend_scheme") != "never",
                   "pre_tokenizer.prepend_scheme");
     }
 

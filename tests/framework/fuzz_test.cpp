@@ -1,13 +1,8 @@
 // Readers of files that somebody else wrote, fed with damaged ones: an InputError, or what was read, and never a crash.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstring>
-#include <fstream>
-#include <functional>
-#include <random>
 
-#include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/xxh3.hpp"
 #include "data/manifest.hpp"
@@ -15,100 +10,14 @@
 #include "framework/config.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/safetensors.hpp"
+#include "tests/support/fuzz.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace trireme::framework {
 namespace {
 
-constexpr int kInputs = 3000;
-constexpr auto kTime = std::chrono::seconds(2); ///< of each reader: a slow machine tries fewer
-
-/// One to four small damages: bytes, pieces taken out, doubled, put elsewhere, and words that parsers stumble over.
-class Mutator {
-  public:
-    std::string operator()(std::string text) {
-        for (std::size_t n = 1 + pick(4); n > 0; --n) damage(text);
-        return text;
-    }
-
-  private:
-    std::size_t pick(std::size_t below) { return below ? random_() % below : 0; }
-    void damage(std::string& text) {
-        static std::vector<std::string> const words{"[",
-                                                    "{",
-                                                    "}",
-                                                    "]",
-                                                    "\"",
-                                                    ":",
-                                                    ",",
-                                                    "-",
-                                                    "null",
-                                                    "true",
-                                                    "0",
-                                                    "-1",
-                                                    "1e999",
-                                                    "9223372036854775807",
-                                                    "18446744073709551616",
-                                                    ".nan",
-                                                    "[[[[[[[[",
-                                                    "&a ",
-                                                    "*a",
-                                                    "- ",
-                                                    "\n",
-                                                    "  ",
-                                                    "\t",
-                                                    "\\u0000",
-                                                    "\xff",
-                                                    "!!",
-                                                    "? ",
-                                                    "|",
-                                                    ">",
-                                                    "%YAML",
-                                                    "---",
-                                                    "\"a\":",
-                                                    std::string(1, '\0'),
-                                                    "2.5",
-                                                    "../",
-                                                    "<<: "};
-        std::size_t const at = pick(text.size()), length = std::min(text.size() - at, 1 + pick(12));
-        switch (pick(5)) {
-        case 0:
-            if (!text.empty()) text[at] = static_cast<char>(text[at] ^ (1 << pick(8)));
-            break;
-        case 1: text.erase(at, length); break;
-        case 2: text.insert(at, text.substr(at, length)); break;
-        case 3: text.insert(pick(text.size()), text.substr(at, length)); break;
-        default: text.replace(at, pick(2) ? length : 0, words[pick(words.size())]);
-        }
-    }
-    std::mt19937 random_{20240607};
-};
-
-/// Mutates `good`, and shows that neither all inputs are refused nor none.
-void fuzz(std::string const& good, std::function<void(std::string const&)> const& read) {
-    Mutator mutate;
-    int refused = 0, tried = 0;
-    ASSERT_NO_THROW(read(good));
-    auto const end = std::chrono::steady_clock::now() + kTime;
-    for (; tried < kInputs && std::chrono::steady_clock::now() < end; ++tried) {
-        std::string const bad = mutate(good);
-        try {
-            read(bad);
-        } catch (cluster::InputError const& error) {
-            ++refused;
-            ASSERT_EQ(cluster::line_of(error).find('\n'), std::string::npos);
-        } catch (std::exception const& error) {
-            FAIL() << error.what() << "\nfor:\n" << bad;
-        }
-    }
-    EXPECT_GT(refused, tried / 10);
-    EXPECT_LT(refused, tried);
-    std::printf("%d inputs, %d refused\n", tried, refused);
-}
-
-void put(std::string const& path, std::string const& text) {
-    std::ofstream(path, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size()));
-}
+using test::fuzz;
+using test::put;
 
 std::string golden(char const* path) {
     return cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + path);

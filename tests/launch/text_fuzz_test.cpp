@@ -1,0 +1,187 @@
+// Damaged texts, tokenizers and requests for the text tool: an InputError, or what was read, and never a crash or an
+// exception of Python.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cluster/file.hpp"
+#include "launch/text/inspect.hpp"
+#include "launch/text/interpreter.hpp"
+#include "launch/text/prepare.hpp"
+#include "launch/text/serve.hpp"
+#include "launch/text/tokenizer.hpp"
+#include "launch/text/tokenizer_config.hpp"
+#include "tests/support/fuzz.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::launch::text {
+namespace {
+
+using test::fuzz;
+using test::fuzz_json;
+using test::put;
+
+std::string const kWords = cluster::read_file(std::string(TRIREME_GOLDEN) + "/tokenizer/tokenizer.json");
+
+/// As GPT-2 and Llama 3 have it: merges over bytes, and a token in front.
+std::string const kBytes = R"({"version": "1.0", "truncation": {"direction": "Right", "max_length": 8,
+"strategy": "LongestFirst", "stride": 2}, "padding": null, "added_tokens": [{"id": 5, "content": "<s>",
+"single_word": false, "lstrip": false, "rstrip": true, "normalized": false, "special": true}],
+"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]},
+"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+{"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+{"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [5], "tokens": ["<s>"]}}},
+"decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+"model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+"end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+"vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": [["a", "b"], ["ab", "c"]]}})";
+
+/// As T5 and the models of SentencePiece have it: pieces with their log-probabilities.
+std::string const kPieces = R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [{"id": 1,
+"content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
+"normalizer": {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+"pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": true},
+"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}},
+{"SpecialToken": {"id": "</s>", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+{"Sequence": {"id": "B", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+"special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}},
+"decoder": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": true},
+"model": {"type": "Unigram", "unk_id": 0, "byte_fallback": false,
+"vocab": [["<unk>", 0.0], ["</s>", 0.0], ["\u2581ab", -2.5], ["\u2581a", -2.0], ["b", -3.0], ["c", -3.5]]}})";
+
+std::string const kJsonl = R"({"text": "the film is good", "pair": "a", "label": "yes"}
+{"text": "a very bad plot", "pair": "b \u00e9", "label": 1, "id": [1, {"x": null}]}
+
+{"text": "great actors", "pair": "c", "label": true}
+)";
+std::string const kCsv =
+    "text,pair,label\r\nthe film,a,yes\r\n\"a \"\"bad\"\" plot,\nbut long\",b \xc3\xa9,no\r\n\r\ngreat,c,1\r\n";
+std::string const kTsv = "text\tpair\tlabel\nthe \"film\ta\tyes\na bad plot\tb \xc3\xa9\tno\ngreat\tc\t1\n";
+
+class TextFuzz : public testing::Test {
+  protected:
+    std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
+
+    void rows(std::string const& name, std::string const& good) const {
+        fuzz(good, [&](std::string const& text) {
+            put(path(name), text);
+            read_rows(path(name), {.text = "text", .pair = "pair", .label = "label"}, [&](Row&& row) {
+                EXPECT_GE(row.line, 1);
+                lower(row.text + row.pair + row.label); // throws for what is not UTF-8
+            });
+        });
+    }
+    /// All that prepare, inspect and generate ask a tokenizer.
+    void use_tokenizer() const {
+        Tokenizer const tokenizer(folder_.path(), 16);
+        check_tokenizer_config(folder_.path(), tokenizer);
+        EXPECT_LT(end_of_text(folder_.path(), tokenizer), tokenizer.vocabulary());
+        std::vector<std::string> const texts{"the Film  abc<s> \xc3\xa9", "b", ""};
+        for (auto const& encoding : tokenizer.encode(texts, {texts[1], texts[2], texts[0]}))
+            EXPECT_EQ(encoding.tokens.size(), encoding.segments.size());
+        tokenizer.decode(tokenizer.encode_prompts(texts));
+        for (auto const& text : tokenizer.encode_prompted(texts, {texts[1], texts[2], texts[0]}))
+            for (auto const id : text.completion) tokenizer.token(id);
+    }
+    void tokenizer(std::string const& good) const {
+        fuzz_json(good, [&](std::string const& text) {
+            put(path("tokenizer.json"), text);
+            use_tokenizer();
+        });
+    }
+    void beside_tokenizer(std::string const& name, std::string const& good) const {
+        put(path("tokenizer.json"), kBytes);
+        fuzz_json(good, [&](std::string const& text) {
+            put(path(name), text);
+            use_tokenizer();
+        });
+    }
+    /// From a file of rows to the samples that `inspect` shows.
+    void prepare_and_inspect(PrepareOptions options, std::string const& good) const {
+        put(path("tokenizer.json"), kWords);
+        options.tokenizer = folder_.path();
+        options.output = path("data");
+        options.files["train"] = {path("rows.csv")};
+        options.max_length = 12;
+        fuzz(
+            good,
+            [&](std::string const& text) {
+                std::filesystem::remove_all(path("data"));
+                put(path("rows.csv"), text);
+                prepare(options);
+                EXPECT_FALSE(inspect({.data = path("data"), .split = "train", .samples = 9}).empty());
+            },
+            test::fuzz_inputs() / 20);
+    }
+    test::TemporaryFolder folder_;
+};
+
+TEST_F(TextFuzz, RowsOfJsonl) {
+    rows("rows.jsonl", kJsonl);
+}
+TEST_F(TextFuzz, RowsOfCsv) {
+    rows("rows.csv", kCsv);
+}
+TEST_F(TextFuzz, RowsOfTsv) {
+    rows("rows.tsv", kTsv);
+}
+TEST_F(TextFuzz, TokenizerOfWords) {
+    tokenizer(kWords);
+}
+TEST_F(TextFuzz, TokenizerOfBytes) {
+    tokenizer(kBytes);
+}
+TEST_F(TextFuzz, TokenizerOfPieces) {
+    tokenizer(kPieces);
+}
+TEST_F(TextFuzz, TokenizerConfig) {
+    beside_tokenizer("tokenizer_config.json",
+                     R"({"add_bos_token": true, "add_prefix_space": false, "bos_token": {"content": "<s>"},
+"eos_token": "abc", "do_lower_case": true, "model_max_length": 1000000000000000019884624838656,
+"added_tokens_decoder": {"5": {"content": "<s>", "lstrip": false, "special": true}}, "unk_token": null})");
+}
+TEST_F(TextFuzz, StopTokens) {
+    beside_tokenizer("generation_config.json", R"({"eos_token_id": [4, 2], "bos_token_id": 5, "top_p": 0.9})");
+    std::filesystem::remove(path("generation_config.json"));
+    beside_tokenizer("config.json", R"({"eos_token_id": 4, "vocab_size": 6, "id2label": {"0": "a", "1": "b"}})");
+    std::filesystem::remove(path("config.json"));
+    beside_tokenizer("special_tokens_map.json", R"({"eos_token": {"content": "abc"}, "additional": ["<s>"]})");
+}
+
+TEST_F(TextFuzz, RowsToSamples) {
+    prepare_and_inspect({.task = "classification", .columns = {.text = "text", .pair = "pair", .label = "label"}},
+                        kCsv);
+    prepare_and_inspect({.task = "generation", .columns = {.text = "text", .label = "pair"}, .stop = "[SEP]"}, kCsv);
+    prepare_and_inspect({.task = "language-modeling", .columns = {.text = "text"}}, kCsv);
+}
+
+/// `trireme generate` asks line by line: each line has an answer, whatever it asks.
+TEST_F(TextFuzz, RequestsOfGenerate) {
+    put(path("tokenizer.json"), kBytes);
+    fuzz(R"({"prompts": ["ab c", "abc"], "completions": [" a", ""]}
+{"decode": [[0, 4, 5], []]}
+{"score": [["a film", "The film"]]}
+)",
+         [&](std::string const& text) {
+             std::istringstream in(text);
+             std::ostringstream out;
+             serve(folder_.path(), in, out);
+             auto const lines = [](std::string const& s) { return std::ranges::count(s, '\n'); };
+             EXPECT_EQ(lines(out.str()), 1 + lines(text) + (!text.empty() && text.back() != '\n')) << text;
+             std::istringstream answers(out.str());
+             for (std::string answer; std::getline(answers, answer);)
+                 if (nlohmann::json::parse(answer).contains("error"))
+                     throw cluster::InputError(nlohmann::json::parse(answer).at("error").get<std::string>());
+         });
+}
+
+} // namespace
+} // namespace trireme::launch::text
+
+int main(int argc, char** argv) {
+    testing::InitGoogleTest(&argc, argv);
+    return trireme::launch::text::with_python([] { return RUN_ALL_TESTS(); });
+}

@@ -1,0 +1,146 @@
+// Tokenizers whose files contradict each other, are damaged, or meet texts that have their special tokens.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cluster/file.hpp"
+#include "data/loader.hpp"
+#include "tests/launch/prepare_test.hpp"
+
+namespace trireme::test {
+namespace {
+
+/// A tokenizer of six words that puts <s> in front, as Llama's does, and an end of text beside it.
+class TokenizerFolder : public Prepare {
+  protected:
+    void SetUp() override {
+        std::filesystem::create_directory(tokenizer());
+        write_tokenizer();
+    }
+    void write_tokenizer() const {
+        write("tokenizer.json", R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+"added_tokens": [{"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false,
+ "normalized": false, "special": true}, {"id": 2, "content": "</s>", "single_word": false, "lstrip": false,
+ "rstrip": false, "normalized": false, "special": true}],
+"pre_tokenizer": {"type": "Whitespace"}, "decoder": null,
+"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+ {"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+ {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+"model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0, "<s>": 1, "</s>": 2, "good": 3, "bad": 4, "a": 5}}})");
+        write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
+    }
+    std::string tokenizer() const { return out("tokenizer"); }
+    void write(std::string const& name, std::string const& text) const {
+        cluster::write_file(tokenizer() + "/" + name, text);
+    }
+    Outcome prepare_with(std::vector<std::string> more, char const* name) const {
+        std::vector<std::string> all{"prepare", "--tokenizer", tokenizer(), "--output", out(name)};
+        all.insert(all.end(), more.begin(), more.end());
+        return run_command(trireme(0, all));
+    }
+};
+
+TEST_F(TokenizerFolder, SpecialTokensOfTheTextDoNotStandTwice) {
+    auto const told = prepare_with({"--task", "language-modeling", "--train",
+                                    file("t.jsonl", "{\"text\": \"<s>good bad</s>\"}\n{\"text\": \"good</s>bad\"}\n")},
+                                   "texts");
+    ASSERT_EQ(told.exit_code, 0) << told.output;
+    EXPECT_EQ(data::open_dataset(out("texts"), "train")->read({0}, 1).tokens, (std::vector<std::int32_t>{1, 3, 4, 2}));
+    EXPECT_TRUE(has(told.output, "1 text has itself the special tokens that the tokenizer adds (first " +
+                                     folder_.path() + "/t.jsonl:1): they stand once"))
+        << told.output;
+    auto const prompted = prepare_with({"--task", "generation", "--prompt", "p", "--completion", "c", "--train",
+                                        file("g.jsonl", "{\"p\": \"<s>good\", \"c\": \" bad</s>\"}\n")},
+                                       "prompts");
+    ASSERT_EQ(prompted.exit_code, 0) << prompted.output;
+    auto const slot = data::open_dataset(out("prompts"), "train")->read({0}, 1);
+    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{1, 3, 4}));
+    EXPECT_EQ(slot.token_labels, (std::vector<std::int32_t>{-100, 4, 2}));
+}
+
+TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
+    std::vector<std::string> const arguments{"--task", "language-modeling", "--train",
+                                             file("t.jsonl", "{\"text\": \"good\"}\n")};
+    auto const refusal = [&](std::string const& name, std::string const& text) {
+        write(name, text);
+        auto const result = prepare_with(arguments, "refused");
+        EXPECT_EQ(result.exit_code, 2) << text << result.output;
+        return result.output;
+    };
+    std::string const config = "tokenizer_config.json";
+    EXPECT_TRUE(has(refusal(config, R"({"bos_token": "<s>", "add_bos_token": false})"),
+                    "tokenizer_config.json: add_bos_token: false: "));
+    EXPECT_TRUE(has(refusal(config, R"({"eos_token": "</s>", "add_eos_token": true})"),
+                    "tokenizer_config.json: add_eos_token: true: "));
+    EXPECT_TRUE(has(refusal(config, R"({"unk_token": "good"})"), "tokenizer_config.json: unk_token: good: "));
+    EXPECT_TRUE(
+        has(refusal(config, R"({"eos_token": "<end>"})"), "eos_token: \"<end>\": no token of the tokenizer.json"));
+    EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"2": {"content": "<stop>"}}})"),
+                    "added_tokens_decoder.2.content: \"<stop>\": "));
+    write(config, R"({"eos_token": "</s>"})");
+    EXPECT_TRUE(
+        has(refusal("generation_config.json", R"({"eos_token_id": 1})"), "generation_config.json: eos_token_id: 1: "));
+    EXPECT_TRUE(
+        has(refusal("generation_config.json", R"({"eos_token_id": 9223372036854775808})"),
+            "generation_config.json: eos_token_id: 9223372036854775808: legal: a token of the tokenizer, 0 to 5"));
+    write("generation_config.json", R"({"eos_token_id": [1, 2]})");
+    write("config.json", R"({"eos_token_id": 1})"); // an older file, which transformers does not ask
+    auto const agreed = prepare_with(arguments, "agreed");
+    EXPECT_EQ(agreed.exit_code, 0) << agreed.output;
+}
+
+TEST_F(TokenizerFolder, WhatTheLibraryRefusesNamesTheRow) {
+    auto text = cluster::read_file(tokenizer() + "/tokenizer.json");
+    text.replace(text.find("\"unk_token\": \"?\""), 16, "\"unk_token\": \"!\"");
+    write("tokenizer.json", text);
+    auto const result = prepare_with(
+        {"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good\"}\n{\"text\": \"zebra\"}\n")},
+        "out");
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_TRUE(has(result.output, "t.jsonl:2: cannot be tokenized with " + tokenizer() + "/tokenizer.json: "))
+        << result.output;
+    EXPECT_FALSE(std::filesystem::exists(out("out")));
+}
+
+TEST_F(TokenizerFolder, WhatItsTemplateAddsIsInItsVocabulary) {
+    auto const refusal = [&](std::string const& from, std::string const& to) {
+        write_tokenizer();
+        auto text = cluster::read_file(tokenizer() + "/tokenizer.json");
+        text.replace(text.rfind(from), from.size(), to);
+        write("tokenizer.json", text);
+        auto const result =
+            prepare_with({"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good\"}\n")}, "out");
+        EXPECT_EQ(result.exit_code, 2);
+        EXPECT_EQ(std::ranges::count(result.output, '\n'), 1)
+            << "a panic of the library is told once: " << result.output;
+        return result.output;
+    };
+    EXPECT_TRUE(has(refusal("\"ids\": [1]", "\"ids\": [6]"), "tokenizer.json: post_processor: token 6: legal: 0 to 5"));
+    EXPECT_TRUE(has(refusal("\"ids\": [1]", "\"ids\": [4294967295]"), "tokenizer.json: a token beyond 2147483647"));
+    EXPECT_TRUE(has(refusal("{\"<s>\": {", "{\"<t>\": {"), "tokenizer.json: not a tokenizer: "));
+}
+
+TEST_F(TokenizerFolder, UnknownPiecesAreCountedToo) {
+    write("tokenizer_config.json", R"({"eos_token": "</s>"})");
+    write("tokenizer.json", R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+"added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+"model": {"type": "Unigram", "unk_id": 1, "byte_fallback": false, "vocab": [["</s>", 0], ["?", 0], ["good", -1]]}})");
+    auto const result = prepare_with(
+        {"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good zebra\"}\n")}, "out");
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_TRUE(has(result.output, "are ?, which stands for what the tokenizer does not know: \"zebra\" (1)"))
+        << result.output;
+}
+
+TEST_F(TokenizerFolder, APointerOfGitLfsIsNamed) {
+    write("tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    auto const result =
+        prepare_with({"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"a\"}\n")}, "out");
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_TRUE(has(result.output, "tokenizer.json: a pointer of Git LFS in place of the file; legal:"))
+        << result.output;
+}
+
+} // namespace
+} // namespace trireme::test
