@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "parallel/budgets.hpp"
 #include "parallel/group_names.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
@@ -9,8 +10,6 @@
 namespace trireme::parallel {
 
 namespace {
-
-constexpr std::size_t kMaxInFlight = 3; ///< units whose whole gradients wait for their reduction at one time
 
 /// Each tensor rank's gradient is a part of the sum: sequence parallelism, or shared key and value heads.
 bool is_partial(Parameter const& p) {
@@ -96,7 +95,7 @@ void GradientReducer::reduce(Unit& unit) {
                               mesh_.along(Axis::shard)
                                   .reduce_scatter(buffer_of(source), buffer_of(kept), cluster::ReduceOp::sum, name)});
     }
-    while (!unit.slot_is_total && in_flight_.size() > kMaxInFlight) complete_first(in_flight_);
+    while (!unit.slot_is_total && in_flight_.size() > budgets.reductions) complete_first(in_flight_);
 }
 
 bool GradientReducer::poll() {

@@ -10,6 +10,7 @@
 #include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
 #include "framework/model/ops.hpp"
+#include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
@@ -22,8 +23,6 @@ using parallel::ParameterUse;
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-
-constexpr std::int64_t kChunkElements = std::int64_t{1} << 22; ///< logits that exist at one time
 
 /// Loss and prediction of each row of logits; the logits become gradients.
 struct RowLosses {
@@ -149,13 +148,16 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             rows->best.resize(labels.size());
         }
         std::int64_t const rows_total = x.size(0),
-                           chunk = std::clamp<std::int64_t>(kChunkElements / slice.local, 1, rows_total);
+                           chunk = std::clamp<std::int64_t>(parallel::budgets.logits / slice.local, 1, rows_total);
+        // Each addition in bf16 would lose what is below its rounding.
+        bool const added_in_float = x.scalar_type() == at::kBFloat16 && chunk < rows_total;
+        at::ScalarType const sums = added_in_float ? at::kFloat : x.scalar_type();
         // Asked for, logits are whole rows also where the vocabulary is divided.
         if (pass->keep_logits)
             rows->logits = x.new_zeros({rows_total, weight->parameter().spec().shape[0]}, at::kFloat);
         at::Tensor const dx = graph ? at::empty_like(x) : at::Tensor();
         at::Tensor const whole_dw =
-            graph && weight->trainable() && real < slice.local ? at::zeros_like(weight->value()) : at::Tensor();
+            graph && weight->trainable() && real < slice.local ? at::zeros_like(weight->value(), sums) : at::Tensor();
         at::Tensor dw = whole_dw.defined() ? whole_dw.narrow(0, 0, real) : at::Tensor();
         for (std::int64_t first = 0; first < rows_total; first += chunk) {
             std::int64_t const n = std::min(chunk, rows_total - first);
@@ -178,7 +180,8 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             at::Tensor out = dx.narrow(0, first, n);
             at::mm_out(out, dlogits, w);
             if (!weight->trainable()) continue;
-            dw = dw.defined() ? dw.add_(at::mm(dlogits.t(), part)) : at::mm(dlogits.t(), part);
+            at::Tensor const product = at::mm(dlogits.t(), part);
+            dw = dw.defined() ? dw.add_(product) : product.to(sums);
         }
         if (pass->keep_logits && axis.size() > 1)
             parallel::finish(

@@ -7,6 +7,7 @@
 #include "framework/kernels/adamw.hpp"
 #include "framework/kernels/cuda/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_place.hpp"
@@ -16,8 +17,6 @@ namespace trireme::framework {
 namespace {
 
 namespace planted = parallel::planted;
-
-constexpr std::int64_t kChunk = std::int64_t{1} << 20; ///< elements of an offloaded tensor that are staged at a time
 
 /// One update of elements that lie together in each of the four.
 void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1, at::Tensor const& moment2,
@@ -41,9 +40,10 @@ void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor con
 /// GPU in the order of its stream: the state is there for the host once it has waited for what was queued after this.
 void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
                    at::Tensor const& moment2, kernels::AdamWStep const& step) {
-    at::Tensor const staging = at::empty({3, std::min(kChunk, master.numel())}, gradient.options());
-    for (std::int64_t at = 0; at < master.numel(); at += kChunk) {
-        std::int64_t const n = std::min(kChunk, master.numel() - at);
+    std::int64_t const chunk = std::min<std::int64_t>(parallel::budgets.staged, master.numel());
+    at::Tensor const staging = at::empty({3, chunk}, gradient.options());
+    for (std::int64_t at = 0; at < master.numel(); at += chunk) {
+        std::int64_t const n = std::min(chunk, master.numel() - at);
         at::Tensor const state[] = {master.narrow(0, at, n), moment1.narrow(0, at, n), moment2.narrow(0, at, n)};
         at::Tensor const staged[] = {staging[0].narrow(0, 0, n), staging[1].narrow(0, 0, n),
                                      staging[2].narrow(0, 0, n)};

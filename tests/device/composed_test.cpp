@@ -1,11 +1,16 @@
 // The path of a GPU against the kernels, both on the CPU: each operation, then whole runs in many layouts.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <optional>
 
 #include "cluster/thread_communicator.hpp"
 #include "framework/kernels/cross_entropy.hpp"
 #include "framework/kernels/norm.hpp"
 #include "framework/kernels/rotary.hpp"
 #include "framework/model/composed.hpp"
+#include "framework/model/ops.hpp"
+#include "parallel/budgets.hpp"
 #include "tests/parity/tiny_llama.hpp"
 #include "tests/support/composed_path.hpp"
 
@@ -125,6 +130,44 @@ TEST(Composed, CrossEntropyOverTensorRanks) {
     }
 }
 
+/// Root mean square difference from the gradient in float64, as a part of that gradient, of a head's weight in bf16.
+double error_of_head(std::int64_t logits_at_one_time) {
+    parallel::budgets.logits = logits_at_one_time;
+    std::int64_t const rows = 512, width = 16, classes = 40;
+    parallel::ParameterStore store({{.name = "head", .shape = {classes, width}, .unit = "head"}},
+                                   {.compute = at::kBFloat16});
+    auto& head = store.at("head");
+    head.value().copy_(numbers({classes, width}, 0));
+    at::Tensor const x = numbers({rows, width}, 1).to(at::kBFloat16).set_requires_grad(true);
+    data::Slot slot;
+    for (std::int64_t t = 0; t < rows; ++t) slot.token_labels.push_back(static_cast<std::int32_t>(t * t % classes));
+    slot.tokens.assign(rows, 0);
+    slot.positions = slot.segments = slot.tokens;
+    slot.offsets = {0, rows};
+    slot.sample_ids = {0};
+    Pass const pass = make_pass(slot, true, 0, 0, 1.0 / static_cast<double>(rows));
+    Results results;
+    language_model_loss(x, parallel::ParameterUse(head), pass, results).backward();
+    at::Tensor const w = head.value().to(at::kDouble).set_requires_grad(true);
+    at::cross_entropy_loss(at::mm(x.detach().to(at::kDouble), w.t()), pass.ids.token_labels).backward();
+    return ((head.gradient().to(at::kDouble) - w.grad()).norm() / w.grad().norm()).item<double>();
+}
+
+/// One product of bf16 is rounded once. Chunks of it are added in float32, so that many are no worse than one.
+TEST(Composed, TheGradientOfAHeadInBf16IsWithinOneRoundingWhateverItsChunks) {
+    auto const logits = parallel::budgets.logits.load();
+    for (bool const composed : {false, true}) {
+        std::optional<ComposedPath> path;
+        if (composed) path.emplace();
+        double const whole = error_of_head(logits), chunks = error_of_head(80);
+        fmt::print("head's gradient, relative error: whole {:.5f}, 256 chunks {:.5f}\n", whole, chunks);
+        EXPECT_LT(whole, 0x1p-8);
+        EXPECT_LT(chunks, 0x1p-8);
+        EXPECT_NE(chunks, whole);
+    }
+    parallel::budgets.logits = logits;
+}
+
 test::RunOptions in(NumericsMode mode, Compute compute, ParallelSection const& parallel, bool tied = false) {
     return {.mode = mode, .compute = compute, .steps = 6, .tied = tied, .parallel = parallel};
 }
@@ -147,6 +190,28 @@ TEST(Composed, RunsAreThoseOfTheKernels) {
         for (std::size_t i = 0; i < kernels.losses.size(); ++i) {
             EXPECT_NEAR(composed.losses[i], kernels.losses[i], 1e-10);
             EXPECT_NEAR(composed.norms[i], kernels.norms[i], 1e-9);
+        }
+    }
+}
+
+/// A tiny model reaches no budget; with small ones it is the same run.
+TEST(Composed, RunsAreTheSameWithSmallBudgets) {
+    struct Layout {
+        int ranks;
+        ParallelSection parallel;
+    };
+    for (auto const& [ranks, parallel] :
+         {Layout{1, {.offload = "optimizer"}}, Layout{2, {.zero = 2}}, Layout{2, {.zero = 3, .offload = "optimizer"}},
+          Layout{4, {.pipeline = 2, .tensor = 2, .zero = 1, .schedule = "interleaved", .virtual_stages = 2}}}) {
+        SCOPED_TRACE(test::describe(ranks, parallel));
+        auto const options = in(NumericsMode::fast, Compute::fp64, parallel, true);
+        auto const whole = test::train_as_threads(ranks, options);
+        trireme::parallel::SmallBudgets const budgets;
+        auto const parts = test::train_as_threads(ranks, options);
+        EXPECT_NE(parts.weights_sha256, whole.weights_sha256) << "the logits were not cut";
+        for (std::size_t i = 0; i < whole.losses.size(); ++i) {
+            EXPECT_NEAR(parts.losses[i], whole.losses[i], 1e-11);
+            EXPECT_NEAR(parts.norms[i], whole.norms[i], 1e-10);
         }
     }
 }
