@@ -7,6 +7,8 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/topology.hpp"
+#include "data/manifest.hpp"
+#include "data/tokenizer_files.hpp"
 #include "framework/compute_device.hpp"
 #include "framework/layout_config.hpp"
 #include "framework/numerics.hpp"
@@ -56,16 +58,17 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     config.data.path = job.data;
     ModelConfig const model = read_model_config(config, set->label_names());
     check_fit(model, *set, config);
+    data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
     check_weights(config, model);
     NumericsSection const numerics{.mode = NumericsMode::bitwise};
     ComputeDevice place(config.parallel, numerics, world, cluster::CommunicatorOptions{}.deadline);
     parallel::Mesh const mesh(place.world(), mesh_shape(config.parallel, world.size()));
     ParallelModel parallel(model, mesh, config.parallel, numerics, false, place.device());
-    if (auto const fresh = load_weights(config, model, parallel.store()); !fresh.empty())
+    if (auto const loaded = load_weights(config, model, parallel.store()); !loaded.fresh.empty())
         throw cluster::InputError(
             fmt::format("{}: it was not trained for these labels ({}); legal: a model that `trireme export` wrote for "
                         "the labels of {}",
-                        job.model, fresh.front(), job.data));
+                        job.model, loaded.notes().front(), job.data));
     parallel.refresh();
     auto const results =
         Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot, mesh.along(parallel::Axis::tensor).size()})

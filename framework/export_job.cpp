@@ -9,13 +9,13 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
-#include "data/manifest.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/fingerprint.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/export_model.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/run_checkpoints.hpp"
+#include "framework/run_source.hpp"
 
 namespace trireme::framework {
 
@@ -57,6 +57,15 @@ void check_same_parameters(CheckpointManifest const& manifest, ModelConfig const
             throw cluster::InputError(fmt::format("{}: tensor {} has no place in the model", path, tensor.name));
 }
 
+RunSource source_of(std::string const& run, Config const& config) {
+    if (auto kept = read_run_source(run)) return *kept;
+    throw cluster::InputError(fmt::format(
+        "{}/source: missing: the run was made by a version that kept neither labels nor tokenizer in its folder; "
+        "legal: a "
+        "run folder with it: `trireme train {}/config.yaml` writes it when it takes the run up, where {} and {} are",
+        run, run, config.model.path, config.data.path));
+}
+
 } // namespace
 
 std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output,
@@ -64,9 +73,11 @@ std::string export_checkpoint(std::string const& run, std::string const& which, 
     cluster::check_new_folder("--output", output);
     if (!std::filesystem::is_directory(run))
         throw cluster::InputError(run + ": no such folder; legal: the run folder of a `trireme train`");
-    Config const config = read_config(run + "/config.yaml", {});
+    Config config = read_config(run + "/config.yaml", {});
     std::string const folder = run + "/checkpoints", name = choose(folder, which);
-    ModelConfig const model = read_model_config(config, data::read_manifest(config.data.path).labels);
+    RunSource const source = source_of(run, config);
+    config.model.path = config.data.path = source.folder;
+    ModelConfig const model = read_model_config(config, source.labels);
     CheckpointReader const reader(folder + "/" + name);
     check_same_parameters(reader.manifest(), model, folder + "/" + name);
     auto const values = [&](std::string const& parameter) {
@@ -77,8 +88,8 @@ std::string export_checkpoint(std::string const& run, std::string const& which, 
     };
     export_model(model, values, output,
                  {.dtype = dtype,
-                  .weights_from = config.model.from_scratch ? "" : config.model.path,
-                  .tokenizer_from = config.data.path,
+                  .dtypes = source.dtypes,
+                  .files_from = {source.folder},
                   .finally = [&](std::string const& staging) { write_fingerprint(model, values, staging); }});
     return name;
 }

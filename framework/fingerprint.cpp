@@ -14,6 +14,7 @@
 #include "cluster/philox.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "cluster/xxh3.hpp"
+#include "data/json.hpp"
 #include "framework/parallel_model.hpp"
 #include "framework/pretrained/safetensors.hpp"
 
@@ -115,6 +116,13 @@ Fingerprint compute(ModelConfig const& model, ParameterValues const& values, std
     return summarize(GatheredResults(parallel.results(), set, width, *world[0]), set.size(), width);
 }
 
+bool is_finite(Fingerprint const& fingerprint) {
+    auto const finite = [](auto x) { return std::isfinite(x); };
+    return finite(fingerprint.loss) && std::ranges::all_of(fingerprint.sequences, [&](auto const& s) {
+               return finite(s.mean) && finite(s.rms) && std::ranges::all_of(s.last, finite);
+           });
+}
+
 double largest(Fingerprint const& fingerprint) {
     double most = 1;
     for (auto const& s : fingerprint.sequences)
@@ -182,7 +190,7 @@ StoredFingerprint::StoredFingerprint(std::string const& folder) : folder_(folder
                                   ": missing: `trireme export` writes it; without it there is nothing to compare "
                                   "with; legal: --tokens FILE.json --out FILE.h5");
     try {
-        json_ = nlohmann::json::parse(cluster::read_file(path));
+        json_ = data::parse_json(path, cluster::read_file(path));
         tokens_ = to_token_file(path, {{"input_ids", json_.at("input_ids")}, {"labels", json_.at("labels")}});
         expected_ = from_json(json_);
         for (auto const& [compute, bound] : kBounds) json_.at("bounds").at(compute).get<double>();
@@ -193,6 +201,13 @@ StoredFingerprint::StoredFingerprint(std::string const& folder) : folder_(folder
     } catch (nlohmann::json::exception const& error) {
         throw cluster::InputError(fmt::format("{}: not a fingerprint of `trireme export`: {}", path, error.what()));
     }
+    if (!is_finite(expected_))
+        throw cluster::InputError(path +
+                                  ": a number that is not finite in float32; legal: what `trireme export` wrote");
+    for (auto const& [compute, bound] : kBounds)
+        if (!(json_.at("bounds").at(compute).get<double>() <= bound))
+            throw cluster::InputError(fmt::format("{}: bounds: {}: {}: legal: at most {}", path, compute,
+                                                  data::shown(json_.at("bounds").at(compute)), bound));
     if (expected_.sequences.size() != tokens_.ids.size())
         throw cluster::InputError(fmt::format("{}: logits of {} sequences for {} input_ids", path,
                                               expected_.sequences.size(), tokens_.ids.size()));
@@ -201,7 +216,7 @@ StoredFingerprint::StoredFingerprint(std::string const& folder) : folder_(folder
 void StoredFingerprint::compare_files(Replay& replay) const {
     for (auto const& [file, expected] : json_.at("files").items()) {
         std::string const path = folder_ + "/" + file;
-        if (!std::filesystem::exists(path)) {
+        if (file.find('/') != std::string::npos || !std::filesystem::exists(path)) {
             replay.differences.push_back(path + " is missing");
             continue;
         }

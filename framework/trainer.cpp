@@ -9,10 +9,13 @@
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
 #include "cluster/topology.hpp"
+#include "data/manifest.hpp"
+#include "data/tokenizer_files.hpp"
 #include "framework/compute_device.hpp"
 #include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
+#include "framework/run_source.hpp"
 #include "framework/weights_hash.hpp"
 
 namespace trireme::framework {
@@ -69,6 +72,8 @@ TrainInputs open_inputs(Config const& config) {
     in.model = read_model_config(config, in.train->label_names());
     check_fit(in.model, *in.train, config);
     check_fit(in.model, *in.validation, config);
+    data::check_same_tokenizer(config.data.path, data::read_manifest(config.data.path).tokenizer_xxh3,
+                               config.model.path);
     in.steps = planned_steps(config, in.train->size());
     return in;
 }
@@ -91,10 +96,14 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
         progress_ = *found;
         note(fmt::format("resumed at step {} of {}", progress_.step, inputs_.steps));
         log_.open();
+        if (world.rank() == 0 && !read_run_source(config_.run)) write_run_source(config_, inputs_.model);
     } else {
-        std::ranges::for_each(load_weights(config_, inputs_.model, model_.store()), note);
+        std::ranges::for_each(load_weights(config_, inputs_.model, model_.store()).notes(), note);
         log_.open();
-        if (world.rank() == 0) cluster::write_file(config_.run + "/config.yaml", to_yaml(config_));
+        if (world.rank() == 0) {
+            cluster::write_file(config_.run + "/config.yaml", to_yaml(config_));
+            write_run_source(config_, inputs_.model);
+        }
     }
     cluster::keep_flight_records(config_.run, world);
     model_.refresh();

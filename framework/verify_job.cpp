@@ -63,9 +63,9 @@ void check_head(std::string const& folder, TokenFile const& file, ModelConfig mo
             "the model and verify what trireme export writes{}",
             where, kClassifier, head_names(model).classifier.weight,
             model.causal ? ", or give a label per token" : ""));
-    if (labels_of(model).size() < 2)
-        throw cluster::InputError(
-            fmt::format("{}/config.json: id2label: {} entries: legal: 2 or more", folder, labels_of(model).size()));
+    if (class_names_of(model).size() < 2)
+        throw cluster::InputError(fmt::format("{}/config.json: id2label: {} entries: legal: 2 or more", folder,
+                                              class_names_of(model).size()));
 }
 
 /// What both commands are about, read and checked before anything large happens.
@@ -78,9 +78,10 @@ Task read_task(VerifyJob const& job, TokenFile const& file) {
     Task task{read_settings(job, file.head()), {}, nullptr};
     ModelConfig const body = read_hf_config(job.model);
     check_head(job.model, file, body);
-    task.model = read_model_config(task.config, file.head() == HeadKind::classification ? labels_of(body)
+    task.model = read_model_config(task.config, file.head() == HeadKind::classification ? class_names_of(body)
                                                                                         : std::vector<std::string>{});
     task.set = make_dataset(file, task.model);
+    check_weights(task.config, task.model);
     return task;
 }
 
@@ -91,9 +92,9 @@ class TrainingPath {
     TrainingPath(Task const& task, cluster::Communicator& world)
         : task_(task), mesh_(world, mesh_shape(task.config.parallel, world.size())),
           model_(task.model, mesh_, task.config.parallel, task.config.numerics) {
-        if (auto const fresh = load_weights(task.config, task.model, model_.store()); !fresh.empty())
+        if (auto const loaded = load_weights(task.config, task.model, model_.store()); !loaded.fresh.empty())
             throw cluster::InputError(fmt::format("{}: its head was not trained ({}); legal: a model that is complete",
-                                                  task.config.model.path, fresh.front()));
+                                                  task.config.model.path, loaded.notes().front()));
         model_.refresh();
     }
 

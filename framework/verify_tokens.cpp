@@ -4,6 +4,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "data/json.hpp"
 #include "data/memory_dataset.hpp"
 
 namespace trireme::framework {
@@ -120,11 +121,7 @@ TokenFile to_token_file(std::string const& path, Json const& json) {
 
 TokenFile read_token_file(std::string const& path) {
     std::string const text = cluster::read_file(path);
-    try {
-        return to_token_file(path, Json::parse(text));
-    } catch (Json::exception const& error) {
-        throw cluster::InputError(fmt::format("{}: not JSON: {}", path, error.what()));
-    }
+    return to_token_file(path, data::parse_json(path, text));
 }
 
 std::unique_ptr<data::Dataset> make_dataset(TokenFile const& file, ModelConfig const& model) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <sstream>
 
 #include "cluster/error.hpp"
@@ -95,6 +96,25 @@ void print_preview(framework::RunPreview const& p, framework::Config const& conf
                megabytes(p.memory.total()));
 }
 
+/// RUN/config.yaml names the folder where the run was. A run that was moved goes on where it is; where both folders are
+/// there, it is the user's to say which one is meant.
+void follow_moved_run(framework::ConfigWithOrigins& resolved, std::string const& file) {
+    namespace fs = std::filesystem;
+    fs::path const path(file), here = path.has_parent_path() ? path.parent_path() : fs::path(".");
+    std::error_code none;
+    bool const of_a_run = path.filename() == "config.yaml" && fs::exists(here / "metrics.jsonl", none);
+    std::string& run = resolved.config.run;
+    bool const named_by_file = resolved.origins.at("run").starts_with(file);
+    if (!of_a_run || !named_by_file || fs::equivalent(here, run, none)) return;
+    if (fs::exists(run, none))
+        throw cluster::InputError(
+            fmt::format("{}: run: {}: the file lies in the folder of another run, {}; legal: --set "
+                        "run={} to go on with the one, --set run={} with the other",
+                        resolved.origins.at("run"), run, here.string(), here.string(), run));
+    resolved.origins.at("run") = fmt::format("derived: the run was moved here from {}", run);
+    run = here.string();
+}
+
 int own_cores() {
     cpu_set_t mask;
     CPU_ZERO(&mask);
@@ -113,7 +133,9 @@ framework::ConfigWithOrigins read_shared_config(std::string const& file, std::ve
                                                 cluster::Communicator& world) {
     char const* const own = std::getenv("TRIREME_SET");
     std::string const text = cluster::broadcast_bytes(world, own ? own : "", 0, "environment");
-    return framework::read_config_with_origins(file, words_of(text), set);
+    auto resolved = framework::read_config_with_origins(file, words_of(text), set);
+    follow_moved_run(resolved, file);
+    return resolved;
 }
 
 void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communicator& world) {

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
+#include "data/json.hpp"
 #include "framework/layout_check.hpp"
 #include "framework/layout_config.hpp"
 #include "framework/numerics.hpp"
@@ -77,15 +77,16 @@ GenerationResult gather(Json const& mine, std::size_t prompts, cluster::Communic
 
 std::vector<std::int32_t> stop_tokens(std::string const& folder) {
     for (std::string const name : {"/generation_config.json", "/config.json"}) {
-        if (!std::filesystem::exists(folder + name)) continue;
-        Json const json = Json::parse(cluster::read_file(folder + name), nullptr, false);
+        if (!cluster::is_there(folder + name)) continue;
+        Json const json = data::parse_json(folder + name, cluster::read_file(folder + name));
         if (!json.is_object()) throw cluster::InputError(folder + name + ": not a JSON object");
         auto const found = json.find("eos_token_id");
         if (found == json.end() || found->is_null()) continue;
         Json const list = found->is_array() ? *found : Json::array({*found});
-        if (!std::ranges::all_of(list, [](Json const& x) { return x.is_number_integer() && x >= 0; }))
+        if (!std::ranges::all_of(
+                list, [](Json const& x) { return data::JsonKind<std::int64_t>::holds(x) && x >= 0 && x <= INT32_MAX; }))
             throw cluster::InputError(fmt::format("{}{}: eos_token_id: {}: legal: a token id or a list of them", folder,
-                                                  name, found->dump()));
+                                                  name, data::shown(*found)));
         return list.get<std::vector<std::int32_t>>();
     }
     return {};
@@ -103,6 +104,7 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
     check_layout(model, mesh.shape(), config.parallel);
     auto& stages = mesh.along(parallel::Axis::pipeline);
     PipelineLayout const layout{stages.size(), stages.rank(), 1, config.parallel.layers};
+    check_weights(config, model); // before memory is taken for what config.json says
     parallel::ParameterStore store(parameter_specs(model, layout), {.gradients = false});
     TransformerStage part(model, store, part_ranges(model, layout)[static_cast<std::size_t>(stages.rank())]);
     Generator const generator(Relay(part, model, stages));

@@ -69,9 +69,27 @@ constexpr std::array kHarmless{"_name_or_path",
                                "forced_bos_token_id",
                                "forced_eos_token_id",
                                "remove_invalid_values",
+                               "is_llama_config",
+                               "transformers.js_config",
+                               "model_max_length",
+                               "pad_token",
+                               "bos_token",
+                               "eos_token",
+                               "unk_token",
+                               "_commit_hash",
+                               "_attn_implementation_internal",
+                               "use_flash_attn",
+                               "neftune_noise_alpha",
+                               "license",
+                               "language",
                                "exponential_decay_length_penalty",
                                "suppress_tokens",
                                "begin_suppress_tokens"};
+
+/// Unsloth signs what it saves with fields of its own.
+bool is_harmless(std::string const& name) {
+    return name.starts_with("unsloth_") || std::ranges::find(kHarmless, name) != kHarmless.end();
+}
 
 } // namespace
 
@@ -118,10 +136,10 @@ void Fields::refuse(char const* name, std::string const& legal) const {
 
 void Fields::check_all_known() const {
     for (auto const& [name, value] : json_.items())
-        if (!seen_.contains(name) && (!prefix_.empty() || std::ranges::find(kHarmless, name) == kHarmless.end()))
+        if (!seen_.contains(name) && (!prefix_.empty() || !is_harmless(name)))
             throw cluster::InputError(
                 fmt::format("{}: {}{}: {}: a field this version does not know, so the model might be computed wrongly",
-                            path_, prefix_, name, value.dump()));
+                            path_, prefix_, name, data::shown(value)));
 }
 
 } // namespace trireme::framework

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <set>
@@ -26,6 +27,12 @@ class Fields {
     bool has(char const* name) const { return contains(name) && !json_[name].is_null(); }
 
     bool empty() const { return json_.empty(); }
+    /// True if no other names than these are in the object.
+    bool holds_only(std::initializer_list<char const*> names) const {
+        return std::ranges::all_of(json_.items(), [&](auto const& item) {
+            return std::ranges::any_of(names, [&](char const* name) { return item.key() == name; });
+        });
+    }
 
     template <typename T>
     T get(char const* name) {

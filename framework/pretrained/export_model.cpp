@@ -7,13 +7,12 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "data/tokenizer_files.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/safetensors.hpp"
 #include "framework/pretrained/weights.hpp"
 
 namespace trireme::framework {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -25,10 +24,6 @@ struct DtypeChoice {
 constexpr std::array<DtypeChoice, 3> kChoices{
     {{"fp32", at::kFloat, "float32"}, {"bf16", at::kBFloat16, "bfloat16"}, {"fp16", at::kHalf, "float16"}}};
 
-constexpr std::array kTokenizerFiles{
-    "tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
-    "added_tokens.json", "chat_template.jinja",   "generation_config.json"};
-
 DtypeChoice const& choice_of(std::string const& name) {
     for (auto const& c : kChoices)
         if (name == c.name) return c;
@@ -36,16 +31,14 @@ DtypeChoice const& choice_of(std::string const& name) {
 }
 
 /// Each tensor in the dtype it came in; what is new, such as a classifier, in that of the first, the token embeddings.
-std::vector<PlannedTensor> plan_as_it_came(ModelConfig const& model, std::string const& folder,
+std::vector<PlannedTensor> plan_as_it_came(std::map<std::string, std::string> const& dtypes,
                                            std::vector<HfTensor> const& tensors) {
-    auto const entries = find_tensors(folder);
     std::vector<PlannedTensor> plan;
     for (auto const& t : tensors) {
-        auto const found = find_tensor(entries, model, t.name);
-        if (found == entries.end() && plan.empty())
-            throw cluster::InputError(fmt::format("{}: tensor {} is missing", folder, t.name));
-        plan.push_back(
-            {t.name, t.shape, found == entries.end() ? plan[0].dtype : weight_dtype(found->first, found->second)});
+        auto const found = dtypes.find(t.name);
+        if (found == dtypes.end() && plan.empty())
+            throw cluster::InputError(fmt::format("dtype of {}: missing; legal: a dtype for each tensor", t.name));
+        plan.push_back({t.name, t.shape, found == dtypes.end() ? plan[0].dtype : dtype_of_name(t.name, found->second)});
     }
     return plan;
 }
@@ -55,20 +48,24 @@ struct Plan {
     std::string dtype_in_config; ///< "": as it was
 };
 
-Plan plan_of(ModelConfig const& model, ExportOptions const& options, std::vector<HfTensor> const& tensors) {
-    if (options.dtype == "auto" && !options.weights_from.empty())
-        return {plan_as_it_came(model, options.weights_from, tensors), ""};
+Plan plan_of(ExportOptions const& options, std::vector<HfTensor> const& tensors) {
+    if (options.dtype == "auto" && !options.dtypes.empty()) return {plan_as_it_came(options.dtypes, tensors), ""};
     DtypeChoice const& choice = choice_of(options.dtype == "auto" ? "fp32" : options.dtype);
     Plan plan{{}, choice.in_config};
     for (auto const& t : tensors) plan.tensors.push_back({t.name, t.shape, choice.type});
     return plan;
 }
 
-void copy_if_there(std::string const& from, std::string const& name, std::string const& to) {
-    if (!from.empty() && fs::exists(from + "/" + name)) fs::copy_file(from + "/" + name, to + "/" + name);
-}
-
 } // namespace
+
+std::map<std::string, std::string> stored_dtypes(ModelConfig const& model, std::string const& folder) {
+    auto const entries = find_tensors(folder);
+    std::map<std::string, std::string> dtypes;
+    for (auto const& t : hf_tensors(model))
+        if (auto const found = find_tensor(entries, model, t.name); found != entries.end())
+            dtypes.emplace(t.name, found->second.dtype);
+    return dtypes;
+}
 
 void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors, ParameterValues const& values) {
     for (auto const& t : tensors)
@@ -79,15 +76,16 @@ void export_model(ModelConfig const& model, ParameterValues const& values, std::
                   ExportOptions const& options) {
     cluster::check_new_folder("export", folder);
     auto const tensors = hf_tensors(model);
-    Plan const plan = plan_of(model, options, tensors);
+    Plan const plan = plan_of(options, tensors);
     cluster::StagingFolder const staging(folder);
     SafetensorsWriter writer(staging.path(), plan.tensors, options.shard_bytes);
     write_parts(writer, tensors, values);
     writer.finish();
     cluster::write_file(staging.path() + "/config.json", to_hf_config(model, plan.dtype_in_config));
-    for (auto const* name : kTokenizerFiles) copy_if_there(options.tokenizer_from, name, staging.path());
-    if (model.head == HeadKind::language_model)
-        copy_if_there(options.weights_from, "generation_config.json", staging.path());
+    for (auto const& from : options.files_from) data::copy_tokenizer_files(from, staging.path());
+    std::error_code none; // a classifier generates nothing
+    if (model.head == HeadKind::classification)
+        std::filesystem::remove(staging.path() + "/generation_config.json", none);
     if (options.finally) options.finally(staging.path());
     staging.commit();
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,11 +20,14 @@ using ParameterValues = std::function<at::Tensor(std::string const& parameter)>;
 
 struct ExportOptions {
     std::string dtype = "auto"; ///< auto: each tensor as the model's own folder has it; fp32 | bf16 | fp16
-    std::string weights_from;   ///< that folder, whose generation_config.json is copied; "" (from scratch): float32
-    std::string tokenizer_from; ///< folder whose tokenizer files are copied; "": none
+    std::map<std::string, std::string> dtypes; ///< by tensor, for auto; none (from scratch): float32
+    std::vector<std::string> files_from; ///< folders whose tokenizer files are copied; what the first has, it decides
     std::int64_t shard_bytes = 5'000'000'000;                ///< limit of one file
     std::function<void(std::string const& staging)> finally; ///< adds to the folder before it is there; may be null
 };
+
+/// The dtypes that the tensors of a model have in a folder, by the model's own names for them. Throws InputError.
+std::map<std::string, std::string> stored_dtypes(ModelConfig const& model, std::string const& folder);
 
 /// Writes `folder`, which must not exist: config.json, weights, tokenizer files; all of it or nothing. Local; call on
 /// one rank. Throws InputError for options that do not fit, JobError unless every element of every tensor is written

@@ -176,6 +176,7 @@ void read_llama_like(Fields& fields, ModelConfig& c, std::int64_t key_heads, std
     c.tied_embeddings = fields.get("tie_word_embeddings", false);
     c.attention_dropout = fields.probability("attention_dropout", 0.0);
     fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
+    fields.require("rope_interleaved", false);
     read_pad_token(fields, c, kNone);
     read_rotary(fields, c);
 }

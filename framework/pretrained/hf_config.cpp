@@ -2,6 +2,10 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/nearest.hpp"
@@ -23,6 +27,28 @@ FamilyEntry const& find_family(Fields& fields) {
                   fmt::format("{}; did you mean {}?", fmt::join(legal, ", "), cluster::nearest(type, legal)));
 }
 
+/// auto_map names Python code of the folder's own. That of a tokenizer changes no model.
+void refuse_own_code(Fields& fields) {
+    Fields const map = fields.object("auto_map");
+    if (!map.holds_only({"AutoTokenizer", "AutoProcessor"}))
+        fields.refuse("auto_map", "none, or one that names only an AutoTokenizer: no code of a model's own is run");
+}
+
+/// A name of the Hugging Face hub, such as org/model, and no path of this machine.
+bool is_hub_name(std::string const& folder) {
+    auto const allowed = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("-_./", c); };
+    return !folder.empty() && std::ranges::all_of(folder, allowed) && std::ranges::count(folder, '/') <= 1 &&
+           folder.find("..") == std::string::npos && !std::strchr("./", folder.front()) && folder.back() != '/';
+}
+
+void refuse_hub_name(std::string const& folder) {
+    if (!is_hub_name(folder) || cluster::is_there(folder)) return;
+    throw cluster::InputError(fmt::format(
+        "{}: no such folder; legal: a folder with config.json, safetensors and tokenizer.json; a model of "
+        "the Hugging Face hub is fetched first, where there is a network: hf download {} --local-dir FOLDER",
+        folder, folder));
+}
+
 /// What no family here computes.
 void refuse_what_changes_everything(Fields& fields) {
     fields.require("is_encoder_decoder", false);
@@ -31,7 +57,7 @@ void refuse_what_changes_everything(Fields& fields) {
     fields.require("tie_encoder_decoder", false);
     fields.require("pruned_heads", Json::object());
     fields.require("torchscript", false); // copies tied weights instead of sharing them
-    fields.require("auto_map", nullptr);  // code of its own
+    refuse_own_code(fields);
     fields.require("quantization_config", nullptr);
     fields.require("per_layer_config", nullptr);
 }
@@ -57,6 +83,7 @@ void set_dtype(Json& json, std::string const& dtype) {
 ModelConfig read_hf_config(std::string const& folder) {
     constexpr std::int64_t kMostBytes = 16 << 20;
     std::string const path = folder + "/config.json";
+    refuse_hub_name(folder);
     ModelConfig c;
     c.source_json = cluster::read_file(path, kMostBytes);
     auto const json = data::parse_json<Json>(path, c.source_json);
@@ -83,6 +110,9 @@ std::string to_hf_config(ModelConfig const& c, std::string const& dtype) {
         set_labels(json, c);
         json.erase("problem_type");
     }
+    // Without it transformers takes one text at a time from a classifier that reads the last token before the padding.
+    if (c.head == HeadKind::classification && c.pad_token >= 0 && json.value("pad_token_id", Json()).is_null())
+        json["pad_token_id"] = c.pad_token;
     set_dtype(json, dtype);
     return json.dump(2) + "\n";
 }
@@ -95,6 +125,18 @@ std::vector<std::string> labels_of(ModelConfig const& c) {
         auto const label = json["id2label"].find(std::to_string(i));
         labels.push_back(label != json["id2label"].end() && label->is_string() ? label->get<std::string>() : "");
     }
+    return labels;
+}
+
+std::vector<std::string> class_names_of(ModelConfig const& c) {
+    auto labels = labels_of(c);
+    if (!labels.empty()) return labels;
+    constexpr std::int64_t kMost = 1 << 20; // a wrong number must not fill memory with names
+    Json const json = Json::parse(c.source_json);
+    std::int64_t count = 2;
+    for (auto const* field : {"_num_labels", "num_labels"})
+        if (json.contains(field) && json[field].is_number_integer()) count = json[field].get<std::int64_t>();
+    for (std::int64_t i = 0; i < std::min(count, kMost); ++i) labels.push_back("LABEL_" + std::to_string(i));
     return labels;
 }
 

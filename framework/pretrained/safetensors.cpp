@@ -98,6 +98,7 @@ void check_coverage(std::string const& path, std::map<std::string, TensorEntry> 
 
 std::map<std::string, TensorEntry> read_safetensors_header(std::string const& path) {
     auto const size = static_cast<std::uint64_t>(cluster::readable_size(path));
+    cluster::refuse_lfs_pointer(path);
     std::ifstream file(path, std::ios::binary);
     std::uint64_t header = 0;
     if (size < 8 || !file.read(reinterpret_cast<char*>(&header), 8))
@@ -147,7 +148,11 @@ std::map<std::string, TensorEntry> read_index(std::string const& folder, nlohman
         all.insert(*found);
     }
     // What a shard holds beyond the index, the model judges: it may be a buffer, or a tensor that has no place.
-    for (auto const& [file, tensors] : files) all.insert(tensors.begin(), tensors.end());
+    for (auto const& [file, tensors] : files)
+        for (auto const& [name, entry] : tensors)
+            if (auto const [other, added] = all.emplace(name, entry); !added && other->second.file != entry.file)
+                throw cluster::InputError(fmt::format("tensor {} is in {} and in {} as well; legal: in one of them",
+                                                      name, other->second.file, entry.file));
     return all;
 }
 
@@ -157,9 +162,17 @@ std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
     std::string const single = folder + "/model.safetensors", index = single + ".index.json";
     std::error_code none;
     if (std::filesystem::exists(single, none)) return read_safetensors_header(single);
-    if (!std::filesystem::exists(index, none))
+    if (!std::filesystem::exists(index, none)) {
+        for (auto const* name : {"/pytorch_model.bin", "/pytorch_model.bin.index.json"})
+            if (std::filesystem::exists(folder + name, none))
+                throw cluster::InputError(fmt::format(
+                    "{}{}: pickled weights, which run code when they are read; legal: model.safetensors, as "
+                    "transformers writes it: python -c 'from transformers import AutoModelForCausalLM as M; "
+                    "M.from_pretrained(\"{}\").save_pretrained(\"{}\")'",
+                    folder, name, folder, folder));
         throw cluster::InputError(fmt::format(
             "{}: no weights; legal: model.safetensors, or model.safetensors.index.json with its shards", folder));
+    }
     auto const json = data::parse_json(index, cluster::read_file(index, kMaxHeader));
     try {
         return read_index(folder, json);
@@ -172,6 +185,10 @@ std::string dtype_name(at::ScalarType type) {
     for (auto const& d : kDtypes)
         if (d.type == type) return d.name;
     throw cluster::JobError(std::string("safetensors has no dtype ") + at::toString(type));
+}
+
+at::ScalarType dtype_of_name(std::string const& tensor, std::string const& name) {
+    return dtype_of("source.json", tensor, name).type;
 }
 
 at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry) {

@@ -24,6 +24,8 @@ std::map<std::string, TensorEntry> read_safetensors_header(std::string const& pa
 std::map<std::string, TensorEntry> find_tensors(std::string const& folder);
 /// What the format calls a dtype. Throws JobError.
 std::string dtype_name(at::ScalarType type);
+/// The dtype that the format calls `name`, for tensor `tensor`. Throws InputError for one that no weight has.
+at::ScalarType dtype_of_name(std::string const& tensor, std::string const& name);
 /// The dtype of a weight. Throws InputError for one that is not a floating number.
 at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry);
 /// Reads a tensor of one or two dimensions, or a rectangle of it, in the dtype it has. Of a rectangle only its own

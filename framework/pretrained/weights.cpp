@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
+#include <optional>
 #include <set>
 
 #include "cluster/error.hpp"
+#include "data/tokenizer_files.hpp"
 #include "framework/model/layer_names.hpp"
 #include "framework/pretrained/families.hpp"
 #include "framework/pretrained/hf_config.hpp"
@@ -27,22 +30,64 @@ bool is_task_head(ModelConfig const& model, std::string const& name) {
            name == head.pooler.bias;
 }
 
-/// Buffers of older versions, and heads of other tasks: a folder may carry them, and this run has no use for them.
-bool is_expendable(std::string const& name) {
-    constexpr std::array kBuffers{"position_ids", "rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias"};
-    constexpr std::array kHeads{"cls.", "classifier.", "lm_head.", "score."};
-    return std::ranges::any_of(kBuffers, [&](auto const* end) { return name.ends_with(end); }) ||
-           std::ranges::any_of(kHeads, [&](auto const* start) { return name.starts_with(start); });
+/// Buffers that older versions of transformers saved: functions of config.json, so that nothing is lost without them.
+bool is_buffer(ModelConfig const& model, std::string const& name) {
+    bool const mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+    return (model.family == Family::gpt2 && mask) ||
+           (model.positions == Positions::rotary && name.ends_with("rotary_emb.inv_freq")) ||
+           (model.positions == Positions::learned && name.ends_with("embeddings.position_ids"));
 }
 
-void refuse_leftovers(std::string const& folder, Entries const& entries, std::set<std::string> const& used,
-                      ModelConfig const& model) {
-    for (auto const& [name, entry] : entries)
-        if (!used.contains(name) && !is_expendable(name))
+/// Heads of other tasks, which this run has no use for.
+bool is_other_head(ModelConfig const& model, std::string const& name) {
+    constexpr std::array kPretraining{"cls.predictions.", "cls.seq_relationship.", "lm_head."};
+    constexpr std::array kClassifiers{"score.", "classifier."};
+    auto const begins = [&](auto const& starts) {
+        return std::ranges::any_of(starts, [&](auto const* start) { return name.starts_with(start); });
+    };
+    return model.head == HeadKind::classification ? begins(kPretraining) : begins(kClassifiers);
+}
+
+bool same_bits(std::string const& name_a, TensorEntry const& a, std::string const& name_b, TensorEntry const& b) {
+    if (a.dtype != b.dtype || a.shape != b.shape || a.shape.size() != 2) return false;
+    constexpr std::int64_t kRows = 4096;
+    for (std::int64_t row = 0; row < a.shape[0]; row += kRows) {
+        Rectangle const part{{row, 0}, {std::min(kRows, a.shape[0] - row), a.shape[1]}};
+        at::Tensor const left = read_tensor(name_a, a, part), right = read_tensor(name_b, b, part);
+        if (std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) != 0) return false;
+    }
+    return true;
+}
+
+/// A folder whose configuration ties the head to the embeddings may hold a copy of them under the head's own name.
+void refuse_untied_head(std::string const& folder, Entries::value_type const& head, Entries::value_type const& tokens) {
+    if (same_bits(head.first, head.second, tokens.first, tokens.second)) return;
+    throw cluster::InputError(fmt::format(
+        "{}: {} differs from {}, and {}/config.json says tie_word_embeddings: true, by which it would be "
+        "thrown away; legal: \"tie_word_embeddings\": false, where this head was trained, or a file without "
+        "it",
+        head.second.file, head.first, tokens.first, folder));
+}
+
+/// Every tensor of the folder is used, known to be redundant, or told. Returns those of other heads.
+std::vector<std::string> account_for(std::string const& folder, Entries const& entries,
+                                     std::set<std::string> const& used, ModelConfig const& model) {
+    std::vector<std::string> unused;
+    for (auto const& found : entries) {
+        auto const& [name, entry] = found;
+        if (used.contains(name) || is_buffer(model, name)) continue;
+        if (model.head == HeadKind::language_model && model.tied_embeddings && name == "lm_head.weight") {
+            refuse_untied_head(folder, found, *find_tensor(entries, model, stem_names(model).tokens));
+            continue;
+        }
+        if (!is_other_head(model, name) && !is_task_head(model, name))
             throw cluster::InputError(fmt::format(
                 "{}: tensor {} has no place in this {} model of {} layers; legal: the tensors that {}/config.json "
                 "describes",
                 entry.file, name, entry_of(model.family).model_type, model.layers, folder));
+        unused.push_back(name);
+    }
+    return unused;
 }
 
 /// A part of a tensor's values, as a run may begin with them.
@@ -73,9 +118,20 @@ Rectangle kept_rectangle(parallel::ParameterStore& store, parallel::Parameter co
     return r;
 }
 
-/// Each parameter reads its own part of the tensor alone, and of it what this rank keeps.
+/// Rows of a head, which is small, in another order than the file's.
+at::Tensor read_rows(std::string const& name, TensorEntry const& entry, Rectangle const& rectangle,
+                     std::vector<std::int64_t> const& rows) {
+    Rectangle const whole{Shape(entry.shape.size()), entry.shape};
+    at::Tensor values = read_finite(name, entry, whole).index_select(0, at::tensor(rows, at::kLong));
+    for (std::size_t d = 0; d < rectangle.start.size(); ++d)
+        values = values.narrow(static_cast<std::int64_t>(d), rectangle.start[d], rectangle.count[d]);
+    return values.contiguous();
+}
+
+/// Each parameter reads its own part of the tensor alone, and of it what this rank keeps. `rows`, if not empty: which
+/// row of the file each row of the tensor is.
 void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const& entry,
-             parallel::ParameterStore& store) {
+             std::vector<std::int64_t> const& rows, parallel::ParameterStore& store) {
     for (auto const& part : tensor.parts) {
         if (!store.contains(part.parameter)) continue; // on another pipeline stage
         auto const& parameter = store.at(part.parameter);
@@ -87,7 +143,8 @@ void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const&
             in_file.count[d] = kept.count[d];
         }
         // Rows of `flat` are those of the parameter from the first kept one, cut to the kept columns.
-        at::Tensor const flat = read_finite(name, entry, in_file).flatten();
+        at::Tensor const flat = rows.empty() ? read_finite(name, entry, in_file).flatten()
+                                             : read_rows(name, entry, in_file, rows).flatten();
         bool const matrix = kept.count.size() == 2;
         std::int64_t const width = matrix ? parameter.spec().shape[1] : 1, left = matrix ? kept.start[1] : 0,
                            kept_width = matrix ? kept.count[1] : 1;
@@ -101,25 +158,46 @@ void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const&
 struct Source {
     HfTensor tensor;
     Entries::value_type const* entry; ///< null: a head that is made anew
+    std::vector<std::int64_t> rows;   ///< of the file, where a head's classes are in another order there
+};
+struct Match {
+    std::vector<Source> sources;
+    std::vector<std::string> unused;
 };
 
+/// Which row of the folder's head is that of each class; none if it was trained for other classes.
+std::optional<std::vector<std::int64_t>> rows_of_classes(ModelConfig const& model) {
+    std::map<std::string, std::int64_t> row;
+    for (auto const& name : class_names_of(model)) row.emplace(name, static_cast<std::int64_t>(row.size()));
+    std::vector<std::int64_t> rows;
+    for (auto const& label : model.labels) {
+        auto const found = row.find(label);
+        if (found == row.end()) return std::nullopt;
+        rows.push_back(found->second);
+    }
+    bool const all = row.size() == model.labels.size() && class_names_of(model).size() == row.size();
+    return all ? std::optional(rows) : std::nullopt;
+}
+
 /// Where each tensor of a model comes from.
-std::vector<Source> match(std::string const& folder, Entries const& entries, ModelConfig const& model) {
+Match match(std::string const& folder, Entries const& entries, ModelConfig const& model) {
     // A classifier of other labels is the wrong one even when its shape fits.
-    bool const same_labels = labels_of(model) == model.labels;
     LinearNames const classifier = head_names(model).classifier;
-    std::vector<Source> sources;
+    auto const order = model.head == HeadKind::classification ? rows_of_classes(model) : std::nullopt;
+    bool const in_order = order && std::ranges::is_sorted(*order);
+    Match result;
     std::set<std::string> used;
     for (auto const& tensor : hf_tensors(model)) {
-        bool const stale = !same_labels && (tensor.name == classifier.weight || tensor.name == classifier.bias);
+        bool const of_classes = tensor.name == classifier.weight || tensor.name == classifier.bias;
         auto const found = find_tensor(entries, model, tensor.name);
-        bool const there = found != entries.end() && !stale;
+        bool const there = found != entries.end() && (!of_classes || order);
         if (!there && !is_task_head(model, tensor.name))
             throw cluster::InputError(
                 fmt::format("{}: tensor {} is missing; legal: every tensor that {}/config.json describes", folder,
                             tensor.name, folder));
-        sources.push_back({tensor, there ? &*found : nullptr});
+        auto& source = result.sources.emplace_back(Source{tensor, there ? &*found : nullptr, {}});
         if (!there) continue;
+        if (of_classes && !in_order) source.rows = *order;
         auto const& [name, entry] = *found;
         if (entry.shape != tensor.shape)
             throw cluster::InputError(fmt::format("{}: {}: shape [{}]: legal: [{}], as config.json says", entry.file,
@@ -127,8 +205,18 @@ std::vector<Source> match(std::string const& folder, Entries const& entries, Mod
         weight_dtype(name, entry);
         used.insert(name);
     }
-    refuse_leftovers(folder, entries, used, model);
-    return sources;
+    result.unused = account_for(folder, entries, used, model);
+    return result;
+}
+
+/// A decoder's classifier reads the last token that is not padding, in training as where it is served.
+void choose_pad_token(Config const& config, ModelConfig& model) {
+    if (model.head != HeadKind::classification || !model.causal || model.pad_token >= 0) return;
+    for (auto const& folder : {config.data.path, config.model.path})
+        if (auto const pad = folder.empty() ? -1 : data::pad_token_of(folder); pad >= 0 && pad < model.vocabulary) {
+            model.pad_token = pad;
+            return;
+        }
 }
 
 } // namespace
@@ -158,6 +246,7 @@ ModelConfig read_model_config(Config const& config, std::vector<std::string> con
         throw cluster::InputError(fmt::format("task: {}: {} is a {} encoder; legal: classification", config.task,
                                               config.model.path, entry_of(model.family).model_type));
     model.labels = labels;
+    choose_pad_token(config, model);
     auto const choose = [](double asked, double& ours) {
         if (asked >= 0) ours = asked;
     };
@@ -197,23 +286,34 @@ void check_weights(Config const& config, ModelConfig const& model) {
     if (!config.model.from_scratch) match(config.model.path, find_tensors(config.model.path), model);
 }
 
-std::vector<std::string> load_weights(Config const& config, ModelConfig const& model, parallel::ParameterStore& store) {
-    std::vector<std::string> notes, fresh;
+LoadedWeights load_weights(Config const& config, ModelConfig const& model, parallel::ParameterStore& store) {
+    LoadedWeights loaded{.seed = static_cast<std::int64_t>(config.seed), .from_scratch = config.model.from_scratch};
     if (config.model.from_scratch) {
         for (auto const& p : store.parameters()) store.initialize(*p, config.seed);
-        return {"all weights start from seed " + std::to_string(config.seed)};
+        return loaded;
     }
     Entries const entries = find_tensors(config.model.path);
-    for (auto const& [tensor, entry] : match(config.model.path, entries, model)) {
+    auto const [sources, unused] = match(config.model.path, entries, model);
+    loaded.unused = unused;
+    for (auto const& [tensor, entry, rows] : sources) {
+        loaded.labels_reordered |= !rows.empty();
         if (entry) {
-            copy_in(tensor, entry->first, entry->second, store);
+            copy_in(tensor, entry->first, entry->second, rows, store);
             continue;
         }
         for (auto const& part : tensor.parts)
             if (store.contains(part.parameter)) store.initialize(store.at(part.parameter), config.seed);
-        fresh.push_back(tensor.name);
+        loaded.fresh.push_back(tensor.name);
     }
-    if (!fresh.empty()) notes.push_back(fmt::format("new, from seed {}: {}", config.seed, fmt::join(fresh, ", ")));
+    return loaded;
+}
+
+std::vector<std::string> LoadedWeights::notes() const {
+    if (from_scratch) return {fmt::format("all weights start from seed {}", seed)};
+    std::vector<std::string> notes;
+    if (!fresh.empty()) notes.push_back(fmt::format("new, from seed {}: {}", seed, fmt::join(fresh, ", ")));
+    if (!unused.empty()) notes.push_back(fmt::format("not used, of other heads: {}", fmt::join(unused, ", ")));
+    if (labels_reordered) notes.push_back("the rows of the trained head are matched to the data's classes by name");
     return notes;
 }
 

@@ -1,5 +1,6 @@
 // From a Hugging Face folder into the parameter store.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -26,9 +27,21 @@ std::int64_t planned_steps(Config const& config, std::int64_t samples);
 /// Throws InputError naming file and tensor. Local.
 void check_weights(Config const& config, ModelConfig const& model);
 
+/// Where the weights came from, beyond a plain copy of the folder's.
+struct LoadedWeights {
+    std::int64_t seed = 0;
+    bool from_scratch = false;
+    std::vector<std::string> fresh;  ///< tensors of a head that is made anew
+    std::vector<std::string> unused; ///< tensors of other heads in the folder
+    bool labels_reordered = false;   ///< rows of the head were matched by the names of the classes
+    /// One line for each thing that a user should know.
+    std::vector<std::string> notes() const;
+};
+
 /// Fills the master weights: from the folder's safetensors, or by seed and name when training from scratch or for a new
-/// head. Returns one line for each thing a user should know (what was initialised). Throws InputError. Local.
-std::vector<std::string> load_weights(Config const& config, ModelConfig const& model, parallel::ParameterStore& store);
+/// head. A trained head whose classes have the same names in another order is taken over row by row. Throws InputError
+/// for a tensor that is neither used, nor of another task's head, nor a copy, bit by bit, of one that is used. Local.
+LoadedWeights load_weights(Config const& config, ModelConfig const& model, parallel::ParameterStore& store);
 
 /// The tensor in a folder's own spelling: a bare body leaves its prefix away, old BERTs call norm parameters gamma and
 /// beta. `entries.end()` if it is not there.

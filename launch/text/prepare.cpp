@@ -10,6 +10,7 @@
 #include "cluster/file.hpp"
 #include "data/json.hpp"
 #include "data/manifest.hpp"
+#include "data/tokenizer_files.hpp"
 #include "launch/text/census.hpp"
 #include "launch/text/converter.hpp"
 #include "launch/text/tokenizer.hpp"
@@ -61,12 +62,11 @@ void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
         throw cluster::InputError(fmt::format("{}/tokenizer.json: {} tokens: legal: at most {}, the vocab_size of the "
                                               "config.json beside it",
                                               o.tokenizer, tokenizer.vocabulary(), room));
-}
-
-void copy_tokenizer(PrepareOptions const& o) {
-    for (auto const* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"})
-        if (fs::exists(o.tokenizer + "/" + name))
-            fs::copy_file(o.tokenizer + "/" + name, o.output + "/" + name, fs::copy_options::overwrite_existing);
+    if (!o.columns.pair.empty() && size_in_config(o, "type_vocab_size") == 1)
+        throw cluster::InputError(
+            fmt::format("--pair: {}: legal: nothing, as {}/config.json has type_vocab_size 1: the "
+                        "model cannot tell a second text from the first",
+                        o.columns.pair, o.tokenizer));
 }
 
 /// Beside the tokenizer, so that it goes into every export: what is generated ends where training said it ends.
@@ -191,8 +191,8 @@ std::string prepare(PrepareOptions const& options) {
                                               {"repeated_with_another_label", census.contradicting},
                                               {"repeated_in_another_split", census.in_two_splits}}
                            .dump();
-    copy_tokenizer(o);
     if (o.task == "generation") write_stop_token(o, converter.end());
+    data::copy_tokenizer_files(o.tokenizer, o.output);
     data::write_manifest(o.output, manifest);
     staged.commit();
     o.output = options.output;

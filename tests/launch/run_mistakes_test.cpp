@@ -195,8 +195,8 @@ std::vector<Mistake> const kLines{
     {"UnknownOptionOfPrepare",
      {"prepare", "--imput", "DIR/rows.jsonl"},
      "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, --input, --train, "
-     "--validation, --test, --text, --pair, --label, --prompt, --completion, --stop, --validation-fraction, "
-     "--test-fraction, --max-length, "
+     "--validation, --test, --text, --pair, --label, --prompt, --completion, --stop, --labels, --drop-unlabelled, "
+     "--validation-fraction, --test-fraction, --stratify, --split-seed, --max-length, "
      "--samples-per-shard, --help",
      {}},
     {"OptionMissing", {"train"}, "--config: missing; legal: the run, as YAML (`explain-config --keys`)", {}},

@@ -213,7 +213,7 @@ TEST_F(VerifyOne, MistakesAreNamedOnOneLineAndNothingIsWritten) {
     };
     std::string const row = "[[5, 9, 2]]", long_row = Json(std::vector(1, std::vector<int>(17, 1))).dump();
     for (auto const& [ids, labels, part, model] : std::vector<Case>{
-             {"[[1]", row, "tokens.json: not JSON"},
+             {"[[1]", row, "not JSON"},
              {row, "7", "labels: 7: legal: a list"},
              {row, R"([[5, 9, 2]], "attention_mask": [[1, 1, 1]])", "attention_mask: unknown key"},
              {"[]", "[]", "input_ids: []: legal: a list, not empty"},
@@ -288,7 +288,7 @@ TEST_F(VerifyOne, AnEncoderWithoutATrainedClassifierIsRefused) {
     std::string const weights = half + "/model.safetensors";
     std::string bytes = cluster::read_file(weights);
     for (auto const& [ours, other] :
-         {std::pair{"classifier.weight", "cls.head01.weight"}, std::pair{"classifier.bias", "cls.head01.bias"}})
+         {std::pair{"classifier.weight", "cls.predictions.x"}, std::pair{"classifier.bias", "lm_head.another"}})
         bytes.replace(bytes.find(ours), std::strlen(ours), other);
     cluster::write_file(weights, bytes);
     Outcome const random = verify(0, half, tokens_of("bert"), "half.h5");

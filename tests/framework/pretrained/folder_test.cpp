@@ -8,6 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "framework/pretrained/export_model.hpp"
+#include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/safetensors.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -75,7 +76,9 @@ TEST_P(Folder, ImportThenExportGivesTheSameTensorsAndConfigurationInEveryDtype) 
         GoldenModel const m(GetParam(), {.compute = wide ? at::kDouble : at::kFloat, .gradients = false}, in);
         EXPECT_TRUE(m.notes.empty());
         export_model(m.model, values_of(m.store), out,
-                     {.weights_from = in, .tokenizer_from = golden("tokenizer"), .shard_bytes = shard_bytes});
+                     {.dtypes = stored_dtypes(m.model, in),
+                      .files_from = {golden("tokenizer"), in},
+                      .shard_bytes = shard_bytes});
         expect_same_tensors(in, out);
         EXPECT_EQ(config_of(out), config_of(in));
         EXPECT_TRUE(fs::exists(out + "/tokenizer.json"));
@@ -87,7 +90,8 @@ TEST_P(Folder, ExportOfWhatTransformersWroteIsTheSame) {
     TemporaryFolder const temporary;
     std::string const out = temporary.path() + "/out";
     GoldenModel const m(GetParam());
-    export_model(m.model, values_of(m.store), out, {.weights_from = golden(GetParam())});
+    export_model(m.model, values_of(m.store), out,
+                 {.dtypes = stored_dtypes(m.model, golden(GetParam())), .files_from = {golden(GetParam())}});
     expect_same_tensors(golden(GetParam()), out);
     EXPECT_EQ(config_of(out), config_of(golden(GetParam())));
 }
@@ -119,7 +123,9 @@ TEST(Export, DtypeOnRequestIsInTheTensorsAndInTheConfiguration) {
     for (auto const& [asked, stored, named] : std::vector<std::array<std::string, 3>>{
              {"bf16", "BF16", "bfloat16"}, {"fp16", "F16", "float16"}, {"fp32", "F32", "float32"}}) {
         std::string const out = temporary.path() + "/" + asked;
-        export_model(m.model, values_of(m.store), out, {.dtype = asked, .weights_from = golden("qwen3")});
+        export_model(
+            m.model, values_of(m.store), out,
+            {.dtype = asked, .dtypes = stored_dtypes(m.model, golden("qwen3")), .files_from = {golden("qwen3")}});
         for (auto const& [name, entry] : find_tensors(out)) {
             EXPECT_EQ(entry.dtype, stored) << name;
             at::Tensor const master = m.store.at(name).master(), written = read_tensor(name, entry);
@@ -188,9 +194,10 @@ TEST(Labels, AClassifierOfOtherLabelsStartsAnew) {
                                                  {"gpt2-classifier", "new, from seed 1: score.weight"}}) {
         GoldenModel m(name);
         m.model.labels = {"no", "yes", "maybe"};
-        auto const notes = load_weights(m.config, m.model, m.store);
-        ASSERT_EQ(notes.size(), 1U);
+        auto const notes = load_weights(m.config, m.model, m.store).notes();
+        ASSERT_EQ(notes.size(), 2U);
         EXPECT_EQ(notes[0], fresh);
+        EXPECT_TRUE(notes[1].starts_with("not used, of other heads: ")) << notes[1];
     }
 }
 
@@ -200,9 +207,11 @@ TEST(Labels, ALanguageModelBecomesAClassifierAndSaysSo) {
     m.config.task = "classification";
     ModelConfig const model = read_model_config(m.config, {"no", "yes"});
     parallel::ParameterStore store(parameter_specs(model), {.gradients = false});
-    EXPECT_EQ(load_weights(m.config, model, store), std::vector<std::string>{"new, from seed 1: score.weight"});
+    EXPECT_EQ(load_weights(m.config, model, store).notes(),
+              (std::vector<std::string>{"new, from seed 1: score.weight", "not used, of other heads: lm_head.weight"}));
     std::string const out = temporary.path() + "/out";
-    export_model(model, values_of(store), out, {.weights_from = golden("mistral")});
+    export_model(model, values_of(store), out,
+                 {.dtypes = stored_dtypes(m.model, golden("mistral")), .files_from = {golden("mistral")}});
     auto changed = config_of(out), before = config_of(golden("mistral"));
     EXPECT_EQ(changed.at("architectures"), nlohmann::json::array({"MistralForSequenceClassification"}));
     EXPECT_EQ(changed.at("id2label"), (nlohmann::json{{"0", "no"}, {"1", "yes"}}));
@@ -213,6 +222,98 @@ TEST(Labels, ALanguageModelBecomesAClassifierAndSaysSo) {
         before.erase(field);
     }
     EXPECT_EQ(changed, before) << "and nothing else";
+}
+
+TEST(Labels, RowsOfATrainedHeadAreMatchedByName) {
+    GoldenModel const trained("bert");
+    GoldenModel m("bert");
+    m.model.labels = {"so-so", "bad", "good"};
+    EXPECT_EQ(load_weights(m.config, m.model, m.store).notes(),
+              std::vector<std::string>{"the rows of the trained head are matched to the data's classes by name"});
+    for (auto const* name : {"classifier.weight", "classifier.bias"}) {
+        at::Tensor const before = trained.store.at(name).master().reshape({3, -1}),
+                         now = m.store.at(name).master().reshape({3, -1});
+        EXPECT_TRUE(at::equal(now, before.index_select(0, at::tensor({2, 0, 1})))) << name;
+        EXPECT_FALSE(at::equal(now, before)) << name;
+    }
+}
+
+TEST(Labels, AClassifierThatNamesNoClassesHasThoseOfTransformers) {
+    ModelConfig model;
+    model.source_json = R"({"id2label": {"0": "a", "1": "b", "2": "c"}})";
+    EXPECT_EQ(class_names_of(model), (std::vector<std::string>{"a", "b", "c"}));
+    model.source_json = R"({"num_labels": 3})";
+    EXPECT_EQ(class_names_of(model), (std::vector<std::string>{"LABEL_0", "LABEL_1", "LABEL_2"}));
+    model.source_json = "{}";
+    EXPECT_EQ(class_names_of(model), (std::vector<std::string>{"LABEL_0", "LABEL_1"}));
+}
+
+/// The tied golden model with one more tensor, and a config.json that may say more than it does.
+class Accounted : public testing::Test {
+  protected:
+    std::string folder(std::string const& name, at::Tensor const& values,
+                       nlohmann::json const& fields = nlohmann::json::object()) const {
+        std::string const path = temporary_.path() + "/" + name;
+        fs::create_directories(path);
+        auto const entries = find_tensors(golden(kTied));
+        std::vector<PlannedTensor> plan{{name, values.sizes().vec(), at::kFloat}};
+        for (auto const& [tensor, entry] : entries) plan.push_back({tensor, entry.shape, at::kFloat});
+        SafetensorsWriter writer(path, plan, 1 << 30);
+        writer.write(name, {Shape(values.sizes().size()), values.sizes().vec()}, values);
+        for (auto const& [tensor, entry] : entries)
+            writer.write(tensor, {Shape(entry.shape.size()), entry.shape}, read_tensor(tensor, entry));
+        writer.finish();
+        auto config = config_of(golden(kTied));
+        config.update(fields);
+        cluster::write_file(path + "/config.json", config.dump());
+        return path;
+    }
+    std::string refusal(std::string const& path) const try {
+        Config config;
+        check_weights(config, test::golden_config(path, config));
+        return "";
+    } catch (cluster::InputError const& error) {
+        return error.what();
+    }
+    static at::Tensor embeddings() {
+        auto const entries = find_tensors(golden(kTied));
+        return read_tensor("model.embed_tokens.weight", entries.at("model.embed_tokens.weight"));
+    }
+    static constexpr char const* kTied = "llama-tied-biased";
+    TemporaryFolder const temporary_;
+};
+
+TEST_F(Accounted, ACopyOfTiedEmbeddingsIsRedundantAndAnythingElseIsRefused) {
+    EXPECT_EQ(refusal(folder("lm_head.weight", embeddings())), "");
+    at::Tensor other = embeddings();
+    other[3][2] += 1e-3;
+    EXPECT_NE(refusal(folder("lm_head.weight", other)).find("lm_head.weight differs from model.embed_tokens.weight"),
+              std::string::npos);
+}
+
+TEST_F(Accounted, ATensorThatNoPartOfTheModelReadsIsRefused) {
+    for (auto const* name : {"lm_head.bias", "model.layers.0.self_attn.k_norm.weight", "model.layers.0.attn.bias",
+                             "cls.predictions.bias", "model.layers.9.mlp.up_proj.weight"})
+        EXPECT_NE(refusal(folder(name, at::zeros({4}))).find(std::string("tensor ") + name + " has no place"),
+                  std::string::npos)
+            << name;
+    EXPECT_EQ(refusal(folder("model.layers.0.self_attn.rotary_emb.inv_freq", at::zeros({4}))), "");
+}
+
+TEST_F(Accounted, FieldsOfOtherPeoplesToolsChangeNothingAndOthersAreRefused) {
+    EXPECT_EQ(refusal(folder("lm_head.weight", embeddings(),
+                             {{"is_llama_config", true},
+                              {"rope_interleaved", false},
+                              {"unsloth_version", "2026.4.5"},
+                              {"transformers.js_config", {{"dtype", "q4"}}},
+                              {"model_max_length", 64},
+                              {"auto_map", {{"AutoTokenizer", {"x.Y", nullptr}}}}})),
+              "");
+    for (auto const& [name, value] : {std::pair{"rope_interleaved", nlohmann::json(true)},
+                                      {"auto_map", {{"AutoModelForCausalLM", "x.Y"}}},
+                                      {"logit_scale", 2}})
+        EXPECT_NE(refusal(folder("lm_head.weight", embeddings(), {{name, value}})).find(name), std::string::npos)
+            << name;
 }
 
 } // namespace

@@ -49,7 +49,8 @@ struct GoldenModel {
                          std::string const& folder = "")
         : model(golden_config(folder.empty() ? golden(name) : folder, config)),
           expected(nlohmann::json::parse(cluster::read_file(golden(name) + "/expected.json"))),
-          store(framework::parameter_specs(model), options), notes(framework::load_weights(config, model, store)) {
+          store(framework::parameter_specs(model), options),
+          notes(framework::load_weights(config, model, store).notes()) {
         store.refresh_compute();
     }
     std::vector<std::vector<std::int32_t>> ids() const { return expected["ids"]; }

@@ -116,7 +116,9 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
         {"qwen2", {{"use_mrope", true}}, "use_mrope: true: legal: false"},
         {"qwen2", {{"pad_token_id", 97}}, "pad_token_id: 97: legal: a token of the vocabulary, or null"},
         {"gpt2", {{"torchscript", true}}, "torchscript: true: legal: false"},
-        {"llama", {{"auto_map", {{"AutoModel", "x.Y"}}}}, R"(auto_map: {"AutoModel":"x.Y"}: legal: null)"},
+        {"llama",
+         {{"auto_map", {{"AutoModel", "x.Y"}}}},
+         R"(auto_map: {"AutoModel":"x.Y"}: legal: none, or one that names only an AutoTokenizer: no code of a model's own is run)"},
     };
     for (auto const& c : cases) EXPECT_EQ(refusal(c.model, c.fields), c.message) << c.model << " " << c.fields.dump();
 }

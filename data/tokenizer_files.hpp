@@ -1,0 +1,22 @@
+// The files of a tokenizer in a Hugging Face folder, and whether two folders hold the same one.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace trireme::data {
+
+/// Copies every file of a tokenizer that `from` has and `to` lacks: vocabularies, merges, templates, special tokens,
+/// the settings of generation. Throws JobError.
+void copy_tokenizer_files(std::string const& from, std::string const& to);
+
+/// The id of the padding token that tokenizer_config.json of `folder` names; -1 if it names none, or if tokenizer.json
+/// does not know it. Throws InputError for a file that is not JSON.
+std::int64_t pad_token_of(std::string const& folder);
+
+/// Throws InputError, with what differs, unless the data in `data`, whose manifest holds `recorded` as the hash of its
+/// tokenizer.json, were prepared with the tokenizer of the model in `model`. What the two say of padding and
+/// truncation, which do not change a token, may differ. A folder without tokenizer.json, and data whose manifest names
+/// none, say nothing.
+void check_same_tokenizer(std::string const& data, std::string const& recorded, std::string const& model);
+
+} // namespace trireme::data

@@ -1,0 +1,50 @@
+#include "framework/run_source.hpp"
+
+#include <filesystem>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "data/json.hpp"
+#include "data/tokenizer_files.hpp"
+#include "framework/pretrained/export_model.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+std::string folder_of(std::string const& run) {
+    return run + "/source";
+}
+
+} // namespace
+
+void write_run_source(Config const& config, ModelConfig const& model) {
+    nlohmann::ordered_json json{{"labels", model.labels}, {"dtypes", nlohmann::ordered_json::object()}};
+    if (!config.model.from_scratch)
+        for (auto const& [name, dtype] : stored_dtypes(model, config.model.path)) json["dtypes"][name] = dtype;
+    std::string const folder = folder_of(config.run);
+    cluster::StagingFolder const staged(folder);
+    cluster::write_file(staged.path() + "/config.json", model.source_json);
+    cluster::write_file(staged.path() + "/source.json", json.dump(2) + "\n");
+    data::copy_tokenizer_files(config.data.path, staged.path());
+    data::copy_tokenizer_files(config.model.path, staged.path());
+    std::error_code none;
+    std::filesystem::remove_all(folder, none);
+    staged.commit();
+}
+
+std::optional<RunSource> read_run_source(std::string const& run) {
+    RunSource source{.folder = folder_of(run)};
+    std::string const path = source.folder + "/source.json";
+    if (!cluster::is_there(path)) return std::nullopt;
+    try {
+        auto const json = data::parse_json(path, cluster::read_file(path));
+        source.labels = data::member<std::vector<std::string>>(json, "labels");
+        for (auto const& [name, dtype] : json.at("dtypes").items()) source.dtypes[name] = dtype.get<std::string>();
+    } catch (nlohmann::json::exception const&) {
+        throw cluster::InputError(path + ": dtypes: missing; legal: a dtype by tensor, as `trireme train` wrote it");
+    }
+    return source;
+}
+
+} // namespace trireme::framework

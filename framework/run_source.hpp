@@ -1,0 +1,27 @@
+// What an export needs of the model and the data that a run began with, kept in the run folder: an export works from
+// any folder, and when the data or the first model are gone.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/config.hpp"
+#include "framework/model/config.hpp"
+
+namespace trireme::framework {
+
+struct RunSource {
+    std::string folder;                        ///< RUN/source: config.json and the tokenizer's files
+    std::vector<std::string> labels;           ///< class names in id order
+    std::map<std::string, std::string> dtypes; ///< by tensor, as safetensors calls them; none when from scratch
+};
+
+/// Writes RUN/source, whole or not at all, over what a job left that came to no checkpoint. Local: call on rank 0.
+/// Throws JobError.
+void write_run_source(Config const& config, ModelConfig const& model);
+
+/// None if the run was made before this folder was kept. Throws InputError naming file and field.
+std::optional<RunSource> read_run_source(std::string const& run);
+
+} // namespace trireme::framework
