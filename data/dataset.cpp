@@ -65,6 +65,14 @@ class ShardedDataset : public Dataset {
         for (auto s = static_cast<std::size_t>(part); s < shards_.size(); s += static_cast<std::size_t>(parts))
             shards_[s].verify();
     }
+    void verify_samples(std::int64_t first, std::int64_t end) const override {
+        verify_manifest(directory_);
+        for (auto sample = first; sample < end;) {
+            auto const [shard, i] = place(sample);
+            shard->verify();
+            sample += shard->size() - i; // the first of the next shard
+        }
+    }
 
   private:
     static Shard open_shard(std::string const& directory, ShardInfo const& info, ShardLimits const& limits) try {

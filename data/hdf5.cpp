@@ -75,19 +75,31 @@ void silence() {
 
 } // namespace
 
+namespace {
+
+/// Without locks, which some file systems do not have (NFS, Lustre without -o flock): nobody else knows the staging
+/// names that we write. HDF5_USE_FILE_LOCKING still wins.
+H5 without_locks(std::string const& path) {
+    H5 access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, path, "property list");
+    check_h5(H5Pset_file_locking(access, false, true), path, "file locking");
+    return access;
+}
+
+} // namespace
+
 H5 create_h5(std::string const& path) {
     std::lock_guard const lock(hdf5_mutex());
     silence();
     H5 const creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, path, "property list");
     H5Pset_obj_track_times(creation, 0);
-    return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, H5P_DEFAULT), H5Fclose, path, "create"};
+    return {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, without_locks(path)), H5Fclose, path, "create"};
 }
 
 H5 open_h5(std::string const& path) {
     std::lock_guard const lock(hdf5_mutex());
     silence();
-    hid_t const id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (id < 0) throw cluster::InputError(path + ": not a readable HDF5 file (missing, truncated or damaged)");
+    hid_t const id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, without_locks(path));
+    if (id < 0) throw cluster::InputError(path + ": not a readable HDF5 file" + reason());
     return {id, H5Fclose, path, "open"};
 }
 
@@ -143,15 +155,32 @@ void flush_h5(hid_t file, std::string const& path) {
     check_h5(H5Fflush(file, H5F_SCOPE_LOCAL), path, "flush");
 }
 
-void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text) {
-    std::lock_guard const lock(hdf5_mutex());
+namespace {
+
+void write_texts(hid_t object, std::string const& path, char const* name, hid_t shape,
+                 std::vector<char const*> const& texts) {
+    H5 const space(shape, H5Sclose, path, "dataspace");
     H5 const type(H5Tcopy(H5T_C_S1), H5Tclose, path, "string type");
-    check_h5(H5Tset_size(type, text.empty() ? 1 : text.size()), path, "string size");
+    check_h5(H5Tset_size(type, H5T_VARIABLE), path, "string size");
     check_h5(H5Tset_cset(type, H5T_CSET_UTF8), path, "string set");
-    H5 const space(H5Screate(H5S_SCALAR), H5Sclose, path, "dataspace");
     H5 const attribute(H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, path,
                        "create attribute");
-    check_h5(H5Awrite(attribute, type, text.c_str()), path, "write attribute");
+    check_h5(H5Awrite(attribute, type, texts.data()), path, "write attribute");
+}
+
+} // namespace
+
+void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text) {
+    std::lock_guard const lock(hdf5_mutex());
+    write_texts(object, path, name, H5Screate(H5S_SCALAR), {text.c_str()});
+}
+
+void write_attribute(hid_t object, std::string const& path, char const* name, std::vector<std::string> const& texts) {
+    std::lock_guard const lock(hdf5_mutex());
+    std::vector<char const*> all;
+    for (auto const& text : texts) all.push_back(text.c_str());
+    hsize_t const count = all.size();
+    write_texts(object, path, name, H5Screate_simple(1, &count, nullptr), all);
 }
 
 bool has_object(hid_t file, std::string const& name) {

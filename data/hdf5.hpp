@@ -1,5 +1,6 @@
 // The part of HDF5 that we use, behind one mutex: Debian's parallel build is not thread-safe.
-// Large reads of training data do not come through here: shards are contiguous and read with pread (shard.hpp).
+// No command reads a file through it: damaged ones crash the library. Shards and checkpoints are contiguous, and read
+// with pread at offsets of their manifests, after their hashes.
 #pragma once
 #include <hdf5.h>
 
@@ -36,7 +37,7 @@ void check_h5(herr_t status, std::string const& path, char const* what);
 
 /// A new file whose bytes depend on its content alone (no times). Throws JobError.
 H5 create_h5(std::string const& path);
-/// Throws InputError when PATH is not a readable HDF5 file.
+/// Of a file of our own making. Throws InputError when PATH is not a readable HDF5 file.
 H5 open_h5(std::string const& path);
 /// A contiguous dataset "a/b/c", parents made as needed, storage allocated at once.
 H5 create_contiguous(hid_t file, std::string const& path, std::string const& name, hid_t type,
@@ -51,7 +52,9 @@ void write_rows(hid_t dataset, std::string const& path, std::int64_t first, std:
 /// Gives all that was written to the system. Throws JobError.
 void flush_h5(hid_t file, std::string const& path);
 
+/// A text, or a list of texts, in UTF-8, as h5py reads them: str, array of str.
 void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text);
+void write_attribute(hid_t object, std::string const& path, char const* name, std::vector<std::string> const& texts);
 
 /// Where the bytes of a contiguous dataset lie in its file.
 struct Extent {

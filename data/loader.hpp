@@ -37,6 +37,8 @@ class Dataset {
     virtual std::string const& task() const = 0; ///< classification | language-modeling | generation
     /// Hashes shards part, part + parts, ... and throws InputError naming one that is not what the manifest describes.
     virtual void verify(int part, int parts) const = 0;
+    /// The same for the shards of samples [first, end) alone. What lies in memory has nothing to verify.
+    virtual void verify_samples(std::int64_t /*first*/, std::int64_t /*end*/) const {}
     /// Reads the samples of one slot. Throws JobError naming file and sample if a shard cannot be read.
     virtual Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const = 0;
 };

@@ -17,17 +17,36 @@ namespace {
 constexpr char const* kFormat = "trireme-dataset";
 
 nlohmann::ordered_json to_json(ShardInfo const& s) {
-    return {{"file", s.file},       {"samples", s.samples}, {"tokens", s.tokens},
-            {"longest", s.longest}, {"bytes", s.bytes},     {"xxh3", s.xxh3}};
+    auto columns = nlohmann::ordered_json::object();
+    for (auto const& c : s.columns)
+        columns[c.name] = {{"dtype", c.dtype}, {"elements", c.elements}, {"offset", c.offset}, {"xxh3", c.xxh3}};
+    return {{"file", s.file},   {"samples", s.samples}, {"tokens", s.tokens},     {"longest", s.longest},
+            {"bytes", s.bytes}, {"xxh3", s.xxh3},       {"segments", s.segments}, {"columns", columns}};
 }
 
-constexpr std::int64_t kMostSamples = INT64_C(1) << 40; ///< of a shard: sums and products with it cannot overflow
+/// Of a shard, and of all shards of a split: sums and products with it cannot overflow.
+constexpr std::int64_t kMostTokens = INT64_C(1) << 48;
+
+std::vector<ColumnInfo> columns_from(nlohmann::json const& j) {
+    if (!j.contains("columns") || !j.at("columns").is_object())
+        throw cluster::InputError("columns: missing: made by an older trireme; prepare the data again");
+    std::vector<ColumnInfo> columns;
+    for (auto const& [name, c] : j.at("columns").items()) try {
+            columns.push_back({name, member<std::string>(c, "dtype"), count(c, "elements"), count(c, "offset"),
+                               member<std::string>(c, "xxh3")});
+        } catch (cluster::InputError const& error) {
+            throw cluster::InputError(fmt::format("columns.{}.{}", name, error.what()));
+        }
+    return columns;
+}
 
 ShardInfo shard_from(nlohmann::json const& j) {
-    ShardInfo const s{member<std::string>(j, "file"), count(j, "samples", 1), count(j, "tokens", 1),
-                      count(j, "longest", 1),         count(j, "bytes", 1),   member<std::string>(j, "xxh3")};
-    if (std::max({s.samples, s.tokens, s.longest}) > kMostSamples)
-        throw cluster::InputError(fmt::format("samples, tokens, longest: legal: at most {}", kMostSamples));
+    ShardInfo s{member<std::string>(j, "file"), count(j, "samples", 1), count(j, "tokens", 1),
+                count(j, "longest", 1),         count(j, "bytes", 1),   member<std::string>(j, "xxh3")};
+    if (std::max({s.samples, s.tokens, s.longest}) > kMostTokens)
+        throw cluster::InputError(fmt::format("samples, tokens, longest: legal: at most {}", kMostTokens));
+    s.columns = columns_from(j); // before what older ones lack too
+    s.segments = count(j, "segments", 1);
     return s;
 }
 
@@ -39,6 +58,11 @@ SplitInfo split_from(nlohmann::json const& j) {
             throw cluster::InputError(fmt::format("shards[{}]: {}", info.shards.size(), error.what()));
         }
     if (info.shards.empty()) throw cluster::InputError("shards: an empty list; legal: one shard or more");
+    std::int64_t tokens = 0;
+    for (auto const& s : info.shards)
+        if (tokens += s.tokens; tokens > kMostTokens)
+            throw cluster::InputError(
+                fmt::format("tokens: of all shards more than {}: legal: at most that", kMostTokens));
     return info;
 }
 

@@ -4,9 +4,13 @@
 //   /columns/NAME/offsets  [n + 1] int64, only of per-token columns
 //
 // Columns: tokens, segments, token_labels (per token); label, trained (per sample). A later task adds columns, and no
-// version: readers take what they know and refuse what they lack.
+// version: readers take what they know and refuse what they lack. Attributes of the file say the format, its version,
+// the task, the columns and the names of the labels, for people who open it with h5py.
+//
+// We read a shard without the HDF5 library, which crashes on damaged files: the manifest says where each column lies.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,14 +26,33 @@ struct Sample {
     std::int32_t label = kIgnoredLabel;     ///< classification
 };
 
+/// Where the elements of one dataset lie in its file, one after another in little-endian order.
+struct ColumnInfo {
+    std::string name;  ///< below /columns: "tokens/values"
+    std::string dtype; ///< int32 | int64
+    std::int64_t elements = 0;
+    std::int64_t offset = 0; ///< bytes from the start of the file
+    std::string xxh3;        ///< of the elements
+};
+
 struct ShardInfo {
     std::string file; ///< base name
     std::int64_t samples = 0, tokens = 0, longest = 0, bytes = 0;
-    std::string xxh3; ///< of the whole file
+    std::string xxh3;                     ///< of the whole file
+    std::int64_t segments = 1;            ///< segments are from 0 to this less 1
+    std::vector<ColumnInfo> columns = {}; ///< of the file, in the order in which they were written
 };
 
-/// Writes DIR/`file` to a staging name, syncs it, renames it. The bytes depend on the samples alone. Throws JobError.
-ShardInfo write_shard(std::string const& directory, std::string const& file, std::vector<Sample> const& samples);
+/// What the attributes of a shard say beside its format.
+struct ShardAbout {
+    std::string task;
+    std::vector<std::string> labels; ///< left out of the file if they are too long for an attribute
+};
+
+/// Writes DIR/`file` to a staging name, syncs it, renames it. The bytes depend on samples and `about` alone. Throws
+/// JobError.
+ShardInfo write_shard(std::string const& directory, std::string const& file, std::vector<Sample> const& samples,
+                      ShardAbout const& about = {});
 
 /// What the numbers in a shard may be, as the manifest says.
 struct ShardLimits {
@@ -40,7 +63,8 @@ struct ShardLimits {
 /// Reads samples with pread. Thread-safe after construction.
 class Shard {
   public:
-    /// DIRECTORY/expected.file. Throws InputError naming the file and the column that is missing or does not fit.
+    /// DIRECTORY/expected.file. Reads what is kept in memory: offsets, labels and counts, against their hashes. Throws
+    /// InputError naming the file and the column that is missing or does not fit.
     Shard(std::string const& directory, ShardInfo const& expected, ShardLimits const& limits);
     ~Shard();
     Shard(Shard&& other) noexcept;
@@ -49,30 +73,45 @@ class Shard {
     std::int64_t size() const { return static_cast<std::int64_t>(offsets_.size()) - 1; }
     std::int64_t length(std::int64_t i) const { return at(offsets_, i + 1) - at(offsets_, i); }
     std::int64_t trained(std::int64_t i) const { return at(trained_, i); }
-    /// Appends sample i to the columns of `slot`. Throws JobError naming file and sample.
+    /// Appends sample i to the columns of `slot`. Throws JobError naming file and sample, also if a number is none that
+    /// `verify` would pass: the file was changed since.
     void append(std::int64_t i, Slot& slot) const;
     /// Reads the whole file. Throws InputError if it is not the one the manifest describes, or holds a token that is
     /// not in the vocabulary.
     void verify() const;
 
   private:
+    /// A column of one number per token.
+    struct TokenColumn {
+        char const* what = "";              ///< one of its numbers, in a message
+        ColumnInfo const* column = nullptr; ///< null: the shard has none
+        std::int64_t below = 0;             ///< numbers are from 0 to this less 1
+        bool may_be_ignored = false;        ///< or kIgnoredLabel
+        bool legal(std::int32_t value) const {
+            return (value >= 0 && value < below) || (may_be_ignored && value == kIgnoredLabel);
+        }
+    };
     template <typename T>
     static T at(std::vector<T> const& v, std::int64_t i) {
         return v[static_cast<std::size_t>(i)];
     }
-    void find_columns();
+    ColumnInfo const* find(std::string const& name, char const* dtype, std::int64_t elements, bool optional) const;
+    template <typename T>
+    std::vector<T> read_column(ColumnInfo const& column) const;
+    void read_columns();
+    void check_offsets() const;
     void check_labels() const;
-    void check_tokens(std::int64_t base, char const* column, bool may_be_ignored) const;
+    void check_numbers(TokenColumn const& tokens) const;
     void read(std::int64_t from, std::int64_t bytes, void* to) const;
-    void append_tokens(std::int64_t base, std::int64_t i, std::vector<std::int32_t>& to) const;
+    void append_tokens(TokenColumn const& tokens, std::int64_t i, std::vector<std::int32_t>& to) const;
 
     std::string path_;
-    ShardInfo expected_;
+    std::unique_ptr<ShardInfo const> expected_; ///< its columns stay where they are when the shard is moved
     ShardLimits limits_;
     int file_ = -1;
     std::vector<std::int64_t> offsets_;
     std::vector<std::int32_t> trained_, labels_;
-    std::int64_t tokens_at_ = -1, segments_at_ = -1, token_labels_at_ = -1; ///< bytes from the file's start; -1: absent
+    TokenColumn tokens_, segments_, token_labels_;
 };
 
 } // namespace trireme::data

@@ -143,7 +143,9 @@ void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communic
     if (world.rank() != 0) return;
     int const on = ranks > 0 ? ranks : world.size();
     auto const preview = framework::preview_run(resolved.config, on);
-    framework::derive_from_inputs(resolved, framework::open_inputs(resolved.config));
+    auto const inputs = framework::open_inputs(resolved.config);
+    for (auto const* set : {inputs.train.get(), inputs.validation.get()}) set->verify(0, 1);
+    framework::derive_from_inputs(resolved, inputs);
     framework::derive_layout(resolved, on);
     // What a rank of another job has cannot be known here.
     if (ranks == 0) framework::derive_threads(resolved, cores);

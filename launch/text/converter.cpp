@@ -44,7 +44,7 @@ Converter::Converter(PrepareOptions const& options, Census const& census, std::v
       tokenizer_(o_.tokenizer, classify_ ? o_.max_length : 0), end_(end_token(o_, tokenizer_)) {
     for (auto const& label : labels) label_ids_.emplace(label, static_cast<std::int32_t>(label_ids_.size()));
     for (auto const& [split, rows] : census.rows)
-        writers_.emplace(split, SplitWriter{o_.output, split, o_.samples_per_shard, labels.size()});
+        writers_.emplace(split, SplitWriter{o_.output, split, o_.samples_per_shard, {o_.task, labels}});
 }
 
 void Converter::add(Row&& row, std::string const& split) {

@@ -73,10 +73,11 @@ std::string inspect(InspectOptions const& o) {
     if (o.first < 0 || o.first >= set->size())
         throw cluster::InputError(fmt::format("--first: {}: legal: 0 to {}, the samples of {} {}", o.first,
                                               set->size() - 1, o.data, o.split));
-    set->verify(0, 1);
+    std::int64_t const end = o.first + std::min(o.samples, set->size() - o.first);
+    set->verify_samples(o.first, end);
     Tokenizer const tokenizer(o.data, 0);
     std::string out;
-    for (std::int64_t i = o.first; i < std::min(set->size(), o.first + o.samples); ++i) {
+    for (std::int64_t i = o.first; i < end; ++i) {
         data::Slot const slot = set->read({i}, 1);
         check_columns(slot, *set, o, i);
         out += fmt::format("{} {}  {} tokens  {}\n  ", o.split, i, slot.token_count(), label_of(slot, *set));

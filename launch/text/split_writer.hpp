@@ -15,9 +15,9 @@ namespace trireme::launch::text {
 /// The next shard of one split.
 class SplitWriter {
   public:
-    SplitWriter(std::string folder, std::string split, std::int64_t per_shard, std::size_t classes)
-        : folder_(std::move(folder)), split_(std::move(split)), per_shard_(per_shard) {
-        info_.label_counts.resize(classes);
+    SplitWriter(std::string folder, std::string split, std::int64_t per_shard, data::ShardAbout about)
+        : folder_(std::move(folder)), split_(std::move(split)), per_shard_(per_shard), about_(std::move(about)) {
+        info_.label_counts.resize(about_.labels.size());
     }
     void add(data::Sample&& sample) {
         if (sample.label >= 0) ++info_.label_counts[static_cast<std::size_t>(sample.label)];
@@ -32,11 +32,12 @@ class SplitWriter {
   private:
     void flush() {
         info_.shards.push_back(
-            data::write_shard(folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_));
+            data::write_shard(folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_, about_));
         samples_.clear();
     }
     std::string folder_, split_;
     std::int64_t per_shard_;
+    data::ShardAbout about_;
     std::vector<data::Sample> samples_;
     data::SplitInfo info_;
 };

@@ -12,41 +12,11 @@
 #include "cluster/file.hpp"
 #include "data/loader.hpp"
 #include "data/manifest.hpp"
+#include "tests/data/small_dataset.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace trireme::data {
 namespace {
-
-Sample sample(int length, int seed) {
-    Sample s;
-    for (int i = 0; i < length; ++i) {
-        s.tokens.push_back(seed * 100 + i);
-        s.segments.push_back(i >= length / 2);
-        s.token_labels.push_back(i + 1 < length ? seed * 100 + i + 1 : kIgnoredLabel);
-    }
-    s.label = seed % 3;
-    return s;
-}
-
-/// Two shards of a split "train", lengths 1 to 9.
-void make_dataset(std::string const& folder) {
-    Manifest m{.task = "classification", .labels = {"a", "b", "c"}, .vocabulary = 1000, .max_length = 9};
-    std::vector<Sample> first, second;
-    for (int i = 1; i < 5; ++i) first.push_back(sample(i, i));
-    for (int i = 5; i < 10; ++i) second.push_back(sample(i, i));
-    m.splits["train"].shards = {write_shard(folder, "train-00000.h5", first),
-                                write_shard(folder, "train-00001.h5", second)};
-    write_manifest(folder, m);
-}
-
-std::string error_of(auto const& call) {
-    try {
-        call();
-    } catch (cluster::InputError const& error) {
-        return error.what();
-    }
-    return "no error";
-}
 
 TEST(Shards, GiveBackWhatWasWritten) {
     test::TemporaryFolder const folder;
@@ -108,10 +78,10 @@ TEST(Shards, EveryFlippedBitOfTheManifestIsFound) {
     make_dataset(folder.path());
     std::string const path = folder.path() + "/manifest.json", good = cluster::read_file(path);
     EXPECT_NO_THROW(open_dataset(folder.path(), "train")->verify(0, 1));
-    for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    for (std::size_t bit = 0; bit < good.size() * 8; bit += 5) { // no divisor of 8: bits of every value
         std::string bad = good;
         bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
-        cluster::write_file(path, bad);
+        std::ofstream(path, std::ios::binary) << bad;
         auto const message = error_of([&] { open_dataset(folder.path(), "train")->verify(0, 1); });
         // A flip in the name of a shard is told of the file that is not there.
         ASSERT_NE(message.find(folder.path()), std::string::npos) << "bit " << bit << ": " << message;

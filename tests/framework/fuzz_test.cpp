@@ -68,7 +68,16 @@ TEST(Fuzz, ManifestOfData) {
     test::TemporaryFolder const folder;
     data::Manifest manifest{.task = "classification", .labels = {"a", "b"}, .vocabulary = 10, .max_length = 8};
     for (std::string const split : {"train", "test"})
-        manifest.splits[split] = {{{split + "-00000.h5", 3, 9, 4, 2000, std::string(32, 'a')}}, {2, 1}};
+        manifest.splits[split] = {{{split + "-00000.h5",
+                                    3,
+                                    9,
+                                    4,
+                                    2000,
+                                    std::string(32, 'a'),
+                                    1,
+                                    {{"tokens/values", "int32", 9, 1000, std::string(32, 'b')},
+                                     {"tokens/offsets", "int64", 4, 800, std::string(32, 'c')}}}},
+                                  {2, 1}};
     data::write_manifest(folder.path(), manifest);
     fuzz(cluster::read_file(folder.path() + "/manifest.json"), [&](std::string const& text) {
         put(folder.path() + "/manifest.json", text);
