@@ -26,6 +26,13 @@ inline Rule<double> positive() {
 inline Rule<double> not_negative() {
     return {"a number >= 0", [](double x) { return x >= 0; }};
 }
+/// Times that a clock can add to its own without overflow.
+inline Rule<double> minutes() {
+    return {"a number from 0 to 5256000, the minutes of ten years", [](double x) { return x >= 0 && x <= 5'256'000; }};
+}
+inline Rule<double> seconds() {
+    return {"a number > 0 and <= 31536000, the seconds of a year", [](double x) { return x > 0 && x <= 31'536'000; }};
+}
 inline Rule<double> fraction() {
     return {"a number from 0 to 1", [](double x) { return x >= 0 && x <= 1; }};
 }
@@ -123,14 +130,14 @@ void walk(Walk& w, Config& c) {
     });
     w.section("checkpoint", [&] {
         w.field("every", c.checkpoint.every, at_least<std::int64_t>(0));
-        w.field("minutes", c.checkpoint.minutes, not_negative());
+        w.field("minutes", c.checkpoint.minutes, minutes());
         w.field("keep_last", c.checkpoint.keep_last, at_least(1));
         w.field("keep_best", c.checkpoint.keep_best, yes_or_no());
         w.field("keep_every", c.checkpoint.keep_every, at_least<std::int64_t>(0));
         w.field("async", c.checkpoint.async, yes_or_no());
     });
     w.section("guard", [&] {
-        w.field("deadline", c.guard.deadline, positive());
+        w.field("deadline", c.guard.deadline, seconds());
         w.field("non_finite", c.guard.non_finite, one_of({"stop", "skip", "rollback"}));
         w.field("most_skips", c.guard.most_skips, at_least(0));
         w.field("spike", c.guard.spike,
@@ -138,7 +145,7 @@ void walk(Walk& w, Config& c) {
         w.field("compare_replicas", c.guard.compare_replicas, at_least<std::int64_t>(0));
     });
     w.section("job", [&] {
-        w.field("minutes", c.job.minutes, not_negative());
+        w.field("minutes", c.job.minutes, minutes());
         w.field("node_hours", c.job.node_hours, not_negative());
         w.field("attempts", c.job.attempts, at_least(1));
     });

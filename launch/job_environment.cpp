@@ -16,6 +16,9 @@ namespace trireme::launch {
 
 namespace {
 
+/// A clock counts nanoseconds since 1970 in 63 bits: until 2262.
+constexpr std::int64_t kLastEnd = 9'000'000'000;
+
 std::optional<std::int64_t> whole_number(std::string const& text) {
     std::int64_t value = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -48,11 +51,18 @@ std::optional<std::string> output_of(std::string const& command) {
 
 /// Seconds since 1970.
 std::optional<std::int64_t> end_of(std::string const& job, Variables const& variables, Command const& run) {
-    if (auto const end = variables("SLURM_JOB_END_TIME")) return whole_number(*end);
+    if (auto const end = variables("SLURM_JOB_END_TIME")) {
+        auto const seconds = whole_number(*end);
+        if (!seconds || *seconds > kLastEnd)
+            throw cluster::InputError(
+                fmt::format("SLURM_JOB_END_TIME: {}: legal: seconds since 1970, at most {}", *end, kLastEnd));
+        return seconds;
+    }
     auto text = run("env SLURM_TIME_FORMAT=%s squeue -h -j " + job + " -o %e");
     if (!text) return std::nullopt;
     while (!text->empty() && (text->back() == '\n' || text->back() == ' ')) text->pop_back();
-    return whole_number(*text);
+    auto const seconds = whole_number(*text);
+    return seconds && *seconds <= kLastEnd ? seconds : std::nullopt; // of a job without a limit: "NONE"
 }
 
 } // namespace

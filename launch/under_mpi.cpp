@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 
 #include "cluster/environment.hpp"
 #include "cluster/error.hpp"
@@ -34,10 +36,13 @@ std::string launcher_rank() {
 std::chrono::seconds start_deadline() {
     char const* const text = std::getenv("TRIREME_START_DEADLINE");
     if (!text) return 600s;
-    char* end = nullptr;
-    long const seconds = std::strtol(text, &end, 10);
-    if (*text == 0 || *end != 0 || seconds < 1)
-        throw cluster::InputError(fmt::format("TRIREME_START_DEADLINE: {}: legal: whole seconds, 1 or more", text));
+    constexpr long kMost = 31'536'000; // a year: added to a clock, it does not overflow
+    std::string_view const digits = text;
+    long seconds = 0;
+    auto const [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+    if (error != std::errc() || end != digits.data() + digits.size() || seconds < 1 || seconds > kMost)
+        throw cluster::InputError(
+            fmt::format("TRIREME_START_DEADLINE: {}: legal: whole seconds from 1 to {}", text, kMost));
     return std::chrono::seconds(seconds);
 }
 

@@ -54,6 +54,20 @@ TEST(JobEnvironment, TheEndIsAVariableSinceSlurm23) {
     EXPECT_TRUE(slurm.asked.empty());
 }
 
+TEST(JobEnvironment, AnEndThatNoClockCanHoldIsRefused) {
+    for (std::string const end : {"9223372036854775807", "9223372037", "18446744073709551616", "-1", "soon", ""}) {
+        Slurm slurm{.variables = {{"SLURM_JOB_ID", "12"}, {"SLURM_JOB_END_TIME", end}}};
+        try {
+            slurm.job();
+            ADD_FAILURE() << end << " was taken";
+        } catch (cluster::InputError const& error) {
+            EXPECT_EQ(error.what(), "SLURM_JOB_END_TIME: " + end + ": legal: seconds since 1970, at most 9000000000");
+        }
+    }
+    Slurm asked{.variables = {{"SLURM_JOB_ID", "12"}}, .answer = "9223372036854775807\n"};
+    EXPECT_FALSE(asked.job().limits.end) << "squeue's answer for a job without a limit";
+}
+
 TEST(JobEnvironment, AnOlderSlurmIsAskedOnce) {
     Slurm slurm{.variables = {{"SLURM_JOB_ID", "12"}}, .answer = "1700000000\n"};
     EXPECT_EQ(slurm.job().limits.end, system_clock::time_point(seconds(1700000000)));
