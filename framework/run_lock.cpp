@@ -43,7 +43,8 @@ bool still_named(int descriptor, std::string const& path) {
            open_file.st_ino == named_file.st_ino && open_file.st_dev == named_file.st_dev;
 }
 
-/// Why not; empty if taken.
+/// Why not; empty if taken. A file without locks is removed again: it was made here, since no job works in such a
+/// place.
 std::string take(std::string const& run, std::string const& path, int& descriptor) {
     while (true) {
         descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -54,9 +55,11 @@ std::string take(std::string const& run, std::string const& path, int& descripto
                 return fmt::format("run: {}: another job is at work in it ({}); legal: wait for its end, or another "
                                    "folder",
                                    run, holder(descriptor));
+            int const reason = errno;
+            unlink(path.c_str());
             return fmt::format("run: {}: flock: {}; legal: a file system with locks (on Lustre: mounted with `flock`), "
                                "since two jobs in one folder would ruin each other",
-                               path, std::strerror(errno));
+                               path, std::strerror(reason));
         }
         if (still_named(descriptor, path)) break;
         close(descriptor);
@@ -79,6 +82,8 @@ RunLock::RunLock(std::string const& run, cluster::Communicator& world) : run_(ru
     trouble = cluster::broadcast_bytes(world, trouble, 0, "run/lock");
     if (trouble.empty()) return;
     if (descriptor_ >= 0) close(descriptor_);
+    std::error_code not_empty;
+    if (made_folder_) fs::remove(run_, not_empty);
     throw cluster::InputError(trouble);
 }
 

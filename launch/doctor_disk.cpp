@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -65,11 +66,17 @@ Place look_at(std::string const& folder) {
 struct Speed {
     double cached = 0, synced = 0; ///< MB/s until the page cache has it, until the disk has it
 };
-/// Writes the probe file. Returns what failed, if anything did.
-std::optional<std::string> write_probe(std::string const& path, Speed& speed) {
+/// What the probe file met: texts say what failed.
+struct Trouble {
+    std::optional<std::string> write, lock;
+};
+/// Writes the probe file.
+Trouble write_probe(std::string const& path, Speed& speed) {
     auto const failed = [](char const* call) { return fmt::format("{}: {}", call, std::strerror(errno)); };
     int const file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0) return failed("open");
+    if (file < 0) return {failed("open"), {}};
+    std::optional<std::string> lock; // as RUN/lock is taken
+    if (flock(file, LOCK_EX | LOCK_NB) != 0) lock = failed("flock");
     std::string const piece(kPiece, 'x');
     auto const start = std::chrono::steady_clock::now();
     auto const rate = [&] {
@@ -87,7 +94,7 @@ std::optional<std::string> write_probe(std::string const& path, Speed& speed) {
     if (!trouble &&
         (std::rename(path.c_str(), renamed.c_str()) != 0 || std::rename(renamed.c_str(), path.c_str()) != 0))
         trouble = failed("rename");
-    return trouble;
+    return {trouble, lock};
 }
 
 bool appears(std::string const& path) {
@@ -127,14 +134,14 @@ Findings check_run_folder(cluster::Communicator& world, std::string const& folde
     std::string const probe =
         cluster::broadcast_bytes(world, fmt::format("{}/.trireme-doctor-{}", parent, getpid()), 0, "doctor/probe");
     Speed speed;
-    std::optional<std::string> trouble;
+    Trouble trouble;
     if (world.rank() == 0) trouble = write_probe(probe, speed);
     world.barrier("doctor/written");
-    std::string const blind = ranks_without(world, trouble || appears(probe));
+    std::string const blind = ranks_without(world, trouble.write || appears(probe));
     if (world.rank() == 0) unlink(probe.c_str());
     Findings findings{judge_room(parent, look_at(parent))};
-    if (trouble)
-        findings.push_back({Verdict::problem, "write", fmt::format("{}: {}", parent, *trouble),
+    if (trouble.write)
+        findings.push_back({Verdict::problem, "write", fmt::format("{}: {}", parent, *trouble.write),
                             "choose another --run, or make room and get write permission there"});
     else
         findings.push_back(
@@ -142,7 +149,10 @@ Findings check_run_folder(cluster::Communicator& world, std::string const& folde
              fmt::format("64 MiB at {:.0f} MB/s into the page cache, {:.0f} MB/s with fsync; rename works",
                          speed.cached, speed.synced),
              ""});
-    if (!blind.empty() && world.rank() == 0 && !trouble)
+    if (trouble.lock)
+        findings.push_back({Verdict::problem, "locks", fmt::format("{}: {}", parent, *trouble.lock),
+                            "put the run folder on a file system with locks (on Lustre: mounted with `flock`)"});
+    if (!blind.empty() && world.rank() == 0 && !trouble.write)
         findings.push_back({Verdict::problem, "shared", fmt::format("{}: not seen by ranks {}", parent, blind),
                             "put the run folder on a file system that all hosts share"});
     return findings;
