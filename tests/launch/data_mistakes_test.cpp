@@ -187,12 +187,14 @@ std::vector<Mistake> const kDataSets{
      "DIR/data/manifest.json: no split \"training\"; legal: train, validation",
      {}},
     {"ShardMissing", train(), "DIR/data/train-00001.h5: cannot be read: No such file or directory", remove(kShard)},
-    {"ShardTruncated", train(), "DIR/data/train-00001.h5: 1000 bytes, the manifest says 8664; prepare the data again",
+    {"ShardTruncated", train(), "DIR/data/train-00001.h5: 1000 bytes, the manifest says 13176; prepare the data again",
      [](std::string const& dir) { fs::resize_file(dir + "/" + kShard, 1000); }},
     {"ShardIsNotHdf5", train(),
      "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again", flipped(1)},
-    {"ShardIsNotHdf5InADryRun", train({"--dry-run"}),
-     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again", flipped(1)},
+    {"ShardIsNotHdf5InADryRun",
+     {"train", "DIR/run.yaml", "--dry-run"},
+     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again",
+     flipped(1)},
     {"ShardIsNotHdf5InInspect",
      {"inspect", "DIR/data", "--first", "23"},
      "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again",
@@ -211,8 +213,8 @@ std::vector<Mistake> const kDataSets{
          data::write_manifest(dir + "/data", manifest);
      }},
     {"SamplesDoNotFit", train(),
-     "DIR/data/train-00001.h5: /columns/trained/values: 4 elements: legal: the 3 of the manifest; prepare the data "
-     "again",
+     "DIR/data/manifest.json: train-00001.h5: column tokens/offsets: 5 elements of int64 at 3136: legal: 4 of int64 "
+     "inside the 13176 bytes of the file; prepare the data again",
      change(kManifest, "\"samples\": 4", "\"samples\": 3")},
     {"TokenBeyondTheVocabulary", train(),
      "DIR/data/train-00001.h5: sample 2: token 97: legal: 0 to 96, the vocabulary of the manifest",
