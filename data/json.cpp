@@ -15,6 +15,8 @@ void refuse_json(std::string const& path, std::string_view text, std::int64_t fi
         auto const line = std::max<std::int64_t>(1, first_line) + std::ranges::count(before, '\n');
         auto const column = before.size() - (before.rfind('\n') + 1) + 1;
         place = fmt::format(":{}:{}", line, column);
+    } else if (first_line) { // a number beyond all doubles has no place of its own
+        place = fmt::format(":{}", first_line);
     }
     throw cluster::InputError(fmt::format("{}{}: not JSON: {}", path, place, why));
 }

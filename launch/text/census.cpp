@@ -21,9 +21,6 @@ namespace {
 
 constexpr std::size_t kShownNames = 20; ///< class names in a message
 
-bool is_blank(std::string const& text) {
-    return text.find_first_not_of(" \t\r\n") == std::string::npos;
-}
 bool has_no_text(Row const& row, PrepareOptions const& o) {
     bool const second = o.task == "generation" ? is_blank(row.label) : !o.columns.pair.empty() && is_blank(row.pair);
     return is_blank(row.text) || second;
@@ -57,9 +54,12 @@ std::optional<double> as_number(std::string const& text) {
     return whole && std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
-std::string trimmed(std::string const& text) {
-    auto const first = text.find_first_not_of(" \t\r\n");
-    return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+/// In quotation marks, as cells of a .tsv are that was written with quoting.
+bool is_quoted(std::string const& text) {
+    return text.size() > 1 && text.front() == '"' && text.back() == '"';
+}
+std::string unquoted(std::string const& text) {
+    return is_quoted(text) ? text.substr(1, text.size() - 2) : text;
 }
 
 std::string names_of(std::vector<std::string> const& labels) {
@@ -72,17 +72,21 @@ std::string names_of(std::vector<std::string> const& labels) {
 
 /// Two spellings of one class would become two classes.
 void refuse_two_spellings(std::vector<std::string> const& labels, Census const& census, PrepareOptions const& o) {
-    std::map<std::string, std::string> seen; // the name without blanks, or the number -> the spelling met first
+    std::map<std::string, std::string>
+        seen; // the name without what nobody sees, or the number -> the spelling met first
     for (auto const& label : labels) {
-        std::string const bare = trimmed(label);
+        std::string const bare = squeezed(unquoted(label));
         auto const number = as_number(bare);
         auto const [found, added] = seen.emplace(number ? fmt::format("{}", *number) : bare, label);
         if (added) continue;
-        auto const at = census.first.at(label), other = census.first.at(found->second);
+        std::string const& first = found->second;
+        auto const at = census.first.at(label), other = census.first.at(first);
         throw cluster::InputError(fmt::format(
             "{}:{}: {}: \"{}\" and \"{}\" ({}:{}) differ {} only; legal: one spelling of a class", *at.file, at.line,
-            o.columns.label, cluster::one_line(label), cluster::one_line(found->second), *other.file, other.line,
-            trimmed(found->second) == bare ? "by blanks" : "as spellings of one number"));
+            o.columns.label, cluster::one_line(label), cluster::one_line(first), *other.file, other.line,
+            squeezed(first) == squeezed(label)  ? "by blanks or Unicode's form"
+            : squeezed(unquoted(first)) == bare ? "by quotation marks"
+                                                : "as spellings of one number"));
     }
 }
 
@@ -200,8 +204,9 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of) {
     std::unordered_map<std::string, Seen> texts;
     for_each_row(o, [&](Row&& row, std::string const& given) {
         ++census.total;
-        check_label(row, o);
         bool const blank = has_no_text(row, o);
+        if (!blank) check_label(row, o);
+        census.quoted += row.file->ends_with(".tsv") && is_quoted(row.text);
         census.empty += blank;
         census.unlabelled += !blank && row.unlabelled;
         if (blank || row.unlabelled) return;
@@ -255,6 +260,11 @@ std::vector<std::string> doubts_about(std::vector<std::string> const& labels, Ce
             doubts.push_back(fmt::format("\"{}\" and \"{}\" differ in case only and are two classes",
                                          cluster::one_line(found->second), cluster::one_line(label)));
     }
+    if (census.quoted * 2 > census.used())
+        doubts.push_back(
+            fmt::format("{} texts of .tsv files begin and end with a quotation mark, which is a character of "
+                        "the text there; where it is not meant, write the file as .csv",
+                        census.quoted));
     if (labels.size() > 20 && static_cast<std::int64_t>(labels.size()) * 2 > census.used())
         doubts.push_back(fmt::format("{} classes in {} rows: is the column with the classes the right one?",
                                      labels.size(), census.used()));

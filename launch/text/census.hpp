@@ -42,6 +42,7 @@ struct Census {
     std::map<std::string, Place> first;                                ///< label -> where it stands first
     std::map<std::string, std::int64_t> rows;                          ///< by split
     std::int64_t total = 0, empty = 0, unlabelled = 0, repeated = 0, contradicting = 0, in_two_splits = 0;
+    std::int64_t quoted = 0; ///< texts of .tsv files in quotation marks
     std::int64_t used() const { return total - empty - unlabelled; }
 };
 
@@ -57,8 +58,8 @@ Census take_census(PrepareOptions const& options, Splitter const& split_of);
 /// a class has no row of training, or where two names are spellings of one.
 std::vector<std::string> class_names(Census const& census, PrepareOptions const& options);
 
-/// Sentences about classes that may not be meant: names that stand for a missing value, names that differ in case only,
-/// almost as many names as rows.
+/// Sentences about what may not be meant: texts in quotation marks, names that stand for a missing value, names that
+/// differ in case only, almost as many names as rows.
 std::vector<std::string> doubts_about(std::vector<std::string> const& labels, Census const& census);
 
 } // namespace trireme::launch::text

@@ -62,7 +62,7 @@ int run_prepare(std::vector<std::string> const& arguments) {
         "of --input: another number, another division")(
         "max-length", po::value(&o.max_length)->value_name("N"),
         "tokens: longer samples are cut (classification, generation) or divided (language-modeling); default: 512, or "
-        "what the model beside the tokenizer has positions for")(
+        "what the model beside the tokenizer has positions for, or model_max_length of its tokenizer_config.json")(
         "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536)->value_name("N"),
         "samples in one HDF5 file");
     if (!parse(options, arguments)) return 0;

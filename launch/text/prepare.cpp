@@ -159,8 +159,9 @@ std::string prepare(PrepareOptions const& options) {
         throw cluster::InputError("--prompt, --completion: missing; legal: the names of both columns");
     refuse_repeated_files(o);
     if (o.max_length == kChooseLength) {
-        auto const most = positions_in_config(o);
-        o.max_length = most > 0 ? std::min(kUsualLength, most) : kUsualLength;
+        o.max_length = kUsualLength;
+        for (auto const most : {positions_in_config(o), length_of_tokenizer(o.tokenizer)})
+            if (most > 1) o.max_length = std::min(o.max_length, most);
     }
     o.columns.classes = o.task == "classification";
     {
@@ -197,6 +198,10 @@ std::string prepare(PrepareOptions const& options) {
     staged.commit();
     o.output = options.output;
     std::string text = describe(manifest, o) + describe_rows(census, converter, o);
+    if (auto const cut = length_of_tokenizer(o.tokenizer); cut > 0 && cut < o.max_length)
+        text += fmt::format("  note: {}/tokenizer_config.json: model_max_length: {} is less than --max-length {}: "
+                            "transformers would cut texts there, if it is asked to\n",
+                            o.tokenizer, cut, o.max_length);
     for (auto const& doubt : doubts_about(manifest.labels, census)) text += "  note: " + doubt + "\n";
     return text;
 }

@@ -23,7 +23,7 @@ struct PrepareOptions {
     double validation_fraction = 0.1, test_fraction = 0.1; ///< of files[""]
     bool stratify = false;                                 ///< classification: the fractions hold for each class
     std::int64_t split_seed = 0;             ///< another number puts other texts of files[""] into each split
-    std::int64_t max_length = kChooseLength; ///< 512, or as many as the model beside the tokenizer has positions for
+    std::int64_t max_length = kChooseLength; ///< 512, or less where the files of model or tokenizer say so
     std::int64_t samples_per_shard = 65536;
 };
 

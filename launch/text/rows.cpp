@@ -5,6 +5,7 @@
 #include <pybind11/embed.h>
 #include <pybind11/stl.h>
 
+#include <cmath>
 #include <fstream>
 #include <map>
 
@@ -29,16 +30,16 @@ std::string field(nlohmann::json const& row, std::string const& name, bool any, 
                                               names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
     }
     if (found->is_string()) return found->get<std::string>();
-    if (any && (found->is_number() || found->is_boolean())) return found->dump();
-    throw cluster::InputError(fmt::format("{}:{}: {}: {}: legal: {}", *at.file, at.line, name, data::shown(*found),
-                                          any ? "a string, number or truth value" : "a string"));
+    // A whole number of more than 64 bits is a rounded one by now, and two classes may have become one.
+    bool const rounded = found->is_number_float() && std::abs(found->get<double>()) >= 0x1p53;
+    if (any && !rounded && (found->is_number() || found->is_boolean())) return found->dump();
+    throw cluster::InputError(fmt::format(
+        "{}:{}: {}: {}: legal: {}", *at.file, at.line, name, data::shown(*found),
+        any ? "a string, a truth value, or a number of at most 16 digits (longer ones as strings)" : "a string"));
 }
 
 bool is_null(nlohmann::json const& row, std::string const& name) {
     return row.contains(name) && row.at(name).is_null();
-}
-bool is_blank(std::string const& text) {
-    return text.find_first_not_of(" \t\r\n") == std::string::npos;
 }
 
 void read_jsonl(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
@@ -151,6 +152,13 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
 }
 
 } // namespace
+
+bool is_blank(std::string const& text) {
+    auto const first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string::npos) return true;
+    bool const ascii = static_cast<unsigned char>(text[first]) < 0x80; // others may be blanks of Unicode
+    return !ascii && py::str(text).attr("isspace")().cast<bool>();
+}
 
 void read_rows(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
     cluster::readable_size(file); // a regular file, since it is read twice

@@ -316,4 +316,9 @@ std::string lower(std::string const& text) {
     return py::str(text).attr("lower")().cast<std::string>();
 }
 
+std::string squeezed(std::string const& text) {
+    py::object const composed = py::module_::import("unicodedata").attr("normalize")("NFC", text);
+    return py::str(" ").attr("join")(composed.attr("split")()).cast<std::string>();
+}
+
 } // namespace trireme::launch::text

@@ -85,6 +85,7 @@ class Comparison {
         if (auto const* bytes = of_type(splitters_, "ByteLevel"))
             return agree("add_prefix_space", asked, flag_of(*bytes, "add_prefix_space", true),
                          "pre_tokenizer.add_prefix_space");
+        if (of_type(normalizers_, "Prepend")) return agree("add_prefix_space", asked, true, "normalizer Prepend");
         if (auto const* words = of_type(splitters_, "Metaspace"))
             agree("add_prefix_space", asked,
                   !words->contains("prepend_scheme") || words->at("prepend_scheme") != "never",
@@ -205,6 +206,12 @@ std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) 
         break; // what generation_config.json says holds, whatever an older config.json has
     }
     return named.value_or(-1);
+}
+
+std::int64_t length_of_tokenizer(std::string const& folder) {
+    auto const json = json_of(folder + kConfig);
+    auto const found = json.find("model_max_length");
+    return found != json.end() && data::JsonKind<std::int64_t>::holds(*found) ? found->get<std::int64_t>() : 0;
 }
 
 } // namespace trireme::launch::text

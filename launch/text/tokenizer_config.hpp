@@ -18,4 +18,8 @@ void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenize
 /// silent, config.json ends texts with another token, or names one that the tokenizer does not have.
 std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer);
 
+/// model_max_length of tokenizer_config.json: where transformers cuts a text, if it is asked to. 0: not said, or given
+/// as a number beyond all lengths, which is how transformers writes that there is none.
+std::int64_t length_of_tokenizer(std::string const& folder);
+
 } // namespace trireme::launch::text

@@ -33,6 +33,11 @@ std::vector<Mistake> const kTexts{
     rows("InvalidUtf8", "r.jsonl", kGood + "{\"text\": \"\xff\", \"label\": \"y\"}\n",
          "DIR/r.jsonl:2:11: not JSON: syntax error while parsing value - invalid string: ill-formed UTF-8 byte; last "
          "read: '\"\\xff'"),
+    rows("NumberOverflows", "r.jsonl", kGood + "{\"text\": \"a\", \"label\": 1e999}\n",
+         "DIR/r.jsonl:2: not JSON: number overflow parsing '1e999'"),
+    rows("LabelWouldBeRounded", "r.jsonl", kGood + "{\"text\": \"a\", \"label\": 12345678901234567890123}\n",
+         "DIR/r.jsonl:2: label: 1.2345678901234568e+22: legal: a string, a truth value, or a number of at most 16 "
+         "digits (longer ones as strings)"),
     rows("NotAnObject", "r.jsonl", kGood + "[1, 2]\n", "DIR/r.jsonl:2: [1,2]: legal: one JSON object per line"),
     rows("KeyTwice", "r.jsonl", "{\"text\": \"a\", \"text\": \"b\", \"label\": \"x\"}\n",
          "DIR/r.jsonl:1: key \"text\" is given twice in one object; legal: once"),

@@ -123,6 +123,20 @@ TEST_F(Prepare, AQuotationMarkIsTextInATsv) {
         << quoted.output;
 }
 
+TEST_F(Prepare, ATsvThatLooksQuotedIsToldOf) {
+    auto const result = prepare({"--task", "classification", "--label", "label", "--train",
+                                 file("rows.tsv", "text\tlabel\n\"good\"\tyes\n\"bad\"\tno\nfilm\tno\n")});
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_TRUE(has(result.output, "note: 2 texts of .tsv files begin and end with a quotation mark")) << result.output;
+}
+
+TEST_F(Prepare, ARowOfBlanksIsDroppedWithoutAskingForItsLabel) {
+    auto const result = prepare({"--task", "classification", "--label", "label", "--train",
+                                 file("r.csv", "text,label\ngood,yes\nbad,no\n,\n\xc2\xa0,\n")});
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_TRUE(has(result.output, "4 rows read; 2 without text dropped")) << result.output;
+}
+
 TEST_F(Prepare, ADocumentMayBeOneCell) {
     std::string document;
     while (document.size() < 400'000) document += "the film is good ";
@@ -165,7 +179,11 @@ TEST_F(Prepare, SpellingsOfOneClassAreNotTwoClasses) {
         return result.output;
     };
     EXPECT_TRUE(has(refusal("text,label\na,yes\nb,no\nc, yes\n"),
-                    "\"yes\" and \" yes\" (" + folder_.path() + "/r.csv:4) differ by blanks only"));
+                    "\"yes\" and \" yes\" (" + folder_.path() + "/r.csv:4) differ by blanks or Unicode's form only"));
+    for (char const* rows : {"text,label\na,yes\nb,no\nc,yes\xc2\xa0\n", "text,label\na,so so\nb,no\nc,so  so\n",
+                             "text,label\na,caf\xc3\xa9\nb,no\nc,cafe\xcc\x81\n"})
+        EXPECT_TRUE(has(refusal(rows), "differ by blanks or Unicode's form only")) << rows;
+    EXPECT_TRUE(has(refusal("text,label\na,yes\nb,no\nc,\"\"\"yes\"\"\"\n"), "differ by quotation marks only"));
     EXPECT_TRUE(has(refusal("text,label\na,1\nb,0\nc,1.0\n"), "differ as spellings of one number only"));
     auto const told = prepare({"--task", "classification", "--label", "label", "--train",
                                file("case.csv", "text,label\na,Yes\nb,yes\nc,NA\n")});

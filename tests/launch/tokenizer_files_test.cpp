@@ -6,6 +6,7 @@
 
 #include "cluster/file.hpp"
 #include "data/loader.hpp"
+#include "data/manifest.hpp"
 #include "tests/launch/prepare_test.hpp"
 
 namespace trireme::test {
@@ -88,6 +89,18 @@ TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
     write("config.json", R"({"eos_token_id": 1})"); // an older file, which transformers does not ask
     auto const agreed = prepare_with(arguments, "agreed");
     EXPECT_EQ(agreed.exit_code, 0) << agreed.output;
+}
+
+TEST_F(TokenizerFolder, TheLengthOfTheTokenizerIsTheDefaultAndALongerOneIsToldOf) {
+    write("tokenizer_config.json", R"({"eos_token": "</s>", "model_max_length": 4})");
+    std::vector<std::string> arguments{"--task", "language-modeling", "--train",
+                                       file("t.jsonl", "{\"text\": \"good bad good bad good\"}\n")};
+    ASSERT_EQ(prepare_with(arguments, "short").exit_code, 0);
+    EXPECT_EQ(data::read_manifest(out("short")).max_length, 4);
+    arguments.insert(arguments.end(), {"--max-length", "6"});
+    auto const told = prepare_with(arguments, "long");
+    ASSERT_EQ(told.exit_code, 0) << told.output;
+    EXPECT_TRUE(has(told.output, "model_max_length: 4 is less than --max-length 6")) << told.output;
 }
 
 TEST_F(TokenizerFolder, WhatTheLibraryRefusesNamesTheRow) {

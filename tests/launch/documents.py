@@ -1,0 +1,121 @@
+"""The tables of docs/data-format.md and docs/metrics.md against what `trireme prepare` and `trireme train` write: every
+key that is written is on its page, and every key on a page is written.
+
+    documents.py TRIREME ROOT WORK_FOLDER
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import h5py
+
+TRIREME, ROOT, WORK = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+TOKENIZER = ROOT / "tests/golden/tokenizer"
+EVERY_EVENT = {"kind", "step", "time"}
+NOT_HERE = {"checkpoint failed"}  # a disk that fails: the tests of saves have it
+
+
+def tables(page):
+    """Names in the first cells of the tables, by heading; no name is there twice."""
+    found, heading = {}, ""
+    for line in (ROOT / "docs" / page).read_text().splitlines():
+        if line.startswith("## "):
+            heading = line[3:].strip("`")
+            found[heading] = set()
+        elif match := re.match(r"\| `([^`]+)` \|", line):
+            names = found.setdefault(heading, set())  # those before the first heading too
+            assert match[1] not in names, f"{page}: {heading}: {match[1]} is there twice"
+            names.add(match[1])
+    return found
+
+
+def same(what, written, documented):
+    assert written == documented, (f"{what}: not on the page: {sorted(written - documented)}; "
+                                   f"on the page and not written: {sorted(documented - written)}")
+    print(f"{what}: {', '.join(sorted(written)) or 'nothing of its own'}")
+
+
+def trireme(*arguments, fault=""):
+    result = subprocess.run([TRIREME, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "TRIREME_FAULT": fault})
+    assert result.returncode == 0, result.stderr
+    assert not fault or "fault fired" in result.stderr, result.stderr
+
+
+def prepare(task, *columns):
+    rows = WORK / "rows.jsonl"
+    words = ["film", "good", "bad", "plot", "actors", "great", "the", "very"]
+    texts = [" ".join(words[(i * k + k) % 8] for k in range(3 + i % 5)) for i in range(64)]
+    rows.write_text("".join(json.dumps({"a": text, "b": f"the {words[i % 8]}", "c": i % 2}) + "\n" for i, text in enumerate(texts)))
+    trireme("prepare", "--task", task, "--tokenizer", TOKENIZER, "--train", rows, "--max-length", 16, "--output", WORK / task, *columns)
+    return WORK / task
+
+
+def keys(value, path="", anything=("splits", "columns")):
+    """`splits.NAME.shards[].file` for each leaf."""
+    if isinstance(value, dict) and value:
+        named = path.rpartition(".")[2] in anything
+        return {k for name, v in value.items() for k in keys(v, f"{path}.{'NAME' if named else name}".lstrip("."))}
+    if isinstance(value, list):
+        return {k for v in value for k in keys(v, path + "[]")}
+    return {path}
+
+
+def check_data(folders):
+    page = tables("data-format.md")
+    columns, attributes, written = set(), set(), set()
+    for folder in folders:
+        written |= keys(json.loads((folder / "manifest.json").read_text()))
+        with h5py.File(folder / "train-00000.h5") as shard:
+            attributes |= set(shard.attrs)
+            shard["columns"].visititems(lambda name, item: columns.add(name) if isinstance(item, h5py.Dataset) else None)
+    same("columns", columns, page["Columns of a shard"])
+    same("attributes", attributes, page["Attributes of a shard"])
+    same("manifest", written, page["Keys of the manifest"])
+
+
+def train(data, task, steps, fault=""):
+    """A small Llama from scratch, on one rank."""
+    vocabulary = json.loads((data / "manifest.json").read_text())["vocabulary"]
+    model = WORK / "model"
+    model.mkdir(exist_ok=True)
+    (model / "config.json").write_text(json.dumps(dict(
+        model_type="llama", hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=vocabulary,
+        max_position_embeddings=32, hidden_act="silu", rms_norm_eps=1e-5, pad_token_id=0)))
+    shutil.copy(TOKENIZER / "tokenizer.json", model)
+    run = WORK / f"run-{task}"
+    settings = [f"run={run}", f"task={task}", f"model.path={model}", "model.from_scratch=true", f"data.path={data}",
+                "data.validation=train", "batch.global=8", f"train.steps={steps}", "evaluation.every=20", "checkpoint.every=4",
+                "guard.non_finite=rollback"]
+    (WORK / "run.yaml").write_text(f"run: {run}\ntask: {task}\nmodel:\n  path: {model}\ndata:\n  path: {data}\n")
+    trireme("train", WORK / "run.yaml", *[word for s in settings for word in ("--set", s)], fault=fault)
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def check_metrics(events):
+    page = tables("metrics.md")
+    same("every event", EVERY_EVENT, page.pop(""))
+    written = {}
+    for event in events:
+        assert EVERY_EVENT <= event.keys(), event
+        written.setdefault(event["kind"], set()).update(event.keys() - EVERY_EVENT)
+    same("kinds", set(written), page.keys() - NOT_HERE)
+    for kind, names in written.items():
+        same(kind, names, page[kind])
+
+
+def main():
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    classes = prepare("classification", "--text", "a", "--pair", "b", "--label", "c")
+    language = prepare("language-modeling", "--text", "a")
+    generation = prepare("generation", "--prompt", "a", "--completion", "b", "--stop", "[SEP]")
+    check_data([classes, language, generation])
+    # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
+    check_metrics(train(classes, "classification", 5) + train(language, "language-modeling", 60, "step/gradient:0:9:nan"))
+
+
+main()
