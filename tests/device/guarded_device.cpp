@@ -27,6 +27,7 @@
 #include "framework/kernels/cuda/adamw.hpp"
 #include "framework/model/composed.hpp"
 #include "parallel/tensor_place.hpp"
+#include "tests/device/pinned_copies.hpp"
 
 namespace trireme::test {
 
@@ -98,6 +99,16 @@ struct GuardedAllocator : c10::Allocator {
 };
 GuardedAllocator allocator;
 
+struct PinnedAllocator : c10::Allocator {
+    c10::DataPtr allocate(std::size_t bytes) override {
+        void* const data = pinned::allocate(bytes);
+        return {data, data, &pinned::release, at::Device(at::kCPU)};
+    }
+    c10::DeleterFnPtr raw_deleter() const override { return &pinned::release; }
+    void copy_data(void* to, void const* from, std::size_t n) const override { default_copy_data(to, from, n); }
+};
+PinnedAllocator pinned_allocator;
+
 constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::PrivateUse1);
 
 at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
@@ -115,10 +126,43 @@ at::Tensor seen_by_host(at::Tensor const& x) {
     open(x.data_ptr());
     return at::from_blob(x.data_ptr(), x.sizes(), x.strides(), x.options().device(at::kCPU));
 }
-at::Tensor copy_from(at::Tensor const& self, at::Tensor const& to, bool) {
+std::vector<std::byte> bytes_of(at::Tensor const& x) {
+    auto const* const begin = static_cast<std::byte const*>(x.const_data_ptr());
+    return {begin, begin + x.nbytes()};
+}
+
+/// From pinned memory, as libtorch does for CUDA: a copy that waits, and one whose numbers do not lie together, read
+/// the memory at once if they change its type or layout, whatever is queued.
+at::Tensor copy_from_pinned(at::Tensor const& self, at::Tensor const& to, bool non_blocking) {
+    bool const by_host = !self.is_contiguous() || (!non_blocking && self.scalar_type() != to.scalar_type());
+    if (by_host && pinned::is_stale(self.const_data_ptr()))
+        throw cluster::JobError("the host reads pinned memory that a queued copy has yet to write");
+    if (!non_blocking) pinned::arrive();
+    auto read = pinned::read_in_order(self.const_data_ptr(), self.nbytes());
+    seen_by_host(to).copy_(by_host ? self : at::from_blob(read.data(), self.sizes(), self.options()));
+    close_all();
+    return to;
+}
+
+/// To the host: queued where the memory is pinned and nobody waits.
+void copy_to_host(at::Tensor const& self, at::Tensor const& to, bool non_blocking) {
+    if (non_blocking && pinned::holds(to.const_data_ptr()) && to.is_contiguous()) {
+        pinned::queue_copy(to.mutable_data_ptr(), bytes_of(seen_by_host(self).to(to.scalar_type()).contiguous()));
+        return;
+    }
+    ++read_backs;
+    pinned::arrive();
+    to.copy_(seen_by_host(self));
+}
+
+at::Tensor copy_from(at::Tensor const& self, at::Tensor const& to, bool non_blocking) {
     if (self.numel() == 0) return to;
-    read_backs += to.is_cpu() && !computing;
-    seen_by_host(to).copy_(seen_by_host(self));
+    if (!computing && self.is_cpu() && pinned::holds(self.const_data_ptr()))
+        return copy_from_pinned(self, to, non_blocking);
+    if (!computing && to.is_cpu())
+        copy_to_host(self, to, non_blocking);
+    else
+        seen_by_host(to).copy_(seen_by_host(self));
     close_all();
     return to;
 }
@@ -143,7 +187,10 @@ void fallback(c10::OperatorHandle const& op, torch::jit::Stack* stack) {
             for (at::Tensor const& x : value.toTensorList()) refuse_mixed(op, x);
     }
     ++operations;
-    read_backs += op.schema().name() == "aten::_local_scalar_dense";
+    if (op.schema().name() == "aten::_local_scalar_dense") {
+        ++read_backs;
+        pinned::arrive();
+    }
     bool const outer = std::exchange(computing, true);
     at::native::cpu_fallback(op, stack);
     computing = outer;
@@ -246,8 +293,8 @@ struct Hooks : at::PrivateUse1HooksInterface {
     bool isBuilt() const override { return true; }
     bool isAvailable() const override { return true; }
     bool hasPrimaryContext(at::DeviceIndex) const override { return true; }
-    bool isPinnedPtr(void const*) const override { return false; }
-    at::Allocator* getPinnedMemoryAllocator() const override { return c10::GetAllocator(c10::DeviceType::CPU); }
+    bool isPinnedPtr(void const* data) const override { return pinned::holds(data); }
+    at::Allocator* getPinnedMemoryAllocator() const override { return &pinned_allocator; }
     at::DeviceIndex deviceCount() const override { return 1; }
     at::DeviceIndex getCurrentDevice() const override { return 0; }
     void setCurrentDevice(at::DeviceIndex) const override {}
@@ -299,6 +346,8 @@ int use_gpu(int) {
 TensorPlace place_of(at::Tensor const& tensor) {
     if (tensor.is_meta()) return {cluster::Device::none, nullptr};
     if (!tensor.is_cpu() && tensor.numel() > 0) test::share(tensor.data_ptr());
+    if (tensor.is_cpu() && test::pinned::is_stale(tensor.const_data_ptr()))
+        throw cluster::JobError("a collective is given pinned memory that a queued copy has yet to write");
     return {cluster::Device::host, nullptr};
 }
 

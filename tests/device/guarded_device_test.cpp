@@ -16,6 +16,8 @@
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/step_results.hpp"
 #include "framework/trainer.hpp"
+#include "parallel/tensor_buffer.hpp"
+#include "tests/device/pinned_copies.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
 #include "tests/parity/tiny_llama.hpp"
 #include "tests/support/composed_path.hpp"
@@ -211,6 +213,36 @@ TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
     install_guarded_device();
 }
 
+/// An offloaded update is still on its way to pinned memory when the weights are read there: what is gathered, and
+/// what a tied copy on another stage gets, is what the device reads in order.
+TEST_F(GuardedDevice, OffloadedWeightsAreReadInTheOrderOfTheDevice) {
+    install_guarded_device(true);
+    struct Layout {
+        int ranks;
+        framework::ParallelSection parallel;
+    };
+    for (auto const& [ranks, parallel] :
+         {Layout{1, {.zero = 3}}, Layout{2, {.zero = 2}}, Layout{2, {.pipeline = 2, .zero = 3}}}) {
+        SCOPED_TRACE(describe(ranks, parallel));
+        RunOptions options{.compute = framework::Compute::bf16,
+                           .steps = 2,
+                           .batch = {3, 30, 1},
+                           .tied = true,
+                           .dropout = 0,
+                           .parallel = parallel,
+                           .layers = 2,
+                           .device = kGuarded};
+        auto const beside = train_as_threads(ranks, options);
+        options.parallel.offload = "optimizer";
+        auto const before = pinned::copies_queued();
+        auto const offloaded = train_as_threads(ranks, options);
+        EXPECT_GT(pinned::copies_queued(), before);
+        EXPECT_EQ(offloaded.weights_sha256, beside.weights_sha256);
+        EXPECT_EQ(offloaded.losses, beside.losses);
+    }
+    install_guarded_device();
+}
+
 /// The control: what the tests above would notice.
 TEST_F(GuardedDevice, HostAccessAndMixedOperandsAreNoticed) {
     at::Tensor const there = at::zeros({4}, at::TensorOptions().device(kGuarded)), here = at::ones({4});
@@ -220,6 +252,14 @@ TEST_F(GuardedDevice, HostAccessAndMixedOperandsAreNoticed) {
     auto const before = guarded_counts().read_backs;
     EXPECT_EQ((there + here.to(kGuarded)).sum().item<float>(), 4);
     EXPECT_EQ(guarded_counts().read_backs, before + 1);
+    at::Tensor const pinned = at::zeros({4}, at::TensorOptions().pinned_memory(true));
+    pinned.copy_(there + 1, true);
+    EXPECT_DEATH(std::printf("%f", static_cast<double>(pinned.const_data_ptr<float>()[0])), "");
+    EXPECT_THROW(there.to(at::kBFloat16).copy_(pinned), cluster::JobError);
+    EXPECT_THROW(parallel::buffer_of(pinned), cluster::JobError);
+    EXPECT_EQ(guarded_counts().read_backs, before + 1);
+    EXPECT_EQ(there.copy_(pinned, true).sum().item<float>(), 4);
+    EXPECT_EQ(pinned.sum().item<float>(), 4);
 }
 
 } // namespace

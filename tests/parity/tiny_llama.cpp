@@ -94,6 +94,7 @@ double TinyRun::step() {
 }
 
 std::string TinyRun::hash() {
+    at::zeros({1}, at::TensorOptions().device(options_.device)).item<float>(); // offloaded weights are there after it
     return weights_sha256(model_.specs(), model_.store(), mesh_);
 }
 
