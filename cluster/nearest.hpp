@@ -1,11 +1,19 @@
 // The word that somebody meant.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace trireme::cluster {
 
-/// The candidate with the fewest edits to `word` (Levenshtein 1966), the first of equals; empty without candidates.
-std::string nearest(std::string const& word, std::vector<std::string> const& candidates);
+/// The candidate that `word` is a misspelling of: the one with the fewest edits, a swap of neighbours being one
+/// (Damerau 1964, Levenshtein 1966), the first of equals. None if more than a third of the shorter word would have to
+/// change: a word so far away means something else.
+std::optional<std::string> nearest(std::string const& word, std::vector<std::string> const& candidates);
+
+/// What stands in a message between the mistake and what is legal: "; did you mean X?", X being `before` and the
+/// nearest candidate, or ";" if none is near.
+std::string suggestion(std::string const& word, std::vector<std::string> const& candidates,
+                       std::string const& before = "");
 
 } // namespace trireme::cluster

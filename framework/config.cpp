@@ -11,8 +11,9 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
-#include "cluster/nearest.hpp"
+#include "cluster/path.hpp"
 #include "framework/config_keys.hpp"
+#include "framework/foreign_keys.hpp"
 #include "framework/plain_yaml.hpp"
 
 namespace trireme::framework {
@@ -71,10 +72,10 @@ class Reader {
                 throw cluster::InputError(at(entry.first, "") + ": a list or a mapping as a key; legal: a name");
             std::string const key = entry.first.Scalar();
             if (!level.known.contains(key))
-                throw cluster::InputError(fmt::format(
-                    "{}: unknown key {}{}; did you mean {}{}? legal: {}", at(entry.first, level.prefix + key),
-                    level.prefix, key, level.prefix, cluster::nearest(key, {level.known.begin(), level.known.end()}),
-                    fmt::join(level.known, ", ")));
+                throw cluster::InputError(
+                    fmt::format("{}: unknown key {}{}{} legal: {}", at(entry.first, level.prefix + key), level.prefix,
+                                key, suggest_key(level.prefix, key, {level.known.begin(), level.known.end()}),
+                                fmt::join(level.known, ", ")));
             if (!seen.insert(key).second)
                 throw cluster::InputError(
                     fmt::format("{}: {}{} is given twice", at(entry.first, level.prefix + key), level.prefix, key));
@@ -91,7 +92,7 @@ class Reader {
     };
     template <typename T>
     static bool decode(YAML::Node const& node, T& value) {
-        return node.IsScalar() && YAML::convert<T>::decode(node, value);
+        return node.IsScalar() && decode_plain(node.Scalar(), value);
     }
     /// An assignment on the command line is one word, a list too.
     static bool decode(YAML::Node const& node, std::vector<int>& value) {
@@ -232,6 +233,9 @@ ConfigWithOrigins parse(std::string const& text, std::string const& name, std::v
     Reader reader(name, root, assigned);
     walk(reader, config);
     reader.check_unknown();
+    for (auto const& [key, path] :
+         {std::pair{"run", &config.run}, {"model.path", &config.model.path}, {"data.path", &config.data.path}})
+        *path = cluster::expand_path(reader.origins().at(key) + ": " + key, *path);
     return {config, reader.origins()};
 }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <regex>
 
 #include "cluster/error.hpp"
@@ -50,8 +53,8 @@ std::string launcher_options(BatchJob const& job, Site const& site) {
 } // namespace
 
 std::string shell_word(std::string const& bytes) {
-    static std::regex const plain("[A-Za-z0-9_@%+=:,./-]+");
-    if (std::regex_match(bytes, plain)) return bytes;
+    auto const plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_@%+=:,./-", c); };
+    if (!bytes.empty() && bytes.find('\0') == std::string::npos && std::ranges::all_of(bytes, plain)) return bytes;
     std::string word = "'";
     for (char const c : bytes) word += c == '\'' ? std::string(R"('\'')") : std::string(1, c);
     return word + "'";
@@ -61,7 +64,10 @@ long long seconds_of(std::string const& field, std::string const& time) {
     static std::regex const minutes("([0-9]{1,6})"), clock("(?:([0-9]{1,3})-)?([0-9]{1,3}):([0-5][0-9]):([0-5][0-9])");
     std::smatch m;
     long long seconds = 0;
-    if (std::regex_match(time, m, minutes))
+    constexpr std::size_t kLongest = 20; // of a text that the regular expressions look at
+    if (time.size() > kLongest)
+        seconds = 0;
+    else if (std::regex_match(time, m, minutes))
         seconds = std::stoll(m[1]) * 60;
     else if (std::regex_match(time, m, clock))
         seconds = (((m[1].matched ? std::stoll(m[1]) : 0) * 24 + std::stoll(m[2])) * 60 + std::stoll(m[3])) * 60 +
@@ -73,7 +79,9 @@ long long seconds_of(std::string const& field, std::string const& time) {
 }
 
 std::string batch_script(BatchJob const& job, Site const& site) {
-    if (!std::regex_match(job.name, std::regex("[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")))
+    auto const legal = [](unsigned char c) { return std::isalnum(c) || std::strchr("_.-", c); };
+    if (job.name.empty() || job.name.size() > 100 || !std::isalnum(static_cast<unsigned char>(job.name[0])) ||
+        !std::ranges::all_of(job.name, legal))
         throw cluster::InputError(
             fmt::format("--name: {}: legal: 1 to 100 letters, digits and _ . -, not - first", job.name));
     seconds_of("--time", job.time);

@@ -130,8 +130,8 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
     if (!parse(options, arguments, "action", 3)) return 0;
     std::string const action = words.front();
     if (action != "list" && action != "verify" && action != "diff")
-        throw cluster::InputError(fmt::format("{}: no such action; did you mean {}? legal: list, verify, diff", action,
-                                              cluster::nearest(action, {"list", "verify", "diff"})));
+        throw cluster::InputError(fmt::format("{}: no such action{} legal: list, verify, diff", action,
+                                              cluster::suggestion(action, {"list", "verify", "diff"})));
     if (words.size() != (action == "diff" ? 3U : 1U))
         throw cluster::InputError(fmt::format("checkpoint {}: legal: {}", fmt::join(words, " "),
                                               action == "diff" ? "diff A B" : action + " --run RUN"));

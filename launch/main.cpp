@@ -85,8 +85,8 @@ constexpr std::array kCommands{
 [[noreturn]] void refuse_command(std::string const& word) {
     std::vector<std::string> names;
     for (auto const& command : kCommands) names.push_back(command.name);
-    throw cluster::InputError(fmt::format("{}: no such command; did you mean {}? legal: {}", word,
-                                          cluster::nearest(word, names), fmt::join(names, ", ")));
+    throw cluster::InputError(
+        fmt::format("{}: no such command{} legal: {}", word, cluster::suggestion(word, names), fmt::join(names, ", ")));
 }
 
 Command const& find_command(std::string const& name) {

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <chrono>
 #include <cstdlib>
@@ -12,6 +13,8 @@
 
 #include "cluster/error.hpp"
 #include "cluster/nearest.hpp"
+#include "cluster/path.hpp"
+#include "framework/foreign_keys.hpp"
 
 namespace trireme::launch {
 
@@ -71,8 +74,11 @@ std::string refusal(po::options_description const& options, po::error const& err
     for (auto const& option : options.options()) names.push_back("--" + option->long_name());
     if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error)) {
         std::string const name = unknown->get_option_name();
-        return fmt::format("{}: no such option; did you mean {}? legal: {}", name, cluster::nearest(name, names),
-                           fmt::join(names, ", "));
+        std::string meant = cluster::suggestion(name, names);
+        std::string const key = framework::our_name_for(name);
+        if (meant == ";" && !key.empty() && options.find_nothrow("set", false))
+            meant = "; did you mean --set " + key + "=VALUE?";
+        return fmt::format("{}: no such option{} legal: {}", name, meant, fmt::join(names, ", "));
     }
     auto const meaning = [&](std::string const& name) {
         auto const* option =
@@ -91,6 +97,21 @@ std::string refusal(po::options_description const& options, po::error const& err
         return fmt::format("{}: has no value; legal: {}", syntax->get_option_name(),
                            meaning(syntax->get_option_name()));
     return std::string(error.what()) + "; see --help";
+}
+
+/// A shell expands neither ~ in --output=~/data nor anything between quotation marks.
+void expand_paths(po::options_description const& options, po::parsed_options& parsed) {
+    constexpr std::array kPositional{"config", "data", "model", "run"};
+    for (auto& given : parsed.options) {
+        auto const* option = options.find_nothrow(given.string_key, false);
+        std::string const kind = option ? option->format_parameter() : "";
+        bool const path =
+            kind.starts_with("FOLDER") || kind.starts_with("FILE") || kind.starts_with("RUN") ||
+            (given.position_key >= 0 && std::ranges::find(kPositional, given.string_key) != kPositional.end());
+        if (!path) continue;
+        for (auto& value : given.value)
+            value = cluster::expand_path(given.position_key >= 0 ? given.string_key : "--" + given.string_key, value);
+    }
 }
 
 void print_help(po::options_description const& options, char const* positional) {
@@ -124,12 +145,13 @@ bool parse(po::options_description& options, std::vector<std::string> const& arg
         po::positional_options_description words;
         if (positional) words.add(positional, most);
         po::variables_map values;
-        po::store(po::command_line_parser(arguments)
-                      .options(options)
-                      .positional(words)
-                      .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
-                      .run(),
-                  values);
+        auto parsed = po::command_line_parser(arguments)
+                          .options(options)
+                          .positional(words)
+                          .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
+                          .run();
+        expand_paths(options, parsed);
+        po::store(parsed, values);
         if (values.contains("help")) {
             print_help(options, positional);
             return false;

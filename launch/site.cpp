@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <regex>
 #include <set>
 
 #include "cluster/error.hpp"
@@ -27,9 +26,16 @@ constexpr std::array kOwnOptions{"array",   "cpus-per-task", "dependency",      
                                  "nodes",   "ntasks",        "ntasks-per-node", "open-mode", "output",
                                  "requeue", "no-requeue",    "signal",          "time",      "wrap"};
 
-void check_match(std::string const& field, std::string const& value, char const* pattern, char const* legal) {
-    if (!std::regex_match(value, std::regex(pattern)))
-        throw cluster::InputError(fmt::format("{}: {}: legal: {}", field, value, legal));
+constexpr char const* kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+constexpr char const* kDigits = "0123456789";
+
+/// One of `first` and then any number of these and of `more`. A standard regular expression would call itself once for
+/// each letter of a text that a user gives.
+void check_letters(std::string const& field, std::string const& value, std::string const& first,
+                   std::string const& more, char const* legal) {
+    bool const right = !value.empty() && first.find(value[0]) != std::string::npos &&
+                       value.find_first_not_of(first + more) == std::string::npos;
+    if (!right) throw cluster::InputError(fmt::format("{}: {}: legal: {}", field, value, legal));
 }
 
 std::vector<std::string> names_of_sites(std::string const& folder) {
@@ -49,7 +55,7 @@ class SiteReader {
         take("verified_on", [&](auto const& v) { site.verified_on = text(v, "verified_on"); });
         take("launcher", [&](auto const& v) {
             site.launcher = text(v, "launcher");
-            check_match(at(v, "launcher"), site.launcher, "srun|mpirun", "srun, mpirun");
+            if (site.launcher != "srun" && site.launcher != "mpirun") refuse(v, "launcher", "srun, mpirun");
         });
         take("tasks_per_node", [&](auto const& v) { site.tasks_per_node = count(v, "tasks_per_node"); });
         take("cpus_per_task", [&](auto const& v) { site.cpus_per_task = count(v, "cpus_per_task"); });
@@ -62,12 +68,12 @@ class SiteReader {
         take("modules", [&](auto const& v) {
             site.modules = words(v, "modules");
             for (auto const& m : site.modules)
-                check_match(at(v, "modules"), m, "[A-Za-z0-9_][A-Za-z0-9_.+/-]*", "a module's name");
+                check_letters(at(v, "modules"), m, std::string(kLetters) + kDigits, ".+/-", "a module's name");
         });
         take("environment", [&](auto const& v) {
             site.environment = pairs(v, "environment");
             for (auto const& [name, value] : site.environment) {
-                check_match(at(v, "environment"), name, "[A-Za-z_][A-Za-z0-9_]*", "the name of a variable");
+                check_letters(at(v, "environment"), name, kLetters, kDigits, "the name of a variable");
                 check_word(at(v, "environment." + name), value);
             }
         });
@@ -85,8 +91,8 @@ class SiteReader {
             if (found == fields_.end()) {
                 std::vector<std::string> legal;
                 for (auto const& [name, unused] : fields_) legal.push_back(name);
-                throw cluster::InputError(fmt::format("{}:{}: unknown key {}; did you mean {}? legal: {}", file_,
-                                                      entry.first.Mark().line + 1, key, cluster::nearest(key, legal),
+                throw cluster::InputError(fmt::format("{}:{}: unknown key {}{} legal: {}", file_,
+                                                      entry.first.Mark().line + 1, key, cluster::suggestion(key, legal),
                                                       fmt::join(legal, ", ")));
             }
             if (!seen.insert(key).second)
@@ -114,7 +120,7 @@ class SiteReader {
     }
     int count(YAML::Node const& node, std::string const& key) const {
         int value = 0;
-        if (!node.IsScalar() || !YAML::convert<int>::decode(node, value) || value < 1)
+        if (!node.IsScalar() || !framework::decode_plain(node.Scalar(), value) || value < 1)
             refuse(node, key, "a whole number >= 1");
         return value;
     }
@@ -144,11 +150,15 @@ class SiteReader {
 } // namespace
 
 void check_sbatch_option(std::string const& field, std::string const& name, std::string const& value) {
-    check_match(field, name, "[a-z][a-z-]*", "an option of sbatch without its dashes");
-    if (std::ranges::find(kOwnOptions, name) != kOwnOptions.end())
-        throw cluster::InputError(fmt::format("{}: --{} is set by trireme submit itself", field, name));
-    check_match(field, value, R"([A-Za-z0-9_.,:=+*/@%^&|()\[\]-]*)",
-                "letters, digits and _ . , : = + * / @ % ^ & | ( ) [ ] -");
+    constexpr char const* kLower = "abcdefghijklmnopqrstuvwxyz";
+    check_letters(field, name, kLower, "-", "an option of sbatch without its dashes");
+    for (std::string const own : kOwnOptions) // sbatch takes the beginning of a name for the name
+        if (own.starts_with(name))
+            throw cluster::InputError(fmt::format("{}: --{} {} trireme submit itself", field, name,
+                                                  own == name ? "is set by" : "may stand for --" + own + ", set by"));
+    std::string const legal = std::string(kLetters) + kDigits + ".,:=+*/@%^&|()[]-";
+    if (!value.empty())
+        check_letters(field, value, legal, "", "letters, digits and _ . , : = + * / @ % ^ & | ( ) [ ] -");
 }
 
 void check_word(std::string const& field, std::string const& value) {
@@ -157,6 +167,7 @@ void check_word(std::string const& field, std::string const& value) {
 }
 
 Site read_site(std::string const& name, std::string const& folder) {
+    check_word("--site", name);
     bool const is_path = name.find('/') != std::string::npos || name.ends_with(".yaml");
     std::string const file = is_path ? name : folder + "/" + name + ".yaml";
     if (!is_path && !fs::exists(file))

@@ -4,12 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <limits>
-#include <regex>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -77,8 +78,12 @@ void check_time(Request const& r, BatchJob const& job, Site const& site) {
 
 /// One name for all jobs of a run folder and for no other's: Slurm's singleton and the script's scancel go by it.
 std::string default_name(std::string const& run) {
-    fs::path const folder = fs::weakly_canonical(fs::absolute(run));
-    std::string name = std::regex_replace(folder.filename().string(), std::regex("[^A-Za-z0-9_.-]"), "-");
+    std::error_code none; // what cannot be resolved is taken as it is written
+    fs::path folder = fs::weakly_canonical(fs::absolute(run), none);
+    if (none) folder = fs::absolute(run);
+    std::string name = folder.filename().string();
+    std::ranges::replace_if(
+        name, [](unsigned char c) { return !std::isalnum(c) && !std::strchr("_.-", c); }, '-');
     if (name.empty() || !std::isalnum(static_cast<unsigned char>(name.front()))) name = "run" + name;
     return fmt::format("{}-{:08x}", name.substr(0, 64), cluster::xxh3_64(folder.string()) & 0xffffffffU);
 }

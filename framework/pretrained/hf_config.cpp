@@ -8,7 +8,6 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
-#include "cluster/nearest.hpp"
 #include "data/json.hpp"
 #include "framework/pretrained/families.hpp"
 
@@ -23,8 +22,7 @@ FamilyEntry const& find_family(Fields& fields) {
         if (type == entry.model_type) return entry;
         legal.emplace_back(entry.model_type);
     }
-    fields.refuse("model_type",
-                  fmt::format("{}; did you mean {}?", fmt::join(legal, ", "), cluster::nearest(type, legal)));
+    fields.refuse("model_type", fmt::format("{}", fmt::join(legal, ", "))); // another model is no misspelling
 }
 
 /// auto_map names Python code of the folder's own. That of a tokenizer changes no model.

@@ -1,10 +1,13 @@
 #include "framework/config.hpp"
+#include "framework/foreign_keys.hpp"
 
 #include <gtest/gtest.h>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include <cstdlib>
+#include <set>
 
 namespace trireme::framework {
 namespace {
@@ -58,6 +61,83 @@ TEST(Config, EveryMistakeGetsALineThatNamesIt) {
     EXPECT_EQ(error_of(good, {"optimizer"}),
               "--set optimizer: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4");
     EXPECT_EQ(error_of(good, {"optimiser.clip=1"}).substr(0, 49), "--set: unknown key optimiser; did you mean optimi");
+}
+
+TEST(Config, NumbersAndTruthValuesAreReadAsPeopleReadThem) {
+    std::string const good = kGood;
+    auto const global = [&](std::string const& text) {
+        Given const given(good + "batch:\n  global: " + text + "\n");
+        return read_config(given.path, {}).batch.global;
+    };
+    EXPECT_EQ(global("12"), 12);
+    EXPECT_EQ(global("+12"), 12);
+    EXPECT_EQ(global("\"12\""), 12);
+    for (auto const* text : {"010", "0x10", "1_000", "1,000", "1:30", "1e3", "12.0", "~", "''", "twelve"})
+        EXPECT_TRUE(error_of(good + "batch:\n  global: " + text + "\n").starts_with("FILE:8: batch.global: ")) << text;
+    auto const rate = [&](std::string const& text) {
+        Given const given(good + "optimizer:\n  learning_rate: " + text + "\n");
+        return read_config(given.path, {}).optimizer.learning_rate;
+    };
+    EXPECT_EQ(rate("1e-4"), 1e-4);
+    EXPECT_EQ(rate(".5"), 0.5);
+    for (auto const* text : {".inf", "inf", "nan", "0x1p3", "1:30", "1_0.5", "00.5", "1e"})
+        EXPECT_TRUE(error_of(good + "optimizer:\n  learning_rate: " + text + "\n").starts_with("FILE:8: ")) << text;
+    for (auto const& [text, value] :
+         {std::pair{"yes", true}, {"On", true}, {"TRUE", true}, {"no", false}, {"off", false}}) {
+        Given const given(good + "checkpoint:\n  async: " + text + "\n");
+        EXPECT_EQ(read_config(given.path, {}).checkpoint.async, value) << text;
+    }
+    EXPECT_EQ(error_of(good + "checkpoint:\n  async: y\n"), "FILE:8: checkpoint.async: y: legal: true or false");
+}
+
+TEST(Config, OneDocumentOfPlainValues) {
+    std::string const good = kGood;
+    EXPECT_EQ(error_of(good + "---\nseed: 9\n"), "FILE:7: a second document (after ---); legal: one");
+    EXPECT_EQ(error_of(good + "seed: !!int 9\n"), "FILE:7: a tag (tag:yaml.org,2002:int); legal: plain values");
+    EXPECT_EQ(error_of(good + "batch: !x {global: 9}\n"), "FILE:7: a tag (!x); legal: plain values");
+    EXPECT_EQ(error_of("---\n" + good), "no error");
+}
+
+TEST(Config, AKeyOfAnotherToolOrSectionIsTold) {
+    std::string const good = kGood;
+    auto const meant = [&](std::string const& key) {
+        std::string const line = error_of(good, {key + "=1"});
+        auto const at = line.find("; did you mean ");
+        return at == std::string::npos ? std::string() : line.substr(at + 15, line.find('?') - at - 15);
+    };
+    EXPECT_EQ(meant("per_device_train_batch_size"), "batch.global");
+    EXPECT_EQ(meant("optimizer.lr"), "optimizer.learning_rate");
+    EXPECT_EQ(meant("learning_rate"), "optimizer.learning_rate");
+    EXPECT_EQ(meant("train.learning_rate"), "optimizer.learning_rate");
+    EXPECT_EQ(meant("tensor-model-parallel-size"), "parallel.tensor");
+    EXPECT_EQ(meant("optimizer.wieght_decay"), "optimizer.weight_decay");
+    EXPECT_EQ(meant("logging_steps"), "");
+    EXPECT_EQ(meant("zzz"), "");
+}
+
+TEST(Config, EveryForeignNameLeadsToAKeyOfOurs) {
+    std::set<std::string> keys;
+    for (auto const& value : list_values({})) keys.insert(value.key);
+    for (auto const* word : {"lr", "max_grad_norm", "num_train_epochs", "bf16", "gradient_checkpointing", "zero_stage",
+                             "save_total_limit", "output_dir", "--train-iters", "early_stopping_patience"})
+        EXPECT_TRUE(keys.contains(our_name_for(word))) << word << ": " << our_name_for(word);
+}
+
+TEST(Config, HomeAndVariablesInPathsAreExpandedOrRefused) {
+    std::string const good = kGood;
+    setenv("TRIREME_TEST_SCRATCH", "/scratch/me", 1);
+    unsetenv("TRIREME_TEST_UNSET");
+    std::string const home = std::getenv("HOME") ? std::getenv("HOME") : "";
+    Given const given(good);
+    EXPECT_EQ(read_config(given.path, {"run=$TRIREME_TEST_SCRATCH/a"}).run, "/scratch/me/a");
+    EXPECT_EQ(read_config(given.path, {"data.path=${TRIREME_TEST_SCRATCH}x/~b"}).data.path, "/scratch/mex/~b");
+    ASSERT_FALSE(home.empty());
+    EXPECT_EQ(read_config(given.path, {"model.path=~/m"}).model.path, home + "/m");
+    EXPECT_EQ(error_of(good, {"run=$TRIREME_TEST_UNSET/a"}),
+              "--set: run: $TRIREME_TEST_UNSET/a: $TRIREME_TEST_UNSET is not set; legal: a path, or a variable that is "
+              "set");
+    EXPECT_TRUE(error_of(good, {"run=~somebody/a"}).starts_with("--set: run: ~somebody/a: another user's home;"));
+    EXPECT_TRUE(error_of(good, {"run=a/$"}).starts_with("--set: run: a/$: a $ that begins no variable;"));
 }
 
 TEST(Config, TheCommandLineWinsOverTheFile) {

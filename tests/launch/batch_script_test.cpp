@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
+#include <string_view>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -211,19 +213,79 @@ TEST(Sites, EachThatIsShippedMakesAScriptThatAShellReads) {
     EXPECT_GE(sites, 10);
 }
 
+/// Bytes of every kind, those that mean something to a shell more often.
+std::string some_text(std::mt19937& random) {
+    constexpr std::string_view kLikely = " '\"$`\\\n;#&|<>(){}*?!~=-\t\r";
+    std::string text;
+    for (int n = static_cast<int>(random() % 12); n >= 0; --n)
+        text += random() % 2 ? kLikely[random() % kLikely.size()] : static_cast<char>(1 + random() % 255);
+    return text;
+}
+
+TEST(Sites, AnyBytesAreOneWordOfTheScriptOrRefused) {
+    test::TemporaryFolder const folder;
+    std::mt19937 random(7);
+    int shown = 0, refused = 0;
+    for (int i = 0; i < 400; ++i) {
+        std::string const text = some_text(random);
+        Site site{.name = "x", .source = "a test", .verified_on = "nothing", .launcher = "srun"};
+        BatchJob job;
+        job.name = "x";
+        job.time = "60";
+        job.nodes = job.tasks_per_node = job.cpus_per_task = 1;
+        job.launcher = "srun";
+        job.lead = 60;
+        job.command = {"printf", "%s", text};
+        switch (i % 3) {
+        case 0: site.environment = {{"A", text}}; break;
+        case 1: site.srun = {text}; break;
+        default: break;
+        }
+        std::string script;
+        try {
+            check_word("word", text); // as the reader of a site's file does
+            script = batch_script(job, site);
+        } catch (cluster::InputError const&) {
+            ++refused;
+            continue;
+        }
+        ++shown;
+        std::string const file = folder.path() + "/script";
+        cluster::write_file(file, script);
+        ASSERT_EQ(run_command({"bash", "-n", file}).output, "") << script;
+        cluster::write_file(file, "printf %s " + shell_word(text));
+        EXPECT_EQ(run_command({"bash", file}).output, text) << shell_word(text);
+    }
+    EXPECT_GT(shown, 50);
+    EXPECT_GT(refused, 50);
+}
+
+TEST(Sites, LongValuesEndNoProgram) {
+    test::TemporaryFolder const folder;
+    std::string const file = folder.path() + "/s.yaml", letters(100'000, 'a');
+    cluster::write_file(file, "source: x\nverified_on: nothing\nenvironment: {A: " + letters +
+                                  "}\nsbatch: {account: " + letters + "}\n");
+    EXPECT_EQ(read_site(file, "").environment.at(0).second.size(), letters.size());
+    EXPECT_EQ(shell_word(letters), letters);
+    EXPECT_THROW(seconds_of("--time", letters), cluster::InputError);
+    EXPECT_THROW(read_site("x\ntouch y #.yaml", ""), cluster::InputError);
+}
+
 TEST(Sites, AMistakeHasOneLineThatSaysWhere) {
     test::TemporaryFolder const folder;
     std::string const file = folder.path() + "/s.yaml", head = "source: x\nverified_on: nothing\n";
     for (auto const& [text, line] : std::vector<std::pair<std::string, std::string>>{
-             {head + "tasks: 4\n", "FILE:3: unknown key tasks; did you mean lead? legal: cpus_per_task, environment, "
-                                   "launcher, lead, modules, "
-                                   "most_minutes, mpirun, sbatch, source, srun, tasks_per_node, verified_on"},
+             {head + "tasks: 4\n",
+              "FILE:3: unknown key tasks; legal: cpus_per_task, environment, launcher, lead, modules, "
+              "most_minutes, mpirun, sbatch, source, srun, tasks_per_node, verified_on"},
              {"source: x\n", "FILE: verified_on: missing; legal: a text"},
              {head + "lead: 1\nlead: 2\n", "FILE:4: lead is given twice"},
              {head + "tasks_per_node: four\n", "FILE:3: tasks_per_node: four: legal: a whole number >= 1"},
              {head + "launcher: aprun\n", "FILE:3: launcher: aprun: legal: srun, mpirun"},
              {head + "srun: --mpi=pmix\n", "FILE:3: srun: --mpi=pmix: legal: a list of words"},
              {head + "sbatch:\n  time: 5\n", "FILE:4: sbatch.time: --time is set by trireme submit itself"},
+             {head + "sbatch:\n  tim: 5\n",
+              "FILE:4: sbatch.tim: --tim may stand for --time, set by trireme submit itself"},
              {head + "sbatch:\n  comment: a b\n",
               "FILE:4: sbatch.comment: a b: legal: letters, digits and _ . , : = + * / @ % ^ & | ( ) [ ] -"},
              {head + "environment:\n  A B: 1\n", "FILE:4: environment: A B: legal: the name of a variable"},
