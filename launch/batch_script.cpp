@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstring>
 #include <regex>
+#include <string_view>
 
 #include "cluster/error.hpp"
 #include "launch/batch_templates.hpp"
@@ -53,8 +53,10 @@ std::string launcher_options(BatchJob const& job, Site const& site) {
 } // namespace
 
 std::string shell_word(std::string const& bytes) {
-    auto const plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_@%+=:,./-", c); };
-    if (!bytes.empty() && bytes.find('\0') == std::string::npos && std::ranges::all_of(bytes, plain)) return bytes;
+    auto const plain = [](unsigned char c) {
+        return std::isalnum(c) || std::string_view("_@%+=:,./-").find(static_cast<char>(c)) != std::string_view::npos;
+    };
+    if (!bytes.empty() && std::ranges::all_of(bytes, plain)) return bytes;
     std::string word = "'";
     for (char const c : bytes) word += c == '\'' ? std::string(R"('\'')") : std::string(1, c);
     return word + "'";
@@ -79,7 +81,9 @@ long long seconds_of(std::string const& field, std::string const& time) {
 }
 
 std::string batch_script(BatchJob const& job, Site const& site) {
-    auto const legal = [](unsigned char c) { return std::isalnum(c) || std::strchr("_.-", c); };
+    auto const legal = [](unsigned char c) {
+        return std::isalnum(c) || std::string_view("_.-").find(static_cast<char>(c)) != std::string_view::npos;
+    };
     if (job.name.empty() || job.name.size() > 100 || !std::isalnum(static_cast<unsigned char>(job.name[0])) ||
         !std::ranges::all_of(job.name, legal))
         throw cluster::InputError(
