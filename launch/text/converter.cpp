@@ -41,7 +41,8 @@ void Counted::add(Row const& row) {
 
 Converter::Converter(PrepareOptions const& options, Census const& census, std::vector<std::string> const& labels)
     : o_(options), census_(census), classify_(o_.task == "classification"),
-      tokenizer_(o_.tokenizer, classify_ ? o_.max_length : 0), end_(end_token(o_, tokenizer_)) {
+      tokenizer_(o_.tokenizer, classify_ ? o_.max_length : 0, cuts_in_front(o_.tokenizer)),
+      end_(end_token(o_, tokenizer_)) {
     for (auto const& label : labels) label_ids_.emplace(label, static_cast<std::int32_t>(label_ids_.size()));
     for (auto const& [split, rows] : census.rows)
         writers_.emplace(split, SplitWriter{o_.output, split, o_.samples_per_shard, {o_.task, labels}});

@@ -144,7 +144,7 @@ int written_in(py::handle e, Ids const& ids, std::set<std::int32_t> const& speci
 
 } // namespace
 
-Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length)
+Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cut_in_front)
     : state_(std::make_unique<State>(State{.folder = folder})) {
     std::string const file = folder + "/tokenizer.json";
     if (!cluster::is_there(file))
@@ -164,7 +164,9 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length)
         check_ids(folder, state_->leading, state_->vocabulary);
         check_ids(folder, state_->trailing, state_->vocabulary);
         state_->specials = special_ids(state_->tokenizer);
-        if (max_length > 0) state_->tokenizer.attr("enable_truncation")(max_length);
+        if (max_length > 0)
+            state_->tokenizer.attr("enable_truncation")(max_length,
+                                                        py::arg("direction") = cut_in_front ? "left" : "right");
     } catch (py::error_already_set const& error) {
         throw cluster::InputError(fmt::format("{}: not a tokenizer: {}; legal: the tokenizer.json of a fast tokenizer",
                                               file, words_of(error)));

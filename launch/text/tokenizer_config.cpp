@@ -17,6 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr char const* kConfig = "/tokenizer_config.json";
+constexpr char const* kSpecialTokens = "/special_tokens_map.json";
 
 /// An empty object for a file that is not there.
 Json json_of(std::string const& file) {
@@ -104,16 +105,43 @@ class Comparison {
             agree("add_eos_token", flag("add_eos_token"), at(false, "eos_token"), "post_processor");
     }
 
+    /// A token that the vocabulary lacks would be added when transformers loads the folder, beyond the model's words.
     void special_tokens() const {
-        for (auto const* name : {"bos_token", "eos_token", "unk_token", "cls_token", "sep_token"}) {
-            std::string const token = token_text(config_, name);
-            if (!token.empty() && !tokenizer_.id(token))
+        Json const map = json_of(folder_ + kSpecialTokens);
+        for (auto const* name :
+             {"bos_token", "eos_token", "unk_token", "cls_token", "sep_token", "pad_token", "mask_token"}) {
+            std::string const token = token_text(config_, name), other = token_text(map, name);
+            if (!token.empty()) check_known(name, token);
+            if (!token.empty() && !other.empty() && token != other)
                 throw cluster::InputError(
-                    fmt::format("{}{}: {}: \"{}\": no token of the tokenizer.json beside it; legal: one of its tokens",
-                                folder_, kConfig, name, token));
+                    fmt::format("{}{}: {}: \"{}\": {}{} says \"{}\"; legal: the same token in both", folder_, kConfig,
+                                name, token, folder_, kSpecialTokens, other));
         }
+        auto const more = config_.find("additional_special_tokens");
+        if (more != config_.end() && more->is_array())
+            for (auto const& token : *more)
+                if (token.is_string()) check_known("additional_special_tokens", token.get<std::string>());
         std::string const here = token_text(config_, "unk_token"), there = tokenizer_.unknown().name;
         if (!here.empty() && !there.empty()) differ("unk_token", here, there, "model.unk_token");
+    }
+
+    /// Every token of added_tokens_decoder is the one that the vocabulary has under that number.
+    void numbers_of_added_tokens() const {
+        auto const table = config_.find("added_tokens_decoder");
+        if (table == config_.end() || !table->is_object()) return;
+        for (auto const& [number, token] : table->items()) {
+            std::string const text = token_text(*table, number);
+            if (text.empty()) continue;
+            auto const known = tokenizer_.id(text);
+            if (!known) check_known("added_tokens_decoder." + number, text);
+            differ("added_tokens_decoder." + number, number + " for \"" + text + "\"",
+                   fmt::format("{} for \"{}\"", *known, text), "vocabulary");
+        }
+    }
+
+    void texts_with_special_tokens() const {
+        if (flag("split_special_tokens").value_or(false))
+            agree("split_special_tokens", true, false, "special tokens of a text are read as such");
     }
 
     /// added_tokens_decoder has the same tokens by id, with the flags that decide what of a text they match.
@@ -135,6 +163,12 @@ class Comparison {
     }
 
   private:
+    void check_known(std::string const& name, std::string const& token) const {
+        if (tokenizer_.id(token)) return;
+        throw cluster::InputError(
+            fmt::format("{}{}: {}: \"{}\": no token of the tokenizer.json beside it; legal: one of its tokens", folder_,
+                        kConfig, name, token));
+    }
     std::optional<bool> flag(char const* name) const {
         auto const found = config_.find(name);
         return found != config_.end() && found->is_boolean() ? std::optional(found->get<bool>()) : std::nullopt;
@@ -184,12 +218,14 @@ void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenize
     files.space_in_front();
     files.added_at_the_ends();
     files.added_tokens();
+    files.numbers_of_added_tokens();
+    files.texts_with_special_tokens();
 }
 
 std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) {
     std::optional<std::int32_t> named;
     std::string from;
-    for (auto const* name : {kConfig, "/special_tokens_map.json"})
+    for (auto const* name : {kConfig, kSpecialTokens})
         if (auto const token = token_text(json_of(folder + name), "eos_token"); !named && !token.empty()) {
             named = tokenizer.id(token);
             from = folder + name;
@@ -212,6 +248,14 @@ std::int64_t length_of_tokenizer(std::string const& folder) {
     auto const json = json_of(folder + kConfig);
     auto const found = json.find("model_max_length");
     return found != json.end() && data::JsonKind<std::int64_t>::holds(*found) ? found->get<std::int64_t>() : 0;
+}
+
+bool cuts_in_front(std::string const& folder) {
+    auto const config = json_of(folder + kConfig);
+    if (config.contains("truncation_side")) return config.at("truncation_side") == "left";
+    auto const file = json_of(folder + "/tokenizer.json");
+    auto const cut = file.find("truncation");
+    return cut != file.end() && cut->is_object() && cut->contains("direction") && cut->at("direction") == "Left";
 }
 
 } // namespace trireme::launch::text

@@ -79,7 +79,17 @@ TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
         has(refusal(config, R"({"eos_token": "<end>"})"), "eos_token: \"<end>\": no token of the tokenizer.json"));
     EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"2": {"content": "<stop>"}}})"),
                     "added_tokens_decoder.2.content: \"<stop>\": "));
+    EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"3": {"content": "</s>"}}})"),
+                    "added_tokens_decoder.3: 3 for \"</s>\": "));
+    EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"6": {"content": "<new>"}}})"),
+                    "added_tokens_decoder.6: \"<new>\": no token of the tokenizer.json"));
+    EXPECT_TRUE(has(refusal(config, R"({"pad_token": "<pad>"})"), "pad_token: \"<pad>\": no token of"));
+    EXPECT_TRUE(has(refusal(config, R"({"additional_special_tokens": ["<s>", "<u>"]})"), "\"<u>\": no token of"));
+    EXPECT_TRUE(has(refusal(config, R"({"split_special_tokens": true})"), "split_special_tokens: true: "));
     write(config, R"({"eos_token": "</s>"})");
+    EXPECT_TRUE(
+        has(refusal("special_tokens_map.json", R"({"eos_token": "<s>"})"), "special_tokens_map.json says \"<s>\""));
+    std::filesystem::remove(tokenizer() + "/special_tokens_map.json");
     EXPECT_TRUE(
         has(refusal("generation_config.json", R"({"eos_token_id": 1})"), "generation_config.json: eos_token_id: 1: "));
     EXPECT_TRUE(
@@ -101,6 +111,19 @@ TEST_F(TokenizerFolder, TheLengthOfTheTokenizerIsTheDefaultAndALongerOneIsToldOf
     auto const told = prepare_with(arguments, "long");
     ASSERT_EQ(told.exit_code, 0) << told.output;
     EXPECT_TRUE(has(told.output, "model_max_length: 4 is less than --max-length 6")) << told.output;
+}
+
+TEST_F(TokenizerFolder, ALongTextIsCutAtTheSideThatTheTokenizerNames) {
+    auto const tokens = [&](char const* name, std::string const& config) {
+        write("tokenizer_config.json", config);
+        auto const result = prepare_with({"--task", "classification", "--label", "label", "--max-length", "3",
+                                          "--train", file("t.csv", "text,label\ngood bad a,x\nbad,y\n")},
+                                         name);
+        EXPECT_EQ(result.exit_code, 0) << result.output;
+        return data::open_dataset(out(name), "train")->read({0}, 1).tokens;
+    };
+    EXPECT_EQ(tokens("usual", R"({"eos_token": "</s>"})"), (std::vector<std::int32_t>{1, 3, 4}));
+    EXPECT_EQ(tokens("left", R"({"truncation_side": "left"})"), (std::vector<std::int32_t>{1, 4, 5}));
 }
 
 TEST_F(TokenizerFolder, WhatTheLibraryRefusesNamesTheRow) {
