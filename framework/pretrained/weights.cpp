@@ -312,7 +312,8 @@ std::vector<std::string> LoadedWeights::notes() const {
     if (from_scratch) return {fmt::format("all weights start from seed {}", seed)};
     std::vector<std::string> notes;
     if (!fresh.empty()) notes.push_back(fmt::format("new, from seed {}: {}", seed, fmt::join(fresh, ", ")));
-    if (!unused.empty()) notes.push_back(fmt::format("not used, of other heads: {}", fmt::join(unused, ", ")));
+    if (!unused.empty())
+        notes.push_back(fmt::format("not used, heads of other tasks or classes: {}", fmt::join(unused, ", ")));
     if (labels_reordered) notes.push_back("the rows of the trained head are matched to the data's classes by name");
     return notes;
 }

@@ -197,7 +197,7 @@ TEST(Labels, AClassifierOfOtherLabelsStartsAnew) {
         auto const notes = load_weights(m.config, m.model, m.store).notes();
         ASSERT_EQ(notes.size(), 2U);
         EXPECT_EQ(notes[0], fresh);
-        EXPECT_TRUE(notes[1].starts_with("not used, of other heads: ")) << notes[1];
+        EXPECT_TRUE(notes[1].starts_with("not used, heads of other tasks or classes: ")) << notes[1];
     }
 }
 
@@ -208,7 +208,8 @@ TEST(Labels, ALanguageModelBecomesAClassifierAndSaysSo) {
     ModelConfig const model = read_model_config(m.config, {"no", "yes"});
     parallel::ParameterStore store(parameter_specs(model), {.gradients = false});
     EXPECT_EQ(load_weights(m.config, model, store).notes(),
-              (std::vector<std::string>{"new, from seed 1: score.weight", "not used, of other heads: lm_head.weight"}));
+              (std::vector<std::string>{"new, from seed 1: score.weight",
+                                        "not used, heads of other tasks or classes: lm_head.weight"}));
     std::string const out = temporary.path() + "/out";
     export_model(model, values_of(store), out,
                  {.dtypes = stored_dtypes(m.model, golden("mistral")), .files_from = {golden("mistral")}});
