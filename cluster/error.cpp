@@ -1,6 +1,7 @@
 #include "cluster/error.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 namespace trireme::cluster {
 
@@ -57,6 +58,8 @@ std::string one_line(std::string_view message) {
 }
 
 std::string line_of(std::exception const& error) {
+    if (auto const* refused = dynamic_cast<std::filesystem::filesystem_error const*>(&error))
+        return one_line(refused->path1().string() + ": " + refused->code().message());
     std::string_view const message = error.what();
     bool const ours = dynamic_cast<InputError const*>(&error) || dynamic_cast<JobError const*>(&error);
     return one_line(ours ? message : message.substr(0, message.find('\n')));

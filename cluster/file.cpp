@@ -132,6 +132,7 @@ std::string listed_file(std::string const& folder, std::string const& name) {
 
 void check_writable_folder(std::string const& field, std::string const& path) {
     namespace fs = std::filesystem;
+    if (path.empty()) throw InputError(field + ": empty; legal: a folder, or one to make");
     fs::path there = fs::absolute(path).lexically_normal();
     std::error_code none;
     while (!fs::exists(there, none) && there.has_relative_path()) there = there.parent_path();

@@ -8,6 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/listing.hpp"
 
 namespace trireme::cluster {
 
@@ -59,12 +60,10 @@ std::optional<Flight> read_flight(std::string const& run_folder, int rank) noexc
 }
 
 std::vector<Flight> read_flights(std::string const& run_folder) {
-    namespace fs = std::filesystem;
     std::vector<Flight> flights;
-    if (!fs::is_directory(run_folder + "/flight")) return flights;
-    for (auto const& entry : fs::directory_iterator(run_folder + "/flight"))
-        if (entry.path().filename().string().starts_with("rank-"))
-            flights.push_back(flight_from_bytes(read_file(entry.path()), entry.path()));
+    for (auto const& name : names_in(run_folder + "/flight"))
+        if (std::string const path = run_folder + "/flight/" + name; name.starts_with("rank-"))
+            flights.push_back(flight_from_bytes(read_file(path), path));
     std::ranges::sort(flights, {}, [](Flight const& f) { return f.header.rank; });
     // Ranks of an earlier, larger job may have left theirs.
     std::int64_t last = 0;

@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <filesystem>
 #include <sstream>
 
 #include "cluster/error.hpp"
@@ -34,7 +33,7 @@ bool claim_report(std::string const& run_folder, Verdict const& verdict) {
 
 std::optional<Verdict> read_verdict(std::string const& run_folder) {
     std::string const path = run_folder + "/flight/verdict";
-    if (!std::filesystem::exists(path)) return std::nullopt;
+    if (!is_there(path)) return std::nullopt;
     std::istringstream text(read_file(path, 1 << 16));
     Verdict verdict;
     std::getline(text, verdict.line);

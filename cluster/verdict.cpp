@@ -1,4 +1,5 @@
 #include "cluster/verdict.hpp"
+#include "cluster/counted.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -345,7 +346,7 @@ std::optional<Verdict> find_hang(Flights const& flights, std::vector<bool> const
         std::string line;
         for (std::size_t i = 0; i < roots.guilty.size() && i < 4; ++i)
             line += (i ? "; " : "") + state_of(flights, waits, roots.guilty[i]);
-        if (roots.guilty.size() > 4) line += fmt::format("; and {} ranks more", roots.guilty.size() - 4);
+        if (roots.guilty.size() > 4) line += "; and " + counted(roots.guilty.size() - 4, "rank") + " more";
         return Verdict{roots.guilty, line + waiters_text(flights, waits, roots.guilty)};
     }
     if (!roots.circle.empty()) {
@@ -392,7 +393,7 @@ std::optional<Verdict> find_death(Flights const& flights) {
         line += fmt::format("{}{} died without a word: {}", i ? "; " : "", who(flights, died[i]),
                             f ? where(*f) : "it left no record");
     }
-    if (died.size() > 4) line += fmt::format("; and {} ranks more", died.size() - 4);
+    if (died.size() > 4) line += "; and " + counted(died.size() - 4, "rank") + " more";
     return Verdict{died, line};
 }
 

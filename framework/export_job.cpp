@@ -9,6 +9,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/listing.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/fingerprint.hpp"
 #include "framework/model/transformer_stage.hpp"
@@ -71,7 +72,7 @@ RunSource source_of(std::string const& run, Config const& config) {
 std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output,
                               std::string const& dtype) {
     cluster::check_new_folder("--output", output);
-    if (!std::filesystem::is_directory(run))
+    if (!cluster::is_folder(run))
         throw cluster::InputError(run + ": no such folder; legal: the run folder of a `trireme train`");
     Config config = read_config(run + "/config.yaml", {});
     std::string const folder = run + "/checkpoints", name = choose(folder, which);

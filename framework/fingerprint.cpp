@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/philox.hpp"
@@ -175,7 +176,7 @@ void write_fingerprint(ModelConfig const& model, ParameterValues const& values, 
         throw cluster::JobError(
             fmt::format("{}: the model's loss on fixed tokens is {}: its weights are not finite, or "
                         "too large; no fingerprint was written",
-                        folder, fingerprint.loss));
+                        folder, cluster::unsigned_nan(fingerprint.loss)));
     json.update(to_json(fingerprint));
     json["rule"] = kRule;
     for (auto const& [compute, bound] : kBounds) json["bounds"][compute] = bound;
@@ -185,7 +186,7 @@ void write_fingerprint(ModelConfig const& model, ParameterValues const& values, 
 
 StoredFingerprint::StoredFingerprint(std::string const& folder) : folder_(folder) {
     std::string const path = folder + "/" + kFile;
-    if (!std::filesystem::exists(path))
+    if (!cluster::is_there(path))
         throw cluster::InputError(path +
                                   ": missing: `trireme export` writes it; without it there is nothing to compare "
                                   "with; legal: --tokens FILE.json --out FILE.h5");
@@ -216,7 +217,7 @@ StoredFingerprint::StoredFingerprint(std::string const& folder) : folder_(folder
 void StoredFingerprint::compare_files(Replay& replay) const {
     for (auto const& [file, expected] : json_.at("files").items()) {
         std::string const path = folder_ + "/" + file;
-        if (file.find('/') != std::string::npos || !std::filesystem::exists(path)) {
+        if (file.find('/') != std::string::npos || !cluster::is_there(path)) {
             replay.differences.push_back(path + " is missing");
             continue;
         }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "data/loader.hpp"
 #include "framework/layout_check.hpp"
@@ -122,7 +123,7 @@ void derive_layout(ConfigWithOrigins& resolved, int ranks) {
         if (degree != 0) return;
         degree = mesh[axis];
         resolved.origins[std::string("parallel.") + parallel::name_of(axis)] =
-            fmt::format("derived: {} ranks over the other axes", ranks);
+            fmt::format("derived: {} over the other axes", cluster::counted(ranks, "rank"));
     };
     derive(parallel::Axis::replicate, section.replicate);
     derive(parallel::Axis::shard, section.shard);
@@ -138,8 +139,9 @@ void derive_from_inputs(ConfigWithOrigins& resolved, TrainInputs const& inputs) 
     Config& config = resolved.config;
     if (config.train.steps == 0) {
         config.train.steps = inputs.steps;
-        resolved.origins["train.steps"] = fmt::format("derived: {} epochs of {} samples, {} a step",
-                                                      config.train.epochs, inputs.train->size(), config.batch.global);
+        resolved.origins["train.steps"] =
+            fmt::format("derived: {} of {}, {} a step", cluster::counted(config.train.epochs, "epoch"),
+                        cluster::counted(inputs.train->size(), "sample"), config.batch.global);
     }
     auto const dropout = [&](char const* key, double& asked, double ours) {
         if (asked >= 0) return;

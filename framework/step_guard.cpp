@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "cluster/counted.hpp"
+
 namespace trireme::framework {
 
 namespace {
@@ -24,7 +26,8 @@ bool knows_usual(GuardSection const& guard, RunProgress const& progress) {
 
 std::string trouble(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm) {
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm))
-        return fmt::format("loss {} and gradient norm {} are not finite", loss, gradient_norm);
+        return fmt::format("loss {:.4g} and gradient norm {:.4g} are not finite", cluster::unsigned_nan(loss),
+                           cluster::unsigned_nan(gradient_norm));
     if (loss <= highest_loss(guard, progress)) return "";
     double const usual = median(progress.recent_losses);
     return fmt::format("loss {:.4g} is {:.3g} times the median {:.4g} of the last {} (guard.spike: {})", loss,

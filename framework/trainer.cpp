@@ -5,6 +5,7 @@
 
 #include <chrono>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
@@ -114,9 +115,9 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
         note(line);
     if (auto const line = device_note(device, inputs_.model, config_.numerics); !line.empty()) note(line);
     if (slots < data_ranks)
-        note(fmt::format("note: a step makes {} slots for {} data-parallel ranks, so that some idle; lower "
+        note(fmt::format("note: a step makes {} for {} data-parallel ranks, so that some idle; lower "
                          "batch.tokens_per_slot ({}) or raise batch.global ({})",
-                         slots, mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
+                         cluster::counted(slots, "slot"), mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
 }
 
 bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
@@ -146,8 +147,9 @@ bool Trainer::evaluate_and_judge() {
     log_.write(event);
     double const value = validation_->value(config_.evaluation.metric);
     bool const better = progress_.best_step < 0 || is_better(config_.evaluation.metric, value, progress_.best);
-    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}", progress_.step, validation_->loss,
-                         validation_->accuracy, better ? "  (best so far)" : ""));
+    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}", progress_.step,
+                         cluster::unsigned_nan(validation_->loss), validation_->accuracy,
+                         better ? "  (best so far)" : ""));
     progress_.evaluated_step = progress_.step;
     progress_.evaluations_without_improvement = better ? 0 : progress_.evaluations_without_improvement + 1;
     if (better) {
@@ -194,8 +196,8 @@ void Trainer::finish_saves() {
 
 TrainOutcome Trainer::run() {
     TrainOutcome outcome;
-    log_.say(fmt::format("{} ranks, {} threads each, run folder {}", mesh_.world().size(), at::get_num_threads(),
-                         config_.run));
+    log_.say(fmt::format("{}, {} each, run folder {}", cluster::counted(mesh_.world().size(), "rank"),
+                         cluster::counted(at::get_num_threads(), "thread"), config_.run));
     for (auto const& line : notes_) log_.say(line);
     if (auto const refusal = progress_.finished ? std::nullopt : control_.refusal(progress_.step)) {
         log_.say("not started: " + *refusal);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
 #include "cluster/flight_record.hpp"
@@ -139,8 +140,9 @@ void Trainer::report(StepReport const& step, double seconds) {
                 {"seconds", seconds},
                 {"tokens_per_second", tokens_per_second}});
     log_.progress(step.step + 1, inputs_.steps,
-                  fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s", epoch, step.loss,
-                              step.gradient_norm, tokens_per_second));
+                  fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s", epoch,
+                              cluster::unsigned_nan(step.loss), cluster::unsigned_nan(step.gradient_norm),
+                              tokens_per_second));
 }
 
 } // namespace trireme::framework

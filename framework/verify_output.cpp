@@ -10,7 +10,7 @@ namespace trireme::framework {
 namespace fs = std::filesystem;
 
 NumericsFile::NumericsFile(std::string path) : path_(std::move(path)), staging_(path_ + ".partial") {
-    if (fs::exists(path_)) throw cluster::InputError(path_ + ": exists already; legal: a file to be made");
+    if (cluster::is_there(path_)) throw cluster::InputError(path_ + ": exists already; legal: a file to be made");
     try {
         file_ = data::create_h5(staging_);
     } catch (cluster::JobError const&) {

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <optional>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 #include "cluster/nearest.hpp"
 #include "framework/checkpoint/compare.hpp"
 #include "framework/checkpoint/reader.hpp"
@@ -79,9 +81,9 @@ bool list(std::string const& run, bool verify) {
             }
             std::int64_t bytes = 0;
             for (auto const& f : reader.manifest().files) bytes += f.bytes;
-            fmt::print("{}  step {}  {} tensors  {:.1f} MB  {}  {} ranks  kept: {}{}{}\n", name, progress.step,
-                       reader.manifest().tensors.size(), static_cast<double>(bytes) * 1e-6,
-                       state.at("saved_at").get<std::string>(), state.at("ranks").get<int>(),
+            fmt::print("{}  step {}  {}  {:.1f} MB  {}  {}  kept: {}{}{}\n", name, progress.step,
+                       cluster::counted(reader.manifest().tensors.size(), "tensor"), static_cast<double>(bytes) * 1e-6,
+                       state.at("saved_at").get<std::string>(), cluster::counted(state.at("ranks").get<int>(), "rank"),
                        reasons(names, name, *newest, rules), progress.finished ? "  finished" : "",
                        verify ? "  ok" : "");
         } catch (std::exception const& error) {
@@ -93,7 +95,7 @@ bool list(std::string const& run, bool verify) {
 
 /// The folder of a checkpoint, or the newest one of a run.
 std::string checkpoint_at(std::string const& path) {
-    if (std::filesystem::exists(path + "/manifest.json")) return path;
+    if (cluster::is_there(path + "/manifest.json")) return path;
     return folder_of(path) + "/" + checkpoints_of(path).front();
 }
 

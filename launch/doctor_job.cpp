@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "cluster/counted.hpp"
 #include "launch/doctor.hpp"
 
 namespace trireme::launch {
@@ -53,8 +54,8 @@ Finding judge_binding_of(std::string const& host, Host const& ranks) {
         places += r->cores.size();
     }
     bool const shared = std::ranges::all_of(ranks, [&](auto const* r) { return r->cores == ranks.front()->cores; });
-    std::string const text = fmt::format("{}: {} rank{} on {} of {} cores ({})", host, ranks.size(),
-                                         ranks.size() == 1 ? "" : "s", used.size(), ranks.front()->cores_online,
+    std::string const text = fmt::format("{}: {} on {} of {} ({})", host, cluster::counted(ranks.size(), "rank"),
+                                         used.size(), cluster::counted(ranks.front()->cores_online, "core"),
                                          shared && ranks.size() > 1 ? "all ranks share them"
                                          : places == used.size()    ? "each rank has its own"
                                                                     : "overlapping");
@@ -67,10 +68,10 @@ Finding judge_binding_of(std::string const& host, Host const& ranks) {
             "bind each rank to cores of its own: mpirun --map-by slot:PE=N, srun --cpus-per-task=N --cpu-bind=cores"};
     int const asked = ranks.front()->slurm_cpus_per_task;
     if (asked > 0 && static_cast<int>(used.size()) < asked * static_cast<int>(ranks.size()))
-        return {
-            Verdict::warning, "binding",
-            fmt::format("{}: a rank has {} cores, SLURM_CPUS_PER_TASK is {}", text, ranks.front()->cores.size(), asked),
-            "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK before srun (Slurm 22.05 and later do not pass it on)"};
+        return {Verdict::warning, "binding",
+                fmt::format("{}: a rank has {}, SLURM_CPUS_PER_TASK is {}", text,
+                            cluster::counted(ranks.front()->cores.size(), "core"), asked),
+                "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK before srun (Slurm 22.05 and later do not pass it on)"};
     if (2 * static_cast<int>(used.size()) <= ranks.front()->cores_online)
         return {Verdict::warning, "binding", text + ": half of the host or more stays idle",
                 "mpirun --map-by slot:PE=N with N cores for a rank, or --bind-to none; srun --cpus-per-task=N"};

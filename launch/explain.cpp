@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
@@ -61,9 +62,13 @@ std::string grouped(std::int64_t number) {
     return text;
 }
 
-std::string shown(framework::Spread const& s) {
-    return s.least == s.most ? grouped(s.least)
-                             : fmt::format("{} to {}, mean {:.1f}", grouped(s.least), grouped(s.most), s.mean);
+std::string counted(std::int64_t n, std::string_view noun) {
+    return cluster::counted(n, noun, grouped(n));
+}
+
+std::string shown(framework::Spread const& s, std::string_view noun) {
+    return s.least == s.most ? counted(s.least, noun)
+                             : fmt::format("{} to {}, mean {:.1f}", grouped(s.least), counted(s.most, noun), s.mean);
 }
 
 void print_model(framework::RunPreview const& p) {
@@ -79,14 +84,14 @@ void print_model(framework::RunPreview const& p) {
 void print_preview(framework::RunPreview const& p, framework::Config const& config) {
     fmt::print("\nlayout      {}\n", p.mesh.equation());
     print_model(p);
-    fmt::print(
-        "\ntraining    {} steps of {} samples = {:.2f} epochs; an epoch has {} samples, {} tokens (longest {})\n",
-        grouped(p.steps), config.batch.global,
-        static_cast<double>(p.steps * config.batch.global) / static_cast<double>(p.samples), grouped(p.samples),
-        grouped(p.tokens), grouped(p.longest));
-    fmt::print("validation  {} samples\n", grouped(p.validation_samples));
-    fmt::print("a step      {} slots on {} data-parallel ranks; {} tokens (first {} steps)\n", shown(p.slots),
-               p.data_ranks, shown(p.tokens_per_step), p.steps_looked_at);
+    fmt::print("\ntraining    {} of {} = {:.2f} epochs; an epoch has {}, {} (longest {})\n", counted(p.steps, "step"),
+               counted(config.batch.global, "sample"),
+               static_cast<double>(p.steps * config.batch.global) / static_cast<double>(p.samples),
+               counted(p.samples, "sample"), counted(p.tokens, "token"), grouped(p.longest));
+    fmt::print("validation  {}\n", counted(p.validation_samples, "sample"));
+    fmt::print("a step      {} on {}; {} (first {})\n", shown(p.slots, "slot"),
+               counted(p.data_ranks, "data-parallel rank"), shown(p.tokens_per_step, "token"),
+               counted(p.steps_looked_at, "step"));
     if (p.idle > 0.005)
         fmt::print("            {:.0f} % of the places for slots stay empty: lower batch.tokens_per_slot ({}) or raise "
                    "batch.global ({})\n",
@@ -162,7 +167,7 @@ int explain_command(std::vector<std::string> const& arguments) {
     po::options_description options(
         "trireme explain-config CONFIG: every value of the configuration, and where it comes from: the file with its "
         "line, --set, the environment variable TRIREME_SET (KEY=VALUE KEY=VALUE ...), default, or derived\n\n"
-        "  trireme explain-config configs/reviews.yaml --set optimizer.learning_rate=5e-5 --ranks 8\n"
+        "  trireme explain-config configs/film-reviews.yaml --set optimizer.learning_rate=5e-5 --ranks 8\n"
         "  trireme explain-config --keys\n\nOptions");
     options.add_options()("config", po::value(&file), "the run, as YAML")(
         "set", po::value(&set)->composing()->value_name("KEY=VALUE"), "over the file's value; may be repeated")(
@@ -170,8 +175,8 @@ int explain_command(std::vector<std::string> const& arguments) {
         "keys", po::bool_switch(&keys), "only list every key with its default and what is legal");
     if (!parse(options, arguments, "config")) return 0;
     if (keys) return print_keys(), 0;
-    if (ranks < 1) throw cluster::InputError("--ranks: legal: a number >= 1");
-    if (file.empty()) throw cluster::InputError("the option '--config' is required but missing; see --help");
+    if (ranks < 1) throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", ranks));
+    if (file.empty()) throw cluster::InputError("--config: missing; legal: the run, as YAML, or --keys alone");
     auto resolved = framework::read_config_with_origins(file, environment_assignments(), set);
     std::string note;
     try {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/gather.hpp"
@@ -185,8 +186,8 @@ class Display {
     void end(framework::Completion const& c) {
         tokens_ = c.tokens;
         show(text_.last(decoded()) + "\n");
-        fmt::print(stderr, "{} tokens, log-probability {:.4f}, ended by {}\n", c.tokens.size(), c.log_probability,
-                   framework::name_of(c.ending));
+        fmt::print(stderr, "{}, log-probability {:.4f}, ended by {}\n", cluster::counted(c.tokens.size(), "token"),
+                   c.log_probability, framework::name_of(c.ending));
     }
 
   private:

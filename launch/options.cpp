@@ -8,6 +8,7 @@
 #include <cctype>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <sstream>
 #include <thread>
 
@@ -93,9 +94,14 @@ std::string refusal(po::options_description const& options, po::error const& err
         if (open != std::string::npos && close != std::string::npos)
             return fmt::format("{}: {}: legal: {}", name, what.substr(open + 2, close - open - 2), meaning(name));
     }
-    if (auto const* syntax = dynamic_cast<po::invalid_command_line_syntax const*>(&error))
-        return fmt::format("{}: has no value; legal: {}", syntax->get_option_name(),
+    if (auto const* syntax = dynamic_cast<po::invalid_command_line_syntax const*>(&error)) {
+        bool const too_much = syntax->kind() == po::invalid_syntax::extra_parameter;
+        return fmt::format("{}: {}; legal: {}", syntax->get_option_name(), too_much ? "takes no value" : "has no value",
                            meaning(syntax->get_option_name()));
+    }
+    if (auto const* twice = dynamic_cast<po::multiple_occurrences const*>(&error))
+        return fmt::format("{}: is given twice; legal: once: {}", twice->get_option_name(),
+                           meaning(twice->get_option_name()));
     return std::string(error.what()) + "; see --help";
 }
 
@@ -129,7 +135,9 @@ void print_help(po::options_description const& options, char const* positional) 
 } // namespace
 
 int report(std::exception const& error) {
-    bool const bad_input = dynamic_cast<cluster::InputError const*>(&error) != nullptr;
+    // A path that the system refuses was the user's; what a run meets on its disk is a JobError by then.
+    bool const bad_input = dynamic_cast<cluster::InputError const*>(&error) ||
+                           dynamic_cast<std::filesystem::filesystem_error const*>(&error);
     char const* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
     if (!bad_input || !rank || std::string_view(rank) == "0")
         fmt::print(stderr, "trireme: {}\n", cluster::line_of(error));

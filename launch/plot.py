@@ -19,11 +19,6 @@ def refuse(line):
     sys.exit(2)
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        refuse(f"plot: {message}; see --help")
-
-
 def event_of(path, number, line):
     try:
         event = json.loads(line)
@@ -84,17 +79,32 @@ class Layout(argparse.RawDescriptionHelpFormatter):
         super().add_usage(usage, actions, groups, "Usage: ")
 
 
+def parse(parser, needed):
+    """The arguments; mistakes are refused in the words of the other commands."""
+    meaning = {option.option_strings[0]: option.help for option in needed}
+    try:
+        arguments, unknown = parser.parse_known_args()
+    except argparse.ArgumentError as error:
+        refuse(f"{error.argument_name}: has no value; legal: {meaning[error.argument_name]}")
+    if unknown:
+        refuse(f"{unknown[0]}: no such option; legal: {', '.join(meaning)}, --help")
+    for name, text in meaning.items():
+        if not getattr(arguments, name.strip("-")):
+            refuse(f"{name}: missing; legal: {text}")
+    return arguments
+
+
 def main():
-    parser = Parser(
-        prog="trireme plot", usage="trireme plot --run RUN --output FILE [OPTION]...", add_help=False, formatter_class=Layout,
+    parser = argparse.ArgumentParser(
+        prog="trireme plot", allow_abbrev=False, exit_on_error=False, usage="trireme plot --run RUN --output FILE [OPTION]...", add_help=False, formatter_class=Layout,
         description="Loss and accuracy of a run as an SVG.",
         epilog="Examples:\n  trireme plot --run runs/reviews --output curves.svg\n\nExit status:\n  0   done\n  1   failed\n"
                "  2   bad input: the message says where, and what is legal")
     options = parser.add_argument_group("Options")
-    options.add_argument("--run", required=True, help="run folder")
-    options.add_argument("--output", required=True, metavar="FILE", help="SVG file to write")
+    needed = [options.add_argument("--run", help="run folder"),
+              options.add_argument("--output", metavar="FILE", help="SVG file to write")]
     options.add_argument("-h", "--help", action="help", help="show this help")
-    arguments = parser.parse_args()
+    arguments = parse(parser, needed)
     if not arguments.output.endswith(".svg"):
         refuse(f"--output: {arguments.output}: legal: a name that ends in .svg")
     train, evaluation = read(arguments.run)

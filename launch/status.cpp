@@ -3,6 +3,7 @@
 
 #include <ctime>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "framework/log/run_status.hpp"
 #include "launch/commands.hpp"
@@ -44,8 +45,8 @@ void print_jobs(framework::RunStatus const& s) {
         bool const runs = i + 1 == s.jobs.size() && s.state == "running";
         std::string const lost =
             j.kept_step < j.last_step ? fmt::format(", {} done again later", j.last_step - j.kept_step) : "";
-        fmt::print("  {:>3}  {}  {}  {} ranks on {}{}  steps {} to {}{}  {}\n", i + 1, date_text(j.start),
-                   clock_text(j.last - j.start), j.ranks, j.host.empty() ? "?" : j.host,
+        fmt::print("  {:>3}  {}  {}  {} on {}{}  steps {} to {}{}  {}\n", i + 1, date_text(j.start),
+                   clock_text(j.last - j.start), cluster::counted(j.ranks, "rank"), j.host.empty() ? "?" : j.host,
                    j.job_id.empty() ? "" : ", job " + j.job_id, j.first_step, j.last_step, lost, ending(j, runs));
     }
 }
@@ -55,8 +56,9 @@ void print_status(std::string const& run, framework::RunStatus const& s) {
     if (!s.why.empty()) fmt::print("why:         {}\n", s.why);
     fmt::print("step:        {} of {}\n", s.step, s.total_steps ? std::to_string(s.total_steps) : "?");
     if (s.loss) fmt::print("loss:        {:.4f}\n", *s.loss);
-    if (s.evaluation.is_object() && s.evaluation.contains("loss"))
-        fmt::print("evaluation:  loss {} at step {}\n", s.evaluation["loss"].dump(), s.evaluation["step"].dump());
+    if (s.evaluation.is_object() && s.evaluation.value("loss", nlohmann::ordered_json()).is_number())
+        fmt::print("evaluation:  loss {:.4f} at step {}\n", s.evaluation["loss"].get<double>(),
+                   s.evaluation.value("step", nlohmann::ordered_json()).dump());
     fmt::print("checkpoints: {}{}\n", s.checkpoints.empty() ? "none" : s.checkpoints.front(),
                s.checkpoints.size() > 1 ? fmt::format(" and {} older", s.checkpoints.size() - 1) : "");
     fmt::print("goodput:     {:.0f} % of the jobs' time went into steps that count\n", 100 * s.goodput);

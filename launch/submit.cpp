@@ -173,8 +173,8 @@ int submit_command(std::vector<std::string> const& arguments) {
     po::options_description options(
         "trireme submit CONFIG: submit a Slurm job that trains, saves before its end and goes on in the next job; the "
         "site says what the machine wants (configs/sites)\n\n"
-        "  trireme submit configs/reviews.yaml --site leonardo --nodes 4 --time 12:00:00 --account me --chain 5\n"
-        "  trireme submit configs/reviews.yaml --site lumi-g --nodes 4 --time 12:00:00 --print\n\nOptions");
+        "  trireme submit configs/film-reviews.yaml --site leonardo --nodes 4 --time 12:00:00 --account me --chain 5\n"
+        "  trireme submit configs/film-reviews.yaml --site lumi-g --nodes 4 --time 12:00:00 --print\n\nOptions");
     auto const number = [](int& of) { return po::value(&of)->value_name("N"); };
     auto const text = [](std::string& of, char const* what) { return po::value(&of)->value_name(what); };
     auto const list = [](std::vector<std::string>& of) {

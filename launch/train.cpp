@@ -1,3 +1,4 @@
+#include "cluster/counted.hpp"
 #include "framework/trainer.hpp"
 
 #include <fmt/format.h>
@@ -25,8 +26,8 @@ int train_command(std::vector<std::string> const& arguments) {
     int ranks = 0;
     po::options_description options(
         "trireme train CONFIG: fine-tune, or continue the run of that folder\n\n"
-        "  mpirun -n 2 trireme train configs/reviews.yaml --set optimizer.learning_rate=5e-5\n"
-        "  trireme train configs/reviews.yaml --dry-run --ranks 8\n\nOptions");
+        "  mpirun -n 2 trireme train configs/film-reviews.yaml --set optimizer.learning_rate=5e-5\n"
+        "  trireme train configs/film-reviews.yaml --dry-run --ranks 8\n\nOptions");
     options.add_options()("config", po::value(&file)->required(), "the run, as YAML (`explain-config --keys`)")(
         "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
         "over the file's value; may be repeated; wins over the environment variable TRIREME_SET")(
@@ -37,7 +38,8 @@ int train_command(std::vector<std::string> const& arguments) {
         "open the inputs, show every value with its origin, model size, steps, slots and memory, and write nothing")(
         "ranks", po::value(&ranks)->value_name("N"), "with --dry-run: as if started on N ranks");
     if (!parse(options, arguments, "config")) return 0;
-    if (ranks < 0 || (ranks > 0 && !dry)) throw cluster::InputError("--ranks: legal: a number >= 1, with --dry-run");
+    if (ranks < 0 || (ranks > 0 && !dry))
+        throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1, with --dry-run", ranks));
     std::optional<framework::StopSignal> listening; // before MPI_Init: all ranks together may take minutes to start
     if (!dry) listening.emplace();
     return under_mpi([&](cluster::Communicator& world) {
@@ -47,8 +49,8 @@ int train_command(std::vector<std::string> const& arguments) {
         if (!certificate.empty() && world.rank() == 0) framework::parity::attach_certificate(certificate, config);
         auto const outcome = framework::train(config, world, shared_job_limits(world));
         if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
-            fmt::print("done: {} steps, weights sha256 {}\nrun folder: {}\n", outcome.steps, outcome.weights_sha256,
-                       config.run);
+            fmt::print("done: {}, weights sha256 {}\nrun folder: {}\n", cluster::counted(outcome.steps, "step"),
+                       outcome.weights_sha256, config.run);
         return outcome.exit_code;
     });
 }

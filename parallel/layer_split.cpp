@@ -7,6 +7,7 @@
 #include <numeric>
 #include <string>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 
 namespace trireme::parallel {
@@ -69,8 +70,8 @@ bool each_part_has_work(std::vector<int> const& given) {
 std::vector<int> layers_of_parts(int layers, int stages, int chunks, std::vector<int> const& given) {
     int const parts = stages * chunks;
     if (parts > layers)
-        throw cluster::InputError(fmt::format("parallel: {} parts, but the model has {} layers; legal: {}",
-                                              pipeline_equation(stages, chunks), layers,
+        throw cluster::InputError(fmt::format("parallel: {} parts, but the model has {}; legal: {}",
+                                              pipeline_equation(stages, chunks), cluster::counted(layers, "layer"),
                                               nearest_pipelines(layers, stages, chunks)));
     auto const even = even_split(layers, parts);
     if (given.empty()) return even;
@@ -80,7 +81,9 @@ std::vector<int> layers_of_parts(int layers, int stages, int chunks, std::vector
         refuse(given, "a part between the first and the last has no layer, or one has less than none", even);
     int const sum = std::accumulate(given.begin(), given.end(), 0);
     if (sum != layers)
-        refuse(given, fmt::format("{} = {}, but the model has {} layers", fmt::join(given, " + "), sum, layers),
+        refuse(given,
+               fmt::format("{} = {}, but the model has {}", fmt::join(given, " + "), sum,
+                           cluster::counted(layers, "layer")),
                repaired(given, layers));
     return given;
 }

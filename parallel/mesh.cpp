@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "parallel/group_names.hpp"
 
@@ -42,8 +43,8 @@ std::string nearest_degrees(MeshShape const& shape, int world_size, bool divide,
             }
     }
     int const product = shape.product(), below = divide ? world_size / product * product : 0;
-    if (below > 0) add(fmt::format("{} ranks", below));
-    add(fmt::format("{} ranks", divide ? below + product : product));
+    if (below > 0) add(cluster::counted(below, "rank"));
+    add(cluster::counted(divide ? below + product : product, "rank"));
     return text;
 }
 
@@ -97,14 +98,15 @@ MeshShape resolve(MeshShape shape, int world_size, bool shards) {
     if (derive) {
         int const others = shape.product();
         if (world_size % others != 0)
-            throw cluster::InputError(fmt::format("parallel: {} does not divide the {} ranks of this job; legal: {}",
-                                                  shape.equation(), world_size,
+            throw cluster::InputError(fmt::format("parallel: {} does not divide the {} of this job; legal: {}",
+                                                  shape.equation(), cluster::counted(world_size, "rank"),
                                                   nearest_degrees(shape, world_size, true, rest)));
         shape[rest] = world_size / others;
     }
     if (shape.product() != world_size)
-        throw cluster::InputError(fmt::format("parallel: {}, but this job has {} ranks; legal: {}", shape.equation(),
-                                              world_size, nearest_degrees(shape, world_size, false, std::nullopt)));
+        throw cluster::InputError(fmt::format("parallel: {}, but this job has {}; legal: {}", shape.equation(),
+                                              cluster::counted(world_size, "rank"),
+                                              nearest_degrees(shape, world_size, false, std::nullopt)));
     return shape;
 }
 

@@ -10,7 +10,9 @@
 #include <iterator>
 
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 #include "cluster/host.hpp"
+#include "cluster/listing.hpp"
 #include "cluster/report.hpp"
 
 namespace trireme::framework {
@@ -166,10 +168,9 @@ void judge_flights(RunStatus& status, std::string const& run) {
 
 std::vector<std::string> checkpoint_names(std::string const& folder) {
     std::vector<std::string> names;
-    if (fs::is_directory(folder))
-        for (auto const& entry : fs::directory_iterator(folder))
-            if (fs::exists(entry.path() / "manifest.json") && !entry.path().has_extension())
-                names.push_back(entry.path().filename());
+    for (auto const& name : cluster::names_in(folder))
+        if (cluster::is_there(folder + "/" + name + "/manifest.json") && name.find('.') == std::string::npos)
+            names.push_back(name);
     std::ranges::sort(names, std::greater<>());
     return names;
 }
@@ -187,7 +188,7 @@ std::string state_of(int exit_code) {
 
 RunStatus read_run_status(std::string const& run) {
     std::ifstream file(run + "/metrics.jsonl");
-    if (!file && !fs::is_directory(run + "/flight"))
+    if (!file && !cluster::is_folder(run + "/flight"))
         throw cluster::InputError(run + ": holds no metrics.jsonl; legal: the folder of a run that was started");
     Events all;
     for (std::string line; std::getline(file, line);) {

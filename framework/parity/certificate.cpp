@@ -139,6 +139,7 @@ void attach_certificate(std::string const& file, Config const& config) {
     expect("task", config.task);
     expect("mode", name_of(config.numerics.mode));
     expect("compute", name_of(config.numerics.compute));
+    cluster::check_writable_folder("run", config.run);
     std::filesystem::create_directories(config.run);
     cluster::write_file(config.run + "/parity.json", json.dump(1) + "\n");
 }

@@ -1,4 +1,5 @@
 #include "framework/pretrained/families.hpp"
+#include "cluster/counted.hpp"
 
 #include <algorithm>
 #include <array>
@@ -206,7 +207,7 @@ std::vector<std::int64_t> qwen_windows(Fields& fields, ModelConfig const& c) {
     auto const types = fields.get("layer_types", std::vector<std::string>());
     if (types.empty()) return windows;
     if (static_cast<std::int64_t>(types.size()) != c.layers)
-        fields.refuse("layer_types", fmt::format("one for each of {} layers", c.layers));
+        fields.refuse("layer_types", "one for each of " + cluster::counted(c.layers, "layer"));
     for (std::size_t layer = 0; layer < types.size(); ++layer) {
         bool const sliding = types[layer] == "sliding_attention";
         if (!sliding && types[layer] != "full_attention")

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/model/layer_names.hpp"
@@ -268,6 +269,16 @@ void check_fit(ModelConfig const& model, data::Dataset const& set, Config const&
             config.data.path, set.longest(), config.model.path, model.max_positions, model.max_positions));
 }
 
+namespace {
+
+/// The least number of four digits that is not below `x`.
+std::string enough(double x) {
+    double const digit = std::pow(10, std::floor(std::log10(x)) - 3);
+    return fmt::format("{:.4g}", std::ceil(x / digit * (1 - 1e-12)) * digit);
+}
+
+} // namespace
+
 std::int64_t planned_steps(Config const& config, std::int64_t samples) {
     if (config.train.steps > 0) return config.train.steps;
     double const exact = config.train.epochs * static_cast<double>(samples) / static_cast<double>(config.batch.global);
@@ -276,9 +287,9 @@ std::int64_t planned_steps(Config const& config, std::int64_t samples) {
     auto const steps = static_cast<std::int64_t>(std::floor(exact));
     if (steps < 1)
         throw cluster::InputError(
-            fmt::format("train.epochs: {}: {} samples make no whole step of batch.global {}; legal: {} or more",
-                        config.train.epochs, samples, config.batch.global,
-                        static_cast<double>(config.batch.global) / static_cast<double>(samples)));
+            fmt::format("train.epochs: {}: {} make no whole step of batch.global {}; legal: {} or more",
+                        config.train.epochs, cluster::counted(samples, "sample"), config.batch.global,
+                        enough(static_cast<double>(config.batch.global) / static_cast<double>(samples))));
     return steps;
 }
 

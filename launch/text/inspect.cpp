@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "data/loader.hpp"
 #include "launch/text/tokenizer.hpp"
@@ -80,7 +81,8 @@ std::string inspect(InspectOptions const& o) {
     for (std::int64_t i = o.first; i < end; ++i) {
         data::Slot const slot = set->read({i}, 1);
         check_columns(slot, *set, o, i);
-        out += fmt::format("{} {}  {} tokens  {}\n  ", o.split, i, slot.token_count(), label_of(slot, *set));
+        out += fmt::format("{} {}  {}  {}\n  ", o.split, i, cluster::counted(slot.token_count(), "token"),
+                           label_of(slot, *set));
         if (set->task() == "generation") {
             out += prompted(slot, tokenizer, o.color) + "\n";
             continue;

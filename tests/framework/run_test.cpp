@@ -34,9 +34,9 @@ TEST(StepGuard, NotFiniteIsTreatedAsTheConfigurationSays) {
     guard.non_finite = "skip";
     EXPECT_EQ(judge_step(guard, progress, NAN, 1.0).verdict, Verdict::leave_out);
     guard.non_finite = "rollback";
-    Finding const finding = judge_step(guard, progress, 0.5, NAN);
+    Finding const finding = judge_step(guard, progress, 1.0 / 3.0, std::copysign(NAN, -1.0));
     EXPECT_EQ(finding.verdict, Verdict::rollback);
-    EXPECT_EQ(finding.what, "loss 0.5 and gradient norm nan are not finite");
+    EXPECT_EQ(finding.what, "loss 0.3333 and gradient norm nan are not finite");
 }
 
 TEST(StepGuard, TooManyStepsLeftOutStopTheRun) {

@@ -71,6 +71,31 @@ TEST(Help, TheReferenceIsUpToDate) {
     EXPECT_EQ(check.exit_code, 0) << check.output;
 }
 
+/// Paths of this project's own folders that a text names.
+std::vector<std::string> named_paths(std::string const& text) {
+    std::vector<std::string> paths;
+    std::regex const path("(^|[\\s`(\"])((configs|docs|launch|tests|bench|cmake)/[A-Za-z0-9_./-]*[A-Za-z0-9_])");
+    for (std::sregex_iterator match(text.begin(), text.end(), path), end; match != end; ++match)
+        paths.push_back((*match)[2]);
+    return paths;
+}
+
+TEST(Help, FilesThatItNamesExist) {
+    std::vector<std::string> texts{run_command(trireme(0, {"--help"})).output};
+    for (auto const& name : commands()) texts.push_back(run_command(trireme(0, {"help", name})).output);
+    for (auto const* page : {"README.md", "CONTRIBUTING.md"})
+        texts.push_back(cluster::read_file(std::string(TRIREME_SOURCE "/") + page));
+    for (auto const& page : fs::directory_iterator(TRIREME_SOURCE "/docs"))
+        if (page.path().extension() == ".md") texts.push_back(cluster::read_file(page.path()));
+    std::size_t found = 0;
+    for (auto const& text : texts)
+        for (auto const& path : named_paths(text)) {
+            ++found;
+            EXPECT_TRUE(fs::exists(TRIREME_SOURCE "/" + path)) << path << " is named in\n" << text.substr(0, 80);
+        }
+    EXPECT_GT(found, 20U);
+}
+
 /// What bash offers when TAB is pressed at the end of these words.
 std::vector<std::string> completed(std::vector<std::string> const& words) {
     std::string list;

@@ -263,7 +263,7 @@ TEST_F(VerifyOne, RefusesOutputsAndSettingsItCannotHonour) {
          "optimizer.clip=1: legal for trireme verify: KEY=VALUE with parallel., numerics., batch.tokens_per_slot");
     says("new.h5", {"parallel.context=2"}, "parallel.context: 2");
     says("new.h5", {"numerics.compute=fp8"}, "numerics.compute: fp8: legal: fp64, fp32, bf16");
-    says("new.h5", {"parallel.replicate=3"}, "1 ranks");
+    says("new.h5", {"parallel.replicate=3"}, "1 rank;");
     EXPECT_FALSE(fs::exists(path("new.h5")) || fs::exists(path("new.h5.partial")));
     Outcome const lonely = run_command(trireme(0, {"verify", golden("llama"), "--out", path("new.h5")}));
     EXPECT_EQ(lonely.exit_code, 2);
