@@ -170,7 +170,7 @@ Site read_site(std::string const& name, std::string const& folder) {
     check_word("--site", name);
     bool const is_path = name.find('/') != std::string::npos || name.ends_with(".yaml");
     std::string const file = is_path ? name : folder + "/" + name + ".yaml";
-    if (!is_path && !fs::exists(file))
+    if (!is_path && !cluster::is_there(file))
         throw cluster::InputError(fmt::format("--site: {}: legal: {}, or the path of a file like those of {}", name,
                                               fmt::join(names_of_sites(folder), ", "), folder));
     Site site;
