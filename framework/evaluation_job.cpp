@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "cluster/error.hpp"
@@ -40,6 +41,15 @@ void write_predictions(std::string const& path, Results const& results, std::vec
     cluster::write_file(path, text);
 }
 
+/// A mean of what is not a number would be quoted as null.
+void check_finite(EvaluationJob const& job, Results const& results) {
+    for (auto const& r : results.samples)
+        if (!std::isfinite(r.loss))
+            throw cluster::JobError(fmt::format(
+                "{}: sample {} of {} {}: the loss is not a finite number; the weights are too large for float32",
+                job.model, r.sample, job.data, job.split));
+}
+
 } // namespace
 
 Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
@@ -59,7 +69,7 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     ModelConfig const model = read_model_config(config, set->label_names());
     check_fit(model, *set, config);
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
-    check_weights(config, model);
+    check_complete(config, model);
     NumericsSection const numerics{.mode = NumericsMode::bitwise};
     ComputeDevice place(config.parallel, numerics, world, cluster::CommunicatorOptions{}.deadline);
     parallel::Mesh const mesh(place.world(), mesh_shape(config.parallel, world.size()));
@@ -73,6 +83,7 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     auto const results =
         Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot, mesh.along(parallel::Axis::tensor).size()})
             .results(*set);
+    check_finite(job, results);
     if (world.rank() == 0 && !job.predictions.empty()) write_predictions(job.predictions, results, set->label_names());
     return summarize(results.samples, set->label_names().size());
 }

@@ -1,12 +1,17 @@
 #include "framework/run_source.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <filesystem>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
 #include "data/tokenizer_files.hpp"
+#include "framework/pretrained/config_fields.hpp"
 #include "framework/pretrained/export_model.hpp"
+#include "framework/pretrained/hf_config.hpp"
 
 namespace trireme::framework {
 
@@ -31,6 +36,17 @@ void write_run_source(Config const& config, ModelConfig const& model) {
     std::error_code none;
     std::filesystem::remove_all(folder, none);
     staged.commit();
+}
+
+void check_same_model(std::string const& run, std::string const& folder, ModelConfig const& model) {
+    std::string const path = folder_of(run) + "/config.json";
+    if (!cluster::is_there(path)) return;
+    auto const differing = differing_fields(data::parse_json(path, read_hf_config(folder_of(run)).source_json),
+                                            data::parse_json(folder, model.source_json));
+    if (!differing.empty())
+        throw cluster::InputError(fmt::format("{}/config.json: {}: not as in {}, with which the run began; legal: "
+                                              "model.path with the same configuration, or another run folder",
+                                              folder, fmt::join(differing, ", "), path));
 }
 
 std::optional<RunSource> read_run_source(std::string const& run) {

@@ -21,6 +21,10 @@ struct RunSource {
 /// Throws JobError.
 void write_run_source(Config const& config, ModelConfig const& model);
 
+/// A run that goes on computes what it began with: throws InputError if the folder of its model has another
+/// configuration now, in anything that changes what is computed. Local.
+void check_same_model(std::string const& run, std::string const& folder, ModelConfig const& model);
+
 /// None if the run was made before this folder was kept. Throws InputError naming file and field.
 std::optional<RunSource> read_run_source(std::string const& run);
 

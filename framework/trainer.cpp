@@ -71,6 +71,8 @@ TrainInputs open_inputs(Config const& config) {
                    0};
     check_set(*in.train, config);
     in.model = read_model_config(config, in.train->label_names());
+    if (!list_checkpoints(config.run + "/checkpoints").empty())
+        check_same_model(config.run, config.model.path, in.model);
     check_fit(in.model, *in.train, config);
     check_fit(in.model, *in.validation, config);
     data::check_same_tokenizer(config.data.path, data::read_manifest(config.data.path).tokenizer_xxh3,

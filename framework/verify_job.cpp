@@ -81,7 +81,7 @@ Task read_task(VerifyJob const& job, TokenFile const& file) {
     task.model = read_model_config(task.config, file.head() == HeadKind::classification ? class_names_of(body)
                                                                                         : std::vector<std::string>{});
     task.set = make_dataset(file, task.model);
-    check_weights(task.config, task.model);
+    check_complete(task.config, task.model);
     return task;
 }
 

@@ -12,6 +12,8 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
+#include "framework/checkpoint/folder.hpp"
+#include "framework/pretrained/weights.hpp"
 #include "framework/run_preview.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
@@ -149,6 +151,8 @@ void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communic
     int const on = ranks > 0 ? ranks : world.size();
     auto const preview = framework::preview_run(resolved.config, on);
     auto const inputs = framework::open_inputs(resolved.config);
+    if (framework::list_checkpoints(resolved.config.run + "/checkpoints").empty())
+        framework::check_weights(resolved.config, inputs.model);
     for (auto const* set : {inputs.train.get(), inputs.validation.get()}) set->verify(0, 1);
     framework::derive_from_inputs(resolved, inputs);
     framework::derive_layout(resolved, on);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/gather.hpp"
+#include "data/json.hpp"
 #include "framework/generation/job.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
@@ -27,6 +29,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr char const* kCompletion = "completion"; ///< the field that is scored if a row has it
+
 struct Request {
     std::string prompt, file, output, prompt_column, completion_column, stream;
     framework::GenerationJob job;
@@ -34,8 +38,9 @@ struct Request {
 
 /// What is written about a prompt besides tokens.
 struct Texts {
-    std::vector<std::string> prompts, references; ///< as long as the prompts; a reference may be empty
-    std::vector<std::string> names;               ///< FILE:LINE
+    std::vector<std::string> prompts;
+    std::vector<std::optional<std::string>> references; ///< of each prompt; "" is one too: nothing is to be said
+    std::vector<std::string> names;                     ///< FILE:LINE
 };
 
 /// As the launcher says, since MPI is not up yet; 0 where none does.
@@ -49,12 +54,12 @@ std::string text_field(Json const& row, std::string const& column, std::string c
     if (!row.contains(column))
         throw cluster::InputError(fmt::format("{}: no field \"{}\"; legal: --prompt-column NAME", name, column));
     if (!row[column].is_string())
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: a string", name, column, row[column].dump()));
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: a string", name, column, data::shown(row[column])));
     return row[column];
 }
 
 Texts read_prompts(Request const& r) {
-    if (r.file.empty()) return {{r.prompt}, {""}, {"--prompt"}};
+    if (r.file.empty()) return {{r.prompt}, {std::nullopt}, {"--prompt"}};
     Texts texts;
     std::ifstream in(r.file);
     if (!in) throw cluster::InputError(r.file + ": cannot be read (missing, or no permission)");
@@ -62,24 +67,36 @@ Texts read_prompts(Request const& r) {
     for (int number = 1; std::getline(in, line); ++number) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         std::string const name = fmt::format("{}:{}", r.file, number);
-        Json const row = Json::parse(line, nullptr, false);
-        if (!row.is_object()) throw cluster::InputError(name + ": legal: one JSON object per line");
+        Json const row = data::parse_json<Json>(r.file, line, number);
+        if (!row.is_object())
+            throw cluster::InputError(fmt::format("{}: {}: legal: one JSON object per line", name, data::shown(row)));
         texts.prompts.push_back(text_field(row, r.prompt_column, name));
-        texts.references.push_back(row.contains(r.completion_column) ? text_field(row, r.completion_column, name) : "");
+        auto& reference = texts.references.emplace_back();
+        if (row.contains(r.completion_column)) reference = text_field(row, r.completion_column, name);
         texts.names.push_back(name);
     }
     if (texts.prompts.empty()) throw cluster::InputError(r.file + ": no prompts");
+    bool const none = std::ranges::none_of(texts.references, [](auto const& x) { return x.has_value(); });
+    if (none && r.completion_column != kCompletion)
+        throw cluster::InputError(fmt::format("{}: --completion-column: {}: no row has it; legal: a field of the rows",
+                                              r.file, r.completion_column));
     return texts;
+}
+
+std::vector<std::string> or_empty(std::vector<std::optional<std::string>> const& texts) {
+    std::vector<std::string> all;
+    for (auto const& text : texts) all.push_back(text.value_or(""));
+    return all;
 }
 
 /// Prompts and references as tokens. Rank 0 has the tokenizer.
 void tokenize(Request& r, Texts const& texts, TextService& service) {
     service.hello();
-    auto const answer = service.ask({{"prompts", texts.prompts}, {"completions", texts.references}});
+    auto const answer = service.ask({{"prompts", texts.prompts}, {"completions", or_empty(texts.references)}});
     for (std::size_t i = 0; i < texts.prompts.size(); ++i) {
         r.job.prompts.push_back({static_cast<std::int64_t>(i), answer["prompts"][i], texts.names[i]});
         std::vector<std::int32_t> reference;
-        if (!texts.references[i].empty()) {
+        if (texts.references[i]) {
             reference = answer["completions"][i].get<std::vector<std::int32_t>>();
             if (!r.job.options.stops.empty()) reference.push_back(r.job.options.stops.front());
         }
@@ -116,8 +133,8 @@ struct Summary {
         json.update({{"scored", scored},
                      {"exact_match", exact_match / n},
                      {"exact_match_normalized", exact_match_normalized / n},
-                     {"f1", f1 / n},
-                     {"perplexity", std::exp(loss / static_cast<double>(reference_tokens))}});
+                     {"f1", f1 / n}});
+        if (reference_tokens > 0) json["perplexity"] = std::exp(loss / static_cast<double>(reference_tokens));
         return json;
     }
 };
@@ -140,14 +157,15 @@ Json describe(std::size_t i, Texts const& texts, std::string const& text, framew
     sum.tokens += static_cast<std::int64_t>(c.tokens.size());
     sum.stopped += c.ending == framework::Ending::stop;
     sum.out_of_positions += c.ending == framework::Ending::max_positions;
+    if (!texts.references[i]) return line;
     auto const& reference = result.references[i];
-    if (reference.tokens == 0) return line;
-    double const exact = trimmed(text) == trimmed(texts.references[i]);
-    line.update({{"reference", texts.references[i]},
+    double const exact = trimmed(text) == trimmed(*texts.references[i]);
+    line.update({{"reference", *texts.references[i]},
                  {"exact_match", exact},
                  {"exact_match_normalized", score["exact_match"]},
-                 {"f1", score["f1"]},
-                 {"perplexity", std::exp(reference.loss / static_cast<double>(reference.tokens))}});
+                 {"f1", score["f1"]}});
+    if (reference.tokens > 0) // none without a stop token, if nothing is to be said
+        line["perplexity"] = std::exp(reference.loss / static_cast<double>(reference.tokens));
     ++sum.scored;
     sum.exact_match += exact;
     sum.exact_match_normalized += score["exact_match"].get<double>();
@@ -162,7 +180,8 @@ void write_lines(Request const& r, Texts const& texts, framework::GenerationResu
     nlohmann::json tokens = nlohmann::json::array(), pairs = nlohmann::json::array();
     for (auto const& c : result.completions) tokens.push_back(c.tokens);
     nlohmann::json const decoded = service.ask({{"decode", tokens}})["texts"];
-    for (std::size_t i = 0; i < texts.prompts.size(); ++i) pairs.push_back({decoded[i], texts.references[i]});
+    for (std::size_t i = 0; i < texts.prompts.size(); ++i)
+        pairs.push_back({decoded[i], texts.references[i].value_or("")});
     Json const scores = service.ask({{"score", pairs}})["scores"];
     Summary sum;
     std::string lines;
@@ -259,7 +278,7 @@ int generate_command(std::vector<std::string> const& arguments) {
         "output", po::value(&r.output)->value_name("FILE"), "JSONL file to write; default: standard output")(
         "prompt-column", po::value(&r.prompt_column)->value_name("NAME")->default_value("prompt"),
         "name of the prompt's field")("completion-column",
-                                      po::value(&r.completion_column)->value_name("NAME")->default_value("completion"),
+                                      po::value(&r.completion_column)->value_name("NAME")->default_value(kCompletion),
                                       "name of the reference's field; rows without it are not scored")(
         "max-new-tokens", po::value(&o.max_new_tokens)->value_name("N")->default_value(128), "longest completion")(
         "temperature", po::value<double>()->value_name("X")->notifier([&](double t) { temperature = t; }),

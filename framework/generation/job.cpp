@@ -31,6 +31,10 @@ std::vector<Prompt> group_of(GenerationJob const& job, std::size_t first) {
 
 void check(GenerationJob const& job, ModelConfig const& model) {
     check_prompts(job.prompts, job.options, model);
+    for (auto const stop : job.options.stops)
+        if (stop >= model.vocabulary)
+            throw cluster::InputError(fmt::format("{}: eos_token_id: {}: legal: 0 to {}, the model's vocabulary",
+                                                  job.model, stop, model.vocabulary - 1));
     for (std::size_t i = 0; i < job.references.size(); ++i) {
         auto const length = static_cast<std::int64_t>(job.prompts[i].tokens.size() + job.references[i].size());
         if (!job.references[i].empty() && length > model.max_positions + 1)
@@ -104,7 +108,7 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
     check_layout(model, mesh.shape(), config.parallel);
     auto& stages = mesh.along(parallel::Axis::pipeline);
     PipelineLayout const layout{stages.size(), stages.rank(), 1, config.parallel.layers};
-    check_weights(config, model); // before memory is taken for what config.json says
+    check_complete(config, model); // before memory is taken for what config.json says
     parallel::ParameterStore store(parameter_specs(model, layout), {.gradients = false});
     TransformerStage part(model, store, part_ranges(model, layout)[static_cast<std::size_t>(stages.rank())]);
     Generator const generator(Relay(part, model, stages));

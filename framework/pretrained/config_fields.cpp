@@ -134,6 +134,15 @@ void Fields::refuse(char const* name, std::string const& legal) const {
                                           contains(name) ? data::shown(json_[name]) : "absent", legal));
 }
 
+std::vector<std::string> differing_fields(nlohmann::json const& a, nlohmann::json const& b) {
+    std::set<std::string> names;
+    for (auto const& json : {a, b})
+        for (auto const& [name, value] : json.items())
+            if (!is_harmless(name) && a.value(name, nlohmann::json()) != b.value(name, nlohmann::json()))
+                names.insert(name);
+    return {names.begin(), names.end()};
+}
+
 void Fields::check_all_known() const {
     for (auto const& [name, value] : json_.items())
         if (!seen_.contains(name) && (!prefix_.empty() || !is_harmless(name)))

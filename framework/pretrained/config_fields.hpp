@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "cluster/error.hpp"
 #include "data/json.hpp"
@@ -74,5 +75,8 @@ class Fields {
     std::string prefix_;
     std::set<std::string> seen_;
 };
+
+/// Names of the fields that differ between two config.json and change what is computed, in order of name.
+std::vector<std::string> differing_fields(nlohmann::json const& a, nlohmann::json const& b);
 
 } // namespace trireme::framework

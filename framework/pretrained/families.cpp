@@ -141,8 +141,11 @@ void read_rotary(Fields& fields, ModelConfig& c) {
     if (old) fields.ignore({"rope_parameters"});
     Fields rope = fields.object(old ? "rope_scaling" : "rope_parameters");
     c.rotary_base = rope.positive_real("rope_theta", base);
+    if (fields.has("rope_theta") && c.rotary_base != base) // transformers 4 reads the outer one, 5 the inner
+        rope.refuse("rope_theta", fmt::format("{}, as rope_theta beside it says", base));
     rope.require("partial_rotary_factor", 1.0);
     auto const alias = rope.get("type", std::string("default")), type = rope.get("rope_type", alias);
+    if (rope.has("type") && type != alias) rope.refuse("type", type + ", as rope_type says");
     if (type == "linear") {
         c.rotary.scaling = RotaryScaling::linear;
         c.rotary.factor = rope.get<double>("factor");

@@ -47,6 +47,17 @@ void refuse_hub_name(std::string const& folder) {
         folder, folder));
 }
 
+/// Its weights are changes to those of another folder: whatever lies beside them is the model without them.
+void refuse_adapter(std::string const& folder) {
+    std::string const path = folder + "/adapter_config.json";
+    if (!cluster::is_there(path)) return;
+    throw cluster::InputError(
+        fmt::format("{}: the folder holds an adapter (LoRA or its like), whose weights would not be read; legal: the "
+                    "whole model, merged where PEFT is: python -c 'from peft import AutoPeftModelForCausalLM as M; "
+                    "M.from_pretrained(\"{}\").merge_and_unload().save_pretrained(\"FOLDER\")'",
+                    path, folder));
+}
+
 /// What no family here computes.
 void refuse_what_changes_everything(Fields& fields) {
     fields.require("is_encoder_decoder", false);
@@ -82,6 +93,7 @@ ModelConfig read_hf_config(std::string const& folder) {
     constexpr std::int64_t kMostBytes = 16 << 20;
     std::string const path = folder + "/config.json";
     refuse_hub_name(folder);
+    refuse_adapter(folder);
     ModelConfig c;
     c.source_json = cluster::read_file(path, kMostBytes);
     auto const json = data::parse_json<Json>(path, c.source_json);
@@ -124,6 +136,11 @@ std::vector<std::string> labels_of(ModelConfig const& c) {
         labels.push_back(label != json["id2label"].end() && label->is_string() ? label->get<std::string>() : "");
     }
     return labels;
+}
+
+std::string problem_of(ModelConfig const& c) {
+    Json const problem = Json::parse(c.source_json).value("problem_type", Json());
+    return problem.is_string() ? problem.get<std::string>() : "single_label_classification";
 }
 
 std::vector<std::string> class_names_of(ModelConfig const& c) {

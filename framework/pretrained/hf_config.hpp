@@ -17,6 +17,8 @@ std::string to_hf_config(ModelConfig const& config, std::string const& dtype);
 
 /// id2label of a config.json in id order; empty if it has none.
 std::vector<std::string> labels_of(ModelConfig const& config);
+/// By which loss transformers trains a classifier of that config.json: its problem_type.
+std::string problem_of(ModelConfig const& config);
 /// The names that transformers gives the classes of a classifier: id2label, else LABEL_0, LABEL_1, ... for num_labels,
 /// else for two.
 std::vector<std::string> class_names_of(ModelConfig const& config);

@@ -166,8 +166,10 @@ struct Match {
     std::vector<std::string> unused;
 };
 
-/// Which row of the folder's head is that of each class; none if it was trained for other classes.
+/// Which row of the folder's head is that of each class; none if it was trained for other classes, or for another kind
+/// of answer, whose rows are no logits of a softmax.
 std::optional<std::vector<std::int64_t>> rows_of_classes(ModelConfig const& model) {
+    if (problem_of(model) != "single_label_classification") return std::nullopt;
     std::map<std::string, std::int64_t> row;
     for (auto const& name : class_names_of(model)) row.emplace(name, static_cast<std::int64_t>(row.size()));
     std::vector<std::int64_t> rows;
@@ -259,6 +261,12 @@ ModelConfig read_model_config(Config const& config, std::vector<std::string> con
 }
 
 void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config) {
+    std::int64_t sample = 0;
+    while (sample < set.size() && set.trained(sample) == 0) ++sample;
+    if (sample == set.size()) // its loss would be the mean of nothing
+        throw cluster::InputError(
+            fmt::format("{}: none of the {} samples of a split has a label that counts; legal: at least one",
+                        config.data.path, set.size()));
     if (set.vocabulary() > model.vocabulary)
         throw cluster::InputError(fmt::format(
             "{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
@@ -295,6 +303,19 @@ std::int64_t planned_steps(Config const& config, std::int64_t samples) {
 
 void check_weights(Config const& config, ModelConfig const& model) {
     if (!config.model.from_scratch) match(config.model.path, find_tensors(config.model.path), model);
+}
+
+void check_complete(Config const& config, ModelConfig const& model) {
+    Entries const entries = find_tensors(config.model.path);
+    auto const [sources, unused] = match(config.model.path, entries, model);
+    if (model.head == HeadKind::language_model && !unused.empty())
+        throw cluster::InputError(fmt::format("{}: {}: the head of a classifier; legal: a model that was trained as a "
+                                              "language model",
+                                              config.model.path, fmt::join(unused, ", ")));
+    std::string const problem = problem_of(model);
+    if (model.head == HeadKind::classification && problem != "single_label_classification")
+        throw cluster::InputError(fmt::format("{}/config.json: problem_type: {}: legal: single_label_classification",
+                                              config.model.path, problem));
 }
 
 LoadedWeights load_weights(Config const& config, ModelConfig const& model, parallel::ParameterStore& store) {

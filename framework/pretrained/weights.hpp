@@ -27,6 +27,10 @@ std::int64_t planned_steps(Config const& config, std::int64_t samples);
 /// Throws InputError naming file and tensor. Local.
 void check_weights(Config const& config, ModelConfig const& model);
 
+/// The same for a model that is used as it is: its head must be one for this task. A tied language model would take the
+/// body of a classifier for its own.
+void check_complete(Config const& config, ModelConfig const& model);
+
 /// Where the weights came from, beyond a plain copy of the folder's.
 struct LoadedWeights {
     std::int64_t seed = 0;

@@ -76,7 +76,11 @@ void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
     if (cluster::is_there(file)) json = data::parse_json<nlohmann::ordered_json>(file, cluster::read_file(file));
     if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
     auto& stops = json["eos_token_id"];
-    if (!stops.is_array() || std::ranges::find(stops, nlohmann::ordered_json(stop)) == stops.end()) stops = stop;
+    auto const found = stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(stop)) : stops.end();
+    if (found == stops.end())
+        stops = stop;
+    else // `generate` scores references with the first
+        std::rotate(stops.begin(), found, std::next(found));
     cluster::write_file(o.output + "/generation_config.json", json.dump(2) + "\n");
 }
 

@@ -153,6 +153,17 @@ Spoil label_renamed(std::string const& folder, std::string const& from, std::str
     };
 }
 
+/// Four texts of one token, which predicts nothing, are all of the training split.
+void nothing_counts(std::string const& dir) {
+    std::string const folder = dir + "/data";
+    auto manifest = data::read_manifest(folder);
+    data::Sample one;
+    one.tokens = {1};
+    one.token_labels = {data::kIgnoredLabel};
+    manifest.splits["train"].shards = {data::write_shard(folder, "one.h5", std::vector<data::Sample>(4, one))};
+    data::write_manifest(folder, manifest);
+}
+
 std::vector<std::string> const kClassify =
     train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"});
 
@@ -266,6 +277,21 @@ std::vector<Mistake> const kDataSets{
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/data", "--split", "train"},
      "task: language-modeling: DIR/bert is a bert encoder; legal: classification",
      {}},
+    {"EvaluateAClassifierOfAnotherLoss",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},
+     "DIR/bert/config.json: problem_type: multi_label_classification: legal: single_label_classification",
+     change("bert/config.json", "\"model_type\": \"bert\"",
+            "\"model_type\": \"bert\", \"problem_type\": \"multi_label_classification\"")},
+    {"EvaluateLanguageWithAClassifier",
+     {"evaluate", "--model", "DIR/llama", "--data", "DIR/data", "--split", "train"},
+     "DIR/llama: score.weight: the head of a classifier; legal: a model that was trained as a language model",
+     header([](nlohmann::ordered_json& h) {
+         h["score.weight"] = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+     })},
+    {"EvaluateWhereNothingCounts",
+     {"evaluate", "--model", "DIR/llama", "--data", "DIR/data", "--split", "train"},
+     "DIR/data: none of the 4 samples of a split has a label that counts; legal: at least one",
+     nothing_counts},
     {"EvaluateEmptySlots",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--tokens-per-slot", "0"},
      "--tokens-per-slot: 0: legal: a whole number >= 1",

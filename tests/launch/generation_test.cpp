@@ -97,6 +97,9 @@ TEST_F(Generation, AnotherStopTokenGoesIntoTheDataAndTheirGenerationConfig) {
     ASSERT_EQ(prepare({rows}, "own").exit_code, 0);
     EXPECT_EQ(json("own/generation_config.json").at("eos_token_id"), (nlohmann::json{1, 2}))
         << "a list that has the stop token stays";
+    ASSERT_EQ(prepare({rows, "--stop", "?"}, "second").exit_code, 0);
+    EXPECT_EQ(json("second/generation_config.json").at("eos_token_id"), (nlohmann::json{2, 1}))
+        << "references are scored with the first";
     expect_refused(prepare({rows, "--stop", "nope"}, "x"), "--stop: nope: legal: a token of ");
 }
 
@@ -233,6 +236,16 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
         EXPECT_EQ(two.at("accuracy"), one.at("accuracy")) << layout;
         EXPECT_TRUE(laid.output == evaluated.output || std::string_view(layout) == "parallel.tensor=2") << layout;
     }
+
+    // That nothing is to be said is an answer, which counts.
+    std::string const nothing = write("nothing.jsonl", "{\"q\": \"ant =\", \"a\": \"\"}\n{\"q\": \"ant =\"}\n");
+    Outcome const silent = run_command(trireme(0, {"generate", path("out"), "--prompts", nothing, "--prompt-column",
+                                                   "q", "--completion-column", "a", "--output", path("silent.jsonl")}));
+    ASSERT_EQ(silent.exit_code, 0) << silent.output;
+    auto const counted = nlohmann::json::parse(silent.output);
+    EXPECT_EQ(counted.at("scored"), 1);
+    EXPECT_EQ(counted.at("exact_match"), 0.0);
+    EXPECT_GT(counted.at("perplexity").get<double>(), 1.0) << "of the stop token";
 
     auto const first = nlohmann::json::parse(lines.substr(0, lines.find('\n')));
     std::string const prompt = first.at("prompt"), wanted = first.at("completion").get<std::string>() + "\n";

@@ -27,7 +27,9 @@ class RunSource : public testing::Test {
         write("bert/additional_chat_templates/short.jinja", "{{ messages[0] }}")(path(""));
         ASSERT_EQ(prepare("bert", "own").exit_code, 0);
     }
-    std::string path(std::string const& name) const { return folder_.path() + (name.empty() ? "/scene" : "/scene/" + name); }
+    std::string path(std::string const& name) const {
+        return folder_.path() + (name.empty() ? "/scene" : "/scene/" + name);
+    }
     Outcome run(std::vector<std::string> const& arguments) const { return run_command(trireme(0, arguments)); }
     Outcome prepare(std::string const& tokenizer, std::string const& output) const {
         return run({"prepare", "--task", "classification", "--tokenizer", path(tokenizer), "--train",
@@ -78,6 +80,21 @@ TEST_F(RunSource, AMovedRunGoesOnWhereItIs) {
     EXPECT_EQ(refused.exit_code, 2);
     EXPECT_TRUE(has(refused.output, "--set run=" + path("moved")) && has(refused.output, "--set run=" + path("run")))
         << refused.output;
+}
+
+TEST_F(RunSource, ARunGoesOnWithTheModelThatItBeganWith) {
+    ASSERT_EQ(train("own").exit_code, 0);
+    fs::rename(path("bert"), path("elsewhere"));
+    change("elsewhere/config.json", "\"model_type\"", "\"_name_or_path\": \"x\", \"model_type\"")(path(""));
+    EXPECT_EQ(train("own", {"--set", "model.path=" + path("elsewhere")}).exit_code, 0) << "folders move";
+    change("elsewhere/config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"relu\"")(path(""));
+    for (auto const* dry : {"--set=seed=1", "--dry-run"}) {
+        auto const refused = train("own", {"--set", "model.path=" + path("elsewhere"), dry});
+        EXPECT_EQ(refused.exit_code, 2);
+        EXPECT_TRUE(has(refused.output, path("elsewhere") + "/config.json: hidden_act: not as in " +
+                                            path("run/source/config.json") + ", with which the run began"))
+            << refused.output;
+    }
 }
 
 TEST_F(RunSource, DataOfAnotherTokenizerAreRefused) {

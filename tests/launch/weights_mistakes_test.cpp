@@ -124,6 +124,10 @@ std::vector<Mistake> const kSafetensors{
     {"MissingTensor", train(),
      "DIR/llama: tensor model.norm.weight is missing; legal: every tensor that DIR/llama/config.json describes",
      header([](Header& h) { h["model.norm.bias"] = h[kNorm], h.erase(kNorm); })},
+    {"MissingTensorInADryRun",
+     {"train", "DIR/run.yaml", "--dry-run"},
+     "DIR/llama: tensor model.norm.weight is missing; legal: every tensor that DIR/llama/config.json describes",
+     header([](Header& h) { h["model.norm.bias"] = h[kNorm], h.erase(kNorm); })},
     {"ExtraTensor", train(),
      "DIR/llama/model.safetensors: tensor model.layers.7.norm.weight has no place in this llama model of 2 layers; "
      "legal: the tensors that DIR/llama/config.json describes",
@@ -220,6 +224,27 @@ std::vector<Mistake> const kConfigs{
      "DIR/llama/config.json: rope_parameters.rope_type: \"yarn\": legal: default, linear, llama3",
 
      change(kConfig, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"")},
+    {"AdapterBesideTheModel", train(),
+     "DIR/llama/adapter_config.json: the folder holds an adapter (LoRA or its like), whose weights would not be read; "
+     "legal: the whole model, merged where PEFT is: python -c 'from peft import AutoPeftModelForCausalLM as M; "
+     "M.from_pretrained(\"DIR/llama\").merge_and_unload().save_pretrained(\"FOLDER\")'",
+     write("llama/adapter_config.json", "{}")},
+    {"StopTokenBeyondTheVocabulary",
+     {"generate", "DIR/llama", "--prompt", "film"},
+     "DIR/llama: eos_token_id: 97: legal: 0 to 96, the model's vocabulary",
+     write("llama/generation_config.json", "{\"eos_token_id\": [1, 97]}")},
+    {"DeepPrompts",
+     {"generate", "DIR/llama", "--prompts", "DIR/deep.jsonl"},
+     "DIR/deep.jsonl:1: nested deeper than the 64 levels that are legal",
+     write("deep.jsonl", "{\"prompt\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}\n")},
+    {"PromptGivenTwice",
+     {"generate", "DIR/llama", "--prompts", "DIR/twice.jsonl"},
+     "DIR/twice.jsonl:2: key \"prompt\" is given twice in one object; legal: once",
+     write("twice.jsonl", "{\"prompt\": \"film\"}\n{\"prompt\": \"good\", \"prompt\": \"bad\"}\n")},
+    {"ReferencesThatNoRowHas",
+     {"generate", "DIR/llama", "--prompts", "DIR/rows.jsonl", "--prompt-column", "text", "--completion-column", "labl"},
+     "DIR/rows.jsonl: --completion-column: labl: no row has it; legal: a field of the rows",
+     {}},
 };
 INSTANTIATE_TEST_SUITE_P(ConfigJson, Mistakes, testing::ValuesIn(kConfigs), name_of);
 

@@ -84,6 +84,12 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
          {{"rope_parameters", {{"rope_type", "default"}, {"attention_factor", 2}}}},
          "rope_parameters.attention_factor: 2: a field this version does not know, so the model might be computed "
          "wrongly"},
+        {"llama",
+         {{"rope_theta", 500.0}},
+         "rope_parameters.rope_theta: 10000.0: legal: 500, as rope_theta beside it says"},
+        {"llama",
+         {{"rope_parameters", {{"rope_type", "linear"}, {"type", "llama3"}, {"factor", 2.0}}}},
+         R"(rope_parameters.type: "llama3": legal: linear, as rope_type says)"},
         {"llama3",
          {{"rope_parameters",
            {{"rope_type", "llama3"}, {"factor", 8}, {"low_freq_factor", 4}, {"high_freq_factor", 4}}}},
