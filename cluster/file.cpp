@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -62,20 +63,41 @@ void commit_file(std::string const& staging, std::string const& path) {
     sync_path(parent(path));
 }
 
+bool write_all(int descriptor, std::string_view text) {
+    while (!text.empty()) {
+        auto const n = write(descriptor, text.data(), text.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        text.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return true;
+}
+
 void write_file(std::string const& path, std::string_view text) {
     std::string const staging = path + ".partial";
-    {
-        std::ofstream file(staging, std::ios::binary | std::ios::trunc);
-        file.write(text.data(), static_cast<std::streamsize>(text.size()));
-        file.close();
-        if (!file) {
-            int const reason = errno;
-            unlink(staging.c_str());
-            errno = reason;
-            fail(path, "write");
-        }
+    unlink(staging.c_str()); // left by a job that was killed, or a link, which must not be written through
+    int const file = open(staging.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (file < 0) fail(path, "write");
+    int reason = write_all(file, text) ? 0 : errno;
+    if (close(file) != 0 && reason == 0) reason = errno;
+    if (reason != 0) {
+        unlink(staging.c_str());
+        errno = reason;
+        fail(path, "write");
     }
     commit_file(staging, path);
+}
+
+std::vector<std::string> list_folder(std::string const& path) {
+    namespace fs = std::filesystem;
+    std::vector<std::string> names;
+    std::error_code error;
+    for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
+        names.push_back(at->path().filename().string());
+    if (error == std::errc::no_such_file_or_directory) return {};
+    if (error) throw InputError(path + ": cannot be listed: " + error.message() + "; legal: a folder that can be read");
+    std::ranges::sort(names);
+    return names;
 }
 
 std::int64_t readable_size(std::string const& path) {

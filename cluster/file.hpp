@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace trireme::cluster {
 
@@ -27,7 +28,11 @@ class StagingFolder {
 void sync_path(std::string const& path);
 /// Syncs `staging`, renames it to `path`, syncs the folder. Throws JobError.
 void commit_file(std::string const& staging, std::string const& path);
-/// Writes `text` to `path` by way of a staging name. Throws JobError.
+/// All of `text`, whatever interrupts; false with errno if the disk does not take it.
+bool write_all(int descriptor, std::string_view text);
+/// Names in a folder, ascending; none if it is not there. Throws InputError if it cannot be read: it is not empty then.
+std::vector<std::string> list_folder(std::string const& path);
+/// Writes `text` to `path` by way of a staging name that is made anew, so that no link is followed. Throws JobError.
 void write_file(std::string const& path, std::string_view text);
 /// The whole file. Throws InputError if it cannot be read, is not a regular file or has more than `most` bytes.
 std::string read_file(std::string const& path, std::int64_t most = INT64_MAX);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -32,6 +31,8 @@ Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
     auto const& h = flight.header;
     if (h.magic != kFlightMagic) refuse("no flight record");
     if (h.version != kFlightVersion) refuse(fmt::format("version {}", h.version));
+    if (h.size < 1 || h.size > kFlightRanks || h.rank < 0 || h.rank >= h.size)
+        refuse(fmt::format("rank {} of {} ranks", h.rank, h.size));
     bytes.remove_prefix(sizeof flight.header);
     if (h.groups > kFlightGroups || bytes.size() < h.groups * sizeof(FlightGroup))
         refuse(fmt::format("{} groups in {} bytes", h.groups, bytes.size()));
@@ -61,9 +62,9 @@ std::optional<Flight> read_flight(std::string const& run_folder, int rank) noexc
 
 std::vector<Flight> read_flights(std::string const& run_folder) {
     std::vector<Flight> flights;
-    for (auto const& name : names_in(run_folder + "/flight"))
-        if (std::string const path = run_folder + "/flight/" + name; name.starts_with("rank-"))
-            flights.push_back(flight_from_bytes(read_file(path), path));
+    std::string const folder = run_folder + "/flight/";
+    for (auto const& name : list_folder(folder))
+        if (name.starts_with("rank-")) flights.push_back(flight_from_bytes(read_file(folder + name), folder + name));
     std::ranges::sort(flights, {}, [](Flight const& f) { return f.header.rank; });
     // Ranks of an earlier, larger job may have left theirs.
     std::int64_t last = 0;

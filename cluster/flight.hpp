@@ -14,6 +14,7 @@ namespace trireme::cluster {
 inline constexpr std::size_t kFlightCalls = 64;  ///< last calls kept of each group
 inline constexpr std::size_t kFlightGroups = 16; ///< groups kept; calls of others are not recorded
 inline constexpr std::uint32_t kFlightVersion = 1;
+inline constexpr std::int32_t kFlightRanks = 100'000; ///< files have five digits; room is made for as many as one says
 inline constexpr std::array<char, 8> kFlightMagic{'t', 'r', 'f', 'l', 'i', 'g', 'h', 't'};
 
 enum class CallState : std::uint8_t { none, started, waited_for, finished };

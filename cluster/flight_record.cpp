@@ -96,7 +96,7 @@ void FlightRecorder::keep_in(std::string const& run_folder, std::int64_t job) {
                                          "permission",
                                          path, call, std::strerror(errno)));
     };
-    int const file = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int const file = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     check(file >= 0, "open");
     std::scoped_lock const lock(mutex_);
     block_->header.job = job;
@@ -109,6 +109,10 @@ void FlightRecorder::keep_in(std::string const& run_folder, std::int64_t job) {
     close(file);
     check(mapped != MAP_FAILED, written ? "mmap" : "write");
     run_folder_ = run_folder;
+}
+
+int FlightRecorder::rank() const {
+    return block_->header.rank;
 }
 
 std::string FlightRecorder::run_folder() const {

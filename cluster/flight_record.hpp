@@ -63,6 +63,7 @@ class FlightRecorder : public WaitObserver {
     void beat();
     /// The thread that computes makes no further call: what is on record stays until the job is ended.
     void freeze() { frozen_ = true; }
+    int rank() const; ///< of the world
     /// Of keep_in; "" before it.
     std::string run_folder() const;
     /// Seconds that the oldest call in flight has taken; 0: there is none.

@@ -69,7 +69,6 @@ std::string call_text(FlightCall const& c, std::string_view group) {
 }
 
 // Mismatch ------------------------------------------------------------------------------------------------------------
-
 /// Whether `call` has come after `before` earlier among `calls`: what repeats every step is likely to be right.
 bool seen_before(std::map<std::uint64_t, FlightCall const*> const& calls, std::uint64_t at) {
     auto const here = calls.find(at);
@@ -148,7 +147,6 @@ std::optional<Verdict> mismatch_in(Flights const& flights, std::string const& na
 }
 
 // Hang ----------------------------------------------------------------------------------------------------------------
-
 class Waits {
   public:
     Waits(Flights const& flights, std::vector<bool> const& silent)
@@ -188,15 +186,18 @@ class Waits {
         if (!oldest) return;
         Wait wait{oldest, group->name.data(), {}, {}};
         auto const found = groups_.find({group->name.data(), group->leader, group->generation});
-        if (oldest->op == Collective::exchange) {
-            if (oldest->peer >= 0 && !has_met(oldest->peer, rank, *oldest, *group)) wait.missing = {oldest->peer};
-        } else if (found != groups_.end()) {
-            for (auto const& m : found->second)
-                if (m.group->ordinals <= oldest->ordinal) wait.missing.push_back(m.rank);
-        }
+        bool const exchange = oldest->op == Collective::exchange;
+        if (exchange && oldest->peer >= 0 && !has_met(oldest->peer, rank, *oldest, *group))
+            wait.missing = {oldest->peer};
         if (found != groups_.end())
-            for (auto const& m : found->second) wait.members.push_back(m.rank);
+            for (auto const& m : found->second) {
+                wait.members.push_back(m.rank);
+                if (!exchange && m.group->ordinals <= oldest->ordinal) wait.missing.push_back(m.rank);
+            }
         add_unknown_members(wait, *group);
+        if (wait.missing.empty()) // all entered it, but who is stopped or dead since does not do its part
+            for (int const r : exchange ? std::vector{oldest->peer} : wait.members)
+                if (r >= 0 && is_silent(r)) wait.missing.push_back(r);
         waits_.emplace(rank, std::move(wait));
     }
 
@@ -298,7 +299,6 @@ std::string state_of(Flights const& flights, Waits const& waits, int rank) {
 }
 
 // Death ---------------------------------------------------------------------------------------------------------------
-
 std::vector<int> select(Flights const& flights, auto const& predicate) {
     std::vector<int> ranks;
     for (std::size_t r = 0; r < flights.size(); ++r)

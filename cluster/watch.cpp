@@ -68,7 +68,10 @@ void Watch::run() {
 
 void Watch::fail(std::string const& line, int code) {
     recorder_->end(FlightEnd::failed, code, line);
-    if (!talk_) return;
+    if (!talk_) { // it speaks for itself; log.txt and status say the same
+        claim_report(recorder_->run_folder(), {{recorder_->rank()}, one_line(line)});
+        return;
+    }
     talk_->raise({Alarm::Kind::error, 0, code, line});
     std::this_thread::sleep_for(kLastWord);
 }

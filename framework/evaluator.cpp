@@ -119,18 +119,19 @@ Metrics summarize(std::vector<SampleResult> const& results, std::size_t classes)
     if (trained == 0) return metrics;
     metrics.loss /= static_cast<double>(trained);
     metrics.accuracy = static_cast<double>(correct) / static_cast<double>(trained);
+    std::int64_t seen = 0;
     for (std::size_t c = 0; c < classes; ++c) {
         std::int64_t labelled = 0, predicted = 0;
         for (std::size_t k = 0; k < classes; ++k) {
             labelled += metrics.confusion[c][k];
             predicted += metrics.confusion[k][c];
         }
-        // A class that neither occurs nor is predicted scores 0, as in scikit-learn's macro average.
-        if (labelled + predicted)
-            metrics.f1 +=
-                2.0 * static_cast<double>(metrics.confusion[c][c]) / static_cast<double>(labelled + predicted);
+        // As in scikit-learn, the mean is over the classes that occur or are predicted.
+        if (labelled + predicted == 0) continue;
+        ++seen;
+        metrics.f1 += 2.0 * static_cast<double>(metrics.confusion[c][c]) / static_cast<double>(labelled + predicted);
     }
-    if (classes) metrics.f1 /= static_cast<double>(classes);
+    if (seen) metrics.f1 /= static_cast<double>(seen);
     return metrics;
 }
 

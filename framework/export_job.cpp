@@ -35,10 +35,10 @@ std::string choose(std::string const& folder, std::string const& which) {
     }
     if (which == "latest") return names.front();
     auto const progress =
-        RunProgress::from_json(CheckpointReader(folder + "/" + names.front()).manifest().state.at("progress"));
+        read_run_state(read_checkpoint_manifest(folder + "/" + names.front()), names.front()).progress;
+    if (progress.best_step < 0) return names.front(); // it was never evaluated
     for (auto const& name : names)
-        if (CheckpointReader(folder + "/" + name).manifest().state.at("progress").at("step") == progress.best_step)
-            return name;
+        if (step_of(name) == progress.best_step) return name;
     throw cluster::InputError(
         fmt::format("{}: the best step {} was not kept (checkpoint.keep_best: false?); legal: --checkpoint latest",
                     folder, progress.best_step));

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "cluster/file.hpp"
+
 namespace trireme::framework {
 
 namespace {
@@ -31,7 +33,9 @@ int JobHistory::stuck_at(std::int64_t step) const {
 JobHistory read_job_history(std::string const& run) {
     JobHistory history;
     std::vector<double> saves, evaluations;
-    std::ifstream file(run + "/metrics.jsonl");
+    std::string const path = run + "/metrics.jsonl";
+    if (cluster::is_there(path)) cluster::readable_size(path); // what cannot be read is not an empty history
+    std::ifstream file(path);
     for (std::string line; std::getline(file, line);) {
         auto const event = nlohmann::json::parse(line, nullptr, false);
         if (!event.is_object() || !event.contains("kind") || !event.contains("time")) continue;
@@ -40,7 +44,10 @@ JobHistory read_job_history(std::string const& run) {
         if (kind == "job") history.jobs.push_back({time, time, event.at("nodes"), event.at("step")});
         if (kind == "checkpoint") saves.push_back(event.at("seconds"));
         if (kind == "evaluation" && event.contains("seconds")) evaluations.push_back(event.at("seconds"));
-        if (!history.jobs.empty()) history.jobs.back().last = time;
+        if (history.jobs.empty()) continue;
+        history.jobs.back().last = time;
+        if (kind == "end" && event.value("exit_code", 1) == 0)
+            history.jobs.back().first_step = -1; // not stuck at a step
     }
     history.longest_save = longest(saves);
     history.longest_evaluation = longest(evaluations);

@@ -122,11 +122,11 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
     for (std::size_t at = 0, end; (end = listed.find('\n', at)) != std::string::npos; at = end + 1) {
         std::string const name = listed.substr(at, end - at);
         std::string trouble;
-        std::optional<json> state;
+        RunState state;
         try {
             CheckpointReader const reader(folder_ + "/" + name);
-            state = reader.manifest().state;
-            check_same_run(*state);
+            state = read_run_state(reader.manifest(), name);
+            check_same_run(state);
             load_into(store_, reader);
             losses_ = losses_in(reader);
         } catch (WrongRun const&) {
@@ -138,9 +138,8 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
         for (auto const& reason : cluster::all_gather_bytes(world_, trouble, "checkpoint/loaded"))
             if (!reason.empty()) trouble = reason;
         if (trouble.empty()) {
-            auto const progress = RunProgress::from_json(state->at("progress"));
-            saved_step_ = progress.step;
-            return progress;
+            saved_step_ = state.progress.step;
+            return state.progress;
         }
         if (newest_trouble.empty()) newest_trouble = trouble;
         say(fmt::format("checkpoint {} cannot be used ({}); trying the one before", name, trouble));
@@ -153,14 +152,21 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
     return std::nullopt;
 }
 
-void RunCheckpoints::check_same_run(json const& state) const {
-    auto const changed = differences(state.at("trajectory").get<std::string>(), trajectory_yaml(config_));
+void RunCheckpoints::check_same_run(RunState const& state) const {
+    auto changed = differences(state.trajectory, trajectory_yaml(config_));
+    if (!changed.empty() &&
+        state.progress.finished) { // it may be given more epochs; Trainer compares its step with them
+        Config longer = config_;
+        longer.train = parse_config(state.config, config_.run + "/checkpoints: state.config", {}).train;
+        if (differences(state.trajectory, trajectory_yaml(longer)).empty()) changed.clear();
+    }
     if (!changed.empty())
         throw WrongRun(
             fmt::format("{}: the run folder holds a run of another configuration ({}); choose another `run`, "
-                        "or give back the old values (its configuration is in {}/config.yaml)",
-                        config_.run, fmt::join(changed, ", "), config_.run));
-    if (state.at("data") != data_fingerprint_)
+                        "or give back the old values (its configuration is in {}/config.yaml); to train on from its "
+                        "weights in another `run`: model.path: a folder that `trireme export --run {}` made",
+                        config_.run, fmt::join(changed, ", "), config_.run, config_.run));
+    if (state.data != data_fingerprint_)
         throw WrongRun(
             fmt::format("{}: the run was made with other data than {} holds now", config_.run, config_.data.path));
 }

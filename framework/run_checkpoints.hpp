@@ -17,6 +17,7 @@
 #include "framework/checkpoint/folder.hpp"
 #include "framework/checkpoint/manifest.hpp"
 #include "framework/checkpoint/pending_save.hpp"
+#include "framework/checkpoint/run_state.hpp"
 #include "framework/config.hpp"
 #include "framework/run_progress.hpp"
 #include "framework/snapshot.hpp"
@@ -72,7 +73,7 @@ class RunCheckpoints {
     std::vector<double> const& losses() const { return losses_; } ///< of step i + 1; NaN where none was noted
 
   private:
-    void check_same_run(nlohmann::json const& state) const;
+    void check_same_run(RunState const& state) const;
     nlohmann::json state_of(RunProgress const& progress) const;
     KeepRules rules() const;
     /// Before the first save of this job. Collective.

@@ -47,7 +47,7 @@ bool still_named(int descriptor, std::string const& path) {
 /// place.
 std::string take(std::string const& run, std::string const& path, int& descriptor) {
     while (true) {
-        descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (descriptor < 0)
             return fmt::format("run: {}: {}; legal: a folder that can be written", path, std::strerror(errno));
         if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
@@ -87,10 +87,21 @@ RunLock::RunLock(std::string const& run, cluster::Communicator& world) : run_(ru
     throw cluster::InputError(trouble);
 }
 
+void RunLock::check_held(cluster::Communicator& world) const {
+    std::uint8_t lost = world.rank() == 0 && !still_named(descriptor_, path_);
+    world.broadcast({&lost, 1, cluster::DType::u8}, 0, "run/lock").wait();
+    if (lost)
+        throw cluster::JobError(fmt::format("run: {}: the folder was removed or replaced while this job was at work in "
+                                            "it ({} is not its own any more): nothing is saved there",
+                                            run_, path_));
+}
+
 RunLock::~RunLock() {
     if (descriptor_ < 0) return;
-    unlink(path_.c_str());
+    bool const ours = still_named(descriptor_, path_); // else another job's, in a folder of the same name
+    if (ours) unlink(path_.c_str());
     close(descriptor_);
+    if (!ours) return;
     std::error_code not_empty;
     if (made_folder_) fs::remove(run_, not_empty); // nothing came of the job: nothing is left of it
 }

@@ -102,7 +102,8 @@ RunPreview preview_run(Config const& config, int ranks) {
     p.steps = inputs.steps;
     p.samples = inputs.train->size();
     p.longest = inputs.train->longest();
-    p.validation_samples = inputs.validation->size();
+    p.validation_samples = inputs.validation ? inputs.validation->size() : 0;
+    p.room = checkpoint_room(config, inputs);
     for (std::int64_t i = 0; i < p.samples; ++i) p.tokens += inputs.train->length(i);
     look_at_steps(p, *inputs.train, config);
     auto const specs = parameter_specs(inputs.model);

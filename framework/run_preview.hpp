@@ -39,6 +39,7 @@ struct RunPreview {
     Spread slots, tokens_per_step;
     double idle = 0; ///< share of the ranks' places for slots that stay empty
     std::vector<ModelPart> parts;
+    DiskRoom room;     ///< for checkpoints
     RankMemory memory; ///< of a rank of the pipeline stage that holds most
 };
 

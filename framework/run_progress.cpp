@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "data/json.hpp"
+
 namespace trireme::framework {
 
 using nlohmann::json;
@@ -26,18 +28,24 @@ json RunProgress::to_json() const {
             {"recent_losses", recent_losses}};
 }
 
-RunProgress RunProgress::from_json(json const& j) {
+RunProgress RunProgress::from_json(json const& j) try {
     RunProgress p;
-    p.step = j.at("step");
-    p.cursor = j.at("cursor");
-    p.best = j.at("best");
-    p.best_step = j.at("best_step");
-    p.evaluated_step = j.at("evaluated_step");
-    p.evaluations_without_improvement = j.at("evaluations_without_improvement");
-    p.finished = j.at("finished");
-    p.left_out = j.at("left_out").get<std::vector<std::int64_t>>();
-    p.recent_losses = j.at("recent_losses").get<std::vector<double>>();
+    p.step = data::count(j, "step");
+    p.cursor = data::count(j, "cursor");
+    p.best = data::member<double>(j, "best");
+    p.best_step = data::count(j, "best_step", -1);
+    p.evaluated_step = data::count(j, "evaluated_step", -1);
+    p.evaluations_without_improvement = static_cast<int>(data::count(j, "evaluations_without_improvement"));
+    p.finished = data::member<bool>(j, "finished");
+    p.left_out = data::member<std::vector<std::int64_t>>(j, "left_out");
+    for (auto const& loss : data::list(j, "recent_losses")) {
+        if (!data::JsonKind<double>::holds(loss))
+            throw cluster::InputError("recent_losses: " + data::shown(loss) + ": legal: a number");
+        p.recent_losses.push_back(loss);
+    }
     return p;
+} catch (cluster::InputError const& error) {
+    throw cluster::InputError(std::string("progress.") + error.what());
 }
 
 } // namespace trireme::framework

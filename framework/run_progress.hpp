@@ -25,6 +25,7 @@ struct RunProgress {
     bool leaves_out(std::int64_t cursor_of_step) const;
 
     nlohmann::json to_json() const;
+    /// Throws InputError "progress.FIELD: VALUE: legal: KIND".
     static RunProgress from_json(nlohmann::json const& json);
 };
 

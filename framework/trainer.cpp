@@ -3,12 +3,15 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <map>
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
+#include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
 #include "data/manifest.hpp"
 #include "data/tokenizer_files.hpp"
@@ -45,14 +48,37 @@ void check_set(data::Dataset const& set, Config const& config) {
 }
 
 /// Also what takes time to find: all that can be refused before memory is taken or a file made.
-TrainInputs checked_inputs(Config const& config, cluster::Communicator const& world) {
+TrainInputs checked_inputs(Config const& config, cluster::Communicator& world) {
     cluster::enter_phase("data/open");
     TrainInputs in = open_inputs(config);
     cluster::check_writable_folder("run", config.run);
     if (list_checkpoints(config.run + "/checkpoints").empty()) check_weights(config, in.model);
     in.train->verify(world.rank(), world.size());
-    in.validation->verify(world.rank(), world.size());
+    if (in.validation) in.validation->verify(world.rank(), world.size());
+    // One rank's view of the disk, or some would go on while others refuse.
+    std::string const refusal =
+        cluster::broadcast_bytes(world, world.rank() == 0 ? checkpoint_room(config, in).refusal() : "", 0, "run/room");
+    if (!refusal.empty()) throw cluster::InputError(refusal);
     return in;
+}
+
+/// Null if the data have no split of the default name, and nothing asks for one.
+std::unique_ptr<data::Dataset> open_validation(Config const& config,
+                                               std::map<std::string, data::SplitInfo> const& splits) {
+    std::string const& name = config.data.validation;
+    if (name != DataSection{}.validation || splits.contains(name)) return data::open_dataset(config.data.path, name);
+    std::string others;
+    for (auto const& [split, info] : splits) others += ", " + split;
+    auto const refuse = [&](std::string const& field, std::string const& without) {
+        throw cluster::InputError(
+            fmt::format("{}: {} has no split \"{}\" to evaluate; legal: {}, or data.validation: one "
+                        "of {}, or data prepared with --validation or --validation-fraction",
+                        field, config.data.path, name, without, others.substr(2)));
+    };
+    auto const& e = config.evaluation;
+    if (e.patience > 0) refuse(fmt::format("evaluation.patience: {}", e.patience), "0");
+    if (e.metric != "loss") refuse("evaluation.metric: " + e.metric, "loss");
+    return nullptr;
 }
 
 /// Weights and two moments of the whole model.
@@ -65,20 +91,35 @@ std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std:
 } // namespace
 
 TrainInputs open_inputs(Config const& config) {
-    TrainInputs in{data::open_dataset(config.data.path, config.data.train),
-                   data::open_dataset(config.data.path, config.data.validation),
-                   {},
-                   0};
+    data::Manifest const manifest = data::read_manifest(config.data.path);
+    TrainInputs in{
+        data::open_dataset(config.data.path, config.data.train), open_validation(config, manifest.splits), {}, 0};
     check_set(*in.train, config);
     in.model = read_model_config(config, in.train->label_names());
     if (!list_checkpoints(config.run + "/checkpoints").empty())
         check_same_model(config.run, config.model.path, in.model);
     check_fit(in.model, *in.train, config);
-    check_fit(in.model, *in.validation, config);
-    data::check_same_tokenizer(config.data.path, data::read_manifest(config.data.path).tokenizer_xxh3,
-                               config.model.path);
+    if (in.validation) check_fit(in.model, *in.validation, config);
+    data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
     in.steps = planned_steps(config, in.train->size());
     return in;
+}
+
+DiskRoom checkpoint_room(Config const& config, TrainInputs const& inputs) {
+    std::int64_t parameters = 0, done = 0;
+    for (auto const& spec : parameter_specs(inputs.model)) parameters += elements_of(spec.shape);
+    std::string const folder = config.run + "/checkpoints";
+    if (auto const names = list_checkpoints(folder); !names.empty()) try {
+            auto const state = read_run_state(read_checkpoint_manifest(folder + "/" + names.front()), names.front());
+            done = state.progress.step;
+        } catch (cluster::InputError const&) {
+            // Told when it is read whole; until then the run may have all its steps to do.
+        }
+    std::int64_t const an_epoch =
+        inputs.validation ? std::max<std::int64_t>(1, inputs.train->size() / config.batch.global) : 0;
+    DiskRoom room = disk_room(config, parameters, inputs.steps - done, an_epoch);
+    if (done >= inputs.steps) room.most = 0; // nothing is left to write
+    return room;
 }
 
 Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits, at::Device device)
@@ -98,6 +139,15 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
     if (auto const found = checkpoints_.resume(note)) {
         progress_ = *found;
         note(fmt::format("resumed at step {} of {}", progress_.step, inputs_.steps));
+        if (progress_.finished) { // unless it was given more to do
+            int const patience = config_.evaluation.patience;
+            progress_.finished = progress_.step >= inputs_.steps ||
+                                 (patience > 0 && progress_.evaluations_without_improvement >= patience);
+            note(progress_.finished
+                     ? fmt::format("the run is over; raise {} to go on",
+                                   early_end().empty() ? "train.epochs or train.steps" : "evaluation.patience")
+                     : "the finished run goes on; its learning rate follows the schedule of the new length");
+        }
         log_.open();
         if (world.rank() == 0 && !read_run_source(config_.run)) write_run_source(config_, inputs_.model);
     } else {
@@ -108,6 +158,9 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
             write_run_source(config_, inputs_.model);
         }
     }
+    if (!inputs_.validation)
+        note(fmt::format("note: {} has no split \"{}\": nothing is evaluated", config_.data.path,
+                         config_.data.validation));
     cluster::keep_flight_records(config_.run, world);
     model_.refresh();
     auto const slots = data::plan_step(*inputs_.train, shape_, config_.seed, 0).slots.size();
@@ -134,7 +187,8 @@ bool Trainer::must_settle() const {
 
 bool Trainer::evaluation_due() const {
     return progress_.evaluated_step != progress_.step &&
-           (progress_.step >= inputs_.steps || due(config_.evaluation.every, inputs_.train->size() / shape_.samples));
+           (progress_.step >= inputs_.steps ||
+            (inputs_.validation && due(config_.evaluation.every, inputs_.train->size() / shape_.samples)));
 }
 
 bool Trainer::evaluate_and_judge() {
@@ -148,10 +202,12 @@ bool Trainer::evaluate_and_judge() {
     event.update(validation_->to_json());
     log_.write(event);
     double const value = validation_->value(config_.evaluation.metric);
-    bool const better = progress_.best_step < 0 || is_better(config_.evaluation.metric, value, progress_.best);
-    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}", progress_.step,
+    std::string const& metric = config_.evaluation.metric;
+    bool const better = progress_.best_step < 0 || is_better(metric, value, progress_.best);
+    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}{}", progress_.step,
                          cluster::unsigned_nan(validation_->loss), validation_->accuracy,
-                         better ? "  (best so far)" : ""));
+                         validation_->confusion.empty() ? "" : fmt::format(", f1 {:.4f}", validation_->f1),
+                         better ? fmt::format("  (best {} so far)", metric) : ""));
     progress_.evaluated_step = progress_.step;
     progress_.evaluations_without_improvement = better ? 0 : progress_.evaluations_without_improvement + 1;
     if (better) {
@@ -161,8 +217,26 @@ bool Trainer::evaluate_and_judge() {
     return better;
 }
 
+void Trainer::end_if_over(bool better) {
+    int const patience = config_.evaluation.patience;
+    progress_.finished =
+        progress_.step >= inputs_.steps || (patience > 0 && progress_.evaluations_without_improvement >= patience);
+    if (std::string const why = early_end(); !why.empty()) log_.say(why);
+    if (progress_.finished || (better && config_.checkpoint.keep_best)) save(progress_.finished ? "end" : "best");
+}
+
+std::string Trainer::early_end() const {
+    if (!progress_.finished || progress_.step >= inputs_.steps) return "";
+    auto const& e = config_.evaluation;
+    return fmt::format("ended early, at step {} of {}: {} evaluations in a row without a better {} than {:.4f} of step "
+                       "{} (evaluation.patience: {})",
+                       progress_.step, inputs_.steps, progress_.evaluations_without_improvement, e.metric,
+                       progress_.best, progress_.best_step, e.patience);
+}
+
 void Trainer::save(char const* why) {
     cluster::enter_phase("checkpoint");
+    lock_.check_held(mesh_.world());
     compare_replicas(); // what has gone bad must not be saved
     checkpoints_.save(progress_, why);
     control_.save_began();
@@ -208,14 +282,9 @@ TrainOutcome Trainer::run() {
     }
     announce_job();
     while (!progress_.finished) {
-        bool const last = progress_.step >= inputs_.steps;
         // The evaluation of a step may be due after a restart: the signal came between the step and its evaluation.
         if (evaluation_due()) {
-            bool const better = evaluate_and_judge();
-            int const patience = config_.evaluation.patience;
-            progress_.finished = last || (patience > 0 && progress_.evaluations_without_improvement >= patience);
-            if (progress_.finished || (better && config_.checkpoint.keep_best))
-                save(progress_.finished ? "end" : "best");
+            end_if_over(inputs_.validation && evaluate_and_judge());
             continue;
         }
         if (progress_.leaves_out(progress_.cursor)) {
@@ -252,6 +321,7 @@ TrainOutcome Trainer::run() {
     outcome.weights_sha256 = weights_sha256(model_.specs(), model_.store(), mesh_);
     log_.write({{"kind", "end"},
                 {"step", outcome.steps},
+                {"why", early_end()},
                 {"weights_sha256", outcome.weights_sha256},
                 {"exit_code", outcome.exit_code}});
     return outcome;

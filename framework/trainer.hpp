@@ -16,6 +16,7 @@
 #include "data/loader.hpp"
 #include "framework/batch_source.hpp"
 #include "framework/config.hpp"
+#include "framework/disk_room.hpp"
 #include "framework/evaluator.hpp"
 #include "framework/log/run_log.hpp"
 #include "framework/optimizer/adamw.hpp"
@@ -51,12 +52,15 @@ struct StepReport {
 
 /// What a run reads, checked against each other.
 struct TrainInputs {
-    std::unique_ptr<data::Dataset> train, validation;
+    std::unique_ptr<data::Dataset> train;
+    std::unique_ptr<data::Dataset> validation; ///< null: the data have none, and the run is not evaluated
     ModelConfig model;
     std::int64_t steps = 0; ///< of the whole run
 };
 /// Fails before memory is taken for weights: data of another task, a sample the model has no positions for. Local.
 TrainInputs open_inputs(Config const& config);
+/// Against what the run still has to write, as its newest checkpoint says. Local.
+DiskRoom checkpoint_room(Config const& config, TrainInputs const& inputs);
 
 class Trainer {
   public:
@@ -103,6 +107,9 @@ class Trainer {
     void settle_saves(); ///< waits for them, before something that ends or turns back the run on every rank
     bool due(std::int64_t every, std::int64_t otherwise) const;
     bool evaluation_due() const;
+    void end_if_over(bool better); ///< after an evaluation, and after the last step
+    /// Why the run ended before its last step; empty if it did not.
+    std::string early_end() const;
 
     Config config_;
     JobLimits limits_;

@@ -55,6 +55,7 @@ void Trainer::roll_back(std::int64_t from) {
                         from));
     progress_ = *found;
     progress_.left_out = left_out;
+    progress_.finished = false; // it may have been, before the run was given more epochs
     model_.refresh();
     log_.write({{"kind", "rollback"}, {"step", progress_.step}, {"from", from}});
     log_.say(fmt::format("back at step {}: the samples of step {} will be left out", progress_.step, from));

@@ -73,19 +73,18 @@ bool list(std::string const& run, bool verify) {
     for (auto const& name : names) try {
             framework::CheckpointReader const reader(folder_of(run) + "/" + name);
             if (verify) reader.verify();
-            auto const& state = reader.manifest().state;
-            auto const progress = framework::RunProgress::from_json(state.at("progress"));
+            auto const state = framework::read_run_state(reader.manifest(), name);
+            auto const& progress = state.progress;
             if (!newest) {
                 newest = progress; // it knows which one is the best
-                rules = framework::parse_config(state.at("config"), name + "/config", {}).checkpoint;
+                rules = framework::parse_config(state.config, name + "/config", {}).checkpoint;
             }
             std::int64_t bytes = 0;
             for (auto const& f : reader.manifest().files) bytes += f.bytes;
             fmt::print("{}  step {}  {}  {:.1f} MB  {}  {}  kept: {}{}{}\n", name, progress.step,
                        cluster::counted(reader.manifest().tensors.size(), "tensor"), static_cast<double>(bytes) * 1e-6,
-                       state.at("saved_at").get<std::string>(), cluster::counted(state.at("ranks").get<int>(), "rank"),
-                       reasons(names, name, *newest, rules), progress.finished ? "  finished" : "",
-                       verify ? "  ok" : "");
+                       state.saved_at, cluster::counted(state.ranks, "rank"), reasons(names, name, *newest, rules),
+                       progress.finished ? "  finished" : "", verify ? "  ok" : "");
         } catch (std::exception const& error) {
             fmt::print("{}  BAD: {}\n", name, cluster::line_of(error));
             sound = false;

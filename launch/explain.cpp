@@ -90,7 +90,11 @@ void print_preview(framework::RunPreview const& p, framework::Config const& conf
                counted(config.batch.global, "sample"),
                static_cast<double>(p.steps * config.batch.global) / static_cast<double>(p.samples),
                counted(p.samples, "sample"), counted(p.tokens, "token"), grouped(p.longest));
-    fmt::print("validation  {}\n", counted(p.validation_samples, "sample"));
+    if (p.validation_samples == 0)
+        fmt::print("validation  none: {} has no split \"{}\", and nothing is evaluated\n", config.data.path,
+                   config.data.validation);
+    else
+        fmt::print("validation  {}\n", counted(p.validation_samples, "sample"));
     fmt::print("a step      {} on {}; {} (first {})\n", shown(p.slots, "slot"),
                counted(p.data_ranks, "data-parallel rank"), shown(p.tokens_per_step, "token"),
                counted(p.steps_looked_at, "step"));
@@ -101,6 +105,7 @@ void print_preview(framework::RunPreview const& p, framework::Config const& conf
     fmt::print("\neach rank   {} of weights, {} of gradients, {} of optimizer state = {}, and activations\n",
                megabytes(p.memory.weights), megabytes(p.memory.gradients), megabytes(p.memory.optimizer),
                megabytes(p.memory.total()));
+    fmt::print("disk        {}\n", p.room.line());
 }
 
 /// RUN/config.yaml names the folder where the run was. A run that was moved goes on where it is; where both folders are
@@ -153,13 +158,15 @@ void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communic
     auto const inputs = framework::open_inputs(resolved.config);
     if (framework::list_checkpoints(resolved.config.run + "/checkpoints").empty())
         framework::check_weights(resolved.config, inputs.model);
-    for (auto const* set : {inputs.train.get(), inputs.validation.get()}) set->verify(0, 1);
+    for (auto const* set : {inputs.train.get(), inputs.validation.get()})
+        if (set) set->verify(0, 1);
     framework::derive_from_inputs(resolved, inputs);
     framework::derive_layout(resolved, on);
     // What a rank of another job has cannot be known here.
     if (ranks == 0) framework::derive_threads(resolved, cores);
     print_values(resolved);
     print_preview(preview, resolved.config);
+    if (auto const refusal = preview.room.refusal(); !refusal.empty()) throw cluster::InputError(refusal);
     fmt::print("\nnothing was written; start it with: mpirun -n {} trireme train ...\n", on);
 }
 

@@ -51,14 +51,22 @@ void print_jobs(framework::RunStatus const& s) {
     }
 }
 
+/// "loss 0.6931, accuracy 0.5000, f1 0.3333"
+std::string metrics_text(nlohmann::ordered_json const& evaluation) {
+    std::string text;
+    for (char const* name : {"loss", "accuracy", "f1"})
+        if (evaluation.contains(name) && evaluation[name].is_number())
+            text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name, evaluation[name].get<double>());
+    return text.empty() ? "no number" : text;
+}
+
 void print_status(std::string const& run, framework::RunStatus const& s) {
     fmt::print("run:         {}\nstate:       {}\n", run, s.state);
     if (!s.why.empty()) fmt::print("why:         {}\n", s.why);
     fmt::print("step:        {} of {}\n", s.step, s.total_steps ? std::to_string(s.total_steps) : "?");
     if (s.loss) fmt::print("loss:        {:.4f}\n", *s.loss);
-    if (s.evaluation.is_object() && s.evaluation.value("loss", nlohmann::ordered_json()).is_number())
-        fmt::print("evaluation:  loss {:.4f} at step {}\n", s.evaluation["loss"].get<double>(),
-                   s.evaluation.value("step", nlohmann::ordered_json()).dump());
+    if (s.evaluation.is_object() && s.evaluation.contains("loss"))
+        fmt::print("evaluation:  {} at step {}\n", metrics_text(s.evaluation), s.evaluation["step"].dump());
     fmt::print("checkpoints: {}{}\n", s.checkpoints.empty() ? "none" : s.checkpoints.front(),
                s.checkpoints.size() > 1 ? fmt::format(" and {} older", s.checkpoints.size() - 1) : "");
     fmt::print("goodput:     {:.0f} % of the jobs' time went into steps that count\n", 100 * s.goodput);

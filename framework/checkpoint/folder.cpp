@@ -62,10 +62,9 @@ std::int64_t step_of(std::string const& name) {
 
 std::vector<std::string> list_checkpoints(std::string const& folder) {
     std::set<std::string, std::greater<>> names, formers;
-    std::error_code none;
-    for (auto const& entry : fs::directory_iterator(folder, none)) {
-        std::string const name = entry.path().filename().string();
-        if (!entry.is_directory(none)) continue;
+    for (auto const& name : cluster::list_folder(folder)) {
+        std::error_code closed; // to us: it counts, and reading it says why not
+        if (!fs::is_directory(folder + "/" + name, closed) && !closed) continue;
         if (is_checkpoint(name)) names.insert(name);
         if (is_checkpoint(without(name, kFormer))) formers.insert(name);
     }

@@ -22,7 +22,8 @@ struct KeepRules {
 
 std::string checkpoint_name(std::int64_t step);
 std::int64_t step_of(std::string const& name);
-/// Names of the checkpoints in the folder, newest first; a former one where its successor never got the name.
+/// Names of the checkpoints in the folder, newest first; a former one where its successor never got the name. None if
+/// there is no folder; throws InputError if it cannot be read.
 std::vector<std::string> list_checkpoints(std::string const& folder);
 
 /// Those of `names` (newest first) that the rules let go once `step` is saved. Newer ones are of a run that went on

@@ -126,6 +126,7 @@ CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
             throw cluster::InputError("does not match its own hash");
         if (data::member<std::string>(j, "format") != kFormat)
             throw cluster::InputError("format: " + data::shown(j.at("format")) + ": legal: " + kFormat);
+        if (!j.contains("state")) throw cluster::InputError("state: missing; legal: an object");
         CheckpointManifest manifest{.state = j.at("state")};
         for (auto const& t : data::list(j, "tensors")) {
             manifest.tensors.push_back(tensor_from_json(t));

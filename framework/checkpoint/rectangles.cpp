@@ -1,6 +1,9 @@
 #include "framework/checkpoint/rectangles.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <tuple>
 
 #include "cluster/error.hpp"
 
@@ -54,23 +57,49 @@ std::vector<Patch> patches_of(LocalBlock const& block, std::int64_t first, std::
     return patches;
 }
 
+namespace {
+
+/// Of rectangles of one or two dimensions, in n log n: a line sweeps over the rows and keeps the columns of those that
+/// it crosses, which must lie side by side.
+bool disjoint(std::vector<Rectangle> const& rectangles) {
+    struct Event {
+        std::int64_t row;
+        bool begins; // ends come first in a row
+        std::int64_t column, end;
+    };
+    std::vector<Event> events;
+    for (auto const& r : rectangles) {
+        std::int64_t const row = r.start.size() == 2 ? r.start[0] : 0, rows = r.start.size() == 2 ? r.count[0] : 1,
+                           column = r.start.back(), end = column + r.count.back();
+        events.push_back({row, true, column, end});
+        events.push_back({row + rows, false, column, end});
+    }
+    std::ranges::sort(events, {}, [](Event const& e) { return std::tuple(e.row, e.begins, e.column); });
+    std::map<std::int64_t, std::int64_t> crossed; // column to end
+    for (auto const& e : events) {
+        if (!e.begins) {
+            crossed.erase(e.column);
+            continue;
+        }
+        auto const next = crossed.lower_bound(e.column);
+        if (next != crossed.end() && next->first < e.end) return false;
+        if (next != crossed.begin() && std::prev(next)->second > e.column) return false;
+        crossed.emplace_hint(next, e.column, e.end);
+    }
+    return true;
+}
+
+} // namespace
+
 bool cover_exactly(Shape const& shape, std::vector<Rectangle> const& rectangles) {
     std::int64_t total = 0;
-    for (std::size_t a = 0; a < rectangles.size(); ++a) {
-        auto const& r = rectangles[a];
+    for (auto const& r : rectangles) {
         if (r.start.size() != shape.size() || r.count.size() != shape.size()) return false;
         for (std::size_t d = 0; d < shape.size(); ++d)
             if (r.start[d] < 0 || r.count[d] <= 0 || r.start[d] > shape[d] - r.count[d]) return false;
-        total += r.elements();
-        for (std::size_t b = 0; b < a; ++b) {
-            bool apart = false;
-            for (std::size_t d = 0; d < shape.size(); ++d)
-                apart |= r.start[d] + r.count[d] <= rectangles[b].start[d] ||
-                         rectangles[b].start[d] + rectangles[b].count[d] <= r.start[d];
-            if (!apart) return false;
-        }
+        if (__builtin_add_overflow(total, r.elements(), &total)) return false;
     }
-    return total == elements_of(shape);
+    return total == elements_of(shape) && disjoint(rectangles);
 }
 
 } // namespace trireme::framework

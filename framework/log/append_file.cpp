@@ -1,33 +1,36 @@
 #include "framework/log/append_file.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 
 namespace trireme::framework {
 
-namespace {
-
-bool ends_in_the_middle_of_a_line(std::string const& path) {
-    std::ifstream file(path, std::ios::binary);
-    file.seekg(-1, std::ios::end);
+AppendFile::AppendFile(std::string path)
+    : path_(std::move(path)),
+      descriptor_(open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666)) {
+    off_t const size = descriptor_ < 0 ? 0 : lseek(descriptor_, 0, SEEK_END);
     char last = '\n';
-    file.get(last);
-    return last != '\n';
+    if (size > 0 && pread(descriptor_, &last, 1, size - 1) != 1) last = '\n';
+    if (descriptor_ >= 0 && (last == '\n' || cluster::write_all(descriptor_, "\n"))) return;
+    std::string const reason = std::strerror(errno);
+    if (descriptor_ >= 0) close(descriptor_);
+    throw cluster::InputError(path_ + ": cannot be written: " + reason +
+                              "; legal: a run folder on a disk with room and write permission");
 }
 
-} // namespace
-
-AppendFile::AppendFile(std::string path) : path_(std::move(path)) {
-    bool const torn = ends_in_the_middle_of_a_line(path_);
-    file_.open(path_, std::ios::app);
-    if (torn) file_ << '\n';
-    if (!file_)
-        throw cluster::InputError(path_ +
-                                  ": cannot be written; legal: a run folder on a disk with room and write permission");
+AppendFile::~AppendFile() {
+    close(descriptor_);
 }
 
 void AppendFile::write_line(std::string_view line) {
-    file_ << line << '\n' << std::flush;
-    if (!file_) throw cluster::JobError(path_ + ": write failed; is the disk full?");
+    if (!cluster::write_all(descriptor_, std::string(line) + '\n')) // one call: lines of a watch do not mix with it
+        throw cluster::JobError(path_ + ": write failed: " + std::strerror(errno));
 }
 
 } // namespace trireme::framework

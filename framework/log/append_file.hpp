@@ -1,6 +1,5 @@
 // A file of lines that several jobs of one run write, one after the other.
 #pragma once
-#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -8,14 +7,17 @@ namespace trireme::framework {
 
 class AppendFile {
   public:
-    /// Ends a last line that a killed job left torn. Throws InputError if the file cannot be opened.
+    /// Ends a last line that a killed job left torn. Throws InputError if the file cannot be opened, or is a link.
     explicit AppendFile(std::string path);
+    ~AppendFile();
+    AppendFile(AppendFile const&) = delete;
+    AppendFile& operator=(AppendFile const&) = delete;
     /// Throws JobError if the disk does not take it.
     void write_line(std::string_view line);
 
   private:
     std::string path_;
-    std::ofstream file_;
+    int descriptor_;
 };
 
 } // namespace trireme::framework

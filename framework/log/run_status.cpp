@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -19,7 +18,6 @@ namespace trireme::framework {
 
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 constexpr double kQuiet = 10; ///< seconds without a sign of life after which a rank of another host counts as gone
@@ -71,6 +69,7 @@ void take_event(Events& all, ordered_json const& event) {
     if (kind == "job") {
         status.jobs.push_back(job_of(event));
         status.step = whole(event, "step");
+        status.why.clear();
         if (auto const total = whole(event, "total_steps")) status.total_steps = total;
     }
     if (status.jobs.empty()) status.jobs.emplace_back(); // a file without its first line
@@ -84,6 +83,7 @@ void take_event(Events& all, ordered_json const& event) {
         status.evaluation = event;
     } else if (kind == "end") {
         job.exit_code = static_cast<int>(whole(event, "exit_code"));
+        status.why = text(event, "why");
     }
 }
 
@@ -133,6 +133,15 @@ bool lives(cluster::FlightHeader const& h) {
     return state == 'T' || (beats && state != 0 && state != 'Z' && state != 'X');
 }
 
+std::string state_of(int exit_code) {
+    switch (exit_code) {
+    case cluster::kDone: return "done";
+    case cluster::kSavedToContinue: return "to be continued";
+    case cluster::kHalted: return "halted";
+    default: return "failed";
+    }
+}
+
 /// What the records of the last job's ranks add: whether it runs, who ended it.
 void judge_flights(RunStatus& status, std::string const& run) {
     std::vector<cluster::Flight> const found = cluster::read_flights(run);
@@ -153,11 +162,13 @@ void judge_flights(RunStatus& status, std::string const& run) {
         flights[static_cast<std::size_t>(f.header.rank)] = f;
         job.last = std::max(job.last, seconds(f.header.heartbeat));
         if (lives(f.header)) status.state = "running";
+        if (f.header.end == cluster::FlightEnd::failed) job.exit_code = f.header.exit_code;
     }
     if (status.state == "running") return;
     if (auto const verdict = cluster::find_death(flights)) {
         status.guilty = verdict->guilty;
         status.why = verdict->line;
+        if (job.exit_code) status.state = state_of(*job.exit_code);
     }
     if (auto const said = cluster::read_verdict(run)) { // by the watch, which saw more than is left
         status.guilty = said->guilty;
@@ -168,27 +179,21 @@ void judge_flights(RunStatus& status, std::string const& run) {
 
 std::vector<std::string> checkpoint_names(std::string const& folder) {
     std::vector<std::string> names;
-    for (auto const& name : cluster::names_in(folder))
-        if (cluster::is_there(folder + "/" + name + "/manifest.json") && name.find('.') == std::string::npos)
+    for (auto const& name : cluster::list_folder(folder))
+        if (name.find('.') == std::string::npos && cluster::is_there(folder + "/" + name + "/manifest.json"))
             names.push_back(name);
     std::ranges::sort(names, std::greater<>());
     return names;
 }
 
-std::string state_of(int exit_code) {
-    switch (exit_code) {
-    case cluster::kDone: return "done";
-    case cluster::kSavedToContinue: return "to be continued";
-    case cluster::kHalted: return "halted";
-    default: return "failed";
-    }
-}
-
 } // namespace
 
 RunStatus read_run_status(std::string const& run) {
-    std::ifstream file(run + "/metrics.jsonl");
-    if (!file && !cluster::is_folder(run + "/flight"))
+    std::string const path = run + "/metrics.jsonl";
+    bool const there = cluster::is_there(path);
+    if (there) cluster::readable_size(path);
+    std::ifstream file(path);
+    if (!there && !cluster::is_there(run + "/flight"))
         throw cluster::InputError(run + ": holds no metrics.jsonl; legal: the folder of a run that was started");
     Events all;
     for (std::string line; std::getline(file, line);) {

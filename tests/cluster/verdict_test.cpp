@@ -111,6 +111,26 @@ TEST(Hang, AMessageThatWasSentIsNoFaultOfTheSender) {
     EXPECT_NE(verdict->line.find("network"), std::string::npos) << verdict->line;
 }
 
+TEST(Hang, WhoIsStoppedInsideACallThatItEnteredIsGuilty) {
+    for (auto const state : {kWaits, kDone}) {
+        Ranks ranks(3);
+        ranks.group("world", {0, 1, 2});
+        for (int const r : {0, 2}) ranks.call(r, "world", "a", kWaits);
+        ranks.call(1, "world", "a", state);
+        ranks.silent[1] = true;
+        auto const verdict = find_hang(ranks.flights, ranks.silent);
+        ASSERT_TRUE(verdict);
+        EXPECT_EQ(verdict->guilty, (Guilty{1}));
+        EXPECT_TRUE(verdict->line.starts_with("rank 1@n1 does not answer")) << verdict->line;
+    }
+    Ranks pair(2);
+    pair.group("pipeline", {0, 1});
+    pair.message(0, "pipeline", 1, Message::Kind::send, kStarted);
+    pair.message(1, "pipeline", 0, Message::Kind::receive, kWaits);
+    pair.silent[0] = true;
+    EXPECT_EQ(find_hang(pair.flights, pair.silent)->guilty, (Guilty{0}));
+}
+
 TEST(Hang, RanksThatWaitForEachOtherAreBothNamed) {
     Ranks ranks(2);
     ranks.group("first", {0, 1});

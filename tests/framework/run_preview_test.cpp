@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"
 
@@ -80,6 +81,27 @@ TEST_F(Preview, DerivedValuesSayFromWhat) {
     EXPECT_EQ(resolved_.origins.at("train.steps"), "derived: 2 epochs of 53 samples, 7 a step");
     EXPECT_EQ(resolved_.config.model.classifier_dropout, 0.0);
     EXPECT_EQ(resolved_.origins.at("model.classifier_dropout"), "derived: " + folder_.path() + "/model/config.json");
+}
+
+/// tests/golden/make_metrics.py: classes that nobody has or predicts are in no mean.
+TEST(Metrics, AreThoseOfScikitLearn) {
+    auto const golden = nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/metrics.json"));
+    for (auto const& row : golden.at("cases")) {
+        std::vector<SampleResult> results;
+        for (std::size_t i = 0; i < row.at("labels").size(); ++i) {
+            SampleResult r{};
+            r.sample = static_cast<std::int64_t>(i);
+            r.label = row.at("labels")[i];
+            r.prediction = row.at("predictions")[i];
+            r.trained = 1;
+            r.correct = r.label == r.prediction;
+            results.push_back(r);
+        }
+        Metrics const metrics = summarize(results, row.at("classes"));
+        EXPECT_NEAR(metrics.f1, row.at("f1").get<double>(), 1e-12) << row;
+        EXPECT_NEAR(metrics.accuracy, row.at("accuracy").get<double>(), 1e-12) << row;
+        EXPECT_EQ(nlohmann::json(metrics.confusion), row.at("confusion"));
+    }
 }
 
 } // namespace

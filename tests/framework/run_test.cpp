@@ -12,6 +12,7 @@
 #include "cluster/fake_communicator.hpp"
 #include "cluster/file.hpp"
 #include "cluster/thread_communicator.hpp"
+#include "framework/disk_room.hpp"
 #include "framework/job_history.hpp"
 #include "framework/run_control.hpp"
 #include "framework/run_lock.hpp"
@@ -95,6 +96,38 @@ TEST(JobHistory, CountsHoursAndJobsThatGotStuck) {
     EXPECT_EQ(history.stuck_at(0), 0);
     EXPECT_EQ(history.longest_save, 12.5);
     EXPECT_EQ(history.longest_evaluation, 40);
+}
+
+TEST(JobHistory, WhatCannotBeReadIsNotEmpty) {
+    test::TemporaryFolder const folder;
+    std::filesystem::create_directories(folder.path() + "/metrics.jsonl");
+    EXPECT_THROW(static_cast<void>(read_job_history(folder.path())), cluster::InputError);
+}
+
+TEST(DiskRoom, CountsWhatTheRulesKeepAndTheOneBeingWritten) {
+    test::TemporaryFolder const folder;
+    Config config;
+    config.run = folder.path() + "/run";
+    config.checkpoint.every = 10;
+    auto const most = [&](std::int64_t steps) { return disk_room(config, 1000, steps, 50).most; };
+    EXPECT_EQ(most(100), 2 + 1 + 1) << "keep_last, the best, the one being written";
+    EXPECT_EQ(most(5), 1) << "the end alone is saved";
+    config.checkpoint.keep_best = false;
+    EXPECT_EQ(most(100), 3);
+    config.checkpoint.keep_every = 20;
+    EXPECT_EQ(most(100), 3 + 5);
+    std::filesystem::create_directories(config.run + "/checkpoints/step-000000010");
+    cluster::write_file(config.run + "/checkpoints/step-000000010/a", std::string(5000, 'x'));
+    DiskRoom room = disk_room(config, 1000, 10, 0);
+    EXPECT_EQ(room.checkpoint, 12'000);
+    EXPECT_EQ(room.needed(), 3 * 12'000 - 5000) << "one is there, and two saves are to come";
+    room.free = room.needed();
+    EXPECT_EQ(room.refusal(), "");
+    room.place = "P";
+    room.free = 30'999;
+    EXPECT_EQ(room.refusal(), "run: P: 31.0 kB free, and the run will write 31.0 kB: up to 3 checkpoints of 12.0 kB at "
+                              "once; legal: a disk with room, or fewer of them (checkpoint.keep_last, keep_best, "
+                              "keep_every)");
 }
 
 class Control : public testing::Test {
@@ -207,6 +240,35 @@ TEST_F(Control, MinutesBetweenSaves) {
     EXPECT_TRUE(c.agree(false).save);
     c.save_began();
     EXPECT_FALSE(c.agree(false).save);
+}
+
+TEST(RunLock, AFolderThatIsReplacedIsNoticedAndLeftToItsNewJob) {
+    test::TemporaryFolder const folder;
+    std::string const run = folder.path() + "/run";
+    auto world = cluster::make_fake_world(0, 1, {});
+    auto first = std::make_unique<RunLock>(run, *world);
+    EXPECT_NO_THROW(first->check_held(*world));
+    std::filesystem::remove_all(run);
+    EXPECT_THROW(first->check_held(*world), cluster::JobError);
+    RunLock const second(run, *world);
+    EXPECT_THROW(first->check_held(*world), cluster::JobError);
+    first.reset();
+    EXPECT_NO_THROW(second.check_held(*world)) << "the first one took it away";
+}
+
+TEST(RunLock, NoFileIsOpenedThroughALink) {
+    test::TemporaryFolder const folder;
+    std::string const run = folder.path() + "/run", other = folder.path() + "/other";
+    std::filesystem::create_directories(run);
+    cluster::write_file(other, "theirs");
+    auto world = cluster::make_fake_world(0, 1, {});
+    std::filesystem::create_symlink(other, run + "/lock");
+    EXPECT_THROW(RunLock(run, *world), cluster::InputError);
+    std::filesystem::create_symlink(other, run + "/config.yaml.partial");
+    cluster::write_file(run + "/config.yaml", "ours");
+    EXPECT_EQ(cluster::read_file(run + "/config.yaml"), "ours");
+    EXPECT_FALSE(std::filesystem::is_symlink(run + "/config.yaml"));
+    EXPECT_EQ(cluster::read_file(other), "theirs");
 }
 
 TEST(RunLock, ASecondJobIsRefusedByName) {

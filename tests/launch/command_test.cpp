@@ -8,6 +8,7 @@
 
 #include "cluster/file.hpp"
 #include "data/loader.hpp"
+#include "data/manifest.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"
 
@@ -33,9 +34,67 @@ TEST(Train, StopsEarlyWhenPatienceRunsOutAndExportsTheBest) {
     auto const best = std::ranges::min(losses);
     EXPECT_LT(last, 40) << "it ran to the end";
     EXPECT_EQ(last, best.second + 4) << "two evaluations without improvement, two steps apart";
+    std::string const said = cluster::read_file(run + "/log.txt"),
+                      why = "evaluations in a row without a better loss than";
+    EXPECT_NE(said.find(why), std::string::npos) << said;
+    Outcome const status = run_command(trireme(0, {"status", run}));
+    EXPECT_NE(status.output.find(why), std::string::npos) << status.output;
     Outcome const exported = run_command(trireme(0, {"export", "--run", run, "--output", folder.path() + "/out"}));
     EXPECT_NE(exported.output.find("exported step-00000000" + std::to_string(best.second)), std::string::npos)
         << exported.output;
+}
+
+TEST(Train, AFinishedRunGoesOnWhenItIsGivenMoreSteps) {
+    TemporaryFolder const folder;
+    std::string const yaml = write_tiny_run(folder.path()), run = folder.path() + "/run";
+    auto const train = [&](std::string const& steps) {
+        return run_command(trireme(0, {"train", yaml, "--set", "train.steps=" + steps}));
+    };
+    ASSERT_EQ(train("4").exit_code, 0);
+    Outcome const over = train("4"), on = train("6");
+    EXPECT_NE(over.output.find("raise train.epochs or train.steps to go on"), std::string::npos) << over.output;
+    ASSERT_EQ(on.exit_code, 0) << on.output;
+    EXPECT_NE(on.output.find("the finished run goes on"), std::string::npos) << on.output;
+    EXPECT_NE(on.output.find("done: 6 steps"), std::string::npos) << on.output;
+    std::vector<std::int64_t> steps;
+    for (auto const& line : metric_lines(run))
+        if (auto const event = nlohmann::json::parse(line); event["kind"] == "train") steps.push_back(event["step"]);
+    EXPECT_EQ(steps, (std::vector<std::int64_t>{1, 2, 3, 4, 5, 6}));
+}
+
+TEST(Train, ARunThatFailsSaysSoInItsLogAndItsStatus) {
+    TemporaryFolder const folder;
+    std::string const yaml = write_tiny_run(folder.path()), run = folder.path() + "/run";
+    Outcome const failed =
+        run_command(trireme(0, {"train", yaml, "--set", "optimizer.learning_rate=1e30", "--set", "optimizer.clip=0"}));
+    ASSERT_EQ(failed.exit_code, 1) << failed.output;
+    Outcome const status = run_command(trireme(0, {"status", run}));
+    for (std::string const& text : {status.output, cluster::read_file(run + "/log.txt")})
+        EXPECT_NE(text.find("not finite; no update was made"), std::string::npos) << text;
+    EXPECT_NE(status.output.find("state:       failed\n"), std::string::npos) << status.output;
+    EXPECT_EQ(status.output.find("no last word"), std::string::npos) << status.output;
+}
+
+TEST(Train, WithoutAValidationSplitNothingIsEvaluated) {
+    TemporaryFolder const folder;
+    std::string const yaml = write_tiny_run(folder.path()), run = folder.path() + "/run",
+                      data = folder.path() + "/data";
+    data::Manifest manifest = data::read_manifest(data);
+    manifest.splits.erase("validation");
+    data::write_manifest(data, manifest);
+    Outcome const refused =
+        run_command(trireme(0, {"train", yaml, "--set", "train.steps=2", "--set", "evaluation.patience=2"}));
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_EQ(refused.output, "trireme: evaluation.patience: 2: " + data +
+                                  " has no split \"validation\" to evaluate; legal: 0, or data.validation: one of "
+                                  "train, or data prepared with --validation or --validation-fraction\n");
+    Outcome const dry = run_command(trireme(0, {"train", yaml, "--dry-run"}));
+    EXPECT_NE(dry.output.find("validation  none"), std::string::npos) << dry.output;
+    Outcome const trained = run_command(trireme(0, {"train", yaml, "--set", "train.steps=2"}));
+    ASSERT_EQ(trained.exit_code, 0) << trained.output;
+    EXPECT_NE(trained.output.find("nothing is evaluated"), std::string::npos) << trained.output;
+    Outcome const exported = run_command(trireme(0, {"export", "--run", run, "--output", folder.path() + "/out"}));
+    EXPECT_NE(exported.output.find("exported step-000000002"), std::string::npos) << exported.output;
 }
 
 TEST(Train, RefusesTasksOfSlurmThatMpiDoesNotSee) {

@@ -262,7 +262,8 @@ TEST_F(Scene, ARunFolderOfAnotherConfigurationIsLeftAsItIs) {
     EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_EQ(outcome.output,
               "trireme: DIR/run: the run folder holds a run of another configuration (seed: 1 -> 5); choose another "
-              "`run`, or give back the old values (its configuration is in DIR/run/config.yaml)\n");
+              "`run`, or give back the old values (its configuration is in DIR/run/config.yaml); to train on from its "
+              "weights in another `run`: model.path: a folder that `trireme export --run DIR/run` made\n");
     Outcome const wrong = run({"export", "--run", "DIR/run", "--checkpoint", "step-9", "--output", "DIR/out"});
     EXPECT_EQ(wrong.exit_code, 2);
     EXPECT_EQ(wrong.output,
@@ -349,19 +350,22 @@ TEST_F(FullDisk, PrepareLeavesNothing) {
     EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }
 
-TEST_F(FullDisk, AnOldCheckpointStaysValid) {
-    resize("500k"); // one checkpoint and a half, and a flight record
-    Outcome const outcome = run(train(
-        {"run=DIR/disk/run", "train.steps=4", "checkpoint.every=1", "evaluation.every=9", "checkpoint.keep_last=9"}));
-    EXPECT_EQ(outcome.exit_code, 1);
-    std::string const line = last_line(outcome.output),
-                      start = "trireme: checkpoint not saved: DIR/disk/run/checkpoints/step-";
-    EXPECT_TRUE(line.starts_with(start) && line.ends_with(" failed: No space left on device")) << outcome.output;
-    Outcome const verified = run({"checkpoint", "verify", "--run", "DIR/disk/run"});
-    EXPECT_EQ(verified.exit_code, 0) << verified.output;
-    EXPECT_NE(verified.output.find("step-000000001  step 1"), std::string::npos) << verified.output;
-    for (auto const& entry : fs::recursive_directory_iterator(disk()))
-        EXPECT_EQ(entry.path().string().find(".partial"), std::string::npos) << entry.path();
+TEST_F(FullDisk, ARunWhoseCheckpointsHaveNoRoomIsRefused) {
+    std::vector<std::string> const set{"run=DIR/disk/run", "train.steps=4", "checkpoint.every=1", "evaluation.every=9",
+                                       "checkpoint.keep_last=9"};
+    for (bool const dry : {false, true}) {
+        auto arguments = train(set);
+        if (dry) arguments.emplace_back("--dry-run");
+        Outcome const outcome = run(arguments);
+        EXPECT_EQ(outcome.exit_code, 2);
+        std::string const line = last_line(outcome.output);
+        EXPECT_TRUE(line.starts_with("trireme: run: DIR/disk: 65.5 kB free, and the run will write "))
+            << outcome.output;
+        EXPECT_TRUE(line.ends_with(" at once; legal: a disk with room, or fewer of them (checkpoint.keep_last, "
+                                   "keep_best, keep_every)"))
+            << outcome.output;
+        EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
+    }
 }
 
 TEST_F(FullDisk, ExportLeavesNothing) {

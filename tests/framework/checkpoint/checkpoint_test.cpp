@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include <nlohmann/json.hpp>
 
 #include <random>
@@ -7,6 +9,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "framework/checkpoint/reader.hpp"
+#include "framework/checkpoint/run_state.hpp"
 #include "framework/checkpoint/writer.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -134,6 +137,50 @@ TEST(Checkpoint, ATensorWithAHoleIsNotCommitted) {
     CheckpointManifest manifest = read_checkpoint_manifest(written.folder.path());
     manifest.tensors[0].pieces.pop_back();
     EXPECT_THROW(write_manifest(written.folder.path(), manifest), cluster::JobError);
+}
+
+TEST(Rectangles, ManyPiecesAreComparedWithTheirNeighboursAlone) {
+    std::int64_t const side = 400; // 160,000 pieces: every one with every other would be 10^10 comparisons
+    std::vector<Rectangle> pieces;
+    for (std::int64_t i = 0; i < side * side; ++i) {
+        std::int64_t const at = i * 7919 % (side * side);
+        pieces.push_back({{at / side, at % side}, {1, 1}});
+    }
+    auto const start = std::chrono::steady_clock::now();
+    EXPECT_TRUE(cover_exactly({side, side}, pieces));
+    pieces.back() = pieces.front();
+    EXPECT_FALSE(cover_exactly({side, side}, pieces)) << "one twice, one not at all";
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+    EXPECT_FALSE(cover_exactly({4, 4}, {{{0, 0}, {3, 4}}, {{2, 0}, {1, 4}}})) << "they overlap in a row";
+    EXPECT_FALSE(cover_exactly({2, 6}, {{{0, 0}, {2, 4}}, {{0, 3}, {1, 3}}, {{1, 5}, {1, 1}}})) << "and in a column";
+    EXPECT_TRUE(cover_exactly({3, 4}, {{{2, 0}, {1, 1}}, {{0, 1}, {3, 3}}, {{0, 0}, {2, 1}}}));
+}
+
+TEST(RunState, IsJudgedByTypesAndByTheFolder) {
+    RunProgress progress;
+    progress.step = 4;
+    nlohmann::json const good{{"progress", progress.to_json()},
+                              {"trajectory", "a: 1"},
+                              {"config", "b: 2"},
+                              {"data", "x"},
+                              {"saved_at", "then"},
+                              {"ranks", 2}};
+    auto const says = [&](auto const& change, std::string const& name = "step-000000004") -> std::string {
+        CheckpointManifest manifest{.state = good};
+        change(manifest.state);
+        try {
+            return read_run_state(manifest, name).config;
+        } catch (cluster::InputError const& error) {
+            return error.what();
+        }
+    };
+    EXPECT_EQ(says([](auto&) {}), "b: 2");
+    EXPECT_EQ(says([](auto& s) { s["trajectory"] = nullptr; }), "state.trajectory: null: legal: a text");
+    EXPECT_EQ(says([](auto& s) { s["config"] = 5; }), "state.config: 5: legal: a text");
+    EXPECT_EQ(says([](auto& s) { s = nullptr; }), "state: null: legal: an object");
+    EXPECT_EQ(says([](auto& s) { s["progress"]["step"] = "4"; }), "state.progress.step: \"4\": legal: a whole number");
+    EXPECT_EQ(says([](auto&) {}, "step-000000009"),
+              "state.progress.step: 4: legal: the step of its folder, step-000000009");
 }
 
 } // namespace

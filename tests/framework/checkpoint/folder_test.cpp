@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "cluster/error.hpp"
 #include "framework/checkpoint/folder.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -38,6 +39,14 @@ class Folder : public testing::Test {
     std::string path() const { return folder_.path() + "/run/checkpoints"; }
     test::TemporaryFolder folder_;
 };
+
+/// Training would begin anew over what is there.
+TEST_F(Folder, WhatCannotBeListedIsNotEmpty) {
+    EXPECT_EQ(list_checkpoints(path()), Names{});
+    fs::create_directories(folder_.path() + "/run");
+    fs::create_symlink("checkpoints", path()); // a circle, which root cannot list either
+    EXPECT_THROW(static_cast<void>(list_checkpoints(path())), cluster::InputError);
+}
 
 TEST_F(Folder, LeftoversAreNoCheckpointsAndGo) {
     for (auto const* name : {"step-000000004", "step-000000008", "step-000000012.partial", "step-000000002.removed",

@@ -78,6 +78,46 @@ TEST_F(Status, WhoDiedIsReadFromTheFlightRecords) {
     EXPECT_NE(status.why.find("phase step/update of step 7"), std::string::npos) << status.why;
 }
 
+TEST_F(Status, AFailedRunSaysSoAndWhy) {
+    job(0, 0);
+    train(1, 1);
+    fs::create_directories(folder_.path() + "/flight");
+    {
+        cluster::FlightRecorder recorder(0, 1);
+        recorder.keep_in(folder_.path(), 1);
+        recorder.end(cluster::FlightEnd::failed, 1, "step 1: loss nan is not finite");
+    }
+    RunStatus const status = read_run_status(folder_.path());
+    EXPECT_EQ(status.state, "failed");
+    EXPECT_NE(status.why.find("loss nan is not finite"), std::string::npos) << status.why;
+    EXPECT_EQ(status.jobs.back().exit_code, 1);
+}
+
+TEST_F(Status, WhyARunEndedBeforeItsTime) {
+    job(0, 0);
+    event({{"kind", "end"}, {"step", 15}, {"why", "ended early"}, {"exit_code", 0}, {"time", 15.0}});
+    EXPECT_EQ(read_run_status(folder_.path()).why, "ended early");
+    job(20, 15);
+    EXPECT_EQ(read_run_status(folder_.path()).why, "") << "another job has begun";
+}
+
+TEST_F(Status, NoRoomIsMadeForRanksThatARecordMakesUp) {
+    job(0, 0);
+    fs::create_directories(folder_.path() + "/flight");
+    { cluster::FlightRecorder(0, 1).keep_in(folder_.path(), 1); }
+    std::fstream file(cluster::flight_file(folder_.path(), 0), std::ios::in | std::ios::out | std::ios::binary);
+    for (std::int32_t const size : {10'000'000, INT32_MAX, 0, -1}) {
+        file.seekp(offsetof(cluster::FlightHeader, size));
+        file.write(reinterpret_cast<char const*>(&size), sizeof size).flush();
+        EXPECT_THROW(static_cast<void>(read_run_status(folder_.path())), cluster::InputError) << size;
+    }
+}
+
+TEST_F(Status, WhatCannotBeReadIsNotEmpty) {
+    fs::create_directories(folder_.path() + "/metrics.jsonl");
+    EXPECT_THROW(static_cast<void>(read_run_status(folder_.path())), cluster::InputError);
+}
+
 TEST_F(Status, ARecordSurvivesWhatItsProcessDid) {
     fs::create_directories(folder_.path() + "/flight");
     auto const recorder = std::make_shared<cluster::FlightRecorder>(3, 8);

@@ -1,0 +1,48 @@
+#include "framework/checkpoint/run_state.hpp"
+
+#include <fmt/format.h>
+
+#include "data/json.hpp"
+#include "framework/checkpoint/folder.hpp"
+
+namespace trireme::framework {
+
+namespace {
+
+void check_moments(CheckpointManifest const& manifest) {
+    for (auto const& weight : manifest.tensors) {
+        if (weight.kind != "weight") continue;
+        for (char const* kind : {"moment1", "moment2"}) {
+            auto const* moment = manifest.find(kind, weight.name);
+            if (!moment || moment->shape != weight.shape || moment->dtype != weight.dtype)
+                throw cluster::InputError(fmt::format(
+                    "tensor {}/{}: missing, or of another shape or dtype than the weight", kind, weight.name));
+        }
+    }
+}
+
+} // namespace
+
+RunState read_run_state(CheckpointManifest const& manifest, std::string const& name) {
+    nlohmann::json const& state = manifest.state;
+    if (!state.is_object()) throw cluster::InputError("state: " + data::shown(state) + ": legal: an object");
+    RunState read;
+    try {
+        if (!state.contains("progress")) throw cluster::InputError("progress: missing; legal: an object");
+        read.progress = RunProgress::from_json(state.at("progress"));
+        read.trajectory = data::member<std::string>(state, "trajectory");
+        read.config = data::member<std::string>(state, "config");
+        read.data = data::member<std::string>(state, "data");
+        read.saved_at = data::member<std::string>(state, "saved_at");
+        read.ranks = data::count(state, "ranks", 1);
+    } catch (cluster::InputError const& error) {
+        throw cluster::InputError(std::string("state.") + error.what());
+    }
+    if (step_of(name) != read.progress.step)
+        throw cluster::InputError(
+            fmt::format("state.progress.step: {}: legal: the step of its folder, {}", read.progress.step, name));
+    check_moments(manifest);
+    return read;
+}
+
+} // namespace trireme::framework
