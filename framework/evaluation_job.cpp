@@ -52,7 +52,7 @@ void check_finite(EvaluationJob const& job, Results const& results) {
 
 } // namespace
 
-Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
+Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     // A score is quoted: the same bits on any number of ranks and threads.
     configure_numerics({.mode = NumericsMode::bitwise}, cluster::topology(world).cores_per_rank);
     if (job.tokens_per_slot < 1)
@@ -64,13 +64,14 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     }
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
-    Config config = layout_config("trireme evaluate", {"parallel."}, job.set, job.model, set->task());
+    Config config =
+        layout_config("trireme evaluate", {"parallel.", "numerics.compute"}, job.set, job.model, set->task());
     config.data.path = job.data;
     ModelConfig const model = read_model_config(config, set->label_names());
     check_fit(model, *set, config);
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
     check_complete(config, model);
-    NumericsSection const numerics{.mode = NumericsMode::bitwise};
+    NumericsSection const numerics{.mode = NumericsMode::bitwise, .compute = config.numerics.compute};
     ComputeDevice place(config.parallel, numerics, world, cluster::CommunicatorOptions{}.deadline);
     parallel::Mesh const mesh(place.world(), mesh_shape(config.parallel, world.size()));
     ParallelModel parallel(model, mesh, config.parallel, numerics, false, place.device());
@@ -85,7 +86,7 @@ Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
             .results(*set);
     check_finite(job, results);
     if (world.rank() == 0 && !job.predictions.empty()) write_predictions(job.predictions, results, set->label_names());
-    return summarize(results.samples, set->label_names().size());
+    return {summarize(results.samples, set->label_names().size()), numerics.compute};
 }
 
 } // namespace trireme::framework

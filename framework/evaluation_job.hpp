@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cluster/communicator.hpp"
+#include "framework/config.hpp"
 #include "framework/evaluator.hpp"
 
 namespace trireme::framework {
@@ -12,11 +13,16 @@ namespace trireme::framework {
 struct EvaluationJob {
     std::string model, data, split = "test";
     std::int64_t tokens_per_slot = 2048;
-    std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*
+    std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
     std::string predictions; ///< JSONL: sample, loss and, for classification, label, prediction, logits; empty: none
 };
 
+struct Evaluation {
+    Metrics metrics;
+    Compute compute; ///< float32 unless `set` asks for another
+};
+
 /// Collective over `world`. Throws InputError.
-Metrics evaluate_model(EvaluationJob const& job, cluster::Communicator& world);
+Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world);
 
 } // namespace trireme::framework

@@ -17,6 +17,10 @@ at::ScalarType compute_dtype(Compute compute) {
     return at::kFloat;
 }
 
+char const* name_of(Compute compute) {
+    return compute == Compute::fp64 ? "fp64" : compute == Compute::fp32 ? "fp32" : "bf16";
+}
+
 namespace {
 
 void keep_freed_memory() {

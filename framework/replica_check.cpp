@@ -62,9 +62,12 @@ std::vector<Copy> uncut_copies(parallel::ParameterStore const& store) {
     return copies;
 }
 
-/// What this group says of its copies; empty if all agree.
-std::string odd_of(cluster::Communicator& group, std::string const& me, std::vector<Copy> const& copies) {
+/// What this group says of its copies; empty if all agree. A group of one has none: nothing is made, since it would
+/// read all that is kept.
+std::string odd_of(cluster::Communicator& group, std::string const& me, parallel::ParameterStore const& store,
+                   std::vector<Copy> (*make)(parallel::ParameterStore const&)) {
     if (group.size() == 1) return "";
+    std::vector<Copy> const copies = make(store);
     std::string mine = me + "\n";
     for (auto const& copy : copies) mine += copy.hash;
     auto const all = cluster::all_gather_bytes(group, mine, "replicas/hashes");
@@ -99,10 +102,10 @@ std::string find_odd_replica(ParallelModel const& model) {
     auto const& store = model.store();
     std::string const me = fmt::format("rank {}@{}", mesh.world().rank(), cluster::host_name());
     auto& keepers = store.options().zero > 0 ? mesh.along(parallel::Axis::replicate) : mesh.data();
-    std::string trouble = odd_of(mesh.data(), me, compute_copies(store));
+    std::string trouble = odd_of(mesh.data(), me, store, &compute_copies);
     // Every rank asks every group, whatever it found: the calls are collective.
-    for (auto const& found :
-         {odd_of(keepers, me, kept_copies(store)), odd_of(mesh.along(parallel::Axis::tensor), me, uncut_copies(store))})
+    for (auto const& found : {odd_of(keepers, me, store, &kept_copies),
+                              odd_of(mesh.along(parallel::Axis::tensor), me, store, &uncut_copies)})
         if (trouble.empty()) trouble = found;
     for (auto const& found : cluster::all_gather_bytes(mesh.world(), trouble, "replicas/found"))
         if (!found.empty()) return found;

@@ -7,6 +7,7 @@
 
 #include "cluster/error.hpp"
 #include "framework/evaluation_job.hpp"
+#include "framework/numerics.hpp"
 #include "framework/parity/certificate.hpp"
 #include "framework/stop_signal.hpp"
 #include "launch/commands.hpp"
@@ -68,12 +69,14 @@ int evaluate_command(std::vector<std::string> const& arguments) {
         "split", po::value(&job.split)->default_value("test")->value_name("NAME"), "name of the split")(
         "tokens-per-slot", po::value(&job.tokens_per_slot)->default_value(2048)->value_name("N"),
         "upper limit of a packed micro-batch")("set", po::value(&job.set)->composing()->value_name("KEY=VALUE"),
-                                               "parallel.* of a run configuration; may be repeated")(
+                                               "parallel.* and numerics.compute; may be repeated")(
         "predictions", po::value(&job.predictions)->value_name("FILE"), "file for one JSON line per sample");
     if (!parse(options, arguments)) return 0;
     return under_mpi([&](cluster::Communicator& world) {
-        auto const metrics = framework::evaluate_model(job, world);
-        if (world.rank() == 0) fmt::print("{}\n", metrics.to_json().dump());
+        auto const found = framework::evaluate_model(job, world);
+        auto line = found.metrics.to_json();
+        line["compute"] = framework::name_of(found.compute);
+        if (world.rank() == 0) fmt::print("{}\n", line.dump());
         return cluster::kDone;
     });
 }

@@ -8,6 +8,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/sha256.hpp"
+#include "framework/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
 
 namespace trireme::framework::parity {
@@ -20,9 +21,6 @@ constexpr char const* kFormat = "trireme parity certificate 1";
 
 std::string name_of(NumericsMode mode) {
     return mode == NumericsMode::bitwise ? "bitwise" : "fast";
-}
-std::string name_of(Compute compute) {
-    return compute == Compute::fp64 ? "fp64" : compute == Compute::fp32 ? "fp32" : "bf16";
 }
 
 std::string sha256_of(std::string const& text) {

@@ -14,6 +14,7 @@
 #include "framework/config.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "framework/replica_check.hpp"
 #include "framework/step_results.hpp"
 #include "framework/trainer.hpp"
 #include "parallel/tensor_buffer.hpp"
@@ -175,6 +176,8 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
         EXPECT_EQ(queued.flash > before.flash, flash);
         auto const found = results.read();
         EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "all numbers in one copy";
+        EXPECT_EQ(framework::find_odd_replica(parallel), "");
+        EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "one rank has nothing to compare";
         EXPECT_EQ(found.losses.size(), batch.plan.slots.size());
         EXPECT_GT(found.gradient_norm, 0);
     }

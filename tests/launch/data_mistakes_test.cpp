@@ -296,6 +296,14 @@ std::vector<Mistake> const kDataSets{
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--tokens-per-slot", "0"},
      "--tokens-per-slot: 0: legal: a whole number >= 1",
      {}},
+    {"EvaluateOtherKeys",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--set", "numerics.mode=fast"},
+     "--set numerics.mode=fast: legal for trireme evaluate: KEY=VALUE with parallel., numerics.compute",
+     {}},
+    {"EvaluateOtherCompute",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--set", "numerics.compute=fp16"},
+     "numerics.compute: fp16: legal: fp64, fp32, bf16",
+     {}},
 };
 INSTANTIATE_TEST_SUITE_P(DataSet, Mistakes, testing::ValuesIn(kDataSets), name_of);
 

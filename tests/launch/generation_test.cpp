@@ -236,6 +236,14 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
         EXPECT_EQ(two.at("accuracy"), one.at("accuracy")) << layout;
         EXPECT_TRUE(laid.output == evaluated.output || std::string_view(layout) == "parallel.tensor=2") << layout;
     }
+    Outcome const rounded = run_command(
+        trireme(0, {"evaluate", "--model", path("out"), "--data", path("data"), "--set", "numerics.compute=bf16"}));
+    ASSERT_EQ(rounded.exit_code, 0) << rounded.output;
+    auto const exact = nlohmann::json::parse(evaluated.output), bf16 = nlohmann::json::parse(rounded.output);
+    EXPECT_EQ(exact.at("compute"), "fp32");
+    EXPECT_EQ(bf16.at("compute"), "bf16");
+    EXPECT_NE(bf16.at("loss"), exact.at("loss"));
+    EXPECT_NEAR(bf16.at("loss").get<double>(), exact.at("loss").get<double>(), 0.1);
 
     // That nothing is to be said is an answer, which counts.
     std::string const nothing = write("nothing.jsonl", "{\"q\": \"ant =\", \"a\": \"\"}\n{\"q\": \"ant =\"}\n");
