@@ -69,8 +69,9 @@ std::string counted(std::int64_t n, std::string_view noun) {
 }
 
 std::string shown(framework::Spread const& s, std::string_view noun) {
-    return s.least == s.most ? counted(s.least, noun)
-                             : fmt::format("{} to {}, mean {:.1f}", grouped(s.least), counted(s.most, noun), s.mean);
+    return s.least == s.most
+               ? counted(s.least, noun)
+               : fmt::format("{} to {}, mean {:.1f} {}s", grouped(s.least), grouped(s.most), s.mean, noun);
 }
 
 void print_model(framework::RunPreview const& p) {

@@ -14,8 +14,6 @@ void circle(std::string const& dir) {
 }
 
 std::vector<Mistake> const kPaths{
-    {"RunFolderIsACircleOfLinks", train({"run=DIR/circle"}), "run: DIR/circle: Too many levels of symbolic links",
-     circle},
     {"StatusOfACircleOfLinks",
      {"status", "DIR/circle"},
      "DIR/circle/flight: cannot be read: Too many levels of symbolic links",
@@ -27,11 +25,6 @@ std::vector<Mistake> const kPaths{
     {"DiffOfACircleOfLinks",
      {"checkpoint", "diff", "DIR/circle", "DIR/run"},
      "DIR/circle/manifest.json: cannot be read: Too many levels of symbolic links",
-     circle},
-    {"SubmitOfACircleOfLinks",
-     {"submit", "DIR/run.yaml", "--site", "generic", "--nodes", "1", "--time", "1:00:00", "--print", "--set",
-      "run=DIR/circle/run"},
-     "DIR/circle/run: Too many levels of symbolic links",
      circle},
     {"StatusOfANameThatIsTooLong",
      {"status", std::string(300, 'n')},
