@@ -13,6 +13,7 @@
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
 #include "cluster/host.hpp"
+#include "cluster/process.hpp"
 #include "cluster/wait_observer.hpp"
 #include "cluster/work_state.hpp"
 
@@ -160,8 +161,7 @@ std::unique_ptr<Communicator> Communicator::split(int color, int key, std::strin
 }
 
 void Communicator::abort(std::string_view reason, int code) {
-    fmt::print(stderr, "trireme: rank {}@{}: {}\n", rank_, host_name(), reason);
-    std::fflush(stderr);
+    say("trireme: rank {}@{}: {}\n", rank_, host_name(), reason);
     std::this_thread::sleep_for(std::chrono::milliseconds(200)); // mpirun forwards the line before it adds its own
     do_abort(code);
     std::_Exit(kFailed);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cluster/error.hpp"
+#include "cluster/process.hpp"
 
 namespace trireme::cluster {
 
@@ -27,7 +28,7 @@ CopyAhead::~CopyAhead() {
         slot(sent_ - 1).copied.wait(deadline_, "the copy of a batch"); // the side stream is through with all before
         follow(side_.handle(), reader_); // the device memory is freed on the side stream, after all that reads it
     } catch (std::exception const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
+        say("trireme: {}\n", error.what());
         static_cast<void>(new std::deque<Slot>(std::move(slots_))); // the device may still use it: it stays
     }
 }

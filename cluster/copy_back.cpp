@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "cluster/process.hpp"
 
 namespace trireme::cluster {
 
@@ -17,7 +18,7 @@ CopyBack::~CopyBack() {
     try {
         copied_.wait(deadline_, "the copy of results");
     } catch (std::exception const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
+        say("trireme: {}\n", error.what());
         static_cast<void>(new PinnedMemory(std::move(pinned_))); // the device may still write to it: it stays
     }
 }

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "cluster/error.hpp"
+#include "cluster/process.hpp"
 
 namespace trireme::cluster {
 
@@ -130,9 +131,8 @@ std::optional<Fault> fault_point(std::string_view phase) {
     if (!plan().any) return std::nullopt;
     auto const fault = take(phase);
     if (!fault) return std::nullopt;
-    fmt::print(stderr, "trireme: fault fired: {} on rank {} at step {}: {} (process {})\n", phase, plan().rank.load(),
-               plan().step.load(), kActions[static_cast<std::size_t>(fault->action)], getpid());
-    std::fflush(stderr);
+    say("trireme: fault fired: {} on rank {} at step {}: {} (process {})\n", phase, plan().rank.load(),
+        plan().step.load(), kActions[static_cast<std::size_t>(fault->action)], getpid());
     switch (fault->action) {
     case FaultAction::kill: ::raise(SIGKILL); break;
     case FaultAction::stop: ::raise(SIGSTOP); break;

@@ -14,6 +14,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/sha256.hpp"
+#include "cluster/staging.hpp"
 #include "cluster/xxh3.hpp"
 
 namespace trireme::cluster {
@@ -29,15 +30,33 @@ std::string parent(std::string const& path) {
     return folder.empty() ? "." : folder.string();
 }
 
+/// The folder that `path` names, without what a rename does not take: links, and slashes at its end.
+std::string bare(std::string path) {
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    auto const name = std::filesystem::path(path).filename();
+    if (name == "." || name == "..") return std::filesystem::weakly_canonical(path).string();
+    return followed(path);
+}
+
+/// What a job left there when it was killed goes first; a link of somebody else's is not followed.
+void write_staged(std::string const& staging, std::string_view text, std::string const& path) {
+    constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL;
+    try {
+        write_all(staging, kNew, text, path);
+    } catch (JobError const&) {
+        if (errno != EEXIST || unlink(staging.c_str()) != 0) throw;
+        write_all(staging, kNew, text, path);
+    }
+}
+
 } // namespace
 
-StagingFolder::StagingFolder(std::string const& path) : path_(path) {
-    while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
-    staging_ = path_ + ".partial";
+StagingFolder::StagingFolder(std::string const& path) : path_(bare(path)) {
+    std::filesystem::path const above = parent(path_);
     std::error_code error;
-    std::filesystem::remove_all(staging_, error);
-    std::filesystem::create_directories(staging_, error);
-    if (error) throw JobError(staging_ + ": cannot be made: " + error.message());
+    std::filesystem::create_directories(above, error);
+    if (error) throw JobError(above.string() + ": cannot be made: " + error.message());
+    staging_ = make_staging_folder(path_);
 }
 
 StagingFolder::~StagingFolder() {
@@ -75,15 +94,13 @@ bool write_all(int descriptor, std::string_view text) {
 
 void write_file(std::string const& path, std::string_view text) {
     std::string const staging = path + ".partial";
-    unlink(staging.c_str()); // left by a job that was killed, or a link, which must not be written through
-    int const file = open(staging.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (file < 0) fail(path, "write");
-    int reason = write_all(file, text) ? 0 : errno;
-    if (close(file) != 0 && reason == 0) reason = errno;
-    if (reason != 0) {
+    try {
+        write_staged(staging, text, path);
+    } catch (JobError const&) {
+        int const reason = errno;
         unlink(staging.c_str());
         errno = reason;
-        fail(path, "write");
+        throw;
     }
     commit_file(staging, path);
 }
@@ -172,6 +189,14 @@ void check_new_folder(std::string const& field, std::string const& path) {
     if (fs::is_directory(path, none) && !fs::is_empty(path, none))
         throw InputError(field + ": " + path + ": exists already; legal: a new folder, since none is overwritten");
     check_writable_folder(field, path);
+    std::string const folder = bare(path);
+    if (!fs::is_directory(parent(folder), none)) return;
+    try {
+        fs::remove(make_staging_folder(folder), none);
+    } catch (JobError const&) {
+        throw InputError(field + ": " + path + ": " + std::strerror(errno) +
+                         "; legal: a folder that can be made there");
+    }
 }
 
 namespace {

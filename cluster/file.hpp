@@ -7,10 +7,10 @@
 
 namespace trireme::cluster {
 
-/// PATH.partial while its files are written: PATH appears whole by `commit`, or not at all.
+/// A folder of nobody else's beside PATH while its files are written: PATH appears whole by `commit`, or not at all.
 class StagingFolder {
   public:
-    /// Makes the folder, empty. Throws JobError.
+    /// Makes the folder, empty, and those above it. Throws JobError.
     explicit StagingFolder(std::string const& path);
     /// Removes what was not committed.
     ~StagingFolder();
@@ -32,7 +32,8 @@ void commit_file(std::string const& staging, std::string const& path);
 bool write_all(int descriptor, std::string_view text);
 /// Names in a folder, ascending; none if it is not there. Throws InputError if it cannot be read: it is not empty then.
 std::vector<std::string> list_folder(std::string const& path);
-/// Writes `text` to `path` by way of a staging name that is made anew, so that no link is followed. Throws JobError.
+/// Writes `text` to `path`, a file of a folder of ours, by way of PATH.partial, which is made anew, so that no link is
+/// followed. Throws JobError. For a file that a user named: cluster/output_file.hpp.
 void write_file(std::string const& path, std::string_view text);
 /// The whole file. Throws InputError if it cannot be read, is not a regular file or has more than `most` bytes.
 std::string read_file(std::string const& path, std::int64_t most = INT64_MAX);

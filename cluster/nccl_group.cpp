@@ -8,6 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/host.hpp"
+#include "cluster/process.hpp"
 
 namespace trireme::cluster {
 
@@ -127,7 +128,8 @@ void NcclGroup::close() noexcept {
         require(ncclCommFinalize(comm_), "ncclCommFinalize");
         settle(comm_, "ncclCommFinalize");
     } catch (std::exception const& error) {
-        fmt::print(stderr, "trireme: {}\n", error.what());
+        say("trireme: {}
+", error.what());
         return abort_locked();
     }
     ncclCommDestroy(std::exchange(comm_, nullptr));

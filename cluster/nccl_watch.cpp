@@ -6,6 +6,7 @@
 
 #include "cluster/cuda.hpp"
 #include "cluster/error.hpp"
+#include "cluster/process.hpp"
 
 namespace trireme::cluster {
 
@@ -14,8 +15,7 @@ namespace {
 constexpr auto kPeriod = std::chrono::milliseconds(20);
 
 [[noreturn]] void end_job(std::string const& reason) {
-    fmt::print(stderr, "trireme: {}\n", reason);
-    std::fflush(stderr);
+    say("trireme: {}\n", reason);
     std::_Exit(kFailed);
 }
 

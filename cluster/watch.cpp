@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "cluster/error.hpp"
+#include "cluster/process.hpp"
 #include "cluster/report.hpp"
 #include "cluster/watch_talk.hpp"
 
@@ -103,8 +104,7 @@ void Watch::check_teardown() {
 void Watch::give_up(std::vector<int> guilty, std::string const& line) {
     Verdict const verdict{std::move(guilty), one_line(line)};
     if (claim_report(recorder_->run_folder(), verdict)) {
-        fmt::print(stderr, "trireme: {}\n", verdict.line);
-        std::fflush(stderr);
+        say("trireme: {}\n", verdict.line);
     }
     std::this_thread::sleep_for(200ms);
     std::_Exit(kFailed);
@@ -118,8 +118,7 @@ Patience::Patience(std::chrono::milliseconds limit, std::string line)
     : thread_([this, limit, line = std::move(line)] {
           std::unique_lock lock(mutex_);
           if (wake_.wait_for(lock, limit, [this] { return over_; })) return;
-          fmt::print(stderr, "trireme: {}\n", line);
-          std::fflush(stderr);
+          say("trireme: {}\n", line);
           std::_Exit(kFailed);
       }) {}
 

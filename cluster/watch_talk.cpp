@@ -9,6 +9,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/mpi_communicator.hpp"
+#include "cluster/process.hpp"
 #include "cluster/report.hpp"
 
 namespace trireme::cluster {
@@ -258,8 +259,7 @@ void Watch::Talk::judge() {
 void Watch::Talk::end_job(Verdict verdict, int code) {
     verdict.line = one_line(verdict.line);
     if (claim_report(recorder_.run_folder(), verdict)) {
-        fmt::print(stderr, "trireme: {}\n", verdict.line);
-        std::fflush(stderr);
+        say("trireme: {}\n", verdict.line);
     }
     std::this_thread::sleep_for(200ms); // mpirun forwards the line before it adds its own
     std::thread([code] {

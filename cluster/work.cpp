@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cluster/error.hpp"
+#include "cluster/process.hpp"
 #include "cluster/wait_observer.hpp"
 #include "cluster/waiting.hpp"
 #include "cluster/work_state.hpp"
@@ -63,7 +64,7 @@ Work::~Work() {
         static_cast<void>(state_.release());
         return;
     }
-    fmt::print(stderr, "trireme: {} was dropped before it was waited for\n", state_->what());
+    say("trireme: {} was dropped before it was waited for\n", state_->what());
     std::abort();
 }
 

@@ -4,8 +4,9 @@
 # TORCH puts the shared precompiled ATen header in front: a file that includes torch costs 18 s without it.
 include(GoogleTest)
 set_property(GLOBAL PROPERTY TRIREME_TORCH_FILES 0)
-# More ranks than cores: one thread each, and idle ranks give their core away.
-set(TRIREME_TEST_ENVIRONMENT "OMP_NUM_THREADS=1;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
+# More ranks than cores: one thread each, and idle ranks give their core away. mpirun is quiet, and waits no longer than
+# by default before it kills, whatever launch/environment set: a test of what it does then sets its own time.
+set(TRIREME_TEST_ENVIRONMENT "OMP_NUM_THREADS=1;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_MCA_orte_execute_quiet=1;OMPI_MCA_odls_base_sigkill_timeout=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1")
 
 function(trireme_target name torch)
   target_link_libraries(${name} PRIVATE trireme::options)

@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <filesystem>
 
 #include "cluster/error.hpp"
-#include "cluster/file.hpp"
 #include "cluster/topology.hpp"
 #include "data/manifest.hpp"
 #include "data/tokenizer_files.hpp"
@@ -21,7 +19,7 @@ namespace {
 
 constexpr std::int64_t kSamplesPerPlan = 256;
 
-void write_predictions(std::string const& path, Results const& results, std::vector<std::string> const& names) {
+void write_predictions(cluster::OutputFile& file, Results const& results, std::vector<std::string> const& names) {
     std::string text;
     auto const name = [&](std::int32_t label) {
         return label < 0 ? std::string() : names.at(static_cast<std::size_t>(label));
@@ -38,7 +36,7 @@ void write_predictions(std::string const& path, Results const& results, std::vec
                                                        results.logits.data() + (i + 1) * classes)}});
         text += line.dump() + "\n";
     }
-    cluster::write_file(path, text);
+    file.write(text);
 }
 
 /// A mean of what is not a number would be quoted as null.
@@ -58,10 +56,6 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     if (job.tokens_per_slot < 1)
         throw cluster::InputError(
             fmt::format("--tokens-per-slot: {}: legal: a whole number >= 1", job.tokens_per_slot));
-    if (!job.predictions.empty()) {
-        auto const folder = std::filesystem::path(job.predictions).parent_path();
-        cluster::check_writable_folder("--predictions", folder.empty() ? "." : folder.string());
-    }
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
     Config config =
@@ -85,7 +79,7 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
         Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot, mesh.along(parallel::Axis::tensor).size()})
             .results(*set);
     check_finite(job, results);
-    if (world.rank() == 0 && !job.predictions.empty()) write_predictions(job.predictions, results, set->label_names());
+    if (world.rank() == 0 && job.predictions) write_predictions(*job.predictions, results, set->label_names());
     return {summarize(results.samples, set->label_names().size()), numerics.compute};
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cluster/communicator.hpp"
+#include "cluster/output_file.hpp"
 #include "framework/config.hpp"
 #include "framework/evaluator.hpp"
 
@@ -14,7 +15,8 @@ struct EvaluationJob {
     std::string model, data, split = "test";
     std::int64_t tokens_per_slot = 2048;
     std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
-    std::string predictions; ///< JSONL: sample, loss and, for classification, label, prediction, logits; empty: none
+    /// For JSONL, which rank 0 writes: sample, loss and, for classification, label, prediction, logits. None: null.
+    cluster::OutputFile* predictions = nullptr;
 };
 
 struct Evaluation {

@@ -13,6 +13,7 @@
 #include "framework/checkpoint/reader.hpp"
 #include "framework/fingerprint.hpp"
 #include "framework/model/transformer_stage.hpp"
+#include "framework/numerics.hpp"
 #include "framework/pretrained/export_model.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/run_checkpoints.hpp"
@@ -72,6 +73,8 @@ RunSource source_of(std::string const& run, Config const& config) {
 std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output,
                               std::string const& dtype) {
     cluster::check_new_folder("--output", output);
+    // Equal checkpoints make equal folders, whatever cores a launcher left this process: the fingerprint is computed.
+    configure_numerics({.mode = NumericsMode::bitwise, .threads = 1}, 1);
     if (!cluster::is_folder(run))
         throw cluster::InputError(run + ": no such folder; legal: the run folder of a `trireme train`");
     Config config = read_config(run + "/config.yaml", {});

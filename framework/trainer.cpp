@@ -20,6 +20,7 @@
 #include "framework/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/run_source.hpp"
+#include "framework/stop_signal.hpp"
 #include "framework/weights_hash.hpp"
 
 namespace trireme::framework {
@@ -274,6 +275,7 @@ TrainOutcome Trainer::run() {
     TrainOutcome outcome;
     log_.say(fmt::format("{}, {} each, run folder {}", cluster::counted(mesh_.world().size(), "rank"),
                          cluster::counted(at::get_num_threads(), "thread"), config_.run));
+    if (auto const line = StopSignal::advice(); !line.empty()) log_.say(line);
     for (auto const& line : notes_) log_.say(line);
     if (auto const refusal = progress_.finished ? std::nullopt : control_.refusal(progress_.step)) {
         log_.say("not started: " + *refusal);

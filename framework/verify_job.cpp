@@ -156,7 +156,7 @@ void write_logits(NumericsFile const* file, GatheredResults const& results, data
 double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
     Task const task = read_task(job, read_token_file(job.tokens));
     mesh_shape(task.config.parallel, world.size());
-    auto const file = world.rank() == 0 ? std::make_unique<NumericsFile>(job.output) : nullptr;
+    auto const file = world.rank() == 0 ? std::make_unique<NumericsFile>(job.output, job.force) : nullptr;
     configure_numerics(task.config.numerics, cluster::topology(world).cores_per_rank);
     TrainingPath path(task, world);
     GatheredResults const results = path.run();

@@ -12,6 +12,7 @@ struct VerifyJob {
     std::string model;            ///< Hugging Face folder
     std::string tokens, output;   ///< JSON (verify_tokens.hpp) and the HDF5 file to make
     std::vector<std::string> set; ///< "parallel.tensor=2": parallel.*, numerics.*, batch.tokens_per_slot
+    bool force = false;           ///< replace the file at `output`
 };
 
 /// One step without dropout or update: job.output gets `logits` ([n, C], or [sum of lengths, V] with `offsets` [n +

@@ -1,30 +1,10 @@
 #include "framework/verify_output.hpp"
 
-#include <filesystem>
-
-#include "cluster/error.hpp"
-#include "cluster/file.hpp"
-
 namespace trireme::framework {
 
-namespace fs = std::filesystem;
-
-NumericsFile::NumericsFile(std::string path) : path_(std::move(path)), staging_(path_ + ".partial") {
-    if (cluster::is_there(path_)) throw cluster::InputError(path_ + ": exists already; legal: a file to be made");
-    try {
-        file_ = data::create_h5(staging_);
-    } catch (cluster::JobError const&) {
-        throw cluster::InputError(path_ +
-                                  ": cannot be written; legal: a file in a folder that exists, with permission");
-    }
-}
-
-NumericsFile::~NumericsFile() {
-    if (committed_) return;
-    file_ = {};
-    std::error_code ignored;
-    fs::remove(staging_, ignored);
-}
+NumericsFile::NumericsFile(std::string const& path, bool force)
+    : output_("--out", path, force ? cluster::Existing::replaced : cluster::Existing::refused),
+      staging_(output_.stage()), file_(data::create_h5(staging_)) {}
 
 data::H5 NumericsFile::create(std::string const& name, hid_t type, std::vector<std::int64_t> const& shape) const {
     return data::create_contiguous(file_, staging_, name, type, {shape.begin(), shape.end()});
@@ -38,8 +18,7 @@ void NumericsFile::write(std::string const& name, hid_t type, std::vector<std::i
 void NumericsFile::commit() {
     data::check_h5(H5Fflush(file_, H5F_SCOPE_GLOBAL), staging_, "flush"); // closing would not say that the disk is full
     file_ = {};
-    cluster::commit_file(staging_, path_);
-    committed_ = true;
+    output_.commit();
 }
 
 } // namespace trireme::framework

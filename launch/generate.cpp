@@ -5,17 +5,20 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/gather.hpp"
+#include "cluster/output_file.hpp"
+#include "cluster/process.hpp"
 #include "data/json.hpp"
 #include "framework/generation/job.hpp"
 #include "launch/commands.hpp"
+#include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/streamed_text.hpp"
 #include "launch/text_service.hpp"
@@ -33,7 +36,9 @@ constexpr char const* kCompletion = "completion"; ///< the field that is scored 
 
 struct Request {
     std::string prompt, file, output, prompt_column, completion_column, stream;
+    bool force = false;
     framework::GenerationJob job;
+    std::optional<cluster::OutputFile> lines; ///< at `output`
 };
 
 /// What is written about a prompt besides tokens.
@@ -42,13 +47,6 @@ struct Texts {
     std::vector<std::optional<std::string>> references; ///< of each prompt; "" is one too: nothing is to be said
     std::vector<std::string> names;                     ///< FILE:LINE
 };
-
-/// As the launcher says, since MPI is not up yet; 0 where none does.
-bool may_be_rank_0() {
-    for (auto const* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID"})
-        if (char const* const rank = std::getenv(name)) return std::atoi(rank) == 0;
-    return true;
-}
 
 std::string text_field(Json const& row, std::string const& column, std::string const& name) {
     if (!row.contains(column))
@@ -61,8 +59,7 @@ std::string text_field(Json const& row, std::string const& column, std::string c
 Texts read_prompts(Request const& r) {
     if (r.file.empty()) return {{r.prompt}, {std::nullopt}, {"--prompt"}};
     Texts texts;
-    std::ifstream in(r.file);
-    if (!in) throw cluster::InputError(r.file + ": cannot be read (missing, or no permission)");
+    std::istringstream in(cluster::read_file(r.file));
     std::string line;
     for (int number = 1; std::getline(in, line); ++number) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
@@ -175,7 +172,7 @@ Json describe(std::size_t i, Texts const& texts, std::string const& text, framew
     return line;
 }
 
-void write_lines(Request const& r, Texts const& texts, framework::GenerationResult const& result, TextService& service,
+void write_lines(Request& r, Texts const& texts, framework::GenerationResult const& result, TextService& service,
                  double seconds) {
     nlohmann::json tokens = nlohmann::json::array(), pairs = nlohmann::json::array();
     for (auto const& c : result.completions) tokens.push_back(c.tokens);
@@ -187,11 +184,14 @@ void write_lines(Request const& r, Texts const& texts, framework::GenerationResu
     std::string lines;
     for (std::size_t i = 0; i < texts.prompts.size(); ++i)
         lines += describe(i, texts, decoded[i], result, scores[i], sum).dump() + "\n";
-    if (r.output.empty())
+    std::string const summary = sum.to_json(seconds).dump() + "\n";
+    if (r.lines) {
+        r.lines->write(lines);
+        fmt::print("{}", summary);
+    } else {
         fmt::print("{}", lines);
-    else
-        cluster::write_file(r.output, lines);
-    fmt::print(r.output.empty() ? stderr : stdout, "{}\n", sum.to_json(seconds).dump());
+        cluster::say_text(summary);
+    }
 }
 
 /// The completion of the one prompt, while it is made or at its end.
@@ -205,8 +205,8 @@ class Display {
     void end(framework::Completion const& c) {
         tokens_ = c.tokens;
         show(text_.last(decoded()) + "\n");
-        fmt::print(stderr, "{}, log-probability {:.4f}, ended by {}\n", cluster::counted(c.tokens.size(), "token"),
-                   c.log_probability, framework::name_of(c.ending));
+        cluster::say("{}, log-probability {:.4f}, ended by {}\n", cluster::counted(c.tokens.size(), "token"),
+                     c.log_probability, framework::name_of(c.ending));
     }
 
   private:
@@ -230,10 +230,9 @@ int generate(Request& r, TextService* service, cluster::Communicator& world) {
     }
     share(r, world);
     if (world.rank() == 0 && r.job.options.stops.empty())
-        fmt::print(stderr,
-                   "{}: no eos_token_id in generation_config.json or config.json: nothing ends a completion but "
-                   "--max-new-tokens\n",
-                   r.job.model);
+        cluster::say("{}: no eos_token_id in generation_config.json or config.json: nothing ends a completion but "
+                     "--max-new-tokens\n",
+                     r.job.model);
     bool const single = r.file.empty();
     Display display(service, r.stream == "always" || (r.stream == "auto" && isatty(STDOUT_FILENO)));
     framework::Generator::Listener listener;
@@ -275,7 +274,9 @@ int generate_command(std::vector<std::string> const& arguments) {
     options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
         "prompt", po::value(&r.prompt)->value_name("TEXT"), "text to go on from")(
         "prompts", po::value(&r.file)->value_name("FILE"), "JSONL file of prompts, one object per line")(
-        "output", po::value(&r.output)->value_name("FILE"), "JSONL file to write; default: standard output")(
+        "output", po::value(&r.output)->value_name("FILE"),
+        "JSONL file to write; must not exist; default: standard output")("force", po::bool_switch(&r.force),
+                                                                         "replace the file of --output")(
         "prompt-column", po::value(&r.prompt_column)->value_name("NAME")->default_value("prompt"),
         "name of the prompt's field")("completion-column",
                                       po::value(&r.completion_column)->value_name("NAME")->default_value(kCompletion),
@@ -299,11 +300,13 @@ int generate_command(std::vector<std::string> const& arguments) {
                  "show a single completion while it is made: auto (on a terminal) | always | never");
     if (!parse(options, arguments, "model")) return 0;
     check(r);
+    if (!r.output.empty() && launcher_rank() <= 0) r.lines.emplace("--output", r.output, existing(r.force));
     o.sampling.temperature = temperature.value_or(o.sampling.top_k > 0 || o.sampling.top_p < 1 ? 1.0 : 0.0);
     framework::check_sampling(o.sampling);
     o.stops = framework::stop_tokens(r.job.model);
     std::optional<TextService> service; // before MPI_Init, and without Python in this process
-    if (may_be_rank_0()) service.emplace(r.job.model);
+    if (launcher_rank() <= 0)           // else MPI's rank 0 is another process
+        service.emplace(r.job.model);
     return under_mpi([&](cluster::Communicator& world) {
         if (world.rank() != 0) service.reset();
         return generate(r, service ? &*service : nullptr, world);

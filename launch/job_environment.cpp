@@ -11,6 +11,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
+#include "cluster/process.hpp"
 
 namespace trireme::launch {
 
@@ -91,7 +92,7 @@ framework::JobLimits shared_job_limits(cluster::Communicator& world) {
     std::string text;
     if (world.rank() == 0) {
         auto const job = job_environment(from_environment, output_of);
-        if (!job.note.empty()) fmt::print(stderr, "{}\n", job.note);
+        if (!job.note.empty()) cluster::say("{}\n", job.note);
         auto const& l = job.limits;
         nlohmann::json packed{{"nodes", l.nodes}, {"job_id", l.job_id}, {"restarts", l.restarts}};
         if (l.end) packed["end"] = duration_cast<seconds>(l.end->time_since_epoch()).count();

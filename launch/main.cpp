@@ -11,7 +11,9 @@
 
 #include "cluster/error.hpp"
 #include "cluster/nearest.hpp"
+#include "cluster/process.hpp"
 #include "launch/commands.hpp"
+#include "launch/launcher.hpp"
 #include "launch/options.hpp"
 
 namespace {
@@ -19,11 +21,14 @@ namespace {
 using namespace trireme;
 using Arguments = std::vector<std::string>;
 
+enum class Work { divided, alone }; ///< among the ranks that a launcher started, or done by the first
+
 struct Command {
     char const* group;
     char const* name;
     char const* summary;
     int (*run)(Arguments const&);
+    Work work = Work::alone;
 };
 
 /// Replaces this process by another program.
@@ -62,21 +67,23 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return text_command("prepare", a); }},
     Command{"Data", "inspect", "samples of a data set as coloured tokens",
             [](Arguments const& a) { return text_command("inspect", a); }},
-    Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?", launch::doctor_command},
+    Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?", launch::doctor_command,
+            Work::divided},
     Command{"Before a run", "explain-config", "every value of a configuration, and where it comes from",
             launch::explain_command},
-    Command{"Before a run", "parity", "prove that every layout computes one and the same thing",
-            launch::parity_command},
-    Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun", launch::train_command},
+    Command{"Before a run", "parity", "prove that every layout computes one and the same thing", launch::parity_command,
+            Work::divided},
+    Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun", launch::train_command,
+            Work::divided},
     Command{"Training", "submit", "a Slurm job, or a chain of them, that trains", launch::submit_command},
     Command{"Training", "status", "where a run stands, its jobs, and who ended the last one", launch::status_command},
     Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run", launch::checkpoint_command},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
-    Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command},
-    Command{"Results", "generate", "completions of prompts, and their scores", launch::generate_command},
+    Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command, Work::divided},
+    Command{"Results", "generate", "completions of prompts, and their scores", launch::generate_command, Work::divided},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder", launch::export_command},
     Command{"Results", "verify", "logits, loss and gradients of a model; is an export still what it was?",
-            launch::verify_command},
+            launch::verify_command, Work::divided},
     Command{"Shell", "completion", "a script that makes bash complete commands, options and keys",
             launch::completion_command},
     Command{"Shell", "help", "this list, or the help of one command", help_command},
@@ -122,9 +129,12 @@ int help_command(Arguments const& arguments) {
 }
 
 int run_command(Arguments arguments) {
+    bool const of_all = arguments.empty() || arguments[0].starts_with('-'); // of no command, but of all of them
+    Command const& command = of_all ? find_command("help") : find_command(arguments[0]);
+    if (command.work == Work::alone && !launch::works_alone(command.name)) return 0;
     if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") return print_help(), 0;
     if (arguments[0] == "--version") return launch::print_version(), 0;
-    Command const& command = find_command(arguments[0]);
+    if (of_all) refuse_command(arguments[0]);
     arguments.erase(arguments.begin());
     return command.run(arguments);
 }
@@ -132,8 +142,12 @@ int run_command(Arguments arguments) {
 } // namespace
 
 int main(int argc, char** argv) {
+    cluster::guard_process();
     try {
-        return run_command({argv + 1, argv + argc});
+        int const code = run_command({argv + 1, argv + argc});
+        bool const trains = argc > 1 && std::string_view(argv[1]) == "train"; // its results are in the run folder
+        cluster::finish_output(trains ? cluster::Reader::optional : cluster::Reader::needed);
+        return code;
     } catch (std::exception const& error) {
         return launch::report(error);
     }

@@ -6,16 +6,16 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
-#include <thread>
 
 #include "cluster/error.hpp"
 #include "cluster/nearest.hpp"
 #include "cluster/path.hpp"
+#include "cluster/process.hpp"
 #include "framework/foreign_keys.hpp"
+#include "launch/launcher.hpp"
 
 namespace trireme::launch {
 
@@ -138,12 +138,10 @@ int report(std::exception const& error) {
     // A path that the system refuses was the user's; what a run meets on its disk is a JobError by then.
     bool const bad_input = dynamic_cast<cluster::InputError const*>(&error) ||
                            dynamic_cast<std::filesystem::filesystem_error const*>(&error);
-    char const* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
-    if (!bad_input || !rank || std::string_view(rank) == "0")
-        fmt::print(stderr, "trireme: {}\n", cluster::line_of(error));
-    else // mpirun ends all ranks when the first of them ends: let it be the one that speaks
-        std::this_thread::sleep_for(std::chrono::milliseconds(500));
-    return bad_input ? cluster::kBadInput : cluster::kFailed;
+    std::string const unprinted = cluster::output_failure(); // fmt throws words of its own about it
+    if (!bad_input || speaks()) cluster::say("trireme: {}\n", unprinted.empty() ? cluster::line_of(error) : unprinted);
+    if (!bad_input) return cluster::kFailed;
+    return leave_in_order(launcher_rank(), std::atoi(launcher_size().c_str()), cluster::kBadInput);
 }
 
 bool parse(po::options_description& options, std::vector<std::string> const& arguments, char const* positional,
@@ -161,7 +159,7 @@ bool parse(po::options_description& options, std::vector<std::string> const& arg
         expand_paths(options, parsed);
         po::store(parsed, values);
         if (values.contains("help")) {
-            print_help(options, positional);
+            if (speaks()) print_help(options, positional);
             return false;
         }
         po::notify(values);

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "cluster/output_file.hpp"
+
 namespace trireme::launch {
 
 /// What a command's mistake looks like from outside: one line on standard error, and the exit code to give back. Of
@@ -17,6 +19,11 @@ int report(std::exception const& error);
 /// docs/command-line.md are made of it.
 bool parse(boost::program_options::options_description& options, std::vector<std::string> const& arguments,
            char const* positional = nullptr, int most = 1);
+
+/// What --force says about a file that exists.
+inline cluster::Existing existing(bool force) {
+    return force ? cluster::Existing::replaced : cluster::Existing::refused;
+}
 
 /// The exit codes, as help texts show them.
 extern char const* const kExitStatus;

@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <optional>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/output_file.hpp"
 #include "framework/numerics.hpp"
 #include "framework/parity/certificate.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
+#include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -21,11 +24,12 @@ namespace {
 struct Options {
     std::string file, out;
     std::vector<std::string> set;
-    bool full = false, mpi = false;
+    bool full = false, mpi = false, force = false;
+    std::optional<cluster::OutputFile> certificate; ///< at `out`
 };
 
-/// Started by mpirun, srun with PMIx or PMI, or as one process?
-bool under_a_launcher() {
+/// Started by mpirun, or by srun with PMIx or PMI? Without either the tasks of srun have no MPI.
+bool has_mpi() {
     for (char const* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"})
         if (std::getenv(name)) return true;
     return false;
@@ -43,7 +47,7 @@ std::vector<parity::Layout> layouts_up_to(parity::Problem const& problem, int ra
     return parity::all_layouts(problem.model, parity::packings(), ranks);
 }
 
-int run(Options const& options, parity::Problem const& problem, framework::Config const& config,
+int run(Options& options, parity::Problem const& problem, framework::Config const& config,
         std::vector<parity::Layout> const& layouts, parity::Runner const& runner, bool speaks) {
     if (speaks)
         fmt::print("{} layouts of {}\n{}", layouts.size(), parity::shape_class(problem.model), parity::heading());
@@ -54,20 +58,20 @@ int run(Options const& options, parity::Problem const& problem, framework::Confi
     });
     if (speaks) {
         std::string const code = "trireme " TRIREME_VERSION ", program xxh3 " + cluster::xxh3_of_file("/proc/self/exe");
-        if (!options.out.empty()) cluster::write_file(options.out, to_json(report, config, code).dump(1) + "\n");
+        if (options.certificate) options.certificate->write(to_json(report, config, code).dump(1) + "\n");
         fmt::print("{}", parity::summary_of(report));
     }
     return report.passed() ? cluster::kDone : cluster::kFailed;
 }
 
-int prove_as_threads(Options const& o) {
+int prove_as_threads(Options& o) {
     auto const config = framework::read_config_with_origins(o.file, environment_assignments(), o.set).config;
     auto const problem = read_problem(config);
     auto const all = layouts_up_to(problem, 8);
     return run(o, problem, config, o.full ? all : parity::covering(all), parity::run_as_threads(), true);
 }
 
-int prove_this_world(Options const& o, cluster::Communicator& world) {
+int prove_this_world(Options& o, cluster::Communicator& world) {
     if (world.size() > 8) throw cluster::InputError(fmt::format("{} ranks: legal: 1 to 8", world.size()));
     auto const config = read_shared_config(o.file, o.set, world).config;
     auto const problem = read_problem(config);
@@ -87,14 +91,15 @@ int parity_command(std::vector<std::string> const& arguments) {
     options.add_options()("config", po::value(&o.file)->required(), "the run, as YAML (`explain-config --keys`)")(
         "set", po::value(&o.set)->composing()->value_name("KEY=VALUE"), "over the file's value; may be repeated")(
         "out", po::value(&o.out)->value_name("FILE"),
-        "file for the certificate (JSON); `trireme train --parity FILE` takes it into the run")(
+        "file for the certificate (JSON); `trireme train --parity FILE` takes it into the run; must "
+        "not exist")("force", po::bool_switch(&o.force), "replace the file of --out")(
         "full", po::bool_switch(&o.full),
         "every layout of up to 8 ranks, not a subset that covers every pair of choices")(
         "mpi", po::bool_switch(&o.mpi), "ranks are MPI processes, as under mpirun, not threads of this one");
     if (!parse(options, arguments, "config")) return 0;
-    if (o.mpi || under_a_launcher())
-        return under_mpi([&](cluster::Communicator& world) { return prove_this_world(o, world); });
-    return prove_as_threads(o);
+    if (!o.out.empty() && launcher_rank() <= 0) o.certificate.emplace("--out", o.out, existing(o.force));
+    if (o.mpi || has_mpi()) return under_mpi([&](cluster::Communicator& world) { return prove_this_world(o, world); });
+    return works_alone("parity without MPI") ? prove_as_threads(o) : cluster::kDone;
 }
 
 } // namespace trireme::launch

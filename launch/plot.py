@@ -1,9 +1,12 @@
 """Loss and accuracy of a run as an SVG: plot.py --run RUN --output FILE.svg (called by `trireme plot`)."""
 import argparse
+import errno
+import io
 import json
 import math
 import os
 import sys
+import tempfile
 
 import matplotlib
 
@@ -17,6 +20,11 @@ def refuse(line):
     """One line and the exit code of bad input, as the other commands give them."""
     print("trireme:", line, file=sys.stderr)
     sys.exit(2)
+
+
+def fail(line):
+    print("trireme:", line, file=sys.stderr)
+    sys.exit(1)
 
 
 def event_of(path, number, line):
@@ -58,15 +66,55 @@ def smooth(values, window):
     return out
 
 
-def save(figure, output):
-    """A file that is there whole or not at all."""
-    staging = output + ".partial"
-    try:
-        figure.savefig(staging, format="svg", metadata={"Date": None})
-        os.replace(staging, output)
-    finally:
-        if os.path.exists(staging):
+def staged(target):
+    """A file of nobody else's beside the target."""
+    descriptor, path = tempfile.mkstemp(prefix=os.path.basename(target) + ".partial-", dir=os.path.dirname(target) or ".")
+    mask = os.umask(0)
+    os.umask(mask)
+    os.fchmod(descriptor, 0o666 & ~mask)
+    return os.fdopen(descriptor, "wb"), path
+
+
+class Output:
+    """As cluster/output_file.hpp: a regular file is there whole or not at all, a link is followed, a pipe or a device is
+    written to; the path is tried before any work."""
+
+    def __init__(self, path, force):
+        self.path, self.target = path, os.path.realpath(path) if os.path.islink(path) else path
+        self.regular = not os.path.exists(self.target) or os.path.isfile(self.target)
+        if os.path.isdir(self.target):
+            refuse(f"--output: {path}: is a folder; legal: the name of a file")
+        if os.path.exists(self.target) and self.regular and not force:
+            refuse(f"--output: {path}: exists already; legal: a new file, or --force to replace it")
+        try:
+            if self.regular:
+                file, staging = staged(self.target)
+                file.close()
+                os.remove(staging)
+            elif not os.access(self.target, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            refuse(f"--output: {path}: {error.strerror}; legal: a file in a folder that exists and may be written to")
+
+    def save(self, figure):
+        if not self.regular:
+            with open(self.target, "ab", buffering=0) as file:
+                file.write(svg_of(figure))
+            return
+        file, staging = staged(self.target)
+        try:
+            with file:
+                file.write(svg_of(figure))
+            os.replace(staging, self.target)
+        except BaseException:
             os.remove(staging)
+            raise
+
+
+def svg_of(figure):
+    svg = io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None})
+    return svg.getvalue()
 
 
 class Layout(argparse.RawDescriptionHelpFormatter):
@@ -102,11 +150,13 @@ def main():
                "  2   bad input: the message says where, and what is legal")
     options = parser.add_argument_group("Options")
     needed = [options.add_argument("--run", help="run folder"),
-              options.add_argument("--output", metavar="FILE", help="SVG file to write")]
+              options.add_argument("--output", metavar="FILE", help="SVG file to write; must not exist")]
+    options.add_argument("--force", action="store_true", help="replace the file of --output")
     options.add_argument("-h", "--help", action="help", help="show this help")
     arguments = parse(parser, needed)
     if not arguments.output.endswith(".svg"):
         refuse(f"--output: {arguments.output}: legal: a name that ends in .svg")
+    output = Output(arguments.output, arguments.force)
     train, evaluation = read(arguments.run)
     plt.rcParams["svg.hashsalt"] = "trireme"  # equal runs make equal files
     figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
@@ -128,10 +178,14 @@ def main():
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     try:
-        save(figure, arguments.output)
+        output.save(figure)
     except OSError as error:
-        refuse(f"{arguments.output}: cannot be written: {error.strerror}")
-    print(arguments.output)
+        fail(f"{arguments.output}: write: {error.strerror}")
+    try:
+        print(arguments.output, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer must not fail again
+        fail(f"standard output: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/process.hpp"
 #include "cluster/xxh3.hpp"
 #include "framework/run_preview.hpp"
 #include "launch/batch_script.hpp"
@@ -95,7 +96,7 @@ void check_run(framework::Config const& config, int ranks, bool only_shown) {
         framework::open_inputs(config);
     } catch (cluster::InputError const& error) {
         if (!only_shown) throw;
-        fmt::print(stderr, "note: model and data were not looked at: {}\n", cluster::line_of(error));
+        cluster::say("note: model and data were not looked at: {}\n", cluster::line_of(error));
         return;
     }
     framework::preview_run(config, ranks);

@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "cluster/error.hpp"
+#include "cluster/output_file.hpp"
+#include "cluster/process.hpp"
 #include "framework/evaluation_job.hpp"
 #include "framework/numerics.hpp"
 #include "framework/parity/certificate.hpp"
@@ -13,6 +15,7 @@
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
 #include "launch/job_environment.hpp"
+#include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -50,14 +53,17 @@ int train_command(std::vector<std::string> const& arguments) {
         if (!certificate.empty() && world.rank() == 0) framework::parity::attach_certificate(certificate, config);
         auto const outcome = framework::train(config, world, shared_job_limits(world));
         if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
-            fmt::print("done: {}, weights sha256 {}\nrun folder: {}\n", cluster::counted(outcome.steps, "step"),
-                       outcome.weights_sha256, config.run);
+            cluster::print_text(fmt::format("done: {}, weights sha256 {}\nrun folder: {}\n",
+                                            cluster::counted(outcome.steps, "step"), outcome.weights_sha256,
+                                            config.run));
         return outcome.exit_code;
     });
 }
 
 int evaluate_command(std::vector<std::string> const& arguments) {
     framework::EvaluationJob job;
+    std::string predictions;
+    bool force = false;
     po::options_description options(
         "trireme evaluate --model FOLDER --data FOLDER: exact metrics of a model on a split, the same for any rank "
         "count\n\n"
@@ -70,13 +76,18 @@ int evaluate_command(std::vector<std::string> const& arguments) {
         "tokens-per-slot", po::value(&job.tokens_per_slot)->default_value(2048)->value_name("N"),
         "upper limit of a packed micro-batch")("set", po::value(&job.set)->composing()->value_name("KEY=VALUE"),
                                                "parallel.* and numerics.compute; may be repeated")(
-        "predictions", po::value(&job.predictions)->value_name("FILE"), "file for one JSON line per sample");
+        "predictions", po::value(&predictions)->value_name("FILE"),
+        "file for one JSON line per sample; must not exist")("force", po::bool_switch(&force),
+                                                             "replace the file of --predictions");
     if (!parse(options, arguments)) return 0;
+    std::optional<cluster::OutputFile> file;
+    if (!predictions.empty() && launcher_rank() <= 0) // which writes it, and may alone see the folder
+        job.predictions = &file.emplace("--predictions", predictions, existing(force));
     return under_mpi([&](cluster::Communicator& world) {
         auto const found = framework::evaluate_model(job, world);
         auto line = found.metrics.to_json();
         line["compute"] = framework::name_of(found.compute);
-        if (world.rank() == 0) fmt::print("{}\n", line.dump());
+        if (world.rank() == 0) cluster::print_text(line.dump() + "\n");
         return cluster::kDone;
     });
 }

@@ -17,20 +17,15 @@
 #include "cluster/flight_record.hpp"
 #include "cluster/host.hpp"
 #include "cluster/mpi_communicator.hpp"
+#include "cluster/process.hpp"
 #include "cluster/watch.hpp"
+#include "launch/launcher.hpp"
 
 namespace trireme::launch {
 
 namespace {
 
 using namespace std::chrono_literals;
-
-/// What the launcher says of this process, while MPI does not know it yet; "" if nothing.
-std::string launcher_rank() {
-    for (char const* const name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"})
-        if (char const* const rank = std::getenv(name)) return rank;
-    return "";
-}
 
 /// Whole seconds of TRIREME_START_DEADLINE, within which all ranks must have come to MPI_Init.
 std::chrono::seconds start_deadline() {
@@ -47,14 +42,14 @@ std::chrono::seconds start_deadline() {
 }
 
 std::unique_ptr<cluster::Environment> start_mpi() {
-    std::string const rank = launcher_rank();
-    if (!rank.empty()) cluster::set_fault_rank(std::atoi(rank.c_str()));
+    int const rank = launcher_rank(); // MPI does not know it yet
+    if (rank >= 0) cluster::set_fault_rank(rank);
     cluster::fault_point("start");
     auto const limit = start_deadline();
     cluster::Patience const patience(
         limit, fmt::format("rank {}@{}: MPI_Init has not ended for {} s: some rank did not come to it (which one, the "
                            "launcher knows)",
-                           rank.empty() ? "?" : rank, cluster::host_name(), limit.count()));
+                           rank < 0 ? "?" : std::to_string(rank), cluster::host_name(), limit.count()));
     int argc = 0;
     char** argv = nullptr;
     return std::make_unique<cluster::Environment>(argc, argv);
@@ -84,16 +79,16 @@ Failure failure_in_flight() {
 
 int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
     std::unique_ptr<cluster::Watch> watch; // outlives MPI, since MPI_Finalize may hang as well
-    int code = 0;
+    int code = 0, rank = 0, ranks = 1;
     {
         auto const environment = start_mpi();
         auto const world = cluster::make_mpi_world({});
-        cluster::set_fault_rank(world->rank());
+        rank = world->rank(), ranks = world->size();
+        cluster::set_fault_rank(rank);
         watch = std::make_unique<cluster::Watch>(*world);
         if (world->rank() == 0 && world->size() > 1 && !watch->talks())
-            fmt::print(stderr,
-                       "trireme: note: MPI grants no MPI_THREAD_MULTIPLE: calls keep their deadlines, but a rank "
-                       "that hangs will not be named\n");
+            cluster::say("trireme: note: MPI grants no MPI_THREAD_MULTIPLE: calls keep their deadlines, but a rank "
+                         "that hangs will not be named\n");
         try {
             cluster::enter_phase("mpi/initialized");
             code = body(*world);
@@ -109,7 +104,7 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
         cluster::enter_phase("mpi/finalize");
     }
     watch->end(code);
-    return code;
+    return leave_in_order(rank, ranks, code);
 }
 
 } // namespace trireme::launch

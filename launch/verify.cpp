@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "cluster/process.hpp"
 #include "framework/verify_job.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
@@ -17,7 +18,7 @@ int report(framework::Replay const& replay, std::string const& model, cluster::C
     for (auto const& line : replay.compared) fmt::print("{}\n", line);
     if (world.rank() == 0 && replay.differences.empty()) fmt::print("verified: {} computes what it did\n", model);
     if (!replay.differences.empty())
-        fmt::print(stderr, "trireme: {}: not as exported: {}\n", model, fmt::join(replay.differences, "; "));
+        cluster::say("trireme: {}: not as exported: {}\n", model, fmt::join(replay.differences, "; "));
     std::int64_t differences = static_cast<std::int64_t>(replay.differences.size());
     world.all_reduce({&differences, 1, cluster::DType::i64}, cluster::ReduceOp::max, "verify/verdict").wait();
     return differences ? cluster::kFailed : cluster::kDone;
@@ -38,6 +39,7 @@ int verify_command(std::vector<std::string> const& arguments) {
     options.add_options()("model", po::value(&job.model)->required(), "Hugging Face folder")(
         "tokens", po::value(&job.tokens)->value_name("FILE"), "JSON file of token ids and labels")(
         "out", po::value(&job.output)->value_name("FILE"), "HDF5 file to make, with --tokens; must not exist")(
+        "force", po::bool_switch(&job.force), "replace the file of --out")(
         "set", po::value(&job.set)->value_name("KEY=VALUE")->composing(),
         "KEY=VALUE of a run configuration: parallel.*, numerics.*, batch.tokens_per_slot; may be repeated");
     if (!parse(options, arguments, "model")) return 0;

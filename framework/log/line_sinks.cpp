@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "cluster/process.hpp"
 #include "framework/log/append_file.hpp"
 #include "framework/log/sink.hpp"
 
@@ -38,9 +39,9 @@ std::string plain(Progress const& p) {
 class TerminalSink : public LogSink {
   public:
     void line(std::string const& line) override {
-        if (bar_drawn_) fmt::print(stderr, "\r\033[2K");
+        if (bar_drawn_) cluster::say("\r\033[2K");
         bar_drawn_ = false;
-        fmt::print(stderr, "{}\n", line);
+        cluster::say("{}\n", line);
     }
     void progress(Progress const& progress) override {
         if (terminal_)
@@ -53,9 +54,8 @@ class TerminalSink : public LogSink {
     void draw_bar(Progress const& p) {
         auto const filled = static_cast<std::size_t>(
             std::clamp<std::int64_t>(kBarWidth * p.step / std::max<std::int64_t>(1, p.total), 0, kBarWidth));
-        fmt::print(stderr, "\r\033[2K[{}{}] {}/{}  {}  {} left", std::string(filled, '='),
-                   std::string(kBarWidth - filled, ' '), p.step, p.total, p.text, p.left);
-        std::fflush(stderr);
+        cluster::say("\r\033[2K[{}{}] {}/{}  {}  {} left", std::string(filled, '='),
+                     std::string(kBarWidth - filled, ' '), p.step, p.total, p.text, p.left);
         bar_drawn_ = true;
     }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cluster/error.hpp"
+#include "cluster/process.hpp"
 #include "launch/text/tokenizer_config.hpp"
 
 namespace trireme::launch::text {
@@ -55,7 +56,7 @@ void Converter::add(Row&& row, std::string const& split) {
 
 void Converter::finish(data::Manifest& manifest) {
     flush();
-    if (isatty(STDERR_FILENO)) fmt::print(stderr, "\r\033[2K");
+    if (isatty(STDERR_FILENO)) cluster::say("\r\033[2K");
     for (auto& [split, writer] : writers_) {
         manifest.splits[split] = writer.finish();
         if (manifest.splits[split].samples() == 0)
@@ -72,8 +73,8 @@ void Converter::flush() {
     done_ += static_cast<std::int64_t>(rows_.size());
     rows_.clear();
     if (isatty(STDERR_FILENO))
-        fmt::print(stderr, "\r\033[2Ktokenized {} of {} rows ({} %)", done_, census_.used(),
-                   100 * done_ / std::max<std::int64_t>(1, census_.used()));
+        cluster::say("\r\033[2Ktokenized {} of {} rows ({} %)", done_, census_.used(),
+                     100 * done_ / std::max<std::int64_t>(1, census_.used()));
 }
 
 /// The library refuses a batch as a whole: the row that it means is looked for one by one.

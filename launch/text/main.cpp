@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "cluster/error.hpp"
+#include "cluster/process.hpp"
 #include "launch/options.hpp"
 #include "launch/text/inspect.hpp"
 #include "launch/text/interpreter.hpp"
@@ -122,22 +123,27 @@ int run_serve(std::vector<std::string> const& arguments) {
     return 0;
 }
 
+int run(std::string const& command, std::vector<std::string> const& arguments) {
+    if (command == "prepare") return run_prepare(arguments);
+    if (command == "inspect") return run_inspect(arguments);
+    if (command == "serve") return run_serve(arguments);
+    throw InputError(command + ": legal: prepare, inspect, serve");
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
     using namespace trireme;
+    cluster::guard_process();
     try {
         std::vector<std::string> arguments(argv + 1, argv + argc);
         if (arguments.empty())
             throw InputError("legal: trireme-text prepare | inspect (as a rule called through `trireme`)");
         std::string const command = arguments.front();
         arguments.erase(arguments.begin());
-        return text::with_python([&] {
-            if (command == "prepare") return run_prepare(arguments);
-            if (command == "inspect") return run_inspect(arguments);
-            if (command == "serve") return run_serve(arguments);
-            throw InputError(command + ": legal: prepare, inspect, serve");
-        });
+        int const code = text::with_python([&] { return run(command, arguments); });
+        cluster::finish_output(cluster::Reader::needed);
+        return code;
     } catch (std::exception const& error) {
         return launch::report(error);
     }

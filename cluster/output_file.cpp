@@ -1,0 +1,78 @@
+#include "cluster/output_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/staging.hpp"
+
+namespace trireme::cluster {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// /dev/stdout and its like name a stream that is open already, also where that is a regular file.
+bool names_a_stream(std::string const& path) {
+    auto const text = fs::absolute(path).lexically_normal().string();
+    return text.starts_with("/dev/") || text.starts_with("/proc/");
+}
+
+} // namespace
+
+OutputFile::OutputFile(std::string field, std::string path, Existing existing)
+    : field_(std::move(field)), path_(std::move(path)), target_(followed(path_)) {
+    auto const refuse = [&](std::string const& why) { throw InputError(field_ + ": " + path_ + ": " + why); };
+    if (path_.empty() || path_.ends_with('/')) refuse("legal: the name of a file");
+    struct stat found {};
+    if (stat(target_.c_str(), &found) == 0) {
+        if (S_ISDIR(found.st_mode)) refuse("is a folder; legal: the name of a file");
+        if (S_ISSOCK(found.st_mode) || S_ISBLK(found.st_mode))
+            refuse("is a socket or a disk; legal: the name of a file");
+        regular_ = S_ISREG(found.st_mode) && !names_a_stream(path_);
+        if (regular_ && existing == Existing::refused)
+            refuse("exists already; legal: a new file, or --force to replace it");
+        if (!regular_ && access(target_.c_str(), W_OK) != 0) refuse(std::string(std::strerror(errno)));
+    } else if (errno != ENOENT) {
+        refuse(std::string(std::strerror(errno)));
+    }
+    if (!regular_) return;
+    try {
+        unlink(make_staging_file(target_).c_str());
+    } catch (JobError const&) {
+        refuse(std::string(std::strerror(errno)) + "; legal: a file in a folder that exists and may be written to");
+    }
+}
+
+OutputFile::~OutputFile() {
+    if (!staging_.empty()) unlink(staging_.c_str());
+}
+
+void OutputFile::write(std::string_view text) {
+    if (regular_) {
+        write_all(stage(), O_WRONLY, text, path_);
+        commit();
+    } else {
+        write_all(target_, O_WRONLY | O_APPEND, text, path_);
+    }
+}
+
+std::string const& OutputFile::stage() {
+    if (!regular_) throw InputError(field_ + ": " + path_ + ": is a pipe or a device; legal: the name of a file");
+    if (staging_.empty()) staging_ = make_staging_file(target_);
+    return staging_;
+}
+
+void OutputFile::commit() {
+    commit_file(staging_, target_);
+    staging_.clear();
+}
+
+} // namespace trireme::cluster

@@ -1,0 +1,23 @@
+// What mpirun or srun tell a process of itself, before MPI is up and for commands that do not use it.
+#pragma once
+#include <string>
+
+namespace trireme::launch {
+
+/// The rank that the launcher gave this process; -1 if none started it.
+int launcher_rank();
+/// Whether this process is to speak: it is rank 0, or a launcher that says how many there are did not start it.
+bool speaks();
+/// How many processes the launcher started, as text; "" if it does not say, or if none did.
+std::string launcher_size();
+
+/// For a command that does not divide its work: whether this process does it. Of the ranks of mpirun or of a step of
+/// srun the first works alone, and says so.
+bool works_alone(std::string const& command);
+
+/// Of several ranks that all end with `code`: what this one returns, and when. mpirun kills, and then sleeps for twice
+/// its time-out, when a rank leaves with another code than 0 while others live; so the first rank leaves last, and its
+/// code is that of the job.
+int leave_in_order(int rank, int ranks, int code);
+
+} // namespace trireme::launch
