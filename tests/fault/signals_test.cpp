@@ -24,7 +24,7 @@ class Background {
     Background(std::vector<std::string> const& command, std::string const& log) {
         pid_ = fork();
         if (pid_ != 0) return;
-        for (int const signal : {SIGINT, SIGHUP, SIGTERM, SIGTSTP}) std::signal(signal, SIG_DFL);
+        for (int const number : {SIGINT, SIGHUP, SIGTERM, SIGTSTP}) signal(number, SIG_DFL);
         setenv("OMPI_MCA_odls_base_sigkill_timeout", "60", 1);
         if (!std::freopen("/dev/null", "r", stdin) || !std::freopen(log.c_str(), "w", stdout)) _exit(126);
         dup2(STDOUT_FILENO, STDERR_FILENO);
@@ -127,7 +127,7 @@ TEST_F(Signals, APauseIsNoWishToEnd) {
     Background job(train(2), log());
     ASSERT_TRUE(comes("train", 3, 60s));
     job.kill(SIGTSTP);
-    std::this_thread::sleep_for(1s);
+    std::this_thread::sleep_for(3s);
     job.kill(SIGCONT);
     EXPECT_TRUE(comes("train", lines_of("train") + 20, 60s)) << "it goes on";
     EXPECT_EQ(lines_of("end"), 0U);
