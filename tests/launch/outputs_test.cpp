@@ -28,7 +28,7 @@ class Outputs : public testing::Test {
     Outcome shell(std::string const& line) const {
         return run_command(
             {"bash", "-c",
-             "cd " + dir() + " && trireme=" + trireme(0, {})[0] + " && mpirun=" + trireme(1, {})[0] + " && " + line});
+             "cd " + dir() + "; trireme=" + trireme(0, {})[0] + "; mpirun=" + trireme(1, {})[0] + "; " + line});
     }
     /// Each command that writes a file which a user names, up to the name.
     static std::vector<std::string> writers() {
