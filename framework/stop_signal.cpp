@@ -3,11 +3,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
+#include <optional>
+#include <thread>
 
 #include "cluster/flight_record.hpp"
 
@@ -15,32 +20,55 @@ namespace trireme::framework {
 
 namespace {
 
-constexpr std::array<int, 6> kSignals{SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGCONT, SIGTSTP};
+constexpr std::array<int, 5> kSignals{SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGCONT};
+constexpr std::int64_t kBeat = 50'000'000, kPause = 500'000'000; ///< nanoseconds
 std::array<struct sigaction, kSignals.size()> former;
-std::atomic<bool> flag = false, suspended = false;
-std::atomic<pid_t> mpirun = 0; ///< or its daemon on this node; 0: another launcher, or none
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<pid_t>::is_always_lock_free);
+std::atomic<bool> flag = false;
+std::atomic<pid_t> mpirun = 0;                         ///< or its daemon on this node; 0: another launcher, or none
+std::atomic<std::int64_t> continued = 0, standing = 0; ///< when mpirun sent CONT, and when a pause was last seen to end
+std::optional<std::jthread> pulse;
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
+
+std::int64_t now() {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t); // legal in a handler
+    return t.tv_sec * 1'000'000'000 + t.tv_nsec;
+}
+
+void ask() {
+    flag = true;
+    if (auto* const recorder = cluster::flight_recorder()) recorder->asked_to_end();
+}
 
 /// [Note: what mpirun does before it ends its ranks] Open MPI 4 answers Ctrl-C, TERM and HUP with CONT to its ranks,
 /// TERM after odls_base_sigkill_timeout seconds, and KILL after as many again. CONT is heard here, so that the save has
-/// all of that time. mpirun hands CONT on as well when it goes on after a pause (Ctrl-Z, `fg`), of which TSTP tells:
-/// from then on only TERM counts.
-bool asks_to_end(int signal, siginfo_t const& info) {
-    if (signal != SIGCONT) return true;
-    return mpirun != 0 && info.si_pid == mpirun && !suspended;
+/// all of that time. mpirun also stops its ranks at Ctrl-Z and sends CONT at `fg`: a thread that should run every 50 ms
+/// sees that this process stood still, and such a CONT does not count.
+void remember(int signal, siginfo_t* info, void*) {
+    if (signal == SIGCONT) {
+        if (mpirun != 0 && info->si_pid == mpirun) continued = now();
+    } else if (signal == SIGTERM || signal == SIGHUP) {
+        ask();
+    } else {
+        flag = true;
+    }
 }
 
-void remember(int signal, siginfo_t* info, void*) {
-    if (signal == SIGTSTP) {
-        suspended = true;
-        raise(SIGSTOP); // what TSTP does to who does not listen
-        return;
+void watch_for_pauses(std::stop_token const& stop) {
+    for (std::int64_t last = now(); !stop.stop_requested();) {
+        std::this_thread::sleep_for(std::chrono::nanoseconds(kBeat));
+        std::int64_t const time = now();
+        if (time - last > kPause) standing = time;
+        last = time;
     }
-    if (!asks_to_end(signal, *info)) return;
-    flag = true;
-    if (auto* const recorder = cluster::flight_recorder();
-        recorder && (signal == SIGTERM || signal == SIGHUP || signal == SIGCONT))
-        recorder->asked_to_end();
+}
+
+/// A CONT is judged when the thread above has had the time to see a pause that it ended.
+void judge_continuation() {
+    std::int64_t const came = continued;
+    if (came == 0 || now() - came < 10 * kBeat) return;
+    continued = 0;
+    if (standing == 0 || std::abs(standing - came) > kPause) ask();
 }
 
 /// Seconds between the signals of mpirun; 1 is Open MPI's own.
@@ -65,8 +93,10 @@ std::string name_of_mpirun() {
 } // namespace
 
 StopSignal::StopSignal() {
-    flag = suspended = false;
+    flag = false;
+    continued = standing = 0;
     mpirun = started_by_mpirun() ? getppid() : 0;
+    if (mpirun != 0) pulse.emplace(watch_for_pauses);
     struct sigaction action = {};
     action.sa_sigaction = remember;
     action.sa_flags = SA_RESTART | SA_SIGINFO;
@@ -78,11 +108,13 @@ StopSignal::StopSignal() {
 }
 
 StopSignal::~StopSignal() {
-    flag = false;
     for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &former[i], nullptr);
+    pulse.reset();
+    flag = false;
 }
 
 bool StopSignal::asked() {
+    judge_continuation();
     return flag;
 }
 
