@@ -128,8 +128,7 @@ void NcclGroup::close() noexcept {
         require(ncclCommFinalize(comm_), "ncclCommFinalize");
         settle(comm_, "ncclCommFinalize");
     } catch (std::exception const& error) {
-        say("trireme: {}
-", error.what());
+        say("trireme: {}\n", error.what());
         return abort_locked();
     }
     ncclCommDestroy(std::exchange(comm_, nullptr));
