@@ -38,8 +38,16 @@ std::string make_name(std::string const& path, Make const& make) {
 } // namespace
 
 std::string followed(std::string const& path) {
-    std::error_code none;
-    return std::filesystem::is_symlink(path, none) ? std::filesystem::weakly_canonical(path, none).string() : path;
+    // Step by step, since the last link may lead to what is not there yet.
+    constexpr int kMostLinks = 40; // as many as the system follows
+    std::filesystem::path target = path;
+    std::error_code error;
+    for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(target, error); ++i) {
+        auto const next = std::filesystem::read_symlink(target, error);
+        if (error) break;
+        target = next.is_absolute() ? next : target.parent_path() / next;
+    }
+    return target.string();
 }
 
 std::string make_staging_file(std::string const& path) {

@@ -165,9 +165,9 @@ void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communic
     framework::derive_layout(resolved, on);
     // What a rank of another job has cannot be known here.
     if (ranks == 0) framework::derive_threads(resolved, cores);
+    if (auto const refusal = preview.room.refusal(); !refusal.empty()) throw cluster::InputError(refusal);
     print_values(resolved);
     print_preview(preview, resolved.config);
-    if (auto const refusal = preview.room.refusal(); !refusal.empty()) throw cluster::InputError(refusal);
     fmt::print("\nnothing was written; start it with: mpirun -n {} trireme train ...\n", on);
 }
 

@@ -94,7 +94,7 @@ int run_prepare(std::vector<std::string> const& arguments) {
     if (!test.empty()) o.files["test"] = test;
     if (o.files.empty())
         throw InputError("--input: missing; legal: --input FILES, or --train FILES with --validation and --test");
-    fmt::print("{}", text::prepare(o));
+    trireme::cluster::print_text(text::prepare(o));
     return 0;
 }
 
@@ -112,7 +112,7 @@ int run_inspect(std::vector<std::string> const& arguments) {
     if (color != "auto" && color != "always" && color != "never")
         throw InputError("--color: " + color + ": legal: auto, always, never");
     o.color = color == "always" || (color == "auto" && isatty(STDOUT_FILENO));
-    fmt::print("{}", text::inspect(o));
+    trireme::cluster::print_text(text::inspect(o));
     return 0;
 }
 

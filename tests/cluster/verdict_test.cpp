@@ -150,7 +150,8 @@ TEST(Hang, ASilentRankIsGuiltyWhateverItWaitsIn) {
     ranks.silent[1] = true;
     ranks.call(2, "world", "a", kWaits);
     ranks.call(2, "world", "b", kStarted);
-    EXPECT_EQ(find_hang(ranks.flights, ranks.silent)->guilty, Guilty{}); // all have entered: nobody waits for rank 1
+    // All have entered, and a call does not end while one of them stands still in it.
+    EXPECT_EQ(find_hang(ranks.flights, ranks.silent)->guilty, (Guilty{1}));
     ranks.flights[1].reset();
     EXPECT_EQ(find_hang(ranks.flights, ranks.silent)->guilty, (Guilty{1}));
 }

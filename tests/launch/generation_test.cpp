@@ -208,10 +208,10 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
         char const* pipeline;
     };
     for (auto const [ranks, pipeline] : {Way{1, "1"}, {2, "1"}, {3, "1"}, {2, "2"}, {4, "2"}}) {
-        Outcome const result =
-            run_command(trireme(ranks, {"generate", path("out"), "--prompts", test, "--prompt-column", "q",
-                                        "--completion-column", "a", "--output", path("made.jsonl"), "--batch", "7",
-                                        "--threads", "1", "--set", std::string("parallel.pipeline=") + pipeline}));
+        Outcome const result = run_command(
+            trireme(ranks, {"generate", path("out"), "--prompts", test, "--prompt-column", "q", "--completion-column",
+                            "a", "--output", path("made.jsonl"), "--force", "--batch", "7", "--threads", "1", "--set",
+                            std::string("parallel.pipeline=") + pipeline}));
         ASSERT_EQ(result.exit_code, 0) << result.output;
         summary = nlohmann::json::parse(result.output);
         std::string const made = cluster::read_file(path("made.jsonl"));

@@ -16,7 +16,7 @@ void circle(std::string const& dir) {
 std::vector<Mistake> const kPaths{
     {"StatusOfACircleOfLinks",
      {"status", "DIR/circle"},
-     "DIR/circle/flight: cannot be read: Too many levels of symbolic links",
+     "DIR/circle/metrics.jsonl: cannot be read: Too many levels of symbolic links",
      circle},
     {"ExportOfACircleOfLinks",
      {"export", "--run", "DIR/circle", "--output", "DIR/out"},
@@ -28,7 +28,7 @@ std::vector<Mistake> const kPaths{
      circle},
     {"StatusOfANameThatIsTooLong",
      {"status", std::string(300, 'n')},
-     std::string(300, 'n') + "/flight: cannot be read: File name too long",
+     std::string(300, 'n') + "/metrics.jsonl: cannot be read: File name too long",
      {}},
     {"OutputIsEmpty",
      {"export", "--run", "DIR/data", "--output", ""},

@@ -1,14 +1,9 @@
-// Mistakes in run configurations, on the command line and in run folders; among several ranks; full disks.
-#include <sys/mount.h>
-#include <unistd.h>
-
+// Mistakes in run configurations, on the command line and in run folders; among several ranks.
 #include <filesystem>
 #include <fstream>
-#include <regex>
 
 #include "tests/launch/mistakes.hpp"
-#include "tests/support/temporary_folder.hpp"
-#include "tests/support/tiny_run.hpp"
+#include "tests/launch/scene.hpp"
 
 namespace trireme::test {
 namespace {
@@ -222,10 +217,13 @@ std::vector<Mistake> const kLines{
      "--data: missing; legal: folder that `trireme prepare` wrote",
      {}},
     {"OptionWithoutItsValue", {"export", "--output", "DIR/out", "--run"}, "--run: has no value; legal: run folder", {}},
-    {"OptionOfPlotMissing", {"plot", "--run", "DIR/run"}, "--output: missing; legal: SVG file to write", {}},
+    {"OptionOfPlotMissing",
+     {"plot", "--run", "DIR/run"},
+     "--output: missing; legal: SVG file to write; must not exist",
+     {}},
     {"OptionOfPlotWithoutItsValue",
      {"plot", "--output", "--run", "DIR/run"},
-     "--output: has no value; legal: SVG file to write",
+     "--output: has no value; legal: SVG file to write; must not exist",
      {}},
     {"UnknownOptionOfPlot",
      {"plot", "--run", "DIR/run", "--output", "DIR/a.svg", "--out=2"},
@@ -258,19 +256,6 @@ std::vector<Mistake> const kLines{
     {"DiffOfOne", {"checkpoint", "diff", "DIR/run"}, "checkpoint diff DIR/run: legal: diff A B", {}},
 };
 INSTANTIATE_TEST_SUITE_P(CommandLine, Mistakes, testing::ValuesIn(kLines), name_of);
-
-class Scene : public testing::Test {
-  protected:
-    Scene() { write_scene(dir()); }
-    std::string const& dir() const { return folder_.path(); }
-    Outcome run(std::vector<std::string> arguments, int ranks = 0) const {
-        for (auto& word : arguments) word = replaced(word, "DIR", dir());
-        Outcome outcome = run_command(trireme(ranks, arguments));
-        outcome.output = replaced(outcome.output, dir(), "DIR");
-        return outcome;
-    }
-    TemporaryFolder folder_;
-};
 
 TEST_F(Scene, ARunFolderOfAnotherConfigurationIsLeftAsItIs) {
     ASSERT_EQ(run(train()).exit_code, 0);
@@ -328,75 +313,6 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
         EXPECT_EQ(outcome.output.find("trireme: ", 1), std::string::npos) << outcome.output;
         EXPECT_EQ(snapshot(dir()), before);
     }
-}
-
-/// A file system of its own, of a few kilobytes.
-class FullDisk : public Scene {
-  protected:
-    void SetUp() override {
-        fs::create_directories(disk());
-        if (mount("tmpfs", disk().c_str(), "tmpfs", 0, "size=64k") != 0)
-            GTEST_SKIP() << "mounting a small file system takes root";
-        mounted_ = true;
-    }
-    void TearDown() override {
-        if (mounted_) umount(disk().c_str());
-    }
-    std::string disk() const { return dir() + "/disk"; }
-    void resize(char const* size) const {
-        ASSERT_EQ(mount("tmpfs", disk().c_str(), "tmpfs", MS_REMOUNT, (std::string("size=") + size).c_str()), 0);
-    }
-    static std::string last_line(std::string const& text) {
-        std::string const body = text.substr(0, text.find_last_not_of('\n') + 1);
-        return body.substr(body.rfind('\n') + 1);
-    }
-    bool mounted_ = false;
-};
-
-TEST_F(FullDisk, PrepareLeavesNothing) {
-    std::string rows;
-    for (int i = 0; i < 4000; ++i)
-        rows += "{\"text\": \"the film is good\", \"label\": \"" + std::to_string(i % 2) + "\"}\n";
-    write("many.jsonl", rows)(dir());
-    auto arguments = prepare("many.jsonl");
-    arguments[6] = "DIR/disk/out";
-    Outcome const outcome = run(arguments);
-    EXPECT_EQ(outcome.exit_code, 1);
-    EXPECT_TRUE(std::regex_match(
-        outcome.output, std::regex("trireme: DIR/disk/out.partial-[0-9a-f]{8}/train-00000.h5.*: No space left on "
-                                   "device\n")))
-        << outcome.output;
-    EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
-}
-
-TEST_F(FullDisk, ARunWhoseCheckpointsHaveNoRoomIsRefused) {
-    std::vector<std::string> const set{"run=DIR/disk/run", "train.steps=4", "checkpoint.every=1", "evaluation.every=9",
-                                       "checkpoint.keep_last=9"};
-    for (bool const dry : {false, true}) {
-        auto arguments = train(set);
-        if (dry) arguments.emplace_back("--dry-run");
-        Outcome const outcome = run(arguments);
-        EXPECT_EQ(outcome.exit_code, 2);
-        std::string const line = last_line(outcome.output);
-        EXPECT_TRUE(line.starts_with("trireme: run: DIR/disk: 65.5 kB free, and the run will write "))
-            << outcome.output;
-        EXPECT_TRUE(line.ends_with(" at once; legal: a disk with room, or fewer of them (checkpoint.keep_last, "
-                                   "keep_best, keep_every)"))
-            << outcome.output;
-        EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
-    }
-}
-
-TEST_F(FullDisk, ExportLeavesNothing) {
-    ASSERT_EQ(run(train()).exit_code, 0);
-    resize("32k");
-    Outcome const outcome = run({"export", "--run", "DIR/run", "--output", "DIR/disk/out"});
-    EXPECT_EQ(outcome.exit_code, 1);
-    EXPECT_TRUE(
-        std::regex_match(outcome.output, std::regex("trireme: DIR/disk/out.partial-[0-9a-f]{8}/model.safetensors: "
-                                                    "write failed: No space left on device\n")))
-        << outcome.output;
-    EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }
 
 } // namespace

@@ -52,9 +52,7 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
         char const* message;
     };
     std::vector<Case> const cases{
-        {"llama",
-         {{"model_type", "gemma"}},
-         R"(model_type: "gemma": legal: bert, gpt2, llama, mistral, qwen2, qwen3)"},
+        {"llama", {{"model_type", "gemma"}}, R"(model_type: "gemma": legal: bert, gpt2, llama, mistral, qwen2, qwen3)"},
         {"llama", {{"hidden_act", "gelu"}}, R"(hidden_act: "gelu": legal: silu)"},
         {"llama", {{"pretraining_tp", 2}}, "pretraining_tp: 2: legal: 1"},
         {"llama", {{"partial_rotary_factor", 0.5}}, "partial_rotary_factor: 0.5: legal: 1.0"},
