@@ -55,6 +55,7 @@ void say_text(std::string_view text) noexcept {
 void print_text(std::string_view text) noexcept {
     errno = 0;
     static_cast<void>(std::fwrite(text.data(), 1, text.size(), stdout));
+    static_cast<void>(std::fflush(stdout)); // whoever flushes it later, as Python does at its end, loses the reason
     note_failure();
 }
 

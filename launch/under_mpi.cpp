@@ -9,8 +9,8 @@
 #include <memory>
 #include <new>
 #include <string>
-#include <thread>
 #include <string_view>
+#include <thread>
 
 #include "cluster/environment.hpp"
 #include "cluster/error.hpp"

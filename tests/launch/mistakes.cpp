@@ -111,7 +111,7 @@ void write_scene(std::string const& folder) {
 std::vector<std::string> snapshot(std::string const& folder) {
     std::vector<std::string> all;
     for (auto const& entry : fs::recursive_directory_iterator(folder)) {
-        std::string line = fs::relative(entry.path(), folder).string();
+        std::string line = entry.path().lexically_relative(folder).string();
         if (!entry.is_symlink() && entry.is_regular_file()) line += " " + cluster::xxh3_of_file(entry.path().string());
         all.push_back(std::move(line));
     }
