@@ -1,5 +1,7 @@
 #include "cluster/host_memory.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -52,6 +54,12 @@ std::int64_t memory_left() {
                                                 std::atoll(first_line(folder + "/memory.current").c_str()));
     }
     return left;
+}
+
+std::int64_t peak_memory() {
+    struct rusage used {};
+    getrusage(RUSAGE_SELF, &used);
+    return std::int64_t{used.ru_maxrss} * 1024;
 }
 
 } // namespace trireme::cluster

@@ -8,4 +8,7 @@ namespace trireme::cluster {
 /// less. Local; other processes of the host draw on the same.
 std::int64_t memory_left();
 
+/// Bytes of this process that were in memory at most, so far. Local.
+std::int64_t peak_memory();
+
 } // namespace trireme::cluster

@@ -21,6 +21,7 @@
 #include "framework/log/run_log.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "framework/pace.hpp"
 #include "framework/parallel_model.hpp"
 #include "framework/run_checkpoints.hpp"
 #include "framework/run_control.hpp"
@@ -131,6 +132,7 @@ class Trainer {
     RunProgress progress_;
     RunControl control_;
     PhaseClock clock_;
+    Pace pace_;
     std::optional<Metrics> validation_;
 };
 

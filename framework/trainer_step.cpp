@@ -10,6 +10,7 @@
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
 #include "cluster/flight_record.hpp"
+#include "cluster/host_memory.hpp"
 #include "framework/optimizer/schedule.hpp"
 #include "framework/trainer.hpp"
 
@@ -128,6 +129,8 @@ Verdict Trainer::settle() {
 
 void Trainer::report(StepReport const& step, double seconds) {
     double const tokens_per_second = static_cast<double>(step.tokens) / seconds;
+    pace_.add(step.tokens, shape_.samples, seconds);
+    std::int64_t const memory = cluster::peak_memory();
     double const epoch = static_cast<double>(step.cursor + shape_.samples) / static_cast<double>(inputs_.train->size());
     log_.write({{"kind", "train"},
                 {"step", step.step + 1},
@@ -138,11 +141,14 @@ void Trainer::report(StepReport const& step, double seconds) {
                 {"samples", shape_.samples},
                 {"tokens", step.tokens},
                 {"seconds", seconds},
-                {"tokens_per_second", tokens_per_second}});
+                {"tokens_per_second", tokens_per_second},
+                {"mean_tokens_per_second", pace_.tokens_per_second()},
+                {"mean_samples_per_second", pace_.samples_per_second()},
+                {"peak_memory", memory}});
     log_.progress(step.step + 1, inputs_.steps,
-                  fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s", epoch,
+                  fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s  {:.2f} GB", epoch,
                               cluster::unsigned_nan(step.loss), cluster::unsigned_nan(step.gradient_norm),
-                              tokens_per_second));
+                              pace_.tokens_per_second(), static_cast<double>(memory) * 1e-9));
 }
 
 } // namespace trireme::framework

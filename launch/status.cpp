@@ -70,6 +70,11 @@ void print_status(std::string const& run, framework::RunStatus const& s) {
     fmt::print("checkpoints: {}{}\n", s.checkpoints.empty() ? "none" : s.checkpoints.front(),
                s.checkpoints.size() > 1 ? fmt::format(" and {} older", s.checkpoints.size() - 1) : "");
     fmt::print("goodput:     {:.0f} % of the jobs' time went into steps that count\n", 100 * s.goodput);
+    if (s.tokens_per_second)
+        fmt::print(
+            "rate:        {:.0f} tokens/s, {:.1f} samples/s over the last steps; at most {:.2f} GB of memory (rank "
+            "0)\n",
+            *s.tokens_per_second, *s.samples_per_second, *s.peak_memory * 1e-9);
     if (s.seconds_left) fmt::print("left:        {} at the pace of the last steps\n", clock_text(*s.seconds_left));
     print_jobs(s);
 }

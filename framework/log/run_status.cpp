@@ -78,6 +78,11 @@ void take_event(Events& all, ordered_json const& event) {
     if (kind == "train") {
         status.step = job.last_step = whole(event, "step");
         status.loss = number(event, "loss");
+        if (event.contains("mean_tokens_per_second")) { // not written by older versions
+            status.tokens_per_second = number(event, "mean_tokens_per_second");
+            status.samples_per_second = number(event, "mean_samples_per_second");
+            status.peak_memory = number(event, "peak_memory");
+        }
         all.steps.push_back({status.jobs.size() - 1, status.step, number(event, "seconds"), number(event, "time")});
     } else if (kind == "evaluation") {
         status.evaluation = event;
@@ -236,7 +241,10 @@ ordered_json RunStatus::to_json() const {
             {"checkpoints", checkpoints},
             {"jobs", list},
             {"goodput", goodput},
-            {"seconds_left", maybe(seconds_left)}};
+            {"seconds_left", maybe(seconds_left)},
+            {"tokens_per_second", maybe(tokens_per_second)},
+            {"samples_per_second", maybe(samples_per_second)},
+            {"peak_memory", maybe(peak_memory)}};
 }
 
 } // namespace trireme::framework

@@ -30,8 +30,10 @@ struct RunStatus {
     nlohmann::ordered_json evaluation;    ///< the last event of that kind; null: none
     std::vector<std::string> checkpoints; ///< newest first
     std::vector<JobStatus> jobs;
-    double goodput = 0;                 ///< time in steps that count / time of all jobs
-    std::optional<double> seconds_left; ///< at the pace of the last steps
+    double goodput = 0;                                          ///< time in steps that count / time of all jobs
+    std::optional<double> seconds_left;                          ///< at the pace of the last steps
+    std::optional<double> tokens_per_second, samples_per_second; ///< over the last steps of the last job
+    std::optional<double> peak_memory;                           ///< bytes of rank 0 of the last job
 
     nlohmann::ordered_json to_json() const;
 };

@@ -35,7 +35,9 @@ Left left_by(std::string const& run, std::string const& error) {
     Left left{{}, final_hash(run), error};
     for (auto const& line : metric_lines(run)) {
         json event = json::parse(line);
-        for (auto const* varies : {"time", "seconds", "tokens_per_second", "stalled", "host"}) event.erase(varies);
+        for (auto const* varies : {"time", "seconds", "tokens_per_second", "mean_tokens_per_second",
+                                   "mean_samples_per_second", "peak_memory", "stalled", "host"})
+            event.erase(varies);
         left.events.push_back(event.dump());
     }
     return left;

@@ -14,6 +14,7 @@
 #include "cluster/thread_communicator.hpp"
 #include "framework/disk_room.hpp"
 #include "framework/job_history.hpp"
+#include "framework/pace.hpp"
 #include "framework/run_control.hpp"
 #include "framework/run_lock.hpp"
 #include "framework/step_guard.hpp"
@@ -308,6 +309,17 @@ TEST(Stragglers, TheSlowRankIsNamedWithItsPhaseAndWaitingIsNotWork) {
         EXPECT_GE(times.ratio, kStraggles);
         EXPECT_LT(times.median_seconds[1], 0.2) << "the others waited, which is no work of theirs";
     }
+}
+
+TEST(Pace, IsThatOfTheLastStepsTakenTogether) {
+    Pace pace;
+    EXPECT_EQ(pace.tokens_per_second(), 0);
+    pace.add(100, 10, 1);
+    pace.add(500, 10, 4);
+    EXPECT_DOUBLE_EQ(pace.tokens_per_second(), 120) << "not the mean of 100 and 125";
+    EXPECT_DOUBLE_EQ(pace.samples_per_second(), 4);
+    for (std::size_t i = 0; i < Pace::kSteps; ++i) pace.add(30, 3, 0.5);
+    EXPECT_DOUBLE_EQ(pace.tokens_per_second(), 60) << "the first two are forgotten";
 }
 
 } // namespace
