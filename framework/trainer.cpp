@@ -12,6 +12,7 @@
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
 #include "cluster/gather.hpp"
+#include "cluster/listing.hpp"
 #include "cluster/topology.hpp"
 #include "data/manifest.hpp"
 #include "data/tokenizer_files.hpp"
@@ -97,7 +98,7 @@ TrainInputs open_inputs(Config const& config) {
         data::open_dataset(config.data.path, config.data.train), open_validation(config, manifest.splits), {}, 0};
     check_set(*in.train, config);
     in.model = read_model_config(config, in.train->label_names());
-    if (!list_checkpoints(config.run + "/checkpoints").empty())
+    if (cluster::is_folder(config.run) && !list_checkpoints(config.run + "/checkpoints").empty())
         check_same_model(config.run, config.model.path, in.model);
     check_fit(in.model, *in.train, config);
     if (in.validation) check_fit(in.model, *in.validation, config);

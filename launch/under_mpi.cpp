@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -76,6 +77,14 @@ Failure failure_in_flight() {
     }
 }
 
+/// As a rule all ranks find the same mistake: rank 0 speaks, and mpirun ends the others with it, at the latest two of
+/// its time-outs later. A rank that is still there then has found a mistake of its own.
+std::chrono::seconds time_to_be_ended() {
+    constexpr int kOpenMpis = 1, kMost = 60;
+    char const* const set = std::getenv("OMPI_MCA_odls_base_sigkill_timeout");
+    return std::chrono::seconds(2 * std::clamp(set ? std::atoi(set) : kOpenMpis, 0, kMost) + 1);
+}
+
 } // namespace
 
 int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
@@ -97,10 +106,9 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
             world->barrier("job/end"); // who is late is still watched by those who are done
         } catch (...) {
             auto const failure = failure_in_flight();
+            if (failure.code == cluster::kBadInput && rank > 0) std::this_thread::sleep_for(time_to_be_ended());
             watch->fail(failure.line, failure.code);
             if (world->size() == 1) throw;
-            // As a rule all ranks find the same mistake: rank 0 speaks, and the others end with it.
-            if (failure.code == cluster::kBadInput && rank > 0) std::this_thread::sleep_for(500ms);
             world->abort(failure.line, failure.code);
         }
         watch->watch_teardown();

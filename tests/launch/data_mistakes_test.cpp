@@ -302,7 +302,7 @@ std::vector<Mistake> const kDataSets{
      {}},
     {"EvaluateOtherCompute",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--set", "numerics.compute=fp16"},
-     "numerics.compute: fp16: legal: fp64, fp32, bf16",
+     "--set: numerics.compute: fp16: legal: fp64, fp32, bf16",
      {}},
 };
 INSTANTIATE_TEST_SUITE_P(DataSet, Mistakes, testing::ValuesIn(kDataSets), name_of);
