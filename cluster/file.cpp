@@ -38,7 +38,7 @@ std::string bare(std::string path) {
     return followed(path);
 }
 
-/// What a job left there when it was killed goes first; a link of somebody else's is not followed.
+/// Removes what a killed job left under the staging name, and follows no link that somebody put there.
 void write_staged(std::string const& staging, std::string_view text, std::string const& path) {
     constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL;
     try {

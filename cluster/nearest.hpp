@@ -11,7 +11,7 @@ namespace trireme::cluster {
 /// change: a word so far away means something else.
 std::optional<std::string> nearest(std::string const& word, std::vector<std::string> const& candidates);
 
-/// What stands in a message between the mistake and what is legal: "; did you mean X?", X being `before` and the
+/// Gives the words between a mistake and what is legal: "; did you mean X?", X being `before` and the
 /// nearest candidate, or ";" if none is near.
 std::string suggestion(std::string const& word, std::vector<std::string> const& candidates,
                        std::string const& before = "");

@@ -5,7 +5,7 @@
 
 namespace trireme::cluster {
 
-/// What is made of a file that exists.
+/// Decides about a file that exists already.
 enum class Existing { refused, replaced };
 
 /// A regular file appears whole by `write` or `commit`, or not at all, and only a regular file is replaced; a link is

@@ -29,7 +29,7 @@ enum class Reader { needed, optional };
 /// closed terminal or pipe) counts only where it is needed.
 void finish_output(Reader reader);
 
-/// What a failed write to standard output was, as one line; "" if none has failed.
+/// Describes in one line why standard output was not written; "" if none has failed.
 std::string output_failure();
 
 } // namespace trireme::cluster

@@ -5,7 +5,7 @@
 
 namespace trireme::cluster {
 
-/// What `path` stands for: the target of a link, whether it exists or not; `path` itself if it is none.
+/// Follows `path`: gives the target of a link, whether it exists or not; `path` itself if it is none.
 std::string followed(std::string const& path);
 /// Makes an empty file PATH.partial-XXXXXXXX that did not exist. Throws JobError, and leaves the reason in errno.
 std::string make_staging_file(std::string const& path);

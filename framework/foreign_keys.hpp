@@ -9,7 +9,7 @@ namespace trireme::framework {
 /// with one; empty if `word` is none of theirs. Dashes in front and between are taken as their command lines have them.
 std::string our_name_for(std::string word);
 
-/// What stands in a message between an unknown key and what is legal, as cluster::suggestion has it: the key of the
+/// Gives the words between an unknown key and what is legal, as cluster::suggestion does: the key of the
 /// same meaning, the key of that name in another section, or the nearest of `known`, which are the keys of section
 /// `prefix`.
 std::string suggest_key(std::string const& prefix, std::string const& word, std::vector<std::string> const& known);

@@ -11,7 +11,6 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
-#include "cluster/listing.hpp"
 #include "cluster/xxh3.hpp"
 
 namespace trireme::framework {
@@ -126,7 +125,7 @@ std::string CheckpointReader::tensor_at(std::string const& file, std::int64_t ch
 }
 
 void CheckpointReader::verify() const {
-    for (auto const& name : cluster::names_in(directory_)) {
+    for (auto const& name : cluster::list_folder(directory_)) {
         // manifest.json.partial: a job ended while it wrote the state anew.
         if (!files_.contains(name) && name != "manifest.json" && name != "manifest.json.partial")
             throw cluster::InputError(fmt::format("{}/{}: not listed in the manifest", directory_, name));
