@@ -18,6 +18,9 @@ HERE = pathlib.Path(__file__).parent
 SITE = str(HERE / "site.yaml")
 TRIREME, WRITE_TINY_RUN = "", ""
 LIMIT = 150  # seconds: nothing here takes as long unless it hangs; no measure of speed
+# A save in the background is agreed upon only when every rank comes to it, and a rank that sleeps does not: a test that
+# names the step from which a run goes on saves at once.
+SAVED_AT_ONCE = ("--set", "checkpoint.async=false")
 
 
 def output(*command, **options):
@@ -216,8 +219,7 @@ class SlurmTest(unittest.TestCase):
                     "saved after the step, requeued, went on to the same weights", lost=0)
 
     def test_node_power_off(self):
-        # Saved at once: while rank 0 sleeps, a save in the background would not be agreed upon.
-        number = self.run_.submit("--set", "checkpoint.async=false", fault="step/slow:0:15:sleep=6")[0]
+        number = self.run_.submit(*SAVED_AT_ONCE, fault="step/slow:0:15:sleep=6")[0]
         self.wait_for_text("fault fired")  # rank 0 sleeps, the others are in a collective with it
         first, second = self.run_.nodes_of_ranks()
         node("kill", second)
@@ -233,7 +235,7 @@ class SlurmTest(unittest.TestCase):
                     noticed, recovered, self.lost())
 
     def test_link_cut_in_a_collective(self):
-        ids = self.run_.submit("--chain", "2", "--set", "guard.deadline=10", fault="step/slow:0:15:sleep=4")
+        ids = self.run_.submit("--chain", "2", *SAVED_AT_ONCE, "--set", "guard.deadline=10", fault="step/slow:0:15:sleep=4")
         self.wait_for_text("fault fired")
         first, second = self.run_.nodes_of_ranks()
         node("cut", second)
