@@ -74,7 +74,7 @@ double plain_llama_backward(framework::ModelConfig const& config, Weights const&
     return mean.item<double>();
 }
 
-void PlainAdamW::step(Weights& weights, double learning_rate, double clip) {
+double PlainAdamW::step(Weights& weights, double learning_rate, double clip) {
     at::NoGradGuard const no_graph;
     double square = 0;
     for (auto const& [name, w] : weights) square += w.grad().square().sum().item<double>();
@@ -89,6 +89,7 @@ void PlainAdamW::step(Weights& weights, double learning_rate, double clip) {
         if (w.dim() > 1) w.mul_(1 - learning_rate * decay_);
         w.sub_(learning_rate * (m / (1 - std::pow(b1_, steps_))) / ((v / (1 - std::pow(b2_, steps_))).sqrt() + eps_));
     }
+    return norm;
 }
 
 } // namespace trireme::test

@@ -26,8 +26,8 @@ class PlainAdamW {
   public:
     PlainAdamW(double beta1, double beta2, double epsilon, double decay)
         : b1_(beta1), b2_(beta2), eps_(epsilon), decay_(decay) {}
-    /// Clips by the global norm, then updates; matrices decay, vectors do not.
-    void step(Weights& weights, double learning_rate, double clip);
+    /// Clips by the global norm, then updates; matrices decay, vectors do not. Returns the norm.
+    double step(Weights& weights, double learning_rate, double clip);
 
   private:
     double b1_, b2_, eps_, decay_;

@@ -1,0 +1,51 @@
+// Learning rates against those of transformers' schedules (tests/golden/make_optimizer.py).
+#include "framework/optimizer/schedule.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cluster/file.hpp"
+
+namespace trireme::test {
+namespace {
+
+nlohmann::json golden() {
+    return nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/optimizer.json"));
+}
+
+/// Compares a row that begins with step `first`; returns how many rates it holds.
+int compare(nlohmann::json const& row, double rate, std::int64_t first) {
+    framework::OptimizerSection section;
+    section.learning_rate = rate;
+    section.schedule = row.at("schedule");
+    section.warmup = row.at("warmup");
+    section.final_fraction = row.at("final_fraction");
+    std::int64_t const total = row.at("total");
+    std::int64_t step = first;
+    for (double const expected : row.at("rates")) {
+        EXPECT_NEAR(framework::learning_rate(section, step, total), expected, 1e-15)
+            << section.schedule << ", warm-up " << section.warmup << ", final fraction " << section.final_fraction
+            << ", step " << step << " of " << total;
+        ++step;
+    }
+    return static_cast<int>(step - first);
+}
+
+TEST(Schedule, EveryStepHasTheRateOfTransformers) {
+    auto const all = golden();
+    int rates = 0;
+    for (auto const& row : all.at("schedules")) rates += compare(row, all.at("learning_rate"), 0);
+    EXPECT_EQ(rates, 552);
+}
+
+TEST(Schedule, AResumedRunGoesOnWithTheRateOfItsStep) {
+    auto const all = golden();
+    int rates = 0;
+    for (auto const& row : all.at("resumed")) rates += compare(row, all.at("learning_rate"), row.at("first"));
+    EXPECT_EQ(rates, 90);
+}
+
+} // namespace
+} // namespace trireme::test
