@@ -201,7 +201,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, TrainerAgainstOracle,
                                              "Pipeline2Offload",
                                              4,
                                              {"parallel.pipeline=2", "parallel.zero=1", "parallel.offload=optimizer"}}),
-                         [](auto const& info) { return std::string(info.param.name); });
+                         [](auto const& layout) { return std::string(layout.param.name); });
 
 double drift(Curve const& a, Curve const& b) {
     double most = 0;
