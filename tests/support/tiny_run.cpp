@@ -78,8 +78,10 @@ Outcome run_command(std::vector<std::string> const& command) {
 }
 
 std::vector<std::string> trireme(int ranks, std::vector<std::string> const& arguments) {
-    std::vector<std::string> command{TRIREME_BINARY};
-    if (ranks > 0) command = {TRIREME_MPIEXEC, "-n", std::to_string(ranks), "--oversubscribe", TRIREME_BINARY};
+    char const* const mutant = std::getenv("TRIREME_COMMAND"); // tests/mutants
+    std::string const program = mutant ? mutant : TRIREME_BINARY;
+    std::vector<std::string> command{program};
+    if (ranks > 0) command = {TRIREME_MPIEXEC, "-n", std::to_string(ranks), "--oversubscribe", program};
     command.insert(command.end(), arguments.begin(), arguments.end());
     return command;
 }

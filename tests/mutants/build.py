@@ -1,0 +1,130 @@
+"""Compiles a changed copy of one source file and links it into a program in front of the archives of a finished build.
+
+The build is brought up to date and then only read: objects and programs go to BUILD/mutants.
+"""
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SLOPPINESS = "pch_defines,time_macros,include_file_mtime,include_file_ctime"  # as in cmake/TriremeCompiler.cmake
+
+
+class Broken(Exception):
+    """The check itself does not work: nothing is said about the mutant."""
+
+
+def run(words, **options):
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, errors="replace", **options)
+
+
+def must(what, words, **options):
+    done = run(words, **options)
+    if done.returncode:
+        raise Broken(f"{what}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Build:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder).resolve()
+        self.work = self.folder / "mutants"
+        listed = json.loads((self.folder / "compile_commands.json").read_text())
+        self.commands = {}
+        for entry in listed:
+            words = shlex.split(entry["command"])
+            self.commands.setdefault(entry["file"], []).append(words)
+        cache = (self.folder / "CMakeCache.txt").read_text()
+        ccache = re.search(r"^CCACHE:FILEPATH=(.*)$", cache, re.M)
+        self.ccache = ccache[1] if ccache and not ccache[1].endswith("NOTFOUND") else None
+        self.traces = {}
+
+    def finish(self, targets):
+        """An object of today's source beside archives of yesterday's would be judged for what it is not."""
+        must("ninja", ["ninja", "-C", self.folder, *targets])
+
+    def tests(self):
+        """Commands and environments of ctest's tests, by name."""
+        said = must("ctest", ["ctest", "--test-dir", self.folder, "--show-only=json-v1"])
+        found = {}
+        for test in json.loads(said)["tests"]:
+            properties = {p["name"]: p["value"] for p in test.get("properties", [])}
+            environment = dict(line.split("=", 1) for line in properties.get("ENVIRONMENT", []))
+            found[test["name"]] = (test.get("command", []), environment)
+        return found
+
+    def compile(self, source, tree, out):
+        """Compiles TREE/source, whose other headers come from the checkout, with the line of the file it stands for.
+        Returns the archive member that it replaces, as a name in the traces of the linker."""
+        own = self.commands.get(str(ROOT / source), [])
+        words = next((w for w in own if "/trireme_" in w[w.index("-o") + 1]), None)
+        if words is None:
+            raise Broken(f"{source}: compile_commands.json has no library that it belongs to")
+        place = pathlib.Path(words[words.index("-o") + 1])
+        words = list(words)
+        words[words.index("-o") + 1] = str(out)
+        words[words.index("-c") + 1] = str(tree / source)
+        # What is included by quotes is looked for beside the copy, in the copied tree, and beside the original.
+        words[1:1] = ["-iquote", str(tree), "-iquote", str((ROOT / source).parent)]
+        environment = dict(os.environ, CCACHE_SLOPPINESS=SLOPPINESS)
+        must(f"{source} does not compile", ([self.ccache] if self.ccache else []) + words, cwd=self.folder,
+             env=environment)
+        archive = "lib" + re.search(r"CMakeFiles/(trireme_\w+)\.dir", str(place))[1] + ".a"
+        return archive, place.name
+
+    def link(self, target, objects, out):
+        """Links TARGET with the objects in front of its archives. Returns what the linker took, one name a line."""
+        line = must("ninja", ["ninja", "-C", self.folder, "-t", "commands", target]).splitlines()[-1]
+        words = [word for word in shlex.split(line) if word not in (":", "&&")]
+        words[words.index("-o") + 1] = str(out)
+        first = next(i for i, word in enumerate(words) if word.endswith(".a"))
+        words[first:first] = [str(o) for o in objects] + ["-Wl,--trace,--trace"]
+        return must(f"{target} does not link", words, cwd=self.folder)
+
+    def trace_of(self, target):
+        if target not in self.traces:
+            self.work.mkdir(exist_ok=True)
+            self.traces[target] = self.link(target, [], self.work / "plain")
+            (self.work / "plain").unlink()
+        return self.traces[target]
+
+    def link_in_force(self, target, replaced, out):
+        """Links with objects, a dictionary from object to (archive, member): the program must use the member without
+        them, and not contain it with them."""
+        out.parent.mkdir(parents=True, exist_ok=True)
+        trace = self.link(target, replaced, out)
+        for made, (archive, member) in replaced.items():
+            is_member = re.compile(rf"{re.escape(archive)}\W{re.escape(member)}")  # (folder/archive)member
+            if not is_member.search(self.trace_of(target)):
+                raise Broken(f"{target} does not contain {member} of {archive}: it cannot test it")
+            if is_member.search(trace) or str(made) not in trace:
+                raise Broken(f"{target} contains {member} of {archive}, not the mutant's")
+        text = self.folder / "bin/trireme-text"  # the command looks for it beside itself
+        if text.exists() and out.name == "trireme":
+            beside = out.parent / "trireme-text"
+            beside.unlink(missing_ok=True)
+            beside.symlink_to(text)
+        return out
+
+
+def copy_tree(files, tree):
+    shutil.rmtree(tree, ignore_errors=True)
+    for file in files:
+        (tree / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / file, tree / file)
+
+
+def patched_files(patch):
+    return re.findall(r"^\+\+\+ b/(\S+)", patch.read_text(), re.M)
+
+
+def apply_patch(patch, tree):
+    """Offsets are fine, other lines are not."""
+    done = run(["git", "apply", "-p1", patch], cwd=tree,
+               env=dict(os.environ, GIT_CEILING_DIRECTORIES=str(tree.parent), GIT_DIR="/nonexistent"))
+    if done.returncode:
+        raise Broken(f"{patch.name} does not apply to the sources any more; make it anew\n{done.stderr}")
