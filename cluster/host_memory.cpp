@@ -1,13 +1,20 @@
 #include "cluster/host_memory.hpp"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "cluster/gather.hpp"
+#include "cluster/host.hpp"
 
 namespace trireme::cluster {
 
@@ -54,6 +61,28 @@ std::int64_t memory_left() {
                                                 std::atoll(first_line(folder + "/memory.current").c_str()));
     }
     return left;
+}
+
+std::optional<HostDemand> host_short_of_memory(Communicator& world, std::int64_t mine, double share,
+                                               std::string_view name) {
+    struct Share {
+        std::int64_t wanted = 0, allowed = std::numeric_limits<std::int64_t>::max();
+    };
+    std::vector<std::pair<std::string, Share>> hosts; // in the order of their first ranks
+    auto const allowed = static_cast<std::int64_t>(share * static_cast<double>(memory_left()));
+    for (auto const& line : all_gather_bytes(world, fmt::format("{} {} {}", mine, allowed, host_name()), name)) {
+        std::istringstream words(line);
+        std::int64_t wanted = 0, left = 0;
+        std::string host;
+        words >> wanted >> left >> host;
+        auto const known = std::ranges::find(hosts, host, &std::pair<std::string, Share>::first);
+        auto& sum = known == hosts.end() ? hosts.emplace_back(host, Share{}).second : known->second;
+        sum.wanted += wanted;
+        sum.allowed = std::min(sum.allowed, left);
+    }
+    for (auto const& [host, sum] : hosts)
+        if (sum.wanted > sum.allowed) return HostDemand{host, sum.wanted, sum.allowed};
+    return std::nullopt;
 }
 
 std::int64_t peak_memory() {

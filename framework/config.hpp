@@ -73,6 +73,7 @@ struct GuardSection {
     int most_skips = 10;             ///< steps in a row that may be skipped or rolled back to before the run stops
     double spike = 0; ///< a loss above this many times the median of the last 50 is treated so too; 0: off
     std::int64_t compare_replicas = 100; ///< steps between comparisons of the replicas' weights; 0: never
+    std::string sensitivity = "auto";    ///< off | auto (where it costs little) | always: rehearsals (sensitivity.hpp)
 };
 /// What the jobs of a run may take.
 struct JobSection {

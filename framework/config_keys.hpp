@@ -143,6 +143,7 @@ void walk(Walk& w, Config& c) {
         w.field("spike", c.guard.spike,
                 Rule<double>{"0 (off) or a number > 1", [](double x) { return x == 0 || x > 1; }});
         w.field("compare_replicas", c.guard.compare_replicas, at_least<std::int64_t>(0));
+        w.field("sensitivity", c.guard.sensitivity, one_of({"off", "auto", "always"}));
     });
     w.section("job", [&] {
         w.field("minutes", c.job.minutes, minutes());

@@ -24,4 +24,10 @@ double Pace::samples_per_second() const {
     return rate(&Step::samples);
 }
 
+double Pace::seconds_per_step() const {
+    double seconds = 0;
+    for (auto const& step : steps_) seconds += step.seconds;
+    return steps_.empty() ? 0 : seconds / static_cast<double>(steps_.size());
+}
+
 } // namespace trireme::framework

@@ -12,6 +12,7 @@ class Pace {
     void add(std::int64_t tokens, std::int64_t samples, double seconds);
     double tokens_per_second() const; ///< 0 before the first step
     double samples_per_second() const;
+    double seconds_per_step() const; ///< 0 before the first step
 
   private:
     struct Step {

@@ -204,21 +204,15 @@ bool RunCheckpoints::open_folder() {
 
 bool RunCheckpoints::copies_fit() {
     constexpr double kMost = 0.8; // of what is left: training has its own ups and downs
-    std::int64_t const mine = Snapshot::bytes_of_copies(store_);
-    std::string const host = cluster::host_name();
-    std::int64_t on_host = 0;
-    for (auto const& line : cluster::all_gather_bytes(world_, fmt::format("{} {}", mine, host), "checkpoint/copies"))
-        if (line.substr(line.find(' ') + 1) == host) on_host += std::stoll(line);
-    auto const left = static_cast<std::int64_t>(kMost * static_cast<double>(cluster::memory_left()));
-    std::string note;
-    if (on_host > left)
-        note =
+    auto const short_of =
+        cluster::host_short_of_memory(world_, Snapshot::bytes_of_copies(store_), kMost, "checkpoint/copies");
+    if (short_of)
+        current_.note =
             fmt::format("checkpoint.async: the ranks of {} would copy {:.1f} GB, and {:.1f} GB of memory may be taken: "
                         "every save is written at once, and training waits for it",
-                        host, static_cast<double>(on_host) * 1e-9, static_cast<double>(left) * 1e-9);
-    for (auto const& line : cluster::all_gather_bytes(world_, note, "checkpoint/copies fit"))
-        if (!line.empty() && current_.note.empty()) current_.note = line;
-    return current_.note.empty();
+                        short_of->host, static_cast<double>(short_of->wanted) * 1e-9,
+                        static_cast<double>(short_of->allowed) * 1e-9);
+    return !short_of;
 }
 
 void RunCheckpoints::start(RunProgress const& progress) {

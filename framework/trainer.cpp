@@ -132,6 +132,7 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
       optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"),
       gradient_norm_(model_.store(), mesh_),
       batches_(*inputs_.train, shape_, mesh_, config.seed, device, deadline_of(config)),
+      sensitivity_(config_, inputs_.steps, model_, optimizer_, gradient_norm_, batches_),
       results_(device, shape_.samples, deadline_of(config)), evaluator_(model_, shape_), lock_(config_.run, world),
       log_(config.run, world.rank()), checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world),
       control_(config_, limits_, world.rank() == 0 ? read_job_history(config_.run) : JobHistory{},
@@ -295,6 +296,10 @@ TrainOutcome Trainer::run() {
             log_.write({{"kind", "left out"}, {"step", progress_.step}});
             go_on();
             continue;
+        }
+        if (sensitivity_.due(progress_.step)) {
+            if (settle() != Verdict::good) continue;
+            rehearse();
         }
         auto const start = std::chrono::steady_clock::now();
         train_step();

@@ -26,6 +26,7 @@
 #include "framework/run_checkpoints.hpp"
 #include "framework/run_control.hpp"
 #include "framework/run_lock.hpp"
+#include "framework/sensitivity.hpp"
 #include "framework/step_guard.hpp"
 #include "framework/step_results.hpp"
 #include "framework/stragglers.hpp"
@@ -100,6 +101,8 @@ class Trainer {
     void treat(StepReport const& step);
     void roll_back(std::int64_t from);
     void compare_replicas();
+    /// Measures how sensitive the run is to rounding, and says so if it is. Collective; every step must be settled.
+    void rehearse();
     /// Evaluates on validation and keeps count; true if it is the best so far.
     bool evaluate_and_judge();
     void save(char const* why);
@@ -121,6 +124,7 @@ class Trainer {
     AdamW optimizer_;
     GradientNorm gradient_norm_;
     BatchSource batches_;
+    Sensitivity sensitivity_;
     StepResults results_;
     std::optional<QueuedStep> queued_;
     std::chrono::steady_clock::time_point settled_; ///< when a step was last read
@@ -133,6 +137,7 @@ class Trainer {
     RunControl control_;
     PhaseClock clock_;
     Pace pace_;
+    bool told_sensitive_ = false; ///< once a job is enough
     std::optional<Metrics> validation_;
 };
 

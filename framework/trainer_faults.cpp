@@ -1,7 +1,10 @@
 // What the trainer does about faults, its own and others'.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "cluster/error.hpp"
+#include "cluster/flight_record.hpp"
 #include "cluster/host.hpp"
 #include "framework/replica_check.hpp"
 #include "framework/trainer.hpp"
@@ -70,6 +73,23 @@ void Trainer::compare_replicas() {
                         "things; nothing was saved since; run again to go on from the last checkpoint",
                         progress_.step, odd));
     }
+}
+
+void Trainer::rehearse() {
+    cluster::enter_phase("sensitivity");
+    auto const told = [this] {
+        Orders const orders = control_.agree(false);
+        return orders.stop != StopReason::none || orders.save; // it is told again after the next step
+    };
+    auto const found = sensitivity_.measure(progress_, pace_.seconds_per_step(), told);
+    if (!found) return;
+    log_.write({{"kind", "sensitivity"},
+                {"step", found->step},
+                {"steps", found->steps},
+                {"loss", found->loss},
+                {"other_loss", found->other_loss},
+                {"parts", found->parts}});
+    if (found->parts && !std::exchange(told_sensitive_, true)) log_.say(found->text());
 }
 
 void Trainer::settle_saves() {
