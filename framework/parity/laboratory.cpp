@@ -76,7 +76,7 @@ std::vector<Variant> const& Laboratory::slots(std::int64_t tokens_per_slot) {
     auto const plan = problem_.plan(tokens_per_slot, 0);
     for (auto const& slot : plan.slots)
         variants.push_back(reference_variant(problem_.model, problem_.initial, {problem_.data.read(slot, 1)},
-                                             problem_.seed, 0, 1.0 / static_cast<double>(plan.trained)));
+                                             problem_.seed, 0, loss_scale_of(problem_, 0)));
     return variants;
 }
 
@@ -99,14 +99,14 @@ std::optional<std::pair<at::Tensor, at::Tensor>> Laboratory::tied_uses() {
     weights[head] = weights.at(stem);
     auto const plan = problem_.plan(kOneSlot, 0);
     auto const variant = reference_variant(untied, weights, {problem_.data.read(plan.slots.at(0), 1)}, problem_.seed, 0,
-                                           1.0 / static_cast<double>(plan.trained));
+                                           loss_scale_of(problem_, 0));
     return std::pair(variant.gradient.at(stem), variant.gradient.at(head));
 }
 
 double Laboratory::loss_at(ModelConfig const& model, Tensors const& weights, std::int64_t step) const {
     auto const plan = problem_.plan(kOneSlot, step);
     return reference_variant(model, weights, {problem_.data.read(plan.slots.at(0), 1)}, problem_.seed, step,
-                             1.0 / static_cast<double>(plan.trained))
+                             loss_scale_of(problem_, step))
         .loss;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "framework/parity/compare.hpp"
+#include "framework/parity/reference.hpp"
 #include "parallel/parameter.hpp"
 
 namespace trireme::framework::parity {

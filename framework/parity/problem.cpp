@@ -7,7 +7,7 @@
 
 #include "cluster/philox.hpp"
 #include "framework/model/transformer_stage.hpp"
-#include "framework/parity/trace.hpp"
+#include "framework/parity/reference.hpp"
 #include "framework/pretrained/families.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "parallel/parameter_store.hpp"
@@ -175,7 +175,10 @@ Problem make_problem(ModelConfig const& full, Config const& config) {
                     .initial = initial_weights(model, config.seed)};
     problem.numerics.threads = 1;
     problem.optimizer.learning_rate = 1e-2;
-    problem.optimizer.weight_decay = 2; // a fifth of a full step for a weight of 0.1: a wrong one is seen
+    if (problem.optimizer.schedule == "constant") problem.optimizer.schedule = "linear";
+    problem.optimizer.warmup = 0;            // of a step without a rate nothing would be seen
+    problem.optimizer.final_fraction = 0.25; // step by step three quarters, or less, of the rate of the one before
+    problem.optimizer.weight_decay = 2;      // a fifth of a full step for a weight of 0.1: a wrong one is seen
     problem.optimizer.clip = 0;
     std::int64_t elements = 0;
     for (auto const& [name, w] : problem.initial) elements += w.numel();

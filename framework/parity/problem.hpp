@@ -48,11 +48,12 @@ struct Problem {
     ModelConfig model;
     SyntheticData data;
     NumericsSection numerics;   ///< of the layouts; the reference is float64
-    OptimizerSection optimizer; ///< constant rate; clip is half the norm of step 1 and decay 2, so that they act
+    OptimizerSection optimizer; ///< the rate falls; clip is half the norm of step 1 and decay 2, so that they act
     std::uint64_t seed = 1;
     int steps = 3;
-    std::int64_t samples = 7; ///< per step: divides among no number of ranks but 7
-    Tensors initial;          ///< float32; no bias is 0 and no norm is 1, so that nothing hides
+    std::int64_t steps_of_schedule = 3; ///< over which the rate falls, however many steps are run
+    std::int64_t samples = 7;           ///< per step: divides among no number of ranks but 7
+    Tensors initial;                    ///< float32; no bias is 0 and no norm is 1, so that nothing hides
 
     std::string task() const { return data.task(); }
     data::StepPlan plan(std::int64_t tokens_per_slot, std::int64_t step) const;

@@ -8,26 +8,18 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/thread_communicator.hpp"
+#include "framework/batch_source.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
-#include "framework/parallel_model.hpp"
+#include "framework/optimizer/schedule.hpp"
 #include "framework/step_results.hpp"
 #include "framework/weights_hash.hpp"
-#include "framework/whole_tensor.hpp"
 
 namespace trireme::framework::parity {
 
 namespace {
 
-void set_weights(ParallelModel& model, Tensors const& weights) {
-    for (auto const& p : model.store().parameters()) {
-        at::Tensor const flat = weights.at(p->spec().name).flatten();
-        model.store().for_each_kept(*p, [&](parallel::Run const& run, at::Tensor const& values) {
-            values.copy_(flat.narrow(0, run.global, run.count));
-        });
-    }
-    model.refresh();
-}
+constexpr std::chrono::minutes kDeadline{10}; ///< of waits for a GPU, of which there is none
 
 struct Header {
     std::int64_t parameter, first, count;
@@ -110,7 +102,29 @@ std::string kept_bytes(ParallelModel const& model, Kept what) {
     return bytes;
 }
 
-Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies = nullptr) {
+/// Leaves the gradients with the ranks that keep them; returns the loss. Batches and losses are the trainer's.
+at::Tensor forward_backward(BatchSource& batches, Problem const& problem, ParallelModel& model, std::int64_t step) {
+    auto [plan, passes] = batches.take({step, step * problem.samples});
+    auto const slots = std::ssize(plan.slots);
+    model.load(std::move(passes));
+    model.engine().queue(slots);
+    batches.done();
+    return ordered_sum(gather_losses(model.engine().losses(), slots, model.mesh()));
+}
+
+} // namespace
+
+void set_weights(ParallelModel& model, Tensors const& weights) {
+    for (auto const& p : model.store().parameters()) {
+        at::Tensor const flat = weights.at(p->spec().name).flatten();
+        model.store().for_each_kept(*p, [&](parallel::Run const& run, at::Tensor const& values) {
+            values.copy_(flat.narrow(0, run.global, run.count));
+        });
+    }
+    model.refresh();
+}
+
+Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies) {
     auto const all = cluster::all_gather_bytes(model.mesh().world(), kept_bytes(model, what), "parity");
     if (!whole) return {};
     Assembly assembly(model.specs(), model.store().master_dtype());
@@ -119,24 +133,6 @@ Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copie
     return assembly.take();
 }
 
-/// Leaves the gradients with the ranks that keep them; returns the loss, as the trainer has it.
-at::Tensor forward_backward(Problem const& problem, ParallelModel& model, std::int64_t tokens_per_slot,
-                            std::int64_t step) {
-    auto const& data = model.mesh().data();
-    int const tensor = model.mesh().along(parallel::Axis::tensor).size();
-    auto const plan = problem.plan(tokens_per_slot, step);
-    std::vector<Pass> passes;
-    for (auto s = static_cast<std::size_t>(data.rank()); s < plan.slots.size();
-         s += static_cast<std::size_t>(data.size()))
-        passes.push_back(make_pass(problem.data.read(plan.slots[s], tensor), true, problem.seed, step,
-                                   1.0 / static_cast<double>(plan.trained)));
-    model.load(std::move(passes));
-    auto const slots = std::ssize(plan.slots);
-    model.engine().queue(slots);
-    return ordered_sum(gather_losses(model.engine().losses(), slots, model.mesh()));
-}
-
-/// Those of all ranks. Collective.
 std::map<std::int64_t, double> sample_losses(ParallelModel const& model) {
     std::string mine;
     for (auto const& s : model.results().samples) {
@@ -153,29 +149,18 @@ std::map<std::int64_t, double> sample_losses(ParallelModel const& model) {
     return all;
 }
 
-NumericsSection const kExact{.mode = NumericsMode::fast, .compute = Compute::fp64, .threads = 1};
-
-Trace alone(Problem const& problem, Layout const& layout, NumericsSection const& numerics) {
-    auto const world = cluster::make_thread_world(1, {});
-    return run_layout(problem, layout, numerics, *world[0], true);
-}
-
-ParallelSection one_rank() {
-    return {.replicate = 1, .shard = 1};
-}
-
-} // namespace
-
 Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection const& numerics,
                  cluster::Communicator& world, bool whole) {
     parallel::Mesh const mesh(world, mesh_shape(layout.parallel, world.size()));
     ParallelModel model(problem.model, mesh, layout.parallel, numerics);
     set_weights(model, problem.initial);
-    AdamW optimizer(model.store(), problem.optimizer);
+    AdamW optimizer(model.store(), problem.optimizer, layout.parallel.offload == "optimizer");
     GradientNorm const gradient_norm(model.store(), mesh);
+    data::BatchShape const shape{problem.samples, layout.tokens_per_slot, layout.parallel.tensor};
+    BatchSource batches(problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
     Trace trace;
     for (std::int64_t step = 0; step < problem.steps; ++step) {
-        at::Tensor const loss = forward_backward(problem, model, layout.tokens_per_slot, step);
+        at::Tensor const loss = forward_backward(batches, problem, model, step);
         at::Tensor const norm = gradient_norm.compute();
         trace.losses.push_back(loss.item<double>());
         trace.norms.push_back(norm.item<double>());
@@ -185,7 +170,7 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
         }
         at::Tensor const scale =
             update_scale(loss, norm, problem.optimizer.clip, std::numeric_limits<double>::infinity());
-        optimizer.step(problem.optimizer.learning_rate, scale, step);
+        optimizer.step(learning_rate(problem.optimizer, step, problem.steps_of_schedule), scale, step);
         model.refresh();
         if (step > 0) continue;
         trace.first = collect(model, Kept::weight, whole);
@@ -214,27 +199,9 @@ Runner run_in(cluster::Communicator& world) {
     };
 }
 
-Trace exact_trace(Problem const& problem) {
-    return alone(problem, {one_rank(), kOneSlot}, kExact);
-}
-
 Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot) {
-    return alone(problem, {one_rank(), tokens_per_slot}, problem.numerics);
-}
-
-Variant reference_variant(ModelConfig const& model, Tensors const& weights, std::vector<data::Slot> const& slots,
-                          std::uint64_t seed, std::int64_t step, double loss_scale) {
     auto const world = cluster::make_thread_world(1, {});
-    parallel::Mesh const mesh(*world[0], {});
-    ParallelModel run(model, mesh, one_rank(), kExact);
-    set_weights(run, weights);
-    std::vector<Pass> passes;
-    for (auto const& slot : slots) passes.push_back(make_pass(slot, true, seed, step, loss_scale));
-    run.load(std::move(passes));
-    Variant variant;
-    for (double const l : run.engine().forward_backward(std::ssize(slots))) variant.loss += l;
-    variant.gradient = collect(run, Kept::gradient, true);
-    return variant;
+    return run_layout(problem, {{.replicate = 1, .shard = 1}, tokens_per_slot}, problem.numerics, *world[0], true);
 }
 
 } // namespace trireme::framework::parity

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "cluster/communicator.hpp"
+#include "framework/parallel_model.hpp"
 #include "framework/parity/layouts.hpp"
 #include "framework/parity/problem.hpp"
+#include "framework/whole_tensor.hpp"
 
 namespace trireme::framework::parity {
 
@@ -37,18 +39,14 @@ using Runner = std::function<Trace(Problem const&, Layout const&)>;
 Runner run_as_threads();
 Runner run_in(cluster::Communicator& world);
 
-/// The reference: one rank, one slot, float64.
-Trace exact_trace(Problem const& problem);
 /// One rank in the problem's own numerics.
 Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot);
 
-/// What the reference makes of other slots, weights or models: variants that a diagnosis compares a layout with.
-struct Variant {
-    double loss = 0;
-    Tensors gradient;
-};
-/// Forward and backward pass of `slots` with every loss times `loss_scale`, without an update. float64, one rank.
-Variant reference_variant(ModelConfig const& model, Tensors const& weights, std::vector<data::Slot> const& slots,
-                          std::uint64_t seed, std::int64_t step, double loss_scale);
+/// Every copy of the weights follows, as after an update. Collective.
+void set_weights(ParallelModel& model, Tensors const& weights);
+/// Whole tensors of what the ranks keep; empty on ranks without `whole`. `copies` may be null. Collective.
+Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies = nullptr);
+/// Of the samples of the last step, on every rank. Collective.
+std::map<std::int64_t, double> sample_losses(ParallelModel const& model);
 
 } // namespace trireme::framework::parity

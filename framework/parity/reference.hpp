@@ -1,0 +1,26 @@
+// What every layout is compared with: one rank, one slot, float64, and where a number can be had without the code that
+// trains, it is: the count of trained labels, the rate of a step, the gradient norm, clipping and AdamW are written out
+// here once more, from their definitions, since a mistake in them is the same in every layout.
+#pragma once
+#include <vector>
+
+#include "framework/parity/trace.hpp"
+
+namespace trireme::framework::parity {
+
+/// Has no SHA-256 and no spreads.
+Trace exact_trace(Problem const& problem);
+
+/// One divided by the number of trained labels of the step's samples, counted label by label.
+double loss_scale_of(Problem const& problem, std::int64_t step);
+
+/// What the reference makes of other slots, weights or models: variants that a diagnosis compares a layout with.
+struct Variant {
+    double loss = 0;
+    Tensors gradient;
+};
+/// Forward and backward pass of `slots` with every loss times `loss_scale`, without an update.
+Variant reference_variant(ModelConfig const& model, Tensors const& weights, std::vector<data::Slot> const& slots,
+                          std::uint64_t seed, std::int64_t step, double loss_scale);
+
+} // namespace trireme::framework::parity
