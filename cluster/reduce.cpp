@@ -10,8 +10,6 @@ namespace trireme::cluster {
 
 namespace {
 
-constexpr std::size_t kTile = 2048; ///< elements summed while they are in the first-level cache
-
 float from_bf16(std::uint16_t x) {
     return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16);
 }
@@ -41,8 +39,9 @@ template <typename T>
 void reduce(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op) {
     auto const* in = static_cast<T const*>(pieces.data);
     auto* to = static_cast<T*>(out.data);
-    for (std::size_t begin = 0; begin < out.count; begin += kTile) {
-        std::size_t const count = std::min(kTile, out.count - begin);
+    std::size_t const tile = reduce_tile;
+    for (std::size_t begin = 0; begin < out.count; begin += tile) {
+        std::size_t const count = std::min(tile, out.count - begin);
         std::vector<T> total(in + begin, in + begin + count);
         for (std::size_t p = 1; p < n; ++p) combine(total.data(), in + p * out.count + begin, count, op);
         std::copy(total.begin(), total.end(), to + begin);

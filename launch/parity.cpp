@@ -67,8 +67,10 @@ int run(Options& options, parity::Problem const& problem, framework::Config cons
 int prove_as_threads(Options& o) {
     auto const config = framework::read_config_with_origins(o.file, environment_assignments(), o.set).config;
     auto const problem = read_problem(config);
-    auto const all = layouts_up_to(problem, 8);
-    return run(o, problem, config, o.full ? all : parity::covering(all), parity::run_as_threads(), true);
+    auto const all = layouts_up_to(problem, 8), large = parity::of_every_axis(problem.model, parity::packings());
+    auto layouts = o.full ? all : parity::covering(all);
+    layouts.insert(layouts.end(), large.begin(), large.end());
+    return run(o, problem, config, layouts, parity::run_as_threads(), true);
 }
 
 int prove_this_world(Options& o, cluster::Communicator& world) {

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "parallel/flat_layout.hpp"
+
 namespace trireme::parallel {
 
 /// Read by every rank of the process; the same in all processes of a job, since the calls of a step hang on them.
@@ -14,20 +16,24 @@ struct Budgets {
     std::atomic<std::size_t> reductions = 3;
     /// Elements of an offloaded tensor that are beside the gradient at one time.
     std::atomic<std::int64_t> staged = std::int64_t{1} << 20;
+    /// The canonical block, in elements, of which norms are sums and at which shards are cut (flat_layout.hpp): a
+    /// multiple of kAlign, and the same from the making of a store to its end.
+    std::atomic<std::int64_t> block = kBlock;
 };
 inline Budgets budgets;
 
-/// Small ones, for as long as one is alive: a chunk of logits is one row, no reduction waits for another, and an
-/// offloaded tensor of more than 100 elements comes in parts. One at a time.
+/// Small ones, for as long as one is alive: a chunk of logits is one row, no reduction waits for another, an offloaded
+/// tensor of more than 100 elements comes in parts, and a tensor of more than 64 has several blocks. One at a time.
 class SmallBudgets {
   public:
     SmallBudgets()
         : logits_(budgets.logits.exchange(1)), reductions_(budgets.reductions.exchange(0)),
-          staged_(budgets.staged.exchange(100)) {}
+          staged_(budgets.staged.exchange(100)), block_(budgets.block.exchange(64)) {}
     ~SmallBudgets() {
         budgets.logits = logits_;
         budgets.reductions = reductions_;
         budgets.staged = staged_;
+        budgets.block = block_;
     }
     SmallBudgets(SmallBudgets const&) = delete;
     SmallBudgets& operator=(SmallBudgets const&) = delete;
@@ -35,7 +41,7 @@ class SmallBudgets {
   private:
     std::int64_t logits_;
     std::size_t reductions_;
-    std::int64_t staged_;
+    std::int64_t staged_, block_;
 };
 
 } // namespace trireme::parallel

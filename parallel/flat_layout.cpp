@@ -1,5 +1,7 @@
 #include "parallel/flat_layout.hpp"
 
+#include "parallel/budgets.hpp"
+
 namespace trireme::parallel {
 
 namespace {
@@ -12,15 +14,16 @@ FlatLayout lay_out(std::vector<std::int64_t> const& counts, int parts) {
     FlatLayout layout;
     layout.count = counts;
     layout.parts = parts;
+    std::int64_t const block = budgets.block;
     std::int64_t next = 0;
     for (std::int64_t count : counts) {
         next = round_up(next, kAlign);
-        if (next % kBlock + count > kBlock) next = round_up(next, kBlock);
+        if (next % block + count > block) next = round_up(next, block);
         layout.offset.push_back(next);
         next += count;
     }
     layout.used = next;
-    layout.total = round_up(next, kBlock * parts);
+    layout.total = round_up(next, block * parts);
     return layout;
 }
 

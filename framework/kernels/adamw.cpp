@@ -4,12 +4,11 @@
 #include <cmath>
 
 #include "framework/kernels/simd.hpp"
+#include "framework/kernels/tiles.hpp"
 
 namespace trireme::framework::kernels {
 
 namespace {
-
-constexpr std::int64_t kGrain = 16384; ///< elements a thread takes at a time
 
 template <typename T>
 TRIREME_INLINE void update(std::int64_t n, AdamWStep const& s, T* w, T const* g, T* m, T* v) {
@@ -56,9 +55,10 @@ TRIREME_CLONES double squares_of(std::int64_t n, double const* x) {
 
 template <typename T>
 void adamw(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2) {
+    std::int64_t const grain = tiles.update;
 #pragma omp parallel for schedule(static)
-    for (std::int64_t i = 0; i < n; i += kGrain)
-        update_part(std::min(kGrain, n - i), step, weight + i, gradient + i, moment1 + i, moment2 + i);
+    for (std::int64_t i = 0; i < n; i += grain)
+        update_part(std::min(grain, n - i), step, weight + i, gradient + i, moment1 + i, moment2 + i);
 }
 
 template <typename T>

@@ -5,12 +5,11 @@
 #include <vector>
 
 #include "framework/kernels/matmul_tile.hpp"
+#include "framework/kernels/tiles.hpp"
 
 namespace trireme::framework::kernels {
 
 namespace {
-
-constexpr std::int64_t kQueries = 32; ///< query rows in the cache at a time
 
 template <typename T>
 std::int64_t padded(std::int64_t n) {
@@ -117,19 +116,19 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
                                  T* out, T* lse) {
     auto const t = task_of<T>(p, index);
     auto& w = Workspace<T>::mine();
-    std::int64_t const np = padded<T>(t.n);
+    std::int64_t const np = padded<T>(t.n), most = tiles.queries; // query rows at a time
     T* const keys_t = sized(w.keys_t, t.size * np);
     T* const values = sized(w.values, t.n * t.width);
-    T* const scores = sized(w.scores, kQueries * np);
-    T* const tile_out = sized(w.out, kQueries * t.width);
+    T* const scores = sized(w.scores, most * np);
+    T* const tile_out = sized(w.out, most * t.width);
     T* const factors = sized(w.factors, np);
     std::int64_t const kv = t.token * t.kv_stride + t.key_head * t.size;
     pack_transposed(k + kv, t.kv_stride, t.n, t.size, np, keys_t);
     pack(v + kv, t.kv_stride, t.n, t.size, t.width, values);
     for (std::int64_t g = 0; g < t.group; ++g) {
         std::int64_t const head = t.key_head * t.group + g;
-        for (std::int64_t first = 0; first < t.n; first += kQueries) {
-            std::int64_t const rows = std::min(kQueries, t.n - first);
+        for (std::int64_t first = 0; first < t.n; first += most) {
+            std::int64_t const rows = std::min(most, t.n - first);
             Band const band = band_of<T>(p, first, rows, t.n);
             T const* const queries = q + (t.token + first) * t.q_stride + head * t.size;
             product(rows, band.width, t.size, Strided<T>{queries, t.q_stride, 1}, keys_t + band.low, np, scores, np,
@@ -160,14 +159,14 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                                   T const* out, T const* lse, T const* dout, T* dq, T* dk, T* dv) {
     auto const t = task_of<T>(p, index);
     auto& w = Workspace<T>::mine();
-    std::int64_t const np = padded<T>(t.n);
+    std::int64_t const np = padded<T>(t.n), most = tiles.queries; // query rows at a time
     T* const keys = sized(w.keys, t.n * t.width);
     T* const keys_t = sized(w.keys_t, t.size * np);
     T* const values_t = sized(w.values_t, t.size * np);
-    T* const probs = sized(w.scores, kQueries * np);
-    T* const grads = sized(w.grads, kQueries * np);
+    T* const probs = sized(w.scores, most * np);
+    T* const grads = sized(w.grads, most * np);
     T* const factors = sized(w.factors, np);
-    T* const tile = sized(w.out, 3 * kQueries * t.width); // queries, upstream gradients, query gradients
+    T* const tile = sized(w.out, 3 * most * t.width); // queries, upstream gradients, query gradients
     T* const key_grads = sized(w.dk, t.n * t.width);
     T* const value_grads = sized(w.dv, t.n * t.width);
     std::int64_t const kv = t.token * t.kv_stride + t.key_head * t.size;
@@ -177,12 +176,12 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     std::fill(key_grads, key_grads + t.n * t.width, T(0));
     std::fill(value_grads, value_grads + t.n * t.width, T(0));
     T* const tile_q = tile;
-    T* const tile_d = tile + kQueries * t.width;
-    T* const tile_dq = tile + 2 * kQueries * t.width;
+    T* const tile_d = tile + most * t.width;
+    T* const tile_dq = tile + 2 * most * t.width;
     for (std::int64_t g = 0; g < t.group; ++g) {
         std::int64_t const head = t.key_head * t.group + g;
-        for (std::int64_t first = 0; first < t.n; first += kQueries) {
-            std::int64_t const rows = std::min(kQueries, t.n - first);
+        for (std::int64_t first = 0; first < t.n; first += most) {
+            std::int64_t const rows = std::min(most, t.n - first);
             Band const band = band_of<T>(p, first, rows, t.n);
             std::int64_t const at = (t.token + first) * t.q_stride + head * t.size;
             pack(q + at, t.q_stride, rows, t.size, t.width, tile_q);

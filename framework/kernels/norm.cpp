@@ -5,12 +5,11 @@
 #include <vector>
 
 #include "framework/kernels/simd.hpp"
+#include "framework/kernels/tiles.hpp"
 
 namespace trireme::framework::kernels {
 
 namespace {
-
-constexpr std::int64_t kRowsPerPart = 64; ///< rows summed into one partial weight gradient
 
 /// sum a[i] b[i] in kLanes running sums: the order is a function of `width` alone.
 template <typename T>
@@ -71,12 +70,12 @@ void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const
 template <typename T>
 void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x, T const* weight,
                        T const* inverse, T* dx, T* dweight) {
-    std::int64_t const parts = (rows + kRowsPerPart - 1) / kRowsPerPart;
+    std::int64_t const each = tiles.rows, parts = (rows + each - 1) / each;
     std::vector<T> partial(static_cast<std::size_t>(parts * width), T(0));
 #pragma omp parallel for schedule(static)
     for (std::int64_t p = 0; p < parts; ++p) {
         std::vector<T> scratch(static_cast<std::size_t>(width));
-        for (std::int64_t r = p * kRowsPerPart; r < std::min(rows, (p + 1) * kRowsPerPart); ++r)
+        for (std::int64_t r = p * each; r < std::min(rows, (p + 1) * each); ++r)
             row_backward(width, dy + r * width, x + r * width, weight, inverse[r], dx + r * width,
                          partial.data() + p * width, scratch.data());
     }

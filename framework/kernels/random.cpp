@@ -6,6 +6,7 @@
 
 #include "cluster/philox.hpp"
 #include "framework/kernels/simd.hpp"
+#include "framework/kernels/tiles.hpp"
 
 namespace trireme::framework::kernels {
 
@@ -41,9 +42,10 @@ TRIREME_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, std::uin
 TRIREME_CLONES void draw(std::uint64_t key, std::uint64_t high, std::uint32_t row, std::int64_t first,
                          std::int64_t count, std::uint32_t* words) {
     std::uint32_t w[4][kBlocks];
-    for (std::int64_t e = 0; e < count; e += 4 * kBlocks) {
+    std::int64_t const each = 4 * std::min<std::int64_t>(kBlocks, tiles.lanes);
+    for (std::int64_t e = 0; e < count; e += each) {
         philox_lanes(key, high, row, static_cast<std::uint32_t>((first + e) / 4), w);
-        std::int64_t const n = std::min<std::int64_t>(4 * kBlocks, count - e);
+        std::int64_t const n = std::min(each, count - e);
         for (std::int64_t i = 0; i < n; ++i) words[e + i] = w[i % 4][i / 4];
     }
 }

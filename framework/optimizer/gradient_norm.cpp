@@ -7,6 +7,7 @@
 
 #include "cluster/gather.hpp"
 #include "framework/kernels/adamw.hpp"
+#include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
@@ -16,25 +17,27 @@ namespace trireme::framework {
 namespace {
 
 std::int64_t blocks_of(std::int64_t elements) {
-    return (elements + parallel::kBlock - 1) / parallel::kBlock;
+    std::int64_t const block = parallel::budgets.block;
+    return (elements + block - 1) / block;
 }
 
 /// Float64 [blocks]: sums of squares of canonical blocks.
 at::Tensor squares(at::Tensor const& g) {
+    std::int64_t const block = parallel::budgets.block;
     if (!parallel::composed(g)) {
         at::Tensor const sums = at::empty({blocks_of(g.numel())}, at::kDouble);
         auto* const out = sums.mutable_data_ptr<double>();
         if (g.scalar_type() == at::kDouble)
-            kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<double>(), out);
+            kernels::block_squares(g.numel(), block, g.const_data_ptr<double>(), out);
         else
-            kernels::block_squares(g.numel(), parallel::kBlock, g.const_data_ptr<float>(), out);
+            kernels::block_squares(g.numel(), block, g.const_data_ptr<float>(), out);
         return sums;
     }
-    std::int64_t const whole = g.numel() / parallel::kBlock * parallel::kBlock;
+    std::int64_t const whole = g.numel() / block * block;
     std::vector<at::Tensor> norms;
     if (whole > 0)
-        norms.push_back(at::linalg_vector_norm(g.narrow(0, 0, whole).view({-1, parallel::kBlock}), 2,
-                                               at::IntArrayRef{1}, false, at::kDouble));
+        norms.push_back(
+            at::linalg_vector_norm(g.narrow(0, 0, whole).view({-1, block}), 2, at::IntArrayRef{1}, false, at::kDouble));
     if (whole < g.numel())
         norms.push_back(
             at::linalg_vector_norm(g.narrow(0, whole, g.numel() - whole), 2, std::nullopt, false, at::kDouble)
@@ -62,7 +65,7 @@ std::vector<GradientNorm::Part> GradientNorm::own_parts(parallel::ParameterStore
         for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
             auto const& spec = s.parameter->spec();
             if ((s.parameter->counted() || all_copies) && spec.trainable)
-                parts.push_back({unit.get(), &spec.name, s.at, s.count, s.first / parallel::kBlock});
+                parts.push_back({unit.get(), &spec.name, s.at, s.count, s.first / parallel::budgets.block});
         }
     }
     std::ranges::sort(parts, {}, [](Part const& p) { return std::tie(*p.name, p.first_block); });

@@ -39,7 +39,9 @@ Json to_json(LayoutReport const& r) {
               {"tensor", p.tensor},
               {"zero", p.zero},
               {"schedule", p.schedule},
+              {"layers", p.layers},
               {"recompute", p.recompute},
+              {"offload", p.offload},
               {"tokens_per_slot", r.verdict.layout.tokens_per_slot},
               {"passed", r.verdict.passed}};
     if (!r.verdict.error.empty()) {

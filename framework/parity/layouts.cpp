@@ -1,6 +1,7 @@
 #include "framework/parity/layouts.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -50,28 +51,44 @@ std::vector<Schedule> schedules_for(int pipeline, int layers) {
     return all;
 }
 
-/// Choices of a layout, and every two of them together, as words.
+/// Splits of 4 layers other than the even one, which 2 and 4 parts have with ends of an embedding or a head alone.
+std::vector<std::vector<int>> splits_for(int parts, int layers) {
+    if (layers != 4 || parts < 2 || parts > 4) return {{}};
+    static std::vector<std::vector<int>> const uneven{{3, 1}, {0, 3, 1}, {0, 1, 3, 0}};
+    return {{}, uneven[static_cast<std::size_t>(parts - 2)]};
+}
+
+/// What a layout chooses, as words.
 std::vector<std::string> choices_of(Layout const& l) {
     auto const& p = l.parallel;
-    std::array const single{fmt::format("pipeline {}", p.pipeline),   fmt::format("replicate {}", p.replicate),
-                            fmt::format("shard {}", p.shard),         fmt::format("tensor {}", p.tensor),
-                            fmt::format("zero {}", p.zero),           p.schedule,
-                            fmt::format("recompute {}", p.recompute), fmt::format("slots of {}", l.tokens_per_slot)};
-    std::vector<std::string> all;
-    for (std::size_t i = 0; i < single.size(); ++i)
-        for (std::size_t j = i + 1; j < single.size(); ++j) all.push_back(single[i] + ", " + single[j]);
-    if (l.ranks() != 5 && l.ranks() != 7)
-        all.push_back(fmt::format("mesh {} {} {} {}", p.pipeline, p.replicate, p.shard, p.tensor));
+    std::vector<std::string> all{
+        fmt::format("pipeline {}", p.pipeline),   fmt::format("replicate {}", p.replicate),
+        fmt::format("shard {}", p.shard),         fmt::format("tensor {}", p.tensor),
+        fmt::format("zero {}", p.zero),           p.schedule,
+        fmt::format("recompute {}", p.recompute), fmt::format("slots of {}", l.tokens_per_slot),
+        fmt::format("offload {}", p.offload)};
+    if (p.pipeline > 1) all.push_back(p.layers.empty() ? "even layers" : "uneven layers");
     return all;
 }
 
 /// Layouts and what they cover, as numbers.
 struct Cover {
     explicit Cover(std::vector<Layout> const& layouts) {
-        std::map<std::string, std::size_t> number;
+        std::map<std::string, std::size_t> single;
+        std::map<std::array<std::size_t, 4>, std::size_t> number; // of a pair, and of a mesh
+        auto const numbered = [&](std::array<std::size_t, 4> const& what) {
+            return number.try_emplace(what, number.size()).first->second;
+        };
         for (auto const& l : layouts) {
+            std::vector<std::size_t> words;
+            for (auto const& c : choices_of(l)) words.push_back(single.try_emplace(c, single.size()).first->second);
             auto& mine = choices.emplace_back();
-            for (auto const& c : choices_of(l)) mine.push_back(number.try_emplace(c, number.size()).first->second);
+            for (std::size_t i = 0; i < words.size(); ++i)
+                for (std::size_t j = i + 1; j < words.size(); ++j) mine.push_back(numbered({words[i], words[j], 0, 0}));
+            auto const degree = [](int d) { return static_cast<std::size_t>(d); };
+            auto const& p = l.parallel;
+            if (l.ranks() != 5 && l.ranks() != 7)
+                mine.push_back(numbered({degree(p.pipeline), degree(p.replicate), degree(p.shard), degree(p.tensor)}));
         }
         open.assign(number.size(), true);
     }
@@ -109,6 +126,17 @@ std::vector<Layout> cover(std::vector<Layout> const& layouts, std::size_t most, 
     return chosen;
 }
 
+/// The section with every recomputation, packing and offload.
+void add_choices(std::vector<Layout>& all, ParallelSection section, std::vector<std::int64_t> const& packings) {
+    for (char const* recompute : {"none", "selective", "full"})
+        for (auto const tokens : packings)
+            for (char const* offload : {"none", "optimizer"}) {
+                section.recompute = recompute;
+                section.offload = offload;
+                all.push_back({section, tokens});
+            }
+}
+
 } // namespace
 
 std::string name_of(Layout const& l) {
@@ -120,7 +148,9 @@ std::string name_of(Layout const& l) {
     std::string text = mesh.empty() ? "one rank" : mesh;
     if (p.zero > 0) text += fmt::format(", zero {}", p.zero);
     if (p.pipeline > 1) text += ", " + p.schedule;
+    if (!p.layers.empty()) text += fmt::format(", layers {}", fmt::join(p.layers, " "));
     if (p.recompute != "none") text += ", recompute " + p.recompute;
+    if (p.offload != "none") text += ", offload " + p.offload;
     return text + fmt::format(", slots of {}", l.tokens_per_slot);
 }
 
@@ -132,20 +162,43 @@ std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64
             if (!divides(model, d.tensor)) continue;
             for (int zero = 0; zero <= 3; ++zero) {
                 if (zero == 0 ? d.shard > 1 : d.shard == 1 && zero < 3) continue;
-                for (auto const& schedule : schedules_for(d.pipeline, layers))
-                    for (char const* recompute : {"none", "selective", "full"})
-                        for (auto const tokens : packings)
-                            all.push_back({{.pipeline = d.pipeline,
-                                            .tensor = d.tensor,
-                                            .replicate = d.replicate,
-                                            .shard = d.shard,
-                                            .zero = zero,
-                                            .schedule = schedule.name,
-                                            .virtual_stages = schedule.chunks,
-                                            .recompute = recompute},
-                                           tokens});
+                ParallelSection section{.pipeline = d.pipeline,
+                                        .tensor = d.tensor,
+                                        .replicate = d.replicate,
+                                        .shard = d.shard,
+                                        .zero = zero};
+                for (auto const& schedule : schedules_for(d.pipeline, layers)) {
+                    section.schedule = schedule.name;
+                    section.virtual_stages = schedule.chunks;
+                    for (auto const& split : splits_for(d.pipeline * schedule.chunks, layers)) {
+                        section.layers = split;
+                        add_choices(all, section, packings);
+                    }
+                }
             }
         }
+    return all;
+}
+
+std::vector<Layout> of_every_axis(ModelConfig const& model, std::vector<std::int64_t> const& packings) {
+    if (model.layers < 4 || !divides(model, 2)) return {};
+    std::vector<Layout> all;
+    char const* const schedules[] = {"1f1b", "gpipe", "zero-bubble", "interleaved"};
+    char const* const recompute[] = {"none", "selective", "full", "selective"};
+    for (int zero = 0; zero <= 3; ++zero) {
+        int const chunks = zero == 3 ? 2 : 1;
+        all.push_back({{.pipeline = 2,
+                        .tensor = 2,
+                        .replicate = 2,
+                        .shard = 2,
+                        .zero = zero,
+                        .schedule = schedules[zero],
+                        .virtual_stages = chunks,
+                        .layers = splits_for(2 * chunks, static_cast<int>(model.layers)).back(),
+                        .recompute = recompute[zero],
+                        .offload = zero % 2 ? "optimizer" : "none"},
+                       packings.at(static_cast<std::size_t>(zero) % packings.size())});
+    }
     return all;
 }
 
@@ -183,6 +236,8 @@ std::vector<Feature> const& features() {
         {"recompute selective", [](auto const& l) { return l.parallel.recompute == "selective"; }},
         {"schedule gpipe", [](auto const& l) { return l.parallel.schedule == "gpipe"; }},
         {"schedule interleaved", [](auto const& l) { return l.parallel.schedule == "interleaved"; }},
+        {"uneven layers", [](auto const& l) { return !l.parallel.layers.empty(); }},
+        {"offload", [](auto const& l) { return l.parallel.offload != "none"; }},
         {"schedule zero-bubble", [](auto const& l) { return l.parallel.schedule == "zero-bubble"; }},
     };
     return all;

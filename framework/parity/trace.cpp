@@ -12,6 +12,7 @@
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/optimizer/schedule.hpp"
+#include "framework/small_sizes.hpp"
 #include "framework/step_results.hpp"
 #include "framework/weights_hash.hpp"
 
@@ -184,6 +185,7 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
 
 Runner run_as_threads() {
     return [](Problem const& problem, Layout const& layout) {
+        SmallSizes const small;
         Trace trace;
         cluster::run_as_threads(layout.ranks(), [&](cluster::Communicator& world) {
             Trace mine = run_layout(problem, layout, problem.numerics, world, world.rank() == 0);
@@ -195,11 +197,13 @@ Runner run_as_threads() {
 
 Runner run_in(cluster::Communicator& world) {
     return [&world](Problem const& problem, Layout const& layout) {
+        SmallSizes const small;
         return run_layout(problem, layout, problem.numerics, world, true);
     };
 }
 
 Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot) {
+    SmallSizes const small;
     auto const world = cluster::make_thread_world(1, {});
     return run_layout(problem, {{.replicate = 1, .shard = 1}, tokens_per_slot}, problem.numerics, *world[0], true);
 }

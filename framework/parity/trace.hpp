@@ -34,12 +34,13 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
                  cluster::Communicator& world, bool whole);
 
 /// How a parity run gets a layout's trace. Threads of this process; or the ranks of an MPI world, all of which must ask
-/// for the same layouts in the same order, and all of which get the whole trace.
+/// for the same layouts in the same order, and all of which get the whole trace. Both run with SmallSizes
+/// (framework/small_sizes.hpp).
 using Runner = std::function<Trace(Problem const&, Layout const&)>;
 Runner run_as_threads();
 Runner run_in(cluster::Communicator& world);
 
-/// One rank in the problem's own numerics.
+/// One rank in the problem's own numerics, with SmallSizes.
 Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot);
 
 /// Every copy of the weights follows, as after an update. Collective.

@@ -62,6 +62,17 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
         return seen;
     };
     EXPECT_EQ(pairs(all), pairs(chosen));
+    std::set<std::string> options, chosen_options; // a split of the layers and offload, with each schedule and stage
+    auto const option = [](Layout const& l) {
+        return fmt::format("{} {} {}", l.parallel.schedule, !l.parallel.layers.empty(), l.parallel.pipeline > 1);
+    };
+    auto const offload = [](Layout const& l) {
+        return fmt::format("zero {}, {}", l.parallel.zero, l.parallel.offload);
+    };
+    for (auto const& l : all) options.insert({option(l), offload(l)});
+    for (auto const& l : chosen) chosen_options.insert({option(l), offload(l)});
+    EXPECT_EQ(options, chosen_options);
+    EXPECT_EQ(options.size(), 17U);
     std::set<std::array<int, 4>> meshes, chosen_meshes;
     for (auto const& l : all)
         if (l.ranks() != 5 && l.ranks() != 7)
@@ -71,6 +82,21 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
     for (auto const& m : meshes)
         EXPECT_TRUE(chosen_meshes.contains(m)) << fmt::format("{} {} {} {}", m[0], m[1], m[2], m[3]);
     fmt::print("{} layouts, {} of them chosen\n", all.size(), chosen.size());
+}
+
+TEST(Layouts, EveryAxisAtOnceInEachZeroStage) {
+    for (char const* folder : {"llama", "gpt2", "qwen3", "bert"}) {
+        auto const problem = golden_problem(folder, NumericsMode::bitwise, Compute::fp32);
+        auto const layouts = of_every_axis(problem.model, packings());
+        ASSERT_EQ(layouts.size(), 4U);
+        for (int zero = 0; zero <= 3; ++zero) {
+            auto const& l = layouts[static_cast<std::size_t>(zero)];
+            EXPECT_EQ(l.ranks(), 16);
+            EXPECT_EQ(l.parallel.zero, zero);
+        }
+        auto const report = run_check(problem, layouts);
+        EXPECT_TRUE(report.passed()) << summary_of(report);
+    }
 }
 
 TEST(Layouts, ModelsWithSeveralKeyHeadsAreLaidOnTwoFourAndEightTensorRanks) {
