@@ -104,5 +104,23 @@ TEST(Metrics, AreThoseOfScikitLearn) {
     }
 }
 
+TEST(Metrics, OfTextsAreMeansOverLabelsNotOverSamples) {
+    Metrics const metrics = summarize(
+        {{.sample = 0, .loss = 6, .trained = 3, .correct = 1}, {.sample = 1, .loss = 12, .trained = 1}, {}}, 0);
+    EXPECT_EQ(metrics.samples, 3);
+    EXPECT_DOUBLE_EQ(metrics.loss, 4.5);
+    EXPECT_DOUBLE_EQ(metrics.accuracy, 0.25);
+}
+
+TEST(Metrics, TheBestHasTheLeastLossOrTheMostOfTheOthers) {
+    EXPECT_TRUE(is_better("loss", 1, 2));
+    EXPECT_FALSE(is_better("loss", 2, 1));
+    for (char const* metric : {"accuracy", "f1"}) {
+        EXPECT_TRUE(is_better(metric, 2, 1)) << metric;
+        EXPECT_FALSE(is_better(metric, 1, 2)) << metric;
+        EXPECT_FALSE(is_better(metric, 1, 1)) << metric;
+    }
+}
+
 } // namespace
 } // namespace trireme::framework

@@ -70,10 +70,18 @@ TEST(RunProgress, KeepsEverythingThroughACheckpoint) {
     RunProgress p;
     p.step = 12;
     p.cursor = 84;
+    p.best = 0.75;
+    p.best_step = 8;
+    p.evaluated_step = 12;
+    p.evaluations_without_improvement = 2;
+    p.finished = true;
     p.left_out = {7, 70, 98};
     p.recent_losses = {1.5, 0.25};
     RunProgress const q = RunProgress::from_json(p.to_json());
     EXPECT_EQ(q.to_json(), p.to_json());
+    EXPECT_EQ(q.best, 0.75);
+    EXPECT_EQ(q.best_step, 8);
+    EXPECT_EQ(q.evaluations_without_improvement, 2);
     EXPECT_EQ(q.updates(), 10) << "98 is yet to come";
     EXPECT_TRUE(q.leaves_out(98));
     EXPECT_FALSE(q.leaves_out(84));

@@ -71,6 +71,16 @@ TEST_F(Bert, BitwiseTrainingHasOneHashAndEvaluationIsExactAtAnyRankCount) {
         if (first.empty()) first = all;
         EXPECT_EQ(all, first) << ranks << " ranks";
     }
+    // Nothing is dropped: the same with a model that knows no dropout.
+    auto config = nlohmann::json::parse(cluster::read_file(path("model/config.json")));
+    ASSERT_GT(config.at("hidden_dropout_prob"), 0.0);
+    config["hidden_dropout_prob"] = config["attention_probs_dropout_prob"] = config["classifier_dropout"] = 0.0;
+    cluster::write_file(path("model/config.json"), config.dump());
+    Outcome const plain = run_command(trireme(0, {"evaluate", "--model", path("model"), "--data", path("data"),
+                                                  "--tokens-per-slot", "50", "--predictions", path("plain")}));
+    ASSERT_EQ(plain.exit_code, 0) << plain.output;
+    auto const metrics = nlohmann::json::parse(plain.output.substr(plain.output.find('{')));
+    EXPECT_EQ(metrics.dump() + cluster::read_file(path("plain")), first);
 }
 
 TEST_F(Bert, AModelOfOtherLabelsIsNotEvaluated) {

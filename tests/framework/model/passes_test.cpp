@@ -1,0 +1,174 @@
+// The language-model head hands out logits when asked, across its chunks, and makes none otherwise.
+//
+// Which dropout masks may be alike: none of two steps, samples, layers or places, wherever a sample lies.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "framework/model/layer_names.hpp"
+#include "framework/model/ops.hpp"
+#include "framework/model/transformer_stage.hpp"
+#include "parallel/parameter_store.hpp"
+
+namespace trireme::framework {
+namespace {
+
+constexpr std::int64_t kVocabulary = 100'003, kWidth = 4, kTokens = 50, kReal = 47;
+
+/// Two samples, and a last segment that only fills up.
+Pass two_samples() {
+    data::Slot slot;
+    slot.tokens.assign(kTokens, 1);
+    slot.offsets = {0, 5, kReal, kTokens};
+    slot.sample_ids = {3, 8, -1};
+    slot.token_labels.assign(kTokens, data::kIgnoredLabel);
+    for (std::size_t t = 0; t < kReal; ++t) slot.token_labels[t] = static_cast<std::int32_t>(2000 * t);
+    return make_pass(std::move(slot), false, 0, 0, 1.0);
+}
+
+TEST(LanguageModelLogits, AreThoseOfEveryRealTokenAndOnlyWhenAskedFor) {
+    parallel::ParameterStore store({{.name = "head", .shape = {kVocabulary, kWidth}, .unit = "head", .deviation = 1}},
+                                   {.gradients = false});
+    store.initialize(store.at("head"), 5);
+    at::Tensor const w = store.at("head").value();
+    at::Tensor const x = at::sin(at::arange(kTokens * kWidth, at::kFloat)).view({kTokens, kWidth});
+    Pass pass = two_samples();
+    Results without, with;
+    double const loss = language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, without).item<double>();
+    EXPECT_TRUE(without.logits.empty());
+    pass.keep_logits = true;
+    EXPECT_EQ(language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, with).item<double>(), loss);
+    ASSERT_EQ(with.logits.size(), static_cast<std::size_t>(kReal * kVocabulary));
+    at::Tensor const ours = at::from_blob(with.logits.data(), {kReal, kVocabulary}, at::kFloat);
+    EXPECT_TRUE(at::allclose(ours, at::mm(x.narrow(0, 0, kReal), w.t()), 1e-5, 1e-6));
+}
+
+constexpr std::int64_t kSampleTokens = 6, kHidden = 24, kLayers = 3;
+
+ModelConfig config_with(double hidden_dropout, double attention_dropout) {
+    ModelConfig c;
+    c.hidden = kHidden;
+    c.layers = kLayers;
+    c.heads = c.key_heads = 3;
+    c.head_size = 8;
+    c.feed_forward = 16;
+    c.vocabulary = 7;
+    c.max_positions = kSampleTokens;
+    c.attention_bias = c.output_bias = c.feed_forward_bias = true;
+    c.embedding_dropout = c.hidden_dropout = hidden_dropout;
+    c.attention_dropout = attention_dropout;
+    return c;
+}
+
+/// Weights of 0, so that a layer adds its biases, dropped or kept: 1 where attention keeps it, 2 where the feed-forward
+/// layer does. Each query finds a 1 at every key that it sees alike: attention adds the share that its mask keeps.
+class ShownMasks {
+  public:
+    ShownMasks(double hidden_dropout, double attention_dropout)
+        : config_(config_with(hidden_dropout, attention_dropout)),
+          store_(parameter_specs(config_), {.compute = at::kDouble, .gradients = false}), stage_(config_, store_) {
+        fill(stem_names(config_).tokens, 1);
+        for (std::int64_t i = 0; i < kLayers; ++i) {
+            LayerNames const names = layer_names(config_, i);
+            if (attention_dropout > 0) {
+                fill(names.value.bias, 1);
+                store_.at(names.output.weight).master().copy_(at::eye(kHidden, at::kDouble));
+            } else {
+                fill(names.output.bias, 1);
+                fill(names.down.bias, 2);
+            }
+        }
+    }
+
+    /// What each layer adds to the tokens of each sample, by name; `order`: of the samples in the slot.
+    std::map<std::string, at::Tensor> of_step(std::int64_t step, std::vector<std::int64_t> const& order) {
+        data::Slot slot;
+        slot.offsets.push_back(0);
+        for (auto const sample : order) {
+            for (std::int32_t t = 0; t < kSampleTokens; ++t) slot.positions.push_back(t);
+            slot.tokens.resize(slot.positions.size(), 3);
+            slot.offsets.push_back(slot.token_count());
+            slot.sample_ids.push_back(sample);
+        }
+        slot.segments.resize(slot.tokens.size(), 0);
+        slot.token_labels.resize(slot.tokens.size(), data::kIgnoredLabel);
+        std::vector<Pass> passes;
+        passes.push_back(make_pass(std::move(slot), true, 1, step, 1.0));
+        stage_.load(std::move(passes));
+        at::NoGradGuard const no_graph;
+        std::map<std::string, at::Tensor> masks;
+        at::Tensor x = at::zeros({1}, at::kDouble);
+        for (std::int64_t block = 0; block <= kLayers; ++block) {
+            at::Tensor const y = stage_.forward(static_cast<std::size_t>(block), x, 0);
+            for (std::size_t i = 0; i < order.size(); ++i)
+                masks[fmt::format("step {}, sample {}, block {}", step, order[i], block)] =
+                    (block ? y - x : y).narrow(0, static_cast<std::int64_t>(i) * kSampleTokens, kSampleTokens).clone();
+            x = y;
+        }
+        return masks;
+    }
+
+  private:
+    void fill(std::string const& name, double value) { store_.at(name).master().fill_(value); }
+
+    ModelConfig config_;
+    parallel::ParameterStore store_;
+    TransformerStage stage_;
+};
+
+void expect_all_different(std::map<std::string, at::Tensor> const& masks) {
+    for (auto a = masks.begin(); a != masks.end(); ++a)
+        for (auto b = std::next(a); b != masks.end(); ++b)
+            EXPECT_FALSE(a->second.allclose(b->second)) << a->first << " and " << b->first << " share a mask";
+}
+
+/// Of two steps and three samples.
+std::map<std::string, at::Tensor> all_masks(ShownMasks& shown) {
+    auto masks = shown.of_step(0, {4, 5, 900});
+    masks.merge(shown.of_step(1, {4, 5, 900}));
+    EXPECT_EQ(masks.size(), 2U * 3 * (kLayers + 1));
+    return masks;
+}
+
+TEST(DropoutMasks, OfEmbeddingsAndLayersAreNeverAlike) {
+    ShownMasks shown(0.5, 0);
+    auto masks = all_masks(shown);
+    std::map<std::string, at::Tensor> apart;
+    for (auto const& [name, added] : masks) {
+        if (name.ends_with("block 0")) {
+            apart[name] = added > 0;
+            continue;
+        }
+        apart[name + ", attention"] = added.remainder(4) > 1; // 2 where it is kept, and 4 of the feed-forward layer
+        apart[name + ", feed forward"] = added > 3;
+    }
+    std::map<std::string, at::Tensor> numbers;
+    for (auto const& [name, mask] : apart) {
+        EXPECT_NEAR(mask.to(at::kDouble).mean().item<double>(), 0.5, 0.2) << name;
+        numbers[name] = mask.to(at::kDouble);
+        EXPECT_FALSE(mask[0].equal(mask[1])) << name << ": two positions share a mask";
+    }
+    EXPECT_EQ(numbers.size(), 2U * 3 * (2 * kLayers + 1));
+    expect_all_different(numbers);
+}
+
+TEST(DropoutMasks, OfAttentionAreNeverAlike) {
+    ShownMasks shown(0, 0.5);
+    auto masks = all_masks(shown);
+    std::erase_if(masks, [](auto const& found) { return found.first.ends_with("block 0"); }); // no attention there
+    expect_all_different(masks);
+}
+
+TEST(DropoutMasks, BelongToASampleWhereverItLies) {
+    for (auto const& [hidden, attention] : {std::pair{0.5, 0.0}, {0.0, 0.5}}) {
+        ShownMasks shown(hidden, attention);
+        auto const together = shown.of_step(2, {7, 3}), turned = shown.of_step(2, {3, 7}),
+                   alone = shown.of_step(2, {7});
+        for (auto const& [name, mask] : together) EXPECT_TRUE(mask.equal(turned.at(name))) << name;
+        for (auto const& [name, mask] : alone) EXPECT_TRUE(mask.equal(together.at(name))) << name;
+    }
+}
+
+} // namespace
+} // namespace trireme::framework
