@@ -108,6 +108,51 @@ TEST_F(StopAndResume, SavingWhileTrainingGoesOnChangesNoBit) {
     EXPECT_EQ(final_hash(folder_.path() + "/run"), expected_);
 }
 
+/// Steps go on while the ranks' files of step 4 wait to be written: what is in them is of step 4 all the same, and the
+/// run ends as one that wrote at once.
+TEST(SlowSave, HoldsTheWeightsOfItsStepAndDisturbsNothing) {
+    struct Layout {
+        int ranks;
+        std::vector<std::string> set;
+    };
+    std::vector<std::string> const common{"train.steps=12", "checkpoint.keep_last=9", "evaluation.every=12"};
+    for (auto const& [ranks, layout] :
+         {Layout{1, {}}, Layout{2, {"parallel.zero=3"}}, Layout{4, {"parallel.tensor=2", "parallel.zero=2"}},
+          Layout{4, {"parallel.pipeline=2", "parallel.zero=1", "parallel.offload=optimizer"}}}) {
+        TemporaryFolder const slow, at_once;
+        auto const run = [&](std::string const& folder, std::vector<std::string> set, char const* fault) {
+            set.insert(set.end(), common.begin(), common.end());
+            set.insert(set.end(), layout.begin(), layout.end());
+            std::vector<std::string> arguments{"train", write_tiny_run(folder)};
+            for (auto const& s : set) arguments.insert(arguments.end(), {"--set", s});
+            auto command = trireme(ranks, arguments);
+            command.insert(command.begin(), {"env", std::string("TRIREME_FAULT=") + fault});
+            Outcome const outcome = run_command(command);
+            EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+            return outcome.output;
+        };
+        std::string const told = run(slow.path(), {}, "save/file:*:*:sleep=1.5");
+        EXPECT_NE(told.find("fault fired"), std::string::npos) << told;
+        run(at_once.path(), {"checkpoint.async=false"}, "");
+        bool saved = false, stepped = false;
+        for (auto const& line : metric_lines(slow.path() + "/run")) {
+            saved = saved || line.find("\"kind\":\"checkpoint\"") != std::string::npos;
+            stepped = stepped || (!saved && line.find("\"kind\":\"train\",\"step\":7,") != std::string::npos);
+        }
+        EXPECT_TRUE(saved && stepped) << "the save of step 4 ended before step 7 was done: it was not slow";
+        for (char const* step : {"step-000000004", "step-000000008", "step-000000012"}) {
+            auto const place = [&](TemporaryFolder const& folder) {
+                return folder.path() + "/run/checkpoints/" + step;
+            };
+            Outcome const diff = run_command(trireme(0, {"checkpoint", "diff", place(slow), place(at_once)}));
+            EXPECT_NE(diff.output.find("tensors are equal bit by bit, 0 are not"), std::string::npos)
+                << ranks << " ranks, " << step << "\n"
+                << diff.output;
+        }
+        EXPECT_EQ(final_hash(slow.path() + "/run"), final_hash(at_once.path() + "/run")) << ranks << " ranks";
+    }
+}
+
 TEST_F(StopAndResume, ResumedAtAnotherRankCountInTheMiddleOfAnEpoch) {
     EXPECT_NE(interrupt(folder_.path(), 2, 6, SIGKILL).exit_code, 0);
     EXPECT_NE(interrupt(folder_.path(), 3, 6, SIGKILL).exit_code, 0);

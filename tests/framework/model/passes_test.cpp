@@ -1,6 +1,6 @@
 // The language-model head hands out logits when asked, across its chunks, and makes none otherwise.
 //
-// Which dropout masks may be alike: none of two steps, samples, layers or places, wherever a sample lies.
+// Which dropout masks may be alike: none of two seeds, steps, samples, layers or places, wherever a sample lies.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -82,7 +82,8 @@ class ShownMasks {
     }
 
     /// What each layer adds to the tokens of each sample, by name; `order`: of the samples in the slot.
-    std::map<std::string, at::Tensor> of_step(std::int64_t step, std::vector<std::int64_t> const& order) {
+    std::map<std::string, at::Tensor> of_step(std::int64_t step, std::vector<std::int64_t> const& order,
+                                              std::uint64_t seed = 1) {
         data::Slot slot;
         slot.offsets.push_back(0);
         for (auto const sample : order) {
@@ -94,7 +95,7 @@ class ShownMasks {
         slot.segments.resize(slot.tokens.size(), 0);
         slot.token_labels.resize(slot.tokens.size(), data::kIgnoredLabel);
         std::vector<Pass> passes;
-        passes.push_back(make_pass(std::move(slot), true, 1, step, 1.0));
+        passes.push_back(make_pass(std::move(slot), true, seed, step, 1.0));
         stage_.load(std::move(passes));
         at::NoGradGuard const no_graph;
         std::map<std::string, at::Tensor> masks;
@@ -158,6 +159,15 @@ TEST(DropoutMasks, OfAttentionAreNeverAlike) {
     auto masks = all_masks(shown);
     std::erase_if(masks, [](auto const& found) { return found.first.ends_with("block 0"); }); // no attention there
     expect_all_different(masks);
+}
+
+TEST(DropoutMasks, OfTwoSeedsAreNeverAlike) {
+    for (auto const& [hidden, attention] : {std::pair{0.5, 0.0}, {0.0, 0.5}}) {
+        ShownMasks shown(hidden, attention);
+        auto const one = shown.of_step(0, {4, 5}), two = shown.of_step(0, {4, 5}, 2);
+        for (auto const& [name, mask] : one)
+            EXPECT_EQ(mask.allclose(two.at(name)), hidden == 0 && name.ends_with("block 0")) << name;
+    }
 }
 
 TEST(DropoutMasks, BelongToASampleWhereverItLies) {
