@@ -20,6 +20,7 @@ import shutil
 import sys
 import time
 
+import table
 from build import ROOT, Broken, Build, apply_patch, copy_tree, patched_files
 from drivers import Test, driver_of
 
@@ -41,7 +42,8 @@ class Mutant:
             raise Broken(f"{self.name}: changes {self.files}: legal: one file of cluster, parallel, data or framework")
 
     def key(self):
-        return hashlib.sha256((self.patch.read_text() + json.dumps(self.runs)).encode()).hexdigest()
+        runs = [driver.name() for driver in self.drivers]
+        return hashlib.sha256((self.patch.read_text() + json.dumps(runs)).encode()).hexdigest()
 
 
 def read_mutants():
@@ -54,23 +56,32 @@ def read_mutants():
     return mutants
 
 
+def object_name(source):
+    return source.replace("/", "_") + ".o"
+
+
 class Judge:
-    def __init__(self, build, mpiexec):
-        self.build, self.mpiexec = build, mpiexec
+    def __init__(self, build, mpiexec, pool):
+        self.build, self.mpiexec, self.pool = build, mpiexec, pool
         self.tests = build.tests()
         # As for ctest's own: more ranks than cores.
         self.environment = self.tests["parity_command_test"][1]
 
-    def compile(self, mutant, folder, patched):
+    def compile(self, mutant, folder):
         """Objects of the mutant's sources, and what they replace."""
         copy_tree(mutant.files + [s for s in mutant.sources if s not in mutant.files], folder / "tree")
-        if patched:
-            apply_patch(mutant.patch, folder / "tree")
-        objects = {}
-        for source in mutant.sources:
-            made = folder / (source.replace("/", "_") + ".o")
-            objects[made] = self.build.compile(source, folder / "tree", made)
-        return objects
+        apply_patch(mutant.patch, folder / "tree")
+        return {folder / object_name(source): self.build.compile(source, folder / "tree", folder / object_name(source))
+                for source in mutant.sources}
+
+    def compile_unchanged(self, sources):
+        """Once each: of `sources`, what compile() makes of a patch that changes nothing."""
+        def one(source):
+            folder = self.build.work / "unchanged" / object_name(source)[:-2]
+            copy_tree([source], folder / "tree")
+            made = folder / object_name(source)
+            return source, (made, self.build.compile(source, folder / "tree", made))
+        self.unchanged = dict(self.pool.map(one, sources))
 
     def run(self, driver, objects, folder):
         program = self.build.link_in_force(driver.program, objects, folder / driver.program)
@@ -82,11 +93,7 @@ class Judge:
     def prove_control(self, driver, mutants):
         """The driver passes with unchanged copies of all that these mutants change."""
         folder = self.build.work / "control" / hashlib.sha256(driver.name().encode()).hexdigest()[:12]
-        objects = {}
-        for mutant in mutants:
-            apart = folder / mutant.name
-            if not any(made.name == (s.replace("/", "_") + ".o") for s in mutant.sources for made in objects):
-                objects.update(self.compile(mutant, apart, False))
+        objects = dict(self.unchanged[source] for mutant in mutants for source in mutant.sources)
         outcome = self.run(driver, objects, folder)
         if outcome.found:
             raise Broken(f"{driver.name()} fails without a mutant: {outcome.where} {outcome.cause}\n{outcome.output}")
@@ -98,12 +105,12 @@ class Judge:
         folder = self.build.work / mutant.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        objects = self.compile(mutant, folder, True)
+        objects = self.compile(mutant, folder)
         rows = []
-        for spec, driver in zip(mutant.runs, mutant.drivers):
+        for driver in mutant.drivers:
             outcome = self.run(driver, objects, folder)
-            rows.append({"run": driver.name(), "found": outcome.found, "named": is_named(spec, outcome),
-                         "where": outcome.where, "cause": outcome.cause, "text": outcome.text})
+            rows.append({"run": driver.name(), "found": outcome.found, "where": outcome.where, "cause": outcome.cause,
+                         "text": outcome.text, "failing": outcome.failing})
         result = {"key": mutant.key(), "rows": rows, "seconds": round(time.monotonic() - start, 1)}
         (folder / "result.json").write_text(json.dumps(result, indent=1))
         for made in objects:
@@ -111,20 +118,20 @@ class Judge:
         return result
 
 
-def is_named(spec, outcome):
+def is_named(row, spec):
     """The first cause has the right id and place; of a test, the right one fails."""
-    if not outcome.found:
+    if not row["found"]:
         return False
     if "parity" not in spec:
-        return any(name == spec["fails"] or name.startswith(spec["fails"] + "/") for name in outcome.failing)
-    return outcome.cause in spec["cause"] and re.search(spec.get("place", ""), outcome.text) is not None
+        return any(name == spec["fails"] or name.startswith(spec["fails"] + "/") for name in row["failing"])
+    return row["cause"] in spec["cause"] and re.search(spec.get("place", ""), row["text"]) is not None
 
 
 def verdict(row, spec):
     """What is said of a run, and whether it is as the table has it: `gap` admits what nothing finds or names yet."""
     if not row["found"]:
         return ("survives", spec.get("gap") == "survives")
-    if not row["named"]:
+    if not is_named(row, spec):
         return ("misnamed", spec.get("gap") in ("misnamed", "survives"))
     return ("found" + (f" (no longer {spec['gap']})" if "gap" in spec else ""), True)
 
@@ -147,8 +154,25 @@ def stored(build, mutant):
     return result if result["key"] == mutant.key() else None
 
 
-def judge_all(build, mutants, options):
-    judge = Judge(build, options.mpiexec)
+def prepare(judge, todo):
+    """Brings the build up to date, and proves that every program passes without a mutant."""
+    together = {}
+    for mutant in todo:
+        for driver in mutant.drivers:
+            together.setdefault((driver.program, driver.name()), (driver, []))[1].append(mutant)
+    programs = sorted({program for program, _ in together})
+    judge.build.finish(programs)
+    for program in programs:
+        judge.build.trace_of(program)
+    judge.compile_unchanged(sorted({source for mutant in todo for source in mutant.sources}))
+    controls = [judge.pool.submit(judge.prove_control, driver, some) for driver, some in together.values()]
+    for control in controls:
+        control.result()
+    print(f"{len(controls)} programs pass without a mutant", flush=True)
+
+
+def judge_all(build, mutants, options, pool):
+    judge = Judge(build, options.mpiexec, pool)
     for mutant in mutants:
         mutant.check()
         for driver in mutant.drivers:
@@ -156,23 +180,18 @@ def judge_all(build, mutants, options):
                 driver.find(judge.tests)
     results = {m.name: r for m in mutants if options.keep and (r := stored(build, m))}
     todo = [m for m in mutants if m.name not in results]
-    together = {}
-    for mutant in todo:
-        for driver in mutant.drivers:
-            together.setdefault((driver.program, driver.name()), (driver, []))[1].append(mutant)
     if todo:
-        build.finish(sorted({program for program, _ in together}))
-        for program in {program for program, _ in together}:
-            build.trace_of(program)
+        prepare(judge, todo)
     good = True
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        controls = [pool.submit(judge.prove_control, driver, some) for driver, some in together.values()]
-        for control in controls:
-            control.result()
-        if controls:
-            print(f"{len(controls)} programs pass without a mutant", flush=True)
-        for mutant, future in [(m, pool.submit(judge.judge, m)) for m in todo]:
+    for mutant, future in [(m, pool.submit(judge.judge, m)) for m in todo]:
+        try:
             results[mutant.name] = future.result()
+            good &= say(mutant, results[mutant.name])
+        except Broken as error:  # the others are judged all the same
+            print(f"FAILED {mutant.name}: {error}", flush=True)
+            good = False
+    for mutant in mutants:
+        if mutant not in todo:
             good &= say(mutant, results[mutant.name])
     return results, good
 
@@ -195,10 +214,10 @@ def main():
             raise Broken(f"mutants.json has no {sorted(unknown)}")
         chosen = [m for m in mutants if (not options.only or m.name in options.only)
                   and (m.quick or not options.quick)]
-        results, good = judge_all(Build(options.build), chosen, options)
-        if options.table:
-            import table
-            table.write(PAGE, [(m, results[m.name]) for m in chosen])
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            results, good = judge_all(Build(options.build), chosen, options, pool)
+        if options.table and len(results) == len(chosen):
+            table.write(PAGE, [(m, results[m.name]["rows"]) for m in chosen], is_named)
     except Broken as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 2
