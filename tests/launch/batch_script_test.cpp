@@ -172,6 +172,20 @@ TEST_F(ScriptTest, ASignalToTheShellReachesMpirunAndTheCodeIsThatOfTheRanks) {
     EXPECT_EQ(Words(all[0].begin(), all[0].begin() + 5), (Words{"mpirun", "-n", "2", "--map-by", "ppr:1:node:PE=1"}));
 }
 
+TEST_F(ScriptTest, ASignalThatComesBeforeMpirunIsHandedOn) {
+    stand_in("module", "kill -USR1 $PPID\n");
+    stand_in("mpirun", "trap 'exit 85' USR1\nfor i in {1..50}; do sleep 0.1; done\n");
+    BatchJob job = plain_job();
+    Site site = plain_site();
+    job.launcher = "mpirun";
+    site.modules = {"openmpi"};
+    int const code = run(batch_script(job, site)).exit_code;
+    EXPECT_TRUE(code == 85 || code == 128 + SIGUSR1) << code; // the latter: before mpirun listens
+    auto const all = calls();
+    EXPECT_EQ(all.front(), (Words{"module", "load", "openmpi"}));
+    EXPECT_EQ(all.back(), kRequeue);
+}
+
 TEST_F(ScriptTest, TheDirectivesAreThoseAskedFor) {
     BatchJob job = plain_job();
     job.sbatch = {{"account", "me"}, {"gpus-per-node", "4"}, {"exclusive", ""}};
