@@ -84,7 +84,27 @@ constexpr std::array kHarmless{"_name_or_path",
                                "language",
                                "exponential_decay_length_penalty",
                                "suppress_tokens",
-                               "begin_suppress_tokens"};
+                               "begin_suppress_tokens",
+                               "eos_token_ids",
+                               "end_token_id",
+                               "sep_token",
+                               "xla_device",
+                               "model_parallel",
+                               "use_return_dict",
+                               "is_composition",
+                               "keys_to_ignore_at_inference",
+                               "num_logits_to_keep",
+                               "logits_to_keep",
+                               "max_sequence_length",
+                               "max_seq_length",
+                               "tokenizer_name",
+                               "vocab_file",
+                               "trust_remote_code",
+                               "generation_config",
+                               "_experts_implementation",
+                               "experts_implementation",
+                               "save_step",
+                               "total_flos"};
 
 /// Unsloth signs what it saves with fields of its own.
 bool is_harmless(std::string const& name) {
@@ -145,7 +165,7 @@ std::vector<std::string> differing_fields(nlohmann::json const& a, nlohmann::jso
 
 void Fields::check_all_known() const {
     for (auto const& [name, value] : json_.items())
-        if (!seen_.contains(name) && (!prefix_.empty() || !is_harmless(name)))
+        if (!seen_.contains(name) && !value.is_null() && (!prefix_.empty() || !is_harmless(name)))
             throw cluster::InputError(
                 fmt::format("{}: {}{}: {}: a field this version does not know, so the model might be computed wrongly",
                             path_, prefix_, name, data::shown(value)));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <tuple>
 
 namespace trireme::framework {
 
@@ -128,39 +129,68 @@ void read_gpt2(Fields& fields, ModelConfig& c) {
     fields.ignore(
         {"summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout"});
     fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
+    // Of the first release, for words that were added later: transformers reads neither.
+    fields.ignore({"n_special", "predict_special_tokens"});
+    for (auto const& [alias, value] : {std::pair{"hidden_size", c.hidden},
+                                       {"num_hidden_layers", c.layers},
+                                       {"num_attention_heads", c.heads},
+                                       {"max_position_embeddings", c.max_positions}})
+        fields.require(alias, value);
 }
 
 // ---- Llama and its like
 
-/// transformers 4 has rope_theta and rope_scaling, 5 has both in rope_parameters; an old field that is set wins there.
-void read_rotary(Fields& fields, ModelConfig& c) {
-    c.positions = Positions::rotary;
-    double const base = fields.positive_real("rope_theta", 10000.0);
-    fields.require("partial_rotary_factor", 1.0);
-    bool const old = !fields.object("rope_scaling").empty();
-    if (old) fields.ignore({"rope_parameters"});
-    Fields rope = fields.object(old ? "rope_scaling" : "rope_parameters");
-    c.rotary_base = rope.positive_real("rope_theta", base);
-    if (fields.has("rope_theta") && c.rotary_base != base) // transformers 4 reads the outer one, 5 the inner
-        rope.refuse("rope_theta", fmt::format("{}, as rope_theta beside it says", base));
+struct Rope {
+    double base = 10000.0;
+    RotaryStretch stretch;
+};
+
+/// `base`: where the object does not say it.
+Rope read_rope(Fields rope, ModelConfig const& c, double base) {
+    Rope result{.base = rope.positive_real("rope_theta", base)};
     rope.require("partial_rotary_factor", 1.0);
     auto const alias = rope.get("type", std::string("default")), type = rope.get("rope_type", alias);
     if (rope.has("type") && type != alias) rope.refuse("type", type + ", as rope_type says");
+    RotaryStretch& stretch = result.stretch;
     if (type == "linear") {
-        c.rotary.scaling = RotaryScaling::linear;
-        c.rotary.factor = rope.get<double>("factor");
+        stretch.scaling = RotaryScaling::linear;
+        stretch.factor = rope.get<double>("factor");
     } else if (type == "llama3") {
-        c.rotary = {RotaryScaling::llama3, rope.get<double>("factor"), rope.get<double>("low_freq_factor"),
-                    rope.get<double>("high_freq_factor"),
-                    rope.positive("original_max_position_embeddings", c.max_positions)};
-        if (!(c.rotary.low_frequency > 0)) rope.refuse("low_freq_factor", "a number > 0");
-        if (!(c.rotary.high_frequency > c.rotary.low_frequency))
+        stretch = {RotaryScaling::llama3, rope.get<double>("factor"), rope.get<double>("low_freq_factor"),
+                   rope.get<double>("high_freq_factor"),
+                   rope.positive("original_max_position_embeddings", c.max_positions)};
+        if (!(stretch.low_frequency > 0)) rope.refuse("low_freq_factor", "a number > 0");
+        if (!(stretch.high_frequency > stretch.low_frequency))
             rope.refuse("high_freq_factor", "more than low_freq_factor");
     } else if (type != "default") {
         rope.refuse(rope.has("rope_type") ? "rope_type" : "type", "default, linear, llama3");
     }
-    if (!(c.rotary.factor >= 1)) rope.refuse("factor", "a number >= 1");
+    if (type != "llama3") rope.ignore({"original_max_position_embeddings"}); // neither of the others looks at it
+    if (!(stretch.factor >= 1)) rope.refuse("factor", "a number >= 1");
     rope.check_all_known();
+    return result;
+}
+
+/// transformers 4 has rope_theta and rope_scaling, 5 has both in rope_parameters.
+void read_rotary(Fields& fields, ModelConfig& c) {
+    c.positions = Positions::rotary;
+    double const base = fields.positive_real("rope_theta", 10000.0);
+    fields.require("partial_rotary_factor", 1.0);
+    Fields const old = fields.object("rope_scaling"), now = fields.object("rope_parameters");
+    Rope const rope = read_rope(old.empty() ? now : old, c, base);
+    if (fields.has("rope_theta") && rope.base != base) // transformers 4 reads the outer one, 5 the inner
+        (old.empty() ? now : old).refuse("rope_theta", fmt::format("{}, as rope_theta beside it says", base));
+    if (!old.empty() && !now.empty()) {
+        Rope const other = read_rope(now, c, base);
+        auto const all = [](Rope const& r) {
+            auto const& s = r.stretch;
+            return std::tuple(r.base, s.scaling, s.factor, s.low_frequency, s.high_frequency, s.first_context);
+        };
+        if (all(rope) != all(other))
+            fields.refuse("rope_scaling", "what rope_parameters beside it says, or one of them");
+    }
+    c.rotary_base = rope.base;
+    c.rotary = rope.stretch;
 }
 
 /// What all of them have. `key_heads` and `head_size`: transformers' defaults where the field is missing; 0: derived.
@@ -181,6 +211,7 @@ void read_llama_like(Fields& fields, ModelConfig& c, std::int64_t key_heads, std
     c.attention_dropout = fields.probability("attention_dropout", 0.0);
     fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
     fields.require("rope_interleaved", false);
+    fields.require("pretraining_tp", 1);
     read_pad_token(fields, c, kNone);
     read_rotary(fields, c);
 }
@@ -189,11 +220,16 @@ void read_llama(Fields& fields, ModelConfig& c) {
     read_llama_like(fields, c, 0, 0);
     c.attention_bias = c.output_bias = fields.get("attention_bias", false);
     c.feed_forward_bias = fields.get("mlp_bias", false);
-    fields.require("pretraining_tp", 1);
+}
+
+/// Tools that write one configuration for all of them say of a bias that it is not there.
+void require_no_bias(Fields& fields, std::initializer_list<char const*> names) {
+    for (auto const* name : names) fields.require(name, false);
 }
 
 void read_mistral(Fields& fields, ModelConfig& c) {
     read_llama_like(fields, c, 8, 0);
+    require_no_bias(fields, {"attention_bias", "mlp_bias"});
     // null is no window; a missing field is transformers' default.
     std::int64_t const otherwise = fields.contains("sliding_window") ? 0 : 4096;
     c.windows.assign(static_cast<std::size_t>(c.layers), fields.positive("sliding_window", otherwise));
@@ -225,12 +261,15 @@ void read_qwen2(Fields& fields, ModelConfig& c) {
     read_llama_like(fields, c, 32, 0);
     c.attention_bias = true; // of query, key and value, not of the output
     c.windows = qwen_windows(fields, c);
+    fields.require("attention_bias", true);
+    require_no_bias(fields, {"mlp_bias"});
     fields.require("use_mrope", false);
 }
 
 void read_qwen3(Fields& fields, ModelConfig& c) {
     read_llama_like(fields, c, 32, 128);
     c.attention_bias = c.output_bias = fields.get("attention_bias", false);
+    require_no_bias(fields, {"mlp_bias"});
     c.head_norms = true;
     c.windows = qwen_windows(fields, c);
 }

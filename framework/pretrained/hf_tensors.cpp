@@ -1,11 +1,72 @@
 #include "framework/pretrained/hf_tensors.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "cluster/error.hpp"
 #include "framework/model/layer_names.hpp"
+#include "framework/model/ops.hpp"
 #include "framework/model/transformer_stage.hpp"
+#include "framework/pretrained/positioned_file.hpp"
+#include "framework/pretrained/safetensors.hpp"
 
 namespace trireme::framework {
+
+namespace {
+
+bool is_mask(std::string const& name) {
+    return name.ends_with(".attn.bias");
+}
+bool is_masked_score(std::string const& name) {
+    return name.ends_with(".attn.masked_bias");
+}
+bool is_frequency(std::string const& name) {
+    return name.ends_with("rotary_emb.inv_freq");
+}
+
+/// Of any shape and dtype, unlike a weight.
+at::Tensor read_whole(std::string const& name, TensorEntry const& entry) {
+    at::Tensor const out = at::empty(entry.shape, dtype_of_name(name, entry.dtype));
+    PositionedFile::to_read(entry.file).read(out.mutable_data_ptr(), entry.offset, entry.bytes);
+    return out;
+}
+
+/// Radians per position of each pair, [head_size / 2], float64.
+at::Tensor frequencies(ModelConfig model) {
+    model.max_positions = 2; // the angle of position 1, which is 1 at most
+    return rotary_table(model, at::kDouble).sine[1].asin();
+}
+
+bool is_close(at::Tensor const& values, at::Tensor const& expected) {
+    double const rounding = values.scalar_type() == at::kBFloat16 ? 0x1p-8
+                            : values.scalar_type() == at::kHalf   ? 0x1p-10
+                                                                  : 1e-5;
+    constexpr double kSmallestHalf = 0x1p-24; // below it a half has nothing
+    return values.sizes() == expected.sizes() && at::allclose(values.to(at::kDouble), expected, rounding,
+                                                              values.scalar_type() == at::kHalf ? kSmallestHalf : 0);
+}
+
+/// A stretch of frequencies was once a division of positions, and the buffer without it.
+bool are_frequencies(ModelConfig model, at::Tensor const& values) {
+    if (is_close(values, frequencies(model))) return true;
+    model.rotary.scaling = RotaryScaling::none;
+    return is_close(values, frequencies(model));
+}
+
+/// 1 where a token may look, 0 above the diagonal; [1, 1, positions, positions].
+bool is_causal_mask(at::Tensor const& values) {
+    if (values.dim() != 4 || values.size(0) != 1 || values.size(1) != 1 || values.size(2) != values.size(3))
+        return false;
+    return at::equal(values[0][0].to(at::kBool), at::ones(values[0][0].sizes(), at::kBool).tril());
+}
+
+bool are_counted(at::Tensor const& values) {
+    return !at::isFloatingType(values.scalar_type()) &&
+           at::equal(values.flatten().to(at::kLong), at::arange(values.numel(), at::kLong));
+}
+
+} // namespace
 
 Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part) {
     Rectangle r{Shape(tensor.shape.size()), tensor.shape};
@@ -29,6 +90,31 @@ std::vector<HfTensor> hf_tensors(ModelConfig const& config) {
         found->shape[dim] += spec.shape[dim];
     }
     return tensors;
+}
+
+bool is_buffer(ModelConfig const& model, std::string const& name) {
+    return (model.family == Family::gpt2 && (is_mask(name) || is_masked_score(name))) ||
+           (model.positions == Positions::rotary && is_frequency(name)) ||
+           (model.positions == Positions::learned && name.ends_with("embeddings.position_ids"));
+}
+
+void check_buffer(ModelConfig const& model, std::string const& name, TensorEntry const& entry) {
+    at::Tensor const values = read_whole(name, entry);
+    auto const refuse = [&](std::string const& why) {
+        throw cluster::InputError(fmt::format("{}: {}: {}", entry.file, name, why));
+    };
+    if (is_frequency(name) && !are_frequencies(model, values))
+        refuse(fmt::format("other frequencies than rope_theta {} of config.json gives, by which it would be thrown "
+                           "away; legal: the rope_theta that the weights were trained with, or a file without it",
+                           model.rotary_base));
+    if (is_mask(name) && !is_causal_mask(values))
+        refuse("no causal mask, which alone is computed; legal: 1 on and below the diagonal and 0 above, or a file "
+               "without it");
+    constexpr double kLeast = -1e4; // whose exponential is 0 beside any other score
+    if (is_masked_score(name) && !(values.numel() == 1 && values.to(at::kDouble).item<double>() <= kLeast))
+        refuse("the score of a token that may not be seen; legal: -10000 or less, or a file without it");
+    if (name.ends_with("position_ids") && !are_counted(values))
+        refuse("other positions than 0, 1, 2, ..., which alone are computed; legal: those, or a file without it");
 }
 
 } // namespace trireme::framework

@@ -9,6 +9,8 @@
 
 namespace trireme::framework {
 
+struct TensorEntry;
+
 /// A whole parameter, as indices [first, first + count) of dimension `dim` of the tensor.
 struct HfPart {
     std::string parameter;
@@ -28,5 +30,12 @@ Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part);
 
 /// Every tensor that the model with its head consists of, each once, in model order; tied ones once. Pure.
 std::vector<HfTensor> hf_tensors(ModelConfig const& config);
+
+/// True for the name of a buffer that older versions of transformers saved although config.json gives it: a mask,
+/// positions, frequencies.
+bool is_buffer(ModelConfig const& model, std::string const& name);
+/// Reads it and compares it with what config.json gives, which alone is computed with. Local. Throws InputError if they
+/// differ by more than the rounding of its dtype: then one of the two is not what the weights were trained with.
+void check_buffer(ModelConfig const& model, std::string const& name, TensorEntry const& entry);
 
 } // namespace trireme::framework

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -127,6 +129,25 @@ std::map<std::string, TensorEntry> read_safetensors_header(std::string const& pa
 
 namespace {
 
+/// True of "model-00001-of-00003.safetensors", the kind of name that transformers gives a shard.
+bool is_shard_name(std::string const& name) {
+    int part = 0, parts = 0, end = 0;
+    return std::sscanf(name.c_str(), "model-%5d-of-%5d.safetensors%n", &part, &parts, &end) == 2 &&
+           end == static_cast<int>(name.size());
+}
+
+/// Shards that would not be read, beside weights that are: one of the two is of another save.
+void refuse_other_shards(std::string const& folder, std::set<std::string> const& read, std::string const& why) {
+    std::set<std::string> names;
+    std::error_code none;
+    for (auto const& entry : std::filesystem::directory_iterator(folder, none))
+        names.insert(entry.path().filename().string());
+    for (auto const& name : names)
+        if (is_shard_name(name) && !read.contains(name))
+            throw cluster::InputError(
+                fmt::format("{}/{}: would not be read, {}; legal: the weights of one save alone", folder, name, why));
+}
+
 /// The shards that an index names, each read once, and from each what the index says is in it.
 std::map<std::string, TensorEntry> read_index(std::string const& folder, nlohmann::json const& json) {
     if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object())
@@ -147,6 +168,9 @@ std::map<std::string, TensorEntry> read_index(std::string const& folder, nlohman
                 fmt::format("weight_map: {}: \"{}\": legal: a file that holds this tensor", name, file));
         all.insert(*found);
     }
+    std::set<std::string> names;
+    for (auto const& [file, tensors] : files) names.insert(file);
+    refuse_other_shards(folder, names, "as the index does not name it");
     // What a shard holds beyond the index, the model judges: it may be a buffer, or a tensor that has no place.
     for (auto const& [file, tensors] : files)
         for (auto const& [name, entry] : tensors)
@@ -161,7 +185,10 @@ std::map<std::string, TensorEntry> read_index(std::string const& folder, nlohman
 std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
     std::string const single = folder + "/model.safetensors", index = single + ".index.json";
     std::error_code none;
-    if (std::filesystem::exists(single, none)) return read_safetensors_header(single);
+    if (std::filesystem::exists(single, none)) {
+        refuse_other_shards(folder, {}, "as transformers takes the model.safetensors beside it");
+        return read_safetensors_header(single);
+    }
     if (!std::filesystem::exists(index, none)) {
         for (auto const* name : {"/pytorch_model.bin", "/pytorch_model.bin.index.json"})
             if (std::filesystem::exists(folder + name, none))

@@ -31,14 +31,6 @@ bool is_task_head(ModelConfig const& model, std::string const& name) {
            name == head.pooler.bias;
 }
 
-/// Buffers that older versions of transformers saved: functions of config.json, so that nothing is lost without them.
-bool is_buffer(ModelConfig const& model, std::string const& name) {
-    bool const mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
-    return (model.family == Family::gpt2 && mask) ||
-           (model.positions == Positions::rotary && name.ends_with("rotary_emb.inv_freq")) ||
-           (model.positions == Positions::learned && name.ends_with("embeddings.position_ids"));
-}
-
 /// Heads of other tasks, which this run has no use for.
 bool is_other_head(ModelConfig const& model, std::string const& name) {
     constexpr std::array kPretraining{"cls.predictions.", "cls.seq_relationship.", "lm_head."};
@@ -76,16 +68,20 @@ std::vector<std::string> account_for(std::string const& folder, Entries const& e
     std::vector<std::string> unused;
     for (auto const& found : entries) {
         auto const& [name, entry] = found;
-        if (used.contains(name) || is_buffer(model, name)) continue;
+        if (used.contains(name)) continue;
+        if (is_buffer(model, name)) {
+            check_buffer(model, name, entry);
+            continue;
+        }
         if (model.head == HeadKind::language_model && model.tied_embeddings && name == "lm_head.weight") {
             refuse_untied_head(folder, found, *find_tensor(entries, model, stem_names(model).tokens));
             continue;
         }
         if (!is_other_head(model, name) && !is_task_head(model, name))
             throw cluster::InputError(fmt::format(
-                "{}: tensor {} has no place in this {} model of {} layers; legal: the tensors that {}/config.json "
+                "{}: tensor {} has no place in this {} model of {}; legal: the tensors that {}/config.json "
                 "describes",
-                entry.file, name, entry_of(model.family).model_type, model.layers, folder));
+                entry.file, name, entry_of(model.family).model_type, cluster::counted(model.layers, "layer"), folder));
         unused.push_back(name);
     }
     return unused;

@@ -249,14 +249,14 @@ TEST(Labels, AClassifierThatNamesNoClassesHasThoseOfTransformers) {
     EXPECT_EQ(class_names_of(model), (std::vector<std::string>{"LABEL_0", "LABEL_1"}));
 }
 
-/// The tied golden model with one more tensor, and a config.json that may say more than it does.
+/// A golden model, as a rule the tied one, with one more tensor, and a config.json that may say more than it does.
 class Accounted : public testing::Test {
   protected:
     std::string folder(std::string const& name, at::Tensor const& values,
-                       nlohmann::json const& fields = nlohmann::json::object()) const {
+                       nlohmann::json const& fields = nlohmann::json::object(), std::string const& of = kTied) const {
         std::string const path = temporary_.path() + "/" + name;
         fs::create_directories(path);
-        auto const entries = find_tensors(golden(kTied));
+        auto const entries = find_tensors(golden(of));
         std::vector<PlannedTensor> plan{{name, values.sizes().vec(), at::kFloat}};
         for (auto const& [tensor, entry] : entries) plan.push_back({tensor, entry.shape, at::kFloat});
         SafetensorsWriter writer(path, plan, 1 << 30);
@@ -264,7 +264,7 @@ class Accounted : public testing::Test {
         for (auto const& [tensor, entry] : entries)
             writer.write(tensor, {Shape(entry.shape.size()), entry.shape}, read_tensor(tensor, entry));
         writer.finish();
-        auto config = config_of(golden(kTied));
+        auto config = config_of(golden(of));
         config.update(fields);
         cluster::write_file(path + "/config.json", config.dump());
         return path;
@@ -298,7 +298,38 @@ TEST_F(Accounted, ATensorThatNoPartOfTheModelReadsIsRefused) {
         EXPECT_NE(refusal(folder(name, at::zeros({4}))).find(std::string("tensor ") + name + " has no place"),
                   std::string::npos)
             << name;
-    EXPECT_EQ(refusal(folder("model.layers.0.self_attn.rotary_emb.inv_freq", at::zeros({4}))), "");
+}
+
+/// Old versions of transformers saved what config.json gives; of the two, config.json is computed with.
+TEST_F(Accounted, ABufferIsProvedToBeWhatTheConfigurationGivesAndElseRefused) {
+    constexpr char const* kName = "model.layers.0.self_attn.rotary_emb.inv_freq";
+    at::Tensor const frequencies = at::pow(10000.0, at::arange(0, 8, 2) / -8.0);
+    EXPECT_EQ(refusal(folder(kName, frequencies)), "");
+    EXPECT_NE(refusal(folder(kName, at::pow(500000.0, at::arange(0, 8, 2) / -8.0)))
+                  .find("other frequencies than rope_theta 10000 of config.json"),
+              std::string::npos);
+    auto const judged = [&](char const* model, char const* name, at::Tensor const& values) {
+        return refusal(folder(name, values, nlohmann::json::object(), model));
+    };
+    at::Tensor const mask = at::ones({1, 1, 16, 16}).tril();
+    EXPECT_EQ(judged("gpt2", "transformer.h.0.attn.bias", mask), "");
+    EXPECT_NE(judged("gpt2", "transformer.h.0.attn.bias", at::ones_like(mask)).find("no causal mask"),
+              std::string::npos);
+    EXPECT_EQ(judged("gpt2", "transformer.h.1.attn.masked_bias", at::full({1}, -1e4)), "");
+    EXPECT_NE(judged("gpt2", "transformer.h.1.attn.masked_bias", at::zeros({1})).find("-10000 or less"),
+              std::string::npos);
+    EXPECT_NE(judged("bert", "bert.embeddings.position_ids", at::arange(15, -1, -1).to(at::kFloat)).find("positions"),
+              std::string::npos);
+}
+
+TEST_F(Accounted, ShardsOfAnotherSaveAreRefused) {
+    for (bool const sharded : {false, true}) {
+        std::string const path = temporary_.path() + (sharded ? "/sharded" : "/single");
+        publish("llama", path, at::kFloat, sharded ? 20'000 : 1 << 30);
+        EXPECT_EQ(refusal(path), "");
+        fs::copy(golden("llama") + "/model.safetensors", path + "/model-00009-of-00009.safetensors");
+        EXPECT_NE(refusal(path).find("model-00009-of-00009.safetensors: would not be read"), std::string::npos);
+    }
 }
 
 TEST_F(Accounted, FieldsOfOtherPeoplesToolsChangeNothingAndOthersAreRefused) {

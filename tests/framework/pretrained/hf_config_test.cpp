@@ -86,6 +86,11 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
          {{"rope_theta", 500.0}},
          "rope_parameters.rope_theta: 10000.0: legal: 500, as rope_theta beside it says"},
         {"llama",
+         {{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}},
+         R"(rope_scaling: {"factor":2.0,"type":"linear"}: legal: what rope_parameters beside it says, or one of them)"},
+        {"gpt2", {{"hidden_size", 25}}, "hidden_size: 25: legal: 24"},
+        {"mistral", {{"attention_bias", true}}, "attention_bias: true: legal: false"},
+        {"llama",
          {{"rope_parameters", {{"rope_type", "linear"}, {"type", "llama3"}, {"factor", 2.0}}}},
          R"(rope_parameters.type: "llama3": legal: linear, as rope_type says)"},
         {"llama3",
@@ -150,6 +155,7 @@ TEST(HfConfig, BothSpellingsOfRotaryPositionsMeanTheSame) {
     EXPECT_EQ(old.rotary.scaling, RotaryScaling::linear);
     EXPECT_EQ(old.rotary_base, 10000.0);
     EXPECT_EQ(changed("llama3", {{"rope_scaling", json::object()}}).rotary.scaling, RotaryScaling::llama3);
+    EXPECT_EQ(changed("llama", {{"rope_scaling", {{"type", "default"}}}}).rotary_base, 10000.0) << "both agree";
     EXPECT_EQ(
         changed("llama", {{"rope_parameters", "(absent)"}, {"rope_theta", 7.0}, {"rope_scaling", nullptr}}).rotary_base,
         7.0);
@@ -243,6 +249,20 @@ TEST(HfConfig, RealConfigurationsAreRead) {
     EXPECT_FALSE(qwen.output_bias);
     EXPECT_EQ(qwen.windows, std::vector<std::int64_t>(24, 0));
     EXPECT_EQ(qwen.rotary_base, 1000000.0);
+}
+
+TEST(HfConfig, FieldsThatNoFamilyReadsAreHarmlessWhereTheySayNothing) {
+    for (auto const* family : {"bert", "gpt2", "llama", "mistral", "qwen2", "qwen3"})
+        EXPECT_NO_THROW(changed(family, {{"xla_device", true},
+                                         {"eos_token_ids", 0},
+                                         {"max_sequence_length", 2048},
+                                         {"generation_config", nullptr},
+                                         {"of_a_later_version", nullptr}}))
+            << family;
+    for (auto const* family : {"mistral", "qwen3"})
+        EXPECT_NO_THROW(changed(family, {{"attention_bias", false}, {"mlp_bias", false}, {"pretraining_tp", 1}}));
+    EXPECT_NO_THROW(changed("gpt2", {{"n_special", 0}, {"predict_special_tokens", true}, {"hidden_size", 24}}));
+    EXPECT_NE(refusal("llama", {{"of_a_later_version", false}}), "accepted");
 }
 
 /// Export with another dtype, in the field of whichever version wrote the configuration.
