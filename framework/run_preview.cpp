@@ -10,6 +10,7 @@
 #include "data/loader.hpp"
 #include "framework/layout_check.hpp"
 #include "framework/numerics.hpp"
+#include "framework/pretrained/weights.hpp"
 
 namespace trireme::framework {
 
@@ -68,6 +69,11 @@ void look_at_steps(RunPreview& p, data::Dataset const& set, Config const& config
 }
 
 } // namespace
+
+void check_start(Config const& config, TrainInputs const& inputs, DiskRoom const& room) {
+    if (list_checkpoints(config.run + "/checkpoints").empty()) check_weights(config, inputs.model);
+    if (std::string const refusal = room.refusal(); !refusal.empty()) throw cluster::InputError(refusal);
+}
 
 RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs, parallel::StoreOptions const& options) {
     RankMemory memory;

@@ -46,6 +46,10 @@ struct RunPreview {
 /// Opens data and config.json, resolves the mesh for `ranks`. Throws InputError as a run would.
 RunPreview preview_run(Config const& config, int ranks);
 
+/// Refuses what a run refuses at its start and preview_run does not look at: weights that do not fit the model, unless
+/// the run goes on from a checkpoint, and a disk without room. Throws InputError.
+void check_start(Config const& config, TrainInputs const& inputs, DiskRoom const& room);
+
 /// Memory of a ParameterStore of these parameters with moments; a test compares it with a real one.
 RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs, parallel::StoreOptions const& options);
 

@@ -12,8 +12,6 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
-#include "framework/checkpoint/folder.hpp"
-#include "framework/pretrained/weights.hpp"
 #include "framework/run_preview.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
@@ -157,15 +155,13 @@ void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communic
     int const on = ranks > 0 ? ranks : world.size();
     auto const preview = framework::preview_run(resolved.config, on);
     auto const inputs = framework::open_inputs(resolved.config);
-    if (framework::list_checkpoints(resolved.config.run + "/checkpoints").empty())
-        framework::check_weights(resolved.config, inputs.model);
+    framework::check_start(resolved.config, inputs, preview.room);
     for (auto const* set : {inputs.train.get(), inputs.validation.get()})
         if (set) set->verify(0, 1);
     framework::derive_from_inputs(resolved, inputs);
     framework::derive_layout(resolved, on);
     // What a rank of another job has cannot be known here.
     if (ranks == 0) framework::derive_threads(resolved, cores);
-    if (auto const refusal = preview.room.refusal(); !refusal.empty()) throw cluster::InputError(refusal);
     print_values(resolved);
     print_preview(preview, resolved.config);
     fmt::print("\nnothing was written; start it with: mpirun -n {} trireme train ...\n", on);

@@ -92,14 +92,15 @@ std::string default_name(std::string const& run) {
 /// What a run would refuse, before a night in the queue. A script that is only shown may be for another machine.
 void check_run(framework::Config const& config, int ranks, bool only_shown) {
     framework::mesh_shape(config.parallel, ranks);
+    framework::TrainInputs inputs;
     try {
-        framework::open_inputs(config);
+        inputs = framework::open_inputs(config);
     } catch (cluster::InputError const& error) {
         if (!only_shown) throw;
         cluster::say("note: model and data were not looked at: {}\n", cluster::line_of(error));
         return;
     }
-    framework::preview_run(config, ranks);
+    framework::check_start(config, inputs, framework::preview_run(config, ranks).room);
 }
 
 BatchJob job_of(Request const& r, Site const& site, std::string const& run) {
