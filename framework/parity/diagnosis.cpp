@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <tuple>
 
 #include "framework/parity/where.hpp"
@@ -14,34 +15,71 @@ namespace {
 
 constexpr int kSpecimens = 3; ///< examined at most, until one is explained
 
+/// A feature, or two together, and which of the verdicts' layouts have it.
 struct Group {
     std::string name;
+    std::vector<bool> holds;
     std::size_t failing = 0, passing = 0;
 };
 
-template <typename Holds>
-Group count(std::vector<Verdict> const& verdicts, std::string name, Holds const& holds) {
-    Group group{std::move(name)};
-    for (auto const& v : verdicts)
-        if (holds(v.layout)) ++(v.passed ? group.passing : group.failing);
-    return group;
+void add(std::vector<Group>& groups, std::vector<Verdict> const& verdicts, std::string name, auto const& holds) {
+    Group group{std::move(name), {}};
+    for (auto const& v : verdicts) {
+        group.holds.push_back(holds(v.layout));
+        if (group.holds.back()) ++(v.passed ? group.passing : group.failing);
+    }
+    bool const tells = group.failing + group.passing > 0 && group.failing + group.passing < verdicts.size();
+    if (tells && std::ranges::find(groups, group.holds, &Group::holds) == groups.end())
+        groups.push_back(std::move(group));
+}
+
+/// Those that some of the layouts have and others do not. Of names for the same layouts the most general is kept.
+std::vector<Group> telling_features(std::vector<Verdict> const& verdicts) {
+    std::vector<Group> groups;
+    for (auto const& feature : features()) add(groups, verdicts, feature.name, feature.holds);
+    auto const degree = [&](char const* axis, auto const& of) {
+        std::set<std::int64_t> values;
+        for (auto const& v : verdicts) values.insert(of(v.layout));
+        for (auto const value : values)
+            add(groups, verdicts, fmt::format("{} {}", axis, value), [&](auto const& l) { return of(l) == value; });
+    };
+    degree("tensor", [](Layout const& l) { return std::int64_t{l.parallel.tensor}; });
+    degree("pipeline", [](Layout const& l) { return std::int64_t{l.parallel.pipeline}; });
+    degree("shard", [](Layout const& l) { return std::int64_t{l.parallel.shard}; });
+    degree("replicate", [](Layout const& l) { return std::int64_t{l.parallel.replicate}; });
+    degree("zero", [](Layout const& l) { return std::int64_t{l.parallel.zero}; });
+    degree("slots of", [](Layout const& l) { return l.tokens_per_slot; });
+    add(groups, verdicts, "schedule 1f1b over stages",
+        [](auto const& l) { return l.parallel.pipeline > 1 && l.parallel.schedule == "1f1b"; });
+    add(groups, verdicts, "recompute none", [](auto const& l) { return l.parallel.recompute == "none"; });
+    return groups;
 }
 
 /// Features, and then two of them together, that all failing layouts share.
-std::vector<Group> shared_features(std::vector<Verdict> const& verdicts, std::size_t failing) {
+std::vector<Group> shared_features(std::vector<Verdict> const& verdicts, std::vector<Group> const& telling,
+                                   std::size_t failing) {
     std::vector<Group> shared;
-    auto const& all = features();
-    for (auto const& feature : all) {
-        auto one = count(verdicts, feature.name, feature.holds);
+    for (auto const& one : telling)
         if (one.failing == failing) shared.push_back(one);
-    }
-    for (std::size_t i = 0; i < all.size(); ++i)
-        for (std::size_t j = i + 1; j < all.size(); ++j) {
-            auto two = count(verdicts, fmt::format("{} and {}", all[i].name, all[j].name),
-                             [&](Layout const& l) { return all[i].holds(l) && all[j].holds(l); });
-            if (two.failing == failing) shared.push_back(two);
+    auto const singles = shared.size();
+    for (std::size_t i = 0; i < singles; ++i)
+        for (std::size_t j = i + 1; j < singles; ++j) {
+            Group two{fmt::format("{} and {}", shared[i].name, shared[j].name), {}, failing};
+            for (std::size_t v = 0; v < verdicts.size(); ++v)
+                two.passing += verdicts[v].passed && shared[i].holds[v] && shared[j].holds[v];
+            shared.push_back(std::move(two));
         }
     return shared;
+}
+
+/// "; 12 of the 20 that pass have recompute none, which none that fails has"
+std::string passing_only(std::vector<Group> const& telling, std::size_t passing) {
+    std::vector<Group> apart;
+    for (auto const& g : telling)
+        if (g.failing == 0) apart.push_back(g);
+    if (apart.empty()) return "";
+    auto const& best = *std::ranges::max_element(apart, {}, &Group::passing);
+    return fmt::format("; {} of the {} that pass have {}, which none that fails has", best.passing, passing, best.name);
 }
 
 std::vector<Verdict> simplest_first(std::vector<Verdict> const& verdicts) {
@@ -109,15 +147,18 @@ std::string list_of(std::vector<std::string> const& names) {
 
 std::string pattern_of(std::vector<Verdict> const& verdicts) {
     auto const failing = static_cast<std::size_t>(std::ranges::count(verdicts, false, &Verdict::passed));
-    if (failing == verdicts.size()) return fmt::format("all {} layouts", failing);
-    auto const shared = shared_features(verdicts, failing);
-    if (shared.empty()) return fmt::format("{} of {} layouts, which share no one feature", failing, verdicts.size());
+    std::size_t const passing = verdicts.size() - failing;
+    if (passing == 0) return fmt::format("all {} layouts", failing);
+    auto const telling = telling_features(verdicts);
+    auto const shared = shared_features(verdicts, telling, failing);
+    std::string const without = passing_only(telling, passing);
+    if (shared.empty())
+        return fmt::format("{} of {} layouts, which share no one feature{}", failing, verdicts.size(), without);
     auto const best = *std::ranges::min_element(shared, {}, &Group::passing);
     if (best.passing == 0)
-        return fmt::format("every one of the {} layouts with {}, none of the {} others", best.failing, best.name,
-                           verdicts.size() - failing);
-    return fmt::format("{} of the {} layouts with {}, none of the {} others", best.failing, best.failing + best.passing,
-                       best.name, verdicts.size() - failing - best.passing);
+        return fmt::format("every one of the {} layouts with {}, none of the {} others", failing, best.name, passing);
+    return fmt::format("{} of the {} layouts with {}, none of the {} others{}", failing, failing + best.passing,
+                       best.name, passing - best.passing, without);
 }
 
 Diagnosis diagnose(std::vector<Verdict> const& verdicts, Laboratory& lab) {

@@ -24,6 +24,19 @@ bool all_of(std::vector<std::string> const& names, auto const& holds) {
     return !names.empty() && std::ranges::all_of(names, holds);
 }
 
+/// Does a fit explain the layout's gradients? It must come close, and closer by far than the right gradient itself:
+/// weights that are all 1 explain nothing.
+bool explains(Case const& c, Fit const& f, std::vector<std::string> const& names) {
+    double squares = 0;
+    for (auto const& name : names) {
+        at::Tensor const found = c.specimen.trace.gradient.at(name).to(at::kDouble);
+        double const off = (found - c.lab.exact().gradient.at(name)).norm().item<double>();
+        squares += std::pow(off / std::max(found.norm().item<double>(), 1e-300), 2);
+    }
+    double const unexplained = std::sqrt(squares / static_cast<double>(names.size()));
+    return f.residual <= std::min(100 * closeness(c), 0.1) && f.residual < 0.3 * unexplained;
+}
+
 std::string why_that_factor(Case const& c, double factor) {
     auto const& l = c.specimen.layout;
     int const t = l.parallel.tensor, d = l.data(), p = l.parallel.pipeline;
@@ -145,7 +158,7 @@ std::optional<Cause> slot_weights(Case const& c) {
     Fit f = fit(columns, c.specimen.trace.gradient, names);
     // A mistake in the code that scales slots is in these columns too. The reference, which is one slot, says how much.
     Fit const right = fit(columns, c.lab.exact().gradient, names);
-    if (std::max(f.residual, right.residual) > 100 * closeness(c)) return {};
+    if (!explains(c, f, names) || right.residual > 100 * closeness(c)) return {};
     for (std::size_t s = 0; s < columns.size(); ++s)
         if (right.weights[s] != 0) f.weights[s] /= right.weights[s];
     auto const trained = c.lab.trained(tokens);
@@ -173,7 +186,7 @@ std::optional<Cause> tied_use_missing(Case const& c) {
     if (!uses || c.wrong != std::vector{table}) return {};
     Tensors const stem{{table, uses->first}}, head{{table, uses->second}};
     Fit const f = fit({&stem, &head}, c.specimen.trace.gradient, {table});
-    if (f.residual > 100 * closeness(c)) return {};
+    if (!explains(c, f, {table})) return {};
     double const a = f.weights[0], b = f.weights[1];
     std::string const evidence = fmt::format("it is {:.3f} x the input's part + {:.3f} x the output's part, to {:.1e}; "
                                              "the loss and all other gradients agree",

@@ -56,6 +56,8 @@ std::optional<Cause> forward_pass(Case const& c);
 /// The forward pass is right, and no other guess fits the gradients: where, on the way back from the loss, do they
 /// start?
 std::optional<Cause> backward_pass(Case const& c);
+/// Everything is right without one thing that the layout has: recomputation, ZeRO, or stages.
+std::optional<Cause> feature_apart(Case const& c);
 /// Everything is right without dropout.
 std::optional<Cause> dropout_masks(Case const& c);
 /// Step 1 is right and the loss of step 2 is that of the weights before it.

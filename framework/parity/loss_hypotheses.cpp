@@ -145,6 +145,9 @@ std::optional<Cause> dropout_masks(Case const& c) {
             "dropout-by-rank",
             "dropout masks depend on the layout: a rank, or something that differs between ranks, is in their key",
             evidence + "; with dropout the first loss differs already", c.wrong, 0.9};
+    if (c.specimen.layout.parallel.recompute == "none")
+        return Cause{"dropout-backward", "the backward pass applies other dropout masks than the forward pass",
+                     evidence + "; with dropout the first loss agrees and the gradients do not", c.wrong, 0.9};
     return Cause{"dropout-recomputed", "the recomputed forward pass draws other dropout masks than the first",
                  evidence + "; with dropout the first loss agrees and the gradients do not", c.wrong, 0.9};
 }
@@ -217,17 +220,32 @@ std::optional<Cause> optimizer_state(Case const& c) {
     if (!first_step_right(c) || c.specimen.wrong("loss of step 2") || c.specimen.wrong("norm of step 2")) return {};
     auto const names = c.specimen.parameters("weights");
     if (names.empty()) return {};
-    double worst = 0;
+    double worst = 0, most = 0, least = 1e300; // how far the moments are off, and by which factors
     for (auto const& name : names) {
-        at::Tensor const exact = c.lab.exact().moments.at(name);
-        at::Tensor const off = c.specimen.trace.moments.at(name).to(at::kDouble) - exact;
-        worst = std::max(worst, off.norm().item<double>() / std::max(1e-30, exact.norm().item<double>()));
+        if (!c.lab.counts(name)) continue;
+        at::Tensor const exact = c.lab.exact().moments.at(name), found = c.specimen.trace.moments.at(name);
+        double const squares = std::max(1e-60, exact.square().sum().item<double>());
+        double const factor = (found.to(at::kDouble) * exact).sum().item<double>() / squares;
+        worst = std::max(worst, (found.to(at::kDouble) - exact).norm().item<double>() / std::sqrt(squares));
+        most = std::max(most, factor), least = std::min(least, factor);
     }
+    std::string const agree = "losses, gradients and norms of steps 1 and 2 agree, the weights after step 1 too; ";
+    if (worst <= 100 * closeness(c))
+        return Cause{"later-update",
+                     "the update of a later step is wrong where its first moment is right: the second moment, the "
+                     "correction of either for the step's number, or the rate",
+                     fmt::format("{}later ones do not, and the first moment is off by {:.2g} alone", agree, worst),
+                     names, 0.9};
+    double const off = std::abs(most - 1);
+    if (off > 1e-2 && near(most, least, 1e-2) && worst < 1.1 * off)
+        return Cause{
+            "moment-scale",
+            "what the moments took of the gradients of a later step is scaled: its clip, or a decay of the "
+            "moment",
+            fmt::format("{}later ones do not, and the first moment is {:.4g} times what it should be", agree, most),
+            names, 0.9};
     return Cause{"optimizer-state", "the optimizer's moments are lost, or not those of the elements they are used for",
-                 fmt::format("losses, gradients and norms of steps 1 and 2 agree, the weights after step 1 too; later "
-                             "ones do not, and the first moment is off by {:.2g}",
-                             worst),
-                 names, 0.9};
+                 fmt::format("{}later ones do not, and the first moment is off by {:.2g}", agree, worst), names, 0.9};
 }
 
 std::optional<Cause> order_of_sums(Case const& c) {

@@ -131,6 +131,87 @@ TEST(Pattern, NamesTheFeatureThatFailingLayoutsShare) {
         << pattern_of(verdicts);
 }
 
+TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
+    std::vector<Verdict> verdicts;
+    for (auto const& l : covering_of_world(golden_layouts("llama", 4), 4))
+        verdicts.push_back({l, l.parallel.recompute != "full" || l.parallel.pipeline == 1});
+    std::string const conjunction = pattern_of(verdicts);
+    EXPECT_NE(conjunction.find("with pipeline > 1 and recompute full, none of the"), std::string::npos) << conjunction;
+    EXPECT_EQ(conjunction.find("more than one rank"), std::string::npos) << conjunction;
+    for (auto& v : verdicts) v.passed = v.layout.parallel.pipeline != 4;
+    EXPECT_NE(pattern_of(verdicts).find("with pipeline 4, none of the"), std::string::npos) << pattern_of(verdicts);
+    for (auto& v : verdicts)
+        v.passed = v.layout.parallel.recompute == "none" || v.layout.parallel.pipeline * v.layout.parallel.tensor == 1;
+    EXPECT_NE(pattern_of(verdicts).find("that pass have recompute none, which none that fails has"), std::string::npos)
+        << pattern_of(verdicts);
+}
+
+/// What a layout's gradients were replaced by, before it was examined.
+Diagnosis diagnosis_of(Layout const& layout, std::function<void(Problem const&, Layout const&, Trace&)> const& spoil) {
+    auto const problem = golden_problem("llama", NumericsMode::fast, Compute::fp32);
+    auto const report = check(problem, {layout}, [&](Problem const& p, Layout const& l) {
+        Trace trace = run_as_threads()(p, l);
+        spoil(p, l, trace);
+        return trace;
+    });
+    return report.diagnosis.value();
+}
+
+/// Gradients that are each wrong in one element: slots with weights of 1 explain nothing.
+TEST(Diagnosis, RefusesAnExplanationThatSaysNothingIsWrong) {
+    auto const found = diagnosis_of({{.replicate = 2, .shard = 1}, 12}, [](auto const&, auto const&, Trace& trace) {
+        for (auto& [name, g] : trace.gradient) g.view({-1})[0] += 3e-4 * g.norm();
+    });
+    EXPECT_NE(found.causes[0].id, "loss-scale") << found.message();
+    EXPECT_NE(found.causes[0].id, "slot-weights") << found.message();
+}
+
+TEST(Diagnosis, NamesTheFeatureWithoutWhichALayoutAgrees) {
+    struct Row {
+        Layout layout;
+        bool forward;
+        char const* cause;
+    };
+    for (Row const& row : {Row{{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}, true, "stage-boundary"},
+                           Row{{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}, false, "stage-boundary"},
+                           Row{{{.replicate = 1, .shard = 2, .zero = 3}, 12}, true, "gather"},
+                           Row{{{.replicate = 1, .shard = 2, .zero = 2}, 12}, false, "shards"},
+                           Row{{{.replicate = 2, .shard = 1, .recompute = "full"}, 12}, false, "recomputation"}}) {
+        auto const found = diagnosis_of(row.layout, [&](auto const&, Layout const& l, Trace& trace) {
+            if (name_of(l) != name_of(row.layout)) return;
+            if (row.forward) trace.losses[0] *= 1.01;
+            for (auto& [name, g] : trace.gradient)
+                if (name.find("layers.0.") != name.npos || name.find("embed") != name.npos) g = g + 0.3 * g.roll(1);
+        });
+        EXPECT_EQ(found.causes[0].id, row.cause) << found.message();
+    }
+}
+
+TEST(Diagnosis, BlamesDropoutOfRecomputationOnlyWhereThereIsSome) {
+    for (char const* recompute : {"none", "full"}) {
+        Layout const layout{{.replicate = 2, .shard = 1, .recompute = recompute}, 12};
+        auto const found = diagnosis_of(layout, [](Problem const& p, auto const&, Trace& trace) {
+            if (p.model.hidden_dropout > 0)
+                for (auto& [name, g] : trace.gradient) g = g + 0.3 * g.roll(1);
+        });
+        std::string const id = std::string(recompute) == "none" ? "dropout-backward" : "dropout-recomputed";
+        EXPECT_EQ(found.causes[0].id, id) << found.message();
+    }
+}
+
+/// Weights of a later step that are wrong while the moments are right, scaled, and lost.
+TEST(Diagnosis, TellsAWrongScaleFromLostMoments) {
+    for (auto const& [factor, cause] :
+         {std::pair{1.0, "later-update"}, {1.1, "moment-scale"}, {0.0, "optimizer-state"}}) {
+        Layout const layout{{.replicate = 2, .shard = 1}, 12};
+        auto const found = diagnosis_of(layout, [&](auto const&, auto const&, Trace& trace) {
+            for (auto& [name, w] : trace.weights) w = w + 1e-3;
+            for (auto& [name, m] : trace.moments) m = factor > 0 ? m * factor : m.roll(1);
+        });
+        EXPECT_EQ(found.causes[0].id, cause) << found.message();
+    }
+}
+
 TEST(Tiny, KeepsTheShapeClass) {
     for (char const* folder : {"bert", "gpt2", "llama", "llama-tied-biased", "llama3", "mistral", "qwen2", "qwen3"}) {
         auto const full = read_full_model(golden_config(folder));
