@@ -45,7 +45,7 @@ class Sensitivity : public testing::Test {
     double parting(std::string const& rate) {
         std::vector<double> losses[2];
         for (int ranks : {2, 1}) {
-            train(ranks, {"optimizer.learning_rate=" + rate});
+            train(ranks, {"guard.sensitivity=always", "optimizer.learning_rate=" + rate});
             for (auto const& event : events("train")) losses[ranks - 1].push_back(event.at("loss"));
         }
         double most = 0;

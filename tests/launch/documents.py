@@ -89,7 +89,7 @@ def train(data, task, steps, fault=""):
     run = WORK / f"run-{task}"
     settings = [f"run={run}", f"task={task}", f"model.path={model}", "model.from_scratch=true", f"data.path={data}",
                 "data.validation=train", "batch.global=8", f"train.steps={steps}", "evaluation.every=20", "checkpoint.every=4",
-                "guard.non_finite=rollback"]
+                "guard.non_finite=rollback", "guard.sensitivity=always"]
     (WORK / "run.yaml").write_text(f"run: {run}\ntask: {task}\nmodel:\n  path: {model}\ndata:\n  path: {data}\n")
     trireme("train", WORK / "run.yaml", *[word for s in settings for word in ("--set", s)], fault=fault)
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
