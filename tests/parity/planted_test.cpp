@@ -80,9 +80,9 @@ std::vector<Plant> plants() {
 std::vector<Layout> few_layouts(std::string const& folder) {
     std::vector<Layout> chosen;
     auto const all = golden_layouts(folder, 4);
-    for (auto const& [ranks, most] : {std::pair{1, 4}, {2, 8}, {4, 12}}) {
+    for (auto const& [ranks, most] : {std::pair{1, 4}, {2, 8}, {4, 16}}) {
         auto const some = covering_of_world(all, ranks);
-        chosen.insert(chosen.end(), some.begin(), some.begin() + most);
+        chosen.insert(chosen.end(), some.begin(), some.begin() + std::min<std::ptrdiff_t>(most, std::ssize(some)));
     }
     return chosen;
 }
