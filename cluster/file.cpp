@@ -134,24 +134,48 @@ bool is_there(std::string const& path) {
     throw InputError(path + ": cannot be read: " + std::strerror(errno));
 }
 
-void refuse_lfs_pointer(std::string const& path) {
-    constexpr std::string_view kPointer = "version https://git-lfs.github.com/spec/"; // git-lfs(1), docs/spec.md
-    std::ifstream file(path, std::ios::binary);
-    std::string start(kPointer.size(), '\0');
-    file.read(start.data(), static_cast<std::streamsize>(start.size()));
-    if (start == kPointer)
+namespace {
+
+constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/"; // git-lfs(1), docs/spec.md
+
+void refuse_if_lfs(std::string const& path, std::string_view start) {
+    if (start.starts_with(kLfsPointer))
         throw InputError(path + ": a pointer of Git LFS in place of the file; legal: the file itself: run `git lfs "
                                 "pull` in its folder");
 }
 
-std::string read_file(std::string const& path, std::int64_t most) {
-    std::int64_t const size = readable_size(path);
+void check_size(std::string const& path, std::int64_t size, std::int64_t most) {
     if (size > most)
         throw InputError(path + ": " + std::to_string(size) + " bytes: legal: at most " + std::to_string(most));
+}
+
+} // namespace
+
+void refuse_lfs_pointer(std::string const& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string start(kLfsPointer.size(), '\0');
+    file.read(start.data(), static_cast<std::streamsize>(start.size()));
+    refuse_if_lfs(path, start);
+}
+
+void refuse_holes(std::string const& path) {
+    std::int64_t const size = readable_size(path);
+    int const file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    off_t const hole = file < 0 ? size : lseek(file, 0, SEEK_HOLE); // its end, where a file system knows of no holes
+    if (file >= 0) close(file);
+    if (hole >= 0 && hole < size)
+        throw InputError(path + ": a hole of the file at byte " + std::to_string(hole) + " of " + std::to_string(size) +
+                         "; legal: a text, which has none");
+}
+
+std::string read_file(std::string const& path, std::int64_t most) {
+    std::int64_t const size = readable_size(path);
+    check_size(path, size, most);
     std::ifstream file(path, std::ios::binary);
     std::string text(static_cast<std::size_t>(size), '\0');
     file.read(text.data(), size);
     if (!file || file.gcount() != size) throw InputError(path + ": read error");
+    refuse_if_lfs(path, text);
     return text;
 }
 
@@ -202,8 +226,8 @@ void check_new_folder(std::string const& field, std::string const& path) {
 namespace {
 
 template <typename Hash>
-std::string hash_of_file(std::string const& path) {
-    readable_size(path);
+std::string hash_of_file(std::string const& path, std::int64_t most) {
+    check_size(path, readable_size(path), most);
     std::ifstream file(path, std::ios::binary);
     Hash hash;
     std::vector<char> buffer(std::size_t{1} << 20);
@@ -217,12 +241,12 @@ std::string hash_of_file(std::string const& path) {
 
 } // namespace
 
-std::string xxh3_of_file(std::string const& path) {
-    return hash_of_file<Xxh3>(path);
+std::string xxh3_of_file(std::string const& path, std::int64_t most) {
+    return hash_of_file<Xxh3>(path, most);
 }
 
 std::string sha256_of_file(std::string const& path) {
-    return hash_of_file<Sha256>(path);
+    return hash_of_file<Sha256>(path, INT64_MAX);
 }
 
 } // namespace trireme::cluster

@@ -35,14 +35,20 @@ std::vector<std::string> list_folder(std::string const& path);
 /// Writes `text` to `path`, a file of a folder of ours, by way of PATH.partial, which is made anew, so that no link is
 /// followed. Throws JobError. For a file that a user named: cluster/output_file.hpp.
 void write_file(std::string const& path, std::string_view text);
-/// The whole file. Throws InputError if it cannot be read, is not a regular file or has more than `most` bytes.
-std::string read_file(std::string const& path, std::int64_t most = INT64_MAX);
+inline constexpr std::int64_t kMostText = INT64_C(1) << 30; ///< bytes of a file that is read as a whole
+
+/// The whole file. Throws InputError if it cannot be read, is not a regular file, has more than `most` bytes or is a
+/// pointer of Git LFS.
+std::string read_file(std::string const& path, std::int64_t most = kMostText);
 /// Bytes of a file that can be read. Throws InputError if it is missing, closed to us, or a folder, pipe or device.
 std::int64_t readable_size(std::string const& path);
 /// Whether something is at `path`. Throws InputError where that cannot be told, as in a folder closed to us.
 bool is_there(std::string const& path);
 /// Throws InputError if the file is what `git clone` leaves in place of a large file: a pointer of Git LFS.
 void refuse_lfs_pointer(std::string const& path);
+/// Throws InputError if the file, which is to be a text, has a hole: bytes that nobody wrote and that read as zeros.
+/// A file of a terabyte that holds nothing would be read for hours.
+void refuse_holes(std::string const& path);
 /// FOLDER/NAME for a name that a file of FOLDER lists, and that might lead elsewhere. Throws InputError "legal: ..."
 /// unless it is a base name of a regular file in the folder, or a link that stays in it. Links of Hugging Face's own
 /// cache (snapshots/X/NAME -> blobs/Y) are legal.
@@ -52,8 +58,9 @@ std::string listed_file(std::string const& folder, std::string const& name);
 void check_writable_folder(std::string const& field, std::string const& path);
 /// The same for a folder that is to be made whole: it must not exist yet, or be empty.
 void check_new_folder(std::string const& field, std::string const& path);
-/// XXH3 of 128 bits over the whole file, as hexadecimal digits. Throws InputError if it cannot be read.
-std::string xxh3_of_file(std::string const& path);
+/// XXH3 of 128 bits over the whole file, as hexadecimal digits. Throws InputError if it cannot be read or has more than
+/// `most` bytes.
+std::string xxh3_of_file(std::string const& path, std::int64_t most = INT64_MAX);
 /// SHA-256 of the whole file, lower-case hex, as sha256sum prints it. Throws InputError if it cannot be read.
 std::string sha256_of_file(std::string const& path);
 

@@ -11,6 +11,12 @@
 
 namespace trireme::cluster {
 
+namespace {
+
+constexpr std::int64_t kMostBytes = 1 << 20; ///< of a record: ten times what one has
+
+}
+
 std::string flight_file(std::string const& run_folder, int rank) {
     return fmt::format("{}/flight/rank-{:05}", run_folder, rank);
 }
@@ -55,7 +61,7 @@ Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
 std::optional<Flight> read_flight(std::string const& run_folder, int rank) noexcept try {
     if (run_folder.empty()) return std::nullopt;
     std::string const path = flight_file(run_folder, rank);
-    return flight_from_bytes(read_file(path), path);
+    return flight_from_bytes(read_file(path, kMostBytes), path);
 } catch (std::exception const&) {
     return std::nullopt;
 }
@@ -64,7 +70,8 @@ std::vector<Flight> read_flights(std::string const& run_folder) {
     std::vector<Flight> flights;
     std::string const folder = run_folder + "/flight/";
     for (auto const& name : list_folder(folder))
-        if (name.starts_with("rank-")) flights.push_back(flight_from_bytes(read_file(folder + name), folder + name));
+        if (name.starts_with("rank-"))
+            flights.push_back(flight_from_bytes(read_file(folder + name, kMostBytes), folder + name));
     std::ranges::sort(flights, {}, [](Flight const& f) { return f.header.rank; });
     // Ranks of an earlier, larger job may have left theirs.
     std::int64_t last = 0;

@@ -30,6 +30,7 @@ class ShardedDataset : public Dataset {
         for (auto const& info : found->second.shards) {
             shards_.push_back(open_shard(directory, info, {vocabulary_, static_cast<std::int64_t>(labels_.size())}));
             ends_.push_back(ends_.back() + info.samples);
+            segments_ = std::max(segments_, info.segments);
         }
     }
 
@@ -44,6 +45,7 @@ class ShardedDataset : public Dataset {
     }
     std::int64_t longest() const override { return longest_; }
     std::int64_t vocabulary() const override { return vocabulary_; }
+    std::int64_t segments() const override { return segments_; }
     std::string const& task() const override { return task_; }
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
@@ -90,7 +92,7 @@ class ShardedDataset : public Dataset {
     std::string directory_;
     std::vector<Shard> shards_;
     std::vector<std::int64_t> ends_{0};
-    std::int64_t longest_ = 0, vocabulary_ = 0;
+    std::int64_t longest_ = 0, vocabulary_ = 0, segments_ = 1;
     std::string fingerprint_, task_;
     std::vector<std::string> labels_;
 };

@@ -34,6 +34,7 @@ class Dataset {
     virtual std::string const& fingerprint() const = 0;              ///< hash over the shards, from the manifest
     virtual std::vector<std::string> const& label_names() const = 0; ///< classes; empty if not classification
     virtual std::int64_t vocabulary() const = 0;                     ///< of the tokenizer that made the tokens
+    virtual std::int64_t segments() const = 0;                       ///< of its tokens: from 0 to this less 1
     virtual std::string const& task() const = 0; ///< classification | language-modeling | generation
     /// Hashes shards part, part + parts, ... and throws InputError naming one that is not what the manifest describes.
     virtual void verify(int part, int parts) const = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -75,6 +76,11 @@ Manifest manifest_from(nlohmann::json const& j) {
                .max_length = count(j, "max_length", 1),
                .tokenizer_xxh3 = member<std::string>(j, "tokenizer_xxh3"),
                .summary = j.contains("summary") ? j.at("summary").dump() : "{}"};
+    std::set<std::string> names;
+    for (auto const& label : m.labels)
+        if (!names.insert(label).second)
+            throw cluster::InputError(
+                fmt::format("labels: {} stands there twice; legal: once", shown(nlohmann::json(label))));
     if (!j.contains("splits") || !j.at("splits").is_object())
         throw cluster::InputError("splits: legal: an object of splits by name");
     for (auto const& [name, split] : j.at("splits").items()) try {

@@ -42,6 +42,12 @@ class MemoryDataset : public Dataset {
         return most;
     }
     std::int64_t vocabulary() const override { return vocabulary_; }
+    std::int64_t segments() const override {
+        std::int32_t most = 0;
+        for (auto const& s : samples_)
+            for (auto const segment : s.segments) most = std::max(most, segment);
+        return most + 1;
+    }
     std::string const& task() const override { return task_; }
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }

@@ -124,7 +124,11 @@ Shard::Shard(std::string const& directory, ShardInfo const& expected, ShardLimit
     try {
         read_columns();
     } catch (cluster::JobError const& damage) {
+        close(std::exchange(file_, -1));
         throw cluster::InputError(std::string(damage.what()) + "; the file is damaged, prepare the data again");
+    } catch (...) { // no destructor runs after a constructor that throws
+        close(std::exchange(file_, -1));
+        throw;
     }
 }
 

@@ -38,10 +38,17 @@ Json read_json(std::string const& path) {
     return cluster::is_there(path) ? parse_json(path, cluster::read_file(path)) : Json::object();
 }
 
+/// The text of an entry of tokenizer.json, which the library that reads it judges; empty for what is none.
 std::string content_of(Json const& token) {
-    if (token.is_string()) return token.get<std::string>();
-    bool const described = token.is_object() && token.contains("content") && token.at("content").is_string();
-    return described ? token.at("content").get<std::string>() : "";
+    Json const& content = token.is_object() && token.contains("content") ? token.at("content") : token;
+    return content.is_string() ? content.get<std::string>() : "";
+}
+
+/// Of a file to copy. A folder is none: additional_chat_templates.
+void check_size(std::string const& path) {
+    if (fs::is_directory(path)) return;
+    if (std::int64_t const size = cluster::readable_size(path); size > cluster::kMostText)
+        throw cluster::InputError(fmt::format("{}: {} bytes: legal: at most {}", path, size, cluster::kMostText));
 }
 
 Json const& at_or_null(Json const& object, std::string const& name) {
@@ -83,10 +90,20 @@ Json tokenizer_of(std::string const& path) {
 
 } // namespace
 
+std::string token_text(Json const& token, std::string const& where) {
+    Json const& content = token.is_object() && token.contains("content") ? token.at("content") : token;
+    if (token.is_null()) return "";
+    if (!content.is_string())
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: a token's text, or an object with it as content", where, shown(token)));
+    return content.get<std::string>();
+}
+
 void copy_tokenizer_files(std::string const& from, std::string const& to) {
     for (auto const* name : kFiles) {
         std::error_code error;
         if (!fs::exists(from + "/" + name, error) || fs::exists(to + "/" + name, error)) continue;
+        check_size(from + "/" + name);
         fs::copy(from + "/" + name, to + "/" + name, fs::copy_options::recursive, error);
         if (error)
             throw cluster::JobError(fmt::format("{}/{}: cannot be copied to {}: {}", from, name, to, error.message()));
@@ -94,7 +111,8 @@ void copy_tokenizer_files(std::string const& from, std::string const& to) {
 }
 
 std::int64_t pad_token_of(std::string const& folder) {
-    std::string const token = content_of(at_or_null(read_json(folder + "/tokenizer_config.json"), "pad_token"));
+    std::string const config = folder + "/tokenizer_config.json";
+    std::string const token = token_text(at_or_null(read_json(config), "pad_token"), config + ": pad_token");
     if (token.empty()) return -1;
     Json const tokenizer = read_json(folder + "/tokenizer.json");
     for (auto const& added : at_or_null(tokenizer, "added_tokens"))
@@ -105,9 +123,10 @@ std::int64_t pad_token_of(std::string const& folder) {
 
 void check_same_tokenizer(std::string const& data, std::string const& recorded, std::string const& model) {
     std::string const theirs = model + "/tokenizer.json", ours = data + "/tokenizer.json";
-    if (recorded.empty() || !cluster::is_there(theirs) || cluster::xxh3_of_file(theirs) == recorded) return;
+    if (recorded.empty() || !cluster::is_there(theirs) || cluster::xxh3_of_file(theirs, cluster::kMostText) == recorded)
+        return;
     std::string what;
-    if (cluster::is_there(ours) && cluster::xxh3_of_file(ours) == recorded) {
+    if (cluster::is_there(ours) && cluster::xxh3_of_file(ours, cluster::kMostText) == recorded) {
         what = differing(tokenizer_of(ours), tokenizer_of(theirs));
         if (what.empty()) return;
         what = " (they differ in " + what + ")";

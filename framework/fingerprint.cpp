@@ -25,13 +25,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr char const* kFile = "trireme_fingerprint.json";
 constexpr std::uint64_t kTokensPurpose = 0x66696e676572ULL; // "finger"
 constexpr std::array<std::int64_t, 5> kLengths{7, 1, 13, 31, 3};
 constexpr std::int64_t kMostLogits = 1024, kTokensPerSlot = 2048;
 constexpr char const* kRule = "largest |difference| of logits, mean, rms and loss <= bound * max(1, largest |logit|)";
-/// By numerics.compute. Single precision differs by summation order; bfloat16 has 8 bits of mantissa.
-constexpr std::array<std::pair<char const*, double>, 3> kBounds{{{"fp64", 1e-4}, {"fp32", 1e-4}, {"bf16", 0.1}}};
 
 std::int64_t draw(std::size_t sequence, std::int64_t place, std::int64_t end) {
     auto const key = cluster::philox_key(0, kTokensPurpose, sequence);
@@ -85,13 +82,6 @@ Json to_json(Fingerprint const& fingerprint) {
     return {{"loss", fingerprint.loss}, {"logits", sequences}};
 }
 
-Fingerprint from_json(nlohmann::json const& json) {
-    Fingerprint fingerprint{json.at("loss"), {}};
-    for (auto const& s : json.at("logits"))
-        fingerprint.sequences.push_back({s.at("last_token").get<std::vector<float>>(), s.at("mean"), s.at("rms")});
-    return fingerprint;
-}
-
 /// The weights that the folder should hold: rounded to its dtypes, placed as the run has them.
 void fill(parallel::ParameterStore& store, ModelConfig const& model, ParameterValues const& values,
           std::string const& folder) {
@@ -115,13 +105,6 @@ Fingerprint compute(ModelConfig const& model, ParameterValues const& values, std
     parallel.engine().forward(step.slots);
     std::int64_t const width = logits_width(model);
     return summarize(GatheredResults(parallel.results(), set, width, *world[0]), set.size(), width);
-}
-
-bool is_finite(Fingerprint const& fingerprint) {
-    auto const finite = [](auto x) { return std::isfinite(x); };
-    return finite(fingerprint.loss) && std::ranges::all_of(fingerprint.sequences, [&](auto const& s) {
-               return finite(s.mean) && finite(s.rms) && std::ranges::all_of(s.last, finite);
-           });
 }
 
 double largest(Fingerprint const& fingerprint) {
@@ -170,7 +153,7 @@ Fingerprint summarize(GatheredResults const& results, std::int64_t sequences, st
 
 void write_fingerprint(ModelConfig const& model, ParameterValues const& values, std::string const& folder) {
     Json json = fixed_tokens(model);
-    auto const set = make_dataset(to_token_file(kFile, json), model);
+    auto const set = make_dataset(to_token_file(kFingerprintFile, json), model);
     Fingerprint const fingerprint = compute(model, values, folder, *set);
     if (!std::isfinite(fingerprint.loss))
         throw cluster::JobError(
@@ -179,43 +162,15 @@ void write_fingerprint(ModelConfig const& model, ParameterValues const& values, 
                         folder, cluster::unsigned_nan(fingerprint.loss)));
     json.update(to_json(fingerprint));
     json["rule"] = kRule;
-    for (auto const& [compute, bound] : kBounds) json["bounds"][compute] = bound;
+    for (auto const& [compute, bound] : kFingerprintBounds) json["bounds"][compute] = bound;
     json["files"] = hashes(folder);
-    cluster::write_file(folder + "/" + kFile, json.dump() + "\n");
+    cluster::write_file(folder + "/" + kFingerprintFile, json.dump() + "\n");
 }
 
-StoredFingerprint::StoredFingerprint(std::string const& folder) : folder_(folder) {
-    std::string const path = folder + "/" + kFile;
-    if (!cluster::is_there(path))
-        throw cluster::InputError(path +
-                                  ": missing: `trireme export` writes it; without it there is nothing to compare "
-                                  "with; legal: --tokens FILE.json --out FILE.h5");
-    try {
-        json_ = data::parse_json(path, cluster::read_file(path));
-        tokens_ = to_token_file(path, {{"input_ids", json_.at("input_ids")}, {"labels", json_.at("labels")}});
-        expected_ = from_json(json_);
-        for (auto const& [compute, bound] : kBounds) json_.at("bounds").at(compute).get<double>();
-        for (auto const& [file, hash] : json_.at("files").items()) {
-            hash.at("sha256").get<std::string>();
-            hash.at("tensors").get<std::map<std::string, std::string>>();
-        }
-    } catch (nlohmann::json::exception const& error) {
-        throw cluster::InputError(fmt::format("{}: not a fingerprint of `trireme export`: {}", path, error.what()));
-    }
-    if (!is_finite(expected_))
-        throw cluster::InputError(path +
-                                  ": a number that is not finite in float32; legal: what `trireme export` wrote");
-    for (auto const& [compute, bound] : kBounds)
-        if (!(json_.at("bounds").at(compute).get<double>() <= bound))
-            throw cluster::InputError(fmt::format("{}: bounds: {}: {}: legal: at most {}", path, compute,
-                                                  data::shown(json_.at("bounds").at(compute)), bound));
-    if (expected_.sequences.size() != tokens_.ids.size())
-        throw cluster::InputError(fmt::format("{}: logits of {} sequences for {} input_ids", path,
-                                              expected_.sequences.size(), tokens_.ids.size()));
-}
+StoredFingerprint::StoredFingerprint(std::string const& folder) : folder_(folder), file_(read_fingerprint(folder)) {}
 
 void StoredFingerprint::compare_files(Replay& replay) const {
-    for (auto const& [file, expected] : json_.at("files").items()) {
+    for (auto const& [file, expected] : file_.json.at("files").items()) {
         std::string const path = folder_ + "/" + file;
         if (file.find('/') != std::string::npos || !cluster::is_there(path)) {
             replay.differences.push_back(path + " is missing");
@@ -243,27 +198,28 @@ void StoredFingerprint::compare_files(Replay& replay) const {
 
 void StoredFingerprint::compare_numbers(Fingerprint const& found, Compute compute, Replay& replay) const {
     Largest logits;
-    for (std::size_t i = 0; i < expected_.sequences.size(); ++i) {
-        SequenceLogits const &a = expected_.sequences[i], &b = found.sequences.at(i);
+    for (std::size_t i = 0; i < file_.expected.sequences.size(); ++i) {
+        SequenceLogits const &a = file_.expected.sequences[i], &b = found.sequences.at(i);
         if (a.last.size() != b.last.size())
-            throw cluster::InputError(fmt::format("{}/{}: logits[{}]: {} values; legal: {}", folder_, kFile, i,
-                                                  a.last.size(), b.last.size()));
+            throw cluster::InputError(fmt::format("{}/{}: logits[{}]: {} values; legal: {}", folder_, kFingerprintFile,
+                                                  i, a.last.size(), b.last.size()));
         for (std::size_t v = 0; v < a.last.size(); ++v)
             logits.see(static_cast<double>(a.last[v]), static_cast<double>(b.last[v]));
         logits.see(a.mean, b.mean);
         logits.see(a.rms, b.rms);
     }
     Largest loss;
-    loss.see(expected_.loss, found.loss);
+    loss.see(file_.expected.loss, found.loss);
     double const bound =
-        json_.at("bounds").at(kBounds[static_cast<std::size_t>(compute)].first).get<double>() * largest(expected_);
+        file_.json.at("bounds").at(kFingerprintBounds[static_cast<std::size_t>(compute)].first).get<double>() *
+        largest(file_.expected);
     auto const judge = [&](std::string const& what, Largest const& difference) {
         std::string const line =
             fmt::format("{}: largest difference {:.3g}, bound {:.3g}", what, difference.value(), bound);
         replay.compared.push_back(line);
         if (!(difference.value() <= bound)) replay.differences.push_back(line);
     };
-    judge(fmt::format("logits ({} numbers of {} sequences)", logits.count(), expected_.sequences.size()), logits);
+    judge(fmt::format("logits ({} numbers of {} sequences)", logits.count(), file_.expected.sequences.size()), logits);
     judge("loss", loss);
 }
 

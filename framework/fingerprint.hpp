@@ -5,23 +5,13 @@
 #include <vector>
 
 #include "framework/config.hpp"
+#include "framework/fingerprint_file.hpp"
 #include "framework/model/config.hpp"
 #include "framework/pretrained/export_model.hpp"
 #include "framework/verify_results.hpp"
-#include "framework/verify_tokens.hpp"
 
 namespace trireme::framework {
 
-/// Logits of one sequence, in short. A language model has V of them for each token: here are those of the last token at
-/// every stride-th entry, at most 1,024, and two sums over all.
-struct SequenceLogits {
-    std::vector<float> last;
-    double mean = 0, rms = 0;
-};
-struct Fingerprint {
-    double loss = 0;
-    std::vector<SequenceLogits> sequences;
-};
 /// On rank 0; elsewhere only the loss. `width`: logits of a row. Collective over the world of `results`.
 Fingerprint summarize(GatheredResults const& results, std::int64_t sequences, std::int64_t width);
 
@@ -41,7 +31,7 @@ class StoredFingerprint {
     /// Throws InputError if the file is not there or not what write_fingerprint wrote.
     explicit StoredFingerprint(std::string const& folder);
 
-    TokenFile const& tokens() const { return tokens_; }
+    TokenFile const& tokens() const { return file_.tokens; }
     /// Tensor files against their SHA-256; a file that differs is looked at tensor by tensor. Local.
     void compare_files(Replay& replay) const;
     /// Logits and loss; the bound is the one that the file states for `compute`. Local.
@@ -49,9 +39,7 @@ class StoredFingerprint {
 
   private:
     std::string folder_;
-    nlohmann::json json_;
-    TokenFile tokens_;
-    Fingerprint expected_;
+    FingerprintFile file_;
 };
 
 } // namespace trireme::framework

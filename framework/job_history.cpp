@@ -1,16 +1,15 @@
 #include "framework/job_history.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "cluster/file.hpp"
+#include "framework/log/event_lines.hpp"
 
 namespace trireme::framework {
 
 namespace {
 
 constexpr std::size_t kRecent = 10;
+constexpr std::int64_t kMostNodes = 1 << 20, kMostExitCode = 255;
 
 double longest(std::vector<double> const& seconds) {
     auto const recent = std::min(seconds.size(), kRecent);
@@ -33,22 +32,19 @@ int JobHistory::stuck_at(std::int64_t step) const {
 JobHistory read_job_history(std::string const& run) {
     JobHistory history;
     std::vector<double> saves, evaluations;
-    std::string const path = run + "/metrics.jsonl";
-    if (cluster::is_there(path)) cluster::readable_size(path); // what cannot be read is not an empty history
-    std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) {
-        auto const event = nlohmann::json::parse(line, nullptr, false);
-        if (!event.is_object() || !event.contains("kind") || !event.contains("time")) continue;
-        double const time = event.at("time");
-        std::string const kind = event.at("kind");
-        if (kind == "job") history.jobs.push_back({time, time, event.at("nodes"), event.at("step")});
-        if (kind == "checkpoint") saves.push_back(event.at("seconds"));
-        if (kind == "evaluation" && event.contains("seconds")) evaluations.push_back(event.at("seconds"));
-        if (history.jobs.empty()) continue;
+    read_events(run, [&](EventLine const& event) {
+        double const time = event.time();
+        std::string const& kind = event.kind();
+        if (kind == "job")
+            history.jobs.push_back(
+                {time, time, static_cast<int>(event.whole("nodes", 1, kMostNodes, 1)), event.steps("step")});
+        if (kind == "checkpoint") saves.push_back(event.seconds());
+        if (kind == "evaluation" && event.has("seconds")) evaluations.push_back(event.seconds());
+        if (history.jobs.empty()) return;
         history.jobs.back().last = time;
-        if (kind == "end" && event.value("exit_code", 1) == 0)
+        if (kind == "end" && event.whole("exit_code", 0, kMostExitCode, 1) == 0)
             history.jobs.back().first_step = -1; // not stuck at a step
-    }
+    });
     history.longest_save = longest(saves);
     history.longest_evaluation = longest(evaluations);
     return history;

@@ -24,7 +24,7 @@ struct JobHistory {
 };
 
 /// Events of RUN/metrics.jsonl; no jobs if it is not there. A torn line is passed over. Throws InputError if
-/// it cannot be read.
+/// it cannot be read, or naming the line of an event that no run writes.
 JobHistory read_job_history(std::string const& run);
 
 } // namespace trireme::framework

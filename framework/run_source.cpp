@@ -49,18 +49,4 @@ void check_same_model(std::string const& run, std::string const& folder, ModelCo
                                               folder, fmt::join(differing, ", "), path));
 }
 
-std::optional<RunSource> read_run_source(std::string const& run) {
-    RunSource source{.folder = folder_of(run)};
-    std::string const path = source.folder + "/source.json";
-    if (!cluster::is_there(path)) return std::nullopt;
-    try {
-        auto const json = data::parse_json(path, cluster::read_file(path));
-        source.labels = data::member<std::vector<std::string>>(json, "labels");
-        for (auto const& [name, dtype] : json.at("dtypes").items()) source.dtypes[name] = dtype.get<std::string>();
-    } catch (nlohmann::json::exception const&) {
-        throw cluster::InputError(path + ": dtypes: missing; legal: a dtype by tensor, as `trireme train` wrote it");
-    }
-    return source;
-}
-
 } // namespace trireme::framework

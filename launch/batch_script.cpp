@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cctype>
-#include <regex>
+#include <charconv>
+#include <optional>
 #include <string_view>
 
 #include "cluster/error.hpp"
@@ -62,18 +63,50 @@ std::string shell_word(std::string const& bytes) {
     return word + "'";
 }
 
+namespace {
+
+/// A whole number of 1 to `most` digits at the front of `text`, which is taken off; nothing else, and no sign.
+std::optional<long long> take_number(std::string_view& text, std::size_t most) {
+    std::size_t const digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    long long number = 0;
+    if (digits < 1 || digits > most) return std::nullopt;
+    std::from_chars(text.data(), text.data() + digits, number);
+    text.remove_prefix(digits);
+    return number;
+}
+
+/// ":MM" or ":SS".
+std::optional<long long> take_sixtieth(std::string_view& text) {
+    if (text.size() < 3 || text[0] != ':') return std::nullopt;
+    std::string_view digits = text.substr(1, 2);
+    auto const number = take_number(digits, 2);
+    if (!number || !digits.empty() || *number > 59) return std::nullopt;
+    text.remove_prefix(3);
+    return number;
+}
+
+/// 0 for what is not legal.
+long long seconds_in(std::string_view time) {
+    constexpr std::size_t kMinutes = 6, kClock = 3; // digits
+    std::string_view rest = time;
+    if (auto const minutes = take_number(rest, kMinutes); minutes && rest.empty()) return *minutes * 60;
+    rest = time;
+    long long days = 0;
+    if (time.find('-') != std::string_view::npos) {
+        auto const found = take_number(rest, kClock);
+        if (!found || !rest.starts_with('-')) return 0;
+        days = *found;
+        rest.remove_prefix(1);
+    }
+    auto const hours = take_number(rest, kClock), minutes = take_sixtieth(rest), seconds = take_sixtieth(rest);
+    if (!hours || !minutes || !seconds || !rest.empty()) return 0;
+    return ((days * 24 + *hours) * 60 + *minutes) * 60 + *seconds;
+}
+
+} // namespace
+
 long long seconds_of(std::string const& field, std::string const& time) {
-    static std::regex const minutes("([0-9]{1,6})"), clock("(?:([0-9]{1,3})-)?([0-9]{1,3}):([0-5][0-9]):([0-5][0-9])");
-    std::smatch m;
-    long long seconds = 0;
-    constexpr std::size_t kLongest = 20; // of a text that the regular expressions look at
-    if (time.size() > kLongest)
-        seconds = 0;
-    else if (std::regex_match(time, m, minutes))
-        seconds = std::stoll(m[1]) * 60;
-    else if (std::regex_match(time, m, clock))
-        seconds = (((m[1].matched ? std::stoll(m[1]) : 0) * 24 + std::stoll(m[2])) * 60 + std::stoll(m[3])) * 60 +
-                  std::stoll(m[4]);
+    long long const seconds = seconds_in(time);
     if (seconds == 0)
         throw cluster::InputError(
             fmt::format("{}: {}: legal: MINUTES, H:MM:SS or D-HH:MM:SS, more than 0", field, time));

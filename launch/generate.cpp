@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
@@ -20,6 +19,7 @@
 #include "launch/commands.hpp"
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
+#include "launch/prompts.hpp"
 #include "launch/streamed_text.hpp"
 #include "launch/text_service.hpp"
 #include "launch/under_mpi.hpp"
@@ -32,53 +32,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr char const* kCompletion = "completion"; ///< the field that is scored if a row has it
-
 struct Request {
     std::string prompt, file, output, prompt_column, completion_column, stream;
     bool force = false;
     framework::GenerationJob job;
     std::optional<cluster::OutputFile> lines; ///< at `output`
 };
-
-/// What is written about a prompt besides tokens.
-struct Texts {
-    std::vector<std::string> prompts;
-    std::vector<std::optional<std::string>> references; ///< of each prompt; "" is one too: nothing is to be said
-    std::vector<std::string> names;                     ///< FILE:LINE
-};
-
-std::string text_field(Json const& row, std::string const& column, std::string const& name) {
-    if (!row.contains(column))
-        throw cluster::InputError(fmt::format("{}: no field \"{}\"; legal: --prompt-column NAME", name, column));
-    if (!row[column].is_string())
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: a string", name, column, data::shown(row[column])));
-    return row[column];
-}
-
-Texts read_prompts(Request const& r) {
-    if (r.file.empty()) return {{r.prompt}, {std::nullopt}, {"--prompt"}};
-    Texts texts;
-    std::istringstream in(cluster::read_file(r.file));
-    std::string line;
-    for (int number = 1; std::getline(in, line); ++number) {
-        if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-        std::string const name = fmt::format("{}:{}", r.file, number);
-        Json const row = data::parse_json<Json>(r.file, line, number);
-        if (!row.is_object())
-            throw cluster::InputError(fmt::format("{}: {}: legal: one JSON object per line", name, data::shown(row)));
-        texts.prompts.push_back(text_field(row, r.prompt_column, name));
-        auto& reference = texts.references.emplace_back();
-        if (row.contains(r.completion_column)) reference = text_field(row, r.completion_column, name);
-        texts.names.push_back(name);
-    }
-    if (texts.prompts.empty()) throw cluster::InputError(r.file + ": no prompts");
-    bool const none = std::ranges::none_of(texts.references, [](auto const& x) { return x.has_value(); });
-    if (none && r.completion_column != kCompletion)
-        throw cluster::InputError(fmt::format("{}: --completion-column: {}: no row has it; legal: a field of the rows",
-                                              r.file, r.completion_column));
-    return texts;
-}
 
 std::vector<std::string> or_empty(std::vector<std::optional<std::string>> const& texts) {
     std::vector<std::string> all;
@@ -87,7 +46,7 @@ std::vector<std::string> or_empty(std::vector<std::optional<std::string>> const&
 }
 
 /// Prompts and references as tokens. Rank 0 has the tokenizer.
-void tokenize(Request& r, Texts const& texts, TextService& service) {
+void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
     service.hello();
     auto const answer = service.ask({{"prompts", texts.prompts}, {"completions", or_empty(texts.references)}});
     for (std::size_t i = 0; i < texts.prompts.size(); ++i) {
@@ -142,8 +101,8 @@ std::string trimmed(std::string const& text) {
 }
 
 /// One line of output, and its part of the summary.
-Json describe(std::size_t i, Texts const& texts, std::string const& text, framework::GenerationResult const& result,
-              Json const& score, Summary& sum) {
+Json describe(std::size_t i, PromptTexts const& texts, std::string const& text,
+              framework::GenerationResult const& result, Json const& score, Summary& sum) {
     auto const& c = result.completions[i];
     Json line{{"prompt", texts.prompts[i]},
               {"completion", text},
@@ -172,7 +131,7 @@ Json describe(std::size_t i, Texts const& texts, std::string const& text, framew
     return line;
 }
 
-void write_lines(Request& r, Texts const& texts, framework::GenerationResult const& result, TextService& service,
+void write_lines(Request& r, PromptTexts const& texts, framework::GenerationResult const& result, TextService& service,
                  double seconds) {
     nlohmann::json tokens = nlohmann::json::array(), pairs = nlohmann::json::array();
     for (auto const& c : result.completions) tokens.push_back(c.tokens);
@@ -222,10 +181,11 @@ class Display {
 };
 
 int generate(Request& r, TextService* service, cluster::Communicator& world) {
-    Texts texts;
+    PromptTexts texts;
     if (world.rank() == 0) {
         if (!service) throw cluster::JobError("the launcher's environment gives MPI's rank 0 another rank");
-        texts = read_prompts(r);
+        texts = r.file.empty() ? PromptTexts{{r.prompt}, {std::nullopt}, {"--prompt"}}
+                               : read_prompts(r.file, r.prompt_column, r.completion_column);
         tokenize(r, texts, *service);
     }
     share(r, world);
@@ -278,9 +238,9 @@ int generate_command(std::vector<std::string> const& arguments) {
         "JSONL file to write; must not exist; default: standard output")("force", po::bool_switch(&r.force),
                                                                          "replace the file of --output")(
         "prompt-column", po::value(&r.prompt_column)->value_name("NAME")->default_value("prompt"),
-        "name of the prompt's field")("completion-column",
-                                      po::value(&r.completion_column)->value_name("NAME")->default_value(kCompletion),
-                                      "name of the reference's field; rows without it are not scored")(
+        "name of the prompt's field")(
+        "completion-column", po::value(&r.completion_column)->value_name("NAME")->default_value(kCompletionColumn),
+        "name of the reference's field; rows without it are not scored")(
         "max-new-tokens", po::value(&o.max_new_tokens)->value_name("N")->default_value(128), "longest completion")(
         "temperature", po::value<double>()->value_name("X")->notifier([&](double t) { temperature = t; }),
         "of sampling; 0: greedy. Default: 1 with --top-k or --top-p, else 0")(

@@ -1,6 +1,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <ctime>
 
 #include "cluster/counted.hpp"
@@ -16,6 +17,8 @@ namespace po = boost::program_options;
 namespace {
 
 std::string clock_text(double seconds) {
+    constexpr double kMost = 1e12; // 30,000 years: an event or a record with a wrong clock
+    if (!(std::abs(seconds) < kMost)) return "?";
     auto const s = static_cast<std::int64_t>(seconds + 0.5);
     return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
@@ -66,7 +69,8 @@ void print_status(std::string const& run, framework::RunStatus const& s) {
     fmt::print("step:        {} of {}\n", s.step, s.total_steps ? std::to_string(s.total_steps) : "?");
     if (s.loss) fmt::print("loss:        {:.4f}\n", *s.loss);
     if (s.evaluation.is_object() && s.evaluation.contains("loss"))
-        fmt::print("evaluation:  {} at step {}\n", metrics_text(s.evaluation), s.evaluation["step"].dump());
+        fmt::print("evaluation:  {} at step {}\n", metrics_text(s.evaluation),
+                   s.evaluation.value("step", nlohmann::ordered_json("?")).dump());
     fmt::print("checkpoints: {}{}\n", s.checkpoints.empty() ? "none" : s.checkpoints.front(),
                s.checkpoints.size() > 1 ? fmt::format(" and {} older", s.checkpoints.size() - 1) : "");
     fmt::print("goodput:     {:.0f} % of the jobs' time went into steps that count\n", 100 * s.goodput);

@@ -47,7 +47,9 @@ std::int64_t bytes_of(CheckpointTensor const& tensor, CheckpointPiece const& pie
 /// Every piece lies inside a file that is listed.
 void check_places(CheckpointManifest const& manifest) {
     std::map<std::string, std::int64_t> bytes;
-    for (auto const& f : manifest.files) bytes[f.file] = f.bytes;
+    for (auto const& f : manifest.files)
+        if (!bytes.emplace(f.file, f.bytes).second)
+            throw cluster::InputError(fmt::format("files: {} stands there twice; legal: once", f.file));
     for (auto const& t : manifest.tensors)
         for (auto const& p : t.pieces) {
             auto const found = bytes.find(p.file);
@@ -62,6 +64,10 @@ void check_places(CheckpointManifest const& manifest) {
 } // namespace
 
 CheckpointTensor const* CheckpointManifest::find(std::string const& kind, std::string const& name) const {
+    if (!places.empty()) {
+        auto const found = places.find({kind, name});
+        return found == places.end() ? nullptr : &tensors[found->second];
+    }
     for (auto const& t : tensors)
         if (t.kind == kind && t.name == name) return &t;
     return nullptr;
@@ -130,7 +136,11 @@ CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
         CheckpointManifest manifest{.state = j.at("state")};
         for (auto const& t : data::list(j, "tensors")) {
             manifest.tensors.push_back(tensor_from_json(t));
-            check_coverage(manifest.tensors.back());
+            auto const& tensor = manifest.tensors.back();
+            check_coverage(tensor);
+            if (!manifest.places.emplace(std::pair{tensor.kind, tensor.name}, manifest.places.size()).second)
+                throw cluster::InputError(
+                    fmt::format("tensors: {}/{} stands there twice; legal: once", tensor.kind, tensor.name));
         }
         for (auto const& f : data::list(j, "files")) manifest.files.push_back(file_from_json(f));
         check_places(manifest);

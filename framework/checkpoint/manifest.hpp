@@ -2,8 +2,11 @@
 #pragma once
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "framework/checkpoint/rectangles.hpp"
@@ -37,6 +40,8 @@ struct CheckpointManifest {
     nlohmann::json state; ///< of the run: progress, configuration, data, versions
     std::vector<CheckpointTensor> tensors;
     std::vector<CheckpointFile> files;
+    /// Places in `tensors` by kind and name, of a manifest that was read; of one that is being made, none.
+    std::map<std::pair<std::string, std::string>, std::size_t> places = {};
 
     CheckpointTensor const* find(std::string const& kind, std::string const& name) const;
 };

@@ -36,8 +36,10 @@ std::vector<Run> runs_of(Shape const& shape, Rectangle const& r) {
 
 } // namespace
 
-CheckpointReader::CheckpointReader(std::string directory)
-    : directory_(std::move(directory)), manifest_(read_checkpoint_manifest(directory_)) {
+CheckpointReader::CheckpointReader(Unopened, std::string directory)
+    : directory_(std::move(directory)), manifest_(read_checkpoint_manifest(directory_)) {}
+
+CheckpointReader::CheckpointReader(std::string directory) : CheckpointReader(Unopened(), std::move(directory)) {
     for (auto const& record : manifest_.files) {
         std::string const path = cluster::listed_file(directory_, record.file);
         if (std::int64_t const bytes = cluster::readable_size(path); bytes != record.bytes)
@@ -57,7 +59,7 @@ std::vector<char> const& CheckpointReader::verified_chunk(Open& file, std::strin
     if (file.chunk_index == index) return file.chunk;
     std::int64_t const begin = index * kChunk, size = std::min(kChunk, file.record.bytes - begin);
     file.chunk_index = -1;
-    file.chunk.resize(static_cast<std::size_t>(kChunk));
+    file.chunk.resize(static_cast<std::size_t>(std::max<std::int64_t>(0, size)));
     ssize_t const got =
         size > 0 ? pread(file.descriptor, file.chunk.data(), static_cast<std::size_t>(size), begin) : -1;
     if (got != size || cluster::xxh3_hex(file.chunk.data(), static_cast<std::size_t>(size)) !=

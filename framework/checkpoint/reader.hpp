@@ -33,6 +33,9 @@ class CheckpointReader {
         std::int64_t chunk_index = -1; ///< the chunk that was verified last, and its bytes
         std::vector<char> chunk = {};
     };
+    /// Opens nothing. After it the destructor runs, also where the other constructor throws.
+    struct Unopened {};
+    CheckpointReader(Unopened, std::string directory);
     std::vector<char> const& verified_chunk(Open& file, std::string const& tensor, std::int64_t index) const;
     void read_bytes(Open& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes, char* out) const;
     std::string tensor_at(std::string const& file, std::int64_t chunk) const;

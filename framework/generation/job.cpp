@@ -6,10 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cluster/error.hpp"
-#include "cluster/file.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
-#include "data/json.hpp"
 #include "framework/layout_check.hpp"
 #include "framework/layout_config.hpp"
 #include "framework/numerics.hpp"
@@ -78,23 +76,6 @@ GenerationResult gather(Json const& mine, std::size_t prompts, cluster::Communic
 }
 
 } // namespace
-
-std::vector<std::int32_t> stop_tokens(std::string const& folder) {
-    for (std::string const name : {"/generation_config.json", "/config.json"}) {
-        if (!cluster::is_there(folder + name)) continue;
-        Json const json = data::parse_json(folder + name, cluster::read_file(folder + name));
-        if (!json.is_object()) throw cluster::InputError(folder + name + ": not a JSON object");
-        auto const found = json.find("eos_token_id");
-        if (found == json.end() || found->is_null()) continue;
-        Json const list = found->is_array() ? *found : Json::array({*found});
-        if (!std::ranges::all_of(
-                list, [](Json const& x) { return data::JsonKind<std::int64_t>::holds(x) && x >= 0 && x <= INT32_MAX; }))
-            throw cluster::InputError(fmt::format("{}{}: eos_token_id: {}: legal: a token id or a list of them", folder,
-                                                  name, data::shown(*found)));
-        return list.get<std::vector<std::int32_t>>();
-    }
-    return {};
-}
 
 GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
                                 Generator::Listener const& listener) {

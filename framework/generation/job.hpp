@@ -6,6 +6,7 @@
 
 #include "cluster/communicator.hpp"
 #include "framework/generation/generator.hpp"
+#include "framework/generation/stop_tokens.hpp"
 
 namespace trireme::framework {
 
@@ -23,9 +24,6 @@ struct GenerationResult {
     std::vector<Completion> completions;   ///< by index of the prompt
     std::vector<ReferenceLoss> references; ///< likewise; 0 tokens where there is none
 };
-
-/// eos_token_id of generation_config.json, else of config.json: one, several or none. Throws InputError.
-std::vector<std::int32_t> stop_tokens(std::string const& folder);
 
 /// Each `parallel.pipeline` ranks hold one copy of the model, a part of its layers each. Groups of options.batch
 /// prompts go round the copies, so what is computed together does not depend on the number of ranks, and with the same

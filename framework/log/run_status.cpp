@@ -13,6 +13,7 @@
 #include "cluster/host.hpp"
 #include "cluster/listing.hpp"
 #include "cluster/report.hpp"
+#include "framework/log/event_lines.hpp"
 
 namespace trireme::framework {
 
@@ -41,54 +42,53 @@ struct Events {
     std::vector<Step> steps;
 };
 
-std::int64_t whole(ordered_json const& event, char const* key) {
-    auto const found = event.find(key);
-    return found != event.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
-}
-double number(ordered_json const& event, char const* key) {
-    auto const found = event.find(key);
-    return found != event.end() && found->is_number() ? found->get<double>() : 0;
-}
-std::string text(ordered_json const& event, char const* key) {
-    auto const found = event.find(key);
-    return found != event.end() && found->is_string() ? cluster::one_line(found->get<std::string>()) : "";
-}
+constexpr std::int64_t kMostRanks = 1 << 24, kMostRestarts = 1 << 30, kMostExitCode = 255;
+constexpr double kMostNumber = 1e300; ///< whose products with seconds and steps are finite
 
-JobStatus job_of(ordered_json const& event) {
+JobStatus job_of(EventLine const& event) {
     JobStatus job;
-    job.start = number(event, "time");
-    job.first_step = job.last_step = job.kept_step = whole(event, "step");
-    job.ranks = whole(event, "ranks"), job.nodes = whole(event, "nodes"), job.restarts = whole(event, "restarts");
-    job.host = text(event, "host"), job.layout = text(event, "layout"), job.job_id = text(event, "job_id");
+    job.start = event.time();
+    job.first_step = job.last_step = job.kept_step = event.steps("step");
+    job.ranks = event.whole("ranks", 0, kMostRanks), job.nodes = event.whole("nodes", 0, kMostRanks);
+    job.restarts = event.whole("restarts", 0, kMostRestarts);
+    job.host = event.text("host"), job.layout = event.text("layout"), job.job_id = event.text("job_id");
     return job;
 }
 
-void take_event(Events& all, ordered_json const& event) {
+void take_train_event(Events& all, EventLine const& event) {
     RunStatus& status = all.status;
-    std::string const kind = text(event, "kind");
+    status.step = status.jobs.back().last_step = event.steps("step");
+    status.loss.reset();
+    if (event.has("loss")) status.loss = event.number("loss", -kMostNumber, kMostNumber);
+    if (event.has("mean_tokens_per_second")) { // not written by older versions
+        status.tokens_per_second = event.number("mean_tokens_per_second", 0, kMostNumber);
+        status.samples_per_second = event.number("mean_samples_per_second", 0, kMostNumber);
+        status.peak_memory = event.number("peak_memory", 0, kMostNumber);
+    }
+    all.steps.push_back({status.jobs.size() - 1, status.step, event.seconds(), event.time()});
+}
+
+void take_event(Events& all, EventLine const& event) {
+    RunStatus& status = all.status;
+    std::string const& kind = event.kind();
     if (kind == "job") {
         status.jobs.push_back(job_of(event));
-        status.step = whole(event, "step");
+        status.step = event.steps("step");
         status.why.clear();
-        if (auto const total = whole(event, "total_steps")) status.total_steps = total;
+        if (auto const total = event.steps("total_steps")) status.total_steps = total;
     }
     if (status.jobs.empty()) status.jobs.emplace_back(); // a file without its first line
     JobStatus& job = status.jobs.back();
-    job.last = std::max(job.last, number(event, "time"));
+    job.last = std::max(job.last, event.time());
     if (kind == "train") {
-        status.step = job.last_step = whole(event, "step");
-        status.loss = number(event, "loss");
-        if (event.contains("mean_tokens_per_second")) { // not written by older versions
-            status.tokens_per_second = number(event, "mean_tokens_per_second");
-            status.samples_per_second = number(event, "mean_samples_per_second");
-            status.peak_memory = number(event, "peak_memory");
-        }
-        all.steps.push_back({status.jobs.size() - 1, status.step, number(event, "seconds"), number(event, "time")});
+        take_train_event(all, event);
     } else if (kind == "evaluation") {
-        status.evaluation = event;
+        event.steps("step");
+        for (char const* name : {"loss", "accuracy", "f1"}) event.number(name, -kMostNumber, kMostNumber);
+        status.evaluation = event.json();
     } else if (kind == "end") {
-        job.exit_code = static_cast<int>(whole(event, "exit_code"));
-        status.why = text(event, "why");
+        job.exit_code = static_cast<int>(event.whole("exit_code", 0, kMostExitCode));
+        status.why = event.text("why");
     }
 }
 
@@ -194,17 +194,10 @@ std::vector<std::string> checkpoint_names(std::string const& folder) {
 } // namespace
 
 RunStatus read_run_status(std::string const& run) {
-    std::string const path = run + "/metrics.jsonl";
-    bool const there = cluster::is_there(path);
-    if (there) cluster::readable_size(path);
-    std::ifstream file(path);
-    if (!there && !cluster::is_there(run + "/flight"))
+    if (!cluster::is_there(run + "/metrics.jsonl") && !cluster::is_there(run + "/flight"))
         throw cluster::InputError(run + ": holds no metrics.jsonl; legal: the folder of a run that was started");
     Events all;
-    for (std::string line; std::getline(file, line);) {
-        ordered_json const event = ordered_json::parse(line, nullptr, false);
-        if (event.is_object()) take_event(all, event);
-    }
+    read_events(run, [&](EventLine const& event) { take_event(all, event); });
     RunStatus& status = all.status;
     if (!status.jobs.empty() && status.jobs.back().exit_code) status.state = state_of(*status.jobs.back().exit_code);
     count_kept_steps(all);

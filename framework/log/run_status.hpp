@@ -39,7 +39,7 @@ struct RunStatus {
 };
 
 /// Reads metrics.jsonl, flight/ and the names of checkpoints. A torn line is passed over. Throws InputError for a
-/// folder that holds no run.
+/// folder that holds no run, and naming the line of an event that no run writes.
 RunStatus read_run_status(std::string const& run);
 
 } // namespace trireme::framework

@@ -9,6 +9,7 @@
 #include "cluster/file.hpp"
 #include "cluster/sha256.hpp"
 #include "framework/numerics.hpp"
+#include "framework/parity/certificate_file.hpp"
 #include "framework/pretrained/weights.hpp"
 
 namespace trireme::framework::parity {
@@ -16,8 +17,6 @@ namespace trireme::framework::parity {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr char const* kFormat = "trireme parity certificate 1";
 
 std::string name_of(NumericsMode mode) {
     return mode == NumericsMode::bitwise ? "bitwise" : "fast";
@@ -69,14 +68,6 @@ Json to_json(Diagnosis const& d) {
     return json;
 }
 
-Json read_json(std::string const& file) {
-    try {
-        return Json::parse(cluster::read_file(file));
-    } catch (nlohmann::json::exception const&) {
-        throw cluster::InputError(file + ": not JSON; legal: a file that `trireme parity --out` wrote");
-    }
-}
-
 } // namespace
 
 std::string heading() {
@@ -106,7 +97,7 @@ std::string summary_of(Report const& report) {
 }
 
 Json to_json(Report const& report, Config const& config, std::string const& code) {
-    Json json{{"format", kFormat},
+    Json json{{"format", kCertificateFormat},
               {"verdict", report.passed() ? "passed" : "failed"},
               {"model", report.shape},
               {"task", report.task},
@@ -126,19 +117,11 @@ Json to_json(Report const& report, Config const& config, std::string const& code
 }
 
 void attach_certificate(std::string const& file, Config const& config) {
-    Json const json = read_json(file);
-    auto const expect = [&](char const* field, std::string const& legal) {
-        auto const found = json.is_object() && json.contains(field) ? json[field] : Json("missing");
-        if (found != Json(legal))
-            throw cluster::InputError(
-                fmt::format("{}: {}: {}: legal for this run: {}", file, field, found.dump(), legal));
-    };
-    expect("format", kFormat);
-    expect("verdict", "passed");
-    expect("model", shape_class(read_full_model(config)));
-    expect("task", config.task);
-    expect("mode", name_of(config.numerics.mode));
-    expect("compute", name_of(config.numerics.compute));
+    Json const json = read_certificate(file, {{"verdict", "passed"},
+                                              {"model", shape_class(read_full_model(config))},
+                                              {"task", config.task},
+                                              {"mode", name_of(config.numerics.mode)},
+                                              {"compute", name_of(config.numerics.compute)}});
     cluster::check_writable_folder("run", config.run);
     std::filesystem::create_directories(config.run);
     cluster::write_file(config.run + "/parity.json", json.dump(1) + "\n");

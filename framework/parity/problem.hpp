@@ -32,6 +32,7 @@ class SyntheticData : public data::Dataset {
     std::string const& fingerprint() const override { return task_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
     std::int64_t vocabulary() const override { return vocabulary_; }
+    std::int64_t segments() const override { return 2; }
     std::string const& task() const override { return task_; }
     void verify(int, int) const override {}
     data::Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const override;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstring>
+#include <map>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -14,6 +16,10 @@
 namespace trireme::framework {
 
 namespace {
+
+Json parsed(ModelConfig const& c) {
+    return data::parse_json<Json>("config.json", c.source_json);
+}
 
 FamilyEntry const& find_family(Fields& fields) {
     auto const type = fields.get<std::string>("model_type");
@@ -71,12 +77,36 @@ void refuse_what_changes_everything(Fields& fields) {
     fields.require("per_layer_config", nullptr);
 }
 
+/// An id with its name in id2label; label2id must not say otherwise, since we read one of them and others the other.
+void check_label_names(std::string const& path, Json const& json) {
+    for (auto const* field : {"id2label", "label2id"})
+        if (json.contains(field) && !json[field].is_null() && !json[field].is_object())
+            throw cluster::InputError(
+                fmt::format("{}: {}: {}: legal: an object", path, field, data::shown(json[field])));
+    if (json.value("id2label", Json()).is_null() || json.value("label2id", Json()).is_null()) return;
+    std::map<std::string, std::string> names; // a list of members would be looked through for each of them
+    for (auto const& [id, name] : json["id2label"].items())
+        names[id] = name.is_string() ? name.get<std::string>() : name.dump();
+    for (auto const& [name, id] : json["label2id"].items()) {
+        auto const found = names.find(id.is_string() ? id.get<std::string>() : id.dump());
+        if (found != names.end() && found->second == name) continue;
+        throw cluster::InputError(fmt::format(
+            "{}: label2id: \"{}\" is {}, {}; legal: the same names and ids in both", path, name, data::shown(id),
+            found == names.end() ? "which id2label does not have"
+                                 : fmt::format("and by id2label that is \"{}\"", found->second)));
+    }
+}
+
 void set_labels(Json& json, ModelConfig const& c) {
     for (auto const* field : {"id2label", "label2id", "num_labels", "_num_labels"}) json.erase(field);
+    if (c.labels.empty()) return;
+    Json::object_t names, ids; // at their ends: each search for a name goes through all of them
     for (std::size_t i = 0; i < c.labels.size(); ++i) {
-        json["id2label"][std::to_string(i)] = c.labels[i];
-        json["label2id"][c.labels[i]] = i;
+        names.emplace_back(std::to_string(i), c.labels[i]);
+        ids.emplace_back(c.labels[i], i);
     }
+    json["id2label"] = std::move(names);
+    json["label2id"] = std::move(ids);
 }
 
 void set_dtype(Json& json, std::string const& dtype) {
@@ -104,11 +134,12 @@ ModelConfig read_hf_config(std::string const& folder) {
     refuse_what_changes_everything(fields);
     entry.read(fields, c);
     fields.check_all_known();
+    check_label_names(path, json);
     return c;
 }
 
 std::string to_hf_config(ModelConfig const& c, std::string const& dtype) {
-    Json json = Json::parse(c.source_json);
+    Json json = parsed(c);
     Json const architectures = Json::array({architecture_of(c)});
     bool const same_head = json.contains("architectures") && json["architectures"] == architectures;
     json["architectures"] = architectures;
@@ -128,18 +159,20 @@ std::string to_hf_config(ModelConfig const& c, std::string const& dtype) {
 }
 
 std::vector<std::string> labels_of(ModelConfig const& c) {
-    Json const json = Json::parse(c.source_json);
+    Json const json = parsed(c);
     std::vector<std::string> labels;
     if (!json.contains("id2label") || !json["id2label"].is_object()) return labels;
-    for (std::size_t i = 0; i < json["id2label"].size(); ++i) {
-        auto const label = json["id2label"].find(std::to_string(i));
-        labels.push_back(label != json["id2label"].end() && label->is_string() ? label->get<std::string>() : "");
+    labels.resize(json["id2label"].size());
+    for (auto const& [text, name] : json["id2label"].items()) {
+        std::size_t id = labels.size();
+        std::from_chars(text.data(), text.data() + text.size(), id);
+        if (id < labels.size() && name.is_string() && std::to_string(id) == text) labels[id] = name.get<std::string>();
     }
     return labels;
 }
 
 std::string problem_of(ModelConfig const& c) {
-    Json const problem = Json::parse(c.source_json).value("problem_type", Json());
+    Json const problem = parsed(c).value("problem_type", Json());
     return problem.is_string() ? problem.get<std::string>() : "single_label_classification";
 }
 
@@ -147,7 +180,7 @@ std::vector<std::string> class_names_of(ModelConfig const& c) {
     auto labels = labels_of(c);
     if (!labels.empty()) return labels;
     constexpr std::int64_t kMost = 1 << 20; // a wrong number must not fill memory with names
-    Json const json = Json::parse(c.source_json);
+    Json const json = parsed(c);
     std::int64_t count = 2;
     for (auto const* field : {"_num_labels", "num_labels"})
         if (json.contains(field) && json[field].is_number_integer()) count = json[field].get<std::int64_t>();

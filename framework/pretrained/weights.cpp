@@ -267,6 +267,12 @@ void check_fit(ModelConfig const& model, data::Dataset const& set, Config const&
         throw cluster::InputError(fmt::format(
             "{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
             config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
+    if (model.token_types > 0 && set.segments() > model.token_types) // a decoder's tokens have no types
+        throw cluster::InputError(fmt::format("{}: its tokens have segments from 0 to {}, {} has room for {} "
+                                              "(type_vocab_size); prepare the data with the "
+                                              "model's own tokenizer",
+                                              config.data.path, set.segments() - 1, config.model.path,
+                                              model.token_types));
     if (set.longest() > model.max_positions)
         throw cluster::InputError(fmt::format(
             "{}: its longest sample has {} tokens, {} has positions for {}; prepare it with --max-length {}",

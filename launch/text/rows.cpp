@@ -5,12 +5,15 @@
 #include <pybind11/embed.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <map>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/line_reader.hpp"
 #include "data/json.hpp"
 
 namespace trireme::launch::text {
@@ -43,9 +46,9 @@ bool is_null(nlohmann::json const& row, std::string const& name) {
 }
 
 void read_jsonl(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
-    std::ifstream in(file);
-    std::string line;
-    for (std::int64_t number = 1; std::getline(in, line); ++number) {
+    cluster::LineReader lines(file);
+    for (std::string line; lines.next(line);) {
+        std::int64_t const number = lines.number();
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         Row row{.file = &file, .line = number};
         auto const json = data::parse_json(file, line, number);
@@ -59,11 +62,29 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
         row.unlabelled = row.unlabelled || (columns.classes && is_blank(row.label));
         each(std::move(row));
     }
-    if (in.bad()) throw cluster::InputError(file + ": read error");
+}
+
+/// What a message adds about a line that has become too few cells, if another character than `delimiter` would have
+/// made `columns` of it; else nothing.
+std::string other_delimiter(py::handle cells, char delimiter, std::size_t columns) {
+    struct Delimiter {
+        char character;
+        char const* name;
+    };
+    constexpr std::array<Delimiter, 4> kKnown{{{',', "commas"}, {';', "semicolons"}, {'\t', "tabs"}, {'|', "bars"}}};
+    std::string line;
+    for (auto const cell : cells) line += cell.cast<std::string>();
+    for (auto const& other : kKnown)
+        if (other.character != delimiter && static_cast<std::size_t>(std::ranges::count(line, other.character)) + 1 >=
+                                                std::max<std::size_t>(2, columns))
+            return fmt::format("; are its columns divided by {}? legal in a file of this name: {}", other.name,
+                               delimiter == ',' ? "commas (.csv)" : "tabs (.tsv)");
+    return "";
 }
 
 /// Columns of the header by name. Throws InputError for one that is asked for and not there, or there twice.
-std::map<std::string, std::size_t> columns_of(std::string const& file, py::handle header, Columns const& asked) {
+std::map<std::string, std::size_t> columns_of(std::string const& file, py::handle header, char delimiter,
+                                              Columns const& asked) {
     auto const names = header.cast<std::vector<std::string>>();
     for (auto const& name : names) // a .csv has lost its quotation marks by now
         if (name.size() > 1 && name.front() == '"' && name.back() == '"')
@@ -78,8 +99,9 @@ std::map<std::string, std::size_t> columns_of(std::string const& file, py::handl
                 fmt::format("{}:1: column \"{}\" stands twice in the header; legal: once", file, names[i]));
     for (auto const& name : {asked.text, asked.pair, asked.label})
         if (!name.empty() && !places.contains(name))
-            throw cluster::InputError(
-                fmt::format("{}:1: no column \"{}\"; the header has: {}", file, name, fmt::join(names, ", ")));
+            throw cluster::InputError(fmt::format("{}:1: no column \"{}\"; the header has: {}{}", file, name,
+                                                  fmt::join(names, ", "),
+                                                  other_delimiter(header, delimiter, names.size() + 1)));
     return places;
 }
 
@@ -133,12 +155,13 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
             std::size_t const cells = py::len(record);
             if (cells == 0) continue; // an empty line
             if (places.empty()) {
-                places = columns_of(file, record, columns);
+                places = columns_of(file, record, *delimiter, columns);
                 continue;
             }
             if (cells != places.size())
                 throw cluster::InputError(
-                    fmt::format("{}:{}: {} columns: legal: the {} of the header", file, first, cells, places.size()));
+                    fmt::format("{}:{}: {} columns: legal: the {} of the header{}", file, first, cells, places.size(),
+                                cells < places.size() ? other_delimiter(record, *delimiter, places.size()) : ""));
             auto const cell = [&](std::string const& name) {
                 return name.empty() ? "" : record[py::int_(places.at(name))].cast<std::string>();
             };
@@ -163,6 +186,7 @@ bool is_blank(std::string const& text) {
 void read_rows(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
     cluster::readable_size(file); // a regular file, since it is read twice
     cluster::refuse_lfs_pointer(file);
+    cluster::refuse_holes(file);
     if (file.ends_with(".jsonl"))
         read_jsonl(file, columns, each);
     else if (file.ends_with(".csv"))

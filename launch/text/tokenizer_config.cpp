@@ -10,6 +10,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "data/tokenizer_files.hpp"
 
 namespace trireme::launch::text {
 
@@ -47,14 +48,14 @@ bool flag_of(Json const& part, char const* name, bool absent) {
     return found != part.end() && found->is_boolean() ? found->get<bool>() : absent;
 }
 
-/// "<s>", or {"content": "<s>", ...}.
-std::string token_text(Json const& json, std::string const& name) {
+/// Of member `name`; empty if it is absent.
+std::string token_of(Json const& json, std::string const& name, std::string const& file) {
     auto const found = json.find(name);
-    if (found == json.end()) return "";
-    if (found->is_string()) return found->get<std::string>();
-    return found->is_object() && found->contains("content") && found->at("content").is_string()
-               ? found->at("content").get<std::string>()
-               : "";
+    return found == json.end() ? "" : data::token_text(*found, file + ": " + name);
+}
+
+[[noreturn]] void refuse(std::string const& file, std::string const& name, Json const& value, char const* legal) {
+    throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", file, name, data::shown(value), legal));
 }
 
 class Comparison {
@@ -96,12 +97,12 @@ class Comparison {
     void added_at_the_ends() const {
         auto const probe = tokenizer_.encode({"a"}, {}).front().tokens;
         auto const at = [&](bool front, std::string const& name) {
-            auto const id = tokenizer_.id(token_text(config_, name));
+            auto const id = tokenizer_.id(config_token(name));
             return id && !probe.empty() && (front ? probe.front() : probe.back()) == *id;
         };
-        if (!token_text(config_, "bos_token").empty())
+        if (!config_token("bos_token").empty())
             agree("add_bos_token", flag("add_bos_token"), at(true, "bos_token"), "post_processor");
-        if (!token_text(config_, "eos_token").empty())
+        if (!config_token("eos_token").empty())
             agree("add_eos_token", flag("add_eos_token"), at(false, "eos_token"), "post_processor");
     }
 
@@ -110,7 +111,7 @@ class Comparison {
         Json const map = json_of(folder_ + kSpecialTokens);
         for (auto const* name :
              {"bos_token", "eos_token", "unk_token", "cls_token", "sep_token", "pad_token", "mask_token"}) {
-            std::string const token = token_text(config_, name), other = token_text(map, name);
+            std::string const token = config_token(name), other = token_of(map, name, folder_ + kSpecialTokens);
             if (!token.empty()) check_known(name, token);
             if (!token.empty() && !other.empty() && token != other)
                 throw cluster::InputError(
@@ -120,8 +121,9 @@ class Comparison {
         auto const more = config_.find("additional_special_tokens");
         if (more != config_.end() && more->is_array())
             for (auto const& token : *more)
-                if (token.is_string()) check_known("additional_special_tokens", token.get<std::string>());
-        std::string const here = token_text(config_, "unk_token"), there = tokenizer_.unknown().name;
+                check_known("additional_special_tokens",
+                            data::token_text(token, folder_ + kConfig + ": additional_special_tokens"));
+        std::string const here = config_token("unk_token"), there = tokenizer_.unknown().name;
         if (!here.empty() && !there.empty()) differ("unk_token", here, there, "model.unk_token");
     }
 
@@ -130,7 +132,7 @@ class Comparison {
         auto const table = config_.find("added_tokens_decoder");
         if (table == config_.end() || !table->is_object()) return;
         for (auto const& [number, token] : table->items()) {
-            std::string const text = token_text(*table, number);
+            std::string const text = data::token_text(token, folder_ + kConfig + ": added_tokens_decoder." + number);
             if (text.empty()) continue;
             auto const known = tokenizer_.id(text);
             if (!known) check_known("added_tokens_decoder." + number, text);
@@ -169,9 +171,12 @@ class Comparison {
             fmt::format("{}{}: {}: \"{}\": no token of the tokenizer.json beside it; legal: one of its tokens", folder_,
                         kConfig, name, token));
     }
+    std::string config_token(std::string const& name) const { return token_of(config_, name, folder_ + kConfig); }
     std::optional<bool> flag(char const* name) const {
         auto const found = config_.find(name);
-        return found != config_.end() && found->is_boolean() ? std::optional(found->get<bool>()) : std::nullopt;
+        if (found == config_.end() || found->is_null()) return std::nullopt;
+        if (!found->is_boolean()) refuse(folder_ + kConfig, name, *found, "true or false");
+        return found->get<bool>();
     }
     void agree(std::string const& name, std::optional<bool> here, bool there, std::string const& field) const {
         if (here) differ(name, *here ? "true" : "false", there ? "true" : "false", field);
@@ -226,7 +231,7 @@ std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) 
     std::optional<std::int32_t> named;
     std::string from;
     for (auto const* name : {kConfig, kSpecialTokens})
-        if (auto const token = token_text(json_of(folder + name), "eos_token"); !named && !token.empty()) {
+        if (auto const token = token_of(json_of(folder + name), "eos_token", folder + name); !named && !token.empty()) {
             named = tokenizer.id(token);
             from = folder + name;
         }
@@ -247,12 +252,18 @@ std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) 
 std::int64_t length_of_tokenizer(std::string const& folder) {
     auto const json = json_of(folder + kConfig);
     auto const found = json.find("model_max_length");
+    if (found != json.end() && !found->is_null() && !found->is_number()) // a float of 10^30 says that there is no limit
+        refuse(folder + kConfig, "model_max_length", *found, "a number");
     return found != json.end() && data::JsonKind<std::int64_t>::holds(*found) ? found->get<std::int64_t>() : 0;
 }
 
 bool cuts_in_front(std::string const& folder) {
     auto const config = json_of(folder + kConfig);
-    if (config.contains("truncation_side")) return config.at("truncation_side") == "left";
+    if (auto const side = config.find("truncation_side"); side != config.end() && !side->is_null()) {
+        if (*side != "left" && *side != "right")
+            refuse(folder + kConfig, "truncation_side", *side, "\"left\" or \"right\"");
+        return *side == "left";
+    }
     auto const file = json_of(folder + "/tokenizer.json");
     auto const cut = file.find("truncation");
     return cut != file.end() && cut->is_object() && cut->contains("direction") && cut->at("direction") == "Left";

@@ -114,7 +114,7 @@ class TextFuzz : public testing::Test {
                 prepare(options);
                 EXPECT_FALSE(inspect({.data = path("data"), .split = "train", .samples = 9}).empty());
             },
-            test::fuzz_inputs() / 20);
+            test::FuzzLimits::asked().part(20));
     }
     test::TemporaryFolder folder_;
 };
@@ -161,21 +161,23 @@ TEST_F(TextFuzz, RowsToSamples) {
 /// `trireme generate` asks line by line: each line has an answer, whatever it asks.
 TEST_F(TextFuzz, RequestsOfGenerate) {
     put(path("tokenizer.json"), kBytes);
-    fuzz(R"({"prompts": ["ab c", "abc"], "completions": [" a", ""]}
+    test::fuzz_with(
+        test::Mutator(), R"({"prompts": ["ab c", "abc"], "completions": [" a", ""]}
 {"decode": [[0, 4, 5], []]}
 {"score": [["a film", "The film"]]}
 )",
-         [&](std::string const& text) {
-             std::istringstream in(text);
-             std::ostringstream out;
-             serve(folder_.path(), in, out);
-             auto const lines = [](std::string const& s) { return std::ranges::count(s, '\n'); };
-             EXPECT_EQ(lines(out.str()), 1 + lines(text) + (!text.empty() && text.back() != '\n')) << text;
-             std::istringstream answers(out.str());
-             for (std::string answer; std::getline(answers, answer);)
-                 if (nlohmann::json::parse(answer).contains("error"))
-                     throw cluster::InputError(nlohmann::json::parse(answer).at("error").get<std::string>());
-         });
+        [&](std::string const& text) {
+            std::istringstream in(text);
+            std::ostringstream out;
+            serve(folder_.path(), in, out);
+            auto const lines = [](std::string const& s) { return std::ranges::count(s, '\n'); };
+            EXPECT_EQ(lines(out.str()), 1 + lines(text) + (!text.empty() && text.back() != '\n')) << text;
+            std::istringstream answers(out.str());
+            for (std::string answer; std::getline(answers, answer);)
+                if (nlohmann::json::parse(answer).contains("error"))
+                    throw cluster::InputError(nlohmann::json::parse(answer).at("error").get<std::string>());
+        },
+        test::FuzzLimits::asked(), "");
 }
 
 } // namespace

@@ -27,6 +27,7 @@ class MemoryDataset : public data::Dataset {
     std::int64_t trained(std::int64_t i) const override { return length(i) - 1; }
     std::int64_t longest() const override { return 19; }
     std::int64_t vocabulary() const override { return 101; }
+    std::int64_t segments() const override { return 1; }
     std::string const& task() const override { return task_; }
     void verify(int, int) const override {}
     std::string const& fingerprint() const override { return task_; }

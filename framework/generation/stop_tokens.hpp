@@ -1,0 +1,12 @@
+// Which tokens end a completion, as a Hugging Face folder says it.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace trireme::framework {
+
+/// eos_token_id of generation_config.json, else of config.json: one, several or none. Throws InputError.
+std::vector<std::int32_t> stop_tokens(std::string const& folder);
+
+} // namespace trireme::framework
