@@ -44,11 +44,12 @@ std::string content_of(Json const& token) {
     return content.is_string() ? content.get<std::string>() : "";
 }
 
-/// Of a file to copy. A folder is none: additional_chat_templates.
-void check_size(std::string const& path) {
-    if (fs::is_directory(path)) return;
+/// Of what is to be copied: a file that can be read, or the folder additional_chat_templates.
+void check_copied(std::string const& path) {
+    if (path.ends_with("templates") && fs::is_directory(path)) return;
     if (std::int64_t const size = cluster::readable_size(path); size > cluster::kMostText)
         throw cluster::InputError(fmt::format("{}: {} bytes: legal: at most {}", path, size, cluster::kMostText));
+    cluster::refuse_lfs_pointer(path);
 }
 
 Json const& at_or_null(Json const& object, std::string const& name) {
@@ -103,7 +104,7 @@ void copy_tokenizer_files(std::string const& from, std::string const& to) {
     for (auto const* name : kFiles) {
         std::error_code error;
         if (!fs::exists(from + "/" + name, error) || fs::exists(to + "/" + name, error)) continue;
-        check_size(from + "/" + name);
+        check_copied(from + "/" + name);
         fs::copy(from + "/" + name, to + "/" + name, fs::copy_options::recursive, error);
         if (error)
             throw cluster::JobError(fmt::format("{}/{}: cannot be copied to {}: {}", from, name, to, error.message()));

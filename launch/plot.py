@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import stat
 import sys
 import tempfile
 
@@ -13,6 +14,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
+MOST_BYTES = 1 << 36  # as framework/log/event_lines.cpp
 NEEDED = {"train": ("step", "loss"), "evaluation": ("step", "loss", "accuracy")}
 
 
@@ -27,6 +29,13 @@ def fail(line):
     sys.exit(1)
 
 
+def is_number(value):
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
 def event_of(path, number, line):
     try:
         event = json.loads(line)
@@ -38,19 +47,21 @@ def event_of(path, number, line):
         refuse(f'{path}:{number}: not an event; legal: lines of JSON with a "kind", as `trireme train` writes them')
     for name in NEEDED.get(kind, ()):
         value = event.get(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            refuse(f"{path}:{number}: {name}: {json.dumps(value)}: legal: a number")
+        if not is_number(value):
+            refuse(f"{path}:{number}: {name}: {json.dumps(value)[:60]}: legal: a number")
     return event
 
 
 def read(run):
     path = run + "/metrics.jsonl"
     try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
+            refuse(f"{path}: {found.st_size} bytes, or no file; legal: a regular file of at most {MOST_BYTES} bytes")
         with open(path, encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
+            events = [e for n, line in enumerate(file, 1) if (e := event_of(path, n, line)) is not None]
     except OSError as error:
         refuse(f"{path}: {error.strerror}; legal: --run with a folder that `trireme train` wrote")
-    events = [e for n, line in enumerate(lines, 1) if (e := event_of(path, n, line)) is not None]
     train = {e["step"]: e for e in events if e["kind"] == "train"}  # a resumed run may repeat steps: the last one counts
     evaluation = {e["step"]: e for e in events if e["kind"] == "evaluation"}
     if not train:

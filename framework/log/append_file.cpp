@@ -1,6 +1,7 @@
 #include "framework/log/append_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,7 +14,12 @@ namespace trireme::framework {
 
 AppendFile::AppendFile(std::string path)
     : path_(std::move(path)),
-      descriptor_(open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666)) {
+      descriptor_(open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0666)) {
+    struct stat found {};
+    if (descriptor_ >= 0 && fstat(descriptor_, &found) == 0 && !S_ISREG(found.st_mode)) {
+        close(descriptor_);
+        throw cluster::InputError(path_ + ": cannot be written: it is a pipe, socket or device; legal: a regular file");
+    }
     off_t const size = descriptor_ < 0 ? 0 : lseek(descriptor_, 0, SEEK_END);
     char last = '\n';
     if (size > 0 && pread(descriptor_, &last, 1, size - 1) != 1) last = '\n';

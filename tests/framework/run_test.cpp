@@ -113,6 +113,27 @@ TEST(JobHistory, WhatCannotBeReadIsNotEmpty) {
     EXPECT_THROW(static_cast<void>(read_job_history(folder.path())), cluster::InputError);
 }
 
+TEST(Jobs, AnEventOfAnotherShapeIsToldWithItsLine) {
+    test::TemporaryFolder const folder;
+    std::string const path = folder.path() + "/metrics.jsonl";
+    for (auto const& [line, message] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"kind": "job", "time": "now", "nodes": 1, "step": 0})", "time: \"now\": legal: a number"},
+             {R"({"kind": "job", "time": 1, "nodes": 0, "step": 0})", "nodes: 0: legal: a whole number from 1"},
+             {R"({"kind": "job", "time": 1, "nodes": 1, "step": []})", "step: []: legal: a whole number"},
+             {R"({"kind": "checkpoint", "time": 1, "seconds": {}})", "seconds: {}: legal: a number"},
+             {R"({"kind": ["job"], "time": 1})", "legal: an event"},
+             {"5", "5: legal: an event"}}) {
+        cluster::write_file(path, "{\"kind\": \"of another version\"}\n" + line + "\n");
+        try {
+            static_cast<void>(read_job_history(folder.path()));
+            ADD_FAILURE() << line << " was taken";
+        } catch (cluster::InputError const& error) {
+            EXPECT_TRUE(std::string(error.what()).starts_with(path + ":2: ")) << error.what();
+            EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+        }
+    }
+}
+
 TEST(DiskRoom, CountsWhatTheRulesKeepAndTheOneBeingWritten) {
     test::TemporaryFolder const folder;
     Config config;

@@ -34,7 +34,7 @@ std::vector<Mistake> const kTexts{
          "DIR/r.jsonl:2:11: not JSON: syntax error while parsing value - invalid string: ill-formed UTF-8 byte; last "
          "read: '\"\\xff'"),
     rows("NumberOverflows", "r.jsonl", kGood + "{\"text\": \"a\", \"label\": 1e999}\n",
-         "DIR/r.jsonl:2: not JSON: number overflow parsing '1e999'"),
+         "DIR/r.jsonl:2:24: 1e999: legal: a number that a double of 64 bits holds"),
     rows("LabelWouldBeRounded", "r.jsonl", kGood + "{\"text\": \"a\", \"label\": 12345678901234567890123}\n",
          "DIR/r.jsonl:2: label: 1.2345678901234568e+22: legal: a string, a truth value, or a number of at most 16 "
          "digits (longer ones as strings)"),
@@ -53,6 +53,18 @@ std::vector<Mistake> const kTexts{
          "DIR/r.csv:1: no column \"text\"; the header has: txt, label"),
     rows("ColumnTwice", "r.csv", "text,label,text\na,b,c\n",
          "DIR/r.csv:1: column \"text\" stands twice in the header; legal: once"),
+    rows("SemicolonsInACsv", "r.csv", "text;label\na;x\nb;y\n",
+         "DIR/r.csv:1: no column \"text\"; the header has: text;label; are its columns divided by semicolons? legal in "
+         "a "
+         "file of this name: commas (.csv)"),
+    rows(
+        "SemicolonsInTheRowsOfACsv", "r.csv", "text,label\na;x\nb;y\n",
+        "DIR/r.csv:2: 1 columns: legal: the 2 of the header; are its columns divided by semicolons? legal in a file of "
+        "this name: commas (.csv)"),
+    rows("CommasInATsv", "r.tsv", "text,label\na,x\n",
+         "DIR/r.tsv:1: no column \"text\"; the header has: text,label; are its columns divided by commas? legal in a "
+         "file "
+         "of this name: tabs (.tsv)"),
     rows("CsvTooFewColumns", "r.csv", "text,label\na,x\nb\n", "DIR/r.csv:3: 1 columns: legal: the 2 of the header"),
     rows("CsvTooManyColumns", "r.tsv", "text\tlabel\na\tx\tz\n", "DIR/r.tsv:2: 3 columns: legal: the 2 of the header"),
     rows("UnclosedQuote", "r.csv", "text,label\na,x\n\"b,y\nc,x\n",
@@ -248,6 +260,21 @@ std::vector<Mistake> const kDataSets{
     {"LongerThanTheModel", train(),
      "DIR/data: its longest sample has 11 tokens, DIR/llama has positions for 8; prepare it with --max-length 8",
      change("llama/config.json", "\"max_position_embeddings\": 16", "\"max_position_embeddings\": 8")},
+    {"SegmentsBeyondTheModel", train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"}),
+     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 (type_vocab_size); prepare the data "
+     "with the model's own tokenizer",
+     change("classes/manifest.json", "\"segments\": 1", "\"segments\": 3")},
+    {"SegmentsBeyondTheModelInADryRun",
+     {"train", "DIR/run.yaml", "--dry-run", "--set", "task=classification", "--set", "data.path=DIR/classes", "--set",
+      "model.path=DIR/bert"},
+     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 (type_vocab_size); prepare the data "
+     "with the model's own tokenizer",
+     change("classes/manifest.json", "\"segments\": 1", "\"segments\": 3")},
+    {"EvaluateSegmentsBeyondTheModel",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},
+     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 (type_vocab_size); prepare the data "
+     "with the model's own tokenizer",
+     change("classes/manifest.json", "\"segments\": 1", "\"segments\": 3")},
     {"FewerSamplesThanAStep",
      train({"batch.global=500"}),
      "batch.global: 500: DIR/data has only 24 training samples; legal: at most that",

@@ -1,4 +1,6 @@
 // Mistakes in run configurations, on the command line and in run folders; among several ranks.
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -185,6 +187,24 @@ std::vector<Mistake> const kRuns{
      {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
      "DIR/run/metrics.jsonl:1: loss: null: legal: a number",
      write("run/metrics.jsonl", "{\"kind\": \"train\", \"step\": 1}\n")},
+    {"PlotOfAnEndlessStep",
+     {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
+     "DIR/run/metrics.jsonl:1: step: 1" + std::string(59, '0') + ": legal: a number",
+     write("run/metrics.jsonl", "{\"kind\": \"train\", \"step\": 1" + std::string(400, '0') + ", \"loss\": 1}\n")},
+    {"PlotOfAPipe",
+     {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
+     "DIR/run/metrics.jsonl: 0 bytes, or no file; legal: a regular file of at most 68719476736 bytes",
+     [](std::string const& dir) {
+         std::filesystem::create_directories(dir + "/run");
+         ASSERT_EQ(mkfifo((dir + "/run/metrics.jsonl").c_str(), 0600), 0);
+     }},
+    {"StatusOfAnotherShape",
+     {"status", "DIR/run"},
+     "DIR/run/metrics.jsonl:2: step: [1]: legal: a whole number from 0 to 9007199254740992",
+     write("run/metrics.jsonl", "{\"kind\": \"start\"}\n{\"kind\": \"train\", \"step\": [1]}\n")},
+    {"ResumedOverAnotherShape", train(),
+     "DIR/run/metrics.jsonl:1: time: \"now\": legal: a number from 0 to 253402300799",
+     write("run/metrics.jsonl", "{\"kind\": \"job\", \"step\": 1, \"time\": \"now\"}\n")},
     {"PlotOfAnotherKind",
      {"plot", "--run", "DIR/run", "--output", "DIR/a.png"},
      "--output: DIR/a.png: legal: a name that ends in .svg",

@@ -77,6 +77,18 @@ TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
     EXPECT_TRUE(has(refusal(config, R"({"unk_token": "good"})"), "tokenizer_config.json: unk_token: good: "));
     EXPECT_TRUE(
         has(refusal(config, R"({"eos_token": "<end>"})"), "eos_token: \"<end>\": no token of the tokenizer.json"));
+    std::string const legal = "legal: a token's text, or an object with it as content";
+    EXPECT_TRUE(has(refusal(config, R"({"eos_token": {"content": 5}})"),
+                    "tokenizer_config.json: eos_token: {\"content\":5}: " + legal));
+    EXPECT_TRUE(has(refusal(config, R"({"pad_token": 3})"), "tokenizer_config.json: pad_token: 3: " + legal));
+    EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"2": ["</s>"]}})"),
+                    "tokenizer_config.json: added_tokens_decoder.2: [\"</s>\"]: " + legal));
+    EXPECT_TRUE(
+        has(refusal(config, R"({"additional_special_tokens": [7]})"), "additional_special_tokens: 7: " + legal));
+    EXPECT_TRUE(has(refusal(config, R"({"add_bos_token": "no"})"), "add_bos_token: \"no\": legal: true or false"));
+    EXPECT_TRUE(has(refusal(config, R"({"truncation_side": "Left"})"),
+                    "truncation_side: \"Left\": legal: \"left\" or \"right\""));
+    EXPECT_TRUE(has(refusal(config, R"({"model_max_length": "512"})"), "model_max_length: \"512\": legal: a number"));
     EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"2": {"content": "<stop>"}}})"),
                     "added_tokens_decoder.2.content: \"<stop>\": "));
     EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"3": {"content": "</s>"}}})"),
@@ -87,6 +99,8 @@ TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
     EXPECT_TRUE(has(refusal(config, R"({"additional_special_tokens": ["<s>", "<u>"]})"), "\"<u>\": no token of"));
     EXPECT_TRUE(has(refusal(config, R"({"split_special_tokens": true})"), "split_special_tokens: true: "));
     write(config, R"({"eos_token": "</s>"})");
+    EXPECT_TRUE(has(refusal("special_tokens_map.json", R"({"eos_token": {"content": 5}})"),
+                    "special_tokens_map.json: eos_token: {\"content\":5}: " + legal));
     EXPECT_TRUE(
         has(refusal("special_tokens_map.json", R"({"eos_token": "<s>"})"), "special_tokens_map.json says \"<s>\""));
     std::filesystem::remove(tokenizer() + "/special_tokens_map.json");

@@ -55,6 +55,40 @@ TEST_F(Status, ATornLineIsPassedOver) {
     EXPECT_EQ(read_run_status(folder_.path()).step, 1);
 }
 
+/// What status says of a line that no run writes.
+TEST_F(Status, AnEventOfAnotherShapeIsToldWithItsLine) {
+    std::string const path = folder_.path() + "/metrics.jsonl";
+    auto const refusal = [&](std::string const& line) {
+        fs::remove(path);
+        job(0, 0);
+        std::ofstream(path, std::ios::app) << line << '\n';
+        try {
+            read_run_status(folder_.path());
+        } catch (cluster::InputError const& error) {
+            return std::string(error.what()).substr(path.size());
+        }
+        return std::string("accepted");
+    };
+    std::string const event = "legal: an event, a JSON object with a text \"kind\", as `trireme train` writes them";
+    EXPECT_EQ(refusal("[1]"), ":2: [1]: " + event);
+    EXPECT_EQ(refusal(R"({"kind": 5})"), ":2: {\"kind\":5}: " + event);
+    EXPECT_EQ(refusal(R"({"kind": "train", "step": "x"})"),
+              ":2: step: \"x\": legal: a whole number from 0 to 9007199254740992");
+    EXPECT_EQ(refusal(R"({"kind": "train", "step": 1.5})"),
+              ":2: step: 1.5: legal: a whole number from 0 to 9007199254740992");
+    EXPECT_EQ(refusal(R"({"kind": "train", "step": 1, "time": 1e300})"),
+              ":2: time: 1e+300: legal: a number from 0 to 253402300799");
+    EXPECT_EQ(refusal(R"({"kind": "train", "step": 1, "time": 1, "loss": 1e999})"),
+              ":2:49: 1e999: legal: a number that a double of 64 bits holds");
+    EXPECT_EQ(refusal(R"({"kind": "end", "exit_code": [0], "time": 1})"),
+              ":2: exit_code: [0]: legal: a whole number from 0 to 255");
+    EXPECT_EQ(refusal(R"({"kind": "end", "why": {}, "time": 1})"), ":2: why: {}: legal: a text");
+    EXPECT_EQ(refusal(R"({"kind": "end", "kind": "job"})"),
+              ":2: key \"kind\" is given twice in one object; legal: once");
+    EXPECT_EQ(refusal(R"({"kind": "train", "step": 1, "loss": null, "time": 1})"), "accepted");
+    EXPECT_EQ(refusal(R"({"kind": "of another version"})"), "accepted");
+}
+
 TEST_F(Status, WhoDiedIsReadFromTheFlightRecords) {
     job(0, 0);
     train(1, 1);

@@ -45,6 +45,22 @@ std::string refusal(std::string const& name, json const& fields) {
     return "accepted";
 }
 
+TEST(HfConfig, TwoListsOfLabelsThatContradictAreRefused) {
+    auto const with = [](json const& names, json const& ids) {
+        return refusal("bert", {{"id2label", names}, {"label2id", ids}});
+    };
+    json const names{{"0", "no"}, {"1", "yes"}};
+    EXPECT_EQ(with(names, {{"no", 0}, {"yes", 1}}), "accepted");
+    EXPECT_EQ(with(names, {{"no", 1}, {"yes", 0}}),
+              "label2id: \"no\" is 1, and by id2label that is \"yes\"; legal: the same names and ids in both");
+    EXPECT_EQ(with(names, {{"no", 0}, {"yes", 2}}),
+              "label2id: \"yes\" is 2, which id2label does not have; legal: the same names and ids in both");
+    EXPECT_EQ(with(names, {{"no", 0}, {"yes", true}}),
+              "label2id: \"yes\" is true, which id2label does not have; legal: the same names and ids in both");
+    EXPECT_EQ(with(names, {5}), "label2id: [5]: legal: an object");
+    EXPECT_EQ(with(names, nullptr), "accepted");
+}
+
 TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
     struct Case {
         char const* model;
