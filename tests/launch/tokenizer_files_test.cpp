@@ -85,7 +85,8 @@ TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
                     "tokenizer_config.json: added_tokens_decoder.2: [\"</s>\"]: " + legal));
     EXPECT_TRUE(
         has(refusal(config, R"({"additional_special_tokens": [7]})"), "additional_special_tokens: 7: " + legal));
-    EXPECT_TRUE(has(refusal(config, R"({"add_bos_token": "no"})"), "add_bos_token: \"no\": legal: true or false"));
+    EXPECT_TRUE(has(refusal(config, R"({"bos_token": "<s>", "add_bos_token": "no"})"),
+                    "add_bos_token: \"no\": legal: true or false"));
     EXPECT_TRUE(has(refusal(config, R"({"truncation_side": "Left"})"),
                     "truncation_side: \"Left\": legal: \"left\" or \"right\""));
     EXPECT_TRUE(has(refusal(config, R"({"model_max_length": "512"})"), "model_max_length: \"512\": legal: a number"));
