@@ -22,8 +22,8 @@ bool claim_report(std::string const& run_folder, Verdict const& verdict) {
     std::string const text = fmt::format("{}\n{}\n", verdict.line, fmt::join(verdict.guilty, " "));
     static_cast<void>(!write(claim, text.data(), text.size()));
     close(claim);
-    int const log =
-        open((run_folder + "/log.txt").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+    int const log = open((run_folder + "/log.txt").c_str(),
+                         O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
     if (log < 0) return true;
     auto const now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     std::string const stamped = fmt::format("{:%Y-%m-%d %H:%M:%S}  {}\n", fmt::localtime(now), verdict.line);

@@ -1,8 +1,11 @@
 // Damaged texts, tokenizers and requests for the text tool: an InputError, or what was read, and never a crash or an
 // exception of Python.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -156,6 +159,47 @@ TEST_F(TextFuzz, RowsToSamples) {
                         kCsv);
     prepare_and_inspect({.task = "generation", .columns = {.text = "text", .label = "pair"}, .stop = "[SEP]"}, kCsv);
     prepare_and_inspect({.task = "language-modeling", .columns = {.text = "text"}}, kCsv);
+}
+
+/// What is no file of its kind is refused before it is read: as tests/fuzz/opening_test.cpp has it for the other
+/// readers.
+TEST_F(TextFuzz, WhatIsNoFileIsRefusedBeforeItIsRead) {
+    put(path("tokenizer.json"), kBytes);
+    auto const rows_of = [&](char const* name) {
+        return [this, name] { read_rows(path(name), {.text = "text"}, [](Row&&) {}); };
+    };
+    std::map<std::string, std::function<void()>> const readers{{"r.jsonl", rows_of("r.jsonl")},
+                                                               {"r.csv", rows_of("r.csv")},
+                                                               {"r.tsv", rows_of("r.tsv")},
+                                                               {"tokenizer_config.json", [&] { use_tokenizer(); }},
+                                                               {"special_tokens_map.json", [&] { use_tokenizer(); }},
+                                                               {"generation_config.json", [&] { use_tokenizer(); }},
+                                                               {"tokenizer.json", [&] { use_tokenizer(); }}};
+    std::map<std::string, std::function<void(std::string const&)>> const things{
+        {"folder", [](std::string const& file) { std::filesystem::create_directory(file); }},
+        {"pipe", [](std::string const& file) { ASSERT_EQ(mkfifo(file.c_str(), 0600), 0); }},
+        {"device", [](std::string const& file) { std::filesystem::create_symlink("/dev/zero", file); }},
+        {"pointer of Git LFS",
+         [](std::string const& file) { put(file, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"); }},
+        {"terabyte of nothing", [](std::string const& file) {
+             put(file, "");
+             std::filesystem::resize_file(file, std::uintmax_t{1} << 40);
+         }}};
+    for (auto const& [file, read] : readers)
+        for (auto const& [thing, make] : things) {
+            std::filesystem::remove(path(file));
+            make(path(file));
+            alarm(60); // a pipe is waited for for ever
+            try {
+                read();
+                ADD_FAILURE() << "a " << thing << " was read as " << file;
+            } catch (cluster::InputError const& error) {
+                EXPECT_NE(cluster::line_of(error).find(path(file)), std::string::npos) << error.what();
+            }
+            std::filesystem::remove(path(file));
+            put(path("tokenizer.json"), kBytes);
+        }
+    alarm(0);
 }
 
 /// `trireme generate` asks line by line: each line has an answer, whatever it asks.
