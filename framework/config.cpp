@@ -186,8 +186,9 @@ class Lister {
     std::vector<ConfigValue> values_;
 };
 
-/// Puts KEY=VALUE into the tree; `source` (--set, TRIREME_SET) is noted in `assigned`.
-void apply(YAML::Node root, std::string const& assignment, std::string const& source, Origins& assigned) {
+/// Puts KEY=VALUE into the tree of `file`; `source` (--set, TRIREME_SET) is noted in `assigned`.
+void apply(YAML::Node root, std::string const& file, std::string const& assignment, std::string const& source,
+           Origins& assigned) {
     auto const equal = assignment.find('=');
     if (equal == std::string::npos || equal == 0)
         throw cluster::InputError(
@@ -203,7 +204,9 @@ void apply(YAML::Node root, std::string const& assignment, std::string const& so
     }
     YAML::Node section = root[key.substr(0, dot)];
     if (section && !section.IsMap() && !section.IsNull())
-        throw cluster::InputError(fmt::format("{} {}: {} has no keys inside", source, assignment, key.substr(0, dot)));
+        throw cluster::InputError(fmt::format(
+            "{} {}: {} has no keys inside{}", source, assignment, key.substr(0, dot),
+            section.Mark().is_null() ? "" : fmt::format(": {}:{} gives it a value", file, section.Mark().line + 1)));
     section[key.substr(dot + 1)] = node;
 }
 
@@ -227,8 +230,8 @@ ConfigWithOrigins parse(std::string const& text, std::string const& name, std::v
     if (!root.IsMap())
         throw cluster::InputError(name + ": legal: a mapping of keys to values (see configs/ for complete examples)");
     Origins assigned;
-    for (auto const& assignment : environment) apply(root, assignment, "TRIREME_SET", assigned);
-    for (auto const& assignment : command_line) apply(root, assignment, "--set", assigned);
+    for (auto const& assignment : environment) apply(root, name, assignment, "TRIREME_SET", assigned);
+    for (auto const& assignment : command_line) apply(root, name, assignment, "--set", assigned);
     Config config;
     Reader reader(name, root, assigned);
     walk(reader, config);

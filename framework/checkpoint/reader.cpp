@@ -34,6 +34,13 @@ std::vector<Run> runs_of(Shape const& shape, Rectangle const& r) {
     return runs;
 }
 
+std::string listed(std::string const& directory, std::string const& file) try {
+    return cluster::listed_file(directory, file);
+} catch (cluster::InputError const& error) {
+    std::string const what = error.what();
+    throw cluster::InputError(what.starts_with(directory) ? what : directory + "/manifest.json: " + what);
+}
+
 } // namespace
 
 CheckpointReader::CheckpointReader(Unopened, std::string directory)
@@ -41,7 +48,7 @@ CheckpointReader::CheckpointReader(Unopened, std::string directory)
 
 CheckpointReader::CheckpointReader(std::string directory) : CheckpointReader(Unopened(), std::move(directory)) {
     for (auto const& record : manifest_.files) {
-        std::string const path = cluster::listed_file(directory_, record.file);
+        std::string const path = listed(directory_, record.file);
         if (std::int64_t const bytes = cluster::readable_size(path); bytes != record.bytes)
             throw cluster::InputError(fmt::format("{}: {} bytes, the manifest says {}", path, bytes, record.bytes));
         files_[record.file] = {record, open(path.c_str(), O_RDONLY | O_CLOEXEC)};
