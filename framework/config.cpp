@@ -195,6 +195,7 @@ void apply(YAML::Node root, std::string const& file, std::string const& assignme
             fmt::format("{0} {1}: legal: KEY=VALUE, as in {0} optimizer.learning_rate=1e-4", source, assignment));
     std::string const key = assignment.substr(0, equal), value = assignment.substr(equal + 1);
     auto const dot = key.find('.');
+    bool const of_file = !assigned.contains(key.substr(0, dot));
     assigned[key] = assigned[key.substr(0, dot)] = source;
     // A node made here has no mark, by which messages tell it from the file's.
     YAML::Node node(value);
@@ -203,10 +204,10 @@ void apply(YAML::Node root, std::string const& file, std::string const& assignme
         return;
     }
     YAML::Node section = root[key.substr(0, dot)];
+    std::string const place = section.Mark().is_null() ? file : fmt::format("{}:{}", file, section.Mark().line + 1);
     if (section && !section.IsMap() && !section.IsNull())
-        throw cluster::InputError(fmt::format(
-            "{} {}: {} has no keys inside{}", source, assignment, key.substr(0, dot),
-            section.Mark().is_null() ? "" : fmt::format(": {}:{} gives it a value", file, section.Mark().line + 1)));
+        throw cluster::InputError(fmt::format("{} {}: {} has no keys inside{}", source, assignment, key.substr(0, dot),
+                                              of_file ? fmt::format(": {} gives it a value", place) : ""));
     section[key.substr(dot + 1)] = node;
 }
 
