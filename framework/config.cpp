@@ -204,10 +204,11 @@ void apply(YAML::Node root, std::string const& file, std::string const& assignme
         return;
     }
     YAML::Node section = root[key.substr(0, dot)];
-    std::string const place = section.Mark().is_null() ? file : fmt::format("{}:{}", file, section.Mark().line + 1);
-    if (section && !section.IsMap() && !section.IsNull())
+    if (section && !section.IsMap() && !section.IsNull()) {
+        std::string const place = section.Mark().is_null() ? file : fmt::format("{}:{}", file, section.Mark().line + 1);
         throw cluster::InputError(fmt::format("{} {}: {} has no keys inside{}", source, assignment, key.substr(0, dot),
                                               of_file ? fmt::format(": {} gives it a value", place) : ""));
+    }
     section[key.substr(dot + 1)] = node;
 }
 
