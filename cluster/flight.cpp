@@ -43,7 +43,7 @@ Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
     if (h.groups > kFlightGroups || bytes.size() < h.groups * sizeof(FlightGroup))
         refuse(fmt::format("{} groups in {} bytes", h.groups, bytes.size()));
     flight.groups.resize(h.groups);
-    std::memcpy(flight.groups.data(), bytes.data(), h.groups * sizeof(FlightGroup));
+    if (h.groups > 0) std::memcpy(flight.groups.data(), bytes.data(), h.groups * sizeof(FlightGroup));
     // Texts of a file that anybody may have written end where their field ends.
     auto const close = [](auto& text) { text.back() = 0; };
     close(flight.header.host), close(flight.header.phase), close(flight.header.error);
