@@ -54,6 +54,10 @@ Json to_json(LayoutReport const& r) {
                  {"worst_figure", r.worst.what},
                  {"worst_share_of_bound", r.worst.share()},
                  {"weights_sha256", r.weights_sha256}});
+    if (!r.float32_error.empty())
+        json["float32"] = {{"error", r.float32_error}};
+    else if (r.float32)
+        json["float32"] = {{"worst_figure", r.float32->what}, {"worst_share_of_bound", r.float32->share()}};
     return json;
 }
 
@@ -83,6 +87,12 @@ std::string line_of(LayoutReport const& r) {
     if (r.verdict.hash_differs) line += "; another SHA-256";
     if (!r.worst.holds() && r.worst.what != "gradient")
         line += fmt::format("; {} {:.1e}, bound {:.1e}", r.worst.what, r.worst.error, r.worst.bound);
+    if (!r.float32_error.empty())
+        line += "; in float32: " + r.float32_error;
+    else if (r.float32 && !r.float32->holds())
+        line += fmt::format("; in float32 the {}{} {:.1e}, bound {:.1e}", r.float32->what,
+                            r.float32->parameter.empty() ? "" : " of " + r.float32->parameter, r.float32->error,
+                            r.float32->bound);
     return line + "\n";
 }
 
@@ -112,16 +122,22 @@ Json to_json(Report const& report, Config const& config, std::string const& code
               {"loss_bound", report.loss_bound},
               {"layouts", Json::array()}};
     for (auto const& layout : report.layouts) json["layouts"].push_back(to_json(layout));
+    if (report.numerics.compute == Compute::bf16) {
+        json["float32"] = report.passed() ? "passed" : "see layouts";
+        json["float32_largest_gradient_bound"] = report.float32_bound;
+    }
     if (report.diagnosis) json["diagnosis"] = to_json(*report.diagnosis);
     return json;
 }
 
 void attach_certificate(std::string const& file, Config const& config) {
-    Json const json = read_certificate(file, {{"verdict", "passed"},
-                                              {"model", shape_class(read_full_model(config))},
-                                              {"task", config.task},
-                                              {"mode", name_of(config.numerics.mode)},
-                                              {"compute", name_of(config.numerics.compute)}});
+    std::vector<std::pair<std::string, std::string>> fields{{"verdict", "passed"},
+                                                            {"model", shape_class(read_full_model(config))},
+                                                            {"task", config.task},
+                                                            {"mode", name_of(config.numerics.mode)},
+                                                            {"compute", name_of(config.numerics.compute)}};
+    if (config.numerics.compute == Compute::bf16) fields.emplace_back("float32", "passed"); // the same layouts
+    Json const json = read_certificate(file, fields);
     cluster::check_writable_folder("run", config.run);
     std::filesystem::create_directories(config.run);
     cluster::write_file(config.run + "/parity.json", json.dump(1) + "\n");

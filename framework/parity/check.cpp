@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "cluster/error.hpp"
 
@@ -29,10 +32,12 @@ struct Reference {
     Bounds bounds;
     double single = 0;
     Hashes hashes;
+    /// bf16: of one process, or of the first layout of that tensor size and packing.
+    std::map<std::pair<int, std::int64_t>, Trace> alike = {};
 };
 
-Reference make_reference(Problem const& problem) {
-    Reference reference{exact_trace(problem), {}};
+Reference make_reference(Problem const& problem, Trace exact) {
+    Reference reference{std::move(exact), {}};
     std::vector<Errors> single;
     for (auto const tokens : packings()) {
         Trace const trace = single_trace(problem, tokens);
@@ -41,15 +46,24 @@ Reference make_reference(Problem const& problem) {
         for (auto const& [name, error] : single.back().gradient)
             if (reference.exact.gradient.at(name).norm().item<double>() > 1e-4 * reference.exact.norms[0])
                 reference.single = std::max(reference.single, error);
+        if (problem.numerics.compute == Compute::bf16) reference.alike.try_emplace({1, tokens}, trace);
     }
     reference.bounds = bounds_of(problem, reference.exact, single);
     return reference;
 }
 
 LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& trace, Reference& reference) {
-    LayoutReport report{{layout}, {}, {}};
+    LayoutReport report;
+    report.verdict.layout = layout;
     Errors const errors = errors_of(problem, trace, reference.exact);
-    auto const all = figures(errors, reference.bounds);
+    auto all = figures(errors, reference.bounds);
+    if (problem.numerics.compute == Compute::bf16) {
+        for (auto const& f : figures_along(trace, reference.alike.at({1, layout.tokens_per_slot}))) all.push_back(f);
+        auto const [like, fresh] = reference.alike.try_emplace({layout.parallel.tensor, layout.tokens_per_slot}, trace);
+        if (!fresh)
+            for (auto const& f : figures_alike(trace, like->second)) all.push_back(f);
+        worst_first(all);
+    }
     report.worst = all.front();
     report.gradient = *std::ranges::find(all, "gradient", &Figure::what);
     report.loss = *std::ranges::max_element(errors.losses);
@@ -64,30 +78,85 @@ LayoutReport run_one(Problem const& problem, Layout const& layout, Runner const&
     try {
         return judge(problem, layout, run(problem, layout), reference);
     } catch (cluster::JobError const& error) {
-        return {{layout, false, false, error.what()}, {}, {}};
+        LayoutReport report;
+        report.verdict = {layout, false, false, error.what()};
+        return report;
     }
+}
+
+double largest_bound(Reference const& reference) {
+    double largest = 0;
+    for (auto const& [name, bound] : reference.bounds.gradient)
+        if (reference.exact.gradient.at(name).norm().item<double>() > 1e-4 * reference.exact.norms[0])
+            largest = std::max(largest, bound);
+    return largest;
+}
+
+bool any_failed(std::vector<Verdict> const& verdicts) {
+    return std::ranges::find(verdicts, false, &Verdict::passed) != verdicts.end();
+}
+
+Diagnosis diagnose_in(Problem const& problem, Reference const& reference, std::vector<Verdict> const& verdicts,
+                      Runner const& run) {
+    Laboratory lab(problem, reference.exact, reference.bounds, run);
+    return diagnose(verdicts, lab);
+}
+
+/// bf16 alone is wrong: float32 agrees, so that what is left is what depends on the type.
+Diagnosis diagnose_alone(std::vector<LayoutReport> const& layouts, std::vector<Verdict> const& verdicts) {
+    auto const& worst = *std::ranges::max_element(
+        layouts, {}, [](auto const& l) { return l.verdict.error.empty() ? l.worst.share() : 1e300; });
+    Figure const& f = worst.worst;
+    std::string const evidence =
+        worst.verdict.error.empty()
+            ? fmt::format("in float32 everything agrees; in bfloat16 the {}{} is {:.2g}, bound {:.2g}", f.what,
+                          f.parameter.empty() ? "" : " of " + f.parameter, f.error, f.bound)
+            : worst.verdict.error;
+    std::vector<std::string> names;
+    if (!f.parameter.empty()) names.push_back(f.parameter);
+    return {pattern_of(verdicts),
+            name_of(worst.verdict.layout),
+            {{"bf16-alone",
+              "something that is done in bfloat16 alone: a cast, a sum in a narrow type, a branch on the type",
+              evidence, names, kLikely}}};
 }
 
 } // namespace
 
 Report check(Problem const& problem, std::vector<Layout> const& layouts, Runner const& run,
              std::function<void(LayoutReport const&)> const& on_layout) {
-    Reference reference = make_reference(problem);
+    Reference reference = make_reference(problem, exact_trace(problem));
     Report report{problem.task(),  shape_class(problem.model), problem.numerics, problem.seed, problem.steps,
                   reference.single};
-    for (auto const& [name, bound] : reference.bounds.gradient)
-        if (reference.exact.gradient.at(name).norm().item<double>() > 1e-4 * reference.exact.norms[0])
-            report.bound = std::max(report.bound, bound);
+    report.bound = largest_bound(reference);
     report.loss_bound = *std::ranges::max_element(reference.bounds.losses);
-    std::vector<Verdict> verdicts;
+    Problem float32 = problem;
+    float32.numerics.compute = Compute::fp32;
+    std::optional<Reference> finer;
+    if (problem.numerics.compute == Compute::bf16) finer = make_reference(float32, reference.exact);
+    if (finer) report.float32_bound = largest_bound(*finer);
+    std::vector<Verdict> verdicts, finer_verdicts;
     for (auto const& layout : layouts) {
-        auto const& done = report.layouts.emplace_back(run_one(problem, layout, run, reference));
+        LayoutReport done = run_one(problem, layout, run, reference);
+        if (finer) {
+            auto const other = run_one(float32, layout, run, *finer);
+            finer_verdicts.push_back(other.verdict);
+            done.float32 = other.worst;
+            done.float32_error = other.verdict.error;
+            done.verdict.passed &= other.verdict.passed;
+            done.verdict.hash_differs |= other.verdict.hash_differs;
+        }
         verdicts.push_back(done.verdict);
+        report.layouts.push_back(done);
         if (on_layout) on_layout(done);
     }
-    if (std::ranges::find(verdicts, false, &Verdict::passed) == verdicts.end()) return report;
-    Laboratory lab(problem, reference.exact, reference.bounds, run);
-    report.diagnosis = diagnose(verdicts, lab);
+    if (!any_failed(verdicts)) return report;
+    if (!finer)
+        report.diagnosis = diagnose_in(problem, reference, verdicts, run);
+    else if (any_failed(finer_verdicts))
+        report.diagnosis = diagnose_in(float32, *finer, finer_verdicts, run);
+    else
+        report.diagnosis = diagnose_alone(report.layouts, verdicts);
     return report;
 }
 

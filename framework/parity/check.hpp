@@ -15,6 +15,8 @@ struct LayoutReport {
     Figure worst;    ///< the worst of all its figures
     double loss = 0; ///< largest relative difference of a step's loss
     std::string weights_sha256;
+    std::optional<Figure> float32; ///< bf16 runs: the worst figure of the same layout in float32
+    std::string float32_error;     ///< what it threw there, if it did
 };
 
 struct Report {
@@ -24,15 +26,18 @@ struct Report {
     int steps = 0;
     double single = 0;                ///< worst gradient error of one process in these numerics
     double bound = 0, loss_bound = 0; ///< largest bound of a gradient that counts, of the losses
+    double float32_bound = 0;         ///< bf16 runs: the largest bound of a gradient in float32
     std::vector<LayoutReport> layouts;
     std::optional<Diagnosis> diagnosis; ///< if a layout failed
 
     bool passed() const { return !diagnosis; }
 };
 
-/// Runs every layout and compares it with the reference. In bitwise mode layouts of one tensor size and packing must
-/// also have one SHA-256 of their weights. `on_layout` sees each as it is done. Whatever a layout throws is its
-/// failure, but for InputError.
+/// Runs every layout and compares it with the reference. bf16: runs it in float32 as well, where a mistake of any size
+/// shows, and compares it in bf16 with the first layout of its tensor size and packing too; of tensor size 1 with one
+/// process. A diagnosis is made of the float32 runs if some of those fail. In bitwise mode layouts of one tensor size
+/// and packing must also have one SHA-256 of their weights. `on_layout` sees each as it is done. Whatever a layout
+/// throws is its failure, but for InputError.
 Report check(Problem const& problem, std::vector<Layout> const& layouts, Runner const& run,
              std::function<void(LayoutReport const&)> const& on_layout = {});
 

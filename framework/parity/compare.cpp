@@ -142,7 +142,41 @@ std::vector<Figure> figures(Errors const& errors, Bounds const& bounds) {
         all.push_back({fmt::format("loss of step {}", s + 1), "", errors.losses[s], bounds.losses[s]});
         all.push_back({fmt::format("norm of step {}", s + 1), "", errors.norms[s], bounds.norms[s]});
     }
-    std::ranges::stable_sort(all, [](auto const& a, auto const& b) { return a.share() > b.share(); });
+    worst_first(all);
+    return all;
+}
+
+void worst_first(std::vector<Figure>& figures) {
+    std::ranges::stable_sort(figures, [](auto const& a, auto const& b) { return a.share() > b.share(); });
+}
+
+std::vector<Figure> figures_alike(Trace const& trace, Trace const& like) {
+    std::vector<Figure> all{
+        {"loss of step 1 beside its like", "", relative(trace.losses.at(0), like.losses.at(0)), kAlike},
+        {"norm of step 1 beside its like", "", relative(trace.norms.at(0), like.norms.at(0)), kAlike}};
+    auto const by_name = [&](char const* what, Tensors const& found, Tensors const& right) {
+        double const least = 1e-3 * norm_of_all(right);
+        for (auto const& [name, g] : right)
+            all.push_back({what, name, distance(found.at(name), g) / std::max(norm_of(g), least), kAlike});
+    };
+    by_name("gradient beside its like", trace.gradient, like.gradient);
+    by_name("first moment beside its like", trace.first_moments, like.first_moments);
+    return all;
+}
+
+std::vector<Figure> figures_along(Trace const& trace, Trace const& single) {
+    std::vector<Figure> all{
+        {"norm of step 1 as a factor", "", relative(trace.norms.at(0), single.norms.at(0)), kAlong}};
+    double products = 0, squares = 0;
+    double const least = 1e-2 * single.norms.at(0);
+    for (auto const& [name, g] : single.gradient) {
+        double const product = (trace.gradient.at(name).to(at::kDouble) * g.to(at::kDouble)).sum().item<double>();
+        double const square = g.to(at::kDouble).square().sum().item<double>();
+        products += product, squares += square;
+        if (g.numel() >= 100 && square > least * least)
+            all.push_back({"factor of a gradient", name, relative(product, square), kAlongOne});
+    }
+    all.push_back({"factor of all gradients", "", relative(products, squares), kAlong});
     return all;
 }
 

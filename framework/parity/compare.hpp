@@ -27,6 +27,14 @@ Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact)
 /// 1e-10 for gradients, losses and norms.
 Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors> const& single);
 
+/// bf16: what two layouts of one tensor size and one packing may differ by in step 1, in gradients, loss, norm and
+/// first moments: they round alike, and only the order of sums in float32 differs.
+inline constexpr double kAlike = 1e-3;
+/// bf16: what the gradients, as a whole, and the norm of a layout may be off by as a factor, and a single gradient of
+/// 100 elements or more: a rounding is as likely up as down, so that it matters less along the gradient than in all
+/// directions.
+inline constexpr double kAlong = 0.06, kAlongOne = 0.15;
+
 /// A figure and its bound.
 struct Figure {
     std::string what;      ///< "gradient", "first moment", "weights after step 1", "weights", "loss of step 2", ...
@@ -36,6 +44,14 @@ struct Figure {
     bool holds() const { return error <= bound; } ///< false for a NaN
     double share() const { return holds() || error > bound ? error / bound : 1e300; }
 };
+/// The largest share of its bound first; NaN does not hold.
+void worst_first(std::vector<Figure>& figures);
+/// bf16: figures of step 1 against another layout of the same tensor size and packing, by `kAlike`. "... beside its
+/// like".
+std::vector<Figure> figures_alike(Trace const& trace, Trace const& like);
+/// bf16: by which factor gradients are off from those of one process in bf16, <g, single> / <single, single> - 1, as a
+/// whole and one by one; and the norm. One process, of the same packing, has rounded much alike.
+std::vector<Figure> figures_along(Trace const& trace, Trace const& single);
 /// All figures, the largest share of its bound first.
 std::vector<Figure> figures(Errors const& errors, Bounds const& bounds);
 

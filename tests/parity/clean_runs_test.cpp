@@ -1,6 +1,8 @@
 // A check that cries wolf is switched off: runs without a mistake raise no alarm, whatever the seed.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "framework/parity/certificate.hpp"
 #include "tests/parity/golden_problem.hpp"
 
@@ -39,6 +41,28 @@ TEST(Clean, BFloat16InEveryFamily) {
         auto const report = check(problem, covering(golden_layouts(folder, 8)), run_as_threads());
         EXPECT_TRUE(report.passed()) << folder << ": " << summary_of(report);
         EXPECT_GT(report.layouts.size(), 80U);
+    }
+}
+
+/// Sizes of the tensor axis alone, over which all of the rounding of bf16 differs: the factors by which gradients are
+/// off stay well within their bounds.
+TEST(Clean, FactorsOfTensorRanksInBFloat16) {
+    for (char const* folder : {"bert", "gpt2", "llama", "llama3", "mistral", "qwen2", "qwen3"}) {
+        std::vector<Layout> layouts;
+        for (auto const& l : golden_layouts(folder, 8)) {
+            auto const& p = l.parallel;
+            if (p.tensor > 1 && p.tensor == l.ranks() && p.zero == 0 && p.recompute == "none" && p.offload == "none")
+                layouts.push_back(l);
+        }
+        for (std::uint64_t seed = 11; seed <= 12; ++seed) {
+            auto const problem = golden_problem(folder, framework::NumericsMode::fast, framework::Compute::bf16, seed);
+            std::map<std::int64_t, Trace> single;
+            for (auto const tokens : packings()) single[tokens] = single_trace(problem, tokens);
+            for (auto const& l : layouts)
+                for (auto const& f : figures_along(run_as_threads()(problem, l), single.at(l.tokens_per_slot)))
+                    EXPECT_LT(f.share(), 0.7) << folder << " " << seed << " " << name_of(l) << ": " << f.what << " "
+                                              << f.parameter << " " << f.error;
+        }
     }
 }
 

@@ -234,5 +234,65 @@ TEST(Certificate, IsTakenIntoARunOfItsOwnShapeAlone) {
     EXPECT_THROW(attach_certificate(file, config), cluster::InputError);
 }
 
+/// A bf16 certificate is one of float32 as well.
+TEST(Certificate, OfBf16WithoutFloat32IsRefused) {
+    TemporaryFolder const folder;
+    auto config = golden_config("llama");
+    config.run = folder.path() + "/run";
+    config.numerics.compute = Compute::bf16;
+    auto const report = run_check(golden_problem(config), {{{.replicate = 2, .shard = 1}, 12}});
+    auto json = to_json(report, config, "test");
+    EXPECT_LT(json["layouts"][0]["float32"]["worst_share_of_bound"], 1.0);
+    std::string const file = folder.path() + "/certificate.json";
+    cluster::write_file(file, json.dump());
+    attach_certificate(file, config);
+    json.erase("float32");
+    cluster::write_file(file, json.dump());
+    EXPECT_THROW(attach_certificate(file, config), cluster::InputError);
+}
+
+/// Mistakes of 2 % that are made in bfloat16 alone, in a layout without tensor ranks: the bound on a rounding is wider.
+TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
+    auto const scaled = [](std::string const& part) {
+        return [part](Trace& t) {
+            for (auto& [name, g] : t.gradient)
+                if (name.find(part) != name.npos) g = g * 1.02;
+        };
+    };
+    std::map<std::string, std::function<void(Trace&)>> const mistakes{
+        {"key gradients", scaled("k_proj")},
+        {"a block's gradients", scaled("layers.1.")},
+        {"all gradients", scaled("")},
+        {"the norm", [](Trace& t) { t.norms[0] *= 1.02; }},
+        {"the loss", [](Trace& t) { t.losses[0] *= 1.02; }},
+        {"the clip", [](Trace& t) {
+             for (auto& [name, m] : t.first_moments) m = m * 1.02;
+         }}};
+    auto const problem = golden_problem("llama", NumericsMode::fast, Compute::bf16);
+    for (auto const& [what, spoil] : mistakes) {
+        auto const report =
+            check(problem, {{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}}, [&](Problem const& p, Layout const& l) {
+                Trace trace = run_as_threads()(p, l);
+                if (p.numerics.compute == Compute::bf16) spoil(trace);
+                return trace;
+            });
+        ASSERT_FALSE(report.passed()) << what;
+        EXPECT_EQ(report.diagnosis->causes[0].id, "bf16-alone") << what;
+    }
+}
+
+/// Of tensor ranks, whose partial sums are rounded, the float32 run sees what bfloat16 cannot.
+TEST(Bf16, AMistakeOfTwoPercentInBothTypesFailsWithTensorRanks) {
+    auto const problem = golden_problem("llama3", NumericsMode::fast, Compute::bf16);
+    auto const report =
+        check(problem, {{{.tensor = 2, .replicate = 1, .shard = 1}, 12}}, [&](Problem const& p, Layout const& l) {
+            Trace trace = run_as_threads()(p, l);
+            for (auto& [name, g] : trace.gradient)
+                if (name.find("k_proj") != name.npos) g = g * 1.02;
+            return trace;
+        });
+    EXPECT_FALSE(report.passed());
+}
+
 } // namespace
 } // namespace trireme::test
