@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <set>
 
 #include "cluster/error.hpp"
@@ -23,7 +24,34 @@ namespace trireme::framework {
 
 namespace {
 
-/// The newest one whose manifest is sound; its progress says which one was the best.
+/// Which checkpoints but `damaged` can be exported instead: the end of a refusal.
+std::string way_on(std::string const& folder, std::string const& damaged) {
+    std::vector<std::string> sound;
+    for (auto const& name : list_checkpoints(folder)) try {
+            if (name == damaged) continue;
+            CheckpointReader const reader(folder + "/" + name);
+            reader.verify();
+            read_run_state(reader.manifest(), name);
+            sound.push_back(name);
+        } catch (cluster::InputError const&) {
+            // Not sound either.
+        }
+    if (sound.empty()) return "; no checkpoint of the run is sound (`trireme checkpoint verify`)";
+    return fmt::format("; legal: --checkpoint {}, which {} sound", fmt::join(sound, ", "),
+                       sound.size() == 1 ? "is" : "are");
+}
+
+/// What `read` gives of a checkpoint. A refusal of one that is damaged names those that are not.
+template <typename Read>
+auto read_sound(std::string const& folder, std::string const& name, Read const& read) {
+    try {
+        return read();
+    } catch (cluster::InputError const& error) {
+        throw cluster::InputError(error.what() + way_on(folder, name));
+    }
+}
+
+/// The progress in the newest one says which one was the best.
 std::string choose(std::string const& folder, std::string const& which) {
     auto const names = list_checkpoints(folder);
     if (names.empty())
@@ -35,8 +63,9 @@ std::string choose(std::string const& folder, std::string const& which) {
         return which;
     }
     if (which == "latest") return names.front();
-    auto const progress =
-        read_run_state(read_checkpoint_manifest(folder + "/" + names.front()), names.front()).progress;
+    auto const progress = read_sound(folder, names.front(), [&] {
+        return read_run_state(read_checkpoint_manifest(folder + "/" + names.front()), names.front()).progress;
+    });
     if (progress.best_step < 0) return names.front(); // it was never evaluated
     for (auto const& name : names)
         if (step_of(name) == progress.best_step) return name;
@@ -82,13 +111,17 @@ std::string export_checkpoint(std::string const& run, std::string const& which, 
     RunSource const source = source_of(run, config);
     config.model.path = config.data.path = source.folder;
     ModelConfig const model = read_model_config(config, source.labels);
-    CheckpointReader const reader(folder + "/" + name);
+    auto const opened =
+        read_sound(folder, name, [&] { return std::make_unique<CheckpointReader>(folder + "/" + name); });
+    CheckpointReader const& reader = *opened;
     check_same_parameters(reader.manifest(), model, folder + "/" + name);
     auto const values = [&](std::string const& parameter) {
         auto const& tensor = *reader.manifest().find("weight", parameter);
         at::Tensor const out = at::empty(tensor.shape, tensor.dtype == "f64" ? at::kDouble : at::kFloat);
-        reader.read(tensor, 0, out.numel(), out.mutable_data_ptr());
-        return out;
+        return read_sound(folder, name, [&] {
+            reader.read(tensor, 0, out.numel(), out.mutable_data_ptr());
+            return out;
+        });
     };
     export_model(model, values, output,
                  {.dtype = dtype,

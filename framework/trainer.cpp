@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -273,6 +274,19 @@ void Trainer::finish_saves() {
     follow_saves();
 }
 
+void Trainer::renew_config_file() {
+    std::string const path = config_.run + "/config.yaml", now = to_yaml(config_);
+    if (mesh_.world().rank() != 0 || (cluster::is_there(path) && cluster::read_file(path) == now)) return;
+    std::string changed = "written anew";
+    try {
+        changed = fmt::format("{}", fmt::join(differences(cluster::read_file(path), now), ", "));
+    } catch (cluster::InputError const&) {
+        // It was missing or spoilt: nothing of it can be told.
+    }
+    cluster::write_file(path, now);
+    log_.say(fmt::format("{}: {}", path, changed));
+}
+
 TrainOutcome Trainer::run() {
     TrainOutcome outcome;
     log_.say(fmt::format("{}, {} each, run folder {}", cluster::counted(mesh_.world().size(), "rank"),
@@ -285,6 +299,7 @@ TrainOutcome Trainer::run() {
         return outcome;
     }
     announce_job();
+    renew_config_file();
     while (!progress_.finished) {
         // The evaluation of a step may be due after a restart: the signal came between the step and its evaluation.
         if (evaluation_due()) {

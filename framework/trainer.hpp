@@ -95,6 +95,8 @@ class Trainer {
     bool must_settle() const; ///< what comes after this step needs its result
     void go_on();             ///< to the next samples
     void announce_job();
+    /// RUN/config.yaml says what the run does from now on; what it said before goes into the log.
+    void renew_config_file();
     void report(StepReport const& step, double seconds);
     void report_stragglers();
     /// What the configuration wants done about a step that is not good.

@@ -124,19 +124,25 @@ std::vector<RankFacts> gather_facts(cluster::Communicator& world) {
 
 } // namespace
 
-int doctor_command(std::vector<std::string> const& arguments) {
-    std::string run, data;
+int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
+    std::string config, run, data;
+    std::vector<std::string> set;
     bool json = false;
-    po::options_description options(
-        "trireme doctor: is this machine, or this job, fit to train on? Looks at MPI, launcher, binding, memory, "
-        "network, disk and clocks; ends with 1 if there is a problem\n\n"
-        "  trireme doctor\n"
-        "  mpirun -n 4 trireme doctor --run runs/mine --data data-reviews\n\nOptions");
-    options.add_options()("run", po::value(&run)->default_value(".")->value_name("FOLDER"),
-                          "folder to test for writing checkpoints: 64 MiB are written there and removed")(
+    po::options_description options("trireme doctor [CONFIG]: is this machine, or this job, fit to train on? Looks at "
+                                    "MPI, launcher, binding, memory, "
+                                    "network, disk and clocks; ends with 1 if there is a problem\n\n"
+                                    "  trireme doctor\n"
+                                    "  mpirun -n 4 trireme doctor --run runs/mine --data data-reviews\n"
+                                    "  mpirun -n 4 trireme doctor configs/film-reviews.yaml\n\nOptions");
+    options.add_options()("config", po::value(&config),
+                          "a run, as YAML: its folders, and room on the disk for its checkpoints")(
+        "set", po::value(&set)->composing()->value_name("KEY=VALUE"), "over the file's value; may be repeated")(
+        "run", po::value(&run)->value_name("FOLDER"),
+        "folder to test for writing checkpoints: 64 MiB are written there and removed; default: that of CONFIG, or .")(
         "data", po::value(&data)->value_name("FOLDER"), "data folder that every rank must be able to read")(
         "json", po::bool_switch(&json), "print all facts and findings as JSON");
-    if (!parse(options, arguments)) return 0;
+    if (!parse(options, arguments, "config")) return 0;
+    if (config.empty() && !set.empty()) throw cluster::InputError("--set: legal with a CONFIG only");
     Mpi const mpi;
     auto const world = cluster::make_mpi_world({});
     auto const ranks = gather_facts(*world);
@@ -144,7 +150,13 @@ int doctor_command(std::vector<std::string> const& arguments) {
     auto const add = [&](Findings const& more) { findings.insert(findings.end(), more.begin(), more.end()); };
     add(judge_job(ranks));
     add({judge_gpu()});
-    add(check_run_folder(*world, run));
+    if (!config.empty()) {
+        PlannedRun const planned = plan(config, set, *world);
+        if (run.empty()) run = planned.folder;
+        if (data.empty()) data = planned.data;
+        add({planned.room});
+    }
+    add(check_run_folder(*world, run.empty() ? "." : run));
     if (!data.empty()) add(check_data_folder(*world, data));
     if (world->rank() == 0) json ? print_json(ranks, findings) : print_screen(ranks, findings);
     // Under a launcher one rank's code is that of the job; the others leave with 0 so that none is reported as failed.

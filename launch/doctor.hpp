@@ -1,6 +1,7 @@
 // What `trireme doctor` finds. Facts are gathered from every rank; rank 0 judges them.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -54,6 +55,17 @@ Finding judge_gpu();
 void measure_clock(cluster::Communicator& world, RankFacts& facts);
 /// All that can be said of the job from the facts of all its ranks. Pure.
 Findings judge_job(std::vector<RankFacts> const& ranks);
+
+/// What the configuration of a run says of its folders, and whether its checkpoints have room.
+struct PlannedRun {
+    std::string folder, data;
+    Finding room; ///< meaningful on rank 0
+};
+/// Made by the code that trains, which this library does not know. Collective. Throws InputError for a configuration
+/// that cannot be read.
+using Planner =
+    std::function<PlannedRun(std::string const& file, std::vector<std::string> const& set, cluster::Communicator&)>;
+int doctor(std::vector<std::string> const& arguments, Planner const& plan);
 
 // doctor_disk.cpp
 /// Free space, write speed with and without fsync, rename, and whether all ranks see the file. Collective; rank 0

@@ -14,6 +14,7 @@
 #include "cluster/topology.hpp"
 #include "framework/run_preview.hpp"
 #include "launch/commands.hpp"
+#include "launch/doctor.hpp"
 #include "launch/options.hpp"
 
 namespace trireme::launch {
@@ -147,6 +148,29 @@ framework::ConfigWithOrigins read_shared_config(std::string const& file, std::ve
     auto resolved = framework::read_config_with_origins(file, words_of(text), set);
     follow_moved_run(resolved, file);
     return resolved;
+}
+
+namespace {
+
+PlannedRun plan_for_doctor(std::string const& file, std::vector<std::string> const& set, cluster::Communicator& world) {
+    framework::Config const config = read_shared_config(file, set, world).config;
+    PlannedRun run{.folder = config.run, .data = config.data.path};
+    if (world.rank() == 0) try {
+            framework::DiskRoom const room = framework::checkpoint_room(config, framework::open_inputs(config));
+            std::string const refusal = room.refusal();
+            run.room = {refusal.empty() ? Verdict::ok : Verdict::problem, "checkpoints",
+                        refusal.empty() ? room.line() : refusal, refusal.empty() ? "" : "do what the message says"};
+        } catch (cluster::InputError const& error) {
+            run.room = {Verdict::problem, "checkpoints", cluster::line_of(error),
+                        "do what the message says: training would not start"};
+        }
+    return run;
+}
+
+} // namespace
+
+int doctor_command(std::vector<std::string> const& arguments) {
+    return doctor(arguments, plan_for_doctor);
 }
 
 void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communicator& world) {

@@ -58,6 +58,13 @@ void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
         }
         r.job.references.push_back(std::move(reference));
     }
+    if (auto const& apart = answer["apart"]; !apart.empty())
+        cluster::say("note: {}: {} where the tokenizer joins the end of the prompt to the next word, and the model "
+                     "meets tokens that no text has: end prompts without the blank, and let completions begin with "
+                     "it\n",
+                     texts.names[apart.front()],
+                     apart.size() == 1 ? "the completion begins"
+                                       : fmt::format("{} completions begin, this the first of them,", apart.size()));
 }
 
 /// What rank 0 read, to every rank. Collective.

@@ -3,6 +3,8 @@
 #include <pybind11/embed.h>
 #include <pybind11/stl.h>
 
+#include <cstring>
+
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -59,14 +61,15 @@ Json encode(Tokenizer const& tokenizer, Json const& request) {
     if (!request.contains("completions")) return {{"prompts", tokenizer.encode_prompts(prompts)}};
     auto const completions = request["completions"].get<Texts>();
     if (completions.size() != prompts.size()) return {{"error", "legal: as many completions as prompts"}};
-    Json answer{{"prompts", Json::array()}, {"completions", Json::array()}, {"apart", 0}};
-    int apart = 0;
-    for (auto const& text : tokenizer.encode_prompted(prompts, completions)) {
-        answer["prompts"].push_back(text.prompt);
-        answer["completions"].push_back(text.completion);
-        apart += text.apart;
+    Json answer{{"prompts", Json::array()}, {"completions", Json::array()}, {"apart", Json::array()}};
+    auto const texts = tokenizer.encode_prompted(prompts, completions),
+               with_a_word = tokenizer.encode_prompted(prompts, Texts(prompts.size(), "a"));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        answer["prompts"].push_back(texts[i].prompt);
+        answer["completions"].push_back(texts[i].completion);
+        bool const open = completions[i].empty() && !prompts[i].empty() && std::strchr(" \t\r\n", prompts[i].back());
+        if (texts[i].apart || (open && with_a_word[i].apart)) answer["apart"].push_back(i);
     }
-    answer["apart"] = apart;
     return answer;
 }
 

@@ -69,6 +69,28 @@ TEST_F(FullDisk, ARunWhoseCheckpointsHaveNoRoomIsRefused) {
     }
 }
 
+TEST_F(FullDisk, DoctorComparesARunWithItsDisk) {
+    Outcome const full = run({"doctor", "DIR/run.yaml", "--set", "run=DIR/disk/run"});
+    EXPECT_EQ(full.exit_code, 1) << full.output;
+    EXPECT_TRUE(std::regex_search(
+        full.output, std::regex("problem  checkpoints +run: DIR/disk: 65.5 kB free, and the run will write ")))
+        << full.output;
+    resize("256m");
+    Outcome const roomy = run({"doctor", "DIR/run.yaml", "--set", "run=DIR/disk/run"});
+    EXPECT_TRUE(std::regex_search(roomy.output,
+                                  std::regex("  ok       checkpoints +[0-9]+ checkpoints? of [0-9.]+ kB at once, 268.4 "
+                                             "MB free in DIR/disk\n")))
+        << roomy.output;
+    EXPECT_TRUE(std::regex_search(roomy.output, std::regex("data folder +DIR/data ")))
+        << "the data of the configuration\n"
+        << roomy.output;
+    Outcome const wrong = run({"doctor", "DIR/run.yaml", "--set", "data.path=DIR/none"});
+    EXPECT_EQ(wrong.exit_code, 1) << wrong.output;
+    EXPECT_TRUE(
+        std::regex_search(wrong.output, std::regex("problem  checkpoints +DIR/none/manifest.json: no such file")))
+        << wrong.output;
+}
+
 TEST_F(FullDisk, ExportLeavesNothing) {
     ASSERT_EQ(run(train()).exit_code, 0);
     resize("32k");

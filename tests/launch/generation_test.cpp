@@ -275,6 +275,23 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
             "--set parallel.tensor=2: legal for trireme generate: KEY=VALUE with parallel.pipeline, ");
     refused({"--prompt", "ant", "--set", "parallel.pipeline=2"}, "pipeline 2");
     refused({}, "legal: one of --prompt TEXT, --prompts FILE");
+
+    // A tokenizer that joins a blank to the word behind it.
+    std::string tokenizer = cluster::read_file(path("out/tokenizer.json"));
+    std::string const split = "\"WhitespaceSplit\"";
+    ASSERT_NE(tokenizer.find(split), std::string::npos);
+    tokenizer.replace(tokenizer.find(split), split.size(),
+                      R"("Metaspace", "replacement": "_", "prepend_scheme": "never", "split": true)");
+    write("out/tokenizer.json", tokenizer);
+    for (char const* ending : {"", " "}) {
+        Outcome const told = run_command(trireme(0, {"generate", path("out"), "--prompt", std::string("ant =") + ending,
+                                                     "--max-new-tokens", "1", "--stream", "never"}));
+        ASSERT_EQ(told.exit_code, 0) << told.output;
+        EXPECT_EQ(told.output.find("note: --prompt: the completion begins where the tokenizer joins the end of the "
+                                   "prompt to the next word") != std::string::npos,
+                  *ending == ' ')
+            << told.output;
+    }
     fs::remove(path("out/tokenizer.json"));
     refused({"--prompt", "ant"}, "out/tokenizer.json: missing");
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cluster/file.hpp"
 #include "tests/launch/mistakes.hpp"
 #include "tests/launch/scene.hpp"
 
@@ -305,6 +306,40 @@ TEST_F(Scene, ADamagedCheckpointIsNamedAndNothingBeginsAgain) {
                               "DIR/run/checkpoints/step-000000002/rank-00000.h5: 100 bytes, the manifest says " +
                                   bytes + "); mend or remove the folder, or choose another `run`\n");
     EXPECT_EQ(snapshot(dir()), before);
+}
+
+TEST_F(Scene, ADamagedCheckpointHasAWayOn) {
+    ASSERT_EQ(run(train({"train.steps=4", "checkpoint.every=1", "checkpoint.keep_last=4"})).exit_code, 0);
+    std::string const folder = dir() + "/run/checkpoints/", newest = "step-000000004", older = "step-000000003";
+    fs::resize_file(folder + "step-000000002/rank-00000.h5", 100);
+    std::string const file = folder + newest + "/rank-00000.h5";
+    std::string bytes = cluster::read_file(file);
+    bytes[bytes.size() / 2] ^= 1;
+    cluster::write_file(file, bytes);
+    auto const refused = [&](char const* which) {
+        Outcome const outcome = run({"export", "--run", "DIR/run", "--output", "DIR/out", "--checkpoint", which});
+        EXPECT_EQ(outcome.exit_code, 2);
+        EXPECT_TRUE(outcome.output.ends_with("; legal: --checkpoint step-000000003, step-000000001, which are "
+                                             "sound\n"))
+            << outcome.output;
+        EXPECT_FALSE(fs::exists(dir() + "/out"));
+    };
+    refused("latest");
+    refused("step-000000002");
+    cluster::write_file(folder + newest + "/manifest.json", "{");
+    refused("best");
+    Outcome const on = run({"export", "--run", "DIR/run", "--output", "DIR/out", "--checkpoint", older});
+    EXPECT_EQ(on.exit_code, 0) << on.output;
+}
+
+TEST_F(Scene, TheConfigurationInTheFolderIsThatOfTheRunAsItGoesOn) {
+    ASSERT_EQ(run(train({"train.steps=2"})).exit_code, 0);
+    EXPECT_NE(cluster::read_file(dir() + "/run/config.yaml").find("steps: 2\n"), std::string::npos);
+    Outcome const on = run(train({"train.steps=3"}));
+    ASSERT_EQ(on.exit_code, 0) << on.output;
+    EXPECT_NE(on.output.find("DIR/run/config.yaml: train.steps: 2 -> 3\n"), std::string::npos) << on.output;
+    EXPECT_NE(cluster::read_file(dir() + "/run/config.yaml").find("steps: 3\n"), std::string::npos);
+    EXPECT_NE(cluster::read_file(dir() + "/run/log.txt").find("train.steps: 2 -> 3\n"), std::string::npos);
 }
 
 /// mpirun adds a banner of its own; our line comes before it, and once.

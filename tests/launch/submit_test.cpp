@@ -96,6 +96,19 @@ TEST_F(Submit, AMistakeIsFoundBeforeAnythingIsSubmitted) {
     EXPECT_FALSE(fs::exists(folder_.path() + "/script.1"));
 }
 
+TEST_F(Submit, WeightsThatADryRunRefusesAreNotSubmitted) {
+    stand_in(-1);
+    cluster::write_file(folder_.path() + "/model/model.safetensors", "no weights");
+    std::vector<std::string> const set{"--set", "model.from_scratch=false"};
+    Outcome const dry = run_command(trireme(0, with({"train", yaml_, "--dry-run", "--ranks", "4"}, set)));
+    EXPECT_EQ(dry.exit_code, 2) << dry.output;
+    EXPECT_NE(dry.output.find("model.safetensors"), std::string::npos) << dry.output;
+    Outcome const outcome = submit(with(kFits, set));
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
+    EXPECT_EQ(outcome.output, dry.output.substr(dry.output.find("trireme: ")));
+    EXPECT_FALSE(fs::exists(folder_.path() + "/script.1"));
+}
+
 TEST_F(Submit, WithoutSbatchItSaysSoAndAScriptForElsewhereCanBeShown) {
     Outcome const none = submit(kFits);
     EXPECT_EQ(none.exit_code, 2) << none.output;
