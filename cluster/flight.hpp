@@ -70,7 +70,7 @@ std::string to_bytes(Flight const& flight);
 Flight flight_from_bytes(std::string_view bytes, std::string const& name);
 /// RUN/flight/rank-NNNNN
 std::string flight_file(std::string const& run_folder, int rank);
-/// What a rank that does not answer left in RUN/flight; nothing if it cannot be read.
+/// Reads what a rank that does not answer left in RUN/flight; nothing if it cannot be read.
 std::optional<Flight> read_flight(std::string const& run_folder, int rank) noexcept;
 /// The records of RUN/flight that belong to its last job, by rank. Nothing if there are none.
 std::vector<Flight> read_flights(std::string const& run_folder);

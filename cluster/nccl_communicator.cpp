@@ -92,7 +92,7 @@ class HostOperation : public Operation {
     Work work_;
 };
 
-/// What every rank brings to a barrier.
+/// Holds what every rank brings to a barrier.
 class BarrierOperation : public Operation {
   public:
     explicit BarrierOperation(Communicator& control)

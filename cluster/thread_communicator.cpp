@@ -19,7 +19,7 @@ namespace trireme::cluster {
 
 namespace {
 
-/// What one rank brings to a collective.
+/// Holds what one rank brings to a collective.
 struct Entry {
     Collective op;
     Buffer in, out;
@@ -72,7 +72,7 @@ void compute(std::vector<std::optional<Entry>> const& e) {
     }
 }
 
-/// What the threads of one group share.
+/// Holds what the threads of one group share.
 struct Hub {
     explicit Hub(int n) : size(n), next(static_cast<std::size_t>(n), 0) {}
     int const size;

@@ -20,7 +20,7 @@ namespace {
 constexpr auto kTick = 20ms;
 constexpr auto kLastWord = 8s; ///< for the watch to end the job before the thread that waits for it goes on
 
-/// Of a rank of this host: its thread beats as long as it is neither stopped nor dead.
+/// Looks at a rank of this host: its thread beats as long as it is neither stopped nor dead.
 bool beats(FlightHeader const& h, FlightHeader const& own) {
     return std::string_view(h.host.data()) != own.host.data() || own.heartbeat - h.heartbeat < 1'000'000'000;
 }

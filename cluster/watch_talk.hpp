@@ -1,4 +1,4 @@
-// What the watches of a job say to each other. Used by watch.cpp alone; by its thread alone but for `raise`.
+// Carries what the watches of a job say to each other. Only watch.cpp uses it, and only its thread but for `raise`.
 #pragma once
 #include <mpi.h>
 
@@ -15,7 +15,7 @@
 
 namespace trireme::cluster {
 
-/// What a rank found.
+/// Holds what a rank found.
 struct Alarm {
     enum class Kind : std::int32_t { deadline, mismatch, error } kind = Kind::deadline;
     std::int32_t rank = 0, code = kFailed;

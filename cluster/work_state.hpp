@@ -1,4 +1,4 @@
-// What a Work remembers of its call. Included by work.cpp and communicator.cpp only.
+// Holds what a Work remembers of its call. Included by work.cpp and communicator.cpp only.
 #pragma once
 #include <chrono>
 #include <memory>

@@ -17,7 +17,7 @@ std::recursive_mutex& hdf5_mutex() {
 
 namespace {
 
-/// What the system said to the call that just failed, as HDF5 kept it: ": No space left on device".
+/// Returns what the system said to the call that just failed, as HDF5 kept it: ": No space left on device".
 std::string reason() {
     std::string text;
     H5Ewalk2(

@@ -25,7 +25,7 @@ class H5 {
     H5& operator=(H5&& other) noexcept;
     ~H5();
     operator hid_t() const { return id_; }
-    /// What the destructor meets, nobody hears of. Throws JobError.
+    /// Closes and tells of a failure, which the destructor would keep to itself. Throws JobError.
     void close_now(std::string const& path);
 
   private:
@@ -37,7 +37,7 @@ void check_h5(herr_t status, std::string const& path, char const* what);
 
 /// A new file whose bytes depend on its content alone (no times). Throws JobError.
 H5 create_h5(std::string const& path);
-/// Of a file of our own making. Throws InputError when PATH is not a readable HDF5 file.
+/// Opens a file that this program wrote, to read. Throws InputError when PATH is not a readable HDF5 file.
 H5 open_h5(std::string const& path);
 /// A contiguous dataset "a/b/c", parents made as needed, storage allocated at once.
 H5 create_contiguous(hid_t file, std::string const& path, std::string const& name, hid_t type,

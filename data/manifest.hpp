@@ -1,4 +1,4 @@
-// What `trireme prepare` wrote into a folder: DIR/manifest.json.
+// Reads DIR/manifest.json, which says what `trireme prepare` wrote into a folder.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 

@@ -43,7 +43,7 @@ struct ShardInfo {
     std::vector<ColumnInfo> columns = {}; ///< of the file, in the order in which they were written
 };
 
-/// What the attributes of a shard say beside its format.
+/// Holds what the attributes of a shard say beside its format.
 struct ShardAbout {
     std::string task;
     std::vector<std::string> labels; ///< left out of the file if they are too long for an attribute
@@ -54,7 +54,7 @@ struct ShardAbout {
 ShardInfo write_shard(std::string const& directory, std::string const& file, std::vector<Sample> const& samples,
                       ShardAbout const& about = {});
 
-/// What the numbers in a shard may be, as the manifest says.
+/// Bounds the numbers in a shard, as the manifest says.
 struct ShardLimits {
     std::int64_t vocabulary = 0; ///< tokens are from 0 to this less 1
     std::int64_t classes = 0;    ///< labels too, or kIgnoredLabel; 0: there are none

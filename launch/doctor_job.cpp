@@ -1,4 +1,4 @@
-// What the ranks of a job are to each other.
+// Judges what the ranks of a job are to each other.
 #include <fmt/format.h>
 
 #include <algorithm>

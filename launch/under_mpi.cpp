@@ -62,7 +62,7 @@ struct Failure {
     int code;
 };
 
-/// Of the exception in flight.
+/// Describes the exception in flight.
 Failure failure_in_flight() {
     try {
         throw;

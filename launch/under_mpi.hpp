@@ -1,4 +1,4 @@
-// What every command that computes on ranks runs in.
+// Runs the commands that compute on ranks.
 #pragma once
 #include <functional>
 

@@ -24,13 +24,13 @@ std::string painted(std::string const& token, std::size_t place, bool color) {
     return fmt::format(fmt::bg(kBackgrounds[place % kBackgrounds.size()]) | fmt::fg(fmt::color::black), "{}", token);
 }
 
-/// What is read and not trained stays in the background.
+/// Keeps tokens that are read and not trained in the background.
 std::string dimmed(std::string const& token, std::size_t place, bool color) {
     if (!color) return (place ? "|" : "") + token;
     return fmt::format(place % 2 ? fmt::emphasis::faint | fmt::emphasis::underline : fmt::emphasis::faint, "{}", token);
 }
 
-/// What a token shows: control characters spelled out, so that no data set can write to a terminal.
+/// Spells a token for a terminal: control characters spelled out, so that no data set can write to a terminal.
 std::string shown_token(Tokenizer const& tokenizer, std::int32_t id) {
     return cluster::one_line(tokenizer.token(id));
 }

@@ -39,7 +39,7 @@ void refuse_repeated_files(PrepareOptions const& o) {
         }
 }
 
-/// What a model beside the tokenizer says of itself; 0: nothing.
+/// Holds what a model beside the tokenizer says of itself; 0: nothing.
 std::int64_t size_in_config(PrepareOptions const& o, char const* field) {
     std::string const path = o.tokenizer + "/config.json";
     if (!cluster::is_there(path)) return 0;
@@ -48,12 +48,12 @@ std::int64_t size_in_config(PrepareOptions const& o, char const* field) {
     return known ? json.at(field).get<std::int64_t>() : 0;
 }
 
-/// Of the model beside the tokenizer; 0 if there is none.
+/// Reads the model beside the tokenizer; 0 if there is none.
 std::int64_t positions_in_config(PrepareOptions const& o) {
     return std::max(size_in_config(o, "max_position_embeddings"), size_in_config(o, "n_positions")); // GPT-2's name
 }
 
-/// What training would refuse later.
+/// Refuses what training would refuse later.
 void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
     if (auto const most = positions_in_config(o); most > 0 && o.max_length > most)
         throw cluster::InputError(fmt::format("--max-length: {}: legal: 2 to {}, the positions of {}/config.json",
@@ -113,7 +113,7 @@ std::string describe_specials(Converter const& converter) {
     return text;
 }
 
-/// What became of rows that are not whole samples, for people.
+/// Tells people what became of rows that are not whole samples.
 std::string describe_rows(Census const& census, Converter const& converter, PrepareOptions const& o) {
     bool const prompted = o.task == "generation";
     std::string text = fmt::format(

@@ -120,7 +120,7 @@ std::int64_t undecodable_line(std::string const& file) {
     return number;
 }
 
-/// What Python's csv and codecs found wrong.
+/// Says in our words what Python's csv and codecs found wrong.
 [[noreturn]] void refuse_separated(std::string const& file, std::int64_t after, py::error_already_set const& error) {
     std::string const why = py::str(error.value());
     if (error.matches(PyExc_UnicodeDecodeError))
