@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -73,6 +74,21 @@ std::string const& OutputFile::stage() {
 void OutputFile::commit() {
     commit_file(staging_, target_);
     staging_.clear();
+}
+
+void refuse_input(std::string const& field, std::string const& path, std::vector<std::string> const& inputs,
+                  std::string const& ending) {
+    std::error_code none;
+    auto const file = fs::canonical(path, none);
+    if (none || !fs::is_regular_file(file, none) || names_a_stream(path)) return; // there is nothing to lose
+    for (auto const& name : inputs) {
+        auto const input = fs::canonical(name, none);
+        if (name.empty() || none) continue;
+        bool const inside = std::mismatch(input.begin(), input.end(), file.begin(), file.end()).first == input.end();
+        if (file == input || (inside && file.extension() != ending))
+            throw InputError(field + ": " + path + ": is read from " + name + "; legal: another file" +
+                             (file == input ? "" : ", or one that ends in " + ending));
+    }
 }
 
 } // namespace trireme::cluster

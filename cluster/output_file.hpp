@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace trireme::cluster {
 
@@ -34,5 +35,10 @@ class OutputFile {
     std::string field_, path_, target_, staging_; ///< target_: the path with links followed
     bool regular_ = true;
 };
+
+/// Keeps --force from what a command reads. Throws InputError if `path` is one of the files `inputs`, or a file inside
+/// one of the folders there that does not end in `ending`, as the command's own results do. Local.
+void refuse_input(std::string const& field, std::string const& path, std::vector<std::string> const& inputs,
+                  std::string const& ending);
 
 } // namespace trireme::cluster

@@ -45,7 +45,11 @@ std::string followed(std::string const& path) {
     for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(target, error); ++i) {
         auto const next = std::filesystem::read_symlink(target, error);
         if (error) break;
-        target = next.is_absolute() ? next : target.parent_path() / next;
+        auto const there = next.is_absolute() ? next : target.parent_path() / next;
+        // The system's own links to open streams name no path: "pipe:[123]".
+        bool const stream = std::filesystem::exists(target, error) && !std::filesystem::exists(there, error);
+        if (stream) break;
+        target = there;
     }
     return target.string();
 }

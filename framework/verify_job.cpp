@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cluster/error.hpp"
+#include "cluster/output_file.hpp"
 #include "cluster/topology.hpp"
 #include "framework/layout_config.hpp"
 #include "framework/model/layer_names.hpp"
@@ -156,6 +157,7 @@ void write_logits(NumericsFile const* file, GatheredResults const& results, data
 double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
     Task const task = read_task(job, read_token_file(job.tokens));
     mesh_shape(task.config.parallel, world.size());
+    if (world.rank() == 0) cluster::refuse_input("--out", job.output, {job.model, job.tokens}, ".h5");
     auto const file = world.rank() == 0 ? std::make_unique<NumericsFile>(job.output, job.force) : nullptr;
     configure_numerics(task.config.numerics, cluster::topology(world).cores_per_rank);
     TrainingPath path(task, world);

@@ -267,7 +267,10 @@ int generate_command(std::vector<std::string> const& arguments) {
                  "show a single completion while it is made: auto (on a terminal) | always | never");
     if (!parse(options, arguments, "model")) return 0;
     check(r);
-    if (!r.output.empty() && launcher_rank() <= 0) r.lines.emplace("--output", r.output, existing(r.force));
+    if (!r.output.empty() && launcher_rank() <= 0) {
+        cluster::refuse_input("--output", r.output, {r.job.model, r.file}, ".jsonl");
+        r.lines.emplace("--output", r.output, existing(r.force));
+    }
     o.sampling.temperature = temperature.value_or(o.sampling.top_k > 0 || o.sampling.top_p < 1 ? 1.0 : 0.0);
     framework::check_sampling(o.sampling);
     o.stops = framework::stop_tokens(r.job.model);

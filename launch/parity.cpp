@@ -99,7 +99,10 @@ int parity_command(std::vector<std::string> const& arguments) {
         "every layout of up to 8 ranks, not a subset that covers every pair of choices")(
         "mpi", po::bool_switch(&o.mpi), "ranks are MPI processes, as under mpirun, not threads of this one");
     if (!parse(options, arguments, "config")) return 0;
-    if (!o.out.empty() && launcher_rank() <= 0) o.certificate.emplace("--out", o.out, existing(o.force));
+    if (!o.out.empty() && launcher_rank() <= 0) {
+        cluster::refuse_input("--out", o.out, {o.file}, ".json");
+        o.certificate.emplace("--out", o.out, existing(o.force));
+    }
     if (o.mpi || has_mpi()) return under_mpi([&](cluster::Communicator& world) { return prove_this_world(o, world); });
     return works_alone("parity without MPI") ? prove_as_threads(o) : cluster::kDone;
 }

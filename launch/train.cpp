@@ -81,8 +81,10 @@ int evaluate_command(std::vector<std::string> const& arguments) {
                                                              "replace the file of --predictions");
     if (!parse(options, arguments)) return 0;
     std::optional<cluster::OutputFile> file;
-    if (!predictions.empty() && launcher_rank() <= 0) // which writes it, and may alone see the folder
+    if (!predictions.empty() && launcher_rank() <= 0) { // which writes it, and may alone see the folder
+        cluster::refuse_input("--predictions", predictions, {job.model, job.data}, ".jsonl");
         job.predictions = &file.emplace("--predictions", predictions, existing(force));
+    }
     return under_mpi([&](cluster::Communicator& world) {
         auto const found = framework::evaluate_model(job, world);
         auto line = found.metrics.to_json();

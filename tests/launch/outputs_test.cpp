@@ -90,6 +90,35 @@ TEST_F(Outputs, PipesLinksAndDevicesStayWhatTheyAre) {
     }
 }
 
+/// --force is for results, not for what the command reads.
+TEST_F(Outputs, AnInputIsNotReplaced) {
+    give_inputs();
+    std::vector<std::pair<std::size_t, std::string>> const inputs{
+        {0, "classes/manifest.json"},      {0, "bert/model.safetensors"}, {1, "tokens.json"},
+        {1, "llama/../llama/config.json"}, {3, "prompts.jsonl"},          {3, "llama/tokenizer.json"}};
+    auto const before = snapshot(dir());
+    for (auto const& [writer, name] : inputs) {
+        Outcome const outcome = shell(writers()[writer] + " " + name + " --force");
+        EXPECT_EQ(outcome.exit_code, 2) << name;
+        EXPECT_NE(outcome.output.find(name + ": is read from "), std::string::npos) << outcome.output;
+        EXPECT_EQ(snapshot(dir()), before) << name;
+    }
+    write("bert/predictions.jsonl", "those of yesterday")(dir());
+    EXPECT_EQ(shell(writers()[0] + " bert/predictions.jsonl --force").exit_code, 0) << "a result beside its model";
+}
+
+TEST_F(Outputs, TheNameOfAStreamThatIsAPipeIsWrittenTo) {
+    give_inputs();
+    for (std::string const name : {"/dev/stdout", "stream"}) { // the second is a link to the first
+        if (name == "stream") fs::create_symlink("/dev/stdout", path(name));
+        Outcome const outcome = shell(writers()[0] + " " + name + " | grep -c sample");
+        EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+        EXPECT_GT(std::stoi(outcome.output), 1) << "lines and the metrics: " << outcome.output;
+    }
+    Outcome const substituted = shell(writers()[3] + " >(cat >got); sleep 1; test -s got");
+    EXPECT_EQ(substituted.exit_code, 0) << substituted.output;
+}
+
 /// Nobody's names are taken for what is not whole yet.
 TEST_F(Outputs, StagingNamesAreNobodys) {
     give_inputs();
