@@ -47,16 +47,23 @@ void check_label(Row const& row, PrepareOptions const& o) {
         *row.file, row.line, o.columns.label));
 }
 
+/// None of more digits than a double tells apart, as identifiers have.
 std::optional<double> as_number(std::string const& text) {
     double value = 0;
-    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    char const* const begin = text.data() + (text.size() > 1 && text[0] == '+' && text[1] != '-');
+    auto const [end, error] = std::from_chars(begin, text.data() + text.size(), value);
     bool const whole = error == std::errc{} && end == text.data() + text.size();
-    return whole && std::isfinite(value) ? std::optional(value) : std::nullopt;
+    return whole && std::abs(value) < 0x1p53 ? std::optional(value + 0.0) : std::nullopt; // -0 is 0
 }
 
 /// In quotation marks, as cells of a .tsv are that was written with quoting.
 bool is_quoted(std::string const& text) {
     return text.size() > 1 && text.front() == '"' && text.back() == '"';
+}
+/// In quotation marks after a blank, where a .csv has no quoting.
+bool is_quoted_late(std::string const& text) {
+    auto const first = text.find_first_not_of(' ');
+    return first != std::string::npos && first > 0 && is_quoted(text.substr(first));
 }
 std::string unquoted(std::string const& text) {
     return is_quoted(text) ? text.substr(1, text.size() - 2) : text;
@@ -68,6 +75,15 @@ std::string names_of(std::vector<std::string> const& labels) {
     std::size_t const more = shown.size() > kShownNames ? shown.size() - kShownNames : 0;
     shown.resize(shown.size() - more);
     return fmt::format("{}{}", fmt::join(shown, ", "), more ? fmt::format(" and {} more", more) : "");
+}
+
+void refuse_quoted_late(std::vector<std::string> const& labels, Census const& census, PrepareOptions const& o) {
+    for (auto const& label : labels)
+        if (auto const at = census.first.at(label); at.file->ends_with(".csv") && is_quoted_late(label))
+            throw cluster::InputError(
+                fmt::format("{}:{}: {}: [{}]: after a blank, a quotation mark of a .csv is a character of the name; "
+                            "legal: no blank between comma and quotation mark",
+                            *at.file, at.line, o.columns.label, cluster::one_line(label)));
 }
 
 /// Two spellings of one class would become two classes.
@@ -84,7 +100,7 @@ void refuse_two_spellings(std::vector<std::string> const& labels, Census const& 
         throw cluster::InputError(fmt::format(
             "{}:{}: {}: \"{}\" and \"{}\" ({}:{}) differ {} only; legal: one spelling of a class", *at.file, at.line,
             o.columns.label, cluster::one_line(label), cluster::one_line(first), *other.file, other.line,
-            squeezed(first) == squeezed(label)  ? "by blanks or Unicode's form"
+            squeezed(first) == squeezed(label)  ? "by blanks, marks of no width or Unicode's form"
             : squeezed(unquoted(first)) == bare ? "by quotation marks"
                                                 : "as spellings of one number"));
     }
@@ -207,6 +223,7 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of) {
         bool const blank = has_no_text(row, o);
         if (!blank) check_label(row, o);
         census.quoted += row.file->ends_with(".tsv") && is_quoted(row.text);
+        census.quoted_late += row.file->ends_with(".csv") && is_quoted_late(row.text);
         census.empty += blank;
         census.unlabelled += !blank && row.unlabelled;
         if (blank || row.unlabelled) return;
@@ -236,6 +253,7 @@ std::vector<std::string> class_names(Census const& census, PrepareOptions const&
     std::vector<std::string> names, all;
     for (auto const& [label, rows] : census.labels.at(kTrain)) names.push_back(label);
     for (auto const& [label, place] : census.first) all.push_back(label);
+    refuse_quoted_late(all, census, o);
     refuse_two_spellings(all, census, o);
     if (names.size() < 2)
         throw cluster::InputError(fmt::format("{}: {}: one label only in training ({}); legal: two or more",
@@ -255,6 +273,9 @@ std::vector<std::string> doubts_about(std::vector<std::string> const& labels, Ce
             doubts.push_back(fmt::format("\"{}\" is taken as the name of a class; where it stands for a missing label, "
                                          "leave the cell empty and give --drop-unlabelled",
                                          cluster::one_line(label)));
+        if (label.front() == ' ' || label.back() == ' ')
+            doubts.push_back(fmt::format("\"{}\" begins or ends with a blank, which is part of the name of the class",
+                                         cluster::one_line(label)));
         auto const [found, added] = spellings.emplace(lowered, label);
         if (!added)
             doubts.push_back(fmt::format("\"{}\" and \"{}\" differ in case only and are two classes",
@@ -265,6 +286,11 @@ std::vector<std::string> doubts_about(std::vector<std::string> const& labels, Ce
             fmt::format("{} texts of .tsv files begin and end with a quotation mark, which is a character of "
                         "the text there; where it is not meant, write the file as .csv",
                         census.quoted));
+    if (census.quoted_late * 2 > census.used())
+        doubts.push_back(fmt::format("{} texts of .csv files begin with a blank and a quotation mark, which is a "
+                                     "character of the text there; where it is not meant, leave no blank between comma "
+                                     "and quotation mark",
+                                     census.quoted_late));
     if (labels.size() > 20 && static_cast<std::int64_t>(labels.size()) * 2 > census.used())
         doubts.push_back(fmt::format("{} classes in {} rows: is the column with the classes the right one?",
                                      labels.size(), census.used()));

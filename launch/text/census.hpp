@@ -42,7 +42,8 @@ struct Census {
     std::map<std::string, Place> first;                                ///< label -> where it stands first
     std::map<std::string, std::int64_t> rows;                          ///< by split
     std::int64_t total = 0, empty = 0, unlabelled = 0, repeated = 0, contradicting = 0, in_two_splits = 0;
-    std::int64_t quoted = 0; ///< texts of .tsv files in quotation marks
+    std::int64_t quoted = 0;      ///< texts of .tsv files in quotation marks
+    std::int64_t quoted_late = 0; ///< texts of .csv files in quotation marks after a blank
     std::int64_t used() const { return total - empty - unlabelled; }
 };
 

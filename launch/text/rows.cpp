@@ -11,6 +11,7 @@
 #include <fstream>
 #include <map>
 
+#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/line_reader.hpp"
@@ -93,8 +94,11 @@ std::map<std::string, std::size_t> columns_of(std::string const& file, py::handl
                             "without it, or, where cells are quoted, a .csv with commas",
                             file, name));
     std::map<std::string, std::size_t> places;
-    for (std::size_t i = 0; i < names.size(); ++i)
-        if (!places.emplace(names[i], i).second)
+    auto const is_asked = [&](std::string const& name) {
+        return !name.empty() && (name == asked.text || name == asked.pair || name == asked.label);
+    };
+    for (std::size_t i = 0; i < names.size(); ++i) // of those that nobody reads, spreadsheets leave several unnamed
+        if (!places.emplace(names[i], i).second && is_asked(names[i]))
             throw cluster::InputError(
                 fmt::format("{}:1: column \"{}\" stands twice in the header; legal: once", file, names[i]));
     for (auto const& name : {asked.text, asked.pair, asked.label})
@@ -149,6 +153,7 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
                                py::arg("quoting") = csv.attr(quoted ? "QUOTE_MINIMAL" : "QUOTE_NONE"),
                                py::arg("quotechar") = quoted ? py::object(py::str("\"")) : py::object(py::none()));
         std::map<std::string, std::size_t> places;
+        std::size_t width = 0; ///< of the header
         for (py::handle const record : reader) {
             std::int64_t const first = line + 1;
             line = reader.attr("line_num").cast<std::int64_t>();
@@ -156,12 +161,15 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
             if (cells == 0) continue; // an empty line
             if (places.empty()) {
                 places = columns_of(file, record, *delimiter, columns);
+                width = cells;
                 continue;
             }
-            if (cells != places.size())
-                throw cluster::InputError(
-                    fmt::format("{}:{}: {} columns: legal: the {} of the header{}", file, first, cells, places.size(),
-                                cells < places.size() ? other_delimiter(record, *delimiter, places.size()) : ""));
+            if (cells == 1 && width > 1 && is_blank(record[py::int_(0)].cast<std::string>())) continue;
+            if (cells != width)
+                throw cluster::InputError(fmt::format("{}:{}: {}: legal: the {} of the header{}", file, first,
+                                                      cluster::counted(static_cast<std::int64_t>(cells), "column"),
+                                                      width,
+                                                      cells < width ? other_delimiter(record, *delimiter, width) : ""));
             auto const cell = [&](std::string const& name) {
                 return name.empty() ? "" : record[py::int_(places.at(name))].cast<std::string>();
             };

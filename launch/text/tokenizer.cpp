@@ -319,8 +319,11 @@ std::string lower(std::string const& text) {
 }
 
 std::string squeezed(std::string const& text) {
-    py::object const composed = py::module_::import("unicodedata").attr("normalize")("NFC", text);
-    return py::str(" ").attr("join")(composed.attr("split")()).cast<std::string>();
+    py::module_ const unicode = py::module_::import("unicodedata");
+    py::list seen;
+    for (py::handle const c : unicode.attr("normalize")("NFC", text)) // "Cf": of no width, as a mark of byte order
+        if (unicode.attr("category")(c).cast<std::string>() != "Cf") seen.append(c);
+    return py::str(" ").attr("join")(py::str("").attr("join")(seen).attr("split")()).cast<std::string>();
 }
 
 } // namespace trireme::launch::text

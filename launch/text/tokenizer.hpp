@@ -77,7 +77,8 @@ class Tokenizer {
 
 /// Text in lower case by Unicode's rules.
 std::string lower(std::string const& text);
-/// Text in Unicode's composed form (NFC), without blanks around it and with one space for those inside.
+/// Text in Unicode's composed form (NFC), without marks of no width and blanks around it and with one space for those
+/// inside.
 std::string squeezed(std::string const& text);
 
 } // namespace trireme::launch::text

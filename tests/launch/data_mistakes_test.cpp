@@ -57,15 +57,14 @@ std::vector<Mistake> const kTexts{
          "DIR/r.csv:1: no column \"text\"; the header has: text;label; are its columns divided by semicolons? legal in "
          "a "
          "file of this name: commas (.csv)"),
-    rows(
-        "SemicolonsInTheRowsOfACsv", "r.csv", "text,label\na;x\nb;y\n",
-        "DIR/r.csv:2: 1 columns: legal: the 2 of the header; are its columns divided by semicolons? legal in a file of "
-        "this name: commas (.csv)"),
+    rows("SemicolonsInTheRowsOfACsv", "r.csv", "text,label\na;x\nb;y\n",
+         "DIR/r.csv:2: 1 column: legal: the 2 of the header; are its columns divided by semicolons? legal in a file of "
+         "this name: commas (.csv)"),
     rows("CommasInATsv", "r.tsv", "text,label\na,x\n",
          "DIR/r.tsv:1: no column \"text\"; the header has: text,label; are its columns divided by commas? legal in a "
          "file "
          "of this name: tabs (.tsv)"),
-    rows("CsvTooFewColumns", "r.csv", "text,label\na,x\nb\n", "DIR/r.csv:3: 1 columns: legal: the 2 of the header"),
+    rows("CsvTooFewColumns", "r.csv", "text,label\na,x\nb\n", "DIR/r.csv:3: 1 column: legal: the 2 of the header"),
     rows("CsvTooManyColumns", "r.tsv", "text\tlabel\na\tx\tz\n", "DIR/r.tsv:2: 3 columns: legal: the 2 of the header"),
     rows("UnclosedQuote", "r.csv", "text,label\na,x\n\"b,y\nc,x\n",
          "DIR/r.csv:3: a quote is opened and never closed; legal: \"text\", and \"\" for a quote inside"),

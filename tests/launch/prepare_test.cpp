@@ -179,17 +179,45 @@ TEST_F(Prepare, SpellingsOfOneClassAreNotTwoClasses) {
         return result.output;
     };
     EXPECT_TRUE(has(refusal("text,label\na,yes\nb,no\nc, yes\n"),
-                    "\"yes\" and \" yes\" (" + folder_.path() + "/r.csv:4) differ by blanks or Unicode's form only"));
-    for (char const* rows : {"text,label\na,yes\nb,no\nc,yes\xc2\xa0\n", "text,label\na,so so\nb,no\nc,so  so\n",
-                             "text,label\na,caf\xc3\xa9\nb,no\nc,cafe\xcc\x81\n"})
-        EXPECT_TRUE(has(refusal(rows), "differ by blanks or Unicode's form only")) << rows;
+                    "\"yes\" and \" yes\" (" + folder_.path() +
+                        "/r.csv:4) differ by blanks, marks of no width or Unicode's form only"));
+    for (char const* rows :
+         {"text,label\na,yes\nb,no\nc,yes\xc2\xa0\n", "text,label\na,so so\nb,no\nc,so  so\n",
+          "text,label\na,caf\xc3\xa9\nb,no\nc,cafe\xcc\x81\n", "text,label\na,yes\nb,no\nc,yes\xe2\x80\x8b\n"})
+        EXPECT_TRUE(has(refusal(rows), "differ by blanks, marks of no width or Unicode's form only")) << rows;
     EXPECT_TRUE(has(refusal("text,label\na,yes\nb,no\nc,\"\"\"yes\"\"\"\n"), "differ by quotation marks only"));
-    EXPECT_TRUE(has(refusal("text,label\na,1\nb,0\nc,1.0\n"), "differ as spellings of one number only"));
+    for (char const* rows :
+         {"text,label\na,1\nb,0\nc,1.0\n", "text,label\na,1\nb,0\nc,+1\n", "text,label\na,1\nb,0\nc,-0\n"})
+        EXPECT_TRUE(has(refusal(rows), "differ as spellings of one number only")) << rows;
+    EXPECT_TRUE(has(refusal("text,label\na, \"yes\"\nb, \"no\"\n"),
+                    "r.csv:3: label: [ \"no\"]: after a blank, a quotation mark of a .csv is a character of the name"));
     auto const told = prepare({"--task", "classification", "--label", "label", "--train",
                                file("case.csv", "text,label\na,Yes\nb,yes\nc,NA\n")});
     ASSERT_EQ(told.exit_code, 0) << told.output;
     EXPECT_TRUE(has(told.output, "\"Yes\" and \"yes\" differ in case only and are two classes")) << told.output;
     EXPECT_TRUE(has(told.output, "\"NA\" is taken as the name of a class")) << told.output;
+}
+
+TEST_F(Prepare, NamesOfClassesAreTakenAsTheyStand) {
+    auto const rows = [&](std::string const& name, std::string const& text) {
+        return prepare({"--task", "classification", "--label", "label", "--train", file(name + ".csv", text)},
+                       name.c_str());
+    };
+    auto const numbers = rows("numbers", "text,label\na,9007199254740992\nb,9007199254740993\n");
+    EXPECT_EQ(numbers.exit_code, 0) << "identifiers that one double stands for: " << numbers.output;
+    auto const blanks = rows("blanks", "text,label\n \"a\", yes\n \"b\", no\n");
+    ASSERT_EQ(blanks.exit_code, 0) << blanks.output;
+    EXPECT_TRUE(has(blanks.output, "note: \" no\" begins or ends with a blank")) << blanks.output;
+    EXPECT_TRUE(has(blanks.output, "note: 2 texts of .csv files begin with a blank and a quotation mark"))
+        << blanks.output;
+}
+
+/// Spreadsheets leave columns without a name at the right, and lines of blanks at the end.
+TEST_F(Prepare, WhatNobodyReadsOfATableIsNoMistake) {
+    auto const result = prepare({"--task", "classification", "--label", "label", "--train",
+                                 file("r.csv", "text,label,,,x,x\na,yes,,,1,2\n  \nb,no,,,3,4\n\n")});
+    ASSERT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_TRUE(has(result.output, "2 rows read")) << result.output;
 }
 
 TEST_F(Prepare, UnknownWordsAreCountedAndShown) {
