@@ -70,16 +70,17 @@ TEST_F(RunSource, AnExportNeedsNeitherTheDataNorTheFirstModel) {
 
 TEST_F(RunSource, AMovedRunGoesOnWhereItIs) {
     ASSERT_EQ(train("own").exit_code, 0);
-    fs::rename(path("run"), path("moved"));
+    fs::copy(path("run"), path("moved"), fs::copy_options::recursive);
+    auto const refused = run({"train", path("moved/config.yaml")});
+    EXPECT_EQ(refused.exit_code, 2) << "which of the two?";
+    EXPECT_TRUE(has(refused.output, "--set run=" + path("moved")) && has(refused.output, "--set run=" + path("run")))
+        << refused.output;
+    fs::remove_all(path("run"));
     auto const went_on = run({"train", path("moved/config.yaml")});
     EXPECT_EQ(went_on.exit_code, 0) << went_on.output;
     EXPECT_TRUE(has(went_on.output, "run folder: " + path("moved"))) << went_on.output;
     EXPECT_FALSE(fs::exists(path("run")));
-    fs::copy(path("moved"), path("run"), fs::copy_options::recursive);
-    auto const refused = run({"train", path("moved/config.yaml")});
-    EXPECT_EQ(refused.exit_code, 2);
-    EXPECT_TRUE(has(refused.output, "--set run=" + path("moved")) && has(refused.output, "--set run=" + path("run")))
-        << refused.output;
+    EXPECT_TRUE(has(cluster::read_file(path("moved/config.yaml")), "run: " + path("moved"))) << "its place from now on";
 }
 
 TEST_F(RunSource, ARunGoesOnWithTheModelThatItBeganWith) {
