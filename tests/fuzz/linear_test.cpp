@@ -1,4 +1,4 @@
-// The time of reading grows with the counts that a file gives, and not with their squares: 100,000 of each.
+// The time of reading grows with the counts that a file gives, and not with their squares: up to 200,000 of each.
 #include <gtest/gtest.h>
 
 #include "cluster/file.hpp"
@@ -22,7 +22,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kMany = 100'000;
+constexpr int kFew = 25'000, kTimes = 8;
 
 std::string name_of(int i) {
     return "name" + std::to_string(i);
@@ -31,7 +31,8 @@ std::string name_of(int i) {
 class LinearTime : public testing::Test {
   protected:
     std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
-    /// `write` makes a file of n things, `read` reads it; processor time of 2n against n, the best of some tries.
+    /// `write` makes a file of n things, `read` reads it; processor time of 8n against n, the best of some tries. What
+    /// grows with the square takes 64 times as long; where 8n leave the caches, 19 times were seen.
     void expect_linear(std::function<std::string(int)> const& write, std::string const& name,
                        std::function<void()> const& read) const {
         auto const seconds = [&](int n) {
@@ -40,13 +41,15 @@ class LinearTime : public testing::Test {
             read();
             return test::processor_seconds() - start;
         };
+        constexpr double kMost = 32;
         double ratio = 1e9;
-        for (int tries = 0; tries < 4 && ratio >= 3; ++tries) {
-            double const once = seconds(kMany);
+        for (int tries = 0; tries < 4 && ratio >= kMost; ++tries) {
+            double const once = seconds(kFew);
             ASSERT_LT(once, 20);
-            ratio = std::min(ratio, seconds(2 * kMany) / once);
+            ratio = std::min(ratio, seconds(kTimes * kFew) / once);
         }
-        EXPECT_LT(ratio, 3);
+        RecordProperty("ratio", std::to_string(ratio));
+        EXPECT_LT(ratio, kMost);
     }
     test::TemporaryFolder folder_;
 };
