@@ -128,12 +128,11 @@ def is_named(row, spec):
 
 
 def verdict(row, spec):
-    """What is said of a run, and whether it is as the table has it: `gap` admits what nothing finds or names yet."""
-    if not row["found"]:
-        return ("survives", spec.get("gap") == "survives")
-    if not is_named(row, spec):
-        return ("misnamed", spec.get("gap") in ("misnamed", "survives"))
-    return ("found" + (f" (no longer {spec['gap']})" if "gap" in spec else ""), True)
+    """What is said of a run, and whether it is as the table has it: `gap` admits what nothing finds or names yet, and a
+    gap that is closed must leave the table."""
+    word = "survives" if not row["found"] else "found" if is_named(row, spec) else "misnamed"
+    gap = spec.get("gap", "found")
+    return (word if word == gap else f"{word} (the table: {gap})", word == gap)
 
 
 def say(mutant, result):
