@@ -94,9 +94,14 @@ class Reader {
     static bool decode(YAML::Node const& node, T& value) {
         return node.IsScalar() && decode_plain(node.Scalar(), value);
     }
-    /// An assignment on the command line is one word, a list too.
+    /// An assignment on the command line is one word, a list too. A word that is no YAML is no list.
+    static YAML::Node list_of(YAML::Node const& node) try {
+        return node.IsScalar() ? load_plain_yaml(node.Scalar(), "") : node;
+    } catch (cluster::InputError const&) {
+        return {};
+    }
     static bool decode(YAML::Node const& node, std::vector<int>& value) {
-        YAML::Node const list = node.IsScalar() ? load_plain_yaml(node.Scalar(), "a list") : node;
+        YAML::Node const list = list_of(node);
         value.assign(list.IsSequence() ? list.size() : 0, 0);
         for (std::size_t i = 0; i < value.size(); ++i)
             if (!decode<int>(list[i], value[i])) return false;

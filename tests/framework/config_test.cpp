@@ -53,6 +53,10 @@ TEST(Config, EveryMistakeGetsALineThatNamesIt) {
     EXPECT_EQ(error_of(good + "parallel:\n  layers_of_parts: [1, x]\n"),
               "FILE:8: parallel.layers_of_parts: a list: legal: " + list);
     EXPECT_EQ(error_of(good, {"parallel.layers_of_parts=3"}), "--set: parallel.layers_of_parts: 3: legal: " + list);
+    EXPECT_EQ(error_of(good, {"parallel.layers_of_parts=[1, 2"}),
+              "--set: parallel.layers_of_parts: [1, 2: legal: " + list);
+    EXPECT_EQ(error_of(good + "parallel:\n  layers_of_parts: '[1'\n"),
+              "FILE:8: parallel.layers_of_parts: [1: legal: " + list);
     EXPECT_EQ(error_of(good + "seed: 1\nseed: 2\n"), "FILE:8: seed is given twice");
     EXPECT_EQ(error_of("run: r\n"), "FILE: task: missing; legal: classification, language-modeling, generation");
     EXPECT_EQ(error_of("run: [\n").substr(0, 16), "FILE:2: not YAML");
