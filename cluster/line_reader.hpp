@@ -20,7 +20,7 @@ class LineReader {
     /// The next line without its end; false after the last. Throws InputError for a read error or a line longer than
     /// kLongest, before it fills the memory.
     bool next(std::string& line);
-    /// Of the line that `next` gave, from 1.
+    /// Number of the line that `next` gave last, from 1.
     std::int64_t number() const { return number_; }
 
   private:

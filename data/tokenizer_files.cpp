@@ -44,7 +44,7 @@ std::string content_of(Json const& token) {
     return content.is_string() ? content.get<std::string>() : "";
 }
 
-/// Of what is to be copied: a file that can be read, or the folder additional_chat_templates.
+/// Refuses what cannot be copied; legal are files that can be read, and the folder additional_chat_templates.
 void check_copied(std::string const& path) {
     if (path.ends_with("templates") && fs::is_directory(path)) return;
     if (std::int64_t const size = cluster::readable_size(path); size > cluster::kMostText)

@@ -41,7 +41,7 @@ std::string way_on(std::string const& folder, std::string const& damaged) {
                        sound.size() == 1 ? "is" : "are");
 }
 
-/// What `read` gives of a checkpoint. A refusal of one that is damaged names those that are not.
+/// Returns what `read` returns. If it refuses checkpoint `name`, the message names the sound ones as well.
 template <typename Read>
 auto read_sound(std::string const& folder, std::string const& name, Read const& read) {
     try {

@@ -21,7 +21,7 @@
 
 namespace trireme::framework {
 
-/// What a rehearsal found, the same on every rank.
+/// Findings of a rehearsal, the same on every rank.
 struct Rehearsal {
     std::int64_t step = 0, steps = 0; ///< where it began; how many steps were computed, twice
     double loss = 0, other_loss = 0;  ///< of the step whose two losses differ most, in nats

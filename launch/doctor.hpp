@@ -56,7 +56,7 @@ void measure_clock(cluster::Communicator& world, RankFacts& facts);
 /// All that can be said of the job from the facts of all its ranks. Pure.
 Findings judge_job(std::vector<RankFacts> const& ranks);
 
-/// What the configuration of a run says of its folders, and whether its checkpoints have room.
+/// Folders of a run, as its configuration names them, and whether its checkpoints have room.
 struct PlannedRun {
     std::string folder, data;
     Finding room; ///< meaningful on rank 0

@@ -15,7 +15,7 @@ std::string launcher_size();
 /// srun the first works alone, and says so.
 bool works_alone(std::string const& command);
 
-/// Of several ranks that all end with `code`: what this one returns, and when. mpirun kills the others when a rank
+/// Returns, in time, the exit code of this rank when all end with `code`. mpirun kills the others when a rank
 /// leaves with another code than 0; so the first rank leaves last, and its code is that of the job. mpirun 4.1 sleeps
 /// for twice its time-out after such a code even if no rank is left (`mpirun -n 1 sh -c 'exit 2'` does); no rank can
 /// spare it that, but a mistake's line is there before.

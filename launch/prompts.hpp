@@ -8,7 +8,7 @@ namespace trireme::launch {
 
 inline constexpr char const* kCompletionColumn = "completion"; ///< the field that is scored if a row has it
 
-/// What is written about a prompt besides tokens.
+/// Prompts and what the file says about each, as text.
 struct PromptTexts {
     std::vector<std::string> prompts;
     std::vector<std::optional<std::string>> references; ///< of each prompt; "" is one too: nothing is to be said

@@ -28,7 +28,7 @@ class EventLine {
     std::int64_t whole(char const* name, std::int64_t least, std::int64_t most, std::int64_t otherwise = 0) const;
     double time() const { return number("time", 0, kLatest); }
     double seconds() const { return number("seconds", 0, kLatest); }
-    /// Of steps.
+    /// A count of steps: small enough for a double to hold it.
     std::int64_t steps(char const* name) const { return whole(name, 0, INT64_C(1) << 53); }
     std::string text(char const* name) const; ///< one line; empty if absent
 

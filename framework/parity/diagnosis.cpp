@@ -33,7 +33,7 @@ void add(std::vector<Group>& groups, std::vector<Verdict> const& verdicts, std::
         groups.push_back(std::move(group));
 }
 
-/// Those that some of the layouts have and others do not. Of names for the same layouts the most general is kept.
+/// Features that some layouts have and others do not. If several name the same layouts, the most general is kept.
 std::vector<Group> telling_features(std::vector<Verdict> const& verdicts) {
     std::vector<Group> groups;
     for (auto const& feature : features()) add(groups, verdicts, feature.name, feature.holds);

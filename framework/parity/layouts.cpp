@@ -58,7 +58,7 @@ std::vector<std::vector<int>> splits_for(int parts, int layers) {
     return {{}, uneven[static_cast<std::size_t>(parts - 2)]};
 }
 
-/// What a layout chooses, as words.
+/// Names the choices of a layout, for the cover, in which every pair of them must occur.
 std::vector<std::string> choices_of(Layout const& l) {
     auto const& p = l.parallel;
     std::vector<std::string> all{

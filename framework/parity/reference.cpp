@@ -37,7 +37,7 @@ class Reference {
     ParallelModel model_;
 };
 
-/// Of a schedule without warm-up.
+/// Rate of a step, written out from the definition: parity has no warm-up.
 double rate_of(Problem const& problem, std::int64_t step) {
     auto const& o = problem.optimizer;
     double const done = static_cast<double>(step) / static_cast<double>(problem.steps_of_schedule);

@@ -1,6 +1,6 @@
-// What every layout is compared with: one rank, one slot, float64, and where a number can be had without the code that
-// trains, it is: the count of trained labels, the rate of a step, the gradient norm, clipping and AdamW are written out
-// here once more, from their definitions, since a mistake in them is the same in every layout.
+// The reference that every layout is compared with: one rank, one slot, float64. The count of trained labels, the rate
+// of a step, the gradient norm, clipping and AdamW are written out here once more, from their definitions: a mistake in
+// the code that trains is the same in every layout, and a reference that shared it would hide it.
 #pragma once
 #include <vector>
 
@@ -14,7 +14,7 @@ Trace exact_trace(Problem const& problem);
 /// One divided by the number of trained labels of the step's samples, counted label by label.
 double loss_scale_of(Problem const& problem, std::int64_t step);
 
-/// What the reference makes of other slots, weights or models: variants that a diagnosis compares a layout with.
+/// Result of the reference for other slots, weights or models, with which a diagnosis compares a layout.
 struct Variant {
     double loss = 0;
     Tensors gradient;

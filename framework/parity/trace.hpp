@@ -47,7 +47,7 @@ Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot);
 void set_weights(ParallelModel& model, Tensors const& weights);
 /// Whole tensors of what the ranks keep; empty on ranks without `whole`. `copies` may be null. Collective.
 Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies = nullptr);
-/// Of the samples of the last step, on every rank. Collective.
+/// Losses of the samples of the last step, by sample id, on every rank. Collective.
 std::map<std::int64_t, double> sample_losses(ParallelModel const& model);
 
 } // namespace trireme::framework::parity

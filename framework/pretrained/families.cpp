@@ -129,7 +129,7 @@ void read_gpt2(Fields& fields, ModelConfig& c) {
     fields.ignore(
         {"summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout"});
     fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
-    // Of the first release, for words that were added later: transformers reads neither.
+    // The first release had these for words that were added later; transformers reads neither.
     fields.ignore({"n_special", "predict_special_tokens"});
     for (auto const& [alias, value] : {std::pair{"hidden_size", c.hidden},
                                        {"num_hidden_layers", c.layers},

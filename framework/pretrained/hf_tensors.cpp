@@ -25,7 +25,7 @@ bool is_frequency(std::string const& name) {
     return name.ends_with("rotary_emb.inv_freq");
 }
 
-/// Of any shape and dtype, unlike a weight.
+/// Reads a buffer, which may have any shape and dtype, unlike a weight.
 at::Tensor read_whole(std::string const& name, TensorEntry const& entry) {
     at::Tensor const out = at::empty(entry.shape, dtype_of_name(name, entry.dtype));
     PositionedFile::to_read(entry.file).read(out.mutable_data_ptr(), entry.offset, entry.bytes);

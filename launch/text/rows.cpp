@@ -65,8 +65,8 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
     }
 }
 
-/// What a message adds about a line that has become too few cells, if another character than `delimiter` would have
-/// made `columns` of it; else nothing.
+/// Ends the message about a line of too few cells: names the character that would have made `columns` cells of it, if
+/// there is one other than `delimiter`; empty otherwise.
 std::string other_delimiter(py::handle cells, char delimiter, std::size_t columns) {
     struct Delimiter {
         char character;

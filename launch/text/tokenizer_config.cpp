@@ -48,7 +48,7 @@ bool flag_of(Json const& part, char const* name, bool absent) {
     return found != part.end() && found->is_boolean() ? found->get<bool>() : absent;
 }
 
-/// Of member `name`; empty if it is absent.
+/// Text of the token that member `name` holds; empty if it is absent.
 std::string token_of(Json const& json, std::string const& name, std::string const& file) {
     auto const found = json.find(name);
     return found == json.end() ? "" : data::token_text(*found, file + ": " + name);

@@ -15,18 +15,10 @@
 #include "framework/kernels/random.hpp"
 #include "framework/kernels/rotary.hpp"
 #include "framework/kernels/simd.hpp"
+#include "tests/framework/kernels/numbers.hpp"
 
 namespace trireme::framework::kernels {
 namespace {
-
-template <typename T>
-std::vector<T> numbers(std::size_t n, unsigned seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<double> normal;
-    std::vector<T> v(n);
-    for (auto& x : v) x = static_cast<T>(normal(random));
-    return v;
-}
 
 /// Central difference of `loss` by x[i].
 template <typename F>

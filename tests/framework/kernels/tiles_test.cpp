@@ -4,38 +4,30 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 #include <vector>
 
 #include "framework/kernels/adamw.hpp"
 #include "framework/kernels/attention.hpp"
 #include "framework/kernels/norm.hpp"
 #include "framework/kernels/random.hpp"
+#include "tests/framework/kernels/numbers.hpp"
 
 namespace trireme::framework::kernels {
 namespace {
 
-template <typename T>
-std::vector<T> numbers(std::size_t n, unsigned seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<double> normal;
-    std::vector<T> v(n);
-    for (auto& x : v) x = static_cast<T>(normal(random));
-    return v;
-}
-
 /// While alive, the loops of the kernels are cut into small pieces.
 struct SmallTiles {
-    SmallTiles() { set(33, 5, 3, 3); }
-    ~SmallTiles() { set(16384, 64, 32, 16); }
-    SmallTiles(SmallTiles const&) = delete;
-    SmallTiles& operator=(SmallTiles const&) = delete;
-    static void set(std::int64_t update, std::int64_t rows, std::int64_t queries, std::int64_t lanes) {
+    SmallTiles() = default;
+    ~SmallTiles() {
         tiles.update = update;
         tiles.rows = rows;
         tiles.queries = queries;
         tiles.lanes = lanes;
     }
+    SmallTiles(SmallTiles const&) = delete;
+    SmallTiles& operator=(SmallTiles const&) = delete;
+    std::int64_t update = tiles.update.exchange(33), rows = tiles.rows.exchange(5), queries = tiles.queries.exchange(3),
+                 lanes = tiles.lanes.exchange(3);
 };
 
 /// Calls `compute` with the usual sizes and with small ones.
