@@ -107,13 +107,8 @@ void Sensitivity::put_back(std::vector<Held> const& held) {
 }
 
 double Sensitivity::step(RunProgress const& progress) {
-    auto [plan, passes] = batches_.take({progress.step, progress.cursor});
-    auto const slots = static_cast<std::int64_t>(plan.slots.size());
-    model_.load(std::move(passes));
-    model_.engine().queue(slots);
-    batches_.done();
+    at::Tensor const loss = forward_backward(batches_, {progress.step, progress.cursor}, model_);
     at::Tensor const norm = gradient_norm_.compute();
-    at::Tensor const loss = ordered_sum(gather_losses(model_.engine().losses(), slots, model_.mesh()));
     at::Tensor const scale = update_scale(loss, norm, config_.optimizer.clip, std::numeric_limits<double>::infinity());
     optimizer_.step(learning_rate(config_.optimizer, progress.step, total_), scale, progress.updates());
     model_.refresh();

@@ -2,13 +2,25 @@
 
 #include <limits>
 #include <span>
+#include <utility>
 
+#include "framework/batch_source.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "framework/parallel_model.hpp"
 #include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 #include "parallel/tensor_place.hpp"
 
 namespace trireme::framework {
+
+at::Tensor forward_backward(BatchSource& batches, BatchPlace const& place, ParallelModel& model) {
+    auto [plan, passes] = batches.take(place);
+    auto const slots = static_cast<std::int64_t>(plan.slots.size());
+    model.load(std::move(passes));
+    model.engine().queue(slots);
+    batches.done();
+    return ordered_sum(gather_losses(model.engine().losses(), slots, model.mesh()));
+}
 
 at::Tensor gather_losses(at::Tensor const& mine, std::int64_t slots, parallel::Mesh const& mesh) {
     std::int64_t const ranks = mesh.data().size(), each = (slots + ranks - 1) / ranks;

@@ -12,6 +12,14 @@
 
 namespace trireme::framework {
 
+class BatchSource;
+class ParallelModel;
+struct BatchPlace;
+
+/// Queues the passes of one step. Its gradient stays with the ranks that keep it; returns its loss, a float64 scalar
+/// where the model is. Collective over the mesh.
+at::Tensor forward_backward(BatchSource& batches, BatchPlace const& place, ParallelModel& model);
+
 /// Losses of all slots, in slot order: float64 [slots], from those of this data rank (Engine::losses). Collective over
 /// the data ranks of the mesh.
 at::Tensor gather_losses(at::Tensor const& mine, std::int64_t slots, parallel::Mesh const& mesh);

@@ -103,16 +103,6 @@ std::string kept_bytes(ParallelModel const& model, Kept what) {
     return bytes;
 }
 
-/// Leaves the gradients with the ranks that keep them; returns the loss. Batches and losses are the trainer's.
-at::Tensor forward_backward(BatchSource& batches, Problem const& problem, ParallelModel& model, std::int64_t step) {
-    auto [plan, passes] = batches.take({step, step * problem.samples});
-    auto const slots = std::ssize(plan.slots);
-    model.load(std::move(passes));
-    model.engine().queue(slots);
-    batches.done();
-    return ordered_sum(gather_losses(model.engine().losses(), slots, model.mesh()));
-}
-
 } // namespace
 
 void set_weights(ParallelModel& model, Tensors const& weights) {
@@ -161,7 +151,7 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
     BatchSource batches(problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
     Trace trace;
     for (std::int64_t step = 0; step < problem.steps; ++step) {
-        at::Tensor const loss = forward_backward(batches, problem, model, step);
+        at::Tensor const loss = forward_backward(batches, {step, step * problem.samples}, model);
         at::Tensor const norm = gradient_norm.compute();
         trace.losses.push_back(loss.item<double>());
         trace.norms.push_back(norm.item<double>());
