@@ -1,7 +1,9 @@
-// Who makes MPI progress? Three answers, measured side by side on one machine (docs/decisions/0001-mpi-progress.md):
+// Who makes MPI progress? Three answers, measured side by side on one machine
+// (docs/decisions/0001-mpi-progress.md):
 //   polled     the computing thread tests its request between blocks of work (what Trireme does)
 //   thread     one communication thread owns MPI and tests all the time
-//   multiple   the computing thread only waits at the end; a heartbeat thread talks on a communicator of its own
+//   multiple   the computing thread only waits at the end; a heartbeat thread talks on a
+//   communicator of its own
 // Each step starts an all-reduce of 32 MB and computes 24 blocks of matrix products beside it.
 //   mpirun -n 2 build/bin/bench_mpi_progress
 #include <mpi.h>
@@ -18,7 +20,8 @@ namespace {
 constexpr int kFloats = 8 << 20, kBlocks = 24, kSide = 320, kSteps = 12;
 
 double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
 }
 
 std::vector<float> a(kSide*kSide, 0.5F), b(kSide*kSide, 0.25F), c(kSide*kSide);
@@ -28,7 +31,8 @@ void block() {
         for (int k = 0; k < kSide; ++k) {
             float const x = a[static_cast<std::size_t>(i * kSide + k)];
             for (int j = 0; j < kSide; ++j)
-                c[static_cast<std::size_t>(i * kSide + j)] += x * b[static_cast<std::size_t>(k * kSide + j)];
+                c[static_cast<std::size_t>(i * kSide + j)] +=
+                    x * b[static_cast<std::size_t>(k * kSide + j)];
         }
 }
 
@@ -91,7 +95,8 @@ int main(int argc, char** argv) {
     std::vector<float> data(kFloats, 1.0F);
     MPI_Request request = MPI_REQUEST_NULL;
     auto const begin = [&] {
-        MPI_Iallreduce(MPI_IN_PLACE, data.data(), kFloats, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request);
+        MPI_Iallreduce(MPI_IN_PLACE, data.data(), kFloats, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD,
+                       &request);
     };
     auto const wait = [&] {
         for (int done = 0; !done;) MPI_Test(&request, &done, MPI_STATUS_IGNORE);
@@ -140,7 +145,8 @@ int main(int argc, char** argv) {
     if (rank == 0) {
         std::printf("%-34s %8s %8s %10s\n", "", "step ms", "compute", "of compute");
         auto const row = [&](char const* name, Times const& t) {
-            std::printf("%-34s %8.1f %8.1f %9.2fx\n", name, 1e3 * t.step, 1e3 * t.compute, t.step / compute.step);
+            std::printf("%-34s %8.1f %8.1f %9.2fx\n", name, 1e3 * t.step, 1e3 * t.compute,
+                        t.step / compute.step);
         };
         row("compute alone", compute);
         row("all-reduce, then compute", reduce_only);

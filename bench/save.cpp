@@ -1,5 +1,5 @@
-// How fast a checkpoint is written, beside dd with fsync on the same disk, and what a save in the background costs the
-// steps above it.
+// How fast a checkpoint is written, beside dd with fsync on the same disk, and what a save in the
+// background costs the steps above it.
 //
 //   cmake --build build --target bench_save && build/bin/bench_save FOLDER [MiB=512] [rounds=5]
 //
@@ -42,8 +42,10 @@ std::vector<OwnedRange> ranges_over(std::vector<float> const& values) {
     constexpr std::int64_t kRows = 2048, kColumns = 2048, kEach = kRows * kColumns;
     for (std::int64_t at = 0; at + kEach <= static_cast<std::int64_t>(values.size()); at += kEach) {
         std::string const name = fmt::format("layers.{}", at / kEach);
-        ranges.push_back(flat_range("weight", name + ".w", "f32", {kRows, kColumns}, 0, kEach, values.data() + at));
-        ranges.push_back(flat_range("weight", name + ".b", "f32", {kColumns}, 0, kColumns, values.data() + at));
+        ranges.push_back(flat_range("weight", name + ".w", "f32", {kRows, kColumns}, 0, kEach,
+                                    values.data() + at));
+        ranges.push_back(
+            flat_range("weight", name + ".b", "f32", {kColumns}, 0, kColumns, values.data() + at));
     }
     return ranges;
 }
@@ -52,14 +54,16 @@ std::vector<OwnedRange> ranges_over(std::vector<float> const& values) {
 void save(std::string const& folder, std::int64_t step, std::vector<OwnedRange> const& ranges) {
     std::atomic<bool> const abandoned = false;
     fs::create_directories(staging_path(folder, step));
-    RankFile const file = write_rank_file(staging_path(folder, step), "rank-00000.h5", ranges, abandoned);
+    RankFile const file =
+        write_rank_file(staging_path(folder, step), "rank-00000.h5", ranges, abandoned);
     commit_checkpoint(folder, step, {.state = {}, .tensors = file.tensors, .files = {file.file}});
 }
 
-void beside_dd(std::string const& folder, std::int64_t mebibytes, int rounds, std::vector<OwnedRange> const& ranges) {
+void beside_dd(std::string const& folder, std::int64_t mebibytes, int rounds,
+               std::vector<OwnedRange> const& ranges) {
     std::vector<double> ours, theirs;
-    std::string const dd =
-        fmt::format("dd if=/dev/zero of={}/dd bs=16M count={} conv=fsync 2> /dev/null", folder, mebibytes / 16);
+    std::string const dd = fmt::format(
+        "dd if=/dev/zero of={}/dd bs=16M count={} conv=fsync 2> /dev/null", folder, mebibytes / 16);
     for (int round = 0; round < rounds; ++round) {
         auto start = Clock::now();
         if (std::system(dd.c_str()) != 0) throw std::runtime_error("dd failed");
@@ -71,8 +75,10 @@ void beside_dd(std::string const& folder, std::int64_t mebibytes, int rounds, st
         fs::remove_all(folder + "/" + checkpoint_name(round));
     }
     auto const rate = [&](double seconds) { return static_cast<double>(mebibytes) / seconds; };
-    fmt::print("save: {:.0f} MiB/s, dd with fsync: {:.0f} MiB/s, ratio {:.2f} (medians of {} rounds of {} MiB)\n",
-               rate(median(ours)), rate(median(theirs)), median(theirs) / median(ours), rounds, mebibytes);
+    fmt::print("save: {:.0f} MiB/s, dd with fsync: {:.0f} MiB/s, ratio {:.2f} (medians of {} "
+               "rounds of {} MiB)\n",
+               rate(median(ours)), rate(median(theirs)), median(theirs) / median(ours), rounds,
+               mebibytes);
 }
 
 /// As much arithmetic as one thread does in some milliseconds.
@@ -82,7 +88,8 @@ double compute() {
     return sum;
 }
 
-/// Seconds for `steps` steps on `threads` threads, as a training step uses them; `between` after each.
+/// Seconds for `steps` steps on `threads` threads, as a training step uses them; `between` after
+/// each.
 template <typename Between>
 double steps_take(int steps, int threads, Between const& between) {
     auto const start = Clock::now();
@@ -131,10 +138,11 @@ void under_steps(std::string const& folder, int rounds, std::vector<OwnedRange> 
         writer.push_back(cpu);
         excess.push_back((beside.back() - alone.back() - cpu) / alone.back());
     }
-    fmt::print(
-        "{} steps on {} threads: {:.2f} s, with a save beneath them {:.2f} s; the writer's own CPU time {:.2f} s; "
-        "beyond it {:+.1f} % (medians of {} rounds)\n",
-        steps, threads, median(alone), median(beside), median(writer), 100 * median(excess), rounds);
+    fmt::print("{} steps on {} threads: {:.2f} s, with a save beneath them {:.2f} s; the writer's "
+               "own CPU time {:.2f} s; "
+               "beyond it {:+.1f} % (medians of {} rounds)\n",
+               steps, threads, median(alone), median(beside), median(writer), 100 * median(excess),
+               rounds);
 }
 
 } // namespace
@@ -149,7 +157,8 @@ int main(int argc, char** argv) try {
     int const rounds = argc > 3 ? std::atoi(argv[3]) : 5;
     fs::create_directories(folder);
     std::vector<float> values(static_cast<std::size_t>(mebibytes) << 18);
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i * 2654435761U % 1'000'003);
+    for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = static_cast<float>(i * 2654435761U % 1'000'003);
     auto const ranges = ranges_over(values);
     beside_dd(folder, mebibytes, rounds, ranges);
     under_steps(folder, rounds, ranges);

@@ -7,7 +7,8 @@ namespace trireme::cluster {
 
 namespace {
 
-__global__ void sum(__nv_bfloat16 const* pieces, std::size_t n, std::size_t count, __nv_bfloat16* out) {
+__global__ void sum(__nv_bfloat16 const* pieces, std::size_t n, std::size_t count,
+                    __nv_bfloat16* out) {
     std::size_t const i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= count) return;
     float total = __bfloat162float(pieces[i]);
@@ -17,12 +18,13 @@ __global__ void sum(__nv_bfloat16 const* pieces, std::size_t n, std::size_t coun
 
 } // namespace
 
-bool sum_bf16_on_device(void const* pieces, std::size_t n, std::size_t count, void* out, void* stream) {
+bool sum_bf16_on_device(void const* pieces, std::size_t n, std::size_t count, void* out,
+                        void* stream) {
     if (count == 0) return true;
     constexpr unsigned kThreads = 256;
     auto const blocks = static_cast<unsigned>((count + kThreads - 1) / kThreads);
-    sum<<<blocks, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(static_cast<__nv_bfloat16 const*>(pieces), n, count,
-                                                                    static_cast<__nv_bfloat16*>(out));
+    sum<<<blocks, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+        static_cast<__nv_bfloat16 const*>(pieces), n, count, static_cast<__nv_bfloat16*>(out));
     return cudaGetLastError() == cudaSuccess;
 }
 

@@ -4,9 +4,10 @@
 
 namespace trireme::cluster {
 
-/// out[i] = the sum of pieces[p * count + i] over p < n, from left to right in float32, rounded once (to nearest even).
-/// Both bf16 on the device; `out` may not overlap `pieces`. Queued on `stream` (a cudaStream_t). False if the launch
-/// was refused.
-bool sum_bf16_on_device(void const* pieces, std::size_t n, std::size_t count, void* out, void* stream);
+/// out[i] = the sum of pieces[p * count + i] over p < n, from left to right in float32, rounded
+/// once (to nearest even). Both bf16 on the device; `out` may not overlap `pieces`. Queued on
+/// `stream` (a cudaStream_t). False if the launch was refused.
+bool sum_bf16_on_device(void const* pieces, std::size_t n, std::size_t count, void* out,
+                        void* stream);
 
 } // namespace trireme::cluster

@@ -32,7 +32,8 @@ struct Buffer {
     std::size_t count = 0; ///< elements, not bytes
     DType dtype = DType::f32;
     Device device = Device::host;
-    void* stream = nullptr; ///< the CUDA stream that produces or consumes the memory; null on the host
+    /// the CUDA stream that produces or consumes the memory; null on the host
+    void* stream = nullptr;
 
     std::size_t bytes() const { return count * size_of(dtype); }
     Buffer slice(std::size_t first, std::size_t n) const {

@@ -27,7 +27,8 @@ namespace {
 
 void require_same_dtype(Buffer const& in, Buffer const& out, std::string_view name) {
     if (in.dtype != out.dtype)
-        misuse(name, fmt::format("input is {} but output is {}", name_of(in.dtype), name_of(out.dtype)));
+        misuse(name,
+               fmt::format("input is {} but output is {}", name_of(in.dtype), name_of(out.dtype)));
 }
 
 std::size_t sum(std::span<std::size_t const> counts) {
@@ -42,8 +43,9 @@ char const* name_of(DType dtype) {
 }
 
 char const* name_of(Collective op) {
-    constexpr std::array<char const*, 8> kNames{"all_reduce", "all_gather", "reduce_scatter", "all_to_all",
-                                                "broadcast",  "exchange",   "barrier",        "split"};
+    constexpr std::array<char const*, 8> kNames{"all_reduce", "all_gather", "reduce_scatter",
+                                                "all_to_all", "broadcast",  "exchange",
+                                                "barrier",    "split"};
     return kNames[static_cast<std::size_t>(op)];
 }
 
@@ -54,8 +56,8 @@ std::string host_name() {
 }
 
 std::string Work::State::what() const {
-    return fmt::format("rank {}@{} of {}: {} #{} '{}' in group {}", rank, host_name(), size, name_of(op), sequence,
-                       name, group);
+    return fmt::format("rank {}@{} of {}: {} #{} '{}' in group {}", rank, host_name(), size,
+                       name_of(op), sequence, name, group);
 }
 
 Communicator::Communicator(int rank, int size, std::string group, CommunicatorOptions options)
@@ -66,9 +68,10 @@ Work Communicator::start(CallRecord call, Begin const& begin) {
     call.sequence = sequence_++;
     if (options_.observer) options_.observer->on_start(group_, call);
     auto state = std::make_unique<Work::State>();
-    *state = {nullptr, group_, std::string(call.name),           call.op,           call.sequence,
-              rank_,   size_,  std::chrono::steady_clock::now(), options_.deadline, options_.observer,
-              false};
+    *state = {
+        nullptr, group_, std::string(call.name),           call.op,           call.sequence,
+        rank_,   size_,  std::chrono::steady_clock::now(), options_.deadline, options_.observer,
+        false};
     state->operation = begin();
     if (state->operation) return Work(std::move(state));
     if (options_.observer) options_.observer->on_finish(group_, call.sequence);
@@ -84,10 +87,12 @@ Work Communicator::all_reduce(Buffer inout, ReduceOp op, std::string_view name) 
     if (auto const fault = fault_point("call/all_reduce")) { // a program whose ranks disagree
         if (fault->action == FaultAction::skip) return {};
         if (fault->action == FaultAction::resize) inout.count /= 2;
-        if (fault->action == FaultAction::retype && inout.dtype == DType::f32) inout.dtype = DType::i32;
+        if (fault->action == FaultAction::retype && inout.dtype == DType::f32)
+            inout.dtype = DType::i32;
     }
     auto const n = static_cast<std::size_t>(size_);
-    return start({0, Collective::all_reduce, name, inout.dtype, inout.count, 2 * (n - 1) * inout.bytes() / n},
+    return start({0, Collective::all_reduce, name, inout.dtype, inout.count,
+                  2 * (n - 1) * inout.bytes() / n},
                  [&] { return size_ == 1 ? do_alone(inout, inout) : do_all_reduce(inout, op); });
 }
 
@@ -117,15 +122,18 @@ Work Communicator::all_to_all(Buffer in, std::span<std::size_t const> send_count
         misuse(name, fmt::format("all_to_all needs {} counts", n));
     if (sum(send_counts) > in.count || sum(receive_counts) > out.count)
         misuse(name, "all_to_all counts exceed the buffers");
-    std::size_t const sent = (sum(send_counts) - send_counts[static_cast<std::size_t>(rank_)]) * size_of(in.dtype);
+    std::size_t const sent =
+        (sum(send_counts) - send_counts[static_cast<std::size_t>(rank_)]) * size_of(in.dtype);
     return start({0, Collective::all_to_all, name, in.dtype, in.count, sent}, [&] {
-        if (size_ == 1) return do_alone(in.slice(0, send_counts[0]), out.slice(0, receive_counts[0]));
+        if (size_ == 1)
+            return do_alone(in.slice(0, send_counts[0]), out.slice(0, receive_counts[0]));
         return do_all_to_all(in, send_counts, out, receive_counts);
     });
 }
 
 Work Communicator::broadcast(Buffer inout, int root, std::string_view name) {
-    if (root < 0 || root >= size_) misuse(name, fmt::format("broadcast from rank {} of {}", root, size_));
+    if (root < 0 || root >= size_)
+        misuse(name, fmt::format("broadcast from rank {} of {}", root, size_));
     std::size_t const sent = rank_ == root && size_ > 1 ? inout.bytes() : 0;
     return start({0, Collective::broadcast, name, inout.dtype, inout.count, sent},
                  [&] { return size_ == 1 ? do_alone(inout, inout) : do_broadcast(inout, root); });
@@ -142,13 +150,15 @@ Work Communicator::exchange(std::span<Message const> messages, std::string_view 
     }
     if (auto* const observer = dynamic_cast<WaitObserver*>(options_.observer.get()))
         observer->on_messages(group_, messages);
-    return start(
-        {0, Collective::exchange, name, messages.empty() ? DType::u8 : messages[0].buffer.dtype, elements, sent},
-        [&] { return messages.empty() ? nullptr : do_exchange(messages); });
+    return start({0, Collective::exchange, name,
+                  messages.empty() ? DType::u8 : messages[0].buffer.dtype, elements, sent},
+                 [&] { return messages.empty() ? nullptr : do_exchange(messages); });
 }
 
 void Communicator::barrier(std::string_view name) {
-    start({0, Collective::barrier, name, DType::u8, 0, 0}, [&] { return size_ == 1 ? nullptr : do_barrier(); }).wait();
+    start({0, Collective::barrier, name, DType::u8, 0, 0}, [&] {
+        return size_ == 1 ? nullptr : do_barrier();
+    }).wait();
 }
 
 std::unique_ptr<Communicator> Communicator::split(int color, int key, std::string_view group) {
@@ -162,7 +172,8 @@ std::unique_ptr<Communicator> Communicator::split(int color, int key, std::strin
 
 void Communicator::abort(std::string_view reason, int code) {
     say("trireme: rank {}@{}: {}\n", rank_, host_name(), reason);
-    std::this_thread::sleep_for(std::chrono::milliseconds(200)); // mpirun forwards the line before it adds its own
+    // mpirun forwards the line before it adds its own
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
     do_abort(code);
     std::_Exit(kFailed);
 }

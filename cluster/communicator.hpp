@@ -1,9 +1,10 @@
 // Collectives on bytes among the processes of one group.
 //
-// Public calls are not virtual: they handle groups of one, check arguments, number and trace the call, and set its
-// deadline, once for every back end. A back end implements the `do_` functions: each is one library call and one check.
-// Every call is collective over the group and must be entered by all members in the same order. `name` says what the
-// call is for ("grad/model.layers.3"), and is what a hang report shows; it must be the same on all members.
+// Public calls are not virtual: they handle groups of one, check arguments, number and trace the
+// call, and set its deadline, once for every back end. A back end implements the `do_` functions:
+// each is one library call and one check. Every call is collective over the group and must be
+// entered by all members in the same order. `name` says what the call is for
+// ("grad/model.layers.3"), and is what a hang report shows; it must be the same on all members.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -39,14 +40,16 @@ struct Message {
     Buffer buffer;
 };
 
-/// What is known of one call; handed to observers (traffic counts, flight record) when the call starts.
+/// What is known of one call; handed to observers (traffic counts, flight record) when the call
+/// starts.
 struct CallRecord {
     std::uint64_t sequence; ///< number of this call in this group, from 0, the same on all members
     Collective op;
     std::string_view name;
     DType dtype;
-    std::size_t count;         ///< elements of this rank's input
-    std::size_t bytes_on_wire; ///< bytes this rank sends in a bandwidth-optimal algorithm (docs/collectives.md)
+    std::size_t count; ///< elements of this rank's input
+    /// bytes this rank sends in a bandwidth-optimal algorithm (docs/collectives.md)
+    std::size_t bytes_on_wire;
 };
 
 /// Sees every call of every group made from a communicator and its splits. Must not communicate.
@@ -59,8 +62,10 @@ class CallObserver {
 };
 
 struct CommunicatorOptions {
-    std::chrono::milliseconds deadline{600'000};    ///< for each call, from its start until its Work is waited for
-    std::size_t chunk_bytes = std::size_t{1} << 30; ///< largest count handed to one library call; small in tests
+    /// for each call, from its start until its Work is waited for
+    std::chrono::milliseconds deadline{600'000};
+    /// largest count handed to one library call; small in tests
+    std::size_t chunk_bytes = std::size_t{1} << 30;
     std::shared_ptr<CallObserver> observer;
 };
 
@@ -72,12 +77,17 @@ class Communicator {
 
     int rank() const { return rank_; }
     int size() const { return size_; }
-    std::string const& group() const { return group_; } ///< name of the group, "world" or as given to split
+    std::string const& group() const {
+        return group_;
+    } ///< name of the group, "world" or as given to split
     std::uint64_t calls() const { return sequence_; }
-    /// For later calls of this group, and of groups split from it from now on. Local; to be the same on all members.
+    /// For later calls of this group, and of groups split from it from now on. Local; to be the
+    /// same on all members.
     void set_deadline(std::chrono::milliseconds deadline) { options_.deadline = deadline; }
     /// Likewise. A null pointer: no observer.
-    void set_observer(std::shared_ptr<CallObserver> observer) { options_.observer = std::move(observer); }
+    void set_observer(std::shared_ptr<CallObserver> observer) {
+        options_.observer = std::move(observer);
+    }
 
     /// In place. Floating sums of bf16 accumulate in float32 and are rounded once.
     [[nodiscard]] Work all_reduce(Buffer inout, ReduceOp op, std::string_view name);
@@ -85,18 +95,23 @@ class Communicator {
     [[nodiscard]] Work all_gather(Buffer in, Buffer out, std::string_view name);
     /// in.count == size * out.count. The order of the sum is the back end's own.
     [[nodiscard]] Work reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::string_view name);
-    /// Piece i of `in` (send_counts[i] elements, packed one after another) goes to rank i; likewise `out`.
+    /// Piece i of `in` (send_counts[i] elements, packed one after another) goes to rank i; likewise
+    /// `out`.
     [[nodiscard]] Work all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
-                                  std::span<std::size_t const> receive_counts, std::string_view name);
+                                  std::span<std::size_t const> receive_counts,
+                                  std::string_view name);
     [[nodiscard]] Work broadcast(Buffer inout, int root, std::string_view name);
-    /// One batch of sends and receives that progress together, so that no order of them can deadlock. Members that
-    /// take part in no message do not call it; messages between two ranks match in order.
+    /// One batch of sends and receives that progress together, so that no order of them can
+    /// deadlock. Members that take part in no message do not call it; messages between two ranks
+    /// match in order.
     [[nodiscard]] Work exchange(std::span<Message const> messages, std::string_view name);
     /// Returns when every member has entered.
     void barrier(std::string_view name);
-    /// Members with one `color` form a group, ordered by `key`. Collective over this group. `group` names the result.
+    /// Members with one `color` form a group, ordered by `key`. Collective over this group. `group`
+    /// names the result.
     std::unique_ptr<Communicator> split(int color, int key, std::string_view group);
-    /// Ends the whole job at once with `code`, without collectives. Logs rank@host and `reason` first.
+    /// Ends the whole job at once with `code`, without collectives. Logs rank@host and `reason`
+    /// first.
     [[noreturn]] void abort(std::string_view reason, int code = kFailed);
 
   protected:
@@ -104,13 +119,15 @@ class Communicator {
     CommunicatorOptions const& options() const { return options_; }
 
   private:
-    /// A group of one: `out` becomes `in`. Also called with both the same, since a device orders streams even then.
+    /// A group of one: `out` becomes `in`. Also called with both the same, since a device orders
+    /// streams even then.
     virtual std::unique_ptr<Operation> do_alone(Buffer in, Buffer out);
     virtual std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) = 0;
     virtual std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) = 0;
     virtual std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) = 0;
-    virtual std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
-                                                     std::span<std::size_t const> receive_counts) = 0;
+    virtual std::unique_ptr<Operation>
+    do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
+                  std::span<std::size_t const> receive_counts) = 0;
     virtual std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) = 0;
     virtual std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) = 0;
     virtual std::unique_ptr<Operation> do_barrier() = 0;
@@ -118,7 +135,8 @@ class Communicator {
                                                    CommunicatorOptions options) = 0;
     virtual void do_abort(int code) = 0;
 
-    /// Numbers and traces a call; `begin` makes the operation, or returns null when it is complete already.
+    /// Numbers and traces a call; `begin` makes the operation, or returns null when it is complete
+    /// already.
     template <typename Begin>
     Work start(CallRecord call, Begin const& begin);
 

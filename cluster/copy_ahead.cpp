@@ -25,11 +25,14 @@ CopyAhead::CopyAhead(std::size_t bytes, int depth, void* reader, std::chrono::mi
 CopyAhead::~CopyAhead() {
     if (sent_ == 0) return;
     try {
-        slot(sent_ - 1).copied.wait(deadline_, "the copy of a batch"); // the side stream is through with all before
-        follow(side_.handle(), reader_); // the device memory is freed on the side stream, after all that reads it
+        // the side stream is through with all before
+        slot(sent_ - 1).copied.wait(deadline_, "the copy of a batch");
+        // the device memory is freed on the side stream, after all that reads it
+        follow(side_.handle(), reader_);
     } catch (std::exception const& error) {
         say("trireme: {}\n", error.what());
-        static_cast<void>(new std::deque<Slot>(std::move(slots_))); // the device may still use it: it stays
+        // the device may still use it: it stays
+        static_cast<void>(new std::deque<Slot>(std::move(slots_)));
     }
 }
 

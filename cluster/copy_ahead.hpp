@@ -1,5 +1,5 @@
-// Batches on their way to the device ahead of their use: the host fills pinned memory, a side stream copies it, and the
-// stream that uses a batch waits for its copy on the device.
+// Batches on their way to the device ahead of their use: the host fills pinned memory, a side
+// stream copies it, and the stream that uses a batch waits for its copy on the device.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -10,16 +10,16 @@
 
 namespace trireme::cluster {
 
-/// A ring of `depth` batches of up to `bytes` each, for one stream, the reader, which must outlive it. For each batch,
-/// in this order:
+/// A ring of `depth` batches of up to `bytes` each, for one stream, the reader, which must outlive
+/// it. For each batch, in this order:
 ///   stage()   its pinned memory, to be filled until send();
 ///   send()    the copy is queued;
 ///   take()    its device memory, for work queued on the reader from now on;
 ///   done()    the last work that reads it has been queued: after that work it may be overwritten.
-/// Up to `depth` batches may be sent and not yet done, so that a copy runs behind the steps before it. One thread. The
-/// host waits in two places only: in stage(), by polling, if the copy from the same pinned memory `depth` batches ago
-/// is still not through (stalls() counts those), and in the destructor, for the last copy. Calls out of order throw
-/// JobError.
+/// Up to `depth` batches may be sent and not yet done, so that a copy runs behind the steps before
+/// it. One thread. The host waits in two places only: in stage(), by polling, if the copy from the
+/// same pinned memory `depth` batches ago is still not through (stalls() counts those), and in the
+/// destructor, for the last copy. Calls out of order throw JobError.
 class CopyAhead {
   public:
     CopyAhead(std::size_t bytes, int depth, void* reader, std::chrono::milliseconds deadline);

@@ -19,13 +19,15 @@ CopyBack::~CopyBack() {
         copied_.wait(deadline_, "the copy of results");
     } catch (std::exception const& error) {
         say("trireme: {}\n", error.what());
-        static_cast<void>(new PinnedMemory(std::move(pinned_))); // the device may still write to it: it stays
+        // the device may still write to it: it stays
+        static_cast<void>(new PinnedMemory(std::move(pinned_)));
     }
 }
 
 void CopyBack::send(void const* device, std::size_t bytes) {
     if (sent_ > 0) throw JobError("[copy back] the result before has not been read");
-    if (bytes == 0 || bytes > bytes_) throw JobError(fmt::format("[copy back] {} bytes of {}", bytes, bytes_));
+    if (bytes == 0 || bytes > bytes_)
+        throw JobError(fmt::format("[copy back] {} bytes of {}", bytes, bytes_));
     copy_on_stream(pinned_.data(), device, bytes, stream_);
     copied_.record(stream_);
     sent_ = bytes;

@@ -8,9 +8,9 @@
 
 namespace trireme::cluster {
 
-/// Pinned memory for one result of up to `bytes` at a time, written by `stream`, which must outlive it. For each
-/// result: send, then, once, read. One thread. The host waits in read() and, for a result that nobody reads, in the
-/// destructor, by polling. Calls out of order throw JobError.
+/// Pinned memory for one result of up to `bytes` at a time, written by `stream`, which must outlive
+/// it. For each result: send, then, once, read. One thread. The host waits in read() and, for a
+/// result that nobody reads, in the destructor, by polling. Calls out of order throw JobError.
 class CopyBack {
   public:
     CopyBack(std::size_t bytes, void* stream, std::chrono::milliseconds deadline);
@@ -18,7 +18,8 @@ class CopyBack {
     CopyBack(CopyBack const&) = delete;
     CopyBack& operator=(CopyBack const&) = delete;
 
-    /// Queues the copy of device memory behind what the stream holds; it may go in the order of the stream.
+    /// Queues the copy of device memory behind what the stream holds; it may go in the order of the
+    /// stream.
     void send(void const* device, std::size_t bytes);
     /// What was sent, until the next send. Throws JobError past the deadline.
     std::span<std::byte const> read();

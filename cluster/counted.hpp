@@ -8,14 +8,16 @@
 
 namespace trireme::cluster {
 
-/// "1 rank", "2 ranks", "1,024 samples"; `noun` is the singular of one whose plural ends in s. `shown`: the number as
-/// it is to be printed, where it has a format of its own.
+/// "1 rank", "2 ranks", "1,024 samples"; `noun` is the singular of one whose plural ends in s.
+/// `shown`: the number as it is to be printed, where it has a format of its own.
 template <typename Number>
 std::string counted(Number n, std::string_view noun, std::string const& shown = "") {
-    return fmt::format("{} {}{}", shown.empty() ? fmt::format("{}", n) : shown, noun, n == Number{1} ? "" : "s");
+    return fmt::format("{} {}{}", shown.empty() ? fmt::format("{}", n) : shown, noun,
+                       n == Number{1} ? "" : "s");
 }
 
-/// `x` without the sign that a NaN may have: on x86 that of 0 * infinity is "-nan", which means nothing to anybody.
+/// `x` without the sign that a NaN may have: on x86 that of 0 * infinity is "-nan", which means
+/// nothing to anybody.
 inline double unsigned_nan(double x) {
     return std::isnan(x) ? std::fabs(x) : x;
 }

@@ -11,7 +11,8 @@
 namespace trireme::cluster {
 
 void check_cuda(cudaError_t code, char const* call) {
-    if (code != cudaSuccess) throw JobError(fmt::format("{}: {}: {}", host_name(), call, cudaGetErrorString(code)));
+    if (code != cudaSuccess)
+        throw JobError(fmt::format("{}: {}: {}", host_name(), call, cudaGetErrorString(code)));
 }
 
 namespace {
@@ -49,7 +50,8 @@ void Event::wait(std::chrono::milliseconds deadline, std::string_view what) cons
     auto const start = std::chrono::steady_clock::now();
     while (!reached()) {
         if (std::chrono::steady_clock::now() - start > deadline)
-            throw JobError(fmt::format("{}: {} passed its deadline of {} ms", host_name(), what, deadline.count()));
+            throw JobError(fmt::format("{}: {} passed its deadline of {} ms", host_name(), what,
+                                       deadline.count()));
         std::this_thread::sleep_for(std::chrono::microseconds(20));
     }
 }
@@ -63,7 +65,8 @@ void follow(void* later, void* earlier) {
 
 Stream::Stream() {
     cudaStream_t made = nullptr;
-    check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking),
+               "cudaStreamCreateWithFlags");
     handle_ = made;
 }
 
@@ -89,11 +92,13 @@ PinnedMemory::~PinnedMemory() {
 
 void copy_on_stream(void* to, void const* from, std::size_t bytes, void* stream) {
     if (bytes > 0)
-        check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, as_stream(stream)), "cudaMemcpyAsync");
+        check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, as_stream(stream)),
+                   "cudaMemcpyAsync");
 }
 
 void clear_on_stream(void* memory, std::size_t bytes, void* stream) {
-    if (bytes > 0) check_cuda(cudaMemsetAsync(memory, 0, bytes, as_stream(stream)), "cudaMemsetAsync");
+    if (bytes > 0)
+        check_cuda(cudaMemsetAsync(memory, 0, bytes, as_stream(stream)), "cudaMemsetAsync");
 }
 
 } // namespace trireme::cluster

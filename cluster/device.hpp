@@ -1,7 +1,8 @@
-// Streams, events and memory of the current GPU, without CUDA's headers: a stream is passed as void*, as in Buffer.
-// Work on one stream runs in order; between streams only events order it, on the device, and the host goes on. Streams
-// made here do not synchronise with the default stream. Every call is local and throws JobError with CUDA's own text; a
-// build without CUDA refuses each of them (no_device.cpp).
+// Streams, events and memory of the current GPU, without CUDA's headers: a stream is passed as
+// void*, as in Buffer. Work on one stream runs in order; between streams only events order it, on
+// the device, and the host goes on. Streams made here do not synchronise with the default stream.
+// Every call is local and throws JobError with CUDA's own text; a build without CUDA refuses each
+// of them (no_device.cpp).
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -32,7 +33,8 @@ class Event {
     void* handle_ = nullptr;
 };
 
-/// What is queued on `later` from now on runs after what `earlier` holds now. One stream follows itself anyway.
+/// What is queued on `later` from now on runs after what `earlier` holds now. One stream follows
+/// itself anyway.
 void follow(void* later, void* earlier);
 
 /// Owner of a stream. What is queued when it goes still runs.
@@ -48,13 +50,15 @@ class Stream {
     void* handle_ = nullptr;
 };
 
-/// Device memory in the order of a stream: usable by what is queued there after, and freed after what is queued there
-/// before its end. Other streams must follow that stream first, and it them before the memory goes. Move-only.
+/// Device memory in the order of a stream: usable by what is queued there after, and freed after
+/// what is queued there before its end. Other streams must follow that stream first, and it them
+/// before the memory goes. Move-only.
 class DeviceMemory {
   public:
     DeviceMemory(std::size_t bytes, void* stream);
     ~DeviceMemory();
-    DeviceMemory(DeviceMemory&& other) noexcept : data_(std::exchange(other.data_, nullptr)), stream_(other.stream_) {}
+    DeviceMemory(DeviceMemory&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), stream_(other.stream_) {}
     DeviceMemory& operator=(DeviceMemory&&) = delete;
     void* data() const { return data_; }
 
@@ -63,7 +67,8 @@ class DeviceMemory {
     void* stream_;
 };
 
-/// Host memory that a copy can read or write while the host goes on. Nothing in flight may touch it when it goes.
+/// Host memory that a copy can read or write while the host goes on. Nothing in flight may touch it
+/// when it goes.
 class PinnedMemory {
   public:
     explicit PinnedMemory(std::size_t bytes);

@@ -12,28 +12,34 @@ namespace trireme::cluster {
 
 void refuse_singletons(char const* slurm_tasks, char const* slurm_rank, int world_size) {
     if (!slurm_tasks || !slurm_rank || world_size > 1 || std::atoi(slurm_tasks) <= 1) return;
-    throw InputError(
-        fmt::format("SLURM_NTASKS is {} but MPI sees a world of 1 on task {}: each task would train a model of its "
-                    "own; start with `srun --mpi=pmix` or with mpirun (for one process: mpirun -n 1)",
-                    slurm_tasks, slurm_rank));
+    throw InputError(fmt::format(
+        "SLURM_NTASKS is {} but MPI sees a world of 1 on task {}: each task would train a model of "
+        "its "
+        "own; start with `srun --mpi=pmix` or with mpirun (for one process: mpirun -n 1)",
+        slurm_tasks, slurm_rank));
 }
 
 Environment::Environment(int& argc, char**& argv) {
-    // One thread computes and calls MPI (docs/decisions/0001-mpi-progress.md); the watch talks beside it, and keeps
-    // silent where MPI does not grant that (docs/decisions/0002-watch.md).
+    // One thread computes and calls MPI (docs/decisions/0001-mpi-progress.md); the watch talks
+    // beside it, and keeps silent where MPI does not grant that (docs/decisions/0002-watch.md).
     int granted = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &granted), "MPI_Init_thread");
     if (granted < MPI_THREAD_SERIALIZED)
-        throw InputError(fmt::format("MPI grants thread level {} only; legal: MPI_THREAD_SERIALIZED ({}) or more",
-                                     granted, static_cast<int>(MPI_THREAD_SERIALIZED)));
-    // What goes wrong in a request of a collective is said of MPI_COMM_WORLD, whatever its communicator.
-    check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+        throw InputError(fmt::format(
+            "MPI grants thread level {} only; legal: MPI_THREAD_SERIALIZED ({}) or more", granted,
+            static_cast<int>(MPI_THREAD_SERIALIZED)));
+    // What goes wrong in a request of a collective is said of MPI_COMM_WORLD, whatever its
+    // communicator.
+    check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN),
+              "MPI_Comm_set_errhandler");
     int size = 1;
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
-    // What mpirun started has a world of the size it was told, also inside an allocation of more tasks.
+    // What mpirun started has a world of the size it was told, also inside an allocation of more
+    // tasks.
     if (!std::getenv("OMPI_COMM_WORLD_SIZE")) {
         char const* const of_step = std::getenv("SLURM_STEP_NUM_TASKS");
-        refuse_singletons(of_step ? of_step : std::getenv("SLURM_NTASKS"), std::getenv("SLURM_PROCID"), size);
+        refuse_singletons(of_step ? of_step : std::getenv("SLURM_NTASKS"),
+                          std::getenv("SLURM_PROCID"), size);
     }
 }
 

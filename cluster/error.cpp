@@ -7,7 +7,8 @@ namespace trireme::cluster {
 
 namespace {
 
-constexpr std::size_t kLongestLine = 2000; ///< bytes; a value that somebody gave may be a whole file
+/// bytes; a value that somebody gave may be a whole file
+constexpr std::size_t kLongestLine = 2000;
 
 bool is_control(char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
@@ -22,8 +23,9 @@ std::size_t character_size(std::string_view text) {
                              : first >= 0xf0 && first < 0xf5 ? 4
                                                              : 0;
     if (size > text.size()) return 0;
-    bool const whole = std::ranges::all_of(text.substr(1, size ? size - 1 : 0),
-                                           [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; });
+    bool const whole = std::ranges::all_of(text.substr(1, size ? size - 1 : 0), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
+    });
     return whole ? size : 0;
 }
 
@@ -61,7 +63,8 @@ std::string line_of(std::exception const& error) {
     if (auto const* refused = dynamic_cast<std::filesystem::filesystem_error const*>(&error))
         return one_line(refused->path1().string() + ": " + refused->code().message());
     std::string_view const message = error.what();
-    bool const ours = dynamic_cast<InputError const*>(&error) || dynamic_cast<JobError const*>(&error);
+    bool const ours =
+        dynamic_cast<InputError const*>(&error) || dynamic_cast<JobError const*>(&error);
     return one_line(ours ? message : message.substr(0, message.find('\n')));
 }
 

@@ -1,4 +1,5 @@
-// The two error families (design: bad input is cheap and names its cure; a job error names its rank).
+// The two error families (design: bad input is cheap and names its cure; a job error names its
+// rank).
 #pragma once
 #include <stdexcept>
 #include <string>
@@ -19,15 +20,16 @@ class JobError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// What a person gets to see: one line, whatever names and values of files it quotes. Control characters are spelled
-/// out, so that no file can write to a terminal; the middle of a very long message is left out.
+/// What a person gets to see: one line, whatever names and values of files it quotes. Control
+/// characters are spelled out, so that no file can write to a terminal; the middle of a very long
+/// message is left out.
 std::string one_line(std::string_view message);
 /// `one_line` of an error; of an error of a library the first line alone, since stacks follow.
 std::string line_of(std::exception const& error);
 
 /// The exit codes are part of the interface of the command line.
-/// kHalted: saved where there was something to save, and no job should go on by itself (a file STOP, a spent budget, no
-/// progress).
+/// kHalted: saved where there was something to save, and no job should go on by itself (a file
+/// STOP, a spent budget, no progress).
 enum ExitCode : int { kDone = 0, kFailed = 1, kBadInput = 2, kHalted = 3, kSavedToContinue = 85 };
 
 } // namespace trireme::cluster

@@ -10,13 +10,17 @@ namespace {
 
 class FakeCommunicator : public Communicator {
   public:
-    FakeCommunicator(int rank, int size, std::string group, CommunicatorOptions options, SplitAnswer answer)
-        : Communicator(rank, size, std::move(group), std::move(options)), answer_(std::move(answer)) {}
+    FakeCommunicator(int rank, int size, std::string group, CommunicatorOptions options,
+                     SplitAnswer answer)
+        : Communicator(rank, size, std::move(group), std::move(options)),
+          answer_(std::move(answer)) {}
 
   private:
     std::unique_ptr<Operation> do_all_reduce(Buffer, ReduceOp) override { return nullptr; }
     std::unique_ptr<Operation> do_all_gather(Buffer, Buffer) override { return nullptr; }
-    std::unique_ptr<Operation> do_reduce_scatter(Buffer, Buffer, ReduceOp) override { return nullptr; }
+    std::unique_ptr<Operation> do_reduce_scatter(Buffer, Buffer, ReduceOp) override {
+        return nullptr;
+    }
     std::unique_ptr<Operation> do_all_to_all(Buffer, std::span<std::size_t const>, Buffer,
                                              std::span<std::size_t const>) override {
         return nullptr;
@@ -26,9 +30,11 @@ class FakeCommunicator : public Communicator {
     std::unique_ptr<Operation> do_barrier() override { return nullptr; }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {
-        if (!answer_ && size() > 1) throw JobError("a fake communicator cannot know its splits: give it an answer");
+        if (!answer_ && size() > 1)
+            throw JobError("a fake communicator cannot know its splits: give it an answer");
         FakeSplit const part = answer_ ? answer_(color, key, group) : FakeSplit{0, 1};
-        return std::make_unique<FakeCommunicator>(part.rank, part.size, std::move(group), std::move(options), answer_);
+        return std::make_unique<FakeCommunicator>(part.rank, part.size, std::move(group),
+                                                  std::move(options), answer_);
     }
     void do_abort(int code) override { std::_Exit(code); }
 
@@ -37,8 +43,8 @@ class FakeCommunicator : public Communicator {
 
 } // namespace
 
-std::unique_ptr<Communicator> make_fake_world(int rank, int size, CommunicatorOptions const& options,
-                                              SplitAnswer answer) {
+std::unique_ptr<Communicator>
+make_fake_world(int rank, int size, CommunicatorOptions const& options, SplitAnswer answer) {
     return std::make_unique<FakeCommunicator>(rank, size, "world", options, std::move(answer));
 }
 

@@ -1,4 +1,5 @@
-// One rank of a group of any size without the others: records calls and moves nothing. For dry runs and traffic counts.
+// One rank of a group of any size without the others: records calls and moves nothing. For dry runs
+// and traffic counts.
 #pragma once
 #include <functional>
 #include <memory>
@@ -8,15 +9,17 @@
 
 namespace trireme::cluster {
 
-/// Rank `rank` of `size`. Collectives complete at once and leave outputs as they are; calls reach options.observer.
-/// Buffers need no memory. Splits, and splits of them, are what `answer` says: how many members share the color, and
-/// the rank among them. Without an answer a world of more than one rank throws JobError when it is split.
+/// Rank `rank` of `size`. Collectives complete at once and leave outputs as they are; calls reach
+/// options.observer. Buffers need no memory. Splits, and splits of them, are what `answer` says:
+/// how many members share the color, and the rank among them. Without an answer a world of more
+/// than one rank throws JobError when it is split.
 struct FakeSplit {
     int rank, size;
 };
 using SplitAnswer = std::function<FakeSplit(int color, int key, std::string_view group)>;
 
-std::unique_ptr<Communicator> make_fake_world(int rank, int size, CommunicatorOptions const& options,
+std::unique_ptr<Communicator> make_fake_world(int rank, int size,
+                                              CommunicatorOptions const& options,
                                               SplitAnswer answer = nullptr);
 
 } // namespace trireme::cluster

@@ -24,8 +24,9 @@ namespace trireme::cluster {
 
 namespace {
 
-constexpr std::array kActions{"none", "kill", "stop", "terminate", "raise",  "sleep",       "exit",    "exhaust",
-                              "nan",  "flip", "skip", "resize",    "retype", "short_write", "no_space"};
+constexpr std::array kActions{"none",  "kill",   "stop",    "terminate",   "raise",
+                              "sleep", "exit",   "exhaust", "nan",         "flip",
+                              "skip",  "resize", "retype",  "short_write", "no_space"};
 
 std::vector<std::string> split(std::string_view text, char at) {
     std::vector<std::string> words;
@@ -53,10 +54,12 @@ std::optional<Fault> parse_fault(std::string const& text) {
     if (words.size() != 4 || words[0].empty()) return std::nullopt;
     Fault fault{.phase = words[0]};
     auto const action = split(words[3], '=');
-    auto const* const known = std::ranges::find_if(kActions, [&](char const* name) { return action[0] == name; });
-    bool const good = number_or_any(words[1], fault.rank) && number_or_any(words[2], fault.step) &&
-                      known != kActions.end() && known != kActions.begin() &&
-                      (action.size() == 1 || (action.size() == 2 && number(action[1], fault.value)));
+    auto const* const known =
+        std::ranges::find_if(kActions, [&](char const* name) { return action[0] == name; });
+    bool const good =
+        number_or_any(words[1], fault.rank) && number_or_any(words[2], fault.step) &&
+        known != kActions.end() && known != kActions.begin() &&
+        (action.size() == 1 || (action.size() == 2 && number(action[1], fault.value)));
     fault.action = static_cast<FaultAction>(known - kActions.begin());
     return good ? std::optional(fault) : std::nullopt;
 }
@@ -82,14 +85,16 @@ Plan& plan() {
 [[noreturn]] void exhaust_memory() {
     rlimit const none{0, 0};
     setrlimit(RLIMIT_AS, &none); // maps of what is there stay
-    for (std::vector<std::unique_ptr<char[]>> taken;;) taken.push_back(std::make_unique<char[]>(1 << 20));
+    for (std::vector<std::unique_ptr<char[]>> taken;;)
+        taken.push_back(std::make_unique<char[]>(1 << 20));
 }
 
 std::optional<Fault> take(std::string_view phase) {
     Plan& p = plan();
     std::scoped_lock const lock(p.mutex);
     auto const found = std::ranges::find_if(p.waiting, [&](Fault const& f) {
-        return f.phase == phase && (f.rank < 0 || f.rank == p.rank) && (f.step < 0 || f.step == p.step);
+        return f.phase == phase && (f.rank < 0 || f.rank == p.rank) &&
+               (f.step < 0 || f.step == p.step);
     });
     if (found == p.waiting.end()) return std::nullopt;
     Fault const fault = *found;
@@ -105,9 +110,10 @@ std::vector<Fault> parse_faults(std::string_view text) {
     for (auto const& word : text.empty() ? std::vector<std::string>{} : split(text, ',')) {
         auto const fault = parse_fault(word);
         if (!fault)
-            throw InputError(fmt::format("TRIREME_FAULT: {}: legal: PHASE:RANK:STEP:ACTION[=VALUE], RANK and STEP "
-                                         "numbers or *, ACTION one of {}",
-                                         word, fmt::join(kActions.begin() + 1, kActions.end(), ", ")));
+            throw InputError(fmt::format(
+                "TRIREME_FAULT: {}: legal: PHASE:RANK:STEP:ACTION[=VALUE], RANK and STEP "
+                "numbers or *, ACTION one of {}",
+                word, fmt::join(kActions.begin() + 1, kActions.end(), ", ")));
         faults.push_back(*fault);
     }
     return faults;
@@ -131,14 +137,17 @@ std::optional<Fault> fault_point(std::string_view phase) {
     if (!plan().any) return std::nullopt;
     auto const fault = take(phase);
     if (!fault) return std::nullopt;
-    say("trireme: fault fired: {} on rank {} at step {}: {} (process {})\n", phase, plan().rank.load(),
-        plan().step.load(), kActions[static_cast<std::size_t>(fault->action)], getpid());
+    say("trireme: fault fired: {} on rank {} at step {}: {} (process {})\n", phase,
+        plan().rank.load(), plan().step.load(), kActions[static_cast<std::size_t>(fault->action)],
+        getpid());
     switch (fault->action) {
     case FaultAction::kill: ::raise(SIGKILL); break;
     case FaultAction::stop: ::raise(SIGSTOP); break;
     case FaultAction::terminate: ::raise(SIGTERM); break;
     case FaultAction::raise: throw std::runtime_error(fmt::format("fault on purpose at {}", phase));
-    case FaultAction::sleep: std::this_thread::sleep_for(std::chrono::duration<double>(fault->value)); break;
+    case FaultAction::sleep:
+        std::this_thread::sleep_for(std::chrono::duration<double>(fault->value));
+        break;
     case FaultAction::exhaust: exhaust_memory(); break;
     case FaultAction::exit: std::_Exit(static_cast<int>(fault->value));
     default: return fault;

@@ -1,8 +1,9 @@
-// Faults on purpose, for tests: TRIREME_FAULT="PHASE:RANK:STEP:ACTION[=VALUE]", several with commas between them.
+// Faults on purpose, for tests: TRIREME_FAULT="PHASE:RANK:STEP:ACTION[=VALUE]", several with commas
+// between them.
 //
-// A phase is a place in the code that calls `fault_point`. RANK and STEP may be `*`. Each fault fires once in a process
-// and says so on standard error before it does ("fault fired: ..."): a test whose fault did not fire proves nothing.
-// Without the variable a call costs one test of a flag.
+// A phase is a place in the code that calls `fault_point`. RANK and STEP may be `*`. Each fault
+// fires once in a process and says so on standard error before it does ("fault fired: ..."): a test
+// whose fault did not fire proves nothing. Without the variable a call costs one test of a flag.
 #pragma once
 #include <cstdint>
 #include <optional>

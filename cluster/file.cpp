@@ -30,7 +30,8 @@ std::string parent(std::string const& path) {
     return folder.empty() ? "." : folder.string();
 }
 
-/// The folder that `path` names, without what a rename does not take: links, and slashes at its end.
+/// The folder that `path` names, without what a rename does not take: links, and slashes at its
+/// end.
 std::string bare(std::string path) {
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();
     auto const name = std::filesystem::path(path).filename();
@@ -38,7 +39,8 @@ std::string bare(std::string path) {
     return followed(path);
 }
 
-/// Removes what a killed job left under the staging name, and follows no link that somebody put there.
+/// Removes what a killed job left under the staging name, and follows no link that somebody put
+/// there.
 void write_staged(std::string const& staging, std::string_view text, std::string const& path) {
     constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL;
     try {
@@ -112,18 +114,24 @@ std::vector<std::string> list_folder(std::string const& path) {
     for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error))
         names.push_back(at->path().filename().string());
     if (error == std::errc::no_such_file_or_directory) return {};
-    if (error) throw InputError(path + ": cannot be listed: " + error.message() + "; legal: a folder that can be read");
+    if (error)
+        throw InputError(path + ": cannot be listed: " + error.message() +
+                         "; legal: a folder that can be read");
     std::ranges::sort(names);
     return names;
 }
 
 std::int64_t readable_size(std::string const& path) {
     struct stat found {};
-    if (stat(path.c_str(), &found) != 0) throw InputError(path + ": cannot be read: " + std::strerror(errno));
-    if (S_ISDIR(found.st_mode)) throw InputError(path + ": cannot be read: it is a folder; legal: a file");
+    if (stat(path.c_str(), &found) != 0)
+        throw InputError(path + ": cannot be read: " + std::strerror(errno));
+    if (S_ISDIR(found.st_mode))
+        throw InputError(path + ": cannot be read: it is a folder; legal: a file");
     if (!S_ISREG(found.st_mode))
-        throw InputError(path + ": cannot be read: it is a pipe, socket or device; legal: a regular file");
-    if (access(path.c_str(), R_OK) != 0) throw InputError(path + ": cannot be read: " + std::strerror(errno));
+        throw InputError(path +
+                         ": cannot be read: it is a pipe, socket or device; legal: a regular file");
+    if (access(path.c_str(), R_OK) != 0)
+        throw InputError(path + ": cannot be read: " + std::strerror(errno));
     return found.st_size;
 }
 
@@ -136,17 +144,21 @@ bool is_there(std::string const& path) {
 
 namespace {
 
-constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/"; // git-lfs(1), docs/spec.md
+// git-lfs(1), docs/spec.md
+constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spec/";
 
 void refuse_if_lfs(std::string const& path, std::string_view start) {
     if (start.starts_with(kLfsPointer))
-        throw InputError(path + ": a pointer of Git LFS in place of the file; legal: the file itself: run `git lfs "
-                                "pull` in its folder");
+        throw InputError(
+            path +
+            ": a pointer of Git LFS in place of the file; legal: the file itself: run `git lfs "
+            "pull` in its folder");
 }
 
 void check_size(std::string const& path, std::int64_t size, std::int64_t most) {
     if (size > most)
-        throw InputError(path + ": " + std::to_string(size) + " bytes: legal: at most " + std::to_string(most));
+        throw InputError(path + ": " + std::to_string(size) + " bytes: legal: at most " +
+                         std::to_string(most));
 }
 
 } // namespace
@@ -161,11 +173,12 @@ void refuse_lfs_pointer(std::string const& path) {
 void refuse_holes(std::string const& path) {
     std::int64_t const size = readable_size(path);
     int const file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    off_t const hole = file < 0 ? size : lseek(file, 0, SEEK_HOLE); // its end, where a file system knows of no holes
+    // its end, where a file system knows of no holes
+    off_t const hole = file < 0 ? size : lseek(file, 0, SEEK_HOLE);
     if (file >= 0) close(file);
     if (hole >= 0 && hole < size)
-        throw InputError(path + ": a hole of the file at byte " + std::to_string(hole) + " of " + std::to_string(size) +
-                         "; legal: a text, which has none");
+        throw InputError(path + ": a hole of the file at byte " + std::to_string(hole) + " of " +
+                         std::to_string(size) + "; legal: a text, which has none");
 }
 
 std::string read_file(std::string const& path, std::int64_t most) {
@@ -181,15 +194,19 @@ std::string read_file(std::string const& path, std::int64_t most) {
 
 std::string listed_file(std::string const& folder, std::string const& name) {
     namespace fs = std::filesystem;
-    if (name.empty() || name.find('/') != std::string::npos || name.find('\0') != std::string::npos ||
-        name.starts_with('.'))
-        throw InputError("file \"" + name + "\": legal: the bare name of a file in the same folder");
+    if (name.empty() || name.find('/') != std::string::npos ||
+        name.find('\0') != std::string::npos || name.starts_with('.'))
+        throw InputError("file \"" + name +
+                         "\": legal: the bare name of a file in the same folder");
     std::string const path = folder + "/" + name;
     readable_size(path);
-    fs::path const home = fs::canonical(folder), target = fs::canonical(path), above = home.parent_path();
-    bool const of_cache = above.filename() == "snapshots" && target.parent_path() == above.parent_path() / "blobs";
+    fs::path const home = fs::canonical(folder), target = fs::canonical(path),
+                   above = home.parent_path();
+    bool const of_cache =
+        above.filename() == "snapshots" && target.parent_path() == above.parent_path() / "blobs";
     if (target.parent_path() != home && !of_cache)
-        throw InputError(path + ": a link to " + target.string() + ": legal: a file in the same folder");
+        throw InputError(path + ": a link to " + target.string() +
+                         ": legal: a file in the same folder");
     return path;
 }
 
@@ -211,7 +228,8 @@ void check_new_folder(std::string const& field, std::string const& path) {
     namespace fs = std::filesystem;
     std::error_code none;
     if (fs::is_directory(path, none) && !fs::is_empty(path, none))
-        throw InputError(field + ": " + path + ": exists already; legal: a new folder, since none is overwritten");
+        throw InputError(field + ": " + path +
+                         ": exists already; legal: a new folder, since none is overwritten");
     check_writable_folder(field, path);
     std::string const folder = bare(path);
     if (!fs::is_directory(parent(folder), none)) return;

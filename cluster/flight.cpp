@@ -30,7 +30,8 @@ std::string to_bytes(Flight const& flight) {
 Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
     Flight flight{};
     auto const refuse = [&](std::string const& what) {
-        throw InputError(fmt::format("{}: {}; legal: a flight record of version {}", name, what, kFlightVersion));
+        throw InputError(fmt::format("{}: {}; legal: a flight record of version {}", name, what,
+                                     kFlightVersion));
     };
     if (bytes.size() < sizeof flight.header) refuse(fmt::format("{} bytes", bytes.size()));
     std::memcpy(&flight.header, bytes.data(), sizeof flight.header);
@@ -43,7 +44,8 @@ Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
     if (h.groups > kFlightGroups || bytes.size() < h.groups * sizeof(FlightGroup))
         refuse(fmt::format("{} groups in {} bytes", h.groups, bytes.size()));
     flight.groups.resize(h.groups);
-    if (h.groups > 0) std::memcpy(flight.groups.data(), bytes.data(), h.groups * sizeof(FlightGroup));
+    if (h.groups > 0)
+        std::memcpy(flight.groups.data(), bytes.data(), h.groups * sizeof(FlightGroup));
     // Texts of a file that anybody may have written end where their field ends.
     auto const close = [](auto& text) { text.back() = 0; };
     close(flight.header.host), close(flight.header.phase), close(flight.header.error);
@@ -71,7 +73,8 @@ std::vector<Flight> read_flights(std::string const& run_folder) {
     std::string const folder = run_folder + "/flight/";
     for (auto const& name : list_folder(folder))
         if (name.starts_with("rank-"))
-            flights.push_back(flight_from_bytes(read_file(folder + name, kMostBytes), folder + name));
+            flights.push_back(
+                flight_from_bytes(read_file(folder + name, kMostBytes), folder + name));
     std::ranges::sort(flights, {}, [](Flight const& f) { return f.header.rank; });
     // Ranks of an earlier, larger job may have left theirs.
     std::int64_t last = 0;

@@ -1,4 +1,5 @@
-// What the flight record of a rank looks like, in RUN/flight/rank-NNNNN and on the wire: one block of fixed size.
+// What the flight record of a rank looks like, in RUN/flight/rank-NNNNN and on the wire: one block
+// of fixed size.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -14,7 +15,8 @@ namespace trireme::cluster {
 inline constexpr std::size_t kFlightCalls = 64;  ///< last calls kept of each group
 inline constexpr std::size_t kFlightGroups = 16; ///< groups kept; calls of others are not recorded
 inline constexpr std::uint32_t kFlightVersion = 1;
-inline constexpr std::int32_t kFlightRanks = 100'000; ///< files have five digits; room is made for as many as one says
+/// files have five digits; room is made for as many as one says
+inline constexpr std::int32_t kFlightRanks = 100'000;
 inline constexpr std::array<char, 8> kFlightMagic{'t', 'r', 'f', 'l', 'i', 'g', 'h', 't'};
 
 enum class CallState : std::uint8_t { none, started, waited_for, finished };
@@ -23,8 +25,9 @@ enum class FlightEnd : std::int32_t { running, well, failed };
 /// Times are nanoseconds of the system clock; texts end with a zero and are cut to fit.
 struct FlightCall {
     std::uint64_t sequence; ///< as the communicator counts
-    std::uint64_t ordinal;  ///< among the calls that every member of the group enters (all but exchanges); of an
-                            ///< exchange: among the messages of its kind with `peer`
+    std::uint64_t
+        ordinal; ///< among the calls that every member of the group enters (all but exchanges); of
+                 ///< an exchange: among the messages of its kind with `peer`
     std::int64_t start, finish;
     std::uint64_t count;
     std::int32_t peer; ///< world rank of the first message of an exchange; -1: none, or not known
@@ -37,9 +40,11 @@ struct FlightCall {
 
 struct FlightGroup {
     std::array<char, 40> name;
-    std::int32_t leader, size, rank, next; ///< world ranks of the first and the next member; -1: not known
-    std::uint64_t generation;              ///< groups of this name made so far; ordinals count from the last
-    std::uint64_t calls, ordinals;         ///< so far
+    /// world ranks of the first and the next member; -1: not known
+    std::int32_t leader, size, rank, next;
+    /// groups of this name made so far; ordinals count from the last
+    std::uint64_t generation;
+    std::uint64_t calls, ordinals; ///< so far
     std::array<FlightCall, kFlightCalls> ring;
 };
 

@@ -28,10 +28,11 @@ std::int64_t nanoseconds(auto time) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
 
-/// The system clock as it was set when this process began: one that is set anew must not make a call look old.
+/// The system clock as it was set when this process began: one that is set anew must not make a
+/// call look old.
 std::int64_t now() {
-    static std::int64_t const offset =
-        nanoseconds(std::chrono::system_clock::now()) - nanoseconds(std::chrono::steady_clock::now());
+    static std::int64_t const offset = nanoseconds(std::chrono::system_clock::now()) -
+                                       nanoseconds(std::chrono::steady_clock::now());
     return nanoseconds(std::chrono::steady_clock::now()) + offset;
 }
 
@@ -44,13 +45,15 @@ void put(std::array<char, N>& to, std::string_view text) {
 
 /// What must be the same on every member; chained, so that a difference stays one for good.
 std::uint32_t chained(std::uint32_t before, CallRecord const& call) {
-    // Counts differ by right in an all-to-all, and groups that are split off at once may have names of their own.
+    // Counts differ by right in an all-to-all, and groups that are split off at once may have names
+    // of their own.
     bool const counts = call.op != Collective::all_to_all, names = call.op != Collective::split;
     struct {
         std::uint64_t count;
         std::uint32_t before, op, dtype, name;
     } const key{counts ? call.count : 0, before, static_cast<std::uint32_t>(call.op),
-                static_cast<std::uint32_t>(call.dtype), names ? static_cast<std::uint32_t>(xxh3_64(call.name)) : 0};
+                static_cast<std::uint32_t>(call.dtype),
+                names ? static_cast<std::uint32_t>(xxh3_64(call.name)) : 0};
     return static_cast<std::uint32_t>(xxh3_64({reinterpret_cast<char const*>(&key), sizeof key}));
 }
 
@@ -62,8 +65,10 @@ struct FlightRecorder::Block {
 };
 
 FlightRecorder::FlightRecorder(int rank, int size) {
-    void* const memory = mmap(nullptr, sizeof(Block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw JobError(fmt::format("mmap of a flight record: {}", std::strerror(errno)));
+    void* const memory =
+        mmap(nullptr, sizeof(Block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        throw JobError(fmt::format("mmap of a flight record: {}", std::strerror(errno)));
     block_ = static_cast<Block*>(memory);
     traces_.reserve(kFlightGroups);
     FlightHeader& h = block_->header;
@@ -92,19 +97,22 @@ void FlightRecorder::keep_in(std::string const& run_folder, std::int64_t job) {
     std::string const path = flight_file(run_folder, block_->header.rank);
     auto const check = [&](bool good, char const* call) {
         if (!good)
-            throw InputError(fmt::format("{}: {}: {}; legal: a run folder on a disk with room and write "
-                                         "permission",
-                                         path, call, std::strerror(errno)));
+            throw InputError(
+                fmt::format("{}: {}: {}; legal: a run folder on a disk with room and write "
+                            "permission",
+                            path, call, std::strerror(errno)));
     };
     int const file = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     check(file >= 0, "open");
     std::scoped_lock const lock(mutex_);
     block_->header.job = job;
-    bool const written = pwrite(file, block_, sizeof(Block), 0) == static_cast<ssize_t>(sizeof(Block));
+    bool const written =
+        pwrite(file, block_, sizeof(Block), 0) == static_cast<ssize_t>(sizeof(Block));
     int const code = errno;
     // In place of the memory: whoever holds its address now writes to the file.
-    void* const mapped =
-        written ? mmap(block_, sizeof(Block), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) : MAP_FAILED;
+    void* const mapped = written ? mmap(block_, sizeof(Block), PROT_READ | PROT_WRITE,
+                                        MAP_SHARED | MAP_FIXED, file, 0)
+                                 : MAP_FAILED;
     if (!written) errno = code;
     close(file);
     check(mapped != MAP_FAILED, written ? "mmap" : "write");
@@ -153,12 +161,14 @@ void FlightRecorder::on_group(std::string_view group, std::span<int const> world
 
 void FlightRecorder::on_messages(std::string_view group, std::span<Message const> messages) {
     std::scoped_lock const lock(mutex_);
-    if (auto const at = slot(group); at && !messages.empty()) traces_[*at].message = messages.front();
+    if (auto const at = slot(group); at && !messages.empty())
+        traces_[*at].message = messages.front();
 }
 
 void FlightRecorder::on_start(std::string_view group, CallRecord const& call) {
     // The job is being ended; a watch that cannot must not turn this into a hang of its own.
-    for (int i = 0; frozen_ && i < 1000; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(15));
+    for (int i = 0; frozen_ && i < 1000; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(15));
     std::scoped_lock const lock(mutex_);
     auto const at = slot(group);
     if (!at) return;
@@ -176,7 +186,8 @@ void FlightRecorder::on_start(std::string_view group, CallRecord const& call) {
     put(c.name, call.name);
     if (call.op != Collective::exchange) {
         c.ordinal = g.ordinals;
-        trace.hashes[g.ordinals % kHashes] = chained(g.ordinals ? trace.hashes[(g.ordinals - 1) % kHashes] : 0, call);
+        trace.hashes[g.ordinals % kHashes] =
+            chained(g.ordinals ? trace.hashes[(g.ordinals - 1) % kHashes] : 0, call);
         g.ordinals++;
     } else if (trace.message) {
         int const peer = trace.message->peer;
@@ -280,9 +291,11 @@ double FlightRecorder::oldest_call() const {
 
 CallHashes FlightRecorder::hashes(std::size_t group, std::uint64_t first) const {
     std::scoped_lock const lock(mutex_);
-    std::uint64_t const end = block_->groups[group].ordinals, kept = std::min<std::uint64_t>(end, kHashes);
+    std::uint64_t const end = block_->groups[group].ordinals,
+                        kept = std::min<std::uint64_t>(end, kHashes);
     CallHashes found{std::max(first, end - kept), {}};
-    for (std::uint64_t o = found.first; o < end; ++o) found.hashes.push_back(traces_[group].hashes[o % kHashes]);
+    for (std::uint64_t o = found.first; o < end; ++o)
+        found.hashes.push_back(traces_[group].hashes[o % kHashes]);
     return found;
 }
 

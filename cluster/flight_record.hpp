@@ -1,11 +1,13 @@
-// The flight record of a rank: who it is, where it is and what it last called, in one block of fixed size that lives in
-// RUN/flight/rank-NNNNN, mapped into memory. What the process stored is in the file even after kill -9 (of the process;
-// a node that loses power loses what it had not written back). Writing costs a copy of 100 bytes a call and no system
-// call. A reader takes the file as it is.
+// The flight record of a rank: who it is, where it is and what it last called, in one block of
+// fixed size that lives in RUN/flight/rank-NNNNN, mapped into memory. What the process stored is in
+// the file even after kill -9 (of the process; a node that loses power loses what it had not
+// written back). Writing costs a copy of 100 bytes a call and no system call. A reader takes the
+// file as it is.
 //
-// [Note: who is where] The recorder is one per process, like the process id it records: code that says where it is
-// (`enter_phase`) should not have to be handed one. Without a recorder the functions at the end do nothing but fire
-// faults, so that ranks as threads and tools without MPI may call them.
+// [Note: who is where] The recorder is one per process, like the process id it records: code that
+// says where it is
+// (`enter_phase`) should not have to be handed one. Without a recorder the functions at the end do
+// nothing but fire faults, so that ranks as threads and tools without MPI may call them.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -37,8 +39,8 @@ class FlightRecorder : public WaitObserver {
     FlightRecorder(FlightRecorder const&) = delete;
     FlightRecorder& operator=(FlightRecorder const&) = delete;
 
-    /// From now on in RUN/flight/rank-NNNNN, which must not be another's: rank 0 empties the folder first, `job` is the
-    /// same on all ranks. Throws InputError if that cannot be. Local.
+    /// From now on in RUN/flight/rank-NNNNN, which must not be another's: rank 0 empties the folder
+    /// first, `job` is the same on all ranks. Throws InputError if that cannot be. Local.
     void keep_in(std::string const& run_folder, std::int64_t job);
 
     // By the thread that computes.
@@ -61,14 +63,16 @@ class FlightRecorder : public WaitObserver {
     void set_deadline_action(std::function<void()> action);
     Flight snapshot() const;
     void beat();
-    /// The thread that computes makes no further call: what is on record stays until the job is ended.
+    /// The thread that computes makes no further call: what is on record stays until the job is
+    /// ended.
     void freeze() { frozen_ = true; }
     int rank() const; ///< of the world
     /// Of keep_in; "" before it.
     std::string run_folder() const;
     /// Seconds that the oldest call in flight has taken; 0: there is none.
     double oldest_call() const;
-    /// Hashes of the calls of group number `group` that all members enter, from ordinal `first` on, as far as kept.
+    /// Hashes of the calls of group number `group` that all members enter, from ordinal `first` on,
+    /// as far as kept.
     CallHashes hashes(std::size_t group, std::uint64_t first) const;
     std::size_t group_count() const;
     /// Number of a group that was told by on_group.
@@ -98,11 +102,13 @@ class FlightRecorder : public WaitObserver {
 /// The recorder of this process: the last one made, none after its end. Local.
 FlightRecorder* flight_recorder();
 
-/// Where this process is, as reports show it; fires the faults of that phase (cluster/fault.hpp). Local, cheap.
+/// Where this process is, as reports show it; fires the faults of that phase (cluster/fault.hpp).
+/// Local, cheap.
 void enter_phase(std::string_view phase);
 /// The step that is about to be made, of the whole run.
 void enter_step(std::int64_t step);
-/// How long a call of `world`, and of groups split from it from now on, may take. Local; the same on all members.
+/// How long a call of `world`, and of groups split from it from now on, may take. Local; the same
+/// on all members.
 void set_call_deadline(Communicator& world, std::chrono::milliseconds deadline);
 /// The records of a job, kept in RUN/flight from now on. Collective over `world`.
 void keep_flight_records(std::string const& run_folder, Communicator& world);

@@ -27,7 +27,8 @@ std::string first_line(std::string const& path) {
     return line;
 }
 
-/// The value behind `key` in a file of "key: value" lines (/proc/cpuinfo, /proc/meminfo); empty if it is not there.
+/// The value behind `key` in a file of "key: value" lines (/proc/cpuinfo, /proc/meminfo); empty if
+/// it is not there.
 std::string field_of(std::string const& path, std::string const& key) {
     std::ifstream file(path);
     for (std::string line; std::getline(file, line);) {
@@ -57,8 +58,9 @@ std::int64_t memory_left() {
     for (auto const& folder : control_groups()) {
         std::string const most = first_line(folder + "/memory.max"); // a number, or "max"
         if (most.empty() || most == "max") continue;
-        left = std::min<std::int64_t>(left, std::atoll(most.c_str()) -
-                                                std::atoll(first_line(folder + "/memory.current").c_str()));
+        left = std::min<std::int64_t>(
+            left,
+            std::atoll(most.c_str()) - std::atoll(first_line(folder + "/memory.current").c_str()));
     }
     return left;
 }
@@ -70,7 +72,8 @@ std::optional<HostDemand> host_short_of_memory(Communicator& world, std::int64_t
     };
     std::vector<std::pair<std::string, Share>> hosts; // in the order of their first ranks
     auto const allowed = static_cast<std::int64_t>(share * static_cast<double>(memory_left()));
-    for (auto const& line : all_gather_bytes(world, fmt::format("{} {} {}", mine, allowed, host_name()), name)) {
+    for (auto const& line :
+         all_gather_bytes(world, fmt::format("{} {} {}", mine, allowed, host_name()), name)) {
         std::istringstream words(line);
         std::int64_t wanted = 0, left = 0;
         std::string host;

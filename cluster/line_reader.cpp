@@ -12,9 +12,11 @@
 
 namespace trireme::cluster {
 
-LineReader::LineReader(std::string path, std::int64_t most) : path_(std::move(path)), buffer_(std::size_t{1} << 16) {
+LineReader::LineReader(std::string path, std::int64_t most)
+    : path_(std::move(path)), buffer_(std::size_t{1} << 16) {
     if (std::int64_t const size = readable_size(path_); size > most)
-        throw InputError(path_ + ": " + std::to_string(size) + " bytes: legal: at most " + std::to_string(most));
+        throw InputError(path_ + ": " + std::to_string(size) + " bytes: legal: at most " +
+                         std::to_string(most));
     refuse_lfs_pointer(path_);
     file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file_ < 0) throw InputError(path_ + ": cannot be read: " + std::strerror(errno));

@@ -10,15 +10,15 @@ class LineReader {
   public:
     static constexpr std::size_t kLongest = std::size_t{1} << 28; ///< bytes of a line
 
-    /// Throws InputError unless `path` is a regular file of at most `most` bytes that can be read, and no pointer of
-    /// Git LFS.
+    /// Throws InputError unless `path` is a regular file of at most `most` bytes that can be read,
+    /// and no pointer of Git LFS.
     explicit LineReader(std::string path, std::int64_t most = INT64_MAX);
     ~LineReader();
     LineReader(LineReader const&) = delete;
     LineReader& operator=(LineReader const&) = delete;
 
-    /// The next line without its end; false after the last. Throws InputError for a read error or a line longer than
-    /// kLongest, before it fills the memory.
+    /// The next line without its end; false after the last. Throws InputError for a read error or a
+    /// line longer than kLongest, before it fills the memory.
     bool next(std::string& line);
     /// Number of the line that `next` gave last, from 1.
     std::int64_t number() const { return number_; }

@@ -67,7 +67,8 @@ class MpiOperation : public Operation {
     bool test() override {
         int flag = 1;
         if (!requests.empty())
-            check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &flag, MPI_STATUSES_IGNORE),
+            check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &flag,
+                                  MPI_STATUSES_IGNORE),
                       "MPI_Testall");
         if (flag && finish) std::exchange(finish, nullptr)();
         return flag != 0;
@@ -82,7 +83,8 @@ class MpiOperation : public Operation {
 
 class MpiCommunicator : public Communicator {
   public:
-    MpiCommunicator(MPI_Comm comm, int rank, int size, std::string group, CommunicatorOptions options)
+    MpiCommunicator(MPI_Comm comm, int rank, int size, std::string group,
+                    CommunicatorOptions options)
         : Communicator(rank, size, std::move(group), std::move(options)), comm_(comm) {}
     ~MpiCommunicator() override { MPI_Comm_free(&comm_); }
 
@@ -96,7 +98,8 @@ class MpiCommunicator : public Communicator {
         auto work = std::make_unique<MpiOperation>();
         if (inout.dtype == DType::bf16) {
             work->scratch.resize(inout.bytes() * static_cast<std::size_t>(size()));
-            Buffer const pieces{work->scratch.data(), inout.count * static_cast<std::size_t>(size()), inout.dtype};
+            Buffer const pieces{work->scratch.data(),
+                                inout.count * static_cast<std::size_t>(size()), inout.dtype};
             start_all_gather(*work, inout, pieces);
             work->finish = [this, inout, pieces, op] {
                 reduce_pieces(pieces, static_cast<std::size_t>(size()), inout, op);
@@ -105,8 +108,8 @@ class MpiCommunicator : public Communicator {
         }
         for (std::size_t at = 0; at < inout.count; at += chunk(inout)) {
             Buffer const part = inout.slice(at, std::min(chunk(inout), inout.count - at));
-            check_mpi(MPI_Iallreduce(MPI_IN_PLACE, part.data, static_cast<int>(part.count), type_of(part.dtype),
-                                     op_of(op), comm_, work->next()),
+            check_mpi(MPI_Iallreduce(MPI_IN_PLACE, part.data, static_cast<int>(part.count),
+                                     type_of(part.dtype), op_of(op), comm_, work->next()),
                       "MPI_Iallreduce");
         }
         return work;
@@ -119,7 +122,8 @@ class MpiCommunicator : public Communicator {
     }
 
     std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
-        // All-to-all and a sum in rank order: faster here than MPI_Reduce_scatter_block, and it fixes the order.
+        // All-to-all and a sum in rank order: faster here than MPI_Reduce_scatter_block, and it
+        // fixes the order.
         auto work = std::make_unique<MpiOperation>();
         auto const n = static_cast<std::size_t>(size());
         work->scratch.resize(in.bytes());
@@ -130,7 +134,8 @@ class MpiCommunicator : public Communicator {
         return work;
     }
 
-    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
+    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts,
+                                             Buffer out,
                                              std::span<std::size_t const> receive_counts) override {
         auto work = std::make_unique<MpiOperation>();
         start_all_to_all(*work, in, send_counts, out, receive_counts);
@@ -141,8 +146,8 @@ class MpiCommunicator : public Communicator {
         auto work = std::make_unique<MpiOperation>();
         for (std::size_t at = 0; at < inout.bytes(); at += options().chunk_bytes) {
             std::size_t const bytes = std::min(options().chunk_bytes, inout.bytes() - at);
-            check_mpi(MPI_Ibcast(static_cast<std::byte*>(inout.data) + at, static_cast<int>(bytes), MPI_BYTE, root,
-                                 comm_, work->next()),
+            check_mpi(MPI_Ibcast(static_cast<std::byte*>(inout.data) + at, static_cast<int>(bytes),
+                                 MPI_BYTE, root, comm_, work->next()),
                       "MPI_Ibcast");
         }
         return work;
@@ -177,7 +182,8 @@ class MpiCommunicator : public Communicator {
     }
 
     void do_abort(int code) override {
-        // MPI_Abort asks the other nodes to end, and waits for one that does not answer for as long as TCP does.
+        // MPI_Abort asks the other nodes to end, and waits for one that does not answer for as long
+        // as TCP does.
         std::thread([code] {
             std::this_thread::sleep_for(kAbortLimit);
             std::_Exit(code);
@@ -189,16 +195,16 @@ class MpiCommunicator : public Communicator {
     void send(MpiOperation& work, Buffer const& b, int peer) const {
         for (std::size_t at = 0; at < b.bytes(); at += options().chunk_bytes) {
             std::size_t const bytes = std::min(options().chunk_bytes, b.bytes() - at);
-            check_mpi(MPI_Isend(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes), MPI_BYTE, peer, kTag,
-                                comm_, work.next()),
+            check_mpi(MPI_Isend(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes),
+                                MPI_BYTE, peer, kTag, comm_, work.next()),
                       "MPI_Isend");
         }
     }
     void receive(MpiOperation& work, Buffer const& b, int peer) const {
         for (std::size_t at = 0; at < b.bytes(); at += options().chunk_bytes) {
             std::size_t const bytes = std::min(options().chunk_bytes, b.bytes() - at);
-            check_mpi(MPI_Irecv(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes), MPI_BYTE, peer, kTag,
-                                comm_, work.next()),
+            check_mpi(MPI_Irecv(static_cast<std::byte*>(b.data) + at, static_cast<int>(bytes),
+                                MPI_BYTE, peer, kTag, comm_, work.next()),
                       "MPI_Irecv");
         }
     }
@@ -207,28 +213,32 @@ class MpiCommunicator : public Communicator {
         auto const own = out.slice(static_cast<std::size_t>(rank()) * in.count, in.count);
         if (own.data != in.data && in.bytes() > 0) std::memcpy(own.data, in.data, in.bytes());
         if (in.bytes() <= options().chunk_bytes) {
-            check_mpi(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out.data, static_cast<int>(in.bytes()),
-                                     MPI_BYTE, comm_, work.next()),
+            check_mpi(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out.data,
+                                     static_cast<int>(in.bytes()), MPI_BYTE, comm_, work.next()),
                       "MPI_Iallgather");
             return;
         }
         for (int peer = 0; peer < size(); ++peer)
-            if (peer != rank()) receive(work, out.slice(static_cast<std::size_t>(peer) * in.count, in.count), peer);
+            if (peer != rank())
+                receive(work, out.slice(static_cast<std::size_t>(peer) * in.count, in.count), peer);
         for (int peer = 0; peer < size(); ++peer)
             if (peer != rank()) send(work, own, peer);
     }
 
-    void start_all_to_all(MpiOperation& work, Buffer const& in, std::span<std::size_t const> send_counts,
-                          Buffer const& out, std::span<std::size_t const> receive_counts) const {
+    void start_all_to_all(MpiOperation& work, Buffer const& in,
+                          std::span<std::size_t const> send_counts, Buffer const& out,
+                          std::span<std::size_t const> receive_counts) const {
         std::size_t from = 0, to = 0;
         std::vector<Message> messages;
         for (int peer = 0; peer < size(); ++peer) {
             auto const p = static_cast<std::size_t>(peer);
-            Buffer const outgoing = in.slice(from, send_counts[p]), incoming = out.slice(to, receive_counts[p]);
+            Buffer const outgoing = in.slice(from, send_counts[p]),
+                         incoming = out.slice(to, receive_counts[p]);
             from += send_counts[p];
             to += receive_counts[p];
             if (peer == rank()) {
-                if (outgoing.bytes() > 0) std::memcpy(incoming.data, outgoing.data, outgoing.bytes());
+                if (outgoing.bytes() > 0)
+                    std::memcpy(incoming.data, outgoing.data, outgoing.bytes());
             } else {
                 receive(work, incoming, peer);
                 messages.push_back({Message::Kind::send, peer, outgoing});

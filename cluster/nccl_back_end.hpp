@@ -9,8 +9,9 @@
 
 namespace trireme::cluster {
 
-std::unique_ptr<Communicator> make_nccl_communicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch,
-                                                     std::shared_ptr<Communicator> control, std::string name,
-                                                     CommunicatorOptions options);
+std::unique_ptr<Communicator> make_nccl_communicator(std::shared_ptr<NcclGroup> group,
+                                                     std::shared_ptr<NcclWatch> watch,
+                                                     std::shared_ptr<Communicator> control,
+                                                     std::string name, CommunicatorOptions options);
 
 } // namespace trireme::cluster

@@ -27,7 +27,8 @@ ncclDataType_t type_of(DType dtype) {
     throw JobError("NCCL has no such dtype");
 }
 
-constexpr char const* kHostMemory = "host memory"; ///< name of calls that another back end makes for one of ours
+/// name of calls that another back end makes for one of ours
+constexpr char const* kHostMemory = "host memory";
 
 ncclRedOp_t operator_of(ReduceOp op) {
     return op == ReduceOp::sum ? ncclSum : op == ReduceOp::max ? ncclMax : ncclMin;
@@ -41,7 +42,8 @@ cudaStream_t cuda_stream(NcclGroup const& group) {
 class NcclOperation : public Operation {
   public:
     NcclOperation(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch)
-        : flight_(std::make_shared<NcclFlight>(NcclFlight{std::move(group), {}})), watch_(std::move(watch)) {
+        : flight_(std::make_shared<NcclFlight>(NcclFlight{std::move(group), {}})),
+          watch_(std::move(watch)) {
         flight_->end.record(flight_->group->stream());
     }
     bool test() override {
@@ -51,7 +53,8 @@ class NcclOperation : public Operation {
         }
         return flight_->end.reached();
     }
-    bool hold(void* stream, std::string const& what, std::chrono::steady_clock::time_point deadline) override {
+    bool hold(void* stream, std::string const& what,
+              std::chrono::steady_clock::time_point deadline) override {
         flight_->end.hold(stream);
         if (!std::exchange(watched_, true)) watch_->add(flight_, what, deadline);
         return true;
@@ -64,7 +67,8 @@ class NcclOperation : public Operation {
     bool watched_ = false;
 };
 
-/// In a group of one: it was queued on the stream of its result, and only another stream has to wait for it.
+/// In a group of one: it was queued on the stream of its result, and only another stream has to
+/// wait for it.
 class AloneOperation : public Operation {
   public:
     explicit AloneOperation(void* stream) : stream_(stream) {}
@@ -82,7 +86,8 @@ class AloneOperation : public Operation {
     std::optional<Event> asked_;
 };
 
-/// A call on memory of the host, by the other back end. Its deadline is that of the call it is made for.
+/// A call on memory of the host, by the other back end. Its deadline is that of the call it is made
+/// for.
 class HostOperation : public Operation {
   public:
     explicit HostOperation(Work work) : work_(std::move(work)) {}
@@ -107,9 +112,10 @@ class BarrierOperation : public Operation {
 class NcclCommunicator : public Communicator {
   public:
     NcclCommunicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch,
-                     std::shared_ptr<Communicator> control, std::string name, CommunicatorOptions options)
-        : Communicator(group->rank(), group->size(), std::move(name), std::move(options)), group_(std::move(group)),
-          watch_(std::move(watch)), control_(std::move(control)) {}
+                     std::shared_ptr<Communicator> control, std::string name,
+                     CommunicatorOptions options)
+        : Communicator(group->rank(), group->size(), std::move(name), std::move(options)),
+          group_(std::move(group)), watch_(std::move(watch)), control_(std::move(control)) {}
     ~NcclCommunicator() override { group_->close(); }
 
   private:
@@ -123,18 +129,23 @@ class NcclCommunicator : public Communicator {
             throw;
         }
     }
-    std::unique_ptr<Operation> queued() const { return std::make_unique<NcclOperation>(group_, watch_); }
+    std::unique_ptr<Operation> queued() const {
+        return std::make_unique<NcclOperation>(group_, watch_);
+    }
 
     /// Whether a call is the other back end's. A call is on one kind of memory.
     bool on_host(std::initializer_list<Buffer> buffers) const {
         auto const is_host = [](Buffer const& b) { return b.device == Device::host; };
         bool const all = std::ranges::all_of(buffers, is_host);
         if (!all && std::ranges::any_of(buffers, is_host))
-            throw JobError(fmt::format("rank {}@{} of group {}: one call takes memory of the host and of a GPU", rank(),
-                                       host_name(), group()));
+            throw JobError(fmt::format(
+                "rank {}@{} of group {}: one call takes memory of the host and of a GPU", rank(),
+                host_name(), group()));
         return all;
     }
-    static std::unique_ptr<Operation> on_control(Work work) { return std::make_unique<HostOperation>(std::move(work)); }
+    static std::unique_ptr<Operation> on_control(Work work) {
+        return std::make_unique<HostOperation>(std::move(work));
+    }
 
     /// The group's stream follows those of the buffers ([Note: streams]).
     void follow_streams_of(std::initializer_list<Buffer> buffers) const {
@@ -143,9 +154,9 @@ class NcclCommunicator : public Communicator {
     }
     void require_stream(Buffer const& b) const {
         if (b.device != Device::cuda || !b.stream)
-            throw JobError(
-                fmt::format("rank {}@{} of group {}: NCCL takes memory of a GPU and the stream that orders it", rank(),
-                            host_name(), group()));
+            throw JobError(fmt::format(
+                "rank {}@{} of group {}: NCCL takes memory of a GPU and the stream that orders it",
+                rank(), host_name(), group()));
     }
     void follow_stream_of(Buffer const& b, std::vector<void*>& followed) const {
         require_stream(b);
@@ -160,27 +171,33 @@ class NcclCommunicator : public Communicator {
     }
     template <typename Call>
     void in_chunks(Buffer const& b, Call const& call) const {
-        for (std::size_t at = 0; at < b.count; at += chunk(b)) call(b.slice(at, std::min(chunk(b), b.count - at)), at);
+        for (std::size_t at = 0; at < b.count; at += chunk(b))
+            call(b.slice(at, std::min(chunk(b), b.count - at)), at);
     }
 
     void send(Buffer const& b, int peer, ncclComm_t comm, cudaStream_t stream) const {
         in_chunks(b, [&](Buffer const& part, std::size_t) {
-            group_->require(ncclSend(part.data, part.count, type_of(part.dtype), peer, comm, stream), "ncclSend");
+            group_->require(
+                ncclSend(part.data, part.count, type_of(part.dtype), peer, comm, stream),
+                "ncclSend");
         });
     }
     void receive(Buffer const& b, int peer, ncclComm_t comm, cudaStream_t stream) const {
         in_chunks(b, [&](Buffer const& part, std::size_t) {
-            group_->require(ncclRecv(part.data, part.count, type_of(part.dtype), peer, comm, stream), "ncclRecv");
+            group_->require(
+                ncclRecv(part.data, part.count, type_of(part.dtype), peer, comm, stream),
+                "ncclRecv");
         });
     }
     void broadcast_chunks(Buffer const& b, int root, ncclComm_t comm, cudaStream_t stream) const {
         in_chunks(b, [&](Buffer const& part, std::size_t) {
-            group_->require(ncclBroadcast(part.data, part.data, part.count, type_of(part.dtype), root, comm, stream),
+            group_->require(ncclBroadcast(part.data, part.data, part.count, type_of(part.dtype),
+                                          root, comm, stream),
                             "ncclBroadcast");
         });
     }
-    void exchange_pieces(Buffer const& in, std::span<std::size_t const> send_counts, Buffer const& out,
-                         std::span<std::size_t const> receive_counts) const {
+    void exchange_pieces(Buffer const& in, std::span<std::size_t const> send_counts,
+                         Buffer const& out, std::span<std::size_t const> receive_counts) const {
         run([&](ncclComm_t comm, cudaStream_t stream) {
             std::size_t from = 0, to = 0;
             for (int peer = 0; peer < size(); ++peer) {
@@ -193,8 +210,10 @@ class NcclCommunicator : public Communicator {
         });
     }
     void sum_bf16(Buffer const& pieces, Buffer const& out) const {
-        if (!sum_bf16_on_device(pieces.data, static_cast<std::size_t>(size()), out.count, out.data, group_->stream()))
-            throw JobError(fmt::format("rank {}@{}: the kernel that sums bf16 did not start", rank(), host_name()));
+        if (!sum_bf16_on_device(pieces.data, static_cast<std::size_t>(size()), out.count, out.data,
+                                group_->stream()))
+            throw JobError(fmt::format("rank {}@{}: the kernel that sums bf16 did not start",
+                                       rank(), host_name()));
     }
 
     std::unique_ptr<Operation> do_alone(Buffer in, Buffer out) override {
@@ -214,14 +233,15 @@ class NcclCommunicator : public Communicator {
         }
         run([&](ncclComm_t comm, cudaStream_t stream) {
             in_chunks(inout, [&](Buffer const& part, std::size_t) {
-                group_->require(
-                    ncclAllReduce(part.data, part.data, part.count, type_of(part.dtype), operator_of(op), comm, stream),
-                    "ncclAllReduce");
+                group_->require(ncclAllReduce(part.data, part.data, part.count, type_of(part.dtype),
+                                              operator_of(op), comm, stream),
+                                "ncclAllReduce");
             });
         });
         return queued();
     }
-    /// Each rank sums one piece of the buffer and hands it to the others. The last pieces are short, or empty.
+    /// Each rank sums one piece of the buffer and hands it to the others. The last pieces are
+    /// short, or empty.
     void all_reduce_bf16(Buffer const& inout) const {
         auto const n = static_cast<std::size_t>(size()), me = static_cast<std::size_t>(rank());
         std::size_t const most = (inout.count + n - 1) / n;
@@ -237,7 +257,8 @@ class NcclCommunicator : public Communicator {
         sum_bf16(pieces, inout.slice(begins[me], counts[me]));
         run([&](ncclComm_t comm, cudaStream_t stream) {
             for (std::size_t p = 0; p < n; ++p)
-                broadcast_chunks(inout.slice(begins[p], counts[p]), static_cast<int>(p), comm, stream);
+                broadcast_chunks(inout.slice(begins[p], counts[p]), static_cast<int>(p), comm,
+                                 stream);
         });
     }
     std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) override {
@@ -245,22 +266,26 @@ class NcclCommunicator : public Communicator {
         follow_streams_of({in, out});
         run([&](ncclComm_t comm, cudaStream_t stream) {
             if (in.count <= chunk(in)) {
-                group_->require(ncclAllGather(in.data, out.data, in.count, type_of(in.dtype), comm, stream),
-                                "ncclAllGather");
+                group_->require(
+                    ncclAllGather(in.data, out.data, in.count, type_of(in.dtype), comm, stream),
+                    "ncclAllGather");
                 return;
             }
-            for (int root = 0; root < size(); ++root) // NCCL packs what one call gathers, so chunks are broadcasts
+            // NCCL packs what one call gathers, so chunks are broadcasts
+            for (int root = 0; root < size(); ++root)
                 in_chunks(in, [&](Buffer const& part, std::size_t at) {
-                    Buffer const to = out.slice(static_cast<std::size_t>(root) * in.count + at, part.count);
-                    group_->require(
-                        ncclBroadcast(part.data, to.data, part.count, type_of(part.dtype), root, comm, stream),
-                        "ncclBroadcast");
+                    Buffer const to =
+                        out.slice(static_cast<std::size_t>(root) * in.count + at, part.count);
+                    group_->require(ncclBroadcast(part.data, to.data, part.count,
+                                                  type_of(part.dtype), root, comm, stream),
+                                    "ncclBroadcast");
                 });
         });
         return queued();
     }
     std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
-        if (on_host({in, out})) return on_control(control_->reduce_scatter(in, out, op, kHostMemory));
+        if (on_host({in, out}))
+            return on_control(control_->reduce_scatter(in, out, op, kHostMemory));
         follow_streams_of({in, out});
         if (in.dtype == DType::bf16 && op == ReduceOp::sum) {
             DeviceMemory const scratch(in.bytes(), group_->stream());
@@ -272,25 +297,28 @@ class NcclCommunicator : public Communicator {
         }
         run([&](ncclComm_t comm, cudaStream_t stream) {
             if (out.count <= chunk(out)) {
-                group_->require(
-                    ncclReduceScatter(in.data, out.data, out.count, type_of(in.dtype), operator_of(op), comm, stream),
-                    "ncclReduceScatter");
+                group_->require(ncclReduceScatter(in.data, out.data, out.count, type_of(in.dtype),
+                                                  operator_of(op), comm, stream),
+                                "ncclReduceScatter");
                 return;
             }
             for (int root = 0; root < size(); ++root)
                 in_chunks(in.slice(static_cast<std::size_t>(root) * out.count, out.count),
                           [&](Buffer const& part, std::size_t at) {
-                              group_->require(ncclReduce(part.data, out.slice(at, part.count).data, part.count,
-                                                         type_of(part.dtype), operator_of(op), root, comm, stream),
+                              group_->require(ncclReduce(part.data, out.slice(at, part.count).data,
+                                                         part.count, type_of(part.dtype),
+                                                         operator_of(op), root, comm, stream),
                                               "ncclReduce");
                           });
         });
         return queued();
     }
-    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
+    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts,
+                                             Buffer out,
                                              std::span<std::size_t const> receive_counts) override {
         if (on_host({in, out}))
-            return on_control(control_->all_to_all(in, send_counts, out, receive_counts, kHostMemory));
+            return on_control(
+                control_->all_to_all(in, send_counts, out, receive_counts, kHostMemory));
         follow_streams_of({in, out});
         exchange_pieces(in, send_counts, out, receive_counts);
         return queued();
@@ -298,12 +326,17 @@ class NcclCommunicator : public Communicator {
     std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
         if (on_host({inout})) return on_control(control_->broadcast(inout, root, kHostMemory));
         follow_streams_of({inout});
-        run([&](ncclComm_t comm, cudaStream_t stream) { broadcast_chunks(inout, root, comm, stream); });
+        run([&](ncclComm_t comm, cudaStream_t stream) {
+            broadcast_chunks(inout, root, comm, stream);
+        });
         return queued();
     }
     std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
-        auto const with_first = [&](Message const& m) { return on_host({messages[0].buffer, m.buffer}); };
-        if (std::ranges::all_of(messages, with_first)) return on_control(control_->exchange(messages, kHostMemory));
+        auto const with_first = [&](Message const& m) {
+            return on_host({messages[0].buffer, m.buffer});
+        };
+        if (std::ranges::all_of(messages, with_first))
+            return on_control(control_->exchange(messages, kHostMemory));
         std::vector<void*> followed;
         for (auto const& m : messages) follow_stream_of(m.buffer, followed);
         run([&](ncclComm_t comm, cudaStream_t stream) {
@@ -314,7 +347,9 @@ class NcclCommunicator : public Communicator {
         return queued();
     }
     /// Ranks wait for each other on the host: what they queued may still run.
-    std::unique_ptr<Operation> do_barrier() override { return std::make_unique<BarrierOperation>(*control_); }
+    std::unique_ptr<Operation> do_barrier() override {
+        return std::make_unique<BarrierOperation>(*control_);
+    }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {
         std::shared_ptr<NcclGroup> made = group_->split(color, key, options.deadline);
@@ -325,7 +360,8 @@ class NcclCommunicator : public Communicator {
         return make_nccl_communicator(std::move(made), watch_, std::move(control), std::move(group),
                                       std::move(options));
     }
-    void do_abort(int code) override { control_->abort("the job ends", code); } // kernels go with the process
+    // kernels go with the process
+    void do_abort(int code) override { control_->abort("the job ends", code); }
 
     std::shared_ptr<NcclGroup> group_;
     std::shared_ptr<NcclWatch> watch_;
@@ -334,10 +370,13 @@ class NcclCommunicator : public Communicator {
 
 } // namespace
 
-std::unique_ptr<Communicator> make_nccl_communicator(std::shared_ptr<NcclGroup> group, std::shared_ptr<NcclWatch> watch,
-                                                     std::shared_ptr<Communicator> control, std::string name,
+std::unique_ptr<Communicator> make_nccl_communicator(std::shared_ptr<NcclGroup> group,
+                                                     std::shared_ptr<NcclWatch> watch,
+                                                     std::shared_ptr<Communicator> control,
+                                                     std::string name,
                                                      CommunicatorOptions options) {
-    return std::make_unique<NcclCommunicator>(std::move(group), std::move(watch), std::move(control), std::move(name),
+    return std::make_unique<NcclCommunicator>(std::move(group), std::move(watch),
+                                              std::move(control), std::move(name),
                                               std::move(options));
 }
 

@@ -14,7 +14,8 @@ namespace trireme::cluster {
 
 namespace {
 
-constexpr auto kSoon = std::chrono::milliseconds(2); ///< an enqueued call is through in microseconds, a set-up is not
+/// an enqueued call is through in microseconds, a set-up is not
+constexpr auto kSoon = std::chrono::milliseconds(2);
 
 ncclConfig_t non_blocking() {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
@@ -27,8 +28,9 @@ ncclConfig_t non_blocking() {
 void NcclGroup::require(ncclResult_t code, char const* call) const {
     if (code == ncclSuccess || code == ncclInProgress) return;
     char const* const more = ncclGetLastError(comm_);
-    throw JobError(fmt::format("rank {}@{}: {}: {}{}{}", rank_, host_name(), call, ncclGetErrorString(code),
-                               more && *more ? ": " : "", more ? more : ""));
+    throw JobError(fmt::format("rank {}@{}: {}: {}{}{}", rank_, host_name(), call,
+                               ncclGetErrorString(code), more && *more ? ": " : "",
+                               more ? more : ""));
 }
 
 NcclGroup::NcclGroup(ncclUniqueId const& id, int rank, int size, std::chrono::milliseconds deadline)
@@ -43,7 +45,8 @@ NcclGroup::NcclGroup(ncclUniqueId const& id, int rank, int size, std::chrono::mi
     }
 }
 
-NcclGroup::NcclGroup(ncclComm_t comm, std::chrono::milliseconds deadline) : comm_(comm), deadline_(deadline) {
+NcclGroup::NcclGroup(ncclComm_t comm, std::chrono::milliseconds deadline)
+    : comm_(comm), deadline_(deadline) {
     try {
         settle(comm_, "ncclCommSplit");
         require(ncclCommUserRank(comm_, &rank_), "ncclCommUserRank");
@@ -76,8 +79,9 @@ void NcclGroup::settle(ncclComm_t comm, char const* call) {
         if (state == ncclSuccess) return;
         auto const waited = std::chrono::steady_clock::now() - start;
         if (waited > deadline_)
-            throw JobError(fmt::format("rank {}@{}: {} passed its deadline of {} ms: is every rank there?", rank_,
-                                       host_name(), call, deadline_.count()));
+            throw JobError(
+                fmt::format("rank {}@{}: {} passed its deadline of {} ms: is every rank there?",
+                            rank_, host_name(), call, deadline_.count()));
         if (waited < kSoon)
             std::this_thread::yield();
         else
@@ -96,10 +100,12 @@ void NcclGroup::run(std::function<void(ncclComm_t)> const& calls) {
         throw;
     }
     require(ncclGroupEnd(), "ncclGroupEnd");
-    settle(comm, "ncclGroupEnd"); // only then is the work on the stream, and an event after it means something
+    // only then is the work on the stream, and an event after it means something
+    settle(comm, "ncclGroupEnd");
 }
 
-std::unique_ptr<NcclGroup> NcclGroup::split(int color, int key, std::chrono::milliseconds deadline) {
+std::unique_ptr<NcclGroup> NcclGroup::split(int color, int key,
+                                            std::chrono::milliseconds deadline) {
     ncclComm_t made = nullptr;
     std::unique_lock lock(mutex_);
     ncclConfig_t config = non_blocking();

@@ -1,5 +1,5 @@
-// Owner of one NCCL communicator and of the stream its calls run on. NCCL's communicators are made non-blocking here,
-// so that no call of NCCL's waits on the host without a deadline of ours.
+// Owner of one NCCL communicator and of the stream its calls run on. NCCL's communicators are made
+// non-blocking here, so that no call of NCCL's waits on the host without a deadline of ours.
 #pragma once
 #include <nccl.h>
 
@@ -13,8 +13,8 @@
 
 namespace trireme::cluster {
 
-/// Used by one thread, but for `failure`, which the watch calls too. Every throw is a JobError with rank@host and
-/// NCCL's own text.
+/// Used by one thread, but for `failure`, which the watch calls too. Every throw is a JobError with
+/// rank@host and NCCL's own text.
 class NcclGroup {
   public:
     /// Polls until every rank has come. Collective.
@@ -28,23 +28,26 @@ class NcclGroup {
     int size() const { return size_; }
     void* stream() const { return stream_.handle(); }
 
-    /// One NCCL group: what `calls` starts progresses together. Returns when it is queued on the stream. If it throws,
-    /// part of it may be in flight, and the group must be aborted.
+    /// One NCCL group: what `calls` starts progresses together. Returns when it is queued on the
+    /// stream. If it throws, part of it may be in flight, and the group must be aborted.
     void run(std::function<void(ncclComm_t)> const& calls);
     /// Checks one call inside `run`.
     void require(ncclResult_t code, char const* call) const;
     std::unique_ptr<NcclGroup> split(int color, int key, std::chrono::milliseconds deadline);
-    /// What went wrong, in NCCL's words, or that the group was aborted: the device then runs on past calls that did not
-    /// happen. Empty if nothing did, or while another thread makes a call on the group, which learns of it itself.
+    /// What went wrong, in NCCL's words, or that the group was aborted: the device then runs on
+    /// past calls that did not happen. Empty if nothing did, or while another thread makes a call
+    /// on the group, which learns of it itself.
     std::string failure();
-    /// Waits for what is queued, by polling, and frees. An NCCL communicator that is not through by then is aborted.
+    /// Waits for what is queued, by polling, and frees. An NCCL communicator that is not through by
+    /// then is aborted.
     void close() noexcept;
     /// Ends what is in flight, and frees. Later calls throw.
     void abort() noexcept;
 
   private:
     NcclGroup(ncclComm_t comm, std::chrono::milliseconds deadline);
-    /// Polls a non-blocking call of `comm` until it is through. The mutex is held, or nobody else knows `comm`.
+    /// Polls a non-blocking call of `comm` until it is through. The mutex is held, or nobody else
+    /// knows `comm`.
     void settle(ncclComm_t comm, char const* call);
     void abort_locked() noexcept;
     ncclComm_t usable() const;
@@ -52,8 +55,8 @@ class NcclGroup {
 
     ncclComm_t comm_ = nullptr; ///< null once closed or aborted
     bool aborted_ = false;
-    /// Held for each call of NCCL's until it is through: NCCL lets no two threads in at one time, not even to ask
-    /// whether a call in progress has failed, since whoever asks completes it.
+    /// Held for each call of NCCL's until it is through: NCCL lets no two threads in at one time,
+    /// not even to ask whether a call in progress has failed, since whoever asks completes it.
     std::mutex mutex_;
     int rank_ = 0, size_ = 0;
     std::chrono::milliseconds deadline_;

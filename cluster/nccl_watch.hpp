@@ -19,9 +19,9 @@ struct NcclFlight {
     Event end;
 };
 
-/// A thread that polls. On an error of NCCL's or past a deadline it says so and ends the process at once (code
-/// kFailed): the host may be blocked in a call of CUDA's, and what the device computes after an abort must reach no
-/// checkpoint.
+/// A thread that polls. On an error of NCCL's or past a deadline it says so and ends the process at
+/// once (code kFailed): the host may be blocked in a call of CUDA's, and what the device computes
+/// after an abort must reach no checkpoint.
 class NcclWatch {
   public:
     explicit NcclWatch(int device) : device_(device) {}
@@ -29,8 +29,10 @@ class NcclWatch {
     NcclWatch(NcclWatch const&) = delete;
     NcclWatch& operator=(NcclWatch const&) = delete;
 
-    void add(std::shared_ptr<NcclFlight> flight, std::string what, std::chrono::steady_clock::time_point deadline);
-    /// Aborts a group, of which the host is about to throw the reason: its calls are no longer watched.
+    void add(std::shared_ptr<NcclFlight> flight, std::string what,
+             std::chrono::steady_clock::time_point deadline);
+    /// Aborts a group, of which the host is about to throw the reason: its calls are no longer
+    /// watched.
     void abort(NcclGroup& group);
 
   private:
@@ -42,7 +44,8 @@ class NcclWatch {
     void run();
     static bool is_through(Watched const& watched);
 
-    int device_; ///< of this process: a thread that names none makes a context of its own on device 0
+    /// of this process: a thread that names none makes a context of its own on device 0
+    int device_;
     std::mutex mutex_;
     std::condition_variable changed_;
     std::list<Watched> watched_;

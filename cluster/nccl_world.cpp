@@ -41,16 +41,20 @@ std::string text_of(std::array<unsigned char, 16> const& uuid) {
     return text;
 }
 
-/// By UUID, since the numbers of devices depend on CUDA_VISIBLE_DEVICES. Collective; throws on every rank or on none.
+/// By UUID, since the numbers of devices depend on CUDA_VISIBLE_DEVICES. Collective; throws on
+/// every rank or on none.
 void refuse_shared_gpus(Communicator& control, Gpu own) {
     std::vector<Gpu> all(static_cast<std::size_t>(control.size()));
-    control.all_gather({&own, sizeof own, DType::u8}, {all.data(), all.size() * sizeof own, DType::u8}, "nccl/gpus")
+    control
+        .all_gather({&own, sizeof own, DType::u8}, {all.data(), all.size() * sizeof own, DType::u8},
+                    "nccl/gpus")
         .wait();
     for (std::size_t b = 1; b < all.size(); ++b)
         for (std::size_t a = 0; a < b; ++a)
             if (all[a].uuid == all[b].uuid)
                 throw InputError(fmt::format(
-                    "ranks {} and {} on {} have one GPU, {} (devices {} and {} there): legal: a GPU for each "
+                    "ranks {} and {} on {} have one GPU, {} (devices {} and {} there): legal: a "
+                    "GPU for each "
                     "rank; start no more ranks on a node than it has GPUs, or bind each to its own",
                     a, b, all[b].host.data(), text_of(all[b].uuid), all[a].device, all[b].device));
 }
@@ -65,19 +69,21 @@ std::unique_ptr<Communicator> make_nccl_world(Communicator& control, NcclOptions
                                               CommunicatorOptions const& options) {
     check_cuda(cudaSetDevice(place.device), "cudaSetDevice");
     Gpu const own = own_gpu(place.device);
-    if (place.share_gpus) // NCCL refuses two ranks of one host on one GPU; a host that the user named stays
+    // NCCL refuses two ranks of one host on one GPU; a host that the user named stays
+    if (place.share_gpus)
         setenv("NCCL_HOSTID", fmt::format("{}-{}", host_name(), control.rank()).c_str(), 0);
     else
         refuse_shared_gpus(control, own);
     ncclUniqueId id{};
     ncclResult_t const made = control.rank() == 0 ? ncclGetUniqueId(&id) : ncclSuccess;
     if (made != ncclSuccess)
-        throw JobError(fmt::format("rank 0@{}: ncclGetUniqueId: {}", host_name(), ncclGetErrorString(made)));
+        throw JobError(
+            fmt::format("rank 0@{}: ncclGetUniqueId: {}", host_name(), ncclGetErrorString(made)));
     control.broadcast({&id, sizeof id, DType::u8}, 0, "nccl/unique id").wait();
     auto group = std::make_shared<NcclGroup>(id, control.rank(), control.size(), options.deadline);
     std::shared_ptr<Communicator> const not_owned(std::shared_ptr<void>(), &control);
-    return make_nccl_communicator(std::move(group), std::make_shared<NcclWatch>(place.device), not_owned, "world",
-                                  options);
+    return make_nccl_communicator(std::move(group), std::make_shared<NcclWatch>(place.device),
+                                  not_owned, "world", options);
 }
 
 } // namespace trireme::cluster

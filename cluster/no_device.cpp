@@ -5,8 +5,8 @@ namespace trireme::cluster {
 
 namespace {
 [[noreturn]] void refuse() {
-    throw InputError(
-        "this build has no CUDA; build it with: launch/setup --gpu && cmake --preset gpu && cmake --build build");
+    throw InputError("this build has no CUDA; build it with: launch/setup --gpu && cmake --preset "
+                     "gpu && cmake --build build");
 }
 } // namespace
 

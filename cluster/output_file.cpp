@@ -30,7 +30,9 @@ bool names_a_stream(std::string const& path) {
 
 OutputFile::OutputFile(std::string field, std::string path, Existing existing)
     : field_(std::move(field)), path_(std::move(path)), target_(followed(path_)) {
-    auto const refuse = [&](std::string const& why) { throw InputError(field_ + ": " + path_ + ": " + why); };
+    auto const refuse = [&](std::string const& why) {
+        throw InputError(field_ + ": " + path_ + ": " + why);
+    };
     if (path_.empty() || path_.ends_with('/')) refuse("legal: the name of a file");
     struct stat found {};
     if (stat(target_.c_str(), &found) == 0) {
@@ -40,7 +42,8 @@ OutputFile::OutputFile(std::string field, std::string path, Existing existing)
         regular_ = S_ISREG(found.st_mode) && !names_a_stream(path_);
         if (regular_ && existing == Existing::refused)
             refuse("exists already; legal: a new file, or --force to replace it");
-        if (!regular_ && access(target_.c_str(), W_OK) != 0) refuse(std::string(std::strerror(errno)));
+        if (!regular_ && access(target_.c_str(), W_OK) != 0)
+            refuse(std::string(std::strerror(errno)));
     } else if (errno != ENOENT) {
         refuse(std::string(std::strerror(errno)));
     }
@@ -48,7 +51,8 @@ OutputFile::OutputFile(std::string field, std::string path, Existing existing)
     try {
         unlink(make_staging_file(target_).c_str());
     } catch (JobError const&) {
-        refuse(std::string(std::strerror(errno)) + "; legal: a file in a folder that exists and may be written to");
+        refuse(std::string(std::strerror(errno)) +
+               "; legal: a file in a folder that exists and may be written to");
     }
 }
 
@@ -66,7 +70,9 @@ void OutputFile::write(std::string_view text) {
 }
 
 std::string const& OutputFile::stage() {
-    if (!regular_) throw InputError(field_ + ": " + path_ + ": is a pipe or a device; legal: the name of a file");
+    if (!regular_)
+        throw InputError(field_ + ": " + path_ +
+                         ": is a pipe or a device; legal: the name of a file");
     if (staging_.empty()) staging_ = make_staging_file(target_);
     return staging_;
 }
@@ -76,17 +82,21 @@ void OutputFile::commit() {
     staging_.clear();
 }
 
-void refuse_input(std::string const& field, std::string const& path, std::vector<std::string> const& inputs,
-                  std::string const& ending) {
+void refuse_input(std::string const& field, std::string const& path,
+                  std::vector<std::string> const& inputs, std::string const& ending) {
     std::error_code none;
     auto const file = fs::canonical(path, none);
-    if (none || !fs::is_regular_file(file, none) || names_a_stream(path)) return; // there is nothing to lose
+    // there is nothing to lose
+    if (none || !fs::is_regular_file(file, none) || names_a_stream(path)) return;
     for (auto const& name : inputs) {
         auto const input = fs::canonical(name, none);
         if (name.empty() || none) continue;
-        bool const inside = std::mismatch(input.begin(), input.end(), file.begin(), file.end()).first == input.end();
+        bool const inside =
+            std::mismatch(input.begin(), input.end(), file.begin(), file.end()).first ==
+            input.end();
         if (file == input || (inside && file.extension() != ending))
-            throw InputError(field + ": " + path + ": is read from " + name + "; legal: another file" +
+            throw InputError(field + ": " + path + ": is read from " + name +
+                             "; legal: another file" +
                              (file == input ? "" : ", or one that ends in " + ending));
     }
 }

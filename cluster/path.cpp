@@ -16,17 +16,21 @@ bool is_name(char c) {
 } // namespace
 
 std::string expand_path(std::string const& field, std::string const& path) {
-    auto const refuse = [&](std::string const& why) { throw InputError(field + ": " + path + ": " + why); };
+    auto const refuse = [&](std::string const& why) {
+        throw InputError(field + ": " + path + ": " + why);
+    };
     auto const value_of = [&](std::string const& name) -> std::string {
         char const* const value = std::getenv(name.c_str());
-        if (!value || !*value) refuse("$" + name + " is not set; legal: a path, or a variable that is set");
+        if (!value || !*value)
+            refuse("$" + name + " is not set; legal: a path, or a variable that is set");
         return value;
     };
     std::string out;
     std::size_t at = 0;
     if (path.starts_with('~')) {
         if (path.size() > 1 && path[1] != '/')
-            refuse("another user's home; legal: a path, ~ for your own home folder, or ./~... for a name with ~");
+            refuse("another user's home; legal: a path, ~ for your own home folder, or ./~... for "
+                   "a name with ~");
         out = value_of("HOME");
         at = 1;
     }

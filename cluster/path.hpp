@@ -4,8 +4,9 @@
 
 namespace trireme::cluster {
 
-/// `path` with a leading ~ in place of the home folder, and $NAME and ${NAME} in place of variables of the environment.
-/// Throws InputError "FIELD: PATH: ..." for a variable that is not set, and for another user's home (~name).
+/// `path` with a leading ~ in place of the home folder, and $NAME and ${NAME} in place of variables
+/// of the environment. Throws InputError "FIELD: PATH: ..." for a variable that is not set, and for
+/// another user's home (~name).
 std::string expand_path(std::string const& field, std::string const& path);
 
 } // namespace trireme::cluster

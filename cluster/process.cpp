@@ -41,7 +41,8 @@ void note_failure() {
 void guard_process() {
     for (int const stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         // Reading only: what is printed to a closed standard output fails as it did before.
-        if (fcntl(stream, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) != stream) std::_Exit(kFailed);
+        if (fcntl(stream, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) != stream)
+            std::_Exit(kFailed);
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
     std::set_terminate(end_with_a_line);
@@ -55,7 +56,8 @@ void say_text(std::string_view text) noexcept {
 void print_text(std::string_view text) noexcept {
     errno = 0;
     static_cast<void>(std::fwrite(text.data(), 1, text.size(), stdout));
-    static_cast<void>(std::fflush(stdout)); // whoever flushes it later, as Python does at its end, loses the reason
+    // whoever flushes it later, as Python does at its end, loses the reason
+    static_cast<void>(std::fflush(stdout));
     note_failure();
 }
 

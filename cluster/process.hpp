@@ -8,9 +8,10 @@
 
 namespace trireme::cluster {
 
-/// To be called first by every program. A closed standard stream gets a place holder, so that no file of ours becomes
-/// standard output; SIGPIPE and SIGXFSZ are ignored, so that the call which meets the closed pipe or the limit tells of
-/// it with its path; an exception that nobody catches ends the process with one line and exit code 1.
+/// To be called first by every program. A closed standard stream gets a place holder, so that no
+/// file of ours becomes standard output; SIGPIPE and SIGXFSZ are ignored, so that the call which
+/// meets the closed pipe or the limit tells of it with its path; an exception that nobody catches
+/// ends the process with one line and exit code 1.
 void guard_process();
 
 /// Writes to standard error. A terminal or a pipe that is gone ends nothing.
@@ -25,8 +26,8 @@ void print_text(std::string_view text) noexcept;
 
 /// Whether a reader of standard output has to be there. Training goes on without one.
 enum class Reader { needed, optional };
-/// Flushes standard output. Throws JobError if not all that was printed could be written. A reader that has gone (a
-/// closed terminal or pipe) counts only where it is needed.
+/// Flushes standard output. Throws JobError if not all that was printed could be written. A reader
+/// that has gone (a closed terminal or pipe) counts only where it is needed.
 void finish_output(Reader reader);
 
 /// Describes in one line why standard output was not written; "" if none has failed.

@@ -43,7 +43,8 @@ void reduce(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op)
     for (std::size_t begin = 0; begin < out.count; begin += tile) {
         std::size_t const count = std::min(tile, out.count - begin);
         std::vector<T> total(in + begin, in + begin + count);
-        for (std::size_t p = 1; p < n; ++p) combine(total.data(), in + p * out.count + begin, count, op);
+        for (std::size_t p = 1; p < n; ++p)
+            combine(total.data(), in + p * out.count + begin, count, op);
         std::copy(total.begin(), total.end(), to + begin);
     }
 }

@@ -8,12 +8,13 @@
 
 namespace trireme::cluster {
 
-/// Elements that are summed while they are in the first-level cache; of no influence on the result. Proofs and tests
-/// make it small.
+/// Elements that are summed while they are in the first-level cache; of no influence on the result.
+/// Proofs and tests make it small.
 inline std::atomic<std::size_t> reduce_tile = 2048;
 
-/// out[i] = pieces[0][i] op pieces[1][i] op ..., from left to right; `pieces` holds n pieces of out.count, packed.
-/// bf16 accumulates in float32 and is rounded once. `out` may be the first piece.
+/// out[i] = pieces[0][i] op pieces[1][i] op ..., from left to right; `pieces` holds n pieces of
+/// out.count, packed. bf16 accumulates in float32 and is rounded once. `out` may be the first
+/// piece.
 void reduce_pieces(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op);
 
 } // namespace trireme::cluster

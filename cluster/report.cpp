@@ -17,7 +17,8 @@ namespace trireme::cluster {
 
 bool claim_report(std::string const& run_folder, Verdict const& verdict) {
     if (run_folder.empty()) return true;
-    int const claim = open((run_folder + "/flight/verdict").c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    int const claim = open((run_folder + "/flight/verdict").c_str(),
+                           O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (claim < 0) return errno != EEXIST; // a disk that fails must not silence the report
     std::string const text = fmt::format("{}\n{}\n", verdict.line, fmt::join(verdict.guilty, " "));
     static_cast<void>(!write(claim, text.data(), text.size()));
@@ -26,8 +27,10 @@ bool claim_report(std::string const& run_folder, Verdict const& verdict) {
                          O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
     if (log < 0) return true;
     auto const now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    std::string const stamped = fmt::format("{:%Y-%m-%d %H:%M:%S}  {}\n", fmt::localtime(now), verdict.line);
-    static_cast<void>(!write(log, stamped.data(), stamped.size())); // one call: other lines do not mix with it
+    std::string const stamped =
+        fmt::format("{:%Y-%m-%d %H:%M:%S}  {}\n", fmt::localtime(now), verdict.line);
+    // one call: other lines do not mix with it
+    static_cast<void>(!write(log, stamped.data(), stamped.size()));
     close(log);
     return true;
 }

@@ -15,17 +15,20 @@ struct Sha256::State {
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-    if (EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1) throw JobError("OpenSSL has no SHA-256");
+    if (EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1)
+        throw JobError("OpenSSL has no SHA-256");
 }
 Sha256::~Sha256() = default;
 
 void Sha256::update(void const* data, std::size_t bytes) {
-    if (EVP_DigestUpdate(state_->context, data, bytes) != 1) throw JobError("SHA-256 update failed");
+    if (EVP_DigestUpdate(state_->context, data, bytes) != 1)
+        throw JobError("SHA-256 update failed");
 }
 
 std::string Sha256::hex() {
     std::array<unsigned char, 32> digest{};
-    if (EVP_DigestFinal_ex(state_->context, digest.data(), nullptr) != 1) throw JobError("SHA-256 final failed");
+    if (EVP_DigestFinal_ex(state_->context, digest.data(), nullptr) != 1)
+        throw JobError("SHA-256 final failed");
     std::string text;
     for (unsigned char byte : digest) text += fmt::format("{:02x}", byte);
     return text;

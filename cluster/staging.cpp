@@ -47,7 +47,8 @@ std::string followed(std::string const& path) {
         if (error) break;
         auto const there = next.is_absolute() ? next : target.parent_path() / next;
         // The system's own links to open streams name no path: "pipe:[123]".
-        bool const stream = std::filesystem::exists(target, error) && !std::filesystem::exists(there, error);
+        bool const stream =
+            std::filesystem::exists(target, error) && !std::filesystem::exists(there, error);
         if (stream) break;
         target = there;
     }
@@ -65,7 +66,8 @@ std::string make_staging_folder(std::string const& path) {
     return make_name(path, [](char const* name) { return mkdir(name, 0777); });
 }
 
-void write_all(std::string const& path, int flags, std::string_view text, std::string const& shown) {
+void write_all(std::string const& path, int flags, std::string_view text,
+               std::string const& shown) {
     int const file = open(path.c_str(), flags | O_CLOEXEC, 0666);
     if (file < 0) fail(shown, "write");
     bool whole = true;

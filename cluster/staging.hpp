@@ -5,14 +5,17 @@
 
 namespace trireme::cluster {
 
-/// Follows `path`: gives the target of a link, whether it exists or not; `path` itself if it is none.
+/// Follows `path`: gives the target of a link, whether it exists or not; `path` itself if it is
+/// none.
 std::string followed(std::string const& path);
-/// Makes an empty file PATH.partial-XXXXXXXX that did not exist. Throws JobError, and leaves the reason in errno.
+/// Makes an empty file PATH.partial-XXXXXXXX that did not exist. Throws JobError, and leaves the
+/// reason in errno.
 std::string make_staging_file(std::string const& path);
-/// Makes an empty folder PATH.partial-XXXXXXXX that did not exist. Throws JobError, and leaves the reason in errno.
+/// Makes an empty folder PATH.partial-XXXXXXXX that did not exist. Throws JobError, and leaves the
+/// reason in errno.
 std::string make_staging_folder(std::string const& path);
-/// Opens `path` with `flags` (of open(2)) and writes all of `text`. Throws JobError with `shown` and the reason, which
-/// it leaves in errno.
+/// Opens `path` with `flags` (of open(2)) and writes all of `text`. Throws JobError with `shown`
+/// and the reason, which it leaves in errno.
 void write_all(std::string const& path, int flags, std::string_view text, std::string const& shown);
 
 } // namespace trireme::cluster

@@ -39,7 +39,8 @@ struct Meeting {
 void compute(std::vector<std::optional<Entry>> const& e) {
     std::size_t const n = e.size();
     auto copy = [](Buffer const& from, Buffer const& to) {
-        if (from.bytes() > 0 && from.data != to.data) std::memmove(to.data, from.data, from.bytes());
+        if (from.bytes() > 0 && from.data != to.data)
+            std::memmove(to.data, from.data, from.bytes());
     };
     Entry const& first = *e[0];
     if (first.op == Collective::all_reduce || first.op == Collective::reduce_scatter) {
@@ -57,7 +58,8 @@ void compute(std::vector<std::optional<Entry>> const& e) {
             std::memcpy(whole.data() + r * first.in.bytes(), e[r]->in.data, first.in.bytes());
         for (std::size_t r = 0; r < n; ++r) std::memcpy(e[r]->out.data, whole.data(), whole.size());
     } else if (first.op == Collective::broadcast) {
-        for (std::size_t r = 0; r < n; ++r) copy(e[static_cast<std::size_t>(first.root)]->in, e[r]->out);
+        for (std::size_t r = 0; r < n; ++r)
+            copy(e[static_cast<std::size_t>(first.root)]->in, e[r]->out);
     } else if (first.op == Collective::all_to_all) {
         for (std::size_t to = 0; to < n; ++to) {
             std::size_t at = 0;
@@ -95,7 +97,8 @@ struct Failure {
 
 class MeetingOperation : public Operation {
   public:
-    MeetingOperation(std::shared_ptr<Hub> hub, std::shared_ptr<Failure> failure, int rank, Entry entry)
+    MeetingOperation(std::shared_ptr<Hub> hub, std::shared_ptr<Failure> failure, int rank,
+                     Entry entry)
         : hub_(std::move(hub)), failure_(std::move(failure)) {
         std::lock_guard const lock(hub_->mutex);
         number_ = hub_->next[static_cast<std::size_t>(rank)]++;
@@ -103,9 +106,10 @@ class MeetingOperation : public Operation {
         meeting.entries.resize(static_cast<std::size_t>(hub_->size));
         for (auto const& other : meeting.entries)
             if (other && (other->op != entry.op || other->in.dtype != entry.in.dtype))
-                throw JobError(fmt::format("mismatch at collective {}: rank {} calls {} of {}, another {} of {}",
-                                           number_, rank, name_of(entry.op), name_of(entry.in.dtype),
-                                           name_of(other->op), name_of(other->in.dtype)));
+                throw JobError(fmt::format(
+                    "mismatch at collective {}: rank {} calls {} of {}, another {} of {}", number_,
+                    rank, name_of(entry.op), name_of(entry.in.dtype), name_of(other->op),
+                    name_of(other->in.dtype)));
         meeting.entries[static_cast<std::size_t>(rank)] = std::move(entry);
         if (++meeting.arrived == hub_->size) {
             compute(meeting.entries);
@@ -167,8 +171,8 @@ class ExchangeOperation : public Operation {
 
 class ThreadCommunicator : public Communicator {
   public:
-    ThreadCommunicator(std::shared_ptr<Hub> hub, std::shared_ptr<Failure> failure, int rank, std::string group,
-                       CommunicatorOptions options)
+    ThreadCommunicator(std::shared_ptr<Hub> hub, std::shared_ptr<Failure> failure, int rank,
+                       std::string group, CommunicatorOptions options)
         : Communicator(rank, hub->size, std::move(group), std::move(options)), hub_(std::move(hub)),
           failure_(std::move(failure)) {}
     std::shared_ptr<Failure> const& failure() const { return failure_; }
@@ -186,7 +190,8 @@ class ThreadCommunicator : public Communicator {
     std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
         return meet({Collective::reduce_scatter, in, out, op, 0, {}, {}});
     }
-    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
+    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts,
+                                             Buffer out,
                                              std::span<std::size_t const> receive_counts) override {
         return meet({Collective::all_to_all,
                      in,
@@ -226,13 +231,14 @@ class ThreadCommunicator : public Communicator {
         std::stable_sort(all.begin(), all.end(), [](Member const& a, Member const& b) {
             return std::pair(a.key, a.rank) < std::pair(b.key, b.rank);
         });
-        auto const me =
-            std::find_if(all.begin(), all.end(), [&](Member const& m) { return m.rank == rank(); }) - all.begin();
+        auto const me = std::find_if(all.begin(), all.end(),
+                                     [&](Member const& m) { return m.rank == rank(); }) -
+                        all.begin();
         std::lock_guard const lock(hub_->mutex);
         auto& made = hub_->splits[{number, color}];
         if (!made || size() == 1) made = std::make_shared<Hub>(static_cast<int>(all.size()));
-        return std::make_unique<ThreadCommunicator>(made, failure_, static_cast<int>(me), std::move(group),
-                                                    std::move(options));
+        return std::make_unique<ThreadCommunicator>(made, failure_, static_cast<int>(me),
+                                                    std::move(group), std::move(options));
     }
     void do_abort(int code) override { std::_Exit(code); }
 
@@ -242,7 +248,8 @@ class ThreadCommunicator : public Communicator {
 
 } // namespace
 
-std::vector<std::unique_ptr<Communicator>> make_thread_world(int ranks, CommunicatorOptions const& options) {
+std::vector<std::unique_ptr<Communicator>> make_thread_world(int ranks,
+                                                             CommunicatorOptions const& options) {
     auto const hub = std::make_shared<Hub>(ranks);
     auto const failure = std::make_shared<Failure>();
     std::vector<std::unique_ptr<Communicator>> world;

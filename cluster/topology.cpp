@@ -25,7 +25,9 @@ Topology topology(Communicator& world) {
     std::copy_n(host.data(), std::min(host.size(), own.host.size() - 1), own.host.data());
     sched_getaffinity(0, sizeof own.mask, &own.mask);
     std::vector<Place> all(static_cast<std::size_t>(world.size()));
-    world.all_gather({&own, sizeof own, DType::u8}, {all.data(), all.size() * sizeof own, DType::u8}, "topology")
+    world
+        .all_gather({&own, sizeof own, DType::u8}, {all.data(), all.size() * sizeof own, DType::u8},
+                    "topology")
         .wait();
     Topology found{host, 0, 0, std::max(1, CPU_COUNT(&own.mask)), 1};
     int sharing = 0;

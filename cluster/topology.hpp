@@ -10,7 +10,8 @@ struct Topology {
     std::string host;
     int local_rank = 0, local_size = 1; ///< among the ranks with this host name
     int cores = 1;                      ///< this process may run on, by its affinity mask
-    int cores_per_rank = 1;             ///< its own cores, or its share if ranks of the host have the same mask
+    /// its own cores, or its share if ranks of the host have the same mask
+    int cores_per_rank = 1;
 };
 
 /// Collective over `world`.

@@ -28,7 +28,8 @@ Groups groups_of(Flights const& flights) {
         if (flights[r])
             for (auto const& g : flights[r]->groups)
                 if (g.leader >= 0 && g.size > 1)
-                    groups[{g.name.data(), g.leader, g.generation}].push_back({static_cast<int>(r), &g});
+                    groups[{g.name.data(), g.leader, g.generation}].push_back(
+                        {static_cast<int>(r), &g});
     return groups;
 }
 
@@ -36,7 +37,8 @@ std::vector<FlightCall const*> calls_in_order(FlightGroup const& group) {
     std::vector<FlightCall const*> calls;
     std::uint64_t const kept = std::min<std::uint64_t>(group.calls, kFlightCalls);
     for (std::uint64_t i = group.calls - kept; i < group.calls; ++i)
-        if (auto const& c = group.ring[i % kFlightCalls]; c.state != CallState::none) calls.push_back(&c);
+        if (auto const& c = group.ring[i % kFlightCalls]; c.state != CallState::none)
+            calls.push_back(&c);
     return calls;
 }
 
@@ -60,7 +62,8 @@ std::string ranks_text(Flights const& flights, std::vector<int> const& ranks) {
     std::vector<std::string> names;
     for (int const r : ranks)
         if (names.size() < kMost) names.push_back(who(flights, r));
-    std::string const more = ranks.size() > kMost ? fmt::format(" and {} more", ranks.size() - kMost) : "";
+    std::string const more =
+        ranks.size() > kMost ? fmt::format(" and {} more", ranks.size() - kMost) : "";
     return fmt::format("{}{}", fmt::join(names, ", "), more);
 }
 
@@ -68,8 +71,10 @@ std::string call_text(FlightCall const& c, std::string_view group) {
     return fmt::format("{} #{} '{}' in group {}", name_of(c.op), c.sequence, c.name.data(), group);
 }
 
-// Mismatch ------------------------------------------------------------------------------------------------------------
-/// Whether `call` has come after `before` earlier among `calls`: what repeats every step is likely to be right.
+// Mismatch
+// ------------------------------------------------------------------------------------------
+/// Whether `call` has come after `before` earlier among `calls`: what repeats every step is likely
+/// to be right.
 bool seen_before(std::map<std::uint64_t, FlightCall const*> const& calls, std::uint64_t at) {
     auto const here = calls.find(at);
     auto const former = calls.find(at - 1);
@@ -77,7 +82,8 @@ bool seen_before(std::map<std::uint64_t, FlightCall const*> const& calls, std::u
     for (auto const& [o, c] : calls)
         if (o < at - 1 && signature(*c) == signature(*former->second))
             if (auto const next = calls.find(o + 1);
-                next != calls.end() && next->first < at && signature(*next->second) == signature(*here->second))
+                next != calls.end() && next->first < at &&
+                signature(*next->second) == signature(*here->second))
                 return true;
     return false;
 }
@@ -98,10 +104,12 @@ struct Odd {
 };
 
 /// Which of the members are the odd ones at `at`.
-Odd odd_ones(std::vector<Member> const& members, std::vector<std::map<std::uint64_t, FlightCall const*>> const& calls,
+Odd odd_ones(std::vector<Member> const& members,
+             std::vector<std::map<std::uint64_t, FlightCall const*>> const& calls,
              std::uint64_t at) {
     std::map<std::string, std::vector<std::size_t>> camps;
-    for (std::size_t m = 0; m < members.size(); ++m) camps[signature(*calls[m].at(at))].push_back(m);
+    for (std::size_t m = 0; m < members.size(); ++m)
+        camps[signature(*calls[m].at(at))].push_back(m);
     auto const size = [](auto const& camp) { return camp.second.size(); };
     auto const largest = std::ranges::max_element(camps, {}, size);
     bool const tie = std::ranges::count(camps, largest->second.size(), size) > 1;
@@ -128,7 +136,8 @@ std::optional<Verdict> mismatch_in(Flights const& flights, std::string const& na
     for (auto const& m : members) calls.push_back(ordered(*m.group));
     for (auto const& [at, first] : calls.front()) {
         if (!std::ranges::all_of(calls, [&](auto const& c) { return c.contains(at); })) continue;
-        if (std::ranges::all_of(calls, [&](auto const& c) { return signature(*c.at(at)) == signature(*first); }))
+        if (std::ranges::all_of(
+                calls, [&](auto const& c) { return signature(*c.at(at)) == signature(*first); }))
             continue;
         Odd const odd = odd_ones(members, calls, at);
         auto const& wrong = calls[odd.example];
@@ -138,15 +147,18 @@ std::optional<Verdict> mismatch_in(Flights const& flights, std::string const& na
         int const example = members[odd.example].rank;
         return Verdict{
             odd.ranks,
-            fmt::format("ranks disagree on call {} of group {}: {} called {} where {} called {}{}; {} was in {}", at,
-                        name, who(flights, example), signature(*wrong.at(at)), who(flights, members[odd.majority].rank),
-                        expected, left_out ? fmt::format(" (which {} left out)", who(flights, example)) : "",
+            fmt::format("ranks disagree on call {} of group {}: {} called {} where {} called {}{}; "
+                        "{} was in {}",
+                        at, name, who(flights, example), signature(*wrong.at(at)),
+                        who(flights, members[odd.majority].rank), expected,
+                        left_out ? fmt::format(" (which {} left out)", who(flights, example)) : "",
                         who(flights, example), where(*flights[static_cast<std::size_t>(example)]))};
     }
     return std::nullopt;
 }
 
-// Hang ----------------------------------------------------------------------------------------------------------------
+// Hang
+// ------------------------------------------------------------------------------------------
 class Waits {
   public:
     Waits(Flights const& flights, std::vector<bool> const& silent)
@@ -192,16 +204,19 @@ class Waits {
         if (found != groups_.end())
             for (auto const& m : found->second) {
                 wait.members.push_back(m.rank);
-                if (!exchange && m.group->ordinals <= oldest->ordinal) wait.missing.push_back(m.rank);
+                if (!exchange && m.group->ordinals <= oldest->ordinal)
+                    wait.missing.push_back(m.rank);
             }
         add_unknown_members(wait, *group);
-        if (wait.missing.empty()) // all entered it, but who is stopped or dead since does not do its part
+        // all entered it, but who is stopped or dead since does not do its part
+        if (wait.missing.empty())
             for (int const r : exchange ? std::vector{oldest->peer} : wait.members)
                 if (r >= 0 && is_silent(r)) wait.missing.push_back(r);
         waits_.emplace(rank, std::move(wait));
     }
 
-    /// Members that left no record, or do not know of the group yet: only the world's are known by number.
+    /// Members that left no record, or do not know of the group yet: only the world's are known by
+    /// number.
     void add_unknown_members(Wait& wait, FlightGroup const& group) const {
         if (wait.call->op == Collective::exchange) return;
         if (static_cast<int>(wait.members.size()) >= group.size) return;
@@ -214,7 +229,9 @@ class Waits {
         auto const& flight = flights_[static_cast<std::size_t>(peer)];
         if (!flight) return false;
         for (auto const& g : flight->groups) {
-            if (std::string_view(g.name.data()) != group.name.data() || g.generation != group.generation) continue;
+            if (std::string_view(g.name.data()) != group.name.data() ||
+                g.generation != group.generation)
+                continue;
             for (auto const* c : calls_in_order(g))
                 if (c->op == Collective::exchange && c->peer == rank && c->kind != call.kind &&
                     c->ordinal >= call.ordinal)
@@ -257,8 +274,8 @@ Roots follow(Waits const& waits) {
     return {{guilty.begin(), guilty.end()}, {circle.begin(), circle.end()}};
 }
 
-/// Of ranks that wait for each other, those whose last call never came after the one before it until now: what a
-/// program does every step it is likely to do right.
+/// Of ranks that wait for each other, those whose last call never came after the one before it
+/// until now: what a program does every step it is likely to do right.
 std::vector<int> out_of_habit(Flights const& flights, std::vector<int> const& circle) {
     std::vector<int> odd;
     for (int const r : circle) {
@@ -269,36 +286,43 @@ std::vector<int> out_of_habit(Flights const& flights, std::vector<int> const& ci
         std::ranges::sort(calls);
         bool seen = false;
         for (std::size_t i = 0; i + 2 < calls.size(); ++i)
-            seen |= calls[i].second == calls[calls.size() - 2].second && calls[i + 1].second == calls.back().second;
+            seen |= calls[i].second == calls[calls.size() - 2].second &&
+                    calls[i + 1].second == calls.back().second;
         if (!seen) odd.push_back(r);
     }
     return odd;
 }
 
-/// "rank 0@a, rank 2@c waited for it in all_reduce #4 'x' in group data": the most direct of those that wait.
-std::string waiters_text(Flights const& flights, Waits const& waits, std::vector<int> const& guilty) {
+/// "rank 0@a, rank 2@c waited for it in all_reduce #4 'x' in group data": the most direct of those
+/// that wait.
+std::string waiters_text(Flights const& flights, Waits const& waits,
+                         std::vector<int> const& guilty) {
     std::vector<int> ranks;
     Waits::Wait const* shown = nullptr;
     for (auto const& [rank, wait] : waits.all()) {
-        bool const direct =
-            std::ranges::any_of(wait.missing, [&](int m) { return std::ranges::find(guilty, m) != guilty.end(); });
+        bool const direct = std::ranges::any_of(
+            wait.missing, [&](int m) { return std::ranges::find(guilty, m) != guilty.end(); });
         if (!direct || std::ranges::find(guilty, rank) != guilty.end()) continue;
         if (!shown) shown = &wait;
-        if (wait.call->ordinal == shown->call->ordinal && wait.group == shown->group) ranks.push_back(rank);
+        if (wait.call->ordinal == shown->call->ordinal && wait.group == shown->group)
+            ranks.push_back(rank);
     }
     if (!shown) return "";
-    return fmt::format("; {} waited for it in {}", ranks_text(flights, ranks), call_text(*shown->call, shown->group));
+    return fmt::format("; {} waited for it in {}", ranks_text(flights, ranks),
+                       call_text(*shown->call, shown->group));
 }
 
 std::string state_of(Flights const& flights, Waits const& waits, int rank) {
     auto const& flight = flights[static_cast<std::size_t>(rank)];
     if (!flight) return fmt::format("{} does not answer and left no record", who(flights, rank));
     return fmt::format("{} {}: {}", who(flights, rank),
-                       waits.is_silent(rank) ? "does not answer (dead, stopped or cut off)" : "does not come",
+                       waits.is_silent(rank) ? "does not answer (dead, stopped or cut off)"
+                                             : "does not come",
                        where(*flight));
 }
 
-// Death ---------------------------------------------------------------------------------------------------------------
+// Death
+// ------------------------------------------------------------------------------------------
 std::vector<int> select(Flights const& flights, auto const& predicate) {
     std::vector<int> ranks;
     for (std::size_t r = 0; r < flights.size(); ++r)
@@ -310,7 +334,8 @@ std::vector<int> select(Flights const& flights, auto const& predicate) {
 
 std::string who(Flights const& flights, int rank) {
     auto const& flight = flights[static_cast<std::size_t>(rank)];
-    return flight ? fmt::format("rank {}@{}", rank, flight->header.host.data()) : fmt::format("rank {}", rank);
+    return flight ? fmt::format("rank {}@{}", rank, flight->header.host.data())
+                  : fmt::format("rank {}", rank);
 }
 
 std::string where(Flight const& flight) {
@@ -346,47 +371,57 @@ std::optional<Verdict> find_hang(Flights const& flights, std::vector<bool> const
         std::string line;
         for (std::size_t i = 0; i < roots.guilty.size() && i < 4; ++i)
             line += (i ? "; " : "") + state_of(flights, waits, roots.guilty[i]);
-        if (roots.guilty.size() > 4) line += "; and " + counted(roots.guilty.size() - 4, "rank") + " more";
+        if (roots.guilty.size() > 4)
+            line += "; and " + counted(roots.guilty.size() - 4, "rank") + " more";
         return Verdict{roots.guilty, line + waiters_text(flights, waits, roots.guilty)};
     }
     if (!roots.circle.empty()) {
         std::string line = fmt::format("{} wait for each other", ranks_text(flights, roots.circle));
         for (int const r : roots.circle)
-            line +=
-                fmt::format("; {} in {}", who(flights, r), call_text(*waits.wait_of(r)->call, waits.wait_of(r)->group));
+            line += fmt::format("; {} in {}", who(flights, r),
+                                call_text(*waits.wait_of(r)->call, waits.wait_of(r)->group));
         auto const odd = out_of_habit(flights, roots.circle);
         if (odd.empty() || odd.size() == roots.circle.size()) return Verdict{roots.circle, line};
-        return Verdict{odd, fmt::format("{} left its usual order of calls: {}; {}", ranks_text(flights, odd),
-                                        where(*flights[static_cast<std::size_t>(odd.front())]), line)};
+        return Verdict{
+            odd, fmt::format("{} left its usual order of calls: {}; {}", ranks_text(flights, odd),
+                             where(*flights[static_cast<std::size_t>(odd.front())]), line)};
     }
     auto const& wait = waits.all().begin()->second;
-    return Verdict{{},
-                   fmt::format("{} does not end though every member has entered it ({}): is the network between them "
-                               "whole?",
-                               call_text(*wait.call, wait.group), ranks_text(flights, wait.members))};
+    return Verdict{
+        {},
+        fmt::format(
+            "{} does not end though every member has entered it ({}): is the network between them "
+            "whole?",
+            call_text(*wait.call, wait.group), ranks_text(flights, wait.members))};
 }
 
 std::optional<Verdict> find_death(Flights const& flights) {
-    auto const failed = select(flights, [](auto const& f) { return f && f->header.end == FlightEnd::failed; });
+    auto const failed =
+        select(flights, [](auto const& f) { return f && f->header.end == FlightEnd::failed; });
     auto const died = select(flights, [](auto const& f) {
         return !f || (f->header.end == FlightEnd::running && f->header.asked_to_end == 0);
     });
-    auto const told = select(
-        flights, [](auto const& f) { return f && f->header.end == FlightEnd::running && f->header.asked_to_end != 0; });
+    auto const told = select(flights, [](auto const& f) {
+        return f && f->header.end == FlightEnd::running && f->header.asked_to_end != 0;
+    });
     if (!failed.empty()) { // the first of them: what others say may follow from it
-        auto const first = *std::ranges::min_element(
-            failed, {}, [&](int r) { return flights[static_cast<std::size_t>(r)]->header.heartbeat; });
+        auto const first = *std::ranges::min_element(failed, {}, [&](int r) {
+            return flights[static_cast<std::size_t>(r)]->header.heartbeat;
+        });
         auto const& f = *flights[static_cast<std::size_t>(first)];
         return Verdict{{first},
-                       fmt::format("{} failed: {} ({})", who(flights, first), f.header.error.data(), where(f))};
+                       fmt::format("{} failed: {} ({})", who(flights, first), f.header.error.data(),
+                                   where(f))};
     }
     if (died.empty() && told.empty()) return std::nullopt;
     if (died.empty() || (died.size() == flights.size() && died.size() > 1))
-        return Verdict{{},
-                       fmt::format("all {} ranks ended without a word of their own{}: time limit, node or launcher "
-                                   "killed; rank 0 was in {}",
-                                   flights.size(), died.empty() ? " after SIGTERM" : "",
-                                   flights[0] ? where(*flights[0]) : "a place unknown")};
+        return Verdict{
+            {},
+            fmt::format(
+                "all {} ranks ended without a word of their own{}: time limit, node or launcher "
+                "killed; rank 0 was in {}",
+                flights.size(), died.empty() ? " after SIGTERM" : "",
+                flights[0] ? where(*flights[0]) : "a place unknown")};
     std::string line;
     for (std::size_t i = 0; i < died.size() && i < 4; ++i) {
         auto const& f = flights[static_cast<std::size_t>(died[i])];

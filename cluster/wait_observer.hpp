@@ -1,4 +1,5 @@
-// What a watch needs to know beyond a CallObserver: with whom, and that the host has nothing to do but wait.
+// What a watch needs to know beyond a CallObserver: with whom, and that the host has nothing to do
+// but wait.
 #pragma once
 #include <span>
 #include <string_view>
@@ -14,9 +15,11 @@ class WaitObserver : public CallObserver {
     virtual void on_messages(std::string_view group, std::span<Message const> messages) = 0;
     /// The host begins to wait for a call that is not complete yet.
     virtual void on_wait(std::string_view group, std::uint64_t sequence) = 0;
-    /// The call is past its deadline. May end the process; returns if it cannot say more than the caller.
+    /// The call is past its deadline. May end the process; returns if it cannot say more than the
+    /// caller.
     virtual void on_deadline(std::string_view group, std::uint64_t sequence) = 0;
-    /// This process belongs to a new group whose members have these ranks in the world, by their rank in the group.
+    /// This process belongs to a new group whose members have these ranks in the world, by their
+    /// rank in the group.
     virtual void on_group(std::string_view group, std::span<int const> world_ranks) = 0;
 };
 

@@ -18,16 +18,19 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kTick = 20ms;
-constexpr auto kLastWord = 8s; ///< for the watch to end the job before the thread that waits for it goes on
+/// for the watch to end the job before the thread that waits for it goes on
+constexpr auto kLastWord = 8s;
 
 /// Looks at a rank of this host: its thread beats as long as it is neither stopped nor dead.
 bool beats(FlightHeader const& h, FlightHeader const& own) {
-    return std::string_view(h.host.data()) != own.host.data() || own.heartbeat - h.heartbeat < 1'000'000'000;
+    return std::string_view(h.host.data()) != own.host.data() ||
+           own.heartbeat - h.heartbeat < 1'000'000'000;
 }
 
 } // namespace
 
-Watch::Watch(Communicator& world) : recorder_(std::make_shared<FlightRecorder>(world.rank(), world.size())) {
+Watch::Watch(Communicator& world)
+    : recorder_(std::make_shared<FlightRecorder>(world.rank(), world.size())) {
     int level = MPI_THREAD_SINGLE;
     MPI_Query_thread(&level);
     if (world.size() > 1 && level == MPI_THREAD_MULTIPLE) {
@@ -92,13 +95,15 @@ void Watch::check_teardown() {
             if (f.header.end == FlightEnd::running &&
                 (f.header.phase != own.header.phase || !beats(f.header, own.header))) {
                 guilty.push_back(f.header.rank);
-                missing += fmt::format("; rank {}@{} does not come: {}", f.header.rank, f.header.host.data(), where(f));
+                missing += fmt::format("; rank {}@{} does not come: {}", f.header.rank,
+                                       f.header.host.data(), where(f));
             }
     } catch (std::exception const& error) {
         missing = "; " + line_of(error);
     }
-    give_up(std::move(guilty), fmt::format("MPI_Finalize has not ended for {} s{}",
-                                           std::chrono::duration<double>(recorder_->deadline()).count(), missing));
+    give_up(std::move(guilty),
+            fmt::format("MPI_Finalize has not ended for {} s{}",
+                        std::chrono::duration<double>(recorder_->deadline()).count(), missing));
 }
 
 void Watch::give_up(std::vector<int> guilty, std::string const& line) {

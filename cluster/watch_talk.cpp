@@ -18,7 +18,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kPatience = 1200ms; ///< for an answer; three reporters may be tried in the 5 s after a deadline
+/// for an answer; three reporters may be tried in the 5 s after a deadline
+constexpr auto kPatience = 1200ms;
 constexpr auto kGathering = 150ms; ///< within which alarms belong to one trouble
 constexpr auto kSelfHelp = 10s;    ///< asked, and no end came: each rank ends itself
 constexpr int kReporters = 3;      ///< ranks that are tried
@@ -85,8 +86,8 @@ void Watch::Talk::turn() {
 void Watch::Talk::send(int to, Tag tag, std::string bytes) {
     auto& out = outgoing_.emplace_back(Outgoing{std::move(bytes), MPI_REQUEST_NULL});
     // A rank that is gone may make the library complain; that it does not answer is what counts.
-    if (MPI_Isend(out.bytes.data(), static_cast<int>(out.bytes.size()), MPI_BYTE, to, static_cast<int>(tag), comm_,
-                  &out.request) != MPI_SUCCESS)
+    if (MPI_Isend(out.bytes.data(), static_cast<int>(out.bytes.size()), MPI_BYTE, to,
+                  static_cast<int>(tag), comm_, &out.request) != MPI_SUCCESS)
         outgoing_.pop_back();
 }
 
@@ -98,11 +99,15 @@ void Watch::Talk::receive() {
     for (int found = 1; found;) {
         MPI_Message message = MPI_MESSAGE_NULL;
         MPI_Status status;
-        if (MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_, &found, &message, &status) != MPI_SUCCESS || !found) break;
+        if (MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_, &found, &message, &status) !=
+                MPI_SUCCESS ||
+            !found)
+            break;
         int bytes = 0;
         MPI_Get_count(&status, MPI_BYTE, &bytes);
-        auto& in = incoming_.emplace_back(Incoming{std::string(static_cast<std::size_t>(bytes), '\0'), MPI_REQUEST_NULL,
-                                                   status.MPI_SOURCE, static_cast<Tag>(status.MPI_TAG)});
+        auto& in = incoming_.emplace_back(
+            Incoming{std::string(static_cast<std::size_t>(bytes), '\0'), MPI_REQUEST_NULL,
+                     status.MPI_SOURCE, static_cast<Tag>(status.MPI_TAG)});
         MPI_Imrecv(in.bytes.data(), bytes, MPI_BYTE, &message, &in.request);
     }
     for (auto in = incoming_.begin(); in != incoming_.end();) {
@@ -130,7 +135,8 @@ void Watch::Talk::handle(Incoming const& message) {
         if (length) alarms_.push_back(alarm_from(bytes.substr(0, length)));
         bytes.remove_prefix(length);
         if (!answers_.empty())
-            answers_[static_cast<std::size_t>(message.source)] = flight_from_bytes(bytes, "a rank's answer");
+            answers_[static_cast<std::size_t>(message.source)] =
+                flight_from_bytes(bytes, "a rank's answer");
         break;
     }
     }
@@ -161,7 +167,8 @@ void Watch::Talk::tell_hashes() {
         CallHashes const calls = recorder_.hashes(i, first);
         told_[i].calls = calls.first + calls.hashes.size();
         std::string bytes;
-        append(bytes, g.name), append(bytes, g.leader), append(bytes, g.generation), append(bytes, calls.first);
+        append(bytes, g.name), append(bytes, g.leader), append(bytes, g.generation),
+            append(bytes, calls.first);
         for (auto const hash : calls.hashes) append(bytes, hash);
         send(g.next, Tag::hashes, std::move(bytes));
     }
@@ -185,12 +192,15 @@ void Watch::Talk::compare() {
         if (g.generation != heard.generation) return g.generation > heard.generation;
         CallHashes const own = recorder_.hashes(heard.group, heard.calls.first);
         std::uint64_t const end = heard.calls.first + heard.calls.hashes.size();
-        for (std::uint64_t at = own.first; at < std::min(end, own.first + own.hashes.size()); ++at) {
+        for (std::uint64_t at = own.first; at < std::min(end, own.first + own.hashes.size());
+             ++at) {
             if (heard.calls.hashes[at - heard.calls.first] == own.hashes[at - own.first]) continue;
             recorder_.freeze(); // the calls in question must not be overwritten
-            raise({Alarm::Kind::mismatch, rank_, kFailed,
-                   fmt::format("ranks {} and {} disagree on what was called in group {} at or before call {}",
-                               heard.source, rank_, g.name.data(), at)});
+            raise(
+                {Alarm::Kind::mismatch, rank_, kFailed,
+                 fmt::format(
+                     "ranks {} and {} disagree on what was called in group {} at or before call {}",
+                     heard.source, rank_, g.name.data(), at)});
             return true;
         }
         return own.first + own.hashes.size() >= end;
@@ -238,14 +248,17 @@ void Watch::Talk::judge() {
         return std::ranges::find_if(alarms_, [kind](Alarm const& a) { return a.kind == kind; });
     };
     auto error = of_kind(Alarm::Kind::error);
-    for (auto a = alarms_.begin(); a != alarms_.end(); ++a) // what all say, the first rank says for them
-        if (a->kind == Alarm::Kind::error && a->line == error->line && a->rank < error->rank) error = a;
+    // what all say, the first rank says for them
+    for (auto a = alarms_.begin(); a != alarms_.end(); ++a)
+        if (a->kind == Alarm::Kind::error && a->line == error->line && a->rank < error->rank)
+            error = a;
     auto const mismatch = of_kind(Alarm::Kind::mismatch);
     int const code = error != alarms_.end() ? error->code : static_cast<int>(kFailed);
     if (error == alarms_.end() || error->code == kFailed) // bad input says all itself
         if (auto const found = find_mismatch(answers_)) end_job(*found, code);
     if (error != alarms_.end())
-        end_job({{error->rank}, fmt::format("{}: {}", who(answers_, error->rank), error->line)}, code);
+        end_job({{error->rank}, fmt::format("{}: {}", who(answers_, error->rank), error->line)},
+                code);
     if (mismatch != alarms_.end()) end_job({{}, mismatch->line}, code);
     double const limit = std::chrono::duration<double>(recorder_.deadline()).count();
     if (auto const found = find_hang(answers_, silent))

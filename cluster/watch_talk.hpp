@@ -1,4 +1,5 @@
-// Carries what the watches of a job say to each other. Only watch.cpp uses it, and only its thread but for `raise`.
+// Carries what the watches of a job say to each other. Only watch.cpp uses it, and only its thread
+// but for `raise`.
 #pragma once
 #include <mpi.h>
 
@@ -24,7 +25,8 @@ struct Alarm {
 
 struct Watch::Talk {
     explicit Talk(FlightRecorder& flight_recorder);
-    ~Talk() = default; ///< the communicator goes with MPI: to free it is a collective, and the others may be gone
+    /// the communicator goes with MPI: to free it is a collective, and the others may be gone
+    ~Talk() = default;
     Talk(Talk const&) = delete;
     Talk& operator=(Talk const&) = delete;
 

@@ -18,7 +18,8 @@ namespace trireme::cluster {
 
 namespace {
 
-/// Polls while something is likely to happen soon, then gives the core to whoever must make it happen.
+/// Polls while something is likely to happen soon, then gives the core to whoever must make it
+/// happen.
 void pause_between_polls(std::chrono::steady_clock::duration waited) {
     if (waited < std::chrono::milliseconds(50))
         sched_yield();
@@ -33,7 +34,10 @@ struct WaitingTime {
     std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
     WaitingTime() = default;
     WaitingTime(WaitingTime const&) = delete;
-    ~WaitingTime() { waited_so_far += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
+    ~WaitingTime() {
+        waited_so_far +=
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
 };
 
 } // namespace
@@ -102,7 +106,8 @@ void Work::wait() {
 
 void Work::wait(void* stream) {
     if (!state_) return;
-    if (!state_->operation->hold(stream, state_->what(), state_->start + state_->deadline)) return wait();
+    if (!state_->operation->hold(stream, state_->what(), state_->start + state_->deadline))
+        return wait();
     state_->finish();
     state_->handed_over = true;
 }

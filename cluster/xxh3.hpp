@@ -1,4 +1,5 @@
-// XXH3 of 128 bits: fast fingerprints of files and chunks (not a defence against an adversary who can write both).
+// XXH3 of 128 bits: fast fingerprints of files and chunks (not a defence against an adversary who
+// can write both).
 #pragma once
 #include <cstddef>
 #include <cstdint>

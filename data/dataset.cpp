@@ -18,8 +18,10 @@ class ShardedDataset : public Dataset {
         auto const found = manifest.splits.find(split);
         if (found == manifest.splits.end()) {
             std::string legal;
-            for (auto const& [name, unused] : manifest.splits) legal += (legal.empty() ? "" : ", ") + name;
-            throw cluster::InputError(fmt::format("{}/manifest.json: no split \"{}\"; legal: {}", directory, split,
+            for (auto const& [name, unused] : manifest.splits)
+                legal += (legal.empty() ? "" : ", ") + name;
+            throw cluster::InputError(fmt::format("{}/manifest.json: no split \"{}\"; legal: {}",
+                                                  directory, split,
                                                   legal.empty() ? "(it has none)" : legal));
         }
         labels_ = manifest.labels;
@@ -28,7 +30,8 @@ class ShardedDataset : public Dataset {
         longest_ = found->second.longest();
         fingerprint_ = found->second.fingerprint();
         for (auto const& info : found->second.shards) {
-            shards_.push_back(open_shard(directory, info, {vocabulary_, static_cast<std::int64_t>(labels_.size())}));
+            shards_.push_back(open_shard(directory, info,
+                                         {vocabulary_, static_cast<std::int64_t>(labels_.size())}));
             ends_.push_back(ends_.back() + info.samples);
             segments_ = std::max(segments_, info.segments);
         }
@@ -50,7 +53,8 @@ class ShardedDataset : public Dataset {
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
 
-    Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const override {
+    Slot read(std::vector<std::int64_t> const& samples,
+              std::int64_t token_multiple) const override {
         Slot slot;
         slot.offsets.push_back(0);
         for (std::int64_t const sample : samples) {
@@ -64,7 +68,8 @@ class ShardedDataset : public Dataset {
 
     void verify(int part, int parts) const override {
         if (part == 0) verify_manifest(directory_);
-        for (auto s = static_cast<std::size_t>(part); s < shards_.size(); s += static_cast<std::size_t>(parts))
+        for (auto s = static_cast<std::size_t>(part); s < shards_.size();
+             s += static_cast<std::size_t>(parts))
             shards_[s].verify();
     }
     void verify_samples(std::int64_t first, std::int64_t end) const override {
@@ -77,15 +82,19 @@ class ShardedDataset : public Dataset {
     }
 
   private:
-    static Shard open_shard(std::string const& directory, ShardInfo const& info, ShardLimits const& limits) try {
+    static Shard open_shard(std::string const& directory, ShardInfo const& info,
+                            ShardLimits const& limits) try {
         return {directory, info, limits};
     } catch (cluster::InputError const& error) {
         std::string const what = error.what();
-        throw cluster::InputError(what.starts_with(directory) ? what : directory + "/manifest.json: " + what);
+        throw cluster::InputError(
+            what.starts_with(directory) ? what : directory + "/manifest.json: " + what);
     }
     std::pair<Shard const*, std::int64_t> place(std::int64_t sample) const {
         auto const shard =
-            static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), sample) - ends_.begin()) - 1;
+            static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), sample) -
+                                     ends_.begin()) -
+            1;
         return {&shards_.at(shard), sample - ends_[shard]};
     }
 

@@ -1,6 +1,6 @@
 // The part of HDF5 that we use, behind one mutex: Debian's parallel build is not thread-safe.
-// No command reads a file through it: damaged ones crash the library. Shards and checkpoints are contiguous, and read
-// with pread at offsets of their manifests, after their hashes.
+// No command reads a file through it: damaged ones crash the library. Shards and checkpoints are
+// contiguous, and read with pread at offsets of their manifests, after their hashes.
 #pragma once
 #include <hdf5.h>
 
@@ -37,24 +37,28 @@ void check_h5(herr_t status, std::string const& path, char const* what);
 
 /// A new file whose bytes depend on its content alone (no times). Throws JobError.
 H5 create_h5(std::string const& path);
-/// Opens a file that this program wrote, to read. Throws InputError when PATH is not a readable HDF5 file.
+/// Opens a file that this program wrote, to read. Throws InputError when PATH is not a readable
+/// HDF5 file.
 H5 open_h5(std::string const& path);
 /// A contiguous dataset "a/b/c", parents made as needed, storage allocated at once.
 H5 create_contiguous(hid_t file, std::string const& path, std::string const& name, hid_t type,
                      std::vector<hsize_t> const& shape);
 /// Writes elements [first, first + count) of the flattened dataset (one dimension).
-void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first, hsize_t count,
-                 void const* from);
+void write_range(hid_t dataset, std::string const& path, hid_t memory_type, hsize_t first,
+                 hsize_t count, void const* from);
 
-/// Writes rows [first, first + rows) of a dataset of any dimensions, its own element type in memory, in pieces of 16
-/// MiB. A dataset of no dimensions is one row.
-void write_rows(hid_t dataset, std::string const& path, std::int64_t first, std::int64_t rows, void const* from);
+/// Writes rows [first, first + rows) of a dataset of any dimensions, its own element type in
+/// memory, in pieces of 16 MiB. A dataset of no dimensions is one row.
+void write_rows(hid_t dataset, std::string const& path, std::int64_t first, std::int64_t rows,
+                void const* from);
 /// Gives all that was written to the system. Throws JobError.
 void flush_h5(hid_t file, std::string const& path);
 
 /// A text, or a list of texts, in UTF-8, as h5py reads them: str, array of str.
-void write_attribute(hid_t object, std::string const& path, char const* name, std::string const& text);
-void write_attribute(hid_t object, std::string const& path, char const* name, std::vector<std::string> const& texts);
+void write_attribute(hid_t object, std::string const& path, char const* name,
+                     std::string const& text);
+void write_attribute(hid_t object, std::string const& path, char const* name,
+                     std::vector<std::string> const& texts);
 
 /// Where the bytes of a contiguous dataset lie in its file.
 struct Extent {

@@ -1,4 +1,5 @@
-// JSON from files that somebody else may have written: what is wrong is named by place or by field, on one line.
+// JSON from files that somebody else may have written: what is wrong is named by place or by field,
+// on one line.
 #pragma once
 #include <fmt/format.h>
 
@@ -14,12 +15,13 @@
 
 namespace trireme::data {
 
-/// `first_line`: of the file, if the text is a line of its own there; 0 for the whole file. Takes a time linear in the
-/// text. Throws InputError "PATH:LINE:COLUMN: not JSON: why", and also for a key given twice in an object, since the
-/// later one would silently win, for nesting deeper than kDeepestJson, and for a number that no double holds. A whole
-/// number of more than 64 bits becomes a double: unless that is the same number, as 10^30 is in tokenizer_config.json,
-/// it is refused with its place; in a file of lines, whose other fields are nobody's business, whoever reads the field
-/// refuses it.
+/// `first_line`: of the file, if the text is a line of its own there; 0 for the whole file. Takes a
+/// time linear in the text. Throws InputError "PATH:LINE:COLUMN: not JSON: why", and also for a key
+/// given twice in an object, since the later one would silently win, for nesting deeper than
+/// kDeepestJson, and for a number that no double holds. A whole number of more than 64 bits becomes
+/// a double: unless that is the same number, as 10^30 is in tokenizer_config.json, it is refused
+/// with its place; in a file of lines, whose other fields are nobody's business, whoever reads the
+/// field refuses it.
 template <typename Json = nlohmann::json>
 Json parse_json(std::string const& path, std::string_view text, std::int64_t first_line = 0) {
     JsonBuilder<Json> builder({path, text, first_line});
@@ -53,13 +55,16 @@ template <>
 struct JsonKind<std::int64_t> {
     static constexpr char const* name = "a whole number";
     static bool holds(auto const& j) {
-        return j.is_number_integer() && (!j.is_number_unsigned() || j.template get<std::uint64_t>() <= INT64_MAX);
+        return j.is_number_integer() &&
+               (!j.is_number_unsigned() || j.template get<std::uint64_t>() <= INT64_MAX);
     }
 };
 template <>
 struct JsonKind<double> {
     static constexpr char const* name = "a number";
-    static bool holds(auto const& j) { return j.is_number() && std::isfinite(j.template get<double>()); }
+    static bool holds(auto const& j) {
+        return j.is_number() && std::isfinite(j.template get<double>());
+    }
 };
 template <>
 struct JsonKind<std::vector<std::string>> {
@@ -72,18 +77,22 @@ template <>
 struct JsonKind<std::vector<std::int64_t>> {
     static constexpr char const* name = "a list of whole numbers";
     static bool holds(auto const& j) {
-        return j.is_array() && std::ranges::all_of(j, [](auto const& x) { return JsonKind<std::int64_t>::holds(x); });
+        return j.is_array() && std::ranges::all_of(j, [](auto const& x) {
+                   return JsonKind<std::int64_t>::holds(x);
+               });
     }
 };
 
-/// Member `name` of an object. Throws InputError "NAME: missing; legal: KIND" or "NAME: VALUE: legal: KIND".
+/// Member `name` of an object. Throws InputError "NAME: missing; legal: KIND" or "NAME: VALUE:
+/// legal: KIND".
 template <typename T, typename Json>
 T member(Json const& object, std::string const& name) {
     if (!object.is_object() || !object.contains(name))
         throw cluster::InputError(fmt::format("{}: missing; legal: {}", name, JsonKind<T>::name));
     Json const& value = object.at(name);
     if (!JsonKind<T>::holds(value))
-        throw cluster::InputError(fmt::format("{}: {}: legal: {}", name, shown(value), JsonKind<T>::name));
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: {}", name, shown(value), JsonKind<T>::name));
     return value.template get<T>();
 }
 
@@ -92,7 +101,8 @@ template <typename Json>
 std::int64_t count(Json const& object, std::string const& name, std::int64_t least = 0) {
     auto const value = member<std::int64_t>(object, name);
     if (value < least)
-        throw cluster::InputError(fmt::format("{}: {}: legal: a whole number >= {}", name, value, least));
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: a whole number >= {}", name, value, least));
     return value;
 }
 

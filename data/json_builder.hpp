@@ -1,5 +1,6 @@
-// From the events of nlohmann's parser to a JSON value. Its own way, a parser with a callback, looks through the whole
-// list or object again at the end of each object in it: 100,000 objects in a list took half a minute.
+// From the events of nlohmann's parser to a JSON value. Its own way, a parser with a callback,
+// looks through the whole list or object again at the end of each object in it: 100,000 objects in
+// a list took half a minute.
 #pragma once
 #include <fmt/format.h>
 
@@ -14,7 +15,8 @@
 
 namespace trireme::data {
 
-inline constexpr int kDeepestJson = 64; ///< objects and lists in one another; libraries recurse into them
+/// objects and lists in one another; libraries recurse into them
+inline constexpr int kDeepestJson = 64;
 
 /// A text that ends too early, or is no JSON at all.
 class JsonSyntaxError : public cluster::InputError {
@@ -26,21 +28,23 @@ class JsonSyntaxError : public cluster::InputError {
 struct JsonPlace {
     std::string const& path;
     std::string_view text;
-    std::int64_t first_line; ///< of the file, if the text is a line of its own there; 0: the whole file
+    /// of the file, if the text is a line of its own there; 0: the whole file
+    std::int64_t first_line;
 
     /// "PATH:LINE:COLUMN"; `byte`: of the text, from 0.
     std::string at(std::size_t byte) const;
     /// "PATH: what", or "PATH:LINE: what" in a file of lines.
     [[noreturn]] void refuse(std::string const& what) const;
-    /// Throws JsonSyntaxError with what the parser says, at `end`, the bytes that it has read; `token` is the last of
-    /// them.
+    /// Throws JsonSyntaxError with what the parser says, at `end`, the bytes that it has read;
+    /// `token` is the last of them.
     [[noreturn]] void refuse_syntax(std::size_t end, std::string const& token,
                                     nlohmann::json::exception const& error) const;
     /// `digits`: a number that 64 bits do not hold.
     void check_large_number(double value, std::string const& digits) const;
 };
 
-/// Builds `root` in a time linear in the text, also of nlohmann::ordered_json, which looks for each key in a list.
+/// Builds `root` in a time linear in the text, also of nlohmann::ordered_json, which looks for each
+/// key in a list.
 template <typename Json>
 class JsonBuilder : public nlohmann::json_sax<Json> {
   public:
@@ -65,7 +69,8 @@ class JsonBuilder : public nlohmann::json_sax<Json> {
     bool binary(binary_t& /*value*/) override { return false; } // not in text
     bool key(string_t& value) override {
         if (!keys_.back().insert(value).second)
-            place_.refuse(fmt::format("key \"{}\" is given twice in one object; legal: once", value));
+            place_.refuse(
+                fmt::format("key \"{}\" is given twice in one object; legal: once", value));
         key_ = std::move(value);
         return true;
     }
@@ -79,7 +84,8 @@ class JsonBuilder : public nlohmann::json_sax<Json> {
         return close();
     }
     bool end_array() override { return close(); }
-    bool parse_error(std::size_t end, std::string const& token, nlohmann::json::exception const& error) override {
+    bool parse_error(std::size_t end, std::string const& token,
+                     nlohmann::json::exception const& error) override {
         place_.refuse_syntax(end, token, error);
     }
 
@@ -94,7 +100,8 @@ class JsonBuilder : public nlohmann::json_sax<Json> {
             return &open_.back()->back();
         }
         auto& object = open_.back()->template get_ref<typename Json::object_t&>();
-        if constexpr (requires { object.emplace_back(key_, std::move(value)); }) // a list of members: the key is new
+        // a list of members: the key is new
+        if constexpr (requires { object.emplace_back(key_, std::move(value)); })
             return &object.emplace_back(std::move(key_), std::move(value)).second;
         else
             return &object.emplace(std::move(key_), std::move(value)).first->second;
@@ -105,7 +112,8 @@ class JsonBuilder : public nlohmann::json_sax<Json> {
     }
     bool open(Json&& value) {
         if (open_.size() == kDeepestJson)
-            place_.refuse(fmt::format("nested deeper than the {} levels that are legal", kDeepestJson));
+            place_.refuse(
+                fmt::format("nested deeper than the {} levels that are legal", kDeepestJson));
         open_.push_back(add(std::move(value)));
         return true;
     }

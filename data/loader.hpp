@@ -23,46 +23,62 @@ struct StepPlan {
     std::int64_t tokens = 0;                      ///< real tokens, over all slots
 };
 
-/// A data set of shards, opened read-only. Every rank opens the same one. Local: no collective in any call.
+/// A data set of shards, opened read-only. Every rank opens the same one. Local: no collective in
+/// any call.
 class Dataset {
   public:
     virtual ~Dataset() = default;
-    virtual std::int64_t size() const = 0;                           ///< samples
-    virtual std::int64_t length(std::int64_t sample) const = 0;      ///< tokens
-    virtual std::int64_t trained(std::int64_t sample) const = 0;     ///< labels of the sample that count
-    virtual std::int64_t longest() const = 0;                        ///< tokens of the longest sample
-    virtual std::string const& fingerprint() const = 0;              ///< hash over the shards, from the manifest
-    virtual std::vector<std::string> const& label_names() const = 0; ///< classes; empty if not classification
-    virtual std::int64_t vocabulary() const = 0;                     ///< of the tokenizer that made the tokens
-    virtual std::int64_t segments() const = 0;                       ///< of its tokens: from 0 to this less 1
-    virtual std::string const& task() const = 0; ///< classification | language-modeling | generation
-    /// Hashes shards part, part + parts, ... and throws InputError naming one that is not what the manifest describes.
+    virtual std::int64_t size() const = 0;                      ///< samples
+    virtual std::int64_t length(std::int64_t sample) const = 0; ///< tokens
+    /// labels of the sample that count
+    virtual std::int64_t trained(std::int64_t sample) const = 0;
+    /// tokens of the longest sample
+    virtual std::int64_t longest() const = 0;
+    /// hash over the shards, from the manifest
+    virtual std::string const& fingerprint() const = 0;
+    /// classes; empty if not classification
+    virtual std::vector<std::string> const& label_names() const = 0;
+    /// of the tokenizer that made the tokens
+    virtual std::int64_t vocabulary() const = 0;
+    /// of its tokens: from 0 to this less 1
+    virtual std::int64_t segments() const = 0;
+    /// classification | language-modeling | generation
+    virtual std::string const& task() const = 0;
+    /// Hashes shards part, part + parts, ... and throws InputError naming one that is not what the
+    /// manifest describes.
     virtual void verify(int part, int parts) const = 0;
-    /// The same for the shards of samples [first, end) alone. What lies in memory has nothing to verify.
+    /// The same for the shards of samples [first, end) alone. What lies in memory has nothing to
+    /// verify.
     virtual void verify_samples(std::int64_t /*first*/, std::int64_t /*end*/) const {}
-    /// Reads the samples of one slot. Throws JobError naming file and sample if a shard cannot be read.
-    virtual Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const = 0;
+    /// Reads the samples of one slot. Throws JobError naming file and sample if a shard cannot be
+    /// read.
+    virtual Slot read(std::vector<std::int64_t> const& samples,
+                      std::int64_t token_multiple) const = 0;
 };
 
-/// Fills the slot up to a multiple of tokens with a segment of its own, which nothing attends to and nothing counts.
+/// Fills the slot up to a multiple of tokens with a segment of its own, which nothing attends to
+/// and nothing counts.
 void fill_up(Slot& slot, std::int64_t multiple);
 
 /// Opens DIR/SPLIT as `trireme prepare` wrote it (DIR/manifest.json). Throws InputError.
 std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string const& split);
 
-/// The sample at place `cursor` of the endless order: epoch = cursor / size, a permutation of its own in each epoch.
-/// Pure: a function of (seed, size, cursor).
+/// The sample at place `cursor` of the endless order: epoch = cursor / size, a permutation of its
+/// own in each epoch. Pure: a function of (seed, size, cursor).
 std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t cursor);
 
-/// Cuts samples into slots: pure function of (ids, lengths, shape). Balanced: slots of one step have nearly equal
-/// tokens.
+/// Cuts samples into slots: pure function of (ids, lengths, shape). Balanced: slots of one step
+/// have nearly equal tokens.
 std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const& samples,
-                                                 std::vector<std::int64_t> const& lengths, BatchShape const& shape);
+                                                 std::vector<std::int64_t> const& lengths,
+                                                 BatchShape const& shape);
 
 /// Plan of the step whose first sample is at place `cursor` of the order.
-StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed, std::int64_t cursor);
+StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed,
+                   std::int64_t cursor);
 
-/// Plan that visits every sample once, in index order (evaluation): one entry per group of `shape.samples`.
+/// Plan that visits every sample once, in index order (evaluation): one entry per group of
+/// `shape.samples`.
 std::vector<StepPlan> plan_evaluation(Dataset const& dataset, BatchShape const& shape);
 
 } // namespace trireme::data

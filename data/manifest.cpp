@@ -20,9 +20,11 @@ constexpr char const* kFormat = "trireme-dataset";
 nlohmann::ordered_json to_json(ShardInfo const& s) {
     auto columns = nlohmann::ordered_json::object();
     for (auto const& c : s.columns)
-        columns[c.name] = {{"dtype", c.dtype}, {"elements", c.elements}, {"offset", c.offset}, {"xxh3", c.xxh3}};
-    return {{"file", s.file},   {"samples", s.samples}, {"tokens", s.tokens},     {"longest", s.longest},
-            {"bytes", s.bytes}, {"xxh3", s.xxh3},       {"segments", s.segments}, {"columns", columns}};
+        columns[c.name] = {
+            {"dtype", c.dtype}, {"elements", c.elements}, {"offset", c.offset}, {"xxh3", c.xxh3}};
+    return {{"file", s.file},         {"samples", s.samples}, {"tokens", s.tokens},
+            {"longest", s.longest},   {"bytes", s.bytes},     {"xxh3", s.xxh3},
+            {"segments", s.segments}, {"columns", columns}};
 }
 
 /// Of a shard, and of all shards of a split: sums and products with it cannot overflow.
@@ -30,11 +32,12 @@ constexpr std::int64_t kMostTokens = INT64_C(1) << 48;
 
 std::vector<ColumnInfo> columns_from(nlohmann::json const& j) {
     if (!j.contains("columns") || !j.at("columns").is_object())
-        throw cluster::InputError("columns: missing: made by an older trireme; prepare the data again");
+        throw cluster::InputError(
+            "columns: missing: made by an older trireme; prepare the data again");
     std::vector<ColumnInfo> columns;
     for (auto const& [name, c] : j.at("columns").items()) try {
-            columns.push_back({name, member<std::string>(c, "dtype"), count(c, "elements"), count(c, "offset"),
-                               member<std::string>(c, "xxh3")});
+            columns.push_back({name, member<std::string>(c, "dtype"), count(c, "elements"),
+                               count(c, "offset"), member<std::string>(c, "xxh3")});
         } catch (cluster::InputError const& error) {
             throw cluster::InputError(fmt::format("columns.{}.{}", name, error.what()));
         }
@@ -42,10 +45,12 @@ std::vector<ColumnInfo> columns_from(nlohmann::json const& j) {
 }
 
 ShardInfo shard_from(nlohmann::json const& j) {
-    ShardInfo s{member<std::string>(j, "file"), count(j, "samples", 1), count(j, "tokens", 1),
-                count(j, "longest", 1),         count(j, "bytes", 1),   member<std::string>(j, "xxh3")};
+    ShardInfo s{member<std::string>(j, "file"), count(j, "samples", 1),
+                count(j, "tokens", 1),          count(j, "longest", 1),
+                count(j, "bytes", 1),           member<std::string>(j, "xxh3")};
     if (std::max({s.samples, s.tokens, s.longest}) > kMostTokens)
-        throw cluster::InputError(fmt::format("samples, tokens, longest: legal: at most {}", kMostTokens));
+        throw cluster::InputError(
+            fmt::format("samples, tokens, longest: legal: at most {}", kMostTokens));
     s.columns = columns_from(j); // before what older ones lack too
     s.segments = count(j, "segments", 1);
     return s;
@@ -56,20 +61,23 @@ SplitInfo split_from(nlohmann::json const& j) {
     for (auto const& s : list(j, "shards")) try {
             info.shards.push_back(shard_from(s));
         } catch (cluster::InputError const& error) {
-            throw cluster::InputError(fmt::format("shards[{}]: {}", info.shards.size(), error.what()));
+            throw cluster::InputError(
+                fmt::format("shards[{}]: {}", info.shards.size(), error.what()));
         }
-    if (info.shards.empty()) throw cluster::InputError("shards: an empty list; legal: one shard or more");
+    if (info.shards.empty())
+        throw cluster::InputError("shards: an empty list; legal: one shard or more");
     std::int64_t tokens = 0;
     for (auto const& s : info.shards)
         if (tokens += s.tokens; tokens > kMostTokens)
-            throw cluster::InputError(
-                fmt::format("tokens: of all shards more than {}: legal: at most that", kMostTokens));
+            throw cluster::InputError(fmt::format(
+                "tokens: of all shards more than {}: legal: at most that", kMostTokens));
     return info;
 }
 
 Manifest manifest_from(nlohmann::json const& j) {
     if (member<std::string>(j, "format") != kFormat)
-        throw cluster::InputError(fmt::format("format: {}: legal: {}", shown(j.at("format")), kFormat));
+        throw cluster::InputError(
+            fmt::format("format: {}: legal: {}", shown(j.at("format")), kFormat));
     Manifest m{.task = member<std::string>(j, "task"),
                .labels = member<std::vector<std::string>>(j, "labels"),
                .vocabulary = count(j, "vocabulary", 1),
@@ -79,8 +87,8 @@ Manifest manifest_from(nlohmann::json const& j) {
     std::set<std::string> names;
     for (auto const& label : m.labels)
         if (!names.insert(label).second)
-            throw cluster::InputError(
-                fmt::format("labels: {} stands there twice; legal: once", shown(nlohmann::json(label))));
+            throw cluster::InputError(fmt::format("labels: {} stands there twice; legal: once",
+                                                  shown(nlohmann::json(label))));
     if (!j.contains("splits") || !j.at("splits").is_object())
         throw cluster::InputError("splits: legal: an object of splits by name");
     for (auto const& [name, split] : j.at("splits").items()) try {
@@ -130,7 +138,8 @@ Manifest read_manifest(std::string const& directory) {
     std::string const path = directory + "/manifest.json";
     std::error_code none;
     if (!std::filesystem::exists(path, none))
-        throw cluster::InputError(path + ": no such file; legal: a folder that `trireme prepare` wrote");
+        throw cluster::InputError(path +
+                                  ": no such file; legal: a folder that `trireme prepare` wrote");
     auto const j = parse_json(path, cluster::read_file(path));
     try {
         return manifest_from(j);
@@ -144,10 +153,11 @@ void verify_manifest(std::string const& directory) {
     auto const j = parse_json<nlohmann::ordered_json>(path, text);
     auto rest = j;
     if (j.is_object()) rest.erase("xxh3");
-    if (!j.is_object() || !j.contains("xxh3") || j.at("xxh3") != hash_of(rest) || text_of(j) != text)
-        throw cluster::InputError(path +
-                                  ": not what `trireme prepare` wrote: its hash of itself does not match; legal: "
-                                  "the file as it was written; prepare the data again");
+    if (!j.is_object() || !j.contains("xxh3") || j.at("xxh3") != hash_of(rest) ||
+        text_of(j) != text)
+        throw cluster::InputError(
+            path + ": not what `trireme prepare` wrote: its hash of itself does not match; legal: "
+                   "the file as it was written; prepare the data again");
 }
 
 void write_manifest(std::string const& directory, Manifest const& m) {
@@ -162,10 +172,14 @@ void write_manifest(std::string const& directory, Manifest const& m) {
                         {"shards", shards}};
     }
     nlohmann::ordered_json j{
-        {"format", kFormat},          {"task", m.task},
-        {"labels", m.labels},         {"vocabulary", m.vocabulary},
-        {"max_length", m.max_length}, {"tokenizer_xxh3", m.tokenizer_xxh3},
-        {"splits", splits},           {"summary", nlohmann::ordered_json::parse(m.summary.empty() ? "{}" : m.summary)}};
+        {"format", kFormat},
+        {"task", m.task},
+        {"labels", m.labels},
+        {"vocabulary", m.vocabulary},
+        {"max_length", m.max_length},
+        {"tokenizer_xxh3", m.tokenizer_xxh3},
+        {"splits", splits},
+        {"summary", nlohmann::ordered_json::parse(m.summary.empty() ? "{}" : m.summary)}};
     j["xxh3"] = hash_of(j);
     cluster::write_file(directory + "/manifest.json", text_of(j));
 }

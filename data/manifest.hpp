@@ -31,7 +31,8 @@ struct Manifest {
 
 /// Throws InputError naming file and field.
 Manifest read_manifest(std::string const& directory);
-/// Throws InputError if DIR/manifest.json is not byte by byte what write_manifest wrote: it holds a hash of itself.
+/// Throws InputError if DIR/manifest.json is not byte by byte what write_manifest wrote: it holds a
+/// hash of itself.
 void verify_manifest(std::string const& directory);
 /// Last of all files, so that a folder with a manifest is complete. Throws JobError.
 void write_manifest(std::string const& directory, Manifest const& manifest);

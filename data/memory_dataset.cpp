@@ -16,7 +16,8 @@ void append(Sample const& sample, bool classification, Slot& slot) {
     std::ranges::copy(sample.tokens, std::back_inserter(slot.tokens));
     std::ranges::copy(sample.segments, std::back_inserter(slot.segments));
     slot.segments.resize(slot.tokens.size(), 0);
-    for (std::int64_t t = 0; t < length_of(sample); ++t) slot.positions.push_back(static_cast<std::int32_t>(t));
+    for (std::int64_t t = 0; t < length_of(sample); ++t)
+        slot.positions.push_back(static_cast<std::int32_t>(t));
     if (classification)
         slot.sample_labels.push_back(sample.label);
     else
@@ -26,7 +27,8 @@ void append(Sample const& sample, bool classification, Slot& slot) {
 
 class MemoryDataset : public Dataset {
   public:
-    MemoryDataset(std::vector<Sample> samples, std::vector<std::string> labels, std::int64_t vocabulary)
+    MemoryDataset(std::vector<Sample> samples, std::vector<std::string> labels,
+                  std::int64_t vocabulary)
         : samples_(std::move(samples)), labels_(std::move(labels)), vocabulary_(vocabulary),
           task_(labels_.empty() ? "language-modeling" : "classification") {}
 
@@ -34,7 +36,8 @@ class MemoryDataset : public Dataset {
     std::int64_t length(std::int64_t sample) const override { return length_of(at(sample)); }
     std::int64_t trained(std::int64_t sample) const override {
         if (!labels_.empty()) return at(sample).label >= 0;
-        return std::ranges::count_if(at(sample).token_labels, [](auto label) { return label >= 0; });
+        return std::ranges::count_if(at(sample).token_labels,
+                                     [](auto label) { return label >= 0; });
     }
     std::int64_t longest() const override {
         std::int64_t most = 0;
@@ -53,7 +56,8 @@ class MemoryDataset : public Dataset {
     std::vector<std::string> const& label_names() const override { return labels_; }
     void verify(int, int) const override {}
 
-    Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const override {
+    Slot read(std::vector<std::int64_t> const& samples,
+              std::int64_t token_multiple) const override {
         Slot slot;
         slot.offsets.push_back(0);
         for (auto const id : samples) {
@@ -65,7 +69,9 @@ class MemoryDataset : public Dataset {
     }
 
   private:
-    Sample const& at(std::int64_t sample) const { return samples_.at(static_cast<std::size_t>(sample)); }
+    Sample const& at(std::int64_t sample) const {
+        return samples_.at(static_cast<std::size_t>(sample));
+    }
 
     std::vector<Sample> samples_;
     std::vector<std::string> labels_;
@@ -75,7 +81,8 @@ class MemoryDataset : public Dataset {
 
 } // namespace
 
-std::unique_ptr<Dataset> make_memory_dataset(std::vector<Sample> samples, std::vector<std::string> labels,
+std::unique_ptr<Dataset> make_memory_dataset(std::vector<Sample> samples,
+                                             std::vector<std::string> labels,
                                              std::int64_t vocabulary) {
     return std::make_unique<MemoryDataset>(std::move(samples), std::move(labels), vocabulary);
 }

@@ -9,9 +9,10 @@
 
 namespace trireme::data {
 
-/// `labels`: class names in id order; empty: language modelling, whose samples have token_labels. `vocabulary`: that of
-/// the model, since no tokenizer made these.
-std::unique_ptr<Dataset> make_memory_dataset(std::vector<Sample> samples, std::vector<std::string> labels,
+/// `labels`: class names in id order; empty: language modelling, whose samples have token_labels.
+/// `vocabulary`: that of the model, since no tokenizer made these.
+std::unique_ptr<Dataset> make_memory_dataset(std::vector<Sample> samples,
+                                             std::vector<std::string> labels,
                                              std::int64_t vocabulary);
 
 } // namespace trireme::data

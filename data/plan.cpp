@@ -32,8 +32,8 @@ struct Packing {
     std::vector<std::vector<std::size_t>> members;
     std::int64_t fullest = 0; ///< tokens of the fullest bin with more than one sample
 };
-Packing pack(std::vector<std::size_t> const& longest_first, std::vector<std::int64_t> const& lengths,
-             std::size_t bins) {
+Packing pack(std::vector<std::size_t> const& longest_first,
+             std::vector<std::int64_t> const& lengths, std::size_t bins) {
     using Load = std::pair<std::int64_t, std::size_t>;
     std::priority_queue<Load, std::vector<Load>, std::greater<>> least;
     for (std::size_t b = 0; b < bins; ++b) least.push({0, b});
@@ -49,7 +49,8 @@ Packing pack(std::vector<std::size_t> const& longest_first, std::vector<std::int
     return packing;
 }
 
-StepPlan plan_of(Dataset const& dataset, BatchShape const& shape, std::vector<std::int64_t> const& ids) {
+StepPlan plan_of(Dataset const& dataset, BatchShape const& shape,
+                 std::vector<std::int64_t> const& ids) {
     StepPlan plan;
     std::vector<std::int64_t> lengths;
     for (auto const id : ids) {
@@ -67,8 +68,8 @@ std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t 
     auto const n = static_cast<std::uint64_t>(size), epoch = static_cast<std::uint64_t>(cursor) / n;
     std::uint64_t const key = cluster::philox_key(seed, kOrderPurpose, epoch);
     int const half = std::max(1, (static_cast<int>(std::bit_width(n - 1)) + 1) / 2);
-    // Cycle walking: applied until it falls inside, a permutation of a larger domain is one of [0, n). At most 4 tries
-    // on average, since the domain is less than 4 n wide.
+    // Cycle walking: applied until it falls inside, a permutation of a larger domain is one of [0,
+    // n). At most 4 tries on average, since the domain is less than 4 n wide.
     std::uint64_t x = static_cast<std::uint64_t>(cursor) % n;
     do x = feistel(key, half, x);
     while (x >= n);
@@ -76,14 +77,17 @@ std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t 
 }
 
 std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const& samples,
-                                                 std::vector<std::int64_t> const& lengths, BatchShape const& shape) {
+                                                 std::vector<std::int64_t> const& lengths,
+                                                 BatchShape const& shape) {
     if (samples.empty()) return {};
     std::vector<std::size_t> longest_first(samples.size());
     std::iota(longest_first.begin(), longest_first.end(), 0U);
-    std::ranges::stable_sort(longest_first, [&](auto a, auto b) { return lengths[a] > lengths[b]; });
+    std::ranges::stable_sort(longest_first,
+                             [&](auto a, auto b) { return lengths[a] > lengths[b]; });
     std::int64_t const total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
-    auto bins = std::min(samples.size(), static_cast<std::size_t>(std::max<std::int64_t>(
-                                             1, (total + shape.tokens_per_slot - 1) / shape.tokens_per_slot)));
+    auto bins = std::min(samples.size(),
+                         static_cast<std::size_t>(std::max<std::int64_t>(
+                             1, (total + shape.tokens_per_slot - 1) / shape.tokens_per_slot)));
     Packing packing = pack(longest_first, lengths, bins);
     while (packing.fullest > shape.tokens_per_slot) packing = pack(longest_first, lengths, ++bins);
     for (auto& members : packing.members) std::ranges::sort(members);
@@ -96,16 +100,19 @@ std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const
     return slots;
 }
 
-StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed, std::int64_t cursor) {
+StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed,
+                   std::int64_t cursor) {
     std::vector<std::int64_t> ids;
-    for (std::int64_t i = 0; i < shape.samples; ++i) ids.push_back(ordered_sample(seed, dataset.size(), cursor + i));
+    for (std::int64_t i = 0; i < shape.samples; ++i)
+        ids.push_back(ordered_sample(seed, dataset.size(), cursor + i));
     return plan_of(dataset, shape, ids);
 }
 
 std::vector<StepPlan> plan_evaluation(Dataset const& dataset, BatchShape const& shape) {
     std::vector<StepPlan> plans;
     for (std::int64_t first = 0; first < dataset.size(); first += shape.samples) {
-        std::vector<std::int64_t> ids(static_cast<std::size_t>(std::min(shape.samples, dataset.size() - first)));
+        std::vector<std::int64_t> ids(
+            static_cast<std::size_t>(std::min(shape.samples, dataset.size() - first)));
         std::iota(ids.begin(), ids.end(), first);
         plans.push_back(plan_of(dataset, shape, ids));
     }

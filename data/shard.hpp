@@ -1,13 +1,15 @@
 // One HDF5 file of samples: named columns, each of them contiguous.
 //
-//   /columns/NAME/values   [N] int32 or float32, all samples end to end (per token) or [n] (per sample)
-//   /columns/NAME/offsets  [n + 1] int64, only of per-token columns
+//   /columns/NAME/values   [N] int32 or float32, all samples end to end (per token) or [n] (per
+//   sample) /columns/NAME/offsets  [n + 1] int64, only of per-token columns
 //
-// Columns: tokens, segments, token_labels (per token); label, trained (per sample). A later task adds columns, and no
-// version: readers take what they know and refuse what they lack. Attributes of the file say the format, its version,
-// the task, the columns and the names of the labels, for people who open it with h5py.
+// Columns: tokens, segments, token_labels (per token); label, trained (per sample). A later task
+// adds columns, and no version: readers take what they know and refuse what they lack. Attributes
+// of the file say the format, its version, the task, the columns and the names of the labels, for
+// people who open it with h5py.
 //
-// We read a shard without the HDF5 library, which crashes on damaged files: the manifest says where each column lies.
+// We read a shard without the HDF5 library, which crashes on damaged files: the manifest says where
+// each column lies.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -49,10 +51,10 @@ struct ShardAbout {
     std::vector<std::string> labels; ///< left out of the file if they are too long for an attribute
 };
 
-/// Writes DIR/`file` to a staging name, syncs it, renames it. The bytes depend on samples and `about` alone. Throws
-/// JobError.
-ShardInfo write_shard(std::string const& directory, std::string const& file, std::vector<Sample> const& samples,
-                      ShardAbout const& about = {});
+/// Writes DIR/`file` to a staging name, syncs it, renames it. The bytes depend on samples and
+/// `about` alone. Throws JobError.
+ShardInfo write_shard(std::string const& directory, std::string const& file,
+                      std::vector<Sample> const& samples, ShardAbout const& about = {});
 
 /// Bounds the numbers in a shard, as the manifest says.
 struct ShardLimits {
@@ -63,8 +65,9 @@ struct ShardLimits {
 /// Reads samples with pread. Thread-safe after construction.
 class Shard {
   public:
-    /// DIRECTORY/expected.file. Reads what is kept in memory: offsets, labels and counts, against their hashes. Throws
-    /// InputError naming the file and the column that is missing or does not fit.
+    /// DIRECTORY/expected.file. Reads what is kept in memory: offsets, labels and counts, against
+    /// their hashes. Throws InputError naming the file and the column that is missing or does not
+    /// fit.
     Shard(std::string const& directory, ShardInfo const& expected, ShardLimits const& limits);
     ~Shard();
     Shard(Shard&& other) noexcept;
@@ -73,11 +76,11 @@ class Shard {
     std::int64_t size() const { return static_cast<std::int64_t>(offsets_.size()) - 1; }
     std::int64_t length(std::int64_t i) const { return at(offsets_, i + 1) - at(offsets_, i); }
     std::int64_t trained(std::int64_t i) const { return at(trained_, i); }
-    /// Appends sample i to the columns of `slot`. Throws JobError naming file and sample, also if a number is none that
-    /// `verify` would pass: the file was changed since.
+    /// Appends sample i to the columns of `slot`. Throws JobError naming file and sample, also if a
+    /// number is none that `verify` would pass: the file was changed since.
     void append(std::int64_t i, Slot& slot) const;
-    /// Reads the whole file. Throws InputError if it is not the one the manifest describes, or holds a token that is
-    /// not in the vocabulary.
+    /// Reads the whole file. Throws InputError if it is not the one the manifest describes, or
+    /// holds a token that is not in the vocabulary.
     void verify() const;
 
   private:
@@ -95,7 +98,8 @@ class Shard {
     static T at(std::vector<T> const& v, std::int64_t i) {
         return v[static_cast<std::size_t>(i)];
     }
-    ColumnInfo const* find(std::string const& name, char const* dtype, std::int64_t elements, bool optional) const;
+    ColumnInfo const* find(std::string const& name, char const* dtype, std::int64_t elements,
+                           bool optional) const;
     template <typename T>
     std::vector<T> read_column(ColumnInfo const& column) const;
     void read_columns();
@@ -103,10 +107,12 @@ class Shard {
     void check_labels() const;
     void check_numbers(TokenColumn const& tokens) const;
     void read(std::int64_t from, std::int64_t bytes, void* to) const;
-    void append_tokens(TokenColumn const& tokens, std::int64_t i, std::vector<std::int32_t>& to) const;
+    void append_tokens(TokenColumn const& tokens, std::int64_t i,
+                       std::vector<std::int32_t>& to) const;
 
     std::string path_;
-    std::unique_ptr<ShardInfo const> expected_; ///< its columns stay where they are when the shard is moved
+    /// its columns stay where they are when the shard is moved
+    std::unique_ptr<ShardInfo const> expected_;
     ShardLimits limits_;
     int file_ = -1;
     std::vector<std::int64_t> offsets_;

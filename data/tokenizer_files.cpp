@@ -38,17 +38,21 @@ Json read_json(std::string const& path) {
     return cluster::is_there(path) ? parse_json(path, cluster::read_file(path)) : Json::object();
 }
 
-/// The text of an entry of tokenizer.json, which the library that reads it judges; empty for what is none.
+/// The text of an entry of tokenizer.json, which the library that reads it judges; empty for what
+/// is none.
 std::string content_of(Json const& token) {
-    Json const& content = token.is_object() && token.contains("content") ? token.at("content") : token;
+    Json const& content =
+        token.is_object() && token.contains("content") ? token.at("content") : token;
     return content.is_string() ? content.get<std::string>() : "";
 }
 
-/// Refuses what cannot be copied; legal are files that can be read, and the folder additional_chat_templates.
+/// Refuses what cannot be copied; legal are files that can be read, and the folder
+/// additional_chat_templates.
 void check_copied(std::string const& path) {
     if (path.ends_with("templates") && fs::is_directory(path)) return;
     if (std::int64_t const size = cluster::readable_size(path); size > cluster::kMostText)
-        throw cluster::InputError(fmt::format("{}: {} bytes: legal: at most {}", path, size, cluster::kMostText));
+        throw cluster::InputError(
+            fmt::format("{}: {} bytes: legal: at most {}", path, size, cluster::kMostText));
     cluster::refuse_lfs_pointer(path);
 }
 
@@ -59,10 +63,12 @@ Json const& at_or_null(Json const& object, std::string const& name) {
 
 /// Words and their ids are an object, or, of Unigram, a list in id order of pairs with a score.
 std::int64_t id_in_vocabulary(Json const& vocabulary, std::string const& token) {
-    if (vocabulary.is_object() && vocabulary.contains(token) && JsonKind<std::int64_t>::holds(vocabulary.at(token)))
+    if (vocabulary.is_object() && vocabulary.contains(token) &&
+        JsonKind<std::int64_t>::holds(vocabulary.at(token)))
         return vocabulary.at(token).get<std::int64_t>();
     for (std::size_t i = 0; vocabulary.is_array() && i < vocabulary.size(); ++i)
-        if (vocabulary[i].is_array() && !vocabulary[i].empty() && content_of(vocabulary[i][0]) == token)
+        if (vocabulary[i].is_array() && !vocabulary[i].empty() &&
+            content_of(vocabulary[i][0]) == token)
             return static_cast<std::int64_t>(i);
     return -1;
 }
@@ -84,7 +90,8 @@ std::string differing(Json const& a, Json const& b, std::string const& prefix = 
 
 Json tokenizer_of(std::string const& path) {
     Json json = parse_json(path, cluster::read_file(path));
-    if (!json.is_object()) throw cluster::InputError(path + ": not a JSON object; legal: a fast tokenizer's");
+    if (!json.is_object())
+        throw cluster::InputError(path + ": not a JSON object; legal: a fast tokenizer's");
     for (auto const* name : {"padding", "truncation", "version"}) json.erase(name);
     return json;
 }
@@ -92,11 +99,12 @@ Json tokenizer_of(std::string const& path) {
 } // namespace
 
 std::string token_text(Json const& token, std::string const& where) {
-    Json const& content = token.is_object() && token.contains("content") ? token.at("content") : token;
+    Json const& content =
+        token.is_object() && token.contains("content") ? token.at("content") : token;
     if (token.is_null()) return "";
     if (!content.is_string())
-        throw cluster::InputError(
-            fmt::format("{}: {}: legal: a token's text, or an object with it as content", where, shown(token)));
+        throw cluster::InputError(fmt::format(
+            "{}: {}: legal: a token's text, or an object with it as content", where, shown(token)));
     return content.get<std::string>();
 }
 
@@ -107,13 +115,15 @@ void copy_tokenizer_files(std::string const& from, std::string const& to) {
         check_copied(from + "/" + name);
         fs::copy(from + "/" + name, to + "/" + name, fs::copy_options::recursive, error);
         if (error)
-            throw cluster::JobError(fmt::format("{}/{}: cannot be copied to {}: {}", from, name, to, error.message()));
+            throw cluster::JobError(
+                fmt::format("{}/{}: cannot be copied to {}: {}", from, name, to, error.message()));
     }
 }
 
 std::int64_t pad_token_of(std::string const& folder) {
     std::string const config = folder + "/tokenizer_config.json";
-    std::string const token = token_text(at_or_null(read_json(config), "pad_token"), config + ": pad_token");
+    std::string const token =
+        token_text(at_or_null(read_json(config), "pad_token"), config + ": pad_token");
     if (token.empty()) return -1;
     Json const tokenizer = read_json(folder + "/tokenizer.json");
     for (auto const& added : at_or_null(tokenizer, "added_tokens"))
@@ -122,9 +132,11 @@ std::int64_t pad_token_of(std::string const& folder) {
     return id_in_vocabulary(at_or_null(at_or_null(tokenizer, "model"), "vocab"), token);
 }
 
-void check_same_tokenizer(std::string const& data, std::string const& recorded, std::string const& model) {
+void check_same_tokenizer(std::string const& data, std::string const& recorded,
+                          std::string const& model) {
     std::string const theirs = model + "/tokenizer.json", ours = data + "/tokenizer.json";
-    if (recorded.empty() || !cluster::is_there(theirs) || cluster::xxh3_of_file(theirs, cluster::kMostText) == recorded)
+    if (recorded.empty() || !cluster::is_there(theirs) ||
+        cluster::xxh3_of_file(theirs, cluster::kMostText) == recorded)
         return;
     std::string what;
     if (cluster::is_there(ours) && cluster::xxh3_of_file(ours, cluster::kMostText) == recorded) {
@@ -132,9 +144,9 @@ void check_same_tokenizer(std::string const& data, std::string const& recorded, 
         if (what.empty()) return;
         what = " (they differ in " + what + ")";
     }
-    throw cluster::InputError(fmt::format(
-        "{}: prepared with another tokenizer than {}{}; legal: data that `trireme prepare --tokenizer {}` wrote", data,
-        theirs, what, model));
+    throw cluster::InputError(fmt::format("{}: prepared with another tokenizer than {}{}; legal: "
+                                          "data that `trireme prepare --tokenizer {}` wrote",
+                                          data, theirs, what, model));
 }
 
 } // namespace trireme::data

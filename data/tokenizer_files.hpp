@@ -6,24 +6,25 @@
 
 namespace trireme::data {
 
-/// Copies every file of a tokenizer that `from` has and `to` lacks: vocabularies, merges, templates, special tokens,
-/// the settings of generation. Throws JobError, and InputError for one
+/// Copies every file of a tokenizer that `from` has and `to` lacks: vocabularies, merges,
+/// templates, special tokens, the settings of generation. Throws JobError, and InputError for one
 /// that is no file, or larger than any text that is read as a whole.
 void copy_tokenizer_files(std::string const& from, std::string const& to);
 
-/// A special token as tokenizer_config.json spells it, "<s>" or {"content": "<s>", ...}; empty if it is null. Throws
-/// InputError "WHERE: VALUE: legal: ..." for what names no token.
+/// A special token as tokenizer_config.json spells it, "<s>" or {"content": "<s>", ...}; empty if
+/// it is null. Throws InputError "WHERE: VALUE: legal: ..." for what names no token.
 std::string token_text(nlohmann::json const& token, std::string const& where);
 
-/// The id of the padding token that tokenizer_config.json of `folder` names; -1 if it names none, or if tokenizer.json
-/// does not know it. Throws InputError for a file that is not JSON, or
-/// a padding token that is no text.
+/// The id of the padding token that tokenizer_config.json of `folder` names; -1 if it names none,
+/// or if tokenizer.json does not know it. Throws InputError for a file that is not JSON, or a
+/// padding token that is no text.
 std::int64_t pad_token_of(std::string const& folder);
 
-/// Throws InputError, with what differs, unless the data in `data`, whose manifest holds `recorded` as the hash of its
-/// tokenizer.json, were prepared with the tokenizer of the model in `model`. What the two say of padding and
-/// truncation, which do not change a token, may differ. A folder without tokenizer.json, and data whose manifest names
-/// none, say nothing.
-void check_same_tokenizer(std::string const& data, std::string const& recorded, std::string const& model);
+/// Throws InputError, with what differs, unless the data in `data`, whose manifest holds `recorded`
+/// as the hash of its tokenizer.json, were prepared with the tokenizer of the model in `model`.
+/// What the two say of padding and truncation, which do not change a token, may differ. A folder
+/// without tokenizer.json, and data whose manifest names none, say nothing.
+void check_same_tokenizer(std::string const& data, std::string const& recorded,
+                          std::string const& model);
 
 } // namespace trireme::data

@@ -11,29 +11,37 @@ namespace {
 constexpr int kDepth = 2; ///< the batch that computes and the one after it
 } // namespace
 
-BatchSource::BatchSource(data::Dataset const& set, data::BatchShape const& shape, parallel::Mesh const& mesh,
-                         std::uint64_t seed, at::Device device, std::chrono::milliseconds deadline)
+BatchSource::BatchSource(data::Dataset const& set, data::BatchShape const& shape,
+                         parallel::Mesh const& mesh, std::uint64_t seed, at::Device device,
+                         std::chrono::milliseconds deadline)
     : set_(set), shape_(shape), mesh_(mesh), seed_(seed), device_(device),
-      stream_(parallel::place_of(at::empty({1}, at::TensorOptions().device(device))).stream), deadline_(deadline) {}
+      stream_(parallel::place_of(at::empty({1}, at::TensorOptions().device(device))).stream),
+      deadline_(deadline) {}
 
 BatchSource::Ahead BatchSource::read(BatchPlace const& place) const {
     Ahead batch{place, data::plan_step(set_, shape_, seed_, place.cursor), {}};
     auto const ranks = static_cast<std::size_t>(mesh_.data().size());
-    for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < batch.plan.slots.size(); s += ranks)
+    for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < batch.plan.slots.size();
+         s += ranks)
         batch.slots.push_back(set_.read(batch.plan.slots[s], shape_.token_multiple));
     return batch;
 }
 
 std::size_t BatchSource::largest_batch() const {
     std::int64_t const ranks = mesh_.data().size(), slots = (shape_.samples + ranks - 1) / ranks;
-    std::int64_t const full = std::max(shape_.tokens_per_slot, set_.longest()) + shape_.token_multiple;
-    std::int64_t const tokens = std::min(slots * full, shape_.samples * set_.longest() + slots * shape_.token_multiple);
-    // Beside its tokens a slot has a label and an offset for each sample and for what fills it up, and one offset more.
-    return static_cast<std::size_t>(kIdsOfAToken * tokens + 2 * shape_.samples + 3 * slots) * sizeof(std::int64_t);
+    std::int64_t const full =
+        std::max(shape_.tokens_per_slot, set_.longest()) + shape_.token_multiple;
+    std::int64_t const tokens =
+        std::min(slots * full, shape_.samples * set_.longest() + slots * shape_.token_multiple);
+    // Beside its tokens a slot has a label and an offset for each sample and for what fills it up,
+    // and one offset more.
+    return static_cast<std::size_t>(kIdsOfAToken * tokens + 2 * shape_.samples + 3 * slots) *
+           sizeof(std::int64_t);
 }
 
 void BatchSource::send(Ahead const& batch) {
-    if (!ring_) ring_ = std::make_unique<cluster::CopyAhead>(largest_batch(), kDepth, stream_, deadline_);
+    if (!ring_)
+        ring_ = std::make_unique<cluster::CopyAhead>(largest_batch(), kDepth, stream_, deadline_);
     auto* out = reinterpret_cast<std::int64_t*>(ring_->stage().data());
     for (auto const& slot : batch.slots) {
         pack_ids(slot, out);
@@ -54,14 +62,17 @@ Batch BatchSource::take(BatchPlace const& place) {
     auto* at = stream_ ? static_cast<std::int64_t*>(const_cast<void*>(ring_->take())) : nullptr;
     taken_ = stream_ != nullptr;
     Batch batch{std::move(now.plan), {}};
-    double const scale = batch.plan.trained > 0 ? 1.0 / static_cast<double>(batch.plan.trained) : 0.0;
+    double const scale =
+        batch.plan.trained > 0 ? 1.0 / static_cast<double>(batch.plan.trained) : 0.0;
     for (auto& slot : now.slots) {
         if (!stream_) {
-            batch.passes.push_back(make_pass(std::move(slot), true, seed_, place.step, scale, device_));
+            batch.passes.push_back(
+                make_pass(std::move(slot), true, seed_, place.step, scale, device_));
             continue;
         }
         std::int64_t const count = packed_ids(slot);
-        at::Tensor const packed = at::from_blob(at, {count}, at::TensorOptions().dtype(at::kLong).device(device_));
+        at::Tensor const packed =
+            at::from_blob(at, {count}, at::TensorOptions().dtype(at::kLong).device(device_));
         SlotIds ids = view_ids(packed, slot);
         batch.passes.push_back({std::move(slot), std::move(ids), true, seed_, place.step, scale});
         at += count;

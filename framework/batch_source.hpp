@@ -22,14 +22,16 @@ struct Batch {
     std::vector<Pass> passes; ///< of this rank, one per micro-step
 };
 
-/// Reads a batch when it is asked for, or, for a GPU, ahead: while step n computes, the slots of step n + 1 are read
-/// into pinned memory and copied by a side stream, behind which the compute stream waits (cluster/copy_ahead.hpp).
-/// For each batch: take, then done, then read_ahead of the next if one is foreseen. Local; one thread.
+/// Reads a batch when it is asked for, or, for a GPU, ahead: while step n computes, the slots of
+/// step n + 1 are read into pinned memory and copied by a side stream, behind which the compute
+/// stream waits (cluster/copy_ahead.hpp). For each batch: take, then done, then read_ahead of the
+/// next if one is foreseen. Local; one thread.
 class BatchSource {
   public:
-    /// `set`, `shape` and `mesh` must outlive it. `device`: of the model. `deadline`: of the host's waits for a copy.
-    BatchSource(data::Dataset const& set, data::BatchShape const& shape, parallel::Mesh const& mesh, std::uint64_t seed,
-                at::Device device, std::chrono::milliseconds deadline);
+    /// `set`, `shape` and `mesh` must outlive it. `device`: of the model. `deadline`: of the host's
+    /// waits for a copy.
+    BatchSource(data::Dataset const& set, data::BatchShape const& shape, parallel::Mesh const& mesh,
+                std::uint64_t seed, at::Device device, std::chrono::milliseconds deadline);
 
     Batch take(BatchPlace const& place);
     /// All work that reads the batch has been queued.

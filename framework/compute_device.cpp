@@ -21,7 +21,8 @@ void configure_gpu_numerics(NumericsSection const& numerics) {
     bool const bitwise = numerics.mode == NumericsMode::bitwise;
     if (bitwise) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
     context.setDeterministicAlgorithms(bitwise, false);
-    context.setDeterministicFillUninitializedMemory(false); // nothing here reads what it has not written
+    // nothing here reads what it has not written
+    context.setDeterministicFillUninitializedMemory(false);
     context.setAllowBF16ReductionCuBLAS(false, true);
 }
 
@@ -34,16 +35,19 @@ ComputeDevice::ComputeDevice(ParallelSection const& section, NumericsSection con
     configure_gpu_numerics(numerics);
     int const index = parallel::use_gpu(cluster::topology(control).local_rank);
     device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
-    gpus_ =
-        cluster::make_nccl_world(control, {.device = index, .share_gpus = section.share_gpus}, {.deadline = deadline});
+    gpus_ = cluster::make_nccl_world(control, {.device = index, .share_gpus = section.share_gpus},
+                                     {.deadline = deadline});
 }
 
-std::string device_note(at::Device device, ModelConfig const& model, NumericsSection const& numerics) {
+std::string device_note(at::Device device, ModelConfig const& model,
+                        NumericsSection const& numerics) {
     if (!device.is_cuda()) return "";
-    std::string const why = no_flash(compute_dtype(numerics.compute), model.head_size, model.attention_dropout);
-    return why.empty()
-               ? "attention: flash"
-               : fmt::format("attention: one sample at a time, whose scores are in memory: not flash, since {}", why);
+    std::string const why =
+        no_flash(compute_dtype(numerics.compute), model.head_size, model.attention_dropout);
+    return why.empty() ? "attention: flash"
+                       : fmt::format("attention: one sample at a time, whose scores are in memory: "
+                                     "not flash, since {}",
+                                     why);
 }
 
 } // namespace trireme::framework

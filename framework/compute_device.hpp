@@ -14,11 +14,12 @@ namespace trireme::framework {
 
 class ComputeDevice {
   public:
-    /// cuda: gives this rank a GPU of its host, by its place among the ranks there, and makes an NCCL world over all.
-    /// `control` must outlive it. Collective over `control`. Throws InputError where there is no GPU for each rank,
-    /// JobError with NCCL's words if the world cannot be made within the deadline.
-    ComputeDevice(ParallelSection const& section, NumericsSection const& numerics, cluster::Communicator& control,
-                  std::chrono::milliseconds deadline);
+    /// cuda: gives this rank a GPU of its host, by its place among the ranks there, and makes an
+    /// NCCL world over all. `control` must outlive it. Collective over `control`. Throws InputError
+    /// where there is no GPU for each rank, JobError with NCCL's words if the world cannot be made
+    /// within the deadline.
+    ComputeDevice(ParallelSection const& section, NumericsSection const& numerics,
+                  cluster::Communicator& control, std::chrono::milliseconds deadline);
 
     at::Device device() const { return device_; }
     /// Of cuda: tensors go by NCCL, all else by `control`.
@@ -30,7 +31,9 @@ class ComputeDevice {
     std::unique_ptr<cluster::Communicator> gpus_;
 };
 
-/// What a user of a GPU should know of how it will compute: which attention, and why. Empty on a CPU.
-std::string device_note(at::Device device, ModelConfig const& model, NumericsSection const& numerics);
+/// What a user of a GPU should know of how it will compute: which attention, and why. Empty on a
+/// CPU.
+std::string device_note(at::Device device, ModelConfig const& model,
+                        NumericsSection const& numerics);
 
 } // namespace trireme::framework

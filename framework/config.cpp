@@ -34,7 +34,8 @@ class Reader {
         Level& parent = levels_.back();
         parent.known.insert(name);
         YAML::Node const node = std::as_const(parent.node)[name];
-        if (node && !node.IsMap()) fail(node, name, "a mapping of keys to values, one line each, indented");
+        if (node && !node.IsMap())
+            fail(node, name, "a mapping of keys to values, one line each, indented");
         levels_.push_back({name + ".", node ? node : YAML::Node(YAML::NodeType::Map), {}});
         inside();
         check_unknown();
@@ -50,10 +51,12 @@ class Reader {
         origins_[key] = node ? at(node, key) : "default";
         if (!node) {
             if (!rule.holds(value))
-                throw cluster::InputError(fmt::format("{}: {}: missing; legal: {}", file_, key, rule.legal));
+                throw cluster::InputError(
+                    fmt::format("{}: {}: missing; legal: {}", file_, key, rule.legal));
             return;
         }
-        if (!decode(node, value) || !finite(value) || !rule.holds(value)) fail(node, key, rule.legal);
+        if (!decode(node, value) || !finite(value) || !rule.holds(value))
+            fail(node, key, rule.legal);
     }
 
     template <typename Enum>
@@ -69,16 +72,19 @@ class Reader {
         std::set<std::string> seen;
         for (auto const& entry : level.node) {
             if (!entry.first.IsScalar())
-                throw cluster::InputError(at(entry.first, "") + ": a list or a mapping as a key; legal: a name");
+                throw cluster::InputError(at(entry.first, "") +
+                                          ": a list or a mapping as a key; legal: a name");
             std::string const key = entry.first.Scalar();
             if (!level.known.contains(key))
-                throw cluster::InputError(
-                    fmt::format("{}: unknown key {}{}{} legal: {}", at(entry.first, level.prefix + key), level.prefix,
-                                key, suggest_key(level.prefix, key, {level.known.begin(), level.known.end()}),
-                                fmt::join(level.known, ", ")));
+                throw cluster::InputError(fmt::format(
+                    "{}: unknown key {}{}{} legal: {}", at(entry.first, level.prefix + key),
+                    level.prefix, key,
+                    suggest_key(level.prefix, key, {level.known.begin(), level.known.end()}),
+                    fmt::join(level.known, ", ")));
             if (!seen.insert(key).second)
-                throw cluster::InputError(
-                    fmt::format("{}: {}{} is given twice", at(entry.first, level.prefix + key), level.prefix, key));
+                throw cluster::InputError(fmt::format("{}: {}{} is given twice",
+                                                      at(entry.first, level.prefix + key),
+                                                      level.prefix, key));
         }
     }
 
@@ -94,7 +100,8 @@ class Reader {
     static bool decode(YAML::Node const& node, T& value) {
         return node.IsScalar() && decode_plain(node.Scalar(), value);
     }
-    /// An assignment on the command line is one word, a list too. A word that is no YAML is no list.
+    /// An assignment on the command line is one word, a list too. A word that is no YAML is no
+    /// list.
     static YAML::Node list_of(YAML::Node const& node) try {
         return node.IsScalar() ? load_plain_yaml(node.Scalar(), "") : node;
     } catch (cluster::InputError const&) {
@@ -114,21 +121,25 @@ class Reader {
     }
     /// FILE:LINE, or what brought in a node that the file does not have.
     std::string at(YAML::Node const& node, std::string const& key) const {
-        return node.Mark().is_null() ? assigned_.at(key) : fmt::format("{}:{}", file_, node.Mark().line + 1);
+        return node.Mark().is_null() ? assigned_.at(key)
+                                     : fmt::format("{}:{}", file_, node.Mark().line + 1);
     }
     static std::string shown(YAML::Node const& node) {
         if (node.IsScalar()) return node.Scalar();
         return node.IsNull() ? "no value" : node.IsSequence() ? "a list" : "a mapping";
     }
-    [[noreturn]] void fail(YAML::Node const& node, std::string const& key, std::string const& legal) const {
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", at(node.IsNull() ? key_node(key) : node, key),
-                                              key, shown(node), legal));
+    [[noreturn]] void fail(YAML::Node const& node, std::string const& key,
+                           std::string const& legal) const {
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}",
+                                              at(node.IsNull() ? key_node(key) : node, key), key,
+                                              shown(node), legal));
     }
     /// A value that is left out has the place of what comes next: its key has the right one.
     YAML::Node key_node(std::string const& key) const {
         Level const& level = levels_.back();
         for (auto const& entry : level.node)
-            if (entry.first.IsScalar() && level.prefix + entry.first.Scalar() == key) return entry.first;
+            if (entry.first.IsScalar() && level.prefix + entry.first.Scalar() == key)
+                return entry.first;
         return level.node;
     }
 
@@ -192,12 +203,13 @@ class Lister {
 };
 
 /// Puts KEY=VALUE into the tree of `file`; `source` (--set, TRIREME_SET) is noted in `assigned`.
-void apply(YAML::Node root, std::string const& file, std::string const& assignment, std::string const& source,
-           Origins& assigned) {
+void apply(YAML::Node root, std::string const& file, std::string const& assignment,
+           std::string const& source, Origins& assigned) {
     auto const equal = assignment.find('=');
     if (equal == std::string::npos || equal == 0)
         throw cluster::InputError(
-            fmt::format("{0} {1}: legal: KEY=VALUE, as in {0} optimizer.learning_rate=1e-4", source, assignment));
+            fmt::format("{0} {1}: legal: KEY=VALUE, as in {0} optimizer.learning_rate=1e-4", source,
+                        assignment));
     std::string const key = assignment.substr(0, equal), value = assignment.substr(equal + 1);
     auto const dot = key.find('.');
     bool const of_file = !assigned.contains(key.substr(0, dot));
@@ -210,9 +222,11 @@ void apply(YAML::Node root, std::string const& file, std::string const& assignme
     }
     YAML::Node section = root[key.substr(0, dot)];
     if (section && !section.IsMap() && !section.IsNull()) {
-        std::string const place = section.Mark().is_null() ? file : fmt::format("{}:{}", file, section.Mark().line + 1);
-        throw cluster::InputError(fmt::format("{} {}: {} has no keys inside{}", source, assignment, key.substr(0, dot),
-                                              of_file ? fmt::format(": {} gives it a value", place) : ""));
+        std::string const place =
+            section.Mark().is_null() ? file : fmt::format("{}:{}", file, section.Mark().line + 1);
+        throw cluster::InputError(
+            fmt::format("{} {}: {} has no keys inside{}", source, assignment, key.substr(0, dot),
+                        of_file ? fmt::format(": {} gives it a value", place) : ""));
     }
     section[key.substr(dot + 1)] = node;
 }
@@ -223,7 +237,8 @@ std::map<std::string, std::string> flatten(std::string const& yaml) {
     for (auto const& entry : YAML::Load(yaml)) {
         auto const name = entry.first.as<std::string>();
         if (!entry.second.IsMap()) values[name] = entry.second.Scalar();
-        for (auto const& inner : entry.second.IsMap() ? entry.second : YAML::Node(YAML::NodeType::Map))
+        for (auto const& inner :
+             entry.second.IsMap() ? entry.second : YAML::Node(YAML::NodeType::Map))
             values[name + "." + inner.first.as<std::string>()] =
                 inner.second.IsScalar() ? inner.second.Scalar() : YAML::Dump(inner.second);
     }
@@ -231,20 +246,24 @@ std::map<std::string, std::string> flatten(std::string const& yaml) {
 }
 
 /// `name`: of the text, in messages.
-ConfigWithOrigins parse(std::string const& text, std::string const& name, std::vector<std::string> const& environment,
+ConfigWithOrigins parse(std::string const& text, std::string const& name,
+                        std::vector<std::string> const& environment,
                         std::vector<std::string> const& command_line) {
     YAML::Node const root = load_plain_yaml(text, name);
     if (!root.IsMap())
-        throw cluster::InputError(name + ": legal: a mapping of keys to values (see configs/ for complete examples)");
+        throw cluster::InputError(
+            name + ": legal: a mapping of keys to values (see configs/ for complete examples)");
     Origins assigned;
-    for (auto const& assignment : environment) apply(root, name, assignment, "TRIREME_SET", assigned);
+    for (auto const& assignment : environment)
+        apply(root, name, assignment, "TRIREME_SET", assigned);
     for (auto const& assignment : command_line) apply(root, name, assignment, "--set", assigned);
     Config config;
     Reader reader(name, root, assigned);
     walk(reader, config);
     reader.check_unknown();
-    for (auto const& [key, path] :
-         {std::pair{"run", &config.run}, {"model.path", &config.model.path}, {"data.path", &config.data.path}})
+    for (auto const& [key, path] : {std::pair{"run", &config.run},
+                                    {"model.path", &config.model.path},
+                                    {"data.path", &config.data.path}})
         *path = cluster::expand_path(reader.origins().at(key) + ": " + key, *path);
     return {config, reader.origins()};
 }
@@ -255,11 +274,13 @@ Config read_config(std::string const& file, std::vector<std::string> const& over
     return read_config_with_origins(file, {}, overrides).config;
 }
 
-Config parse_config(std::string const& text, std::string const& name, std::vector<std::string> const& overrides) {
+Config parse_config(std::string const& text, std::string const& name,
+                    std::vector<std::string> const& overrides) {
     return parse(text, name, {}, overrides).config;
 }
 
-ConfigWithOrigins read_config_with_origins(std::string const& file, std::vector<std::string> const& environment,
+ConfigWithOrigins read_config_with_origins(std::string const& file,
+                                           std::vector<std::string> const& environment,
                                            std::vector<std::string> const& command_line) {
     return parse(cluster::read_file(file, kMostYamlBytes), file, environment, command_line);
 }

@@ -1,5 +1,5 @@
-// Every key of a run's configuration with what is legal: the one list that reading, writing and listing walk, so that
-// none of them can forget one. For config.cpp.
+// Every key of a run's configuration with what is legal: the one list that reading, writing and
+// listing walk, so that none of them can forget one. For config.cpp.
 #pragma once
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -28,10 +28,12 @@ inline Rule<double> not_negative() {
 }
 /// Times that a clock can add to its own without overflow.
 inline Rule<double> minutes() {
-    return {"a number from 0 to 5256000, the minutes of ten years", [](double x) { return x >= 0 && x <= 5'256'000; }};
+    return {"a number from 0 to 5256000, the minutes of ten years",
+            [](double x) { return x >= 0 && x <= 5'256'000; }};
 }
 inline Rule<double> seconds() {
-    return {"a number > 0 and <= 31536000, the seconds of a year", [](double x) { return x > 0 && x <= 31'536'000; }};
+    return {"a number > 0 and <= 31536000, the seconds of a year",
+            [](double x) { return x > 0 && x <= 31'536'000; }};
 }
 inline Rule<double> fraction() {
     return {"a number from 0 to 1", [](double x) { return x >= 0 && x <= 1; }};
@@ -40,7 +42,8 @@ inline Rule<double> below_one() {
     return {"a number >= 0 and < 1", [](double x) { return x >= 0 && x < 1; }};
 }
 inline Rule<double> dropout() {
-    return {"-1 (as config.json says) or a number >= 0 and < 1", [](double x) { return x == -1 || (x >= 0 && x < 1); }};
+    return {"-1 (as config.json says) or a number >= 0 and < 1",
+            [](double x) { return x == -1 || (x >= 0 && x < 1); }};
 }
 template <typename T>
 Rule<T> at_least(T least) {
@@ -58,8 +61,11 @@ inline Rule<bool> yes_or_no() {
 }
 /// Of pipeline parts: parallel/layer_split.hpp knows which lists fit a model.
 inline Rule<std::vector<int>> layers_of_parts() {
-    return {"a list of whole numbers >= 0, one for each part, as in [3, 4, 4, 3]; empty: an even split",
-            [](std::vector<int> const& x) { return std::ranges::all_of(x, [](int n) { return n >= 0; }); }};
+    return {
+        "a list of whole numbers >= 0, one for each part, as in [3, 4, 4, 3]; empty: an even split",
+        [](std::vector<int> const& x) {
+            return std::ranges::all_of(x, [](int n) { return n >= 0; });
+        }};
 }
 inline Rule<std::uint64_t> natural() {
     return {"a whole number >= 0", [](std::uint64_t) { return true; }};
@@ -90,8 +96,10 @@ void walk(Walk& w, Config& c) {
         w.field("shard", c.parallel.shard, at_least(0));
         w.field("context", c.parallel.context, at_least(1));
         w.field("tensor", c.parallel.tensor, at_least(1));
-        w.field("zero", c.parallel.zero, Rule<int>{"0, 1, 2, 3", [](int x) { return x >= 0 && x <= 3; }});
-        w.field("schedule", c.parallel.schedule, one_of({"gpipe", "1f1b", "interleaved", "zero-bubble"}));
+        w.field("zero", c.parallel.zero,
+                Rule<int>{"0, 1, 2, 3", [](int x) { return x >= 0 && x <= 3; }});
+        w.field("schedule", c.parallel.schedule,
+                one_of({"gpipe", "1f1b", "interleaved", "zero-bubble"}));
         w.field("virtual_stages", c.parallel.virtual_stages, at_least(1));
         w.field("layers_of_parts", c.parallel.layers, layers_of_parts());
         w.field("recompute", c.parallel.recompute, one_of({"none", "selective", "full"}));

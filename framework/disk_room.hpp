@@ -8,12 +8,14 @@
 namespace trireme::framework {
 
 struct DiskRoom {
-    std::string place;           ///< the run folder, or the nearest folder above it that is there
-    std::int64_t checkpoint = 0; ///< bytes of one: weights and two moments; the files' own tables come on top
-    std::int64_t most = 1;       ///< that can be there at once, the one being written included
-    std::int64_t present = 0;    ///< bytes that earlier jobs of the run left in checkpoints/
-    std::int64_t free = 0;       ///< bytes that this user may still take (statvfs, which knows project quotas)
-    bool known = false;          ///< whether the file system says how much is free
+    std::string place; ///< the run folder, or the nearest folder above it that is there
+    /// bytes of one: weights and two moments; the files' own tables come on top
+    std::int64_t checkpoint = 0;
+    std::int64_t most = 1;    ///< that can be there at once, the one being written included
+    std::int64_t present = 0; ///< bytes that earlier jobs of the run left in checkpoints/
+    /// bytes that this user may still take (statvfs, which knows project quotas)
+    std::int64_t free = 0;
+    bool known = false; ///< whether the file system says how much is free
 
     std::int64_t needed() const; ///< bytes that are still to come
     /// "run: PLACE: ... legal: ..." where it cannot fit; else empty.
@@ -22,9 +24,10 @@ struct DiskRoom {
     std::string line() const;
 };
 
-/// `parameters`: of the whole model. `steps`: that are still to be made. `steps_per_epoch`: after which a run is
-/// evaluated unless the configuration says otherwise; 0: it is not.
-DiskRoom disk_room(Config const& config, std::int64_t parameters, std::int64_t steps, std::int64_t steps_per_epoch);
+/// `parameters`: of the whole model. `steps`: that are still to be made. `steps_per_epoch`: after
+/// which a run is evaluated unless the configuration says otherwise; 0: it is not.
+DiskRoom disk_room(Config const& config, std::int64_t parameters, std::int64_t steps,
+                   std::int64_t steps_per_epoch);
 
 /// 1234567 -> "1.2 MB"
 std::string bytes_text(std::int64_t bytes);

@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::int64_t kSamplesPerPlan = 256;
 
-void write_predictions(cluster::OutputFile& file, Results const& results, std::vector<std::string> const& names) {
+void write_predictions(cluster::OutputFile& file, Results const& results,
+                       std::vector<std::string> const& names) {
     std::string text;
     auto const name = [&](std::int32_t label) {
         return label < 0 ? std::string() : names.at(static_cast<std::size_t>(label));
@@ -30,10 +31,11 @@ void write_predictions(cluster::OutputFile& file, Results const& results, std::v
         nlohmann::ordered_json line{
             {"sample", r.sample}, {"loss", r.loss}, {"trained", r.trained}, {"correct", r.correct}};
         if (!names.empty())
-            line.update({{"label", name(r.label)},
-                         {"prediction", name(r.prediction)},
-                         {"logits", std::vector<float>(results.logits.data() + i * classes,
-                                                       results.logits.data() + (i + 1) * classes)}});
+            line.update(
+                {{"label", name(r.label)},
+                 {"prediction", name(r.prediction)},
+                 {"logits", std::vector<float>(results.logits.data() + i * classes,
+                                               results.logits.data() + (i + 1) * classes)}});
         text += line.dump() + "\n";
     }
     file.write(text);
@@ -43,9 +45,9 @@ void write_predictions(cluster::OutputFile& file, Results const& results, std::v
 void check_finite(EvaluationJob const& job, Results const& results) {
     for (auto const& r : results.samples)
         if (!std::isfinite(r.loss))
-            throw cluster::JobError(fmt::format(
-                "{}: sample {} of {} {}: the loss is not a finite number; the weights are too large for float32",
-                job.model, r.sample, job.data, job.split));
+            throw cluster::JobError(fmt::format("{}: sample {} of {} {}: the loss is not a finite "
+                                                "number; the weights are too large for float32",
+                                                job.model, r.sample, job.data, job.split));
 }
 
 } // namespace
@@ -58,28 +60,30 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
             fmt::format("--tokens-per-slot: {}: legal: a whole number >= 1", job.tokens_per_slot));
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
-    Config config =
-        layout_config("trireme evaluate", {"parallel.", "numerics.compute"}, job.set, job.model, set->task());
+    Config config = layout_config("trireme evaluate", {"parallel.", "numerics.compute"}, job.set,
+                                  job.model, set->task());
     config.data.path = job.data;
     ModelConfig const model = read_model_config(config, set->label_names());
     check_fit(model, *set, config);
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
     check_complete(config, model);
-    NumericsSection const numerics{.mode = NumericsMode::bitwise, .compute = config.numerics.compute};
+    NumericsSection const numerics{.mode = NumericsMode::bitwise,
+                                   .compute = config.numerics.compute};
     ComputeDevice place(config.parallel, numerics, world, cluster::CommunicatorOptions{}.deadline);
     parallel::Mesh const mesh(place.world(), mesh_shape(config.parallel, world.size()));
     ParallelModel parallel(model, mesh, config.parallel, numerics, false, place.device());
     if (auto const loaded = load_weights(config, model, parallel.store()); !loaded.fresh.empty())
-        throw cluster::InputError(
-            fmt::format("{}: it was not trained for these labels ({}); legal: a model that `trireme export` wrote for "
-                        "the labels of {}",
-                        job.model, loaded.notes().front(), job.data));
+        throw cluster::InputError(fmt::format("{}: it was not trained for these labels ({}); "
+                                              "legal: a model that `trireme export` wrote for "
+                                              "the labels of {}",
+                                              job.model, loaded.notes().front(), job.data));
     parallel.refresh();
-    auto const results =
-        Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot, mesh.along(parallel::Axis::tensor).size()})
-            .results(*set);
+    auto const results = Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot,
+                                              mesh.along(parallel::Axis::tensor).size()})
+                             .results(*set);
     check_finite(job, results);
-    if (world.rank() == 0 && job.predictions) write_predictions(*job.predictions, results, set->label_names());
+    if (world.rank() == 0 && job.predictions)
+        write_predictions(*job.predictions, results, set->label_names());
     return {summarize(results.samples, set->label_names().size()), numerics.compute};
 }
 

@@ -35,7 +35,8 @@ bool is_better(std::string const& metric, double a, double b) {
 namespace {
 
 template <typename T>
-std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mine, char const* name) {
+std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mine,
+                          char const* name) {
     static_assert(std::is_trivially_copyable_v<T>);
     std::vector<T> all;
     for (auto const& part : cluster::all_gather_bytes(
@@ -51,7 +52,8 @@ std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mi
 template <typename T>
 std::vector<T> from_last(cluster::Communicator& stages, std::vector<T> values, char const* name) {
     std::string const bytes = cluster::broadcast_bytes(
-        stages, {reinterpret_cast<char const*>(values.data()), values.size() * sizeof(T)}, stages.size() - 1, name);
+        stages, {reinterpret_cast<char const*>(values.data()), values.size() * sizeof(T)},
+        stages.size() - 1, name);
     values.resize(bytes.size() / sizeof(T));
     std::memcpy(values.data(), bytes.data(), bytes.size());
     return values;
@@ -62,8 +64,10 @@ std::vector<T> from_last(cluster::Communicator& stages, std::vector<T> values, c
 Results Evaluator::gather(Results const& mine, std::size_t classes) const {
     auto& data = model_.mesh().data();
     auto& stages = model_.mesh().along(parallel::Axis::pipeline);
-    Results const all{from_last(stages, gather_all(data, mine.samples, "evaluation/results"), "evaluation/results"),
-                      from_last(stages, gather_all(data, mine.logits, "evaluation/logits"), "evaluation/logits")};
+    Results const all{
+        from_last(stages, gather_all(data, mine.samples, "evaluation/results"),
+                  "evaluation/results"),
+        from_last(stages, gather_all(data, mine.logits, "evaluation/logits"), "evaluation/logits")};
     std::vector<std::size_t> order(all.samples.size());
     std::iota(order.begin(), order.end(), 0U);
     std::ranges::sort(order, {}, [&](auto i) { return all.samples[i].sample; });
@@ -71,7 +75,8 @@ Results Evaluator::gather(Results const& mine, std::size_t classes) const {
     for (auto const i : order) {
         sorted.samples.push_back(all.samples[i]);
         if (!all.logits.empty())
-            for (std::size_t c = 0; c < classes; ++c) sorted.logits.push_back(all.logits[i * classes + c]);
+            for (std::size_t c = 0; c < classes; ++c)
+                sorted.logits.push_back(all.logits[i * classes + c]);
     }
     return sorted;
 }
@@ -83,8 +88,8 @@ Results Evaluator::results(data::Dataset const& dataset) const {
     for (auto const& plan : data::plan_evaluation(dataset, shape_)) {
         std::vector<Pass> passes;
         for (std::size_t s = rank; s < plan.slots.size(); s += ranks)
-            passes.push_back(make_pass(dataset.read(plan.slots[s], shape_.token_multiple), false, 0, 0, 1.0,
-                                       model_.store().options().device));
+            passes.push_back(make_pass(dataset.read(plan.slots[s], shape_.token_multiple), false, 0,
+                                       0, 1.0, model_.store().options().device));
         model_.load(std::move(passes));
         model_.engine().forward(static_cast<std::int64_t>(plan.slots.size()));
         std::ranges::copy(model_.results().samples, std::back_inserter(mine.samples));
@@ -95,8 +100,8 @@ Results Evaluator::results(data::Dataset const& dataset) const {
     for (std::size_t i = 0; complete && i < all.samples.size(); ++i)
         complete = all.samples[i].sample == static_cast<std::int64_t>(i);
     if (!complete)
-        throw cluster::JobError("evaluation saw " + std::to_string(all.samples.size()) + " results for " +
-                                std::to_string(dataset.size()) + " samples");
+        throw cluster::JobError("evaluation saw " + std::to_string(all.samples.size()) +
+                                " results for " + std::to_string(dataset.size()) + " samples");
     return all;
 }
 
@@ -114,7 +119,8 @@ Metrics summarize(std::vector<SampleResult> const& results, std::size_t classes)
         trained += r.trained;
         correct += r.correct;
         if (classes && r.label >= 0)
-            ++metrics.confusion[static_cast<std::size_t>(r.label)][static_cast<std::size_t>(r.prediction)];
+            ++metrics.confusion[static_cast<std::size_t>(r.label)]
+                               [static_cast<std::size_t>(r.prediction)];
     }
     if (trained == 0) return metrics;
     metrics.loss /= static_cast<double>(trained);
@@ -129,7 +135,8 @@ Metrics summarize(std::vector<SampleResult> const& results, std::size_t classes)
         // As in scikit-learn, the mean is over the classes that occur or are predicted.
         if (labelled + predicted == 0) continue;
         ++seen;
-        metrics.f1 += 2.0 * static_cast<double>(metrics.confusion[c][c]) / static_cast<double>(labelled + predicted);
+        metrics.f1 += 2.0 * static_cast<double>(metrics.confusion[c][c]) /
+                      static_cast<double>(labelled + predicted);
     }
     if (seen) metrics.f1 /= static_cast<double>(seen);
     return metrics;

@@ -1,4 +1,5 @@
-// Exact evaluation: every sample once, metrics from sums over unique sample ids, the same bits for any rank count.
+// Exact evaluation: every sample once, metrics from sums over unique sample ids, the same bits for
+// any rank count.
 #pragma once
 #include <nlohmann/json.hpp>
 
@@ -14,9 +15,10 @@ namespace trireme::framework {
 
 struct Metrics {
     std::int64_t samples = 0;
-    double loss = 0;                                  ///< mean over trained labels
-    double accuracy = 0;                              ///< trained labels predicted right
-    double f1 = 0;                                    ///< classification: mean over classes of F1 (macro)
+    double loss = 0;     ///< mean over trained labels
+    double accuracy = 0; ///< trained labels predicted right
+    /// classification: mean over classes of F1 (macro)
+    double f1 = 0;
     std::vector<std::vector<std::int64_t>> confusion; ///< [label][prediction]; classification only
 
     /// By the name used in `evaluation.metric`; throws InputError on an unknown one.

@@ -41,7 +41,8 @@ std::string way_on(std::string const& folder, std::string const& damaged) {
                        sound.size() == 1 ? "is" : "are");
 }
 
-/// Returns what `read` returns. If it refuses checkpoint `name`, the message names the sound ones as well.
+/// Returns what `read` returns. If it refuses checkpoint `name`, the message names the sound ones
+/// as well.
 template <typename Read>
 auto read_sound(std::string const& folder, std::string const& name, Read const& read) {
     try {
@@ -55,69 +56,80 @@ auto read_sound(std::string const& folder, std::string const& name, Read const& 
 std::string choose(std::string const& folder, std::string const& which) {
     auto const names = list_checkpoints(folder);
     if (names.empty())
-        throw cluster::InputError(folder + ": no checkpoints; legal: the folder of a run that saved one");
+        throw cluster::InputError(folder +
+                                  ": no checkpoints; legal: the folder of a run that saved one");
     if (which != "best" && which != "latest") {
         if (std::ranges::find(names, which) == names.end())
-            throw cluster::InputError(fmt::format("--checkpoint: {}: legal: best, latest, {}; all in {}", which,
-                                                  fmt::join(names, ", "), folder));
+            throw cluster::InputError(
+                fmt::format("--checkpoint: {}: legal: best, latest, {}; all in {}", which,
+                            fmt::join(names, ", "), folder));
         return which;
     }
     if (which == "latest") return names.front();
     auto const progress = read_sound(folder, names.front(), [&] {
-        return read_run_state(read_checkpoint_manifest(folder + "/" + names.front()), names.front()).progress;
+        return read_run_state(read_checkpoint_manifest(folder + "/" + names.front()), names.front())
+            .progress;
     });
     if (progress.best_step < 0) return names.front(); // it was never evaluated
     for (auto const& name : names)
         if (step_of(name) == progress.best_step) return name;
     throw cluster::InputError(
-        fmt::format("{}: the best step {} was not kept (checkpoint.keep_best: false?); legal: --checkpoint latest",
+        fmt::format("{}: the best step {} was not kept (checkpoint.keep_best: false?); legal: "
+                    "--checkpoint latest",
                     folder, progress.best_step));
 }
 
 /// The checkpoint has the model's parameters, no more and no less.
-void check_same_parameters(CheckpointManifest const& manifest, ModelConfig const& model, std::string const& path) {
+void check_same_parameters(CheckpointManifest const& manifest, ModelConfig const& model,
+                           std::string const& path) {
     std::set<std::string> known;
     for (auto const& spec : parameter_specs(model)) {
         auto const* tensor = manifest.find("weight", spec.name);
         if (!tensor || tensor->shape != spec.shape)
-            throw cluster::InputError(fmt::format("{}: no tensor {} of the model's shape", path, spec.name));
+            throw cluster::InputError(
+                fmt::format("{}: no tensor {} of the model's shape", path, spec.name));
         known.insert(spec.name);
     }
     for (auto const& tensor : manifest.tensors)
         if (tensor.kind == "weight" && !known.contains(tensor.name))
-            throw cluster::InputError(fmt::format("{}: tensor {} has no place in the model", path, tensor.name));
+            throw cluster::InputError(
+                fmt::format("{}: tensor {} has no place in the model", path, tensor.name));
 }
 
 RunSource source_of(std::string const& run, Config const& config) {
     if (auto kept = read_run_source(run)) return *kept;
-    throw cluster::InputError(fmt::format(
-        "{}/source: missing: the run was made by a version that kept neither labels nor tokenizer in its folder; "
-        "legal: a "
-        "run folder with it: `trireme train {}/config.yaml` writes it when it takes the run up, where {} and {} are",
-        run, run, config.model.path, config.data.path));
+    throw cluster::InputError(fmt::format("{}/source: missing: the run was made by a version that "
+                                          "kept neither labels nor tokenizer in its folder; "
+                                          "legal: a "
+                                          "run folder with it: `trireme train {}/config.yaml` "
+                                          "writes it when it takes the run up, where {} and {} are",
+                                          run, run, config.model.path, config.data.path));
 }
 
 } // namespace
 
-std::string export_checkpoint(std::string const& run, std::string const& which, std::string const& output,
-                              std::string const& dtype) {
+std::string export_checkpoint(std::string const& run, std::string const& which,
+                              std::string const& output, std::string const& dtype) {
     cluster::check_new_folder("--output", output);
-    // Equal checkpoints make equal folders, whatever cores a launcher left this process: the fingerprint is computed.
+    // Equal checkpoints make equal folders, whatever cores a launcher left this process: the
+    // fingerprint is computed.
     configure_numerics({.mode = NumericsMode::bitwise, .threads = 1}, 1);
     if (!cluster::is_folder(run))
-        throw cluster::InputError(run + ": no such folder; legal: the run folder of a `trireme train`");
+        throw cluster::InputError(run +
+                                  ": no such folder; legal: the run folder of a `trireme train`");
     Config config = read_config(run + "/config.yaml", {});
     std::string const folder = run + "/checkpoints", name = choose(folder, which);
     RunSource const source = source_of(run, config);
     config.model.path = config.data.path = source.folder;
     ModelConfig const model = read_model_config(config, source.labels);
-    auto const opened =
-        read_sound(folder, name, [&] { return std::make_unique<CheckpointReader>(folder + "/" + name); });
+    auto const opened = read_sound(
+        folder, name, [&] { return std::make_unique<CheckpointReader>(folder + "/" + name); });
     CheckpointReader const& reader = *opened;
     check_same_parameters(reader.manifest(), model, folder + "/" + name);
     auto const values = [&](std::string const& parameter) {
         auto const& tensor = *reader.manifest().find("weight", parameter);
-        at::Tensor const out = at::empty(tensor.shape, tensor.dtype == "f64" ? at::kDouble : at::kFloat);
+        at::Tensor const out =
+            at::empty(tensor.shape, tensor.dtype == "f64" ? at::kDouble : at::kFloat);
         return read_sound(folder, name, [&] {
             reader.read(tensor, 0, out.numel(), out.mutable_data_ptr());
             return out;
@@ -127,7 +139,9 @@ std::string export_checkpoint(std::string const& run, std::string const& which, 
                  {.dtype = dtype,
                   .dtypes = source.dtypes,
                   .files_from = {source.folder},
-                  .finally = [&](std::string const& staging) { write_fingerprint(model, values, staging); }});
+                  .finally = [&](std::string const& staging) {
+                      write_fingerprint(model, values, staging);
+                  }});
     return name;
 }
 

@@ -28,11 +28,14 @@ using Json = nlohmann::ordered_json;
 constexpr std::uint64_t kTokensPurpose = 0x66696e676572ULL; // "finger"
 constexpr std::array<std::int64_t, 5> kLengths{7, 1, 13, 31, 3};
 constexpr std::int64_t kMostLogits = 1024, kTokensPerSlot = 2048;
-constexpr char const* kRule = "largest |difference| of logits, mean, rms and loss <= bound * max(1, largest |logit|)";
+constexpr char const* kRule =
+    "largest |difference| of logits, mean, rms and loss <= bound * max(1, largest |logit|)";
 
 std::int64_t draw(std::size_t sequence, std::int64_t place, std::int64_t end) {
     auto const key = cluster::philox_key(0, kTokensPurpose, sequence);
-    return static_cast<std::int64_t>(cluster::philox(key, static_cast<std::uint64_t>(place), 0)[0]) % end;
+    return static_cast<std::int64_t>(
+               cluster::philox(key, static_cast<std::uint64_t>(place), 0)[0]) %
+           end;
 }
 
 /// {"input_ids", "labels"}: as `trireme verify --tokens` takes them.
@@ -57,8 +60,10 @@ std::string hash_of(std::string const& name, TensorEntry const& entry) {
     std::vector<char> buffer(std::size_t{1} << 20);
     cluster::Xxh3 hash;
     for (std::int64_t left = entry.bytes; left > 0; left -= file.gcount()) {
-        file.read(buffer.data(), std::min<std::int64_t>(left, static_cast<std::int64_t>(buffer.size())));
-        if (file.gcount() == 0) throw cluster::InputError(fmt::format("{}: {}: read error", entry.file, name));
+        file.read(buffer.data(),
+                  std::min<std::int64_t>(left, static_cast<std::int64_t>(buffer.size())));
+        if (file.gcount() == 0)
+            throw cluster::InputError(fmt::format("{}: {}: read error", entry.file, name));
         hash.update(buffer.data(), static_cast<std::size_t>(file.gcount()));
     }
     return hash.hex();
@@ -90,11 +95,12 @@ void fill(parallel::ParameterStore& store, ModelConfig const& model, ParameterVa
         for (auto const& part : tensor.parts)
             store.at(part.parameter)
                 .master()
-                .copy_(values(part.parameter).to(weight_dtype(tensor.name, entries.at(tensor.name))));
+                .copy_(
+                    values(part.parameter).to(weight_dtype(tensor.name, entries.at(tensor.name))));
 }
 
-Fingerprint compute(ModelConfig const& model, ParameterValues const& values, std::string const& folder,
-                    data::Dataset const& set) {
+Fingerprint compute(ModelConfig const& model, ParameterValues const& values,
+                    std::string const& folder, data::Dataset const& set) {
     auto const world = cluster::make_thread_world(1, {});
     parallel::Mesh const mesh(*world[0], {});
     ParallelModel parallel(model, mesh, {}, {}, false);
@@ -145,21 +151,23 @@ Fingerprint summarize(GatheredResults const& results, std::int64_t sequences, st
         s.mean /= static_cast<double>(logits.size());
         s.rms = std::sqrt(s.rms / static_cast<double>(logits.size()));
         auto const stride = static_cast<std::size_t>((width + kMostLogits - 1) / kMostLogits);
-        for (std::size_t v = logits.size() - static_cast<std::size_t>(width); v < logits.size(); v += stride)
+        for (std::size_t v = logits.size() - static_cast<std::size_t>(width); v < logits.size();
+             v += stride)
             s.last.push_back(logits[v]);
     }
     return fingerprint;
 }
 
-void write_fingerprint(ModelConfig const& model, ParameterValues const& values, std::string const& folder) {
+void write_fingerprint(ModelConfig const& model, ParameterValues const& values,
+                       std::string const& folder) {
     Json json = fixed_tokens(model);
     auto const set = make_dataset(to_token_file(kFingerprintFile, json), model);
     Fingerprint const fingerprint = compute(model, values, folder, *set);
     if (!std::isfinite(fingerprint.loss))
-        throw cluster::JobError(
-            fmt::format("{}: the model's loss on fixed tokens is {}: its weights are not finite, or "
-                        "too large; no fingerprint was written",
-                        folder, cluster::unsigned_nan(fingerprint.loss)));
+        throw cluster::JobError(fmt::format(
+            "{}: the model's loss on fixed tokens is {}: its weights are not finite, or "
+            "too large; no fingerprint was written",
+            folder, cluster::unsigned_nan(fingerprint.loss)));
     json.update(to_json(fingerprint));
     json["rule"] = kRule;
     for (auto const& [compute, bound] : kFingerprintBounds) json["bounds"][compute] = bound;
@@ -167,7 +175,8 @@ void write_fingerprint(ModelConfig const& model, ParameterValues const& values, 
     cluster::write_file(folder + "/" + kFingerprintFile, json.dump() + "\n");
 }
 
-StoredFingerprint::StoredFingerprint(std::string const& folder) : folder_(folder), file_(read_fingerprint(folder)) {}
+StoredFingerprint::StoredFingerprint(std::string const& folder)
+    : folder_(folder), file_(read_fingerprint(folder)) {}
 
 void StoredFingerprint::compare_files(Replay& replay) const {
     for (auto const& [file, expected] : file_.json.at("files").items()) {
@@ -184,25 +193,30 @@ void StoredFingerprint::compare_files(Replay& replay) const {
         std::vector<std::string> changed;
         auto const now = read_safetensors_header(path);
         for (auto const& [name, hash] : expected.at("tensors").items())
-            if (auto const found = now.find(name); found == now.end() || hash_of(name, found->second) != hash)
+            if (auto const found = now.find(name);
+                found == now.end() || hash_of(name, found->second) != hash)
                 changed.push_back(name);
-        replay.compared.push_back(
-            fmt::format("{}: sha256 {}, exported with {}", path, sha256, expected.at("sha256").get<std::string>()));
+        replay.compared.push_back(fmt::format("{}: sha256 {}, exported with {}", path, sha256,
+                                              expected.at("sha256").get<std::string>()));
         replay.differences.push_back(fmt::format(
             "{} is not the file that was exported: {}", path,
-            changed.empty() ? "its tensors are the same, its header is not"
-                            : fmt::format("tensor {} differs{}", changed[0],
-                                          changed.size() > 1 ? fmt::format(", and {} more", changed.size() - 1) : "")));
+            changed.empty()
+                ? "its tensors are the same, its header is not"
+                : fmt::format("tensor {} differs{}", changed[0],
+                              changed.size() > 1 ? fmt::format(", and {} more", changed.size() - 1)
+                                                 : "")));
     }
 }
 
-void StoredFingerprint::compare_numbers(Fingerprint const& found, Compute compute, Replay& replay) const {
+void StoredFingerprint::compare_numbers(Fingerprint const& found, Compute compute,
+                                        Replay& replay) const {
     Largest logits;
     for (std::size_t i = 0; i < file_.expected.sequences.size(); ++i) {
         SequenceLogits const &a = file_.expected.sequences[i], &b = found.sequences.at(i);
         if (a.last.size() != b.last.size())
-            throw cluster::InputError(fmt::format("{}/{}: logits[{}]: {} values; legal: {}", folder_, kFingerprintFile,
-                                                  i, a.last.size(), b.last.size()));
+            throw cluster::InputError(fmt::format("{}/{}: logits[{}]: {} values; legal: {}",
+                                                  folder_, kFingerprintFile, i, a.last.size(),
+                                                  b.last.size()));
         for (std::size_t v = 0; v < a.last.size(); ++v)
             logits.see(static_cast<double>(a.last[v]), static_cast<double>(b.last[v]));
         logits.see(a.mean, b.mean);
@@ -210,16 +224,19 @@ void StoredFingerprint::compare_numbers(Fingerprint const& found, Compute comput
     }
     Largest loss;
     loss.see(file_.expected.loss, found.loss);
-    double const bound =
-        file_.json.at("bounds").at(kFingerprintBounds[static_cast<std::size_t>(compute)].first).get<double>() *
-        largest(file_.expected);
+    double const bound = file_.json.at("bounds")
+                             .at(kFingerprintBounds[static_cast<std::size_t>(compute)].first)
+                             .get<double>() *
+                         largest(file_.expected);
     auto const judge = [&](std::string const& what, Largest const& difference) {
-        std::string const line =
-            fmt::format("{}: largest difference {:.3g}, bound {:.3g}", what, difference.value(), bound);
+        std::string const line = fmt::format("{}: largest difference {:.3g}, bound {:.3g}", what,
+                                             difference.value(), bound);
         replay.compared.push_back(line);
         if (!(difference.value() <= bound)) replay.differences.push_back(line);
     };
-    judge(fmt::format("logits ({} numbers of {} sequences)", logits.count(), file_.expected.sequences.size()), logits);
+    judge(fmt::format("logits ({} numbers of {} sequences)", logits.count(),
+                      file_.expected.sequences.size()),
+          logits);
     judge("loss", loss);
 }
 

@@ -1,5 +1,6 @@
-// What a model computes for a few fixed sequences, and hashes of its tensors, kept in the exported folder as
-// trireme_fingerprint.json: whoever has the folder can tell with `trireme verify` whether it still computes that.
+// What a model computes for a few fixed sequences, and hashes of its tensors, kept in the exported
+// folder as trireme_fingerprint.json: whoever has the folder can tell with `trireme verify` whether
+// it still computes that.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,13 +13,16 @@
 
 namespace trireme::framework {
 
-/// On rank 0; elsewhere only the loss. `width`: logits of a row. Collective over the world of `results`.
+/// On rank 0; elsewhere only the loss. `width`: logits of a row. Collective over the world of
+/// `results`.
 Fingerprint summarize(GatheredResults const& results, std::int64_t sequences, std::int64_t width);
 
-/// Computes the model in float32 for sequences that follow from vocabulary and positions alone, hashes the tensor files
-/// of `folder`, and writes both there. The weights are `values`, rounded to the dtypes of `folder`: not what was
-/// written but what should have been. Holds the whole model. Local. Throws JobError.
-void write_fingerprint(ModelConfig const& model, ParameterValues const& values, std::string const& folder);
+/// Computes the model in float32 for sequences that follow from vocabulary and positions alone,
+/// hashes the tensor files of `folder`, and writes both there. The weights are `values`, rounded to
+/// the dtypes of `folder`: not what was written but what should have been. Holds the whole model.
+/// Local. Throws JobError.
+void write_fingerprint(ModelConfig const& model, ParameterValues const& values,
+                       std::string const& folder);
 
 struct Replay {
     std::vector<std::string> compared;    ///< a line for each thing, with the largest difference
@@ -32,7 +36,8 @@ class StoredFingerprint {
     explicit StoredFingerprint(std::string const& folder);
 
     TokenFile const& tokens() const { return file_.tokens; }
-    /// Tensor files against their SHA-256; a file that differs is looked at tensor by tensor. Local.
+    /// Tensor files against their SHA-256; a file that differs is looked at tensor by tensor.
+    /// Local.
     void compare_files(Replay& replay) const;
     /// Logits and loss; the bound is the one that the file states for `compute`. Local.
     void compare_numbers(Fingerprint const& found, Compute compute, Replay& replay) const;

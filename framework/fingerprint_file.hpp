@@ -11,12 +11,13 @@
 namespace trireme::framework {
 
 inline constexpr char const* kFingerprintFile = "trireme_fingerprint.json";
-/// By numerics.compute. Single precision differs by summation order; bfloat16 has 8 bits of mantissa.
+/// By numerics.compute. Single precision differs by summation order; bfloat16 has 8 bits of
+/// mantissa.
 inline constexpr std::array<std::pair<char const*, double>, 3> kFingerprintBounds{
     {{"fp64", 1e-4}, {"fp32", 1e-4}, {"bf16", 0.1}}};
 
-/// Logits of one sequence, in short. A language model has V of them for each token: here are those of the last token at
-/// every stride-th entry, at most 1,024, and two sums over all.
+/// Logits of one sequence, in short. A language model has V of them for each token: here are those
+/// of the last token at every stride-th entry, at most 1,024, and two sums over all.
 struct SequenceLogits {
     std::vector<float> last;
     double mean = 0, rms = 0;

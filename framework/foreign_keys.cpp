@@ -15,7 +15,8 @@ using Pair = std::pair<char const*, char const*>;
 
 constexpr char const* kWholeStep = "batch.global";
 constexpr std::array kNames{
-    Pair{"per_device_train_batch_size", kWholeStep}, // over all ranks; micro-batches follow from batch.tokens_per_slot
+    // over all ranks; micro-batches follow from batch.tokens_per_slot
+    Pair{"per_device_train_batch_size", kWholeStep},
     Pair{"per_gpu_train_batch_size", kWholeStep},
     Pair{"train_batch_size", kWholeStep},
     Pair{"train_micro_batch_size_per_gpu", kWholeStep},
@@ -122,14 +123,17 @@ std::string our_name_for(std::string word) {
     word.erase(0, word.find_first_not_of('-'));
     std::ranges::replace(word, '-', '_');
     word = last_part(word);
-    auto const* const found = std::ranges::find(kNames, word, [](Pair const& p) { return std::string(p.first); });
+    auto const* const found =
+        std::ranges::find(kNames, word, [](Pair const& p) { return std::string(p.first); });
     if (found != kNames.end()) return found->second;
-    for (auto const& value : list_values({})) // a name of ours without its section, or in the wrong one
+    // a name of ours without its section, or in the wrong one
+    for (auto const& value : list_values({}))
         if (last_part(value.key) == word && value.key != word) return value.key;
     return "";
 }
 
-std::string suggest_key(std::string const& prefix, std::string const& word, std::vector<std::string> const& known) {
+std::string suggest_key(std::string const& prefix, std::string const& word,
+                        std::vector<std::string> const& known) {
     if (cluster::nearest(word, known)) return cluster::suggestion(word, known, prefix);
     std::string const name = our_name_for(word);
     return name.empty() || name == prefix + word ? ";" : "; did you mean " + name + "?";

@@ -13,7 +13,9 @@ constexpr std::int64_t kMostNodes = 1 << 20, kMostExitCode = 255;
 
 double longest(std::vector<double> const& seconds) {
     auto const recent = std::min(seconds.size(), kRecent);
-    return recent ? *std::max_element(seconds.end() - static_cast<std::ptrdiff_t>(recent), seconds.end()) : 0;
+    return recent ? *std::max_element(seconds.end() - static_cast<std::ptrdiff_t>(recent),
+                                      seconds.end())
+                  : 0;
 }
 
 } // namespace
@@ -25,7 +27,8 @@ double JobHistory::node_hours() const {
 }
 
 int JobHistory::stuck_at(std::int64_t step) const {
-    auto const other = std::find_if(jobs.rbegin(), jobs.rend(), [&](PastJob const& j) { return j.first_step != step; });
+    auto const other = std::find_if(jobs.rbegin(), jobs.rend(),
+                                    [&](PastJob const& j) { return j.first_step != step; });
     return static_cast<int>(other - jobs.rbegin());
 }
 
@@ -36,8 +39,9 @@ JobHistory read_job_history(std::string const& run) {
         double const time = event.time();
         std::string const& kind = event.kind();
         if (kind == "job")
-            history.jobs.push_back(
-                {time, time, static_cast<int>(event.whole("nodes", 1, kMostNodes, 1)), event.steps("step")});
+            history.jobs.push_back({time, time,
+                                    static_cast<int>(event.whole("nodes", 1, kMostNodes, 1)),
+                                    event.steps("step")});
         if (kind == "checkpoint") saves.push_back(event.seconds());
         if (kind == "evaluation" && event.has("seconds")) evaluations.push_back(event.seconds());
         if (history.jobs.empty()) return;

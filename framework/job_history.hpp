@@ -23,8 +23,8 @@ struct JobHistory {
     int stuck_at(std::int64_t step) const;
 };
 
-/// Events of RUN/metrics.jsonl; no jobs if it is not there. A torn line is passed over. Throws InputError if
-/// it cannot be read, or naming the line of an event that no run writes.
+/// Events of RUN/metrics.jsonl; no jobs if it is not there. A torn line is passed over. Throws
+/// InputError if it cannot be read, or naming the line of an event that no run writes.
 JobHistory read_job_history(std::string const& run);
 
 } // namespace trireme::framework

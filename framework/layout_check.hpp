@@ -10,13 +10,15 @@
 
 namespace trireme::framework {
 
-/// Throws InputError with the equation and the nearest layouts that work: more parts than layers, virtual stages that
-/// the schedule has not, tensor ranks that would have no query head, no column of a feed-forward layer or no word.
-/// `shape` comes from mesh_shape(), which has refused degrees whose product is not the world.
-void check_layout(ModelConfig const& model, parallel::MeshShape const& shape, ParallelSection const& section);
+/// Throws InputError with the equation and the nearest layouts that work: more parts than layers,
+/// virtual stages that the schedule has not, tensor ranks that would have no query head, no column
+/// of a feed-forward layer or no word. `shape` comes from mesh_shape(), which has refused degrees
+/// whose product is not the world.
+void check_layout(ModelConfig const& model, parallel::MeshShape const& shape,
+                  ParallelSection const& section);
 
-/// What works and is probably not meant, a line each: idle stages, padded heads, a ZeRO stage with nothing to shard.
-/// `micro_steps`: of one data-parallel rank in a step.
+/// What works and is probably not meant, a line each: idle stages, padded heads, a ZeRO stage with
+/// nothing to shard. `micro_steps`: of one data-parallel rank in a step.
 std::vector<std::string> layout_notes(ModelConfig const& model, parallel::MeshShape const& shape,
                                       ParallelSection const& section, std::int64_t micro_steps);
 

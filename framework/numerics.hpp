@@ -9,8 +9,9 @@ namespace trireme::framework {
 at::ScalarType compute_dtype(Compute compute);
 char const* name_of(Compute compute); ///< as in a configuration
 
-/// Fixes threads per rank and, in bitwise mode, the code path of matrix products (Intel's conditional numerical
-/// reproducibility). Call before the first tensor operation. Returns the number of threads in force.
+/// Fixes threads per rank and, in bitwise mode, the code path of matrix products (Intel's
+/// conditional numerical reproducibility). Call before the first tensor operation. Returns the
+/// number of threads in force.
 int configure_numerics(NumericsSection const& section, int cores_of_this_rank);
 
 } // namespace trireme::framework

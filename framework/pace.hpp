@@ -1,4 +1,5 @@
-// Rates of training, smoothed: a single step's depends on the lengths of its samples and on what else the machine does.
+// Rates of training, smoothed: a single step's depends on the lengths of its samples and on what
+// else the machine does.
 #pragma once
 #include <cstdint>
 #include <deque>

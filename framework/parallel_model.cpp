@@ -10,14 +10,16 @@ namespace trireme::framework {
 
 namespace {
 
-PipelineLayout pipeline_layout(ModelConfig const& model, parallel::Mesh const& mesh, ParallelSection const& section) {
+PipelineLayout pipeline_layout(ModelConfig const& model, parallel::Mesh const& mesh,
+                               ParallelSection const& section) {
     check_layout(model, mesh.shape(), section);
     auto const& stages = mesh.along(parallel::Axis::pipeline);
     return {stages.size(), stages.rank(), section.virtual_stages, section.layers};
 }
 
 parallel::StoreOptions store_options(parallel::Mesh const& mesh, ParallelSection const& section,
-                                     NumericsSection const& numerics, bool gradients, at::Device device) {
+                                     NumericsSection const& numerics, bool gradients,
+                                     at::Device device) {
     return {.compute = compute_dtype(numerics.compute),
             .separate_slots = numerics.mode == NumericsMode::bitwise,
             .gradients = gradients,
@@ -34,7 +36,8 @@ void spoil(std::vector<Pass>& passes, parallel::Mesh const& mesh) {
         if (is(Bug::loss_over_tensor)) pass.loss_scale /= mesh.along(parallel::Axis::tensor).size();
         if (is(Bug::dropout_by_rank)) pass.seed += static_cast<std::uint64_t>(mesh.world().rank());
         if (!is(Bug::means_averaged)) continue;
-        auto const& labels = pass.slot.token_labels.empty() ? pass.slot.sample_labels : pass.slot.token_labels;
+        auto const& labels =
+            pass.slot.token_labels.empty() ? pass.slot.sample_labels : pass.slot.token_labels;
         auto const trained = std::ranges::count_if(labels, [](auto label) { return label >= 0; });
         pass.loss_scale = 1.0 / static_cast<double>(std::max<std::ptrdiff_t>(1, trained)) /
                           static_cast<double>(passes.size()) / mesh.data().size();
@@ -49,16 +52,20 @@ void ParallelModel::load(std::vector<Pass> passes) {
 }
 
 parallel::MeshShape mesh_shape(ParallelSection const& p, int world_size) {
-    return parallel::resolve({{p.pipeline, p.replicate, p.shard, p.context, p.tensor}}, world_size, p.zero > 0);
+    return parallel::resolve({{p.pipeline, p.replicate, p.shard, p.context, p.tensor}}, world_size,
+                             p.zero > 0);
 }
 
-ParallelModel::ParallelModel(ModelConfig const& model, parallel::Mesh const& mesh, ParallelSection const& section,
-                             NumericsSection const& numerics, bool gradients, at::Device device)
-    : config_(model), mesh_(mesh), layout_(pipeline_layout(model, mesh, section)), specs_(parameter_specs(model)),
-      store_(parameter_specs(model, layout_), store_options(mesh, section, numerics, gradients, device)),
-      parts_(
-          model, store_, layout_,
-          {.tensor = {&mesh.along(parallel::Axis::tensor)}, .recompute_attention = section.recompute == "selective"}),
+ParallelModel::ParallelModel(ModelConfig const& model, parallel::Mesh const& mesh,
+                             ParallelSection const& section, NumericsSection const& numerics,
+                             bool gradients, at::Device device)
+    : config_(model), mesh_(mesh), layout_(pipeline_layout(model, mesh, section)),
+      specs_(parameter_specs(model)),
+      store_(parameter_specs(model, layout_),
+             store_options(mesh, section, numerics, gradients, device)),
+      parts_(model, store_, layout_,
+             {.tensor = {&mesh.along(parallel::Axis::tensor)},
+              .recompute_attention = section.recompute == "selective"}),
       reducer_(store_, mesh), gatherer_(store_, mesh),
       engine_(parts_.stages(), reducer_, gatherer_, mesh,
               {parallel::schedule_kind(section.schedule), section.recompute == "full"}) {}

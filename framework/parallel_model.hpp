@@ -13,17 +13,19 @@
 
 namespace trireme::framework {
 
-/// Degrees of the axes for this job, with what is derived filled in: throws InputError with the equation.
+/// Degrees of the axes for this job, with what is derived filled in: throws InputError with the
+/// equation.
 parallel::MeshShape mesh_shape(ParallelSection const& section, int world_size);
 
 class ParallelModel {
   public:
-    /// Applies pipeline, tensor and ZeRO sharding to the model, in that order. Allocates what this rank keeps;
-    /// `gradients` false: for evaluation. `device`: meta for a dry run, over a mesh of a dry world. `model` and `mesh`
-    /// must outlive it. Collective over the mesh. Throws InputError before memory is taken for a layout that cannot
-    /// work.
-    ParallelModel(ModelConfig const& model, parallel::Mesh const& mesh, ParallelSection const& section,
-                  NumericsSection const& numerics, bool gradients = true, at::Device device = at::kCPU);
+    /// Applies pipeline, tensor and ZeRO sharding to the model, in that order. Allocates what this
+    /// rank keeps; `gradients` false: for evaluation. `device`: meta for a dry run, over a mesh of
+    /// a dry world. `model` and `mesh` must outlive it. Collective over the mesh. Throws InputError
+    /// before memory is taken for a layout that cannot work.
+    ParallelModel(ModelConfig const& model, parallel::Mesh const& mesh,
+                  ParallelSection const& section, NumericsSection const& numerics,
+                  bool gradients = true, at::Device device = at::kCPU);
 
     ModelConfig const& config() const { return config_; }
     parallel::Mesh const& mesh() const { return mesh_; }

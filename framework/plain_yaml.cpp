@@ -15,19 +15,23 @@ namespace trireme::framework {
 
 namespace {
 
-/// Walks the events of a YAML text before anything is built of them: an alias can stand for more than memory holds.
+/// Walks the events of a YAML text before anything is built of them: an alias can stand for more
+/// than memory holds.
 class Guard : public YAML::EventHandler {
   public:
     explicit Guard(std::string const& file) : file_(file) {}
     void OnDocumentStart(YAML::Mark const& mark) override {
         if (++documents_ > 1)
-            throw cluster::InputError(
-                fmt::format("{}:{}: a second document (after ---); legal: one", file_, mark.line + 1));
+            throw cluster::InputError(fmt::format(
+                "{}:{}: a second document (after ---); legal: one", file_, mark.line + 1));
     }
     void OnDocumentEnd() override {}
-    void OnNull(YAML::Mark const& mark, YAML::anchor_t anchor) override { refuse_anchor(mark, anchor); }
+    void OnNull(YAML::Mark const& mark, YAML::anchor_t anchor) override {
+        refuse_anchor(mark, anchor);
+    }
     void OnAlias(YAML::Mark const& mark, YAML::anchor_t) override { refuse_anchor(mark, 1); }
-    void OnScalar(YAML::Mark const& mark, std::string const& tag, YAML::anchor_t anchor, std::string const&) override {
+    void OnScalar(YAML::Mark const& mark, std::string const& tag, YAML::anchor_t anchor,
+                  std::string const&) override {
         refuse_tag(mark, tag);
         refuse_anchor(mark, anchor);
     }
@@ -48,18 +52,21 @@ class Guard : public YAML::EventHandler {
     /// "?" and "!" are what the parser itself notes of plain and of quoted values.
     void refuse_tag(YAML::Mark const& mark, std::string const& tag) const {
         if (!tag.empty() && tag != "?" && tag != "!")
-            throw cluster::InputError(fmt::format("{}:{}: a tag ({}); legal: plain values", file_, mark.line + 1, tag));
+            throw cluster::InputError(
+                fmt::format("{}:{}: a tag ({}); legal: plain values", file_, mark.line + 1, tag));
     }
     void refuse_anchor(YAML::Mark const& mark, YAML::anchor_t anchor) const {
         if (anchor != 0)
             throw cluster::InputError(
-                fmt::format("{}:{}: an anchor or alias (&name, *name); legal: plain values", file_, mark.line + 1));
+                fmt::format("{}:{}: an anchor or alias (&name, *name); legal: plain values", file_,
+                            mark.line + 1));
     }
     void open(YAML::Mark const& mark, YAML::anchor_t anchor) {
         refuse_anchor(mark, anchor);
         if (++depth_ > kDeepest)
             throw cluster::InputError(
-                fmt::format("{}:{}: nested deeper than the {} levels that are legal", file_, mark.line + 1, kDeepest));
+                fmt::format("{}:{}: nested deeper than the {} levels that are legal", file_,
+                            mark.line + 1, kDeepest));
     }
     static constexpr int kDeepest = 8;
     std::string const& file_;
@@ -70,9 +77,11 @@ template <typename Number>
 bool decode_decimal(std::string_view text, Number& value) {
     if (text.starts_with('+')) text.remove_prefix(1);
     std::string_view const digits = text.substr(text.starts_with('-') ? 1 : 0);
-    bool const octal = digits.size() > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9';
+    bool const octal =
+        digits.size() > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9';
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return !octal && error == std::errc{} && end == text.data() + text.size() && !digits.starts_with('+');
+    return !octal && error == std::errc{} && end == text.data() + text.size() &&
+           !digits.starts_with('+');
 }
 
 } // namespace
@@ -110,7 +119,8 @@ YAML::Node load_plain_yaml(std::string const& text, std::string const& name) {
         }
         return YAML::Load(text);
     } catch (YAML::Exception const& error) {
-        throw cluster::InputError(fmt::format("{}:{}: not YAML: {}", name, error.mark.line + 1, error.msg));
+        throw cluster::InputError(
+            fmt::format("{}:{}: not YAML: {}", name, error.mark.line + 1, error.msg));
     }
 }
 

@@ -27,18 +27,19 @@ std::string hash_of(at::Tensor const& values) {
 }
 
 /// By parameter: padding between them is nobody's.
-void add(std::vector<Copy>& copies, char const* kind, parallel::Unit const& unit, at::Tensor const& flat,
-         std::int64_t begin, std::int64_t end) {
+void add(std::vector<Copy>& copies, char const* kind, parallel::Unit const& unit,
+         at::Tensor const& flat, std::int64_t begin, std::int64_t end) {
     if (!flat.defined()) return;
     for (auto const& s : parallel::stretches(unit, begin, end))
-        copies.push_back(
-            {fmt::format("{} of {}", kind, s.parameter->spec().name), hash_of(flat.narrow(0, s.at - begin, s.count))});
+        copies.push_back({fmt::format("{} of {}", kind, s.parameter->spec().name),
+                          hash_of(flat.narrow(0, s.at - begin, s.count))});
 }
 
 std::vector<Copy> compute_copies(parallel::ParameterStore const& store) {
     std::vector<Copy> copies;
     if (store.options().zero == 3) return copies;
-    for (auto const& unit : store.units()) add(copies, "weights", *unit, unit->compute, 0, unit->layout.total);
+    for (auto const& unit : store.units())
+        add(copies, "weights", *unit, unit->compute, 0, unit->layout.total);
     return copies;
 }
 
@@ -62,9 +63,10 @@ std::vector<Copy> uncut_copies(parallel::ParameterStore const& store) {
     return copies;
 }
 
-/// What this group says of its copies; empty if all agree. A group of one has none: nothing is made, since it would
-/// read all that is kept.
-std::string odd_of(cluster::Communicator& group, std::string const& me, parallel::ParameterStore const& store,
+/// What this group says of its copies; empty if all agree. A group of one has none: nothing is
+/// made, since it would read all that is kept.
+std::string odd_of(cluster::Communicator& group, std::string const& me,
+                   parallel::ParameterStore const& store,
                    std::vector<Copy> (*make)(parallel::ParameterStore const&)) {
     if (group.size() == 1) return "";
     std::vector<Copy> const copies = make(store);
@@ -80,12 +82,14 @@ std::string odd_of(cluster::Communicator& group, std::string const& me, parallel
     for (std::size_t i = 0; i < copies.size(); ++i) {
         std::size_t const width = copies[i].hash.size();
         std::map<std::string, std::vector<std::string>> holders;
-        for (std::size_t r = 0; r < all.size(); ++r) holders[hashes[r].substr(i * width, width)].push_back(names[r]);
+        for (std::size_t r = 0; r < all.size(); ++r)
+            holders[hashes[r].substr(i * width, width)].push_back(names[r]);
         if (holders.size() == 1) continue;
-        auto const most = std::ranges::max_element(holders, {}, [](auto const& h) { return h.second.size(); });
+        auto const most =
+            std::ranges::max_element(holders, {}, [](auto const& h) { return h.second.size(); });
         if (2 * most->second.size() <= all.size())
-            return fmt::format("{} differ between ranks, no majority tells which is right: {}", copies[i].what,
-                               fmt::join(names, ", "));
+            return fmt::format("{} differ between ranks, no majority tells which is right: {}",
+                               copies[i].what, fmt::join(names, ", "));
         std::vector<std::string> odd;
         for (auto const& [hash, who] : holders)
             if (hash != most->first) odd.insert(odd.end(), who.begin(), who.end());

@@ -35,11 +35,13 @@ CheckpointManifest joined(std::vector<std::string> const& reports, json state) {
         json const report = json::parse(text);
         for (auto const& j : report.at("tensors")) {
             CheckpointTensor tensor = tensor_from_json(j);
-            auto const [found, added] = place.emplace(std::pair{tensor.kind, tensor.name}, manifest.tensors.size());
+            auto const [found, added] =
+                place.emplace(std::pair{tensor.kind, tensor.name}, manifest.tensors.size());
             if (added)
                 manifest.tensors.push_back(std::move(tensor));
             else
-                std::ranges::move(tensor.pieces, std::back_inserter(manifest.tensors[found->second].pieces));
+                std::ranges::move(tensor.pieces,
+                                  std::back_inserter(manifest.tensors[found->second].pieces));
         }
         manifest.files.push_back(file_from_json(report.at("file")));
     }
@@ -74,12 +76,13 @@ void load_into(parallel::ParameterStore& store, CheckpointReader const& reader) 
                 auto const& spec = s.parameter->spec();
                 auto const* tensor = reader.manifest().find(kind, spec.name);
                 if (!tensor || tensor->shape != spec.shape || tensor->dtype != dtype)
-                    throw cluster::InputError(
-                        fmt::format("tensor {}/{} is missing or of another shape or dtype", kind, spec.name));
+                    throw cluster::InputError(fmt::format(
+                        "tensor {}/{} is missing or of another shape or dtype", kind, spec.name));
                 at::Tensor const values = flat.narrow(0, s.at - unit->begin, s.count);
                 for (auto const& patch : patches_of(block_of(*s.parameter), s.first, s.count)) {
                     at::Tensor const target = pick(*s.parameter, patch.local, s.first, values);
-                    at::Tensor const read = at::empty(target.sizes(), target.options().device(at::kCPU));
+                    at::Tensor const read =
+                        at::empty(target.sizes(), target.options().device(at::kCPU));
                     reader.read(*tensor, patch.global, read.mutable_data_ptr());
                     target.copy_(read);
                 }
@@ -103,23 +106,26 @@ std::string trajectory_yaml(Config config) {
     return to_yaml(config);
 }
 
-RunCheckpoints::RunCheckpoints(Config const& config, std::string data_fingerprint, parallel::ParameterStore& store,
-                               cluster::Communicator& world)
-    : folder_(config.run + "/checkpoints"), config_(config), data_fingerprint_(std::move(data_fingerprint)),
-      store_(store), world_(world), group_(world.split(0, world.rank(), "checkpoint")) {}
+RunCheckpoints::RunCheckpoints(Config const& config, std::string data_fingerprint,
+                               parallel::ParameterStore& store, cluster::Communicator& world)
+    : folder_(config.run + "/checkpoints"), config_(config),
+      data_fingerprint_(std::move(data_fingerprint)), store_(store), world_(world),
+      group_(world.split(0, world.rank(), "checkpoint")) {}
 
 RunCheckpoints::~RunCheckpoints() {
     abandoned_ = true;
 }
 
-std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string const&)> const& say) {
+std::optional<RunProgress>
+RunCheckpoints::resume(std::function<void(std::string const&)> const& say) {
     drain();
     std::string listed;
     if (world_.rank() == 0)
         for (auto const& name : list_checkpoints(folder_)) listed += name + "\n";
     listed = cluster::broadcast_bytes(world_, listed, 0, "checkpoint/list");
     std::string newest_trouble;
-    for (std::size_t at = 0, end; (end = listed.find('\n', at)) != std::string::npos; at = end + 1) {
+    for (std::size_t at = 0, end; (end = listed.find('\n', at)) != std::string::npos;
+         at = end + 1) {
         std::string const name = listed.substr(at, end - at);
         std::string trouble;
         RunState state;
@@ -146,29 +152,33 @@ std::optional<RunProgress> RunCheckpoints::resume(std::function<void(std::string
     }
     // To begin again would throw away what was computed, and in the end what could still be mended.
     if (!listed.empty())
-        throw WrongRun(fmt::format("{}: none of its checkpoints can be used (the newest: {}); mend or remove the "
-                                   "folder, or choose another `run`",
-                                   folder_, newest_trouble));
+        throw WrongRun(fmt::format(
+            "{}: none of its checkpoints can be used (the newest: {}); mend or remove the "
+            "folder, or choose another `run`",
+            folder_, newest_trouble));
     return std::nullopt;
 }
 
 void RunCheckpoints::check_same_run(RunState const& state) const {
     auto changed = differences(state.trajectory, trajectory_yaml(config_));
     if (!changed.empty() &&
-        state.progress.finished) { // it may be given more epochs; Trainer compares its step with them
+        // it may be given more epochs; Trainer compares its step with them
+        state.progress.finished) {
         Config longer = config_;
-        longer.train = parse_config(state.config, config_.run + "/checkpoints: state.config", {}).train;
+        longer.train =
+            parse_config(state.config, config_.run + "/checkpoints: state.config", {}).train;
         if (differences(state.trajectory, trajectory_yaml(longer)).empty()) changed.clear();
     }
     if (!changed.empty())
-        throw WrongRun(
-            fmt::format("{}: the run folder holds a run of another configuration ({}); choose another `run`, "
-                        "or give back the old values (its configuration is in {}/config.yaml); to train on from its "
-                        "weights in another `run`: model.path: a folder that `trireme export --run {}` made",
-                        config_.run, fmt::join(changed, ", "), config_.run, config_.run));
+        throw WrongRun(fmt::format(
+            "{}: the run folder holds a run of another configuration ({}); choose another `run`, "
+            "or give back the old values (its configuration is in {}/config.yaml); to train on "
+            "from its "
+            "weights in another `run`: model.path: a folder that `trireme export --run {}` made",
+            config_.run, fmt::join(changed, ", "), config_.run, config_.run));
     if (state.data != data_fingerprint_)
-        throw WrongRun(
-            fmt::format("{}: the run was made with other data than {} holds now", config_.run, config_.data.path));
+        throw WrongRun(fmt::format("{}: the run was made with other data than {} holds now",
+                                   config_.run, config_.data.path));
 }
 
 void RunCheckpoints::save(RunProgress const& progress, std::string why) {
@@ -204,14 +214,14 @@ bool RunCheckpoints::open_folder() {
 
 bool RunCheckpoints::copies_fit() {
     constexpr double kMost = 0.8; // of what is left: training has its own ups and downs
-    auto const short_of =
-        cluster::host_short_of_memory(world_, Snapshot::bytes_of_copies(store_), kMost, "checkpoint/copies");
+    auto const short_of = cluster::host_short_of_memory(world_, Snapshot::bytes_of_copies(store_),
+                                                        kMost, "checkpoint/copies");
     if (short_of)
-        current_.note =
-            fmt::format("checkpoint.async: the ranks of {} would copy {:.1f} GB, and {:.1f} GB of memory may be taken: "
-                        "every save is written at once, and training waits for it",
-                        short_of->host, static_cast<double>(short_of->wanted) * 1e-9,
-                        static_cast<double>(short_of->allowed) * 1e-9);
+        current_.note = fmt::format("checkpoint.async: the ranks of {} would copy {:.1f} GB, and "
+                                    "{:.1f} GB of memory may be taken: "
+                                    "every save is written at once, and training waits for it",
+                                    short_of->host, static_cast<double>(short_of->wanted) * 1e-9,
+                                    static_cast<double>(short_of->allowed) * 1e-9);
     return !short_of;
 }
 
@@ -224,8 +234,8 @@ void RunCheckpoints::start(RunProgress const& progress) {
     auto write = [this, staging] {
         cluster::fault_point("save/file");
         fs::create_directories(staging);
-        RankFile const file =
-            write_rank_file(staging, fmt::format("rank-{:05}.h5", world_.rank()), ranges_, abandoned_);
+        RankFile const file = write_rank_file(staging, fmt::format("rank-{:05}.h5", world_.rank()),
+                                              ranges_, abandoned_);
         cluster::fault_point("save/written");
         return report_of(file);
     };
@@ -262,7 +272,8 @@ std::optional<SaveReport> RunCheckpoints::poll() {
 void RunCheckpoints::drain() {
     if (!pending_) return;
     auto const start = std::chrono::steady_clock::now();
-    pending_->wait(std::chrono::milliseconds(static_cast<std::int64_t>(config_.guard.deadline * 1000)));
+    pending_->wait(
+        std::chrono::milliseconds(static_cast<std::int64_t>(config_.guard.deadline * 1000)));
     current_.stalled += seconds_since(start);
     end_save();
 }
@@ -291,16 +302,18 @@ KeepRules RunCheckpoints::rules() const {
 }
 
 json RunCheckpoints::state_of(RunProgress const& progress) const {
-    return {
-        {"progress", progress.to_json()},
-        {"trajectory", trajectory_yaml(config_)},
-        {"config", to_yaml(config_)},
-        {"data", data_fingerprint_},
-        {"seed", config_.seed},
-        {"ranks", world_.size()},
-        {"saved_at", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))},
-        {"versions",
-         {{"trireme", TRIREME_VERSION}, {"torch", TORCH_VERSION}, {"hdf5", H5_VERS_INFO}, {"compiler", __VERSION__}}}};
+    return {{"progress", progress.to_json()},
+            {"trajectory", trajectory_yaml(config_)},
+            {"config", to_yaml(config_)},
+            {"data", data_fingerprint_},
+            {"seed", config_.seed},
+            {"ranks", world_.size()},
+            {"saved_at", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))},
+            {"versions",
+             {{"trireme", TRIREME_VERSION},
+              {"torch", TORCH_VERSION},
+              {"hdf5", H5_VERS_INFO},
+              {"compiler", __VERSION__}}}};
 }
 
 } // namespace trireme::framework

@@ -19,7 +19,8 @@ namespace {
 /// Of a disk that nothing is known about; shared file systems give a job at least that.
 constexpr double kBytesPerSecond = 100e6;
 
-double seconds_between(std::chrono::system_clock::time_point from, std::chrono::system_clock::time_point to) {
+double seconds_between(std::chrono::system_clock::time_point from,
+                       std::chrono::system_clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
 }
 
@@ -52,12 +53,13 @@ char const* Orders::reason() const {
     return "";
 }
 
-RunControl::RunControl(Config const& config, JobLimits limits, JobHistory const& history, std::int64_t bytes_to_save,
-                       cluster::Communicator& world)
+RunControl::RunControl(Config const& config, JobLimits limits, JobHistory const& history,
+                       std::int64_t bytes_to_save, cluster::Communicator& world)
     : config_(config), limits_(std::move(limits)), history_(history), world_(world),
       evaluation_seconds_(history.longest_evaluation),
-      save_seconds_(history.longest_save > 0 ? history.longest_save
-                                             : static_cast<double>(bytes_to_save) / kBytesPerSecond) {
+      save_seconds_(history.longest_save > 0
+                        ? history.longest_save
+                        : static_cast<double>(bytes_to_save) / kBytesPerSecond) {
     if (config_.job.minutes > 0) {
         auto const end = start_ + std::chrono::duration_cast<Clock::duration>(
                                       std::chrono::duration<double>(config_.job.minutes * 60));
@@ -71,12 +73,14 @@ std::optional<std::string> RunControl::refusal(std::int64_t step) {
         why = fmt::format("{}/STOP is there; remove it to let the run go on", config_.run);
     else if (config_.job.node_hours > 0 &&
              used_node_hours() + limits_.nodes * lead(true) / 3600 >= config_.job.node_hours)
-        why = fmt::format("job.node_hours: {}: the run's jobs have used {:.4g}, and what is left is too little for a "
+        why = fmt::format("job.node_hours: {}: the run's jobs have used {:.4g}, and what is left "
+                          "is too little for a "
                           "step and a save; raise it to let the run "
                           "go on",
                           config_.job.node_hours, used_node_hours());
     else if (stuck >= config_.job.attempts)
-        why = fmt::format("no progress: the last {} jobs all started at step {} and got no further (job.attempts: {}); "
+        why = fmt::format("no progress: the last {} jobs all started at step {} and got no further "
+                          "(job.attempts: {}); "
                           "see {}/log.txt; raise job.attempts to try again",
                           stuck, step, config_.job.attempts, config_.run);
     why = cluster::broadcast_bytes(world_, why, 0, "run/refusal");
@@ -87,10 +91,11 @@ std::string RunControl::warning() const {
     if (!limits_.end) return "";
     double const left = seconds_between(start_, *limits_.end), need = lead(true);
     if (left > need) return "";
-    return fmt::format(
-        "warning: the job ends in {:.0f} s, and a save is expected to take {:.0f} s{}: too short to stop in "
-        "good order, which wants {:.0f} s; ask for more time",
-        left, save_seconds_, history_.longest_save > 0 ? "" : " (guessed: none was made yet)", need);
+    return fmt::format("warning: the job ends in {:.0f} s, and a save is expected to take {:.0f} "
+                       "s{}: too short to stop in "
+                       "good order, which wants {:.0f} s; ask for more time",
+                       left, save_seconds_,
+                       history_.longest_save > 0 ? "" : " (guessed: none was made yet)", need);
 }
 
 Orders RunControl::agree(bool evaluation_next) {
@@ -103,16 +108,21 @@ Orders RunControl::agree(bool evaluation_next) {
                 seconds_between(last_save_, Clock::now()) >= config_.checkpoint.minutes * 60);
     }
     std::array<std::uint8_t, 2> flags{static_cast<std::uint8_t>(stop), save};
-    world_.all_reduce({flags.data(), flags.size(), cluster::DType::u8}, cluster::ReduceOp::max, "step/orders").wait();
+    world_
+        .all_reduce({flags.data(), flags.size(), cluster::DType::u8}, cluster::ReduceOp::max,
+                    "step/orders")
+        .wait();
     return {static_cast<StopReason>(flags[0]), flags[1] != 0};
 }
 
 StopReason RunControl::stop_of_rank_0(bool evaluation_next) const {
     if (there(config_.run + "/STOP")) return StopReason::file;
     double const lead_seconds = lead(evaluation_next);
-    if (config_.job.node_hours > 0 && used_node_hours() + limits_.nodes * lead_seconds / 3600 >= config_.job.node_hours)
+    if (config_.job.node_hours > 0 &&
+        used_node_hours() + limits_.nodes * lead_seconds / 3600 >= config_.job.node_hours)
         return StopReason::budget;
-    if (limits_.end && seconds_between(Clock::now(), *limits_.end) <= lead_seconds) return StopReason::end_of_job;
+    if (limits_.end && seconds_between(Clock::now(), *limits_.end) <= lead_seconds)
+        return StopReason::end_of_job;
     return StopReason::none;
 }
 

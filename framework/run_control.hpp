@@ -1,6 +1,8 @@
-// What tells a run, from outside, to save or to stop: signals, files in its folder, the job's end, its budget.
+// What tells a run, from outside, to save or to stop: signals, files in its folder, the job's end,
+// its budget.
 //
-// RUN/STOP: save and end, and let no later job start, until the file is removed. RUN/SAVE: save now; the file goes.
+// RUN/STOP: save and end, and let no later job start, until the file is removed. RUN/SAVE: save
+// now; the file goes.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -27,17 +29,18 @@ struct Orders {
 
 class RunControl {
   public:
-    /// `config` and `world` must outlive it. `bytes_to_save`: of the whole run, from which the first save's time is
-    /// guessed. Local.
-    RunControl(Config const& config, JobLimits limits, JobHistory const& history, std::int64_t bytes_to_save,
-               cluster::Communicator& world);
+    /// `config` and `world` must outlive it. `bytes_to_save`: of the whole run, from which the
+    /// first save's time is guessed. Local.
+    RunControl(Config const& config, JobLimits limits, JobHistory const& history,
+               std::int64_t bytes_to_save, cluster::Communicator& world);
 
-    /// Why this job must not start at all: a file STOP, a spent budget, `job.attempts` jobs that started at `step` and
-    /// got no further. Collective; the same on every rank.
+    /// Why this job must not start at all: a file STOP, a spent budget, `job.attempts` jobs that
+    /// started at `step` and got no further. Collective; the same on every rank.
     std::optional<std::string> refusal(std::int64_t step);
     /// What the user should know about the time that is left (rank 0); empty if there is enough.
     std::string warning() const;
-    /// After a step. `evaluation_next`: one comes before the next call. Collective; the same on every rank.
+    /// After a step. `evaluation_next`: one comes before the next call. Collective; the same on
+    /// every rank.
     Orders agree(bool evaluation_next);
 
     void step_took(double seconds);
@@ -50,7 +53,8 @@ class RunControl {
   private:
     using Clock = std::chrono::system_clock;
     double used_node_hours() const;
-    /// Seconds that the rest of an orderly end takes, twice over: one more step, an evaluation if one is next, a save.
+    /// Seconds that the rest of an orderly end takes, twice over: one more step, an evaluation if
+    /// one is next, a save.
     double lead(bool evaluation_next) const;
     StopReason stop_of_rank_0(bool evaluation_next) const;
 

@@ -8,13 +8,13 @@ namespace trireme::framework {
 
 class RunLock {
   public:
-    /// Takes RUN/lock, making the folder if need be; rank 0 holds it. Collective. Throws InputError on every rank,
-    /// naming the job that holds it.
+    /// Takes RUN/lock, making the folder if need be; rank 0 holds it. Collective. Throws InputError
+    /// on every rank, naming the job that holds it.
     RunLock(std::string const& run, cluster::Communicator& world);
     /// Lets go and removes the file; when the process dies, however it dies, the kernel lets go.
     ~RunLock();
-    /// Throws JobError on every rank if RUN/lock is this job's no longer: the folder was removed or replaced, and
-    /// another job may be at work in a new one. Collective.
+    /// Throws JobError on every rank if RUN/lock is this job's no longer: the folder was removed or
+    /// replaced, and another job may be at work in a new one. Collective.
     void check_held(cluster::Communicator& world) const;
     RunLock(RunLock const&) = delete;
     RunLock& operator=(RunLock const&) = delete;

@@ -20,14 +20,16 @@ namespace {
 constexpr std::int64_t kStepsLookedAt = 200;
 
 std::int64_t elements_of(parallel::ParameterSpec const& spec) {
-    return std::accumulate(spec.shape.begin(), spec.shape.end(), std::int64_t{1}, std::multiplies<>());
+    return std::accumulate(spec.shape.begin(), spec.shape.end(), std::int64_t{1},
+                           std::multiplies<>());
 }
 
 std::vector<ModelPart> parts_of(std::vector<parallel::ParameterSpec> const& specs) {
     std::vector<ModelPart> parts;
     std::string unit;
     for (auto const& spec : specs) {
-        std::string const part = spec.unit.substr(0, spec.unit.find('.')); // "layers.3": one of the layers
+        std::string const part =
+            spec.unit.substr(0, spec.unit.find('.')); // "layers.3": one of the layers
         if (parts.empty() || parts.back().name != part)
             parts.push_back({part, 0, 1});
         else
@@ -54,7 +56,8 @@ parallel::StoreOptions store_options(Config const& config, parallel::MeshShape c
 }
 
 void look_at_steps(RunPreview& p, data::Dataset const& set, Config const& config) {
-    data::BatchShape const shape{config.batch.global, config.batch.tokens_per_slot, p.mesh[parallel::Axis::tensor]};
+    data::BatchShape const shape{config.batch.global, config.batch.tokens_per_slot,
+                                 p.mesh[parallel::Axis::tensor]};
     std::int64_t places = 0, filled = 0;
     p.steps_looked_at = std::min(p.steps, kStepsLookedAt);
     for (std::int64_t step = 0; step < p.steps_looked_at; ++step) {
@@ -65,24 +68,28 @@ void look_at_steps(RunPreview& p, data::Dataset const& set, Config const& config
         filled += slots;
         places += (slots + p.data_ranks - 1) / p.data_ranks * p.data_ranks;
     }
-    p.idle = 1.0 - static_cast<double>(filled) / static_cast<double>(std::max<std::int64_t>(1, places));
+    p.idle =
+        1.0 - static_cast<double>(filled) / static_cast<double>(std::max<std::int64_t>(1, places));
 }
 
 } // namespace
 
 void check_start(Config const& config, TrainInputs const& inputs, DiskRoom const& room) {
     if (list_checkpoints(config.run + "/checkpoints").empty()) check_weights(config, inputs.model);
-    if (std::string const refusal = room.refusal(); !refusal.empty()) throw cluster::InputError(refusal);
+    if (std::string const refusal = room.refusal(); !refusal.empty())
+        throw cluster::InputError(refusal);
 }
 
-RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs, parallel::StoreOptions const& options) {
+RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
+                       parallel::StoreOptions const& options) {
     RankMemory memory;
     std::int64_t const master = options.compute == at::kDouble ? 8 : 4,
                        copy = options.compute == at::kBFloat16 ? 2 : master;
     std::vector<std::int64_t> counts;
     bool owned = true;
     for (std::size_t i = 0; i < specs.size(); ++i) {
-        counts.push_back(parallel::Parameter(specs[i], options.place.tensor, options.place.tensor_rank).numel());
+        counts.push_back(
+            parallel::Parameter(specs[i], options.place.tensor, options.place.tensor_rank).numel());
         owned &= specs[i].owned;
         if (i + 1 < specs.size() && specs[i + 1].unit == specs[i].unit) continue;
         std::int64_t const all = parallel::lay_out(counts, options.place.parts()).total,
@@ -116,8 +123,10 @@ RunPreview preview_run(Config const& config, int ranks) {
     p.parts = parts_of(specs);
     auto const& section = config.parallel;
     for (int stage = 0; stage < p.mesh[parallel::Axis::pipeline]; ++stage) {
-        PipelineLayout const layout{p.mesh[parallel::Axis::pipeline], stage, section.virtual_stages, section.layers};
-        RankMemory const memory = rank_memory(parameter_specs(inputs.model, layout), store_options(config, p.mesh));
+        PipelineLayout const layout{p.mesh[parallel::Axis::pipeline], stage, section.virtual_stages,
+                                    section.layers};
+        RankMemory const memory =
+            rank_memory(parameter_specs(inputs.model, layout), store_options(config, p.mesh));
         if (memory.total() > p.memory.total()) p.memory = memory;
     }
     return p;
@@ -146,14 +155,15 @@ void derive_from_inputs(ConfigWithOrigins& resolved, TrainInputs const& inputs) 
     Config& config = resolved.config;
     if (config.train.steps == 0) {
         config.train.steps = inputs.steps;
-        resolved.origins["train.steps"] =
-            fmt::format("derived: {} of {}, {} a step", cluster::counted(config.train.epochs, "epoch"),
-                        cluster::counted(inputs.train->size(), "sample"), config.batch.global);
+        resolved.origins["train.steps"] = fmt::format(
+            "derived: {} of {}, {} a step", cluster::counted(config.train.epochs, "epoch"),
+            cluster::counted(inputs.train->size(), "sample"), config.batch.global);
     }
     auto const dropout = [&](char const* key, double& asked, double ours) {
         if (asked >= 0) return;
         asked = ours;
-        resolved.origins[std::string("model.") + key] = "derived: " + config.model.path + "/config.json";
+        resolved.origins[std::string("model.") + key] =
+            "derived: " + config.model.path + "/config.json";
     };
     dropout("hidden_dropout", config.model.hidden_dropout, inputs.model.hidden_dropout);
     dropout("attention_dropout", config.model.attention_dropout, inputs.model.attention_dropout);

@@ -1,4 +1,5 @@
-// What a run would be, worked out without training: layout, steps, slots, sizes. Local; writes nothing.
+// What a run would be, worked out without training: layout, steps, slots, sizes. Local; writes
+// nothing.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,8 +16,9 @@ struct ModelPart {
     std::int64_t parameters = 0, units = 1;
 };
 
-/// Bytes that one rank holds for as long as it trains ([Note: who keeps what] in parallel/parameter_store.hpp). What
-/// comes and goes with a unit is not in it: gathered weights under ZeRO-3, gradients of a slot.
+/// Bytes that one rank holds for as long as it trains ([Note: who keeps what] in
+/// parallel/parameter_store.hpp). What comes and goes with a unit is not in it: gathered weights
+/// under ZeRO-3, gradients of a slot.
 struct RankMemory {
     std::int64_t weights = 0;   ///< master, and the compute copy where there is one
     std::int64_t gradients = 0; ///< sum over the step
@@ -35,7 +37,8 @@ struct RunPreview {
     int ranks = 1, data_ranks = 1;
     std::int64_t steps = 0;
     std::int64_t samples = 0, tokens = 0, longest = 0, validation_samples = 0; ///< of an epoch
-    std::int64_t steps_looked_at = 0;                                          ///< from the start of the order
+    /// from the start of the order
+    std::int64_t steps_looked_at = 0;
     Spread slots, tokens_per_step;
     double idle = 0; ///< share of the ranks' places for slots that stay empty
     std::vector<ModelPart> parts;
@@ -46,15 +49,17 @@ struct RunPreview {
 /// Opens data and config.json, resolves the mesh for `ranks`. Throws InputError as a run would.
 RunPreview preview_run(Config const& config, int ranks);
 
-/// Refuses what a run refuses at its start and preview_run does not look at: weights that do not fit the model, unless
-/// the run goes on from a checkpoint, and a disk without room. Throws InputError.
+/// Refuses what a run refuses at its start and preview_run does not look at: weights that do not
+/// fit the model, unless the run goes on from a checkpoint, and a disk without room. Throws
+/// InputError.
 void check_start(Config const& config, TrainInputs const& inputs, DiskRoom const& room);
 
 /// Memory of a ParameterStore of these parameters with moments; a test compares it with a real one.
-RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs, parallel::StoreOptions const& options);
+RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
+                       parallel::StoreOptions const& options);
 
-/// Puts the values that a run works out in the place of those that ask for it (replicate 0, threads 0, steps 0, dropout
-/// -1), and notes "derived: ..." as their origin.
+/// Puts the values that a run works out in the place of those that ask for it (replicate 0, threads
+/// 0, steps 0, dropout -1), and notes "derived: ..." as their origin.
 void derive_layout(ConfigWithOrigins& resolved, int ranks);
 void derive_threads(ConfigWithOrigins& resolved, int cores_per_rank);
 void derive_from_inputs(ConfigWithOrigins& resolved, TrainInputs const& inputs);

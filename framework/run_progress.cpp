@@ -35,7 +35,8 @@ RunProgress RunProgress::from_json(json const& j) try {
     p.best = data::member<double>(j, "best");
     p.best_step = data::count(j, "best_step", -1);
     p.evaluated_step = data::count(j, "evaluated_step", -1);
-    p.evaluations_without_improvement = static_cast<int>(data::count(j, "evaluations_without_improvement"));
+    p.evaluations_without_improvement =
+        static_cast<int>(data::count(j, "evaluations_without_improvement"));
     p.finished = data::member<bool>(j, "finished");
     p.left_out = data::member<std::vector<std::int64_t>>(j, "left_out");
     for (auto const& loss : data::list(j, "recent_losses")) {

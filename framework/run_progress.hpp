@@ -15,8 +15,10 @@ struct RunProgress {
     std::int64_t evaluated_step = -1; ///< last step that was evaluated
     int evaluations_without_improvement = 0;
     bool finished = false;
-    std::vector<std::int64_t> left_out; ///< cursors of the steps whose samples are not trained on (StepGuard)
-    std::vector<double> recent_losses;  ///< of the last kRecentLosses steps that were good, oldest first
+    /// cursors of the steps whose samples are not trained on (StepGuard)
+    std::vector<std::int64_t> left_out;
+    /// of the last kRecentLosses steps that were good, oldest first
+    std::vector<double> recent_losses;
 
     static constexpr std::size_t kRecentLosses = 50;
 

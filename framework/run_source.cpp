@@ -24,9 +24,11 @@ std::string folder_of(std::string const& run) {
 } // namespace
 
 void write_run_source(Config const& config, ModelConfig const& model) {
-    nlohmann::ordered_json json{{"labels", model.labels}, {"dtypes", nlohmann::ordered_json::object()}};
+    nlohmann::ordered_json json{{"labels", model.labels},
+                                {"dtypes", nlohmann::ordered_json::object()}};
     if (!config.model.from_scratch)
-        for (auto const& [name, dtype] : stored_dtypes(model, config.model.path)) json["dtypes"][name] = dtype;
+        for (auto const& [name, dtype] : stored_dtypes(model, config.model.path))
+            json["dtypes"][name] = dtype;
     std::string const folder = folder_of(config.run);
     cluster::StagingFolder const staged(folder);
     cluster::write_file(staged.path() + "/config.json", model.source_json);
@@ -41,12 +43,14 @@ void write_run_source(Config const& config, ModelConfig const& model) {
 void check_same_model(std::string const& run, std::string const& folder, ModelConfig const& model) {
     std::string const path = folder_of(run) + "/config.json";
     if (!cluster::is_there(path)) return;
-    auto const differing = differing_fields(data::parse_json(path, read_hf_config(folder_of(run)).source_json),
-                                            data::parse_json(folder, model.source_json));
+    auto const differing =
+        differing_fields(data::parse_json(path, read_hf_config(folder_of(run)).source_json),
+                         data::parse_json(folder, model.source_json));
     if (!differing.empty())
-        throw cluster::InputError(fmt::format("{}/config.json: {}: not as in {}, with which the run began; legal: "
-                                              "model.path with the same configuration, or another run folder",
-                                              folder, fmt::join(differing, ", "), path));
+        throw cluster::InputError(
+            fmt::format("{}/config.json: {}: not as in {}, with which the run began; legal: "
+                        "model.path with the same configuration, or another run folder",
+                        folder, fmt::join(differing, ", "), path));
 }
 
 } // namespace trireme::framework

@@ -1,5 +1,5 @@
-// What an export needs of the model and the data that a run began with, kept in the run folder: an export works from
-// any folder, and when the data or the first model are gone.
+// What an export needs of the model and the data that a run began with, kept in the run folder: an
+// export works from any folder, and when the data or the first model are gone.
 #pragma once
 #include <map>
 #include <optional>
@@ -12,17 +12,19 @@
 namespace trireme::framework {
 
 struct RunSource {
-    std::string folder;                        ///< RUN/source: config.json and the tokenizer's files
-    std::vector<std::string> labels;           ///< class names in id order
-    std::map<std::string, std::string> dtypes; ///< by tensor, as safetensors calls them; none when from scratch
+    /// RUN/source: config.json and the tokenizer's files
+    std::string folder;
+    std::vector<std::string> labels; ///< class names in id order
+    /// by tensor, as safetensors calls them; none when from scratch
+    std::map<std::string, std::string> dtypes;
 };
 
-/// Writes RUN/source, whole or not at all, over what a job left that came to no checkpoint. Local: call on rank 0.
-/// Throws JobError.
+/// Writes RUN/source, whole or not at all, over what a job left that came to no checkpoint. Local:
+/// call on rank 0. Throws JobError.
 void write_run_source(Config const& config, ModelConfig const& model);
 
-/// A run that goes on computes what it began with: throws InputError if the folder of its model has another
-/// configuration now, in anything that changes what is computed. Local.
+/// A run that goes on computes what it began with: throws InputError if the folder of its model has
+/// another configuration now, in anything that changes what is computed. Local.
 void check_same_model(std::string const& run, std::string const& folder, ModelConfig const& model);
 
 /// None if the run was made before this folder was kept. Throws InputError naming file and field.

@@ -13,10 +13,12 @@ std::optional<RunSource> read_run_source(std::string const& run) {
     try {
         source.labels = data::member<std::vector<std::string>>(json, "labels");
         if (!json.contains("dtypes") || !json.at("dtypes").is_object())
-            throw cluster::InputError("dtypes: missing; legal: a dtype by tensor, as `trireme train` wrote it");
+            throw cluster::InputError(
+                "dtypes: missing; legal: a dtype by tensor, as `trireme train` wrote it");
         for (auto const& [name, dtype] : json.at("dtypes").items()) {
             if (!dtype.is_string())
-                throw cluster::InputError("dtypes." + name + ": " + data::shown(dtype) + ": legal: a text");
+                throw cluster::InputError("dtypes." + name + ": " + data::shown(dtype) +
+                                          ": legal: a text");
             source.dtypes[name] = dtype.get<std::string>();
         }
     } catch (cluster::InputError const& error) {

@@ -15,13 +15,15 @@ namespace trireme::framework {
 
 namespace {
 
-constexpr std::int64_t kFirst = 4; ///< step before which nothing is known of the time that a step takes
-constexpr double kShare = 0.02;    ///< of the run's steps
-constexpr double kSeconds = 5;     ///< that a rehearsal may take in any case
+/// step before which nothing is known of the time that a step takes
+constexpr std::int64_t kFirst = 4;
+constexpr double kShare = 0.02; ///< of the run's steps
+constexpr double kSeconds = 5;  ///< that a rehearsal may take in any case
 constexpr double kMostMemory = 0.8;
 
-/// A difference that rounding alone does not make: some hundred times what runs with flipped bits show at once. Sixteen
-/// steps of a stable run leave it below that (docs/architecture.md, "Two modes of arithmetic").
+/// A difference that rounding alone does not make: some hundred times what runs with flipped bits
+/// show at once. Sixteen steps of a stable run leave it below that (docs/architecture.md, "Two
+/// modes of arithmetic").
 double threshold(Compute compute) {
     return compute == Compute::bf16 ? 0.02 : 1e-5;
 }
@@ -32,8 +34,8 @@ double difference(double a, double b) {
     return std::abs(a - b) / (1 + std::abs(a));
 }
 
-Rehearsal compare(std::int64_t step, std::vector<double> const& losses, std::vector<double> const& others,
-                  Compute compute) {
+Rehearsal compare(std::int64_t step, std::vector<double> const& losses,
+                  std::vector<double> const& others, Compute compute) {
     Rehearsal found{.step = step, .steps = std::ssize(losses)};
     double most = -1;
     for (std::size_t i = 0; i < losses.size(); ++i)
@@ -50,22 +52,25 @@ Rehearsal compare(std::int64_t step, std::vector<double> const& losses, std::vec
 
 std::string Rehearsal::text() const {
     return fmt::format(
-        "note: this run is sensitive to rounding: computed twice, the second time with the last bit of each "
-        "weight flipped, the {} steps after step {} came to losses of {:.4f} and {:.4f}; other numbers of "
+        "note: this run is sensitive to rounding: computed twice, the second time with the last "
+        "bit of each "
+        "weight flipped, the {} steps after step {} came to losses of {:.4f} and {:.4f}; other "
+        "numbers of "
         "ranks will give other results; numerics.mode: bitwise makes them equal, and a lower "
         "optimizer.learning_rate makes training stable",
         steps, step, loss, other_loss);
 }
 
-Sensitivity::Sensitivity(Config const& config, std::int64_t total, ParallelModel& model, AdamW& optimizer,
-                         GradientNorm const& gradient_norm, BatchSource& batches)
-    : config_(config), total_(total), model_(model), optimizer_(optimizer), gradient_norm_(gradient_norm),
-      batches_(batches) {
+Sensitivity::Sensitivity(Config const& config, std::int64_t total, ParallelModel& model,
+                         AdamW& optimizer, GradientNorm const& gradient_norm, BatchSource& batches)
+    : config_(config), total_(total), model_(model), optimizer_(optimizer),
+      gradient_norm_(gradient_norm), batches_(batches) {
     if (config.guard.sensitivity == "off" || config.numerics.mode == NumericsMode::bitwise ||
         config.numerics.compute == Compute::fp64)
         return;
     for (double const share : {config.optimizer.warmup, 0.4, 0.7})
-        starts_.push_back(std::max(kFirst, static_cast<std::int64_t>(std::ceil(share * static_cast<double>(total)))));
+        starts_.push_back(std::max(
+            kFirst, static_cast<std::int64_t>(std::ceil(share * static_cast<double>(total)))));
     std::ranges::sort(starts_);
     starts_.erase(std::ranges::unique(starts_).begin(), starts_.end());
 }
@@ -85,15 +90,19 @@ bool Sensitivity::has_room() const {
     std::int64_t bytes = 0;
     for (auto const& unit : model_.store().units())
         if (unit->moment1.defined()) bytes += static_cast<std::int64_t>(3 * unit->master.nbytes());
-    return !cluster::host_short_of_memory(model_.mesh().world(), bytes, kMostMemory, "sensitivity/copies");
+    return !cluster::host_short_of_memory(model_.mesh().world(), bytes, kMostMemory,
+                                          "sensitivity/copies");
 }
 
 std::vector<Sensitivity::Held> Sensitivity::hold() const {
-    auto const copy = [](at::Tensor const& t) { return t.to(at::kCPU, t.scalar_type(), false, true); };
+    auto const copy = [](at::Tensor const& t) {
+        return t.to(at::kCPU, t.scalar_type(), false, true);
+    };
     std::vector<Held> held;
     for (auto const& unit : model_.store().units())
         if (unit->moment1.defined())
-            held.push_back({unit.get(), copy(unit->master), copy(unit->moment1), copy(unit->moment2)});
+            held.push_back(
+                {unit.get(), copy(unit->master), copy(unit->moment1), copy(unit->moment2)});
     return held;
 }
 
@@ -109,8 +118,10 @@ void Sensitivity::put_back(std::vector<Held> const& held) {
 double Sensitivity::step(RunProgress const& progress) {
     at::Tensor const loss = forward_backward(batches_, {progress.step, progress.cursor}, model_);
     at::Tensor const norm = gradient_norm_.compute();
-    at::Tensor const scale = update_scale(loss, norm, config_.optimizer.clip, std::numeric_limits<double>::infinity());
-    optimizer_.step(learning_rate(config_.optimizer, progress.step, total_), scale, progress.updates());
+    at::Tensor const scale =
+        update_scale(loss, norm, config_.optimizer.clip, std::numeric_limits<double>::infinity());
+    optimizer_.step(learning_rate(config_.optimizer, progress.step, total_), scale,
+                    progress.updates());
     model_.refresh();
     return loss.item<double>();
 }
@@ -130,15 +141,17 @@ std::optional<Rehearsal> Sensitivity::measure(RunProgress const& progress, doubl
                                               std::function<bool()> const& told) {
     auto& world = model_.mesh().world();
     bool const go = world.rank() == 0 && affordable(progress.step, seconds);
-    if (cluster::broadcast_bytes(world, go ? "go" : "", 0, "sensitivity").empty() || !has_room()) return std::nullopt;
+    if (cluster::broadcast_bytes(world, go ? "go" : "", 0, "sensitivity").empty() || !has_room())
+        return std::nullopt;
     auto const held = hold();
     auto const losses = rehearse(progress, told);
     put_back(held);
     for (auto const& h : held) h.unit->master.view(at::kInt).bitwise_xor_(1);
     model_.refresh();
-    auto const others = losses.size() == static_cast<std::size_t>(std::min(kSteps, total_ - progress.step))
-                            ? rehearse(progress, told)
-                            : std::vector<double>{};
+    auto const others =
+        losses.size() == static_cast<std::size_t>(std::min(kSteps, total_ - progress.step))
+            ? rehearse(progress, told)
+            : std::vector<double>{};
     put_back(held);
     if (others.size() != losses.size()) return std::nullopt;
     return compare(progress.step, losses, others, config_.numerics.compute);

@@ -1,9 +1,10 @@
-// Tells whether rounding decides what becomes of a run. In fast mode two layouts add the same numbers in another order,
-// which is as if each weight were off by a rounding. Where training is stable such a difference stays as small as it
-// is; where it is not, it grows until the runs have nothing in common, and neither loss nor gradient norm shows that:
-// both look as they do in a stable run. So it is measured: a few steps are computed twice, the second time from weights
-// whose last bit is flipped, and the losses are compared. Afterwards weights and moments are what they were, bit by
-// bit.
+// Tells whether rounding decides what becomes of a run. In fast mode two layouts add the same
+// numbers in another order, which is as if each weight were off by a rounding. Where training is
+// stable such a difference stays as small as it is; where it is not, it grows until the runs have
+// nothing in common, and neither loss nor gradient norm shows that: both look as they do in a
+// stable run. So it is measured: a few steps are computed twice, the second time from weights whose
+// last bit is flipped, and the losses are compared. Afterwards weights and moments are what they
+// were, bit by bit.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -37,16 +38,17 @@ class Sensitivity {
     Sensitivity(Config const& config, std::int64_t total, ParallelModel& model, AdamW& optimizer,
                 GradientNorm const& gradient_norm, BatchSource& batches);
 
-    /// Is a rehearsal to begin before this step? Three times in a run: when the warm-up ends, where the rate is
-    /// highest, and after 40 % and 70 % of the steps. Never in bitwise mode, whose layouts cannot part in this way, and
-    /// not in float64. Local; the same on every rank.
+    /// Is a rehearsal to begin before this step? Three times in a run: when the warm-up ends, where
+    /// the rate is highest, and after 40 % and 70 % of the steps. Never in bitwise mode, whose
+    /// layouts cannot part in this way, and not in float64. Local; the same on every rank.
     bool due(std::int64_t step) const;
-    /// Computes the next steps twice and puts everything back. Nothing is found if that would cost too much
-    /// (guard.sensitivity: auto: more than 2 % of the run's steps and than five seconds), if a host has no room for the
-    /// copy of weights and moments, or if `told` asks for an end. `seconds`: of a step, as rank 0 knows it; 0: unknown.
-    /// `told` is called after each step by all ranks, and says the same on each. Every step before must be settled.
-    /// Collective.
-    std::optional<Rehearsal> measure(RunProgress const& progress, double seconds, std::function<bool()> const& told);
+    /// Computes the next steps twice and puts everything back. Nothing is found if that would cost
+    /// too much (guard.sensitivity: auto: more than 2 % of the run's steps and than five seconds),
+    /// if a host has no room for the copy of weights and moments, or if `told` asks for an end.
+    /// `seconds`: of a step, as rank 0 knows it; 0: unknown. `told` is called after each step by
+    /// all ranks, and says the same on each. Every step before must be settled. Collective.
+    std::optional<Rehearsal> measure(RunProgress const& progress, double seconds,
+                                     std::function<bool()> const& told);
 
   private:
     /// Weights and moments of a unit, in host memory.

@@ -24,14 +24,16 @@ bool knows_usual(GuardSection const& guard, RunProgress const& progress) {
     return guard.spike > 0 && progress.recent_losses.size() >= kLeastLosses;
 }
 
-std::string trouble(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm) {
+std::string trouble(GuardSection const& guard, RunProgress const& progress, double loss,
+                    double gradient_norm) {
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm))
-        return fmt::format("loss {:.4g} and gradient norm {:.4g} are not finite", cluster::unsigned_nan(loss),
-                           cluster::unsigned_nan(gradient_norm));
+        return fmt::format("loss {:.4g} and gradient norm {:.4g} are not finite",
+                           cluster::unsigned_nan(loss), cluster::unsigned_nan(gradient_norm));
     if (loss <= highest_loss(guard, progress)) return "";
     double const usual = median(progress.recent_losses);
-    return fmt::format("loss {:.4g} is {:.3g} times the median {:.4g} of the last {} (guard.spike: {})", loss,
-                       loss / usual, usual, progress.recent_losses.size(), guard.spike);
+    return fmt::format(
+        "loss {:.4g} is {:.3g} times the median {:.4g} of the last {} (guard.spike: {})", loss,
+        loss / usual, usual, progress.recent_losses.size(), guard.spike);
 }
 
 } // namespace
@@ -41,13 +43,15 @@ double highest_loss(GuardSection const& guard, RunProgress const& progress) {
                                         : std::numeric_limits<double>::infinity();
 }
 
-Finding judge_step(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm) {
+Finding judge_step(GuardSection const& guard, RunProgress const& progress, double loss,
+                   double gradient_norm) {
     std::string what = trouble(guard, progress, loss, gradient_norm);
     if (what.empty()) return {};
     if (guard.non_finite == "stop") return {Verdict::stop, std::move(what)};
     if (progress.left_out.size() >= static_cast<std::size_t>(guard.most_skips))
-        return {Verdict::stop, what + fmt::format("; {} steps were left out before (guard.most_skips: {})",
-                                                  progress.left_out.size(), guard.most_skips)};
+        return {Verdict::stop,
+                what + fmt::format("; {} steps were left out before (guard.most_skips: {})",
+                                   progress.left_out.size(), guard.most_skips)};
     return {guard.non_finite == "skip" ? Verdict::leave_out : Verdict::rollback, std::move(what)};
 }
 

@@ -1,5 +1,5 @@
-// Judges a step. What is not good has not touched the weights: the update itself hangs on the same numbers
-// (step_results.hpp). Local: its inputs are the same on every rank, and so is its verdict.
+// Judges a step. What is not good has not touched the weights: the update itself hangs on the same
+// numbers (step_results.hpp). Local: its inputs are the same on every rank, and so is its verdict.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -24,10 +24,12 @@ struct Finding {
 /// The loss above which a step is a spike; infinite while none can be told.
 double highest_loss(GuardSection const& guard, RunProgress const& progress);
 
-/// A loss or gradient norm that is not finite is a fault. So is a loss above `spike` times the median of the last good
-/// ones (as in Chowdhery et al., "PaLM", 2022, section 5.1, whose cure is `rollback`), once 20 of them are known.
-/// More than `most_skips` steps left out in one run are a fault of the run, whatever the policy.
-Finding judge_step(GuardSection const& guard, RunProgress const& progress, double loss, double gradient_norm);
+/// A loss or gradient norm that is not finite is a fault. So is a loss above `spike` times the
+/// median of the last good ones (as in Chowdhery et al., "PaLM", 2022, section 5.1, whose cure is
+/// `rollback`), once 20 of them are known. More than `most_skips` steps left out in one run are a
+/// fault of the run, whatever the policy.
+Finding judge_step(GuardSection const& guard, RunProgress const& progress, double loss,
+                   double gradient_norm);
 
 /// Notes the loss of a good step.
 void note_good_step(RunProgress& progress, double loss);

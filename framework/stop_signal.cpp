@@ -24,10 +24,13 @@ constexpr std::array<int, 5> kSignals{SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGCONT}
 constexpr std::int64_t kBeat = 50'000'000, kPause = 500'000'000; ///< nanoseconds
 std::array<struct sigaction, kSignals.size()> former;
 std::atomic<bool> flag = false;
-std::atomic<pid_t> mpirun = 0;                         ///< or its daemon on this node; 0: another launcher, or none
-std::atomic<std::int64_t> continued = 0, standing = 0; ///< when mpirun sent CONT, and when a pause was last seen to end
+/// or its daemon on this node; 0: another launcher, or none
+std::atomic<pid_t> mpirun = 0;
+/// when mpirun sent CONT, and when a pause was last seen to end
+std::atomic<std::int64_t> continued = 0, standing = 0;
 std::optional<std::jthread> pulse;
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
+static_assert(std::atomic<bool>::is_always_lock_free &&
+              std::atomic<std::int64_t>::is_always_lock_free);
 
 std::int64_t now() {
     timespec t{};
@@ -40,10 +43,11 @@ void ask() {
     if (auto* const recorder = cluster::flight_recorder()) recorder->asked_to_end();
 }
 
-/// [Note: what mpirun does before it ends its ranks] Open MPI 4 answers Ctrl-C, TERM and HUP with CONT to its ranks,
-/// TERM after odls_base_sigkill_timeout seconds, and KILL after as many again. CONT is heard here, so that the save has
-/// all of that time. mpirun also stops its ranks at Ctrl-Z and sends CONT at `fg`: a thread that should run every 50 ms
-/// sees that this process stood still, and such a CONT does not count.
+/// [Note: what mpirun does before it ends its ranks] Open MPI 4 answers Ctrl-C, TERM and HUP with
+/// CONT to its ranks, TERM after odls_base_sigkill_timeout seconds, and KILL after as many again.
+/// CONT is heard here, so that the save has all of that time. mpirun also stops its ranks at Ctrl-Z
+/// and sends CONT at `fg`: a thread that should run every 50 ms sees that this process stood still,
+/// and such a CONT does not count.
 void remember(int signal, siginfo_t* info, void*) {
     if (signal == SIGCONT) {
         if (mpirun != 0 && info->si_pid == mpirun) continued = now();
@@ -120,10 +124,11 @@ bool StopSignal::asked() {
 
 std::string StopSignal::advice() {
     if (!started_by_mpirun()) return "";
-    return fmt::format(
-        "to stop: kill -USR1 {} saves, however long it takes, and gives exit code 85; Ctrl-C and TERM save "
-        "too, but {} s after them mpirun kills its ranks (twice OMPI_MCA_odls_base_sigkill_timeout)",
-        name_of_mpirun(), 2 * sigkill_timeout());
+    return fmt::format("to stop: kill -USR1 {} saves, however long it takes, and gives exit code "
+                       "85; Ctrl-C and TERM save "
+                       "too, but {} s after them mpirun kills its ranks (twice "
+                       "OMPI_MCA_odls_base_sigkill_timeout)",
+                       name_of_mpirun(), 2 * sigkill_timeout());
 }
 
 } // namespace trireme::framework

@@ -1,6 +1,6 @@
-// SIGUSR1, SIGTERM, SIGINT and SIGHUP ask for a checkpoint and an orderly end; SIGHUP does not under nohup. A launcher
-// may deliver them to some ranks only, so ranks agree on the flag once a step (RunControl::agree). One that comes
-// before the first step is obeyed after it.
+// SIGUSR1, SIGTERM, SIGINT and SIGHUP ask for a checkpoint and an orderly end; SIGHUP does not
+// under nohup. A launcher may deliver them to some ranks only, so ranks agree on the flag once a
+// step (RunControl::agree). One that comes before the first step is obeyed after it.
 #pragma once
 #include <string>
 
@@ -14,8 +14,8 @@ class StopSignal {
     StopSignal& operator=(StopSignal const&) = delete;
 
     static bool asked(); ///< local
-    /// How a job of mpirun is stopped, since mpirun does not wait for a save: one line. "" under other launchers, which
-    /// say themselves how long they wait. Local.
+    /// How a job of mpirun is stopped, since mpirun does not wait for a save: one line. "" under
+    /// other launchers, which say themselves how long they wait. Local.
     static std::string advice();
 };
 

@@ -41,7 +41,8 @@ void PhaseClock::enter(Phase phase) {
 
 void PhaseClock::leave() {
     if (!phase_) return;
-    double const all = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    double const all =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     own_[static_cast<std::size_t>(*phase_)] += all - (cluster::seconds_waited() - waited_);
     phase_.reset();
 }
@@ -53,9 +54,11 @@ std::array<double, kPhases> PhaseClock::take() {
 RankTimes gather_times(cluster::Communicator& world, std::array<double, kPhases> const& own) {
     std::string mine(sizeof own, '\0');
     std::memcpy(mine.data(), own.data(), sizeof own);
-    auto const reports = cluster::all_gather_bytes(world, mine + cluster::host_name(), "step/times");
+    auto const reports =
+        cluster::all_gather_bytes(world, mine + cluster::host_name(), "step/times");
     std::vector<std::array<double, kPhases>> all(reports.size());
-    for (std::size_t r = 0; r < all.size(); ++r) std::memcpy(all[r].data(), reports[r].data(), sizeof own);
+    for (std::size_t r = 0; r < all.size(); ++r)
+        std::memcpy(all[r].data(), reports[r].data(), sizeof own);
 
     RankTimes times;
     auto const slowest = std::ranges::max_element(all, {}, sum);
@@ -75,7 +78,8 @@ RankTimes gather_times(cluster::Communicator& world, std::array<double, kPhases>
     std::vector<double> others;
     for (auto r = all.begin(); r != all.end(); ++r)
         if (r != slowest) others.push_back(sum(*r));
-    if (double const usual = median(std::move(others)); usual > 0) times.ratio = sum(*slowest) / usual;
+    if (double const usual = median(std::move(others)); usual > 0)
+        times.ratio = sum(*slowest) / usual;
     return times;
 }
 

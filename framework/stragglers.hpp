@@ -1,4 +1,5 @@
-// Which rank is slow, and in what: each rank's own time by phase of a step, waiting for others left out.
+// Which rank is slow, and in what: each rank's own time by phase of a step, waiting for others left
+// out.
 #pragma once
 #include <array>
 #include <chrono>
@@ -31,7 +32,8 @@ class PhaseClock {
 struct RankTimes {
     int slowest = 0; ///< rank of the world
     std::string host;
-    std::array<double, kPhases> slowest_seconds{}, median_seconds{}; ///< by phase; the median is over all ranks
+    /// by phase; the median is over all ranks
+    std::array<double, kPhases> slowest_seconds{}, median_seconds{};
     double ratio = 1; ///< own time of the slowest to the median of the others
     Phase phase{};    ///< in which it loses most
 };

@@ -13,13 +13,15 @@ namespace trireme::framework {
 namespace {
 
 /// A slot of such samples; what its tokens and labels are changes no shape.
-data::Slot slot_of(std::vector<std::int64_t> const& samples, std::vector<std::int64_t> const& lengths, HeadKind head,
+data::Slot slot_of(std::vector<std::int64_t> const& samples,
+                   std::vector<std::int64_t> const& lengths, HeadKind head,
                    std::int64_t token_multiple) {
     data::Slot slot;
     slot.offsets.push_back(0);
     for (auto const sample : samples) {
         auto const length = static_cast<std::size_t>(lengths.at(static_cast<std::size_t>(sample)));
-        for (std::size_t t = 0; t < length; ++t) slot.positions.push_back(static_cast<std::int32_t>(t));
+        for (std::size_t t = 0; t < length; ++t)
+            slot.positions.push_back(static_cast<std::int32_t>(t));
         slot.offsets.push_back(static_cast<std::int64_t>(slot.positions.size()));
         slot.sample_ids.push_back(sample);
     }
@@ -36,9 +38,9 @@ data::Slot slot_of(std::vector<std::int64_t> const& samples, std::vector<std::in
 std::vector<std::vector<std::int64_t>> slots_of(StepDescription const& step) {
     std::vector<std::int64_t> samples(step.lengths.size());
     std::iota(samples.begin(), samples.end(), 0);
-    return data::cut_slots(
-        samples, step.lengths,
-        {static_cast<std::int64_t>(samples.size()), step.tokens_per_slot, step.mesh[parallel::Axis::tensor]});
+    return data::cut_slots(samples, step.lengths,
+                           {static_cast<std::int64_t>(samples.size()), step.tokens_per_slot,
+                            step.mesh[parallel::Axis::tensor]});
 }
 
 } // namespace
@@ -46,8 +48,8 @@ std::vector<std::vector<std::int64_t>> slots_of(StepDescription const& step) {
 std::string to_text(Traffic const& traffic) {
     std::string text;
     for (auto const& [key, tally] : traffic)
-        text += fmt::format("{} {}: {} calls, {} elements, {} bytes\n", key.first, name_of(key.second), tally.calls,
-                            tally.elements, tally.bytes);
+        text += fmt::format("{} {}: {} calls, {} elements, {} bytes\n", key.first,
+                            name_of(key.second), tally.calls, tally.elements, tally.bytes);
     return text;
 }
 
@@ -67,8 +69,9 @@ Traffic predict(ModelConfig const& model, StepDescription const& step, int rank)
     std::vector<Pass> passes;
     for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < slots.size();
          s += static_cast<std::size_t>(mesh.data().size()))
-        passes.push_back(
-            make_pass(slot_of(slots[s], step.lengths, model.head, step.mesh[parallel::Axis::tensor]), true, 0, 0, 1.0));
+        passes.push_back(make_pass(
+            slot_of(slots[s], step.lengths, model.head, step.mesh[parallel::Axis::tensor]), true, 0,
+            0, 1.0));
     parallel.load(std::move(passes));
     counter->clear();
     parallel.engine().forward_backward(static_cast<std::int64_t>(slots.size()));

@@ -1,9 +1,11 @@
-// What a rank sends in a step, by group of processes and collective: counted, and predicted without the other ranks.
+// What a rank sends in a step, by group of processes and collective: counted, and predicted without
+// the other ranks.
 //
 // [Note: the same code predicts]
-// A prediction has no formulas. The real model, store, reducer, gatherer and engine of one rank run on the meta device
-// (shapes without memory) against a communicator that records. What cannot be predicted so is what depends on values;
-// nothing in a step does. docs/collectives.md compares with the formulas of the papers.
+// A prediction has no formulas. The real model, store, reducer, gatherer and engine of one rank run
+// on the meta device (shapes without memory) against a communicator that records. What cannot be
+// predicted so is what depends on values; nothing in a step does. docs/collectives.md compares with
+// the formulas of the papers.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -48,15 +50,18 @@ class TrafficCounter : public cluster::CallObserver {
 /// A step of some run.
 struct StepDescription {
     parallel::MeshShape mesh;
-    ParallelSection section = {}; ///< its degrees are those of `mesh`; read are ZeRO stage, schedule, recomputation
+    /// its degrees are those of `mesh`; read are ZeRO stage, schedule, recomputation
+    ParallelSection section = {};
     NumericsSection numerics = {};
     std::int64_t tokens_per_slot = 0;
-    std::vector<std::int64_t> lengths; ///< tokens of each sample of the step, in the order of the data
+    /// tokens of each sample of the step, in the order of the data
+    std::vector<std::int64_t> lengths;
 };
 
-/// What `rank` sends from the load of the slots until every compute copy is renewed: Engine::forward_backward and
-/// WeightGatherer::refresh. Not the loss, norm and stop signal that the trainer shares (some bytes for each slot in
-/// fast mode). Local; takes no memory for weights or activations. Throws InputError for a layout that cannot work.
+/// What `rank` sends from the load of the slots until every compute copy is renewed:
+/// Engine::forward_backward and WeightGatherer::refresh. Not the loss, norm and stop signal that
+/// the trainer shares (some bytes for each slot in fast mode). Local; takes no memory for weights
+/// or activations. Throws InputError for a layout that cannot work.
 Traffic predict(ModelConfig const& model, StepDescription const& step, int rank);
 
 } // namespace trireme::framework

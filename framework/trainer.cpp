@@ -41,13 +41,16 @@ std::chrono::milliseconds deadline_of(Config const& config) {
 
 void check_set(data::Dataset const& set, Config const& config) {
     if (set.task() != config.task)
-        throw cluster::InputError(fmt::format("task: {}: legal: {}, for which the data in {} were prepared",
-                                              config.task, set.task(), config.data.path));
+        throw cluster::InputError(
+            fmt::format("task: {}: legal: {}, for which the data in {} were prepared", config.task,
+                        set.task(), config.data.path));
     if (config.evaluation.metric == "f1" && config.task != "classification")
-        throw cluster::InputError(fmt::format("evaluation.metric: f1: legal for {}: loss, accuracy", config.task));
+        throw cluster::InputError(
+            fmt::format("evaluation.metric: f1: legal for {}: loss, accuracy", config.task));
     if (set.size() < config.batch.global)
-        throw cluster::InputError(fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
-                                              config.batch.global, config.data.path, set.size()));
+        throw cluster::InputError(
+            fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
+                        config.batch.global, config.data.path, set.size()));
 }
 
 /// Also what takes time to find: all that can be refused before memory is taken or a file made.
@@ -59,24 +62,25 @@ TrainInputs checked_inputs(Config const& config, cluster::Communicator& world) {
     in.train->verify(world.rank(), world.size());
     if (in.validation) in.validation->verify(world.rank(), world.size());
     // One rank's view of the disk, or some would go on while others refuse.
-    std::string const refusal =
-        cluster::broadcast_bytes(world, world.rank() == 0 ? checkpoint_room(config, in).refusal() : "", 0, "run/room");
+    std::string const refusal = cluster::broadcast_bytes(
+        world, world.rank() == 0 ? checkpoint_room(config, in).refusal() : "", 0, "run/room");
     if (!refusal.empty()) throw cluster::InputError(refusal);
     return in;
 }
 
 /// Null if the data have no split of the default name, and nothing asks for one.
-std::unique_ptr<data::Dataset> open_validation(Config const& config,
-                                               std::map<std::string, data::SplitInfo> const& splits) {
+std::unique_ptr<data::Dataset>
+open_validation(Config const& config, std::map<std::string, data::SplitInfo> const& splits) {
     std::string const& name = config.data.validation;
-    if (name != DataSection{}.validation || splits.contains(name)) return data::open_dataset(config.data.path, name);
+    if (name != DataSection{}.validation || splits.contains(name))
+        return data::open_dataset(config.data.path, name);
     std::string others;
     for (auto const& [split, info] : splits) others += ", " + split;
     auto const refuse = [&](std::string const& field, std::string const& without) {
-        throw cluster::InputError(
-            fmt::format("{}: {} has no split \"{}\" to evaluate; legal: {}, or data.validation: one "
-                        "of {}, or data prepared with --validation or --validation-fraction",
-                        field, config.data.path, name, without, others.substr(2)));
+        throw cluster::InputError(fmt::format(
+            "{}: {} has no split \"{}\" to evaluate; legal: {}, or data.validation: one "
+            "of {}, or data prepared with --validation or --validation-fraction",
+            field, config.data.path, name, without, others.substr(2)));
     };
     auto const& e = config.evaluation;
     if (e.patience > 0) refuse(fmt::format("evaluation.patience: {}", e.patience), "0");
@@ -87,7 +91,8 @@ std::unique_ptr<data::Dataset> open_validation(Config const& config,
 /// Weights and two moments of the whole model.
 std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std::size_t element) {
     std::int64_t bytes = 0;
-    for (auto const& spec : specs) bytes += 3 * elements_of(spec.shape) * static_cast<std::int64_t>(element);
+    for (auto const& spec : specs)
+        bytes += 3 * elements_of(spec.shape) * static_cast<std::int64_t>(element);
     return bytes;
 }
 
@@ -95,8 +100,10 @@ std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std:
 
 TrainInputs open_inputs(Config const& config) {
     data::Manifest const manifest = data::read_manifest(config.data.path);
-    TrainInputs in{
-        data::open_dataset(config.data.path, config.data.train), open_validation(config, manifest.splits), {}, 0};
+    TrainInputs in{data::open_dataset(config.data.path, config.data.train),
+                   open_validation(config, manifest.splits),
+                   {},
+                   0};
     check_set(*in.train, config);
     in.model = read_model_config(config, in.train->label_names());
     if (cluster::is_folder(config.run) && !list_checkpoints(config.run + "/checkpoints").empty())
@@ -113,29 +120,34 @@ DiskRoom checkpoint_room(Config const& config, TrainInputs const& inputs) {
     for (auto const& spec : parameter_specs(inputs.model)) parameters += elements_of(spec.shape);
     std::string const folder = config.run + "/checkpoints";
     if (auto const names = list_checkpoints(folder); !names.empty()) try {
-            auto const state = read_run_state(read_checkpoint_manifest(folder + "/" + names.front()), names.front());
+            auto const state = read_run_state(
+                read_checkpoint_manifest(folder + "/" + names.front()), names.front());
             done = state.progress.step;
         } catch (cluster::InputError const&) {
             // Told when it is read whole; until then the run may have all its steps to do.
         }
     std::int64_t const an_epoch =
-        inputs.validation ? std::max<std::int64_t>(1, inputs.train->size() / config.batch.global) : 0;
+        inputs.validation ? std::max<std::int64_t>(1, inputs.train->size() / config.batch.global)
+                          : 0;
     DiskRoom room = disk_room(config, parameters, inputs.steps - done, an_epoch);
     if (done >= inputs.steps) room.most = 0; // nothing is left to write
     return room;
 }
 
-Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits, at::Device device)
+Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits,
+                 at::Device device)
     : config_(config), limits_(limits), mesh_(world, mesh_shape(config.parallel, world.size())),
-      inputs_(checked_inputs(config_, world)), shape_{config.batch.global, config.batch.tokens_per_slot,
+      inputs_(checked_inputs(config_, world)), shape_{config.batch.global,
+                                                      config.batch.tokens_per_slot,
                                                       mesh_.along(parallel::Axis::tensor).size()},
       model_(inputs_.model, mesh_, config_.parallel, config_.numerics, true, device),
       optimizer_(model_.store(), config.optimizer, config_.parallel.offload == "optimizer"),
       gradient_norm_(model_.store(), mesh_),
       batches_(*inputs_.train, shape_, mesh_, config.seed, device, deadline_of(config)),
       sensitivity_(config_, inputs_.steps, model_, optimizer_, gradient_norm_, batches_),
-      results_(device, shape_.samples, deadline_of(config)), evaluator_(model_, shape_), lock_(config_.run, world),
-      log_(config.run, world.rank()), checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world),
+      results_(device, shape_.samples, deadline_of(config)), evaluator_(model_, shape_),
+      lock_(config_.run, world), log_(config.run, world.rank()),
+      checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world),
       control_(config_, limits_, world.rank() == 0 ? read_job_history(config_.run) : JobHistory{},
                state_bytes(model_.specs(), at::elementSize(model_.store().master_dtype())), world) {
     // Nothing is said before all is checked: a mistake has its line for itself.
@@ -145,15 +157,19 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
         note(fmt::format("resumed at step {} of {}", progress_.step, inputs_.steps));
         if (progress_.finished) { // unless it was given more to do
             int const patience = config_.evaluation.patience;
-            progress_.finished = progress_.step >= inputs_.steps ||
-                                 (patience > 0 && progress_.evaluations_without_improvement >= patience);
+            progress_.finished =
+                progress_.step >= inputs_.steps ||
+                (patience > 0 && progress_.evaluations_without_improvement >= patience);
             note(progress_.finished
                      ? fmt::format("the run is over; raise {} to go on",
-                                   early_end().empty() ? "train.epochs or train.steps" : "evaluation.patience")
-                     : "the finished run goes on; its learning rate follows the schedule of the new length");
+                                   early_end().empty() ? "train.epochs or train.steps"
+                                                       : "evaluation.patience")
+                     : "the finished run goes on; its learning rate follows the schedule of the "
+                       "new length");
         }
         log_.open();
-        if (world.rank() == 0 && !read_run_source(config_.run)) write_run_source(config_, inputs_.model);
+        if (world.rank() == 0 && !read_run_source(config_.run))
+            write_run_source(config_, inputs_.model);
     } else {
         std::ranges::for_each(load_weights(config_, inputs_.model, model_.store()).notes(), note);
         log_.open();
@@ -169,14 +185,18 @@ Trainer::Trainer(Config const& config, cluster::Communicator& world, JobLimits c
     model_.refresh();
     auto const slots = data::plan_step(*inputs_.train, shape_, config_.seed, 0).slots.size();
     auto const data_ranks = static_cast<std::size_t>(mesh_.data().size());
-    for (auto const& line : layout_notes(inputs_.model, mesh_.shape(), config_.parallel,
-                                         static_cast<std::int64_t>((slots + data_ranks - 1) / data_ranks)))
+    for (auto const& line :
+         layout_notes(inputs_.model, mesh_.shape(), config_.parallel,
+                      static_cast<std::int64_t>((slots + data_ranks - 1) / data_ranks)))
         note(line);
-    if (auto const line = device_note(device, inputs_.model, config_.numerics); !line.empty()) note(line);
+    if (auto const line = device_note(device, inputs_.model, config_.numerics); !line.empty())
+        note(line);
     if (slots < data_ranks)
-        note(fmt::format("note: a step makes {} for {} data-parallel ranks, so that some idle; lower "
-                         "batch.tokens_per_slot ({}) or raise batch.global ({})",
-                         cluster::counted(slots, "slot"), mesh_.data().size(), shape_.tokens_per_slot, shape_.samples));
+        note(fmt::format(
+            "note: a step makes {} for {} data-parallel ranks, so that some idle; lower "
+            "batch.tokens_per_slot ({}) or raise batch.global ({})",
+            cluster::counted(slots, "slot"), mesh_.data().size(), shape_.tokens_per_slot,
+            shape_.samples));
 }
 
 bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
@@ -185,14 +205,15 @@ bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
 }
 
 bool Trainer::must_settle() const {
-    return !results_.from_stream() || evaluation_due() || due(config_.checkpoint.every, 0) || due(kStragglerSteps, 0) ||
-           due(config_.guard.compare_replicas, 0);
+    return !results_.from_stream() || evaluation_due() || due(config_.checkpoint.every, 0) ||
+           due(kStragglerSteps, 0) || due(config_.guard.compare_replicas, 0);
 }
 
 bool Trainer::evaluation_due() const {
     return progress_.evaluated_step != progress_.step &&
            (progress_.step >= inputs_.steps ||
-            (inputs_.validation && due(config_.evaluation.every, inputs_.train->size() / shape_.samples)));
+            (inputs_.validation &&
+             due(config_.evaluation.every, inputs_.train->size() / shape_.samples)));
 }
 
 bool Trainer::evaluate_and_judge() {
@@ -201,19 +222,23 @@ bool Trainer::evaluate_and_judge() {
     validation_ = evaluator_.evaluate(*inputs_.validation);
     double const seconds = seconds_since(start);
     control_.evaluation_took(seconds);
-    auto event = nlohmann::ordered_json{
-        {"kind", "evaluation"}, {"step", progress_.step}, {"split", config_.data.validation}, {"seconds", seconds}};
+    auto event = nlohmann::ordered_json{{"kind", "evaluation"},
+                                        {"step", progress_.step},
+                                        {"split", config_.data.validation},
+                                        {"seconds", seconds}};
     event.update(validation_->to_json());
     log_.write(event);
     double const value = validation_->value(config_.evaluation.metric);
     std::string const& metric = config_.evaluation.metric;
     bool const better = progress_.best_step < 0 || is_better(metric, value, progress_.best);
-    log_.say(fmt::format("step {}: validation loss {:.4f}, accuracy {:.4f}{}{}", progress_.step,
-                         cluster::unsigned_nan(validation_->loss), validation_->accuracy,
-                         validation_->confusion.empty() ? "" : fmt::format(", f1 {:.4f}", validation_->f1),
-                         better ? fmt::format("  (best {} so far)", metric) : ""));
+    log_.say(fmt::format(
+        "step {}: validation loss {:.4f}, accuracy {:.4f}{}{}", progress_.step,
+        cluster::unsigned_nan(validation_->loss), validation_->accuracy,
+        validation_->confusion.empty() ? "" : fmt::format(", f1 {:.4f}", validation_->f1),
+        better ? fmt::format("  (best {} so far)", metric) : ""));
     progress_.evaluated_step = progress_.step;
-    progress_.evaluations_without_improvement = better ? 0 : progress_.evaluations_without_improvement + 1;
+    progress_.evaluations_without_improvement =
+        better ? 0 : progress_.evaluations_without_improvement + 1;
     if (better) {
         progress_.best = value;
         progress_.best_step = progress_.step;
@@ -223,19 +248,21 @@ bool Trainer::evaluate_and_judge() {
 
 void Trainer::end_if_over(bool better) {
     int const patience = config_.evaluation.patience;
-    progress_.finished =
-        progress_.step >= inputs_.steps || (patience > 0 && progress_.evaluations_without_improvement >= patience);
+    progress_.finished = progress_.step >= inputs_.steps ||
+                         (patience > 0 && progress_.evaluations_without_improvement >= patience);
     if (std::string const why = early_end(); !why.empty()) log_.say(why);
-    if (progress_.finished || (better && config_.checkpoint.keep_best)) save(progress_.finished ? "end" : "best");
+    if (progress_.finished || (better && config_.checkpoint.keep_best))
+        save(progress_.finished ? "end" : "best");
 }
 
 std::string Trainer::early_end() const {
     if (!progress_.finished || progress_.step >= inputs_.steps) return "";
     auto const& e = config_.evaluation;
-    return fmt::format("ended early, at step {} of {}: {} evaluations in a row without a better {} than {:.4f} of step "
+    return fmt::format("ended early, at step {} of {}: {} evaluations in a row without a better {} "
+                       "than {:.4f} of step "
                        "{} (evaluation.patience: {})",
-                       progress_.step, inputs_.steps, progress_.evaluations_without_improvement, e.metric,
-                       progress_.best, progress_.best_step, e.patience);
+                       progress_.step, inputs_.steps, progress_.evaluations_without_improvement,
+                       e.metric, progress_.best, progress_.best_step, e.patience);
 }
 
 void Trainer::save(char const* why) {
@@ -251,11 +278,12 @@ void Trainer::follow_saves() {
     while (auto const ended = checkpoints_.poll()) {
         control_.save_took(ended->seconds);
         if (!ended->note.empty()) log_.say(ended->note);
-        nlohmann::ordered_json event{{"kind", ended->error.empty() ? "checkpoint" : "checkpoint failed"},
-                                     {"step", ended->step},
-                                     {"why", ended->why},
-                                     {"seconds", ended->seconds},
-                                     {"stalled", ended->stalled}};
+        nlohmann::ordered_json event{
+            {"kind", ended->error.empty() ? "checkpoint" : "checkpoint failed"},
+            {"step", ended->step},
+            {"why", ended->why},
+            {"seconds", ended->seconds},
+            {"stalled", ended->stalled}};
         if (!ended->error.empty()) {
             event["error"] = ended->error;
             log_.say(fmt::format("checkpoint of step {} not saved: {}", ended->step, ended->error));
@@ -276,7 +304,8 @@ void Trainer::finish_saves() {
 
 void Trainer::renew_config_file() {
     std::string const path = config_.run + "/config.yaml", now = to_yaml(config_);
-    if (mesh_.world().rank() != 0 || (cluster::is_there(path) && cluster::read_file(path) == now)) return;
+    if (mesh_.world().rank() != 0 || (cluster::is_there(path) && cluster::read_file(path) == now))
+        return;
     std::string changed = "written anew";
     try {
         changed = fmt::format("{}", fmt::join(differences(cluster::read_file(path), now), ", "));
@@ -289,7 +318,8 @@ void Trainer::renew_config_file() {
 
 TrainOutcome Trainer::run() {
     TrainOutcome outcome;
-    log_.say(fmt::format("{}, {} each, run folder {}", cluster::counted(mesh_.world().size(), "rank"),
+    log_.say(fmt::format("{}, {} each, run folder {}",
+                         cluster::counted(mesh_.world().size(), "rank"),
                          cluster::counted(at::get_num_threads(), "thread"), config_.run));
     if (auto const line = StopSignal::advice(); !line.empty()) log_.say(line);
     for (auto const& line : notes_) log_.say(line);
@@ -301,7 +331,8 @@ TrainOutcome Trainer::run() {
     announce_job();
     renew_config_file();
     while (!progress_.finished) {
-        // The evaluation of a step may be due after a restart: the signal came between the step and its evaluation.
+        // The evaluation of a step may be due after a restart: the signal came between the step and
+        // its evaluation.
         if (evaluation_due()) {
             end_if_over(inputs_.validation && evaluate_and_judge());
             continue;
@@ -330,12 +361,13 @@ TrainOutcome Trainer::run() {
         if (orders.stop != StopReason::none) {
             save(orders.reason());
             finish_saves();
-            log_.say(
-                fmt::format("{}: saved at step {}; run the same command to continue", orders.reason(), progress_.step));
+            log_.say(fmt::format("{}: saved at step {}; run the same command to continue",
+                                 orders.reason(), progress_.step));
             outcome.exit_code = orders.exit_code();
             break;
         }
-        if (due(config_.checkpoint.every, 0) || orders.save) save(orders.save ? "asked to" : "interval");
+        if (due(config_.checkpoint.every, 0) || orders.save)
+            save(orders.save ? "asked to" : "interval");
     }
     cluster::enter_phase("end");
     finish_saves();

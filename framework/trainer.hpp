@@ -1,11 +1,14 @@
-// The training loop. One step is six numbered lines; everything else is set up before it or happens between steps.
+// The training loop. One step is six numbered lines; everything else is set up before it or happens
+// between steps.
 //
-// [Note: a step is read one step late] Where the model is on a GPU, train_step queues a whole step, update included,
-// and waits for nothing of it: the norm, the clipping and the verdict of guard.* are numbers of the GPU, and a step
-// that is not good updates nothing there. The host reads a step's numbers when it has queued the passes of the next, so
-// that the GPU always has work, and does then what the configuration says: skip, go back, stop. So of the host's state
-// only what a step needs of the one before (how many updates there were, the usual loss) is settled before the update.
-// Before whatever reads weights or ends the run, and on a CPU after every step, all is settled.
+// [Note: a step is read one step late] Where the model is on a GPU, train_step queues a whole step,
+// update included, and waits for nothing of it: the norm, the clipping and the verdict of guard.*
+// are numbers of the GPU, and a step that is not good updates nothing there. The host reads a
+// step's numbers when it has queued the passes of the next, so that the GPU always has work, and
+// does then what the configuration says: skip, go back, stop. So of the host's state only what a
+// step needs of the one before (how many updates there were, the usual loss) is settled before the
+// update. Before whatever reads weights or ends the run, and on a CPU after every step, all is
+// settled.
 #pragma once
 #include <chrono>
 #include <memory>
@@ -48,32 +51,35 @@ struct StepReport {
     double gradient_norm = 0;
     double learning_rate = 0;
     std::int64_t tokens = 0;
-    Finding finding;                      ///< anything but good: no update was made
-    std::vector<std::int64_t> sample_ids; ///< then: of the slots whose loss is not finite, or of the whole step
+    Finding finding; ///< anything but good: no update was made
+    /// then: of the slots whose loss is not finite, or of the whole step
+    std::vector<std::int64_t> sample_ids;
 };
 
 /// What a run reads, checked against each other.
 struct TrainInputs {
     std::unique_ptr<data::Dataset> train;
-    std::unique_ptr<data::Dataset> validation; ///< null: the data have none, and the run is not evaluated
+    /// null: the data have none, and the run is not evaluated
+    std::unique_ptr<data::Dataset> validation;
     ModelConfig model;
     std::int64_t steps = 0; ///< of the whole run
 };
-/// Fails before memory is taken for weights: data of another task, a sample the model has no positions for. Local.
+/// Fails before memory is taken for weights: data of another task, a sample the model has no
+/// positions for. Local.
 TrainInputs open_inputs(Config const& config);
 /// Against what the run still has to write, as its newest checkpoint says. Local.
 DiskRoom checkpoint_room(Config const& config, TrainInputs const& inputs);
 
 class Trainer {
   public:
-    /// Sets everything up, from the newest valid checkpoint of the run folder if there is one. Collective over `world`.
-    /// Throws InputError before anything large is allocated.
-    /// `device`: where it computes, with a `world` that takes tensors there (compute_device.hpp).
+    /// Sets everything up, from the newest valid checkpoint of the run folder if there is one.
+    /// Collective over `world`. Throws InputError before anything large is allocated. `device`:
+    /// where it computes, with a `world` that takes tensors there (compute_device.hpp).
     Trainer(Config const& config, cluster::Communicator& world, JobLimits const& limits = {},
             at::Device device = at::kCPU);
 
-    /// Trains to the end, or until told to stop. Collective. Throws JobError on every rank for a fault that the
-    /// configuration does not let pass.
+    /// Trains to the end, or until told to stop. Collective. Throws JobError on every rank for a
+    /// fault that the configuration does not let pass.
     TrainOutcome run();
 
     ParallelModel& model() { return model_; }
@@ -87,10 +93,11 @@ class Trainer {
         data::StepPlan plan;
         std::chrono::steady_clock::time_point start;
     };
-    /// Queues one optimizer step; settles the one before on the way, and makes none if that takes the run back.
-    /// Collective.
+    /// Queues one optimizer step; settles the one before on the way, and makes none if that takes
+    /// the run back. Collective.
     void train_step();
-    /// Reads what the queued step found, if there is one, and does what is to be done about it. Collective.
+    /// Reads what the queued step found, if there is one, and does what is to be done about it.
+    /// Collective.
     Verdict settle();
     bool must_settle() const; ///< what comes after this step needs its result
     void go_on();             ///< to the next samples
@@ -103,14 +110,16 @@ class Trainer {
     void treat(StepReport const& step);
     void roll_back(std::int64_t from);
     void compare_replicas();
-    /// Measures how sensitive the run is to rounding, and says so if it is. Collective; every step must be settled.
+    /// Measures how sensitive the run is to rounding, and says so if it is. Collective; every step
+    /// must be settled.
     void rehearse();
     /// Evaluates on validation and keeps count; true if it is the best so far.
     bool evaluate_and_judge();
     void save(char const* why);
     void follow_saves(); ///< logs those that ended
     void finish_saves(); ///< waits for them; throws JobError if the newest failed
-    void settle_saves(); ///< waits for them, before something that ends or turns back the run on every rank
+    /// waits for them, before something that ends or turns back the run on every rank
+    void settle_saves();
     bool due(std::int64_t every, std::int64_t otherwise) const;
     bool evaluation_due() const;
     void end_if_over(bool better); ///< after an evaluation, and after the last step
@@ -143,7 +152,9 @@ class Trainer {
     std::optional<Metrics> validation_;
 };
 
-/// Reads everything, trains, closes; stops for a signal where the caller holds a StopSignal. Collective over `world`.
-TrainOutcome train(Config const& config, cluster::Communicator& world, JobLimits const& limits = {});
+/// Reads everything, trains, closes; stops for a signal where the caller holds a StopSignal.
+/// Collective over `world`.
+TrainOutcome train(Config const& config, cluster::Communicator& world,
+                   JobLimits const& limits = {});
 
 } // namespace trireme::framework

@@ -29,7 +29,9 @@ void Trainer::announce_job() {
 
 void Trainer::treat(StepReport const& step) {
     Verdict const verdict = step.finding.verdict;
-    std::string const policy = verdict == Verdict::stop ? "stop" : verdict == Verdict::rollback ? "rollback" : "skip";
+    std::string const policy = verdict == Verdict::stop       ? "stop"
+                               : verdict == Verdict::rollback ? "rollback"
+                                                              : "skip";
     // JSON has no numbers that are not finite: they are null there, and spelled out in `what`.
     log_.write({{"kind", "bad step"},
                 {"step", step.step},
@@ -38,9 +40,9 @@ void Trainer::treat(StepReport const& step) {
                 {"what", step.finding.what},
                 {"policy", policy},
                 {"samples", step.sample_ids}});
-    std::string const what =
-        fmt::format("step {}: {}; no update was made; its samples are in metrics.jsonl (kind \"bad step\")", step.step,
-                    step.finding.what);
+    std::string const what = fmt::format(
+        "step {}: {}; no update was made; its samples are in metrics.jsonl (kind \"bad step\")",
+        step.step, step.finding.what);
     if (verdict != Verdict::leave_out) settle_saves();
     if (verdict == Verdict::stop) throw cluster::JobError(what);
     log_.say(what);
@@ -52,26 +54,27 @@ void Trainer::roll_back(std::int64_t from) {
     auto const left_out = progress_.left_out;
     auto const found = checkpoints_.resume([this](std::string const& line) { log_.say(line); });
     if (!found)
-        throw cluster::JobError(
-            fmt::format("step {}: there is no checkpoint to go back to (guard.non_finite: rollback); "
-                        "set checkpoint.every",
-                        from));
+        throw cluster::JobError(fmt::format(
+            "step {}: there is no checkpoint to go back to (guard.non_finite: rollback); "
+            "set checkpoint.every",
+            from));
     progress_ = *found;
     progress_.left_out = left_out;
     progress_.finished = false; // it may have been, before the run was given more epochs
     model_.refresh();
     log_.write({{"kind", "rollback"}, {"step", progress_.step}, {"from", from}});
-    log_.say(fmt::format("back at step {}: the samples of step {} will be left out", progress_.step, from));
+    log_.say(fmt::format("back at step {}: the samples of step {} will be left out", progress_.step,
+                         from));
 }
 
 void Trainer::compare_replicas() {
     if (config_.guard.compare_replicas == 0) return;
     if (std::string const odd = find_odd_replica(model_); !odd.empty()) {
         settle_saves();
-        throw cluster::JobError(
-            fmt::format("after step {}: {}: a bit flipped in memory, or ranks computed different "
-                        "things; nothing was saved since; run again to go on from the last checkpoint",
-                        progress_.step, odd));
+        throw cluster::JobError(fmt::format(
+            "after step {}: {}: a bit flipped in memory, or ranks computed different "
+            "things; nothing was saved since; run again to go on from the last checkpoint",
+            progress_.step, odd));
     }
 }
 
@@ -79,7 +82,8 @@ void Trainer::rehearse() {
     cluster::enter_phase("sensitivity");
     auto const told = [this] {
         Orders const orders = control_.agree(false);
-        return orders.stop != StopReason::none || orders.save; // it is told again after the next step
+        // it is told again after the next step
+        return orders.stop != StopReason::none || orders.save;
     };
     auto const found = sensitivity_.measure(progress_, pace_.seconds_per_step(), told);
     if (!found) return;
@@ -113,7 +117,8 @@ void Trainer::report_stragglers() {
                 {"ratio", times.ratio},
                 {"seconds", phases}});
     if (times.ratio >= kStraggles)
-        log_.say(fmt::format("rank {}@{} is slow: {:.1f} times the own time of the median of the others, most of it in "
+        log_.say(fmt::format("rank {}@{} is slow: {:.1f} times the own time of the median of the "
+                             "others, most of it in "
                              "phase `{}`",
                              times.slowest, times.host, times.ratio, name_of(times.phase)));
 }

@@ -20,10 +20,12 @@ namespace {
 
 /// Samples that may be what is wrong with a step.
 std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<double> const& losses) {
-    bool const known = std::ranges::any_of(losses, [](double loss) { return !std::isfinite(loss); });
+    bool const known =
+        std::ranges::any_of(losses, [](double loss) { return !std::isfinite(loss); });
     std::vector<std::int64_t> ids;
     for (std::size_t s = 0; s < losses.size(); ++s)
-        if (!known || !std::isfinite(losses[s])) ids.insert(ids.end(), plan.slots[s].begin(), plan.slots[s].end());
+        if (!known || !std::isfinite(losses[s]))
+            ids.insert(ids.end(), plan.slots[s].begin(), plan.slots[s].end());
     return ids;
 }
 
@@ -31,7 +33,8 @@ std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<doubl
 void strike_gradient(parallel::ParameterStore& store) {
     if (!cluster::fault_point("step/gradient")) return;
     for (auto const& unit : store.units()) { // the first element that this rank answers for
-        std::int64_t const part = unit->layout.part_size(), begin = store.options().place.part() * part;
+        std::int64_t const part = unit->layout.part_size(),
+                           begin = store.options().place.part() * part;
         for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
             unit->gradient_range(0, s.at, 1).fill_(std::numeric_limits<double>::quiet_NaN());
             return;
@@ -65,7 +68,8 @@ void Trainer::train_step() {
     if (plan.trained == 0) {
         batches_.done();
         if (settle() == Verdict::rollback) return;
-        throw cluster::JobError(fmt::format("step {}: no label of its samples is trained", progress_.step));
+        throw cluster::JobError(
+            fmt::format("step {}: no label of its samples is trained", progress_.step));
     }
     // 2. This rank's slots.
     model_.load(std::move(passes));
@@ -74,15 +78,18 @@ void Trainer::train_step() {
     // 3. Forward, backward and the sum of gradients over all slots.
     model_.engine().queue(slots);
     batches_.done();
-    batches_.read_ahead({progress_.step + 1, progress_.cursor + shape_.samples}); // a GPU is computing meanwhile
-    // 4. Global norm and loss, and what they say about the update. Losses are added in slot order, as by one process.
+    // a GPU is computing meanwhile
+    batches_.read_ahead({progress_.step + 1, progress_.cursor + shape_.samples});
+    // 4. Global norm and loss, and what they say about the update. Losses are added in slot order,
+    // as by one process.
     strike_gradient(model_.store());
     clock_.enter(Phase::norm);
     at::Tensor const norm = gradient_norm_.compute();
     at::Tensor const losses = gather_losses(strike_losses(model_.engine().losses()), slots, mesh_);
     at::Tensor const loss = ordered_sum(losses);
     if (settle() == Verdict::rollback) return;
-    at::Tensor const scale = update_scale(loss, norm, config_.optimizer.clip, highest_loss(config_.guard, progress_));
+    at::Tensor const scale =
+        update_scale(loss, norm, config_.optimizer.clip, highest_loss(config_.guard, progress_));
     step.report = {.step = progress_.step,
                    .cursor = progress_.cursor,
                    .learning_rate = learning_rate(config_.optimizer, progress_.step, inputs_.steps),
@@ -111,7 +118,8 @@ Verdict Trainer::settle() {
     auto const [queued, plan, start] = *std::exchange(queued_, std::nullopt);
     auto const found = results_.read();
     auto const now = std::chrono::steady_clock::now();
-    double const seconds = std::chrono::duration<double>(now - std::max(start, std::exchange(settled_, now))).count();
+    double const seconds =
+        std::chrono::duration<double>(now - std::max(start, std::exchange(settled_, now))).count();
     StepReport step = queued;
     step.loss = found.loss;
     step.gradient_norm = found.gradient_norm;
@@ -131,7 +139,8 @@ void Trainer::report(StepReport const& step, double seconds) {
     double const tokens_per_second = static_cast<double>(step.tokens) / seconds;
     pace_.add(step.tokens, shape_.samples, seconds);
     std::int64_t const memory = cluster::peak_memory();
-    double const epoch = static_cast<double>(step.cursor + shape_.samples) / static_cast<double>(inputs_.train->size());
+    double const epoch = static_cast<double>(step.cursor + shape_.samples) /
+                         static_cast<double>(inputs_.train->size());
     log_.write({{"kind", "train"},
                 {"step", step.step + 1},
                 {"epoch", epoch},
@@ -146,9 +155,10 @@ void Trainer::report(StepReport const& step, double seconds) {
                 {"mean_samples_per_second", pace_.samples_per_second()},
                 {"peak_memory", memory}});
     log_.progress(step.step + 1, inputs_.steps,
-                  fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s  {:.2f} GB", epoch,
-                              cluster::unsigned_nan(step.loss), cluster::unsigned_nan(step.gradient_norm),
-                              pace_.tokens_per_second(), static_cast<double>(memory) * 1e-9));
+                  fmt::format("epoch {:.2f}  loss {:.4f}  norm {:.2f}  {:.0f} tokens/s  {:.2f} GB",
+                              epoch, cluster::unsigned_nan(step.loss),
+                              cluster::unsigned_nan(step.gradient_norm), pace_.tokens_per_second(),
+                              static_cast<double>(memory) * 1e-9));
 }
 
 } // namespace trireme::framework

@@ -24,12 +24,14 @@ namespace trireme::framework {
 
 namespace {
 
-constexpr char const* kClassifier = "ForSequenceClassification"; ///< how transformers' classes with a classifier end
+/// how transformers' classes with a classifier end
+constexpr char const* kClassifier = "ForSequenceClassification";
 
 /// A run configuration of the layout and the arithmetic alone.
 Config read_settings(VerifyJob const& job, HeadKind head) {
-    Config config = layout_config("trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"}, job.set,
-                                  job.model, head == HeadKind::classification ? "classification" : "language-modeling");
+    Config config = layout_config(
+        "trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"}, job.set, job.model,
+        head == HeadKind::classification ? "classification" : "language-modeling");
     if (config.parallel.device != "cpu")
         throw cluster::InputError("parallel.device: " + config.parallel.device +
                                   ": legal for trireme verify: cpu, where its bounds hold");
@@ -40,33 +42,39 @@ Config read_settings(VerifyJob const& job, HeadKind head) {
 std::string architecture(ModelConfig const& model) {
     auto const json = nlohmann::json::parse(model.source_json);
     auto const names = json.value("architectures", nlohmann::json());
-    return names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>() : "";
+    return names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>()
+                                                                      : "";
 }
 
 /// The head that the folder was trained with must be the one that the labels ask for.
 void check_head(std::string const& folder, TokenFile const& file, ModelConfig model) {
     std::string const name = architecture(model),
-                      where = folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
-    bool const classifier = name.ends_with(kClassifier) || (name.empty() && !labels_of(model).empty());
+                      where =
+                          folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
+    bool const classifier =
+        name.ends_with(kClassifier) || (name.empty() && !labels_of(model).empty());
     if (file.head() == HeadKind::language_model && classifier)
-        throw cluster::InputError(fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "
-                                              "sequence",
-                                              file.path, folder));
+        throw cluster::InputError(
+            fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "
+                        "sequence",
+                        file.path, folder));
     if (file.head() == HeadKind::language_model && !model.causal)
-        throw cluster::InputError(where +
-                                  ": an encoder: there is no language-modeling head to verify; legal: one label "
-                                  "per sequence, for a folder with a trained classifier");
+        throw cluster::InputError(
+            where + ": an encoder: there is no language-modeling head to verify; legal: one label "
+                    "per sequence, for a folder with a trained classifier");
     if (file.head() == HeadKind::language_model) return;
     model.head = HeadKind::classification;
     if (!classifier)
-        throw cluster::InputError(fmt::format(
-            "{}: no trained classifier: what is missing is a ...{} class, id2label and the tensor {}; legal: fine-tune "
-            "the model and verify what trireme export writes{}",
-            where, kClassifier, head_names(model).classifier.weight,
-            model.causal ? ", or give a label per token" : ""));
+        throw cluster::InputError(
+            fmt::format("{}: no trained classifier: what is missing is a ...{} class, id2label and "
+                        "the tensor {}; legal: fine-tune "
+                        "the model and verify what trireme export writes{}",
+                        where, kClassifier, head_names(model).classifier.weight,
+                        model.causal ? ", or give a label per token" : ""));
     if (class_names_of(model).size() < 2)
-        throw cluster::InputError(fmt::format("{}/config.json: id2label: {} entries: legal: 2 or more", folder,
-                                              class_names_of(model).size()));
+        throw cluster::InputError(
+            fmt::format("{}/config.json: id2label: {} entries: legal: 2 or more", folder,
+                        class_names_of(model).size()));
 }
 
 /// What both commands are about, read and checked before anything large happens.
@@ -79,39 +87,43 @@ Task read_task(VerifyJob const& job, TokenFile const& file) {
     Task task{read_settings(job, file.head()), {}, nullptr};
     ModelConfig const body = read_hf_config(job.model);
     check_head(job.model, file, body);
-    task.model = read_model_config(task.config, file.head() == HeadKind::classification ? class_names_of(body)
-                                                                                        : std::vector<std::string>{});
+    task.model = read_model_config(task.config, file.head() == HeadKind::classification
+                                                    ? class_names_of(body)
+                                                    : std::vector<std::string>{});
     task.set = make_dataset(file, task.model);
     check_complete(task.config, task.model);
     return task;
 }
 
-/// The training path of a run without optimizer and data folder: a model on a mesh, with its weights.
+/// The training path of a run without optimizer and data folder: a model on a mesh, with its
+/// weights.
 class TrainingPath {
   public:
     /// Reads the weights. Collective.
     TrainingPath(Task const& task, cluster::Communicator& world)
         : task_(task), mesh_(world, mesh_shape(task.config.parallel, world.size())),
           model_(task.model, mesh_, task.config.parallel, task.config.numerics) {
-        if (auto const loaded = load_weights(task.config, task.model, model_.store()); !loaded.fresh.empty())
-            throw cluster::InputError(fmt::format("{}: its head was not trained ({}); legal: a model that is complete",
-                                                  task.config.model.path, loaded.notes().front()));
+        if (auto const loaded = load_weights(task.config, task.model, model_.store());
+            !loaded.fresh.empty())
+            throw cluster::InputError(
+                fmt::format("{}: its head was not trained ({}); legal: a model that is complete",
+                            task.config.model.path, loaded.notes().front()));
         model_.refresh();
     }
 
     /// One step without an update. Collective.
     GatheredResults run() {
-        auto step = make_step(
-            *task_.set,
-            {task_.set->size(), task_.config.batch.tokens_per_slot, mesh_.along(parallel::Axis::tensor).size()},
-            mesh_.data());
+        auto step = make_step(*task_.set,
+                              {task_.set->size(), task_.config.batch.tokens_per_slot,
+                               mesh_.along(parallel::Axis::tensor).size()},
+                              mesh_.data());
         model_.load(std::move(step.passes));
         model_.engine().forward_backward(step.slots);
         return {model_.results(), *task_.set, logits_width(task_.model), mesh_.world()};
     }
 
-    /// Calls f(name, gradient) for every tensor of the Hugging Face folder, which may be made of several parameters.
-    /// Collective.
+    /// Calls f(name, gradient) for every tensor of the Hugging Face folder, which may be made of
+    /// several parameters. Collective.
     template <typename F>
     void for_each_gradient(F const& f) const {
         for (auto const& tensor : hf_tensors(task_.model)) {
@@ -126,7 +138,8 @@ class TrainingPath {
   private:
     /// The one place that knows where gradients lie.
     at::Tensor whole_gradient(std::string const& parameter) const {
-        auto const spec = std::ranges::find(model_.specs(), parameter, &parallel::ParameterSpec::name);
+        auto const spec =
+            std::ranges::find(model_.specs(), parameter, &parallel::ParameterSpec::name);
         return whole_tensor(*spec, model_.store(), mesh_, Kept::gradient);
     }
 
@@ -136,20 +149,22 @@ class TrainingPath {
 };
 
 /// `file` is null on all ranks but 0, which take part in gathering.
-void write_logits(NumericsFile const* file, GatheredResults const& results, data::Dataset const& set,
-                  std::int64_t width) {
+void write_logits(NumericsFile const* file, GatheredResults const& results,
+                  data::Dataset const& set, std::int64_t width) {
     std::vector<std::int64_t> offsets{0};
-    for (std::int64_t i = 0; i < set.size(); ++i) offsets.push_back(offsets.back() + results.rows(i));
+    for (std::int64_t i = 0; i < set.size(); ++i)
+        offsets.push_back(offsets.back() + results.rows(i));
     std::optional<data::H5> dataset;
     if (file) dataset = file->create("logits", H5T_IEEE_F32LE, {offsets.back(), width});
     for (std::int64_t i = 0; i < set.size(); ++i) {
         std::vector<float> const values = results.logits(i);
         if (file)
-            data::write_rows(*dataset, file->staging(), offsets[static_cast<std::size_t>(i)], results.rows(i),
-                             values.data());
+            data::write_rows(*dataset, file->staging(), offsets[static_cast<std::size_t>(i)],
+                             results.rows(i), values.data());
     }
     if (file && set.label_names().empty())
-        file->write("offsets", H5T_STD_I64LE, {static_cast<std::int64_t>(offsets.size())}, offsets.data());
+        file->write("offsets", H5T_STD_I64LE, {static_cast<std::int64_t>(offsets.size())},
+                    offsets.data());
 }
 
 } // namespace
@@ -157,8 +172,10 @@ void write_logits(NumericsFile const* file, GatheredResults const& results, data
 double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
     Task const task = read_task(job, read_token_file(job.tokens));
     mesh_shape(task.config.parallel, world.size());
-    if (world.rank() == 0) cluster::refuse_input("--out", job.output, {job.model, job.tokens}, ".h5");
-    auto const file = world.rank() == 0 ? std::make_unique<NumericsFile>(job.output, job.force) : nullptr;
+    if (world.rank() == 0)
+        cluster::refuse_input("--out", job.output, {job.model, job.tokens}, ".h5");
+    auto const file =
+        world.rank() == 0 ? std::make_unique<NumericsFile>(job.output, job.force) : nullptr;
     configure_numerics(task.config.numerics, cluster::topology(world).cores_per_rank);
     TrainingPath path(task, world);
     GatheredResults const results = path.run();
@@ -166,7 +183,9 @@ double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
     write_logits(file.get(), results, *task.set, logits_width(task.model));
     if (file) file->write("loss", H5T_IEEE_F64LE, {}, &loss);
     path.for_each_gradient([&](std::string const& name, at::Tensor const& gradient) {
-        if (file) file->write("grad/" + name, H5T_IEEE_F32LE, gradient.sizes().vec(), gradient.const_data_ptr());
+        if (file)
+            file->write("grad/" + name, H5T_IEEE_F32LE, gradient.sizes().vec(),
+                        gradient.const_data_ptr());
     });
     if (file) file->commit();
     return loss;

@@ -27,16 +27,20 @@ std::vector<SampleResult> unpack(std::string const& bytes) {
 } // namespace
 
 std::int64_t logits_width(ModelConfig const& model) {
-    return model.head == HeadKind::classification ? static_cast<std::int64_t>(model.labels.size()) : model.vocabulary;
+    return model.head == HeadKind::classification ? static_cast<std::int64_t>(model.labels.size())
+                                                  : model.vocabulary;
 }
 
-OneStep make_step(data::Dataset const& set, data::BatchShape const& shape, cluster::Communicator const& data) {
-    auto const plan = data::plan_evaluation(set, {set.size(), shape.tokens_per_slot, shape.token_multiple}).at(0);
+OneStep make_step(data::Dataset const& set, data::BatchShape const& shape,
+                  cluster::Communicator const& data) {
+    auto const plan =
+        data::plan_evaluation(set, {set.size(), shape.tokens_per_slot, shape.token_multiple}).at(0);
     OneStep step{{}, static_cast<std::int64_t>(plan.slots.size())};
     auto const ranks = static_cast<std::size_t>(data.size());
     for (auto s = static_cast<std::size_t>(data.rank()); s < plan.slots.size(); s += ranks) {
         step.passes.push_back(make_pass(set.read(plan.slots[s], shape.token_multiple), false, 0, 0,
-                                        1.0 / static_cast<double>(plan.trained))); // not training: dropout is off
+                                        // not training: dropout is off
+                                        1.0 / static_cast<double>(plan.trained)));
         step.passes.back().keep_logits = true;
     }
     return step;
@@ -45,9 +49,10 @@ OneStep make_step(data::Dataset const& set, data::BatchShape const& shape, clust
 GatheredResults::GatheredResults(Results const& mine, data::Dataset const& set, std::int64_t width,
                                  cluster::Communicator& world)
     : mine_(mine), width_(width), world_(world), places_(static_cast<std::size_t>(set.size())) {
-    auto const all = cluster::all_gather_bytes(
-        world, {reinterpret_cast<char const*>(mine.samples.data()), mine.samples.size() * sizeof(SampleResult)},
-        "verify/results");
+    auto const all = cluster::all_gather_bytes(world,
+                                               {reinterpret_cast<char const*>(mine.samples.data()),
+                                                mine.samples.size() * sizeof(SampleResult)},
+                                               "verify/results");
     for (std::size_t rank = 0; rank < all.size(); ++rank) {
         std::int64_t row = 0;
         for (auto const& result : unpack(all[rank])) {
@@ -58,7 +63,8 @@ GatheredResults::GatheredResults(Results const& mine, data::Dataset const& set, 
         }
     }
     for (std::size_t i = 0; i < places_.size(); ++i)
-        if (places_[i].rank < 0) throw cluster::JobError("no rank computed sequence " + std::to_string(i));
+        if (places_[i].rank < 0)
+            throw cluster::JobError("no rank computed sequence " + std::to_string(i));
 }
 
 double GatheredResults::loss() const {
@@ -77,7 +83,8 @@ std::vector<float> GatheredResults::logits(std::int64_t sample) const {
     std::vector<float> values;
     if (place.rank == world_.rank()) {
         auto const first = static_cast<std::size_t>(place.first * width_);
-        if (first + count > mine_.logits.size()) throw cluster::JobError("the head handed out no logits");
+        if (first + count > mine_.logits.size())
+            throw cluster::JobError("the head handed out no logits");
         values.assign(mine_.logits.data() + first, mine_.logits.data() + first + count);
     }
     if (place.rank == 0) return world_.rank() == 0 ? values : std::vector<float>{};

@@ -17,11 +17,12 @@ void add(cluster::Sha256& hash, std::string const& name, at::Tensor const& whole
 
 } // namespace
 
-std::string weights_sha256(std::vector<parallel::ParameterSpec> specs, parallel::ParameterStore const& store,
-                           parallel::Mesh const& mesh) {
+std::string weights_sha256(std::vector<parallel::ParameterSpec> specs,
+                           parallel::ParameterStore const& store, parallel::Mesh const& mesh) {
     std::ranges::sort(specs, {}, &parallel::ParameterSpec::name);
     cluster::Sha256 hash;
-    for (auto const& spec : specs) add(hash, spec.name, whole_tensor(spec, store, mesh, Kept::weight));
+    for (auto const& spec : specs)
+        add(hash, spec.name, whole_tensor(spec, store, mesh, Kept::weight));
     return hash.hex();
 }
 

@@ -11,10 +11,11 @@
 
 namespace trireme::framework {
 
-/// Over (name, shape, master bytes) of every tensor in name order, lower-case hex. `specs`: of the whole model. The
-/// same weights give the same hash in every layout. Collective over the world of the mesh.
-std::string weights_sha256(std::vector<parallel::ParameterSpec> specs, parallel::ParameterStore const& store,
-                           parallel::Mesh const& mesh);
+/// Over (name, shape, master bytes) of every tensor in name order, lower-case hex. `specs`: of the
+/// whole model. The same weights give the same hash in every layout. Collective over the world of
+/// the mesh.
+std::string weights_sha256(std::vector<parallel::ParameterSpec> specs,
+                           parallel::ParameterStore const& store, parallel::Mesh const& mesh);
 
 /// The same of whole tensors by name, in the dtype of the master weights. Local.
 std::string weights_sha256(std::map<std::string, at::Tensor> const& weights);

@@ -23,8 +23,8 @@ at::Tensor range_of(parallel::Unit const& unit, Kept what, std::int64_t from, st
 
 using Visit = std::function<void(parallel::Run const&, at::Tensor const&)>;
 
-void for_each_in(parallel::Parameter const& parameter, Kept what, std::int64_t begin, std::int64_t end,
-                 Visit const& f) {
+void for_each_in(parallel::Parameter const& parameter, Kept what, std::int64_t begin,
+                 std::int64_t end, Visit const& f) {
     auto const& unit = parameter.unit();
     for (auto const& s : parallel::stretches(unit, begin, end)) {
         if (s.parameter != &parameter) continue;
@@ -40,8 +40,8 @@ struct Header {
 
 } // namespace
 
-void for_each_answered(parallel::ParameterStore const& store, parallel::Parameter const& parameter, Kept what,
-                       Visit const& f) {
+void for_each_answered(parallel::ParameterStore const& store, parallel::Parameter const& parameter,
+                       Kept what, Visit const& f) {
     auto const& unit = parameter.unit();
     if (!parameter.counted() || !unit.owned || (what != Kept::weight && !unit.trainable)) return;
     std::int64_t const part = unit.layout.part_size(), begin = store.options().place.part() * part;
@@ -60,13 +60,14 @@ at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::Parameter
     auto const element = static_cast<std::int64_t>(whole.element_size());
     std::string mine;
     if (store.contains(spec.name))
-        for_each_answered(store, store.at(spec.name), what, [&](parallel::Run const& run, at::Tensor const& kept) {
-            at::Tensor const values = kept.cpu();
-            Header const header{run.global, run.count};
-            mine.append(reinterpret_cast<char const*>(&header), sizeof header);
-            mine.append(static_cast<char const*>(values.const_data_ptr()),
-                        static_cast<std::size_t>(run.count * element));
-        });
+        for_each_answered(store, store.at(spec.name), what,
+                          [&](parallel::Run const& run, at::Tensor const& kept) {
+                              at::Tensor const values = kept.cpu();
+                              Header const header{run.global, run.count};
+                              mine.append(reinterpret_cast<char const*>(&header), sizeof header);
+                              mine.append(static_cast<char const*>(values.const_data_ptr()),
+                                          static_cast<std::size_t>(run.count * element));
+                          });
     std::int64_t met = 0;
     auto* const out = static_cast<char*>(whole.mutable_data_ptr());
     for (auto const& part : cluster::all_gather_bytes(mesh.world(), mine, "whole/" + spec.name))
@@ -79,8 +80,8 @@ at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::Parameter
             at += sizeof header + bytes;
         }
     if (met != whole.numel())
-        throw cluster::JobError("tensor " + spec.name + ": the ranks keep " + std::to_string(met) + " of its " +
-                                std::to_string(whole.numel()) + " elements");
+        throw cluster::JobError("tensor " + spec.name + ": the ranks keep " + std::to_string(met) +
+                                " of its " + std::to_string(whole.numel()) + " elements");
     return whole;
 }
 

@@ -22,11 +22,12 @@ std::string words(std::vector<std::string> const& all) {
 }
 
 std::string directives(BatchJob const& job) {
-    std::string lines = fmt::format("#SBATCH --job-name={}\n#SBATCH --nodes={}\n#SBATCH --ntasks-per-node={}\n"
-                                    "#SBATCH --cpus-per-task={}\n#SBATCH --time={}\n"
-                                    "#SBATCH --output=%x-%j.out --open-mode=append\n"
-                                    "#SBATCH --requeue --dependency=singleton",
-                                    job.name, job.nodes, job.tasks_per_node, job.cpus_per_task, job.time);
+    std::string lines =
+        fmt::format("#SBATCH --job-name={}\n#SBATCH --nodes={}\n#SBATCH --ntasks-per-node={}\n"
+                    "#SBATCH --cpus-per-task={}\n#SBATCH --time={}\n"
+                    "#SBATCH --output=%x-%j.out --open-mode=append\n"
+                    "#SBATCH --requeue --dependency=singleton",
+                    job.name, job.nodes, job.tasks_per_node, job.cpus_per_task, job.time);
     for (auto const& [name, value] : job.sbatch)
         lines += fmt::format("\n#SBATCH --{}{}{}", name, value.empty() ? "" : "=", value);
     return lines;
@@ -35,7 +36,8 @@ std::string directives(BatchJob const& job) {
 std::string setup(Site const& site) {
     std::string lines;
     if (!site.modules.empty()) lines += "module load " + words(site.modules) + " || exit\n";
-    for (auto const& [name, value] : site.environment) lines += "export " + name + "=" + shell_word(value) + "\n";
+    for (auto const& [name, value] : site.environment)
+        lines += "export " + name + "=" + shell_word(value) + "\n";
     if (!lines.empty()) lines.pop_back();
     return lines;
 }
@@ -43,7 +45,8 @@ std::string setup(Site const& site) {
 /// Options of the launcher, each with a blank in front.
 std::string launcher_options(BatchJob const& job, Site const& site) {
     if (job.launcher == "srun") return site.srun.empty() ? "" : " " + words(site.srun);
-    std::string line = fmt::format(" --map-by ppr:{}:node:PE={}", job.tasks_per_node, job.cpus_per_task);
+    std::string line =
+        fmt::format(" --map-by ppr:{}:node:PE={}", job.tasks_per_node, job.cpus_per_task);
     if (!site.mpirun.empty()) line += " " + words(site.mpirun);
     // mpirun hands only OMPI_* on by itself.
     for (auto const& [name, value] : site.environment)
@@ -55,7 +58,8 @@ std::string launcher_options(BatchJob const& job, Site const& site) {
 
 std::string shell_word(std::string const& bytes) {
     auto const plain = [](unsigned char c) {
-        return std::isalnum(c) || std::string_view("_@%+=:,./-").find(static_cast<char>(c)) != std::string_view::npos;
+        return std::isalnum(c) ||
+               std::string_view("_@%+=:,./-").find(static_cast<char>(c)) != std::string_view::npos;
     };
     if (!bytes.empty() && std::ranges::all_of(bytes, plain)) return bytes;
     std::string word = "'";
@@ -65,7 +69,8 @@ std::string shell_word(std::string const& bytes) {
 
 namespace {
 
-/// A whole number of 1 to `most` digits at the front of `text`, which is taken off; nothing else, and no sign.
+/// A whole number of 1 to `most` digits at the front of `text`, which is taken off; nothing else,
+/// and no sign.
 std::optional<long long> take_number(std::string_view& text, std::size_t most) {
     std::size_t const digits = std::min(text.find_first_not_of("0123456789"), text.size());
     long long number = 0;
@@ -89,7 +94,8 @@ std::optional<long long> take_sixtieth(std::string_view& text) {
 long long seconds_in(std::string_view time) {
     constexpr std::size_t kMinutes = 6, kClock = 3; // digits
     std::string_view rest = time;
-    if (auto const minutes = take_number(rest, kMinutes); minutes && rest.empty()) return *minutes * 60;
+    if (auto const minutes = take_number(rest, kMinutes); minutes && rest.empty())
+        return *minutes * 60;
     rest = time;
     long long days = 0;
     if (time.find('-') != std::string_view::npos) {
@@ -98,7 +104,8 @@ long long seconds_in(std::string_view time) {
         days = *found;
         rest.remove_prefix(1);
     }
-    auto const hours = take_number(rest, kClock), minutes = take_sixtieth(rest), seconds = take_sixtieth(rest);
+    auto const hours = take_number(rest, kClock), minutes = take_sixtieth(rest),
+               seconds = take_sixtieth(rest);
     if (!hours || !minutes || !seconds || !rest.empty()) return 0;
     return ((days * 24 + *hours) * 60 + *minutes) * 60 + *seconds;
 }
@@ -115,26 +122,32 @@ long long seconds_of(std::string const& field, std::string const& time) {
 
 std::string batch_script(BatchJob const& job, Site const& site) {
     auto const legal = [](unsigned char c) {
-        return std::isalnum(c) || std::string_view("_.-").find(static_cast<char>(c)) != std::string_view::npos;
+        return std::isalnum(c) ||
+               std::string_view("_.-").find(static_cast<char>(c)) != std::string_view::npos;
     };
-    if (job.name.empty() || job.name.size() > 100 || !std::isalnum(static_cast<unsigned char>(job.name[0])) ||
+    if (job.name.empty() || job.name.size() > 100 ||
+        !std::isalnum(static_cast<unsigned char>(job.name[0])) ||
         !std::ranges::all_of(job.name, legal))
-        throw cluster::InputError(
-            fmt::format("--name: {}: legal: 1 to 100 letters, digits and _ . -, not - first", job.name));
+        throw cluster::InputError(fmt::format(
+            "--name: {}: legal: 1 to 100 letters, digits and _ . -, not - first", job.name));
     seconds_of("--time", job.time);
     for (auto const& [name, value] : job.sbatch) check_sbatch_option("sbatch", name, value);
     for (auto const& word : job.command) check_word("command", word);
-    std::string const about = fmt::format("# Made by `trireme submit` for site {} ({}).\n# Verified on: {}.", site.name,
-                                          site.source, site.verified_on);
-    char const* const proceed = job.requeue_itself ? R"([ -n "$ending" ] || scontrol requeue "$SLURM_JOB_ID")"
-                                                   : R"(echo "the next job of the chain goes on")";
-    std::string const exit_code = fmt::format(fmt::runtime(kExitCodeTemplate), fmt::arg("proceed", proceed));
-    return fmt::format(fmt::runtime(job.launcher == "srun" ? kSrunTemplate : kMpirunTemplate), fmt::arg("about", about),
-                       fmt::arg("directives", directives(job)), fmt::arg("lead", job.lead),
-                       fmt::arg("setup", setup(site)), fmt::arg("cpus_per_task", job.cpus_per_task),
+    std::string const about =
+        fmt::format("# Made by `trireme submit` for site {} ({}).\n# Verified on: {}.", site.name,
+                    site.source, site.verified_on);
+    char const* const proceed = job.requeue_itself
+                                    ? R"([ -n "$ending" ] || scontrol requeue "$SLURM_JOB_ID")"
+                                    : R"(echo "the next job of the chain goes on")";
+    std::string const exit_code =
+        fmt::format(fmt::runtime(kExitCodeTemplate), fmt::arg("proceed", proceed));
+    return fmt::format(fmt::runtime(job.launcher == "srun" ? kSrunTemplate : kMpirunTemplate),
+                       fmt::arg("about", about), fmt::arg("directives", directives(job)),
+                       fmt::arg("lead", job.lead), fmt::arg("setup", setup(site)),
+                       fmt::arg("cpus_per_task", job.cpus_per_task),
                        fmt::arg("ranks", job.nodes * job.tasks_per_node),
-                       fmt::arg("options", launcher_options(job, site)), fmt::arg("command", words(job.command)),
-                       fmt::arg("exit_code", exit_code));
+                       fmt::arg("options", launcher_options(job, site)),
+                       fmt::arg("command", words(job.command)), fmt::arg("exit_code", exit_code));
 }
 
 } // namespace trireme::launch

@@ -8,7 +8,8 @@
 namespace trireme::launch {
 
 struct BatchJob {
-    std::string name; ///< of the job: of its run, so that jobs of one run never overlap (--dependency=singleton)
+    /// of the job: of its run, so that jobs of one run never overlap (--dependency=singleton)
+    std::string name;
     int nodes = 1;
     std::string time;     ///< as sbatch takes it
     std::string launcher; ///< srun | mpirun

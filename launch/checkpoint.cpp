@@ -22,13 +22,14 @@ namespace po = boost::program_options;
 
 int export_command(std::vector<std::string> const& arguments) {
     std::string run, output, which, dtype;
-    po::options_description options(
-        "trireme export --run RUN --output FOLDER: a checkpoint of a run as a Hugging Face folder\n\n  trireme "
-        "export --run runs/reviews --output exported\n\nOptions");
+    po::options_description options("trireme export --run RUN --output FOLDER: a checkpoint of a "
+                                    "run as a Hugging Face folder\n\n  trireme "
+                                    "export --run runs/reviews --output exported\n\nOptions");
     options.add_options()("run", po::value(&run)->required()->value_name("RUN"), "run folder")(
         "output", po::value(&output)->required()->value_name("FOLDER"),
-        "folder to make; must not exist")("checkpoint", po::value(&which)->default_value("best")->value_name("NAME"),
-                                          "best | latest | a name that `trireme checkpoint list` shows")(
+        "folder to make; must not exist")(
+        "checkpoint", po::value(&which)->default_value("best")->value_name("NAME"),
+        "best | latest | a name that `trireme checkpoint list` shows")(
         "dtype", po::value(&dtype)->default_value("auto")->value_name("TYPE"),
         "auto: each tensor as the model came | fp32 | bf16 | fp16");
     if (!parse(options, arguments)) return 0;
@@ -47,13 +48,15 @@ std::string folder_of(std::string const& run) {
 std::vector<std::string> checkpoints_of(std::string const& run) {
     auto const names = framework::list_checkpoints(folder_of(run));
     if (names.empty())
-        throw cluster::InputError(folder_of(run) + ": no checkpoints; legal: the folder of a run that saved one");
+        throw cluster::InputError(folder_of(run) +
+                                  ": no checkpoints; legal: the folder of a run that saved one");
     return names;
 }
 
 /// Why the rules let a checkpoint stay: "last, best".
 std::string reasons(std::vector<std::string> const& names, std::string const& name,
-                    framework::RunProgress const& newest, framework::CheckpointSection const& rules) {
+                    framework::RunProgress const& newest,
+                    framework::CheckpointSection const& rules) {
     std::vector<std::string> why;
     std::int64_t const step = framework::step_of(name);
     auto const place = std::ranges::find(names, name) - names.begin();
@@ -82,8 +85,9 @@ bool list(std::string const& run, bool verify) {
             std::int64_t bytes = 0;
             for (auto const& f : reader.manifest().files) bytes += f.bytes;
             fmt::print("{}  step {}  {}  {:.1f} MB  {}  {}  kept: {}{}{}\n", name, progress.step,
-                       cluster::counted(reader.manifest().tensors.size(), "tensor"), static_cast<double>(bytes) * 1e-6,
-                       state.saved_at, cluster::counted(state.ranks, "rank"), reasons(names, name, *newest, rules),
+                       cluster::counted(reader.manifest().tensors.size(), "tensor"),
+                       static_cast<double>(bytes) * 1e-6, state.saved_at,
+                       cluster::counted(state.ranks, "rank"), reasons(names, name, *newest, rules),
                        progress.finished ? "  finished" : "", verify ? "  ok" : "");
         } catch (std::exception const& error) {
             fmt::print("{}  BAD: {}\n", name, cluster::line_of(error));
@@ -101,16 +105,19 @@ std::string checkpoint_at(std::string const& path) {
 /// Prints what differs; whether nothing does.
 bool diff(std::string const& first, std::string const& second) {
     std::string const a = checkpoint_at(first), b = checkpoint_at(second);
-    auto const all = framework::compare_checkpoints(framework::CheckpointReader(a), framework::CheckpointReader(b));
+    auto const all = framework::compare_checkpoints(framework::CheckpointReader(a),
+                                                    framework::CheckpointReader(b));
     fmt::print("first:  {}\nsecond: {}\n", a, b);
     for (auto const& line : all.state) fmt::print("{}\n", line);
     for (auto const& t : all.tensors)
         if (t.what.empty())
-            fmt::print("{}: {} of {} elements differ, by at most {:.3g}; norm of the difference / norm: {:.3g}\n",
+            fmt::print("{}: {} of {} elements differ, by at most {:.3g}; norm of the difference / "
+                       "norm: {:.3g}\n",
                        t.tensor, t.unequal, t.elements, t.largest, t.relative);
         else
             fmt::print("{}: {}\n", t.tensor, t.what);
-    fmt::print("{} tensors are equal bit by bit, {} are not\n", all.equal_tensors, all.tensors.size());
+    fmt::print("{} tensors are equal bit by bit, {} are not\n", all.equal_tensors,
+               all.tensors.size());
     return all.none();
 }
 
@@ -120,22 +127,26 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
     std::vector<std::string> words;
     std::string run;
     po::options_description options(
-        "trireme checkpoint list|verify|diff: what a run saved, whether every byte of it is what was written, and what "
+        "trireme checkpoint list|verify|diff: what a run saved, whether every byte of it is what "
+        "was written, and what "
         "differs between two checkpoints (exit code 1 if anything does)\n\n"
         "  trireme checkpoint verify --run runs/reviews\n"
         "  trireme checkpoint diff runs/reviews runs/again\n"
         "  trireme checkpoint diff runs/reviews/checkpoints/step-000000{100,200}\n\nOptions");
-    options.add_options()("action", po::value(&words)->required(),
-                          "list | verify | diff A B, each the folder of a checkpoint, or of a run for its newest")(
+    options.add_options()(
+        "action", po::value(&words)->required(),
+        "list | verify | diff A B, each the folder of a checkpoint, or of a run for its newest")(
         "run", po::value(&run)->value_name("RUN"), "run folder, for list and verify");
     if (!parse(options, arguments, "action", 3)) return 0;
     std::string const action = words.front();
     if (action != "list" && action != "verify" && action != "diff")
-        throw cluster::InputError(fmt::format("{}: no such action{} legal: list, verify, diff", action,
-                                              cluster::suggestion(action, {"list", "verify", "diff"})));
+        throw cluster::InputError(
+            fmt::format("{}: no such action{} legal: list, verify, diff", action,
+                        cluster::suggestion(action, {"list", "verify", "diff"})));
     if (words.size() != (action == "diff" ? 3U : 1U))
-        throw cluster::InputError(fmt::format("checkpoint {}: legal: {}", fmt::join(words, " "),
-                                              action == "diff" ? "diff A B" : action + " --run RUN"));
+        throw cluster::InputError(
+            fmt::format("checkpoint {}: legal: {}", fmt::join(words, " "),
+                        action == "diff" ? "diff A B" : action + " --run RUN"));
     if (action == "diff") return diff(words[1], words[2]) ? cluster::kDone : cluster::kFailed;
     if (run.empty()) throw cluster::InputError("--run: missing; legal: run folder");
     return list(run, action == "verify") ? cluster::kDone : cluster::kFailed;

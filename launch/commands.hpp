@@ -1,4 +1,5 @@
-// The subcommands that compute. Each parses its own arguments and returns an exit code; bad input is thrown.
+// The subcommands that compute. Each parses its own arguments and returns an exit code; bad input
+// is thrown.
 #pragma once
 #include <string>
 #include <vector>

@@ -11,10 +11,13 @@ int completion_command(std::vector<std::string> const& arguments) {
     namespace po = boost::program_options;
     std::string shell;
     po::options_description options(
-        "trireme completion SHELL: a script that makes the shell complete commands, options, keys of --set and "
+        "trireme completion SHELL: a script that makes the shell complete commands, options, keys "
+        "of --set and "
         "files\n\n"
-        "  source <(trireme completion bash)                                 # in this shell, or in ~/.bashrc\n"
-        "  trireme completion bash > ~/.local/share/bash-completion/completions/trireme\n\nOptions");
+        "  source <(trireme completion bash)                                 # in this shell, or "
+        "in ~/.bashrc\n"
+        "  trireme completion bash > "
+        "~/.local/share/bash-completion/completions/trireme\n\nOptions");
     options.add_options()("shell", po::value(&shell)->required(), "bash");
     if (!parse(options, arguments, "shell")) return 0;
     if (shell != "bash") throw cluster::InputError(shell + ": legal: bash");

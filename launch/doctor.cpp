@@ -59,24 +59,30 @@ Finding judge_mpi(std::string const& refusal) {
     MPI_Query_thread(&level);
     std::string const all(text.data(), static_cast<std::size_t>(length)),
         version = all.substr(0, all.find_first_of(",\n"));
-    char const* const names[] = {"MPI_THREAD_SINGLE", "MPI_THREAD_FUNNELED", "MPI_THREAD_SERIALIZED",
-                                 "MPI_THREAD_MULTIPLE"};
-    std::string const found = fmt::format("{}, thread level {}", version, names[std::clamp(level, 0, 3)]);
+    char const* const names[] = {"MPI_THREAD_SINGLE", "MPI_THREAD_FUNNELED",
+                                 "MPI_THREAD_SERIALIZED", "MPI_THREAD_MULTIPLE"};
+    std::string const found =
+        fmt::format("{}, thread level {}", version, names[std::clamp(level, 0, 3)]);
     if (!refusal.empty())
-        return {Verdict::problem, "MPI", found + "; " + refusal, "training would not start; do what the message says"};
+        return {Verdict::problem, "MPI", found + "; " + refusal,
+                "training would not start; do what the message says"};
     return {Verdict::ok, "MPI", found, ""};
 }
 
 void print_ranks(std::vector<RankFacts> const& ranks) {
     std::size_t width = 4;
     for (auto const& r : ranks) width = std::max(width, r.host.size());
-    fmt::print("  {:<6}{:<{}}  {:<9}{:<14}{}\n", "rank", "host", width, "pid", "cores", "clock against rank 0");
+    fmt::print("  {:<6}{:<{}}  {:<9}{:<14}{}\n", "rank", "host", width, "pid", "cores",
+               "clock against rank 0");
     for (std::size_t i = 0; i < std::min(ranks.size(), kRowsShown); ++i) {
         auto const& r = ranks[i];
         fmt::print("  {:<6}{:<{}}  {:<9}{:<14}{}\n", r.rank, r.host, width, r.pid, ranges(r.cores),
-                   i ? fmt::format("{:+.0f} us, round trip {:.0f} us", r.clock_offset * 1e6, r.round_trip * 1e6) : "-");
+                   i ? fmt::format("{:+.0f} us, round trip {:.0f} us", r.clock_offset * 1e6,
+                                   r.round_trip * 1e6)
+                     : "-");
     }
-    if (ranks.size() > kRowsShown) fmt::print("  ... {} more ranks (--json has them)\n", ranks.size() - kRowsShown);
+    if (ranks.size() > kRowsShown)
+        fmt::print("  ... {} more ranks (--json has them)\n", ranks.size() - kRowsShown);
 }
 
 void print_findings(Findings const& findings) {
@@ -96,10 +102,12 @@ void print_screen(std::vector<RankFacts> const& ranks, Findings const& findings)
     print_ranks(ranks);
     fmt::print("\n");
     print_findings(findings);
-    auto const count = [&](Verdict v) { return std::ranges::count(findings, v, &Finding::verdict); };
+    auto const count = [&](Verdict v) {
+        return std::ranges::count(findings, v, &Finding::verdict);
+    };
     auto const problems = count(Verdict::problem), warnings = count(Verdict::warning);
-    fmt::print("\n{}: {} problem{}, {} warning{}\n", problems ? "not fit" : "fit", problems, problems == 1 ? "" : "s",
-               warnings, warnings == 1 ? "" : "s");
+    fmt::print("\n{}: {} problem{}, {} warning{}\n", problems ? "not fit" : "fit", problems,
+               problems == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
 }
 
 void print_json(std::vector<RankFacts> const& ranks, Findings const& findings) {
@@ -128,26 +136,32 @@ int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
     std::string config, run, data;
     std::vector<std::string> set;
     bool json = false;
-    po::options_description options("trireme doctor [CONFIG]: is this machine, or this job, fit to train on? Looks at "
-                                    "MPI, launcher, binding, memory, "
-                                    "network, disk and clocks; ends with 1 if there is a problem\n\n"
-                                    "  trireme doctor\n"
-                                    "  mpirun -n 4 trireme doctor --run runs/mine --data data-reviews\n"
-                                    "  mpirun -n 4 trireme doctor configs/film-reviews.yaml\n\nOptions");
+    po::options_description options(
+        "trireme doctor [CONFIG]: is this machine, or this job, fit to train on? Looks at "
+        "MPI, launcher, binding, memory, "
+        "network, disk and clocks; ends with 1 if there is a problem\n\n"
+        "  trireme doctor\n"
+        "  mpirun -n 4 trireme doctor --run runs/mine --data data-reviews\n"
+        "  mpirun -n 4 trireme doctor configs/film-reviews.yaml\n\nOptions");
     options.add_options()("config", po::value(&config),
                           "a run, as YAML: its folders, and room on the disk for its checkpoints")(
-        "set", po::value(&set)->composing()->value_name("KEY=VALUE"), "over the file's value; may be repeated")(
+        "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
+        "over the file's value; may be repeated")(
         "run", po::value(&run)->value_name("FOLDER"),
-        "folder to test for writing checkpoints: 64 MiB are written there and removed; default: that of CONFIG, or .")(
-        "data", po::value(&data)->value_name("FOLDER"), "data folder that every rank must be able to read")(
+        "folder to test for writing checkpoints: 64 MiB are written there and removed; default: "
+        "that of CONFIG, or .")("data", po::value(&data)->value_name("FOLDER"),
+                                "data folder that every rank must be able to read")(
         "json", po::bool_switch(&json), "print all facts and findings as JSON");
     if (!parse(options, arguments, "config")) return 0;
-    if (config.empty() && !set.empty()) throw cluster::InputError("--set: legal with a CONFIG only");
+    if (config.empty() && !set.empty())
+        throw cluster::InputError("--set: legal with a CONFIG only");
     Mpi const mpi;
     auto const world = cluster::make_mpi_world({});
     auto const ranks = gather_facts(*world);
     Findings findings{judge_mpi(mpi.refusal())};
-    auto const add = [&](Findings const& more) { findings.insert(findings.end(), more.begin(), more.end()); };
+    auto const add = [&](Findings const& more) {
+        findings.insert(findings.end(), more.begin(), more.end());
+    };
     add(judge_job(ranks));
     add({judge_gpu()});
     if (!config.empty()) {
@@ -159,7 +173,8 @@ int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
     add(check_run_folder(*world, run.empty() ? "." : run));
     if (!data.empty()) add(check_data_folder(*world, data));
     if (world->rank() == 0) json ? print_json(ranks, findings) : print_screen(ranks, findings);
-    // Under a launcher one rank's code is that of the job; the others leave with 0 so that none is reported as failed.
+    // Under a launcher one rank's code is that of the job; the others leave with 0 so that none is
+    // reported as failed.
     bool const bad = std::ranges::count(findings, Verdict::problem, &Finding::verdict) > 0;
     return bad && world->rank() == 0 ? cluster::kFailed : cluster::kDone;
 }

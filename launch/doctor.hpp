@@ -26,14 +26,18 @@ struct RankFacts {
     int rank = 0;
     std::string host, launcher, versions, processor, capability;
     std::int64_t pid = 0;
-    std::vector<int> cores;                  ///< that it may run on
-    int cores_online = 1;                    ///< of the host, or of what Slurm gave this job on it
-    double quota = 0;                        ///< cores' worth of time that its control group allows; 0: no limit
-    int omp_threads = 0;                     ///< OMP_NUM_THREADS; 0: not set
-    int slurm_cpus_per_task = 0;             ///< 0: not set
-    std::int64_t memory = 0;                 ///< bytes it could still have: free memory of host or control group
-    std::int64_t shared_memory = 0;          ///< bytes free in /dev/shm, by which ranks of a host talk
-    std::string network;                     ///< interfaces with an IPv4 address that are up, blank-separated
+    std::vector<int> cores; ///< that it may run on
+    int cores_online = 1;   ///< of the host, or of what Slurm gave this job on it
+    /// cores' worth of time that its control group allows; 0: no limit
+    double quota = 0;
+    int omp_threads = 0;         ///< OMP_NUM_THREADS; 0: not set
+    int slurm_cpus_per_task = 0; ///< 0: not set
+    /// bytes it could still have: free memory of host or control group
+    std::int64_t memory = 0;
+    /// bytes free in /dev/shm, by which ranks of a host talk
+    std::int64_t shared_memory = 0;
+    /// interfaces with an IPv4 address that are up, blank-separated
+    std::string network;
     double clock_offset = 0, round_trip = 0; ///< seconds, against rank 0
 };
 nlohmann::json to_json(RankFacts const& facts);
@@ -51,7 +55,8 @@ std::string library_versions();
 Finding judge_gpu();
 
 // doctor_job.cpp: collective over `world`, or pure.
-/// Clock of every rank against rank 0's: the middle of the shortest of several round trips (Cristian 1989). Collective.
+/// Clock of every rank against rank 0's: the middle of the shortest of several round trips
+/// (Cristian 1989). Collective.
 void measure_clock(cluster::Communicator& world, RankFacts& facts);
 /// All that can be said of the job from the facts of all its ranks. Pure.
 Findings judge_job(std::vector<RankFacts> const& ranks);
@@ -61,15 +66,16 @@ struct PlannedRun {
     std::string folder, data;
     Finding room; ///< meaningful on rank 0
 };
-/// Made by the code that trains, which this library does not know. Collective. Throws InputError for a configuration
-/// that cannot be read.
-using Planner =
-    std::function<PlannedRun(std::string const& file, std::vector<std::string> const& set, cluster::Communicator&)>;
+/// Made by the code that trains, which this library does not know. Collective. Throws InputError
+/// for a configuration that cannot be read.
+using Planner = std::function<PlannedRun(
+    std::string const& file, std::vector<std::string> const& set, cluster::Communicator&)>;
 int doctor(std::vector<std::string> const& arguments, Planner const& plan);
 
 // doctor_disk.cpp
-/// Free space, write speed with and without fsync, rename, and whether all ranks see the file. Collective; rank 0
-/// writes 64 MiB below `folder`, or below its nearest parent that is there, and removes it. Meaningful on rank 0.
+/// Free space, write speed with and without fsync, rename, and whether all ranks see the file.
+/// Collective; rank 0 writes 64 MiB below `folder`, or below its nearest parent that is there, and
+/// removes it. Meaningful on rank 0.
 Findings check_run_folder(cluster::Communicator& world, std::string const& folder);
 /// Whether every rank can read the data. Collective.
 Findings check_data_folder(cluster::Communicator& world, std::string const& folder);

@@ -26,7 +26,8 @@ namespace {
 constexpr std::size_t kProbe = std::size_t{64} << 20, kPiece = std::size_t{1} << 20;
 constexpr double kLittleRoom = 5e9;
 constexpr auto kPatience =
-    std::chrono::seconds(3); // network file systems remember for some seconds that a file is not there
+    // network file systems remember for some seconds that a file is not there
+    std::chrono::seconds(3);
 
 std::string existing_parent(std::string const& folder) {
     std::error_code none;
@@ -43,8 +44,8 @@ struct Place {
 Place look_at(std::string const& folder) {
     struct statfs found {};
     if (statfs(folder.c_str(), &found) != 0) return {0, std::strerror(errno), false};
-    constexpr long kLustre = 0x0bd00bd0, kGpfs = 0x47504653, kBeegfs = 0x19830326, kXfs = 0x58465342,
-                   kCeph = 0x00c36400;
+    constexpr long kLustre = 0x0bd00bd0, kGpfs = 0x47504653, kBeegfs = 0x19830326,
+                   kXfs = 0x58465342, kCeph = 0x00c36400;
     auto const kind = [&]() -> std::string {
         switch (static_cast<long>(found.f_type)) {
         case NFS_SUPER_MAGIC: return "nfs";
@@ -60,7 +61,8 @@ Place look_at(std::string const& folder) {
         default: return fmt::format("type {:#x}", static_cast<unsigned long>(found.f_type));
         }
     }();
-    return {static_cast<double>(found.f_bavail) * static_cast<double>(found.f_bsize), kind, kind == "tmpfs"};
+    return {static_cast<double>(found.f_bavail) * static_cast<double>(found.f_bsize), kind,
+            kind == "tmpfs"};
 }
 
 struct Speed {
@@ -72,7 +74,9 @@ struct Trouble {
 };
 /// Writes the probe file.
 Trouble write_probe(std::string const& path, Speed& speed) {
-    auto const failed = [](char const* call) { return fmt::format("{}: {}", call, std::strerror(errno)); };
+    auto const failed = [](char const* call) {
+        return fmt::format("{}: {}", call, std::strerror(errno));
+    };
     int const file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0) return {failed("open"), {}};
     std::optional<std::string> lock; // as RUN/lock is taken
@@ -85,14 +89,15 @@ Trouble write_probe(std::string const& path, Speed& speed) {
     };
     std::optional<std::string> trouble;
     for (std::size_t done = 0; done < kProbe && !trouble; done += kPiece)
-        if (write(file, piece.data(), kPiece) != static_cast<ssize_t>(kPiece)) trouble = failed("write");
+        if (write(file, piece.data(), kPiece) != static_cast<ssize_t>(kPiece))
+            trouble = failed("write");
     speed.cached = rate();
     if (!trouble && fsync(file) != 0) trouble = failed("fsync");
     speed.synced = rate();
     close(file);
     std::string const renamed = path + ".renamed";
-    if (!trouble &&
-        (std::rename(path.c_str(), renamed.c_str()) != 0 || std::rename(renamed.c_str(), path.c_str()) != 0))
+    if (!trouble && (std::rename(path.c_str(), renamed.c_str()) != 0 ||
+                     std::rename(renamed.c_str(), path.c_str()) != 0))
         trouble = failed("rename");
     return {trouble, lock};
 }
@@ -116,13 +121,15 @@ std::string ranks_without(cluster::Communicator& world, bool mine) {
 }
 
 Finding judge_room(std::string const& folder, Place const& place) {
-    std::string const text = fmt::format("{} ({}): {:.1f} GB free", folder, place.kind, place.free * 1e-9);
+    std::string const text =
+        fmt::format("{} ({}): {:.1f} GB free", folder, place.kind, place.free * 1e-9);
     if (place.memory)
         return {Verdict::warning, "run folder", text + ", in memory: gone when the machine is",
                 "choose a disk for --run"};
     if (place.free < kLittleRoom)
         return {Verdict::warning, "run folder", text,
-                "a checkpoint takes 12 bytes for each parameter, and checkpoint.keep_last + 2 of them can be there at "
+                "a checkpoint takes 12 bytes for each parameter, and checkpoint.keep_last + 2 of "
+                "them can be there at "
                 "once"};
     return {Verdict::ok, "run folder", text, ""};
 }
@@ -130,9 +137,10 @@ Finding judge_room(std::string const& folder, Place const& place) {
 } // namespace
 
 Findings check_run_folder(cluster::Communicator& world, std::string const& folder) {
-    std::string const parent = cluster::broadcast_bytes(world, existing_parent(folder), 0, "doctor/folder");
-    std::string const probe =
-        cluster::broadcast_bytes(world, fmt::format("{}/.trireme-doctor-{}", parent, getpid()), 0, "doctor/probe");
+    std::string const parent =
+        cluster::broadcast_bytes(world, existing_parent(folder), 0, "doctor/folder");
+    std::string const probe = cluster::broadcast_bytes(
+        world, fmt::format("{}/.trireme-doctor-{}", parent, getpid()), 0, "doctor/probe");
     Speed speed;
     Trouble trouble;
     if (world.rank() == 0) trouble = write_probe(probe, speed);
@@ -141,19 +149,23 @@ Findings check_run_folder(cluster::Communicator& world, std::string const& folde
     if (world.rank() == 0) unlink(probe.c_str());
     Findings findings{judge_room(parent, look_at(parent))};
     if (trouble.write)
-        findings.push_back({Verdict::problem, "write", fmt::format("{}: {}", parent, *trouble.write),
+        findings.push_back({Verdict::problem, "write",
+                            fmt::format("{}: {}", parent, *trouble.write),
                             "choose another --run, or make room and get write permission there"});
     else
         findings.push_back(
             {Verdict::ok, "write",
-             fmt::format("64 MiB at {:.0f} MB/s into the page cache, {:.0f} MB/s with fsync; rename works",
-                         speed.cached, speed.synced),
+             fmt::format(
+                 "64 MiB at {:.0f} MB/s into the page cache, {:.0f} MB/s with fsync; rename works",
+                 speed.cached, speed.synced),
              ""});
     if (trouble.lock)
-        findings.push_back({Verdict::problem, "locks", fmt::format("{}: {}", parent, *trouble.lock),
-                            "put the run folder on a file system with locks (on Lustre: mounted with `flock`)"});
+        findings.push_back(
+            {Verdict::problem, "locks", fmt::format("{}: {}", parent, *trouble.lock),
+             "put the run folder on a file system with locks (on Lustre: mounted with `flock`)"});
     if (!blind.empty() && world.rank() == 0 && !trouble.write)
-        findings.push_back({Verdict::problem, "shared", fmt::format("{}: not seen by ranks {}", parent, blind),
+        findings.push_back({Verdict::problem, "shared",
+                            fmt::format("{}: not seen by ranks {}", parent, blind),
                             "put the run folder on a file system that all hosts share"});
     return findings;
 }
@@ -162,10 +174,12 @@ Findings check_data_folder(cluster::Communicator& world, std::string const& fold
     std::string const manifest = folder + "/manifest.json";
     std::string const blind = ranks_without(world, access(manifest.c_str(), R_OK) == 0);
     if (!blind.empty())
-        return {{Verdict::problem, "data folder", fmt::format("{}: cannot be read by ranks {}", manifest, blind),
+        return {{Verdict::problem, "data folder",
+                 fmt::format("{}: cannot be read by ranks {}", manifest, blind),
                  "a folder that `trireme prepare` wrote, on a file system that all hosts share"}};
     Place const place = look_at(folder);
-    return {{Verdict::ok, "data folder", fmt::format("{} ({}): read by all ranks", folder, place.kind), ""}};
+    return {{Verdict::ok, "data folder",
+             fmt::format("{} ({}): read by all ranks", folder, place.kind), ""}};
 }
 
 } // namespace trireme::launch

@@ -35,7 +35,8 @@ std::string first_line(std::string const& path) {
     return line;
 }
 
-/// The value behind `key` in a file of "key: value" lines (/proc/cpuinfo, /proc/meminfo); empty if it is not there.
+/// The value behind `key` in a file of "key: value" lines (/proc/cpuinfo, /proc/meminfo); empty if
+/// it is not there.
 std::string field_of(std::string const& path, std::string const& key) {
     std::ifstream file(path);
     for (std::string line; std::getline(file, line);) {
@@ -61,16 +62,20 @@ std::vector<std::string> control_groups() {
 double cpu_quota() {
     double least = 0;
     for (auto const& folder : control_groups()) {
-        std::istringstream words(first_line(folder + "/cpu.max")); // "200000 100000", or "max 100000"
+        std::istringstream words(
+            first_line(folder + "/cpu.max")); // "200000 100000", or "max 100000"
         double time = 0, period = 0;
-        if (words >> time >> period && period > 0 && (least == 0 || time / period < least)) least = time / period;
+        if (words >> time >> period && period > 0 && (least == 0 || time / period < least))
+            least = time / period;
     }
     return least;
 }
 
 std::int64_t free_shared_memory() {
     struct statvfs found {};
-    return statvfs("/dev/shm", &found) == 0 ? static_cast<std::int64_t>(found.f_bavail * found.f_frsize) : 0;
+    return statvfs("/dev/shm", &found) == 0
+               ? static_cast<std::int64_t>(found.f_bavail * found.f_frsize)
+               : 0;
 }
 
 std::string interfaces() {
@@ -90,7 +95,9 @@ std::string interfaces() {
 std::string mkl_version() {
     std::string const text = at::get_mkl_version(), before = "Version ";
     auto const start = text.find(before), end = text.find(" for");
-    return start == std::string::npos ? "none" : text.substr(start + before.size(), end - start - before.size());
+    return start == std::string::npos
+               ? "none"
+               : text.substr(start + before.size(), end - start - before.size());
 }
 
 std::vector<int> own_cores() {
@@ -164,10 +171,12 @@ std::string ranges(std::vector<int> const& numbers) {
 std::string library_versions() {
     unsigned major = 0, minor = 0, release = 0;
     H5get_libversion(&major, &minor, &release);
-    return fmt::format("trireme {}, libtorch {}, MKL {}, HDF5 {}.{}.{}, yaml-cpp {}, fmt {}.{}, nlohmann-json {}.{}.{}",
-                       TRIREME_VERSION, TORCH_VERSION, mkl_version(), major, minor, release, TRIREME_YAML_VERSION,
-                       FMT_VERSION / 10000, FMT_VERSION / 100 % 100, NLOHMANN_JSON_VERSION_MAJOR,
-                       NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
+    return fmt::format("trireme {}, libtorch {}, MKL {}, HDF5 {}.{}.{}, yaml-cpp {}, fmt {}.{}, "
+                       "nlohmann-json {}.{}.{}",
+                       TRIREME_VERSION, TORCH_VERSION, mkl_version(), major, minor, release,
+                       TRIREME_YAML_VERSION, FMT_VERSION / 10000, FMT_VERSION / 100 % 100,
+                       NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
+                       NLOHMANN_JSON_VERSION_PATCH);
 }
 
 RankFacts own_facts(int rank) {
@@ -190,9 +199,11 @@ RankFacts own_facts(int rank) {
 }
 
 Finding judge_gpu() {
-    bool const device = std::filesystem::exists("/dev/nvidia0") || std::filesystem::exists("/dev/nvidiactl");
+    bool const device =
+        std::filesystem::exists("/dev/nvidia0") || std::filesystem::exists("/dev/nvidiactl");
     if (cluster::has_nccl())
-        return {Verdict::ok, "GPU", device ? "build with NCCL, and a device" : "build with NCCL, no device here", ""};
+        return {Verdict::ok, "GPU",
+                device ? "build with NCCL, and a device" : "build with NCCL, no device here", ""};
     if (!device) return {Verdict::ok, "GPU", "CPU build, and no device here", ""};
     return {Verdict::warning, "GPU", "a device is here, but this build is for CPUs",
             "launch/setup --gpu && cmake --preset gpu && cmake --build build"};

@@ -68,9 +68,9 @@ std::string counted(std::int64_t n, std::string_view noun) {
 }
 
 std::string shown(framework::Spread const& s, std::string_view noun) {
-    return s.least == s.most
-               ? counted(s.least, noun)
-               : fmt::format("{} to {}, mean {:.1f} {}s", grouped(s.least), grouped(s.most), s.mean, noun);
+    return s.least == s.most ? counted(s.least, noun)
+                             : fmt::format("{} to {}, mean {:.1f} {}s", grouped(s.least),
+                                           grouped(s.most), s.mean, noun);
 }
 
 void print_model(framework::RunPreview const& p) {
@@ -79,42 +79,46 @@ void print_model(framework::RunPreview const& p) {
     fmt::print("\nmodel       {} parameters\n", grouped(all));
     for (auto const& part : p.parts)
         fmt::print("  {:<18}{:>15}{}\n", part.name, grouped(part.parameters),
-                   part.units > 1 ? fmt::format("  ({} of {})", part.units, grouped(part.parameters / part.units))
+                   part.units > 1 ? fmt::format("  ({} of {})", part.units,
+                                                grouped(part.parameters / part.units))
                                   : "");
 }
 
 void print_preview(framework::RunPreview const& p, framework::Config const& config) {
     fmt::print("\nlayout      {}\n", p.mesh.equation());
     print_model(p);
-    fmt::print("\ntraining    {} of {} = {:.2f} epochs; an epoch has {}, {} (longest {})\n", counted(p.steps, "step"),
-               counted(config.batch.global, "sample"),
+    fmt::print("\ntraining    {} of {} = {:.2f} epochs; an epoch has {}, {} (longest {})\n",
+               counted(p.steps, "step"), counted(config.batch.global, "sample"),
                static_cast<double>(p.steps * config.batch.global) / static_cast<double>(p.samples),
                counted(p.samples, "sample"), counted(p.tokens, "token"), grouped(p.longest));
     if (p.validation_samples == 0)
-        fmt::print("validation  none: {} has no split \"{}\", and nothing is evaluated\n", config.data.path,
-                   config.data.validation);
+        fmt::print("validation  none: {} has no split \"{}\", and nothing is evaluated\n",
+                   config.data.path, config.data.validation);
     else
         fmt::print("validation  {}\n", counted(p.validation_samples, "sample"));
     fmt::print("a step      {} on {}; {} (first {})\n", shown(p.slots, "slot"),
                counted(p.data_ranks, "data-parallel rank"), shown(p.tokens_per_step, "token"),
                counted(p.steps_looked_at, "step"));
     if (p.idle > 0.005)
-        fmt::print("            {:.0f} % of the places for slots stay empty: lower batch.tokens_per_slot ({}) or raise "
+        fmt::print("            {:.0f} % of the places for slots stay empty: lower "
+                   "batch.tokens_per_slot ({}) or raise "
                    "batch.global ({})\n",
                    100 * p.idle, config.batch.tokens_per_slot, config.batch.global);
-    fmt::print("\neach rank   {} of weights, {} of gradients, {} of optimizer state = {}, and activations\n",
-               megabytes(p.memory.weights), megabytes(p.memory.gradients), megabytes(p.memory.optimizer),
-               megabytes(p.memory.total()));
+    fmt::print("\neach rank   {} of weights, {} of gradients, {} of optimizer state = {}, and "
+               "activations\n",
+               megabytes(p.memory.weights), megabytes(p.memory.gradients),
+               megabytes(p.memory.optimizer), megabytes(p.memory.total()));
     fmt::print("disk        {}\n", p.room.line());
 }
 
-/// RUN/config.yaml names the folder where the run was. A run that was moved goes on where it is; where both folders are
-/// there, it is the user's to say which one is meant.
+/// RUN/config.yaml names the folder where the run was. A run that was moved goes on where it is;
+/// where both folders are there, it is the user's to say which one is meant.
 void follow_moved_run(framework::ConfigWithOrigins& resolved, std::string const& file) {
     namespace fs = std::filesystem;
     fs::path const path(file), here = path.has_parent_path() ? path.parent_path() : fs::path(".");
     std::error_code none;
-    bool const of_a_run = path.filename() == "config.yaml" && fs::exists(here / "metrics.jsonl", none);
+    bool const of_a_run =
+        path.filename() == "config.yaml" && fs::exists(here / "metrics.jsonl", none);
     std::string& run = resolved.config.run;
     bool const named_by_file = resolved.origins.at("run").starts_with(file);
     if (!of_a_run || !named_by_file || fs::equivalent(here, run, none)) return;
@@ -141,7 +145,8 @@ std::vector<std::string> environment_assignments() {
     return words_of(text ? text : "");
 }
 
-framework::ConfigWithOrigins read_shared_config(std::string const& file, std::vector<std::string> const& set,
+framework::ConfigWithOrigins read_shared_config(std::string const& file,
+                                                std::vector<std::string> const& set,
                                                 cluster::Communicator& world) {
     char const* const own = std::getenv("TRIREME_SET");
     std::string const text = cluster::broadcast_bytes(world, own ? own : "", 0, "environment");
@@ -152,14 +157,17 @@ framework::ConfigWithOrigins read_shared_config(std::string const& file, std::ve
 
 namespace {
 
-PlannedRun plan_for_doctor(std::string const& file, std::vector<std::string> const& set, cluster::Communicator& world) {
+PlannedRun plan_for_doctor(std::string const& file, std::vector<std::string> const& set,
+                           cluster::Communicator& world) {
     framework::Config const config = read_shared_config(file, set, world).config;
     PlannedRun run{.folder = config.run, .data = config.data.path};
     if (world.rank() == 0) try {
-            framework::DiskRoom const room = framework::checkpoint_room(config, framework::open_inputs(config));
+            framework::DiskRoom const room =
+                framework::checkpoint_room(config, framework::open_inputs(config));
             std::string const refusal = room.refusal();
             run.room = {refusal.empty() ? Verdict::ok : Verdict::problem, "checkpoints",
-                        refusal.empty() ? room.line() : refusal, refusal.empty() ? "" : "do what the message says"};
+                        refusal.empty() ? room.line() : refusal,
+                        refusal.empty() ? "" : "do what the message says"};
         } catch (cluster::InputError const& error) {
             run.room = {Verdict::problem, "checkpoints", cluster::line_of(error),
                         "do what the message says: training would not start"};
@@ -196,26 +204,33 @@ int explain_command(std::vector<std::string> const& arguments) {
     std::vector<std::string> set;
     int ranks = 1;
     bool keys = false;
-    po::options_description options(
-        "trireme explain-config CONFIG: every value of the configuration, and where it comes from: the file with its "
-        "line, --set, the environment variable TRIREME_SET (KEY=VALUE KEY=VALUE ...), default, or derived\n\n"
-        "  trireme explain-config configs/film-reviews.yaml --set optimizer.learning_rate=5e-5 --ranks 8\n"
-        "  trireme explain-config --keys\n\nOptions");
+    po::options_description options("trireme explain-config CONFIG: every value of the "
+                                    "configuration, and where it comes from: the file with its "
+                                    "line, --set, the environment variable TRIREME_SET (KEY=VALUE "
+                                    "KEY=VALUE ...), default, or derived\n\n"
+                                    "  trireme explain-config configs/film-reviews.yaml --set "
+                                    "optimizer.learning_rate=5e-5 --ranks 8\n"
+                                    "  trireme explain-config --keys\n\nOptions");
     options.add_options()("config", po::value(&file), "the run, as YAML")(
-        "set", po::value(&set)->composing()->value_name("KEY=VALUE"), "over the file's value; may be repeated")(
-        "ranks", po::value(&ranks)->default_value(1)->value_name("N"), "number of ranks to work out the layout for")(
+        "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
+        "over the file's value; may be repeated")(
+        "ranks", po::value(&ranks)->default_value(1)->value_name("N"),
+        "number of ranks to work out the layout for")(
         "keys", po::bool_switch(&keys), "only list every key with its default and what is legal");
     if (!parse(options, arguments, "config")) return 0;
     if (keys) return print_keys(), 0;
-    if (ranks < 1) throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", ranks));
-    if (file.empty()) throw cluster::InputError("--config: missing; legal: the run, as YAML, or --keys alone");
+    if (ranks < 1)
+        throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", ranks));
+    if (file.empty())
+        throw cluster::InputError("--config: missing; legal: the run, as YAML, or --keys alone");
     auto resolved = framework::read_config_with_origins(file, environment_assignments(), set);
     std::string note;
     try {
         derive_from_inputs(resolved, framework::open_inputs(resolved.config));
     } catch (cluster::InputError const& error) {
-        note = fmt::format("\nnot derived (train.steps 0, dropout -1), as the inputs cannot be opened here: {}\n",
-                           error.what());
+        note = fmt::format(
+            "\nnot derived (train.steps 0, dropout -1), as the inputs cannot be opened here: {}\n",
+            error.what());
     }
     framework::derive_layout(resolved, ranks);
     framework::derive_threads(resolved, own_cores() / ranks);

@@ -1,4 +1,5 @@
-// The configuration of a run, shown to a person: every value and where it comes from, and what the run would be.
+// The configuration of a run, shown to a person: every value and where it comes from, and what the
+// run would be.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,16 +9,19 @@
 
 namespace trireme::launch {
 
-/// The words of the environment variable TRIREME_SET: KEY=VALUE KEY=VALUE ... (no blanks inside a value).
+/// The words of the environment variable TRIREME_SET: KEY=VALUE KEY=VALUE ... (no blanks inside a
+/// value).
 std::vector<std::string> environment_assignments();
 
-/// FILE as this job sees it. TRIREME_SET is that of rank 0: launchers do not pass every variable on, and ranks must not
-/// differ. Collective over `world`.
-framework::ConfigWithOrigins read_shared_config(std::string const& file, std::vector<std::string> const& set,
+/// FILE as this job sees it. TRIREME_SET is that of rank 0: launchers do not pass every variable
+/// on, and ranks must not differ. Collective over `world`.
+framework::ConfigWithOrigins read_shared_config(std::string const& file,
+                                                std::vector<std::string> const& set,
                                                 cluster::Communicator& world);
 
-/// What `trireme train --dry-run` prints: values with origins, model, data, slots, memory. Opens the inputs, writes
-/// nothing. `ranks` > 0: as if started on so many. Collective over `world`; rank 0 prints. Throws InputError.
+/// What `trireme train --dry-run` prints: values with origins, model, data, slots, memory. Opens
+/// the inputs, writes nothing. `ranks` > 0: as if started on so many. Collective over `world`; rank
+/// 0 prints. Throws InputError.
 void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communicator& world);
 
 } // namespace trireme::launch

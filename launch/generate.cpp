@@ -48,9 +48,11 @@ std::vector<std::string> or_empty(std::vector<std::optional<std::string>> const&
 /// Prompts and references as tokens. Rank 0 has the tokenizer.
 void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
     service.hello();
-    auto const answer = service.ask({{"prompts", texts.prompts}, {"completions", or_empty(texts.references)}});
+    auto const answer =
+        service.ask({{"prompts", texts.prompts}, {"completions", or_empty(texts.references)}});
     for (std::size_t i = 0; i < texts.prompts.size(); ++i) {
-        r.job.prompts.push_back({static_cast<std::int64_t>(i), answer["prompts"][i], texts.names[i]});
+        r.job.prompts.push_back(
+            {static_cast<std::int64_t>(i), answer["prompts"][i], texts.names[i]});
         std::vector<std::int32_t> reference;
         if (texts.references[i]) {
             reference = answer["completions"][i].get<std::vector<std::int32_t>>();
@@ -59,12 +61,16 @@ void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
         r.job.references.push_back(std::move(reference));
     }
     if (auto const& apart = answer["apart"]; !apart.empty())
-        cluster::say("note: {}: {} where the tokenizer joins the end of the prompt to the next word, and the model "
-                     "meets tokens that no text has: end prompts without the blank, and let completions begin with "
-                     "it\n",
-                     texts.names[apart.front()],
-                     apart.size() == 1 ? "the completion begins"
-                                       : fmt::format("{} completions begin, this the first of them,", apart.size()));
+        cluster::say(
+            "note: {}: {} where the tokenizer joins the end of the prompt to the next word, and "
+            "the model "
+            "meets tokens that no text has: end prompts without the blank, and let completions "
+            "begin with "
+            "it\n",
+            texts.names[apart.front()],
+            apart.size() == 1
+                ? "the completion begins"
+                : fmt::format("{} completions begin, this the first of them,", apart.size()));
 }
 
 /// What rank 0 read, to every rank. Collective.
@@ -72,7 +78,8 @@ void share(Request& r, cluster::Communicator& world) {
     Json mine = Json::array();
     for (std::size_t i = 0; i < r.job.prompts.size(); ++i)
         mine.push_back({r.job.prompts[i].name, r.job.prompts[i].tokens, r.job.references[i]});
-    Json const all = Json::parse(cluster::broadcast_bytes(world, mine.dump(), 0, "generation/prompts"));
+    Json const all =
+        Json::parse(cluster::broadcast_bytes(world, mine.dump(), 0, "generation/prompts"));
     if (world.rank() == 0) return;
     for (auto const& p : all) {
         r.job.prompts.push_back({static_cast<std::int64_t>(r.job.prompts.size()), p[1], p[0]});
@@ -82,7 +89,8 @@ void share(Request& r, cluster::Communicator& world) {
 
 /// Sums over prompts, and the means that are quoted.
 struct Summary {
-    std::int64_t prompts = 0, tokens = 0, stopped = 0, out_of_positions = 0, scored = 0, reference_tokens = 0;
+    std::int64_t prompts = 0, tokens = 0, stopped = 0, out_of_positions = 0, scored = 0,
+                 reference_tokens = 0;
     double exact_match = 0, exact_match_normalized = 0, f1 = 0, loss = 0;
 
     Json to_json(double seconds) const {
@@ -97,14 +105,17 @@ struct Summary {
                      {"exact_match", exact_match / n},
                      {"exact_match_normalized", exact_match_normalized / n},
                      {"f1", f1 / n}});
-        if (reference_tokens > 0) json["perplexity"] = std::exp(loss / static_cast<double>(reference_tokens));
+        if (reference_tokens > 0)
+            json["perplexity"] = std::exp(loss / static_cast<double>(reference_tokens));
         return json;
     }
 };
 
 std::string trimmed(std::string const& text) {
     auto const first = text.find_first_not_of(" \t\r\n");
-    return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+    return first == std::string::npos
+               ? ""
+               : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
 /// One line of output, and its part of the summary.
@@ -138,8 +149,8 @@ Json describe(std::size_t i, PromptTexts const& texts, std::string const& text,
     return line;
 }
 
-void write_lines(Request& r, PromptTexts const& texts, framework::GenerationResult const& result, TextService& service,
-                 double seconds) {
+void write_lines(Request& r, PromptTexts const& texts, framework::GenerationResult const& result,
+                 TextService& service, double seconds) {
     nlohmann::json tokens = nlohmann::json::array(), pairs = nlohmann::json::array();
     for (auto const& c : result.completions) tokens.push_back(c.tokens);
     nlohmann::json const decoded = service.ask({{"decode", tokens}})["texts"];
@@ -171,12 +182,15 @@ class Display {
     void end(framework::Completion const& c) {
         tokens_ = c.tokens;
         show(text_.last(decoded()) + "\n");
-        cluster::say("{}, log-probability {:.4f}, ended by {}\n", cluster::counted(c.tokens.size(), "token"),
-                     c.log_probability, framework::name_of(c.ending));
+        cluster::say("{}, log-probability {:.4f}, ended by {}\n",
+                     cluster::counted(c.tokens.size(), "token"), c.log_probability,
+                     framework::name_of(c.ending));
     }
 
   private:
-    std::string decoded() { return service_->ask({{"decode", nlohmann::json::array({tokens_})}})["texts"][0]; }
+    std::string decoded() {
+        return service_->ask({{"decode", nlohmann::json::array({tokens_})}})["texts"][0];
+    }
     static void show(std::string const& text) {
         fmt::print("{}", text);
         std::fflush(stdout);
@@ -190,14 +204,16 @@ class Display {
 int generate(Request& r, TextService* service, cluster::Communicator& world) {
     PromptTexts texts;
     if (world.rank() == 0) {
-        if (!service) throw cluster::JobError("the launcher's environment gives MPI's rank 0 another rank");
+        if (!service)
+            throw cluster::JobError("the launcher's environment gives MPI's rank 0 another rank");
         texts = r.file.empty() ? PromptTexts{{r.prompt}, {std::nullopt}, {"--prompt"}}
                                : read_prompts(r.file, r.prompt_column, r.completion_column);
         tokenize(r, texts, *service);
     }
     share(r, world);
     if (world.rank() == 0 && r.job.options.stops.empty())
-        cluster::say("{}: no eos_token_id in generation_config.json or config.json: nothing ends a completion but "
+        cluster::say("{}: no eos_token_id in generation_config.json or config.json: nothing ends a "
+                     "completion but "
                      "--max-new-tokens\n",
                      r.job.model);
     bool const single = r.file.empty();
@@ -210,16 +226,20 @@ int generate(Request& r, TextService* service, cluster::Communicator& world) {
     if (single)
         display.end(result.completions[0]);
     else
-        write_lines(r, texts, result, *service,
-                    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        write_lines(
+            r, texts, result, *service,
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     return cluster::kDone;
 }
 
 void check(Request const& r) {
-    if (r.prompt.empty() == r.file.empty()) throw cluster::InputError("legal: one of --prompt TEXT, --prompts FILE");
-    if (r.file.empty() && !r.output.empty()) throw cluster::InputError("--output: legal with --prompts only");
+    if (r.prompt.empty() == r.file.empty())
+        throw cluster::InputError("legal: one of --prompt TEXT, --prompts FILE");
+    if (r.file.empty() && !r.output.empty())
+        throw cluster::InputError("--output: legal with --prompts only");
     if (r.job.threads < 0)
-        throw cluster::InputError(fmt::format("--threads: {}: legal: a whole number >= 0", r.job.threads));
+        throw cluster::InputError(
+            fmt::format("--threads: {}: legal: a whole number >= 0", r.job.threads));
     if (r.stream != "auto" && r.stream != "always" && r.stream != "never")
         throw cluster::InputError("--stream: " + r.stream + ": legal: auto, always, never");
 }
@@ -234,44 +254,56 @@ int generate_command(std::vector<std::string> const& arguments) {
         "trireme generate MODEL: completions of prompts, greedy unless a temperature is given\n\n"
         "  trireme generate exported --prompt 'Question: why is the sky blue? Answer:'\n"
         "  mpirun -n 2 trireme generate exported --prompts test.jsonl --output completions.jsonl\n"
-        "  trireme generate exported --prompts test.jsonl --temperature 0.7 --top-p 0.9 --seed 3\n\n"
-        "With a column of references (--completion-column) it scores: exact match, SQuAD's normalized exact match and\n"
-        "F1, perplexity of the references. With the same --threads the result has the same bytes for any number of\n"
+        "  trireme generate exported --prompts test.jsonl --temperature 0.7 --top-p 0.9 --seed "
+        "3\n\n"
+        "With a column of references (--completion-column) it scores: exact match, SQuAD's "
+        "normalized exact match and\n"
+        "F1, perplexity of the references. With the same --threads the result has the same bytes "
+        "for any number of\n"
         "ranks; else log-probabilities differ by rounding.\n\nOptions");
     options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
-        "prompt", po::value(&r.prompt)->value_name("TEXT"), "text to go on from")(
-        "prompts", po::value(&r.file)->value_name("FILE"), "JSONL file of prompts, one object per line")(
+        "prompt", po::value(&r.prompt)->value_name("TEXT"),
+        "text to go on from")("prompts", po::value(&r.file)->value_name("FILE"),
+                              "JSONL file of prompts, one object per line")(
         "output", po::value(&r.output)->value_name("FILE"),
-        "JSONL file to write; must not exist; default: standard output")("force", po::bool_switch(&r.force),
-                                                                         "replace the file of --output")(
+        "JSONL file to write; must not exist; default: standard output")(
+        "force", po::bool_switch(&r.force), "replace the file of --output")(
         "prompt-column", po::value(&r.prompt_column)->value_name("NAME")->default_value("prompt"),
         "name of the prompt's field")(
-        "completion-column", po::value(&r.completion_column)->value_name("NAME")->default_value(kCompletionColumn),
+        "completion-column",
+        po::value(&r.completion_column)->value_name("NAME")->default_value(kCompletionColumn),
         "name of the reference's field; rows without it are not scored")(
-        "max-new-tokens", po::value(&o.max_new_tokens)->value_name("N")->default_value(128), "longest completion")(
-        "temperature", po::value<double>()->value_name("X")->notifier([&](double t) { temperature = t; }),
+        "max-new-tokens", po::value(&o.max_new_tokens)->value_name("N")->default_value(128),
+        "longest completion")(
+        "temperature",
+        po::value<double>()->value_name("X")->notifier([&](double t) { temperature = t; }),
         "of sampling; 0: greedy. Default: 1 with --top-k or --top-p, else 0")(
         "top-k", po::value(&o.sampling.top_k)->value_name("N")->default_value(0),
         "sample from the k likeliest tokens; 0: off")(
         "top-p", po::value(&o.sampling.top_p)->value_name("X")->default_value(1.0, "1"),
         "sample from the likeliest tokens that hold this probability; 1: off")(
-        "repetition-penalty", po::value(&o.sampling.repetition_penalty)->value_name("X")->default_value(1.0, "1"),
+        "repetition-penalty",
+        po::value(&o.sampling.repetition_penalty)->value_name("X")->default_value(1.0, "1"),
         "logits of tokens that occurred are divided by it (multiplied if negative); 1: off")(
-        "seed", po::value(&o.sampling.seed)->value_name("N")->default_value(1), "of sampling")(
-        "batch", po::value(&o.batch)->value_name("N")->default_value(8),
-        "prompts decoded together on a rank")("threads", po::value(&r.job.threads)->value_name("N")->default_value(0),
-                                              "per rank; 0: cores of the node divided by its ranks")(
+        "seed", po::value(&o.sampling.seed)->value_name("N")->default_value(1),
+        "of sampling")("batch", po::value(&o.batch)->value_name("N")->default_value(8),
+                       "prompts decoded together on a rank")(
+        "threads", po::value(&r.job.threads)->value_name("N")->default_value(0),
+        "per rank; 0: cores of the node divided by its ranks")(
         "set", po::value(&r.job.set)->composing()->value_name("KEY=VALUE"),
-        "parallel.pipeline or parallel.layers_of_parts of a run configuration: so many ranks hold the layers of one "
-        "model")("stream", po::value(&r.stream)->value_name("WHEN")->default_value("auto"),
-                 "show a single completion while it is made: auto (on a terminal) | always | never");
+        "parallel.pipeline or parallel.layers_of_parts of a run configuration: so many ranks hold "
+        "the layers of one "
+        "model")(
+        "stream", po::value(&r.stream)->value_name("WHEN")->default_value("auto"),
+        "show a single completion while it is made: auto (on a terminal) | always | never");
     if (!parse(options, arguments, "model")) return 0;
     check(r);
     if (!r.output.empty() && launcher_rank() <= 0) {
         cluster::refuse_input("--output", r.output, {r.job.model, r.file}, ".jsonl");
         r.lines.emplace("--output", r.output, existing(r.force));
     }
-    o.sampling.temperature = temperature.value_or(o.sampling.top_k > 0 || o.sampling.top_p < 1 ? 1.0 : 0.0);
+    o.sampling.temperature =
+        temperature.value_or(o.sampling.top_k > 0 || o.sampling.top_p < 1 ? 1.0 : 0.0);
     framework::check_sampling(o.sampling);
     o.stops = framework::stop_tokens(r.job.model);
     std::optional<TextService> service; // before MPI_Init, and without Python in this process

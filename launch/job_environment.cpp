@@ -32,7 +32,8 @@ std::int64_t number_of(Variables const& variables, char const* name, std::int64_
     if (!text) return otherwise;
     auto const value = whole_number(*text);
     if (!value || *value > INT32_MAX)
-        throw cluster::InputError(fmt::format("{}: {}: legal: a whole number, as Slurm sets it", name, *text));
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: a whole number, as Slurm sets it", name, *text));
     return *value;
 }
 
@@ -51,19 +52,21 @@ std::optional<std::string> output_of(std::string const& command) {
 }
 
 /// Seconds since 1970.
-std::optional<std::int64_t> end_of(std::string const& job, Variables const& variables, Command const& run) {
+std::optional<std::int64_t> end_of(std::string const& job, Variables const& variables,
+                                   Command const& run) {
     if (auto const end = variables("SLURM_JOB_END_TIME")) {
         auto const seconds = whole_number(*end);
         if (!seconds || *seconds > kLastEnd)
-            throw cluster::InputError(
-                fmt::format("SLURM_JOB_END_TIME: {}: legal: seconds since 1970, at most {}", *end, kLastEnd));
+            throw cluster::InputError(fmt::format(
+                "SLURM_JOB_END_TIME: {}: legal: seconds since 1970, at most {}", *end, kLastEnd));
         return seconds;
     }
     auto text = run("env SLURM_TIME_FORMAT=%s squeue -h -j " + job + " -o %e");
     if (!text) return std::nullopt;
     while (!text->empty() && (text->back() == '\n' || text->back() == ' ')) text->pop_back();
     auto const seconds = whole_number(*text);
-    return seconds && *seconds <= kLastEnd ? seconds : std::nullopt; // of a job without a limit: "NONE"
+    return seconds && *seconds <= kLastEnd ? seconds
+                                           : std::nullopt; // of a job without a limit: "NONE"
 }
 
 } // namespace
@@ -73,17 +76,18 @@ JobEnvironment job_environment(Variables const& variables, Command const& run) {
     auto const id = variables("SLURM_JOB_ID");
     if (!id) return job;
     if (!whole_number(*id)) // it goes into a command
-        throw cluster::InputError(fmt::format("SLURM_JOB_ID: {}: legal: a whole number, as Slurm sets it", *id));
+        throw cluster::InputError(
+            fmt::format("SLURM_JOB_ID: {}: legal: a whole number, as Slurm sets it", *id));
     job.limits.job_id = *id;
     job.limits.nodes = static_cast<int>(number_of(variables, "SLURM_JOB_NUM_NODES", 1));
     job.limits.restarts = static_cast<int>(number_of(variables, "SLURM_RESTART_COUNT", 0));
     if (auto const end = end_of(*id, variables, run))
         job.limits.end = std::chrono::system_clock::time_point(std::chrono::seconds(*end));
     else
-        job.note =
-            fmt::format("note: neither SLURM_JOB_END_TIME nor squeue says when job {} ends: it stops in good order "
-                        "at a signal or at job.minutes only",
-                        *id);
+        job.note = fmt::format("note: neither SLURM_JOB_END_TIME nor squeue says when job {} ends: "
+                               "it stops in good order "
+                               "at a signal or at job.minutes only",
+                               *id);
     return job;
 }
 
@@ -98,10 +102,13 @@ framework::JobLimits shared_job_limits(cluster::Communicator& world) {
         if (l.end) packed["end"] = duration_cast<seconds>(l.end->time_since_epoch()).count();
         text = packed.dump();
     }
-    auto const packed = nlohmann::json::parse(cluster::broadcast_bytes(world, text, 0, "job/limits"));
-    framework::JobLimits limits{
-        .nodes = packed.at("nodes"), .job_id = packed.at("job_id"), .restarts = packed.at("restarts")};
-    if (packed.contains("end")) limits.end = system_clock::time_point(seconds(packed.at("end").get<std::int64_t>()));
+    auto const packed =
+        nlohmann::json::parse(cluster::broadcast_bytes(world, text, 0, "job/limits"));
+    framework::JobLimits limits{.nodes = packed.at("nodes"),
+                                .job_id = packed.at("job_id"),
+                                .restarts = packed.at("restarts")};
+    if (packed.contains("end"))
+        limits.end = system_clock::time_point(seconds(packed.at("end").get<std::int64_t>()));
     return limits;
 }
 

@@ -19,12 +19,12 @@ struct JobEnvironment {
     std::string note; ///< what could not be learnt, and why that matters; else empty
 };
 
-/// Slurm's variables; the end of the job from SLURM_JOB_END_TIME (since 23.02), or else from squeue. Local. Throws
-/// InputError for a variable that does not hold what Slurm puts there.
+/// Slurm's variables; the end of the job from SLURM_JOB_END_TIME (since 23.02), or else from
+/// squeue. Local. Throws InputError for a variable that does not hold what Slurm puts there.
 JobEnvironment job_environment(Variables const& variables, Command const& run);
 
-/// That of rank 0, on every rank: other nodes need not see the same variables, and Slurm is asked once. Rank 0 prints
-/// the note. Collective.
+/// That of rank 0, on every rank: other nodes need not see the same variables, and Slurm is asked
+/// once. Rank 0 prints the note. Collective.
 framework::JobLimits shared_job_limits(cluster::Communicator& world);
 
 } // namespace trireme::launch

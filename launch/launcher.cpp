@@ -12,12 +12,14 @@ namespace trireme::launch {
 
 namespace {
 
-/// How a launcher names rank and size. A batch script and a shell of salloc are no ranks: Slurm calls them task 0.
+/// How a launcher names rank and size. A batch script and a shell of salloc are no ranks: Slurm
+/// calls them task 0.
 struct Launcher {
     char const *rank, *size;
 };
 constexpr std::array kLaunchers{Launcher{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-                                Launcher{"PMIX_RANK", "SLURM_STEP_NUM_TASKS"}, Launcher{"PMI_RANK", "PMI_SIZE"},
+                                Launcher{"PMIX_RANK", "SLURM_STEP_NUM_TASKS"},
+                                Launcher{"PMI_RANK", "PMI_SIZE"},
                                 Launcher{"MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"},
                                 Launcher{"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
 
@@ -48,7 +50,8 @@ bool works_alone(std::string const& command) {
     if (!speaks()) return false;
     std::string const size = launcher_size();
     if (std::atoi(size.c_str()) > 1)
-        cluster::say("note: {} does not divide its work: rank 0 of {} does it alone\n", command, size);
+        cluster::say("note: {} does not divide its work: rank 0 of {} does it alone\n", command,
+                     size);
     return true;
 }
 

@@ -1,4 +1,5 @@
-// What mpirun or srun tell a process of itself, before MPI is up and for commands that do not use it.
+// What mpirun or srun tell a process of itself, before MPI is up and for commands that do not use
+// it.
 #pragma once
 #include <string>
 
@@ -6,19 +7,21 @@ namespace trireme::launch {
 
 /// The rank that the launcher gave this process; -1 if none started it.
 int launcher_rank();
-/// Whether this process is to speak: it is rank 0, or a launcher that says how many there are did not start it.
+/// Whether this process is to speak: it is rank 0, or a launcher that says how many there are did
+/// not start it.
 bool speaks();
 /// How many processes the launcher started, as text; "" if it does not say, or if none did.
 std::string launcher_size();
 
-/// For a command that does not divide its work: whether this process does it. Of the ranks of mpirun or of a step of
-/// srun the first works alone, and says so.
+/// For a command that does not divide its work: whether this process does it. Of the ranks of
+/// mpirun or of a step of srun the first works alone, and says so.
 bool works_alone(std::string const& command);
 
-/// Returns, in time, the exit code of this rank when all end with `code`. mpirun kills the others when a rank
-/// leaves with another code than 0; so the first rank leaves last, and its code is that of the job. mpirun 4.1 sleeps
-/// for twice its time-out after such a code even if no rank is left (`mpirun -n 1 sh -c 'exit 2'` does); no rank can
-/// spare it that, but a mistake's line is there before.
+/// Returns, in time, the exit code of this rank when all end with `code`. mpirun kills the others
+/// when a rank leaves with another code than 0; so the first rank leaves last, and its code is that
+/// of the job. mpirun 4.1 sleeps for twice its time-out after such a code even if no rank is left
+/// (`mpirun -n 1 sh -c 'exit 2'` does); no rank can spare it that, but a mistake's line is there
+/// before.
 int leave_in_order(int rank, int ranks, int code);
 
 } // namespace trireme::launch

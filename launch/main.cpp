@@ -21,7 +21,8 @@ namespace {
 using namespace trireme;
 using Arguments = std::vector<std::string>;
 
-enum class Work { divided, alone }; ///< among the ranks that a launcher started, or done by the first
+/// among the ranks that a launcher started, or done by the first
+enum class Work { divided, alone };
 
 struct Command {
     char const* group;
@@ -37,8 +38,8 @@ struct Command {
     for (auto const& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
     execv(argv[0], argv.data());
-    throw cluster::InputError(
-        fmt::format("{}: {}; run launch/setup and cmake --build build", command[0], std::strerror(errno)));
+    throw cluster::InputError(fmt::format("{}: {}; run launch/setup and cmake --build build",
+                                          command[0], std::strerror(errno)));
 }
 
 std::filesystem::path own_folder() {
@@ -54,7 +55,8 @@ int text_command(char const* name, Arguments const& arguments) {
 
 int plot_command(Arguments const& arguments) {
     auto const installed = own_folder().parent_path() / "share/trireme/plot.py";
-    Arguments command{TRIREME_DEFAULT_PYTHON, "-I", exists(installed) ? installed.string() : TRIREME_PLOT_SCRIPT};
+    Arguments command{TRIREME_DEFAULT_PYTHON, "-I",
+                      exists(installed) ? installed.string() : TRIREME_PLOT_SCRIPT};
     command.insert(command.end(), arguments.begin(), arguments.end());
     become(command);
 }
@@ -67,22 +69,29 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return text_command("prepare", a); }},
     Command{"Data", "inspect", "samples of a data set as coloured tokens",
             [](Arguments const& a) { return text_command("inspect", a); }},
-    Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?", launch::doctor_command,
-            Work::divided},
-    Command{"Before a run", "explain-config", "every value of a configuration, and where it comes from",
-            launch::explain_command},
-    Command{"Before a run", "parity", "prove that every layout computes one and the same thing", launch::parity_command,
-            Work::divided},
-    Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun", launch::train_command,
-            Work::divided},
-    Command{"Training", "submit", "a Slurm job, or a chain of them, that trains", launch::submit_command},
-    Command{"Training", "status", "where a run stands, its jobs, and who ended the last one", launch::status_command},
-    Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run", launch::checkpoint_command},
+    Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?",
+            launch::doctor_command, Work::divided},
+    Command{"Before a run", "explain-config",
+            "every value of a configuration, and where it comes from", launch::explain_command},
+    Command{"Before a run", "parity", "prove that every layout computes one and the same thing",
+            launch::parity_command, Work::divided},
+    Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun",
+            launch::train_command, Work::divided},
+    Command{"Training", "submit", "a Slurm job, or a chain of them, that trains",
+            launch::submit_command},
+    Command{"Training", "status", "where a run stands, its jobs, and who ended the last one",
+            launch::status_command},
+    Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run",
+            launch::checkpoint_command},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
-    Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command, Work::divided},
-    Command{"Results", "generate", "completions of prompts, and their scores", launch::generate_command, Work::divided},
-    Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder", launch::export_command},
-    Command{"Results", "verify", "logits, loss and gradients of a model; is an export still what it was?",
+    Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,
+            Work::divided},
+    Command{"Results", "generate", "completions of prompts, and their scores",
+            launch::generate_command, Work::divided},
+    Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder",
+            launch::export_command},
+    Command{"Results", "verify",
+            "logits, loss and gradients of a model; is an export still what it was?",
             launch::verify_command, Work::divided},
     Command{"Shell", "completion", "a script that makes bash complete commands, options and keys",
             launch::completion_command},
@@ -92,13 +101,14 @@ constexpr std::array kCommands{
 [[noreturn]] void refuse_command(std::string const& word) {
     std::vector<std::string> names;
     for (auto const& command : kCommands) names.push_back(command.name);
-    throw cluster::InputError(
-        fmt::format("{}: no such command{} legal: {}", word, cluster::suggestion(word, names), fmt::join(names, ", ")));
+    throw cluster::InputError(fmt::format("{}: no such command{} legal: {}", word,
+                                          cluster::suggestion(word, names),
+                                          fmt::join(names, ", ")));
 }
 
 Command const& find_command(std::string const& name) {
-    auto const* const found =
-        std::ranges::find_if(kCommands, [&](Command const& c) { return std::string_view(c.name) == name; });
+    auto const* const found = std::ranges::find_if(
+        kCommands, [&](Command const& c) { return std::string_view(c.name) == name; });
     if (found == kCommands.end()) refuse_command(name);
     return *found;
 }
@@ -113,10 +123,12 @@ void print_help() {
         fmt::print("  {:<16}{}\n", command.name, command.summary);
     }
     fmt::print("\nOptions:\n"
-               "  -h, --help      show this help; `trireme help COMMAND` shows a command's, with an example\n"
+               "  -h, --help      show this help; `trireme help COMMAND` shows a command's, with "
+               "an example\n"
                "  --version       show versions\n"
                "\nExamples:\n"
-               "  trireme prepare --task classification --tokenizer MODEL --input my.csv --label stars --output data\n"
+               "  trireme prepare --task classification --tokenizer MODEL --input my.csv --label "
+               "stars --output data\n"
                "  trireme train run.yaml --dry-run\n"
                "  mpirun -n 2 trireme train run.yaml\n"
                "\n{}",
@@ -124,15 +136,18 @@ void print_help() {
 }
 
 int help_command(Arguments const& arguments) {
-    if (arguments.empty() || arguments[0] == "help" || arguments[0].starts_with('-')) return print_help(), 0;
+    if (arguments.empty() || arguments[0] == "help" || arguments[0].starts_with('-'))
+        return print_help(), 0;
     return find_command(arguments[0]).run({"--help"});
 }
 
 int run_command(Arguments arguments) {
-    bool const of_all = arguments.empty() || arguments[0].starts_with('-'); // of no command, but of all of them
+    // of no command, but of all of them
+    bool const of_all = arguments.empty() || arguments[0].starts_with('-');
     Command const& command = of_all ? find_command("help") : find_command(arguments[0]);
     if (command.work == Work::alone && !launch::works_alone(command.name)) return 0;
-    if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") return print_help(), 0;
+    if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h")
+        return print_help(), 0;
     if (arguments[0] == "--version") return launch::print_version(), 0;
     if (of_all) refuse_command(arguments[0]);
     arguments.erase(arguments.begin());
@@ -145,7 +160,8 @@ int main(int argc, char** argv) {
     cluster::guard_process();
     try {
         int const code = run_command({argv + 1, argv + argc});
-        bool const trains = argc > 1 && std::string_view(argv[1]) == "train"; // its results are in the run folder
+        // its results are in the run folder
+        bool const trains = argc > 1 && std::string_view(argv[1]) == "train";
         cluster::finish_output(trains ? cluster::Reader::optional : cluster::Reader::needed);
         return code;
     } catch (std::exception const& error) {

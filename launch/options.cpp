@@ -21,18 +21,20 @@ namespace trireme::launch {
 
 namespace po = boost::program_options;
 
-char const* const kExitStatus = "Exit status:\n"
-                                "  0   done\n"
-                                "  1   failed\n"
-                                "  2   bad input: the message says where, and what is legal\n"
-                                "  3   training must not go on by itself: a file STOP, a spent budget, no progress\n"
-                                "  85  training was asked to stop: saved, the same command continues it\n";
+char const* const kExitStatus =
+    "Exit status:\n"
+    "  0   done\n"
+    "  1   failed\n"
+    "  2   bad input: the message says where, and what is legal\n"
+    "  3   training must not go on by itself: a file STOP, a spent budget, no progress\n"
+    "  85  training was asked to stop: saved, the same command continues it\n";
 
 namespace {
 
 constexpr std::size_t kColumn = 28, kLineWidth = 100;
 
-/// `text` in lines of at most kLineWidth, all but the first indented: the first begins in that column.
+/// `text` in lines of at most kLineWidth, all but the first indented: the first begins in that
+/// column.
 std::string wrapped(std::string const& text, std::size_t indent) {
     std::istringstream words(text);
     std::string out, word;
@@ -59,17 +61,21 @@ std::string option_line(po::option_description const& option, char const* positi
     }
     std::string name = option.long_name();
     if (positional && name == positional)
-        std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        std::ranges::transform(name, name.begin(),
+                               [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     else
-        name = (name == "help" ? "-h, --" : "--") + name + (parameter.empty() ? "" : " " + parameter);
-    std::string const text =
-        wrapped(option.description() + (otherwise.empty() ? "" : " (default: " + otherwise + ")"), kColumn);
+        name =
+            (name == "help" ? "-h, --" : "--") + name + (parameter.empty() ? "" : " " + parameter);
+    std::string const text = wrapped(
+        option.description() + (otherwise.empty() ? "" : " (default: " + otherwise + ")"), kColumn);
     bool const fits = name.size() + 4 <= kColumn;
-    return "  " + name + (fits ? std::string(kColumn - 2 - name.size(), ' ') : "\n" + std::string(kColumn, ' ')) +
+    return "  " + name +
+           (fits ? std::string(kColumn - 2 - name.size(), ' ') : "\n" + std::string(kColumn, ' ')) +
            text + "\n";
 }
 
-/// What Boost says of a command line, as our line: the option, what is wrong with it, what is legal.
+/// What Boost says of a command line, as our line: the option, what is wrong with it, what is
+/// legal.
 std::string refusal(po::options_description const& options, po::error const& error) {
     std::vector<std::string> names;
     for (auto const& option : options.options()) names.push_back("--" + option->long_name());
@@ -82,21 +88,24 @@ std::string refusal(po::options_description const& options, po::error const& err
         return fmt::format("{}: no such option{} legal: {}", name, meant, fmt::join(names, ", "));
     }
     auto const meaning = [&](std::string const& name) {
-        auto const* option =
-            options.find_nothrow(name.substr(std::min(name.find_first_not_of('-'), name.size())), false);
+        auto const* option = options.find_nothrow(
+            name.substr(std::min(name.find_first_not_of('-'), name.size())), false);
         return option ? option->description() : "see --help";
     };
     if (auto const* missing = dynamic_cast<po::required_option const*>(&error))
-        return fmt::format("{}: missing; legal: {}", missing->get_option_name(), meaning(missing->get_option_name()));
+        return fmt::format("{}: missing; legal: {}", missing->get_option_name(),
+                           meaning(missing->get_option_name()));
     if (auto const* bad = dynamic_cast<po::validation_error const*>(&error)) {
         std::string const what = error.what(), name = bad->get_option_name();
         auto const open = what.find("('"), close = what.find("')");
         if (open != std::string::npos && close != std::string::npos)
-            return fmt::format("{}: {}: legal: {}", name, what.substr(open + 2, close - open - 2), meaning(name));
+            return fmt::format("{}: {}: legal: {}", name, what.substr(open + 2, close - open - 2),
+                               meaning(name));
     }
     if (auto const* syntax = dynamic_cast<po::invalid_command_line_syntax const*>(&error)) {
         bool const too_much = syntax->kind() == po::invalid_syntax::extra_parameter;
-        return fmt::format("{}: {}; legal: {}", syntax->get_option_name(), too_much ? "takes no value" : "has no value",
+        return fmt::format("{}: {}; legal: {}", syntax->get_option_name(),
+                           too_much ? "takes no value" : "has no value",
                            meaning(syntax->get_option_name()));
     }
     if (auto const* twice = dynamic_cast<po::multiple_occurrences const*>(&error))
@@ -111,12 +120,14 @@ void expand_paths(po::options_description const& options, po::parsed_options& pa
     for (auto& given : parsed.options) {
         auto const* option = options.find_nothrow(given.string_key, false);
         std::string const kind = option ? option->format_parameter() : "";
-        bool const path =
-            kind.starts_with("FOLDER") || kind.starts_with("FILE") || kind.starts_with("RUN") ||
-            (given.position_key >= 0 && std::ranges::find(kPositional, given.string_key) != kPositional.end());
+        bool const path = kind.starts_with("FOLDER") || kind.starts_with("FILE") ||
+                          kind.starts_with("RUN") ||
+                          (given.position_key >= 0 &&
+                           std::ranges::find(kPositional, given.string_key) != kPositional.end());
         if (!path) continue;
         for (auto& value : given.value)
-            value = cluster::expand_path(given.position_key >= 0 ? given.string_key : "--" + given.string_key, value);
+            value = cluster::expand_path(
+                given.position_key >= 0 ? given.string_key : "--" + given.string_key, value);
     }
 }
 
@@ -127,7 +138,8 @@ void print_help(po::options_description const& options, char const* positional) 
     auto const colon = caption.find(": "), blank = caption.find("\n\n");
     std::string summary = caption.substr(colon + 2, blank - colon - 2);
     summary[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(summary[0])));
-    fmt::print("Usage: {} [OPTION]...\n{}.\n\nOptions:\n", caption.substr(0, colon), wrapped(summary, 0));
+    fmt::print("Usage: {} [OPTION]...\n{}.\n\nOptions:\n", caption.substr(0, colon),
+               wrapped(summary, 0));
     for (auto const& option : options.options()) fmt::print("{}", option_line(*option, positional));
     fmt::print("\nExamples:\n{}\n\n{}", caption.substr(blank + 2), kExitStatus);
 }
@@ -135,27 +147,30 @@ void print_help(po::options_description const& options, char const* positional) 
 } // namespace
 
 int report(std::exception const& error) {
-    // A path that the system refuses was the user's; what a run meets on its disk is a JobError by then.
+    // A path that the system refuses was the user's; what a run meets on its disk is a JobError by
+    // then.
     bool const bad_input = dynamic_cast<cluster::InputError const*>(&error) ||
                            dynamic_cast<std::filesystem::filesystem_error const*>(&error);
     std::string const unprinted = cluster::output_failure(); // fmt throws words of its own about it
-    if (!bad_input || speaks()) cluster::say("trireme: {}\n", unprinted.empty() ? cluster::line_of(error) : unprinted);
+    if (!bad_input || speaks())
+        cluster::say("trireme: {}\n", unprinted.empty() ? cluster::line_of(error) : unprinted);
     if (!bad_input) return cluster::kFailed;
     return leave_in_order(launcher_rank(), std::atoi(launcher_size().c_str()), cluster::kBadInput);
 }
 
-bool parse(po::options_description& options, std::vector<std::string> const& arguments, char const* positional,
-           int most) {
+bool parse(po::options_description& options, std::vector<std::string> const& arguments,
+           char const* positional, int most) {
     options.add_options()("help,h", "show this help");
     try {
         po::positional_options_description words;
         if (positional) words.add(positional, most);
         po::variables_map values;
-        auto parsed = po::command_line_parser(arguments)
-                          .options(options)
-                          .positional(words)
-                          .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
-                          .run();
+        auto parsed =
+            po::command_line_parser(arguments)
+                .options(options)
+                .positional(words)
+                .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
+                .run();
         expand_paths(options, parsed);
         po::store(parsed, values);
         if (values.contains("help")) {
@@ -165,7 +180,8 @@ bool parse(po::options_description& options, std::vector<std::string> const& arg
         po::notify(values);
         return true;
     } catch (po::too_many_positional_options_error const&) {
-        throw cluster::InputError(fmt::format("{}: one word too many; see --help", fmt::join(arguments, " ")));
+        throw cluster::InputError(
+            fmt::format("{}: one word too many; see --help", fmt::join(arguments, " ")));
     } catch (po::error const& error) {
         throw cluster::InputError(refusal(options, error));
     }

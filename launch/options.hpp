@@ -9,16 +9,18 @@
 
 namespace trireme::launch {
 
-/// What a command's mistake looks like from outside: one line on standard error, and the exit code to give back. Of
-/// ranks that mpirun started, the first speaks for all: each sees the same arguments.
+/// What a command's mistake looks like from outside: one line on standard error, and the exit code
+/// to give back. Of ranks that mpirun started, the first speaks for all: each sees the same
+/// arguments.
 int report(std::exception const& error);
 
-/// Fills what `options` point at; `positional` names the option that bare words, at most `most`, stand for. Prints the
-/// help and returns false for --help. Throws InputError naming the argument. The caption of `options` is "trireme NAME
-/// ARGUMENTS: what it does", an empty line, examples, an empty line, "Options"; the help, the manual page and
-/// docs/command-line.md are made of it.
-bool parse(boost::program_options::options_description& options, std::vector<std::string> const& arguments,
-           char const* positional = nullptr, int most = 1);
+/// Fills what `options` point at; `positional` names the option that bare words, at most `most`,
+/// stand for. Prints the help and returns false for --help. Throws InputError naming the argument.
+/// The caption of `options` is "trireme NAME ARGUMENTS: what it does", an empty line, examples, an
+/// empty line, "Options"; the help, the manual page and docs/command-line.md are made of it.
+bool parse(boost::program_options::options_description& options,
+           std::vector<std::string> const& arguments, char const* positional = nullptr,
+           int most = 1);
 
 /// What --force says about a file that exists.
 inline cluster::Existing existing(bool force) {

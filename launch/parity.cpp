@@ -50,34 +50,41 @@ std::vector<parity::Layout> layouts_up_to(parity::Problem const& problem, int ra
 int run(Options& options, parity::Problem const& problem, framework::Config const& config,
         std::vector<parity::Layout> const& layouts, parity::Runner const& runner, bool speaks) {
     if (speaks)
-        fmt::print("{} layouts of {}\n{}", layouts.size(), parity::shape_class(problem.model), parity::heading());
+        fmt::print("{} layouts of {}\n{}", layouts.size(), parity::shape_class(problem.model),
+                   parity::heading());
     auto const report = parity::check(problem, layouts, runner, [&](auto const& layout) {
         if (!speaks) return;
         fmt::print("{}", parity::line_of(layout));
         std::fflush(stdout);
     });
     if (speaks) {
-        std::string const code = "trireme " TRIREME_VERSION ", program xxh3 " + cluster::xxh3_of_file("/proc/self/exe");
-        if (options.certificate) options.certificate->write(to_json(report, config, code).dump(1) + "\n");
+        std::string const code =
+            "trireme " TRIREME_VERSION ", program xxh3 " + cluster::xxh3_of_file("/proc/self/exe");
+        if (options.certificate)
+            options.certificate->write(to_json(report, config, code).dump(1) + "\n");
         fmt::print("{}", parity::summary_of(report));
     }
     return report.passed() ? cluster::kDone : cluster::kFailed;
 }
 
 int prove_as_threads(Options& o) {
-    auto const config = framework::read_config_with_origins(o.file, environment_assignments(), o.set).config;
+    auto const config =
+        framework::read_config_with_origins(o.file, environment_assignments(), o.set).config;
     auto const problem = read_problem(config);
-    auto const all = layouts_up_to(problem, 8), large = parity::of_every_axis(problem.model, parity::packings());
+    auto const all = layouts_up_to(problem, 8),
+               large = parity::of_every_axis(problem.model, parity::packings());
     auto layouts = o.full ? all : parity::covering(all);
     layouts.insert(layouts.end(), large.begin(), large.end());
     return run(o, problem, config, layouts, parity::run_as_threads(), true);
 }
 
 int prove_this_world(Options& o, cluster::Communicator& world) {
-    if (world.size() > 8) throw cluster::InputError(fmt::format("{} ranks: legal: 1 to 8", world.size()));
+    if (world.size() > 8)
+        throw cluster::InputError(fmt::format("{} ranks: legal: 1 to 8", world.size()));
     auto const config = read_shared_config(o.file, o.set, world).config;
     auto const problem = read_problem(config);
-    auto const layouts = parity::covering_of_world(layouts_up_to(problem, world.size()), world.size());
+    auto const layouts =
+        parity::covering_of_world(layouts_up_to(problem, world.size()), world.size());
     return run(o, problem, config, layouts, parity::run_in(world), world.rank() == 0);
 }
 
@@ -86,24 +93,31 @@ int prove_this_world(Options& o, cluster::Communicator& world) {
 int parity_command(std::vector<std::string> const& arguments) {
     Options o;
     po::options_description options(
-        "trireme parity CONFIG: prove that every layout computes one and the same thing: a tiny model of the run's "
-        "shape class in many layouts against one process in float64; exit status 1 if one does not\n\n"
+        "trireme parity CONFIG: prove that every layout computes one and the same thing: a tiny "
+        "model of the run's "
+        "shape class in many layouts against one process in float64; exit status 1 if one does "
+        "not\n\n"
         "  trireme parity configs/film-reviews.yaml --out parity.json\n"
         "  mpirun -n 4 trireme parity configs/film-reviews.yaml\n\nOptions");
-    options.add_options()("config", po::value(&o.file)->required(), "the run, as YAML (`explain-config --keys`)")(
-        "set", po::value(&o.set)->composing()->value_name("KEY=VALUE"), "over the file's value; may be repeated")(
-        "out", po::value(&o.out)->value_name("FILE"),
-        "file for the certificate (JSON); `trireme train --parity FILE` takes it into the run; must "
-        "not exist")("force", po::bool_switch(&o.force), "replace the file of --out")(
+    options.add_options()("config", po::value(&o.file)->required(),
+                          "the run, as YAML (`explain-config --keys`)")(
+        "set", po::value(&o.set)->composing()->value_name("KEY=VALUE"),
+        "over the file's value; may be repeated")("out", po::value(&o.out)->value_name("FILE"),
+                                                  "file for the certificate (JSON); `trireme train "
+                                                  "--parity FILE` takes it into the run; must "
+                                                  "not exist")("force", po::bool_switch(&o.force),
+                                                               "replace the file of --out")(
         "full", po::bool_switch(&o.full),
         "every layout of up to 8 ranks, not a subset that covers every pair of choices")(
-        "mpi", po::bool_switch(&o.mpi), "ranks are MPI processes, as under mpirun, not threads of this one");
+        "mpi", po::bool_switch(&o.mpi),
+        "ranks are MPI processes, as under mpirun, not threads of this one");
     if (!parse(options, arguments, "config")) return 0;
     if (!o.out.empty() && launcher_rank() <= 0) {
         cluster::refuse_input("--out", o.out, {o.file}, ".json");
         o.certificate.emplace("--out", o.out, existing(o.force));
     }
-    if (o.mpi || has_mpi()) return under_mpi([&](cluster::Communicator& world) { return prove_this_world(o, world); });
+    if (o.mpi || has_mpi())
+        return under_mpi([&](cluster::Communicator& world) { return prove_this_world(o, world); });
     return works_alone("parity without MPI") ? prove_as_threads(o) : cluster::kDone;
 }
 

@@ -13,9 +13,11 @@ namespace trireme::launch {
 
 namespace {
 
-std::string text_field(nlohmann::json const& row, std::string const& column, std::string const& name) {
+std::string text_field(nlohmann::json const& row, std::string const& column,
+                       std::string const& name) {
     if (!row.contains(column))
-        throw cluster::InputError(fmt::format("{}: no field \"{}\"; legal: --prompt-column NAME", name, column));
+        throw cluster::InputError(
+            fmt::format("{}: no field \"{}\"; legal: --prompt-column NAME", name, column));
     if (!row.at(column).is_string())
         throw cluster::InputError(
             fmt::format("{}: {}: {}: legal: a string", name, column, data::shown(row.at(column))));
@@ -33,17 +35,20 @@ PromptTexts read_prompts(std::string const& file, std::string const& prompt_colu
         std::string const name = fmt::format("{}:{}", file, lines.number());
         auto const row = data::parse_json(file, line, lines.number());
         if (!row.is_object())
-            throw cluster::InputError(fmt::format("{}: {}: legal: one JSON object per line", name, data::shown(row)));
+            throw cluster::InputError(
+                fmt::format("{}: {}: legal: one JSON object per line", name, data::shown(row)));
         texts.prompts.push_back(text_field(row, prompt_column, name));
         auto& reference = texts.references.emplace_back();
         if (row.contains(completion_column)) reference = text_field(row, completion_column, name);
         texts.names.push_back(name);
     }
     if (texts.prompts.empty()) throw cluster::InputError(file + ": no prompts");
-    bool const none = std::ranges::none_of(texts.references, [](auto const& x) { return x.has_value(); });
+    bool const none =
+        std::ranges::none_of(texts.references, [](auto const& x) { return x.has_value(); });
     if (none && completion_column != kCompletionColumn)
-        throw cluster::InputError(fmt::format("{}: --completion-column: {}: no row has it; legal: a field of the rows",
-                                              file, completion_column));
+        throw cluster::InputError(
+            fmt::format("{}: --completion-column: {}: no row has it; legal: a field of the rows",
+                        file, completion_column));
     return texts;
 }
 

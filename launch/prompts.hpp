@@ -6,13 +6,15 @@
 
 namespace trireme::launch {
 
-inline constexpr char const* kCompletionColumn = "completion"; ///< the field that is scored if a row has it
+/// the field that is scored if a row has it
+inline constexpr char const* kCompletionColumn = "completion";
 
 /// Prompts and what the file says about each, as text.
 struct PromptTexts {
     std::vector<std::string> prompts;
-    std::vector<std::optional<std::string>> references; ///< of each prompt; "" is one too: nothing is to be said
-    std::vector<std::string> names;                     ///< FILE:LINE
+    std::vector<std::optional<std::string>>
+        references;                 ///< of each prompt; "" is one too: nothing is to be said
+    std::vector<std::string> names; ///< FILE:LINE
 };
 
 /// A JSON object per line, of which two fields are read. Throws InputError naming the line.

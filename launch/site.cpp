@@ -22,15 +22,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kOwnOptions{"array",   "cpus-per-task", "dependency",      "error",     "job-name",
-                                 "nodes",   "ntasks",        "ntasks-per-node", "open-mode", "output",
-                                 "requeue", "no-requeue",    "signal",          "time",      "wrap"};
+constexpr std::array kOwnOptions{"array",     "cpus-per-task", "dependency", "error",
+                                 "job-name",  "nodes",         "ntasks",     "ntasks-per-node",
+                                 "open-mode", "output",        "requeue",    "no-requeue",
+                                 "signal",    "time",          "wrap"};
 
 constexpr char const* kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
 constexpr char const* kDigits = "0123456789";
 
-/// One of `first` and then any number of these and of `more`. A standard regular expression would call itself once for
-/// each letter of a text that a user gives.
+/// One of `first` and then any number of these and of `more`. A standard regular expression would
+/// call itself once for each letter of a text that a user gives.
 void check_letters(std::string const& field, std::string const& value, std::string const& first,
                    std::string const& more, char const* legal) {
     bool const right = !value.empty() && first.find(value[0]) != std::string::npos &&
@@ -55,25 +56,31 @@ class SiteReader {
         take("verified_on", [&](auto const& v) { site.verified_on = text(v, "verified_on"); });
         take("launcher", [&](auto const& v) {
             site.launcher = text(v, "launcher");
-            if (site.launcher != "srun" && site.launcher != "mpirun") refuse(v, "launcher", "srun, mpirun");
+            if (site.launcher != "srun" && site.launcher != "mpirun")
+                refuse(v, "launcher", "srun, mpirun");
         });
-        take("tasks_per_node", [&](auto const& v) { site.tasks_per_node = count(v, "tasks_per_node"); });
-        take("cpus_per_task", [&](auto const& v) { site.cpus_per_task = count(v, "cpus_per_task"); });
+        take("tasks_per_node",
+             [&](auto const& v) { site.tasks_per_node = count(v, "tasks_per_node"); });
+        take("cpus_per_task",
+             [&](auto const& v) { site.cpus_per_task = count(v, "cpus_per_task"); });
         take("most_minutes", [&](auto const& v) { site.most_minutes = count(v, "most_minutes"); });
         take("lead", [&](auto const& v) { site.lead = count(v, "lead"); });
         take("sbatch", [&](auto const& v) {
             site.sbatch = pairs(v, "sbatch");
-            for (auto const& [name, value] : site.sbatch) check_sbatch_option(at(v, "sbatch." + name), name, value);
+            for (auto const& [name, value] : site.sbatch)
+                check_sbatch_option(at(v, "sbatch." + name), name, value);
         });
         take("modules", [&](auto const& v) {
             site.modules = words(v, "modules");
             for (auto const& m : site.modules)
-                check_letters(at(v, "modules"), m, std::string(kLetters) + kDigits, ".+/-", "a module's name");
+                check_letters(at(v, "modules"), m, std::string(kLetters) + kDigits, ".+/-",
+                              "a module's name");
         });
         take("environment", [&](auto const& v) {
             site.environment = pairs(v, "environment");
             for (auto const& [name, value] : site.environment) {
-                check_letters(at(v, "environment"), name, kLetters, kDigits, "the name of a variable");
+                check_letters(at(v, "environment"), name, kLetters, kDigits,
+                              "the name of a variable");
                 check_word(at(v, "environment." + name), value);
             }
         });
@@ -82,8 +89,10 @@ class SiteReader {
     }
 
     void read() {
-        YAML::Node const root = framework::load_plain_yaml(cluster::read_file(file_, framework::kMostYamlBytes), file_);
-        if (!root.IsMap()) throw cluster::InputError(fmt::format("{}: legal: a mapping of keys to values", file_));
+        YAML::Node const root =
+            framework::load_plain_yaml(cluster::read_file(file_, framework::kMostYamlBytes), file_);
+        if (!root.IsMap())
+            throw cluster::InputError(fmt::format("{}: legal: a mapping of keys to values", file_));
         std::set<std::string> seen;
         for (auto const& entry : root) {
             std::string const key = entry.first.Scalar();
@@ -91,9 +100,9 @@ class SiteReader {
             if (found == fields_.end()) {
                 std::vector<std::string> legal;
                 for (auto const& [name, unused] : fields_) legal.push_back(name);
-                throw cluster::InputError(fmt::format("{}:{}: unknown key {}{} legal: {}", file_,
-                                                      entry.first.Mark().line + 1, key, cluster::suggestion(key, legal),
-                                                      fmt::join(legal, ", ")));
+                throw cluster::InputError(fmt::format(
+                    "{}:{}: unknown key {}{} legal: {}", file_, entry.first.Mark().line + 1, key,
+                    cluster::suggestion(key, legal), fmt::join(legal, ", ")));
             }
             if (!seen.insert(key).second)
                 throw cluster::InputError(fmt::format("{} is given twice", at(entry.first, key)));
@@ -101,17 +110,22 @@ class SiteReader {
         }
         for (char const* needed : {"source", "verified_on"})
             if (!seen.contains(needed))
-                throw cluster::InputError(fmt::format("{}: {}: missing; legal: a text", file_, needed));
+                throw cluster::InputError(
+                    fmt::format("{}: {}: missing; legal: a text", file_, needed));
     }
 
   private:
-    void take(char const* key, std::function<void(YAML::Node const&)> use) { fields_[key] = std::move(use); }
+    void take(char const* key, std::function<void(YAML::Node const&)> use) {
+        fields_[key] = std::move(use);
+    }
     std::string at(YAML::Node const& node, std::string const& key) const {
         return fmt::format("{}:{}: {}", file_, node.Mark().line + 1, key);
     }
-    [[noreturn]] void refuse(YAML::Node const& node, std::string const& key, char const* legal) const {
-        throw cluster::InputError(
-            fmt::format("{}: {}: legal: {}", at(node, key), node.IsScalar() ? node.Scalar() : "no such value", legal));
+    [[noreturn]] void refuse(YAML::Node const& node, std::string const& key,
+                             char const* legal) const {
+        throw cluster::InputError(fmt::format("{}: {}: legal: {}", at(node, key),
+                                              node.IsScalar() ? node.Scalar() : "no such value",
+                                              legal));
     }
     std::string text(YAML::Node const& node, std::string const& key) const {
         if (!node.IsScalar() || node.Scalar().empty()) refuse(node, key, "a text");
@@ -135,9 +149,11 @@ class SiteReader {
         NamedValues all;
         for (auto const& entry : node) {
             std::string const name = entry.first.Scalar();
-            if (!entry.second.IsScalar() && !entry.second.IsNull()) refuse(entry.second, key + "." + name, "a text");
+            if (!entry.second.IsScalar() && !entry.second.IsNull())
+                refuse(entry.second, key + "." + name, "a text");
             if (std::ranges::find(all, name, [](auto const& p) { return p.first; }) != all.end())
-                throw cluster::InputError(fmt::format("{} is given twice", at(entry.first, key + "." + name)));
+                throw cluster::InputError(
+                    fmt::format("{} is given twice", at(entry.first, key + "." + name)));
             all.emplace_back(name, entry.second.IsNull() ? "" : entry.second.Scalar());
         }
         return all;
@@ -149,21 +165,25 @@ class SiteReader {
 
 } // namespace
 
-void check_sbatch_option(std::string const& field, std::string const& name, std::string const& value) {
+void check_sbatch_option(std::string const& field, std::string const& name,
+                         std::string const& value) {
     constexpr char const* kLower = "abcdefghijklmnopqrstuvwxyz";
     check_letters(field, name, kLower, "-", "an option of sbatch without its dashes");
     for (std::string const own : kOwnOptions) // sbatch takes the beginning of a name for the name
         if (own.starts_with(name))
-            throw cluster::InputError(fmt::format("{}: --{} {} trireme submit itself", field, name,
-                                                  own == name ? "is set by" : "may stand for --" + own + ", set by"));
+            throw cluster::InputError(
+                fmt::format("{}: --{} {} trireme submit itself", field, name,
+                            own == name ? "is set by" : "may stand for --" + own + ", set by"));
     std::string const legal = std::string(kLetters) + kDigits + ".,:=+*/@%^&|()[]-";
     if (!value.empty())
-        check_letters(field, value, legal, "", "letters, digits and _ . , : = + * / @ % ^ & | ( ) [ ] -");
+        check_letters(field, value, legal, "",
+                      "letters, digits and _ . , : = + * / @ % ^ & | ( ) [ ] -");
 }
 
 void check_word(std::string const& field, std::string const& value) {
     if (std::ranges::any_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
-        throw cluster::InputError(fmt::format("{}: {}: legal: no control characters", field, value));
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: no control characters", field, value));
 }
 
 Site read_site(std::string const& name, std::string const& folder) {
@@ -171,8 +191,9 @@ Site read_site(std::string const& name, std::string const& folder) {
     bool const is_path = name.find('/') != std::string::npos || name.ends_with(".yaml");
     std::string const file = is_path ? name : folder + "/" + name + ".yaml";
     if (!is_path && !cluster::is_there(file))
-        throw cluster::InputError(fmt::format("--site: {}: legal: {}, or the path of a file like those of {}", name,
-                                              fmt::join(names_of_sites(folder), ", "), folder));
+        throw cluster::InputError(
+            fmt::format("--site: {}: legal: {}, or the path of a file like those of {}", name,
+                        fmt::join(names_of_sites(folder), ", "), folder));
     Site site;
     site.name = fs::path(file).stem();
     SiteReader(file, site).read();

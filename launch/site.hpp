@@ -23,14 +23,17 @@ struct Site {
     std::vector<std::string> srun, mpirun; ///< further options of the launcher, a word each
 };
 
-/// `name` is that of a file in `folder` (without .yaml), or a path (with a slash or .yaml). Throws InputError
-/// "FILE:LINE: key: value: legal ..." for unknown, doubled and mistyped keys and for values that no script may hold.
+/// `name` is that of a file in `folder` (without .yaml), or a path (with a slash or .yaml). Throws
+/// InputError "FILE:LINE: key: value: legal ..." for unknown, doubled and mistyped keys and for
+/// values that no script may hold.
 Site read_site(std::string const& name, std::string const& folder);
 
 // What may stand in a script. Each throws InputError "FIELD: VALUE: legal: ...".
 
-/// Of `#SBATCH --NAME=VALUE`, where nothing can be quoted. Refuses names that `trireme submit` itself sets.
-void check_sbatch_option(std::string const& field, std::string const& name, std::string const& value);
+/// Of `#SBATCH --NAME=VALUE`, where nothing can be quoted. Refuses names that `trireme submit`
+/// itself sets.
+void check_sbatch_option(std::string const& field, std::string const& name,
+                         std::string const& value);
 /// Control characters cannot be quoted in a line.
 void check_word(std::string const& field, std::string const& value);
 

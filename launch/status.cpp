@@ -46,11 +46,13 @@ void print_jobs(framework::RunStatus const& s) {
     for (std::size_t i = 0; i < s.jobs.size(); ++i) {
         auto const& j = s.jobs[i];
         bool const runs = i + 1 == s.jobs.size() && s.state == "running";
-        std::string const lost =
-            j.kept_step < j.last_step ? fmt::format(", {} done again later", j.last_step - j.kept_step) : "";
+        std::string const lost = j.kept_step < j.last_step ? fmt::format(", {} done again later",
+                                                                         j.last_step - j.kept_step)
+                                                           : "";
         fmt::print("  {:>3}  {}  {}  {} on {}{}  steps {} to {}{}  {}\n", i + 1, date_text(j.start),
-                   clock_text(j.last - j.start), cluster::counted(j.ranks, "rank"), j.host.empty() ? "?" : j.host,
-                   j.job_id.empty() ? "" : ", job " + j.job_id, j.first_step, j.last_step, lost, ending(j, runs));
+                   clock_text(j.last - j.start), cluster::counted(j.ranks, "rank"),
+                   j.host.empty() ? "?" : j.host, j.job_id.empty() ? "" : ", job " + j.job_id,
+                   j.first_step, j.last_step, lost, ending(j, runs));
     }
 }
 
@@ -59,27 +61,32 @@ std::string metrics_text(nlohmann::ordered_json const& evaluation) {
     std::string text;
     for (char const* name : {"loss", "accuracy", "f1"})
         if (evaluation.contains(name) && evaluation[name].is_number())
-            text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name, evaluation[name].get<double>());
+            text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name,
+                                evaluation[name].get<double>());
     return text.empty() ? "no number" : text;
 }
 
 void print_status(std::string const& run, framework::RunStatus const& s) {
     fmt::print("run:         {}\nstate:       {}\n", run, s.state);
     if (!s.why.empty()) fmt::print("why:         {}\n", s.why);
-    fmt::print("step:        {} of {}\n", s.step, s.total_steps ? std::to_string(s.total_steps) : "?");
+    fmt::print("step:        {} of {}\n", s.step,
+               s.total_steps ? std::to_string(s.total_steps) : "?");
     if (s.loss) fmt::print("loss:        {:.4f}\n", *s.loss);
     if (s.evaluation.is_object() && s.evaluation.contains("loss"))
         fmt::print("evaluation:  {} at step {}\n", metrics_text(s.evaluation),
                    s.evaluation.value("step", nlohmann::ordered_json("?")).dump());
     fmt::print("checkpoints: {}{}\n", s.checkpoints.empty() ? "none" : s.checkpoints.front(),
-               s.checkpoints.size() > 1 ? fmt::format(" and {} older", s.checkpoints.size() - 1) : "");
-    fmt::print("goodput:     {:.0f} % of the jobs' time went into steps that count\n", 100 * s.goodput);
+               s.checkpoints.size() > 1 ? fmt::format(" and {} older", s.checkpoints.size() - 1)
+                                        : "");
+    fmt::print("goodput:     {:.0f} % of the jobs' time went into steps that count\n",
+               100 * s.goodput);
     if (s.tokens_per_second)
-        fmt::print(
-            "rate:        {:.0f} tokens/s, {:.1f} samples/s over the last steps; at most {:.2f} GB of memory (rank "
-            "0)\n",
-            *s.tokens_per_second, *s.samples_per_second, *s.peak_memory * 1e-9);
-    if (s.seconds_left) fmt::print("left:        {} at the pace of the last steps\n", clock_text(*s.seconds_left));
+        fmt::print("rate:        {:.0f} tokens/s, {:.1f} samples/s over the last steps; at most "
+                   "{:.2f} GB of memory (rank "
+                   "0)\n",
+                   *s.tokens_per_second, *s.samples_per_second, *s.peak_memory * 1e-9);
+    if (s.seconds_left)
+        fmt::print("left:        {} at the pace of the last steps\n", clock_text(*s.seconds_left));
     print_jobs(s);
 }
 
@@ -89,14 +96,16 @@ int status_command(std::vector<std::string> const& arguments) {
     std::string run;
     bool json = false;
     po::options_description options(
-        "trireme status RUN: where a run stands, its jobs, and who ended the last one if that did not end well\n\n"
+        "trireme status RUN: where a run stands, its jobs, and who ended the last one if that did "
+        "not end well\n\n"
         "  trireme status runs/reviews\n  trireme status runs/reviews --json\n\nOptions");
-    options.add_options()("run", po::value(&run)->required(), "run folder")("json", po::bool_switch(&json),
-                                                                            "the same as one JSON object");
+    options.add_options()("run", po::value(&run)->required(), "run folder")(
+        "json", po::bool_switch(&json), "the same as one JSON object");
     if (!parse(options, arguments, "run")) return 0;
     auto const status = framework::read_run_status(run);
     if (json)
-        fmt::print("{}\n", status.to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+        fmt::print("{}\n",
+                   status.to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     else
         print_status(run, status);
     return cluster::kDone;

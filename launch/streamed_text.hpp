@@ -7,11 +7,12 @@
 
 namespace trireme::launch {
 
-/// Decoded tokens grow by bytes, text by characters: decoding shows a character that is not complete yet as U+FFFD.
+/// Decoded tokens grow by bytes, text by characters: decoding shows a character that is not
+/// complete yet as U+FFFD.
 class StreamedText {
   public:
-    /// `text`: all tokens so far, decoded. Returns what to print now: never a part of a character, and nothing while
-    /// the text goes back on what was printed (a decoder that joins words may).
+    /// `text`: all tokens so far, decoded. Returns what to print now: never a part of a character,
+    /// and nothing while the text goes back on what was printed (a decoder that joins words may).
     std::string next(std::string_view text) {
         while (text.ends_with(kIncomplete)) text.remove_suffix(kIncomplete.size());
         return go_on(text);

@@ -28,7 +28,8 @@ namespace {
 } // namespace
 
 TextService::TextService(std::string const& folder) {
-    auto const program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "trireme-text";
+    auto const program =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path() / "trireme-text";
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
         throw cluster::JobError(fmt::format("socketpair: {}", std::strerror(errno)));
@@ -39,7 +40,8 @@ TextService::TextService(std::string const& folder) {
     socket_ = ends[0];
     if (child_ < 0) {
         close(socket_);
-        throw cluster::JobError(fmt::format("{}: cannot be started: {}", program.string(), std::strerror(error)));
+        throw cluster::JobError(
+            fmt::format("{}: cannot be started: {}", program.string(), std::strerror(error)));
     }
 }
 
@@ -63,7 +65,8 @@ nlohmann::json TextService::ask(nlohmann::json const& request) {
         sent += static_cast<std::size_t>(n);
     }
     nlohmann::json answer = receive();
-    if (answer.contains("error")) throw cluster::JobError("trireme-text: " + answer["error"].get<std::string>());
+    if (answer.contains("error"))
+        throw cluster::JobError("trireme-text: " + answer["error"].get<std::string>());
     return answer;
 }
 
@@ -86,9 +89,11 @@ void TextService::died() {
     int status = 0;
     waitpid(std::exchange(child_, -1), &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        throw cluster::JobError("trireme-text: cannot be started; build it with cmake --build build");
-    throw cluster::JobError(WIFSIGNALED(status) ? fmt::format("trireme-text was ended by signal {}", WTERMSIG(status))
-                                                : fmt::format("trireme-text ended with code {}", WEXITSTATUS(status)));
+        throw cluster::JobError(
+            "trireme-text: cannot be started; build it with cmake --build build");
+    throw cluster::JobError(
+        WIFSIGNALED(status) ? fmt::format("trireme-text was ended by signal {}", WTERMSIG(status))
+                            : fmt::format("trireme-text ended with code {}", WEXITSTATUS(status)));
 }
 
 } // namespace trireme::launch

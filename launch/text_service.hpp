@@ -7,19 +7,20 @@
 
 namespace trireme::launch {
 
-/// `trireme-text serve FOLDER`, which lies beside this program, as a child process; JSON lines over a socket. Owner of
-/// the child: the destructor closes the socket, at which the child ends, and waits for it.
+/// `trireme-text serve FOLDER`, which lies beside this program, as a child process; JSON lines over
+/// a socket. Owner of the child: the destructor closes the socket, at which the child ends, and
+/// waits for it.
 class TextService {
   public:
-    /// Starts the child. Call before MPI_Init: forking a process that has network memory registered is not safe.
-    /// Throws JobError if it cannot be started.
+    /// Starts the child. Call before MPI_Init: forking a process that has network memory registered
+    /// is not safe. Throws JobError if it cannot be started.
     explicit TextService(std::string const& folder);
     ~TextService();
     TextService(TextService const&) = delete;
     TextService& operator=(TextService const&) = delete;
 
-    /// What the child says of its tokenizer, {"vocabulary"}. Call once, first. Throws InputError if there
-    /// is none in the folder.
+    /// What the child says of its tokenizer, {"vocabulary"}. Call once, first. Throws InputError if
+    /// there is none in the folder.
     nlohmann::json hello();
     /// One request, one answer (launch/text/serve.hpp). Throws JobError if the child has died.
     nlohmann::json ask(nlohmann::json const& request);

@@ -36,10 +36,12 @@ std::chrono::seconds start_deadline() {
     constexpr long kMost = 31'536'000; // a year: added to a clock, it does not overflow
     std::string_view const digits = text;
     long seconds = 0;
-    auto const [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
-    if (error != std::errc() || end != digits.data() + digits.size() || seconds < 1 || seconds > kMost)
-        throw cluster::InputError(
-            fmt::format("TRIREME_START_DEADLINE: {}: legal: whole seconds from 1 to {}", text, kMost));
+    auto const [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+    if (error != std::errc() || end != digits.data() + digits.size() || seconds < 1 ||
+        seconds > kMost)
+        throw cluster::InputError(fmt::format(
+            "TRIREME_START_DEADLINE: {}: legal: whole seconds from 1 to {}", text, kMost));
     return std::chrono::seconds(seconds);
 }
 
@@ -48,10 +50,12 @@ std::unique_ptr<cluster::Environment> start_mpi() {
     if (rank >= 0) cluster::set_fault_rank(rank);
     cluster::fault_point("start");
     auto const limit = start_deadline();
-    cluster::Patience const patience(
-        limit, fmt::format("rank {}@{}: MPI_Init has not ended for {} s: some rank did not come to it (which one, the "
-                           "launcher knows)",
-                           rank < 0 ? "?" : std::to_string(rank), cluster::host_name(), limit.count()));
+    cluster::Patience const patience(limit,
+                                     fmt::format("rank {}@{}: MPI_Init has not ended for {} s: "
+                                                 "some rank did not come to it (which one, the "
+                                                 "launcher knows)",
+                                                 rank < 0 ? "?" : std::to_string(rank),
+                                                 cluster::host_name(), limit.count()));
     int argc = 0;
     char** argv = nullptr;
     return std::make_unique<cluster::Environment>(argc, argv);
@@ -77,8 +81,9 @@ Failure failure_in_flight() {
     }
 }
 
-/// As a rule all ranks find the same mistake: rank 0 speaks, and mpirun ends the others with it, at the latest two of
-/// its time-outs later. A rank that is still there then has found a mistake of its own.
+/// As a rule all ranks find the same mistake: rank 0 speaks, and mpirun ends the others with it, at
+/// the latest two of its time-outs later. A rank that is still there then has found a mistake of
+/// its own.
 std::chrono::seconds time_to_be_ended() {
     constexpr int kOpenMpis = 1, kMost = 60;
     char const* const set = std::getenv("OMPI_MCA_odls_base_sigkill_timeout");
@@ -97,7 +102,8 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
         cluster::set_fault_rank(rank);
         watch = std::make_unique<cluster::Watch>(*world);
         if (world->rank() == 0 && world->size() > 1 && !watch->talks())
-            cluster::say("trireme: note: MPI grants no MPI_THREAD_MULTIPLE: calls keep their deadlines, but a rank "
+            cluster::say("trireme: note: MPI grants no MPI_THREAD_MULTIPLE: calls keep their "
+                         "deadlines, but a rank "
                          "that hangs will not be named\n");
         try {
             cluster::enter_phase("mpi/initialized");
@@ -106,7 +112,8 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
             world->barrier("job/end"); // who is late is still watched by those who are done
         } catch (...) {
             auto const failure = failure_in_flight();
-            if (failure.code == cluster::kBadInput && rank > 0) std::this_thread::sleep_for(time_to_be_ended());
+            if (failure.code == cluster::kBadInput && rank > 0)
+                std::this_thread::sleep_for(time_to_be_ended());
             watch->fail(failure.line, failure.code);
             if (world->size() == 1) throw;
             world->abort(failure.line, failure.code);

@@ -14,13 +14,19 @@ namespace po = boost::program_options;
 namespace {
 
 /// Every rank returns the same code, so that no job launcher sees a rank leave the others behind.
-int report(framework::Replay const& replay, std::string const& model, cluster::Communicator& world) {
+int report(framework::Replay const& replay, std::string const& model,
+           cluster::Communicator& world) {
     for (auto const& line : replay.compared) fmt::print("{}\n", line);
-    if (world.rank() == 0 && replay.differences.empty()) fmt::print("verified: {} computes what it did\n", model);
+    if (world.rank() == 0 && replay.differences.empty())
+        fmt::print("verified: {} computes what it did\n", model);
     if (!replay.differences.empty())
-        cluster::say("trireme: {}: not as exported: {}\n", model, fmt::join(replay.differences, "; "));
+        cluster::say("trireme: {}: not as exported: {}\n", model,
+                     fmt::join(replay.differences, "; "));
     std::int64_t differences = static_cast<std::int64_t>(replay.differences.size());
-    world.all_reduce({&differences, 1, cluster::DType::i64}, cluster::ReduceOp::max, "verify/verdict").wait();
+    world
+        .all_reduce({&differences, 1, cluster::DType::i64}, cluster::ReduceOp::max,
+                    "verify/verdict")
+        .wait();
     return differences ? cluster::kFailed : cluster::kDone;
 }
 
@@ -29,24 +35,32 @@ int report(framework::Replay const& replay, std::string const& model, cluster::C
 int verify_command(std::vector<std::string> const& arguments) {
     framework::VerifyJob job;
     po::options_description options(
-        "trireme verify MODEL: logits, loss and gradients of the training path as HDF5, in any layout; or, without "
+        "trireme verify MODEL: logits, loss and gradients of the training path as HDF5, in any "
+        "layout; or, without "
         "--tokens, whether an exported folder still computes what it did when it was exported\n\n"
         "  trireme verify exported\n"
-        "  mpirun -n 2 trireme verify MODEL --tokens tokens.json --out numerics.h5 --set numerics.compute=fp64\n\n"
-        "  tokens.json: {\"input_ids\": [[5, 9, 2], [7, 3]], \"labels\": [[5, 9, 2], [7, 3]]}, labels unshifted, -100 "
+        "  mpirun -n 2 trireme verify MODEL --tokens tokens.json --out numerics.h5 --set "
+        "numerics.compute=fp64\n\n"
+        "  tokens.json: {\"input_ids\": [[5, 9, 2], [7, 3]], \"labels\": [[5, 9, 2], [7, 3]]}, "
+        "labels unshifted, -100 "
         "ignored;\n  one label per sequence for a classifier: \"labels\": [0, 2]\n"
-        "  numerics.h5: logits, offsets (language models), loss, grad/NAME by Hugging Face name\n\nOptions");
+        "  numerics.h5: logits, offsets (language models), loss, grad/NAME by Hugging Face "
+        "name\n\nOptions");
     options.add_options()("model", po::value(&job.model)->required(), "Hugging Face folder")(
         "tokens", po::value(&job.tokens)->value_name("FILE"), "JSON file of token ids and labels")(
-        "out", po::value(&job.output)->value_name("FILE"), "HDF5 file to make, with --tokens; must not exist")(
-        "force", po::bool_switch(&job.force), "replace the file of --out")(
+        "out", po::value(&job.output)->value_name("FILE"),
+        "HDF5 file to make, with --tokens; must not exist")("force", po::bool_switch(&job.force),
+                                                            "replace the file of --out")(
         "set", po::value(&job.set)->value_name("KEY=VALUE")->composing(),
-        "KEY=VALUE of a run configuration: parallel.*, numerics.*, batch.tokens_per_slot; may be repeated");
+        "KEY=VALUE of a run configuration: parallel.*, numerics.*, batch.tokens_per_slot; may be "
+        "repeated");
     if (!parse(options, arguments, "model")) return 0;
     if (job.tokens.empty() != job.output.empty())
-        throw cluster::InputError("verify: --tokens FILE.json and --out FILE.h5 go together; see --help");
+        throw cluster::InputError(
+            "verify: --tokens FILE.json and --out FILE.h5 go together; see --help");
     return under_mpi([&](cluster::Communicator& world) {
-        if (job.tokens.empty()) return report(framework::replay_fingerprint(job, world), job.model, world);
+        if (job.tokens.empty())
+            return report(framework::replay_fingerprint(job, world), job.model, world);
         double const loss = framework::write_numerics(job, world);
         if (world.rank() == 0) fmt::print("{}: loss {:.6f}\n", job.output, loss);
         return static_cast<int>(cluster::kDone);

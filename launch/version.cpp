@@ -9,7 +9,8 @@ namespace trireme::launch {
 void print_version() {
     std::string const all = library_versions();
     auto const comma = all.find(", ");
-    fmt::print("{}\n{} build: {}\n", all.substr(0, comma), cluster::has_nccl() ? "GPU" : "CPU", all.substr(comma + 2));
+    fmt::print("{}\n{} build: {}\n", all.substr(0, comma), cluster::has_nccl() ? "GPU" : "CPU",
+               all.substr(comma + 2));
 }
 
 } // namespace trireme::launch

@@ -1,5 +1,5 @@
-// Sizes that bound memory, and that a small model never reaches. Proofs and tests make them small, so that what happens
-// at a bound happens there too.
+// Sizes that bound memory, and that a small model never reaches. Proofs and tests make them small,
+// so that what happens at a bound happens there too.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -9,21 +9,24 @@
 
 namespace trireme::parallel {
 
-/// Read by every rank of the process; the same in all processes of a job, since the calls of a step hang on them.
+/// Read by every rank of the process; the same in all processes of a job, since the calls of a step
+/// hang on them.
 struct Budgets {
-    std::atomic<std::int64_t> logits = std::int64_t{1} << 22; ///< elements of a head's logits that exist at one time
+    /// elements of a head's logits that exist at one time
+    std::atomic<std::int64_t> logits = std::int64_t{1} << 22;
     /// Units whose whole gradients wait for their reduction at one time.
     std::atomic<std::size_t> reductions = 3;
     /// Elements of an offloaded tensor that are beside the gradient at one time.
     std::atomic<std::int64_t> staged = std::int64_t{1} << 20;
-    /// The canonical block, in elements, of which norms are sums and at which shards are cut (flat_layout.hpp): a
-    /// multiple of kAlign, and the same from the making of a store to its end.
+    /// The canonical block, in elements, of which norms are sums and at which shards are cut
+    /// (flat_layout.hpp): a multiple of kAlign, and the same from the making of a store to its end.
     std::atomic<std::int64_t> block = kBlock;
 };
 inline Budgets budgets;
 
-/// Small ones, for as long as one is alive: a chunk of logits is one row, no reduction waits for another, an offloaded
-/// tensor of more than 100 elements comes in parts, and a tensor of more than 64 has several blocks. One at a time.
+/// Small ones, for as long as one is alive: a chunk of logits is one row, no reduction waits for
+/// another, an offloaded tensor of more than 100 elements comes in parts, and a tensor of more than
+/// 64 has several blocks. One at a time.
 class SmallBudgets {
   public:
     SmallBudgets()

@@ -1,4 +1,5 @@
-// One rank of any mesh without the others: real code runs, its collectives are recorded and move nothing.
+// One rank of any mesh without the others: real code runs, its collectives are recorded and move
+// nothing.
 #pragma once
 #include <memory>
 
@@ -7,9 +8,9 @@
 
 namespace trireme::parallel {
 
-/// The world of a mesh of this shape as `rank` sees it; splits are answered as Mesh, StageLink and GradientReducer make
-/// them, and any other throws JobError. Calls reach options.observer. Local.
-std::unique_ptr<cluster::Communicator> make_dry_world(MeshShape const& shape, int rank,
-                                                      cluster::CommunicatorOptions const& options = {});
+/// The world of a mesh of this shape as `rank` sees it; splits are answered as Mesh, StageLink and
+/// GradientReducer make them, and any other throws JobError. Calls reach options.observer. Local.
+std::unique_ptr<cluster::Communicator>
+make_dry_world(MeshShape const& shape, int rank, cluster::CommunicatorOptions const& options = {});
 
 } // namespace trireme::parallel

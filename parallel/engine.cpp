@@ -27,11 +27,11 @@ at::Device device_of_losses(at::Device device) {
 
 } // namespace
 
-Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer, Mesh const& mesh,
-               EngineOptions const& options)
-    : parts_(std::move(parts)), reducer_(reducer), gatherer_(gatherer), pipeline_(mesh.along(Axis::pipeline)),
-      options_(options), stages_(pipeline_.size()), stage_(pipeline_.rank()),
-      link_(pipeline_, static_cast<int>(parts_.size())),
+Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer,
+               Mesh const& mesh, EngineOptions const& options)
+    : parts_(std::move(parts)), reducer_(reducer), gatherer_(gatherer),
+      pipeline_(mesh.along(Axis::pipeline)), options_(options), stages_(pipeline_.size()),
+      stage_(pipeline_.rank()), link_(pipeline_, static_cast<int>(parts_.size())),
       losses_device_(device_of_losses(parts_.front()->boundary_options().device())) {}
 
 std::vector<double> Engine::forward_backward(std::int64_t slots) {
@@ -42,7 +42,8 @@ std::vector<double> Engine::forward_backward(std::int64_t slots) {
 void Engine::queue(std::int64_t slots) {
     reducer_.begin_step(slots);
     auto const chunks = static_cast<int>(parts_.size());
-    for (auto const& action : stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_))
+    for (auto const& action :
+         stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_))
         run(action);
     link_.flush();
     reducer_.finish();
@@ -52,7 +53,8 @@ std::vector<double> Engine::forward(std::int64_t slots) {
     at::NoGradGuard const no_graph;
     reducer_.divide(slots);
     for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
-        for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk) run_forward(chunk, m, false);
+        for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk)
+            run_forward(chunk, m, false);
     link_.flush();
     return read(losses());
 }
@@ -63,9 +65,10 @@ at::Tensor Engine::losses() {
     std::vector<at::Tensor> found;
     for (auto const& [micro_step, loss] : losses_) found.push_back(loss);
     losses_.clear();
-    at::Tensor const losses = found.empty()
-                                  ? at::zeros({slots}, at::TensorOptions().dtype(at::kDouble).device(losses_device_))
-                                  : at::stack(found);
+    at::Tensor const losses =
+        found.empty()
+            ? at::zeros({slots}, at::TensorOptions().dtype(at::kDouble).device(losses_device_))
+            : at::stack(found);
     finish(pipeline_.broadcast(buffer_of(losses), stages_ - 1, "losses"), losses);
     return losses;
 }
@@ -75,7 +78,8 @@ void Engine::run(Action const& action) {
     case Action::Kind::forward: return run_forward(action.chunk, action.micro_step, true);
     case Action::Kind::backward: return run_backward(action.chunk, action.micro_step, true);
     case Action::Kind::input_gradient: return run_backward(action.chunk, action.micro_step, false);
-    case Action::Kind::weight_gradient: return run_weight_gradients(action.chunk, action.micro_step);
+    case Action::Kind::weight_gradient:
+        return run_weight_gradients(action.chunk, action.micro_step);
     }
 }
 
@@ -107,13 +111,16 @@ void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output)
 at::Tensor Engine::upstream(int chunk, std::int64_t micro_step) {
     Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
     if (is_last(chunk)) return at::ones_like(losses_.at(micro_step));
-    at::Tensor const gradient = link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
-    bool const last = micro_step + 1 == reducer_.micro_steps() || !reducer_.has_slot(micro_step + 1);
-    return last && planted::is(planted::Bug::last_slot_dropped) ? at::zeros_like(gradient) : gradient;
+    at::Tensor const gradient =
+        link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
+    bool const last =
+        micro_step + 1 == reducer_.micro_steps() || !reducer_.has_slot(micro_step + 1);
+    return last && planted::is(planted::Bug::last_slot_dropped) ? at::zeros_like(gradient)
+                                                                : gradient;
 }
 
-Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor const& input, std::int64_t micro_step,
-                                  bool training) {
+Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor const& input,
+                                  std::int64_t micro_step, bool training) {
     bool const graph = training && !(options_.recompute && stage.may_recompute(block));
     std::optional<at::NoGradGuard> no_graph;
     if (!graph) no_graph.emplace();
@@ -143,14 +150,15 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
     if (training) passes_[{chunk, micro_step}] = std::move(passes);
 }
 
-at::Tensor Engine::pass_back(Stage& stage, std::size_t block, Pass& pass, at::Tensor const& gradient,
-                             std::int64_t micro_step) {
+at::Tensor Engine::pass_back(Stage& stage, std::size_t block, Pass& pass,
+                             at::Tensor const& gradient, std::int64_t micro_step) {
     if (!pass.output.defined()) {
         planted::Recomputing const second_time;
         pass.input = pass.input.detach().set_requires_grad(true);
         pass.output = stage.forward(block, pass.input, micro_step);
     }
-    // On this thread also for a GPU's tensors: collectives and queues of weight gradients belong to it.
+    // On this thread also for a GPU's tensors: collectives and queues of weight gradients belong to
+    // it.
     c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
     torch::autograd::backward({pass.output}, {gradient});
     at::Tensor const to_input = pass.input.grad();
@@ -174,7 +182,8 @@ void Engine::run_backward(int chunk, std::int64_t micro_step, bool with_weights)
         }
         release(stage, b);
         if (!with_weights) continue;
-        for (std::size_t const unit : stage.units_completed_by(b)) reducer_.unit_done(unit, micro_step);
+        for (std::size_t const unit : stage.units_completed_by(b))
+            reducer_.unit_done(unit, micro_step);
     }
     if (!with_weights) later_[{chunk, micro_step}] = std::move(later);
     if (slot && !is_first(chunk)) link_.send_gradient(gradient);
@@ -186,7 +195,8 @@ void Engine::run_weight_gradients(int chunk, std::int64_t micro_step) {
     at::NoGradGuard const no_graph; // as in a backward pass
     for (std::size_t b = stage.block_count(); b-- > 0;) {
         for (auto const& work : later.mapped()[b]) work();
-        for (std::size_t const unit : stage.units_completed_by(b)) reducer_.unit_done(unit, micro_step);
+        for (std::size_t const unit : stage.units_completed_by(b))
+            reducer_.unit_done(unit, micro_step);
     }
 }
 

@@ -1,9 +1,10 @@
-// Runs the forward and backward passes of one step, block by block, in the order of a pipeline schedule.
+// Runs the forward and backward passes of one step, block by block, in the order of a pipeline
+// schedule.
 //
 // [Note: block-driven backward]
-// The input of each block is detached and the block's backward pass is an explicit call. So what happens between two
-// blocks (reduce this unit, gather that one, recompute, queue a weight gradient) is ordinary code in one place, and
-// no hook order decides it.
+// The input of each block is detached and the block's backward pass is an explicit call. So what
+// happens between two blocks (reduce this unit, gather that one, recompute, queue a weight
+// gradient) is ordinary code in one place, and no hook order decides it.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -23,21 +24,24 @@ namespace trireme::parallel {
 
 struct EngineOptions {
     ScheduleKind schedule = ScheduleKind::one_f_one_b;
-    bool recompute = false; ///< keep each block's input only, and run its forward pass again before its backward pass
+    /// keep each block's input only, and run its forward pass again before its backward pass
+    bool recompute = false;
 };
 
 class Engine {
   public:
-    /// `parts`: this rank's chunks, in order: chunk c is part c * stages + stage of the model. All must outlive the
-    /// engine. Collective over the pipeline axis.
-    Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer, Mesh const& mesh,
-           EngineOptions const& options = {});
+    /// `parts`: this rank's chunks, in order: chunk c is part c * stages + stage of the model. All
+    /// must outlive the engine. Collective over the pipeline axis.
+    Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer,
+           Mesh const& mesh, EngineOptions const& options = {});
 
-    /// Runs all micro-steps of a step of `slots` slots and leaves the reduced gradient in the store. Collective over
-    /// the mesh. Returns the losses of this data rank's slots in micro-step order, the same on all stages.
+    /// Runs all micro-steps of a step of `slots` slots and leaves the reduced gradient in the
+    /// store. Collective over the mesh. Returns the losses of this data rank's slots in micro-step
+    /// order, the same on all stages.
     std::vector<double> forward_backward(std::int64_t slots);
-    /// The same without reading anything: on a GPU both return before it has computed. `losses`: float64 [slots of this
-    /// data rank] where the model is, in micro-step order, the same on all stages; called once after each `queue`.
+    /// The same without reading anything: on a GPU both return before it has computed. `losses`:
+    /// float64 [slots of this data rank] where the model is, in micro-step order, the same on all
+    /// stages; called once after each `queue`.
     void queue(std::int64_t slots);
     at::Tensor losses();
     /// Forward passes only, without a graph; returns the same. Collective over the mesh.
@@ -57,13 +61,16 @@ class Engine {
     at::Tensor enter(int chunk, std::int64_t micro_step);
     void leave(int chunk, std::int64_t micro_step, at::Tensor const& output);
     at::Tensor upstream(int chunk, std::int64_t micro_step);
-    Pass pass_through(Stage& stage, std::size_t block, at::Tensor const& input, std::int64_t micro_step, bool training);
+    Pass pass_through(Stage& stage, std::size_t block, at::Tensor const& input,
+                      std::int64_t micro_step, bool training);
     at::Tensor pass_back(Stage& stage, std::size_t block, Pass& pass, at::Tensor const& gradient,
                          std::int64_t micro_step);
     void acquire(Stage const& stage, std::size_t block, int direction);
     void release(Stage const& stage, std::size_t block);
     bool is_first(int chunk) const { return chunk == 0 && stage_ == 0; }
-    bool is_last(int chunk) const { return chunk + 1 == static_cast<int>(parts_.size()) && stage_ + 1 == stages_; }
+    bool is_last(int chunk) const {
+        return chunk + 1 == static_cast<int>(parts_.size()) && stage_ + 1 == stages_;
+    }
 
     std::vector<Stage*> parts_;
     GradientReducer& reducer_;
@@ -72,9 +79,11 @@ class Engine {
     EngineOptions options_;
     int stages_, stage_;
     StageLink link_;
-    std::map<Place, std::vector<Pass>> passes_;   ///< in flight, one entry per block
-    std::map<Place, std::vector<Waiting>> later_; ///< weight gradients that wait, one entry per block
-    std::map<std::int64_t, at::Tensor> losses_;   ///< by micro-step, on the last stage: float64 scalars
+    std::map<Place, std::vector<Pass>> passes_; ///< in flight, one entry per block
+    /// weight gradients that wait, one entry per block
+    std::map<Place, std::vector<Waiting>> later_;
+    /// by micro-step, on the last stage: float64 scalars
+    std::map<std::int64_t, at::Tensor> losses_;
     at::Device losses_device_;
 };
 

@@ -11,11 +11,12 @@ namespace trireme::parallel {
 
 namespace {
 
-/// Each tensor rank's gradient is a part of the sum: sequence parallelism, or shared key and value heads.
+/// Each tensor rank's gradient is a part of the sum: sequence parallelism, or shared key and value
+/// heads.
 bool is_partial(Parameter const& p) {
     bool const own_stretch = p.spec().partial && !planted::is(planted::Bug::norms_not_summed),
-               shared_heads =
-                   p.spec().cut.share == TensorCut::Share::copy && !planted::is(planted::Bug::key_heads_not_summed);
+               shared_heads = p.spec().cut.share == TensorCut::Share::copy &&
+                              !planted::is(planted::Bug::key_heads_not_summed);
     return p.slice().copies > 1 && (own_stretch || shared_heads);
 }
 
@@ -79,11 +80,12 @@ void GradientReducer::reduce(Unit& unit) {
     std::vector<at::Tensor> const buffers = unit.close_slot();
     for (std::size_t use = 0; use < buffers.size(); ++use) {
         if (store_.options().zero == 0) {
-            in_flight_.push_back({&unit,
-                                  use,
-                                  buffers[use],
-                                  {},
-                                  data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum, name)});
+            in_flight_.push_back(
+                {&unit,
+                 use,
+                 buffers[use],
+                 {},
+                 data_.all_reduce(buffer_of(buffers[use]), cluster::ReduceOp::sum, name)});
             continue;
         }
         at::Tensor const source =
@@ -93,9 +95,11 @@ void GradientReducer::reduce(Unit& unit) {
         at::Tensor const kept = arrived.defined() ? arrived : unit.kept_gradient(use);
         in_flight_.push_back({&unit, use, source, arrived,
                               mesh_.along(Axis::shard)
-                                  .reduce_scatter(buffer_of(source), buffer_of(kept), cluster::ReduceOp::sum, name)});
+                                  .reduce_scatter(buffer_of(source), buffer_of(kept),
+                                                  cluster::ReduceOp::sum, name)});
     }
-    while (!unit.slot_is_total && in_flight_.size() > budgets.reductions) complete_first(in_flight_);
+    while (!unit.slot_is_total && in_flight_.size() > budgets.reductions)
+        complete_first(in_flight_);
 }
 
 bool GradientReducer::poll() {
@@ -111,14 +115,17 @@ void GradientReducer::complete_all() {
 void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
     std::int64_t const part = unit.layout.part_size(), senders = slots_in(micro_step);
     auto const d = static_cast<std::size_t>(data_.size());
-    std::vector<std::size_t> const send(d, has_slot(micro_step) ? static_cast<std::size_t>(part) : 0);
+    std::vector<std::size_t> const send(d,
+                                        has_slot(micro_step) ? static_cast<std::size_t>(part) : 0);
     std::vector<std::size_t> receive(d, 0);
     std::fill_n(receive.begin(), senders, static_cast<std::size_t>(part));
     std::vector<at::Tensor> const buffers = unit.close_slot();
     for (std::size_t use = 0; use < buffers.size(); ++use) {
         at::Tensor const pieces = unit.total[use].new_empty({senders * part});
-        at::Tensor const source = buffers[use].defined() ? buffers[use] : unit.total[use].new_empty({0});
-        parallel::finish(data_.all_to_all(buffer_of(source), send, buffer_of(pieces), receive, "gradient/" + unit.name),
+        at::Tensor const source =
+            buffers[use].defined() ? buffers[use] : unit.total[use].new_empty({0});
+        parallel::finish(data_.all_to_all(buffer_of(source), send, buffer_of(pieces), receive,
+                                          "gradient/" + unit.name),
                          pieces);
         at::Tensor owned = unit.gradient_range(use, store_.options().place.part() * part, part);
         bool const backwards = planted::is(planted::Bug::slot_order);
@@ -128,19 +135,22 @@ void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
 }
 
 void GradientReducer::gather_folded(Unit& unit) {
-    // The parts of a kept range lie together, by rank on the replicate axis; ZeRO 0 keeps all parts.
+    // The parts of a kept range lie together, by rank on the replicate axis; ZeRO 0 keeps all
+    // parts.
     auto& group = store_.options().zero == 0 ? data_ : mesh_.along(Axis::replicate);
     std::int64_t const part = unit.layout.part_size();
     for (std::size_t use = 0; use < unit.total.size(); ++use) {
         at::Tensor const kept = unit.kept_gradient(use);
         at::Tensor const own = kept.narrow(0, group.rank() * part, part);
-        parallel::finish(group.all_gather(buffer_of(own), buffer_of(kept), "gradient/" + unit.name), kept);
+        parallel::finish(group.all_gather(buffer_of(own), buffer_of(kept), "gradient/" + unit.name),
+                         kept);
     }
 }
 
 void GradientReducer::add_uses(Unit& unit) {
     if (planted::is(planted::Bug::tied_within_stage) && mesh_.world().size() > 1) return;
-    // Tied weights: each use was summed over all slots apart; they are added once, in the order of the uses.
+    // Tied weights: each use was summed over all slots apart; they are added once, in the order of
+    // the uses.
     for (std::size_t use = 1; use < unit.total.size(); ++use) unit.total[0].add_(unit.total[use]);
 }
 
@@ -150,10 +160,12 @@ void GradientReducer::add_over_stages(Unit& unit) {
     auto& stages = mesh_.along(Axis::pipeline);
     at::Tensor const mine = unit.kept_gradient();
     at::Tensor const other = spec.owned ? at::empty_like(mine) : at::Tensor();
-    cluster::Message const message{spec.owned ? cluster::Message::Kind::receive : cluster::Message::Kind::send,
+    cluster::Message const message{spec.owned ? cluster::Message::Kind::receive
+                                              : cluster::Message::Kind::send,
                                    spec.peer_stage, buffer_of(spec.owned ? other : mine)};
     parallel::finish(stages.exchange({&message, 1}, "gradient/" + unit.name), mine);
-    if (spec.owned && !planted::is(planted::Bug::tied_across_stages)) unit.kept_gradient().add_(other);
+    if (spec.owned && !planted::is(planted::Bug::tied_across_stages))
+        unit.kept_gradient().add_(other);
 }
 
 void GradientReducer::add_over_tensor_ranks() {
@@ -162,12 +174,14 @@ void GradientReducer::add_over_tensor_ranks() {
         for (auto const& unit : store_.units()) {
             if (!unit->trainable || !unit->owned) continue;
             for (auto const& s : stretches(*unit, unit->begin, unit->end))
-                if (s.parameter->slice().copies == copies && is_partial(*s.parameter) && s.parameter->spec().trainable)
+                if (s.parameter->slice().copies == copies && is_partial(*s.parameter) &&
+                    s.parameter->spec().trainable)
                     parts.push_back(unit->kept_gradient().narrow(0, s.at - unit->begin, s.count));
         }
         if (parts.empty()) continue;
         at::Tensor const mine = at::cat(parts), all = mine.new_empty({copies, mine.size(0)});
-        parallel::finish(group->all_gather(buffer_of(mine), buffer_of(all), "gradient/tensor sharers"), all);
+        parallel::finish(
+            group->all_gather(buffer_of(mine), buffer_of(all), "gradient/tensor sharers"), all);
         at::Tensor const sum = all[0].clone();
         bool const halved = planted::is(planted::Bug::copies_halved);
         for (int r = 1; r < copies; ++r) sum.add_(all[r], halved && r + 1 == copies ? 0.5 : 1);
@@ -190,7 +204,8 @@ void GradientReducer::finish() {
             for (std::size_t use = 0; use < unit->total.size(); ++use) {
                 at::Tensor const kept = unit->kept_gradient(use);
                 auto& replicas = mesh_.along(Axis::replicate);
-                parallel::finish(replicas.all_reduce(buffer_of(kept), cluster::ReduceOp::sum, "gradient/" + unit->name),
+                parallel::finish(replicas.all_reduce(buffer_of(kept), cluster::ReduceOp::sum,
+                                                     "gradient/" + unit->name),
                                  kept);
             }
         }

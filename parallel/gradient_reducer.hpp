@@ -1,14 +1,15 @@
-// Sums gradients over the mesh: over data-parallel ranks per micro-step in a fixed order (bitwise mode) or as late as
-// the ZeRO stage allows (fast mode), then over what else shares a parameter.
+// Sums gradients over the mesh: over data-parallel ranks per micro-step in a fixed order (bitwise
+// mode) or as late as the ZeRO stage allows (fast mode), then over what else shares a parameter.
 //
 // [Note: order of the sums in bitwise mode]
-// In each micro-step the owner of an element receives the pieces of that micro-step's slots by all-to-all and adds
-// them, in slot order, to one accumulator: ((acc + g0) + g1) + ... is the sequence of additions of a single process,
-// whatever the number of data ranks, ZeRO stage and grouping. The price is one reduction per micro-step. Sums over the
-// tensor axis follow after the step, in rank order.
+// In each micro-step the owner of an element receives the pieces of that micro-step's slots by
+// all-to-all and adds them, in slot order, to one accumulator: ((acc + g0) + g1) + ... is the
+// sequence of additions of a single process, whatever the number of data ranks, ZeRO stage and
+// grouping. The price is one reduction per micro-step. Sums over the tensor axis follow after the
+// step, in rank order.
 //
-// Fast mode reduces once a step for ZeRO 0 (all-reduce) and 1 (reduce-scatter), and once a micro-step for 2 and 3,
-// which keep no whole gradient.
+// Fast mode reduces once a step for ZeRO 0 (all-reduce) and 1 (reduce-scatter), and once a
+// micro-step for 2 and 3, which keep no whole gradient.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -29,17 +30,20 @@ class GradientReducer {
     /// Both must outlive the reducer. Collective over the tensor axis.
     GradientReducer(ParameterStore& store, Mesh const& mesh);
 
-    /// `slots`: those of the whole step. Slot s belongs to data rank s mod d, micro-step s div d. Local.
+    /// `slots`: those of the whole step. Slot s belongs to data rank s mod d, micro-step s div d.
+    /// Local.
     void begin_step(std::int64_t slots);
     /// The same for a step without gradients.
     void divide(std::int64_t slots);
     std::int64_t micro_steps() const { return micro_steps_; }
     /// Does this rank have a slot in that micro-step?
     bool has_slot(std::int64_t micro_step) const;
-    /// The unit's gradients of this micro-step are complete on this rank. Collective over the data ranks: every rank
-    /// calls it for every unit, in one order, in every micro-step, with or without a slot of its own.
+    /// The unit's gradients of this micro-step are complete on this rank. Collective over the data
+    /// ranks: every rank calls it for every unit, in one order, in every micro-step, with or
+    /// without a slot of its own.
     void unit_done(std::size_t unit, std::int64_t micro_step);
-    /// After it every rank holds what it keeps of the whole gradient of the step. Collective over the mesh.
+    /// After it every rank holds what it keeps of the whole gradient of the step. Collective over
+    /// the mesh.
     void finish();
 
   private:
@@ -47,7 +51,8 @@ class GradientReducer {
     struct InFlight {
         Unit* unit;
         std::size_t use;
-        at::Tensor source, arrived; ///< arrived: to be added to the kept sum; undefined if it is that sum
+        /// arrived: to be added to the kept sum; undefined if it is that sum
+        at::Tensor source, arrived;
         cluster::Work work;
     };
     void reduce(Unit& unit);
@@ -63,7 +68,8 @@ class GradientReducer {
     ParameterStore& store_;
     Mesh const& mesh_;
     cluster::Communicator& data_;
-    std::map<int, std::unique_ptr<cluster::Communicator>> sharers_; ///< by number of ranks that hold one slice
+    /// by number of ranks that hold one slice
+    std::map<int, std::unique_ptr<cluster::Communicator>> sharers_;
     std::int64_t slots_ = 0, micro_steps_ = 0;
     std::list<InFlight> in_flight_;
 };

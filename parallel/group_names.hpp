@@ -1,4 +1,5 @@
-// Names of the groups that are not one axis of the mesh: traffic is counted and dry runs are answered by them.
+// Names of the groups that are not one axis of the mesh: traffic is counted and dry runs are
+// answered by them.
 #pragma once
 #include <charconv>
 #include <optional>
@@ -9,14 +10,17 @@ namespace trireme::parallel {
 
 inline constexpr std::string_view kData = "data"; ///< replicate and shard together
 /// The pipeline axis again, for what goes forward and what comes back.
-inline constexpr std::string_view kActivations = "activations", kActivationGradients = "activation gradients";
-/// The group of one boundary between two stages, where a direction has more than one group (parallel/stage_link.hpp).
+inline constexpr std::string_view kActivations = "activations",
+                                  kActivationGradients = "activation gradients";
+/// The group of one boundary between two stages, where a direction has more than one group
+/// (parallel/stage_link.hpp).
 inline std::string at_boundary(std::string_view direction, int number) {
     return std::string(direction) + " " + std::to_string(number);
 }
 /// Whether it is a group of that direction.
 inline bool is_of(std::string_view direction, std::string_view group) {
-    return group.starts_with(direction) && (group.size() == direction.size() || group[direction.size()] == ' ');
+    return group.starts_with(direction) &&
+           (group.size() == direction.size() || group[direction.size()] == ' ');
 }
 
 inline constexpr std::string_view kTensorSharers = "tensor sharers of ";

@@ -18,8 +18,8 @@ std::string show(std::vector<int> const& parts) {
     return fmt::format("[{}]", fmt::join(parts, ", "));
 }
 
-/// The middle parts take the remainder. If the middle is between two parts, the earlier one: heads cost more than
-/// embeddings.
+/// The middle parts take the remainder. If the middle is between two parts, the earlier one: heads
+/// cost more than embeddings.
 std::vector<int> even_split(int layers, int parts) {
     std::vector<int> split(static_cast<std::size_t>(parts), layers / parts);
     int const rest = layers % parts, first = (parts - rest) / 2;
@@ -31,7 +31,8 @@ std::string pipeline_equation(int stages, int chunks) {
     return fmt::format("pipeline {} x virtual_stages {} = {}", stages, chunks, stages * chunks);
 }
 
-/// The layouts on either side of what was asked for: the most virtual stages on as many stages, or the most stages.
+/// The layouts on either side of what was asked for: the most virtual stages on as many stages, or
+/// the most stages.
 std::string nearest_pipelines(int layers, int stages, int chunks) {
     std::string text;
     if (stages <= layers) text = pipeline_equation(stages, layers / stages);
@@ -40,9 +41,11 @@ std::string nearest_pipelines(int layers, int stages, int chunks) {
     return text.empty() ? pipeline_equation(layers, 1) : text;
 }
 
-/// The given list with layers added to its smallest parts or taken from its largest until the sum is right.
+/// The given list with layers added to its smallest parts or taken from its largest until the sum
+/// is right.
 std::vector<int> repaired(std::vector<int> parts, int layers) {
-    for (int sum = std::accumulate(parts.begin(), parts.end(), 0); sum != layers; sum += sum < layers ? 1 : -1) {
+    for (int sum = std::accumulate(parts.begin(), parts.end(), 0); sum != layers;
+         sum += sum < layers ? 1 : -1) {
         if (sum < layers)
             ++*std::ranges::min_element(parts);
         else
@@ -60,25 +63,33 @@ bool each_part_has_work(std::vector<int> const& given) {
     return true;
 }
 
-[[noreturn]] void refuse(std::vector<int> const& given, std::string const& fault, std::vector<int> const& nearest) {
-    throw cluster::InputError(
-        fmt::format("parallel.layers_of_parts: {}: {}; legal: {}", show(given), fault, show(nearest)));
+[[noreturn]] void refuse(std::vector<int> const& given, std::string const& fault,
+                         std::vector<int> const& nearest) {
+    throw cluster::InputError(fmt::format("parallel.layers_of_parts: {}: {}; legal: {}",
+                                          show(given), fault, show(nearest)));
 }
 
 } // namespace
 
-std::vector<int> layers_of_parts(int layers, int stages, int chunks, std::vector<int> const& given) {
+std::vector<int> layers_of_parts(int layers, int stages, int chunks,
+                                 std::vector<int> const& given) {
     int const parts = stages * chunks;
     if (parts > layers)
         throw cluster::InputError(fmt::format("parallel: {} parts, but the model has {}; legal: {}",
-                                              pipeline_equation(stages, chunks), cluster::counted(layers, "layer"),
+                                              pipeline_equation(stages, chunks),
+                                              cluster::counted(layers, "layer"),
                                               nearest_pipelines(layers, stages, chunks)));
     auto const even = even_split(layers, parts);
     if (given.empty()) return even;
     if (given.size() != even.size())
-        refuse(given, fmt::format("{} entries, but {} parts", given.size(), pipeline_equation(stages, chunks)), even);
+        refuse(given,
+               fmt::format("{} entries, but {} parts", given.size(),
+                           pipeline_equation(stages, chunks)),
+               even);
     if (!each_part_has_work(given))
-        refuse(given, "a part between the first and the last has no layer, or one has less than none", even);
+        refuse(given,
+               "a part between the first and the last has no layer, or one has less than none",
+               even);
     int const sum = std::accumulate(given.begin(), given.end(), 0);
     if (sum != layers)
         refuse(given,

@@ -5,11 +5,12 @@
 namespace trireme::parallel {
 
 /// Layers of each of the stages x chunks parts, in the order of the model.
-/// Without `given` the split is even, and parts in the middle take the remainder: the first part also has the
-/// embedding, and the last the head. A given list must sum to `layers`, and each part have at least one; but the first
-/// and last of several parts may have none: the embedding or the head alone.
-/// Throws cluster::InputError with the equation and the nearest layouts that work: first of all if there are more parts
-/// than layers.
-std::vector<int> layers_of_parts(int layers, int stages, int chunks = 1, std::vector<int> const& given = {});
+/// Without `given` the split is even, and parts in the middle take the remainder: the first part
+/// also has the embedding, and the last the head. A given list must sum to `layers`, and each part
+/// have at least one; but the first and last of several parts may have none: the embedding or the
+/// head alone. Throws cluster::InputError with the equation and the nearest layouts that work:
+/// first of all if there are more parts than layers.
+std::vector<int> layers_of_parts(int layers, int stages, int chunks = 1,
+                                 std::vector<int> const& given = {});
 
 } // namespace trireme::parallel

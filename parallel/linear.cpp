@@ -32,7 +32,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
         context->saved_data["weight"] = remember(*weight);
         context->saved_data["bias"] = remember(*bias);
         context->save_for_backward({x});
-        return *bias ? at::addmm(bias->value(), x, from_input(*weight)) : at::mm(x, from_input(*weight));
+        return *bias ? at::addmm(bias->value(), x, from_input(*weight))
+                     : at::mm(x, from_input(*weight));
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& weight = recall(context, "weight");
@@ -42,14 +43,16 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
         at::Tensor dx;
         if (context->needs_input_grad(0)) dx = at::mm(dy, from_input(weight).t());
         if (weight.trainable())
-            weight.input_major() ? weight.deliver_product(x.t(), dy) : weight.deliver_product(dy.t(), x);
+            weight.input_major() ? weight.deliver_product(x.t(), dy)
+                                 : weight.deliver_product(dy.t(), x);
         if (bias && bias.trainable()) bias.deliver(dy.sum(0));
         return {dx, {}, {}};
     }
 };
 
 template <typename T>
-void add_rows(T* table, T const* rows, std::int64_t const* ids, std::int64_t count, std::int64_t width) {
+void add_rows(T* table, T const* rows, std::int64_t const* ids, std::int64_t count,
+              std::int64_t width) {
     for (std::int64_t t = 0; t < count; ++t) {
         if (ids[t] < 0) continue;
         T* out = table + ids[t] * width;
@@ -60,7 +63,8 @@ void add_rows(T* table, T const* rows, std::int64_t const* ids, std::int64_t cou
 
 /// Rows of a table. The meta device has no such operation of its own.
 at::Tensor pick_rows(at::Tensor const& table, at::Tensor const& ids) {
-    return table.is_meta() ? table.new_empty({ids.numel(), table.size(1)}) : table.index_select(0, ids);
+    return table.is_meta() ? table.new_empty({ids.numel(), table.size(1)})
+                           : table.index_select(0, ids);
 }
 
 void add_rows(at::Tensor const& table, at::Tensor const& rows, at::Tensor const& ids) {
@@ -85,8 +89,8 @@ at::Tensor trained(at::Tensor const& rows, at::Tensor const& ids, ParameterUse c
 }
 
 struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
-    static Variable forward(AutogradContext* context, Variable const& /*anchor*/, at::Tensor const& ids,
-                            ParameterUse const* table) {
+    static Variable forward(AutogradContext* context, Variable const& /*anchor*/,
+                            at::Tensor const& ids, ParameterUse const* table) {
         context->saved_data["table"] = remember(*table);
         TensorSlice const& slice = table->parameter().slice();
         if (slice.real == table->parameter().spec().shape[0]) {
@@ -97,8 +101,10 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
         std::int64_t const begin = slice.first + planted::is(planted::Bug::table_edge);
         at::Tensor const here = (ids >= begin).logical_and_(ids < slice.first + slice.real),
                          local = at::where(here, ids - slice.first, -1);
-        context->saved_data["ids"] = planted::is(planted::Bug::padding_trained) ? local : trained(local, ids, *table);
-        return pick_rows(table->value(), local.clamp_min(0)).masked_fill_(here.logical_not().unsqueeze(1), 0);
+        context->saved_data["ids"] =
+            planted::is(planted::Bug::padding_trained) ? local : trained(local, ids, *table);
+        return pick_rows(table->value(), local.clamp_min(0))
+            .masked_fill_(here.logical_not().unsqueeze(1), 0);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& table = recall(context, "table");

@@ -1,4 +1,5 @@
-// The layers that hold nearly all parameters. Their backward pass writes weight gradients through handles.
+// The layers that hold nearly all parameters. Their backward pass writes weight gradients through
+// handles.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -6,16 +7,18 @@
 
 namespace trireme::parallel {
 
-inline ParameterUse const kNoParameter{}; ///< the graph keeps addresses of handles: no temporary will do
+/// the graph keeps addresses of handles: no temporary will do
+inline ParameterUse const kNoParameter{};
 
-/// y[T, O] = x[T, I] w[O, I]^T + b[O]. `bias` may be empty. A weight that is input_major is [I, O], and so its
-/// gradient.
-at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias = kNoParameter);
+/// y[T, O] = x[T, I] w[O, I]^T + b[O]. `bias` may be empty. A weight that is input_major is [I, O],
+/// and so its gradient.
+at::Tensor linear(at::Tensor const& x, ParameterUse const& weight,
+                  ParameterUse const& bias = kNoParameter);
 
-/// y[T, D] = table[V, D] at ids[T] (int64). `anchor` is any tensor that requires a gradient: ids have none, and a graph
-/// must start somewhere. The gradient of rows is summed in token order, so it is the same for every thread count; the
-/// spec's untrained_row gets none.
-/// Of a table of which this rank holds a stretch of rows, ids of other rows give zeros.
+/// y[T, D] = table[V, D] at ids[T] (int64). `anchor` is any tensor that requires a gradient: ids
+/// have none, and a graph must start somewhere. The gradient of rows is summed in token order, so
+/// it is the same for every thread count; the spec's untrained_row gets none. Of a table of which
+/// this rank holds a stretch of rows, ids of other rows give zeros.
 at::Tensor embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table);
 
 } // namespace trireme::parallel

@@ -12,25 +12,31 @@ namespace trireme::parallel {
 
 namespace {
 
-constexpr std::array<char const*, kAxes> kNames{"pipeline", "replicate", "shard", "context", "tensor"};
+constexpr std::array<char const*, kAxes> kNames{"pipeline", "replicate", "shard", "context",
+                                                "tensor"};
 constexpr std::array<bool, kAxes> kBuilt{true, true, true, false, true};
 
 /// Color of the group of ranks that agree with `coordinates` on every axis not in `varying`.
-int group_color(MeshShape const& shape, std::array<int, kAxes> coordinates, std::array<bool, kAxes> const& varying) {
+int group_color(MeshShape const& shape, std::array<int, kAxes> coordinates,
+                std::array<bool, kAxes> const& varying) {
     for (std::size_t a = 0; a < kAxes; ++a)
         if (varying[a]) coordinates[a] = 0;
     return shape.rank_at(coordinates);
 }
 
-/// Changes of one degree after which the product divides the world (`divide`) or is the world, nearest first in each
-/// direction, and the nearest worlds for the degrees as they are.
-std::string nearest_degrees(MeshShape const& shape, int world_size, bool divide, std::optional<Axis> derived) {
+/// Changes of one degree after which the product divides the world (`divide`) or is the world,
+/// nearest first in each direction, and the nearest worlds for the degrees as they are.
+std::string nearest_degrees(MeshShape const& shape, int world_size, bool divide,
+                            std::optional<Axis> derived) {
     std::string text;
     auto const add = [&](std::string const& one) { text += (text.empty() ? "" : ", or ") + one; };
     for (std::size_t a = 0; a < kAxes; ++a) {
-        if (!kBuilt[a] || static_cast<Axis>(a) == derived || (divide && shape.degree[a] == 1)) continue;
+        if (!kBuilt[a] || static_cast<Axis>(a) == derived || (divide && shape.degree[a] == 1))
+            continue;
         int const others = shape.product() / shape.degree[a];
-        auto const fits = [&](int d) { return divide ? world_size % (others * d) == 0 : others * d == world_size; };
+        auto const fits = [&](int d) {
+            return divide ? world_size % (others * d) == 0 : others * d == world_size;
+        };
         for (int d = shape.degree[a] - 1; d >= 1; --d)
             if (fits(d)) {
                 add(fmt::format("{} {}", kNames[a], d));
@@ -62,7 +68,8 @@ int MeshShape::product() const {
 
 std::string MeshShape::equation() const {
     std::string text;
-    for (std::size_t a = 0; a < kAxes; ++a) text += fmt::format("{}{} {}", a ? " x " : "", kNames[a], degree[a]);
+    for (std::size_t a = 0; a < kAxes; ++a)
+        text += fmt::format("{}{} {}", a ? " x " : "", kNames[a], degree[a]);
     return fmt::format("{} = {}", text, product());
 }
 
@@ -84,12 +91,15 @@ int MeshShape::rank_at(std::array<int, kAxes> const& coordinates) const {
 MeshShape resolve(MeshShape shape, int world_size, bool shards) {
     for (std::size_t a = 0; a < kAxes; ++a) {
         auto const axis = static_cast<Axis>(a);
-        bool const derived = (axis == Axis::replicate || axis == Axis::shard) && shape.degree[a] == 0;
+        bool const derived =
+            (axis == Axis::replicate || axis == Axis::shard) && shape.degree[a] == 0;
         if (shape.degree[a] < 1 && !derived)
-            throw cluster::InputError(fmt::format("parallel.{}: {}: legal: 1 or more", kNames[a], shape.degree[a]));
+            throw cluster::InputError(
+                fmt::format("parallel.{}: {}: legal: 1 or more", kNames[a], shape.degree[a]));
         if (shape.degree[a] > 1 && !kBuilt[a])
             throw cluster::InputError(
-                fmt::format("parallel.{}: {}: this axis is not built yet; legal: 1", kNames[a], shape.degree[a]));
+                fmt::format("parallel.{}: {}: this axis is not built yet; legal: 1", kNames[a],
+                            shape.degree[a]));
     }
     Axis const rest = shards && shape[Axis::shard] == 0 ? Axis::shard : Axis::replicate;
     bool const derive = shape[rest] == 0;
@@ -98,15 +108,17 @@ MeshShape resolve(MeshShape shape, int world_size, bool shards) {
     if (derive) {
         int const others = shape.product();
         if (world_size % others != 0)
-            throw cluster::InputError(fmt::format("parallel: {} does not divide the {} of this job; legal: {}",
-                                                  shape.equation(), cluster::counted(world_size, "rank"),
-                                                  nearest_degrees(shape, world_size, true, rest)));
+            throw cluster::InputError(
+                fmt::format("parallel: {} does not divide the {} of this job; legal: {}",
+                            shape.equation(), cluster::counted(world_size, "rank"),
+                            nearest_degrees(shape, world_size, true, rest)));
         shape[rest] = world_size / others;
     }
     if (shape.product() != world_size)
-        throw cluster::InputError(fmt::format("parallel: {}, but this job has {}; legal: {}", shape.equation(),
-                                              cluster::counted(world_size, "rank"),
-                                              nearest_degrees(shape, world_size, false, std::nullopt)));
+        throw cluster::InputError(
+            fmt::format("parallel: {}, but this job has {}; legal: {}", shape.equation(),
+                        cluster::counted(world_size, "rank"),
+                        nearest_degrees(shape, world_size, false, std::nullopt)));
     return shape;
 }
 
@@ -123,7 +135,9 @@ Mesh::Mesh(cluster::Communicator& world, MeshShape const& shape) : world_(world)
 }
 
 StorePlace Mesh::place() const {
-    auto const size_and_rank = [&](Axis axis) { return std::pair(along(axis).size(), along(axis).rank()); };
+    auto const size_and_rank = [&](Axis axis) {
+        return std::pair(along(axis).size(), along(axis).rank());
+    };
     auto const [replicate, replicate_rank] = size_and_rank(Axis::replicate);
     auto const [shard, shard_rank] = size_and_rank(Axis::shard);
     auto const [tensor, tensor_rank] = size_and_rank(Axis::tensor);

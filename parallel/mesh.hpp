@@ -1,5 +1,6 @@
 // One integer grid of ranks with named axes; every group of processes comes from it.
-// Axes from outermost to innermost: pipeline, replicate, shard, context, tensor. "Axis" is mesh, "dim" is tensor.
+// Axes from outermost to innermost: pipeline, replicate, shard, context, tensor. "Axis" is mesh,
+// "dim" is tensor.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -30,9 +31,9 @@ struct MeshShape {
     int rank_at(std::array<int, kAxes> const& coordinates) const;
 };
 
-/// Fills in replicate and shard where they are 0 (`shards`: with what is left for the shard axis, as ZeRO wants;
-/// otherwise for replicate), and refuses what cannot work: throws cluster::InputError with the equation, or with the
-/// name of an axis that is not built yet.
+/// Fills in replicate and shard where they are 0 (`shards`: with what is left for the shard axis,
+/// as ZeRO wants; otherwise for replicate), and refuses what cannot work: throws
+/// cluster::InputError with the equation, or with the name of an axis that is not built yet.
 MeshShape resolve(MeshShape shape, int world_size, bool shards = false);
 
 /// The groups of this rank. Construction is collective over `world`, which must outlive the mesh.
@@ -43,7 +44,9 @@ class Mesh {
     MeshShape const& shape() const { return shape_; }
     cluster::Communicator& world() const { return world_; }
     /// The ranks that differ from this one on `axis` alone.
-    cluster::Communicator& along(Axis axis) const { return *groups_[static_cast<std::size_t>(axis)]; }
+    cluster::Communicator& along(Axis axis) const {
+        return *groups_[static_cast<std::size_t>(axis)];
+    }
     /// Replicate and shard together: the ranks among which samples are divided.
     cluster::Communicator& data() const { return *data_; }
     StorePlace place() const;

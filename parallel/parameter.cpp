@@ -42,7 +42,8 @@ void for_each_run(Parameter const& p, std::int64_t first, std::int64_t count,
     auto const& shape = p.shape();
     auto const& slice = p.slice();
     bool const columns = p.spec().cut.dim == 1;
-    // Rows of the slice, each `width` long; of dim 0 the first `real` rows exist, of dim 1 the first `real` columns.
+    // Rows of the slice, each `width` long; of dim 0 the first `real` rows exist, of dim 1 the
+    // first `real` columns.
     std::int64_t const width = columns ? shape[1] : p.numel() / std::max<std::int64_t>(1, shape[0]);
     std::int64_t const global_width = columns ? p.spec().shape[1] : width;
     if (!columns) {
@@ -62,8 +63,9 @@ void for_each_run(Parameter const& p, std::int64_t first, std::int64_t count,
 namespace {
 void mark_written(bool& written, std::string const& name) {
     if (written)
-        throw cluster::JobError("gradient of " + name +
-                                " was delivered twice in one slot: a second use of a parameter needs its own sink");
+        throw cluster::JobError(
+            "gradient of " + name +
+            " was delivered twice in one slot: a second use of a parameter needs its own sink");
     written = true;
 }
 } // namespace

@@ -1,7 +1,8 @@
 // A parameter, and the handle by which layers reach it.
 //
-// Layers save handles, not tensors, in the graph: between forward and backward pass the store may free and gather the
-// values again (ZeRO-3), and a layer writes its weight gradient straight into the buffer that the store names.
+// Layers save handles, not tensors, in the graph: between forward and backward pass the store may
+// free and gather the values again (ZeRO-3), and a layer writes its weight gradient straight into
+// the buffer that the store names.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -26,15 +27,20 @@ struct ParameterSpec {
     bool trainable = true;
     bool decay = true; ///< takes part in weight decay
     double learning_rate_scale = 1.0;
-    int uses = 1; ///< layers of this process that read it; more than 1 means tied, and then it is alone in its unit
-    int first_use = 0;        ///< tied across pipeline stages: number of the first use here
-    bool owned = true;        ///< false: a tied copy on another stage than its owner's; it has no optimizer state
-    int peer_stage = -1;      ///< tied across pipeline stages: the stage of the other use
-    TensorCut cut = {};       ///< over the tensor axis
-    bool partial = false;     ///< whole on every tensor rank, and each rank's gradient is a part of the sum (sequence
-                              ///< parallelism): norms, biases after a sum
-    bool input_major = false; ///< the weight of a linear layer that is stored [in, out] (GPT-2), not [out, in]
-    std::int64_t untrained_row = -1; ///< of an embedding: gets no gradient as an input (torch's padding_idx)
+    /// layers of this process that read it; more than 1 means tied, and then it is alone in its
+    /// unit
+    int uses = 1;
+    int first_use = 0; ///< tied across pipeline stages: number of the first use here
+    /// false: a tied copy on another stage than its owner's; it has no optimizer state
+    bool owned = true;
+    int peer_stage = -1;  ///< tied across pipeline stages: the stage of the other use
+    TensorCut cut = {};   ///< over the tensor axis
+    bool partial = false; ///< whole on every tensor rank, and each rank's gradient is a part of the
+                          ///< sum (sequence parallelism): norms, biases after a sum
+    /// the weight of a linear layer that is stored [in, out] (GPT-2), not [out, in]
+    bool input_major = false;
+    /// of an embedding: gets no gradient as an input (torch's padding_idx)
+    std::int64_t untrained_row = -1;
 };
 
 struct Unit;
@@ -47,14 +53,16 @@ class Parameter {
     ParameterSpec const& spec() const { return spec_; }
     /// What this rank holds of the global tensor, along spec().cut.dim.
     TensorSlice const& slice() const { return slice_; }
-    std::vector<std::int64_t> const& shape() const { return shape_; } ///< of the slice, padding included
-    std::int64_t numel() const;                                       ///< of the slice
+    /// of the slice, padding included
+    std::vector<std::int64_t> const& shape() const { return shape_; }
+    std::int64_t numel() const; ///< of the slice
     /// Of the ranks that hold the same slice, one counts it in norms and writes it to files.
     bool counted() const { return counted_; }
     Unit const& unit() const { return *unit_; }
     /// The compute copy [shape()]; undefined while its unit is sharded (ZeRO-3).
     at::Tensor const& value() const { return value_; }
-    /// The float32 (float64 in the oracle mode) master copy [shape()]. ZeRO 0 only: otherwise a rank holds stretches.
+    /// The float32 (float64 in the oracle mode) master copy [shape()]. ZeRO 0 only: otherwise a
+    /// rank holds stretches.
     at::Tensor const& master() const;
     /// Gradient of the whole step [shape()], once reduced. ZeRO 0 only.
     at::Tensor const& gradient() const;
@@ -80,8 +88,8 @@ class Parameter {
     std::vector<Sink> sinks_;
 };
 
-/// Elements [local, local + count) of a parameter's slice are elements [global, global + count) of the row-major global
-/// tensor. Padding is in no run.
+/// Elements [local, local + count) of a parameter's slice are elements [global, global + count) of
+/// the row-major global tensor. Padding is in no run.
 struct Run {
     std::int64_t local, global, count;
 };
@@ -89,7 +97,8 @@ struct Run {
 void for_each_run(Parameter const& parameter, std::int64_t first, std::int64_t count,
                   std::function<void(Run const&)> const& f);
 
-/// The handle a layer keeps: which parameter, and which of its uses this is. Copyable; the store outlives it.
+/// The handle a layer keeps: which parameter, and which of its uses this is. Copyable; the store
+/// outlives it.
 class ParameterUse {
   public:
     ParameterUse() = default;
@@ -103,14 +112,15 @@ class ParameterUse {
     std::string const& name() const { return parameter_->spec_.name; }
     Parameter const& parameter() const { return *parameter_; }
 
-    /// Delivers this use's gradient of one slot: a b, made by a matrix product straight into the buffer where the mode
-    /// allows it. Call once per slot. Both of these wait while a WeightGradientQueue is alive.
+    /// Delivers this use's gradient of one slot: a b, made by a matrix product straight into the
+    /// buffer where the mode allows it. Call once per slot. Both of these wait while a
+    /// WeightGradientQueue is alive.
     void deliver_product(at::Tensor const& a, at::Tensor const& b) const;
     /// Delivers this use's gradient of one slot. Call once per slot.
     void deliver(at::Tensor const& gradient) const;
-    /// For gradients made by parts, inside now_or_later: the buffer to add this slot's parts into, and whether it holds
-    /// nothing yet (then it is not zeroed: the first part is stored, or the caller zeroes it). Call once per slot;
-    /// counts as delivered.
+    /// For gradients made by parts, inside now_or_later: the buffer to add this slot's parts into,
+    /// and whether it holds nothing yet (then it is not zeroed: the first part is stored, or the
+    /// caller zeroes it). Call once per slot; counts as delivered.
     struct Accumulator {
         at::Tensor buffer;
         bool fresh;
@@ -123,9 +133,9 @@ class ParameterUse {
 };
 
 /// [Note: weight gradients later]
-/// While one of these is alive in a thread, gradients that layers deliver there wait in it, until `run` makes them in
-/// the order of delivery: the weight-gradient half of a backward pass (Qi et al., "Zero Bubble Pipeline Parallelism",
-/// 2023).
+/// While one of these is alive in a thread, gradients that layers deliver there wait in it, until
+/// `run` makes them in the order of delivery: the weight-gradient half of a backward pass (Qi et
+/// al., "Zero Bubble Pipeline Parallelism", 2023).
 class WeightGradientQueue {
   public:
     WeightGradientQueue();

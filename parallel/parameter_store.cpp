@@ -15,16 +15,19 @@ namespace {
 
 constexpr std::uint64_t kInitialPurpose = 0x696e697469616cULL; // "initial"
 
-at::Tensor view_in(at::Tensor const& flat, FlatLayout const& layout, std::size_t i, Parameter const& parameter) {
+at::Tensor view_in(at::Tensor const& flat, FlatLayout const& layout, std::size_t i,
+                   Parameter const& parameter) {
     return flat.narrow(0, layout.offset[i], layout.count[i]).view(parameter.shape());
 }
 
-/// Four normal numbers from one Philox block: Box and Muller's transform in float64, rounded once by the caller.
+/// Four normal numbers from one Philox block: Box and Muller's transform in float64, rounded once
+/// by the caller.
 std::array<double, 4> normals(cluster::PhiloxBlock const& bits) {
     std::array<double, 4> out{};
     for (std::size_t pair = 0; pair < 2; ++pair) {
         double const u = (static_cast<double>(bits[2 * pair]) + 0.5) * 0x1p-32;
-        double const angle = 2.0 * std::numbers::pi * (static_cast<double>(bits[2 * pair + 1]) + 0.5) * 0x1p-32;
+        double const angle =
+            2.0 * std::numbers::pi * (static_cast<double>(bits[2 * pair + 1]) + 0.5) * 0x1p-32;
         double const radius = std::sqrt(-2.0 * std::log(u));
         out[2 * pair] = radius * std::cos(angle);
         out[2 * pair + 1] = radius * std::sin(angle);
@@ -38,7 +41,8 @@ at::Tensor normal_run(std::uint64_t key, std::int64_t first, std::int64_t count,
     at::Tensor const values = at::empty({4 * blocks}, at::kDouble);
     double* out = values.data_ptr<double>();
     for (std::int64_t b = 0; b < blocks; ++b)
-        for (double const x : normals(cluster::philox(key, static_cast<std::uint64_t>(block + b), 0)))
+        for (double const x :
+             normals(cluster::philox(key, static_cast<std::uint64_t>(block + b), 0)))
             *out++ = deviation * x;
     // Through float32 also for the float64 oracle: every mode starts from the same weights.
     return values.narrow(0, first - 4 * block, count).to(at::kFloat);
@@ -77,7 +81,8 @@ std::vector<at::Tensor> Unit::close_slot() {
 
 void Unit::show_compute() {
     for (std::size_t i = 0; i < parameters.size(); ++i)
-        parameters[i]->value_ = compute.defined() ? view_in(compute, layout, i, *parameters[i]) : at::Tensor();
+        parameters[i]->value_ =
+            compute.defined() ? view_in(compute, layout, i, *parameters[i]) : at::Tensor();
 }
 
 std::vector<Stretch> stretches(Unit const& unit, std::int64_t begin, std::int64_t end) {
@@ -90,11 +95,12 @@ std::vector<Stretch> stretches(Unit const& unit, std::int64_t begin, std::int64_
     return out;
 }
 
-ParameterStore::ParameterStore(std::vector<ParameterSpec> specs, StoreOptions const& options) : options_(options) {
+ParameterStore::ParameterStore(std::vector<ParameterSpec> specs, StoreOptions const& options)
+    : options_(options) {
     std::vector<std::pair<std::string, std::vector<Parameter*>>> groups;
     for (auto& spec : specs) {
-        auto const& parameter = parameters_.emplace_back(
-            std::make_unique<Parameter>(std::move(spec), options.place.tensor, options.place.tensor_rank));
+        auto const& parameter = parameters_.emplace_back(std::make_unique<Parameter>(
+            std::move(spec), options.place.tensor, options.place.tensor_rank));
         auto const& s = parameter->spec();
         if (!by_name_.emplace(s.name, parameter.get()).second)
             throw cluster::InputError("parameter " + s.name + " is declared twice");
@@ -112,7 +118,8 @@ void ParameterStore::build_unit(std::string const& name, std::vector<Parameter*>
         uses = std::max(uses, p->spec().uses);
     }
     if (uses > 1 && parameters.size() > 1)
-        throw cluster::InputError(fmt::format("unit {}: a tied parameter must be alone in its unit", name));
+        throw cluster::InputError(
+            fmt::format("unit {}: a tied parameter must be alone in its unit", name));
     Unit& unit = *units_.emplace_back(std::make_unique<Unit>());
     unit.name = name;
     unit.layout = lay_out(counts, options_.place.parts());
@@ -128,7 +135,8 @@ void ParameterStore::build_unit(std::string const& name, std::vector<Parameter*>
 void ParameterStore::allocate(Unit& unit, int uses) const {
     auto const& place = options_.place;
     std::int64_t const n = unit.layout.total, kept = options_.zero > 0 ? n / place.shard : n;
-    bool const shared = options_.compute == master_dtype() && options_.zero < 3 && !options_.host_state;
+    bool const shared =
+        options_.compute == master_dtype() && options_.zero < 3 && !options_.host_state;
     unit.begin = options_.zero > 0 ? place.shard_rank * kept : 0;
     unit.end = unit.begin + kept;
     unit.gradient_dtype = master_dtype();
@@ -140,7 +148,8 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
     for (std::size_t i = 0; i < unit.parameters.size() && options_.zero == 0; ++i)
         unit.parameters[i]->master_ = view_in(unit.master, unit.layout, i, *unit.parameters[i]);
     if (!unit.trainable || !options_.gradients) return;
-    for (int use = 0; use < uses; ++use) unit.total.push_back(zeros(options_.zero < 2 ? n : kept, unit.gradient_dtype));
+    for (int use = 0; use < uses; ++use)
+        unit.total.push_back(zeros(options_.zero < 2 ? n : kept, unit.gradient_dtype));
     unit.slot.resize(unit.total.size());
     if (unit.slot_is_total) unit.slot = unit.total;
     for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
@@ -148,7 +157,8 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
         p.sinks_.resize(unit.total.size());
         if (options_.zero == 0) p.gradient_ = view_in(unit.total[0], unit.layout, i, p);
     }
-    for (std::size_t use = 0; use < unit.total.size() && unit.slot_is_total; ++use) unit.open_slot(use);
+    for (std::size_t use = 0; use < unit.total.size() && unit.slot_is_total; ++use)
+        unit.open_slot(use);
 }
 
 at::Tensor ParameterStore::zeros(std::int64_t count, at::ScalarType dtype) const {
@@ -193,7 +203,8 @@ void ParameterStore::for_each_kept(Parameter const& parameter,
 
 void ParameterStore::initialize(Parameter& parameter, std::uint64_t seed) {
     auto const& spec = parameter.spec();
-    std::uint64_t const key = cluster::philox_key(seed, kInitialPurpose, cluster::xxh3_64(spec.name));
+    std::uint64_t const key =
+        cluster::philox_key(seed, kInitialPurpose, cluster::xxh3_64(spec.name));
     for_each_kept(parameter, [&](Run const& run, at::Tensor const& values) {
         if (spec.initial == Initial::normal)
             values.copy_(normal_run(key, run.global, run.count, spec.deviation));
@@ -231,7 +242,8 @@ void ParameterStore::check_all_delivered(std::size_t unit) const {
     for (auto const* p : units_[unit]->parameters)
         for (auto const& sink : p->sinks_)
             if (!sink.written && p->spec().trainable)
-                throw cluster::JobError("parameter " + p->spec().name + " got no gradient in this slot");
+                throw cluster::JobError("parameter " + p->spec().name +
+                                        " got no gradient in this slot");
 }
 
 void ParameterStore::zero_undelivered(std::size_t unit) {

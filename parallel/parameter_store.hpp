@@ -1,15 +1,18 @@
-// Owner of every parameter's memory: float32 master, compute copy, gradients and optimizer moments, in flat buffers.
+// Owner of every parameter's memory: float32 master, compute copy, gradients and optimizer moments,
+// in flat buffers.
 //
-// One store serves all ZeRO stages (Rajbhandari et al., "ZeRO", 2020); stage 0 is a shard group of one. The unit of
-// gathering and reducing is a transformer block. Nothing here communicates: GradientReducer and WeightGatherer do.
+// One store serves all ZeRO stages (Rajbhandari et al., "ZeRO", 2020); stage 0 is a shard group of
+// one. The unit of gathering and reducing is a transformer block. Nothing here communicates:
+// GradientReducer and WeightGatherer do.
 //
-// [Note: who keeps what] n = elements of a unit's flat buffer, d = data ranks, s = ranks of a shard group.
+// [Note: who keeps what] n = elements of a unit's flat buffer, d = data ranks, s = ranks of a shard
+// group.
 //   ZeRO        0    1    2    3
-//   master      n    n/s  n/s  n/s    its kept range; the same memory as the compute copy where dtypes agree (0 to 2)
-//   compute     n    n    n    n while its block runs
-//   gradient    n    n    n/s  n/s    sum over the step; in bitwise mode only part of it is filled until the end
-//   slot        while the unit's backward pass and reduction last, where it is not the gradient itself
-//   moments     n    n/s  n/s  n/s
+//   master      n    n/s  n/s  n/s    its kept range; the same memory as the compute copy where
+//   dtypes agree (0 to 2) compute     n    n    n    n while its block runs gradient    n    n n/s
+//   n/s    sum over the step; in bitwise mode only part of it is filled until the end slot while
+//   the unit's backward pass and reduction last, where it is not the gradient itself moments     n
+//   n/s  n/s  n/s
 #pragma once
 #include <ATen/ATen.h>
 
@@ -27,12 +30,14 @@ namespace trireme::parallel {
 
 struct StoreOptions {
     at::ScalarType compute = at::kFloat; ///< kDouble: master and gradients are float64 too
-    bool separate_slots = false;         ///< bitwise mode: a slot's gradient is made apart from the sum
-    bool gradients = true;               ///< false: evaluation only, no gradient memory
-    int zero = 0;                        ///< 0 to 3
+    /// bitwise mode: a slot's gradient is made apart from the sum
+    bool separate_slots = false;
+    bool gradients = true; ///< false: evaluation only, no gradient memory
+    int zero = 0;          ///< 0 to 3
     StorePlace place = {};
     at::Device device = at::kCPU; ///< meta: shapes without memory, for dry runs
-    bool host_state = false;      ///< of a GPU: master weights and moments in pinned memory of the host
+    /// of a GPU: master weights and moments in pinned memory of the host
+    bool host_state = false;
 };
 
 /// Parameters that are gathered, reduced and freed together, in flat buffers of one layout.
@@ -42,16 +47,18 @@ struct Unit {
     std::string name;
     std::vector<Parameter*> parameters; ///< in order of declaration
     FlatLayout layout;
-    std::int64_t begin = 0, end = 0; ///< of the flat buffer: the range that this rank keeps of master and moments
-    at::Tensor master;               ///< [end - begin], float32 (float64 when computing in float64)
-    at::Tensor compute;              ///< [layout.total]; undefined while sharded
+    /// of the flat buffer: the range that this rank keeps of master and moments
+    std::int64_t begin = 0, end = 0;
+    at::Tensor master;  ///< [end - begin], float32 (float64 when computing in float64)
+    at::Tensor compute; ///< [layout.total]; undefined while sharded
     State state = State::unsharded;
-    std::vector<at::Tensor> total; ///< one per use: the step's gradient, [layout.total] or [end - begin]
-    std::vector<at::Tensor> slot;  ///< one per use: [layout.total], the gradient of one slot
-    at::Tensor moment1, moment2;   ///< [end - begin]; Adam's, allocated by allocate_moments
-    bool trainable = false;        ///< of any of its parameters
-    bool owned = true;             ///< false: a tied copy without optimizer state
-    bool slot_is_total = true;     ///< layers write into the step's sum itself
+    /// one per use: the step's gradient, [layout.total] or [end - begin]
+    std::vector<at::Tensor> total;
+    std::vector<at::Tensor> slot; ///< one per use: [layout.total], the gradient of one slot
+    at::Tensor moment1, moment2;  ///< [end - begin]; Adam's, allocated by allocate_moments
+    bool trainable = false;       ///< of any of its parameters
+    bool owned = true;            ///< false: a tied copy without optimizer state
+    bool slot_is_total = true;    ///< layers write into the step's sum itself
     at::ScalarType gradient_dtype{};
 
     /// The kept range of a use's sum; of use 0 it is the whole gradient once reduced.
@@ -60,8 +67,8 @@ struct Unit {
     at::Tensor gradient_range(std::size_t use, std::int64_t from, std::int64_t count) const;
     /// Memory for the gradient of one slot of that use; layers ask for it by delivering.
     void open_slot(std::size_t use);
-    /// The slot's buffers (undefined ones for uses that nothing was delivered to), which the unit lets go. Every use
-    /// may deliver again.
+    /// The slot's buffers (undefined ones for uses that nothing was delivered to), which the unit
+    /// lets go. Every use may deliver again.
     std::vector<at::Tensor> close_slot();
     void show_compute(); ///< parameters see `compute`
 };
@@ -76,8 +83,8 @@ std::vector<Stretch> stretches(Unit const& unit, std::int64_t begin, std::int64_
 
 class ParameterStore {
   public:
-    /// Allocates weights and gradients, uninitialised; local. Throws InputError on duplicate names or a tied parameter
-    /// that shares its unit.
+    /// Allocates weights and gradients, uninitialised; local. Throws InputError on duplicate names
+    /// or a tied parameter that shares its unit.
     ParameterStore(std::vector<ParameterSpec> specs, StoreOptions const& options);
 
     Parameter& at(std::string const& name);
@@ -90,12 +97,15 @@ class ParameterStore {
     StoreOptions const& options() const { return options_; }
     at::ScalarType master_dtype() const;
 
-    /// Fills what this rank keeps of a tensor as its spec says: Philox keyed by (seed, name), counter = global index.
+    /// Fills what this rank keeps of a tensor as its spec says: Philox keyed by (seed, name),
+    /// counter = global index.
     void initialize(Parameter& parameter, std::uint64_t seed);
-    /// Calls f(run, values) for every run of the parameter that this rank keeps: `values` is the master's memory of it.
-    void for_each_kept(Parameter const& parameter, std::function<void(Run const&, at::Tensor const&)> const& f);
-    /// Copies the kept range of master to compute, where they are two and compute is there. Local: under ZeRO 1 and 2
-    /// the other ranges come from WeightGatherer.
+    /// Calls f(run, values) for every run of the parameter that this rank keeps: `values` is the
+    /// master's memory of it.
+    void for_each_kept(Parameter const& parameter,
+                       std::function<void(Run const&, at::Tensor const&)> const& f);
+    /// Copies the kept range of master to compute, where they are two and compute is there. Local:
+    /// under ZeRO 1 and 2 the other ranges come from WeightGatherer.
     void refresh_compute();
     void allocate_moments();
 

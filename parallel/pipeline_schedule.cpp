@@ -49,19 +49,23 @@ class ListBuilder {
 
   private:
     void append(Action::Kind kind, std::int64_t place, bool descending) {
-        std::int64_t const group = place / (stages_ * chunks_), in_group = place % (stages_ * chunks_);
+        std::int64_t const group = place / (stages_ * chunks_),
+                           in_group = place % (stages_ * chunks_);
         std::int64_t const micro_step = group * stages_ + in_group % stages_;
         if (place < 0 || place >= places_ || micro_step >= micro_steps_) return;
         int const chunk = static_cast<int>(in_group / stages_);
-        list_.push_back({kind, micro_step, descending ? static_cast<int>(chunks_) - 1 - chunk : chunk});
+        list_.push_back(
+            {kind, micro_step, descending ? static_cast<int>(chunks_) - 1 - chunk : chunk});
     }
 
     std::int64_t stages_, chunks_, micro_steps_, places_;
     StageActions list_;
 };
 
-/// Forward passes that a stage runs ahead of its backward passes: the most activations it ever holds.
-std::int64_t run_ahead(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps, int stage) {
+/// Forward passes that a stage runs ahead of its backward passes: the most activations it ever
+/// holds.
+std::int64_t run_ahead(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps,
+                       int stage) {
     int const after = stages - stage - 1;
     switch (kind) {
     case ScheduleKind::gpipe: return micro_steps;
@@ -77,7 +81,8 @@ std::int64_t run_ahead(ScheduleKind kind, int stages, int chunks, std::int64_t m
 ScheduleKind schedule_kind(std::string_view name) {
     for (Row const& row : kRows)
         if (name == row.name) return row.kind;
-    throw cluster::InputError(fmt::format("parallel.schedule: {}: legal: gpipe, 1f1b, interleaved, zero-bubble", name));
+    throw cluster::InputError(
+        fmt::format("parallel.schedule: {}: legal: gpipe, 1f1b, interleaved, zero-bubble", name));
 }
 
 char const* name_of(ScheduleKind kind) {
@@ -85,17 +90,21 @@ char const* name_of(ScheduleKind kind) {
 }
 
 // [Note: one loop for all schedules]
-// Micro-steps go in groups of `stages`: a group passes through chunk 0, then chunk 1, and so on. So `place` k names a
-// micro-step and a chunk, for forward and backward passes alike, and with one chunk place k is micro-step k. A stage
-// runs the forward pass of place k, then the backward pass of place k - ahead + 1. Schedules differ in `ahead` alone,
-// and zero-bubble in weight gradients that follow `stage` places later: a stage that starts later has as much more time
-// to fill at the end.
+// Micro-steps go in groups of `stages`: a group passes through chunk 0, then chunk 1, and so on. So
+// `place` k names a micro-step and a chunk, for forward and backward passes alike, and with one
+// chunk place k is micro-step k. A stage runs the forward pass of place k, then the backward pass
+// of place k - ahead + 1. Schedules differ in `ahead` alone, and zero-bubble in weight gradients
+// that follow `stage` places later: a stage that starts later has as much more time to fill at the
+// end.
 //
-// A last group that is not full is laid out as if it were, and the places without a micro-step are left out. Taking
-// actions out of lists that do not deadlock leaves lists that do not, that hold no more and that take no longer.
-StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps, int stage) {
+// A last group that is not full is laid out as if it were, and the places without a micro-step are
+// left out. Taking actions out of lists that do not deadlock leaves lists that do not, that hold no
+// more and that take no longer.
+StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps,
+                           int stage) {
     check(kind, stages, chunks, micro_steps);
-    if (stage < 0 || stage >= stages) throw std::out_of_range(fmt::format("stage {} of {}", stage, stages));
+    if (stage < 0 || stage >= stages)
+        throw std::out_of_range(fmt::format("stage {} of {}", stage, stages));
     std::int64_t const ahead = run_ahead(kind, stages, chunks, micro_steps, stage);
     bool const apart = kind == ScheduleKind::zero_bubble;
     ListBuilder list(stages, chunks, micro_steps);
@@ -108,7 +117,8 @@ StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64
     return list.take();
 }
 
-std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps) {
+std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks,
+                                        std::int64_t micro_steps) {
     check(kind, stages, chunks, micro_steps);
     std::vector<StageActions> schedule;
     for (int stage = 0; stage < stages; ++stage)

@@ -1,16 +1,21 @@
-// What each pipeline stage does in a step, in order: pure data, no tensors, no communication. One engine executes it.
+// What each pipeline stage does in a step, in order: pure data, no tensors, no communication. One
+// engine executes it.
 //
-// A model is cut into stages x chunks parts, in order. Stage s holds the parts s, stages + s, 2 x stages + s, ...: its
-// chunks 0, 1, 2, ... (virtual stages).
+// A model is cut into stages x chunks parts, in order. Stage s holds the parts s, stages + s, 2 x
+// stages + s, ...: its chunks 0, 1, 2, ... (virtual stages).
 //
 // [Note: what a schedule promises]
-// - Each part runs each micro-step exactly once, and the lists of all stages together cannot deadlock, if no action
-//   waits for the receive of what it sends. Sends may wait for their receives as long as they hold up sends of the same
-//   boundary alone (stage_link.hpp).
-// - Forward passes, backward passes and weight gradients of a chunk each run in increasing micro-step order: bitwise
+// - Each part runs each micro-step exactly once, and the lists of all stages together cannot
+// deadlock, if no action
+//   waits for the receive of what it sends. Sends may wait for their receives as long as they hold
+//   up sends of the same boundary alone (stage_link.hpp).
+// - Forward passes, backward passes and weight gradients of a chunk each run in increasing
+// micro-step order: bitwise
 //   mode adds gradients in that order.
-// - Two stages exchange activations in one order: the sender's is the receiver's. The same holds for gradients. Where
-//   both travel from one stage to another (interleaved on two stages), they need a tag or a channel each.
+// - Two stages exchange activations in one order: the sender's is the receiver's. The same holds
+// for gradients. Where
+//   both travel from one stage to another (interleaved on two stages), they need a tag or a channel
+//   each.
 // - A list depends on its arguments alone, so ranks that hold the same stage run the same list.
 #pragma once
 #include <cstdint>
@@ -26,9 +31,9 @@ ScheduleKind schedule_kind(std::string_view name);
 char const* name_of(ScheduleKind kind);
 
 struct Action {
-    /// forward needs the forward of the part before. backward (both gradients at once) or input_gradient needs this
-    /// part's forward and the backward or input_gradient of the part after. weight_gradient needs this part's
-    /// input_gradient. All of the same micro-step.
+    /// forward needs the forward of the part before. backward (both gradients at once) or
+    /// input_gradient needs this part's forward and the backward or input_gradient of the part
+    /// after. weight_gradient needs this part's input_gradient. All of the same micro-step.
     enum class Kind : std::uint8_t { forward, backward, input_gradient, weight_gradient };
 
     Kind kind;
@@ -41,19 +46,25 @@ struct Action {
 /// The actions of one stage, in order.
 using StageActions = std::vector<Action>;
 
-/// The list of one stage. `micro_steps` may be any number from 1 up. Local, takes O(chunks * micro_steps).
+/// The list of one stage. `micro_steps` may be any number from 1 up. Local, takes O(chunks *
+/// micro_steps).
 ///
-/// gpipe        all forward passes, then all backward passes (Huang et al. 2019). Holds micro_steps activations.
-/// one_f_one_b  PipeDream-Flush (Narayanan et al. 2021, section 2.2.1). Holds min(stages - stage, micro_steps).
-/// interleaved  chunks >= 2, micro-steps in groups of `stages` (Narayanan et al. 2021, section 2.2.2). Holds at most
+/// gpipe        all forward passes, then all backward passes (Huang et al. 2019). Holds micro_steps
+/// activations. one_f_one_b  PipeDream-Flush (Narayanan et al. 2021, section 2.2.1). Holds
+/// min(stages - stage, micro_steps). interleaved  chunks >= 2, micro-steps in groups of `stages`
+/// (Narayanan et al. 2021, section 2.2.2). Holds at most
 ///              2 (stages - stage - 1) + (chunks - 1) stages + 1 activations, each of one chunk.
-/// zero_bubble  ZB-H1 (Qi et al. 2023): 1F1B with the weight gradients apart, which run where stages would wait. Holds
+/// zero_bubble  ZB-H1 (Qi et al. 2023): 1F1B with the weight gradients apart, which run where
+/// stages would wait. Holds
 ///              min(stages, micro_steps) on each stage, as much as the first one of 1F1B.
 ///
-/// Throws cluster::InputError where `chunks` does not fit the kind: legal is 2 or more for interleaved, else 1.
-StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps, int stage);
+/// Throws cluster::InputError where `chunks` does not fit the kind: legal is 2 or more for
+/// interleaved, else 1.
+StageActions stage_actions(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps,
+                           int stage);
 
 /// The lists of all stages.
-std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps);
+std::vector<StageActions> make_schedule(ScheduleKind kind, int stages, int chunks,
+                                        std::int64_t micro_steps);
 
 } // namespace trireme::parallel

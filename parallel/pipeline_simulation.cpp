@@ -27,8 +27,12 @@ class Results {
   public:
     explicit Results(std::size_t parts) : parts_(parts) {}
 
-    void set(std::int64_t micro_step, std::size_t part, double time) { slot(micro_step, part) = time; }
-    std::optional<double> get(std::int64_t micro_step, std::size_t part) { return slot(micro_step, part); }
+    void set(std::int64_t micro_step, std::size_t part, double time) {
+        slot(micro_step, part) = time;
+    }
+    std::optional<double> get(std::int64_t micro_step, std::size_t part) {
+        return slot(micro_step, part);
+    }
 
   private:
     std::optional<double>& slot(std::int64_t micro_step, std::size_t part) {
@@ -43,12 +47,15 @@ class Results {
 
 class Clock {
   public:
-    Clock(std::vector<StageActions> const& schedule, std::vector<PartTimes> const& parts, double transfer)
-        : schedule_(schedule), parts_(parts), transfer_(transfer), forward_(parts.size()), backward_(parts.size()) {
+    Clock(std::vector<StageActions> const& schedule, std::vector<PartTimes> const& parts,
+          double transfer)
+        : schedule_(schedule), parts_(parts), transfer_(transfer), forward_(parts.size()),
+          backward_(parts.size()) {
         result_.spans.resize(schedule.size());
     }
 
-    /// Start times follow from dependencies alone, so the order in which stages are visited here does not matter.
+    /// Start times follow from dependencies alone, so the order in which stages are visited here
+    /// does not matter.
     Simulation run() {
         for (bool moved = true; moved;) {
             moved = false;
@@ -143,17 +150,20 @@ double busy_time(std::vector<Simulation::Span> const& spans) {
 std::string Simulation::deadlock() const {
     std::string text;
     for (auto const& [stage, action] : stuck)
-        text += fmt::format("{}stage {} waits to run the {} of micro-step {}, chunk {}", text.empty() ? "" : "; ",
-                            stage, name_of(action.kind), action.micro_step, action.chunk);
+        text += fmt::format("{}stage {} waits to run the {} of micro-step {}, chunk {}",
+                            text.empty() ? "" : "; ", stage, name_of(action.kind),
+                            action.micro_step, action.chunk);
     return text;
 }
 
-Simulation simulate(std::vector<StageActions> const& schedule, std::vector<PartTimes> const& parts, double transfer) {
+Simulation simulate(std::vector<StageActions> const& schedule, std::vector<PartTimes> const& parts,
+                    double transfer) {
     Simulation result = Clock(schedule, parts, transfer).run();
     for (std::size_t stage = 0; stage < schedule.size(); ++stage) {
         double const busy = busy_time(result.spans[stage]);
         result.bubble.push_back(busy > 0 ? (result.makespan - busy) / busy : 0);
-        result.peak_in_flight.push_back(peak_in_flight(schedule[stage], result.spans[stage].size()));
+        result.peak_in_flight.push_back(
+            peak_in_flight(schedule[stage], result.spans[stage].size()));
     }
     return result;
 }

@@ -11,11 +11,13 @@ StageLink::StageLink(cluster::Communicator& stages, int chunks)
       activations_(groups_of(stages, chunks, kActivations)),
       gradients_(groups_of(stages, chunks, kActivationGradients)) {}
 
-StageLink::Groups StageLink::groups_of(cluster::Communicator& stages, int chunks, std::string_view direction) const {
+StageLink::Groups StageLink::groups_of(cluster::Communicator& stages, int chunks,
+                                       std::string_view direction) const {
     Groups groups;
     int const count = chunks == 1 ? 1 : stages.size() % 2 == 0 ? 2 : 3;
     for (int g = 0; g < count; ++g)
-        groups.push_back(stages.split(0, stage_, count == 1 ? std::string(direction) : at_boundary(direction, g)));
+        groups.push_back(stages.split(
+            0, stage_, count == 1 ? std::string(direction) : at_boundary(direction, g)));
     return groups;
 }
 
@@ -25,14 +27,16 @@ cluster::Communicator& StageLink::after(Groups const& groups, int stage) const {
     return *groups[ends_odd_ring ? 2 : static_cast<std::size_t>(stage % 2)];
 }
 
-void StageLink::send(cluster::Communicator& group, int peer, at::Tensor const& tensor, char const* name) {
+void StageLink::send(cluster::Communicator& group, int peer, at::Tensor const& tensor,
+                     char const* name) {
     outgoing_.remove_if([](Outgoing& o) { return o.work.done(); });
     at::Tensor const kept = tensor.detach().contiguous();
     cluster::Message const message{cluster::Message::Kind::send, peer, buffer_of(kept)};
     outgoing_.push_back({kept, group.exchange({&message, 1}, name)});
 }
 
-at::Tensor StageLink::receive(cluster::Communicator& group, int peer, std::vector<std::int64_t> const& shape,
+at::Tensor StageLink::receive(cluster::Communicator& group, int peer,
+                              std::vector<std::int64_t> const& shape,
                               at::TensorOptions const& options, char const* name) {
     at::Tensor const tensor = at::empty(shape, options);
     cluster::Message const message{cluster::Message::Kind::receive, peer, buffer_of(tensor)};
@@ -43,13 +47,15 @@ at::Tensor StageLink::receive(cluster::Communicator& group, int peer, std::vecto
 void StageLink::send_activation(at::Tensor const& x) {
     send(after(activations_, stage_), next_, x, "activation");
 }
-at::Tensor StageLink::receive_activation(std::vector<std::int64_t> const& shape, at::TensorOptions const& options) {
+at::Tensor StageLink::receive_activation(std::vector<std::int64_t> const& shape,
+                                         at::TensorOptions const& options) {
     return receive(after(activations_, previous_), previous_, shape, options, "activation");
 }
 void StageLink::send_gradient(at::Tensor const& dx) {
     send(after(gradients_, previous_), previous_, dx, "activation gradient");
 }
-at::Tensor StageLink::receive_gradient(std::vector<std::int64_t> const& shape, at::TensorOptions const& options) {
+at::Tensor StageLink::receive_gradient(std::vector<std::int64_t> const& shape,
+                                       at::TensorOptions const& options) {
     return receive(after(gradients_, stage_), next_, shape, options, "activation gradient");
 }
 

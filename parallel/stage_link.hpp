@@ -12,14 +12,16 @@
 
 namespace trireme::parallel {
 
-/// Parts are numbered over the ring of stages: part p is on stage p mod stages. Activations and gradients travel in
-/// groups of their own, because on two stages with several parts each both can go the same way at the same time.
+/// Parts are numbered over the ring of stages: part p is on stage p mod stages. Activations and
+/// gradients travel in groups of their own, because on two stages with several parts each both can
+/// go the same way at the same time.
 ///
 /// [Note: groups of a direction]
-/// NCCL runs the calls of a group in order, and its send ends when it is received. With one part on each stage a
-/// direction may share a group. With several the activations go round the ring, and stages that each send before they
-/// receive would wait for each other. So no stage then sends and receives in one group: boundaries take turns between
-/// two groups, and the last boundary of an odd ring has a third.
+/// NCCL runs the calls of a group in order, and its send ends when it is received. With one part on
+/// each stage a direction may share a group. With several the activations go round the ring, and
+/// stages that each send before they receive would wait for each other. So no stage then sends and
+/// receives in one group: boundaries take turns between two groups, and the last boundary of an odd
+/// ring has a third.
 class StageLink {
   public:
     /// `chunks`: parts of each stage. Collective over `stages`, which must outlive the link.
@@ -27,10 +29,12 @@ class StageLink {
 
     /// To the part after this one. Returns at once; the tensor is kept until it has left.
     void send_activation(at::Tensor const& x);
-    at::Tensor receive_activation(std::vector<std::int64_t> const& shape, at::TensorOptions const& options);
+    at::Tensor receive_activation(std::vector<std::int64_t> const& shape,
+                                  at::TensorOptions const& options);
     /// To the part before.
     void send_gradient(at::Tensor const& dx);
-    at::Tensor receive_gradient(std::vector<std::int64_t> const& shape, at::TensorOptions const& options);
+    at::Tensor receive_gradient(std::vector<std::int64_t> const& shape,
+                                at::TensorOptions const& options);
     /// Waits until everything sent has left.
     void flush();
 
@@ -40,8 +44,9 @@ class StageLink {
         cluster::Work work;
     };
     void send(cluster::Communicator& group, int peer, at::Tensor const& tensor, char const* name);
-    at::Tensor receive(cluster::Communicator& group, int peer, std::vector<std::int64_t> const& shape,
-                       at::TensorOptions const& options, char const* name);
+    at::Tensor receive(cluster::Communicator& group, int peer,
+                       std::vector<std::int64_t> const& shape, at::TensorOptions const& options,
+                       char const* name);
 
     using Groups = std::vector<std::unique_ptr<cluster::Communicator>>;
     Groups groups_of(cluster::Communicator& stages, int chunks, std::string_view direction) const;

@@ -9,8 +9,9 @@ struct StorePlace {
     int tensor = 1, tensor_rank = 0;
 
     int parts() const { return replicate * shard; } ///< data-parallel ranks
-    /// Number of this rank among them, and of the equal part of every flat buffer whose gradient it folds and whose
-    /// bytes it writes. Parts of one shard group lie together: part = shard_rank * replicate + replicate_rank.
+    /// Number of this rank among them, and of the equal part of every flat buffer whose gradient it
+    /// folds and whose bytes it writes. Parts of one shard group lie together: part = shard_rank *
+    /// replicate + replicate_rank.
     int part() const { return shard_rank * replicate + replicate_rank; }
 };
 

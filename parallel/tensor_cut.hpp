@@ -1,14 +1,15 @@
-// How one dim of a tensor is divided over the tensor axis (Shoeybi et al., "Megatron-LM", 2019, section 3). Pure
-// integers.
+// How one dim of a tensor is divided over the tensor axis (Shoeybi et al., "Megatron-LM", 2019,
+// section 3). Pure integers.
 #pragma once
 #include <cstdint>
 
 namespace trireme::parallel {
 
-/// A dim of `groups` x `items` x `size` elements: key heads x query heads of each x head size, or rows x 1 x 1.
-/// Ranks get whole groups, padded with zeros to equal counts. When there are fewer groups than ranks (grouped-query
-/// attention) and the ranks are a multiple of them, several ranks share a group: its items are divided among them
-/// (query heads), or each holds a copy (key and value heads).
+/// A dim of `groups` x `items` x `size` elements: key heads x query heads of each x head size, or
+/// rows x 1 x 1. Ranks get whole groups, padded with zeros to equal counts. When there are fewer
+/// groups than ranks (grouped-query attention) and the ranks are a multiple of them, several ranks
+/// share a group: its items are divided among them (query heads), or each holds a copy (key and
+/// value heads).
 struct TensorCut {
     enum class Share : std::uint8_t { never, divide, copy };
 

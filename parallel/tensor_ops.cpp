@@ -22,7 +22,8 @@ at::Tensor all_gather_rows(at::Tensor const& x, cluster::Communicator& group) {
 
 at::Tensor reduce_scatter_rows(at::Tensor const& x, cluster::Communicator& group) {
     at::Tensor const in = x.contiguous(), out = x.new_empty({x.size(0) / group.size(), x.size(1)});
-    finish(group.reduce_scatter(buffer_of(in), buffer_of(out), cluster::ReduceOp::sum, "sequence"), out);
+    finish(group.reduce_scatter(buffer_of(in), buffer_of(out), cluster::ReduceOp::sum, "sequence"),
+           out);
     return out;
 }
 
@@ -34,7 +35,8 @@ cluster::Communicator& recall(AutogradContext* context) {
 }
 
 struct GatherSequence : torch::autograd::Function<GatherSequence> {
-    static Variable forward(AutogradContext* context, Variable const& x, cluster::Communicator* group) {
+    static Variable forward(AutogradContext* context, Variable const& x,
+                            cluster::Communicator* group) {
         remember(context, group);
         return all_gather_rows(x, *group);
     }
@@ -46,7 +48,8 @@ struct GatherSequence : torch::autograd::Function<GatherSequence> {
 };
 
 struct GatherSequenceAlike : torch::autograd::Function<GatherSequenceAlike> {
-    static Variable forward(AutogradContext* context, Variable const& x, cluster::Communicator* group) {
+    static Variable forward(AutogradContext* context, Variable const& x,
+                            cluster::Communicator* group) {
         remember(context, group);
         return all_gather_rows(x, *group);
     }
@@ -58,7 +61,8 @@ struct GatherSequenceAlike : torch::autograd::Function<GatherSequenceAlike> {
 };
 
 struct ScatterSum : torch::autograd::Function<ScatterSum> {
-    static Variable forward(AutogradContext* context, Variable const& x, cluster::Communicator* group) {
+    static Variable forward(AutogradContext* context, Variable const& x,
+                            cluster::Communicator* group) {
         remember(context, group);
         return reduce_scatter_rows(x, *group);
     }
@@ -73,7 +77,8 @@ struct AddBias : torch::autograd::Function<AddBias> {
         return x + bias->value();
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& bias = *reinterpret_cast<ParameterUse const*>(context->saved_data["bias"].toInt());
+        auto const& bias =
+            *reinterpret_cast<ParameterUse const*>(context->saved_data["bias"].toInt());
         if (bias.trainable()) bias.deliver(gradients[0].sum(0));
         return {gradients[0], {}};
     }
@@ -96,7 +101,8 @@ at::Tensor scatter_sum(at::Tensor const& x, TensorAxis const& axis) {
 at::Tensor row_linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
                       TensorAxis const& axis) {
     if (axis.size() == 1) return linear(x, weight, bias);
-    if (planted::is(planted::Bug::bias_on_every_rank)) return scatter_sum(linear(x, weight, bias), axis);
+    if (planted::is(planted::Bug::bias_on_every_rank))
+        return scatter_sum(linear(x, weight, bias), axis);
     at::Tensor const y = scatter_sum(linear(x, weight), axis);
     return bias ? AddBias::apply(y, &bias) : y;
 }

@@ -1,7 +1,7 @@
-// Tensor parallelism with sequence parallelism (Korthikanti et al., "Reducing activation recomputation in large
-// transformer models", 2022, section 4.2.2): between the divided layers each rank holds a stretch of the sequence,
-// inside them the whole sequence and a part of the heads or columns. T = tokens of the slot, a multiple of the ranks; t
-// = tensor ranks; D = model width.
+// Tensor parallelism with sequence parallelism (Korthikanti et al., "Reducing activation
+// recomputation in large transformer models", 2022, section 4.2.2): between the divided layers each
+// rank holds a stretch of the sequence, inside them the whole sequence and a part of the heads or
+// columns. T = tokens of the slot, a multiple of the ranks; t = tensor ranks; D = model width.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -18,17 +18,21 @@ struct TensorAxis {
     int rank() const { return group ? group->rank() : 0; }
 };
 
-// Each is the identity on one rank, and collective over the axis otherwise, in the forward and in the backward pass.
+// Each is the identity on one rank, and collective over the axis otherwise, in the forward and in
+// the backward pass.
 
-/// [T / t, D] -> [T, D]. What follows differs from rank to rank, so the backward pass adds the ranks' gradients: g of
-/// the paper's figure 5.
+/// [T / t, D] -> [T, D]. What follows differs from rank to rank, so the backward pass adds the
+/// ranks' gradients: g of the paper's figure 5.
 at::Tensor gather_sequence(at::Tensor const& x, TensorAxis const& axis);
-/// The same where every rank goes on with the same computation: the backward pass takes the rank's own rows.
+/// The same where every rank goes on with the same computation: the backward pass takes the rank's
+/// own rows.
 at::Tensor gather_sequence_alike(at::Tensor const& x, TensorAxis const& axis);
-/// [T, D] of which each rank has a part of the sum -> [T / t, D] of the sum: g bar of the paper's figure 5.
+/// [T, D] of which each rank has a part of the sum -> [T / t, D] of the sum: g bar of the paper's
+/// figure 5.
 at::Tensor scatter_sum(at::Tensor const& x, TensorAxis const& axis);
 
-/// y[T / t, O] = sum over ranks of x[T, I / t] w[O, I / t]^T, plus b[O], which each rank adds to its own rows.
+/// y[T / t, O] = sum over ranks of x[T, I / t] w[O, I / t]^T, plus b[O], which each rank adds to
+/// its own rows.
 at::Tensor row_linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
                       TensorAxis const& axis);
 /// y[T / t, D] = table[V, D] at ids[T], of which each rank holds a stretch of rows.

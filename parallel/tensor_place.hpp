@@ -1,4 +1,5 @@
-// Where tensors lie. One of two files is linked: no_cuda_place.cpp (preset cpu) or cuda_place.cpp (preset gpu).
+// Where tensors lie. One of two files is linked: no_cuda_place.cpp (preset cpu) or cuda_place.cpp
+// (preset gpu).
 #pragma once
 #include <ATen/ATen.h>
 
@@ -8,12 +9,15 @@ namespace trireme::parallel {
 
 struct TensorPlace {
     cluster::Device device;
-    void* stream; ///< of a GPU: what libtorch queues for the tensor from this thread now goes there; otherwise null
+    /// of a GPU: what libtorch queues for the tensor from this thread now goes there; otherwise
+    /// null
+    void* stream;
 };
 
-/// Loads libtorch's CUDA code and makes one of the visible GPUs the current one of this process: of n, the one with
-/// number local_rank mod n, which it returns. Local. Throws InputError in a build without CUDA, where that code cannot
-/// be loaded (with the loader's own words) and where no GPU is visible.
+/// Loads libtorch's CUDA code and makes one of the visible GPUs the current one of this process: of
+/// n, the one with number local_rank mod n, which it returns. Local. Throws InputError in a build
+/// without CUDA, where that code cannot be loaded (with the loader's own words) and where no GPU is
+/// visible.
 int use_gpu(int local_rank);
 
 /// Throws JobError if this build knows nothing of the tensor's device.

@@ -11,12 +11,14 @@ WeightGatherer::WeightGatherer(ParameterStore& store, Mesh const& mesh)
 void WeightGatherer::copy_over_stages(Unit& unit) {
     auto const& spec = unit.parameters.front()->spec();
     if (spec.peer_stage < 0 || planted::is(planted::Bug::stale_tied_copy)) return;
-    // Offloaded weights go by the device: copies back from the update are still queued there, and the host sees none of
-    // them before it has waited.
+    // Offloaded weights go by the device: copies back from the update are still queued there, and
+    // the host sees none of them before it has waited.
     bool const offloaded = store_.options().host_state;
     at::Tensor const values =
-        offloaded ? unit.master.to(store_.options().device, unit.master.scalar_type(), true) : unit.master;
-    cluster::Message const message{spec.owned ? cluster::Message::Kind::send : cluster::Message::Kind::receive,
+        offloaded ? unit.master.to(store_.options().device, unit.master.scalar_type(), true)
+                  : unit.master;
+    cluster::Message const message{spec.owned ? cluster::Message::Kind::send
+                                              : cluster::Message::Kind::receive,
                                    spec.peer_stage, buffer_of(values)};
     finish(mesh_.along(Axis::pipeline).exchange({&message, 1}, "weight/" + unit.name), values);
     if (offloaded && !spec.owned) unit.master.copy_(values, true);
@@ -30,7 +32,8 @@ void WeightGatherer::refresh() {
     std::vector<cluster::Work> works;
     for (auto& unit : store_.units()) {
         at::Tensor const kept = unit->compute.narrow(0, unit->begin, unit->end - unit->begin);
-        works.push_back(shard_.all_gather(buffer_of(kept), buffer_of(unit->compute), "weight/" + unit->name));
+        works.push_back(
+            shard_.all_gather(buffer_of(kept), buffer_of(unit->compute), "weight/" + unit->name));
     }
     for (std::size_t u = 0; u < works.size(); ++u) finish(works[u], store_.units()[u]->compute);
 }
@@ -38,12 +41,16 @@ void WeightGatherer::refresh() {
 void WeightGatherer::prefetch(std::size_t index) {
     Unit& unit = *store_.units()[index];
     if (unit.state != Unit::State::sharded) return;
-    unit.compute = at::empty({unit.layout.total},
-                             at::TensorOptions().dtype(store_.options().compute).device(store_.options().device));
+    unit.compute = at::empty(
+        {unit.layout.total},
+        at::TensorOptions().dtype(store_.options().compute).device(store_.options().device));
     at::Tensor kept = unit.compute.narrow(0, unit.begin, unit.end - unit.begin);
-    kept.copy_(unit.master,
-               true); // offloaded, in the order of the device: a copy that waits is cast by the host at once
-    in_flight_.emplace(index, shard_.all_gather(buffer_of(kept), buffer_of(unit.compute), "weight/" + unit.name));
+    kept.copy_(
+        unit.master,
+        // offloaded, in the order of the device: a copy that waits is cast by the host at once
+        true);
+    in_flight_.emplace(
+        index, shard_.all_gather(buffer_of(kept), buffer_of(unit.compute), "weight/" + unit.name));
     unit.state = Unit::State::gathering;
 }
 

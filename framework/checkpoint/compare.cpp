@@ -25,8 +25,8 @@ std::string form_of(CheckpointTensor const& t) {
 }
 
 template <typename T>
-TensorDifference compare_as(CheckpointReader const& a, CheckpointTensor const& in_a, CheckpointReader const& b,
-                            CheckpointTensor const& in_b) {
+TensorDifference compare_as(CheckpointReader const& a, CheckpointTensor const& in_a,
+                            CheckpointReader const& b, CheckpointTensor const& in_b) {
     TensorDifference d{.tensor = name_of(in_a), .elements = elements_of(in_a.shape)};
     double square_a = 0, square_difference = 0;
     for (std::int64_t first = 0; first < d.elements; first += kElements) {
@@ -38,8 +38,10 @@ TensorDifference compare_as(CheckpointReader const& a, CheckpointTensor const& i
             square_a += static_cast<double>(x[i]) * static_cast<double>(x[i]);
             if (std::memcmp(&x[i], &y[i], sizeof(T)) == 0) continue;
             ++d.unequal;
-            double const difference = std::abs(static_cast<double>(x[i]) - static_cast<double>(y[i]));
-            if (!(difference <= d.largest) && !std::isnan(d.largest)) d.largest = difference; // once NaN, always NaN
+            double const difference =
+                std::abs(static_cast<double>(x[i]) - static_cast<double>(y[i]));
+            // once NaN, always NaN
+            if (!(difference <= d.largest) && !std::isnan(d.largest)) d.largest = difference;
             square_difference += difference * difference;
         }
     }
@@ -50,11 +52,12 @@ TensorDifference compare_as(CheckpointReader const& a, CheckpointTensor const& i
     return d;
 }
 
-TensorDifference compare_tensors(CheckpointReader const& a, CheckpointTensor const& in_a, CheckpointReader const& b,
-                                 CheckpointTensor const& in_b) {
+TensorDifference compare_tensors(CheckpointReader const& a, CheckpointTensor const& in_a,
+                                 CheckpointReader const& b, CheckpointTensor const& in_b) {
     if (in_a.dtype != in_b.dtype || in_a.shape != in_b.shape)
         return {.tensor = name_of(in_a), .what = form_of(in_a) + " -> " + form_of(in_b)};
-    return in_a.dtype == "f64" ? compare_as<double>(a, in_a, b, in_b) : compare_as<float>(a, in_a, b, in_b);
+    return in_a.dtype == "f64" ? compare_as<double>(a, in_a, b, in_b)
+                               : compare_as<float>(a, in_a, b, in_b);
 }
 
 /// Lines of a text that are in one of the two only: a configuration has one value a line.
@@ -74,19 +77,24 @@ void text_differences(std::string const& path, std::string const& a, std::string
     std::vector<std::string> gone, made;
     std::ranges::set_difference(in_a, in_b, std::back_inserter(gone));
     std::ranges::set_difference(in_b, in_a, std::back_inserter(made));
-    for (auto const& line : gone) out.push_back(fmt::format("{}: only in the first: {}", path, line));
-    for (auto const& line : made) out.push_back(fmt::format("{}: only in the second: {}", path, line));
+    for (auto const& line : gone)
+        out.push_back(fmt::format("{}: only in the first: {}", path, line));
+    for (auto const& line : made)
+        out.push_back(fmt::format("{}: only in the second: {}", path, line));
 }
 
-void differences_below(std::string const& path, json const& a, json const& b, std::vector<std::string>& out) {
+void differences_below(std::string const& path, json const& a, json const& b,
+                       std::vector<std::string>& out) {
     if (a == b) return;
     if (a.is_object() && b.is_object()) {
         std::set<std::string> keys;
         for (auto const* side : {&a, &b})
             for (auto const& [key, value] : side->items()) keys.insert(key);
         for (auto const& key : keys)
-            differences_below(path.empty() ? key : path + "/" + key, a.value(key, json()), b.value(key, json()), out);
-    } else if (a.is_string() && b.is_string() && a.get<std::string>().find('\n') != std::string::npos) {
+            differences_below(path.empty() ? key : path + "/" + key, a.value(key, json()),
+                              b.value(key, json()), out);
+    } else if (a.is_string() && b.is_string() &&
+               a.get<std::string>().find('\n') != std::string::npos) {
         text_differences(path, a.get<std::string>(), b.get<std::string>(), out);
     } else {
         auto const shown = [](json const& j) { return j.is_null() ? "nothing" : j.dump(); };
@@ -106,8 +114,9 @@ CheckpointDifference compare_checkpoints(CheckpointReader const& a, CheckpointRe
     CheckpointDifference all;
     for (auto const& in_a : a.manifest().tensors) {
         auto const* in_b = b.manifest().find(in_a.kind, in_a.name);
-        TensorDifference d = in_b ? compare_tensors(a, in_a, b, *in_b)
-                                  : TensorDifference{.tensor = name_of(in_a), .what = "only in the first"};
+        TensorDifference d =
+            in_b ? compare_tensors(a, in_a, b, *in_b)
+                 : TensorDifference{.tensor = name_of(in_a), .what = "only in the first"};
         if (d.what.empty() && d.unequal == 0)
             ++all.equal_tensors;
         else
@@ -116,7 +125,8 @@ CheckpointDifference compare_checkpoints(CheckpointReader const& a, CheckpointRe
     for (auto const& in_b : b.manifest().tensors)
         if (!a.manifest().find(in_b.kind, in_b.name))
             all.tensors.push_back({.tensor = name_of(in_b), .what = "only in the second"});
-    // The trajectory is a part of the configuration; when it was saved says nothing of what was saved.
+    // The trajectory is a part of the configuration; when it was saved says nothing of what was
+    // saved.
     json state_a = a.manifest().state, state_b = b.manifest().state;
     for (auto* state : {&state_a, &state_b})
         for (char const* key : {"trajectory", "saved_at"}) state->erase(key);

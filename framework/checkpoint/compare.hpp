@@ -10,10 +10,13 @@ namespace trireme::framework {
 
 struct TensorDifference {
     std::string tensor; ///< "weight/model.norm.weight"
-    std::string what;   ///< "only in A", "f32 [3, 4], f32 [4, 4]"; empty: comparable, and the numbers say how far
+    std::string what; ///< "only in A", "f32 [3, 4], f32 [4, 4]"; empty: comparable, and the numbers
+                      ///< say how far
     std::int64_t elements = 0, unequal = 0; ///< unequal: of other bits
-    double largest = 0;                     ///< of |a - b|; NaN if an element is no number in one of them alone
-    double relative = 0;                    ///< norm of a - b over the norm of a; infinite where a is zero and b is not
+    /// of |a - b|; NaN if an element is no number in one of them alone
+    double largest = 0;
+    /// norm of a - b over the norm of a; infinite where a is zero and b is not
+    double relative = 0;
 };
 
 struct CheckpointDifference {
@@ -26,7 +29,8 @@ struct CheckpointDifference {
 /// Reads both whole, a few MiB at a time. Every byte read is checked. Throws InputError.
 CheckpointDifference compare_checkpoints(CheckpointReader const& a, CheckpointReader const& b);
 
-/// "PATH: A -> B" for every value that differs. A text that is a configuration is compared line by line.
+/// "PATH: A -> B" for every value that differs. A text that is a configuration is compared line by
+/// line.
 std::vector<std::string> state_differences(nlohmann::json const& a, nlohmann::json const& b);
 
 } // namespace trireme::framework

@@ -18,16 +18,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kStem = "step-", kFormer = ".former", kPartial = ".partial", kRemoved = ".removed";
+constexpr std::string_view kStem = "step-", kFormer = ".former", kPartial = ".partial",
+                           kRemoved = ".removed";
 
 /// step-DIGITS and nothing else.
 bool is_checkpoint(std::string_view name) {
     if (!name.starts_with(kStem) || name.size() == kStem.size()) return false;
-    return std::ranges::all_of(name.substr(kStem.size()), [](char c) { return c >= '0' && c <= '9'; });
+    return std::ranges::all_of(name.substr(kStem.size()),
+                               [](char c) { return c >= '0' && c <= '9'; });
 }
 
 std::string_view without(std::string_view name, std::string_view ending) {
-    return name.ends_with(ending) ? name.substr(0, name.size() - ending.size()) : std::string_view();
+    return name.ends_with(ending) ? name.substr(0, name.size() - ending.size())
+                                  : std::string_view();
 }
 
 /// What std::filesystem throws, as ours.
@@ -73,8 +76,8 @@ std::vector<std::string> list_checkpoints(std::string const& folder) {
     return {names.begin(), names.end()};
 }
 
-std::vector<std::string> surplus(std::vector<std::string> const& names, std::int64_t step, std::int64_t best_step,
-                                 KeepRules const& rules) {
+std::vector<std::string> surplus(std::vector<std::string> const& names, std::int64_t step,
+                                 std::int64_t best_step, KeepRules const& rules) {
     std::vector<std::string> out;
     int newest = 0;
     for (auto const& name : names) {
@@ -96,8 +99,9 @@ void open_checkpoints(std::string const& folder) {
         std::vector<fs::path> leftovers;
         for (auto const& entry : fs::directory_iterator(folder)) {
             std::string const name = entry.path().filename().string();
-            bool const replaced = is_checkpoint(without(name, kFormer)) &&
-                                  fs::exists(fs::path(folder) / std::string(without(name, kFormer)));
+            bool const replaced =
+                is_checkpoint(without(name, kFormer)) &&
+                fs::exists(fs::path(folder) / std::string(without(name, kFormer)));
             if (is_checkpoint(without(name, kPartial)) || name.ends_with(kRemoved) || replaced)
                 leftovers.push_back(entry.path());
         }
@@ -110,13 +114,15 @@ std::string staging_path(std::string const& folder, std::int64_t step) {
 }
 
 void commit_checkpoint(std::string const& folder, std::int64_t step, CheckpointManifest manifest) {
-    std::string const staging = staging_path(folder, step), final = folder + "/" + checkpoint_name(step),
+    std::string const staging = staging_path(folder, step),
+                      final = folder + "/" + checkpoint_name(step),
                       former = final + std::string(kFormer);
     try {
         checked([&] {
             manifest.files.push_back(write_virtual_file(staging, manifest.tensors));
             cluster::fault_point("save/manifest");
-            write_manifest(staging, manifest); // syncs the folder too: what can fail for want of room comes before ...
+            // syncs the folder too: what can fail for want of room comes before ...
+            write_manifest(staging, manifest);
             cluster::fault_point("save/rename");
             if (fs::exists(final)) { // ... the one of the same step is touched
                 fs::remove_all(former);
@@ -129,7 +135,8 @@ void commit_checkpoint(std::string const& folder, std::int64_t step, CheckpointM
     } catch (...) {
         std::error_code ignored;
         fs::remove_all(staging, ignored);
-        if (!fs::exists(final, ignored) && fs::exists(former, ignored)) fs::rename(former, final, ignored);
+        if (!fs::exists(final, ignored) && fs::exists(former, ignored))
+            fs::rename(former, final, ignored);
         throw;
     }
     std::error_code ignored; // a former one that stays harms nobody: open_checkpoints removes it
@@ -143,7 +150,8 @@ void renew_state(std::string const& folder, std::int64_t step, nlohmann::json st
     write_manifest(path, manifest);
 }
 
-void remove_surplus(std::string const& folder, std::int64_t step, std::int64_t best_step, KeepRules const& rules) {
+void remove_surplus(std::string const& folder, std::int64_t step, std::int64_t best_step,
+                    KeepRules const& rules) {
     checked([&] {
         for (auto const& name : surplus(list_checkpoints(folder), step, best_step, rules)) {
             cluster::fault_point("save/remove");

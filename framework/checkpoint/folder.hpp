@@ -1,4 +1,5 @@
-// RUN/checkpoints: how a checkpoint becomes visible, which ones stay, what a killed job left behind. Local.
+// RUN/checkpoints: how a checkpoint becomes visible, which ones stay, what a killed job left
+// behind. Local.
 //
 // step-N            a checkpoint, whole: it got this name by a rename, after all in it was synced
 // step-N.partial    being written, or left by a job that ended while writing: never read
@@ -13,7 +14,8 @@
 
 namespace trireme::framework {
 
-/// Which checkpoints stay: the `last` newest, the best, and every one whose step is a multiple of `every`.
+/// Which checkpoints stay: the `last` newest, the best, and every one whose step is a multiple of
+/// `every`.
 struct KeepRules {
     int last = 2;
     bool best = true;
@@ -22,26 +24,30 @@ struct KeepRules {
 
 std::string checkpoint_name(std::int64_t step);
 std::int64_t step_of(std::string const& name);
-/// Names of the checkpoints in the folder, newest first; a former one where its successor never got the name. None if
-/// there is no folder; throws InputError if it cannot be read.
+/// Names of the checkpoints in the folder, newest first; a former one where its successor never got
+/// the name. None if there is no folder; throws InputError if it cannot be read.
 std::vector<std::string> list_checkpoints(std::string const& folder);
 
-/// Those of `names` (newest first) that the rules let go once `step` is saved. Newer ones are of a run that went on
-/// from an older checkpoint: they are not counted, or a damaged one would push out a good one.
-std::vector<std::string> surplus(std::vector<std::string> const& names, std::int64_t step, std::int64_t best_step,
-                                 KeepRules const& rules);
+/// Those of `names` (newest first) that the rules let go once `step` is saved. Newer ones are of a
+/// run that went on from an older checkpoint: they are not counted, or a damaged one would push out
+/// a good one.
+std::vector<std::string> surplus(std::vector<std::string> const& names, std::int64_t step,
+                                 std::int64_t best_step, KeepRules const& rules);
 
-/// Makes the folder, so that it survives a power loss, and removes what no job needs. For one process, before it saves.
-/// Throws JobError.
+/// Makes the folder, so that it survives a power loss, and removes what no job needs. For one
+/// process, before it saves. Throws JobError.
 void open_checkpoints(std::string const& folder);
 /// The name under which a checkpoint is written.
 std::string staging_path(std::string const& folder, std::int64_t step);
-/// All rank files are in the staging folder and synced: adds whole.h5 and the manifest and gives the checkpoint its
-/// name. Throws JobError; then nothing is left of it, and a former one of the same step stands.
+/// All rank files are in the staging folder and synced: adds whole.h5 and the manifest and gives
+/// the checkpoint its name. Throws JobError; then nothing is left of it, and a former one of the
+/// same step stands.
 void commit_checkpoint(std::string const& folder, std::int64_t step, CheckpointManifest manifest);
-/// The state of a checkpoint anew (it was evaluated, it was the last), its tensors as they are. Throws JobError.
+/// The state of a checkpoint anew (it was evaluated, it was the last), its tensors as they are.
+/// Throws JobError.
 void renew_state(std::string const& folder, std::int64_t step, nlohmann::json state);
 /// Throws JobError.
-void remove_surplus(std::string const& folder, std::int64_t step, std::int64_t best_step, KeepRules const& rules);
+void remove_surplus(std::string const& folder, std::int64_t step, std::int64_t best_step,
+                    KeepRules const& rules);
 
 } // namespace trireme::framework

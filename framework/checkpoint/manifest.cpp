@@ -33,10 +33,11 @@ Shape shape_from(json const& j, char const* name) {
     auto const shape = data::member<Shape>(j, name);
     std::int64_t elements = 8; // of eight bytes at most
     bool legal = shape.size() == 1 || shape.size() == 2;
-    for (auto const d : shape) legal = legal && d >= 1 && !__builtin_mul_overflow(elements, d, &elements);
+    for (auto const d : shape)
+        legal = legal && d >= 1 && !__builtin_mul_overflow(elements, d, &elements);
     if (!legal)
-        throw cluster::InputError(
-            fmt::format("{}: {}: legal: one or two whole numbers >= 1", name, data::shown(j.at(name))));
+        throw cluster::InputError(fmt::format("{}: {}: legal: one or two whole numbers >= 1", name,
+                                              data::shown(j.at(name))));
     return shape;
 }
 
@@ -49,21 +50,25 @@ void check_places(CheckpointManifest const& manifest) {
     std::map<std::string, std::int64_t> bytes;
     for (auto const& f : manifest.files)
         if (!bytes.emplace(f.file, f.bytes).second)
-            throw cluster::InputError(fmt::format("files: {} stands there twice; legal: once", f.file));
+            throw cluster::InputError(
+                fmt::format("files: {} stands there twice; legal: once", f.file));
     for (auto const& t : manifest.tensors)
         for (auto const& p : t.pieces) {
             auto const found = bytes.find(p.file);
             if (found == bytes.end())
-                throw cluster::InputError(fmt::format("{}/{}: file {} is not listed", t.kind, t.name, p.file));
+                throw cluster::InputError(
+                    fmt::format("{}/{}: file {} is not listed", t.kind, t.name, p.file));
             if (p.offset > found->second - bytes_of(t, p))
-                throw cluster::InputError(fmt::format("{}/{}: offset {}: legal: inside the {} bytes of {}", t.kind,
-                                                      t.name, p.offset, found->second, p.file));
+                throw cluster::InputError(
+                    fmt::format("{}/{}: offset {}: legal: inside the {} bytes of {}", t.kind,
+                                t.name, p.offset, found->second, p.file));
         }
 }
 
 } // namespace
 
-CheckpointTensor const* CheckpointManifest::find(std::string const& kind, std::string const& name) const {
+CheckpointTensor const* CheckpointManifest::find(std::string const& kind,
+                                                 std::string const& name) const {
     if (!places.empty()) {
         auto const found = places.find({kind, name});
         return found == places.end() ? nullptr : &tensors[found->second];
@@ -81,7 +86,11 @@ json to_json(CheckpointTensor const& t) {
                           {"start", p.rectangle.start},
                           {"count", p.rectangle.count},
                           {"offset", p.offset}});
-    return {{"kind", t.kind}, {"name", t.name}, {"dtype", t.dtype}, {"shape", t.shape}, {"pieces", pieces}};
+    return {{"kind", t.kind},
+            {"name", t.name},
+            {"dtype", t.dtype},
+            {"shape", t.shape},
+            {"pieces", pieces}};
 }
 
 json to_json(CheckpointFile const& f) {
@@ -106,15 +115,19 @@ CheckpointTensor tensor_from_json(json const& j) {
 
 CheckpointFile file_from_json(json const& j) {
     CheckpointFile f{data::member<std::string>(j, "file"), data::count(j, "bytes", 1),
-                     data::member<std::string>(j, "xxh3"), data::member<std::vector<std::string>>(j, "chunks")};
+                     data::member<std::string>(j, "xxh3"),
+                     data::member<std::vector<std::string>>(j, "chunks")};
     if (static_cast<std::int64_t>(f.chunks.size()) != (f.bytes - 1) / kChunk + 1)
-        throw cluster::InputError(
-            fmt::format("chunks: {} hashes: legal: {}, one per MiB", f.chunks.size(), (f.bytes - 1) / kChunk + 1));
+        throw cluster::InputError(fmt::format("chunks: {} hashes: legal: {}, one per MiB",
+                                              f.chunks.size(), (f.bytes - 1) / kChunk + 1));
     return f;
 }
 
 void write_manifest(std::string const& directory, CheckpointManifest const& manifest) {
-    json j{{"format", kFormat}, {"state", manifest.state}, {"tensors", json::array()}, {"files", json::array()}};
+    json j{{"format", kFormat},
+           {"state", manifest.state},
+           {"tensors", json::array()},
+           {"files", json::array()}};
     for (auto const& t : manifest.tensors) {
         check_coverage(t);
         j["tensors"].push_back(to_json(t));
@@ -131,16 +144,19 @@ CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
         if (data::member<std::string>(j, "manifest_xxh3") != hash_without_itself(j))
             throw cluster::InputError("does not match its own hash");
         if (data::member<std::string>(j, "format") != kFormat)
-            throw cluster::InputError("format: " + data::shown(j.at("format")) + ": legal: " + kFormat);
+            throw cluster::InputError("format: " + data::shown(j.at("format")) +
+                                      ": legal: " + kFormat);
         if (!j.contains("state")) throw cluster::InputError("state: missing; legal: an object");
         CheckpointManifest manifest{.state = j.at("state")};
         for (auto const& t : data::list(j, "tensors")) {
             manifest.tensors.push_back(tensor_from_json(t));
             auto const& tensor = manifest.tensors.back();
             check_coverage(tensor);
-            if (!manifest.places.emplace(std::pair{tensor.kind, tensor.name}, manifest.places.size()).second)
-                throw cluster::InputError(
-                    fmt::format("tensors: {}/{} stands there twice; legal: once", tensor.kind, tensor.name));
+            if (!manifest.places
+                     .emplace(std::pair{tensor.kind, tensor.name}, manifest.places.size())
+                     .second)
+                throw cluster::InputError(fmt::format(
+                    "tensors: {}/{} stands there twice; legal: once", tensor.kind, tensor.name));
         }
         for (auto const& f : data::list(j, "files")) manifest.files.push_back(file_from_json(f));
         check_places(manifest);

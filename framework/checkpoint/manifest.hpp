@@ -13,7 +13,8 @@
 
 namespace trireme::framework {
 
-inline constexpr std::int64_t kChunk = std::int64_t{1} << 20; ///< bytes of a file that share one hash
+/// bytes of a file that share one hash
+inline constexpr std::int64_t kChunk = std::int64_t{1} << 20;
 
 struct CheckpointPiece {
     std::string file;
@@ -40,7 +41,8 @@ struct CheckpointManifest {
     nlohmann::json state; ///< of the run: progress, configuration, data, versions
     std::vector<CheckpointTensor> tensors;
     std::vector<CheckpointFile> files;
-    /// Places in `tensors` by kind and name, of a manifest that was read; of one that is being made, none.
+    /// Places in `tensors` by kind and name, of a manifest that was read; of one that is being
+    /// made, none.
     std::map<std::pair<std::string, std::string>, std::size_t> places = {};
 
     CheckpointTensor const* find(std::string const& kind, std::string const& name) const;
@@ -51,9 +53,11 @@ nlohmann::json to_json(CheckpointFile const& file);
 CheckpointTensor tensor_from_json(nlohmann::json const& json);
 CheckpointFile file_from_json(nlohmann::json const& json);
 
-/// Throws JobError unless every tensor is covered exactly once (the coverage proof), then writes DIR/manifest.json.
+/// Throws JobError unless every tensor is covered exactly once (the coverage proof), then writes
+/// DIR/manifest.json.
 void write_manifest(std::string const& directory, CheckpointManifest const& manifest);
-/// Checks the manifest's hash of itself, base names and coverage. Throws InputError naming what is wrong.
+/// Checks the manifest's hash of itself, base names and coverage. Throws InputError naming what is
+/// wrong.
 CheckpointManifest read_checkpoint_manifest(std::string const& directory);
 
 } // namespace trireme::framework

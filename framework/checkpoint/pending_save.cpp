@@ -30,7 +30,8 @@ std::string as_report(Action const& action) {
 
 PendingSave::PendingSave(cluster::Communicator& group, Write write, Commit commit, Discard discard)
     : group_(group), commit_(std::move(commit)), discard_(std::move(discard)),
-      thread_(std::async(std::launch::async, [write = std::move(write)] { return as_report(write); })) {}
+      thread_(std::async(std::launch::async,
+                         [write = std::move(write)] { return as_report(write); })) {}
 
 PendingSave::~PendingSave() {
     if (thread_.valid()) thread_.wait(); // it reads what this owns
@@ -39,7 +40,8 @@ PendingSave::~PendingSave() {
 bool PendingSave::poll() {
     using namespace std::chrono_literals;
     while (stage_ != Stage::over) {
-        if (thread_.valid() ? thread_.wait_for(0s) != std::future_status::ready : !work_->done()) return false;
+        if (thread_.valid() ? thread_.wait_for(0s) != std::future_status::ready : !work_->done())
+            return false;
         advance();
     }
     return true;
@@ -52,11 +54,11 @@ void PendingSave::wait(std::chrono::milliseconds patience) {
         if (stage_ != before || thread_.valid()) since = now; // own work takes what it takes
         before = stage_;
         if (now - since > patience)
-            throw cluster::JobError(fmt::format("rank {} of {}: waited {} s for other ranks to write their part of a "
-                                                "checkpoint (stage {} of {})",
-                                                group_.rank(), group_.size(),
-                                                std::chrono::duration<double>(patience).count(),
-                                                static_cast<int>(stage_), static_cast<int>(Stage::over)));
+            throw cluster::JobError(fmt::format(
+                "rank {} of {}: waited {} s for other ranks to write their part of a "
+                "checkpoint (stage {} of {})",
+                group_.rank(), group_.size(), std::chrono::duration<double>(patience).count(),
+                static_cast<int>(stage_), static_cast<int>(Stage::over)));
         std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
 }
@@ -77,7 +79,8 @@ void PendingSave::gather_lengths() {
     length_ = static_cast<std::int64_t>(mine_.size());
     lengths_.resize(static_cast<std::size_t>(group_.size()));
     work_ = group_.all_gather({&length_, 1, cluster::DType::i64},
-                              {lengths_.data(), lengths_.size(), cluster::DType::i64}, "checkpoint/lengths");
+                              {lengths_.data(), lengths_.size(), cluster::DType::i64},
+                              "checkpoint/lengths");
     stage_ = Stage::lengths;
 }
 
@@ -85,8 +88,8 @@ void PendingSave::gather_reports() {
     auto const most = static_cast<std::size_t>(*std::ranges::max_element(lengths_));
     mine_.resize(most);
     all_.resize(most * lengths_.size());
-    work_ = group_.all_gather({mine_.data(), most, cluster::DType::u8}, {all_.data(), all_.size(), cluster::DType::u8},
-                              "checkpoint/reports");
+    work_ = group_.all_gather({mine_.data(), most, cluster::DType::u8},
+                              {all_.data(), all_.size(), cluster::DType::u8}, "checkpoint/reports");
     stage_ = Stage::reports;
 }
 
@@ -98,7 +101,8 @@ void PendingSave::commit() {
             std::vector<std::string> results;
             std::size_t const most = all_.size() / lengths_.size();
             for (std::size_t r = 0; r < lengths_.size(); ++r) {
-                auto const report = json::parse(all_.substr(r * most, static_cast<std::size_t>(lengths_[r])));
+                auto const report =
+                    json::parse(all_.substr(r * most, static_cast<std::size_t>(lengths_[r])));
                 if (report.contains("error")) {
                     discard_();
                     throw cluster::JobError(report.at("error").get<std::string>());
@@ -115,7 +119,8 @@ void PendingSave::tell_outcome() {
     if (group_.rank() == 0) error_ = json::parse(thread_.get()).value("error", "");
     error_.resize(kMostOutcome - 1);
     error_.push_back('\0');
-    work_ = group_.broadcast({error_.data(), error_.size(), cluster::DType::u8}, 0, "checkpoint/outcome");
+    work_ = group_.broadcast({error_.data(), error_.size(), cluster::DType::u8}, 0,
+                             "checkpoint/outcome");
     stage_ = Stage::outcome;
 }
 

@@ -1,8 +1,9 @@
-// A save in flight: every rank writes its file in a thread of its own, and the ranks agree on the outcome without
-// waiting for each other.
+// A save in flight: every rank writes its file in a thread of its own, and the ranks agree on the
+// outcome without waiting for each other.
 //
-// Only the computing thread calls MPI (docs/decisions/0001). Each stage is one collective of a group that carries
-// nothing else, so that ranks may start it at different steps: it is complete when the last one has come to it.
+// Only the computing thread calls MPI (docs/decisions/0001). Each stage is one collective of a
+// group that carries nothing else, so that ranks may start it at different steps: it is complete
+// when the last one has come to it.
 //
 //   writing     this rank's thread makes its file; the computing thread trains on
 //   lengths     all-gather of the reports' lengths
@@ -24,15 +25,17 @@ namespace trireme::framework {
 
 class PendingSave {
   public:
-    /// Makes this rank's file; what it returns goes to `commit`. What it throws makes the save fail. In a thread.
+    /// Makes this rank's file; what it returns goes to `commit`. What it throws makes the save
+    /// fail. In a thread.
     using Write = std::function<std::string()>;
-    /// On rank 0 only, in a thread, once every rank has written: the reports by rank. What it throws makes the save
-    /// fail.
+    /// On rank 0 only, in a thread, once every rank has written: the reports by rank. What it
+    /// throws makes the save fail.
     using Commit = std::function<void(std::vector<std::string> const&)>;
     /// On rank 0 only, in a thread, if some rank could not write.
     using Discard = std::function<void()>;
 
-    /// Starts writing. `group` is used by nothing else until this is over, and outlives it. Collective.
+    /// Starts writing. `group` is used by nothing else until this is over, and outlives it.
+    /// Collective.
     PendingSave(cluster::Communicator& group, Write write, Commit commit, Discard discard);
     /// Waits for this rank's thread.
     ~PendingSave();

@@ -38,7 +38,8 @@ std::string listed(std::string const& directory, std::string const& file) try {
     return cluster::listed_file(directory, file);
 } catch (cluster::InputError const& error) {
     std::string const what = error.what();
-    throw cluster::InputError(what.starts_with(directory) ? what : directory + "/manifest.json: " + what);
+    throw cluster::InputError(what.starts_with(directory) ? what
+                                                          : directory + "/manifest.json: " + what);
 }
 
 } // namespace
@@ -46,13 +47,16 @@ std::string listed(std::string const& directory, std::string const& file) try {
 CheckpointReader::CheckpointReader(Unopened, std::string directory)
     : directory_(std::move(directory)), manifest_(read_checkpoint_manifest(directory_)) {}
 
-CheckpointReader::CheckpointReader(std::string directory) : CheckpointReader(Unopened(), std::move(directory)) {
+CheckpointReader::CheckpointReader(std::string directory)
+    : CheckpointReader(Unopened(), std::move(directory)) {
     for (auto const& record : manifest_.files) {
         std::string const path = listed(directory_, record.file);
         if (std::int64_t const bytes = cluster::readable_size(path); bytes != record.bytes)
-            throw cluster::InputError(fmt::format("{}: {} bytes, the manifest says {}", path, bytes, record.bytes));
+            throw cluster::InputError(
+                fmt::format("{}: {} bytes, the manifest says {}", path, bytes, record.bytes));
         files_[record.file] = {record, open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-        if (files_[record.file].descriptor < 0) throw cluster::InputError(path + ": " + std::strerror(errno));
+        if (files_[record.file].descriptor < 0)
+            throw cluster::InputError(path + ": " + std::strerror(errno));
     }
 }
 
@@ -68,26 +72,32 @@ std::vector<char> const& CheckpointReader::verified_chunk(Open& file, std::strin
     file.chunk_index = -1;
     file.chunk.resize(static_cast<std::size_t>(std::max<std::int64_t>(0, size)));
     ssize_t const got =
-        size > 0 ? pread(file.descriptor, file.chunk.data(), static_cast<std::size_t>(size), begin) : -1;
+        size > 0 ? pread(file.descriptor, file.chunk.data(), static_cast<std::size_t>(size), begin)
+                 : -1;
     if (got != size || cluster::xxh3_hex(file.chunk.data(), static_cast<std::size_t>(size)) !=
                            file.record.chunks.at(static_cast<std::size_t>(index)))
-        throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash, in tensor {}", directory_,
-                                              file.record.file, begin, begin + size, tensor));
+        throw cluster::InputError(
+            fmt::format("{}/{}: bytes {} to {} do not match their hash, in tensor {}", directory_,
+                        file.record.file, begin, begin + size, tensor));
     file.chunk_index = index;
     return file.chunk;
 }
 
-void CheckpointReader::read_bytes(Open& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes,
-                                  char* out) const {
+void CheckpointReader::read_bytes(Open& file, std::string const& tensor, std::int64_t offset,
+                                  std::int64_t bytes, char* out) const {
     for (std::int64_t index = offset / kChunk; index * kChunk < offset + bytes; ++index) {
-        std::int64_t const begin = index * kChunk, size = std::min(kChunk, file.record.bytes - begin);
+        std::int64_t const begin = index * kChunk,
+                           size = std::min(kChunk, file.record.bytes - begin);
         auto const& chunk = verified_chunk(file, tensor, index);
-        std::int64_t const from = std::max(begin, offset), to = std::min(begin + size, offset + bytes);
-        std::memcpy(out + (from - offset), chunk.data() + (from - begin), static_cast<std::size_t>(to - from));
+        std::int64_t const from = std::max(begin, offset),
+                           to = std::min(begin + size, offset + bytes);
+        std::memcpy(out + (from - offset), chunk.data() + (from - begin),
+                    static_cast<std::size_t>(to - from));
     }
 }
 
-void CheckpointReader::read(CheckpointTensor const& tensor, std::int64_t first, std::int64_t count, void* out) const {
+void CheckpointReader::read(CheckpointTensor const& tensor, std::int64_t first, std::int64_t count,
+                            void* out) const {
     std::int64_t const element = element_size(tensor);
     for (auto const& piece : tensor.pieces)
         for (auto const& run : runs_of(tensor.shape, piece.rectangle)) {
@@ -95,19 +105,22 @@ void CheckpointReader::read(CheckpointTensor const& tensor, std::int64_t first, 
                                to = std::min(first + count, run.in_tensor + run.count);
             if (from >= to) continue;
             read_bytes(files_.at(piece.file), tensor.kind + "/" + tensor.name,
-                       piece.offset + (run.in_piece + from - run.in_tensor) * element, (to - from) * element,
-                       static_cast<char*>(out) + (from - first) * element);
+                       piece.offset + (run.in_piece + from - run.in_tensor) * element,
+                       (to - from) * element, static_cast<char*>(out) + (from - first) * element);
         }
 }
 
-void CheckpointReader::read(CheckpointTensor const& tensor, Rectangle const& wanted, void* out) const {
+void CheckpointReader::read(CheckpointTensor const& tensor, Rectangle const& wanted,
+                            void* out) const {
     std::int64_t const element = element_size(tensor);
     bool const matrix = tensor.shape.size() == 2;
     // A vector is a matrix of one row here.
     auto const rows = [&](Rectangle const& r) {
         return matrix ? std::pair(r.start[0], r.count[0]) : std::pair(0L, 1L);
     };
-    auto const columns = [&](Rectangle const& r) { return std::pair(r.start.back(), r.count.back()); };
+    auto const columns = [&](Rectangle const& r) {
+        return std::pair(r.start.back(), r.count.back());
+    };
     auto const [want_row, want_rows] = rows(wanted);
     auto const [want_column, want_columns] = columns(wanted);
     for (auto const& piece : tensor.pieces) {
@@ -116,10 +129,13 @@ void CheckpointReader::read(CheckpointTensor const& tensor, Rectangle const& wan
         std::int64_t const left = std::max(column, want_column),
                            right = std::min(column + column_count, want_column + want_columns);
         if (left >= right) continue;
-        for (std::int64_t r = std::max(row, want_row); r < std::min(row + row_count, want_row + want_rows); ++r)
+        for (std::int64_t r = std::max(row, want_row);
+             r < std::min(row + row_count, want_row + want_rows); ++r)
             read_bytes(files_.at(piece.file), tensor.kind + "/" + tensor.name,
-                       piece.offset + ((r - row) * column_count + left - column) * element, (right - left) * element,
-                       static_cast<char*>(out) + ((r - want_row) * want_columns + left - want_column) * element);
+                       piece.offset + ((r - row) * column_count + left - column) * element,
+                       (right - left) * element,
+                       static_cast<char*>(out) +
+                           ((r - want_row) * want_columns + left - want_column) * element);
     }
 }
 
@@ -137,24 +153,26 @@ void CheckpointReader::verify() const {
     for (auto const& name : cluster::list_folder(directory_)) {
         // manifest.json.partial: a job ended while it wrote the state anew.
         if (!files_.contains(name) && name != "manifest.json" && name != "manifest.json.partial")
-            throw cluster::InputError(fmt::format("{}/{}: not listed in the manifest", directory_, name));
+            throw cluster::InputError(
+                fmt::format("{}/{}: not listed in the manifest", directory_, name));
     }
     for (auto const& [name, file] : files_) {
         cluster::Xxh3 whole;
         std::vector<char> chunk(static_cast<std::size_t>(kChunk));
         for (std::int64_t index = 0; index * kChunk < file.record.bytes; ++index) {
             std::int64_t const size = std::min(kChunk, file.record.bytes - index * kChunk);
-            bool const read =
-                pread(file.descriptor, chunk.data(), static_cast<std::size_t>(size), index * kChunk) == size;
+            bool const read = pread(file.descriptor, chunk.data(), static_cast<std::size_t>(size),
+                                    index * kChunk) == size;
             if (!read || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) !=
                              file.record.chunks.at(static_cast<std::size_t>(index)))
-                throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash{}", directory_,
-                                                      name, index * kChunk, index * kChunk + size,
-                                                      tensor_at(name, index)));
+                throw cluster::InputError(
+                    fmt::format("{}/{}: bytes {} to {} do not match their hash{}", directory_, name,
+                                index * kChunk, index * kChunk + size, tensor_at(name, index)));
             whole.update(chunk.data(), static_cast<std::size_t>(size));
         }
         if (whole.hex() != file.record.xxh3)
-            throw cluster::InputError(fmt::format("{}/{}: does not match its hash", directory_, name));
+            throw cluster::InputError(
+                fmt::format("{}/{}: does not match its hash", directory_, name));
     }
 }
 

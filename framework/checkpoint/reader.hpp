@@ -17,13 +17,16 @@ class CheckpointReader {
     CheckpointReader(CheckpointReader const&) = delete;
 
     CheckpointManifest const& manifest() const { return manifest_; }
-    /// Elements [first, first + count) of the row-major tensor into `out`, of the tensor's own dtype. Every 1 MiB chunk
-    /// touched is checked against its hash. Throws InputError naming file and tensor.
-    void read(CheckpointTensor const& tensor, std::int64_t first, std::int64_t count, void* out) const;
-    /// The same for a rectangle of the tensor; `out` is row-major in the rectangle. Reads only what lies in it.
+    /// Elements [first, first + count) of the row-major tensor into `out`, of the tensor's own
+    /// dtype. Every 1 MiB chunk touched is checked against its hash. Throws InputError naming file
+    /// and tensor.
+    void read(CheckpointTensor const& tensor, std::int64_t first, std::int64_t count,
+              void* out) const;
+    /// The same for a rectangle of the tensor; `out` is row-major in the rectangle. Reads only what
+    /// lies in it.
     void read(CheckpointTensor const& tensor, Rectangle const& wanted, void* out) const;
-    /// Hashes every file whole. Throws InputError naming the first file that is damaged or not listed, and the tensor
-    /// if one lies at the bad place.
+    /// Hashes every file whole. Throws InputError naming the first file that is damaged or not
+    /// listed, and the tensor if one lies at the bad place.
     void verify() const;
 
   private:
@@ -36,8 +39,10 @@ class CheckpointReader {
     /// Opens nothing. After it the destructor runs, also where the other constructor throws.
     struct Unopened {};
     CheckpointReader(Unopened, std::string directory);
-    std::vector<char> const& verified_chunk(Open& file, std::string const& tensor, std::int64_t index) const;
-    void read_bytes(Open& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes, char* out) const;
+    std::vector<char> const& verified_chunk(Open& file, std::string const& tensor,
+                                            std::int64_t index) const;
+    void read_bytes(Open& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes,
+                    char* out) const;
     std::string tensor_at(std::string const& file, std::int64_t chunk) const;
 
     std::string directory_;

@@ -48,7 +48,8 @@ std::vector<Patch> patches_of(LocalBlock const& block, std::int64_t first, std::
         Rectangle global = local;
         if (block.dim >= 0) {
             auto const d = static_cast<std::size_t>(block.dim);
-            local.count[d] = global.count[d] = std::min(local.count[d], block.real - local.start[d]);
+            local.count[d] = global.count[d] =
+                std::min(local.count[d], block.real - local.start[d]);
             global.start[d] += block.first;
             if (local.count[d] <= 0) continue;
         }
@@ -59,8 +60,8 @@ std::vector<Patch> patches_of(LocalBlock const& block, std::int64_t first, std::
 
 namespace {
 
-/// Of rectangles of one or two dimensions, in n log n: a line sweeps over the rows and keeps the columns of those that
-/// it crosses, which must lie side by side.
+/// Of rectangles of one or two dimensions, in n log n: a line sweeps over the rows and keeps the
+/// columns of those that it crosses, which must lie side by side.
 bool disjoint(std::vector<Rectangle> const& rectangles) {
     struct Event {
         std::int64_t row;
@@ -69,12 +70,14 @@ bool disjoint(std::vector<Rectangle> const& rectangles) {
     };
     std::vector<Event> events;
     for (auto const& r : rectangles) {
-        std::int64_t const row = r.start.size() == 2 ? r.start[0] : 0, rows = r.start.size() == 2 ? r.count[0] : 1,
-                           column = r.start.back(), end = column + r.count.back();
+        std::int64_t const row = r.start.size() == 2 ? r.start[0] : 0,
+                           rows = r.start.size() == 2 ? r.count[0] : 1, column = r.start.back(),
+                           end = column + r.count.back();
         events.push_back({row, true, column, end});
         events.push_back({row + rows, false, column, end});
     }
-    std::ranges::sort(events, {}, [](Event const& e) { return std::tuple(e.row, e.begins, e.column); });
+    std::ranges::sort(events, {},
+                      [](Event const& e) { return std::tuple(e.row, e.begins, e.column); });
     std::map<std::int64_t, std::int64_t> crossed; // column to end
     for (auto const& e : events) {
         if (!e.begins) {
@@ -96,7 +99,8 @@ bool cover_exactly(Shape const& shape, std::vector<Rectangle> const& rectangles)
     for (auto const& r : rectangles) {
         if (r.start.size() != shape.size() || r.count.size() != shape.size()) return false;
         for (std::size_t d = 0; d < shape.size(); ++d)
-            if (r.start[d] < 0 || r.count[d] <= 0 || r.start[d] > shape[d] - r.count[d]) return false;
+            if (r.start[d] < 0 || r.count[d] <= 0 || r.start[d] > shape[d] - r.count[d])
+                return false;
         if (__builtin_add_overflow(total, r.elements(), &total)) return false;
     }
     return total == elements_of(shape) && disjoint(rectangles);

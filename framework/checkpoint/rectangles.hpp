@@ -15,12 +15,13 @@ struct Rectangle {
 
 std::int64_t elements_of(Shape const& shape);
 
-/// Elements [first, first + count) of a row-major tensor of one or two dimensions, as at most three rectangles whose
-/// elements follow each other: the end of a row, whole rows, the beginning of a row.
+/// Elements [first, first + count) of a row-major tensor of one or two dimensions, as at most three
+/// rectangles whose elements follow each other: the end of a row, whole rows, the beginning of a
+/// row.
 std::vector<Rectangle> rectangles_of(Shape const& shape, std::int64_t first, std::int64_t count);
 
-/// A block of a tensor that one rank holds: of dim `dim`, elements [first, first + real) of the tensor, and padding up
-/// to `local`. dim -1: the whole tensor.
+/// A block of a tensor that one rank holds: of dim `dim`, elements [first, first + real) of the
+/// tensor, and padding up to `local`. dim -1: the whole tensor.
 struct LocalBlock {
     Shape global, local;
     int dim = -1;
@@ -30,8 +31,8 @@ struct LocalBlock {
 struct Patch {
     Rectangle global, local;
 };
-/// Elements [first, first + count) of the row-major block, at most three rectangles of the global tensor. Padding is in
-/// none.
+/// Elements [first, first + count) of the row-major block, at most three rectangles of the global
+/// tensor. Padding is in none.
 std::vector<Patch> patches_of(LocalBlock const& block, std::int64_t first, std::int64_t count);
 
 /// Are the rectangles inside the shape, disjoint, and together the whole of it?

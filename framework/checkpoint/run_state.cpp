@@ -16,7 +16,8 @@ void check_moments(CheckpointManifest const& manifest) {
             auto const* moment = manifest.find(kind, weight.name);
             if (!moment || moment->shape != weight.shape || moment->dtype != weight.dtype)
                 throw cluster::InputError(fmt::format(
-                    "tensor {}/{}: missing, or of another shape or dtype than the weight", kind, weight.name));
+                    "tensor {}/{}: missing, or of another shape or dtype than the weight", kind,
+                    weight.name));
         }
     }
 }
@@ -25,10 +26,12 @@ void check_moments(CheckpointManifest const& manifest) {
 
 RunState read_run_state(CheckpointManifest const& manifest, std::string const& name) {
     nlohmann::json const& state = manifest.state;
-    if (!state.is_object()) throw cluster::InputError("state: " + data::shown(state) + ": legal: an object");
+    if (!state.is_object())
+        throw cluster::InputError("state: " + data::shown(state) + ": legal: an object");
     RunState read;
     try {
-        if (!state.contains("progress")) throw cluster::InputError("progress: missing; legal: an object");
+        if (!state.contains("progress"))
+            throw cluster::InputError("progress: missing; legal: an object");
         read.progress = RunProgress::from_json(state.at("progress"));
         read.trajectory = data::member<std::string>(state, "trajectory");
         read.config = data::member<std::string>(state, "config");
@@ -40,7 +43,8 @@ RunState read_run_state(CheckpointManifest const& manifest, std::string const& n
     }
     if (step_of(name) != read.progress.step)
         throw cluster::InputError(
-            fmt::format("state.progress.step: {}: legal: the step of its folder, {}", read.progress.step, name));
+            fmt::format("state.progress.step: {}: legal: the step of its folder, {}",
+                        read.progress.step, name));
     check_moments(manifest);
     return read;
 }

@@ -1,4 +1,5 @@
-// What a checkpoint says of its run beside the tensors, read by one piece of code wherever a checkpoint is judged.
+// What a checkpoint says of its run beside the tensors, read by one piece of code wherever a
+// checkpoint is judged.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -16,8 +17,9 @@ struct RunState {
     std::int64_t ranks = 0;
 };
 
-/// Checks all that does not depend on the run that goes on from it: types of the state, that the folder `name` says
-/// the step, that every weight has its two moments. Throws InputError "state.FIELD: VALUE: legal: KIND". Local.
+/// Checks all that does not depend on the run that goes on from it: types of the state, that the
+/// folder `name` says the step, that every weight has its two moments. Throws InputError
+/// "state.FIELD: VALUE: legal: KIND". Local.
 RunState read_run_state(CheckpointManifest const& manifest, std::string const& name);
 
 } // namespace trireme::framework

@@ -17,7 +17,8 @@ namespace {
 
 using data::H5;
 
-constexpr std::int64_t kPiece = std::int64_t{16} << 20; ///< bytes given to HDF5 at a time, under its mutex
+/// bytes given to HDF5 at a time, under its mutex
+constexpr std::int64_t kPiece = std::int64_t{16} << 20;
 
 hid_t file_type(std::string const& dtype) {
     return dtype == "f64" ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
@@ -43,8 +44,9 @@ int descriptor_of(hid_t h5, std::string const& path) {
 class RankFileWriter {
   public:
     RankFileWriter(std::string directory, std::string file, std::atomic<bool> const& abandoned)
-        : file_(std::move(file)), path_(std::move(directory) + "/" + file_), h5_(data::create_h5(path_)),
-          descriptor_(descriptor_of(h5_, path_)), abandoned_(abandoned) {}
+        : file_(std::move(file)), path_(std::move(directory) + "/" + file_),
+          h5_(data::create_h5(path_)), descriptor_(descriptor_of(h5_, path_)),
+          abandoned_(abandoned) {}
 
     CheckpointTensor write(OwnedRange const& range) {
         CheckpointTensor tensor{range.kind, range.name, range.dtype, range.shape, {}};
@@ -64,19 +66,21 @@ class RankFileWriter {
     CheckpointPiece write_rectangle(std::string const& dataset, std::string const& dtype,
                                     OwnedRange::Piece const& piece) {
         hid_t const type = file_type(dtype);
-        std::int64_t const element = dtype == "f64" ? 8 : 4, n = piece.rectangle.elements(), step = kPiece / element;
+        std::int64_t const element = dtype == "f64" ? 8 : 4, n = piece.rectangle.elements(),
+                           step = kPiece / element;
         // The dataset is flat: a rectangle is made of it by the manifest and the virtual file.
         H5 set = data::create_contiguous(h5_, path_, dataset, type, {static_cast<hsize_t>(n)});
         std::int64_t const offset = offset_of(set);
         for (std::int64_t at = 0; at < n; at += step) {
             if (abandoned_) throw cluster::JobError(path_ + ": given up, since the job is ending");
             std::int64_t const count = std::min(step, n - at);
-            data::write_range(set, path_, type, static_cast<hsize_t>(at), static_cast<hsize_t>(count),
+            data::write_range(set, path_, type, static_cast<hsize_t>(at),
+                              static_cast<hsize_t>(count),
                               static_cast<char const*>(piece.values) + at * element);
-            // The disk works from now on, and the sync at the end finds little left to do. A hint: its failure is the
-            // sync's to report.
-            static_cast<void>(
-                sync_file_range(descriptor_, offset + at * element, count * element, SYNC_FILE_RANGE_WRITE));
+            // The disk works from now on, and the sync at the end finds little left to do. A hint:
+            // its failure is the sync's to report.
+            static_cast<void>(sync_file_range(descriptor_, offset + at * element, count * element,
+                                              SYNC_FILE_RANGE_WRITE));
         }
         set.close_now(path_); // HDF5 keeps small ones back until then
         return {file_, dataset, piece.rectangle, offset};
@@ -100,7 +104,8 @@ CheckpointFile describe(std::string const& directory, std::string const& file) {
         record.chunks.push_back(cluster::xxh3_hex(chunk.data(), n));
         record.bytes += in.gcount();
     }
-    if (!in.eof() || in.bad()) throw cluster::JobError(path + ": reading back what was written failed");
+    if (!in.eof() || in.bad())
+        throw cluster::JobError(path + ": reading back what was written failed");
     record.xxh3 = whole.hex();
     cluster::sync_path(path);
     return record;
@@ -108,8 +113,8 @@ CheckpointFile describe(std::string const& directory, std::string const& file) {
 
 } // namespace
 
-OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Shape const& shape, std::int64_t first,
-                      std::int64_t count, void const* values) {
+OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Shape const& shape,
+                      std::int64_t first, std::int64_t count, void const* values) {
     OwnedRange range{std::move(kind), std::move(name), std::move(dtype), shape, {}};
     std::int64_t const element = range.dtype == "f64" ? 8 : 4;
     auto const* at = static_cast<char const*>(values);
@@ -120,7 +125,8 @@ OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Sha
     return range;
 }
 
-RankFile write_rank_file(std::string const& directory, std::string const& file, std::vector<OwnedRange> const& ranges,
+RankFile write_rank_file(std::string const& directory, std::string const& file,
+                         std::vector<OwnedRange> const& ranges,
                          std::atomic<bool> const& abandoned) {
     RankFile out;
     {
@@ -133,7 +139,8 @@ RankFile write_rank_file(std::string const& directory, std::string const& file, 
     return out;
 }
 
-CheckpointFile write_virtual_file(std::string const& directory, std::vector<CheckpointTensor> const& tensors) {
+CheckpointFile write_virtual_file(std::string const& directory,
+                                  std::vector<CheckpointTensor> const& tensors) {
     std::string const file = "whole.h5", path = directory + "/" + file;
     {
         std::lock_guard const lock(data::hdf5_mutex());
@@ -143,25 +150,28 @@ CheckpointFile write_virtual_file(std::string const& directory, std::vector<Chec
         for (auto const& t : tensors) {
             hid_t const type = file_type(t.dtype);
             auto const shape = extents(t.shape);
-            H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), H5Sclose, path,
-                           "dataspace");
+            H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr),
+                           H5Sclose, path, "dataspace");
             H5 const creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path, "property list");
             H5Pset_obj_track_times(creation, 0);
             double const fill = std::nan("");
-            data::check_h5(H5Pset_fill_value(creation, H5T_NATIVE_DOUBLE, &fill), path, "fill value");
+            data::check_h5(H5Pset_fill_value(creation, H5T_NATIVE_DOUBLE, &fill), path,
+                           "fill value");
             for (auto const& p : t.pieces) {
                 auto const start = extents(p.rectangle.start), count = extents(p.rectangle.count);
                 hsize_t const n = static_cast<hsize_t>(p.rectangle.elements());
                 H5 const source(H5Screate_simple(1, &n, nullptr), H5Sclose, path, "dataspace");
-                data::check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr),
+                data::check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr,
+                                                   count.data(), nullptr),
                                path, "select");
-                data::check_h5(H5Pset_virtual(creation, space, p.file.c_str(), p.dataset.c_str(), source), path,
-                               "virtual mapping");
+                data::check_h5(
+                    H5Pset_virtual(creation, space, p.file.c_str(), p.dataset.c_str(), source),
+                    path, "virtual mapping");
             }
             H5Sselect_all(space);
-            H5 const set(
-                H5Dcreate2(h5, ("/" + t.kind + "/" + t.name).c_str(), type, space, link, creation, H5P_DEFAULT),
-                H5Dclose, path, "virtual dataset");
+            H5 const set(H5Dcreate2(h5, ("/" + t.kind + "/" + t.name).c_str(), type, space, link,
+                                    creation, H5P_DEFAULT),
+                         H5Dclose, path, "virtual dataset");
         }
         data::flush_h5(h5, path);
         h5.close_now(path);

@@ -18,9 +18,10 @@ struct OwnedRange {
     };
     std::vector<Piece> pieces;
 };
-/// Elements [first, first + count) of the row-major tensor, which lie one after another at `values`.
-OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Shape const& shape, std::int64_t first,
-                      std::int64_t count, void const* values);
+/// Elements [first, first + count) of the row-major tensor, which lie one after another at
+/// `values`.
+OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Shape const& shape,
+                      std::int64_t first, std::int64_t count, void const* values);
 
 /// What one rank wrote: the pieces of each tensor, and its file with its hashes.
 struct RankFile {
@@ -28,13 +29,14 @@ struct RankFile {
     CheckpointFile file;
 };
 
-/// Writes DIR/`file` (HDF5, one contiguous dataset per rectangle) and syncs it. Equal content is equal bytes. Local.
-/// Throws JobError, also soon after `abandoned` became true.
-RankFile write_rank_file(std::string const& directory, std::string const& file, std::vector<OwnedRange> const& ranges,
-                         std::atomic<bool> const& abandoned);
+/// Writes DIR/`file` (HDF5, one contiguous dataset per rectangle) and syncs it. Equal content is
+/// equal bytes. Local. Throws JobError, also soon after `abandoned` became true.
+RankFile write_rank_file(std::string const& directory, std::string const& file,
+                         std::vector<OwnedRange> const& ranges, std::atomic<bool> const& abandoned);
 
-/// Writes DIR/whole.h5, in which h5py sees every tensor whole: virtual datasets over the rank files, NaN where a source
-/// is missing. Syncs it. Returns its record. Throws JobError.
-CheckpointFile write_virtual_file(std::string const& directory, std::vector<CheckpointTensor> const& tensors);
+/// Writes DIR/whole.h5, in which h5py sees every tensor whole: virtual datasets over the rank
+/// files, NaN where a source is missing. Syncs it. Returns its record. Throws JobError.
+CheckpointFile write_virtual_file(std::string const& directory,
+                                  std::vector<CheckpointTensor> const& tensors);
 
 } // namespace trireme::framework

@@ -18,8 +18,10 @@ struct Running {
     Completion done;
 };
 
-/// Tokens [first, end) of each text that goes on, packed; the sample id is the place of the text in the batch.
-data::Slot pack(std::vector<Running> const& batch, std::vector<std::size_t> const& live, bool last_only) {
+/// Tokens [first, end) of each text that goes on, packed; the sample id is the place of the text in
+/// the batch.
+data::Slot pack(std::vector<Running> const& batch, std::vector<std::size_t> const& live,
+                bool last_only) {
     data::Slot slot;
     slot.offsets.push_back(0);
     for (std::size_t const i : live) {
@@ -36,8 +38,8 @@ data::Slot pack(std::vector<Running> const& batch, std::vector<std::size_t> cons
 }
 
 /// Adds the next token; false when the text ended with it.
-bool advance(Running& r, std::span<float const> logits, std::int64_t positions_left, GenerationOptions const& options,
-             Generator::Listener const& listener) {
+bool advance(Running& r, std::span<float const> logits, std::int64_t positions_left,
+             GenerationOptions const& options, Generator::Listener const& listener) {
     Choice const choice = choose(logits, r.text, r.done.index, options.sampling);
     r.done.log_probability += choice.log_probability;
     if (std::ranges::find(options.stops, choice.token) != options.stops.end()) return false;
@@ -45,7 +47,8 @@ bool advance(Running& r, std::span<float const> logits, std::int64_t positions_l
     r.done.tokens.push_back(choice.token);
     if (listener) listener(r.done.index, choice.token);
     if (static_cast<std::int64_t>(r.done.tokens.size()) < r.limit) return true;
-    r.done.ending = positions_left < options.max_new_tokens ? Ending::max_positions : Ending::max_new_tokens;
+    r.done.ending =
+        positions_left < options.max_new_tokens ? Ending::max_positions : Ending::max_new_tokens;
     return false;
 }
 
@@ -60,29 +63,35 @@ char const* name_of(Ending ending) {
     return "";
 }
 
-void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& options, ModelConfig const& model) {
+void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& options,
+                   ModelConfig const& model) {
     check_sampling(options.sampling);
     if (options.max_new_tokens < 1)
-        throw cluster::InputError(
-            fmt::format("--max-new-tokens: {}: legal: a whole number >= 1", options.max_new_tokens));
+        throw cluster::InputError(fmt::format("--max-new-tokens: {}: legal: a whole number >= 1",
+                                              options.max_new_tokens));
     if (options.batch < 1)
-        throw cluster::InputError(fmt::format("--batch: {}: legal: a whole number >= 1", options.batch));
+        throw cluster::InputError(
+            fmt::format("--batch: {}: legal: a whole number >= 1", options.batch));
     for (auto const& p : prompts) {
         auto const length = static_cast<std::int64_t>(p.tokens.size());
         if (length < 1 || length > model.max_positions)
-            throw cluster::InputError(fmt::format("{}: prompt: {} tokens: legal: 1 to {}, the positions of the model",
-                                                  p.name, length, model.max_positions));
+            throw cluster::InputError(
+                fmt::format("{}: prompt: {} tokens: legal: 1 to {}, the positions of the model",
+                            p.name, length, model.max_positions));
         for (auto const token : p.tokens)
             if (token < 0 || token >= model.vocabulary)
-                throw cluster::InputError(fmt::format("{}: prompt: token {}: legal: 0 to {}, the model's vocabulary",
-                                                      p.name, token, model.vocabulary - 1));
+                throw cluster::InputError(
+                    fmt::format("{}: prompt: token {}: legal: 0 to {}, the model's vocabulary",
+                                p.name, token, model.vocabulary - 1));
     }
 }
 
-std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts, GenerationOptions const& options,
+std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts,
+                                            GenerationOptions const& options,
                                             Listener const& listener) const {
     std::vector<Running> batch;
-    std::vector<std::int64_t> capacities, positions_left; // the last token needs no position: nothing follows it
+    // the last token needs no position: nothing follows it
+    std::vector<std::int64_t> capacities, positions_left;
     std::vector<std::size_t> live;
     for (auto const& p : prompts) {
         auto const length = static_cast<std::int64_t>(p.tokens.size());
@@ -100,7 +109,8 @@ std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts, 
         auto const width = static_cast<std::size_t>(logits.size(1));
         std::vector<std::size_t> going_on;
         for (std::size_t row = 0; row < live.size(); ++row) {
-            std::span<float const> const of_row(logits.const_data_ptr<float>() + row * width, width);
+            std::span<float const> const of_row(logits.const_data_ptr<float>() + row * width,
+                                                width);
             if (advance(batch[live[row]], of_row, positions_left[live[row]], options, listener))
                 going_on.push_back(live[row]);
         }
@@ -111,19 +121,23 @@ std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts, 
     return out;
 }
 
-std::vector<ReferenceLoss> Generator::losses(std::vector<Prompt> const& prompts,
-                                             std::vector<std::vector<std::int32_t>> const& references) const {
+std::vector<ReferenceLoss>
+Generator::losses(std::vector<Prompt> const& prompts,
+                  std::vector<std::vector<std::int32_t>> const& references) const {
     std::vector<Running> batch;
     std::vector<std::size_t> all;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
         all.push_back(i);
         Running& r = batch.emplace_back(Running{.text = prompts[i].tokens});
-        r.text.insert(r.text.end(), references[i].begin(), references[i].end() - 1); // the last is a label only
+        // the last is a label only
+        r.text.insert(r.text.end(), references[i].begin(), references[i].end() - 1);
     }
     data::Slot slot = pack(batch, all, false);
     for (std::size_t i = 0; i < prompts.size(); ++i) {
-        slot.token_labels.insert(slot.token_labels.end(), prompts[i].tokens.size() - 1, data::kIgnoredLabel);
-        slot.token_labels.insert(slot.token_labels.end(), references[i].begin(), references[i].end());
+        slot.token_labels.insert(slot.token_labels.end(), prompts[i].tokens.size() - 1,
+                                 data::kIgnoredLabel);
+        slot.token_labels.insert(slot.token_labels.end(), references[i].begin(),
+                                 references[i].end());
     }
     std::vector<ReferenceLoss> out;
     for (auto const& r : model_.results(make_pass(std::move(slot), false, 0, 0, 1.0)))

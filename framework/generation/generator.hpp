@@ -15,7 +15,8 @@ struct GenerationOptions {
     std::int64_t batch = 8; ///< prompts decoded together
     Sampling sampling;
     std::vector<std::int32_t> stops; ///< any of them ends a completion; empty: none does
-    bool cache = true;               ///< false: every token of a text is computed again for each new one (an oracle)
+    /// false: every token of a text is computed again for each new one (an oracle)
+    bool cache = true;
 };
 
 struct Prompt {
@@ -44,9 +45,10 @@ struct ReferenceLoss {
     std::int64_t tokens = 0;
 };
 
-/// Throws InputError for a prompt that is empty, longer than the model's positions or outside its vocabulary, and for
-/// options that are not legal.
-void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& options, ModelConfig const& model);
+/// Throws InputError for a prompt that is empty, longer than the model's positions or outside its
+/// vocabulary, and for options that are not legal.
+void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& options,
+                   ModelConfig const& model);
 
 class Generator {
   public:
@@ -55,14 +57,17 @@ class Generator {
 
     explicit Generator(Relay const& model) : model_(model) {}
 
-    /// Decodes all prompts as one batch: nothing is padded, and what ended leaves the batch. In the order of `prompts`.
-    /// They must have passed check_prompts. Collective over the stages of the model, the same on each.
-    std::vector<Completion> complete(std::vector<Prompt> const& prompts, GenerationOptions const& options,
+    /// Decodes all prompts as one batch: nothing is padded, and what ended leaves the batch. In the
+    /// order of `prompts`. They must have passed check_prompts. Collective over the stages of the
+    /// model, the same on each.
+    std::vector<Completion> complete(std::vector<Prompt> const& prompts,
+                                     GenerationOptions const& options,
                                      Listener const& listener = {}) const;
-    /// Loss of each reference after its prompt; both of the same length, each pair within the model's positions.
-    /// Likewise.
-    std::vector<ReferenceLoss> losses(std::vector<Prompt> const& prompts,
-                                      std::vector<std::vector<std::int32_t>> const& references) const;
+    /// Loss of each reference after its prompt; both of the same length, each pair within the
+    /// model's positions. Likewise.
+    std::vector<ReferenceLoss>
+    losses(std::vector<Prompt> const& prompts,
+           std::vector<std::vector<std::int32_t>> const& references) const;
 
   private:
     Relay model_;

@@ -22,7 +22,8 @@ using Json = nlohmann::json;
 
 /// The prompts from `first` on that are decoded together.
 std::vector<Prompt> group_of(GenerationJob const& job, std::size_t first) {
-    std::size_t const end = std::min(job.prompts.size(), first + static_cast<std::size_t>(job.options.batch));
+    std::size_t const end =
+        std::min(job.prompts.size(), first + static_cast<std::size_t>(job.options.batch));
     return {job.prompts.begin() + static_cast<std::ptrdiff_t>(first),
             job.prompts.begin() + static_cast<std::ptrdiff_t>(end)};
 }
@@ -31,19 +32,23 @@ void check(GenerationJob const& job, ModelConfig const& model) {
     check_prompts(job.prompts, job.options, model);
     for (auto const stop : job.options.stops)
         if (stop >= model.vocabulary)
-            throw cluster::InputError(fmt::format("{}: eos_token_id: {}: legal: 0 to {}, the model's vocabulary",
-                                                  job.model, stop, model.vocabulary - 1));
-    for (std::size_t i = 0; i < job.references.size(); ++i) {
-        auto const length = static_cast<std::int64_t>(job.prompts[i].tokens.size() + job.references[i].size());
-        if (!job.references[i].empty() && length > model.max_positions + 1)
             throw cluster::InputError(
-                fmt::format("{}: completion: {} tokens with its prompt: legal: at most {}, the positions of the model",
-                            job.prompts[i].name, length - 1, model.max_positions));
+                fmt::format("{}: eos_token_id: {}: legal: 0 to {}, the model's vocabulary",
+                            job.model, stop, model.vocabulary - 1));
+    for (std::size_t i = 0; i < job.references.size(); ++i) {
+        auto const length =
+            static_cast<std::int64_t>(job.prompts[i].tokens.size() + job.references[i].size());
+        if (!job.references[i].empty() && length > model.max_positions + 1)
+            throw cluster::InputError(fmt::format("{}: completion: {} tokens with its prompt: "
+                                                  "legal: at most {}, the positions of the model",
+                                                  job.prompts[i].name, length - 1,
+                                                  model.max_positions));
     }
 }
 
 /// Scores those of a group that have a reference.
-void score(GenerationJob const& job, Generator const& generator, std::vector<Prompt> const& group, Json& out) {
+void score(GenerationJob const& job, Generator const& generator, std::vector<Prompt> const& group,
+           Json& out) {
     std::vector<Prompt> prompts;
     std::vector<std::vector<std::int32_t>> references;
     for (auto const& p : group) {
@@ -66,12 +71,15 @@ GenerationResult gather(Json const& mine, std::size_t prompts, cluster::Communic
     for (auto const& part : cluster::all_gather_bytes(world, mine.dump(), "generation/results")) {
         Json const json = Json::parse(part);
         for (auto const& c : json.at("completions")) {
-            result.completions.at(c[0].get<std::size_t>()) = {c[0], c[1], c[2], static_cast<Ending>(c[3].get<int>())};
+            result.completions.at(c[0].get<std::size_t>()) = {c[0], c[1], c[2],
+                                                              static_cast<Ending>(c[3].get<int>())};
             ++found;
         }
-        for (auto const& r : json.at("references")) result.references.at(r[0].get<std::size_t>()) = {r[1], r[2]};
+        for (auto const& r : json.at("references"))
+            result.references.at(r[0].get<std::size_t>()) = {r[1], r[2]};
     }
-    if (found != prompts) throw cluster::JobError(fmt::format("{} completions for {} prompts", found, prompts));
+    if (found != prompts)
+        throw cluster::JobError(fmt::format("{} completions for {} prompts", found, prompts));
     return result;
 }
 
@@ -81,8 +89,9 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
                                 Generator::Listener const& listener) {
     configure_numerics({.mode = NumericsMode::bitwise, .threads = job.threads},
                        cluster::topology(world).cores_per_rank);
-    Config const config = layout_config("trireme generate", {"parallel.pipeline", "parallel.layers_of_parts"}, job.set,
-                                        job.model, "generation");
+    Config const config =
+        layout_config("trireme generate", {"parallel.pipeline", "parallel.layers_of_parts"},
+                      job.set, job.model, "generation");
     ModelConfig const model = read_model_config(config, {});
     check(job, model);
     parallel::Mesh const mesh(world, mesh_shape(config.parallel, world.size()));
@@ -91,7 +100,8 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
     PipelineLayout const layout{stages.size(), stages.rank(), 1, config.parallel.layers};
     check_complete(config, model); // before memory is taken for what config.json says
     parallel::ParameterStore store(parameter_specs(model, layout), {.gradients = false});
-    TransformerStage part(model, store, part_ranges(model, layout)[static_cast<std::size_t>(stages.rank())]);
+    TransformerStage part(model, store,
+                          part_ranges(model, layout)[static_cast<std::size_t>(stages.rank())]);
     Generator const generator(Relay(part, model, stages));
     load_weights(config, model, store);
     store.refresh_compute();
@@ -102,8 +112,10 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
         auto const copies = static_cast<std::size_t>(mesh.data().size());
         if (first / step % copies != static_cast<std::size_t>(mesh.data().rank())) continue;
         auto const group = group_of(job, first);
-        for (auto const& c : generator.complete(group, job.options, speaks ? listener : Generator::Listener()))
-            mine["completions"].push_back({c.index, c.tokens, c.log_probability, static_cast<int>(c.ending)});
+        for (auto const& c :
+             generator.complete(group, job.options, speaks ? listener : Generator::Listener()))
+            mine["completions"].push_back(
+                {c.index, c.tokens, c.log_probability, static_cast<int>(c.ending)});
         score(job, generator, group, mine);
     }
     if (!speaks) mine = {{"completions", Json::array()}, {"references", Json::array()}};

@@ -11,12 +11,14 @@
 namespace trireme::framework {
 
 struct GenerationJob {
-    std::string model;            ///< Hugging Face folder
-    std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.pipeline, parallel.layers_of_parts
+    std::string model; ///< Hugging Face folder
+    std::vector<std::string>
+        set; ///< "parallel.pipeline=2": parallel.pipeline, parallel.layers_of_parts
     GenerationOptions options;
     int threads = 0;             ///< per rank; 0: cores of the node divided by its ranks
     std::vector<Prompt> prompts; ///< prompts[i].index is i
-    /// Reference completions with their stop token, to be scored; an empty one is not scored. Empty, or one per prompt.
+    /// Reference completions with their stop token, to be scored; an empty one is not scored.
+    /// Empty, or one per prompt.
     std::vector<std::vector<std::int32_t>> references;
 };
 
@@ -25,11 +27,12 @@ struct GenerationResult {
     std::vector<ReferenceLoss> references; ///< likewise; 0 tokens where there is none
 };
 
-/// Each `parallel.pipeline` ranks hold one copy of the model, a part of its layers each. Groups of options.batch
-/// prompts go round the copies, so what is computed together does not depend on the number of ranks, and with the same
-/// threads per rank no bit of the result does. Other threads are another order of additions in MKL's products of few
-/// rows: log-probabilities then agree to float32 rounding. The same result on every rank. `listener` hears the prompts
-/// of this rank. Collective over `world`. Throws InputError before weights are read.
+/// Each `parallel.pipeline` ranks hold one copy of the model, a part of its layers each. Groups of
+/// options.batch prompts go round the copies, so what is computed together does not depend on the
+/// number of ranks, and with the same threads per rank no bit of the result does. Other threads are
+/// another order of additions in MKL's products of few rows: log-probabilities then agree to
+/// float32 rounding. The same result on every rank. `listener` hears the prompts of this rank.
+/// Collective over `world`. Throws InputError before weights are read.
 GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
                                 Generator::Listener const& listener = {});
 

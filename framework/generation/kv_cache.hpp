@@ -1,4 +1,5 @@
-// Keys and values of the tokens that a model has read, for all layers, so that each new token is computed alone.
+// Keys and values of the tokens that a model has read, for all layers, so that each new token is
+// computed alone.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -11,8 +12,9 @@
 
 namespace trireme::framework {
 
-/// Sequence i is the sample of id i in every pass. Nothing is padded: each sequence has room for `capacities[i]` tokens
-/// of its own, in each layer 2 x key_heads x capacity x head_size numbers of the kernels' dtype.
+/// Sequence i is the sample of id i in every pass. Nothing is padded: each sequence has room for
+/// `capacities[i]` tokens of its own, in each layer 2 x key_heads x capacity x head_size numbers of
+/// the kernels' dtype.
 class KvCache : public AttentionCache {
   public:
     /// Memory is taken when a layer is first used.
@@ -20,10 +22,11 @@ class KvCache : public AttentionCache {
     KvCache(KvCache const&) = delete; ///< places_ points into it
     KvCache& operator=(KvCache const&) = delete;
 
-    /// Writes k and v of the pass at their positions, and attends: samples that begin at position 0 by the packed
-    /// kernel of training; samples of one token over what the cache holds. Throws JobError for anything else.
-    at::Tensor attend(std::int64_t layer, at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
-                      AttentionShape const& shape, Pass const& pass) override;
+    /// Writes k and v of the pass at their positions, and attends: samples that begin at position 0
+    /// by the packed kernel of training; samples of one token over what the cache holds. Throws
+    /// JobError for anything else.
+    at::Tensor attend(std::int64_t layer, at::Tensor const& q, at::Tensor const& k,
+                      at::Tensor const& v, AttentionShape const& shape, Pass const& pass) override;
 
   private:
     struct Layer {

@@ -14,7 +14,8 @@ using parallel::buffer_of;
 
 at::Tensor Relay::receive(Pass const& pass) const {
     if (first()) return at::zeros({1});
-    at::Tensor const x = at::empty({pass.ids.tokens.size(0), config_.hidden}, part_.boundary_options());
+    at::Tensor const x =
+        at::empty({pass.ids.tokens.size(0), config_.hidden}, part_.boundary_options());
     std::array const message{Message{Message::Kind::receive, stages_.rank() - 1, buffer_of(x)}};
     stages_.exchange(message, "generation/activation").wait();
     return x;
@@ -31,8 +32,9 @@ at::Tensor Relay::next_logits(Pass const& pass) const {
     at::NoGradGuard const no_graph;
     at::Tensor const x = part_.layers_of(pass, receive(pass));
     send_on(x);
-    at::Tensor const logits = last() ? part_.next_logits(pass, x).to(at::kFloat).contiguous()
-                                     : at::empty({pass.slot.sample_count(), config_.vocabulary}, at::kFloat);
+    at::Tensor const logits =
+        last() ? part_.next_logits(pass, x).to(at::kFloat).contiguous()
+               : at::empty({pass.slot.sample_count(), config_.vocabulary}, at::kFloat);
     // Every stage makes the same choice of the same logits, so that no token need travel.
     stages_.broadcast(buffer_of(logits), stages_.size() - 1, "generation/logits").wait();
     return logits;
@@ -47,10 +49,11 @@ std::vector<SampleResult> Relay::results(Pass pass) const {
     part_.load(std::move(passes));
     for (std::size_t b = 0; b < part_.block_count(); ++b) x = part_.forward(b, x, 0);
     send_on(x);
-    std::vector<SampleResult> found = last() ? part_.results().samples : std::vector<SampleResult>(samples);
+    std::vector<SampleResult> found =
+        last() ? part_.results().samples : std::vector<SampleResult>(samples);
     stages_
-        .broadcast({found.data(), found.size() * sizeof(SampleResult), cluster::DType::u8}, stages_.size() - 1,
-                   "generation/results")
+        .broadcast({found.data(), found.size() * sizeof(SampleResult), cluster::DType::u8},
+                   stages_.size() - 1, "generation/results")
         .wait();
     return found;
 }

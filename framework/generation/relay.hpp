@@ -1,4 +1,5 @@
-// A model whose layers lie on several ranks, one pass after another: every stage takes part in every pass.
+// A model whose layers lie on several ranks, one pass after another: every stage takes part in
+// every pass.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -11,14 +12,14 @@ namespace trireme::framework {
 
 class Relay {
   public:
-    /// `part`: this rank's layers; stage s of `stages` holds those after stage s - 1, the first the stem, the last the
-    /// head. All must outlive this. The head is a language model's.
+    /// `part`: this rank's layers; stage s of `stages` holds those after stage s - 1, the first the
+    /// stem, the last the head. All must outlive this. The head is a language model's.
     Relay(TransformerStage& part, ModelConfig const& config, cluster::Communicator& stages)
         : part_(part), config_(config), stages_(stages) {}
 
     ModelConfig const& config() const { return config_; }
-    /// Logits of what follows the last token of each sample, float32 [n, V], on every stage. Collective over the
-    /// stages.
+    /// Logits of what follows the last token of each sample, float32 [n, V], on every stage.
+    /// Collective over the stages.
     at::Tensor next_logits(Pass const& pass) const;
     /// Loss and count of each sample, on every stage. Collective over the stages.
     std::vector<SampleResult> results(Pass pass) const;

@@ -14,7 +14,8 @@ namespace trireme::framework {
 std::vector<std::int32_t> stop_tokens(std::string const& folder) {
     for (std::string const name : {"/generation_config.json", "/config.json"}) {
         if (!cluster::is_there(folder + name)) continue;
-        nlohmann::json const json = data::parse_json(folder + name, cluster::read_file(folder + name));
+        nlohmann::json const json =
+            data::parse_json(folder + name, cluster::read_file(folder + name));
         if (!json.is_object()) throw cluster::InputError(folder + name + ": not a JSON object");
         auto const found = json.find("eos_token_id");
         if (found == json.end() || found->is_null()) continue;
@@ -22,8 +23,9 @@ std::vector<std::int32_t> stop_tokens(std::string const& folder) {
         if (!std::ranges::all_of(list, [](nlohmann::json const& x) {
                 return data::JsonKind<std::int64_t>::holds(x) && x >= 0 && x <= INT32_MAX;
             }))
-            throw cluster::InputError(fmt::format("{}{}: eos_token_id: {}: legal: a token id or a list of them", folder,
-                                                  name, data::shown(*found)));
+            throw cluster::InputError(
+                fmt::format("{}{}: eos_token_id: {}: legal: a token id or a list of them", folder,
+                            name, data::shown(*found)));
         return list.get<std::vector<std::int32_t>>();
     }
     return {};

@@ -6,7 +6,8 @@
 
 namespace trireme::framework {
 
-/// eos_token_id of generation_config.json, else of config.json: one, several or none. Throws InputError.
+/// eos_token_id of generation_config.json, else of config.json: one, several or none. Throws
+/// InputError.
 std::vector<std::int32_t> stop_tokens(std::string const& folder);
 
 } // namespace trireme::framework

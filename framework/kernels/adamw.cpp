@@ -12,8 +12,8 @@ namespace {
 
 template <typename T>
 TRIREME_INLINE void update(std::int64_t n, AdamWStep const& s, T* w, T const* g, T* m, T* v) {
-    T const b1 = static_cast<T>(s.beta1), b2 = static_cast<T>(s.beta2), c1 = static_cast<T>(1 - s.beta1),
-            c2 = static_cast<T>(1 - s.beta2);
+    T const b1 = static_cast<T>(s.beta1), b2 = static_cast<T>(s.beta2),
+            c1 = static_cast<T>(1 - s.beta1), c2 = static_cast<T>(1 - s.beta2);
     T const keep = static_cast<T>(1 - s.learning_rate * s.weight_decay),
             rate = static_cast<T>(s.learning_rate / s.correction1);
     T const root = static_cast<T>(1 / std::sqrt(s.correction2)), eps = static_cast<T>(s.epsilon),
@@ -26,10 +26,12 @@ TRIREME_INLINE void update(std::int64_t n, AdamWStep const& s, T* w, T const* g,
         w[i] = w[i] * keep - rate * m[i] / (std::sqrt(v[i]) * root + eps);
     }
 }
-TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, float* w, float const* g, float* m, float* v) {
+TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, float* w, float const* g,
+                                float* m, float* v) {
     update(n, s, w, g, m, v);
 }
-TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, double* w, double const* g, double* m, double* v) {
+TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, double* w, double const* g,
+                                double* m, double* v) {
     update(n, s, w, g, m, v);
 }
 
@@ -38,7 +40,8 @@ TRIREME_INLINE double squares(std::int64_t n, T const* x) {
     double sums[8] = {};
     std::int64_t i = 0;
     for (; i + 8 <= n; i += 8)
-        for (int l = 0; l < 8; ++l) sums[l] += static_cast<double>(x[i + l]) * static_cast<double>(x[i + l]);
+        for (int l = 0; l < 8; ++l)
+            sums[l] += static_cast<double>(x[i + l]) * static_cast<double>(x[i + l]);
     for (; i < n; ++i) sums[i % 8] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
     double total = 0;
     for (double s : sums) total += s;
@@ -54,11 +57,13 @@ TRIREME_CLONES double squares_of(std::int64_t n, double const* x) {
 } // namespace
 
 template <typename T>
-void adamw(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2) {
+void adamw(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1,
+           T* moment2) {
     std::int64_t const grain = tiles.update;
 #pragma omp parallel for schedule(static)
     for (std::int64_t i = 0; i < n; i += grain)
-        update_part(std::min(grain, n - i), step, weight + i, gradient + i, moment1 + i, moment2 + i);
+        update_part(std::min(grain, n - i), step, weight + i, gradient + i, moment1 + i,
+                    moment2 + i);
 }
 
 template <typename T>

@@ -1,5 +1,6 @@
-// Element-wise updates and sums over parameters. Vector bodies and tails use the same arithmetic (no fused multiply-add
-// is formed in this file), so an element's result does not depend on where a shard is cut.
+// Element-wise updates and sums over parameters. Vector bodies and tails use the same arithmetic
+// (no fused multiply-add is formed in this file), so an element's result does not depend on where a
+// shard is cut.
 #pragma once
 #include <cstdint>
 
@@ -8,14 +9,17 @@ namespace trireme::framework::kernels {
 struct AdamWStep {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
     double correction1, correction2; ///< 1 - beta^t
-    double const* gradient_scale;    ///< one number beside the gradient, of clipping; NaN: nothing is updated
+    /// one number beside the gradient, of clipping; NaN: nothing is updated
+    double const* gradient_scale;
 };
 
 /// One AdamW update of n elements (Loshchilov and Hutter, ICLR 2019, algorithm 2).
 template <typename T>
-void adamw(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2);
+void adamw(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1,
+           T* moment2);
 
-/// sums[b] = sum of squares of elements [b * block, (b + 1) * block), float64, in an order fixed by the block alone.
+/// sums[b] = sum of squares of elements [b * block, (b + 1) * block), float64, in an order fixed by
+/// the block alone.
 template <typename T>
 void block_squares(std::int64_t n, std::int64_t block, T const* x, double* sums);
 

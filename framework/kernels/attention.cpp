@@ -34,8 +34,8 @@ T* sized(std::vector<T>& v, std::int64_t n) {
 
 /// Rows of one head out of [T, heads size] into [n, padded size], zeros to the right.
 template <typename T>
-TRIREME_INLINE void pack(T const* from, std::int64_t stride, std::int64_t n, std::int64_t size, std::int64_t width,
-                         T* to) {
+TRIREME_INLINE void pack(T const* from, std::int64_t stride, std::int64_t n, std::int64_t size,
+                         std::int64_t width, T* to) {
     for (std::int64_t r = 0; r < n; ++r) {
         for (std::int64_t d = 0; d < size; ++d) to[r * width + d] = from[r * stride + d];
         for (std::int64_t d = size; d < width; ++d) to[r * width + d] = 0;
@@ -43,8 +43,8 @@ TRIREME_INLINE void pack(T const* from, std::int64_t stride, std::int64_t n, std
 }
 /// The same transposed: [size, padded n].
 template <typename T>
-TRIREME_INLINE void pack_transposed(T const* from, std::int64_t stride, std::int64_t n, std::int64_t size,
-                                    std::int64_t width, T* to) {
+TRIREME_INLINE void pack_transposed(T const* from, std::int64_t stride, std::int64_t n,
+                                    std::int64_t size, std::int64_t width, T* to) {
     for (std::int64_t d = 0; d < size; ++d) {
         for (std::int64_t r = 0; r < n; ++r) to[d * width + r] = from[r * stride + d];
         for (std::int64_t r = n; r < width; ++r) to[d * width + r] = 0;
@@ -59,21 +59,24 @@ TRIREME_INLINE Range seen(AttentionProblem const& p, std::int64_t i, std::int64_
     return {p.window && i >= p.window ? i + 1 - p.window : 0, p.causal ? i + 1 : n};
 }
 
-/// Keys that some query of a tile sees, widened to whole vectors: those below `low` and from low + width on are never
-/// touched. Score j of a row belongs to key low + j.
+/// Keys that some query of a tile sees, widened to whole vectors: those below `low` and from low +
+/// width on are never touched. Score j of a row belongs to key low + j.
 struct Band {
     std::int64_t low, count, width;
 };
 template <typename T>
-TRIREME_INLINE Band band_of(AttentionProblem const& p, std::int64_t first, std::int64_t rows, std::int64_t n) {
-    std::int64_t const low = seen(p, first, n).first / kLanes<T> * kLanes<T>, end = seen(p, first + rows - 1, n).end;
+TRIREME_INLINE Band band_of(AttentionProblem const& p, std::int64_t first, std::int64_t rows,
+                            std::int64_t n) {
+    std::int64_t const low = seen(p, first, n).first / kLanes<T> * kLanes<T>,
+                       end = seen(p, first + rows - 1, n).end;
     return {low, end - low, padded<T>(end) - low};
 }
 
 template <typename T>
 TRIREME_INLINE T softmax_row(T* s, std::int64_t visible, std::int64_t width, T scale) {
     T highest = -std::numeric_limits<T>::infinity();
-    for (std::int64_t j = 0; j < visible; ++j) s[j] *= scale, highest = s[j] > highest ? s[j] : highest;
+    for (std::int64_t j = 0; j < visible; ++j)
+        s[j] *= scale, highest = s[j] > highest ? s[j] : highest;
     T sums[16] = {};
     std::int64_t j = 0;
     for (; j + 16 <= visible; j += 16)
@@ -104,16 +107,18 @@ TRIREME_INLINE Task<T> task_of(AttentionProblem const& p, std::int64_t index) {
 }
 
 template <typename T>
-void drop(AttentionProblem const& p, Task<T> const& t, std::int64_t head, std::int64_t query, Band const& keys,
-          T* factors) {
-    // The counter's high word is the sample, its row the (head, query) pair: heads x positions stay below 2^32.
+void drop(AttentionProblem const& p, Task<T> const& t, std::int64_t head, std::int64_t query,
+          Band const& keys, T* factors) {
+    // The counter's high word is the sample, its row the (head, query) pair: heads x positions stay
+    // below 2^32.
     auto const row = static_cast<std::uint32_t>((p.first_head + head) << 20 | query);
-    dropout_factors(p.dropout, static_cast<std::uint64_t>(t.sample), row, keys.low, keys.count, factors);
+    dropout_factors(p.dropout, static_cast<std::uint64_t>(t.sample), row, keys.low, keys.count,
+                    factors);
 }
 
 template <typename T>
-TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, T const* q, T const* k, T const* v,
-                                 T* out, T* lse) {
+TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, T const* q,
+                                 T const* k, T const* v, T* out, T* lse) {
     auto const t = task_of<T>(p, index);
     auto& w = Workspace<T>::mine();
     std::int64_t const np = padded<T>(t.n), most = tiles.queries; // query rows at a time
@@ -131,32 +136,33 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
             std::int64_t const rows = std::min(most, t.n - first);
             Band const band = band_of<T>(p, first, rows, t.n);
             T const* const queries = q + (t.token + first) * t.q_stride + head * t.size;
-            product(rows, band.width, t.size, Strided<T>{queries, t.q_stride, 1}, keys_t + band.low, np, scores, np,
-                    false);
+            product(rows, band.width, t.size, Strided<T>{queries, t.q_stride, 1}, keys_t + band.low,
+                    np, scores, np, false);
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = scores + r * np;
                 Range const keys = seen(p, first + r, t.n);
                 std::int64_t const from = keys.first - band.low;
                 std::fill(s, s + from, T(0));
-                lse[(t.token + first + r) * p.heads + head] =
-                    softmax_row(s + from, keys.end - keys.first, band.width - from, static_cast<T>(p.scale));
+                lse[(t.token + first + r) * p.heads + head] = softmax_row(
+                    s + from, keys.end - keys.first, band.width - from, static_cast<T>(p.scale));
                 if (p.dropout.probability > 0) {
                     drop(p, t, head, first + r, band, factors);
                     for (std::int64_t j = 0; j < band.count; ++j) s[j] *= factors[j];
                 }
             }
-            product(rows, t.width, band.count, Strided<T>{scores, np, 1}, values + band.low * t.width, t.width,
-                    tile_out, t.width, false);
+            product(rows, t.width, band.count, Strided<T>{scores, np, 1},
+                    values + band.low * t.width, t.width, tile_out, t.width, false);
             for (std::int64_t r = 0; r < rows; ++r)
-                std::memcpy(out + (t.token + first + r) * t.q_stride + head * t.size, tile_out + r * t.width,
-                            static_cast<std::size_t>(t.size) * sizeof(T));
+                std::memcpy(out + (t.token + first + r) * t.q_stride + head * t.size,
+                            tile_out + r * t.width, static_cast<std::size_t>(t.size) * sizeof(T));
         }
     }
 }
 
 template <typename T>
-TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index, T const* q, T const* k, T const* v,
-                                  T const* out, T const* lse, T const* dout, T* dq, T* dk, T* dv) {
+TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index, T const* q,
+                                  T const* k, T const* v, T const* out, T const* lse, T const* dout,
+                                  T* dq, T* dk, T* dv) {
     auto const t = task_of<T>(p, index);
     auto& w = Workspace<T>::mine();
     std::int64_t const np = padded<T>(t.n), most = tiles.queries; // query rows at a time
@@ -166,7 +172,8 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     T* const probs = sized(w.scores, most * np);
     T* const grads = sized(w.grads, most * np);
     T* const factors = sized(w.factors, np);
-    T* const tile = sized(w.out, 3 * most * t.width); // queries, upstream gradients, query gradients
+    // queries, upstream gradients, query gradients
+    T* const tile = sized(w.out, 3 * most * t.width);
     T* const key_grads = sized(w.dk, t.n * t.width);
     T* const value_grads = sized(w.dv, t.n * t.width);
     std::int64_t const kv = t.token * t.kv_stride + t.key_head * t.size;
@@ -186,15 +193,17 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
             std::int64_t const at = (t.token + first) * t.q_stride + head * t.size;
             pack(q + at, t.q_stride, rows, t.size, t.width, tile_q);
             pack(dout + at, t.q_stride, rows, t.size, t.width, tile_d);
-            product(rows, band.width, t.size, Strided<T>{tile_q, t.width, 1}, keys_t + band.low, np, probs, np, false);
-            product(rows, band.width, t.size, Strided<T>{tile_d, t.width, 1}, values_t + band.low, np, grads, np,
-                    false);
+            product(rows, band.width, t.size, Strided<T>{tile_q, t.width, 1}, keys_t + band.low, np,
+                    probs, np, false);
+            product(rows, band.width, t.size, Strided<T>{tile_d, t.width, 1}, values_t + band.low,
+                    np, grads, np, false);
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = probs + r * np;
                 T* const d = grads + r * np;
                 Range const keys_seen = seen(p, first + r, t.n);
                 std::int64_t const from = keys_seen.first - band.low, to = keys_seen.end - band.low;
-                T const log_sum = lse[(t.token + first + r) * p.heads + head], scale = static_cast<T>(p.scale);
+                T const log_sum = lse[(t.token + first + r) * p.heads + head],
+                        scale = static_cast<T>(p.scale);
                 T const* const o = out + at + r * t.q_stride;
                 T const* const up = dout + at + r * t.q_stride;
                 T delta = 0;
@@ -206,68 +215,77 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                 for (std::int64_t j = 0; j < from; ++j) s[j] = d[j] = 0;
                 for (std::int64_t j = from; j < to; ++j) {
                     T const probability = exp_fast(s[j] * scale - log_sum);
-                    s[j] = probability * factors[j];                          // what multiplied the values
-                    d[j] = probability * (d[j] * factors[j] - delta) * scale; // gradient of the raw score
+                    // what multiplied the values
+                    s[j] = probability * factors[j];
+                    // gradient of the raw score
+                    d[j] = probability * (d[j] * factors[j] - delta) * scale;
                 }
                 for (std::int64_t j = to; j < band.width; ++j) s[j] = d[j] = 0;
             }
             std::int64_t const at_band = band.low * t.width;
-            product(band.count, t.width, rows, Strided<T>{probs, 1, np}, tile_d, t.width, value_grads + at_band,
-                    t.width, true);
-            product(band.count, t.width, rows, Strided<T>{grads, 1, np}, tile_q, t.width, key_grads + at_band, t.width,
-                    true);
-            product(rows, t.width, band.count, Strided<T>{grads, np, 1}, keys + at_band, t.width, tile_dq, t.width,
-                    false);
+            product(band.count, t.width, rows, Strided<T>{probs, 1, np}, tile_d, t.width,
+                    value_grads + at_band, t.width, true);
+            product(band.count, t.width, rows, Strided<T>{grads, 1, np}, tile_q, t.width,
+                    key_grads + at_band, t.width, true);
+            product(rows, t.width, band.count, Strided<T>{grads, np, 1}, keys + at_band, t.width,
+                    tile_dq, t.width, false);
             for (std::int64_t r = 0; r < rows; ++r)
                 std::memcpy(dq + at + r * t.q_stride, tile_dq + r * t.width,
                             static_cast<std::size_t>(t.size) * sizeof(T));
         }
     }
     for (std::int64_t r = 0; r < t.n; ++r) {
-        std::memcpy(dk + kv + r * t.kv_stride, key_grads + r * t.width, static_cast<std::size_t>(t.size) * sizeof(T));
-        std::memcpy(dv + kv + r * t.kv_stride, value_grads + r * t.width, static_cast<std::size_t>(t.size) * sizeof(T));
+        std::memcpy(dk + kv + r * t.kv_stride, key_grads + r * t.width,
+                    static_cast<std::size_t>(t.size) * sizeof(T));
+        std::memcpy(dv + kv + r * t.kv_stride, value_grads + r * t.width,
+                    static_cast<std::size_t>(t.size) * sizeof(T));
     }
 }
 
-TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, float const* q, float const* k,
-                                float const* v, float* o, float* l) {
+TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, float const* q,
+                                float const* k, float const* v, float* o, float* l) {
     forward_task(p, i, q, k, v, o, l);
 }
-TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, double const* q, double const* k,
-                                double const* v, double* o, double* l) {
+TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, double const* q,
+                                double const* k, double const* v, double* o, double* l) {
     forward_task(p, i, q, k, v, o, l);
 }
-TRIREME_CLONES void backward_one(AttentionProblem const& p, std::int64_t i, float const* q, float const* k,
-                                 float const* v, float const* o, float const* l, float const* d, float* dq, float* dk,
-                                 float* dv) {
+TRIREME_CLONES void backward_one(AttentionProblem const& p, std::int64_t i, float const* q,
+                                 float const* k, float const* v, float const* o, float const* l,
+                                 float const* d, float* dq, float* dk, float* dv) {
     backward_task(p, i, q, k, v, o, l, d, dq, dk, dv);
 }
-TRIREME_CLONES void backward_one(AttentionProblem const& p, std::int64_t i, double const* q, double const* k,
-                                 double const* v, double const* o, double const* l, double const* d, double* dq,
-                                 double* dk, double* dv) {
+TRIREME_CLONES void backward_one(AttentionProblem const& p, std::int64_t i, double const* q,
+                                 double const* k, double const* v, double const* o, double const* l,
+                                 double const* d, double* dq, double* dk, double* dv) {
     backward_task(p, i, q, k, v, o, l, d, dq, dk, dv);
 }
 
 } // namespace
 
 template <typename T>
-void attention_forward(AttentionProblem const& p, T const* q, T const* k, T const* v, T* out, T* lse) {
+void attention_forward(AttentionProblem const& p, T const* q, T const* k, T const* v, T* out,
+                       T* lse) {
 #pragma omp parallel for schedule(dynamic)
     for (std::int64_t i = 0; i < p.samples * p.key_heads; ++i) forward_one(p, i, q, k, v, out, lse);
 }
 
 template <typename T>
-void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out, T const* lse,
-                        T const* dout, T* dq, T* dk, T* dv) {
+void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out,
+                        T const* lse, T const* dout, T* dq, T* dk, T* dv) {
 #pragma omp parallel for schedule(dynamic)
-    for (std::int64_t i = 0; i < p.samples * p.key_heads; ++i) backward_one(p, i, q, k, v, out, lse, dout, dq, dk, dv);
+    for (std::int64_t i = 0; i < p.samples * p.key_heads; ++i)
+        backward_one(p, i, q, k, v, out, lse, dout, dq, dk, dv);
 }
 
-template void attention_forward(AttentionProblem const&, float const*, float const*, float const*, float*, float*);
-template void attention_forward(AttentionProblem const&, double const*, double const*, double const*, double*, double*);
-template void attention_backward(AttentionProblem const&, float const*, float const*, float const*, float const*,
-                                 float const*, float const*, float*, float*, float*);
-template void attention_backward(AttentionProblem const&, double const*, double const*, double const*, double const*,
-                                 double const*, double const*, double*, double*, double*);
+template void attention_forward(AttentionProblem const&, float const*, float const*, float const*,
+                                float*, float*);
+template void attention_forward(AttentionProblem const&, double const*, double const*,
+                                double const*, double*, double*);
+template void attention_backward(AttentionProblem const&, float const*, float const*, float const*,
+                                 float const*, float const*, float const*, float*, float*, float*);
+template void attention_backward(AttentionProblem const&, double const*, double const*,
+                                 double const*, double const*, double const*, double const*,
+                                 double*, double*, double*);
 
 } // namespace trireme::framework::kernels

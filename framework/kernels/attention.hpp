@@ -1,4 +1,5 @@
-// Block-diagonal attention over packed samples: no token sees another sample, because no product of the two is formed.
+// Block-diagonal attention over packed samples: no token sees another sample, because no product of
+// the two is formed.
 #pragma once
 #include <cstdint>
 
@@ -6,26 +7,33 @@
 
 namespace trireme::framework::kernels {
 
-/// Query heads H share key heads K in groups of H / K (Ainslie et al., "GQA", 2023). Tensors are [T, heads * size].
+/// Query heads H share key heads K in groups of H / K (Ainslie et al., "GQA", 2023). Tensors are
+/// [T, heads * size].
 struct AttentionProblem {
-    std::int64_t const* offsets;    ///< [samples + 1], tokens of sample i are [offsets[i], offsets[i + 1])
+    /// [samples + 1], tokens of sample i are [offsets[i], offsets[i + 1])
+    std::int64_t const* offsets;
     std::int64_t const* sample_ids; ///< [samples], keys of dropout
     std::int64_t samples, heads, key_heads, size;
     bool causal;
-    std::int64_t window; ///< keys a query sees, itself the last of them (Beltagy et al., "Longformer", 2020); 0: all
+    std::int64_t window; ///< keys a query sees, itself the last of them (Beltagy et al.,
+                         ///< "Longformer", 2020); 0: all
     double scale;        ///< of scores, 1 / sqrt(size) as a rule
     DropoutKey dropout;  ///< of probabilities; keyed by sample, head, query and key position
-    std::int64_t first_head = 0; ///< number of head 0 in the model: the heads may be some of a model's
+    /// number of head 0 in the model: the heads may be some of a model's
+    std::int64_t first_head = 0;
 };
 
-/// out[T, H size] and lse[T, H], the log of each row's sum of exponentials, which the backward pass needs.
+/// out[T, H size] and lse[T, H], the log of each row's sum of exponentials, which the backward pass
+/// needs.
 template <typename T>
-void attention_forward(AttentionProblem const& p, T const* q, T const* k, T const* v, T* out, T* lse);
+void attention_forward(AttentionProblem const& p, T const* q, T const* k, T const* v, T* out,
+                       T* lse);
 
-/// dq, dk, dv. Probabilities are computed again from lse (Dao et al., "FlashAttention", 2022, algorithm 4). A key
-/// head's gradient adds its query heads in order; one task owns it, so nothing depends on the threads.
+/// dq, dk, dv. Probabilities are computed again from lse (Dao et al., "FlashAttention", 2022,
+/// algorithm 4). A key head's gradient adds its query heads in order; one task owns it, so nothing
+/// depends on the threads.
 template <typename T>
-void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out, T const* lse,
-                        T const* dout, T* dq, T* dk, T* dv);
+void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out,
+                        T const* lse, T const* dout, T* dq, T* dk, T* dv);
 
 } // namespace trireme::framework::kernels

@@ -11,8 +11,8 @@ namespace trireme::framework::kernels {
 namespace {
 
 template <typename T>
-TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gradient, double scale,
-                               std::int32_t* best) {
+TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gradient,
+                               double scale, std::int32_t* best) {
     T highest = x[0];
     for (std::int64_t i = 1; i < n; ++i) highest = x[i] > highest ? x[i] : highest;
     *best = static_cast<std::int32_t>(std::find(x, x + n, highest) - x);
@@ -21,7 +21,8 @@ TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gr
     std::int64_t i = 0;
     if (gradient) {
         for (; i + 16 <= n; i += 16)
-            for (int l = 0; l < 16; ++l) x[i + l] = exp_fast(x[i + l] - highest), sums[l] += x[i + l];
+            for (int l = 0; l < 16; ++l)
+                x[i + l] = exp_fast(x[i + l] - highest), sums[l] += x[i + l];
         for (; i < n; ++i) x[i] = exp_fast(x[i] - highest), sums[i % 16] += x[i];
     } else {
         for (; i + 16 <= n; i += 16)
@@ -37,18 +38,20 @@ TRIREME_INLINE double row_loss(std::int64_t n, T* x, std::int32_t label, bool gr
     }
     return std::log(total) + static_cast<double>(highest) - static_cast<double>(target);
 }
-TRIREME_CLONES double row(std::int64_t n, float* x, std::int32_t label, bool g, double s, std::int32_t* b) {
+TRIREME_CLONES double row(std::int64_t n, float* x, std::int32_t label, bool g, double s,
+                          std::int32_t* b) {
     return row_loss(n, x, label, g, s, b);
 }
-TRIREME_CLONES double row(std::int64_t n, double* x, std::int32_t label, bool g, double s, std::int32_t* b) {
+TRIREME_CLONES double row(std::int64_t n, double* x, std::int32_t label, bool g, double s,
+                          std::int32_t* b) {
     return row_loss(n, x, label, g, s, b);
 }
 
 } // namespace
 
 template <typename T>
-void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int32_t const* label, bool gradient,
-                   double scale, double* loss, std::int32_t* best) {
+void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int32_t const* label,
+                   bool gradient, double scale, double* loss, std::int32_t* best) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t r = 0; r < rows; ++r) {
         T* const x = logits + r * classes;
@@ -62,10 +65,10 @@ void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int3
     }
 }
 
-template void cross_entropy(std::int64_t, std::int64_t, float*, std::int32_t const*, bool, double, double*,
-                            std::int32_t*);
-template void cross_entropy(std::int64_t, std::int64_t, double*, std::int32_t const*, bool, double, double*,
-                            std::int32_t*);
+template void cross_entropy(std::int64_t, std::int64_t, float*, std::int32_t const*, bool, double,
+                            double*, std::int32_t*);
+template void cross_entropy(std::int64_t, std::int64_t, double*, std::int32_t const*, bool, double,
+                            double*, std::int32_t*);
 
 template <typename T>
 void row_maxima(ClassStretch<T> const& part, double* highest, std::int32_t* best) {
@@ -73,13 +76,15 @@ void row_maxima(ClassStretch<T> const& part, double* highest, std::int32_t* best
     for (std::int64_t r = 0; r < part.rows; ++r) {
         T const* const x = part.logits + r * part.classes;
         auto const* const found = std::max_element(x, x + part.classes);
-        highest[r] = part.classes > 0 ? static_cast<double>(*found) : -std::numeric_limits<double>::infinity();
+        highest[r] = part.classes > 0 ? static_cast<double>(*found)
+                                      : -std::numeric_limits<double>::infinity();
         best[r] = part.classes > 0 ? static_cast<std::int32_t>(part.first + (found - x)) : -1;
     }
 }
 
 template <typename T>
-void row_sums(ClassStretch<T> const& part, std::int32_t const* label, double const* highest, double* sums) {
+void row_sums(ClassStretch<T> const& part, std::int32_t const* label, double const* highest,
+              double* sums) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t r = 0; r < part.rows; ++r) {
         T* const x = part.logits + r * part.classes;
@@ -100,7 +105,8 @@ void row_sums(ClassStretch<T> const& part, std::int32_t const* label, double con
 }
 
 template <typename T>
-void row_gradients(ClassStretch<T> const& part, std::int32_t const* label, double const* sums, double scale) {
+void row_gradients(ClassStretch<T> const& part, std::int32_t const* label, double const* sums,
+                   double scale) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t r = 0; r < part.rows; ++r) {
         if (label[r] < 0) continue;
@@ -117,6 +123,7 @@ template void row_maxima(ClassStretch<double> const&, double*, std::int32_t*);
 template void row_sums(ClassStretch<float> const&, std::int32_t const*, double const*, double*);
 template void row_sums(ClassStretch<double> const&, std::int32_t const*, double const*, double*);
 template void row_gradients(ClassStretch<float> const&, std::int32_t const*, double const*, double);
-template void row_gradients(ClassStretch<double> const&, std::int32_t const*, double const*, double);
+template void row_gradients(ClassStretch<double> const&, std::int32_t const*, double const*,
+                            double);
 
 } // namespace trireme::framework::kernels

@@ -4,13 +4,15 @@
 
 namespace trireme::framework::kernels {
 
-/// For each row with a label >= 0: loss[r] = -log softmax(logits[r])[label[r]], best[r] = argmax. Others: loss 0, best
-/// -1. With `gradient` the logits become (softmax - onehot) * scale, zero in rows without a label.
+/// For each row with a label >= 0: loss[r] = -log softmax(logits[r])[label[r]], best[r] = argmax.
+/// Others: loss 0, best -1. With `gradient` the logits become (softmax - onehot) * scale, zero in
+/// rows without a label.
 template <typename T>
-void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int32_t const* label, bool gradient,
-                   double scale, double* loss, std::int32_t* best);
+void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int32_t const* label,
+                   bool gradient, double scale, double* loss, std::int32_t* best);
 
-// The same where the classes of a row are divided over processes: each step here is followed by a reduction over them.
+// The same where the classes of a row are divided over processes: each step here is followed by a
+// reduction over them.
 
 /// logits[rows, classes] of classes first, first + 1, ...; there may be none.
 template <typename T>
@@ -21,12 +23,14 @@ struct ClassStretch {
 /// highest[r], and the first class that has it; -infinity and -1 for a stretch without classes.
 template <typename T>
 void row_maxima(ClassStretch<T> const& part, double* highest, std::int32_t* best);
-/// Logits become exp(logit - highest[r]); sums[r] is their sum, sums[rows + r] the label's logit if it is in this
-/// stretch and else 0. Rows without a label: zeros.
+/// Logits become exp(logit - highest[r]); sums[r] is their sum, sums[rows + r] the label's logit if
+/// it is in this stretch and else 0. Rows without a label: zeros.
 template <typename T>
-void row_sums(ClassStretch<T> const& part, std::int32_t const* label, double const* highest, double* sums);
+void row_sums(ClassStretch<T> const& part, std::int32_t const* label, double const* highest,
+              double* sums);
 /// Exponentials become (softmax - onehot) * scale; sums[r] is the sum over all classes.
 template <typename T>
-void row_gradients(ClassStretch<T> const& part, std::int32_t const* label, double const* sums, double scale);
+void row_gradients(ClassStretch<T> const& part, std::int32_t const* label, double const* sums,
+                   double scale);
 
 } // namespace trireme::framework::kernels

@@ -20,8 +20,8 @@ TRIREME_INLINE T dot(std::int64_t n, T const* a, T const* b) {
 
 /// One query head over `n` keys: softmax(scale q K^T) V.
 template <typename T>
-TRIREME_INLINE void attend(std::int64_t n, std::int64_t size, T scale, T const* q, T const* keys, T const* values,
-                           T* scores, T* out) {
+TRIREME_INLINE void attend(std::int64_t n, std::int64_t size, T scale, T const* q, T const* keys,
+                           T const* values, T* scores, T* out) {
     T highest = -std::numeric_limits<T>::infinity(), total = 0;
     for (std::int64_t j = 0; j < n; ++j) {
         scores[j] = scale * dot(size, q, keys + j * size);
@@ -38,10 +38,11 @@ TRIREME_INLINE void attend(std::int64_t n, std::int64_t size, T scale, T const* 
 }
 
 template <typename T>
-TRIREME_INLINE void task(DecodeProblem const& p, std::int64_t index, T const* q, T const* keys, T const* values,
-                         T* out) {
+TRIREME_INLINE void task(DecodeProblem const& p, std::int64_t index, T const* q, T const* keys,
+                         T const* values, T* out) {
     auto const& c = p.places;
-    std::int64_t const query = index / c.key_heads, key_head = index % c.key_heads, group = p.heads / c.key_heads;
+    std::int64_t const query = index / c.key_heads, key_head = index % c.key_heads,
+                       group = p.heads / c.key_heads;
     std::int64_t const sequence = p.sequence[query], end = p.position[query] + 1;
     std::int64_t const first = p.window > 0 ? std::max<std::int64_t>(0, end - p.window) : 0;
     std::int64_t const row = c.start[sequence] + (key_head * c.capacity[sequence] + first) * c.size;
@@ -49,15 +50,16 @@ TRIREME_INLINE void task(DecodeProblem const& p, std::int64_t index, T const* q,
     scores.resize(static_cast<std::size_t>(end - first));
     for (std::int64_t g = 0; g < group; ++g) {
         std::int64_t const at = (query * p.heads + key_head * group + g) * c.size;
-        attend(end - first, c.size, static_cast<T>(p.scale), q + at, keys + row, values + row, scores.data(), out + at);
+        attend(end - first, c.size, static_cast<T>(p.scale), q + at, keys + row, values + row,
+               scores.data(), out + at);
     }
 }
-TRIREME_CLONES void run_task(DecodeProblem const& p, std::int64_t i, float const* q, float const* k, float const* v,
-                             float* out) {
+TRIREME_CLONES void run_task(DecodeProblem const& p, std::int64_t i, float const* q, float const* k,
+                             float const* v, float* out) {
     task(p, i, q, k, v, out);
 }
-TRIREME_CLONES void run_task(DecodeProblem const& p, std::int64_t i, double const* q, double const* k, double const* v,
-                             double* out) {
+TRIREME_CLONES void run_task(DecodeProblem const& p, std::int64_t i, double const* q,
+                             double const* k, double const* v, double* out) {
     task(p, i, q, k, v, out);
 }
 
@@ -77,14 +79,17 @@ void cache_write(CachePlaces const& places, std::int64_t tokens, std::int32_t co
 template <typename T>
 void decode_attention(DecodeProblem const& p, T const* q, T const* keys, T const* values, T* out) {
 #pragma omp parallel for schedule(dynamic)
-    for (std::int64_t i = 0; i < p.queries * p.places.key_heads; ++i) run_task(p, i, q, keys, values, out);
+    for (std::int64_t i = 0; i < p.queries * p.places.key_heads; ++i)
+        run_task(p, i, q, keys, values, out);
 }
 
-template void cache_write(CachePlaces const&, std::int64_t, std::int32_t const*, std::int32_t const*, float const*,
-                          float*);
-template void cache_write(CachePlaces const&, std::int64_t, std::int32_t const*, std::int32_t const*, double const*,
-                          double*);
-template void decode_attention(DecodeProblem const&, float const*, float const*, float const*, float*);
-template void decode_attention(DecodeProblem const&, double const*, double const*, double const*, double*);
+template void cache_write(CachePlaces const&, std::int64_t, std::int32_t const*,
+                          std::int32_t const*, float const*, float*);
+template void cache_write(CachePlaces const&, std::int64_t, std::int32_t const*,
+                          std::int32_t const*, double const*, double*);
+template void decode_attention(DecodeProblem const&, float const*, float const*, float const*,
+                               float*);
+template void decode_attention(DecodeProblem const&, double const*, double const*, double const*,
+                               double*);
 
 } // namespace trireme::framework::kernels

@@ -1,5 +1,6 @@
-// A small matrix product in registers for matrices that live in the cache: C[M, N] (+)= A[M, K] B[K, N].
-// A is read by any strides, so it may be a transpose; N is a multiple of one vector and B and C are padded to it.
+// A small matrix product in registers for matrices that live in the cache: C[M, N] (+)= A[M, K]
+// B[K, N]. A is read by any strides, so it may be a transpose; N is a multiple of one vector and B
+// and C are padded to it.
 #pragma once
 #include <algorithm>
 
@@ -14,8 +15,8 @@ struct Strided {
 };
 
 template <typename T, int M, int N> // M rows, N vectors of columns
-TRIREME_INLINE void product_tile(std::int64_t depth, Strided<T> a, T const* b, std::int64_t ldb, T* c, std::int64_t ldc,
-                                 bool add) {
+TRIREME_INLINE void product_tile(std::int64_t depth, Strided<T> a, T const* b, std::int64_t ldb,
+                                 T* c, std::int64_t ldc, bool add) {
     Vector<T> sum[M][N];
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i)
@@ -44,23 +45,27 @@ TRIREME_INLINE void product_tile(std::int64_t depth, Strided<T> a, T const* b, s
 }
 
 template <typename T, int N>
-TRIREME_INLINE void product_columns(std::int64_t rows, std::int64_t depth, Strided<T> a, T const* b, std::int64_t ldb,
-                                    T* c, std::int64_t ldc, bool add) {
+TRIREME_INLINE void product_columns(std::int64_t rows, std::int64_t depth, Strided<T> a, T const* b,
+                                    std::int64_t ldb, T* c, std::int64_t ldc, bool add) {
     std::int64_t i = 0;
     for (; i + 8 <= rows; i += 8)
-        product_tile<T, 8, N>(depth, {a.data + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc, add);
+        product_tile<T, 8, N>(depth, {a.data + i * a.row, a.row, a.column}, b, ldb, c + i * ldc,
+                              ldc, add);
     for (; i < rows; ++i)
-        product_tile<T, 1, N>(depth, {a.data + i * a.row, a.row, a.column}, b, ldb, c + i * ldc, ldc, add);
+        product_tile<T, 1, N>(depth, {a.data + i * a.row, a.row, a.column}, b, ldb, c + i * ldc,
+                              ldc, add);
 }
 
 /// Each element of C is one chain of additions over k in order, in whichever tile it lies.
 template <typename T>
-TRIREME_INLINE void product(std::int64_t rows, std::int64_t columns, std::int64_t depth, Strided<T> a, T const* b,
-                            std::int64_t ldb, T* c, std::int64_t ldc, bool add) {
+TRIREME_INLINE void product(std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                            Strided<T> a, T const* b, std::int64_t ldb, T* c, std::int64_t ldc,
+                            bool add) {
     std::int64_t j = 0;
     for (; j + 2 * kLanes<T> <= columns; j += 2 * kLanes<T>)
         product_columns<T, 2>(rows, depth, a, b + j, ldb, c + j, ldc, add);
-    for (; j < columns; j += kLanes<T>) product_columns<T, 1>(rows, depth, a, b + j, ldb, c + j, ldc, add);
+    for (; j < columns; j += kLanes<T>)
+        product_columns<T, 1>(rows, depth, a, b + j, ldb, c + j, ldc, add);
 }
 
 } // namespace trireme::framework::kernels

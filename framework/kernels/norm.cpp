@@ -25,15 +25,16 @@ TRIREME_INLINE T dot(T const* a, T const* b, std::int64_t width) {
 }
 
 template <typename T>
-TRIREME_INLINE void forward_row(std::int64_t width, T const* x, T const* weight, double epsilon, T* y, T* inverse) {
+TRIREME_INLINE void forward_row(std::int64_t width, T const* x, T const* weight, double epsilon,
+                                T* y, T* inverse) {
     T const mean = dot(x, x, width) / static_cast<T>(width);
     *inverse = static_cast<T>(1) / std::sqrt(mean + static_cast<T>(epsilon));
     for (std::int64_t d = 0; d < width; ++d) y[d] = x[d] * *inverse * weight[d];
 }
 
 template <typename T>
-TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T const* weight, T inverse, T* dx,
-                                 T* dweight, T* scratch) {
+TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T const* weight,
+                                 T inverse, T* dx, T* dweight, T* scratch) {
     for (std::int64_t d = 0; d < width; ++d) scratch[d] = dy[d] * weight[d];
     T const along = dot(scratch, x, width) * inverse * inverse / static_cast<T>(width);
     for (std::int64_t d = 0; d < width; ++d) {
@@ -42,34 +43,36 @@ TRIREME_INLINE void backward_row(std::int64_t width, T const* dy, T const* x, T 
     }
 }
 
-TRIREME_CLONES void row_forward(std::int64_t w, float const* x, float const* g, double e, float* y, float* i) {
+TRIREME_CLONES void row_forward(std::int64_t w, float const* x, float const* g, double e, float* y,
+                                float* i) {
     forward_row(w, x, g, e, y, i);
 }
-TRIREME_CLONES void row_forward(std::int64_t w, double const* x, double const* g, double e, double* y, double* i) {
+TRIREME_CLONES void row_forward(std::int64_t w, double const* x, double const* g, double e,
+                                double* y, double* i) {
     forward_row(w, x, g, e, y, i);
 }
-TRIREME_CLONES void row_backward(std::int64_t w, float const* dy, float const* x, float const* g, float i, float* dx,
-                                 float* dg, float* s) {
+TRIREME_CLONES void row_backward(std::int64_t w, float const* dy, float const* x, float const* g,
+                                 float i, float* dx, float* dg, float* s) {
     backward_row(w, dy, x, g, i, dx, dg, s);
 }
-TRIREME_CLONES void row_backward(std::int64_t w, double const* dy, double const* x, double const* g, double i,
-                                 double* dx, double* dg, double* s) {
+TRIREME_CLONES void row_backward(std::int64_t w, double const* dy, double const* x, double const* g,
+                                 double i, double* dx, double* dg, double* s) {
     backward_row(w, dy, x, g, i, dx, dg, s);
 }
 
 } // namespace
 
 template <typename T>
-void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const* weight, double epsilon, T* y,
-                      T* inverse) {
+void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const* weight,
+                      double epsilon, T* y, T* inverse) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t r = 0; r < rows; ++r)
         row_forward(width, x + r * width, weight, epsilon, y + r * width, inverse + r);
 }
 
 template <typename T>
-void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x, T const* weight,
-                       T const* inverse, T* dx, T* dweight) {
+void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x,
+                       T const* weight, T const* inverse, T* dx, T* dweight) {
     std::int64_t const each = tiles.rows, parts = (rows + each - 1) / each;
     std::vector<T> partial(static_cast<std::size_t>(parts * width), T(0));
 #pragma omp parallel for schedule(static)
@@ -81,14 +84,17 @@ void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T con
     }
     std::fill(dweight, dweight + width, T(0));
     for (std::int64_t p = 0; p < parts; ++p)
-        for (std::int64_t d = 0; d < width; ++d) dweight[d] += partial[static_cast<std::size_t>(p * width + d)];
+        for (std::int64_t d = 0; d < width; ++d)
+            dweight[d] += partial[static_cast<std::size_t>(p * width + d)];
 }
 
-template void rms_norm_forward(std::int64_t, std::int64_t, float const*, float const*, double, float*, float*);
-template void rms_norm_forward(std::int64_t, std::int64_t, double const*, double const*, double, double*, double*);
-template void rms_norm_backward(std::int64_t, std::int64_t, float const*, float const*, float const*, float const*,
-                                float*, float*);
-template void rms_norm_backward(std::int64_t, std::int64_t, double const*, double const*, double const*, double const*,
-                                double*, double*);
+template void rms_norm_forward(std::int64_t, std::int64_t, float const*, float const*, double,
+                               float*, float*);
+template void rms_norm_forward(std::int64_t, std::int64_t, double const*, double const*, double,
+                               double*, double*);
+template void rms_norm_backward(std::int64_t, std::int64_t, float const*, float const*,
+                                float const*, float const*, float*, float*);
+template void rms_norm_backward(std::int64_t, std::int64_t, double const*, double const*,
+                                double const*, double const*, double*, double*);
 
 } // namespace trireme::framework::kernels

@@ -6,12 +6,13 @@ namespace trireme::framework::kernels {
 
 /// y[r, :] = x[r, :] * inverse[r] * weight, inverse[r] = 1 / sqrt(mean(x[r, :]^2) + epsilon).
 template <typename T>
-void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const* weight, double epsilon, T* y,
-                      T* inverse);
+void rms_norm_forward(std::int64_t rows, std::int64_t width, T const* x, T const* weight,
+                      double epsilon, T* y, T* inverse);
 
-/// dx[rows, width] and dweight[width]; the sum over rows is in an order fixed by `rows` alone, whatever the threads.
+/// dx[rows, width] and dweight[width]; the sum over rows is in an order fixed by `rows` alone,
+/// whatever the threads.
 template <typename T>
-void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x, T const* weight,
-                       T const* inverse, T* dx, T* dweight);
+void rms_norm_backward(std::int64_t rows, std::int64_t width, T const* dy, T const* x,
+                       T const* weight, T const* inverse, T* dx, T* dweight);
 
 } // namespace trireme::framework::kernels

@@ -1,4 +1,5 @@
-// Dropout masks as pure functions of what they fall on. A mask is never stored: the backward pass draws it again.
+// Dropout masks as pure functions of what they fall on. A mask is never stored: the backward pass
+// draws it again.
 #pragma once
 #include <cstdint>
 
@@ -9,17 +10,20 @@ struct DropoutKey {
     std::uint64_t key = 0;    ///< of (seed, step, site)
     double probability = 0.0; ///< of dropping; resolution 2^-32
 };
-DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t site, double probability);
+DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t site,
+                       double probability);
 
-/// factors[i] = 0 or 1 / (1 - p) for elements first + i, 0 <= i < count, of row (high, row); first is a multiple of 4.
-/// Element e takes word e mod 4 of the Philox block with counter (low = row << 32 | e / 4, high).
+/// factors[i] = 0 or 1 / (1 - p) for elements first + i, 0 <= i < count, of row (high, row); first
+/// is a multiple of 4. Element e takes word e mod 4 of the Philox block with counter (low = row <<
+/// 32 | e / 4, high).
 template <typename T>
-void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row, std::int64_t first,
-                     std::int64_t count, T* factors);
+void dropout_factors(DropoutKey const& key, std::uint64_t high, std::uint32_t row,
+                     std::int64_t first, std::int64_t count, T* factors);
 
-/// y[r, :] = x[r, :] * factors, where row r is token `position[r]` of sample `sample[r]`. May be in place.
+/// y[r, :] = x[r, :] * factors, where row r is token `position[r]` of sample `sample[r]`. May be in
+/// place.
 template <typename T>
-void dropout_rows(DropoutKey const& key, std::int64_t const* sample, std::int32_t const* position, std::int64_t rows,
-                  std::int64_t width, T const* x, T* y);
+void dropout_rows(DropoutKey const& key, std::int64_t const* sample, std::int32_t const* position,
+                  std::int64_t rows, std::int64_t width, T const* x, T* y);
 
 } // namespace trireme::framework::kernels

@@ -1,12 +1,13 @@
-// How kernels of our own are vectorised: GCC's vector extension in fixed-size tiles, one clone of each outer function
-// per instruction set, chosen by the processor at start. Tiles are padded with zeros, so no element sees tail
-// arithmetic.
+// How kernels of our own are vectorised: GCC's vector extension in fixed-size tiles, one clone of
+// each outer function per instruction set, chosen by the processor at start. Tiles are padded with
+// zeros, so no element sees tail arithmetic.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-/// On the function that holds the loops; everything it calls must be TRIREME_INLINE to be compiled for the same target.
+/// On the function that holds the loops; everything it calls must be TRIREME_INLINE to be compiled
+/// for the same target.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
 #define TRIREME_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
@@ -42,7 +43,8 @@ TRIREME_INLINE void store(T* to, Vector<T> const& v) {
     std::memcpy(to, &v, sizeof v);
 }
 
-/// exp(x) for x <= about 88: Cephes' reduction and polynomial, within 2 ulp; flushes to 0 below -87.
+/// exp(x) for x <= about 88: Cephes' reduction and polynomial, within 2 ulp; flushes to 0 below
+/// -87.
 TRIREME_INLINE float exp_fast(float x) {
     float const clamped = x < -87.3F ? -87.3F : x;
     float const n = __builtin_floorf(clamped * 1.44269504F + 0.5F);

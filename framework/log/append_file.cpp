@@ -14,11 +14,13 @@ namespace trireme::framework {
 
 AppendFile::AppendFile(std::string path)
     : path_(std::move(path)),
-      descriptor_(open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0666)) {
+      descriptor_(open(path_.c_str(),
+                       O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0666)) {
     struct stat found {};
     if (descriptor_ >= 0 && fstat(descriptor_, &found) == 0 && !S_ISREG(found.st_mode)) {
         close(descriptor_);
-        throw cluster::InputError(path_ + ": cannot be written: it is a pipe, socket or device; legal: a regular file");
+        throw cluster::InputError(
+            path_ + ": cannot be written: it is a pipe, socket or device; legal: a regular file");
     }
     off_t const size = descriptor_ < 0 ? 0 : lseek(descriptor_, 0, SEEK_END);
     char last = '\n';
@@ -35,7 +37,8 @@ AppendFile::~AppendFile() {
 }
 
 void AppendFile::write_line(std::string_view line) {
-    if (!cluster::write_all(descriptor_, std::string(line) + '\n')) // one call: lines of a watch do not mix with it
+    // one call: lines of a watch do not mix with it
+    if (!cluster::write_all(descriptor_, std::string(line) + '\n'))
         throw cluster::JobError(path_ + ": write failed: " + std::strerror(errno));
 }
 

@@ -7,7 +7,8 @@ namespace trireme::framework {
 
 class AppendFile {
   public:
-    /// Ends a last line that a killed job left torn. Throws InputError if the file cannot be opened, or is a link.
+    /// Ends a last line that a killed job left torn. Throws InputError if the file cannot be
+    /// opened, or is a link.
     explicit AppendFile(std::string path);
     ~AppendFile();
     AppendFile(AppendFile const&) = delete;

@@ -63,7 +63,8 @@ std::uint32_t masked_crc(std::string const& data) {
 }
 
 double seconds_since_epoch() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 // Fields of Event.
@@ -72,15 +73,19 @@ constexpr unsigned kWallTime = 1, kStep = 2, kFileVersion = 3, kSummary = 5, kSe
 } // namespace
 
 EventFile::EventFile(std::string const& folder)
-    : path_(fmt::format("{}/events.out.tfevents.{:010.0f}.{}.{}", folder, seconds_since_epoch(), cluster::host_name(),
-                        getpid())) {
+    : path_(fmt::format("{}/events.out.tfevents.{:010.0f}.{}.{}", folder, seconds_since_epoch(),
+                        cluster::host_name(), getpid())) {
     std::error_code failed; // shows when the file is opened
     std::filesystem::create_directories(folder, failed);
     file_.open(path_, std::ios::binary | std::ios::app);
     if (!file_)
-        throw cluster::InputError(path_ +
-                                  ": cannot be written; legal: a run folder on a disk with room and write permission");
-    record(Message{}.fixed64(kWallTime, seconds_since_epoch()).bytes(kFileVersion, "brain.Event:2").text());
+        throw cluster::InputError(
+            path_ +
+            ": cannot be written; legal: a run folder on a disk with room and write permission");
+    record(Message{}
+               .fixed64(kWallTime, seconds_since_epoch())
+               .bytes(kFileVersion, "brain.Event:2")
+               .text());
 }
 
 void EventFile::start_at(std::int64_t step) {
@@ -92,7 +97,8 @@ void EventFile::start_at(std::int64_t step) {
                .text());
 }
 
-void EventFile::write(std::int64_t step, std::vector<std::pair<std::string, double>> const& scalars) {
+void EventFile::write(std::int64_t step,
+                      std::vector<std::pair<std::string, double>> const& scalars) {
     Message summary;
     for (auto const& [name, value] : scalars)
         summary.bytes(1, Message{}.bytes(1, name).fixed32(2, static_cast<float>(value)).text());

@@ -1,9 +1,10 @@
-// TensorBoard's event file: protobuf messages `Event` (tensorflow/core/util/event.proto), each framed as a record of
-// TFRecord (length, CRC-32C of the length, data, CRC-32C of the data).
+// TensorBoard's event file: protobuf messages `Event` (tensorflow/core/util/event.proto), each
+// framed as a record of TFRecord (length, CRC-32C of the length, data, CRC-32C of the data).
 //
-// [Note: no protobuf library] Two small messages are all that is written, in the wire format that protobuf guarantees
-// for ever (protobuf.dev, "Encoding"). libtorch_cpu.so exports the symbols of a protobuf of its own, of another version
-// than Debian's libprotobuf; two of them in one process share one registry of descriptors and may end it at start-up.
+// [Note: no protobuf library] Two small messages are all that is written, in the wire format that
+// protobuf guarantees for ever (protobuf.dev, "Encoding"). libtorch_cpu.so exports the symbols of a
+// protobuf of its own, of another version than Debian's libprotobuf; two of them in one process
+// share one registry of descriptors and may end it at start-up.
 #pragma once
 #include <cstdint>
 #include <fstream>
@@ -18,7 +19,8 @@ class EventFile {
     /// Makes FOLDER/events.out.tfevents.TIME.HOST.PID. Throws InputError if that cannot be.
     explicit EventFile(std::string const& folder);
 
-    /// Tells readers to forget what earlier files say of `step` and later: that job was killed after its last save.
+    /// Tells readers to forget what earlier files say of `step` and later: that job was killed
+    /// after its last save.
     void start_at(std::int64_t step);
     /// Scalars of one step, name and value. Throws JobError if the disk does not take them.
     void write(std::int64_t step, std::vector<std::pair<std::string, double>> const& scalars);

@@ -15,9 +15,9 @@ constexpr std::int64_t kMostBytes = INT64_C(1) << 36; ///< some hundred million 
 EventLine::EventLine(std::string const& path, std::int64_t line, nlohmann::ordered_json json)
     : place_(fmt::format("{}:{}", path, line)), json_(std::move(json)) {
     if (!json_.is_object() || !json_.contains("kind") || !json_["kind"].is_string())
-        throw cluster::InputError(
-            fmt::format("{}: {}: legal: an event, a JSON object with a text \"kind\", as `trireme train` writes them",
-                        place_, data::shown(json_)));
+        throw cluster::InputError(fmt::format("{}: {}: legal: an event, a JSON object with a text "
+                                              "\"kind\", as `trireme train` writes them",
+                                              place_, data::shown(json_)));
     kind_ = json_["kind"].get<std::string>();
 }
 
@@ -25,9 +25,10 @@ template <typename T>
 T EventLine::value(char const* name, char const* legal, T least, T most, T otherwise) const {
     if (!has(name)) return otherwise;
     auto const& found = json_[name];
-    if (!data::JsonKind<T>::holds(found) || found.template get<T>() < least || found.template get<T>() > most)
-        throw cluster::InputError(
-            fmt::format("{}: {}: {}: legal: {} from {} to {}", place_, name, data::shown(found), legal, least, most));
+    if (!data::JsonKind<T>::holds(found) || found.template get<T>() < least ||
+        found.template get<T>() > most)
+        throw cluster::InputError(fmt::format("{}: {}: {}: legal: {} from {} to {}", place_, name,
+                                              data::shown(found), legal, least, most));
     return found.template get<T>();
 }
 
@@ -35,14 +36,16 @@ double EventLine::number(char const* name, double least, double most, double oth
     return value<double>(name, data::JsonKind<double>::name, least, most, otherwise);
 }
 
-std::int64_t EventLine::whole(char const* name, std::int64_t least, std::int64_t most, std::int64_t otherwise) const {
+std::int64_t EventLine::whole(char const* name, std::int64_t least, std::int64_t most,
+                              std::int64_t otherwise) const {
     return value<std::int64_t>(name, data::JsonKind<std::int64_t>::name, least, most, otherwise);
 }
 
 std::string EventLine::text(char const* name) const {
     if (!has(name)) return "";
     if (!json_[name].is_string())
-        throw cluster::InputError(fmt::format("{}: {}: {}: legal: a text", place_, name, data::shown(json_[name])));
+        throw cluster::InputError(
+            fmt::format("{}: {}: {}: legal: a text", place_, name, data::shown(json_[name])));
     return cluster::one_line(json_[name].get<std::string>());
 }
 

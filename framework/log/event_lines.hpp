@@ -11,11 +11,13 @@
 
 namespace trireme::framework {
 
-/// One line of the file: an object with a text "kind". Every value that is asked for is what it should be, absent or
-/// null (as numbers that are not finite are written); else InputError "PATH:LINE: NAME: VALUE: legal: ...".
+/// One line of the file: an object with a text "kind". Every value that is asked for is what it
+/// should be, absent or null (as numbers that are not finite are written); else InputError
+/// "PATH:LINE: NAME: VALUE: legal: ...".
 class EventLine {
   public:
-    static constexpr double kLatest = 253402300799; ///< seconds from 1970 to the end of the year 9999
+    /// seconds from 1970 to the end of the year 9999
+    static constexpr double kLatest = 253402300799;
 
     /// Throws InputError for what is no event.
     EventLine(std::string const& path, std::int64_t line, nlohmann::ordered_json json);
@@ -25,7 +27,8 @@ class EventLine {
     bool has(char const* name) const { return json_.contains(name) && !json_[name].is_null(); }
     /// From `least` to `most`; `otherwise` if absent.
     double number(char const* name, double least, double most, double otherwise = 0) const;
-    std::int64_t whole(char const* name, std::int64_t least, std::int64_t most, std::int64_t otherwise = 0) const;
+    std::int64_t whole(char const* name, std::int64_t least, std::int64_t most,
+                       std::int64_t otherwise = 0) const;
     double time() const { return number("time", 0, kLatest); }
     double seconds() const { return number("seconds", 0, kLatest); }
     /// A count of steps: small enough for a double to hold it.
@@ -41,9 +44,9 @@ class EventLine {
     std::string kind_;
 };
 
-/// The events of RUN/metrics.jsonl in order; none if it is not there. What is not JSON is passed over: a run that is
-/// killed, or whose node loses power, leaves a torn line. Throws InputError for what is JSON and no event, and unless
-/// it is a regular file that can be read.
+/// The events of RUN/metrics.jsonl in order; none if it is not there. What is not JSON is passed
+/// over: a run that is killed, or whose node loses power, leaves a torn line. Throws InputError for
+/// what is JSON and no event, and unless it is a regular file that can be read.
 void read_events(std::string const& run, std::function<void(EventLine const&)> const& each);
 
 } // namespace trireme::framework

@@ -17,7 +17,8 @@ namespace {
 
 constexpr int kBarWidth = 24;
 
-/// Says when a line of progress is due where a bar cannot be drawn: every ten seconds, and at the end.
+/// Says when a line of progress is due where a bar cannot be drawn: every ten seconds, and at the
+/// end.
 class Pace {
   public:
     bool due(Progress const& progress) {
@@ -52,8 +53,8 @@ class TerminalSink : public LogSink {
 
   private:
     void draw_bar(Progress const& p) {
-        auto const filled = static_cast<std::size_t>(
-            std::clamp<std::int64_t>(kBarWidth * p.step / std::max<std::int64_t>(1, p.total), 0, kBarWidth));
+        auto const filled = static_cast<std::size_t>(std::clamp<std::int64_t>(
+            kBarWidth * p.step / std::max<std::int64_t>(1, p.total), 0, kBarWidth));
         cluster::say("\r\033[2K[{}{}] {}/{}  {}  {} left", std::string(filled, '='),
                      std::string(kBarWidth - filled, ' '), p.step, p.total, p.text, p.left);
         bar_drawn_ = true;

@@ -29,7 +29,8 @@ void RunLog::open() {
 void RunLog::write(nlohmann::ordered_json const& event) {
     if (sinks_.empty()) return;
     auto timed = event;
-    timed["time"] = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    timed["time"] =
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     for (auto const& sink : sinks_) sink->event(timed);
 }
 
@@ -47,8 +48,8 @@ void RunLog::progress(std::int64_t step, std::int64_t total, std::string const& 
     double const elapsed = std::chrono::duration<double>(now - first_time_).count();
     Progress progress{step, total, text, step < total ? "?" : "0:00"};
     if (step > first_step_)
-        progress.left =
-            clock_text(elapsed / static_cast<double>(step - first_step_) * static_cast<double>(total - step));
+        progress.left = clock_text(elapsed / static_cast<double>(step - first_step_) *
+                                   static_cast<double>(total - step));
     for (auto const& sink : sinks_) sink->progress(progress);
 }
 

@@ -1,4 +1,5 @@
-// What a run says, and where it goes: a terminal for a person, RUN/log.txt, RUN/metrics.jsonl, RUN/tensorboard/.
+// What a run says, and where it goes: a terminal for a person, RUN/log.txt, RUN/metrics.jsonl,
+// RUN/tensorboard/.
 #pragma once
 #include <chrono>
 #include <string>
@@ -9,16 +10,18 @@
 
 namespace trireme::framework {
 
-/// Writes on rank 0 only; on others every call does nothing. Appends, so that a resumed run keeps its history.
+/// Writes on rank 0 only; on others every call does nothing. Appends, so that a resumed run keeps
+/// its history.
 class RunLog {
   public:
     /// Touches nothing yet. `rank`: of the world.
     RunLog(std::string run_folder, int rank) : folder_(std::move(run_folder)), rank_(rank) {}
 
-    /// Makes the folder; before it nothing is written. Throws InputError if a file in it cannot be opened.
+    /// Makes the folder; before it nothing is written. Throws InputError if a file in it cannot be
+    /// opened.
     void open();
-    /// Something that programs may want to know: {"kind": ..., "step": ..., ...}; the time is added, in seconds since
-    /// 1970.
+    /// Something that programs may want to know: {"kind": ..., "step": ..., ...}; the time is
+    /// added, in seconds since 1970.
     void write(nlohmann::ordered_json const& event);
     /// A line for a person.
     void say(std::string const& line);

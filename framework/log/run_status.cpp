@@ -21,11 +21,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr double kQuiet = 10; ///< seconds without a sign of life after which a rank of another host counts as gone
+/// seconds without a sign of life after which a rank of another host counts as gone
+constexpr double kQuiet = 10;
 constexpr std::size_t kPaceSteps = 50; ///< steps that the pace is taken from
 
 double now() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 double seconds(std::int64_t nanoseconds) {
     return static_cast<double>(nanoseconds) * 1e-9;
@@ -49,9 +51,11 @@ JobStatus job_of(EventLine const& event) {
     JobStatus job;
     job.start = event.time();
     job.first_step = job.last_step = job.kept_step = event.steps("step");
-    job.ranks = event.whole("ranks", 0, kMostRanks), job.nodes = event.whole("nodes", 0, kMostRanks);
+    job.ranks = event.whole("ranks", 0, kMostRanks),
+    job.nodes = event.whole("nodes", 0, kMostRanks);
     job.restarts = event.whole("restarts", 0, kMostRestarts);
-    job.host = event.text("host"), job.layout = event.text("layout"), job.job_id = event.text("job_id");
+    job.host = event.text("host"), job.layout = event.text("layout"),
+    job.job_id = event.text("job_id");
     return job;
 }
 
@@ -84,7 +88,8 @@ void take_event(Events& all, EventLine const& event) {
         take_train_event(all, event);
     } else if (kind == "evaluation") {
         event.steps("step");
-        for (char const* name : {"loss", "accuracy", "f1"}) event.number(name, -kMostNumber, kMostNumber);
+        for (char const* name : {"loss", "accuracy", "f1"})
+            event.number(name, -kMostNumber, kMostNumber);
         status.evaluation = event.json();
     } else if (kind == "end") {
         job.exit_code = static_cast<int>(event.whole("exit_code", 0, kMostExitCode));
@@ -115,11 +120,15 @@ void estimate_time_left(Events& all) {
     std::vector<Step> const& steps = all.steps;
     if (steps.empty() || status.total_steps == 0) return;
     std::size_t first = steps.size() - 1;
-    while (first > 0 && steps.size() - first < kPaceSteps && steps[first - 1].job == steps.back().job) --first;
+    while (first > 0 && steps.size() - first < kPaceSteps &&
+           steps[first - 1].job == steps.back().job)
+        --first;
     if (first + 1 >= steps.size()) return;
     // By the clock, so that evaluations and saves count.
-    double const each = (steps.back().time - steps[first].time) / static_cast<double>(steps.size() - 1 - first);
-    status.seconds_left = each * static_cast<double>(std::max<std::int64_t>(0, status.total_steps - status.step));
+    double const each =
+        (steps.back().time - steps[first].time) / static_cast<double>(steps.size() - 1 - first);
+    status.seconds_left =
+        each * static_cast<double>(std::max<std::int64_t>(0, status.total_steps - status.step));
 }
 
 /// State letter of a process of this host as the kernel says it; 0: there is none.
@@ -185,7 +194,8 @@ void judge_flights(RunStatus& status, std::string const& run) {
 std::vector<std::string> checkpoint_names(std::string const& folder) {
     std::vector<std::string> names;
     for (auto const& name : cluster::list_folder(folder))
-        if (name.find('.') == std::string::npos && cluster::is_there(folder + "/" + name + "/manifest.json"))
+        if (name.find('.') == std::string::npos &&
+            cluster::is_there(folder + "/" + name + "/manifest.json"))
             names.push_back(name);
     std::ranges::sort(names, std::greater<>());
     return names;
@@ -195,14 +205,17 @@ std::vector<std::string> checkpoint_names(std::string const& folder) {
 
 RunStatus read_run_status(std::string const& run) {
     if (!cluster::is_there(run + "/metrics.jsonl") && !cluster::is_there(run + "/flight"))
-        throw cluster::InputError(run + ": holds no metrics.jsonl; legal: the folder of a run that was started");
+        throw cluster::InputError(
+            run + ": holds no metrics.jsonl; legal: the folder of a run that was started");
     Events all;
     read_events(run, [&](EventLine const& event) { take_event(all, event); });
     RunStatus& status = all.status;
-    if (!status.jobs.empty() && status.jobs.back().exit_code) status.state = state_of(*status.jobs.back().exit_code);
+    if (!status.jobs.empty() && status.jobs.back().exit_code)
+        status.state = state_of(*status.jobs.back().exit_code);
     count_kept_steps(all);
     judge_flights(status, run);
-    if (status.state.empty()) status.state = status.jobs.empty() ? "not started" : "ended without a word";
+    if (status.state.empty())
+        status.state = status.jobs.empty() ? "not started" : "ended without a word";
     if (status.state == "running" || status.state == "to be continued") estimate_time_left(all);
     status.checkpoints = checkpoint_names(run + "/checkpoints");
     return status;
@@ -223,7 +236,9 @@ ordered_json RunStatus::to_json() const {
                         {"last_step", j.last_step},
                         {"kept_step", j.kept_step},
                         {"exit_code", j.exit_code ? ordered_json(*j.exit_code) : ordered_json()}});
-    auto const maybe = [](auto const& value) { return value ? ordered_json(*value) : ordered_json(); };
+    auto const maybe = [](auto const& value) {
+        return value ? ordered_json(*value) : ordered_json();
+    };
     return {{"state", state},
             {"why", why},
             {"guilty", guilty},

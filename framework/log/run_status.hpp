@@ -1,4 +1,5 @@
-// What a run folder says of its run: past jobs, where it stands, and who ended its last job. Read without MPI.
+// What a run folder says of its run: past jobs, where it stands, and who ended its last job. Read
+// without MPI.
 #pragma once
 #include <nlohmann/json.hpp>
 
@@ -30,16 +31,19 @@ struct RunStatus {
     nlohmann::ordered_json evaluation;    ///< the last event of that kind; null: none
     std::vector<std::string> checkpoints; ///< newest first
     std::vector<JobStatus> jobs;
-    double goodput = 0;                                          ///< time in steps that count / time of all jobs
-    std::optional<double> seconds_left;                          ///< at the pace of the last steps
-    std::optional<double> tokens_per_second, samples_per_second; ///< over the last steps of the last job
-    std::optional<double> peak_memory;                           ///< bytes of rank 0 of the last job
+    /// time in steps that count / time of all jobs
+    double goodput = 0;
+    std::optional<double> seconds_left; ///< at the pace of the last steps
+    /// over the last steps of the last job
+    std::optional<double> tokens_per_second, samples_per_second;
+    /// bytes of rank 0 of the last job
+    std::optional<double> peak_memory;
 
     nlohmann::ordered_json to_json() const;
 };
 
-/// Reads metrics.jsonl, flight/ and the names of checkpoints. A torn line is passed over. Throws InputError for a
-/// folder that holds no run, and naming the line of an event that no run writes.
+/// Reads metrics.jsonl, flight/ and the names of checkpoints. A torn line is passed over. Throws
+/// InputError for a folder that holds no run, and naming the line of an event that no run writes.
 RunStatus read_run_status(std::string const& run);
 
 } // namespace trireme::framework

@@ -1,4 +1,5 @@
-// A place where the log of a run goes. RunLog calls every sink on rank 0 and on no other, so that a sink knows no rank.
+// A place where the log of a run goes. RunLog calls every sink on rank 0 and on no other, so that a
+// sink knows no rank.
 #pragma once
 #include <nlohmann/json.hpp>
 
@@ -24,18 +25,21 @@ class LogSink {
     virtual void progress(Progress const& /*progress*/) {}
 };
 
-/// Standard error: lines, and a progress bar where it is a terminal; a line of progress every ten seconds elsewhere.
+/// Standard error: lines, and a progress bar where it is a terminal; a line of progress every ten
+/// seconds elsewhere.
 std::unique_ptr<LogSink> terminal_sink();
 
-// The sinks below append to what is there. They throw InputError if their file cannot be opened, JobError if it cannot
-// be written.
+// The sinks below append to what is there. They throw InputError if their file cannot be opened,
+// JobError if it cannot be written.
 
-/// What the terminal shows, as plain lines with the time in front; a line of progress every ten seconds.
+/// What the terminal shows, as plain lines with the time in front; a line of progress every ten
+/// seconds.
 std::unique_ptr<LogSink> text_sink(std::string const& path);
 /// Each event as one line of JSON.
 std::unique_ptr<LogSink> json_sink(std::string const& path);
-/// The numbers of the events `train` and `evaluation` by step, as an event file of TensorBoard: a new one for each job
-/// of a run. Names are those of metrics.jsonl: train/loss, validation/accuracy.
+/// The numbers of the events `train` and `evaluation` by step, as an event file of TensorBoard: a
+/// new one for each job of a run. Names are those of metrics.jsonl: train/loss,
+/// validation/accuracy.
 std::unique_ptr<LogSink> tensorboard_sink(std::string const& folder);
 
 } // namespace trireme::framework

@@ -23,13 +23,14 @@ at::Tensor mix(at::Tensor const& a, at::Tensor const& b, std::uint32_t key) {
     return a.bitwise_xor(b).bitwise_xor_(static_cast<std::int64_t>(key));
 }
 
-/// Words 0 to 3 of Philox-4x32-10 (Salmon et al. 2011; cluster/philox.hpp) for counters of words `w`. A product of two
-/// 32-bit words fills 64 bits; as a signed number it wraps to the same bits.
+/// Words 0 to 3 of Philox-4x32-10 (Salmon et al. 2011; cluster/philox.hpp) for counters of words
+/// `w`. A product of two 32-bit words fills 64 bits; as a signed number it wraps to the same bits.
 std::array<at::Tensor, 4> philox(std::uint64_t key, std::array<at::Tensor, 4> w) {
     auto key_a = static_cast<std::uint32_t>(key), key_b = static_cast<std::uint32_t>(key >> 32);
     for (int round = 0; round < 10; ++round) {
         at::Tensor const a = w[0] * std::int64_t{0xD2511F53}, b = w[2] * std::int64_t{0xCD9E8D57};
-        w = {mix(high_word(b), w[1], key_a), low_word(b), mix(high_word(a), w[3], key_b), low_word(a)};
+        w = {mix(high_word(b), w[1], key_a), low_word(b), mix(high_word(a), w[3], key_b),
+             low_word(a)};
         key_a += 0x9E3779B9;
         key_b += 0xBB67AE85;
     }
@@ -53,8 +54,8 @@ struct OneSample {
     at::Tensor factors; ///< of dropout, [H, n, n]; undefined without
 };
 
-OneSample sample_of(kernels::AttentionProblem const& p, std::int64_t i, at::Tensor const& q, at::Tensor const& k,
-                    at::Tensor const& v) {
+OneSample sample_of(kernels::AttentionProblem const& p, std::int64_t i, at::Tensor const& q,
+                    at::Tensor const& k, at::Tensor const& v) {
     OneSample s;
     s.first = p.offsets[i];
     s.n = p.offsets[i + 1] - s.first;
@@ -64,16 +65,19 @@ OneSample sample_of(kernels::AttentionProblem const& p, std::int64_t i, at::Tens
     s.v = heads_of(v, s.first, s.n, p.size).repeat_interleave(s.group, 0);
     s.scores = at::bmm(s.q, s.k.transpose(1, 2)).mul_(p.scale);
     at::TensorOptions const ids = q.options().dtype(at::kLong);
-    at::Tensor const position = at::arange(s.n, ids), query = position.unsqueeze(1), key = position.unsqueeze(0);
+    at::Tensor const position = at::arange(s.n, ids), query = position.unsqueeze(1),
+                     key = position.unsqueeze(0);
     double const unseen = -std::numeric_limits<double>::infinity();
     if (p.causal) s.scores.masked_fill_(key > query, unseen);
     if (p.window > 0) s.scores.masked_fill_(key <= query - p.window, unseen);
     if (p.dropout.probability > 0) {
         // Counter as in framework/kernels/attention.cpp: sample, then (head, query), then key.
         at::Tensor const head = at::arange(p.first_head, p.first_head + p.heads, ids).unsqueeze(1);
-        at::Tensor const row = (head * (std::int64_t{1} << 20)).bitwise_or(position.unsqueeze(0)).flatten();
+        at::Tensor const row =
+            (head * (std::int64_t{1} << 20)).bitwise_or(position.unsqueeze(0)).flatten();
         at::Tensor const sample = at::full({1}, p.sample_ids[i], ids).expand({row.size(0)});
-        s.factors = dropout_factors(p.dropout, sample, low_word(row), s.n, q.options()).view({p.heads, s.n, s.n});
+        s.factors = dropout_factors(p.dropout, sample, low_word(row), s.n, q.options())
+                        .view({p.heads, s.n, s.n});
     }
     return s;
 }
@@ -85,31 +89,39 @@ at::Tensor add_groups(at::Tensor const& x, std::int64_t group) {
 
 } // namespace
 
-std::pair<at::Tensor, at::Tensor> rms_norm(at::Tensor const& x, at::Tensor const& weight, double epsilon) {
+std::pair<at::Tensor, at::Tensor> rms_norm(at::Tensor const& x, at::Tensor const& weight,
+                                           double epsilon) {
     at::Tensor const inverse = x.square().mean(1, true).add_(epsilon).rsqrt_();
     return {(x * inverse).mul_(weight), inverse};
 }
 
-std::pair<at::Tensor, at::Tensor> rms_norm_backward(at::Tensor const& dy, at::Tensor const& x, at::Tensor const& weight,
+std::pair<at::Tensor, at::Tensor> rms_norm_backward(at::Tensor const& dy, at::Tensor const& x,
+                                                    at::Tensor const& weight,
                                                     at::Tensor const& inverse) {
     at::Tensor const normal = x * inverse, scaled = dy * weight;
     at::Tensor const along = (scaled * normal).mean(1, true);
     return {(scaled - normal * along).mul_(inverse), (dy * normal).sum(0)};
 }
 
-at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& high, at::Tensor const& row,
-                           std::int64_t count, at::TensorOptions const& options) {
+at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& high,
+                           at::Tensor const& row, std::int64_t count,
+                           at::TensorOptions const& options) {
     std::int64_t const blocks = (count + 3) / 4, rows = row.size(0);
     at::Tensor const block = at::arange(blocks, row.options()).unsqueeze(0).expand({rows, blocks});
     auto const wide = [&](at::Tensor const& x) { return x.unsqueeze(1).expand({rows, blocks}); };
-    auto const words = philox(key.key, {block, wide(row), wide(low_word(high)), wide(high_word(high))});
-    auto const threshold = static_cast<std::int64_t>(std::min(key.probability * 0x1p32, 0x1p32 - 1));
-    at::Tensor const all = at::stack({words[0], words[1], words[2], words[3]}, 2).view({rows, 4 * blocks});
-    return (all.narrow(1, 0, count) >= threshold).to(options.dtype()).mul_(1.0 / (1.0 - key.probability));
+    auto const words =
+        philox(key.key, {block, wide(row), wide(low_word(high)), wide(high_word(high))});
+    auto const threshold =
+        static_cast<std::int64_t>(std::min(key.probability * 0x1p32, 0x1p32 - 1));
+    at::Tensor const all =
+        at::stack({words[0], words[1], words[2], words[3]}, 2).view({rows, 4 * blocks});
+    return (all.narrow(1, 0, count) >= threshold)
+        .to(options.dtype())
+        .mul_(1.0 / (1.0 - key.probability));
 }
 
-at::Tensor rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions, at::Tensor const& cosine,
-                  at::Tensor const& sine, int direction) {
+at::Tensor rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions,
+                  at::Tensor const& cosine, at::Tensor const& sine, int direction) {
     std::int64_t const rows = x.size(0), half = x.size(1) / heads / 2;
     at::Tensor const in = x.view({rows, heads, 2, half});
     at::Tensor const a = in.select(2, 0), b = in.select(2, 1);
@@ -118,8 +130,9 @@ at::Tensor rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& pos
     return at::stack({a * c - b * s, b * c + a * s}, 2).view(x.sizes());
 }
 
-std::pair<at::Tensor, at::Tensor> attention(kernels::AttentionProblem const& problem, at::Tensor const& q,
-                                            at::Tensor const& k, at::Tensor const& v) {
+std::pair<at::Tensor, at::Tensor> attention(kernels::AttentionProblem const& problem,
+                                            at::Tensor const& q, at::Tensor const& k,
+                                            at::Tensor const& v) {
     at::Tensor const out = at::empty_like(q), lse = q.new_empty({problem.heads, q.size(0)});
     for (std::int64_t i = 0; i < problem.samples; ++i) {
         OneSample const s = sample_of(problem, i, q, k, v);
@@ -133,8 +146,9 @@ std::pair<at::Tensor, at::Tensor> attention(kernels::AttentionProblem const& pro
 }
 
 AttentionGradients attention_backward(kernels::AttentionProblem const& problem, at::Tensor const& q,
-                                      at::Tensor const& k, at::Tensor const& v, at::Tensor const& out,
-                                      at::Tensor const& lse, at::Tensor const& dout) {
+                                      at::Tensor const& k, at::Tensor const& v,
+                                      at::Tensor const& out, at::Tensor const& lse,
+                                      at::Tensor const& dout) {
     AttentionGradients g{at::empty_like(q), at::empty_like(k), at::empty_like(v)};
     for (std::int64_t i = 0; i < problem.samples; ++i) {
         OneSample const s = sample_of(problem, i, q, k, v);
@@ -152,8 +166,8 @@ AttentionGradients attention_backward(kernels::AttentionProblem const& problem, 
     return g;
 }
 
-RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels, bool gradient,
-                        double scale, cluster::Communicator* group) {
+RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
+                        bool gradient, double scale, cluster::Communicator* group) {
     std::int64_t const n = logits.size(0), classes = logits.size(1);
     auto const reduce = [&](at::Tensor const& x, cluster::ReduceOp op, char const* name) {
         if (group) parallel::finish(group->all_reduce(parallel::buffer_of(x), op, name), x);
@@ -161,7 +175,8 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
     at::TensorOptions const doubles = logits.options().dtype(at::kDouble);
     // A rank may have no class at all: its maximum is that of no numbers.
     at::Tensor highest = at::full({n}, -std::numeric_limits<double>::infinity(), doubles), best;
-    at::Tensor const none = at::full({n}, std::numeric_limits<std::int32_t>::max(), labels.options());
+    at::Tensor const none =
+        at::full({n}, std::numeric_limits<std::int32_t>::max(), labels.options());
     if (classes > 0) {
         auto const [value, place] = logits.max(1);
         highest = value.to(at::kDouble);
@@ -171,17 +186,20 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
     }
     at::Tensor const own = highest.clone();
     reduce(highest, cluster::ReduceOp::max, "loss/maxima");
-    if (group) best = at::where(own == highest, best, none); // the lowest class that reaches the maximum
+    // the lowest class that reaches the maximum
+    if (group) best = at::where(own == highest, best, none);
     reduce(best, cluster::ReduceOp::min, "loss/predictions");
 
     at::Tensor const trained = labels >= 0;
     at::Tensor const sums = at::zeros({2, n}, doubles); // of exponentials, then the label's score
-    at::Tensor const here = (labels >= first).logical_and_(labels < first + classes).logical_and_(trained);
+    at::Tensor const here =
+        (labels >= first).logical_and_(labels < first + classes).logical_and_(trained);
     at::Tensor const local = at::where(here, labels - first, 0).unsqueeze(1);
     at::Tensor const shift = highest.to(logits.scalar_type()).unsqueeze(1);
     at::Tensor exponentials;
     if (classes > 0) {
-        sums[1].copy_(logits.gather(1, local).squeeze(1).to(at::kDouble).masked_fill_(here.logical_not(), 0));
+        sums[1].copy_(
+            logits.gather(1, local).squeeze(1).to(at::kDouble).masked_fill_(here.logical_not(), 0));
         exponentials = (logits - shift).exp_();
         sums[0].copy_(exponentials.sum({1}, false, at::kDouble));
     }
@@ -189,11 +207,12 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
     RowLosses rows{(sums[0].log() + highest - sums[1]).masked_fill_(trained.logical_not(), 0),
                    best.masked_fill(trained.logical_not(), -1)};
     if (gradient && classes > 0) {
-        at::Tensor const factor = (trained.to(at::kDouble) * scale / sums[0]).to(logits.scalar_type());
+        at::Tensor const factor =
+            (trained.to(at::kDouble) * scale / sums[0]).to(logits.scalar_type());
         logits.copy_(exponentials.mul_(factor.unsqueeze(1)));
         // By sorting: scatter_add_ has no deterministic form on a GPU.
-        logits.index_put_({at::arange(n, labels.options()), local.squeeze(1)}, here.to(logits.scalar_type()) * -scale,
-                          true);
+        logits.index_put_({at::arange(n, labels.options()), local.squeeze(1)},
+                          here.to(logits.scalar_type()) * -scale, true);
     }
     return rows;
 }

@@ -1,7 +1,8 @@
-// What the kernels of framework/kernels compute, by libtorch's operations: the path of a GPU. The same functions of the
-// same random numbers; sums in another order, so equal within rounding and not to the bit. Tensors are float32 or
-// float64 and contiguous unless said otherwise; ids and labels are int64. T tokens, D width, H query heads, K key
-// heads, S head size. Nothing here waits for the device.
+// What the kernels of framework/kernels compute, by libtorch's operations: the path of a GPU. The
+// same functions of the same random numbers; sums in another order, so equal within rounding and
+// not to the bit. Tensors are float32 or float64 and contiguous unless said otherwise; ids and
+// labels are int64. T tokens, D width, H query heads, K key heads, S head size. Nothing here waits
+// for the device.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -16,37 +17,42 @@
 namespace trireme::framework::composed {
 
 /// y[T, D] and 1 / rms of each row, [T, 1].
-std::pair<at::Tensor, at::Tensor> rms_norm(at::Tensor const& x, at::Tensor const& weight, double epsilon);
+std::pair<at::Tensor, at::Tensor> rms_norm(at::Tensor const& x, at::Tensor const& weight,
+                                           double epsilon);
 /// Gradients of x and of the weight.
-std::pair<at::Tensor, at::Tensor> rms_norm_backward(at::Tensor const& dy, at::Tensor const& x, at::Tensor const& weight,
+std::pair<at::Tensor, at::Tensor> rms_norm_backward(at::Tensor const& dy, at::Tensor const& x,
+                                                    at::Tensor const& weight,
                                                     at::Tensor const& inverse);
 
-/// 0 or 1 / (1 - p) for elements 0 to count - 1 of each row (high[r], row[r]): [rows, count] of `options`. The masks of
-/// kernels::dropout_factors to the bit, by Philox on int64.
-at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& high, at::Tensor const& row,
-                           std::int64_t count, at::TensorOptions const& options);
+/// 0 or 1 / (1 - p) for elements 0 to count - 1 of each row (high[r], row[r]): [rows, count] of
+/// `options`. The masks of kernels::dropout_factors to the bit, by Philox on int64.
+at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& high,
+                           at::Tensor const& row, std::int64_t count,
+                           at::TensorOptions const& options);
 
 /// x[T, heads S] turned by positions[T]; direction 1 or -1.
-at::Tensor rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions, at::Tensor const& cosine,
-                  at::Tensor const& sine, int direction);
+at::Tensor rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions,
+                  at::Tensor const& cosine, at::Tensor const& sine, int direction);
 
 /// out[T, H S] and lse[H, T]; one sample at a time, whose scores [H, n, n] exist while it runs.
-std::pair<at::Tensor, at::Tensor> attention(kernels::AttentionProblem const& problem, at::Tensor const& q,
-                                            at::Tensor const& k, at::Tensor const& v);
+std::pair<at::Tensor, at::Tensor> attention(kernels::AttentionProblem const& problem,
+                                            at::Tensor const& q, at::Tensor const& k,
+                                            at::Tensor const& v);
 struct AttentionGradients {
     at::Tensor q, k, v;
 };
 AttentionGradients attention_backward(kernels::AttentionProblem const& problem, at::Tensor const& q,
-                                      at::Tensor const& k, at::Tensor const& v, at::Tensor const& out,
-                                      at::Tensor const& lse, at::Tensor const& dout);
+                                      at::Tensor const& k, at::Tensor const& v,
+                                      at::Tensor const& out, at::Tensor const& lse,
+                                      at::Tensor const& dout);
 
 /// Loss (float64) and prediction (int64) of each row; 0 and -1 in rows without a label.
 struct RowLosses {
     at::Tensor loss, best;
 };
-/// logits[n, classes], of classes first, first + 1, ...; with `gradient` they become (softmax - onehot) * scale.
-/// `group`: ranks that have the other classes, or null. Collective over it.
-RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels, bool gradient,
-                        double scale, cluster::Communicator* group);
+/// logits[n, classes], of classes first, first + 1, ...; with `gradient` they become (softmax -
+/// onehot) * scale. `group`: ranks that have the other classes, or null. Collective over it.
+RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
+                        bool gradient, double scale, cluster::Communicator* group);
 
 } // namespace trireme::framework::composed

@@ -16,14 +16,17 @@ enum class HeadKind : std::uint8_t { language_model, classification };
 /// How rotary positions were stretched to a longer context after the first training.
 struct RotaryStretch {
     RotaryScaling scaling = RotaryScaling::none;
-    double factor = 1.0;                              ///< slows turns down: linear all, llama3 the slow ones
-    double low_frequency = 1.0, high_frequency = 4.0; ///< llama3: turns per first context between which it blends
-    std::int64_t first_context = 0;                   ///< llama3: positions of the first training
+    /// slows turns down: linear all, llama3 the slow ones
+    double factor = 1.0;
+    /// llama3: turns per first context between which it blends
+    double low_frequency = 1.0, high_frequency = 4.0;
+    std::int64_t first_context = 0; ///< llama3: positions of the first training
 };
 
 struct ModelConfig {
-    Family family = Family::llama; ///< says how tensors are called; what is computed, the fields below say
-    std::int64_t hidden = 0;       ///< D
+    /// says how tensors are called; what is computed, the fields below say
+    Family family = Family::llama;
+    std::int64_t hidden = 0; ///< D
     std::int64_t layers = 0;
     std::int64_t heads = 0;     ///< query heads H
     std::int64_t key_heads = 0; ///< key and value heads, divides heads
@@ -47,19 +50,24 @@ struct ModelConfig {
     double rotary_base = 10000.0;
     RotaryStretch rotary;
     bool causal = true;
-    std::vector<std::int64_t> windows;   ///< per layer: keys a query sees, itself the last; 0: all. Empty: all zeros
+    /// per layer: keys a query sees, itself the last; 0: all. Empty: all zeros
+    std::vector<std::int64_t> windows;
     std::vector<double> attention_scale; ///< per layer: of scores. Empty: 1 / sqrt(head_size)
     bool tied_embeddings = false;
-    std::int64_t pad_token = -1;       ///< a decoder's classifier reads the last token that is not this one
-    std::int64_t untrained_token = -1; ///< the token embedding that gets no gradient as an input (padding_idx)
+    /// a decoder's classifier reads the last token that is not this one
+    std::int64_t pad_token = -1;
+    /// the token embedding that gets no gradient as an input (padding_idx)
+    std::int64_t untrained_token = -1;
 
-    double embedding_dropout = 0.0, hidden_dropout = 0.0, attention_dropout = 0.0, classifier_dropout = 0.0;
+    double embedding_dropout = 0.0, hidden_dropout = 0.0, attention_dropout = 0.0,
+           classifier_dropout = 0.0;
     double initializer_range = 0.02;
 
     HeadKind head = HeadKind::language_model;
     std::vector<std::string> labels; ///< classification: names in id order
 
-    /// The whole config.json this came from, as text, so that export gives back what was read. Empty if made here.
+    /// The whole config.json this came from, as text, so that export gives back what was read.
+    /// Empty if made here.
     std::string source_json;
 };
 

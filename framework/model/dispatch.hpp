@@ -20,8 +20,8 @@ T* write(at::Tensor const& x) {
     return x.mutable_data_ptr<T>();
 }
 
-/// Calls f with x's data as float const* or double const*. On the meta device (dry runs: shapes without memory) there
-/// is nothing to compute.
+/// Calls f with x's data as float const* or double const*. On the meta device (dry runs: shapes
+/// without memory) there is nothing to compute.
 template <typename F>
 void by_dtype(at::Tensor const& x, F const& f) {
     if (x.is_meta()) return;
@@ -30,7 +30,8 @@ void by_dtype(at::Tensor const& x, F const& f) {
     else if (x.scalar_type() == at::kDouble)
         f(read<double>(x));
     else
-        throw cluster::JobError(std::string("no kernel for dtype ") + at::toString(x.scalar_type()));
+        throw cluster::JobError(std::string("no kernel for dtype ") +
+                                at::toString(x.scalar_type()));
 }
 
 } // namespace trireme::framework

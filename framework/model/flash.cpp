@@ -22,7 +22,8 @@ struct Shape : torch::CustomClassHolder {
         : size(p.size), causal(p.causal), scale(p.scale),
           left(p.window > 0 ? std::optional(p.window - 1) : std::nullopt),
           right(p.window > 0 ? std::optional<std::int64_t>(p.causal ? 0 : -1) : std::nullopt) {
-        for (std::int64_t i = 0; i < p.samples; ++i) longest = std::max(longest, p.offsets[i + 1] - p.offsets[i]);
+        for (std::int64_t i = 0; i < p.samples; ++i)
+            longest = std::max(longest, p.offsets[i + 1] - p.offsets[i]);
     }
     std::int64_t size, longest = 0;
     bool causal;
@@ -34,16 +35,18 @@ struct Shape : torch::CustomClassHolder {
 /// Output, log of the sums, and two that the kernels hand from one pass to the other.
 variable_list run(Shape const& s, at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                   at::Tensor const& offsets) {
-    auto const [out, lse, random, unused, debug] =
-        at::_flash_attention_forward(s.heads(q), s.heads(k), s.heads(v), offsets, offsets, s.longest, s.longest, 0.0,
-                                     s.causal, false, s.scale, s.left, s.right);
+    auto const [out, lse, random, unused, debug] = at::_flash_attention_forward(
+        s.heads(q), s.heads(k), s.heads(v), offsets, offsets, s.longest, s.longest, 0.0, s.causal,
+        false, s.scale, s.left, s.right);
     return {out, lse, random, unused};
 }
 
 struct FlashFunction : torch::autograd::Function<FlashFunction> {
-    static Variable forward(AutogradContext* context, Variable const& query, Variable const& key, Variable const& value,
-                            at::Tensor const& offsets, c10::intrusive_ptr<Shape> const& shape, bool recompute) {
-        variable_list kept{query.contiguous(), key.contiguous(), value.contiguous(), offsets.to(at::kInt)};
+    static Variable forward(AutogradContext* context, Variable const& query, Variable const& key,
+                            Variable const& value, at::Tensor const& offsets,
+                            c10::intrusive_ptr<Shape> const& shape, bool recompute) {
+        variable_list kept{query.contiguous(), key.contiguous(), value.contiguous(),
+                           offsets.to(at::kInt)};
         auto const made = run(*shape, kept[0], kept[1], kept[2], kept[3]);
         if (!recompute) kept.insert(kept.end(), made.begin(), made.end());
         context->save_for_backward(kept);
@@ -54,11 +57,12 @@ struct FlashFunction : torch::autograd::Function<FlashFunction> {
         auto const& s = static_cast<Shape&>(*context->saved_data["shape"].toCapsule());
         auto const saved = context->get_saved_variables();
         auto const &q = saved[0], &k = saved[1], &v = saved[2], &offsets = saved[3];
-        auto const made =
-            saved.size() == 4 ? run(s, q, k, v, offsets) : variable_list{saved[4], saved[5], saved[6], saved[7]};
+        auto const made = saved.size() == 4 ? run(s, q, k, v, offsets)
+                                            : variable_list{saved[4], saved[5], saved[6], saved[7]};
         auto const [dq, dk, dv] = at::_flash_attention_backward(
-            s.heads(gradients[0].contiguous()), s.heads(q), s.heads(k), s.heads(v), made[0], made[1], offsets, offsets,
-            s.longest, s.longest, 0.0, s.causal, made[2], made[3], s.scale, s.left, s.right);
+            s.heads(gradients[0].contiguous()), s.heads(q), s.heads(k), s.heads(v), made[0],
+            made[1], offsets, offsets, s.longest, s.longest, 0.0, s.causal, made[2], made[3],
+            s.scale, s.left, s.right);
         return {dq.reshape(q.sizes()), dk.reshape(k.sizes()), dv.reshape(v.sizes()), {}, {}, {}};
     }
 };
@@ -74,11 +78,13 @@ std::string no_flash(at::ScalarType dtype, std::int64_t head_size, double dropou
 }
 
 bool can_flash(at::Tensor const& q, kernels::AttentionProblem const& problem) {
-    return parallel::on_gpu(q) && no_flash(q.scalar_type(), problem.size, problem.dropout.probability).empty();
+    return parallel::on_gpu(q) &&
+           no_flash(q.scalar_type(), problem.size, problem.dropout.probability).empty();
 }
 
 at::Tensor flash_attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
-                           kernels::AttentionProblem const& problem, at::Tensor const& offsets, bool recompute) {
+                           kernels::AttentionProblem const& problem, at::Tensor const& offsets,
+                           bool recompute) {
     return FlashFunction::apply(q, k, v, offsets, c10::make_intrusive<Shape>(problem), recompute);
 }
 

@@ -1,5 +1,5 @@
-// Attention of a GPU by libtorch's FlashAttention-2 kernels (Dao, 2023): all samples of a slot in one call, in bf16, no
-// scores in memory.
+// Attention of a GPU by libtorch's FlashAttention-2 kernels (Dao, 2023): all samples of a slot in
+// one call, in bf16, no scores in memory.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -9,14 +9,16 @@
 
 namespace trireme::framework {
 
-/// Why these kernels cannot be used for heads of this size in `dtype`, as the end of a sentence; empty if they can.
-/// Their dropout has masks of its own, that do not belong to a sample: with it they are not used.
+/// Why these kernels cannot be used for heads of this size in `dtype`, as the end of a sentence;
+/// empty if they can. Their dropout has masks of its own, that do not belong to a sample: with it
+/// they are not used.
 std::string no_flash(at::ScalarType dtype, std::int64_t head_size, double dropout);
 bool can_flash(at::Tensor const& q, kernels::AttentionProblem const& problem);
 
-/// q[T, H S], k[T, K S], v[T, K S] of a GPU -> [T, H S]. offsets: int64 [n + 1], on the same GPU. `recompute`: only
-/// these are kept for the backward pass.
+/// q[T, H S], k[T, K S], v[T, K S] of a GPU -> [T, H S]. offsets: int64 [n + 1], on the same GPU.
+/// `recompute`: only these are kept for the backward pass.
 at::Tensor flash_attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
-                           kernels::AttentionProblem const& problem, at::Tensor const& offsets, bool recompute);
+                           kernels::AttentionProblem const& problem, at::Tensor const& offsets,
+                           bool recompute);
 
 } // namespace trireme::framework

@@ -6,7 +6,8 @@ namespace {
 
 /// One family's names: "" is a part it lacks, # stands for the index of the layer.
 struct NameTable {
-    char const* body = ""; ///< prefix of everything but the language model's and the classifier's layer
+    /// prefix of everything but the language model's and the classifier's layer
+    char const* body = "";
     char const *tokens = "", *positions = "", *segments = "", *stem_norm = "";
     char const* layer = ""; ///< prefix of what is in a layer
     char const *query = "", *key = "", *value = "", *output = "", *query_norm = "", *key_norm = "";
@@ -126,7 +127,8 @@ HeadNames head_names(ModelConfig const& config) {
     if (config.head == HeadKind::classification)
         names.classifier = linear("", t.classifier, t.classifier_bias);
     else
-        names.language_model = config.tied_embeddings ? stem_names(config).tokens : weight("", t.language_model);
+        names.language_model =
+            config.tied_embeddings ? stem_names(config).tokens : weight("", t.language_model);
     return names;
 }
 

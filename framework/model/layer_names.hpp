@@ -1,5 +1,6 @@
-// Hugging Face's names of a transformer's tensors, by the part they play. What a family lacks is an empty string.
-// Where a folder has several parameters fused in one tensor, each has a name of its own here.
+// Hugging Face's names of a transformer's tensors, by the part they play. What a family lacks is an
+// empty string. Where a folder has several parameters fused in one tensor, each has a name of its
+// own here.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -37,7 +38,8 @@ HeadNames head_names(ModelConfig const& config);
 
 /// Prefix of the tensors of the body, which a bare encoder's or decoder's folder leaves away.
 std::string body_prefix(ModelConfig const& config);
-/// The tensor of a Hugging Face folder that a parameter is, or is a part of: GPT-2 has query, key and value in one.
+/// The tensor of a Hugging Face folder that a parameter is, or is a part of: GPT-2 has query, key
+/// and value in one.
 std::string stored_name(ModelConfig const& config, std::string const& parameter);
 
 } // namespace trireme::framework

@@ -1,4 +1,5 @@
-// Heads' losses: the last linear layer and the cross-entropy in one, and sums per sample for metrics.
+// Heads' losses: the last linear layer and the cross-entropy in one, and sums per sample for
+// metrics.
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -28,8 +29,9 @@ using torch::autograd::variable_list;
 struct RowLosses {
     std::vector<double> loss;
     std::vector<std::int32_t> best;
-    at::Tensor logits;                             ///< [T, V] float32, of Pass::keep_logits
-    std::vector<composed::RowLosses> waiting = {}; ///< of the composed path, by chunk: loss and best are read from it
+    at::Tensor logits; ///< [T, V] float32, of Pass::keep_logits
+    /// of the composed path, by chunk: loss and best are read from it
+    std::vector<composed::RowLosses> waiting = {};
 
     at::Tensor sum() const {
         std::vector<at::Tensor> parts;
@@ -45,11 +47,12 @@ struct RowLosses {
         if (logits.defined()) logits = logits.cpu();
     }
 };
-void cross_entropy_rows(at::Tensor const& logits, std::int32_t const* labels, bool gradient, double scale, double* loss,
-                        std::int32_t* best) {
+void cross_entropy_rows(at::Tensor const& logits, std::int32_t const* labels, bool gradient,
+                        double scale, double* loss, std::int32_t* best) {
     by_dtype(logits, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::cross_entropy(logits.size(0), logits.size(1), write<T>(logits), labels, gradient, scale, loss, best);
+        kernels::cross_entropy(logits.size(0), logits.size(1), write<T>(logits), labels, gradient,
+                               scale, loss, best);
     });
 }
 
@@ -65,8 +68,8 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
         if (slot.sample_ids[i] < 0) continue;
         SampleResult& r = results.samples.emplace_back();
         r.sample = slot.sample_ids[i];
-        for (auto t = static_cast<std::size_t>(slot.offsets[i]); t < static_cast<std::size_t>(slot.offsets[i + 1]);
-             ++t) {
+        for (auto t = static_cast<std::size_t>(slot.offsets[i]);
+             t < static_cast<std::size_t>(slot.offsets[i + 1]); ++t) {
             if (slot.token_labels[t] < 0) continue;
             r.loss += rows.loss[t];
             r.trained += 1;
@@ -86,9 +89,10 @@ void append_class_results(Pass const& pass, RowLosses const& rows, Results& resu
         if (slot.sample_ids[i] < 0) continue;
         bool const trained = slot.sample_labels[i] >= 0;
         results.samples.push_back({slot.sample_ids[i], rows.loss[i], trained,
-                                   trained && rows.best[i] == slot.sample_labels[i], slot.sample_labels[i],
-                                   rows.best[i]});
-        float const* const row = rows.logits.const_data_ptr<float>() + static_cast<std::int64_t>(i) * classes;
+                                   trained && rows.best[i] == slot.sample_labels[i],
+                                   slot.sample_labels[i], rows.best[i]});
+        float const* const row =
+            rows.logits.const_data_ptr<float>() + static_cast<std::int64_t>(i) * classes;
         results.logits.insert(results.logits.end(), row, row + classes);
     }
 }
@@ -103,9 +107,11 @@ void finish_rows(RowLosses rows, Results& results, Append append) {
     });
 }
 
-/// The same where each rank of `axis` has the logits of classes [first, first + logits.size(1)) alone.
-void cross_entropy_rows(at::Tensor const& logits, std::int64_t first, std::int32_t const* labels, bool gradient,
-                        double scale, double* loss, std::int32_t* best, cluster::Communicator& axis) {
+/// The same where each rank of `axis` has the logits of classes [first, first + logits.size(1))
+/// alone.
+void cross_entropy_rows(at::Tensor const& logits, std::int64_t first, std::int32_t const* labels,
+                        bool gradient, double scale, double* loss, std::int32_t* best,
+                        cluster::Communicator& axis) {
     auto const n = static_cast<std::size_t>(logits.size(0));
     std::vector<double> highest(n), sums(2 * n); // sums: of exponentials, then the label's score
     std::vector<std::int32_t> own_best(n);
@@ -115,32 +121,42 @@ void cross_entropy_rows(at::Tensor const& logits, std::int64_t first, std::int32
             f(kernels::ClassStretch<T>{logits.size(0), logits.size(1), first, write<T>(logits)});
         });
     };
-    with_kernel([&](auto const& part) { kernels::row_maxima(part, highest.data(), own_best.data()); });
+    with_kernel(
+        [&](auto const& part) { kernels::row_maxima(part, highest.data(), own_best.data()); });
     std::vector<double> const own_highest = highest;
-    axis.all_reduce({highest.data(), n, cluster::DType::f64}, cluster::ReduceOp::max, "loss/maxima").wait();
+    axis.all_reduce({highest.data(), n, cluster::DType::f64}, cluster::ReduceOp::max, "loss/maxima")
+        .wait();
     // The lowest class of those that reach the maximum, as one rank would find it.
     for (std::size_t r = 0; r < n; ++r)
-        best[r] = own_highest[r] == highest[r] ? own_best[r] : std::numeric_limits<std::int32_t>::max();
-    axis.all_reduce({best, n, cluster::DType::i32}, cluster::ReduceOp::min, "loss/predictions").wait();
-    with_kernel([&](auto const& part) { kernels::row_sums(part, labels, highest.data(), sums.data()); });
-    axis.all_reduce({sums.data(), 2 * n, cluster::DType::f64}, cluster::ReduceOp::sum, "loss/sums").wait();
+        best[r] =
+            own_highest[r] == highest[r] ? own_best[r] : std::numeric_limits<std::int32_t>::max();
+    axis.all_reduce({best, n, cluster::DType::i32}, cluster::ReduceOp::min, "loss/predictions")
+        .wait();
+    with_kernel(
+        [&](auto const& part) { kernels::row_sums(part, labels, highest.data(), sums.data()); });
+    axis.all_reduce({sums.data(), 2 * n, cluster::DType::f64}, cluster::ReduceOp::sum, "loss/sums")
+        .wait();
     for (std::size_t r = 0; r < n; ++r) {
         loss[r] = labels[r] >= 0 ? std::log(sums[r]) + highest[r] - sums[n + r] : 0.0;
         if (labels[r] < 0) best[r] = -1;
     }
-    if (gradient) with_kernel([&](auto const& part) { kernels::row_gradients(part, labels, sums.data(), scale); });
+    if (gradient)
+        with_kernel(
+            [&](auto const& part) { kernels::row_gradients(part, labels, sums.data(), scale); });
 }
 
-/// Rows with a label in chunks: logits, loss, and with a graph the gradients of x and of the weight, all on the way.
+/// Rows with a label in chunks: logits, loss, and with a graph the gradients of x and of the
+/// weight, all on the way.
 struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
-    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight, Pass const* pass,
-                            RowLosses* rows, parallel::TensorAxis const& axis) {
+    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
+                            Pass const* pass, RowLosses* rows, parallel::TensorAxis const& axis) {
         bool const graph = x.requires_grad();
         auto const& labels = pass->slot.token_labels;
         // Padding in the vocabulary is no class: it has no score.
         auto const& slice = weight->parameter().slice();
-        std::int64_t const real =
-            parallel::planted::is(parallel::planted::Bug::padding_counted) ? slice.local : slice.real;
+        std::int64_t const real = parallel::planted::is(parallel::planted::Bug::padding_counted)
+                                      ? slice.local
+                                      : slice.real;
         at::Tensor const w = weight->value().narrow(0, 0, real);
         bool const composed = parallel::composed(x);
         if (!composed) {
@@ -148,16 +164,19 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             rows->best.resize(labels.size());
         }
         std::int64_t const rows_total = x.size(0),
-                           chunk = std::clamp<std::int64_t>(parallel::budgets.logits / slice.local, 1, rows_total);
+                           chunk = std::clamp<std::int64_t>(parallel::budgets.logits / slice.local,
+                                                            1, rows_total);
         // Each addition in bf16 would lose what is below its rounding.
         bool const added_in_float = x.scalar_type() == at::kBFloat16 && chunk < rows_total;
         at::ScalarType const sums = added_in_float ? at::kFloat : x.scalar_type();
         // Asked for, logits are whole rows also where the vocabulary is divided.
         if (pass->keep_logits)
-            rows->logits = x.new_zeros({rows_total, weight->parameter().spec().shape[0]}, at::kFloat);
+            rows->logits =
+                x.new_zeros({rows_total, weight->parameter().spec().shape[0]}, at::kFloat);
         at::Tensor const dx = graph ? at::empty_like(x) : at::Tensor();
-        at::Tensor const whole_dw =
-            graph && weight->trainable() && real < slice.local ? at::zeros_like(weight->value(), sums) : at::Tensor();
+        at::Tensor const whole_dw = graph && weight->trainable() && real < slice.local
+                                        ? at::zeros_like(weight->value(), sums)
+                                        : at::Tensor();
         at::Tensor dw = whole_dw.defined() ? whole_dw.narrow(0, 0, real) : at::Tensor();
         for (std::int64_t first = 0; first < rows_total; first += chunk) {
             std::int64_t const n = std::min(chunk, rows_total - first);
@@ -166,15 +185,16 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             if (pass->keep_logits && slice.real > 0)
                 rows->logits.narrow(0, first, n).narrow(1, slice.first, slice.real).copy_(logits);
             if (composed)
-                rows->waiting.push_back(
-                    composed::cross_entropy(logits, slice.first, pass->ids.token_labels.narrow(0, first, n), graph,
-                                            pass->loss_scale, axis.size() > 1 ? axis.group : nullptr));
+                rows->waiting.push_back(composed::cross_entropy(
+                    logits, slice.first, pass->ids.token_labels.narrow(0, first, n), graph,
+                    pass->loss_scale, axis.size() > 1 ? axis.group : nullptr));
             else if (axis.size() > 1)
-                cross_entropy_rows(logits, slice.first, labels.data() + first, graph, pass->loss_scale,
-                                   rows->loss.data() + first, rows->best.data() + first, *axis.group);
+                cross_entropy_rows(logits, slice.first, labels.data() + first, graph,
+                                   pass->loss_scale, rows->loss.data() + first,
+                                   rows->best.data() + first, *axis.group);
             else
-                cross_entropy_rows(logits, labels.data() + first, graph, pass->loss_scale, rows->loss.data() + first,
-                                   rows->best.data() + first);
+                cross_entropy_rows(logits, labels.data() + first, graph, pass->loss_scale,
+                                   rows->loss.data() + first, rows->best.data() + first);
             if (!graph) continue;
             at::Tensor const dlogits = logits.to(x.scalar_type());
             at::Tensor out = dx.narrow(0, first, n);
@@ -184,9 +204,9 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
             dw = dw.defined() ? dw.add_(product) : product.to(sums);
         }
         if (pass->keep_logits && axis.size() > 1)
-            parallel::finish(
-                axis.group->all_reduce(parallel::buffer_of(rows->logits), cluster::ReduceOp::sum, "loss/logits"),
-                rows->logits);
+            parallel::finish(axis.group->all_reduce(parallel::buffer_of(rows->logits),
+                                                    cluster::ReduceOp::sum, "loss/logits"),
+                             rows->logits);
         context->save_for_backward({dx, whole_dw.defined() ? whole_dw : dw});
         context->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
         if (composed) return rows->sum() * pass->loss_scale;
@@ -194,7 +214,8 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const saved = context->get_saved_variables();
-        auto const& weight = *reinterpret_cast<ParameterUse const*>(context->saved_data["weight"].toInt());
+        auto const& weight =
+            *reinterpret_cast<ParameterUse const*>(context->saved_data["weight"].toInt());
         // A GPU's would have to be read back.
         if (gradients[0].is_cpu() && gradients[0].item<double>() != 1.0)
             throw cluster::JobError("a loss is the end of the graph: its gradient is 1");
@@ -204,18 +225,19 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
 };
 
 struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
-    static Variable forward(AutogradContext* context, Variable const& logits, Pass const* pass, RowLosses* rows) {
+    static Variable forward(AutogradContext* context, Variable const& logits, Pass const* pass,
+                            RowLosses* rows) {
         at::Tensor const gradient = for_kernel(logits).clone();
         if (parallel::composed(logits)) {
-            rows->waiting.push_back(
-                composed::cross_entropy(gradient, 0, pass->ids.sample_labels, true, pass->loss_scale, nullptr));
+            rows->waiting.push_back(composed::cross_entropy(gradient, 0, pass->ids.sample_labels,
+                                                            true, pass->loss_scale, nullptr));
             context->save_for_backward({gradient.to(logits.scalar_type())});
             return rows->sum() * pass->loss_scale;
         }
         rows->loss.resize(static_cast<std::size_t>(logits.size(0)));
         rows->best.resize(rows->loss.size());
-        cross_entropy_rows(gradient, pass->slot.sample_labels.data(), true, pass->loss_scale, rows->loss.data(),
-                           rows->best.data());
+        cross_entropy_rows(gradient, pass->slot.sample_labels.data(), true, pass->loss_scale,
+                           rows->loss.data(), rows->best.data());
         context->save_for_backward({gradient.to(logits.scalar_type())});
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
     }
@@ -226,11 +248,12 @@ struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
 
 } // namespace
 
-at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass, Results& results,
-                               parallel::TensorAxis const& axis) {
+at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass,
+                               Results& results, parallel::TensorAxis const& axis) {
     if (static_cast<std::int64_t>(pass.slot.token_labels.size()) != x.size(0))
-        throw cluster::InputError("the data have no token labels, which a language-modeling head needs; prepare them "
-                                  "with --task language-modeling or generation");
+        throw cluster::InputError(
+            "the data have no token labels, which a language-modeling head needs; prepare them "
+            "with --task language-modeling or generation");
     RowLosses rows;
     at::Tensor const loss = LanguageModelLoss::apply(x, &weight, &pass, &rows, axis);
     finish_rows(std::move(rows), results,
@@ -240,8 +263,9 @@ at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, 
 
 at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results) {
     if (static_cast<std::int64_t>(pass.slot.sample_labels.size()) != logits.size(0))
-        throw cluster::InputError("the data have no label per sample, which a classification head needs; prepare them "
-                                  "with --task classification");
+        throw cluster::InputError(
+            "the data have no label per sample, which a classification head needs; prepare them "
+            "with --task classification");
     RowLosses rows;
     at::Tensor const loss = ClassificationLoss::apply(logits, &pass, &rows);
     if (logits.is_meta()) return loss;

@@ -25,7 +25,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-/// Passes, tables and handles live in the stage, which outlives the graph; the graph keeps their addresses.
+/// Passes, tables and handles live in the stage, which outlives the graph; the graph keeps their
+/// addresses.
 template <typename T>
 c10::IValue remember(T const& thing) {
     return reinterpret_cast<std::int64_t>(&thing);
@@ -36,8 +37,8 @@ T const& recall(AutogradContext* context, char const* key) {
 }
 
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
-    static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight,
-                            double epsilon) {
+    static Variable forward(AutogradContext* context, Variable const& input,
+                            ParameterUse const* weight, double epsilon) {
         at::Tensor const x = for_kernel(input), w = for_kernel(weight->value());
         context->saved_data["weight"] = remember(*weight);
         if (parallel::composed(x)) {
@@ -48,7 +49,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
         by_dtype(x, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::rms_norm_forward(x.size(0), x.size(1), data, read<T>(w), epsilon, write<T>(y), write<T>(inverse));
+            kernels::rms_norm_forward(x.size(0), x.size(1), data, read<T>(w), epsilon, write<T>(y),
+                                      write<T>(inverse));
         });
         context->save_for_backward({x, inverse});
         return y.to(input.scalar_type());
@@ -56,7 +58,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& weight = recall<ParameterUse>(context, "weight");
         auto const saved = context->get_saved_variables();
-        at::Tensor const x = saved[0], dy = for_kernel(gradients[0]), w = for_kernel(weight.value());
+        at::Tensor const x = saved[0], dy = for_kernel(gradients[0]),
+                         w = for_kernel(weight.value());
         if (parallel::composed(x)) {
             auto const [to_x, to_weight] = composed::rms_norm_backward(dy, x, w, saved[1]);
             if (weight.trainable()) weight.deliver(to_weight);
@@ -65,8 +68,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         at::Tensor const dx = at::empty_like(x), dweight = at::empty_like(w);
         by_dtype(x, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::rms_norm_backward(x.size(0), x.size(1), read<T>(dy), data, read<T>(w), read<T>(saved[1]),
-                                       write<T>(dx), write<T>(dweight));
+            kernels::rms_norm_backward(x.size(0), x.size(1), read<T>(dy), data, read<T>(w),
+                                       read<T>(saved[1]), write<T>(dx), write<T>(dweight));
         });
         if (weight.trainable()) weight.deliver(dweight);
         return {dx.to(gradients[0].scalar_type()), {}, {}};
@@ -75,24 +78,29 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 
 using ThreeTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
-ThreeTensors normalize_rows(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias, double epsilon) {
+ThreeTensors normalize_rows(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias,
+                            double epsilon) {
     // The meta device has no such operation of its own.
-    if (x.is_meta()) return {at::empty_like(x), x.new_empty({x.size(0), 1}), x.new_empty({x.size(0), 1})};
+    if (x.is_meta())
+        return {at::empty_like(x), x.new_empty({x.size(0), 1}), x.new_empty({x.size(0), 1})};
     return at::native_layer_norm(x, {x.size(1)}, weight, bias, epsilon);
 }
 
 /// `saved`: input, mean and inverse deviation.
-ThreeTensors normalize_rows_backward(at::Tensor const& dy, variable_list const& saved, ParameterUse const& weight,
-                                     ParameterUse const& bias) {
-    if (dy.is_meta()) return {at::empty_like(dy), at::empty_like(weight.value()), at::empty_like(bias.value())};
-    return at::native_layer_norm_backward(dy, saved[0], {saved[0].size(1)}, saved[1], saved[2], weight.value(),
-                                          bias.value(), {true, weight.trainable(), bias.trainable()});
+ThreeTensors normalize_rows_backward(at::Tensor const& dy, variable_list const& saved,
+                                     ParameterUse const& weight, ParameterUse const& bias) {
+    if (dy.is_meta())
+        return {at::empty_like(dy), at::empty_like(weight.value()), at::empty_like(bias.value())};
+    return at::native_layer_norm_backward(dy, saved[0], {saved[0].size(1)}, saved[1], saved[2],
+                                          weight.value(), bias.value(),
+                                          {true, weight.trainable(), bias.trainable()});
 }
 
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
-    static Variable forward(AutogradContext* context, Variable const& input, ParameterUse const* weight,
-                            ParameterUse const* bias, double epsilon) {
-        auto const [y, mean, inverse] = normalize_rows(input, weight->value(), bias->value(), epsilon);
+    static Variable forward(AutogradContext* context, Variable const& input,
+                            ParameterUse const* weight, ParameterUse const* bias, double epsilon) {
+        auto const [y, mean, inverse] =
+            normalize_rows(input, weight->value(), bias->value(), epsilon);
         context->saved_data["weight"] = remember(*weight);
         context->saved_data["bias"] = remember(*bias);
         context->save_for_backward({input, mean, inverse});
@@ -102,7 +110,8 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
         auto const& weight = recall<ParameterUse>(context, "weight");
         auto const& bias = recall<ParameterUse>(context, "bias");
         auto const saved = context->get_saved_variables();
-        auto const [dx, dweight, dbias] = normalize_rows_backward(gradients[0].contiguous(), saved, weight, bias);
+        auto const [dx, dweight, dbias] =
+            normalize_rows_backward(gradients[0].contiguous(), saved, weight, bias);
         if (weight.trainable()) weight.deliver(dweight);
         if (bias.trainable()) bias.deliver(dbias);
         return {dx, {}, {}, {}};
@@ -119,38 +128,43 @@ struct Rows {
 Rows rows_of(Pass const& pass) {
     Rows rows{{}, pass.slot.positions, pass.ids.samples, pass.ids.positions};
     for (std::size_t i = 0; i < pass.slot.sample_ids.size(); ++i)
-        rows.samples.insert(rows.samples.end(),
-                            static_cast<std::size_t>(pass.slot.offsets[i + 1] - pass.slot.offsets[i]),
-                            pass.slot.sample_ids[i]);
+        rows.samples.insert(
+            rows.samples.end(),
+            static_cast<std::size_t>(pass.slot.offsets[i + 1] - pass.slot.offsets[i]),
+            pass.slot.sample_ids[i]);
     return rows;
 }
 
 at::Tensor drop_rows(kernels::DropoutKey const& key, Rows const& rows, at::Tensor const& input) {
     at::Tensor const x = for_kernel(input);
     if (parallel::composed(x))
-        return composed::dropout_factors(key, rows.sample_ids, rows.position_ids, x.size(1), x.options())
+        return composed::dropout_factors(key, rows.sample_ids, rows.position_ids, x.size(1),
+                                         x.options())
             .mul_(x)
             .to(input.scalar_type());
     at::Tensor const y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::dropout_rows(key, rows.samples.data(), rows.positions.data(), x.size(0), x.size(1), data, write<T>(y));
+        kernels::dropout_rows(key, rows.samples.data(), rows.positions.data(), x.size(0), x.size(1),
+                              data, write<T>(y));
     });
     return y.to(input.scalar_type());
 }
 
 struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
-    static Variable forward(AutogradContext* context, Variable const& x, kernels::DropoutKey const& key,
-                            std::shared_ptr<Rows const> rows) {
+    static Variable forward(AutogradContext* context, Variable const& x,
+                            kernels::DropoutKey const& key, std::shared_ptr<Rows const> rows) {
         at::Tensor const y = drop_rows(key, *rows, x);
         context->saved_data["key"] = static_cast<std::int64_t>(key.key);
         context->saved_data["probability"] = key.probability;
-        context->saved_data["rows"] = c10::IValue::make_capsule(c10::make_intrusive<KeepAlive>(std::move(rows)));
+        context->saved_data["rows"] =
+            c10::IValue::make_capsule(c10::make_intrusive<KeepAlive>(std::move(rows)));
         return y;
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        kernels::DropoutKey const key{static_cast<std::uint64_t>(context->saved_data["key"].toInt()),
-                                      context->saved_data["probability"].toDouble()};
+        kernels::DropoutKey const key{
+            static_cast<std::uint64_t>(context->saved_data["key"].toInt()),
+            context->saved_data["probability"].toDouble()};
         auto const& rows = static_cast<KeepAlive&>(*context->saved_data["rows"].toCapsule()).rows;
         return {drop_rows(key, *rows, gradients[0]), {}, {}};
     }
@@ -163,45 +177,57 @@ struct DropoutFunction : torch::autograd::Function<DropoutFunction> {
 };
 
 struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
-    static variable_list forward(AutogradContext* context, Variable const& query, Variable const& key,
-                                 Variable const& value, kernels::AttentionProblem const& problem, bool recompute) {
+    static variable_list forward(AutogradContext* context, Variable const& query,
+                                 Variable const& key, Variable const& value,
+                                 kernels::AttentionProblem const& problem, bool recompute) {
         at::Tensor const q = for_kernel(query), k = for_kernel(key), v = for_kernel(value);
         auto const [out, lse] = mix(q, k, v, problem);
-        context->save_for_backward(recompute ? variable_list{q, k, v} : variable_list{q, k, v, out, lse});
-        context->saved_data["problem"] = c10::IValue::make_capsule(c10::make_intrusive<KeepProblem>(problem));
+        context->save_for_backward(recompute ? variable_list{q, k, v}
+                                             : variable_list{q, k, v, out, lse});
+        context->saved_data["problem"] =
+            c10::IValue::make_capsule(c10::make_intrusive<KeepProblem>(problem));
         return {out.to(query.scalar_type())};
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& problem = static_cast<KeepProblem&>(*context->saved_data["problem"].toCapsule()).problem;
+        auto const& problem =
+            static_cast<KeepProblem&>(*context->saved_data["problem"].toCapsule()).problem;
         auto const saved = context->get_saved_variables();
-        auto const [out, lse] = saved.size() == 3 ? mix(saved[0], saved[1], saved[2], problem)
-                                                  : std::pair<at::Tensor, at::Tensor>(saved[3], saved[4]);
+        auto const [out, lse] = saved.size() == 3
+                                    ? mix(saved[0], saved[1], saved[2], problem)
+                                    : std::pair<at::Tensor, at::Tensor>(saved[3], saved[4]);
         auto const [dq, dk, dv] = unmix(saved, out, lse, for_kernel(gradients[0]), problem);
         auto const dtype = gradients[0].scalar_type();
         return {dq.to(dtype), dk.to(dtype), dv.to(dtype), {}, {}};
     }
 
   private:
-    static std::pair<at::Tensor, at::Tensor> mix(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
+    static std::pair<at::Tensor, at::Tensor> mix(at::Tensor const& q, at::Tensor const& k,
+                                                 at::Tensor const& v,
                                                  kernels::AttentionProblem const& problem) {
         if (parallel::composed(q)) return composed::attention(problem, q, k, v);
-        at::Tensor const out = at::empty_like(q), lse = at::empty({q.size(0), problem.heads}, q.options());
+        at::Tensor const out = at::empty_like(q),
+                         lse = at::empty({q.size(0), problem.heads}, q.options());
         by_dtype(q, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::attention_forward(problem, data, read<T>(k), read<T>(v), write<T>(out), write<T>(lse));
+            kernels::attention_forward(problem, data, read<T>(k), read<T>(v), write<T>(out),
+                                       write<T>(lse));
         });
         return {out, lse};
     }
     /// `saved`: queries, keys and values first.
-    static composed::AttentionGradients unmix(variable_list const& saved, at::Tensor const& out, at::Tensor const& lse,
-                                              at::Tensor const& dout, kernels::AttentionProblem const& problem) {
+    static composed::AttentionGradients unmix(variable_list const& saved, at::Tensor const& out,
+                                              at::Tensor const& lse, at::Tensor const& dout,
+                                              kernels::AttentionProblem const& problem) {
         at::Tensor const &q = saved[0], &k = saved[1], &v = saved[2];
-        if (parallel::composed(q)) return composed::attention_backward(problem, q, k, v, out, lse, dout);
-        composed::AttentionGradients const g{at::empty_like(q), at::empty_like(k), at::empty_like(v)};
+        if (parallel::composed(q))
+            return composed::attention_backward(problem, q, k, v, out, lse, dout);
+        composed::AttentionGradients const g{at::empty_like(q), at::empty_like(k),
+                                             at::empty_like(v)};
         by_dtype(q, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::attention_backward(problem, data, read<T>(k), read<T>(v), read<T>(out), read<T>(lse),
-                                        read<T>(dout), write<T>(g.q), write<T>(g.k), write<T>(g.v));
+            kernels::attention_backward(problem, data, read<T>(k), read<T>(v), read<T>(out),
+                                        read<T>(lse), read<T>(dout), write<T>(g.q), write<T>(g.k),
+                                        write<T>(g.v));
         });
         return g;
     }
@@ -211,8 +237,8 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     };
 };
 
-at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& table, Pass const& pass,
-                int direction) {
+at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& table,
+                Pass const& pass, int direction) {
     at::Tensor const x = for_kernel(input);
     if (parallel::composed(x))
         return composed::rotary(x, heads, pass.ids.positions, table.cosine, table.sine, direction)
@@ -220,30 +246,31 @@ at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& 
     at::Tensor const y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.slot.positions.data(), read<T>(table.cosine),
-                        read<T>(table.sine), direction, data, write<T>(y));
+        kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.slot.positions.data(),
+                        read<T>(table.cosine), read<T>(table.sine), direction, data, write<T>(y));
     });
     return y.to(input.scalar_type());
 }
 
 struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
-    static Variable forward(AutogradContext* context, Variable const& x, std::int64_t heads, RotaryTable const* table,
-                            Pass const* pass) {
+    static Variable forward(AutogradContext* context, Variable const& x, std::int64_t heads,
+                            RotaryTable const* table, Pass const* pass) {
         context->saved_data["heads"] = heads;
         context->saved_data["table"] = remember(*table);
         context->saved_data["pass"] = remember(*pass);
         return turn(x, heads, *table, *pass, 1);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {turn(gradients[0], context->saved_data["heads"].toInt(), recall<RotaryTable>(context, "table"),
-                     recall<Pass>(context, "pass"), -1),
+        return {turn(gradients[0], context->saved_data["heads"].toInt(),
+                     recall<RotaryTable>(context, "table"), recall<Pass>(context, "pass"), -1),
                 {},
                 {},
                 {}};
     }
 };
 
-/// One node for silu(gate) * up: its backward pass needs the two inputs and makes both gradients from one sigmoid.
+/// One node for silu(gate) * up: its backward pass needs the two inputs and makes both gradients
+/// from one sigmoid.
 struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
     static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up) {
         context->save_for_backward({gate, up});
@@ -256,21 +283,24 @@ struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
     }
 };
 
-/// Slow turns (long waves) are slowed down by the factor, fast ones kept, those between blended (Llama 3.1).
+/// Slow turns (long waves) are slowed down by the factor, fast ones kept, those between blended
+/// (Llama 3.1).
 at::Tensor stretch_llama3(RotaryStretch const& s, at::Tensor const& frequency) {
     auto const context = static_cast<double>(s.first_context);
     at::Tensor const wave = frequency.reciprocal() * (2 * std::numbers::pi);
-    at::Tensor const slow = wave > context / s.low_frequency, fast = wave < context / s.high_frequency;
+    at::Tensor const slow = wave > context / s.low_frequency,
+                     fast = wave < context / s.high_frequency;
     at::Tensor const slowed = at::where(slow, frequency / s.factor, frequency);
-    at::Tensor const blend = (wave.reciprocal() * context - s.low_frequency) / (s.high_frequency - s.low_frequency);
+    at::Tensor const blend =
+        (wave.reciprocal() * context - s.low_frequency) / (s.high_frequency - s.low_frequency);
     at::Tensor const between = (1 - blend) * slowed / s.factor + blend * slowed;
     return at::where(at::logical_or(slow, fast), slowed, between);
 }
 
 /// Radians per position of each pair, [S / 2].
 at::Tensor rotary_frequencies(ModelConfig const& config, at::ScalarType dtype) {
-    at::Tensor const exponent =
-        at::arange(0, config.head_size, 2, at::kLong).to(dtype) / static_cast<double>(config.head_size);
+    at::Tensor const exponent = at::arange(0, config.head_size, 2, at::kLong).to(dtype) /
+                                static_cast<double>(config.head_size);
     at::Tensor const frequency = at::pow(config.rotary_base, exponent).reciprocal();
     switch (config.rotary.scaling) {
     case RotaryScaling::none: break;
@@ -286,7 +316,8 @@ bool drops(double probability, Pass const& pass) {
 
 kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t site) {
     bool const other = planted::is(planted::Bug::recompute_mask) && planted::Recomputing::now;
-    return kernels::dropout_key(pass.seed + other, static_cast<std::uint64_t>(pass.step), site, probability);
+    return kernels::dropout_key(pass.seed + other, static_cast<std::uint64_t>(pass.step), site,
+                                probability);
 }
 
 } // namespace
@@ -299,11 +330,13 @@ at::Tensor rms_norm_heads(at::Tensor const& x, ParameterUse const& weight, doubl
     return rms_norm(x.view({-1, weight.value().size(0)}), weight, epsilon).view_as(x);
 }
 
-at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias, double epsilon) {
+at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
+                      double epsilon) {
     return LayerNormFunction::apply(x, &weight, &bias, epsilon);
 }
 
-at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site, std::int64_t part) {
+at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site,
+                   std::int64_t part) {
     if (!drops(probability, pass)) return x;
     Rows all = rows_of(pass);
     std::int64_t const first = part * x.size(0), last = first + x.size(0);
@@ -311,7 +344,8 @@ at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, st
              {all.positions.begin() + first, all.positions.begin() + last},
              all.sample_ids.narrow(0, first, x.size(0)),
              all.position_ids.narrow(0, first, x.size(0))};
-    return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(std::move(own)));
+    return DropoutFunction::apply(x, key_of(probability, pass, site),
+                                  std::make_shared<Rows const>(std::move(own)));
 }
 
 at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
@@ -328,7 +362,8 @@ at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pas
         chosen.samples.push_back(all.samples[static_cast<std::size_t>(r)]);
         chosen.positions.push_back(all.positions[static_cast<std::size_t>(r)]);
     }
-    return DropoutFunction::apply(x, key_of(probability, pass, site), std::make_shared<Rows const>(std::move(chosen)));
+    return DropoutFunction::apply(x, key_of(probability, pass, site),
+                                  std::make_shared<Rows const>(std::move(chosen)));
 }
 
 at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up) {
@@ -345,33 +380,36 @@ at::Tensor activate(at::Tensor const& x, Activation activation) {
     return x;
 }
 
-at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v, AttentionShape const& shape,
-                     Pass const& pass) {
-    kernels::AttentionProblem const problem{pass.slot.offsets.data(),
-                                            pass.slot.sample_ids.data(),
-                                            pass.slot.sample_count(),
-                                            shape.heads,
-                                            shape.key_heads,
-                                            shape.head_size,
-                                            shape.causal,
-                                            shape.window,
-                                            shape.scale,
-                                            key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site),
-                                            shape.first_head};
-    if (can_flash(q, problem)) return flash_attention(q, k, v, problem, pass.ids.offsets, shape.recompute);
+at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
+                     AttentionShape const& shape, Pass const& pass) {
+    kernels::AttentionProblem const problem{
+        pass.slot.offsets.data(),
+        pass.slot.sample_ids.data(),
+        pass.slot.sample_count(),
+        shape.heads,
+        shape.key_heads,
+        shape.head_size,
+        shape.causal,
+        shape.window,
+        shape.scale,
+        key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site),
+        shape.first_head};
+    if (can_flash(q, problem))
+        return flash_attention(q, k, v, problem, pass.ids.offsets, shape.recompute);
     return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];
 }
 
 RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype, at::Device device) {
     if (config.positions != Positions::rotary) return {};
-    at::Tensor const angle =
-        at::outer(at::arange(config.max_positions, at::kLong).to(dtype), rotary_frequencies(config, dtype));
+    at::Tensor const angle = at::outer(at::arange(config.max_positions, at::kLong).to(dtype),
+                                       rotary_frequencies(config, dtype));
     // Computed on the host wherever it is used: the same bits. A dry run keeps it there.
     at::Device const place = device.is_meta() ? at::Device(at::kCPU) : device;
     return {angle.cos().to(place), angle.sin().to(place)};
 }
 
-at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table, Pass const& pass) {
+at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
+                  Pass const& pass) {
     return RotaryFunction::apply(x, heads, &table, &pass);
 }
 

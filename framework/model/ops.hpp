@@ -1,7 +1,8 @@
-// The differentiable pieces of a transformer over packed slots: on the CPU by kernels of our own (framework/kernels),
-// on a GPU by libtorch's operations (composed.hpp, flash.hpp). T = packed tokens, D = model width, H = query heads, K =
-// key heads, S = head size, V = vocabulary, n = samples. Weight gradients go through handles (parallel/parameter.hpp);
-// the graph holds activations only.
+// The differentiable pieces of a transformer over packed slots: on the CPU by kernels of our own
+// (framework/kernels), on a GPU by libtorch's operations (composed.hpp, flash.hpp). T = packed
+// tokens, D = model width, H = query heads, K = key heads, S = head size, V = vocabulary, n =
+// samples. Weight gradients go through handles (parallel/parameter.hpp); the graph holds
+// activations only.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -17,10 +18,11 @@ namespace trireme::framework {
 /// y[T, D] = x / rms(x) * weight (Zhang and Sennrich 2019).
 at::Tensor rms_norm(at::Tensor const& x, parallel::ParameterUse const& weight, double epsilon);
 /// The same over each head apart: x[T, heads S], weight[S].
-at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& weight, double epsilon);
+at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& weight,
+                          double epsilon);
 /// y[T, D], Ba et al. 2016.
-at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight, parallel::ParameterUse const& bias,
-                      double epsilon);
+at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
+                      parallel::ParameterUse const& bias, double epsilon);
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
 /// x may be the `part`-th of equal stretches of the slot's tokens.
 at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site,
@@ -43,26 +45,32 @@ struct AttentionShape {
     std::int64_t first_head = 0; ///< number of the first of these heads in the model: keys dropout
     bool recompute = false;      ///< keep q, k and v only for the backward pass
 };
-/// Block-diagonal attention over the samples of the slot: q[T, H S], k[T, K S], v[T, K S] -> [T, H S].
-/// Rotary positions, if any, have been applied.
-at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v, AttentionShape const& shape,
-                     Pass const& pass);
+/// Block-diagonal attention over the samples of the slot: q[T, H S], k[T, K S], v[T, K S] -> [T, H
+/// S]. Rotary positions, if any, have been applied.
+at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
+                     AttentionShape const& shape, Pass const& pass);
 
-/// Cosine and sine of position x frequency, [max_positions, S / 2] each, computed in `dtype` by the formulas and in the
-/// order of transformers' modeling_rope_utils.py: in float32 the numbers that a model was trained with, to the bit.
+/// Cosine and sine of position x frequency, [max_positions, S / 2] each, computed in `dtype` by the
+/// formulas and in the order of transformers' modeling_rope_utils.py: in float32 the numbers that a
+/// model was trained with, to the bit.
 struct RotaryTable {
     at::Tensor cosine, sine;
 };
-RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype, at::Device device = at::kCPU);
-/// x[T, heads S] turned by its positions (Su et al. 2021; halves paired as in Hugging Face's rotate_half).
-at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table, Pass const& pass);
+RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype,
+                         at::Device device = at::kCPU);
+/// x[T, heads S] turned by its positions (Su et al. 2021; halves paired as in Hugging Face's
+/// rotate_half).
+at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
+                  Pass const& pass);
 
-/// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never exist. Returns the sum
-/// of losses of pass.slot.token_labels times pass.loss_scale, float64. With a graph, gradients are made on the way.
-/// x[T, D]; of weight[V, D] each tensor rank holds a stretch of rows (Shoeybi et al. 2019, section 3: what travels is a
-/// maximum, a sum and a score for each token, not its logits). Collective over `axis`.
-at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight, Pass const& pass,
-                               Results& results, parallel::TensorAxis const& axis = {});
+/// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never
+/// exist. Returns the sum of losses of pass.slot.token_labels times pass.loss_scale, float64. With
+/// a graph, gradients are made on the way. x[T, D]; of weight[V, D] each tensor rank holds a
+/// stretch of rows (Shoeybi et al. 2019, section 3: what travels is a maximum, a sum and a score
+/// for each token, not its logits). Collective over `axis`.
+at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight,
+                               Pass const& pass, Results& results,
+                               parallel::TensorAxis const& axis = {});
 /// Cross-entropy of logits[n, C] against pass.slot.sample_labels, otherwise as above.
 at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results);
 

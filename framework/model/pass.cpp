@@ -7,7 +7,8 @@ namespace trireme::framework {
 
 namespace {
 /// Labels, or as many that are ignored.
-std::int64_t* pack_labels(std::vector<std::int32_t> const& labels, std::int64_t count, std::int64_t* out) {
+std::int64_t* pack_labels(std::vector<std::int32_t> const& labels, std::int64_t count,
+                          std::int64_t* out) {
     return labels.empty() ? std::fill_n(out, count, std::int64_t{data::kIgnoredLabel})
                           : std::ranges::copy(labels, out).out;
 }
@@ -31,9 +32,12 @@ void pack_ids(data::Slot const& slot, std::int64_t* out) {
 SlotIds view_ids(at::Tensor const& packed, data::Slot const& slot) {
     std::int64_t const t = slot.token_count(), n = slot.sample_count();
     std::int64_t at = 0;
-    auto const next = [&](std::int64_t count) { return packed.narrow(0, std::exchange(at, at + count), count); };
+    auto const next = [&](std::int64_t count) {
+        return packed.narrow(0, std::exchange(at, at + count), count);
+    };
     SlotIds ids;
-    for (auto* row : {&ids.tokens, &ids.positions, &ids.segments, &ids.samples, &ids.token_labels}) *row = next(t);
+    for (auto* row : {&ids.tokens, &ids.positions, &ids.segments, &ids.samples, &ids.token_labels})
+        *row = next(t);
     ids.sample_labels = next(n);
     ids.offsets = next(n + 1);
     return ids;
@@ -45,8 +49,8 @@ at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device
     return device.is_cpu() || device.is_meta() ? host : host.pin_memory().to(device, true);
 }
 
-Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step, double loss_scale,
-               at::Device device) {
+Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step,
+               double loss_scale, at::Device device) {
     std::vector<std::int64_t> packed(static_cast<std::size_t>(packed_ids(slot)));
     pack_ids(slot, packed.data());
     SlotIds ids = view_ids(on_device(packed, device), slot);

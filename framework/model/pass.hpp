@@ -13,13 +13,15 @@ namespace trireme::framework {
 struct AttentionShape;
 struct Pass;
 
-/// What attention reads besides the tokens of its pass: those of earlier passes (framework/generation).
+/// What attention reads besides the tokens of its pass: those of earlier passes
+/// (framework/generation).
 class AttentionCache {
   public:
     virtual ~AttentionCache() = default;
     /// As attention() in ops.hpp, for one layer.
-    virtual at::Tensor attend(std::int64_t layer, at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
-                              AttentionShape const& shape, Pass const& pass) = 0;
+    virtual at::Tensor attend(std::int64_t layer, at::Tensor const& q, at::Tensor const& k,
+                              at::Tensor const& v, AttentionShape const& shape,
+                              Pass const& pass) = 0;
 };
 
 /// What a device reads of a slot, in one tensor, so that one copy brings it: int64 views of it.
@@ -37,20 +39,22 @@ std::int64_t packed_ids(data::Slot const& slot);
 void pack_ids(data::Slot const& slot, std::int64_t* out);
 SlotIds view_ids(at::Tensor const& packed, data::Slot const& slot);
 
-/// One slot and the circumstances it is computed in. Random numbers are keyed by (seed, step, sample id, site,
-/// element).
+/// One slot and the circumstances it is computed in. Random numbers are keyed by (seed, step,
+/// sample id, site, element).
 struct Pass {
     data::Slot slot;
     SlotIds ids; ///< of the slot, where the model is
     bool training = false;
     std::uint64_t seed = 0;
     std::int64_t step = 0;
-    double loss_scale = 1.0;  ///< 1 / trained labels of the whole step
-    bool keep_logits = false; ///< language models: hand the logits of every token to Results; costs [T, V] of memory
+    double loss_scale = 1.0; ///< 1 / trained labels of the whole step
+    /// language models: hand the logits of every token to Results; costs [T, V] of memory
+    bool keep_logits = false;
     AttentionCache* cache = nullptr; ///< generation; null: attention sees the pass alone
 };
 
-/// What the head found for one sample. Sums of these over unique sample ids are exact metrics for any layout.
+/// What the head found for one sample. Sums of these over unique sample ids are exact metrics for
+/// any layout.
 struct SampleResult {
     std::int64_t sample = -1;
     double loss = 0;                          ///< summed over the sample's trained labels
@@ -62,15 +66,16 @@ struct SampleResult {
 /// What a pass found: one entry per sample, in slot order.
 struct Results {
     std::vector<SampleResult> samples;
-    /// Row after row, samples in the order above. Classification: one row of C per sample. Language models: only where
-    /// Pass::keep_logits asks, one row of V per token.
+    /// Row after row, samples in the order above. Classification: one row of C per sample. Language
+    /// models: only where Pass::keep_logits asks, one row of V per token.
     std::vector<float> logits;
     /// Of a GPU: what is still there, in the same order. Reading it back waits for the GPU.
     std::vector<std::function<void(Results&)>> waiting = {};
     void read_back();
 };
 
-/// Places where dropout happens; with the layer's index the `site` of a random stream, the same in every layout.
+/// Places where dropout happens; with the layer's index the `site` of a random stream, the same in
+/// every layout.
 enum class Site : std::uint64_t {
     embeddings = 0,
     attention = 1,
@@ -83,8 +88,8 @@ inline std::uint64_t site_id(Site site, std::int64_t layer = 0) {
 }
 
 /// Makes the tensors of a pass from its slot, on the device that computes.
-Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step, double loss_scale,
-               at::Device device = at::kCPU);
+Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step,
+               double loss_scale, at::Device device = at::kCPU);
 /// Numbers of the host on a device; the host does not wait for the copy.
 at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device);
 

@@ -12,50 +12,63 @@ using parallel::TensorCut;
 
 class SpecList {
   public:
-    SpecList(double deviation, bool input_major) : deviation_(deviation), input_major_(input_major) {}
+    SpecList(double deviation, bool input_major)
+        : deviation_(deviation), input_major_(input_major) {}
 
-    void matrix(std::string const& name, std::int64_t rows, std::int64_t columns, std::string const& unit,
-                int uses = 1) {
+    void matrix(std::string const& name, std::int64_t rows, std::int64_t columns,
+                std::string const& unit, int uses = 1) {
         if (!name.empty())
-            specs_.push_back(
-                {.name = name, .shape = {rows, columns}, .unit = unit, .deviation = deviation_, .uses = uses});
+            specs_.push_back({.name = name,
+                              .shape = {rows, columns},
+                              .unit = unit,
+                              .deviation = deviation_,
+                              .uses = uses});
     }
     /// A table of one row per token, whose rows are divided over the tensor axis.
-    void vocabulary(std::string const& name, std::int64_t rows, std::int64_t width, std::string const& unit,
-                    int uses = 1) {
+    void vocabulary(std::string const& name, std::int64_t rows, std::int64_t width,
+                    std::string const& unit, int uses = 1) {
         matrix(name, rows, width, unit, uses);
         if (!name.empty()) specs_.back().cut = {.dim = 0, .groups = rows};
     }
-    /// One of a block's layers: [out, in], or [in, out] where the family keeps them so. `cut`: of the outputs.
-    void column_linear(LinearNames const& names, std::int64_t in, TensorCut cut, std::string const& unit) {
+    /// One of a block's layers: [out, in], or [in, out] where the family keeps them so. `cut`: of
+    /// the outputs.
+    void column_linear(LinearNames const& names, std::int64_t in, TensorCut cut,
+                       std::string const& unit) {
         block_matrix(names.weight, cut.extent(), in, cut, true, unit);
         cut.dim = 0;
         vector(names.bias, cut.extent(), unit, Initial::zeros);
         if (!names.bias.empty()) specs_.back().cut = cut;
     }
-    /// The same with the inputs divided. The bias is added after the sum over ranks, to each rank's own tokens.
-    void row_linear(LinearNames const& names, std::int64_t out, TensorCut const& cut, std::string const& unit) {
+    /// The same with the inputs divided. The bias is added after the sum over ranks, to each rank's
+    /// own tokens.
+    void row_linear(LinearNames const& names, std::int64_t out, TensorCut const& cut,
+                    std::string const& unit) {
         block_matrix(names.weight, out, cut.extent(), cut, false, unit);
         vector(names.bias, out, unit, Initial::zeros);
         if (!names.bias.empty()) specs_.back().partial = true;
     }
-    void vector(std::string const& name, std::int64_t size, std::string const& unit, Initial initial) {
+    void vector(std::string const& name, std::int64_t size, std::string const& unit,
+                Initial initial) {
         if (!name.empty())
-            specs_.push_back({.name = name, .shape = {size}, .unit = unit, .initial = initial, .decay = false});
+            specs_.push_back(
+                {.name = name, .shape = {size}, .unit = unit, .initial = initial, .decay = false});
     }
-    void linear(LinearNames const& names, std::int64_t out, std::int64_t in, std::string const& unit) {
+    void linear(LinearNames const& names, std::int64_t out, std::int64_t in,
+                std::string const& unit) {
         matrix(names.weight, out, in, unit);
         vector(names.bias, out, unit, Initial::zeros);
     }
     /// Of each rank's own tokens or heads: its gradient is a part of the sum.
     void norm(LinearNames const& names, std::int64_t width, std::string const& unit) {
-        for (auto const& [name, initial] : {std::pair{names.weight, Initial::ones}, {names.bias, Initial::zeros}}) {
+        for (auto const& [name, initial] :
+             {std::pair{names.weight, Initial::ones}, {names.bias, Initial::zeros}}) {
             vector(name, width, unit, initial);
             if (!name.empty()) specs_.back().partial = true;
         }
     }
     /// A table that each rank reads for its own tokens.
-    void own_rows(std::string const& name, std::int64_t rows, std::int64_t width, std::string const& unit) {
+    void own_rows(std::string const& name, std::int64_t rows, std::int64_t width,
+                  std::string const& unit) {
         matrix(name, rows, width, unit);
         if (!name.empty()) specs_.back().partial = true;
     }
@@ -63,8 +76,8 @@ class SpecList {
     std::vector<ParameterSpec> take() { return std::move(specs_); }
 
   private:
-    void block_matrix(std::string const& name, std::int64_t out, std::int64_t in, TensorCut cut, bool outputs,
-                      std::string const& unit) {
+    void block_matrix(std::string const& name, std::int64_t out, std::int64_t in, TensorCut cut,
+                      bool outputs, std::string const& unit) {
         if (name.empty()) return;
         matrix(name, input_major_ ? in : out, input_major_ ? out : in, unit);
         cut.dim = outputs == input_major_ ? 1 : 0;
@@ -83,10 +96,12 @@ std::vector<ParameterSpec> parameter_specs(ModelConfig const& c) {
     SpecList list(c.initializer_range, c.input_major);
     StemNames const stem = stem_names(c);
     HeadNames const head = head_names(c);
-    // [Note: tied embeddings] The token table is read by the stem and by the head; each use has a gradient of its own
-    // and the unit is complete when the stem, the last in the backward pass, is done.
+    // [Note: tied embeddings] The token table is read by the stem and by the head; each use has a
+    // gradient of its own and the unit is complete when the stem, the last in the backward pass, is
+    // done.
     bool const tied = c.tied_embeddings && c.head == HeadKind::language_model;
-    list.vocabulary(stem.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings", tied ? 2 : 1);
+    list.vocabulary(stem.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings",
+                    tied ? 2 : 1);
     list.last().untrained_row = c.untrained_token;
     list.own_rows(stem.positions, c.max_positions, c.hidden, "embeddings");
     list.own_rows(stem.segments, c.token_types, c.hidden, "embeddings");
@@ -98,7 +113,8 @@ std::vector<ParameterSpec> parameter_specs(ModelConfig const& c) {
                                 .items = c.heads / c.key_heads,
                                 .size = c.head_size,
                                 .share = TensorCut::Share::divide};
-        TensorCut const keys{.groups = c.key_heads, .size = c.head_size, .share = TensorCut::Share::copy};
+        TensorCut const keys{
+            .groups = c.key_heads, .size = c.head_size, .share = TensorCut::Share::copy};
         TensorCut const inner{.groups = c.feed_forward};
         list.column_linear(layer.query, c.hidden, queries, unit);
         list.column_linear(layer.key, c.hidden, keys, unit);

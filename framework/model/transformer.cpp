@@ -36,10 +36,12 @@ at::Tensor own_ids(at::Tensor const& ids, parallel::TensorAxis const& axis) {
     return ids.narrow(0, axis.rank() * rows - early, rows);
 }
 
-/// A padded query head looks evenly at whatever its key head has: what it found must not reach the output's weights.
+/// A padded query head looks evenly at whatever its key head has: what it found must not reach the
+/// output's weights.
 at::Tensor clear_padding(at::Tensor const& x, parallel::TensorSlice const& slice) {
     if (slice.real == slice.local) return x;
-    return at::cat({x.narrow(1, 0, slice.real), x.new_zeros({x.size(0), slice.local - slice.real})}, 1);
+    return at::cat({x.narrow(1, 0, slice.real), x.new_zeros({x.size(0), slice.local - slice.real})},
+                   1);
 }
 
 /// The last token of sample i that is not `pad`; the first, if all are.
@@ -63,14 +65,15 @@ Stem::Stem(ModelConfig const& config, ParameterStore& store, BlockOptions const&
 at::Tensor Stem::forward(at::Tensor const& anchor, Pass const& pass) const {
     auto const& axis = options_.tensor;
     at::Tensor x = parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis);
-    if (positions_) x = x + parallel::embedding(anchor, own_ids(pass.ids.positions, axis), positions_);
+    if (positions_)
+        x = x + parallel::embedding(anchor, own_ids(pass.ids.positions, axis), positions_);
     if (segments_) x = x + parallel::embedding(anchor, own_ids(pass.ids.segments, axis), segments_);
     if (norm_.weight) x = normalize_as(config_, x, norm_);
     return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank());
 }
 
-TransformerLayer::TransformerLayer(ModelConfig const& config, ParameterStore& store, std::int64_t index,
-                                   BlockOptions const& options)
+TransformerLayer::TransformerLayer(ModelConfig const& config, ParameterStore& store,
+                                   std::int64_t index, BlockOptions const& options)
     : config_(config), options_(options), index_(index) {
     LayerNames const names = layer_names(config, index);
     query_ = find(store, names.query);
@@ -90,7 +93,8 @@ at::Tensor TransformerLayer::normalize(at::Tensor const& x, LinearUse const& nor
     return normalize_as(config_, x, norm);
 }
 
-at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const {
+at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& table,
+                                     Pass const& pass) const {
     if (config_.norm_first) {
         at::Tensor const h = x + attend(normalize(x, attention_norm_), table, pass);
         return h + feed_forward(normalize(h, feed_forward_norm_), pass);
@@ -99,7 +103,8 @@ at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& tab
     return normalize(h + feed_forward(h, pass), feed_forward_norm_);
 }
 
-at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const {
+at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table,
+                                    Pass const& pass) const {
     at::Tensor const whole = parallel::gather_sequence(x, options_.tensor);
     at::Tensor q = apply(query_, whole), k = apply(key_, whole);
     at::Tensor const v = apply(value_, whole);
@@ -112,10 +117,11 @@ at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& tabl
         q = rotary(q, shape.heads, table, pass);
         k = rotary(k, shape.key_heads, table, pass);
     }
-    at::Tensor const seen =
-        pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass) : attention(q, k, v, shape, pass);
+    at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
+                                       : attention(q, k, v, shape, pass);
     at::Tensor const heads = clear_padding(seen, query_.weight.parameter().slice());
-    at::Tensor const mixed = parallel::row_linear(heads, output_.weight, output_.bias, options_.tensor);
+    at::Tensor const mixed =
+        parallel::row_linear(heads, output_.weight, output_.bias, options_.tensor);
     return dropout(mixed, config_.hidden_dropout, pass, site_id(Site::attention_output, index_),
                    options_.tensor.rank());
 }
@@ -130,9 +136,12 @@ AttentionShape TransformerLayer::attention_shape() const {
             .head_size = config_.head_size,
             .causal = config_.causal,
             .window = config_.windows.empty() ? 0 : config_.windows[layer],
-            .scale = (config_.attention_scale.empty() ? 1.0 / std::sqrt(static_cast<double>(config_.head_size))
-                                                      : config_.attention_scale[layer]) *
-                     (planted::is(planted::Bug::scale_by_tensor) ? 1 + 0.01 * (options_.tensor.size() - 1) : 1),
+            .scale = (config_.attention_scale.empty()
+                          ? 1.0 / std::sqrt(static_cast<double>(config_.head_size))
+                          : config_.attention_scale[layer]) *
+                     (planted::is(planted::Bug::scale_by_tensor)
+                          ? 1 + 0.01 * (options_.tensor.size() - 1)
+                          : 1),
             .dropout = config_.attention_dropout,
             .site = site_id(Site::attention, index_),
             .first_head = queries.first / config_.head_size,
@@ -141,9 +150,11 @@ AttentionShape TransformerLayer::attention_shape() const {
 
 at::Tensor TransformerLayer::feed_forward(at::Tensor const& x, Pass const& pass) const {
     at::Tensor const whole = parallel::gather_sequence(x, options_.tensor), up = apply(up_, whole);
-    at::Tensor const inner = config_.gated ? gated_silu(apply(gate_, whole), up) : activate(up, config_.activation);
+    at::Tensor const inner =
+        config_.gated ? gated_silu(apply(gate_, whole), up) : activate(up, config_.activation);
     at::Tensor const y = parallel::row_linear(inner, down_.weight, down_.bias, options_.tensor);
-    return dropout(y, config_.hidden_dropout, pass, site_id(Site::feed_forward_output, index_), options_.tensor.rank());
+    return dropout(y, config_.hidden_dropout, pass, site_id(Site::feed_forward_output, index_),
+                   options_.tensor.rank());
 }
 
 Head::Head(ModelConfig const& config, ParameterStore& store, BlockOptions const& options)
@@ -153,26 +164,31 @@ Head::Head(ModelConfig const& config, ParameterStore& store, BlockOptions const&
     pooler_ = find(store, names.pooler);
     classifier_ = find(store, names.classifier);
     if (!names.language_model.empty())
-        language_model_ = ParameterUse{store.at(names.language_model), config.tied_embeddings ? 1 : 0};
+        language_model_ =
+            ParameterUse{store.at(names.language_model), config.tied_embeddings ? 1 : 0};
 }
 
 at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
     at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
     auto const& axis = options_.tensor;
     if (config_.head == HeadKind::language_model)
-        return language_model_loss(parallel::gather_sequence(h, axis), language_model_, pass, results, axis);
-    return classification_loss(classify(parallel::gather_sequence_alike(h, axis), pass), pass, results);
+        return language_model_loss(parallel::gather_sequence(h, axis), language_model_, pass,
+                                   results, axis);
+    return classification_loss(classify(parallel::gather_sequence_alike(h, axis), pass), pass,
+                               results);
 }
 
 at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
     at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
-    return config_.head == HeadKind::language_model ? linear(h, language_model_) : classify(h, pass);
+    return config_.head == HeadKind::language_model ? linear(h, language_model_)
+                                                    : classify(h, pass);
 }
 
 at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i + 1 < pass.slot.offsets.size(); ++i)
-        rows.push_back(config_.causal ? last_token(pass.slot, i, config_.pad_token) : pass.slot.offsets[i]);
+        rows.push_back(config_.causal ? last_token(pass.slot, i, config_.pad_token)
+                                      : pass.slot.offsets[i]);
     // The meta device selects no rows: as many of the first ones have the shape.
     h = h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size()))
                     : h.index_select(0, on_device(rows, h.device()));

@@ -22,15 +22,18 @@ struct LinearUse {
 /// How the blocks of a part are run.
 struct BlockOptions {
     parallel::TensorAxis tensor = {};
-    bool recompute_attention = false; ///< keep queries, keys and values only, and mix them again in the backward pass
+    /// keep queries, keys and values only, and mix them again in the backward pass
+    bool recompute_attention = false;
 };
 
 // Between blocks each of t tensor ranks holds T / t tokens of the slot (parallel/tensor_ops.hpp).
 
-/// Token, position and segment embeddings, and the norm and dropout after them where the family has them.
+/// Token, position and segment embeddings, and the norm and dropout after them where the family has
+/// them.
 class Stem {
   public:
-    Stem(ModelConfig const& config, parallel::ParameterStore& store, BlockOptions const& options = {});
+    Stem(ModelConfig const& config, parallel::ParameterStore& store,
+         BlockOptions const& options = {});
     at::Tensor forward(at::Tensor const& anchor, Pass const& pass) const; ///< -> [T / t, D]
 
   private:
@@ -45,7 +48,8 @@ class TransformerLayer {
   public:
     TransformerLayer(ModelConfig const& config, parallel::ParameterStore& store, std::int64_t index,
                      BlockOptions const& options = {});
-    at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const; ///< [T / t, D], same
+    /// [T / t, D], same
+    at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
 
   private:
     at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
@@ -56,15 +60,16 @@ class TransformerLayer {
     ModelConfig const& config_;
     BlockOptions options_;
     std::int64_t index_;
-    LinearUse query_, key_, value_, output_, query_norm_, key_norm_, gate_, up_, down_, attention_norm_,
-        feed_forward_norm_;
+    LinearUse query_, key_, value_, output_, query_norm_, key_norm_, gate_, up_, down_,
+        attention_norm_, feed_forward_norm_;
 };
 
-/// Final norm and loss: language model, or classification of each sample by its first token (BERT) or its last
-/// (decoders).
+/// Final norm and loss: language model, or classification of each sample by its first token (BERT)
+/// or its last (decoders).
 class Head {
   public:
-    Head(ModelConfig const& config, parallel::ParameterStore& store, BlockOptions const& options = {});
+    Head(ModelConfig const& config, parallel::ParameterStore& store,
+         BlockOptions const& options = {});
     /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample.
     at::Tensor forward(at::Tensor const& x, Pass const& pass, Results& results) const;
     /// [T, V] for what follows each token, or [samples, classes].

@@ -20,8 +20,8 @@ std::vector<PartRange> own_parts(ModelConfig const& config, PipelineLayout const
 std::vector<PartRange> part_ranges(ModelConfig const& config, PipelineLayout const& layout) {
     std::vector<PartRange> parts;
     std::int64_t first = 0;
-    for (int const layers :
-         parallel::layers_of_parts(static_cast<int>(config.layers), layout.stages, layout.chunks, layout.layers)) {
+    for (int const layers : parallel::layers_of_parts(
+             static_cast<int>(config.layers), layout.stages, layout.chunks, layout.layers)) {
         parts.push_back({first, first + layers, parts.empty(), false});
         first += layers;
     }
@@ -29,7 +29,8 @@ std::vector<PartRange> part_ranges(ModelConfig const& config, PipelineLayout con
     return parts;
 }
 
-std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config, PipelineLayout const& layout) {
+std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config,
+                                                     PipelineLayout const& layout) {
     std::vector<parallel::ParameterSpec> specs;
     bool stem = false, head = false;
     auto const parts = own_parts(config, layout);
@@ -38,7 +39,8 @@ std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config, 
         bool here = spec.unit == "head" ? head : stem;
         if (auto const layer = layer_of(spec.unit); layer >= 0) {
             here = false;
-            for (auto const& part : parts) here |= layer >= part.first_layer && layer < part.last_layer;
+            for (auto const& part : parts)
+                here |= layer >= part.first_layer && layer < part.last_layer;
         } else if (spec.uses == 2 && stem != head) { // see [Note: tied embeddings]
             here = true;
             spec.uses = 1;

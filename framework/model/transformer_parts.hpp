@@ -13,18 +13,20 @@ struct PipelineLayout {
     std::vector<int> layers = {}; ///< of each of the stages x chunks parts; empty: an even split
 };
 
-/// What each part of the model holds, in the order of the model. Throws InputError for a layout that cannot work.
+/// What each part of the model holds, in the order of the model. Throws InputError for a layout
+/// that cannot work.
 std::vector<PartRange> part_ranges(ModelConfig const& config, PipelineLayout const& layout);
 
-/// The specs of the parameters on one stage. A tied embedding whose uses are on two stages belongs to the first: the
-/// last has a copy without optimizer state.
-std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config, PipelineLayout const& layout);
+/// The specs of the parameters on one stage. A tied embedding whose uses are on two stages belongs
+/// to the first: the last has a copy without optimizer state.
+std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config,
+                                                     PipelineLayout const& layout);
 
 class TransformerParts {
   public:
     /// `config` and `store` must outlive the parts.
-    TransformerParts(ModelConfig const& config, parallel::ParameterStore& store, PipelineLayout const& layout,
-                     BlockOptions const& options = {});
+    TransformerParts(ModelConfig const& config, parallel::ParameterStore& store,
+                     PipelineLayout const& layout, BlockOptions const& options = {});
 
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
     void load(std::vector<Pass> passes);

@@ -16,8 +16,8 @@ std::int64_t layer_of(std::string const& unit) {
 TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store)
     : TransformerStage(config, store, {0, config.layers, true, true}) {}
 
-TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range,
-                                   BlockOptions const& options)
+TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store,
+                                   PartRange const& range, BlockOptions const& options)
     : config_(config), options_(options),
       boundary_(at::TensorOptions().dtype(store.options().compute).device(store.options().device)),
       rotary_(rotary_table(config, store.master_dtype(), store.options().device)) {
@@ -42,12 +42,14 @@ void TransformerStage::find_units(parallel::ParameterStore const& store, PartRan
         std::string const& name = store.units()[u]->name;
         if (auto const layer = layer_of(name); layer >= 0) {
             if (layer < range.first_layer || layer >= range.last_layer) continue;
-            auto& block = blocks_[first_layer + static_cast<std::size_t>(layer - range.first_layer)];
+            auto& block =
+                blocks_[first_layer + static_cast<std::size_t>(layer - range.first_layer)];
             block.read.push_back(u);
             block.completed.push_back(u);
             continue;
         }
-        bool const by_stem = range.stem && name != "head", by_head = range.head && (name == "head" || name == "tied");
+        bool const by_stem = range.stem && name != "head",
+                   by_head = range.head && (name == "head" || name == "tied");
         if (by_stem) blocks_.front().read.push_back(u);
         if (by_head) blocks_[head].read.push_back(u);
         // The block that reads a unit first is the last to add to its gradient.
@@ -78,16 +80,19 @@ at::Tensor TransformerStage::logits(Pass const& pass) const {
 
 at::Tensor TransformerStage::next_logits(Pass const& pass, at::Tensor const& hidden) const {
     at::NoGradGuard const no_graph;
-    at::Tensor const ends = at::tensor(at::ArrayRef<std::int64_t>(pass.slot.offsets).slice(1), at::kLong) - 1;
+    at::Tensor const ends =
+        at::tensor(at::ArrayRef<std::int64_t>(pass.slot.offsets).slice(1), at::kLong) - 1;
     return head_.value().logits(hidden.index_select(0, ends), pass);
 }
 
 std::vector<std::int64_t> TransformerStage::boundary_shape(std::int64_t micro_step) const {
-    return {passes_->at(static_cast<std::size_t>(micro_step)).ids.tokens.size(0) / options_.tensor.size(),
+    return {passes_->at(static_cast<std::size_t>(micro_step)).ids.tokens.size(0) /
+                options_.tensor.size(),
             config_.hidden};
 }
 
-at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) {
+at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input,
+                                     std::int64_t micro_step) {
     Pass const& pass = passes_->at(static_cast<std::size_t>(micro_step));
     switch (blocks_[block].kind) {
     case Block::Kind::stem: return stem_->forward(input, pass);

@@ -1,4 +1,5 @@
-// A part of a model as the engine runs it: its blocks (stem, layers, head), and the slots of the current step.
+// A part of a model as the engine runs it: its blocks (stem, layers, head), and the slots of the
+// current step.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -12,8 +13,8 @@
 
 namespace trireme::framework {
 
-/// The specs of all parameters of a model, in model order, for ParameterStore. A tied embedding has two uses and a unit
-/// of its own.
+/// The specs of all parameters of a model, in model order, for ParameterStore. A tied embedding has
+/// two uses and a unit of its own.
 std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config);
 /// The layer whose parameters a unit holds; -1: none ("embeddings", "tied", "head").
 std::int64_t layer_of(std::string const& unit);
@@ -28,8 +29,8 @@ class TransformerStage : public parallel::Stage {
   public:
     /// The whole model. `config` and `store` must outlive the stage.
     TransformerStage(ModelConfig const& config, parallel::ParameterStore& store);
-    TransformerStage(ModelConfig const& config, parallel::ParameterStore& store, PartRange const& range,
-                     BlockOptions const& options = {});
+    TransformerStage(ModelConfig const& config, parallel::ParameterStore& store,
+                     PartRange const& range, BlockOptions const& options = {});
 
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
     void load(std::vector<Pass> passes);
@@ -40,25 +41,30 @@ class TransformerStage : public parallel::Stage {
         return results_;
     }
 
-    /// Logits of one slot by a stage that holds the whole model, without a graph: [T, V] of a language model, else
-    /// [samples, classes].
+    /// Logits of one slot by a stage that holds the whole model, without a graph: [T, V] of a
+    /// language model, else [samples, classes].
     at::Tensor logits(Pass const& pass) const;
-    /// This part's layers, and the stem before them if it has one, without the head: [T, D] from the part before (of
-    /// the first, anything) to the part after. Without a graph. Local.
+    /// This part's layers, and the stem before them if it has one, without the head: [T, D] from
+    /// the part before (of the first, anything) to the part after. Without a graph. Local.
     at::Tensor layers_of(Pass const& pass, at::Tensor const& input) const;
-    /// Of the part with a language model's head: logits of what follows the last token of each sample, [n, V], from
-    /// layers_of. Without a graph. Local.
+    /// Of the part with a language model's head: logits of what follows the last token of each
+    /// sample, [n, V], from layers_of. Without a graph. Local.
     at::Tensor next_logits(Pass const& pass, at::Tensor const& hidden) const;
 
     std::size_t block_count() const override { return blocks_.size(); }
-    std::vector<std::size_t> const& units_read_by(std::size_t block) const override { return blocks_[block].read; }
+    std::vector<std::size_t> const& units_read_by(std::size_t block) const override {
+        return blocks_[block].read;
+    }
     std::vector<std::size_t> const& units_completed_by(std::size_t block) const override {
         return blocks_[block].completed;
     }
     std::vector<std::int64_t> boundary_shape(std::int64_t micro_step) const override;
     at::TensorOptions boundary_options() const override { return boundary_; }
-    bool may_recompute(std::size_t block) const override { return blocks_[block].kind != Block::Kind::head; }
-    at::Tensor forward(std::size_t block, at::Tensor const& input, std::int64_t micro_step) override;
+    bool may_recompute(std::size_t block) const override {
+        return blocks_[block].kind != Block::Kind::head;
+    }
+    at::Tensor forward(std::size_t block, at::Tensor const& input,
+                       std::int64_t micro_step) override;
 
   private:
     struct Block {

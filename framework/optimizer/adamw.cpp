@@ -19,32 +19,36 @@ namespace {
 namespace planted = parallel::planted;
 
 /// One update of elements that lie together in each of the four.
-void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1, at::Tensor const& moment2,
-            kernels::AdamWStep const& step) {
+void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
+            at::Tensor const& moment2, kernels::AdamWStep const& step) {
     auto const run = [&]<typename T>(T) {
         void* const stream = parallel::place_of(gradient).stream;
         if (stream || parallel::on_gpu(gradient)) {
             if (!kernels::adamw_on_device<T>(master.numel(), step, master.mutable_data_ptr<T>(),
-                                             gradient.const_data_ptr<T>(), moment1.mutable_data_ptr<T>(),
+                                             gradient.const_data_ptr<T>(),
+                                             moment1.mutable_data_ptr<T>(),
                                              moment2.mutable_data_ptr<T>(), stream))
                 throw cluster::JobError("the GPU refused the update of AdamW");
             return;
         }
-        kernels::adamw<T>(master.numel(), step, master.mutable_data_ptr<T>(), gradient.const_data_ptr<T>(),
-                          moment1.mutable_data_ptr<T>(), moment2.mutable_data_ptr<T>());
+        kernels::adamw<T>(master.numel(), step, master.mutable_data_ptr<T>(),
+                          gradient.const_data_ptr<T>(), moment1.mutable_data_ptr<T>(),
+                          moment2.mutable_data_ptr<T>());
     };
     master.scalar_type() == at::kDouble ? run(double{}) : run(float{});
 }
 
-/// The same with the state elsewhere than the gradient: it comes and goes through the buffers beside the gradient. On a
-/// GPU in the order of its stream: the state is there for the host once it has waited for what was queued after this.
+/// The same with the state elsewhere than the gradient: it comes and goes through the buffers
+/// beside the gradient. On a GPU in the order of its stream: the state is there for the host once
+/// it has waited for what was queued after this.
 void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
                    at::Tensor const& moment2, kernels::AdamWStep const& step) {
     std::int64_t const chunk = std::min<std::int64_t>(parallel::budgets.staged, master.numel());
     at::Tensor const staging = at::empty({3, chunk}, gradient.options());
     for (std::int64_t at = 0; at < master.numel(); at += chunk) {
         std::int64_t const n = std::min(chunk, master.numel() - at);
-        at::Tensor const state[] = {master.narrow(0, at, n), moment1.narrow(0, at, n), moment2.narrow(0, at, n)};
+        at::Tensor const state[] = {master.narrow(0, at, n), moment1.narrow(0, at, n),
+                                    moment2.narrow(0, at, n)};
         at::Tensor const staged[] = {staging[0].narrow(0, 0, n), staging[1].narrow(0, 0, n),
                                      staging[2].narrow(0, 0, n)};
         for (std::size_t i = 0; i < 3; ++i) staged[i].copy_(state[i], true);
@@ -63,7 +67,11 @@ at::Tensor scale_by_own_norm(parallel::ParameterStore const& store, double clip)
     for (auto const& unit : store.units()) {
         if (!unit->moment1.defined()) continue;
         for (auto const& s : parallel::stretches(*unit, unit->begin, unit->end))
-            squares += unit->kept_gradient().narrow(0, s.at - unit->begin, s.count).to(at::kDouble).square().sum();
+            squares += unit->kept_gradient()
+                           .narrow(0, s.at - unit->begin, s.count)
+                           .to(at::kDouble)
+                           .square()
+                           .sum();
     }
     return clip_scale(squares.sqrt(), clip);
 }
@@ -76,12 +84,14 @@ AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section, b
 }
 
 void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::int64_t updates) {
-    at::Tensor const scale =
-        planted::is(planted::Bug::clip_by_own_norm) ? scale_by_own_norm(store_, section_.clip) : gradient_scale;
+    at::Tensor const scale = planted::is(planted::Bug::clip_by_own_norm)
+                                 ? scale_by_own_norm(store_, section_.clip)
+                                 : gradient_scale;
     auto const t = static_cast<double>(updates + 1);
     for (auto& unit : store_.units()) {
         if (!unit->moment1.defined()) continue;
-        if (planted::is(planted::Bug::moments_lost) && store_.options().place.shard_rank > 0) unit->moment1.zero_();
+        if (planted::is(planted::Bug::moments_lost) && store_.options().place.shard_rank > 0)
+            unit->moment1.zero_();
         for (auto const& stretch : parallel::stretches(*unit, unit->begin, unit->end)) {
             auto const& spec = stretch.parameter->spec();
             if (!spec.trainable) continue;
@@ -96,8 +106,8 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
             auto const kept = [&](at::Tensor const& range) {
                 return range.narrow(0, stretch.at - unit->begin, stretch.count);
             };
-            (offload_ ? update_staged : update)(kept(unit->master), kept(unit->kept_gradient()), kept(unit->moment1),
-                                                kept(unit->moment2), step);
+            (offload_ ? update_staged : update)(kept(unit->master), kept(unit->kept_gradient()),
+                                                kept(unit->moment1), kept(unit->moment2), step);
         }
     }
 }

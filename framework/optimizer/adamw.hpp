@@ -1,4 +1,5 @@
-// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2) on the store.
+// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2) on
+// the store.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -11,12 +12,14 @@ namespace trireme::framework {
 
 class AdamW {
   public:
-    /// Allocates the moments. `store` must outlive the optimizer. `offload`: master and moments pass through a bounded
-    /// staging buffer beside the gradient, chunk by chunk, with the same kernel: the same bits.
+    /// Allocates the moments. `store` must outlive the optimizer. `offload`: master and moments
+    /// pass through a bounded staging buffer beside the gradient, chunk by chunk, with the same
+    /// kernel: the same bits.
     AdamW(parallel::ParameterStore& store, OptimizerSection const& section, bool offload = false);
 
-    /// One update with gradients times `gradient_scale`, a float64 scalar beside the gradients that the host does not
-    /// read on a GPU; NaN: weights and moments stay as they are. `updates` counts those done before. Local.
+    /// One update with gradients times `gradient_scale`, a float64 scalar beside the gradients that
+    /// the host does not read on a GPU; NaN: weights and moments stay as they are. `updates` counts
+    /// those done before. Local.
     void step(double learning_rate, at::Tensor const& gradient_scale, std::int64_t updates);
 
   private:

@@ -36,12 +36,12 @@ at::Tensor squares(at::Tensor const& g) {
     std::int64_t const whole = g.numel() / block * block;
     std::vector<at::Tensor> norms;
     if (whole > 0)
-        norms.push_back(
-            at::linalg_vector_norm(g.narrow(0, 0, whole).view({-1, block}), 2, at::IntArrayRef{1}, false, at::kDouble));
+        norms.push_back(at::linalg_vector_norm(g.narrow(0, 0, whole).view({-1, block}), 2,
+                                               at::IntArrayRef{1}, false, at::kDouble));
     if (whole < g.numel())
-        norms.push_back(
-            at::linalg_vector_norm(g.narrow(0, whole, g.numel() - whole), 2, std::nullopt, false, at::kDouble)
-                .view({1}));
+        norms.push_back(at::linalg_vector_norm(g.narrow(0, whole, g.numel() - whole), 2,
+                                               std::nullopt, false, at::kDouble)
+                            .view({1}));
     return at::cat(norms).square_();
 }
 
@@ -55,17 +55,20 @@ at::Tensor ordered_sum(at::Tensor const& values) {
     return at::scalar_tensor(total, at::kDouble);
 }
 
-/// In order of name and block: this rank's part of every flat buffer, so that no two ranks add the same element.
+/// In order of name and block: this rank's part of every flat buffer, so that no two ranks add the
+/// same element.
 std::vector<GradientNorm::Part> GradientNorm::own_parts(parallel::ParameterStore const& store) {
     std::vector<Part> parts;
     bool const all_copies = parallel::planted::is(parallel::planted::Bug::norm_counts_replicas);
     for (auto const& unit : store.units()) {
         if (!unit->trainable || !unit->owned) continue;
-        std::int64_t const part = unit->layout.part_size(), begin = store.options().place.part() * part;
+        std::int64_t const part = unit->layout.part_size(),
+                           begin = store.options().place.part() * part;
         for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
             auto const& spec = s.parameter->spec();
             if ((s.parameter->counted() || all_copies) && spec.trainable)
-                parts.push_back({unit.get(), &spec.name, s.at, s.count, s.first / parallel::budgets.block});
+                parts.push_back(
+                    {unit.get(), &spec.name, s.at, s.count, s.first / parallel::budgets.block});
         }
     }
     std::ranges::sort(parts, {}, [](Part const& p) { return std::tie(*p.name, p.first_block); });
@@ -74,7 +77,8 @@ std::vector<GradientNorm::Part> GradientNorm::own_parts(parallel::ParameterStore
 
 at::Tensor GradientNorm::own_sums() const {
     std::vector<at::Tensor> sums;
-    for (auto const& part : parts_) sums.push_back(squares(part.unit->gradient_range(0, part.at, part.count)));
+    for (auto const& part : parts_)
+        sums.push_back(squares(part.unit->gradient_range(0, part.at, part.count)));
     if (!sums.empty()) return at::cat(sums);
     return at::zeros({0}, at::TensorOptions().dtype(at::kDouble).device(store_.options().device));
 }
@@ -84,7 +88,8 @@ GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh
     if (!store.options().separate_slots) return;
     auto mine = nlohmann::json::array();
     for (auto const& p : parts_)
-        mine.push_back({*p.name, store.options().place.tensor_rank, p.first_block, blocks_of(p.count)});
+        mine.push_back(
+            {*p.name, store.options().place.tensor_rank, p.first_block, blocks_of(p.count)});
     struct Place {
         std::string name;
         std::int64_t tensor_rank, first_block;
@@ -96,14 +101,16 @@ GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh
         std::int64_t& count = counts.emplace_back(0);
         for (auto const& [name, tensor_rank, first_block, blocks] :
              nlohmann::json::parse(text)
-                 .get<std::vector<std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t>>>()) {
+                 .get<std::vector<
+                     std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t>>>()) {
             auto const rank = static_cast<std::int64_t>(counts.size()) - 1;
             places.push_back({name, tensor_rank, first_block, {rank, count, blocks}});
             count += blocks;
         }
     }
     most_ = *std::ranges::max_element(counts);
-    std::ranges::sort(places, {}, [](Place const& p) { return std::tie(p.name, p.tensor_rank, p.first_block); });
+    std::ranges::sort(
+        places, {}, [](Place const& p) { return std::tie(p.name, p.tensor_rank, p.first_block); });
     for (auto const& place : places) order_.push_back(place.run);
 }
 
@@ -112,12 +119,16 @@ at::Tensor GradientNorm::compute() const {
     auto& world = mesh_.world();
     if (!store_.options().separate_slots) {
         at::Tensor const total = ordered_sum(mine);
-        parallel::finish(world.all_reduce(parallel::buffer_of(total), cluster::ReduceOp::sum, "gradient norm"), total);
+        parallel::finish(
+            world.all_reduce(parallel::buffer_of(total), cluster::ReduceOp::sum, "gradient norm"),
+            total);
         return total.sqrt();
     }
     at::Tensor const padded = at::constant_pad_nd(mine, {0, most_ - mine.numel()});
     at::Tensor const all = padded.new_empty({world.size(), most_});
-    parallel::finish(world.all_gather(parallel::buffer_of(padded), parallel::buffer_of(all), "gradient norm"), all);
+    parallel::finish(
+        world.all_gather(parallel::buffer_of(padded), parallel::buffer_of(all), "gradient norm"),
+        all);
     std::vector<at::Tensor> ordered;
     for (auto const& run : order_) ordered.push_back(all[run.rank].narrow(0, run.at, run.count));
     return ordered_sum(at::cat(ordered)).sqrt();

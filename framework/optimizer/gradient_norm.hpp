@@ -11,20 +11,21 @@
 
 namespace trireme::framework {
 
-/// Sum of a float64 vector: from its first element to its last where our kernels compute, so that no number of threads
-/// changes it, and libtorch's sum on a GPU. A float64 scalar beside `values`.
+/// Sum of a float64 vector: from its first element to its last where our kernels compute, so that
+/// no number of threads changes it, and libtorch's sum on a GPU. A float64 scalar beside `values`.
 at::Tensor ordered_sum(at::Tensor const& values);
 
-/// sqrt of the sum over trainable parameters of their squares; every element of the model counts once, whatever ranks
-/// hold copies of it. In bitwise mode (a store with separate slots) sums of squares are float64 per canonical block of
-/// each tensor and added in (name, tensor rank, block) order by all, so the result does not depend on what lies on
-/// which data rank or stage.
+/// sqrt of the sum over trainable parameters of their squares; every element of the model counts
+/// once, whatever ranks hold copies of it. In bitwise mode (a store with separate slots) sums of
+/// squares are float64 per canonical block of each tensor and added in (name, tensor rank, block)
+/// order by all, so the result does not depend on what lies on which data rank or stage.
 class GradientNorm {
   public:
-    /// Both must outlive it. Collective over the world of the mesh in bitwise mode: ranks say which blocks they sum.
+    /// Both must outlive it. Collective over the world of the mesh in bitwise mode: ranks say which
+    /// blocks they sum.
     GradientNorm(parallel::ParameterStore const& store, parallel::Mesh const& mesh);
-    /// A float64 scalar where the gradients are, the same on every rank. Collective over the world of the mesh. Reads
-    /// nothing back.
+    /// A float64 scalar where the gradients are, the same on every rank. Collective over the world
+    /// of the mesh. Reads nothing back.
     at::Tensor compute() const;
 
   private:
@@ -51,7 +52,8 @@ class GradientNorm {
 /// The same once, read. Collective.
 double gradient_norm(parallel::ParameterStore const& store, parallel::Mesh const& mesh);
 
-/// What gradients are multiplied by so that their norm is at most `clip`; 0: no clipping. A scalar beside `norm`.
+/// What gradients are multiplied by so that their norm is at most `clip`; 0: no clipping. A scalar
+/// beside `norm`.
 at::Tensor clip_scale(at::Tensor const& norm, double clip);
 
 } // namespace trireme::framework

@@ -6,8 +6,8 @@
 
 namespace trireme::framework {
 
-/// Learning rate of step `step` (from 0) of `total`: linear warm-up over warmup * total steps, then constant, linear or
-/// cosine down to final_fraction * learning_rate at `total`.
+/// Learning rate of step `step` (from 0) of `total`: linear warm-up over warmup * total steps, then
+/// constant, linear or cosine down to final_fraction * learning_rate at `total`.
 double learning_rate(OptimizerSection const& section, std::int64_t step, std::int64_t total);
 
 } // namespace trireme::framework

@@ -57,7 +57,8 @@ Json to_json(LayoutReport const& r) {
     if (!r.float32_error.empty())
         json["float32"] = {{"error", r.float32_error}};
     else if (r.float32)
-        json["float32"] = {{"worst_figure", r.float32->what}, {"worst_share_of_bound", r.float32->share()}};
+        json["float32"] = {{"worst_figure", r.float32->what},
+                           {"worst_share_of_bound", r.float32->share()}};
     return json;
 }
 
@@ -75,33 +76,37 @@ Json to_json(Diagnosis const& d) {
 } // namespace
 
 std::string heading() {
-    return fmt::format("{:<6} {:<52} {:>9} {:>9}  {:>9}  {}\n", "", "worst gradient of step 1", "error", "bound",
-                       "loss", "layout");
+    return fmt::format("{:<6} {:<52} {:>9} {:>9}  {:>9}  {}\n", "", "worst gradient of step 1",
+                       "error", "bound", "loss", "layout");
 }
 
 std::string line_of(LayoutReport const& r) {
     std::string const name = name_of(r.verdict.layout);
     if (!r.verdict.error.empty()) return fmt::format("FAILED {}: {}\n", name, r.verdict.error);
-    std::string line = fmt::format("{:<6} {:<52} {:>9.1e} {:>9.1e}  {:>9.1e}  {}", r.verdict.passed ? "ok" : "FAILED",
-                                   r.gradient.parameter, r.gradient.error, r.gradient.bound, r.loss, name);
+    std::string line = fmt::format("{:<6} {:<52} {:>9.1e} {:>9.1e}  {:>9.1e}  {}",
+                                   r.verdict.passed ? "ok" : "FAILED", r.gradient.parameter,
+                                   r.gradient.error, r.gradient.bound, r.loss, name);
     if (r.verdict.hash_differs) line += "; another SHA-256";
     if (!r.worst.holds() && r.worst.what != "gradient")
-        line += fmt::format("; {} {:.1e}, bound {:.1e}", r.worst.what, r.worst.error, r.worst.bound);
+        line +=
+            fmt::format("; {} {:.1e}, bound {:.1e}", r.worst.what, r.worst.error, r.worst.bound);
     if (!r.float32_error.empty())
         line += "; in float32: " + r.float32_error;
     else if (r.float32 && !r.float32->holds())
         line += fmt::format("; in float32 the {}{} {:.1e}, bound {:.1e}", r.float32->what,
-                            r.float32->parameter.empty() ? "" : " of " + r.float32->parameter, r.float32->error,
-                            r.float32->bound);
+                            r.float32->parameter.empty() ? "" : " of " + r.float32->parameter,
+                            r.float32->error, r.float32->bound);
     return line + "\n";
 }
 
 std::string summary_of(Report const& report) {
-    auto const failed = std::ranges::count_if(report.layouts, [](auto const& l) { return !l.verdict.passed; });
+    auto const failed =
+        std::ranges::count_if(report.layouts, [](auto const& l) { return !l.verdict.passed; });
     if (report.passed())
-        return fmt::format("parity: passed: {} layouts of {} compute one and the same thing ({}, {})\n",
-                           report.layouts.size(), report.shape, name_of(report.numerics.mode),
-                           name_of(report.numerics.compute));
+        return fmt::format(
+            "parity: passed: {} layouts of {} compute one and the same thing ({}, {})\n",
+            report.layouts.size(), report.shape, name_of(report.numerics.mode),
+            name_of(report.numerics.compute));
     return fmt::format("parity: FAILED: {} of {} layouts; {}", failed, report.layouts.size(),
                        report.diagnosis->message());
 }
@@ -131,12 +136,14 @@ Json to_json(Report const& report, Config const& config, std::string const& code
 }
 
 void attach_certificate(std::string const& file, Config const& config) {
-    std::vector<std::pair<std::string, std::string>> fields{{"verdict", "passed"},
-                                                            {"model", shape_class(read_full_model(config))},
-                                                            {"task", config.task},
-                                                            {"mode", name_of(config.numerics.mode)},
-                                                            {"compute", name_of(config.numerics.compute)}};
-    if (config.numerics.compute == Compute::bf16) fields.emplace_back("float32", "passed"); // the same layouts
+    std::vector<std::pair<std::string, std::string>> fields{
+        {"verdict", "passed"},
+        {"model", shape_class(read_full_model(config))},
+        {"task", config.task},
+        {"mode", name_of(config.numerics.mode)},
+        {"compute", name_of(config.numerics.compute)}};
+    // the same layouts
+    if (config.numerics.compute == Compute::bf16) fields.emplace_back("float32", "passed");
     Json const json = read_certificate(file, fields);
     cluster::check_writable_folder("run", config.run);
     std::filesystem::create_directories(config.run);

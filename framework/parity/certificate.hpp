@@ -14,11 +14,12 @@ std::string heading();
 /// The last lines: the verdict, and what is wrong if something is.
 std::string summary_of(Report const& report);
 
-/// The certificate of docs/parity.md. `code`: what was proved, by version and by hash of the program.
+/// The certificate of docs/parity.md. `code`: what was proved, by version and by hash of the
+/// program.
 nlohmann::ordered_json to_json(Report const& report, Config const& config, std::string const& code);
 
-/// Copies `file` into the run folder as parity.json. Throws InputError where it is no certificate, did not pass, or is
-/// of another shape of model or other numerics than the run. Local.
+/// Copies `file` into the run folder as parity.json. Throws InputError where it is no certificate,
+/// did not pass, or is of another shape of model or other numerics than the run. Local.
 void attach_certificate(std::string const& file, Config const& config);
 
 } // namespace trireme::framework::parity

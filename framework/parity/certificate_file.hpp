@@ -9,8 +9,8 @@ namespace trireme::framework::parity {
 
 inline constexpr char const* kCertificateFormat = "trireme parity certificate 1";
 
-/// A file that `trireme parity --out` wrote. Throws InputError "FILE: FIELD: VALUE: legal for this run: ..." unless it
-/// has the format of this version and these fields with these values.
+/// A file that `trireme parity --out` wrote. Throws InputError "FILE: FIELD: VALUE: legal for this
+/// run: ..." unless it has the format of this version and these fields with these values.
 nlohmann::ordered_json read_certificate(std::string const& file,
                                         std::vector<std::pair<std::string, std::string>> fields);
 

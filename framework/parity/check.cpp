@@ -12,14 +12,16 @@ namespace trireme::framework::parity {
 
 namespace {
 
-/// The hash that layouts of one tensor size and packing must have: of one process, or of the first of them.
+/// The hash that layouts of one tensor size and packing must have: of one process, or of the first
+/// of them.
 class Hashes {
   public:
     void set(int tensor, std::int64_t tokens_per_slot, std::string const& hash) {
         known_[{tensor, tokens_per_slot}] = hash;
     }
     bool differs(Layout const& l, std::string const& hash) {
-        auto const [place, fresh] = known_.try_emplace({l.parallel.tensor, l.tokens_per_slot}, hash);
+        auto const [place, fresh] =
+            known_.try_emplace({l.parallel.tensor, l.tokens_per_slot}, hash);
         return !fresh && place->second != hash;
     }
 
@@ -44,22 +46,27 @@ Reference make_reference(Problem const& problem, Trace exact) {
         single.push_back(errors_of(problem, trace, reference.exact));
         reference.hashes.set(1, tokens, trace.weights_sha256);
         for (auto const& [name, error] : single.back().gradient)
-            if (reference.exact.gradient.at(name).norm().item<double>() > 1e-4 * reference.exact.norms[0])
+            if (reference.exact.gradient.at(name).norm().item<double>() >
+                1e-4 * reference.exact.norms[0])
                 reference.single = std::max(reference.single, error);
-        if (problem.numerics.compute == Compute::bf16) reference.alike.try_emplace({1, tokens}, trace);
+        if (problem.numerics.compute == Compute::bf16)
+            reference.alike.try_emplace({1, tokens}, trace);
     }
     reference.bounds = bounds_of(problem, reference.exact, single);
     return reference;
 }
 
-LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& trace, Reference& reference) {
+LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& trace,
+                   Reference& reference) {
     LayoutReport report;
     report.verdict.layout = layout;
     Errors const errors = errors_of(problem, trace, reference.exact);
     auto all = figures(errors, reference.bounds);
     if (problem.numerics.compute == Compute::bf16) {
-        for (auto const& f : figures_along(trace, reference.alike.at({1, layout.tokens_per_slot}))) all.push_back(f);
-        auto const [like, fresh] = reference.alike.try_emplace({layout.parallel.tensor, layout.tokens_per_slot}, trace);
+        for (auto const& f : figures_along(trace, reference.alike.at({1, layout.tokens_per_slot})))
+            all.push_back(f);
+        auto const [like, fresh] =
+            reference.alike.try_emplace({layout.parallel.tensor, layout.tokens_per_slot}, trace);
         if (!fresh)
             for (auto const& f : figures_alike(trace, like->second)) all.push_back(f);
         worst_first(all);
@@ -68,13 +75,14 @@ LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& tr
     report.gradient = *std::ranges::find(all, "gradient", &Figure::what);
     report.loss = *std::ranges::max_element(errors.losses);
     report.weights_sha256 = trace.weights_sha256;
-    report.verdict.hash_differs =
-        problem.numerics.mode == NumericsMode::bitwise && reference.hashes.differs(layout, trace.weights_sha256);
+    report.verdict.hash_differs = problem.numerics.mode == NumericsMode::bitwise &&
+                                  reference.hashes.differs(layout, trace.weights_sha256);
     report.verdict.passed = report.worst.holds() && !report.verdict.hash_differs;
     return report;
 }
 
-LayoutReport run_one(Problem const& problem, Layout const& layout, Runner const& run, Reference& reference) {
+LayoutReport run_one(Problem const& problem, Layout const& layout, Runner const& run,
+                     Reference& reference) {
     try {
         return judge(problem, layout, run(problem, layout), reference);
     } catch (cluster::JobError const& error) {
@@ -87,7 +95,8 @@ LayoutReport run_one(Problem const& problem, Layout const& layout, Runner const&
 double largest_bound(Reference const& reference) {
     double largest = 0;
     for (auto const& [name, bound] : reference.bounds.gradient)
-        if (reference.exact.gradient.at(name).norm().item<double>() > 1e-4 * reference.exact.norms[0])
+        if (reference.exact.gradient.at(name).norm().item<double>() >
+            1e-4 * reference.exact.norms[0])
             largest = std::max(largest, bound);
     return largest;
 }
@@ -96,28 +105,32 @@ bool any_failed(std::vector<Verdict> const& verdicts) {
     return std::ranges::find(verdicts, false, &Verdict::passed) != verdicts.end();
 }
 
-Diagnosis diagnose_in(Problem const& problem, Reference const& reference, std::vector<Verdict> const& verdicts,
-                      Runner const& run) {
+Diagnosis diagnose_in(Problem const& problem, Reference const& reference,
+                      std::vector<Verdict> const& verdicts, Runner const& run) {
     Laboratory lab(problem, reference.exact, reference.bounds, run);
     return diagnose(verdicts, lab);
 }
 
 /// bf16 alone is wrong: float32 agrees, so that what is left is what depends on the type.
-Diagnosis diagnose_alone(std::vector<LayoutReport> const& layouts, std::vector<Verdict> const& verdicts) {
-    auto const& worst = *std::ranges::max_element(
-        layouts, {}, [](auto const& l) { return l.verdict.error.empty() ? l.worst.share() : 1e300; });
+Diagnosis diagnose_alone(std::vector<LayoutReport> const& layouts,
+                         std::vector<Verdict> const& verdicts) {
+    auto const& worst = *std::ranges::max_element(layouts, {}, [](auto const& l) {
+        return l.verdict.error.empty() ? l.worst.share() : 1e300;
+    });
     Figure const& f = worst.worst;
     std::string const evidence =
         worst.verdict.error.empty()
-            ? fmt::format("in float32 everything agrees; in bfloat16 the {}{} is {:.2g}, bound {:.2g}", f.what,
-                          f.parameter.empty() ? "" : " of " + f.parameter, f.error, f.bound)
+            ? fmt::format(
+                  "in float32 everything agrees; in bfloat16 the {}{} is {:.2g}, bound {:.2g}",
+                  f.what, f.parameter.empty() ? "" : " of " + f.parameter, f.error, f.bound)
             : worst.verdict.error;
     std::vector<std::string> names;
     if (!f.parameter.empty()) names.push_back(f.parameter);
     return {pattern_of(verdicts),
             name_of(worst.verdict.layout),
             {{"bf16-alone",
-              "something that is done in bfloat16 alone: a cast, a sum in a narrow type, a branch on the type",
+              "something that is done in bfloat16 alone: a cast, a sum in a narrow type, a branch "
+              "on the type",
               evidence, names, kLikely}}};
 }
 
@@ -126,8 +139,9 @@ Diagnosis diagnose_alone(std::vector<LayoutReport> const& layouts, std::vector<V
 Report check(Problem const& problem, std::vector<Layout> const& layouts, Runner const& run,
              std::function<void(LayoutReport const&)> const& on_layout) {
     Reference reference = make_reference(problem, exact_trace(problem));
-    Report report{problem.task(),  shape_class(problem.model), problem.numerics, problem.seed, problem.steps,
-                  reference.single};
+    Report report{problem.task(),   shape_class(problem.model),
+                  problem.numerics, problem.seed,
+                  problem.steps,    reference.single};
     report.bound = largest_bound(reference);
     report.loss_bound = *std::ranges::max_element(reference.bounds.losses);
     Problem float32 = problem;

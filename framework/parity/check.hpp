@@ -33,11 +33,12 @@ struct Report {
     bool passed() const { return !diagnosis; }
 };
 
-/// Runs every layout and compares it with the reference. bf16: runs it in float32 as well, where a mistake of any size
-/// shows, and compares it in bf16 with the first layout of its tensor size and packing too; of tensor size 1 with one
-/// process. A diagnosis is made of the float32 runs if some of those fail. In bitwise mode layouts of one tensor size
-/// and packing must also have one SHA-256 of their weights. `on_layout` sees each as it is done. Whatever a layout
-/// throws is its failure, but for InputError.
+/// Runs every layout and compares it with the reference. bf16: runs it in float32 as well, where a
+/// mistake of any size shows, and compares it in bf16 with the first layout of its tensor size and
+/// packing too; of tensor size 1 with one process. A diagnosis is made of the float32 runs if some
+/// of those fail. In bitwise mode layouts of one tensor size and packing must also have one SHA-256
+/// of their weights. `on_layout` sees each as it is done. Whatever a layout throws is its failure,
+/// but for InputError.
 Report check(Problem const& problem, std::vector<Layout> const& layouts, Runner const& run,
              std::function<void(LayoutReport const&)> const& on_layout = {});
 

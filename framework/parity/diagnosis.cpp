@@ -22,18 +22,21 @@ struct Group {
     std::size_t failing = 0, passing = 0;
 };
 
-void add(std::vector<Group>& groups, std::vector<Verdict> const& verdicts, std::string name, auto const& holds) {
+void add(std::vector<Group>& groups, std::vector<Verdict> const& verdicts, std::string name,
+         auto const& holds) {
     Group group{std::move(name), {}};
     for (auto const& v : verdicts) {
         group.holds.push_back(holds(v.layout));
         if (group.holds.back()) ++(v.passed ? group.passing : group.failing);
     }
-    bool const tells = group.failing + group.passing > 0 && group.failing + group.passing < verdicts.size();
+    bool const tells =
+        group.failing + group.passing > 0 && group.failing + group.passing < verdicts.size();
     if (tells && std::ranges::find(groups, group.holds, &Group::holds) == groups.end())
         groups.push_back(std::move(group));
 }
 
-/// Features that some layouts have and others do not. If several name the same layouts, the most general is kept.
+/// Features that some layouts have and others do not. If several name the same layouts, the most
+/// general is kept.
 std::vector<Group> telling_features(std::vector<Verdict> const& verdicts) {
     std::vector<Group> groups;
     for (auto const& feature : features()) add(groups, verdicts, feature.name, feature.holds);
@@ -41,7 +44,8 @@ std::vector<Group> telling_features(std::vector<Verdict> const& verdicts) {
         std::set<std::int64_t> values;
         for (auto const& v : verdicts) values.insert(of(v.layout));
         for (auto const value : values)
-            add(groups, verdicts, fmt::format("{} {}", axis, value), [&](auto const& l) { return of(l) == value; });
+            add(groups, verdicts, fmt::format("{} {}", axis, value),
+                [&](auto const& l) { return of(l) == value; });
     };
     degree("tensor", [](Layout const& l) { return std::int64_t{l.parallel.tensor}; });
     degree("pipeline", [](Layout const& l) { return std::int64_t{l.parallel.pipeline}; });
@@ -51,13 +55,14 @@ std::vector<Group> telling_features(std::vector<Verdict> const& verdicts) {
     degree("slots of", [](Layout const& l) { return l.tokens_per_slot; });
     add(groups, verdicts, "schedule 1f1b over stages",
         [](auto const& l) { return l.parallel.pipeline > 1 && l.parallel.schedule == "1f1b"; });
-    add(groups, verdicts, "recompute none", [](auto const& l) { return l.parallel.recompute == "none"; });
+    add(groups, verdicts, "recompute none",
+        [](auto const& l) { return l.parallel.recompute == "none"; });
     return groups;
 }
 
 /// Features, and then two of them together, that all failing layouts share.
-std::vector<Group> shared_features(std::vector<Verdict> const& verdicts, std::vector<Group> const& telling,
-                                   std::size_t failing) {
+std::vector<Group> shared_features(std::vector<Verdict> const& verdicts,
+                                   std::vector<Group> const& telling, std::size_t failing) {
     std::vector<Group> shared;
     for (auto const& one : telling)
         if (one.failing == failing) shared.push_back(one);
@@ -79,7 +84,8 @@ std::string passing_only(std::vector<Group> const& telling, std::size_t passing)
         if (g.failing == 0) apart.push_back(g);
     if (apart.empty()) return "";
     auto const& best = *std::ranges::max_element(apart, {}, &Group::passing);
-    return fmt::format("; {} of the {} that pass have {}, which none that fails has", best.passing, passing, best.name);
+    return fmt::format("; {} of the {} that pass have {}, which none that fails has", best.passing,
+                       passing, best.name);
 }
 
 std::vector<Verdict> simplest_first(std::vector<Verdict> const& verdicts) {
@@ -88,17 +94,19 @@ std::vector<Verdict> simplest_first(std::vector<Verdict> const& verdicts) {
         if (!v.passed) failing.push_back(v);
     auto const rank = [](Verdict const& v) {
         auto const& p = v.layout.parallel;
-        int const extras = (p.recompute != "none") + (p.zero > 0) + (p.schedule != "1f1b") + (p.pipeline > 1) +
-                           (p.tensor > 1) + (v.layout.data() > 1);
+        int const extras = (p.recompute != "none") + (p.zero > 0) + (p.schedule != "1f1b") +
+                           (p.pipeline > 1) + (p.tensor > 1) + (v.layout.data() > 1);
         return std::tuple(v.layout.ranks(), extras, -v.layout.tokens_per_slot);
     };
     std::ranges::stable_sort(failing, {}, rank);
     return failing;
 }
 
-/// The worst of the figures that are computed first, of those that are wrong: the others follow from it.
+/// The worst of the figures that are computed first, of those that are wrong: the others follow
+/// from it.
 Figure const& first_wrong(Specimen const& s) {
-    for (char const* what : {"loss of step 1", "gradient", "norm of step 1", "first moment", "weights after step 1"})
+    for (char const* what :
+         {"loss of step 1", "gradient", "norm of step 1", "first moment", "weights after step 1"})
         for (auto const& f : s.figures)
             if (f.what == what && !f.holds()) return f;
     return s.figures.front();
@@ -125,7 +133,8 @@ Cause unknown(Specimen const& s, Laboratory const& lab) {
 }
 
 std::vector<Cause> causes_of(Verdict const& verdict, Laboratory& lab) {
-    if (!verdict.error.empty()) return {{"error", "the layout does not run", verdict.error, {}, 0.99}};
+    if (!verdict.error.empty())
+        return {{"error", "the layout does not run", verdict.error, {}, 0.99}};
     Specimen specimen = lab.examine(verdict.layout);
     specimen.hash_differs = verdict.hash_differs;
     Case const facts{lab, specimen, specimen.parameters("gradient")};
@@ -146,19 +155,22 @@ std::string list_of(std::vector<std::string> const& names) {
 } // namespace
 
 std::string pattern_of(std::vector<Verdict> const& verdicts) {
-    auto const failing = static_cast<std::size_t>(std::ranges::count(verdicts, false, &Verdict::passed));
+    auto const failing =
+        static_cast<std::size_t>(std::ranges::count(verdicts, false, &Verdict::passed));
     std::size_t const passing = verdicts.size() - failing;
     if (passing == 0) return fmt::format("all {} layouts", failing);
     auto const telling = telling_features(verdicts);
     auto const shared = shared_features(verdicts, telling, failing);
     std::string const without = passing_only(telling, passing);
     if (shared.empty())
-        return fmt::format("{} of {} layouts, which share no one feature{}", failing, verdicts.size(), without);
+        return fmt::format("{} of {} layouts, which share no one feature{}", failing,
+                           verdicts.size(), without);
     auto const best = *std::ranges::min_element(shared, {}, &Group::passing);
     if (best.passing == 0)
-        return fmt::format("every one of the {} layouts with {}, none of the {} others", failing, best.name, passing);
-    return fmt::format("{} of the {} layouts with {}, none of the {} others{}", failing, failing + best.passing,
-                       best.name, passing - best.passing, without);
+        return fmt::format("every one of the {} layouts with {}, none of the {} others", failing,
+                           best.name, passing);
+    return fmt::format("{} of the {} layouts with {}, none of the {} others{}", failing,
+                       failing + best.passing, best.name, passing - best.passing, without);
 }
 
 Diagnosis diagnose(std::vector<Verdict> const& verdicts, Laboratory& lab) {
@@ -167,7 +179,8 @@ Diagnosis diagnose(std::vector<Verdict> const& verdicts, Laboratory& lab) {
     int examined = 0;
     for (auto const& verdict : simplest_first(verdicts)) {
         auto causes = causes_of(verdict, lab);
-        bool const better = diagnosis.causes.empty() || causes[0].confidence > diagnosis.causes[0].confidence;
+        bool const better =
+            diagnosis.causes.empty() || causes[0].confidence > diagnosis.causes[0].confidence;
         if (better) {
             diagnosis.causes = std::move(causes);
             diagnosis.specimen = name_of(verdict.layout);
@@ -180,9 +193,11 @@ Diagnosis diagnose(std::vector<Verdict> const& verdicts, Laboratory& lab) {
 std::string Diagnosis::message() const {
     auto const& best = causes.at(0);
     std::string text =
-        fmt::format("fails in {}\n  parameter     {}\n  likely cause  {}\n  evidence      {}\n  seen in       {}\n",
+        fmt::format("fails in {}\n  parameter     {}\n  likely cause  {}\n  evidence      {}\n  "
+                    "seen in       {}\n",
                     pattern, list_of(best.parameters), best.text, best.evidence, specimen);
-    for (std::size_t i = 1; i < causes.size(); ++i) text += fmt::format("  or            {}\n", causes[i].text);
+    for (std::size_t i = 1; i < causes.size(); ++i)
+        text += fmt::format("  or            {}\n", causes[i].text);
     return text;
 }
 

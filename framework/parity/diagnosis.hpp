@@ -1,4 +1,5 @@
-// From a list of layouts that pass and fail to a sentence that names parameters and the likely cause.
+// From a list of layouts that pass and fail to a sentence that names parameters and the likely
+// cause.
 #pragma once
 #include <string>
 #include <vector>
@@ -14,7 +15,8 @@ struct Verdict {
     std::string error; ///< what the layout threw, if it did
 };
 
-/// Which layouts fail, in the fewest words: "every one of the 24 layouts with tensor > 1, none of the 47 others".
+/// Which layouts fail, in the fewest words: "every one of the 24 layouts with tensor > 1, none of
+/// the 47 others".
 std::string pattern_of(std::vector<Verdict> const& verdicts);
 
 struct Diagnosis {

@@ -16,7 +16,8 @@ namespace {
 std::vector<std::string> that_count(Case const& c) {
     std::vector<std::string> names;
     for (auto const& name : c.wrong)
-        if (c.lab.counts(name) && c.specimen.trace.gradient.at(name).norm().item<double>() > 0) names.push_back(name);
+        if (c.lab.counts(name) && c.specimen.trace.gradient.at(name).norm().item<double>() > 0)
+            names.push_back(name);
     return names;
 }
 
@@ -24,8 +25,8 @@ bool all_of(std::vector<std::string> const& names, auto const& holds) {
     return !names.empty() && std::ranges::all_of(names, holds);
 }
 
-/// Does a fit explain the layout's gradients? It must come close, and closer by far than the right gradient itself:
-/// weights that are all 1 explain nothing.
+/// Does a fit explain the layout's gradients? It must come close, and closer by far than the right
+/// gradient itself: weights that are all 1 explain nothing.
 bool explains(Case const& c, Fit const& f, std::vector<std::string> const& names) {
     double squares = 0;
     for (auto const& name : names) {
@@ -45,21 +46,26 @@ std::string why_that_factor(Case const& c, double factor) {
                                      {p, "pipeline depth"},
                                      {l.ranks(), "number of ranks"}}) {
         if (size == 1) continue;
-        if (near(factor, 1.0 / size, 1e-2)) return fmt::format("divided once too often by the {} ({})", what, size);
-        if (near(factor, size, 1e-2)) return fmt::format("added up once for each rank: times the {} ({})", what, size);
+        if (near(factor, 1.0 / size, 1e-2))
+            return fmt::format("divided once too often by the {} ({})", what, size);
+        if (near(factor, size, 1e-2))
+            return fmt::format("added up once for each rank: times the {} ({})", what, size);
     }
     return "scaled by a constant";
 }
 
 // Gradients are sums over slots: the weight with which each slot went in says what happened to it.
 
-Cause uniform_scale(Case const& c, double factor, std::vector<std::string> const& names, Fit const& f) {
+Cause uniform_scale(Case const& c, double factor, std::vector<std::string> const& names,
+                    Fit const& f) {
     bool const loss_too = near(first_loss(c), factor * c.lab.exact().losses.at(0), 1e-2);
-    return {"loss-scale",
-            fmt::format("{} {}", loss_too ? "the loss is" : "these gradients are", why_that_factor(c, factor)),
-            fmt::format("gradients are {:.4g} times the reference's to {:.1e}, the loss {:.4g} times", factor,
-                        f.residual, first_loss(c) / c.lab.exact().losses.at(0)),
-            names, kSure};
+    return {
+        "loss-scale",
+        fmt::format("{} {}", loss_too ? "the loss is" : "these gradients are",
+                    why_that_factor(c, factor)),
+        fmt::format("gradients are {:.4g} times the reference's to {:.1e}, the loss {:.4g} times",
+                    factor, f.residual, first_loss(c) / c.lab.exact().losses.at(0)),
+        names, kSure};
 }
 
 /// Weights that slots have where means of means are taken; empty if they would all be 1.
@@ -69,7 +75,8 @@ struct Formula {
 };
 std::vector<Formula> formulas_of_means(std::vector<std::int64_t> const& trained, int ranks) {
     auto const slots = trained.size(), d = static_cast<std::size_t>(ranks);
-    double const all = static_cast<double>(std::accumulate(trained.begin(), trained.end(), std::int64_t{0}));
+    double const all =
+        static_cast<double>(std::accumulate(trained.begin(), trained.end(), std::int64_t{0}));
     std::vector<double> of_rank(d), slots_of_rank(d);
     for (std::size_t s = 0; s < slots; ++s) {
         of_rank[s % d] += static_cast<double>(trained[s]);
@@ -87,27 +94,32 @@ std::vector<Formula> formulas_of_means(std::vector<std::int64_t> const& trained,
     return {by_slot, by_both, by_rank};
 }
 
-std::optional<Cause> means_averaged(Case const& c, Fit const& f, std::vector<std::int64_t> const& trained,
+std::optional<Cause> means_averaged(Case const& c, Fit const& f,
+                                    std::vector<std::int64_t> const& trained,
                                     std::vector<std::string> const& names) {
     for (auto const& formula : formulas_of_means(trained, c.specimen.layout.data())) {
         bool fits = true;
         for (std::size_t s = 0; s < trained.size(); ++s)
             fits &= trained[s] == 0 || near(f.weights[s], formula.weights[s], 2e-2);
         if (fits)
-            return Cause{"means-averaged",
-                         fmt::format("{} is taken, not the mean over all trained labels", formula.text),
-                         fmt::format("slots of {} trained labels went in with weights {:.3f}, as that formula has it",
-                                     fmt::join(trained, ", "), fmt::join(f.weights, ", ")),
-                         names, kSure};
+            return Cause{
+                "means-averaged",
+                fmt::format("{} is taken, not the mean over all trained labels", formula.text),
+                fmt::format("slots of {} trained labels went in with weights {:.3f}, as that "
+                            "formula has it",
+                            fmt::join(trained, ", "), fmt::join(f.weights, ", ")),
+                names, kSure};
     }
     return {};
 }
 
-/// Data ranks none of whose slots went in, if all slots that are missing are theirs and others have some.
+/// Data ranks none of whose slots went in, if all slots that are missing are theirs and others have
+/// some.
 std::vector<int> silent_ranks(Fit const& f, std::vector<std::int64_t> const& trained, int d) {
     std::vector<int> in(static_cast<std::size_t>(d)), out(in);
     for (std::size_t s = 0; s < trained.size(); ++s)
-        if (trained[s] > 0) ++(std::abs(f.weights[s]) < 2e-2 ? out : in)[s % static_cast<std::size_t>(d)];
+        if (trained[s] > 0)
+            ++(std::abs(f.weights[s]) < 2e-2 ? out : in)[s % static_cast<std::size_t>(d)];
     std::vector<int> silent;
     bool whole = false;
     for (std::size_t r = 0; r < in.size(); ++r) {
@@ -118,7 +130,8 @@ std::vector<int> silent_ranks(Fit const& f, std::vector<std::int64_t> const& tra
     return whole ? silent : std::vector<int>{};
 }
 
-std::optional<Cause> slots_missing(Case const& c, Fit const& f, std::vector<std::int64_t> const& trained,
+std::optional<Cause> slots_missing(Case const& c, Fit const& f,
+                                   std::vector<std::int64_t> const& trained,
                                    std::vector<std::string> const& names) {
     std::vector<std::string> missing;
     auto const slots = static_cast<int>(trained.size()), d = c.specimen.layout.data();
@@ -135,13 +148,17 @@ std::optional<Cause> slots_missing(Case const& c, Fit const& f, std::vector<std:
     }
     if (missing.empty()) return {};
     if (auto const ranks = silent_ranks(f, trained, d); !ranks.empty())
-        return Cause{"ranks-not-summed",
-                     fmt::format("gradients of data rank{} {} are not in the sum: it is not taken over all data ranks",
-                                 ranks.size() > 1 ? "s" : "", fmt::join(ranks, ", ")),
-                     fmt::format("the gradient is the sum without any of their micro-batches, to {:.1e}", f.residual),
-                     names, kSure};
+        return Cause{
+            "ranks-not-summed",
+            fmt::format("gradients of data rank{} {} are not in the sum: it is not taken over all "
+                        "data ranks",
+                        ranks.size() > 1 ? "s" : "", fmt::join(ranks, ", ")),
+            fmt::format("the gradient is the sum without any of their micro-batches, to {:.1e}",
+                        f.residual),
+            names, kSure};
     return Cause{"slot-missing",
-                 fmt::format("{} micro-batch is dropped on its way to these parameters", last ? "the last" : "a"),
+                 fmt::format("{} micro-batch is dropped on its way to these parameters",
+                             last ? "the last" : "a"),
                  fmt::format("the gradient is the sum without micro-batch {} (from 0), to {:.1e}",
                              fmt::join(missing, " and "), f.residual),
                  names, kSure};
@@ -156,7 +173,8 @@ std::optional<Cause> slot_weights(Case const& c) {
     std::vector<Tensors const*> columns;
     for (auto const& slot : c.lab.slots(tokens)) columns.push_back(&slot.gradient);
     Fit f = fit(columns, c.specimen.trace.gradient, names);
-    // A mistake in the code that scales slots is in these columns too. The reference, which is one slot, says how much.
+    // A mistake in the code that scales slots is in these columns too. The reference, which is one
+    // slot, says how much.
     Fit const right = fit(columns, c.lab.exact().gradient, names);
     if (!explains(c, f, names) || right.residual > 100 * closeness(c)) return {};
     for (std::size_t s = 0; s < columns.size(); ++s)
@@ -169,9 +187,10 @@ std::optional<Cause> slot_weights(Case const& c) {
     if (near(low, high, 1e-2)) return uniform_scale(c, 0.5 * (low + high), names, f);
     if (auto cause = slots_missing(c, f, trained, names)) return cause;
     if (auto cause = means_averaged(c, f, trained, names)) return cause;
-    return Cause{"slot-weights", "micro-batches go into the gradient with unequal weights",
-                 fmt::format("weights {:.3f} explain it to {:.1e}", fmt::join(f.weights, ", "), f.residual), names,
-                 kLikely};
+    return Cause{
+        "slot-weights", "micro-batches go into the gradient with unequal weights",
+        fmt::format("weights {:.3f} explain it to {:.1e}", fmt::join(f.weights, ", "), f.residual),
+        names, kLikely};
 }
 
 namespace {
@@ -188,19 +207,24 @@ std::optional<Cause> tied_use_missing(Case const& c) {
     Fit const f = fit({&stem, &head}, c.specimen.trace.gradient, {table});
     if (!explains(c, f, {table})) return {};
     double const a = f.weights[0], b = f.weights[1];
-    std::string const evidence = fmt::format("it is {:.3f} x the input's part + {:.3f} x the output's part, to {:.1e}; "
-                                             "the loss and all other gradients agree",
-                                             a, b, f.residual);
+    std::string const evidence =
+        fmt::format("it is {:.3f} x the input's part + {:.3f} x the output's part, to {:.1e}; "
+                    "the loss and all other gradients agree",
+                    a, b, f.residual);
     bool const across = c.specimen.layout.parallel.pipeline > 1;
-    std::string const where = across ? "between the first and the last pipeline stage" : "within one stage";
+    std::string const where =
+        across ? "between the first and the last pipeline stage" : "within one stage";
     for (auto const& [weight, other, what] : {std::tuple{b, a, "output"}, {a, b, "input"}})
         if (std::abs(weight) < 2e-2 && near(other, 1, 2e-2))
             return Cause{
                 "tied-missing",
-                fmt::format("the tied embedding lacks the gradient of its use at the {}: not added {}", what, where),
+                fmt::format(
+                    "the tied embedding lacks the gradient of its use at the {}: not added {}",
+                    what, where),
                 evidence, c.wrong, kSure};
-    return Cause{"tied-weights", "the two uses of the tied embedding are added with wrong weights " + where, evidence,
-                 c.wrong, kSure};
+    return Cause{"tied-weights",
+                 "the two uses of the tied embedding are added with wrong weights " + where,
+                 evidence, c.wrong, kSure};
 }
 
 namespace {
@@ -216,7 +240,8 @@ std::string kinds_of(Case const& c) {
     auto const norms = std::ranges::count_if(c.wrong, [](auto const& n) {
         return n.find("norm") != n.npos || n.find("Norm") != n.npos || n.find("ln_") != n.npos;
     });
-    return norms == std::ssize(c.wrong) ? "norm layers" : "norm layers, position tables and biases after the sum";
+    return norms == std::ssize(c.wrong) ? "norm layers"
+                                        : "norm layers, position tables and biases after the sum";
 }
 
 } // namespace
@@ -226,7 +251,8 @@ std::optional<Cause> copies_not_summed(Case const& c) {
     if (layout.parallel.tensor == 1 || c.specimen.wrong("loss of step 1")) return {};
     auto const partial = [&](auto const& n) { return c.lab.spec(n).partial; };
     auto const shared = [&](auto const& n) {
-        return c.lab.spec(n).cut.share == parallel::TensorCut::Share::copy && c.lab.copies(n, layout) > 1;
+        return c.lab.spec(n).cut.share == parallel::TensorCut::Share::copy &&
+               c.lab.copies(n, layout) > 1;
     };
     if (!all_of(c.wrong, [&](auto const& n) { return partial(n) || shared(n); })) return {};
     double most = 0, least = 1e300;
@@ -235,32 +261,36 @@ std::optional<Cause> copies_not_summed(Case const& c) {
         most = std::max(most, copies_apart(c, n));
         least = std::min(least, copies_apart(c, n));
     }
-    std::string const evidence = fmt::format(
-        "copies on the tensor ranks differ by {:.2g} of the gradient; the loss and all other gradients agree", most);
+    std::string const evidence = fmt::format("copies on the tensor ranks differ by {:.2g} of the "
+                                             "gradient; the loss and all other gradients agree",
+                                             most);
     if (most == 0)
-        return Cause{
-            "copies-sum", "the sum over tensor ranks of gradients of which each holds a copy is wrong",
-            "only gradients of norm layers, of biases after a sum, of position tables or of shared key heads are "
-            "wrong, and their copies agree",
-            c.wrong, kLikely};
+        return Cause{"copies-sum",
+                     "the sum over tensor ranks of gradients of which each holds a copy is wrong",
+                     "only gradients of norm layers, of biases after a sum, of position tables or "
+                     "of shared key heads are "
+                     "wrong, and their copies agree",
+                     c.wrong, kLikely};
     if (least <= 1e-3) return {};
     if (all_of(c.wrong, partial))
         return Cause{"stretches-not-summed",
-                     fmt::format("gradients of {} are not summed over the tensor ranks: each keeps its own stretch of "
+                     fmt::format("gradients of {} are not summed over the tensor ranks: each keeps "
+                                 "its own stretch of "
                                  "the sequence (sequence parallelism)",
                                  kinds_of(c)),
                      evidence, c.wrong, kSure};
     if (all_of(c.wrong, shared))
         return Cause{"key-heads-not-summed",
-                     "gradients of key and value heads that tensor ranks share are not summed over them: each keeps "
+                     "gradients of key and value heads that tensor ranks share are not summed over "
+                     "them: each keeps "
                      "what its own query heads add",
                      evidence, c.wrong, kSure};
-    return Cause{
-        "copies-not-summed",
-        fmt::format("gradients of what tensor ranks hold copies of ({} and shared key and value heads) are not "
-                    "summed over them",
-                    kinds_of(c)),
-        evidence, c.wrong, kSure};
+    return Cause{"copies-not-summed",
+                 fmt::format("gradients of what tensor ranks hold copies of ({} and shared key and "
+                             "value heads) are not "
+                             "summed over them",
+                             kinds_of(c)),
+                 evidence, c.wrong, kSure};
 }
 
 std::optional<Cause> norm_counts_copies(Case const& c) {
@@ -271,13 +301,15 @@ std::optional<Cause> norm_counts_copies(Case const& c) {
     for (auto const& [name, g] : c.lab.exact().gradient)
         squares += c.lab.copies(name, layout) * std::pow(g.norm().item<double>(), 2);
     std::string const evidence =
-        fmt::format("every gradient agrees, but the norm is {:.6g} where the reference has {:.6g}", found, right);
+        fmt::format("every gradient agrees, but the norm is {:.6g} where the reference has {:.6g}",
+                    found, right);
     if (near(found, std::sqrt(squares), 10 * closeness(c)))
-        return Cause{"norm-counts-copies",
-                     "the gradient norm counts parameters that tensor ranks hold copies of once per copy",
-                     evidence + ": what that gives",
-                     {},
-                     kSure};
+        return Cause{
+            "norm-counts-copies",
+            "the gradient norm counts parameters that tensor ranks hold copies of once per copy",
+            evidence + ": what that gives",
+            {},
+            kSure};
     for (auto const& [size, what] : {std::pair{layout.parallel.tensor, "tensor rank"},
                                      {layout.data(), "data rank"},
                                      {layout.parallel.pipeline, "pipeline stage"}})
@@ -287,7 +319,8 @@ std::optional<Cause> norm_counts_copies(Case const& c) {
                          evidence + fmt::format(": sqrt({}) times", size),
                          {},
                          kSure};
-    return Cause{"norm", "the gradient norm, and with it clipping, is wrong", evidence, {}, kLikely};
+    return Cause{
+        "norm", "the gradient norm, and with it clipping, is wrong", evidence, {}, kLikely};
 }
 
 } // namespace trireme::framework::parity

@@ -24,11 +24,25 @@ double closeness(Case const& c) {
 }
 
 std::vector<Hypothesis> const& hypotheses() {
-    static std::vector<Hypothesis> const all{
-        slot_weights,    tied_use_missing, copies_not_summed, norm_counts_copies, padding_counted, bias_on_every_rank,
-        sequence_offset, samples_apart,    loss_value,        forward_pass,       backward_pass,   feature_apart,
-        dropout_masks,   stale_weights,    optimizer_state,   clipping,           decay,           update,
-        order_of_sums};
+    static std::vector<Hypothesis> const all{slot_weights,
+                                             tied_use_missing,
+                                             copies_not_summed,
+                                             norm_counts_copies,
+                                             padding_counted,
+                                             bias_on_every_rank,
+                                             sequence_offset,
+                                             samples_apart,
+                                             loss_value,
+                                             forward_pass,
+                                             backward_pass,
+                                             feature_apart,
+                                             dropout_masks,
+                                             stale_weights,
+                                             optimizer_state,
+                                             clipping,
+                                             decay,
+                                             update,
+                                             order_of_sums};
     return all;
 }
 

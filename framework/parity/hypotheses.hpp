@@ -9,11 +9,13 @@
 namespace trireme::framework::parity {
 
 struct Cause {
-    std::string id;       ///< one word for programs: "loss-scale", "slot-missing", ... (docs/parity.md lists them)
-    std::string text;     ///< what is likely wrong
-    std::string evidence; ///< the numbers that say so
+    std::string id;   ///< one word for programs: "loss-scale", "slot-missing", ... (docs/parity.md
+                      ///< lists them)
+    std::string text; ///< what is likely wrong
+    std::string evidence;                     ///< the numbers that say so
     std::vector<std::string> parameters = {}; ///< those it is seen in, worst first; empty: all
-    double confidence = 0;                    ///< 0 to 1: 0.9 and more where a computed variant equals the layout
+    /// 0 to 1: 0.9 and more where a computed variant equals the layout
+    double confidence = 0;
 };
 
 /// What every hypothesis looks at.
@@ -23,7 +25,8 @@ struct Case {
     std::vector<std::string> wrong; ///< parameters whose gradient of step 1 is wrong, worst first
 };
 
-inline constexpr double kSure = 0.95, kLikely = 0.8; ///< confidence in a variant that fits, in a pattern
+/// confidence in a variant that fits, in a pattern
+inline constexpr double kSure = 0.95, kLikely = 0.8;
 
 /// |a - b| <= tolerance x |b|
 bool near(double a, double b, double tolerance);
@@ -33,7 +36,8 @@ double first_loss(Case const& c);
 
 // Each is empty where the numbers speak against it.
 
-/// A fit of each slot's own gradient to the layout's: scaled as a whole, slots missing, means of means.
+/// A fit of each slot's own gradient to the layout's: scaled as a whole, slots missing, means of
+/// means.
 std::optional<Cause> slot_weights(Case const& c);
 /// The tied embedding alone is wrong: a fit of the gradients of its two uses.
 std::optional<Cause> tied_use_missing(Case const& c);
@@ -53,8 +57,8 @@ std::optional<Cause> samples_apart(Case const& c);
 std::optional<Cause> loss_value(Case const& c);
 /// The forward pass is wrong: with which weights at 0 does it agree?
 std::optional<Cause> forward_pass(Case const& c);
-/// The forward pass is right, and no other guess fits the gradients: where, on the way back from the loss, do they
-/// start?
+/// The forward pass is right, and no other guess fits the gradients: where, on the way back from
+/// the loss, do they start?
 std::optional<Cause> backward_pass(Case const& c);
 /// Everything is right without one thing that the layout has: recomputation, ZeRO, or stages.
 std::optional<Cause> feature_apart(Case const& c);
@@ -64,9 +68,11 @@ std::optional<Cause> dropout_masks(Case const& c);
 std::optional<Cause> stale_weights(Case const& c);
 /// Gradients stay right and weights do not: the moments are wrong.
 std::optional<Cause> optimizer_state(Case const& c);
-/// Loss, gradients and norm of step 1 are right, and the moments took something else than gradients scaled by the clip.
+/// Loss, gradients and norm of step 1 are right, and the moments took something else than gradients
+/// scaled by the clip.
 std::optional<Cause> clipping(Case const& c);
-/// Everything up to the moments of step 1 is right, and weights are off by multiples of what decay takes.
+/// Everything up to the moments of step 1 is right, and weights are off by multiples of what decay
+/// takes.
 std::optional<Cause> decay(Case const& c);
 /// Loss, gradients and norm of step 1 are right and the weights after it are not.
 std::optional<Cause> update(Case const& c);

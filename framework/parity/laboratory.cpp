@@ -8,10 +8,12 @@
 namespace trireme::framework::parity {
 
 bool Specimen::wrong(std::string const& what) const {
-    return std::ranges::any_of(figures, [&](auto const& f) { return f.what == what && !f.holds(); });
+    return std::ranges::any_of(figures,
+                               [&](auto const& f) { return f.what == what && !f.holds(); });
 }
 
-Laboratory::Laboratory(Problem const& problem, Trace const& exact, Bounds const& bounds, Runner const& run)
+Laboratory::Laboratory(Problem const& problem, Trace const& exact, Bounds const& bounds,
+                       Runner const& run)
     : problem_(problem), exact_(exact), bounds_(bounds), run_(run) {
     for (auto const& spec : parameter_specs(problem.model)) specs_[spec.name] = spec;
 }
@@ -49,7 +51,9 @@ Specimen const& Laboratory::without_dropout(Layout const& layout) {
     s.trace = run_(*calm_, layout);
     s.errors = errors_of(*calm_, s.trace, exact);
     s.figures = figures(
-        s.errors, bounds_of(*calm_, exact, {errors_of(*calm_, single_trace(*calm_, layout.tokens_per_slot), exact)}));
+        s.errors,
+        bounds_of(*calm_, exact,
+                  {errors_of(*calm_, single_trace(*calm_, layout.tokens_per_slot), exact)}));
     return s;
 }
 
@@ -58,16 +62,19 @@ bool Laboratory::agrees_without(std::vector<std::string> const& names, Layout co
     other.steps = 1;
     for (auto const& name : names) other.initial[name] = at::zeros_like(other.initial.at(name));
     Trace const exact = exact_trace(other);
-    auto const bounds = bounds_of(other, exact, {errors_of(other, single_trace(other, layout.tokens_per_slot), exact)});
+    auto const bounds = bounds_of(
+        other, exact, {errors_of(other, single_trace(other, layout.tokens_per_slot), exact)});
     double const found = run_(other, layout).losses.at(0);
-    return std::abs(found - exact.losses.at(0)) <= bounds.losses.at(0) * std::abs(exact.losses.at(0));
+    return std::abs(found - exact.losses.at(0)) <=
+           bounds.losses.at(0) * std::abs(exact.losses.at(0));
 }
 
 Laboratory::SampleLosses Laboratory::sample_losses(Layout const& layout) const {
     Problem all = problem_.without_dropout();
     all.steps = 1;
     all.samples = all.data.size();
-    return {run_(all, layout).samples, exact_trace(all).samples, all.plan(layout.tokens_per_slot, 0)};
+    return {run_(all, layout).samples, exact_trace(all).samples,
+            all.plan(layout.tokens_per_slot, 0)};
 }
 
 std::vector<Variant> const& Laboratory::slots(std::int64_t tokens_per_slot) {
@@ -75,8 +82,9 @@ std::vector<Variant> const& Laboratory::slots(std::int64_t tokens_per_slot) {
     if (!variants.empty()) return variants;
     auto const plan = problem_.plan(tokens_per_slot, 0);
     for (auto const& slot : plan.slots)
-        variants.push_back(reference_variant(problem_.model, problem_.initial, {problem_.data.read(slot, 1)},
-                                             problem_.seed, 0, loss_scale_of(problem_, 0)));
+        variants.push_back(reference_variant(problem_.model, problem_.initial,
+                                             {problem_.data.read(slot, 1)}, problem_.seed, 0,
+                                             loss_scale_of(problem_, 0)));
     return variants;
 }
 
@@ -98,33 +106,39 @@ std::optional<std::pair<at::Tensor, at::Tensor>> Laboratory::tied_uses() {
     Tensors weights = problem_.initial;
     weights[head] = weights.at(stem);
     auto const plan = problem_.plan(kOneSlot, 0);
-    auto const variant = reference_variant(untied, weights, {problem_.data.read(plan.slots.at(0), 1)}, problem_.seed, 0,
-                                           loss_scale_of(problem_, 0));
+    auto const variant =
+        reference_variant(untied, weights, {problem_.data.read(plan.slots.at(0), 1)}, problem_.seed,
+                          0, loss_scale_of(problem_, 0));
     return std::pair(variant.gradient.at(stem), variant.gradient.at(head));
 }
 
-double Laboratory::loss_at(ModelConfig const& model, Tensors const& weights, std::int64_t step) const {
+double Laboratory::loss_at(ModelConfig const& model, Tensors const& weights,
+                           std::int64_t step) const {
     auto const plan = problem_.plan(kOneSlot, step);
-    return reference_variant(model, weights, {problem_.data.read(plan.slots.at(0), 1)}, problem_.seed, step,
-                             loss_scale_of(problem_, step))
+    return reference_variant(model, weights, {problem_.data.read(plan.slots.at(0), 1)},
+                             problem_.seed, step, loss_scale_of(problem_, step))
         .loss;
 }
 
-Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target, std::vector<std::string> const& names) {
+Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target,
+        std::vector<std::string> const& names) {
     auto const n = static_cast<std::int64_t>(columns.size());
-    std::vector<at::Tensor> wide, tall; // per parameter: [n, elements] and [elements], scaled to one size
+    // per parameter: [n, elements] and [elements], scaled to one size
+    std::vector<at::Tensor> wide, tall;
     for (auto const& name : names) {
         at::Tensor const t = target.at(name).to(at::kDouble).flatten();
         double const size = std::max(t.norm().item<double>(), 1e-300);
         std::vector<at::Tensor> rows;
-        for (auto const* column : columns) rows.push_back(column->at(name).to(at::kDouble).flatten() / size);
+        for (auto const* column : columns)
+            rows.push_back(column->at(name).to(at::kDouble).flatten() / size);
         wide.push_back(at::stack(rows));
         tall.push_back(t / size);
     }
     at::Tensor const a = at::cat(wide, 1), b = at::cat(tall);
     // A slot without trained labels has no gradient: the smallest ridge keeps its weight at 0.
     at::Tensor const normal = at::mm(a, a.t()),
-                     ridge = at::eye(n, at::kDouble) * (1e-14 * normal.trace().item<double>() + 1e-300);
+                     ridge =
+                         at::eye(n, at::kDouble) * (1e-14 * normal.trace().item<double>() + 1e-300);
     at::Tensor const weights = at::linalg_solve(normal + ridge, at::mv(a, b));
     Fit result;
     for (std::int64_t i = 0; i < n; ++i) result.weights.push_back(weights[i].item<double>());

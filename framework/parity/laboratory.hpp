@@ -19,10 +19,13 @@ struct Specimen {
     Trace trace;
     Errors errors;
     std::vector<Figure> figures;
-    bool hash_differs = false; ///< bitwise mode: from other layouts of the same tensor size and packing
+    /// bitwise mode: from other layouts of the same tensor size and packing
+    bool hash_differs = false;
 
     bool wrong(std::string const& what) const; ///< some figure of that name is over its bound
-    std::vector<std::string> parameters(std::string const& what) const { return wrong_parameters(figures, what); }
+    std::vector<std::string> parameters(std::string const& what) const {
+        return wrong_parameters(figures, what);
+    }
 };
 
 class Laboratory {
@@ -42,8 +45,8 @@ class Laboratory {
     /// The same layout with every dropout at 0, against a reference without.
     Specimen const& without_dropout(Layout const& layout);
     Trace const& exact_without_dropout();
-    /// Does the layout's first loss agree with the reference's once the named parameters are 0 in both, without
-    /// dropout?
+    /// Does the layout's first loss agree with the reference's once the named parameters are 0 in
+    /// both, without dropout?
     bool agrees_without(std::vector<std::string> const& names, Layout const& layout) const;
     /// Losses of every sample there is in the layout and in the reference, without dropout.
     struct SampleLosses {
@@ -52,7 +55,8 @@ class Laboratory {
     };
     SampleLosses sample_losses(Layout const& layout) const;
 
-    /// Loss and gradient of each slot of step 1 alone; where slots are scaled rightly they add up to the reference.
+    /// Loss and gradient of each slot of step 1 alone; where slots are scaled rightly they add up
+    /// to the reference.
     std::vector<Variant> const& slots(std::int64_t tokens_per_slot);
     /// Trained labels of those slots.
     std::vector<std::int64_t> trained(std::int64_t tokens_per_slot) const;
@@ -73,11 +77,13 @@ class Laboratory {
     std::map<std::string, Specimen> calm_specimens_; ///< by name of the layout
 };
 
-/// target = sum of weights[i] x columns[i], by least squares over the tensors of `names`, each of which counts alike.
+/// target = sum of weights[i] x columns[i], by least squares over the tensors of `names`, each of
+/// which counts alike.
 struct Fit {
     std::vector<double> weights;
     double residual = 1; ///< ||target - fit|| / ||target||
 };
-Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target, std::vector<std::string> const& names);
+Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target,
+        std::vector<std::string> const& names);
 
 } // namespace trireme::framework::parity

@@ -51,7 +51,8 @@ std::vector<Schedule> schedules_for(int pipeline, int layers) {
     return all;
 }
 
-/// Splits of 4 layers other than the even one, which 2 and 4 parts have with ends of an embedding or a head alone.
+/// Splits of 4 layers other than the even one, which 2 and 4 parts have with ends of an embedding
+/// or a head alone.
 std::vector<std::vector<int>> splits_for(int parts, int layers) {
     if (layers != 4 || parts < 2 || parts > 4) return {{}};
     static std::vector<std::vector<int>> const uneven{{3, 1}, {0, 3, 1}, {0, 1, 3, 0}};
@@ -81,19 +82,23 @@ struct Cover {
         };
         for (auto const& l : layouts) {
             std::vector<std::size_t> words;
-            for (auto const& c : choices_of(l)) words.push_back(single.try_emplace(c, single.size()).first->second);
+            for (auto const& c : choices_of(l))
+                words.push_back(single.try_emplace(c, single.size()).first->second);
             auto& mine = choices.emplace_back();
             for (std::size_t i = 0; i < words.size(); ++i)
-                for (std::size_t j = i + 1; j < words.size(); ++j) mine.push_back(numbered({words[i], words[j], 0, 0}));
+                for (std::size_t j = i + 1; j < words.size(); ++j)
+                    mine.push_back(numbered({words[i], words[j], 0, 0}));
             auto const degree = [](int d) { return static_cast<std::size_t>(d); };
             auto const& p = l.parallel;
             if (l.ranks() != 5 && l.ranks() != 7)
-                mine.push_back(numbered({degree(p.pipeline), degree(p.replicate), degree(p.shard), degree(p.tensor)}));
+                mine.push_back(numbered(
+                    {degree(p.pipeline), degree(p.replicate), degree(p.shard), degree(p.tensor)}));
         }
         open.assign(number.size(), true);
     }
     std::size_t gain(std::size_t layout) const {
-        return static_cast<std::size_t>(std::ranges::count_if(choices[layout], [&](auto c) { return open[c]; }));
+        return static_cast<std::size_t>(
+            std::ranges::count_if(choices[layout], [&](auto c) { return open[c]; }));
     }
     void take(std::size_t layout) {
         for (auto const c : choices[layout]) open[c] = false;
@@ -127,7 +132,8 @@ std::vector<Layout> cover(std::vector<Layout> const& layouts, std::size_t most, 
 }
 
 /// The section with every recomputation, packing and offload.
-void add_choices(std::vector<Layout>& all, ParallelSection section, std::vector<std::int64_t> const& packings) {
+void add_choices(std::vector<Layout>& all, ParallelSection section,
+                 std::vector<std::int64_t> const& packings) {
     for (char const* recompute : {"none", "selective", "full"})
         for (auto const tokens : packings)
             for (char const* offload : {"none", "optimizer"}) {
@@ -142,8 +148,10 @@ void add_choices(std::vector<Layout>& all, ParallelSection section, std::vector<
 std::string name_of(Layout const& l) {
     auto const& p = l.parallel;
     std::string mesh;
-    for (auto const& [axis, degree] :
-         {std::pair{"pipeline", p.pipeline}, {"replicate", p.replicate}, {"shard", p.shard}, {"tensor", p.tensor}})
+    for (auto const& [axis, degree] : {std::pair{"pipeline", p.pipeline},
+                                       {"replicate", p.replicate},
+                                       {"shard", p.shard},
+                                       {"tensor", p.tensor}})
         if (degree > 1) mesh += fmt::format("{}{} {}", mesh.empty() ? "" : " x ", axis, degree);
     std::string text = mesh.empty() ? "one rank" : mesh;
     if (p.zero > 0) text += fmt::format(", zero {}", p.zero);
@@ -154,7 +162,8 @@ std::string name_of(Layout const& l) {
     return text + fmt::format(", slots of {}", l.tokens_per_slot);
 }
 
-std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64_t> const& packings, int most_ranks) {
+std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64_t> const& packings,
+                                int most_ranks) {
     std::vector<Layout> all;
     auto const layers = static_cast<int>(model.layers);
     for (int ranks = 1; ranks <= most_ranks; ++ranks)
@@ -180,7 +189,8 @@ std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64
     return all;
 }
 
-std::vector<Layout> of_every_axis(ModelConfig const& model, std::vector<std::int64_t> const& packings) {
+std::vector<Layout> of_every_axis(ModelConfig const& model,
+                                  std::vector<std::int64_t> const& packings) {
     if (model.layers < 4 || !divides(model, 2)) return {};
     std::vector<Layout> all;
     char const* const schedules[] = {"1f1b", "gpipe", "zero-bubble", "interleaved"};
@@ -211,8 +221,8 @@ std::vector<Layout> covering_of_world(std::vector<Layout> const& layouts, int ra
     for (auto const& l : layouts)
         if (l.ranks() == ranks) fit.push_back(l);
     auto const axes = [](Layout const& l) {
-        return (l.parallel.zero == 3) + 2 * (l.parallel.tensor > 1) + 2 * (l.parallel.pipeline > 1) +
-               (l.parallel.shard > 1);
+        return (l.parallel.zero == 3) + 2 * (l.parallel.tensor > 1) +
+               2 * (l.parallel.pipeline > 1) + (l.parallel.shard > 1);
     };
     auto const most = std::ranges::max_element(fit, {}, axes);
     return cover(fit, 24, 12, {static_cast<std::size_t>(most - fit.begin())});
@@ -226,7 +236,8 @@ std::vector<Feature> const& features() {
         {"more than one data rank", [](auto const& l) { return l.data() > 1; }},
         {"shard > 1", [](auto const& l) { return l.parallel.shard > 1; }},
         {"replicate > 1", [](auto const& l) { return l.parallel.replicate > 1; }},
-        {"replicate > 1 and shard > 1", [](auto const& l) { return l.parallel.replicate > 1 && l.parallel.shard > 1; }},
+        {"replicate > 1 and shard > 1",
+         [](auto const& l) { return l.parallel.replicate > 1 && l.parallel.shard > 1; }},
         {"zero 1 to 3", [](auto const& l) { return l.parallel.zero > 0; }},
         {"zero 1", [](auto const& l) { return l.parallel.zero == 1; }},
         {"zero 2", [](auto const& l) { return l.parallel.zero == 2; }},
@@ -235,10 +246,12 @@ std::vector<Feature> const& features() {
         {"recompute full", [](auto const& l) { return l.parallel.recompute == "full"; }},
         {"recompute selective", [](auto const& l) { return l.parallel.recompute == "selective"; }},
         {"schedule gpipe", [](auto const& l) { return l.parallel.schedule == "gpipe"; }},
-        {"schedule interleaved", [](auto const& l) { return l.parallel.schedule == "interleaved"; }},
+        {"schedule interleaved",
+         [](auto const& l) { return l.parallel.schedule == "interleaved"; }},
         {"uneven layers", [](auto const& l) { return !l.parallel.layers.empty(); }},
         {"offload", [](auto const& l) { return l.parallel.offload != "none"; }},
-        {"schedule zero-bubble", [](auto const& l) { return l.parallel.schedule == "zero-bubble"; }},
+        {"schedule zero-bubble",
+         [](auto const& l) { return l.parallel.schedule == "zero-bubble"; }},
     };
     return all;
 }

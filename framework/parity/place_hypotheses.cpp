@@ -22,11 +22,13 @@ struct Place {
     std::int64_t sample = 0, length = 0;
     std::size_t slot = 0;
     bool first = false, last = false; ///< in its slot
-    bool crosses = false;             ///< reaches beyond the first tensor rank's stretch of the sequence
-    std::set<std::int32_t> tokens;    ///< those that anything is predicted from
+    /// reaches beyond the first tensor rank's stretch of the sequence
+    bool crosses = false;
+    std::set<std::int32_t> tokens; ///< those that anything is predicted from
 };
 
-std::vector<Place> places_of(Problem const& problem, Layout const& layout, data::StepPlan const& plan) {
+std::vector<Place> places_of(Problem const& problem, Layout const& layout,
+                             data::StepPlan const& plan) {
     std::vector<Place> places;
     int const t = layout.parallel.tensor;
     for (std::size_t s = 0; s < plan.slots.size(); ++s) {
@@ -34,9 +36,17 @@ std::vector<Place> places_of(Problem const& problem, Layout const& layout, data:
         std::size_t const count = plan.slots[s].size();
         for (std::size_t i = 0; i < count; ++i) {
             auto const begin = slot.offsets[i], end = slot.offsets[i + 1];
-            if (problem.data.trained(plan.slots[s][i]) == 0) continue; // its loss is nothing, right or wrong
-            Place place{plan.slots[s][i], end - begin, s, i == 0, i + 1 == count, end > slot.token_count() / t, {}};
-            place.tokens.insert(slot.tokens.begin() + begin, slot.tokens.begin() + end - problem.model.causal);
+            // its loss is nothing, right or wrong
+            if (problem.data.trained(plan.slots[s][i]) == 0) continue;
+            Place place{plan.slots[s][i],
+                        end - begin,
+                        s,
+                        i == 0,
+                        i + 1 == count,
+                        end > slot.token_count() / t,
+                        {}};
+            place.tokens.insert(slot.tokens.begin() + begin,
+                                slot.tokens.begin() + end - problem.model.causal);
             places.push_back(std::move(place));
         }
     }
@@ -57,34 +67,41 @@ std::vector<Property> properties_of(Case const& c, std::vector<Place> const& pla
     std::string const table = stem_names(problem.model).tokens;
     std::set<std::int32_t> firsts, lasts; // a range that is off by one is off at its ends
     for (int r = 0; r < layout.parallel.tensor && layout.parallel.tensor > 1; ++r) {
-        auto const slice =
-            parallel::slice_of(c.lab.spec(table).cut, problem.model.vocabulary, layout.parallel.tensor, r);
+        auto const slice = parallel::slice_of(c.lab.spec(table).cut, problem.model.vocabulary,
+                                              layout.parallel.tensor, r);
         firsts.insert(static_cast<std::int32_t>(slice.first));
         lasts.insert(static_cast<std::int32_t>(slice.first + slice.real - 1));
     }
     for (auto const& [ends, which] : {std::pair{firsts, "first"}, {lasts, "last"}})
-        all.push_back(
-            {fmt::format("that contain one of the tokens {}: the {} rows of what tensor ranks hold of the table",
-                         fmt::join(ends, ", "), which),
-             [ends](Place const& p) {
-                 return std::ranges::any_of(ends, [&](auto token) { return p.tokens.contains(token); });
-             },
-             {table}});
-    all.push_back({"that are not the first of their slot", [](Place const& p) { return !p.first; }});
+        all.push_back({fmt::format("that contain one of the tokens {}: the {} rows of what tensor "
+                                   "ranks hold of the table",
+                                   fmt::join(ends, ", "), which),
+                       [ends](Place const& p) {
+                           return std::ranges::any_of(
+                               ends, [&](auto token) { return p.tokens.contains(token); });
+                       },
+                       {table}});
+    all.push_back(
+        {"that are not the first of their slot", [](Place const& p) { return !p.first; }});
     all.push_back({"that are the last of their slot", [](Place const& p) { return p.last; }});
     all.push_back({"that reach beyond the first tensor rank's stretch of the sequence",
                    [](Place const& p) { return p.crosses; }});
     for (int r = 0; r < layout.data() && layout.data() > 1; ++r) {
-        auto const rank = [d = layout.data()](Place const& p) { return static_cast<int>(p.slot) % d; };
-        all.push_back({fmt::format("of data rank {}", r), [=](Place const& p) { return rank(p) == r; }});
-        all.push_back({fmt::format("of data ranks from {} on", r), [=](Place const& p) { return rank(p) >= r; }});
+        auto const rank = [d = layout.data()](Place const& p) {
+            return static_cast<int>(p.slot) % d;
+        };
+        all.push_back(
+            {fmt::format("of data rank {}", r), [=](Place const& p) { return rank(p) == r; }});
+        all.push_back({fmt::format("of data ranks from {} on", r),
+                       [=](Place const& p) { return rank(p) >= r; }});
     }
     std::set<std::int64_t> lengths;
     std::set<std::int32_t> tokens;
-    for (auto const& p : places) lengths.insert(p.length), tokens.insert(p.tokens.begin(), p.tokens.end());
+    for (auto const& p : places)
+        lengths.insert(p.length), tokens.insert(p.tokens.begin(), p.tokens.end());
     for (auto const length : lengths)
-        all.push_back(
-            {fmt::format("of {} tokens or more", length), [=](Place const& p) { return p.length >= length; }});
+        all.push_back({fmt::format("of {} tokens or more", length),
+                       [=](Place const& p) { return p.length >= length; }});
     for (auto const token : tokens)
         all.push_back({fmt::format("that contain token {}", token),
                        [=](Place const& p) { return p.tokens.contains(token); },
@@ -100,29 +117,34 @@ std::optional<Cause> samples_apart(Case const& c) {
     std::set<std::int64_t> wrong;
     for (auto const& [sample, exact] : losses.exact) {
         auto const found = losses.found.find(sample);
-        if (found == losses.found.end() || !near(found->second, exact, 10 * closeness(c))) wrong.insert(sample);
+        if (found == losses.found.end() || !near(found->second, exact, 10 * closeness(c)))
+            wrong.insert(sample);
     }
     auto const places = places_of(c.lab.problem(), c.specimen.layout, losses.plan);
     if (wrong.empty() || wrong.size() == places.size()) return {};
     for (auto const& property : properties_of(c, places)) {
-        auto const fits = [&](Place const& p) { return property.holds(p) == wrong.contains(p.sample); };
+        auto const fits = [&](Place const& p) {
+            return property.holds(p) == wrong.contains(p.sample);
+        };
         if (!std::ranges::all_of(places, fits)) continue;
-        return Cause{"samples", fmt::format("the forward pass is wrong for samples {}", property.text),
-                     fmt::format("without dropout the losses of {} of {} samples are wrong: exactly these",
-                                 wrong.size(), places.size()),
-                     property.parameters, kLikely};
+        return Cause{
+            "samples", fmt::format("the forward pass is wrong for samples {}", property.text),
+            fmt::format("without dropout the losses of {} of {} samples are wrong: exactly these",
+                        wrong.size(), places.size()),
+            property.parameters, kLikely};
     }
     return {};
 }
 
 std::optional<Cause> loss_value(Case const& c) {
     if (!c.wrong.empty() || !c.specimen.wrong("loss of step 1")) return {};
-    return Cause{"loss-value",
-                 "the loss that is reported is wrong, and what is trained is right",
-                 fmt::format("the first loss is {:.7f}, the reference's {:.7f}; all gradients agree", first_loss(c),
-                             c.lab.exact().losses.at(0)),
-                 {},
-                 kLikely};
+    return Cause{
+        "loss-value",
+        "the loss that is reported is wrong, and what is trained is right",
+        fmt::format("the first loss is {:.7f}, the reference's {:.7f}; all gradients agree",
+                    first_loss(c), c.lab.exact().losses.at(0)),
+        {},
+        kLikely};
 }
 
 std::optional<Cause> forward_pass(Case const& c) {
@@ -141,9 +163,13 @@ std::optional<Cause> forward_pass(Case const& c) {
     }
     auto both = attention;
     both.insert(both.end(), feed_forward.begin(), feed_forward.end());
-    auto const agrees = [&](auto const& names) { return c.lab.agrees_without(names, c.specimen.layout); };
-    auto const cause = [&](char const* where, char const* why, std::vector<std::string> const& names) {
-        return Cause{"forward", fmt::format("the forward pass goes wrong in {}", where), why, names, 0.6};
+    auto const agrees = [&](auto const& names) {
+        return c.lab.agrees_without(names, c.specimen.layout);
+    };
+    auto const cause = [&](char const* where, char const* why,
+                           std::vector<std::string> const& names) {
+        return Cause{"forward", fmt::format("the forward pass goes wrong in {}", where), why, names,
+                     0.6};
     };
     if (agrees(std::vector<std::string>{})) return {}; // dropout
     if (!agrees(both))
@@ -151,48 +177,62 @@ std::optional<Cause> forward_pass(Case const& c) {
                      "the loss is wrong without dropout also where all blocks' outputs are 0", {});
     if (agrees(attention)) {
         if (agrees(scores))
-            return cause("the scores of attention: queries, keys, their norms, rotary positions or the scale",
-                         "the loss agrees without dropout where the queries' weights are 0", scores);
+            return cause("the scores of attention: queries, keys, their norms, rotary positions or "
+                         "the scale",
+                         "the loss agrees without dropout where the queries' weights are 0",
+                         scores);
         return cause("attention: its mask, its values or its output",
-                     "the loss agrees without dropout where attention's output weights are 0, and not where only the "
+                     "the loss agrees without dropout where attention's output weights are 0, and "
+                     "not where only the "
                      "queries' are",
                      attention);
     }
     if (agrees(feed_forward))
-        return cause("the feed-forward layers", "the loss agrees without dropout where their output weights are 0",
+        return cause("the feed-forward layers",
+                     "the loss agrees without dropout where their output weights are 0",
                      feed_forward);
-    return cause(
-        "what attention and the feed-forward layers have in common",
-        "the loss is wrong without dropout where the output weights of either are 0, and agrees where both are", both);
+    return cause("what attention and the feed-forward layers have in common",
+                 "the loss is wrong without dropout where the output weights of either are 0, and "
+                 "agrees where both are",
+                 both);
 }
 
 std::optional<Cause> backward_pass(Case const& c) {
     if (c.wrong.empty() || c.specimen.wrong("loss of step 1")) return {};
-    auto const is_wrong = [&](std::string const& name) { return std::ranges::find(c.wrong, name) != c.wrong.end(); };
+    auto const is_wrong = [&](std::string const& name) {
+        return std::ranges::find(c.wrong, name) != c.wrong.end();
+    };
     if (c.wrong.size() == 1) {
-        std::string const where =
-            where_wrong(c.lab.spec(c.wrong[0]), c.specimen.layout, c.specimen.trace.gradient.at(c.wrong[0]),
-                        c.lab.exact().gradient.at(c.wrong[0]));
-        return Cause{"one-gradient", fmt::format("one gradient is wrong, that of {}{}", c.wrong[0], where),
+        std::string const where = where_wrong(c.lab.spec(c.wrong[0]), c.specimen.layout,
+                                              c.specimen.trace.gradient.at(c.wrong[0]),
+                                              c.lab.exact().gradient.at(c.wrong[0]));
+        return Cause{"one-gradient",
+                     fmt::format("one gradient is wrong, that of {}{}", c.wrong[0], where),
                      "the loss and all other gradients agree", c.wrong, 0.6};
     }
-    std::map<std::string, std::pair<std::vector<std::string>, std::vector<std::string>>> by_unit; // right, wrong
+    // right, wrong
+    std::map<std::string, std::pair<std::vector<std::string>, std::vector<std::string>>> by_unit;
     std::vector<std::string> units;
     for (auto const& spec : parameter_specs(c.lab.problem().model)) {
         if (units.empty() || units.back() != spec.unit) units.push_back(spec.unit);
         auto& [right, wrong] = by_unit[spec.unit];
         (is_wrong(spec.name) ? wrong : right).push_back(spec.name);
     }
-    auto const first = std::ranges::find_if(units.rbegin(), units.rend(),
-                                            [&](auto const& unit) { return !by_unit.at(unit).second.empty(); });
+    auto const first = std::ranges::find_if(units.rbegin(), units.rend(), [&](auto const& unit) {
+        return !by_unit.at(unit).second.empty();
+    });
     auto const& [right, wrong] = by_unit.at(*first);
     std::string const before =
-        first == units.rbegin() ? "" : fmt::format(" and all of {}", fmt::join(units.rbegin(), first, ", "));
-    return Cause{"backward", fmt::format("the backward pass goes wrong in {}, on its way back from the loss", *first),
-                 fmt::format("the loss{} agree{}; in {} the gradients of {} do not{}{}", before,
-                             before.empty() ? "s" : "", *first, fmt::join(wrong, ", "),
-                             right.empty() ? "" : ", those do of ", fmt::join(right, ", ")),
-                 wrong, 0.5};
+        first == units.rbegin()
+            ? ""
+            : fmt::format(" and all of {}", fmt::join(units.rbegin(), first, ", "));
+    return Cause{
+        "backward",
+        fmt::format("the backward pass goes wrong in {}, on its way back from the loss", *first),
+        fmt::format("the loss{} agree{}; in {} the gradients of {} do not{}{}", before,
+                    before.empty() ? "s" : "", *first, fmt::join(wrong, ", "),
+                    right.empty() ? "" : ", those do of ", fmt::join(right, ", ")),
+        wrong, 0.5};
 }
 
 namespace {
@@ -211,14 +251,16 @@ std::vector<Without> variants_of(Layout const& layout) {
         all.push_back({id, what, layout});
         change(all.back().layout.parallel);
     };
-    if (p.recompute != "none") add("recomputation", "recompute none", [](auto& q) { q.recompute = "none"; });
+    if (p.recompute != "none")
+        add("recomputation", "recompute none", [](auto& q) { q.recompute = "none"; });
     if (p.zero == 3 && p.shard > 1) add("gather", "zero 2", [](auto& q) { q.zero = 2; });
     auto const unsharded = [](auto& q) { q.zero = 0, q.replicate *= q.shard, q.shard = 1; };
     if (p.zero == 3) add(p.shard > 1 ? "shards" : "gather", "zero 0", unsharded);
     if (p.zero == 1 || p.zero == 2) add("shards", "zero 0", unsharded);
     if (p.pipeline > 1)
         add("stage-boundary", "no stages", [](auto& q) {
-            q.replicate *= q.pipeline, q.pipeline = 1, q.schedule = "1f1b", q.virtual_stages = 1, q.layers.clear();
+            q.replicate *= q.pipeline, q.pipeline = 1, q.schedule = "1f1b", q.virtual_stages = 1,
+                                       q.layers.clear();
         });
     return all;
 }
@@ -229,23 +271,31 @@ Phase phase_of(Case const& c) {
     if (c.specimen.wrong("loss of step 1")) return Phase::forward;
     if (!c.wrong.empty()) return Phase::backward;
     if (c.specimen.wrong("norm of step 1")) return Phase::norm;
-    return c.specimen.wrong("first moment") || c.specimen.wrong("weights after step 1") ? Phase::update : Phase::later;
+    return c.specimen.wrong("first moment") || c.specimen.wrong("weights after step 1")
+               ? Phase::update
+               : Phase::later;
 }
 
 std::string text_of(std::string const& id, Phase phase) {
-    if (phase == Phase::norm) return "the gradient norm leaves out or repeats parts under this feature: " + id;
+    if (phase == Phase::norm)
+        return "the gradient norm leaves out or repeats parts under this feature: " + id;
     bool const forward = phase == Phase::forward, backward = phase == Phase::backward;
-    if (id == "recomputation") return "the recomputed forward pass computes something else than the first";
+    if (id == "recomputation")
+        return "the recomputed forward pass computes something else than the first";
     if (id == "gather")
-        return forward || phase == Phase::later
-                   ? "ZeRO 3 gathers weights that are not those kept: a part is missing or in another place"
-                   : "ZeRO 3 handles gradients or weights wrongly in the backward pass: a gather or a reduce-scatter";
+        return forward || phase == Phase::later ? "ZeRO 3 gathers weights that are not those kept: "
+                                                  "a part is missing or in another place"
+                                                : "ZeRO 3 handles gradients or weights wrongly in "
+                                                  "the backward pass: a gather or a reduce-scatter";
     if (id == "shards")
         return forward    ? "weights that shards hold are gathered wrongly"
                : backward ? "the reduce-scatter of gradients over shards is wrong"
-                          : "the update of what a shard keeps, or the gather of the weights after it, is wrong";
-    return forward    ? "stages hand on wrong activations, or those of another micro-batch, at a stage boundary"
-           : backward ? "stages hand back wrong gradients, or those of another micro-batch, at a stage boundary"
+                          : "the update of what a shard keeps, or the gather of the weights after "
+                            "it, is wrong";
+    return forward    ? "stages hand on wrong activations, or those of another micro-batch, at a "
+                        "stage boundary"
+           : backward ? "stages hand back wrong gradients, or those of another micro-batch, at a "
+                        "stage boundary"
                       : "stages do not update as one process does";
 }
 
@@ -253,7 +303,8 @@ std::string text_of(std::string const& id, Phase phase) {
 std::vector<std::string> blocks_at_fault(Case const& c) {
     std::map<std::string, std::vector<std::string>> matrices;
     for (std::int64_t i = 0; i < c.lab.problem().model.layers; ++i) {
-        std::string const unit = c.lab.spec(layer_names(c.lab.problem().model, i).query.weight).unit;
+        std::string const unit =
+            c.lab.spec(layer_names(c.lab.problem().model, i).query.weight).unit;
         for (auto const& spec : parameter_specs(c.lab.problem().model))
             if (spec.unit == unit && spec.shape.size() > 1) matrices[unit].push_back(spec.name);
     }
@@ -281,15 +332,17 @@ std::optional<Cause> feature_apart(Case const& c) {
     if (phase == Phase::backward)
         if (auto const back = backward_pass(c)) {
             names = back->parameters;
-            where = back->id == "one-gradient" ? "; " + back->text
-                                               : ", from " + c.lab.spec(names.at(0)).unit + " on, on the way back";
+            where = back->id == "one-gradient"
+                        ? "; " + back->text
+                        : ", from " + c.lab.spec(names.at(0)).unit + " on, on the way back";
         }
     std::vector<std::string> instead;
     for (auto const& r : right) instead.push_back(r.what);
     bool const late = phase == Phase::update || phase == Phase::later;
     return Cause{id, text_of(id, phase) + where,
-                 fmt::format("the layout agrees in everything with {}", fmt::join(instead, ", and also with ")), names,
-                 late ? 0.85 : 0.7};
+                 fmt::format("the layout agrees in everything with {}",
+                             fmt::join(instead, ", and also with ")),
+                 names, late ? 0.85 : 0.7};
 }
 
 } // namespace trireme::framework::parity

@@ -20,8 +20,9 @@ constexpr std::uint64_t kDataPurpose = 0x706172697479ULL; // "parity"
 constexpr std::int64_t kSamples = 31, kLayers = 4, kHeadSize = 6;
 constexpr double kDropout = 0.1;
 
-/// The same kind of sharing: all heads alike, one key head for all, pairs, or larger groups. All but one key head for
-/// all can be laid on 2, 4 and 8 tensor ranks; heads that are alike, or share one, divide unevenly.
+/// The same kind of sharing: all heads alike, one key head for all, pairs, or larger groups. All
+/// but one key head for all can be laid on 2, 4 and 8 tensor ranks; heads that are alike, or share
+/// one, divide unevenly.
 void set_heads(ModelConfig& tiny, ModelConfig const& full) {
     bool const alike = full.key_heads == full.heads, single = full.key_heads == 1,
                pairs = full.heads == 2 * full.key_heads;
@@ -33,7 +34,8 @@ void set_heads(ModelConfig& tiny, ModelConfig const& full) {
 template <typename T>
 std::vector<T> spread(std::vector<T> const& values) {
     std::vector<T> chosen;
-    for (std::size_t i = 0; i < kLayers && !values.empty(); ++i) chosen.push_back(values[i * values.size() / kLayers]);
+    for (std::size_t i = 0; i < kLayers && !values.empty(); ++i)
+        chosen.push_back(values[i * values.size() / kLayers]);
     return chosen;
 }
 
@@ -71,7 +73,8 @@ ModelConfig tiny_model(ModelConfig const& full) {
     for (auto& w : tiny.windows) w = w > 0 ? 5 : 0;
     tiny.attention_scale = spread(full.attention_scale);
     if (tiny.rotary.first_context > 0) tiny.rotary.first_context = 12;
-    tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout = tiny.classifier_dropout = kDropout;
+    tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout =
+        tiny.classifier_dropout = kDropout;
     tiny.initializer_range = 0.2;
     if (tiny.head == HeadKind::classification) tiny.labels = {"0", "1", "2"};
     return tiny;
@@ -79,17 +82,21 @@ ModelConfig tiny_model(ModelConfig const& full) {
 
 std::string shape_class(ModelConfig const& m) {
     auto const windowed = std::ranges::count_if(m.windows, [](auto w) { return w > 0; });
-    auto const yes = [](bool b, char const* word) { return b ? fmt::format(" {}", word) : std::string(); };
+    auto const yes = [](bool b, char const* word) {
+        return b ? fmt::format(" {}", word) : std::string();
+    };
     ModelConfig tiny;
     set_heads(tiny, m);
     return fmt::format("{} {} {} {}", entry_of(m.family).model_type,
                        m.head == HeadKind::language_model ? "language-model" : "classifier",
                        m.norm == Norm::rms ? "rms-norm" : "layer-norm",
                        m.positions == Positions::rotary ? "rotary" : "learned-positions") +
-           fmt::format(" heads-{}/{}", tiny.heads, tiny.key_heads) + yes(m.norm_first, "norm-first") +
-           yes(m.head_norms, "head-norms") + yes(m.gated, "gated") + yes(m.attention_bias, "attention-bias") +
+           fmt::format(" heads-{}/{}", tiny.heads, tiny.key_heads) +
+           yes(m.norm_first, "norm-first") + yes(m.head_norms, "head-norms") +
+           yes(m.gated, "gated") + yes(m.attention_bias, "attention-bias") +
            yes(m.output_bias, "output-bias") + yes(m.feed_forward_bias, "feed-forward-bias") +
-           yes(m.input_major, "input-major") + yes(m.causal, "causal") + yes(m.token_types > 0, "segments") +
+           yes(m.input_major, "input-major") + yes(m.causal, "causal") +
+           yes(m.token_types > 0, "segments") +
            yes(m.tied_embeddings && m.head == HeadKind::language_model, "tied") +
            yes(windowed > 0, windowed == std::ssize(m.windows) ? "windows" : "some-windows");
 }
@@ -106,12 +113,14 @@ SyntheticData::SyntheticData(std::string task, std::int64_t vocabulary, std::uin
         auto const length = static_cast<std::size_t>(3 + 2 * (draw(0)[0] % 8));
         auto& tokens = tokens_.emplace_back(length);
         for (std::size_t t = 0; t < length; ++t)
-            tokens[t] = static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary));
+            tokens[t] =
+                static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary));
         auto& labels = token_labels_.emplace_back(classify ? 0 : length, data::kIgnoredLabel);
         std::size_t const prompt = i % 3 == 0 ? length / 2 : 0;
         for (std::size_t t = prompt; t + 1 < labels.size(); ++t) labels[t] = tokens[t + 1];
         if (classify)
-            sample_labels_.push_back(i % 5 == 4 ? data::kIgnoredLabel : static_cast<std::int32_t>(draw(0)[1] % 3));
+            sample_labels_.push_back(i % 5 == 4 ? data::kIgnoredLabel
+                                                : static_cast<std::int32_t>(draw(0)[1] % 3));
     }
 }
 
@@ -125,7 +134,8 @@ std::int64_t SyntheticData::trained(std::int64_t sample) const {
     return std::ranges::count_if(token_labels_.at(i), [](auto label) { return label >= 0; });
 }
 
-data::Slot SyntheticData::read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const {
+data::Slot SyntheticData::read(std::vector<std::int64_t> const& samples,
+                               std::int64_t token_multiple) const {
     data::Slot slot;
     slot.offsets.push_back(0);
     for (auto const sample : samples) {
@@ -136,7 +146,8 @@ data::Slot SyntheticData::read(std::vector<std::int64_t> const& samples, std::in
             slot.positions.push_back(static_cast<std::int32_t>(t));
             slot.segments.push_back(t > tokens.size() / 2);
         }
-        slot.token_labels.insert(slot.token_labels.end(), token_labels_[i].begin(), token_labels_[i].end());
+        slot.token_labels.insert(slot.token_labels.end(), token_labels_[i].begin(),
+                                 token_labels_[i].end());
         if (!sample_labels_.empty()) slot.sample_labels.push_back(sample_labels_[i]);
         slot.offsets.push_back(slot.token_count());
         slot.sample_ids.push_back(sample);
@@ -162,7 +173,8 @@ std::vector<std::int64_t> const& packings() {
 }
 
 ModelConfig read_full_model(Config const& config) {
-    return read_model_config(config, {"0", "1", "2"}); // how many classes there are changes no layout
+    // how many classes there are changes no layout
+    return read_model_config(config, {"0", "1", "2"});
 }
 
 Problem make_problem(ModelConfig const& full, Config const& config) {
@@ -176,17 +188,19 @@ Problem make_problem(ModelConfig const& full, Config const& config) {
     problem.numerics.threads = 1;
     problem.optimizer.learning_rate = 1e-2;
     if (problem.optimizer.schedule == "constant") problem.optimizer.schedule = "linear";
-    problem.optimizer.warmup = 0;            // of a step without a rate nothing would be seen
-    problem.optimizer.final_fraction = 0.25; // step by step three quarters, or less, of the rate of the one before
-    problem.optimizer.weight_decay = 2;      // a fifth of a full step for a weight of 0.1: a wrong one is seen
+    problem.optimizer.warmup = 0; // of a step without a rate nothing would be seen
+    // step by step three quarters, or less, of the rate of the one before
+    problem.optimizer.final_fraction = 0.25;
+    // a fifth of a full step for a weight of 0.1: a wrong one is seen
+    problem.optimizer.weight_decay = 2;
     problem.optimizer.clip = 0;
     std::int64_t elements = 0;
     for (auto const& [name, w] : problem.initial) elements += w.numel();
     Problem once = problem;
     once.steps = 1;
     problem.optimizer.clip = 0.5 * exact_trace(once).norms.at(0);
-    // With a small one the update is the sign of the gradient: it makes whole steps out of the rounding of zeros, and
-    // forgets how gradients were scaled.
+    // With a small one the update is the sign of the gradient: it makes whole steps out of the
+    // rounding of zeros, and forgets how gradients were scaled.
     problem.optimizer.epsilon = problem.optimizer.clip / std::sqrt(static_cast<double>(elements));
     return problem;
 }

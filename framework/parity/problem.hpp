@@ -14,14 +14,16 @@ namespace trireme::framework::parity {
 
 using Tensors = std::map<std::string, at::Tensor>; ///< by parameter name, global shape
 
-/// Same family, head, tying, biases, norms, windows and kind of sharing of key heads; 4 layers, widths 47 and 83, a
-/// vocabulary of 101, every dropout at 0.1.
+/// Same family, head, tying, biases, norms, windows and kind of sharing of key heads; 4 layers,
+/// widths 47 and 83, a vocabulary of 101, every dropout at 0.1.
 ModelConfig tiny_model(ModelConfig const& full);
-/// What of a model decides how layouts compute it, in words: "llama language_model rms rotary heads 3/1 tied ...".
+/// What of a model decides how layouts compute it, in words: "llama language_model rms rotary heads
+/// 3/1 tied ...".
 std::string shape_class(ModelConfig const& model);
 
-/// Samples in memory. Lengths are odd, 3 to 17 tokens; of some samples the first tokens are not trained (a prompt), of
-/// a classifier's every fifth has no label. `task`: classification (3 classes) | language-modeling.
+/// Samples in memory. Lengths are odd, 3 to 17 tokens; of some samples the first tokens are not
+/// trained (a prompt), of a classifier's every fifth has no label. `task`: classification (3
+/// classes) | language-modeling.
 class SyntheticData : public data::Dataset {
   public:
     SyntheticData(std::string task, std::int64_t vocabulary, std::uint64_t seed);
@@ -35,7 +37,8 @@ class SyntheticData : public data::Dataset {
     std::int64_t segments() const override { return 2; }
     std::string const& task() const override { return task_; }
     void verify(int, int) const override {}
-    data::Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const override;
+    data::Slot read(std::vector<std::int64_t> const& samples,
+                    std::int64_t token_multiple) const override;
 
   private:
     std::string task_;
@@ -48,13 +51,15 @@ class SyntheticData : public data::Dataset {
 struct Problem {
     ModelConfig model;
     SyntheticData data;
-    NumericsSection numerics;   ///< of the layouts; the reference is float64
-    OptimizerSection optimizer; ///< the rate falls; clip is half the norm of step 1 and decay 2, so that they act
+    NumericsSection numerics; ///< of the layouts; the reference is float64
+    /// the rate falls; clip is half the norm of step 1 and decay 2, so that they act
+    OptimizerSection optimizer;
     std::uint64_t seed = 1;
     int steps = 3;
     std::int64_t steps_of_schedule = 3; ///< over which the rate falls, however many steps are run
     std::int64_t samples = 7;           ///< per step: divides among no number of ranks but 7
-    Tensors initial;                    ///< float32; no bias is 0 and no norm is 1, so that nothing hides
+    /// float32; no bias is 0 and no norm is 1, so that nothing hides
+    Tensors initial;
 
     std::string task() const { return data.task(); }
     data::StepPlan plan(std::int64_t tokens_per_slot, std::int64_t step) const;
@@ -67,7 +72,8 @@ std::vector<std::int64_t> const& packings();
 /// One slot for the whole step.
 inline constexpr std::int64_t kOneSlot = 1 << 20;
 
-/// The model of the run by its config.json and task alone: no data are needed. Throws InputError. Local.
+/// The model of the run by its config.json and task alone: no data are needed. Throws InputError.
+/// Local.
 ModelConfig read_full_model(Config const& config);
 Problem make_problem(ModelConfig const& full, Config const& config);
 

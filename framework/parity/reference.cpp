@@ -18,14 +18,16 @@ class Reference {
                  {.mode = NumericsMode::fast, .compute = Compute::fp64, .threads = 1}) {}
 
     /// Loss and gradient at `weights`.
-    Variant run(Tensors const& weights, std::vector<data::Slot> const& slots, std::uint64_t seed, std::int64_t step,
-                double loss_scale) {
+    Variant run(Tensors const& weights, std::vector<data::Slot> const& slots, std::uint64_t seed,
+                std::int64_t step, double loss_scale) {
         set_weights(model_, weights);
         std::vector<Pass> passes;
-        for (auto const& slot : slots) passes.push_back(make_pass(slot, true, seed, step, loss_scale));
+        for (auto const& slot : slots)
+            passes.push_back(make_pass(slot, true, seed, step, loss_scale));
         model_.load(std::move(passes));
         Variant variant;
-        for (double const l : model_.engine().forward_backward(std::ssize(slots))) variant.loss += l;
+        for (double const l : model_.engine().forward_backward(std::ssize(slots)))
+            variant.loss += l;
         variant.gradient = collect(model_, Kept::gradient, true);
         return variant;
     }
@@ -41,7 +43,8 @@ class Reference {
 double rate_of(Problem const& problem, std::int64_t step) {
     auto const& o = problem.optimizer;
     double const done = static_cast<double>(step) / static_cast<double>(problem.steps_of_schedule);
-    double const left = o.schedule == "cosine" ? (1 + std::cos(std::numbers::pi * done)) / 2 : 1 - done;
+    double const left =
+        o.schedule == "cosine" ? (1 + std::cos(std::numbers::pi * done)) / 2 : 1 - done;
     double const last = o.final_fraction * o.learning_rate;
     return last + (o.learning_rate - last) * left;
 }
@@ -52,13 +55,16 @@ double norm_of(Tensors const& tensors) {
     return std::sqrt(squares);
 }
 
-/// AdamW with decoupled decay of matrices (Loshchilov and Hutter, ICLR 2019), clipped by the gradient's own norm.
+/// AdamW with decoupled decay of matrices (Loshchilov and Hutter, ICLR 2019), clipped by the
+/// gradient's own norm.
 struct PlainAdamW {
     OptimizerSection const& o;
     Tensors moments1 = {}, moments2 = {};
 
-    Tensors step(Tensors const& weights, Tensors const& gradient, double rate, std::int64_t number) {
-        double const norm = norm_of(gradient), scale = norm > o.clip && o.clip > 0 ? o.clip / norm : 1;
+    Tensors step(Tensors const& weights, Tensors const& gradient, double rate,
+                 std::int64_t number) {
+        double const norm = norm_of(gradient),
+                     scale = norm > o.clip && o.clip > 0 ? o.clip / norm : 1;
         double const t = static_cast<double>(number + 1);
         Tensors next;
         for (auto const& [name, w] : weights) {
@@ -67,7 +73,8 @@ struct PlainAdamW {
             auto& v = moments2.try_emplace(name, at::zeros_like(g)).first->second;
             m = o.beta1 * m + (1 - o.beta1) * g;
             v = o.beta2 * v + (1 - o.beta2) * g * g;
-            at::Tensor const mean = m / (1 - std::pow(o.beta1, t)), square = v / (1 - std::pow(o.beta2, t));
+            at::Tensor const mean = m / (1 - std::pow(o.beta1, t)),
+                             square = v / (1 - std::pow(o.beta2, t));
             double const decay = w.dim() > 1 ? o.weight_decay : 0;
             next[name] = w - rate * (mean / (square.sqrt() + o.epsilon) + decay * w);
         }
@@ -77,7 +84,8 @@ struct PlainAdamW {
 
 std::vector<data::Slot> one_slot(Problem const& problem, std::int64_t step) {
     std::vector<data::Slot> slots;
-    for (auto const& samples : problem.plan(kOneSlot, step).slots) slots.push_back(problem.data.read(samples, 1));
+    for (auto const& samples : problem.plan(kOneSlot, step).slots)
+        slots.push_back(problem.data.read(samples, 1));
     return slots;
 }
 
@@ -87,7 +95,8 @@ double loss_scale_of(Problem const& problem, std::int64_t step) {
     std::int64_t trained = 0;
     for (auto const& slot : one_slot(problem, step)) {
         bool const classes = problem.model.head == HeadKind::classification;
-        for (auto const label : classes ? slot.sample_labels : slot.token_labels) trained += label >= 0;
+        for (auto const label : classes ? slot.sample_labels : slot.token_labels)
+            trained += label >= 0;
     }
     return 1.0 / static_cast<double>(trained);
 }
@@ -98,8 +107,8 @@ Trace exact_trace(Problem const& problem) {
     Trace trace;
     for (auto const& [name, w] : problem.initial) trace.weights[name] = w.to(at::kDouble);
     for (std::int64_t step = 0; step < problem.steps; ++step) {
-        Variant found =
-            reference.run(trace.weights, one_slot(problem, step), problem.seed, step, loss_scale_of(problem, step));
+        Variant found = reference.run(trace.weights, one_slot(problem, step), problem.seed, step,
+                                      loss_scale_of(problem, step));
         trace.losses.push_back(found.loss);
         trace.norms.push_back(norm_of(found.gradient));
         trace.weights = optimizer.step(trace.weights, found.gradient, rate_of(problem, step), step);
@@ -113,8 +122,9 @@ Trace exact_trace(Problem const& problem) {
     return trace;
 }
 
-Variant reference_variant(ModelConfig const& model, Tensors const& weights, std::vector<data::Slot> const& slots,
-                          std::uint64_t seed, std::int64_t step, double loss_scale) {
+Variant reference_variant(ModelConfig const& model, Tensors const& weights,
+                          std::vector<data::Slot> const& slots, std::uint64_t seed,
+                          std::int64_t step, double loss_scale) {
     return Reference(model).run(weights, slots, seed, step, loss_scale);
 }
 

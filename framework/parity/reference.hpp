@@ -1,6 +1,7 @@
-// The reference that every layout is compared with: one rank, one slot, float64. The count of trained labels, the rate
-// of a step, the gradient norm, clipping and AdamW are written out here once more, from their definitions: a mistake in
-// the code that trains is the same in every layout, and a reference that shared it would hide it.
+// The reference that every layout is compared with: one rank, one slot, float64. The count of
+// trained labels, the rate of a step, the gradient norm, clipping and AdamW are written out here
+// once more, from their definitions: a mistake in the code that trains is the same in every layout,
+// and a reference that shared it would hide it.
 #pragma once
 #include <vector>
 
@@ -14,13 +15,15 @@ Trace exact_trace(Problem const& problem);
 /// One divided by the number of trained labels of the step's samples, counted label by label.
 double loss_scale_of(Problem const& problem, std::int64_t step);
 
-/// Result of the reference for other slots, weights or models, with which a diagnosis compares a layout.
+/// Result of the reference for other slots, weights or models, with which a diagnosis compares a
+/// layout.
 struct Variant {
     double loss = 0;
     Tensors gradient;
 };
 /// Forward and backward pass of `slots` with every loss times `loss_scale`, without an update.
-Variant reference_variant(ModelConfig const& model, Tensors const& weights, std::vector<data::Slot> const& slots,
-                          std::uint64_t seed, std::int64_t step, double loss_scale);
+Variant reference_variant(ModelConfig const& model, Tensors const& weights,
+                          std::vector<data::Slot> const& slots, std::uint64_t seed,
+                          std::int64_t step, double loss_scale);
 
 } // namespace trireme::framework::parity

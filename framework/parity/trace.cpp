@@ -29,7 +29,8 @@ struct Header {
 /// Puts tensors together from what every rank sent, and keeps account of how far copies differ.
 class Assembly {
   public:
-    Assembly(std::vector<parallel::ParameterSpec> const& specs, at::ScalarType dtype) : specs_(specs), dtype_(dtype) {
+    Assembly(std::vector<parallel::ParameterSpec> const& specs, at::ScalarType dtype)
+        : specs_(specs), dtype_(dtype) {
         for (auto const& spec : specs) {
             whole_.push_back(at::empty(spec.shape, at::TensorOptions().dtype(dtype)));
             met_.emplace_back(static_cast<std::size_t>(whole_.back().numel()), false);
@@ -47,13 +48,15 @@ class Assembly {
             at += static_cast<std::size_t>(header.count) * whole_[p].element_size();
         }
         for (std::size_t p = 0; p < specs_.size(); ++p)
-            if (squares[p] > 0) copies[specs_[p].name] = std::max(copies[specs_[p].name], std::sqrt(squares[p]));
+            if (squares[p] > 0)
+                copies[specs_[p].name] = std::max(copies[specs_[p].name], std::sqrt(squares[p]));
     }
     Tensors take() {
         Tensors tensors;
         for (std::size_t p = 0; p < specs_.size(); ++p) {
             if (std::ranges::find(met_[p], false) != met_[p].end())
-                throw cluster::JobError("tensor " + specs_[p].name + ": no rank keeps all of its elements");
+                throw cluster::JobError("tensor " + specs_[p].name +
+                                        ": no rank keeps all of its elements");
             tensors[specs_[p].name] = whole_[p];
         }
         return tensors;
@@ -97,7 +100,8 @@ std::string kept_bytes(ParallelModel const& model, Kept what) {
                       [&](parallel::Run const& run, at::Tensor const& values) {
                           Header const header{static_cast<std::int64_t>(p), run.global, run.count};
                           bytes.append(reinterpret_cast<char const*>(&header), sizeof header);
-                          bytes.append(static_cast<char const*>(values.const_data_ptr()), values.nbytes());
+                          bytes.append(static_cast<char const*>(values.const_data_ptr()),
+                                       values.nbytes());
                       });
     }
     return bytes;
@@ -116,7 +120,8 @@ void set_weights(ParallelModel& model, Tensors const& weights) {
 }
 
 Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies) {
-    auto const all = cluster::all_gather_bytes(model.mesh().world(), kept_bytes(model, what), "parity");
+    auto const all =
+        cluster::all_gather_bytes(model.mesh().world(), kept_bytes(model, what), "parity");
     if (!whole) return {};
     Assembly assembly(model.specs(), model.store().master_dtype());
     for (auto const& bytes : all) assembly.add(bytes);
@@ -159,9 +164,10 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
             trace.samples = sample_losses(model);
             trace.gradient = collect(model, Kept::gradient, whole, &trace.gradient_copies);
         }
-        at::Tensor const scale =
-            update_scale(loss, norm, problem.optimizer.clip, std::numeric_limits<double>::infinity());
-        optimizer.step(learning_rate(problem.optimizer, step, problem.steps_of_schedule), scale, step);
+        at::Tensor const scale = update_scale(loss, norm, problem.optimizer.clip,
+                                              std::numeric_limits<double>::infinity());
+        optimizer.step(learning_rate(problem.optimizer, step, problem.steps_of_schedule), scale,
+                       step);
         model.refresh();
         if (step > 0) continue;
         trace.first = collect(model, Kept::weight, whole);
@@ -195,7 +201,8 @@ Runner run_in(cluster::Communicator& world) {
 Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot) {
     SmallSizes const small;
     auto const world = cluster::make_thread_world(1, {});
-    return run_layout(problem, {{.replicate = 1, .shard = 1}, tokens_per_slot}, problem.numerics, *world[0], true);
+    return run_layout(problem, {{.replicate = 1, .shard = 1}, tokens_per_slot}, problem.numerics,
+                      *world[0], true);
 }
 
 } // namespace trireme::framework::parity

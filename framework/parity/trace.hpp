@@ -14,12 +14,14 @@
 
 namespace trireme::framework::parity {
 
-/// Largest norm of the difference between two ranks' copies of a tensor; names without any are left out.
+/// Largest norm of the difference between two ranks' copies of a tensor; names without any are left
+/// out.
 using Spread = std::map<std::string, double>;
 
 struct Trace {
-    std::vector<double> losses, norms;           ///< per step
-    std::map<std::int64_t, double> samples;      ///< loss of each sample of step 1, summed over its labels
+    std::vector<double> losses, norms; ///< per step
+    /// loss of each sample of step 1, summed over its labels
+    std::map<std::int64_t, double> samples;
     Tensors gradient;                            ///< of step 1
     Tensors first, first_moments;                ///< after step 1: weights, and Adam's first moment
     Tensors weights, moments;                    ///< after the last step
@@ -28,14 +30,15 @@ struct Trace {
     std::string weights_sha256;                  ///< after the last step
 };
 
-/// Runs problem.steps steps in `layout`. Collective over `world`, which has layout.ranks() ranks. Every rank gets
-/// losses, norms and samples; tensors, spreads and the hash only those with `whole`.
+/// Runs problem.steps steps in `layout`. Collective over `world`, which has layout.ranks() ranks.
+/// Every rank gets losses, norms and samples; tensors, spreads and the hash only those with
+/// `whole`.
 Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection const& numerics,
                  cluster::Communicator& world, bool whole);
 
-/// How a parity run gets a layout's trace. Threads of this process; or the ranks of an MPI world, all of which must ask
-/// for the same layouts in the same order, and all of which get the whole trace. Both run with SmallSizes
-/// (framework/small_sizes.hpp).
+/// How a parity run gets a layout's trace. Threads of this process; or the ranks of an MPI world,
+/// all of which must ask for the same layouts in the same order, and all of which get the whole
+/// trace. Both run with SmallSizes (framework/small_sizes.hpp).
 using Runner = std::function<Trace(Problem const&, Layout const&)>;
 Runner run_as_threads();
 Runner run_in(cluster::Communicator& world);
@@ -45,7 +48,8 @@ Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot);
 
 /// Every copy of the weights follows, as after an update. Collective.
 void set_weights(ParallelModel& model, Tensors const& weights);
-/// Whole tensors of what the ranks keep; empty on ranks without `whole`. `copies` may be null. Collective.
+/// Whole tensors of what the ranks keep; empty on ranks without `whole`. `copies` may be null.
+/// Collective.
 Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies = nullptr);
 /// Losses of the samples of the last step, by sample id, on every rank. Collective.
 std::map<std::int64_t, double> sample_losses(ParallelModel const& model);

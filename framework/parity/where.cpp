@@ -29,25 +29,30 @@ std::string in_words(char const* one, Range const& range, std::int64_t extent) {
     return fmt::format(" in {}s {} to {} of {}", one, range.first, range.last, extent);
 }
 
-/// ", what tensor rank 1 holds", where the range is that of one rank, of all from it on, or the first index it holds.
-std::string whose(parallel::ParameterSpec const& spec, Layout const& layout, std::int64_t dim, Range const& range) {
+/// ", what tensor rank 1 holds", where the range is that of one rank, of all from it on, or the
+/// first index it holds.
+std::string whose(parallel::ParameterSpec const& spec, Layout const& layout, std::int64_t dim,
+                  Range const& range) {
     int const ranks = layout.parallel.tensor;
     if (ranks == 1 || spec.cut.dim != dim) return "";
     std::int64_t const extent = spec.shape[static_cast<std::size_t>(dim)];
     for (int r = 0; r < ranks; ++r) {
         auto const slice = parallel::slice_of(spec.cut, extent, ranks, r);
         if (slice.real == 0 || range.first != slice.first) continue;
-        if (range.last == slice.first + slice.real - 1) return fmt::format(", what tensor rank {} holds", r);
-        if (r > 0 && range.last == extent - 1) return fmt::format(", what tensor ranks from {} on hold", r);
-        if (r > 0 && range.first == range.last) return fmt::format(", the first that tensor rank {} holds", r);
+        if (range.last == slice.first + slice.real - 1)
+            return fmt::format(", what tensor rank {} holds", r);
+        if (r > 0 && range.last == extent - 1)
+            return fmt::format(", what tensor ranks from {} on hold", r);
+        if (r > 0 && range.first == range.last)
+            return fmt::format(", the first that tensor rank {} holds", r);
     }
     return "";
 }
 
 } // namespace
 
-std::string where_wrong(parallel::ParameterSpec const& spec, Layout const& layout, at::Tensor const& found,
-                        at::Tensor const& exact) {
+std::string where_wrong(parallel::ParameterSpec const& spec, Layout const& layout,
+                        at::Tensor const& found, at::Tensor const& exact) {
     at::Tensor const off = (found.to(at::kDouble) - exact.to(at::kDouble)).abs();
     double const most = off.max().item<double>();
     if (!(most > 0)) return "";
@@ -58,13 +63,17 @@ std::string where_wrong(parallel::ParameterSpec const& spec, Layout const& layou
         at::Tensor const along = wrong.transpose(0, dim).reshape({extent, -1}).any(1);
         auto const range = one_range(along);
         if (!range || range->last - range->first + 1 == extent) continue;
-        text += in_words(wrong.dim() == 1 ? "element" : dim == 0 ? "row" : "column", *range, extent);
+        text += in_words(wrong.dim() == 1 ? "element"
+                         : dim == 0       ? "row"
+                                          : "column",
+                         *range, extent);
         text += whose(spec, layout, dim, *range);
         if (dim == 0 && *range == Range{spec.untrained_row, spec.untrained_row})
             text += ", the padding token's, which gets no gradient as an input";
     }
     if (!text.empty() || wrong.dim() < 2) return text;
-    at::Tensor const flat = wrong.flatten().nonzero().flatten(); // a shard's part lies anywhere in a row
+    // a shard's part lies anywhere in a row
+    at::Tensor const flat = wrong.flatten().nonzero().flatten();
     Range const range{flat[0].item<std::int64_t>(), flat[-1].item<std::int64_t>()};
     if (range.last - range.first + 1 > wrong.numel() * 9 / 10) return "";
     return in_words("element", range, wrong.numel());

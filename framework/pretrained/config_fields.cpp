@@ -7,8 +7,8 @@ namespace trireme::framework {
 
 namespace {
 
-/// Fields of any config.json that do not change what is computed: bookkeeping, special tokens, which outputs to return,
-/// how to generate text, and leftovers of other frameworks.
+/// Fields of any config.json that do not change what is computed: bookkeeping, special tokens,
+/// which outputs to return, how to generate text, and leftovers of other frameworks.
 constexpr std::array kHarmless{"_name_or_path",
                                "name_or_path",
                                "architectures",
@@ -116,7 +116,8 @@ bool is_harmless(std::string const& name) {
 std::int64_t Fields::positive(char const* name) {
     auto const value = get<std::int64_t>(name);
     constexpr std::int64_t kMost = 1 << 30; // products of two sizes do not overflow
-    if (value <= 0 || value > kMost) refuse(name, value > 0 ? "at most 1073741824" : "a whole number > 0");
+    if (value <= 0 || value > kMost)
+        refuse(name, value > 0 ? "at most 1073741824" : "a whole number > 0");
     return value;
 }
 
@@ -151,14 +152,16 @@ void Fields::require(char const* name, Json const& legal) {
 
 void Fields::refuse(char const* name, std::string const& legal) const {
     throw cluster::InputError(fmt::format("{}: {}{}: {}: legal: {}", path_, prefix_, name,
-                                          contains(name) ? data::shown(json_[name]) : "absent", legal));
+                                          contains(name) ? data::shown(json_[name]) : "absent",
+                                          legal));
 }
 
 std::vector<std::string> differing_fields(nlohmann::json const& a, nlohmann::json const& b) {
     std::set<std::string> names;
     for (auto const& json : {a, b})
         for (auto const& [name, value] : json.items())
-            if (!is_harmless(name) && a.value(name, nlohmann::json()) != b.value(name, nlohmann::json()))
+            if (!is_harmless(name) &&
+                a.value(name, nlohmann::json()) != b.value(name, nlohmann::json()))
                 names.insert(name);
     return {names.begin(), names.end()};
 }
@@ -166,9 +169,9 @@ std::vector<std::string> differing_fields(nlohmann::json const& a, nlohmann::jso
 void Fields::check_all_known() const {
     for (auto const& [name, value] : json_.items())
         if (!seen_.contains(name) && !value.is_null() && (!prefix_.empty() || !is_harmless(name)))
-            throw cluster::InputError(
-                fmt::format("{}: {}{}: {}: a field this version does not know, so the model might be computed wrongly",
-                            path_, prefix_, name, data::shown(value)));
+            throw cluster::InputError(fmt::format("{}: {}{}: {}: a field this version does not "
+                                                  "know, so the model might be computed wrongly",
+                                                  path_, prefix_, name, data::shown(value)));
 }
 
 } // namespace trireme::framework

@@ -17,8 +17,8 @@ namespace trireme::framework {
 
 using Json = nlohmann::ordered_json;
 
-/// A view: path and JSON object outlive it. null counts as absent, as in transformers, unless said otherwise. All throw
-/// InputError "PATH: FIELD: VALUE: legal: ...".
+/// A view: path and JSON object outlive it. null counts as absent, as in transformers, unless said
+/// otherwise. All throw InputError "PATH: FIELD: VALUE: legal: ...".
 class Fields {
   public:
     Fields(std::string path, Json const& object, std::string prefix = "")
@@ -39,8 +39,8 @@ class Fields {
     T get(char const* name) {
         seen_.insert(name);
         if (!has(name))
-            throw cluster::InputError(
-                fmt::format("{}: {}{}: missing; legal: {}", path_, prefix_, name, data::JsonKind<T>::name));
+            throw cluster::InputError(fmt::format("{}: {}{}: missing; legal: {}", path_, prefix_,
+                                                  name, data::JsonKind<T>::name));
         return convert<T>(name);
     }
     template <typename T>
@@ -52,13 +52,16 @@ class Fields {
     std::int64_t positive(char const* name, std::int64_t otherwise);
     double positive_real(char const* name, double otherwise);
     double probability(char const* name, double otherwise); ///< in [0, 1)
-    /// The fields of an object inside this one; none if it is absent. Whoever reads them calls check_all_known on it.
+    /// The fields of an object inside this one; none if it is absent. Whoever reads them calls
+    /// check_all_known on it.
     Fields object(char const* name);
 
     /// A field whose other values would compute something else than we do.
     void require(char const* name, Json const& legal);
     /// Fields that change nothing in what is computed, whatever they hold.
-    void ignore(std::initializer_list<char const*> names) { seen_.insert(names.begin(), names.end()); }
+    void ignore(std::initializer_list<char const*> names) {
+        seen_.insert(names.begin(), names.end());
+    }
     [[noreturn]] void refuse(char const* name, std::string const& legal) const;
     void check_all_known() const;
 
@@ -76,7 +79,8 @@ class Fields {
     std::set<std::string> seen_;
 };
 
-/// Names of the fields that differ between two config.json and change what is computed, in order of name.
+/// Names of the fields that differ between two config.json and change what is computed, in order of
+/// name.
 std::vector<std::string> differing_fields(nlohmann::json const& a, nlohmann::json const& b);
 
 } // namespace trireme::framework

@@ -21,8 +21,9 @@ struct DtypeChoice {
     at::ScalarType type;
     char const* in_config; ///< what config.json calls it
 };
-constexpr std::array<DtypeChoice, 3> kChoices{
-    {{"fp32", at::kFloat, "float32"}, {"bf16", at::kBFloat16, "bfloat16"}, {"fp16", at::kHalf, "float16"}}};
+constexpr std::array<DtypeChoice, 3> kChoices{{{"fp32", at::kFloat, "float32"},
+                                               {"bf16", at::kBFloat16, "bfloat16"},
+                                               {"fp16", at::kHalf, "float16"}}};
 
 DtypeChoice const& choice_of(std::string const& name) {
     for (auto const& c : kChoices)
@@ -30,15 +31,19 @@ DtypeChoice const& choice_of(std::string const& name) {
     throw cluster::InputError(fmt::format("dtype: {}: legal: auto, fp32, bf16, fp16", name));
 }
 
-/// Each tensor in the dtype it came in; what is new, such as a classifier, in that of the first, the token embeddings.
+/// Each tensor in the dtype it came in; what is new, such as a classifier, in that of the first,
+/// the token embeddings.
 std::vector<PlannedTensor> plan_as_it_came(std::map<std::string, std::string> const& dtypes,
                                            std::vector<HfTensor> const& tensors) {
     std::vector<PlannedTensor> plan;
     for (auto const& t : tensors) {
         auto const found = dtypes.find(t.name);
         if (found == dtypes.end() && plan.empty())
-            throw cluster::InputError(fmt::format("dtype of {}: missing; legal: a dtype for each tensor", t.name));
-        plan.push_back({t.name, t.shape, found == dtypes.end() ? plan[0].dtype : dtype_of_name(t.name, found->second)});
+            throw cluster::InputError(
+                fmt::format("dtype of {}: missing; legal: a dtype for each tensor", t.name));
+        plan.push_back(
+            {t.name, t.shape,
+             found == dtypes.end() ? plan[0].dtype : dtype_of_name(t.name, found->second)});
     }
     return plan;
 }
@@ -49,7 +54,8 @@ struct Plan {
 };
 
 Plan plan_of(ExportOptions const& options, std::vector<HfTensor> const& tensors) {
-    if (options.dtype == "auto" && !options.dtypes.empty()) return {plan_as_it_came(options.dtypes, tensors), ""};
+    if (options.dtype == "auto" && !options.dtypes.empty())
+        return {plan_as_it_came(options.dtypes, tensors), ""};
     DtypeChoice const& choice = choice_of(options.dtype == "auto" ? "fp32" : options.dtype);
     Plan plan{{}, choice.in_config};
     for (auto const& t : tensors) plan.tensors.push_back({t.name, t.shape, choice.type});
@@ -58,7 +64,8 @@ Plan plan_of(ExportOptions const& options, std::vector<HfTensor> const& tensors)
 
 } // namespace
 
-std::map<std::string, std::string> stored_dtypes(ModelConfig const& model, std::string const& folder) {
+std::map<std::string, std::string> stored_dtypes(ModelConfig const& model,
+                                                 std::string const& folder) {
     auto const entries = find_tensors(folder);
     std::map<std::string, std::string> dtypes;
     for (auto const& t : hf_tensors(model))
@@ -67,13 +74,15 @@ std::map<std::string, std::string> stored_dtypes(ModelConfig const& model, std::
     return dtypes;
 }
 
-void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors, ParameterValues const& values) {
+void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors,
+                 ParameterValues const& values) {
     for (auto const& t : tensors)
-        for (auto const& part : t.parts) writer.write(t.name, rectangle_of(t, part), values(part.parameter));
+        for (auto const& part : t.parts)
+            writer.write(t.name, rectangle_of(t, part), values(part.parameter));
 }
 
-void export_model(ModelConfig const& model, ParameterValues const& values, std::string const& folder,
-                  ExportOptions const& options) {
+void export_model(ModelConfig const& model, ParameterValues const& values,
+                  std::string const& folder, ExportOptions const& options) {
     cluster::check_new_folder("export", folder);
     auto const tensors = hf_tensors(model);
     Plan const plan = plan_of(options, tensors);

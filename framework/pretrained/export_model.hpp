@@ -14,28 +14,35 @@
 
 namespace trireme::framework {
 
-/// Values of a whole parameter by its name, in any floating dtype. Asked once for each, so a checkpoint is never in
-/// memory as a whole.
+/// Values of a whole parameter by its name, in any floating dtype. Asked once for each, so a
+/// checkpoint is never in memory as a whole.
 using ParameterValues = std::function<at::Tensor(std::string const& parameter)>;
 
 struct ExportOptions {
-    std::string dtype = "auto"; ///< auto: each tensor as the model's own folder has it; fp32 | bf16 | fp16
-    std::map<std::string, std::string> dtypes; ///< by tensor, for auto; none (from scratch): float32
-    std::vector<std::string> files_from; ///< folders whose tokenizer files are copied; what the first has, it decides
-    std::int64_t shard_bytes = 5'000'000'000;                ///< limit of one file
-    std::function<void(std::string const& staging)> finally; ///< adds to the folder before it is there; may be null
+    /// auto: each tensor as the model's own folder has it; fp32 | bf16 | fp16
+    std::string dtype = "auto";
+    /// by tensor, for auto; none (from scratch): float32
+    std::map<std::string, std::string> dtypes;
+    /// folders whose tokenizer files are copied; what the first has, it decides
+    std::vector<std::string> files_from;
+    std::int64_t shard_bytes = 5'000'000'000; ///< limit of one file
+    /// adds to the folder before it is there; may be null
+    std::function<void(std::string const& staging)> finally;
 };
 
-/// The dtypes that the tensors of a model have in a folder, by the model's own names for them. Throws InputError.
-std::map<std::string, std::string> stored_dtypes(ModelConfig const& model, std::string const& folder);
+/// The dtypes that the tensors of a model have in a folder, by the model's own names for them.
+/// Throws InputError.
+std::map<std::string, std::string> stored_dtypes(ModelConfig const& model,
+                                                 std::string const& folder);
 
-/// Writes `folder`, which must not exist: config.json, weights, tokenizer files; all of it or nothing. Local; call on
-/// one rank. Throws InputError for options that do not fit, JobError unless every element of every tensor is written
-/// exactly once.
-void export_model(ModelConfig const& model, ParameterValues const& values, std::string const& folder,
-                  ExportOptions const& options);
+/// Writes `folder`, which must not exist: config.json, weights, tokenizer files; all of it or
+/// nothing. Local; call on one rank. Throws InputError for options that do not fit, JobError unless
+/// every element of every tensor is written exactly once.
+void export_model(ModelConfig const& model, ParameterValues const& values,
+                  std::string const& folder, ExportOptions const& options);
 
 /// Every part of every tensor to its place. `finish` of the writer says whether that was all.
-void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors, ParameterValues const& values);
+void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors,
+                 ParameterValues const& values);
 
 } // namespace trireme::framework

@@ -47,8 +47,9 @@ void read_shape(Fields& fields, ModelConfig& c) {
 
 constexpr std::int64_t kNone = -1;
 
-/// Padding is never in our data, but a tokenizer may use the same token for the end of a text. transformers does not
-/// train its embedding, and classifiers of decoders look at the token before it. `otherwise`: if the field is missing.
+/// Padding is never in our data, but a tokenizer may use the same token for the end of a text.
+/// transformers does not train its embedding, and classifiers of decoders look at the token before
+/// it. `otherwise`: if the field is missing.
 void read_pad_token(Fields& fields, ModelConfig& c, std::int64_t otherwise) {
     c.pad_token = fields.get("pad_token_id", fields.contains("pad_token_id") ? kNone : otherwise);
     c.untrained_token = c.pad_token;
@@ -80,8 +81,8 @@ void read_bert(Fields& fields, ModelConfig& c) {
     c.attention_dropout = fields.probability("attention_probs_dropout_prob", 0.1);
     c.classifier_dropout = fields.probability("classifier_dropout", c.hidden_dropout);
     // Of BERT's first release; transformers reads none of them.
-    fields.ignore({"directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
-                   "pooler_size_per_head", "pooler_type"});
+    fields.ignore({"directionality", "pooler_fc_size", "pooler_num_attention_heads",
+                   "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type"});
 }
 
 // ---- GPT-2
@@ -123,11 +124,12 @@ void read_gpt2(Fields& fields, ModelConfig& c) {
     c.attention_dropout = fields.probability("attn_pdrop", 0.1);
     read_pad_token(fields, c, kNone);
     c.untrained_token = kNone; // its embedding layer knows no padding
-    // Scores in float32 and another order of one product: our kernel's scores are float32 at least anyway.
+    // Scores in float32 and another order of one product: our kernel's scores are float32 at least
+    // anyway.
     fields.ignore({"reorder_and_upcast_attn"});
     // Of the double-heads model alone, whose head no task here has.
-    fields.ignore(
-        {"summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "summary_first_dropout"});
+    fields.ignore({"summary_type", "summary_use_proj", "summary_activation",
+                   "summary_proj_to_labels", "summary_first_dropout"});
     fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
     // The first release had these for words that were added later; transformers reads neither.
     fields.ignore({"n_special", "predict_special_tokens"});
@@ -149,15 +151,16 @@ struct Rope {
 Rope read_rope(Fields rope, ModelConfig const& c, double base) {
     Rope result{.base = rope.positive_real("rope_theta", base)};
     rope.require("partial_rotary_factor", 1.0);
-    auto const alias = rope.get("type", std::string("default")), type = rope.get("rope_type", alias);
+    auto const alias = rope.get("type", std::string("default")),
+               type = rope.get("rope_type", alias);
     if (rope.has("type") && type != alias) rope.refuse("type", type + ", as rope_type says");
     RotaryStretch& stretch = result.stretch;
     if (type == "linear") {
         stretch.scaling = RotaryScaling::linear;
         stretch.factor = rope.get<double>("factor");
     } else if (type == "llama3") {
-        stretch = {RotaryScaling::llama3, rope.get<double>("factor"), rope.get<double>("low_freq_factor"),
-                   rope.get<double>("high_freq_factor"),
+        stretch = {RotaryScaling::llama3, rope.get<double>("factor"),
+                   rope.get<double>("low_freq_factor"), rope.get<double>("high_freq_factor"),
                    rope.positive("original_max_position_embeddings", c.max_positions)};
         if (!(stretch.low_frequency > 0)) rope.refuse("low_freq_factor", "a number > 0");
         if (!(stretch.high_frequency > stretch.low_frequency))
@@ -165,7 +168,8 @@ Rope read_rope(Fields rope, ModelConfig const& c, double base) {
     } else if (type != "default") {
         rope.refuse(rope.has("rope_type") ? "rope_type" : "type", "default, linear, llama3");
     }
-    if (type != "llama3") rope.ignore({"original_max_position_embeddings"}); // neither of the others looks at it
+    // neither of the others looks at it
+    if (type != "llama3") rope.ignore({"original_max_position_embeddings"});
     if (!(stretch.factor >= 1)) rope.refuse("factor", "a number >= 1");
     rope.check_all_known();
     return result;
@@ -178,13 +182,16 @@ void read_rotary(Fields& fields, ModelConfig& c) {
     fields.require("partial_rotary_factor", 1.0);
     Fields const old = fields.object("rope_scaling"), now = fields.object("rope_parameters");
     Rope const rope = read_rope(old.empty() ? now : old, c, base);
-    if (fields.has("rope_theta") && rope.base != base) // transformers 4 reads the outer one, 5 the inner
-        (old.empty() ? now : old).refuse("rope_theta", fmt::format("{}, as rope_theta beside it says", base));
+    // transformers 4 reads the outer one, 5 the inner
+    if (fields.has("rope_theta") && rope.base != base)
+        (old.empty() ? now : old)
+            .refuse("rope_theta", fmt::format("{}, as rope_theta beside it says", base));
     if (!old.empty() && !now.empty()) {
         Rope const other = read_rope(now, c, base);
         auto const all = [](Rope const& r) {
             auto const& s = r.stretch;
-            return std::tuple(r.base, s.scaling, s.factor, s.low_frequency, s.high_frequency, s.first_context);
+            return std::tuple(r.base, s.scaling, s.factor, s.low_frequency, s.high_frequency,
+                              s.first_context);
         };
         if (all(rope) != all(other))
             fields.refuse("rope_scaling", "what rope_parameters beside it says, or one of them");
@@ -193,13 +200,16 @@ void read_rotary(Fields& fields, ModelConfig& c) {
     c.rotary = rope.stretch;
 }
 
-/// What all of them have. `key_heads` and `head_size`: transformers' defaults where the field is missing; 0: derived.
-void read_llama_like(Fields& fields, ModelConfig& c, std::int64_t key_heads, std::int64_t head_size) {
+/// What all of them have. `key_heads` and `head_size`: transformers' defaults where the field is
+/// missing; 0: derived.
+void read_llama_like(Fields& fields, ModelConfig& c, std::int64_t key_heads,
+                     std::int64_t head_size) {
     read_shape(fields, c);
     if (c.activation != Activation::silu) fields.refuse("hidden_act", "silu");
     bool const key_heads_missing = !fields.contains("num_key_value_heads") && key_heads;
     c.key_heads = fields.positive("num_key_value_heads", key_heads_missing ? key_heads : c.heads);
-    if (c.heads % c.key_heads) fields.refuse("num_key_value_heads", "a divisor of num_attention_heads");
+    if (c.heads % c.key_heads)
+        fields.refuse("num_key_value_heads", "a divisor of num_attention_heads");
     if (!fields.has("head_dim") && !head_size && c.hidden % c.heads)
         fields.refuse("num_attention_heads", "a divisor of hidden_size, or head_dim given");
     c.head_size = fields.positive("head_dim", head_size ? head_size : c.hidden / c.heads);
@@ -232,17 +242,20 @@ void read_mistral(Fields& fields, ModelConfig& c) {
     require_no_bias(fields, {"attention_bias", "mlp_bias"});
     // null is no window; a missing field is transformers' default.
     std::int64_t const otherwise = fields.contains("sliding_window") ? 0 : 4096;
-    c.windows.assign(static_cast<std::size_t>(c.layers), fields.positive("sliding_window", otherwise));
+    c.windows.assign(static_cast<std::size_t>(c.layers),
+                     fields.positive("sliding_window", otherwise));
 }
 
 /// Which layers of a Qwen have a window: layer_types says, else those from max_window_layers on.
 std::vector<std::int64_t> qwen_windows(Fields& fields, ModelConfig const& c) {
     bool const used = fields.get("use_sliding_window", false);
     std::int64_t const otherwise = fields.contains("sliding_window") ? 0 : 4096,
-                       asked = fields.positive("sliding_window", otherwise), window = used ? asked : 0,
+                       asked = fields.positive("sliding_window", otherwise),
+                       window = used ? asked : 0,
                        first = fields.get<std::int64_t>("max_window_layers", 28);
     std::vector<std::int64_t> windows;
-    for (std::int64_t layer = 0; layer < c.layers; ++layer) windows.push_back(layer >= first ? window : 0);
+    for (std::int64_t layer = 0; layer < c.layers; ++layer)
+        windows.push_back(layer >= first ? window : 0);
     auto const types = fields.get("layer_types", std::vector<std::string>());
     if (types.empty()) return windows;
     if (static_cast<std::int64_t>(types.size()) != c.layers)
@@ -251,7 +264,8 @@ std::vector<std::int64_t> qwen_windows(Fields& fields, ModelConfig const& c) {
         bool const sliding = types[layer] == "sliding_attention";
         if (!sliding && types[layer] != "full_attention")
             fields.refuse("layer_types", "full_attention, sliding_attention");
-        if (sliding && !window) fields.refuse("layer_types", "full_attention alone, as there is no sliding window");
+        if (sliding && !window)
+            fields.refuse("layer_types", "full_attention alone, as there is no sliding window");
         windows[layer] = sliding ? window : 0;
     }
     return windows;
@@ -278,7 +292,8 @@ constexpr std::array<FamilyEntry, 6> kFamilies{{
     {"bert", Family::bert, read_bert, "", "BertForSequenceClassification"},
     {"gpt2", Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2ForSequenceClassification"},
     {"llama", Family::llama, read_llama, "LlamaForCausalLM", "LlamaForSequenceClassification"},
-    {"mistral", Family::mistral, read_mistral, "MistralForCausalLM", "MistralForSequenceClassification"},
+    {"mistral", Family::mistral, read_mistral, "MistralForCausalLM",
+     "MistralForSequenceClassification"},
     {"qwen2", Family::qwen2, read_qwen2, "Qwen2ForCausalLM", "Qwen2ForSequenceClassification"},
     {"qwen3", Family::qwen3, read_qwen3, "Qwen3ForCausalLM", "Qwen3ForSequenceClassification"},
 }};

@@ -1,5 +1,6 @@
-// The families of models: what config.json calls them, how it is read, which transformers class they belong to. A new
-// family is a line here with its reader, a table of names in framework/model/layer_names.cpp, and golden values.
+// The families of models: what config.json calls them, how it is read, which transformers class
+// they belong to. A new family is a line here with its reader, a table of names in
+// framework/model/layer_names.cpp, and golden values.
 #pragma once
 #include <span>
 #include <string>
@@ -12,8 +13,9 @@ namespace trireme::framework {
 struct FamilyEntry {
     char const* model_type;
     Family family;
-    void (*read)(Fields& fields, ModelConfig& config); ///< everything but the family, the head and the labels
-    char const *language_model, *classifier;           ///< class names; "" is a head the family lacks here
+    /// everything but the family, the head and the labels
+    void (*read)(Fields& fields, ModelConfig& config);
+    char const *language_model, *classifier; ///< class names; "" is a head the family lacks here
 };
 
 std::span<FamilyEntry const> families();

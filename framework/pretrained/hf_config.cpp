@@ -28,38 +28,48 @@ FamilyEntry const& find_family(Fields& fields) {
         if (type == entry.model_type) return entry;
         legal.emplace_back(entry.model_type);
     }
-    fields.refuse("model_type", fmt::format("{}", fmt::join(legal, ", "))); // another model is no misspelling
+    // another model is no misspelling
+    fields.refuse("model_type", fmt::format("{}", fmt::join(legal, ", ")));
 }
 
 /// auto_map names Python code of the folder's own. That of a tokenizer changes no model.
 void refuse_own_code(Fields& fields) {
     Fields const map = fields.object("auto_map");
     if (!map.holds_only({"AutoTokenizer", "AutoProcessor"}))
-        fields.refuse("auto_map", "none, or one that names only an AutoTokenizer: no code of a model's own is run");
+        fields.refuse(
+            "auto_map",
+            "none, or one that names only an AutoTokenizer: no code of a model's own is run");
 }
 
 /// A name of the Hugging Face hub, such as org/model, and no path of this machine.
 bool is_hub_name(std::string const& folder) {
-    auto const allowed = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("-_./", c); };
-    return !folder.empty() && std::ranges::all_of(folder, allowed) && std::ranges::count(folder, '/') <= 1 &&
-           folder.find("..") == std::string::npos && !std::strchr("./", folder.front()) && folder.back() != '/';
+    auto const allowed = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) || std::strchr("-_./", c);
+    };
+    return !folder.empty() && std::ranges::all_of(folder, allowed) &&
+           std::ranges::count(folder, '/') <= 1 && folder.find("..") == std::string::npos &&
+           !std::strchr("./", folder.front()) && folder.back() != '/';
 }
 
 void refuse_hub_name(std::string const& folder) {
     if (!is_hub_name(folder) || cluster::is_there(folder)) return;
-    throw cluster::InputError(fmt::format(
-        "{}: no such folder; legal: a folder with config.json, safetensors and tokenizer.json; a model of "
-        "the Hugging Face hub is fetched first, where there is a network: hf download {} --local-dir FOLDER",
-        folder, folder));
+    throw cluster::InputError(fmt::format("{}: no such folder; legal: a folder with config.json, "
+                                          "safetensors and tokenizer.json; a model of "
+                                          "the Hugging Face hub is fetched first, where there is a "
+                                          "network: hf download {} --local-dir FOLDER",
+                                          folder, folder));
 }
 
-/// Its weights are changes to those of another folder: whatever lies beside them is the model without them.
+/// Its weights are changes to those of another folder: whatever lies beside them is the model
+/// without them.
 void refuse_adapter(std::string const& folder) {
     std::string const path = folder + "/adapter_config.json";
     if (!cluster::is_there(path)) return;
     throw cluster::InputError(
-        fmt::format("{}: the folder holds an adapter (LoRA or its like), whose weights would not be read; legal: the "
-                    "whole model, merged where PEFT is: python -c 'from peft import AutoPeftModelForCausalLM as M; "
+        fmt::format("{}: the folder holds an adapter (LoRA or its like), whose weights would not "
+                    "be read; legal: the "
+                    "whole model, merged where PEFT is: python -c 'from peft import "
+                    "AutoPeftModelForCausalLM as M; "
                     "M.from_pretrained(\"{}\").merge_and_unload().save_pretrained(\"FOLDER\")'",
                     path, folder));
 }
@@ -77,28 +87,33 @@ void refuse_what_changes_everything(Fields& fields) {
     fields.require("per_layer_config", nullptr);
 }
 
-/// An id with its name in id2label; label2id must not say otherwise, since we read one of them and others the other.
+/// An id with its name in id2label; label2id must not say otherwise, since we read one of them and
+/// others the other.
 void check_label_names(std::string const& path, Json const& json) {
     for (auto const* field : {"id2label", "label2id"})
         if (json.contains(field) && !json[field].is_null() && !json[field].is_object())
             throw cluster::InputError(
                 fmt::format("{}: {}: {}: legal: an object", path, field, data::shown(json[field])));
-    if (json.value("id2label", Json()).is_null() || json.value("label2id", Json()).is_null()) return;
-    std::map<std::string, std::string> names; // a list of members would be looked through for each of them
+    if (json.value("id2label", Json()).is_null() || json.value("label2id", Json()).is_null())
+        return;
+    // a list of members would be looked through for each of them
+    std::map<std::string, std::string> names;
     for (auto const& [id, name] : json["id2label"].items())
         names[id] = name.is_string() ? name.get<std::string>() : name.dump();
     for (auto const& [name, id] : json["label2id"].items()) {
         auto const found = names.find(id.is_string() ? id.get<std::string>() : id.dump());
         if (found != names.end() && found->second == name) continue;
         throw cluster::InputError(fmt::format(
-            "{}: label2id: \"{}\" is {}, {}; legal: the same names and ids in both", path, name, data::shown(id),
+            "{}: label2id: \"{}\" is {}, {}; legal: the same names and ids in both", path, name,
+            data::shown(id),
             found == names.end() ? "which id2label does not have"
                                  : fmt::format("and by id2label that is \"{}\"", found->second)));
     }
 }
 
 void set_labels(Json& json, ModelConfig const& c) {
-    for (auto const* field : {"id2label", "label2id", "num_labels", "_num_labels"}) json.erase(field);
+    for (auto const* field : {"id2label", "label2id", "num_labels", "_num_labels"})
+        json.erase(field);
     if (c.labels.empty()) return;
     Json::object_t names, ids; // at their ends: each search for a name goes through all of them
     for (std::size_t i = 0; i < c.labels.size(); ++i) {
@@ -151,8 +166,10 @@ std::string to_hf_config(ModelConfig const& c, std::string const& dtype) {
         set_labels(json, c);
         json.erase("problem_type");
     }
-    // Without it transformers takes one text at a time from a classifier that reads the last token before the padding.
-    if (c.head == HeadKind::classification && c.pad_token >= 0 && json.value("pad_token_id", Json()).is_null())
+    // Without it transformers takes one text at a time from a classifier that reads the last token
+    // before the padding.
+    if (c.head == HeadKind::classification && c.pad_token >= 0 &&
+        json.value("pad_token_id", Json()).is_null())
         json["pad_token_id"] = c.pad_token;
     set_dtype(json, dtype);
     return json.dump(2) + "\n";
@@ -166,7 +183,8 @@ std::vector<std::string> labels_of(ModelConfig const& c) {
     for (auto const& [text, name] : json["id2label"].items()) {
         std::size_t id = labels.size();
         std::from_chars(text.data(), text.data() + text.size(), id);
-        if (id < labels.size() && name.is_string() && std::to_string(id) == text) labels[id] = name.get<std::string>();
+        if (id < labels.size() && name.is_string() && std::to_string(id) == text)
+            labels[id] = name.get<std::string>();
     }
     return labels;
 }
@@ -183,8 +201,10 @@ std::vector<std::string> class_names_of(ModelConfig const& c) {
     Json const json = parsed(c);
     std::int64_t count = 2;
     for (auto const* field : {"_num_labels", "num_labels"})
-        if (json.contains(field) && json[field].is_number_integer()) count = json[field].get<std::int64_t>();
-    for (std::int64_t i = 0; i < std::min(count, kMost); ++i) labels.push_back("LABEL_" + std::to_string(i));
+        if (json.contains(field) && json[field].is_number_integer())
+            count = json[field].get<std::int64_t>();
+    for (std::int64_t i = 0; i < std::min(count, kMost); ++i)
+        labels.push_back("LABEL_" + std::to_string(i));
     return labels;
 }
 

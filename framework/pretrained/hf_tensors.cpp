@@ -43,8 +43,9 @@ bool is_close(at::Tensor const& values, at::Tensor const& expected) {
                             : values.scalar_type() == at::kHalf   ? 0x1p-10
                                                                   : 1e-5;
     constexpr double kSmallestHalf = 0x1p-24; // below it a half has nothing
-    return values.sizes() == expected.sizes() && at::allclose(values.to(at::kDouble), expected, rounding,
-                                                              values.scalar_type() == at::kHalf ? kSmallestHalf : 0);
+    return values.sizes() == expected.sizes() &&
+           at::allclose(values.to(at::kDouble), expected, rounding,
+                        values.scalar_type() == at::kHalf ? kSmallestHalf : 0);
 }
 
 /// A stretch of frequencies was once a division of positions, and the buffer without it.
@@ -56,7 +57,8 @@ bool are_frequencies(ModelConfig model, at::Tensor const& values) {
 
 /// 1 where a token may look, 0 above the diagonal; [1, 1, positions, positions].
 bool is_causal_mask(at::Tensor const& values) {
-    if (values.dim() != 4 || values.size(0) != 1 || values.size(1) != 1 || values.size(2) != values.size(3))
+    if (values.dim() != 4 || values.size(0) != 1 || values.size(1) != 1 ||
+        values.size(2) != values.size(3))
         return false;
     return at::equal(values[0][0].to(at::kBool), at::ones(values[0][0].sizes(), at::kBool).tril());
 }
@@ -104,17 +106,23 @@ void check_buffer(ModelConfig const& model, std::string const& name, TensorEntry
         throw cluster::InputError(fmt::format("{}: {}: {}", entry.file, name, why));
     };
     if (is_frequency(name) && !are_frequencies(model, values))
-        refuse(fmt::format("other frequencies than rope_theta {} of config.json gives, by which it would be thrown "
-                           "away; legal: the rope_theta that the weights were trained with, or a file without it",
-                           model.rotary_base));
+        refuse(fmt::format(
+            "other frequencies than rope_theta {} of config.json gives, by which it would be "
+            "thrown "
+            "away; legal: the rope_theta that the weights were trained with, or a file without it",
+            model.rotary_base));
     if (is_mask(name) && !is_causal_mask(values))
-        refuse("no causal mask, which alone is computed; legal: 1 on and below the diagonal and 0 above, or a file "
+        refuse("no causal mask, which alone is computed; legal: 1 on and below the diagonal and 0 "
+               "above, or a file "
                "without it");
     constexpr double kLeast = -1e4; // whose exponential is 0 beside any other score
-    if (is_masked_score(name) && !(values.numel() == 1 && values.to(at::kDouble).item<double>() <= kLeast))
-        refuse("the score of a token that may not be seen; legal: -10000 or less, or a file without it");
+    if (is_masked_score(name) &&
+        !(values.numel() == 1 && values.to(at::kDouble).item<double>() <= kLeast))
+        refuse("the score of a token that may not be seen; legal: -10000 or less, or a file "
+               "without it");
     if (name.ends_with("position_ids") && !are_counted(values))
-        refuse("other positions than 0, 1, 2, ..., which alone are computed; legal: those, or a file without it");
+        refuse("other positions than 0, 1, 2, ..., which alone are computed; legal: those, or a "
+               "file without it");
 }
 
 } // namespace trireme::framework

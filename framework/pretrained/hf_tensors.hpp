@@ -1,4 +1,5 @@
-// How the tensors of a Hugging Face folder are made of parameters: the one description that import and export share.
+// How the tensors of a Hugging Face folder are made of parameters: the one description that import
+// and export share.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -18,7 +19,8 @@ struct HfPart {
     std::int64_t first = 0, count = 0;
 };
 
-/// A tensor of one or two dimensions. Most are one parameter each; GPT-2's c_attn is query, key and value side by side.
+/// A tensor of one or two dimensions. Most are one parameter each; GPT-2's c_attn is query, key and
+/// value side by side.
 struct HfTensor {
     std::string name;
     Shape shape;
@@ -28,14 +30,16 @@ struct HfTensor {
 /// Where the part lies in the tensor.
 Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part);
 
-/// Every tensor that the model with its head consists of, each once, in model order; tied ones once. Pure.
+/// Every tensor that the model with its head consists of, each once, in model order; tied ones
+/// once. Pure.
 std::vector<HfTensor> hf_tensors(ModelConfig const& config);
 
-/// True for the name of a buffer that older versions of transformers saved although config.json gives it: a mask,
-/// positions, frequencies.
+/// True for the name of a buffer that older versions of transformers saved although config.json
+/// gives it: a mask, positions, frequencies.
 bool is_buffer(ModelConfig const& model, std::string const& name);
-/// Reads it and compares it with what config.json gives, which alone is computed with. Local. Throws InputError if they
-/// differ by more than the rounding of its dtype: then one of the two is not what the weights were trained with.
+/// Reads it and compares it with what config.json gives, which alone is computed with. Local.
+/// Throws InputError if they differ by more than the rounding of its dtype: then one of the two is
+/// not what the weights were trained with.
 void check_buffer(ModelConfig const& model, std::string const& name, TensorEntry const& entry);
 
 } // namespace trireme::framework

@@ -13,13 +13,15 @@ namespace trireme::framework {
 
 PositionedFile PositionedFile::to_read(std::string const& path) {
     int const descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) throw cluster::InputError(path + ": cannot be read: " + std::strerror(errno));
+    if (descriptor < 0)
+        throw cluster::InputError(path + ": cannot be read: " + std::strerror(errno));
     return {path, descriptor};
 }
 
 PositionedFile PositionedFile::to_write(std::string const& path) {
     int const descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor < 0) throw cluster::JobError(path + ": cannot be written: " + std::strerror(errno));
+    if (descriptor < 0)
+        throw cluster::JobError(path + ": cannot be written: " + std::strerror(errno));
     return {path, descriptor};
 }
 
@@ -36,7 +38,9 @@ void PositionedFile::read(void* to, std::int64_t at, std::int64_t bytes) const {
         ssize_t const n = pread(descriptor_, out, static_cast<std::size_t>(bytes), at);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) throw cluster::InputError(path_ + ": read error: " + std::strerror(errno));
-        if (n == 0) throw cluster::InputError(path_ + ": ends before its data; was it truncated while it was read?");
+        if (n == 0)
+            throw cluster::InputError(
+                path_ + ": ends before its data; was it truncated while it was read?");
         out += n;
         at += n;
         bytes -= n;

@@ -13,11 +13,13 @@ class PositionedFile {
     PositionedFile& operator=(PositionedFile&&) = delete;
     ~PositionedFile();
 
-    void read(void* to, std::int64_t at, std::int64_t bytes) const; ///< throws InputError if they are not there
+    /// throws InputError if they are not there
+    void read(void* to, std::int64_t at, std::int64_t bytes) const;
     void write(void const* from, std::int64_t at, std::int64_t bytes) const; ///< throws JobError
 
   private:
-    PositionedFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+    PositionedFile(std::string path, int descriptor)
+        : path_(std::move(path)), descriptor_(descriptor) {}
 
     std::string path_;
     int descriptor_;

@@ -36,21 +36,24 @@ constexpr std::array<DtypeName, 10> kDtypes{{{"F64", at::kDouble},
                                              {"U8", at::kByte},
                                              {"BOOL", at::kBool}}};
 
-DtypeName const& dtype_of(std::string const& path, std::string const& tensor, std::string const& dtype) {
+DtypeName const& dtype_of(std::string const& path, std::string const& tensor,
+                          std::string const& dtype) {
     for (auto const& d : kDtypes)
         if (dtype == d.name) return d;
     throw cluster::InputError(
-        fmt::format("{}: {}: dtype {}: legal: F64, F32, F16, BF16 (and integers for buffers)", path, tensor, dtype));
+        fmt::format("{}: {}: dtype {}: legal: F64, F32, F16, BF16 (and integers for buffers)", path,
+                    tensor, dtype));
 }
 
-TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann::json const& j, std::int64_t data_at,
-                     std::int64_t data_bytes) {
+TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann::json const& j,
+                     std::int64_t data_at, std::int64_t data_bytes) {
     TensorEntry entry{.file = path};
     try {
         entry.dtype = data::member<std::string>(j, "dtype");
         entry.shape = data::member<std::vector<std::int64_t>>(j, "shape");
         auto const offsets = data::member<std::vector<std::int64_t>>(j, "data_offsets");
-        if (offsets.size() != 2) throw cluster::InputError("data_offsets: legal: two numbers, [begin, end]");
+        if (offsets.size() != 2)
+            throw cluster::InputError("data_offsets: legal: two numbers, [begin, end]");
         entry.offset = offsets[0];
         entry.bytes = offsets[1];
     } catch (cluster::InputError const& error) {
@@ -58,42 +61,47 @@ TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann:
     }
     std::int64_t const begin = entry.offset, end = entry.bytes;
     if (begin < 0 || end < begin || end > data_bytes)
-        throw cluster::InputError(
-            fmt::format("{}: {}: data_offsets [{}, {}]: legal: inside the {} bytes of data; the file may be truncated",
-                        path, name, begin, end, data_bytes));
+        throw cluster::InputError(fmt::format("{}: {}: data_offsets [{}, {}]: legal: inside the {} "
+                                              "bytes of data; the file may be truncated",
+                                              path, name, begin, end, data_bytes));
     std::int64_t elements = 1;
     for (auto const d : entry.shape)
         if (d < 0 || __builtin_mul_overflow(elements, d, &elements))
-            throw cluster::InputError(
-                fmt::format("{}: {}: shape [{}]: legal: whole numbers >= 0 whose product fits in 64 bits", path, name,
-                            fmt::join(entry.shape, ", ")));
-    std::int64_t const size = static_cast<std::int64_t>(c10::elementSize(dtype_of(path, name, entry.dtype).type));
+            throw cluster::InputError(fmt::format(
+                "{}: {}: shape [{}]: legal: whole numbers >= 0 whose product fits in 64 bits", path,
+                name, fmt::join(entry.shape, ", ")));
+    std::int64_t const size =
+        static_cast<std::int64_t>(c10::elementSize(dtype_of(path, name, entry.dtype).type));
     if (elements > data_bytes || elements * size != end - begin)
-        throw cluster::InputError(
-            fmt::format("{}: {}: shape [{}] of {}: legal: as many elements as its {} bytes of data_offsets hold", path,
-                        name, fmt::join(entry.shape, ", "), entry.dtype, end - begin));
+        throw cluster::InputError(fmt::format("{}: {}: shape [{}] of {}: legal: as many elements "
+                                              "as its {} bytes of data_offsets hold",
+                                              path, name, fmt::join(entry.shape, ", "), entry.dtype,
+                                              end - begin));
     entry.offset = data_at + begin;
     entry.bytes = end - begin;
     return entry;
 }
 
 /// In order of place, each tensor must start where the one before ends.
-void check_coverage(std::string const& path, std::map<std::string, TensorEntry> const& entries, std::int64_t data_at,
-                    std::int64_t file_bytes) {
+void check_coverage(std::string const& path, std::map<std::string, TensorEntry> const& entries,
+                    std::int64_t data_at, std::int64_t file_bytes) {
     std::vector<std::pair<TensorEntry const*, std::string const*>> sorted;
     for (auto const& [name, e] : entries) sorted.push_back({&e, &name});
-    std::ranges::sort(sorted, {}, [](auto const& s) { return std::pair{s.first->offset, s.first->bytes}; });
+    std::ranges::sort(sorted, {}, [](auto const& s) {
+        return std::pair{s.first->offset, s.first->bytes};
+    });
     std::int64_t next = data_at;
     for (auto const& [e, name] : sorted) {
         if (e->offset != next)
-            throw cluster::InputError(
-                fmt::format("{}: {}: data_offsets begin at {}: {}: legal: {}, where the tensor before it ends", path,
-                            *name, e->offset - data_at, e->offset < next ? "an overlap" : "a hole", next - data_at));
+            throw cluster::InputError(fmt::format(
+                "{}: {}: data_offsets begin at {}: {}: legal: {}, where the tensor before it ends",
+                path, *name, e->offset - data_at, e->offset < next ? "an overlap" : "a hole",
+                next - data_at));
         next += e->bytes;
     }
     if (next != file_bytes)
-        throw cluster::InputError(
-            fmt::format("{}: {} bytes after the last tensor; legal: none", path, file_bytes - next));
+        throw cluster::InputError(fmt::format("{}: {} bytes after the last tensor; legal: none",
+                                              path, file_bytes - next));
 }
 
 } // namespace
@@ -104,25 +112,29 @@ std::map<std::string, TensorEntry> read_safetensors_header(std::string const& pa
     std::ifstream file(path, std::ios::binary);
     std::uint64_t header = 0;
     if (size < 8 || !file.read(reinterpret_cast<char*>(&header), 8))
-        throw cluster::InputError(fmt::format(
-            "{}: {} bytes: not a safetensors file, or truncated; legal: 8 bytes of header length, then the header",
-            path, size));
+        throw cluster::InputError(fmt::format("{}: {} bytes: not a safetensors file, or truncated; "
+                                              "legal: 8 bytes of header length, then the header",
+                                              path, size));
     if (header > static_cast<std::uint64_t>(kMaxHeader))
-        throw cluster::InputError(fmt::format("{}: a header of {} bytes: not a safetensors file? legal: at most {}",
-                                              path, header, kMaxHeader));
-    if (header + 8 > size)
         throw cluster::InputError(
-            fmt::format("{}: a header of {} bytes in a file of {}: not a safetensors file, or truncated; legal: a "
-                        "header inside the file",
-                        path, header, size));
+            fmt::format("{}: a header of {} bytes: not a safetensors file? legal: at most {}", path,
+                        header, kMaxHeader));
+    if (header + 8 > size)
+        throw cluster::InputError(fmt::format("{}: a header of {} bytes in a file of {}: not a "
+                                              "safetensors file, or truncated; legal: a "
+                                              "header inside the file",
+                                              path, header, size));
     std::string text(header, '\0');
     file.read(text.data(), static_cast<std::streamsize>(header));
     auto const json = data::parse_json(path + ": header", text);
-    if (!json.is_object()) throw cluster::InputError(path + ": header: legal: a JSON object of tensors");
-    auto const data_at = static_cast<std::int64_t>(header) + 8, bytes = static_cast<std::int64_t>(size);
+    if (!json.is_object())
+        throw cluster::InputError(path + ": header: legal: a JSON object of tensors");
+    auto const data_at = static_cast<std::int64_t>(header) + 8,
+               bytes = static_cast<std::int64_t>(size);
     std::map<std::string, TensorEntry> entries;
     for (auto const& [name, j] : json.items())
-        if (name != "__metadata__") entries.emplace(name, entry_of(path, name, j, data_at, bytes - data_at));
+        if (name != "__metadata__")
+            entries.emplace(name, entry_of(path, name, j, data_at, bytes - data_at));
     check_coverage(path, entries, data_at, bytes);
     return entries;
 }
@@ -137,7 +149,8 @@ bool is_shard_name(std::string const& name) {
 }
 
 /// Shards that would not be read, beside weights that are: one of the two is of another save.
-void refuse_other_shards(std::string const& folder, std::set<std::string> const& read, std::string const& why) {
+void refuse_other_shards(std::string const& folder, std::set<std::string> const& read,
+                         std::string const& why) {
     std::set<std::string> names;
     std::error_code none;
     for (auto const& entry : std::filesystem::directory_iterator(folder, none))
@@ -145,11 +158,13 @@ void refuse_other_shards(std::string const& folder, std::set<std::string> const&
     for (auto const& name : names)
         if (is_shard_name(name) && !read.contains(name))
             throw cluster::InputError(
-                fmt::format("{}/{}: would not be read, {}; legal: the weights of one save alone", folder, name, why));
+                fmt::format("{}/{}: would not be read, {}; legal: the weights of one save alone",
+                            folder, name, why));
 }
 
 /// The shards that an index names, each read once, and from each what the index says is in it.
-std::map<std::string, TensorEntry> read_index(std::string const& folder, nlohmann::json const& json) {
+std::map<std::string, TensorEntry> read_index(std::string const& folder,
+                                              nlohmann::json const& json) {
     if (!json.is_object() || !json.contains("weight_map") || !json.at("weight_map").is_object())
         throw cluster::InputError("weight_map: legal: an object that gives each tensor's file");
     std::map<std::string, TensorEntry> all;
@@ -164,19 +179,22 @@ std::map<std::string, TensorEntry> read_index(std::string const& folder, nlohman
             }
         auto const found = files[file].find(name);
         if (found == files[file].end())
-            throw cluster::InputError(
-                fmt::format("weight_map: {}: \"{}\": legal: a file that holds this tensor", name, file));
+            throw cluster::InputError(fmt::format(
+                "weight_map: {}: \"{}\": legal: a file that holds this tensor", name, file));
         all.insert(*found);
     }
     std::set<std::string> names;
     for (auto const& [file, tensors] : files) names.insert(file);
     refuse_other_shards(folder, names, "as the index does not name it");
-    // What a shard holds beyond the index, the model judges: it may be a buffer, or a tensor that has no place.
+    // What a shard holds beyond the index, the model judges: it may be a buffer, or a tensor that
+    // has no place.
     for (auto const& [file, tensors] : files)
         for (auto const& [name, entry] : tensors)
-            if (auto const [other, added] = all.emplace(name, entry); !added && other->second.file != entry.file)
-                throw cluster::InputError(fmt::format("tensor {} is in {} and in {} as well; legal: in one of them",
-                                                      name, other->second.file, entry.file));
+            if (auto const [other, added] = all.emplace(name, entry);
+                !added && other->second.file != entry.file)
+                throw cluster::InputError(
+                    fmt::format("tensor {} is in {} and in {} as well; legal: in one of them", name,
+                                other->second.file, entry.file));
     return all;
 }
 
@@ -192,13 +210,16 @@ std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
     if (!std::filesystem::exists(index, none)) {
         for (auto const* name : {"/pytorch_model.bin", "/pytorch_model.bin.index.json"})
             if (std::filesystem::exists(folder + name, none))
-                throw cluster::InputError(fmt::format(
-                    "{}{}: pickled weights, which run code when they are read; legal: model.safetensors, as "
-                    "transformers writes it: python -c 'from transformers import AutoModelForCausalLM as M; "
-                    "M.from_pretrained(\"{}\").save_pretrained(\"{}\")'",
-                    folder, name, folder, folder));
-        throw cluster::InputError(fmt::format(
-            "{}: no weights; legal: model.safetensors, or model.safetensors.index.json with its shards", folder));
+                throw cluster::InputError(
+                    fmt::format("{}{}: pickled weights, which run code when they are read; legal: "
+                                "model.safetensors, as "
+                                "transformers writes it: python -c 'from transformers import "
+                                "AutoModelForCausalLM as M; "
+                                "M.from_pretrained(\"{}\").save_pretrained(\"{}\")'",
+                                folder, name, folder, folder));
+        throw cluster::InputError(fmt::format("{}: no weights; legal: model.safetensors, or "
+                                              "model.safetensors.index.json with its shards",
+                                              folder));
     }
     auto const json = data::parse_json(index, cluster::read_file(index, kMaxHeader));
     try {
@@ -222,21 +243,25 @@ at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry) {
     auto const type = dtype_of(entry.file, name, entry.dtype).type;
     if (!at::isFloatingType(type))
         throw cluster::InputError(
-            fmt::format("{}: {}: dtype {}: legal for a weight: F64, F32, F16, BF16", entry.file, name, entry.dtype));
+            fmt::format("{}: {}: dtype {}: legal for a weight: F64, F32, F16, BF16", entry.file,
+                        name, entry.dtype));
     return type;
 }
 
-at::Tensor read_tensor(std::string const& name, TensorEntry const& entry, Rectangle const& rectangle) {
+at::Tensor read_tensor(std::string const& name, TensorEntry const& entry,
+                       Rectangle const& rectangle) {
     auto const type = weight_dtype(name, entry);
     auto const &start = rectangle.start, &count = rectangle.count;
     std::size_t const dims = entry.shape.size();
     if (dims != 1 && dims != 2)
-        throw cluster::InputError(fmt::format("{}: {}: shape [{}]: legal for a weight: one or two dimensions",
-                                              entry.file, name, fmt::join(entry.shape, ", ")));
+        throw cluster::InputError(
+            fmt::format("{}: {}: shape [{}]: legal for a weight: one or two dimensions", entry.file,
+                        name, fmt::join(entry.shape, ", ")));
     for (std::size_t d = 0; d < dims; ++d)
         if (start.at(d) < 0 || count.at(d) < 0 || start[d] > entry.shape[d] - count[d])
-            throw cluster::JobError(fmt::format("{}: {}: rectangle at [{}] of [{}] is not in the tensor", entry.file,
-                                                name, fmt::join(start, ", "), fmt::join(count, ", ")));
+            throw cluster::JobError(
+                fmt::format("{}: {}: rectangle at [{}] of [{}] is not in the tensor", entry.file,
+                            name, fmt::join(start, ", "), fmt::join(count, ", ")));
     at::Tensor const out = at::empty(count, at::TensorOptions().dtype(type));
     // Whole rows follow each other in the file; of parts of rows, each is a read of its own.
     std::int64_t const width = dims == 2 ? entry.shape[1] : 1, columns = dims == 2 ? count[1] : 1,

@@ -24,7 +24,8 @@ std::int64_t bytes_of(PlannedTensor const& t) {
 }
 
 /// The plan cut into files, in its order.
-std::vector<std::vector<PlannedTensor>> cut(std::vector<PlannedTensor> const& plan, std::int64_t limit) {
+std::vector<std::vector<PlannedTensor>> cut(std::vector<PlannedTensor> const& plan,
+                                            std::int64_t limit) {
     std::vector<std::vector<PlannedTensor>> files(1);
     std::int64_t bytes = 0;
     for (auto const& t : plan) {
@@ -46,18 +47,21 @@ std::int64_t elements_in(std::vector<Rectangle> const& rectangles) {
 
 } // namespace
 
-SafetensorsWriter::SafetensorsWriter(std::string const& folder, std::vector<PlannedTensor> const& plan,
+SafetensorsWriter::SafetensorsWriter(std::string const& folder,
+                                     std::vector<PlannedTensor> const& plan,
                                      std::int64_t shard_bytes)
     : folder_(folder) {
     auto const files = cut(plan, shard_bytes);
     for (std::size_t i = 0; i < files.size(); ++i)
-        start_file(files.size() == 1 ? "model.safetensors"
-                                     : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, files.size()),
+        start_file(files.size() == 1
+                       ? "model.safetensors"
+                       : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, files.size()),
                    files[i]);
 }
 
 void SafetensorsWriter::start_file(std::string const& name, std::vector<PlannedTensor> tensors) {
-    // Larger elements first, so that each tensor is aligned to its own, then by name: the reference's order.
+    // Larger elements first, so that each tensor is aligned to its own, then by name: the
+    // reference's order.
     std::ranges::sort(tensors, [](auto const& a, auto const& b) {
         return size_of(a) != size_of(b) ? size_of(a) > size_of(b) : a.name < b.name;
     });
@@ -66,13 +70,16 @@ void SafetensorsWriter::start_file(std::string const& name, std::vector<PlannedT
     for (auto const& t : tensors) {
         std::int64_t const begin = end;
         end += bytes_of(t);
-        header[t.name] = {{"dtype", dtype_name(t.dtype)}, {"shape", t.shape}, {"data_offsets", {begin, end}}};
+        header[t.name] = {
+            {"dtype", dtype_name(t.dtype)}, {"shape", t.shape}, {"data_offsets", {begin, end}}};
         if (!targets_.emplace(t.name, Target{t, files_.size(), begin, {}}).second)
-            throw cluster::JobError(fmt::format("{}/{}: tensor {} is planned twice", folder_, name, t.name));
+            throw cluster::JobError(
+                fmt::format("{}/{}: tensor {} is planned twice", folder_, name, t.name));
     }
     std::string text = header.dump();
     text.resize((text.size() + 8 + kAlignment - 1) / kAlignment * kAlignment - 8, ' ');
-    for (auto const& t : tensors) targets_.at(t.name).offset += static_cast<std::int64_t>(text.size()) + 8;
+    for (auto const& t : tensors)
+        targets_.at(t.name).offset += static_cast<std::int64_t>(text.size()) + 8;
     std::uint64_t const size = text.size();
     auto const& file = files_.emplace_back(PositionedFile::to_write(folder_ + "/" + name));
     file.write(&size, 0, 8);
@@ -80,31 +87,39 @@ void SafetensorsWriter::start_file(std::string const& name, std::vector<PlannedT
     names_.push_back(name);
 }
 
-void SafetensorsWriter::write(std::string const& name, Rectangle const& rectangle, at::Tensor const& values) {
+void SafetensorsWriter::write(std::string const& name, Rectangle const& rectangle,
+                              at::Tensor const& values) {
     auto const found = targets_.find(name);
-    if (found == targets_.end()) throw cluster::JobError(fmt::format("{}: no tensor {} is planned", folder_, name));
+    if (found == targets_.end())
+        throw cluster::JobError(fmt::format("{}: no tensor {} is planned", folder_, name));
     Target& target = found->second;
     auto const& shape = target.planned.shape;
-    if (values.sizes() != at::IntArrayRef(rectangle.count) || rectangle.count.size() != shape.size())
-        throw cluster::JobError(fmt::format("{}: {}: values of [{}] for a rectangle of [{}]", folder_, name,
-                                            fmt::join(values.sizes().vec(), ", "), fmt::join(rectangle.count, ", ")));
+    if (values.sizes() != at::IntArrayRef(rectangle.count) ||
+        rectangle.count.size() != shape.size())
+        throw cluster::JobError(fmt::format("{}: {}: values of [{}] for a rectangle of [{}]",
+                                            folder_, name, fmt::join(values.sizes().vec(), ", "),
+                                            fmt::join(rectangle.count, ", ")));
     for (std::size_t d = 0; d < shape.size(); ++d)
         if (rectangle.start[d] < 0 || rectangle.start[d] > shape[d] - rectangle.count[d])
-            throw cluster::JobError(
-                fmt::format("{}: {}: a rectangle reaches outside [{}]", folder_, name, fmt::join(shape, ", ")));
+            throw cluster::JobError(fmt::format("{}: {}: a rectangle reaches outside [{}]", folder_,
+                                                name, fmt::join(shape, ", ")));
     at::Tensor const data = values.to(target.planned.dtype).contiguous();
     if (target.planned.dtype == at::kHalf && !at::isfinite(data).all().item<bool>() &&
         at::isfinite(values).all().item<bool>())
-        throw cluster::InputError(
-            fmt::format("dtype: fp16: {} has values beyond 65504, the largest of fp16; legal: bf16, fp32", name));
+        throw cluster::InputError(fmt::format(
+            "dtype: fp16: {} has values beyond 65504, the largest of fp16; legal: bf16, fp32",
+            name));
     // Whole rows follow each other in the file; of parts of rows, each is a write of its own.
     bool const matrix = shape.size() == 2;
     std::int64_t const width = matrix ? shape[1] : 1, columns = matrix ? rectangle.count[1] : 1,
-                       column = matrix ? rectangle.start[1] : 0, writes = columns == width ? 1 : rectangle.count[0],
-                       size = size_of(target.planned), bytes = data.numel() * size / std::max<std::int64_t>(writes, 1);
+                       column = matrix ? rectangle.start[1] : 0,
+                       writes = columns == width ? 1 : rectangle.count[0],
+                       size = size_of(target.planned),
+                       bytes = data.numel() * size / std::max<std::int64_t>(writes, 1);
     for (std::int64_t r = 0; r < writes; ++r)
-        files_[target.file].write(static_cast<char const*>(data.const_data_ptr()) + r * bytes,
-                                  target.offset + ((rectangle.start[0] + r) * width + column) * size, bytes);
+        files_[target.file].write(
+            static_cast<char const*>(data.const_data_ptr()) + r * bytes,
+            target.offset + ((rectangle.start[0] + r) * width + column) * size, bytes);
     target.written.push_back(rectangle);
 }
 
@@ -113,9 +128,9 @@ void SafetensorsWriter::finish() {
     std::int64_t total = 0;
     for (auto const& [name, target] : targets_) {
         if (!cover_exactly(target.planned.shape, target.written))
-            throw cluster::JobError(
-                fmt::format("{}: {}: {} of its {} elements were written; each must be, exactly once", folder_, name,
-                            elements_in(target.written), elements_of(target.planned.shape)));
+            throw cluster::JobError(fmt::format(
+                "{}: {}: {} of its {} elements were written; each must be, exactly once", folder_,
+                name, elements_in(target.written), elements_of(target.planned.shape)));
         index["weight_map"][name] = names_[target.file];
         total += bytes_of(target.planned);
     }

@@ -1,4 +1,5 @@
-// Writes the weights of a folder, and proves that each element of each tensor was written exactly once.
+// Writes the weights of a folder, and proves that each element of each tensor was written exactly
+// once.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -18,18 +19,21 @@ struct PlannedTensor {
     at::ScalarType dtype = at::kFloat;
 };
 
-/// model.safetensors; or, where that would pass the limit, model-00001-of-0000N.safetensors and so on with their index,
-/// filled in the order of the plan. Headers are written first, then rectangles in any order, each to its place.
+/// model.safetensors; or, where that would pass the limit, model-00001-of-0000N.safetensors and so
+/// on with their index, filled in the order of the plan. Headers are written first, then rectangles
+/// in any order, each to its place.
 class SafetensorsWriter {
   public:
-    /// `folder` exists. `shard_bytes`: limit of a file's data; a larger tensor has a file to itself. Local. Throws
-    /// JobError.
-    SafetensorsWriter(std::string const& folder, std::vector<PlannedTensor> const& plan, std::int64_t shard_bytes);
+    /// `folder` exists. `shard_bytes`: limit of a file's data; a larger tensor has a file to
+    /// itself. Local. Throws JobError.
+    SafetensorsWriter(std::string const& folder, std::vector<PlannedTensor> const& plan,
+                      std::int64_t shard_bytes);
 
-    /// Values of one rectangle, of its shape, converted to the planned dtype. Throws JobError, and InputError for
-    /// values that fp16 cannot hold.
+    /// Values of one rectangle, of its shape, converted to the planned dtype. Throws JobError, and
+    /// InputError for values that fp16 cannot hold.
     void write(std::string const& name, Rectangle const& rectangle, at::Tensor const& values);
-    /// Throws JobError naming a tensor of which an element was not written, or twice. Then syncs, and writes the index.
+    /// Throws JobError naming a tensor of which an element was not written, or twice. Then syncs,
+    /// and writes the index.
     void finish();
 
   private:

@@ -27,8 +27,8 @@ namespace {
 /// A head that a task may start anew, with whatever is between it and the body.
 bool is_task_head(ModelConfig const& model, std::string const& name) {
     HeadNames const head = head_names(model);
-    return name == head.classifier.weight || name == head.classifier.bias || name == head.pooler.weight ||
-           name == head.pooler.bias;
+    return name == head.classifier.weight || name == head.classifier.bias ||
+           name == head.pooler.weight || name == head.pooler.bias;
 }
 
 /// Heads of other tasks, which this run has no use for.
@@ -36,33 +36,40 @@ bool is_other_head(ModelConfig const& model, std::string const& name) {
     constexpr std::array kPretraining{"cls.predictions.", "cls.seq_relationship.", "lm_head."};
     constexpr std::array kClassifiers{"score.", "classifier."};
     auto const begins = [&](auto const& starts) {
-        return std::ranges::any_of(starts, [&](auto const* start) { return name.starts_with(start); });
+        return std::ranges::any_of(starts,
+                                   [&](auto const* start) { return name.starts_with(start); });
     };
     return model.head == HeadKind::classification ? begins(kPretraining) : begins(kClassifiers);
 }
 
-bool same_bits(std::string const& name_a, TensorEntry const& a, std::string const& name_b, TensorEntry const& b) {
+bool same_bits(std::string const& name_a, TensorEntry const& a, std::string const& name_b,
+               TensorEntry const& b) {
     if (a.dtype != b.dtype || a.shape != b.shape || a.shape.size() != 2) return false;
     constexpr std::int64_t kRows = 4096;
     for (std::int64_t row = 0; row < a.shape[0]; row += kRows) {
         Rectangle const part{{row, 0}, {std::min(kRows, a.shape[0] - row), a.shape[1]}};
         at::Tensor const left = read_tensor(name_a, a, part), right = read_tensor(name_b, b, part);
-        if (std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) != 0) return false;
+        if (std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) != 0)
+            return false;
     }
     return true;
 }
 
-/// A folder whose configuration ties the head to the embeddings may hold a copy of them under the head's own name.
-void refuse_untied_head(std::string const& folder, Entries::value_type const& head, Entries::value_type const& tokens) {
+/// A folder whose configuration ties the head to the embeddings may hold a copy of them under the
+/// head's own name.
+void refuse_untied_head(std::string const& folder, Entries::value_type const& head,
+                        Entries::value_type const& tokens) {
     if (same_bits(head.first, head.second, tokens.first, tokens.second)) return;
-    throw cluster::InputError(fmt::format(
-        "{}: {} differs from {}, and {}/config.json says tie_word_embeddings: true, by which it would be "
-        "thrown away; legal: \"tie_word_embeddings\": false, where this head was trained, or a file without "
-        "it",
-        head.second.file, head.first, tokens.first, folder));
+    throw cluster::InputError(fmt::format("{}: {} differs from {}, and {}/config.json says "
+                                          "tie_word_embeddings: true, by which it would be "
+                                          "thrown away; legal: \"tie_word_embeddings\": false, "
+                                          "where this head was trained, or a file without "
+                                          "it",
+                                          head.second.file, head.first, tokens.first, folder));
 }
 
-/// Every tensor of the folder is used, known to be redundant, or told. Returns those of other heads.
+/// Every tensor of the folder is used, known to be redundant, or told. Returns those of other
+/// heads.
 std::vector<std::string> account_for(std::string const& folder, Entries const& entries,
                                      std::set<std::string> const& used, ModelConfig const& model) {
     std::vector<std::string> unused;
@@ -73,27 +80,33 @@ std::vector<std::string> account_for(std::string const& folder, Entries const& e
             check_buffer(model, name, entry);
             continue;
         }
-        if (model.head == HeadKind::language_model && model.tied_embeddings && name == "lm_head.weight") {
-            refuse_untied_head(folder, found, *find_tensor(entries, model, stem_names(model).tokens));
+        if (model.head == HeadKind::language_model && model.tied_embeddings &&
+            name == "lm_head.weight") {
+            refuse_untied_head(folder, found,
+                               *find_tensor(entries, model, stem_names(model).tokens));
             continue;
         }
         if (!is_other_head(model, name) && !is_task_head(model, name))
-            throw cluster::InputError(fmt::format(
-                "{}: tensor {} has no place in this {} model of {}; legal: the tensors that {}/config.json "
-                "describes",
-                entry.file, name, entry_of(model.family).model_type, cluster::counted(model.layers, "layer"), folder));
+            throw cluster::InputError(fmt::format("{}: tensor {} has no place in this {} model of "
+                                                  "{}; legal: the tensors that {}/config.json "
+                                                  "describes",
+                                                  entry.file, name,
+                                                  entry_of(model.family).model_type,
+                                                  cluster::counted(model.layers, "layer"), folder));
         unused.push_back(name);
     }
     return unused;
 }
 
 /// A part of a tensor's values, as a run may begin with them.
-at::Tensor read_finite(std::string const& name, TensorEntry const& entry, Rectangle const& rectangle) {
+at::Tensor read_finite(std::string const& name, TensorEntry const& entry,
+                       Rectangle const& rectangle) {
     at::Tensor values = read_tensor(name, entry, rectangle);
     std::int64_t const wrong = values.numel() - at::isfinite(values).sum().item<std::int64_t>();
     if (wrong)
-        throw cluster::InputError(fmt::format("{}: {}: {} of its {} values are NaN or infinite; legal: finite numbers",
-                                              entry.file, name, wrong, values.numel()));
+        throw cluster::InputError(
+            fmt::format("{}: {}: {} of its {} values are NaN or infinite; legal: finite numbers",
+                        entry.file, name, wrong, values.numel()));
     return values;
 }
 
@@ -119,14 +132,16 @@ Rectangle kept_rectangle(parallel::ParameterStore& store, parallel::Parameter co
 at::Tensor read_rows(std::string const& name, TensorEntry const& entry, Rectangle const& rectangle,
                      std::vector<std::int64_t> const& rows) {
     Rectangle const whole{Shape(entry.shape.size()), entry.shape};
-    at::Tensor values = read_finite(name, entry, whole).index_select(0, at::tensor(rows, at::kLong));
+    at::Tensor values =
+        read_finite(name, entry, whole).index_select(0, at::tensor(rows, at::kLong));
     for (std::size_t d = 0; d < rectangle.start.size(); ++d)
-        values = values.narrow(static_cast<std::int64_t>(d), rectangle.start[d], rectangle.count[d]);
+        values =
+            values.narrow(static_cast<std::int64_t>(d), rectangle.start[d], rectangle.count[d]);
     return values.contiguous();
 }
 
-/// Each parameter reads its own part of the tensor alone, and of it what this rank keeps. `rows`, if not empty: which
-/// row of the file each row of the tensor is.
+/// Each parameter reads its own part of the tensor alone, and of it what this rank keeps. `rows`,
+/// if not empty: which row of the file each row of the tensor is.
 void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const& entry,
              std::vector<std::int64_t> const& rows, parallel::ParameterStore& store) {
     for (auto const& part : tensor.parts) {
@@ -139,14 +154,17 @@ void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const&
             in_file.start[d] += kept.start[d];
             in_file.count[d] = kept.count[d];
         }
-        // Rows of `flat` are those of the parameter from the first kept one, cut to the kept columns.
+        // Rows of `flat` are those of the parameter from the first kept one, cut to the kept
+        // columns.
         at::Tensor const flat = rows.empty() ? read_finite(name, entry, in_file).flatten()
                                              : read_rows(name, entry, in_file, rows).flatten();
         bool const matrix = kept.count.size() == 2;
-        std::int64_t const width = matrix ? parameter.spec().shape[1] : 1, left = matrix ? kept.start[1] : 0,
+        std::int64_t const width = matrix ? parameter.spec().shape[1] : 1,
+                           left = matrix ? kept.start[1] : 0,
                            kept_width = matrix ? kept.count[1] : 1;
         store.for_each_kept(parameter, [&](parallel::Run const& run, at::Tensor const& values) {
-            std::int64_t const row = run.global / width - kept.start[0], column = run.global % width - left;
+            std::int64_t const row = run.global / width - kept.start[0],
+                               column = run.global % width - left;
             values.copy_(flat.narrow(0, row * kept_width + column, run.count));
         });
     }
@@ -155,26 +173,29 @@ void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const&
 struct Source {
     HfTensor tensor;
     Entries::value_type const* entry; ///< null: a head that is made anew
-    std::vector<std::int64_t> rows;   ///< of the file, where a head's classes are in another order there
+    /// of the file, where a head's classes are in another order there
+    std::vector<std::int64_t> rows;
 };
 struct Match {
     std::vector<Source> sources;
     std::vector<std::string> unused;
 };
 
-/// Which row of the folder's head is that of each class; none if it was trained for other classes, or for another kind
-/// of answer, whose rows are no logits of a softmax.
+/// Which row of the folder's head is that of each class; none if it was trained for other classes,
+/// or for another kind of answer, whose rows are no logits of a softmax.
 std::optional<std::vector<std::int64_t>> rows_of_classes(ModelConfig const& model) {
     if (problem_of(model) != "single_label_classification") return std::nullopt;
     std::map<std::string, std::int64_t> row;
-    for (auto const& name : class_names_of(model)) row.emplace(name, static_cast<std::int64_t>(row.size()));
+    for (auto const& name : class_names_of(model))
+        row.emplace(name, static_cast<std::int64_t>(row.size()));
     std::vector<std::int64_t> rows;
     for (auto const& label : model.labels) {
         auto const found = row.find(label);
         if (found == row.end()) return std::nullopt;
         rows.push_back(found->second);
     }
-    bool const all = row.size() == model.labels.size() && class_names_of(model).size() == row.size();
+    bool const all =
+        row.size() == model.labels.size() && class_names_of(model).size() == row.size();
     return all ? std::optional(rows) : std::nullopt;
 }
 
@@ -182,7 +203,8 @@ std::optional<std::vector<std::int64_t>> rows_of_classes(ModelConfig const& mode
 Match match(std::string const& folder, Entries const& entries, ModelConfig const& model) {
     // A classifier of other labels is the wrong one even when its shape fits.
     LinearNames const classifier = head_names(model).classifier;
-    auto const order = model.head == HeadKind::classification ? rows_of_classes(model) : std::nullopt;
+    auto const order =
+        model.head == HeadKind::classification ? rows_of_classes(model) : std::nullopt;
     bool const in_order = order && std::ranges::is_sorted(*order);
     Match result;
     std::set<std::string> used;
@@ -191,16 +213,17 @@ Match match(std::string const& folder, Entries const& entries, ModelConfig const
         auto const found = find_tensor(entries, model, tensor.name);
         bool const there = found != entries.end() && (!of_classes || order);
         if (!there && !is_task_head(model, tensor.name))
-            throw cluster::InputError(
-                fmt::format("{}: tensor {} is missing; legal: every tensor that {}/config.json describes", folder,
-                            tensor.name, folder));
+            throw cluster::InputError(fmt::format(
+                "{}: tensor {} is missing; legal: every tensor that {}/config.json describes",
+                folder, tensor.name, folder));
         auto& source = result.sources.emplace_back(Source{tensor, there ? &*found : nullptr, {}});
         if (!there) continue;
         if (of_classes && !in_order) source.rows = *order;
         auto const& [name, entry] = *found;
         if (entry.shape != tensor.shape)
-            throw cluster::InputError(fmt::format("{}: {}: shape [{}]: legal: [{}], as config.json says", entry.file,
-                                                  name, fmt::join(entry.shape, ", "), fmt::join(tensor.shape, ", ")));
+            throw cluster::InputError(
+                fmt::format("{}: {}: shape [{}]: legal: [{}], as config.json says", entry.file,
+                            name, fmt::join(entry.shape, ", "), fmt::join(tensor.shape, ", ")));
         weight_dtype(name, entry);
         used.insert(name);
     }
@@ -208,11 +231,13 @@ Match match(std::string const& folder, Entries const& entries, ModelConfig const
     return result;
 }
 
-/// A decoder's classifier reads the last token that is not padding, in training as where it is served.
+/// A decoder's classifier reads the last token that is not padding, in training as where it is
+/// served.
 void choose_pad_token(Config const& config, ModelConfig& model) {
     if (model.head != HeadKind::classification || !model.causal || model.pad_token >= 0) return;
     for (auto const& folder : {config.data.path, config.model.path})
-        if (auto const pad = folder.empty() ? -1 : data::pad_token_of(folder); pad >= 0 && pad < model.vocabulary) {
+        if (auto const pad = folder.empty() ? -1 : data::pad_token_of(folder);
+            pad >= 0 && pad < model.vocabulary) {
             model.pad_token = pad;
             return;
         }
@@ -220,13 +245,15 @@ void choose_pad_token(Config const& config, ModelConfig& model) {
 
 } // namespace
 
-Entries::const_iterator find_tensor(Entries const& entries, ModelConfig const& model, std::string const& name) {
+Entries::const_iterator find_tensor(Entries const& entries, ModelConfig const& model,
+                                    std::string const& name) {
     std::vector<std::string> spellings{name};
     std::string const prefix = body_prefix(model);
     if (name.starts_with(prefix)) spellings.push_back(name.substr(prefix.size()));
     for (std::size_t i = 0, n = spellings.size(); i < n; ++i) {
         std::string const s = spellings[i];
-        if (s.ends_with("LayerNorm.weight")) spellings.push_back(s.substr(0, s.size() - 6) + "gamma");
+        if (s.ends_with("LayerNorm.weight"))
+            spellings.push_back(s.substr(0, s.size() - 6) + "gamma");
         if (s.ends_with("LayerNorm.bias")) spellings.push_back(s.substr(0, s.size() - 4) + "beta");
     }
     for (auto const& spelling : spellings)
@@ -236,14 +263,16 @@ Entries::const_iterator find_tensor(Entries const& entries, ModelConfig const& m
 
 ModelConfig read_model_config(Config const& config, std::vector<std::string> const& labels) {
     ModelConfig model = read_hf_config(config.model.path);
-    model.head = config.task == "classification" ? HeadKind::classification : HeadKind::language_model;
+    model.head =
+        config.task == "classification" ? HeadKind::classification : HeadKind::language_model;
     if (model.head == HeadKind::classification && labels.size() < 2)
-        throw cluster::InputError(
-            fmt::format("{}: {} classes; legal: 2 or more: prepare the data with --task classification",
-                        config.data.path, labels.size()));
+        throw cluster::InputError(fmt::format(
+            "{}: {} classes; legal: 2 or more: prepare the data with --task classification",
+            config.data.path, labels.size()));
     if (architecture_of(model).empty())
-        throw cluster::InputError(fmt::format("task: {}: {} is a {} encoder; legal: classification", config.task,
-                                              config.model.path, entry_of(model.family).model_type));
+        throw cluster::InputError(fmt::format("task: {}: {} is a {} encoder; legal: classification",
+                                              config.task, config.model.path,
+                                              entry_of(model.family).model_type));
     model.labels = labels;
     choose_pad_token(config, model);
     auto const choose = [](double asked, double& ours) {
@@ -260,23 +289,26 @@ void check_fit(ModelConfig const& model, data::Dataset const& set, Config const&
     std::int64_t sample = 0;
     while (sample < set.size() && set.trained(sample) == 0) ++sample;
     if (sample == set.size()) // its loss would be the mean of nothing
-        throw cluster::InputError(
-            fmt::format("{}: none of the {} samples of a split has a label that counts; legal: at least one",
-                        config.data.path, set.size()));
+        throw cluster::InputError(fmt::format(
+            "{}: none of the {} samples of a split has a label that counts; legal: at least one",
+            config.data.path, set.size()));
     if (set.vocabulary() > model.vocabulary)
+        throw cluster::InputError(fmt::format("{}: its tokenizer has {} tokens, {} has room for "
+                                              "{}; prepare the data with the model's own tokenizer",
+                                              config.data.path, set.vocabulary(), config.model.path,
+                                              model.vocabulary));
+    // a decoder's tokens have no types
+    if (model.token_types > 0 && set.segments() > model.token_types)
         throw cluster::InputError(fmt::format(
-            "{}: its tokenizer has {} tokens, {} has room for {}; prepare the data with the model's own tokenizer",
-            config.data.path, set.vocabulary(), config.model.path, model.vocabulary));
-    if (model.token_types > 0 && set.segments() > model.token_types) // a decoder's tokens have no types
-        throw cluster::InputError(fmt::format("{}: its tokens have segments from 0 to {}, {} has room for {} "
-                                              "(type_vocab_size); prepare the data with the "
-                                              "model's own tokenizer",
-                                              config.data.path, set.segments() - 1, config.model.path,
-                                              model.token_types));
+            "{}: its tokens have segments from 0 to {}, {} has room for {} "
+            "(type_vocab_size); prepare the data with the "
+            "model's own tokenizer",
+            config.data.path, set.segments() - 1, config.model.path, model.token_types));
     if (set.longest() > model.max_positions)
-        throw cluster::InputError(fmt::format(
-            "{}: its longest sample has {} tokens, {} has positions for {}; prepare it with --max-length {}",
-            config.data.path, set.longest(), config.model.path, model.max_positions, model.max_positions));
+        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has "
+                                              "positions for {}; prepare it with --max-length {}",
+                                              config.data.path, set.longest(), config.model.path,
+                                              model.max_positions, model.max_positions));
 }
 
 namespace {
@@ -291,37 +323,44 @@ std::string enough(double x) {
 
 std::int64_t planned_steps(Config const& config, std::int64_t samples) {
     if (config.train.steps > 0) return config.train.steps;
-    double const exact = config.train.epochs * static_cast<double>(samples) / static_cast<double>(config.batch.global);
+    double const exact = config.train.epochs * static_cast<double>(samples) /
+                         static_cast<double>(config.batch.global);
     if (exact > 1e15)
-        throw cluster::InputError(fmt::format("train.epochs: {}: legal: at most 1e15 steps", config.train.epochs));
+        throw cluster::InputError(
+            fmt::format("train.epochs: {}: legal: at most 1e15 steps", config.train.epochs));
     auto const steps = static_cast<std::int64_t>(std::floor(exact));
     if (steps < 1)
-        throw cluster::InputError(
-            fmt::format("train.epochs: {}: {} make no whole step of batch.global {}; legal: {} or more",
-                        config.train.epochs, cluster::counted(samples, "sample"), config.batch.global,
-                        enough(static_cast<double>(config.batch.global) / static_cast<double>(samples))));
+        throw cluster::InputError(fmt::format(
+            "train.epochs: {}: {} make no whole step of batch.global {}; legal: {} or more",
+            config.train.epochs, cluster::counted(samples, "sample"), config.batch.global,
+            enough(static_cast<double>(config.batch.global) / static_cast<double>(samples))));
     return steps;
 }
 
 void check_weights(Config const& config, ModelConfig const& model) {
-    if (!config.model.from_scratch) match(config.model.path, find_tensors(config.model.path), model);
+    if (!config.model.from_scratch)
+        match(config.model.path, find_tensors(config.model.path), model);
 }
 
 void check_complete(Config const& config, ModelConfig const& model) {
     Entries const entries = find_tensors(config.model.path);
     auto const [sources, unused] = match(config.model.path, entries, model);
     if (model.head == HeadKind::language_model && !unused.empty())
-        throw cluster::InputError(fmt::format("{}: {}: the head of a classifier; legal: a model that was trained as a "
-                                              "language model",
-                                              config.model.path, fmt::join(unused, ", ")));
+        throw cluster::InputError(
+            fmt::format("{}: {}: the head of a classifier; legal: a model that was trained as a "
+                        "language model",
+                        config.model.path, fmt::join(unused, ", ")));
     std::string const problem = problem_of(model);
     if (model.head == HeadKind::classification && problem != "single_label_classification")
-        throw cluster::InputError(fmt::format("{}/config.json: problem_type: {}: legal: single_label_classification",
-                                              config.model.path, problem));
+        throw cluster::InputError(
+            fmt::format("{}/config.json: problem_type: {}: legal: single_label_classification",
+                        config.model.path, problem));
 }
 
-LoadedWeights load_weights(Config const& config, ModelConfig const& model, parallel::ParameterStore& store) {
-    LoadedWeights loaded{.seed = static_cast<std::int64_t>(config.seed), .from_scratch = config.model.from_scratch};
+LoadedWeights load_weights(Config const& config, ModelConfig const& model,
+                           parallel::ParameterStore& store) {
+    LoadedWeights loaded{.seed = static_cast<std::int64_t>(config.seed),
+                         .from_scratch = config.model.from_scratch};
     if (config.model.from_scratch) {
         for (auto const& p : store.parameters()) store.initialize(*p, config.seed);
         return loaded;
@@ -336,7 +375,8 @@ LoadedWeights load_weights(Config const& config, ModelConfig const& model, paral
             continue;
         }
         for (auto const& part : tensor.parts)
-            if (store.contains(part.parameter)) store.initialize(store.at(part.parameter), config.seed);
+            if (store.contains(part.parameter))
+                store.initialize(store.at(part.parameter), config.seed);
         loaded.fresh.push_back(tensor.name);
     }
     return loaded;
@@ -345,10 +385,13 @@ LoadedWeights load_weights(Config const& config, ModelConfig const& model, paral
 std::vector<std::string> LoadedWeights::notes() const {
     if (from_scratch) return {fmt::format("all weights start from seed {}", seed)};
     std::vector<std::string> notes;
-    if (!fresh.empty()) notes.push_back(fmt::format("new, from seed {}: {}", seed, fmt::join(fresh, ", ")));
+    if (!fresh.empty())
+        notes.push_back(fmt::format("new, from seed {}: {}", seed, fmt::join(fresh, ", ")));
     if (!unused.empty())
-        notes.push_back(fmt::format("not used, heads of other tasks or classes: {}", fmt::join(unused, ", ")));
-    if (labels_reordered) notes.push_back("the rows of the trained head are matched to the data's classes by name");
+        notes.push_back(
+            fmt::format("not used, heads of other tasks or classes: {}", fmt::join(unused, ", ")));
+    if (labels_reordered)
+        notes.push_back("the rows of the trained head are matched to the data's classes by name");
     return notes;
 }
 

@@ -1,5 +1,5 @@
-// The first pass over the rows: counts, class names and splits, so that bad data are refused before anything is
-// written.
+// The first pass over the rows: counts, class names and splits, so that bad data are refused before
+// anything is written.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,12 +16,12 @@ inline constexpr char const* kTest = "test";
 inline constexpr char const* kValidation = "validation";
 inline constexpr char const* kTrain = "train";
 
-/// Decides in which split a row of --input lies: by a hash of its lower-cased text, so that texts which are equal but
-/// for case share a split, whatever the order of rows and files.
+/// Decides in which split a row of --input lies: by a hash of its lower-cased text, so that texts
+/// which are equal but for case share a split, whatever the order of rows and files.
 class Splitter {
   public:
-    /// With `stratify`, reads all rows of --input once, so that every class has its share of each split and one row of
-    /// training at least. Throws InputError.
+    /// With `stratify`, reads all rows of --input once, so that every class has its share of each
+    /// split and one row of training at least. Throws InputError.
     explicit Splitter(PrepareOptions const& options);
     /// `given`: the split that the row's file was named for; empty for --input.
     std::string operator()(Row const& row, std::string const& given) const;
@@ -39,9 +39,11 @@ struct Census {
         std::int64_t line = 0;
     };
     std::map<std::string, std::map<std::string, std::int64_t>> labels; ///< split, label -> rows
-    std::map<std::string, Place> first;                                ///< label -> where it stands first
-    std::map<std::string, std::int64_t> rows;                          ///< by split
-    std::int64_t total = 0, empty = 0, unlabelled = 0, repeated = 0, contradicting = 0, in_two_splits = 0;
+    /// label -> where it stands first
+    std::map<std::string, Place> first;
+    std::map<std::string, std::int64_t> rows; ///< by split
+    std::int64_t total = 0, empty = 0, unlabelled = 0, repeated = 0, contradicting = 0,
+                 in_two_splits = 0;
     std::int64_t quoted = 0;      ///< texts of .tsv files in quotation marks
     std::int64_t quoted_late = 0; ///< texts of .csv files in quotation marks after a blank
     std::int64_t used() const { return total - empty - unlabelled; }
@@ -54,13 +56,14 @@ void for_each_sample(PrepareOptions const& options, Splitter const& split_of,
 /// Throws InputError for what training could not use.
 Census take_census(PrepareOptions const& options, Splitter const& split_of);
 
-/// Class names in id order: as --labels gives them; else in the order of id2label in the config.json beside the
-/// tokenizer, where it has the same names; else numbers by value, words in alphabetical order. Throws InputError where
-/// a class has no row of training, or where two names are spellings of one.
+/// Class names in id order: as --labels gives them; else in the order of id2label in the
+/// config.json beside the tokenizer, where it has the same names; else numbers by value, words in
+/// alphabetical order. Throws InputError where a class has no row of training, or where two names
+/// are spellings of one.
 std::vector<std::string> class_names(Census const& census, PrepareOptions const& options);
 
-/// Sentences about what may not be meant: texts in quotation marks, names that stand for a missing value, names that
-/// differ in case only, almost as many names as rows.
+/// Sentences about what may not be meant: texts in quotation marks, names that stand for a missing
+/// value, names that differ in case only, almost as many names as rows.
 std::vector<std::string> doubts_about(std::vector<std::string> const& labels, Census const& census);
 
 } // namespace trireme::launch::text

@@ -22,16 +22,19 @@ struct Counted {
 
 class Converter {
   public:
-    /// `labels`: class names in id order, for classification. Throws InputError if generation has no token to end with.
-    Converter(PrepareOptions const& options, Census const& census, std::vector<std::string> const& labels);
+    /// `labels`: class names in id order, for classification. Throws InputError if generation has
+    /// no token to end with.
+    Converter(PrepareOptions const& options, Census const& census,
+              std::vector<std::string> const& labels);
 
     /// Throws InputError "FILE:LINE: what" for a row that cannot become a sample.
     void add(Row&& row, std::string const& split);
     /// Writes what is left, and the sizes of all splits into `manifest`.
     void finish(data::Manifest& manifest);
 
-    std::int64_t cut() const { return cut_; }     ///< longer than max_length
-    std::int64_t apart() const { return apart_; } ///< completions tokenized apart from their prompts
+    std::int64_t cut() const { return cut_; } ///< longer than max_length
+    /// completions tokenized apart from their prompts
+    std::int64_t apart() const { return apart_; }
     Counted const& doubled() const { return doubled_; }
     Counted const& written() const { return written_; }
     Counted const& without_tokens() const { return without_tokens_; }

@@ -14,8 +14,8 @@ namespace {
 void configure(PyConfig& config) {
     char const* const asked = std::getenv("TRIREME_PYTHON");
     PyConfig_InitIsolatedConfig(&config);
-    PyStatus const status =
-        PyConfig_SetBytesString(&config, &config.executable, asked ? asked : TRIREME_DEFAULT_PYTHON);
+    PyStatus const status = PyConfig_SetBytesString(&config, &config.executable,
+                                                    asked ? asked : TRIREME_DEFAULT_PYTHON);
     if (PyStatus_Exception(status)) throw cluster::InputError("TRIREME_PYTHON: cannot be used");
 }
 
@@ -23,7 +23,8 @@ void configure(PyConfig& config) {
 
 int with_python(std::function<int()> const& work) {
     setenv("TOKENIZERS_PARALLELISM", "true", 0);
-    setenv("RUST_BACKTRACE", "0", 1); // a panic of the library is an exception here, and told as one
+    // a panic of the library is an exception here, and told as one
+    setenv("RUST_BACKTRACE", "0", 1);
     PyConfig config;
     configure(config);
     pybind11::scoped_interpreter const python(&config, 0, nullptr, false);

@@ -25,17 +25,20 @@ namespace {
 constexpr std::int64_t kUsualLength = 512;
 constexpr std::size_t kShownClasses = 20, kShownWords = 5;
 
-/// A file given twice would count twice, and in two splits it would make the test part of the training.
+/// A file given twice would count twice, and in two splits it would make the test part of the
+/// training.
 void refuse_repeated_files(PrepareOptions const& o) {
     std::map<std::string, std::string> options;
     for (auto const& [split, files] : o.files)
         for (auto const& file : files) {
             std::string const option = split.empty() ? "--input" : "--" + split;
             std::error_code none;
-            auto const [found, added] = options.emplace(fs::weakly_canonical(file, none).string(), option);
+            auto const [found, added] =
+                options.emplace(fs::weakly_canonical(file, none).string(), option);
             if (!added)
                 throw cluster::InputError(
-                    fmt::format("{}: {}: given already, by {}; legal: each file once", option, file, found->second));
+                    fmt::format("{}: {}: given already, by {}; legal: each file once", option, file,
+                                found->second));
         }
 }
 
@@ -44,24 +47,29 @@ std::int64_t size_in_config(PrepareOptions const& o, char const* field) {
     std::string const path = o.tokenizer + "/config.json";
     if (!cluster::is_there(path)) return 0;
     auto const json = data::parse_json(path, cluster::read_file(path));
-    bool const known = json.is_object() && json.contains(field) && data::JsonKind<std::int64_t>::holds(json.at(field));
+    bool const known = json.is_object() && json.contains(field) &&
+                       data::JsonKind<std::int64_t>::holds(json.at(field));
     return known ? json.at(field).get<std::int64_t>() : 0;
 }
 
 /// Reads the model beside the tokenizer; 0 if there is none.
 std::int64_t positions_in_config(PrepareOptions const& o) {
-    return std::max(size_in_config(o, "max_position_embeddings"), size_in_config(o, "n_positions")); // GPT-2's name
+    // GPT-2's name
+    return std::max(size_in_config(o, "max_position_embeddings"), size_in_config(o, "n_positions"));
 }
 
 /// Refuses what training would refuse later.
 void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
     if (auto const most = positions_in_config(o); most > 0 && o.max_length > most)
-        throw cluster::InputError(fmt::format("--max-length: {}: legal: 2 to {}, the positions of {}/config.json",
-                                              o.max_length, most, o.tokenizer));
-    if (auto const room = size_in_config(o, "vocab_size"); room > 0 && tokenizer.vocabulary() > room)
-        throw cluster::InputError(fmt::format("{}/tokenizer.json: {} tokens: legal: at most {}, the vocab_size of the "
-                                              "config.json beside it",
-                                              o.tokenizer, tokenizer.vocabulary(), room));
+        throw cluster::InputError(
+            fmt::format("--max-length: {}: legal: 2 to {}, the positions of {}/config.json",
+                        o.max_length, most, o.tokenizer));
+    if (auto const room = size_in_config(o, "vocab_size");
+        room > 0 && tokenizer.vocabulary() > room)
+        throw cluster::InputError(
+            fmt::format("{}/tokenizer.json: {} tokens: legal: at most {}, the vocab_size of the "
+                        "config.json beside it",
+                        o.tokenizer, tokenizer.vocabulary(), room));
     if (!o.columns.pair.empty() && size_in_config(o, "type_vocab_size") == 1)
         throw cluster::InputError(
             fmt::format("--pair: {}: legal: nothing, as {}/config.json has type_vocab_size 1: the "
@@ -69,14 +77,17 @@ void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
                         o.columns.pair, o.tokenizer));
 }
 
-/// Beside the tokenizer, so that it goes into every export: what is generated ends where training said it ends.
+/// Beside the tokenizer, so that it goes into every export: what is generated ends where training
+/// said it ends.
 void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
     std::string const file = o.tokenizer + "/generation_config.json";
     auto json = nlohmann::ordered_json::object();
-    if (cluster::is_there(file)) json = data::parse_json<nlohmann::ordered_json>(file, cluster::read_file(file));
+    if (cluster::is_there(file))
+        json = data::parse_json<nlohmann::ordered_json>(file, cluster::read_file(file));
     if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
     auto& stops = json["eos_token_id"];
-    auto const found = stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(stop)) : stops.end();
+    auto const found =
+        stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(stop)) : stops.end();
     if (found == stops.end())
         stops = stop;
     else // `generate` scores references with the first
@@ -95,58 +106,71 @@ std::string describe_unknown(UnknownTokens const& unknown) {
     std::ranges::sort(words);
     std::string text;
     for (std::size_t i = 0; i < std::min(words.size(), kShownWords); ++i)
-        text += fmt::format("{}\"{}\" ({})", i ? ", " : ": ", cluster::one_line(words[i].second), -words[i].first);
-    return fmt::format("  {} of {} tokens ({:.2f} %) are {}, which stands for what the tokenizer does not know{}\n",
+        text += fmt::format("{}\"{}\" ({})", i ? ", " : ": ", cluster::one_line(words[i].second),
+                            -words[i].first);
+    return fmt::format("  {} of {} tokens ({:.2f} %) are {}, which stands for what the tokenizer "
+                       "does not know{}\n",
                        unknown.unknown, unknown.tokens,
-                       100 * static_cast<double>(unknown.unknown) / static_cast<double>(unknown.tokens), unknown.name,
-                       text);
+                       100 * static_cast<double>(unknown.unknown) /
+                           static_cast<double>(unknown.tokens),
+                       unknown.name, text);
 }
 
 std::string describe_specials(Converter const& converter) {
     std::string text;
     if (auto const& d = converter.doubled(); d.rows)
-        text += fmt::format("  {} special tokens that the tokenizer adds (first {}): they stand once\n",
-                            count_of(d.rows, "text has itself the", "texts have themselves the"), d.first);
+        text += fmt::format(
+            "  {} special tokens that the tokenizer adds (first {}): they stand once\n",
+            count_of(d.rows, "text has itself the", "texts have themselves the"), d.first);
     if (auto const& w = converter.written(); w.rows)
-        text += fmt::format("  {} special tokens in the middle of the text (first {}): the model reads them as such\n",
+        text += fmt::format("  {} special tokens in the middle of the text (first {}): the model "
+                            "reads them as such\n",
                             count_of(w.rows, "text has", "texts have"), w.first);
     return text;
 }
 
 /// Tells people what became of rows that are not whole samples.
-std::string describe_rows(Census const& census, Converter const& converter, PrepareOptions const& o) {
+std::string describe_rows(Census const& census, Converter const& converter,
+                          PrepareOptions const& o) {
     bool const prompted = o.task == "generation";
     std::string text = fmt::format(
-        "  {} read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier {} ({} with another {}, "
+        "  {} read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier {} "
+        "({} with another {}, "
         "{} in another split)\n",
         count_of(census.total, "row", "rows"), census.empty, converter.cut(), o.max_length,
         prompted                     ? "cut, and trained without their stop token"
         : o.task == "classification" ? "cut"
                                      : "divided",
-        census.repeated, prompted ? "prompt" : "text", census.contradicting, prompted ? "completion" : "label",
-        census.in_two_splits);
+        census.repeated, prompted ? "prompt" : "text", census.contradicting,
+        prompted ? "completion" : "label", census.in_two_splits);
     if (census.unlabelled)
-        text += fmt::format("  {} without a label left out\n", count_of(census.unlabelled, "row", "rows"));
+        text += fmt::format("  {} without a label left out\n",
+                            count_of(census.unlabelled, "row", "rows"));
     if (auto const& none = converter.without_tokens(); none.rows)
-        text += fmt::format("  {} left out, since the text has too few tokens to train on (first {})\n",
-                            count_of(none.rows, "row", "rows"), none.first);
+        text +=
+            fmt::format("  {} left out, since the text has too few tokens to train on (first {})\n",
+                        count_of(none.rows, "row", "rows"), none.first);
     if (converter.apart())
-        text += fmt::format("  {} inside a token of the joined text and tokenized apart from the prompt: begin "
-                            "completions with the space that stands before them\n",
-                            count_of(converter.apart(), "completion begins", "completions begin"));
+        text += fmt::format(
+            "  {} inside a token of the joined text and tokenized apart from the prompt: begin "
+            "completions with the space that stands before them\n",
+            count_of(converter.apart(), "completion begins", "completions begin"));
     return text + describe_specials(converter) + describe_unknown(converter.unknown());
 }
 
 std::string describe(data::Manifest const& m, PrepareOptions const& o) {
-    std::string text = fmt::format("{}: {} data in {}\n", o.output, m.task,
-                                   m.splits.size() == 1 ? "1 split" : fmt::format("{} splits", m.splits.size()));
+    std::string text =
+        fmt::format("{}: {} data in {}\n", o.output, m.task,
+                    m.splits.size() == 1 ? "1 split" : fmt::format("{} splits", m.splits.size()));
     for (auto const& [name, split] : m.splits) {
-        text += fmt::format("  {:<11}{:>9} samples {:>11} tokens  longest {:>5}  {}", name, split.samples(),
-                            split.tokens(), split.longest(), count_of(std::ssize(split.shards), "shard", "shards"));
+        text += fmt::format("  {:<11}{:>9} samples {:>11} tokens  longest {:>5}  {}", name,
+                            split.samples(), split.tokens(), split.longest(),
+                            count_of(std::ssize(split.shards), "shard", "shards"));
         for (std::size_t c = 0; c < std::min(m.labels.size(), kShownClasses); ++c)
-            text +=
-                fmt::format("{}{} {}", c ? ", " : "  labels: ", cluster::one_line(m.labels[c]), split.label_counts[c]);
-        if (m.labels.size() > kShownClasses) text += fmt::format(" and {} more", m.labels.size() - kShownClasses);
+            text += fmt::format("{}{} {}", c ? ", " : "  labels: ", cluster::one_line(m.labels[c]),
+                                split.label_counts[c]);
+        if (m.labels.size() > kShownClasses)
+            text += fmt::format(" and {} more", m.labels.size() - kShownClasses);
         text += "\n";
     }
     return text;
@@ -158,9 +182,11 @@ std::string prepare(PrepareOptions const& options) {
     PrepareOptions o = options;
     cluster::check_new_folder("--output", o.output);
     if (o.columns.label.empty() && o.task == "classification")
-        throw cluster::InputError("--label: missing; legal: the name of the column with the classes");
+        throw cluster::InputError(
+            "--label: missing; legal: the name of the column with the classes");
     if (o.task == "generation" && (o.columns.text.empty() || o.columns.label.empty()))
-        throw cluster::InputError("--prompt, --completion: missing; legal: the names of both columns");
+        throw cluster::InputError(
+            "--prompt, --completion: missing; legal: the names of both columns");
     refuse_repeated_files(o);
     if (o.max_length == kChooseLength) {
         o.max_length = kUsualLength;
@@ -177,25 +203,29 @@ std::string prepare(PrepareOptions const& options) {
     Census const census = take_census(o, split_of);
     data::Manifest manifest{.task = o.task,
                             .max_length = o.max_length,
-                            .tokenizer_xxh3 = cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
+                            .tokenizer_xxh3 =
+                                cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
     if (o.task == "classification") manifest.labels = class_names(census, o);
     cluster::StagingFolder const staged(o.output);
     o.output = staged.path();
     Converter converter(o, census, manifest.labels);
-    for_each_sample(o, split_of, [&](Row&& row, std::string const& split) { converter.add(std::move(row), split); });
+    for_each_sample(o, split_of, [&](Row&& row, std::string const& split) {
+        converter.add(std::move(row), split);
+    });
     converter.finish(manifest);
-    manifest.summary = nlohmann::ordered_json{{"rows", census.total},
-                                              {"empty_dropped", census.empty},
-                                              {"unlabelled_dropped", census.unlabelled},
-                                              {"too_short_dropped", converter.without_tokens().rows},
-                                              {"longer_than_max_length", converter.cut()},
-                                              {"completions_cut_apart", converter.apart()},
-                                              {"unknown_tokens", converter.unknown().unknown},
-                                              {"texts_with_special_tokens", converter.written().rows},
-                                              {"repeated_texts", census.repeated},
-                                              {"repeated_with_another_label", census.contradicting},
-                                              {"repeated_in_another_split", census.in_two_splits}}
-                           .dump();
+    manifest.summary =
+        nlohmann::ordered_json{{"rows", census.total},
+                               {"empty_dropped", census.empty},
+                               {"unlabelled_dropped", census.unlabelled},
+                               {"too_short_dropped", converter.without_tokens().rows},
+                               {"longer_than_max_length", converter.cut()},
+                               {"completions_cut_apart", converter.apart()},
+                               {"unknown_tokens", converter.unknown().unknown},
+                               {"texts_with_special_tokens", converter.written().rows},
+                               {"repeated_texts", census.repeated},
+                               {"repeated_with_another_label", census.contradicting},
+                               {"repeated_in_another_split", census.in_two_splits}}
+            .dump();
     if (o.task == "generation") write_stop_token(o, converter.end());
     data::copy_tokenizer_files(o.tokenizer, o.output);
     data::write_manifest(o.output, manifest);
@@ -203,10 +233,12 @@ std::string prepare(PrepareOptions const& options) {
     o.output = options.output;
     std::string text = describe(manifest, o) + describe_rows(census, converter, o);
     if (auto const cut = length_of_tokenizer(o.tokenizer); cut > 0 && cut < o.max_length)
-        text += fmt::format("  note: {}/tokenizer_config.json: model_max_length: {} is less than --max-length {}: "
-                            "transformers would cut texts there, if it is asked to\n",
-                            o.tokenizer, cut, o.max_length);
-    for (auto const& doubt : doubts_about(manifest.labels, census)) text += "  note: " + doubt + "\n";
+        text += fmt::format(
+            "  note: {}/tokenizer_config.json: model_max_length: {} is less than --max-length {}: "
+            "transformers would cut texts there, if it is asked to\n",
+            o.tokenizer, cut, o.max_length);
+    for (auto const& doubt : doubts_about(manifest.labels, census))
+        text += "  note: " + doubt + "\n";
     return text;
 }
 

@@ -12,18 +12,25 @@ namespace trireme::launch::text {
 inline constexpr std::int64_t kChooseLength = INT64_MIN;
 
 struct PrepareOptions {
-    std::string task;                                      ///< classification | language-modeling | generation
+    /// classification | language-modeling | generation
+    std::string task;
     std::string tokenizer;                                 ///< folder with tokenizer.json
     std::string output;                                    ///< folder, must not hold a manifest yet
     std::map<std::string, std::vector<std::string>> files; ///< by split; "" : to be split by hash
-    Columns columns;                                       ///< generation: `text` is the prompt, `label` the completion
-    std::string stop; ///< generation: the token that ends a completion; empty: the tokenizer's end of text
-    std::vector<std::string> labels; ///< classification: class names in id order; empty: see class_names
-    bool drop_unlabelled = false;    ///< classification: leave out rows that have no label; else they are refused
+    /// generation: `text` is the prompt, `label` the completion
+    Columns columns;
+    /// generation: the token that ends a completion; empty: the tokenizer's end of text
+    std::string stop;
+    /// classification: class names in id order; empty: see class_names
+    std::vector<std::string> labels;
+    /// classification: leave out rows that have no label; else they are refused
+    bool drop_unlabelled = false;
     double validation_fraction = 0.1, test_fraction = 0.1; ///< of files[""]
-    bool stratify = false;                                 ///< classification: the fractions hold for each class
-    std::int64_t split_seed = 0;             ///< another number puts other texts of files[""] into each split
-    std::int64_t max_length = kChooseLength; ///< 512, or less where the files of model or tokenizer say so
+    /// classification: the fractions hold for each class
+    bool stratify = false;
+    std::int64_t split_seed = 0; ///< another number puts other texts of files[""] into each split
+    /// 512, or less where the files of model or tokenizer say so
+    std::int64_t max_length = kChooseLength;
     std::int64_t samples_per_shard = 65536;
 };
 

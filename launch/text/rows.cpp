@@ -30,23 +30,27 @@ std::string field(nlohmann::json const& row, std::string const& name, bool any, 
     if (found == row.end()) {
         std::vector<std::string> names;
         for (auto const& [key, value] : row.items()) names.push_back(key);
-        throw cluster::InputError(fmt::format("{}:{}: no field \"{}\"; the line has: {}", *at.file, at.line, name,
-                                              names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
+        throw cluster::InputError(
+            fmt::format("{}:{}: no field \"{}\"; the line has: {}", *at.file, at.line, name,
+                        names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
     }
     if (found->is_string()) return found->get<std::string>();
-    // A whole number of more than 64 bits is a rounded one by now, and two classes may have become one.
+    // A whole number of more than 64 bits is a rounded one by now, and two classes may have become
+    // one.
     bool const rounded = found->is_number_float() && std::abs(found->get<double>()) >= 0x1p53;
     if (any && !rounded && (found->is_number() || found->is_boolean())) return found->dump();
     throw cluster::InputError(fmt::format(
         "{}:{}: {}: {}: legal: {}", *at.file, at.line, name, data::shown(*found),
-        any ? "a string, a truth value, or a number of at most 16 digits (longer ones as strings)" : "a string"));
+        any ? "a string, a truth value, or a number of at most 16 digits (longer ones as strings)"
+            : "a string"));
 }
 
 bool is_null(nlohmann::json const& row, std::string const& name) {
     return row.contains(name) && row.at(name).is_null();
 }
 
-void read_jsonl(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
+void read_jsonl(std::string const& file, Columns const& columns,
+                std::function<void(Row&&)> const& each) {
     cluster::LineReader lines(file);
     for (std::string line; lines.next(line);) {
         std::int64_t const number = lines.number();
@@ -54,8 +58,8 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
         Row row{.file = &file, .line = number};
         auto const json = data::parse_json(file, line, number);
         if (!json.is_object())
-            throw cluster::InputError(
-                fmt::format("{}:{}: {}: legal: one JSON object per line", file, number, data::shown(json)));
+            throw cluster::InputError(fmt::format("{}:{}: {}: legal: one JSON object per line",
+                                                  file, number, data::shown(json)));
         row.text = field(json, columns.text, false, row);
         row.pair = field(json, columns.pair, false, row);
         row.unlabelled = columns.classes && is_null(json, columns.label);
@@ -65,47 +69,52 @@ void read_jsonl(std::string const& file, Columns const& columns, std::function<v
     }
 }
 
-/// Ends the message about a line of too few cells: names the character that would have made `columns` cells of it, if
-/// there is one other than `delimiter`; empty otherwise.
+/// Ends the message about a line of too few cells: names the character that would have made
+/// `columns` cells of it, if there is one other than `delimiter`; empty otherwise.
 std::string other_delimiter(py::handle cells, char delimiter, std::size_t columns) {
     struct Delimiter {
         char character;
         char const* name;
     };
-    constexpr std::array<Delimiter, 4> kKnown{{{',', "commas"}, {';', "semicolons"}, {'\t', "tabs"}, {'|', "bars"}}};
+    constexpr std::array<Delimiter, 4> kKnown{
+        {{',', "commas"}, {';', "semicolons"}, {'\t', "tabs"}, {'|', "bars"}}};
     std::string line;
     for (auto const cell : cells) line += cell.cast<std::string>();
     for (auto const& other : kKnown)
-        if (other.character != delimiter && static_cast<std::size_t>(std::ranges::count(line, other.character)) + 1 >=
-                                                std::max<std::size_t>(2, columns))
-            return fmt::format("; are its columns divided by {}? legal in a file of this name: {}", other.name,
-                               delimiter == ',' ? "commas (.csv)" : "tabs (.tsv)");
+        if (other.character != delimiter &&
+            static_cast<std::size_t>(std::ranges::count(line, other.character)) + 1 >=
+                std::max<std::size_t>(2, columns))
+            return fmt::format("; are its columns divided by {}? legal in a file of this name: {}",
+                               other.name, delimiter == ',' ? "commas (.csv)" : "tabs (.tsv)");
     return "";
 }
 
-/// Columns of the header by name. Throws InputError for one that is asked for and not there, or there twice.
-std::map<std::string, std::size_t> columns_of(std::string const& file, py::handle header, char delimiter,
-                                              Columns const& asked) {
+/// Columns of the header by name. Throws InputError for one that is asked for and not there, or
+/// there twice.
+std::map<std::string, std::size_t> columns_of(std::string const& file, py::handle header,
+                                              char delimiter, Columns const& asked) {
     auto const names = header.cast<std::vector<std::string>>();
     for (auto const& name : names) // a .csv has lost its quotation marks by now
         if (name.size() > 1 && name.front() == '"' && name.back() == '"')
             throw cluster::InputError(
-                fmt::format("{}:1: column {}: in a .tsv a quotation mark is a character of the text; legal: a name "
+                fmt::format("{}:1: column {}: in a .tsv a quotation mark is a character of the "
+                            "text; legal: a name "
                             "without it, or, where cells are quoted, a .csv with commas",
                             file, name));
     std::map<std::string, std::size_t> places;
     auto const is_asked = [&](std::string const& name) {
         return !name.empty() && (name == asked.text || name == asked.pair || name == asked.label);
     };
-    for (std::size_t i = 0; i < names.size(); ++i) // of those that nobody reads, spreadsheets leave several unnamed
+    // of those that nobody reads, spreadsheets leave several unnamed
+    for (std::size_t i = 0; i < names.size(); ++i)
         if (!places.emplace(names[i], i).second && is_asked(names[i]))
-            throw cluster::InputError(
-                fmt::format("{}:1: column \"{}\" stands twice in the header; legal: once", file, names[i]));
+            throw cluster::InputError(fmt::format(
+                "{}:1: column \"{}\" stands twice in the header; legal: once", file, names[i]));
     for (auto const& name : {asked.text, asked.pair, asked.label})
         if (!name.empty() && !places.contains(name))
-            throw cluster::InputError(fmt::format("{}:1: no column \"{}\"; the header has: {}{}", file, name,
-                                                  fmt::join(names, ", "),
-                                                  other_delimiter(header, delimiter, names.size() + 1)));
+            throw cluster::InputError(fmt::format(
+                "{}:1: no column \"{}\"; the header has: {}{}", file, name, fmt::join(names, ", "),
+                other_delimiter(header, delimiter, names.size() + 1)));
     return places;
 }
 
@@ -125,33 +134,35 @@ std::int64_t undecodable_line(std::string const& file) {
 }
 
 /// Says in our words what Python's csv and codecs found wrong.
-[[noreturn]] void refuse_separated(std::string const& file, std::int64_t after, py::error_already_set const& error) {
+[[noreturn]] void refuse_separated(std::string const& file, std::int64_t after,
+                                   py::error_already_set const& error) {
     std::string const why = py::str(error.value());
     if (error.matches(PyExc_UnicodeDecodeError))
-        throw cluster::InputError(
-            fmt::format("{}:{}: not UTF-8; legal: a file saved as UTF-8", file, undecodable_line(file)));
+        throw cluster::InputError(fmt::format("{}:{}: not UTF-8; legal: a file saved as UTF-8",
+                                              file, undecodable_line(file)));
     if (why == "unexpected end of data")
-        throw cluster::InputError(
-            fmt::format("{}:{}: a quote is opened and never closed; legal: \"text\", and \"\" for a quote inside", file,
-                        after + 1));
+        throw cluster::InputError(fmt::format("{}:{}: a quote is opened and never closed; legal: "
+                                              "\"text\", and \"\" for a quote inside",
+                                              file, after + 1));
     throw cluster::InputError(fmt::format("{}: after line {}: {}", file, after, why));
 }
 
-/// Quoting, embedded line ends and dialects are the business of Python's csv module. A first mark of byte order, as
-/// spreadsheets write it, is skipped. A .tsv has no quoting, as in GLUE's files: "5' 6"" is text.
+/// Quoting, embedded line ends and dialects are the business of Python's csv module. A first mark
+/// of byte order, as spreadsheets write it, is skipped. A .tsv has no quoting, as in GLUE's files:
+/// "5' 6"" is text.
 void read_separated(std::string const& file, char const* delimiter, Columns const& columns,
                     std::function<void(Row&&)> const& each) {
     std::int64_t line = 0; ///< the last one that was read well
     try {
         py::module_ const csv = py::module_::import("csv");
         csv.attr("field_size_limit")(INT32_MAX); // a document may be one cell
-        py::object const in = py::module_::import("io").attr("open")(py::bytes(file), py::arg("encoding") = "utf-8-sig",
-                                                                     py::arg("newline") = "");
+        py::object const in = py::module_::import("io").attr("open")(
+            py::bytes(file), py::arg("encoding") = "utf-8-sig", py::arg("newline") = "");
         bool const quoted = *delimiter == ',';
-        py::object const reader =
-            csv.attr("reader")(in, py::arg("delimiter") = delimiter, py::arg("strict") = true,
-                               py::arg("quoting") = csv.attr(quoted ? "QUOTE_MINIMAL" : "QUOTE_NONE"),
-                               py::arg("quotechar") = quoted ? py::object(py::str("\"")) : py::object(py::none()));
+        py::object const reader = csv.attr("reader")(
+            in, py::arg("delimiter") = delimiter, py::arg("strict") = true,
+            py::arg("quoting") = csv.attr(quoted ? "QUOTE_MINIMAL" : "QUOTE_NONE"),
+            py::arg("quotechar") = quoted ? py::object(py::str("\"")) : py::object(py::none()));
         std::map<std::string, std::size_t> places;
         std::size_t width = 0; ///< of the header
         for (py::handle const record : reader) {
@@ -164,16 +175,18 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
                 width = cells;
                 continue;
             }
-            if (cells == 1 && width > 1 && is_blank(record[py::int_(0)].cast<std::string>())) continue;
+            if (cells == 1 && width > 1 && is_blank(record[py::int_(0)].cast<std::string>()))
+                continue;
             if (cells != width)
-                throw cluster::InputError(fmt::format("{}:{}: {}: legal: the {} of the header{}", file, first,
-                                                      cluster::counted(static_cast<std::int64_t>(cells), "column"),
-                                                      width,
-                                                      cells < width ? other_delimiter(record, *delimiter, width) : ""));
+                throw cluster::InputError(
+                    fmt::format("{}:{}: {}: legal: the {} of the header{}", file, first,
+                                cluster::counted(static_cast<std::int64_t>(cells), "column"), width,
+                                cells < width ? other_delimiter(record, *delimiter, width) : ""));
             auto const cell = [&](std::string const& name) {
                 return name.empty() ? "" : record[py::int_(places.at(name))].cast<std::string>();
             };
-            Row row{cell(columns.text), cell(columns.pair), cell(columns.label), false, &file, first};
+            Row row{
+                cell(columns.text), cell(columns.pair), cell(columns.label), false, &file, first};
             row.unlabelled = columns.classes && is_blank(row.label);
             each(std::move(row));
         }
@@ -187,11 +200,13 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
 bool is_blank(std::string const& text) {
     auto const first = text.find_first_not_of(" \t\r\n");
     if (first == std::string::npos) return true;
-    bool const ascii = static_cast<unsigned char>(text[first]) < 0x80; // others may be blanks of Unicode
+    // others may be blanks of Unicode
+    bool const ascii = static_cast<unsigned char>(text[first]) < 0x80;
     return !ascii && py::str(text).attr("isspace")().cast<bool>();
 }
 
-void read_rows(std::string const& file, Columns const& columns, std::function<void(Row&&)> const& each) {
+void read_rows(std::string const& file, Columns const& columns,
+               std::function<void(Row&&)> const& each) {
     cluster::readable_size(file); // a regular file, since it is read twice
     cluster::refuse_lfs_pointer(file);
     cluster::refuse_holes(file);
@@ -202,7 +217,8 @@ void read_rows(std::string const& file, Columns const& columns, std::function<vo
     else if (file.ends_with(".tsv"))
         read_separated(file, "\t", columns, each);
     else
-        throw cluster::InputError(file + ": unknown kind of file; legal: a name that ends in .jsonl, .csv or .tsv");
+        throw cluster::InputError(
+            file + ": unknown kind of file; legal: a name that ends in .jsonl, .csv or .tsv");
 }
 
 } // namespace trireme::launch::text

@@ -20,8 +20,9 @@ namespace py = pybind11;
 using Json = nlohmann::json;
 using Texts = std::vector<std::string>;
 
-/// Exact match and F1 of bags of words after lower-casing and without punctuation, articles and extra space: the
-/// definitions of SQuAD 1.1 (Rajpurkar et al., EMNLP 2016, section 6.1), where Python's Unicode rules are part of them.
+/// Exact match and F1 of bags of words after lower-casing and without punctuation, articles and
+/// extra space: the definitions of SQuAD 1.1 (Rajpurkar et al., EMNLP 2016, section 6.1), where
+/// Python's Unicode rules are part of them.
 constexpr char const* kScores = R"(
 import collections, re, string
 
@@ -45,8 +46,9 @@ class Scorer {
     Json operator()(Json const& pairs) const {
         Json scores = Json::array();
         for (auto const& pair : pairs) {
-            auto const [exact, f1] = scope_["score"](pair.at(0).get<std::string>(), pair.at(1).get<std::string>())
-                                         .cast<std::pair<double, double>>();
+            auto const [exact, f1] =
+                scope_["score"](pair.at(0).get<std::string>(), pair.at(1).get<std::string>())
+                    .cast<std::pair<double, double>>();
             scores.push_back({{"exact_match", exact}, {"f1", f1}});
         }
         return {{"scores", scores}};
@@ -60,14 +62,17 @@ Json encode(Tokenizer const& tokenizer, Json const& request) {
     auto const prompts = request["prompts"].get<Texts>();
     if (!request.contains("completions")) return {{"prompts", tokenizer.encode_prompts(prompts)}};
     auto const completions = request["completions"].get<Texts>();
-    if (completions.size() != prompts.size()) return {{"error", "legal: as many completions as prompts"}};
-    Json answer{{"prompts", Json::array()}, {"completions", Json::array()}, {"apart", Json::array()}};
+    if (completions.size() != prompts.size())
+        return {{"error", "legal: as many completions as prompts"}};
+    Json answer{
+        {"prompts", Json::array()}, {"completions", Json::array()}, {"apart", Json::array()}};
     auto const texts = tokenizer.encode_prompted(prompts, completions),
                with_a_word = tokenizer.encode_prompted(prompts, Texts(prompts.size(), "a"));
     for (std::size_t i = 0; i < texts.size(); ++i) {
         answer["prompts"].push_back(texts[i].prompt);
         answer["completions"].push_back(texts[i].completion);
-        bool const open = completions[i].empty() && !prompts[i].empty() && std::strchr(" \t\r\n", prompts[i].back());
+        bool const open = completions[i].empty() && !prompts[i].empty() &&
+                          std::strchr(" \t\r\n", prompts[i].back());
         if (texts[i].apart || (open && with_a_word[i].apart)) answer["apart"].push_back(i);
     }
     return answer;
@@ -76,7 +81,8 @@ Json encode(Tokenizer const& tokenizer, Json const& request) {
 Json answer_to(Json const& request, Tokenizer const& tokenizer, Scorer const& scorer) {
     if (request.contains("prompts")) return encode(tokenizer, request);
     if (request.contains("decode"))
-        return {{"texts", tokenizer.decode(request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
+        return {{"texts", tokenizer.decode(
+                              request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
     if (request.contains("score")) return scorer(request["score"]);
     return {{"error", "legal requests: prompts, decode, score"}};
 }

@@ -15,8 +15,10 @@ namespace trireme::launch::text {
 /// The next shard of one split.
 class SplitWriter {
   public:
-    SplitWriter(std::string folder, std::string split, std::int64_t per_shard, data::ShardAbout about)
-        : folder_(std::move(folder)), split_(std::move(split)), per_shard_(per_shard), about_(std::move(about)) {
+    SplitWriter(std::string folder, std::string split, std::int64_t per_shard,
+                data::ShardAbout about)
+        : folder_(std::move(folder)), split_(std::move(split)), per_shard_(per_shard),
+          about_(std::move(about)) {
         info_.label_counts.resize(about_.labels.size());
     }
     void add(data::Sample&& sample) {
@@ -31,8 +33,8 @@ class SplitWriter {
 
   private:
     void flush() {
-        info_.shards.push_back(
-            data::write_shard(folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_, about_));
+        info_.shards.push_back(data::write_shard(
+            folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_, about_));
         samples_.clear();
     }
     std::string folder_, split_;

@@ -20,7 +20,8 @@ namespace py = pybind11;
 struct Tokenizer::State {
     std::string folder;
     py::object tokenizer;
-    std::vector<std::int32_t> leading, trailing; ///< special tokens that the template puts around a text
+    /// special tokens that the template puts around a text
+    std::vector<std::int32_t> leading, trailing;
     std::set<std::int32_t> specials;
     std::int64_t vocabulary = 0;
     std::int32_t unknown_id = -1; ///< -1: it has no such token
@@ -39,8 +40,8 @@ std::string words_of(py::error_already_set const& error) {
     return text.substr(0, text.find('\n'));
 }
 
-/// Keeps the standard error for our own line: a panic of the library writes there, before it becomes an exception with
-/// the same words.
+/// Keeps the standard error for our own line: a panic of the library writes there, before it
+/// becomes an exception with the same words.
 class QuietLibrary {
   public:
     QuietLibrary() : kept_(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
@@ -60,7 +61,8 @@ class QuietLibrary {
     int kept_;
 };
 
-/// Calls `encode`; what Python throws becomes an error of ours, since it must not outlive the interpreter.
+/// Calls `encode`; what Python throws becomes an error of ours, since it must not outlive the
+/// interpreter.
 template <typename Encode>
 auto guarded(std::string const& folder, Encode const& encode) {
     QuietLibrary const quiet;
@@ -76,11 +78,13 @@ auto guarded(std::string const& folder, Encode const& encode) {
 
 /// A template may name tokens by numbers that the vocabulary does not have.
 void check_ids(std::string const& folder, Ids const& ids, std::int64_t vocabulary) {
-    auto const beyond = std::ranges::find_if(ids, [&](auto id) { return id < 0 || id >= vocabulary; });
+    auto const beyond =
+        std::ranges::find_if(ids, [&](auto id) { return id < 0 || id >= vocabulary; });
     if (beyond != ids.end())
-        throw cluster::InputError(fmt::format("{}/tokenizer.json: post_processor: token {}: legal: 0 to {}, its "
-                                              "vocabulary",
-                                              folder, *beyond, vocabulary - 1));
+        throw cluster::InputError(
+            fmt::format("{}/tokenizer.json: post_processor: token {}: legal: 0 to {}, its "
+                        "vocabulary",
+                        folder, *beyond, vocabulary - 1));
 }
 
 /// Ids may have gaps: what matters is the table that holds them all.
@@ -148,15 +152,17 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cu
     : state_(std::make_unique<State>(State{.folder = folder})) {
     std::string const file = folder + "/tokenizer.json";
     if (!cluster::is_there(file))
-        throw cluster::InputError(file + ": missing; legal: a folder with the tokenizer.json of a fast tokenizer");
+        throw cluster::InputError(
+            file + ": missing; legal: a folder with the tokenizer.json of a fast tokenizer");
     cluster::readable_size(file);
     cluster::refuse_lfs_pointer(file);
     std::string const text = cluster::read_file(file);
     QuietLibrary const quiet;
     try {
         // By content: the library takes only names that are UTF-8.
-        state_->tokenizer =
-            py::module_::import("tokenizers").attr("Tokenizer").attr("from_str")(py::str(text.data(), text.size()));
+        state_->tokenizer = py::module_::import("tokenizers")
+                                .attr("Tokenizer")
+                                .attr("from_str")(py::str(text.data(), text.size()));
         state_->tokenizer.attr("no_padding")();
         state_->tokenizer.attr("no_truncation")();
         state_->vocabulary = vocabulary_of(state_->tokenizer);
@@ -165,11 +171,12 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cu
         check_ids(folder, state_->trailing, state_->vocabulary);
         state_->specials = special_ids(state_->tokenizer);
         if (max_length > 0)
-            state_->tokenizer.attr("enable_truncation")(max_length,
-                                                        py::arg("direction") = cut_in_front ? "left" : "right");
+            state_->tokenizer.attr("enable_truncation")(
+                max_length, py::arg("direction") = cut_in_front ? "left" : "right");
     } catch (py::error_already_set const& error) {
-        throw cluster::InputError(fmt::format("{}: not a tokenizer: {}; legal: the tokenizer.json of a fast tokenizer",
-                                              file, words_of(error)));
+        throw cluster::InputError(
+            fmt::format("{}: not a tokenizer: {}; legal: the tokenizer.json of a fast tokenizer",
+                        file, words_of(error)));
     } catch (py::cast_error const&) {
         throw cluster::InputError(fmt::format("{}: {}", file, kTooLarge));
     }
@@ -227,8 +234,9 @@ std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
         std::vector<Encoding> out;
         for (py::handle const e : state_->tokenizer.attr("encode_batch")(input)) {
             std::size_t const i = out.size();
-            auto& made = out.emplace_back(Encoding{e.attr("ids").cast<Ids>(), e.attr("type_ids").cast<Ids>(),
-                                                   py::len(e.attr("overflowing")) > 0});
+            auto& made =
+                out.emplace_back(Encoding{e.attr("ids").cast<Ids>(), e.attr("type_ids").cast<Ids>(),
+                                          py::len(e.attr("overflowing")) > 0});
             std::vector<std::string const*> const of =
                 pairs.empty() ? std::vector{&texts[i]} : std::vector{&texts[i], &pairs[i]};
             check_ids(state_->folder, made.tokens, state_->vocabulary);
@@ -240,14 +248,16 @@ std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
     });
 }
 
-std::vector<Tokenizer::Plain> Tokenizer::encode_plain(std::vector<std::string> const& texts, bool count) const {
+std::vector<Tokenizer::Plain> Tokenizer::encode_plain(std::vector<std::string> const& texts,
+                                                      bool count) const {
     return guarded(state_->folder, [&] {
         std::vector<Plain> out;
         for (py::handle const e :
              state_->tokenizer.attr("encode_batch")(texts, py::arg("add_special_tokens") = false)) {
             auto const& text = texts[out.size()];
-            auto& made = out.emplace_back(Plain{
-                e.attr("ids").cast<Ids>(), e.attr("offsets").cast<std::vector<std::pair<std::size_t, std::size_t>>>()});
+            auto& made = out.emplace_back(
+                Plain{e.attr("ids").cast<Ids>(),
+                      e.attr("offsets").cast<std::vector<std::pair<std::size_t, std::size_t>>>()});
             if (count) count_unknown(e.ptr(), made.tokens, {&text});
             made.written = written_in(e, made.tokens, state_->specials);
         }
@@ -262,7 +272,8 @@ bool Tokenizer::put_leading(std::vector<std::int32_t>& prompt) const {
     return false;
 }
 
-std::vector<std::vector<std::int32_t>> Tokenizer::encode_prompts(std::vector<std::string> const& prompts) const {
+std::vector<std::vector<std::int32_t>>
+Tokenizer::encode_prompts(std::vector<std::string> const& prompts) const {
     std::vector<std::vector<std::int32_t>> out;
     for (auto& plain : encode_plain(prompts, false)) {
         put_leading(plain.tokens);
@@ -271,8 +282,9 @@ std::vector<std::vector<std::int32_t>> Tokenizer::encode_prompts(std::vector<std
     return out;
 }
 
-std::vector<PromptedText> Tokenizer::encode_prompted(std::vector<std::string> const& prompts,
-                                                     std::vector<std::string> const& completions) const {
+std::vector<PromptedText>
+Tokenizer::encode_prompted(std::vector<std::string> const& prompts,
+                           std::vector<std::string> const& completions) const {
     std::vector<std::string> joined;
     for (std::size_t i = 0; i < prompts.size(); ++i) joined.push_back(prompts[i] + completions[i]);
     auto const parts = encode_plain(prompts, false), whole = encode_plain(joined, true),
@@ -287,16 +299,19 @@ std::vector<PromptedText> Tokenizer::encode_prompted(std::vector<std::string> co
         // Unknown words are one token, whatever they say: the places must agree as well.
         auto const [rest, end] = std::ranges::mismatch(whole[i].tokens, prompt);
         if (end != prompt.end()) continue;
-        if (!prompt.empty() && whole[i].places[prompt.size() - 1] != parts[i].places.back()) continue;
+        if (!prompt.empty() && whole[i].places[prompt.size() - 1] != parts[i].places.back())
+            continue;
         text.completion.assign(rest, whole[i].tokens.end());
         text.apart = false;
     }
     return out;
 }
 
-std::vector<std::string> Tokenizer::decode(std::vector<std::vector<std::int32_t>> const& tokens) const {
-    return guarded(state_->folder,
-                   [&] { return state_->tokenizer.attr("decode_batch")(tokens).cast<std::vector<std::string>>(); });
+std::vector<std::string>
+Tokenizer::decode(std::vector<std::vector<std::int32_t>> const& tokens) const {
+    return guarded(state_->folder, [&] {
+        return state_->tokenizer.attr("decode_batch")(tokens).cast<std::vector<std::string>>();
+    });
 }
 
 std::int64_t Tokenizer::vocabulary() const {
@@ -321,9 +336,12 @@ std::string lower(std::string const& text) {
 std::string squeezed(std::string const& text) {
     py::module_ const unicode = py::module_::import("unicodedata");
     py::list seen;
-    for (py::handle const c : unicode.attr("normalize")("NFC", text)) // "Cf": of no width, as a mark of byte order
+    for (py::handle const c :
+         unicode.attr("normalize")("NFC", text)) // "Cf": of no width, as a mark of byte order
         if (unicode.attr("category")(c).cast<std::string>() != "Cf") seen.append(c);
-    return py::str(" ").attr("join")(py::str("").attr("join")(seen).attr("split")()).cast<std::string>();
+    return py::str(" ")
+        .attr("join")(py::str("").attr("join")(seen).attr("split")())
+        .cast<std::string>();
 }
 
 } // namespace trireme::launch::text

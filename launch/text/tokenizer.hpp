@@ -13,17 +13,21 @@ namespace trireme::launch::text {
 
 struct Encoding {
     std::vector<std::int32_t> tokens, segments;
-    bool cut = false;     ///< longer than the maximum
-    int written = 0;      ///< special tokens that the text itself has, those dropped as `doubled` left out
-    bool doubled = false; ///< the text begins or ends with the special tokens that the template adds: they stand once
+    bool cut = false; ///< longer than the maximum
+    /// special tokens that the text itself has, those dropped as `doubled` left out
+    int written = 0;
+    /// the text begins or ends with the special tokens that the template adds: they stand once
+    bool doubled = false;
 };
 
 /// Tokens of a prompt and of what follows it.
 struct PromptedText {
     std::vector<std::int32_t> prompt, completion;
-    bool apart = false;   ///< a token of the joined text would have crossed the boundary: the two were cut apart
-    int written = 0;      ///< special tokens that the texts themselves have
-    bool doubled = false; ///< the prompt begins with the special tokens that the template adds: they stand once
+    /// a token of the joined text would have crossed the boundary: the two were cut apart
+    bool apart = false;
+    int written = 0; ///< special tokens that the texts themselves have
+    /// the prompt begins with the special tokens that the template adds: they stand once
+    bool doubled = false;
 };
 
 /// Tokens that stand for words which the tokenizer does not know, over all texts encoded so far.
@@ -35,21 +39,24 @@ struct UnknownTokens {
 
 class Tokenizer {
   public:
-    /// FOLDER/tokenizer.json. `max_length` 0: never cut; else the end of a longer text is, or its beginning. What the
-    /// file itself says of padding and truncation is switched off. Throws InputError; so does whatever encodes, for a
-    /// text that the library refuses.
+    /// FOLDER/tokenizer.json. `max_length` 0: never cut; else the end of a longer text is, or its
+    /// beginning. What the file itself says of padding and truncation is switched off. Throws
+    /// InputError; so does whatever encodes, for a text that the library refuses.
     Tokenizer(std::string const& folder, std::int64_t max_length, bool cut_in_front = false);
     ~Tokenizer();
 
     /// Special tokens included; `pairs` is empty or as long as `texts`. Uses all cores.
-    std::vector<Encoding> encode(std::vector<std::string> const& texts, std::vector<std::string> const& pairs) const;
-    /// What a model is given to go on from: special tokens in front as the tokenizer's template has them, none at the
-    /// end, where they would say that the text is over.
-    std::vector<std::vector<std::int32_t>> encode_prompts(std::vector<std::string> const& prompts) const;
-    /// [Note: boundary of prompt and completion] The prompt's tokens are those of encode_prompts, which knows no
-    /// completion: so generation meets exactly the prompts of training. The completion's tokens are the rest of the
-    /// tokens of the joined text, as a model knows them from plain text. Where these do not begin with the prompt's (a
-    /// merge across the boundary), the completion is cut apart from it, and `apart` says so.
+    std::vector<Encoding> encode(std::vector<std::string> const& texts,
+                                 std::vector<std::string> const& pairs) const;
+    /// What a model is given to go on from: special tokens in front as the tokenizer's template has
+    /// them, none at the end, where they would say that the text is over.
+    std::vector<std::vector<std::int32_t>>
+    encode_prompts(std::vector<std::string> const& prompts) const;
+    /// [Note: boundary of prompt and completion] The prompt's tokens are those of encode_prompts,
+    /// which knows no completion: so generation meets exactly the prompts of training. The
+    /// completion's tokens are the rest of the tokens of the joined text, as a model knows them
+    /// from plain text. Where these do not begin with the prompt's (a merge across the boundary),
+    /// the completion is cut apart from it, and `apart` says so.
     std::vector<PromptedText> encode_prompted(std::vector<std::string> const& prompts,
                                               std::vector<std::string> const& completions) const;
     /// Text of tokens, special ones left out.
@@ -66,7 +73,8 @@ class Tokenizer {
         std::vector<std::pair<std::size_t, std::size_t>> places;
         int written = 0;
     };
-    std::vector<Plain> encode_plain(std::vector<std::string> const& texts, bool count_unknown) const;
+    std::vector<Plain> encode_plain(std::vector<std::string> const& texts,
+                                    bool count_unknown) const;
     void find_unknown(nlohmann::json const& file);
     void count_unknown(void const* encoding, std::vector<std::int32_t> const& ids,
                        std::vector<std::string const*> const& texts) const;
@@ -77,8 +85,8 @@ class Tokenizer {
 
 /// Text in lower case by Unicode's rules.
 std::string lower(std::string const& text);
-/// Text in Unicode's composed form (NFC), without marks of no width and blanks around it and with one space for those
-/// inside.
+/// Text in Unicode's composed form (NFC), without marks of no width and blanks around it and with
+/// one space for those inside.
 std::string squeezed(std::string const& text);
 
 } // namespace trireme::launch::text

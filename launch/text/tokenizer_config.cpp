@@ -37,8 +37,8 @@ void collect(Json const& part, char const* list, std::vector<Json>& all) {
 }
 
 Json const* of_type(std::vector<Json> const& parts, std::string const& type) {
-    auto const found =
-        std::ranges::find_if(parts, [&](auto const& p) { return p.contains("type") && p.at("type") == type; });
+    auto const found = std::ranges::find_if(
+        parts, [&](auto const& p) { return p.contains("type") && p.at("type") == type; });
     return found == parts.end() ? nullptr : &*found;
 }
 
@@ -54,8 +54,10 @@ std::string token_of(Json const& json, std::string const& name, std::string cons
     return found == json.end() ? "" : data::token_text(*found, file + ": " + name);
 }
 
-[[noreturn]] void refuse(std::string const& file, std::string const& name, Json const& value, char const* legal) {
-    throw cluster::InputError(fmt::format("{}: {}: {}: legal: {}", file, name, data::shown(value), legal));
+[[noreturn]] void refuse(std::string const& file, std::string const& name, Json const& value,
+                         char const* legal) {
+    throw cluster::InputError(
+        fmt::format("{}: {}: {}: legal: {}", file, name, data::shown(value), legal));
 }
 
 class Comparison {
@@ -70,7 +72,8 @@ class Comparison {
     void normalizer() const {
         auto const lower_case = flag("do_lower_case");
         if (auto const* bert = of_type(normalizers_, "BertNormalizer")) {
-            agree("do_lower_case", lower_case, flag_of(*bert, "lowercase", true), "normalizer.lowercase");
+            agree("do_lower_case", lower_case, flag_of(*bert, "lowercase", true),
+                  "normalizer.lowercase");
             auto const chinese = flag("tokenize_chinese_chars");
             agree("tokenize_chinese_chars", chinese, flag_of(*bert, "handle_chinese_chars", true),
                   "normalizer.handle_chinese_chars");
@@ -78,7 +81,8 @@ class Comparison {
             bool const strips = flag_of(*bert, "strip_accents", flag_of(*bert, "lowercase", true));
             agree("strip_accents", flag("strip_accents"), strips, "normalizer.strip_accents");
         } else if (!normalizers_.empty()) {
-            agree("do_lower_case", lower_case, of_type(normalizers_, "Lowercase") != nullptr, "normalizer Lowercase");
+            agree("do_lower_case", lower_case, of_type(normalizers_, "Lowercase") != nullptr,
+                  "normalizer Lowercase");
         }
     }
 
@@ -87,7 +91,8 @@ class Comparison {
         if (auto const* bytes = of_type(splitters_, "ByteLevel"))
             return agree("add_prefix_space", asked, flag_of(*bytes, "add_prefix_space", true),
                          "pre_tokenizer.add_prefix_space");
-        if (of_type(normalizers_, "Prepend")) return agree("add_prefix_space", asked, true, "normalizer Prepend");
+        if (of_type(normalizers_, "Prepend"))
+            return agree("add_prefix_space", asked, true, "normalizer Prepend");
         if (auto const* words = of_type(splitters_, "Metaspace"))
             agree("add_prefix_space", asked,
                   !words->contains("prepend_scheme") || words->at("prepend_scheme") != "never",
@@ -106,23 +111,26 @@ class Comparison {
             agree("add_eos_token", flag("add_eos_token"), at(false, "eos_token"), "post_processor");
     }
 
-    /// A token that the vocabulary lacks would be added when transformers loads the folder, beyond the model's words.
+    /// A token that the vocabulary lacks would be added when transformers loads the folder, beyond
+    /// the model's words.
     void special_tokens() const {
         Json const map = json_of(folder_ + kSpecialTokens);
-        for (auto const* name :
-             {"bos_token", "eos_token", "unk_token", "cls_token", "sep_token", "pad_token", "mask_token"}) {
-            std::string const token = config_token(name), other = token_of(map, name, folder_ + kSpecialTokens);
+        for (auto const* name : {"bos_token", "eos_token", "unk_token", "cls_token", "sep_token",
+                                 "pad_token", "mask_token"}) {
+            std::string const token = config_token(name),
+                              other = token_of(map, name, folder_ + kSpecialTokens);
             if (!token.empty()) check_known(name, token);
             if (!token.empty() && !other.empty() && token != other)
                 throw cluster::InputError(
-                    fmt::format("{}{}: {}: \"{}\": {}{} says \"{}\"; legal: the same token in both", folder_, kConfig,
-                                name, token, folder_, kSpecialTokens, other));
+                    fmt::format("{}{}: {}: \"{}\": {}{} says \"{}\"; legal: the same token in both",
+                                folder_, kConfig, name, token, folder_, kSpecialTokens, other));
         }
         auto const more = config_.find("additional_special_tokens");
         if (more != config_.end() && more->is_array())
             for (auto const& token : *more)
-                check_known("additional_special_tokens",
-                            data::token_text(token, folder_ + kConfig + ": additional_special_tokens"));
+                check_known(
+                    "additional_special_tokens",
+                    data::token_text(token, folder_ + kConfig + ": additional_special_tokens"));
         std::string const here = config_token("unk_token"), there = tokenizer_.unknown().name;
         if (!here.empty() && !there.empty()) differ("unk_token", here, there, "model.unk_token");
     }
@@ -132,7 +140,8 @@ class Comparison {
         auto const table = config_.find("added_tokens_decoder");
         if (table == config_.end() || !table->is_object()) return;
         for (auto const& [number, token] : table->items()) {
-            std::string const text = data::token_text(token, folder_ + kConfig + ": added_tokens_decoder." + number);
+            std::string const text =
+                data::token_text(token, folder_ + kConfig + ": added_tokens_decoder." + number);
             if (text.empty()) continue;
             auto const known = tokenizer_.id(text);
             if (!known) check_known("added_tokens_decoder." + number, text);
@@ -146,19 +155,23 @@ class Comparison {
             agree("split_special_tokens", true, false, "special tokens of a text are read as such");
     }
 
-    /// added_tokens_decoder has the same tokens by id, with the flags that decide what of a text they match.
+    /// added_tokens_decoder has the same tokens by id, with the flags that decide what of a text
+    /// they match.
     void added_tokens() const {
         auto const table = config_.find("added_tokens_decoder");
         auto const added = tokenizer_json_.find("added_tokens");
-        if (table == config_.end() || !table->is_object() || added == tokenizer_json_.end() || !added->is_array())
+        if (table == config_.end() || !table->is_object() || added == tokenizer_json_.end() ||
+            !added->is_array())
             return;
         for (auto const& token : *added) {
-            if (!token.is_object() || !token.contains("id") || !token.at("id").is_number_integer()) continue;
+            if (!token.is_object() || !token.contains("id") || !token.at("id").is_number_integer())
+                continue;
             std::string const id = token.at("id").dump();
             auto const other = table->find(id);
             if (other == table->end() || !other->is_object()) continue;
             for (auto const* name : {"content", "lstrip", "rstrip", "single_word", "normalized"})
-                if (other->contains(name) && token.contains(name) && other->at(name) != token.at(name))
+                if (other->contains(name) && token.contains(name) &&
+                    other->at(name) != token.at(name))
                     differ("added_tokens_decoder." + id + "." + name, data::shown(other->at(name)),
                            data::shown(token.at(name)), "added_tokens");
         }
@@ -167,27 +180,31 @@ class Comparison {
   private:
     void check_known(std::string const& name, std::string const& token) const {
         if (tokenizer_.id(token)) return;
-        throw cluster::InputError(
-            fmt::format("{}{}: {}: \"{}\": no token of the tokenizer.json beside it; legal: one of its tokens", folder_,
-                        kConfig, name, token));
+        throw cluster::InputError(fmt::format(
+            "{}{}: {}: \"{}\": no token of the tokenizer.json beside it; legal: one of its tokens",
+            folder_, kConfig, name, token));
     }
-    std::string config_token(std::string const& name) const { return token_of(config_, name, folder_ + kConfig); }
+    std::string config_token(std::string const& name) const {
+        return token_of(config_, name, folder_ + kConfig);
+    }
     std::optional<bool> flag(char const* name) const {
         auto const found = config_.find(name);
         if (found == config_.end() || found->is_null()) return std::nullopt;
         if (!found->is_boolean()) refuse(folder_ + kConfig, name, *found, "true or false");
         return found->get<bool>();
     }
-    void agree(std::string const& name, std::optional<bool> here, bool there, std::string const& field) const {
+    void agree(std::string const& name, std::optional<bool> here, bool there,
+               std::string const& field) const {
         if (here) differ(name, *here ? "true" : "false", there ? "true" : "false", field);
     }
     void differ(std::string const& name, std::string const& here, std::string const& there,
                 std::string const& field) const {
         if (here == there) return;
-        throw cluster::InputError(fmt::format(
-            "{}{}: {}: {}: {}/tokenizer.json says {} ({}), and transformers would cut other tokens than training; "
-            "legal: both the same, as transformers' save_pretrained writes them",
-            folder_, kConfig, name, here, folder_, there, field));
+        throw cluster::InputError(
+            fmt::format("{}{}: {}: {}: {}/tokenizer.json says {} ({}), and transformers would cut "
+                        "other tokens than training; "
+                        "legal: both the same, as transformers' save_pretrained writes them",
+                        folder_, kConfig, name, here, folder_, there, field));
     }
 
     std::string const& folder_;
@@ -205,10 +222,11 @@ std::vector<std::int32_t> ends_in(std::string const& file, Tokenizer const& toke
     for (auto const& id : found->is_array() ? *found : Json::array({*found})) {
         if (!data::JsonKind<std::int64_t>::holds(id) || id.get<std::int64_t>() < 0 ||
             id.get<std::int64_t>() >= tokenizer.vocabulary())
-            throw cluster::InputError(
-                fmt::format("{}: eos_token_id: {}: legal: a token of the tokenizer, 0 to {}; or name the token that "
-                            "ends a text with --stop",
-                            file, data::shown(id), tokenizer.vocabulary() - 1));
+            throw cluster::InputError(fmt::format("{}: eos_token_id: {}: legal: a token of the "
+                                                  "tokenizer, 0 to {}; or name the token that "
+                                                  "ends a text with --stop",
+                                                  file, data::shown(id),
+                                                  tokenizer.vocabulary() - 1));
         ends.push_back(id.get<std::int32_t>());
     }
     return ends;
@@ -231,7 +249,8 @@ std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) 
     std::optional<std::int32_t> named;
     std::string from;
     for (auto const* name : {kConfig, kSpecialTokens})
-        if (auto const token = token_of(json_of(folder + name), "eos_token", folder + name); !named && !token.empty()) {
+        if (auto const token = token_of(json_of(folder + name), "eos_token", folder + name);
+            !named && !token.empty()) {
             named = tokenizer.id(token);
             from = folder + name;
         }
@@ -240,10 +259,10 @@ std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) 
         if (ends.empty()) continue;
         if (!named) return ends.front();
         if (std::ranges::find(ends, *named) == ends.end())
-            throw cluster::InputError(fmt::format("{}{}: eos_token_id: {}: {} ends a text with {} (\"{}\"); legal: the "
-                                                  "same token in both, or --stop TOKEN",
-                                                  folder, name, fmt::join(ends, ", "), from, *named,
-                                                  tokenizer.token(*named)));
+            throw cluster::InputError(fmt::format(
+                "{}{}: eos_token_id: {}: {} ends a text with {} (\"{}\"); legal: the "
+                "same token in both, or --stop TOKEN",
+                folder, name, fmt::join(ends, ", "), from, *named, tokenizer.token(*named)));
         break; // what generation_config.json says holds, whatever an older config.json has
     }
     return named.value_or(-1);
@@ -252,21 +271,26 @@ std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) 
 std::int64_t length_of_tokenizer(std::string const& folder) {
     auto const json = json_of(folder + kConfig);
     auto const found = json.find("model_max_length");
-    if (found != json.end() && !found->is_null() && !found->is_number()) // a float of 10^30 says that there is no limit
+    // a float of 10^30 says that there is no limit
+    if (found != json.end() && !found->is_null() && !found->is_number())
         refuse(folder + kConfig, "model_max_length", *found, "a number");
-    return found != json.end() && data::JsonKind<std::int64_t>::holds(*found) ? found->get<std::int64_t>() : 0;
+    return found != json.end() && data::JsonKind<std::int64_t>::holds(*found)
+               ? found->get<std::int64_t>()
+               : 0;
 }
 
 bool cuts_in_front(std::string const& folder) {
     auto const config = json_of(folder + kConfig);
-    if (auto const side = config.find("truncation_side"); side != config.end() && !side->is_null()) {
+    if (auto const side = config.find("truncation_side");
+        side != config.end() && !side->is_null()) {
         if (*side != "left" && *side != "right")
             refuse(folder + kConfig, "truncation_side", *side, "\"left\" or \"right\"");
         return *side == "left";
     }
     auto const file = json_of(folder + "/tokenizer.json");
     auto const cut = file.find("truncation");
-    return cut != file.end() && cut->is_object() && cut->contains("direction") && cut->at("direction") == "Left";
+    return cut != file.end() && cut->is_object() && cut->contains("direction") &&
+           cut->at("direction") == "Left";
 }
 
 } // namespace trireme::launch::text

@@ -1,5 +1,6 @@
-// What the files beside tokenizer.json say of the same tokenizer. transformers obeys them, and serves an export by
-// them: where they disagree, a model would be trained on other tokens than it is given later.
+// What the files beside tokenizer.json say of the same tokenizer. transformers obeys them, and
+// serves an export by them: where they disagree, a model would be trained on other tokens than it
+// is given later.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,23 +9,25 @@
 
 namespace trireme::launch::text {
 
-/// Throws InputError naming both files and both values if tokenizer_config.json contradicts tokenizer.json: lower case,
-/// accents, Chinese characters, the space in front, tokens added at the beginning and end, added tokens, or a special
-/// token that is not in the vocabulary; or if special_tokens_map.json names other special tokens. A flag that is absent
-/// or null says nothing.
+/// Throws InputError naming both files and both values if tokenizer_config.json contradicts
+/// tokenizer.json: lower case, accents, Chinese characters, the space in front, tokens added at the
+/// beginning and end, added tokens, or a special token that is not in the vocabulary; or if
+/// special_tokens_map.json names other special tokens. A flag that is absent or null says nothing.
 void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenizer);
 
-/// The token that ends a text: of tokenizer_config.json, else special_tokens_map.json, else generation_config.json,
-/// else config.json; -1 if none of them names one. Throws InputError if generation_config.json or, where that is
-/// silent, config.json ends texts with another token, or names one that the tokenizer does not have.
+/// The token that ends a text: of tokenizer_config.json, else special_tokens_map.json, else
+/// generation_config.json, else config.json; -1 if none of them names one. Throws InputError if
+/// generation_config.json or, where that is silent, config.json ends texts with another token, or
+/// names one that the tokenizer does not have.
 std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer);
 
-/// model_max_length of tokenizer_config.json: where transformers cuts a text, if it is asked to. 0: not said, or given
-/// as a number beyond all lengths, which is how transformers writes that there is none.
+/// model_max_length of tokenizer_config.json: where transformers cuts a text, if it is asked to. 0:
+/// not said, or given as a number beyond all lengths, which is how transformers writes that there
+/// is none.
 std::int64_t length_of_tokenizer(std::string const& folder);
 
-/// Does a text that is too long lose its beginning? truncation_side of tokenizer_config.json, else what tokenizer.json
-/// says of truncation; transformers obeys them in this order.
+/// Does a text that is too long lose its beginning? truncation_side of tokenizer_config.json, else
+/// what tokenizer.json says of truncation; transformers obeys them in this order.
 bool cuts_in_front(std::string const& folder);
 
 } // namespace trireme::launch::text

@@ -84,8 +84,11 @@ TEST(FakeCommunicator, RecordsWhatARankOfAnyWorldWouldSend) {
     auto const world = make_fake_world(5, 1024, {.observer = recorder});
     std::vector<float> a(1024), b(1024 * 1024);
     world->all_reduce({a.data(), a.size(), DType::f32}, ReduceOp::sum, "reduce").wait();
-    world->all_gather({a.data(), a.size(), DType::f32}, {b.data(), b.size(), DType::f32}, "gather").wait();
-    world->reduce_scatter({b.data(), b.size(), DType::f32}, {a.data(), a.size(), DType::f32}, ReduceOp::sum, "scatter")
+    world->all_gather({a.data(), a.size(), DType::f32}, {b.data(), b.size(), DType::f32}, "gather")
+        .wait();
+    world
+        ->reduce_scatter({b.data(), b.size(), DType::f32}, {a.data(), a.size(), DType::f32},
+                         ReduceOp::sum, "scatter")
         .wait();
     ASSERT_EQ(recorder->calls.size(), 3U);
     EXPECT_EQ(recorder->calls[0].bytes_on_wire, 2 * 1023 * 4096 / 1024U);
@@ -99,9 +102,11 @@ TEST(FakeCommunicator, RecordsWhatARankOfAnyWorldWouldSend) {
 TEST(Communicator, RefusesWrongSizes) {
     auto const world = make_fake_world(0, 4, {});
     std::vector<float> a(10), b(30);
-    EXPECT_THROW(static_cast<void>(world->all_gather({a.data(), 10, DType::f32}, {b.data(), 30, DType::f32}, "short")),
+    EXPECT_THROW(static_cast<void>(world->all_gather({a.data(), 10, DType::f32},
+                                                     {b.data(), 30, DType::f32}, "short")),
                  JobError);
-    EXPECT_THROW(static_cast<void>(world->broadcast({a.data(), 10, DType::f32}, 4, "root")), JobError);
+    EXPECT_THROW(static_cast<void>(world->broadcast({a.data(), 10, DType::f32}, 4, "root")),
+                 JobError);
 }
 
 TEST(WorkDeathTest, DroppingAWorkInFlightAborts) {
@@ -110,7 +115,8 @@ TEST(WorkDeathTest, DroppingAWorkInFlightAborts) {
         float value = 0;
         static_cast<void>(world[0]->all_reduce({&value, 1, DType::f32}, ReduceOp::sum, "dropped"));
     };
-    EXPECT_DEATH(drop(), "all_reduce #0 'dropped' in group world was dropped before it was waited for");
+    EXPECT_DEATH(drop(),
+                 "all_reduce #0 'dropped' in group world was dropped before it was waited for");
 }
 
 TEST(Environment, RefusesManyTasksThatSeeAWorldOfOne) {
@@ -133,7 +139,8 @@ TEST(Topology, RanksOfOneHostShareItsCores) {
 TEST(Philox, KnownAnswers) {
     EXPECT_EQ(philox(0, 0, 0), (PhiloxBlock{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
     constexpr std::uint64_t kOnes = ~std::uint64_t{0};
-    EXPECT_EQ(philox(kOnes, kOnes, kOnes), (PhiloxBlock{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+    EXPECT_EQ(philox(kOnes, kOnes, kOnes),
+              (PhiloxBlock{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
     EXPECT_EQ(philox(0x299f31d0a4093822, 0x85a308d3243f6a88, 0x0370734413198a2e),
               (PhiloxBlock{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
@@ -142,8 +149,10 @@ TEST(Hashes, KnownAnswers) {
     Sha256 sha;
     sha.update("a", 1);
     sha.update("bc", 2);
-    EXPECT_EQ(sha.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); // FIPS 180-2, B.1
-    EXPECT_EQ(xxh3_hex(nullptr, 0), "99aa06d3014798d86001c324468d497f");                      // xxHash's test vectors
+    // FIPS 180-2, B.1
+    EXPECT_EQ(sha.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    // xxHash's test vectors
+    EXPECT_EQ(xxh3_hex(nullptr, 0), "99aa06d3014798d86001c324468d497f");
     Xxh3 pieces;
     pieces.update("hello ", 6);
     pieces.update("world", 5);
@@ -158,8 +167,8 @@ TEST(Fault, TextsThatAreNone) {
     EXPECT_EQ(faults[0].value, 0.5);
     EXPECT_EQ(faults[1].rank, -1);
     EXPECT_EQ(faults[1].action, FaultAction::kill);
-    for (auto const* text :
-         {"step", "a:1:2:burn", "a:x:2:kill", "a:1:2:sleep=", ":1:2:kill", "a:1:2:kill,", "a:1:2:none"})
+    for (auto const* text : {"step", "a:1:2:burn", "a:x:2:kill", "a:1:2:sleep=", ":1:2:kill",
+                             "a:1:2:kill,", "a:1:2:none"})
         EXPECT_THROW(parse_faults(text), InputError) << text;
 }
 

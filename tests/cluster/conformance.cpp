@@ -64,10 +64,13 @@ std::int64_t sum_of_ranks(Communicator const& c) {
 
 template <typename T>
 void expect_all_reduce(Communicator& c, Place& place) {
-    auto const own = filled<T>(kCount, [&](std::size_t i) { return c.rank() + static_cast<int>(i); });
+    auto const own =
+        filled<T>(kCount, [&](std::size_t i) { return c.rank() + static_cast<int>(i); });
     Buffer const values = upload(place, own);
     place.wait(c.all_reduce(values, ReduceOp::sum, "sum"));
-    auto total = [&](std::size_t i) { return sum_of_ranks(c) + c.size() * static_cast<std::int64_t>(i); };
+    auto total = [&](std::size_t i) {
+        return sum_of_ranks(c) + c.size() * static_cast<std::int64_t>(i);
+    };
     expect_values<T>(place, values, total, "sum");
     Buffer const highest = upload(place, own);
     place.wait(c.all_reduce(highest, ReduceOp::max, "max"));
@@ -80,7 +83,8 @@ std::uint16_t nearest_bf16(float x) {
     return static_cast<std::uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
-/// 1 + n x 2^-8: each bf16 addition alone would round the small part away; float32 accumulation keeps it.
+/// 1 + n x 2^-8: each bf16 addition alone would round the small part away; float32 accumulation
+/// keeps it.
 void expect_bf16_sums_round_once(Communicator& c, Place& place) {
     std::uint16_t const own = nearest_bf16(c.rank() == 0 ? 1.0F : 0.00390625F);
     std::uint16_t const total = nearest_bf16(1.0F + static_cast<float>(c.size() - 1) * 0.00390625F);
@@ -88,11 +92,13 @@ void expect_bf16_sums_round_once(Communicator& c, Place& place) {
     place.wait(c.all_reduce(values, ReduceOp::sum, "bf16"));
     expect_values<std::uint16_t>(
         place, values, [&](std::size_t) { return total; }, "sum of bf16");
-    Buffer const few = upload(place, std::vector<std::uint16_t>(1, own)); // fewer elements than ranks
+    // fewer elements than ranks
+    Buffer const few = upload(place, std::vector<std::uint16_t>(1, own));
     place.wait(c.all_reduce(few, ReduceOp::sum, "one bf16"));
     expect_values<std::uint16_t>(
         place, few, [&](std::size_t) { return total; }, "sum of one bf16");
-    Buffer const in = upload(place, std::vector<std::uint16_t>(static_cast<std::size_t>(c.size()) * kCount, own));
+    Buffer const in =
+        upload(place, std::vector<std::uint16_t>(static_cast<std::size_t>(c.size()) * kCount, own));
     Buffer const part = upload(place, std::vector<std::uint16_t>(kCount));
     place.wait(c.reduce_scatter(in, part, ReduceOp::sum, "scatter bf16"));
     expect_values<std::uint16_t>(
@@ -101,8 +107,11 @@ void expect_bf16_sums_round_once(Communicator& c, Place& place) {
 
 void expect_gather_and_scatter(Communicator& c, Place& place) {
     auto const n = static_cast<std::size_t>(c.size()), me = static_cast<std::size_t>(c.rank());
-    auto gathered = [](std::size_t i) { return static_cast<double>(i / kCount * 10000 + i % kCount); };
-    auto const own = filled<double>(kCount, [&](std::size_t i) { return gathered(me * kCount + i); });
+    auto gathered = [](std::size_t i) {
+        return static_cast<double>(i / kCount * 10000 + i % kCount);
+    };
+    auto const own =
+        filled<double>(kCount, [&](std::size_t i) { return gathered(me * kCount + i); });
     Buffer const in = upload(place, own), all = upload(place, std::vector<double>(n * kCount, -1));
     place.wait(c.all_gather(in, all, "gather"));
     expect_values<double>(place, all, gathered, "gather");
@@ -127,19 +136,22 @@ void expect_all_to_all(Communicator& c, Place& place) {
         sent.insert(sent.end(), counts[p], static_cast<std::int64_t>(me * 1000 + p));
         received.insert(received.end(), counts[p], static_cast<std::int64_t>(p * 1000 + me));
     }
-    Buffer const in = upload(place, sent), out = upload(place, std::vector<std::int64_t>(received.size(), -1));
+    Buffer const in = upload(place, sent),
+                 out = upload(place, std::vector<std::int64_t>(received.size(), -1));
     place.wait(c.all_to_all(in, counts, out, counts, "all to all"));
     expect_values<std::int64_t>(
         place, out, [&](std::size_t i) { return received[i]; }, "all to all");
 }
 
-/// Every rank lists its send before its receive: blocking calls in this order would deadlock in a ring.
+/// Every rank lists its send before its receive: blocking calls in this order would deadlock in a
+/// ring.
 void expect_exchange(Communicator& c, Place& place) {
     if (c.size() == 1) return;
     int const next = (c.rank() + 1) % c.size(), before = (c.rank() + c.size() - 1) % c.size();
     Buffer const out = upload(place, std::vector<double>(300'000, c.rank()));
     Buffer const in = upload(place, std::vector<double>(300'000, -1));
-    std::vector<Message> const messages{{Message::Kind::send, next, out}, {Message::Kind::receive, before, in}};
+    std::vector<Message> const messages{{Message::Kind::send, next, out},
+                                        {Message::Kind::receive, before, in}};
     place.wait(c.exchange(messages, "ring"));
     expect_values<double>(
         place, in, [&](std::size_t) { return before; }, "exchange");
@@ -153,9 +165,13 @@ void expect_broadcast(Communicator& c, Place& place) {
         place, values, [](std::size_t) { return 7.5F; }, "broadcast");
 }
 
-/// No rank may leave before the last has come: ranks come one after another, by the clock that they share.
+/// No rank may leave before the last has come: ranks come one after another, by the clock that they
+/// share.
 void expect_barrier(Communicator& c, Place& place) {
-    auto now = [] { return static_cast<std::int64_t>(std::chrono::steady_clock::now().time_since_epoch().count()); };
+    auto now = [] {
+        return static_cast<std::int64_t>(
+            std::chrono::steady_clock::now().time_since_epoch().count());
+    };
     std::this_thread::sleep_for(std::chrono::milliseconds(4 * (c.rank() % 4)));
     std::int64_t const entered = now();
     c.barrier("barrier");
@@ -168,14 +184,18 @@ void expect_barrier(Communicator& c, Place& place) {
 }
 
 void expect_split(Communicator& c, Place& place) {
-    auto const half = c.split(c.rank() % 2, -c.rank(), "half"); // ordered from the highest rank down
+    // ordered from the highest rank down
+    auto const half = c.split(c.rank() % 2, -c.rank(), "half");
     int const members = c.size() / 2 + (c.rank() % 2 == 0 ? c.size() % 2 : 0);
     EXPECT_EQ(half->size(), members);
     EXPECT_EQ(half->group(), "half");
     Buffer const own = upload(place, std::vector<std::int64_t>{c.rank()});
-    Buffer const all = upload(place, std::vector<std::int64_t>(static_cast<std::size_t>(half->size()), -1));
+    Buffer const all =
+        upload(place, std::vector<std::int64_t>(static_cast<std::size_t>(half->size()), -1));
     place.wait(half->all_gather(own, all, "members"));
-    auto member = [&](std::size_t i) { return 2 * (half->size() - 1 - static_cast<int>(i)) + c.rank() % 2; };
+    auto member = [&](std::size_t i) {
+        return 2 * (half->size() - 1 - static_cast<int>(i)) + c.rank() % 2;
+    };
     expect_values<std::int64_t>(place, all, member, "members of a split");
 }
 

@@ -1,4 +1,5 @@
-// One suite for every back end: each collective against values in closed form. Called by all members of a group.
+// One suite for every back end: each collective against values in closed form. Called by all
+// members of a group.
 #pragma once
 #include <cstddef>
 #include <deque>
@@ -28,7 +29,8 @@ class HostPlace : public Place {
     std::deque<std::vector<std::byte>> memory_;
 };
 
-/// Fails GoogleTest expectations of the calling thread, and goes on: no member leaves the others waiting.
+/// Fails GoogleTest expectations of the calling thread, and goes on: no member leaves the others
+/// waiting.
 void expect_conformance_at(cluster::Communicator& group, Place& place);
 /// On the host.
 void expect_conformance(cluster::Communicator& group);

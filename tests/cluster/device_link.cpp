@@ -1,5 +1,6 @@
-// The gpu preset's link check: a program in which every device entry point is resolved, and which starts without a
-// driver. On a machine without a GPU the NCCL world must be refused in CUDA's own words.
+// The gpu preset's link check: a program in which every device entry point is resolved, and which
+// starts without a driver. On a machine without a GPU the NCCL world must be refused in CUDA's own
+// words.
 #include <cstdio>
 
 #include "cluster/error.hpp"

@@ -1,6 +1,6 @@
-// The device path of a training step: a batch copied ahead on a side stream, a kernel that uses it, an all-reduce of
-// what the kernel made, and a kernel that uses the sum. The host queues a whole step and never waits for the device in
-// it.
+// The device path of a training step: a batch copied ahead on a side stream, a kernel that uses it,
+// an all-reduce of what the kernel made, and a kernel that uses the sum. The host queues a whole
+// step and never waits for the device in it.
 #include <gmock/gmock.h>
 
 #include <atomic>
@@ -75,14 +75,16 @@ void train(Communicator& world) {
     cluster::Stream const compute;
     Step step(compute.handle());
     {
-        CopyAhead batches(kCount * sizeof(float), kDepth, compute.handle(), std::chrono::seconds(60));
+        CopyAhead batches(kCount * sizeof(float), kDepth, compute.handle(),
+                          std::chrono::seconds(60));
         for (int s = 0; s < kDepth - 1; ++s) send_batch(batches, world.rank(), s);
         for (int s = 0; s < kSteps; ++s) {
             if (s + kDepth - 1 < kSteps) send_batch(batches, world.rank(), s + kDepth - 1);
             queue_step(world, batches, step, compute.handle(), s + kDepth < kSteps);
         }
     }
-    cluster::copy_on_stream(step.result.data(), step.weight.data(), kCount * sizeof(float), compute.handle());
+    cluster::copy_on_stream(step.result.data(), step.weight.data(), kCount * sizeof(float),
+                            compute.handle());
     cluster::Event end;
     end.record(compute.handle());
     end.wait(std::chrono::seconds(60), "the last step");
@@ -90,7 +92,8 @@ void train(Communicator& world) {
     auto const* const weight = static_cast<float const*>(step.result.data());
     for (std::size_t i = 0; i < kCount; ++i)
         if (weight[i] != expected_weight(world.size())) {
-            ADD_FAILURE() << "weight " << i << " is " << weight[i] << ", not " << expected_weight(world.size());
+            ADD_FAILURE() << "weight " << i << " is " << weight[i] << ", not "
+                          << expected_weight(world.size());
             return;
         }
 }
@@ -108,12 +111,14 @@ TEST(DevicePipeline, EveryOrderingIsNeeded) {
     expect_every_ordering_needed("pipeline of steps", 2, train);
 }
 
-/// The device is held up until every step has been queued: a host that waited anywhere in a step would never get there.
+/// The device is held up until every step has been queued: a host that waited anywhere in a step
+/// would never get there.
 TEST(DevicePipeline, TheHostQueuesWholeStepsAheadOfTheDevice) {
     run_on_standin(1, {}, [](Communicator& world) {
         cluster::Stream const compute;
         auto const queued = std::make_shared<std::atomic<bool>>(false);
-        CopyAhead batches(kCount * sizeof(float), kDepth, compute.handle(), std::chrono::seconds(60));
+        CopyAhead batches(kCount * sizeof(float), kDepth, compute.handle(),
+                          std::chrono::seconds(60));
         Step step(compute.handle());
         standin::launch(compute.handle(), "hold", {}, {}, [queued] { queued->wait(false); });
         standin::HostCalls const before = standin::host_calls();
@@ -126,7 +131,8 @@ TEST(DevicePipeline, TheHostQueuesWholeStepsAheadOfTheDevice) {
     });
 }
 
-/// A step that ends in an exception leaves a batch that was taken and is not done: its memory outlives the kernel.
+/// A step that ends in an exception leaves a batch that was taken and is not done: its memory
+/// outlives the kernel.
 TEST(CopyAhead, MemoryOfABatchThatIsNotDoneOutlivesItsReader) {
     auto unfinished = [](Communicator&) {
         cluster::Stream const compute;

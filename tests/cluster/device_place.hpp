@@ -7,7 +7,8 @@
 
 namespace trireme::test {
 
-/// Everything of one place is on one stream. Each upload is queued, so that a call has something to be ordered after.
+/// Everything of one place is on one stream. Each upload is queued, so that a call has something to
+/// be ordered after.
 class DevicePlace : public Place {
   public:
     enum class Waiting { on_host, on_device };

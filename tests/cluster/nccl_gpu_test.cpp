@@ -1,5 +1,5 @@
-// The conformance suite on NCCL itself: ctest -L gpu where there is a GPU. All ranks use GPU 0, so that one is enough;
-// with TRIREME_TEST_GPU_EACH=1 each rank takes the one of its number.
+// The conformance suite on NCCL itself: ctest -L gpu where there is a GPU. All ranks use GPU 0, so
+// that one is enough; with TRIREME_TEST_GPU_EACH=1 each rank takes the one of its number.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -16,7 +16,8 @@ using Waiting = DevicePlace::Waiting;
 
 std::unique_ptr<cluster::Communicator> nccl_world(cluster::CommunicatorOptions const& options) {
     bool const each = std::getenv("TRIREME_TEST_GPU_EACH") != nullptr;
-    return cluster::make_nccl_world(world(), {.device = each ? world().rank() : 0, .share_gpus = !each}, options);
+    return cluster::make_nccl_world(
+        world(), {.device = each ? world().rank() : 0, .share_gpus = !each}, options);
 }
 
 TEST(NcclOnAGpu, ConformanceWaitingOnTheDevice) {

@@ -19,12 +19,14 @@ StandinOutcome run_on_standin(int ranks, standin::Options machine_options, Body 
         ranks,
         [&](cluster::Communicator& control) {
             if (control.rank() == 0) standin::count_orderings();
-            auto const world = cluster::make_nccl_world(control, {.device = control.rank()}, options);
+            auto const world =
+                cluster::make_nccl_world(control, {.device = control.rank()}, options);
             body(*world);
         },
         options);
     machine.drain();
-    return {machine.violations(), machine.orderings(), machine.synchronisations(), machine.aborts()};
+    return {machine.violations(), machine.orderings(), machine.synchronisations(),
+            machine.aborts()};
 }
 
 Notice notice_of(int ranks, standin::Options const& machine, Body const& body) {
@@ -32,14 +34,18 @@ Notice notice_of(int ranks, standin::Options const& machine, Body const& body) {
     testing::ScopedFakeTestPartResultReporter const intercept(
         testing::ScopedFakeTestPartResultReporter::INTERCEPT_ALL_THREADS, &failures);
     try {
-        StandinOutcome const outcome = run_on_standin(ranks, machine, body, {.deadline = std::chrono::seconds(60)});
-        return !outcome.violations.empty() ? Notice::violation : failures.size() > 0 ? Notice::value : Notice::none;
+        StandinOutcome const outcome =
+            run_on_standin(ranks, machine, body, {.deadline = std::chrono::seconds(60)});
+        return !outcome.violations.empty() ? Notice::violation
+               : failures.size() > 0       ? Notice::value
+                                           : Notice::none;
     } catch (std::exception const&) {
         return Notice::error;
     }
 }
 
-std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body, standin::Options machine) {
+std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body,
+                                             standin::Options machine) {
     StandinOutcome const whole = run_on_standin(ranks, machine, body);
     EXPECT_TRUE(whole.violations.empty()) << whole.violations.front();
     std::vector<LeftOut> rows;
@@ -50,7 +56,8 @@ std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body, standi
     return rows;
 }
 
-std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body, standin::Options machine) {
+std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body,
+                                                  standin::Options machine) {
     StandinOutcome const whole = run_on_standin(ranks, machine, body);
     EXPECT_TRUE(whole.violations.empty()) << whole.violations.front();
     std::map<std::string, Notice> rows;
@@ -73,8 +80,10 @@ void expect_every_ordering_needed(std::string const& name, int ranks, Body const
     }
     fmt::print("{}, {} ranks: each ordering of rank 0 left out in turn\n", name, ranks);
     for (auto& [what, by] : table)
-        fmt::print("  {:<32} noticed by order {:>3}, by value {:>3}, by an error {:>3}, not noticed {:>3}\n", what,
-                   by[Notice::violation], by[Notice::value], by[Notice::error], by[Notice::none]);
+        fmt::print("  {:<32} noticed by order {:>3}, by value {:>3}, by an error {:>3}, not "
+                   "noticed {:>3}\n",
+                   what, by[Notice::violation], by[Notice::value], by[Notice::error],
+                   by[Notice::none]);
 }
 
 } // namespace trireme::test

@@ -29,11 +29,14 @@ struct StandinOutcome {
 
 using Body = std::function<void(cluster::Communicator& world)>;
 
-/// Runs `body` on `ranks` ranks, then lets every stream run dry. Rethrows the first error of a rank.
+/// Runs `body` on `ranks` ranks, then lets every stream run dry. Rethrows the first error of a
+/// rank.
 StandinOutcome run_on_standin(int ranks, standin::Options machine, Body const& body,
-                              cluster::CommunicatorOptions const& options = {.deadline = std::chrono::seconds(60)});
+                              cluster::CommunicatorOptions const& options = {
+                                  .deadline = std::chrono::seconds(60)});
 
-/// What shows that an ordering is missing: an access that nothing orders, a wrong value, an error, or nothing.
+/// What shows that an ordering is missing: an access that nothing orders, a wrong value, an error,
+/// or nothing.
 enum class Notice { violation, value, error, none };
 /// Whether `body` fails on `machine`. Its failures are counted, not reported.
 Notice notice_of(int ranks, standin::Options const& machine, Body const& body);
@@ -42,12 +45,15 @@ struct LeftOut {
     Notice notice;
 };
 
-/// Runs `body` once as it is, then once without each ordering of rank 0 (each wait of a stream for an event, each
-/// record of an event, each look of the host at one), as if its line were not in the code.
+/// Runs `body` once as it is, then once without each ordering of rank 0 (each wait of a stream for
+/// an event, each record of an event, each look of the host at one), as if its line were not in the
+/// code.
 std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body,
                                              standin::Options machine = {.longest_pause = 20});
-/// The same without all orderings of one name at a time, as if that line were not in the code: by name.
-std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body, standin::Options machine);
+/// The same without all orderings of one name at a time, as if that line were not in the code: by
+/// name.
+std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body,
+                                                  standin::Options machine);
 /// Fails unless each loss is noticed, and prints how many were in which way.
 void expect_every_ordering_needed(std::string const& name, int ranks, Body const& body,
                                   standin::Options const& machine = {.longest_pause = 20});

@@ -1,4 +1,5 @@
-// Every event of the NCCL back end is needed: the conformance suite notices when any one of them is left out.
+// Every event of the NCCL back end is needed: the conformance suite notices when any one of them is
+// left out.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -20,7 +21,8 @@ Body conformance(Waiting waiting) {
 }
 
 TEST(NcclOrderings, ConformanceWaitingOnTheDevice) {
-    expect_every_ordering_needed("conformance, waits on the device", 2, conformance(Waiting::on_device));
+    expect_every_ordering_needed("conformance, waits on the device", 2,
+                                 conformance(Waiting::on_device));
 }
 
 std::vector<std::string> needless_of(int ranks, Body const& body) {
@@ -30,7 +32,8 @@ std::vector<std::string> needless_of(int ranks, Body const& body) {
     return needless;
 }
 
-/// All but the host's wait for a group of one: it queues nothing, and who reads the result is behind the same stream.
+/// All but the host's wait for a group of one: it queues nothing, and who reads the result is
+/// behind the same stream.
 TEST(NcclOrderings, ConformanceWaitingOnTheHost) {
     EXPECT_EQ(needless_of(2, conformance(Waiting::on_host)),
               (std::vector<std::string>{"record of event", "host looks at event"}));
@@ -49,7 +52,9 @@ void three_streams(Communicator& world) {
     work.wait(out.stream());
     work.wait(third.handle());
     work.wait(in.stream());
-    auto read_on = [&](void* stream) { standin::launch(stream, "reader", {{to.data, to.bytes()}}, {}, [] {}); };
+    auto read_on = [&](void* stream) {
+        standin::launch(stream, "reader", {{to.data, to.bytes()}}, {}, [] {});
+    };
     read_on(out.stream());
     read_on(third.handle());
     cluster::clear_on_stream(from.data, from.bytes(), in.stream());
@@ -62,10 +67,12 @@ TEST(NcclOrderings, BuffersOfDifferentStreamsAndSeveralReaders) {
     expect_every_ordering_needed("three streams", 2, three_streams);
 }
 
-/// A group of one moves nothing, and still orders the consumer's stream after the producer's, `times` times.
+/// A group of one moves nothing, and still orders the consumer's stream after the producer's,
+/// `times` times.
 void alone(Communicator& world, int times) {
     StandinPlace producer(Waiting::on_device), consumer(Waiting::on_device);
-    Buffer const values = producer.upload(std::vector<std::byte>(64, std::byte{3}), cluster::DType::u8);
+    Buffer const values =
+        producer.upload(std::vector<std::byte>(64, std::byte{3}), cluster::DType::u8);
     cluster::Work work = world.all_reduce(values, cluster::ReduceOp::sum, "alone");
     for (int i = 0; i < times; ++i) work.wait(consumer.stream());
     standin::launch(consumer.stream(), "reader", {{values.data, values.bytes()}}, {}, [] {});
@@ -78,22 +85,24 @@ TEST(NcclOrderings, AGroupOfOneOrdersItsStreams) {
 }
 
 TEST(NcclOrderings, TheHostWaitsForAGroupOfOne) {
-    expect_every_ordering_needed("a group of one, waited for on the host", 1, [](Communicator& world) {
-        cluster::Stream const producer;
-        cluster::PinnedMemory const values(64);
-        standin::launch(producer.handle(), "writer", {}, {{values.data(), 64}},
-                        [data = values.data()] { std::memset(data, 3, 64); });
-        Buffer const buffer{values.data(), 64, cluster::DType::u8, cluster::Device::cuda, producer.handle()};
-        world.all_reduce(buffer, cluster::ReduceOp::sum, "alone").wait();
-        standin::host_access({values.data(), 64}, false);
-        EXPECT_EQ(static_cast<char const*>(values.data())[63], 3);
-    });
+    expect_every_ordering_needed(
+        "a group of one, waited for on the host", 1, [](Communicator& world) {
+            cluster::Stream const producer;
+            cluster::PinnedMemory const values(64);
+            standin::launch(producer.handle(), "writer", {}, {{values.data(), 64}},
+                            [data = values.data()] { std::memset(data, 3, 64); });
+            Buffer const buffer{values.data(), 64, cluster::DType::u8, cluster::Device::cuda,
+                                producer.handle()};
+            world.all_reduce(buffer, cluster::ReduceOp::sum, "alone").wait();
+            standin::host_access({values.data(), 64}, false);
+            EXPECT_EQ(static_cast<char const*>(values.data())[63], 3);
+        });
 }
 
 /// The control of the tests above: an ordering that is not needed is told from those that are.
 TEST(NcclOrderings, AnOrderingTwiceIsNotNeeded) {
-    std::vector<std::string> const twice{"record of event", "stream waits for event", "record of event",
-                                         "stream waits for event"};
+    std::vector<std::string> const twice{"record of event", "stream waits for event",
+                                         "record of event", "stream waits for event"};
     EXPECT_EQ(needless_of(1, [](Communicator& world) { alone(world, 2); }), twice);
 }
 

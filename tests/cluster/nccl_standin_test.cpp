@@ -1,4 +1,5 @@
-// The NCCL back end over the stand-in for NCCL and CUDA (tests/standin): results, refusals, deadlines.
+// The NCCL back end over the stand-in for NCCL and CUDA (tests/standin): results, refusals,
+// deadlines.
 #include <gmock/gmock.h>
 
 #include <fmt/format.h>
@@ -35,7 +36,8 @@ class NcclConformance : public testing::TestWithParam<int> {};
 TEST_P(NcclConformance, EveryCollectiveUnderManyTimings) {
     for (std::uint64_t seed = 1; seed <= 10; ++seed)
         for (auto const waiting : {Waiting::on_device, Waiting::on_host}) {
-            StandinOutcome const outcome = run_on_standin(GetParam(), {.seed = seed}, conformance(waiting));
+            StandinOutcome const outcome =
+                run_on_standin(GetParam(), {.seed = seed}, conformance(waiting));
             EXPECT_THAT(outcome.violations, IsEmpty()) << "seed " << seed;
             EXPECT_EQ(outcome.synchronisations, 0U);
         }
@@ -66,7 +68,8 @@ std::string world_on_two_gpus(bool we, bool nccl) {
     standin::Machine const machine({.devices = 2, .ranks_share_devices = nccl});
     cluster::run_as_threads(3, [&](Communicator& control) {
         cluster::NcclOptions const place{.device = std::min(control.rank(), 1), .share_gpus = we};
-        auto const world = cluster::make_nccl_world(control, place, {.deadline = std::chrono::seconds(10)});
+        auto const world =
+            cluster::make_nccl_world(control, place, {.deadline = std::chrono::seconds(10)});
         world->barrier("shared");
     });
     return "made";
@@ -77,15 +80,17 @@ TEST(NcclWorld, TwoRanksOnOneGpuAreNamed) {
     EXPECT_THAT(error, HasSubstr("ranks 1 and 2 on "));
     EXPECT_THAT(error, HasSubstr("GPU-00000000-0000-0000-0000-000000000002"));
     EXPECT_EQ(world_on_two_gpus(true, true), "made");
-    EXPECT_THAT(error_of<JobError>([] { world_on_two_gpus(true, false); }),
-                HasSubstr("ncclCommInitRankConfig: invalid usage: multiple ranks use the same GPU"));
+    EXPECT_THAT(
+        error_of<JobError>([] { world_on_two_gpus(true, false); }),
+        HasSubstr("ncclCommInitRankConfig: invalid usage: multiple ranks use the same GPU"));
 }
 
 TEST(NcclWorld, ADeviceThatIsNotThere) {
     standin::Machine const machine({});
     auto const control = cluster::make_thread_world(1, {});
-    EXPECT_THAT(error_of<JobError>([&] { cluster::make_nccl_world(*control[0], {.device = 3}, {}); }),
-                HasSubstr("cudaSetDevice: invalid device ordinal"));
+    EXPECT_THAT(
+        error_of<JobError>([&] { cluster::make_nccl_world(*control[0], {.device = 3}, {}); }),
+        HasSubstr("cudaSetDevice: invalid device ordinal"));
 }
 
 TEST_P(NcclConformance, MemoryOfTheHostTakesTheOtherBackEnd) {
@@ -104,19 +109,22 @@ TEST(NcclCommunicator, OneCallTakesOneKindOfMemory) {
                     }),
                     HasSubstr("of group world: one call takes memory of the host and of a GPU"));
         Buffer const nowhere{one.data, 1, DType::f32, cluster::Device::cuda, nullptr};
-        EXPECT_THAT(error_of<JobError>([&] { world.all_reduce(nowhere, ReduceOp::sum, "no stream").wait(); }),
+        EXPECT_THAT(error_of<JobError>(
+                        [&] { world.all_reduce(nowhere, ReduceOp::sum, "no stream").wait(); }),
                     HasSubstr("NCCL takes memory of a GPU and the stream that orders it"));
     });
 }
 
-/// The control of tests/device: what they call a step without a wait of the host could not have had one.
+/// The control of tests/device: what they call a step without a wait of the host could not have had
+/// one.
 TEST(NcclCommunicator, ABlindHostWaitsInVain) {
     auto waits_blindly = [](Communicator& world) {
         StandinPlace place(Waiting::on_host);
         Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
         cluster::Work work = world.all_reduce(values, ReduceOp::sum, "unseen");
         standin::BlindHost const blind;
-        EXPECT_THAT(error_of<JobError>([&] { work.wait(); }), HasSubstr("'unseen' in group world passed its deadline"));
+        EXPECT_THAT(error_of<JobError>([&] { work.wait(); }),
+                    HasSubstr("'unseen' in group world passed its deadline"));
     };
     run_on_standin(1, {}, waits_blindly, {.deadline = std::chrono::milliseconds(100)});
 }
@@ -141,19 +149,24 @@ TEST(NcclCommunicator, ARankThatDoesNotComeIsNoticedByAllOthers) {
         if (world.rank() == 2) return;
         StandinPlace place(Waiting::on_host);
         Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
-        std::string const error =
-            error_of<JobError>([&] { place.wait(world.all_reduce(values, ReduceOp::sum, "gradient/layers.3")); });
+        std::string const error = error_of<JobError>(
+            [&] { place.wait(world.all_reduce(values, ReduceOp::sum, "gradient/layers.3")); });
         std::string const rank = fmt::format("rank {}@", world.rank());
         EXPECT_THAT(error, testing::StartsWith(rank));
-        EXPECT_THAT(error, HasSubstr(" of 3: all_reduce #0 'gradient/layers.3' in group world passed its deadline"));
+        EXPECT_THAT(
+            error,
+            HasSubstr(
+                " of 3: all_reduce #0 'gradient/layers.3' in group world passed its deadline"));
         ++noticed;
     };
-    StandinOutcome const outcome = run_on_standin(3, {}, two_come, {.deadline = std::chrono::milliseconds(300)});
+    StandinOutcome const outcome =
+        run_on_standin(3, {}, two_come, {.deadline = std::chrono::milliseconds(300)});
     EXPECT_EQ(noticed, 2);
     EXPECT_EQ(outcome.aborts, 3U);
 }
 
-/// A second call in flight when the first is given up must not look complete: its kernel ran on without its peers.
+/// A second call in flight when the first is given up must not look complete: its kernel ran on
+/// without its peers.
 TEST(NcclCommunicator, NoCallOfAnAbortedGroupIsComplete) {
     auto two_calls = [](Communicator& world) {
         if (world.rank() == 1) return;
@@ -162,7 +175,8 @@ TEST(NcclCommunicator, NoCallOfAnAbortedGroupIsComplete) {
         Buffer const b = place.upload(std::vector<std::byte>(64), DType::f32);
         cluster::Work first = world.all_reduce(a, ReduceOp::sum, "first");
         cluster::Work second = world.all_reduce(b, ReduceOp::sum, "second");
-        EXPECT_THAT(error_of<JobError>([&] { first.wait(); }), HasSubstr("'first' in group world passed its deadline"));
+        EXPECT_THAT(error_of<JobError>([&] { first.wait(); }),
+                    HasSubstr("'first' in group world passed its deadline"));
         EXPECT_THAT(error_of<JobError>([&] {
                         cluster::Work going = std::move(second); // dropped while the error passes
                         going.wait();
@@ -178,16 +192,18 @@ TEST(NcclCommunicator, ACallPastItsDeadlineIsAbortedAndTheGroupIsOfNoMoreUse) {
         StandinPlace place(Waiting::on_host);
         Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
         auto reduce = [&] { place.wait(world.all_reduce(values, ReduceOp::sum, "lonely")); };
-        EXPECT_THAT(error_of<JobError>(reduce),
-                    HasSubstr("all_reduce #0 'lonely' in group world passed its deadline of 0.3 s"));
+        EXPECT_THAT(
+            error_of<JobError>(reduce),
+            HasSubstr("all_reduce #0 'lonely' in group world passed its deadline of 0.3 s"));
         EXPECT_THAT(error_of<JobError>(reduce), HasSubstr("this NCCL group was aborted"));
     };
     // Returns only once every stream has run dry: NCCL has let go of the one that waited.
     run_on_standin(2, {}, lonely, {.deadline = std::chrono::milliseconds(300)});
 }
 
-/// What the watch asks NCCL about a call that it watches must not meet a call that the host makes: while rank 1 stays
-/// away, rank 0 splits the group, whose first call is in flight, and queues more.
+/// What the watch asks NCCL about a call that it watches must not meet a call that the host makes:
+/// while rank 1 stays away, rank 0 splits the group, whose first call is in flight, and queues
+/// more.
 TEST(NcclCommunicator, TheWatchAndTheHostAreNotInNcclAtOneTime) {
     auto many_calls = [](Communicator& world) {
         StandinPlace place(Waiting::on_device);
@@ -198,15 +214,16 @@ TEST(NcclCommunicator, TheWatchAndTheHostAreNotInNcclAtOneTime) {
         place.wait(world.all_reduce(values, ReduceOp::sum, "watched"));
     };
     // Longer than the period of the watch.
-    StandinOutcome const outcome = run_on_standin(2, {.settling = std::chrono::milliseconds(50)}, many_calls);
+    StandinOutcome const outcome =
+        run_on_standin(2, {.settling = std::chrono::milliseconds(50)}, many_calls);
     EXPECT_THAT(outcome.violations, IsEmpty());
 }
 
 TEST(NcclWorld, ASplitThatARankDoesNotJoinPassesItsDeadline) {
     standin::Machine const machine({.devices = 2});
     auto one_splits = [&](Communicator& control) {
-        auto const world =
-            cluster::make_nccl_world(control, {.device = control.rank()}, {.deadline = std::chrono::milliseconds(200)});
+        auto const world = cluster::make_nccl_world(control, {.device = control.rank()},
+                                                    {.deadline = std::chrono::milliseconds(200)});
         if (control.rank() == 0) world->split(0, 0, "lonely");
     };
     EXPECT_THAT(error_of<JobError>([&] { cluster::run_as_threads(2, one_splits); }),
@@ -221,7 +238,8 @@ void hang_on_the_device() {
                        StandinPlace place(Waiting::on_device);
                        Buffer const values = place.upload(std::vector<std::byte>(64), DType::f32);
                        place.wait(world.all_reduce(values, ReduceOp::sum, "lonely"));
-                       place.download(values); // waits for the device, as a host does that reads the loss
+                       // waits for the device, as a host does that reads the loss
+                       place.download(values);
                    },
                    {.deadline = std::chrono::milliseconds(300)});
 }

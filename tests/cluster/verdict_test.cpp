@@ -73,7 +73,8 @@ class Ranks {
 };
 
 using Guilty = std::vector<int>;
-constexpr auto kWaits = CallState::waited_for, kDone = CallState::finished, kStarted = CallState::started;
+constexpr auto kWaits = CallState::waited_for, kDone = CallState::finished,
+               kStarted = CallState::started;
 
 TEST(Hang, WhoHasNotEnteredIsGuilty) {
     Ranks ranks(3);
@@ -84,9 +85,11 @@ TEST(Hang, WhoHasNotEnteredIsGuilty) {
     auto const verdict = find_hang(ranks.flights, ranks.silent);
     ASSERT_TRUE(verdict);
     EXPECT_EQ(verdict->guilty, (Guilty{1}));
-    EXPECT_EQ(verdict->line, "rank 1@n1 does not come: phase step/data of step 7, last call all_reduce #0 'first' in "
-                             "group world (finished); "
-                             "rank 0@n1, rank 2@n1 waited for it in all_reduce #1 'second' in group world");
+    EXPECT_EQ(
+        verdict->line,
+        "rank 1@n1 does not come: phase step/data of step 7, last call all_reduce #0 'first' in "
+        "group world (finished); "
+        "rank 0@n1, rank 2@n1 waited for it in all_reduce #1 'second' in group world");
 }
 
 TEST(Hang, TheChainIsFollowedThroughGroups) {
@@ -171,8 +174,10 @@ TEST(Mismatch, TheMinorityIsNamed) {
     auto const verdict = find_mismatch(ranks.flights);
     ASSERT_TRUE(verdict);
     EXPECT_EQ(verdict->guilty, (Guilty{1}));
-    EXPECT_NE(verdict->line.find("rank 1@n1 called all_reduce of 7 f32 'b' where rank 0@n1 called all_reduce of 8"),
-              std::string::npos)
+    EXPECT_NE(
+        verdict->line.find(
+            "rank 1@n1 called all_reduce of 7 f32 'b' where rank 0@n1 called all_reduce of 8"),
+        std::string::npos)
         << verdict->line;
 }
 
@@ -216,7 +221,8 @@ TEST(Death, TheFirstThatFailedIsNamedWithItsError) {
     }
     auto const verdict = find_death(ranks.flights);
     EXPECT_EQ(verdict->guilty, (Guilty{1}));
-    EXPECT_NE(verdict->line.find("rank 1@n1 failed: disk full"), std::string::npos) << verdict->line;
+    EXPECT_NE(verdict->line.find("rank 1@n1 failed: disk full"), std::string::npos)
+        << verdict->line;
 }
 
 TEST(Death, AJobThatEndedWellHasNoGuilty) {
@@ -227,7 +233,8 @@ TEST(Death, AJobThatEndedWellHasNoGuilty) {
 
 TEST(Flight, WhatIsNoRecordIsRefused) {
     EXPECT_THROW(static_cast<void>(flight_from_bytes("", "x")), InputError);
-    EXPECT_THROW(static_cast<void>(flight_from_bytes(std::string(sizeof(FlightHeader), 'a'), "x")), InputError);
+    EXPECT_THROW(static_cast<void>(flight_from_bytes(std::string(sizeof(FlightHeader), 'a'), "x")),
+                 InputError);
     Ranks ranks(1);
     ranks.of(0).header.magic = kFlightMagic;
     ranks.of(0).header.version = kFlightVersion;

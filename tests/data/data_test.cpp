@@ -69,7 +69,8 @@ TEST(Shards, EveryFlippedBitIsFound) {
         bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
         cluster::write_file(path, bad);
         auto const message = error_of([&] { open_dataset(folder.path(), "train")->verify(0, 1); });
-        EXPECT_NE(message.find("train-00001.h5"), std::string::npos) << "bit " << bit << ": " << message;
+        EXPECT_NE(message.find("train-00001.h5"), std::string::npos)
+            << "bit " << bit << ": " << message;
     }
 }
 
@@ -78,32 +79,42 @@ TEST(Shards, EveryFlippedBitOfTheManifestIsFound) {
     make_dataset(folder.path());
     std::string const path = folder.path() + "/manifest.json", good = cluster::read_file(path);
     EXPECT_NO_THROW(open_dataset(folder.path(), "train")->verify(0, 1));
-    for (std::size_t bit = 0; bit < good.size() * 8; bit += 5) { // no divisor of 8: bits of every value
+    // no divisor of 8: bits of every value
+    for (std::size_t bit = 0; bit < good.size() * 8; bit += 5) {
         std::string bad = good;
         bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
         std::ofstream(path, std::ios::binary) << bad;
         auto const message = error_of([&] { open_dataset(folder.path(), "train")->verify(0, 1); });
         // A flip in the name of a shard is told of the file that is not there.
-        ASSERT_NE(message.find(folder.path()), std::string::npos) << "bit " << bit << ": " << message;
+        ASSERT_NE(message.find(folder.path()), std::string::npos)
+            << "bit " << bit << ": " << message;
     }
 }
 
 TEST(Shards, BadInputIsNamed) {
     test::TemporaryFolder const folder;
-    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("manifest.json: no such file"),
-              std::string::npos);
+    EXPECT_NE(
+        error_of([&] { open_dataset(folder.path(), "train"); }).find("manifest.json: no such file"),
+        std::string::npos);
     make_dataset(folder.path());
-    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "dev"); }).find("no split \"dev\"; legal: train"),
+    EXPECT_NE(error_of([&] {
+                  open_dataset(folder.path(), "dev");
+              }).find("no split \"dev\"; legal: train"),
               std::string::npos);
     std::filesystem::resize_file(folder.path() + "/train-00000.h5", 512);
-    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("512 bytes, the manifest says"),
+    EXPECT_NE(error_of([&] {
+                  open_dataset(folder.path(), "train");
+              }).find("512 bytes, the manifest says"),
               std::string::npos);
     std::filesystem::remove(folder.path() + "/train-00000.h5");
-    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("No such file"), std::string::npos);
+    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("No such file"),
+              std::string::npos);
     std::string text = cluster::read_file(folder.path() + "/manifest.json");
     text.replace(text.find("train-00000.h5"), 14, "../../etc/pass");
     cluster::write_file(folder.path() + "/manifest.json", text);
-    EXPECT_NE(error_of([&] { open_dataset(folder.path(), "train"); }).find("legal: the bare name of a file"),
+    EXPECT_NE(error_of([&] {
+                  open_dataset(folder.path(), "train");
+              }).find("legal: the bare name of a file"),
               std::string::npos);
 }
 
@@ -112,7 +123,8 @@ TEST(Order, EachEpochIsAPermutationOfItsOwn) {
         std::vector<std::int64_t> former;
         for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
             std::vector<std::int64_t> order;
-            for (std::int64_t i = 0; i < n; ++i) order.push_back(ordered_sample(7, n, epoch * n + i));
+            for (std::int64_t i = 0; i < n; ++i)
+                order.push_back(ordered_sample(7, n, epoch * n + i));
             std::set<std::int64_t> const unique(order.begin(), order.end());
             EXPECT_EQ(unique.size(), static_cast<std::size_t>(n));
             EXPECT_GE(*unique.begin(), 0);
@@ -131,7 +143,8 @@ TEST(Order, IsShuffled) {
     constexpr std::int64_t n = 10'000;
     double distance = 0;
     for (std::int64_t i = 0; i + 1 < n; ++i)
-        distance += std::abs(static_cast<double>(ordered_sample(3, n, i) - ordered_sample(3, n, i + 1)));
+        distance +=
+            std::abs(static_cast<double>(ordered_sample(3, n, i) - ordered_sample(3, n, i + 1)));
     EXPECT_NEAR(distance / n, n / 3.0, n * 0.01);
 }
 

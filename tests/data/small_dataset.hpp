@@ -20,7 +20,8 @@ inline Sample sample(int length, int seed) {
 
 /// Two shards of a split "train", lengths 1 to 9.
 inline void make_dataset(std::string const& folder) {
-    Manifest m{.task = "classification", .labels = {"a", "b", "c"}, .vocabulary = 1000, .max_length = 9};
+    Manifest m{
+        .task = "classification", .labels = {"a", "b", "c"}, .vocabulary = 1000, .max_length = 9};
     std::vector<Sample> first, second;
     for (int i = 1; i < 5; ++i) first.push_back(sample(i, i));
     for (int i = 5; i < 10; ++i) second.push_back(sample(i, i));

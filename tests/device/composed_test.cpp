@@ -1,4 +1,5 @@
-// The path of a GPU against the kernels, both on the CPU: each operation, then whole runs in many layouts.
+// The path of a GPU against the kernels, both on the CPU: each operation, then whole runs in many
+// layouts.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -35,7 +36,8 @@ constexpr double kRounding = 1e-13;
 
 TEST(Composed, DropoutMasksAreTheKernelsToTheBit) {
     auto const key = kernels::dropout_key(~std::uint64_t{0}, 3, 7, 0.3);
-    // Samples and rows with all 32 and 64 bits in use: products and shifts of signed numbers must not care.
+    // Samples and rows with all 32 and 64 bits in use: products and shifts of signed numbers must
+    // not care.
     std::vector<std::int64_t> const high{0, 5, -1, std::int64_t{1} << 40, 0x7FFFFFFFFFFFFFFF};
     std::vector<std::int64_t> const row{0, 1, 0xFFFFFFFF, 0x80000000, 77};
     for (std::int64_t const count : {1, 4, 13, 64, 67}) {
@@ -43,20 +45,24 @@ TEST(Composed, DropoutMasksAreTheKernelsToTheBit) {
             composed::dropout_factors(key, at::tensor(high), at::tensor(row), count, at::kDouble);
         for (std::size_t r = 0; r < high.size(); ++r) {
             std::vector<double> expected(static_cast<std::size_t>(count));
-            kernels::dropout_factors(key, static_cast<std::uint64_t>(high[r]), static_cast<std::uint32_t>(row[r]), 0,
-                                     count, expected.data());
-            EXPECT_TRUE(factors[static_cast<std::int64_t>(r)].equal(at::tensor(expected, at::kDouble))) << "row " << r;
+            kernels::dropout_factors(key, static_cast<std::uint64_t>(high[r]),
+                                     static_cast<std::uint32_t>(row[r]), 0, count, expected.data());
+            EXPECT_TRUE(
+                factors[static_cast<std::int64_t>(r)].equal(at::tensor(expected, at::kDouble)))
+                << "row " << r;
         }
     }
 }
 
 TEST(Composed, NormsAndRotary) {
     std::int64_t const rows = 70, width = 24; // more rows than the kernel sums in one part
-    at::Tensor const x = numbers({rows, width}, 0), dy = numbers({rows, width}, 1), w = numbers({width}, 2);
+    at::Tensor const x = numbers({rows, width}, 0), dy = numbers({rows, width}, 1),
+                     w = numbers({width}, 2);
     at::Tensor const y = at::empty_like(x), inverse = x.new_empty({rows}), dx = at::empty_like(x),
                      dw = at::empty_like(w);
     kernels::rms_norm_forward(rows, width, data(x), data(w), 1e-5, data(y), data(inverse));
-    kernels::rms_norm_backward(rows, width, data(dy), data(x), data(w), data(inverse), data(dx), data(dw));
+    kernels::rms_norm_backward(rows, width, data(dy), data(x), data(w), data(inverse), data(dx),
+                               data(dw));
     auto const [y2, inverse2] = composed::rms_norm(x, w, 1e-5);
     auto const [dx2, dw2] = composed::rms_norm_backward(dy, x, w, inverse2);
     EXPECT_LT(difference(y, y2), kRounding);
@@ -67,8 +73,11 @@ TEST(Composed, NormsAndRotary) {
     for (int i = 0; i < rows; ++i) positions.push_back(i * 5 % 31);
     at::Tensor const angles = numbers({31, 4}, 3), c = angles.cos(), s = angles.sin();
     for (int const direction : {1, -1}) {
-        kernels::rotary(rows, 3, 8, positions.data(), data(c), data(s), direction, data(x), data(y));
-        EXPECT_LT(difference(y, composed::rotary(x, 3, at::tensor(positions, at::kLong), c, s, direction)), kRounding);
+        kernels::rotary(rows, 3, 8, positions.data(), data(c), data(s), direction, data(x),
+                        data(y));
+        EXPECT_LT(difference(
+                      y, composed::rotary(x, 3, at::tensor(positions, at::kLong), c, s, direction)),
+                  kRounding);
     }
 }
 
@@ -83,18 +92,25 @@ TEST(Composed, Attention) {
     std::int64_t const t = 47, heads = 6, key_heads = 2, size = 5;
     at::Tensor const q = numbers({t, heads * size}, 0), k = numbers({t, key_heads * size}, 1),
                      v = numbers({t, key_heads * size}, 2), dout = numbers({t, heads * size}, 3);
-    for (auto const& a : {Attention{true, 0, 0, 0}, Attention{false, 0, 0, 0.2}, Attention{true, 4, 6, 0.2},
-                          Attention{true, 100, 1, 0}}) {
+    for (auto const& a : {Attention{true, 0, 0, 0}, Attention{false, 0, 0, 0.2},
+                          Attention{true, 4, 6, 0.2}, Attention{true, 100, 1, 0}}) {
         SCOPED_TRACE(a.window);
-        kernels::AttentionProblem const p{
-            offsets.data(), samples.data(), 3,        heads, key_heads,
-            size,           a.causal,       a.window, 0.4,   kernels::dropout_key(1, 2, 3, a.dropout),
-            a.first_head};
-        at::Tensor const out = at::empty_like(q), lse = q.new_empty({t, heads}), dq = at::empty_like(q),
-                         dk = at::empty_like(k), dv = at::empty_like(v);
+        kernels::AttentionProblem const p{offsets.data(),
+                                          samples.data(),
+                                          3,
+                                          heads,
+                                          key_heads,
+                                          size,
+                                          a.causal,
+                                          a.window,
+                                          0.4,
+                                          kernels::dropout_key(1, 2, 3, a.dropout),
+                                          a.first_head};
+        at::Tensor const out = at::empty_like(q), lse = q.new_empty({t, heads}),
+                         dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
         kernels::attention_forward(p, data(q), data(k), data(v), data(out), data(lse));
-        kernels::attention_backward(p, data(q), data(k), data(v), data(out), data(lse), data(dout), data(dq), data(dk),
-                                    data(dv));
+        kernels::attention_backward(p, data(q), data(k), data(v), data(out), data(lse), data(dout),
+                                    data(dq), data(dk), data(dv));
         auto const [out2, lse2] = composed::attention(p, q, k, v);
         auto const g = composed::attention_backward(p, q, k, v, out2, lse2, dout);
         EXPECT_LT(difference(out, out2), kRounding);
@@ -112,15 +128,16 @@ TEST(Composed, CrossEntropyOverTensorRanks) {
     at::Tensor const logits = numbers({n, classes}, 4) * 3, gradient = logits.clone();
     std::vector<double> loss(9);
     std::vector<std::int32_t> best(9);
-    kernels::cross_entropy(n, classes, data(gradient), labels.data(), true, 0.25, loss.data(), best.data());
+    kernels::cross_entropy(n, classes, data(gradient), labels.data(), true, 0.25, loss.data(),
+                           best.data());
     for (auto const& cuts : {std::vector<std::int64_t>{0, 11}, {0, 4, 11}, {0, 6, 11, 11}}) {
         auto const ranks = static_cast<int>(cuts.size()) - 1;
         cluster::run_as_threads(ranks, [&](auto& world) {
             std::int64_t const first = cuts[static_cast<std::size_t>(world.rank())],
                                end = cuts[static_cast<std::size_t>(world.rank()) + 1];
             at::Tensor const part = logits.narrow(1, first, end - first).clone();
-            auto const rows = composed::cross_entropy(part, first, at::tensor(labels, at::kLong), true, 0.25,
-                                                      ranks > 1 ? &world : nullptr);
+            auto const rows = composed::cross_entropy(part, first, at::tensor(labels, at::kLong),
+                                                      true, 0.25, ranks > 1 ? &world : nullptr);
             EXPECT_LT(difference(rows.loss, at::tensor(loss, at::kDouble)), kRounding);
             EXPECT_TRUE(rows.best.equal(at::tensor(best, at::kLong)));
             if (end > first) {
@@ -130,7 +147,8 @@ TEST(Composed, CrossEntropyOverTensorRanks) {
     }
 }
 
-/// Root mean square difference from the gradient in float64, as a part of that gradient, of a head's weight in bf16.
+/// Root mean square difference from the gradient in float64, as a part of that gradient, of a
+/// head's weight in bf16.
 double error_of_head(std::int64_t logits_at_one_time) {
     parallel::budgets.logits = logits_at_one_time;
     std::int64_t const rows = 512, width = 16, classes = 40;
@@ -140,7 +158,8 @@ double error_of_head(std::int64_t logits_at_one_time) {
     head.value().copy_(numbers({classes, width}, 0));
     at::Tensor const x = numbers({rows, width}, 1).to(at::kBFloat16).set_requires_grad(true);
     data::Slot slot;
-    for (std::int64_t t = 0; t < rows; ++t) slot.token_labels.push_back(static_cast<std::int32_t>(t * t % classes));
+    for (std::int64_t t = 0; t < rows; ++t)
+        slot.token_labels.push_back(static_cast<std::int32_t>(t * t % classes));
     slot.tokens.assign(rows, 0);
     slot.positions = slot.segments = slot.tokens;
     slot.offsets = {0, rows};
@@ -149,18 +168,21 @@ double error_of_head(std::int64_t logits_at_one_time) {
     Results results;
     language_model_loss(x, parallel::ParameterUse(head), pass, results).backward();
     at::Tensor const w = head.value().to(at::kDouble).set_requires_grad(true);
-    at::cross_entropy_loss(at::mm(x.detach().to(at::kDouble), w.t()), pass.ids.token_labels).backward();
+    at::cross_entropy_loss(at::mm(x.detach().to(at::kDouble), w.t()), pass.ids.token_labels)
+        .backward();
     return ((head.gradient().to(at::kDouble) - w.grad()).norm() / w.grad().norm()).item<double>();
 }
 
-/// One product of bf16 is rounded once. Chunks of it are added in float32, so that many are no worse than one.
+/// One product of bf16 is rounded once. Chunks of it are added in float32, so that many are no
+/// worse than one.
 TEST(Composed, TheGradientOfAHeadInBf16IsWithinOneRoundingWhateverItsChunks) {
     auto const logits = parallel::budgets.logits.load();
     for (bool const composed : {false, true}) {
         std::optional<ComposedPath> path;
         if (composed) path.emplace();
         double const whole = error_of_head(logits), chunks = error_of_head(80);
-        fmt::print("head's gradient, relative error: whole {:.5f}, 256 chunks {:.5f}\n", whole, chunks);
+        fmt::print("head's gradient, relative error: whole {:.5f}, 256 chunks {:.5f}\n", whole,
+                   chunks);
         EXPECT_LT(whole, 0x1p-8);
         EXPECT_LT(chunks, 0x1p-8);
         EXPECT_NE(chunks, whole);
@@ -168,7 +190,8 @@ TEST(Composed, TheGradientOfAHeadInBf16IsWithinOneRoundingWhateverItsChunks) {
     parallel::budgets.logits = logits;
 }
 
-test::RunOptions in(NumericsMode mode, Compute compute, ParallelSection const& parallel, bool tied = false) {
+test::RunOptions in(NumericsMode mode, Compute compute, ParallelSection const& parallel,
+                    bool tied = false) {
     return {.mode = mode, .compute = compute, .steps = 6, .tied = tied, .parallel = parallel};
 }
 
@@ -179,8 +202,10 @@ TEST(Composed, RunsAreThoseOfTheKernels) {
         bool tied;
     };
     for (auto const& [ranks, parallel, tied] :
-         {Layout{1, {}, false}, Layout{1, {}, true}, Layout{2, {.tensor = 2, .recompute = "selective"}, false},
-          Layout{4, {.pipeline = 2, .tensor = 2}, true}, Layout{2, {.zero = 3, .recompute = "full"}, false}}) {
+         {Layout{1, {}, false}, Layout{1, {}, true},
+          Layout{2, {.tensor = 2, .recompute = "selective"}, false},
+          Layout{4, {.pipeline = 2, .tensor = 2}, true},
+          Layout{2, {.zero = 3, .recompute = "full"}, false}}) {
         SCOPED_TRACE(test::describe(ranks, parallel));
         auto const options = in(NumericsMode::fast, Compute::fp64, parallel, tied);
         auto const kernels = test::train_as_threads(ranks, options);
@@ -201,8 +226,14 @@ TEST(Composed, RunsAreTheSameWithSmallBudgets) {
         ParallelSection parallel;
     };
     for (auto const& [ranks, parallel] :
-         {Layout{1, {.offload = "optimizer"}}, Layout{2, {.zero = 2}}, Layout{2, {.zero = 3, .offload = "optimizer"}},
-          Layout{4, {.pipeline = 2, .tensor = 2, .zero = 1, .schedule = "interleaved", .virtual_stages = 2}}}) {
+         {Layout{1, {.offload = "optimizer"}}, Layout{2, {.zero = 2}},
+          Layout{2, {.zero = 3, .offload = "optimizer"}},
+          Layout{4,
+                 {.pipeline = 2,
+                 .tensor = 2,
+                 .zero = 1,
+                 .schedule = "interleaved",
+                 .virtual_stages = 2}}}) {
         SCOPED_TRACE(test::describe(ranks, parallel));
         auto const options = in(NumericsMode::fast, Compute::fp64, parallel, true);
         auto const whole = test::train_as_threads(ranks, options);
@@ -221,10 +252,12 @@ TEST(Composed, BitwiseModeHoldsOverLayouts) {
     for (auto const compute : {Compute::fp32, Compute::bf16}) {
         auto const one = test::train_as_threads(1, in(NumericsMode::bitwise, compute, {}));
         for (auto const& parallel :
-             {ParallelSection{.zero = 0}, ParallelSection{.zero = 2}, ParallelSection{.zero = 3, .recompute = "full"},
+             {ParallelSection{.zero = 0}, ParallelSection{.zero = 2},
+              ParallelSection{.zero = 3, .recompute = "full"},
               ParallelSection{.pipeline = 2, .schedule = "zero-bubble"},
               ParallelSection{.pipeline = 2, .schedule = "gpipe", .recompute = "selective"}})
-            EXPECT_EQ(test::train_as_threads(2, in(NumericsMode::bitwise, compute, parallel)).weights_sha256,
+            EXPECT_EQ(test::train_as_threads(2, in(NumericsMode::bitwise, compute, parallel))
+                          .weights_sha256,
                       one.weights_sha256)
                 << test::describe(2, parallel);
     }

@@ -1,6 +1,6 @@
-// Every wait and every record of a training step is needed: without it an access to memory is not ordered, or a value
-// is wrong. The last results are left to the destructors: having read them, the host would know that all is over, and
-// the destructors would have nothing to wait for.
+// Every wait and every record of a training step is needed: without it an access to memory is not
+// ordered, or a value is wrong. The last results are left to the destructors: having read them, the
+// host would know that all is over, and the destructors would have nothing to wait for.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -20,8 +20,8 @@ TEST(DeviceOrderings, EachOneIsNeeded) {
     for (auto const& [ranks, parallel] : {Layout{1, {}}, Layout{2, {.zero = 3}}}) {
         RunOptions const options = small_run(parallel);
         Curve const wanted = train_as_threads(ranks, options);
-        expect_every_ordering_needed(describe(ranks, parallel), ranks, training(options, wanted, false),
-                                     {.longest_pause = 0});
+        expect_every_ordering_needed(describe(ranks, parallel), ranks,
+                                     training(options, wanted, false), {.longest_pause = 0});
     }
 }
 
@@ -30,17 +30,17 @@ struct Row {
     std::vector<std::string> not_noticed; ///< layouts
 };
 
-/// All waits of one place in the code left out, as if the line were not there, or all its records. In some layouts a
-/// single one is not needed, since another wait for the same stream comes before anything is read: so the places here,
-/// in every layout that has them.
+/// All waits of one place in the code left out, as if the line were not there, or all its records.
+/// In some layouts a single one is not needed, since another wait for the same stream comes before
+/// anything is read: so the places here, in every layout that has them.
 TEST(DeviceOrderings, EachPlaceIsNeeded) {
     ComposedPath const path;
     std::map<std::string, Row> table;
     auto const leave_out = [&](Layout const& layout, NumericsMode mode) {
         RunOptions const options = small_run(layout.parallel, mode);
         Curve const wanted = train_as_threads(layout.ranks, options);
-        for (auto const& [name, notice] :
-             leave_out_each_name(layout.ranks, training(options, wanted, false), {.longest_pause = 0})) {
+        for (auto const& [name, notice] : leave_out_each_name(
+                 layout.ranks, training(options, wanted, false), {.longest_pause = 0})) {
             Row& row = table[name];
             if (notice == Notice::none)
                 row.not_noticed.push_back(describe(layout.ranks, layout.parallel));
@@ -55,7 +55,8 @@ TEST(DeviceOrderings, EachPlaceIsNeeded) {
               Layout{2, {.pipeline = 2, .schedule = "1f1b"}},
               Layout{4, {.pipeline = 2, .zero = 3, .schedule = "zero-bubble"}}})
             leave_out(layout, mode);
-    for (auto const& layout : {Layout{2, {.tensor = 2}}, Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}}})
+    for (auto const& layout :
+         {Layout{2, {.tensor = 2}}, Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}}})
         leave_out(layout, NumericsMode::fast);
     fmt::print("place, and in how many layouts it was noticed that it is missing\n");
     for (auto const& [name, row] : table) {
@@ -63,7 +64,8 @@ TEST(DeviceOrderings, EachPlaceIsNeeded) {
         EXPECT_GT(row.noticed, 0) << name;
         // A record may have no wait: the end of a call is watched even where nobody waits for it.
         bool const is_wait = !name.ends_with("record of event");
-        for (auto const& layout : row.not_noticed) EXPECT_FALSE(is_wait) << name << " is not needed: " << layout;
+        for (auto const& layout : row.not_noticed)
+            EXPECT_FALSE(is_wait) << name << " is not needed: " << layout;
     }
     EXPECT_GT(table.size(), 50U);
 }

@@ -27,11 +27,15 @@ class DeviceRun {
   public:
     DeviceRun(Communicator& world, RunOptions const& options)
         : options_(options), config_(tiny_llama(options.tied, options.dropout, options.layers)),
-          set_(40, config_.vocabulary), mesh_(world, framework::mesh_shape(options.parallel, world.size())),
-          shape_{options.batch.samples, options.batch.tokens_per_slot, mesh_.along(parallel::Axis::tensor).size()},
-          model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}),
-          optimizer_(model_.store(), {.weight_decay = 0.1}, false), gradient_norm_(model_.store(), mesh_),
-          results_(at::kCPU, shape_.samples, kDeadline), batches_(set_, shape_, mesh_, kSeed, at::kCPU, kDeadline) {
+          set_(40, config_.vocabulary),
+          mesh_(world, framework::mesh_shape(options.parallel, world.size())),
+          shape_{options.batch.samples, options.batch.tokens_per_slot,
+                 mesh_.along(parallel::Axis::tensor).size()},
+          model_(config_, mesh_, options.parallel,
+                 {.mode = options.mode, .compute = options.compute}),
+          optimizer_(model_.store(), {.weight_decay = 0.1}, false),
+          gradient_norm_(model_.store(), mesh_), results_(at::kCPU, shape_.samples, kDeadline),
+          batches_(set_, shape_, mesh_, kSeed, at::kCPU, kDeadline) {
         standin::at_place("start");
         for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, kSeed);
         model_.refresh();
@@ -56,7 +60,8 @@ class DeviceRun {
         at::Tensor const losses = framework::gather_losses(model_.engine().losses(), slots, mesh_);
         at::Tensor const loss = framework::ordered_sum(losses);
         if (step > 0) read_results();
-        at::Tensor const scale = framework::update_scale(loss, norm, 1, std::numeric_limits<double>::infinity());
+        at::Tensor const scale =
+            framework::update_scale(loss, norm, 1, std::numeric_limits<double>::infinity());
         optimizer_.step(options_.learning_rate, scale, step);
         model_.refresh();
         standin::at_place("results");
@@ -84,7 +89,8 @@ class DeviceRun {
 /// Tells the stand-in which call of the program comes.
 struct Places : cluster::CallObserver {
     void on_start(std::string_view group, cluster::CallRecord const& call) override {
-        standin::at_place(fmt::format("{} {} {}", group, name_of(call.op), call.name.substr(0, call.name.find('/'))));
+        standin::at_place(fmt::format("{} {} {}", group, name_of(call.op),
+                                      call.name.substr(0, call.name.find('/'))));
     }
     void on_finish(std::string_view, std::uint64_t) override {}
 };

@@ -1,4 +1,5 @@
-// Whole training steps on the stand-in end as they do on ranks that are threads, and the host waits for none of them.
+// Whole training steps on the stand-in end as they do on ranks that are threads, and the host waits
+// for none of them.
 #include <gmock/gmock.h>
 
 #include <fmt/format.h>
@@ -17,13 +18,15 @@ namespace {
 using cluster::Communicator;
 using framework::NumericsMode;
 
-constexpr auto kPatience = std::chrono::seconds(10); ///< of the stand-in with peers that do not come
+/// of the stand-in with peers that do not come
+constexpr auto kPatience = std::chrono::seconds(10);
 
 TEST(DeviceStep, EveryLayoutEndsWithTheWeightsOfOneProcess) {
     ComposedPath const path;
     for (auto const& [ranks, parallel] :
-         {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}}, Layout{2, {.zero = 3}},
-          Layout{4, {.shard = 2, .zero = 3, .recompute = "full"}}, Layout{2, {.pipeline = 2, .schedule = "1f1b"}},
+         {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}},
+          Layout{2, {.zero = 3}}, Layout{4, {.shard = 2, .zero = 3, .recompute = "full"}},
+          Layout{2, {.pipeline = 2, .schedule = "1f1b"}},
           Layout{4, {.pipeline = 2, .zero = 3, .schedule = "zero-bubble"}},
           Layout{2, {.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2}},
           Layout{3, {.pipeline = 3, .schedule = "interleaved", .virtual_stages = 2}},
@@ -40,18 +43,20 @@ TEST(DeviceStep, EveryLayoutEndsWithTheWeightsOfOneProcess) {
 
 TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
     ComposedPath const path;
-    for (auto const& [ranks, parallel] : {Layout{2, {.zero = 0}}, Layout{2, {.zero = 2}}, Layout{2, {.tensor = 2}},
-                                          Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}}}) {
+    for (auto const& [ranks, parallel] :
+         {Layout{2, {.zero = 0}}, Layout{2, {.zero = 2}}, Layout{2, {.tensor = 2}},
+          Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions const options = small_run(parallel, NumericsMode::fast);
         Curve const wanted = train_as_threads(ranks, options);
-        StandinOutcome const outcome = run_on_standin(ranks, {.lazy = true}, training(options, wanted));
+        StandinOutcome const outcome =
+            run_on_standin(ranks, {.lazy = true}, training(options, wanted));
         EXPECT_THAT(outcome.violations, testing::IsEmpty());
     }
 }
 
-/// A part of a model without parameters. It doubles what it is given; what the first one is given is the number of the
-/// micro-step, from 1.
+/// A part of a model without parameters. It doubles what it is given; what the first one is given
+/// is the number of the micro-step, from 1.
 class Doubling : public parallel::Stage {
   public:
     Doubling(int part, int parts) : part_(part), parts_(parts) {}
@@ -62,10 +67,12 @@ class Doubling : public parallel::Stage {
     at::TensorOptions boundary_options() const override { return at::kDouble; }
     bool may_recompute(std::size_t) const override { return false; }
     at::Tensor forward(std::size_t, at::Tensor const& input, std::int64_t micro_step) override {
-        at::Tensor const x = part_ == 0 ? (input + (micro_step + 1)).expand({2, 3}) : input, y = 2 * x;
+        at::Tensor const x = part_ == 0 ? (input + (micro_step + 1)).expand({2, 3}) : input,
+                         y = 2 * x;
         if (y.requires_grad())
             y.register_hook([this](at::Tensor const& gradient) {
-                backward += at::equal(gradient, at::full({2, 3}, std::exp2(parts_ - 1 - part_), at::kDouble));
+                backward += at::equal(gradient,
+                                      at::full({2, 3}, std::exp2(parts_ - 1 - part_), at::kDouble));
             });
         return part_ + 1 == parts_ ? y.sum() : y;
     }
@@ -82,7 +89,8 @@ struct Pipeline {
     std::int64_t micro_steps;
 
     std::string text() const {
-        return fmt::format("{}, {} stages, {} chunks, {} micro-steps", name_of(schedule), stages, chunks, micro_steps);
+        return fmt::format("{}, {} stages, {} chunks, {} micro-steps", name_of(schedule), stages,
+                           chunks, micro_steps);
     }
 };
 
@@ -113,8 +121,8 @@ Body doubling(Pipeline const& p) {
     };
 }
 
-/// NCCL's sends wait for their receives, and what a group is given on one stream happens in order: a deadlock ends this
-/// test, with the call that waits, after the stand-in's patience.
+/// NCCL's sends wait for their receives, and what a group is given on one stream happens in order:
+/// a deadlock ends this test, with the call that waits, after the stand-in's patience.
 TEST(DeviceStep, NoScheduleWaitsForItself) {
     using enum parallel::ScheduleKind;
     std::vector<Pipeline> pipelines;
@@ -122,13 +130,14 @@ TEST(DeviceStep, NoScheduleWaitsForItself) {
         for (std::int64_t const micro_steps : {1, 2, 3, 5, 8}) {
             for (auto const schedule : {gpipe, one_f_one_b, zero_bubble})
                 pipelines.push_back({schedule, stages, 1, micro_steps});
-            for (int const chunks : {2, 3, 4}) pipelines.push_back({interleaved, stages, chunks, micro_steps});
+            for (int const chunks : {2, 3, 4})
+                pipelines.push_back({interleaved, stages, chunks, micro_steps});
         }
     for (auto const& pipeline : pipelines)
         for (bool const lazy : {false, true}) {
             SCOPED_TRACE(pipeline.text());
-            StandinOutcome const outcome =
-                run_on_standin(pipeline.stages, {.lazy = lazy, .patience = kPatience}, doubling(pipeline));
+            StandinOutcome const outcome = run_on_standin(
+                pipeline.stages, {.lazy = lazy, .patience = kPatience}, doubling(pipeline));
             EXPECT_THAT(outcome.violations, testing::IsEmpty());
         }
 }

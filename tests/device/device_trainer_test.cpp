@@ -1,5 +1,5 @@
-// `Trainer` as it is on the stand-in for a GPU: it reads what a step found when it has queued the next, and comes to
-// the same as on the CPU, where it reads at once, whatever it finds.
+// `Trainer` as it is on the stand-in for a GPU: it reads what a step found when it has queued the
+// next, and comes to the same as on the CPU, where it reads at once, whatever it finds.
 #include <gmock/gmock.h>
 
 #include <filesystem>
@@ -43,8 +43,8 @@ Left left_by(std::string const& run, std::string const& error) {
     return left;
 }
 
-/// From the end of step 1 to that of the last but one, a step shows the host nothing of what it queues, and no call of
-/// it blocks: a host that waited would end in its deadline.
+/// From the end of step 1 to that of the last but one, a step shows the host nothing of what it
+/// queues, and no call of it blocks: a host that waited would end in its deadline.
 class BlindInEachStep : public cluster::CallObserver {
   public:
     void on_start(std::string_view, cluster::CallRecord const& call) override {
@@ -70,8 +70,8 @@ class DeviceTrainer : public testing::Test {
   protected:
     DeviceTrainer() { file_ = write_tiny_run(folder_.path()); }
 
-    Left train(std::string const& name, std::vector<std::string> const& changes, Communicator& world,
-               std::string const& fault) {
+    Left train(std::string const& name, std::vector<std::string> const& changes,
+               Communicator& world, std::string const& fault) {
         std::vector<std::string> all{"train.steps=12", "checkpoint.async=false"};
         all.insert(all.end(), changes.begin(), changes.end());
         cluster::set_faults(fault);
@@ -109,8 +109,10 @@ class DeviceTrainer : public testing::Test {
         return cpu;
     }
     static std::size_t count(Left const& left, std::string const& kind) {
-        return static_cast<std::size_t>(std::ranges::count_if(
-            left.events, [&](std::string const& event) { return json::parse(event).at("kind") == kind; }));
+        return static_cast<std::size_t>(
+            std::ranges::count_if(left.events, [&](std::string const& event) {
+                return json::parse(event).at("kind") == kind;
+            }));
     }
 
     TemporaryFolder folder_;
@@ -134,8 +136,8 @@ TEST_F(DeviceTrainer, AStepThatIsReadAtOnceIsLeftOut) { // before a checkpoint
 }
 
 TEST_F(DeviceTrainer, ASpikeIsLeftOut) {
-    Left const left =
-        expect_the_same({"train.steps=30", "guard.spike=50", "guard.non_finite=skip"}, "step/loss:*:25:nan");
+    Left const left = expect_the_same({"train.steps=30", "guard.spike=50", "guard.non_finite=skip"},
+                                      "step/loss:*:25:nan");
     EXPECT_EQ(count(left, "bad step"), 1U);
 }
 
@@ -154,14 +156,17 @@ TEST_F(DeviceTrainer, AStepWaitsForNothingOfItself) {
     ComposedPath const path;
     for (int ranks : {1, 2}) {
         std::filesystem::remove_all(folder_.path() + "/standin");
-        StandinOutcome const outcome = run_on_standin(ranks, {.lazy = true}, [&](Communicator& world) {
-            cluster::Stream const compute;
-            TensorsOnStandin const tensors(compute.handle());
-            auto const observer = std::make_shared<BlindInEachStep>();
-            world.set_observer(observer);
-            EXPECT_EQ(train("standin", {"evaluation.every=12", "checkpoint.every=0"}, world, "").error, "");
-            EXPECT_EQ(observer->blind_steps, kSteps - 2);
-        });
+        StandinOutcome const outcome =
+            run_on_standin(ranks, {.lazy = true}, [&](Communicator& world) {
+                cluster::Stream const compute;
+                TensorsOnStandin const tensors(compute.handle());
+                auto const observer = std::make_shared<BlindInEachStep>();
+                world.set_observer(observer);
+                EXPECT_EQ(train("standin", {"evaluation.every=12", "checkpoint.every=0"}, world, "")
+                              .error,
+                          "");
+                EXPECT_EQ(observer->blind_steps, kSteps - 2);
+            });
         EXPECT_THAT(outcome.violations, testing::IsEmpty());
     }
 }

@@ -42,9 +42,11 @@ std::map<std::byte*, Block> blocks; ///< by first address
 std::uint64_t blocks_made = 0;
 std::set<std::byte*> shared_blocks; ///< of collectives between threads: they stay open
 bool ranks_are_threads = false;
-thread_local std::map<std::byte*, std::uint64_t> open_blocks; ///< their numbers; until this thread's next operation
+/// their numbers; until this thread's next operation
+thread_local std::map<std::byte*, std::uint64_t> open_blocks;
 std::atomic<std::size_t> operations{0}, read_backs{0}, flash_calls{0};
-thread_local bool computing = false; ///< copies to and from the CPU that computes are not the program's
+/// copies to and from the CPU that computes are not the program's
+thread_local bool computing = false;
 
 std::byte* block_of(void const* data) {
     auto const after = blocks.upper_bound(static_cast<std::byte*>(const_cast<void*>(data)));
@@ -57,7 +59,8 @@ void close_all() {
     std::lock_guard const lock(mutex);
     for (auto const& [block, number] : open_blocks) {
         auto const found = blocks.find(block); // may be gone, and its address another thread's
-        if (found != blocks.end() && found->second.number == number && !shared_blocks.contains(block))
+        if (found != blocks.end() && found->second.number == number &&
+            !shared_blocks.contains(block))
             protect(block, PROT_NONE);
     }
     open_blocks.clear();
@@ -95,7 +98,9 @@ struct GuardedAllocator : c10::Allocator {
         return {data, data, &free_block, kGuarded};
     }
     c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
-    void copy_data(void* to, void const* from, std::size_t n) const override { default_copy_data(to, from, n); }
+    void copy_data(void* to, void const* from, std::size_t n) const override {
+        default_copy_data(to, from, n);
+    }
 };
 GuardedAllocator allocator;
 
@@ -105,19 +110,24 @@ struct PinnedAllocator : c10::Allocator {
         return {data, data, &pinned::release, at::Device(at::kCPU)};
     }
     c10::DeleterFnPtr raw_deleter() const override { return &pinned::release; }
-    void copy_data(void* to, void const* from, std::size_t n) const override { default_copy_data(to, from, n); }
+    void copy_data(void* to, void const* from, std::size_t n) const override {
+        default_copy_data(to, from, n);
+    }
 };
 PinnedAllocator pinned_allocator;
 
 constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::PrivateUse1);
 
-at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
-                 std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype,
+                 std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>,
+                 std::optional<at::MemoryFormat> format) {
     return at::detail::empty_generic(size, &allocator, kKeys, dtype.value_or(at::kFloat), format);
 }
-at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> dtype,
-                         std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
-    return at::detail::empty_strided_generic(size, stride, &allocator, kKeys, dtype.value_or(at::kFloat));
+at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride,
+                         std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
+                         std::optional<at::Device>, std::optional<bool>) {
+    return at::detail::empty_strided_generic(size, stride, &allocator, kKeys,
+                                             dtype.value_or(at::kFloat));
 }
 
 /// The tensor as one of the CPU's, whose block is open.
@@ -131,15 +141,17 @@ std::vector<std::byte> bytes_of(at::Tensor const& x) {
     return {begin, begin + x.nbytes()};
 }
 
-/// From pinned memory, as libtorch does for CUDA: a copy that waits, and one whose numbers do not lie together, read
-/// the memory at once if they change its type or layout, whatever is queued.
+/// From pinned memory, as libtorch does for CUDA: a copy that waits, and one whose numbers do not
+/// lie together, read the memory at once if they change its type or layout, whatever is queued.
 at::Tensor copy_from_pinned(at::Tensor const& self, at::Tensor const& to, bool non_blocking) {
-    bool const by_host = !self.is_contiguous() || (!non_blocking && self.scalar_type() != to.scalar_type());
+    bool const by_host =
+        !self.is_contiguous() || (!non_blocking && self.scalar_type() != to.scalar_type());
     if (by_host && pinned::is_stale(self.const_data_ptr()))
         throw cluster::JobError("the host reads pinned memory that a queued copy has yet to write");
     if (!non_blocking) pinned::arrive();
     auto read = pinned::read_in_order(self.const_data_ptr(), self.nbytes());
-    seen_by_host(to).copy_(by_host ? self : at::from_blob(read.data(), self.sizes(), self.options()));
+    seen_by_host(to).copy_(by_host ? self
+                                   : at::from_blob(read.data(), self.sizes(), self.options()));
     close_all();
     return to;
 }
@@ -147,7 +159,8 @@ at::Tensor copy_from_pinned(at::Tensor const& self, at::Tensor const& to, bool n
 /// To the host: queued where the memory is pinned and nobody waits.
 void copy_to_host(at::Tensor const& self, at::Tensor const& to, bool non_blocking) {
     if (non_blocking && pinned::holds(to.const_data_ptr()) && to.is_contiguous()) {
-        pinned::queue_copy(to.mutable_data_ptr(), bytes_of(seen_by_host(self).to(to.scalar_type()).contiguous()));
+        pinned::queue_copy(to.mutable_data_ptr(),
+                           bytes_of(seen_by_host(self).to(to.scalar_type()).contiguous()));
         return;
     }
     ++read_backs;
@@ -168,7 +181,8 @@ at::Tensor copy_from(at::Tensor const& self, at::Tensor const& to, bool non_bloc
 }
 at::Tensor copy_from_and_resize(at::Tensor const& self, at::Tensor const& to) {
     if (self.sizes() != to.sizes()) { // a result's place that libtorch left empty
-        auto const fresh = at::detail::empty_generic(self.sizes(), &allocator, kKeys, to.scalar_type(), std::nullopt);
+        auto const fresh = at::detail::empty_generic(self.sizes(), &allocator, kKeys,
+                                                     to.scalar_type(), std::nullopt);
         to.unsafeGetTensorImpl()->set_storage_keep_dtype(fresh.storage());
         to.unsafeGetTensorImpl()->set_sizes_contiguous(self.sizes());
     }
@@ -178,7 +192,8 @@ at::Tensor copy_from_and_resize(at::Tensor const& self, at::Tensor const& to) {
 /// Numbers without dimensions may come from the host; tensors may not.
 void refuse_mixed(c10::OperatorHandle const& op, at::Tensor const& x) {
     if (x.defined() && x.is_cpu() && x.dim() > 0)
-        throw cluster::JobError(c10::toString(op.operator_name()) + " is given a tensor of the host");
+        throw cluster::JobError(c10::toString(op.operator_name()) +
+                                " is given a tensor of the host");
 }
 void fallback(c10::OperatorHandle const& op, torch::jit::Stack* stack) {
     for (auto const& value : *stack) {
@@ -197,19 +212,22 @@ void fallback(c10::OperatorHandle const& op, torch::jit::Stack* stack) {
     close_all();
 }
 
-/// The arguments of libtorch's flash attention (native_functions.yaml): [T, heads, S] each, samples cut by int32
-/// offsets, at most `longest` tokens each; keys seen to the left and right, -1 or none for all.
+/// The arguments of libtorch's flash attention (native_functions.yaml): [T, heads, S] each, samples
+/// cut by int32 offsets, at most `longest` tokens each; keys seen to the left and right, -1 or none
+/// for all.
 struct FlashArguments {
     at::Tensor q, k, v;
     std::vector<std::int64_t> offsets, samples;
     framework::kernels::AttentionProblem problem{};
 
-    /// Places in the stack: of the three tensors, of the offsets and what follows them, and of the scale and the
-    /// window.
-    FlashArguments(torch::jit::Stack const& s, std::size_t tensors, std::size_t cuts, std::size_t rest)
+    /// Places in the stack: of the three tensors, of the offsets and what follows them, and of the
+    /// scale and the window.
+    FlashArguments(torch::jit::Stack const& s, std::size_t tensors, std::size_t cuts,
+                   std::size_t rest)
         : q(flat(s[tensors])), k(flat(s[tensors + 1])), v(flat(s[tensors + 2])) {
         at::Tensor const sums = s[cuts].toTensor().cpu();
-        require(sums.scalar_type() == at::kInt && sums.equal(s[cuts + 1].toTensor().cpu()), "offsets");
+        require(sums.scalar_type() == at::kInt && sums.equal(s[cuts + 1].toTensor().cpu()),
+                "offsets");
         std::int64_t longest = 0;
         for (std::int64_t i = 0; i < sums.numel(); ++i) {
             offsets.push_back(sums[i].item<int>());
@@ -235,12 +253,14 @@ struct FlashArguments {
                    {}};
     }
     static at::Tensor flat(c10::IValue const& x) {
-        require(x.toTensor().scalar_type() == at::kBFloat16 && x.toTensor().dim() == 3, "[T, heads, S] in bf16");
+        require(x.toTensor().scalar_type() == at::kBFloat16 && x.toTensor().dim() == 3,
+                "[T, heads, S] in bf16");
         return x.toTensor().cpu().to(at::kFloat).flatten(1).contiguous();
     }
     static void require(bool right, char const* what) {
         if (!right)
-            throw cluster::JobError(std::string("flash attention is given other arguments than it takes: ") + what);
+            throw cluster::JobError(
+                std::string("flash attention is given other arguments than it takes: ") + what);
     }
 };
 
@@ -265,9 +285,11 @@ void flash_backward(c10::OperatorHandle const&, torch::jit::Stack* stack) {
     bool const outer = std::exchange(computing, true);
     auto const& s = *stack;
     FlashArguments const a(s, 1, 6, 14);
-    auto const g = framework::composed::attention_backward(a.problem, a.q, a.k, a.v, FlashArguments::flat(s[4]),
-                                                           s[5].toTensor().cpu(), FlashArguments::flat(s[0]));
-    at::Tensor const q = there(g.q, s[1].toTensor()), k = there(g.k, s[2].toTensor()), v = there(g.v, s[3].toTensor());
+    auto const g = framework::composed::attention_backward(
+        a.problem, a.q, a.k, a.v, FlashArguments::flat(s[4]), s[5].toTensor().cpu(),
+        FlashArguments::flat(s[0]));
+    at::Tensor const q = there(g.q, s[1].toTensor()), k = there(g.k, s[2].toTensor()),
+                     v = there(g.v, s[3].toTensor());
     stack->clear();
     torch::jit::push(*stack, q, k, v);
     computing = outer;
@@ -284,8 +306,10 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
     library.impl("_copy_from_and_resize", &copy_from_and_resize);
     library.impl("as_strided", &at::native::as_strided_tensorimpl);
     library.impl("view", &at::native::view);
-    library.impl("_flash_attention_forward", torch::CppFunction::makeFromBoxedFunction<&flash_forward>());
-    library.impl("_flash_attention_backward", torch::CppFunction::makeFromBoxedFunction<&flash_backward>());
+    library.impl("_flash_attention_forward",
+                 torch::CppFunction::makeFromBoxedFunction<&flash_forward>());
+    library.impl("_flash_attention_backward",
+                 torch::CppFunction::makeFromBoxedFunction<&flash_backward>());
 }
 
 /// libtorch's backward pass asks whether there is a device, and which is current.
@@ -347,7 +371,8 @@ TensorPlace place_of(at::Tensor const& tensor) {
     if (tensor.is_meta()) return {cluster::Device::none, nullptr};
     if (!tensor.is_cpu() && tensor.numel() > 0) test::share(tensor.data_ptr());
     if (tensor.is_cpu() && test::pinned::is_stale(tensor.const_data_ptr()))
-        throw cluster::JobError("a collective is given pinned memory that a queued copy has yet to write");
+        throw cluster::JobError(
+            "a collective is given pinned memory that a queued copy has yet to write");
     return {cluster::Device::host, nullptr};
 }
 
@@ -355,19 +380,22 @@ TensorPlace place_of(at::Tensor const& tensor) {
 
 namespace trireme::framework::kernels {
 
-// In the place of no_adamw.cpp: the arithmetic of the CPU's kernel, on memory that is opened for it.
+// In the place of no_adamw.cpp: the arithmetic of the CPU's kernel, on memory that is opened for
+// it.
 template <typename T>
-bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2,
-                     void*) {
-    for (void const* data :
-         {static_cast<void const*>(weight), static_cast<void const*>(gradient), static_cast<void const*>(moment1),
-          static_cast<void const*>(moment2), static_cast<void const*>(step.gradient_scale)})
+bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient,
+                     T* moment1, T* moment2, void*) {
+    for (void const* data : {static_cast<void const*>(weight), static_cast<void const*>(gradient),
+                             static_cast<void const*>(moment1), static_cast<void const*>(moment2),
+                             static_cast<void const*>(step.gradient_scale)})
         test::open(data);
     adamw(n, step, weight, gradient, moment1, moment2);
     test::close_all();
     return true;
 }
-template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*, void*);
-template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*, double*, void*);
+template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*,
+                              void*);
+template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*,
+                              double*, void*);
 
 } // namespace trireme::framework::kernels

@@ -1,6 +1,6 @@
-// Whole runs of the trainer with a model in memory that the host cannot touch: what training does with a GPU's tensors
-// beside its collectives. Nothing reads their memory, no operation mixes them with the host's, and the passes of a step
-// are queued without reading anything back.
+// Whole runs of the trainer with a model in memory that the host cannot touch: what training does
+// with a GPU's tensors beside its collectives. Nothing reads their memory, no operation mixes them
+// with the host's, and the passes of a step are queued without reading anything back.
 #include "tests/device/guarded_device.hpp"
 
 #include <gtest/gtest.h>
@@ -35,8 +35,8 @@ class GuardedDevice : public testing::Test {
         install_guarded_device();
         std::filesystem::remove_all(folder_);
         std::filesystem::create_directories(folder_);
-        config_ = framework::read_config(write_tiny_run(folder_),
-                                         {"train.steps=8", "evaluation.every=4", "checkpoint.every=4"});
+        config_ = framework::read_config(
+            write_tiny_run(folder_), {"train.steps=8", "evaluation.every=4", "checkpoint.every=4"});
         config_.guard.compare_replicas = 3;
     }
     ~GuardedDevice() override { std::filesystem::remove_all(folder_); }
@@ -51,7 +51,8 @@ class GuardedDevice : public testing::Test {
     Config config_;
 };
 
-/// Operands that are copied to where they are computed with lie otherwise in memory, so sums have another order.
+/// Operands that are copied to where they are computed with lie otherwise in memory, so sums have
+/// another order.
 TEST_F(GuardedDevice, ARunEndsAsOneOnTheCpu) {
     struct Case {
         int zero;
@@ -74,9 +75,11 @@ TEST_F(GuardedDevice, ARunEndsAsOneOnTheCpu) {
 TEST_F(GuardedDevice, ARunGoesOnFromItsCheckpointThereAndOnTheCpu) {
     config_.numerics.compute = framework::Compute::fp64;
     auto const whole = train("run", kGuarded);
-    std::filesystem::copy(folder_ + "/run", folder_ + "/cpu", std::filesystem::copy_options::recursive);
+    std::filesystem::copy(folder_ + "/run", folder_ + "/cpu",
+                          std::filesystem::copy_options::recursive);
     for (auto const& run : {"run", "cpu"}) // from step 4
-        ASSERT_GT(std::filesystem::remove_all(folder_ + "/" + run + "/checkpoints/step-000000008"), 0U);
+        ASSERT_GT(std::filesystem::remove_all(folder_ + "/" + run + "/checkpoints/step-000000008"),
+                  0U);
     EXPECT_EQ(train("run", kGuarded).weights_sha256, whole.weights_sha256);
     ComposedPath const path;
     EXPECT_NEAR(train("cpu", at::kCPU).validation->loss, whole.validation->loss, 1e-11);
@@ -95,11 +98,14 @@ Found compute(char const* name, at::ScalarType dtype, at::Device device) {
     parallel::GradientReducer reducer(m.store, mesh);
     parallel::WeightGatherer gatherer(m.store, mesh);
     double trained = 0;
-    for (auto const& ids : m.ids()) trained += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
+    for (auto const& ids : m.ids())
+        trained += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
     std::vector<framework::Pass> passes;
-    passes.push_back(framework::make_pass(pack(m.ids(), m.labels()), true, 0, 0, 1 / trained, device));
+    passes.push_back(
+        framework::make_pass(pack(m.ids(), m.labels()), true, 0, 0, 1 / trained, device));
     stage.load(std::move(passes));
-    double const loss = parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
+    double const loss =
+        parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
     EXPECT_EQ(stage.results().samples.size(), m.ids().size());
     EXPECT_NEAR(loss, m.expected["loss"].get<double>(), dtype == at::kDouble ? 1e-5 : 5e-2);
     return {loss, framework::gradient_norm(m.store, mesh)};
@@ -108,12 +114,14 @@ Found compute(char const* name, at::ScalarType dtype, at::Device device) {
 TEST_F(GuardedDevice, EveryFamilyComputesWhatTransformersDoes) {
     for (auto const* name : kGoldenModels) {
         SCOPED_TRACE(name);
-        auto const there = compute(name, at::kDouble, kGuarded), here = compute(name, at::kDouble, at::kCPU);
+        auto const there = compute(name, at::kDouble, kGuarded),
+                   here = compute(name, at::kDouble, at::kCPU);
         EXPECT_NEAR(there.norm, here.norm, 1e-10 * here.norm);
     }
 }
 
-/// What flash attention is asked for is the attention of every family whose heads it takes: grouped, windowed, of BERT.
+/// What flash attention is asked for is the attention of every family whose heads it takes:
+/// grouped, windowed, of BERT.
 TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
     std::size_t models = 0;
     for (auto const* name : kGoldenModels) {
@@ -140,7 +148,8 @@ TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
     }
 }
 
-/// A step from its first operation to its update, with dropout, and with flash attention and ZeRO 3's gathers.
+/// A step from its first operation to its update, with dropout, and with flash attention and ZeRO
+/// 3's gathers.
 TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
     auto const world = cluster::make_thread_world(1, {});
     data::BatchShape const shape{7, 30, 1};
@@ -149,8 +158,8 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
         MemoryDataset const set(40, model.vocabulary);
         framework::ParallelSection const section{.zero = flash ? 3 : 0};
         framework::NumericsSection const numerics{.mode = framework::NumericsMode::fast,
-                                                  .compute =
-                                                      flash ? framework::Compute::bf16 : framework::Compute::fp32};
+                                                  .compute = flash ? framework::Compute::bf16
+                                                                   : framework::Compute::fp32};
         parallel::Mesh const mesh(*world[0], framework::mesh_shape(section, 1));
         framework::ParallelModel parallel(model, mesh, section, numerics, true, kGuarded);
         for (auto const& p : parallel.store().parameters()) parallel.store().initialize(*p, 5);
@@ -177,7 +186,8 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
         auto const found = results.read();
         EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "all numbers in one copy";
         EXPECT_EQ(framework::find_odd_replica(parallel), "");
-        EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "one rank has nothing to compare";
+        EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1)
+            << "one rank has nothing to compare";
         EXPECT_EQ(found.losses.size(), batch.plan.slots.size());
         EXPECT_GT(found.gradient_norm, 0);
     }
@@ -193,9 +203,11 @@ TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
     };
     auto const fast = framework::NumericsMode::fast, bitwise = framework::NumericsMode::bitwise;
     for (auto const& [ranks, parallel, mode] :
-         {Layout{2, {.tensor = 2}, fast}, Layout{2, {.pipeline = 2, .schedule = "zero-bubble"}, fast},
-          Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}, fast}, Layout{2, {.zero = 2}, bitwise},
-          Layout{2, {.zero = 1, .recompute = "full"}, fast}, Layout{1, {.offload = "optimizer"}, fast},
+         {Layout{2, {.tensor = 2}, fast},
+          Layout{2, {.pipeline = 2, .schedule = "zero-bubble"}, fast},
+          Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}, fast},
+          Layout{2, {.zero = 2}, bitwise}, Layout{2, {.zero = 1, .recompute = "full"}, fast},
+          Layout{1, {.offload = "optimizer"}, fast},
           Layout{2, {.zero = 3, .offload = "optimizer"}, fast}}) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions options{.mode = mode,
@@ -216,8 +228,8 @@ TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
     install_guarded_device();
 }
 
-/// An offloaded update is still on its way to pinned memory when the weights are read there: what is gathered, and
-/// what a tied copy on another stage gets, is what the device reads in order.
+/// An offloaded update is still on its way to pinned memory when the weights are read there: what
+/// is gathered, and what a tied copy on another stage gets, is what the device reads in order.
 TEST_F(GuardedDevice, OffloadedWeightsAreReadInTheOrderOfTheDevice) {
     install_guarded_device(true);
     struct Layout {
@@ -248,7 +260,8 @@ TEST_F(GuardedDevice, OffloadedWeightsAreReadInTheOrderOfTheDevice) {
 
 /// The control: what the tests above would notice.
 TEST_F(GuardedDevice, HostAccessAndMixedOperandsAreNoticed) {
-    at::Tensor const there = at::zeros({4}, at::TensorOptions().device(kGuarded)), here = at::ones({4});
+    at::Tensor const there = at::zeros({4}, at::TensorOptions().device(kGuarded)),
+                     here = at::ones({4});
     EXPECT_DEATH(std::printf("%f", static_cast<double>(there.const_data_ptr<float>()[0])), "");
     EXPECT_ANY_THROW(there + here);
     EXPECT_THROW(there.index_select(0, at::tensor({1}, at::kLong)), cluster::JobError);

@@ -49,7 +49,8 @@ void protect(std::byte* block, int rights) {
 void* allocate(std::size_t bytes) {
     auto const page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     std::size_t const whole = (bytes / page + 1) * page;
-    void* const memory = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const memory =
+        mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     std::lock_guard const lock(mutex);
     blocks[static_cast<std::byte*>(memory)] = {whole};
@@ -89,9 +90,11 @@ std::vector<std::byte> read_in_order(void const* from, std::size_t bytes) {
     if (closed) protect(block, PROT_NONE);
     for (auto const& copy : queued) {
         auto const* const first = std::max<std::byte const*>(copy.to, begin);
-        auto const* const end = std::min<std::byte const*>(copy.to + copy.bytes.size(), begin + bytes);
+        auto const* const end =
+            std::min<std::byte const*>(copy.to + copy.bytes.size(), begin + bytes);
         if (first < end)
-            std::copy_n(copy.bytes.begin() + (first - copy.to), end - first, read.begin() + (first - begin));
+            std::copy_n(copy.bytes.begin() + (first - copy.to), end - first,
+                        read.begin() + (first - begin));
     }
     return read;
 }

@@ -1,5 +1,6 @@
-// Pinned memory of the guarded device, and copies to it that the device has not made yet. As on a GPU a copy without a
-// wait is queued, and has happened once the host has waited for the device. Until then the memory cannot be touched.
+// Pinned memory of the guarded device, and copies to it that the device has not made yet. As on a
+// GPU a copy without a wait is queued, and has happened once the host has waited for the device.
+// Until then the memory cannot be touched.
 #pragma once
 #include <cstddef>
 #include <vector>

@@ -54,12 +54,15 @@ struct DeviceAllocator : c10::Allocator {
         return {data, data, &free_block, c10::Device(c10::DeviceType::CPU)};
     }
     c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
-    void copy_data(void* to, void const* from, std::size_t count) const override { default_copy_data(to, from, count); }
+    void copy_data(void* to, void const* from, std::size_t count) const override {
+        default_copy_data(to, from, count);
+    }
 
   private:
     static void* on_host(std::size_t bytes) {
         constexpr std::size_t kAlignment = 64;
-        void* const data = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+        void* const data =
+            std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
         if (!data) throw std::bad_alloc();
         return data;
     }
@@ -113,7 +116,8 @@ Effects effects_of(c10::FunctionSchema const& schema) {
     Effects effects;
     for (auto const& argument : schema.arguments()) {
         auto const* const alias = argument.alias_info();
-        bool const looked_at = alias || reads_no_values(schema.name()); // by a view, or for its shape
+        // by a view, or for its shape
+        bool const looked_at = alias || reads_no_values(schema.name());
         effects.inputs.push_back(alias && alias->isWrite() ? Effects::Of::write
                                  : looked_at               ? Effects::Of::nothing
                                                            : Effects::Of::read);
@@ -127,7 +131,8 @@ Effects const* effects_of(at::RecordFunction const& operation) {
     auto const name = operation.operator_name();
     if (!name) return nullptr;
     auto found = known.find(*name);
-    if (found == known.end()) found = known.emplace(*name, effects_of(operation.operator_schema().value())).first;
+    if (found == known.end())
+        found = known.emplace(*name, effects_of(operation.operator_schema().value())).first;
     return &found->second;
 }
 
@@ -168,10 +173,11 @@ TensorsOnStandin::TensorsOnStandin(void* stream) {
     static_cast<void>(installed);
     stream_of_rank = stream;
     standin::compute_on(stream);
-    observer_ = at::addThreadLocalCallback(at::RecordFunctionCallback(&before_operation, &after_operation)
-                                               .needsInputs(true)
-                                               .needsOutputs(true)
-                                               .scopes({at::RecordScope::FUNCTION}));
+    observer_ =
+        at::addThreadLocalCallback(at::RecordFunctionCallback(&before_operation, &after_operation)
+                                       .needsInputs(true)
+                                       .needsOutputs(true)
+                                       .scopes({at::RecordScope::FUNCTION}));
 }
 
 TensorsOnStandin::~TensorsOnStandin() {
@@ -201,16 +207,24 @@ namespace trireme::framework::kernels {
 
 // In the place of no_adamw.cpp: the arithmetic of the CPU's kernel, in the place of the stream's.
 template <typename T>
-bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2,
-                     void* stream) {
-    auto const range = [n](T const* data) { return standin::Range{data, static_cast<std::size_t>(n) * sizeof(T)}; };
-    standin::launch(
-        stream, "AdamW",
-        {{step.gradient_scale, sizeof(double)}, range(gradient), range(weight), range(moment1), range(moment2)},
-        {range(weight), range(moment1), range(moment2)}, [=] { adamw(n, step, weight, gradient, moment1, moment2); });
+bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient,
+                     T* moment1, T* moment2, void* stream) {
+    auto const range = [n](T const* data) {
+        return standin::Range{data, static_cast<std::size_t>(n) * sizeof(T)};
+    };
+    standin::launch(stream, "AdamW",
+                    {{step.gradient_scale, sizeof(double)},
+                     range(gradient),
+                     range(weight),
+                     range(moment1),
+                     range(moment2)},
+                    {range(weight), range(moment1), range(moment2)},
+                    [=] { adamw(n, step, weight, gradient, moment1, moment2); });
     return true;
 }
-template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*, void*);
-template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*, double*, void*);
+template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*,
+                              void*);
+template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*,
+                              double*, void*);
 
 } // namespace trireme::framework::kernels

@@ -1,15 +1,16 @@
-// Tensors whose memory is a stand-in GPU's: libtorch takes them for the CPU's and computes on them at once, everything
-// else takes them for the device's.
+// Tensors whose memory is a stand-in GPU's: libtorch takes them for the CPU's and computes on them
+// at once, everything else takes them for the device's.
 #pragma once
 
 #include <cstdint>
 
 namespace trireme::test {
 
-/// While one lives, the calling thread is a rank whose tensors lie on `stream`'s device: allocated and freed in the
-/// order of the stream, given to collectives as device memory (parallel::place_of), computed on by the thread in the
-/// stream's place (standin::compute_on). What each of libtorch's operations reads and writes, and AdamW's kernel, is
-/// checked like the work of any stream (standin::computed). All of them must go before it does.
+/// While one lives, the calling thread is a rank whose tensors lie on `stream`'s device: allocated
+/// and freed in the order of the stream, given to collectives as device memory
+/// (parallel::place_of), computed on by the thread in the stream's place (standin::compute_on).
+/// What each of libtorch's operations reads and writes, and AdamW's kernel, is checked like the
+/// work of any stream (standin::computed). All of them must go before it does.
 class TensorsOnStandin {
   public:
     explicit TensorsOnStandin(void* stream);

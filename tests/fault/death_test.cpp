@@ -28,7 +28,8 @@ double until_the_end(FaultyJob const& job) {
 
 std::vector<std::string> checkpoints(std::string const& run) {
     std::vector<std::string> names;
-    for (auto const& entry : fs::directory_iterator(run + "/checkpoints")) names.push_back(entry.path().filename());
+    for (auto const& entry : fs::directory_iterator(run + "/checkpoints"))
+        names.push_back(entry.path().filename());
     return names;
 }
 
@@ -39,8 +40,9 @@ TEST(Death, KilledRankIsNamedAfterwards) {
     EXPECT_LT(until_the_end(job), 30) << job.output();
     run.expect_guilty(1, {"rank 1@", "died without a word", "step/update of step 6", "last call "});
     auto const rest = run.recover(2);
-    record({"F1", "kill -9 of rank 1 of 3 in the update of a step", "all ranks ended; status names it and its phase",
-            until_the_end(job), rest.seconds, rest.steps_lost});
+    record({"F1", "kill -9 of rank 1 of 3 in the update of a step",
+            "all ranks ended; status names it and its phase", until_the_end(job), rest.seconds,
+            rest.steps_lost});
 }
 
 TEST(Death, AllRanksKilledAtOnce) {
@@ -49,8 +51,9 @@ TEST(Death, AllRanksKilledAtOnce) {
     expect_failed(job);
     EXPECT_EQ(run.status()["state"], "ended without a word");
     auto const rest = run.recover(3);
-    record({"F2", "kill -9 of both ranks in a forward pass", "the newest whole checkpoint is taken up",
-            until_the_end(job), rest.seconds, rest.steps_lost});
+    record({"F2", "kill -9 of both ranks in a forward pass",
+            "the newest whole checkpoint is taken up", until_the_end(job), rest.seconds,
+            rest.steps_lost});
 }
 
 TEST(Death, ASignalToOneRankStopsAllAtOneStep) {
@@ -62,8 +65,8 @@ TEST(Death, ASignalToOneRankStopsAllAtOneStep) {
     EXPECT_EQ(run.status()["state"], "to be continued");
     auto const rest = run.recover(2);
     EXPECT_EQ(rest.steps_lost, 0);
-    record({"F5", "SIGTERM to rank 2 of 3 alone", "all save at the same step, exit code 85", -1, rest.seconds,
-            rest.steps_lost});
+    record({"F5", "SIGTERM to rank 2 of 3 alone", "all save at the same step, exit code 85", -1,
+            rest.seconds, rest.steps_lost});
 }
 
 TEST(Death, ASecondSignalDuringTheSaveChangesNothing) {
@@ -72,10 +75,11 @@ TEST(Death, ASecondSignalDuringTheSaveChangesNothing) {
     EXPECT_TRUE(job.fired()) << job.output();
     EXPECT_EQ(job.exit_code, 85) << job.output();
     EXPECT_NE(job.find({"fault fired: checkpoint on rank 1"}), nullptr) << job.output();
-    for (auto const& name : checkpoints(run.run())) EXPECT_EQ(name.find(".partial"), std::string::npos) << name;
+    for (auto const& name : checkpoints(run.run()))
+        EXPECT_EQ(name.find(".partial"), std::string::npos) << name;
     auto const rest = run.recover(2);
-    record({"F4", "SIGTERM again on both ranks while they save", "one whole checkpoint, exit code 85", -1, rest.seconds,
-            rest.steps_lost});
+    record({"F4", "SIGTERM again on both ranks while they save",
+            "one whole checkpoint, exit code 85", -1, rest.seconds, rest.steps_lost});
 }
 
 TEST(Death, RankThatNeverComesToMpiIsNotWaitedForForEver) {
@@ -84,12 +88,14 @@ TEST(Death, RankThatNeverComesToMpiIsNotWaitedForForEver) {
     auto const job = run.job(2, "start:1:*:stop");
     unsetenv("TRIREME_START_DEADLINE");
     expect_failed(job);
-    EXPECT_NE(job.find({"trireme: rank 0@", "MPI_Init has not ended for 3 s"}), nullptr) << job.output();
+    EXPECT_NE(job.find({"trireme: rank 0@", "MPI_Init has not ended for 3 s"}), nullptr)
+        << job.output();
     EXPECT_LT(job.detect_seconds(), 3 + 5);
     EXPECT_FALSE(fs::exists(run.run()));
     auto const rest = run.recover(2);
-    record({"F13", "SIGSTOP to rank 1 of 2 before MPI_Init", "the other says where it waits; all ranks ended",
-            job.detect_seconds(), rest.seconds, rest.steps_lost});
+    record({"F13", "SIGSTOP to rank 1 of 2 before MPI_Init",
+            "the other says where it waits; all ranks ended", job.detect_seconds(), rest.seconds,
+            rest.steps_lost});
 }
 
 TEST(Death, HangInTheTeardownIsNamed) {
@@ -97,11 +103,13 @@ TEST(Death, HangInTheTeardownIsNamed) {
     auto const job = run.job(2, "mpi/finalize:1:*:stop");
     expect_failed(job);
     ASSERT_EQ(job.reports().size(), 1U) << job.output();
-    EXPECT_NE(job.find({"MPI_Finalize has not ended for 2 s", "rank 1@", "mpi/finalize"}), nullptr) << job.output();
+    EXPECT_NE(job.find({"MPI_Finalize has not ended for 2 s", "rank 1@", "mpi/finalize"}), nullptr)
+        << job.output();
     EXPECT_LT(job.detect_seconds(), 2 + 5);
     auto const rest = run.recover(2);
-    record({"F22", "SIGSTOP to rank 1 of 2 in MPI_Finalize", "named; all ranks ended; the run was saved",
-            job.detect_seconds(), rest.seconds, rest.steps_lost});
+    record({"F22", "SIGSTOP to rank 1 of 2 in MPI_Finalize",
+            "named; all ranks ended; the run was saved", job.detect_seconds(), rest.seconds,
+            rest.steps_lost});
 }
 
 TEST(Death, OutOfMemoryOnOneRankEndsAll) {
@@ -113,8 +121,8 @@ TEST(Death, OutOfMemoryOnOneRankEndsAll) {
     auto const found = run.status();
     EXPECT_EQ(found["guilty"], nlohmann::json::array({1})) << found.dump(1) << job.output();
     auto const rest = run.recover(2);
-    record({"F20", "no more memory for rank 1 of 2", "named; all ranks ended", until_the_end(job), rest.seconds,
-            rest.steps_lost});
+    record({"F20", "no more memory for rank 1 of 2", "named; all ranks ended", until_the_end(job),
+            rest.seconds, rest.steps_lost});
 }
 
 TEST(Death, ClocksAndHostNamesOfRanksDoNotMatter) {

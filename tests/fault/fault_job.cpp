@@ -68,7 +68,8 @@ std::vector<int> processes_of(std::string const& program, std::string const& fol
         std::ifstream file(entry.path() / "cmdline");
         std::string const line((std::istreambuf_iterator<char>(file)), {});
         std::string const path = line.substr(0, line.find('\0'));
-        if (path.ends_with(program) && line.find(folder) != std::string::npos) found.push_back(std::stoi(name));
+        if (path.ends_with(program) && line.find(folder) != std::string::npos)
+            found.push_back(std::stoi(name));
     }
     std::ranges::sort(found);
     return found;
@@ -96,7 +97,8 @@ std::string FaultyJob::output() const {
 
 SaidLine const* FaultyJob::find(std::vector<std::string> const& words) const {
     auto const found = std::ranges::find_if(lines, [&](SaidLine const& line) {
-        return std::ranges::all_of(words, [&](std::string const& w) { return line.text.find(w) != std::string::npos; });
+        return std::ranges::all_of(
+            words, [&](std::string const& w) { return line.text.find(w) != std::string::npos; });
     });
     return found == lines.end() ? nullptr : &*found;
 }
@@ -104,7 +106,8 @@ SaidLine const* FaultyJob::find(std::vector<std::string> const& words) const {
 std::vector<SaidLine> FaultyJob::reports() const {
     std::vector<SaidLine> found;
     for (auto const& line : lines)
-        if (line.text.starts_with("trireme: ") && !line.text.starts_with("trireme: fault fired")) found.push_back(line);
+        if (line.text.starts_with("trireme: ") && !line.text.starts_with("trireme: fault fired"))
+            found.push_back(line);
     return found;
 }
 
@@ -118,7 +121,8 @@ FaultyRun::FaultyRun(std::vector<std::string> settings) : settings_(std::move(se
     write_tiny_run(folder_.path());
 }
 
-FaultyJob FaultyRun::job(int ranks, std::string const& fault, std::vector<std::string> const& settings,
+FaultyJob FaultyRun::job(int ranks, std::string const& fault,
+                         std::vector<std::string> const& settings,
                          std::function<void(SaidLine const&)> const& meanwhile) {
     std::vector<std::string> arguments{"train", folder_.path() + "/run.yaml"};
     std::vector<std::string> all = settings_;

@@ -42,9 +42,10 @@ class FaultyRun {
     /// `settings`: KEY=VALUE for all jobs of the run.
     explicit FaultyRun(std::vector<std::string> settings = {});
 
-    /// One job of the run on `ranks` ranks with TRIREME_FAULT set to `fault` ("": none), to its end. `meanwhile` is
-    /// called for each line that it says.
-    FaultyJob job(int ranks, std::string const& fault, std::vector<std::string> const& settings = {},
+    /// One job of the run on `ranks` ranks with TRIREME_FAULT set to `fault` ("": none), to its
+    /// end. `meanwhile` is called for each line that it says.
+    FaultyJob job(int ranks, std::string const& fault,
+                  std::vector<std::string> const& settings = {},
                   std::function<void(SaidLine const&)> const& meanwhile = {});
     /// What comes of the run after a fault.
     struct Recovery {

@@ -1,4 +1,5 @@
-// kill -9 in every phase of a run: all ranks end, and the run goes on to the weights of one that met no fault.
+// kill -9 in every phase of a run: all ranks end, and the run goes on to the weights of one that
+// met no fault.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -31,11 +32,13 @@ TEST_P(KilledIn, Phase) {
     if (GetParam().recorded)
         run.expect_guilty(rank, {fmt::format("rank {}@", rank), "died without a word"});
     else
-        EXPECT_NE(job.find({"process rank 1 with PID", "on signal 9"}), nullptr) << job.output(); // says mpirun
+        // says mpirun
+        EXPECT_NE(job.find({"process rank 1 with PID", "on signal 9"}), nullptr) << job.output();
     auto const rest = run.recover(3);
     record({"F1", fmt::format("kill -9 of rank {} of 2: {}", rank, GetParam().name),
-            GetParam().recorded ? "all ranks ended; status names it" : "all ranks ended; the launcher names it", ended,
-            rest.seconds, rest.steps_lost});
+            GetParam().recorded ? "all ranks ended; status names it"
+                                : "all ranks ended; the launcher names it",
+            ended, rest.seconds, rest.steps_lost});
 }
 
 std::string name_of(testing::TestParamInfo<PhaseOfDeath> const& phase) {
@@ -46,23 +49,24 @@ std::string name_of(testing::TestParamInfo<PhaseOfDeath> const& phase) {
 
 INSTANTIATE_TEST_SUITE_P(
     Every, KilledIn,
-    testing::Values(PhaseOfDeath{"before MPI_Init", "start:1:*:kill", false},
-                    PhaseOfDeath{"MPI_Init done", "mpi/initialized:1:*:kill", false},
-                    PhaseOfDeath{"data open", "data/open:1:*:kill", false},
-                    PhaseOfDeath{"samples of a step", "step/data:1:11:kill", true},
-                    PhaseOfDeath{"middle of forward", "step/middle of forward:1:11:kill", true},
-                    PhaseOfDeath{"an all-reduce of a step", "call/all_reduce:1:11:kill", true},
-                    PhaseOfDeath{"update", "step/update:1:11:kill", true},
-                    PhaseOfDeath{"evaluation", "evaluation:1:*:kill", true},
-                    PhaseOfDeath{"end of the run", "end:1:*:kill", true},
-                    PhaseOfDeath{"a checkpoint's file is written", "save/file:1:*:kill", true},
-                    PhaseOfDeath{"a checkpoint's files are written, its manifest is not", "save/written:1:*:kill",
-                                 true},
-                    PhaseOfDeath{"before a checkpoint's manifest", "save/manifest:0:*:kill", true, 0},
-                    PhaseOfDeath{"before a checkpoint gets its name", "save/rename:0:*:kill", true, 0},
-                    PhaseOfDeath{"after a checkpoint got its name", "save/renamed:0:*:kill", true, 0},
-                    PhaseOfDeath{"old checkpoints are removed", "save/remove:0:*:kill", true, 0},
-                    PhaseOfDeath{"MPI_Finalize", "mpi/finalize:1:*:kill", false}),
+    testing::Values(
+        PhaseOfDeath{"before MPI_Init", "start:1:*:kill", false},
+        PhaseOfDeath{"MPI_Init done", "mpi/initialized:1:*:kill", false},
+        PhaseOfDeath{"data open", "data/open:1:*:kill", false},
+        PhaseOfDeath{"samples of a step", "step/data:1:11:kill", true},
+        PhaseOfDeath{"middle of forward", "step/middle of forward:1:11:kill", true},
+        PhaseOfDeath{"an all-reduce of a step", "call/all_reduce:1:11:kill", true},
+        PhaseOfDeath{"update", "step/update:1:11:kill", true},
+        PhaseOfDeath{"evaluation", "evaluation:1:*:kill", true},
+        PhaseOfDeath{"end of the run", "end:1:*:kill", true},
+        PhaseOfDeath{"a checkpoint's file is written", "save/file:1:*:kill", true},
+        PhaseOfDeath{"a checkpoint's files are written, its manifest is not",
+                     "save/written:1:*:kill", true},
+        PhaseOfDeath{"before a checkpoint's manifest", "save/manifest:0:*:kill", true, 0},
+        PhaseOfDeath{"before a checkpoint gets its name", "save/rename:0:*:kill", true, 0},
+        PhaseOfDeath{"after a checkpoint got its name", "save/renamed:0:*:kill", true, 0},
+        PhaseOfDeath{"old checkpoints are removed", "save/remove:0:*:kill", true, 0},
+        PhaseOfDeath{"MPI_Finalize", "mpi/finalize:1:*:kill", false}),
     name_of);
 
 TEST(Clean, TenRunsAccuseNobody) {
@@ -80,13 +84,15 @@ TEST(Clean, ARankTenTimesSlowerIsNotAccused) {
     FaultyRun run({"guard.deadline=5"});
     std::string faults; // a step takes about 20 ms
     for (int step = 0; step < 40; ++step)
-        faults += (step ? "," : "") + std::string("step/data:1:") + std::to_string(step) + ":sleep=0.2";
+        faults +=
+            (step ? "," : "") + std::string("step/data:1:") + std::to_string(step) + ":sleep=0.2";
     auto const job = run.job(3, faults);
     EXPECT_TRUE(job.fired());
     EXPECT_EQ(job.exit_code, 0) << job.output();
     EXPECT_TRUE(job.reports().empty()) << job.output();
     EXPECT_EQ(final_hash(run.run()), unbroken_hash());
-    record({"F15", "rank 1 of 3 takes 10 times as long in all 40 steps", "nobody accused, equal hash"});
+    record({"F15", "rank 1 of 3 takes 10 times as long in all 40 steps",
+            "nobody accused, equal hash"});
 }
 
 } // namespace

@@ -1,5 +1,6 @@
-// 200 kills -9 at random times, of one rank or of all, on 1 to 4 ranks in layouts that change from job to job: no
-// checkpoint is ever lost or corrupt, and every run ends with the weights of one that met no fault.
+// 200 kills -9 at random times, of one rank or of all, on 1 to 4 ranks in layouts that change from
+// job to job: no checkpoint is ever lost or corrupt, and every run ends with the weights of one
+// that met no fault.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -45,7 +46,8 @@ bool end_hanging_launcher(std::string const& folder, std::atomic<bool> const& ov
 }
 
 /// Waits, then kills. False if the job was over before.
-bool kill_after(std::chrono::milliseconds delay, std::string const& folder, bool all, std::mt19937& random) {
+bool kill_after(std::chrono::milliseconds delay, std::string const& folder, bool all,
+                std::mt19937& random) {
     std::this_thread::sleep_for(delay);
     auto const ranks = rank_processes(folder);
     if (ranks.empty()) return false;
@@ -59,7 +61,8 @@ bool kill_after(std::chrono::milliseconds delay, std::string const& folder, bool
 TEST(RandomKills, EveryRunEndsWithTheSameWeights) {
     char const* const wanted_text = std::getenv("TRIREME_KILLS");
     int const wanted = wanted_text ? std::atoi(wanted_text) : 200;
-    auto const seed = static_cast<unsigned>(std::chrono::steady_clock::now().time_since_epoch().count());
+    auto const seed =
+        static_cast<unsigned>(std::chrono::steady_clock::now().time_since_epoch().count());
     std::mt19937 random(seed);
     RecordProperty("seed", static_cast<int>(seed));
     SCOPED_TRACE(seed);
@@ -72,10 +75,12 @@ TEST(RandomKills, EveryRunEndsWithTheSameWeights) {
         Layout const& layout = kLayouts[random() % kLayouts.size()];
         bool const all = random() % 2;
         auto const delay = std::chrono::milliseconds(300 + random() % 2500);
-        auto killed =
-            std::async(std::launch::async, [&, delay] { return kill_after(delay, run->folder(), all, random); });
+        auto killed = std::async(std::launch::async, [&, delay] {
+            return kill_after(delay, run->folder(), all, random);
+        });
         std::atomic<bool> over = false;
-        auto launcher = std::async(std::launch::async, [&] { return end_hanging_launcher(run->folder(), over); });
+        auto launcher = std::async(std::launch::async,
+                                   [&] { return end_hanging_launcher(run->folder(), over); });
         auto const job = run->job(layout.ranks, "", layout.settings);
         over = true;
         launchers += launcher.get();
@@ -86,7 +91,8 @@ TEST(RandomKills, EveryRunEndsWithTheSameWeights) {
             of_all += all;
         }
         EXPECT_TRUE(hit || job.exit_code == 0) << job.output();
-        EXPECT_EQ(job.find({"cannot be used"}), nullptr) << job.output(); // a checkpoint that was passed over
+        // a checkpoint that was passed over
+        EXPECT_EQ(job.find({"cannot be used"}), nullptr) << job.output();
         if (job.exit_code != 0) continue;
         ++runs;
         EXPECT_EQ(final_hash(run->run()), expected) << job.output();
@@ -94,13 +100,15 @@ TEST(RandomKills, EveryRunEndsWithTheSameWeights) {
     }
     run->recover(2);
     EXPECT_GE(kills, wanted);
-    std::printf("%d kills (%d of all ranks), %d jobs, %d runs to their ends, %d launchers that hung\n", kills, of_all,
-                jobs, runs + 1, launchers);
-    record({"F30",
-            std::to_string(kills) + " kills -9 at random times (" + std::to_string(of_all) + " of all ranks) in " +
-                std::to_string(jobs) + " jobs on 1 to 4 ranks",
-            std::to_string(runs + 1) +
-                " runs ended, all with the hash of an unbroken one; no checkpoint was passed over"});
+    std::printf(
+        "%d kills (%d of all ranks), %d jobs, %d runs to their ends, %d launchers that hung\n",
+        kills, of_all, jobs, runs + 1, launchers);
+    record(
+        {"F30",
+         std::to_string(kills) + " kills -9 at random times (" + std::to_string(of_all) +
+             " of all ranks) in " + std::to_string(jobs) + " jobs on 1 to 4 ranks",
+         std::to_string(runs + 1) +
+             " runs ended, all with the hash of an unbroken one; no checkpoint was passed over"});
 }
 
 } // namespace

@@ -1,4 +1,5 @@
-// Calls of a save that fail, each in turn: the error names the path, the former checkpoint stands, the next save works.
+// Calls of a save that fail, each in turn: the error names the path, the former checkpoint stands,
+// the next save works.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,8 +41,8 @@ struct Struck {
     bool fired = false;
     SavesOutcome outcome;
 };
-Struck strike(std::string const& folder, framework::Config const& config, Fault const& fault, std::int64_t n,
-              std::vector<Save> const& saves) {
+Struck strike(std::string const& folder, framework::Config const& config, Fault const& fault,
+              std::int64_t n, std::vector<Save> const& saves) {
     std::string const told = folder + "/told";
     io::reset_count();
     pid_t const child = fork();
@@ -51,7 +52,8 @@ Struck strike(std::string const& folder, framework::Config const& config, Fault 
             io::fail(fault.call, n, fault.error);
             io::watch(i == 1 ? config.run : ""); // a third save meets no fault
         });
-        nlohmann::json const j{{"errors", outcome.errors}, {"finish", outcome.finish}, {"agreed", outcome.agreed}};
+        nlohmann::json const j{
+            {"errors", outcome.errors}, {"finish", outcome.finish}, {"agreed", outcome.agreed}};
         std::ofstream(told) << j.dump();
         _exit(0);
     }
@@ -67,8 +69,9 @@ class Failing : public testing::TestWithParam<bool> {};
 TEST_P(Failing, AnyCallOfASave) {
     at::set_num_threads(1); // a fork takes along no other thread
     TemporaryFolder const folder;
-    std::vector<Fault> faults{
-        {"F6", Call::write, ENOSPC, false}, {"F7", Call::sync, EIO, false}, {"F7", Call::write, io::kShort, true}};
+    std::vector<Fault> faults{{"F6", Call::write, ENOSPC, false},
+                              {"F7", Call::sync, EIO, false},
+                              {"F7", Call::write, io::kShort, true}};
     if (!GetParam())
         faults.insert(faults.end(), {{"F6", Call::sync, ENOSPC, false},
                                      {"F6", Call::open, ENOSPC, false},
@@ -82,22 +85,25 @@ TEST_P(Failing, AnyCallOfASave) {
         int struck = 0;
         for (std::int64_t n = 1;; ++n) {
             std::string const run = folder.path() + "/run",
-                              what = std::string(io::kCalls[static_cast<int>(fault.call)]) + " " + std::to_string(n) +
-                                     ", error " + std::to_string(fault.error);
+                              what = std::string(io::kCalls[static_cast<int>(fault.call)]) + " " +
+                                     std::to_string(n) + ", error " + std::to_string(fault.error);
             fs::remove_all(run);
             auto const config = kept(run, GetParam());
             // A failed save must not end the run.
-            auto const [fired, outcome] = strike(folder.path(), config, fault, n, {{4, 1}, {8, 2}, {12, 3}});
+            auto const [fired, outcome] =
+                strike(folder.path(), config, fault, n, {{4, 1}, {8, 2}, {12, 3}});
             ASSERT_EQ(outcome.errors.size(), 3U) << what;
             EXPECT_TRUE(outcome.agreed) << what;
             EXPECT_EQ(outcome.finish, "") << what << ": the newest save went well";
             if (!fired) break;
             ++struck;
-            EXPECT_EQ(outcome.errors[1].empty(), fault.harmless) << what << ": " << outcome.errors[1];
+            EXPECT_EQ(outcome.errors[1].empty(), fault.harmless)
+                << what << ": " << outcome.errors[1];
             EXPECT_TRUE(fault.harmless || outcome.errors[1].find(run) != std::string::npos)
                 << what << ": " << outcome.errors[1];
             bool const reason =
-                fault.harmless || outcome.errors[1].find(std::strerror(fault.error)) != std::string::npos;
+                fault.harmless ||
+                outcome.errors[1].find(std::strerror(fault.error)) != std::string::npos;
             EXPECT_TRUE(reason) << what << ": " << outcome.errors[1];
             EXPECT_EQ(resumed_version(config), 3) << what;
             EXPECT_EQ(newest_sound_version(run), 3) << what;
@@ -108,10 +114,13 @@ TEST_P(Failing, AnyCallOfASave) {
                     fault.error < 0 ? "short" : std::strerror(fault.error), struck, struck);
         record({.id = fault.id,
                 .fault = std::string(io::kCalls[static_cast<int>(fault.call)]) + ": " +
-                         (fault.error < 0 ? "short" : std::strerror(fault.error)) + ", at each of " +
-                         std::to_string(struck) + " calls of a save" + (GetParam() ? " in the background" : ""),
-                .outcome = fault.harmless ? "the rest was written; nothing lost"
-                                          : "the error named the path; the run went on and its next save was sound"});
+                         (fault.error < 0 ? "short" : std::strerror(fault.error)) +
+                         ", at each of " + std::to_string(struck) + " calls of a save" +
+                         (GetParam() ? " in the background" : ""),
+                .outcome =
+                    fault.harmless
+                        ? "the rest was written; nothing lost"
+                        : "the error named the path; the run went on and its next save was sound"});
     }
 }
 
@@ -127,7 +136,8 @@ TEST(FailingSave, OfTheLastOneIsAnErrorOnEveryRank) {
         strike(folder.path(), config, {"F6", Call::write, ENOSPC, false}, 2, {{4, 1}, {8, 2}});
     ASSERT_TRUE(fired);
     EXPECT_TRUE(outcome.agreed);
-    EXPECT_TRUE(outcome.finish.starts_with("checkpoint not saved: " + config.run)) << outcome.finish;
+    EXPECT_TRUE(outcome.finish.starts_with("checkpoint not saved: " + config.run))
+        << outcome.finish;
     EXPECT_EQ(resumed_version(config), 1);
     EXPECT_FALSE(fs::exists(config.run + "/checkpoints/step-000000008.partial"));
 }
@@ -150,7 +160,9 @@ class Damaged : public testing::Test {
         EXPECT_NE(said.find(file), std::string::npos) << fault << ": " << said;
     }
     static void record_refused(std::string const& id, std::string const& fault) {
-        record({.id = id, .fault = fault, .outcome = "refused by name; the run resumed from the checkpoint before"});
+        record({.id = id,
+                .fault = fault,
+                .outcome = "refused by name; the run resumed from the checkpoint before"});
     }
     TemporaryFolder folder_;
     framework::Config config_ = kept(folder_.path() + "/run", false);
@@ -192,7 +204,9 @@ TEST_F(Damaged, FilesThatDoNotBelongThere) {
     fs::copy_file(path(4, "rank-00000.h5"), path(8, "rank-00002.h5"));
     EXPECT_EQ(resumed_version(config_), 2) << "nothing reads it";
     EXPECT_EQ(newest_sound_version(config_.run), 1) << "verify reports it";
-    record({.id = "F8", .fault = "a file too many", .outcome = "verify named it; a load reads only what is listed"});
+    record({.id = "F8",
+            .fault = "a file too many",
+            .outcome = "verify named it; a load reads only what is listed"});
 }
 
 /// Root is bound by no permissions; the library refuses in their place.
@@ -219,7 +233,8 @@ TEST_F(Damaged, FilesThatCannotBeRead) {
     }
     EXPECT_GT(refused, 9);
     record({.id = "F11",
-            .fault = "EACCES, EIO or ESTALE at each of " + std::to_string(refused / 3) + " opens and reads of a load",
+            .fault = "EACCES, EIO or ESTALE at each of " + std::to_string(refused / 3) +
+                     " opens and reads of a load",
             .outcome = "named the file; the run resumed from the checkpoint before"});
 }
 

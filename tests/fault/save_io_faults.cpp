@@ -31,8 +31,8 @@ struct Shared {
     std::atomic<bool> fired = false;
 };
 Shared& shared() {
-    static Shared* const memory =
-        new (mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shared;
+    static Shared* const memory = new (mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                                            MAP_SHARED | MAP_ANONYMOUS, -1, 0)) Shared;
     return *memory;
 }
 
@@ -43,7 +43,8 @@ struct State {
     std::int64_t fail_at = 0, seen = 0;
     int error = 0, log = -1;
     bool repeat = false, fast = false;
-    std::recursive_mutex mutex; ///< held over a call and its record: the record has the order of the calls
+    /// held over a call and its record: the record has the order of the calls
+    std::recursive_mutex mutex;
 };
 State& state() {
     static auto* const instance = new State; // calls come before main and after exit
@@ -102,11 +103,13 @@ int strike(Call call, std::string const& path) {
 void put(Event const& e) {
     if (state().log < 0) return;
     std::ostringstream out;
-    out << static_cast<int>(e.call) << ' ' << e.descriptor << ' ' << e.create << ' ' << e.cut << ' ' << e.offset << ' '
-        << e.path.size() << ' ' << e.second.size() << ' ' << e.bytes.size() << '\n'
+    out << static_cast<int>(e.call) << ' ' << e.descriptor << ' ' << e.create << ' ' << e.cut << ' '
+        << e.offset << ' ' << e.path.size() << ' ' << e.second.size() << ' ' << e.bytes.size()
+        << '\n'
         << e.path << e.second << e.bytes;
     std::string const text = out.str();
-    if (syscall(SYS_write, state().log, text.data(), text.size()) != static_cast<long>(text.size())) std::abort();
+    if (syscall(SYS_write, state().log, text.data(), text.size()) != static_cast<long>(text.size()))
+        std::abort();
 }
 
 int refuse(int error) {
@@ -127,7 +130,8 @@ struct FromEnvironment {
         std::getline(in, how, ':');
         auto const* const known = std::find(std::begin(kCalls), std::end(kCalls), call);
         if (known == std::end(kCalls) || n.empty() || how.empty()) {
-            std::fprintf(stderr, "TRIREME_IO_FAULT: %s: legal: FOLDER:CALL:N:ERRNO|short|kill\n", text);
+            std::fprintf(stderr, "TRIREME_IO_FAULT: %s: legal: FOLDER:CALL:N:ERRNO|short|kill\n",
+                         text);
             std::abort();
         }
         watch(folder);
@@ -166,7 +170,8 @@ void skip_syncs() {
     state().fast = true;
 }
 void record(std::string const& file) {
-    state().log = static_cast<int>(syscall(SYS_openat, AT_FDCWD, file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    state().log = static_cast<int>(
+        syscall(SYS_openat, AT_FDCWD, file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
 }
 
 std::vector<Event> read_record(std::string const& file) {
@@ -178,7 +183,8 @@ std::vector<Event> read_record(std::string const& file) {
         std::size_t path = 0, second = 0, bytes = 0;
         in >> e.descriptor >> e.create >> e.cut >> e.offset >> path >> second >> bytes;
         in.get();
-        for (auto [text, size] : {std::pair(&e.path, path), {&e.second, second}, {&e.bytes, bytes}}) {
+        for (auto [text, size] :
+             {std::pair(&e.path, path), {&e.second, second}, {&e.bytes, bytes}}) {
             text->resize(size);
             in.read(text->data(), static_cast<std::streamsize>(size));
         }
@@ -188,7 +194,8 @@ std::vector<Event> read_record(std::string const& file) {
 
 } // namespace trireme::test::io
 
-// The calls themselves. What the C library calls inside itself does not come here: fopen and fclose stand for that.
+// The calls themselves. What the C library calls inside itself does not come here: fopen and fclose
+// stand for that.
 
 using namespace trireme::test::io;
 
@@ -222,12 +229,17 @@ FILE* open_stream(char const* path, char const* mode) {
     }
     FILE* const stream = call(path, mode);
     if (stream && mode[0] != 'r')
-        put({.call = Call::open, .descriptor = fileno(stream), .create = true, .cut = mode[0] == 'w', .path = name});
+        put({.call = Call::open,
+             .descriptor = fileno(stream),
+             .create = true,
+             .cut = mode[0] == 'w',
+             .path = name});
     return stream;
 }
 
 template <typename Real>
-ssize_t write_at(int descriptor, void const* bytes, std::size_t count, std::int64_t offset, Real const& call) {
+ssize_t write_at(int descriptor, void const* bytes, std::size_t count, std::int64_t offset,
+                 Real const& call) {
     std::string const name = path_of(descriptor);
     if (!watched(name)) return call(count);
     std::lock_guard const lock(state().mutex);
@@ -320,12 +332,14 @@ ssize_t write(int descriptor, void const* bytes, size_t count) {
 }
 ssize_t writev(int descriptor, iovec const* parts, int count) {
     std::string all;
-    for (int i = 0; i < count; ++i) all.append(static_cast<char const*>(parts[i].iov_base), parts[i].iov_len);
+    for (int i = 0; i < count; ++i)
+        all.append(static_cast<char const*>(parts[i].iov_base), parts[i].iov_len);
     return write(descriptor, all.data(), all.size());
 }
 ssize_t pwrite64(int descriptor, void const* bytes, size_t count, off64_t offset) {
     static auto const call = real<ssize_t (*)(int, void const*, size_t, off64_t)>("pwrite64");
-    return write_at(descriptor, bytes, count, offset, [&](size_t n) { return call(descriptor, bytes, n, offset); });
+    return write_at(descriptor, bytes, count, offset,
+                    [&](size_t n) { return call(descriptor, bytes, n, offset); });
 }
 ssize_t pwrite(int descriptor, void const* bytes, size_t count, off_t offset) {
     return pwrite64(descriptor, bytes, count, offset);
@@ -351,14 +365,16 @@ int fdatasync(int descriptor) {
 }
 int ftruncate64(int descriptor, off64_t length) {
     static auto const call = real<int (*)(int, off64_t)>("ftruncate64");
-    return on_descriptor(Call::truncate, descriptor, length, [&] { return call(descriptor, length); });
+    return on_descriptor(Call::truncate, descriptor, length,
+                         [&] { return call(descriptor, length); });
 }
 int ftruncate(int descriptor, off_t length) {
     return ftruncate64(descriptor, length);
 }
 int rename(char const* from, char const* to) {
     static auto const call = real<int (*)(char const*, char const*)>("rename");
-    return on_path(Call::rename, absolute(AT_FDCWD, from), absolute(AT_FDCWD, to), [&] { return call(from, to); });
+    return on_path(Call::rename, absolute(AT_FDCWD, from), absolute(AT_FDCWD, to),
+                   [&] { return call(from, to); });
 }
 int unlinkat(int folder, char const* path, int flags) {
     static auto const call = real<int (*)(int, char const*, int)>("unlinkat");

@@ -1,9 +1,10 @@
-// A library for tests that stands before the C library: it sees the calls that change files below one folder, and
-// counts, records, fails or kills at one of them.
+// A library for tests that stands before the C library: it sees the calls that change files below
+// one folder, and counts, records, fails or kills at one of them.
 //
-// A test links it and arms it in a forked child. A whole program gets it by LD_PRELOAD, with TRIREME_IO_FAULT set to
-// "FOLDER:CALL:N:HOW": the N-th call CALL (as in kCalls) on a path below FOLDER whose name has no other meaning; HOW is
-// an errno number, `short`, or `kill`. It says "io fault fired: ..." on standard error when it strikes.
+// A test links it and arms it in a forked child. A whole program gets it by LD_PRELOAD, with
+// TRIREME_IO_FAULT set to "FOLDER:CALL:N:HOW": the N-th call CALL (as in kCalls) on a path below
+// FOLDER whose name has no other meaning; HOW is an errno number, `short`, or `kill`. It says "io
+// fault fired: ..." on standard error when it strikes.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,7 +12,18 @@
 
 namespace trireme::test::io {
 
-enum class Call : std::uint8_t { open, write, truncate, sync, close, rename, unlink, rmdir, mkdir, read };
+enum class Call : std::uint8_t {
+    open,
+    write,
+    truncate,
+    sync,
+    close,
+    rename,
+    unlink,
+    rmdir,
+    mkdir,
+    read
+};
 constexpr char const* kCalls[] = {"open",   "write",  "truncate", "sync",  "close",
                                   "rename", "unlink", "rmdir",    "mkdir", "read"};
 
@@ -19,12 +31,14 @@ enum : int { kShort = -1, kKill = -2 };
 
 /// Calls on paths below `folder` count from now on. Fork first: nothing is undone.
 void watch(std::string const& folder);
-/// Calls counted so far, reads apart. In memory shared with children that were forked after the first call of it.
+/// Calls counted so far, reads apart. In memory shared with children that were forked after the
+/// first call of it.
 std::int64_t counted();
 void reset_count();
 /// Dies by SIGKILL instead of making the n-th call (from 1), reads apart.
 void kill_at(std::int64_t n);
-/// The n-th call of that kind fails with `error`, or writes half (kShort). `repeat`: and all later ones.
+/// The n-th call of that kind fails with `error`, or writes half (kShort). `repeat`: and all later
+/// ones.
 void fail(Call call, std::int64_t n, int error, bool repeat = false);
 /// Has a call failed as asked? Shared like counted().
 bool fired();

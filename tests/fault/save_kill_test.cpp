@@ -1,4 +1,5 @@
-// A save that is killed before each of its system calls, one after another: a checkpoint is always there.
+// A save that is killed before each of its system calls, one after another: a checkpoint is always
+// there.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,7 +24,9 @@ struct Case {
     bool async;
 
     std::int64_t old_version() const {
-        return saves.size() > 1 ? saves[saves.size() - 2].version : before.empty() ? -1 : before.back().version;
+        return saves.size() > 1 ? saves[saves.size() - 2].version
+               : before.empty() ? -1
+                                : before.back().version;
     }
 };
 
@@ -74,16 +77,19 @@ TEST_P(Killed, AtEverySystemCall) {
         bool const killed = save_with_kill_at(n);
         std::int64_t const found = resumed_version(config);
         ASSERT_EQ(newest_sound_version(run), found) << "call " << n;
-        ASSERT_TRUE(found == next || (killed && found == old)) << "call " << n << ": version " << found;
+        ASSERT_TRUE(found == next || (killed && found == old))
+            << "call " << n << ": version " << found;
         (found == old ? kept_old : found_new) += 1;
         if (!killed) break;
         // What was left behind is in nobody's way.
         ASSERT_EQ(make_saves(config, {{at.saves.back().step + 1, 99}}).finish, "") << "call " << n;
         ASSERT_EQ(newest_sound_version(run), 99) << "call " << n;
         for (auto const& entry : fs::directory_iterator(run + "/checkpoints"))
-            ASSERT_EQ(entry.path().extension(), "") << "call " << n << ": " << entry.path() << " stays";
+            ASSERT_EQ(entry.path().extension(), "")
+                << "call " << n << ": " << entry.path() << " stays";
     }
-    // Two ranks' calls come in varying order, so that the last kill may have been before the rename once more.
+    // Two ranks' calls come in varying order, so that the last kill may have been before the rename
+    // once more.
     for (int again = 0; again < 20 && found_new < 2; ++again) {
         save_with_kill_at(n - 1);
         found_new += resumed_version(config) == next;
@@ -92,19 +98,23 @@ TEST_P(Killed, AtEverySystemCall) {
     EXPECT_GT(kept_old, 0);
     EXPECT_GT(found_new, 1) << "no kill came after the rename: the last calls were not reached";
     RecordProperty("system_calls", static_cast<int>(n - 1));
-    std::printf("%s: killed before each of %ld calls; the old one was found %ld times, the new one %ld times\n",
-                at.name, static_cast<long>(n - 1), static_cast<long>(kept_old), static_cast<long>(found_new));
+    std::printf("%s: killed before each of %ld calls; the old one was found %ld times, the new one "
+                "%ld times\n",
+                at.name, static_cast<long>(n - 1), static_cast<long>(kept_old),
+                static_cast<long>(found_new));
     record({.id = "F2",
             .fault = std::string("kill -9 before every system call of a save: ") + at.name,
-            .outcome = std::to_string(n - 1) + " kills, a sound checkpoint after each; the next save went through"});
+            .outcome = std::to_string(n - 1) +
+                       " kills, a sound checkpoint after each; the next save went through"});
 }
 
-INSTANTIATE_TEST_SUITE_P(Save, Killed,
-                         testing::Values(Case{"first", {}, {{4, 1}}, false}, Case{"next", {{4, 1}}, {{8, 2}}, false},
-                                         Case{"next_in_background", {{4, 1}}, {{8, 2}}, true},
-                                         Case{"same_step_by_another_job", {{4, 1}}, {{4, 2}}, false},
-                                         Case{"state_of_the_same_step", {}, {{4, 1}, {4, 2}}, false}),
-                         [](auto const& c) { return c.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Save, Killed,
+    testing::Values(Case{"first", {}, {{4, 1}}, false}, Case{"next", {{4, 1}}, {{8, 2}}, false},
+                    Case{"next_in_background", {{4, 1}}, {{8, 2}}, true},
+                    Case{"same_step_by_another_job", {{4, 1}}, {{4, 2}}, false},
+                    Case{"state_of_the_same_step", {}, {{4, 1}, {4, 2}}, false}),
+    [](auto const& c) { return c.param.name; });
 
 } // namespace
 } // namespace trireme::test

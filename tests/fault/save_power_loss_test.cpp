@@ -1,5 +1,6 @@
-// What a power loss leaves of a save, at every moment of it: the record of its calls is replayed on a model of a file
-// system that keeps no more than it must, and what the disk then holds must be a sound checkpoint.
+// What a power loss leaves of a save, at every moment of it: the record of its calls is replayed on
+// a model of a file system that keeps no more than it must, and what the disk then holds must be a
+// sound checkpoint.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,7 +64,8 @@ class Disk {
             bytes.replace(static_cast<std::size_t>(e.offset), e.bytes.size(), e.bytes);
             return;
         }
-        case Call::truncate: return open_.at(e.descriptor)->bytes.resize(static_cast<std::size_t>(e.offset));
+        case Call::truncate:
+            return open_.at(e.descriptor)->bytes.resize(static_cast<std::size_t>(e.offset));
         case Call::sync: {
             Node& node = *open_or_named(e);
             node.synced_bytes = node.bytes;
@@ -77,7 +79,8 @@ class Disk {
             unlink(e.path);
             link(e.second, node);
             Node& parent = *find(fs::path(e.path).parent_path());
-            ASSERT_EQ(fs::path(e.path).parent_path(), fs::path(e.second).parent_path()) << "not modelled";
+            ASSERT_EQ(fs::path(e.path).parent_path(), fs::path(e.second).parent_path())
+                << "not modelled";
             parent.changes.push_back({name_in(e.path), name_in(e.second), node});
             return;
         }
@@ -115,7 +118,8 @@ class Disk {
                 load(entry.path(), *node);
             else
                 node->bytes = node->synced_bytes = cluster::read_file(entry.path());
-            into.entries[entry.path().filename()] = into.synced_entries[entry.path().filename()] = node;
+            into.entries[entry.path().filename()] = into.synced_entries[entry.path().filename()] =
+                node;
         }
     }
 
@@ -130,7 +134,8 @@ class Disk {
     }
     void unlink(fs::path const& path) { find(path.parent_path())->entries.erase(path.filename()); }
 
-    /// A folder or file is synced through a descriptor that was opened for reading, which is not recorded.
+    /// A folder or file is synced through a descriptor that was opened for reading, which is not
+    /// recorded.
     NodePointer open_or_named(io::Event const& e) const {
         auto const found = open_.find(e.descriptor);
         return found != open_.end() ? found->second : find(e.path);
@@ -160,8 +165,8 @@ class Disk {
         return entries;
     }
 
-    static void collect(Node const& folder, std::string const& path, Left left, std::mt19937& random,
-                        std::map<std::string, std::string>& files) {
+    static void collect(Node const& folder, std::string const& path, Left left,
+                        std::mt19937& random, std::map<std::string, std::string>& files) {
         for (auto const& [name, node] : entries_left(folder, left, random)) {
             std::string const at = path + "/" + name;
             if (node->folder) {
@@ -171,7 +176,8 @@ class Disk {
                 files[at] = node->bytes;
             } else {
                 bool const half = left == Left::names_and_half_the_bytes;
-                files[at] = half ? node->bytes.substr(0, node->bytes.size() / 2) : node->synced_bytes;
+                files[at] =
+                    half ? node->bytes.substr(0, node->bytes.size() / 2) : node->synced_bytes;
             }
         }
     }
@@ -183,18 +189,22 @@ class Disk {
 
 struct Case {
     char const* name;
-    std::vector<Save> before, saves; ///< before: by another process. The last of `saves` is looked at.
+    /// before: by another process. The last of `saves` is looked at.
+    std::vector<Save> before, saves;
     bool async;
     bool new_job; ///< it opens the folder, whose own name is safe already
 
     std::int64_t old_version() const {
-        return saves.size() > 1 ? saves[saves.size() - 2].version : before.empty() ? -1 : before.back().version;
+        return saves.size() > 1 ? saves[saves.size() - 2].version
+               : before.empty() ? -1
+                                : before.back().version;
     }
 };
 
 class PowerLoss : public testing::TestWithParam<Case> {
   protected:
-    /// Makes the saves in a child and returns the calls of the last one; the files before it are in `before_`.
+    /// Makes the saves in a child and returns the calls of the last one; the files before it are in
+    /// `before_`.
     std::vector<io::Event> recorded() {
         Case const& at = GetParam();
         std::string const log = folder_.path() + "/log", run = folder_.path() + "/disk/run";
@@ -204,12 +214,14 @@ class PowerLoss : public testing::TestWithParam<Case> {
         }
         pid_t const child = fork();
         if (child == 0) {
-            auto const outcome = make_saves(scene_config(run, at.async), at.saves, [&](int rank, std::size_t i) {
-                if (rank != 0 || i + 1 != at.saves.size()) return;
-                fs::copy(folder_.path() + "/disk", folder_.path() + "/before", fs::copy_options::recursive);
-                io::record(log);
-                io::watch(folder_.path() + "/disk");
-            });
+            auto const outcome =
+                make_saves(scene_config(run, at.async), at.saves, [&](int rank, std::size_t i) {
+                    if (rank != 0 || i + 1 != at.saves.size()) return;
+                    fs::copy(folder_.path() + "/disk", folder_.path() + "/before",
+                             fs::copy_options::recursive);
+                    io::record(log);
+                    io::watch(folder_.path() + "/disk");
+                });
             _exit(outcome.finish.empty() ? 0 : 1);
         }
         int status = 0;
@@ -221,7 +233,8 @@ class PowerLoss : public testing::TestWithParam<Case> {
     /// The version that a job would find in these files.
     std::int64_t version_in(std::map<std::string, std::string> const& files) {
         std::ostringstream key;
-        for (auto const& [path, bytes] : files) key << path << '\0' << bytes.size() << '\0' << bytes;
+        for (auto const& [path, bytes] : files)
+            key << path << '\0' << bytes.size() << '\0' << bytes;
         auto const [known, added] = seen_.emplace(key.str(), 0);
         if (!added) return known->second;
         std::string const disk = folder_.path() + "/after";
@@ -246,8 +259,9 @@ class PowerLoss : public testing::TestWithParam<Case> {
                 std::int64_t const found = version_in(disk.after_power_loss(left, random));
                 bool const sound = found == next || (i < events.size() && found == old);
                 if (!sound)
-                    return "after " + std::to_string(i) + " of " + std::to_string(events.size()) + " calls, case " +
-                           std::to_string(static_cast<int>(left)) + ": version " + std::to_string(found);
+                    return "after " + std::to_string(i) + " of " + std::to_string(events.size()) +
+                           " calls, case " + std::to_string(static_cast<int>(left)) + ": version " +
+                           std::to_string(found);
             }
             if (i == events.size()) break;
             if (events[i].call == Call::sync && ++syncs == without) continue;
@@ -267,35 +281,42 @@ TEST_P(PowerLoss, LeavesASoundCheckpointWhateverMomentItComes) {
     EXPECT_EQ(loss(events, 0), "");
     RecordProperty("states", static_cast<int>(seen_.size()));
     std::printf("%zu calls, %zu different disks after a power loss\n", events.size(), seen_.size());
-    record({.id = "F2",
-            .fault = std::string("power loss at every moment of a save: ") + GetParam().name,
-            .outcome = std::to_string(seen_.size()) + " different disks, a sound checkpoint on each"});
+    record(
+        {.id = "F2",
+         .fault = std::string("power loss at every moment of a save: ") + GetParam().name,
+         .outcome = std::to_string(seen_.size()) + " different disks, a sound checkpoint on each"});
 }
 
-/// A sync that could be left out would be waste; one whose loss went unseen, a test that cannot fail.
+/// A sync that could be left out would be waste; one whose loss went unseen, a test that cannot
+/// fail.
 TEST_P(PowerLoss, EverySyncIsNeeded) {
     at::set_num_threads(1);
     auto const events = recorded();
-    std::int64_t const syncs = std::ranges::count_if(events, [](io::Event const& e) { return e.call == Call::sync; });
+    std::int64_t const syncs =
+        std::ranges::count_if(events, [](io::Event const& e) { return e.call == Call::sync; });
     ASSERT_GE(syncs, 2);
     for (std::int64_t k = 1; k <= syncs; ++k) {
         std::int64_t seen = 0;
-        auto const event =
-            std::ranges::find_if(events, [&](auto const& e) { return e.call == Call::sync && ++seen == k; });
-        if (GetParam().new_job && event->path.find("/checkpoints") == std::string::npos) continue; // safe already
+        auto const event = std::ranges::find_if(
+            events, [&](auto const& e) { return e.call == Call::sync && ++seen == k; });
+        // safe already
+        if (GetParam().new_job && event->path.find("/checkpoints") == std::string::npos) continue;
         std::string const found = loss(events, k);
-        EXPECT_NE(found, "") << "sync " << k << " of " << syncs << " is not needed: " << event->path;
-        std::printf("without the sync of %s: %s\n", fs::path(event->path).filename().c_str(), found.c_str());
+        EXPECT_NE(found, "") << "sync " << k << " of " << syncs
+                             << " is not needed: " << event->path;
+        std::printf("without the sync of %s: %s\n", fs::path(event->path).filename().c_str(),
+                    found.c_str());
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Save, PowerLoss,
-                         testing::Values(Case{"first", {}, {{4, 1}}, false, false},
-                                         Case{"next", {}, {{4, 1}, {8, 2}}, false, false},
-                                         Case{"next_in_background", {}, {{4, 1}, {8, 2}}, true, false},
-                                         Case{"state_of_the_same_step", {}, {{4, 1}, {4, 2}}, false, false},
-                                         Case{"same_step_by_another_job", {{4, 1}}, {{4, 2}}, false, true}),
-                         [](auto const& c) { return c.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Save, PowerLoss,
+    testing::Values(Case{"first", {}, {{4, 1}}, false, false},
+                    Case{"next", {}, {{4, 1}, {8, 2}}, false, false},
+                    Case{"next_in_background", {}, {{4, 1}, {8, 2}}, true, false},
+                    Case{"state_of_the_same_step", {}, {{4, 1}, {4, 2}}, false, false},
+                    Case{"same_step_by_another_job", {{4, 1}}, {{4, 2}}, false, true}),
+    [](auto const& c) { return c.param.name; });
 
 } // namespace
 } // namespace trireme::test

@@ -15,9 +15,11 @@ namespace {
 
 constexpr int kRanks = 2;
 
-float value_of(std::string_view kind, std::string const& name, std::int64_t index, std::int64_t step) {
+float value_of(std::string_view kind, std::string const& name, std::int64_t index,
+               std::int64_t step) {
     std::uint64_t const salt = cluster::xxh3_64(std::string(kind) + name);
-    return static_cast<float>((salt + static_cast<std::uint64_t>(index * 7919 + step * 104'729)) % 100'003);
+    return static_cast<float>((salt + static_cast<std::uint64_t>(index * 7919 + step * 104'729)) %
+                              100'003);
 }
 
 std::vector<parallel::ParameterSpec> specs() {
@@ -35,14 +37,15 @@ void each_element(parallel::ParameterStore& store,
             auto* const flat = static_cast<float*>(flat_of(*unit, kind).mutable_data_ptr());
             for (auto const& s : parallel::stretches(*unit, unit->begin, unit->end))
                 for (std::int64_t i = 0; i < s.count; ++i)
-                    visit(flat[s.at - unit->begin + i], kind, s.parameter->spec().name, s.first + i);
+                    visit(flat[s.at - unit->begin + i], kind, s.parameter->spec().name,
+                          s.first + i);
         }
 }
 
 void fill(parallel::ParameterStore& store, std::int64_t step) {
-    each_element(store, [step](float& element, std::string_view kind, std::string const& name, std::int64_t index) {
-        element = value_of(kind, name, index, step);
-    });
+    each_element(store,
+                 [step](float& element, std::string_view kind, std::string const& name,
+                        std::int64_t index) { element = value_of(kind, name, index, step); });
 }
 
 parallel::StoreOptions place(cluster::Communicator const& world) {
@@ -66,7 +69,8 @@ SavesOutcome make_saves(Config const& config, std::vector<Save> const& saves,
         SavesOutcome& outcome = outcomes[static_cast<std::size_t>(world.rank())];
         parallel::ParameterStore store(specs(), place(world));
         store.allocate_moments();
-        for (auto const& unit : store.units()) ASSERT_GT(unit->end, unit->begin) << "a rank without a part";
+        for (auto const& unit : store.units())
+            ASSERT_GT(unit->end, unit->begin) << "a rank without a part";
         RunCheckpoints checkpoints(config, "data", store, world);
         auto const finish = [&] {
             try {
@@ -90,7 +94,8 @@ SavesOutcome make_saves(Config const& config, std::vector<Save> const& saves,
         finish();
         while (auto const report = checkpoints.poll()) outcome.errors.push_back(report->error);
     });
-    outcomes[0].agreed = outcomes[0].errors == outcomes[1].errors && outcomes[0].finish == outcomes[1].finish;
+    outcomes[0].agreed =
+        outcomes[0].errors == outcomes[1].errors && outcomes[0].finish == outcomes[1].finish;
     return outcomes[0];
 }
 
@@ -106,10 +111,10 @@ std::int64_t resumed_version(Config const& config, std::string* said) {
         if (!progress) return;
         version = progress->cursor;
         int wrong = 0;
-        each_element(store,
-                     [&](float const& element, std::string_view kind, std::string const& name, std::int64_t index) {
-                         wrong += element != value_of(kind, name, index, progress->step);
-                     });
+        each_element(store, [&](float const& element, std::string_view kind,
+                                std::string const& name, std::int64_t index) {
+            wrong += element != value_of(kind, name, index, progress->step);
+        });
         EXPECT_EQ(wrong, 0) << "elements are not those of step " << progress->step;
         EXPECT_EQ(checkpoints.losses().size(), static_cast<std::size_t>(progress->step));
     });

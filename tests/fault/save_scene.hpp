@@ -1,5 +1,6 @@
-// A run so small that a save takes a millisecond, and whose weights and moments are a function of the version saved:
-// what a checkpoint holds can be told, element by element, without what wrote it.
+// A run so small that a save takes a millisecond, and whose weights and moments are a function of
+// the version saved: what a checkpoint holds can be told, element by element, without what wrote
+// it.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,20 +18,21 @@ struct Save {
 };
 
 struct SavesOutcome {
-    std::vector<std::string> errors; ///< of each save that ended, in their order; empty where it went well
-    std::string finish;              ///< what the finish threw, or nothing
-    bool agreed = true;              ///< all ranks had the same errors
+    /// of each save that ended, in their order; empty where it went well
+    std::vector<std::string> errors;
+    std::string finish; ///< what the finish threw, or nothing
+    bool agreed = true; ///< all ranks had the same errors
 };
 
 framework::Config scene_config(std::string const& run, bool async);
 
-/// Two ranks as threads of this process make the saves one after another and finish. `before(rank, i)` is called before
-/// the i-th, with none in flight.
+/// Two ranks as threads of this process make the saves one after another and finish. `before(rank,
+/// i)` is called before the i-th, with none in flight.
 SavesOutcome make_saves(framework::Config const& config, std::vector<Save> const& saves,
                         std::function<void(int rank, std::size_t i)> const& before = {});
 
-/// Resumes on one rank and looks at every element. The version found; -1: no checkpoint. A wrong element fails the
-/// test. `said`: what it told of checkpoints that it passed over.
+/// Resumes on one rank and looks at every element. The version found; -1: no checkpoint. A wrong
+/// element fails the test. `said`: what it told of checkpoints that it passed over.
 std::int64_t resumed_version(framework::Config const& config, std::string* said = nullptr);
 /// The same by reading the files alone: the newest checkpoint whose every byte is sound.
 std::int64_t newest_sound_version(std::string const& run);

@@ -1,4 +1,5 @@
-// Signals as people send them: Ctrl-C and kill to mpirun, a terminal that is closed, a pause and its end.
+// Signals as people send them: Ctrl-C and kill to mpirun, a terminal that is closed, a pause and
+// its end.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -26,7 +27,8 @@ class Background {
         if (pid_ != 0) return;
         for (int const number : {SIGINT, SIGHUP, SIGTERM, SIGTSTP}) signal(number, SIG_DFL);
         setenv("OMPI_MCA_odls_base_sigkill_timeout", "60", 1);
-        if (!std::freopen("/dev/null", "r", stdin) || !std::freopen(log.c_str(), "w", stdout)) _exit(126);
+        if (!std::freopen("/dev/null", "r", stdin) || !std::freopen(log.c_str(), "w", stdout))
+            _exit(126);
         dup2(STDOUT_FILENO, STDERR_FILENO);
         std::vector<char*> argv;
         for (auto const& word : command) argv.push_back(const_cast<char*>(word.c_str()));
@@ -59,8 +61,9 @@ class Signals : public testing::Test {
     std::string run() const { return folder_.path() + "/run"; }
     std::string log() const { return folder_.path() + "/output"; }
     std::vector<std::string> train(int ranks) const {
-        return trireme(ranks, {"train", folder_.path() + "/run.yaml", "--set", "train.steps=1000000", "--set",
-                               "checkpoint.every=1000000", "--set", "evaluation.every=1000000"});
+        return trireme(ranks,
+                       {"train", folder_.path() + "/run.yaml", "--set", "train.steps=1000000",
+                        "--set", "checkpoint.every=1000000", "--set", "evaluation.every=1000000"});
     }
     std::size_t lines_of(std::string const& kind) const {
         std::size_t found = 0;
@@ -71,7 +74,8 @@ class Signals : public testing::Test {
     /// Whether there are `count` events of a kind within that time.
     bool comes(std::string const& kind, std::size_t count, std::chrono::seconds limit) const {
         auto const end = std::chrono::steady_clock::now() + limit;
-        while (lines_of(kind) < count && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(20ms);
+        while (lines_of(kind) < count && std::chrono::steady_clock::now() < end)
+            std::this_thread::sleep_for(20ms);
         return lines_of(kind) >= count;
     }
     void is_saved() const {
@@ -83,7 +87,8 @@ class Signals : public testing::Test {
     TemporaryFolder folder_;
 };
 
-/// mpirun says TERM to its ranks only a minute later here, and would kill them after another: they hear of it at once.
+/// mpirun says TERM to its ranks only a minute later here, and would kill them after another: they
+/// hear of it at once.
 TEST_F(Signals, ToMpirunLeaveAWholeSave) {
     for (int const signal : {SIGINT, SIGTERM, SIGHUP}) {
         std::filesystem::remove_all(run());

@@ -1,4 +1,5 @@
-// A rank that hangs, dies, fails or disagrees is named, all ranks end, and the run goes on as if nothing had been.
+// A rank that hangs, dies, fails or disagrees is named, all ranks end, and the run goes on as if
+// nothing had been.
 #include <gtest/gtest.h>
 
 #include "tests/fault/fault_job.hpp"
@@ -9,7 +10,8 @@ namespace {
 
 std::vector<std::string> const kQuick{"guard.deadline=2"};
 
-/// What every report has to do: the fault fired, one line names `words`, in time, and all ranks are gone.
+/// What every report has to do: the fault fired, one line names `words`, in time, and all ranks are
+/// gone.
 void expect_report(FaultyJob const& job, std::vector<std::string> const& words, double within) {
     EXPECT_TRUE(job.fired()) << job.output();
     EXPECT_EQ(job.reports().size(), 1U) << job.output();
@@ -28,26 +30,33 @@ void note(char const* id, char const* fault, char const* outcome, FaultyJob cons
 TEST(Watch, StoppedRankIsNamed) {
     FaultyRun run(kQuick);
     auto const job = run.job(3, "step/update:1:6:stop");
-    expect_report(
-        job, {"no progress for 2 s", "rank 1@", "does not answer", "step/update of step 6", "waited for it in"}, 2 + 5);
+    expect_report(job,
+                  {"no progress for 2 s", "rank 1@", "does not answer", "step/update of step 6",
+                   "waited for it in"},
+                  2 + 5);
     run.expect_guilty(1, {"does not answer"});
-    note("F13", "SIGSTOP to rank 1 of 3 in the update of a step", "named with its phase; all ranks ended", job,
-         run.recover(2));
+    note("F13", "SIGSTOP to rank 1 of 3 in the update of a step",
+         "named with its phase; all ranks ended", job, run.recover(2));
 }
 
 TEST(Watch, StoppedRankZeroIsNamedByAnother) {
     FaultyRun run(kQuick);
     auto const job = run.job(2, "step/middle of forward:0:5:stop");
-    expect_report(job, {"no progress for 2 s", "rank 0@", "does not answer", "step/forward and backward of step 5"},
+    expect_report(job,
+                  {"no progress for 2 s", "rank 0@", "does not answer",
+                   "step/forward and backward of step 5"},
                   2 + 5);
-    note("F13", "SIGSTOP to rank 0 of 2 in a forward pass", "named by rank 1; all ranks ended", job, run.recover(2));
+    note("F13", "SIGSTOP to rank 0 of 2 in a forward pass", "named by rank 1; all ranks ended", job,
+         run.recover(2));
 }
 
 TEST(Watch, RankThatDoesNotComeIsFoundThroughAChainOfGroups) {
     FaultyRun run(kQuick);
     auto const job = run.job(4, "step/middle of forward:2:6:sleep=600", {"parallel.pipeline=2"});
-    expect_report(job, {"no progress for 2 s", "rank 2@", "does not come", "step/forward and backward of step 6"},
-                  2 + 5);
+    expect_report(
+        job,
+        {"no progress for 2 s", "rank 2@", "does not come", "step/forward and backward of step 6"},
+        2 + 5);
     note("F13", "rank 2 of 4 (2 stages, 2 replicas) sits in its forward pass",
          "named, though the others wait for each other", job, run.recover(2));
 }
@@ -57,35 +66,39 @@ TEST(Watch, SkippedCallIsNamed) {
     FaultyRun run({"guard.deadline=2", "checkpoint.every=20"});
     auto const job = run.job(3, "call/all_reduce:1:5:skip");
     expect_report(job,
-                  {"trireme: no progress for 2 s: rank 1@", "left its usual order of calls", "wait for each other",
-                   "step/orders"},
+                  {"trireme: no progress for 2 s: rank 1@", "left its usual order of calls",
+                   "wait for each other", "step/orders"},
                   2 + 5);
-    note("F14", "rank 1 of 3 leaves an all-reduce out", "named: it left its order of calls", job, run.recover(2));
+    note("F14", "rank 1 of 3 leaves an all-reduce out", "named: it left its order of calls", job,
+         run.recover(2));
 }
 
 TEST(Watch, CallOfAnotherTypeIsNamed) {
     FaultyRun run({"guard.deadline=2", "numerics.mode=fast", "parallel.zero=0"});
     auto const job = run.job(3, "call/all_reduce:2:5:retype");
     expect_report(job, {"rank 2@", "disagree on call", "i32", "f32"}, 2 + 5);
-    record({"F14", "rank 2 of 3 reduces integers where others reduce floats", "named with both calls",
-            job.detect_seconds()});
+    record({"F14", "rank 2 of 3 reduces integers where others reduce floats",
+            "named with both calls", job.detect_seconds()});
 }
 
 TEST(Watch, ExceptionOnOneRankEndsAll) {
     FaultyRun run(kQuick);
     auto const job = run.job(3, "step/update:2:6:raise");
     expect_report(job, {"trireme: rank 2@", "fault on purpose at step/update"}, 5);
-    note("F21", "an exception on rank 2 of 3 before a collective", "one line names it; all ranks ended", job,
-         run.recover(3));
+    note("F21", "an exception on rank 2 of 3 before a collective",
+         "one line names it; all ranks ended", job, run.recover(3));
 }
 
 TEST(Watch, SlowRankIsNotAccused) {
     FaultyRun run({"guard.deadline=4"});
-    auto const job = run.job(3, "step/update:1:5:sleep=2,step/data:1:8:sleep=2,step/middle of forward:1:11:sleep=2");
+    auto const job = run.job(
+        3, "step/update:1:5:sleep=2,step/data:1:8:sleep=2,step/middle of forward:1:11:sleep=2");
     EXPECT_EQ(job.exit_code, 0) << job.output();
-    EXPECT_NE(job.find({"fault fired: step/middle of forward on rank 1 at step 11"}), nullptr) << job.output();
+    EXPECT_NE(job.find({"fault fired: step/middle of forward on rank 1 at step 11"}), nullptr)
+        << job.output();
     EXPECT_TRUE(job.reports().empty()) << job.output();
-    record({"F15", "rank 1 of 3 takes 2 s longer in three steps (deadline 4 s)", "nobody accused, run ends well"});
+    record({"F15", "rank 1 of 3 takes 2 s longer in three steps (deadline 4 s)",
+            "nobody accused, run ends well"});
 }
 
 } // namespace

@@ -26,7 +26,8 @@ std::string error_of(std::string const& text, std::vector<std::string> const& se
         read_config(given.path, set);
     } catch (cluster::InputError const& error) {
         std::string what = error.what();
-        if (auto const at = what.find(given.path); at != std::string::npos) what.replace(at, given.path.size(), "FILE");
+        if (auto const at = what.find(given.path); at != std::string::npos)
+            what.replace(at, given.path.size(), "FILE");
         return what;
     }
     return "no error";
@@ -43,28 +44,36 @@ TEST(Config, EveryMistakeGetsALineThatNamesIt) {
               "FILE:8: optimizer.learning_rate: .nan: legal: a number > 0");
     EXPECT_EQ(error_of(good + "optimizer:\n  learning_rate: fast\n"),
               "FILE:8: optimizer.learning_rate: fast: legal: a number > 0");
-    EXPECT_EQ(error_of(good + "batch:\n  global: 2.5\n"), "FILE:8: batch.global: 2.5: legal: a whole number >= 1");
+    EXPECT_EQ(error_of(good + "batch:\n  global: 2.5\n"),
+              "FILE:8: batch.global: 2.5: legal: a whole number >= 1");
     EXPECT_EQ(error_of(good + "batch: 7\n"),
               "FILE:7: batch: 7: legal: a mapping of keys to values, one line each, indented");
-    EXPECT_EQ(error_of(good + "numerics:\n  mode: slow\n"), "FILE:8: numerics.mode: slow: legal: bitwise, fast");
-    EXPECT_EQ(error_of(good + "parallel:\n  zero: 4\n"), "FILE:8: parallel.zero: 4: legal: 0, 1, 2, 3");
+    EXPECT_EQ(error_of(good + "numerics:\n  mode: slow\n"),
+              "FILE:8: numerics.mode: slow: legal: bitwise, fast");
+    EXPECT_EQ(error_of(good + "parallel:\n  zero: 4\n"),
+              "FILE:8: parallel.zero: 4: legal: 0, 1, 2, 3");
     std::string const list =
         "a list of whole numbers >= 0, one for each part, as in [3, 4, 4, 3]; empty: an even split";
     EXPECT_EQ(error_of(good + "parallel:\n  layers_of_parts: [1, x]\n"),
               "FILE:8: parallel.layers_of_parts: a list: legal: " + list);
-    EXPECT_EQ(error_of(good, {"parallel.layers_of_parts=3"}), "--set: parallel.layers_of_parts: 3: legal: " + list);
+    EXPECT_EQ(error_of(good, {"parallel.layers_of_parts=3"}),
+              "--set: parallel.layers_of_parts: 3: legal: " + list);
     EXPECT_EQ(error_of(good, {"parallel.layers_of_parts=[1, 2"}),
               "--set: parallel.layers_of_parts: [1, 2: legal: " + list);
     EXPECT_EQ(error_of(good + "parallel:\n  layers_of_parts: '[1'\n"),
               "FILE:8: parallel.layers_of_parts: [1: legal: " + list);
     EXPECT_EQ(error_of(good + "seed: 1\nseed: 2\n"), "FILE:8: seed is given twice");
-    EXPECT_EQ(error_of("run: r\n"), "FILE: task: missing; legal: classification, language-modeling, generation");
+    EXPECT_EQ(error_of("run: r\n"),
+              "FILE: task: missing; legal: classification, language-modeling, generation");
     EXPECT_EQ(error_of("run: [\n").substr(0, 16), "FILE:2: not YAML");
-    EXPECT_EQ(error_of("- a\n"), "FILE: legal: a mapping of keys to values (see configs/ for complete examples)");
-    EXPECT_EQ(error_of(good, {"optimizer.clip=-1"}), "--set: optimizer.clip: -1: legal: a number >= 0");
+    EXPECT_EQ(error_of("- a\n"),
+              "FILE: legal: a mapping of keys to values (see configs/ for complete examples)");
+    EXPECT_EQ(error_of(good, {"optimizer.clip=-1"}),
+              "--set: optimizer.clip: -1: legal: a number >= 0");
     EXPECT_EQ(error_of(good, {"optimizer"}),
               "--set optimizer: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4");
-    EXPECT_EQ(error_of(good, {"optimiser.clip=1"}).substr(0, 49), "--set: unknown key optimiser; did you mean optimi");
+    EXPECT_EQ(error_of(good, {"optimiser.clip=1"}).substr(0, 49),
+              "--set: unknown key optimiser; did you mean optimi");
 }
 
 TEST(Config, NumbersAndTruthValuesAreReadAsPeopleReadThem) {
@@ -76,8 +85,11 @@ TEST(Config, NumbersAndTruthValuesAreReadAsPeopleReadThem) {
     EXPECT_EQ(global("12"), 12);
     EXPECT_EQ(global("+12"), 12);
     EXPECT_EQ(global("\"12\""), 12);
-    for (auto const* text : {"010", "0x10", "1_000", "1,000", "1:30", "1e3", "12.0", "~", "''", "twelve"})
-        EXPECT_TRUE(error_of(good + "batch:\n  global: " + text + "\n").starts_with("FILE:8: batch.global: ")) << text;
+    for (auto const* text :
+         {"010", "0x10", "1_000", "1,000", "1:30", "1e3", "12.0", "~", "''", "twelve"})
+        EXPECT_TRUE(error_of(good + "batch:\n  global: " + text + "\n")
+                        .starts_with("FILE:8: batch.global: "))
+            << text;
     auto const rate = [&](std::string const& text) {
         Given const given(good + "optimizer:\n  learning_rate: " + text + "\n");
         return read_config(given.path, {}).optimizer.learning_rate;
@@ -85,20 +97,26 @@ TEST(Config, NumbersAndTruthValuesAreReadAsPeopleReadThem) {
     EXPECT_EQ(rate("1e-4"), 1e-4);
     EXPECT_EQ(rate(".5"), 0.5);
     for (auto const* text : {".inf", "inf", "nan", "0x1p3", "1:30", "1_0.5", "00.5", "1e"})
-        EXPECT_TRUE(error_of(good + "optimizer:\n  learning_rate: " + text + "\n").starts_with("FILE:8: ")) << text;
+        EXPECT_TRUE(
+            error_of(good + "optimizer:\n  learning_rate: " + text + "\n").starts_with("FILE:8: "))
+            << text;
     for (auto const& [text, value] :
          {std::pair{"yes", true}, {"On", true}, {"TRUE", true}, {"no", false}, {"off", false}}) {
         Given const given(good + "checkpoint:\n  async: " + text + "\n");
         EXPECT_EQ(read_config(given.path, {}).checkpoint.async, value) << text;
     }
-    EXPECT_EQ(error_of(good + "checkpoint:\n  async: y\n"), "FILE:8: checkpoint.async: y: legal: true or false");
+    EXPECT_EQ(error_of(good + "checkpoint:\n  async: y\n"),
+              "FILE:8: checkpoint.async: y: legal: true or false");
 }
 
 TEST(Config, OneDocumentOfPlainValues) {
     std::string const good = kGood;
-    EXPECT_EQ(error_of(good + "---\nseed: 9\n"), "FILE:7: a second document (after ---); legal: one");
-    EXPECT_EQ(error_of(good + "seed: !!int 9\n"), "FILE:7: a tag (tag:yaml.org,2002:int); legal: plain values");
-    EXPECT_EQ(error_of(good + "batch: !x {global: 9}\n"), "FILE:7: a tag (!x); legal: plain values");
+    EXPECT_EQ(error_of(good + "---\nseed: 9\n"),
+              "FILE:7: a second document (after ---); legal: one");
+    EXPECT_EQ(error_of(good + "seed: !!int 9\n"),
+              "FILE:7: a tag (tag:yaml.org,2002:int); legal: plain values");
+    EXPECT_EQ(error_of(good + "batch: !x {global: 9}\n"),
+              "FILE:7: a tag (!x); legal: plain values");
     EXPECT_EQ(error_of("---\n" + good), "no error");
 }
 
@@ -107,7 +125,8 @@ TEST(Config, AKeyOfAnotherToolOrSectionIsTold) {
     auto const meant = [&](std::string const& key) {
         std::string const line = error_of(good, {key + "=1"});
         auto const at = line.find("; did you mean ");
-        return at == std::string::npos ? std::string() : line.substr(at + 15, line.find('?') - at - 15);
+        return at == std::string::npos ? std::string()
+                                       : line.substr(at + 15, line.find('?') - at - 15);
     };
     EXPECT_EQ(meant("per_device_train_batch_size"), "batch.global");
     EXPECT_EQ(meant("optimizer.lr"), "optimizer.learning_rate");
@@ -122,8 +141,9 @@ TEST(Config, AKeyOfAnotherToolOrSectionIsTold) {
 TEST(Config, EveryForeignNameLeadsToAKeyOfOurs) {
     std::set<std::string> keys;
     for (auto const& value : list_values({})) keys.insert(value.key);
-    for (auto const* word : {"lr", "max_grad_norm", "num_train_epochs", "bf16", "gradient_checkpointing", "zero_stage",
-                             "save_total_limit", "output_dir", "--train-iters", "early_stopping_patience"})
+    for (auto const* word :
+         {"lr", "max_grad_norm", "num_train_epochs", "bf16", "gradient_checkpointing", "zero_stage",
+          "save_total_limit", "output_dir", "--train-iters", "early_stopping_patience"})
         EXPECT_TRUE(keys.contains(our_name_for(word))) << word << ": " << our_name_for(word);
 }
 
@@ -134,14 +154,18 @@ TEST(Config, HomeAndVariablesInPathsAreExpandedOrRefused) {
     std::string const home = std::getenv("HOME") ? std::getenv("HOME") : "";
     Given const given(good);
     EXPECT_EQ(read_config(given.path, {"run=$TRIREME_TEST_SCRATCH/a"}).run, "/scratch/me/a");
-    EXPECT_EQ(read_config(given.path, {"data.path=${TRIREME_TEST_SCRATCH}x/~b"}).data.path, "/scratch/mex/~b");
+    EXPECT_EQ(read_config(given.path, {"data.path=${TRIREME_TEST_SCRATCH}x/~b"}).data.path,
+              "/scratch/mex/~b");
     ASSERT_FALSE(home.empty());
     EXPECT_EQ(read_config(given.path, {"model.path=~/m"}).model.path, home + "/m");
     EXPECT_EQ(error_of(good, {"run=$TRIREME_TEST_UNSET/a"}),
-              "--set: run: $TRIREME_TEST_UNSET/a: $TRIREME_TEST_UNSET is not set; legal: a path, or a variable that is "
+              "--set: run: $TRIREME_TEST_UNSET/a: $TRIREME_TEST_UNSET is not set; legal: a path, "
+              "or a variable that is "
               "set");
-    EXPECT_TRUE(error_of(good, {"run=~somebody/a"}).starts_with("--set: run: ~somebody/a: another user's home;"));
-    EXPECT_TRUE(error_of(good, {"run=a/$"}).starts_with("--set: run: a/$: a $ that begins no variable;"));
+    EXPECT_TRUE(error_of(good, {"run=~somebody/a"})
+                    .starts_with("--set: run: ~somebody/a: another user's home;"));
+    EXPECT_TRUE(
+        error_of(good, {"run=a/$"}).starts_with("--set: run: a/$: a $ that begins no variable;"));
 }
 
 TEST(Config, TheCommandLineWinsOverTheFile) {
@@ -153,9 +177,11 @@ TEST(Config, TheCommandLineWinsOverTheFile) {
 }
 
 TEST(Config, EveryValueSaysWhereItComesFrom) {
-    Given const given(std::string(kGood) + "optimizer:\n  learning_rate: 1e-3\n  clip: 2\n  beta1: 0.8\n");
-    auto const resolved = read_config_with_origins(given.path, {"optimizer.clip=3", "batch.global=16", "seed=4"},
-                                                   {"seed=9", "batch.global=8"});
+    Given const given(std::string(kGood) +
+                      "optimizer:\n  learning_rate: 1e-3\n  clip: 2\n  beta1: 0.8\n");
+    auto const resolved =
+        read_config_with_origins(given.path, {"optimizer.clip=3", "batch.global=16", "seed=4"},
+                                 {"seed=9", "batch.global=8"});
     EXPECT_EQ(resolved.config.optimizer.clip, 3);
     EXPECT_EQ(resolved.config.seed, 9U) << "the command line wins over the environment";
     auto const& origins = resolved.origins;
@@ -181,7 +207,8 @@ TEST(Config, MistakesInTheEnvironmentAreNamedAsSuch) {
         return "no error";
     };
     EXPECT_EQ(error("optimizer.clip=-1"), "TRIREME_SET: optimizer.clip: -1: legal: a number >= 0");
-    EXPECT_EQ(error("clip"), "TRIREME_SET clip: legal: KEY=VALUE, as in TRIREME_SET optimizer.learning_rate=1e-4");
+    EXPECT_EQ(error("clip"),
+              "TRIREME_SET clip: legal: KEY=VALUE, as in TRIREME_SET optimizer.learning_rate=1e-4");
     EXPECT_EQ(error("optimizer.clap=1").substr(0, 40), "TRIREME_SET: unknown key optimizer.clap;");
 }
 
@@ -194,7 +221,8 @@ TEST(Config, DifferencesAreThoseOfMeaning) {
     now.optimizer.learning_rate = 3e-4;
     now.numerics.mode = NumericsMode::bitwise;
     EXPECT_EQ(differences(to_yaml(before), to_yaml(now)),
-              (std::vector<std::string>{"numerics.mode: fast -> bitwise", "optimizer.learning_rate: 5e-05 -> 0.0003"}));
+              (std::vector<std::string>{"numerics.mode: fast -> bitwise",
+                                        "optimizer.learning_rate: 5e-05 -> 0.0003"}));
     EXPECT_EQ(differences("a:\n  b: 1\n", "a:\n  b: 1\n  c: 2\n"),
               (std::vector<std::string>{"a.c: (no such key) -> 2"}));
 }
@@ -212,7 +240,8 @@ TEST(Config, WhatIsWrittenIsReadBackTheSame) {
     EXPECT_EQ(back.model.path, config.model.path);
     EXPECT_EQ(back.numerics.compute, Compute::bf16);
     EXPECT_EQ(back.parallel.layers, config.parallel.layers);
-    EXPECT_EQ(read_config(given.path, {"parallel.layers_of_parts=[2, 1]"}).parallel.layers, (std::vector<int>{2, 1}));
+    EXPECT_EQ(read_config(given.path, {"parallel.layers_of_parts=[2, 1]"}).parallel.layers,
+              (std::vector<int>{2, 1}));
     EXPECT_EQ(differences(to_yaml(read_config(given.path, {})), to_yaml(config)).size(), 6U);
     EXPECT_EQ(to_yaml(back), to_yaml(config));
 }

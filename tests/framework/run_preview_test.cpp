@@ -29,22 +29,28 @@ RankMemory measured(parallel::ParameterStore const& store) {
 class Preview : public testing::Test {
   protected:
     test::TemporaryFolder folder_;
-    ConfigWithOrigins resolved_ = read_config_with_origins(test::write_tiny_run(folder_.path()), {}, {});
+    ConfigWithOrigins resolved_ =
+        read_config_with_origins(test::write_tiny_run(folder_.path()), {}, {});
 };
 
 TEST_F(Preview, MemoryIsThatOfARealStore) {
     auto const specs = parameter_specs(open_inputs(resolved_.config).model);
     for (auto const compute : {at::kFloat, at::kDouble, at::kBFloat16})
         for (int zero = 0; zero < 4; ++zero)
-            for (parallel::StorePlace const place :
-                 {parallel::StorePlace{}, {.replicate = 2, .shard = 3}, {.shard = 2, .tensor = 2}}) {
-                parallel::StoreOptions const options{.compute = compute, .zero = zero, .place = place};
+            for (parallel::StorePlace const place : {parallel::StorePlace{},
+                                                     {.replicate = 2, .shard = 3},
+                                                     {.shard = 2, .tensor = 2}}) {
+                parallel::StoreOptions const options{
+                    .compute = compute, .zero = zero, .place = place};
                 parallel::ParameterStore store(specs, options);
                 store.allocate_moments();
                 RankMemory const said = rank_memory(specs, options), real = measured(store);
-                EXPECT_EQ(said.weights, real.weights) << compute << " ZeRO " << zero << " shard " << place.shard;
-                EXPECT_EQ(said.gradients, real.gradients) << compute << " ZeRO " << zero << " shard " << place.shard;
-                EXPECT_EQ(said.optimizer, real.optimizer) << compute << " ZeRO " << zero << " shard " << place.shard;
+                EXPECT_EQ(said.weights, real.weights)
+                    << compute << " ZeRO " << zero << " shard " << place.shard;
+                EXPECT_EQ(said.gradients, real.gradients)
+                    << compute << " ZeRO " << zero << " shard " << place.shard;
+                EXPECT_EQ(said.optimizer, real.optimizer)
+                    << compute << " ZeRO " << zero << " shard " << place.shard;
             }
 }
 
@@ -73,14 +79,16 @@ TEST_F(Preview, DerivedValuesSayFromWhat) {
     derive_layout(resolved_, 6);
     EXPECT_EQ(resolved_.config.parallel.replicate, 6);
     EXPECT_EQ(resolved_.origins.at("parallel.replicate"), "derived: 6 ranks over the other axes");
-    EXPECT_EQ(resolved_.origins.at("train.steps").find("derived"), std::string::npos) << "the file gives it";
+    EXPECT_EQ(resolved_.origins.at("train.steps").find("derived"), std::string::npos)
+        << "the file gives it";
     resolved_.config.train.steps = 0;
     resolved_.config.train.epochs = 2;
     derive_from_inputs(resolved_, open_inputs(resolved_.config));
     EXPECT_EQ(resolved_.config.train.steps, 2 * 53 / 7);
     EXPECT_EQ(resolved_.origins.at("train.steps"), "derived: 2 epochs of 53 samples, 7 a step");
     EXPECT_EQ(resolved_.config.model.classifier_dropout, 0.0);
-    EXPECT_EQ(resolved_.origins.at("model.classifier_dropout"), "derived: " + folder_.path() + "/model/config.json");
+    EXPECT_EQ(resolved_.origins.at("model.classifier_dropout"),
+              "derived: " + folder_.path() + "/model/config.json");
 }
 
 /// tests/golden/make_metrics.py: classes that nobody has or predicts are in no mean.
@@ -105,8 +113,10 @@ TEST(Metrics, AreThoseOfScikitLearn) {
 }
 
 TEST(Metrics, OfTextsAreMeansOverLabelsNotOverSamples) {
-    Metrics const metrics = summarize(
-        {{.sample = 0, .loss = 6, .trained = 3, .correct = 1}, {.sample = 1, .loss = 12, .trained = 1}, {}}, 0);
+    Metrics const metrics = summarize({{.sample = 0, .loss = 6, .trained = 3, .correct = 1},
+                                       {.sample = 1, .loss = 12, .trained = 1},
+                                       {}},
+                                      0);
     EXPECT_EQ(metrics.samples, 3);
     EXPECT_DOUBLE_EQ(metrics.loss, 4.5);
     EXPECT_DOUBLE_EQ(metrics.accuracy, 0.25);

@@ -55,7 +55,8 @@ TEST(StepGuard, ASpikeIsMeasuredByTheMedianOnceItIsKnown) {
     RunProgress progress;
     GuardSection const guard{.non_finite = "skip", .spike = 3};
     for (int i = 0; i < 19; ++i) {
-        EXPECT_EQ(judge_step(guard, progress, 100, 1).verdict, Verdict::good) << "too early to tell";
+        EXPECT_EQ(judge_step(guard, progress, 100, 1).verdict, Verdict::good)
+            << "too early to tell";
         note_good_step(progress, 1 + 0.01 * i);
     }
     note_good_step(progress, 1.2);
@@ -117,10 +118,14 @@ TEST(Jobs, AnEventOfAnotherShapeIsToldWithItsLine) {
     test::TemporaryFolder const folder;
     std::string const path = folder.path() + "/metrics.jsonl";
     for (auto const& [line, message] : std::vector<std::pair<std::string, std::string>>{
-             {R"({"kind": "job", "time": "now", "nodes": 1, "step": 0})", "time: \"now\": legal: a number"},
-             {R"({"kind": "job", "time": 1, "nodes": 0, "step": 0})", "nodes: 0: legal: a whole number from 1"},
-             {R"({"kind": "job", "time": 1, "nodes": 1, "step": []})", "step: []: legal: a whole number"},
-             {R"({"kind": "checkpoint", "time": 1, "seconds": {}})", "seconds: {}: legal: a number"},
+             {R"({"kind": "job", "time": "now", "nodes": 1, "step": 0})",
+              "time: \"now\": legal: a number"},
+             {R"({"kind": "job", "time": 1, "nodes": 0, "step": 0})",
+              "nodes: 0: legal: a whole number from 1"},
+             {R"({"kind": "job", "time": 1, "nodes": 1, "step": []})",
+              "step: []: legal: a whole number"},
+             {R"({"kind": "checkpoint", "time": 1, "seconds": {}})",
+              "seconds: {}: legal: a number"},
              {R"({"kind": ["job"], "time": 1})", "legal: an event"},
              {"5", "5: legal: an event"}}) {
         cluster::write_file(path, "{\"kind\": \"of another version\"}\n" + line + "\n");
@@ -155,9 +160,11 @@ TEST(DiskRoom, CountsWhatTheRulesKeepAndTheOneBeingWritten) {
     EXPECT_EQ(room.refusal(), "");
     room.place = "P";
     room.free = 30'999;
-    EXPECT_EQ(room.refusal(), "run: P: 31.0 kB free, and the run will write 31.0 kB: up to 3 checkpoints of 12.0 kB at "
-                              "once; legal: a disk with room, or fewer of them (checkpoint.keep_last, keep_best, "
-                              "keep_every)");
+    EXPECT_EQ(
+        room.refusal(),
+        "run: P: 31.0 kB free, and the run will write 31.0 kB: up to 3 checkpoints of 12.0 kB at "
+        "once; legal: a disk with room, or fewer of them (checkpoint.keep_last, keep_best, "
+        "keep_every)");
 }
 
 class Control : public testing::Test {
@@ -194,7 +201,8 @@ TEST_F(Control, FilesInTheRunFolder) {
     Orders const orders = c.agree(false);
     EXPECT_EQ(orders.stop, StopReason::file);
     EXPECT_EQ(orders.exit_code(), cluster::kHalted);
-    EXPECT_NE(control().refusal(0).value_or("").find("STOP is there; remove it"), std::string::npos);
+    EXPECT_NE(control().refusal(0).value_or("").find("STOP is there; remove it"),
+              std::string::npos);
 }
 
 TEST_F(Control, ASignalAsksForAnotherJob) {
@@ -236,7 +244,8 @@ TEST_F(Control, TheShorterOfConfigurationAndBatchSystemCounts) {
 TEST_F(Control, WarnsOfALimitTooShortForASave) {
     EXPECT_EQ(control(ends_in(60s), {.longest_save = 29}).warning(), "");
     std::string const warning = control(ends_in(60s), {.longest_save = 31}).warning();
-    EXPECT_NE(warning.find("a save is expected to take 31 s: too short"), std::string::npos) << warning;
+    EXPECT_NE(warning.find("a save is expected to take 31 s: too short"), std::string::npos)
+        << warning;
 }
 
 TEST_F(Control, TheBudgetCountsEarlierJobsAndAllNodes) {
@@ -249,15 +258,17 @@ TEST_F(Control, TheBudgetCountsEarlierJobsAndAllNodes) {
     EXPECT_EQ(c.agree(false).stop, StopReason::budget);
     EXPECT_EQ(c.agree(false).exit_code(), cluster::kHalted);
     history.jobs.push_back({4000, 7600, 1, 5});
-    EXPECT_NE(control({}, history).refusal(7).value_or("").find("job.node_hours: 2"), std::string::npos);
+    EXPECT_NE(control({}, history).refusal(7).value_or("").find("job.node_hours: 2"),
+              std::string::npos);
 }
 
 TEST_F(Control, JobsWithoutProgressEndTheChain) {
     JobHistory history{.jobs = {{0, 1, 1, 0}, {2, 3, 1, 8}, {4, 5, 1, 8}}};
     EXPECT_EQ(control({}, history).refusal(8), std::nullopt);
     history.jobs.push_back({6, 7, 1, 8});
-    EXPECT_NE(control({}, history).refusal(8).value_or("").find("the last 3 jobs all started at step 8"),
-              std::string::npos);
+    EXPECT_NE(
+        control({}, history).refusal(8).value_or("").find("the last 3 jobs all started at step 8"),
+        std::string::npos);
     EXPECT_EQ(control({}, history).refusal(12), std::nullopt) << "the last of them got further";
     config_.job.attempts = 4;
     EXPECT_EQ(control({}, history).refusal(8), std::nullopt);
@@ -312,7 +323,8 @@ TEST(RunLock, ASecondJobIsRefusedByName) {
             FAIL() << "two jobs in one folder";
         } catch (cluster::InputError const& error) {
             std::string const what = error.what();
-            EXPECT_NE(what.find("another job is at work in it (process " + std::to_string(getpid()) + " on "),
+            EXPECT_NE(what.find("another job is at work in it (process " +
+                                std::to_string(getpid()) + " on "),
                       std::string::npos)
                 << what;
         }

@@ -31,15 +31,18 @@ class Sensitivity : public testing::Test {
     std::vector<json> events(std::string const& kind) const {
         std::vector<json> found;
         for (auto const& line : metric_lines(run()))
-            if (json event = json::parse(line); event.at("kind") == kind) found.push_back(std::move(event));
+            if (json event = json::parse(line); event.at("kind") == kind)
+                found.push_back(std::move(event));
         return found;
     }
     bool told() const {
-        return cluster::read_file(run() + "/log.txt").find("this run is sensitive to rounding") != std::string::npos;
+        return cluster::read_file(run() + "/log.txt").find("this run is sensitive to rounding") !=
+               std::string::npos;
     }
     bool parts() const {
         auto const all = events("sensitivity");
-        return std::ranges::any_of(all, [](json const& event) { return event.at("parts").get<bool>(); });
+        return std::ranges::any_of(all,
+                                   [](json const& event) { return event.at("parts").get<bool>(); });
     }
     /// How far the losses of one rank and of two part at most.
     double parting(std::string const& rate) {
@@ -49,7 +52,8 @@ class Sensitivity : public testing::Test {
             for (auto const& event : events("train")) losses[ranks - 1].push_back(event.at("loss"));
         }
         double most = 0;
-        for (std::size_t i = 0; i < losses[0].size(); ++i) most = std::max(most, std::abs(losses[0][i] - losses[1][i]));
+        for (std::size_t i = 0; i < losses[0].size(); ++i)
+            most = std::max(most, std::abs(losses[0][i] - losses[1][i]));
         return most;
     }
 
@@ -78,7 +82,8 @@ TEST_F(Sensitivity, EverythingIsPutBack) {
         {2, {"parallel.shard=2", "parallel.zero=3"}},
         {2, {"parallel.pipeline=2", "parallel.offload=optimizer"}},
         {4,
-         {"parallel.tensor=1", "parallel.pipeline=2", "parallel.shard=2", "parallel.zero=2", "numerics.compute=bf16"}}};
+         {"parallel.tensor=1", "parallel.pipeline=2", "parallel.shard=2", "parallel.zero=2",
+          "numerics.compute=bf16"}}};
     for (auto const& [ranks, layout] : layouts) {
         std::string hashes[2];
         for (int on : {0, 1}) {

@@ -1,4 +1,5 @@
-// Manifests and shards of data sets, and checkpoints, damaged by somebody who makes every hash right again.
+// Manifests and shards of data sets, and checkpoints, damaged by somebody who makes every hash
+// right again.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -85,9 +86,10 @@ class NumberMutator {
         for (std::size_t n = 1 + random_() % 3; n > 0; --n) {
             auto const& c = info_.columns[random_() % info_.columns.size()];
             std::size_t const width = c.dtype == "int64" ? 8 : 4;
-            std::size_t const at =
-                static_cast<std::size_t>(c.offset) + random_() % static_cast<std::size_t>(c.elements) * width;
-            static std::array<std::int64_t, 12> const values{0, 1, 2, 3, 5, 15, 16, 999, 1000, -1, -100, INT64_MAX};
+            std::size_t const at = static_cast<std::size_t>(c.offset) +
+                                   random_() % static_cast<std::size_t>(c.elements) * width;
+            static std::array<std::int64_t, 12> const values{0,  1,   2,    3,  5,    15,
+                                                             16, 999, 1000, -1, -100, INT64_MAX};
             std::int64_t const value = values[random_() % values.size()];
             bytes.replace(at, width, std::string(reinterpret_cast<char const*>(&value), width));
         }
@@ -120,8 +122,10 @@ TEST_F(ShardFuzz, AnyBytes) {
 
 /// What a manifest says of a shard's columns: places, lengths and kinds, over sound bytes.
 TEST_F(ShardFuzz, PlacesOfColumns) {
-    nlohmann::json good{
-        {"samples", info_.samples}, {"tokens", info_.tokens}, {"longest", info_.longest}, {"segments", info_.segments}};
+    nlohmann::json good{{"samples", info_.samples},
+                        {"tokens", info_.tokens},
+                        {"longest", info_.longest},
+                        {"segments", info_.segments}};
     for (auto const& c : info_.columns)
         good["columns"].push_back(
             {{"name", c.name}, {"dtype", c.dtype}, {"elements", c.elements}, {"offset", c.offset}});
@@ -129,15 +133,19 @@ TEST_F(ShardFuzz, PlacesOfColumns) {
         auto const json = nlohmann::json::parse(text);
         data::ShardInfo info = info_;
         try {
-            info.samples = data::count(json, "samples", 1), info.tokens = data::count(json, "tokens", 1);
-            info.longest = data::count(json, "longest", 1), info.segments = data::count(json, "segments", 1);
+            info.samples = data::count(json, "samples", 1),
+            info.tokens = data::count(json, "tokens", 1);
+            info.longest = data::count(json, "longest", 1),
+            info.segments = data::count(json, "segments", 1);
             if (std::max({info.samples, info.tokens, info.longest}) > INT64_C(1) << 48)
                 throw cluster::InputError("most");
             info.columns.clear();
             for (auto const& c : data::list(json, "columns"))
-                info.columns.push_back({data::member<std::string>(c, "name"), data::member<std::string>(c, "dtype"),
+                info.columns.push_back({data::member<std::string>(c, "name"),
+                                        data::member<std::string>(c, "dtype"),
                                         data::count(c, "elements"), data::count(c, "offset"), ""});
-        } catch (cluster::InputError const& error) { // of the manifest's reader, which is tried above
+        } catch (
+            cluster::InputError const& error) { // of the manifest's reader, which is tried above
             throw cluster::InputError(folder_.path() + "/manifest.json: " + error.what());
         }
         make_right(info, bytes_);
@@ -175,14 +183,18 @@ TEST(CheckpointFuzz, ManifestAndWhatIsReadByIt) {
         auto json = nlohmann::json::parse(text, nullptr, false);
         if (json.is_object()) {
             json.erase("manifest_xxh3");
-            json["manifest_xxh3"] = hash_of(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+            json["manifest_xxh3"] =
+                hash_of(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
         }
-        put(path, json.is_object() ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) : text);
+        put(path, json.is_object()
+                      ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                      : text);
         framework::CheckpointReader const reader(folder);
         for (auto const& tensor : reader.manifest().tensors) {
             auto const elements = framework::elements_of(tensor.shape);
             ASSERT_GT(elements, 0);
-            std::vector<double> out(static_cast<std::size_t>(std::min<std::int64_t>(elements, 1000)));
+            std::vector<double> out(
+                static_cast<std::size_t>(std::min<std::int64_t>(elements, 1000)));
             reader.read(tensor, 0, static_cast<std::int64_t>(out.size()), out.data());
         }
         try {

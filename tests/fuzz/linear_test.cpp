@@ -1,4 +1,5 @@
-// The time of reading grows with the counts that a file gives, and not with their squares: up to 200,000 of each.
+// The time of reading grows with the counts that a file gives, and not with their squares: up to
+// 200,000 of each.
 #include <gtest/gtest.h>
 
 #include "cluster/file.hpp"
@@ -31,8 +32,9 @@ std::string name_of(int i) {
 class LinearTime : public testing::Test {
   protected:
     std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
-    /// `write` makes a file of n things, `read` reads it; processor time of 8n against n, the best of some tries. What
-    /// grows with the square takes 64 times as long; where 8n leave the caches, 19 times were seen.
+    /// `write` makes a file of n things, `read` reads it; processor time of 8n against n, the best
+    /// of some tries. What grows with the square takes 64 times as long; where 8n leave the caches,
+    /// 19 times were seen.
     void expect_linear(std::function<std::string(int)> const& write, std::string const& name,
                        std::function<void()> const& read) const {
         auto const seconds = [&](int n) {
@@ -63,13 +65,16 @@ TEST_F(LinearTime, ObjectsInAListAndMembersOfAnObject) {
         }
         return "{\"list\":" + list + "],\"object\":" + object + "}}";
     };
-    expect_linear(write, "a.json", [&] { data::parse_json("a", cluster::read_file(path("a.json"))); });
     expect_linear(write, "a.json",
-                  [&] { data::parse_json<nlohmann::ordered_json>("a", cluster::read_file(path("a.json"))); });
+                  [&] { data::parse_json("a", cluster::read_file(path("a.json"))); });
+    expect_linear(write, "a.json", [&] {
+        data::parse_json<nlohmann::ordered_json>("a", cluster::read_file(path("a.json")));
+    });
 }
 
 TEST_F(LinearTime, LabelsOfAModel) {
-    auto const golden = Json::parse(cluster::read_file(std::string(TRIREME_GOLDEN) + "/bert/config.json"));
+    auto const golden =
+        Json::parse(cluster::read_file(std::string(TRIREME_GOLDEN) + "/bert/config.json"));
     expect_linear(
         [&](int n) {
             Json config = golden;
@@ -96,8 +101,9 @@ TEST_F(LinearTime, TensorsOfAFile) {
         [](int n) {
             std::string header = "{";
             for (int i = 0; i < n; ++i)
-                header += fmt::format("{}\"{}\":{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[{},{}]}}",
-                                      i ? "," : "", name_of(i), 4 * i, 4 * i + 4);
+                header += fmt::format(
+                    "{}\"{}\":{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[{},{}]}}",
+                    i ? "," : "", name_of(i), 4 * i, 4 * i + 4);
             header += "}";
             std::uint64_t const size = header.size();
             return std::string(reinterpret_cast<char const*>(&size), 8) + header +
@@ -121,13 +127,14 @@ TEST_F(LinearTime, ShardsAndLabelsOfADataSet) {
                                   {"segments", 1},
                                   {"columns", Json::object()}});
             }
-            return Json{{"format", "trireme-dataset"},
-                        {"task", "classification"},
-                        {"labels", labels},
-                        {"vocabulary", 5},
-                        {"max_length", 5},
-                        {"tokenizer_xxh3", ""},
-                        {"splits", {{"train", {{"label_counts", Json::array()}, {"shards", shards}}}}}}
+            return Json{
+                {"format", "trireme-dataset"},
+                {"task", "classification"},
+                {"labels", labels},
+                {"vocabulary", 5},
+                {"max_length", 5},
+                {"tokenizer_xxh3", ""},
+                {"splits", {{"train", {{"label_counts", Json::array()}, {"shards", shards}}}}}}
                 .dump();
         },
         "manifest.json", [&] { data::read_manifest(folder_.path()).splits.at("train").samples(); });
@@ -146,13 +153,17 @@ TEST_F(LinearTime, TensorsOfACheckpoint) {
                                                              {"ranks", 1}}};
             for (int i = 0; i < n / 3; ++i)
                 for (char const* kind : {"weight", "moment1", "moment2"})
-                    manifest.tensors.push_back({kind, name_of(i), "f32", {1}, {{"r.h5", "/m/0", {{0}, {1}}, 0}}});
+                    manifest.tensors.push_back(
+                        {kind, name_of(i), "f32", {1}, {{"r.h5", "/m/0", {{0}, {1}}, 0}}});
             manifest.files = {{"r.h5", 100, "a", {"b"}}};
             framework::write_manifest(folder_.path(), manifest);
             return cluster::read_file(path("manifest.json"));
         },
         "manifest.json",
-        [&] { framework::read_run_state(framework::read_checkpoint_manifest(folder_.path()), "step-00000003"); });
+        [&] {
+            framework::read_run_state(framework::read_checkpoint_manifest(folder_.path()),
+                                      "step-00000003");
+        });
 }
 
 TEST_F(LinearTime, PromptsAndEventsAndTokens) {
@@ -165,10 +176,11 @@ TEST_F(LinearTime, PromptsAndEventsAndTokens) {
     };
     expect_linear(lines(R"({"prompt": "a"})"), "p.jsonl",
                   [&] { launch::read_prompts(path("p.jsonl"), "prompt", "completion"); });
-    expect_linear(lines(R"({"kind": "train", "step": 1, "loss": 1, "seconds": 1, "time": 1})"), "metrics.jsonl", [&] {
-        framework::read_run_status(folder_.path());
-        framework::read_job_history(folder_.path());
-    });
+    expect_linear(lines(R"({"kind": "train", "step": 1, "loss": 1, "seconds": 1, "time": 1})"),
+                  "metrics.jsonl", [&] {
+                      framework::read_run_status(folder_.path());
+                      framework::read_job_history(folder_.path());
+                  });
     expect_linear(lines(R"({"kind": "job", "step": 1, "time": 1})"), "metrics.jsonl", [&] {
         framework::read_run_status(folder_.path()).to_json();
         framework::read_job_history(folder_.path()).stuck_at(1);

@@ -1,4 +1,5 @@
-// Readers of a model's files that somebody else wrote, fed with damaged ones: an InputError, or what was read.
+// Readers of a model's files that somebody else wrote, fed with damaged ones: an InputError, or
+// what was read.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -38,9 +39,10 @@ TEST_F(ModelFuzz, HeaderOfSafetensors) {
         for (auto const& [name, entry] : find_tensors(folder_.path()))
             EXPECT_LE(entry.offset + entry.bytes, static_cast<std::int64_t>(size) + 48);
     };
-    fuzz_json(R"({"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+    fuzz_json(
+        R"({"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
 "b": {"dtype": "BF16", "shape": [4], "data_offsets": [24, 32]}, "c": {"dtype": "I64", "shape": [], "data_offsets": [32, 40]}})",
-              read);
+        read);
 }
 
 TEST_F(ModelFuzz, BytesOfSafetensors) {
@@ -56,7 +58,8 @@ TEST_F(ModelFuzz, BytesOfSafetensors) {
 TEST_F(ModelFuzz, IndexOfSafetensors) {
     std::string const header = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
     std::uint64_t const size = header.size();
-    put(path("one.safetensors"), std::string(reinterpret_cast<char const*>(&size), 8) + header + std::string(8, '\1'));
+    put(path("one.safetensors"),
+        std::string(reinterpret_cast<char const*>(&size), 8) + header + std::string(8, '\1'));
     fuzz_json(R"({"metadata": {"total_size": 1}, "weight_map": {"a": "one.safetensors"}})",
               [&](std::string const& text) {
                   put(path("model.safetensors.index.json"), text);
@@ -65,7 +68,8 @@ TEST_F(ModelFuzz, IndexOfSafetensors) {
 }
 
 TEST_F(ModelFuzz, ConfigOfHuggingFace) {
-    constexpr std::array kModels{"llama", "bert", "gpt2-classifier", "qwen3-classifier", "llama3", "mistral"};
+    constexpr std::array kModels{"llama",  "bert",   "gpt2-classifier", "qwen3-classifier",
+                                 "llama3", "mistral"};
     for (std::string const model : kModels)
         fuzz_json(
             golden(model + "/config.json"),
@@ -104,29 +108,32 @@ TEST_F(ModelFuzz, TokenizerFiles) {
 }
 
 TEST_F(ModelFuzz, StopTokens) {
-    fuzz_json(R"({"eos_token_id": [4, 2], "bos_token_id": 5, "top_p": 0.9})", [&](std::string const& text) {
-        put(path("generation_config.json"), text);
-        stop_tokens(folder_.path());
-    });
+    fuzz_json(R"({"eos_token_id": [4, 2], "bos_token_id": 5, "top_p": 0.9})",
+              [&](std::string const& text) {
+                  put(path("generation_config.json"), text);
+                  stop_tokens(folder_.path());
+              });
 }
 
 TEST_F(ModelFuzz, TokensAndLabelsOfVerify) {
-    fuzz_json(R"({"input_ids": [[1, 2, 3], [4, 5]], "labels": [[-100, 2, 3], [4, 5]]})", [&](std::string const& text) {
-        put(path("tokens.json"), text);
-        ModelConfig model;
-        model.vocabulary = model.max_positions = 6;
-        make_dataset(read_token_file(path("tokens.json")), model);
-    });
+    fuzz_json(R"({"input_ids": [[1, 2, 3], [4, 5]], "labels": [[-100, 2, 3], [4, 5]]})",
+              [&](std::string const& text) {
+                  put(path("tokens.json"), text);
+                  ModelConfig model;
+                  model.vocabulary = model.max_positions = 6;
+                  make_dataset(read_token_file(path("tokens.json")), model);
+              });
 }
 
 TEST_F(ModelFuzz, Fingerprint) {
-    fuzz_json(R"({"input_ids": [[1, 2], [3]], "labels": [[1, 2], [3]], "loss": 1.5, "logits": [{"mean": 0.5, "rms": 1.5,
+    fuzz_json(
+        R"({"input_ids": [[1, 2], [3]], "labels": [[1, 2], [3]], "loss": 1.5, "logits": [{"mean": 0.5, "rms": 1.5,
 "last_token": [1.5, 2]}, {"mean": 0.25, "rms": 1, "last_token": [3]}], "bounds": {"fp64": 1e-4, "fp32": 1e-4,
 "bf16": 0.1}, "files": {"model.safetensors": {"sha256": "ab", "tensors": {"a": "cd"}}}})",
-              [&](std::string const& text) {
-                  put(path(kFingerprintFile), text);
-                  read_fingerprint(folder_.path());
-              });
+        [&](std::string const& text) {
+            put(path(kFingerprintFile), text);
+            read_fingerprint(folder_.path());
+        });
 }
 
 } // namespace

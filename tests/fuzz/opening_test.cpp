@@ -1,5 +1,6 @@
-// What is no file of its kind is refused before it is read, by every reader: folders, pipes that nobody writes to,
-// devices without an end, pointers of Git LFS, and files of a terabyte that hold nothing.
+// What is no file of its kind is refused before it is read, by every reader: folders, pipes that
+// nobody writes to, devices without an end, pointers of Git LFS, and files of a terabyte that hold
+// nothing.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -38,7 +39,8 @@ namespace fs = std::filesystem;
 struct Reader {
     char const* file;                             ///< in the folder
     std::function<void(std::string const&)> read; ///< the folder
-    bool writes = false;                          ///< opened to append to it: a large file is none of its business
+    /// opened to append to it: a large file is none of its business
+    bool writes = false;
 };
 
 std::vector<Reader> readers() {
@@ -89,9 +91,11 @@ std::vector<Reader> readers() {
         {"log.txt", [](Folder d) { framework::AppendFile(d + "/log.txt"); }, true},
         {"flight/rank-00000", [](Folder d) { cluster::read_flights(d); }},
         {"flight/verdict", [](Folder d) { cluster::read_verdict(d); }},
-        {"parity.json", [](Folder d) { framework::parity::read_certificate(d + "/parity.json", {}); }},
+        {"parity.json",
+         [](Folder d) { framework::parity::read_certificate(d + "/parity.json", {}); }},
         {"source/source.json", [](Folder d) { framework::read_run_source(d); }},
-        {"prompts.jsonl", [](Folder d) { launch::read_prompts(d + "/prompts.jsonl", "prompt", "completion"); }},
+        {"prompts.jsonl",
+         [](Folder d) { launch::read_prompts(d + "/prompts.jsonl", "prompt", "completion"); }},
     };
 }
 
@@ -107,7 +111,8 @@ std::vector<Thing> const kThings{
     {"device", [](std::string const& path) { fs::create_symlink("/dev/zero", path); }},
     {"pointer of Git LFS",
      [](std::string const& path) {
-         std::ofstream(path) << "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+         std::ofstream(path)
+             << "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
      },
      true},
     {"terabyte of nothing",
@@ -133,7 +138,8 @@ TEST(Opening, WhatIsNoFileIsRefusedBeforeItIsRead) {
                 ADD_FAILURE() << "a " << thing.name << " was read as " << reader.file;
             } catch (cluster::InputError const& error) {
                 std::string const line = cluster::line_of(error);
-                EXPECT_NE(line.find(path), std::string::npos) << reader.file << ", a " << thing.name << ": " << line;
+                EXPECT_NE(line.find(path), std::string::npos)
+                    << reader.file << ", a " << thing.name << ": " << line;
             } catch (std::exception const& error) {
                 ADD_FAILURE() << reader.file << ", a " << thing.name << ": " << error.what();
             }
@@ -151,7 +157,8 @@ TEST(Opening, ALineThatFillsTheMemoryIsRefused) {
         framework::read_job_history(folder.path());
         FAIL() << "8 GiB of nothing were read";
     } catch (cluster::InputError const& error) {
-        EXPECT_EQ(std::string(error.what()), path + ":2: a line of more than 268435456 bytes; legal: a shorter one");
+        EXPECT_EQ(std::string(error.what()),
+                  path + ":2: a line of more than 268435456 bytes; legal: a shorter one");
     }
 }
 

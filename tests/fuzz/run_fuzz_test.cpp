@@ -37,15 +37,18 @@ class RunFuzz : public testing::Test {
 
 TEST_F(RunFuzz, Configuration) {
     put(path("base.yaml"), "run: r\ntask: classification\nmodel:\n  path: m\ndata:\n  path: d\n");
-    fuzz(framework::to_yaml(framework::read_config(path("base.yaml"), {})), [&](std::string const& text) {
-        put(path("run.yaml"), text);
-        to_yaml(framework::read_config(path("run.yaml"), {"optimizer.clip=2"}));
-    });
+    fuzz(framework::to_yaml(framework::read_config(path("base.yaml"), {})),
+         [&](std::string const& text) {
+             put(path("run.yaml"), text);
+             to_yaml(framework::read_config(path("run.yaml"), {"optimizer.clip=2"}));
+         });
 }
 
 TEST_F(RunFuzz, Site) {
-    fuzz("source: \"a manual\"\nverified_on: nothing\nlauncher: mpirun\ntasks_per_node: 8\ncpus_per_task: 4\n"
-         "most_minutes: 1440\nlead: 300\nsbatch:\n  partition: gpu\n  exclusive:\nmodules: [gcc/13.2, openmpi]\n"
+    fuzz("source: \"a manual\"\nverified_on: nothing\nlauncher: mpirun\ntasks_per_node: "
+         "8\ncpus_per_task: 4\n"
+         "most_minutes: 1440\nlead: 300\nsbatch:\n  partition: gpu\n  exclusive:\nmodules: "
+         "[gcc/13.2, openmpi]\n"
          "environment:\n  OMP_PLACES: cores\nmpirun: [\"--bind-to\", none]\n",
          [&](std::string const& text) {
              put(path("site.yaml"), text);
@@ -76,7 +79,8 @@ TEST_F(RunFuzz, EventsOfARun) {
     // Lines that stay JSON come further: one value after the other is another one.
     std::istringstream lines(kEvents);
     nlohmann::ordered_json events = nlohmann::ordered_json::array();
-    for (std::string line; std::getline(lines, line);) events.push_back(nlohmann::ordered_json::parse(line));
+    for (std::string line; std::getline(lines, line);)
+        events.push_back(nlohmann::ordered_json::parse(line));
     fuzz_with(
         test::JsonMutator(), events.dump(),
         [&](std::string const& text) {
@@ -112,28 +116,33 @@ TEST_F(RunFuzz, FlightRecords) {
 
 TEST_F(RunFuzz, VerdictOfTheWatch) {
     std::filesystem::create_directories(path("flight"));
-    fuzz_with(test::Mutator(), "no progress for 2 s: rank 1@n1 does not answer\n1 3 5\n", [&](std::string const& text) {
-        put(path("flight/verdict"), text);
-        if (cluster::read_verdict(folder_.path())->guilty.size() != 3)
-            throw cluster::InputError(folder_.path() + ": other ranks"); // it is read whatever it says
-    });
+    fuzz_with(test::Mutator(), "no progress for 2 s: rank 1@n1 does not answer\n1 3 5\n",
+              [&](std::string const& text) {
+                  put(path("flight/verdict"), text);
+                  if (cluster::read_verdict(folder_.path())->guilty.size() != 3)
+                      // it is read whatever it says
+                      throw cluster::InputError(folder_.path() + ": other ranks");
+              });
 }
 
 TEST_F(RunFuzz, Certificate) {
-    std::string const good = R"({"format": "trireme parity certificate 1", "verdict": "passed", "model": "llama",
+    std::string const good =
+        R"({"format": "trireme parity certificate 1", "verdict": "passed", "model": "llama",
 "layouts": [{"layout": "a", "ranks": 2, "passed": true}]})";
     fuzz_json(good, [&](std::string const& text) {
         put(path("parity.json"), text);
-        framework::parity::read_certificate(path("parity.json"), {{"verdict", "passed"}, {"model", "llama"}});
+        framework::parity::read_certificate(path("parity.json"),
+                                            {{"verdict", "passed"}, {"model", "llama"}});
     });
 }
 
 TEST_F(RunFuzz, SourceOfARun) {
     std::filesystem::create_directories(path("source"));
-    fuzz_json(R"({"labels": ["no", "yes"], "dtypes": {"a": "F32", "b": "BF16"}})", [&](std::string const& text) {
-        put(path("source/source.json"), text);
-        framework::read_run_source(folder_.path());
-    });
+    fuzz_json(R"({"labels": ["no", "yes"], "dtypes": {"a": "F32", "b": "BF16"}})",
+              [&](std::string const& text) {
+                  put(path("source/source.json"), text);
+                  framework::read_run_source(folder_.path());
+              });
 }
 
 TEST_F(RunFuzz, Prompts) {
@@ -160,15 +169,17 @@ TEST_F(RunFuzz, WhatSlurmSays) {
                 if (name == "SLURM_RESTART_COUNT") return lines[2];
                 return lines[3].empty() ? std::nullopt : std::optional(lines[3]);
             };
-            launch::job_environment(variables, [&](std::string const&) { return std::optional(lines[4]); });
+            launch::job_environment(variables,
+                                    [&](std::string const&) { return std::optional(lines[4]); });
         },
         FuzzLimits::asked(), "SLURM_");
 }
 
 TEST_F(RunFuzz, TimesOfJobs) {
     fuzz_with(
-        test::Mutator(), "2-01:00:30", [&](std::string const& text) { launch::seconds_of("--time", text); },
-        FuzzLimits::asked(), "--time");
+        test::Mutator(), "2-01:00:30",
+        [&](std::string const& text) { launch::seconds_of("--time", text); }, FuzzLimits::asked(),
+        "--time");
 }
 
 } // namespace

@@ -1,4 +1,5 @@
-// Job scripts, run by a real shell beside stand-ins for Slurm's commands that write down how they were called.
+// Job scripts, run by a real shell beside stand-ins for Slurm's commands that write down how they
+// were called.
 #include "launch/batch_script.hpp"
 
 #include <gtest/gtest.h>
@@ -49,11 +50,15 @@ Site plain_site() {
     return {.name = "test", .source = "a test", .verified_on = "nothing"};
 }
 BatchJob plain_job() {
-    return {.name = "run-1", .nodes = 2, .time = "10", .launcher = "srun", .command = {"trireme", "train", "c.yaml"}};
+    return {.name = "run-1",
+            .nodes = 2,
+            .time = "10",
+            .launcher = "srun",
+            .command = {"trireme", "train", "c.yaml"}};
 }
 
-/// A folder with srun, mpirun, scancel and scontrol. Each appends its name and words to `calls`, a NUL after each and a
-/// newline after all.
+/// A folder with srun, mpirun, scancel and scontrol. Each appends its name and words to `calls`, a
+/// NUL after each and a newline after all.
 class ScriptTest : public testing::Test {
   protected:
     ScriptTest() {
@@ -61,15 +66,17 @@ class ScriptTest : public testing::Test {
     }
     void stand_in(std::string const& name, std::string const& then) const {
         std::string const file = folder_.path() + "/" + name;
-        cluster::write_file(file, "#!/bin/bash\nprintf '%s\\0' \"${0##*/}\" \"$@\" >>calls\necho >>calls\n" + then);
+        cluster::write_file(
+            file, "#!/bin/bash\nprintf '%s\\0' \"${0##*/}\" \"$@\" >>calls\necho >>calls\n" + then);
         fs::permissions(file, fs::perms::owner_all);
     }
     Outcome run(std::string const& script) const {
         cluster::write_file(folder_.path() + "/job", script);
-        return run_command({"bash", "-c",
-                            "cd '" + folder_.path() +
-                                "' && PATH=$PWD:$PATH SLURM_JOB_ID=12 SLURM_JOB_NAME=run-1 SLURM_JOB_USER=me "
-                                "SLURM_CPUS_PER_TASK=1 exec bash ./job"});
+        return run_command(
+            {"bash", "-c",
+             "cd '" + folder_.path() +
+                 "' && PATH=$PWD:$PATH SLURM_JOB_ID=12 SLURM_JOB_NAME=run-1 SLURM_JOB_USER=me "
+                 "SLURM_CPUS_PER_TASK=1 exec bash ./job"});
     }
     std::vector<Words> calls() const {
         std::ifstream file(folder_.path() + "/calls");
@@ -94,7 +101,8 @@ class ScriptTest : public testing::Test {
     test::TemporaryFolder folder_;
 };
 
-Words const kRequeue{"scontrol", "requeue", "12"}, kCancel{"scancel", "--state=PENDING", "--name=run-1", "--user=me"};
+Words const kRequeue{"scontrol", "requeue", "12"},
+    kCancel{"scancel", "--state=PENDING", "--name=run-1", "--user=me"};
 
 TEST_F(ScriptTest, EachWordArrivesAsItIsAndNoShellReadsIt) {
     for (std::string const& launcher : Words{"srun", "mpirun"}) {
@@ -109,14 +117,16 @@ TEST_F(ScriptTest, EachWordArrivesAsItIsAndNoShellReadsIt) {
         ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
         Words const seen = calls().at(0);
         ASSERT_GE(seen.size(), job.command.size());
-        EXPECT_EQ(Words(seen.end() - static_cast<std::ptrdiff_t>(job.command.size()), seen.end()), job.command);
+        EXPECT_EQ(Words(seen.end() - static_cast<std::ptrdiff_t>(job.command.size()), seen.end()),
+                  job.command);
         EXPECT_FALSE(fs::exists(folder_.path() + "/x"));
     }
 }
 
 TEST_F(ScriptTest, NamesAndOptionsThatNeedQuotingAreRefused) {
     for (auto const& nasty : kNasty) {
-        if (nasty == "a&b" || nasty == "a|b" || nasty == "*" || nasty == "--help") continue; // sbatch's own words
+        // sbatch's own words
+        if (nasty == "a&b" || nasty == "a|b" || nasty == "*" || nasty == "--help") continue;
         BatchJob job = plain_job();
         job.name = nasty;
         EXPECT_THROW(batch_script(job, plain_site()), cluster::InputError) << nasty;
@@ -145,7 +155,8 @@ TEST_F(ScriptTest, TheExitCodeSaysWhatHappensToTheOtherJobs) {
     }
     for (int const code : {85, 128 + SIGUSR1}) {
         EXPECT_EQ(after(code, alone), std::vector<Words>{kRequeue}) << code;
-        EXPECT_EQ(after(code, of_chain), std::vector<Words>{}) << code << ": the next job goes on by itself";
+        EXPECT_EQ(after(code, of_chain), std::vector<Words>{})
+            << code << ": the next job goes on by itself";
     }
     for (int const code : {1, 84, 137}) {
         EXPECT_EQ(after(code, alone), std::vector<Words>{}) << code;
@@ -169,7 +180,8 @@ TEST_F(ScriptTest, ASignalToTheShellReachesMpirunAndTheCodeIsThatOfTheRanks) {
     ASSERT_EQ(all.size(), 3U);
     EXPECT_EQ(all[1], Words{"got USR1"});
     EXPECT_EQ(all[2], kRequeue);
-    EXPECT_EQ(Words(all[0].begin(), all[0].begin() + 5), (Words{"mpirun", "-n", "2", "--map-by", "ppr:1:node:PE=1"}));
+    EXPECT_EQ(Words(all[0].begin(), all[0].begin() + 5),
+              (Words{"mpirun", "-n", "2", "--map-by", "ppr:1:node:PE=1"}));
 }
 
 TEST_F(ScriptTest, ASignalThatComesBeforeMpirunIsHandedOn) {
@@ -191,12 +203,14 @@ TEST_F(ScriptTest, TheDirectivesAreThoseAskedFor) {
     job.sbatch = {{"account", "me"}, {"gpus-per-node", "4"}, {"exclusive", ""}};
     std::string const script = batch_script(job, plain_site());
     for (char const* line :
-         {"#SBATCH --job-name=run-1\n", "#SBATCH --nodes=2\n", "#SBATCH --ntasks-per-node=1\n", "#SBATCH --time=10\n",
-          "#SBATCH --requeue --dependency=singleton\n", "#SBATCH --signal=USR1@180\n", "#SBATCH --account=me\n",
-          "#SBATCH --exclusive\n", "# Verified on: nothing.\n", "export SRUN_CPUS_PER_TASK=1\n"})
+         {"#SBATCH --job-name=run-1\n", "#SBATCH --nodes=2\n", "#SBATCH --ntasks-per-node=1\n",
+          "#SBATCH --time=10\n", "#SBATCH --requeue --dependency=singleton\n",
+          "#SBATCH --signal=USR1@180\n", "#SBATCH --account=me\n", "#SBATCH --exclusive\n",
+          "# Verified on: nothing.\n", "export SRUN_CPUS_PER_TASK=1\n"})
         EXPECT_NE(script.find(line), std::string::npos) << line << script;
     job.launcher = "mpirun";
-    EXPECT_NE(batch_script(job, plain_site()).find("#SBATCH --signal=B:USR1@180\n"), std::string::npos);
+    EXPECT_NE(batch_script(job, plain_site()).find("#SBATCH --signal=B:USR1@180\n"),
+              std::string::npos);
 }
 
 TEST(Times, AreSlurms) {
@@ -204,9 +218,10 @@ TEST(Times, AreSlurms) {
     EXPECT_EQ(seconds_of("--time", "12:00:00"), 43200);
     EXPECT_EQ(seconds_of("--time", "2-01:00:30"), 176430);
     for (char const* bad :
-         {"",         "0",          "1:60:00",     "25h",      "-5",       "1:2",    "12:00",      "1-2",
-          "0:00:00",  "10 ",        "99999999999", "+5",       "1234567",  "1:5:00", "1:00:00:00", "1:00:60",
-          "-1:00:00", "1--2:00:00", "1234:00:00",  "1:00:00 ", "1-:00:00", "1:-1:00"})
+         {"",           "0",        "1:60:00",    "25h",     "-5",          "1:2",
+          "12:00",      "1-2",      "0:00:00",    "10 ",     "99999999999", "+5",
+          "1234567",    "1:5:00",   "1:00:00:00", "1:00:60", "-1:00:00",    "1--2:00:00",
+          "1234:00:00", "1:00:00 ", "1-:00:00",   "1:-1:00"})
         EXPECT_THROW(seconds_of("--time", bad), cluster::InputError) << bad;
 }
 
@@ -219,8 +234,11 @@ TEST(Sites, EachThatIsShippedMakesAScriptThatAShellReads) {
             BatchJob job = plain_job();
             job.launcher = launcher;
             job.sbatch = site.sbatch;
-            std::string const script = batch_script(job, site), file = folder.path() + "/" + site.name;
-            EXPECT_EQ(script.find('{'), std::string::npos) << "a name of the template is left over\n" << script;
+            std::string const script = batch_script(job, site),
+                              file = folder.path() + "/" + site.name;
+            EXPECT_EQ(script.find('{'), std::string::npos)
+                << "a name of the template is left over\n"
+                << script;
             cluster::write_file(file, script);
             Outcome const outcome = run_command({"bash", "-n", file});
             EXPECT_EQ(outcome.output, "") << site.name;
@@ -235,7 +253,8 @@ std::string some_text(std::mt19937& random) {
     constexpr std::string_view kLikely = " '\"$`\\\n;#&|<>(){}*?!~=-\t\r";
     std::string text;
     for (int n = static_cast<int>(random() % 12); n >= 0; --n)
-        text += random() % 2 ? kLikely[random() % kLikely.size()] : static_cast<char>(1 + random() % 255);
+        text += random() % 2 ? kLikely[random() % kLikely.size()]
+                             : static_cast<char>(1 + random() % 255);
     return text;
 }
 
@@ -293,22 +312,28 @@ TEST(Sites, AMistakeHasOneLineThatSaysWhere) {
     std::string const file = folder.path() + "/s.yaml", head = "source: x\nverified_on: nothing\n";
     for (auto const& [text, line] : std::vector<std::pair<std::string, std::string>>{
              {head + "tasks: 4\n",
-              "FILE:3: unknown key tasks; legal: cpus_per_task, environment, launcher, lead, modules, "
+              "FILE:3: unknown key tasks; legal: cpus_per_task, environment, launcher, lead, "
+              "modules, "
               "most_minutes, mpirun, sbatch, source, srun, tasks_per_node, verified_on"},
              {"source: x\n", "FILE: verified_on: missing; legal: a text"},
              {head + "lead: 1\nlead: 2\n", "FILE:4: lead is given twice"},
-             {head + "tasks_per_node: four\n", "FILE:3: tasks_per_node: four: legal: a whole number >= 1"},
+             {head + "tasks_per_node: four\n",
+              "FILE:3: tasks_per_node: four: legal: a whole number >= 1"},
              {head + "launcher: aprun\n", "FILE:3: launcher: aprun: legal: srun, mpirun"},
              {head + "srun: --mpi=pmix\n", "FILE:3: srun: --mpi=pmix: legal: a list of words"},
-             {head + "sbatch:\n  time: 5\n", "FILE:4: sbatch.time: --time is set by trireme submit itself"},
+             {head + "sbatch:\n  time: 5\n",
+              "FILE:4: sbatch.time: --time is set by trireme submit itself"},
              {head + "sbatch:\n  tim: 5\n",
               "FILE:4: sbatch.tim: --tim may stand for --time, set by trireme submit itself"},
-             {head + "sbatch:\n  comment: a b\n",
-              "FILE:4: sbatch.comment: a b: legal: letters, digits and _ . , : = + * / @ % ^ & | ( ) [ ] -"},
-             {head + "environment:\n  A B: 1\n", "FILE:4: environment: A B: legal: the name of a variable"},
+             {head + "sbatch:\n  comment: a b\n", "FILE:4: sbatch.comment: a b: legal: letters, "
+                                                  "digits and _ . , : = + * / @ % ^ & | ( ) [ ] -"},
+             {head + "environment:\n  A B: 1\n",
+              "FILE:4: environment: A B: legal: the name of a variable"},
              {head + "environment:\n  A: 1\n  A: 2\n", "FILE:5: environment.A is given twice"},
-             {head + "modules: ['a; touch x']\n", "FILE:3: modules: a; touch x: legal: a module's name"},
-             {head + "environment:\n  A: \"a\\nb\"\n", "FILE:4: environment.A: a\nb: legal: no control characters"},
+             {head + "modules: ['a; touch x']\n",
+              "FILE:3: modules: a; touch x: legal: a module's name"},
+             {head + "environment:\n  A: \"a\\nb\"\n",
+              "FILE:4: environment.A: a\nb: legal: no control characters"},
              {"- a\n", "FILE: legal: a mapping of keys to values"}}) {
         cluster::write_file(file, text);
         try {

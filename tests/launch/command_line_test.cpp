@@ -47,12 +47,15 @@ TEST(Help, EveryCommandShowsUsageOptionsAndAnExample) {
     for (auto const& name : names) {
         Outcome const help = run_command(trireme(0, {"help", name}));
         EXPECT_EQ(help.exit_code, 0) << name << help.output;
-        EXPECT_TRUE(help.output.starts_with(name == "help" ? "Usage: trireme COMMAND" : "Usage: trireme " + name))
+        EXPECT_TRUE(help.output.starts_with(name == "help" ? "Usage: trireme COMMAND"
+                                                           : "Usage: trireme " + name))
             << help.output;
         EXPECT_TRUE(has(help.output, "\nOptions:\n")) << help.output;
         EXPECT_TRUE(has(help.output, "\nExamples:\n  ")) << help.output;
         EXPECT_TRUE(has(help.output, "\nExit status:\n")) << help.output;
-        EXPECT_FALSE(has(help.output, " arg")) << name << ": an option without a name for its value\n" << help.output;
+        EXPECT_FALSE(has(help.output, " arg"))
+            << name << ": an option without a name for its value\n"
+            << help.output;
         EXPECT_EQ(run_command(trireme(0, {name, "--help"})).output, help.output);
     }
 }
@@ -60,21 +63,23 @@ TEST(Help, EveryCommandShowsUsageOptionsAndAnExample) {
 TEST(Help, VersionNamesTheLibraries) {
     Outcome const version = run_command(trireme(0, {"--version"}));
     EXPECT_EQ(version.exit_code, 0);
-    EXPECT_TRUE(std::regex_search(version.output, std::regex("^trireme \\d+\\.\\d+\\.\\d+\n"))) << version.output;
+    EXPECT_TRUE(std::regex_search(version.output, std::regex("^trireme \\d+\\.\\d+\\.\\d+\n")))
+        << version.output;
     for (auto const* library : {"libtorch 2.", "HDF5 1.", "yaml-cpp 0.", "build: "})
         EXPECT_TRUE(has(version.output, library)) << version.output;
 }
 
 TEST(Help, TheReferenceIsUpToDate) {
-    Outcome const check =
-        run_command({TRIREME_PYTHON, TRIREME_SOURCE "/docs/command_line.py", trireme(0, {})[0], "--check"});
+    Outcome const check = run_command(
+        {TRIREME_PYTHON, TRIREME_SOURCE "/docs/command_line.py", trireme(0, {})[0], "--check"});
     EXPECT_EQ(check.exit_code, 0) << check.output;
 }
 
 /// Paths of this project's own folders that a text names.
 std::vector<std::string> named_paths(std::string const& text) {
     std::vector<std::string> paths;
-    std::regex const path("(^|[\\s`(\"])((configs|docs|launch|tests|bench|cmake)/[A-Za-z0-9_./-]*[A-Za-z0-9_])");
+    std::regex const path(
+        "(^|[\\s`(\"])((configs|docs|launch|tests|bench|cmake)/[A-Za-z0-9_./-]*[A-Za-z0-9_])");
     for (std::sregex_iterator match(text.begin(), text.end(), path), end; match != end; ++match)
         paths.push_back((*match)[2]);
     return paths;
@@ -82,7 +87,8 @@ std::vector<std::string> named_paths(std::string const& text) {
 
 TEST(Help, FilesThatItNamesExist) {
     std::vector<std::string> texts{run_command(trireme(0, {"--help"})).output};
-    for (auto const& name : commands()) texts.push_back(run_command(trireme(0, {"help", name})).output);
+    for (auto const& name : commands())
+        texts.push_back(run_command(trireme(0, {"help", name})).output);
     for (auto const* page : {"README.md", "CONTRIBUTING.md"})
         texts.push_back(cluster::read_file(std::string(TRIREME_SOURCE "/") + page));
     for (auto const& page : fs::directory_iterator(TRIREME_SOURCE "/docs"))
@@ -91,7 +97,8 @@ TEST(Help, FilesThatItNamesExist) {
     for (auto const& text : texts)
         for (auto const& path : named_paths(text)) {
             ++found;
-            EXPECT_TRUE(fs::exists(TRIREME_SOURCE "/" + path)) << path << " is named in\n" << text.substr(0, 80);
+            EXPECT_TRUE(fs::exists(TRIREME_SOURCE "/" + path)) << path << " is named in\n"
+                                                               << text.substr(0, 80);
         }
     EXPECT_GT(found, 20U);
 }
@@ -101,9 +108,10 @@ std::vector<std::string> completed(std::vector<std::string> const& words) {
     std::string list;
     for (auto const& word : words) list += " \"" + word + "\"";
     std::string const program = trireme(0, {})[0];
-    std::string const script = "source <(" + program + " completion bash); compopt() { :; }; COMP_WORDS=(" + list +
-                               " ); COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )); _trireme " + program +
-                               " \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"; printf \"%s\\n\" \"${COMPREPLY[@]}\"";
+    std::string const script =
+        "source <(" + program + " completion bash); compopt() { :; }; COMP_WORDS=(" + list +
+        " ); COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )); _trireme " + program +
+        " \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"; printf \"%s\\n\" \"${COMPREPLY[@]}\"";
     std::istringstream out(run_command({"bash", "-c", script}).output);
     std::vector<std::string> offers;
     for (std::string line; std::getline(out, line);)
@@ -126,19 +134,21 @@ TEST(Explain, ShowsValueAndOriginOfEveryKey) {
     TemporaryFolder const folder;
     std::string const yaml = write_tiny_run(folder.path());
     std::vector<std::string> command{"env", "TRIREME_SET=optimizer.beta1=0.8 seed=5"};
-    for (auto const& word : trireme(0, {"explain-config", yaml, "--set", "batch.global=9", "--ranks", "4"}))
+    for (auto const& word :
+         trireme(0, {"explain-config", yaml, "--set", "batch.global=9", "--ranks", "4"}))
         command.push_back(word);
     Outcome const shown = run_command(command);
     ASSERT_EQ(shown.exit_code, 0) << shown.output;
-    for (auto const& [key, value, origin] :
-         std::vector<std::array<std::string, 3>>{{"batch.global", "9", "--set"},
-                                                 {"optimizer.beta1", "0.8", "TRIREME_SET"},
-                                                 {"seed", "5", "TRIREME_SET"},
-                                                 {"train.steps", "40", yaml + ":\\d+"},
-                                                 {"optimizer.beta2", "0.999", "default"},
-                                                 {"parallel.replicate", "4", "derived: 4 ranks.*"},
-                                                 {"model.classifier_dropout", "0.*", "derived: .*/model/config.json"}})
-        EXPECT_TRUE(std::regex_search(shown.output, std::regex("(^|\n)" + key + " +" + value + " +" + origin + "\n")))
+    for (auto const& [key, value, origin] : std::vector<std::array<std::string, 3>>{
+             {"batch.global", "9", "--set"},
+             {"optimizer.beta1", "0.8", "TRIREME_SET"},
+             {"seed", "5", "TRIREME_SET"},
+             {"train.steps", "40", yaml + ":\\d+"},
+             {"optimizer.beta2", "0.999", "default"},
+             {"parallel.replicate", "4", "derived: 4 ranks.*"},
+             {"model.classifier_dropout", "0.*", "derived: .*/model/config.json"}})
+        EXPECT_TRUE(std::regex_search(
+            shown.output, std::regex("(^|\n)" + key + " +" + value + " +" + origin + "\n")))
             << key << "\n"
             << shown.output;
     Outcome const keys = run_command(trireme(0, {"explain-config", "--keys"}));
@@ -152,14 +162,16 @@ TEST(DryRun, ShowsTheRunAndWritesNothing) {
     auto const before = content(folder.path());
     Outcome const shown = run_command(trireme(2, {"train", yaml, "--dry-run"}));
     ASSERT_EQ(shown.exit_code, 0) << shown.output;
-    for (auto const* part : {"replicate 2", "derived: 2 ranks", "parameters", "40 steps of 7 samples", "53 samples",
-                             "slots on 2 data-parallel ranks", "of optimizer state", "nothing was written"})
+    for (auto const* part :
+         {"replicate 2", "derived: 2 ranks", "parameters", "40 steps of 7 samples", "53 samples",
+          "slots on 2 data-parallel ranks", "of optimizer state", "nothing was written"})
         EXPECT_TRUE(has(shown.output, part)) << part << "\n" << shown.output;
     Outcome const larger = run_command(trireme(0, {"train", yaml, "--dry-run", "--ranks", "64"}));
     EXPECT_TRUE(has(larger.output, "replicate 64")) << larger.output;
     EXPECT_TRUE(has(larger.output, "of the places for slots stay empty")) << larger.output;
     EXPECT_EQ(content(folder.path()), before);
-    Outcome const wrong = run_command(trireme(0, {"train", yaml, "--dry-run", "--set", "batch.global=500"}));
+    Outcome const wrong =
+        run_command(trireme(0, {"train", yaml, "--dry-run", "--set", "batch.global=500"}));
     EXPECT_EQ(wrong.exit_code, 2) << "what a run would refuse, so does this";
     EXPECT_TRUE(has(wrong.output, "has only 53 training samples")) << wrong.output;
 }
@@ -168,15 +180,16 @@ TEST(Resume, RefusalNamesOldAndNewValue) {
     TemporaryFolder const folder;
     std::string const yaml = write_tiny_run(folder.path());
     ASSERT_EQ(run_command(trireme(0, {"train", yaml, "--set", "train.steps=4"})).exit_code, 0);
-    Outcome const other = run_command(
-        trireme(0, {"train", yaml, "--set", "train.steps=4", "--set", "optimizer.beta1=0.8", "--set", "seed=4"}));
+    Outcome const other = run_command(trireme(0, {"train", yaml, "--set", "train.steps=4", "--set",
+                                                  "optimizer.beta1=0.8", "--set", "seed=4"}));
     EXPECT_EQ(other.exit_code, 2);
     EXPECT_TRUE(has(other.output, "(optimizer.beta1: 0.9 -> 0.8, seed: 3 -> 4)")) << other.output;
 }
 
 TEST(Doctor, LooksAtAJobAsJson) {
     TemporaryFolder const folder;
-    Outcome const shown = run_command(trireme(3, {"doctor", "--run", folder.path() + "/not/there/yet", "--json"}));
+    Outcome const shown =
+        run_command(trireme(3, {"doctor", "--run", folder.path() + "/not/there/yet", "--json"}));
     EXPECT_EQ(shown.exit_code, 0) << shown.output;
     auto const report = nlohmann::json::parse(shown.output);
     ASSERT_EQ(report.at("ranks").size(), 3U);
@@ -186,15 +199,16 @@ TEST(Doctor, LooksAtAJobAsJson) {
         items.push_back(finding.at("item"));
         EXPECT_EQ(finding.at("cure") == "", finding.at("verdict") == "ok") << finding;
     }
-    for (auto const* item : {"MPI", "launcher", "binding", "threads", "versions", "memory", "network", "clocks", "GPU",
-                             "run folder", "write"})
+    for (auto const* item : {"MPI", "launcher", "binding", "threads", "versions", "memory",
+                             "network", "clocks", "GPU", "run folder", "write"})
         EXPECT_TRUE(std::ranges::find(items, item) != items.end()) << item;
     EXPECT_TRUE(fs::is_empty(folder.path())) << "the probe is removed, the folder not made";
 }
 
 TEST(Doctor, AProblemGivesOne) {
     TemporaryFolder const folder;
-    Outcome const blind = run_command(trireme(0, {"doctor", "--run", folder.path(), "--data", folder.path()}));
+    Outcome const blind =
+        run_command(trireme(0, {"doctor", "--run", folder.path(), "--data", folder.path()}));
     EXPECT_EQ(blind.exit_code, 1);
     EXPECT_TRUE(has(blind.output, "manifest.json: cannot be read by ranks 0")) << blind.output;
     EXPECT_TRUE(has(blind.output, "cure: ")) << blind.output;

@@ -19,10 +19,10 @@ TEST(Train, StopsEarlyWhenPatienceRunsOutAndExportsTheBest) {
     TemporaryFolder const folder;
     std::string const yaml = write_tiny_run(folder.path()), run = folder.path() + "/run";
     // A rate at which the loss falls at first and rises soon.
-    Outcome const result =
-        run_command(trireme(2, {"train", yaml, "--set", "optimizer.learning_rate=0.2", "--set", "evaluation.every=2",
-                                "--set", "evaluation.patience=2", "--set", "optimizer.schedule=constant", "--set",
-                                "checkpoint.keep_last=1"})); // the best one stays all the same
+    Outcome const result = run_command(trireme(
+        2, {"train", yaml, "--set", "optimizer.learning_rate=0.2", "--set", "evaluation.every=2",
+            "--set", "evaluation.patience=2", "--set", "optimizer.schedule=constant", "--set",
+            "checkpoint.keep_last=1"})); // the best one stays all the same
     ASSERT_EQ(result.exit_code, 0) << result.output;
     std::vector<std::pair<double, std::int64_t>> losses;
     std::int64_t last = 0;
@@ -40,8 +40,10 @@ TEST(Train, StopsEarlyWhenPatienceRunsOutAndExportsTheBest) {
     EXPECT_NE(said.find(why), std::string::npos) << said;
     Outcome const status = run_command(trireme(0, {"status", run}));
     EXPECT_NE(status.output.find(why), std::string::npos) << status.output;
-    Outcome const exported = run_command(trireme(0, {"export", "--run", run, "--output", folder.path() + "/out"}));
-    EXPECT_NE(exported.output.find("exported step-00000000" + std::to_string(best.second)), std::string::npos)
+    Outcome const exported =
+        run_command(trireme(0, {"export", "--run", run, "--output", folder.path() + "/out"}));
+    EXPECT_NE(exported.output.find("exported step-00000000" + std::to_string(best.second)),
+              std::string::npos)
         << exported.output;
 }
 
@@ -53,21 +55,23 @@ TEST(Train, AFinishedRunGoesOnWhenItIsGivenMoreSteps) {
     };
     ASSERT_EQ(train("4").exit_code, 0);
     Outcome const over = train("4"), on = train("6");
-    EXPECT_NE(over.output.find("raise train.epochs or train.steps to go on"), std::string::npos) << over.output;
+    EXPECT_NE(over.output.find("raise train.epochs or train.steps to go on"), std::string::npos)
+        << over.output;
     ASSERT_EQ(on.exit_code, 0) << on.output;
     EXPECT_NE(on.output.find("the finished run goes on"), std::string::npos) << on.output;
     EXPECT_NE(on.output.find("done: 6 steps"), std::string::npos) << on.output;
     std::vector<std::int64_t> steps;
     for (auto const& line : metric_lines(run))
-        if (auto const event = nlohmann::json::parse(line); event["kind"] == "train") steps.push_back(event["step"]);
+        if (auto const event = nlohmann::json::parse(line); event["kind"] == "train")
+            steps.push_back(event["step"]);
     EXPECT_EQ(steps, (std::vector<std::int64_t>{1, 2, 3, 4, 5, 6}));
 }
 
 TEST(Train, ARunThatFailsSaysSoInItsLogAndItsStatus) {
     TemporaryFolder const folder;
     std::string const yaml = write_tiny_run(folder.path()), run = folder.path() + "/run";
-    Outcome const failed =
-        run_command(trireme(0, {"train", yaml, "--set", "optimizer.learning_rate=1e30", "--set", "optimizer.clip=0"}));
+    Outcome const failed = run_command(trireme(
+        0, {"train", yaml, "--set", "optimizer.learning_rate=1e30", "--set", "optimizer.clip=0"}));
     ASSERT_EQ(failed.exit_code, 1) << failed.output;
     Outcome const status = run_command(trireme(0, {"status", run}));
     for (std::string const& text : {status.output, cluster::read_file(run + "/log.txt")})
@@ -83,28 +87,33 @@ TEST(Train, WithoutAValidationSplitNothingIsEvaluated) {
     data::Manifest manifest = data::read_manifest(data);
     manifest.splits.erase("validation");
     data::write_manifest(data, manifest);
-    Outcome const refused =
-        run_command(trireme(0, {"train", yaml, "--set", "train.steps=2", "--set", "evaluation.patience=2"}));
+    Outcome const refused = run_command(
+        trireme(0, {"train", yaml, "--set", "train.steps=2", "--set", "evaluation.patience=2"}));
     EXPECT_EQ(refused.exit_code, 2);
-    EXPECT_EQ(refused.output, "trireme: evaluation.patience: 2: " + data +
-                                  " has no split \"validation\" to evaluate; legal: 0, or data.validation: one of "
-                                  "train, or data prepared with --validation or --validation-fraction\n");
+    EXPECT_EQ(refused.output,
+              "trireme: evaluation.patience: 2: " + data +
+                  " has no split \"validation\" to evaluate; legal: 0, or data.validation: one of "
+                  "train, or data prepared with --validation or --validation-fraction\n");
     Outcome const dry = run_command(trireme(0, {"train", yaml, "--dry-run"}));
     EXPECT_NE(dry.output.find("validation  none"), std::string::npos) << dry.output;
     Outcome const trained = run_command(trireme(0, {"train", yaml, "--set", "train.steps=2"}));
     ASSERT_EQ(trained.exit_code, 0) << trained.output;
     EXPECT_NE(trained.output.find("nothing is evaluated"), std::string::npos) << trained.output;
-    Outcome const exported = run_command(trireme(0, {"export", "--run", run, "--output", folder.path() + "/out"}));
-    EXPECT_NE(exported.output.find("exported step-000000002"), std::string::npos) << exported.output;
+    Outcome const exported =
+        run_command(trireme(0, {"export", "--run", run, "--output", folder.path() + "/out"}));
+    EXPECT_NE(exported.output.find("exported step-000000002"), std::string::npos)
+        << exported.output;
 }
 
 TEST(Train, RefusesTasksOfSlurmThatMpiDoesNotSee) {
     TemporaryFolder const folder;
     std::vector<std::string> command{"env", "SLURM_NTASKS=4", "SLURM_PROCID=2"};
-    for (auto const& word : trireme(0, {"train", write_tiny_run(folder.path())})) command.push_back(word);
+    for (auto const& word : trireme(0, {"train", write_tiny_run(folder.path())}))
+        command.push_back(word);
     Outcome const result = run_command(command);
     EXPECT_EQ(result.exit_code, 2);
-    EXPECT_NE(result.output.find("SLURM_NTASKS is 4 but MPI sees a world of 1 on task 2"), std::string::npos)
+    EXPECT_NE(result.output.find("SLURM_NTASKS is 4 but MPI sees a world of 1 on task 2"),
+              std::string::npos)
         << result.output;
 }
 

@@ -17,28 +17,35 @@ using Spoil = std::function<void(std::string const&)>;
 std::string const kGood = "{\"text\": \"a\", \"label\": \"x\"}\n";
 
 /// prepare of a file with that content.
-Mistake rows(char const* name, std::string const& file, std::string const& text, std::string const& line) {
+Mistake rows(char const* name, std::string const& file, std::string const& text,
+             std::string const& line) {
     return {name, prepare(file), line, write(file, text)};
 }
 
 std::vector<Mistake> const kTexts{
     rows("EmptyFile", "r.jsonl", "", "DIR/r.jsonl: no row; legal: one row of data or more"),
     rows("EmptyCsv", "r.csv", "", "DIR/r.csv: no row; legal: one row of data or more"),
-    rows("HeaderAlone", "r.csv", "text,label\n", "DIR/r.csv: no row; legal: one row of data or more"),
+    rows("HeaderAlone", "r.csv", "text,label\n",
+         "DIR/r.csv: no row; legal: one row of data or more"),
     rows("NoText", "r.jsonl", "{\"text\": \" \", \"label\": \"x\"}\n",
          "DIR/r.jsonl: none of the 1 rows has a text in \"text\"; legal: one or more"),
     rows("NotJson", "r.jsonl", kGood + "{\"text\": \n",
-         "DIR/r.jsonl:2:10: not JSON: syntax error while parsing value - unexpected end of input; expected '[', '{', "
+         "DIR/r.jsonl:2:10: not JSON: syntax error while parsing value - unexpected end of input; "
+         "expected '[', '{', "
          "or a literal"),
     rows("InvalidUtf8", "r.jsonl", kGood + "{\"text\": \"\xff\", \"label\": \"y\"}\n",
-         "DIR/r.jsonl:2:11: not JSON: syntax error while parsing value - invalid string: ill-formed UTF-8 byte; last "
+         "DIR/r.jsonl:2:11: not JSON: syntax error while parsing value - invalid string: "
+         "ill-formed UTF-8 byte; last "
          "read: '\"\\xff'"),
     rows("NumberOverflows", "r.jsonl", kGood + "{\"text\": \"a\", \"label\": 1e999}\n",
          "DIR/r.jsonl:2:24: 1e999: legal: a number that a double of 64 bits holds"),
-    rows("LabelWouldBeRounded", "r.jsonl", kGood + "{\"text\": \"a\", \"label\": 12345678901234567890123}\n",
-         "DIR/r.jsonl:2: label: 1.2345678901234568e+22: legal: a string, a truth value, or a number of at most 16 "
+    rows("LabelWouldBeRounded", "r.jsonl",
+         kGood + "{\"text\": \"a\", \"label\": 12345678901234567890123}\n",
+         "DIR/r.jsonl:2: label: 1.2345678901234568e+22: legal: a string, a truth value, or a "
+         "number of at most 16 "
          "digits (longer ones as strings)"),
-    rows("NotAnObject", "r.jsonl", kGood + "[1, 2]\n", "DIR/r.jsonl:2: [1,2]: legal: one JSON object per line"),
+    rows("NotAnObject", "r.jsonl", kGood + "[1, 2]\n",
+         "DIR/r.jsonl:2: [1,2]: legal: one JSON object per line"),
     rows("KeyTwice", "r.jsonl", "{\"text\": \"a\", \"text\": \"b\", \"label\": \"x\"}\n",
          "DIR/r.jsonl:1: key \"text\" is given twice in one object; legal: once"),
     rows("DeepNesting", "r.jsonl", std::string(100'000, '[') + "\n",
@@ -54,32 +61,43 @@ std::vector<Mistake> const kTexts{
     rows("ColumnTwice", "r.csv", "text,label,text\na,b,c\n",
          "DIR/r.csv:1: column \"text\" stands twice in the header; legal: once"),
     rows("SemicolonsInACsv", "r.csv", "text;label\na;x\nb;y\n",
-         "DIR/r.csv:1: no column \"text\"; the header has: text;label; are its columns divided by semicolons? legal in "
+         "DIR/r.csv:1: no column \"text\"; the header has: text;label; are its columns divided by "
+         "semicolons? legal in "
          "a "
          "file of this name: commas (.csv)"),
     rows("SemicolonsInTheRowsOfACsv", "r.csv", "text,label\na;x\nb;y\n",
-         "DIR/r.csv:2: 1 column: legal: the 2 of the header; are its columns divided by semicolons? legal in a file of "
+         "DIR/r.csv:2: 1 column: legal: the 2 of the header; are its columns divided by "
+         "semicolons? legal in a file of "
          "this name: commas (.csv)"),
     rows("CommasInATsv", "r.tsv", "text,label\na,x\n",
-         "DIR/r.tsv:1: no column \"text\"; the header has: text,label; are its columns divided by commas? legal in a "
+         "DIR/r.tsv:1: no column \"text\"; the header has: text,label; are its columns divided by "
+         "commas? legal in a "
          "file "
          "of this name: tabs (.tsv)"),
-    rows("CsvTooFewColumns", "r.csv", "text,label\na,x\nb\n", "DIR/r.csv:3: 1 column: legal: the 2 of the header"),
-    rows("CsvTooManyColumns", "r.tsv", "text\tlabel\na\tx\tz\n", "DIR/r.tsv:2: 3 columns: legal: the 2 of the header"),
+    rows("CsvTooFewColumns", "r.csv", "text,label\na,x\nb\n",
+         "DIR/r.csv:3: 1 column: legal: the 2 of the header"),
+    rows("CsvTooManyColumns", "r.tsv", "text\tlabel\na\tx\tz\n",
+         "DIR/r.tsv:2: 3 columns: legal: the 2 of the header"),
     rows("UnclosedQuote", "r.csv", "text,label\na,x\n\"b,y\nc,x\n",
-         "DIR/r.csv:3: a quote is opened and never closed; legal: \"text\", and \"\" for a quote inside"),
+         "DIR/r.csv:3: a quote is opened and never closed; legal: \"text\", and \"\" for a quote "
+         "inside"),
     rows("InvalidUtf8OfCsv", "r.csv", "text,label\na,x\n\xff,y\n",
          "DIR/r.csv:3: not UTF-8; legal: a file saved as UTF-8"),
     rows("UnknownEnding", "r.txt", "a\n",
          "DIR/r.txt: unknown kind of file; legal: a name that ends in .jsonl, .csv or .tsv"),
-    {"FileMissing", prepare("r.jsonl"), "DIR/r.jsonl: cannot be read: No such file or directory", {}},
+    {"FileMissing",
+     prepare("r.jsonl"),
+     "DIR/r.jsonl: cannot be read: No such file or directory",
+     {}},
     {"CsvMissing", prepare("r.csv"), "DIR/r.csv: cannot be read: No such file or directory", {}},
     {"IsAFolder", prepare("r.jsonl"), "DIR/r.jsonl: cannot be read: it is a folder; legal: a file",
      [](std::string const& dir) { fs::create_directories(dir + "/r.jsonl"); }},
-    {"IsAPipe", prepare("r.csv"), "DIR/r.csv: cannot be read: it is a pipe, socket or device; legal: a regular file",
+    {"IsAPipe", prepare("r.csv"),
+     "DIR/r.csv: cannot be read: it is a pipe, socket or device; legal: a regular file",
      [](std::string const& dir) { ASSERT_EQ(mkfifo((dir + "/r.csv").c_str(), 0600), 0); }},
     {"LabelNotSeenInTraining", prepare("rows.jsonl", {"--validation", "DIR/r.jsonl"}),
-     "DIR/r.jsonl: label: x: in 1 row of validation and never in training; legal: no, yes", write("r.jsonl", kGood)},
+     "DIR/r.jsonl: label: x: in 1 row of validation and never in training; legal: no, yes",
+     write("r.jsonl", kGood)},
     {"FileTwiceInASplit",
      prepare("rows.jsonl", {"DIR/rows.jsonl"}),
      "--train: DIR/rows.jsonl: given already, by --train; legal: each file once",
@@ -89,8 +107,8 @@ std::vector<Mistake> const kTexts{
      "--train: DIR/rows.jsonl: given already, by --test; legal: each file once",
      {}},
     {"NoTrainingFile",
-     {"prepare", "--task", "classification", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--label", "label",
-      "--max-length", "16", "--test", "DIR/rows.jsonl"},
+     {"prepare", "--task", "classification", "--tokenizer", "DIR/bert", "--output", "DIR/out",
+      "--label", "label", "--max-length", "16", "--test", "DIR/rows.jsonl"},
      "--train: missing, no sample for training; legal: --train FILES, or --input FILES",
      {}},
     {"NoFile",
@@ -98,15 +116,19 @@ std::vector<Mistake> const kTexts{
      "--input: missing; legal: --input FILES, or --train FILES with --validation and --test",
      {}},
     {"NoLabel",
-     {"prepare", "--task", "classification", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train",
-      "DIR/rows.jsonl"},
+     {"prepare", "--task", "classification", "--tokenizer", "DIR/bert", "--output", "DIR/out",
+      "--train", "DIR/rows.jsonl"},
      "--label: missing; legal: the name of the column with the classes",
      {}},
     {"WrongTask",
-     {"prepare", "--task", "poetry", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train", "DIR/rows.jsonl"},
+     {"prepare", "--task", "poetry", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train",
+      "DIR/rows.jsonl"},
      "--task: poetry: legal: classification, language-modeling, generation",
      {}},
-    {"MaxLengthZero", prepare("rows.jsonl", {"--max-length", "0"}), "--max-length: 0: legal: a whole number >= 2", {}},
+    {"MaxLengthZero",
+     prepare("rows.jsonl", {"--max-length", "0"}),
+     "--max-length: 0: legal: a whole number >= 2",
+     {}},
     {"MaxLengthBeyondTheModel",
      prepare("rows.jsonl", {"--max-length", "17"}),
      "--max-length: 17: legal: 2 to 16, the positions of DIR/bert/config.json",
@@ -119,7 +141,8 @@ std::vector<Mistake> const kTexts{
      "--output: DIR/out: exists already; legal: a new folder, since none is overwritten",
      write("out/note.txt", "mine")},
     {"OutputBelowAFile", prepare("rows.jsonl", {}),
-     "--output: DIR/out: DIR/out is not a folder; legal: a folder, or one to make", write("out", "mine")},
+     "--output: DIR/out: DIR/out is not a folder; legal: a folder, or one to make",
+     write("out", "mine")},
 };
 INSTANTIATE_TEST_SUITE_P(Text, Mistakes, testing::ValuesIn(kTexts), name_of);
 
@@ -150,7 +173,8 @@ Spoil shard(std::string const& folder, std::int32_t token, std::int32_t label) {
         samples[2].tokens[1] = token;
         if (folder == "classes") samples[3].label = label;
         auto manifest = data::read_manifest(dir + "/" + folder);
-        manifest.splits["train"].shards[1] = data::write_shard(dir + "/" + folder, "train-00001.h5", samples);
+        manifest.splits["train"].shards[1] =
+            data::write_shard(dir + "/" + folder, "train-00001.h5", samples);
         data::write_manifest(dir + "/" + folder, manifest);
     };
 }
@@ -171,7 +195,8 @@ void nothing_counts(std::string const& dir) {
     data::Sample one;
     one.tokens = {1};
     one.token_labels = {data::kIgnoredLabel};
-    manifest.splits["train"].shards = {data::write_shard(folder, "one.h5", std::vector<data::Sample>(4, one))};
+    manifest.splits["train"].shards = {
+        data::write_shard(folder, "one.h5", std::vector<data::Sample>(4, one))};
     data::write_manifest(folder, manifest);
 }
 
@@ -179,17 +204,20 @@ std::vector<std::string> const kClassify =
     train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"});
 
 std::vector<Mistake> const kDataSets{
-    {"NoManifest", train(), "DIR/data/manifest.json: no such file; legal: a folder that `trireme prepare` wrote",
+    {"NoManifest", train(),
+     "DIR/data/manifest.json: no such file; legal: a folder that `trireme prepare` wrote",
      remove(kManifest)},
     {"NoFolder",
      train({"data.path=DIR/nowhere"}),
      "DIR/nowhere/manifest.json: no such file; legal: a folder that `trireme prepare` wrote",
      {}},
     {"ManifestNotJson", train(),
-     "DIR/data/manifest.json:3:1: not JSON: syntax error while parsing value - unexpected end of input; expected '[', "
+     "DIR/data/manifest.json:3:1: not JSON: syntax error while parsing value - unexpected end of "
+     "input; expected '[', "
      "'{', or a literal",
      write(kManifest, "{\n\"format\":\n")},
-    {"ManifestOfAnotherKind", train(), "DIR/data/manifest.json: format: \"zip\": legal: trireme-dataset",
+    {"ManifestOfAnotherKind", train(),
+     "DIR/data/manifest.json: format: \"zip\": legal: trireme-dataset",
      change(kManifest, "trireme-dataset", "zip")},
     {"ManifestWithoutField", train(),
      "DIR/data/manifest.json: splits.train.shards[0]: tokens: missing; legal: a whole number",
@@ -198,49 +226,65 @@ std::vector<Mistake> const kDataSets{
      "DIR/data/manifest.json: splits.train.shards[1]: samples: -4: legal: a whole number >= 1",
      change(kManifest, "\"samples\": 4", "\"samples\": -4")},
     {"ManifestChanged", train(),
-     "DIR/data/manifest.json: not what `trireme prepare` wrote: its hash of itself does not match; legal: the file as "
+     "DIR/data/manifest.json: not what `trireme prepare` wrote: its hash of itself does not match; "
+     "legal: the file as "
      "it "
      "was written; prepare the data again",
      change(kManifest, "\"max_length\": ", "\"max_length\":  ")},
     {"ManifestLeadsUp", train(),
-     "DIR/data/manifest.json: file \"../rows.jsonl\": legal: the bare name of a file in the same folder",
+     "DIR/data/manifest.json: file \"../rows.jsonl\": legal: the bare name of a file in the same "
+     "folder",
      change(kManifest, "train-00001.h5", "../rows.jsonl")},
     {"ManifestLeadsOutByALink", train(),
-     "DIR/data/train-00001.h5: a link to DIR/classes/train-00001.h5: legal: a file in the same folder",
+     "DIR/data/train-00001.h5: a link to DIR/classes/train-00001.h5: legal: a file in the same "
+     "folder",
      both(remove(kShard),
-          [](std::string const& dir) { fs::create_symlink("../classes/train-00001.h5", dir + "/" + kShard); })},
+          [](std::string const& dir) {
+              fs::create_symlink("../classes/train-00001.h5", dir + "/" + kShard);
+          })},
     {"NoSuchSplit",
      train({"data.train=training"}),
      "DIR/data/manifest.json: no split \"training\"; legal: train, validation",
      {}},
-    {"ShardMissing", train(), "DIR/data/train-00001.h5: cannot be read: No such file or directory", remove(kShard)},
-    {"ShardTruncated", train(), "DIR/data/train-00001.h5: 1000 bytes, the manifest says 13176; prepare the data again",
+    {"ShardMissing", train(), "DIR/data/train-00001.h5: cannot be read: No such file or directory",
+     remove(kShard)},
+    {"ShardTruncated", train(),
+     "DIR/data/train-00001.h5: 1000 bytes, the manifest says 13176; prepare the data again",
      [](std::string const& dir) { fs::resize_file(dir + "/" + kShard, 1000); }},
     {"ShardIsNotHdf5", train(),
-     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again", flipped(1)},
+     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data "
+     "again",
+     flipped(1)},
     {"ShardIsNotHdf5InADryRun",
      {"train", "DIR/run.yaml", "--dry-run"},
-     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again",
+     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data "
+     "again",
      flipped(1)},
     {"ShardIsNotHdf5InInspect",
      {"inspect", "DIR/data", "--first", "23"},
-     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again",
+     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data "
+     "again",
      flipped(1)},
     {"ManifestOfAnOlderTrireme", train(),
-     "DIR/data/manifest.json: splits.train.shards[0]: columns: missing: made by an older trireme; prepare the data "
+     "DIR/data/manifest.json: splits.train.shards[0]: columns: missing: made by an older trireme; "
+     "prepare the data "
      "again",
      change(kManifest, "\"columns\"", "\"column\"")},
     {"FlippedBit", train(),
-     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again", flipped(-9)},
+     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data "
+     "again",
+     flipped(-9)},
     {"WrongHash", train(),
-     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data again",
+     "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data "
+     "again",
      [](std::string const& dir) {
          auto manifest = data::read_manifest(dir + "/data");
          manifest.splits["train"].shards[1].xxh3 = std::string(32, '0');
          data::write_manifest(dir + "/data", manifest);
      }},
     {"SamplesDoNotFit", train(),
-     "DIR/data/manifest.json: train-00001.h5: column tokens/offsets: 5 elements of int64 at 3136: legal: 4 of int64 "
+     "DIR/data/manifest.json: train-00001.h5: column tokens/offsets: 5 elements of int64 at 3136: "
+     "legal: 4 of int64 "
      "inside the 13176 bytes of the file; prepare the data again",
      change(kManifest, "\"samples\": 4", "\"samples\": 3")},
     {"TokenBeyondTheVocabulary", train(),
@@ -254,24 +298,31 @@ std::vector<Mistake> const kDataSets{
      shard("classes", 1, 3)},
     {"OfAnotherTask",
      train({"data.path=DIR/classes"}),
-     "task: language-modeling: legal: classification, for which the data in DIR/classes were prepared",
+     "task: language-modeling: legal: classification, for which the data in DIR/classes were "
+     "prepared",
      {}},
     {"LongerThanTheModel", train(),
-     "DIR/data: its longest sample has 11 tokens, DIR/llama has positions for 8; prepare it with --max-length 8",
-     change("llama/config.json", "\"max_position_embeddings\": 16", "\"max_position_embeddings\": 8")},
-    {"SegmentsBeyondTheModel", train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"}),
-     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 (type_vocab_size); prepare the data "
+     "DIR/data: its longest sample has 11 tokens, DIR/llama has positions for 8; prepare it with "
+     "--max-length 8",
+     change("llama/config.json", "\"max_position_embeddings\": 16",
+            "\"max_position_embeddings\": 8")},
+    {"SegmentsBeyondTheModel",
+     train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"}),
+     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 "
+     "(type_vocab_size); prepare the data "
      "with the model's own tokenizer",
      change("classes/manifest.json", "\"segments\": 1", "\"segments\": 3")},
     {"SegmentsBeyondTheModelInADryRun",
-     {"train", "DIR/run.yaml", "--dry-run", "--set", "task=classification", "--set", "data.path=DIR/classes", "--set",
-      "model.path=DIR/bert"},
-     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 (type_vocab_size); prepare the data "
+     {"train", "DIR/run.yaml", "--dry-run", "--set", "task=classification", "--set",
+      "data.path=DIR/classes", "--set", "model.path=DIR/bert"},
+     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 "
+     "(type_vocab_size); prepare the data "
      "with the model's own tokenizer",
      change("classes/manifest.json", "\"segments\": 1", "\"segments\": 3")},
     {"EvaluateSegmentsBeyondTheModel",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},
-     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 (type_vocab_size); prepare the data "
+     "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 "
+     "(type_vocab_size); prepare the data "
      "with the model's own tokenizer",
      [](std::string const& dir) { // with a right hash of the manifest
          auto manifest = data::read_manifest(dir + "/classes");
@@ -301,7 +352,8 @@ std::vector<Mistake> const kDataSets{
      {}},
     {"EvaluateOtherLabels",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},
-     "DIR/bert: it was not trained for these labels (new, from seed 1: classifier.weight, classifier.bias); legal: a "
+     "DIR/bert: it was not trained for these labels (new, from seed 1: classifier.weight, "
+     "classifier.bias); legal: a "
      "model that `trireme export` wrote for the labels of DIR/classes",
      label_renamed("classes", "so-so", "fair")},
     {"EvaluateLanguageWithABert",
@@ -310,12 +362,14 @@ std::vector<Mistake> const kDataSets{
      {}},
     {"EvaluateAClassifierOfAnotherLoss",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},
-     "DIR/bert/config.json: problem_type: multi_label_classification: legal: single_label_classification",
+     "DIR/bert/config.json: problem_type: multi_label_classification: legal: "
+     "single_label_classification",
      change("bert/config.json", "\"model_type\": \"bert\"",
             "\"model_type\": \"bert\", \"problem_type\": \"multi_label_classification\"")},
     {"EvaluateLanguageWithAClassifier",
      {"evaluate", "--model", "DIR/llama", "--data", "DIR/data", "--split", "train"},
-     "DIR/llama: score.weight: the head of a classifier; legal: a model that was trained as a language model",
+     "DIR/llama: score.weight: the head of a classifier; legal: a model that was trained as a "
+     "language model",
      header([](nlohmann::ordered_json& h) {
          h["score.weight"] = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
      })},
@@ -324,15 +378,19 @@ std::vector<Mistake> const kDataSets{
      "DIR/data: none of the 4 samples of a split has a label that counts; legal: at least one",
      nothing_counts},
     {"EvaluateEmptySlots",
-     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--tokens-per-slot", "0"},
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train",
+      "--tokens-per-slot", "0"},
      "--tokens-per-slot: 0: legal: a whole number >= 1",
      {}},
     {"EvaluateOtherKeys",
-     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--set", "numerics.mode=fast"},
-     "--set numerics.mode=fast: legal for trireme evaluate: KEY=VALUE with parallel., numerics.compute",
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--set",
+      "numerics.mode=fast"},
+     "--set numerics.mode=fast: legal for trireme evaluate: KEY=VALUE with parallel., "
+     "numerics.compute",
      {}},
     {"EvaluateOtherCompute",
-     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--set", "numerics.compute=fp16"},
+     {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--set",
+      "numerics.compute=fp16"},
      "--set: numerics.compute: fp16: legal: fp64, fp32, bf16",
      {}},
 };

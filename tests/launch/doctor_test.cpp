@@ -1,4 +1,5 @@
-// Each judgement of `trireme doctor`, on invented jobs: what is wrong is found, what is right is not.
+// Each judgement of `trireme doctor`, on invented jobs: what is wrong is found, what is right is
+// not.
 #include "launch/doctor.hpp"
 
 #include <gtest/gtest.h>
@@ -66,22 +67,28 @@ TEST(Doctor, EachTroubleIsFoundAndHasACure) {
     for (auto const& [item, part, verdict, break_it] : std::vector<Case>{
              {"launcher", "srun without PMIx", Verdict::problem,
               all([](auto& r) { r.launcher = "srun without PMIx"; })},
-             {"binding", "more ranks than cores", Verdict::warning, all([](auto& r) { r.cores = {0}; })},
+             {"binding", "more ranks than cores", Verdict::warning,
+              all([](auto& r) { r.cores = {0}; })},
              {"binding", "two ranks are bound to one core", Verdict::warning,
               [](auto& ranks) { ranks[1].cores = cores(3, 4); }},
-             {"binding", "half of the host", Verdict::warning, all([](auto& r) { r.cores_online = 64; })},
-             {"binding", "SLURM_CPUS_PER_TASK is 8", Verdict::warning, all([](auto& r) { r.slurm_cpus_per_task = 8; })},
-             {"threads", "OMP_NUM_THREADS is 1", Verdict::warning, all([](auto& r) { r.omp_threads = 1; })},
+             {"binding", "half of the host", Verdict::warning,
+              all([](auto& r) { r.cores_online = 64; })},
+             {"binding", "SLURM_CPUS_PER_TASK is 8", Verdict::warning,
+              all([](auto& r) { r.slurm_cpus_per_task = 8; })},
+             {"threads", "OMP_NUM_THREADS is 1", Verdict::warning,
+              all([](auto& r) { r.omp_threads = 1; })},
              {"threads", "time of 2.0 cores", Verdict::warning, all([](auto& r) { r.quota = 2; })},
              {"versions", "trireme 1 on n1, but trireme 2 on n2", Verdict::problem,
               [](auto& ranks) { ranks[3].versions = "trireme 2"; }},
-             {"processor", "but Y on n2", Verdict::warning, [](auto& ranks) { ranks[2].processor = "Y"; }},
+             {"processor", "but Y on n2", Verdict::warning,
+              [](auto& ranks) { ranks[2].processor = "Y"; }},
              {"instructions", "but AVX512 on n2", Verdict::warning,
               [](auto& ranks) { ranks[2].capability = "AVX512"; }},
              {"memory", "n2: 1.0 GB", Verdict::warning, [](auto& ranks) { ranks[3].memory = kGB; }},
              {"/dev/shm", "n1: 15 MiB free for 2 ranks", Verdict::warning,
               [](auto& ranks) { ranks[0].shared_memory = 16'000'000; }},
-             {"network", "eth0 docker0", Verdict::warning, all([](auto& r) { r.network = "eth0 docker0"; })},
+             {"network", "eth0 docker0", Verdict::warning,
+              all([](auto& r) { r.network = "eth0 docker0"; })},
              {"clocks", "5000.000 ms apart (rank 3 on n2", Verdict::warning,
               [](auto& ranks) { ranks[3].clock_offset = -5; }}}) {
         auto ranks = good_job();
@@ -98,7 +105,8 @@ TEST(Doctor, FactsSurviveTheWire) {
     facts.quota = 1.5;
     facts.slurm_cpus_per_task = 7;
     EXPECT_EQ(to_json(facts_from_json(to_json(facts))), to_json(facts));
-    EXPECT_EQ(to_json(facts).size(), 17U) << "a field that is not carried is judged as if it were unset";
+    EXPECT_EQ(to_json(facts).size(), 17U)
+        << "a field that is not carried is judged as if it were unset";
 }
 
 TEST(Doctor, RangesOfCores) {

@@ -26,7 +26,9 @@ class FullDisk : public Scene {
     }
     std::string disk() const { return dir() + "/disk"; }
     void resize(char const* size) const {
-        ASSERT_EQ(mount("tmpfs", disk().c_str(), "tmpfs", MS_REMOUNT, (std::string("size=") + size).c_str()), 0);
+        ASSERT_EQ(mount("tmpfs", disk().c_str(), "tmpfs", MS_REMOUNT,
+                        (std::string("size=") + size).c_str()),
+                  0);
     }
     static std::string last_line(std::string const& text) {
         std::string const body = text.substr(0, text.find_last_not_of('\n') + 1);
@@ -45,25 +47,28 @@ TEST_F(FullDisk, PrepareLeavesNothing) {
     Outcome const outcome = run(arguments);
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_TRUE(std::regex_match(
-        outcome.output, std::regex("trireme: DIR/disk/out.partial-[0-9a-f]{8}/train-00000.h5.*: No space left on "
-                                   "device\n")))
+        outcome.output,
+        std::regex("trireme: DIR/disk/out.partial-[0-9a-f]{8}/train-00000.h5.*: No space left on "
+                   "device\n")))
         << outcome.output;
     EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }
 
 TEST_F(FullDisk, ARunWhoseCheckpointsHaveNoRoomIsRefused) {
-    std::vector<std::string> const set{"run=DIR/disk/run", "train.steps=4", "checkpoint.every=1", "evaluation.every=9",
-                                       "checkpoint.keep_last=9"};
+    std::vector<std::string> const set{"run=DIR/disk/run", "train.steps=4", "checkpoint.every=1",
+                                       "evaluation.every=9", "checkpoint.keep_last=9"};
     for (bool const dry : {false, true}) {
         auto arguments = train(set);
         if (dry) arguments.emplace_back("--dry-run");
         Outcome const outcome = run(arguments);
         EXPECT_EQ(outcome.exit_code, 2);
         std::string const line = last_line(outcome.output);
-        EXPECT_TRUE(line.starts_with("trireme: run: DIR/disk: 65.5 kB free, and the run will write "))
+        EXPECT_TRUE(
+            line.starts_with("trireme: run: DIR/disk: 65.5 kB free, and the run will write "))
             << outcome.output;
-        EXPECT_TRUE(line.ends_with(" at once; legal: a disk with room, or fewer of them (checkpoint.keep_last, "
-                                   "keep_best, keep_every)"))
+        EXPECT_TRUE(line.ends_with(
+            " at once; legal: a disk with room, or fewer of them (checkpoint.keep_last, "
+            "keep_best, keep_every)"))
             << outcome.output;
         EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
     }
@@ -73,21 +78,23 @@ TEST_F(FullDisk, DoctorComparesARunWithItsDisk) {
     Outcome const full = run({"doctor", "DIR/run.yaml", "--set", "run=DIR/disk/run"});
     EXPECT_EQ(full.exit_code, 1) << full.output;
     EXPECT_TRUE(std::regex_search(
-        full.output, std::regex("problem  checkpoints +run: DIR/disk: 65.5 kB free, and the run will write ")))
+        full.output,
+        std::regex("problem  checkpoints +run: DIR/disk: 65.5 kB free, and the run will write ")))
         << full.output;
     resize("256m");
     Outcome const roomy = run({"doctor", "DIR/run.yaml", "--set", "run=DIR/disk/run"});
-    EXPECT_TRUE(std::regex_search(roomy.output,
-                                  std::regex("  ok       checkpoints +[0-9]+ checkpoints? of [0-9.]+ kB at once, 268.4 "
-                                             "MB free in DIR/disk\n")))
+    EXPECT_TRUE(std::regex_search(
+        roomy.output,
+        std::regex("  ok       checkpoints +[0-9]+ checkpoints? of [0-9.]+ kB at once, 268.4 "
+                   "MB free in DIR/disk\n")))
         << roomy.output;
     EXPECT_TRUE(std::regex_search(roomy.output, std::regex("data folder +DIR/data ")))
         << "the data of the configuration\n"
         << roomy.output;
     Outcome const wrong = run({"doctor", "DIR/run.yaml", "--set", "data.path=DIR/none"});
     EXPECT_EQ(wrong.exit_code, 1) << wrong.output;
-    EXPECT_TRUE(
-        std::regex_search(wrong.output, std::regex("problem  checkpoints +DIR/none/manifest.json: no such file")))
+    EXPECT_TRUE(std::regex_search(
+        wrong.output, std::regex("problem  checkpoints +DIR/none/manifest.json: no such file")))
         << wrong.output;
 }
 
@@ -96,9 +103,9 @@ TEST_F(FullDisk, ExportLeavesNothing) {
     resize("32k");
     Outcome const outcome = run({"export", "--run", "DIR/run", "--output", "DIR/disk/out"});
     EXPECT_EQ(outcome.exit_code, 1);
-    EXPECT_TRUE(
-        std::regex_match(outcome.output, std::regex("trireme: DIR/disk/out.partial-[0-9a-f]{8}/model.safetensors: "
-                                                    "write failed: No space left on device\n")))
+    EXPECT_TRUE(std::regex_match(
+        outcome.output, std::regex("trireme: DIR/disk/out.partial-[0-9a-f]{8}/model.safetensors: "
+                                   "write failed: No space left on device\n")))
         << outcome.output;
     EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }

@@ -21,8 +21,10 @@ namespace fs = std::filesystem;
 
 std::vector<std::string> const kWords{"ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen"};
 
-/// Whole words; the template puts <s> in front and, as a trap, </s> behind, which no prompt may keep.
-constexpr char const* kTokenizer = R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [
+/// Whole words; the template puts <s> in front and, as a trap, </s> behind, which no prompt may
+/// keep.
+constexpr char const* kTokenizer =
+    R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [
 {"id": 0, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
 {"id": 1, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
 "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": null,
@@ -52,8 +54,9 @@ class Generation : public testing::Test {
         return path(name);
     }
     Outcome prepare(std::vector<std::string> const& more, char const* out = "data") const {
-        std::vector<std::string> all{"prepare", "--task",   "generation", "--tokenizer",  path("model"), "--output",
-                                     path(out), "--prompt", "q",          "--completion", "a",           "--train"};
+        std::vector<std::string> all{"prepare",     "--task",       "generation", "--tokenizer",
+                                     path("model"), "--output",     path(out),    "--prompt",
+                                     "q",           "--completion", "a",          "--train"};
         all.insert(all.end(), more.begin(), more.end());
         return run_command(trireme(0, all));
     }
@@ -74,14 +77,17 @@ TEST_F(Generation, TrainsTheCompletionAndItsStopToken) {
     auto const slot = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
     EXPECT_EQ(slot.tokens, (Tokens{0, 6, 7, 3, 7, 6, 0, 11, 3, 11}));
     EXPECT_EQ(slot.token_labels, (Tokens{-100, -100, -100, 7, 6, 1, -100, -100, 11, 1}));
-    auto const config = nlohmann::json::parse(cluster::read_file(path("data/generation_config.json")));
+    auto const config =
+        nlohmann::json::parse(cluster::read_file(path("data/generation_config.json")));
     EXPECT_EQ(config.at("eos_token_id"), 1);
 }
 
 TEST_F(Generation, CsvTsvAndJsonlGiveTheSameBytes) {
     ASSERT_EQ(prepare({write("rows.jsonl", kRows)}, "j").exit_code, 0);
-    ASSERT_EQ(prepare({write("rows.csv", "a,q\n dog cow,cow dog =\n hen,hen =\n")}, "c").exit_code, 0);
-    ASSERT_EQ(prepare({write("rows.tsv", "q\ta\ncow dog =\t dog cow\nhen =\t hen\n")}, "t").exit_code, 0);
+    ASSERT_EQ(prepare({write("rows.csv", "a,q\n dog cow,cow dog =\n hen,hen =\n")}, "c").exit_code,
+              0);
+    ASSERT_EQ(
+        prepare({write("rows.tsv", "q\ta\ncow dog =\t dog cow\nhen =\t hen\n")}, "t").exit_code, 0);
     auto const bytes = cluster::read_file(path("j/train-00000.h5"));
     EXPECT_EQ(cluster::read_file(path("c/train-00000.h5")), bytes);
     EXPECT_EQ(cluster::read_file(path("t/train-00000.h5")), bytes);
@@ -91,9 +97,13 @@ TEST_F(Generation, AnotherStopTokenGoesIntoTheDataAndTheirGenerationConfig) {
     write("model/generation_config.json", R"({"eos_token_id": [1, 2], "top_k": 5})");
     std::string const rows = write("rows.jsonl", kRows);
     ASSERT_EQ(prepare({rows, "--stop", "="}).exit_code, 0);
-    EXPECT_EQ(data::open_dataset(path("data"), "train")->read({1}, 1).token_labels, (Tokens{-100, -100, 11, 3}));
-    auto const json = [&](char const* name) { return nlohmann::json::parse(cluster::read_file(path(name))); };
-    EXPECT_EQ(json("data/generation_config.json"), (nlohmann::json{{"eos_token_id", 3}, {"top_k", 5}}));
+    EXPECT_EQ(data::open_dataset(path("data"), "train")->read({1}, 1).token_labels,
+              (Tokens{-100, -100, 11, 3}));
+    auto const json = [&](char const* name) {
+        return nlohmann::json::parse(cluster::read_file(path(name)));
+    };
+    EXPECT_EQ(json("data/generation_config.json"),
+              (nlohmann::json{{"eos_token_id", 3}, {"top_k", 5}}));
     ASSERT_EQ(prepare({rows}, "own").exit_code, 0);
     EXPECT_EQ(json("own/generation_config.json").at("eos_token_id"), (nlohmann::json{1, 2}))
         << "a list that has the stop token stays";
@@ -110,48 +120,59 @@ TEST_F(Generation, ATokenizerThatNamesNoStopTokenIsRefused) {
     EXPECT_EQ(prepare({rows, "--stop", "</s>"}, "named").exit_code, 0);
     write("model/config.json", R"({"eos_token_id": 1})");
     EXPECT_EQ(prepare({rows}, "by-config").exit_code, 0);
-    EXPECT_EQ(data::open_dataset(path("by-config"), "train")->read({1}, 1).token_labels, (Tokens{-100, -100, 11, 1}));
+    EXPECT_EQ(data::open_dataset(path("by-config"), "train")->read({1}, 1).token_labels,
+              (Tokens{-100, -100, 11, 1}));
 }
 
 TEST_F(Generation, WhatIsCutIsCountedAndTrainsNoStopToken) {
     std::string const rows = write("rows.jsonl", kRows);
     Outcome const result = prepare({rows, "--max-length", "4"});
     ASSERT_EQ(result.exit_code, 0) << result.output;
-    EXPECT_NE(result.output.find("1 longer than 4 tokens cut, and trained without their stop token"), std::string::npos)
+    EXPECT_NE(
+        result.output.find("1 longer than 4 tokens cut, and trained without their stop token"),
+        std::string::npos)
         << result.output;
     auto const slot = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
     EXPECT_EQ(slot.token_labels, (Tokens{-100, -100, -100, 7, -100, -100, 11, 1}));
-    expect_refused(
-        prepare({rows, "--max-length", "3"}, "x"),
-        "rows.jsonl:1: q: 4 tokens, after which nothing of the completion remains; legal: 1 to --max-length 3");
+    expect_refused(prepare({rows, "--max-length", "3"}, "x"),
+                   "rows.jsonl:1: q: 4 tokens, after which nothing of the completion remains; "
+                   "legal: 1 to --max-length 3");
 }
 
 TEST_F(Generation, APromptHasTheSameTokensWithoutItsCompletion) {
     std::string const rows = write("rows.jsonl", R"({"q": "cow =do", "a": "g hen"})");
     Outcome const result = prepare({rows});
     ASSERT_EQ(result.exit_code, 0) << result.output;
-    EXPECT_EQ(data::open_dataset(path("data"), "train")->read({0}, 1).tokens, (Tokens{0, 6, 2, 2, 11}));
-    EXPECT_NE(result.output.find("1 completion begins inside a token"), std::string::npos) << result.output;
+    EXPECT_EQ(data::open_dataset(path("data"), "train")->read({0}, 1).tokens,
+              (Tokens{0, 6, 2, 2, 11}));
+    EXPECT_NE(result.output.find("1 completion begins inside a token"), std::string::npos)
+        << result.output;
 }
 
 TEST_F(Generation, InspectShowsPromptAndCompletionApart) {
     ASSERT_EQ(prepare({write("rows.jsonl", kRows)}).exit_code, 0);
     Outcome const plain = run_command(trireme(0, {"inspect", path("data"), "--samples", "1"}));
-    EXPECT_EQ(plain.output, "train 0  6 tokens  3 of 6 tokens trained\n  <s>|cow|dog|= => dog|cow|</s>\n");
-    Outcome const color = run_command(trireme(0, {"inspect", path("data"), "--samples", "1", "--color", "always"}));
+    EXPECT_EQ(plain.output,
+              "train 0  6 tokens  3 of 6 tokens trained\n  <s>|cow|dog|= => dog|cow|</s>\n");
+    Outcome const color =
+        run_command(trireme(0, {"inspect", path("data"), "--samples", "1", "--color", "always"}));
     EXPECT_NE(color.output.find("\x1b[2m<s>"), std::string::npos) << "prompt: faint";
-    EXPECT_NE(color.output.find("\x1b[48;2;"), std::string::npos) << "completion: on a ground of colour";
+    EXPECT_NE(color.output.find("\x1b[48;2;"), std::string::npos)
+        << "completion: on a ground of colour";
 }
 
 TEST_F(Generation, MistakesAreNamed) {
     std::string const rows = write("rows.jsonl", kRows);
-    expect_refused(run_command(trireme(0, {"prepare", "--task", "generation", "--tokenizer", path("model"), "--output",
-                                           path("x"), "--train", rows, "--prompt", "q"})),
-                   "--prompt, --completion: missing");
-    expect_refused(run_command(trireme(0, {"prepare", "--task", "language-modeling", "--tokenizer", path("model"),
-                                           "--output", path("x"), "--train", rows, "--prompt", "q"})),
+    expect_refused(
+        run_command(trireme(0, {"prepare", "--task", "generation", "--tokenizer", path("model"),
+                                "--output", path("x"), "--train", rows, "--prompt", "q"})),
+        "--prompt, --completion: missing");
+    expect_refused(run_command(trireme(0, {"prepare", "--task", "language-modeling", "--tokenizer",
+                                           path("model"), "--output", path("x"), "--train", rows,
+                                           "--prompt", "q"})),
                    "legal with --task generation only");
-    expect_refused(prepare({write("bad.jsonl", R"({"q": "cow"})")}, "x"), "bad.jsonl:1: no field \"a\"");
+    expect_refused(prepare({write("bad.jsonl", R"({"q": "cow"})")}, "x"),
+                   "bad.jsonl:1: no field \"a\"");
     EXPECT_FALSE(fs::exists(path("x")));
 }
 
@@ -162,11 +183,13 @@ TEST(StreamedText, NeverShowsAPartOfACharacter) {
     EXPECT_EQ(text.next("café"), "é");
     EXPECT_EQ(text.next("cafe"), "") << "a decoder that goes back";
     EXPECT_EQ(text.next("café au"), " au");
-    EXPECT_EQ(text.last("café au\xEF\xBF\xBD"), "\xEF\xBF\xBD") << "the end of the text: it stays incomplete";
+    EXPECT_EQ(text.last("café au\xEF\xBF\xBD"), "\xEF\xBF\xBD")
+        << "the end of the text: it stays incomplete";
     EXPECT_EQ(text.last("another text"), "\nanother text");
 }
 
-/// 1 to 4 words and their partners, a lookup with a length of its own: only the stop token makes a completion right.
+/// 1 to 4 words and their partners, a lookup with a length of its own: only the stop token makes a
+/// completion right.
 std::string pairs(std::uint64_t purpose, int count, int remainder) {
     std::string lines;
     for (std::uint64_t i = 0; count > 0; ++i) {
@@ -189,17 +212,22 @@ std::string pairs(std::uint64_t purpose, int count, int remainder) {
 }
 
 TEST_F(Generation, LearnsToAnswerAndToStop) {
-    std::string const train = write("train.jsonl", pairs(1, 1500, 1)), test = write("test.jsonl", pairs(2, 60, 0)),
+    std::string const train = write("train.jsonl", pairs(1, 1500, 1)),
+                      test = write("test.jsonl", pairs(2, 60, 0)),
                       validation = write("validation.jsonl", pairs(3, 60, 0));
     ASSERT_EQ(prepare({train, "--validation", validation, "--test", test}).exit_code, 0);
     std::string const yaml = write(
-        "run.yaml", "run: " + path("run") + "\ntask: generation\nmodel:\n  path: " + path("model") +
-                        "\n  from_scratch: true\ndata:\n  path: " + path("data") +
-                        "\nbatch:\n  global: 64\n  tokens_per_slot: 1024\nnumerics:\n  threads: 1\noptimizer:\n"
-                        "  learning_rate: 1e-2\n  schedule: cosine\ntrain:\n  steps: 400\nevaluation:\n  every: 200\n");
+        "run.yaml",
+        "run: " + path("run") + "\ntask: generation\nmodel:\n  path: " + path("model") +
+            "\n  from_scratch: true\ndata:\n  path: " + path("data") +
+            "\nbatch:\n  global: 64\n  tokens_per_slot: 1024\nnumerics:\n  threads: 1\noptimizer:\n"
+            "  learning_rate: 1e-2\n  schedule: cosine\ntrain:\n  steps: 400\nevaluation:\n  "
+            "every: 200\n");
     Outcome const trained = run_command(trireme(2, {"train", yaml}));
     ASSERT_EQ(trained.exit_code, 0) << trained.output;
-    ASSERT_EQ(run_command(trireme(0, {"export", "--run", path("run"), "--output", path("out")})).exit_code, 0);
+    ASSERT_EQ(run_command(trireme(0, {"export", "--run", path("run"), "--output", path("out")}))
+                  .exit_code,
+              0);
 
     std::string lines;
     nlohmann::json summary;
@@ -209,8 +237,9 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     };
     for (auto const [ranks, pipeline] : {Way{1, "1"}, {2, "1"}, {3, "1"}, {2, "2"}, {4, "2"}}) {
         Outcome const result = run_command(
-            trireme(ranks, {"generate", path("out"), "--prompts", test, "--prompt-column", "q", "--completion-column",
-                            "a", "--output", path("made.jsonl"), "--force", "--batch", "7", "--threads", "1", "--set",
+            trireme(ranks, {"generate", path("out"), "--prompts", test, "--prompt-column", "q",
+                            "--completion-column", "a", "--output", path("made.jsonl"), "--force",
+                            "--batch", "7", "--threads", "1", "--set",
                             std::string("parallel.pipeline=") + pipeline}));
         ASSERT_EQ(result.exit_code, 0) << result.output;
         summary = nlohmann::json::parse(result.output);
@@ -223,32 +252,40 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     EXPECT_GT(summary.at("ended_by_stop_token").get<int>(), 54) << summary;
     EXPECT_EQ(summary.at("scored"), 60);
 
-    Outcome const evaluated = run_command(trireme(0, {"evaluate", "--model", path("out"), "--data", path("data")}));
+    Outcome const evaluated =
+        run_command(trireme(0, {"evaluate", "--model", path("out"), "--data", path("data")}));
     ASSERT_EQ(evaluated.exit_code, 0) << evaluated.output;
     EXPECT_NEAR(std::exp(nlohmann::json::parse(evaluated.output).at("loss").get<double>()),
                 summary.at("perplexity").get<double>(), 1e-5);
     for (char const* layout : {"parallel.pipeline=2", "parallel.tensor=2", "parallel.zero=3"}) {
-        Outcome const laid =
-            run_command(trireme(2, {"evaluate", "--model", path("out"), "--data", path("data"), "--set", layout}));
+        Outcome const laid = run_command(trireme(
+            2, {"evaluate", "--model", path("out"), "--data", path("data"), "--set", layout}));
         ASSERT_EQ(laid.exit_code, 0) << laid.output;
-        auto const one = nlohmann::json::parse(evaluated.output), two = nlohmann::json::parse(laid.output);
+        auto const one = nlohmann::json::parse(evaluated.output),
+                   two = nlohmann::json::parse(laid.output);
         EXPECT_NEAR(two.at("loss").get<double>(), one.at("loss").get<double>(), 1e-6) << layout;
         EXPECT_EQ(two.at("accuracy"), one.at("accuracy")) << layout;
-        EXPECT_TRUE(laid.output == evaluated.output || std::string_view(layout) == "parallel.tensor=2") << layout;
+        EXPECT_TRUE(laid.output == evaluated.output ||
+                    std::string_view(layout) == "parallel.tensor=2")
+            << layout;
     }
-    Outcome const rounded = run_command(
-        trireme(0, {"evaluate", "--model", path("out"), "--data", path("data"), "--set", "numerics.compute=bf16"}));
+    Outcome const rounded =
+        run_command(trireme(0, {"evaluate", "--model", path("out"), "--data", path("data"), "--set",
+                                "numerics.compute=bf16"}));
     ASSERT_EQ(rounded.exit_code, 0) << rounded.output;
-    auto const exact = nlohmann::json::parse(evaluated.output), bf16 = nlohmann::json::parse(rounded.output);
+    auto const exact = nlohmann::json::parse(evaluated.output),
+               bf16 = nlohmann::json::parse(rounded.output);
     EXPECT_EQ(exact.at("compute"), "fp32");
     EXPECT_EQ(bf16.at("compute"), "bf16");
     EXPECT_NE(bf16.at("loss"), exact.at("loss"));
     EXPECT_NEAR(bf16.at("loss").get<double>(), exact.at("loss").get<double>(), 0.1);
 
     // That nothing is to be said is an answer, which counts.
-    std::string const nothing = write("nothing.jsonl", "{\"q\": \"ant =\", \"a\": \"\"}\n{\"q\": \"ant =\"}\n");
-    Outcome const silent = run_command(trireme(0, {"generate", path("out"), "--prompts", nothing, "--prompt-column",
-                                                   "q", "--completion-column", "a", "--output", path("silent.jsonl")}));
+    std::string const nothing =
+        write("nothing.jsonl", "{\"q\": \"ant =\", \"a\": \"\"}\n{\"q\": \"ant =\"}\n");
+    Outcome const silent = run_command(
+        trireme(0, {"generate", path("out"), "--prompts", nothing, "--prompt-column", "q",
+                    "--completion-column", "a", "--output", path("silent.jsonl")}));
     ASSERT_EQ(silent.exit_code, 0) << silent.output;
     auto const counted = nlohmann::json::parse(silent.output);
     EXPECT_EQ(counted.at("scored"), 1);
@@ -256,9 +293,11 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     EXPECT_GT(counted.at("perplexity").get<double>(), 1.0) << "of the stop token";
 
     auto const first = nlohmann::json::parse(lines.substr(0, lines.find('\n')));
-    std::string const prompt = first.at("prompt"), wanted = first.at("completion").get<std::string>() + "\n";
+    std::string const prompt = first.at("prompt"),
+                      wanted = first.at("completion").get<std::string>() + "\n";
     for (char const* stream : {"always", "never"}) {
-        Outcome const one = run_command(trireme(0, {"generate", path("out"), "--prompt", prompt, "--stream", stream}));
+        Outcome const one = run_command(
+            trireme(0, {"generate", path("out"), "--prompt", prompt, "--stream", stream}));
         EXPECT_EQ(one.output.substr(0, wanted.size()), wanted);
         EXPECT_NE(one.output.find("ended by stop"), std::string::npos) << one.output;
     }
@@ -268,11 +307,13 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     };
     refused({"--prompt", "ant ant ant ant ant ant ant ant ant ant ant ant ="},
             "--prompt: prompt: 14 tokens: legal: 1 to 12, the positions of the model");
-    refused({"--prompts", write("p.jsonl", "\n{\"prompt\": 3}\n")}, "p.jsonl:2: prompt: 3: legal: a string");
+    refused({"--prompts", write("p.jsonl", "\n{\"prompt\": 3}\n")},
+            "p.jsonl:2: prompt: 3: legal: a string");
     refused({"--prompts", path("p2.jsonl")}, "p2.jsonl: cannot be read");
     refused({"--prompt", "ant", "--top-p", "2"}, "--top-p: 2: legal");
-    refused({"--prompt", "ant", "--set", "parallel.tensor=2"},
-            "--set parallel.tensor=2: legal for trireme generate: KEY=VALUE with parallel.pipeline, ");
+    refused(
+        {"--prompt", "ant", "--set", "parallel.tensor=2"},
+        "--set parallel.tensor=2: legal for trireme generate: KEY=VALUE with parallel.pipeline, ");
     refused({"--prompt", "ant", "--set", "parallel.pipeline=2"}, "pipeline 2");
     refused({}, "legal: one of --prompt TEXT, --prompts FILE");
 
@@ -280,16 +321,20 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     std::string tokenizer = cluster::read_file(path("out/tokenizer.json"));
     std::string const split = "\"WhitespaceSplit\"";
     ASSERT_NE(tokenizer.find(split), std::string::npos);
-    tokenizer.replace(tokenizer.find(split), split.size(),
-                      R"("Metaspace", "replacement": "_", "prepend_scheme": "never", "split": true)");
+    tokenizer.replace(
+        tokenizer.find(split), split.size(),
+        R"("Metaspace", "replacement": "_", "prepend_scheme": "never", "split": true)");
     write("out/tokenizer.json", tokenizer);
     for (char const* ending : {"", " "}) {
-        Outcome const told = run_command(trireme(0, {"generate", path("out"), "--prompt", std::string("ant =") + ending,
-                                                     "--max-new-tokens", "1", "--stream", "never"}));
+        Outcome const told = run_command(
+            trireme(0, {"generate", path("out"), "--prompt", std::string("ant =") + ending,
+                        "--max-new-tokens", "1", "--stream", "never"}));
         ASSERT_EQ(told.exit_code, 0) << told.output;
-        EXPECT_EQ(told.output.find("note: --prompt: the completion begins where the tokenizer joins the end of the "
-                                   "prompt to the next word") != std::string::npos,
-                  *ending == ' ')
+        EXPECT_EQ(
+            told.output.find(
+                "note: --prompt: the completion begins where the tokenizer joins the end of the "
+                "prompt to the next word") != std::string::npos,
+            *ending == ' ')
             << told.output;
     }
     fs::remove(path("out/tokenizer.json"));
@@ -300,14 +345,16 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
 TEST_F(Generation, ADeadTokenizerIsOneErrorAndNoHang) {
     fs::create_directories(path("bin"));
     fs::copy_file(trireme(0, {})[0], path("bin/trireme"));
-    write("bin/trireme-text", "#!/bin/sh\necho '{\"vocabulary\": 12, \"stop\": 1}'\nread request\nkill -9 $$\n");
+    write("bin/trireme-text",
+          "#!/bin/sh\necho '{\"vocabulary\": 12, \"stop\": 1}'\nread request\nkill -9 $$\n");
     fs::permissions(path("bin/trireme-text"), fs::perms::owner_all);
     for (int const ranks : {0, 2}) {
         auto command = trireme(ranks, {"generate", path("model"), "--prompt", "ant ="});
         *std::ranges::find(command, trireme(0, {})[0]) = path("bin/trireme");
         Outcome const result = run_command(command);
         EXPECT_EQ(result.exit_code, 1) << result.output;
-        EXPECT_NE(result.output.find("trireme-text was ended by signal 9"), std::string::npos) << result.output;
+        EXPECT_NE(result.output.find("trireme-text was ended by signal 9"), std::string::npos)
+            << result.output;
     }
 }
 

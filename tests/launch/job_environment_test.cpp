@@ -55,13 +55,15 @@ TEST(JobEnvironment, TheEndIsAVariableSinceSlurm23) {
 }
 
 TEST(JobEnvironment, AnEndThatNoClockCanHoldIsRefused) {
-    for (std::string const end : {"9223372036854775807", "9223372037", "18446744073709551616", "-1", "soon", ""}) {
+    for (std::string const end :
+         {"9223372036854775807", "9223372037", "18446744073709551616", "-1", "soon", ""}) {
         Slurm slurm{.variables = {{"SLURM_JOB_ID", "12"}, {"SLURM_JOB_END_TIME", end}}};
         try {
             slurm.job();
             ADD_FAILURE() << end << " was taken";
         } catch (cluster::InputError const& error) {
-            EXPECT_EQ(error.what(), "SLURM_JOB_END_TIME: " + end + ": legal: seconds since 1970, at most 9000000000");
+            EXPECT_EQ(error.what(), "SLURM_JOB_END_TIME: " + end +
+                                        ": legal: seconds since 1970, at most 9000000000");
         }
     }
     Slurm asked{.variables = {{"SLURM_JOB_ID", "12"}}, .answer = "9223372036854775807\n"};
@@ -71,7 +73,8 @@ TEST(JobEnvironment, AnEndThatNoClockCanHoldIsRefused) {
 TEST(JobEnvironment, AnOlderSlurmIsAskedOnce) {
     Slurm slurm{.variables = {{"SLURM_JOB_ID", "12"}}, .answer = "1700000000\n"};
     EXPECT_EQ(slurm.job().limits.end, system_clock::time_point(seconds(1700000000)));
-    EXPECT_EQ(slurm.asked, std::vector<std::string>{"env SLURM_TIME_FORMAT=%s squeue -h -j 12 -o %e"});
+    EXPECT_EQ(slurm.asked,
+              std::vector<std::string>{"env SLURM_TIME_FORMAT=%s squeue -h -j 12 -o %e"});
 }
 
 TEST(JobEnvironment, AnEndThatNobodyKnowsIsSaid) {
@@ -86,10 +89,11 @@ TEST(JobEnvironment, AnEndThatNobodyKnowsIsSaid) {
 }
 
 TEST(JobEnvironment, RefusesWhatSlurmDoesNotWrite) {
-    for (auto const& [name, value] : std::vector<std::pair<std::string, std::string>>{{"SLURM_JOB_ID", "12; touch x"},
-                                                                                      {"SLURM_JOB_ID", ""},
-                                                                                      {"SLURM_JOB_NUM_NODES", "many"},
-                                                                                      {"SLURM_RESTART_COUNT", "-1"}}) {
+    for (auto const& [name, value] :
+         std::vector<std::pair<std::string, std::string>>{{"SLURM_JOB_ID", "12; touch x"},
+                                                          {"SLURM_JOB_ID", ""},
+                                                          {"SLURM_JOB_NUM_NODES", "many"},
+                                                          {"SLURM_RESTART_COUNT", "-1"}}) {
         Slurm slurm{.variables = {{"SLURM_JOB_ID", "12"}}, .answer = "1"};
         slurm.variables[name] = value;
         EXPECT_THROW(slurm.job(), cluster::InputError) << name;

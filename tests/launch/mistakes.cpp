@@ -48,7 +48,8 @@ void write_data(std::string const& folder, std::vector<std::string> const& label
         manifest.splits[split].shards = {
             data::write_shard(folder, std::string(split) + "-00000.h5", samples(count, classes)),
             data::write_shard(folder, std::string(split) + "-00001.h5", samples(4, classes))};
-        manifest.splits[split].label_counts.assign(static_cast<std::size_t>(classes), count / std::max(1, classes));
+        manifest.splits[split].label_counts.assign(static_cast<std::size_t>(classes),
+                                                   count / std::max(1, classes));
     }
     data::write_manifest(folder, manifest);
 }
@@ -91,7 +92,8 @@ void make_scene(std::string const& folder) {
         fs::create_directories(folder + "/" + model);
         for (std::string const name : {"config.json", "model.safetensors"})
             fs::copy_file(golden + "/" + model + "/" + name, folder + "/" + model + "/" + name);
-        fs::copy_file(golden + "/tokenizer/tokenizer.json", folder + "/" + model + "/tokenizer.json");
+        fs::copy_file(golden + "/tokenizer/tokenizer.json",
+                      folder + "/" + model + "/tokenizer.json");
     }
     write_data(folder + "/data", {});
     write_data(folder + "/classes", {"bad", "good", "so-so"});
@@ -112,7 +114,8 @@ std::vector<std::string> snapshot(std::string const& folder) {
     std::vector<std::string> all;
     for (auto const& entry : fs::recursive_directory_iterator(folder)) {
         std::string line = entry.path().lexically_relative(folder).string();
-        if (!entry.is_symlink() && entry.is_regular_file()) line += " " + cluster::xxh3_of_file(entry.path().string());
+        if (!entry.is_symlink() && entry.is_regular_file())
+            line += " " + cluster::xxh3_of_file(entry.path().string());
         all.push_back(std::move(line));
     }
     std::ranges::sort(all);
@@ -135,12 +138,15 @@ Spoil change(std::string const& path, std::string const& from, std::string const
 }
 
 Spoil remove(std::string const& path) {
-    return [=](std::string const& folder) { ASSERT_TRUE(fs::remove_all(folder + "/" + path)) << path; };
+    return [=](std::string const& folder) {
+        ASSERT_TRUE(fs::remove_all(folder + "/" + path)) << path;
+    };
 }
 
 Spoil header(std::function<void(nlohmann::ordered_json&)> const& edit) {
     return [=](std::string const& folder) {
-        std::string const path = folder + "/llama/model.safetensors", old = cluster::read_file(path);
+        std::string const path = folder + "/llama/model.safetensors",
+                          old = cluster::read_file(path);
         std::uint64_t size = 0;
         std::memcpy(&size, old.data(), 8);
         auto json = nlohmann::ordered_json::parse(old.substr(8, size));
@@ -168,7 +174,8 @@ std::vector<std::string> train(std::vector<std::string> const& set) {
 std::vector<std::string> prepare(std::string const& input, std::vector<std::string> const& more) {
     std::vector<std::string> all{"prepare",  "--task",  "classification", "--tokenizer", "DIR/bert",
                                  "--output", "DIR/out", "--label",        "label"};
-    if (std::ranges::find(more, "--max-length") == more.end()) all.insert(all.end(), {"--max-length", "16"});
+    if (std::ranges::find(more, "--max-length") == more.end())
+        all.insert(all.end(), {"--max-length", "16"});
     all.insert(all.end(), {"--train", "DIR/" + input});
     all.insert(all.end(), more.begin(), more.end());
     return all;

@@ -1,5 +1,6 @@
-// What commands write, and where: outputs that are no regular files, names that are somebody's, streams that are closed
-// or full, limits; and commands that mpirun starts though they do not divide their work.
+// What commands write, and where: outputs that are no regular files, names that are somebody's,
+// streams that are closed or full, limits; and commands that mpirun starts though they do not
+// divide their work.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -26,14 +27,15 @@ class Outputs : public testing::Test {
     std::string path(std::string const& name) const { return dir() + "/" + name; }
     /// A line of the shell in the scene, where $trireme is the command.
     Outcome shell(std::string const& line) const {
-        return run_command(
-            {"bash", "-c",
-             "cd " + dir() + "; trireme=" + trireme(0, {})[0] + "; mpirun=" + trireme(1, {})[0] + "; " + line});
+        return run_command({"bash", "-c",
+                            "cd " + dir() + "; trireme=" + trireme(0, {})[0] +
+                                "; mpirun=" + trireme(1, {})[0] + "; " + line});
     }
     /// Each command that writes a file which a user names, up to the name.
     static std::vector<std::string> writers() {
         return {"$trireme evaluate --model bert --data classes --split validation --predictions",
-                "$trireme verify llama --tokens tokens.json --out", "$trireme plot --run run --output",
+                "$trireme verify llama --tokens tokens.json --out",
+                "$trireme plot --run run --output",
                 "$trireme generate llama --prompts prompts.jsonl --max-new-tokens 1 --output"};
     }
     void give_inputs() const {
@@ -71,9 +73,11 @@ TEST_F(Outputs, PipesLinksAndDevicesStayWhatTheyAre) {
     fs::create_directories(path("far"));
     fs::create_symlink("far/real.svg", path("link.svg"));
     for (auto const& command : writers()) {
-        bool const wants_a_file = command.find("verify") != std::string::npos; // HDF5 goes back in its file
-        Outcome const piped = shell("timeout 60 cat pipe.svg >got & " + command + " pipe.svg; code=$?; " +
-                                    (wants_a_file ? "kill $!" : "wait") + "; exit $code");
+        // HDF5 goes back in its file
+        bool const wants_a_file = command.find("verify") != std::string::npos;
+        Outcome const piped =
+            shell("timeout 60 cat pipe.svg >got & " + command + " pipe.svg; code=$?; " +
+                  (wants_a_file ? "kill $!" : "wait") + "; exit $code");
         EXPECT_EQ(piped.exit_code, wants_a_file ? 2 : 0) << command << piped.output;
         EXPECT_TRUE(fs::is_fifo(path("pipe.svg"))) << command;
         EXPECT_TRUE(wants_a_file || fs::file_size(path("got")) > 10) << command;
@@ -84,7 +88,8 @@ TEST_F(Outputs, PipesLinksAndDevicesStayWhatTheyAre) {
         if (command.find("plot") != std::string::npos) continue; // takes names of pictures alone
         Outcome const full = shell(command + " /dev/full");
         EXPECT_EQ(full.exit_code, wants_a_file ? 2 : 1) << command << full.output;
-        EXPECT_TRUE(wants_a_file || full.output.ends_with("/dev/full: write: No space left on device\n"))
+        EXPECT_TRUE(wants_a_file ||
+                    full.output.ends_with("/dev/full: write: No space left on device\n"))
             << full.output;
         EXPECT_TRUE(fs::is_character_file("/dev/full"));
     }
@@ -94,17 +99,20 @@ TEST_F(Outputs, PipesLinksAndDevicesStayWhatTheyAre) {
 TEST_F(Outputs, AnInputIsNotReplaced) {
     give_inputs();
     std::vector<std::pair<std::size_t, std::string>> const inputs{
-        {0, "classes/manifest.json"},      {0, "bert/model.safetensors"}, {1, "tokens.json"},
-        {1, "llama/../llama/config.json"}, {3, "prompts.jsonl"},          {3, "llama/tokenizer.json"}};
+        {0, "classes/manifest.json"}, {0, "bert/model.safetensors"},
+        {1, "tokens.json"},           {1, "llama/../llama/config.json"},
+        {3, "prompts.jsonl"},         {3, "llama/tokenizer.json"}};
     auto const before = snapshot(dir());
     for (auto const& [writer, name] : inputs) {
         Outcome const outcome = shell(writers()[writer] + " " + name + " --force");
         EXPECT_EQ(outcome.exit_code, 2) << name;
-        EXPECT_NE(outcome.output.find(name + ": is read from "), std::string::npos) << outcome.output;
+        EXPECT_NE(outcome.output.find(name + ": is read from "), std::string::npos)
+            << outcome.output;
         EXPECT_EQ(snapshot(dir()), before) << name;
     }
     write("bert/predictions.jsonl", "those of yesterday")(dir());
-    EXPECT_EQ(shell(writers()[0] + " bert/predictions.jsonl --force").exit_code, 0) << "a result beside its model";
+    EXPECT_EQ(shell(writers()[0] + " bert/predictions.jsonl --force").exit_code, 0)
+        << "a result beside its model";
 }
 
 TEST_F(Outputs, TheNameOfAStreamThatIsAPipeIsWrittenTo) {
@@ -124,7 +132,8 @@ TEST_F(Outputs, StagingNamesAreNobodys) {
     give_inputs();
     write("out.partial/notes.txt", "mine")(dir());
     write("new.svg.partial", "mine")(dir());
-    EXPECT_EQ(shell("$trireme prepare --task classification --tokenizer bert --label label --max-length 16 --train "
+    EXPECT_EQ(shell("$trireme prepare --task classification --tokenizer bert --label label "
+                    "--max-length 16 --train "
                     "rows.jsonl --output out")
                   .exit_code,
               0);
@@ -151,9 +160,10 @@ TEST_F(Outputs, NamesMayBeginWithADashAndNeedNotBeUtf8) {
 TEST_F(Outputs, WhatStandardOutputDoesNotTakeIsAnError) {
     give_inputs();
     for (std::string const command :
-         {"$trireme --help", "$trireme --version", "$trireme status run", "$trireme completion bash",
-          "$trireme explain-config run.yaml", "$trireme checkpoint list --run run", "$trireme inspect classes",
-          "$trireme help train", "$trireme evaluate --model bert --data classes --split validation",
+         {"$trireme --help", "$trireme --version", "$trireme status run",
+          "$trireme completion bash", "$trireme explain-config run.yaml",
+          "$trireme checkpoint list --run run", "$trireme inspect classes", "$trireme help train",
+          "$trireme evaluate --model bert --data classes --split validation",
           "$trireme plot --run run --output p.svg", "$trireme train run.yaml --dry-run"}) {
         if (command.find("inspect") != std::string::npos)
             fs::copy_file(path("bert/tokenizer.json"), path("classes/tokenizer.json"));
@@ -176,7 +186,8 @@ TEST_F(Outputs, ClosedStreamsTakeNoFile) {
 }
 
 TEST_F(Outputs, AReaderThatGoesEndsNoTraining) {
-    Outcome const gone = shell("{ $trireme train run.yaml --set train.steps=40 2>&1; echo $? >code; } | true");
+    Outcome const gone =
+        shell("{ $trireme train run.yaml --set train.steps=40 2>&1; echo $? >code; } | true");
     EXPECT_EQ(gone.exit_code, 0);
     EXPECT_EQ(cluster::read_file(path("code")), "0\n");
 }
@@ -186,11 +197,13 @@ TEST_F(Outputs, ALimitOnTheSizeOfFilesHasALine) {
     give_inputs();
     for (std::string const command :
          {"$trireme plot --run run --output", "$trireme export --run run --output",
-          "$trireme prepare --task classification --tokenizer bert --label label --max-length 16 --train rows.jsonl "
+          "$trireme prepare --task classification --tokenizer bert --label label --max-length 16 "
+          "--train rows.jsonl "
           "--output"}) {
         Outcome const outcome = shell("(ulimit -f 0; " + command + " new.svg)");
         EXPECT_EQ(outcome.exit_code, 1) << command << outcome.output;
-        EXPECT_NE(outcome.output.find("File too large"), std::string::npos) << command << outcome.output;
+        EXPECT_NE(outcome.output.find("File too large"), std::string::npos)
+            << command << outcome.output;
         EXPECT_FALSE(fs::exists(path("new.svg"))) << command;
     }
 }
@@ -201,19 +214,24 @@ TEST_F(Outputs, RankZeroAloneDoesWhatIsNotDivided) {
     EXPECT_EQ(shell("$trireme export --run run --output alone").exit_code, 0);
     Outcome const ranks = shell("$mpirun -n 3 $trireme export --run run --output together");
     EXPECT_EQ(ranks.exit_code, 0) << ranks.output;
-    EXPECT_NE(ranks.output.find("note: export does not divide its work: rank 0 of 3 does it alone\n"),
-              std::string::npos);
+    EXPECT_NE(
+        ranks.output.find("note: export does not divide its work: rank 0 of 3 does it alone\n"),
+        std::string::npos);
     EXPECT_EQ(ranks.output.find("exported"), ranks.output.rfind("exported ")) << ranks.output;
     EXPECT_EQ(shell("diff -r alone together").output, "");
-    for (std::string const command : {"--help", "status run", "prepare --help", "checkpoint list --run run"}) {
+    for (std::string const command :
+         {"--help", "status run", "prepare --help", "checkpoint list --run run"}) {
         std::string const one = shell("$trireme " + command).output;
-        EXPECT_EQ(shell("$mpirun -n 2 $trireme " + command + " 2>/dev/null").output, one) << command;
+        EXPECT_EQ(shell("$mpirun -n 2 $trireme " + command + " 2>/dev/null").output, one)
+            << command;
     }
     // Tasks of srun; a batch script and a shell of salloc are task 0 of no step.
     std::string const status = shell("$trireme status run").output;
-    std::string const tasks = "SLURM_JOB_ID=1 SLURM_NTASKS=2 ", step = "SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 ";
+    std::string const tasks = "SLURM_JOB_ID=1 SLURM_NTASKS=2 ",
+                      step = "SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 ";
     EXPECT_EQ(shell(tasks + step + "SLURM_PROCID=1 $trireme status run").output, "");
-    EXPECT_EQ(shell(tasks + step + "SLURM_PROCID=0 $trireme status run 2>/dev/null").output, status);
+    EXPECT_EQ(shell(tasks + step + "SLURM_PROCID=0 $trireme status run 2>/dev/null").output,
+              status);
     EXPECT_EQ(shell(tasks + "SLURM_PROCID=0 $trireme status run").output, status);
     EXPECT_EQ(shell(tasks + "$trireme status run").output, status);
 }

@@ -21,7 +21,8 @@ std::string aliases() {
     std::string text = "a: &a [x, x, x, x, x, x, x, x, x]\n";
     for (char c = 'b'; c < 'z'; ++c) {
         std::string const former(1, static_cast<char>(c - 1)), name(1, c);
-        text += name + ": &" + name + " [*" + former + ", *" + former + ", *" + former + ", *" + former + "]\n";
+        text += name + ": &" + name + " [*" + former + ", *" + former + ", *" + former + ", *" +
+                former + "]\n";
     }
     return text;
 }
@@ -30,7 +31,8 @@ std::vector<Mistake> const kPrompts{
     {"AreDeep",
      {"generate", "DIR/llama", "--prompts", "DIR/p.jsonl"},
      "DIR/p.jsonl:1: nested deeper than the 64 levels that are legal",
-     write("p.jsonl", "{\"prompt\": " + std::string(200000, '[') + std::string(200000, ']') + "}\n")},
+     write("p.jsonl",
+           "{\"prompt\": " + std::string(200000, '[') + std::string(200000, ']') + "}\n")},
     {"AreLists",
      {"generate", "DIR/llama", "--prompts", "DIR/p.jsonl"},
      "DIR/p.jsonl:1: prompt: [1,2]: legal: a string",
@@ -43,24 +45,36 @@ std::vector<Mistake> const kPrompts{
 INSTANTIATE_TEST_SUITE_P(Prompts, Mistakes, testing::ValuesIn(kPrompts), name_of);
 
 std::vector<Mistake> const kRuns{
-    {"FileMissing", {"train", "DIR/none.yaml"}, "DIR/none.yaml: cannot be read: No such file or directory", {}},
-    {"IsAFolder", {"train", "DIR/data"}, "DIR/data: cannot be read: it is a folder; legal: a file", {}},
-    {"NotYaml", train(), "DIR/run.yaml:9: not YAML: end of sequence flow not found", yaml("batch:\n", "batch: [\n")},
-    {"NotAMapping", train(), "DIR/run.yaml: legal: a mapping of keys to values (see configs/ for complete examples)",
+    {"FileMissing",
+     {"train", "DIR/none.yaml"},
+     "DIR/none.yaml: cannot be read: No such file or directory",
+     {}},
+    {"IsAFolder",
+     {"train", "DIR/data"},
+     "DIR/data: cannot be read: it is a folder; legal: a file",
+     {}},
+    {"NotYaml", train(), "DIR/run.yaml:9: not YAML: end of sequence flow not found",
+     yaml("batch:\n", "batch: [\n")},
+    {"NotAMapping", train(),
+     "DIR/run.yaml: legal: a mapping of keys to values (see configs/ for complete examples)",
      write("run.yaml", "- a\n- b\n")},
-    {"Empty", train(), "DIR/run.yaml: legal: a mapping of keys to values (see configs/ for complete examples)",
+    {"Empty", train(),
+     "DIR/run.yaml: legal: a mapping of keys to values (see configs/ for complete examples)",
      write("run.yaml", "")},
     {"UnknownKey", train(),
-     "DIR/run.yaml:12: unknown key optimizer.learning_rat; did you mean optimizer.learning_rate? legal: beta1, beta2, "
+     "DIR/run.yaml:12: unknown key optimizer.learning_rat; did you mean optimizer.learning_rate? "
+     "legal: beta1, beta2, "
      "clip, epsilon, final_fraction, learning_rate, schedule, warmup, weight_decay",
      yaml("learning_rate", "learning_rat")},
     {"UnknownSection", train(),
-     "DIR/run.yaml:11: unknown key optimiser; did you mean optimizer? legal: batch, checkpoint, data, evaluation, "
+     "DIR/run.yaml:11: unknown key optimiser; did you mean optimizer? legal: batch, checkpoint, "
+     "data, evaluation, "
      "guard, job, "
      "model, numerics, optimizer, parallel, run, seed, task, train",
      yaml("optimizer:", "optimiser:")},
     {"KeyOutsideItsSection", train(),
-     "DIR/run.yaml:11: optimizer: no value: legal: a mapping of keys to values, one line each, indented",
+     "DIR/run.yaml:11: optimizer: no value: legal: a mapping of keys to values, one line each, "
+     "indented",
      yaml("  learning_rate", "learning_rate")},
     {"SectionIsAValue", train(),
      "DIR/run.yaml:7: batch: 4: legal: a mapping of keys to values, one line each, indented",
@@ -70,25 +84,35 @@ std::vector<Mistake> const kRuns{
      yaml("batch:\n  global: 4", "batch:")},
     {"KeyTwice", train(), "DIR/run.yaml:11: numerics.threads is given twice",
      yaml("threads: 1", "threads: 1\n  threads: 1")},
-    {"SectionTwice", train(), "DIR/run.yaml:13: batch is given twice", yaml("train:", "batch:\n  global: 4\ntrain:")},
+    {"SectionTwice", train(), "DIR/run.yaml:13: batch is given twice",
+     yaml("train:", "batch:\n  global: 4\ntrain:")},
     {"KeyIsAList", train(), "DIR/run.yaml:13: a list or a mapping as a key; legal: a name",
      yaml("train:", "[a, b]: 1\ntrain:")},
     {"WrongType", train(), "DIR/run.yaml:8: batch.global: four: legal: a whole number >= 1",
      yaml("global: 4", "global: four")},
-    {"FractionForAWholeNumber", train(), "DIR/run.yaml:8: batch.global: 4.5: legal: a whole number >= 1",
+    {"FractionForAWholeNumber", train(),
+     "DIR/run.yaml:8: batch.global: 4.5: legal: a whole number >= 1",
      yaml("global: 4", "global: 4.5")},
-    {"TooLargeANumber", train(), "DIR/run.yaml:8: batch.global: 99999999999999999999: legal: a whole number >= 1",
+    {"TooLargeANumber", train(),
+     "DIR/run.yaml:8: batch.global: 99999999999999999999: legal: a whole number >= 1",
      yaml("global: 4", "global: 99999999999999999999")},
-    {"ListForAValue", train(), "DIR/run.yaml:12: optimizer.learning_rate: a list: legal: a number > 0",
+    {"ListForAValue", train(),
+     "DIR/run.yaml:12: optimizer.learning_rate: a list: legal: a number > 0",
      yaml("1e-3", "[1e-3, 1e-4]")},
-    {"NoValue", train(), "DIR/run.yaml:12: optimizer.learning_rate: no value: legal: a number > 0", yaml("1e-3", "")},
-    {"NegativeRate", train(), "DIR/run.yaml:12: optimizer.learning_rate: -1e-3: legal: a number > 0",
-     yaml("1e-3", "-1e-3")},
-    {"ZeroRate", train(), "DIR/run.yaml:12: optimizer.learning_rate: 0: legal: a number > 0", yaml("1e-3", "0")},
-    {"RateIsNan", train(), "DIR/run.yaml:12: optimizer.learning_rate: .nan: legal: a number > 0", yaml("1e-3", ".nan")},
-    {"RateIsInfinite", train(), "DIR/run.yaml:12: optimizer.learning_rate: .inf: legal: a number > 0",
-     yaml("1e-3", ".inf")},
-    {"NoEpochs", train({"train.steps=0", "train.epochs=0"}), "--set: train.epochs: 0: legal: a number > 0", {}},
+    {"NoValue", train(), "DIR/run.yaml:12: optimizer.learning_rate: no value: legal: a number > 0",
+     yaml("1e-3", "")},
+    {"NegativeRate", train(),
+     "DIR/run.yaml:12: optimizer.learning_rate: -1e-3: legal: a number > 0", yaml("1e-3", "-1e-3")},
+    {"ZeroRate", train(), "DIR/run.yaml:12: optimizer.learning_rate: 0: legal: a number > 0",
+     yaml("1e-3", "0")},
+    {"RateIsNan", train(), "DIR/run.yaml:12: optimizer.learning_rate: .nan: legal: a number > 0",
+     yaml("1e-3", ".nan")},
+    {"RateIsInfinite", train(),
+     "DIR/run.yaml:12: optimizer.learning_rate: .inf: legal: a number > 0", yaml("1e-3", ".inf")},
+    {"NoEpochs",
+     train({"train.steps=0", "train.epochs=0"}),
+     "--set: train.epochs: 0: legal: a number > 0",
+     {}},
     {"TooFewEpochs",
      train({"train.steps=0", "train.epochs=0.01"}),
      "train.epochs: 0.01: 24 samples make no whole step of batch.global 4; legal: 0.1667 or more",
@@ -115,19 +139,25 @@ std::vector<Mistake> const kRuns{
      {}},
     {"DegreesDoNotMakeTheWorld",
      train({"parallel.replicate=3"}),
-     "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this job has 1 rank; legal: "
+     "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this job has 1 "
+     "rank; legal: "
      "replicate 1, or 3 ranks",
      {}},
-    {"RequiredKeyMissing", train(), "DIR/run.yaml: task: missing; legal: classification, language-modeling, generation",
+    {"RequiredKeyMissing", train(),
+     "DIR/run.yaml: task: missing; legal: classification, language-modeling, generation",
      yaml("task: language-modeling\n", "")},
     {"SetWithoutEqualSign",
      train({"optimizer.clip"}),
      "--set optimizer.clip: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4",
      {}},
-    {"SetOfNothing", train({"=1"}), "--set =1: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4", {}},
+    {"SetOfNothing",
+     train({"=1"}),
+     "--set =1: legal: KEY=VALUE, as in --set optimizer.learning_rate=1e-4",
+     {}},
     {"SetOfAnUnknownKey",
      train({"optimizer.clop=1"}),
-     "--set: unknown key optimizer.clop; did you mean optimizer.clip? legal: beta1, beta2, clip, epsilon, "
+     "--set: unknown key optimizer.clop; did you mean optimizer.clip? legal: beta1, beta2, clip, "
+     "epsilon, "
      "final_fraction, learning_rate, schedule, warmup, weight_decay",
      {}},
     {"SetOfASection",
@@ -135,8 +165,12 @@ std::vector<Mistake> const kRuns{
      "--set: optimizer: 1: legal: a mapping of keys to values, one line each, indented",
      {}},
     {"SetInsideAValue", train({"seed.deep=1"}),
-     "--set seed.deep=1: seed has no keys inside: DIR/run.yaml:2 gives it a value", yaml("task:", "seed: 1\ntask:")},
-    {"SetOfABadValue", train({"optimizer.clip=-1"}), "--set: optimizer.clip: -1: legal: a number >= 0", {}},
+     "--set seed.deep=1: seed has no keys inside: DIR/run.yaml:2 gives it a value",
+     yaml("task:", "seed: 1\ntask:")},
+    {"SetOfABadValue",
+     train({"optimizer.clip=-1"}),
+     "--set: optimizer.clip: -1: legal: a number >= 0",
+     {}},
     {"AliasBomb", train(), "DIR/run.yaml:1: an anchor or alias (&name, *name); legal: plain values",
      write("run.yaml", aliases())},
     {"DeepFlow", train(), "DIR/run.yaml:1: nested deeper than the 8 levels that are legal",
@@ -178,7 +212,8 @@ std::vector<Mistake> const kRuns{
      {}},
     {"PlotOfNoRun",
      {"plot", "--run", "DIR/none", "--output", "DIR/a.svg"},
-     "DIR/none/metrics.jsonl: No such file or directory; legal: --run with a folder that `trireme train` wrote",
+     "DIR/none/metrics.jsonl: No such file or directory; legal: --run with a folder that `trireme "
+     "train` wrote",
      {}},
     {"PlotOfNoSteps",
      {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
@@ -191,10 +226,12 @@ std::vector<Mistake> const kRuns{
     {"PlotOfAnEndlessStep",
      {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
      "DIR/run/metrics.jsonl:1: step: 1" + std::string(59, '0') + ": legal: a number",
-     write("run/metrics.jsonl", "{\"kind\": \"train\", \"step\": 1" + std::string(400, '0') + ", \"loss\": 1}\n")},
+     write("run/metrics.jsonl",
+           "{\"kind\": \"train\", \"step\": 1" + std::string(400, '0') + ", \"loss\": 1}\n")},
     {"PlotOfAPipe",
      {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
-     "DIR/run/metrics.jsonl: 0 bytes, or no file; legal: a regular file of at most 68719476736 bytes",
+     "DIR/run/metrics.jsonl: 0 bytes, or no file; legal: a regular file of at most 68719476736 "
+     "bytes",
      [](std::string const& dir) {
          std::filesystem::create_directories(dir + "/run");
          ASSERT_EQ(mkfifo((dir + "/run/metrics.jsonl").c_str(), 0600), 0);
@@ -216,28 +253,38 @@ INSTANTIATE_TEST_SUITE_P(Run, Mistakes, testing::ValuesIn(kRuns), name_of);
 std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
-     "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, parity, train, "
+     "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, "
+     "parity, train, "
      "submit, status, checkpoint, "
      "plot, "
      "evaluate, generate, export, verify, completion, help",
      {}},
     {"UnknownOption",
      {"train", "DIR/run.yaml", "--sett", "a=1"},
-     "--sett: no such option; did you mean --set? legal: --config, --set, --parity, --dry-run, --ranks, --help",
+     "--sett: no such option; did you mean --set? legal: --config, --set, --parity, --dry-run, "
+     "--ranks, --help",
      {}},
     {"UnknownOptionOfPrepare",
      {"prepare", "--imput", "DIR/rows.jsonl"},
-     "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, --input, --train, "
-     "--validation, --test, --text, --pair, --label, --prompt, --completion, --stop, --labels, --drop-unlabelled, "
+     "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, "
+     "--input, --train, "
+     "--validation, --test, --text, --pair, --label, --prompt, --completion, --stop, --labels, "
+     "--drop-unlabelled, "
      "--validation-fraction, --test-fraction, --stratify, --split-seed, --max-length, "
      "--samples-per-shard, --help",
      {}},
-    {"OptionMissing", {"train"}, "--config: missing; legal: the run, as YAML (`explain-config --keys`)", {}},
+    {"OptionMissing",
+     {"train"},
+     "--config: missing; legal: the run, as YAML (`explain-config --keys`)",
+     {}},
     {"OptionMissingOfEvaluate",
      {"evaluate", "--model", "DIR/bert"},
      "--data: missing; legal: folder that `trireme prepare` wrote",
      {}},
-    {"OptionWithoutItsValue", {"export", "--output", "DIR/out", "--run"}, "--run: has no value; legal: run folder", {}},
+    {"OptionWithoutItsValue",
+     {"export", "--output", "DIR/out", "--run"},
+     "--run: has no value; legal: run folder",
+     {}},
     {"OptionOfPlotMissing",
      {"plot", "--run", "DIR/run"},
      "--output: missing; legal: SVG file to write; must not exist",
@@ -256,7 +303,8 @@ std::vector<Mistake> const kLines{
      {}},
     {"OptionThatTakesNoValue",
      {"train", "DIR/run.yaml", "--dry-run=yes"},
-     "--dry-run: takes no value; legal: open the inputs, show every value with its origin, model size, steps, slots "
+     "--dry-run: takes no value; legal: open the inputs, show every value with its origin, model "
+     "size, steps, slots "
      "and "
      "memory, and write nothing",
      {}},
@@ -264,8 +312,14 @@ std::vector<Mistake> const kLines{
      {"export", "--run=", "--output", "DIR/out"},
      "--run: has no value; legal: run folder",
      {}},
-    {"ConfigMissingOfExplain", {"explain-config"}, "--config: missing; legal: the run, as YAML, or --keys alone", {}},
-    {"NotANumber", {"inspect", "DIR/data", "--first", "one"}, "--first: one: legal: first sample to show", {}},
+    {"ConfigMissingOfExplain",
+     {"explain-config"},
+     "--config: missing; legal: the run, as YAML, or --keys alone",
+     {}},
+    {"NotANumber",
+     {"inspect", "DIR/data", "--first", "one"},
+     "--first: one: legal: first sample to show",
+     {}},
     {"OneWordTooMany",
      {"train", "DIR/run.yaml", "DIR/other.yaml"},
      "DIR/run.yaml DIR/other.yaml: one word too many; see --help",
@@ -274,7 +328,10 @@ std::vector<Mistake> const kLines{
      {"checkpoint", "lost", "--run", "DIR/run"},
      "lost: no such action; did you mean list? legal: list, verify, diff",
      {}},
-    {"DiffOfOne", {"checkpoint", "diff", "DIR/run"}, "checkpoint diff DIR/run: legal: diff A B", {}},
+    {"DiffOfOne",
+     {"checkpoint", "diff", "DIR/run"},
+     "checkpoint diff DIR/run: legal: diff A B",
+     {}},
 };
 INSTANTIATE_TEST_SUITE_P(CommandLine, Mistakes, testing::ValuesIn(kLines), name_of);
 
@@ -283,14 +340,17 @@ TEST_F(Scene, ARunFolderOfAnotherConfigurationIsLeftAsItIs) {
     auto const before = snapshot(dir());
     Outcome const outcome = run(train({"seed=5"}));
     EXPECT_EQ(outcome.exit_code, 2);
-    EXPECT_EQ(outcome.output,
-              "trireme: DIR/run: the run folder holds a run of another configuration (seed: 1 -> 5); choose another "
-              "`run`, or give back the old values (its configuration is in DIR/run/config.yaml); to train on from its "
-              "weights in another `run`: model.path: a folder that `trireme export --run DIR/run` made\n");
-    Outcome const wrong = run({"export", "--run", "DIR/run", "--checkpoint", "step-9", "--output", "DIR/out"});
+    EXPECT_EQ(outcome.output, "trireme: DIR/run: the run folder holds a run of another "
+                              "configuration (seed: 1 -> 5); choose another "
+                              "`run`, or give back the old values (its configuration is in "
+                              "DIR/run/config.yaml); to train on from its "
+                              "weights in another `run`: model.path: a folder that `trireme export "
+                              "--run DIR/run` made\n");
+    Outcome const wrong =
+        run({"export", "--run", "DIR/run", "--checkpoint", "step-9", "--output", "DIR/out"});
     EXPECT_EQ(wrong.exit_code, 2);
-    EXPECT_EQ(wrong.output,
-              "trireme: --checkpoint: step-9: legal: best, latest, step-000000002; all in DIR/run/checkpoints\n");
+    EXPECT_EQ(wrong.output, "trireme: --checkpoint: step-9: legal: best, latest, step-000000002; "
+                            "all in DIR/run/checkpoints\n");
     EXPECT_EQ(snapshot(dir()), before);
 }
 
@@ -302,25 +362,30 @@ TEST_F(Scene, ADamagedCheckpointIsNamedAndNothingBeginsAgain) {
     auto const before = snapshot(dir());
     Outcome const outcome = run(train());
     EXPECT_EQ(outcome.exit_code, 2);
-    EXPECT_EQ(outcome.output, "trireme: DIR/run/checkpoints: none of its checkpoints can be used (the newest: "
-                              "DIR/run/checkpoints/step-000000002/rank-00000.h5: 100 bytes, the manifest says " +
-                                  bytes + "); mend or remove the folder, or choose another `run`\n");
+    EXPECT_EQ(outcome.output,
+              "trireme: DIR/run/checkpoints: none of its checkpoints can be used (the newest: "
+              "DIR/run/checkpoints/step-000000002/rank-00000.h5: 100 bytes, the manifest says " +
+                  bytes + "); mend or remove the folder, or choose another `run`\n");
     EXPECT_EQ(snapshot(dir()), before);
 }
 
 TEST_F(Scene, ADamagedCheckpointHasAWayOn) {
-    ASSERT_EQ(run(train({"train.steps=4", "checkpoint.every=1", "checkpoint.keep_last=4"})).exit_code, 0);
-    std::string const folder = dir() + "/run/checkpoints/", newest = "step-000000004", older = "step-000000003";
+    ASSERT_EQ(
+        run(train({"train.steps=4", "checkpoint.every=1", "checkpoint.keep_last=4"})).exit_code, 0);
+    std::string const folder = dir() + "/run/checkpoints/", newest = "step-000000004",
+                      older = "step-000000003";
     fs::resize_file(folder + "step-000000002/rank-00000.h5", 100);
     std::string const file = folder + newest + "/rank-00000.h5";
     std::string bytes = cluster::read_file(file);
     bytes[bytes.size() / 2] ^= 1;
     cluster::write_file(file, bytes);
     auto const refused = [&](char const* which) {
-        Outcome const outcome = run({"export", "--run", "DIR/run", "--output", "DIR/out", "--checkpoint", which});
+        Outcome const outcome =
+            run({"export", "--run", "DIR/run", "--output", "DIR/out", "--checkpoint", which});
         EXPECT_EQ(outcome.exit_code, 2);
-        EXPECT_TRUE(outcome.output.ends_with("; legal: --checkpoint step-000000003, step-000000001, which are "
-                                             "sound\n"))
+        EXPECT_TRUE(outcome.output.ends_with(
+            "; legal: --checkpoint step-000000003, step-000000001, which are "
+            "sound\n"))
             << outcome.output;
         EXPECT_FALSE(fs::exists(dir() + "/out"));
     };
@@ -328,7 +393,8 @@ TEST_F(Scene, ADamagedCheckpointHasAWayOn) {
     refused("step-000000002");
     cluster::write_file(folder + newest + "/manifest.json", "{");
     refused("best");
-    Outcome const on = run({"export", "--run", "DIR/run", "--output", "DIR/out", "--checkpoint", older});
+    Outcome const on =
+        run({"export", "--run", "DIR/run", "--output", "DIR/out", "--checkpoint", older});
     EXPECT_EQ(on.exit_code, 0) << on.output;
 }
 
@@ -337,27 +403,34 @@ TEST_F(Scene, TheConfigurationInTheFolderIsThatOfTheRunAsItGoesOn) {
     EXPECT_NE(cluster::read_file(dir() + "/run/config.yaml").find("steps: 2\n"), std::string::npos);
     Outcome const on = run(train({"train.steps=3"}));
     ASSERT_EQ(on.exit_code, 0) << on.output;
-    EXPECT_NE(on.output.find("DIR/run/config.yaml: train.steps: 2 -> 3\n"), std::string::npos) << on.output;
+    EXPECT_NE(on.output.find("DIR/run/config.yaml: train.steps: 2 -> 3\n"), std::string::npos)
+        << on.output;
     EXPECT_NE(cluster::read_file(dir() + "/run/config.yaml").find("steps: 3\n"), std::string::npos);
-    EXPECT_NE(cluster::read_file(dir() + "/run/log.txt").find("train.steps: 2 -> 3\n"), std::string::npos);
+    EXPECT_NE(cluster::read_file(dir() + "/run/log.txt").find("train.steps: 2 -> 3\n"),
+              std::string::npos);
 }
 
 /// mpirun adds a banner of its own; our line comes before it, and once.
 TEST_F(Scene, OfSeveralRanksOneSpeaks) {
     header([](nlohmann::ordered_json& h) { h["model.norm.weight"]["shape"] = {4, 6}; })(dir());
     auto const before = snapshot(dir());
-    for (auto const& [arguments, line] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+    for (auto const& [arguments, line] :
+         std::vector<std::pair<std::vector<std::string>, std::string>>{
              {{"trian"},
-              "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, parity, "
+              "trian: no such command; did you mean train? legal: prepare, inspect, doctor, "
+              "explain-config, parity, "
               "train, "
-              "submit, status, checkpoint, plot, evaluate, generate, export, verify, completion, help"},
+              "submit, status, checkpoint, plot, evaluate, generate, export, verify, completion, "
+              "help"},
              {train({"seed=x"}), "--set: seed: x: legal: a whole number >= 0"},
-             {train({"parallel.replicate=3"}), "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = "
-                                               "3, but this job has 2 ranks; legal: replicate 2, or 3 ranks"},
-             {train(),
-              "DIR/llama/model.safetensors: model.norm.weight: shape [4, 6]: legal: [24], as config.json says"},
+             {train({"parallel.replicate=3"}),
+              "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = "
+              "3, but this job has 2 ranks; legal: replicate 2, or 3 ranks"},
+             {train(), "DIR/llama/model.safetensors: model.norm.weight: shape [4, 6]: legal: [24], "
+                       "as config.json says"},
              {{"evaluate", "--model", "DIR/bert", "--data", "DIR/nowhere"},
-              "DIR/nowhere/manifest.json: no such file; legal: a folder that `trireme prepare` wrote"}}) {
+              "DIR/nowhere/manifest.json: no such file; legal: a folder that `trireme prepare` "
+              "wrote"}}) {
         Outcome const outcome = run(arguments, 2);
         EXPECT_EQ(outcome.exit_code, 2);
         std::string const first = outcome.output.substr(0, outcome.output.find('\n'));

@@ -1,5 +1,5 @@
-// What a run folder holds of its model and data: exports from anywhere, tokenizers that must be the same, runs that
-// move.
+// What a run folder holds of its model and data: exports from anywhere, tokenizers that must be the
+// same, runs that move.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -30,15 +30,20 @@ class RunSource : public testing::Test {
     std::string path(std::string const& name) const {
         return folder_.path() + (name.empty() ? "/scene" : "/scene/" + name);
     }
-    Outcome run(std::vector<std::string> const& arguments) const { return run_command(trireme(0, arguments)); }
+    Outcome run(std::vector<std::string> const& arguments) const {
+        return run_command(trireme(0, arguments));
+    }
     Outcome prepare(std::string const& tokenizer, std::string const& output) const {
-        return run({"prepare", "--task", "classification", "--tokenizer", path(tokenizer), "--train",
-                    path("rows.jsonl"), "--label", "label", "--max-length", "16", "--output", path(output)});
+        return run({"prepare", "--task", "classification", "--tokenizer", path(tokenizer),
+                    "--train", path("rows.jsonl"), "--label", "label", "--max-length", "16",
+                    "--output", path(output)});
     }
     Outcome train(std::string const& data, std::vector<std::string> const& more = {}) const {
-        std::vector<std::string> all{
-            "train", path("run.yaml"),          "--set", "task=classification",  "--set", "model.path=" + path("bert"),
-            "--set", "data.path=" + path(data), "--set", "data.validation=train"};
+        std::vector<std::string> all{"train", path("run.yaml"),
+                                     "--set", "task=classification",
+                                     "--set", "model.path=" + path("bert"),
+                                     "--set", "data.path=" + path(data),
+                                     "--set", "data.validation=train"};
         all.insert(all.end(), more.begin(), more.end());
         return run(all);
     }
@@ -62,7 +67,8 @@ TEST_F(RunSource, AnExportNeedsNeitherTheDataNorTheFirstModel) {
     auto const again = run({"export", "--run", path("moved"), "--output", path("e1")});
     ASSERT_EQ(again.exit_code, 0) << again.output;
     EXPECT_EQ(content(path("e0")), content(path("e1")));
-    for (auto const* name : {"chat_template.jinja", "additional_chat_templates/short.jinja", "tokenizer_config.json"})
+    for (auto const* name :
+         {"chat_template.jinja", "additional_chat_templates/short.jinja", "tokenizer_config.json"})
         EXPECT_TRUE(fs::exists(path("e0/") + name)) << name;
     auto const config = nlohmann::json::parse(cluster::read_file(path("e0/config.json")));
     EXPECT_EQ(config.at("id2label"), (nlohmann::json{{"0", "no"}, {"1", "yes"}}));
@@ -73,27 +79,33 @@ TEST_F(RunSource, AMovedRunGoesOnWhereItIs) {
     fs::copy(path("run"), path("moved"), fs::copy_options::recursive);
     auto const refused = run({"train", path("moved/config.yaml")});
     EXPECT_EQ(refused.exit_code, 2) << "which of the two?";
-    EXPECT_TRUE(has(refused.output, "--set run=" + path("moved")) && has(refused.output, "--set run=" + path("run")))
+    EXPECT_TRUE(has(refused.output, "--set run=" + path("moved")) &&
+                has(refused.output, "--set run=" + path("run")))
         << refused.output;
     fs::remove_all(path("run"));
     auto const went_on = run({"train", path("moved/config.yaml")});
     EXPECT_EQ(went_on.exit_code, 0) << went_on.output;
     EXPECT_TRUE(has(went_on.output, "run folder: " + path("moved"))) << went_on.output;
     EXPECT_FALSE(fs::exists(path("run")));
-    EXPECT_TRUE(has(cluster::read_file(path("moved/config.yaml")), "run: " + path("moved"))) << "its place from now on";
+    EXPECT_TRUE(has(cluster::read_file(path("moved/config.yaml")), "run: " + path("moved")))
+        << "its place from now on";
 }
 
 TEST_F(RunSource, ARunGoesOnWithTheModelThatItBeganWith) {
     ASSERT_EQ(train("own").exit_code, 0);
     fs::rename(path("bert"), path("elsewhere"));
-    change("elsewhere/config.json", "\"model_type\"", "\"_name_or_path\": \"x\", \"model_type\"")(path(""));
-    EXPECT_EQ(train("own", {"--set", "model.path=" + path("elsewhere")}).exit_code, 0) << "folders move";
-    change("elsewhere/config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"relu\"")(path(""));
+    change("elsewhere/config.json", "\"model_type\"",
+           "\"_name_or_path\": \"x\", \"model_type\"")(path(""));
+    EXPECT_EQ(train("own", {"--set", "model.path=" + path("elsewhere")}).exit_code, 0)
+        << "folders move";
+    change("elsewhere/config.json", "\"hidden_act\": \"gelu\"",
+           "\"hidden_act\": \"relu\"")(path(""));
     for (auto const* dry : {"--set=seed=1", "--dry-run"}) {
         auto const refused = train("own", {"--set", "model.path=" + path("elsewhere"), dry});
         EXPECT_EQ(refused.exit_code, 2);
         EXPECT_TRUE(has(refused.output, path("elsewhere") + "/config.json: hidden_act: not as in " +
-                                            path("run/source/config.json") + ", with which the run began"))
+                                            path("run/source/config.json") +
+                                            ", with which the run began"))
             << refused.output;
     }
 }
@@ -102,15 +114,17 @@ TEST_F(RunSource, DataOfAnotherTokenizerAreRefused) {
     fs::copy(path("bert"), path("other"), fs::copy_options::recursive);
     change("other/tokenizer.json", "\"film\"", "\"movie\"")(path(""));
     ASSERT_EQ(prepare("other", "foreign").exit_code, 0);
-    std::string const line = path("foreign") + ": prepared with another tokenizer than " + path("bert/tokenizer.json") +
-                             " (they differ in model.vocab); legal: data that `trireme prepare --tokenizer " +
-                             path("bert") + "` wrote";
+    std::string const line =
+        path("foreign") + ": prepared with another tokenizer than " + path("bert/tokenizer.json") +
+        " (they differ in model.vocab); legal: data that `trireme prepare --tokenizer " +
+        path("bert") + "` wrote";
     for (auto const& more : {std::vector<std::string>{}, {"--dry-run"}}) {
         auto const refused = train("foreign", more);
         EXPECT_EQ(refused.exit_code, 2);
         EXPECT_TRUE(has(refused.output, line)) << refused.output;
     }
-    auto const evaluated = run({"evaluate", "--model", path("bert"), "--data", path("foreign"), "--split", "train"});
+    auto const evaluated =
+        run({"evaluate", "--model", path("bert"), "--data", path("foreign"), "--split", "train"});
     EXPECT_EQ(evaluated.exit_code, 2);
     EXPECT_TRUE(has(evaluated.output, line)) << evaluated.output;
     EXPECT_FALSE(fs::exists(path("run")));
@@ -127,7 +141,8 @@ TEST_F(RunSource, PaddingAndSpacingMakeNoOtherTokenizer) {
 TEST_F(RunSource, ANameOfTheHubIsToldApartFromAFolder) {
     auto const result = run({"train", path("run.yaml"), "--set", "model.path=org/some-model-7B"});
     EXPECT_EQ(result.exit_code, 2);
-    EXPECT_TRUE(has(result.output, "hf download org/some-model-7B --local-dir FOLDER")) << result.output;
+    EXPECT_TRUE(has(result.output, "hf download org/some-model-7B --local-dir FOLDER"))
+        << result.output;
 }
 
 } // namespace

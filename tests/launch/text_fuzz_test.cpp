@@ -1,5 +1,5 @@
-// Damaged texts, tokenizers and requests for the text tool: an InputError, or what was read, and never a crash or an
-// exception of Python.
+// Damaged texts, tokenizers and requests for the text tool: an InputError, or what was read, and
+// never a crash or an exception of Python.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -26,10 +26,12 @@ using test::fuzz;
 using test::fuzz_json;
 using test::put;
 
-std::string const kWords = cluster::read_file(std::string(TRIREME_GOLDEN) + "/tokenizer/tokenizer.json");
+std::string const kWords =
+    cluster::read_file(std::string(TRIREME_GOLDEN) + "/tokenizer/tokenizer.json");
 
 /// As GPT-2 and Llama 3 have it: merges over bytes, and a token in front.
-std::string const kBytes = R"({"version": "1.0", "truncation": {"direction": "Right", "max_length": 8,
+std::string const kBytes =
+    R"({"version": "1.0", "truncation": {"direction": "Right", "max_length": 8,
 "strategy": "LongestFirst", "stride": 2}, "padding": null, "added_tokens": [{"id": 5, "content": "<s>",
 "single_word": false, "lstrip": false, "rstrip": true, "normalized": false, "special": true}],
 "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]},
@@ -43,7 +45,8 @@ std::string const kBytes = R"({"version": "1.0", "truncation": {"direction": "Ri
 "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": [["a", "b"], ["ab", "c"]]}})";
 
 /// As T5 and the models of SentencePiece have it: pieces with their log-probabilities.
-std::string const kPieces = R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [{"id": 1,
+std::string const kPieces =
+    R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [{"id": 1,
 "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
 "normalizer": {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
 "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": true},
@@ -60,9 +63,10 @@ std::string const kJsonl = R"({"text": "the film is good", "pair": "a", "label":
 
 {"text": "great actors", "pair": "c", "label": true}
 )";
-std::string const kCsv =
-    "text,pair,label\r\nthe film,a,yes\r\n\"a \"\"bad\"\" plot,\nbut long\",b \xc3\xa9,no\r\n\r\ngreat,c,1\r\n";
-std::string const kTsv = "text\tpair\tlabel\nthe \"film\ta\tyes\na bad plot\tb \xc3\xa9\tno\ngreat\tc\t1\n";
+std::string const kCsv = "text,pair,label\r\nthe film,a,yes\r\n\"a \"\"bad\"\" plot,\nbut long\",b "
+                         "\xc3\xa9,no\r\n\r\ngreat,c,1\r\n";
+std::string const kTsv =
+    "text\tpair\tlabel\nthe \"film\ta\tyes\na bad plot\tb \xc3\xa9\tno\ngreat\tc\t1\n";
 
 class TextFuzz : public testing::Test {
   protected:
@@ -71,10 +75,11 @@ class TextFuzz : public testing::Test {
     void rows(std::string const& name, std::string const& good) const {
         fuzz(good, [&](std::string const& text) {
             put(path(name), text);
-            read_rows(path(name), {.text = "text", .pair = "pair", .label = "label"}, [&](Row&& row) {
-                EXPECT_GE(row.line, 1);
-                lower(row.text + row.pair + row.label); // throws for what is not UTF-8
-            });
+            read_rows(path(name), {.text = "text", .pair = "pair", .label = "label"},
+                      [&](Row&& row) {
+                          EXPECT_GE(row.line, 1);
+                          lower(row.text + row.pair + row.label); // throws for what is not UTF-8
+                      });
         });
     }
     /// All that prepare, inspect and generate ask a tokenizer.
@@ -115,7 +120,8 @@ class TextFuzz : public testing::Test {
                 std::filesystem::remove_all(path("data"));
                 put(path("rows.csv"), text);
                 prepare(options);
-                EXPECT_FALSE(inspect({.data = path("data"), .split = "train", .samples = 9}).empty());
+                EXPECT_FALSE(
+                    inspect({.data = path("data"), .split = "train", .samples = 9}).empty());
             },
             test::FuzzLimits::asked().part(20));
     }
@@ -141,46 +147,57 @@ TEST_F(TextFuzz, TokenizerOfPieces) {
     tokenizer(kPieces);
 }
 TEST_F(TextFuzz, TokenizerConfig) {
-    beside_tokenizer("tokenizer_config.json",
-                     R"({"add_bos_token": true, "add_prefix_space": false, "bos_token": {"content": "<s>"},
+    beside_tokenizer(
+        "tokenizer_config.json",
+        R"({"add_bos_token": true, "add_prefix_space": false, "bos_token": {"content": "<s>"},
 "eos_token": "abc", "do_lower_case": true, "model_max_length": 1000000000000000019884624838656,
 "added_tokens_decoder": {"5": {"content": "<s>", "lstrip": false, "special": true}}, "unk_token": null})");
 }
 TEST_F(TextFuzz, StopTokens) {
-    beside_tokenizer("generation_config.json", R"({"eos_token_id": [4, 2], "bos_token_id": 5, "top_p": 0.9})");
+    beside_tokenizer("generation_config.json",
+                     R"({"eos_token_id": [4, 2], "bos_token_id": 5, "top_p": 0.9})");
     std::filesystem::remove(path("generation_config.json"));
-    beside_tokenizer("config.json", R"({"eos_token_id": 4, "vocab_size": 6, "id2label": {"0": "a", "1": "b"}})");
+    beside_tokenizer("config.json",
+                     R"({"eos_token_id": 4, "vocab_size": 6, "id2label": {"0": "a", "1": "b"}})");
     std::filesystem::remove(path("config.json"));
-    beside_tokenizer("special_tokens_map.json", R"({"eos_token": {"content": "abc"}, "additional": ["<s>"]})");
+    beside_tokenizer("special_tokens_map.json",
+                     R"({"eos_token": {"content": "abc"}, "additional": ["<s>"]})");
 }
 
 TEST_F(TextFuzz, RowsToSamples) {
-    prepare_and_inspect({.task = "classification", .columns = {.text = "text", .pair = "pair", .label = "label"}},
-                        kCsv);
-    prepare_and_inspect({.task = "generation", .columns = {.text = "text", .label = "pair"}, .stop = "[SEP]"}, kCsv);
+    prepare_and_inspect(
+        {.task = "classification", .columns = {.text = "text", .pair = "pair", .label = "label"}},
+        kCsv);
+    prepare_and_inspect(
+        {.task = "generation", .columns = {.text = "text", .label = "pair"}, .stop = "[SEP]"},
+        kCsv);
     prepare_and_inspect({.task = "language-modeling", .columns = {.text = "text"}}, kCsv);
 }
 
-/// What is no file of its kind is refused before it is read: as tests/fuzz/opening_test.cpp has it for the other
-/// readers.
+/// What is no file of its kind is refused before it is read: as tests/fuzz/opening_test.cpp has it
+/// for the other readers.
 TEST_F(TextFuzz, WhatIsNoFileIsRefusedBeforeItIsRead) {
     put(path("tokenizer.json"), kBytes);
     auto const rows_of = [&](char const* name) {
         return [this, name] { read_rows(path(name), {.text = "text"}, [](Row&&) {}); };
     };
-    std::map<std::string, std::function<void()>> const readers{{"r.jsonl", rows_of("r.jsonl")},
-                                                               {"r.csv", rows_of("r.csv")},
-                                                               {"r.tsv", rows_of("r.tsv")},
-                                                               {"tokenizer_config.json", [&] { use_tokenizer(); }},
-                                                               {"special_tokens_map.json", [&] { use_tokenizer(); }},
-                                                               {"generation_config.json", [&] { use_tokenizer(); }},
-                                                               {"tokenizer.json", [&] { use_tokenizer(); }}};
+    std::map<std::string, std::function<void()>> const readers{
+        {"r.jsonl", rows_of("r.jsonl")},
+        {"r.csv", rows_of("r.csv")},
+        {"r.tsv", rows_of("r.tsv")},
+        {"tokenizer_config.json", [&] { use_tokenizer(); }},
+        {"special_tokens_map.json", [&] { use_tokenizer(); }},
+        {"generation_config.json", [&] { use_tokenizer(); }},
+        {"tokenizer.json", [&] { use_tokenizer(); }}};
     std::map<std::string, std::function<void(std::string const&)>> const things{
         {"folder", [](std::string const& file) { std::filesystem::create_directory(file); }},
         {"pipe", [](std::string const& file) { ASSERT_EQ(mkfifo(file.c_str(), 0600), 0); }},
-        {"device", [](std::string const& file) { std::filesystem::create_symlink("/dev/zero", file); }},
+        {"device",
+         [](std::string const& file) { std::filesystem::create_symlink("/dev/zero", file); }},
         {"pointer of Git LFS",
-         [](std::string const& file) { put(file, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"); }},
+         [](std::string const& file) {
+             put(file, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n");
+         }},
         {"terabyte of nothing", [](std::string const& file) {
              put(file, "");
              std::filesystem::resize_file(file, std::uintmax_t{1} << 40);
@@ -194,7 +211,8 @@ TEST_F(TextFuzz, WhatIsNoFileIsRefusedBeforeItIsRead) {
                 read();
                 ADD_FAILURE() << "a " << thing << " was read as " << file;
             } catch (cluster::InputError const& error) {
-                EXPECT_NE(cluster::line_of(error).find(path(file)), std::string::npos) << error.what();
+                EXPECT_NE(cluster::line_of(error).find(path(file)), std::string::npos)
+                    << error.what();
             }
             std::filesystem::remove(path(file));
             put(path("tokenizer.json"), kBytes);
@@ -215,11 +233,13 @@ TEST_F(TextFuzz, RequestsOfGenerate) {
             std::ostringstream out;
             serve(folder_.path(), in, out);
             auto const lines = [](std::string const& s) { return std::ranges::count(s, '\n'); };
-            EXPECT_EQ(lines(out.str()), 1 + lines(text) + (!text.empty() && text.back() != '\n')) << text;
+            EXPECT_EQ(lines(out.str()), 1 + lines(text) + (!text.empty() && text.back() != '\n'))
+                << text;
             std::istringstream answers(out.str());
             for (std::string answer; std::getline(answers, answer);)
                 if (nlohmann::json::parse(answer).contains("error"))
-                    throw cluster::InputError(nlohmann::json::parse(answer).at("error").get<std::string>());
+                    throw cluster::InputError(
+                        nlohmann::json::parse(answer).at("error").get<std::string>());
         },
         test::FuzzLimits::asked(), "");
 }

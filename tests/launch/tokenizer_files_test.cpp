@@ -1,4 +1,5 @@
-// Tokenizers whose files contradict each other, are damaged, or meet texts that have their special tokens.
+// Tokenizers whose files contradict each other, are damaged, or meet texts that have their special
+// tokens.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,7 +21,8 @@ class TokenizerFolder : public Prepare {
         write_tokenizer();
     }
     void write_tokenizer() const {
-        write("tokenizer.json", R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        write("tokenizer.json",
+              R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
 "added_tokens": [{"id": 1, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false,
  "normalized": false, "special": true}, {"id": 2, "content": "</s>", "single_word": false, "lstrip": false,
  "rstrip": false, "normalized": false, "special": true}],
@@ -43,17 +45,21 @@ class TokenizerFolder : public Prepare {
 };
 
 TEST_F(TokenizerFolder, SpecialTokensOfTheTextDoNotStandTwice) {
-    auto const told = prepare_with({"--task", "language-modeling", "--train",
-                                    file("t.jsonl", "{\"text\": \"<s>good bad</s>\"}\n{\"text\": \"good</s>bad\"}\n")},
-                                   "texts");
+    auto const told = prepare_with(
+        {"--task", "language-modeling", "--train",
+         file("t.jsonl", "{\"text\": \"<s>good bad</s>\"}\n{\"text\": \"good</s>bad\"}\n")},
+        "texts");
     ASSERT_EQ(told.exit_code, 0) << told.output;
-    EXPECT_EQ(data::open_dataset(out("texts"), "train")->read({0}, 1).tokens, (std::vector<std::int32_t>{1, 3, 4, 2}));
-    EXPECT_TRUE(has(told.output, "1 text has itself the special tokens that the tokenizer adds (first " +
-                                     folder_.path() + "/t.jsonl:1): they stand once"))
+    EXPECT_EQ(data::open_dataset(out("texts"), "train")->read({0}, 1).tokens,
+              (std::vector<std::int32_t>{1, 3, 4, 2}));
+    EXPECT_TRUE(
+        has(told.output, "1 text has itself the special tokens that the tokenizer adds (first " +
+                             folder_.path() + "/t.jsonl:1): they stand once"))
         << told.output;
-    auto const prompted = prepare_with({"--task", "generation", "--prompt", "p", "--completion", "c", "--train",
-                                        file("g.jsonl", "{\"p\": \"<s>good\", \"c\": \" bad</s>\"}\n")},
-                                       "prompts");
+    auto const prompted =
+        prepare_with({"--task", "generation", "--prompt", "p", "--completion", "c", "--train",
+                      file("g.jsonl", "{\"p\": \"<s>good\", \"c\": \" bad</s>\"}\n")},
+                     "prompts");
     ASSERT_EQ(prompted.exit_code, 0) << prompted.output;
     auto const slot = data::open_dataset(out("prompts"), "train")->read({0}, 1);
     EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{1, 3, 4}));
@@ -74,44 +80,51 @@ TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
                     "tokenizer_config.json: add_bos_token: false: "));
     EXPECT_TRUE(has(refusal(config, R"({"eos_token": "</s>", "add_eos_token": true})"),
                     "tokenizer_config.json: add_eos_token: true: "));
-    EXPECT_TRUE(has(refusal(config, R"({"unk_token": "good"})"), "tokenizer_config.json: unk_token: good: "));
-    EXPECT_TRUE(
-        has(refusal(config, R"({"eos_token": "<end>"})"), "eos_token: \"<end>\": no token of the tokenizer.json"));
+    EXPECT_TRUE(has(refusal(config, R"({"unk_token": "good"})"),
+                    "tokenizer_config.json: unk_token: good: "));
+    EXPECT_TRUE(has(refusal(config, R"({"eos_token": "<end>"})"),
+                    "eos_token: \"<end>\": no token of the tokenizer.json"));
     std::string const legal = "legal: a token's text, or an object with it as content";
     EXPECT_TRUE(has(refusal(config, R"({"eos_token": {"content": 5}})"),
                     "tokenizer_config.json: eos_token: {\"content\":5}: " + legal));
-    EXPECT_TRUE(has(refusal(config, R"({"pad_token": 3})"), "tokenizer_config.json: pad_token: 3: " + legal));
+    EXPECT_TRUE(has(refusal(config, R"({"pad_token": 3})"),
+                    "tokenizer_config.json: pad_token: 3: " + legal));
     EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"2": ["</s>"]}})"),
                     "tokenizer_config.json: added_tokens_decoder.2: [\"</s>\"]: " + legal));
-    EXPECT_TRUE(
-        has(refusal(config, R"({"additional_special_tokens": [7]})"), "additional_special_tokens: 7: " + legal));
+    EXPECT_TRUE(has(refusal(config, R"({"additional_special_tokens": [7]})"),
+                    "additional_special_tokens: 7: " + legal));
     EXPECT_TRUE(has(refusal(config, R"({"bos_token": "<s>", "add_bos_token": "no"})"),
                     "add_bos_token: \"no\": legal: true or false"));
     EXPECT_TRUE(has(refusal(config, R"({"truncation_side": "Left"})"),
                     "truncation_side: \"Left\": legal: \"left\" or \"right\""));
-    EXPECT_TRUE(has(refusal(config, R"({"model_max_length": "512"})"), "model_max_length: \"512\": legal: a number"));
+    EXPECT_TRUE(has(refusal(config, R"({"model_max_length": "512"})"),
+                    "model_max_length: \"512\": legal: a number"));
     EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"2": {"content": "<stop>"}}})"),
                     "added_tokens_decoder.2.content: \"<stop>\": "));
     EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"3": {"content": "</s>"}}})"),
                     "added_tokens_decoder.3: 3 for \"</s>\": "));
     EXPECT_TRUE(has(refusal(config, R"({"added_tokens_decoder": {"6": {"content": "<new>"}}})"),
                     "added_tokens_decoder.6: \"<new>\": no token of the tokenizer.json"));
-    EXPECT_TRUE(has(refusal(config, R"({"pad_token": "<pad>"})"), "pad_token: \"<pad>\": no token of"));
-    EXPECT_TRUE(has(refusal(config, R"({"additional_special_tokens": ["<s>", "<u>"]})"), "\"<u>\": no token of"));
-    EXPECT_TRUE(has(refusal(config, R"({"split_special_tokens": true})"), "split_special_tokens: true: "));
+    EXPECT_TRUE(
+        has(refusal(config, R"({"pad_token": "<pad>"})"), "pad_token: \"<pad>\": no token of"));
+    EXPECT_TRUE(has(refusal(config, R"({"additional_special_tokens": ["<s>", "<u>"]})"),
+                    "\"<u>\": no token of"));
+    EXPECT_TRUE(
+        has(refusal(config, R"({"split_special_tokens": true})"), "split_special_tokens: true: "));
     write(config, R"({"eos_token": "</s>"})");
     EXPECT_TRUE(has(refusal("special_tokens_map.json", R"({"eos_token": {"content": 5}})"),
                     "special_tokens_map.json: eos_token: {\"content\":5}: " + legal));
-    EXPECT_TRUE(
-        has(refusal("special_tokens_map.json", R"({"eos_token": "<s>"})"), "special_tokens_map.json says \"<s>\""));
+    EXPECT_TRUE(has(refusal("special_tokens_map.json", R"({"eos_token": "<s>"})"),
+                    "special_tokens_map.json says \"<s>\""));
     std::filesystem::remove(tokenizer() + "/special_tokens_map.json");
-    EXPECT_TRUE(
-        has(refusal("generation_config.json", R"({"eos_token_id": 1})"), "generation_config.json: eos_token_id: 1: "));
-    EXPECT_TRUE(
-        has(refusal("generation_config.json", R"({"eos_token_id": 9223372036854775808})"),
-            "generation_config.json: eos_token_id: 9223372036854775808: legal: a token of the tokenizer, 0 to 5"));
+    EXPECT_TRUE(has(refusal("generation_config.json", R"({"eos_token_id": 1})"),
+                    "generation_config.json: eos_token_id: 1: "));
+    EXPECT_TRUE(has(refusal("generation_config.json", R"({"eos_token_id": 9223372036854775808})"),
+                    "generation_config.json: eos_token_id: 9223372036854775808: legal: a token of "
+                    "the tokenizer, 0 to 5"));
     write("generation_config.json", R"({"eos_token_id": [1, 2]})");
-    write("config.json", R"({"eos_token_id": 1})"); // an older file, which transformers does not ask
+    // an older file, which transformers does not ask
+    write("config.json", R"({"eos_token_id": 1})");
     auto const agreed = prepare_with(arguments, "agreed");
     EXPECT_EQ(agreed.exit_code, 0) << agreed.output;
 }
@@ -131,25 +144,29 @@ TEST_F(TokenizerFolder, TheLengthOfTheTokenizerIsTheDefaultAndALongerOneIsToldOf
 TEST_F(TokenizerFolder, ALongTextIsCutAtTheSideThatTheTokenizerNames) {
     auto const tokens = [&](char const* name, std::string const& config) {
         write("tokenizer_config.json", config);
-        auto const result = prepare_with({"--task", "classification", "--label", "label", "--max-length", "3",
-                                          "--train", file("t.csv", "text,label\ngood bad a,x\nbad,y\n")},
-                                         name);
+        auto const result =
+            prepare_with({"--task", "classification", "--label", "label", "--max-length", "3",
+                          "--train", file("t.csv", "text,label\ngood bad a,x\nbad,y\n")},
+                         name);
         EXPECT_EQ(result.exit_code, 0) << result.output;
         return data::open_dataset(out(name), "train")->read({0}, 1).tokens;
     };
     EXPECT_EQ(tokens("usual", R"({"eos_token": "</s>"})"), (std::vector<std::int32_t>{1, 3, 4}));
-    EXPECT_EQ(tokens("left", R"({"truncation_side": "left"})"), (std::vector<std::int32_t>{1, 4, 5}));
+    EXPECT_EQ(tokens("left", R"({"truncation_side": "left"})"),
+              (std::vector<std::int32_t>{1, 4, 5}));
 }
 
 TEST_F(TokenizerFolder, WhatTheLibraryRefusesNamesTheRow) {
     auto text = cluster::read_file(tokenizer() + "/tokenizer.json");
     text.replace(text.find("\"unk_token\": \"?\""), 16, "\"unk_token\": \"!\"");
     write("tokenizer.json", text);
-    auto const result = prepare_with(
-        {"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good\"}\n{\"text\": \"zebra\"}\n")},
-        "out");
+    auto const result =
+        prepare_with({"--task", "language-modeling", "--train",
+                      file("t.jsonl", "{\"text\": \"good\"}\n{\"text\": \"zebra\"}\n")},
+                     "out");
     EXPECT_EQ(result.exit_code, 2);
-    EXPECT_TRUE(has(result.output, "t.jsonl:2: cannot be tokenized with " + tokenizer() + "/tokenizer.json: "))
+    EXPECT_TRUE(has(result.output,
+                    "t.jsonl:2: cannot be tokenized with " + tokenizer() + "/tokenizer.json: "))
         << result.output;
     EXPECT_FALSE(std::filesystem::exists(out("out")));
 }
@@ -160,36 +177,43 @@ TEST_F(TokenizerFolder, WhatItsTemplateAddsIsInItsVocabulary) {
         auto text = cluster::read_file(tokenizer() + "/tokenizer.json");
         text.replace(text.rfind(from), from.size(), to);
         write("tokenizer.json", text);
-        auto const result =
-            prepare_with({"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good\"}\n")}, "out");
+        auto const result = prepare_with(
+            {"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good\"}\n")},
+            "out");
         EXPECT_EQ(result.exit_code, 2);
         EXPECT_EQ(std::ranges::count(result.output, '\n'), 1)
             << "a panic of the library is told once: " << result.output;
         return result.output;
     };
-    EXPECT_TRUE(has(refusal("\"ids\": [1]", "\"ids\": [6]"), "tokenizer.json: post_processor: token 6: legal: 0 to 5"));
-    EXPECT_TRUE(has(refusal("\"ids\": [1]", "\"ids\": [4294967295]"), "tokenizer.json: a token beyond 2147483647"));
+    EXPECT_TRUE(has(refusal("\"ids\": [1]", "\"ids\": [6]"),
+                    "tokenizer.json: post_processor: token 6: legal: 0 to 5"));
+    EXPECT_TRUE(has(refusal("\"ids\": [1]", "\"ids\": [4294967295]"),
+                    "tokenizer.json: a token beyond 2147483647"));
     EXPECT_TRUE(has(refusal("{\"<s>\": {", "{\"<t>\": {"), "tokenizer.json: not a tokenizer: "));
 }
 
 TEST_F(TokenizerFolder, UnknownPiecesAreCountedToo) {
     write("tokenizer_config.json", R"({"eos_token": "</s>"})");
-    write("tokenizer.json", R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+    write("tokenizer.json",
+          R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
 "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
 "model": {"type": "Unigram", "unk_id": 1, "byte_fallback": false, "vocab": [["</s>", 0], ["?", 0], ["good", -1]]}})");
     auto const result = prepare_with(
-        {"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good zebra\"}\n")}, "out");
+        {"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"good zebra\"}\n")},
+        "out");
     ASSERT_EQ(result.exit_code, 0) << result.output;
-    EXPECT_TRUE(has(result.output, "are ?, which stands for what the tokenizer does not know: \"zebra\" (1)"))
+    EXPECT_TRUE(has(result.output,
+                    "are ?, which stands for what the tokenizer does not know: \"zebra\" (1)"))
         << result.output;
 }
 
 TEST_F(TokenizerFolder, APointerOfGitLfsIsNamed) {
     write("tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
-    auto const result =
-        prepare_with({"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"a\"}\n")}, "out");
+    auto const result = prepare_with(
+        {"--task", "language-modeling", "--train", file("t.jsonl", "{\"text\": \"a\"}\n")}, "out");
     EXPECT_EQ(result.exit_code, 2);
-    EXPECT_TRUE(has(result.output, "tokenizer.json: a pointer of Git LFS in place of the file; legal:"))
+    EXPECT_TRUE(
+        has(result.output, "tokenizer.json: a pointer of Git LFS in place of the file; legal:"))
         << result.output;
 }
 

@@ -1,4 +1,5 @@
-// `trireme verify` as a user runs it: numbers against transformers (tests/golden), mistakes, fingerprints.
+// `trireme verify` as a user runs it: numbers against transformers (tests/golden), mistakes,
+// fingerprints.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -46,7 +47,8 @@ class Numerics {
         std::vector<T> values(static_cast<std::size_t>(extent.count));
         std::ifstream bytes(path_, std::ios::binary);
         bytes.seekg(extent.offset);
-        bytes.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
+        bytes.read(reinterpret_cast<char*>(values.data()),
+                   static_cast<std::streamsize>(values.size() * sizeof(T)));
         EXPECT_TRUE(bytes.good()) << name;
         return values;
     }
@@ -74,16 +76,18 @@ class Numerics {
 class Verify : public testing::TestWithParam<char const*> {
   protected:
     std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
-    Outcome verify(int ranks, std::string const& model, Json const& tokens, std::string const& output,
-                   std::vector<std::string> const& set = {}) const {
-        cluster::write_file(path("tokens.json"), tokens.is_string() ? tokens.get<std::string>() : tokens.dump());
-        std::vector<std::string> arguments{"verify", model, "--tokens", path("tokens.json"), "--out", path(output)};
+    Outcome verify(int ranks, std::string const& model, Json const& tokens,
+                   std::string const& output, std::vector<std::string> const& set = {}) const {
+        cluster::write_file(path("tokens.json"),
+                            tokens.is_string() ? tokens.get<std::string>() : tokens.dump());
+        std::vector<std::string> arguments{"verify", model,       "--tokens", path("tokens.json"),
+                                           "--out",  path(output)};
         for (auto const& assignment : set) arguments.insert(arguments.end(), {"--set", assignment});
         return run_command(trireme(ranks, arguments));
     }
     /// What a run that must succeed wrote.
-    Numerics numerics(int ranks, std::string const& model, Json const& tokens, std::string const& output,
-                      std::vector<std::string> const& set = {}) const {
+    Numerics numerics(int ranks, std::string const& model, Json const& tokens,
+                      std::string const& output, std::vector<std::string> const& set = {}) const {
         Outcome const outcome = verify(ranks, model, tokens, output, set);
         EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
         return Numerics(path(output));
@@ -101,9 +105,11 @@ double norm(std::vector<float> const& values) {
 /// Reference gradients by Hugging Face name.
 std::map<std::string, std::vector<float>> reference_gradients(std::string const& model) {
     std::map<std::string, std::vector<float>> gradients;
-    for (auto const& [name, entry] : framework::read_safetensors_header(golden(model) + "/gradients.safetensors")) {
+    for (auto const& [name, entry] :
+         framework::read_safetensors_header(golden(model) + "/gradients.safetensors")) {
         auto const values = framework::read_tensor(name, entry).contiguous();
-        gradients[name].assign(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());
+        gradients[name].assign(values.const_data_ptr<float>(),
+                               values.const_data_ptr<float>() + values.numel());
     }
     return gradients;
 }
@@ -120,7 +126,8 @@ void expect_gradients(Numerics const& ours, std::string const& model, bool exact
         auto difference = ours.read("grad/" + name);
         ASSERT_EQ(difference.size(), reference.size()) << name;
         for (std::size_t i = 0; i < difference.size(); ++i) difference[i] -= reference[i];
-        // The references are stored in float32, and transformers' tables of rotary positions are float32 in any case.
+        // The references are stored in float32, and transformers' tables of rotary positions are
+        // float32 in any case.
         EXPECT_LT(norm(difference) / std::max(size, floor), exact ? 2e-6 : 1e-4) << name;
     }
 }
@@ -129,7 +136,8 @@ void expect_equal(Numerics const& ours, std::string const& model, bool exact) {
     EXPECT_NEAR(ours.loss(), expected(model)["loss"].get<double>(), 1e-6);
     auto const logits = ours.read("logits");
     auto const reference = framework::read_tensor(
-        "logits", framework::read_safetensors_header(golden(model) + "/logits.safetensors").at("logits"));
+        "logits",
+        framework::read_safetensors_header(golden(model) + "/logits.safetensors").at("logits"));
     ASSERT_EQ(static_cast<std::int64_t>(logits.size()), reference.numel());
     for (std::size_t i = 0; i < logits.size(); ++i)
         ASSERT_NEAR(logits[i], reference.const_data_ptr<float>()[i], 1e-5) << i;
@@ -141,10 +149,12 @@ TEST_P(Verify, EqualsTransformersAtOneTwoAndThreeRanks) {
     std::vector<std::string> const small_slots{"batch.tokens_per_slot=9"};
     for (int const ranks : {1, 3}) {
         SCOPED_TRACE(ranks);
-        expect_equal(numerics(ranks, golden(model), tokens_of(model), fmt::format("fp32-{}.h5", ranks), small_slots),
+        expect_equal(numerics(ranks, golden(model), tokens_of(model),
+                              fmt::format("fp32-{}.h5", ranks), small_slots),
                      model, false);
     }
-    expect_equal(numerics(2, golden(model), tokens_of(model), "fp64.h5", {"numerics.compute=fp64"}), model, true);
+    expect_equal(numerics(2, golden(model), tokens_of(model), "fp64.h5", {"numerics.compute=fp64"}),
+                 model, true);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Verify, testing::ValuesIn(kGoldenModels), test_name);
@@ -175,7 +185,8 @@ std::string mistake(framework::VerifyJob const& job) {
 }
 
 TEST_F(VerifyOne, BitwiseModeWritesTheSameFileOnAnyNumberOfRanks) {
-    std::vector<std::string> const set{"numerics.mode=bitwise", "numerics.threads=1", "batch.tokens_per_slot=8"};
+    std::vector<std::string> const set{"numerics.mode=bitwise", "numerics.threads=1",
+                                       "batch.tokens_per_slot=8"};
     std::string first;
     for (int const ranks : {1, 2, 3}) {
         std::string const output = "bitwise" + std::to_string(ranks) + ".h5";
@@ -193,25 +204,31 @@ TEST_F(VerifyOne, LabelsAreUnshiftedAndIgnoredOnesDoNotCount) {
     Numerics const ours = numerics(3, golden("llama"), tokens, "one.h5");
     EXPECT_EQ(ours.shape("logits"), (std::vector<hsize_t>{8, 97}));
     EXPECT_EQ(ours.shape("loss"), std::vector<hsize_t>{});
-    EXPECT_EQ(ours.shape("grad/model.layers.0.mlp.down_proj.weight"), (std::vector<hsize_t>{24, 40}));
-    EXPECT_EQ(ours.read<std::int64_t>("offsets", H5T_STD_I64LE), (std::vector<std::int64_t>{0, 3, 8}));
+    EXPECT_EQ(ours.shape("grad/model.layers.0.mlp.down_proj.weight"),
+              (std::vector<hsize_t>{24, 40}));
+    EXPECT_EQ(ours.read<std::int64_t>("offsets", H5T_STD_I64LE),
+              (std::vector<std::int64_t>{0, 3, 8}));
     auto const logits = ours.read("logits");
     std::size_t const before = 3 + 2; // token 2 of the second sequence predicts token 3
     double sum = 0;
-    for (std::size_t v = 0; v < 97; ++v) sum += std::exp(static_cast<double>(logits[before * 97 + v]));
+    for (std::size_t v = 0; v < 97; ++v)
+        sum += std::exp(static_cast<double>(logits[before * 97 + v]));
     EXPECT_NEAR(ours.loss(), std::log(sum) - static_cast<double>(logits[before * 97 + 17]), 1e-6);
     Numerics const alone = numerics(
-        1, golden("llama"), Json::parse(R"({"input_ids": [[7, 3, 11, 30, 4]], "labels": [[0, -100, -100, 17, -100]]})"),
+        1, golden("llama"),
+        Json::parse(R"({"input_ids": [[7, 3, 11, 30, 4]], "labels": [[0, -100, -100, 17, -100]]})"),
         "alone.h5");
     EXPECT_NEAR(alone.loss(), ours.loss(), 1e-6) << "no sequence sees another";
-    EXPECT_NEAR(norm(alone.read("grad/lm_head.weight")), norm(ours.read("grad/lm_head.weight")), 1e-5);
+    EXPECT_NEAR(norm(alone.read("grad/lm_head.weight")), norm(ours.read("grad/lm_head.weight")),
+                1e-5);
 }
 
 TEST_F(VerifyOne, MistakesAreNamedOnOneLineAndNothingIsWritten) {
     struct Case {
         std::string ids, labels, part, model = "llama";
     };
-    std::string const row = "[[5, 9, 2]]", long_row = Json(std::vector(1, std::vector<int>(17, 1))).dump();
+    std::string const row = "[[5, 9, 2]]",
+                      long_row = Json(std::vector(1, std::vector<int>(17, 1))).dump();
     for (auto const& [ids, labels, part, model] : std::vector<Case>{
              {"[[1]", row, "not JSON"},
              {row, "7", "labels: 7: legal: a list"},
@@ -223,7 +240,8 @@ TEST_F(VerifyOne, MistakesAreNamedOnOneLineAndNothingIsWritten) {
              {"[[5, 9, 2], [1]]", "[1, [1]]", "labels[1]: [1]: legal: a number", "bert"},
              {"[[5, 1.5]]", "[[5, 1]]", "input_ids[0][1]: 1.5: legal: a whole number"},
              {"[5, 1]", "[[5, 1], [1]]", "input_ids[0]: 5: legal: a list"},
-             {"[[18446744073709551615]]", "[[1]]", "input_ids[0][0]: 18446744073709551615: legal: a whole number"},
+             {"[[18446744073709551615]]", "[[1]]",
+              "input_ids[0][0]: 18446744073709551615: legal: a whole number"},
              {"[[5, 9, 2], [1, 97]]", "[[5, 9, 2], [1, 2]]", "input_ids[1][1]: 97: legal: 0 to 96"},
              {row, "[[5, -1, 2]]", "labels[0][1]: -1: legal: -100 (ignored), 0 to 96"},
              {row, "[3]", "labels[0]: 3: legal: -100 (ignored), 0 to 2", "bert"},
@@ -233,14 +251,16 @@ TEST_F(VerifyOne, MistakesAreNamedOnOneLineAndNothingIsWritten) {
              {row, "[-100]", "none is trained", "bert"},
              {row, "[1]", "no trained classifier"},
              {row, row, "is a classifier; legal: one label per sequence", "bert"}}) {
-        cluster::write_file(path("tokens.json"), R"({"input_ids": )" + ids + R"(, "labels": )" + labels + "}");
-        std::string const message = mistake({golden(model), path("tokens.json"), path("bad.h5"), {}});
+        cluster::write_file(path("tokens.json"),
+                            R"({"input_ids": )" + ids + R"(, "labels": )" + labels + "}");
+        std::string const message =
+            mistake({golden(model), path("tokens.json"), path("bad.h5"), {}});
         EXPECT_NE(message.find(part), std::string::npos) << message << "\nexpected: " << part;
         EXPECT_EQ(message.find('\n'), std::string::npos) << message;
         EXPECT_FALSE(fs::exists(path("bad.h5")) || fs::exists(path("bad.h5.partial")));
     }
-    for (auto const& [text, part] :
-         {std::pair{"[1]", "not a JSON object"}, std::pair{R"({"labels": [[1]]})", "input_ids: missing"}}) {
+    for (auto const& [text, part] : {std::pair{"[1]", "not a JSON object"},
+                                     std::pair{R"({"labels": [[1]]})", "input_ids: missing"}}) {
         Outcome const outcome = verify(0, golden("llama"), text, "bad.h5");
         EXPECT_EQ(outcome.exit_code, 2);
         EXPECT_NE(outcome.output.find(part), std::string::npos) << outcome.output;
@@ -251,21 +271,26 @@ TEST_F(VerifyOne, MistakesAreNamedOnOneLineAndNothingIsWritten) {
 TEST_F(VerifyOne, RefusesOutputsAndSettingsItCannotHonour) {
     cluster::write_file(path("there.h5"), "mine");
     cluster::write_file(path("tokens.json"), tokens_of("llama").dump());
-    auto const says = [&](std::string const& output, std::vector<std::string> const& set, std::string const& part) {
-        std::string const message = mistake({golden("llama"), path("tokens.json"), path(output), set});
+    auto const says = [&](std::string const& output, std::vector<std::string> const& set,
+                          std::string const& part) {
+        std::string const message =
+            mistake({golden("llama"), path("tokens.json"), path(output), set});
         EXPECT_NE(message.find(part), std::string::npos) << message << "\nexpected: " << part;
     };
     says("there.h5", {}, "there.h5: exists already");
     EXPECT_EQ(cluster::read_file(path("there.h5")), "mine");
-    EXPECT_EQ(verify(2, golden("llama"), tokens_of("llama"), "there.h5").exit_code, 2) << "rank 0 speaks for all";
+    EXPECT_EQ(verify(2, golden("llama"), tokens_of("llama"), "there.h5").exit_code, 2)
+        << "rank 0 speaks for all";
     says("no/folder.h5", {}, "folder.h5: No such file or directory; legal:");
     says("new.h5", {"optimizer.clip=1"},
-         "optimizer.clip=1: legal for trireme verify: KEY=VALUE with parallel., numerics., batch.tokens_per_slot");
+         "optimizer.clip=1: legal for trireme verify: KEY=VALUE with parallel., numerics., "
+         "batch.tokens_per_slot");
     says("new.h5", {"parallel.context=2"}, "parallel.context: 2");
     says("new.h5", {"numerics.compute=fp8"}, "numerics.compute: fp8: legal: fp64, fp32, bf16");
     says("new.h5", {"parallel.replicate=3"}, "1 rank;");
     EXPECT_FALSE(fs::exists(path("new.h5")) || fs::exists(path("new.h5.partial")));
-    Outcome const lonely = run_command(trireme(0, {"verify", golden("llama"), "--out", path("new.h5")}));
+    Outcome const lonely =
+        run_command(trireme(0, {"verify", golden("llama"), "--out", path("new.h5")}));
     EXPECT_EQ(lonely.exit_code, 2);
     EXPECT_NE(lonely.output.find("go together"), std::string::npos) << lonely.output;
 }
@@ -280,15 +305,17 @@ TEST_F(VerifyOne, AnEncoderWithoutATrainedClassifierIsRefused) {
     cluster::write_file(bare + "/config.json", config.dump());
     Outcome const encoder = verify(0, bare, tokens_of("bert"), "bare.h5");
     EXPECT_EQ(encoder.exit_code, 2);
-    EXPECT_NE(encoder.output.find("BertModel: no trained classifier: what is missing is a ...ForSequenceClassification "
-                                  "class, id2label and the tensor classifier.weight"),
-              std::string::npos)
+    EXPECT_NE(
+        encoder.output.find(
+            "BertModel: no trained classifier: what is missing is a ...ForSequenceClassification "
+            "class, id2label and the tensor classifier.weight"),
+        std::string::npos)
         << encoder.output;
     fs::copy(golden("bert"), half); // config.json claims a classifier, the weights have none
     std::string const weights = half + "/model.safetensors";
     std::string bytes = cluster::read_file(weights);
-    for (auto const& [ours, other] :
-         {std::pair{"classifier.weight", "cls.predictions.x"}, std::pair{"classifier.bias", "lm_head.another"}})
+    for (auto const& [ours, other] : {std::pair{"classifier.weight", "cls.predictions.x"},
+                                      std::pair{"classifier.bias", "lm_head.another"}})
         bytes.replace(bytes.find(ours), std::strlen(ours), other);
     cluster::write_file(weights, bytes);
     Outcome const random = verify(0, half, tokens_of("bert"), "half.h5");
@@ -303,8 +330,8 @@ class Fingerprint : public testing::Test {
         std::string const yaml = write_tiny_run(folder_.path());
         Outcome const trained = run_command(trireme(0, {"train", yaml, "--set", "train.steps=2"}));
         ASSERT_EQ(trained.exit_code, 0) << trained.output;
-        Outcome const exported =
-            run_command(trireme(0, {"export", "--run", folder_.path() + "/run", "--output", model()}));
+        Outcome const exported = run_command(
+            trireme(0, {"export", "--run", folder_.path() + "/run", "--output", model()}));
         ASSERT_EQ(exported.exit_code, 0) << exported.output;
     }
     std::string model() const { return folder_.path() + "/exported"; }
@@ -315,7 +342,8 @@ class Fingerprint : public testing::Test {
         EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
         auto const line = outcome.output.find("trireme: " + model() + ": not as exported: ");
         ASSERT_NE(line, std::string::npos) << outcome.output;
-        for (auto const& part : parts) EXPECT_NE(outcome.output.find(part, line), std::string::npos) << outcome.output;
+        for (auto const& part : parts)
+            EXPECT_NE(outcome.output.find(part, line), std::string::npos) << outcome.output;
     }
     TemporaryFolder folder_;
 };
@@ -324,9 +352,9 @@ TEST_F(Fingerprint, AnExportIsVerifiedOnAnyNumberOfRanks) {
     for (int const ranks : {0, 2}) {
         Outcome const outcome = verify(ranks);
         EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
-        for (char const* part :
-             {"model.safetensors: sha256 ", "logits (515 numbers of 5 sequences): largest difference ",
-              "loss: largest difference ", "verified: "})
+        for (char const* part : {"model.safetensors: sha256 ",
+                                 "logits (515 numbers of 5 sequences): largest difference ",
+                                 "loss: largest difference ", "verified: "})
             EXPECT_NE(outcome.output.find(part), std::string::npos) << outcome.output;
     }
 }
@@ -334,13 +362,15 @@ TEST_F(Fingerprint, AnExportIsVerifiedOnAnyNumberOfRanks) {
 TEST_F(Fingerprint, OneFlippedBitOfAWeightIsNamed) {
     auto const entry = framework::find_tensors(model()).at("model.layers.2.mlp.up_proj.weight");
     std::fstream file(entry.file, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekg(entry.offset + 4 * 100); // the lowest bit of a mantissa: nothing that logits would show
+    // the lowest bit of a mantissa: nothing that logits would show
+    file.seekg(entry.offset + 4 * 100);
     char byte = 0;
     file.get(byte);
     file.seekp(entry.offset + 4 * 100);
     file.put(static_cast<char>(byte ^ 1));
     file.close();
-    expect_difference({"model.safetensors is not the file that was exported: tensor model.layers.2.mlp.up_proj.weight "
+    expect_difference({"model.safetensors is not the file that was exported: tensor "
+                       "model.layers.2.mlp.up_proj.weight "
                        "differs\n"});
 }
 
@@ -349,7 +379,8 @@ TEST_F(Fingerprint, OtherArithmeticIsNamed) {
     Json config = Json::parse(cluster::read_file(path));
     config["rms_norm_eps"] = 1e-2;
     cluster::write_file(path, config.dump());
-    expect_difference({"logits (515 numbers of 5 sequences): largest difference ", "loss: largest difference "});
+    expect_difference(
+        {"logits (515 numbers of 5 sequences): largest difference ", "loss: largest difference "});
 }
 
 TEST_F(Fingerprint, AMissingOrForeignFingerprintIsBadInput) {

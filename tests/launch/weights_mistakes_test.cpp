@@ -20,14 +20,16 @@ constexpr char const* kNorm = "model.norm.weight";
 /// A file of that header and `bytes` of data.
 std::function<void(std::string const&)> weights(std::string const& text, std::size_t bytes = 0) {
     std::uint64_t const size = text.size();
-    return write(kWeights, std::string(reinterpret_cast<char const*>(&size), 8) + text + std::string(bytes, '\0'));
+    return write(kWeights, std::string(reinterpret_cast<char const*>(&size), 8) + text +
+                               std::string(bytes, '\0'));
 }
 
 /// The weights as two shards of an index; `edit` spoils the index.
 std::function<void(std::string const&)> index(std::function<void(Header&)> const& edit) {
     return [edit](std::string const& folder) {
         Header json;
-        Header const shard = Header::parse(R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})");
+        Header const shard =
+            Header::parse(R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}})");
         fs::rename(folder + "/" + kWeights, folder + "/llama/first.safetensors");
         std::uint64_t const size = shard.dump().size();
         write("llama/second.safetensors",
@@ -52,109 +54,139 @@ std::function<void(std::string const&)> last_value(float value) {
 
 std::vector<Mistake> const kSafetensors{
     {"NoWeights", train(),
-     "DIR/llama: no weights; legal: model.safetensors, or model.safetensors.index.json with its shards",
+     "DIR/llama: no weights; legal: model.safetensors, or model.safetensors.index.json with its "
+     "shards",
      remove(kWeights)},
     {"Empty", train(),
-     "DIR/llama/model.safetensors: 0 bytes: not a safetensors file, or truncated; legal: 8 bytes of header length, "
+     "DIR/llama/model.safetensors: 0 bytes: not a safetensors file, or truncated; legal: 8 bytes "
+     "of header length, "
      "then the header",
      write(kWeights, "")},
     {"HeaderOverLimit", train(),
-     "DIR/llama/model.safetensors: a header of 100000001 bytes: not a safetensors file? legal: at most 100000000",
+     "DIR/llama/model.safetensors: a header of 100000001 bytes: not a safetensors file? legal: at "
+     "most 100000000",
      write(kWeights, std::string("\x01\xe1\xf5\x05\0\0\0\0", 8) + "{}")},
     {"HeaderLongerThanFile", train(),
-     "DIR/llama/model.safetensors: a header of 16 bytes in a file of 10: not a safetensors file, or truncated; legal: "
+     "DIR/llama/model.safetensors: a header of 16 bytes in a file of 10: not a safetensors file, "
+     "or truncated; legal: "
      "a header inside the file",
      write(kWeights, std::string("\x10\0\0\0\0\0\0\0", 8) + "{}")},
     {"Truncated", train(),
-     "DIR/llama/model.safetensors: model.layers.1.mlp.up_proj.weight: data_offsets [44256, 48096]: legal: inside the "
+     "DIR/llama/model.safetensors: model.layers.1.mlp.up_proj.weight: data_offsets [44256, 48096]: "
+     "legal: inside the "
      "47904 bytes of data; the file may be truncated",
      [](std::string const& folder) { fs::resize_file(folder + "/" + kWeights, 50'000); }},
     {"NotJson", train(),
-     "DIR/llama/model.safetensors: header:1:8: not JSON: syntax error while parsing value - invalid literal; last "
+     "DIR/llama/model.safetensors: header:1:8: not JSON: syntax error while parsing value - "
+     "invalid literal; last "
      "read: '\"a\": no'",
      weights("{\"a\": nonsense}")},
-    {"NotAnObject", train(), "DIR/llama/model.safetensors: header: legal: a JSON object of tensors", weights("[1]")},
-    {"DeepNesting", train(), "DIR/llama/model.safetensors: header: nested deeper than the 64 levels that are legal",
+    {"NotAnObject", train(), "DIR/llama/model.safetensors: header: legal: a JSON object of tensors",
+     weights("[1]")},
+    {"DeepNesting", train(),
+     "DIR/llama/model.safetensors: header: nested deeper than the 64 levels that are legal",
      weights(std::string(100'000, '['))},
     {"DuplicateKey", train(),
      "DIR/llama/model.safetensors: header: key \"a\" is given twice in one object; legal: once",
      weights(R"({"a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}, "a": 1})", 4)},
     {"Overlap", train(),
-     "DIR/llama/model.safetensors: lm_head.weight: data_offsets begin at 0: an overlap: legal: 96, where the tensor "
+     "DIR/llama/model.safetensors: lm_head.weight: data_offsets begin at 0: an overlap: legal: 96, "
+     "where the tensor "
      "before it ends",
      header([](Header& h) {
          h[kNorm]["data_offsets"] = {0, 96};
      })},
     {"Hole", train(),
-     "DIR/llama/model.safetensors: model.layers.0.mlp.down_proj.weight: data_offsets begin at 18720: a hole: legal: "
+     "DIR/llama/model.safetensors: model.layers.0.mlp.down_proj.weight: data_offsets begin at "
+     "18720: a hole: legal: "
      "18624, where the tensor before it ends",
      header([](Header& h) { h.erase("model.layers.0.input_layernorm.weight"); })},
     {"OutOfRange", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: data_offsets [0, 1000000]: legal: inside the 54432 bytes of "
+     "DIR/llama/model.safetensors: model.norm.weight: data_offsets [0, 1000000]: legal: inside the "
+     "54432 bytes of "
      "data; the file may be truncated",
      header([](Header& h) {
          h[kNorm]["data_offsets"] = {0, 1'000'000};
      })},
     {"OffsetsOfOneNumber", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: data_offsets: legal: two numbers, [begin, end]",
+     "DIR/llama/model.safetensors: model.norm.weight: data_offsets: legal: two numbers, [begin, "
+     "end]",
      header([](Header& h) { h[kNorm]["data_offsets"] = {0}; })},
     {"BadDtype", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: dtype F33: legal: F64, F32, F16, BF16 (and integers for buffers)",
+     "DIR/llama/model.safetensors: model.norm.weight: dtype F33: legal: F64, F32, F16, BF16 (and "
+     "integers for buffers)",
      header([](Header& h) { h[kNorm]["dtype"] = "F33"; })},
-    {"DtypeIsNoText", train(), "DIR/llama/model.safetensors: model.norm.weight: dtype: 32: legal: a text",
+    {"DtypeIsNoText", train(),
+     "DIR/llama/model.safetensors: model.norm.weight: dtype: 32: legal: a text",
      header([](Header& h) { h[kNorm]["dtype"] = 32; })},
     {"IntegerWeight", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: dtype I32: legal for a weight: F64, F32, F16, BF16",
+     "DIR/llama/model.safetensors: model.norm.weight: dtype I32: legal for a weight: F64, F32, "
+     "F16, BF16",
      header([](Header& h) { h[kNorm]["dtype"] = "I32"; })},
     {"ShapeDoesNotFitBytes", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: shape [25] of F32: legal: as many elements as its 96 bytes of "
+     "DIR/llama/model.safetensors: model.norm.weight: shape [25] of F32: legal: as many elements "
+     "as its 96 bytes of "
      "data_offsets hold",
      header([](Header& h) { h[kNorm]["shape"] = {25}; })},
     {"ImpossibleShape", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: shape [1099511627776, 1099511627776]: legal: whole numbers >= 0 "
+     "DIR/llama/model.safetensors: model.norm.weight: shape [1099511627776, 1099511627776]: legal: "
+     "whole numbers >= 0 "
      "whose product fits in 64 bits",
      header([](Header& h) {
          h[kNorm]["shape"] = {INT64_C(1) << 40, INT64_C(1) << 40};
      })},
     {"WrongShape", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: shape [4, 6]: legal: [24], as config.json says",
+     "DIR/llama/model.safetensors: model.norm.weight: shape [4, 6]: legal: [24], as config.json "
+     "says",
      header([](Header& h) {
          h[kNorm]["shape"] = {4, 6};
      })},
     {"MissingTensor", train(),
-     "DIR/llama: tensor model.norm.weight is missing; legal: every tensor that DIR/llama/config.json describes",
+     "DIR/llama: tensor model.norm.weight is missing; legal: every tensor that "
+     "DIR/llama/config.json describes",
      header([](Header& h) { h["model.norm.bias"] = h[kNorm], h.erase(kNorm); })},
     {"MissingTensorInADryRun",
      {"train", "DIR/run.yaml", "--dry-run"},
-     "DIR/llama: tensor model.norm.weight is missing; legal: every tensor that DIR/llama/config.json describes",
+     "DIR/llama: tensor model.norm.weight is missing; legal: every tensor that "
+     "DIR/llama/config.json describes",
      header([](Header& h) { h["model.norm.bias"] = h[kNorm], h.erase(kNorm); })},
     {"ExtraTensor", train(),
-     "DIR/llama/model.safetensors: tensor model.layers.7.norm.weight has no place in this llama model of 2 layers; "
+     "DIR/llama/model.safetensors: tensor model.layers.7.norm.weight has no place in this llama "
+     "model of 2 layers; "
      "legal: the tensors that DIR/llama/config.json describes",
      header([](Header& h) {
-         h["model.layers.7.norm.weight"] = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+         h["model.layers.7.norm.weight"] = {
+             {"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
      })},
     {"NotANumber", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: 1 of its 24 values are NaN or infinite; legal: finite numbers",
+     "DIR/llama/model.safetensors: model.norm.weight: 1 of its 24 values are NaN or infinite; "
+     "legal: finite numbers",
      last_value(NAN)},
     {"Infinite", train(),
-     "DIR/llama/model.safetensors: model.norm.weight: 1 of its 24 values are NaN or infinite; legal: finite numbers",
+     "DIR/llama/model.safetensors: model.norm.weight: 1 of its 24 values are NaN or infinite; "
+     "legal: finite numbers",
      last_value(-INFINITY)},
-    {"IsAFolder", train(), "DIR/llama/model.safetensors: cannot be read: it is a folder; legal: a file",
-     both(remove(kWeights), [](std::string const& folder) { fs::create_directories(folder + "/" + kWeights); })},
+    {"IsAFolder", train(),
+     "DIR/llama/model.safetensors: cannot be read: it is a folder; legal: a file",
+     both(remove(kWeights),
+          [](std::string const& folder) { fs::create_directories(folder + "/" + kWeights); })},
     {"IndexNotJson", train(),
-     "DIR/llama/model.safetensors.index.json:1:1: not JSON: syntax error while parsing value - invalid literal; last "
+     "DIR/llama/model.safetensors.index.json:1:1: not JSON: syntax error while parsing value - "
+     "invalid literal; last "
      "read: 'w'",
      both(remove(kWeights), write(std::string(kWeights) + ".index.json", "weights"))},
     {"IndexWithoutMap", train(),
-     "DIR/llama/model.safetensors.index.json: weight_map: legal: an object that gives each tensor's file",
+     "DIR/llama/model.safetensors.index.json: weight_map: legal: an object that gives each "
+     "tensor's file",
      index([](Header& json) { json = Header::array(); })},
     {"IndexLeadsUp", train(),
-     "DIR/llama/model.safetensors.index.json: weight_map: a: file \"../bert/model.safetensors\": legal: the bare name "
+     "DIR/llama/model.safetensors.index.json: weight_map: a: file \"../bert/model.safetensors\": "
+     "legal: the bare name "
      "of a file in the same folder",
      index_entry("a", "../bert/model.safetensors")},
     {"IndexIsAbsolute", train(),
-     "DIR/llama/model.safetensors.index.json: weight_map: a: file \"/etc/passwd\": legal: the bare name of a file in "
+     "DIR/llama/model.safetensors.index.json: weight_map: a: file \"/etc/passwd\": legal: the bare "
+     "name of a file in "
      "the same folder",
      index_entry("a", "/etc/passwd")},
     {"IndexLeadsOutByALink", train(),
@@ -165,21 +197,29 @@ std::vector<Mistake> const kSafetensors{
               fs::create_symlink("../bert/model.safetensors", folder + "/llama/link.safetensors");
           })},
     {"IndexNamesAPipe", train(),
-     "DIR/llama/model.safetensors.index.json: weight_map: a: DIR/llama/pipe.safetensors: cannot be read: it is a pipe, "
+     "DIR/llama/model.safetensors.index.json: weight_map: a: DIR/llama/pipe.safetensors: cannot be "
+     "read: it is a pipe, "
      "socket or device; legal: a regular file",
      both(index_entry("a", "pipe.safetensors"),
-          [](std::string const& folder) { ASSERT_EQ(mkfifo((folder + "/llama/pipe.safetensors").c_str(), 0600), 0); })},
+          [](std::string const& folder) {
+              ASSERT_EQ(mkfifo((folder + "/llama/pipe.safetensors").c_str(), 0600), 0);
+          })},
     {"IndexNamesAFolder", train(),
-     "DIR/llama/model.safetensors.index.json: weight_map: a: DIR/llama/folder.safetensors: cannot be read: it is a "
+     "DIR/llama/model.safetensors.index.json: weight_map: a: DIR/llama/folder.safetensors: cannot "
+     "be read: it is a "
      "folder; legal: a file",
      both(index_entry("a", "folder.safetensors"),
-          [](std::string const& folder) { fs::create_directories(folder + "/llama/folder.safetensors"); })},
+          [](std::string const& folder) {
+              fs::create_directories(folder + "/llama/folder.safetensors");
+          })},
     {"ShardMissing", train(),
-     "DIR/llama/model.safetensors.index.json: weight_map: a: DIR/llama/third.safetensors: cannot be read: No such file "
+     "DIR/llama/model.safetensors.index.json: weight_map: a: DIR/llama/third.safetensors: cannot "
+     "be read: No such file "
      "or directory",
      index_entry("a", "third.safetensors")},
     {"TensorNotInItsShard", train(),
-     "DIR/llama/model.safetensors.index.json: weight_map: b: \"first.safetensors\": legal: a file that holds this "
+     "DIR/llama/model.safetensors.index.json: weight_map: b: \"first.safetensors\": legal: a file "
+     "that holds this "
      "tensor",
      index_entry("b", "first.safetensors")},
 };
@@ -192,19 +232,25 @@ std::vector<Mistake> const kConfigs{
      train({"model.path=DIR/nowhere"}),
      "DIR/nowhere/config.json: cannot be read: No such file or directory",
      {}},
-    {"Missing", train(), "DIR/llama/config.json: cannot be read: No such file or directory", remove(kConfig)},
+    {"Missing", train(), "DIR/llama/config.json: cannot be read: No such file or directory",
+     remove(kConfig)},
     {"NotJson", train(),
-     "DIR/llama/config.json:2:8: not JSON: syntax error while parsing object key - invalid string: control character "
-     "U+000A (LF) must be escaped to \\u000A or \\n; last read: '\"oops}<U+000A>'; expected string literal",
+     "DIR/llama/config.json:2:8: not JSON: syntax error while parsing object key - invalid string: "
+     "control character "
+     "U+000A (LF) must be escaped to \\u000A or \\n; last read: '\"oops}<U+000A>'; expected string "
+     "literal",
      write(kConfig, "{\"hidden_size\": 24,\n \"oops}\n")},
-    {"NotAnObject", train(), "DIR/llama/config.json: legal: a JSON object of fields", write(kConfig, "[]")},
-    {"DeepNesting", train(), "DIR/llama/config.json: nested deeper than the 64 levels that are legal",
+    {"NotAnObject", train(), "DIR/llama/config.json: legal: a JSON object of fields",
+     write(kConfig, "[]")},
+    {"DeepNesting", train(),
+     "DIR/llama/config.json: nested deeper than the 64 levels that are legal",
      write(kConfig, std::string(100'000, '['))},
     {"UnknownArchitecture", train(),
      "DIR/llama/config.json: model_type: \"lama\": legal: bert, gpt2, llama, mistral, qwen2, qwen3",
      change(kConfig, "\"llama\"", "\"lama\"")},
     {"UnknownField", train(),
-     "DIR/llama/config.json: head_dims: 8: a field this version does not know, so the model might be computed wrongly",
+     "DIR/llama/config.json: head_dims: 8: a field this version does not know, so the model might "
+     "be computed wrongly",
      change(kConfig, "\"head_dim\"", "\"head_dims\"")},
     {"WrongType", train(), "DIR/llama/config.json: hidden_size: \"24\": legal: a whole number",
      change(kConfig, "\"hidden_size\": 24", "\"hidden_size\": \"24\"")},
@@ -212,12 +258,14 @@ std::vector<Mistake> const kConfigs{
      change(kConfig, "\"hidden_size\": 24", "\"hidden_size\": -24")},
     {"FieldMissing", train(), "DIR/llama/config.json: hidden_size: missing; legal: a whole number",
      change(kConfig, "\"hidden_size\": 24,", "")},
-    {"EndlessLayers", train(), "DIR/llama/config.json: num_hidden_layers: 20000: legal: at most 10000",
+    {"EndlessLayers", train(),
+     "DIR/llama/config.json: num_hidden_layers: 20000: legal: at most 10000",
      change(kConfig, "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 20000")},
     {"HeadsDoNotDivide", train(),
      "DIR/llama/config.json: num_key_value_heads: 2: legal: a divisor of num_attention_heads",
      change(kConfig, "\"num_key_value_heads\": 1", "\"num_key_value_heads\": 2")},
-    {"HeadsDoNotDivideHidden", train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"}),
+    {"HeadsDoNotDivideHidden",
+     train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"}),
      "DIR/bert/config.json: num_attention_heads: 5: legal: a divisor of hidden_size",
      change("bert/config.json", "\"num_attention_heads\": 3", "\"num_attention_heads\": 5")},
     {"RopeOfAnotherKind", train(),
@@ -225,8 +273,10 @@ std::vector<Mistake> const kConfigs{
 
      change(kConfig, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"")},
     {"AdapterBesideTheModel", train(),
-     "DIR/llama/adapter_config.json: the folder holds an adapter (LoRA or its like), whose weights would not be read; "
-     "legal: the whole model, merged where PEFT is: python -c 'from peft import AutoPeftModelForCausalLM as M; "
+     "DIR/llama/adapter_config.json: the folder holds an adapter (LoRA or its like), whose weights "
+     "would not be read; "
+     "legal: the whole model, merged where PEFT is: python -c 'from peft import "
+     "AutoPeftModelForCausalLM as M; "
      "M.from_pretrained(\"DIR/llama\").merge_and_unload().save_pretrained(\"FOLDER\")'",
      write("llama/adapter_config.json", "{}")},
     {"StopTokenBeyondTheVocabulary",
@@ -236,13 +286,15 @@ std::vector<Mistake> const kConfigs{
     {"DeepPrompts",
      {"generate", "DIR/llama", "--prompts", "DIR/deep.jsonl"},
      "DIR/deep.jsonl:1: nested deeper than the 64 levels that are legal",
-     write("deep.jsonl", "{\"prompt\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}\n")},
+     write("deep.jsonl",
+           "{\"prompt\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}\n")},
     {"PromptGivenTwice",
      {"generate", "DIR/llama", "--prompts", "DIR/twice.jsonl"},
      "DIR/twice.jsonl:2: key \"prompt\" is given twice in one object; legal: once",
      write("twice.jsonl", "{\"prompt\": \"film\"}\n{\"prompt\": \"good\", \"prompt\": \"bad\"}\n")},
     {"ReferencesThatNoRowHas",
-     {"generate", "DIR/llama", "--prompts", "DIR/rows.jsonl", "--prompt-column", "text", "--completion-column", "labl"},
+     {"generate", "DIR/llama", "--prompts", "DIR/rows.jsonl", "--prompt-column", "text",
+      "--completion-column", "labl"},
      "DIR/rows.jsonl: --completion-column: labl: no row has it; legal: a field of the rows",
      {}},
 };
@@ -250,21 +302,26 @@ INSTANTIATE_TEST_SUITE_P(ConfigJson, Mistakes, testing::ValuesIn(kConfigs), name
 
 std::vector<Mistake> const kTokenizers{
     {"Missing", prepare("rows.jsonl"),
-     "DIR/bert/tokenizer.json: missing; legal: a folder with the tokenizer.json of a fast tokenizer",
+     "DIR/bert/tokenizer.json: missing; legal: a folder with the tokenizer.json of a fast "
+     "tokenizer",
      remove("bert/tokenizer.json")},
     {"NotJson", prepare("rows.jsonl"),
-     "DIR/bert/tokenizer.json: not a tokenizer: EOF while parsing an object at line 1 column 1; legal: the "
+     "DIR/bert/tokenizer.json: not a tokenizer: EOF while parsing an object at line 1 column 1; "
+     "legal: the "
      "tokenizer.json of a fast tokenizer",
      write("bert/tokenizer.json", "{")},
     {"NotATokenizer", prepare("rows.jsonl"),
-     "DIR/bert/tokenizer.json: not a tokenizer: Model missing. at line 1 column 18; legal: the tokenizer.json of a "
+     "DIR/bert/tokenizer.json: not a tokenizer: Model missing. at line 1 column 18; legal: the "
+     "tokenizer.json of a "
      "fast tokenizer",
      write("bert/tokenizer.json", "{\"version\": \"1.0\"}")},
     {"LargerThanTheModelBesideIt", prepare("rows.jsonl"),
-     "DIR/bert/tokenizer.json: 20 tokens: legal: at most 7, the vocab_size of the config.json beside it",
+     "DIR/bert/tokenizer.json: 20 tokens: legal: at most 7, the vocab_size of the config.json "
+     "beside it",
      change("bert/config.json", "\"vocab_size\": 97", "\"vocab_size\": 7")},
     {"LargerThanTheTrainedModel", train(),
-     "DIR/data: its tokenizer has 98 tokens, DIR/llama has room for 97; prepare the data with the model's own "
+     "DIR/data: its tokenizer has 98 tokens, DIR/llama has room for 97; prepare the data with the "
+     "model's own "
      "tokenizer",
      change("data/manifest.json", "\"vocabulary\": 97", "\"vocabulary\": 98")},
 };

@@ -19,7 +19,8 @@ void expect_sound(FlatLayout const& layout) {
         end = layout.offset[i] + layout.count[i];
         for (std::int64_t block = 0; block < layout.count[i]; block += whole) {
             std::int64_t const first = layout.offset[i] + block;
-            std::int64_t const last = layout.offset[i] + std::min(block + whole, layout.count[i]) - 1;
+            std::int64_t const last =
+                layout.offset[i] + std::min(block + whole, layout.count[i]) - 1;
             EXPECT_EQ(first / layout.part_size(), last / layout.part_size())
                 << "a cut runs through a block of tensor " << i;
             EXPECT_EQ(first / whole, last / whole);
@@ -34,7 +35,8 @@ TEST(FlatLayout, HoldsForRandomTensorsAndCuts) {
     std::mt19937_64 random(7);
     for (int trial = 0; trial < 200; ++trial) {
         std::vector<std::int64_t> counts;
-        for (int i = 0; i < 12; ++i) counts.push_back(1 + static_cast<std::int64_t>(random() % (i % 3 ? 900 : 20000)));
+        for (int i = 0; i < 12; ++i)
+            counts.push_back(1 + static_cast<std::int64_t>(random() % (i % 3 ? 900 : 20000)));
         for (int parts : {1, 2, 3, 4, 7, 64}) expect_sound(lay_out(counts, parts));
     }
 }
@@ -43,7 +45,8 @@ TEST(FlatLayout, HoldsForSmallBlocks) {
     SmallBudgets const small;
     EXPECT_GT(lay_out({900, 3, 70}, 2).total, 900) << "several blocks";
     EXPECT_LT(lay_out({900, 3, 70}, 2).total, kBlock);
-    for (int parts : {1, 2, 3, 4, 7, 64}) expect_sound(lay_out({900, 3, 70, 64, 65, 1, 63, 4747}, parts));
+    for (int parts : {1, 2, 3, 4, 7, 64})
+        expect_sound(lay_out({900, 3, 70, 64, 65, 1, 63, 4747}, parts));
 }
 
 TEST(FlatLayout, OffsetsDoNotDependOnTheNumberOfParts) {

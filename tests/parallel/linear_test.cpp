@@ -13,7 +13,11 @@ struct Fixture {
     explicit Fixture(bool separate)
         : store({{.name = "w", .shape = {7, 5}, .unit = "u", .deviation = 1.0},
                  {.name = "b", .shape = {7}, .unit = "u", .deviation = 1.0},
-                 {.name = "turned", .shape = {5, 7}, .unit = "u", .deviation = 1.0, .input_major = true},
+                 {.name = "turned",
+                  .shape = {5, 7},
+                  .unit = "u",
+                  .deviation = 1.0,
+                  .input_major = true},
                  {.name = "table", .shape = {11, 5}, .unit = "e", .deviation = 1.0}},
                 {.compute = at::kDouble, .separate_slots = separate}) {
         for (auto const& p : store.parameters()) store.initialize(*p, 1);
@@ -32,7 +36,8 @@ TEST(Linear, GradientsEqualPlainAutograd) {
     at::Tensor const ids = at::tensor(std::vector<std::int64_t>{3, 3, 0, 10, 3, 7}, at::kLong);
     at::Tensor const anchor = at::zeros({1}).set_requires_grad(true);
     at::Tensor const direction = at::randn({6, 7}, at::kDouble);
-    torch::autograd::backward({(linear(embedding(anchor, ids, table), w, b).sin() * direction).sum()}, {});
+    torch::autograd::backward(
+        {(linear(embedding(anchor, ids, table), w, b).sin() * direction).sum()}, {});
 
     at::Tensor const w2 = leaf(w.value()), b2 = leaf(b.value()), table2 = leaf(table.value());
     at::Tensor const y = at::addmm(b2, table2.index_select(0, ids), w2.t()).sin();
@@ -51,11 +56,13 @@ TEST(Linear, InputGradientEqualsPlainAutograd) {
     EXPECT_TRUE(at::allclose(x.grad(), x2.grad(), 1e-12, 1e-12));
 }
 
-/// A weight stored [in, out] computes the same layer as its transpose, and its gradient has its own orientation.
+/// A weight stored [in, out] computes the same layer as its transpose, and its gradient has its own
+/// orientation.
 TEST(Linear, InputMajorWeightIsTheTransposedLayer) {
     Fixture f(false);
     ParameterUse const turned{f.store.at("turned")}, b{f.store.at("b")};
-    at::Tensor const x = leaf(at::randn({4, 5}, at::kDouble)), x2 = leaf(x), w2 = leaf(turned.value());
+    at::Tensor const x = leaf(at::randn({4, 5}, at::kDouble)), x2 = leaf(x),
+                     w2 = leaf(turned.value());
     at::Tensor const y = linear(x, turned, b), y2 = at::addmm(b.value(), x2, w2);
     EXPECT_TRUE(at::allclose(y, y2, 1e-12, 1e-12));
     torch::autograd::backward({y.square().sum()}, {});

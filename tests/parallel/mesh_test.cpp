@@ -50,21 +50,24 @@ std::string message(MeshShape const& shape, int world) {
 }
 
 TEST(MeshResolve, RefusesWithTheEquation) {
-    EXPECT_EQ(
-        message({{1, 3, 1, 1, 1}}, 4),
-        "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this job has 4 ranks; legal: "
-        "replicate 4, or 3 ranks");
+    EXPECT_EQ(message({{1, 3, 1, 1, 1}}, 4),
+              "parallel: pipeline 1 x replicate 3 x shard 1 x context 1 x tensor 1 = 3, but this "
+              "job has 4 ranks; legal: "
+              "replicate 4, or 3 ranks");
     EXPECT_EQ(message({{2, 0, 1, 1, 3}}, 8),
-              "parallel: pipeline 2 x replicate 1 x shard 1 x context 1 x tensor 3 = 6 does not divide the 8 ranks of "
+              "parallel: pipeline 2 x replicate 1 x shard 1 x context 1 x tensor 3 = 6 does not "
+              "divide the 8 ranks of "
               "this job; legal: tensor 2, or tensor 4, or 6 ranks, or 12 ranks");
     EXPECT_EQ(message({{4, 1, 4, 1, 4}}, 32),
-              "parallel: pipeline 4 x replicate 1 x shard 4 x context 1 x tensor 4 = 64, but this job has 32 ranks; "
+              "parallel: pipeline 4 x replicate 1 x shard 4 x context 1 x tensor 4 = 64, but this "
+              "job has 32 ranks; "
               "legal: pipeline 2, or shard 2, or tensor 2, or 64 ranks");
     EXPECT_EQ(message({{1, 1, 1, 1, -2}}, 4), "parallel.tensor: -2: legal: 1 or more");
 }
 
 TEST(MeshResolve, NamesAnAxisThatIsNotBuilt) {
-    EXPECT_EQ(message({{1, 1, 1, 2, 1}}, 2), "parallel.context: 2: this axis is not built yet; legal: 1");
+    EXPECT_EQ(message({{1, 1, 1, 2, 1}}, 2),
+              "parallel.context: 2: this axis is not built yet; legal: 1");
 }
 
 } // namespace

@@ -12,15 +12,18 @@ namespace {
 std::vector<ParameterSpec> specs() {
     ParameterSpec embedding{.name = "embed", .shape = {101, 8}, .unit = "embeddings", .uses = 2};
     ParameterSpec weight{.name = "layers.0.w", .shape = {24, 8}, .unit = "layers.0"};
-    ParameterSpec norm{.name = "layers.0.norm", .shape = {8}, .unit = "layers.0", .initial = Initial::ones};
+    ParameterSpec norm{
+        .name = "layers.0.norm", .shape = {8}, .unit = "layers.0", .initial = Initial::ones};
     return {embedding, weight, norm};
 }
 
 TEST(ParameterStore, InitialWeightsDependOnSeedAndNameAlone) {
-    ParameterStore store(specs(), {}), reordered({specs()[1], specs()[2], specs()[0]}, {.place = {.shard = 3}});
+    ParameterStore store(specs(), {}),
+        reordered({specs()[1], specs()[2], specs()[0]}, {.place = {.shard = 3}});
     for (auto const& p : store.parameters()) store.initialize(*p, 11);
     for (auto const& p : reordered.parameters()) reordered.initialize(*p, 11);
-    for (auto const& p : store.parameters()) EXPECT_TRUE(at::equal(p->master(), reordered.at(p->spec().name).master()));
+    for (auto const& p : store.parameters())
+        EXPECT_TRUE(at::equal(p->master(), reordered.at(p->spec().name).master()));
     ParameterStore other(specs(), {});
     other.initialize(other.at("embed"), 12);
     EXPECT_FALSE(at::equal(other.at("embed").master(), store.at("embed").master()));
@@ -41,7 +44,8 @@ TEST(ParameterStore, DoubleModeStartsFromTheSameWeights) {
     ParameterStore single(specs(), {}), oracle(specs(), {.compute = at::kDouble});
     single.initialize(single.at("embed"), 5);
     oracle.initialize(oracle.at("embed"), 5);
-    EXPECT_TRUE(at::equal(single.at("embed").master().to(at::kDouble), oracle.at("embed").master()));
+    EXPECT_TRUE(
+        at::equal(single.at("embed").master().to(at::kDouble), oracle.at("embed").master()));
 }
 
 TEST(ParameterStore, FastModeAddsSlotsIntoOneBuffer) {

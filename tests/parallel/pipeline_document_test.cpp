@@ -1,4 +1,5 @@
-// Timelines and figures in docs/pipeline-schedules.md are what the simulator says. A failure prints the block to paste.
+// Timelines and figures in docs/pipeline-schedules.md are what the simulator says. A failure prints
+// the block to paste.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -26,8 +27,9 @@ std::string label(Action const& action) {
 /// Every pass of a whole stage takes 1, and that of a chunk the chunk's share.
 Simulation run(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps) {
     double const share = 1.0 / chunks;
-    return simulate(make_schedule(kind, stages, chunks, micro_steps),
-                    std::vector<PartTimes>(static_cast<std::size_t>(stages * chunks), {share, share, share}));
+    return simulate(
+        make_schedule(kind, stages, chunks, micro_steps),
+        std::vector<PartTimes>(static_cast<std::size_t>(stages * chunks), {share, share, share}));
 }
 
 std::string timeline(ScheduleKind kind, int chunks) {
@@ -37,7 +39,8 @@ std::string timeline(ScheduleKind kind, int chunks) {
     for (std::size_t s = 0; s < lists.size(); ++s) {
         std::string line(column(result.makespan), ' ');
         for (std::size_t i = 0; i < lists[s].size(); ++i) {
-            std::size_t const begin = column(result.spans[s][i].begin), end = column(result.spans[s][i].end);
+            std::size_t const begin = column(result.spans[s][i].begin),
+                              end = column(result.spans[s][i].end);
             std::string cell = label(lists[s][i]);
             cell.resize(end - begin, '-');
             line.replace(begin, end - begin, cell);
@@ -52,8 +55,8 @@ std::string row(ScheduleKind kind, int stages, int chunks, std::int64_t micro_st
     Simulation const result = run(kind, stages, chunks, micro_steps);
     int const divisor = kind == ScheduleKind::zero_bubble ? 3 : chunks;
     double const formula = (stages - 1.0) / static_cast<double>(divisor * micro_steps);
-    return fmt::format("| {} | {} | {} | {} | {:.4f} | {:.4f} | {:.2f} | {:.2f} |\n", name_of(kind), chunks, stages,
-                       micro_steps, formula, result.bubble.front(),
+    return fmt::format("| {} | {} | {} | {} | {:.4f} | {:.4f} | {:.2f} | {:.2f} |\n", name_of(kind),
+                       chunks, stages, micro_steps, formula, result.bubble.front(),
                        static_cast<double>(result.peak_in_flight.front()) / chunks,
                        static_cast<double>(result.peak_in_flight.back()) / chunks);
 }
@@ -73,7 +76,8 @@ std::string table() {
 std::string ragged_table() {
     std::string text;
     for (std::int64_t m : {1, 2, 3, 4, 9, 10, 11, 12})
-        text += fmt::format("| {} | {:.4f} | {:.4f} |\n", m, run(ScheduleKind::one_f_one_b, 4, 1, m).bubble.front(),
+        text += fmt::format("| {} | {:.4f} | {:.4f} |\n", m,
+                            run(ScheduleKind::one_f_one_b, 4, 1, m).bubble.front(),
                             run(ScheduleKind::interleaved, 4, 2, m).bubble.front());
     return text;
 }
@@ -84,8 +88,10 @@ TEST(PipelineDocument, ShowsWhatTheSimulatorSays) {
     document << file.rdbuf();
     for (std::string const& block :
          {timeline(ScheduleKind::gpipe, 1), timeline(ScheduleKind::one_f_one_b, 1),
-          timeline(ScheduleKind::interleaved, 2), timeline(ScheduleKind::zero_bubble, 1), table(), ragged_table()})
-        EXPECT_NE(document.str().find("\n" + block + "\n"), std::string::npos) << "missing block:\n" << block;
+          timeline(ScheduleKind::interleaved, 2), timeline(ScheduleKind::zero_bubble, 1), table(),
+          ragged_table()})
+        EXPECT_NE(document.str().find("\n" + block + "\n"), std::string::npos) << "missing block:\n"
+                                                                               << block;
 }
 
 } // namespace

@@ -15,15 +15,17 @@ namespace trireme::parallel {
 namespace {
 
 using Kind = Action::Kind;
-constexpr ScheduleKind kAll[]{ScheduleKind::gpipe, ScheduleKind::one_f_one_b, ScheduleKind::interleaved,
-                              ScheduleKind::zero_bubble};
+constexpr ScheduleKind kAll[]{ScheduleKind::gpipe, ScheduleKind::one_f_one_b,
+                              ScheduleKind::interleaved, ScheduleKind::zero_bubble};
 
 struct Case {
     ScheduleKind kind;
     int stages, chunks;
     std::int64_t micro_steps;
 
-    std::vector<StageActions> lists() const { return make_schedule(kind, stages, chunks, micro_steps); }
+    std::vector<StageActions> lists() const {
+        return make_schedule(kind, stages, chunks, micro_steps);
+    }
     int parts() const { return stages * chunks; }
 };
 
@@ -34,8 +36,9 @@ void for_each_case(std::function<void(Case const&)> const& body) {
             for (int chunks = 1; chunks <= 4; ++chunks)
                 for (std::int64_t m = 1; m <= 17; ++m) {
                     if ((kind == ScheduleKind::interleaved) != (chunks > 1)) continue;
-                    SCOPED_TRACE(testing::Message() << name_of(kind) << ", " << stages << " stages, " << chunks
-                                                    << " chunks, " << m << " micro-steps");
+                    SCOPED_TRACE(testing::Message()
+                                 << name_of(kind) << ", " << stages << " stages, " << chunks
+                                 << " chunks, " << m << " micro-steps");
                     body({kind, stages, chunks, m});
                 }
 }
@@ -51,11 +54,14 @@ TEST(PipelineSchedule, EachActionIsThereOnce) {
         for (StageActions const& list : c.lists()) {
             std::set<std::tuple<Kind, std::int64_t, int>> seen;
             for (Action const& a : list) {
-                ASSERT_TRUE(a.micro_step >= 0 && a.micro_step < c.micro_steps && a.chunk >= 0 && a.chunk < c.chunks);
-                ASSERT_EQ(a.kind != Kind::forward, apart ? a.kind >= Kind::input_gradient : a.kind == Kind::backward);
+                ASSERT_TRUE(a.micro_step >= 0 && a.micro_step < c.micro_steps && a.chunk >= 0 &&
+                            a.chunk < c.chunks);
+                ASSERT_EQ(a.kind != Kind::forward,
+                          apart ? a.kind >= Kind::input_gradient : a.kind == Kind::backward);
                 ASSERT_TRUE(seen.insert({a.kind, a.micro_step, a.chunk}).second);
             }
-            ASSERT_EQ(seen.size(), static_cast<std::size_t>(c.micro_steps * c.chunks * (apart ? 3 : 2)));
+            ASSERT_EQ(seen.size(),
+                      static_cast<std::size_t>(c.micro_steps * c.chunks * (apart ? 3 : 2)));
         }
     });
 }
@@ -81,12 +87,14 @@ Ends ends_of(Case const& c, std::vector<StageActions> const& lists, Simulation c
         for (std::size_t i = 0; i < lists[s].size(); ++i) {
             auto const& [kind, m, chunk] = lists[s][i];
             if (kind != Kind::weight_gradient)
-                ends[{kind == Kind::forward, chunk * c.stages + static_cast<int>(s), m}] = run.spans[s][i].end;
+                ends[{kind == Kind::forward, chunk * c.stages + static_cast<int>(s), m}] =
+                    run.spans[s][i].end;
         }
     return ends;
 }
 
-void expect_dependencies(Case const& c, std::vector<StageActions> const& lists, Simulation const& run) {
+void expect_dependencies(Case const& c, std::vector<StageActions> const& lists,
+                         Simulation const& run) {
     Ends const ends = ends_of(c, lists, run);
     for (std::size_t s = 0; s < lists.size(); ++s) {
         double free = 0;
@@ -98,7 +106,8 @@ void expect_dependencies(Case const& c, std::vector<StageActions> const& lists, 
             free = run.spans[s][i].end;
             ASSERT_GT(free, begin);
             auto const expect_after = [&](bool forward, int needed) {
-                EXPECT_GE(begin, ends.at({forward, needed, m})) << "part " << part << " before part " << needed;
+                EXPECT_GE(begin, ends.at({forward, needed, m}))
+                    << "part " << part << " before part " << needed;
             };
             if (kind == Kind::forward && part > 0) expect_after(true, part - 1);
             if (sends_gradient(kind)) expect_after(true, part);
@@ -119,13 +128,16 @@ TEST(PipelineSchedule, CompletesWithEveryDependencyKept) {
     });
 }
 
-/// Micro-step and part of what one stage sends to or receives from another, by (from, to), in order.
+/// Micro-step and part of what one stage sends to or receives from another, by (from, to), in
+/// order.
 using Traffic = std::map<std::pair<int, int>, std::vector<std::pair<std::int64_t, int>>>;
 
-void add_traffic(Case const& c, bool gradients, int stage, Action const& a, Traffic& sent, Traffic& received) {
+void add_traffic(Case const& c, bool gradients, int stage, Action const& a, Traffic& sent,
+                 Traffic& received) {
     int const part = a.chunk * c.stages + stage, step = gradients ? -1 : 1;
     auto const exists = [&](int p) { return p >= 0 && p < c.parts(); };
-    int const to = (stage + step + c.stages) % c.stages, from = (stage - step + c.stages) % c.stages;
+    int const to = (stage + step + c.stages) % c.stages,
+              from = (stage - step + c.stages) % c.stages;
     if (exists(part + step)) sent[{stage, to}].emplace_back(a.micro_step, part + step);
     if (exists(part - step)) received[{from, stage}].emplace_back(a.micro_step, part);
 }
@@ -157,7 +169,8 @@ std::int64_t most_in_flight(Case const& c, int stage) {
 
 TEST(PipelineSchedule, HoldsAsManyActivationsAsThePapersSay) {
     for_each_case([](Case const& c) {
-        Simulation const run = simulate(c.lists(), std::vector<PartTimes>(static_cast<std::size_t>(c.parts())));
+        Simulation const run =
+            simulate(c.lists(), std::vector<PartTimes>(static_cast<std::size_t>(c.parts())));
         for (int s = 0; s < c.stages; ++s) {
             std::int64_t const peak = run.peak_in_flight[static_cast<std::size_t>(s)];
             ASSERT_LE(peak, most_in_flight(c, s)) << "stage " << s;
@@ -172,7 +185,8 @@ TEST(PipelineSchedule, HoldsAsManyActivationsAsThePapersSay) {
 TEST(PipelineSchedule, OneStageAloneIsTheListOfAll) {
     auto const lists = make_schedule(ScheduleKind::interleaved, 4, 3, 7);
     for (int s = 0; s < 4; ++s)
-        EXPECT_EQ(stage_actions(ScheduleKind::interleaved, 4, 3, 7, s), lists[static_cast<std::size_t>(s)]);
+        EXPECT_EQ(stage_actions(ScheduleKind::interleaved, 4, 3, 7, s),
+                  lists[static_cast<std::size_t>(s)]);
     EXPECT_THROW(stage_actions(ScheduleKind::gpipe, 4, 1, 7, 4), std::out_of_range);
 }
 
@@ -181,7 +195,8 @@ TEST(PipelineSchedule, SixtyFourStagesAreBuiltAndSimulatedInWellUnderASecond) {
     for (ScheduleKind kind : kAll) {
         int const chunks = kind == ScheduleKind::interleaved ? 4 : 1;
         auto const lists = make_schedule(kind, 64, chunks, 256);
-        ASSERT_TRUE(simulate(lists, std::vector<PartTimes>(static_cast<std::size_t>(64 * chunks))).complete());
+        ASSERT_TRUE(simulate(lists, std::vector<PartTimes>(static_cast<std::size_t>(64 * chunks)))
+                        .complete());
     }
     std::chrono::duration<double> const seconds = std::chrono::steady_clock::now() - begin;
     RecordProperty("seconds", std::to_string(seconds.count()));
@@ -208,8 +223,10 @@ TEST(PipelineSchedule, RefusesWhatDoesNotFit) {
               "parallel.virtual_stages: 1: legal: 2 or more with schedule interleaved");
     EXPECT_EQ(refusal([] { make_schedule(ScheduleKind::zero_bubble, 4, 2, 8); }),
               "parallel.virtual_stages: 2: legal: 1 with schedule zero-bubble");
-    EXPECT_EQ(refusal([] { make_schedule(ScheduleKind::gpipe, 0, 1, 8); }), "parallel.pipeline: 0: legal: 1 or more");
-    EXPECT_EQ(refusal([] { make_schedule(ScheduleKind::gpipe, 1, 1, 0); }), "micro-steps: 0: legal: 1 or more");
+    EXPECT_EQ(refusal([] { make_schedule(ScheduleKind::gpipe, 0, 1, 8); }),
+              "parallel.pipeline: 0: legal: 1 or more");
+    EXPECT_EQ(refusal([] { make_schedule(ScheduleKind::gpipe, 1, 1, 0); }),
+              "micro-steps: 0: legal: 1 or more");
 }
 
 } // namespace

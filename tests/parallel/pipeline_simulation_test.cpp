@@ -10,7 +10,8 @@ namespace {
 using Kind = Action::Kind;
 constexpr double kTolerance = 1e-9;
 
-Simulation run(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps, PartTimes const& times) {
+Simulation run(ScheduleKind kind, int stages, int chunks, std::int64_t micro_steps,
+               PartTimes const& times) {
     return simulate(make_schedule(kind, stages, chunks, micro_steps),
                     std::vector<PartTimes>(static_cast<std::size_t>(stages * chunks), times));
 }
@@ -19,7 +20,8 @@ double total(PartTimes const& t) {
     return t.forward + t.input_gradient + t.weight_gradient;
 }
 
-/// Ratios of forward, input and weight gradient time, with each the longest, the shortest and equal.
+/// Ratios of forward, input and weight gradient time, with each the longest, the shortest and
+/// equal.
 std::vector<PartTimes> times() {
     std::vector<PartTimes> all;
     for (double f : {0.5, 1.0, 2.0})
@@ -36,7 +38,8 @@ TEST(PipelineSimulation, GpipeAndOneFOneBTakeMicroStepsPlusStagesMinusOne) {
                     Simulation const r = run(kind, p, 1, m, t);
                     ASSERT_NEAR(r.makespan, static_cast<double>(m + p - 1) * total(t), kTolerance);
                     for (double bubble : r.bubble)
-                        ASSERT_NEAR(bubble, static_cast<double>(p - 1) / static_cast<double>(m), kTolerance);
+                        ASSERT_NEAR(bubble, static_cast<double>(p - 1) / static_cast<double>(m),
+                                    kTolerance);
                 }
 }
 
@@ -57,21 +60,24 @@ TEST(PipelineSimulation, ARaggedGroupTakesNoLongerThanAFullOne) {
                 double const whole = run(ScheduleKind::interleaved, p, v, full, {}).makespan;
                 double const ragged = run(ScheduleKind::interleaved, p, v, m, {}).makespan;
                 ASSERT_LE(ragged, whole + kTolerance);
-                EXPECT_TRUE(m % p == 0 || ragged < whole - kTolerance) << "places without a micro-step cost time";
+                EXPECT_TRUE(m % p == 0 || ragged < whole - kTolerance)
+                    << "places without a micro-step cost time";
             }
 }
 
-/// Qi et al. 2023: (p - 1)(tF + tB - tW), which assumes that no pass is much longer than another. Whatever the
-/// times, the last stage cannot start before (p - 1) tF, and the first, which may hold no more than 1F1B, waits
-/// (p - 1) tB for its first gradient. The schedule meets the largest of the three.
+/// Qi et al. 2023: (p - 1)(tF + tB - tW), which assumes that no pass is much longer than another.
+/// Whatever the times, the last stage cannot start before (p - 1) tF, and the first, which may hold
+/// no more than 1F1B, waits (p - 1) tB for its first gradient. The schedule meets the largest of
+/// the three.
 TEST(PipelineSimulation, ZeroBubbleMeetsThePapersBubble) {
     for (PartTimes const& t : times())
         for (int p = 1; p <= 8; ++p)
             for (std::int64_t m = p; m <= 17; ++m) {
-                double const wait =
-                    std::max({t.forward, t.input_gradient, t.forward + t.input_gradient - t.weight_gradient});
+                double const wait = std::max({t.forward, t.input_gradient,
+                                              t.forward + t.input_gradient - t.weight_gradient});
                 Simulation const r = run(ScheduleKind::zero_bubble, p, 1, m, t);
-                ASSERT_NEAR(r.makespan, static_cast<double>(m) * total(t) + (p - 1) * wait, kTolerance);
+                ASSERT_NEAR(r.makespan, static_cast<double>(m) * total(t) + (p - 1) * wait,
+                            kTolerance);
             }
 }
 
@@ -92,12 +98,14 @@ TEST(PipelineSimulation, ATransferDelaysTheOtherStageAlone) {
     EXPECT_DOUBLE_EQ(r.makespan, 8.0);
     EXPECT_DOUBLE_EQ(r.bubble[0], 5.0 / 3.0);
     EXPECT_DOUBLE_EQ(r.bubble[1], 1.0);
-    EXPECT_DOUBLE_EQ(simulate(make_schedule(ScheduleKind::gpipe, 1, 1, 1), {{}}, 0.5).makespan, 3.0);
+    EXPECT_DOUBLE_EQ(simulate(make_schedule(ScheduleKind::gpipe, 1, 1, 1), {{}}, 0.5).makespan,
+                     3.0);
 }
 
 TEST(PipelineSimulation, ADeadlockNamesTheFirstStuckActionOfEachStage) {
-    std::vector<StageActions> const lists{{{Kind::forward, 0, 0}, {Kind::backward, 0, 0}, {Kind::forward, 1, 0}},
-                                          {{Kind::forward, 0, 0}, {Kind::forward, 1, 0}, {Kind::backward, 0, 0}}};
+    std::vector<StageActions> const lists{
+        {{Kind::forward, 0, 0}, {Kind::backward, 0, 0}, {Kind::forward, 1, 0}},
+        {{Kind::forward, 0, 0}, {Kind::forward, 1, 0}, {Kind::backward, 0, 0}}};
     Simulation const r = simulate(lists, {{}, {}});
     EXPECT_FALSE(r.complete());
     ASSERT_EQ(r.stuck.size(), 2U);

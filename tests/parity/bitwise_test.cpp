@@ -1,5 +1,6 @@
-// Bitwise mode under mpirun: one SHA-256 of all weights, whatever the number of ranks. Each rank count is a run of its
-// own; all compare with the hash of a single process, computed by every rank beside the run it takes part in.
+// Bitwise mode under mpirun: one SHA-256 of all weights, whatever the number of ranks. Each rank
+// count is a run of its own; all compare with the hash of a single process, computed by every rank
+// beside the run it takes part in.
 #include <gtest/gtest.h>
 
 #include "cluster/thread_communicator.hpp"
@@ -46,7 +47,8 @@ std::vector<ParallelSection> layouts_of(int ranks) {
     if (ranks % 2 == 0) {
         for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
             all.push_back({.pipeline = 2, .zero = 3, .schedule = schedule});
-        all.push_back({.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2, .recompute = "full"});
+        all.push_back(
+            {.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2, .recompute = "full"});
         all.push_back({.pipeline = 1, .tensor = 2, .recompute = "selective"});
     }
     if (ranks % 4 == 0) {

@@ -1,4 +1,5 @@
-// A check that cries wolf is switched off: runs without a mistake raise no alarm, whatever the seed.
+// A check that cries wolf is switched off: runs without a mistake raise no alarm, whatever the
+// seed.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -25,11 +26,14 @@ TEST(Clean, AHundredSeedsRaiseNoAlarm) {
     char const* const folders[] = {"bert", "gpt2", "llama", "qwen2"};
     int alarms = 0;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
-        auto const mode = seed % 2 ? framework::NumericsMode::fast : framework::NumericsMode::bitwise;
-        auto const problem = golden_problem(folders[seed % 4], mode, framework::Compute::fp32, seed);
+        auto const mode =
+            seed % 2 ? framework::NumericsMode::fast : framework::NumericsMode::bitwise;
+        auto const problem =
+            golden_problem(folders[seed % 4], mode, framework::Compute::fp32, seed);
         auto const report = check(problem, nine_layouts(folders[seed % 4]), run_as_threads());
         alarms += !report.passed();
-        EXPECT_TRUE(report.passed()) << "seed " << seed << " " << folders[seed % 4] << ": " << summary_of(report);
+        EXPECT_TRUE(report.passed())
+            << "seed " << seed << " " << folders[seed % 4] << ": " << summary_of(report);
     }
     EXPECT_EQ(alarms, 0);
 }
@@ -37,31 +41,35 @@ TEST(Clean, AHundredSeedsRaiseNoAlarm) {
 /// Sums over tensor ranks are rounded to bf16: every layout that the command runs by default.
 TEST(Clean, BFloat16InEveryFamily) {
     for (char const* folder : {"bert", "gpt2", "llama", "llama3", "mistral", "qwen2", "qwen3"}) {
-        auto const problem = golden_problem(folder, framework::NumericsMode::fast, framework::Compute::bf16);
+        auto const problem =
+            golden_problem(folder, framework::NumericsMode::fast, framework::Compute::bf16);
         auto const report = check(problem, covering(golden_layouts(folder, 8)), run_as_threads());
         EXPECT_TRUE(report.passed()) << folder << ": " << summary_of(report);
         EXPECT_GT(report.layouts.size(), 80U);
     }
 }
 
-/// Sizes of the tensor axis alone, over which all of the rounding of bf16 differs: the factors by which gradients are
-/// off stay well within their bounds.
+/// Sizes of the tensor axis alone, over which all of the rounding of bf16 differs: the factors by
+/// which gradients are off stay well within their bounds.
 TEST(Clean, FactorsOfTensorRanksInBFloat16) {
     for (char const* folder : {"bert", "gpt2", "llama", "llama3", "mistral", "qwen2", "qwen3"}) {
         std::vector<Layout> layouts;
         for (auto const& l : golden_layouts(folder, 8)) {
             auto const& p = l.parallel;
-            if (p.tensor > 1 && p.tensor == l.ranks() && p.zero == 0 && p.recompute == "none" && p.offload == "none")
+            if (p.tensor > 1 && p.tensor == l.ranks() && p.zero == 0 && p.recompute == "none" &&
+                p.offload == "none")
                 layouts.push_back(l);
         }
         for (std::uint64_t seed = 11; seed <= 12; ++seed) {
-            auto const problem = golden_problem(folder, framework::NumericsMode::fast, framework::Compute::bf16, seed);
+            auto const problem = golden_problem(folder, framework::NumericsMode::fast,
+                                                framework::Compute::bf16, seed);
             std::map<std::int64_t, Trace> single;
             for (auto const tokens : packings()) single[tokens] = single_trace(problem, tokens);
             for (auto const& l : layouts)
-                for (auto const& f : figures_along(run_as_threads()(problem, l), single.at(l.tokens_per_slot)))
-                    EXPECT_LT(f.share(), 0.7) << folder << " " << seed << " " << name_of(l) << ": " << f.what << " "
-                                              << f.parameter << " " << f.error;
+                for (auto const& f :
+                     figures_along(run_as_threads()(problem, l), single.at(l.tokens_per_slot)))
+                    EXPECT_LT(f.share(), 0.7) << folder << " " << seed << " " << name_of(l) << ": "
+                                              << f.what << " " << f.parameter << " " << f.error;
         }
     }
 }

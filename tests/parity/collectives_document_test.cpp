@@ -1,5 +1,5 @@
-// The table in docs/collectives.md is what the dry run says, beside what the papers say. A failure prints the table to
-// paste.
+// The table in docs/collectives.md is what the dry run says, beside what the papers say. A failure
+// prints the table to paste.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -31,19 +31,22 @@ struct Shown {
 };
 
 std::vector<Shown> shown() {
-    return {{"ZeRO 0, 8 ranks", 8, {}},
-            {"ZeRO 1, 8 ranks", 8, {.zero = 1}},
-            {"ZeRO 2, 8 ranks", 8, {.zero = 2}},
-            {"ZeRO 3, 8 ranks", 8, {.zero = 3}},
-            {"ZeRO 3, replicate 2 x shard 8", 16, {.shard = 8, .zero = 3}},
-            {"ZeRO 0, 8 ranks, bitwise", 8, {}, NumericsMode::bitwise},
-            {"ZeRO 3, 8 ranks, bitwise", 8, {.zero = 3}, NumericsMode::bitwise},
-            {"tensor 8", 8, {.tensor = 8}},
-            {"pipeline 8, 1f1b", 8, {.pipeline = 8}},
-            {"pipeline 8, zero-bubble", 8, {.pipeline = 8, .schedule = "zero-bubble"}},
-            {"pipeline 4, interleaved x 4", 4, {.pipeline = 4, .schedule = "interleaved", .virtual_stages = 4}},
-            {"pipeline 4 x tensor 8", 32, {.pipeline = 4, .tensor = 8}},
-            {"pipeline 4 x shard 16 x tensor 8, ZeRO 1", 512, {.pipeline = 4, .tensor = 8, .zero = 1}}};
+    return {
+        {"ZeRO 0, 8 ranks", 8, {}},
+        {"ZeRO 1, 8 ranks", 8, {.zero = 1}},
+        {"ZeRO 2, 8 ranks", 8, {.zero = 2}},
+        {"ZeRO 3, 8 ranks", 8, {.zero = 3}},
+        {"ZeRO 3, replicate 2 x shard 8", 16, {.shard = 8, .zero = 3}},
+        {"ZeRO 0, 8 ranks, bitwise", 8, {}, NumericsMode::bitwise},
+        {"ZeRO 3, 8 ranks, bitwise", 8, {.zero = 3}, NumericsMode::bitwise},
+        {"tensor 8", 8, {.tensor = 8}},
+        {"pipeline 8, 1f1b", 8, {.pipeline = 8}},
+        {"pipeline 8, zero-bubble", 8, {.pipeline = 8, .schedule = "zero-bubble"}},
+        {"pipeline 4, interleaved x 4",
+         4,
+         {.pipeline = 4, .schedule = "interleaved", .virtual_stages = 4}},
+        {"pipeline 4 x tensor 8", 32, {.pipeline = 4, .tensor = 8}},
+        {"pipeline 4 x shard 16 x tensor 8, ZeRO 1", 512, {.pipeline = 4, .tensor = 8, .zero = 1}}};
 }
 
 /// What the formulas of the papers are made of, for the rank that is shown.
@@ -93,29 +96,36 @@ std::optional<Formula> formula_of_data(Terms const& t, std::string const& group,
     if (group == parallel::kData && op == Collective::all_gather)
         return Formula{"4ψ (d-1)/d", t.ring_of_data(4 * t.psi)};
     if (group == "replicate" && op == Collective::all_reduce)
-        return Formula{"2 · 4ψ/s (r-1)/r", 2 * t.ring(4 * t.psi / t.of(Axis::shard), Axis::replicate)};
+        return Formula{"2 · 4ψ/s (r-1)/r",
+                       2 * t.ring(4 * t.psi / t.of(Axis::shard), Axis::replicate)};
     if (group != "shard") return std::nullopt;
     if (op == Collective::reduce_scatter)
-        return Formula{zero >= 2 ? "m · 4ψ (s-1)/s" : "4ψ (s-1)/s", each * t.ring(4 * t.psi, Axis::shard)};
+        return Formula{zero >= 2 ? "m · 4ψ (s-1)/s" : "4ψ (s-1)/s",
+                       each * t.ring(4 * t.psi, Axis::shard)};
     if (op == Collective::all_gather && zero == 3)
         return Formula{"m · 2 · 2ψ (s-1)/s", kMicroSteps * 2 * t.ring(2 * t.psi, Axis::shard)};
     if (op == Collective::all_gather) return Formula{"2ψ (s-1)/s", t.ring(2 * t.psi, Axis::shard)};
     return std::nullopt;
 }
 
-std::optional<Formula> formula(Terms const& t, ModelConfig const& model, std::string const& group, Collective op) {
+std::optional<Formula> formula(Terms const& t, ModelConfig const& model, std::string const& group,
+                               Collective op) {
     double const boundary = 2.0 * kTokens * static_cast<double>(model.hidden); // bytes of [T, D]
     if (group == "tensor" && (op == Collective::all_gather || op == Collective::reduce_scatter))
         return Formula{t.ends ? "m (4 l + 2) · 2TD (t-1)/t" : "m · 4 l · 2TD (t-1)/t",
-                       kMicroSteps * (4 * t.layers + (t.ends ? 2 : 0)) * t.ring(boundary, Axis::tensor)};
+                       kMicroSteps * (4 * t.layers + (t.ends ? 2 : 0)) *
+                           t.ring(boundary, Axis::tensor)};
     if (group == "tensor" && op == Collective::all_reduce)
-        return Formula{"m · 2 · 28T (t-1)/t", kMicroSteps * 2 * t.ring(28.0 * kTokens, Axis::tensor)};
+        return Formula{"m · 2 · 28T (t-1)/t",
+                       kMicroSteps * 2 * t.ring(28.0 * kTokens, Axis::tensor)};
     if (parallel::sharers_of(group) && t.layout.parallel.zero == 0)
         return Formula{"4n (t-1)", 4 * t.norms * (t.of(Axis::tensor) - 1)};
     if (parallel::sharers_of(group)) return Formula{"4n (t-1) on the rank that keeps them", 0};
-    if (parallel::is_of(parallel::kActivations, group) || parallel::is_of(parallel::kActivationGradients, group))
-        return Formula{"m v · 2TD/t", static_cast<double>(kMicroSteps * t.layout.parallel.virtual_stages) * boundary /
-                                          t.of(Axis::tensor)};
+    if (parallel::is_of(parallel::kActivations, group) ||
+        parallel::is_of(parallel::kActivationGradients, group))
+        return Formula{"m v · 2TD/t",
+                       static_cast<double>(kMicroSteps * t.layout.parallel.virtual_stages) *
+                           boundary / t.of(Axis::tensor)};
     return formula_of_data(t, group, op);
 }
 
@@ -127,26 +137,29 @@ int shown_rank(parallel::MeshShape const& mesh) {
 std::string rows(Shown const& layout, ModelConfig const& model) {
     Terms const terms = terms_of(layout, model);
     int const samples = terms.mesh[Axis::replicate] * terms.mesh[Axis::shard] * kMicroSteps;
-    StepDescription const step{.mesh = terms.mesh,
-                               .section = layout.parallel,
-                               .numerics = {layout.mode, Compute::bf16},
-                               .tokens_per_slot = kTokens,
-                               .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(samples), kTokens)};
+    StepDescription const step{
+        .mesh = terms.mesh,
+        .section = layout.parallel,
+        .numerics = {layout.mode, Compute::bf16},
+        .tokens_per_slot = kTokens,
+        .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(samples), kTokens)};
     std::string text;
     for (auto const& [key, tally] : predict(model, step, shown_rank(terms.mesh))) {
         if (tally.bytes == 0) continue;
         auto const expected = formula(terms, model, key.first, key.second);
         if (!expected) {
-            ADD_FAILURE() << layout.name << ": no formula for " << key.first << " " << name_of(key.second);
+            ADD_FAILURE() << layout.name << ": no formula for " << key.first << " "
+                          << name_of(key.second);
             continue;
         }
         double const sent = static_cast<double>(tally.bytes);
         if (expected->bytes > 0) {
             EXPECT_NEAR(sent / expected->bytes, 1, 0.01) << layout.name << " " << key.first;
         }
-        text += fmt::format("| {} | {} | {} | {} | {:.3f} | {} | {} |\n", layout.name, key.first, name_of(key.second),
-                            tally.calls, sent / 1e6, expected->text,
-                            expected->bytes > 0 ? fmt::format("{:.3f}", expected->bytes / 1e6) : "-");
+        text +=
+            fmt::format("| {} | {} | {} | {} | {:.3f} | {} | {} |\n", layout.name, key.first,
+                        name_of(key.second), tally.calls, sent / 1e6, expected->text,
+                        expected->bytes > 0 ? fmt::format("{:.3f}", expected->bytes / 1e6) : "-");
     }
     return text;
 }
@@ -157,7 +170,8 @@ TEST(CollectivesDocument, ShowsWhatTheDryRunSays) {
     document << file.rdbuf();
     std::string table;
     for (auto const& layout : shown()) table += rows(layout, llama_3_8b());
-    EXPECT_NE(document.str().find("\n" + table + "\n"), std::string::npos) << "missing table:\n" << table;
+    EXPECT_NE(document.str().find("\n" + table + "\n"), std::string::npos) << "missing table:\n"
+                                                                           << table;
 }
 
 } // namespace

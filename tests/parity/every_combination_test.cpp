@@ -1,4 +1,5 @@
-// Bitwise mode over every combination of what it promises: one SHA-256 of the weights after 20 steps, dropout on.
+// Bitwise mode over every combination of what it promises: one SHA-256 of the weights after 20
+// steps, dropout on.
 #include <gtest/gtest.h>
 
 #include "tests/parity/tiny_llama.hpp"
@@ -20,8 +21,11 @@ TEST(EveryCombination, OneHashAfterTwentySteps) {
     int layouts = 0;
     for (int const data : {1, 2, 4})
         for (int zero = 0; zero <= 3; ++zero)
-            for (auto const& [pipeline, schedule, parts] :
-                 {Depth{1, "1f1b", 1}, {2, "gpipe", 1}, {2, "1f1b", 1}, {2, "interleaved", 2}, {2, "zero-bubble", 1}})
+            for (auto const& [pipeline, schedule, parts] : {Depth{1, "1f1b", 1},
+                                                            {2, "gpipe", 1},
+                                                            {2, "1f1b", 1},
+                                                            {2, "interleaved", 2},
+                                                            {2, "zero-bubble", 1}})
                 for (char const* recompute : {"none", "full"}) {
                     options.parallel = {.pipeline = pipeline,
                                         .zero = zero,

@@ -10,7 +10,8 @@ namespace trireme::test {
 inline framework::Config golden_config(std::string const& folder) {
     framework::Config config;
     config.run = "unused";
-    config.task = folder == "bert" || folder.ends_with("classifier") ? "classification" : "language-modeling";
+    config.task =
+        folder == "bert" || folder.ends_with("classifier") ? "classification" : "language-modeling";
     config.model.path = std::string(TRIREME_GOLDEN) + "/" + folder;
     config.data.path = "unused";
     return config;
@@ -20,8 +21,10 @@ inline framework::parity::Problem golden_problem(framework::Config const& config
     return framework::parity::make_problem(framework::parity::read_full_model(config), config);
 }
 
-inline framework::parity::Problem golden_problem(std::string const& folder, framework::NumericsMode mode,
-                                                 framework::Compute compute, std::uint64_t seed = 1) {
+inline framework::parity::Problem golden_problem(std::string const& folder,
+                                                 framework::NumericsMode mode,
+                                                 framework::Compute compute,
+                                                 std::uint64_t seed = 1) {
     auto config = golden_config(folder);
     config.numerics = {.mode = mode, .compute = compute};
     config.seed = seed;
@@ -29,7 +32,8 @@ inline framework::parity::Problem golden_problem(std::string const& folder, fram
 }
 
 /// Every layout of a family's tiny model.
-inline std::vector<framework::parity::Layout> golden_layouts(std::string const& folder, int most_ranks) {
+inline std::vector<framework::parity::Layout> golden_layouts(std::string const& folder,
+                                                             int most_ranks) {
     using namespace framework::parity;
     return all_layouts(tiny_model(read_full_model(golden_config(folder))), packings(), most_ranks);
 }

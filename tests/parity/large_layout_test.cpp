@@ -21,7 +21,8 @@ parallel::StorePlace place_of(MeshShape const& shape, int rank) {
     return {shape[Axis::replicate], at[1], shape[Axis::shard], at[2], shape[Axis::tensor], at[4]};
 }
 
-/// Elements of the model that this rank alone answers for: its part of every flat buffer, without padding and copies.
+/// Elements of the model that this rank alone answers for: its part of every flat buffer, without
+/// padding and copies.
 std::int64_t owned_elements(parallel::ParameterStore const& store) {
     std::int64_t const part_rank = store.options().place.part();
     std::int64_t count = 0;
@@ -30,22 +31,24 @@ std::int64_t owned_elements(parallel::ParameterStore const& store) {
         std::int64_t const part = unit->layout.part_size(), begin = part_rank * part;
         for (auto const& s : parallel::stretches(*unit, begin, begin + part))
             if (s.parameter->counted())
-                for_each_run(*s.parameter, s.first, s.count, [&](auto const& run) { count += run.count; });
+                for_each_run(*s.parameter, s.first, s.count,
+                             [&](auto const& run) { count += run.count; });
     }
     return count;
 }
 
-std::int64_t elements_of_all_ranks(ModelConfig const& model, MeshShape const& shape, int virtual_stages, int zero) {
+std::int64_t elements_of_all_ranks(ModelConfig const& model, MeshShape const& shape,
+                                   int virtual_stages, int zero) {
     std::int64_t count = 0;
     int const stages = shape[Axis::pipeline], ranks_of_a_stage = shape.product() / stages;
     for (int stage = 0; stage < stages; ++stage) {
         auto const specs = parameter_specs(model, {stages, stage, virtual_stages});
         for (int r = 0; r < ranks_of_a_stage; ++r)
-            count +=
-                owned_elements(parallel::ParameterStore(specs, {.compute = at::kBFloat16,
-                                                                .zero = zero,
-                                                                .place = place_of(shape, stage * ranks_of_a_stage + r),
-                                                                .device = at::kMeta}));
+            count += owned_elements(parallel::ParameterStore(
+                specs, {.compute = at::kBFloat16,
+                        .zero = zero,
+                        .place = place_of(shape, stage * ranks_of_a_stage + r),
+                        .device = at::kMeta}));
     }
     return count;
 }
@@ -53,13 +56,15 @@ std::int64_t elements_of_all_ranks(ModelConfig const& model, MeshShape const& sh
 TEST(LargeLayout, EveryElementHasOneOwner) {
     EXPECT_EQ(elements_of_all_ranks(llama_3_8b(), {{1, 1, 64, 1, 8}}, 1, 3), kLlama8bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_8b(), {{4, 1, 16, 1, 8}}, 1, 1), kLlama8bParameters);
-    EXPECT_EQ(elements_of_all_ranks(llama_3_8b(), {{1, 2, 8, 1, 16}}, 1, 3), kLlama8bParameters) << "shared key heads";
+    EXPECT_EQ(elements_of_all_ranks(llama_3_8b(), {{1, 2, 8, 1, 16}}, 1, 3), kLlama8bParameters)
+        << "shared key heads";
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{4, 1, 16, 1, 8}}, 1, 3), kLlama70bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{4, 2, 8, 1, 8}}, 5, 2), kLlama70bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{16, 1, 2, 1, 8}}, 1, 0), kLlama70bParameters);
     ModelConfig tied = llama_3_8b();
     tied.tied_embeddings = true;
-    EXPECT_EQ(elements_of_all_ranks(tied, {{4, 1, 4, 1, 8}}, 1, 1), kLlama8bParameters - tied.vocabulary * tied.hidden);
+    EXPECT_EQ(elements_of_all_ranks(tied, {{4, 1, 4, 1, 8}}, 1, 1),
+              kLlama8bParameters - tied.vocabulary * tied.hidden);
 }
 
 /// One kept range of every unit for every rank.
@@ -69,7 +74,8 @@ TEST(LargeLayout, SixteenThousandRanksInUnderASecond) {
     MeshShape const shape = parallel::resolve({{16, 0, 16, 1, 8}}, 16'384, true);
     EXPECT_EQ(shape[Axis::replicate], 8);
     int const stages = shape[Axis::pipeline], tensor = shape[Axis::tensor];
-    std::map<std::pair<int, int>, std::vector<parallel::FlatLayout>> layouts; // by stage and tensor rank
+    // by stage and tensor rank
+    std::map<std::pair<int, int>, std::vector<parallel::FlatLayout>> layouts;
     std::int64_t real = 0;
     for (int stage = 0; stage < stages; ++stage) {
         auto const specs = parameter_specs(model, {stages, stage});
@@ -81,7 +87,8 @@ TEST(LargeLayout, SixteenThousandRanksInUnderASecond) {
                 auto const extent = p.shape()[static_cast<std::size_t>(std::max(0, spec.cut.dim))];
                 if (p.counted()) real += p.numel() / extent * p.slice().real;
             }
-            for (auto const& [unit, c] : counts) layouts[{stage, t}].push_back(parallel::lay_out(c, 128));
+            for (auto const& [unit, c] : counts)
+                layouts[{stage, t}].push_back(parallel::lay_out(c, 128));
         }
     }
     std::int64_t kept = 0, padded = 0;
@@ -91,7 +98,8 @@ TEST(LargeLayout, SixteenThousandRanksInUnderASecond) {
     }
     for (auto const& [place, units] : layouts)
         for (auto const& layout : units) padded += layout.total;
-    double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    double const seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     fmt::print("mesh and shards of 16,384 ranks: {:.3f} s, {:.2f} % padding\n", seconds,
                100.0 * static_cast<double>(padded - real) / static_cast<double>(real));
     EXPECT_EQ(real, kLlama70bParameters);

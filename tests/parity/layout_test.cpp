@@ -1,4 +1,5 @@
-// Layouts as threads of one process against a single process, and against each other through checkpoints.
+// Layouts as threads of one process against a single process, and against each other through
+// checkpoints.
 #include <gtest/gtest.h>
 
 #include "cluster/thread_communicator.hpp"
@@ -23,8 +24,10 @@ TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
         for (int ranks : {1, 2, 4}) layouts.push_back({ranks, {.zero = zero}});
         layouts.push_back({4, {.shard = 2, .zero = zero, .recompute = "full"}});
         for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
-            layouts.push_back({2 * (1 + zero % 2), {.pipeline = 2, .zero = zero, .schedule = schedule}});
-        layouts.push_back({4, {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2}});
+            layouts.push_back(
+                {2 * (1 + zero % 2), {.pipeline = 2, .zero = zero, .schedule = schedule}});
+        layouts.push_back(
+            {4, {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2}});
         layouts.push_back({8,
                            {.pipeline = 2,
                             .shard = 2,
@@ -40,7 +43,8 @@ TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
         for (auto const& [ranks, parallel] : layouts) {
             options.parallel = parallel;
             Curve const curve = train_as_threads(ranks, options);
-            EXPECT_EQ(curve.weights_sha256, alone.weights_sha256) << describe(ranks, parallel) << ", tied " << tied;
+            EXPECT_EQ(curve.weights_sha256, alone.weights_sha256)
+                << describe(ranks, parallel) << ", tied " << tied;
             EXPECT_EQ(curve.norms, alone.norms) << describe(ranks, parallel) << ", tied " << tied;
         }
     }
@@ -55,34 +59,42 @@ TEST(Bitwise, OneHashWhenComputingInBfloat16) {
     EXPECT_NEAR(alone.losses[0], exact.losses[0], 0.05 * exact.losses[0]);
     options.compute = Compute::bf16;
     for (auto const& [ranks, parallel] :
-         {Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{4, {.shard = 2, .zero = 2}}, Layout{3, {.zero = 3}},
+         {Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{4, {.shard = 2, .zero = 2}},
+          Layout{3, {.zero = 3}},
           Layout{4, {.pipeline = 2, .zero = 3, .schedule = "zero-bubble"}}}) {
         options.parallel = parallel;
-        EXPECT_EQ(train_as_threads(ranks, options).weights_sha256, alone.weights_sha256) << describe(ranks, parallel);
+        EXPECT_EQ(train_as_threads(ranks, options).weights_sha256, alone.weights_sha256)
+            << describe(ranks, parallel);
     }
 }
 
 double worst(std::vector<double> const& a, std::vector<double> const& b) {
     EXPECT_EQ(a.size(), b.size());
     double most = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]) / std::abs(b[i]));
+    for (std::size_t i = 0; i < a.size(); ++i)
+        most = std::max(most, std::abs(a[i] - b[i]) / std::abs(b[i]));
     return most;
 }
 
-/// In float64 nothing hides in rounding: heads, columns and words that do not divide, shared key heads, dropout.
+/// In float64 nothing hides in rounding: heads, columns and words that do not divide, shared key
+/// heads, dropout.
 TEST(Tensor, EqualsOneRankInFloat64) {
     for (bool const tied : {false, true}) {
-        RunOptions options{.mode = NumericsMode::fast, .compute = Compute::fp64, .steps = 4, .tied = tied};
+        RunOptions options{
+            .mode = NumericsMode::fast, .compute = Compute::fp64, .steps = 4, .tied = tied};
         Curve const alone = train_as_threads(1, options);
         for (auto const& [ranks, parallel] :
-             {Layout{2, {.tensor = 2}}, Layout{3, {.tensor = 3}}, Layout{4, {.tensor = 2, .zero = 1}},
+             {Layout{2, {.tensor = 2}}, Layout{3, {.tensor = 3}},
+              Layout{4, {.tensor = 2, .zero = 1}},
               Layout{4, {.tensor = 2, .zero = 3, .recompute = "full"}},
               Layout{4, {.pipeline = 2, .tensor = 2, .recompute = "selective"}},
               Layout{8, {.pipeline = 2, .tensor = 2, .zero = 3, .schedule = "zero-bubble"}}}) {
             options.parallel = parallel;
             Curve const curve = train_as_threads(ranks, options);
-            EXPECT_LT(worst(curve.losses, alone.losses), 1e-12) << describe(ranks, parallel) << ", tied " << tied;
-            EXPECT_LT(worst(curve.norms, alone.norms), 1e-11) << describe(ranks, parallel) << ", tied " << tied;
+            EXPECT_LT(worst(curve.losses, alone.losses), 1e-12)
+                << describe(ranks, parallel) << ", tied " << tied;
+            EXPECT_LT(worst(curve.norms, alone.norms), 1e-11)
+                << describe(ranks, parallel) << ", tied " << tied;
         }
     }
 }
@@ -96,17 +108,18 @@ TEST(Tensor, FirstLossInFloat32) {
     }
 }
 
-/// Three steps in one layout, saved, taken up in another: the same weights and moments bit by bit, and the next steps
-/// as if nothing had happened.
+/// Three steps in one layout, saved, taken up in another: the same weights and moments bit by bit,
+/// and the next steps as if nothing had happened.
 TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
-    std::vector<Layout> const layouts{{1, {}},
-                                      {3, {.zero = 1}},
-                                      {4, {.shard = 2, .zero = 3}},
-                                      {2, {.tensor = 2}},
-                                      {3, {.tensor = 3, .recompute = "full"}},
-                                      {4, {.pipeline = 4, .schedule = "gpipe"}},
-                                      {4, {.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2}},
-                                      {8, {.pipeline = 2, .tensor = 2, .zero = 3}}};
+    std::vector<Layout> const layouts{
+        {1, {}},
+        {3, {.zero = 1}},
+        {4, {.shard = 2, .zero = 3}},
+        {2, {.tensor = 2}},
+        {3, {.tensor = 3, .recompute = "full"}},
+        {4, {.pipeline = 4, .schedule = "gpipe"}},
+        {4, {.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2}},
+        {8, {.pipeline = 2, .tensor = 2, .zero = 3}}};
     RunOptions options{.steps = 5, .tied = true};
     Curve const unbroken = train_as_threads(1, options);
     Config config;
@@ -118,7 +131,8 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
             std::vector<at::Tensor> all;
             for (auto const& spec : run.model().specs())
                 for (Kept const kept : {Kept::weight, Kept::moment1, Kept::moment2})
-                    all.push_back(whole_tensor(spec, run.model().store(), run.model().mesh(), kept));
+                    all.push_back(
+                        whole_tensor(spec, run.model().store(), run.model().mesh(), kept));
             return all;
         };
         std::vector<at::Tensor> saved;
@@ -135,18 +149,20 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
         for (std::size_t shift : {1U, 3U, 6U}) {
             auto const& [ranks, parallel] = layouts[(i + shift) % layouts.size()];
             options.parallel = parallel;
-            std::string const what =
-                describe(layouts[i].ranks, layouts[i].parallel) + " -> " + describe(ranks, parallel);
+            std::string const what = describe(layouts[i].ranks, layouts[i].parallel) + " -> " +
+                                     describe(ranks, parallel);
             cluster::run_as_threads(ranks, [&](auto& world) {
                 TinyRun run(world, options);
-                auto const found =
-                    RunCheckpoints(config, "data", run.model().store(), world).resume([](auto const&) {});
+                auto const found = RunCheckpoints(config, "data", run.model().store(), world)
+                                       .resume([](auto const&) {});
                 run.model().refresh();
                 run.steps() = found.value().step;
                 auto const all = contents(run);
-                double const next = run.step(), after = run.step(); // the second has moments of the first in it
+                // the second has moments of the first in it
+                double const next = run.step(), after = run.step();
                 if (world.rank() != 0) return;
-                for (std::size_t t = 0; t < all.size(); ++t) EXPECT_TRUE(at::equal(all[t], saved[t])) << what;
+                for (std::size_t t = 0; t < all.size(); ++t)
+                    EXPECT_TRUE(at::equal(all[t], saved[t])) << what;
                 EXPECT_EQ(found->cursor, 21);
                 EXPECT_NEAR(next, unbroken.losses[3], 2e-6 * unbroken.losses[3]) << what;
                 EXPECT_NEAR(after, unbroken.losses[4], 2e-6 * unbroken.losses[4]) << what;

@@ -24,7 +24,8 @@ inline std::vector<Layout> layouts_to_count() {
         all.push_back({2, {.zero = zero}});
         all.push_back({4, {.zero = zero}});
         all.push_back({4, {.shard = 2, .zero = zero, .recompute = "full"}});
-        all.push_back({4, {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2}});
+        all.push_back(
+            {4, {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2}});
     }
     for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"}) {
         all.push_back({2, {.pipeline = 2, .schedule = schedule}});

@@ -24,7 +24,8 @@ void expect_one_hash(std::vector<Layout> const& layouts, RunOptions options) {
     Curve const alone = run({1, {}});
     for (auto const& layout : layouts) {
         Curve const curve = run(layout);
-        EXPECT_EQ(curve.weights_sha256, alone.weights_sha256) << describe(layout.ranks, layout.parallel);
+        EXPECT_EQ(curve.weights_sha256, alone.weights_sha256)
+            << describe(layout.ranks, layout.parallel);
         EXPECT_EQ(curve.norms, alone.norms) << describe(layout.ranks, layout.parallel);
     }
 }
@@ -32,7 +33,12 @@ void expect_one_hash(std::vector<Layout> const& layouts, RunOptions options) {
 TEST(ManyRanks, SixtyFourStages) {
     std::vector<Layout> layouts{
         {64, {.pipeline = 32, .schedule = "interleaved", .virtual_stages = 2}},
-        {64, {.pipeline = 16, .zero = 3, .schedule = "interleaved", .virtual_stages = 4, .recompute = "full"}}};
+        {64,
+         {.pipeline = 16,
+          .zero = 3,
+          .schedule = "interleaved",
+          .virtual_stages = 4,
+          .recompute = "full"}}};
     for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
         layouts.push_back({64, {.pipeline = 64, .schedule = schedule}});
     expect_one_hash(layouts, {.steps = 2, .batch = {16, 20, 1}, .dropout = 0.1, .layers = 64});

@@ -23,7 +23,8 @@ struct Count {
 };
 Count cpu, meta;
 
-/// raw_allocate asserts that context and data are one pointer, so the size stands in front of the data.
+/// raw_allocate asserts that context and data are one pointer, so the size stands in front of the
+/// data.
 constexpr std::size_t kHeader = 64;
 
 void free_counted(void* data) {
@@ -35,7 +36,8 @@ void free_counted(void* data) {
 
 struct CountingCpu : c10::Allocator {
     c10::DataPtr allocate(std::size_t bytes) override {
-        void* const start = std::aligned_alloc(kHeader, kHeader + (bytes + kHeader - 1) / kHeader * kHeader);
+        void* const start =
+            std::aligned_alloc(kHeader, kHeader + (bytes + kHeader - 1) / kHeader * kHeader);
         if (start == nullptr) throw std::bad_alloc();
         *static_cast<std::size_t*>(start) = bytes;
         cpu.add(bytes);
@@ -43,7 +45,9 @@ struct CountingCpu : c10::Allocator {
         return {data, data, &free_counted, c10::Device(c10::DeviceType::CPU)};
     }
     c10::DeleterFnPtr raw_deleter() const override { return &free_counted; }
-    void copy_data(void* to, void const* from, std::size_t count) const override { default_copy_data(to, from, count); }
+    void copy_data(void* to, void const* from, std::size_t count) const override {
+        default_copy_data(to, from, count);
+    }
 };
 
 /// No memory: the context is the size itself.

@@ -6,8 +6,8 @@
 
 namespace trireme::test {
 
-/// From the first call on, every tensor on `device` (CPU or meta) is counted; the allocators stay for the process. What
-/// kernels of our own keep in vectors is not.
+/// From the first call on, every tensor on `device` (CPU or meta) is counted; the allocators stay
+/// for the process. What kernels of our own keep in vectors is not.
 struct MemoryMeter {
     static MemoryMeter of(c10::DeviceType device);
 

@@ -47,8 +47,8 @@ Kept kept_by(parallel::ParameterStore const& store) {
     return kept;
 }
 
-/// Rajbhandari et al., "ZeRO", 2020, figure 1, with float32 sums of gradients. In float32 the compute copy is the
-/// master.
+/// Rajbhandari et al., "ZeRO", 2020, figure 1, with float32 sums of gradients. In float32 the
+/// compute copy is the master.
 Kept theory(double psi, int zero, double d, bool bf16) {
     double const states = 8 * psi / (zero >= 1 ? d : 1), gradients = 4 * psi / (zero >= 2 ? d : 1);
     double const compute = (bf16 ? 2 : 4) * psi;
@@ -59,7 +59,8 @@ Kept theory(double psi, int zero, double d, bool bf16) {
 
 double parameters_of(ModelConfig const& model) {
     double psi = 0;
-    for (auto const& spec : parameter_specs(model)) psi += static_cast<double>(parallel::Parameter(spec).numel());
+    for (auto const& spec : parameter_specs(model))
+        psi += static_cast<double>(parallel::Parameter(spec).numel());
     return psi;
 }
 
@@ -76,22 +77,24 @@ TEST(Memory, TheStoreKeepsWhatZeroSays) {
                                                     .place = {.shard = d, .shard_rank = rank}});
                     store.allocate_moments();
                     Kept const is = kept_by(store), should = theory(psi, zero, d, bf16);
-                    std::string const where =
-                        fmt::format("zero {}, rank {} of {}, {}", zero, rank, d, bf16 ? "bf16" : "fp32");
+                    std::string const where = fmt::format("zero {}, rank {} of {}, {}", zero, rank,
+                                                          d, bf16 ? "bf16" : "fp32");
                     EXPECT_NEAR(is.weights / should.weights, 1, 0.02) << where;
                     EXPECT_NEAR(is.gradients / should.gradients, 1, 0.02) << where;
                     EXPECT_NEAR(is.states / should.states, 1, 0.02) << where;
                     if (rank == 0)
-                        fmt::print(
-                            "{}: weights {:.2f} ({:.2f}), gradients {:.2f} ({:.2f}), states {:.2f} ({:.2f}) MB\n",
-                            where, is.weights / 1e6, should.weights / 1e6, is.gradients / 1e6, should.gradients / 1e6,
-                            is.states / 1e6, should.states / 1e6);
+                        fmt::print("{}: weights {:.2f} ({:.2f}), gradients {:.2f} ({:.2f}), states "
+                                   "{:.2f} ({:.2f}) MB\n",
+                                   where, is.weights / 1e6, should.weights / 1e6,
+                                   is.gradients / 1e6, should.gradients / 1e6, is.states / 1e6,
+                                   should.states / 1e6);
                 }
 }
 
 Pass pass_of(std::int64_t tokens) {
     data::Slot slot;
-    for (std::int64_t t = 0; t < tokens; ++t) slot.positions.push_back(static_cast<std::int32_t>(t));
+    for (std::int64_t t = 0; t < tokens; ++t)
+        slot.positions.push_back(static_cast<std::int32_t>(t));
     slot.tokens.assign(slot.positions.size(), 1);
     slot.token_labels.assign(slot.positions.size(), 1);
     slot.offsets = {0, tokens};
@@ -105,8 +108,8 @@ struct StepMemory {
 };
 
 /// One micro-step of rank 0 of d data ranks.
-StepMemory step_memory(ModelConfig const& model, ParallelSection const& section, int d, std::int64_t tokens,
-                       at::Device device, Compute compute = Compute::fp32) {
+StepMemory step_memory(ModelConfig const& model, ParallelSection const& section, int d,
+                       std::int64_t tokens, at::Device device, Compute compute = Compute::fp32) {
     auto const meter = MemoryMeter::of(device.type());
     auto const shape = mesh_shape(section, d);
     auto const world = parallel::make_dry_world(shape, 0);
@@ -131,10 +134,13 @@ TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
             ParallelSection const section{.recompute = recompute};
             StepMemory const real = step_memory(model, section, 1, 384, at::kCPU, compute),
                              counted = step_memory(model, section, 1, 384, at::kMeta, compute);
-            EXPECT_NEAR(static_cast<double>(real.added()) / static_cast<double>(counted.added()), 1, 0.05) << recompute;
+            EXPECT_NEAR(static_cast<double>(real.added()) / static_cast<double>(counted.added()), 1,
+                        0.05)
+                << recompute;
             EXPECT_EQ(real.before, real.after) << "a step leaves nothing behind";
-            fmt::print("recompute {}, {}: {:.3f} MB on the CPU, {:.3f} MB on the meta device\n", recompute,
-                       compute == Compute::fp32 ? "fp32" : "bf16", static_cast<double>(real.added()) / 1e6,
+            fmt::print("recompute {}, {}: {:.3f} MB on the CPU, {:.3f} MB on the meta device\n",
+                       recompute, compute == Compute::fp32 ? "fp32" : "bf16",
+                       static_cast<double>(real.added()) / 1e6,
                        static_cast<double>(counted.added()) / 1e6);
             if (compute == Compute::fp32) added[recompute] = counted.added();
         }
@@ -142,8 +148,8 @@ TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
     EXPECT_LT(added["full"], added["selective"] / 2);
 }
 
-/// ZeRO 3: a block computes while the next one travels, and one unit's gradient waits to be reduced. The loss makes
-/// the head's weight gradient beside its slot.
+/// ZeRO 3: a block computes while the next one travels, and one unit's gradient waits to be
+/// reduced. The loss makes the head's weight gradient beside its slot.
 TEST(Memory, AStepGathersTwoUnitsAtATime) {
     ModelConfig const model = small_llama(8, 256, 512);
     double const layer = 4 * parameters_of(small_llama(1, 256, 512)) - 4 * 2.0 * 256 * 512;
@@ -151,7 +157,8 @@ TEST(Memory, AStepGathersTwoUnitsAtATime) {
         StepMemory const all = step_memory(model, {.zero = 3}, d, 1, at::kMeta);
         double const added = static_cast<double>(all.added());
         fmt::print("zero 3 on {} ranks: a step adds {:.2f} layers\n", d, added / layer);
-        EXPECT_LT(added, (2 + 1 + 1.0 / d + 0.15) * layer); // gathered, slot, what arrived of it, the rest
+        // gathered, slot, what arrived of it, the rest
+        EXPECT_LT(added, (2 + 1 + 1.0 / d + 0.15) * layer);
         EXPECT_GT(added, 3 * layer);
     }
 }

@@ -40,7 +40,8 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
     auto& store = parallel.store();
     for (auto const& p : store.parameters()) store.initialize(*p, 5);
     Weights plain;
-    for (auto const& p : store.parameters()) plain[p->spec().name] = p->master().clone().set_requires_grad(true);
+    for (auto const& p : store.parameters())
+        plain[p->spec().name] = p->master().clone().set_requires_grad(true);
     AdamW optimizer(store, {.weight_decay = 0.1});
     PlainAdamW plain_optimizer(0.9, 0.999, 1e-8, 0.1);
 
@@ -51,26 +52,31 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
         std::vector<Pass> passes;
         std::vector<std::vector<std::int64_t>> samples;
         for (auto const& slot : plan.slots) {
-            passes.push_back(make_pass(set.read(slot, 1), true, 5, step, 1.0 / static_cast<double>(plan.trained)));
+            passes.push_back(make_pass(set.read(slot, 1), true, 5, step,
+                                       1.0 / static_cast<double>(plan.trained)));
             for (auto const id : slot) samples.push_back(set.ids(id));
         }
         parallel.load(std::move(passes));
         double loss = 0;
-        for (double const l : parallel.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size())))
+        for (double const l :
+             parallel.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size())))
             loss += l;
         double const plain_loss = plain_llama_backward(model, plain, samples);
         EXPECT_NEAR(loss, plain_loss, 1e-12 * plain_loss);
         double const norm = gradient_norm(store, mesh);
         for (auto const& [name, w] : plain)
-            EXPECT_LT(distance(store.at(name).gradient(), w.grad(), norm), 1e-12) << name << " step " << step;
+            EXPECT_LT(distance(store.at(name).gradient(), w.grad(), norm), 1e-12)
+                << name << " step " << step;
         optimizer.step(3e-3, clip_scale(at::scalar_tensor(norm, at::kDouble), 1), step);
         plain_optimizer.step(plain, 3e-3, 1.0);
         for (auto const& [name, w] : plain)
-            EXPECT_LT(distance(store.at(name).master(), w.detach(), 0), 1e-12) << name << " step " << step;
+            EXPECT_LT(distance(store.at(name).master(), w.detach(), 0), 1e-12)
+                << name << " step " << step;
     }
 }
 INSTANTIATE_TEST_SUITE_P(Llama, AgainstOracle,
-                         testing::Combine(testing::Bool(), testing::Values(NumericsMode::bitwise, NumericsMode::fast)));
+                         testing::Combine(testing::Bool(), testing::Values(NumericsMode::bitwise,
+                                                                           NumericsMode::fast)));
 
 nlohmann::json golden_optimizer() {
     return nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/optimizer.json"));
@@ -97,7 +103,8 @@ TEST(AgainstTorch, AdamWWithAScheduleAndClipping) {
     auto const tensor = [](nlohmann::json const& values) {
         return at::tensor(values.get<std::vector<double>>(), at::kDouble);
     };
-    for (std::size_t i = 0; i < 2; ++i) store.at(names[i]).master().flatten().copy_(tensor(golden.at("start").at(i)));
+    for (std::size_t i = 0; i < 2; ++i)
+        store.at(names[i]).master().flatten().copy_(tensor(golden.at("start").at(i)));
     AdamW optimizer(store, section);
     std::int64_t step = 0;
     for (auto const& row : golden.at("steps")) {
@@ -108,14 +115,17 @@ TEST(AgainstTorch, AdamWWithAScheduleAndClipping) {
         optimizer.step(learning_rate(section, step, golden.at("total")),
                        clip_scale(at::scalar_tensor(norm, at::kDouble), section.clip), step);
         for (std::size_t i = 0; i < 2; ++i)
-            EXPECT_LT(distance(store.at(names[i]).master().flatten(), tensor(row.at("weights").at(i)), 0), 1e-13)
+            EXPECT_LT(
+                distance(store.at(names[i]).master().flatten(), tensor(row.at("weights").at(i)), 0),
+                1e-13)
                 << names[i] << " step " << step;
         ++step;
     }
     EXPECT_EQ(step, 8);
 }
 
-/// What a run of `Trainer` logged and left, in float64 without dropout, 12 steps of a schedule with a warm-up of 6.
+/// What a run of `Trainer` logged and left, in float64 without dropout, 12 steps of a schedule with
+/// a warm-up of 6.
 struct Trained {
     ModelConfig model;
     Weights start, end; ///< start wants gradients
@@ -131,11 +141,12 @@ Weights whole_weights(ParallelModel const& model) {
 }
 
 Trained run_trainer(std::string const& folder, std::vector<std::string> const& layout, int ranks) {
-    std::vector<std::string> set{"numerics.compute=fp64",      "numerics.mode=fast",   "model.hidden_dropout=0",
-                                 "model.attention_dropout=0",  "train.steps=12",       "optimizer.learning_rate=0.03",
-                                 "optimizer.schedule=cosine",  "optimizer.warmup=0.5", "optimizer.final_fraction=0.1",
-                                 "optimizer.weight_decay=0.5", "optimizer.clip=1.5",   "evaluation.every=0",
-                                 "checkpoint.every=0"};
+    std::vector<std::string> set{
+        "numerics.compute=fp64",      "numerics.mode=fast",   "model.hidden_dropout=0",
+        "model.attention_dropout=0",  "train.steps=12",       "optimizer.learning_rate=0.03",
+        "optimizer.schedule=cosine",  "optimizer.warmup=0.5", "optimizer.final_fraction=0.1",
+        "optimizer.weight_decay=0.5", "optimizer.clip=1.5",   "evaluation.every=0",
+        "checkpoint.every=0"};
     set.insert(set.end(), layout.begin(), layout.end());
     Config const config = read_config(write_tiny_run(folder), set);
     Trained trained;
@@ -144,15 +155,18 @@ Trained run_trainer(std::string const& folder, std::vector<std::string> const& l
         Weights start = whole_weights(trainer.model());
         trainer.run();
         Weights end = whole_weights(trainer.model());
-        if (world.rank() == 0) trained = {trainer.model().config(), std::move(start), std::move(end), {}, {}};
+        if (world.rank() == 0)
+            trained = {trainer.model().config(), std::move(start), std::move(end), {}, {}};
     });
     for (auto& [name, w] : trained.start) w.set_requires_grad(true);
     for (auto const& line : metric_lines(config.run))
-        if (auto event = nlohmann::json::parse(line); event.at("kind") == "train") trained.steps.push_back(event);
+        if (auto event = nlohmann::json::parse(line); event.at("kind") == "train")
+            trained.steps.push_back(event);
     auto const set_of_samples = data::open_dataset(config.data.path, "train");
     for (std::int64_t step = 0; step < 12; ++step) {
         auto& samples = trained.samples.emplace_back();
-        for (auto const& slot : data::plan_step(*set_of_samples, {7, 1 << 20, 1}, config.seed, step * 7).slots)
+        for (auto const& slot :
+             data::plan_step(*set_of_samples, {7, 1 << 20, 1}, config.seed, step * 7).slots)
             for (auto const sample : slot) {
                 auto const tokens = set_of_samples->read({sample}, 1).tokens;
                 samples.emplace_back(tokens.begin(), tokens.end());
@@ -169,7 +183,8 @@ struct LayoutOfARun {
 
 class TrainerAgainstOracle : public testing::TestWithParam<LayoutOfARun> {};
 
-/// The rate of each step is transformers', the update plain AdamW's, the clip by the norm of that very step.
+/// The rate of each step is transformers', the update plain AdamW's, the clip by the norm of that
+/// very step.
 TEST_P(TrainerAgainstOracle, LossesNormsRatesAndWeightsAgree) {
     TemporaryFolder const folder;
     Trained run = run_trainer(folder.path(), GetParam().set, GetParam().ranks);
@@ -182,7 +197,8 @@ TEST_P(TrainerAgainstOracle, LossesNormsRatesAndWeightsAgree) {
     int clipped = 0;
     for (std::size_t step = 0; step < 12; ++step) {
         auto const& logged = run.steps[step];
-        double const rate = 10 * row->at("rates").at(step).get<double>(); // the table's peak is 0.003
+        // the table's peak is 0.003
+        double const rate = 10 * row->at("rates").at(step).get<double>();
         double const loss = plain_llama_backward(run.model, run.start, run.samples[step]);
         double const norm = plain.step(run.start, rate, 1.5);
         EXPECT_NEAR(logged.at("learning_rate"), rate, 1e-15) << "step " << step;
@@ -190,22 +206,25 @@ TEST_P(TrainerAgainstOracle, LossesNormsRatesAndWeightsAgree) {
         EXPECT_NEAR(logged.at("gradient_norm"), norm, 1e-10 * norm) << "step " << step;
         clipped += norm > 1.5;
     }
-    for (auto const& [name, w] : run.start) EXPECT_LT(distance(run.end.at(name), w.detach(), 0), 1e-9) << name;
+    for (auto const& [name, w] : run.start)
+        EXPECT_LT(distance(run.end.at(name), w.detach(), 0), 1e-9) << name;
     EXPECT_GT(clipped, 2);
     EXPECT_LT(clipped, 10) << "steps on both sides of the clip are part of the test";
 }
-INSTANTIATE_TEST_SUITE_P(Layouts, TrainerAgainstOracle,
-                         testing::Values(LayoutOfARun{"OneRank", 1, {}}, LayoutOfARun{"Zero2", 2, {"parallel.zero=2"}},
-                                         LayoutOfARun{"Tensor2Zero3", 4, {"parallel.tensor=2", "parallel.zero=3"}},
-                                         LayoutOfARun{
-                                             "Pipeline2Offload",
-                                             4,
-                                             {"parallel.pipeline=2", "parallel.zero=1", "parallel.offload=optimizer"}}),
-                         [](auto const& layout) { return std::string(layout.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Layouts, TrainerAgainstOracle,
+    testing::Values(LayoutOfARun{"OneRank", 1, {}}, LayoutOfARun{"Zero2", 2, {"parallel.zero=2"}},
+                    LayoutOfARun{"Tensor2Zero3", 4, {"parallel.tensor=2", "parallel.zero=3"}},
+                    LayoutOfARun{
+                        "Pipeline2Offload",
+                        4,
+                        {"parallel.pipeline=2", "parallel.zero=1", "parallel.offload=optimizer"}}),
+    [](auto const& layout) { return std::string(layout.param.name); });
 
 double drift(Curve const& a, Curve const& b) {
     double most = 0;
-    for (std::size_t i = 0; i < a.losses.size(); ++i) most = std::max(most, std::abs(a.losses[i] - b.losses[i]));
+    for (std::size_t i = 0; i < a.losses.size(); ++i)
+        most = std::max(most, std::abs(a.losses[i] - b.losses[i]));
     return most;
 }
 
@@ -217,14 +236,17 @@ TEST(FastMode, FirstLossAgreesAndDriftStaysInBounds) {
     cluster::run_as_threads(1, [&](auto& world) { single = train_tiny(world, options); });
     double const rounding = drift(single, exact);
     ASSERT_GT(rounding, 0.0);
-    EXPECT_LT(exact.losses.back(), 0.9 * exact.losses.front()) << "a run that learns nothing shows nothing";
+    EXPECT_LT(exact.losses.back(), 0.9 * exact.losses.front())
+        << "a run that learns nothing shows nothing";
     for (int const ranks : {2, 3, 4}) {
         std::vector<Curve> curves(static_cast<std::size_t>(ranks));
-        cluster::run_as_threads(
-            ranks, [&](auto& world) { curves[static_cast<std::size_t>(world.rank())] = train_tiny(world, options); });
+        cluster::run_as_threads(ranks, [&](auto& world) {
+            curves[static_cast<std::size_t>(world.rank())] = train_tiny(world, options);
+        });
         EXPECT_NEAR(curves[0].losses[0], single.losses[0], 1e-6) << ranks << " ranks";
         EXPECT_LT(drift(curves[0], exact), 4 * rounding) << ranks << " ranks";
-        for (auto const& c : curves) EXPECT_EQ(c.weights_sha256, curves[0].weights_sha256) << "replicas differ";
+        for (auto const& c : curves)
+            EXPECT_EQ(c.weights_sha256, curves[0].weights_sha256) << "replicas differ";
     }
     RecordProperty("drift_float32_against_float64", std::to_string(rounding));
 }

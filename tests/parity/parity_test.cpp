@@ -62,9 +62,11 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
         return seen;
     };
     EXPECT_EQ(pairs(all), pairs(chosen));
-    std::set<std::string> options, chosen_options; // a split of the layers and offload, with each schedule and stage
+    // a split of the layers and offload, with each schedule and stage
+    std::set<std::string> options, chosen_options;
     auto const option = [](Layout const& l) {
-        return fmt::format("{} {} {}", l.parallel.schedule, !l.parallel.layers.empty(), l.parallel.pipeline > 1);
+        return fmt::format("{} {} {}", l.parallel.schedule, !l.parallel.layers.empty(),
+                           l.parallel.pipeline > 1);
     };
     auto const offload = [](Layout const& l) {
         return fmt::format("zero {}, {}", l.parallel.zero, l.parallel.offload);
@@ -76,11 +78,14 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
     std::set<std::array<int, 4>> meshes, chosen_meshes;
     for (auto const& l : all)
         if (l.ranks() != 5 && l.ranks() != 7)
-            meshes.insert({l.parallel.pipeline, l.parallel.replicate, l.parallel.shard, l.parallel.tensor});
+            meshes.insert(
+                {l.parallel.pipeline, l.parallel.replicate, l.parallel.shard, l.parallel.tensor});
     for (auto const& l : chosen)
-        chosen_meshes.insert({l.parallel.pipeline, l.parallel.replicate, l.parallel.shard, l.parallel.tensor});
+        chosen_meshes.insert(
+            {l.parallel.pipeline, l.parallel.replicate, l.parallel.shard, l.parallel.tensor});
     for (auto const& m : meshes)
-        EXPECT_TRUE(chosen_meshes.contains(m)) << fmt::format("{} {} {} {}", m[0], m[1], m[2], m[3]);
+        EXPECT_TRUE(chosen_meshes.contains(m))
+            << fmt::format("{} {} {} {}", m[0], m[1], m[2], m[3]);
     fmt::print("{} layouts, {} of them chosen\n", all.size(), chosen.size());
 }
 
@@ -116,7 +121,8 @@ TEST(Layouts, AWorldHasADozenWithEveryAxisWhereItCan) {
         bool const divides = ranks == 4 || ranks == 6 || ranks == 8;
         EXPECT_EQ(divides, std::ranges::any_of(chosen,
                                                [](auto const& l) {
-                                                   return l.parallel.tensor > 1 && l.parallel.pipeline > 1 &&
+                                                   return l.parallel.tensor > 1 &&
+                                                          l.parallel.pipeline > 1 &&
                                                           l.parallel.zero == 3;
                                                }))
             << ranks;
@@ -127,7 +133,8 @@ TEST(Pattern, NamesTheFeatureThatFailingLayoutsShare) {
     std::vector<Verdict> verdicts;
     for (auto const& l : covering(golden_layouts("llama", 4)))
         verdicts.push_back({l, l.parallel.tensor == 1 || l.parallel.pipeline == 1});
-    EXPECT_NE(pattern_of(verdicts).find("with tensor > 1 and pipeline > 1, none of the"), std::string::npos)
+    EXPECT_NE(pattern_of(verdicts).find("with tensor > 1 and pipeline > 1, none of the"),
+              std::string::npos)
         << pattern_of(verdicts);
 }
 
@@ -136,18 +143,24 @@ TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
     for (auto const& l : covering_of_world(golden_layouts("llama", 4), 4))
         verdicts.push_back({l, l.parallel.recompute != "full" || l.parallel.pipeline == 1});
     std::string const conjunction = pattern_of(verdicts);
-    EXPECT_NE(conjunction.find("with pipeline > 1 and recompute full, none of the"), std::string::npos) << conjunction;
+    EXPECT_NE(conjunction.find("with pipeline > 1 and recompute full, none of the"),
+              std::string::npos)
+        << conjunction;
     EXPECT_EQ(conjunction.find("more than one rank"), std::string::npos) << conjunction;
     for (auto& v : verdicts) v.passed = v.layout.parallel.pipeline != 4;
-    EXPECT_NE(pattern_of(verdicts).find("with pipeline 4, none of the"), std::string::npos) << pattern_of(verdicts);
+    EXPECT_NE(pattern_of(verdicts).find("with pipeline 4, none of the"), std::string::npos)
+        << pattern_of(verdicts);
     for (auto& v : verdicts)
-        v.passed = v.layout.parallel.recompute == "none" || v.layout.parallel.pipeline * v.layout.parallel.tensor == 1;
-    EXPECT_NE(pattern_of(verdicts).find("that pass have recompute none, which none that fails has"), std::string::npos)
+        v.passed = v.layout.parallel.recompute == "none" ||
+                   v.layout.parallel.pipeline * v.layout.parallel.tensor == 1;
+    EXPECT_NE(pattern_of(verdicts).find("that pass have recompute none, which none that fails has"),
+              std::string::npos)
         << pattern_of(verdicts);
 }
 
 /// What a layout's gradients were replaced by, before it was examined.
-Diagnosis diagnosis_of(Layout const& layout, std::function<void(Problem const&, Layout const&, Trace&)> const& spoil) {
+Diagnosis diagnosis_of(Layout const& layout,
+                       std::function<void(Problem const&, Layout const&, Trace&)> const& spoil) {
     auto const problem = golden_problem("llama", NumericsMode::fast, Compute::fp32);
     auto const report = check(problem, {layout}, [&](Problem const& p, Layout const& l) {
         Trace trace = run_as_threads()(p, l);
@@ -159,9 +172,11 @@ Diagnosis diagnosis_of(Layout const& layout, std::function<void(Problem const&, 
 
 /// Gradients that are each wrong in one element: slots with weights of 1 explain nothing.
 TEST(Diagnosis, RefusesAnExplanationThatSaysNothingIsWrong) {
-    auto const found = diagnosis_of({{.replicate = 2, .shard = 1}, 12}, [](auto const&, auto const&, Trace& trace) {
-        for (auto& [name, g] : trace.gradient) g.view({-1})[0] += 3e-4 * g.norm();
-    });
+    auto const found = diagnosis_of({{.replicate = 2, .shard = 1}, 12},
+                                    [](auto const&, auto const&, Trace& trace) {
+                                        for (auto& [name, g] : trace.gradient)
+                                            g.view({-1})[0] += 3e-4 * g.norm();
+                                    });
     EXPECT_NE(found.causes[0].id, "loss-scale") << found.message();
     EXPECT_NE(found.causes[0].id, "slot-weights") << found.message();
 }
@@ -172,17 +187,20 @@ TEST(Diagnosis, NamesTheFeatureWithoutWhichALayoutAgrees) {
         bool forward;
         char const* cause;
     };
-    for (Row const& row : {Row{{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}, true, "stage-boundary"},
-                           Row{{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}, false, "stage-boundary"},
-                           Row{{{.replicate = 1, .shard = 2, .zero = 3}, 12}, true, "gather"},
-                           Row{{{.replicate = 1, .shard = 2, .zero = 2}, 12}, false, "shards"},
-                           Row{{{.replicate = 2, .shard = 1, .recompute = "full"}, 12}, false, "recomputation"}}) {
-        auto const found = diagnosis_of(row.layout, [&](auto const&, Layout const& l, Trace& trace) {
-            if (name_of(l) != name_of(row.layout)) return;
-            if (row.forward) trace.losses[0] *= 1.01;
-            for (auto& [name, g] : trace.gradient)
-                if (name.find("layers.0.") != name.npos || name.find("embed") != name.npos) g = g + 0.3 * g.roll(1);
-        });
+    for (Row const& row :
+         {Row{{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}, true, "stage-boundary"},
+          Row{{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}, false, "stage-boundary"},
+          Row{{{.replicate = 1, .shard = 2, .zero = 3}, 12}, true, "gather"},
+          Row{{{.replicate = 1, .shard = 2, .zero = 2}, 12}, false, "shards"},
+          Row{{{.replicate = 2, .shard = 1, .recompute = "full"}, 12}, false, "recomputation"}}) {
+        auto const found =
+            diagnosis_of(row.layout, [&](auto const&, Layout const& l, Trace& trace) {
+                if (name_of(l) != name_of(row.layout)) return;
+                if (row.forward) trace.losses[0] *= 1.01;
+                for (auto& [name, g] : trace.gradient)
+                    if (name.find("layers.0.") != name.npos || name.find("embed") != name.npos)
+                        g = g + 0.3 * g.roll(1);
+            });
         EXPECT_EQ(found.causes[0].id, row.cause) << found.message();
     }
 }
@@ -194,7 +212,8 @@ TEST(Diagnosis, BlamesDropoutOfRecomputationOnlyWhereThereIsSome) {
             if (p.model.hidden_dropout > 0)
                 for (auto& [name, g] : trace.gradient) g = g + 0.3 * g.roll(1);
         });
-        std::string const id = std::string(recompute) == "none" ? "dropout-backward" : "dropout-recomputed";
+        std::string const id =
+            std::string(recompute) == "none" ? "dropout-backward" : "dropout-recomputed";
         EXPECT_EQ(found.causes[0].id, id) << found.message();
     }
 }
@@ -213,7 +232,8 @@ TEST(Diagnosis, TellsAWrongScaleFromLostMoments) {
 }
 
 TEST(Tiny, KeepsTheShapeClass) {
-    for (char const* folder : {"bert", "gpt2", "llama", "llama-tied-biased", "llama3", "mistral", "qwen2", "qwen3"}) {
+    for (char const* folder :
+         {"bert", "gpt2", "llama", "llama-tied-biased", "llama3", "mistral", "qwen2", "qwen3"}) {
         auto const full = read_full_model(golden_config(folder));
         EXPECT_EQ(shape_class(tiny_model(full)), shape_class(full));
     }
@@ -228,7 +248,8 @@ TEST(Certificate, IsTakenIntoARunOfItsOwnShapeAlone) {
     std::string const file = folder.path() + "/certificate.json";
     cluster::write_file(file, to_json(report, config, "test").dump());
     attach_certificate(file, config);
-    EXPECT_NE(cluster::read_file(config.run + "/parity.json").find("\"passed\""), std::string::npos);
+    EXPECT_NE(cluster::read_file(config.run + "/parity.json").find("\"passed\""),
+              std::string::npos);
     EXPECT_THROW(attach_certificate(file, golden_config("gpt2")), cluster::InputError);
     config.numerics.compute = Compute::bf16;
     EXPECT_THROW(attach_certificate(file, config), cluster::InputError);
@@ -251,7 +272,8 @@ TEST(Certificate, OfBf16WithoutFloat32IsRefused) {
     EXPECT_THROW(attach_certificate(file, config), cluster::InputError);
 }
 
-/// Mistakes of 2 % that are made in bfloat16 alone, in a layout without tensor ranks: the bound on a rounding is wider.
+/// Mistakes of 2 % that are made in bfloat16 alone, in a layout without tensor ranks: the bound on
+/// a rounding is wider.
 TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
     auto const scaled = [](std::string const& part) {
         return [part](Trace& t) {
@@ -270,12 +292,12 @@ TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
          }}};
     auto const problem = golden_problem("llama", NumericsMode::fast, Compute::bf16);
     for (auto const& [what, spoil] : mistakes) {
-        auto const report =
-            check(problem, {{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}}, [&](Problem const& p, Layout const& l) {
-                Trace trace = run_as_threads()(p, l);
-                if (p.numerics.compute == Compute::bf16) spoil(trace);
-                return trace;
-            });
+        auto const report = check(problem, {{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}},
+                                  [&](Problem const& p, Layout const& l) {
+                                      Trace trace = run_as_threads()(p, l);
+                                      if (p.numerics.compute == Compute::bf16) spoil(trace);
+                                      return trace;
+                                  });
         ASSERT_FALSE(report.passed()) << what;
         EXPECT_EQ(report.diagnosis->causes[0].id, "bf16-alone") << what;
     }
@@ -284,13 +306,13 @@ TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
 /// Of tensor ranks, whose partial sums are rounded, the float32 run sees what bfloat16 cannot.
 TEST(Bf16, AMistakeOfTwoPercentInBothTypesFailsWithTensorRanks) {
     auto const problem = golden_problem("llama3", NumericsMode::fast, Compute::bf16);
-    auto const report =
-        check(problem, {{{.tensor = 2, .replicate = 1, .shard = 1}, 12}}, [&](Problem const& p, Layout const& l) {
-            Trace trace = run_as_threads()(p, l);
-            for (auto& [name, g] : trace.gradient)
-                if (name.find("k_proj") != name.npos) g = g * 1.02;
-            return trace;
-        });
+    auto const report = check(problem, {{{.tensor = 2, .replicate = 1, .shard = 1}, 12}},
+                              [&](Problem const& p, Layout const& l) {
+                                  Trace trace = run_as_threads()(p, l);
+                                  for (auto& [name, g] : trace.gradient)
+                                      if (name.find("k_proj") != name.npos) g = g * 1.02;
+                                  return trace;
+                              });
     EXPECT_FALSE(report.passed());
 }
 

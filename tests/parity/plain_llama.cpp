@@ -15,8 +15,10 @@ at::Tensor norm(at::Tensor const& x, at::Tensor const& w, double eps) {
 at::Tensor rotate(at::Tensor const& x, double base) { // [T, H, S]
     auto const size = x.size(2), half = size / 2;
     auto const options = x.options();
-    at::Tensor const frequency = at::pow(base, at::arange(0, half, options) * (-2.0 / static_cast<double>(size)));
-    at::Tensor const angle = at::arange(x.size(0), options).unsqueeze(1) * frequency.unsqueeze(0); // [T, half]
+    at::Tensor const frequency =
+        at::pow(base, at::arange(0, half, options) * (-2.0 / static_cast<double>(size)));
+    // [T, half]
+    at::Tensor const angle = at::arange(x.size(0), options).unsqueeze(1) * frequency.unsqueeze(0);
     at::Tensor const c = angle.cos().unsqueeze(1), s = angle.sin().unsqueeze(1);
     at::Tensor const a = x.slice(2, 0, half), b = x.slice(2, half, size);
     return at::cat({a * c - b * s, b * c + a * s}, 2);
@@ -28,16 +30,22 @@ at::Tensor attend(framework::ModelConfig const& c, at::Tensor q, at::Tensor k, a
     k = rotate(k.view({t, c.key_heads, c.head_size}), c.rotary_base)
             .transpose(0, 1)
             .repeat_interleave(c.heads / c.key_heads, 0);
-    v = v.view({t, c.key_heads, c.head_size}).transpose(0, 1).repeat_interleave(c.heads / c.key_heads, 0);
-    at::Tensor scores = at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(c.head_size));
+    v = v.view({t, c.key_heads, c.head_size})
+            .transpose(0, 1)
+            .repeat_interleave(c.heads / c.key_heads, 0);
+    at::Tensor scores =
+        at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(c.head_size));
     at::Tensor const future = at::ones({t, t}, at::kBool).triu(1);
     scores = scores.masked_fill(future, -INFINITY);
-    return at::matmul(at::softmax(scores, -1), v).transpose(0, 1).reshape({t, c.heads * c.head_size});
+    return at::matmul(at::softmax(scores, -1), v)
+        .transpose(0, 1)
+        .reshape({t, c.heads * c.head_size});
 }
 
 } // namespace
 
-at::Tensor plain_llama_logits(framework::ModelConfig const& c, Weights const& w, std::vector<std::int64_t> const& ids) {
+at::Tensor plain_llama_logits(framework::ModelConfig const& c, Weights const& w,
+                              std::vector<std::int64_t> const& ids) {
     auto const& embed = w.at("model.embed_tokens.weight");
     at::Tensor x = embed.index_select(0, at::tensor(ids, at::kLong));
     for (std::int64_t i = 0; i < c.layers; ++i) {
@@ -87,7 +95,8 @@ double PlainAdamW::step(Weights& weights, double learning_rate, double clip) {
         m = b1_ * m + (1 - b1_) * g;
         v = b2_ * v + (1 - b2_) * g * g;
         if (w.dim() > 1) w.mul_(1 - learning_rate * decay_);
-        w.sub_(learning_rate * (m / (1 - std::pow(b1_, steps_))) / ((v / (1 - std::pow(b2_, steps_))).sqrt() + eps_));
+        w.sub_(learning_rate * (m / (1 - std::pow(b1_, steps_))) /
+               ((v / (1 - std::pow(b2_, steps_))).sqrt() + eps_));
     }
     return norm;
 }

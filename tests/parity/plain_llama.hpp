@@ -1,5 +1,6 @@
-// The oracle: a Llama in plain autograd on one process, sample by sample, nothing packed, sharded, fused or in blocks.
-// Written from the papers, shares no code with framework/; slow and obviously right.
+// The oracle: a Llama in plain autograd on one process, sample by sample, nothing packed, sharded,
+// fused or in blocks. Written from the papers, shares no code with framework/; slow and obviously
+// right.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -1,4 +1,5 @@
-// Every planted mistake must make `trireme parity` fail and name parameter and cause; without one, nothing may.
+// Every planted mistake must make `trireme parity` fail and name parameter and cause; without one,
+// nothing may.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -20,9 +21,10 @@ using parallel::planted::Bug;
 struct Plant {
     Bug bug;
     char const* what;
-    char const* folder;    ///< of tests/golden
-    char const* cause;     ///< id that the diagnosis must put first
-    char const* parameter; ///< part of the name it must put first; "" where the mistake is in no parameter
+    char const* folder; ///< of tests/golden
+    char const* cause;  ///< id that the diagnosis must put first
+    char const*
+        parameter; ///< part of the name it must put first; "" where the mistake is in no parameter
     NumericsMode mode = NumericsMode::fast;
     bool everywhere = false; ///< also on one rank
 };
@@ -35,24 +37,30 @@ std::vector<Plant> plants() {
         {Bug::norm_counts_replicas, "norm counts replicas", "llama", "norm-counts-copies", ""},
         {Bug::norm_counts_replicas, "norm counts replicas", "gpt2", "norm-counts-copies", ""},
         {Bug::tied_across_stages, "tied gradient, two stages", "gpt2", "tied-missing", "wte"},
-        {Bug::tied_within_stage, "tied gradient, one stage", "llama-tied-biased", "tied-missing", "embed_tokens"},
+        {Bug::tied_within_stage, "tied gradient, one stage", "llama-tied-biased", "tied-missing",
+         "embed_tokens"},
         {Bug::norms_not_summed, "norms not reduced", "llama", "stretches-not-summed", "norm"},
         {Bug::norms_not_summed, "norms not reduced", "bert", "stretches-not-summed", ""},
-        {Bug::key_heads_not_summed, "key heads not summed", "llama", "key-heads-not-summed", "self_attn."},
+        {Bug::key_heads_not_summed, "key heads not summed", "llama", "key-heads-not-summed",
+         "self_attn."},
         {Bug::dropout_by_rank, "dropout keyed by rank", "bert", "dropout-by-rank", ""},
         {Bug::dropout_by_rank, "dropout keyed by rank", "llama", "dropout-by-rank", ""},
         {Bug::padding_counted, "vocabulary padding", "llama", "padding-counted", "lm_head"},
         {Bug::padding_counted, "vocabulary padding", "gpt2", "padding-counted", "wte"},
-        {Bug::means_averaged, "means averaged", "gpt2", "means-averaged", "", NumericsMode::fast, true},
-        {Bug::means_averaged, "means averaged", "bert", "means-averaged", "", NumericsMode::fast, true},
+        {Bug::means_averaged, "means averaged", "gpt2", "means-averaged", "", NumericsMode::fast,
+         true},
+        {Bug::means_averaged, "means averaged", "bert", "means-averaged", "", NumericsMode::fast,
+         true},
         {Bug::last_slot_dropped, "last micro-batch dropped", "llama", "slot-missing", ""},
         {Bug::last_slot_dropped, "last micro-batch dropped", "bert", "slot-missing", ""},
         {Bug::stale_gather, "stale ZeRO-3 gather", "gpt2", "stale-weights", ""},
         {Bug::bias_on_every_rank, "bias on every rank", "bert", "bias-on-every-rank", "dense.bias"},
-        {Bug::bias_on_every_rank, "bias on every rank", "gpt2", "bias-on-every-rank", "c_proj.bias"},
+        {Bug::bias_on_every_rank, "bias on every rank", "gpt2", "bias-on-every-rank",
+         "c_proj.bias"},
         {Bug::slot_order, "slots backwards", "llama", "order-of-sums", "", NumericsMode::bitwise},
         {Bug::sequence_offset, "stretch off by one", "gpt2", "sequence-offset", "wpe"},
-        {Bug::sequence_offset, "stretch off by one", "bert", "sequence-offset", "position_embeddings"},
+        {Bug::sequence_offset, "stretch off by one", "bert", "sequence-offset",
+         "position_embeddings"},
         {Bug::moments_lost, "moments lost", "llama", "optimizer-state", ""},
         {Bug::recompute_mask, "mask of recomputation", "llama", "dropout-recomputed", ""},
         {Bug::recompute_mask, "mask of recomputation", "gpt2", "dropout-recomputed", ""},
@@ -82,7 +90,8 @@ std::vector<Layout> few_layouts(std::string const& folder) {
     auto const all = golden_layouts(folder, 4);
     for (auto const& [ranks, most] : {std::pair{1, 4}, {2, 8}, {4, 16}}) {
         auto const some = covering_of_world(all, ranks);
-        chosen.insert(chosen.end(), some.begin(), some.begin() + std::min<std::ptrdiff_t>(most, std::ssize(some)));
+        chosen.insert(chosen.end(), some.begin(),
+                      some.begin() + std::min<std::ptrdiff_t>(most, std::ssize(some)));
     }
     return chosen;
 }
@@ -116,14 +125,17 @@ bool is_right(Plant const& plant, Outcome const& outcome) {
 }
 
 /// Plants one after the other, in random order, and prints what came of each.
-void find_all(std::vector<Plant> all, std::vector<Layout> (*layouts_of)(std::string const& folder)) {
+void find_all(std::vector<Plant> all,
+              std::vector<Layout> (*layouts_of)(std::string const& folder)) {
     std::shuffle(all.begin(), all.end(), std::mt19937(20));
-    std::string table = fmt::format("{:<26} {:<18} {:>9}  {:<22}\n", "planted", "model", "failing", "named");
+    std::string table =
+        fmt::format("{:<26} {:<18} {:>9}  {:<22}\n", "planted", "model", "failing", "named");
     for (auto const& plant : all) {
         Outcome const outcome = run_planted(plant, layouts_of(plant.folder));
         bool const right = is_right(plant, outcome);
-        table += fmt::format("{:<26} {:<18} {:>3} of {:>2}  {:<22} {}\n", plant.what, plant.folder, outcome.failing,
-                             outcome.layouts, outcome.cause.id, right ? "right" : "WRONG");
+        table += fmt::format("{:<26} {:<18} {:>3} of {:>2}  {:<22} {}\n", plant.what, plant.folder,
+                             outcome.failing, outcome.layouts, outcome.cause.id,
+                             right ? "right" : "WRONG");
         EXPECT_GE(outcome.failing, 3U) << plant.what << ", " << plant.folder;
         EXPECT_TRUE(plant.everywhere || outcome.failing < outcome.layouts)
             << plant.what << ": layouts that it cannot touch pass";

@@ -43,7 +43,8 @@ MemoryDataset::MemoryDataset(std::int64_t samples, std::int64_t vocabulary) {
     }
 }
 
-data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const {
+data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples,
+                               std::int64_t token_multiple) const {
     data::Slot slot;
     slot.offsets.push_back(0);
     for (auto const sample : samples) {
@@ -52,8 +53,9 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::in
             slot.tokens.push_back(static_cast<std::int32_t>(tokens[t]));
             slot.positions.push_back(static_cast<std::int32_t>(t));
             slot.segments.push_back(0);
-            slot.token_labels.push_back(t + 1 < tokens.size() ? static_cast<std::int32_t>(tokens[t + 1])
-                                                              : data::kIgnoredLabel);
+            slot.token_labels.push_back(t + 1 < tokens.size()
+                                            ? static_cast<std::int32_t>(tokens[t + 1])
+                                            : data::kIgnoredLabel);
         }
         slot.offsets.push_back(slot.token_count());
         slot.sample_ids.push_back(sample);
@@ -65,8 +67,8 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples, std::in
 TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
     : options_(options), config_(tiny_llama(options.tied, options.dropout, options.layers)),
       set_(40, config_.vocabulary), mesh_(world, mesh_shape(options.parallel, world.size())),
-      model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute}, true,
-             options.device),
+      model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute},
+             true, options.device),
       optimizer_(model_.store(), {.weight_decay = 0.1}, options.parallel.offload == "optimizer"),
       gradient_norm_(model_.store(), mesh_) {
     for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, 5);
@@ -83,7 +85,9 @@ double TinyRun::step() {
                                    1.0 / static_cast<double>(plan.trained), options_.device));
     model_.load(std::move(passes));
     double loss = 0;
-    for (double const l : model_.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size()))) loss += l;
+    for (double const l :
+         model_.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size())))
+        loss += l;
     mesh_.data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "loss").wait();
     at::Tensor const norm = gradient_norm_.compute();
     norm_ = norm.item<double>();
@@ -94,7 +98,8 @@ double TinyRun::step() {
 }
 
 std::string TinyRun::hash() {
-    at::zeros({1}, at::TensorOptions().device(options_.device)).item<float>(); // offloaded weights are there after it
+    // offloaded weights are there after it
+    at::zeros({1}, at::TensorOptions().device(options_.device)).item<float>();
     return weights_sha256(model_.specs(), model_.store(), mesh_);
 }
 
@@ -111,8 +116,9 @@ Curve train_tiny(cluster::Communicator& world, RunOptions const& options) {
 
 Curve train_as_threads(int ranks, RunOptions const& options) {
     std::vector<Curve> curves(static_cast<std::size_t>(ranks));
-    cluster::run_as_threads(
-        ranks, [&](auto& world) { curves[static_cast<std::size_t>(world.rank())] = train_tiny(world, options); });
+    cluster::run_as_threads(ranks, [&](auto& world) {
+        curves[static_cast<std::size_t>(world.rank())] = train_tiny(world, options);
+    });
     for (auto const& c : curves)
         if (c.weights_sha256 != curves[0].weights_sha256 || c.norms != curves[0].norms)
             throw std::runtime_error("ranks of one run found different weights or norms");
@@ -120,8 +126,10 @@ Curve train_as_threads(int ranks, RunOptions const& options) {
 }
 
 std::string describe(int ranks, ParallelSection const& p) {
-    return fmt::format("{} ranks: pipeline {} x {} {}, replicate {}, shard {}, tensor {}, zero {}, recompute {}", ranks,
-                       p.pipeline, p.virtual_stages, p.schedule, p.replicate, p.shard, p.tensor, p.zero, p.recompute);
+    return fmt::format(
+        "{} ranks: pipeline {} x {} {}, replicate {}, shard {}, tensor {}, zero {}, recompute {}",
+        ranks, p.pipeline, p.virtual_stages, p.schedule, p.replicate, p.shard, p.tensor, p.zero,
+        p.recompute);
 }
 
 } // namespace trireme::test

@@ -1,5 +1,5 @@
-// A small Llama, its data and a training loop without files, for tests that compare layouts with each other or with the
-// plain oracle.
+// A small Llama, its data and a training loop without files, for tests that compare layouts with
+// each other or with the plain oracle.
 #pragma once
 #include <memory>
 #include <string>
@@ -23,7 +23,9 @@ class MemoryDataset : public data::Dataset {
   public:
     MemoryDataset(std::int64_t samples, std::int64_t vocabulary);
     std::int64_t size() const override { return static_cast<std::int64_t>(ids_.size()); }
-    std::int64_t length(std::int64_t i) const override { return static_cast<std::int64_t>(ids(i).size()); }
+    std::int64_t length(std::int64_t i) const override {
+        return static_cast<std::int64_t>(ids(i).size());
+    }
     std::int64_t trained(std::int64_t i) const override { return length(i) - 1; }
     std::int64_t longest() const override { return 19; }
     std::int64_t vocabulary() const override { return 101; }
@@ -32,9 +34,12 @@ class MemoryDataset : public data::Dataset {
     void verify(int, int) const override {}
     std::string const& fingerprint() const override { return task_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
-    data::Slot read(std::vector<std::int64_t> const& samples, std::int64_t token_multiple) const override;
+    data::Slot read(std::vector<std::int64_t> const& samples,
+                    std::int64_t token_multiple) const override;
 
-    std::vector<std::int64_t> const& ids(std::int64_t i) const { return ids_.at(static_cast<std::size_t>(i)); }
+    std::vector<std::int64_t> const& ids(std::int64_t i) const {
+        return ids_.at(static_cast<std::size_t>(i));
+    }
 
   private:
     std::vector<std::vector<std::int64_t>> ids_;
@@ -63,8 +68,9 @@ struct RunOptions {
 /// The model in one layout, its data and its optimizer. Optimizer AdamW, weight decay 0.1, clip 1.
 class TinyRun {
   public:
-    TinyRun(cluster::Communicator& world, RunOptions const& options); ///< collective, as are the two below
-    double step();                                                    ///< returns the loss
+    /// collective, as are the two below
+    TinyRun(cluster::Communicator& world, RunOptions const& options);
+    double step(); ///< returns the loss
     std::string hash();
     double norm() const { return norm_; } ///< of the last step's gradient
     framework::ParallelModel& model() { return model_; }
@@ -83,7 +89,8 @@ class TinyRun {
 };
 
 Curve train_tiny(cluster::Communicator& world, RunOptions const& options);
-/// The same on ranks that are threads of this process. Throws if they do not agree on weights and norms.
+/// The same on ranks that are threads of this process. Throws if they do not agree on weights and
+/// norms.
 Curve train_as_threads(int ranks, RunOptions const& options);
 std::string describe(int ranks, framework::ParallelSection const& layout);
 

@@ -13,7 +13,9 @@ constexpr data::BatchShape kBatch{9, 30, 1};
 thread_local TrafficCounter counter;
 
 struct ByThread : cluster::CallObserver {
-    void on_start(std::string_view group, cluster::CallRecord const& call) override { counter.on_start(group, call); }
+    void on_start(std::string_view group, cluster::CallRecord const& call) override {
+        counter.on_start(group, call);
+    }
     void on_finish(std::string_view, std::uint64_t) override {}
 };
 

@@ -14,8 +14,8 @@ struct CountedStep {
 /// An observer for ranks that are threads: each counts for itself.
 std::shared_ptr<cluster::CallObserver> counter_by_thread();
 
-/// Trains one step for real and returns what this thread's rank sent in it. Collective over `world`, which must have
-/// counter_by_thread() as its observer.
+/// Trains one step for real and returns what this thread's rank sent in it. Collective over
+/// `world`, which must have counter_by_thread() as its observer.
 framework::Traffic count_step(cluster::Communicator& world, CountedStep const& step);
 framework::Traffic predict_step(CountedStep const& step, int rank);
 

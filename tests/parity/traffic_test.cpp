@@ -1,4 +1,5 @@
-// What a rank sends in a step is what the dry run says, on every rank of every layout; and what the papers say.
+// What a rank sends in a step is what the dry run says, on every rank of every layout; and what the
+// papers say.
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -18,28 +19,35 @@ using cluster::Collective;
 
 void expect_as_predicted(CountedStep const& step) {
     std::vector<Traffic> counted(static_cast<std::size_t>(step.layout.ranks));
-    cluster::run_as_threads(
-        step.layout.ranks,
-        [&](auto& world) { counted[static_cast<std::size_t>(world.rank())] = count_step(world, step); },
-        {.observer = counter_by_thread()});
+    cluster::run_as_threads(step.layout.ranks,
+                            [&](auto& world) {
+                                counted[static_cast<std::size_t>(world.rank())] =
+                                    count_step(world, step);
+                            },
+                            {.observer = counter_by_thread()});
     for (int rank = 0; rank < step.layout.ranks; ++rank)
-        EXPECT_EQ(to_text(counted[static_cast<std::size_t>(rank)]), to_text(predict_step(step, rank)))
-            << "rank " << rank << " of " << describe(step.layout.ranks, step.layout.parallel) << ", tied " << step.tied
-            << ", " << (step.numerics.mode == NumericsMode::fast ? "fast" : "bitwise");
+        EXPECT_EQ(to_text(counted[static_cast<std::size_t>(rank)]),
+                  to_text(predict_step(step, rank)))
+            << "rank " << rank << " of " << describe(step.layout.ranks, step.layout.parallel)
+            << ", tied " << step.tied << ", "
+            << (step.numerics.mode == NumericsMode::fast ? "fast" : "bitwise");
 }
 
 TEST(Traffic, CountedIsPredictedInFastMode) {
     for (auto const& layout : layouts_to_count())
-        for (bool const tied : {false, true}) expect_as_predicted({layout, {NumericsMode::fast}, tied});
+        for (bool const tied : {false, true})
+            expect_as_predicted({layout, {NumericsMode::fast}, tied});
 }
 
 TEST(Traffic, CountedIsPredictedInBitwiseMode) {
-    for (auto const& layout : layouts_to_count()) expect_as_predicted({layout, {NumericsMode::bitwise}, true});
+    for (auto const& layout : layouts_to_count())
+        expect_as_predicted({layout, {NumericsMode::bitwise}, true});
 }
 
 TEST(Traffic, CountedIsPredictedInBfloat16) {
     for (auto const& layout : layouts_to_count())
-        if (layout.ranks <= 4) expect_as_predicted({layout, {NumericsMode::fast, Compute::bf16}, false});
+        if (layout.ranks <= 4)
+            expect_as_predicted({layout, {NumericsMode::fast, Compute::bf16}, false});
 }
 
 /// Elements of a rank's flat buffers with their padding, and parameters without.
@@ -50,17 +58,18 @@ Psi psi_of(ModelConfig const& model, int data_ranks) {
     Psi psi;
     std::map<std::string, std::vector<std::int64_t>> units;
     for (auto const& spec : parameter_specs(model)) {
-        std::int64_t const n =
-            std::accumulate(spec.shape.begin(), spec.shape.end(), std::int64_t{1}, std::multiplies<>());
+        std::int64_t const n = std::accumulate(spec.shape.begin(), spec.shape.end(),
+                                               std::int64_t{1}, std::multiplies<>());
         units[spec.unit].push_back(n);
         psi.real += n;
     }
-    for (auto const& [name, counts] : units) psi.padded += parallel::lay_out(counts, data_ranks).total;
+    for (auto const& [name, counts] : units)
+        psi.padded += parallel::lay_out(counts, data_ranks).total;
     return psi;
 }
 
-/// Rajbhandari et al., "ZeRO", 2020, section 7: stages 1 and 2 communicate 2 psi, as plain data parallelism does, and
-/// stage 3 communicates 3 psi. A ring sends (d - 1) / d of that.
+/// Rajbhandari et al., "ZeRO", 2020, section 7: stages 1 and 2 communicate 2 psi, as plain data
+/// parallelism does, and stage 3 communicates 3 psi. A ring sends (d - 1) / d of that.
 TEST(Traffic, OneMicroStepMovesTwoPsiAndThreePsi) {
     ModelConfig const model = llama_3_8b();
     for (int const d : {2, 4, 8, 64}) {
@@ -68,15 +77,17 @@ TEST(Traffic, OneMicroStepMovesTwoPsiAndThreePsi) {
         EXPECT_LT(static_cast<double>(psi.padded) / static_cast<double>(psi.real), 1.002);
         for (int zero = 0; zero <= 3; ++zero) {
             ParallelSection const section{.zero = zero};
-            StepDescription const step{.mesh = mesh_shape(section, d),
-                                       .section = section,
-                                       .numerics = {NumericsMode::fast, Compute::fp32},
-                                       .tokens_per_slot = 16,
-                                       .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(d), 16)};
+            StepDescription const step{
+                .mesh = mesh_shape(section, d),
+                .section = section,
+                .numerics = {NumericsMode::fast, Compute::fp32},
+                .tokens_per_slot = 16,
+                .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(d), 16)};
             std::int64_t bytes = 0;
             for (auto const& [key, tally] : predict(model, step, d - 1)) bytes += tally.bytes;
             std::int64_t const times = zero == 3 ? 3 : 2;
-            EXPECT_EQ(bytes, times * psi.padded / d * (d - 1) * 4) << "zero " << zero << " on " << d;
+            EXPECT_EQ(bytes, times * psi.padded / d * (d - 1) * 4)
+                << "zero " << zero << " on " << d;
         }
     }
 }

@@ -1,4 +1,5 @@
-// write_tiny_run FOLDER: the run of tests/support/tiny_run.hpp, for tests that are no C++; prints the path of its YAML.
+// write_tiny_run FOLDER: the run of tests/support/tiny_run.hpp, for tests that are no C++; prints
+// the path of its YAML.
 #include <cstdio>
 
 #include "tests/support/tiny_run.hpp"

@@ -19,8 +19,9 @@ namespace {
 
 /// Memory of the size asked for, with its name and the timeline that it is first known to.
 void* allocate(State& s, std::size_t bytes, int timeline, char const* kind) {
-    Allocation made{std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(::operator new(bytes, kAlignment))), bytes,
-                    std::string_view(kind).starts_with("pinned")};
+    Allocation made{std::unique_ptr<std::byte, Free>(
+                        static_cast<std::byte*>(::operator new(bytes, kAlignment))),
+                    bytes, std::string_view(kind).starts_with("pinned")};
     void* const begin = made.bytes.get();
     poison(begin, bytes);
     s.memory.emplace(begin, std::move(made));
@@ -82,10 +83,12 @@ cudaError_t cudaDeviceSynchronize() {
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
     State& s = state();
     std::lock_guard const lock(s.mutex);
-    if (flags != cudaStreamNonBlocking) s.order.violate("a stream that synchronises with the default stream");
+    if (flags != cudaStreamNonBlocking)
+        s.order.violate("a stream that synchronises with the default stream");
     auto const number = s.streams.size();
     auto made = std::make_unique<CUstream_st>(s.options.seed * 1000 + number);
-    made->timeline = s.order.add_timeline(fmt::format("stream {} of device {}", number, current_device()));
+    made->timeline =
+        s.order.add_timeline(fmt::format("stream {} of device {}", number, current_device()));
     made->longest_pause = s.options.longest_pause;
     if (s.options.lazy) made->permitted = 0;
     *stream = made.get();
@@ -123,7 +126,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     State& s = state();
     std::unique_lock lock(s.mutex);
     if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
-    if (!s.ordering(stream->by_host ? "computing stream waits for event" : "stream waits for event", event->place) ||
+    if (!s.ordering(stream->by_host ? "computing stream waits for event" : "stream waits for event",
+                    event->place) ||
         !event->reached)
         return cudaSuccess;
     s.begin_work(*stream);
@@ -149,7 +153,8 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     State& s = state();
     std::lock_guard const lock(s.mutex);
-    if (std::erase_if(s.events, [&](auto const& e) { return e.get() == event; }) == 1) return cudaSuccess;
+    if (std::erase_if(s.events, [&](auto const& e) { return e.get() == event; }) == 1)
+        return cudaSuccess;
     s.order.violate("an event is destroyed twice");
     return cudaErrorInvalidResourceHandle;
 }
@@ -192,7 +197,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     ++state().synchronisations;
     ++calls_of_host().blocking;
-    while (cudaEventQuery(event) == cudaErrorNotReady) std::this_thread::sleep_for(std::chrono::microseconds(20));
+    while (cudaEventQuery(event) == cudaErrorNotReady)
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
     return cudaSuccess;
 }
 
@@ -238,26 +244,30 @@ cudaError_t cudaFreeHost(void* memory) {
     return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, void const* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
-    bool late = false; // what computes in the stream's place must not make the host see results early
+cudaError_t cudaMemcpyAsync(void* to, void const* from, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t stream) {
+    // what computes in the stream's place must not make the host see results early
+    bool late = false;
     {
         std::lock_guard const lock(state().mutex);
         late = state().is_alive(stream) && stream->by_host && state().is_pinned(to);
         if (is_rank() && state().is_pinned(from))
             state().order.access(host_timeline(), {from, bytes}, true, "filling by the host");
     }
-    return queue_work(stream, "copy", {{from, bytes}}, {{to, bytes}}, [=, task = stream->next_task()] {
-        if (!late) {
-            std::memcpy(to, from, bytes);
-            return;
-        }
-        std::lock_guard const lock(state().mutex);
-        auto const* const first = static_cast<std::byte const*>(from);
-        stream->underway.push_back({task, to, {first, first + bytes}});
-    });
+    return queue_work(stream, "copy", {{from, bytes}}, {{to, bytes}},
+                      [=, task = stream->next_task()] {
+                          if (!late) {
+                              std::memcpy(to, from, bytes);
+                              return;
+                          }
+                          std::lock_guard const lock(state().mutex);
+                          auto const* const first = static_cast<std::byte const*>(from);
+                          stream->underway.push_back({task, to, {first, first + bytes}});
+                      });
 }
 
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
-    return queue_work(stream, "memset", {}, {{memory, bytes}}, [=] { std::memset(memory, value, bytes); });
+    return queue_work(stream, "memset", {}, {{memory, bytes}},
+                      [=] { std::memset(memory, value, bytes); });
 }
 }

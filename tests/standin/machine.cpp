@@ -41,7 +41,8 @@ State& state() {
 
 int host_timeline() {
     Host& h = own();
-    if (h.timeline < 0) h.timeline = state().order.add_timeline(fmt::format("host of device {}", current_device()));
+    if (h.timeline < 0)
+        h.timeline = state().order.add_timeline(fmt::format("host of device {}", current_device()));
     return h.timeline;
 }
 int current_device() {
@@ -129,12 +130,13 @@ bool State::is_pinned(void const* address) const {
     auto const after = memory.upper_bound(const_cast<void*>(address));
     if (after == memory.begin()) return false;
     auto const& [begin, allocation] = *std::prev(after);
-    return allocation.pinned &&
-           static_cast<std::byte const*>(address) < static_cast<std::byte const*>(begin) + allocation.size;
+    return allocation.pinned && static_cast<std::byte const*>(address) <
+                                    static_cast<std::byte const*>(begin) + allocation.size;
 }
 
-cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
-                       std::vector<Range> const& writes, std::function<void()> body) {
+cudaError_t queue_work(cudaStream_t stream, std::string const& name,
+                       std::vector<Range> const& reads, std::vector<Range> const& writes,
+                       std::function<void()> body) {
     State& s = state();
     std::unique_lock lock(s.mutex);
     if (!s.is_alive(stream)) return cudaErrorInvalidResourceHandle;
@@ -143,8 +145,10 @@ cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector
     for (auto const& w : writes) s.order.access(stream->timeline, w, true, name);
     auto overlaps = [reads](Range const& w) {
         for (auto const& r : reads)
-            if (static_cast<std::byte const*>(r.begin) < static_cast<std::byte const*>(w.begin) + w.bytes &&
-                static_cast<std::byte const*>(w.begin) < static_cast<std::byte const*>(r.begin) + r.bytes)
+            if (static_cast<std::byte const*>(r.begin) <
+                    static_cast<std::byte const*>(w.begin) + w.bytes &&
+                static_cast<std::byte const*>(w.begin) <
+                    static_cast<std::byte const*>(r.begin) + r.bytes)
                 return true;
         return false;
     };
@@ -199,9 +203,10 @@ std::string const& place() {
     return own().place;
 }
 
-void launch(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes,
-            std::function<void()> body) {
-    if (queue_work(static_cast<cudaStream_t>(stream), name, reads, writes, std::move(body)) != cudaSuccess)
+void launch(void* stream, std::string const& name, std::vector<Range> const& reads,
+            std::vector<Range> const& writes, std::function<void()> body) {
+    if (queue_work(static_cast<cudaStream_t>(stream), name, reads, writes, std::move(body)) !=
+        cudaSuccess)
         std::abort();
 }
 
@@ -268,7 +273,9 @@ void CUstream_st::pause() {
 void CUstream_st::run() {
     std::unique_lock lock(mutex);
     for (;;) {
-        changed.wait(lock, [this] { return closing || (!queue.empty() && started < std::max(permitted, demanded)); });
+        changed.wait(lock, [this] {
+            return closing || (!queue.empty() && started < std::max(permitted, demanded));
+        });
         if (queue.empty()) return;
         ++started;
         auto const task = std::move(queue.front());

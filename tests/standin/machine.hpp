@@ -1,11 +1,13 @@
-// A machine with GPUs that are threads: the stand-in for CUDA's runtime and NCCL (tests/standin/include). For tests
-// only.
+// A machine with GPUs that are threads: the stand-in for CUDA's runtime and NCCL
+// (tests/standin/include). For tests only.
 //
-// Each stream is a thread that runs its queue with random pauses. Memory is filled with NaN patterns when it is
-// allocated, when it is freed and from the start of the work that writes it to its end. Every queued access is checked
-// against all earlier ones (order.hpp): an access that no event orders is a violation, whether or not it went wrong in
-// this run. Stricter than CUDA: the default stream, copies from pageable memory and calls that synchronise in passing
-// do not exist, and a thread that has not chosen its device is a violation, since CUDA makes it a context on device 0.
+// Each stream is a thread that runs its queue with random pauses. Memory is filled with NaN
+// patterns when it is allocated, when it is freed and from the start of the work that writes it to
+// its end. Every queued access is checked against all earlier ones (order.hpp): an access that no
+// event orders is a violation, whether or not it went wrong in this run. Stricter than CUDA: the
+// default stream, copies from pageable memory and calls that synchronise in passing do not exist,
+// and a thread that has not chosen its device is a violation, since CUDA makes it a context on
+// device 0.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -25,11 +27,15 @@ struct Options {
     std::uint64_t seed = 1;
     int longest_pause = 100;          ///< microseconds before a piece of work of a stream
     bool ranks_share_devices = false; ///< what NCCL refuses by default
-    bool lazy = false; ///< a stream runs no further than something waits for: what is not waited for has not happened
-    std::chrono::milliseconds settling{0}; ///< a call of NCCL's that does not block is in progress for at least so long
-    std::optional<std::size_t> drop;       ///< the ordering of this number is not done (count_orderings)
-    std::optional<std::string> drop_all;   ///< all orderings of this name are not done
-    std::chrono::milliseconds patience{20'000}; ///< a collective whose peers stay away for longer is a violation
+    /// a stream runs no further than something waits for: what is not waited for has not happened
+    bool lazy = false;
+    /// a call of NCCL's that does not block is in progress for at least so long
+    std::chrono::milliseconds settling{0};
+    /// the ordering of this number is not done (count_orderings)
+    std::optional<std::size_t> drop;
+    std::optional<std::string> drop_all; ///< all orderings of this name are not done
+    /// a collective whose peers stay away for longer is a violation
+    std::chrono::milliseconds patience{20'000};
 };
 
 /// The one machine of the process while it lives. Streams have drained when its destructor returns.
@@ -43,11 +49,13 @@ class Machine {
     /// Waits for all streams.
     void drain();
     std::vector<std::string> violations() const;
-    /// Orderings of the counted thread so far, each with what it was: waits of streams for events, records of events,
-    /// and waits of the host (the first look at a record, by query or synchronisation). After the name of a place, if
-    /// one was given, where the event was recorded: "data all_reduce: record of event".
+    /// Orderings of the counted thread so far, each with what it was: waits of streams for events,
+    /// records of events, and waits of the host (the first look at a record, by query or
+    /// synchronisation). After the name of a place, if one was given, where the event was recorded:
+    /// "data all_reduce: record of event".
     std::vector<std::string> orderings() const;
-    /// Calls that block the host, by any thread: cudaStreamSynchronize, cudaEventSynchronize, cudaDeviceSynchronize.
+    /// Calls that block the host, by any thread: cudaStreamSynchronize, cudaEventSynchronize,
+    /// cudaDeviceSynchronize.
     std::size_t synchronisations() const;
     /// Calls of ncclCommAbort.
     std::size_t aborts() const;
@@ -56,7 +64,8 @@ class Machine {
 /// What the calling thread has done so far that stops it, or would where the device is not through.
 struct HostCalls {
     std::size_t blocking =
-        0; ///< those above, and what allocates or frees pinned memory: CUDA waits for the device there
+        /// those above, and what allocates or frees pinned memory: CUDA waits for the device there
+        0;
     std::size_t queries = 0; ///< of events: how Trireme waits on the host
     bool operator==(HostCalls const&) const = default;
 };
@@ -68,21 +77,23 @@ void count_orderings();
 void at_place(std::string name);
 
 /// The stand-in for a kernel: `body` runs on `stream`, and reads and writes no more than it says.
-void launch(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes,
-            std::function<void()> body);
+void launch(void* stream, std::string const& name, std::vector<Range> const& reads,
+            std::vector<Range> const& writes, std::function<void()> body);
 
-/// From now on the calling thread does what the kernels of `stream` would, one after another, as with
-/// CUDA_LAUNCH_BLOCKING: work queued there is done, and events that it waits for are reached, when the call returns.
-/// But a copy from there arrives in pinned memory only when the host has seen an event after it; and what the thread
-/// has copied from pinned memory, on any stream, it is taken to have written just before.
+/// From now on the calling thread does what the kernels of `stream` would, one after another, as
+/// with CUDA_LAUNCH_BLOCKING: work queued there is done, and events that it waits for are reached,
+/// when the call returns. But a copy from there arrives in pinned memory only when the host has
+/// seen an event after it; and what the thread has copied from pinned memory, on any stream, it is
+/// taken to have written just before.
 void compute_on(void* stream);
 
-/// The calling thread has just done what a kernel of that stream would. Checked like any other work; ranges that are
-/// not the machine's memory are the host's own and are left aside.
-void computed(void* stream, std::string const& name, std::vector<Range> const& reads, std::vector<Range> const& writes);
+/// The calling thread has just done what a kernel of that stream would. Checked like any other
+/// work; ranges that are not the machine's memory are the host's own and are left aside.
+void computed(void* stream, std::string const& name, std::vector<Range> const& reads,
+              std::vector<Range> const& writes);
 
-/// While one lives, nothing that is recorded from now on is ever reached in the eyes of the calling thread: a wait of
-/// the host for it would not end. One at a time.
+/// While one lives, nothing that is recorded from now on is ever reached in the eyes of the calling
+/// thread: a wait of the host for it would not end. One at a time.
 class BlindHost {
   public:
     BlindHost();

@@ -18,8 +18,10 @@ struct ncclComm {
     std::atomic<cudaStream_t> stream{nullptr};
     std::atomic<bool> aborted{false};
     std::atomic<int> in_flight{0};
-    std::atomic<std::thread::id> inside{};         ///< the thread that is in a call of this communicator
-    std::atomic<std::thread::id> in_progress_of{}; ///< the thread that made the call that is in progress
+    /// the thread that is in a call of this communicator
+    std::atomic<std::thread::id> inside{};
+    /// the thread that made the call that is in progress
+    std::atomic<std::thread::id> in_progress_of{};
     std::atomic<std::chrono::steady_clock::time_point> since{};
     // Guarded by the hub's mutex.
     bool finalizing = false, counted_out = false;
@@ -64,8 +66,8 @@ std::shared_ptr<ncclComm> alive(ncclComm_t comm) {
     return nullptr;
 }
 
-/// A call of one thread on a communicator. NCCL lets no two threads in at one time, and what asks for the state of a
-/// call in progress completes it: two that ask at once complete it twice.
+/// A call of one thread on a communicator. NCCL lets no two threads in at one time, and what asks
+/// for the state of a call in progress completes it: two that ask at once complete it twice.
 class Inside {
   public:
     explicit Inside(ncclComm& comm) : comm_(comm) {
@@ -113,7 +115,8 @@ std::vector<Range> merged(std::vector<Range> ranges) {
     std::ranges::sort(ranges, std::less<>(), &Range::begin);
     std::vector<Range> result;
     for (auto const& r : ranges)
-        if (!result.empty() && static_cast<std::byte const*>(result.back().begin) + result.back().bytes == r.begin)
+        if (!result.empty() &&
+            static_cast<std::byte const*>(result.back().begin) + result.back().bytes == r.begin)
             result.back().bytes += r.bytes;
         else
             result.push_back(r);
@@ -121,7 +124,8 @@ std::vector<Range> merged(std::vector<Range> ranges) {
 }
 
 /// Queues the calls of one communicator in one group as one piece of work.
-ncclResult_t queue(std::shared_ptr<ncclComm> const& comm, cudaStream_t stream, std::vector<Call> calls) {
+ncclResult_t queue(std::shared_ptr<ncclComm> const& comm, cudaStream_t stream,
+                   std::vector<Call> calls) {
     int const rank = comm->rank, size = comm->hub->size;
     cudaStream_t const before = comm->stream.exchange(stream);
     if (before && before != stream) violate("an NCCL communicator is used on two streams");
@@ -163,7 +167,8 @@ ncclResult_t add(ncclComm_t comm, cudaStream_t stream, Call const& call) {
     return ncclGroupEnd();
 }
 
-/// The parent's side of a split: makes this rank's handle once every member has called. The hub's mutex is held.
+/// The parent's side of a split: makes this rank's handle once every member has called. The hub's
+/// mutex is held.
 void finish_split(ncclComm& comm) {
     Hub& hub = *comm.hub;
     auto& split = hub.splits[comm.next];
@@ -171,8 +176,9 @@ void finish_split(ncclComm& comm) {
     std::vector<Hub::Member> own;
     for (auto const& m : split.members)
         if (m.color == comm.color) own.push_back(m);
-    std::ranges::sort(own,
-                      [](auto const& a, auto const& b) { return std::pair(a.key, a.rank) < std::pair(b.key, b.rank); });
+    std::ranges::sort(own, [](auto const& a, auto const& b) {
+        return std::pair(a.key, a.rank) < std::pair(b.key, b.rank);
+    });
     auto& made = split.made[comm.color];
     if (!made) {
         made = std::make_shared<Hub>(static_cast<int>(own.size()), state().options.patience);
@@ -220,7 +226,8 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
     return ncclSuccess;
 }
 
-ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank,
+                                    ncclConfig_t* config) {
     if (!config || config->blocking) violate("an NCCL communicator that blocks the host");
     std::shared_ptr<Hub> hub;
     {
@@ -231,14 +238,16 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     }
     *comm = add_handle(hub, rank);
     std::lock_guard const lock(hub->mutex);
-    if (!state().options.ranks_share_devices && std::ranges::find(hub->devices, current_device()) != hub->devices.end())
+    if (!state().options.ranks_share_devices &&
+        std::ranges::find(hub->devices, current_device()) != hub->devices.end())
         hub->fail("multiple ranks use the same GPU");
     hub->devices[static_cast<std::size_t>(rank)] = current_device();
     ++hub->joined;
     return in_progress(**comm);
 }
 
-ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* made, ncclConfig_t* config) {
+ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* made,
+                           ncclConfig_t* config) {
     if (!config || config->blocking) violate("an NCCL communicator that blocks the host");
     auto const handle = alive(comm);
     if (!handle) return ncclInvalidArgument;
@@ -271,7 +280,8 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
     if (!handle) return ncclInvalidArgument;
     Inside const inside(*handle);
     *state = ncclInProgress;
-    if (std::chrono::steady_clock::now() - handle->since.load() < ::state().options.settling) return ncclSuccess;
+    if (std::chrono::steady_clock::now() - handle->since.load() < ::state().options.settling)
+        return ncclSuccess;
     bool through = false, finalized = false;
     {
         std::lock_guard const lock(handle->hub->mutex);
@@ -284,7 +294,8 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
         }
         through = handle->hub->joined == handle->hub->size && !handle->splitting;
         if (handle->finalizing) {
-            if (handle->in_flight == 0 && !std::exchange(handle->counted_out, true)) ++handle->hub->leaving;
+            if (handle->in_flight == 0 && !std::exchange(handle->counted_out, true))
+                ++handle->hub->leaving;
             through = through && handle->counted_out && handle->hub->leaving >= handle->hub->size;
             finalized = through;
         }
@@ -313,7 +324,8 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
         Inside const inside(*handle);
         std::lock_guard const lock(handle->hub->mutex);
         if (!handle->finalizing)
-            violate("an NCCL communicator is destroyed before it is finalized: that waits on the host");
+            violate(
+                "an NCCL communicator is destroyed before it is finalized: that waits on the host");
     }
     drop_handle(comm);
     return ncclSuccess;
@@ -346,37 +358,40 @@ ncclResult_t ncclGroupEnd() {
             calls.push_back(queued[i].call);
         }
         Inside const inside(*first.comm);
-        if (auto const code = queue(first.comm, first.stream, std::move(calls)); code != ncclSuccess) return code;
+        if (auto const code = queue(first.comm, first.stream, std::move(calls));
+            code != ncclSuccess)
+            return code;
         in_progress(*first.comm);
     }
     return queued.empty() ? ncclSuccess : ncclInProgress;
 }
 
-ncclResult_t ncclAllReduce(void const* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op,
-                           ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclAllReduce(void const* in, void* out, size_t count, ncclDataType_t type,
+                           ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
     return add(comm, stream, {Kind::all_reduce, in, out, count, type, op, 0});
 }
-ncclResult_t ncclReduce(void const* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, int root,
-                        ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclReduce(void const* in, void* out, size_t count, ncclDataType_t type,
+                        ncclRedOp_t op, int root, ncclComm_t comm, cudaStream_t stream) {
     return add(comm, stream, {Kind::reduce, in, out, count, type, op, root});
 }
-ncclResult_t ncclReduceScatter(void const* in, void* out, size_t out_count, ncclDataType_t type, ncclRedOp_t op,
-                               ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclReduceScatter(void const* in, void* out, size_t out_count, ncclDataType_t type,
+                               ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
     return add(comm, stream, {Kind::reduce_scatter, in, out, out_count, type, op, 0});
 }
-ncclResult_t ncclAllGather(void const* in, void* out, size_t in_count, ncclDataType_t type, ncclComm_t comm,
-                           cudaStream_t stream) {
+ncclResult_t ncclAllGather(void const* in, void* out, size_t in_count, ncclDataType_t type,
+                           ncclComm_t comm, cudaStream_t stream) {
     return add(comm, stream, {Kind::all_gather, in, out, in_count, type, ncclSum, 0});
 }
-ncclResult_t ncclBroadcast(void const* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
-                           cudaStream_t stream) {
+ncclResult_t ncclBroadcast(void const* in, void* out, size_t count, ncclDataType_t type, int root,
+                           ncclComm_t comm, cudaStream_t stream) {
     return add(comm, stream, {Kind::broadcast, in, out, count, type, ncclSum, root});
 }
 ncclResult_t ncclSend(void const* in, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                       cudaStream_t stream) {
     return add(comm, stream, {Kind::send, in, nullptr, count, type, ncclSum, peer});
 }
-ncclResult_t ncclRecv(void* out, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclRecv(void* out, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream) {
     return add(comm, stream, {Kind::receive, nullptr, out, count, type, ncclSum, peer});
 }
 }

@@ -27,8 +27,9 @@ std::string Call::text() const {
     constexpr char const* kNames[] = {"all-reduce", "reduce", "reduce-scatter", "all-gather",
                                       "broadcast",  "send",   "receive"};
     bool const rooted = kind == Kind::reduce || kind == Kind::broadcast;
-    return fmt::format("{} of {} elements of type {}, operator {}{}", kNames[static_cast<int>(kind)], count,
-                       static_cast<int>(type), static_cast<int>(op), rooted ? fmt::format(", root {}", peer) : "");
+    return fmt::format("{} of {} elements of type {}, operator {}{}",
+                       kNames[static_cast<int>(kind)], count, static_cast<int>(type),
+                       static_cast<int>(op), rooted ? fmt::format(", root {}", peer) : "");
 }
 
 Range Call::reads(int rank, int size) const {
@@ -73,7 +74,8 @@ void accumulate(std::byte* total, std::byte const* piece, std::size_t count, ncc
 void accumulate_bf16(std::byte* total, std::byte const* piece, std::size_t count, ncclRedOp_t op) {
     auto* const a = reinterpret_cast<std::uint16_t*>(total);
     auto const* const b = reinterpret_cast<std::uint16_t const*>(piece);
-    for (std::size_t i = 0; i < count; ++i) a[i] = to_bf16(combine(from_bf16(a[i]), from_bf16(b[i]), op));
+    for (std::size_t i = 0; i < count; ++i)
+        a[i] = to_bf16(combine(from_bf16(a[i]), from_bf16(b[i]), op));
 }
 
 void accumulate(std::byte* total, std::byte const* piece, Call const& c, std::size_t count) {
@@ -119,8 +121,8 @@ void Hub::post(Pending& pending, int rank) {
     Meeting& meeting = meetings_[pending.number];
     if (meeting.arrived == 0) meeting.what = c.text();
     if (meeting.what != c.text())
-        fail(fmt::format("collective {}: rank {} calls {}, another rank {}", pending.number, rank, c.text(),
-                         meeting.what));
+        fail(fmt::format("collective {}: rank {} calls {}, another rank {}", pending.number, rank,
+                         c.text(), meeting.what));
     meeting.inputs.resize(static_cast<std::size_t>(size));
     meeting.inputs[static_cast<std::size_t>(rank)] = std::move(bytes);
     ++meeting.arrived;
@@ -136,7 +138,8 @@ bool Hub::finish(Pending& pending, int rank) {
         box.pop_front();
         Range const into = c.writes(rank, size);
         if (letter->bytes.size() != into.bytes) {
-            fail(fmt::format("rank {} receives {}, rank {} sent {}", rank, c.text(), c.peer, letter->what));
+            fail(fmt::format("rank {} receives {}, rank {} sent {}", rank, c.text(), c.peer,
+                             letter->what));
             return true;
         }
         std::memcpy(c.out, letter->bytes.data(), into.bytes);
@@ -145,17 +148,22 @@ bool Hub::finish(Pending& pending, int rank) {
     Meeting& meeting = meetings_[pending.number];
     if (meeting.arrived < size) return false;
     std::size_t const bytes = c.count * size_of(c.type);
-    auto input = [&](int r) -> Bytes const& { return *meeting.inputs[static_cast<std::size_t>(r)]; };
+    auto input = [&](int r) -> Bytes const& {
+        return *meeting.inputs[static_cast<std::size_t>(r)];
+    };
     auto* const out = static_cast<std::byte*>(c.out);
     if (c.kind == Kind::broadcast) {
         std::memcpy(out, input(c.peer).data(), bytes);
     } else if (c.kind == Kind::all_gather) {
-        for (int r = 0; r < size; ++r) std::memcpy(out + static_cast<std::size_t>(r) * bytes, input(r).data(), bytes);
+        for (int r = 0; r < size; ++r)
+            std::memcpy(out + static_cast<std::size_t>(r) * bytes, input(r).data(), bytes);
     } else if (c.kind != Kind::reduce || rank == c.peer) {
-        std::size_t const first = c.kind == Kind::reduce_scatter ? static_cast<std::size_t>(rank) * bytes : 0;
+        std::size_t const first =
+            c.kind == Kind::reduce_scatter ? static_cast<std::size_t>(rank) * bytes : 0;
         Bytes total(input(0).begin() + static_cast<std::ptrdiff_t>(first),
                     input(0).begin() + static_cast<std::ptrdiff_t>(first + bytes));
-        for (int r = 1; r < size; ++r) accumulate(total.data(), input(r).data() + first, c, c.count);
+        for (int r = 1; r < size; ++r)
+            accumulate(total.data(), input(r).data() + first, c, c.count);
         std::memcpy(out, total.data(), bytes);
     }
     if (++meeting.left == size) meetings_.erase(pending.number);
@@ -166,7 +174,8 @@ void Hub::run(std::vector<Call> const& calls, std::vector<std::uint64_t> const& 
               std::atomic<bool> const& aborted, std::function<void()> const& pause,
               std::function<bool()> const& may_write) {
     std::vector<Pending> pending;
-    for (std::size_t i = 0; i < calls.size(); ++i) pending.push_back({calls[i], numbers[i], nullptr});
+    for (std::size_t i = 0; i < calls.size(); ++i)
+        pending.push_back({calls[i], numbers[i], nullptr});
     {
         std::lock_guard const lock(mutex);
         for (auto& p : pending) post(p, rank);
@@ -191,7 +200,8 @@ void Hub::run(std::vector<Call> const& calls, std::vector<std::uint64_t> const& 
         if (some) changed_.notify_all();
         if (all) break;
         if (std::chrono::steady_clock::now() - start > patience_)
-            fail(fmt::format("rank {} waits for peers that do not come: {}", rank, calls.front().text()));
+            fail(fmt::format("rank {} waits for peers that do not come: {}", rank,
+                             calls.front().text()));
         else
             changed_.wait_for(lock, kPoll);
     }

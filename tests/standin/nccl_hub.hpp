@@ -42,12 +42,14 @@ class Hub {
     Hub(int members, std::chrono::milliseconds patience)
         : size(members), devices(static_cast<std::size_t>(members), -1), patience_(patience) {}
 
-    /// Runs the calls of one group together, on a stream's thread, as `rank`; `numbers` are those of its collectives.
-    /// Leaves outputs poisoned when `aborted` turns true, and until `may_write`.
+    /// Runs the calls of one group together, on a stream's thread, as `rank`; `numbers` are those
+    /// of its collectives. Leaves outputs poisoned when `aborted` turns true, and until
+    /// `may_write`.
     void run(std::vector<Call> const& calls, std::vector<std::uint64_t> const& numbers, int rank,
              std::atomic<bool> const& aborted, std::function<void()> const& pause,
              std::function<bool()> const& may_write);
-    /// A task of `rank` is on a stream: it runs, but for its outputs, as soon as a peer waits for it.
+    /// A task of `rank` is on a stream: it runs, but for its outputs, as soon as a peer waits for
+    /// it.
     void queued(int rank, CUstream_st* stream, std::size_t task);
     void fail(std::string what); ///< `mutex` held
     void wake() { changed_.notify_all(); }

@@ -34,7 +34,8 @@ void Order::add_memory(int timeline, Range whole, std::string name) {
 void Order::remove_memory(int timeline, void const* begin) {
     auto const found = memory_.find(reinterpret_cast<std::uintptr_t>(begin));
     if (found == memory_.end())
-        return violate(fmt::format("{} frees what is not allocated", names_[static_cast<std::size_t>(timeline)]));
+        return violate(fmt::format("{} frees what is not allocated",
+                                   names_[static_cast<std::size_t>(timeline)]));
     access(timeline, {begin, found->second.bytes}, true, "free");
     memory_.erase(found);
 }
@@ -42,7 +43,8 @@ void Order::remove_memory(int timeline, void const* begin) {
 bool Order::holds(void const* address) const {
     auto const at = reinterpret_cast<std::uintptr_t>(address);
     auto const after = memory_.upper_bound(at);
-    return after != memory_.begin() && at < std::prev(after)->first + std::prev(after)->second.bytes;
+    return after != memory_.begin() &&
+           at < std::prev(after)->first + std::prev(after)->second.bytes;
 }
 
 void Order::access(int timeline, Range range, bool write, std::string const& what) {
@@ -54,17 +56,21 @@ void Order::access(int timeline, Range range, bool write, std::string const& wha
         return violate(fmt::format("{} on {} touches memory that is not allocated", what, name));
     Memory& memory = (--found)->second;
     for (auto const& earlier : memory.accesses) {
-        bool const conflict = (write || earlier.write) && earlier.begin < end && begin < earlier.end;
+        bool const conflict =
+            (write || earlier.write) && earlier.begin < end && begin < earlier.end;
         if (conflict && !knows(timeline, earlier))
-            violate(fmt::format("{} on {} is not ordered after {} on {} ({})", what, name, earlier.what,
-                                names_[static_cast<std::size_t>(earlier.timeline)], memory.name));
+            violate(fmt::format("{} on {} is not ordered after {} on {} ({})", what, name,
+                                earlier.what, names_[static_cast<std::size_t>(earlier.timeline)],
+                                memory.name));
     }
-    // A write that is ordered after an access and covers it stands for it from now on; so does a later read of a read.
+    // A write that is ordered after an access and covers it stands for it from now on; so does a
+    // later read of a read.
     std::erase_if(memory.accesses, [&](Access const& e) {
         return e.begin >= begin && e.end <= end && knows(timeline, e) &&
                (write || (!e.write && e.timeline == timeline));
     });
-    memory.accesses.push_back({begin, end, write, timeline, clock(timeline)[static_cast<std::size_t>(timeline)], what});
+    memory.accesses.push_back(
+        {begin, end, write, timeline, clock(timeline)[static_cast<std::size_t>(timeline)], what});
 }
 
 } // namespace trireme::standin

@@ -1,6 +1,6 @@
-// Which accesses to memory are ordered, decided by vector clocks when work is queued: exact, whatever the timing of a
-// run. Method: Mattern, "Virtual Time and Global States of Distributed Systems" (1989), applied to streams and host
-// threads.
+// Which accesses to memory are ordered, decided by vector clocks when work is queued: exact,
+// whatever the timing of a run. Method: Mattern, "Virtual Time and Global States of Distributed
+// Systems" (1989), applied to streams and host threads.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -27,12 +27,15 @@ class Order {
     /// What `timeline` does from now on comes after `before`.
     void join(int timeline, Clock const& before);
     /// What `timeline` does from now on does not come before anything that knows its past.
-    void tick(int timeline) { ++clocks_[static_cast<std::size_t>(timeline)][static_cast<std::size_t>(timeline)]; }
+    void tick(int timeline) {
+        ++clocks_[static_cast<std::size_t>(timeline)][static_cast<std::size_t>(timeline)];
+    }
 
     void add_memory(int timeline, Range whole, std::string name);
     void remove_memory(int timeline, void const* begin);
     bool holds(void const* address) const; ///< it is in living memory
-    /// Records a violation if the range is not in living memory, or if an access that conflicts is not ordered before.
+    /// Records a violation if the range is not in living memory, or if an access that conflicts is
+    /// not ordered before.
     void access(int timeline, Range range, bool write, std::string const& what);
 
     void violate(std::string what) { violations_.push_back(std::move(what)); }

@@ -52,8 +52,9 @@ TEST_F(Streams, AReadThatNothingOrdersIsAViolationWhateverTheTiming) {
     write_on(a);
     machine.drain(); // it is over, but nothing says so
     read_on(b);
-    EXPECT_THAT(machine.violations(), ElementsAre(HasSubstr("reader on stream 1 of device 0 is not ordered after "
-                                                            "writer on stream 0 of device 0")));
+    EXPECT_THAT(machine.violations(),
+                ElementsAre(HasSubstr("reader on stream 1 of device 0 is not ordered after "
+                                      "writer on stream 0 of device 0")));
 }
 
 TEST_F(Streams, AnEventRecordedBeforeTheWorkDoesNotOrderIt) {
@@ -69,8 +70,9 @@ TEST_F(Streams, AWriteAfterAReadNeedsAnOrderToo) {
     cudaStreamWaitEvent(b, event, 0);
     read_on(b);
     write_on(a);
-    EXPECT_THAT(machine.violations(),
-                ElementsAre(HasSubstr("writer on stream 0 of device 0 is not ordered after reader")));
+    EXPECT_THAT(
+        machine.violations(),
+        ElementsAre(HasSubstr("writer on stream 0 of device 0 is not ordered after reader")));
 }
 
 TEST_F(Streams, MemoryFreedUnderAReaderOrUsedAfterwards) {
@@ -79,8 +81,9 @@ TEST_F(Streams, MemoryFreedUnderAReaderOrUsedAfterwards) {
     read_on(b);
     cudaFreeAsync(memory, a);
     read_on(a);
-    EXPECT_THAT(machine.violations(), ElementsAre(HasSubstr("free on stream 0 of device 0 is not ordered after reader"),
-                                                  HasSubstr("touches memory that is not allocated")));
+    EXPECT_THAT(machine.violations(),
+                ElementsAre(HasSubstr("free on stream 0 of device 0 is not ordered after reader"),
+                            HasSubstr("touches memory that is not allocated")));
 }
 
 TEST_F(Streams, FreshMemoryAndMemoryBeingWrittenHoldNaN) {
@@ -98,8 +101,9 @@ TEST_F(Streams, TheHostLooksTooEarly) {
     write_on(a);
     cudaMemcpyAsync(pinned, memory, 16, cudaMemcpyDefault, a);
     host_access({pinned, 16}, false);
-    EXPECT_THAT(machine.violations(),
-                ElementsAre(HasSubstr("read by the host on host of device 0 is not ordered after copy")));
+    EXPECT_THAT(
+        machine.violations(),
+        ElementsAre(HasSubstr("read by the host on host of device 0 is not ordered after copy")));
 }
 
 TEST_F(Streams, TheDefaultStreamIsRefused) {
@@ -130,7 +134,8 @@ TEST(Machine, AThreadThatHasNotChosenItsDeviceIsAViolation) {
     cudaEvent_t event = nullptr;
     cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
     cudaEventQuery(event);
-    EXPECT_THAT(machine.violations(), ElementsAre("a thread uses CUDA and has not chosen its device"));
+    EXPECT_THAT(machine.violations(),
+                ElementsAre("a thread uses CUDA and has not chosen its device"));
 }
 
 struct LazyStreams : Streams {
@@ -219,8 +224,10 @@ struct Pair {
 TEST(NcclStandin, RanksThatCallDifferentThingsFail) {
     Machine machine({.devices = 2});
     Pair pair(machine);
-    ncclAllReduce(pair.memory[0], pair.memory[0], 4, ncclFloat32, ncclSum, pair.comm[0], pair.stream[0]);
-    ncclAllReduce(pair.memory[1], pair.memory[1], 8, ncclFloat32, ncclSum, pair.comm[1], pair.stream[1]);
+    ncclAllReduce(pair.memory[0], pair.memory[0], 4, ncclFloat32, ncclSum, pair.comm[0],
+                  pair.stream[0]);
+    ncclAllReduce(pair.memory[1], pair.memory[1], 8, ncclFloat32, ncclSum, pair.comm[1],
+                  pair.stream[1]);
     machine.drain();
     EXPECT_EQ(settle(pair.comm[0]), ncclInvalidUsage);
     EXPECT_THAT(ncclGetLastError(pair.comm[0]), HasSubstr("all-reduce of 4 elements"));
@@ -251,9 +258,11 @@ TEST(NcclStandin, TwoThreadsInOneCommunicatorAreAViolation) {
     ask_in_another_thread(); // no call is in progress
     EXPECT_THAT(machine.violations(), IsEmpty());
     for (int r = 0; r < 2; ++r)
-        ncclAllReduce(pair.memory[r], pair.memory[r], 4, ncclFloat32, ncclSum, pair.comm[r], pair.stream[r]);
+        ncclAllReduce(pair.memory[r], pair.memory[r], 4, ncclFloat32, ncclSum, pair.comm[r],
+                      pair.stream[r]);
     ask_in_another_thread();
-    EXPECT_THAT(machine.violations(), ElementsAre("two threads call one NCCL communicator at a time"));
+    EXPECT_THAT(machine.violations(),
+                ElementsAre("two threads call one NCCL communicator at a time"));
     EXPECT_EQ(settle(pair.comm[0]), ncclSuccess);
 }
 
@@ -265,7 +274,8 @@ TEST(NcclStandin, ASumOfBf16IsRoundedAtEachHop) {
             *static_cast<std::uint16_t*>(m) = r == 0 ? 0x3F80 : 0x3B80; // 1 and 2^-8
         });
     for (int r = 0; r < 2; ++r)
-        ncclAllReduce(pair.memory[r], pair.memory[r], 1, ncclBfloat16, ncclSum, pair.comm[r], pair.stream[r]);
+        ncclAllReduce(pair.memory[r], pair.memory[r], 1, ncclBfloat16, ncclSum, pair.comm[r],
+                      pair.stream[r]);
     machine.drain();
     EXPECT_EQ(*static_cast<std::uint16_t*>(pair.memory[0]), 0x3F80);
     EXPECT_THAT(machine.violations(), IsEmpty());

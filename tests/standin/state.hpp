@@ -18,8 +18,8 @@ struct CUstream_st {
     explicit CUstream_st(std::uint64_t seed) : random(seed), thread([this] { run(); }) {}
     /// Returns the number of the task, for `permit`.
     std::size_t push(std::function<void()> task);
-    // Lazy streams run up to what is waited for. What only peers of a collective wait for runs too, but for its
-    // outputs.
+    // Lazy streams run up to what is waited for. What only peers of a collective wait for runs too,
+    // but for its outputs.
     void permit(std::size_t task);
     void demand(std::size_t task); ///< by a peer
     bool is_permitted(std::size_t task);
@@ -38,7 +38,8 @@ struct CUstream_st {
         void* to;
         std::vector<std::byte> bytes;
     };
-    std::vector<Copy> underway; ///< of by_host to pinned memory: there once the host has seen an event after it
+    /// of by_host to pinned memory: there once the host has seen an event after it
+    std::vector<Copy> underway;
     static constexpr std::size_t kAll = static_cast<std::size_t>(-1);
 
   private:
@@ -60,7 +61,8 @@ struct CUevent_st {
     std::uint64_t number = 0;                   ///< of the record, among all
     std::string place;                          ///< of the record, in the program
     bool looked_at = false;                     ///< by the counted thread, since it was recorded
-    bool ignored = false;                       ///< the host's wait for this record is the one to drop
+    /// the host's wait for this record is the one to drop
+    bool ignored = false;
 };
 
 namespace trireme::standin {
@@ -83,7 +85,8 @@ struct State {
     Order order;
     std::vector<std::unique_ptr<CUstream_st>> streams;
     std::vector<std::unique_ptr<CUevent_st>> events;
-    std::map<void*, Allocation> memory; ///< kept until the machine goes, so that a late write hits no one else
+    /// kept until the machine goes, so that a late write hits no one else
+    std::map<void*, Allocation> memory;
     std::vector<std::string> orderings;
     std::uint64_t records = 0; ///< of events so far
     std::atomic<std::size_t> synchronisations{0}, aborts{0};
@@ -108,16 +111,19 @@ int current_device();
 void set_current_device(int device);
 HostCalls& calls_of_host();
 std::string const& place(); ///< of the calling thread
-/// Whether the calling thread does not see the event, and whether it makes lazy streams run by asking for them.
+/// Whether the calling thread does not see the event, and whether it makes lazy streams run by
+/// asking for them.
 bool is_blind_to(CUevent_st const& event);
 bool is_rank();
 
 /// Copies of a stream of compute_on, up to that task, arrive in pinned memory. `mutex` held.
 void arrive(CUstream_st& stream, std::size_t task);
 
-/// Checks the accesses and queues `body`, with outputs poisoned from its start unless they are inputs too.
-cudaError_t queue_work(cudaStream_t stream, std::string const& name, std::vector<Range> const& reads,
-                       std::vector<Range> const& writes, std::function<void()> body);
+/// Checks the accesses and queues `body`, with outputs poisoned from its start unless they are
+/// inputs too.
+cudaError_t queue_work(cudaStream_t stream, std::string const& name,
+                       std::vector<Range> const& reads, std::vector<Range> const& writes,
+                       std::function<void()> body);
 void poison(void* memory, std::size_t bytes);
 
 } // namespace trireme::standin

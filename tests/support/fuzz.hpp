@@ -28,7 +28,8 @@ inline unsigned fuzz_seed() {
     return asked ? static_cast<unsigned>(std::stoul(asked)) : 20240607U;
 }
 
-/// One to four small damages: bytes, pieces taken out, doubled, put elsewhere, and words that parsers stumble over.
+/// One to four small damages: bytes, pieces taken out, doubled, put elsewhere, and words that
+/// parsers stumble over.
 class Mutator {
   public:
     std::string operator()(std::string text) {
@@ -89,7 +90,8 @@ class Mutator {
     std::mt19937 random_{fuzz_seed()};
 };
 
-/// JSON that stays JSON: one to three values replaced by others, taken out or put in a second place.
+/// JSON that stays JSON: one to three values replaced by others, taken out or put in a second
+/// place.
 class JsonMutator {
   public:
     std::string operator()(std::string const& text) {
@@ -101,19 +103,21 @@ class JsonMutator {
 
   private:
     nlohmann::ordered_json value(nlohmann::ordered_json const& old) {
-        static std::vector<nlohmann::ordered_json> const values{nullptr,    true,
-                                                                false,      0,
-                                                                1,          -1,
-                                                                5,          1e300,
-                                                                INT64_MAX,  UINT64_MAX,
-                                                                2147483648, 0.5,
-                                                                "",         "a",
-                                                                "\u0001\n", std::string(70'000, 'a'),
-                                                                "[UNK]",    nlohmann::ordered_json::array(),
-                                                                {1, "a"},   nlohmann::ordered_json::object()};
+        static std::vector<nlohmann::ordered_json> const values{
+            nullptr,    true,
+            false,      0,
+            1,          -1,
+            5,          1e300,
+            INT64_MAX,  UINT64_MAX,
+            2147483648, 0.5,
+            "",         "a",
+            "\u0001\n", std::string(70'000, 'a'),
+            "[UNK]",    nlohmann::ordered_json::array(),
+            {1, "a"},   nlohmann::ordered_json::object()};
         std::size_t const at = random_() % (values.size() + 2);
         if (at < values.size()) return values[at];
-        return at == values.size() ? nlohmann::ordered_json::array({old}) : nlohmann::ordered_json{{"a", old}};
+        return at == values.size() ? nlohmann::ordered_json::array({old})
+                                   : nlohmann::ordered_json{{"a", old}};
     }
     void damage(nlohmann::ordered_json& json) {
         if (!json.is_structured() || json.empty() || random_() % 8 == 0) {
@@ -137,13 +141,14 @@ class JsonMutator {
 /// What readers said of damaged inputs: how far the inputs came.
 class Rejections {
   public:
-    /// Messages that differ in names, numbers and values alone are of one kind: "FIELD: VALUE: legal: KIND" without
-    /// VALUE, without what is quoted, without the folder.
+    /// Messages that differ in names, numbers and values alone are of one kind: "FIELD: VALUE:
+    /// legal: KIND" without VALUE, without what is quoted, without the folder.
     void see(std::string const& message) {
         ++count_;
         std::string kind;
         std::size_t const folder = message.find(kFolder);
-        std::size_t at = folder == std::string::npos ? 0 : message.find('/', folder + kFolder.size());
+        std::size_t at =
+            folder == std::string::npos ? 0 : message.find('/', folder + kFolder.size());
         bool quoted = false;
         for (at = at == std::string::npos ? 0 : at; at < message.size(); ++at) {
             char const c = message[at];
@@ -153,7 +158,8 @@ class Rejections {
             if (!digit || kind.empty() || kind.back() != '#') kind += digit ? '#' : c;
         }
         if (auto const legal = kind.find(": legal: "); legal != std::string::npos)
-            if (auto const value = kind.rfind(": ", legal - 1); value != std::string::npos && value < legal)
+            if (auto const value = kind.rfind(": ", legal - 1);
+                value != std::string::npos && value < legal)
                 kind.erase(value, legal - value);
         ++kinds_[kind.substr(0, 80)];
     }
@@ -174,11 +180,11 @@ struct FuzzLimits {
     int inputs = 3000;
     double seconds = 2;
 
-    /// TRIREME_FUZZ_INPUTS, and TRIREME_FUZZ_SECONDS for what they may take; without them 3,000 or what two seconds are
-    /// enough for.
+    /// TRIREME_FUZZ_INPUTS, and TRIREME_FUZZ_SECONDS for what they may take; without them 3,000 or
+    /// what two seconds are enough for.
     static FuzzLimits asked() {
-        char const *const inputs = std::getenv("TRIREME_FUZZ_INPUTS"), *const time =
-                                                                           std::getenv("TRIREME_FUZZ_SECONDS");
+        char const *const inputs = std::getenv("TRIREME_FUZZ_INPUTS"), *const time = std::getenv(
+                                                                           "TRIREME_FUZZ_SECONDS");
         FuzzLimits limits;
         if (inputs) limits = {std::stoi(inputs), 1e9};
         if (time) limits.seconds = std::stod(time);
@@ -195,14 +201,18 @@ inline double processor_seconds() {
 }
 
 inline std::ptrdiff_t open_files() {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator());
 }
 
-/// Damages `good` with `mutate`: `read` reads it within two seconds, or throws InputError or JobError of one line with
-/// `name` in it, and neither always nor never; no file stays open. Whatever waits for ever is ended by SIGALRM.
+/// Damages `good` with `mutate`: `read` reads it within two seconds, or throws InputError or
+/// JobError of one line with `name` in it, and neither always nor never; no file stays open.
+/// Whatever waits for ever is ended by SIGALRM.
 template <typename Mutate>
-void fuzz_with(Mutate mutate, std::string const& good, std::function<void(std::string const&)> const& read,
-               FuzzLimits limits = FuzzLimits::asked(), std::string_view name = Rejections::kFolder) {
+void fuzz_with(Mutate mutate, std::string const& good,
+               std::function<void(std::string const&)> const& read,
+               FuzzLimits limits = FuzzLimits::asked(),
+               std::string_view name = Rejections::kFolder) {
     constexpr double kSlow = 2;
     constexpr unsigned kHangs = 120;
     Rejections refused;
@@ -218,7 +228,8 @@ void fuzz_with(Mutate mutate, std::string const& good, std::function<void(std::s
             std::string const line = cluster::line_of(error);
             refused.see(line);
             ASSERT_EQ(line.find('\n'), std::string::npos);
-            ASSERT_NE(line.find(name), std::string::npos) << line << "\nnames no file, for:\n" << bad;
+            ASSERT_NE(line.find(name), std::string::npos) << line << "\nnames no file, for:\n"
+                                                          << bad;
         };
         try {
             read(bad);
@@ -239,9 +250,10 @@ void fuzz_with(Mutate mutate, std::string const& good, std::function<void(std::s
     EXPECT_EQ(open_files(), files) << "files stay open";
     EXPECT_GT(refused.count(), tried / 50);
     EXPECT_LT(refused.count(), tried);
-    std::printf("%-40s %8d inputs, %8d refused with %4td kinds of message, %7.1f s, slowest %5.1f ms\n",
-                testing::UnitTest::GetInstance()->current_test_info()->name(), tried, refused.count(), refused.kinds(),
-                processor_seconds() - start, 1e3 * slowest);
+    std::printf(
+        "%-40s %8d inputs, %8d refused with %4td kinds of message, %7.1f s, slowest %5.1f ms\n",
+        testing::UnitTest::GetInstance()->current_test_info()->name(), tried, refused.count(),
+        refused.kinds(), processor_seconds() - start, 1e3 * slowest);
     std::fflush(stdout);
 }
 
@@ -257,7 +269,8 @@ inline void fuzz_json(std::string const& good, std::function<void(std::string co
     fuzz_with(JsonMutator(), good, read, limits.part(2));
 }
 
-/// A file that is cut to nothing and written again waits for the disk on some file systems: a new one does not.
+/// A file that is cut to nothing and written again waits for the disk on some file systems: a new
+/// one does not.
 inline void put(std::string const& path, std::string const& text) {
     unlink(path.c_str());
     int const file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -37,10 +37,12 @@ int main(int argc, char** argv) {
                 auto const* info = unit->GetTestSuite(s)->GetTestInfo(t);
                 for (int p = 0; p < info->result()->total_part_count(); ++p)
                     if (info->result()->GetTestPartResult(p).failed())
-                        fmt::print(stderr, "[rank {}] {}.{}: {}\n", world->rank(), info->test_suite_name(),
-                                   info->name(), info->result()->GetTestPartResult(p).message());
+                        fmt::print(stderr, "[rank {}] {}.{}: {}\n", world->rank(),
+                                   info->test_suite_name(), info->name(),
+                                   info->result()->GetTestPartResult(p).message());
             }
     }
-    world->all_reduce({&failed, 1, cluster::DType::i64}, cluster::ReduceOp::max, "test results").wait();
+    world->all_reduce({&failed, 1, cluster::DType::i64}, cluster::ReduceOp::max, "test results")
+        .wait();
     return failed != 0;
 }

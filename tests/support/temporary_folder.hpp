@@ -10,7 +10,8 @@ namespace trireme::test {
 
 class TemporaryFolder {
   public:
-    TemporaryFolder() : path_((std::filesystem::temp_directory_path() / "trireme-test-XXXXXX").string()) {
+    TemporaryFolder()
+        : path_((std::filesystem::temp_directory_path() / "trireme-test-XXXXXX").string()) {
         if (!mkdtemp(path_.data())) throw std::runtime_error("mkdtemp: " + path_);
     }
     ~TemporaryFolder() {

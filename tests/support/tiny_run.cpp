@@ -29,8 +29,9 @@ std::vector<data::Sample> samples(std::uint64_t purpose, int count) {
         data::Sample& s = all.emplace_back();
         s.tokens.resize(3 + draw(0) % 17);
         for (std::size_t t = 0; t < s.tokens.size(); ++t)
-            s.tokens[t] = t && draw(2 * t) % 4 ? static_cast<std::int32_t>((s.tokens[t - 1] * 5 + 3) % kVocabulary)
-                                               : static_cast<std::int32_t>(draw(2 * t + 1) % kVocabulary);
+            s.tokens[t] = t && draw(2 * t) % 4
+                              ? static_cast<std::int32_t>((s.tokens[t - 1] * 5 + 3) % kVocabulary)
+                              : static_cast<std::int32_t>(draw(2 * t + 1) % kVocabulary);
         for (std::size_t t = 1; t <= s.tokens.size(); ++t)
             s.token_labels.push_back(t < s.tokens.size() ? s.tokens[t] : data::kIgnoredLabel);
     }
@@ -48,18 +49,25 @@ std::string write_tiny_run(std::string const& folder) {
     std::filesystem::create_directories(folder + "/model");
     std::filesystem::create_directories(folder + "/data");
     cluster::write_file(folder + "/model/config.json", kModel);
-    data::Manifest manifest{.task = "language-modeling", .vocabulary = kVocabulary, .max_length = 32};
-    manifest.splits["train"].shards = {data::write_shard(folder + "/data", "train-00000.h5", samples(1, 30)),
-                                       data::write_shard(folder + "/data", "train-00001.h5", samples(2, 23))};
-    manifest.splits["validation"].shards = {data::write_shard(folder + "/data", "validation-00000.h5", samples(3, 10))};
+    data::Manifest manifest{
+        .task = "language-modeling", .vocabulary = kVocabulary, .max_length = 32};
+    manifest.splits["train"].shards = {
+        data::write_shard(folder + "/data", "train-00000.h5", samples(1, 30)),
+        data::write_shard(folder + "/data", "train-00001.h5", samples(2, 23))};
+    manifest.splits["validation"].shards = {
+        data::write_shard(folder + "/data", "validation-00000.h5", samples(3, 10))};
     data::write_manifest(folder + "/data", manifest);
     std::string const file = folder + "/run.yaml";
-    cluster::write_file(
-        file,
-        "run: " + folder + "/run\nseed: 3\ntask: language-modeling\nmodel:\n  path: " + folder +
-            "/model\n  from_scratch: true\n  hidden_dropout: 0.1\n  attention_dropout: 0.1\ndata:\n  path: " + folder +
-            "/data\nbatch:\n  global: 7\n  tokens_per_slot: 30\nnumerics:\n  mode: bitwise\n  threads: 1\noptimizer:\n"
-            "  learning_rate: 3e-3\ntrain:\n  steps: 40\nevaluation:\n  every: 10\ncheckpoint:\n  every: 4\n");
+    cluster::write_file(file,
+                        "run: " + folder +
+                            "/run\nseed: 3\ntask: language-modeling\nmodel:\n  path: " + folder +
+                            "/model\n  from_scratch: true\n  hidden_dropout: 0.1\n  "
+                            "attention_dropout: 0.1\ndata:\n  path: " +
+                            folder +
+                            "/data\nbatch:\n  global: 7\n  tokens_per_slot: 30\nnumerics:\n  mode: "
+                            "bitwise\n  threads: 1\noptimizer:\n"
+                            "  learning_rate: 3e-3\ntrain:\n  steps: 40\nevaluation:\n  every: "
+                            "10\ncheckpoint:\n  every: 4\n");
     return file;
 }
 
@@ -81,7 +89,8 @@ std::vector<std::string> trireme(int ranks, std::vector<std::string> const& argu
     char const* const mutant = std::getenv("TRIREME_COMMAND"); // tests/mutants
     std::string const program = mutant ? mutant : TRIREME_BINARY;
     std::vector<std::string> command{program};
-    if (ranks > 0) command = {TRIREME_MPIEXEC, "-n", std::to_string(ranks), "--oversubscribe", program};
+    if (ranks > 0)
+        command = {TRIREME_MPIEXEC, "-n", std::to_string(ranks), "--oversubscribe", program};
     command.insert(command.end(), arguments.begin(), arguments.end());
     return command;
 }

@@ -5,8 +5,8 @@
 
 namespace trireme::test {
 
-/// Writes FOLDER/model/config.json, FOLDER/data and FOLDER/run.yaml (bitwise mode, dropout on, 40 steps, a checkpoint
-/// every 4). Returns the path of the YAML file.
+/// Writes FOLDER/model/config.json, FOLDER/data and FOLDER/run.yaml (bitwise mode, dropout on, 40
+/// steps, a checkpoint every 4). Returns the path of the YAML file.
 std::string write_tiny_run(std::string const& folder);
 
 struct Outcome {

@@ -1,5 +1,5 @@
-// AdamW on the device: the arithmetic of framework/kernels/adamw.cpp, one thread per element. Compiled with -fmad=false,
-// since the CPU forms no fused multiply-adds here either.
+// AdamW on the device: the arithmetic of framework/kernels/adamw.cpp, one thread per element.
+// Compiled with -fmad=false, since the CPU forms no fused multiply-adds here either.
 #include "framework/kernels/cuda/adamw.hpp"
 
 namespace trireme::framework::kernels {
@@ -7,8 +7,8 @@ namespace trireme::framework::kernels {
 namespace {
 
 template <typename T>
-__global__ void update(std::int64_t n, T keep, T rate, T root, AdamWStep step, T* weight, T const* gradient, T* moment1,
-                       T* moment2) {
+__global__ void update(std::int64_t n, T keep, T rate, T root, AdamWStep step, T* weight,
+                       T const* gradient, T* moment1, T* moment2) {
     auto const i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     double const scale = *step.gradient_scale;
     if (i >= n || isnan(scale)) return;
@@ -24,18 +24,21 @@ __global__ void update(std::int64_t n, T keep, T rate, T root, AdamWStep step, T
 } // namespace
 
 template <typename T>
-bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1, T* moment2,
-                     void* stream) {
+bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient,
+                     T* moment1, T* moment2, void* stream) {
     if (n == 0) return true;
     constexpr int kThreads = 256;
     auto const blocks = static_cast<unsigned>((n + kThreads - 1) / kThreads);
     update<T><<<blocks, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-        n, static_cast<T>(1 - step.learning_rate * step.weight_decay), static_cast<T>(step.learning_rate / step.correction1),
+        n, static_cast<T>(1 - step.learning_rate * step.weight_decay),
+        static_cast<T>(step.learning_rate / step.correction1),
         static_cast<T>(1 / sqrt(step.correction2)), step, weight, gradient, moment1, moment2);
     return cudaGetLastError() == cudaSuccess;
 }
 
-template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*, void*);
-template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*, double*, void*);
+template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*,
+                              void*);
+template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*,
+                              double*, void*);
 
 } // namespace trireme::framework::kernels

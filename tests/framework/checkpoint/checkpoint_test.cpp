@@ -61,13 +61,17 @@ struct Written {
         std::int64_t const cut = 333 * 1001 + 17, all = 700 * 1001;
         std::atomic<bool> const abandoned = false;
         auto const part = [&](std::int64_t first, std::int64_t count) {
-            return flat_range("weight", "m", "f32", {700, 1001}, first, count, matrix.data() + first);
+            return flat_range("weight", "m", "f32", {700, 1001}, first, count,
+                              matrix.data() + first);
         };
-        RankFile const a =
-            write_rank_file(folder.path(), "rank-00000.h5",
-                            {part(0, cut), flat_range("weight", "v", "f64", {37}, 0, 37, vector.data())}, abandoned);
-        RankFile const b = write_rank_file(folder.path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
-        CheckpointManifest manifest{.state = {{"step", 3}}, .tensors = a.tensors, .files = {a.file, b.file}};
+        RankFile const a = write_rank_file(
+            folder.path(), "rank-00000.h5",
+            {part(0, cut), flat_range("weight", "v", "f64", {37}, 0, 37, vector.data())},
+            abandoned);
+        RankFile const b =
+            write_rank_file(folder.path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
+        CheckpointManifest manifest{
+            .state = {{"step", 3}}, .tensors = a.tensors, .files = {a.file, b.file}};
         for (auto const& piece : b.tensors[0].pieces) manifest.tensors[0].pieces.push_back(piece);
         manifest.files.push_back(write_virtual_file(folder.path(), manifest.tensors));
         write_manifest(folder.path(), manifest);
@@ -96,7 +100,8 @@ TEST(Checkpoint, EveryFlippedBitIsFound) {
     Written const written;
     std::mt19937_64 random(2);
     for (std::string const file : {"rank-00000.h5", "rank-00001.h5", "whole.h5", "manifest.json"}) {
-        std::string const path = written.folder.path() + "/" + file, good = cluster::read_file(path);
+        std::string const path = written.folder.path() + "/" + file,
+                          good = cluster::read_file(path);
         for (int round = 0; round < 25; ++round) {
             std::size_t const bit = random() % (good.size() * 8);
             std::string bad = good;
@@ -128,7 +133,8 @@ TEST(Checkpoint, AReadFindsADamagedPieceAndNamesTheTensor) {
         reader.read(*m, 0, elements_of(m->shape), out.data());
         ADD_FAILURE() << "not found";
     } catch (cluster::InputError const& error) {
-        EXPECT_NE(std::string(error.what()).find("in tensor weight/m"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find("in tensor weight/m"), std::string::npos)
+            << error.what();
     }
 }
 
@@ -140,7 +146,8 @@ TEST(Checkpoint, ATensorWithAHoleIsNotCommitted) {
 }
 
 TEST(Rectangles, ManyPiecesAreComparedWithTheirNeighboursAlone) {
-    std::int64_t const side = 400; // 160,000 pieces: every one with every other would be 10^10 comparisons
+    // 160,000 pieces: every one with every other would be 10^10 comparisons
+    std::int64_t const side = 400;
     std::vector<Rectangle> pieces;
     for (std::int64_t i = 0; i < side * side; ++i) {
         std::int64_t const at = i * 7919 % (side * side);
@@ -151,8 +158,10 @@ TEST(Rectangles, ManyPiecesAreComparedWithTheirNeighboursAlone) {
     pieces.back() = pieces.front();
     EXPECT_FALSE(cover_exactly({side, side}, pieces)) << "one twice, one not at all";
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
-    EXPECT_FALSE(cover_exactly({4, 4}, {{{0, 0}, {3, 4}}, {{2, 0}, {1, 4}}})) << "they overlap in a row";
-    EXPECT_FALSE(cover_exactly({2, 6}, {{{0, 0}, {2, 4}}, {{0, 3}, {1, 3}}, {{1, 5}, {1, 1}}})) << "and in a column";
+    EXPECT_FALSE(cover_exactly({4, 4}, {{{0, 0}, {3, 4}}, {{2, 0}, {1, 4}}}))
+        << "they overlap in a row";
+    EXPECT_FALSE(cover_exactly({2, 6}, {{{0, 0}, {2, 4}}, {{0, 3}, {1, 3}}, {{1, 5}, {1, 1}}}))
+        << "and in a column";
     EXPECT_TRUE(cover_exactly({3, 4}, {{{2, 0}, {1, 1}}, {{0, 1}, {3, 3}}, {{0, 0}, {2, 1}}}));
 }
 
@@ -165,7 +174,8 @@ TEST(RunState, IsJudgedByTypesAndByTheFolder) {
                               {"data", "x"},
                               {"saved_at", "then"},
                               {"ranks", 2}};
-    auto const says = [&](auto const& change, std::string const& name = "step-000000004") -> std::string {
+    auto const says = [&](auto const& change,
+                          std::string const& name = "step-000000004") -> std::string {
         CheckpointManifest manifest{.state = good};
         change(manifest.state);
         try {
@@ -175,10 +185,12 @@ TEST(RunState, IsJudgedByTypesAndByTheFolder) {
         }
     };
     EXPECT_EQ(says([](auto&) {}), "b: 2");
-    EXPECT_EQ(says([](auto& s) { s["trajectory"] = nullptr; }), "state.trajectory: null: legal: a text");
+    EXPECT_EQ(says([](auto& s) { s["trajectory"] = nullptr; }),
+              "state.trajectory: null: legal: a text");
     EXPECT_EQ(says([](auto& s) { s["config"] = 5; }), "state.config: 5: legal: a text");
     EXPECT_EQ(says([](auto& s) { s = nullptr; }), "state: null: legal: an object");
-    EXPECT_EQ(says([](auto& s) { s["progress"]["step"] = "4"; }), "state.progress.step: \"4\": legal: a whole number");
+    EXPECT_EQ(says([](auto& s) { s["progress"]["step"] = "4"; }),
+              "state.progress.step: \"4\": legal: a whole number");
     EXPECT_EQ(says([](auto&) {}, "step-000000009"),
               "state.progress.step: 4: legal: the step of its folder, step-000000009");
 }

@@ -16,10 +16,11 @@ void write(std::string const& folder, std::vector<float> const& w, nlohmann::jso
     std::atomic<bool> const abandoned = false;
     std::vector<float> const same{1, 2, 3};
     auto const n = static_cast<std::int64_t>(w.size());
-    RankFile const file = write_rank_file(folder, "rank-00000.h5",
-                                          {flat_range("weight", "w", "f32", {n}, 0, n, w.data()),
-                                           flat_range("weight", "same", "f32", {3}, 0, 3, same.data())},
-                                          abandoned);
+    RankFile const file =
+        write_rank_file(folder, "rank-00000.h5",
+                        {flat_range("weight", "w", "f32", {n}, 0, n, w.data()),
+                         flat_range("weight", "same", "f32", {3}, 0, 3, same.data())},
+                        abandoned);
     write_manifest(folder, {.state = state, .tensors = file.tensors, .files = {file.file}});
 }
 
@@ -33,8 +34,8 @@ CheckpointDifference difference(std::vector<float> const& a, std::vector<float> 
 }
 
 TEST(Compare, EqualToTheBit) {
-    auto const d =
-        difference({1, -2, 3}, {1, -2, 3}, {{"seed", 1}, {"saved_at", "x"}}, {{"seed", 1}, {"saved_at", "y"}});
+    auto const d = difference({1, -2, 3}, {1, -2, 3}, {{"seed", 1}, {"saved_at", "x"}},
+                              {{"seed", 1}, {"saved_at", "y"}});
     EXPECT_TRUE(d.none());
     EXPECT_EQ(d.equal_tensors, 2);
 }
@@ -73,7 +74,8 @@ TEST(Compare, StateByPathAndConfigurationByLine) {
           {"config", "optimizer:\n  clip: 2\n  beta1: 0.9\n"},
           {"ranks", 2}};
     EXPECT_EQ(state_differences(a, b),
-              (std::vector<std::string>{"config: only in the first: clip: 1", "config: only in the second: clip: 2",
+              (std::vector<std::string>{"config: only in the first: clip: 1",
+                                        "config: only in the second: clip: 2",
                                         "progress/step: 4 -> 8", "ranks: nothing -> 2"}));
     EXPECT_TRUE(state_differences(a, a).empty());
 }

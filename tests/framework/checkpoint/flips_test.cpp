@@ -24,7 +24,8 @@ constexpr int kFlips = 1000;
 /// Flips one bit of a file for as long as it lives.
 class Flip {
   public:
-    Flip(std::string const& path, std::uint64_t bit) : file_(open(path.c_str(), O_RDWR | O_CLOEXEC)), bit_(bit) {
+    Flip(std::string const& path, std::uint64_t bit)
+        : file_(open(path.c_str(), O_RDWR | O_CLOEXEC)), bit_(bit) {
         change();
     }
     ~Flip() {
@@ -73,7 +74,8 @@ void every_flip_is_found(std::string const& folder, std::string const& ending, s
             verify();
             ADD_FAILURE() << file << ", bit " << bit << ": not found";
         } catch (cluster::InputError const& error) {
-            EXPECT_NE(std::string(error.what()).find(file), std::string::npos) << file << ": " << error.what();
+            EXPECT_NE(std::string(error.what()).find(file), std::string::npos)
+                << file << ": " << error.what();
         }
     }
     verify(); // as it was
@@ -88,13 +90,17 @@ class CheckpointFlips : public testing::Test {
         std::atomic<bool> const abandoned = false;
         std::int64_t const cut = 217 * 901 + 3, all = 500 * 901;
         auto const part = [&](std::int64_t first, std::int64_t count) {
-            return flat_range("weight", "m", "f32", {500, 901}, first, count, values_.data() + first);
+            return flat_range("weight", "m", "f32", {500, 901}, first, count,
+                              values_.data() + first);
         };
-        RankFile const a =
-            write_rank_file(path(), "rank-00000.h5",
-                            {part(0, cut), flat_range("moment1", "v", "f32", {37}, 0, 37, values_.data())}, abandoned);
-        RankFile const b = write_rank_file(path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
-        CheckpointManifest manifest{.state = {{"step", 3}}, .tensors = a.tensors, .files = {a.file, b.file}};
+        RankFile const a = write_rank_file(
+            path(), "rank-00000.h5",
+            {part(0, cut), flat_range("moment1", "v", "f32", {37}, 0, 37, values_.data())},
+            abandoned);
+        RankFile const b =
+            write_rank_file(path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
+        CheckpointManifest manifest{
+            .state = {{"step", 3}}, .tensors = a.tensors, .files = {a.file, b.file}};
         for (auto const& piece : b.tensors[0].pieces) manifest.tensors[0].pieces.push_back(piece);
         manifest.files.push_back(write_virtual_file(path(), manifest.tensors));
         write_manifest(path(), manifest);
@@ -111,7 +117,8 @@ TEST_F(CheckpointFlips, VerifyFindsAll) {
                   .outcome = "verify found every one and named the file"});
 }
 
-/// A read finds a flip in what it touches and names the tensor; a read of something else does not meet it.
+/// A read finds a flip in what it touches and names the tensor; a read of something else does not
+/// meet it.
 TEST_F(CheckpointFlips, AReadFindsThoseInWhatItTouches) {
     std::mt19937_64 random(12);
     std::int64_t const width = 901;
@@ -126,25 +133,29 @@ TEST_F(CheckpointFlips, AReadFindsThoseInWhatItTouches) {
         ASSERT_NE(piece, m->pieces.end());
         auto const& r = piece->rectangle;
         std::int64_t const column =
-            r.start[1] + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(r.count[1]));
+            r.start[1] +
+            static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(r.count[1]));
         std::int64_t const in_piece = (row - r.start[0]) * r.count[1] + column - r.start[1];
         Flip const flip(path() + "/" + piece->file,
-                        static_cast<std::uint64_t>(piece->offset + in_piece * 4) * 8 + random() % 32);
+                        static_cast<std::uint64_t>(piece->offset + in_piece * 4) * 8 +
+                            random() % 32);
         std::vector<float> out(static_cast<std::size_t>(width));
         CheckpointReader const reader(path());
         try {
             reader.read(*m, row * width, width, out.data());
             ADD_FAILURE() << "row " << row << ", column " << column << ": not found";
         } catch (cluster::InputError const& error) {
-            EXPECT_NE(std::string(error.what()).find("in tensor weight/m"), std::string::npos) << error.what();
+            EXPECT_NE(std::string(error.what()).find("in tensor weight/m"), std::string::npos)
+                << error.what();
         }
         std::int64_t const far = piece->file == "rank-00000.h5" ? 499 : 0; // in another file
         reader.read(*m, far * width, width, out.data());
         EXPECT_TRUE(std::equal(out.begin(), out.end(), values_.begin() + far * width));
     }
-    test::record({.id = "F9",
-                  .fault = "1,000 single bits flipped in rows that a read takes",
-                  .outcome = "the read found every one and named the tensor; reads elsewhere were sound"});
+    test::record(
+        {.id = "F9",
+         .fault = "1,000 single bits flipped in rows that a read takes",
+         .outcome = "the read found every one and named the tensor; reads elsewhere were sound"});
 }
 
 /// Its manifest has no hash of its own yet.
@@ -159,14 +170,16 @@ TEST(DataFlips, VerifyFindsAllInShards) {
             for (auto& token : s.tokens) token = static_cast<std::int32_t>(random() % 101);
             s.token_labels = s.tokens;
         }
-        manifest.splits["train"].shards.push_back(
-            data::write_shard(folder.path(), "train-0000" + std::to_string(shard) + ".h5", samples));
+        manifest.splits["train"].shards.push_back(data::write_shard(
+            folder.path(), "train-0000" + std::to_string(shard) + ".h5", samples));
     }
     data::write_manifest(folder.path(), manifest);
-    every_flip_is_found(folder.path(), ".h5", 13, [&] { data::open_dataset(folder.path(), "train")->verify(0, 1); });
-    test::record({.id = "F9",
-                  .fault = "1,000 single bits flipped over the shards of a data set",
-                  .outcome = "the verification before training found every one and named the file"});
+    every_flip_is_found(folder.path(), ".h5", 13,
+                        [&] { data::open_dataset(folder.path(), "train")->verify(0, 1); });
+    test::record(
+        {.id = "F9",
+         .fault = "1,000 single bits flipped over the shards of a data set",
+         .outcome = "the verification before training found every one and named the file"});
 }
 
 } // namespace

@@ -27,7 +27,8 @@ TEST(KeepRules, KeepTheNewestTheBestAndTheMultiples) {
     EXPECT_EQ(surplus(all, 60, 10, {.last = 9}), Names{});
 }
 
-/// Step 8 was damaged, the run went on from 4 and saves 6: the damaged one must not count as the newest.
+/// Step 8 was damaged, the run went on from 4 and saves 6: the damaged one must not count as the
+/// newest.
 TEST(KeepRules, OneThatWasPassedOverPushesNothingOut) {
     EXPECT_EQ(surplus(names_of({8, 6, 4}), 6, -1, {.last = 1}), names_of({4}));
     EXPECT_EQ(surplus(names_of({8, 6, 4}), 6, -1, {.last = 2}), Names{});
@@ -49,13 +50,14 @@ TEST_F(Folder, WhatCannotBeListedIsNotEmpty) {
 }
 
 TEST_F(Folder, LeftoversAreNoCheckpointsAndGo) {
-    for (auto const* name : {"step-000000004", "step-000000008", "step-000000012.partial", "step-000000002.removed",
-                             "step-000000008.former", "step-", "notes"})
+    for (auto const* name : {"step-000000004", "step-000000008", "step-000000012.partial",
+                             "step-000000002.removed", "step-000000008.former", "step-", "notes"})
         make(name);
     EXPECT_EQ(list_checkpoints(path()), names_of({8, 4}));
     open_checkpoints(path());
     EXPECT_EQ(list_checkpoints(path()), names_of({8, 4}));
-    for (auto const* name : {"step-000000012.partial", "step-000000002.removed", "step-000000008.former"})
+    for (auto const* name :
+         {"step-000000012.partial", "step-000000002.removed", "step-000000008.former"})
         EXPECT_FALSE(fs::exists(path() + "/" + name)) << name;
     EXPECT_TRUE(fs::exists(path() + "/notes")) << "not ours";
 }

@@ -20,12 +20,14 @@ TEST(PendingSave, CommitsWhatEveryRankReported) {
         cluster::run_as_threads(ranks, [&](auto& world) {
             PendingSave save(
                 world, [&] { return std::string(static_cast<std::size_t>(world.rank()), 'x'); },
-                [&](auto const& reports) { committed = reports; }, [] { FAIL() << "nothing failed"; });
+                [&](auto const& reports) { committed = reports; },
+                [] { FAIL() << "nothing failed"; });
             save.wait(kPatience);
             EXPECT_EQ(save.error(), "");
         });
         ASSERT_EQ(committed.size(), static_cast<std::size_t>(ranks));
-        for (std::size_t r = 0; r < committed.size(); ++r) EXPECT_EQ(committed[r], std::string(r, 'x'));
+        for (std::size_t r = 0; r < committed.size(); ++r)
+            EXPECT_EQ(committed[r], std::string(r, 'x'));
     }
 }
 
@@ -76,7 +78,10 @@ TEST(PendingSave, ACommitThatFailsIsTheOutcomeOnEveryRank) {
     cluster::run_as_threads(2, [&](auto& world) {
         PendingSave save(
             world, [] { return std::string(); },
-            [](auto const&) { throw std::runtime_error("manifest.json: " + std::string(5000, 'e')); }, [] {});
+            [](auto const&) {
+                throw std::runtime_error("manifest.json: " + std::string(5000, 'e'));
+            },
+            [] {});
         save.wait(kPatience);
         EXPECT_TRUE(save.error().starts_with("manifest.json: eee"));
         EXPECT_LT(save.error().size(), 1024U);
@@ -85,27 +90,28 @@ TEST(PendingSave, ACommitThatFailsIsTheOutcomeOnEveryRank) {
 
 TEST(PendingSave, ARankThatNeverComesIsReported) {
     std::atomic<bool> gone_on = false;
-    EXPECT_THROW(cluster::run_as_threads(2,
-                                         [&](auto& world) {
-                                             PendingSave save(
-                                                 world,
-                                                 [&] {
-                                                     while (world.rank() == 1 && !gone_on)
-                                                         std::this_thread::sleep_for(1ms);
-                                                     return std::string();
-                                                 },
-                                                 [](auto const&) {}, [] {});
-                                             try {
-                                                 save.wait(world.rank() == 0 ? 200ms : 60s);
-                                             } catch (cluster::JobError const& error) {
-                                                 gone_on = true;
-                                                 if (world.rank() == 0) {
-                                                     EXPECT_NE(std::string(error.what()).find("waited 0.2 s"),
-                                                               std::string::npos);
-                                                 }
-                                                 throw;
-                                             }
-                                         }),
+    EXPECT_THROW(cluster::run_as_threads(
+                     2,
+                     [&](auto& world) {
+                         PendingSave save(
+                             world,
+                             [&] {
+                                 while (world.rank() == 1 && !gone_on)
+                                     std::this_thread::sleep_for(1ms);
+                                 return std::string();
+                             },
+                             [](auto const&) {}, [] {});
+                         try {
+                             save.wait(world.rank() == 0 ? 200ms : 60s);
+                         } catch (cluster::JobError const& error) {
+                             gone_on = true;
+                             if (world.rank() == 0) {
+                                 EXPECT_NE(std::string(error.what()).find("waited 0.2 s"),
+                                           std::string::npos);
+                             }
+                             throw;
+                         }
+                     }),
                  cluster::JobError);
 }
 

@@ -25,7 +25,8 @@ using Tokens = std::vector<std::int32_t>;
 std::vector<std::string> decoders() {
     std::vector<std::string> names;
     for (auto const& entry : std::filesystem::directory_iterator(TRIREME_GOLDEN))
-        if (std::filesystem::exists(entry.path() / "generation.json")) names.push_back(entry.path().filename());
+        if (std::filesystem::exists(entry.path() / "generation.json"))
+            names.push_back(entry.path().filename());
     std::ranges::sort(names);
     return names;
 }
@@ -42,11 +43,11 @@ struct Loaded {
     std::vector<Prompt> prompts;
 
     explicit Loaded(std::string const& name, at::ScalarType compute = at::kFloat)
-        : golden(
-              nlohmann::json::parse(cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + name + "/generation.json"))),
+        : golden(nlohmann::json::parse(
+              cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + name + "/generation.json"))),
           config(config_of(name)), model(read_model_config(config, {})),
-          store(parameter_specs(model), {.compute = compute, .gradients = false}), stage(model, store),
-          relay(stage, model, *alone), generator(relay) {
+          store(parameter_specs(model), {.compute = compute, .gradients = false}),
+          stage(model, store), relay(stage, model, *alone), generator(relay) {
         load_weights(config, model, store);
         store.refresh_compute();
         for (auto const& p : golden["prompts"])
@@ -63,8 +64,8 @@ struct Loaded {
         std::vector<Completion> all;
         for (std::size_t first = 0; first < prompts.size(); first += batch) {
             std::vector<Prompt> const group(prompts.begin() + static_cast<std::ptrdiff_t>(first),
-                                            prompts.begin() +
-                                                static_cast<std::ptrdiff_t>(std::min(first + batch, prompts.size())));
+                                            prompts.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                                  first + batch, prompts.size())));
             for (auto& c : generator.complete(group, options)) all.push_back(std::move(c));
         }
         return all;
@@ -93,7 +94,8 @@ TEST_P(Decoder, EqualsTransformersTokenForToken) {
     auto const penalized = loaded.golden["penalized"].get<std::vector<Tokens>>();
     GenerationOptions options{.max_new_tokens = 8};
     EXPECT_EQ(tokens_of(loaded.complete(options, 1)), greedy) << "one by one";
-    EXPECT_EQ(tokens_of(loaded.complete(options, 7)), greedy) << "seven together, of different lengths";
+    EXPECT_EQ(tokens_of(loaded.complete(options, 7)), greedy)
+        << "seven together, of different lengths";
     options.cache = false;
     EXPECT_EQ(tokens_of(loaded.complete(options, 7)), greedy) << "without the cache";
     options = {.max_new_tokens = 8, .sampling = {.repetition_penalty = loaded.golden["penalty"]}};
@@ -103,7 +105,8 @@ TEST_P(Decoder, EqualsTransformersTokenForToken) {
 
 TEST_P(Decoder, SamplesDoNotDependOnTheBatchOrTheCache) {
     Loaded const loaded(GetParam());
-    GenerationOptions options{.max_new_tokens = 8, .sampling = {.temperature = 0.9, .top_k = 30, .top_p = 0.95}};
+    GenerationOptions options{.max_new_tokens = 8,
+                              .sampling = {.temperature = 0.9, .top_k = 30, .top_p = 0.95}};
     auto const wanted = tokens_of(loaded.complete(options, 1));
     EXPECT_EQ(tokens_of(loaded.complete(options, 7)), wanted);
     EXPECT_EQ(tokens_of(loaded.complete(options, 20)), wanted);
@@ -122,7 +125,8 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
         data::Slot whole;
         whole.sample_ids = {0};
         for (std::int64_t t = 0; t < length; ++t) {
-            whole.tokens.push_back(static_cast<std::int32_t>((t * 31 + 7) % loaded.model.vocabulary));
+            whole.tokens.push_back(
+                static_cast<std::int32_t>((t * 31 + 7) % loaded.model.vocabulary));
             whole.positions.push_back(static_cast<std::int32_t>(t));
             whole.segments.push_back(0);
             whole.offsets = {0, t + 1};
@@ -136,8 +140,10 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
             Pass const at_once = make_pass(whole, false, 0, 0, 1.0);
             Pass cached = make_pass(part, false, 0, 0, 1.0);
             cached.cache = &cache;
-            at::Tensor const difference = loaded.relay.next_logits(at_once) - loaded.relay.next_logits(cached);
-            EXPECT_LT(difference.abs().max().item<double>(), compute == at::kDouble ? 1e-12 : 1e-5) << "token " << t;
+            at::Tensor const difference =
+                loaded.relay.next_logits(at_once) - loaded.relay.next_logits(cached);
+            EXPECT_LT(difference.abs().max().item<double>(), compute == at::kDouble ? 1e-12 : 1e-5)
+                << "token " << t;
         }
     }
 }
@@ -148,10 +154,11 @@ TEST_P(Decoder, EndsAtAnyOfTheStopTokensAndAtTheLastPosition) {
     GenerationOptions const options{.max_new_tokens = 8, .stops = {greedy[0][3], greedy[1][5]}};
     auto const completions = loaded.complete(options, 7);
     for (std::size_t i = 0; i < greedy.size(); ++i) {
-        auto const stop =
-            std::ranges::find_if(greedy[i], [&](auto t) { return t == options.stops[0] || t == options.stops[1]; });
+        auto const stop = std::ranges::find_if(
+            greedy[i], [&](auto t) { return t == options.stops[0] || t == options.stops[1]; });
         EXPECT_EQ(completions[i].tokens, Tokens(greedy[i].begin(), stop));
-        EXPECT_EQ(completions[i].ending, stop == greedy[i].end() ? Ending::max_new_tokens : Ending::stop);
+        EXPECT_EQ(completions[i].ending,
+                  stop == greedy[i].end() ? Ending::max_new_tokens : Ending::stop);
     }
     EXPECT_EQ(completions[0].ending, Ending::stop);
     Loaded cut(GetParam());
@@ -182,7 +189,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Decoder, testing::ValuesIn(decoders()), [](auto
 
 TEST(Generator, RefusesPromptsThatDoNotFit) {
     Loaded const loaded("llama");
-    auto const error_of = [&](Tokens const& tokens, GenerationOptions const& options) -> std::string {
+    auto const error_of = [&](Tokens const& tokens,
+                              GenerationOptions const& options) -> std::string {
         try {
             check_prompts({{0, tokens, "file.jsonl:3"}}, options, loaded.model);
         } catch (cluster::InputError const& error) {
@@ -193,9 +201,12 @@ TEST(Generator, RefusesPromptsThatDoNotFit) {
     EXPECT_EQ(error_of(Tokens(16, 5), {}), "no error");
     EXPECT_EQ(error_of(Tokens(17, 5), {}),
               "file.jsonl:3: prompt: 17 tokens: legal: 1 to 16, the positions of the model");
-    EXPECT_EQ(error_of({}, {}), "file.jsonl:3: prompt: 0 tokens: legal: 1 to 16, the positions of the model");
-    EXPECT_EQ(error_of({97}, {}), "file.jsonl:3: prompt: token 97: legal: 0 to 96, the model's vocabulary");
-    EXPECT_EQ(error_of({1}, {.max_new_tokens = 0}), "--max-new-tokens: 0: legal: a whole number >= 1");
+    EXPECT_EQ(error_of({}, {}),
+              "file.jsonl:3: prompt: 0 tokens: legal: 1 to 16, the positions of the model");
+    EXPECT_EQ(error_of({97}, {}),
+              "file.jsonl:3: prompt: token 97: legal: 0 to 96, the model's vocabulary");
+    EXPECT_EQ(error_of({1}, {.max_new_tokens = 0}),
+              "--max-new-tokens: 0: legal: a whole number >= 1");
 }
 
 TEST(Generator, StopTokensAreThoseOfTheGenerationConfigFirst) {

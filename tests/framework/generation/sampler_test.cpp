@@ -1,4 +1,5 @@
-// Choosing the next token: against transformers' processors (tests/golden/make_generation.py) and against chance.
+// Choosing the next token: against transformers' processors (tests/golden/make_generation.py) and
+// against chance.
 #include "framework/generation/sampler.hpp"
 
 #include <gtest/gtest.h>
@@ -14,13 +15,14 @@ namespace trireme::framework {
 namespace {
 
 TEST(Sampler, DistributionsAreThoseOfTransformers) {
-    auto const cases = nlohmann::json::parse(cluster::read_file(std::string(TRIREME_GOLDEN) + "/processors.json"));
+    auto const cases =
+        nlohmann::json::parse(cluster::read_file(std::string(TRIREME_GOLDEN) + "/processors.json"));
     ASSERT_EQ(cases.size(), 8U);
     for (auto const& c : cases) {
         auto logits = c["logits"].get<std::vector<double>>();
         penalize_repetition(logits, c["seen"].get<std::vector<std::int32_t>>(), c["penalty"]);
-        auto const ours =
-            candidates(logits, {.temperature = c["temperature"], .top_k = c["top_k"], .top_p = c["top_p"]});
+        auto const ours = candidates(
+            logits, {.temperature = c["temperature"], .top_k = c["top_k"], .top_p = c["top_p"]});
         std::vector<double> all(logits.size(), 0.0);
         for (std::size_t i = 0; i < ours.tokens.size(); ++i)
             all[static_cast<std::size_t>(ours.tokens[i])] = ours.probabilities[i];
@@ -43,8 +45,8 @@ void expect_drawn_as_stated(Sampling const& sampling, std::vector<int> const& ke
     std::vector<double> exact(logits.size(), 0.0);
     double total = 0;
     for (int const t : keep)
-        total += exact[static_cast<std::size_t>(t)] =
-            std::exp(static_cast<double>(logits[static_cast<std::size_t>(t)]) / sampling.temperature);
+        total += exact[static_cast<std::size_t>(t)] = std::exp(
+            static_cast<double>(logits[static_cast<std::size_t>(t)]) / sampling.temperature);
     constexpr int kDraws = 20000;
     std::map<std::int32_t, int> drawn;
     std::vector<std::int32_t> seen;
@@ -55,13 +57,15 @@ void expect_drawn_as_stated(Sampling const& sampling, std::vector<int> const& ke
     }
     double chi_square = 0;
     for (std::size_t t = 0; t < exact.size(); ++t) {
-        double const expected = kDraws * exact[t] / total, found = drawn[static_cast<std::int32_t>(t)];
+        double const expected = kDraws * exact[t] / total,
+                     found = drawn[static_cast<std::int32_t>(t)];
         if (exact[t] == 0)
             EXPECT_EQ(found, 0) << "token " << t << " is cut off";
         else
             chi_square += (found - expected) * (found - expected) / expected;
     }
-    // 99.9 % quantiles of 1 to 7 degrees of freedom. The stream is fixed, so this passes always or never.
+    // 99.9 % quantiles of 1 to 7 degrees of freedom. The stream is fixed, so this passes always or
+    // never.
     constexpr double kLimits[] = {0, 10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32};
     EXPECT_LT(chi_square, kLimits[keep.size() - 1]);
     EXPECT_GT(chi_square, 1e-3) << "too good for chance";
@@ -80,10 +84,10 @@ TEST(Sampler, RandomNumbersBelongToSeedPromptAndPosition) {
     std::vector<float> const logits(1000, 0.0F);
     Sampling const sampling{.temperature = 1.0, .seed = 5};
     std::vector<std::int32_t> const two{1, 2}, other{8, 9}, three{1, 2, 3};
-    auto const token = [&](std::vector<std::int32_t> const& seen, std::int64_t prompt, Sampling const& s) {
-        return choose(logits, seen, prompt, s).token;
-    };
-    EXPECT_EQ(token(two, 4, sampling), token(other, 4, sampling)) << "what was seen is no key, its length is";
+    auto const token = [&](std::vector<std::int32_t> const& seen, std::int64_t prompt,
+                           Sampling const& s) { return choose(logits, seen, prompt, s).token; };
+    EXPECT_EQ(token(two, 4, sampling), token(other, 4, sampling))
+        << "what was seen is no key, its length is";
     EXPECT_NE(token(two, 4, sampling), token(three, 4, sampling));
     EXPECT_NE(token(two, 4, sampling), token(two, 5, sampling));
     EXPECT_NE(token(two, 4, sampling), token(two, 4, {.temperature = 1.0, .seed = 6}));
@@ -98,11 +102,13 @@ TEST(Sampler, GreedyTakesTheLowestOfEqualTokens) {
 
 TEST(Sampler, RefusesOptionsThatMeanNothing) {
     for (Sampling const& bad :
-         {Sampling{.temperature = -1}, Sampling{.temperature = 1, .top_k = -1}, Sampling{.temperature = 1, .top_p = 0},
-          Sampling{.temperature = 1, .top_p = 1.5}, Sampling{.repetition_penalty = 0}, Sampling{.top_k = 3},
+         {Sampling{.temperature = -1}, Sampling{.temperature = 1, .top_k = -1},
+          Sampling{.temperature = 1, .top_p = 0}, Sampling{.temperature = 1, .top_p = 1.5},
+          Sampling{.repetition_penalty = 0}, Sampling{.top_k = 3},
           Sampling{.temperature = std::nan("")}})
         EXPECT_THROW(check_sampling(bad), cluster::InputError);
-    EXPECT_NO_THROW(check_sampling({.temperature = 1, .top_k = 3, .top_p = 0.5, .repetition_penalty = 1.2}));
+    EXPECT_NO_THROW(
+        check_sampling({.temperature = 1, .top_k = 3, .top_p = 0.5, .repetition_penalty = 1.2}));
 }
 
 } // namespace

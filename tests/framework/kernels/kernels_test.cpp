@@ -40,7 +40,8 @@ TEST(ExpFast, IsWithinTwoUlp) {
     double worst = 0;
     for (float x = -87.0F; x < 80.0F; x += 0.00137F) {
         double const exact = std::exp(static_cast<double>(x));
-        worst = std::max(worst, std::abs(static_cast<double>(exp_fast(x)) - exact) / (exact * 0x1p-23));
+        worst =
+            std::max(worst, std::abs(static_cast<double>(exp_fast(x)) - exact) / (exact * 0x1p-23));
     }
     EXPECT_LE(worst, 2.0);
     EXPECT_EQ(exp_fast(-200.0F), 0.0F);
@@ -49,18 +50,21 @@ TEST(ExpFast, IsWithinTwoUlp) {
 
 TEST(AdamW, EqualsTheTextbookAndDoesNotDependOnWhereAShardIsCut) {
     std::size_t const n = 40003; // more than one thread takes at a time, and a tail
-    auto w = numbers<float>(n, 1), g = numbers<float>(n, 2), m = numbers<float>(n, 3), v = numbers<float>(n, 4);
+    auto w = numbers<float>(n, 1), g = numbers<float>(n, 2), m = numbers<float>(n, 3),
+         v = numbers<float>(n, 4);
     for (auto& x : v) x = std::abs(x);
     double scale = 0.5;
-    AdamWStep const step{1e-2, 0.9, 0.999, 1e-8, 0.1, 1 - std::pow(0.9, 3), 1 - std::pow(0.999, 3), &scale};
+    AdamWStep const step{1e-2,  0.9, 0.999, 1e-8, 0.1, 1 - std::pow(0.9, 3), 1 - std::pow(0.999, 3),
+                         &scale};
     auto w2 = w, m2 = m, v2 = v;
     adamw<float>(static_cast<std::int64_t>(n), step, w.data(), g.data(), m.data(), v.data());
     for (std::size_t i = 0; i < n; ++i) { // one element at a time: every element is a tail
         double const gd = 0.5 * static_cast<double>(g[i]);
         double const md = 0.9 * static_cast<double>(m2[i]) + 0.1 * gd,
                      vd = 0.999 * static_cast<double>(v2[i]) + 0.001 * gd * gd;
-        double const wd = static_cast<double>(w2[i]) * (1 - 1e-3) -
-                          1e-2 * (md / step.correction1) / (std::sqrt(vd / step.correction2) + 1e-8);
+        double const wd =
+            static_cast<double>(w2[i]) * (1 - 1e-3) -
+            1e-2 * (md / step.correction1) / (std::sqrt(vd / step.correction2) + 1e-8);
         adamw<float>(1, step, &w2[i], &g[i], &m2[i], &v2[i]);
         ASSERT_EQ(w[i], w2[i]) << "element " << i;
         ASSERT_NEAR(static_cast<double>(w[i]), wd, 1e-5 * (1 + std::abs(wd)));
@@ -80,14 +84,15 @@ TEST(BlockSquares, AddsEachBlockApart) {
     std::vector<double> sums(3);
     block_squares<float>(static_cast<std::int64_t>(n), 4096, x.data(), sums.data());
     double expected = 0;
-    for (std::size_t i = 8192; i < n; ++i) expected += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    for (std::size_t i = 8192; i < n; ++i)
+        expected += static_cast<double>(x[i]) * static_cast<double>(x[i]);
     EXPECT_NEAR(sums[2], expected, 1e-9 * expected);
 }
 
 TEST(RmsNorm, EqualsItsDefinitionAndItsGradientIsTheSlope) {
     std::int64_t const rows = 131, width = 37;
-    auto x = numbers<double>(static_cast<std::size_t>(rows * width), 1), weight = numbers<double>(37, 2),
-         dy = numbers<double>(x.size(), 3);
+    auto x = numbers<double>(static_cast<std::size_t>(rows * width), 1),
+         weight = numbers<double>(37, 2), dy = numbers<double>(x.size(), 3);
     std::vector<double> y(x.size()), inverse(131), dx(x.size()), dweight(37);
     auto loss = [&] {
         rms_norm_forward(rows, width, x.data(), weight.data(), 1e-5, y.data(), inverse.data());
@@ -95,9 +100,11 @@ TEST(RmsNorm, EqualsItsDefinitionAndItsGradientIsTheSlope) {
     };
     loss();
     double square = 0;
-    for (int d = 0; d < 37; ++d) square += x[static_cast<std::size_t>(d)] * x[static_cast<std::size_t>(d)];
+    for (int d = 0; d < 37; ++d)
+        square += x[static_cast<std::size_t>(d)] * x[static_cast<std::size_t>(d)];
     EXPECT_NEAR(y[5], x[5] / std::sqrt(square / 37 + 1e-5) * weight[5], 1e-12);
-    rms_norm_backward(rows, width, dy.data(), x.data(), weight.data(), inverse.data(), dx.data(), dweight.data());
+    rms_norm_backward(rows, width, dy.data(), x.data(), weight.data(), inverse.data(), dx.data(),
+                      dweight.data());
     for (std::size_t i : {std::size_t{0}, std::size_t{36}, std::size_t{2000}, x.size() - 1})
         EXPECT_NEAR(dx[i], slope(x, i, loss), 1e-7);
     for (std::size_t i : {0U, 36U}) EXPECT_NEAR(dweight[i], slope(weight, i, loss), 1e-6);
@@ -117,7 +124,8 @@ TEST(Rotary, TurnsPairsAndBack) {
     std::size_t const at = 2 * 30 + 10 + 3;            // head 1
     EXPECT_NEAR(y[at], x[at] * std::cos(angle) - x[at + 5] * std::sin(angle), 1e-12);
     EXPECT_NEAR(y[at + 5], x[at + 5] * std::cos(angle) + x[at] * std::sin(angle), 1e-12);
-    rotary(rows, heads, size, position.data(), cosine.data(), sine.data(), -1, y.data(), back.data());
+    rotary(rows, heads, size, position.data(), cosine.data(), sine.data(), -1, y.data(),
+           back.data());
     for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(back[i], x[i], 1e-12);
 }
 
@@ -129,7 +137,8 @@ TEST(CrossEntropy, EqualsItsDefinitionAndItsGradientIsTheSlope) {
     std::vector<std::int32_t> best(4);
     auto total = [&] {
         work = logits;
-        cross_entropy<double>(rows, classes, work.data(), label.data(), false, 0, loss.data(), best.data());
+        cross_entropy<double>(rows, classes, work.data(), label.data(), false, 0, loss.data(),
+                              best.data());
         return 0.25 * (loss[0] + loss[1] + loss[2] + loss[3]);
     };
     total();
@@ -138,10 +147,13 @@ TEST(CrossEntropy, EqualsItsDefinitionAndItsGradientIsTheSlope) {
     EXPECT_NEAR(loss[0], std::log(sum) - logits[7], 1e-12);
     EXPECT_EQ(loss[1], 0.0);
     EXPECT_EQ(best[1], -1);
-    EXPECT_EQ(best[2], std::max_element(logits.begin() + 202, logits.begin() + 303) - (logits.begin() + 202));
+    EXPECT_EQ(best[2], std::max_element(logits.begin() + 202, logits.begin() + 303) -
+                           (logits.begin() + 202));
     auto gradient = logits;
-    cross_entropy<double>(rows, classes, gradient.data(), label.data(), true, 0.25, loss.data(), best.data());
-    for (std::size_t i : {7U, 8U, 150U, 302U, 303U}) EXPECT_NEAR(gradient[i], slope(logits, i, total), 1e-8);
+    cross_entropy<double>(rows, classes, gradient.data(), label.data(), true, 0.25, loss.data(),
+                          best.data());
+    for (std::size_t i : {7U, 8U, 150U, 302U, 303U})
+        EXPECT_NEAR(gradient[i], slope(logits, i, total), 1e-8);
 }
 
 TEST(Dropout, DependsOnSampleAndPositionNotOnThePlaceInTheSlot) {
@@ -149,10 +161,10 @@ TEST(Dropout, DependsOnSampleAndPositionNotOnThePlaceInTheSlot) {
     std::int64_t const width = 37;
     std::vector<float> const x(5 * 37, 1.0F);
     std::vector<float> y(x.size()), other(x.size());
-    dropout_rows(key, std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(), std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(),
-                 5, width, x.data(), y.data());
-    dropout_rows(key, std::vector<std::int64_t>{9, 9, 9, 7, 7}.data(), std::vector<std::int32_t>{0, 1, 2, 0, 1}.data(),
-                 5, width, x.data(), other.data());
+    dropout_rows(key, std::vector<std::int64_t>{7, 7, 9, 9, 9}.data(),
+                 std::vector<std::int32_t>{0, 1, 0, 1, 2}.data(), 5, width, x.data(), y.data());
+    dropout_rows(key, std::vector<std::int64_t>{9, 9, 9, 7, 7}.data(),
+                 std::vector<std::int32_t>{0, 1, 2, 0, 1}.data(), 5, width, x.data(), other.data());
     EXPECT_TRUE(std::equal(y.begin() + 2 * 37, y.end(), other.begin()));
     EXPECT_TRUE(std::equal(y.begin(), y.begin() + 2 * 37, other.begin() + 3 * 37));
     std::vector<float> next(x.size());
@@ -161,7 +173,8 @@ TEST(Dropout, DependsOnSampleAndPositionNotOnThePlaceInTheSlot) {
     EXPECT_NE(y, next) << "another step has another mask";
 }
 
-/// 2 seeds x 2 steps x 24 sites x 2 samples x 2 positions: no two of the masks are alike, and all are as if of coins.
+/// 2 seeds x 2 steps x 24 sites x 2 samples x 2 positions: no two of the masks are alike, and all
+/// are as if of coins.
 TEST(Dropout, EveryIngredientOfTheKeyMakesAnotherMask) {
     std::int64_t const width = 96;
     std::vector<std::vector<float>> masks;
@@ -171,7 +184,8 @@ TEST(Dropout, EveryIngredientOfTheKeyMakesAnotherMask) {
                 for (std::uint64_t sample : {7, 9})
                     for (std::uint32_t position : {0U, 1U}) {
                         auto& mask = masks.emplace_back(static_cast<std::size_t>(width));
-                        dropout_factors(dropout_key(seed, step, site, 0.5), sample, position, 0, width, mask.data());
+                        dropout_factors(dropout_key(seed, step, site, 0.5), sample, position, 0,
+                                        width, mask.data());
                     }
     for (std::size_t a = 0; a < masks.size(); ++a)
         for (std::size_t b = 0; b < a; ++b) {
@@ -185,7 +199,8 @@ TEST(Dropout, KeepsTheRightShareAndTheMean) {
     std::int64_t const width = 1 << 18;
     std::vector<double> factors(static_cast<std::size_t>(width));
     dropout_factors(dropout_key(5, 0, 1, 0.1), 12, 3, 0, width, factors.data());
-    double const mean = std::accumulate(factors.begin(), factors.end(), 0.0) / static_cast<double>(width);
+    double const mean =
+        std::accumulate(factors.begin(), factors.end(), 0.0) / static_cast<double>(width);
     EXPECT_NEAR(mean, 1.0, 5 * std::sqrt(0.1 / 0.9 / static_cast<double>(width)));
     EXPECT_EQ(std::set<double>(factors.begin(), factors.end()), (std::set<double>{0.0, 1 / 0.9}));
 }
@@ -220,8 +235,10 @@ std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vecto
     for (std::size_t i = 0; i + 1 < s.offsets.size(); ++i)
         for (std::int64_t h = 0; h < s.heads; ++h)
             for (std::int64_t a = s.offsets[i]; a < s.offsets[i + 1]; ++a) {
-                std::int64_t const end = p.causal ? a + 1 : s.offsets[i + 1], kh = h / (s.heads / s.key_heads);
-                std::int64_t const first = p.window ? std::max(s.offsets[i], a - p.window + 1) : s.offsets[i];
+                std::int64_t const end = p.causal ? a + 1 : s.offsets[i + 1],
+                                   kh = h / (s.heads / s.key_heads);
+                std::int64_t const first =
+                    p.window ? std::max(s.offsets[i], a - p.window + 1) : s.offsets[i];
                 std::vector<double> weight;
                 for (std::int64_t b = first; b < end; ++b) {
                     double score = 0;
@@ -236,7 +253,9 @@ std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vecto
                         out[static_cast<std::size_t>((a * s.heads + h) * s.size + d)] +=
                             weight[b] / total *
                             v[static_cast<std::size_t>(
-                                ((first + static_cast<std::int64_t>(b)) * s.key_heads + kh) * s.size + d)];
+                                ((first + static_cast<std::int64_t>(b)) * s.key_heads + kh) *
+                                    s.size +
+                                d)];
             }
     return out;
 }
@@ -246,7 +265,8 @@ class Attention : public testing::TestWithParam<Mask> {};
 TEST_P(Attention, EqualsItsDefinition) {
     auto const s = packed();
     auto const p = s.problem(GetParam(), {});
-    auto const q = numbers<double>(s.q(), 1), k = numbers<double>(s.kv(), 2), v = numbers<double>(s.kv(), 3);
+    auto const q = numbers<double>(s.q(), 1), k = numbers<double>(s.kv(), 2),
+               v = numbers<double>(s.kv(), 3);
     std::vector<double> out(s.q()), lse(s.rows());
     attention_forward(p, q.data(), k.data(), v.data(), out.data(), lse.data());
     auto const expected = naive(s, p, q, k, v);
@@ -254,14 +274,16 @@ TEST_P(Attention, EqualsItsDefinition) {
     std::vector<float> const qf(q.begin(), q.end()), kf(k.begin(), k.end()), vf(v.begin(), v.end());
     std::vector<float> outf(s.q()), lsef(s.rows());
     attention_forward(p, qf.data(), kf.data(), vf.data(), outf.data(), lsef.data());
-    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(static_cast<double>(outf[i]), expected[i], 5e-6);
+    for (std::size_t i = 0; i < out.size(); ++i)
+        ASSERT_NEAR(static_cast<double>(outf[i]), expected[i], 5e-6);
 }
 
 TEST_P(Attention, GradientIsTheSlopeWithDropoutToo) {
     auto const s = packed();
     for (double drop : {0.0, 0.25}) {
         auto const p = s.problem(GetParam(), dropout_key(1, 2, 3, drop));
-        auto q = numbers<double>(s.q(), 1), k = numbers<double>(s.kv(), 2), v = numbers<double>(s.kv(), 3);
+        auto q = numbers<double>(s.q(), 1), k = numbers<double>(s.kv(), 2),
+             v = numbers<double>(s.kv(), 3);
         auto const dout = numbers<double>(s.q(), 4);
         std::vector<double> out(s.q()), lse(s.rows()), dq(s.q()), dk(s.kv()), dv(s.kv());
         auto loss = [&] {
@@ -269,8 +291,8 @@ TEST_P(Attention, GradientIsTheSlopeWithDropoutToo) {
             return dot(out, dout);
         };
         loss();
-        attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), dq.data(), dk.data(),
-                           dv.data());
+        attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(),
+                           dq.data(), dk.data(), dv.data());
         for (std::size_t i = 0; i < s.q(); i += 997) ASSERT_NEAR(dq[i], slope(q, i, loss), 1e-7);
         for (std::size_t i = 0; i < s.kv(); i += 211) {
             ASSERT_NEAR(dk[i], slope(k, i, loss), 1e-7);
@@ -287,15 +309,16 @@ TEST_P(Attention, NoTokenSeesAnotherSampleAndASampleAloneGivesTheSameBits) {
             s.offsets.push_back(s.offsets.back() + 1 + static_cast<std::int64_t>(random() % 70)),
                 s.ids.push_back(100 + i);
         auto const p = s.problem(GetParam(), dropout_key(1, 2, 3, 0.1));
-        auto const q = numbers<float>(s.q(), 1), k = numbers<float>(s.kv(), 2), v = numbers<float>(s.kv(), 3);
+        auto const q = numbers<float>(s.q(), 1), k = numbers<float>(s.kv(), 2),
+                   v = numbers<float>(s.kv(), 3);
         std::vector<float> out(s.q()), lse(s.rows()), alone(s.q());
         attention_forward(p, q.data(), k.data(), v.data(), out.data(), lse.data());
         for (std::size_t i = 0; i < s.ids.size(); ++i) {
             Packed one{{0, s.offsets[i + 1] - s.offsets[i]}, {s.ids[i]}};
             auto const at = static_cast<std::ptrdiff_t>(s.offsets[i] * s.heads * s.size),
                        kv = static_cast<std::ptrdiff_t>(s.offsets[i] * s.key_heads * s.size);
-            attention_forward(one.problem(GetParam(), p.dropout), q.data() + at, k.data() + kv, v.data() + kv,
-                              alone.data() + at, lse.data());
+            attention_forward(one.problem(GetParam(), p.dropout), q.data() + at, k.data() + kv,
+                              v.data() + kv, alone.data() + at, lse.data());
         }
         ASSERT_EQ(out, alone);
     }
@@ -304,15 +327,15 @@ TEST_P(Attention, NoTokenSeesAnotherSampleAndASampleAloneGivesTheSameBits) {
 TEST_P(Attention, BitsDoNotDependOnThreads) {
     auto const s = packed();
     auto const p = s.problem(GetParam(), dropout_key(1, 2, 3, 0.1));
-    auto const q = numbers<float>(s.q(), 1), k = numbers<float>(s.kv(), 2), v = numbers<float>(s.kv(), 3),
-               dout = numbers<float>(s.q(), 4);
+    auto const q = numbers<float>(s.q(), 1), k = numbers<float>(s.kv(), 2),
+               v = numbers<float>(s.kv(), 3), dout = numbers<float>(s.q(), 4);
     std::vector<std::vector<float>> found;
     for (int threads : {1, 2, 3}) {
         omp_set_num_threads(threads);
         std::vector<float> out(s.q()), lse(s.rows()), dq(s.q()), dk(s.kv()), dv(s.kv());
         attention_forward(p, q.data(), k.data(), v.data(), out.data(), lse.data());
-        attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(), dq.data(), dk.data(),
-                           dv.data());
+        attention_backward(p, q.data(), k.data(), v.data(), out.data(), lse.data(), dout.data(),
+                           dq.data(), dk.data(), dv.data());
         out.insert(out.end(), dq.begin(), dq.end());
         out.insert(out.end(), dk.begin(), dk.end());
         out.insert(out.end(), dv.begin(), dv.end());
@@ -322,11 +345,12 @@ TEST_P(Attention, BitsDoNotDependOnThreads) {
     EXPECT_EQ(found[0], found[2]);
 }
 
-/// Samples have up to 67 tokens and tiles 32 queries: the windows are shorter than a vector, than a tile, than a
-/// sample.
+/// Samples have up to 67 tokens and tiles 32 queries: the windows are shorter than a vector, than a
+/// tile, than a sample.
 INSTANTIATE_TEST_SUITE_P(Masks, Attention,
                          testing::Values(Mask{"Bidirectional", false, 0}, Mask{"Causal", true, 0},
-                                         Mask{"WindowOfOne", true, 1}, Mask{"WindowOfFive", true, 5},
+                                         Mask{"WindowOfOne", true, 1},
+                                         Mask{"WindowOfFive", true, 5},
                                          Mask{"WindowOf23", true, 23}, Mask{"WindowOf48", true, 48},
                                          Mask{"WindowNeverFull", true, 1000}),
                          [](auto const& mask) { return mask.param.name; });

@@ -19,7 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// CRC-32C bit by bit, not by the library that the writer uses (RFC 3720, appendix B.4: "123456789" gives e3069283).
+/// CRC-32C bit by bit, not by the library that the writer uses (RFC 3720, appendix B.4: "123456789"
+/// gives e3069283).
 std::uint32_t crc32c(std::string_view data) {
     std::uint32_t crc = 0xffffffffU;
     for (unsigned char const byte : data) {
@@ -56,7 +57,8 @@ std::multimap<std::uint64_t, std::string> fields_of(std::string_view message) {
         std::uint64_t const key = varint();
         if ((key & 7) == 0) {
             std::uint64_t const value = varint();
-            fields.emplace(key >> 3, std::string(reinterpret_cast<char const*>(&value), sizeof value));
+            fields.emplace(key >> 3,
+                           std::string(reinterpret_cast<char const*>(&value), sizeof value));
             continue;
         }
         std::size_t const size = (key & 7) == 1 ? 8 : (key & 7) == 5 ? 4 : varint();
@@ -107,23 +109,28 @@ TEST(RunLog, TensorBoardFileHasEveryNumberOfAStep) {
         RunLog log(folder.path(), 0);
         log.open();
         log.write({{"kind", "train"}, {"step", 7}, {"loss", 0.625}, {"learning_rate", 1e-4}});
-        log.write({{"kind", "evaluation"}, {"step", 300}, {"split", "validation"}, {"accuracy", 0.75}});
+        log.write(
+            {{"kind", "evaluation"}, {"step", 300}, {"split", "validation"}, {"accuracy", 0.75}});
         log.write({{"kind", "checkpoint"}, {"step", 300}, {"seconds", 2.0}});
     }
     auto const files = files_in(folder.path() + "/tensorboard");
     ASSERT_EQ(files.size(), 1U);
-    EXPECT_NE(files[0].find("/events.out.tfevents."), std::string::npos) << "the name by which TensorBoard finds it";
+    EXPECT_NE(files[0].find("/events.out.tfevents."), std::string::npos)
+        << "the name by which TensorBoard finds it";
     auto const records = records_of(files[0]);
     ASSERT_EQ(records.size(), 4U) << "version, start, two steps; no other event";
     EXPECT_EQ(field(records[0], 3), "brain.Event:2");
-    EXPECT_EQ(number_at<std::uint64_t>(field(field(records[1], 7), 1), 0), 1U) << "SessionLog START";
+    EXPECT_EQ(number_at<std::uint64_t>(field(field(records[1], 7), 1), 0), 1U)
+        << "SessionLog START";
     std::map<std::string, std::pair<std::uint64_t, float>> found;
     for (std::size_t i = 2; i < records.size(); ++i)
         for (auto const& [number, value] : fields_of(field(records[i], 5)))
             found[field(value, 1)] = {number_at<std::uint64_t>(field(records[i], 2), 0),
                                       number_at<float>(field(value, 2), 0)};
     std::map<std::string, std::pair<std::uint64_t, float>> const expected{
-        {"train/loss", {7, 0.625F}}, {"train/learning_rate", {7, 1e-4F}}, {"validation/accuracy", {300, 0.75F}}};
+        {"train/loss", {7, 0.625F}},
+        {"train/learning_rate", {7, 1e-4F}},
+        {"validation/accuracy", {300, 0.75F}}};
     EXPECT_EQ(found, expected);
 }
 
@@ -135,13 +142,16 @@ TEST(RunLog, ALaterJobAddsAFileThatTakesBackWhatItRepeats) {
         log.write({{"kind", "train"}, {"step", step}, {"loss", 1.0}});
         // Files are named by second and process.
         for (auto const& file : files_in(folder.path() + "/tensorboard"))
-            if (step == 5) fs::rename(file, folder.path() + "/tensorboard/events.out.tfevents.0000000001.earlier");
+            if (step == 5)
+                fs::rename(file,
+                           folder.path() + "/tensorboard/events.out.tfevents.0000000001.earlier");
     }
     auto const files = files_in(folder.path() + "/tensorboard");
     ASSERT_EQ(files.size(), 2U);
     auto const start = records_of(files[1]).at(1);
     EXPECT_FALSE(field(start, 7).empty());
-    EXPECT_EQ(number_at<std::uint64_t>(field(start, 2), 0), 4U) << "readers forget step 4 and later";
+    EXPECT_EQ(number_at<std::uint64_t>(field(start, 2), 0), 4U)
+        << "readers forget step 4 and later";
 }
 
 TEST(RunLog, TextHasTheTerminalsLinesWithTheTimeAndNoControlCharacters) {
@@ -160,7 +170,9 @@ TEST(RunLog, TextHasTheTerminalsLinesWithTheTimeAndNoControlCharacters) {
     ASSERT_EQ(lines.size(), 6U) << "appended on resume";
     std::regex const stamped(R"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (.*))");
     for (auto const& line : lines) {
-        EXPECT_TRUE(std::ranges::none_of(line, [](unsigned char c) { return c < ' ' || c == 0x7f; })) << line;
+        EXPECT_TRUE(std::ranges::none_of(line, [](unsigned char c) {
+            return c < ' ' || c == 0x7f;
+        })) << line;
         std::smatch match;
         ASSERT_TRUE(std::regex_match(line, match, stamped)) << line;
         bool const cleaned = line.find("a name") != std::string::npos;
@@ -178,7 +190,9 @@ TEST(RunLog, TornLineIsEndedAndOtherRanksWriteNothing) {
     auto const lines = lines_of(folder.path() + "/metrics.jsonl");
     ASSERT_EQ(lines.size(), 2U);
     EXPECT_EQ(lines[0], "{\"kind\": \"tra");
-    EXPECT_TRUE(std::regex_match(lines[1], std::regex(R"(\{"kind":"end","step":1,"time":\d{10,}\.\d+\})"))) << lines[1];
+    EXPECT_TRUE(
+        std::regex_match(lines[1], std::regex(R"(\{"kind":"end","step":1,"time":\d{10,}\.\d+\})")))
+        << lines[1];
     RunLog other(folder.path() + "/other", 1);
     other.open();
     other.say("x");
@@ -193,7 +207,8 @@ TEST(RunLog, AFolderThatCannotBeWrittenIsNamed) {
         RunLog(folder.path() + "/file/run", 0).open();
         FAIL() << "no error";
     } catch (cluster::InputError const& error) {
-        EXPECT_NE(std::string(error.what()).find("/file/run/log.txt: cannot be written"), std::string::npos);
+        EXPECT_NE(std::string(error.what()).find("/file/run/log.txt: cannot be written"),
+                  std::string::npos);
     }
 }
 

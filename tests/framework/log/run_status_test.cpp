@@ -21,7 +21,12 @@ class Status : public testing::Test {
         std::ofstream(folder_.path() + "/metrics.jsonl", std::ios::app) << e.dump() << '\n';
     }
     void job(double time, int step) {
-        event({{"kind", "job"}, {"step", step}, {"total_steps", 100}, {"host", "n1"}, {"ranks", 2}, {"time", time}});
+        event({{"kind", "job"},
+               {"step", step},
+               {"total_steps", 100},
+               {"host", "n1"},
+               {"ranks", 2},
+               {"time", time}});
     }
     void train(double time, int step) {
         event({{"kind", "train"}, {"step", step}, {"loss", 0.5}, {"seconds", 1.0}, {"time", time}});
@@ -69,7 +74,8 @@ TEST_F(Status, AnEventOfAnotherShapeIsToldWithItsLine) {
         }
         return std::string("accepted");
     };
-    std::string const event = "legal: an event, a JSON object with a text \"kind\", as `trireme train` writes them";
+    std::string const event =
+        "legal: an event, a JSON object with a text \"kind\", as `trireme train` writes them";
     EXPECT_EQ(refusal("[1]"), ":2: [1]: " + event);
     EXPECT_EQ(refusal(R"({"kind": 5})"), ":2: {\"kind\":5}: " + event);
     EXPECT_EQ(refusal(R"({"kind": "train", "step": "x"})"),
@@ -101,7 +107,8 @@ TEST_F(Status, WhoDiedIsReadFromTheFlightRecords) {
         if (rank == 0) recorder.asked_to_end();
     }
     for (int rank = 0; rank < 2; ++rank) {
-        std::fstream file(cluster::flight_file(folder_.path(), rank), std::ios::in | std::ios::out | std::ios::binary);
+        std::fstream file(cluster::flight_file(folder_.path(), rank),
+                          std::ios::in | std::ios::out | std::ios::binary);
         std::int64_t const nobody = INT32_MAX; // no process has this number
         file.seekp(offsetof(cluster::FlightHeader, process));
         file.write(reinterpret_cast<char const*>(&nobody), sizeof nobody);
@@ -129,7 +136,8 @@ TEST_F(Status, AFailedRunSaysSoAndWhy) {
 
 TEST_F(Status, WhyARunEndedBeforeItsTime) {
     job(0, 0);
-    event({{"kind", "end"}, {"step", 15}, {"why", "ended early"}, {"exit_code", 0}, {"time", 15.0}});
+    event(
+        {{"kind", "end"}, {"step", 15}, {"why", "ended early"}, {"exit_code", 0}, {"time", 15.0}});
     EXPECT_EQ(read_run_status(folder_.path()).why, "ended early");
     job(20, 15);
     EXPECT_EQ(read_run_status(folder_.path()).why, "") << "another job has begun";
@@ -139,11 +147,13 @@ TEST_F(Status, NoRoomIsMadeForRanksThatARecordMakesUp) {
     job(0, 0);
     fs::create_directories(folder_.path() + "/flight");
     { cluster::FlightRecorder(0, 1).keep_in(folder_.path(), 1); }
-    std::fstream file(cluster::flight_file(folder_.path(), 0), std::ios::in | std::ios::out | std::ios::binary);
+    std::fstream file(cluster::flight_file(folder_.path(), 0),
+                      std::ios::in | std::ios::out | std::ios::binary);
     for (std::int32_t const size : {10'000'000, INT32_MAX, 0, -1}) {
         file.seekp(offsetof(cluster::FlightHeader, size));
         file.write(reinterpret_cast<char const*>(&size), sizeof size).flush();
-        EXPECT_THROW(static_cast<void>(read_run_status(folder_.path())), cluster::InputError) << size;
+        EXPECT_THROW(static_cast<void>(read_run_status(folder_.path())), cluster::InputError)
+            << size;
     }
 }
 
@@ -158,10 +168,12 @@ TEST_F(Status, ARecordSurvivesWhatItsProcessDid) {
     recorder->on_group("data", std::vector<int>{1, 3, 5});
     recorder->keep_in(folder_.path(), 42);
     for (std::uint64_t i = 0; i < 100; ++i) {
-        recorder->on_start("data", {i, cluster::Collective::all_reduce, "gradient", cluster::DType::f32, 10 + i, 0});
+        recorder->on_start("data", {i, cluster::Collective::all_reduce, "gradient",
+                                    cluster::DType::f32, 10 + i, 0});
         if (i < 99) recorder->on_finish("data", i);
     }
-    auto const flights = cluster::read_flights(folder_.path()); // while it is mapped: what is stored is in the file
+    // while it is mapped: what is stored is in the file
+    auto const flights = cluster::read_flights(folder_.path());
     ASSERT_EQ(flights.size(), 1U);
     auto const& group = flights[0].groups.at(1);
     EXPECT_STREQ(group.name.data(), "data");

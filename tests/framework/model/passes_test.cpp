@@ -1,6 +1,7 @@
 // The language-model head hands out logits when asked, across its chunks, and makes none otherwise.
 //
-// Which dropout masks may be alike: none of two seeds, steps, samples, layers or places, wherever a sample lies.
+// Which dropout masks may be alike: none of two seeds, steps, samples, layers or places, wherever a
+// sample lies.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -23,22 +24,28 @@ Pass two_samples() {
     slot.offsets = {0, 5, kReal, kTokens};
     slot.sample_ids = {3, 8, -1};
     slot.token_labels.assign(kTokens, data::kIgnoredLabel);
-    for (std::size_t t = 0; t < kReal; ++t) slot.token_labels[t] = static_cast<std::int32_t>(2000 * t);
+    for (std::size_t t = 0; t < kReal; ++t)
+        slot.token_labels[t] = static_cast<std::int32_t>(2000 * t);
     return make_pass(std::move(slot), false, 0, 0, 1.0);
 }
 
 TEST(LanguageModelLogits, AreThoseOfEveryRealTokenAndOnlyWhenAskedFor) {
-    parallel::ParameterStore store({{.name = "head", .shape = {kVocabulary, kWidth}, .unit = "head", .deviation = 1}},
-                                   {.gradients = false});
+    parallel::ParameterStore store(
+        {{.name = "head", .shape = {kVocabulary, kWidth}, .unit = "head", .deviation = 1}},
+        {.gradients = false});
     store.initialize(store.at("head"), 5);
     at::Tensor const w = store.at("head").value();
     at::Tensor const x = at::sin(at::arange(kTokens * kWidth, at::kFloat)).view({kTokens, kWidth});
     Pass pass = two_samples();
     Results without, with;
-    double const loss = language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, without).item<double>();
+    double const loss =
+        language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, without)
+            .item<double>();
     EXPECT_TRUE(without.logits.empty());
     pass.keep_logits = true;
-    EXPECT_EQ(language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, with).item<double>(), loss);
+    EXPECT_EQ(
+        language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, with).item<double>(),
+        loss);
     ASSERT_EQ(with.logits.size(), static_cast<std::size_t>(kReal * kVocabulary));
     at::Tensor const ours = at::from_blob(with.logits.data(), {kReal, kVocabulary}, at::kFloat);
     EXPECT_TRUE(at::allclose(ours, at::mm(x.narrow(0, 0, kReal), w.t()), 1e-5, 1e-6));
@@ -61,13 +68,15 @@ ModelConfig config_with(double hidden_dropout, double attention_dropout) {
     return c;
 }
 
-/// Weights of 0, so that a layer adds its biases, dropped or kept: 1 where attention keeps it, 2 where the feed-forward
-/// layer does. Each query finds a 1 at every key that it sees alike: attention adds the share that its mask keeps.
+/// Weights of 0, so that a layer adds its biases, dropped or kept: 1 where attention keeps it, 2
+/// where the feed-forward layer does. Each query finds a 1 at every key that it sees alike:
+/// attention adds the share that its mask keeps.
 class ShownMasks {
   public:
     ShownMasks(double hidden_dropout, double attention_dropout)
         : config_(config_with(hidden_dropout, attention_dropout)),
-          store_(parameter_specs(config_), {.compute = at::kDouble, .gradients = false}), stage_(config_, store_) {
+          store_(parameter_specs(config_), {.compute = at::kDouble, .gradients = false}),
+          stage_(config_, store_) {
         fill(stem_names(config_).tokens, 1);
         for (std::int64_t i = 0; i < kLayers; ++i) {
             LayerNames const names = layer_names(config_, i);
@@ -81,9 +90,10 @@ class ShownMasks {
         }
     }
 
-    /// What each layer adds to the tokens of each sample, by name; `order`: of the samples in the slot.
-    std::map<std::string, at::Tensor> of_step(std::int64_t step, std::vector<std::int64_t> const& order,
-                                              std::uint64_t seed = 1) {
+    /// What each layer adds to the tokens of each sample, by name; `order`: of the samples in the
+    /// slot.
+    std::map<std::string, at::Tensor>
+    of_step(std::int64_t step, std::vector<std::int64_t> const& order, std::uint64_t seed = 1) {
         data::Slot slot;
         slot.offsets.push_back(0);
         for (auto const sample : order) {
@@ -104,7 +114,9 @@ class ShownMasks {
             at::Tensor const y = stage_.forward(static_cast<std::size_t>(block), x, 0);
             for (std::size_t i = 0; i < order.size(); ++i)
                 masks[fmt::format("step {}, sample {}, block {}", step, order[i], block)] =
-                    (block ? y - x : y).narrow(0, static_cast<std::int64_t>(i) * kSampleTokens, kSampleTokens).clone();
+                    (block ? y - x : y)
+                        .narrow(0, static_cast<std::int64_t>(i) * kSampleTokens, kSampleTokens)
+                        .clone();
             x = y;
         }
         return masks;
@@ -121,7 +133,8 @@ class ShownMasks {
 void expect_all_different(std::map<std::string, at::Tensor> const& masks) {
     for (auto a = masks.begin(); a != masks.end(); ++a)
         for (auto b = std::next(a); b != masks.end(); ++b)
-            EXPECT_FALSE(a->second.allclose(b->second)) << a->first << " and " << b->first << " share a mask";
+            EXPECT_FALSE(a->second.allclose(b->second))
+                << a->first << " and " << b->first << " share a mask";
 }
 
 /// Of two steps and three samples.
@@ -141,7 +154,8 @@ TEST(DropoutMasks, OfEmbeddingsAndLayersAreNeverAlike) {
             apart[name] = added > 0;
             continue;
         }
-        apart[name + ", attention"] = added.remainder(4) > 1; // 2 where it is kept, and 4 of the feed-forward layer
+        // 2 where it is kept, and 4 of the feed-forward layer
+        apart[name + ", attention"] = added.remainder(4) > 1;
         apart[name + ", feed forward"] = added > 3;
     }
     std::map<std::string, at::Tensor> numbers;
@@ -157,7 +171,8 @@ TEST(DropoutMasks, OfEmbeddingsAndLayersAreNeverAlike) {
 TEST(DropoutMasks, OfAttentionAreNeverAlike) {
     ShownMasks shown(0, 0.5);
     auto masks = all_masks(shown);
-    std::erase_if(masks, [](auto const& found) { return found.first.ends_with("block 0"); }); // no attention there
+    // no attention there
+    std::erase_if(masks, [](auto const& found) { return found.first.ends_with("block 0"); });
     expect_all_different(masks);
 }
 
@@ -166,7 +181,8 @@ TEST(DropoutMasks, OfTwoSeedsAreNeverAlike) {
         ShownMasks shown(hidden, attention);
         auto const one = shown.of_step(0, {4, 5}), two = shown.of_step(0, {4, 5}, 2);
         for (auto const& [name, mask] : one)
-            EXPECT_EQ(mask.allclose(two.at(name)), hidden == 0 && name.ends_with("block 0")) << name;
+            EXPECT_EQ(mask.allclose(two.at(name)), hidden == 0 && name.ends_with("block 0"))
+                << name;
     }
 }
 

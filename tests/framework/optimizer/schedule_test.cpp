@@ -26,8 +26,8 @@ int compare(nlohmann::json const& row, double rate, std::int64_t first) {
     std::int64_t step = first;
     for (double const expected : row.at("rates")) {
         EXPECT_NEAR(framework::learning_rate(section, step, total), expected, 1e-15)
-            << section.schedule << ", warm-up " << section.warmup << ", final fraction " << section.final_fraction
-            << ", step " << step << " of " << total;
+            << section.schedule << ", warm-up " << section.warmup << ", final fraction "
+            << section.final_fraction << ", step " << step << " of " << total;
         ++step;
     }
     return static_cast<int>(step - first);
@@ -43,7 +43,8 @@ TEST(Schedule, EveryStepHasTheRateOfTransformers) {
 TEST(Schedule, AResumedRunGoesOnWithTheRateOfItsStep) {
     auto const all = golden();
     int rates = 0;
-    for (auto const& row : all.at("resumed")) rates += compare(row, all.at("learning_rate"), row.at("first"));
+    for (auto const& row : all.at("resumed"))
+        rates += compare(row, all.at("learning_rate"), row.at("first"));
     EXPECT_EQ(rates, 90);
 }
 

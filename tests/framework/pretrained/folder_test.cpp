@@ -1,4 +1,5 @@
-// Hugging Face folders in and out: dtypes, shards, rectangles, labels, and exports that are not whole.
+// Hugging Face folders in and out: dtypes, shards, rectangles, labels, and exports that are not
+// whole.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -40,7 +41,8 @@ void expect_same_tensors(std::string const& a, std::string const& b) {
 }
 
 /// The golden model as its owner might have published it: another dtype, in one file or in shards.
-void publish(std::string const& name, std::string const& folder, at::ScalarType dtype, std::int64_t shard_bytes) {
+void publish(std::string const& name, std::string const& folder, at::ScalarType dtype,
+             std::int64_t shard_bytes) {
     fs::create_directories(folder);
     auto const entries = find_tensors(golden(name));
     std::vector<PlannedTensor> plan;
@@ -68,12 +70,15 @@ TEST_P(Folder, ImportThenExportGivesTheSameTensorsAndConfigurationInEveryDtype) 
                                                                  {at::kBFloat16, 5000},
                                                                  {at::kHalf, 5000},
                                                                  {at::kDouble, 1 << 30}}) {
-        std::string const stem = temporary.path() + "/" + at::toString(dtype) + std::to_string(shard_bytes),
+        std::string const stem = temporary.path() + "/" + at::toString(dtype) +
+                                 std::to_string(shard_bytes),
                           in = stem + "-in", out = stem + "-out";
         publish(GetParam(), in, dtype, shard_bytes);
-        EXPECT_EQ(fs::exists(in + "/model.safetensors"), shard_bytes > 8000) << "the small limit makes shards";
+        EXPECT_EQ(fs::exists(in + "/model.safetensors"), shard_bytes > 8000)
+            << "the small limit makes shards";
         bool const wide = dtype == at::kDouble;
-        GoldenModel const m(GetParam(), {.compute = wide ? at::kDouble : at::kFloat, .gradients = false}, in);
+        GoldenModel const m(GetParam(),
+                            {.compute = wide ? at::kDouble : at::kFloat, .gradients = false}, in);
         EXPECT_TRUE(m.notes.empty());
         export_model(m.model, values_of(m.store), out,
                      {.dtypes = stored_dtypes(m.model, in),
@@ -90,8 +95,9 @@ TEST_P(Folder, ExportOfWhatTransformersWroteIsTheSame) {
     TemporaryFolder const temporary;
     std::string const out = temporary.path() + "/out";
     GoldenModel const m(GetParam());
-    export_model(m.model, values_of(m.store), out,
-                 {.dtypes = stored_dtypes(m.model, golden(GetParam())), .files_from = {golden(GetParam())}});
+    export_model(
+        m.model, values_of(m.store), out,
+        {.dtypes = stored_dtypes(m.model, golden(GetParam())), .files_from = {golden(GetParam())}});
     expect_same_tensors(golden(GetParam()), out);
     EXPECT_EQ(config_of(out), config_of(golden(GetParam())));
 }
@@ -104,14 +110,16 @@ TEST_P(Folder, EveryParameterReadsItsOwnRectangle) {
             Rectangle r{Shape(entry.shape.size()), Shape(entry.shape.size())};
             at::Tensor expected = whole;
             for (std::size_t d = 0; d < entry.shape.size(); ++d) {
-                r.start[d] = static_cast<std::int64_t>(random() % static_cast<unsigned>(entry.shape[d]));
-                r.count[d] =
-                    1 + static_cast<std::int64_t>(random() % static_cast<unsigned>(entry.shape[d] - r.start[d]));
+                r.start[d] =
+                    static_cast<std::int64_t>(random() % static_cast<unsigned>(entry.shape[d]));
+                r.count[d] = 1 + static_cast<std::int64_t>(
+                                     random() % static_cast<unsigned>(entry.shape[d] - r.start[d]));
                 expected = expected.narrow(static_cast<std::int64_t>(d), r.start[d], r.count[d]);
             }
             EXPECT_TRUE(at::equal(read_tensor(name, entry, r), expected)) << name;
         }
-        EXPECT_THROW(read_tensor(name, entry, {Shape(entry.shape.size(), 1), entry.shape}), cluster::JobError);
+        EXPECT_THROW(read_tensor(name, entry, {Shape(entry.shape.size(), 1), entry.shape}),
+                     cluster::JobError);
     }
 }
 
@@ -120,12 +128,15 @@ INSTANTIATE_TEST_SUITE_P(Models, Folder, testing::ValuesIn(test::kGoldenModels),
 TEST(Export, DtypeOnRequestIsInTheTensorsAndInTheConfiguration) {
     TemporaryFolder const temporary;
     GoldenModel const m("qwen3");
-    for (auto const& [asked, stored, named] : std::vector<std::array<std::string, 3>>{
-             {"bf16", "BF16", "bfloat16"}, {"fp16", "F16", "float16"}, {"fp32", "F32", "float32"}}) {
+    for (auto const& [asked, stored, named] :
+         std::vector<std::array<std::string, 3>>{{"bf16", "BF16", "bfloat16"},
+                                                 {"fp16", "F16", "float16"},
+                                                 {"fp32", "F32", "float32"}}) {
         std::string const out = temporary.path() + "/" + asked;
-        export_model(
-            m.model, values_of(m.store), out,
-            {.dtype = asked, .dtypes = stored_dtypes(m.model, golden("qwen3")), .files_from = {golden("qwen3")}});
+        export_model(m.model, values_of(m.store), out,
+                     {.dtype = asked,
+                      .dtypes = stored_dtypes(m.model, golden("qwen3")),
+                      .files_from = {golden("qwen3")}});
         for (auto const& [name, entry] : find_tensors(out)) {
             EXPECT_EQ(entry.dtype, stored) << name;
             at::Tensor const master = m.store.at(name).master(), written = read_tensor(name, entry);
@@ -134,16 +145,18 @@ TEST(Export, DtypeOnRequestIsInTheTensorsAndInTheConfiguration) {
         EXPECT_EQ(config_of(out).at("dtype"), named);
     }
     std::string const out = temporary.path() + "/other";
-    EXPECT_THROW(export_model(m.model, values_of(m.store), out, {.dtype = "int8"}), cluster::InputError);
-    EXPECT_THROW(export_model(m.model, values_of(m.store), temporary.path() + "/bf16", {}), cluster::InputError)
+    EXPECT_THROW(export_model(m.model, values_of(m.store), out, {.dtype = "int8"}),
+                 cluster::InputError);
+    EXPECT_THROW(export_model(m.model, values_of(m.store), temporary.path() + "/bf16", {}),
+                 cluster::InputError)
         << "never overwrites";
     m.store.at("lm_head.weight").master()[0][0] = 1e6;
     try {
         export_model(m.model, values_of(m.store), out, {.dtype = "fp16"});
         FAIL() << "an infinity was written in silence";
     } catch (cluster::InputError const& error) {
-        EXPECT_STREQ(error.what(),
-                     "dtype: fp16: lm_head.weight has values beyond 65504, the largest of fp16; legal: bf16, fp32");
+        EXPECT_STREQ(error.what(), "dtype: fp16: lm_head.weight has values beyond 65504, the "
+                                   "largest of fp16; legal: bf16, fp32");
     }
     EXPECT_FALSE(fs::exists(out) || fs::exists(out + ".partial"));
 }
@@ -168,36 +181,40 @@ std::string fault(char const* model, std::function<void(std::vector<HfTensor>&)>
 
 TEST(Export, RefusesAnElementThatIsMissingOrWrittenTwice) {
     EXPECT_EQ(fault("gpt2", [](auto&) {}), "nothing");
-    EXPECT_EQ(
-        fault("llama", [](auto& tensors) { tensors.erase(tensors.begin() + 3); }),
-        ": model.layers.0.self_attn.v_proj.weight: 0 of its 192 elements were written; each must be, exactly once");
+    EXPECT_EQ(fault("llama", [](auto& tensors) { tensors.erase(tensors.begin() + 3); }),
+              ": model.layers.0.self_attn.v_proj.weight: 0 of its 192 elements were written; each "
+              "must be, exactly once");
     EXPECT_EQ(fault("llama", [](auto& tensors) { tensors.push_back(tensors[3]); }),
-              ": model.layers.0.self_attn.v_proj.weight: 384 of its 192 elements were written; each must be, exactly "
+              ": model.layers.0.self_attn.v_proj.weight: 384 of its 192 elements were written; "
+              "each must be, exactly "
               "once");
-    // Of a fused tensor: the value's part is missing, and the query's stands in its place, or over the key's.
+    // Of a fused tensor: the value's part is missing, and the query's stands in its place, or over
+    // the key's.
     auto const c_attn = [](auto& tensors) -> HfTensor& {
         return *std::ranges::find(tensors, "transformer.h.1.attn.c_attn.weight", &HfTensor::name);
     };
-    EXPECT_EQ(
-        fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts.pop_back(); }),
-        ": transformer.h.1.attn.c_attn.weight: 1152 of its 1728 elements were written; each must be, exactly once");
-    EXPECT_EQ(
-        fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts[2].first = 24; }),
-        ": transformer.h.1.attn.c_attn.weight: 1728 of its 1728 elements were written; each must be, exactly once");
-    EXPECT_NE(fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts[2].first = 49; }).find("reaches outside"),
+    EXPECT_EQ(fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts.pop_back(); }),
+              ": transformer.h.1.attn.c_attn.weight: 1152 of its 1728 elements were written; each "
+              "must be, exactly once");
+    EXPECT_EQ(fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts[2].first = 24; }),
+              ": transformer.h.1.attn.c_attn.weight: 1728 of its 1728 elements were written; each "
+              "must be, exactly once");
+    EXPECT_NE(fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts[2].first = 49; })
+                  .find("reaches outside"),
               std::string::npos);
 }
 
 TEST(Labels, AClassifierOfOtherLabelsStartsAnew) {
-    for (auto const& [name, fresh] :
-         std::vector<std::array<std::string, 2>>{{"bert", "new, from seed 1: classifier.weight, classifier.bias"},
-                                                 {"gpt2-classifier", "new, from seed 1: score.weight"}}) {
+    for (auto const& [name, fresh] : std::vector<std::array<std::string, 2>>{
+             {"bert", "new, from seed 1: classifier.weight, classifier.bias"},
+             {"gpt2-classifier", "new, from seed 1: score.weight"}}) {
         GoldenModel m(name);
         m.model.labels = {"no", "yes", "maybe"};
         auto const notes = load_weights(m.config, m.model, m.store).notes();
         ASSERT_EQ(notes.size(), 2U);
         EXPECT_EQ(notes[0], fresh);
-        EXPECT_TRUE(notes[1].starts_with("not used, heads of other tasks or classes: ")) << notes[1];
+        EXPECT_TRUE(notes[1].starts_with("not used, heads of other tasks or classes: "))
+            << notes[1];
     }
 }
 
@@ -207,14 +224,17 @@ TEST(Labels, ALanguageModelBecomesAClassifierAndSaysSo) {
     m.config.task = "classification";
     ModelConfig const model = read_model_config(m.config, {"no", "yes"});
     parallel::ParameterStore store(parameter_specs(model), {.gradients = false});
-    EXPECT_EQ(load_weights(m.config, model, store).notes(),
-              (std::vector<std::string>{"new, from seed 1: score.weight",
-                                        "not used, heads of other tasks or classes: lm_head.weight"}));
+    EXPECT_EQ(
+        load_weights(m.config, model, store).notes(),
+        (std::vector<std::string>{"new, from seed 1: score.weight",
+                                  "not used, heads of other tasks or classes: lm_head.weight"}));
     std::string const out = temporary.path() + "/out";
-    export_model(model, values_of(store), out,
-                 {.dtypes = stored_dtypes(m.model, golden("mistral")), .files_from = {golden("mistral")}});
+    export_model(
+        model, values_of(store), out,
+        {.dtypes = stored_dtypes(m.model, golden("mistral")), .files_from = {golden("mistral")}});
     auto changed = config_of(out), before = config_of(golden("mistral"));
-    EXPECT_EQ(changed.at("architectures"), nlohmann::json::array({"MistralForSequenceClassification"}));
+    EXPECT_EQ(changed.at("architectures"),
+              nlohmann::json::array({"MistralForSequenceClassification"}));
     EXPECT_EQ(changed.at("id2label"), (nlohmann::json{{"0", "no"}, {"1", "yes"}}));
     EXPECT_EQ(changed.at("label2id"), (nlohmann::json{{"no", 0}, {"yes", 1}}));
     EXPECT_EQ(changed.at("problem_type"), "single_label_classification");
@@ -230,7 +250,8 @@ TEST(Labels, RowsOfATrainedHeadAreMatchedByName) {
     GoldenModel m("bert");
     m.model.labels = {"so-so", "bad", "good"};
     EXPECT_EQ(load_weights(m.config, m.model, m.store).notes(),
-              std::vector<std::string>{"the rows of the trained head are matched to the data's classes by name"});
+              std::vector<std::string>{
+                  "the rows of the trained head are matched to the data's classes by name"});
     for (auto const* name : {"classifier.weight", "classifier.bias"}) {
         at::Tensor const before = trained.store.at(name).master().reshape({3, -1}),
                          now = m.store.at(name).master().reshape({3, -1});
@@ -249,20 +270,24 @@ TEST(Labels, AClassifierThatNamesNoClassesHasThoseOfTransformers) {
     EXPECT_EQ(class_names_of(model), (std::vector<std::string>{"LABEL_0", "LABEL_1"}));
 }
 
-/// A golden model, as a rule the tied one, with one more tensor, and a config.json that may say more than it does.
+/// A golden model, as a rule the tied one, with one more tensor, and a config.json that may say
+/// more than it does.
 class Accounted : public testing::Test {
   protected:
     std::string folder(std::string const& name, at::Tensor const& values,
-                       nlohmann::json const& fields = nlohmann::json::object(), std::string const& of = kTied) const {
+                       nlohmann::json const& fields = nlohmann::json::object(),
+                       std::string const& of = kTied) const {
         std::string const path = temporary_.path() + "/" + name;
         fs::create_directories(path);
         auto const entries = find_tensors(golden(of));
         std::vector<PlannedTensor> plan{{name, values.sizes().vec(), at::kFloat}};
-        for (auto const& [tensor, entry] : entries) plan.push_back({tensor, entry.shape, at::kFloat});
+        for (auto const& [tensor, entry] : entries)
+            plan.push_back({tensor, entry.shape, at::kFloat});
         SafetensorsWriter writer(path, plan, 1 << 30);
         writer.write(name, {Shape(values.sizes().size()), values.sizes().vec()}, values);
         for (auto const& [tensor, entry] : entries)
-            writer.write(tensor, {Shape(entry.shape.size()), entry.shape}, read_tensor(tensor, entry));
+            writer.write(tensor, {Shape(entry.shape.size()), entry.shape},
+                         read_tensor(tensor, entry));
         writer.finish();
         auto config = config_of(golden(of));
         config.update(fields);
@@ -288,19 +313,23 @@ TEST_F(Accounted, ACopyOfTiedEmbeddingsIsRedundantAndAnythingElseIsRefused) {
     EXPECT_EQ(refusal(folder("lm_head.weight", embeddings())), "");
     at::Tensor other = embeddings();
     other[3][2] += 1e-3;
-    EXPECT_NE(refusal(folder("lm_head.weight", other)).find("lm_head.weight differs from model.embed_tokens.weight"),
+    EXPECT_NE(refusal(folder("lm_head.weight", other))
+                  .find("lm_head.weight differs from model.embed_tokens.weight"),
               std::string::npos);
 }
 
 TEST_F(Accounted, ATensorThatNoPartOfTheModelReadsIsRefused) {
-    for (auto const* name : {"lm_head.bias", "model.layers.0.self_attn.k_norm.weight", "model.layers.0.attn.bias",
-                             "cls.predictions.bias", "model.layers.9.mlp.up_proj.weight"})
-        EXPECT_NE(refusal(folder(name, at::zeros({4}))).find(std::string("tensor ") + name + " has no place"),
+    for (auto const* name :
+         {"lm_head.bias", "model.layers.0.self_attn.k_norm.weight", "model.layers.0.attn.bias",
+          "cls.predictions.bias", "model.layers.9.mlp.up_proj.weight"})
+        EXPECT_NE(refusal(folder(name, at::zeros({4})))
+                      .find(std::string("tensor ") + name + " has no place"),
                   std::string::npos)
             << name;
 }
 
-/// Old versions of transformers saved what config.json gives; of the two, config.json is computed with.
+/// Old versions of transformers saved what config.json gives; of the two, config.json is computed
+/// with.
 TEST_F(Accounted, ABufferIsProvedToBeWhatTheConfigurationGivesAndElseRefused) {
     constexpr char const* kName = "model.layers.0.self_attn.rotary_emb.inv_freq";
     at::Tensor const frequencies = at::pow(10000.0, at::arange(0, 8, 2) / -8.0);
@@ -313,12 +342,15 @@ TEST_F(Accounted, ABufferIsProvedToBeWhatTheConfigurationGivesAndElseRefused) {
     };
     at::Tensor const mask = at::ones({1, 1, 16, 16}).tril();
     EXPECT_EQ(judged("gpt2", "transformer.h.0.attn.bias", mask), "");
-    EXPECT_NE(judged("gpt2", "transformer.h.0.attn.bias", at::ones_like(mask)).find("no causal mask"),
-              std::string::npos);
+    EXPECT_NE(
+        judged("gpt2", "transformer.h.0.attn.bias", at::ones_like(mask)).find("no causal mask"),
+        std::string::npos);
     EXPECT_EQ(judged("gpt2", "transformer.h.1.attn.masked_bias", at::full({1}, -1e4)), "");
-    EXPECT_NE(judged("gpt2", "transformer.h.1.attn.masked_bias", at::zeros({1})).find("-10000 or less"),
-              std::string::npos);
-    EXPECT_NE(judged("bert", "bert.embeddings.position_ids", at::arange(15, -1, -1).to(at::kFloat)).find("positions"),
+    EXPECT_NE(
+        judged("gpt2", "transformer.h.1.attn.masked_bias", at::zeros({1})).find("-10000 or less"),
+        std::string::npos);
+    EXPECT_NE(judged("bert", "bert.embeddings.position_ids", at::arange(15, -1, -1).to(at::kFloat))
+                  .find("positions"),
               std::string::npos);
 }
 
@@ -327,8 +359,10 @@ TEST_F(Accounted, ShardsOfAnotherSaveAreRefused) {
         std::string const path = temporary_.path() + (sharded ? "/sharded" : "/single");
         publish("llama", path, at::kFloat, sharded ? 20'000 : 1 << 30);
         EXPECT_EQ(refusal(path), "");
-        fs::copy(golden("llama") + "/model.safetensors", path + "/model-00009-of-00009.safetensors");
-        EXPECT_NE(refusal(path).find("model-00009-of-00009.safetensors: would not be read"), std::string::npos);
+        fs::copy(golden("llama") + "/model.safetensors",
+                 path + "/model-00009-of-00009.safetensors");
+        EXPECT_NE(refusal(path).find("model-00009-of-00009.safetensors: would not be read"),
+                  std::string::npos);
     }
 }
 
@@ -344,7 +378,8 @@ TEST_F(Accounted, FieldsOfOtherPeoplesToolsChangeNothingAndOthersAreRefused) {
     for (auto const& [name, value] : {std::pair{"rope_interleaved", nlohmann::json(true)},
                                       {"auto_map", {{"AutoModelForCausalLM", "x.Y"}}},
                                       {"logit_scale", 2}})
-        EXPECT_NE(refusal(folder("lm_head.weight", embeddings(), {{name, value}})).find(name), std::string::npos)
+        EXPECT_NE(refusal(folder("lm_head.weight", embeddings(), {{name, value}})).find(name),
+                  std::string::npos)
             << name;
 }
 

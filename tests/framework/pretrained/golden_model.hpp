@@ -13,8 +13,9 @@
 
 namespace trireme::test {
 
-inline constexpr std::array kGoldenModels{"bert",   "gpt2",    "gpt2-classifier", "llama", "llama-tied-biased",
-                                          "llama3", "mistral", "qwen2",           "qwen3", "qwen3-classifier"};
+inline constexpr std::array kGoldenModels{
+    "bert",   "gpt2",    "gpt2-classifier", "llama", "llama-tied-biased",
+    "llama3", "mistral", "qwen2",           "qwen3", "qwen3-classifier"};
 
 inline std::string golden(std::string const& name) {
     std::string path = TRIREME_GOLDEN; // by steps: GCC 12 warns of the short way (bug 105651)
@@ -33,7 +34,8 @@ inline framework::ModelConfig golden_config(std::string const& folder, framework
     auto const labels = framework::labels_of(framework::read_hf_config(folder));
     config.task = labels.empty() ? "language-modeling" : "classification";
     config.model.path = folder;
-    config.model.hidden_dropout = config.model.attention_dropout = config.model.classifier_dropout = 0;
+    config.model.hidden_dropout = config.model.attention_dropout = config.model.classifier_dropout =
+        0;
     return framework::read_model_config(config, labels);
 }
 
@@ -45,7 +47,8 @@ struct GoldenModel {
     parallel::ParameterStore store;
     std::vector<std::string> notes; ///< of load_weights
 
-    explicit GoldenModel(std::string const& name, parallel::StoreOptions const& options = {.gradients = false},
+    explicit GoldenModel(std::string const& name,
+                         parallel::StoreOptions const& options = {.gradients = false},
                          std::string const& folder = "")
         : model(golden_config(folder.empty() ? golden(name) : folder, config)),
           expected(nlohmann::json::parse(cluster::read_file(golden(name) + "/expected.json"))),
@@ -58,7 +61,8 @@ struct GoldenModel {
 };
 
 /// Samples packed in one slot; `labels` empty: each token's label is the next one.
-inline data::Slot pack(std::vector<std::vector<std::int32_t>> const& samples, std::vector<std::int32_t> const& labels) {
+inline data::Slot pack(std::vector<std::vector<std::int32_t>> const& samples,
+                       std::vector<std::int32_t> const& labels) {
     data::Slot slot;
     slot.offsets.push_back(0);
     for (std::size_t i = 0; i < samples.size(); ++i) {

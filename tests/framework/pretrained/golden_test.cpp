@@ -1,4 +1,5 @@
-// Every family against values of transformers (tests/golden/make_golden.py), and packed against unpacked.
+// Every family against values of transformers (tests/golden/make_golden.py), and packed against
+// unpacked.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -24,7 +25,8 @@ class Golden : public testing::TestWithParam<char const*> {};
 
 double trained_labels(GoldenModel const& m) {
     double count = 0;
-    for (auto const& ids : m.ids()) count += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
+    for (auto const& ids : m.ids())
+        count += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
     return count;
 }
 
@@ -49,10 +51,12 @@ struct Computed {
     }
 };
 
-/// Every query's scores move alike with a key bias, so softmax does not see it; but rotary positions turn it.
+/// Every query's scores move alike with a key bias, so softmax does not see it; but rotary
+/// positions turn it.
 bool has_zero_gradient(ModelConfig const& model, std::string const& parameter) {
     bool key_bias = false;
-    for (std::int64_t i = 0; i < model.layers; ++i) key_bias |= layer_names(model, i).key.bias == parameter;
+    for (std::int64_t i = 0; i < model.layers; ++i)
+        key_bias |= layer_names(model, i).key.bias == parameter;
     return key_bias && model.positions == Positions::learned;
 }
 
@@ -62,7 +66,8 @@ void expect_values_of_transformers(char const* name) {
         ASSERT_TRUE(m.notes.empty()) << "every tensor comes from the file: " << m.notes.front();
         Computed const ours(m);
         EXPECT_NEAR(ours.loss, m.expected["loss"].get<double>(), 1e-5);
-        auto const logits = read_safetensors_header(golden(name) + "/logits.safetensors").at("logits");
+        auto const logits =
+            read_safetensors_header(golden(name) + "/logits.safetensors").at("logits");
         ASSERT_EQ(ours.logits.sizes().vec(), logits.shape);
         EXPECT_LT((ours.logits - read_tensor("logits", logits)).abs().max().item<double>(), 1e-5);
 
@@ -71,16 +76,19 @@ void expect_values_of_transformers(char const* name) {
         ASSERT_EQ(gradients.size(), tensors.size());
         for (auto const& tensor : tensors)
             for (auto const& part : tensor.parts) {
-                at::Tensor const reference =
-                                     read_tensor(tensor.name, gradients.at(tensor.name), rectangle_of(tensor, part)),
+                at::Tensor const reference = read_tensor(tensor.name, gradients.at(tensor.name),
+                                                         rectangle_of(tensor, part)),
                                  gradient = m.store.at(part.parameter).gradient();
                 double const size = reference.norm().item<double>(), floor = 1e-6 * ours.norm;
                 bool const zero = has_zero_gradient(m.model, part.parameter);
                 EXPECT_EQ(size < floor, zero) << part.parameter;
-                // A gradient that is zero in truth is noise in float32: it is judged in float64 alone.
+                // A gradient that is zero in truth is noise in float32: it is judged in float64
+                // alone.
                 if (zero && compute == at::kFloat) continue;
-                double const bound = compute == at::kDouble ? 2e-6 : 1e-4; // the references are stored in float32
-                EXPECT_LT((gradient - reference).norm().item<double>() / std::max(size, floor), bound)
+                // the references are stored in float32
+                double const bound = compute == at::kDouble ? 2e-6 : 1e-4;
+                EXPECT_LT((gradient - reference).norm().item<double>() / std::max(size, floor),
+                          bound)
                     << part.parameter;
             }
     }
@@ -114,20 +122,25 @@ TEST_P(Golden, AnyCutOfTheSameTokensGivesTheLossesOfItsSamplesAlone) {
     GoldenModel m(GetParam(), {.compute = at::kDouble, .gradients = false});
     bool const classify = m.model.head == HeadKind::classification;
     std::mt19937 random(7);
-    auto const token = [&] { return static_cast<std::int32_t>(random() % static_cast<unsigned>(m.model.vocabulary)); };
+    auto const token = [&] {
+        return static_cast<std::int32_t>(random() % static_cast<unsigned>(m.model.vocabulary));
+    };
     for (int trial = 0; trial < 8; ++trial) {
         std::vector<std::vector<std::int32_t>> samples(2 + random() % 4);
         std::vector<std::int32_t> labels;
         for (auto& ids : samples) {
-            ids.resize(1 + random() % static_cast<unsigned>(std::min<std::int64_t>(m.model.max_positions, 16)));
+            ids.resize(1 + random() % static_cast<unsigned>(
+                                          std::min<std::int64_t>(m.model.max_positions, 16)));
             for (auto& id : ids) id = token();
-            if (classify) labels.push_back(static_cast<std::int32_t>(random() % m.model.labels.size()));
+            if (classify)
+                labels.push_back(static_cast<std::int32_t>(random() % m.model.labels.size()));
         }
         auto const packed = losses(m, samples, labels);
         ASSERT_EQ(packed.size(), samples.size());
         double sum = 0, together = 0;
         for (std::size_t i = 0; i < samples.size(); ++i) {
-            double const alone = losses(m, {samples[i]}, classify ? std::vector{labels[i]} : labels).at(0);
+            double const alone =
+                losses(m, {samples[i]}, classify ? std::vector{labels[i]} : labels).at(0);
             EXPECT_NEAR(packed[i], alone, 1e-12 * (1 + alone)) << "sample " << i;
             sum += alone;
             together += packed[i];
@@ -137,17 +150,20 @@ TEST_P(Golden, AnyCutOfTheSameTokensGivesTheLossesOfItsSamplesAlone) {
         // Other tokens in one sample: no other sample's loss moves by a bit, and its own does.
         std::size_t const changed = random() % samples.size();
         auto others = samples;
-        for (auto& id : others[changed]) id = (id + 1) % static_cast<std::int32_t>(m.model.vocabulary);
+        for (auto& id : others[changed])
+            id = (id + 1) % static_cast<std::int32_t>(m.model.vocabulary);
         auto const after = losses(m, others, labels);
         auto const trains = [&](std::size_t i) { return classify || samples[i].size() > 1; };
         for (std::size_t i = 0; i < samples.size(); ++i)
-            EXPECT_EQ(after[i] == packed[i], i != changed || !trains(i)) << "sample " << i << ", changed: " << changed;
+            EXPECT_EQ(after[i] == packed[i], i != changed || !trains(i))
+                << "sample " << i << ", changed: " << changed;
     }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::ValuesIn(test::kGoldenModels), test::test_name);
 
-/// cos and sin of stretched positions, up to the last of a real model, against transformers' float32 tables.
+/// cos and sin of stretched positions, up to the last of a real model, against transformers'
+/// float32 tables.
 TEST(Rotary, StretchedPositionsEqualTransformersToOneUnitInTheLastPlace) {
     std::string const path = golden("rotary.safetensors");
     auto const entries = read_safetensors_header(path);
@@ -158,9 +174,17 @@ TEST(Rotary, StretchedPositionsEqualTransformersToOneUnitInTheLastPlace) {
     c.max_positions = 131072;
     auto const compare = [&](std::string const& name) {
         RotaryTable const ours = rotary_table(c, at::kFloat);
-        EXPECT_LE((ours.cosine.index_select(0, positions) - table(name + ".cosine")).abs().max().item<double>(), 1.2e-7)
+        EXPECT_LE((ours.cosine.index_select(0, positions) - table(name + ".cosine"))
+                      .abs()
+                      .max()
+                      .item<double>(),
+                  1.2e-7)
             << name;
-        EXPECT_LE((ours.sine.index_select(0, positions) - table(name + ".sine")).abs().max().item<double>(), 1.2e-7)
+        EXPECT_LE((ours.sine.index_select(0, positions) - table(name + ".sine"))
+                      .abs()
+                      .max()
+                      .item<double>(),
+                  1.2e-7)
             << name;
     };
     c.rotary_base = 1000000;

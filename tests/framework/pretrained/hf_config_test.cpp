@@ -1,4 +1,5 @@
-// config.json of every family: each field mapped, harmless, or refused by name, as transformers 4 and 5 write it.
+// config.json of every family: each field mapped, harmless, or refused by name, as transformers 4
+// and 5 write it.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +16,8 @@ namespace {
 using nlohmann::json;
 
 json golden_json(std::string const& name) {
-    return json::parse(cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + name + "/config.json"));
+    return json::parse(
+        cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + name + "/config.json"));
 }
 
 ModelConfig read(json const& config) {
@@ -52,11 +54,14 @@ TEST(HfConfig, TwoListsOfLabelsThatContradictAreRefused) {
     json const names{{"0", "no"}, {"1", "yes"}};
     EXPECT_EQ(with(names, {{"no", 0}, {"yes", 1}}), "accepted");
     EXPECT_EQ(with(names, {{"no", 1}, {"yes", 0}}),
-              "label2id: \"no\" is 1, and by id2label that is \"yes\"; legal: the same names and ids in both");
+              "label2id: \"no\" is 1, and by id2label that is \"yes\"; legal: the same names and "
+              "ids in both");
     EXPECT_EQ(with(names, {{"no", 0}, {"yes", 2}}),
-              "label2id: \"yes\" is 2, which id2label does not have; legal: the same names and ids in both");
+              "label2id: \"yes\" is 2, which id2label does not have; legal: the same names and ids "
+              "in both");
     EXPECT_EQ(with(names, {{"no", 0}, {"yes", true}}),
-              "label2id: \"yes\" is true, which id2label does not have; legal: the same names and ids in both");
+              "label2id: \"yes\" is true, which id2label does not have; legal: the same names and "
+              "ids in both");
     EXPECT_EQ(with(names, {5}), "label2id: [5]: legal: an object");
     EXPECT_EQ(with(names, nullptr), "accepted");
 }
@@ -68,22 +73,33 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
         char const* message;
     };
     std::vector<Case> const cases{
-        {"llama", {{"model_type", "gemma"}}, R"(model_type: "gemma": legal: bert, gpt2, llama, mistral, qwen2, qwen3)"},
+        {"llama",
+         {{"model_type", "gemma"}},
+         R"(model_type: "gemma": legal: bert, gpt2, llama, mistral, qwen2, qwen3)"},
         {"llama", {{"hidden_act", "gelu"}}, R"(hidden_act: "gelu": legal: silu)"},
         {"llama", {{"pretraining_tp", 2}}, "pretraining_tp: 2: legal: 1"},
         {"llama", {{"partial_rotary_factor", 0.5}}, "partial_rotary_factor: 0.5: legal: 1.0"},
-        {"llama", {{"num_key_value_heads", 2}}, "num_key_value_heads: 2: legal: a divisor of num_attention_heads"},
+        {"llama",
+         {{"num_key_value_heads", 2}},
+         "num_key_value_heads: 2: legal: a divisor of num_attention_heads"},
         {"llama", {{"head_dim", 7}}, "head_dim: 7: legal: an even number, for rotary positions"},
-        {"llama", {{"attention_dropout", 1.0}}, "attention_dropout: 1.0: legal: a number in [0, 1)"},
+        {"llama",
+         {{"attention_dropout", 1.0}},
+         "attention_dropout: 1.0: legal: a number in [0, 1)"},
         {"llama", {{"attention_bias", 1}}, "attention_bias: 1: legal: true or false"},
         {"llama", {{"hidden_size", 24.5}}, "hidden_size: 24.5: legal: a whole number"},
         {"llama", {{"hidden_size", nullptr}}, "hidden_size: missing; legal: a whole number"},
         {"llama", {{"vocab_size", 0}}, "vocab_size: 0: legal: a whole number > 0"},
         {"llama",
          {{"sliding_window", 5}},
-         "sliding_window: 5: a field this version does not know, so the model might be computed wrongly"},
-        {"llama", {{"quantization_config", {{"bits", 4}}}}, R"(quantization_config: {"bits":4}: legal: null)"},
-        {"llama", {{"per_layer_config", {{"0", {}}}}}, R"(per_layer_config: {"0":null}: legal: null)"},
+         "sliding_window: 5: a field this version does not know, so the model might be computed "
+         "wrongly"},
+        {"llama",
+         {{"quantization_config", {{"bits", 4}}}},
+         R"(quantization_config: {"bits":4}: legal: null)"},
+        {"llama",
+         {{"per_layer_config", {{"0", {}}}}},
+         R"(per_layer_config: {"0":null}: legal: null)"},
         {"llama",
          {{"rope_parameters", {{"rope_type", "yarn"}, {"factor", 4.0}}}},
          R"(rope_parameters.rope_type: "yarn": legal: default, linear, llama3)"},
@@ -93,10 +109,13 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
         {"llama",
          {{"rope_parameters", {{"rope_type", "linear"}, {"factor", 0.5}}}},
          "rope_parameters.factor: 0.5: legal: a number >= 1"},
-        {"llama", {{"rope_parameters", {{"rope_type", "linear"}}}}, "rope_parameters.factor: missing; legal: a number"},
+        {"llama",
+         {{"rope_parameters", {{"rope_type", "linear"}}}},
+         "rope_parameters.factor: missing; legal: a number"},
         {"llama",
          {{"rope_parameters", {{"rope_type", "default"}, {"attention_factor", 2}}}},
-         "rope_parameters.attention_factor: 2: a field this version does not know, so the model might be computed "
+         "rope_parameters.attention_factor: 2: a field this version does not know, so the model "
+         "might be computed "
          "wrongly"},
         {"llama",
          {{"rope_theta", 500.0}},
@@ -111,7 +130,10 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
          R"(rope_parameters.type: "llama3": legal: linear, as rope_type says)"},
         {"llama3",
          {{"rope_parameters",
-           {{"rope_type", "llama3"}, {"factor", 8}, {"low_freq_factor", 4}, {"high_freq_factor", 4}}}},
+           {{"rope_type", "llama3"},
+            {"factor", 8},
+            {"low_freq_factor", 4},
+            {"high_freq_factor", 4}}}},
          "rope_parameters.high_freq_factor: 4: legal: more than low_freq_factor"},
         {"gpt2", {{"add_cross_attention", true}}, "add_cross_attention: true: legal: false"},
         {"gpt2",
@@ -139,13 +161,16 @@ TEST(HfConfig, WhatIsNotComputedIsRefusedByNameWithItsValueAndWhatIsLegal) {
          {{"use_sliding_window", false}},
          R"(layer_types: ["full_attention","sliding_attention"]: legal: full_attention alone, as there is no sliding window)"},
         {"qwen2", {{"use_mrope", true}}, "use_mrope: true: legal: false"},
-        {"qwen2", {{"pad_token_id", 97}}, "pad_token_id: 97: legal: a token of the vocabulary, or null"},
+        {"qwen2",
+         {{"pad_token_id", 97}},
+         "pad_token_id: 97: legal: a token of the vocabulary, or null"},
         {"gpt2", {{"torchscript", true}}, "torchscript: true: legal: false"},
         {"llama",
          {{"auto_map", {{"AutoModel", "x.Y"}}}},
          R"(auto_map: {"AutoModel":"x.Y"}: legal: none, or one that names only an AutoTokenizer: no code of a model's own is run)"},
     };
-    for (auto const& c : cases) EXPECT_EQ(refusal(c.model, c.fields), c.message) << c.model << " " << c.fields.dump();
+    for (auto const& c : cases)
+        EXPECT_EQ(refusal(c.model, c.fields), c.message) << c.model << " " << c.fields.dump();
 }
 
 TEST(HfConfig, BothSpellingsOfRotaryPositionsMeanTheSame) {
@@ -167,13 +192,18 @@ TEST(HfConfig, BothSpellingsOfRotaryPositionsMeanTheSame) {
         EXPECT_EQ(c.rotary.first_context, 32);
     }
     ModelConfig const old =
-        changed("llama", {{"rope_parameters", "(absent)"}, {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}});
+        changed("llama", {{"rope_parameters", "(absent)"},
+                          {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}});
     EXPECT_EQ(old.rotary.scaling, RotaryScaling::linear);
     EXPECT_EQ(old.rotary_base, 10000.0);
-    EXPECT_EQ(changed("llama3", {{"rope_scaling", json::object()}}).rotary.scaling, RotaryScaling::llama3);
-    EXPECT_EQ(changed("llama", {{"rope_scaling", {{"type", "default"}}}}).rotary_base, 10000.0) << "both agree";
+    EXPECT_EQ(changed("llama3", {{"rope_scaling", json::object()}}).rotary.scaling,
+              RotaryScaling::llama3);
+    EXPECT_EQ(changed("llama", {{"rope_scaling", {{"type", "default"}}}}).rotary_base, 10000.0)
+        << "both agree";
     EXPECT_EQ(
-        changed("llama", {{"rope_parameters", "(absent)"}, {"rope_theta", 7.0}, {"rope_scaling", nullptr}}).rotary_base,
+        changed("llama",
+                {{"rope_parameters", "(absent)"}, {"rope_theta", 7.0}, {"rope_scaling", nullptr}})
+            .rotary_base,
         7.0);
 }
 
@@ -192,7 +222,8 @@ TEST(HfConfig, AbsentFieldsHaveTheDefaultsOfTransformers) {
     EXPECT_EQ(changed("qwen3", {{"head_dim", "(absent)"}}).head_size, 128);
     EXPECT_TRUE(changed("gpt2", {{"tie_word_embeddings", "(absent)"}}).tied_embeddings);
     EXPECT_FALSE(changed("llama", {{"tie_word_embeddings", "(absent)"}}).tied_embeddings);
-    ModelConfig const gpt2 = changed("gpt2", {{"resid_pdrop", 0.25}, {"embd_pdrop", "(absent)"}, {"attn_pdrop", 0}});
+    ModelConfig const gpt2 =
+        changed("gpt2", {{"resid_pdrop", 0.25}, {"embd_pdrop", "(absent)"}, {"attn_pdrop", 0}});
     EXPECT_EQ(gpt2.hidden_dropout, 0.25);
     EXPECT_EQ(gpt2.embedding_dropout, 0.1);
     EXPECT_EQ(gpt2.attention_dropout, 0.0);
@@ -215,23 +246,28 @@ TEST(HfConfig, WindowsOfAQwenFollowItsLayers) {
     EXPECT_EQ(changed("qwen2", {}).windows, (Windows{0, 3}));
     json const old{{"layer_types", "(absent)"}, {"max_window_layers", 0}};
     EXPECT_EQ(changed("qwen2", old).windows, (Windows{3, 3}));
-    EXPECT_EQ(changed("qwen2", {{"layer_types", "(absent)"}, {"max_window_layers", 2}}).windows, (Windows{0, 0}));
-    EXPECT_EQ(changed("qwen2", {{"layer_types", "(absent)"}, {"use_sliding_window", false}}).windows, (Windows{0, 0}));
-    EXPECT_EQ(changed("qwen2", {{"layer_types", {"sliding_attention", "full_attention"}}}).windows, (Windows{3, 0}));
+    EXPECT_EQ(changed("qwen2", {{"layer_types", "(absent)"}, {"max_window_layers", 2}}).windows,
+              (Windows{0, 0}));
+    EXPECT_EQ(
+        changed("qwen2", {{"layer_types", "(absent)"}, {"use_sliding_window", false}}).windows,
+        (Windows{0, 0}));
+    EXPECT_EQ(changed("qwen2", {{"layer_types", {"sliding_attention", "full_attention"}}}).windows,
+              (Windows{3, 0}));
 }
 
 TEST(HfConfig, ScoresAreScaledAsGpt2Says) {
     double const root = 1 / std::sqrt(8.0);
     EXPECT_TRUE(changed("gpt2", {}).attention_scale.empty());
-    EXPECT_EQ(changed("gpt2", {{"scale_attn_weights", false}}).attention_scale, (std::vector<double>{1, 1}));
+    EXPECT_EQ(changed("gpt2", {{"scale_attn_weights", false}}).attention_scale,
+              (std::vector<double>{1, 1}));
     EXPECT_EQ(changed("gpt2", {{"scale_attn_by_inverse_layer_idx", true}}).attention_scale,
               (std::vector<double>{root, root / 2}));
 }
 
 /// As published on the hub, with what only transformers 4 and older wrote.
 TEST(HfConfig, RealConfigurationsAreRead) {
-    ModelConfig const gpt2 =
-        read(json::parse(R"({"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"],
+    ModelConfig const gpt2 = read(
+        json::parse(R"({"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"],
         "attn_pdrop": 0.1, "bos_token_id": 50256, "embd_pdrop": 0.1, "eos_token_id": 50256, "initializer_range": 0.02,
         "layer_norm_epsilon": 1e-05, "model_type": "gpt2", "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12,
         "n_positions": 1024, "resid_pdrop": 0.1, "summary_activation": null, "summary_first_dropout": 0.1,
@@ -241,7 +277,8 @@ TEST(HfConfig, RealConfigurationsAreRead) {
     EXPECT_EQ(gpt2.activation, Activation::gelu_tanh);
     EXPECT_TRUE(gpt2.input_major && gpt2.tied_embeddings);
 
-    ModelConfig const llama = read(json::parse(R"({"architectures": ["LlamaForCausalLM"], "attention_bias": false,
+    ModelConfig const llama =
+        read(json::parse(R"({"architectures": ["LlamaForCausalLM"], "attention_bias": false,
         "attention_dropout": 0.0, "bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009], "head_dim": 64,
         "hidden_act": "silu", "hidden_size": 2048, "initializer_range": 0.02, "intermediate_size": 8192,
         "max_position_embeddings": 131072, "mlp_bias": false, "model_type": "llama", "num_attention_heads": 32,
@@ -254,7 +291,8 @@ TEST(HfConfig, RealConfigurationsAreRead) {
     EXPECT_EQ(llama.rotary.first_context, 8192);
     EXPECT_EQ(llama.head_size, 64);
 
-    ModelConfig const qwen = read(json::parse(R"({"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0,
+    ModelConfig const qwen =
+        read(json::parse(R"({"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0,
         "bos_token_id": 151643, "eos_token_id": 151645, "hidden_act": "silu", "hidden_size": 896,
         "initializer_range": 0.02, "intermediate_size": 4864, "max_position_embeddings": 32768, "max_window_layers": 21,
         "model_type": "qwen2", "num_attention_heads": 14, "num_hidden_layers": 24, "num_key_value_heads": 2,
@@ -276,8 +314,10 @@ TEST(HfConfig, FieldsThatNoFamilyReadsAreHarmlessWhereTheySayNothing) {
                                          {"of_a_later_version", nullptr}}))
             << family;
     for (auto const* family : {"mistral", "qwen3"})
-        EXPECT_NO_THROW(changed(family, {{"attention_bias", false}, {"mlp_bias", false}, {"pretraining_tp", 1}}));
-    EXPECT_NO_THROW(changed("gpt2", {{"n_special", 0}, {"predict_special_tokens", true}, {"hidden_size", 24}}));
+        EXPECT_NO_THROW(changed(
+            family, {{"attention_bias", false}, {"mlp_bias", false}, {"pretraining_tp", 1}}));
+    EXPECT_NO_THROW(
+        changed("gpt2", {{"n_special", 0}, {"predict_special_tokens", true}, {"hidden_size", 24}}));
     EXPECT_NE(refusal("llama", {{"of_a_later_version", false}}), "accepted");
 }
 

@@ -30,9 +30,12 @@ TEST(Safetensors, RefusesEveryLie) {
     };
     EXPECT_EQ(error_of(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})"), "no error");
     says(error_of(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", 12), "truncated");
-    says(error_of(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", 20), "4 bytes after the last tensor");
-    says(error_of(R"({"a":{"dtype":"F32","shape":[5],"data_offsets":[0,16]}})"), "as many elements as its 16 bytes");
-    says(error_of(R"({"a":{"dtype":"F33","shape":[4],"data_offsets":[0,16]}})"), "dtype F33: legal");
+    says(error_of(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", 20),
+         "4 bytes after the last tensor");
+    says(error_of(R"({"a":{"dtype":"F32","shape":[5],"data_offsets":[0,16]}})"),
+         "as many elements as its 16 bytes");
+    says(error_of(R"({"a":{"dtype":"F33","shape":[4],"data_offsets":[0,16]}})"),
+         "dtype F33: legal");
     says(
         error_of(
             R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})"),
@@ -45,7 +48,8 @@ TEST(Safetensors, RefusesEveryLie) {
         error_of(
             R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})"),
         "is given twice");
-    says(error_of(R"({"a":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}})"), "whose product fits in 64 bits");
+    says(error_of(R"({"a":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}})"),
+         "whose product fits in 64 bits");
     says(error_of(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,16]}})"),
          "whose product fits in 64 bits");
     says(error_of("{\"a\""), "not JSON");
