@@ -94,9 +94,7 @@ TEST_F(Submit, AMistakeIsFoundBeforeAnythingIsSubmitted) {
               "--name: a b: legal: 1 to 100 letters, digits and _ . -, not - first"},
              {with(kFits, {"--sbatch", "nodes=3"}),
               "--sbatch: --nodes is set by trireme submit itself"},
-             {with(kFits, {"--set", "data.path=none"}), "none/manifest.json: no such file"},
-             {with(kFits, {"--set", "model.from_scratch=false"}),
-              folder_.path() + "/model: no weights; legal: "}}) {
+             {with(kFits, {"--set", "data.path=none"}), "none/manifest.json: no such file"}}) {
         Outcome const outcome = submit(words);
         EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
         EXPECT_TRUE(outcome.output.starts_with("trireme: " + line))
