@@ -14,6 +14,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
+#include "cluster/flight_block.hpp"
 #include "cluster/host.hpp"
 #include "cluster/xxh3.hpp"
 
@@ -21,27 +22,7 @@ namespace trireme::cluster {
 
 namespace {
 
-constexpr std::size_t kHashes = 1024; ///< kept of each group
 std::atomic<FlightRecorder*> recorder = nullptr;
-
-std::int64_t nanoseconds(auto time) {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-}
-
-/// The system clock as it was set when this process began: one that is set anew must not make a
-/// call look old.
-std::int64_t now() {
-    static std::int64_t const offset = nanoseconds(std::chrono::system_clock::now()) -
-                                       nanoseconds(std::chrono::steady_clock::now());
-    return nanoseconds(std::chrono::steady_clock::now()) + offset;
-}
-
-template <std::size_t N>
-void put(std::array<char, N>& to, std::string_view text) {
-    std::size_t const n = std::min(text.size(), N - 1);
-    std::memcpy(to.data(), text.data(), n);
-    std::memset(to.data() + n, 0, N - n);
-}
 
 /// What must be the same on every member; chained, so that a difference stays one for good.
 std::uint32_t chained(std::uint32_t before, CallRecord const& call) {
@@ -59,11 +40,6 @@ std::uint32_t chained(std::uint32_t before, CallRecord const& call) {
 
 } // namespace
 
-struct FlightRecorder::Block {
-    FlightHeader header;
-    std::array<FlightGroup, kFlightGroups> groups;
-};
-
 FlightRecorder::FlightRecorder(int rank, int size) {
     void* const memory =
         mmap(nullptr, sizeof(Block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -77,7 +53,7 @@ FlightRecorder::FlightRecorder(int rank, int size) {
     h.rank = rank;
     h.size = size;
     h.process = getpid();
-    h.started = h.heartbeat = h.phase_since = now();
+    h.started = h.heartbeat = h.phase_since = flight_now();
     h.step = -1;
     put(h.host, host_name());
     put(h.phase, "start");
@@ -117,15 +93,6 @@ void FlightRecorder::keep_in(std::string const& run_folder, std::int64_t job) {
     close(file);
     check(mapped != MAP_FAILED, written ? "mmap" : "write");
     run_folder_ = run_folder;
-}
-
-int FlightRecorder::rank() const {
-    return block_->header.rank;
-}
-
-std::string FlightRecorder::run_folder() const {
-    std::scoped_lock const lock(mutex_);
-    return run_folder_;
 }
 
 std::optional<std::size_t> FlightRecorder::slot(std::string_view group) {
@@ -177,7 +144,7 @@ void FlightRecorder::on_start(std::string_view group, CallRecord const& call) {
     FlightCall& c = g.ring[g.calls++ % kFlightCalls];
     c.state = CallState::none; // a reader after kill -9 must not take half of a call for a call
     c.sequence = call.sequence;
-    c.start = now();
+    c.start = flight_now();
     c.finish = 0;
     c.count = call.count;
     c.op = call.op;
@@ -220,14 +187,9 @@ void FlightRecorder::on_wait(std::string_view group, std::uint64_t sequence) {
 void FlightRecorder::on_finish(std::string_view group, std::uint64_t sequence) {
     std::scoped_lock const lock(mutex_);
     if (FlightCall* const c = find(group, sequence)) {
-        c->finish = now();
+        c->finish = flight_now();
         c->state = CallState::finished;
     }
-}
-
-void FlightRecorder::set_deadline_action(std::function<void()> action) {
-    std::scoped_lock const lock(mutex_);
-    deadline_action_ = std::move(action);
 }
 
 void FlightRecorder::on_deadline(std::string_view /*group*/, std::uint64_t /*sequence*/) {
@@ -242,7 +204,7 @@ void FlightRecorder::on_deadline(std::string_view /*group*/, std::uint64_t /*seq
 void FlightRecorder::enter_phase(std::string_view phase) {
     std::scoped_lock const lock(mutex_);
     put(block_->header.phase, phase);
-    block_->header.phase_since = now();
+    block_->header.phase_since = flight_now();
 }
 
 void FlightRecorder::enter_step(std::int64_t step) {
@@ -255,68 +217,13 @@ void FlightRecorder::end(FlightEnd how, int exit_code, std::string_view error) {
     block_->header.end = how;
     block_->header.exit_code = exit_code;
     put(block_->header.error, error);
-    block_->header.heartbeat = now();
+    block_->header.heartbeat = flight_now();
 }
 
 void FlightRecorder::asked_to_end() noexcept {
     std::atomic_ref<std::int64_t> const when(block_->header.asked_to_end);
     std::int64_t never = 0;
-    when.compare_exchange_strong(never, now());
-}
-
-Flight FlightRecorder::snapshot() const {
-    std::scoped_lock const lock(mutex_);
-    Flight copy{block_->header, {}};
-    copy.groups.assign(block_->groups.begin(), block_->groups.begin() + block_->header.groups);
-    return copy;
-}
-
-void FlightRecorder::beat() {
-    std::scoped_lock const lock(mutex_);
-    block_->header.heartbeat = now();
-}
-
-double FlightRecorder::oldest_call() const {
-    std::scoped_lock const lock(mutex_);
-    std::int64_t const at = now();
-    std::int64_t oldest = 0;
-    for (std::size_t i = 0; i < block_->header.groups; ++i) {
-        FlightGroup const& g = block_->groups[i];
-        for (std::size_t c = 0; c < std::min<std::uint64_t>(g.calls, kFlightCalls); ++c)
-            if (g.ring[c].state == CallState::started || g.ring[c].state == CallState::waited_for)
-                oldest = std::max(oldest, at - g.ring[c].start);
-    }
-    return static_cast<double>(oldest) * 1e-9;
-}
-
-CallHashes FlightRecorder::hashes(std::size_t group, std::uint64_t first) const {
-    std::scoped_lock const lock(mutex_);
-    std::uint64_t const end = block_->groups[group].ordinals,
-                        kept = std::min<std::uint64_t>(end, kHashes);
-    CallHashes found{std::max(first, end - kept), {}};
-    for (std::uint64_t o = found.first; o < end; ++o)
-        found.hashes.push_back(traces_[group].hashes[o % kHashes]);
-    return found;
-}
-
-std::size_t FlightRecorder::group_count() const {
-    std::scoped_lock const lock(mutex_);
-    return block_->header.groups;
-}
-
-std::optional<std::size_t> FlightRecorder::find_group(std::string_view name) const {
-    std::scoped_lock const lock(mutex_);
-    for (std::size_t i = 0; i < block_->header.groups; ++i)
-        if (name == block_->groups[i].name.data() && block_->groups[i].leader >= 0) return i;
-    return std::nullopt;
-}
-
-FlightGroup FlightRecorder::group_facts(std::size_t group) const {
-    std::scoped_lock const lock(mutex_);
-    FlightGroup facts{};
-    FlightGroup const& g = block_->groups[group];
-    std::memcpy(&facts, &g, offsetof(FlightGroup, ring));
-    return facts;
+    when.compare_exchange_strong(never, flight_now());
 }
 
 FlightRecorder* flight_recorder() {
@@ -342,7 +249,7 @@ void keep_flight_records(std::string const& run_folder, Communicator& world) {
     namespace fs = std::filesystem;
     FlightRecorder* const r = recorder;
     if (!r) return;
-    std::int64_t job = now();
+    std::int64_t job = flight_now();
     std::string const folder = run_folder + "/flight";
     std::error_code failed;
     if (world.rank() == 0) {

@@ -7,97 +7,35 @@
 #include <ATen/ops/view_native.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
-#include <sys/mman.h>
 #include <torch/library.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <iterator>
-#include <map>
-#include <mutex>
-#include <new>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cluster/error.hpp"
-#include "framework/kernels/cuda/adamw.hpp"
-#include "framework/model/composed.hpp"
 #include "parallel/tensor_place.hpp"
+#include "tests/device/guarded_blocks.hpp"
+#include "tests/device/guarded_flash.hpp"
 #include "tests/device/pinned_copies.hpp"
 
 namespace trireme::test {
 
 namespace {
 
-std::mutex mutex;
-struct Block {
-    std::size_t bytes;    ///< whole pages
-    std::uint64_t number; ///< another for each that is made, since addresses come again
-};
-std::map<std::byte*, Block> blocks; ///< by first address
-std::uint64_t blocks_made = 0;
-std::set<std::byte*> shared_blocks; ///< of collectives between threads: they stay open
-bool ranks_are_threads = false;
-/// their numbers; until this thread's next operation
-thread_local std::map<std::byte*, std::uint64_t> open_blocks;
-std::atomic<std::size_t> operations{0}, read_backs{0}, flash_calls{0};
+std::atomic<std::size_t> operations{0}, read_backs{0};
 /// copies to and from the CPU that computes are not the program's
 thread_local bool computing = false;
 
-std::byte* block_of(void const* data) {
-    auto const after = blocks.upper_bound(static_cast<std::byte*>(const_cast<void*>(data)));
-    return std::prev(after)->first;
-}
-void protect(std::byte* block, int rights) {
-    if (mprotect(block, blocks.at(block).bytes, rights) != 0) throw cluster::JobError("mprotect");
-}
-void close_all() {
-    std::lock_guard const lock(mutex);
-    for (auto const& [block, number] : open_blocks) {
-        auto const found = blocks.find(block); // may be gone, and its address another thread's
-        if (found != blocks.end() && found->second.number == number &&
-            !shared_blocks.contains(block))
-            protect(block, PROT_NONE);
-    }
-    open_blocks.clear();
-}
-void open(void const* data) {
-    std::lock_guard const lock(mutex);
-    auto* const block = block_of(data);
-    protect(block, PROT_READ | PROT_WRITE);
-    open_blocks[block] = blocks.at(block).number;
-}
-/// For a collective: other threads may read and write it while this one goes on.
-void share(void const* data) {
-    open(data);
-    std::lock_guard const lock(mutex);
-    if (ranks_are_threads) shared_blocks.insert(block_of(data));
-}
-
-void free_block(void* data) {
-    if (!data) return;
-    std::lock_guard const lock(mutex);
-    auto const found = blocks.find(static_cast<std::byte*>(data));
-    munmap(data, found->second.bytes);
-    shared_blocks.erase(found->first);
-    blocks.erase(found);
-}
-
 struct GuardedAllocator : c10::Allocator {
     c10::DataPtr allocate(std::size_t bytes) override {
-        auto const page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-        std::size_t const whole = (bytes / page + 1) * page;
-        void* const data = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (data == MAP_FAILED) throw std::bad_alloc();
-        std::lock_guard const lock(mutex);
-        blocks[static_cast<std::byte*>(data)] = {whole, ++blocks_made};
-        return {data, data, &free_block, kGuarded};
+        void* const data = guarded::allocate(bytes);
+        return {data, data, &guarded::release, kGuarded};
     }
-    c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+    c10::DeleterFnPtr raw_deleter() const override { return &guarded::release; }
     void copy_data(void* to, void const* from, std::size_t n) const override {
         default_copy_data(to, from, n);
     }
@@ -133,7 +71,7 @@ at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride,
 /// The tensor as one of the CPU's, whose block is open.
 at::Tensor seen_by_host(at::Tensor const& x) {
     if (x.is_cpu()) return x;
-    open(x.data_ptr());
+    guarded::open(x.data_ptr());
     return at::from_blob(x.data_ptr(), x.sizes(), x.strides(), x.options().device(at::kCPU));
 }
 std::vector<std::byte> bytes_of(at::Tensor const& x) {
@@ -152,7 +90,7 @@ at::Tensor copy_from_pinned(at::Tensor const& self, at::Tensor const& to, bool n
     auto read = pinned::read_in_order(self.const_data_ptr(), self.nbytes());
     seen_by_host(to).copy_(by_host ? self
                                    : at::from_blob(read.data(), self.sizes(), self.options()));
-    close_all();
+    guarded::close_all();
     return to;
 }
 
@@ -176,7 +114,7 @@ at::Tensor copy_from(at::Tensor const& self, at::Tensor const& to, bool non_bloc
         copy_to_host(self, to, non_blocking);
     else
         seen_by_host(to).copy_(seen_by_host(self));
-    close_all();
+    guarded::close_all();
     return to;
 }
 at::Tensor copy_from_and_resize(at::Tensor const& self, at::Tensor const& to) {
@@ -206,94 +144,8 @@ void fallback(c10::OperatorHandle const& op, torch::jit::Stack* stack) {
         ++read_backs;
         pinned::arrive();
     }
-    bool const outer = std::exchange(computing, true);
+    OnTheCpu const on_the_cpu;
     at::native::cpu_fallback(op, stack);
-    computing = outer;
-    close_all();
-}
-
-/// The arguments of libtorch's flash attention (native_functions.yaml): [T, heads, S] each, samples
-/// cut by int32 offsets, at most `longest` tokens each; keys seen to the left and right, -1 or none
-/// for all.
-struct FlashArguments {
-    at::Tensor q, k, v;
-    std::vector<std::int64_t> offsets, samples;
-    framework::kernels::AttentionProblem problem{};
-
-    /// Places in the stack: of the three tensors, of the offsets and what follows them, and of the
-    /// scale and the window.
-    FlashArguments(torch::jit::Stack const& s, std::size_t tensors, std::size_t cuts,
-                   std::size_t rest)
-        : q(flat(s[tensors])), k(flat(s[tensors + 1])), v(flat(s[tensors + 2])) {
-        at::Tensor const sums = s[cuts].toTensor().cpu();
-        require(sums.scalar_type() == at::kInt && sums.equal(s[cuts + 1].toTensor().cpu()),
-                "offsets");
-        std::int64_t longest = 0;
-        for (std::int64_t i = 0; i < sums.numel(); ++i) {
-            offsets.push_back(sums[i].item<int>());
-            if (i > 0) longest = std::max(longest, offsets.back() - offsets[offsets.size() - 2]);
-        }
-        samples.resize(offsets.size() - 1);
-        require(s[cuts + 2].toInt() == longest && s[cuts + 3].toInt() == longest, "longest");
-        require(s[cuts + 4].toDouble() == 0, "dropout");
-        at::Tensor const& query = s[tensors].toTensor();
-        std::int64_t const left = s[rest + 1].isNone() ? -1 : s[rest + 1].toInt(),
-                           right = s[rest + 2].isNone() ? -1 : s[rest + 2].toInt();
-        bool const causal = s[cuts + 5].toBool();
-        require(right == (causal && left >= 0 ? 0 : -1), "keys to the right");
-        problem = {offsets.data(),
-                   samples.data(),
-                   static_cast<std::int64_t>(samples.size()),
-                   query.size(1),
-                   s[tensors + 1].toTensor().size(1),
-                   query.size(2),
-                   causal,
-                   left + 1,
-                   s[rest].toDouble(),
-                   {}};
-    }
-    static at::Tensor flat(c10::IValue const& x) {
-        require(x.toTensor().scalar_type() == at::kBFloat16 && x.toTensor().dim() == 3,
-                "[T, heads, S] in bf16");
-        return x.toTensor().cpu().to(at::kFloat).flatten(1).contiguous();
-    }
-    static void require(bool right, char const* what) {
-        if (!right)
-            throw cluster::JobError(
-                std::string("flash attention is given other arguments than it takes: ") + what);
-    }
-};
-
-/// A result in the place and shape of `like`.
-at::Tensor there(at::Tensor const& x, at::Tensor const& like) {
-    return x.view(like.sizes()).to(like.scalar_type()).to(kGuarded);
-}
-
-void flash_forward(c10::OperatorHandle const&, torch::jit::Stack* stack) {
-    ++flash_calls;
-    bool const outer = std::exchange(computing, true);
-    FlashArguments const a(*stack, 0, 3, 10);
-    auto const [out, lse] = framework::composed::attention(a.problem, a.q, a.k, a.v);
-    at::Tensor const like = (*stack)[0].toTensor(), none = at::zeros({2}, at::kLong).to(kGuarded);
-    stack->clear();
-    torch::jit::push(*stack, there(out, like), lse.to(kGuarded), none, none, none);
-    computing = outer;
-    close_all();
-}
-void flash_backward(c10::OperatorHandle const&, torch::jit::Stack* stack) {
-    ++flash_calls;
-    bool const outer = std::exchange(computing, true);
-    auto const& s = *stack;
-    FlashArguments const a(s, 1, 6, 14);
-    auto const g = framework::composed::attention_backward(
-        a.problem, a.q, a.k, a.v, FlashArguments::flat(s[4]), s[5].toTensor().cpu(),
-        FlashArguments::flat(s[0]));
-    at::Tensor const q = there(g.q, s[1].toTensor()), k = there(g.k, s[2].toTensor()),
-                     v = there(g.v, s[3].toTensor());
-    stack->clear();
-    torch::jit::push(*stack, q, k, v);
-    computing = outer;
-    close_all();
 }
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
@@ -306,10 +158,6 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
     library.impl("_copy_from_and_resize", &copy_from_and_resize);
     library.impl("as_strided", &at::native::as_strided_tensorimpl);
     library.impl("view", &at::native::view);
-    library.impl("_flash_attention_forward",
-                 torch::CppFunction::makeFromBoxedFunction<&flash_forward>());
-    library.impl("_flash_attention_backward",
-                 torch::CppFunction::makeFromBoxedFunction<&flash_backward>());
 }
 
 /// libtorch's backward pass asks whether there is a device, and which is current.
@@ -343,8 +191,14 @@ C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 
 } // namespace
 
+OnTheCpu::OnTheCpu() : outer_(std::exchange(computing, true)) {}
+OnTheCpu::~OnTheCpu() {
+    computing = outer_;
+    guarded::close_all();
+}
+
 void install_guarded_device(bool threads) {
-    ranks_are_threads = threads;
+    guarded::share_with_threads(threads);
     static Hooks hooks;
     static bool const installed = [] {
         c10::SetAllocator(c10::DeviceType::PrivateUse1, &allocator);
@@ -356,7 +210,7 @@ void install_guarded_device(bool threads) {
 }
 
 GuardedCounts guarded_counts() {
-    return {operations, read_backs, flash_calls};
+    return {operations, read_backs, flash_calls()};
 }
 
 } // namespace trireme::test
@@ -369,7 +223,7 @@ int use_gpu(int) {
 }
 TensorPlace place_of(at::Tensor const& tensor) {
     if (tensor.is_meta()) return {cluster::Device::none, nullptr};
-    if (!tensor.is_cpu() && tensor.numel() > 0) test::share(tensor.data_ptr());
+    if (!tensor.is_cpu() && tensor.numel() > 0) test::guarded::share(tensor.data_ptr());
     if (tensor.is_cpu() && test::pinned::is_stale(tensor.const_data_ptr()))
         throw cluster::JobError(
             "a collective is given pinned memory that a queued copy has yet to write");
@@ -377,25 +231,3 @@ TensorPlace place_of(at::Tensor const& tensor) {
 }
 
 } // namespace trireme::parallel
-
-namespace trireme::framework::kernels {
-
-// In the place of no_adamw.cpp: the arithmetic of the CPU's kernel, on memory that is opened for
-// it.
-template <typename T>
-bool adamw_on_device(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient,
-                     T* moment1, T* moment2, void*) {
-    for (void const* data : {static_cast<void const*>(weight), static_cast<void const*>(gradient),
-                             static_cast<void const*>(moment1), static_cast<void const*>(moment2),
-                             static_cast<void const*>(step.gradient_scale)})
-        test::open(data);
-    adamw(n, step, weight, gradient, moment1, moment2);
-    test::close_all();
-    return true;
-}
-template bool adamw_on_device(std::int64_t, AdamWStep const&, float*, float const*, float*, float*,
-                              void*);
-template bool adamw_on_device(std::int64_t, AdamWStep const&, double*, double const*, double*,
-                              double*, void*);
-
-} // namespace trireme::framework::kernels

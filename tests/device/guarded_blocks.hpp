@@ -1,0 +1,19 @@
+// Memory of the guarded device: blocks of whole pages that cannot be touched but while they are
+// open.
+#pragma once
+#include <cstddef>
+
+namespace trireme::test::guarded {
+
+/// `threads`: several ranks are threads of this process.
+void share_with_threads(bool threads);
+void* allocate(std::size_t bytes);
+void release(void* data);
+/// For the calling thread's next operation.
+void open(void const* data);
+/// What the calling thread opened, but for what it shares.
+void close_all();
+/// For a collective: other threads may read and write it while this one goes on.
+void share(void const* data);
+
+} // namespace trireme::test::guarded
