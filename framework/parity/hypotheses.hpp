@@ -33,6 +33,9 @@ bool near(double a, double b, double tolerance);
 /// How closely a computed variant must meet a layout's numbers, as a fraction.
 double closeness(Case const& c);
 double first_loss(Case const& c);
+/// Does a fit explain the layout's gradients? It must come close, and closer by far than the right
+/// gradient itself: weights that are all 1 explain nothing.
+bool explains(Case const& c, Fit const& f, std::vector<std::string> const& names);
 
 // Each is empty where the numbers speak against it.
 

@@ -1,0 +1,137 @@
+// Hypotheses about steps after the first, where that is right.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/model/layer_names.hpp"
+#include "framework/model/transformer_stage.hpp"
+#include "framework/parity/hypotheses.hpp"
+
+namespace trireme::framework::parity {
+
+namespace {
+
+// Step 1 is right, later ones are not.
+
+bool first_step_right(Case const& c) {
+    return c.wrong.empty() && !c.specimen.wrong("loss of step 1") &&
+           !c.specimen.wrong("norm of step 1") && !c.specimen.wrong("first moment") &&
+           !c.specimen.wrong("weights after step 1");
+}
+
+/// Weights after step 1, some of which are still those of before.
+struct Stale {
+    std::string text;
+    ModelConfig model;
+    Tensors weights;
+    std::vector<std::string> parameters;
+};
+
+std::vector<Stale> stale_parts(Case const& c) {
+    ModelConfig const& model = c.lab.problem().model;
+    Tensors const &before = c.lab.problem().initial, &after = c.lab.exact().first;
+    std::vector<Stale> all{{"all weights", model, before, {}}};
+    for (auto const& spec : parameter_specs(model)) {
+        if (all.back().text != spec.unit) all.push_back({spec.unit, model, after, {}});
+        all.back().weights[spec.name] = before.at(spec.name);
+        all.back().parameters.push_back(spec.name);
+    }
+    if (!model.tied_embeddings || model.head != HeadKind::language_model) return all;
+    std::string const table = stem_names(model).tokens;
+    ModelConfig untied = model;
+    untied.tied_embeddings = false;
+    Tensors weights = after;
+    weights[head_names(untied).language_model] = before.at(table);
+    all.push_back({"the tied embedding as the output uses it", untied, weights, {table}});
+    return all;
+}
+
+} // namespace
+
+std::optional<Cause> stale_weights(Case const& c) {
+    if (!first_step_right(c) || !c.specimen.wrong("loss of step 2")) return {};
+    double const found = c.specimen.trace.losses.at(1), right = c.lab.exact().losses.at(1);
+    std::string const numbers = fmt::format("step 1 and the weights after it agree; the loss of "
+                                            "step 2 is {:.7f}, the reference's {:.7f}",
+                                            found, right);
+    for (auto const& part : stale_parts(c)) {
+        double const variant = c.lab.loss_at(part.model, part.weights, 1);
+        if (!near(found, variant, closeness(c)) ||
+            std::abs(found - variant) > 0.1 * std::abs(found - right))
+            continue;
+        return Cause{
+            "stale-weights",
+            fmt::format("the forward pass of step 2 computes with weights of before the update "
+                        "({}): a stale "
+                        "gather or copy",
+                        part.text),
+            fmt::format("{}, with these weights of before the update {:.7f}", numbers, variant),
+            part.parameters, kSure};
+    }
+    return Cause{"partly-stale-weights",
+                 "part of step 2 computes with other weights than the update made",
+                 numbers,
+                 {},
+                 kLikely};
+}
+
+std::optional<Cause> optimizer_state(Case const& c) {
+    if (!first_step_right(c) || c.specimen.wrong("loss of step 2") ||
+        c.specimen.wrong("norm of step 2"))
+        return {};
+    auto const names = c.specimen.parameters("weights");
+    if (names.empty()) return {};
+    double worst = 0, most = 0, least = 1e300; // how far the moments are off, and by which factors
+    for (auto const& name : names) {
+        if (!c.lab.counts(name)) continue;
+        at::Tensor const exact = c.lab.exact().moments.at(name),
+                         found = c.specimen.trace.moments.at(name);
+        double const squares = std::max(1e-60, exact.square().sum().item<double>());
+        double const factor = (found.to(at::kDouble) * exact).sum().item<double>() / squares;
+        worst = std::max(worst, (found.to(at::kDouble) - exact).norm().item<double>() /
+                                    std::sqrt(squares));
+        most = std::max(most, factor), least = std::min(least, factor);
+    }
+    std::string const agree =
+        "losses, gradients and norms of steps 1 and 2 agree, the weights after step 1 too; ";
+    if (worst <= 100 * closeness(c))
+        return Cause{"later-update",
+                     "the update of a later step is wrong where its first moment is right: the "
+                     "second moment, the "
+                     "correction of either for the step's number, or the rate",
+                     fmt::format("{}later ones do not, and the first moment is off by {:.2g} alone",
+                                 agree, worst),
+                     names, 0.9};
+    double const off = std::abs(most - 1);
+    if (off > 1e-2 && near(most, least, 1e-2) && worst < 1.1 * off)
+        return Cause{
+            "moment-scale",
+            "what the moments took of the gradients of a later step is scaled: its clip, or a "
+            "decay of the "
+            "moment",
+            fmt::format(
+                "{}later ones do not, and the first moment is {:.4g} times what it should be",
+                agree, most),
+            names, 0.9};
+    return Cause{
+        "optimizer-state",
+        "the optimizer's moments are lost, or not those of the elements they are used for",
+        fmt::format("{}later ones do not, and the first moment is off by {:.2g}", agree, worst),
+        names, 0.9};
+}
+
+std::optional<Cause> order_of_sums(Case const& c) {
+    if (!c.specimen.hash_differs || !c.specimen.figures.front().holds()) return {};
+    return Cause{
+        "order-of-sums",
+        "the same numbers are added in another order than on one process",
+        fmt::format(
+            "every figure is within its bound (worst {:.2g} of it), but the weights have another "
+            "SHA-256 than layouts of the same tensor size and packing",
+            c.specimen.figures.front().share()),
+        {},
+        0.9};
+}
+
+} // namespace trireme::framework::parity
