@@ -30,8 +30,8 @@ class ShardedDataset : public Dataset {
         longest_ = found->second.longest();
         fingerprint_ = found->second.fingerprint();
         for (auto const& info : found->second.shards) {
-            shards_.push_back(open_shard(directory, info,
-                                         {vocabulary_, static_cast<std::int64_t>(labels_.size())}));
+            shards_.push_back(open_shard(
+                directory, info, {task_, vocabulary_, static_cast<std::int64_t>(labels_.size())}));
             ends_.push_back(ends_.back() + info.samples);
             segments_ = std::max(segments_, info.segments);
         }
@@ -49,7 +49,7 @@ class ShardedDataset : public Dataset {
     std::int64_t longest() const override { return longest_; }
     std::int64_t vocabulary() const override { return vocabulary_; }
     std::int64_t segments() const override { return segments_; }
-    std::string const& task() const override { return task_; }
+    TaskSchema const& task() const override { return schema_of(task_); }
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
 
@@ -102,7 +102,8 @@ class ShardedDataset : public Dataset {
     std::vector<Shard> shards_;
     std::vector<std::int64_t> ends_{0};
     std::int64_t longest_ = 0, vocabulary_ = 0, segments_ = 1;
-    std::string fingerprint_, task_;
+    std::string fingerprint_;
+    TaskKind task_ = TaskKind::language_modeling;
     std::vector<std::string> labels_;
 };
 
@@ -115,10 +116,12 @@ void fill_up(Slot& slot, std::int64_t multiple) {
     for (std::int64_t i = 0; i < fill; ++i) slot.positions.push_back(static_cast<std::int32_t>(i));
     slot.tokens.resize(length, 0);
     slot.segments.resize(length, 0);
-    if (!slot.token_labels.empty()) slot.token_labels.resize(length, kIgnoredLabel);
-    if (!slot.sample_labels.empty()) slot.sample_labels.push_back(kIgnoredLabel);
     slot.offsets.push_back(slot.token_count());
     slot.sample_ids.push_back(-1);
+    slot.columns.each([&]<typename T>(Column<T>& column) {
+        std::size_t const entries = column.per == Per::token ? length : slot.sample_ids.size();
+        column.values.resize(entries * static_cast<std::size_t>(column.width), kIgnored<T>);
+    });
 }
 
 std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string const& split) {

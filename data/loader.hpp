@@ -36,14 +36,14 @@ class Dataset {
     virtual std::int64_t longest() const = 0;
     /// hash over the shards, from the manifest
     virtual std::string const& fingerprint() const = 0;
-    /// classes; empty if not classification
+    /// of the outputs, in id order; empty if the task has none
     virtual std::vector<std::string> const& label_names() const = 0;
     /// of the tokenizer that made the tokens
     virtual std::int64_t vocabulary() const = 0;
     /// of its tokens: from 0 to this less 1
     virtual std::int64_t segments() const = 0;
-    /// classification | language-modeling | generation
-    virtual std::string const& task() const = 0;
+    /// what it was prepared for
+    virtual TaskSchema const& task() const = 0;
     /// Hashes shards part, part + parts, ... and throws InputError naming one that is not what the
     /// manifest describes.
     virtual void verify(int part, int parts) const = 0;

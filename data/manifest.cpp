@@ -78,7 +78,7 @@ Manifest manifest_from(nlohmann::json const& j) {
     if (member<std::string>(j, "format") != kFormat)
         throw cluster::InputError(
             fmt::format("format: {}: legal: {}", shown(j.at("format")), kFormat));
-    Manifest m{.task = member<std::string>(j, "task"),
+    Manifest m{.task = task_named(member<std::string>(j, "task"), "task").kind,
                .labels = member<std::vector<std::string>>(j, "labels"),
                .vocabulary = count(j, "vocabulary", 1),
                .max_length = count(j, "max_length", 1),
@@ -89,6 +89,10 @@ Manifest manifest_from(nlohmann::json const& j) {
         if (!names.insert(label).second)
             throw cluster::InputError(fmt::format("labels: {} stands there twice; legal: once",
                                                   shown(nlohmann::json(label))));
+    if (std::ssize(m.labels) < schema_of(m.task).least_labels)
+        throw cluster::InputError(fmt::format("labels: {}: legal: {} or more, as the task {} has",
+                                              m.labels.size(), schema_of(m.task).least_labels,
+                                              schema_of(m.task).name));
     if (!j.contains("splits") || !j.at("splits").is_object())
         throw cluster::InputError("splits: legal: an object of splits by name");
     for (auto const& [name, split] : j.at("splits").items()) try {
@@ -173,7 +177,7 @@ void write_manifest(std::string const& directory, Manifest const& m) {
     }
     nlohmann::ordered_json j{
         {"format", kFormat},
-        {"task", m.task},
+        {"task", schema_of(m.task).name},
         {"labels", m.labels},
         {"vocabulary", m.vocabulary},
         {"max_length", m.max_length},

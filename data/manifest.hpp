@@ -20,8 +20,8 @@ struct SplitInfo {
 };
 
 struct Manifest {
-    std::string task;                ///< classification | language-modeling | generation
-    std::vector<std::string> labels; ///< class names in id order
+    TaskKind task = TaskKind::language_modeling;
+    std::vector<std::string> labels; ///< names of the outputs in id order
     std::int64_t vocabulary = 0;     ///< of the tokenizer
     std::int64_t max_length = 0;     ///< longer samples were cut to this
     std::string tokenizer_xxh3;      ///< of tokenizer.json

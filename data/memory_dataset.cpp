@@ -12,33 +12,30 @@ std::int64_t length_of(Sample const& sample) {
     return static_cast<std::int64_t>(sample.tokens.size());
 }
 
-void append(Sample const& sample, bool classification, Slot& slot) {
+void append(Sample const& sample, TaskSchema const& task, std::int64_t labels, Slot& slot) {
     std::ranges::copy(sample.tokens, std::back_inserter(slot.tokens));
     std::ranges::copy(sample.segments, std::back_inserter(slot.segments));
     slot.segments.resize(slot.tokens.size(), 0);
     for (std::int64_t t = 0; t < length_of(sample); ++t)
         slot.positions.push_back(static_cast<std::int32_t>(t));
-    if (classification)
-        slot.sample_labels.push_back(sample.label);
-    else
-        std::ranges::copy(sample.token_labels, std::back_inserter(slot.token_labels));
+    for (auto const& column : task.columns)
+        if (column.values == Values::reals)
+            slot.columns.append(column, column.width_for(labels), sample.reals.at(column.name));
+        else
+            slot.columns.append(column, column.width_for(labels), sample.labels.at(column.name));
     slot.offsets.push_back(slot.token_count());
 }
 
 class MemoryDataset : public Dataset {
   public:
-    MemoryDataset(std::vector<Sample> samples, std::vector<std::string> labels,
+    MemoryDataset(TaskKind task, std::vector<Sample> samples, std::vector<std::string> labels,
                   std::int64_t vocabulary)
-        : samples_(std::move(samples)), labels_(std::move(labels)), vocabulary_(vocabulary),
-          task_(labels_.empty() ? "language-modeling" : "classification") {}
+        : task_(schema_of(task)), samples_(std::move(samples)), labels_(std::move(labels)),
+          vocabulary_(vocabulary) {}
 
     std::int64_t size() const override { return static_cast<std::int64_t>(samples_.size()); }
     std::int64_t length(std::int64_t sample) const override { return length_of(at(sample)); }
-    std::int64_t trained(std::int64_t sample) const override {
-        if (!labels_.empty()) return at(sample).label >= 0;
-        return std::ranges::count_if(at(sample).token_labels,
-                                     [](auto label) { return label >= 0; });
-    }
+    std::int64_t trained(std::int64_t sample) const override { return at(sample).trained(task_); }
     std::int64_t longest() const override {
         std::int64_t most = 0;
         for (auto const& s : samples_) most = std::max(most, length_of(s));
@@ -51,7 +48,7 @@ class MemoryDataset : public Dataset {
             for (auto const segment : s.segments) most = std::max(most, segment);
         return most + 1;
     }
-    std::string const& task() const override { return task_; }
+    TaskSchema const& task() const override { return task_; }
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
     void verify(int, int) const override {}
@@ -61,7 +58,7 @@ class MemoryDataset : public Dataset {
         Slot slot;
         slot.offsets.push_back(0);
         for (auto const id : samples) {
-            append(at(id), !labels_.empty(), slot);
+            append(at(id), task_, std::ssize(labels_), slot);
             slot.sample_ids.push_back(id);
         }
         fill_up(slot, token_multiple);
@@ -73,18 +70,19 @@ class MemoryDataset : public Dataset {
         return samples_.at(static_cast<std::size_t>(sample));
     }
 
+    TaskSchema const& task_;
     std::vector<Sample> samples_;
     std::vector<std::string> labels_;
     std::int64_t vocabulary_;
-    std::string task_, fingerprint_; ///< no shards, no fingerprint
+    std::string fingerprint_; ///< no shards, no fingerprint
 };
 
 } // namespace
 
-std::unique_ptr<Dataset> make_memory_dataset(std::vector<Sample> samples,
+std::unique_ptr<Dataset> make_memory_dataset(TaskKind task, std::vector<Sample> samples,
                                              std::vector<std::string> labels,
                                              std::int64_t vocabulary) {
-    return std::make_unique<MemoryDataset>(std::move(samples), std::move(labels), vocabulary);
+    return std::make_unique<MemoryDataset>(task, std::move(samples), std::move(labels), vocabulary);
 }
 
 } // namespace trireme::data

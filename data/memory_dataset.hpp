@@ -9,9 +9,9 @@
 
 namespace trireme::data {
 
-/// `labels`: class names in id order; empty: language modelling, whose samples have token_labels.
-/// `vocabulary`: that of the model, since no tokenizer made these.
-std::unique_ptr<Dataset> make_memory_dataset(std::vector<Sample> samples,
+/// `labels`: names of the outputs in id order, if the task has such. `vocabulary`: that of the
+/// model, since no tokenizer made these. Every sample has the columns of the task.
+std::unique_ptr<Dataset> make_memory_dataset(TaskKind task, std::vector<Sample> samples,
                                              std::vector<std::string> labels,
                                              std::int64_t vocabulary);
 

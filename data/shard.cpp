@@ -6,118 +6,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <span>
 #include <utility>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/xxh3.hpp"
-#include "data/hdf5.hpp"
 
 namespace trireme::data {
-
-namespace {
-
-constexpr std::size_t kMostLabelBytes = 32 << 10; ///< HDF5 keeps an attribute in 64 KiB
-
-template <typename T>
-constexpr char const* kDtype = sizeof(T) == 4 ? "int32" : "int64";
-
-/// The datasets of a shard, and what the manifest is to say of them.
-class ColumnWriter {
-  public:
-    ColumnWriter(hid_t file, std::string path) : file_(file), path_(std::move(path)) {}
-
-    template <typename T>
-    void write(std::string const& name, std::vector<T> const& data) {
-        hid_t const stored = sizeof(T) == 4 ? H5T_STD_I32LE : H5T_STD_I64LE;
-        H5 set = create_contiguous(file_, path_, "/columns/" + name, stored, {data.size()});
-        if (!data.empty()) write_range(set, path_, stored, 0, data.size(), data.data());
-        auto const offset = data.empty() ? 0 : static_cast<std::int64_t>(H5Dget_offset(set));
-        set.close_now(path_); // a small dataset is written only now, and a full disk must be heard
-        columns_.push_back({name, kDtype<T>, static_cast<std::int64_t>(data.size()), offset,
-                            cluster::xxh3_hex(data.data(), data.size() * sizeof(T))});
-    }
-
-    /// A per-token column; left out if no sample has it.
-    void write_ragged(std::string const& name, std::vector<std::int32_t> Sample::*column,
-                      std::vector<Sample> const& samples) {
-        bool const present =
-            column == &Sample::tokens ||
-            std::ranges::any_of(samples, [&](auto const& s) { return !(s.*column).empty(); });
-        if (!present) return;
-        std::vector<std::int32_t> all;
-        std::vector<std::int64_t> ends{0};
-        for (auto const& s : samples) {
-            auto const& part = s.*column;
-            all.insert(all.end(), part.begin(), part.end());
-            // segments left out are zeros
-            all.resize(static_cast<std::size_t>(ends.back()) + s.tokens.size(), 0);
-            ends.push_back(static_cast<std::int64_t>(all.size()));
-        }
-        write(name + "/offsets", ends);
-        write(name + "/values", all);
-    }
-    void describe(ShardAbout const& about) const {
-        std::vector<std::string> names;
-        std::size_t bytes = 0;
-        for (auto const& c : columns_) names.push_back(c.name);
-        // HDF5 refers to each by as many bytes
-        for (auto const& label : about.labels) bytes += label.size() + 16;
-        write_attribute(file_, path_, "format", "trireme-shard");
-        write_attribute(file_, path_, "version", "1");
-        write_attribute(file_, path_, "task", about.task);
-        write_attribute(file_, path_, "columns", names);
-        if (!about.labels.empty() && bytes <= kMostLabelBytes)
-            write_attribute(file_, path_, "labels", about.labels);
-    }
-    std::vector<ColumnInfo> const& columns() const { return columns_; }
-
-  private:
-    hid_t file_;
-    std::string path_;
-    std::vector<ColumnInfo> columns_;
-};
-
-} // namespace
-
-ShardInfo write_shard(std::string const& directory, std::string const& file,
-                      std::vector<Sample> const& samples, ShardAbout const& about) {
-    std::string const path = directory + "/" + file, staging = path + ".partial";
-    ShardInfo info{.file = file, .samples = static_cast<std::int64_t>(samples.size())};
-    std::vector<std::int32_t> trained, labels;
-    for (auto const& s : samples) {
-        auto const length = static_cast<std::int64_t>(s.tokens.size());
-        info.tokens += length;
-        info.longest = std::max(info.longest, length);
-        for (auto const segment : s.segments)
-            info.segments = std::max<std::int64_t>(info.segments, segment + 1);
-        auto const counted =
-            std::ranges::count_if(s.token_labels, [](auto l) { return l != kIgnoredLabel; });
-        trained.push_back(static_cast<std::int32_t>(counted) + (s.label != kIgnoredLabel ? 1 : 0));
-        labels.push_back(s.label);
-    }
-    {
-        std::lock_guard const lock(hdf5_mutex());
-        H5 const h5 = create_h5(staging);
-        ColumnWriter writer(h5, path);
-        writer.write_ragged("tokens", &Sample::tokens, samples);
-        writer.write_ragged("segments", &Sample::segments, samples);
-        writer.write_ragged("token_labels", &Sample::token_labels, samples);
-        writer.write("trained/values", trained);
-        if (std::ranges::any_of(labels, [](auto l) { return l != kIgnoredLabel; }))
-            writer.write("label/values", labels);
-        writer.describe(about);
-        flush_h5(h5, path);
-        info.columns = writer.columns();
-    }
-    info.xxh3 = cluster::xxh3_of_file(staging);
-    info.bytes = static_cast<std::int64_t>(std::filesystem::file_size(staging));
-    cluster::commit_file(staging, path);
-    return info;
-}
 
 Shard::Shard(std::string const& directory, ShardInfo const& expected, ShardLimits const& limits)
     : path_(cluster::listed_file(directory, expected.file)),
@@ -174,18 +72,46 @@ std::vector<T> Shard::read_column(ColumnInfo const& column) const {
     return all;
 }
 
+Shard::Range Shard::range_of(TaskColumn const& column) const {
+    switch (column.values) {
+    case Values::vocabulary: return {column.what, "vocabulary", limits_.vocabulary, true};
+    case Values::labels: return {column.what, "labels", limits_.labels, true};
+    case Values::reals: break; // has no bounds
+    }
+    return {column.what};
+}
+
 void Shard::read_columns() {
     std::int64_t const n = expected_->samples, t = expected_->tokens;
-    tokens_ = {"token", find("tokens/values", "int32", t, false), limits_.vocabulary, false};
-    segments_ = {"segment", find("segments/values", "int32", t, true), expected_->segments, false};
-    token_labels_ = {"token label", find("token_labels/values", "int32", t, true),
-                     limits_.vocabulary, true};
+    tokens_ = {{"token", "vocabulary", limits_.vocabulary},
+               find("tokens/values", "int32", t, false)};
+    segments_ = {{"segment", "segments", expected_->segments},
+                 find("segments/values", "int32", t, true)};
     offsets_ = read_column<std::int64_t>(*find("tokens/offsets", "int64", n + 1, false));
     trained_ = read_column<std::int32_t>(*find("trained/values", "int32", n, false));
-    if (auto const* label = find("label/values", "int32", n, true))
-        labels_ = read_column<std::int32_t>(*label);
+    for (auto const& column : schema_of(limits_.task).columns) read_task_column(column);
     check_offsets();
-    check_labels();
+    for (auto const& column : labels_) check_labels(column);
+    for (auto const& column : reals_) check_reals(column);
+    check_trained();
+}
+
+void Shard::read_task_column(TaskColumn const& column) {
+    std::string const name = std::string(column.name) + "/values";
+    if (column.per == Per::token) {
+        token_columns_.push_back(
+            {range_of(column), find(name, "int32", expected_->tokens, false), &column});
+        return;
+    }
+    std::int64_t const width = column.width_for(limits_.labels), n = expected_->samples;
+    std::int64_t const elements =
+        n > INT64_MAX / std::max<std::int64_t>(1, width) ? INT64_MAX : n * width;
+    if (column.values == Values::reals)
+        reals_.push_back(
+            {&column, width, read_column<float>(*find(name, "float32", elements, false))});
+    else
+        labels_.push_back(
+            {&column, width, read_column<std::int32_t>(*find(name, "int32", elements, false))});
 }
 
 void Shard::check_offsets() const {
@@ -208,16 +134,36 @@ void Shard::check_offsets() const {
                         path_, longest, expected_->longest));
 }
 
-void Shard::check_labels() const {
-    for (std::size_t i = 0; i < labels_.size(); ++i)
-        if (labels_[i] != kIgnoredLabel && (labels_[i] < 0 || labels_[i] >= limits_.classes))
+void Shard::check_labels(SampleColumn<std::int32_t> const& column) const {
+    Range const range = range_of(*column.task);
+    for (std::size_t i = 0; i < column.values.size(); ++i)
+        if (!range.legal(column.values[i]))
             throw cluster::InputError(
-                fmt::format("{}: sample {}: label {}: legal: 0 to {}, the labels of the manifest",
-                            path_, i, labels_[i], limits_.classes - 1));
-    // A loss counts on these before it has seen a label.
+                fmt::format("{}: sample {}: {} {}: legal: 0 to {}, the {} of the manifest", path_,
+                            static_cast<std::int64_t>(i) / column.width, range.what,
+                            column.values[i], range.below - 1, range.of));
+}
+
+void Shard::check_reals(SampleColumn<float> const& column) const {
+    for (std::size_t i = 0; i < column.values.size(); ++i)
+        if (std::isinf(column.values[i]))
+            throw cluster::InputError(fmt::format(
+                "{}: sample {}: {} {}: legal: a finite number, or none", path_,
+                static_cast<std::int64_t>(i) / column.width, column.task->what, column.values[i]));
+}
+
+/// A loss counts on these before it has seen a label.
+void Shard::check_trained() const {
+    auto const held = [](auto const& column, std::int64_t i) {
+        auto const entry = std::span(column.values)
+                               .subspan(static_cast<std::size_t>(i * column.width),
+                                        static_cast<std::size_t>(column.width));
+        return std::ranges::count_if(entry, [](auto v) { return counts(v); });
+    };
     for (std::int64_t i = 0; i < size(); ++i) {
-        std::int64_t const most = (token_labels_.column ? length(i) : 0) +
-                                  (!labels_.empty() && at(labels_, i) != kIgnoredLabel ? 1 : 0);
+        std::int64_t most = length(i) * std::ssize(token_columns_);
+        for (auto const& column : labels_) most += held(column, i);
+        for (auto const& column : reals_) most += held(column, i);
         if (trained(i) < 0 || trained(i) > most)
             throw cluster::InputError(fmt::format("{}: sample {}: trained {}: legal: 0 to {}",
                                                   path_, i, trained(i), most));
@@ -236,12 +182,11 @@ void Shard::check_numbers(TokenColumn const& tokens) const {
              values.data());
         hash.update(values.data(), values.size() * 4);
         for (std::size_t i = 0; i < values.size(); ++i) {
-            if (tokens.legal(values[i])) continue;
+            if (tokens.range.legal(values[i])) continue;
             while (at(offsets_, sample + 1) <= first + static_cast<std::int64_t>(i)) ++sample;
-            throw cluster::InputError(
-                fmt::format("{}: sample {}: {} {}: legal: 0 to {}, the {} of the manifest", path_,
-                            sample, tokens.what, values[i], tokens.below - 1,
-                            &tokens == &segments_ ? "segments" : "vocabulary"));
+            throw cluster::InputError(fmt::format(
+                "{}: sample {}: {} {}: legal: 0 to {}, the {} of the manifest", path_, sample,
+                tokens.range.what, values[i], tokens.range.below - 1, tokens.range.of));
         }
     }
     if (hash.hex() != tokens.column->xxh3)
@@ -256,8 +201,9 @@ Shard::~Shard() {
 Shard::Shard(Shard&& other) noexcept
     : path_(std::move(other.path_)), expected_(std::move(other.expected_)), limits_(other.limits_),
       file_(std::exchange(other.file_, -1)), offsets_(std::move(other.offsets_)),
-      trained_(std::move(other.trained_)), labels_(std::move(other.labels_)),
-      tokens_(other.tokens_), segments_(other.segments_), token_labels_(other.token_labels_) {}
+      trained_(std::move(other.trained_)), tokens_(other.tokens_), segments_(other.segments_),
+      token_columns_(std::move(other.token_columns_)), labels_(std::move(other.labels_)),
+      reals_(std::move(other.reals_)) {}
 
 void Shard::read(std::int64_t from, std::int64_t bytes, void* to) const {
     auto* out = static_cast<char*>(to);
@@ -280,10 +226,10 @@ void Shard::append_tokens(TokenColumn const& tokens, std::int64_t i,
     read(tokens.column->offset + at(offsets_, i) * 4, length(i) * 4, to.data() + old);
     // A table is read at these places: the file may have been changed since it was verified.
     for (std::size_t t = old; t < to.size(); ++t)
-        if (!tokens.legal(to[t]))
+        if (!tokens.range.legal(to[t]))
             throw cluster::JobError(
                 fmt::format("{}: sample {}: {} {}: the file was changed after it was checked",
-                            path_, i, tokens.what, to[t]));
+                            path_, i, tokens.range.what, to[t]));
 }
 
 void Shard::append(std::int64_t i, Slot& slot) const {
@@ -292,8 +238,17 @@ void Shard::append(std::int64_t i, Slot& slot) const {
         append_tokens(segments_, i, slot.segments);
     else
         slot.segments.resize(slot.tokens.size(), 0);
-    if (token_labels_.column) append_tokens(token_labels_, i, slot.token_labels);
-    if (!labels_.empty()) slot.sample_labels.push_back(at(labels_, i));
+    for (auto const& column : token_columns_) {
+        std::vector<std::int32_t> values;
+        append_tokens(column, i, values);
+        slot.columns.append(*column.task, 1, values);
+    }
+    auto const append_entry = [&](auto const& column) {
+        auto const first = column.values.begin() + i * column.width;
+        slot.columns.append(*column.task, column.width, std::vector(first, first + column.width));
+    };
+    for (auto const& column : labels_) append_entry(column);
+    for (auto const& column : reals_) append_entry(column);
     for (std::int64_t t = 0; t < length(i); ++t)
         slot.positions.push_back(static_cast<std::int32_t>(t));
     slot.offsets.push_back(slot.token_count());
@@ -303,7 +258,8 @@ void Shard::verify() const {
     if (cluster::xxh3_of_file(path_) != expected_->xxh3)
         throw cluster::InputError(
             path_ + ": content does not match the hash in the manifest; prepare the data again");
-    for (auto const* tokens : {&tokens_, &segments_, &token_labels_}) check_numbers(*tokens);
+    for (auto const* tokens : {&tokens_, &segments_}) check_numbers(*tokens);
+    for (auto const& tokens : token_columns_) check_numbers(tokens);
 }
 
 } // namespace trireme::data

@@ -3,15 +3,17 @@
 //   /columns/NAME/values   [N] int32 or float32, all samples end to end (per token) or [n] (per
 //   sample) /columns/NAME/offsets  [n + 1] int64, only of per-token columns
 //
-// Columns: tokens, segments, token_labels (per token); label, trained (per sample). A later task
-// adds columns, and no version: readers take what they know and refuse what they lack. Attributes
-// of the file say the format, its version, the task, the columns and the names of the labels, for
-// people who open it with h5py.
+// Columns: tokens and, if any is not 0, segments (per token); trained, the values of a sample that
+// count in the loss (per sample); and those that the task describes (task.hpp), of several values
+// for a sample [n, width]. A later task adds columns, and no version: readers take what their task
+// describes and refuse what they lack. Attributes of the file say the format, its version, the
+// task, the columns and the names of the labels, for people who open it with h5py.
 //
 // We read a shard without the HDF5 library, which crashes on damaged files: the manifest says where
 // each column lies.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,15 +25,19 @@ namespace trireme::data {
 /// One tokenized sample, as `trireme prepare` makes it.
 struct Sample {
     std::vector<std::int32_t> tokens;
-    std::vector<std::int32_t> segments;     ///< empty: all zero
-    std::vector<std::int32_t> token_labels; ///< language modelling, already shifted; empty: none
-    std::int32_t label = kIgnoredLabel;     ///< classification
+    std::vector<std::int32_t> segments; ///< empty: all zero
+    /// by column of the task: one value per token, or one entry
+    std::map<std::string, std::vector<std::int32_t>> labels = {};
+    std::map<std::string, std::vector<float>> reals = {};
+
+    /// Values of the task's columns that count in the loss.
+    std::int64_t trained(TaskSchema const& task) const;
 };
 
 /// Where the elements of one dataset lie in its file, one after another in little-endian order.
 struct ColumnInfo {
     std::string name;  ///< below /columns: "tokens/values"
-    std::string dtype; ///< int32 | int64
+    std::string dtype; ///< int32 | int64 | float32
     std::int64_t elements = 0;
     std::int64_t offset = 0; ///< bytes from the start of the file
     std::string xxh3;        ///< of the elements
@@ -47,27 +53,28 @@ struct ShardInfo {
 
 /// Holds what the attributes of a shard say beside its format.
 struct ShardAbout {
-    std::string task;
+    TaskKind task = TaskKind::language_modeling; ///< says which columns are written
     std::vector<std::string> labels; ///< left out of the file if they are too long for an attribute
 };
 
 /// Writes DIR/`file` to a staging name, syncs it, renames it. The bytes depend on samples and
-/// `about` alone. Throws JobError.
+/// `about` alone. Throws JobError, also for a sample that lacks a column of the task.
 ShardInfo write_shard(std::string const& directory, std::string const& file,
-                      std::vector<Sample> const& samples, ShardAbout const& about = {});
+                      std::vector<Sample> const& samples, ShardAbout const& about);
 
-/// Bounds the numbers in a shard, as the manifest says.
+/// Says what must be in a shard, as the manifest has it.
 struct ShardLimits {
+    TaskKind task = TaskKind::language_modeling;
     std::int64_t vocabulary = 0; ///< tokens are from 0 to this less 1
-    std::int64_t classes = 0;    ///< labels too, or kIgnoredLabel; 0: there are none
+    std::int64_t labels = 0;     ///< names of labels
 };
 
 /// Reads samples with pread. Thread-safe after construction.
 class Shard {
   public:
-    /// DIRECTORY/expected.file. Reads what is kept in memory: offsets, labels and counts, against
-    /// their hashes. Throws InputError naming the file and the column that is missing or does not
-    /// fit.
+    /// DIRECTORY/expected.file. Reads what is kept in memory: offsets, counts and columns per
+    /// sample, against their hashes. Throws InputError naming the file and the column that is
+    /// missing or does not fit.
     Shard(std::string const& directory, ShardInfo const& expected, ShardLimits const& limits);
     ~Shard();
     Shard(Shard&& other) noexcept;
@@ -84,15 +91,28 @@ class Shard {
     void verify() const;
 
   private:
-    /// A column of one number per token.
-    struct TokenColumn {
-        char const* what = "";              ///< one of its numbers, in a message
-        ColumnInfo const* column = nullptr; ///< null: the shard has none
-        std::int64_t below = 0;             ///< numbers are from 0 to this less 1
-        bool may_be_ignored = false;        ///< or kIgnoredLabel
+    /// What its numbers may be.
+    struct Range {
+        char const* what = "";       ///< one of its numbers, in a message
+        char const* of = "";         ///< what bounds them, likewise
+        std::int64_t below = 0;      ///< numbers are from 0 to this less 1
+        bool may_be_ignored = false; ///< or kIgnoredLabel
         bool legal(std::int32_t value) const {
             return (value >= 0 && value < below) || (may_be_ignored && value == kIgnoredLabel);
         }
+    };
+    /// A column of one int32 per token, which stays in the file.
+    struct TokenColumn {
+        Range range;
+        ColumnInfo const* column = nullptr; ///< null: the shard has none
+        TaskColumn const* task = nullptr;   ///< null: of every task
+    };
+    /// A column of `width` values per sample, which are kept in memory.
+    template <typename T>
+    struct SampleColumn {
+        TaskColumn const* task = nullptr;
+        std::int64_t width = 1;
+        std::vector<T> values;
     };
     template <typename T>
     static T at(std::vector<T> const& v, std::int64_t i) {
@@ -102,9 +122,13 @@ class Shard {
                            bool optional) const;
     template <typename T>
     std::vector<T> read_column(ColumnInfo const& column) const;
+    Range range_of(TaskColumn const& column) const;
     void read_columns();
+    void read_task_column(TaskColumn const& column);
     void check_offsets() const;
-    void check_labels() const;
+    void check_labels(SampleColumn<std::int32_t> const& column) const;
+    void check_reals(SampleColumn<float> const& column) const;
+    void check_trained() const;
     void check_numbers(TokenColumn const& tokens) const;
     void read(std::int64_t from, std::int64_t bytes, void* to) const;
     void append_tokens(TokenColumn const& tokens, std::int64_t i,
@@ -116,8 +140,11 @@ class Shard {
     ShardLimits limits_;
     int file_ = -1;
     std::vector<std::int64_t> offsets_;
-    std::vector<std::int32_t> trained_, labels_;
-    TokenColumn tokens_, segments_, token_labels_;
+    std::vector<std::int32_t> trained_;
+    TokenColumn tokens_, segments_;
+    std::vector<TokenColumn> token_columns_; ///< of the task, as the others
+    std::vector<SampleColumn<std::int32_t>> labels_;
+    std::vector<SampleColumn<float>> reals_;
 };
 
 } // namespace trireme::data

@@ -33,10 +33,13 @@ std::size_t BatchSource::largest_batch() const {
         std::max(shape_.tokens_per_slot, set_.longest()) + shape_.token_multiple;
     std::int64_t const tokens =
         std::min(slots * full, shape_.samples * set_.longest() + slots * shape_.token_multiple);
-    // Beside its tokens a slot has a label and an offset for each sample and for what fills it up,
-    // and one offset more.
-    return static_cast<std::size_t>(kIdsOfAToken * tokens + 2 * shape_.samples + 3 * slots) *
-           sizeof(std::int64_t);
+    std::int64_t of_token = kIdsOfAToken, of_sample = 1; // its offset
+    for (auto const& column : set_.task().columns)
+        (column.per == data::Per::token ? of_token : of_sample) +=
+            column.width_for(std::ssize(set_.label_names()));
+    // What fills a slot up is a sample of it; beyond its samples a slot has one offset more.
+    std::int64_t const words = of_token * tokens + of_sample * (shape_.samples + slots) + slots;
+    return static_cast<std::size_t>(words) * sizeof(std::int64_t);
 }
 
 void BatchSource::send(Ahead const& batch) {

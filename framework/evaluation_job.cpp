@@ -61,7 +61,7 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
     Config config = layout_config("trireme evaluate", {"parallel.", "numerics.compute"}, job.set,
-                                  job.model, set->task());
+                                  job.model, set->task().name);
     config.data.path = job.data;
     ModelConfig const model = read_model_config(config, set->label_names());
     check_fit(model, *set, config);

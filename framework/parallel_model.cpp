@@ -36,10 +36,8 @@ void spoil(std::vector<Pass>& passes, parallel::Mesh const& mesh) {
         if (is(Bug::loss_over_tensor)) pass.loss_scale /= mesh.along(parallel::Axis::tensor).size();
         if (is(Bug::dropout_by_rank)) pass.seed += static_cast<std::uint64_t>(mesh.world().rank());
         if (!is(Bug::means_averaged)) continue;
-        auto const& labels =
-            pass.slot.token_labels.empty() ? pass.slot.sample_labels : pass.slot.token_labels;
-        auto const trained = std::ranges::count_if(labels, [](auto label) { return label >= 0; });
-        pass.loss_scale = 1.0 / static_cast<double>(std::max<std::ptrdiff_t>(1, trained)) /
+        std::int64_t const trained = pass.slot.columns.counted();
+        pass.loss_scale = 1.0 / static_cast<double>(std::max<std::int64_t>(1, trained)) /
                           static_cast<double>(passes.size()) / mesh.data().size();
     }
 }

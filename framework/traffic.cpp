@@ -28,9 +28,11 @@ data::Slot slot_of(std::vector<std::int64_t> const& samples,
     slot.tokens.assign(slot.positions.size(), 0);
     slot.segments.assign(slot.positions.size(), 0);
     if (head == HeadKind::language_model)
-        slot.token_labels.assign(slot.positions.size(), 0);
+        slot.columns.append(data::kTokenLabels, 1,
+                            std::vector<std::int32_t>(slot.positions.size()));
     else
-        slot.sample_labels.assign(slot.sample_ids.size(), 0);
+        slot.columns.append(data::kClassLabel, 1,
+                            std::vector<std::int32_t>(slot.sample_ids.size()));
     data::fill_up(slot, token_multiple);
     return slot;
 }

@@ -40,10 +40,10 @@ std::chrono::milliseconds deadline_of(Config const& config) {
 }
 
 void check_set(data::Dataset const& set, Config const& config) {
-    if (set.task() != config.task)
+    if (set.task().name != config.task)
         throw cluster::InputError(
             fmt::format("task: {}: legal: {}, for which the data in {} were prepared", config.task,
-                        set.task(), config.data.path));
+                        set.task().name, config.data.path));
     if (config.evaluation.metric == "f1" && config.task != "classification")
         throw cluster::InputError(
             fmt::format("evaluation.metric: f1: legal for {}: loss, accuracy", config.task));

@@ -80,16 +80,16 @@ void check_fit(TokenFile const& file, ModelConfig const& model) {
 }
 
 data::Sample sample(TokenFile const& file, std::size_t i) {
-    data::Sample sample{
-        .tokens = {file.ids[i].begin(), file.ids[i].end()}, .segments = {}, .token_labels = {}};
+    data::Sample sample{.tokens = {file.ids[i].begin(), file.ids[i].end()}, .segments = {}};
     if (file.token_labels.empty()) {
-        sample.label = static_cast<std::int32_t>(file.sample_labels[i]);
+        sample.labels[data::kClassLabel.name] = {static_cast<std::int32_t>(file.sample_labels[i])};
         return sample;
     }
     auto const& labels = file.token_labels[i];
     // what the token before must predict
-    sample.token_labels.assign(labels.begin() + 1, labels.end());
-    sample.token_labels.push_back(data::kIgnoredLabel);
+    auto& shifted = sample.labels[data::kTokenLabels.name];
+    shifted.assign(labels.begin() + 1, labels.end());
+    shifted.push_back(data::kIgnoredLabel);
     return sample;
 }
 
@@ -144,7 +144,10 @@ std::unique_ptr<data::Dataset> make_dataset(TokenFile const& file, ModelConfig c
     check_fit(file, model);
     std::vector<data::Sample> samples;
     for (std::size_t i = 0; i < file.ids.size(); ++i) samples.push_back(sample(file, i));
-    auto set = data::make_memory_dataset(std::move(samples), model.labels, model.vocabulary);
+    auto set =
+        data::make_memory_dataset(file.token_labels.empty() ? data::TaskKind::classification
+                                                            : data::TaskKind::language_modeling,
+                                  std::move(samples), model.labels, model.vocabulary);
     std::int64_t trained = 0;
     for (std::int64_t i = 0; i < set->size(); ++i) trained += set->trained(i);
     if (trained == 0)

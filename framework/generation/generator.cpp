@@ -133,12 +133,12 @@ Generator::losses(std::vector<Prompt> const& prompts,
         r.text.insert(r.text.end(), references[i].begin(), references[i].end() - 1);
     }
     data::Slot slot = pack(batch, all, false);
+    std::vector<std::int32_t> labels;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
-        slot.token_labels.insert(slot.token_labels.end(), prompts[i].tokens.size() - 1,
-                                 data::kIgnoredLabel);
-        slot.token_labels.insert(slot.token_labels.end(), references[i].begin(),
-                                 references[i].end());
+        labels.insert(labels.end(), prompts[i].tokens.size() - 1, data::kIgnoredLabel);
+        labels.insert(labels.end(), references[i].begin(), references[i].end());
     }
+    slot.columns.append(data::kTokenLabels, 1, labels);
     std::vector<ReferenceLoss> out;
     for (auto const& r : model_.results(make_pass(std::move(slot), false, 0, 0, 1.0)))
         out.push_back({r.loss, r.trained});

@@ -64,16 +64,17 @@ double add_up(std::vector<double> const& losses) {
 
 void append_language_results(Pass const& pass, RowLosses const& rows, Results& results) {
     auto const& slot = pass.slot;
+    auto const& labels = slot.columns.labels_of(data::kTokenLabels);
     for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
         if (slot.sample_ids[i] < 0) continue;
         SampleResult& r = results.samples.emplace_back();
         r.sample = slot.sample_ids[i];
         for (auto t = static_cast<std::size_t>(slot.offsets[i]);
              t < static_cast<std::size_t>(slot.offsets[i + 1]); ++t) {
-            if (slot.token_labels[t] < 0) continue;
+            if (labels[t] < 0) continue;
             r.loss += rows.loss[t];
             r.trained += 1;
-            r.correct += rows.best[t] == slot.token_labels[t];
+            r.correct += rows.best[t] == labels[t];
         }
         if (!rows.logits.defined()) continue;
         at::Tensor const own = rows.logits.slice(0, slot.offsets[i], slot.offsets[i + 1]);
@@ -84,13 +85,13 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
 
 void append_class_results(Pass const& pass, RowLosses const& rows, Results& results) {
     auto const& slot = pass.slot;
+    auto const& labels = slot.columns.labels_of(data::kClassLabel);
     std::int64_t const classes = rows.logits.size(1);
     for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
         if (slot.sample_ids[i] < 0) continue;
-        bool const trained = slot.sample_labels[i] >= 0;
+        bool const trained = labels[i] >= 0;
         results.samples.push_back({slot.sample_ids[i], rows.loss[i], trained,
-                                   trained && rows.best[i] == slot.sample_labels[i],
-                                   slot.sample_labels[i], rows.best[i]});
+                                   trained && rows.best[i] == labels[i], labels[i], rows.best[i]});
         float const* const row =
             rows.logits.const_data_ptr<float>() + static_cast<std::int64_t>(i) * classes;
         results.logits.insert(results.logits.end(), row, row + classes);
@@ -151,7 +152,7 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
     static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
                             Pass const* pass, RowLosses* rows, parallel::TensorAxis const& axis) {
         bool const graph = x.requires_grad();
-        auto const& labels = pass->slot.token_labels;
+        auto const& labels = pass->slot.columns.labels_of(data::kTokenLabels);
         // Padding in the vocabulary is no class: it has no score.
         auto const& slice = weight->parameter().slice();
         std::int64_t const real = parallel::planted::is(parallel::planted::Bug::padding_counted)
@@ -186,7 +187,8 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
                 rows->logits.narrow(0, first, n).narrow(1, slice.first, slice.real).copy_(logits);
             if (composed)
                 rows->waiting.push_back(composed::cross_entropy(
-                    logits, slice.first, pass->ids.token_labels.narrow(0, first, n), graph,
+                    logits, slice.first,
+                    pass->ids.columns.at(data::kTokenLabels.name).narrow(0, first, n), graph,
                     pass->loss_scale, axis.size() > 1 ? axis.group : nullptr));
             else if (axis.size() > 1)
                 cross_entropy_rows(logits, slice.first, labels.data() + first, graph,
@@ -229,15 +231,16 @@ struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
                             RowLosses* rows) {
         at::Tensor const gradient = for_kernel(logits).clone();
         if (parallel::composed(logits)) {
-            rows->waiting.push_back(composed::cross_entropy(gradient, 0, pass->ids.sample_labels,
-                                                            true, pass->loss_scale, nullptr));
+            rows->waiting.push_back(
+                composed::cross_entropy(gradient, 0, pass->ids.columns.at(data::kClassLabel.name),
+                                        true, pass->loss_scale, nullptr));
             context->save_for_backward({gradient.to(logits.scalar_type())});
             return rows->sum() * pass->loss_scale;
         }
         rows->loss.resize(static_cast<std::size_t>(logits.size(0)));
         rows->best.resize(rows->loss.size());
-        cross_entropy_rows(gradient, pass->slot.sample_labels.data(), true, pass->loss_scale,
-                           rows->loss.data(), rows->best.data());
+        cross_entropy_rows(gradient, pass->slot.columns.labels_of(data::kClassLabel).data(), true,
+                           pass->loss_scale, rows->loss.data(), rows->best.data());
         context->save_for_backward({gradient.to(logits.scalar_type())});
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
     }
@@ -250,7 +253,7 @@ struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
 
 at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass,
                                Results& results, parallel::TensorAxis const& axis) {
-    if (static_cast<std::int64_t>(pass.slot.token_labels.size()) != x.size(0))
+    if (std::ssize(pass.slot.columns.labels_of(data::kTokenLabels)) != x.size(0))
         throw cluster::InputError(
             "the data have no token labels, which a language-modeling head needs; prepare them "
             "with --task language-modeling or generation");
@@ -262,7 +265,7 @@ at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, 
 }
 
 at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results) {
-    if (static_cast<std::int64_t>(pass.slot.sample_labels.size()) != logits.size(0))
+    if (std::ssize(pass.slot.columns.labels_of(data::kClassLabel)) != logits.size(0))
         throw cluster::InputError(
             "the data have no label per sample, which a classification head needs; prepare them "
             "with --task classification");

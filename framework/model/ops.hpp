@@ -64,14 +64,14 @@ at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& ta
                   Pass const& pass);
 
 /// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never
-/// exist. Returns the sum of losses of pass.slot.token_labels times pass.loss_scale, float64. With
+/// exist. Returns the sum of losses of the slot's kTokenLabels times pass.loss_scale, float64. With
 /// a graph, gradients are made on the way. x[T, D]; of weight[V, D] each tensor rank holds a
 /// stretch of rows (Shoeybi et al. 2019, section 3: what travels is a maximum, a sum and a score
 /// for each token, not its logits). Collective over `axis`.
 at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight,
                                Pass const& pass, Results& results,
                                parallel::TensorAxis const& axis = {});
-/// Cross-entropy of logits[n, C] against pass.slot.sample_labels, otherwise as above.
+/// Cross-entropy of logits[n, C] against the slot's kClassLabel, otherwise as above.
 at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results);
 
 } // namespace trireme::framework

@@ -1,21 +1,16 @@
 #include "framework/model/pass.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <type_traits>
 #include <utility>
 
 namespace trireme::framework {
 
-namespace {
-/// Labels, or as many that are ignored.
-std::int64_t* pack_labels(std::vector<std::int32_t> const& labels, std::int64_t count,
-                          std::int64_t* out) {
-    return labels.empty() ? std::fill_n(out, count, std::int64_t{data::kIgnoredLabel})
-                          : std::ranges::copy(labels, out).out;
-}
-} // namespace
-
 std::int64_t packed_ids(data::Slot const& slot) {
-    return kIdsOfAToken * slot.token_count() + 2 * slot.sample_count() + 1;
+    std::int64_t words = kIdsOfAToken * slot.token_count() + slot.sample_count() + 1;
+    slot.columns.each([&](auto const& column) { words += std::ssize(column.values); });
+    return words;
 }
 
 void pack_ids(data::Slot const& slot, std::int64_t* out) {
@@ -24,22 +19,28 @@ void pack_ids(data::Slot const& slot, std::int64_t* out) {
     out = std::ranges::copy(slot.segments, out).out;
     for (std::size_t i = 0; i < slot.sample_ids.size(); ++i)
         out = std::fill_n(out, slot.offsets[i + 1] - slot.offsets[i], slot.sample_ids[i]);
-    out = pack_labels(slot.token_labels, slot.token_count(), out);
-    out = pack_labels(slot.sample_labels, slot.sample_count(), out);
-    std::ranges::copy(slot.offsets, out);
+    out = std::ranges::copy(slot.offsets, out).out;
+    for (auto const& column : slot.columns.labels) out = std::ranges::copy(column.values, out).out;
+    for (auto const& column : slot.columns.reals)
+        for (float const value : column.values)
+            *out++ = std::bit_cast<std::int64_t>(static_cast<double>(value));
 }
 
 SlotIds view_ids(at::Tensor const& packed, data::Slot const& slot) {
-    std::int64_t const t = slot.token_count(), n = slot.sample_count();
+    std::int64_t const t = slot.token_count();
     std::int64_t at = 0;
     auto const next = [&](std::int64_t count) {
         return packed.narrow(0, std::exchange(at, at + count), count);
     };
     SlotIds ids;
-    for (auto* row : {&ids.tokens, &ids.positions, &ids.segments, &ids.samples, &ids.token_labels})
-        *row = next(t);
-    ids.sample_labels = next(n);
-    ids.offsets = next(n + 1);
+    for (auto* row : {&ids.tokens, &ids.positions, &ids.segments, &ids.samples}) *row = next(t);
+    ids.offsets = next(slot.sample_count() + 1);
+    slot.columns.each([&]<typename T>(data::Column<T> const& column) {
+        at::Tensor values = next(std::ssize(column.values));
+        if constexpr (std::is_floating_point_v<T>) values = values.view(at::kDouble);
+        ids.columns[column.name] =
+            column.width > 1 ? values.view({-1, column.width}) : std::move(values);
+    });
     return ids;
 }
 

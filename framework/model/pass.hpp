@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "data/slot.hpp"
@@ -24,16 +26,17 @@ class AttentionCache {
                               Pass const& pass) = 0;
 };
 
-/// What a device reads of a slot, in one tensor, so that one copy brings it: int64 views of it.
+/// What a device reads of a slot, in one tensor of words of 8 bytes, so that one copy brings it:
+/// int64 views of it, and float64 ones of columns of real numbers.
 struct SlotIds {
     at::Tensor tokens, positions, segments; ///< [T]
     at::Tensor samples;                     ///< [T], the sample of each token
-    at::Tensor token_labels;                ///< [T]; kIgnoredLabel where the slot has none
-    at::Tensor sample_labels;               ///< [n], likewise
     at::Tensor offsets;                     ///< [n + 1]
+    /// of the slot's columns, by name: int64 [T] or [n, width], or float64
+    std::map<std::string, at::Tensor> columns;
 };
-inline constexpr std::int64_t kIdsOfAToken = 5;
-/// int64 numbers in that tensor.
+inline constexpr std::int64_t kIdsOfAToken = 4; ///< beside the columns
+/// Words in that tensor.
 std::int64_t packed_ids(data::Slot const& slot);
 /// Writes them, in the order above.
 void pack_ids(data::Slot const& slot, std::int64_t* out);

@@ -72,7 +72,7 @@ bool Laboratory::agrees_without(std::vector<std::string> const& names, Layout co
 Laboratory::SampleLosses Laboratory::sample_losses(Layout const& layout) const {
     Problem all = problem_.without_dropout();
     all.steps = 1;
-    all.samples = all.data.size();
+    all.samples = all.data->size();
     return {run_(all, layout).samples, exact_trace(all).samples,
             all.plan(layout.tokens_per_slot, 0)};
 }
@@ -83,7 +83,7 @@ std::vector<Variant> const& Laboratory::slots(std::int64_t tokens_per_slot) {
     auto const plan = problem_.plan(tokens_per_slot, 0);
     for (auto const& slot : plan.slots)
         variants.push_back(reference_variant(problem_.model, problem_.initial,
-                                             {problem_.data.read(slot, 1)}, problem_.seed, 0,
+                                             {problem_.data->read(slot, 1)}, problem_.seed, 0,
                                              loss_scale_of(problem_, 0)));
     return variants;
 }
@@ -92,7 +92,7 @@ std::vector<std::int64_t> Laboratory::trained(std::int64_t tokens_per_slot) cons
     std::vector<std::int64_t> counts;
     for (auto const& slot : problem_.plan(tokens_per_slot, 0).slots) {
         counts.push_back(0);
-        for (auto const sample : slot) counts.back() += problem_.data.trained(sample);
+        for (auto const sample : slot) counts.back() += problem_.data->trained(sample);
     }
     return counts;
 }
@@ -107,15 +107,15 @@ std::optional<std::pair<at::Tensor, at::Tensor>> Laboratory::tied_uses() {
     weights[head] = weights.at(stem);
     auto const plan = problem_.plan(kOneSlot, 0);
     auto const variant =
-        reference_variant(untied, weights, {problem_.data.read(plan.slots.at(0), 1)}, problem_.seed,
-                          0, loss_scale_of(problem_, 0));
+        reference_variant(untied, weights, {problem_.data->read(plan.slots.at(0), 1)},
+                          problem_.seed, 0, loss_scale_of(problem_, 0));
     return std::pair(variant.gradient.at(stem), variant.gradient.at(head));
 }
 
 double Laboratory::loss_at(ModelConfig const& model, Tensors const& weights,
                            std::int64_t step) const {
     auto const plan = problem_.plan(kOneSlot, step);
-    return reference_variant(model, weights, {problem_.data.read(plan.slots.at(0), 1)},
+    return reference_variant(model, weights, {problem_.data->read(plan.slots.at(0), 1)},
                              problem_.seed, step, loss_scale_of(problem_, step))
         .loss;
 }

@@ -129,7 +129,7 @@ std::optional<Cause> sequence_offset(Case const& c) {
             if (read.segments != read.positions && problem.model.token_types == 0) continue;
             std::vector<data::Slot> slots;
             for (auto const& slot : plan.slots)
-                slots.push_back(misread(problem.data.read(slot, t), t, read, stretch));
+                slots.push_back(misread(problem.data->read(slot, t), t, read, stretch));
             double const variant =
                 reference_variant(problem.without_dropout().model, problem.initial, slots,
                                   problem.seed, 0, 1.0 / static_cast<double>(plan.trained))

@@ -32,12 +32,12 @@ std::vector<Place> places_of(Problem const& problem, Layout const& layout,
     std::vector<Place> places;
     int const t = layout.parallel.tensor;
     for (std::size_t s = 0; s < plan.slots.size(); ++s) {
-        auto const slot = problem.data.read(plan.slots[s], t);
+        auto const slot = problem.data->read(plan.slots[s], t);
         std::size_t const count = plan.slots[s].size();
         for (std::size_t i = 0; i < count; ++i) {
             auto const begin = slot.offsets[i], end = slot.offsets[i + 1];
             // its loss is nothing, right or wrong
-            if (problem.data.trained(plan.slots[s][i]) == 0) continue;
+            if (problem.data->trained(plan.slots[s][i]) == 0) continue;
             Place place{plan.slots[s][i],
                         end - begin,
                         s,

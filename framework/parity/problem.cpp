@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cluster/philox.hpp"
+#include "data/memory_dataset.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/parity/reference.hpp"
 #include "framework/pretrained/families.hpp"
@@ -101,63 +102,38 @@ std::string shape_class(ModelConfig const& m) {
            yes(windowed > 0, windowed == std::ssize(m.windows) ? "windows" : "some-windows");
 }
 
-SyntheticData::SyntheticData(std::string task, std::int64_t vocabulary, std::uint64_t seed)
-    : task_(std::move(task)), vocabulary_(vocabulary) {
-    bool const classify = task_ == "classification";
-    if (classify) labels_ = {"0", "1", "2"};
+std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
+                                                    std::vector<std::string> const& labels,
+                                                    std::int64_t vocabulary, std::uint64_t seed) {
     std::uint64_t const key = cluster::philox_key(seed, kDataPurpose);
+    std::vector<data::Sample> samples;
     for (std::int64_t i = 0; i < kSamples; ++i) {
         auto const draw = [&](std::uint64_t place) {
             return cluster::philox(key, place, static_cast<std::uint64_t>(i));
         };
         auto const length = static_cast<std::size_t>(3 + 2 * (draw(0)[0] % 8));
-        auto& tokens = tokens_.emplace_back(length);
-        for (std::size_t t = 0; t < length; ++t)
-            tokens[t] =
-                static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary));
-        auto& labels = token_labels_.emplace_back(classify ? 0 : length, data::kIgnoredLabel);
-        std::size_t const prompt = i % 3 == 0 ? length / 2 : 0;
-        for (std::size_t t = prompt; t + 1 < labels.size(); ++t) labels[t] = tokens[t + 1];
-        if (classify)
-            sample_labels_.push_back(i % 5 == 4 ? data::kIgnoredLabel
-                                                : static_cast<std::int32_t>(draw(0)[1] % 3));
-    }
-}
-
-std::int64_t SyntheticData::length(std::int64_t sample) const {
-    return std::ssize(tokens_.at(static_cast<std::size_t>(sample)));
-}
-
-std::int64_t SyntheticData::trained(std::int64_t sample) const {
-    auto const i = static_cast<std::size_t>(sample);
-    if (!sample_labels_.empty()) return sample_labels_.at(i) >= 0;
-    return std::ranges::count_if(token_labels_.at(i), [](auto label) { return label >= 0; });
-}
-
-data::Slot SyntheticData::read(std::vector<std::int64_t> const& samples,
-                               std::int64_t token_multiple) const {
-    data::Slot slot;
-    slot.offsets.push_back(0);
-    for (auto const sample : samples) {
-        auto const i = static_cast<std::size_t>(sample);
-        auto const& tokens = tokens_.at(i);
-        for (std::size_t t = 0; t < tokens.size(); ++t) {
-            slot.tokens.push_back(tokens[t]);
-            slot.positions.push_back(static_cast<std::int32_t>(t));
-            slot.segments.push_back(t > tokens.size() / 2);
+        data::Sample& sample = samples.emplace_back();
+        for (std::size_t t = 0; t < length; ++t) {
+            sample.tokens.push_back(
+                static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary)));
+            sample.segments.push_back(t > length / 2);
         }
-        slot.token_labels.insert(slot.token_labels.end(), token_labels_[i].begin(),
-                                 token_labels_[i].end());
-        if (!sample_labels_.empty()) slot.sample_labels.push_back(sample_labels_[i]);
-        slot.offsets.push_back(slot.token_count());
-        slot.sample_ids.push_back(sample);
+        if (task == data::TaskKind::classification) {
+            sample.labels[data::kClassLabel.name] = {
+                i % 5 == 4 ? data::kIgnoredLabel
+                           : static_cast<std::int32_t>(draw(0)[1] % labels.size())};
+            continue;
+        }
+        auto& next = sample.labels[data::kTokenLabels.name];
+        next.assign(length, data::kIgnoredLabel);
+        std::size_t const prompt = i % 3 == 0 ? length / 2 : 0;
+        for (std::size_t t = prompt; t + 1 < length; ++t) next[t] = sample.tokens[t + 1];
     }
-    data::fill_up(slot, token_multiple);
-    return slot;
+    return data::make_memory_dataset(task, std::move(samples), labels, vocabulary);
 }
 
 data::StepPlan Problem::plan(std::int64_t tokens_per_slot, std::int64_t step) const {
-    return data::plan_step(data, {samples, tokens_per_slot, 1}, seed, step * samples);
+    return data::plan_step(*data, {samples, tokens_per_slot, 1}, seed, step * samples);
 }
 
 Problem Problem::without_dropout() const {
@@ -180,7 +156,8 @@ ModelConfig read_full_model(Config const& config) {
 Problem make_problem(ModelConfig const& full, Config const& config) {
     ModelConfig const model = tiny_model(full);
     Problem problem{.model = model,
-                    .data = SyntheticData(config.task, model.vocabulary, config.seed),
+                    .data = synthetic_data(data::task_named(config.task, "task").kind, model.labels,
+                                           model.vocabulary, config.seed),
                     .numerics = config.numerics,
                     .optimizer = config.optimizer,
                     .seed = config.seed,

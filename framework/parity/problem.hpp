@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,35 +23,15 @@ ModelConfig tiny_model(ModelConfig const& full);
 std::string shape_class(ModelConfig const& model);
 
 /// Samples in memory. Lengths are odd, 3 to 17 tokens; of some samples the first tokens are not
-/// trained (a prompt), of a classifier's every fifth has no label. `task`: classification (3
-/// classes) | language-modeling.
-class SyntheticData : public data::Dataset {
-  public:
-    SyntheticData(std::string task, std::int64_t vocabulary, std::uint64_t seed);
-    std::int64_t size() const override { return static_cast<std::int64_t>(tokens_.size()); }
-    std::int64_t length(std::int64_t sample) const override;
-    std::int64_t trained(std::int64_t sample) const override;
-    std::int64_t longest() const override { return 17; }
-    std::string const& fingerprint() const override { return task_; }
-    std::vector<std::string> const& label_names() const override { return labels_; }
-    std::int64_t vocabulary() const override { return vocabulary_; }
-    std::int64_t segments() const override { return 2; }
-    std::string const& task() const override { return task_; }
-    void verify(int, int) const override {}
-    data::Slot read(std::vector<std::int64_t> const& samples,
-                    std::int64_t token_multiple) const override;
-
-  private:
-    std::string task_;
-    std::int64_t vocabulary_;
-    std::vector<std::vector<std::int32_t>> tokens_, token_labels_;
-    std::vector<std::int32_t> sample_labels_;
-    std::vector<std::string> labels_;
-};
+/// trained (a prompt), of a classifier's every fifth has no label. `labels`: names of the outputs,
+/// if the task has such.
+std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
+                                                    std::vector<std::string> const& labels,
+                                                    std::int64_t vocabulary, std::uint64_t seed);
 
 struct Problem {
     ModelConfig model;
-    SyntheticData data;
+    std::shared_ptr<data::Dataset const> data;
     NumericsSection numerics; ///< of the layouts; the reference is float64
     /// the rate falls; clip is half the norm of step 1 and decay 2, so that they act
     OptimizerSection optimizer;
@@ -61,7 +42,7 @@ struct Problem {
     /// float32; no bias is 0 and no norm is 1, so that nothing hides
     Tensors initial;
 
-    std::string task() const { return data.task(); }
+    std::string task() const { return data->task().name; }
     data::StepPlan plan(std::int64_t tokens_per_slot, std::int64_t step) const;
     /// The same with every dropout at 0.
     Problem without_dropout() const;

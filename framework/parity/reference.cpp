@@ -85,7 +85,7 @@ struct PlainAdamW {
 std::vector<data::Slot> one_slot(Problem const& problem, std::int64_t step) {
     std::vector<data::Slot> slots;
     for (auto const& samples : problem.plan(kOneSlot, step).slots)
-        slots.push_back(problem.data.read(samples, 1));
+        slots.push_back(problem.data->read(samples, 1));
     return slots;
 }
 
@@ -93,11 +93,7 @@ std::vector<data::Slot> one_slot(Problem const& problem, std::int64_t step) {
 
 double loss_scale_of(Problem const& problem, std::int64_t step) {
     std::int64_t trained = 0;
-    for (auto const& slot : one_slot(problem, step)) {
-        bool const classes = problem.model.head == HeadKind::classification;
-        for (auto const label : classes ? slot.sample_labels : slot.token_labels)
-            trained += label >= 0;
-    }
+    for (auto const& slot : one_slot(problem, step)) trained += slot.columns.counted();
     return 1.0 / static_cast<double>(trained);
 }
 

@@ -153,7 +153,7 @@ Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection c
     AdamW optimizer(model.store(), problem.optimizer, layout.parallel.offload == "optimizer");
     GradientNorm const gradient_norm(model.store(), mesh);
     data::BatchShape const shape{problem.samples, layout.tokens_per_slot, layout.parallel.tensor};
-    BatchSource batches(problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
+    BatchSource batches(*problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
     Trace trace;
     for (std::int64_t step = 0; step < problem.steps; ++step) {
         at::Tensor const loss = forward_backward(batches, {step, step * problem.samples}, model);

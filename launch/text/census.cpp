@@ -4,27 +4,22 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <optional>
 #include <set>
 
 #include "cluster/error.hpp"
-#include "cluster/file.hpp"
 #include "cluster/sha256.hpp"
-#include "data/json.hpp"
+#include "launch/text/tasks/task.hpp"
 #include "launch/text/tokenizer.hpp"
 
 namespace trireme::launch::text {
 
 namespace {
 
-constexpr std::size_t kShownNames = 20; ///< class names in a message
-
 bool has_no_text(Row const& row, PrepareOptions const& o) {
-    bool const second = o.task == "generation" ? is_blank(row.label)
-                                               : !o.columns.pair.empty() && is_blank(row.pair);
-    return is_blank(row.text) || second;
+    bool const second = !o.columns.pair.empty() && is_blank(row.pair);
+    // What may not be lacking is text too, as a completion is.
+    bool const third = !o.columns.may_lack && std::ranges::any_of(row.values, is_blank);
+    return is_blank(row.text) || second || third;
 }
 
 /// Calls `each` for every row of the files, with the split that they were named for.
@@ -43,148 +38,24 @@ void for_each_row(PrepareOptions const& o,
 }
 
 void check_label(Row const& row, PrepareOptions const& o) {
-    if (!row.unlabelled || o.drop_unlabelled) return;
+    if (!row.unlabelled || o.given("drop-unlabelled")) return;
+    auto const lacking = std::ranges::find_if(row.values, is_blank) - row.values.begin();
     throw cluster::InputError(
-        fmt::format("{}:{}: {}: no label; legal: a label in each row, or --drop-unlabelled, which "
-                    "leaves such rows out and counts "
-                    "them",
-                    *row.file, row.line, o.columns.label));
-}
-
-/// None of more digits than a double tells apart, as identifiers have.
-std::optional<double> as_number(std::string const& text) {
-    double value = 0;
-    char const* const begin = text.data() + (text.size() > 1 && text[0] == '+' && text[1] != '-');
-    auto const [end, error] = std::from_chars(begin, text.data() + text.size(), value);
-    bool const whole = error == std::errc{} && end == text.data() + text.size();
-    return whole && std::abs(value) < 0x1p53 ? std::optional(value + 0.0) : std::nullopt; // -0 is 0
-}
-
-/// In quotation marks, as cells of a .tsv are that was written with quoting.
-bool is_quoted(std::string const& text) {
-    return text.size() > 1 && text.front() == '"' && text.back() == '"';
-}
-/// In quotation marks after a blank, where a .csv has no quoting.
-bool is_quoted_late(std::string const& text) {
-    auto const first = text.find_first_not_of(' ');
-    return first != std::string::npos && first > 0 && is_quoted(text.substr(first));
-}
-std::string unquoted(std::string const& text) {
-    return is_quoted(text) ? text.substr(1, text.size() - 2) : text;
-}
-
-std::string names_of(std::vector<std::string> const& labels) {
-    std::vector<std::string> shown;
-    for (auto const& label : labels) shown.push_back(cluster::one_line(label));
-    std::size_t const more = shown.size() > kShownNames ? shown.size() - kShownNames : 0;
-    shown.resize(shown.size() - more);
-    return fmt::format("{}{}", fmt::join(shown, ", "),
-                       more ? fmt::format(" and {} more", more) : "");
-}
-
-void refuse_quoted_late(std::vector<std::string> const& labels, Census const& census,
-                        PrepareOptions const& o) {
-    for (auto const& label : labels)
-        if (auto const at = census.first.at(label);
-            at.file->ends_with(".csv") && is_quoted_late(label))
-            throw cluster::InputError(
-                fmt::format("{}:{}: {}: [{}]: after a blank, a quotation mark of a .csv is a "
-                            "character of the name; "
-                            "legal: no blank between comma and quotation mark",
-                            *at.file, at.line, o.columns.label, cluster::one_line(label)));
-}
-
-/// Two spellings of one class would become two classes.
-void refuse_two_spellings(std::vector<std::string> const& labels, Census const& census,
-                          PrepareOptions const& o) {
-    std::map<std::string, std::string>
-        seen; // the name without what nobody sees, or the number -> the spelling met first
-    for (auto const& label : labels) {
-        std::string const bare = squeezed(unquoted(label));
-        auto const number = as_number(bare);
-        auto const [found, added] = seen.emplace(number ? fmt::format("{}", *number) : bare, label);
-        if (added) continue;
-        std::string const& first = found->second;
-        auto const at = census.first.at(label), other = census.first.at(first);
-        throw cluster::InputError(fmt::format(
-            "{}:{}: {}: \"{}\" and \"{}\" ({}:{}) differ {} only; legal: one spelling of a class",
-            *at.file, at.line, o.columns.label, cluster::one_line(label), cluster::one_line(first),
-            *other.file, other.line,
-            squeezed(first) == squeezed(label)  ? "by blanks, marks of no width or Unicode's form"
-            : squeezed(unquoted(first)) == bare ? "by quotation marks"
-                                                : "as spellings of one number"));
-    }
-}
-
-/// Names of id2label in a config.json beside the tokenizer, in id order; empty if there are none.
-std::vector<std::string> names_of_model(PrepareOptions const& o) {
-    std::string const path = o.tokenizer + "/config.json";
-    if (!cluster::is_there(path)) return {};
-    auto const json = data::parse_json(path, cluster::read_file(path));
-    if (!json.is_object() || !json.contains("id2label") || !json.at("id2label").is_object())
-        return {};
-    auto const& table = json.at("id2label");
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < table.size(); ++i) {
-        auto const found = table.find(std::to_string(i));
-        if (found == table.end() || !found->is_string()) return {};
-        names.push_back(found->get<std::string>());
-    }
-    return names;
-}
-
-std::vector<std::string> sorted(std::vector<std::string> names) {
-    std::ranges::sort(names);
-    return names;
-}
-
-std::string file_of(std::string const& split, PrepareOptions const& o) {
-    return (o.files.contains(split) ? o.files.at(split) : o.files.begin()->second).front();
-}
-
-/// A class that training never sees cannot be learnt, nor its rows in another split be judged.
-void refuse_untrained(std::vector<std::string> const& names, Census const& census,
-                      PrepareOptions const& o) {
-    std::set<std::string> const trained(names.begin(), names.end());
-    for (auto const& [split, labels] : census.labels)
-        for (auto const& [label, rows] : labels) {
-            if (trained.contains(label)) continue;
-            std::string const what = fmt::format(
-                "{}: {}: {}: in {} {} of {} and never in training", file_of(split, o),
-                o.columns.label, cluster::one_line(label), rows, rows == 1 ? "row" : "rows", split);
-            if (o.files.contains(""))
-                throw cluster::InputError(
-                    what + ", where the division by hash put it; legal: --stratify, which gives "
-                           "each class its share of each split, other fractions, or --train "
-                           "FILES with --validation and --test");
-            throw cluster::InputError(fmt::format("{}; legal: {}", what, names_of(names)));
-        }
-}
-
-std::vector<std::string> ordered(std::vector<std::string> names, PrepareOptions const& o) {
-    if (!o.labels.empty()) {
-        if (sorted(o.labels) != names)
-            throw cluster::InputError(
-                fmt::format("--labels: {}: legal: the labels of the training split, each once: {}",
-                            names_of(o.labels), names_of(names)));
-        return o.labels;
-    }
-    if (auto model = names_of_model(o); sorted(model) == names) return model;
-    if (std::ranges::all_of(names, [](auto const& n) { return as_number(n).has_value(); }))
-        std::ranges::stable_sort(names, {}, [](auto const& n) { return *as_number(n); });
-    return names;
+        fmt::format("{}: {}: no label; legal: a label in each row, or --drop-unlabelled, which "
+                    "leaves such rows out and counts them",
+                    place_of(row), o.columns.values[static_cast<std::size_t>(lacking)]));
 }
 
 } // namespace
 
 Splitter::Splitter(PrepareOptions const& options) : o_(options) {
-    if (!o_.stratify || !o_.files.contains("")) return;
+    if (!o_.given("stratify") || !o_.files.contains("")) return;
     // the smallest, where a text has several
     std::unordered_map<std::uint64_t, std::string> label_of;
     for_each_row(o_, [&](Row&& row, std::string const& given) {
         if (!given.empty() || has_no_text(row, o_) || row.unlabelled) return;
-        auto const [found, added] = label_of.try_emplace(key(row), row.label);
-        if (!added && row.label < found->second) found->second = row.label;
+        auto const [found, added] = label_of.try_emplace(key(row), row.values.front());
+        if (!added && row.values.front() < found->second) found->second = row.values.front();
     });
     std::map<std::string, std::vector<std::uint64_t>> strata;
     for (auto const& [text, label] : label_of) strata[label].push_back(text);
@@ -215,7 +86,7 @@ std::string Splitter::by_place(double place) const {
 std::string Splitter::operator()(Row const& row, std::string const& given) const {
     if (!given.empty()) return given;
     std::uint64_t const text = key(row);
-    if (o_.stratify) return strata_.at(text);
+    if (o_.given("stratify")) return strata_.at(text);
     return by_place(static_cast<double>(text >> 32U) / 4294967296.0);
 }
 
@@ -229,9 +100,11 @@ void for_each_sample(PrepareOptions const& options, Splitter const& split_of,
 }
 
 Census take_census(PrepareOptions const& o, Splitter const& split_of) {
+    TextTask const& task = text_task(o.task);
     Census census;
     struct Seen {
-        std::string label, split;
+        std::vector<std::string> values;
+        std::string split;
     };
     std::unordered_map<std::string, Seen> texts;
     for_each_row(o, [&](Row&& row, std::string const& given) {
@@ -245,41 +118,25 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of) {
         if (blank || row.unlabelled) return;
         std::string const split = split_of(row, given);
         ++census.rows[split];
-        if (o.task == "classification") {
-            ++census.labels[split][row.label];
-            census.first.try_emplace(row.label, Census::Place{row.file, row.line});
-        }
+        task.take(row, split, o, census);
         auto const [found, added] =
-            texts.try_emplace(row.text + "\x1f" + row.pair, Seen{row.label, split});
+            texts.try_emplace(row.text + "\x1f" + row.pair, Seen{row.values, split});
         if (added) return;
         ++census.repeated;
-        census.contradicting += found->second.label != row.label;
+        census.contradicting += found->second.values != row.values;
         census.in_two_splits += found->second.split != split;
     });
     if (census.used() == 0)
         throw cluster::InputError(fmt::format(
             "{}: none of the {} rows has a text in \"{}\"{}; legal: one or more",
             o.files.begin()->second.front(), census.total, o.columns.text,
-            census.unlabelled ? fmt::format(" and a label in \"{}\"", o.columns.label) : ""));
+            census.unlabelled
+                ? fmt::format(" and a label in \"{}\"", fmt::join(o.columns.values, "\", \""))
+                : ""));
     if (!census.rows.contains(kTrain))
         throw cluster::InputError(
             "--train: missing, no sample for training; legal: --train FILES, or --input FILES");
     return census;
-}
-
-std::vector<std::string> class_names(Census const& census, PrepareOptions const& o) {
-    std::vector<std::string> names, all;
-    for (auto const& [label, rows] : census.labels.at(kTrain)) names.push_back(label);
-    for (auto const& [label, place] : census.first) all.push_back(label);
-    refuse_quoted_late(all, census, o);
-    refuse_two_spellings(all, census, o);
-    if (names.size() < 2)
-        throw cluster::InputError(
-            fmt::format("{}: {}: one label only in training ({}); legal: two or more",
-                        file_of(kTrain, o), o.columns.label, names_of(names)));
-    names = ordered(std::move(names), o);
-    refuse_untrained(names, census, o);
-    return names;
 }
 
 std::vector<std::string> doubts_about(std::vector<std::string> const& labels,

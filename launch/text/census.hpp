@@ -38,9 +38,9 @@ struct Census {
         std::string const* file = nullptr;
         std::int64_t line = 0;
     };
-    std::map<std::string, std::map<std::string, std::int64_t>> labels; ///< split, label -> rows
-    /// label -> where it stands first
-    std::map<std::string, Place> first;
+    /// of classes: split, label -> rows
+    std::map<std::string, std::map<std::string, std::int64_t>> labels;
+    std::map<std::string, Place> first;       ///< of classes: label -> where it stands first
     std::map<std::string, std::int64_t> rows; ///< by split
     std::int64_t total = 0, empty = 0, unlabelled = 0, repeated = 0, contradicting = 0,
                  in_two_splits = 0;
@@ -49,18 +49,12 @@ struct Census {
     std::int64_t used() const { return total - empty - unlabelled; }
 };
 
-/// Calls `each` for every row that has a text and, where one is needed, a label.
+/// Calls `each` for every row that has a text and what the task needs beside it.
 void for_each_sample(PrepareOptions const& options, Splitter const& split_of,
                      std::function<void(Row&&, std::string const& split)> const& each);
 
 /// Throws InputError for what training could not use.
 Census take_census(PrepareOptions const& options, Splitter const& split_of);
-
-/// Class names in id order: as --labels gives them; else in the order of id2label in the
-/// config.json beside the tokenizer, where it has the same names; else numbers by value, words in
-/// alphabetical order. Throws InputError where a class has no row of training, or where two names
-/// are spellings of one.
-std::vector<std::string> class_names(Census const& census, PrepareOptions const& options);
 
 /// Sentences about what may not be meant: texts in quotation marks, names that stand for a missing
 /// value, names that differ in case only, almost as many names as rows.

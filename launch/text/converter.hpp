@@ -2,8 +2,9 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "data/manifest.hpp"
@@ -20,10 +21,53 @@ struct Counted {
     void add(Row const& row);
 };
 
+/// A row on its way to a sample.
+struct Waiting {
+    Row row;
+    std::string split;
+};
+
+/// Where samples go, and what is told of the rows that they are made of.
+class SampleSink {
+  public:
+    SampleSink(PrepareOptions const& o, std::vector<std::string> const& splits,
+               std::vector<std::string> const& labels);
+
+    void add(data::Sample&& sample, Waiting const& of);
+    /// A sample of a whole text without anything to learn, counted; none if it has no token.
+    std::optional<data::Sample> sample_of(Encoding&& encoding, Waiting const& waiting);
+    void leave_out(Row const& row) { without_tokens_.add(row); } ///< too few tokens
+    void count_specials(std::int64_t written, bool doubled, Row const& row);
+    void count_longer(bool longer) { longer_ += longer; } ///< than max_length
+    /// completions tokenized apart from their prompts
+    void count_apart(bool apart) { apart_ += apart; }
+
+    std::map<std::string, data::SplitInfo> finish();
+    std::int64_t longer() const { return longer_; }
+    std::int64_t apart() const { return apart_; }
+    Counted const& doubled() const { return doubled_; }
+    Counted const& written() const { return written_; }
+    Counted const& without_tokens() const { return without_tokens_; }
+
+  private:
+    std::map<std::string, SplitWriter> writers_;
+    std::int64_t longer_ = 0, apart_ = 0;
+    Counted doubled_, written_, without_tokens_;
+};
+
+/// Rows to samples, as a task makes them.
+class RowConverter {
+  public:
+    virtual ~RowConverter() = default;
+    /// Throws InputError "FILE:LINE: what" for a row that cannot become a sample.
+    virtual void convert(std::vector<Waiting> const& rows, SampleSink& out) = 0;
+    /// Writes what stands beside the shards, if anything does.
+    virtual void finish() {}
+};
+
 class Converter {
   public:
-    /// `labels`: class names in id order, for classification. Throws InputError if generation has
-    /// no token to end with.
+    /// `labels`: names of the outputs in id order. Arguments must outlive it. Throws InputError.
     Converter(PrepareOptions const& options, Census const& census,
               std::vector<std::string> const& labels);
 
@@ -32,40 +76,19 @@ class Converter {
     /// Writes what is left, and the sizes of all splits into `manifest`.
     void finish(data::Manifest& manifest);
 
-    std::int64_t cut() const { return cut_; } ///< longer than max_length
-    /// completions tokenized apart from their prompts
-    std::int64_t apart() const { return apart_; }
-    Counted const& doubled() const { return doubled_; }
-    Counted const& written() const { return written_; }
-    Counted const& without_tokens() const { return without_tokens_; }
+    SampleSink const& samples() const { return samples_; }
     UnknownTokens const& unknown() const { return tokenizer_.unknown(); }
-    std::int32_t end() const { return end_; }
 
   private:
-    struct Waiting {
-        Row row;
-        std::string split;
-    };
     void flush();
-    void convert_prompted();
-    void convert_texts();
-    std::vector<Encoding> encode() const;
-    [[noreturn]] void refuse_untokenizable(std::string const& why) const;
-    void count_specials(std::int64_t written, bool doubled, Row const& row);
-    void generation(PromptedText&& text, Waiting const& waiting);
-    void classification(Encoding&& encoding, Waiting const& waiting);
-    void language_modeling(Encoding&& encoding, Waiting const& waiting);
 
     PrepareOptions const& o_;
     Census const& census_;
-    bool classify_;
-    std::unordered_map<std::string, std::int32_t> label_ids_;
     Tokenizer tokenizer_;
-    std::int32_t end_;
-    std::map<std::string, SplitWriter> writers_;
+    std::unique_ptr<RowConverter> task_;
+    SampleSink samples_;
     std::vector<Waiting> rows_;
-    std::int64_t done_ = 0, cut_ = 0, apart_ = 0;
-    Counted doubled_, written_, without_tokens_;
+    std::int64_t done_ = 0;
 };
 
 } // namespace trireme::launch::text

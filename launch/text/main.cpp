@@ -13,86 +13,19 @@
 #include "launch/text/interpreter.hpp"
 #include "launch/text/prepare.hpp"
 #include "launch/text/serve.hpp"
+#include "launch/text/tasks/task.hpp"
 
 namespace {
 
 namespace po = boost::program_options;
+namespace data = trireme::data;
 namespace text = trireme::launch::text;
 using trireme::cluster::InputError;
 using trireme::launch::parse;
 
-int run_prepare(std::vector<std::string> const& arguments) {
-    text::PrepareOptions o;
-    std::vector<std::string> input, train, validation, test;
-    std::string prompt, completion;
-    po::options_description options(
-        "trireme prepare --task TASK --tokenizer FOLDER --output FOLDER: text files to HDF5 shards "
-        "and a manifest\n\n"
-        "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
-        "      --label label --max-length 128 --output data-reviews\n"
-        "  trireme prepare --task generation --tokenizer MODEL --input questions.jsonl \\\n"
-        "      --prompt question --completion answer --output data-questions\n\nOptions");
-    options.add_options()("task", po::value(&o.task)->required()->value_name("TASK"),
-                          "classification | language-modeling | generation")(
-        "tokenizer", po::value(&o.tokenizer)->required()->value_name("FOLDER"),
-        "folder with tokenizer.json, as a rule the model's")(
-        "output", po::value(&o.output)->required()->value_name("FOLDER"), "folder to write")(
-        "input", po::value(&input)->multitoken()->value_name("FILE..."),
-        "files (.jsonl, .csv, .tsv) to divide into train, validation and test by a hash of the "
-        "lower-cased text")("train", po::value(&train)->multitoken()->value_name("FILE..."),
-                            "files of the training split")(
-        "validation", po::value(&validation)->multitoken()->value_name("FILE..."),
-        "files of the validation split")(
-        "test", po::value(&test)->multitoken()->value_name("FILE..."), "files of the test split")(
-        "text", po::value(&o.columns.text)->default_value("text")->value_name("NAME"),
-        "name of the text column")("pair", po::value(&o.columns.pair)->value_name("NAME"),
-                                   "name of the column with the second text, if there is one")(
-        "label", po::value(&o.columns.label)->value_name("NAME"),
-        "name of the label column")("prompt", po::value(&prompt)->value_name("NAME"),
-                                    "generation: name of the column that is read and not trained")(
-        "completion", po::value(&completion)->value_name("NAME"),
-        "generation: name of the column that is trained")(
-        "stop", po::value(&o.stop)->value_name("TOKEN"),
-        "generation, language-modeling: token that ends a completion or a text; default: the "
-        "tokenizer's end of text")(
-        "labels", po::value(&o.labels)->multitoken()->value_name("NAME..."),
-        "classification: the classes in the order of their numbers; default: that of id2label in "
-        "the config.json "
-        "beside "
-        "the tokenizer, if it has the same names, else numbers by value and words by the alphabet")(
-        "drop-unlabelled", po::bool_switch(&o.drop_unlabelled),
-        "classification: leave out rows that have no label, and count them; else they are refused")(
-        "validation-fraction",
-        po::value(&o.validation_fraction)->default_value(0.1, "0.1")->value_name("X"),
-        "of --input")(
-        "test-fraction", po::value(&o.test_fraction)->default_value(0.1, "0.1")->value_name("X"),
-        "of --input")("stratify", po::bool_switch(&o.stratify),
-                      "classification, of --input: the fractions hold for each class")(
-        "split-seed", po::value(&o.split_seed)->default_value(0)->value_name("N"),
-        "of --input: another number, another division")(
-        "max-length", po::value(&o.max_length)->value_name("N"),
-        "tokens: longer samples are cut (classification, generation) or divided "
-        "(language-modeling); default: 512, or "
-        "what the model beside the tokenizer has positions for, or model_max_length of its "
-        "tokenizer_config.json")(
-        "samples-per-shard", po::value(&o.samples_per_shard)->default_value(65536)->value_name("N"),
-        "samples in one HDF5 file");
-    if (!parse(options, arguments)) return 0;
-    if (o.task != "classification" && o.task != "language-modeling" && o.task != "generation")
-        throw InputError("--task: " + o.task +
-                         ": legal: classification, language-modeling, generation");
-    if (o.task == "generation") {
-        o.columns = {.text = prompt, .label = completion};
-    } else if (!prompt.empty() || !completion.empty()) {
-        throw InputError("--prompt, --completion: legal with --task generation only");
-    }
-    bool const classify = o.task == "classification";
-    if (!o.stop.empty() && classify)
-        throw InputError("--stop: legal with --task generation or language-modeling");
-    if (!classify && (o.stratify || o.drop_unlabelled || !o.labels.empty()))
-        throw InputError(
-            "--labels, --drop-unlabelled, --stratify: legal with --task classification only");
-    if (input.empty() && (o.stratify || o.split_seed))
+/// Refuses what the options say together.
+void check_options(text::PrepareOptions const& o) {
+    if (!o.files.contains("") && (o.given("stratify") || o.split_seed))
         throw InputError("--stratify, --split-seed: legal with --input, which they divide");
     if (o.max_length != text::kChooseLength && o.max_length < 2)
         throw InputError(fmt::format("--max-length: {}: legal: a whole number >= 2", o.max_length));
@@ -104,13 +37,57 @@ int run_prepare(std::vector<std::string> const& arguments) {
         throw InputError(fmt::format(
             "--validation-fraction {}, --test-fraction {}: legal: numbers >= 0 whose sum is < 1",
             o.validation_fraction, o.test_fraction));
-    if (!input.empty()) o.files[""] = input;
-    if (!train.empty()) o.files["train"] = train;
-    if (!validation.empty()) o.files["validation"] = validation;
-    if (!test.empty()) o.files["test"] = test;
     if (o.files.empty())
         throw InputError("--input: missing; legal: --input FILES, or --train FILES with "
                          "--validation and --test");
+}
+
+int run_prepare(std::vector<std::string> const& arguments) {
+    text::PrepareOptions o;
+    std::string task;
+    po::options_description options(
+        "trireme prepare --task TASK --tokenizer FOLDER --output FOLDER: text files to HDF5 shards "
+        "and a manifest\n\n"
+        "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
+        "      --label label --max-length 128 --output data-reviews\n"
+        "  trireme prepare --task generation --tokenizer MODEL --input questions.jsonl \\\n"
+        "      --prompt question --completion answer --output data-questions\n\nOptions");
+    auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
+    auto const files = [&o](std::string const& split) {
+        return po::value<std::vector<std::string>>()->multitoken()->value_name("FILE...")->notifier(
+            [&o, split](auto const& names) { o.files[split] = names; });
+    };
+    std::string const tasks = data::task_names(" | ");
+    // clang-format off
+    options.add_options()
+        ("task", word(&task, "TASK")->required(), tasks.c_str())
+        ("tokenizer", word(&o.tokenizer, "FOLDER")->required(),
+         "folder with tokenizer.json, as a rule the model's")
+        ("output", word(&o.output, "FOLDER")->required(), "folder to write")
+        ("input", files(""),
+         "files (.jsonl, .csv, .tsv) to divide into train, validation and test by a hash of the "
+         "lower-cased text")
+        ("train", files("train"), "files of the training split")
+        ("validation", files("validation"), "files of the validation split")
+        ("test", files("test"), "files of the test split")
+        ("validation-fraction", word(&o.validation_fraction, "X")->default_value(0.1, "0.1"),
+         "of --input")
+        ("test-fraction", word(&o.test_fraction, "X")->default_value(0.1, "0.1"), "of --input")
+        ("split-seed", word(&o.split_seed, "N")->default_value(0),
+         "of --input: another number, another division")
+        ("max-length", word(&o.max_length, "N"),
+         "tokens: longer samples are cut, or divided (language-modeling); default: 512, or what "
+         "the model beside the tokenizer has positions for, or model_max_length of its "
+         "tokenizer_config.json")
+        ("samples-per-shard", word(&o.samples_per_shard, "N")->default_value(65536),
+         "samples in one HDF5 file");
+    // clang-format on
+    auto const own = text::options_of_tasks();
+    own.add_to(options, o);
+    if (!parse(options, arguments)) return 0;
+    o.task = data::task_named(task, "--task").kind;
+    own.check(o);
+    check_options(o);
     trireme::cluster::print_text(text::prepare(o));
     return 0;
 }

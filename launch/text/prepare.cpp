@@ -13,6 +13,7 @@
 #include "data/tokenizer_files.hpp"
 #include "launch/text/census.hpp"
 #include "launch/text/converter.hpp"
+#include "launch/text/tasks/task.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/tokenizer_config.hpp"
 
@@ -77,24 +78,6 @@ void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
                         o.columns.pair, o.tokenizer));
 }
 
-/// Beside the tokenizer, so that it goes into every export: what is generated ends where training
-/// said it ends.
-void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
-    std::string const file = o.tokenizer + "/generation_config.json";
-    auto json = nlohmann::ordered_json::object();
-    if (cluster::is_there(file))
-        json = data::parse_json<nlohmann::ordered_json>(file, cluster::read_file(file));
-    if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
-    auto& stops = json["eos_token_id"];
-    auto const found =
-        stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(stop)) : stops.end();
-    if (found == stops.end())
-        stops = stop;
-    else // `generate` scores references with the first
-        std::rotate(stops.begin(), found, std::next(found));
-    cluster::write_file(o.output + "/generation_config.json", json.dump(2) + "\n");
-}
-
 std::string count_of(std::int64_t n, std::string const& one, std::string const& many) {
     return fmt::format("{} {}", n, n == 1 ? one : many);
 }
@@ -118,11 +101,11 @@ std::string describe_unknown(UnknownTokens const& unknown) {
 
 std::string describe_specials(Converter const& converter) {
     std::string text;
-    if (auto const& d = converter.doubled(); d.rows)
+    if (auto const& d = converter.samples().doubled(); d.rows)
         text += fmt::format(
             "  {} special tokens that the tokenizer adds (first {}): they stand once\n",
             count_of(d.rows, "text has itself the", "texts have themselves the"), d.first);
-    if (auto const& w = converter.written(); w.rows)
+    if (auto const& w = converter.samples().written(); w.rows)
         text += fmt::format("  {} special tokens in the middle of the text (first {}): the model "
                             "reads them as such\n",
                             count_of(w.rows, "text has", "texts have"), w.first);
@@ -132,35 +115,32 @@ std::string describe_specials(Converter const& converter) {
 /// Tells people what became of rows that are not whole samples.
 std::string describe_rows(Census const& census, Converter const& converter,
                           PrepareOptions const& o) {
-    bool const prompted = o.task == "generation";
+    Words const words = text_task(o.task).words();
     std::string text = fmt::format(
         "  {} read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier {} "
         "({} with another {}, "
         "{} in another split)\n",
-        count_of(census.total, "row", "rows"), census.empty, converter.cut(), o.max_length,
-        prompted                     ? "cut, and trained without their stop token"
-        : o.task == "classification" ? "cut"
-                                     : "divided",
-        census.repeated, prompted ? "prompt" : "text", census.contradicting,
-        prompted ? "completion" : "label", census.in_two_splits);
+        count_of(census.total, "row", "rows"), census.empty, converter.samples().longer(),
+        o.max_length, words.longer, census.repeated, words.text, census.contradicting, words.value,
+        census.in_two_splits);
     if (census.unlabelled)
         text += fmt::format("  {} without a label left out\n",
                             count_of(census.unlabelled, "row", "rows"));
-    if (auto const& none = converter.without_tokens(); none.rows)
+    if (auto const& none = converter.samples().without_tokens(); none.rows)
         text +=
             fmt::format("  {} left out, since the text has too few tokens to train on (first {})\n",
                         count_of(none.rows, "row", "rows"), none.first);
-    if (converter.apart())
+    if (converter.samples().apart())
         text += fmt::format(
             "  {} inside a token of the joined text and tokenized apart from the prompt: begin "
             "completions with the space that stands before them\n",
-            count_of(converter.apart(), "completion begins", "completions begin"));
+            count_of(converter.samples().apart(), "completion begins", "completions begin"));
     return text + describe_specials(converter) + describe_unknown(converter.unknown());
 }
 
 std::string describe(data::Manifest const& m, PrepareOptions const& o) {
     std::string text =
-        fmt::format("{}: {} data in {}\n", o.output, m.task,
+        fmt::format("{}: {} data in {}\n", o.output, data::schema_of(m.task).name,
                     m.splits.size() == 1 ? "1 split" : fmt::format("{} splits", m.splits.size()));
     for (auto const& [name, split] : m.splits) {
         text += fmt::format("  {:<11}{:>9} samples {:>11} tokens  longest {:>5}  {}", name,
@@ -181,19 +161,14 @@ std::string describe(data::Manifest const& m, PrepareOptions const& o) {
 std::string prepare(PrepareOptions const& options) {
     PrepareOptions o = options;
     cluster::check_new_folder("--output", o.output);
-    if (o.columns.label.empty() && o.task == "classification")
-        throw cluster::InputError(
-            "--label: missing; legal: the name of the column with the classes");
-    if (o.task == "generation" && (o.columns.text.empty() || o.columns.label.empty()))
-        throw cluster::InputError(
-            "--prompt, --completion: missing; legal: the names of both columns");
+    TextTask const& task = text_task(o.task);
+    o.columns = task.columns(o);
     refuse_repeated_files(o);
     if (o.max_length == kChooseLength) {
         o.max_length = kUsualLength;
         for (auto const most : {positions_in_config(o), length_of_tokenizer(o.tokenizer)})
             if (most > 1) o.max_length = std::min(o.max_length, most);
     }
-    o.columns.classes = o.task == "classification";
     {
         Tokenizer const tokenizer(o.tokenizer, 0);
         check_model_beside(o, tokenizer);
@@ -205,7 +180,7 @@ std::string prepare(PrepareOptions const& options) {
                             .max_length = o.max_length,
                             .tokenizer_xxh3 =
                                 cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
-    if (o.task == "classification") manifest.labels = class_names(census, o);
+    manifest.labels = task.labels(census, o);
     cluster::StagingFolder const staged(o.output);
     o.output = staged.path();
     Converter converter(o, census, manifest.labels);
@@ -217,16 +192,15 @@ std::string prepare(PrepareOptions const& options) {
         nlohmann::ordered_json{{"rows", census.total},
                                {"empty_dropped", census.empty},
                                {"unlabelled_dropped", census.unlabelled},
-                               {"too_short_dropped", converter.without_tokens().rows},
-                               {"longer_than_max_length", converter.cut()},
-                               {"completions_cut_apart", converter.apart()},
+                               {"too_short_dropped", converter.samples().without_tokens().rows},
+                               {"longer_than_max_length", converter.samples().longer()},
+                               {"completions_cut_apart", converter.samples().apart()},
                                {"unknown_tokens", converter.unknown().unknown},
-                               {"texts_with_special_tokens", converter.written().rows},
+                               {"texts_with_special_tokens", converter.samples().written().rows},
                                {"repeated_texts", census.repeated},
                                {"repeated_with_another_label", census.contradicting},
                                {"repeated_in_another_split", census.in_two_splits}}
             .dump();
-    if (o.task == "generation") write_stop_token(o, converter.end());
     data::copy_tokenizer_files(o.tokenizer, o.output);
     data::write_manifest(o.output, manifest);
     staged.commit();

@@ -62,9 +62,10 @@ void read_jsonl(std::string const& file, Columns const& columns,
                                                   file, number, data::shown(json)));
         row.text = field(json, columns.text, false, row);
         row.pair = field(json, columns.pair, false, row);
-        row.unlabelled = columns.classes && is_null(json, columns.label);
-        if (!row.unlabelled) row.label = field(json, columns.label, true, row);
-        row.unlabelled = row.unlabelled || (columns.classes && is_blank(row.label));
+        for (auto const& name : columns.values)
+            row.values.push_back(
+                columns.may_lack && is_null(json, name) ? "" : field(json, name, true, row));
+        row.unlabelled = columns.may_lack && std::ranges::any_of(row.values, is_blank);
         each(std::move(row));
     }
 }
@@ -102,16 +103,20 @@ std::map<std::string, std::size_t> columns_of(std::string const& file, py::handl
                             "without it, or, where cells are quoted, a .csv with commas",
                             file, name));
     std::map<std::string, std::size_t> places;
+    std::vector<std::string> read; // names of columns
+    for (auto const& name : {asked.text, asked.pair})
+        if (!name.empty()) read.push_back(name);
+    read.insert(read.end(), asked.values.begin(), asked.values.end());
     auto const is_asked = [&](std::string const& name) {
-        return !name.empty() && (name == asked.text || name == asked.pair || name == asked.label);
+        return std::ranges::find(read, name) != read.end();
     };
     // of those that nobody reads, spreadsheets leave several unnamed
     for (std::size_t i = 0; i < names.size(); ++i)
         if (!places.emplace(names[i], i).second && is_asked(names[i]))
             throw cluster::InputError(fmt::format(
                 "{}:1: column \"{}\" stands twice in the header; legal: once", file, names[i]));
-    for (auto const& name : {asked.text, asked.pair, asked.label})
-        if (!name.empty() && !places.contains(name))
+    for (auto const& name : read)
+        if (!places.contains(name))
             throw cluster::InputError(fmt::format(
                 "{}:1: no column \"{}\"; the header has: {}{}", file, name, fmt::join(names, ", "),
                 other_delimiter(header, delimiter, names.size() + 1)));
@@ -185,9 +190,9 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
             auto const cell = [&](std::string const& name) {
                 return name.empty() ? "" : record[py::int_(places.at(name))].cast<std::string>();
             };
-            Row row{
-                cell(columns.text), cell(columns.pair), cell(columns.label), false, &file, first};
-            row.unlabelled = columns.classes && is_blank(row.label);
+            Row row{cell(columns.text), cell(columns.pair), {}, false, &file, first};
+            for (auto const& name : columns.values) row.values.push_back(cell(name));
+            row.unlabelled = columns.may_lack && std::ranges::any_of(row.values, is_blank);
             each(std::move(row));
         }
     } catch (py::error_already_set const& error) {
@@ -196,6 +201,18 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
 }
 
 } // namespace
+
+std::string place_of(Row const& row) {
+    return fmt::format("{}:{}", *row.file, row.line);
+}
+
+bool is_quoted(std::string const& text) {
+    return text.size() > 1 && text.front() == '"' && text.back() == '"';
+}
+bool is_quoted_late(std::string const& text) {
+    auto const first = text.find_first_not_of(' ');
+    return first != std::string::npos && first > 0 && is_quoted(text.substr(first));
+}
 
 bool is_blank(std::string const& text) {
     auto const first = text.find_first_not_of(" \t\r\n");

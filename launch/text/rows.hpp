@@ -7,20 +7,31 @@
 
 namespace trireme::launch::text {
 
+/// Which columns are read, and as what.
 struct Columns {
-    std::string text = "text", pair, label; ///< names; empty: not used
-    bool classes = false;                   ///< `label` names a class, which a row may lack
+    std::string text = "text", pair; ///< names; empty: not used
+    std::vector<std::string>
+        values{};          ///< what is to be learnt; numbers and truth values are texts too
+    bool may_lack = false; ///< a row may lack a value
 };
 
 struct Row {
-    std::string text, pair, label;
-    bool unlabelled = false;           ///< no class: an empty cell, blanks or null
+    std::string text, pair;
+    std::vector<std::string> values;   ///< as Columns::values
+    bool unlabelled = false;           ///< lacks a value: an empty cell, blanks or null
     std::string const* file = nullptr; ///< for messages
     std::int64_t line = 0;
 };
 
+/// "FILE:LINE", for messages.
+std::string place_of(Row const& row);
+
 /// Nothing but blanks, those of Unicode included.
 bool is_blank(std::string const& text);
+/// In quotation marks, as cells of a .tsv are that was written with quoting.
+bool is_quoted(std::string const& text);
+/// In quotation marks after a blank, where a .csv has no quoting.
+bool is_quoted_late(std::string const& text);
 
 /// Calls `each` for every row of `file` in order; the kind follows from its name: .jsonl; .csv (RFC
 /// 4180: cells may be quoted) and .tsv (no quoting: a quotation mark is a character of the text),

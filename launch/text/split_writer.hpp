@@ -22,7 +22,7 @@ class SplitWriter {
         info_.label_counts.resize(about_.labels.size());
     }
     void add(data::Sample&& sample) {
-        if (sample.label >= 0) ++info_.label_counts[static_cast<std::size_t>(sample.label)];
+        count(sample);
         samples_.push_back(std::move(sample));
         if (static_cast<std::int64_t>(samples_.size()) == per_shard_) flush();
     }
@@ -32,6 +32,13 @@ class SplitWriter {
     }
 
   private:
+    void count(data::Sample const& sample) {
+        for (auto const& column : data::schema_of(about_.task).columns)
+            if (column.values == data::Values::labels)
+                for (auto const label : sample.labels.at(column.name))
+                    if (data::counts(label))
+                        ++info_.label_counts.at(static_cast<std::size_t>(label));
+    }
     void flush() {
         info_.shards.push_back(data::write_shard(
             folder_, fmt::format("{}-{:05}.h5", split_, info_.shards.size()), samples_, about_));

@@ -25,38 +25,77 @@ TEST(Shards, GiveBackWhatWasWritten) {
     ASSERT_EQ(set->size(), 9);
     EXPECT_EQ(set->longest(), 9);
     EXPECT_EQ(set->length(6), 7);
-    EXPECT_EQ(set->trained(6), 7) << "six next tokens and the class";
+    EXPECT_EQ(set->trained(6), 1) << "the class";
     Slot const slot = set->read({6, 0, 4}, 1);
     EXPECT_EQ(slot.offsets, (std::vector<std::int64_t>{0, 7, 8, 13}));
     EXPECT_EQ(slot.sample_ids, (std::vector<std::int64_t>{6, 0, 4}));
-    EXPECT_EQ(slot.sample_labels, (std::vector<std::int32_t>{1, 1, 2}));
+    EXPECT_EQ(slot.columns.labels_of(kClassLabel), (std::vector<std::int32_t>{1, 1, 2}));
     auto expected = sample(7, 7).tokens;
     expected.push_back(100);
     for (int t : sample(5, 5).tokens) expected.push_back(t);
     EXPECT_EQ(slot.tokens, expected);
     EXPECT_EQ(slot.positions, (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 3, 4}));
     EXPECT_EQ(slot.segments, (std::vector<std::int32_t>{0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1}));
-    EXPECT_EQ(slot.token_labels[6], kIgnoredLabel);
-    EXPECT_EQ(slot.token_labels[5], 706);
+    EXPECT_TRUE(slot.columns.labels_of(kTokenLabels).empty()) << "no column of its task";
+    EXPECT_EQ(set->task().kind, TaskKind::classification);
+}
+
+TEST(Shards, GiveBackTheColumnsOfTheirTask) {
+    test::TemporaryFolder const folder;
+    make_dataset(folder.path(), TaskKind::language_modeling);
+    auto const set = open_dataset(folder.path(), "train");
+    EXPECT_EQ(set->trained(6), 6) << "six next tokens";
+    Slot const slot = set->read({6, 0}, 1);
+    auto const& labels = slot.columns.labels_of(kTokenLabels);
+    ASSERT_EQ(labels.size(), 8U);
+    EXPECT_EQ(labels[6], kIgnoredLabel);
+    EXPECT_EQ(labels[5], 706);
+    EXPECT_TRUE(slot.columns.labels_of(kClassLabel).empty());
+}
+
+TEST(Shards, ASampleWithoutAColumnOfItsTaskIsNotWritten) {
+    test::TemporaryFolder const folder;
+    Sample s = sample(4, 2);
+    s.labels[kTokenLabels.name].pop_back();
+    try {
+        write_shard(folder.path(), "x.h5", {s}, {TaskKind::language_modeling});
+        FAIL() << "written";
+    } catch (cluster::JobError const& error) {
+        EXPECT_STREQ(error.what(), "a sample has 3 values in column token_labels: legal: 4");
+    }
+}
+
+TEST(Shards, OfAnotherTaskThanTheManifestSaysAreRefused) {
+    test::TemporaryFolder const folder;
+    make_dataset(folder.path(), TaskKind::language_modeling);
+    Manifest manifest = read_manifest(folder.path());
+    manifest.task = TaskKind::classification;
+    write_manifest(folder.path(), manifest);
+    EXPECT_EQ(error_of([&] { open_dataset(folder.path(), "train"); }),
+              folder.path() + "/manifest.json: train-00000.h5: column label/values: missing; "
+                              "prepare the data again");
 }
 
 TEST(Shards, ARoundedSlotEndsInASegmentThatCountsNothing) {
     test::TemporaryFolder const folder;
     make_dataset(folder.path());
-    Slot const slot = open_dataset(folder.path(), "train")->read({6}, 4);
+    Slot slot = open_dataset(folder.path(), "train")->read({6}, 4);
     EXPECT_EQ(slot.token_count(), 8);
     EXPECT_EQ(slot.offsets, (std::vector<std::int64_t>{0, 7, 8}));
     EXPECT_EQ(slot.sample_ids.back(), -1);
-    EXPECT_EQ(slot.token_labels.back(), kIgnoredLabel);
-    EXPECT_EQ(slot.sample_labels.back(), kIgnoredLabel);
+    EXPECT_EQ(slot.columns.labels_of(kClassLabel), (std::vector<std::int32_t>{1, kIgnoredLabel}));
+    make_dataset(folder.path(), TaskKind::language_modeling);
+    slot = open_dataset(folder.path(), "train")->read({6}, 4);
+    EXPECT_EQ(slot.columns.labels_of(kTokenLabels).size(), 8U);
+    EXPECT_EQ(slot.columns.labels_of(kTokenLabels).back(), kIgnoredLabel);
 }
 
 TEST(Shards, EqualContentIsEqualBytes) {
     test::TemporaryFolder const a, b;
     std::vector<Sample> const samples{sample(4, 2), sample(3, 1)};
-    ShardInfo const first = write_shard(a.path(), "x.h5", samples);
+    ShardInfo const first = write_shard(a.path(), "x.h5", samples, {});
     std::this_thread::sleep_for(std::chrono::milliseconds(1100)); // HDF5 object times count seconds
-    EXPECT_EQ(first.xxh3, write_shard(b.path(), "x.h5", samples).xxh3);
+    EXPECT_EQ(first.xxh3, write_shard(b.path(), "x.h5", samples, {}).xxh3);
 }
 
 TEST(Shards, EveryFlippedBitIsFound) {

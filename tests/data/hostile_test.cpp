@@ -106,16 +106,25 @@ TEST_F(ForgedShard, NumbersThatCannotBeAreRefused) {
     EXPECT_EQ(error(),
               "train-00001.h5: sample 1: segment 2: legal: 0 to 1, the segments of the manifest");
     put("segments/values", 7, std::int32_t{1});
-    put("token_labels/values", 34, std::int32_t{-1});
-    EXPECT_EQ(error(), "train-00001.h5: sample 4: token label -1: legal: 0 to 999, the vocabulary "
-                       "of the manifest");
-    put("token_labels/values", 34, kIgnoredLabel);
     put("label/values", 2, std::int32_t{3});
     EXPECT_EQ(error(),
               "train-00001.h5: sample 2: label 3: legal: 0 to 2, the labels of the manifest");
     put("label/values", 2, std::int32_t{1});
-    put("trained/values", 0, std::int32_t{7});
-    EXPECT_EQ(error(), "train-00001.h5: sample 0: trained 7: legal: 0 to 6");
+    put("trained/values", 0, std::int32_t{2});
+    EXPECT_EQ(error(), "train-00001.h5: sample 0: trained 2: legal: 0 to 1");
+    put("trained/values", 0, std::int32_t{1});
+    EXPECT_EQ(error(), "no error");
+}
+
+TEST_F(ForgedShard, LabelsOfTokensThatCannotBeAreRefused) {
+    make_dataset(folder_.path(), TaskKind::language_modeling);
+    manifest_ = read_manifest(folder_.path());
+    put("token_labels/values", 34, std::int32_t{-1});
+    EXPECT_EQ(error(), "train-00001.h5: sample 4: token label -1: legal: 0 to 999, the vocabulary "
+                       "of the manifest");
+    put("token_labels/values", 34, kIgnoredLabel);
+    put("trained/values", 0, std::int32_t{6});
+    EXPECT_EQ(error(), "train-00001.h5: sample 0: trained 6: legal: 0 to 5");
     put("trained/values", 0, std::int32_t{5});
     EXPECT_EQ(error(), "no error");
 }
@@ -198,7 +207,7 @@ TEST(Shards, SayInAttributesWhatTheyHold) {
     test::TemporaryFolder const folder;
     std::string const path = folder.path() + "/x.h5";
     write_shard(folder.path(), "x.h5", {sample(4, 2)},
-                {"classification", {"bad", "gut, s\u00e9rieux"}});
+                {TaskKind::classification, {"bad", "gut, s\u00e9rieux"}});
     H5 const file = open_h5(path);
     auto const texts = [&](char const* name) {
         H5 const attribute(H5Aopen(file, name, H5P_DEFAULT), H5Aclose, path, name);
@@ -216,11 +225,10 @@ TEST(Shards, SayInAttributesWhatTheyHold) {
     EXPECT_EQ(texts("task"), Texts{"classification"});
     EXPECT_EQ(texts("labels"), (Texts{"bad", "gut, s\u00e9rieux"}));
     EXPECT_EQ(texts("columns"), (Texts{"tokens/offsets", "tokens/values", "segments/offsets",
-                                       "segments/values", "token_labels/offsets",
-                                       "token_labels/values", "trained/values", "label/values"}));
+                                       "segments/values", "trained/values", "label/values"}));
     // More labels than an attribute has room for stand in the manifest alone.
     write_shard(folder.path(), "y.h5", {sample(4, 2)},
-                {"classification", Texts(100'000, "a label")});
+                {TaskKind::classification, Texts(100'000, "a label")});
     EXPECT_EQ(H5Aexists(open_h5(folder.path() + "/y.h5"), "labels"), 0);
 }
 

@@ -158,8 +158,10 @@ double error_of_head(std::int64_t logits_at_one_time) {
     head.value().copy_(numbers({classes, width}, 0));
     at::Tensor const x = numbers({rows, width}, 1).to(at::kBFloat16).set_requires_grad(true);
     data::Slot slot;
+    std::vector<std::int32_t> labels;
     for (std::int64_t t = 0; t < rows; ++t)
-        slot.token_labels.push_back(static_cast<std::int32_t>(t * t % classes));
+        labels.push_back(static_cast<std::int32_t>(t * t % classes));
+    slot.columns.append(data::kTokenLabels, 1, labels);
     slot.tokens.assign(rows, 0);
     slot.positions = slot.segments = slot.tokens;
     slot.offsets = {0, rows};
@@ -168,7 +170,8 @@ double error_of_head(std::int64_t logits_at_one_time) {
     Results results;
     language_model_loss(x, parallel::ParameterUse(head), pass, results).backward();
     at::Tensor const w = head.value().to(at::kDouble).set_requires_grad(true);
-    at::cross_entropy_loss(at::mm(x.detach().to(at::kDouble), w.t()), pass.ids.token_labels)
+    at::cross_entropy_loss(at::mm(x.detach().to(at::kDouble), w.t()),
+                           pass.ids.columns.at(data::kTokenLabels.name))
         .backward();
     return ((head.gradient().to(at::kDouble) - w.grad()).norm() / w.grad().norm()).item<double>();
 }

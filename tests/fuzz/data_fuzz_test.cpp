@@ -49,14 +49,15 @@ TEST(DataFuzz, Manifest) {
 /// Bytes of a shard in a text of JSON beside what the manifest says of them.
 class ShardFuzz : public testing::Test {
   protected:
+    static constexpr auto kTask = data::TaskKind::classification;
     ShardFuzz() {
         std::vector<data::Sample> samples;
         for (int i = 1; i < 6; ++i) samples.push_back(data::sample(i, i));
-        info_ = data::write_shard(folder_.path(), "x.h5", samples);
+        info_ = data::write_shard(folder_.path(), "x.h5", samples, {kTask, {"a", "b", "c"}});
         bytes_ = cluster::read_file(folder_.path() + "/x.h5");
     }
     static void open_and_read(std::string const& folder, data::ShardInfo const& info) {
-        data::Shard const shard(folder, info, {.vocabulary = 1000, .classes = 3});
+        data::Shard const shard(folder, info, {kTask, 1000, 3});
         shard.verify();
         data::Slot slot;
         slot.offsets.push_back(0);

@@ -166,15 +166,15 @@ Spoil shard(std::string const& folder, std::int32_t token, std::int32_t label) {
         for (auto& s : samples) {
             s.tokens = {1, 2, 3};
             if (folder == "classes")
-                s.label = 0;
+                s.labels[data::kClassLabel.name] = {0};
             else
-                s.token_labels = {2, 3, data::kIgnoredLabel};
+                s.labels[data::kTokenLabels.name] = {2, 3, data::kIgnoredLabel};
         }
         samples[2].tokens[1] = token;
-        if (folder == "classes") samples[3].label = label;
+        if (folder == "classes") samples[3].labels[data::kClassLabel.name] = {label};
         auto manifest = data::read_manifest(dir + "/" + folder);
-        manifest.splits["train"].shards[1] =
-            data::write_shard(dir + "/" + folder, "train-00001.h5", samples);
+        manifest.splits["train"].shards[1] = data::write_shard(
+            dir + "/" + folder, "train-00001.h5", samples, {manifest.task, manifest.labels});
         data::write_manifest(dir + "/" + folder, manifest);
     };
 }
@@ -194,9 +194,9 @@ void nothing_counts(std::string const& dir) {
     auto manifest = data::read_manifest(folder);
     data::Sample one;
     one.tokens = {1};
-    one.token_labels = {data::kIgnoredLabel};
+    one.labels[data::kTokenLabels.name] = {data::kIgnoredLabel};
     manifest.splits["train"].shards = {
-        data::write_shard(folder, "one.h5", std::vector<data::Sample>(4, one))};
+        data::write_shard(folder, "one.h5", std::vector<data::Sample>(4, one), {})};
     data::write_manifest(folder, manifest);
 }
 

@@ -76,7 +76,8 @@ TEST_F(Generation, TrainsTheCompletionAndItsStopToken) {
     ASSERT_EQ(prepare({write("rows.jsonl", kRows)}).exit_code, 0);
     auto const slot = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
     EXPECT_EQ(slot.tokens, (Tokens{0, 6, 7, 3, 7, 6, 0, 11, 3, 11}));
-    EXPECT_EQ(slot.token_labels, (Tokens{-100, -100, -100, 7, 6, 1, -100, -100, 11, 1}));
+    EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels),
+              (Tokens{-100, -100, -100, 7, 6, 1, -100, -100, 11, 1}));
     auto const config =
         nlohmann::json::parse(cluster::read_file(path("data/generation_config.json")));
     EXPECT_EQ(config.at("eos_token_id"), 1);
@@ -97,7 +98,9 @@ TEST_F(Generation, AnotherStopTokenGoesIntoTheDataAndTheirGenerationConfig) {
     write("model/generation_config.json", R"({"eos_token_id": [1, 2], "top_k": 5})");
     std::string const rows = write("rows.jsonl", kRows);
     ASSERT_EQ(prepare({rows, "--stop", "="}).exit_code, 0);
-    EXPECT_EQ(data::open_dataset(path("data"), "train")->read({1}, 1).token_labels,
+    EXPECT_EQ(data::open_dataset(path("data"), "train")
+                  ->read({1}, 1)
+                  .columns.labels_of(data::kTokenLabels),
               (Tokens{-100, -100, 11, 3}));
     auto const json = [&](char const* name) {
         return nlohmann::json::parse(cluster::read_file(path(name)));
@@ -120,7 +123,9 @@ TEST_F(Generation, ATokenizerThatNamesNoStopTokenIsRefused) {
     EXPECT_EQ(prepare({rows, "--stop", "</s>"}, "named").exit_code, 0);
     write("model/config.json", R"({"eos_token_id": 1})");
     EXPECT_EQ(prepare({rows}, "by-config").exit_code, 0);
-    EXPECT_EQ(data::open_dataset(path("by-config"), "train")->read({1}, 1).token_labels,
+    EXPECT_EQ(data::open_dataset(path("by-config"), "train")
+                  ->read({1}, 1)
+                  .columns.labels_of(data::kTokenLabels),
               (Tokens{-100, -100, 11, 1}));
 }
 
@@ -133,7 +138,8 @@ TEST_F(Generation, WhatIsCutIsCountedAndTrainsNoStopToken) {
         std::string::npos)
         << result.output;
     auto const slot = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
-    EXPECT_EQ(slot.token_labels, (Tokens{-100, -100, -100, 7, -100, -100, 11, 1}));
+    EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels),
+              (Tokens{-100, -100, -100, 7, -100, -100, 11, 1}));
     expect_refused(prepare({rows, "--max-length", "3"}, "x"),
                    "rows.jsonl:1: q: 4 tokens, after which nothing of the completion remains; "
                    "legal: 1 to --max-length 3");
@@ -170,7 +176,7 @@ TEST_F(Generation, MistakesAreNamed) {
     expect_refused(run_command(trireme(0, {"prepare", "--task", "language-modeling", "--tokenizer",
                                            path("model"), "--output", path("x"), "--train", rows,
                                            "--prompt", "q"})),
-                   "legal with --task generation only");
+                   "--prompt: legal with --task generation");
     expect_refused(prepare({write("bad.jsonl", R"({"q": "cow"})")}, "x"),
                    "bad.jsonl:1: no field \"a\"");
     EXPECT_FALSE(fs::exists(path("x")));

@@ -28,11 +28,12 @@ std::vector<data::Sample> samples(int count, int classes) {
         data::Sample& s = all.emplace_back();
         for (int t = 0; t < 3 + i % 9; ++t) s.tokens.push_back((i * 7 + t * 5) % kVocabulary);
         if (classes) {
-            s.label = i % classes;
+            s.labels[data::kClassLabel.name] = {i % classes};
             continue;
         }
-        s.token_labels.assign(s.tokens.begin() + 1, s.tokens.end());
-        s.token_labels.push_back(data::kIgnoredLabel);
+        auto& next = s.labels[data::kTokenLabels.name];
+        next.assign(s.tokens.begin() + 1, s.tokens.end());
+        next.push_back(data::kIgnoredLabel);
     }
     return all;
 }
@@ -40,14 +41,15 @@ std::vector<data::Sample> samples(int count, int classes) {
 void write_data(std::string const& folder, std::vector<std::string> const& labels) {
     fs::create_directories(folder);
     auto const classes = static_cast<int>(labels.size());
-    data::Manifest manifest{.task = classes ? "classification" : "language-modeling",
-                            .labels = labels,
-                            .vocabulary = kVocabulary,
-                            .max_length = 16};
+    data::ShardAbout const about{
+        classes ? data::TaskKind::classification : data::TaskKind::language_modeling, labels};
+    data::Manifest manifest{
+        .task = about.task, .labels = labels, .vocabulary = kVocabulary, .max_length = 16};
     for (auto const& [split, count] : {std::pair{"train", 20}, {"validation", 6}}) {
-        manifest.splits[split].shards = {
-            data::write_shard(folder, std::string(split) + "-00000.h5", samples(count, classes)),
-            data::write_shard(folder, std::string(split) + "-00001.h5", samples(4, classes))};
+        manifest.splits[split].shards = {data::write_shard(folder, std::string(split) + "-00000.h5",
+                                                           samples(count, classes), about),
+                                         data::write_shard(folder, std::string(split) + "-00001.h5",
+                                                           samples(4, classes), about)};
         manifest.splits[split].label_counts.assign(static_cast<std::size_t>(classes),
                                                    count / std::max(1, classes));
     }

@@ -62,7 +62,8 @@ TEST_F(Prepare, TokensAreThoseOfTheTokenizerWithoutItsPadding) {
               0);
     auto const slot = data::open_dataset(out(), "train")->read({0}, 1);
     EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{2, 4, 5, 6, 7, 3}));
-    EXPECT_EQ(slot.sample_labels, (std::vector<std::int32_t>{1})) << "no, yes: alphabetical";
+    EXPECT_EQ(slot.columns.labels_of(data::kClassLabel), (std::vector<std::int32_t>{1}))
+        << "no, yes: alphabetical";
 }
 
 TEST_F(Prepare, PairsHaveSegments) {
@@ -91,7 +92,8 @@ TEST_F(Prepare, LanguageModelingDividesLongTextsAndKeepsEveryLabel) {
     ASSERT_EQ(set->size(), 3);
     auto const slot = set->read({0, 1, 2}, 1);
     EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 3}));
-    EXPECT_EQ(slot.token_labels, (std::vector<std::int32_t>{4, 5, 6, 7, 8, 9, 10, 11, 12, 3, -100}))
+    EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels),
+              (std::vector<std::int32_t>{4, 5, 6, 7, 8, 9, 10, 11, 12, 3, -100}))
         << "also across the edge of a window";
 }
 

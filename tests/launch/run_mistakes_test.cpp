@@ -267,11 +267,9 @@ std::vector<Mistake> const kLines{
     {"UnknownOptionOfPrepare",
      {"prepare", "--imput", "DIR/rows.jsonl"},
      "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, "
-     "--input, --train, "
-     "--validation, --test, --text, --pair, --label, --prompt, --completion, --stop, --labels, "
-     "--drop-unlabelled, "
-     "--validation-fraction, --test-fraction, --stratify, --split-seed, --max-length, "
-     "--samples-per-shard, --help",
+     "--input, --train, --validation, --test, --validation-fraction, --test-fraction, "
+     "--split-seed, --max-length, --samples-per-shard, --text, --pair, --label, --labels, "
+     "--drop-unlabelled, --stratify, --stop, --prompt, --completion, --help",
      {}},
     {"OptionMissing",
      {"train"},

@@ -75,11 +75,11 @@ class TextFuzz : public testing::Test {
     void rows(std::string const& name, std::string const& good) const {
         fuzz(good, [&](std::string const& text) {
             put(path(name), text);
-            read_rows(path(name), {.text = "text", .pair = "pair", .label = "label"},
-                      [&](Row&& row) {
-                          EXPECT_GE(row.line, 1);
-                          lower(row.text + row.pair + row.label); // throws for what is not UTF-8
-                      });
+            read_rows(
+                path(name), {.text = "text", .pair = "pair", .values = {"label"}}, [&](Row&& row) {
+                    EXPECT_GE(row.line, 1);
+                    lower(row.text + row.pair + row.values.at(0)); // throws for what is not UTF-8
+                });
         });
     }
     /// All that prepare, inspect and generate ask a tokenizer.
@@ -165,13 +165,15 @@ TEST_F(TextFuzz, StopTokens) {
 }
 
 TEST_F(TextFuzz, RowsToSamples) {
+    using data::TaskKind;
     prepare_and_inspect(
-        {.task = "classification", .columns = {.text = "text", .pair = "pair", .label = "label"}},
+        {.task = TaskKind::classification, .own = {{"pair", {"pair"}}, {"label", {"label"}}}},
         kCsv);
     prepare_and_inspect(
-        {.task = "generation", .columns = {.text = "text", .label = "pair"}, .stop = "[SEP]"},
+        {.task = TaskKind::generation,
+         .own = {{"prompt", {"text"}}, {"completion", {"pair"}}, {"stop", {"[SEP]"}}}},
         kCsv);
-    prepare_and_inspect({.task = "language-modeling", .columns = {.text = "text"}}, kCsv);
+    prepare_and_inspect({.task = TaskKind::language_modeling}, kCsv);
 }
 
 /// What is no file of its kind is refused before it is read: as tests/fuzz/opening_test.cpp has it

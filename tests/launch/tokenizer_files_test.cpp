@@ -63,7 +63,7 @@ TEST_F(TokenizerFolder, SpecialTokensOfTheTextDoNotStandTwice) {
     ASSERT_EQ(prompted.exit_code, 0) << prompted.output;
     auto const slot = data::open_dataset(out("prompts"), "train")->read({0}, 1);
     EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{1, 3, 4}));
-    EXPECT_EQ(slot.token_labels, (std::vector<std::int32_t>{-100, 4, 2}));
+    EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels), (std::vector<std::int32_t>{-100, 4, 2}));
 }
 
 TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {

@@ -96,7 +96,7 @@ Pass pass_of(std::int64_t tokens) {
     for (std::int64_t t = 0; t < tokens; ++t)
         slot.positions.push_back(static_cast<std::int32_t>(t));
     slot.tokens.assign(slot.positions.size(), 1);
-    slot.token_labels.assign(slot.positions.size(), 1);
+    slot.columns.append(data::kTokenLabels, 1, slot.tokens);
     slot.offsets = {0, tokens};
     slot.sample_ids = {0};
     return make_pass(std::move(slot), true, 1, 0, 1.0);

@@ -46,6 +46,7 @@ MemoryDataset::MemoryDataset(std::int64_t samples, std::int64_t vocabulary) {
 data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples,
                                std::int64_t token_multiple) const {
     data::Slot slot;
+    std::vector<std::int32_t> next;
     slot.offsets.push_back(0);
     for (auto const sample : samples) {
         auto const& tokens = ids(sample);
@@ -53,13 +54,13 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples,
             slot.tokens.push_back(static_cast<std::int32_t>(tokens[t]));
             slot.positions.push_back(static_cast<std::int32_t>(t));
             slot.segments.push_back(0);
-            slot.token_labels.push_back(t + 1 < tokens.size()
-                                            ? static_cast<std::int32_t>(tokens[t + 1])
-                                            : data::kIgnoredLabel);
+            next.push_back(t + 1 < tokens.size() ? static_cast<std::int32_t>(tokens[t + 1])
+                                                 : data::kIgnoredLabel);
         }
         slot.offsets.push_back(slot.token_count());
         slot.sample_ids.push_back(sample);
     }
+    slot.columns.append(data::kTokenLabels, 1, next);
     data::fill_up(slot, token_multiple);
     return slot;
 }

@@ -30,9 +30,11 @@ class MemoryDataset : public data::Dataset {
     std::int64_t longest() const override { return 19; }
     std::int64_t vocabulary() const override { return 101; }
     std::int64_t segments() const override { return 1; }
-    std::string const& task() const override { return task_; }
+    data::TaskSchema const& task() const override {
+        return data::schema_of(data::TaskKind::language_modeling);
+    }
     void verify(int, int) const override {}
-    std::string const& fingerprint() const override { return task_; }
+    std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
     data::Slot read(std::vector<std::int64_t> const& samples,
                     std::int64_t token_multiple) const override;
@@ -43,7 +45,7 @@ class MemoryDataset : public data::Dataset {
 
   private:
     std::vector<std::vector<std::int64_t>> ids_;
-    std::string task_ = "language-modeling";
+    std::string fingerprint_ = "tiny";
     std::vector<std::string> labels_;
 };
 

@@ -33,7 +33,8 @@ std::vector<data::Sample> samples(std::uint64_t purpose, int count) {
                               ? static_cast<std::int32_t>((s.tokens[t - 1] * 5 + 3) % kVocabulary)
                               : static_cast<std::int32_t>(draw(2 * t + 1) % kVocabulary);
         for (std::size_t t = 1; t <= s.tokens.size(); ++t)
-            s.token_labels.push_back(t < s.tokens.size() ? s.tokens[t] : data::kIgnoredLabel);
+            s.labels[data::kTokenLabels.name].push_back(t < s.tokens.size() ? s.tokens[t]
+                                                                            : data::kIgnoredLabel);
     }
     return all;
 }
@@ -50,12 +51,12 @@ std::string write_tiny_run(std::string const& folder) {
     std::filesystem::create_directories(folder + "/data");
     cluster::write_file(folder + "/model/config.json", kModel);
     data::Manifest manifest{
-        .task = "language-modeling", .vocabulary = kVocabulary, .max_length = 32};
+        .task = data::TaskKind::language_modeling, .vocabulary = kVocabulary, .max_length = 32};
     manifest.splits["train"].shards = {
-        data::write_shard(folder + "/data", "train-00000.h5", samples(1, 30)),
-        data::write_shard(folder + "/data", "train-00001.h5", samples(2, 23))};
+        data::write_shard(folder + "/data", "train-00000.h5", samples(1, 30), {}),
+        data::write_shard(folder + "/data", "train-00001.h5", samples(2, 23), {})};
     manifest.splits["validation"].shards = {
-        data::write_shard(folder + "/data", "validation-00000.h5", samples(3, 10))};
+        data::write_shard(folder + "/data", "validation-00000.h5", samples(3, 10), {})};
     data::write_manifest(folder + "/data", manifest);
     std::string const file = folder + "/run.yaml";
     cluster::write_file(file,

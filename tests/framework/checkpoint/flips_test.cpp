@@ -162,16 +162,17 @@ TEST_F(CheckpointFlips, AReadFindsThoseInWhatItTouches) {
 TEST(DataFlips, VerifyFindsAllInShards) {
     test::TemporaryFolder const folder;
     std::mt19937 random(3);
-    data::Manifest manifest{.task = "language-modeling", .vocabulary = 101, .max_length = 32};
+    data::Manifest manifest{
+        .task = data::TaskKind::language_modeling, .vocabulary = 101, .max_length = 32};
     for (int shard = 0; shard < 2; ++shard) {
         std::vector<data::Sample> samples(40);
         for (auto& s : samples) {
             s.tokens.resize(3 + random() % 17);
             for (auto& token : s.tokens) token = static_cast<std::int32_t>(random() % 101);
-            s.token_labels = s.tokens;
+            s.labels[data::kTokenLabels.name] = s.tokens;
         }
         manifest.splits["train"].shards.push_back(data::write_shard(
-            folder.path(), "train-0000" + std::to_string(shard) + ".h5", samples));
+            folder.path(), "train-0000" + std::to_string(shard) + ".h5", samples, {}));
     }
     data::write_manifest(folder.path(), manifest);
     every_flip_is_found(folder.path(), ".h5", 13,

@@ -23,9 +23,9 @@ Pass two_samples() {
     slot.tokens.assign(kTokens, 1);
     slot.offsets = {0, 5, kReal, kTokens};
     slot.sample_ids = {3, 8, -1};
-    slot.token_labels.assign(kTokens, data::kIgnoredLabel);
-    for (std::size_t t = 0; t < kReal; ++t)
-        slot.token_labels[t] = static_cast<std::int32_t>(2000 * t);
+    std::vector<std::int32_t> labels(kTokens, data::kIgnoredLabel);
+    for (std::size_t t = 0; t < kReal; ++t) labels[t] = static_cast<std::int32_t>(2000 * t);
+    slot.columns.append(data::kTokenLabels, 1, labels);
     return make_pass(std::move(slot), false, 0, 0, 1.0);
 }
 
@@ -103,7 +103,8 @@ class ShownMasks {
             slot.sample_ids.push_back(sample);
         }
         slot.segments.resize(slot.tokens.size(), 0);
-        slot.token_labels.resize(slot.tokens.size(), data::kIgnoredLabel);
+        slot.columns.append(data::kTokenLabels, 1,
+                            std::vector<std::int32_t>(slot.tokens.size(), data::kIgnoredLabel));
         std::vector<Pass> passes;
         passes.push_back(make_pass(std::move(slot), true, seed, step, 1.0));
         stage_.load(std::move(passes));

@@ -64,6 +64,7 @@ struct GoldenModel {
 inline data::Slot pack(std::vector<std::vector<std::int32_t>> const& samples,
                        std::vector<std::int32_t> const& labels) {
     data::Slot slot;
+    std::vector<std::int32_t> next;
     slot.offsets.push_back(0);
     for (std::size_t i = 0; i < samples.size(); ++i) {
         auto const& ids = samples[i];
@@ -71,12 +72,15 @@ inline data::Slot pack(std::vector<std::vector<std::int32_t>> const& samples,
             slot.tokens.push_back(ids[t]);
             slot.positions.push_back(static_cast<std::int32_t>(t));
             slot.segments.push_back(0);
-            slot.token_labels.push_back(t + 1 < ids.size() ? ids[t + 1] : data::kIgnoredLabel);
+            next.push_back(t + 1 < ids.size() ? ids[t + 1] : data::kIgnoredLabel);
         }
         slot.offsets.push_back(slot.token_count());
         slot.sample_ids.push_back(static_cast<std::int64_t>(i));
     }
-    slot.sample_labels = labels;
+    if (labels.empty())
+        slot.columns.append(data::kTokenLabels, 1, next);
+    else
+        slot.columns.append(data::kClassLabel, 1, labels);
     return slot;
 }
 

@@ -1,0 +1,9 @@
+// Texts with a class each.
+#pragma once
+#include "launch/text/tasks/task.hpp"
+
+namespace trireme::launch::text {
+
+TextTask const& classification_of_texts();
+
+} // namespace trireme::launch::text

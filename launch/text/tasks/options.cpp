@@ -1,0 +1,74 @@
+#include "launch/text/tasks/options.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cluster/error.hpp"
+
+namespace trireme::launch::text {
+
+namespace po = boost::program_options;
+
+namespace {
+
+std::string names_of(std::vector<data::TaskKind> const& tasks) {
+    std::string names;
+    for (auto const task : tasks)
+        names += (names.empty() ? "" : ", ") + std::string(data::schema_of(task).name);
+    return names;
+}
+
+} // namespace
+
+void TaskOptions::add(Option option) {
+    auto found = std::ranges::find(options_, option.name, &Option::name);
+    if (found == options_.end()) found = options_.insert(options_.end(), std::move(option));
+    found->tasks.push_back(task_);
+}
+
+void TaskOptions::word(std::string const& name, std::string const& value, std::string const& help) {
+    add({name, value, help, Takes::word});
+}
+void TaskOptions::words(std::string const& name, std::string const& value,
+                        std::string const& help) {
+    add({name, value, help, Takes::words});
+}
+void TaskOptions::flag(std::string const& name, std::string const& help) {
+    add({name, "", help, Takes::nothing});
+}
+
+void TaskOptions::add_to(po::options_description& options, PrepareOptions& o) const {
+    auto const semantic = [&](Option const& option) -> po::value_semantic* {
+        auto& own = o.own;
+        auto const& name = option.name;
+        switch (option.takes) {
+        case Takes::nothing:
+            return po::bool_switch()->notifier([&own, name](bool given) {
+                if (given) own[name] = {};
+            });
+        case Takes::word:
+            return po::value<std::string>()
+                ->value_name(option.value)
+                ->notifier([&own, name](std::string const& word) { own[name] = {word}; });
+        case Takes::words:
+            return po::value<std::vector<std::string>>()
+                ->multitoken()
+                ->value_name(option.value)
+                ->notifier([&own, name](auto const& words) { own[name] = words; });
+        }
+        return nullptr;
+    };
+    for (auto const& option : options_)
+        options.add_options()(option.name.c_str(), semantic(option),
+                              (names_of(option.tasks) + ": " + option.help).c_str());
+}
+
+void TaskOptions::check(PrepareOptions const& o) const {
+    for (auto const& option : options_)
+        if (o.given(option.name) && std::ranges::find(option.tasks, o.task) == option.tasks.end())
+            throw cluster::InputError(
+                fmt::format("--{}: legal with --task {}", option.name, names_of(option.tasks)));
+}
+
+} // namespace trireme::launch::text

@@ -1,0 +1,38 @@
+// Options of `prepare` that belong to tasks.
+#pragma once
+#include <boost/program_options.hpp>
+#include <string>
+#include <vector>
+
+#include "launch/text/prepare.hpp"
+
+namespace trireme::launch::text {
+
+class TaskOptions {
+  public:
+    /// What is declared next belongs to this task.
+    void begin(data::TaskKind task) { task_ = task; }
+    /// One word, several, or none. The first task to declare an option says what it means.
+    void word(std::string const& name, std::string const& value, std::string const& help);
+    void words(std::string const& name, std::string const& value, std::string const& help);
+    void flag(std::string const& name, std::string const& help);
+
+    /// Adds them to a command line, from which they go to o.own; `o` must outlive it.
+    void add_to(boost::program_options::options_description& options, PrepareOptions& o) const;
+    /// Throws InputError for one that is given and does not belong to o.task.
+    void check(PrepareOptions const& o) const;
+
+  private:
+    enum class Takes : std::uint8_t { nothing, word, words };
+    struct Option {
+        std::string name, value, help;
+        Takes takes;
+        std::vector<data::TaskKind> tasks = {};
+    };
+    void add(Option option);
+
+    data::TaskKind task_{};
+    std::vector<Option> options_;
+};
+
+} // namespace trireme::launch::text

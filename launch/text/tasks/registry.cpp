@@ -1,0 +1,39 @@
+// Every task that `prepare` and `inspect` know.
+#include <algorithm>
+
+#include "launch/text/painting.hpp"
+#include "launch/text/tasks/classification.hpp"
+#include "launch/text/tasks/generation.hpp"
+#include "launch/text/tasks/language_modeling.hpp"
+
+namespace trireme::launch::text {
+
+TextTask const& text_task(data::TaskKind kind) {
+    switch (kind) {
+    case data::TaskKind::classification: return classification_of_texts();
+    case data::TaskKind::language_modeling: return language_modeling_of_texts();
+    case data::TaskKind::generation: return generation_of_texts();
+    }
+    return language_modeling_of_texts(); // every kind returns above
+}
+
+TaskOptions options_of_tasks() {
+    TaskOptions options;
+    for (auto const& schema : data::task_schemas()) {
+        options.begin(schema.kind);
+        text_task(schema.kind).declare(options);
+    }
+    return options;
+}
+
+std::string TextTask::shown_tokens(data::Slot const& slot, Tokenizer const& tokenizer,
+                                   bool color) const {
+    std::string out;
+    for (std::size_t t = 0; t < slot.tokens.size(); ++t) {
+        bool const second = slot.segments[t] != 0 && (t == 0 || slot.segments[t - 1] == 0);
+        out += (second ? " // " : "") + painted(shown_token(tokenizer, slot.tokens[t]), t, color);
+    }
+    return out;
+}
+
+} // namespace trireme::launch::text

@@ -1,0 +1,62 @@
+// What `prepare` and `inspect` do for one task: which columns of the files it reads, and how rows
+// become samples. A new task is a file pair here and a line in registry.cpp.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/loader.hpp"
+#include "launch/text/census.hpp"
+#include "launch/text/converter.hpp"
+#include "launch/text/tasks/options.hpp"
+#include "launch/text/tokenizer.hpp"
+
+namespace trireme::launch::text {
+
+/// How the summary for people calls what a row has.
+struct Words {
+    char const* text = "text";
+    char const* value = "label";
+    char const* longer = "cut"; ///< what becomes of a row that is longer than --max-length
+};
+
+class TextTask {
+  public:
+    virtual ~TextTask() = default;
+    virtual data::TaskKind kind() const = 0;
+
+    /// Declares the options of `prepare` that are for this task. One that other tasks have too is
+    /// declared by each.
+    virtual void declare(TaskOptions& options) const = 0;
+    /// Columns that it reads. Throws InputError naming an option that is missing.
+    virtual Columns columns(PrepareOptions const& o) const = 0;
+    /// Does the tokenizer cut what is longer than --max-length?
+    virtual bool cuts() const { return false; }
+    virtual Words words() const { return {}; }
+
+    /// Sees each row that becomes a sample, before anything is written. Throws InputError for one
+    /// that cannot.
+    virtual void take(Row const& /*row*/, std::string const& /*split*/, PrepareOptions const& /*o*/,
+                      Census& /*census*/) const {}
+    /// Names of the outputs in id order. Throws InputError.
+    virtual std::vector<std::string> labels(Census const& /*census*/,
+                                            PrepareOptions const& /*o*/) const {
+        return {};
+    }
+    /// All arguments must outlive it. Throws InputError.
+    virtual std::unique_ptr<RowConverter>
+    converter(PrepareOptions const& o, Tokenizer const& tokenizer,
+              std::vector<std::string> const& labels) const = 0;
+
+    /// What a slot of one sample has to be learnt, and its tokens, as `inspect` shows them.
+    virtual std::string shown_label(data::Slot const& slot, data::Dataset const& set) const = 0;
+    virtual std::string shown_tokens(data::Slot const& slot, Tokenizer const& tokenizer,
+                                     bool color) const;
+};
+
+TextTask const& text_task(data::TaskKind kind);
+/// The options of all tasks. `o` gets those that are given, and must outlive them.
+TaskOptions options_of_tasks();
+
+} // namespace trireme::launch::text

@@ -1,0 +1,48 @@
+#include "launch/text/tasks/texts.hpp"
+
+#include <fmt/format.h>
+
+#include "launch/text/tokenizer_config.hpp"
+
+namespace trireme::launch::text {
+
+std::vector<Encoding> encode_texts(std::vector<Waiting> const& rows, PrepareOptions const& o,
+                                   Tokenizer const& tokenizer) {
+    return encode_rows(rows, [&](std::vector<Waiting> const& some) {
+        std::vector<std::string> texts, pairs;
+        for (auto const& [row, split] : some) {
+            texts.push_back(row.text);
+            if (!o.columns.pair.empty()) pairs.push_back(row.pair);
+        }
+        return tokenizer.encode(texts, pairs);
+    });
+}
+
+void declare_texts(TaskOptions& options) {
+    options.word("text", "NAME", "name of the text column (default: text)");
+    options.word("pair", "NAME", "name of the column with the second text, if there is one");
+}
+
+Columns columns_of_texts(PrepareOptions const& o) {
+    return {.text = o.given("text") ? o.value("text") : "text", .pair = o.value("pair")};
+}
+
+void declare_stop(TaskOptions& options) {
+    options.word("stop", "TOKEN",
+                 "token that ends a completion or a text; default: the tokenizer's end of text");
+}
+
+std::int32_t end_token(PrepareOptions const& o, Tokenizer const& tokenizer) {
+    std::string const stop = o.value("stop");
+    if (stop.empty()) return end_of_text(o.tokenizer, tokenizer);
+    if (auto const id = tokenizer.id(stop)) return *id;
+    throw cluster::InputError(
+        fmt::format("--stop: {}: legal: a token of {}/tokenizer.json", stop, o.tokenizer));
+}
+
+std::string trained_tokens(data::Slot const& slot, data::Dataset const& set) {
+    return fmt::format("{} of {} tokens trained", set.trained(slot.sample_ids[0]),
+                       slot.token_count());
+}
+
+} // namespace trireme::launch::text

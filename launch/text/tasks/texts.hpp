@@ -1,0 +1,48 @@
+// Texts to tokens, as several tasks need them.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cluster/error.hpp"
+#include "data/loader.hpp"
+#include "launch/text/converter.hpp"
+#include "launch/text/tasks/options.hpp"
+#include "launch/text/tokenizer.hpp"
+
+namespace trireme::launch::text {
+
+/// encode(rows). The library refuses a batch as a whole: the row that it means is looked for one by
+/// one, and named.
+template <typename Encode>
+auto encode_rows(std::vector<Waiting> const& rows, Encode const& encode) {
+    try {
+        return encode(rows);
+    } catch (cluster::InputError const&) {
+        for (auto const& row : rows) {
+            try {
+                static_cast<void>(encode({row}));
+            } catch (cluster::InputError const& error) {
+                throw cluster::InputError(place_of(row.row) + ": " + error.what());
+            }
+        }
+        throw;
+    }
+}
+
+/// Tokens of the texts, and of the second ones if there are such. Throws InputError.
+std::vector<Encoding> encode_texts(std::vector<Waiting> const& rows, PrepareOptions const& o,
+                                   Tokenizer const& tokenizer);
+
+/// The options for texts, --text and --pair, and the columns that they name.
+void declare_texts(TaskOptions& options);
+Columns columns_of_texts(PrepareOptions const& o);
+
+/// The option for a token that ends texts, --stop, and its id: else the tokenizer's end of text, or
+/// -1. Throws InputError.
+void declare_stop(TaskOptions& options);
+std::int32_t end_token(PrepareOptions const& o, Tokenizer const& tokenizer);
+
+/// "3 of 5 tokens trained".
+std::string trained_tokens(data::Slot const& slot, data::Dataset const& set);
+
+} // namespace trireme::launch::text
