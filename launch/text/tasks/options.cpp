@@ -21,21 +21,37 @@ std::string names_of(std::vector<data::TaskKind> const& tasks) {
 
 } // namespace
 
-void TaskOptions::add(Option option) {
+bool TaskOptions::Option::belongs_to(data::TaskKind task) const {
+    return std::ranges::any_of(meanings, [&](auto const& meaning) {
+        return std::ranges::find(meaning.tasks, task) != meaning.tasks.end();
+    });
+}
+
+std::string TaskOptions::Option::help() const {
+    std::string text;
+    for (auto const& [tasks, help] : meanings)
+        text += (text.empty() ? "" : "; ") + names_of(tasks) + ": " + help;
+    return text;
+}
+
+void TaskOptions::add(Option option, std::string const& help) {
     auto found = std::ranges::find(options_, option.name, &Option::name);
     if (found == options_.end()) found = options_.insert(options_.end(), std::move(option));
-    found->tasks.push_back(task_);
+    auto meaning = std::ranges::find(found->meanings, help, &Meaning::help);
+    if (meaning == found->meanings.end())
+        meaning = found->meanings.insert(found->meanings.end(), Meaning{{}, help});
+    meaning->tasks.push_back(task_);
 }
 
 void TaskOptions::word(std::string const& name, std::string const& value, std::string const& help) {
-    add({name, value, help, Takes::word});
+    add({name, value, Takes::word}, help);
 }
 void TaskOptions::words(std::string const& name, std::string const& value,
                         std::string const& help) {
-    add({name, value, help, Takes::words});
+    add({name, value, Takes::words}, help);
 }
 void TaskOptions::flag(std::string const& name, std::string const& help) {
-    add({name, "", help, Takes::nothing});
+    add({name, "", Takes::nothing}, help);
 }
 
 void TaskOptions::add_to(po::options_description& options, PrepareOptions& o) const {
@@ -60,15 +76,18 @@ void TaskOptions::add_to(po::options_description& options, PrepareOptions& o) co
         return nullptr;
     };
     for (auto const& option : options_)
-        options.add_options()(option.name.c_str(), semantic(option),
-                              (names_of(option.tasks) + ": " + option.help).c_str());
+        options.add_options()(option.name.c_str(), semantic(option), option.help().c_str());
 }
 
 void TaskOptions::check(PrepareOptions const& o) const {
-    for (auto const& option : options_)
-        if (o.given(option.name) && std::ranges::find(option.tasks, o.task) == option.tasks.end())
-            throw cluster::InputError(
-                fmt::format("--{}: legal with --task {}", option.name, names_of(option.tasks)));
+    for (auto const& option : options_) {
+        if (!o.given(option.name) || option.belongs_to(o.task)) continue;
+        std::vector<data::TaskKind> legal;
+        for (auto const& meaning : option.meanings)
+            legal.insert(legal.end(), meaning.tasks.begin(), meaning.tasks.end());
+        throw cluster::InputError(
+            fmt::format("--{}: legal with --task {}", option.name, names_of(legal)));
+    }
 }
 
 } // namespace trireme::launch::text

@@ -12,7 +12,8 @@ class TaskOptions {
   public:
     /// What is declared next belongs to this task.
     void begin(data::TaskKind task) { task_ = task; }
-    /// One word, several, or none. The first task to declare an option says what it means.
+    /// One word, several, or none. Tasks that share an option may say of it what they like; its
+    /// kind and `value` are those of the first.
     void word(std::string const& name, std::string const& value, std::string const& help);
     void words(std::string const& name, std::string const& value, std::string const& help);
     void flag(std::string const& name, std::string const& help);
@@ -24,12 +25,18 @@ class TaskOptions {
 
   private:
     enum class Takes : std::uint8_t { nothing, word, words };
-    struct Option {
-        std::string name, value, help;
-        Takes takes;
-        std::vector<data::TaskKind> tasks = {};
+    struct Meaning {
+        std::vector<data::TaskKind> tasks;
+        std::string help;
     };
-    void add(Option option);
+    struct Option {
+        std::string name, value;
+        Takes takes;
+        std::vector<Meaning> meanings = {};
+        bool belongs_to(data::TaskKind task) const;
+        std::string help() const;
+    };
+    void add(Option option, std::string const& help);
 
     data::TaskKind task_{};
     std::vector<Option> options_;
