@@ -37,30 +37,31 @@ double median(std::vector<double> values) {
 }
 
 /// A rank's share of a model: matrices of 16 MiB and a vector beside each.
-std::vector<OwnedRange> ranges_over(std::vector<float> const& values) {
-    std::vector<OwnedRange> ranges;
+std::vector<checkpoint::OwnedRange> ranges_over(std::vector<float> const& values) {
+    std::vector<checkpoint::OwnedRange> ranges;
     constexpr std::int64_t kRows = 2048, kColumns = 2048, kEach = kRows * kColumns;
     for (std::int64_t at = 0; at + kEach <= static_cast<std::int64_t>(values.size()); at += kEach) {
         std::string const name = fmt::format("layers.{}", at / kEach);
-        ranges.push_back(flat_range("weight", name + ".w", "f32", {kRows, kColumns}, 0, kEach,
-                                    values.data() + at));
-        ranges.push_back(
-            flat_range("weight", name + ".b", "f32", {kColumns}, 0, kColumns, values.data() + at));
+        ranges.push_back(checkpoint::flat_range("weight", name + ".w", "f32", {kRows, kColumns}, 0,
+                                                kEach, values.data() + at));
+        ranges.push_back(checkpoint::flat_range("weight", name + ".b", "f32", {kColumns}, 0,
+                                                kColumns, values.data() + at));
     }
     return ranges;
 }
 
 /// All that one rank does for a checkpoint, and what rank 0 does for all.
-void save(std::string const& folder, std::int64_t step, std::vector<OwnedRange> const& ranges) {
+void save(std::string const& folder, std::int64_t step,
+          std::vector<checkpoint::OwnedRange> const& ranges) {
     std::atomic<bool> const abandoned = false;
-    fs::create_directories(staging_path(folder, step));
-    RankFile const file =
-        write_rank_file(staging_path(folder, step), "rank-00000.h5", ranges, abandoned);
-    commit_checkpoint(folder, step, {.state = {}, .tensors = file.tensors, .files = {file.file}});
+    fs::create_directories(checkpoint::staging_path(folder, step));
+    checkpoint::RankFile const file = checkpoint::write_rank_file(
+        checkpoint::staging_path(folder, step), "rank-00000.h5", ranges, abandoned);
+    checkpoint::commit(folder, step, {.state = {}, .tensors = file.tensors, .files = {file.file}});
 }
 
 void beside_dd(std::string const& folder, std::int64_t mebibytes, int rounds,
-               std::vector<OwnedRange> const& ranges) {
+               std::vector<checkpoint::OwnedRange> const& ranges) {
     std::vector<double> ours, theirs;
     std::string const dd = fmt::format(
         "dd if=/dev/zero of={}/dd bs=16M count={} conv=fsync 2> /dev/null", folder, mebibytes / 16);
@@ -72,7 +73,7 @@ void beside_dd(std::string const& folder, std::int64_t mebibytes, int rounds,
         start = Clock::now();
         save(folder, round, ranges);
         ours.push_back(since(start));
-        fs::remove_all(folder + "/" + checkpoint_name(round));
+        fs::remove_all(folder + "/" + checkpoint::checkpoint_name(round));
     }
     auto const rate = [&](double seconds) { return static_cast<double>(mebibytes) / seconds; };
     fmt::print("save: {:.0f} MiB/s, dd with fsync: {:.0f} MiB/s, ratio {:.2f} (medians of {} "
@@ -112,7 +113,8 @@ double cpu_seconds_of_this_thread() {
     return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-void under_steps(std::string const& folder, int rounds, std::vector<OwnedRange> const& ranges) {
+void under_steps(std::string const& folder, int rounds,
+                 std::vector<checkpoint::OwnedRange> const& ranges) {
     auto const threads = static_cast<int>(std::thread::hardware_concurrency());
     auto const world = std::move(cluster::make_thread_world(1, {}).front());
     double const one = steps_take(20, threads, [] {}) / 20;
@@ -121,7 +123,7 @@ void under_steps(std::string const& folder, int rounds, std::vector<OwnedRange> 
     for (int round = 0; round < rounds; ++round) {
         alone.push_back(steps_take(steps, threads, [] {}));
         std::atomic<double> cpu = 0;
-        PendingSave pending(
+        checkpoint::PendingSave pending(
             *world,
             [&] {
                 save(folder, 100 + round, ranges);
@@ -134,7 +136,7 @@ void under_steps(std::string const& folder, int rounds, std::vector<OwnedRange> 
         pending.wait(std::chrono::minutes(10));
         if (!pending.error().empty()) throw std::runtime_error(pending.error());
         if (!over) fmt::print("note: the save outlasted the steps\n");
-        fs::remove_all(folder + "/" + checkpoint_name(100 + round));
+        fs::remove_all(folder + "/" + checkpoint::checkpoint_name(100 + round));
         writer.push_back(cpu);
         excess.push_back((beside.back() - alone.back() - cpu) / alone.back());
     }

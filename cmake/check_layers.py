@@ -1,4 +1,5 @@
-"""Fails on an include that goes up or across the layers, and on a file over the budget of lines.
+"""Fails on an include that goes up or across the layers or up the rooms of framework/, on a file of
+framework/ outside a room, and on a file over the budget of lines.
 
     check_layers.py ROOT [--self-test]
 
@@ -18,16 +19,28 @@ ALLOWED = {
 }
 NO_TORCH = {"cluster", "data", "framework/kernels", "launch/text"}
 MAX_LINES = 400
+ROOMS = re.compile(r"set\(TRIREME_ROOMS\s+([^)]*)\)")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
 
-def faults(name, text):
-    """What is wrong with one file, as lines of text."""
-    layer = name.split("/")[0]
+def room_of(path):
+    """Room of a file of framework/, or None."""
+    parts = path.split("/")
+    return parts[1] if parts[0] == "framework" and len(parts) > 2 else None
+
+
+def faults(name, text, rooms):
+    """Yields what is wrong with one file, as lines of text. `rooms`: from the ground floor up."""
+    layer, room = name.split("/")[0], room_of(name)
+    if layer == "framework" and room not in rooms:
+        yield f"{name}: legal: a file of one of the rooms that framework/CMakeLists.txt lists"
     for mark, target in INCLUDE.findall(text):
         top = target.split("/")[0]
         if mark == '"' and layer in ALLOWED and top not in ALLOWED[layer]:
             yield f"{name}: includes {target}: legal from {layer}: {', '.join(sorted(ALLOWED[layer]))}"
+        above = room_of(target)
+        if mark == '"' and room in rooms and above in rooms and rooms.index(above) > rooms.index(room):
+            yield f"{name}: includes {target}: legal: rooms up to {room}, as framework/CMakeLists.txt lists them"
         torch = top in {"ATen", "torch", "c10"}
         if torch and any(name.startswith(folder + "/") for folder in NO_TORCH):
             yield f"{name}: includes {target}: this layer does not know tensors of libtorch"
@@ -44,14 +57,19 @@ def faults(name, text):
 
 
 def self_test():
+    rooms = ["model", "train"]
+    faults = lambda name, text: globals()["faults"](name, text, rooms)
     assert list(faults("cluster/a.hpp", '#include "parallel/mesh.hpp"\n'))
     assert list(faults("data/a.cpp", "#include <ATen/ATen.h>\n"))
     assert list(faults("parallel/a.hpp", '#include "data/slot.hpp"\n'))
-    assert list(faults("framework/a.cpp", "\n" * 500))
-    assert list(faults("framework/a.hpp", "at::Tensor f();\n"))
+    assert list(faults("framework/train/a.cpp", "\n" * 500))
+    assert list(faults("framework/train/a.hpp", "at::Tensor f();\n"))
+    assert list(faults("framework/a.hpp", ""))
+    assert list(faults("framework/model/a.hpp", '#include "framework/train/b.hpp"\n'))
+    assert not list(faults("framework/train/a.hpp", '#include "framework/model/b.hpp"\n'))
     assert list(faults("launch/a.cpp", "parallel::planted::active = bug;\n"))
     assert list(faults("framework/parity/a.cpp", '#include "parallel/planted.hpp"\n'))
-    assert not list(faults("framework/a.cpp", '#include "data/slot.hpp"\n#include <ATen/ATen.h>\n'))
+    assert not list(faults("framework/train/a.cpp", '#include "data/slot.hpp"\n#include <ATen/ATen.h>\n'))
 
 
 def main(root):
@@ -59,7 +77,9 @@ def main(root):
     listed = subprocess.run(["git", "-C", root, "ls-files", "*.cpp", "*.hpp", "*.cu"], capture_output=True, text=True, check=True)
     names = listed.stdout.split()
     assert len(names) > 100, "git lists too few files: is this a checkout?"
-    bad = [fault for name in names for fault in faults(name, (pathlib.Path(root) / name).read_text(encoding="utf-8"))]
+    root = pathlib.Path(root)
+    rooms = ROOMS.search((root / "framework/CMakeLists.txt").read_text(encoding="utf-8"))[1].split()
+    bad = [fault for name in names for fault in faults(name, (root / name).read_text(encoding="utf-8"), rooms)]
     print("\n".join(bad) if bad else f"{len(names)} files: no upward include, no file over {MAX_LINES} lines")
     sys.exit(bool(bad))
 

@@ -11,8 +11,8 @@
 #include "cluster/nearest.hpp"
 #include "framework/checkpoint/compare.hpp"
 #include "framework/checkpoint/reader.hpp"
-#include "framework/export_job.hpp"
-#include "framework/run_checkpoints.hpp"
+#include "framework/jobs/export.hpp"
+#include "framework/train/run_checkpoints.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 
@@ -33,7 +33,7 @@ int export_command(std::vector<std::string> const& arguments) {
         "dtype", po::value(&dtype)->default_value("auto")->value_name("TYPE"),
         "auto: each tensor as the model came | fp32 | bf16 | fp16");
     if (!parse(options, arguments)) return 0;
-    std::string const name = framework::export_checkpoint(run, which, output, dtype);
+    std::string const name = framework::jobs::export_checkpoint(run, which, output, dtype);
     fmt::print("exported {} of {} to {}\n", name, run, output);
     return 0;
 }
@@ -46,7 +46,7 @@ std::string folder_of(std::string const& run) {
 
 /// The checkpoints of a run, newest first; there is one.
 std::vector<std::string> checkpoints_of(std::string const& run) {
-    auto const names = framework::list_checkpoints(folder_of(run));
+    auto const names = framework::checkpoint::list_checkpoints(folder_of(run));
     if (names.empty())
         throw cluster::InputError(folder_of(run) +
                                   ": no checkpoints; legal: the folder of a run that saved one");
@@ -55,10 +55,10 @@ std::vector<std::string> checkpoints_of(std::string const& run) {
 
 /// Why the rules let a checkpoint stay: "last, best".
 std::string reasons(std::vector<std::string> const& names, std::string const& name,
-                    framework::RunProgress const& newest,
-                    framework::CheckpointSection const& rules) {
+                    framework::run::Progress const& newest,
+                    framework::config::CheckpointSection const& rules) {
     std::vector<std::string> why;
-    std::int64_t const step = framework::step_of(name);
+    std::int64_t const step = framework::checkpoint::step_of(name);
     auto const place = std::ranges::find(names, name) - names.begin();
     if (place < rules.keep_last) why.emplace_back("last");
     if (rules.keep_best && step == newest.best_step) why.emplace_back("best");
@@ -70,17 +70,18 @@ std::string reasons(std::vector<std::string> const& names, std::string const& na
 /// A line for each; whether all are sound.
 bool list(std::string const& run, bool verify) {
     auto const names = checkpoints_of(run);
-    std::optional<framework::RunProgress> newest;
-    framework::CheckpointSection rules;
+    std::optional<framework::run::Progress> newest;
+    framework::config::CheckpointSection rules;
     bool sound = true;
     for (auto const& name : names) try {
-            framework::CheckpointReader const reader(folder_of(run) + "/" + name);
+            framework::checkpoint::Reader const reader(folder_of(run) + "/" + name);
             if (verify) reader.verify();
-            auto const state = framework::read_run_state(reader.manifest(), name);
+            auto const state = framework::checkpoint::read_run_state(reader.manifest(), name);
             auto const& progress = state.progress;
             if (!newest) {
                 newest = progress; // it knows which one is the best
-                rules = framework::parse_config(state.config, name + "/config", {}).checkpoint;
+                rules =
+                    framework::config::parse_config(state.config, name + "/config", {}).checkpoint;
             }
             std::int64_t bytes = 0;
             for (auto const& f : reader.manifest().files) bytes += f.bytes;
@@ -105,8 +106,8 @@ std::string checkpoint_at(std::string const& path) {
 /// Prints what differs; whether nothing does.
 bool diff(std::string const& first, std::string const& second) {
     std::string const a = checkpoint_at(first), b = checkpoint_at(second);
-    auto const all = framework::compare_checkpoints(framework::CheckpointReader(a),
-                                                    framework::CheckpointReader(b));
+    auto const all = framework::checkpoint::compare(framework::checkpoint::Reader(a),
+                                                    framework::checkpoint::Reader(b));
     fmt::print("first:  {}\nsecond: {}\n", a, b);
     for (auto const& line : all.state) fmt::print("{}\n", line);
     for (auto const& t : all.tensors)

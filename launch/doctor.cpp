@@ -20,8 +20,8 @@ namespace trireme::launch {
 
 namespace po = boost::program_options;
 
-char const* name_of(Verdict verdict) {
-    return verdict == Verdict::ok ? "ok" : verdict == Verdict::warning ? "warning" : "problem";
+char const* name_of(Severity severity) {
+    return severity == Severity::ok ? "ok" : severity == Severity::warning ? "warning" : "problem";
 }
 
 namespace {
@@ -64,9 +64,9 @@ Finding judge_mpi(std::string const& refusal) {
     std::string const found =
         fmt::format("{}, thread level {}", version, names[std::clamp(level, 0, 3)]);
     if (!refusal.empty())
-        return {Verdict::problem, "MPI", found + "; " + refusal,
+        return {Severity::problem, "MPI", found + "; " + refusal,
                 "training would not start; do what the message says"};
-    return {Verdict::ok, "MPI", found, ""};
+    return {Severity::ok, "MPI", found, ""};
 }
 
 void print_ranks(std::vector<RankFacts> const& ranks) {
@@ -89,7 +89,7 @@ void print_findings(Findings const& findings) {
     std::size_t width = 0;
     for (auto const& f : findings) width = std::max(width, f.item.size());
     for (auto const& f : findings) {
-        fmt::print("  {:<9}{:<{}}  {}\n", name_of(f.verdict), f.item, width, f.text);
+        fmt::print("  {:<9}{:<{}}  {}\n", name_of(f.severity), f.item, width, f.text);
         if (!f.cure.empty()) fmt::print("  {:<9}{:<{}}  cure: {}\n", "", "", width, f.cure);
     }
 }
@@ -102,10 +102,10 @@ void print_screen(std::vector<RankFacts> const& ranks, Findings const& findings)
     print_ranks(ranks);
     fmt::print("\n");
     print_findings(findings);
-    auto const count = [&](Verdict v) {
-        return std::ranges::count(findings, v, &Finding::verdict);
+    auto const count = [&](Severity v) {
+        return std::ranges::count(findings, v, &Finding::severity);
     };
-    auto const problems = count(Verdict::problem), warnings = count(Verdict::warning);
+    auto const problems = count(Severity::problem), warnings = count(Severity::warning);
     fmt::print("\n{}: {} problem{}, {} warning{}\n", problems ? "not fit" : "fit", problems,
                problems == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
 }
@@ -115,8 +115,10 @@ void print_json(std::vector<RankFacts> const& ranks, Findings const& findings) {
                                {"findings", nlohmann::ordered_json::array()}};
     for (auto const& r : ranks) out["ranks"].push_back(nlohmann::ordered_json(to_json(r)));
     for (auto const& f : findings)
-        out["findings"].push_back(nlohmann::ordered_json{
-            {"item", f.item}, {"verdict", name_of(f.verdict)}, {"text", f.text}, {"cure", f.cure}});
+        out["findings"].push_back(nlohmann::ordered_json{{"item", f.item},
+                                                         {"severity", name_of(f.severity)},
+                                                         {"text", f.text},
+                                                         {"cure", f.cure}});
     fmt::print("{}\n", out.dump(2));
 }
 
@@ -175,7 +177,7 @@ int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
     if (world->rank() == 0) json ? print_json(ranks, findings) : print_screen(ranks, findings);
     // Under a launcher one rank's code is that of the job; the others leave with 0 so that none is
     // reported as failed.
-    bool const bad = std::ranges::count(findings, Verdict::problem, &Finding::verdict) > 0;
+    bool const bad = std::ranges::count(findings, Severity::problem, &Finding::severity) > 0;
     return bad && world->rank() == 0 ? cluster::kFailed : cluster::kDone;
 }
 

@@ -10,11 +10,11 @@
 
 namespace trireme::launch {
 
-enum class Verdict : std::uint8_t { ok, warning, problem };
-char const* name_of(Verdict verdict);
+enum class Severity : std::uint8_t { ok, warning, problem };
+char const* name_of(Severity severity);
 
 struct Finding {
-    Verdict verdict = Verdict::ok;
+    Severity severity = Severity::ok;
     std::string item; ///< "binding"
     std::string text; ///< what was found
     std::string cure; ///< what to do about it; empty if ok

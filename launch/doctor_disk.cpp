@@ -124,14 +124,14 @@ Finding judge_room(std::string const& folder, Place const& place) {
     std::string const text =
         fmt::format("{} ({}): {:.1f} GB free", folder, place.kind, place.free * 1e-9);
     if (place.memory)
-        return {Verdict::warning, "run folder", text + ", in memory: gone when the machine is",
+        return {Severity::warning, "run folder", text + ", in memory: gone when the machine is",
                 "choose a disk for --run"};
     if (place.free < kLittleRoom)
-        return {Verdict::warning, "run folder", text,
+        return {Severity::warning, "run folder", text,
                 "a checkpoint takes 12 bytes for each parameter, and checkpoint.keep_last + 2 of "
                 "them can be there at "
                 "once"};
-    return {Verdict::ok, "run folder", text, ""};
+    return {Severity::ok, "run folder", text, ""};
 }
 
 } // namespace
@@ -149,22 +149,22 @@ Findings check_run_folder(cluster::Communicator& world, std::string const& folde
     if (world.rank() == 0) unlink(probe.c_str());
     Findings findings{judge_room(parent, look_at(parent))};
     if (trouble.write)
-        findings.push_back({Verdict::problem, "write",
+        findings.push_back({Severity::problem, "write",
                             fmt::format("{}: {}", parent, *trouble.write),
                             "choose another --run, or make room and get write permission there"});
     else
         findings.push_back(
-            {Verdict::ok, "write",
+            {Severity::ok, "write",
              fmt::format(
                  "64 MiB at {:.0f} MB/s into the page cache, {:.0f} MB/s with fsync; rename works",
                  speed.cached, speed.synced),
              ""});
     if (trouble.lock)
         findings.push_back(
-            {Verdict::problem, "locks", fmt::format("{}: {}", parent, *trouble.lock),
+            {Severity::problem, "locks", fmt::format("{}: {}", parent, *trouble.lock),
              "put the run folder on a file system with locks (on Lustre: mounted with `flock`)"});
     if (!blind.empty() && world.rank() == 0 && !trouble.write)
-        findings.push_back({Verdict::problem, "shared",
+        findings.push_back({Severity::problem, "shared",
                             fmt::format("{}: not seen by ranks {}", parent, blind),
                             "put the run folder on a file system that all hosts share"});
     return findings;
@@ -174,11 +174,11 @@ Findings check_data_folder(cluster::Communicator& world, std::string const& fold
     std::string const manifest = folder + "/manifest.json";
     std::string const blind = ranks_without(world, access(manifest.c_str(), R_OK) == 0);
     if (!blind.empty())
-        return {{Verdict::problem, "data folder",
+        return {{Severity::problem, "data folder",
                  fmt::format("{}: cannot be read by ranks {}", manifest, blind),
                  "a folder that `trireme prepare` wrote, on a file system that all hosts share"}};
     Place const place = look_at(folder);
-    return {{Verdict::ok, "data folder",
+    return {{Severity::ok, "data folder",
              fmt::format("{} ({}): read by all ranks", folder, place.kind), ""}};
 }
 

@@ -41,13 +41,13 @@ Finding judge_launcher(std::vector<RankFacts> const& ranks) {
                     ranks.size() == 1 ? "" : "s", hosts, hosts == 1 ? "" : "s");
     char const* const tasks = std::getenv("SLURM_NTASKS");
     if (launcher == "srun without PMIx")
-        return {Verdict::problem, "launcher", text,
+        return {Severity::problem, "launcher", text,
                 "start with `srun --mpi=pmix` (see `srun --mpi=list`) or mpirun"};
     if (launcher == "none" && tasks && std::atoi(tasks) > 1)
-        return {Verdict::warning, "launcher",
+        return {Severity::warning, "launcher",
                 fmt::format("{}, in a Slurm job of {} tasks", text, tasks),
                 "start with `srun --mpi=pmix` or mpirun, or all but one task's cores stay idle"};
-    return {Verdict::ok, "launcher",
+    return {Severity::ok, "launcher",
             launcher == "none" ? text + " (start with mpirun or srun for more)" : text, ""};
 }
 
@@ -69,32 +69,32 @@ Finding judge_binding_of(std::string const& host, Host const& ranks) {
                                                : "overlapping");
     if (ranks.size() > used.size())
         return {
-            Verdict::warning, "binding", text + ": more ranks than cores, they take turns",
+            Severity::warning, "binding", text + ": more ranks than cores, they take turns",
             "fewer ranks per host, or `--bind-to none` if the ranks are bound to few of its cores"};
     if (!shared && places > used.size())
-        return {Verdict::warning, "binding",
+        return {Severity::warning, "binding",
                 text + ": two ranks are bound to one core while they have others",
                 "bind each rank to cores of its own: mpirun --map-by slot:PE=N, srun "
                 "--cpus-per-task=N --cpu-bind=cores"};
     int const asked = ranks.front()->slurm_cpus_per_task;
     if (asked > 0 && static_cast<int>(used.size()) < asked * static_cast<int>(ranks.size()))
-        return {Verdict::warning, "binding",
+        return {Severity::warning, "binding",
                 fmt::format("{}: a rank has {}, SLURM_CPUS_PER_TASK is {}", text,
                             cluster::counted(ranks.front()->cores.size(), "core"), asked),
                 "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK before srun (Slurm 22.05 and later "
                 "do not pass it on)"};
     if (2 * static_cast<int>(used.size()) <= ranks.front()->cores_online)
-        return {Verdict::warning, "binding", text + ": half of the host or more stays idle",
+        return {Severity::warning, "binding", text + ": half of the host or more stays idle",
                 "mpirun --map-by slot:PE=N with N cores for a rank, or --bind-to none; srun "
                 "--cpus-per-task=N"};
-    return {Verdict::ok, "binding", text, ""};
+    return {Severity::ok, "binding", text, ""};
 }
 
 Finding judge_binding(std::vector<RankFacts> const& ranks) {
     Finding first;
     for (auto const& [host, on_it] : by_host(ranks)) {
         Finding const found = judge_binding_of(host, on_it);
-        if (found.verdict != Verdict::ok) return found;
+        if (found.severity != Severity::ok) return found;
         if (first.item.empty()) first = found;
     }
     return first;
@@ -112,45 +112,45 @@ Finding judge_threads(std::vector<RankFacts> const& ranks) {
     std::string const text = fmt::format("numerics.threads 0 means {} for each rank here", threads);
     double const needed = static_cast<double>(threads) * static_cast<double>(host.size());
     if (r.quota > 0 && r.quota < 0.99 * needed)
-        return {Verdict::warning, "threads",
+        return {Severity::warning, "threads",
                 fmt::format("{}, but the control group allows {} the time of {:.1f} cores", text,
                             r.host, r.quota),
                 fmt::format("ask for more CPU time, or set numerics.threads so that ranks x "
                             "threads is at most {:.0f}",
                             std::max(1.0, std::floor(r.quota)))};
     if (r.omp_threads > 0 && r.omp_threads != threads)
-        return {Verdict::warning, "threads",
+        return {Severity::warning, "threads",
                 fmt::format("{}; OMP_NUM_THREADS is {}, which training does not look at", text,
                             r.omp_threads),
                 fmt::format("set numerics.threads: {} if that is what you want", r.omp_threads)};
-    return {Verdict::ok, "threads", text, ""};
+    return {Severity::ok, "threads", text, ""};
 }
 
 /// Something that must be the same on all ranks.
 Finding judge_same(std::vector<RankFacts> const& ranks, std::string const& item,
-                   std::string RankFacts::*what, Verdict otherwise, char const* cure) {
+                   std::string RankFacts::*what, Severity otherwise, char const* cure) {
     for (auto const& r : ranks)
         if (r.*what != ranks.front().*what)
             return {otherwise, item,
                     fmt::format("{} on {}, but {} on {}", ranks.front().*what, ranks.front().host,
                                 r.*what, r.host),
                     cure};
-    return {Verdict::ok, item, ranks.front().*what, ""};
+    return {Severity::ok, item, ranks.front().*what, ""};
 }
 
 Finding judge_reproducibility() {
     char const* const set = std::getenv("MKL_CBWR");
     if (!set)
-        return {Verdict::ok, "bitwise", "MKL_CBWR is not set: bitwise mode sets AUTO,STRICT", ""};
+        return {Severity::ok, "bitwise", "MKL_CBWR is not set: bitwise mode sets AUTO,STRICT", ""};
     std::string const value = set;
-    if (value.ends_with(",STRICT")) return {Verdict::ok, "bitwise", "MKL_CBWR is " + value, ""};
+    if (value.ends_with(",STRICT")) return {Severity::ok, "bitwise", "MKL_CBWR is " + value, ""};
     return {
-        Verdict::warning, "bitwise", "MKL_CBWR is " + value + ", and a value set by hand stays",
+        Severity::warning, "bitwise", "MKL_CBWR is " + value + ", and a value set by hand stays",
         "unset it, or append ,STRICT: bitwise mode needs results that do not depend on alignment"};
 }
 
 Finding judge_memory(std::vector<RankFacts> const& ranks) {
-    Finding worst{Verdict::ok, "memory", "", ""};
+    Finding worst{Severity::ok, "memory", "", ""};
     double least = -1;
     for (auto const& [host, on_it] : by_host(ranks)) {
         std::int64_t left = on_it.front()->memory;
@@ -162,7 +162,7 @@ Finding judge_memory(std::vector<RankFacts> const& ranks) {
                                  static_cast<double>(left) * 1e-9, each);
     }
     if (least < 1) {
-        worst.verdict = Verdict::warning;
+        worst.severity = Severity::warning;
         worst.cure =
             "compare with `trireme train CONFIG --dry-run`; fewer ranks per host, or sbatch --mem";
     }
@@ -173,13 +173,13 @@ Finding judge_shared_memory(std::vector<RankFacts> const& ranks) {
     for (auto const& [host, on_it] : by_host(ranks)) {
         auto const need = static_cast<std::int64_t>(on_it.size()) * 16 * kMiB;
         if (on_it.size() > 1 && on_it.front()->shared_memory < need)
-            return {Verdict::warning, "/dev/shm",
+            return {Severity::warning, "/dev/shm",
                     fmt::format("{}: {} MiB free for {} ranks", host,
                                 on_it.front()->shared_memory / kMiB, on_it.size()),
                     "containers: --shm-size=1g; or remove what jobs that died left there"};
     }
-    return {Verdict::ok, "/dev/shm", fmt::format("{} MiB free", ranks.front().shared_memory / kMiB),
-            ""};
+    return {Severity::ok, "/dev/shm",
+            fmt::format("{} MiB free", ranks.front().shared_memory / kMiB), ""};
 }
 
 Finding judge_network(std::vector<RankFacts> const& ranks) {
@@ -191,27 +191,27 @@ Finding judge_network(std::vector<RankFacts> const& ranks) {
     if (exclude) text += fmt::format("; Open MPI's TCP leaves out {}", exclude);
     bool const several = ranks.front().network.find(' ') != std::string::npos;
     if (by_host(ranks).size() == 1)
-        return {Verdict::ok, "network", text + " (one host: not needed)", ""};
+        return {Severity::ok, "network", text + " (one host: not needed)", ""};
     if (several && !include && !exclude)
-        return {Verdict::warning, "network",
+        return {Severity::warning, "network",
                 text + ": Open MPI's TCP may try all of them, and hang on one that leads nowhere",
                 "export OMPI_MCA_btl_tcp_if_include=NET/BITS OMPI_MCA_oob_tcp_if_include=NET/BITS "
                 "of the job's network"};
-    return {Verdict::ok, "network", text, ""};
+    return {Severity::ok, "network", text, ""};
 }
 
 Finding judge_clocks(std::vector<RankFacts> const& ranks) {
     auto const& worst = *std::ranges::max_element(
         ranks, {}, [](auto const& r) { return std::abs(r.clock_offset); });
-    if (ranks.size() == 1) return {Verdict::ok, "clocks", "one rank", ""};
+    if (ranks.size() == 1) return {Severity::ok, "clocks", "one rank", ""};
     std::string const text = fmt::format(
         "at most {:.3f} ms apart (rank {} on {}, round trip {:.3f} ms)",
         std::abs(worst.clock_offset) * 1e3, worst.rank, worst.host, worst.round_trip * 1e3);
     // Half a round trip is what the measurement itself can be off by.
     if (std::abs(worst.clock_offset) - worst.round_trip / 2 > kClockTolerance)
-        return {Verdict::warning, "clocks", text,
+        return {Severity::warning, "clocks", text,
                 "let the hosts' clocks be set by NTP (chronyc tracking)"};
-    return {Verdict::ok, "clocks", text, ""};
+    return {Severity::ok, "clocks", text, ""};
 }
 
 } // namespace
@@ -250,13 +250,13 @@ Findings judge_job(std::vector<RankFacts> const& ranks) {
     return {judge_launcher(ranks),
             judge_binding(ranks),
             judge_threads(ranks),
-            judge_same(ranks, "versions", &RankFacts::versions, Verdict::problem,
+            judge_same(ranks, "versions", &RankFacts::versions, Severity::problem,
                        "let all hosts run one build: a folder that all of them see"),
-            judge_same(ranks, "processor", &RankFacts::processor, Verdict::warning,
+            judge_same(ranks, "processor", &RankFacts::processor, Severity::warning,
                        "bitwise mode promises equal bits on one kind of processor; sbatch "
                        "--constraint picks one"),
             judge_same(
-                ranks, "instructions", &RankFacts::capability, Verdict::warning,
+                ranks, "instructions", &RankFacts::capability, Severity::warning,
                 "bitwise mode needs one instruction set: export ATEN_CPU_CAPABILITY=avx2 on all"),
             judge_reproducibility(),
             judge_memory(ranks),

@@ -202,10 +202,10 @@ Finding judge_gpu() {
     bool const device =
         std::filesystem::exists("/dev/nvidia0") || std::filesystem::exists("/dev/nvidiactl");
     if (cluster::has_nccl())
-        return {Verdict::ok, "GPU",
+        return {Severity::ok, "GPU",
                 device ? "build with NCCL, and a device" : "build with NCCL, no device here", ""};
-    if (!device) return {Verdict::ok, "GPU", "CPU build, and no device here", ""};
-    return {Verdict::warning, "GPU", "a device is here, but this build is for CPUs",
+    if (!device) return {Severity::ok, "GPU", "CPU build, and no device here", ""};
+    return {Severity::warning, "GPU", "a device is here, but this build is for CPUs",
             "launch/setup --gpu && cmake --preset gpu && cmake --build build"};
 }
 

@@ -12,7 +12,7 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
-#include "framework/run_preview.hpp"
+#include "framework/planning/run_preview.hpp"
 #include "launch/commands.hpp"
 #include "launch/doctor.hpp"
 #include "launch/options.hpp"
@@ -30,8 +30,8 @@ std::vector<std::string> words_of(std::string const& text) {
     return words;
 }
 
-void print_values(framework::ConfigWithOrigins const& resolved) {
-    auto const values = framework::list_values(resolved.config);
+void print_values(framework::config::ConfigWithOrigins const& resolved) {
+    auto const values = framework::config::list_values(resolved.config);
     std::size_t key = 0, value = 0;
     for (auto const& v : values) {
         key = std::max(key, v.key.size());
@@ -43,7 +43,7 @@ void print_values(framework::ConfigWithOrigins const& resolved) {
 }
 
 void print_keys() {
-    for (auto const& v : framework::list_values({}))
+    for (auto const& v : framework::config::list_values({}))
         fmt::print("{:<27} {:<10} {}\n", v.key, v.value.empty() ? "-" : v.value, v.legal);
 }
 
@@ -67,13 +67,13 @@ std::string counted(std::int64_t n, std::string_view noun) {
     return cluster::counted(n, noun, grouped(n));
 }
 
-std::string shown(framework::Spread const& s, std::string_view noun) {
+std::string shown(framework::planning::Spread const& s, std::string_view noun) {
     return s.least == s.most ? counted(s.least, noun)
                              : fmt::format("{} to {}, mean {:.1f} {}s", grouped(s.least),
                                            grouped(s.most), s.mean, noun);
 }
 
-void print_model(framework::RunPreview const& p) {
+void print_model(framework::planning::RunPreview const& p) {
     std::int64_t all = 0;
     for (auto const& part : p.parts) all += part.parameters;
     fmt::print("\nmodel       {} parameters\n", grouped(all));
@@ -84,7 +84,8 @@ void print_model(framework::RunPreview const& p) {
                                   : "");
 }
 
-void print_preview(framework::RunPreview const& p, framework::Config const& config) {
+void print_preview(framework::planning::RunPreview const& p,
+                   framework::config::Config const& config) {
     fmt::print("\nlayout      {}\n", p.mesh.equation());
     print_model(p);
     fmt::print("\ntraining    {} of {} = {:.2f} epochs; an epoch has {}, {} (longest {})\n",
@@ -113,7 +114,7 @@ void print_preview(framework::RunPreview const& p, framework::Config const& conf
 
 /// RUN/config.yaml names the folder where the run was. A run that was moved goes on where it is;
 /// where both folders are there, it is the user's to say which one is meant.
-void follow_moved_run(framework::ConfigWithOrigins& resolved, std::string const& file) {
+void follow_moved_run(framework::config::ConfigWithOrigins& resolved, std::string const& file) {
     namespace fs = std::filesystem;
     fs::path const path(file), here = path.has_parent_path() ? path.parent_path() : fs::path(".");
     std::error_code none;
@@ -145,12 +146,12 @@ std::vector<std::string> environment_assignments() {
     return words_of(text ? text : "");
 }
 
-framework::ConfigWithOrigins read_shared_config(std::string const& file,
-                                                std::vector<std::string> const& set,
-                                                cluster::Communicator& world) {
+framework::config::ConfigWithOrigins read_shared_config(std::string const& file,
+                                                        std::vector<std::string> const& set,
+                                                        cluster::Communicator& world) {
     char const* const own = std::getenv("TRIREME_SET");
     std::string const text = cluster::broadcast_bytes(world, own ? own : "", 0, "environment");
-    auto resolved = framework::read_config_with_origins(file, words_of(text), set);
+    auto resolved = framework::config::read_config_with_origins(file, words_of(text), set);
     follow_moved_run(resolved, file);
     return resolved;
 }
@@ -159,17 +160,17 @@ namespace {
 
 PlannedRun plan_for_doctor(std::string const& file, std::vector<std::string> const& set,
                            cluster::Communicator& world) {
-    framework::Config const config = read_shared_config(file, set, world).config;
+    framework::config::Config const config = read_shared_config(file, set, world).config;
     PlannedRun run{.folder = config.run, .data = config.data.path};
     if (world.rank() == 0) try {
-            framework::DiskRoom const room =
-                framework::checkpoint_room(config, framework::open_inputs(config));
+            framework::run::DiskRoom const room =
+                framework::inputs::checkpoint_room(config, framework::inputs::open_inputs(config));
             std::string const refusal = room.refusal();
-            run.room = {refusal.empty() ? Verdict::ok : Verdict::problem, "checkpoints",
+            run.room = {refusal.empty() ? Severity::ok : Severity::problem, "checkpoints",
                         refusal.empty() ? room.line() : refusal,
                         refusal.empty() ? "" : "do what the message says"};
         } catch (cluster::InputError const& error) {
-            run.room = {Verdict::problem, "checkpoints", cluster::line_of(error),
+            run.room = {Severity::problem, "checkpoints", cluster::line_of(error),
                         "do what the message says: training would not start"};
         }
     return run;
@@ -181,19 +182,20 @@ int doctor_command(std::vector<std::string> const& arguments) {
     return doctor(arguments, plan_for_doctor);
 }
 
-void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communicator& world) {
+void dry_run(framework::config::ConfigWithOrigins resolved, int ranks,
+             cluster::Communicator& world) {
     int const cores = cluster::topology(world).cores_per_rank;
     if (world.rank() != 0) return;
     int const on = ranks > 0 ? ranks : world.size();
-    auto const preview = framework::preview_run(resolved.config, on);
-    auto const inputs = framework::open_inputs(resolved.config);
-    framework::check_start(resolved.config, inputs, preview.room);
+    auto const preview = framework::planning::preview_run(resolved.config, on);
+    auto const inputs = framework::inputs::open_inputs(resolved.config);
+    framework::inputs::check_start(resolved.config, inputs, preview.room);
     for (auto const* set : {inputs.train.get(), inputs.validation.get()})
         if (set) set->verify(0, 1);
-    framework::derive_from_inputs(resolved, inputs);
-    framework::derive_layout(resolved, on);
+    framework::planning::derive_from_inputs(resolved, inputs);
+    framework::planning::derive_layout(resolved, on);
     // What a rank of another job has cannot be known here.
-    if (ranks == 0) framework::derive_threads(resolved, cores);
+    if (ranks == 0) framework::planning::derive_threads(resolved, cores);
     print_values(resolved);
     print_preview(preview, resolved.config);
     fmt::print("\nnothing was written; start it with: mpirun -n {} trireme train ...\n", on);
@@ -223,17 +225,19 @@ int explain_command(std::vector<std::string> const& arguments) {
         throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", ranks));
     if (file.empty())
         throw cluster::InputError("--config: missing; legal: the run, as YAML, or --keys alone");
-    auto resolved = framework::read_config_with_origins(file, environment_assignments(), set);
+    auto resolved =
+        framework::config::read_config_with_origins(file, environment_assignments(), set);
     std::string note;
     try {
-        derive_from_inputs(resolved, framework::open_inputs(resolved.config));
+        framework::planning::derive_from_inputs(resolved,
+                                                framework::inputs::open_inputs(resolved.config));
     } catch (cluster::InputError const& error) {
         note = fmt::format(
             "\nnot derived (train.steps 0, dropout -1), as the inputs cannot be opened here: {}\n",
             error.what());
     }
-    framework::derive_layout(resolved, ranks);
-    framework::derive_threads(resolved, own_cores() / ranks);
+    framework::planning::derive_layout(resolved, ranks);
+    framework::planning::derive_threads(resolved, own_cores() / ranks);
     print_values(resolved);
     fmt::print("{}", note);
     return 0;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cluster/communicator.hpp"
-#include "framework/config.hpp"
+#include "framework/config/config.hpp"
 
 namespace trireme::launch {
 
@@ -15,13 +15,14 @@ std::vector<std::string> environment_assignments();
 
 /// FILE as this job sees it. TRIREME_SET is that of rank 0: launchers do not pass every variable
 /// on, and ranks must not differ. Collective over `world`.
-framework::ConfigWithOrigins read_shared_config(std::string const& file,
-                                                std::vector<std::string> const& set,
-                                                cluster::Communicator& world);
+framework::config::ConfigWithOrigins read_shared_config(std::string const& file,
+                                                        std::vector<std::string> const& set,
+                                                        cluster::Communicator& world);
 
 /// What `trireme train --dry-run` prints: values with origins, model, data, slots, memory. Opens
 /// the inputs, writes nothing. `ranks` > 0: as if started on so many. Collective over `world`; rank
 /// 0 prints. Throws InputError.
-void dry_run(framework::ConfigWithOrigins resolved, int ranks, cluster::Communicator& world);
+void dry_run(framework::config::ConfigWithOrigins resolved, int ranks,
+             cluster::Communicator& world);
 
 } // namespace trireme::launch

@@ -15,7 +15,7 @@
 #include "cluster/output_file.hpp"
 #include "cluster/process.hpp"
 #include "data/json.hpp"
-#include "framework/generation/job.hpp"
+#include "framework/jobs/generate.hpp"
 #include "launch/commands.hpp"
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
@@ -35,7 +35,7 @@ using Json = nlohmann::ordered_json;
 struct Request {
     std::string prompt, file, output, prompt_column, completion_column, stream;
     bool force = false;
-    framework::GenerationJob job;
+    framework::jobs::GenerationJob job;
     std::optional<cluster::OutputFile> lines; ///< at `output`
 };
 
@@ -120,17 +120,17 @@ std::string trimmed(std::string const& text) {
 
 /// One line of output, and its part of the summary.
 Json describe(std::size_t i, PromptTexts const& texts, std::string const& text,
-              framework::GenerationResult const& result, Json const& score, Summary& sum) {
+              framework::jobs::GenerationResult const& result, Json const& score, Summary& sum) {
     auto const& c = result.completions[i];
     Json line{{"prompt", texts.prompts[i]},
               {"completion", text},
               {"tokens", c.tokens},
               {"log_probability", c.log_probability},
-              {"ended_by", framework::name_of(c.ending)}};
+              {"ended_by", framework::generation::name_of(c.ending)}};
     ++sum.prompts;
     sum.tokens += static_cast<std::int64_t>(c.tokens.size());
-    sum.stopped += c.ending == framework::Ending::stop;
-    sum.out_of_positions += c.ending == framework::Ending::max_positions;
+    sum.stopped += c.ending == framework::generation::Ending::stop;
+    sum.out_of_positions += c.ending == framework::generation::Ending::max_positions;
     if (!texts.references[i]) return line;
     auto const& reference = result.references[i];
     double const exact = trimmed(text) == trimmed(*texts.references[i]);
@@ -149,8 +149,9 @@ Json describe(std::size_t i, PromptTexts const& texts, std::string const& text,
     return line;
 }
 
-void write_lines(Request& r, PromptTexts const& texts, framework::GenerationResult const& result,
-                 TextService& service, double seconds) {
+void write_lines(Request& r, PromptTexts const& texts,
+                 framework::jobs::GenerationResult const& result, TextService& service,
+                 double seconds) {
     nlohmann::json tokens = nlohmann::json::array(), pairs = nlohmann::json::array();
     for (auto const& c : result.completions) tokens.push_back(c.tokens);
     nlohmann::json const decoded = service.ask({{"decode", tokens}})["texts"];
@@ -179,12 +180,12 @@ class Display {
         tokens_.push_back(token);
         if (stream_) show(text_.next(decoded()));
     }
-    void end(framework::Completion const& c) {
+    void end(framework::generation::Completion const& c) {
         tokens_ = c.tokens;
         show(text_.last(decoded()) + "\n");
         cluster::say("{}, log-probability {:.4f}, ended by {}\n",
                      cluster::counted(c.tokens.size(), "token"), c.log_probability,
-                     framework::name_of(c.ending));
+                     framework::generation::name_of(c.ending));
     }
 
   private:
@@ -218,10 +219,10 @@ int generate(Request& r, TextService* service, cluster::Communicator& world) {
                      r.job.model);
     bool const single = r.file.empty();
     Display display(service, r.stream == "always" || (r.stream == "auto" && isatty(STDOUT_FILENO)));
-    framework::Generator::Listener listener;
+    framework::generation::Generator::Listener listener;
     if (single) listener = [&](std::int64_t, std::int32_t token) { display.token(token); };
     auto const start = std::chrono::steady_clock::now();
-    auto const result = framework::run_generation(r.job, world, listener);
+    auto const result = framework::jobs::run_generation(r.job, world, listener);
     if (world.rank() != 0) return cluster::kDone;
     if (single)
         display.end(result.completions[0]);
@@ -304,8 +305,8 @@ int generate_command(std::vector<std::string> const& arguments) {
     }
     o.sampling.temperature =
         temperature.value_or(o.sampling.top_k > 0 || o.sampling.top_p < 1 ? 1.0 : 0.0);
-    framework::check_sampling(o.sampling);
-    o.stops = framework::stop_tokens(r.job.model);
+    framework::generation::check_sampling(o.sampling);
+    o.stops = framework::generation::stop_tokens(r.job.model);
     std::optional<TextService> service; // before MPI_Init, and without Python in this process
     if (launcher_rank() <= 0)           // else MPI's rank 0 is another process
         service.emplace(r.job.model);

@@ -91,7 +91,7 @@ JobEnvironment job_environment(Variables const& variables, Command const& run) {
     return job;
 }
 
-framework::JobLimits shared_job_limits(cluster::Communicator& world) {
+framework::run::JobLimits shared_job_limits(cluster::Communicator& world) {
     using namespace std::chrono;
     std::string text;
     if (world.rank() == 0) {
@@ -104,9 +104,9 @@ framework::JobLimits shared_job_limits(cluster::Communicator& world) {
     }
     auto const packed =
         nlohmann::json::parse(cluster::broadcast_bytes(world, text, 0, "job/limits"));
-    framework::JobLimits limits{.nodes = packed.at("nodes"),
-                                .job_id = packed.at("job_id"),
-                                .restarts = packed.at("restarts")};
+    framework::run::JobLimits limits{.nodes = packed.at("nodes"),
+                                     .job_id = packed.at("job_id"),
+                                     .restarts = packed.at("restarts")};
     if (packed.contains("end"))
         limits.end = system_clock::time_point(seconds(packed.at("end").get<std::int64_t>()));
     return limits;

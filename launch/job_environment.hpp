@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cluster/communicator.hpp"
-#include "framework/job_limits.hpp"
+#include "framework/run/job_limits.hpp"
 
 namespace trireme::launch {
 
@@ -15,7 +15,7 @@ using Variables = std::function<std::optional<std::string>(std::string const& na
 using Command = std::function<std::optional<std::string>(std::string const& command)>;
 
 struct JobEnvironment {
-    framework::JobLimits limits;
+    framework::run::JobLimits limits;
     std::string note; ///< what could not be learnt, and why that matters; else empty
 };
 
@@ -25,6 +25,6 @@ JobEnvironment job_environment(Variables const& variables, Command const& run);
 
 /// That of rank 0, on every rank: other nodes need not see the same variables, and Slurm is asked
 /// once. Rank 0 prints the note. Collective.
-framework::JobLimits shared_job_limits(cluster::Communicator& world);
+framework::run::JobLimits shared_job_limits(cluster::Communicator& world);
 
 } // namespace trireme::launch

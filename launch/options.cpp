@@ -14,7 +14,7 @@
 #include "cluster/nearest.hpp"
 #include "cluster/path.hpp"
 #include "cluster/process.hpp"
-#include "framework/foreign_keys.hpp"
+#include "framework/config/foreign_keys.hpp"
 #include "launch/launcher.hpp"
 
 namespace trireme::launch {
@@ -82,7 +82,7 @@ std::string refusal(po::options_description const& options, po::error const& err
     if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error)) {
         std::string const name = unknown->get_option_name();
         std::string meant = cluster::suggestion(name, names);
-        std::string const key = framework::our_name_for(name);
+        std::string const key = framework::config::our_name_for(name);
         if (meant == ";" && !key.empty() && options.find_nothrow("set", false))
             meant = "; did you mean --set " + key + "=VALUE?";
         return fmt::format("{}: no such option{} legal: {}", name, meant, fmt::join(names, ", "));

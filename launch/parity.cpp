@@ -6,7 +6,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/output_file.hpp"
-#include "framework/numerics.hpp"
+#include "framework/parallelize/numerics.hpp"
 #include "framework/parity/certificate.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
@@ -36,10 +36,10 @@ bool has_mpi() {
 }
 
 /// The problem of a configuration, with arithmetic set up for it.
-parity::Problem read_problem(framework::Config const& config) {
+parity::Problem read_problem(framework::config::Config const& config) {
     auto one_thread = config.numerics;
     one_thread.threads = 1;
-    framework::configure_numerics(one_thread, 1);
+    framework::parallelize::configure_numerics(one_thread, 1);
     return parity::make_problem(parity::read_full_model(config), config);
 }
 
@@ -47,7 +47,7 @@ std::vector<parity::Layout> layouts_up_to(parity::Problem const& problem, int ra
     return parity::all_layouts(problem.model, parity::packings(), ranks);
 }
 
-int run(Options& options, parity::Problem const& problem, framework::Config const& config,
+int run(Options& options, parity::Problem const& problem, framework::config::Config const& config,
         std::vector<parity::Layout> const& layouts, parity::Runner const& runner, bool speaks) {
     if (speaks)
         fmt::print("{} layouts of {}\n{}", layouts.size(), parity::shape_class(problem.model),
@@ -69,7 +69,8 @@ int run(Options& options, parity::Problem const& problem, framework::Config cons
 
 int prove_as_threads(Options& o) {
     auto const config =
-        framework::read_config_with_origins(o.file, environment_assignments(), o.set).config;
+        framework::config::read_config_with_origins(o.file, environment_assignments(), o.set)
+            .config;
     auto const problem = read_problem(config);
     auto const all = layouts_up_to(problem, 8),
                large = parity::of_every_axis(problem.model, parity::packings());

@@ -14,7 +14,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/nearest.hpp"
-#include "framework/plain_yaml.hpp"
+#include "framework/config/plain_yaml.hpp"
 
 namespace trireme::launch {
 
@@ -89,8 +89,8 @@ class SiteReader {
     }
 
     void read() {
-        YAML::Node const root =
-            framework::load_plain_yaml(cluster::read_file(file_, framework::kMostYamlBytes), file_);
+        YAML::Node const root = framework::config::load_plain_yaml(
+            cluster::read_file(file_, framework::config::kMostYamlBytes), file_);
         if (!root.IsMap())
             throw cluster::InputError(fmt::format("{}: legal: a mapping of keys to values", file_));
         std::set<std::string> seen;
@@ -134,7 +134,7 @@ class SiteReader {
     }
     int count(YAML::Node const& node, std::string const& key) const {
         int value = 0;
-        if (!node.IsScalar() || !framework::decode_plain(node.Scalar(), value) || value < 1)
+        if (!node.IsScalar() || !framework::config::decode_plain(node.Scalar(), value) || value < 1)
             refuse(node, key, "a whole number >= 1");
         return value;
     }

@@ -6,7 +6,7 @@
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
-#include "framework/log/run_status.hpp"
+#include "framework/run/status.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 
@@ -30,7 +30,7 @@ std::string date_text(double time) {
     return fmt::format("{:%Y-%m-%d %H:%M:%S}", local);
 }
 
-std::string ending(framework::JobStatus const& job, bool runs) {
+std::string ending(framework::run::JobStatus const& job, bool runs) {
     if (runs) return "running";
     if (!job.exit_code) return "no last word";
     switch (*job.exit_code) {
@@ -41,7 +41,7 @@ std::string ending(framework::JobStatus const& job, bool runs) {
     }
 }
 
-void print_jobs(framework::RunStatus const& s) {
+void print_jobs(framework::run::Status const& s) {
     fmt::print("jobs:\n");
     for (std::size_t i = 0; i < s.jobs.size(); ++i) {
         auto const& j = s.jobs[i];
@@ -66,7 +66,7 @@ std::string metrics_text(nlohmann::ordered_json const& evaluation) {
     return text.empty() ? "no number" : text;
 }
 
-void print_status(std::string const& run, framework::RunStatus const& s) {
+void print_status(std::string const& run, framework::run::Status const& s) {
     fmt::print("run:         {}\nstate:       {}\n", run, s.state);
     if (!s.why.empty()) fmt::print("why:         {}\n", s.why);
     fmt::print("step:        {} of {}\n", s.step,
@@ -102,7 +102,7 @@ int status_command(std::vector<std::string> const& arguments) {
     options.add_options()("run", po::value(&run)->required(), "run folder")(
         "json", po::bool_switch(&json), "the same as one JSON object");
     if (!parse(options, arguments, "run")) return 0;
-    auto const status = framework::read_run_status(run);
+    auto const status = framework::run::read_status(run);
     if (json)
         fmt::print("{}\n",
                    status.to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));

@@ -16,7 +16,7 @@
 #include "cluster/file.hpp"
 #include "cluster/process.hpp"
 #include "cluster/xxh3.hpp"
-#include "framework/run_preview.hpp"
+#include "framework/planning/run_preview.hpp"
 #include "launch/batch_script.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
@@ -101,17 +101,18 @@ std::string default_name(std::string const& run) {
 
 /// What a run would refuse, before a night in the queue. A script that is only shown may be for
 /// another machine.
-void check_run(framework::Config const& config, int ranks, bool only_shown) {
-    framework::mesh_shape(config.parallel, ranks);
-    framework::TrainInputs inputs;
+void check_run(framework::config::Config const& config, int ranks, bool only_shown) {
+    framework::parallelize::mesh_shape(config.parallel, ranks);
+    framework::inputs::Inputs inputs;
     try {
-        inputs = framework::open_inputs(config);
+        inputs = framework::inputs::open_inputs(config);
     } catch (cluster::InputError const& error) {
         if (!only_shown) throw;
         cluster::say("note: model and data were not looked at: {}\n", cluster::line_of(error));
         return;
     }
-    framework::check_start(config, inputs, framework::preview_run(config, ranks).room);
+    framework::inputs::check_start(config, inputs,
+                                   framework::planning::preview_run(config, ranks).room);
 }
 
 BatchJob job_of(Request const& r, Site const& site, std::string const& run) {
@@ -231,7 +232,7 @@ int submit_command(std::vector<std::string> const& arguments) {
         "before its end, at which a job is told to save (default: the site's)");
     if (!parse(options, arguments, "config")) return 0;
     auto const resolved =
-        framework::read_config_with_origins(r.config, environment_assignments(), r.set);
+        framework::config::read_config_with_origins(r.config, environment_assignments(), r.set);
     Site const site = read_site(r.site, sites_folder());
     BatchJob const job = job_of(r, site, resolved.config.run);
     std::string const script = batch_script(job, site);

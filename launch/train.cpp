@@ -1,5 +1,5 @@
 #include "cluster/counted.hpp"
-#include "framework/trainer.hpp"
+#include "framework/train/trainer.hpp"
 
 #include <fmt/format.h>
 
@@ -8,10 +8,10 @@
 #include "cluster/error.hpp"
 #include "cluster/output_file.hpp"
 #include "cluster/process.hpp"
-#include "framework/evaluation_job.hpp"
-#include "framework/numerics.hpp"
+#include "framework/jobs/evaluate.hpp"
+#include "framework/parallelize/numerics.hpp"
 #include "framework/parity/certificate.hpp"
-#include "framework/stop_signal.hpp"
+#include "framework/run/stop_signal.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
 #include "launch/job_environment.hpp"
@@ -48,15 +48,15 @@ int train_command(std::vector<std::string> const& arguments) {
         throw cluster::InputError(
             fmt::format("--ranks: {}: legal: a number >= 1, with --dry-run", ranks));
     // before MPI_Init: all ranks together may take minutes to start
-    std::optional<framework::StopSignal> listening;
+    std::optional<framework::run::StopSignal> listening;
     if (!dry) listening.emplace();
     return under_mpi([&](cluster::Communicator& world) {
         auto const resolved = read_shared_config(file, set, world);
         if (dry) return dry_run(resolved, ranks, world), static_cast<int>(cluster::kDone);
-        framework::Config const& config = resolved.config;
+        framework::config::Config const& config = resolved.config;
         if (!certificate.empty() && world.rank() == 0)
             framework::parity::attach_certificate(certificate, config);
-        auto const outcome = framework::train(config, world, shared_job_limits(world));
+        auto const outcome = framework::train::train(config, world, shared_job_limits(world));
         if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
             cluster::print_text(fmt::format("done: {}, weights sha256 {}\nrun folder: {}\n",
                                             cluster::counted(outcome.steps, "step"),
@@ -66,7 +66,7 @@ int train_command(std::vector<std::string> const& arguments) {
 }
 
 int evaluate_command(std::vector<std::string> const& arguments) {
-    framework::EvaluationJob job;
+    framework::jobs::EvaluationJob job;
     std::string predictions;
     bool force = false;
     po::options_description options(
@@ -97,9 +97,9 @@ int evaluate_command(std::vector<std::string> const& arguments) {
         job.predictions = &file.emplace("--predictions", predictions, existing(force));
     }
     return under_mpi([&](cluster::Communicator& world) {
-        auto const found = framework::evaluate_model(job, world);
+        auto const found = framework::jobs::evaluate_model(job, world);
         auto line = found.metrics.to_json();
-        line["compute"] = framework::name_of(found.compute);
+        line["compute"] = framework::parallelize::name_of(found.compute);
         if (world.rank() == 0) cluster::print_text(line.dump() + "\n");
         return cluster::kDone;
     });

@@ -2,7 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "cluster/process.hpp"
-#include "framework/verify_job.hpp"
+#include "framework/jobs/verify.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 #include "launch/under_mpi.hpp"
@@ -14,7 +14,7 @@ namespace po = boost::program_options;
 namespace {
 
 /// Every rank returns the same code, so that no job launcher sees a rank leave the others behind.
-int report(framework::Replay const& replay, std::string const& model,
+int report(framework::verify::Replay const& replay, std::string const& model,
            cluster::Communicator& world) {
     for (auto const& line : replay.compared) fmt::print("{}\n", line);
     if (world.rank() == 0 && replay.differences.empty())
@@ -33,7 +33,7 @@ int report(framework::Replay const& replay, std::string const& model,
 } // namespace
 
 int verify_command(std::vector<std::string> const& arguments) {
-    framework::VerifyJob job;
+    framework::jobs::VerifyJob job;
     po::options_description options(
         "trireme verify MODEL: logits, loss and gradients of the training path as HDF5, in any "
         "layout; or, without "
@@ -60,8 +60,8 @@ int verify_command(std::vector<std::string> const& arguments) {
             "verify: --tokens FILE.json and --out FILE.h5 go together; see --help");
     return under_mpi([&](cluster::Communicator& world) {
         if (job.tokens.empty())
-            return report(framework::replay_fingerprint(job, world), job.model, world);
-        double const loss = framework::write_numerics(job, world);
+            return report(framework::jobs::replay_fingerprint(job, world), job.model, world);
+        double const loss = framework::jobs::write_numerics(job, world);
         if (world.rank() == 0) fmt::print("{}: loss {:.6f}\n", job.output, loss);
         return static_cast<int>(cluster::kDone);
     });

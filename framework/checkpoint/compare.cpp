@@ -9,25 +9,25 @@
 #include <limits>
 #include <set>
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 namespace {
 
 using nlohmann::json;
 constexpr std::int64_t kElements = std::int64_t{1} << 20; ///< read at a time
 
-std::string name_of(CheckpointTensor const& t) {
+std::string name_of(Tensor const& t) {
     return t.kind + "/" + t.name;
 }
 
-std::string form_of(CheckpointTensor const& t) {
+std::string form_of(Tensor const& t) {
     return fmt::format("{} [{}]", t.dtype, fmt::join(t.shape, ", "));
 }
 
 template <typename T>
-TensorDifference compare_as(CheckpointReader const& a, CheckpointTensor const& in_a,
-                            CheckpointReader const& b, CheckpointTensor const& in_b) {
-    TensorDifference d{.tensor = name_of(in_a), .elements = elements_of(in_a.shape)};
+TensorDifference compare_as(Reader const& a, Tensor const& in_a, Reader const& b,
+                            Tensor const& in_b) {
+    TensorDifference d{.tensor = name_of(in_a), .elements = storage::elements_of(in_a.shape)};
     double square_a = 0, square_difference = 0;
     for (std::int64_t first = 0; first < d.elements; first += kElements) {
         auto const n = static_cast<std::size_t>(std::min(kElements, d.elements - first));
@@ -52,8 +52,8 @@ TensorDifference compare_as(CheckpointReader const& a, CheckpointTensor const& i
     return d;
 }
 
-TensorDifference compare_tensors(CheckpointReader const& a, CheckpointTensor const& in_a,
-                                 CheckpointReader const& b, CheckpointTensor const& in_b) {
+TensorDifference compare_tensors(Reader const& a, Tensor const& in_a, Reader const& b,
+                                 Tensor const& in_b) {
     if (in_a.dtype != in_b.dtype || in_a.shape != in_b.shape)
         return {.tensor = name_of(in_a), .what = form_of(in_a) + " -> " + form_of(in_b)};
     return in_a.dtype == "f64" ? compare_as<double>(a, in_a, b, in_b)
@@ -110,8 +110,8 @@ std::vector<std::string> state_differences(json const& a, json const& b) {
     return out;
 }
 
-CheckpointDifference compare_checkpoints(CheckpointReader const& a, CheckpointReader const& b) {
-    CheckpointDifference all;
+Difference compare(Reader const& a, Reader const& b) {
+    Difference all;
     for (auto const& in_a : a.manifest().tensors) {
         auto const* in_b = b.manifest().find(in_a.kind, in_a.name);
         TensorDifference d =
@@ -134,4 +134,4 @@ CheckpointDifference compare_checkpoints(CheckpointReader const& a, CheckpointRe
     return all;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

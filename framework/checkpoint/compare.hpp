@@ -6,7 +6,7 @@
 
 #include "framework/checkpoint/reader.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 struct TensorDifference {
     std::string tensor; ///< "weight/model.norm.weight"
@@ -19,7 +19,7 @@ struct TensorDifference {
     double relative = 0;
 };
 
-struct CheckpointDifference {
+struct Difference {
     std::vector<TensorDifference> tensors; ///< those that are not bit for bit equal
     std::int64_t equal_tensors = 0;
     std::vector<std::string> state; ///< "progress/step: 4 -> 8", "config/optimizer.clip: 1 -> 0.5"
@@ -27,10 +27,10 @@ struct CheckpointDifference {
 };
 
 /// Reads both whole, a few MiB at a time. Every byte read is checked. Throws InputError.
-CheckpointDifference compare_checkpoints(CheckpointReader const& a, CheckpointReader const& b);
+Difference compare(Reader const& a, Reader const& b);
 
 /// "PATH: A -> B" for every value that differs. A text that is a configuration is compared line by
 /// line.
 std::vector<std::string> state_differences(nlohmann::json const& a, nlohmann::json const& b);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

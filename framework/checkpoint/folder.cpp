@@ -12,7 +12,7 @@
 #include "cluster/file.hpp"
 #include "framework/checkpoint/writer.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 namespace fs = std::filesystem;
 
@@ -113,7 +113,7 @@ std::string staging_path(std::string const& folder, std::int64_t step) {
     return folder + "/" + checkpoint_name(step) + std::string(kPartial);
 }
 
-void commit_checkpoint(std::string const& folder, std::int64_t step, CheckpointManifest manifest) {
+void commit(std::string const& folder, std::int64_t step, Manifest manifest) {
     std::string const staging = staging_path(folder, step),
                       final = folder + "/" + checkpoint_name(step),
                       former = final + std::string(kFormer);
@@ -145,7 +145,7 @@ void commit_checkpoint(std::string const& folder, std::int64_t step, CheckpointM
 
 void renew_state(std::string const& folder, std::int64_t step, nlohmann::json state) {
     std::string const path = folder + "/" + checkpoint_name(step);
-    CheckpointManifest manifest = read_checkpoint_manifest(path);
+    Manifest manifest = read_manifest(path);
     manifest.state = std::move(state);
     write_manifest(path, manifest);
 }
@@ -160,4 +160,4 @@ void remove_surplus(std::string const& folder, std::int64_t step, std::int64_t b
     });
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

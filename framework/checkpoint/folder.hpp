@@ -12,7 +12,7 @@
 
 #include "framework/checkpoint/manifest.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 /// Which checkpoints stay: the `last` newest, the best, and every one whose step is a multiple of
 /// `every`.
@@ -42,7 +42,7 @@ std::string staging_path(std::string const& folder, std::int64_t step);
 /// All rank files are in the staging folder and synced: adds whole.h5 and the manifest and gives
 /// the checkpoint its name. Throws JobError; then nothing is left of it, and a former one of the
 /// same step stands.
-void commit_checkpoint(std::string const& folder, std::int64_t step, CheckpointManifest manifest);
+void commit(std::string const& folder, std::int64_t step, Manifest manifest);
 /// The state of a checkpoint anew (it was evaluated, it was the last), its tensors as they are.
 /// Throws JobError.
 void renew_state(std::string const& folder, std::int64_t step, nlohmann::json state);
@@ -50,4 +50,4 @@ void renew_state(std::string const& folder, std::int64_t step, nlohmann::json st
 void remove_surplus(std::string const& folder, std::int64_t step, std::int64_t best_step,
                     KeepRules const& rules);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

@@ -7,7 +7,7 @@
 #include "cluster/xxh3.hpp"
 #include "data/json.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 namespace {
 
@@ -20,17 +20,17 @@ std::string hash_without_itself(json manifest) {
     return cluster::xxh3_hex(text.data(), text.size());
 }
 
-void check_coverage(CheckpointTensor const& tensor) {
-    std::vector<Rectangle> rectangles;
+void check_coverage(Tensor const& tensor) {
+    std::vector<storage::Rectangle> rectangles;
     for (auto const& p : tensor.pieces) rectangles.push_back(p.rectangle);
-    if (!cover_exactly(tensor.shape, rectangles))
+    if (!storage::cover_exactly(tensor.shape, rectangles))
         throw cluster::JobError(tensor.kind + "/" + tensor.name +
                                 ": its pieces do not cover every element exactly once");
 }
 
 /// One or two dimensions >= 1 whose product fits.
-Shape shape_from(json const& j, char const* name) {
-    auto const shape = data::member<Shape>(j, name);
+storage::Shape shape_from(json const& j, char const* name) {
+    auto const shape = data::member<storage::Shape>(j, name);
     std::int64_t elements = 8; // of eight bytes at most
     bool legal = shape.size() == 1 || shape.size() == 2;
     for (auto const d : shape)
@@ -41,12 +41,12 @@ Shape shape_from(json const& j, char const* name) {
     return shape;
 }
 
-std::int64_t bytes_of(CheckpointTensor const& tensor, CheckpointPiece const& piece) {
+std::int64_t bytes_of(Tensor const& tensor, Piece const& piece) {
     return piece.rectangle.elements() * (tensor.dtype == "f64" ? 8 : 4);
 }
 
 /// Every piece lies inside a file that is listed.
-void check_places(CheckpointManifest const& manifest) {
+void check_places(Manifest const& manifest) {
     std::map<std::string, std::int64_t> bytes;
     for (auto const& f : manifest.files)
         if (!bytes.emplace(f.file, f.bytes).second)
@@ -67,8 +67,7 @@ void check_places(CheckpointManifest const& manifest) {
 
 } // namespace
 
-CheckpointTensor const* CheckpointManifest::find(std::string const& kind,
-                                                 std::string const& name) const {
+Tensor const* Manifest::find(std::string const& kind, std::string const& name) const {
     if (!places.empty()) {
         auto const found = places.find({kind, name});
         return found == places.end() ? nullptr : &tensors[found->second];
@@ -78,7 +77,7 @@ CheckpointTensor const* CheckpointManifest::find(std::string const& kind,
     return nullptr;
 }
 
-json to_json(CheckpointTensor const& t) {
+json to_json(Tensor const& t) {
     json pieces = json::array();
     for (auto const& p : t.pieces)
         pieces.push_back({{"file", p.file},
@@ -93,37 +92,37 @@ json to_json(CheckpointTensor const& t) {
             {"pieces", pieces}};
 }
 
-json to_json(CheckpointFile const& f) {
+json to_json(File const& f) {
     return {{"file", f.file}, {"bytes", f.bytes}, {"xxh3", f.xxh3}, {"chunks", f.chunks}};
 }
 
-CheckpointTensor tensor_from_json(json const& j) {
-    CheckpointTensor t{data::member<std::string>(j, "kind"),
-                       data::member<std::string>(j, "name"),
-                       data::member<std::string>(j, "dtype"),
-                       shape_from(j, "shape"),
-                       {}};
+Tensor tensor_from_json(json const& j) {
+    Tensor t{data::member<std::string>(j, "kind"),
+             data::member<std::string>(j, "name"),
+             data::member<std::string>(j, "dtype"),
+             shape_from(j, "shape"),
+             {}};
     if (t.dtype != "f32" && t.dtype != "f64")
         throw cluster::InputError(fmt::format("dtype: {}: legal: f32, f64", t.dtype));
     for (auto const& p : data::list(j, "pieces"))
         t.pieces.push_back({data::member<std::string>(p, "file"),
                             data::member<std::string>(p, "dataset"),
-                            {data::member<Shape>(p, "start"), shape_from(p, "count")},
+                            {data::member<storage::Shape>(p, "start"), shape_from(p, "count")},
                             data::count(p, "offset")});
     return t;
 }
 
-CheckpointFile file_from_json(json const& j) {
-    CheckpointFile f{data::member<std::string>(j, "file"), data::count(j, "bytes", 1),
-                     data::member<std::string>(j, "xxh3"),
-                     data::member<std::vector<std::string>>(j, "chunks")};
+File file_from_json(json const& j) {
+    File f{data::member<std::string>(j, "file"), data::count(j, "bytes", 1),
+           data::member<std::string>(j, "xxh3"),
+           data::member<std::vector<std::string>>(j, "chunks")};
     if (static_cast<std::int64_t>(f.chunks.size()) != (f.bytes - 1) / kChunk + 1)
         throw cluster::InputError(fmt::format("chunks: {} hashes: legal: {}, one per MiB",
                                               f.chunks.size(), (f.bytes - 1) / kChunk + 1));
     return f;
 }
 
-void write_manifest(std::string const& directory, CheckpointManifest const& manifest) {
+void write_manifest(std::string const& directory, Manifest const& manifest) {
     json j{{"format", kFormat},
            {"state", manifest.state},
            {"tensors", json::array()},
@@ -137,7 +136,7 @@ void write_manifest(std::string const& directory, CheckpointManifest const& mani
     cluster::write_file(directory + "/manifest.json", j.dump() + "\n");
 }
 
-CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
+Manifest read_manifest(std::string const& directory) {
     std::string const path = directory + "/manifest.json";
     try {
         json const j = data::parse_json(path, cluster::read_file(path));
@@ -147,7 +146,7 @@ CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
             throw cluster::InputError("format: " + data::shown(j.at("format")) +
                                       ": legal: " + kFormat);
         if (!j.contains("state")) throw cluster::InputError("state: missing; legal: an object");
-        CheckpointManifest manifest{.state = j.at("state")};
+        Manifest manifest{.state = j.at("state")};
         for (auto const& t : data::list(j, "tensors")) {
             manifest.tensors.push_back(tensor_from_json(t));
             auto const& tensor = manifest.tensors.back();
@@ -169,4 +168,4 @@ CheckpointManifest read_checkpoint_manifest(std::string const& directory) {
     }
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

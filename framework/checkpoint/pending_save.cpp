@@ -8,7 +8,7 @@
 
 #include "cluster/error.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 namespace {
 
@@ -124,4 +124,4 @@ void PendingSave::tell_outcome() {
     stage_ = Stage::outcome;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

@@ -21,7 +21,7 @@
 
 #include "cluster/communicator.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 class PendingSave {
   public:
@@ -68,4 +68,4 @@ class PendingSave {
     std::vector<std::int64_t> lengths_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

@@ -13,11 +13,11 @@
 #include "cluster/file.hpp"
 #include "cluster/xxh3.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 namespace {
 
-std::int64_t element_size(CheckpointTensor const& tensor) {
+std::int64_t element_size(Tensor const& tensor) {
     return tensor.dtype == "f64" ? 8 : 4;
 }
 
@@ -25,7 +25,7 @@ std::int64_t element_size(CheckpointTensor const& tensor) {
 struct Run {
     std::int64_t in_tensor, in_piece, count;
 };
-std::vector<Run> runs_of(Shape const& shape, Rectangle const& r) {
+std::vector<Run> runs_of(storage::Shape const& shape, storage::Rectangle const& r) {
     if (shape.size() == 1) return {{r.start[0], 0, r.count[0]}};
     if (r.count[1] == shape[1]) return {{r.start[0] * shape[1], 0, r.elements()}};
     std::vector<Run> runs;
@@ -44,11 +44,10 @@ std::string listed(std::string const& directory, std::string const& file) try {
 
 } // namespace
 
-CheckpointReader::CheckpointReader(Unopened, std::string directory)
-    : directory_(std::move(directory)), manifest_(read_checkpoint_manifest(directory_)) {}
+Reader::Reader(Unopened, std::string directory)
+    : directory_(std::move(directory)), manifest_(read_manifest(directory_)) {}
 
-CheckpointReader::CheckpointReader(std::string directory)
-    : CheckpointReader(Unopened(), std::move(directory)) {
+Reader::Reader(std::string directory) : Reader(Unopened(), std::move(directory)) {
     for (auto const& record : manifest_.files) {
         std::string const path = listed(directory_, record.file);
         if (std::int64_t const bytes = cluster::readable_size(path); bytes != record.bytes)
@@ -60,13 +59,13 @@ CheckpointReader::CheckpointReader(std::string directory)
     }
 }
 
-CheckpointReader::~CheckpointReader() {
+Reader::~Reader() {
     for (auto const& [name, file] : files_)
         if (file.descriptor >= 0) close(file.descriptor);
 }
 
-std::vector<char> const& CheckpointReader::verified_chunk(Open& file, std::string const& tensor,
-                                                          std::int64_t index) const {
+std::vector<char> const& Reader::verified_chunk(Open& file, std::string const& tensor,
+                                                std::int64_t index) const {
     if (file.chunk_index == index) return file.chunk;
     std::int64_t const begin = index * kChunk, size = std::min(kChunk, file.record.bytes - begin);
     file.chunk_index = -1;
@@ -83,8 +82,8 @@ std::vector<char> const& CheckpointReader::verified_chunk(Open& file, std::strin
     return file.chunk;
 }
 
-void CheckpointReader::read_bytes(Open& file, std::string const& tensor, std::int64_t offset,
-                                  std::int64_t bytes, char* out) const {
+void Reader::read_bytes(Open& file, std::string const& tensor, std::int64_t offset,
+                        std::int64_t bytes, char* out) const {
     for (std::int64_t index = offset / kChunk; index * kChunk < offset + bytes; ++index) {
         std::int64_t const begin = index * kChunk,
                            size = std::min(kChunk, file.record.bytes - begin);
@@ -96,8 +95,7 @@ void CheckpointReader::read_bytes(Open& file, std::string const& tensor, std::in
     }
 }
 
-void CheckpointReader::read(CheckpointTensor const& tensor, std::int64_t first, std::int64_t count,
-                            void* out) const {
+void Reader::read(Tensor const& tensor, std::int64_t first, std::int64_t count, void* out) const {
     std::int64_t const element = element_size(tensor);
     for (auto const& piece : tensor.pieces)
         for (auto const& run : runs_of(tensor.shape, piece.rectangle)) {
@@ -110,15 +108,14 @@ void CheckpointReader::read(CheckpointTensor const& tensor, std::int64_t first, 
         }
 }
 
-void CheckpointReader::read(CheckpointTensor const& tensor, Rectangle const& wanted,
-                            void* out) const {
+void Reader::read(Tensor const& tensor, storage::Rectangle const& wanted, void* out) const {
     std::int64_t const element = element_size(tensor);
     bool const matrix = tensor.shape.size() == 2;
     // A vector is a matrix of one row here.
-    auto const rows = [&](Rectangle const& r) {
+    auto const rows = [&](storage::Rectangle const& r) {
         return matrix ? std::pair(r.start[0], r.count[0]) : std::pair(0L, 1L);
     };
-    auto const columns = [&](Rectangle const& r) {
+    auto const columns = [&](storage::Rectangle const& r) {
         return std::pair(r.start.back(), r.count.back());
     };
     auto const [want_row, want_rows] = rows(wanted);
@@ -139,7 +136,7 @@ void CheckpointReader::read(CheckpointTensor const& tensor, Rectangle const& wan
     }
 }
 
-std::string CheckpointReader::tensor_at(std::string const& file, std::int64_t chunk) const {
+std::string Reader::tensor_at(std::string const& file, std::int64_t chunk) const {
     for (auto const& t : manifest_.tensors)
         for (auto const& p : t.pieces) {
             std::int64_t const end = p.offset + p.rectangle.elements() * element_size(t);
@@ -149,7 +146,7 @@ std::string CheckpointReader::tensor_at(std::string const& file, std::int64_t ch
     return "";
 }
 
-void CheckpointReader::verify() const {
+void Reader::verify() const {
     for (auto const& name : cluster::list_folder(directory_)) {
         // manifest.json.partial: a job ended while it wrote the state anew.
         if (!files_.contains(name) && name != "manifest.json" && name != "manifest.json.partial")
@@ -176,4 +173,4 @@ void CheckpointReader::verify() const {
     }
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

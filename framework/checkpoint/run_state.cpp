@@ -5,11 +5,11 @@
 #include "data/json.hpp"
 #include "framework/checkpoint/folder.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 namespace {
 
-void check_moments(CheckpointManifest const& manifest) {
+void check_moments(Manifest const& manifest) {
     for (auto const& weight : manifest.tensors) {
         if (weight.kind != "weight") continue;
         for (char const* kind : {"moment1", "moment2"}) {
@@ -24,7 +24,7 @@ void check_moments(CheckpointManifest const& manifest) {
 
 } // namespace
 
-RunState read_run_state(CheckpointManifest const& manifest, std::string const& name) {
+RunState read_run_state(Manifest const& manifest, std::string const& name) {
     nlohmann::json const& state = manifest.state;
     if (!state.is_object())
         throw cluster::InputError("state: " + data::shown(state) + ": legal: an object");
@@ -32,7 +32,7 @@ RunState read_run_state(CheckpointManifest const& manifest, std::string const& n
     try {
         if (!state.contains("progress"))
             throw cluster::InputError("progress: missing; legal: an object");
-        read.progress = RunProgress::from_json(state.at("progress"));
+        read.progress = run::Progress::from_json(state.at("progress"));
         read.trajectory = data::member<std::string>(state, "trajectory");
         read.config = data::member<std::string>(state, "config");
         read.data = data::member<std::string>(state, "data");
@@ -49,4 +49,4 @@ RunState read_run_state(CheckpointManifest const& manifest, std::string const& n
     return read;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

@@ -5,12 +5,12 @@
 #include <string>
 
 #include "framework/checkpoint/manifest.hpp"
-#include "framework/run_progress.hpp"
+#include "framework/run/progress.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 struct RunState {
-    RunProgress progress;
+    run::Progress progress;
     std::string trajectory, config; ///< YAML: what decides the weights; the whole configuration
     std::string data;               ///< fingerprint
     std::string saved_at;           ///< UTC
@@ -20,6 +20,6 @@ struct RunState {
 /// Checks all that does not depend on the run that goes on from it: types of the state, that the
 /// folder `name` says the step, that every weight has its two moments. Throws InputError
 /// "state.FIELD: VALUE: legal: KIND". Local.
-RunState read_run_state(CheckpointManifest const& manifest, std::string const& name);
+RunState read_run_state(Manifest const& manifest, std::string const& name);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

@@ -11,7 +11,7 @@
 #include "cluster/xxh3.hpp"
 #include "data/hdf5.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 namespace {
 
@@ -24,7 +24,7 @@ hid_t file_type(std::string const& dtype) {
     return dtype == "f64" ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
 }
 
-std::vector<hsize_t> extents(Shape const& shape) {
+std::vector<hsize_t> extents(storage::Shape const& shape) {
     return {shape.begin(), shape.end()};
 }
 
@@ -48,8 +48,8 @@ class RankFileWriter {
           h5_(data::create_h5(path_)), descriptor_(descriptor_of(h5_, path_)),
           abandoned_(abandoned) {}
 
-    CheckpointTensor write(OwnedRange const& range) {
-        CheckpointTensor tensor{range.kind, range.name, range.dtype, range.shape, {}};
+    Tensor write(OwnedRange const& range) {
+        Tensor tensor{range.kind, range.name, range.dtype, range.shape, {}};
         for (auto const& piece : range.pieces) {
             std::string const dataset =
                 "/" + range.kind + "/" + range.name + "/" + std::to_string(tensor.pieces.size());
@@ -63,8 +63,8 @@ class RankFileWriter {
     }
 
   private:
-    CheckpointPiece write_rectangle(std::string const& dataset, std::string const& dtype,
-                                    OwnedRange::Piece const& piece) {
+    Piece write_rectangle(std::string const& dataset, std::string const& dtype,
+                          OwnedRange::Piece const& piece) {
         hid_t const type = file_type(dtype);
         std::int64_t const element = dtype == "f64" ? 8 : 4, n = piece.rectangle.elements(),
                            step = kPiece / element;
@@ -92,8 +92,8 @@ class RankFileWriter {
     std::atomic<bool> const& abandoned_;
 };
 
-CheckpointFile describe(std::string const& directory, std::string const& file) {
-    CheckpointFile record{.file = file};
+File describe(std::string const& directory, std::string const& file) {
+    File record{.file = file};
     std::string const path = directory + "/" + file;
     std::ifstream in(path, std::ios::binary);
     cluster::Xxh3 whole;
@@ -113,12 +113,13 @@ CheckpointFile describe(std::string const& directory, std::string const& file) {
 
 } // namespace
 
-OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Shape const& shape,
-                      std::int64_t first, std::int64_t count, void const* values) {
+OwnedRange flat_range(std::string kind, std::string name, std::string dtype,
+                      storage::Shape const& shape, std::int64_t first, std::int64_t count,
+                      void const* values) {
     OwnedRange range{std::move(kind), std::move(name), std::move(dtype), shape, {}};
     std::int64_t const element = range.dtype == "f64" ? 8 : 4;
     auto const* at = static_cast<char const*>(values);
-    for (auto const& rectangle : rectangles_of(shape, first, count)) {
+    for (auto const& rectangle : storage::rectangles_of(shape, first, count)) {
         range.pieces.push_back({rectangle, at});
         at += rectangle.elements() * element;
     }
@@ -139,8 +140,7 @@ RankFile write_rank_file(std::string const& directory, std::string const& file,
     return out;
 }
 
-CheckpointFile write_virtual_file(std::string const& directory,
-                                  std::vector<CheckpointTensor> const& tensors) {
+File write_virtual_file(std::string const& directory, std::vector<Tensor> const& tensors) {
     std::string const file = "whole.h5", path = directory + "/" + file;
     {
         std::lock_guard const lock(data::hdf5_mutex());
@@ -179,4 +179,4 @@ CheckpointFile write_virtual_file(std::string const& directory,
     return describe(directory, file);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

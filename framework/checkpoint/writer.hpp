@@ -6,27 +6,28 @@
 
 #include "framework/checkpoint/manifest.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::checkpoint {
 
 /// What of a tensor this rank writes.
 struct OwnedRange {
     std::string kind, name, dtype; ///< dtype: f32 | f64
-    Shape shape;                   ///< of the whole tensor
+    storage::Shape shape;          ///< of the whole tensor
     struct Piece {
-        Rectangle rectangle; ///< of the whole tensor
-        void const* values;  ///< as many elements, one after another; somebody else's
+        storage::Rectangle rectangle; ///< of the whole tensor
+        void const* values;           ///< as many elements, one after another; somebody else's
     };
     std::vector<Piece> pieces;
 };
 /// Elements [first, first + count) of the row-major tensor, which lie one after another at
 /// `values`.
-OwnedRange flat_range(std::string kind, std::string name, std::string dtype, Shape const& shape,
-                      std::int64_t first, std::int64_t count, void const* values);
+OwnedRange flat_range(std::string kind, std::string name, std::string dtype,
+                      storage::Shape const& shape, std::int64_t first, std::int64_t count,
+                      void const* values);
 
 /// What one rank wrote: the pieces of each tensor, and its file with its hashes.
 struct RankFile {
-    std::vector<CheckpointTensor> tensors;
-    CheckpointFile file;
+    std::vector<Tensor> tensors;
+    File file;
 };
 
 /// Writes DIR/`file` (HDF5, one contiguous dataset per rectangle) and syncs it. Equal content is
@@ -36,7 +37,6 @@ RankFile write_rank_file(std::string const& directory, std::string const& file,
 
 /// Writes DIR/whole.h5, in which h5py sees every tensor whole: virtual datasets over the rank
 /// files, NaN where a source is missing. Syncs it. Returns its record. Throws JobError.
-CheckpointFile write_virtual_file(std::string const& directory,
-                                  std::vector<CheckpointTensor> const& tensors);
+File write_virtual_file(std::string const& directory, std::vector<Tensor> const& tensors);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::checkpoint

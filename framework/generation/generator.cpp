@@ -7,7 +7,7 @@
 #include "cluster/error.hpp"
 #include "framework/generation/kv_cache.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 namespace {
 
@@ -39,7 +39,7 @@ data::Slot pack(std::vector<Running> const& batch, std::vector<std::size_t> cons
 
 /// Adds the next token; false when the text ended with it.
 bool advance(Running& r, std::span<float const> logits, std::int64_t positions_left,
-             GenerationOptions const& options, Generator::Listener const& listener) {
+             Options const& options, Generator::Listener const& listener) {
     Choice const choice = choose(logits, r.text, r.done.index, options.sampling);
     r.done.log_probability += choice.log_probability;
     if (std::ranges::find(options.stops, choice.token) != options.stops.end()) return false;
@@ -63,8 +63,8 @@ char const* name_of(Ending ending) {
     return "";
 }
 
-void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& options,
-                   ModelConfig const& model) {
+void check_prompts(std::vector<Prompt> const& prompts, Options const& options,
+                   model::Config const& model) {
     check_sampling(options.sampling);
     if (options.max_new_tokens < 1)
         throw cluster::InputError(fmt::format("--max-new-tokens: {}: legal: a whole number >= 1",
@@ -87,7 +87,7 @@ void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& 
 }
 
 std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts,
-                                            GenerationOptions const& options,
+                                            Options const& options,
                                             Listener const& listener) const {
     std::vector<Running> batch;
     // the last token needs no position: nothing follows it
@@ -103,7 +103,8 @@ std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts,
     }
     KvCache cache(model_.config(), std::move(capacities));
     for (bool first = true; !live.empty(); first = false) {
-        Pass pass = make_pass(pack(batch, live, options.cache && !first), false, 0, 0, 1.0);
+        model::Pass pass =
+            model::make_pass(pack(batch, live, options.cache && !first), false, 0, 0, 1.0);
         if (options.cache) pass.cache = &cache;
         at::Tensor const logits = model_.next_logits(pass);
         auto const width = static_cast<std::size_t>(logits.size(1));
@@ -140,9 +141,9 @@ Generator::losses(std::vector<Prompt> const& prompts,
     }
     slot.columns.append(data::kTokenLabels, 1, labels);
     std::vector<ReferenceLoss> out;
-    for (auto const& r : model_.results(make_pass(std::move(slot), false, 0, 0, 1.0)))
+    for (auto const& r : model_.results(model::make_pass(std::move(slot), false, 0, 0, 1.0)))
         out.push_back({r.loss, r.trained});
     return out;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

@@ -8,9 +8,9 @@
 #include "framework/generation/relay.hpp"
 #include "framework/generation/sampler.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
-struct GenerationOptions {
+struct Options {
     std::int64_t max_new_tokens = 128;
     std::int64_t batch = 8; ///< prompts decoded together
     Sampling sampling;
@@ -47,8 +47,8 @@ struct ReferenceLoss {
 
 /// Throws InputError for a prompt that is empty, longer than the model's positions or outside its
 /// vocabulary, and for options that are not legal.
-void check_prompts(std::vector<Prompt> const& prompts, GenerationOptions const& options,
-                   ModelConfig const& model);
+void check_prompts(std::vector<Prompt> const& prompts, Options const& options,
+                   model::Config const& model);
 
 class Generator {
   public:
@@ -60,8 +60,7 @@ class Generator {
     /// Decodes all prompts as one batch: nothing is padded, and what ended leaves the batch. In the
     /// order of `prompts`. They must have passed check_prompts. Collective over the stages of the
     /// model, the same on each.
-    std::vector<Completion> complete(std::vector<Prompt> const& prompts,
-                                     GenerationOptions const& options,
+    std::vector<Completion> complete(std::vector<Prompt> const& prompts, Options const& options,
                                      Listener const& listener = {}) const;
     /// Loss of each reference after its prompt; both of the same length, each pair within the
     /// model's positions. Likewise.
@@ -73,4 +72,4 @@ class Generator {
     Relay model_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

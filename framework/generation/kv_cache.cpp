@@ -5,7 +5,7 @@
 #include "cluster/error.hpp"
 #include "framework/model/dispatch.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 namespace {
 
@@ -26,22 +26,23 @@ bool all_begin(data::Slot const& slot) {
 
 } // namespace
 
-KvCache::KvCache(ModelConfig const& config, std::vector<std::int64_t> capacities)
+KvCache::KvCache(model::Config const& config, std::vector<std::int64_t> capacities)
     : capacity_(std::move(capacities)) {
     for (auto const capacity : capacity_) {
         start_.push_back(total_);
-        total_ += capacity * config.key_heads * config.head_size;
+        total_ += capacity * config.kv_heads * config.head_size;
     }
-    places_ = {start_.data(), capacity_.data(), config.key_heads, config.head_size};
+    places_ = {start_.data(), capacity_.data(), config.kv_heads, config.head_size};
     layers_.resize(static_cast<std::size_t>(config.layers));
 }
 
 at::Tensor KvCache::attend(std::int64_t layer, at::Tensor const& q, at::Tensor const& k,
-                           at::Tensor const& v, AttentionShape const& shape, Pass const& pass) {
+                           at::Tensor const& v, model::AttentionShape const& shape,
+                           model::Pass const& pass) {
     auto const& slot = pass.slot;
     Layer& cache = layers_.at(static_cast<std::size_t>(layer));
-    at::Tensor const query = for_kernel(q), key = for_kernel(k), value = for_kernel(v),
-                     out = at::empty_like(query);
+    at::Tensor const query = model::for_kernel(q), key = model::for_kernel(k),
+                     value = model::for_kernel(v), out = at::empty_like(query);
     if (!cache.keys.defined())
         cache = {at::empty({total_}, query.options()), at::empty({total_}, query.options())};
     auto const sequences = sequences_of(slot);
@@ -51,17 +52,17 @@ at::Tensor KvCache::attend(std::int64_t layer, at::Tensor const& q, at::Tensor c
     kernels::DecodeProblem const problem{
         places_,      sequences.data(), slot.positions.data(), slot.token_count(), shape.heads,
         shape.window, shape.scale};
-    by_dtype(query, [&](auto* data) {
+    model::by_dtype(query, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
         kernels::cache_write(places_, slot.token_count(), sequences.data(), slot.positions.data(),
-                             read<T>(key), write<T>(cache.keys));
+                             model::read<T>(key), model::write<T>(cache.keys));
         kernels::cache_write(places_, slot.token_count(), sequences.data(), slot.positions.data(),
-                             read<T>(value), write<T>(cache.values));
+                             model::read<T>(value), model::write<T>(cache.values));
         if (!all_begin(slot))
-            kernels::decode_attention(problem, data, read<T>(cache.keys), read<T>(cache.values),
-                                      write<T>(out));
+            kernels::decode_attention(problem, data, model::read<T>(cache.keys),
+                                      model::read<T>(cache.values), model::write<T>(out));
     });
-    return all_begin(slot) ? attention(q, k, v, shape, pass) : out.to(q.scalar_type());
+    return all_begin(slot) ? model::attention(q, k, v, shape, pass) : out.to(q.scalar_type());
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

@@ -10,15 +10,15 @@
 #include "framework/model/config.hpp"
 #include "framework/model/ops.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 /// Sequence i is the sample of id i in every pass. Nothing is padded: each sequence has room for
 /// `capacities[i]` tokens of its own, in each layer 2 x key_heads x capacity x head_size numbers of
 /// the kernels' dtype.
-class KvCache : public AttentionCache {
+class KvCache : public model::AttentionCache {
   public:
     /// Memory is taken when a layer is first used.
-    KvCache(ModelConfig const& config, std::vector<std::int64_t> capacities);
+    KvCache(model::Config const& config, std::vector<std::int64_t> capacities);
     KvCache(KvCache const&) = delete; ///< places_ points into it
     KvCache& operator=(KvCache const&) = delete;
 
@@ -26,7 +26,8 @@ class KvCache : public AttentionCache {
     /// by the packed kernel of training; samples of one token over what the cache holds. Throws
     /// JobError for anything else.
     at::Tensor attend(std::int64_t layer, at::Tensor const& q, at::Tensor const& k,
-                      at::Tensor const& v, AttentionShape const& shape, Pass const& pass) override;
+                      at::Tensor const& v, model::AttentionShape const& shape,
+                      model::Pass const& pass) override;
 
   private:
     struct Layer {
@@ -38,4 +39,4 @@ class KvCache : public AttentionCache {
     std::vector<Layer> layers_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

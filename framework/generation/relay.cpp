@@ -7,12 +7,12 @@
 
 #include "parallel/tensor_buffer.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 using cluster::Message;
 using parallel::buffer_of;
 
-at::Tensor Relay::receive(Pass const& pass) const {
+at::Tensor Relay::receive(model::Pass const& pass) const {
     if (first()) return at::zeros({1});
     at::Tensor const x =
         at::empty({pass.ids.tokens.size(0), config_.hidden}, part_.boundary_options());
@@ -28,7 +28,7 @@ void Relay::send_on(at::Tensor const& x) const {
     stages_.exchange(message, "generation/activation").wait();
 }
 
-at::Tensor Relay::next_logits(Pass const& pass) const {
+at::Tensor Relay::next_logits(model::Pass const& pass) const {
     at::NoGradGuard const no_graph;
     at::Tensor const x = part_.layers_of(pass, receive(pass));
     send_on(x);
@@ -40,22 +40,22 @@ at::Tensor Relay::next_logits(Pass const& pass) const {
     return logits;
 }
 
-std::vector<SampleResult> Relay::results(Pass pass) const {
+std::vector<model::SampleResult> Relay::results(model::Pass pass) const {
     at::NoGradGuard const no_graph;
     auto const samples = static_cast<std::size_t>(pass.slot.sample_count());
     at::Tensor x = receive(pass);
-    std::vector<Pass> passes;
+    std::vector<model::Pass> passes;
     passes.push_back(std::move(pass));
     part_.load(std::move(passes));
     for (std::size_t b = 0; b < part_.block_count(); ++b) x = part_.forward(b, x, 0);
     send_on(x);
-    std::vector<SampleResult> found =
-        last() ? part_.results().samples : std::vector<SampleResult>(samples);
+    std::vector<model::SampleResult> found =
+        last() ? part_.results().samples : std::vector<model::SampleResult>(samples);
     stages_
-        .broadcast({found.data(), found.size() * sizeof(SampleResult), cluster::DType::u8},
+        .broadcast({found.data(), found.size() * sizeof(model::SampleResult), cluster::DType::u8},
                    stages_.size() - 1, "generation/results")
         .wait();
     return found;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

@@ -8,32 +8,32 @@
 #include "cluster/communicator.hpp"
 #include "framework/model/transformer_stage.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 class Relay {
   public:
     /// `part`: this rank's layers; stage s of `stages` holds those after stage s - 1, the first the
     /// stem, the last the head. All must outlive this. The head is a language model's.
-    Relay(TransformerStage& part, ModelConfig const& config, cluster::Communicator& stages)
+    Relay(model::TransformerStage& part, model::Config const& config, cluster::Communicator& stages)
         : part_(part), config_(config), stages_(stages) {}
 
-    ModelConfig const& config() const { return config_; }
+    model::Config const& config() const { return config_; }
     /// Logits of what follows the last token of each sample, float32 [n, V], on every stage.
     /// Collective over the stages.
-    at::Tensor next_logits(Pass const& pass) const;
+    at::Tensor next_logits(model::Pass const& pass) const;
     /// Loss and count of each sample, on every stage. Collective over the stages.
-    std::vector<SampleResult> results(Pass pass) const;
+    std::vector<model::SampleResult> results(model::Pass pass) const;
 
   private:
     bool first() const { return stages_.rank() == 0; }
     bool last() const { return stages_.rank() == stages_.size() - 1; }
     /// What comes from the stage before, [T, D]; nothing on the first.
-    at::Tensor receive(Pass const& pass) const;
+    at::Tensor receive(model::Pass const& pass) const;
     void send_on(at::Tensor const& x) const;
 
-    TransformerStage& part_;
-    ModelConfig const& config_;
+    model::TransformerStage& part_;
+    model::Config const& config_;
     cluster::Communicator& stages_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

@@ -10,7 +10,7 @@
 #include "cluster/error.hpp"
 #include "cluster/philox.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 namespace {
 
@@ -137,4 +137,4 @@ Choice choose(std::span<float const> logits, std::span<std::int32_t const> seen,
     return choice;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 struct Sampling {
     double temperature = 0;        ///< 0: greedy, the highest logit, of equal ones the lowest token
@@ -44,4 +44,4 @@ struct Choice {
 Choice choose(std::span<float const> logits, std::span<std::int32_t const> seen,
               std::int64_t prompt, Sampling const& sampling);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

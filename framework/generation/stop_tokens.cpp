@@ -9,7 +9,7 @@
 #include "cluster/file.hpp"
 #include "data/json.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 std::vector<std::int32_t> stop_tokens(std::string const& folder) {
     for (std::string const name : {"/generation_config.json", "/config.json"}) {
@@ -31,4 +31,4 @@ std::vector<std::int32_t> stop_tokens(std::string const& folder) {
     return {};
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

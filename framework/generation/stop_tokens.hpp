@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-namespace trireme::framework {
+namespace trireme::framework::generation {
 
 /// eos_token_id of generation_config.json, else of config.json: one, several or none. Throws
 /// InputError.
 std::vector<std::int32_t> stop_tokens(std::string const& folder);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::generation

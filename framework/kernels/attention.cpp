@@ -98,12 +98,12 @@ struct Task {
 
 template <typename T>
 TRIREME_INLINE Task<T> task_of(AttentionProblem const& p, std::int64_t index) {
-    std::int64_t const sample = index / p.key_heads;
-    return {p.offsets[sample],     p.offsets[sample + 1] - p.offsets[sample],
-            p.sample_ids[sample],  index % p.key_heads,
-            p.heads / p.key_heads, p.size,
-            padded<T>(p.size),     p.heads * p.size,
-            p.key_heads * p.size};
+    std::int64_t const sample = index / p.kv_heads;
+    return {p.offsets[sample],    p.offsets[sample + 1] - p.offsets[sample],
+            p.sample_ids[sample], index % p.kv_heads,
+            p.heads / p.kv_heads, p.size,
+            padded<T>(p.size),    p.heads * p.size,
+            p.kv_heads * p.size};
 }
 
 template <typename T>
@@ -267,14 +267,14 @@ template <typename T>
 void attention_forward(AttentionProblem const& p, T const* q, T const* k, T const* v, T* out,
                        T* lse) {
 #pragma omp parallel for schedule(dynamic)
-    for (std::int64_t i = 0; i < p.samples * p.key_heads; ++i) forward_one(p, i, q, k, v, out, lse);
+    for (std::int64_t i = 0; i < p.samples * p.kv_heads; ++i) forward_one(p, i, q, k, v, out, lse);
 }
 
 template <typename T>
 void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out,
                         T const* lse, T const* dout, T* dq, T* dk, T* dv) {
 #pragma omp parallel for schedule(dynamic)
-    for (std::int64_t i = 0; i < p.samples * p.key_heads; ++i)
+    for (std::int64_t i = 0; i < p.samples * p.kv_heads; ++i)
         backward_one(p, i, q, k, v, out, lse, dout, dq, dk, dv);
 }
 

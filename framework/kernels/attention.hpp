@@ -13,7 +13,7 @@ struct AttentionProblem {
     /// [samples + 1], tokens of sample i are [offsets[i], offsets[i + 1])
     std::int64_t const* offsets;
     std::int64_t const* sample_ids; ///< [samples], keys of dropout
-    std::int64_t samples, heads, key_heads, size;
+    std::int64_t samples, heads, kv_heads, size;
     bool causal;
     std::int64_t window; ///< keys a query sees, itself the last of them (Beltagy et al.,
                          ///< "Longformer", 2020); 0: all

@@ -41,8 +41,8 @@ template <typename T>
 TRIREME_INLINE void task(DecodeProblem const& p, std::int64_t index, T const* q, T const* keys,
                          T const* values, T* out) {
     auto const& c = p.places;
-    std::int64_t const query = index / c.key_heads, key_head = index % c.key_heads,
-                       group = p.heads / c.key_heads;
+    std::int64_t const query = index / c.kv_heads, key_head = index % c.kv_heads,
+                       group = p.heads / c.kv_heads;
     std::int64_t const sequence = p.sequence[query], end = p.position[query] + 1;
     std::int64_t const first = p.window > 0 ? std::max<std::int64_t>(0, end - p.window) : 0;
     std::int64_t const row = c.start[sequence] + (key_head * c.capacity[sequence] + first) * c.size;
@@ -70,8 +70,8 @@ void cache_write(CachePlaces const& places, std::int64_t tokens, std::int32_t co
                  std::int32_t const* position, T const* rows, T* cache) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t t = 0; t < tokens; ++t)
-        for (std::int64_t h = 0; h < places.key_heads; ++h)
-            std::copy_n(rows + (t * places.key_heads + h) * places.size, places.size,
+        for (std::int64_t h = 0; h < places.kv_heads; ++h)
+            std::copy_n(rows + (t * places.kv_heads + h) * places.size, places.size,
                         cache + places.start[sequence[t]] +
                             (h * places.capacity[sequence[t]] + position[t]) * places.size);
 }
@@ -79,7 +79,7 @@ void cache_write(CachePlaces const& places, std::int64_t tokens, std::int32_t co
 template <typename T>
 void decode_attention(DecodeProblem const& p, T const* q, T const* keys, T const* values, T* out) {
 #pragma omp parallel for schedule(dynamic)
-    for (std::int64_t i = 0; i < p.queries * p.places.key_heads; ++i)
+    for (std::int64_t i = 0; i < p.queries * p.places.kv_heads; ++i)
         run_task(p, i, q, keys, values, out);
 }
 

@@ -10,7 +10,7 @@ namespace trireme::framework::kernels {
 struct CachePlaces {
     std::int64_t const* start;    ///< [sequences], elements
     std::int64_t const* capacity; ///< [sequences], tokens
-    std::int64_t key_heads, size;
+    std::int64_t kv_heads, size;
 };
 
 /// cache row (sequence[t], head, position[t]) = rows[t, head], for t < tokens: rows is [tokens,

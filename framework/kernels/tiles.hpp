@@ -1,5 +1,5 @@
 // Sizes at which loops of the kernels are cut. Proofs and tests make them small
-// (framework/small_sizes.hpp), so that a tiny model has more than one piece of everything.
+// (framework/parity/small_sizes.hpp), so that a tiny model has more than one piece of everything.
 #pragma once
 #include <atomic>
 #include <cstdint>

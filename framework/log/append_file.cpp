@@ -10,7 +10,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 AppendFile::AppendFile(std::string path)
     : path_(std::move(path)),
@@ -42,4 +42,4 @@ void AppendFile::write_line(std::string_view line) {
         throw cluster::JobError(path_ + ": write failed: " + std::strerror(errno));
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 class AppendFile {
   public:
@@ -21,4 +21,4 @@ class AppendFile {
     int descriptor_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

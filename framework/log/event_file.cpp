@@ -11,7 +11,7 @@
 #include "cluster/error.hpp"
 #include "cluster/host.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 namespace {
 
@@ -118,4 +118,4 @@ void EventFile::record(std::string const& event) {
     if (!file_) throw cluster::JobError(path_ + ": write failed; is the disk full?");
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 class EventFile {
   public:
@@ -33,4 +33,4 @@ class EventFile {
     std::ofstream file_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

@@ -4,7 +4,7 @@
 #include "cluster/file.hpp"
 #include "cluster/line_reader.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 namespace {
 
@@ -64,4 +64,4 @@ void read_events(std::string const& run, std::function<void(EventLine const&)> c
     }
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

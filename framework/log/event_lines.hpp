@@ -9,7 +9,7 @@
 
 #include "data/json.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 /// One line of the file: an object with a text "kind". Every value that is asked for is what it
 /// should be, absent or null (as numbers that are not finite are written); else InputError
@@ -49,4 +49,4 @@ class EventLine {
 /// what is JSON and no event, and unless it is a regular file that can be read.
 void read_events(std::string const& run, std::function<void(EventLine const&)> const& each);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

@@ -11,7 +11,7 @@
 #include "framework/log/append_file.hpp"
 #include "framework/log/sink.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 namespace {
 
@@ -37,7 +37,7 @@ std::string plain(Progress const& p) {
     return fmt::format("step {}/{}  {}  {} left", p.step, p.total, p.text, p.left);
 }
 
-class TerminalSink : public LogSink {
+class TerminalSink : public Sink {
   public:
     void line(std::string const& line) override {
         if (bar_drawn_) cluster::say("\r\033[2K");
@@ -64,7 +64,7 @@ class TerminalSink : public LogSink {
     Pace pace_;
 };
 
-class TextSink : public LogSink {
+class TextSink : public Sink {
   public:
     explicit TextSink(std::string const& path) : file_(path) {}
     void line(std::string const& line) override {
@@ -84,7 +84,7 @@ class TextSink : public LogSink {
     Pace pace_;
 };
 
-class JsonSink : public LogSink {
+class JsonSink : public Sink {
   public:
     explicit JsonSink(std::string const& path) : file_(path) {}
     void event(nlohmann::ordered_json const& event) override { file_.write_line(event.dump()); }
@@ -95,16 +95,16 @@ class JsonSink : public LogSink {
 
 } // namespace
 
-std::unique_ptr<LogSink> terminal_sink() {
+std::unique_ptr<Sink> terminal_sink() {
     return std::make_unique<TerminalSink>();
 }
 
-std::unique_ptr<LogSink> text_sink(std::string const& path) {
+std::unique_ptr<Sink> text_sink(std::string const& path) {
     return std::make_unique<TextSink>(path);
 }
 
-std::unique_ptr<LogSink> json_sink(std::string const& path) {
+std::unique_ptr<Sink> json_sink(std::string const& path) {
     return std::make_unique<JsonSink>(path);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 namespace {
 
@@ -53,4 +53,4 @@ void RunLog::progress(std::int64_t step, std::int64_t total, std::string const& 
     for (auto const& sink : sinks_) sink->progress(progress);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

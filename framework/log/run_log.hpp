@@ -8,7 +8,7 @@
 
 #include "framework/log/sink.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 /// Writes on rank 0 only; on others every call does nothing. Appends, so that a resumed run keeps
 /// its history.
@@ -31,9 +31,9 @@ class RunLog {
   private:
     std::string folder_;
     int rank_;
-    std::vector<std::unique_ptr<LogSink>> sinks_; ///< none on other ranks
+    std::vector<std::unique_ptr<Sink>> sinks_; ///< none on other ranks
     std::chrono::steady_clock::time_point first_time_;
     std::int64_t first_step_ = -1;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 /// Where training is, for a person.
 struct Progress {
@@ -17,9 +17,9 @@ struct Progress {
 };
 
 /// A sink overrides what it shows.
-class LogSink {
+class Sink {
   public:
-    virtual ~LogSink() = default;
+    virtual ~Sink() = default;
     virtual void event(nlohmann::ordered_json const& /*event*/) {}
     virtual void line(std::string const& /*line*/) {}
     virtual void progress(Progress const& /*progress*/) {}
@@ -27,19 +27,19 @@ class LogSink {
 
 /// Standard error: lines, and a progress bar where it is a terminal; a line of progress every ten
 /// seconds elsewhere.
-std::unique_ptr<LogSink> terminal_sink();
+std::unique_ptr<Sink> terminal_sink();
 
 // The sinks below append to what is there. They throw InputError if their file cannot be opened,
 // JobError if it cannot be written.
 
 /// What the terminal shows, as plain lines with the time in front; a line of progress every ten
 /// seconds.
-std::unique_ptr<LogSink> text_sink(std::string const& path);
+std::unique_ptr<Sink> text_sink(std::string const& path);
 /// Each event as one line of JSON.
-std::unique_ptr<LogSink> json_sink(std::string const& path);
+std::unique_ptr<Sink> json_sink(std::string const& path);
 /// The numbers of the events `train` and `evaluation` by step, as an event file of TensorBoard: a
 /// new one for each job of a run. Names are those of metrics.jsonl: train/loss,
 /// validation/accuracy.
-std::unique_ptr<LogSink> tensorboard_sink(std::string const& folder);
+std::unique_ptr<Sink> tensorboard_sink(std::string const& folder);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

@@ -1,11 +1,11 @@
 #include "framework/log/event_file.hpp"
 #include "framework/log/sink.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::log {
 
 namespace {
 
-class TensorBoardSink : public LogSink {
+class TensorBoardSink : public Sink {
   public:
     explicit TensorBoardSink(std::string const& folder) : file_(folder) {}
 
@@ -30,8 +30,8 @@ class TensorBoardSink : public LogSink {
 
 } // namespace
 
-std::unique_ptr<LogSink> tensorboard_sink(std::string const& folder) {
+std::unique_ptr<Sink> tensorboard_sink(std::string const& folder) {
     return std::make_unique<TensorBoardSink>(folder);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::log

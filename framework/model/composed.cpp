@@ -6,7 +6,7 @@
 
 #include "parallel/tensor_buffer.hpp"
 
-namespace trireme::framework::composed {
+namespace trireme::framework::model::composed {
 
 namespace {
 
@@ -59,7 +59,7 @@ OneSample sample_of(kernels::AttentionProblem const& p, std::int64_t i, at::Tens
     OneSample s;
     s.first = p.offsets[i];
     s.n = p.offsets[i + 1] - s.first;
-    s.group = p.heads / p.key_heads;
+    s.group = p.heads / p.kv_heads;
     s.q = heads_of(q, s.first, s.n, p.size);
     s.k = heads_of(k, s.first, s.n, p.size).repeat_interleave(s.group, 0);
     s.v = heads_of(v, s.first, s.n, p.size).repeat_interleave(s.group, 0);
@@ -217,4 +217,4 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
     return rows;
 }
 
-} // namespace trireme::framework::composed
+} // namespace trireme::framework::model::composed

@@ -14,7 +14,7 @@
 #include "framework/kernels/attention.hpp"
 #include "framework/kernels/random.hpp"
 
-namespace trireme::framework::composed {
+namespace trireme::framework::model::composed {
 
 /// y[T, D] and 1 / rms of each row, [T, 1].
 std::pair<at::Tensor, at::Tensor> rms_norm(at::Tensor const& x, at::Tensor const& weight,
@@ -55,4 +55,4 @@ struct RowLosses {
 RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
                         bool gradient, double scale, cluster::Communicator* group);
 
-} // namespace trireme::framework::composed
+} // namespace trireme::framework::model::composed

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 enum class Family : std::uint8_t { bert, gpt2, llama, mistral, qwen2, qwen3 };
 enum class Norm : std::uint8_t { rms, layer };
@@ -20,16 +20,16 @@ struct RotaryStretch {
     double factor = 1.0;
     /// llama3: turns per first context between which it blends
     double low_frequency = 1.0, high_frequency = 4.0;
-    std::int64_t first_context = 0; ///< llama3: positions of the first training
+    std::int64_t original_context = 0; ///< llama3: positions of the first training
 };
 
-struct ModelConfig {
+struct Config {
     /// says how tensors are called; what is computed, the fields below say
     Family family = Family::llama;
     std::int64_t hidden = 0; ///< D
     std::int64_t layers = 0;
-    std::int64_t heads = 0;     ///< query heads H
-    std::int64_t key_heads = 0; ///< key and value heads, divides heads
+    std::int64_t heads = 0;    ///< query heads H
+    std::int64_t kv_heads = 0; ///< key and value heads, divides heads
     std::int64_t head_size = 0;
     std::int64_t feed_forward = 0;  ///< inner width
     std::int64_t vocabulary = 0;    ///< V
@@ -38,8 +38,8 @@ struct ModelConfig {
 
     Norm norm = Norm::rms;
     double norm_epsilon = 1e-5;
-    bool norm_first = true;  ///< pre-norm (Llama) or post-norm (BERT)
-    bool head_norms = false; ///< rms norm over each query and key head (Qwen 3)
+    bool norm_first = true; ///< pre-norm (Llama) or post-norm (BERT)
+    bool qk_norm = false;   ///< rms norm over each query and key head (Qwen 3)
     Activation activation = Activation::silu;
     bool gated = true;           ///< down(act(gate(x)) * up(x)) or down(act(up(x)))
     bool attention_bias = false; ///< of the query, key and value layers
@@ -71,4 +71,4 @@ struct ModelConfig {
     std::string source_json;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -4,7 +4,7 @@
 
 #include "cluster/error.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 /// Contiguous, and float32 where the tensor is bfloat16: the kernels compute in float32 or float64.
 inline at::Tensor for_kernel(at::Tensor const& x) {
@@ -34,4 +34,4 @@ void by_dtype(at::Tensor const& x, F const& f) {
                                 at::toString(x.scalar_type()));
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

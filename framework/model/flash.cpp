@@ -8,7 +8,7 @@
 
 #include "parallel/compute_path.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 namespace {
 
@@ -88,4 +88,4 @@ at::Tensor flash_attention(at::Tensor const& q, at::Tensor const& k, at::Tensor 
     return FlashFunction::apply(q, k, v, offsets, c10::make_intrusive<Shape>(problem), recompute);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

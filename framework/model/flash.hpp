@@ -7,7 +7,7 @@
 
 #include "framework/kernels/attention.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 /// Why these kernels cannot be used for heads of this size in `dtype`, as the end of a sentence;
 /// empty if they can. Their dropout has masks of its own, that do not belong to a sample: with it
@@ -21,4 +21,4 @@ at::Tensor flash_attention(at::Tensor const& q, at::Tensor const& k, at::Tensor 
                            kernels::AttentionProblem const& problem, at::Tensor const& offsets,
                            bool recompute);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

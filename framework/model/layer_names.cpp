@@ -1,6 +1,6 @@
 #include "framework/model/layer_names.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 namespace {
 
@@ -71,7 +71,7 @@ constexpr NameTable kLlama{.body = "model.",
                            .language_model = "lm_head",
                            .classifier = "score"};
 
-NameTable const& table_of(ModelConfig const& config) {
+NameTable const& table_of(Config const& config) {
     switch (config.family) {
     case Family::bert: return kBert;
     case Family::gpt2: return kGpt2;
@@ -92,17 +92,17 @@ LinearNames linear(std::string const& prefix, std::string const& part, bool bias
 
 } // namespace
 
-std::string body_prefix(ModelConfig const& config) {
+std::string body_prefix(Config const& config) {
     return table_of(config).body;
 }
 
-StemNames stem_names(ModelConfig const& config) {
+EmbeddingNames embedding_names(Config const& config) {
     NameTable const& t = table_of(config);
     return {weight(t.body, t.tokens), weight(t.body, t.positions), weight(t.body, t.segments),
             linear(t.body, t.stem_norm, config.norm == Norm::layer)};
 }
 
-LayerNames layer_names(ModelConfig const& config, std::int64_t layer) {
+LayerNames layer_names(Config const& config, std::int64_t layer) {
     NameTable const& t = table_of(config);
     std::string prefix = t.body + std::string(t.layer);
     prefix.replace(prefix.find('#'), 1, std::to_string(layer));
@@ -116,11 +116,11 @@ LayerNames layer_names(ModelConfig const& config, std::int64_t layer) {
             .down = linear(prefix, t.down, config.feed_forward_bias),
             .attention_norm = linear(prefix, t.attention_norm, norm_bias),
             .feed_forward_norm = linear(prefix, t.feed_forward_norm, norm_bias),
-            .query_norm = linear(prefix, config.head_norms ? t.query_norm : "", false),
-            .key_norm = linear(prefix, config.head_norms ? t.key_norm : "", false)};
+            .query_norm = linear(prefix, config.qk_norm ? t.query_norm : "", false),
+            .key_norm = linear(prefix, config.qk_norm ? t.key_norm : "", false)};
 }
 
-HeadNames head_names(ModelConfig const& config) {
+HeadNames head_names(Config const& config) {
     NameTable const& t = table_of(config);
     HeadNames names{.norm = linear(t.body, t.norm, config.norm == Norm::layer),
                     .pooler = linear(t.body, t.pooler, true)};
@@ -128,11 +128,11 @@ HeadNames head_names(ModelConfig const& config) {
         names.classifier = linear("", t.classifier, t.classifier_bias);
     else
         names.language_model =
-            config.tied_embeddings ? stem_names(config).tokens : weight("", t.language_model);
+            config.tied_embeddings ? embedding_names(config).tokens : weight("", t.language_model);
     return names;
 }
 
-std::string stored_name(ModelConfig const& config, std::string const& parameter) {
+std::string stored_name(Config const& config, std::string const& parameter) {
     std::string const fused = table_of(config).fused;
     auto const at = fused.empty() ? std::string::npos : parameter.find(fused + ".");
     if (at == std::string::npos) return parameter;
@@ -140,4 +140,4 @@ std::string stored_name(ModelConfig const& config, std::string const& parameter)
     return whole.erase(at + fused.size(), 2); // the ".q" of "fused.q.weight"
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -7,7 +7,7 @@
 
 #include "framework/model/config.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 /// A weight and its bias ("" if none).
 struct LinearNames {
@@ -21,7 +21,7 @@ struct LayerNames {
     LinearNames query_norm, key_norm; ///< over each head
 };
 
-struct StemNames {
+struct EmbeddingNames {
     std::string tokens, positions, segments;
     LinearNames norm;
 };
@@ -32,14 +32,14 @@ struct HeadNames {
     LinearNames pooler, classifier;
 };
 
-StemNames stem_names(ModelConfig const& config);
-LayerNames layer_names(ModelConfig const& config, std::int64_t layer);
-HeadNames head_names(ModelConfig const& config);
+EmbeddingNames embedding_names(Config const& config);
+LayerNames layer_names(Config const& config, std::int64_t layer);
+HeadNames head_names(Config const& config);
 
 /// Prefix of the tensors of the body, which a bare encoder's or decoder's folder leaves away.
-std::string body_prefix(ModelConfig const& config);
+std::string body_prefix(Config const& config);
 /// The tensor of a Hugging Face folder that a parameter is, or is a part of: GPT-2 has query, key
 /// and value in one.
-std::string stored_name(ModelConfig const& config, std::string const& parameter);
+std::string stored_name(Config const& config, std::string const& parameter);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -16,7 +16,7 @@
 #include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 namespace {
 
@@ -278,4 +278,4 @@ at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Resul
     return loss;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -15,7 +15,7 @@
 #include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 namespace {
 
@@ -286,7 +286,7 @@ struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
 /// Slow turns (long waves) are slowed down by the factor, fast ones kept, those between blended
 /// (Llama 3.1).
 at::Tensor stretch_llama3(RotaryStretch const& s, at::Tensor const& frequency) {
-    auto const context = static_cast<double>(s.first_context);
+    auto const context = static_cast<double>(s.original_context);
     at::Tensor const wave = frequency.reciprocal() * (2 * std::numbers::pi);
     at::Tensor const slow = wave > context / s.low_frequency,
                      fast = wave < context / s.high_frequency;
@@ -298,7 +298,7 @@ at::Tensor stretch_llama3(RotaryStretch const& s, at::Tensor const& frequency) {
 }
 
 /// Radians per position of each pair, [S / 2].
-at::Tensor rotary_frequencies(ModelConfig const& config, at::ScalarType dtype) {
+at::Tensor rotary_frequencies(Config const& config, at::ScalarType dtype) {
     at::Tensor const exponent = at::arange(0, config.head_size, 2, at::kLong).to(dtype) /
                                 static_cast<double>(config.head_size);
     at::Tensor const frequency = at::pow(config.rotary_base, exponent).reciprocal();
@@ -387,7 +387,7 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
         pass.slot.sample_ids.data(),
         pass.slot.sample_count(),
         shape.heads,
-        shape.key_heads,
+        shape.kv_heads,
         shape.head_size,
         shape.causal,
         shape.window,
@@ -399,7 +399,7 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
     return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];
 }
 
-RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype, at::Device device) {
+RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device) {
     if (config.positions != Positions::rotary) return {};
     at::Tensor const angle = at::outer(at::arange(config.max_positions, at::kLong).to(dtype),
                                        rotary_frequencies(config, dtype));
@@ -413,4 +413,4 @@ at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& ta
     return RotaryFunction::apply(x, heads, &table, &pass);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -13,7 +13,7 @@
 #include "parallel/parameter.hpp"
 #include "parallel/tensor_ops.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 /// y[T, D] = x / rms(x) * weight (Zhang and Sennrich 2019).
 at::Tensor rms_norm(at::Tensor const& x, parallel::ParameterUse const& weight, double epsilon);
@@ -36,7 +36,7 @@ at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up);
 at::Tensor activate(at::Tensor const& x, Activation activation);
 
 struct AttentionShape {
-    std::int64_t heads, key_heads, head_size;
+    std::int64_t heads, kv_heads, head_size;
     bool causal;
     std::int64_t window; ///< keys a query sees, itself the last; 0: all
     double scale;        ///< of scores
@@ -56,8 +56,7 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
 struct RotaryTable {
     at::Tensor cosine, sine;
 };
-RotaryTable rotary_table(ModelConfig const& config, at::ScalarType dtype,
-                         at::Device device = at::kCPU);
+RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device = at::kCPU);
 /// x[T, heads S] turned by its positions (Su et al. 2021; halves paired as in Hugging Face's
 /// rotate_half).
 at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
@@ -74,4 +73,4 @@ at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const
 /// Cross-entropy of logits[n, C] against the slot's kClassLabel, otherwise as above.
 at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

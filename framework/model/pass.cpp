@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 std::int64_t packed_ids(data::Slot const& slot) {
     std::int64_t words = kIdsOfAToken * slot.token_count() + slot.sample_count() + 1;
@@ -62,4 +62,4 @@ void Results::read_back() {
     for (auto const& read : std::exchange(waiting, {})) read(*this);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

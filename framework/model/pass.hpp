@@ -10,7 +10,7 @@
 
 #include "data/slot.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 struct AttentionShape;
 struct Pass;
@@ -96,4 +96,4 @@ Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t 
 /// Numbers of the host on a device; the host does not wait for the copy.
 at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -2,7 +2,7 @@
 #include "framework/model/layer_names.hpp"
 #include "framework/model/transformer_stage.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 namespace {
 
@@ -92,29 +92,29 @@ class SpecList {
 
 } // namespace
 
-std::vector<ParameterSpec> parameter_specs(ModelConfig const& c) {
+std::vector<ParameterSpec> parameter_specs(Config const& c) {
     SpecList list(c.initializer_range, c.input_major);
-    StemNames const stem = stem_names(c);
+    EmbeddingNames const embeddings = embedding_names(c);
     HeadNames const head = head_names(c);
     // [Note: tied embeddings] The token table is read by the stem and by the head; each use has a
     // gradient of its own and the unit is complete when the stem, the last in the backward pass, is
     // done.
     bool const tied = c.tied_embeddings && c.head == HeadKind::language_model;
-    list.vocabulary(stem.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings",
+    list.vocabulary(embeddings.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings",
                     tied ? 2 : 1);
     list.last().untrained_row = c.untrained_token;
-    list.own_rows(stem.positions, c.max_positions, c.hidden, "embeddings");
-    list.own_rows(stem.segments, c.token_types, c.hidden, "embeddings");
-    list.norm(stem.norm, c.hidden, "embeddings");
+    list.own_rows(embeddings.positions, c.max_positions, c.hidden, "embeddings");
+    list.own_rows(embeddings.segments, c.token_types, c.hidden, "embeddings");
+    list.norm(embeddings.norm, c.hidden, "embeddings");
     for (std::int64_t i = 0; i < c.layers; ++i) {
         LayerNames const layer = layer_names(c, i);
         std::string const unit = "layers." + std::to_string(i);
-        TensorCut const queries{.groups = c.key_heads,
-                                .items = c.heads / c.key_heads,
+        TensorCut const queries{.groups = c.kv_heads,
+                                .items = c.heads / c.kv_heads,
                                 .size = c.head_size,
                                 .share = TensorCut::Share::divide};
         TensorCut const keys{
-            .groups = c.key_heads, .size = c.head_size, .share = TensorCut::Share::copy};
+            .groups = c.kv_heads, .size = c.head_size, .share = TensorCut::Share::copy};
         TensorCut const inner{.groups = c.feed_forward};
         list.column_linear(layer.query, c.hidden, queries, unit);
         list.column_linear(layer.key, c.hidden, keys, unit);
@@ -135,4 +135,4 @@ std::vector<ParameterSpec> parameter_specs(ModelConfig const& c) {
     return list.take();
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -5,7 +5,7 @@
 #include "parallel/linear.hpp"
 #include "parallel/planted.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 namespace {
 
@@ -24,7 +24,7 @@ at::Tensor apply(LinearUse const& layer, at::Tensor const& x) {
     return linear(x, layer.weight, layer.bias);
 }
 
-at::Tensor normalize_as(ModelConfig const& config, at::Tensor const& x, LinearUse const& norm) {
+at::Tensor normalize_as(Config const& config, at::Tensor const& x, LinearUse const& norm) {
     return config.norm == Norm::rms ? rms_norm(x, norm.weight, config.norm_epsilon)
                                     : layer_norm(x, norm.weight, norm.bias, config.norm_epsilon);
 }
@@ -53,16 +53,16 @@ std::int64_t last_token(data::Slot const& slot, std::size_t i, std::int64_t pad)
 
 } // namespace
 
-Stem::Stem(ModelConfig const& config, ParameterStore& store, BlockOptions const& options)
+Embeddings::Embeddings(Config const& config, ParameterStore& store, BlockOptions const& options)
     : config_(config), options_(options) {
-    StemNames const names = stem_names(config);
+    EmbeddingNames const names = embedding_names(config);
     tokens_ = find(store, names.tokens);
     positions_ = find(store, names.positions);
     segments_ = find(store, names.segments);
     norm_ = find(store, names.norm);
 }
 
-at::Tensor Stem::forward(at::Tensor const& anchor, Pass const& pass) const {
+at::Tensor Embeddings::forward(at::Tensor const& anchor, Pass const& pass) const {
     auto const& axis = options_.tensor;
     at::Tensor x = parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis);
     if (positions_)
@@ -72,8 +72,8 @@ at::Tensor Stem::forward(at::Tensor const& anchor, Pass const& pass) const {
     return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank());
 }
 
-TransformerLayer::TransformerLayer(ModelConfig const& config, ParameterStore& store,
-                                   std::int64_t index, BlockOptions const& options)
+TransformerLayer::TransformerLayer(Config const& config, ParameterStore& store, std::int64_t index,
+                                   BlockOptions const& options)
     : config_(config), options_(options), index_(index) {
     LayerNames const names = layer_names(config, index);
     query_ = find(store, names.query);
@@ -109,13 +109,13 @@ at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& tabl
     at::Tensor q = apply(query_, whole), k = apply(key_, whole);
     at::Tensor const v = apply(value_, whole);
     AttentionShape const shape = attention_shape();
-    if (config_.head_norms) {
+    if (config_.qk_norm) {
         q = rms_norm_heads(q, query_norm_.weight, config_.norm_epsilon);
         k = rms_norm_heads(k, key_norm_.weight, config_.norm_epsilon);
     }
     if (config_.positions == Positions::rotary) {
         q = rotary(q, shape.heads, table, pass);
-        k = rotary(k, shape.key_heads, table, pass);
+        k = rotary(k, shape.kv_heads, table, pass);
     }
     at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
                                        : attention(q, k, v, shape, pass);
@@ -132,7 +132,7 @@ AttentionShape TransformerLayer::attention_shape() const {
     auto const& queries = query_.weight.parameter().slice();
     auto const& keys = key_.weight.parameter().slice();
     return {.heads = queries.local / config_.head_size,
-            .key_heads = keys.local / config_.head_size,
+            .kv_heads = keys.local / config_.head_size,
             .head_size = config_.head_size,
             .causal = config_.causal,
             .window = config_.windows.empty() ? 0 : config_.windows[layer],
@@ -157,7 +157,7 @@ at::Tensor TransformerLayer::feed_forward(at::Tensor const& x, Pass const& pass)
                    options_.tensor.rank());
 }
 
-Head::Head(ModelConfig const& config, ParameterStore& store, BlockOptions const& options)
+Head::Head(Config const& config, ParameterStore& store, BlockOptions const& options)
     : config_(config), options_(options) {
     HeadNames const names = head_names(config);
     norm_ = find(store, names.norm);
@@ -197,4 +197,4 @@ at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     return apply(classifier_, h);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

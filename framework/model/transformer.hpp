@@ -13,7 +13,7 @@
 #include "parallel/parameter_store.hpp"
 #include "parallel/tensor_ops.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 struct LinearUse {
     parallel::ParameterUse weight, bias;
@@ -30,14 +30,14 @@ struct BlockOptions {
 
 /// Token, position and segment embeddings, and the norm and dropout after them where the family has
 /// them.
-class Stem {
+class Embeddings {
   public:
-    Stem(ModelConfig const& config, parallel::ParameterStore& store,
-         BlockOptions const& options = {});
+    Embeddings(Config const& config, parallel::ParameterStore& store,
+               BlockOptions const& options = {});
     at::Tensor forward(at::Tensor const& anchor, Pass const& pass) const; ///< -> [T / t, D]
 
   private:
-    ModelConfig const& config_;
+    Config const& config_;
     BlockOptions options_;
     parallel::ParameterUse tokens_, positions_, segments_;
     LinearUse norm_;
@@ -46,7 +46,7 @@ class Stem {
 /// Attention and feed-forward with their norms and residuals, before (Llama) or after (BERT) them.
 class TransformerLayer {
   public:
-    TransformerLayer(ModelConfig const& config, parallel::ParameterStore& store, std::int64_t index,
+    TransformerLayer(Config const& config, parallel::ParameterStore& store, std::int64_t index,
                      BlockOptions const& options = {});
     /// [T / t, D], same
     at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
@@ -57,7 +57,7 @@ class TransformerLayer {
     at::Tensor normalize(at::Tensor const& x, LinearUse const& norm) const;
     AttentionShape attention_shape() const;
 
-    ModelConfig const& config_;
+    Config const& config_;
     BlockOptions options_;
     std::int64_t index_;
     LinearUse query_, key_, value_, output_, query_norm_, key_norm_, gate_, up_, down_,
@@ -68,8 +68,7 @@ class TransformerLayer {
 /// or its last (decoders).
 class Head {
   public:
-    Head(ModelConfig const& config, parallel::ParameterStore& store,
-         BlockOptions const& options = {});
+    Head(Config const& config, parallel::ParameterStore& store, BlockOptions const& options = {});
     /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample.
     at::Tensor forward(at::Tensor const& x, Pass const& pass, Results& results) const;
     /// [T, V] for what follows each token, or [samples, classes].
@@ -78,10 +77,10 @@ class Head {
   private:
     at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [samples, classes]
 
-    ModelConfig const& config_;
+    Config const& config_;
     BlockOptions options_;
     LinearUse norm_, pooler_, classifier_;
     parallel::ParameterUse language_model_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -2,12 +2,12 @@
 
 #include "parallel/layer_split.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 namespace {
 
 /// The parts of this stage, by chunk.
-std::vector<PartRange> own_parts(ModelConfig const& config, PipelineLayout const& layout) {
+std::vector<PartRange> own_parts(Config const& config, PipelineLayout const& layout) {
     auto const all = part_ranges(config, layout);
     std::vector<PartRange> own;
     for (int c = 0; c < layout.chunks; ++c)
@@ -17,7 +17,7 @@ std::vector<PartRange> own_parts(ModelConfig const& config, PipelineLayout const
 
 } // namespace
 
-std::vector<PartRange> part_ranges(ModelConfig const& config, PipelineLayout const& layout) {
+std::vector<PartRange> part_ranges(Config const& config, PipelineLayout const& layout) {
     std::vector<PartRange> parts;
     std::int64_t first = 0;
     for (int const layers : parallel::layers_of_parts(
@@ -29,31 +29,31 @@ std::vector<PartRange> part_ranges(ModelConfig const& config, PipelineLayout con
     return parts;
 }
 
-std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config,
+std::vector<parallel::ParameterSpec> parameter_specs(Config const& config,
                                                      PipelineLayout const& layout) {
     std::vector<parallel::ParameterSpec> specs;
-    bool stem = false, head = false;
+    bool embeddings = false, head = false;
     auto const parts = own_parts(config, layout);
-    for (auto const& part : parts) stem |= part.stem, head |= part.head;
+    for (auto const& part : parts) embeddings |= part.embeddings, head |= part.head;
     for (auto spec : parameter_specs(config)) {
-        bool here = spec.unit == "head" ? head : stem;
+        bool here = spec.unit == "head" ? head : embeddings;
         if (auto const layer = layer_of(spec.unit); layer >= 0) {
             here = false;
             for (auto const& part : parts)
                 here |= layer >= part.first_layer && layer < part.last_layer;
-        } else if (spec.uses == 2 && stem != head) { // see [Note: tied embeddings]
+        } else if (spec.uses == 2 && embeddings != head) { // see [Note: tied embeddings]
             here = true;
             spec.uses = 1;
             spec.first_use = head ? 1 : 0;
-            spec.owned = stem;
-            spec.peer_stage = stem ? layout.stages - 1 : 0;
+            spec.owned = embeddings;
+            spec.peer_stage = embeddings ? layout.stages - 1 : 0;
         }
         if (here) specs.push_back(std::move(spec));
     }
     return specs;
 }
 
-TransformerParts::TransformerParts(ModelConfig const& config, parallel::ParameterStore& store,
+TransformerParts::TransformerParts(Config const& config, parallel::ParameterStore& store,
                                    PipelineLayout const& layout, BlockOptions const& options) {
     for (auto const& range : own_parts(config, layout))
         parts_.push_back(std::make_unique<TransformerStage>(config, store, range, options));
@@ -70,4 +70,4 @@ std::vector<parallel::Stage*> TransformerParts::stages() const {
     return stages;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -5,7 +5,7 @@
 
 #include "framework/model/transformer_stage.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 /// How a model is laid over the pipeline axis. Pure integers.
 struct PipelineLayout {
@@ -15,17 +15,17 @@ struct PipelineLayout {
 
 /// What each part of the model holds, in the order of the model. Throws InputError for a layout
 /// that cannot work.
-std::vector<PartRange> part_ranges(ModelConfig const& config, PipelineLayout const& layout);
+std::vector<PartRange> part_ranges(Config const& config, PipelineLayout const& layout);
 
 /// The specs of the parameters on one stage. A tied embedding whose uses are on two stages belongs
 /// to the first: the last has a copy without optimizer state.
-std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config,
+std::vector<parallel::ParameterSpec> parameter_specs(Config const& config,
                                                      PipelineLayout const& layout);
 
 class TransformerParts {
   public:
     /// `config` and `store` must outlive the parts.
-    TransformerParts(ModelConfig const& config, parallel::ParameterStore& store,
+    TransformerParts(Config const& config, parallel::ParameterStore& store,
                      PipelineLayout const& layout, BlockOptions const& options = {});
 
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
@@ -38,4 +38,4 @@ class TransformerParts {
     std::vector<std::unique_ptr<TransformerStage>> parts_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -6,24 +6,24 @@
 
 #include "cluster/error.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 std::int64_t layer_of(std::string const& unit) {
     constexpr std::string_view kPrefix = "layers.";
     return unit.starts_with(kPrefix) ? std::stoll(unit.substr(kPrefix.size())) : -1;
 }
 
-TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store)
+TransformerStage::TransformerStage(Config const& config, parallel::ParameterStore& store)
     : TransformerStage(config, store, {0, config.layers, true, true}) {}
 
-TransformerStage::TransformerStage(ModelConfig const& config, parallel::ParameterStore& store,
+TransformerStage::TransformerStage(Config const& config, parallel::ParameterStore& store,
                                    PartRange const& range, BlockOptions const& options)
     : config_(config), options_(options),
       boundary_(at::TensorOptions().dtype(store.options().compute).device(store.options().device)),
       rotary_(rotary_table(config, store.master_dtype(), store.options().device)) {
-    if (range.stem) {
-        stem_.emplace(config, store, options);
-        blocks_.push_back({Block::Kind::stem});
+    if (range.embeddings) {
+        embeddings_.emplace(config, store, options);
+        blocks_.push_back({Block::Kind::embeddings});
     }
     for (std::int64_t i = range.first_layer; i < range.last_layer; ++i) {
         blocks_.push_back({Block::Kind::layer, layers_.size()});
@@ -37,7 +37,7 @@ TransformerStage::TransformerStage(ModelConfig const& config, parallel::Paramete
 }
 
 void TransformerStage::find_units(parallel::ParameterStore const& store, PartRange const& range) {
-    std::size_t const first_layer = range.stem ? 1 : 0, head = blocks_.size() - 1;
+    std::size_t const first_layer = range.embeddings ? 1 : 0, head = blocks_.size() - 1;
     for (std::size_t u = 0; u < store.units().size(); ++u) {
         std::string const& name = store.units()[u]->name;
         if (auto const layer = layer_of(name); layer >= 0) {
@@ -48,7 +48,7 @@ void TransformerStage::find_units(parallel::ParameterStore const& store, PartRan
             block.completed.push_back(u);
             continue;
         }
-        bool const by_stem = range.stem && name != "head",
+        bool const by_stem = range.embeddings && name != "head",
                    by_head = range.head && (name == "head" || name == "tied");
         if (by_stem) blocks_.front().read.push_back(u);
         if (by_head) blocks_[head].read.push_back(u);
@@ -68,7 +68,7 @@ void TransformerStage::load(std::shared_ptr<std::vector<Pass> const> passes) {
 
 at::Tensor TransformerStage::layers_of(Pass const& pass, at::Tensor const& input) const {
     at::NoGradGuard const no_graph;
-    at::Tensor x = stem_ ? stem_->forward(input, pass) : input;
+    at::Tensor x = embeddings_ ? embeddings_->forward(input, pass) : input;
     for (auto const& layer : layers_) x = layer.forward(x, rotary_, pass);
     return x;
 }
@@ -95,11 +95,11 @@ at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input,
                                      std::int64_t micro_step) {
     Pass const& pass = passes_->at(static_cast<std::size_t>(micro_step));
     switch (blocks_[block].kind) {
-    case Block::Kind::stem: return stem_->forward(input, pass);
+    case Block::Kind::embeddings: return embeddings_->forward(input, pass);
     case Block::Kind::layer: return layers_[blocks_[block].layer].forward(input, rotary_, pass);
     case Block::Kind::head: return head_->forward(input, pass, results_);
     }
     return {};
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

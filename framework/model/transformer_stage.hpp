@@ -11,26 +11,26 @@
 #include "framework/model/transformer.hpp"
 #include "parallel/stage.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::model {
 
 /// The specs of all parameters of a model, in model order, for ParameterStore. A tied embedding has
 /// two uses and a unit of its own.
-std::vector<parallel::ParameterSpec> parameter_specs(ModelConfig const& config);
+std::vector<parallel::ParameterSpec> parameter_specs(Config const& config);
 /// The layer whose parameters a unit holds; -1: none ("embeddings", "tied", "head").
 std::int64_t layer_of(std::string const& unit);
 
 /// Layers [first_layer, last_layer) of a model, and what stands before and after them.
 struct PartRange {
     std::int64_t first_layer = 0, last_layer = 0;
-    bool stem = true, head = true;
+    bool embeddings = true, head = true;
 };
 
 class TransformerStage : public parallel::Stage {
   public:
     /// The whole model. `config` and `store` must outlive the stage.
-    TransformerStage(ModelConfig const& config, parallel::ParameterStore& store);
-    TransformerStage(ModelConfig const& config, parallel::ParameterStore& store,
-                     PartRange const& range, BlockOptions const& options = {});
+    TransformerStage(Config const& config, parallel::ParameterStore& store);
+    TransformerStage(Config const& config, parallel::ParameterStore& store, PartRange const& range,
+                     BlockOptions const& options = {});
 
     /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
     void load(std::vector<Pass> passes);
@@ -68,17 +68,17 @@ class TransformerStage : public parallel::Stage {
 
   private:
     struct Block {
-        enum class Kind : std::uint8_t { stem, layer, head } kind;
+        enum class Kind : std::uint8_t { embeddings, layer, head } kind;
         std::size_t layer = 0; ///< place in layers_
         std::vector<std::size_t> read = {}, completed = {};
     };
     void find_units(parallel::ParameterStore const& store, PartRange const& range);
 
-    ModelConfig const& config_;
+    Config const& config_;
     BlockOptions options_;
     at::TensorOptions boundary_;
     RotaryTable rotary_;
-    std::optional<Stem> stem_;
+    std::optional<Embeddings> embeddings_;
     std::vector<TransformerLayer> layers_;
     std::optional<Head> head_;
     std::vector<Block> blocks_;
@@ -86,4 +86,4 @@ class TransformerStage : public parallel::Stage {
     mutable Results results_; ///< reading it back is no change
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::model

@@ -12,7 +12,7 @@
 #include "parallel/planted.hpp"
 #include "parallel/tensor_place.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::optimizer {
 
 namespace {
 
@@ -78,7 +78,7 @@ at::Tensor scale_by_own_norm(parallel::ParameterStore const& store, double clip)
 
 } // namespace
 
-AdamW::AdamW(parallel::ParameterStore& store, OptimizerSection const& section, bool offload)
+AdamW::AdamW(parallel::ParameterStore& store, config::OptimizerSection const& section, bool offload)
     : store_(store), section_(section), offload_(offload) {
     store_.allocate_moments();
 }
@@ -112,4 +112,4 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
     }
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::optimizer

@@ -5,17 +5,18 @@
 
 #include <cstdint>
 
-#include "framework/config.hpp"
+#include "framework/config/config.hpp"
 #include "parallel/parameter_store.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::optimizer {
 
 class AdamW {
   public:
     /// Allocates the moments. `store` must outlive the optimizer. `offload`: master and moments
     /// pass through a bounded staging buffer beside the gradient, chunk by chunk, with the same
     /// kernel: the same bits.
-    AdamW(parallel::ParameterStore& store, OptimizerSection const& section, bool offload = false);
+    AdamW(parallel::ParameterStore& store, config::OptimizerSection const& section,
+          bool offload = false);
 
     /// One update with gradients times `gradient_scale`, a float64 scalar beside the gradients that
     /// the host does not read on a GPU; NaN: weights and moments stay as they are. `updates` counts
@@ -24,8 +25,8 @@ class AdamW {
 
   private:
     parallel::ParameterStore& store_;
-    OptimizerSection section_;
+    config::OptimizerSection section_;
     bool offload_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::optimizer

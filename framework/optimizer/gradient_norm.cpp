@@ -12,7 +12,7 @@
 #include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::optimizer {
 
 namespace {
 
@@ -143,4 +143,4 @@ at::Tensor clip_scale(at::Tensor const& norm, double clip) {
     return clip > 0 ? at::where(norm > clip, at::full_like(norm, clip) / norm, one) : one;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::optimizer

@@ -9,7 +9,7 @@
 #include "parallel/mesh.hpp"
 #include "parallel/parameter_store.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::optimizer {
 
 /// Sum of a float64 vector: from its first element to its last where our kernels compute, so that
 /// no number of threads changes it, and libtorch's sum on a GPU. A float64 scalar beside `values`.
@@ -56,4 +56,4 @@ double gradient_norm(parallel::ParameterStore const& store, parallel::Mesh const
 /// beside `norm`.
 at::Tensor clip_scale(at::Tensor const& norm, double clip);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::optimizer

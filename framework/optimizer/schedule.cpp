@@ -4,9 +4,10 @@
 #include <cmath>
 #include <numbers>
 
-namespace trireme::framework {
+namespace trireme::framework::optimizer {
 
-double learning_rate(OptimizerSection const& section, std::int64_t step, std::int64_t total) {
+double learning_rate(config::OptimizerSection const& section, std::int64_t step,
+                     std::int64_t total) {
     auto const warmup = static_cast<std::int64_t>(section.warmup * static_cast<double>(total));
     // The convention of transformers' get_linear_schedule_with_warmup: step 0 of a warm-up has rate
     // 0.
@@ -23,4 +24,4 @@ double learning_rate(OptimizerSection const& section, std::int64_t step, std::in
            (section.final_fraction + (1.0 - section.final_fraction) * share);
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::optimizer

@@ -8,7 +8,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/sha256.hpp"
-#include "framework/numerics.hpp"
+#include "framework/parallelize/numerics.hpp"
 #include "framework/parity/certificate_file.hpp"
 #include "framework/pretrained/weights.hpp"
 
@@ -18,8 +18,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string name_of(NumericsMode mode) {
-    return mode == NumericsMode::bitwise ? "bitwise" : "fast";
+std::string name_of(config::NumericsMode mode) {
+    return mode == config::NumericsMode::bitwise ? "bitwise" : "fast";
 }
 
 std::string sha256_of(std::string const& text) {
@@ -29,9 +29,9 @@ std::string sha256_of(std::string const& text) {
 }
 
 Json to_json(LayoutReport const& r) {
-    auto const& p = r.verdict.layout.parallel;
-    Json json{{"layout", name_of(r.verdict.layout)},
-              {"ranks", r.verdict.layout.ranks()},
+    auto const& p = r.outcome.layout.parallel;
+    Json json{{"layout", name_of(r.outcome.layout)},
+              {"ranks", r.outcome.layout.ranks()},
               {"pipeline", p.pipeline},
               {"replicate", p.replicate},
               {"shard", p.shard},
@@ -41,10 +41,10 @@ Json to_json(LayoutReport const& r) {
               {"layers", p.layers},
               {"recompute", p.recompute},
               {"offload", p.offload},
-              {"tokens_per_slot", r.verdict.layout.tokens_per_slot},
-              {"passed", r.verdict.passed}};
-    if (!r.verdict.error.empty()) {
-        json["error"] = r.verdict.error;
+              {"tokens_per_slot", r.outcome.layout.tokens_per_slot},
+              {"passed", r.outcome.passed}};
+    if (!r.outcome.error.empty()) {
+        json["error"] = r.outcome.error;
         return json;
     }
     json.update({{"worst_parameter", r.gradient.parameter},
@@ -81,12 +81,12 @@ std::string heading() {
 }
 
 std::string line_of(LayoutReport const& r) {
-    std::string const name = name_of(r.verdict.layout);
-    if (!r.verdict.error.empty()) return fmt::format("FAILED {}: {}\n", name, r.verdict.error);
+    std::string const name = name_of(r.outcome.layout);
+    if (!r.outcome.error.empty()) return fmt::format("FAILED {}: {}\n", name, r.outcome.error);
     std::string line = fmt::format("{:<6} {:<52} {:>9.1e} {:>9.1e}  {:>9.1e}  {}",
-                                   r.verdict.passed ? "ok" : "FAILED", r.gradient.parameter,
+                                   r.outcome.passed ? "ok" : "FAILED", r.gradient.parameter,
                                    r.gradient.error, r.gradient.bound, r.loss, name);
-    if (r.verdict.hash_differs) line += "; another SHA-256";
+    if (r.outcome.hash_differs) line += "; another SHA-256";
     if (!r.worst.holds() && r.worst.what != "gradient")
         line +=
             fmt::format("; {} {:.1e}, bound {:.1e}", r.worst.what, r.worst.error, r.worst.bound);
@@ -101,33 +101,33 @@ std::string line_of(LayoutReport const& r) {
 
 std::string summary_of(Report const& report) {
     auto const failed =
-        std::ranges::count_if(report.layouts, [](auto const& l) { return !l.verdict.passed; });
+        std::ranges::count_if(report.layouts, [](auto const& l) { return !l.outcome.passed; });
     if (report.passed())
         return fmt::format(
             "parity: passed: {} layouts of {} compute one and the same thing ({}, {})\n",
             report.layouts.size(), report.shape, name_of(report.numerics.mode),
-            name_of(report.numerics.compute));
+            parallelize::name_of(report.numerics.compute));
     return fmt::format("parity: FAILED: {} of {} layouts; {}", failed, report.layouts.size(),
                        report.diagnosis->message());
 }
 
-Json to_json(Report const& report, Config const& config, std::string const& code) {
+Json to_json(Report const& report, config::Config const& config, std::string const& code) {
     Json json{{"format", kCertificateFormat},
               {"verdict", report.passed() ? "passed" : "failed"},
               {"model", report.shape},
               {"task", report.task},
               {"mode", name_of(report.numerics.mode)},
-              {"compute", name_of(report.numerics.compute)},
+              {"compute", parallelize::name_of(report.numerics.compute)},
               {"seed", report.seed},
               {"steps", report.steps},
               {"code", code},
-              {"config_sha256", sha256_of(to_yaml(config))},
+              {"config_sha256", sha256_of(config::to_yaml(config))},
               {"single_process_gradient_error", report.single},
               {"largest_gradient_bound", report.bound},
               {"loss_bound", report.loss_bound},
               {"layouts", Json::array()}};
     for (auto const& layout : report.layouts) json["layouts"].push_back(to_json(layout));
-    if (report.numerics.compute == Compute::bf16) {
+    if (report.numerics.compute == config::Compute::bf16) {
         json["float32"] = report.passed() ? "passed" : "see layouts";
         json["float32_largest_gradient_bound"] = report.float32_bound;
     }
@@ -135,15 +135,15 @@ Json to_json(Report const& report, Config const& config, std::string const& code
     return json;
 }
 
-void attach_certificate(std::string const& file, Config const& config) {
+void attach_certificate(std::string const& file, config::Config const& config) {
     std::vector<std::pair<std::string, std::string>> fields{
         {"verdict", "passed"},
         {"model", shape_class(read_full_model(config))},
         {"task", config.task},
         {"mode", name_of(config.numerics.mode)},
-        {"compute", name_of(config.numerics.compute)}};
+        {"compute", parallelize::name_of(config.numerics.compute)}};
     // the same layouts
-    if (config.numerics.compute == Compute::bf16) fields.emplace_back("float32", "passed");
+    if (config.numerics.compute == config::Compute::bf16) fields.emplace_back("float32", "passed");
     Json const json = read_certificate(file, fields);
     cluster::check_writable_folder("run", config.run);
     std::filesystem::create_directories(config.run);

@@ -49,7 +49,7 @@ Reference make_reference(Problem const& problem, Trace exact) {
             if (reference.exact.gradient.at(name).norm().item<double>() >
                 1e-4 * reference.exact.norms[0])
                 reference.single = std::max(reference.single, error);
-        if (problem.numerics.compute == Compute::bf16)
+        if (problem.numerics.compute == config::Compute::bf16)
             reference.alike.try_emplace({1, tokens}, trace);
     }
     reference.bounds = bounds_of(problem, reference.exact, single);
@@ -59,10 +59,10 @@ Reference make_reference(Problem const& problem, Trace exact) {
 LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& trace,
                    Reference& reference) {
     LayoutReport report;
-    report.verdict.layout = layout;
+    report.outcome.layout = layout;
     Errors const errors = errors_of(problem, trace, reference.exact);
     auto all = figures(errors, reference.bounds);
-    if (problem.numerics.compute == Compute::bf16) {
+    if (problem.numerics.compute == config::Compute::bf16) {
         for (auto const& f : figures_along(trace, reference.alike.at({1, layout.tokens_per_slot})))
             all.push_back(f);
         auto const [like, fresh] =
@@ -75,9 +75,9 @@ LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& tr
     report.gradient = *std::ranges::find(all, "gradient", &Figure::what);
     report.loss = *std::ranges::max_element(errors.losses);
     report.weights_sha256 = trace.weights_sha256;
-    report.verdict.hash_differs = problem.numerics.mode == NumericsMode::bitwise &&
+    report.outcome.hash_differs = problem.numerics.mode == config::NumericsMode::bitwise &&
                                   reference.hashes.differs(layout, trace.weights_sha256);
-    report.verdict.passed = report.worst.holds() && !report.verdict.hash_differs;
+    report.outcome.passed = report.worst.holds() && !report.outcome.hash_differs;
     return report;
 }
 
@@ -87,7 +87,7 @@ LayoutReport run_one(Problem const& problem, Layout const& layout, Runner const&
         return judge(problem, layout, run(problem, layout), reference);
     } catch (cluster::JobError const& error) {
         LayoutReport report;
-        report.verdict = {layout, false, false, error.what()};
+        report.outcome = {layout, false, false, error.what()};
         return report;
     }
 }
@@ -101,33 +101,33 @@ double largest_bound(Reference const& reference) {
     return largest;
 }
 
-bool any_failed(std::vector<Verdict> const& verdicts) {
-    return std::ranges::find(verdicts, false, &Verdict::passed) != verdicts.end();
+bool any_failed(std::vector<LayoutOutcome> const& outcomes) {
+    return std::ranges::find(outcomes, false, &LayoutOutcome::passed) != outcomes.end();
 }
 
 Diagnosis diagnose_in(Problem const& problem, Reference const& reference,
-                      std::vector<Verdict> const& verdicts, Runner const& run) {
+                      std::vector<LayoutOutcome> const& outcomes, Runner const& run) {
     Laboratory lab(problem, reference.exact, reference.bounds, run);
-    return diagnose(verdicts, lab);
+    return diagnose(outcomes, lab);
 }
 
 /// bf16 alone is wrong: float32 agrees, so that what is left is what depends on the type.
 Diagnosis diagnose_alone(std::vector<LayoutReport> const& layouts,
-                         std::vector<Verdict> const& verdicts) {
+                         std::vector<LayoutOutcome> const& outcomes) {
     auto const& worst = *std::ranges::max_element(layouts, {}, [](auto const& l) {
-        return l.verdict.error.empty() ? l.worst.share() : 1e300;
+        return l.outcome.error.empty() ? l.worst.share() : 1e300;
     });
     Figure const& f = worst.worst;
     std::string const evidence =
-        worst.verdict.error.empty()
+        worst.outcome.error.empty()
             ? fmt::format(
                   "in float32 everything agrees; in bfloat16 the {}{} is {:.2g}, bound {:.2g}",
                   f.what, f.parameter.empty() ? "" : " of " + f.parameter, f.error, f.bound)
-            : worst.verdict.error;
+            : worst.outcome.error;
     std::vector<std::string> names;
     if (!f.parameter.empty()) names.push_back(f.parameter);
-    return {pattern_of(verdicts),
-            name_of(worst.verdict.layout),
+    return {pattern_of(outcomes),
+            name_of(worst.outcome.layout),
             {{"bf16-alone",
               "something that is done in bfloat16 alone: a cast, a sum in a narrow type, a branch "
               "on the type",
@@ -145,32 +145,33 @@ Report check(Problem const& problem, std::vector<Layout> const& layouts, Runner 
     report.bound = largest_bound(reference);
     report.loss_bound = *std::ranges::max_element(reference.bounds.losses);
     Problem float32 = problem;
-    float32.numerics.compute = Compute::fp32;
+    float32.numerics.compute = config::Compute::fp32;
     std::optional<Reference> finer;
-    if (problem.numerics.compute == Compute::bf16) finer = make_reference(float32, reference.exact);
+    if (problem.numerics.compute == config::Compute::bf16)
+        finer = make_reference(float32, reference.exact);
     if (finer) report.float32_bound = largest_bound(*finer);
-    std::vector<Verdict> verdicts, finer_verdicts;
+    std::vector<LayoutOutcome> outcomes, finer_verdicts;
     for (auto const& layout : layouts) {
         LayoutReport done = run_one(problem, layout, run, reference);
         if (finer) {
             auto const other = run_one(float32, layout, run, *finer);
-            finer_verdicts.push_back(other.verdict);
+            finer_verdicts.push_back(other.outcome);
             done.float32 = other.worst;
-            done.float32_error = other.verdict.error;
-            done.verdict.passed &= other.verdict.passed;
-            done.verdict.hash_differs |= other.verdict.hash_differs;
+            done.float32_error = other.outcome.error;
+            done.outcome.passed &= other.outcome.passed;
+            done.outcome.hash_differs |= other.outcome.hash_differs;
         }
-        verdicts.push_back(done.verdict);
+        outcomes.push_back(done.outcome);
         report.layouts.push_back(done);
         if (on_layout) on_layout(done);
     }
-    if (!any_failed(verdicts)) return report;
+    if (!any_failed(outcomes)) return report;
     if (!finer)
-        report.diagnosis = diagnose_in(problem, reference, verdicts, run);
+        report.diagnosis = diagnose_in(problem, reference, outcomes, run);
     else if (any_failed(finer_verdicts))
         report.diagnosis = diagnose_in(float32, *finer, finer_verdicts, run);
     else
-        report.diagnosis = diagnose_alone(report.layouts, verdicts);
+        report.diagnosis = diagnose_alone(report.layouts, outcomes);
     return report;
 }
 

@@ -1,4 +1,4 @@
-// The whole of a parity run: reference, layouts, verdicts, and a diagnosis if one fails.
+// The whole of a parity run: reference, layouts, outcomes, and a diagnosis if one fails.
 #pragma once
 #include <functional>
 #include <optional>
@@ -10,7 +10,7 @@
 namespace trireme::framework::parity {
 
 struct LayoutReport {
-    Verdict verdict;
+    LayoutOutcome outcome;
     Figure gradient; ///< the worst of its gradients of step 1, by its bound
     Figure worst;    ///< the worst of all its figures
     double loss = 0; ///< largest relative difference of a step's loss
@@ -21,7 +21,7 @@ struct LayoutReport {
 
 struct Report {
     std::string task, shape; ///< shape_class of the model
-    NumericsSection numerics;
+    config::NumericsSection numerics;
     std::uint64_t seed = 0;
     int steps = 0;
     double single = 0;                ///< worst gradient error of one process in these numerics

@@ -19,10 +19,10 @@ bool all_of(std::vector<std::string> const& names, auto const& holds) {
 
 std::optional<Cause> tied_use_missing(Case const& c) {
     auto const uses = c.lab.tied_uses();
-    std::string const table = stem_names(c.lab.problem().model).tokens;
+    std::string const table = model::embedding_names(c.lab.problem().model).tokens;
     if (!uses || c.wrong != std::vector{table}) return {};
-    Tensors const stem{{table, uses->first}}, head{{table, uses->second}};
-    Fit const f = fit({&stem, &head}, c.specimen.trace.gradient, {table});
+    Tensors const embeddings{{table, uses->first}}, head{{table, uses->second}};
+    Fit const f = fit({&embeddings, &head}, c.specimen.trace.gradient, {table});
     if (!explains(c, f, {table})) return {};
     double const a = f.weights[0], b = f.weights[1];
     std::string const evidence =

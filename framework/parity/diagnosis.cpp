@@ -15,36 +15,36 @@ namespace {
 
 constexpr int kSpecimens = 3; ///< examined at most, until one is explained
 
-/// A feature, or two together, and which of the verdicts' layouts have it.
+/// A feature, or two together, and which of the outcomes' layouts have it.
 struct Group {
     std::string name;
     std::vector<bool> holds;
     std::size_t failing = 0, passing = 0;
 };
 
-void add(std::vector<Group>& groups, std::vector<Verdict> const& verdicts, std::string name,
+void add(std::vector<Group>& groups, std::vector<LayoutOutcome> const& outcomes, std::string name,
          auto const& holds) {
     Group group{std::move(name), {}};
-    for (auto const& v : verdicts) {
+    for (auto const& v : outcomes) {
         group.holds.push_back(holds(v.layout));
         if (group.holds.back()) ++(v.passed ? group.passing : group.failing);
     }
     bool const tells =
-        group.failing + group.passing > 0 && group.failing + group.passing < verdicts.size();
+        group.failing + group.passing > 0 && group.failing + group.passing < outcomes.size();
     if (tells && std::ranges::find(groups, group.holds, &Group::holds) == groups.end())
         groups.push_back(std::move(group));
 }
 
 /// Features that some layouts have and others do not. If several name the same layouts, the most
 /// general is kept.
-std::vector<Group> telling_features(std::vector<Verdict> const& verdicts) {
+std::vector<Group> telling_features(std::vector<LayoutOutcome> const& outcomes) {
     std::vector<Group> groups;
-    for (auto const& feature : features()) add(groups, verdicts, feature.name, feature.holds);
+    for (auto const& feature : features()) add(groups, outcomes, feature.name, feature.holds);
     auto const degree = [&](char const* axis, auto const& of) {
         std::set<std::int64_t> values;
-        for (auto const& v : verdicts) values.insert(of(v.layout));
+        for (auto const& v : outcomes) values.insert(of(v.layout));
         for (auto const value : values)
-            add(groups, verdicts, fmt::format("{} {}", axis, value),
+            add(groups, outcomes, fmt::format("{} {}", axis, value),
                 [&](auto const& l) { return of(l) == value; });
     };
     degree("tensor", [](Layout const& l) { return std::int64_t{l.parallel.tensor}; });
@@ -53,15 +53,15 @@ std::vector<Group> telling_features(std::vector<Verdict> const& verdicts) {
     degree("replicate", [](Layout const& l) { return std::int64_t{l.parallel.replicate}; });
     degree("zero", [](Layout const& l) { return std::int64_t{l.parallel.zero}; });
     degree("slots of", [](Layout const& l) { return l.tokens_per_slot; });
-    add(groups, verdicts, "schedule 1f1b over stages",
+    add(groups, outcomes, "schedule 1f1b over stages",
         [](auto const& l) { return l.parallel.pipeline > 1 && l.parallel.schedule == "1f1b"; });
-    add(groups, verdicts, "recompute none",
+    add(groups, outcomes, "recompute none",
         [](auto const& l) { return l.parallel.recompute == "none"; });
     return groups;
 }
 
 /// Features, and then two of them together, that all failing layouts share.
-std::vector<Group> shared_features(std::vector<Verdict> const& verdicts,
+std::vector<Group> shared_features(std::vector<LayoutOutcome> const& outcomes,
                                    std::vector<Group> const& telling, std::size_t failing) {
     std::vector<Group> shared;
     for (auto const& one : telling)
@@ -70,8 +70,8 @@ std::vector<Group> shared_features(std::vector<Verdict> const& verdicts,
     for (std::size_t i = 0; i < singles; ++i)
         for (std::size_t j = i + 1; j < singles; ++j) {
             Group two{fmt::format("{} and {}", shared[i].name, shared[j].name), {}, failing};
-            for (std::size_t v = 0; v < verdicts.size(); ++v)
-                two.passing += verdicts[v].passed && shared[i].holds[v] && shared[j].holds[v];
+            for (std::size_t v = 0; v < outcomes.size(); ++v)
+                two.passing += outcomes[v].passed && shared[i].holds[v] && shared[j].holds[v];
             shared.push_back(std::move(two));
         }
     return shared;
@@ -88,11 +88,11 @@ std::string passing_only(std::vector<Group> const& telling, std::size_t passing)
                        passing, best.name);
 }
 
-std::vector<Verdict> simplest_first(std::vector<Verdict> const& verdicts) {
-    std::vector<Verdict> failing;
-    for (auto const& v : verdicts)
+std::vector<LayoutOutcome> simplest_first(std::vector<LayoutOutcome> const& outcomes) {
+    std::vector<LayoutOutcome> failing;
+    for (auto const& v : outcomes)
         if (!v.passed) failing.push_back(v);
-    auto const rank = [](Verdict const& v) {
+    auto const rank = [](LayoutOutcome const& v) {
         auto const& p = v.layout.parallel;
         int const extras = (p.recompute != "none") + (p.zero > 0) + (p.schedule != "1f1b") +
                            (p.pipeline > 1) + (p.tensor > 1) + (v.layout.data() > 1);
@@ -132,11 +132,11 @@ Cause unknown(Specimen const& s, Laboratory const& lab) {
             s.parameters("gradient"), 0.1};
 }
 
-std::vector<Cause> causes_of(Verdict const& verdict, Laboratory& lab) {
-    if (!verdict.error.empty())
-        return {{"error", "the layout does not run", verdict.error, {}, 0.99}};
-    Specimen specimen = lab.examine(verdict.layout);
-    specimen.hash_differs = verdict.hash_differs;
+std::vector<Cause> causes_of(LayoutOutcome const& outcome, Laboratory& lab) {
+    if (!outcome.error.empty())
+        return {{"error", "the layout does not run", outcome.error, {}, 0.99}};
+    Specimen specimen = lab.examine(outcome.layout);
+    specimen.hash_differs = outcome.hash_differs;
     Case const facts{lab, specimen, specimen.parameters("gradient")};
     std::vector<Cause> causes;
     for (auto const& hypothesis : hypotheses())
@@ -154,17 +154,17 @@ std::string list_of(std::vector<std::string> const& names) {
 
 } // namespace
 
-std::string pattern_of(std::vector<Verdict> const& verdicts) {
+std::string pattern_of(std::vector<LayoutOutcome> const& outcomes) {
     auto const failing =
-        static_cast<std::size_t>(std::ranges::count(verdicts, false, &Verdict::passed));
-    std::size_t const passing = verdicts.size() - failing;
+        static_cast<std::size_t>(std::ranges::count(outcomes, false, &LayoutOutcome::passed));
+    std::size_t const passing = outcomes.size() - failing;
     if (passing == 0) return fmt::format("all {} layouts", failing);
-    auto const telling = telling_features(verdicts);
-    auto const shared = shared_features(verdicts, telling, failing);
+    auto const telling = telling_features(outcomes);
+    auto const shared = shared_features(outcomes, telling, failing);
     std::string const without = passing_only(telling, passing);
     if (shared.empty())
         return fmt::format("{} of {} layouts, which share no one feature{}", failing,
-                           verdicts.size(), without);
+                           outcomes.size(), without);
     auto const best = *std::ranges::min_element(shared, {}, &Group::passing);
     if (best.passing == 0)
         return fmt::format("every one of the {} layouts with {}, none of the {} others", failing,
@@ -173,17 +173,17 @@ std::string pattern_of(std::vector<Verdict> const& verdicts) {
                        failing + best.passing, best.name, passing - best.passing, without);
 }
 
-Diagnosis diagnose(std::vector<Verdict> const& verdicts, Laboratory& lab) {
+Diagnosis diagnose(std::vector<LayoutOutcome> const& outcomes, Laboratory& lab) {
     Diagnosis diagnosis;
-    diagnosis.pattern = pattern_of(verdicts);
+    diagnosis.pattern = pattern_of(outcomes);
     int examined = 0;
-    for (auto const& verdict : simplest_first(verdicts)) {
-        auto causes = causes_of(verdict, lab);
+    for (auto const& outcome : simplest_first(outcomes)) {
+        auto causes = causes_of(outcome, lab);
         bool const better =
             diagnosis.causes.empty() || causes[0].confidence > diagnosis.causes[0].confidence;
         if (better) {
             diagnosis.causes = std::move(causes);
-            diagnosis.specimen = name_of(verdict.layout);
+            diagnosis.specimen = name_of(outcome.layout);
         }
         if (++examined == kSpecimens || diagnosis.causes[0].id != "unknown") break;
     }

@@ -8,7 +8,7 @@
 
 namespace trireme::framework::parity {
 
-struct Verdict {
+struct LayoutOutcome {
     Layout layout;
     bool passed = true;
     bool hash_differs = false;
@@ -17,7 +17,7 @@ struct Verdict {
 
 /// Which layouts fail, in the fewest words: "every one of the 24 layouts with tensor > 1, none of
 /// the 47 others".
-std::string pattern_of(std::vector<Verdict> const& verdicts);
+std::string pattern_of(std::vector<LayoutOutcome> const& outcomes);
 
 struct Diagnosis {
     std::string pattern;
@@ -28,6 +28,6 @@ struct Diagnosis {
 };
 
 /// Examines the simplest layouts that fail (at least one must). Runs some of them again.
-Diagnosis diagnose(std::vector<Verdict> const& verdicts, Laboratory& lab);
+Diagnosis diagnose(std::vector<LayoutOutcome> const& outcomes, Laboratory& lab);
 
 } // namespace trireme::framework::parity

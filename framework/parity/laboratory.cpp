@@ -15,7 +15,7 @@ bool Specimen::wrong(std::string const& what) const {
 Laboratory::Laboratory(Problem const& problem, Trace const& exact, Bounds const& bounds,
                        Runner const& run)
     : problem_(problem), exact_(exact), bounds_(bounds), run_(run) {
-    for (auto const& spec : parameter_specs(problem.model)) specs_[spec.name] = spec;
+    for (auto const& spec : model::parameter_specs(problem.model)) specs_[spec.name] = spec;
 }
 
 int Laboratory::copies(std::string const& name, Layout const& layout) const {
@@ -99,20 +99,21 @@ std::vector<std::int64_t> Laboratory::trained(std::int64_t tokens_per_slot) cons
 
 std::optional<std::pair<at::Tensor, at::Tensor>> Laboratory::tied_uses() {
     auto const& model = problem_.model;
-    if (!model.tied_embeddings || model.head != HeadKind::language_model) return {};
-    ModelConfig untied = model;
+    if (!model.tied_embeddings || model.head != model::HeadKind::language_model) return {};
+    model::Config untied = model;
     untied.tied_embeddings = false;
-    std::string const stem = stem_names(model).tokens, head = head_names(untied).language_model;
+    std::string const embeddings = model::embedding_names(model).tokens,
+                      head = model::head_names(untied).language_model;
     Tensors weights = problem_.initial;
-    weights[head] = weights.at(stem);
+    weights[head] = weights.at(embeddings);
     auto const plan = problem_.plan(kOneSlot, 0);
     auto const variant =
         reference_variant(untied, weights, {problem_.data->read(plan.slots.at(0), 1)},
                           problem_.seed, 0, loss_scale_of(problem_, 0));
-    return std::pair(variant.gradient.at(stem), variant.gradient.at(head));
+    return std::pair(variant.gradient.at(embeddings), variant.gradient.at(head));
 }
 
-double Laboratory::loss_at(ModelConfig const& model, Tensors const& weights,
+double Laboratory::loss_at(model::Config const& model, Tensors const& weights,
                            std::int64_t step) const {
     auto const plan = problem_.plan(kOneSlot, step);
     return reference_variant(model, weights, {problem_.data->read(plan.slots.at(0), 1)},

@@ -63,7 +63,7 @@ class Laboratory {
     /// Gradients of the stem's and of the head's use of a tied embedding; none if it is not tied.
     std::optional<std::pair<at::Tensor, at::Tensor>> tied_uses();
     /// The loss of `step` (from 0) of the reference at other weights, or of another model.
-    double loss_at(ModelConfig const& model, Tensors const& weights, std::int64_t step) const;
+    double loss_at(model::Config const& model, Tensors const& weights, std::int64_t step) const;
 
   private:
     Problem const& problem_;

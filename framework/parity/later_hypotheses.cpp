@@ -23,26 +23,26 @@ bool first_step_right(Case const& c) {
 /// Weights after step 1, some of which are still those of before.
 struct Stale {
     std::string text;
-    ModelConfig model;
+    model::Config model;
     Tensors weights;
     std::vector<std::string> parameters;
 };
 
 std::vector<Stale> stale_parts(Case const& c) {
-    ModelConfig const& model = c.lab.problem().model;
+    model::Config const& model = c.lab.problem().model;
     Tensors const &before = c.lab.problem().initial, &after = c.lab.exact().first;
     std::vector<Stale> all{{"all weights", model, before, {}}};
-    for (auto const& spec : parameter_specs(model)) {
+    for (auto const& spec : model::parameter_specs(model)) {
         if (all.back().text != spec.unit) all.push_back({spec.unit, model, after, {}});
         all.back().weights[spec.name] = before.at(spec.name);
         all.back().parameters.push_back(spec.name);
     }
-    if (!model.tied_embeddings || model.head != HeadKind::language_model) return all;
-    std::string const table = stem_names(model).tokens;
-    ModelConfig untied = model;
+    if (!model.tied_embeddings || model.head != model::HeadKind::language_model) return all;
+    std::string const table = model::embedding_names(model).tokens;
+    model::Config untied = model;
     untied.tied_embeddings = false;
     Tensors weights = after;
-    weights[head_names(untied).language_model] = before.at(table);
+    weights[model::head_names(untied).language_model] = before.at(table);
     all.push_back({"the tied embedding as the output uses it", untied, weights, {table}});
     return all;
 }

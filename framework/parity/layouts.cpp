@@ -8,7 +8,7 @@
 #include <map>
 
 #include "cluster/error.hpp"
-#include "framework/layout_check.hpp"
+#include "framework/parallelize/layout_check.hpp"
 
 namespace trireme::framework::parity {
 
@@ -28,9 +28,9 @@ std::vector<Degrees> factorisations(int ranks, int layers) {
 }
 
 /// Can the tensor axis have so many ranks?
-bool divides(ModelConfig const& model, int tensor) {
+bool divides(model::Config const& model, int tensor) {
     try {
-        check_layout(model, {{1, 1, 1, 1, tensor}}, {});
+        parallelize::check_layout(model, {{1, 1, 1, 1, tensor}}, {});
         return true;
     } catch (cluster::InputError const&) {
         return false;
@@ -132,7 +132,7 @@ std::vector<Layout> cover(std::vector<Layout> const& layouts, std::size_t most, 
 }
 
 /// The section with every recomputation, packing and offload.
-void add_choices(std::vector<Layout>& all, ParallelSection section,
+void add_choices(std::vector<Layout>& all, config::ParallelSection section,
                  std::vector<std::int64_t> const& packings) {
     for (char const* recompute : {"none", "selective", "full"})
         for (auto const tokens : packings)
@@ -162,8 +162,8 @@ std::string name_of(Layout const& l) {
     return text + fmt::format(", slots of {}", l.tokens_per_slot);
 }
 
-std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64_t> const& packings,
-                                int most_ranks) {
+std::vector<Layout> all_layouts(model::Config const& model,
+                                std::vector<std::int64_t> const& packings, int most_ranks) {
     std::vector<Layout> all;
     auto const layers = static_cast<int>(model.layers);
     for (int ranks = 1; ranks <= most_ranks; ++ranks)
@@ -171,11 +171,11 @@ std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64
             if (!divides(model, d.tensor)) continue;
             for (int zero = 0; zero <= 3; ++zero) {
                 if (zero == 0 ? d.shard > 1 : d.shard == 1 && zero < 3) continue;
-                ParallelSection section{.pipeline = d.pipeline,
-                                        .tensor = d.tensor,
-                                        .replicate = d.replicate,
-                                        .shard = d.shard,
-                                        .zero = zero};
+                config::ParallelSection section{.pipeline = d.pipeline,
+                                                .tensor = d.tensor,
+                                                .replicate = d.replicate,
+                                                .shard = d.shard,
+                                                .zero = zero};
                 for (auto const& schedule : schedules_for(d.pipeline, layers)) {
                     section.schedule = schedule.name;
                     section.virtual_stages = schedule.chunks;
@@ -189,7 +189,7 @@ std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64
     return all;
 }
 
-std::vector<Layout> of_every_axis(ModelConfig const& model,
+std::vector<Layout> of_every_axis(model::Config const& model,
                                   std::vector<std::int64_t> const& packings) {
     if (model.layers < 4 || !divides(model, 2)) return {};
     std::vector<Layout> all;

@@ -4,13 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "framework/config.hpp"
+#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
 
 namespace trireme::framework::parity {
 
 struct Layout {
-    ParallelSection parallel; ///< replicate and shard given
+    config::ParallelSection parallel; ///< replicate and shard given
     std::int64_t tokens_per_slot = 0;
 
     int data() const { return parallel.replicate * parallel.shard; }
@@ -26,12 +26,12 @@ std::string name_of(Layout const& layout);
 /// recomputation x offload x packing that `model` can be laid in (layout_check.hpp). Left out as
 /// the same thing twice: ZeRO 0 with a shard axis (it is a replicate axis), ZeRO 1 and 2 and
 /// schedules without ranks to divide among.
-std::vector<Layout> all_layouts(ModelConfig const& model, std::vector<std::int64_t> const& packings,
-                                int most_ranks);
+std::vector<Layout> all_layouts(model::Config const& model,
+                                std::vector<std::int64_t> const& packings, int most_ranks);
 
 /// Four of 16 ranks, one for each ZeRO stage, in which every axis is 2; none for a model that they
 /// do not fit.
-std::vector<Layout> of_every_axis(ModelConfig const& model,
+std::vector<Layout> of_every_axis(model::Config const& model,
                                   std::vector<std::int64_t> const& packings);
 
 /// The fewest (greedily) of them such that every mesh of 1, 2, 3, 4, 6 and 8 ranks is there, and

@@ -29,12 +29,12 @@ std::optional<Cause> padding_counted(Case const& c) {
     auto const& model = c.lab.problem().model;
     std::int64_t const t = c.specimen.layout.parallel.tensor,
                        padded = (model.vocabulary + t - 1) / t * t;
-    if (model.head != HeadKind::language_model || padded == model.vocabulary) return {};
-    ModelConfig other = model;
+    if (model.head != model::HeadKind::language_model || padded == model.vocabulary) return {};
+    model::Config other = model;
     other.vocabulary = padded;
     Tensors weights = c.lab.problem().initial;
-    std::string const head = head_names(model).language_model;
-    for (auto const& name : {stem_names(model).tokens, head})
+    std::string const head = model::head_names(model).language_model;
+    for (auto const& name : {model::embedding_names(model).tokens, head})
         if (weights.at(name).size(0) == model.vocabulary)
             weights[name] =
                 at::cat({weights[name], at::zeros({padded - model.vocabulary, model.hidden})});
@@ -62,7 +62,7 @@ std::optional<Cause> bias_on_every_rank(Case const& c) {
     std::vector<std::string> biases;
     for (std::int64_t i = 0; i < model.layers; ++i)
         for (auto const& name :
-             {layer_names(model, i).output.bias, layer_names(model, i).down.bias})
+             {model::layer_names(model, i).output.bias, model::layer_names(model, i).down.bias})
             if (!name.empty()) {
                 weights[name] = weights[name] * t;
                 biases.push_back(name);
@@ -117,7 +117,7 @@ std::optional<Cause> sequence_offset(Case const& c) {
     auto const& layout = c.specimen.layout;
     auto const& problem = c.lab.problem();
     int const t = layout.parallel.tensor;
-    if (t == 1 || problem.model.positions != Positions::learned ||
+    if (t == 1 || problem.model.positions != model::Positions::learned ||
         !c.specimen.wrong("loss of step 1"))
         return {};
     // Positions key dropout masks too: without dropout they stand for themselves.
@@ -137,7 +137,7 @@ std::optional<Cause> sequence_offset(Case const& c) {
             if (!near(found, variant, closeness(c)) ||
                 std::abs(found - variant) > 0.1 * std::abs(found - right))
                 continue;
-            auto const stem = stem_names(problem.model);
+            auto const embeddings = model::embedding_names(problem.model);
             return Cause{"sequence-offset",
                          fmt::format("tensor ranks after the first read {} {}, not in their own "
                                      "stretch of the sequence",
@@ -146,7 +146,7 @@ std::optional<Cause> sequence_offset(Case const& c) {
                                      "{:.7f}; with {} read "
                                      "{} it is {:.7f}",
                                      found, right, read.text, stretch.text, variant),
-                         {read.positions ? stem.positions : stem.segments},
+                         {read.positions ? embeddings.positions : embeddings.segments},
                          kSure};
         }
     return {};

@@ -64,7 +64,7 @@ std::vector<Property> properties_of(Case const& c, std::vector<Place> const& pla
     auto const& problem = c.lab.problem();
     auto const& layout = c.specimen.layout;
     std::vector<Property> all;
-    std::string const table = stem_names(problem.model).tokens;
+    std::string const table = model::embedding_names(problem.model).tokens;
     std::set<std::int32_t> firsts, lasts; // a range that is off by one is off at its ends
     for (int r = 0; r < layout.parallel.tensor && layout.parallel.tensor > 1; ++r) {
         auto const slice = parallel::slice_of(c.lab.spec(table).cut, problem.model.vocabulary,
@@ -151,12 +151,12 @@ std::optional<Cause> forward_pass(Case const& c) {
     if (c.wrong.empty() || !c.specimen.wrong("loss of step 1")) return {};
     auto const& model = c.lab.problem().model;
     std::vector<std::string> attention, scores, feed_forward;
-    auto const add = [](std::vector<std::string>& names, LinearNames const& linear) {
+    auto const add = [](std::vector<std::string>& names, model::LinearNames const& linear) {
         for (auto const& name : {linear.weight, linear.bias})
             if (!name.empty()) names.push_back(name);
     };
     for (std::int64_t i = 0; i < model.layers; ++i) {
-        auto const layer = layer_names(model, i);
+        auto const layer = model::layer_names(model, i);
         add(attention, layer.output);
         add(scores, layer.query);
         add(feed_forward, layer.down);
@@ -213,7 +213,7 @@ std::optional<Cause> backward_pass(Case const& c) {
     // right, wrong
     std::map<std::string, std::pair<std::vector<std::string>, std::vector<std::string>>> by_unit;
     std::vector<std::string> units;
-    for (auto const& spec : parameter_specs(c.lab.problem().model)) {
+    for (auto const& spec : model::parameter_specs(c.lab.problem().model)) {
         if (units.empty() || units.back() != spec.unit) units.push_back(spec.unit);
         auto& [right, wrong] = by_unit[spec.unit];
         (is_wrong(spec.name) ? wrong : right).push_back(spec.name);

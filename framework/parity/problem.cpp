@@ -7,6 +7,7 @@
 
 #include "cluster/philox.hpp"
 #include "data/memory_dataset.hpp"
+#include "framework/inputs/model_config.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/parity/reference.hpp"
 #include "framework/pretrained/families.hpp"
@@ -24,11 +25,11 @@ constexpr double kDropout = 0.1;
 /// The same kind of sharing: all heads alike, one key head for all, pairs, or larger groups. All
 /// but one key head for all can be laid on 2, 4 and 8 tensor ranks; heads that are alike, or share
 /// one, divide unevenly.
-void set_heads(ModelConfig& tiny, ModelConfig const& full) {
-    bool const alike = full.key_heads == full.heads, single = full.key_heads == 1,
-               pairs = full.heads == 2 * full.key_heads;
+void set_heads(model::Config& tiny, model::Config const& full) {
+    bool const alike = full.kv_heads == full.heads, single = full.kv_heads == 1,
+               pairs = full.heads == 2 * full.kv_heads;
     tiny.heads = single ? 3 : alike ? 15 : pairs ? 8 : 14;
-    tiny.key_heads = single ? 1 : alike ? 15 : pairs ? 4 : 2;
+    tiny.kv_heads = single ? 1 : alike ? 15 : pairs ? 4 : 2;
     tiny.head_size = kHeadSize;
 }
 
@@ -41,8 +42,8 @@ std::vector<T> spread(std::vector<T> const& values) {
 }
 
 /// Random weights in which nothing is special: no zero biases, no norms of one.
-Tensors initial_weights(ModelConfig const& model, std::uint64_t seed) {
-    auto specs = parameter_specs(model);
+Tensors initial_weights(model::Config const& model, std::uint64_t seed) {
+    auto specs = model::parameter_specs(model);
     std::map<std::string, double> base;
     for (auto& spec : specs) {
         base[spec.name] = spec.initial == parallel::Initial::ones ? 1.0 : 0.0;
@@ -60,8 +61,8 @@ Tensors initial_weights(ModelConfig const& model, std::uint64_t seed) {
 
 } // namespace
 
-ModelConfig tiny_model(ModelConfig const& full) {
-    ModelConfig tiny = full;
+model::Config tiny_model(model::Config const& full) {
+    model::Config tiny = full;
     tiny.source_json.clear();
     tiny.layers = kLayers;
     set_heads(tiny, full);
@@ -73,32 +74,31 @@ ModelConfig tiny_model(ModelConfig const& full) {
     tiny.windows = spread(full.windows);
     for (auto& w : tiny.windows) w = w > 0 ? 5 : 0;
     tiny.attention_scale = spread(full.attention_scale);
-    if (tiny.rotary.first_context > 0) tiny.rotary.first_context = 12;
+    if (tiny.rotary.original_context > 0) tiny.rotary.original_context = 12;
     tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout =
         tiny.classifier_dropout = kDropout;
     tiny.initializer_range = 0.2;
-    if (tiny.head == HeadKind::classification) tiny.labels = {"0", "1", "2"};
+    if (tiny.head == model::HeadKind::classification) tiny.labels = {"0", "1", "2"};
     return tiny;
 }
 
-std::string shape_class(ModelConfig const& m) {
+std::string shape_class(model::Config const& m) {
     auto const windowed = std::ranges::count_if(m.windows, [](auto w) { return w > 0; });
     auto const yes = [](bool b, char const* word) {
         return b ? fmt::format(" {}", word) : std::string();
     };
-    ModelConfig tiny;
+    model::Config tiny;
     set_heads(tiny, m);
-    return fmt::format("{} {} {} {}", entry_of(m.family).model_type,
-                       m.head == HeadKind::language_model ? "language-model" : "classifier",
-                       m.norm == Norm::rms ? "rms-norm" : "layer-norm",
-                       m.positions == Positions::rotary ? "rotary" : "learned-positions") +
-           fmt::format(" heads-{}/{}", tiny.heads, tiny.key_heads) +
-           yes(m.norm_first, "norm-first") + yes(m.head_norms, "head-norms") +
-           yes(m.gated, "gated") + yes(m.attention_bias, "attention-bias") +
-           yes(m.output_bias, "output-bias") + yes(m.feed_forward_bias, "feed-forward-bias") +
-           yes(m.input_major, "input-major") + yes(m.causal, "causal") +
-           yes(m.token_types > 0, "segments") +
-           yes(m.tied_embeddings && m.head == HeadKind::language_model, "tied") +
+    return fmt::format("{} {} {} {}", pretrained::entry_of(m.family).model_type,
+                       m.head == model::HeadKind::language_model ? "language-model" : "classifier",
+                       m.norm == model::Norm::rms ? "rms-norm" : "layer-norm",
+                       m.positions == model::Positions::rotary ? "rotary" : "learned-positions") +
+           fmt::format(" heads-{}/{}", tiny.heads, tiny.kv_heads) +
+           yes(m.norm_first, "norm-first") + yes(m.qk_norm, "head-norms") + yes(m.gated, "gated") +
+           yes(m.attention_bias, "attention-bias") + yes(m.output_bias, "output-bias") +
+           yes(m.feed_forward_bias, "feed-forward-bias") + yes(m.input_major, "input-major") +
+           yes(m.causal, "causal") + yes(m.token_types > 0, "segments") +
+           yes(m.tied_embeddings && m.head == model::HeadKind::language_model, "tied") +
            yes(windowed > 0, windowed == std::ssize(m.windows) ? "windows" : "some-windows");
 }
 
@@ -148,13 +148,13 @@ std::vector<std::int64_t> const& packings() {
     return limits;
 }
 
-ModelConfig read_full_model(Config const& config) {
+model::Config read_full_model(config::Config const& config) {
     // how many classes there are changes no layout
-    return read_model_config(config, {"0", "1", "2"});
+    return inputs::read_model_config(config, {"0", "1", "2"});
 }
 
-Problem make_problem(ModelConfig const& full, Config const& config) {
-    ModelConfig const model = tiny_model(full);
+Problem make_problem(model::Config const& full, config::Config const& config) {
+    model::Config const model = tiny_model(full);
     Problem problem{.model = model,
                     .data = synthetic_data(data::task_named(config.task, "task").kind, model.labels,
                                            model.vocabulary, config.seed),

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/loader.hpp"
-#include "framework/config.hpp"
+#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
 
 namespace trireme::framework::parity {
@@ -17,10 +17,10 @@ using Tensors = std::map<std::string, at::Tensor>; ///< by parameter name, globa
 
 /// Same family, head, tying, biases, norms, windows and kind of sharing of key heads; 4 layers,
 /// widths 47 and 83, a vocabulary of 101, every dropout at 0.1.
-ModelConfig tiny_model(ModelConfig const& full);
+model::Config tiny_model(model::Config const& full);
 /// What of a model decides how layouts compute it, in words: "llama language_model rms rotary heads
 /// 3/1 tied ...".
-std::string shape_class(ModelConfig const& model);
+std::string shape_class(model::Config const& model);
 
 /// Samples in memory. Lengths are odd, 3 to 17 tokens; of some samples the first tokens are not
 /// trained (a prompt), of a classifier's every fifth has no label. `labels`: names of the outputs,
@@ -30,11 +30,11 @@ std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
                                                     std::int64_t vocabulary, std::uint64_t seed);
 
 struct Problem {
-    ModelConfig model;
+    model::Config model;
     std::shared_ptr<data::Dataset const> data;
-    NumericsSection numerics; ///< of the layouts; the reference is float64
+    config::NumericsSection numerics; ///< of the layouts; the reference is float64
     /// the rate falls; clip is half the norm of step 1 and decay 2, so that they act
-    OptimizerSection optimizer;
+    config::OptimizerSection optimizer;
     std::uint64_t seed = 1;
     int steps = 3;
     std::int64_t steps_of_schedule = 3; ///< over which the rate falls, however many steps are run
@@ -55,7 +55,7 @@ inline constexpr std::int64_t kOneSlot = 1 << 20;
 
 /// The model of the run by its config.json and task alone: no data are needed. Throws InputError.
 /// Local.
-ModelConfig read_full_model(Config const& config);
-Problem make_problem(ModelConfig const& full, Config const& config);
+model::Config read_full_model(config::Config const& config);
+Problem make_problem(model::Config const& full, config::Config const& config);
 
 } // namespace trireme::framework::parity

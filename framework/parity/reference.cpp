@@ -12,23 +12,25 @@ namespace {
 /// A model on one rank in float64.
 class Reference {
   public:
-    explicit Reference(ModelConfig const& model)
+    explicit Reference(model::Config const& model)
         : world_(cluster::make_thread_world(1, {})), mesh_(*world_[0], {}),
           model_(model, mesh_, {.replicate = 1, .shard = 1},
-                 {.mode = NumericsMode::fast, .compute = Compute::fp64, .threads = 1}) {}
+                 {.mode = config::NumericsMode::fast,
+                  .compute = config::Compute::fp64,
+                  .threads = 1}) {}
 
     /// Loss and gradient at `weights`.
     Variant run(Tensors const& weights, std::vector<data::Slot> const& slots, std::uint64_t seed,
                 std::int64_t step, double loss_scale) {
         set_weights(model_, weights);
-        std::vector<Pass> passes;
+        std::vector<model::Pass> passes;
         for (auto const& slot : slots)
-            passes.push_back(make_pass(slot, true, seed, step, loss_scale));
+            passes.push_back(model::make_pass(slot, true, seed, step, loss_scale));
         model_.load(std::move(passes));
         Variant variant;
         for (double const l : model_.engine().forward_backward(std::ssize(slots)))
             variant.loss += l;
-        variant.gradient = collect(model_, Kept::gradient, true);
+        variant.gradient = collect(model_, weights::Kept::gradient, true);
         return variant;
     }
     std::map<std::int64_t, double> samples() const { return sample_losses(model_); }
@@ -36,7 +38,7 @@ class Reference {
   private:
     std::vector<std::unique_ptr<cluster::Communicator>> world_;
     parallel::Mesh mesh_;
-    ParallelModel model_;
+    parallelize::ParallelModel model_;
 };
 
 /// Rate of a step, written out from the definition: parity has no warm-up.
@@ -58,7 +60,7 @@ double norm_of(Tensors const& tensors) {
 /// AdamW with decoupled decay of matrices (Loshchilov and Hutter, ICLR 2019), clipped by the
 /// gradient's own norm.
 struct PlainAdamW {
-    OptimizerSection const& o;
+    config::OptimizerSection const& o;
     Tensors moments1 = {}, moments2 = {};
 
     Tensors step(Tensors const& weights, Tensors const& gradient, double rate,
@@ -118,7 +120,7 @@ Trace exact_trace(Problem const& problem) {
     return trace;
 }
 
-Variant reference_variant(ModelConfig const& model, Tensors const& weights,
+Variant reference_variant(model::Config const& model, Tensors const& weights,
                           std::vector<data::Slot> const& slots, std::uint64_t seed,
                           std::int64_t step, double loss_scale) {
     return Reference(model).run(weights, slots, seed, step, loss_scale);

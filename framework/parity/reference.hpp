@@ -22,7 +22,7 @@ struct Variant {
     Tensors gradient;
 };
 /// Forward and backward pass of `slots` with every loss times `loss_scale`, without an update.
-Variant reference_variant(ModelConfig const& model, Tensors const& weights,
+Variant reference_variant(model::Config const& model, Tensors const& weights,
                           std::vector<data::Slot> const& slots, std::uint64_t seed,
                           std::int64_t step, double loss_scale);
 

@@ -8,13 +8,13 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/thread_communicator.hpp"
-#include "framework/batch_source.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/optimizer/schedule.hpp"
-#include "framework/small_sizes.hpp"
-#include "framework/step_results.hpp"
-#include "framework/weights_hash.hpp"
+#include "framework/parity/small_sizes.hpp"
+#include "framework/step/batch_source.hpp"
+#include "framework/step/results.hpp"
+#include "framework/weights/weights_hash.hpp"
 
 namespace trireme::framework::parity {
 
@@ -92,24 +92,24 @@ class Assembly {
     std::vector<std::vector<bool>> met_;
 };
 
-std::string kept_bytes(ParallelModel const& model, Kept what) {
+std::string kept_bytes(parallelize::ParallelModel const& model, weights::Kept what) {
     std::string bytes;
     for (std::size_t p = 0; p < model.specs().size(); ++p) {
         if (!model.store().contains(model.specs()[p].name)) continue;
-        for_each_kept(model.store().at(model.specs()[p].name), what,
-                      [&](parallel::Run const& run, at::Tensor const& values) {
-                          Header const header{static_cast<std::int64_t>(p), run.global, run.count};
-                          bytes.append(reinterpret_cast<char const*>(&header), sizeof header);
-                          bytes.append(static_cast<char const*>(values.const_data_ptr()),
-                                       values.nbytes());
-                      });
+        weights::for_each_kept(
+            model.store().at(model.specs()[p].name), what,
+            [&](parallel::Run const& run, at::Tensor const& values) {
+                Header const header{static_cast<std::int64_t>(p), run.global, run.count};
+                bytes.append(reinterpret_cast<char const*>(&header), sizeof header);
+                bytes.append(static_cast<char const*>(values.const_data_ptr()), values.nbytes());
+            });
     }
     return bytes;
 }
 
 } // namespace
 
-void set_weights(ParallelModel& model, Tensors const& weights) {
+void set_weights(parallelize::ParallelModel& model, Tensors const& weights) {
     for (auto const& p : model.store().parameters()) {
         at::Tensor const flat = weights.at(p->spec().name).flatten();
         model.store().for_each_kept(*p, [&](parallel::Run const& run, at::Tensor const& values) {
@@ -119,7 +119,8 @@ void set_weights(ParallelModel& model, Tensors const& weights) {
     model.refresh();
 }
 
-Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies) {
+Tensors collect(parallelize::ParallelModel const& model, weights::Kept what, bool whole,
+                Spread* copies) {
     auto const all =
         cluster::all_gather_bytes(model.mesh().world(), kept_bytes(model, what), "parity");
     if (!whole) return {};
@@ -129,7 +130,7 @@ Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copie
     return assembly.take();
 }
 
-std::map<std::int64_t, double> sample_losses(ParallelModel const& model) {
+std::map<std::int64_t, double> sample_losses(parallelize::ParallelModel const& model) {
     std::string mine;
     for (auto const& s : model.results().samples) {
         mine.append(reinterpret_cast<char const*>(&s.sample), sizeof s.sample);
@@ -145,37 +146,41 @@ std::map<std::int64_t, double> sample_losses(ParallelModel const& model) {
     return all;
 }
 
-Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection const& numerics,
-                 cluster::Communicator& world, bool whole) {
-    parallel::Mesh const mesh(world, mesh_shape(layout.parallel, world.size()));
-    ParallelModel model(problem.model, mesh, layout.parallel, numerics);
+Trace run_layout(Problem const& problem, Layout const& layout,
+                 config::NumericsSection const& numerics, cluster::Communicator& world,
+                 bool whole) {
+    parallel::Mesh const mesh(world, parallelize::mesh_shape(layout.parallel, world.size()));
+    parallelize::ParallelModel model(problem.model, mesh, layout.parallel, numerics);
     set_weights(model, problem.initial);
-    AdamW optimizer(model.store(), problem.optimizer, layout.parallel.offload == "optimizer");
-    GradientNorm const gradient_norm(model.store(), mesh);
+    optimizer::AdamW optimizer(model.store(), problem.optimizer,
+                               layout.parallel.offload == "optimizer");
+    optimizer::GradientNorm const gradient_norm(model.store(), mesh);
     data::BatchShape const shape{problem.samples, layout.tokens_per_slot, layout.parallel.tensor};
-    BatchSource batches(*problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
+    step::BatchSource batches(*problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
     Trace trace;
     for (std::int64_t step = 0; step < problem.steps; ++step) {
-        at::Tensor const loss = forward_backward(batches, {step, step * problem.samples}, model);
+        at::Tensor const loss =
+            step::forward_backward(batches, {step, step * problem.samples}, model);
         at::Tensor const norm = gradient_norm.compute();
         trace.losses.push_back(loss.item<double>());
         trace.norms.push_back(norm.item<double>());
         if (step == 0) {
             trace.samples = sample_losses(model);
-            trace.gradient = collect(model, Kept::gradient, whole, &trace.gradient_copies);
+            trace.gradient = collect(model, weights::Kept::gradient, whole, &trace.gradient_copies);
         }
-        at::Tensor const scale = update_scale(loss, norm, problem.optimizer.clip,
-                                              std::numeric_limits<double>::infinity());
-        optimizer.step(learning_rate(problem.optimizer, step, problem.steps_of_schedule), scale,
-                       step);
+        at::Tensor const scale = step::update_scale(loss, norm, problem.optimizer.clip,
+                                                    std::numeric_limits<double>::infinity());
+        optimizer.step(optimizer::learning_rate(problem.optimizer, step, problem.steps_of_schedule),
+                       scale, step);
         model.refresh();
         if (step > 0) continue;
-        trace.first = collect(model, Kept::weight, whole);
-        trace.first_moments = collect(model, Kept::moment1, whole, &trace.first_moment_copies);
+        trace.first = collect(model, weights::Kept::weight, whole);
+        trace.first_moments =
+            collect(model, weights::Kept::moment1, whole, &trace.first_moment_copies);
     }
-    trace.moments = collect(model, Kept::moment1, whole);
-    trace.weights = collect(model, Kept::weight, whole, &trace.weight_copies);
-    if (whole) trace.weights_sha256 = weights_sha256(trace.weights);
+    trace.moments = collect(model, weights::Kept::moment1, whole);
+    trace.weights = collect(model, weights::Kept::weight, whole, &trace.weight_copies);
+    if (whole) trace.weights_sha256 = weights::weights_sha256(trace.weights);
     return trace;
 }
 

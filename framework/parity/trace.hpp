@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "cluster/communicator.hpp"
-#include "framework/parallel_model.hpp"
+#include "framework/parallelize/parallel_model.hpp"
 #include "framework/parity/layouts.hpp"
 #include "framework/parity/problem.hpp"
-#include "framework/whole_tensor.hpp"
+#include "framework/weights/whole_tensor.hpp"
 
 namespace trireme::framework::parity {
 
@@ -33,12 +33,12 @@ struct Trace {
 /// Runs problem.steps steps in `layout`. Collective over `world`, which has layout.ranks() ranks.
 /// Every rank gets losses, norms and samples; tensors, spreads and the hash only those with
 /// `whole`.
-Trace run_layout(Problem const& problem, Layout const& layout, NumericsSection const& numerics,
-                 cluster::Communicator& world, bool whole);
+Trace run_layout(Problem const& problem, Layout const& layout,
+                 config::NumericsSection const& numerics, cluster::Communicator& world, bool whole);
 
 /// How a parity run gets a layout's trace. Threads of this process; or the ranks of an MPI world,
 /// all of which must ask for the same layouts in the same order, and all of which get the whole
-/// trace. Both run with SmallSizes (framework/small_sizes.hpp).
+/// trace. Both run with SmallSizes (framework/parity/small_sizes.hpp).
 using Runner = std::function<Trace(Problem const&, Layout const&)>;
 Runner run_as_threads();
 Runner run_in(cluster::Communicator& world);
@@ -47,11 +47,12 @@ Runner run_in(cluster::Communicator& world);
 Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot);
 
 /// Every copy of the weights follows, as after an update. Collective.
-void set_weights(ParallelModel& model, Tensors const& weights);
+void set_weights(parallelize::ParallelModel& model, Tensors const& weights);
 /// Whole tensors of what the ranks keep; empty on ranks without `whole`. `copies` may be null.
 /// Collective.
-Tensors collect(ParallelModel const& model, Kept what, bool whole, Spread* copies = nullptr);
+Tensors collect(parallelize::ParallelModel const& model, weights::Kept what, bool whole,
+                Spread* copies = nullptr);
 /// Losses of the samples of the last step, by sample id, on every rank. Collective.
-std::map<std::int64_t, double> sample_losses(ParallelModel const& model);
+std::map<std::int64_t, double> sample_losses(parallelize::ParallelModel const& model);
 
 } // namespace trireme::framework::parity

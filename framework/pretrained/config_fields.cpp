@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 namespace {
 
@@ -174,4 +174,4 @@ void Fields::check_all_known() const {
                                                   path_, prefix_, name, data::shown(value)));
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

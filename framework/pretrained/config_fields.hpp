@@ -13,7 +13,7 @@
 #include "cluster/error.hpp"
 #include "data/json.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 using Json = nlohmann::ordered_json;
 
@@ -83,4 +83,4 @@ class Fields {
 /// name.
 std::vector<std::string> differing_fields(nlohmann::json const& a, nlohmann::json const& b);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

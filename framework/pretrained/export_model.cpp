@@ -12,7 +12,7 @@
 #include "framework/pretrained/safetensors.hpp"
 #include "framework/pretrained/weights.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 namespace {
 
@@ -64,7 +64,7 @@ Plan plan_of(ExportOptions const& options, std::vector<HfTensor> const& tensors)
 
 } // namespace
 
-std::map<std::string, std::string> stored_dtypes(ModelConfig const& model,
+std::map<std::string, std::string> stored_dtypes(model::Config const& model,
                                                  std::string const& folder) {
     auto const entries = find_tensors(folder);
     std::map<std::string, std::string> dtypes;
@@ -81,7 +81,7 @@ void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors
             writer.write(t.name, rectangle_of(t, part), values(part.parameter));
 }
 
-void export_model(ModelConfig const& model, ParameterValues const& values,
+void export_model(model::Config const& model, ParameterValues const& values,
                   std::string const& folder, ExportOptions const& options) {
     cluster::check_new_folder("export", folder);
     auto const tensors = hf_tensors(model);
@@ -93,10 +93,10 @@ void export_model(ModelConfig const& model, ParameterValues const& values,
     cluster::write_file(staging.path() + "/config.json", to_hf_config(model, plan.dtype_in_config));
     for (auto const& from : options.files_from) data::copy_tokenizer_files(from, staging.path());
     std::error_code none; // a classifier generates nothing
-    if (model.head == HeadKind::classification)
+    if (model.head == model::HeadKind::classification)
         std::filesystem::remove(staging.path() + "/generation_config.json", none);
     if (options.finally) options.finally(staging.path());
     staging.commit();
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

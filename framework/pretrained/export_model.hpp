@@ -12,7 +12,7 @@
 #include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/safetensors_writer.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 /// Values of a whole parameter by its name, in any floating dtype. Asked once for each, so a
 /// checkpoint is never in memory as a whole.
@@ -32,17 +32,17 @@ struct ExportOptions {
 
 /// The dtypes that the tensors of a model have in a folder, by the model's own names for them.
 /// Throws InputError.
-std::map<std::string, std::string> stored_dtypes(ModelConfig const& model,
+std::map<std::string, std::string> stored_dtypes(model::Config const& model,
                                                  std::string const& folder);
 
 /// Writes `folder`, which must not exist: config.json, weights, tokenizer files; all of it or
 /// nothing. Local; call on one rank. Throws InputError for options that do not fit, JobError unless
 /// every element of every tensor is written exactly once.
-void export_model(ModelConfig const& model, ParameterValues const& values,
+void export_model(model::Config const& model, ParameterValues const& values,
                   std::string const& folder, ExportOptions const& options);
 
 /// Every part of every tensor to its place. `finish` of the writer says whether that was all.
 void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors,
                  ParameterValues const& values);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

@@ -6,21 +6,21 @@
 #include <cmath>
 #include <tuple>
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 namespace {
 
-Activation activation(Fields& fields, char const* field) {
+model::Activation activation(Fields& fields, char const* field) {
     struct Name {
         char const* name;
-        Activation activation;
+        model::Activation activation;
     };
-    constexpr std::array<Name, 6> kNames{{{"silu", Activation::silu},
-                                          {"swish", Activation::silu},
-                                          {"gelu", Activation::gelu},
-                                          {"gelu_new", Activation::gelu_tanh},
-                                          {"gelu_pytorch_tanh", Activation::gelu_tanh},
-                                          {"relu", Activation::relu}}};
+    constexpr std::array<Name, 6> kNames{{{"silu", model::Activation::silu},
+                                          {"swish", model::Activation::silu},
+                                          {"gelu", model::Activation::gelu},
+                                          {"gelu_new", model::Activation::gelu_tanh},
+                                          {"gelu_pytorch_tanh", model::Activation::gelu_tanh},
+                                          {"relu", model::Activation::relu}}};
     auto const asked = fields.get<std::string>(field);
     for (auto const& n : kNames)
         if (asked == n.name) return n.activation;
@@ -34,7 +34,7 @@ std::int64_t layer_count(Fields& fields, char const* field) {
     return layers;
 }
 
-void read_shape(Fields& fields, ModelConfig& c) {
+void read_shape(Fields& fields, model::Config& c) {
     c.hidden = fields.positive("hidden_size");
     c.layers = layer_count(fields, "num_hidden_layers");
     c.heads = fields.positive("num_attention_heads");
@@ -50,7 +50,7 @@ constexpr std::int64_t kNone = -1;
 /// Padding is never in our data, but a tokenizer may use the same token for the end of a text.
 /// transformers does not train its embedding, and classifiers of decoders look at the token before
 /// it. `otherwise`: if the field is missing.
-void read_pad_token(Fields& fields, ModelConfig& c, std::int64_t otherwise) {
+void read_pad_token(Fields& fields, model::Config& c, std::int64_t otherwise) {
     c.pad_token = fields.get("pad_token_id", fields.contains("pad_token_id") ? kNone : otherwise);
     c.untrained_token = c.pad_token;
     if (c.pad_token < 0 && fields.has("pad_token_id")) // as an index of rows it counts from the end
@@ -61,18 +61,18 @@ void read_pad_token(Fields& fields, ModelConfig& c, std::int64_t otherwise) {
 
 // ---- BERT
 
-void read_bert(Fields& fields, ModelConfig& c) {
+void read_bert(Fields& fields, model::Config& c) {
     read_shape(fields, c);
     if (c.hidden % c.heads) fields.refuse("num_attention_heads", "a divisor of hidden_size");
-    c.key_heads = c.heads;
+    c.kv_heads = c.heads;
     c.head_size = c.hidden / c.heads;
     c.token_types = fields.positive("type_vocab_size");
     read_pad_token(fields, c, 0);
-    c.norm = Norm::layer;
+    c.norm = model::Norm::layer;
     c.norm_epsilon = fields.positive_real("layer_norm_eps", 1e-12);
     c.gated = c.norm_first = c.causal = false;
     c.attention_bias = c.output_bias = c.feed_forward_bias = true;
-    c.positions = Positions::learned;
+    c.positions = model::Positions::learned;
     fields.require("position_embedding_type", "absolute");
     fields.require("is_decoder", false);
     fields.require("tie_word_embeddings", true);
@@ -87,7 +87,7 @@ void read_bert(Fields& fields, ModelConfig& c) {
 
 // ---- GPT-2
 
-std::vector<double> gpt2_attention_scale(Fields& fields, ModelConfig const& c) {
+std::vector<double> gpt2_attention_scale(Fields& fields, model::Config const& c) {
     bool const by_size = fields.get("scale_attn_weights", true),
                by_layer = fields.get("scale_attn_by_inverse_layer_idx", false);
     if (by_size && !by_layer) return {};
@@ -98,10 +98,10 @@ std::vector<double> gpt2_attention_scale(Fields& fields, ModelConfig const& c) {
     return scale;
 }
 
-void read_gpt2(Fields& fields, ModelConfig& c) {
+void read_gpt2(Fields& fields, model::Config& c) {
     c.hidden = fields.positive("n_embd");
     c.layers = layer_count(fields, "n_layer");
-    c.heads = c.key_heads = fields.positive("n_head");
+    c.heads = c.kv_heads = fields.positive("n_head");
     c.vocabulary = fields.positive("vocab_size");
     c.max_positions = fields.positive("n_positions");
     fields.require("n_ctx", c.max_positions);
@@ -110,13 +110,13 @@ void read_gpt2(Fields& fields, ModelConfig& c) {
     c.feed_forward = fields.positive("n_inner", 4 * c.hidden);
     c.initializer_range = fields.get("initializer_range", 0.02);
     c.activation = activation(fields, "activation_function");
-    c.norm = Norm::layer;
+    c.norm = model::Norm::layer;
     c.norm_epsilon = fields.positive_real("layer_norm_epsilon", 1e-5);
     c.norm_first = c.causal = true;
     c.gated = false;
     c.attention_bias = c.output_bias = c.feed_forward_bias = true;
     c.input_major = true; // "Conv1D"
-    c.positions = Positions::learned;
+    c.positions = model::Positions::learned;
     c.attention_scale = gpt2_attention_scale(fields, c);
     c.tied_embeddings = fields.get("tie_word_embeddings", true);
     c.embedding_dropout = fields.probability("embd_pdrop", 0.1);
@@ -144,22 +144,22 @@ void read_gpt2(Fields& fields, ModelConfig& c) {
 
 struct Rope {
     double base = 10000.0;
-    RotaryStretch stretch;
+    model::RotaryStretch stretch;
 };
 
 /// `base`: where the object does not say it.
-Rope read_rope(Fields rope, ModelConfig const& c, double base) {
+Rope read_rope(Fields rope, model::Config const& c, double base) {
     Rope result{.base = rope.positive_real("rope_theta", base)};
     rope.require("partial_rotary_factor", 1.0);
     auto const alias = rope.get("type", std::string("default")),
                type = rope.get("rope_type", alias);
     if (rope.has("type") && type != alias) rope.refuse("type", type + ", as rope_type says");
-    RotaryStretch& stretch = result.stretch;
+    model::RotaryStretch& stretch = result.stretch;
     if (type == "linear") {
-        stretch.scaling = RotaryScaling::linear;
+        stretch.scaling = model::RotaryScaling::linear;
         stretch.factor = rope.get<double>("factor");
     } else if (type == "llama3") {
-        stretch = {RotaryScaling::llama3, rope.get<double>("factor"),
+        stretch = {model::RotaryScaling::llama3, rope.get<double>("factor"),
                    rope.get<double>("low_freq_factor"), rope.get<double>("high_freq_factor"),
                    rope.positive("original_max_position_embeddings", c.max_positions)};
         if (!(stretch.low_frequency > 0)) rope.refuse("low_freq_factor", "a number > 0");
@@ -176,8 +176,8 @@ Rope read_rope(Fields rope, ModelConfig const& c, double base) {
 }
 
 /// transformers 4 has rope_theta and rope_scaling, 5 has both in rope_parameters.
-void read_rotary(Fields& fields, ModelConfig& c) {
-    c.positions = Positions::rotary;
+void read_rotary(Fields& fields, model::Config& c) {
+    c.positions = model::Positions::rotary;
     double const base = fields.positive_real("rope_theta", 10000.0);
     fields.require("partial_rotary_factor", 1.0);
     Fields const old = fields.object("rope_scaling"), now = fields.object("rope_parameters");
@@ -191,7 +191,7 @@ void read_rotary(Fields& fields, ModelConfig& c) {
         auto const all = [](Rope const& r) {
             auto const& s = r.stretch;
             return std::tuple(r.base, s.scaling, s.factor, s.low_frequency, s.high_frequency,
-                              s.first_context);
+                              s.original_context);
         };
         if (all(rope) != all(other))
             fields.refuse("rope_scaling", "what rope_parameters beside it says, or one of them");
@@ -202,19 +202,19 @@ void read_rotary(Fields& fields, ModelConfig& c) {
 
 /// What all of them have. `key_heads` and `head_size`: transformers' defaults where the field is
 /// missing; 0: derived.
-void read_llama_like(Fields& fields, ModelConfig& c, std::int64_t key_heads,
+void read_llama_like(Fields& fields, model::Config& c, std::int64_t kv_heads,
                      std::int64_t head_size) {
     read_shape(fields, c);
-    if (c.activation != Activation::silu) fields.refuse("hidden_act", "silu");
-    bool const key_heads_missing = !fields.contains("num_key_value_heads") && key_heads;
-    c.key_heads = fields.positive("num_key_value_heads", key_heads_missing ? key_heads : c.heads);
-    if (c.heads % c.key_heads)
+    if (c.activation != model::Activation::silu) fields.refuse("hidden_act", "silu");
+    bool const key_heads_missing = !fields.contains("num_key_value_heads") && kv_heads;
+    c.kv_heads = fields.positive("num_key_value_heads", key_heads_missing ? kv_heads : c.heads);
+    if (c.heads % c.kv_heads)
         fields.refuse("num_key_value_heads", "a divisor of num_attention_heads");
     if (!fields.has("head_dim") && !head_size && c.hidden % c.heads)
         fields.refuse("num_attention_heads", "a divisor of hidden_size, or head_dim given");
     c.head_size = fields.positive("head_dim", head_size ? head_size : c.hidden / c.heads);
     if (c.head_size % 2) fields.refuse("head_dim", "an even number, for rotary positions");
-    c.norm = Norm::rms;
+    c.norm = model::Norm::rms;
     c.norm_epsilon = fields.positive_real("rms_norm_eps", 1e-6);
     c.gated = c.norm_first = c.causal = true;
     c.tied_embeddings = fields.get("tie_word_embeddings", false);
@@ -226,7 +226,7 @@ void read_llama_like(Fields& fields, ModelConfig& c, std::int64_t key_heads,
     read_rotary(fields, c);
 }
 
-void read_llama(Fields& fields, ModelConfig& c) {
+void read_llama(Fields& fields, model::Config& c) {
     read_llama_like(fields, c, 0, 0);
     c.attention_bias = c.output_bias = fields.get("attention_bias", false);
     c.feed_forward_bias = fields.get("mlp_bias", false);
@@ -237,7 +237,7 @@ void require_no_bias(Fields& fields, std::initializer_list<char const*> names) {
     for (auto const* name : names) fields.require(name, false);
 }
 
-void read_mistral(Fields& fields, ModelConfig& c) {
+void read_mistral(Fields& fields, model::Config& c) {
     read_llama_like(fields, c, 8, 0);
     require_no_bias(fields, {"attention_bias", "mlp_bias"});
     // null is no window; a missing field is transformers' default.
@@ -247,7 +247,7 @@ void read_mistral(Fields& fields, ModelConfig& c) {
 }
 
 /// Which layers of a Qwen have a window: layer_types says, else those from max_window_layers on.
-std::vector<std::int64_t> qwen_windows(Fields& fields, ModelConfig const& c) {
+std::vector<std::int64_t> qwen_windows(Fields& fields, model::Config const& c) {
     bool const used = fields.get("use_sliding_window", false);
     std::int64_t const otherwise = fields.contains("sliding_window") ? 0 : 4096,
                        asked = fields.positive("sliding_window", otherwise),
@@ -271,7 +271,7 @@ std::vector<std::int64_t> qwen_windows(Fields& fields, ModelConfig const& c) {
     return windows;
 }
 
-void read_qwen2(Fields& fields, ModelConfig& c) {
+void read_qwen2(Fields& fields, model::Config& c) {
     read_llama_like(fields, c, 32, 0);
     c.attention_bias = true; // of query, key and value, not of the output
     c.windows = qwen_windows(fields, c);
@@ -280,22 +280,25 @@ void read_qwen2(Fields& fields, ModelConfig& c) {
     fields.require("use_mrope", false);
 }
 
-void read_qwen3(Fields& fields, ModelConfig& c) {
+void read_qwen3(Fields& fields, model::Config& c) {
     read_llama_like(fields, c, 32, 128);
     c.attention_bias = c.output_bias = fields.get("attention_bias", false);
     require_no_bias(fields, {"mlp_bias"});
-    c.head_norms = true;
+    c.qk_norm = true;
     c.windows = qwen_windows(fields, c);
 }
 
 constexpr std::array<FamilyEntry, 6> kFamilies{{
-    {"bert", Family::bert, read_bert, "", "BertForSequenceClassification"},
-    {"gpt2", Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2ForSequenceClassification"},
-    {"llama", Family::llama, read_llama, "LlamaForCausalLM", "LlamaForSequenceClassification"},
-    {"mistral", Family::mistral, read_mistral, "MistralForCausalLM",
+    {"bert", model::Family::bert, read_bert, "", "BertForSequenceClassification"},
+    {"gpt2", model::Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2ForSequenceClassification"},
+    {"llama", model::Family::llama, read_llama, "LlamaForCausalLM",
+     "LlamaForSequenceClassification"},
+    {"mistral", model::Family::mistral, read_mistral, "MistralForCausalLM",
      "MistralForSequenceClassification"},
-    {"qwen2", Family::qwen2, read_qwen2, "Qwen2ForCausalLM", "Qwen2ForSequenceClassification"},
-    {"qwen3", Family::qwen3, read_qwen3, "Qwen3ForCausalLM", "Qwen3ForSequenceClassification"},
+    {"qwen2", model::Family::qwen2, read_qwen2, "Qwen2ForCausalLM",
+     "Qwen2ForSequenceClassification"},
+    {"qwen3", model::Family::qwen3, read_qwen3, "Qwen3ForCausalLM",
+     "Qwen3ForSequenceClassification"},
 }};
 
 } // namespace
@@ -304,13 +307,13 @@ std::span<FamilyEntry const> families() {
     return kFamilies;
 }
 
-FamilyEntry const& entry_of(Family family) {
+FamilyEntry const& entry_of(model::Family family) {
     return *std::ranges::find(kFamilies, family, &FamilyEntry::family);
 }
 
-std::string architecture_of(ModelConfig const& config) {
+std::string architecture_of(model::Config const& config) {
     FamilyEntry const& entry = entry_of(config.family);
-    return config.head == HeadKind::classification ? entry.classifier : entry.language_model;
+    return config.head == model::HeadKind::classification ? entry.classifier : entry.language_model;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

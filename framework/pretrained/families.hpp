@@ -8,19 +8,19 @@
 #include "framework/model/config.hpp"
 #include "framework/pretrained/config_fields.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 struct FamilyEntry {
     char const* model_type;
-    Family family;
+    model::Family family;
     /// everything but the family, the head and the labels
-    void (*read)(Fields& fields, ModelConfig& config);
+    void (*read)(Fields& fields, model::Config& config);
     char const *language_model, *classifier; ///< class names; "" is a head the family lacks here
 };
 
 std::span<FamilyEntry const> families();
-FamilyEntry const& entry_of(Family family);
+FamilyEntry const& entry_of(model::Family family);
 /// The transformers class of the model with its head.
-std::string architecture_of(ModelConfig const& config);
+std::string architecture_of(model::Config const& config);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

@@ -13,11 +13,11 @@
 #include "data/json.hpp"
 #include "framework/pretrained/families.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 namespace {
 
-Json parsed(ModelConfig const& c) {
+Json parsed(model::Config const& c) {
     return data::parse_json<Json>("config.json", c.source_json);
 }
 
@@ -111,7 +111,7 @@ void check_label_names(std::string const& path, Json const& json) {
     }
 }
 
-void set_labels(Json& json, ModelConfig const& c) {
+void set_labels(Json& json, model::Config const& c) {
     for (auto const* field : {"id2label", "label2id", "num_labels", "_num_labels"})
         json.erase(field);
     if (c.labels.empty()) return;
@@ -134,12 +134,12 @@ void set_dtype(Json& json, std::string const& dtype) {
 
 } // namespace
 
-ModelConfig read_hf_config(std::string const& folder) {
+model::Config read_hf_config(std::string const& folder) {
     constexpr std::int64_t kMostBytes = 16 << 20;
     std::string const path = folder + "/config.json";
     refuse_hub_name(folder);
     refuse_adapter(folder);
-    ModelConfig c;
+    model::Config c;
     c.source_json = cluster::read_file(path, kMostBytes);
     auto const json = data::parse_json<Json>(path, c.source_json);
     if (!json.is_object()) throw cluster::InputError(path + ": legal: a JSON object of fields");
@@ -153,12 +153,12 @@ ModelConfig read_hf_config(std::string const& folder) {
     return c;
 }
 
-std::string to_hf_config(ModelConfig const& c, std::string const& dtype) {
+std::string to_hf_config(model::Config const& c, std::string const& dtype) {
     Json json = parsed(c);
     Json const architectures = Json::array({architecture_of(c)});
     bool const same_head = json.contains("architectures") && json["architectures"] == architectures;
     json["architectures"] = architectures;
-    if (c.head == HeadKind::classification) {
+    if (c.head == model::HeadKind::classification) {
         if (labels_of(c) != c.labels) set_labels(json, c);
         Json const problem = json.value("problem_type", Json());
         if (!same_head || !problem.is_null()) json["problem_type"] = "single_label_classification";
@@ -168,14 +168,14 @@ std::string to_hf_config(ModelConfig const& c, std::string const& dtype) {
     }
     // Without it transformers takes one text at a time from a classifier that reads the last token
     // before the padding.
-    if (c.head == HeadKind::classification && c.pad_token >= 0 &&
+    if (c.head == model::HeadKind::classification && c.pad_token >= 0 &&
         json.value("pad_token_id", Json()).is_null())
         json["pad_token_id"] = c.pad_token;
     set_dtype(json, dtype);
     return json.dump(2) + "\n";
 }
 
-std::vector<std::string> labels_of(ModelConfig const& c) {
+std::vector<std::string> labels_of(model::Config const& c) {
     Json const json = parsed(c);
     std::vector<std::string> labels;
     if (!json.contains("id2label") || !json["id2label"].is_object()) return labels;
@@ -189,12 +189,12 @@ std::vector<std::string> labels_of(ModelConfig const& c) {
     return labels;
 }
 
-std::string problem_of(ModelConfig const& c) {
+std::string problem_of(model::Config const& c) {
     Json const problem = parsed(c).value("problem_type", Json());
     return problem.is_string() ? problem.get<std::string>() : "single_label_classification";
 }
 
-std::vector<std::string> class_names_of(ModelConfig const& c) {
+std::vector<std::string> class_names_of(model::Config const& c) {
     auto labels = labels_of(c);
     if (!labels.empty()) return labels;
     constexpr std::int64_t kMost = 1 << 20; // a wrong number must not fill memory with names
@@ -208,4 +208,4 @@ std::vector<std::string> class_names_of(ModelConfig const& c) {
     return labels;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

@@ -5,24 +5,24 @@
 
 #include "framework/model/config.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 /// The body of the model: every field mapped, known to be harmless, or refused by name. The head,
 /// labels and dropout that a run asks for are set by the caller. Throws InputError naming file and
 /// field.
-ModelConfig read_hf_config(std::string const& folder);
+model::Config read_hf_config(std::string const& folder);
 
 /// config.json of the model: what was read, field by field, but for the head, the labels and the
 /// dtype of the weights where these are others now. `dtype`: float32 | bfloat16 | float16 |
 /// float64, or "" for as it was.
-std::string to_hf_config(ModelConfig const& config, std::string const& dtype);
+std::string to_hf_config(model::Config const& config, std::string const& dtype);
 
 /// id2label of a config.json in id order; empty if it has none.
-std::vector<std::string> labels_of(ModelConfig const& config);
+std::vector<std::string> labels_of(model::Config const& config);
 /// By which loss transformers trains a classifier of that config.json: its problem_type.
-std::string problem_of(ModelConfig const& config);
+std::string problem_of(model::Config const& config);
 /// The names that transformers gives the classes of a classifier: id2label, else LABEL_0, LABEL_1,
 /// ... for num_labels, else for two.
-std::vector<std::string> class_names_of(ModelConfig const& config);
+std::vector<std::string> class_names_of(model::Config const& config);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

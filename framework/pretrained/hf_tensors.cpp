@@ -8,10 +8,10 @@
 #include "framework/model/layer_names.hpp"
 #include "framework/model/ops.hpp"
 #include "framework/model/transformer_stage.hpp"
-#include "framework/pretrained/positioned_file.hpp"
 #include "framework/pretrained/safetensors.hpp"
+#include "framework/storage/positioned_file.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 namespace {
 
@@ -28,14 +28,15 @@ bool is_frequency(std::string const& name) {
 /// Reads a buffer, which may have any shape and dtype, unlike a weight.
 at::Tensor read_whole(std::string const& name, TensorEntry const& entry) {
     at::Tensor const out = at::empty(entry.shape, dtype_of_name(name, entry.dtype));
-    PositionedFile::to_read(entry.file).read(out.mutable_data_ptr(), entry.offset, entry.bytes);
+    storage::PositionedFile::to_read(entry.file)
+        .read(out.mutable_data_ptr(), entry.offset, entry.bytes);
     return out;
 }
 
 /// Radians per position of each pair, [head_size / 2], float64.
-at::Tensor frequencies(ModelConfig model) {
+at::Tensor frequencies(model::Config model) {
     model.max_positions = 2; // the angle of position 1, which is 1 at most
-    return rotary_table(model, at::kDouble).sine[1].asin();
+    return model::rotary_table(model, at::kDouble).sine[1].asin();
 }
 
 bool is_close(at::Tensor const& values, at::Tensor const& expected) {
@@ -49,9 +50,9 @@ bool is_close(at::Tensor const& values, at::Tensor const& expected) {
 }
 
 /// A stretch of frequencies was once a division of positions, and the buffer without it.
-bool are_frequencies(ModelConfig model, at::Tensor const& values) {
+bool are_frequencies(model::Config model, at::Tensor const& values) {
     if (is_close(values, frequencies(model))) return true;
-    model.rotary.scaling = RotaryScaling::none;
+    model.rotary.scaling = model::RotaryScaling::none;
     return is_close(values, frequencies(model));
 }
 
@@ -70,17 +71,17 @@ bool are_counted(at::Tensor const& values) {
 
 } // namespace
 
-Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part) {
-    Rectangle r{Shape(tensor.shape.size()), tensor.shape};
+storage::Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part) {
+    storage::Rectangle r{storage::Shape(tensor.shape.size()), tensor.shape};
     r.start.at(part.dim) = part.first;
     r.count.at(part.dim) = part.count;
     return r;
 }
 
-std::vector<HfTensor> hf_tensors(ModelConfig const& config) {
+std::vector<HfTensor> hf_tensors(model::Config const& config) {
     std::vector<HfTensor> tensors;
-    for (auto const& spec : parameter_specs(config)) {
-        std::string const name = stored_name(config, spec.name);
+    for (auto const& spec : model::parameter_specs(config)) {
+        std::string const name = model::stored_name(config, spec.name);
         // Outputs of a fused layer lie side by side, in whichever dimension they are.
         std::size_t const dim = spec.input_major ? 1 : 0;
         auto found = std::ranges::find(tensors, name, &HfTensor::name);
@@ -94,13 +95,14 @@ std::vector<HfTensor> hf_tensors(ModelConfig const& config) {
     return tensors;
 }
 
-bool is_buffer(ModelConfig const& model, std::string const& name) {
-    return (model.family == Family::gpt2 && (is_mask(name) || is_masked_score(name))) ||
-           (model.positions == Positions::rotary && is_frequency(name)) ||
-           (model.positions == Positions::learned && name.ends_with("embeddings.position_ids"));
+bool is_buffer(model::Config const& model, std::string const& name) {
+    return (model.family == model::Family::gpt2 && (is_mask(name) || is_masked_score(name))) ||
+           (model.positions == model::Positions::rotary && is_frequency(name)) ||
+           (model.positions == model::Positions::learned &&
+            name.ends_with("embeddings.position_ids"));
 }
 
-void check_buffer(ModelConfig const& model, std::string const& name, TensorEntry const& entry) {
+void check_buffer(model::Config const& model, std::string const& name, TensorEntry const& entry) {
     at::Tensor const values = read_whole(name, entry);
     auto const refuse = [&](std::string const& why) {
         throw cluster::InputError(fmt::format("{}: {}: {}", entry.file, name, why));
@@ -125,4 +127,4 @@ void check_buffer(ModelConfig const& model, std::string const& name, TensorEntry
                "file without it");
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

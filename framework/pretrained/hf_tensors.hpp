@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "framework/checkpoint/rectangles.hpp"
 #include "framework/model/config.hpp"
+#include "framework/storage/rectangles.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 struct TensorEntry;
 
@@ -23,23 +23,23 @@ struct HfPart {
 /// value side by side.
 struct HfTensor {
     std::string name;
-    Shape shape;
+    storage::Shape shape;
     std::vector<HfPart> parts; ///< in order, together the whole of the tensor
 };
 
 /// Where the part lies in the tensor.
-Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part);
+storage::Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part);
 
 /// Every tensor that the model with its head consists of, each once, in model order; tied ones
 /// once. Pure.
-std::vector<HfTensor> hf_tensors(ModelConfig const& config);
+std::vector<HfTensor> hf_tensors(model::Config const& config);
 
 /// True for the name of a buffer that older versions of transformers saved although config.json
 /// gives it: a mask, positions, frequencies.
-bool is_buffer(ModelConfig const& model, std::string const& name);
+bool is_buffer(model::Config const& model, std::string const& name);
 /// Reads it and compares it with what config.json gives, which alone is computed with. Local.
 /// Throws InputError if they differ by more than the rounding of its dtype: then one of the two is
 /// not what the weights were trained with.
-void check_buffer(ModelConfig const& model, std::string const& name, TensorEntry const& entry);
+void check_buffer(model::Config const& model, std::string const& name, TensorEntry const& entry);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

@@ -13,9 +13,9 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
-#include "framework/pretrained/positioned_file.hpp"
+#include "framework/storage/positioned_file.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 namespace {
 
@@ -249,7 +249,7 @@ at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry) {
 }
 
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry,
-                       Rectangle const& rectangle) {
+                       storage::Rectangle const& rectangle) {
     auto const type = weight_dtype(name, entry);
     auto const &start = rectangle.start, &count = rectangle.count;
     std::size_t const dims = entry.shape.size();
@@ -268,7 +268,7 @@ at::Tensor read_tensor(std::string const& name, TensorEntry const& entry,
                        column = dims == 2 ? start[1] : 0, reads = columns == width ? 1 : count[0],
                        size = static_cast<std::int64_t>(c10::elementSize(type)),
                        bytes = count[0] * columns * size / std::max<std::int64_t>(reads, 1);
-    auto const file = PositionedFile::to_read(entry.file);
+    auto const file = storage::PositionedFile::to_read(entry.file);
     for (std::int64_t r = 0; r < reads; ++r)
         file.read(static_cast<char*>(out.mutable_data_ptr()) + r * bytes,
                   entry.offset + ((start[0] + r) * width + column) * size, bytes);
@@ -276,7 +276,7 @@ at::Tensor read_tensor(std::string const& name, TensorEntry const& entry,
 }
 
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry) {
-    return read_tensor(name, entry, {Shape(entry.shape.size()), entry.shape});
+    return read_tensor(name, entry, {storage::Shape(entry.shape.size()), entry.shape});
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

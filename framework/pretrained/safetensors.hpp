@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "framework/checkpoint/rectangles.hpp"
+#include "framework/storage/rectangles.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 struct TensorEntry {
     std::string file;  ///< path of the file it lies in
@@ -36,7 +36,7 @@ at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry);
 /// rectangle only its own bytes are read. Local. Throws InputError for a dtype that is not a
 /// floating number.
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry,
-                       Rectangle const& rectangle);
+                       storage::Rectangle const& rectangle);
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

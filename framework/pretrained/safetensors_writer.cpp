@@ -10,7 +10,7 @@
 #include "cluster/file.hpp"
 #include "framework/pretrained/safetensors.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 namespace {
 
@@ -20,7 +20,7 @@ std::int64_t size_of(PlannedTensor const& t) {
     return static_cast<std::int64_t>(c10::elementSize(t.dtype));
 }
 std::int64_t bytes_of(PlannedTensor const& t) {
-    return elements_of(t.shape) * size_of(t);
+    return storage::elements_of(t.shape) * size_of(t);
 }
 
 /// The plan cut into files, in its order.
@@ -39,7 +39,7 @@ std::vector<std::vector<PlannedTensor>> cut(std::vector<PlannedTensor> const& pl
     return files;
 }
 
-std::int64_t elements_in(std::vector<Rectangle> const& rectangles) {
+std::int64_t elements_in(std::vector<storage::Rectangle> const& rectangles) {
     std::int64_t n = 0;
     for (auto const& r : rectangles) n += r.elements();
     return n;
@@ -81,13 +81,13 @@ void SafetensorsWriter::start_file(std::string const& name, std::vector<PlannedT
     for (auto const& t : tensors)
         targets_.at(t.name).offset += static_cast<std::int64_t>(text.size()) + 8;
     std::uint64_t const size = text.size();
-    auto const& file = files_.emplace_back(PositionedFile::to_write(folder_ + "/" + name));
+    auto const& file = files_.emplace_back(storage::PositionedFile::to_write(folder_ + "/" + name));
     file.write(&size, 0, 8);
     file.write(text.data(), 8, static_cast<std::int64_t>(size));
     names_.push_back(name);
 }
 
-void SafetensorsWriter::write(std::string const& name, Rectangle const& rectangle,
+void SafetensorsWriter::write(std::string const& name, storage::Rectangle const& rectangle,
                               at::Tensor const& values) {
     auto const found = targets_.find(name);
     if (found == targets_.end())
@@ -127,10 +127,10 @@ void SafetensorsWriter::finish() {
     nlohmann::ordered_json index;
     std::int64_t total = 0;
     for (auto const& [name, target] : targets_) {
-        if (!cover_exactly(target.planned.shape, target.written))
+        if (!storage::cover_exactly(target.planned.shape, target.written))
             throw cluster::JobError(fmt::format(
                 "{}: {}: {} of its {} elements were written; each must be, exactly once", folder_,
-                name, elements_in(target.written), elements_of(target.planned.shape)));
+                name, elements_in(target.written), storage::elements_of(target.planned.shape)));
         index["weight_map"][name] = names_[target.file];
         total += bytes_of(target.planned);
     }
@@ -140,4 +140,4 @@ void SafetensorsWriter::finish() {
     cluster::write_file(folder_ + "/model.safetensors.index.json", index.dump(2) + "\n");
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

@@ -8,14 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "framework/checkpoint/rectangles.hpp"
-#include "framework/pretrained/positioned_file.hpp"
+#include "framework/storage/positioned_file.hpp"
+#include "framework/storage/rectangles.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 struct PlannedTensor {
     std::string name;
-    Shape shape; ///< one or two dimensions
+    storage::Shape shape; ///< one or two dimensions
     at::ScalarType dtype = at::kFloat;
 };
 
@@ -31,7 +31,8 @@ class SafetensorsWriter {
 
     /// Values of one rectangle, of its shape, converted to the planned dtype. Throws JobError, and
     /// InputError for values that fp16 cannot hold.
-    void write(std::string const& name, Rectangle const& rectangle, at::Tensor const& values);
+    void write(std::string const& name, storage::Rectangle const& rectangle,
+               at::Tensor const& values);
     /// Throws JobError naming a tensor of which an element was not written, or twice. Then syncs,
     /// and writes the index.
     void finish();
@@ -41,14 +42,14 @@ class SafetensorsWriter {
         PlannedTensor planned;
         std::size_t file = 0;
         std::int64_t offset = 0; ///< in the file
-        std::vector<Rectangle> written;
+        std::vector<storage::Rectangle> written;
     };
     void start_file(std::string const& name, std::vector<PlannedTensor> tensors);
 
     std::string folder_;
     std::vector<std::string> names_; ///< of the files
-    std::vector<PositionedFile> files_;
+    std::vector<storage::PositionedFile> files_;
     std::map<std::string, Target> targets_;
 };
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

@@ -18,28 +18,29 @@
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
 
-namespace trireme::framework {
+namespace trireme::framework::pretrained {
 
 using Entries = std::map<std::string, TensorEntry>;
 
 namespace {
 
 /// A head that a task may start anew, with whatever is between it and the body.
-bool is_task_head(ModelConfig const& model, std::string const& name) {
-    HeadNames const head = head_names(model);
+bool is_task_head(model::Config const& model, std::string const& name) {
+    model::HeadNames const head = model::head_names(model);
     return name == head.classifier.weight || name == head.classifier.bias ||
            name == head.pooler.weight || name == head.pooler.bias;
 }
 
 /// Heads of other tasks, which this run has no use for.
-bool is_other_head(ModelConfig const& model, std::string const& name) {
+bool is_other_head(model::Config const& model, std::string const& name) {
     constexpr std::array kPretraining{"cls.predictions.", "cls.seq_relationship.", "lm_head."};
     constexpr std::array kClassifiers{"score.", "classifier."};
     auto const begins = [&](auto const& starts) {
         return std::ranges::any_of(starts,
                                    [&](auto const* start) { return name.starts_with(start); });
     };
-    return model.head == HeadKind::classification ? begins(kPretraining) : begins(kClassifiers);
+    return model.head == model::HeadKind::classification ? begins(kPretraining)
+                                                         : begins(kClassifiers);
 }
 
 bool same_bits(std::string const& name_a, TensorEntry const& a, std::string const& name_b,
@@ -47,7 +48,7 @@ bool same_bits(std::string const& name_a, TensorEntry const& a, std::string cons
     if (a.dtype != b.dtype || a.shape != b.shape || a.shape.size() != 2) return false;
     constexpr std::int64_t kRows = 4096;
     for (std::int64_t row = 0; row < a.shape[0]; row += kRows) {
-        Rectangle const part{{row, 0}, {std::min(kRows, a.shape[0] - row), a.shape[1]}};
+        storage::Rectangle const part{{row, 0}, {std::min(kRows, a.shape[0] - row), a.shape[1]}};
         at::Tensor const left = read_tensor(name_a, a, part), right = read_tensor(name_b, b, part);
         if (std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) != 0)
             return false;
@@ -71,7 +72,8 @@ void refuse_untied_head(std::string const& folder, Entries::value_type const& he
 /// Every tensor of the folder is used, known to be redundant, or told. Returns those of other
 /// heads.
 std::vector<std::string> account_for(std::string const& folder, Entries const& entries,
-                                     std::set<std::string> const& used, ModelConfig const& model) {
+                                     std::set<std::string> const& used,
+                                     model::Config const& model) {
     std::vector<std::string> unused;
     for (auto const& found : entries) {
         auto const& [name, entry] = found;
@@ -80,10 +82,10 @@ std::vector<std::string> account_for(std::string const& folder, Entries const& e
             check_buffer(model, name, entry);
             continue;
         }
-        if (model.head == HeadKind::language_model && model.tied_embeddings &&
+        if (model.head == model::HeadKind::language_model && model.tied_embeddings &&
             name == "lm_head.weight") {
             refuse_untied_head(folder, found,
-                               *find_tensor(entries, model, stem_names(model).tokens));
+                               *find_tensor(entries, model, model::embedding_names(model).tokens));
             continue;
         }
         if (!is_other_head(model, name) && !is_task_head(model, name))
@@ -100,7 +102,7 @@ std::vector<std::string> account_for(std::string const& folder, Entries const& e
 
 /// A part of a tensor's values, as a run may begin with them.
 at::Tensor read_finite(std::string const& name, TensorEntry const& entry,
-                       Rectangle const& rectangle) {
+                       storage::Rectangle const& rectangle) {
     at::Tensor values = read_tensor(name, entry, rectangle);
     std::int64_t const wrong = values.numel() - at::isfinite(values).sum().item<std::int64_t>();
     if (wrong)
@@ -111,8 +113,9 @@ at::Tensor read_finite(std::string const& name, TensorEntry const& entry,
 }
 
 /// The smallest rectangle of the parameter that holds all that this rank keeps of it.
-Rectangle kept_rectangle(parallel::ParameterStore& store, parallel::Parameter const& parameter) {
-    Rectangle r{Shape(parameter.spec().shape.size()), parameter.spec().shape};
+storage::Rectangle kept_rectangle(parallel::ParameterStore& store,
+                                  parallel::Parameter const& parameter) {
+    storage::Rectangle r{storage::Shape(parameter.spec().shape.size()), parameter.spec().shape};
     std::int64_t const width = parameter.spec().shape.size() == 2 ? parameter.spec().shape[1] : 1;
     std::int64_t first = parameter.spec().shape[0], last = -1;
     store.for_each_kept(parameter, [&](parallel::Run const& run, at::Tensor const&) {
@@ -129,9 +132,9 @@ Rectangle kept_rectangle(parallel::ParameterStore& store, parallel::Parameter co
 }
 
 /// Rows of a head, which is small, in another order than the file's.
-at::Tensor read_rows(std::string const& name, TensorEntry const& entry, Rectangle const& rectangle,
-                     std::vector<std::int64_t> const& rows) {
-    Rectangle const whole{Shape(entry.shape.size()), entry.shape};
+at::Tensor read_rows(std::string const& name, TensorEntry const& entry,
+                     storage::Rectangle const& rectangle, std::vector<std::int64_t> const& rows) {
+    storage::Rectangle const whole{storage::Shape(entry.shape.size()), entry.shape};
     at::Tensor values =
         read_finite(name, entry, whole).index_select(0, at::tensor(rows, at::kLong));
     for (std::size_t d = 0; d < rectangle.start.size(); ++d)
@@ -147,9 +150,9 @@ void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const&
     for (auto const& part : tensor.parts) {
         if (!store.contains(part.parameter)) continue; // on another pipeline stage
         auto const& parameter = store.at(part.parameter);
-        Rectangle const kept = kept_rectangle(store, parameter);
+        storage::Rectangle const kept = kept_rectangle(store, parameter);
         if (kept.elements() == 0) continue;
-        Rectangle in_file = rectangle_of(tensor, part);
+        storage::Rectangle in_file = rectangle_of(tensor, part);
         for (std::size_t d = 0; d < kept.start.size(); ++d) {
             in_file.start[d] += kept.start[d];
             in_file.count[d] = kept.count[d];
@@ -183,7 +186,7 @@ struct Match {
 
 /// Which row of the folder's head is that of each class; none if it was trained for other classes,
 /// or for another kind of answer, whose rows are no logits of a softmax.
-std::optional<std::vector<std::int64_t>> rows_of_classes(ModelConfig const& model) {
+std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& model) {
     if (problem_of(model) != "single_label_classification") return std::nullopt;
     std::map<std::string, std::int64_t> row;
     for (auto const& name : class_names_of(model))
@@ -200,11 +203,11 @@ std::optional<std::vector<std::int64_t>> rows_of_classes(ModelConfig const& mode
 }
 
 /// Where each tensor of a model comes from.
-Match match(std::string const& folder, Entries const& entries, ModelConfig const& model) {
+Match match(std::string const& folder, Entries const& entries, model::Config const& model) {
     // A classifier of other labels is the wrong one even when its shape fits.
-    LinearNames const classifier = head_names(model).classifier;
+    model::LinearNames const classifier = model::head_names(model).classifier;
     auto const order =
-        model.head == HeadKind::classification ? rows_of_classes(model) : std::nullopt;
+        model.head == model::HeadKind::classification ? rows_of_classes(model) : std::nullopt;
     bool const in_order = order && std::ranges::is_sorted(*order);
     Match result;
     std::set<std::string> used;
@@ -231,24 +234,12 @@ Match match(std::string const& folder, Entries const& entries, ModelConfig const
     return result;
 }
 
-/// A decoder's classifier reads the last token that is not padding, in training as where it is
-/// served.
-void choose_pad_token(Config const& config, ModelConfig& model) {
-    if (model.head != HeadKind::classification || !model.causal || model.pad_token >= 0) return;
-    for (auto const& folder : {config.data.path, config.model.path})
-        if (auto const pad = folder.empty() ? -1 : data::pad_token_of(folder);
-            pad >= 0 && pad < model.vocabulary) {
-            model.pad_token = pad;
-            return;
-        }
-}
-
 } // namespace
 
-Entries::const_iterator find_tensor(Entries const& entries, ModelConfig const& model,
+Entries::const_iterator find_tensor(Entries const& entries, model::Config const& model,
                                     std::string const& name) {
     std::vector<std::string> spellings{name};
-    std::string const prefix = body_prefix(model);
+    std::string const prefix = model::body_prefix(model);
     if (name.starts_with(prefix)) spellings.push_back(name.substr(prefix.size()));
     for (std::size_t i = 0, n = spellings.size(); i < n; ++i) {
         std::string const s = spellings[i];
@@ -261,103 +252,27 @@ Entries::const_iterator find_tensor(Entries const& entries, ModelConfig const& m
     return entries.end();
 }
 
-ModelConfig read_model_config(Config const& config, std::vector<std::string> const& labels) {
-    ModelConfig model = read_hf_config(config.model.path);
-    model.head =
-        config.task == "classification" ? HeadKind::classification : HeadKind::language_model;
-    if (model.head == HeadKind::classification && labels.size() < 2)
-        throw cluster::InputError(fmt::format(
-            "{}: {} classes; legal: 2 or more: prepare the data with --task classification",
-            config.data.path, labels.size()));
-    if (architecture_of(model).empty())
-        throw cluster::InputError(fmt::format("task: {}: {} is a {} encoder; legal: classification",
-                                              config.task, config.model.path,
-                                              entry_of(model.family).model_type));
-    model.labels = labels;
-    choose_pad_token(config, model);
-    auto const choose = [](double asked, double& ours) {
-        if (asked >= 0) ours = asked;
-    };
-    choose(config.model.hidden_dropout, model.embedding_dropout);
-    choose(config.model.hidden_dropout, model.hidden_dropout);
-    choose(config.model.attention_dropout, model.attention_dropout);
-    choose(config.model.classifier_dropout, model.classifier_dropout);
-    return model;
-}
-
-void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config) {
-    std::int64_t sample = 0;
-    while (sample < set.size() && set.trained(sample) == 0) ++sample;
-    if (sample == set.size()) // its loss would be the mean of nothing
-        throw cluster::InputError(fmt::format(
-            "{}: none of the {} samples of a split has a label that counts; legal: at least one",
-            config.data.path, set.size()));
-    if (set.vocabulary() > model.vocabulary)
-        throw cluster::InputError(fmt::format("{}: its tokenizer has {} tokens, {} has room for "
-                                              "{}; prepare the data with the model's own tokenizer",
-                                              config.data.path, set.vocabulary(), config.model.path,
-                                              model.vocabulary));
-    // a decoder's tokens have no types
-    if (model.token_types > 0 && set.segments() > model.token_types)
-        throw cluster::InputError(fmt::format(
-            "{}: its tokens have segments from 0 to {}, {} has room for {} "
-            "(type_vocab_size); prepare the data with the "
-            "model's own tokenizer",
-            config.data.path, set.segments() - 1, config.model.path, model.token_types));
-    if (set.longest() > model.max_positions)
-        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has "
-                                              "positions for {}; prepare it with --max-length {}",
-                                              config.data.path, set.longest(), config.model.path,
-                                              model.max_positions, model.max_positions));
-}
-
-namespace {
-
-/// The least number of four digits that is not below `x`.
-std::string enough(double x) {
-    double const digit = std::pow(10, std::floor(std::log10(x)) - 3);
-    return fmt::format("{:.4g}", std::ceil(x / digit * (1 - 1e-12)) * digit);
-}
-
-} // namespace
-
-std::int64_t planned_steps(Config const& config, std::int64_t samples) {
-    if (config.train.steps > 0) return config.train.steps;
-    double const exact = config.train.epochs * static_cast<double>(samples) /
-                         static_cast<double>(config.batch.global);
-    if (exact > 1e15)
-        throw cluster::InputError(
-            fmt::format("train.epochs: {}: legal: at most 1e15 steps", config.train.epochs));
-    auto const steps = static_cast<std::int64_t>(std::floor(exact));
-    if (steps < 1)
-        throw cluster::InputError(fmt::format(
-            "train.epochs: {}: {} make no whole step of batch.global {}; legal: {} or more",
-            config.train.epochs, cluster::counted(samples, "sample"), config.batch.global,
-            enough(static_cast<double>(config.batch.global) / static_cast<double>(samples))));
-    return steps;
-}
-
-void check_weights(Config const& config, ModelConfig const& model) {
+void check_weights(config::Config const& config, model::Config const& model) {
     if (!config.model.from_scratch)
         match(config.model.path, find_tensors(config.model.path), model);
 }
 
-void check_complete(Config const& config, ModelConfig const& model) {
+void check_complete(config::Config const& config, model::Config const& model) {
     Entries const entries = find_tensors(config.model.path);
     auto const [sources, unused] = match(config.model.path, entries, model);
-    if (model.head == HeadKind::language_model && !unused.empty())
+    if (model.head == model::HeadKind::language_model && !unused.empty())
         throw cluster::InputError(
             fmt::format("{}: {}: the head of a classifier; legal: a model that was trained as a "
                         "language model",
                         config.model.path, fmt::join(unused, ", ")));
     std::string const problem = problem_of(model);
-    if (model.head == HeadKind::classification && problem != "single_label_classification")
+    if (model.head == model::HeadKind::classification && problem != "single_label_classification")
         throw cluster::InputError(
             fmt::format("{}/config.json: problem_type: {}: legal: single_label_classification",
                         config.model.path, problem));
 }
 
-LoadedWeights load_weights(Config const& config, ModelConfig const& model,
+LoadedWeights load_weights(config::Config const& config, model::Config const& model,
                            parallel::ParameterStore& store) {
     LoadedWeights loaded{.seed = static_cast<std::int64_t>(config.seed),
                          .from_scratch = config.model.from_scratch};
@@ -395,4 +310,4 @@ std::vector<std::string> LoadedWeights::notes() const {
     return notes;
 }
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

@@ -6,30 +6,20 @@
 #include <vector>
 
 #include "data/loader.hpp"
-#include "framework/config.hpp"
+#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
 #include "framework/pretrained/safetensors.hpp"
 #include "parallel/parameter_store.hpp"
 
-namespace trireme::framework {
-
-/// config.json of config.model.path with the head that the task needs and the dropout that the run
-/// asks for. `labels`: class names of the data. Throws InputError naming file and field. Local.
-ModelConfig read_model_config(Config const& config, std::vector<std::string> const& labels);
-
-/// Throws InputError if a token or a place of a sample is beyond what the model knows.
-void check_fit(ModelConfig const& model, data::Dataset const& set, Config const& config);
-
-/// Optimizer steps of the whole run.
-std::int64_t planned_steps(Config const& config, std::int64_t samples);
+namespace trireme::framework::pretrained {
 
 /// What load_weights will find: every tensor there once, of the right shape, none left over. Reads
 /// headers alone. Throws InputError naming file and tensor. Local.
-void check_weights(Config const& config, ModelConfig const& model);
+void check_weights(config::Config const& config, model::Config const& model);
 
 /// The same for a model that is used as it is: its head must be one for this task. A tied language
 /// model would take the body of a classifier for its own.
-void check_complete(Config const& config, ModelConfig const& model);
+void check_complete(config::Config const& config, model::Config const& model);
 
 /// Where the weights came from, beyond a plain copy of the folder's.
 struct LoadedWeights {
@@ -46,13 +36,13 @@ struct LoadedWeights {
 /// scratch or for a new head. A trained head whose classes have the same names in another order is
 /// taken over row by row. Throws InputError for a tensor that is neither used, nor of another
 /// task's head, nor a copy, bit by bit, of one that is used. Local.
-LoadedWeights load_weights(Config const& config, ModelConfig const& model,
+LoadedWeights load_weights(config::Config const& config, model::Config const& model,
                            parallel::ParameterStore& store);
 
 /// The tensor in a folder's own spelling: a bare body leaves its prefix away, old BERTs call norm
 /// parameters gamma and beta. `entries.end()` if it is not there.
 std::map<std::string, TensorEntry>::const_iterator
-find_tensor(std::map<std::string, TensorEntry> const& entries, ModelConfig const& model,
+find_tensor(std::map<std::string, TensorEntry> const& entries, model::Config const& model,
             std::string const& name);
 
-} // namespace trireme::framework
+} // namespace trireme::framework::pretrained

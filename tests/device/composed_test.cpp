@@ -41,8 +41,8 @@ TEST(Composed, DropoutMasksAreTheKernelsToTheBit) {
     std::vector<std::int64_t> const high{0, 5, -1, std::int64_t{1} << 40, 0x7FFFFFFFFFFFFFFF};
     std::vector<std::int64_t> const row{0, 1, 0xFFFFFFFF, 0x80000000, 77};
     for (std::int64_t const count : {1, 4, 13, 64, 67}) {
-        at::Tensor const factors =
-            composed::dropout_factors(key, at::tensor(high), at::tensor(row), count, at::kDouble);
+        at::Tensor const factors = model::composed::dropout_factors(
+            key, at::tensor(high), at::tensor(row), count, at::kDouble);
         for (std::size_t r = 0; r < high.size(); ++r) {
             std::vector<double> expected(static_cast<std::size_t>(count));
             kernels::dropout_factors(key, static_cast<std::uint64_t>(high[r]),
@@ -63,8 +63,8 @@ TEST(Composed, NormsAndRotary) {
     kernels::rms_norm_forward(rows, width, data(x), data(w), 1e-5, data(y), data(inverse));
     kernels::rms_norm_backward(rows, width, data(dy), data(x), data(w), data(inverse), data(dx),
                                data(dw));
-    auto const [y2, inverse2] = composed::rms_norm(x, w, 1e-5);
-    auto const [dx2, dw2] = composed::rms_norm_backward(dy, x, w, inverse2);
+    auto const [y2, inverse2] = model::composed::rms_norm(x, w, 1e-5);
+    auto const [dx2, dw2] = model::composed::rms_norm_backward(dy, x, w, inverse2);
     EXPECT_LT(difference(y, y2), kRounding);
     EXPECT_LT(difference(dx, dx2), kRounding);
     EXPECT_LT(difference(dw, dw2), 100 * kRounding); // sums of 70 rows
@@ -75,8 +75,8 @@ TEST(Composed, NormsAndRotary) {
     for (int const direction : {1, -1}) {
         kernels::rotary(rows, 3, 8, positions.data(), data(c), data(s), direction, data(x),
                         data(y));
-        EXPECT_LT(difference(
-                      y, composed::rotary(x, 3, at::tensor(positions, at::kLong), c, s, direction)),
+        EXPECT_LT(difference(y, model::composed::rotary(x, 3, at::tensor(positions, at::kLong), c,
+                                                        s, direction)),
                   kRounding);
     }
 }
@@ -89,9 +89,9 @@ struct Attention {
 
 TEST(Composed, Attention) {
     std::vector<std::int64_t> const offsets{0, 1, 40, 47}, samples{3, 9, -1};
-    std::int64_t const t = 47, heads = 6, key_heads = 2, size = 5;
-    at::Tensor const q = numbers({t, heads * size}, 0), k = numbers({t, key_heads * size}, 1),
-                     v = numbers({t, key_heads * size}, 2), dout = numbers({t, heads * size}, 3);
+    std::int64_t const t = 47, heads = 6, kv_heads = 2, size = 5;
+    at::Tensor const q = numbers({t, heads * size}, 0), k = numbers({t, kv_heads * size}, 1),
+                     v = numbers({t, kv_heads * size}, 2), dout = numbers({t, heads * size}, 3);
     for (auto const& a : {Attention{true, 0, 0, 0}, Attention{false, 0, 0, 0.2},
                           Attention{true, 4, 6, 0.2}, Attention{true, 100, 1, 0}}) {
         SCOPED_TRACE(a.window);
@@ -99,7 +99,7 @@ TEST(Composed, Attention) {
                                           samples.data(),
                                           3,
                                           heads,
-                                          key_heads,
+                                          kv_heads,
                                           size,
                                           a.causal,
                                           a.window,
@@ -111,8 +111,8 @@ TEST(Composed, Attention) {
         kernels::attention_forward(p, data(q), data(k), data(v), data(out), data(lse));
         kernels::attention_backward(p, data(q), data(k), data(v), data(out), data(lse), data(dout),
                                     data(dq), data(dk), data(dv));
-        auto const [out2, lse2] = composed::attention(p, q, k, v);
-        auto const g = composed::attention_backward(p, q, k, v, out2, lse2, dout);
+        auto const [out2, lse2] = model::composed::attention(p, q, k, v);
+        auto const g = model::composed::attention_backward(p, q, k, v, out2, lse2, dout);
         EXPECT_LT(difference(out, out2), kRounding);
         EXPECT_LT(difference(lse, lse2.t()), kRounding);
         EXPECT_LT(difference(dq, g.q), 10 * kRounding);
@@ -136,8 +136,9 @@ TEST(Composed, CrossEntropyOverTensorRanks) {
             std::int64_t const first = cuts[static_cast<std::size_t>(world.rank())],
                                end = cuts[static_cast<std::size_t>(world.rank()) + 1];
             at::Tensor const part = logits.narrow(1, first, end - first).clone();
-            auto const rows = composed::cross_entropy(part, first, at::tensor(labels, at::kLong),
-                                                      true, 0.25, ranks > 1 ? &world : nullptr);
+            auto const rows =
+                model::composed::cross_entropy(part, first, at::tensor(labels, at::kLong), true,
+                                               0.25, ranks > 1 ? &world : nullptr);
             EXPECT_LT(difference(rows.loss, at::tensor(loss, at::kDouble)), kRounding);
             EXPECT_TRUE(rows.best.equal(at::tensor(best, at::kLong)));
             if (end > first) {
@@ -166,9 +167,9 @@ double error_of_head(std::int64_t logits_at_one_time) {
     slot.positions = slot.segments = slot.tokens;
     slot.offsets = {0, rows};
     slot.sample_ids = {0};
-    Pass const pass = make_pass(slot, true, 0, 0, 1.0 / static_cast<double>(rows));
-    Results results;
-    language_model_loss(x, parallel::ParameterUse(head), pass, results).backward();
+    model::Pass const pass = model::make_pass(slot, true, 0, 0, 1.0 / static_cast<double>(rows));
+    model::Results results;
+    model::language_model_loss(x, parallel::ParameterUse(head), pass, results).backward();
     at::Tensor const w = head.value().to(at::kDouble).set_requires_grad(true);
     at::cross_entropy_loss(at::mm(x.detach().to(at::kDouble), w.t()),
                            pass.ids.columns.at(data::kTokenLabels.name))
@@ -193,15 +194,15 @@ TEST(Composed, TheGradientOfAHeadInBf16IsWithinOneRoundingWhateverItsChunks) {
     parallel::budgets.logits = logits;
 }
 
-test::RunOptions in(NumericsMode mode, Compute compute, ParallelSection const& parallel,
-                    bool tied = false) {
+test::RunOptions in(config::NumericsMode mode, config::Compute compute,
+                    config::ParallelSection const& parallel, bool tied = false) {
     return {.mode = mode, .compute = compute, .steps = 6, .tied = tied, .parallel = parallel};
 }
 
 TEST(Composed, RunsAreThoseOfTheKernels) {
     struct Layout {
         int ranks;
-        ParallelSection parallel;
+        config::ParallelSection parallel;
         bool tied;
     };
     for (auto const& [ranks, parallel, tied] :
@@ -210,7 +211,7 @@ TEST(Composed, RunsAreThoseOfTheKernels) {
           Layout{4, {.pipeline = 2, .tensor = 2}, true},
           Layout{2, {.zero = 3, .recompute = "full"}, false}}) {
         SCOPED_TRACE(test::describe(ranks, parallel));
-        auto const options = in(NumericsMode::fast, Compute::fp64, parallel, tied);
+        auto const options = in(config::NumericsMode::fast, config::Compute::fp64, parallel, tied);
         auto const kernels = test::train_as_threads(ranks, options);
         ComposedPath const path;
         auto const composed = test::train_as_threads(ranks, options);
@@ -226,7 +227,7 @@ TEST(Composed, RunsAreThoseOfTheKernels) {
 TEST(Composed, RunsAreTheSameWithSmallBudgets) {
     struct Layout {
         int ranks;
-        ParallelSection parallel;
+        config::ParallelSection parallel;
     };
     for (auto const& [ranks, parallel] :
          {Layout{1, {.offload = "optimizer"}}, Layout{2, {.zero = 2}},
@@ -238,7 +239,7 @@ TEST(Composed, RunsAreTheSameWithSmallBudgets) {
                  .schedule = "interleaved",
                  .virtual_stages = 2}}}) {
         SCOPED_TRACE(test::describe(ranks, parallel));
-        auto const options = in(NumericsMode::fast, Compute::fp64, parallel, true);
+        auto const options = in(config::NumericsMode::fast, config::Compute::fp64, parallel, true);
         auto const whole = test::train_as_threads(ranks, options);
         trireme::parallel::SmallBudgets const budgets;
         auto const parts = test::train_as_threads(ranks, options);
@@ -252,16 +253,18 @@ TEST(Composed, RunsAreTheSameWithSmallBudgets) {
 
 TEST(Composed, BitwiseModeHoldsOverLayouts) {
     ComposedPath const path;
-    for (auto const compute : {Compute::fp32, Compute::bf16}) {
-        auto const one = test::train_as_threads(1, in(NumericsMode::bitwise, compute, {}));
+    for (auto const compute : {config::Compute::fp32, config::Compute::bf16}) {
+        auto const one = test::train_as_threads(1, in(config::NumericsMode::bitwise, compute, {}));
         for (auto const& parallel :
-             {ParallelSection{.zero = 0}, ParallelSection{.zero = 2},
-              ParallelSection{.zero = 3, .recompute = "full"},
-              ParallelSection{.pipeline = 2, .schedule = "zero-bubble"},
-              ParallelSection{.pipeline = 2, .schedule = "gpipe", .recompute = "selective"}})
-            EXPECT_EQ(test::train_as_threads(2, in(NumericsMode::bitwise, compute, parallel))
-                          .weights_sha256,
-                      one.weights_sha256)
+             {config::ParallelSection{.zero = 0}, config::ParallelSection{.zero = 2},
+              config::ParallelSection{.zero = 3, .recompute = "full"},
+              config::ParallelSection{.pipeline = 2, .schedule = "zero-bubble"},
+              config::ParallelSection{
+                  .pipeline = 2, .schedule = "gpipe", .recompute = "selective"}})
+            EXPECT_EQ(
+                test::train_as_threads(2, in(config::NumericsMode::bitwise, compute, parallel))
+                    .weights_sha256,
+                one.weights_sha256)
                 << test::describe(2, parallel);
     }
 }

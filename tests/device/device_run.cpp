@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <limits>
 
-#include "framework/batch_source.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
-#include "framework/step_results.hpp"
-#include "framework/weights_hash.hpp"
+#include "framework/step/batch_source.hpp"
+#include "framework/step/results.hpp"
+#include "framework/weights/weights_hash.hpp"
 #include "tests/device/tensors_on_standin.hpp"
 
 namespace trireme::test {
@@ -28,7 +28,7 @@ class DeviceRun {
     DeviceRun(Communicator& world, RunOptions const& options)
         : options_(options), config_(tiny_llama(options.tied, options.dropout, options.layers)),
           set_(40, config_.vocabulary),
-          mesh_(world, framework::mesh_shape(options.parallel, world.size())),
+          mesh_(world, framework::parallelize::mesh_shape(options.parallel, world.size())),
           shape_{options.batch.samples, options.batch.tokens_per_slot,
                  mesh_.along(parallel::Axis::tensor).size()},
           model_(config_, mesh_, options.parallel,
@@ -57,11 +57,12 @@ class DeviceRun {
         if (step + 2 < kSteps) batches_.done(); // another comes where this one is
         if (step + 1 < kSteps) read_ahead(step + 1);
         at::Tensor const norm = gradient_norm_.compute();
-        at::Tensor const losses = framework::gather_losses(model_.engine().losses(), slots, mesh_);
-        at::Tensor const loss = framework::ordered_sum(losses);
+        at::Tensor const losses =
+            framework::step::gather_losses(model_.engine().losses(), slots, mesh_);
+        at::Tensor const loss = framework::optimizer::ordered_sum(losses);
         if (step > 0) read_results();
         at::Tensor const scale =
-            framework::update_scale(loss, norm, 1, std::numeric_limits<double>::infinity());
+            framework::step::update_scale(loss, norm, 1, std::numeric_limits<double>::infinity());
         optimizer_.step(options_.learning_rate, scale, step);
         model_.refresh();
         standin::at_place("results");
@@ -70,19 +71,21 @@ class DeviceRun {
     void read_results() { losses_.push_back(results_.read().loss); }
     std::vector<double> const& losses() const { return losses_; } ///< of the steps that were read
 
-    std::string hash() { return framework::weights_sha256(model_.specs(), model_.store(), mesh_); }
+    std::string hash() {
+        return framework::weights::weights_sha256(model_.specs(), model_.store(), mesh_);
+    }
 
   private:
     RunOptions options_;
-    framework::ModelConfig config_;
+    framework::model::Config config_;
     MemoryDataset set_;
     parallel::Mesh mesh_;
     data::BatchShape shape_;
-    framework::ParallelModel model_;
-    framework::AdamW optimizer_;
-    framework::GradientNorm gradient_norm_;
-    framework::StepResults results_;
-    framework::BatchSource batches_;
+    framework::parallelize::ParallelModel model_;
+    framework::optimizer::AdamW optimizer_;
+    framework::optimizer::GradientNorm gradient_norm_;
+    framework::step::StepResults results_;
+    framework::step::BatchSource batches_;
     std::vector<double> losses_;
 };
 
@@ -97,7 +100,8 @@ struct Places : cluster::CallObserver {
 
 } // namespace
 
-RunOptions small_run(framework::ParallelSection const& parallel, framework::NumericsMode mode) {
+RunOptions small_run(framework::config::ParallelSection const& parallel,
+                     framework::config::NumericsMode mode) {
     return {.mode = mode,
             .steps = kSteps,
             .batch = {5, 30, 1},

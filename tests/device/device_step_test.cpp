@@ -16,7 +16,7 @@ namespace trireme::test {
 namespace {
 
 using cluster::Communicator;
-using framework::NumericsMode;
+using framework::config::NumericsMode;
 
 /// of the stand-in with peers that do not come
 constexpr auto kPatience = std::chrono::seconds(10);
@@ -47,7 +47,7 @@ TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
          {Layout{2, {.zero = 0}}, Layout{2, {.zero = 2}}, Layout{2, {.tensor = 2}},
           Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
-        RunOptions const options = small_run(parallel, NumericsMode::fast);
+        RunOptions const options = small_run(parallel, framework::config::NumericsMode::fast);
         Curve const wanted = train_as_threads(ranks, options);
         StandinOutcome const outcome =
             run_on_standin(ranks, {.lazy = true}, training(options, wanted));

@@ -9,8 +9,8 @@
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
 #include "cluster/thread_communicator.hpp"
-#include "framework/config.hpp"
-#include "framework/trainer.hpp"
+#include "framework/config/config.hpp"
+#include "framework/train/trainer.hpp"
 #include "tests/cluster/nccl_on_standin.hpp"
 #include "tests/device/tensors_on_standin.hpp"
 #include "tests/support/composed_path.hpp"
@@ -75,11 +75,11 @@ class DeviceTrainer : public testing::Test {
         std::vector<std::string> all{"train.steps=12", "checkpoint.async=false"};
         all.insert(all.end(), changes.begin(), changes.end());
         cluster::set_faults(fault);
-        auto config = framework::read_config(file_, all);
+        auto config = framework::config::read_config(file_, all);
         config.run = folder_.path() + "/" + name;
         std::string error;
         try {
-            framework::Trainer(config, world).run();
+            framework::train::Trainer(config, world).run();
         } catch (cluster::JobError const& thrown) {
             error = thrown.what();
         }

@@ -11,12 +11,12 @@
 
 #include "cluster/error.hpp"
 #include "cluster/thread_communicator.hpp"
-#include "framework/config.hpp"
+#include "framework/config/config.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
-#include "framework/replica_check.hpp"
-#include "framework/step_results.hpp"
-#include "framework/trainer.hpp"
+#include "framework/step/results.hpp"
+#include "framework/train/replica_check.hpp"
+#include "framework/train/trainer.hpp"
 #include "parallel/tensor_buffer.hpp"
 #include "tests/device/pinned_copies.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
@@ -27,7 +27,7 @@
 namespace trireme::test {
 namespace {
 
-using framework::Config;
+using framework::config::Config;
 
 class GuardedDevice : public testing::Test {
   protected:
@@ -35,20 +35,20 @@ class GuardedDevice : public testing::Test {
         install_guarded_device();
         std::filesystem::remove_all(folder_);
         std::filesystem::create_directories(folder_);
-        config_ = framework::read_config(
+        config_ = framework::config::read_config(
             write_tiny_run(folder_), {"train.steps=8", "evaluation.every=4", "checkpoint.every=4"});
         config_.guard.compare_replicas = 3;
     }
     ~GuardedDevice() override { std::filesystem::remove_all(folder_); }
 
-    framework::TrainOutcome train(std::string const& name, at::Device device) {
+    framework::train::Outcome train(std::string const& name, at::Device device) {
         config_.run = folder_ + "/" + name;
         auto const world = cluster::make_thread_world(1, {});
-        return framework::Trainer(config_, *world[0], {}, device).run();
+        return framework::train::Trainer(config_, *world[0], {}, device).run();
     }
 
     std::string folder_ = testing::TempDir() + "guarded-" + std::to_string(getpid());
-    Config config_;
+    framework::config::Config config_;
 };
 
 /// Operands that are copied to where they are computed with lie otherwise in memory, so sums have
@@ -56,12 +56,12 @@ class GuardedDevice : public testing::Test {
 TEST_F(GuardedDevice, ARunEndsAsOneOnTheCpu) {
     struct Case {
         int zero;
-        framework::Compute compute;
+        framework::config::Compute compute;
         double bound;
     };
-    for (auto const& [zero, compute, bound] :
-         {Case{0, framework::Compute::fp64, 1e-11}, Case{3, framework::Compute::fp64, 1e-11},
-          Case{3, framework::Compute::bf16, 1e-2}}) {
+    for (auto const& [zero, compute, bound] : {Case{0, framework::config::Compute::fp64, 1e-11},
+                                               Case{3, framework::config::Compute::fp64, 1e-11},
+                                               Case{3, framework::config::Compute::bf16, 1e-2}}) {
         SCOPED_TRACE(bound);
         config_.parallel.zero = zero;
         config_.numerics.compute = compute;
@@ -73,7 +73,7 @@ TEST_F(GuardedDevice, ARunEndsAsOneOnTheCpu) {
 }
 
 TEST_F(GuardedDevice, ARunGoesOnFromItsCheckpointThereAndOnTheCpu) {
-    config_.numerics.compute = framework::Compute::fp64;
+    config_.numerics.compute = framework::config::Compute::fp64;
     auto const whole = train("run", kGuarded);
     std::filesystem::copy(folder_ + "/run", folder_ + "/cpu",
                           std::filesystem::copy_options::recursive);
@@ -93,22 +93,22 @@ struct Found {
 Found compute(char const* name, at::ScalarType dtype, at::Device device) {
     GoldenModel m(name, {.compute = dtype, .device = device});
     auto const world = cluster::make_thread_world(1, {});
-    framework::TransformerStage stage(m.model, m.store);
+    framework::model::TransformerStage stage(m.model, m.store);
     parallel::Mesh const mesh(*world[0], {});
     parallel::GradientReducer reducer(m.store, mesh);
     parallel::WeightGatherer gatherer(m.store, mesh);
     double trained = 0;
     for (auto const& ids : m.ids())
         trained += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
-    std::vector<framework::Pass> passes;
+    std::vector<framework::model::Pass> passes;
     passes.push_back(
-        framework::make_pass(pack(m.ids(), m.labels()), true, 0, 0, 1 / trained, device));
+        framework::model::make_pass(pack(m.ids(), m.labels()), true, 0, 0, 1 / trained, device));
     stage.load(std::move(passes));
     double const loss =
         parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
     EXPECT_EQ(stage.results().samples.size(), m.ids().size());
     EXPECT_NEAR(loss, m.expected["loss"].get<double>(), dtype == at::kDouble ? 1e-5 : 5e-2);
-    return {loss, framework::gradient_norm(m.store, mesh)};
+    return {loss, framework::optimizer::gradient_norm(m.store, mesh)};
 }
 
 TEST_F(GuardedDevice, EveryFamilyComputesWhatTransformersDoes) {
@@ -136,8 +136,8 @@ TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
     EXPECT_GE(models, 5U);
     std::vector<double> losses;
     for (auto const* recompute : {"none", "selective", "full"}) {
-        auto const curve = train_as_threads(1, {.mode = framework::NumericsMode::bitwise,
-                                                .compute = framework::Compute::bf16,
+        auto const curve = train_as_threads(1, {.mode = framework::config::NumericsMode::bitwise,
+                                                .compute = framework::config::Compute::bf16,
                                                 .steps = 2,
                                                 .dropout = 0,
                                                 .parallel = {.recompute = recompute},
@@ -156,27 +156,30 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
     for (bool const flash : {false, true}) {
         auto const model = tiny_llama(true, flash ? 0 : 0.1, 2);
         MemoryDataset const set(40, model.vocabulary);
-        framework::ParallelSection const section{.zero = flash ? 3 : 0};
-        framework::NumericsSection const numerics{.mode = framework::NumericsMode::fast,
-                                                  .compute = flash ? framework::Compute::bf16
-                                                                   : framework::Compute::fp32};
-        parallel::Mesh const mesh(*world[0], framework::mesh_shape(section, 1));
-        framework::ParallelModel parallel(model, mesh, section, numerics, true, kGuarded);
+        framework::config::ParallelSection const section{.zero = flash ? 3 : 0};
+        framework::config::NumericsSection const numerics{
+            .mode = framework::config::NumericsMode::fast,
+            .compute = flash ? framework::config::Compute::bf16 : framework::config::Compute::fp32};
+        parallel::Mesh const mesh(*world[0], framework::parallelize::mesh_shape(section, 1));
+        framework::parallelize::ParallelModel parallel(model, mesh, section, numerics, true,
+                                                       kGuarded);
         for (auto const& p : parallel.store().parameters()) parallel.store().initialize(*p, 5);
         parallel.refresh();
-        framework::AdamW optimizer(parallel.store(), {});
-        framework::GradientNorm const gradient_norm(parallel.store(), mesh);
-        framework::StepResults results(kGuarded, shape.samples, std::chrono::seconds(60));
-        framework::BatchSource batches(set, shape, mesh, 5, kGuarded, std::chrono::seconds(60));
+        framework::optimizer::AdamW optimizer(parallel.store(), {});
+        framework::optimizer::GradientNorm const gradient_norm(parallel.store(), mesh);
+        framework::step::StepResults results(kGuarded, shape.samples, std::chrono::seconds(60));
+        framework::step::BatchSource batches(set, shape, mesh, 5, kGuarded,
+                                             std::chrono::seconds(60));
         auto batch = batches.take({});
         parallel.load(std::move(batch.passes));
         auto const before = guarded_counts();
         auto const slots = static_cast<std::int64_t>(batch.plan.slots.size());
         parallel.engine().queue(slots);
         at::Tensor const norm = gradient_norm.compute();
-        at::Tensor const losses = framework::gather_losses(parallel.engine().losses(), slots, mesh);
-        at::Tensor const loss = framework::ordered_sum(losses);
-        optimizer.step(1e-3, framework::update_scale(loss, norm, 1, 100), 0);
+        at::Tensor const losses =
+            framework::step::gather_losses(parallel.engine().losses(), slots, mesh);
+        at::Tensor const loss = framework::optimizer::ordered_sum(losses);
+        optimizer.step(1e-3, framework::step::update_scale(loss, norm, 1, 100), 0);
         parallel.refresh();
         results.send(loss, norm, losses);
         auto const queued = guarded_counts();
@@ -185,7 +188,7 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
         EXPECT_EQ(queued.flash > before.flash, flash);
         auto const found = results.read();
         EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1) << "all numbers in one copy";
-        EXPECT_EQ(framework::find_odd_replica(parallel), "");
+        EXPECT_EQ(framework::train::find_odd_replica(parallel), "");
         EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1)
             << "one rank has nothing to compare";
         EXPECT_EQ(found.losses.size(), batch.plan.slots.size());
@@ -198,10 +201,11 @@ TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
     install_guarded_device(true);
     struct Layout {
         int ranks;
-        framework::ParallelSection parallel;
-        framework::NumericsMode mode;
+        framework::config::ParallelSection parallel;
+        framework::config::NumericsMode mode;
     };
-    auto const fast = framework::NumericsMode::fast, bitwise = framework::NumericsMode::bitwise;
+    auto const fast = framework::config::NumericsMode::fast,
+               bitwise = framework::config::NumericsMode::bitwise;
     for (auto const& [ranks, parallel, mode] :
          {Layout{2, {.tensor = 2}, fast},
           Layout{2, {.pipeline = 2, .schedule = "zero-bubble"}, fast},
@@ -211,7 +215,7 @@ TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
           Layout{2, {.zero = 3, .offload = "optimizer"}, fast}}) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions options{.mode = mode,
-                           .compute = framework::Compute::fp64,
+                           .compute = framework::config::Compute::fp64,
                            .steps = 2,
                            .tied = true,
                            .parallel = parallel,
@@ -234,12 +238,12 @@ TEST_F(GuardedDevice, OffloadedWeightsAreReadInTheOrderOfTheDevice) {
     install_guarded_device(true);
     struct Layout {
         int ranks;
-        framework::ParallelSection parallel;
+        framework::config::ParallelSection parallel;
     };
     for (auto const& [ranks, parallel] :
          {Layout{1, {.zero = 3}}, Layout{2, {.zero = 2}}, Layout{2, {.pipeline = 2, .zero = 3}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
-        RunOptions options{.compute = framework::Compute::bf16,
+        RunOptions options{.compute = framework::config::Compute::bf16,
                            .steps = 2,
                            .batch = {3, 30, 1},
                            .tied = true,

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using io::Call;
 
-framework::Config kept(std::string const& run, bool async) {
+framework::config::Config kept(std::string const& run, bool async) {
     auto config = scene_config(run, async);
     config.checkpoint.keep_last = 9;
     return config;
@@ -41,8 +41,8 @@ struct Struck {
     bool fired = false;
     SavesOutcome outcome;
 };
-Struck strike(std::string const& folder, framework::Config const& config, Fault const& fault,
-              std::int64_t n, std::vector<Save> const& saves) {
+Struck strike(std::string const& folder, framework::config::Config const& config,
+              Fault const& fault, std::int64_t n, std::vector<Save> const& saves) {
     std::string const told = folder + "/told";
     io::reset_count();
     pid_t const child = fork();
@@ -150,7 +150,8 @@ class Damaged : public testing::Test {
         ASSERT_EQ(resumed_version(config_), 2);
     }
     std::string path(int step, std::string const& file) const {
-        return config_.run + "/checkpoints/" + framework::checkpoint_name(step) + "/" + file;
+        return config_.run + "/checkpoints/" + framework::checkpoint::checkpoint_name(step) + "/" +
+               file;
     }
     /// The newest one is passed over, with words about this file.
     void expect_former(std::string const& fault, std::string const& file) {
@@ -165,7 +166,7 @@ class Damaged : public testing::Test {
                 .outcome = "refused by name; the run resumed from the checkpoint before"});
     }
     TemporaryFolder folder_;
-    framework::Config config_ = kept(folder_.path() + "/run", false);
+    framework::config::Config config_ = kept(folder_.path() + "/run", false);
 };
 
 TEST_F(Damaged, TruncatedEmptyAndMissingFiles) {

@@ -33,7 +33,7 @@ struct Case {
 class Killed : public testing::TestWithParam<Case> {};
 
 /// Kills the save before its n-th call; false: it made fewer.
-bool killed_at(std::int64_t n, framework::Config const& config, Case const& at) {
+bool killed_at(std::int64_t n, framework::config::Config const& config, Case const& at) {
     io::reset_count();
     pid_t const child = fork();
     if (child == 0) {

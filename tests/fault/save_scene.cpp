@@ -32,9 +32,10 @@ std::vector<parallel::ParameterSpec> specs() {
 void each_element(parallel::ParameterStore& store,
                   std::function<void(float& element, std::string_view kind, std::string const& name,
                                      std::int64_t index)> const& visit) {
-    for (auto const* kind : kStateKinds)
+    for (auto const* kind : weights::kStateKinds)
         for (auto const& unit : store.units()) {
-            auto* const flat = static_cast<float*>(flat_of(*unit, kind).mutable_data_ptr());
+            auto* const flat =
+                static_cast<float*>(weights::flat_of(*unit, kind).mutable_data_ptr());
             for (auto const& s : parallel::stretches(*unit, unit->begin, unit->end))
                 for (std::int64_t i = 0; i < s.count; ++i)
                     visit(flat[s.at - unit->begin + i], kind, s.parameter->spec().name,
@@ -54,15 +55,15 @@ parallel::StoreOptions place(cluster::Communicator const& world) {
 
 } // namespace
 
-Config scene_config(std::string const& run, bool async) {
-    Config config;
+config::Config scene_config(std::string const& run, bool async) {
+    config::Config config;
     config.run = run;
     config.checkpoint = {.keep_last = 1, .keep_best = false, .async = async};
     config.guard.deadline = 60;
     return config;
 }
 
-SavesOutcome make_saves(Config const& config, std::vector<Save> const& saves,
+SavesOutcome make_saves(config::Config const& config, std::vector<Save> const& saves,
                         std::function<void(int, std::size_t)> const& before) {
     std::vector<SavesOutcome> outcomes(kRanks);
     cluster::run_as_threads(kRanks, [&](auto& world) {
@@ -71,7 +72,7 @@ SavesOutcome make_saves(Config const& config, std::vector<Save> const& saves,
         store.allocate_moments();
         for (auto const& unit : store.units())
             ASSERT_GT(unit->end, unit->begin) << "a rank without a part";
-        RunCheckpoints checkpoints(config, "data", store, world);
+        train::RunCheckpoints checkpoints(config, "data", store, world);
         auto const finish = [&] {
             try {
                 checkpoints.finish();
@@ -99,12 +100,12 @@ SavesOutcome make_saves(Config const& config, std::vector<Save> const& saves,
     return outcomes[0];
 }
 
-std::int64_t resumed_version(Config const& config, std::string* said) {
+std::int64_t resumed_version(config::Config const& config, std::string* said) {
     std::int64_t version = -1;
     cluster::run_as_threads(1, [&](auto& world) {
         parallel::ParameterStore store(specs(), place(world));
         store.allocate_moments();
-        RunCheckpoints checkpoints(config, "data", store, world);
+        train::RunCheckpoints checkpoints(config, "data", store, world);
         auto const progress = checkpoints.resume([&](std::string const& line) {
             if (said) *said += line + "\n";
         });
@@ -123,8 +124,8 @@ std::int64_t resumed_version(Config const& config, std::string* said) {
 
 std::int64_t newest_sound_version(std::string const& run) {
     std::string const folder = run + "/checkpoints";
-    for (auto const& name : list_checkpoints(folder)) try {
-            CheckpointReader const reader(folder + "/" + name);
+    for (auto const& name : checkpoint::list_checkpoints(folder)) try {
+            checkpoint::Reader const reader(folder + "/" + name);
             reader.verify();
             return reader.manifest().state.at("progress").at("cursor");
         } catch (cluster::InputError const&) {

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "framework/config.hpp"
-#include "framework/run_checkpoints.hpp"
+#include "framework/config/config.hpp"
+#include "framework/train/run_checkpoints.hpp"
 
 namespace trireme::test {
 
@@ -24,16 +24,16 @@ struct SavesOutcome {
     bool agreed = true; ///< all ranks had the same errors
 };
 
-framework::Config scene_config(std::string const& run, bool async);
+framework::config::Config scene_config(std::string const& run, bool async);
 
 /// Two ranks as threads of this process make the saves one after another and finish. `before(rank,
 /// i)` is called before the i-th, with none in flight.
-SavesOutcome make_saves(framework::Config const& config, std::vector<Save> const& saves,
+SavesOutcome make_saves(framework::config::Config const& config, std::vector<Save> const& saves,
                         std::function<void(int rank, std::size_t i)> const& before = {});
 
 /// Resumes on one rank and looks at every element. The version found; -1: no checkpoint. A wrong
 /// element fails the test. `said`: what it told of checkpoints that it passed over.
-std::int64_t resumed_version(framework::Config const& config, std::string* said = nullptr);
+std::int64_t resumed_version(framework::config::Config const& config, std::string* said = nullptr);
 /// The same by reading the files alone: the newest checkpoint whose every byte is sound.
 std::int64_t newest_sound_version(std::string const& run);
 

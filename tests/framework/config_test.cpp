@@ -1,5 +1,5 @@
-#include "framework/config.hpp"
-#include "framework/foreign_keys.hpp"
+#include "framework/config/config.hpp"
+#include "framework/config/foreign_keys.hpp"
 
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ struct Given {
 std::string error_of(std::string const& text, std::vector<std::string> const& set = {}) {
     Given const given(text);
     try {
-        read_config(given.path, set);
+        config::read_config(given.path, set);
     } catch (cluster::InputError const& error) {
         std::string what = error.what();
         if (auto const at = what.find(given.path); at != std::string::npos)
@@ -80,7 +80,7 @@ TEST(Config, NumbersAndTruthValuesAreReadAsPeopleReadThem) {
     std::string const good = kGood;
     auto const global = [&](std::string const& text) {
         Given const given(good + "batch:\n  global: " + text + "\n");
-        return read_config(given.path, {}).batch.global;
+        return config::read_config(given.path, {}).batch.global;
     };
     EXPECT_EQ(global("12"), 12);
     EXPECT_EQ(global("+12"), 12);
@@ -92,7 +92,7 @@ TEST(Config, NumbersAndTruthValuesAreReadAsPeopleReadThem) {
             << text;
     auto const rate = [&](std::string const& text) {
         Given const given(good + "optimizer:\n  learning_rate: " + text + "\n");
-        return read_config(given.path, {}).optimizer.learning_rate;
+        return config::read_config(given.path, {}).optimizer.learning_rate;
     };
     EXPECT_EQ(rate("1e-4"), 1e-4);
     EXPECT_EQ(rate(".5"), 0.5);
@@ -103,7 +103,7 @@ TEST(Config, NumbersAndTruthValuesAreReadAsPeopleReadThem) {
     for (auto const& [text, value] :
          {std::pair{"yes", true}, {"On", true}, {"TRUE", true}, {"no", false}, {"off", false}}) {
         Given const given(good + "checkpoint:\n  async: " + text + "\n");
-        EXPECT_EQ(read_config(given.path, {}).checkpoint.async, value) << text;
+        EXPECT_EQ(config::read_config(given.path, {}).checkpoint.async, value) << text;
     }
     EXPECT_EQ(error_of(good + "checkpoint:\n  async: y\n"),
               "FILE:8: checkpoint.async: y: legal: true or false");
@@ -140,11 +140,12 @@ TEST(Config, AKeyOfAnotherToolOrSectionIsTold) {
 
 TEST(Config, EveryForeignNameLeadsToAKeyOfOurs) {
     std::set<std::string> keys;
-    for (auto const& value : list_values({})) keys.insert(value.key);
+    for (auto const& value : config::list_values({})) keys.insert(value.key);
     for (auto const* word :
          {"lr", "max_grad_norm", "num_train_epochs", "bf16", "gradient_checkpointing", "zero_stage",
           "save_total_limit", "output_dir", "--train-iters", "early_stopping_patience"})
-        EXPECT_TRUE(keys.contains(our_name_for(word))) << word << ": " << our_name_for(word);
+        EXPECT_TRUE(keys.contains(config::our_name_for(word)))
+            << word << ": " << config::our_name_for(word);
 }
 
 TEST(Config, HomeAndVariablesInPathsAreExpandedOrRefused) {
@@ -153,11 +154,12 @@ TEST(Config, HomeAndVariablesInPathsAreExpandedOrRefused) {
     unsetenv("TRIREME_TEST_UNSET");
     std::string const home = std::getenv("HOME") ? std::getenv("HOME") : "";
     Given const given(good);
-    EXPECT_EQ(read_config(given.path, {"run=$TRIREME_TEST_SCRATCH/a"}).run, "/scratch/me/a");
-    EXPECT_EQ(read_config(given.path, {"data.path=${TRIREME_TEST_SCRATCH}x/~b"}).data.path,
+    EXPECT_EQ(config::read_config(given.path, {"run=$TRIREME_TEST_SCRATCH/a"}).run,
+              "/scratch/me/a");
+    EXPECT_EQ(config::read_config(given.path, {"data.path=${TRIREME_TEST_SCRATCH}x/~b"}).data.path,
               "/scratch/mex/~b");
     ASSERT_FALSE(home.empty());
-    EXPECT_EQ(read_config(given.path, {"model.path=~/m"}).model.path, home + "/m");
+    EXPECT_EQ(config::read_config(given.path, {"model.path=~/m"}).model.path, home + "/m");
     EXPECT_EQ(error_of(good, {"run=$TRIREME_TEST_UNSET/a"}),
               "--set: run: $TRIREME_TEST_UNSET/a: $TRIREME_TEST_UNSET is not set; legal: a path, "
               "or a variable that is "
@@ -170,7 +172,8 @@ TEST(Config, HomeAndVariablesInPathsAreExpandedOrRefused) {
 
 TEST(Config, TheCommandLineWinsOverTheFile) {
     Given const given(std::string(kGood) + "optimizer:\n  learning_rate: 1e-3\n  clip: 2\n");
-    Config const config = read_config(given.path, {"optimizer.learning_rate=5e-4", "seed=9"});
+    config::Config const config =
+        config::read_config(given.path, {"optimizer.learning_rate=5e-4", "seed=9"});
     EXPECT_EQ(config.optimizer.learning_rate, 5e-4);
     EXPECT_EQ(config.optimizer.clip, 2);
     EXPECT_EQ(config.seed, 9U);
@@ -179,9 +182,9 @@ TEST(Config, TheCommandLineWinsOverTheFile) {
 TEST(Config, EveryValueSaysWhereItComesFrom) {
     Given const given(std::string(kGood) +
                       "optimizer:\n  learning_rate: 1e-3\n  clip: 2\n  beta1: 0.8\n");
-    auto const resolved =
-        read_config_with_origins(given.path, {"optimizer.clip=3", "batch.global=16", "seed=4"},
-                                 {"seed=9", "batch.global=8"});
+    auto const resolved = config::read_config_with_origins(
+        given.path, {"optimizer.clip=3", "batch.global=16", "seed=4"},
+        {"seed=9", "batch.global=8"});
     EXPECT_EQ(resolved.config.optimizer.clip, 3);
     EXPECT_EQ(resolved.config.seed, 9U) << "the command line wins over the environment";
     auto const& origins = resolved.origins;
@@ -191,16 +194,16 @@ TEST(Config, EveryValueSaysWhereItComesFrom) {
     EXPECT_EQ(origins.at("batch.global"), "--set");
     EXPECT_EQ(origins.at("optimizer.beta1"), given.path + ":10");
     EXPECT_EQ(origins.at("optimizer.beta2"), "default");
-    for (auto const& value : list_values(resolved.config))
+    for (auto const& value : config::list_values(resolved.config))
         EXPECT_TRUE(origins.contains(value.key)) << value.key << " has no origin";
-    EXPECT_EQ(origins.size(), list_values(resolved.config).size());
+    EXPECT_EQ(origins.size(), config::list_values(resolved.config).size());
 }
 
 TEST(Config, MistakesInTheEnvironmentAreNamedAsSuch) {
     Given const given(kGood);
     auto const error = [&](std::string const& assignment) -> std::string {
         try {
-            read_config_with_origins(given.path, {assignment}, {});
+            config::read_config_with_origins(given.path, {assignment}, {});
         } catch (cluster::InputError const& e) {
             return e.what();
         }
@@ -213,37 +216,40 @@ TEST(Config, MistakesInTheEnvironmentAreNamedAsSuch) {
 }
 
 TEST(Config, DifferencesAreThoseOfMeaning) {
-    Config before, now;
+    config::Config before, now;
     before.run = now.run = "r";
-    EXPECT_TRUE(differences(to_yaml(before), to_yaml(now)).empty());
-    EXPECT_TRUE(differences("a: {b: 1, c: 2}\n", "a:\n  c: 2\n  b: 1\n").empty())
+    EXPECT_TRUE(config::differences(config::to_yaml(before), config::to_yaml(now)).empty());
+    EXPECT_TRUE(config::differences("a: {b: 1, c: 2}\n", "a:\n  c: 2\n  b: 1\n").empty())
         << "layout of the text is not meaning";
     now.optimizer.learning_rate = 3e-4;
-    now.numerics.mode = NumericsMode::bitwise;
-    EXPECT_EQ(differences(to_yaml(before), to_yaml(now)),
+    now.numerics.mode = config::NumericsMode::bitwise;
+    EXPECT_EQ(config::differences(config::to_yaml(before), config::to_yaml(now)),
               (std::vector<std::string>{"numerics.mode: fast -> bitwise",
                                         "optimizer.learning_rate: 5e-05 -> 0.0003"}));
-    EXPECT_EQ(differences("a:\n  b: 1\n", "a:\n  b: 1\n  c: 2\n"),
+    EXPECT_EQ(config::differences("a:\n  b: 1\n", "a:\n  b: 1\n  c: 2\n"),
               (std::vector<std::string>{"a.c: (no such key) -> 2"}));
 }
 
 TEST(Config, WhatIsWrittenIsReadBackTheSame) {
     Given const given(kGood);
-    Config config = read_config(given.path, {});
+    config::Config config = config::read_config(given.path, {});
     config.optimizer.learning_rate = 0.1 + 0.2; // no short decimal
-    config.numerics = {NumericsMode::bitwise, Compute::bf16, 3};
+    config.numerics = {config::NumericsMode::bitwise, config::Compute::bf16, 3};
     config.model.path = "a folder: with 'signs' # in it";
     config.parallel.layers = {1, 2, 0};
-    Given const again(to_yaml(config));
-    Config const back = read_config(again.path, {});
+    Given const again(config::to_yaml(config));
+    config::Config const back = config::read_config(again.path, {});
     EXPECT_EQ(back.optimizer.learning_rate, config.optimizer.learning_rate);
     EXPECT_EQ(back.model.path, config.model.path);
-    EXPECT_EQ(back.numerics.compute, Compute::bf16);
+    EXPECT_EQ(back.numerics.compute, config::Compute::bf16);
     EXPECT_EQ(back.parallel.layers, config.parallel.layers);
-    EXPECT_EQ(read_config(given.path, {"parallel.layers_of_parts=[2, 1]"}).parallel.layers,
+    EXPECT_EQ(config::read_config(given.path, {"parallel.layers_of_parts=[2, 1]"}).parallel.layers,
               (std::vector<int>{2, 1}));
-    EXPECT_EQ(differences(to_yaml(read_config(given.path, {})), to_yaml(config)).size(), 6U);
-    EXPECT_EQ(to_yaml(back), to_yaml(config));
+    EXPECT_EQ(config::differences(config::to_yaml(config::read_config(given.path, {})),
+                                  config::to_yaml(config))
+                  .size(),
+              6U);
+    EXPECT_EQ(config::to_yaml(back), config::to_yaml(config));
 }
 
 } // namespace

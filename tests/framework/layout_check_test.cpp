@@ -1,4 +1,4 @@
-#include "framework/layout_check.hpp"
+#include "framework/parallelize/layout_check.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,12 +9,12 @@ namespace {
 
 using parallel::MeshShape;
 
-ModelConfig model_of(std::int64_t layers, std::int64_t heads, std::int64_t key_heads) {
-    ModelConfig c;
+model::Config model_of(std::int64_t layers, std::int64_t heads, std::int64_t kv_heads) {
+    model::Config c;
     c.hidden = 64;
     c.layers = layers;
     c.heads = heads;
-    c.key_heads = key_heads;
+    c.kv_heads = kv_heads;
     c.head_size = 8;
     c.feed_forward = 100;
     c.vocabulary = 1000;
@@ -23,12 +23,12 @@ ModelConfig model_of(std::int64_t layers, std::int64_t heads, std::int64_t key_h
 
 struct Layout {
     MeshShape shape;
-    ParallelSection section = {};
+    config::ParallelSection section = {};
 };
 
-std::string refusal(ModelConfig const& model, Layout const& layout) {
+std::string refusal(model::Config const& model, Layout const& layout) {
     try {
-        check_layout(model, layout.shape, layout.section);
+        parallelize::check_layout(model, layout.shape, layout.section);
     } catch (cluster::InputError const& error) {
         return error.what();
     }
@@ -74,7 +74,8 @@ TEST(LayoutCheck, EveryTensorRankNeedsAHead) {
 
 TEST(LayoutCheck, NotesSayWhatWorksAndIsProbablyNotMeant) {
     auto const notes = [](Layout const& layout, std::int64_t micro_steps) {
-        return layout_notes(model_of(8, 9, 9), layout.shape, layout.section, micro_steps);
+        return parallelize::layout_notes(model_of(8, 9, 9), layout.shape, layout.section,
+                                         micro_steps);
     };
     EXPECT_TRUE(notes({{{4, 1, 1, 1, 3}}}, 4).empty());
     EXPECT_EQ(notes({{{4, 1, 1, 1, 1}}}, 2),

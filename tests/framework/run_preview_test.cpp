@@ -1,9 +1,10 @@
-#include "framework/run_preview.hpp"
+#include "framework/planning/run_preview.hpp"
 
 #include <gtest/gtest.h>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "framework/evaluation/evaluator.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"
 
@@ -15,8 +16,8 @@ std::int64_t bytes_of(at::Tensor const& tensor) {
 }
 
 /// What a real store takes, tensor by tensor; a buffer that two names share counts once.
-RankMemory measured(parallel::ParameterStore const& store) {
-    RankMemory memory;
+planning::RankMemory measured(parallel::ParameterStore const& store) {
+    planning::RankMemory memory;
     for (auto const& unit : store.units()) {
         bool const one = unit->compute.defined() && unit->compute.is_alias_of(unit->master);
         memory.weights += bytes_of(unit->compute) + (one ? 0 : bytes_of(unit->master));
@@ -29,12 +30,12 @@ RankMemory measured(parallel::ParameterStore const& store) {
 class Preview : public testing::Test {
   protected:
     test::TemporaryFolder folder_;
-    ConfigWithOrigins resolved_ =
-        read_config_with_origins(test::write_tiny_run(folder_.path()), {}, {});
+    config::ConfigWithOrigins resolved_ =
+        config::read_config_with_origins(test::write_tiny_run(folder_.path()), {}, {});
 };
 
 TEST_F(Preview, MemoryIsThatOfARealStore) {
-    auto const specs = parameter_specs(open_inputs(resolved_.config).model);
+    auto const specs = model::parameter_specs(inputs::open_inputs(resolved_.config).model);
     for (auto const compute : {at::kFloat, at::kDouble, at::kBFloat16})
         for (int zero = 0; zero < 4; ++zero)
             for (parallel::StorePlace const place : {parallel::StorePlace{},
@@ -44,7 +45,8 @@ TEST_F(Preview, MemoryIsThatOfARealStore) {
                     .compute = compute, .zero = zero, .place = place};
                 parallel::ParameterStore store(specs, options);
                 store.allocate_moments();
-                RankMemory const said = rank_memory(specs, options), real = measured(store);
+                planning::RankMemory const said = planning::rank_memory(specs, options),
+                                           real = measured(store);
                 EXPECT_EQ(said.weights, real.weights)
                     << compute << " ZeRO " << zero << " shard " << place.shard;
                 EXPECT_EQ(said.gradients, real.gradients)
@@ -55,35 +57,36 @@ TEST_F(Preview, MemoryIsThatOfARealStore) {
 }
 
 TEST_F(Preview, CountsAreThoseOfTheData) {
-    RunPreview const p = preview_run(resolved_.config, 2);
+    planning::RunPreview const p = planning::preview_run(resolved_.config, 2);
     EXPECT_EQ(p.samples, 53);
     EXPECT_EQ(p.steps, 40);
     EXPECT_EQ(p.steps_looked_at, 40);
-    auto const inputs = open_inputs(resolved_.config);
+    auto const inputs = inputs::open_inputs(resolved_.config);
     std::int64_t tokens = 0, parameters = 0, specified = 0;
     for (std::int64_t i = 0; i < inputs.train->size(); ++i) tokens += inputs.train->length(i);
     EXPECT_EQ(p.tokens, tokens);
     for (auto const& part : p.parts) parameters += part.parameters;
-    parallel::ParameterStore const store(parameter_specs(inputs.model), parallel::StoreOptions{});
+    parallel::ParameterStore const store(model::parameter_specs(inputs.model),
+                                         parallel::StoreOptions{});
     for (auto const& parameter : store.parameters()) specified += parameter->numel();
     EXPECT_EQ(parameters, specified);
     EXPECT_LE(p.slots.least, p.slots.mean);
     EXPECT_LE(p.slots.mean, static_cast<double>(p.slots.most));
     EXPECT_GE(p.slots.least * 30, p.tokens_per_step.least / 2) << "30 tokens to a slot";
-    EXPECT_THROW(preview_run(resolved_.config, 0), cluster::InputError);
+    EXPECT_THROW(planning::preview_run(resolved_.config, 0), cluster::InputError);
 }
 
 TEST_F(Preview, DerivedValuesSayFromWhat) {
-    auto const inputs = open_inputs(resolved_.config);
-    derive_from_inputs(resolved_, inputs);
-    derive_layout(resolved_, 6);
+    auto const inputs = inputs::open_inputs(resolved_.config);
+    planning::derive_from_inputs(resolved_, inputs);
+    planning::derive_layout(resolved_, 6);
     EXPECT_EQ(resolved_.config.parallel.replicate, 6);
     EXPECT_EQ(resolved_.origins.at("parallel.replicate"), "derived: 6 ranks over the other axes");
     EXPECT_EQ(resolved_.origins.at("train.steps").find("derived"), std::string::npos)
         << "the file gives it";
     resolved_.config.train.steps = 0;
     resolved_.config.train.epochs = 2;
-    derive_from_inputs(resolved_, open_inputs(resolved_.config));
+    planning::derive_from_inputs(resolved_, inputs::open_inputs(resolved_.config));
     EXPECT_EQ(resolved_.config.train.steps, 2 * 53 / 7);
     EXPECT_EQ(resolved_.origins.at("train.steps"), "derived: 2 epochs of 53 samples, 7 a step");
     EXPECT_EQ(resolved_.config.model.classifier_dropout, 0.0);
@@ -95,9 +98,9 @@ TEST_F(Preview, DerivedValuesSayFromWhat) {
 TEST(Metrics, AreThoseOfScikitLearn) {
     auto const golden = nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/metrics.json"));
     for (auto const& row : golden.at("cases")) {
-        std::vector<SampleResult> results;
+        std::vector<model::SampleResult> results;
         for (std::size_t i = 0; i < row.at("labels").size(); ++i) {
-            SampleResult r{};
+            model::SampleResult r{};
             r.sample = static_cast<std::int64_t>(i);
             r.label = row.at("labels")[i];
             r.prediction = row.at("predictions")[i];
@@ -105,7 +108,7 @@ TEST(Metrics, AreThoseOfScikitLearn) {
             r.correct = r.label == r.prediction;
             results.push_back(r);
         }
-        Metrics const metrics = summarize(results, row.at("classes"));
+        evaluation::Metrics const metrics = evaluation::summarize(results, row.at("classes"));
         EXPECT_NEAR(metrics.f1, row.at("f1").get<double>(), 1e-12) << row;
         EXPECT_NEAR(metrics.accuracy, row.at("accuracy").get<double>(), 1e-12) << row;
         EXPECT_EQ(nlohmann::json(metrics.confusion), row.at("confusion"));
@@ -113,22 +116,23 @@ TEST(Metrics, AreThoseOfScikitLearn) {
 }
 
 TEST(Metrics, OfTextsAreMeansOverLabelsNotOverSamples) {
-    Metrics const metrics = summarize({{.sample = 0, .loss = 6, .trained = 3, .correct = 1},
-                                       {.sample = 1, .loss = 12, .trained = 1},
-                                       {}},
-                                      0);
+    evaluation::Metrics const metrics =
+        evaluation::summarize({{.sample = 0, .loss = 6, .trained = 3, .correct = 1},
+                   {.sample = 1, .loss = 12, .trained = 1},
+                   {}},
+                  0);
     EXPECT_EQ(metrics.samples, 3);
     EXPECT_DOUBLE_EQ(metrics.loss, 4.5);
     EXPECT_DOUBLE_EQ(metrics.accuracy, 0.25);
 }
 
 TEST(Metrics, TheBestHasTheLeastLossOrTheMostOfTheOthers) {
-    EXPECT_TRUE(is_better("loss", 1, 2));
-    EXPECT_FALSE(is_better("loss", 2, 1));
+    EXPECT_TRUE(evaluation::is_better("loss", 1, 2));
+    EXPECT_FALSE(evaluation::is_better("loss", 2, 1));
     for (char const* metric : {"accuracy", "f1"}) {
-        EXPECT_TRUE(is_better(metric, 2, 1)) << metric;
-        EXPECT_FALSE(is_better(metric, 1, 2)) << metric;
-        EXPECT_FALSE(is_better(metric, 1, 1)) << metric;
+        EXPECT_TRUE(evaluation::is_better(metric, 2, 1)) << metric;
+        EXPECT_FALSE(evaluation::is_better(metric, 1, 2)) << metric;
+        EXPECT_FALSE(evaluation::is_better(metric, 1, 1)) << metric;
     }
 }
 

@@ -12,14 +12,14 @@
 #include "cluster/fake_communicator.hpp"
 #include "cluster/file.hpp"
 #include "cluster/thread_communicator.hpp"
-#include "framework/disk_room.hpp"
-#include "framework/job_history.hpp"
-#include "framework/pace.hpp"
-#include "framework/run_control.hpp"
-#include "framework/run_lock.hpp"
-#include "framework/step_guard.hpp"
-#include "framework/stop_signal.hpp"
-#include "framework/stragglers.hpp"
+#include "framework/run/control.hpp"
+#include "framework/run/disk_room.hpp"
+#include "framework/run/job_history.hpp"
+#include "framework/run/lock.hpp"
+#include "framework/run/pace.hpp"
+#include "framework/run/step_guard.hpp"
+#include "framework/run/stop_signal.hpp"
+#include "framework/run/stragglers.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace trireme::framework {
@@ -28,47 +28,48 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST(StepGuard, NotFiniteIsTreatedAsTheConfigurationSays) {
-    RunProgress progress;
-    GuardSection guard;
-    EXPECT_EQ(judge_step(guard, progress, 0.5, 1.0).verdict, Verdict::good);
-    EXPECT_EQ(judge_step(guard, progress, NAN, 1.0).verdict, Verdict::stop);
-    EXPECT_EQ(judge_step(guard, progress, 0.5, INFINITY).verdict, Verdict::stop);
+    run::Progress progress;
+    config::GuardSection guard;
+    EXPECT_EQ(run::judge_step(guard, progress, 0.5, 1.0).verdict, run::Decision::good);
+    EXPECT_EQ(run::judge_step(guard, progress, NAN, 1.0).verdict, run::Decision::stop);
+    EXPECT_EQ(run::judge_step(guard, progress, 0.5, INFINITY).verdict, run::Decision::stop);
     guard.non_finite = "skip";
-    EXPECT_EQ(judge_step(guard, progress, NAN, 1.0).verdict, Verdict::leave_out);
+    EXPECT_EQ(run::judge_step(guard, progress, NAN, 1.0).verdict, run::Decision::leave_out);
     guard.non_finite = "rollback";
-    Finding const finding = judge_step(guard, progress, 1.0 / 3.0, std::copysign(NAN, -1.0));
-    EXPECT_EQ(finding.verdict, Verdict::rollback);
+    run::Judgement const finding =
+        run::judge_step(guard, progress, 1.0 / 3.0, std::copysign(NAN, -1.0));
+    EXPECT_EQ(finding.verdict, run::Decision::rollback);
     EXPECT_EQ(finding.what, "loss 0.3333 and gradient norm nan are not finite");
 }
 
 TEST(StepGuard, TooManyStepsLeftOutStopTheRun) {
-    RunProgress progress;
-    GuardSection const guard{.non_finite = "skip", .most_skips = 2};
+    run::Progress progress;
+    config::GuardSection const guard{.non_finite = "skip", .most_skips = 2};
     for (std::int64_t i = 0; i < 2; ++i) {
-        EXPECT_EQ(judge_step(guard, progress, NAN, 1).verdict, Verdict::leave_out);
+        EXPECT_EQ(run::judge_step(guard, progress, NAN, 1).verdict, run::Decision::leave_out);
         progress.left_out.push_back(i);
     }
-    EXPECT_EQ(judge_step(guard, progress, NAN, 1).verdict, Verdict::stop);
+    EXPECT_EQ(run::judge_step(guard, progress, NAN, 1).verdict, run::Decision::stop);
 }
 
 TEST(StepGuard, ASpikeIsMeasuredByTheMedianOnceItIsKnown) {
-    RunProgress progress;
-    GuardSection const guard{.non_finite = "skip", .spike = 3};
+    run::Progress progress;
+    config::GuardSection const guard{.non_finite = "skip", .spike = 3};
     for (int i = 0; i < 19; ++i) {
-        EXPECT_EQ(judge_step(guard, progress, 100, 1).verdict, Verdict::good)
+        EXPECT_EQ(run::judge_step(guard, progress, 100, 1).verdict, run::Decision::good)
             << "too early to tell";
-        note_good_step(progress, 1 + 0.01 * i);
+        run::note_good_step(progress, 1 + 0.01 * i);
     }
-    note_good_step(progress, 1.2);
-    EXPECT_EQ(judge_step(guard, progress, 3.2, 1).verdict, Verdict::good);
-    EXPECT_EQ(judge_step(guard, progress, 3.4, 1).verdict, Verdict::leave_out);
-    for (int i = 0; i < 60; ++i) note_good_step(progress, 10);
-    EXPECT_EQ(progress.recent_losses.size(), RunProgress::kRecentLosses);
-    EXPECT_EQ(judge_step(guard, progress, 29, 1).verdict, Verdict::good);
+    run::note_good_step(progress, 1.2);
+    EXPECT_EQ(run::judge_step(guard, progress, 3.2, 1).verdict, run::Decision::good);
+    EXPECT_EQ(run::judge_step(guard, progress, 3.4, 1).verdict, run::Decision::leave_out);
+    for (int i = 0; i < 60; ++i) run::note_good_step(progress, 10);
+    EXPECT_EQ(progress.recent_losses.size(), run::Progress::kRecentLosses);
+    EXPECT_EQ(run::judge_step(guard, progress, 29, 1).verdict, run::Decision::good);
 }
 
-TEST(RunProgress, KeepsEverythingThroughACheckpoint) {
-    RunProgress p;
+TEST(Progress, KeepsEverythingThroughACheckpoint) {
+    run::Progress p;
     p.step = 12;
     p.cursor = 84;
     p.best = 0.75;
@@ -78,7 +79,7 @@ TEST(RunProgress, KeepsEverythingThroughACheckpoint) {
     p.finished = true;
     p.left_out = {7, 70, 98};
     p.recent_losses = {1.5, 0.25};
-    RunProgress const q = RunProgress::from_json(p.to_json());
+    run::Progress const q = run::Progress::from_json(p.to_json());
     EXPECT_EQ(q.to_json(), p.to_json());
     EXPECT_EQ(q.best, 0.75);
     EXPECT_EQ(q.best_step, 8);
@@ -90,7 +91,7 @@ TEST(RunProgress, KeepsEverythingThroughACheckpoint) {
 
 TEST(JobHistory, CountsHoursAndJobsThatGotStuck) {
     test::TemporaryFolder const folder;
-    EXPECT_TRUE(read_job_history(folder.path()).jobs.empty());
+    EXPECT_TRUE(run::read_job_history(folder.path()).jobs.empty());
     cluster::write_file(folder.path() + "/metrics.jsonl",
                         R"({"kind":"job","step":0,"nodes":2,"time":1000}
 {"kind":"train","step":1,"time":1900}
@@ -99,7 +100,7 @@ TEST(JobHistory, CountsHoursAndJobsThatGotStuck) {
 {"kind":"checkpoint","step":1,"seconds":12.5,"time":5900}
 {"kind":"job","step":1,"nodes":1,"time":9000}
 {"kind":"tra)");
-    JobHistory const history = read_job_history(folder.path());
+    run::JobHistory const history = run::read_job_history(folder.path());
     ASSERT_EQ(history.jobs.size(), 3U);
     EXPECT_DOUBLE_EQ(history.node_hours(), 2 * 0.5 + 4 * 0.25);
     EXPECT_EQ(history.stuck_at(1), 2);
@@ -111,7 +112,7 @@ TEST(JobHistory, CountsHoursAndJobsThatGotStuck) {
 TEST(JobHistory, WhatCannotBeReadIsNotEmpty) {
     test::TemporaryFolder const folder;
     std::filesystem::create_directories(folder.path() + "/metrics.jsonl");
-    EXPECT_THROW(static_cast<void>(read_job_history(folder.path())), cluster::InputError);
+    EXPECT_THROW(static_cast<void>(run::read_job_history(folder.path())), cluster::InputError);
 }
 
 TEST(Jobs, AnEventOfAnotherShapeIsToldWithItsLine) {
@@ -130,7 +131,7 @@ TEST(Jobs, AnEventOfAnotherShapeIsToldWithItsLine) {
              {"5", "5: legal: an event"}}) {
         cluster::write_file(path, "{\"kind\": \"of another version\"}\n" + line + "\n");
         try {
-            static_cast<void>(read_job_history(folder.path()));
+            static_cast<void>(run::read_job_history(folder.path()));
             ADD_FAILURE() << line << " was taken";
         } catch (cluster::InputError const& error) {
             EXPECT_TRUE(std::string(error.what()).starts_with(path + ":2: ")) << error.what();
@@ -141,10 +142,12 @@ TEST(Jobs, AnEventOfAnotherShapeIsToldWithItsLine) {
 
 TEST(DiskRoom, CountsWhatTheRulesKeepAndTheOneBeingWritten) {
     test::TemporaryFolder const folder;
-    Config config;
+    config::Config config;
     config.run = folder.path() + "/run";
     config.checkpoint.every = 10;
-    auto const most = [&](std::int64_t steps) { return disk_room(config, 1000, steps, 50).most; };
+    auto const most = [&](std::int64_t steps) {
+        return run::disk_room(config, 1000, steps, 50).most;
+    };
     EXPECT_EQ(most(100), 2 + 1 + 1) << "keep_last, the best, the one being written";
     EXPECT_EQ(most(5), 1) << "the end alone is saved";
     config.checkpoint.keep_best = false;
@@ -153,7 +156,7 @@ TEST(DiskRoom, CountsWhatTheRulesKeepAndTheOneBeingWritten) {
     EXPECT_EQ(most(100), 3 + 5);
     std::filesystem::create_directories(config.run + "/checkpoints/step-000000010");
     cluster::write_file(config.run + "/checkpoints/step-000000010/a", std::string(5000, 'x'));
-    DiskRoom room = disk_room(config, 1000, 10, 0);
+    run::DiskRoom room = run::disk_room(config, 1000, 10, 0);
     EXPECT_EQ(room.checkpoint, 12'000);
     EXPECT_EQ(room.needed(), 3 * 12'000 - 5000) << "one is there, and two saves are to come";
     room.free = room.needed();
@@ -170,14 +173,14 @@ TEST(DiskRoom, CountsWhatTheRulesKeepAndTheOneBeingWritten) {
 class Control : public testing::Test {
   protected:
     Control() { config_.run = folder_.path(); }
-    RunControl control(JobLimits const& limits = {}, JobHistory const& history = {}) {
-        return RunControl(config_, limits, history, 0, *world_);
+    run::Control control(run::JobLimits const& limits = {}, run::JobHistory const& history = {}) {
+        return run::Control(config_, limits, history, 0, *world_);
     }
-    JobLimits ends_in(std::chrono::milliseconds time, int nodes = 1) const {
+    run::JobLimits ends_in(std::chrono::milliseconds time, int nodes = 1) const {
         return {.end = std::chrono::system_clock::now() + time, .nodes = nodes};
     }
     test::TemporaryFolder folder_;
-    Config config_;
+    config::Config config_;
     std::unique_ptr<cluster::Communicator> world_ = cluster::make_fake_world(0, 1, {});
 };
 
@@ -185,8 +188,8 @@ TEST_F(Control, NothingIsAskedOfARunLeftInPeace) {
     auto c = control();
     EXPECT_EQ(c.refusal(0), std::nullopt);
     EXPECT_EQ(c.warning(), "");
-    Orders const orders = c.agree(false);
-    EXPECT_EQ(orders.stop, StopReason::none);
+    run::Orders const orders = c.agree(false);
+    EXPECT_EQ(orders.stop, run::StopReason::none);
     EXPECT_FALSE(orders.save);
 }
 
@@ -198,19 +201,19 @@ TEST_F(Control, FilesInTheRunFolder) {
     EXPECT_FALSE(std::filesystem::exists(config_.run + "/SAVE"));
     EXPECT_FALSE(c.agree(false).save);
     cluster::write_file(config_.run + "/STOP", "");
-    Orders const orders = c.agree(false);
-    EXPECT_EQ(orders.stop, StopReason::file);
+    run::Orders const orders = c.agree(false);
+    EXPECT_EQ(orders.stop, run::StopReason::file);
     EXPECT_EQ(orders.exit_code(), cluster::kHalted);
     EXPECT_NE(control().refusal(0).value_or("").find("STOP is there; remove it"),
               std::string::npos);
 }
 
 TEST_F(Control, ASignalAsksForAnotherJob) {
-    StopSignal const handlers;
+    run::StopSignal const handlers;
     auto c = control();
     std::raise(SIGUSR1);
-    Orders const orders = c.agree(false);
-    EXPECT_EQ(orders.stop, StopReason::signal);
+    run::Orders const orders = c.agree(false);
+    EXPECT_EQ(orders.stop, run::StopReason::signal);
     EXPECT_EQ(orders.exit_code(), cluster::kSavedToContinue);
 }
 
@@ -218,12 +221,12 @@ TEST_F(Control, StopsAtTheLastMomentThatLeavesTimeForAStepAndASave) {
     auto c = control(ends_in(60s));
     c.step_took(5);
     c.save_took(20);
-    EXPECT_EQ(c.agree(false).stop, StopReason::none) << "2 (5 + 20) < 60";
+    EXPECT_EQ(c.agree(false).stop, run::StopReason::none) << "2 (5 + 20) < 60";
     c.evaluation_took(12);
-    EXPECT_EQ(c.agree(false).stop, StopReason::none);
-    EXPECT_EQ(c.agree(true).stop, StopReason::end_of_job) << "an evaluation comes first";
+    EXPECT_EQ(c.agree(false).stop, run::StopReason::none);
+    EXPECT_EQ(c.agree(true).stop, run::StopReason::end_of_job) << "an evaluation comes first";
     c.step_took(11);
-    EXPECT_EQ(c.agree(false).stop, StopReason::end_of_job) << "2 (11 + 20) > 60";
+    EXPECT_EQ(c.agree(false).stop, run::StopReason::end_of_job) << "2 (11 + 20) > 60";
 }
 
 TEST_F(Control, ASlowFirstStepIsForgotten) {
@@ -231,14 +234,14 @@ TEST_F(Control, ASlowFirstStepIsForgotten) {
     c.step_took(29);
     for (int i = 0; i < 100; ++i) c.step_took(1);
     c.save_took(20);
-    EXPECT_EQ(c.agree(false).stop, StopReason::none);
+    EXPECT_EQ(c.agree(false).stop, run::StopReason::none);
 }
 
 TEST_F(Control, TheShorterOfConfigurationAndBatchSystemCounts) {
     config_.job.minutes = 0.5;
     auto c = control(ends_in(3600s));
     c.save_took(20);
-    EXPECT_EQ(c.agree(false).stop, StopReason::end_of_job);
+    EXPECT_EQ(c.agree(false).stop, run::StopReason::end_of_job);
 }
 
 TEST_F(Control, WarnsOfALimitTooShortForASave) {
@@ -250,12 +253,12 @@ TEST_F(Control, WarnsOfALimitTooShortForASave) {
 
 TEST_F(Control, TheBudgetCountsEarlierJobsAndAllNodes) {
     config_.job.node_hours = 2;
-    JobHistory history{.jobs = {{0, 3600, 1, 0}}};
+    run::JobHistory history{.jobs = {{0, 3600, 1, 0}}};
     auto c = control(ends_in(3600s, 2), history);
     EXPECT_EQ(c.refusal(7), std::nullopt);
-    EXPECT_EQ(c.agree(false).stop, StopReason::none);
+    EXPECT_EQ(c.agree(false).stop, run::StopReason::none);
     c.save_took(900.5); // 2 nodes x 2 x 900.5 s > 1 h
-    EXPECT_EQ(c.agree(false).stop, StopReason::budget);
+    EXPECT_EQ(c.agree(false).stop, run::StopReason::budget);
     EXPECT_EQ(c.agree(false).exit_code(), cluster::kHalted);
     history.jobs.push_back({4000, 7600, 1, 5});
     EXPECT_NE(control({}, history).refusal(7).value_or("").find("job.node_hours: 2"),
@@ -263,7 +266,7 @@ TEST_F(Control, TheBudgetCountsEarlierJobsAndAllNodes) {
 }
 
 TEST_F(Control, JobsWithoutProgressEndTheChain) {
-    JobHistory history{.jobs = {{0, 1, 1, 0}, {2, 3, 1, 8}, {4, 5, 1, 8}}};
+    run::JobHistory history{.jobs = {{0, 1, 1, 0}, {2, 3, 1, 8}, {4, 5, 1, 8}}};
     EXPECT_EQ(control({}, history).refusal(8), std::nullopt);
     history.jobs.push_back({6, 7, 1, 8});
     EXPECT_NE(
@@ -283,28 +286,28 @@ TEST_F(Control, MinutesBetweenSaves) {
     EXPECT_FALSE(c.agree(false).save);
 }
 
-TEST(RunLock, AFolderThatIsReplacedIsNoticedAndLeftToItsNewJob) {
+TEST(Lock, AFolderThatIsReplacedIsNoticedAndLeftToItsNewJob) {
     test::TemporaryFolder const folder;
     std::string const run = folder.path() + "/run";
     auto world = cluster::make_fake_world(0, 1, {});
-    auto first = std::make_unique<RunLock>(run, *world);
+    auto first = std::make_unique<run::Lock>(run, *world);
     EXPECT_NO_THROW(first->check_held(*world));
     std::filesystem::remove_all(run);
     EXPECT_THROW(first->check_held(*world), cluster::JobError);
-    RunLock const second(run, *world);
+    run::Lock const second(run, *world);
     EXPECT_THROW(first->check_held(*world), cluster::JobError);
     first.reset();
     EXPECT_NO_THROW(second.check_held(*world)) << "the first one took it away";
 }
 
-TEST(RunLock, NoFileIsOpenedThroughALink) {
+TEST(Lock, NoFileIsOpenedThroughALink) {
     test::TemporaryFolder const folder;
     std::string const run = folder.path() + "/run", other = folder.path() + "/other";
     std::filesystem::create_directories(run);
     cluster::write_file(other, "theirs");
     auto world = cluster::make_fake_world(0, 1, {});
     std::filesystem::create_symlink(other, run + "/lock");
-    EXPECT_THROW(RunLock(run, *world), cluster::InputError);
+    EXPECT_THROW(run::Lock(run, *world), cluster::InputError);
     std::filesystem::create_symlink(other, run + "/config.yaml.partial");
     cluster::write_file(run + "/config.yaml", "ours");
     EXPECT_EQ(cluster::read_file(run + "/config.yaml"), "ours");
@@ -312,14 +315,14 @@ TEST(RunLock, NoFileIsOpenedThroughALink) {
     EXPECT_EQ(cluster::read_file(other), "theirs");
 }
 
-TEST(RunLock, ASecondJobIsRefusedByName) {
+TEST(Lock, ASecondJobIsRefusedByName) {
     test::TemporaryFolder const folder;
     std::string const run = folder.path() + "/new/run";
     auto const world = cluster::make_fake_world(0, 1, {});
     {
-        RunLock const first(run, *world);
+        run::Lock const first(run, *world);
         try {
-            RunLock const second(run, *world);
+            run::Lock const second(run, *world);
             FAIL() << "two jobs in one folder";
         } catch (cluster::InputError const& error) {
             std::string const what = error.what();
@@ -329,37 +332,37 @@ TEST(RunLock, ASecondJobIsRefusedByName) {
                 << what;
         }
     }
-    EXPECT_NO_THROW(RunLock(run, *world));
+    EXPECT_NO_THROW(run::Lock(run, *world));
 }
 
 TEST(Stragglers, TheSlowRankIsNamedWithItsPhaseAndWaitingIsNotWork) {
-    std::array<RankTimes, 3> seen;
+    std::array<run::RankTimes, 3> seen;
     cluster::run_as_threads(3, [&](cluster::Communicator& world) {
-        PhaseClock clock;
-        clock.enter(Phase::load);
+        run::PhaseClock clock;
+        clock.enter(run::Phase::load);
         std::this_thread::sleep_for(10ms);
-        clock.enter(Phase::compute);
+        clock.enter(run::Phase::compute);
         std::this_thread::sleep_for(world.rank() == 1 ? 300ms : 30ms);
         world.barrier("as long as the slowest");
         clock.leave();
-        seen[static_cast<std::size_t>(world.rank())] = gather_times(world, clock.take());
+        seen[static_cast<std::size_t>(world.rank())] = run::gather_times(world, clock.take());
     });
     for (auto const& times : seen) {
         EXPECT_EQ(times.slowest, 1);
-        EXPECT_EQ(times.phase, Phase::compute);
-        EXPECT_GE(times.ratio, kStraggles);
+        EXPECT_EQ(times.phase, run::Phase::compute);
+        EXPECT_GE(times.ratio, run::kStraggles);
         EXPECT_LT(times.median_seconds[1], 0.2) << "the others waited, which is no work of theirs";
     }
 }
 
 TEST(Pace, IsThatOfTheLastStepsTakenTogether) {
-    Pace pace;
+    run::Pace pace;
     EXPECT_EQ(pace.tokens_per_second(), 0);
     pace.add(100, 10, 1);
     pace.add(500, 10, 4);
     EXPECT_DOUBLE_EQ(pace.tokens_per_second(), 120) << "not the mean of 100 and 125";
     EXPECT_DOUBLE_EQ(pace.samples_per_second(), 4);
-    for (std::size_t i = 0; i < Pace::kSteps; ++i) pace.add(30, 3, 0.5);
+    for (std::size_t i = 0; i < run::Pace::kSteps; ++i) pace.add(30, 3, 0.5);
     EXPECT_DOUBLE_EQ(pace.tokens_per_second(), 60) << "the first two are forgotten";
 }
 

@@ -164,21 +164,22 @@ TEST(CheckpointFuzz, ManifestAndWhatIsReadByIt) {
     std::filesystem::create_directories(folder);
     std::vector<float> const values(12, 1);
     std::atomic<bool> const no = false;
-    std::vector<framework::OwnedRange> ranges;
+    std::vector<framework::checkpoint::OwnedRange> ranges;
     for (std::string const kind : {"weight", "moment1", "moment2"})
-        ranges.push_back(framework::flat_range(kind, "m", "f32", {4, 3}, 0, 12, values.data()));
-    auto written = framework::write_rank_file(folder, "r.h5", ranges, no);
-    framework::RunProgress progress;
+        ranges.push_back(
+            framework::checkpoint::flat_range(kind, "m", "f32", {4, 3}, 0, 12, values.data()));
+    auto written = framework::checkpoint::write_rank_file(folder, "r.h5", ranges, no);
+    framework::run::Progress progress;
     progress.step = 3;
-    framework::CheckpointManifest manifest{.state = {{"progress", progress.to_json()},
-                                                     {"trajectory", "a"},
-                                                     {"config", "run: r"},
-                                                     {"data", "d"},
-                                                     {"saved_at", "now"},
-                                                     {"ranks", 1}}};
+    framework::checkpoint::Manifest manifest{.state = {{"progress", progress.to_json()},
+                                                       {"trajectory", "a"},
+                                                       {"config", "run: r"},
+                                                       {"data", "d"},
+                                                       {"saved_at", "now"},
+                                                       {"ranks", 1}}};
     manifest.tensors = written.tensors;
     manifest.files = {written.file};
-    framework::write_manifest(folder, manifest);
+    framework::checkpoint::write_manifest(folder, manifest);
     fuzz_json(cluster::read_file(path), [&](std::string const& text) {
         // Its hash of itself would keep every damage from the reader: give back a right one.
         auto json = nlohmann::json::parse(text, nullptr, false);
@@ -190,16 +191,16 @@ TEST(CheckpointFuzz, ManifestAndWhatIsReadByIt) {
         put(path, json.is_object()
                       ? json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
                       : text);
-        framework::CheckpointReader const reader(folder);
+        framework::checkpoint::Reader const reader(folder);
         for (auto const& tensor : reader.manifest().tensors) {
-            auto const elements = framework::elements_of(tensor.shape);
+            auto const elements = framework::storage::elements_of(tensor.shape);
             ASSERT_GT(elements, 0);
             std::vector<double> out(
                 static_cast<std::size_t>(std::min<std::int64_t>(elements, 1000)));
             reader.read(tensor, 0, static_cast<std::int64_t>(out.size()), out.data());
         }
         try {
-            framework::read_run_state(reader.manifest(), "step-00000003");
+            framework::checkpoint::read_run_state(reader.manifest(), "step-00000003");
         } catch (cluster::InputError const& error) { // whoever calls it knows the folder
             throw cluster::InputError(folder + "/manifest.json: " + error.what());
         }

@@ -9,11 +9,11 @@
 #include "data/tokenizer_files.hpp"
 #include "framework/checkpoint/manifest.hpp"
 #include "framework/checkpoint/run_state.hpp"
-#include "framework/job_history.hpp"
-#include "framework/log/run_status.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/safetensors.hpp"
-#include "framework/verify_tokens.hpp"
+#include "framework/run/job_history.hpp"
+#include "framework/run/status.hpp"
+#include "framework/verify/token_file.hpp"
 #include "launch/prompts.hpp"
 #include "tests/support/fuzz.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -87,12 +87,12 @@ TEST_F(LinearTime, LabelsOfAModel) {
         },
         "config.json",
         [&] {
-            auto config = framework::read_hf_config(folder_.path());
-            config.head = framework::HeadKind::classification;
-            config.labels = framework::labels_of(config);
-            framework::class_names_of(config);
+            auto config = framework::pretrained::read_hf_config(folder_.path());
+            config.head = framework::model::HeadKind::classification;
+            config.labels = framework::pretrained::labels_of(config);
+            framework::pretrained::class_names_of(config);
             config.labels.front() = "another"; // the list is written anew
-            framework::to_hf_config(config, "");
+            framework::pretrained::to_hf_config(config, "");
         });
 }
 
@@ -109,7 +109,7 @@ TEST_F(LinearTime, TensorsOfAFile) {
             return std::string(reinterpret_cast<char const*>(&size), 8) + header +
                    std::string(static_cast<std::size_t>(n) * 4, '\1');
         },
-        "model.safetensors", [&] { framework::find_tensors(folder_.path()); });
+        "model.safetensors", [&] { framework::pretrained::find_tensors(folder_.path()); });
 }
 
 TEST_F(LinearTime, ShardsAndLabelsOfADataSet) {
@@ -141,28 +141,28 @@ TEST_F(LinearTime, ShardsAndLabelsOfADataSet) {
 }
 
 TEST_F(LinearTime, TensorsOfACheckpoint) {
-    framework::RunProgress progress;
+    framework::run::Progress progress;
     progress.step = 3;
     expect_linear(
         [&](int n) {
-            framework::CheckpointManifest manifest{.state = {{"progress", progress.to_json()},
-                                                             {"trajectory", "a"},
-                                                             {"config", "run: r"},
-                                                             {"data", "d"},
-                                                             {"saved_at", "now"},
-                                                             {"ranks", 1}}};
+            framework::checkpoint::Manifest manifest{.state = {{"progress", progress.to_json()},
+                                                               {"trajectory", "a"},
+                                                               {"config", "run: r"},
+                                                               {"data", "d"},
+                                                               {"saved_at", "now"},
+                                                               {"ranks", 1}}};
             for (int i = 0; i < n / 3; ++i)
                 for (char const* kind : {"weight", "moment1", "moment2"})
                     manifest.tensors.push_back(
                         {kind, name_of(i), "f32", {1}, {{"r.h5", "/m/0", {{0}, {1}}, 0}}});
             manifest.files = {{"r.h5", 100, "a", {"b"}}};
-            framework::write_manifest(folder_.path(), manifest);
+            framework::checkpoint::write_manifest(folder_.path(), manifest);
             return cluster::read_file(path("manifest.json"));
         },
         "manifest.json",
         [&] {
-            framework::read_run_state(framework::read_checkpoint_manifest(folder_.path()),
-                                      "step-00000003");
+            framework::checkpoint::read_run_state(
+                framework::checkpoint::read_manifest(folder_.path()), "step-00000003");
         });
 }
 
@@ -178,19 +178,19 @@ TEST_F(LinearTime, PromptsAndEventsAndTokens) {
                   [&] { launch::read_prompts(path("p.jsonl"), "prompt", "completion"); });
     expect_linear(lines(R"({"kind": "train", "step": 1, "loss": 1, "seconds": 1, "time": 1})"),
                   "metrics.jsonl", [&] {
-                      framework::read_run_status(folder_.path());
-                      framework::read_job_history(folder_.path());
+                      framework::run::read_status(folder_.path());
+                      framework::run::read_job_history(folder_.path());
                   });
     expect_linear(lines(R"({"kind": "job", "step": 1, "time": 1})"), "metrics.jsonl", [&] {
-        framework::read_run_status(folder_.path()).to_json();
-        framework::read_job_history(folder_.path()).stuck_at(1);
+        framework::run::read_status(folder_.path()).to_json();
+        framework::run::read_job_history(folder_.path()).stuck_at(1);
     });
     expect_linear(
         [](int n) {
             std::vector<std::vector<int>> const ids(static_cast<std::size_t>(n), {1, 2});
             return Json{{"input_ids", ids}, {"labels", ids}}.dump();
         },
-        "t.json", [&] { framework::read_token_file(path("t.json")); });
+        "t.json", [&] { framework::verify::read_token_file(path("t.json")); });
 }
 
 } // namespace

@@ -6,10 +6,10 @@
 
 #include "cluster/file.hpp"
 #include "data/tokenizer_files.hpp"
-#include "framework/fingerprint_file.hpp"
 #include "framework/generation/stop_tokens.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/safetensors.hpp"
+#include "framework/verify/fingerprint_file.hpp"
 #include "tests/support/fuzz.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -36,7 +36,7 @@ TEST_F(ModelFuzz, HeaderOfSafetensors) {
         std::uint64_t const size = text.size(); // one that fits the damaged header
         put(path("model.safetensors"),
             std::string(reinterpret_cast<char const*>(&size), 8) + text + std::string(40, '\1'));
-        for (auto const& [name, entry] : find_tensors(folder_.path()))
+        for (auto const& [name, entry] : pretrained::find_tensors(folder_.path()))
             EXPECT_LE(entry.offset + entry.bytes, static_cast<std::int64_t>(size) + 48);
     };
     fuzz_json(
@@ -51,7 +51,7 @@ TEST_F(ModelFuzz, BytesOfSafetensors) {
     fuzz(std::string(reinterpret_cast<char const*>(&size), 8) + header + std::string(24, '\1'),
          [&](std::string const& text) {
              put(path("model.safetensors"), text);
-             find_tensors(folder_.path());
+             pretrained::find_tensors(folder_.path());
          });
 }
 
@@ -63,7 +63,7 @@ TEST_F(ModelFuzz, IndexOfSafetensors) {
     fuzz_json(R"({"metadata": {"total_size": 1}, "weight_map": {"a": "one.safetensors"}})",
               [&](std::string const& text) {
                   put(path("model.safetensors.index.json"), text);
-                  find_tensors(folder_.path());
+                  pretrained::find_tensors(folder_.path());
               });
 }
 
@@ -75,10 +75,10 @@ TEST_F(ModelFuzz, ConfigOfHuggingFace) {
             golden(model + "/config.json"),
             [&](std::string const& text) {
                 put(path("config.json"), text);
-                ModelConfig const config = read_hf_config(folder_.path());
-                class_names_of(config);
-                problem_of(config);
-                to_hf_config(config, "");
+                model::Config const config = pretrained::read_hf_config(folder_.path());
+                pretrained::class_names_of(config);
+                pretrained::problem_of(config);
+                pretrained::to_hf_config(config, "");
             },
             FuzzLimits::asked().part(kModels.size()));
 }
@@ -111,7 +111,7 @@ TEST_F(ModelFuzz, StopTokens) {
     fuzz_json(R"({"eos_token_id": [4, 2], "bos_token_id": 5, "top_p": 0.9})",
               [&](std::string const& text) {
                   put(path("generation_config.json"), text);
-                  stop_tokens(folder_.path());
+                  generation::stop_tokens(folder_.path());
               });
 }
 
@@ -119,9 +119,9 @@ TEST_F(ModelFuzz, TokensAndLabelsOfVerify) {
     fuzz_json(R"({"input_ids": [[1, 2, 3], [4, 5]], "labels": [[-100, 2, 3], [4, 5]]})",
               [&](std::string const& text) {
                   put(path("tokens.json"), text);
-                  ModelConfig model;
+                  model::Config model;
                   model.vocabulary = model.max_positions = 6;
-                  make_dataset(read_token_file(path("tokens.json")), model);
+                  verify::make_dataset(verify::read_token_file(path("tokens.json")), model);
               });
 }
 
@@ -131,8 +131,8 @@ TEST_F(ModelFuzz, Fingerprint) {
 "last_token": [1.5, 2]}, {"mean": 0.25, "rms": 1, "last_token": [3]}], "bounds": {"fp64": 1e-4, "fp32": 1e-4,
 "bf16": 0.1}, "files": {"model.safetensors": {"sha256": "ab", "tensors": {"a": "cd"}}}})",
         [&](std::string const& text) {
-            put(path(kFingerprintFile), text);
-            read_fingerprint(folder_.path());
+            put(path(verify::kFingerprintFile), text);
+            verify::read_fingerprint(folder_.path());
         });
 }
 

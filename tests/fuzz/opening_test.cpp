@@ -14,17 +14,17 @@
 #include "data/tokenizer_files.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/checkpoint/writer.hpp"
-#include "framework/config.hpp"
-#include "framework/fingerprint_file.hpp"
+#include "framework/config/config.hpp"
 #include "framework/generation/stop_tokens.hpp"
-#include "framework/job_history.hpp"
 #include "framework/log/append_file.hpp"
-#include "framework/log/run_status.hpp"
 #include "framework/parity/certificate_file.hpp"
 #include "framework/pretrained/hf_config.hpp"
+#include "framework/pretrained/run_source.hpp"
 #include "framework/pretrained/safetensors.hpp"
-#include "framework/run_source.hpp"
-#include "framework/verify_tokens.hpp"
+#include "framework/run/job_history.hpp"
+#include "framework/run/status.hpp"
+#include "framework/verify/fingerprint_file.hpp"
+#include "framework/verify/token_file.hpp"
 #include "launch/prompts.hpp"
 #include "launch/site.hpp"
 #include "tests/data/small_dataset.hpp"
@@ -46,9 +46,9 @@ struct Reader {
 std::vector<Reader> readers() {
     using Folder = std::string const&;
     return {
-        {"model.safetensors", [](Folder d) { framework::find_tensors(d); }},
-        {"model.safetensors.index.json", [](Folder d) { framework::find_tensors(d); }},
-        {"config.json", [](Folder d) { framework::read_hf_config(d); }},
+        {"model.safetensors", [](Folder d) { framework::pretrained::find_tensors(d); }},
+        {"model.safetensors.index.json", [](Folder d) { framework::pretrained::find_tensors(d); }},
+        {"config.json", [](Folder d) { framework::pretrained::read_hf_config(d); }},
         {"tokenizer_config.json", [](Folder d) { data::pad_token_of(d); }},
         {"tokenizer.json",
          [](Folder d) {
@@ -61,12 +61,12 @@ std::vector<Reader> readers() {
              test::TemporaryFolder const to;
              data::copy_tokenizer_files(d, to.path());
          }},
-        {"generation_config.json", [](Folder d) { framework::stop_tokens(d); }},
-        {"tokens.json", [](Folder d) { framework::read_token_file(d + "/tokens.json"); }},
-        {"trireme_fingerprint.json", [](Folder d) { framework::read_fingerprint(d); }},
+        {"generation_config.json", [](Folder d) { framework::generation::stop_tokens(d); }},
+        {"tokens.json", [](Folder d) { framework::verify::read_token_file(d + "/tokens.json"); }},
+        {"trireme_fingerprint.json", [](Folder d) { framework::verify::read_fingerprint(d); }},
         {"manifest.json", [](Folder d) { data::read_manifest(d); }},
         {"manifest.json", [](Folder d) { data::verify_manifest(d); }},
-        {"manifest.json", [](Folder d) { framework::read_checkpoint_manifest(d); }},
+        {"manifest.json", [](Folder d) { framework::checkpoint::read_manifest(d); }},
         {"data/train-00001.h5",
          [](Folder d) {
              fs::rename(d + "/data/train-00001.h5", d + "/kept");
@@ -77,23 +77,23 @@ std::vector<Reader> readers() {
          }},
         {"saved/r.h5",
          [](Folder d) {
-             framework::CheckpointManifest manifest;
+             framework::checkpoint::Manifest manifest;
              manifest.tensors = {{"weight", "m", "f32", {1}, {{"r.h5", "/m/0", {{0}, {1}}, 0}}}};
              manifest.files = {{"r.h5", 100, "a", {"b"}}};
-             framework::write_manifest(d + "/saved", manifest);
-             framework::CheckpointReader(d + "/saved").verify();
+             framework::checkpoint::write_manifest(d + "/saved", manifest);
+             framework::checkpoint::Reader(d + "/saved").verify();
          }},
-        {"run.yaml", [](Folder d) { framework::read_config(d + "/run.yaml", {}); }},
+        {"run.yaml", [](Folder d) { framework::config::read_config(d + "/run.yaml", {}); }},
         {"site.yaml", [](Folder d) { launch::read_site(d + "/site.yaml", "/none"); }},
-        {"metrics.jsonl", [](Folder d) { framework::read_run_status(d); }},
-        {"metrics.jsonl", [](Folder d) { framework::read_job_history(d); }},
-        {"metrics.jsonl", [](Folder d) { framework::AppendFile(d + "/metrics.jsonl"); }, true},
-        {"log.txt", [](Folder d) { framework::AppendFile(d + "/log.txt"); }, true},
+        {"metrics.jsonl", [](Folder d) { framework::run::read_status(d); }},
+        {"metrics.jsonl", [](Folder d) { framework::run::read_job_history(d); }},
+        {"metrics.jsonl", [](Folder d) { framework::log::AppendFile(d + "/metrics.jsonl"); }, true},
+        {"log.txt", [](Folder d) { framework::log::AppendFile(d + "/log.txt"); }, true},
         {"flight/rank-00000", [](Folder d) { cluster::read_flights(d); }},
         {"flight/verdict", [](Folder d) { cluster::read_verdict(d); }},
         {"parity.json",
          [](Folder d) { framework::parity::read_certificate(d + "/parity.json", {}); }},
-        {"source/source.json", [](Folder d) { framework::read_run_source(d); }},
+        {"source/source.json", [](Folder d) { framework::pretrained::read_run_source(d); }},
         {"prompts.jsonl",
          [](Folder d) { launch::read_prompts(d + "/prompts.jsonl", "prompt", "completion"); }},
     };
@@ -154,7 +154,7 @@ TEST(Opening, ALineThatFillsTheMemoryIsRefused) {
     cluster::write_file(path, "{\"kind\": \"end\", \"time\": 1}\n");
     fs::resize_file(path, std::uintmax_t{1} << 33);
     try {
-        framework::read_job_history(folder.path());
+        framework::run::read_job_history(folder.path());
         FAIL() << "8 GiB of nothing were read";
     } catch (cluster::InputError const& error) {
         EXPECT_EQ(std::string(error.what()),

@@ -8,11 +8,11 @@
 
 #include "cluster/flight_record.hpp"
 #include "cluster/report.hpp"
-#include "framework/config.hpp"
-#include "framework/job_history.hpp"
-#include "framework/log/run_status.hpp"
+#include "framework/config/config.hpp"
 #include "framework/parity/certificate_file.hpp"
-#include "framework/run_source.hpp"
+#include "framework/pretrained/run_source.hpp"
+#include "framework/run/job_history.hpp"
+#include "framework/run/status.hpp"
 #include "launch/batch_script.hpp"
 #include "launch/job_environment.hpp"
 #include "launch/prompts.hpp"
@@ -37,10 +37,11 @@ class RunFuzz : public testing::Test {
 
 TEST_F(RunFuzz, Configuration) {
     put(path("base.yaml"), "run: r\ntask: classification\nmodel:\n  path: m\ndata:\n  path: d\n");
-    fuzz(framework::to_yaml(framework::read_config(path("base.yaml"), {})),
+    fuzz(framework::config::to_yaml(framework::config::read_config(path("base.yaml"), {})),
          [&](std::string const& text) {
              put(path("run.yaml"), text);
-             to_yaml(framework::read_config(path("run.yaml"), {"optimizer.clip=2"}));
+             framework::config::to_yaml(
+                 framework::config::read_config(path("run.yaml"), {"optimizer.clip=2"}));
          });
 }
 
@@ -70,10 +71,10 @@ std::string const kEvents =
 TEST_F(RunFuzz, EventsOfARun) {
     auto const read = [&](std::string const& text) {
         put(path("metrics.jsonl"), text);
-        framework::read_run_status(folder_.path())
+        framework::run::read_status(folder_.path())
             .to_json()
             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-        framework::read_job_history(folder_.path()).node_hours();
+        framework::run::read_job_history(folder_.path()).node_hours();
     };
     fuzz_with(test::Mutator(), kEvents, read, FuzzLimits::asked().part(2));
     // Lines that stay JSON come further: one value after the other is another one.
@@ -110,7 +111,7 @@ TEST_F(RunFuzz, FlightRecords) {
     std::size_t const front = std::min<std::size_t>(2000, files[0].size());
     fuzz(files[0].substr(0, front), [&](std::string const& bytes) {
         put(cluster::flight_file(folder_.path(), 0), bytes + files[0].substr(front));
-        framework::read_run_status(folder_.path());
+        framework::run::read_status(folder_.path());
     });
 }
 
@@ -141,7 +142,7 @@ TEST_F(RunFuzz, SourceOfARun) {
     fuzz_json(R"({"labels": ["no", "yes"], "dtypes": {"a": "F32", "b": "BF16"}})",
               [&](std::string const& text) {
                   put(path("source/source.json"), text);
-                  framework::read_run_source(folder_.path());
+                  framework::pretrained::read_run_source(folder_.path());
               });
 }
 

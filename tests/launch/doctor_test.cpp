@@ -43,12 +43,12 @@ std::vector<RankFacts> good_job() {
 Finding found(std::vector<RankFacts> const& ranks, std::string const& item) {
     auto const findings = judge_job(ranks);
     auto const one = std::ranges::find(findings, item, &Finding::item);
-    return one == findings.end() ? Finding{Verdict::problem, "none", "not judged", ""} : *one;
+    return one == findings.end() ? Finding{Severity::problem, "none", "not judged", ""} : *one;
 }
 
 TEST(Doctor, AGoodJobHasNoFinding) {
     for (auto const& finding : judge_job(good_job())) {
-        EXPECT_EQ(finding.verdict, Verdict::ok) << finding.item << ": " << finding.text;
+        EXPECT_EQ(finding.severity, Severity::ok) << finding.item << ": " << finding.text;
         EXPECT_TRUE(finding.cure.empty()) << finding.item;
     }
 }
@@ -56,7 +56,7 @@ TEST(Doctor, AGoodJobHasNoFinding) {
 TEST(Doctor, EachTroubleIsFoundAndHasACure) {
     struct Case {
         std::string item, part;
-        Verdict verdict;
+        Severity severity;
         std::function<void(std::vector<RankFacts>&)> break_it;
     };
     auto const all = [](auto change) {
@@ -64,37 +64,38 @@ TEST(Doctor, EachTroubleIsFoundAndHasACure) {
             for (auto& r : ranks) change(r);
         };
     };
-    for (auto const& [item, part, verdict, break_it] : std::vector<Case>{
-             {"launcher", "srun without PMIx", Verdict::problem,
+    for (auto const& [item, part, severity, break_it] : std::vector<Case>{
+             {"launcher", "srun without PMIx", Severity::problem,
               all([](auto& r) { r.launcher = "srun without PMIx"; })},
-             {"binding", "more ranks than cores", Verdict::warning,
+             {"binding", "more ranks than cores", Severity::warning,
               all([](auto& r) { r.cores = {0}; })},
-             {"binding", "two ranks are bound to one core", Verdict::warning,
+             {"binding", "two ranks are bound to one core", Severity::warning,
               [](auto& ranks) { ranks[1].cores = cores(3, 4); }},
-             {"binding", "half of the host", Verdict::warning,
+             {"binding", "half of the host", Severity::warning,
               all([](auto& r) { r.cores_online = 64; })},
-             {"binding", "SLURM_CPUS_PER_TASK is 8", Verdict::warning,
+             {"binding", "SLURM_CPUS_PER_TASK is 8", Severity::warning,
               all([](auto& r) { r.slurm_cpus_per_task = 8; })},
-             {"threads", "OMP_NUM_THREADS is 1", Verdict::warning,
+             {"threads", "OMP_NUM_THREADS is 1", Severity::warning,
               all([](auto& r) { r.omp_threads = 1; })},
-             {"threads", "time of 2.0 cores", Verdict::warning, all([](auto& r) { r.quota = 2; })},
-             {"versions", "trireme 1 on n1, but trireme 2 on n2", Verdict::problem,
+             {"threads", "time of 2.0 cores", Severity::warning, all([](auto& r) { r.quota = 2; })},
+             {"versions", "trireme 1 on n1, but trireme 2 on n2", Severity::problem,
               [](auto& ranks) { ranks[3].versions = "trireme 2"; }},
-             {"processor", "but Y on n2", Verdict::warning,
+             {"processor", "but Y on n2", Severity::warning,
               [](auto& ranks) { ranks[2].processor = "Y"; }},
-             {"instructions", "but AVX512 on n2", Verdict::warning,
+             {"instructions", "but AVX512 on n2", Severity::warning,
               [](auto& ranks) { ranks[2].capability = "AVX512"; }},
-             {"memory", "n2: 1.0 GB", Verdict::warning, [](auto& ranks) { ranks[3].memory = kGB; }},
-             {"/dev/shm", "n1: 15 MiB free for 2 ranks", Verdict::warning,
+             {"memory", "n2: 1.0 GB", Severity::warning,
+              [](auto& ranks) { ranks[3].memory = kGB; }},
+             {"/dev/shm", "n1: 15 MiB free for 2 ranks", Severity::warning,
               [](auto& ranks) { ranks[0].shared_memory = 16'000'000; }},
-             {"network", "eth0 docker0", Verdict::warning,
+             {"network", "eth0 docker0", Severity::warning,
               all([](auto& r) { r.network = "eth0 docker0"; })},
-             {"clocks", "5000.000 ms apart (rank 3 on n2", Verdict::warning,
+             {"clocks", "5000.000 ms apart (rank 3 on n2", Severity::warning,
               [](auto& ranks) { ranks[3].clock_offset = -5; }}}) {
         auto ranks = good_job();
         break_it(ranks);
         Finding const finding = found(ranks, item);
-        EXPECT_EQ(finding.verdict, verdict) << item << ": " << finding.text;
+        EXPECT_EQ(finding.severity, severity) << item << ": " << finding.text;
         EXPECT_NE(finding.text.find(part), std::string::npos) << item << ": " << finding.text;
         EXPECT_FALSE(finding.cure.empty()) << item;
     }

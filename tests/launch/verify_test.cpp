@@ -14,8 +14,8 @@
 #include "cluster/file.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "data/hdf5.hpp"
+#include "framework/jobs/verify.hpp"
 #include "framework/pretrained/safetensors.hpp"
-#include "framework/verify_job.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"
@@ -106,8 +106,8 @@ double norm(std::vector<float> const& values) {
 std::map<std::string, std::vector<float>> reference_gradients(std::string const& model) {
     std::map<std::string, std::vector<float>> gradients;
     for (auto const& [name, entry] :
-         framework::read_safetensors_header(golden(model) + "/gradients.safetensors")) {
-        auto const values = framework::read_tensor(name, entry).contiguous();
+         framework::pretrained::read_safetensors_header(golden(model) + "/gradients.safetensors")) {
+        auto const values = framework::pretrained::read_tensor(name, entry).contiguous();
         gradients[name].assign(values.const_data_ptr<float>(),
                                values.const_data_ptr<float>() + values.numel());
     }
@@ -135,9 +135,10 @@ void expect_gradients(Numerics const& ours, std::string const& model, bool exact
 void expect_equal(Numerics const& ours, std::string const& model, bool exact) {
     EXPECT_NEAR(ours.loss(), expected(model)["loss"].get<double>(), 1e-6);
     auto const logits = ours.read("logits");
-    auto const reference = framework::read_tensor(
+    auto const reference = framework::pretrained::read_tensor(
         "logits",
-        framework::read_safetensors_header(golden(model) + "/logits.safetensors").at("logits"));
+        framework::pretrained::read_safetensors_header(golden(model) + "/logits.safetensors")
+            .at("logits"));
     ASSERT_EQ(static_cast<std::int64_t>(logits.size()), reference.numel());
     for (std::size_t i = 0; i < logits.size(); ++i)
         ASSERT_NEAR(logits[i], reference.const_data_ptr<float>()[i], 1e-5) << i;
@@ -175,9 +176,9 @@ TEST_F(VerifyOne, EqualsTransformersInEveryLayout) {
 }
 
 /// The message of a job that is refused before it reads weights.
-std::string mistake(framework::VerifyJob const& job) {
+std::string mistake(framework::jobs::VerifyJob const& job) {
     try {
-        framework::write_numerics(job, *cluster::make_thread_world(1, {})[0]);
+        framework::jobs::write_numerics(job, *cluster::make_thread_world(1, {})[0]);
     } catch (cluster::InputError const& error) {
         return error.what();
     }
@@ -360,7 +361,8 @@ TEST_F(Fingerprint, AnExportIsVerifiedOnAnyNumberOfRanks) {
 }
 
 TEST_F(Fingerprint, OneFlippedBitOfAWeightIsNamed) {
-    auto const entry = framework::find_tensors(model()).at("model.layers.2.mlp.up_proj.weight");
+    auto const entry =
+        framework::pretrained::find_tensors(model()).at("model.layers.2.mlp.up_proj.weight");
     std::fstream file(entry.file, std::ios::binary | std::ios::in | std::ios::out);
     // the lowest bit of a mantissa: nothing that logits would show
     file.seekg(entry.offset + 4 * 100);

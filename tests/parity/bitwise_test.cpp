@@ -34,7 +34,7 @@ TEST(Bitwise, TheHashSeesTheSeedOfDropout) {
 }
 
 TEST(FastMode, MpiRanksStayWithinTheFirstLossBound) {
-    RunOptions const options{.mode = NumericsMode::fast, .steps = 3};
+    RunOptions const options{.mode = config::NumericsMode::fast, .steps = 3};
     Curve const together = train_tiny(world(), options);
     Curve alone;
     cluster::run_as_threads(1, [&](auto& single) { alone = train_tiny(single, options); });
@@ -42,8 +42,8 @@ TEST(FastMode, MpiRanksStayWithinTheFirstLossBound) {
 }
 
 /// What passes as threads (layout_test), proved again where ranks are processes.
-std::vector<ParallelSection> layouts_of(int ranks) {
-    std::vector<ParallelSection> all{{.zero = 1}, {.zero = 2}, {.zero = 3}};
+std::vector<config::ParallelSection> layouts_of(int ranks) {
+    std::vector<config::ParallelSection> all{{.zero = 1}, {.zero = 2}, {.zero = 3}};
     if (ranks % 2 == 0) {
         for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
             all.push_back({.pipeline = 2, .zero = 3, .schedule = schedule});
@@ -63,7 +63,8 @@ std::vector<ParallelSection> layouts_of(int ranks) {
 
 TEST(Layouts, EveryCompositionUnderMpi) {
     RunOptions options{.steps = 4, .tied = true};
-    RunOptions exact{.mode = NumericsMode::fast, .compute = Compute::fp64, .steps = 3};
+    RunOptions exact{
+        .mode = config::NumericsMode::fast, .compute = config::Compute::fp64, .steps = 3};
     Curve const alone = train_as_threads(1, options), oracle = train_as_threads(1, exact);
     for (auto const& parallel : layouts_of(world().size())) {
         std::string const what = describe(world().size(), parallel);

@@ -8,8 +8,8 @@
 #include <sstream>
 
 #include "framework/model/transformer_parts.hpp"
-#include "framework/parallel_model.hpp"
-#include "framework/traffic.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/planning/traffic.hpp"
 #include "parallel/group_names.hpp"
 #include "tests/parity/known_models.hpp"
 
@@ -26,8 +26,8 @@ constexpr int kMicroSteps = 4;
 struct Shown {
     std::string name;
     int ranks;
-    ParallelSection parallel;
-    NumericsMode mode = NumericsMode::fast;
+    config::ParallelSection parallel;
+    config::NumericsMode mode = config::NumericsMode::fast;
 };
 
 std::vector<Shown> shown() {
@@ -37,8 +37,8 @@ std::vector<Shown> shown() {
         {"ZeRO 2, 8 ranks", 8, {.zero = 2}},
         {"ZeRO 3, 8 ranks", 8, {.zero = 3}},
         {"ZeRO 3, replicate 2 x shard 8", 16, {.shard = 8, .zero = 3}},
-        {"ZeRO 0, 8 ranks, bitwise", 8, {}, NumericsMode::bitwise},
-        {"ZeRO 3, 8 ranks, bitwise", 8, {.zero = 3}, NumericsMode::bitwise},
+        {"ZeRO 0, 8 ranks, bitwise", 8, {}, config::NumericsMode::bitwise},
+        {"ZeRO 3, 8 ranks, bitwise", 8, {.zero = 3}, config::NumericsMode::bitwise},
         {"tensor 8", 8, {.tensor = 8}},
         {"pipeline 8, 1f1b", 8, {.pipeline = 8}},
         {"pipeline 8, zero-bubble", 8, {.pipeline = 8, .schedule = "zero-bubble"}},
@@ -67,12 +67,13 @@ struct Terms {
     }
 };
 
-Terms terms_of(Shown const& layout, ModelConfig const& model) {
-    Terms t{layout, mesh_shape(layout.parallel, layout.ranks)};
+Terms terms_of(Shown const& layout, model::Config const& model) {
+    Terms t{layout, parallelize::mesh_shape(layout.parallel, layout.ranks)};
     int const stages = t.mesh[Axis::pipeline], chunks = layout.parallel.virtual_stages;
     t.ends = stages == 1;
     t.layers = static_cast<double>(model.layers) / stages;
-    for (auto const& spec : parameter_specs(model, {stages, std::min(1, stages - 1), chunks})) {
+    for (auto const& spec :
+         model::parameter_specs(model, {stages, std::min(1, stages - 1), chunks})) {
         parallel::Parameter const parameter(spec, t.mesh[Axis::tensor], 0);
         t.psi += static_cast<double>(parameter.numel());
         if (spec.partial) t.norms += static_cast<double>(parameter.numel());
@@ -108,7 +109,7 @@ std::optional<Formula> formula_of_data(Terms const& t, std::string const& group,
     return std::nullopt;
 }
 
-std::optional<Formula> formula(Terms const& t, ModelConfig const& model, std::string const& group,
+std::optional<Formula> formula(Terms const& t, model::Config const& model, std::string const& group,
                                Collective op) {
     double const boundary = 2.0 * kTokens * static_cast<double>(model.hidden); // bytes of [T, D]
     if (group == "tensor" && (op == Collective::all_gather || op == Collective::reduce_scatter))
@@ -134,17 +135,17 @@ int shown_rank(parallel::MeshShape const& mesh) {
     return mesh.rank_at({std::min(1, mesh[Axis::pipeline] - 1), 0, 0, 0, 0});
 }
 
-std::string rows(Shown const& layout, ModelConfig const& model) {
+std::string rows(Shown const& layout, model::Config const& model) {
     Terms const terms = terms_of(layout, model);
     int const samples = terms.mesh[Axis::replicate] * terms.mesh[Axis::shard] * kMicroSteps;
-    StepDescription const step{
+    planning::StepDescription const step{
         .mesh = terms.mesh,
         .section = layout.parallel,
-        .numerics = {layout.mode, Compute::bf16},
+        .numerics = {layout.mode, config::Compute::bf16},
         .tokens_per_slot = kTokens,
         .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(samples), kTokens)};
     std::string text;
-    for (auto const& [key, tally] : predict(model, step, shown_rank(terms.mesh))) {
+    for (auto const& [key, tally] : planning::predict(model, step, shown_rank(terms.mesh))) {
         if (tally.bytes == 0) continue;
         auto const expected = formula(terms, model, key.first, key.second);
         if (!expected) {

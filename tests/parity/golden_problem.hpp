@@ -7,8 +7,8 @@
 
 namespace trireme::test {
 
-inline framework::Config golden_config(std::string const& folder) {
-    framework::Config config;
+inline framework::config::Config golden_config(std::string const& folder) {
+    framework::config::Config config;
     config.run = "unused";
     config.task =
         folder == "bert" || folder.ends_with("classifier") ? "classification" : "language-modeling";
@@ -17,13 +17,13 @@ inline framework::Config golden_config(std::string const& folder) {
     return config;
 }
 
-inline framework::parity::Problem golden_problem(framework::Config const& config) {
+inline framework::parity::Problem golden_problem(framework::config::Config const& config) {
     return framework::parity::make_problem(framework::parity::read_full_model(config), config);
 }
 
 inline framework::parity::Problem golden_problem(std::string const& folder,
-                                                 framework::NumericsMode mode,
-                                                 framework::Compute compute,
+                                                 framework::config::NumericsMode mode,
+                                                 framework::config::Compute compute,
                                                  std::uint64_t seed = 1) {
     auto config = golden_config(folder);
     config.numerics = {.mode = mode, .compute = compute};

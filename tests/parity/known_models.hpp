@@ -4,12 +4,12 @@
 
 namespace trireme::test {
 
-inline framework::ModelConfig llama_3_8b() {
-    framework::ModelConfig c;
+inline framework::model::Config llama_3_8b() {
+    framework::model::Config c;
     c.hidden = 4096;
     c.layers = 32;
     c.heads = 32;
-    c.key_heads = 8;
+    c.kv_heads = 8;
     c.head_size = 128;
     c.feed_forward = 14336;
     c.vocabulary = 128256;
@@ -19,8 +19,8 @@ inline framework::ModelConfig llama_3_8b() {
 }
 inline constexpr std::int64_t kLlama8bParameters = 8'030'261'248; ///< of the model card's weights
 
-inline framework::ModelConfig llama_3_70b() {
-    framework::ModelConfig c = llama_3_8b();
+inline framework::model::Config llama_3_70b() {
+    framework::model::Config c = llama_3_8b();
     c.hidden = 8192;
     c.layers = 80;
     c.heads = 64;

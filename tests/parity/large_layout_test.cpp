@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "framework/model/transformer_parts.hpp"
-#include "framework/parallel_model.hpp"
+#include "framework/parallelize/parallel_model.hpp"
 #include "tests/parity/known_models.hpp"
 
 namespace trireme::test {
@@ -37,12 +37,12 @@ std::int64_t owned_elements(parallel::ParameterStore const& store) {
     return count;
 }
 
-std::int64_t elements_of_all_ranks(ModelConfig const& model, MeshShape const& shape,
+std::int64_t elements_of_all_ranks(model::Config const& model, MeshShape const& shape,
                                    int virtual_stages, int zero) {
     std::int64_t count = 0;
     int const stages = shape[Axis::pipeline], ranks_of_a_stage = shape.product() / stages;
     for (int stage = 0; stage < stages; ++stage) {
-        auto const specs = parameter_specs(model, {stages, stage, virtual_stages});
+        auto const specs = model::parameter_specs(model, {stages, stage, virtual_stages});
         for (int r = 0; r < ranks_of_a_stage; ++r)
             count += owned_elements(parallel::ParameterStore(
                 specs, {.compute = at::kBFloat16,
@@ -61,7 +61,7 @@ TEST(LargeLayout, EveryElementHasOneOwner) {
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{4, 1, 16, 1, 8}}, 1, 3), kLlama70bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{4, 2, 8, 1, 8}}, 5, 2), kLlama70bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{16, 1, 2, 1, 8}}, 1, 0), kLlama70bParameters);
-    ModelConfig tied = llama_3_8b();
+    model::Config tied = llama_3_8b();
     tied.tied_embeddings = true;
     EXPECT_EQ(elements_of_all_ranks(tied, {{4, 1, 4, 1, 8}}, 1, 1),
               kLlama8bParameters - tied.vocabulary * tied.hidden);
@@ -70,7 +70,7 @@ TEST(LargeLayout, EveryElementHasOneOwner) {
 /// One kept range of every unit for every rank.
 TEST(LargeLayout, SixteenThousandRanksInUnderASecond) {
     auto const start = std::chrono::steady_clock::now();
-    ModelConfig const model = llama_3_70b();
+    model::Config const model = llama_3_70b();
     MeshShape const shape = parallel::resolve({{16, 0, 16, 1, 8}}, 16'384, true);
     EXPECT_EQ(shape[Axis::replicate], 8);
     int const stages = shape[Axis::pipeline], tensor = shape[Axis::tensor];
@@ -78,7 +78,7 @@ TEST(LargeLayout, SixteenThousandRanksInUnderASecond) {
     std::map<std::pair<int, int>, std::vector<parallel::FlatLayout>> layouts;
     std::int64_t real = 0;
     for (int stage = 0; stage < stages; ++stage) {
-        auto const specs = parameter_specs(model, {stages, stage});
+        auto const specs = model::parameter_specs(model, {stages, stage});
         for (int t = 0; t < tensor; ++t) {
             std::map<std::string, std::vector<std::int64_t>> counts;
             for (auto const& spec : specs) {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "cluster/thread_communicator.hpp"
-#include "framework/run_checkpoints.hpp"
-#include "framework/whole_tensor.hpp"
+#include "framework/train/run_checkpoints.hpp"
+#include "framework/weights/whole_tensor.hpp"
 #include "tests/parity/tiny_llama.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -15,7 +15,7 @@ using namespace framework;
 
 struct Layout {
     int ranks;
-    ParallelSection parallel;
+    config::ParallelSection parallel;
 };
 
 TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
@@ -51,13 +51,13 @@ TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
 }
 
 TEST(Bitwise, OneHashWhenComputingInBfloat16) {
-    RunOptions options{.compute = Compute::bf16, .steps = 3};
+    RunOptions options{.compute = config::Compute::bf16, .steps = 3};
     Curve const alone = train_as_threads(1, options);
-    options.compute = Compute::fp32;
+    options.compute = config::Compute::fp32;
     Curve const exact = train_as_threads(1, options);
     EXPECT_NE(alone.weights_sha256, exact.weights_sha256);
     EXPECT_NEAR(alone.losses[0], exact.losses[0], 0.05 * exact.losses[0]);
-    options.compute = Compute::bf16;
+    options.compute = config::Compute::bf16;
     for (auto const& [ranks, parallel] :
          {Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{4, {.shard = 2, .zero = 2}},
           Layout{3, {.zero = 3}},
@@ -80,8 +80,10 @@ double worst(std::vector<double> const& a, std::vector<double> const& b) {
 /// heads, dropout.
 TEST(Tensor, EqualsOneRankInFloat64) {
     for (bool const tied : {false, true}) {
-        RunOptions options{
-            .mode = NumericsMode::fast, .compute = Compute::fp64, .steps = 4, .tied = tied};
+        RunOptions options{.mode = config::NumericsMode::fast,
+                           .compute = config::Compute::fp64,
+                           .steps = 4,
+                           .tied = tied};
         Curve const alone = train_as_threads(1, options);
         for (auto const& [ranks, parallel] :
              {Layout{2, {.tensor = 2}}, Layout{3, {.tensor = 3}},
@@ -122,7 +124,7 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
         {8, {.pipeline = 2, .tensor = 2, .zero = 3}}};
     RunOptions options{.steps = 5, .tied = true};
     Curve const unbroken = train_as_threads(1, options);
-    Config config;
+    config::Config config;
     std::vector<std::string> hashes;
     for (std::size_t i = 0; i < layouts.size(); ++i) {
         TemporaryFolder const folder;
@@ -130,9 +132,10 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
         auto const contents = [](TinyRun& run) {
             std::vector<at::Tensor> all;
             for (auto const& spec : run.model().specs())
-                for (Kept const kept : {Kept::weight, Kept::moment1, Kept::moment2})
+                for (weights::Kept const kept :
+                     {weights::Kept::weight, weights::Kept::moment1, weights::Kept::moment2})
                     all.push_back(
-                        whole_tensor(spec, run.model().store(), run.model().mesh(), kept));
+                        weights::whole_tensor(spec, run.model().store(), run.model().mesh(), kept));
             return all;
         };
         std::vector<at::Tensor> saved;
@@ -140,7 +143,7 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
         cluster::run_as_threads(layouts[i].ranks, [&](auto& world) {
             TinyRun run(world, options);
             for (int step = 0; step < 3; ++step) run.step();
-            RunCheckpoints checkpoints(config, "data", run.model().store(), world);
+            train::RunCheckpoints checkpoints(config, "data", run.model().store(), world);
             checkpoints.save({.step = 3, .cursor = 21});
             checkpoints.finish();
             auto const all = contents(run);
@@ -153,7 +156,7 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
                                      describe(ranks, parallel);
             cluster::run_as_threads(ranks, [&](auto& world) {
                 TinyRun run(world, options);
-                auto const found = RunCheckpoints(config, "data", run.model().store(), world)
+                auto const found = train::RunCheckpoints(config, "data", run.model().store(), world)
                                        .resume([](auto const&) {});
                 run.model().refresh();
                 run.steps() = found.value().step;

@@ -2,13 +2,13 @@
 #pragma once
 #include <vector>
 
-#include "framework/config.hpp"
+#include "framework/config/config.hpp"
 
 namespace trireme::test {
 
 struct Layout {
     int ranks;
-    framework::ParallelSection parallel;
+    framework::config::ParallelSection parallel;
 };
 
 inline std::vector<Layout> layouts_to_count() {

@@ -10,7 +10,7 @@
 namespace trireme::test {
 namespace {
 
-using framework::ParallelSection;
+using framework::config::ParallelSection;
 
 void expect_one_hash(std::vector<Layout> const& layouts, RunOptions options) {
     auto const run = [&](Layout const& layout) {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "framework/model/transformer_parts.hpp"
-#include "framework/parallel_model.hpp"
+#include "framework/parallelize/parallel_model.hpp"
 #include "parallel/dry_world.hpp"
 #include "tests/parity/memory_meter.hpp"
 
@@ -14,11 +14,11 @@ namespace {
 
 using namespace framework;
 
-ModelConfig small_llama(std::int64_t layers, std::int64_t hidden, std::int64_t vocabulary) {
-    ModelConfig c;
+model::Config small_llama(std::int64_t layers, std::int64_t hidden, std::int64_t vocabulary) {
+    model::Config c;
     c.hidden = hidden;
     c.layers = layers;
-    c.heads = c.key_heads = hidden / 32;
+    c.heads = c.kv_heads = hidden / 32;
     c.head_size = 32;
     c.feed_forward = 4 * hidden;
     c.vocabulary = vocabulary;
@@ -57,21 +57,21 @@ Kept theory(double psi, int zero, double d, bool bf16) {
     return {zero == 3 ? master : compute + master, gradients, states};
 }
 
-double parameters_of(ModelConfig const& model) {
+double parameters_of(model::Config const& model) {
     double psi = 0;
-    for (auto const& spec : parameter_specs(model))
+    for (auto const& spec : model::parameter_specs(model))
         psi += static_cast<double>(parallel::Parameter(spec).numel());
     return psi;
 }
 
 TEST(Memory, TheStoreKeepsWhatZeroSays) {
-    ModelConfig const model = small_llama(2, 384, 8192);
+    model::Config const model = small_llama(2, 384, 8192);
     double const psi = parameters_of(model);
     for (bool const bf16 : {false, true})
         for (int zero = 0; zero <= 3; ++zero)
             for (int const d : {1, 2, 4, 8})
                 for (int const rank : std::set<int>{0, d - 1}) {
-                    parallel::ParameterStore store(parameter_specs(model),
+                    parallel::ParameterStore store(model::parameter_specs(model),
                                                    {.compute = bf16 ? at::kBFloat16 : at::kFloat,
                                                     .zero = zero,
                                                     .place = {.shard = d, .shard_rank = rank}});
@@ -91,7 +91,7 @@ TEST(Memory, TheStoreKeepsWhatZeroSays) {
                 }
 }
 
-Pass pass_of(std::int64_t tokens) {
+model::Pass pass_of(std::int64_t tokens) {
     data::Slot slot;
     for (std::int64_t t = 0; t < tokens; ++t)
         slot.positions.push_back(static_cast<std::int32_t>(t));
@@ -99,7 +99,7 @@ Pass pass_of(std::int64_t tokens) {
     slot.columns.append(data::kTokenLabels, 1, slot.tokens);
     slot.offsets = {0, tokens};
     slot.sample_ids = {0};
-    return make_pass(std::move(slot), true, 1, 0, 1.0);
+    return model::make_pass(std::move(slot), true, 1, 0, 1.0);
 }
 
 struct StepMemory {
@@ -108,14 +108,16 @@ struct StepMemory {
 };
 
 /// One micro-step of rank 0 of d data ranks.
-StepMemory step_memory(ModelConfig const& model, ParallelSection const& section, int d,
-                       std::int64_t tokens, at::Device device, Compute compute = Compute::fp32) {
+StepMemory step_memory(model::Config const& model, config::ParallelSection const& section, int d,
+                       std::int64_t tokens, at::Device device,
+                       config::Compute compute = config::Compute::fp32) {
     auto const meter = MemoryMeter::of(device.type());
-    auto const shape = mesh_shape(section, d);
+    auto const shape = parallelize::mesh_shape(section, d);
     auto const world = parallel::make_dry_world(shape, 0);
     parallel::Mesh const mesh(*world, shape);
-    ParallelModel parallel(model, mesh, section, {NumericsMode::fast, compute}, true, device);
-    std::vector<Pass> passes;
+    parallelize::ParallelModel parallel(model, mesh, section, {config::NumericsMode::fast, compute},
+                                        true, device);
+    std::vector<model::Pass> passes;
     passes.push_back(pass_of(tokens));
     parallel.load(std::move(passes));
     StepMemory memory{.before = meter.live()};
@@ -127,11 +129,11 @@ StepMemory step_memory(ModelConfig const& model, ParallelSection const& section,
 }
 
 TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
-    ModelConfig const model = small_llama(6, 128, 512);
+    model::Config const model = small_llama(6, 128, 512);
     std::map<std::string, std::int64_t> added;
     for (char const* recompute : {"none", "selective", "full"})
-        for (Compute const compute : {Compute::fp32, Compute::bf16}) {
-            ParallelSection const section{.recompute = recompute};
+        for (config::Compute const compute : {config::Compute::fp32, config::Compute::bf16}) {
+            config::ParallelSection const section{.recompute = recompute};
             StepMemory const real = step_memory(model, section, 1, 384, at::kCPU, compute),
                              counted = step_memory(model, section, 1, 384, at::kMeta, compute);
             EXPECT_NEAR(static_cast<double>(real.added()) / static_cast<double>(counted.added()), 1,
@@ -139,10 +141,10 @@ TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
                 << recompute;
             EXPECT_EQ(real.before, real.after) << "a step leaves nothing behind";
             fmt::print("recompute {}, {}: {:.3f} MB on the CPU, {:.3f} MB on the meta device\n",
-                       recompute, compute == Compute::fp32 ? "fp32" : "bf16",
+                       recompute, compute == config::Compute::fp32 ? "fp32" : "bf16",
                        static_cast<double>(real.added()) / 1e6,
                        static_cast<double>(counted.added()) / 1e6);
-            if (compute == Compute::fp32) added[recompute] = counted.added();
+            if (compute == config::Compute::fp32) added[recompute] = counted.added();
         }
     EXPECT_LT(added["selective"], added["none"]);
     EXPECT_LT(added["full"], added["selective"] / 2);
@@ -151,7 +153,7 @@ TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
 /// ZeRO 3: a block computes while the next one travels, and one unit's gradient waits to be
 /// reduced. The loss makes the head's weight gradient beside its slot.
 TEST(Memory, AStepGathersTwoUnitsAtATime) {
-    ModelConfig const model = small_llama(8, 256, 512);
+    model::Config const model = small_llama(8, 256, 512);
     double const layer = 4 * parameters_of(small_llama(1, 256, 512)) - 4 * 2.0 * 256 * 512;
     for (int const d : {2, 8}) {
         StepMemory const all = step_memory(model, {.zero = 3}, d, 1, at::kMeta);

@@ -10,9 +10,9 @@
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/optimizer/schedule.hpp"
-#include "framework/parallel_model.hpp"
-#include "framework/trainer.hpp"
-#include "framework/whole_tensor.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/train/trainer.hpp"
+#include "framework/weights/whole_tensor.hpp"
 #include "tests/parity/plain_llama.hpp"
 #include "tests/parity/tiny_llama.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -28,32 +28,33 @@ double distance(at::Tensor const& a, at::Tensor const& b, double global) {
     return (a - b).norm().item<double>() / std::max(b.norm().item<double>(), 1e-6 * global);
 }
 
-class AgainstOracle : public testing::TestWithParam<std::tuple<bool, NumericsMode>> {};
+class AgainstOracle : public testing::TestWithParam<std::tuple<bool, config::NumericsMode>> {};
 
 TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
     auto const [tied, mode] = GetParam();
-    ModelConfig const model = tiny_llama(tied, 0.0);
+    model::Config const model = tiny_llama(tied, 0.0);
     MemoryDataset const set(40, model.vocabulary);
     auto const world = cluster::make_thread_world(1, {});
     parallel::Mesh const mesh(*world[0], {});
-    ParallelModel parallel(model, mesh, {}, {.mode = mode, .compute = Compute::fp64});
+    parallelize::ParallelModel parallel(model, mesh, {},
+                                        {.mode = mode, .compute = config::Compute::fp64});
     auto& store = parallel.store();
     for (auto const& p : store.parameters()) store.initialize(*p, 5);
     Weights plain;
     for (auto const& p : store.parameters())
         plain[p->spec().name] = p->master().clone().set_requires_grad(true);
-    AdamW optimizer(store, {.weight_decay = 0.1});
+    optimizer::AdamW optimizer(store, {.weight_decay = 0.1});
     PlainAdamW plain_optimizer(0.9, 0.999, 1e-8, 0.1);
 
     data::BatchShape const batch{7, 30, 1};
     for (std::int64_t step = 0; step < 5; ++step) {
         auto const plan = data::plan_step(set, batch, 5, step * batch.samples);
         ASSERT_GT(plan.slots.size(), 1U) << "accumulation over slots is part of the test";
-        std::vector<Pass> passes;
+        std::vector<model::Pass> passes;
         std::vector<std::vector<std::int64_t>> samples;
         for (auto const& slot : plan.slots) {
-            passes.push_back(make_pass(set.read(slot, 1), true, 5, step,
-                                       1.0 / static_cast<double>(plan.trained)));
+            passes.push_back(model::make_pass(set.read(slot, 1), true, 5, step,
+                                              1.0 / static_cast<double>(plan.trained)));
             for (auto const id : slot) samples.push_back(set.ids(id));
         }
         parallel.load(std::move(passes));
@@ -63,11 +64,11 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
             loss += l;
         double const plain_loss = plain_llama_backward(model, plain, samples);
         EXPECT_NEAR(loss, plain_loss, 1e-12 * plain_loss);
-        double const norm = gradient_norm(store, mesh);
+        double const norm = optimizer::gradient_norm(store, mesh);
         for (auto const& [name, w] : plain)
             EXPECT_LT(distance(store.at(name).gradient(), w.grad(), norm), 1e-12)
                 << name << " step " << step;
-        optimizer.step(3e-3, clip_scale(at::scalar_tensor(norm, at::kDouble), 1), step);
+        optimizer.step(3e-3, optimizer::clip_scale(at::scalar_tensor(norm, at::kDouble), 1), step);
         plain_optimizer.step(plain, 3e-3, 1.0);
         for (auto const& [name, w] : plain)
             EXPECT_LT(distance(store.at(name).master(), w.detach(), 0), 1e-12)
@@ -75,8 +76,9 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
     }
 }
 INSTANTIATE_TEST_SUITE_P(Llama, AgainstOracle,
-                         testing::Combine(testing::Bool(), testing::Values(NumericsMode::bitwise,
-                                                                           NumericsMode::fast)));
+                         testing::Combine(testing::Bool(),
+                                          testing::Values(config::NumericsMode::bitwise,
+                                                          config::NumericsMode::fast)));
 
 nlohmann::json golden_optimizer() {
     return nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/optimizer.json"));
@@ -85,15 +87,15 @@ nlohmann::json golden_optimizer() {
 /// Rates that rise and fall, gradients below and above the clip (tests/golden/make_optimizer.py).
 TEST(AgainstTorch, AdamWWithAScheduleAndClipping) {
     auto const all = golden_optimizer(), golden = all.at("adamw");
-    OptimizerSection const section{.learning_rate = all.at("learning_rate"),
-                                   .beta1 = golden.at("beta1"),
-                                   .beta2 = golden.at("beta2"),
-                                   .epsilon = golden.at("epsilon"),
-                                   .weight_decay = golden.at("weight_decay"),
-                                   .clip = golden.at("clip"),
-                                   .schedule = golden.at("schedule"),
-                                   .warmup = golden.at("warmup"),
-                                   .final_fraction = golden.at("final_fraction")};
+    config::OptimizerSection const section{.learning_rate = all.at("learning_rate"),
+                                           .beta1 = golden.at("beta1"),
+                                           .beta2 = golden.at("beta2"),
+                                           .epsilon = golden.at("epsilon"),
+                                           .weight_decay = golden.at("weight_decay"),
+                                           .clip = golden.at("clip"),
+                                           .schedule = golden.at("schedule"),
+                                           .warmup = golden.at("warmup"),
+                                           .final_fraction = golden.at("final_fraction")};
     std::vector<std::string> const names{"matrix", "vector"};
     parallel::ParameterStore store({{.name = names[0], .shape = {3, 5}, .unit = "u"},
                                     {.name = names[1], .shape = {4}, .unit = "u", .decay = false}},
@@ -105,15 +107,16 @@ TEST(AgainstTorch, AdamWWithAScheduleAndClipping) {
     };
     for (std::size_t i = 0; i < 2; ++i)
         store.at(names[i]).master().flatten().copy_(tensor(golden.at("start").at(i)));
-    AdamW optimizer(store, section);
+    optimizer::AdamW optimizer(store, section);
     std::int64_t step = 0;
     for (auto const& row : golden.at("steps")) {
         for (std::size_t i = 0; i < 2; ++i)
             store.at(names[i]).gradient().flatten().copy_(tensor(row.at("gradients").at(i)));
-        double const norm = gradient_norm(store, mesh);
+        double const norm = optimizer::gradient_norm(store, mesh);
         EXPECT_NEAR(norm, row.at("norm"), 1e-13 * norm);
-        optimizer.step(learning_rate(section, step, golden.at("total")),
-                       clip_scale(at::scalar_tensor(norm, at::kDouble), section.clip), step);
+        optimizer.step(optimizer::learning_rate(section, step, golden.at("total")),
+                       optimizer::clip_scale(at::scalar_tensor(norm, at::kDouble), section.clip),
+                       step);
         for (std::size_t i = 0; i < 2; ++i)
             EXPECT_LT(
                 distance(store.at(names[i]).master().flatten(), tensor(row.at("weights").at(i)), 0),
@@ -127,16 +130,17 @@ TEST(AgainstTorch, AdamWWithAScheduleAndClipping) {
 /// What a run of `Trainer` logged and left, in float64 without dropout, 12 steps of a schedule with
 /// a warm-up of 6.
 struct Trained {
-    ModelConfig model;
+    model::Config model;
     Weights start, end; ///< start wants gradients
     std::vector<nlohmann::json> steps;
     std::vector<std::vector<std::vector<std::int64_t>>> samples; ///< of each step
 };
 
-Weights whole_weights(ParallelModel const& model) {
+Weights whole_weights(parallelize::ParallelModel const& model) {
     Weights weights;
     for (auto const& spec : model.specs())
-        weights[spec.name] = whole_tensor(spec, model.store(), model.mesh(), Kept::weight).clone();
+        weights[spec.name] =
+            weights::whole_tensor(spec, model.store(), model.mesh(), weights::Kept::weight).clone();
     return weights;
 }
 
@@ -148,10 +152,10 @@ Trained run_trainer(std::string const& folder, std::vector<std::string> const& l
         "optimizer.weight_decay=0.5", "optimizer.clip=1.5",   "evaluation.every=0",
         "checkpoint.every=0"};
     set.insert(set.end(), layout.begin(), layout.end());
-    Config const config = read_config(write_tiny_run(folder), set);
+    config::Config const config = config::read_config(write_tiny_run(folder), set);
     Trained trained;
     cluster::run_as_threads(ranks, [&](cluster::Communicator& world) {
-        Trainer trainer(config, world);
+        train::Trainer trainer(config, world);
         Weights start = whole_weights(trainer.model());
         trainer.run();
         Weights end = whole_weights(trainer.model());
@@ -229,10 +233,11 @@ double drift(Curve const& a, Curve const& b) {
 }
 
 TEST(FastMode, FirstLossAgreesAndDriftStaysInBounds) {
-    RunOptions options{.mode = NumericsMode::fast, .compute = Compute::fp64, .steps = 50};
+    RunOptions options{
+        .mode = config::NumericsMode::fast, .compute = config::Compute::fp64, .steps = 50};
     Curve exact, single;
     cluster::run_as_threads(1, [&](auto& world) { exact = train_tiny(world, options); });
-    options.compute = Compute::fp32;
+    options.compute = config::Compute::fp32;
     cluster::run_as_threads(1, [&](auto& world) { single = train_tiny(world, options); });
     double const rounding = drift(single, exact);
     ASSERT_GT(rounding, 0.0);

@@ -16,8 +16,8 @@ namespace trireme::test {
 namespace {
 
 using namespace framework::parity;
-using framework::Compute;
-using framework::NumericsMode;
+using framework::config::Compute;
+using framework::config::NumericsMode;
 
 Report run_check(Problem const& problem, std::vector<Layout> const& layouts) {
     return check(problem, layouts, run_as_threads());
@@ -34,22 +34,32 @@ std::vector<Layout> a_dozen(std::string const& folder) {
     return chosen;
 }
 
-class Clean : public testing::TestWithParam<std::tuple<char const*, NumericsMode, Compute>> {};
+class Clean
+    : public testing::TestWithParam<
+          std::tuple<char const*, framework::config::NumericsMode, framework::config::Compute>> {};
 
 TEST_P(Clean, EveryLayoutPasses) {
     auto const [folder, mode, compute] = GetParam();
     auto const report = run_check(golden_problem(folder, mode, compute), a_dozen(folder));
     EXPECT_TRUE(report.passed()) << summary_of(report);
-    for (auto const& l : report.layouts) EXPECT_TRUE(l.verdict.passed) << line_of(l);
+    for (auto const& l : report.layouts) EXPECT_TRUE(l.outcome.passed) << line_of(l);
 }
-INSTANTIATE_TEST_SUITE_P(Families, Clean,
-                         testing::Values(std::tuple("bert", NumericsMode::fast, Compute::fp64),
-                                         std::tuple("gpt2", NumericsMode::bitwise, Compute::fp32),
-                                         std::tuple("llama", NumericsMode::fast, Compute::fp32),
-                                         std::tuple("qwen2", NumericsMode::fast, Compute::fp32),
-                                         std::tuple("qwen3", NumericsMode::bitwise, Compute::fp64),
-                                         std::tuple("qwen2", NumericsMode::fast, Compute::bf16),
-                                         std::tuple("mistral", NumericsMode::fast, Compute::bf16)));
+INSTANTIATE_TEST_SUITE_P(
+    Families, Clean,
+    testing::Values(std::tuple("bert", framework::config::NumericsMode::fast,
+                               framework::config::Compute::fp64),
+                    std::tuple("gpt2", framework::config::NumericsMode::bitwise,
+                               framework::config::Compute::fp32),
+                    std::tuple("llama", framework::config::NumericsMode::fast,
+                               framework::config::Compute::fp32),
+                    std::tuple("qwen2", framework::config::NumericsMode::fast,
+                               framework::config::Compute::fp32),
+                    std::tuple("qwen3", framework::config::NumericsMode::bitwise,
+                               framework::config::Compute::fp64),
+                    std::tuple("qwen2", framework::config::NumericsMode::fast,
+                               framework::config::Compute::bf16),
+                    std::tuple("mistral", framework::config::NumericsMode::fast,
+                               framework::config::Compute::bf16)));
 
 TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
     auto const all = golden_layouts("llama", 8);
@@ -91,7 +101,8 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
 
 TEST(Layouts, EveryAxisAtOnceInEachZeroStage) {
     for (char const* folder : {"llama", "gpt2", "qwen3", "bert"}) {
-        auto const problem = golden_problem(folder, NumericsMode::bitwise, Compute::fp32);
+        auto const problem = golden_problem(folder, framework::config::NumericsMode::bitwise,
+                                            framework::config::Compute::fp32);
         auto const layouts = of_every_axis(problem.model, packings());
         ASSERT_EQ(layouts.size(), 4U);
         for (int zero = 0; zero <= 3; ++zero) {
@@ -130,38 +141,39 @@ TEST(Layouts, AWorldHasADozenWithEveryAxisWhereItCan) {
 }
 
 TEST(Pattern, NamesTheFeatureThatFailingLayoutsShare) {
-    std::vector<Verdict> verdicts;
+    std::vector<LayoutOutcome> outcomes;
     for (auto const& l : covering(golden_layouts("llama", 4)))
-        verdicts.push_back({l, l.parallel.tensor == 1 || l.parallel.pipeline == 1});
-    EXPECT_NE(pattern_of(verdicts).find("with tensor > 1 and pipeline > 1, none of the"),
+        outcomes.push_back({l, l.parallel.tensor == 1 || l.parallel.pipeline == 1});
+    EXPECT_NE(pattern_of(outcomes).find("with tensor > 1 and pipeline > 1, none of the"),
               std::string::npos)
-        << pattern_of(verdicts);
+        << pattern_of(outcomes);
 }
 
 TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
-    std::vector<Verdict> verdicts;
+    std::vector<LayoutOutcome> outcomes;
     for (auto const& l : covering_of_world(golden_layouts("llama", 4), 4))
-        verdicts.push_back({l, l.parallel.recompute != "full" || l.parallel.pipeline == 1});
-    std::string const conjunction = pattern_of(verdicts);
+        outcomes.push_back({l, l.parallel.recompute != "full" || l.parallel.pipeline == 1});
+    std::string const conjunction = pattern_of(outcomes);
     EXPECT_NE(conjunction.find("with pipeline > 1 and recompute full, none of the"),
               std::string::npos)
         << conjunction;
     EXPECT_EQ(conjunction.find("more than one rank"), std::string::npos) << conjunction;
-    for (auto& v : verdicts) v.passed = v.layout.parallel.pipeline != 4;
-    EXPECT_NE(pattern_of(verdicts).find("with pipeline 4, none of the"), std::string::npos)
-        << pattern_of(verdicts);
-    for (auto& v : verdicts)
+    for (auto& v : outcomes) v.passed = v.layout.parallel.pipeline != 4;
+    EXPECT_NE(pattern_of(outcomes).find("with pipeline 4, none of the"), std::string::npos)
+        << pattern_of(outcomes);
+    for (auto& v : outcomes)
         v.passed = v.layout.parallel.recompute == "none" ||
                    v.layout.parallel.pipeline * v.layout.parallel.tensor == 1;
-    EXPECT_NE(pattern_of(verdicts).find("that pass have recompute none, which none that fails has"),
+    EXPECT_NE(pattern_of(outcomes).find("that pass have recompute none, which none that fails has"),
               std::string::npos)
-        << pattern_of(verdicts);
+        << pattern_of(outcomes);
 }
 
 /// What a layout's gradients were replaced by, before it was examined.
 Diagnosis diagnosis_of(Layout const& layout,
                        std::function<void(Problem const&, Layout const&, Trace&)> const& spoil) {
-    auto const problem = golden_problem("llama", NumericsMode::fast, Compute::fp32);
+    auto const problem = golden_problem("llama", framework::config::NumericsMode::fast,
+                                        framework::config::Compute::fp32);
     auto const report = check(problem, {layout}, [&](Problem const& p, Layout const& l) {
         Trace trace = run_as_threads()(p, l);
         spoil(p, l, trace);
@@ -251,7 +263,7 @@ TEST(Certificate, IsTakenIntoARunOfItsOwnShapeAlone) {
     EXPECT_NE(cluster::read_file(config.run + "/parity.json").find("\"passed\""),
               std::string::npos);
     EXPECT_THROW(attach_certificate(file, golden_config("gpt2")), cluster::InputError);
-    config.numerics.compute = Compute::bf16;
+    config.numerics.compute = framework::config::Compute::bf16;
     EXPECT_THROW(attach_certificate(file, config), cluster::InputError);
 }
 
@@ -260,7 +272,7 @@ TEST(Certificate, OfBf16WithoutFloat32IsRefused) {
     TemporaryFolder const folder;
     auto config = golden_config("llama");
     config.run = folder.path() + "/run";
-    config.numerics.compute = Compute::bf16;
+    config.numerics.compute = framework::config::Compute::bf16;
     auto const report = run_check(golden_problem(config), {{{.replicate = 2, .shard = 1}, 12}});
     auto json = to_json(report, config, "test");
     EXPECT_LT(json["layouts"][0]["float32"]["worst_share_of_bound"], 1.0);
@@ -290,12 +302,14 @@ TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
         {"the clip", [](Trace& t) {
              for (auto& [name, m] : t.first_moments) m = m * 1.02;
          }}};
-    auto const problem = golden_problem("llama", NumericsMode::fast, Compute::bf16);
+    auto const problem = golden_problem("llama", framework::config::NumericsMode::fast,
+                                        framework::config::Compute::bf16);
     for (auto const& [what, spoil] : mistakes) {
         auto const report = check(problem, {{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}},
                                   [&](Problem const& p, Layout const& l) {
                                       Trace trace = run_as_threads()(p, l);
-                                      if (p.numerics.compute == Compute::bf16) spoil(trace);
+                                      if (p.numerics.compute == framework::config::Compute::bf16)
+                                          spoil(trace);
                                       return trace;
                                   });
         ASSERT_FALSE(report.passed()) << what;
@@ -305,7 +319,8 @@ TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
 
 /// Of tensor ranks, whose partial sums are rounded, the float32 run sees what bfloat16 cannot.
 TEST(Bf16, AMistakeOfTwoPercentInBothTypesFailsWithTensorRanks) {
-    auto const problem = golden_problem("llama3", NumericsMode::fast, Compute::bf16);
+    auto const problem = golden_problem("llama3", framework::config::NumericsMode::fast,
+                                        framework::config::Compute::bf16);
     auto const report = check(problem, {{{.tensor = 2, .replicate = 1, .shard = 1}, 12}},
                               [&](Problem const& p, Layout const& l) {
                                   Trace trace = run_as_threads()(p, l);

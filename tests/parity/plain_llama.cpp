@@ -24,15 +24,15 @@ at::Tensor rotate(at::Tensor const& x, double base) { // [T, H, S]
     return at::cat({a * c - b * s, b * c + a * s}, 2);
 }
 
-at::Tensor attend(framework::ModelConfig const& c, at::Tensor q, at::Tensor k, at::Tensor v) {
+at::Tensor attend(framework::model::Config const& c, at::Tensor q, at::Tensor k, at::Tensor v) {
     auto const t = q.size(0);
     q = rotate(q.view({t, c.heads, c.head_size}), c.rotary_base).transpose(0, 1);
-    k = rotate(k.view({t, c.key_heads, c.head_size}), c.rotary_base)
+    k = rotate(k.view({t, c.kv_heads, c.head_size}), c.rotary_base)
             .transpose(0, 1)
-            .repeat_interleave(c.heads / c.key_heads, 0);
-    v = v.view({t, c.key_heads, c.head_size})
+            .repeat_interleave(c.heads / c.kv_heads, 0);
+    v = v.view({t, c.kv_heads, c.head_size})
             .transpose(0, 1)
-            .repeat_interleave(c.heads / c.key_heads, 0);
+            .repeat_interleave(c.heads / c.kv_heads, 0);
     at::Tensor scores =
         at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(c.head_size));
     at::Tensor const future = at::ones({t, t}, at::kBool).triu(1);
@@ -44,7 +44,7 @@ at::Tensor attend(framework::ModelConfig const& c, at::Tensor q, at::Tensor k, a
 
 } // namespace
 
-at::Tensor plain_llama_logits(framework::ModelConfig const& c, Weights const& w,
+at::Tensor plain_llama_logits(framework::model::Config const& c, Weights const& w,
                               std::vector<std::int64_t> const& ids) {
     auto const& embed = w.at("model.embed_tokens.weight");
     at::Tensor x = embed.index_select(0, at::tensor(ids, at::kLong));
@@ -64,7 +64,7 @@ at::Tensor plain_llama_logits(framework::ModelConfig const& c, Weights const& w,
     return at::matmul(x, (c.tied_embeddings ? embed : w.at("lm_head.weight")).t());
 }
 
-double plain_llama_backward(framework::ModelConfig const& config, Weights const& weights,
+double plain_llama_backward(framework::model::Config const& config, Weights const& weights,
                             std::vector<std::vector<std::int64_t>> const& samples) {
     at::Tensor sum;
     std::int64_t count = 0;

@@ -15,11 +15,11 @@ namespace trireme::test {
 using Weights = std::map<std::string, at::Tensor>;
 
 /// Logits [T, V] of one sample of token ids.
-at::Tensor plain_llama_logits(framework::ModelConfig const& config, Weights const& weights,
+at::Tensor plain_llama_logits(framework::model::Config const& config, Weights const& weights,
                               std::vector<std::int64_t> const& ids);
 
 /// Sum over samples of the next-token losses, divided by their number; fills grad() of the weights.
-double plain_llama_backward(framework::ModelConfig const& config, Weights const& weights,
+double plain_llama_backward(framework::model::Config const& config, Weights const& weights,
                             std::vector<std::vector<std::int64_t>> const& samples);
 
 /// AdamW with state of its own, one tensor at a time.

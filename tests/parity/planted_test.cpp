@@ -14,8 +14,8 @@ namespace trireme::test {
 namespace {
 
 using namespace framework::parity;
-using framework::Compute;
-using framework::NumericsMode;
+using framework::config::Compute;
+using framework::config::NumericsMode;
 using parallel::planted::Bug;
 
 struct Plant {
@@ -25,7 +25,7 @@ struct Plant {
     char const* cause;  ///< id that the diagnosis must put first
     char const*
         parameter; ///< part of the name it must put first; "" where the mistake is in no parameter
-    NumericsMode mode = NumericsMode::fast;
+    framework::config::NumericsMode mode = framework::config::NumericsMode::fast;
     bool everywhere = false; ///< also on one rank
 };
 
@@ -47,17 +47,18 @@ std::vector<Plant> plants() {
         {Bug::dropout_by_rank, "dropout keyed by rank", "llama", "dropout-by-rank", ""},
         {Bug::padding_counted, "vocabulary padding", "llama", "padding-counted", "lm_head"},
         {Bug::padding_counted, "vocabulary padding", "gpt2", "padding-counted", "wte"},
-        {Bug::means_averaged, "means averaged", "gpt2", "means-averaged", "", NumericsMode::fast,
-         true},
-        {Bug::means_averaged, "means averaged", "bert", "means-averaged", "", NumericsMode::fast,
-         true},
+        {Bug::means_averaged, "means averaged", "gpt2", "means-averaged", "",
+         framework::config::NumericsMode::fast, true},
+        {Bug::means_averaged, "means averaged", "bert", "means-averaged", "",
+         framework::config::NumericsMode::fast, true},
         {Bug::last_slot_dropped, "last micro-batch dropped", "llama", "slot-missing", ""},
         {Bug::last_slot_dropped, "last micro-batch dropped", "bert", "slot-missing", ""},
         {Bug::stale_gather, "stale ZeRO-3 gather", "gpt2", "stale-weights", ""},
         {Bug::bias_on_every_rank, "bias on every rank", "bert", "bias-on-every-rank", "dense.bias"},
         {Bug::bias_on_every_rank, "bias on every rank", "gpt2", "bias-on-every-rank",
          "c_proj.bias"},
-        {Bug::slot_order, "slots backwards", "llama", "order-of-sums", "", NumericsMode::bitwise},
+        {Bug::slot_order, "slots backwards", "llama", "order-of-sums", "",
+         framework::config::NumericsMode::bitwise},
         {Bug::sequence_offset, "stretch off by one", "gpt2", "sequence-offset", "wpe"},
         {Bug::sequence_offset, "stretch off by one", "bert", "sequence-offset",
          "position_embeddings"},
@@ -109,10 +110,10 @@ struct Outcome {
 
 Outcome run_planted(Plant const& plant, std::vector<Layout> const& layouts) {
     PlantedBug const planted(plant.bug);
-    auto const problem = golden_problem(plant.folder, plant.mode, Compute::fp32);
+    auto const problem = golden_problem(plant.folder, plant.mode, framework::config::Compute::fp32);
     auto const report = check(problem, layouts, run_as_threads());
     Outcome outcome{0, layouts.size(), {}, {}};
-    for (auto const& l : report.layouts) outcome.failing += !l.verdict.passed;
+    for (auto const& l : report.layouts) outcome.failing += !l.outcome.passed;
     if (!report.diagnosis) return outcome;
     outcome.cause = report.diagnosis->causes[0];
     outcome.message = report.diagnosis->message();

@@ -8,18 +8,18 @@
 #include "cluster/philox.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
-#include "framework/weights_hash.hpp"
+#include "framework/weights/weights_hash.hpp"
 
 namespace trireme::test {
 
 using namespace framework;
 
-ModelConfig tiny_llama(bool tied, double dropout, std::int64_t layers) {
-    ModelConfig c;
+model::Config tiny_llama(bool tied, double dropout, std::int64_t layers) {
+    model::Config c;
     c.hidden = 24;
     c.layers = layers;
     c.heads = 3;
-    c.key_heads = 1;
+    c.kv_heads = 1;
     c.head_size = 8;
     c.feed_forward = 40;
     c.vocabulary = 101;
@@ -67,7 +67,8 @@ data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples,
 
 TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
     : options_(options), config_(tiny_llama(options.tied, options.dropout, options.layers)),
-      set_(40, config_.vocabulary), mesh_(world, mesh_shape(options.parallel, world.size())),
+      set_(40, config_.vocabulary),
+      mesh_(world, parallelize::mesh_shape(options.parallel, world.size())),
       model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute},
              true, options.device),
       optimizer_(model_.store(), {.weight_decay = 0.1}, options.parallel.offload == "optimizer"),
@@ -79,11 +80,12 @@ TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
 double TinyRun::step() {
     auto const plan = data::plan_step(set_, options_.batch, 5, steps_ * options_.batch.samples);
     int const tensor = mesh_.along(parallel::Axis::tensor).size();
-    std::vector<Pass> passes;
+    std::vector<model::Pass> passes;
     for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size();
          s += static_cast<std::size_t>(mesh_.data().size()))
-        passes.push_back(make_pass(set_.read(plan.slots[s], tensor), true, 5, steps_,
-                                   1.0 / static_cast<double>(plan.trained), options_.device));
+        passes.push_back(model::make_pass(set_.read(plan.slots[s], tensor), true, 5, steps_,
+                                          1.0 / static_cast<double>(plan.trained),
+                                          options_.device));
     model_.load(std::move(passes));
     double loss = 0;
     for (double const l :
@@ -92,7 +94,7 @@ double TinyRun::step() {
     mesh_.data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "loss").wait();
     at::Tensor const norm = gradient_norm_.compute();
     norm_ = norm.item<double>();
-    optimizer_.step(options_.learning_rate, framework::clip_scale(norm, 1), steps_);
+    optimizer_.step(options_.learning_rate, framework::optimizer::clip_scale(norm, 1), steps_);
     model_.refresh();
     ++steps_;
     return loss;
@@ -101,7 +103,7 @@ double TinyRun::step() {
 std::string TinyRun::hash() {
     // offloaded weights are there after it
     at::zeros({1}, at::TensorOptions().device(options_.device)).item<float>();
-    return weights_sha256(model_.specs(), model_.store(), mesh_);
+    return weights::weights_sha256(model_.specs(), model_.store(), mesh_);
 }
 
 Curve train_tiny(cluster::Communicator& world, RunOptions const& options) {
@@ -126,7 +128,7 @@ Curve train_as_threads(int ranks, RunOptions const& options) {
     return curves[0];
 }
 
-std::string describe(int ranks, ParallelSection const& p) {
+std::string describe(int ranks, config::ParallelSection const& p) {
     return fmt::format(
         "{} ranks: pipeline {} x {} {}, replicate {}, shard {}, tensor {}, zero {}, recompute {}",
         ranks, p.pipeline, p.virtual_stages, p.schedule, p.replicate, p.shard, p.tensor, p.zero,

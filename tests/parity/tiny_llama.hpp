@@ -7,16 +7,16 @@
 
 #include "cluster/communicator.hpp"
 #include "data/loader.hpp"
-#include "framework/config.hpp"
+#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
-#include "framework/parallel_model.hpp"
+#include "framework/parallelize/parallel_model.hpp"
 
 namespace trireme::test {
 
 /// Grouped-query attention, odd sizes: width 24, 3 heads over 1, vocabulary 101 (prime).
-framework::ModelConfig tiny_llama(bool tied, double dropout, std::int64_t layers = 4);
+framework::model::Config tiny_llama(bool tied, double dropout, std::int64_t layers = 4);
 
 /// Samples of language modelling in memory: token ids are pseudo-random, lengths 3 to 19.
 class MemoryDataset : public data::Dataset {
@@ -55,14 +55,14 @@ struct Curve {
 };
 
 struct RunOptions {
-    framework::NumericsMode mode = framework::NumericsMode::bitwise;
-    framework::Compute compute = framework::Compute::fp32;
+    framework::config::NumericsMode mode = framework::config::NumericsMode::bitwise;
+    framework::config::Compute compute = framework::config::Compute::fp32;
     int steps = 20;
     double learning_rate = 3e-3;
     data::BatchShape batch{7, 30, 1};
     bool tied = false;
     double dropout = 0.1;
-    framework::ParallelSection parallel = {};
+    framework::config::ParallelSection parallel = {};
     std::int64_t layers = 4;
     at::Device device = at::kCPU;
 };
@@ -75,17 +75,17 @@ class TinyRun {
     double step(); ///< returns the loss
     std::string hash();
     double norm() const { return norm_; } ///< of the last step's gradient
-    framework::ParallelModel& model() { return model_; }
+    framework::parallelize::ParallelModel& model() { return model_; }
     std::int64_t& steps() { return steps_; } ///< done
 
   private:
     RunOptions options_;
-    framework::ModelConfig config_;
+    framework::model::Config config_;
     MemoryDataset set_;
     parallel::Mesh mesh_;
-    framework::ParallelModel model_;
-    framework::AdamW optimizer_;
-    framework::GradientNorm gradient_norm_;
+    framework::parallelize::ParallelModel model_;
+    framework::optimizer::AdamW optimizer_;
+    framework::optimizer::GradientNorm gradient_norm_;
     std::int64_t steps_ = 0;
     double norm_ = 0;
 };
@@ -94,6 +94,6 @@ Curve train_tiny(cluster::Communicator& world, RunOptions const& options);
 /// The same on ranks that are threads of this process. Throws if they do not agree on weights and
 /// norms.
 Curve train_as_threads(int ranks, RunOptions const& options);
-std::string describe(int ranks, framework::ParallelSection const& layout);
+std::string describe(int ranks, framework::config::ParallelSection const& layout);
 
 } // namespace trireme::test

@@ -13,10 +13,12 @@ TEST(Traffic, CountedOverMpiIsPredicted) {
     auto const world = cluster::make_mpi_world({.observer = counter_by_thread()});
     int tried = 0;
     for (auto const& layout : layouts_to_count())
-        for (auto const mode : {framework::NumericsMode::fast, framework::NumericsMode::bitwise}) {
+        for (auto const mode :
+             {framework::config::NumericsMode::fast, framework::config::NumericsMode::bitwise}) {
             if (layout.ranks != world->size()) continue;
             CountedStep const step{layout, {mode}, true};
-            EXPECT_EQ(to_text(count_step(*world, step)), to_text(predict_step(step, world->rank())))
+            EXPECT_EQ(framework::planning::to_text(count_step(*world, step)),
+                      framework::planning::to_text(predict_step(step, world->rank())))
                 << "rank " << world->rank() << " of " << describe(layout.ranks, layout.parallel);
             ++tried;
         }

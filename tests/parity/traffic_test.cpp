@@ -6,7 +6,7 @@
 
 #include "cluster/thread_communicator.hpp"
 #include "framework/model/transformer_parts.hpp"
-#include "framework/parallel_model.hpp"
+#include "framework/parallelize/parallel_model.hpp"
 #include "tests/parity/known_models.hpp"
 #include "tests/parity/tiny_llama.hpp"
 #include "tests/parity/traffic_step.hpp"
@@ -18,7 +18,7 @@ using namespace framework;
 using cluster::Collective;
 
 void expect_as_predicted(CountedStep const& step) {
-    std::vector<Traffic> counted(static_cast<std::size_t>(step.layout.ranks));
+    std::vector<planning::Traffic> counted(static_cast<std::size_t>(step.layout.ranks));
     cluster::run_as_threads(step.layout.ranks,
                             [&](auto& world) {
                                 counted[static_cast<std::size_t>(world.rank())] =
@@ -26,38 +26,39 @@ void expect_as_predicted(CountedStep const& step) {
                             },
                             {.observer = counter_by_thread()});
     for (int rank = 0; rank < step.layout.ranks; ++rank)
-        EXPECT_EQ(to_text(counted[static_cast<std::size_t>(rank)]),
-                  to_text(predict_step(step, rank)))
+        EXPECT_EQ(planning::to_text(counted[static_cast<std::size_t>(rank)]),
+                  planning::to_text(predict_step(step, rank)))
             << "rank " << rank << " of " << describe(step.layout.ranks, step.layout.parallel)
             << ", tied " << step.tied << ", "
-            << (step.numerics.mode == NumericsMode::fast ? "fast" : "bitwise");
+            << (step.numerics.mode == config::NumericsMode::fast ? "fast" : "bitwise");
 }
 
 TEST(Traffic, CountedIsPredictedInFastMode) {
     for (auto const& layout : layouts_to_count())
         for (bool const tied : {false, true})
-            expect_as_predicted({layout, {NumericsMode::fast}, tied});
+            expect_as_predicted({layout, {config::NumericsMode::fast}, tied});
 }
 
 TEST(Traffic, CountedIsPredictedInBitwiseMode) {
     for (auto const& layout : layouts_to_count())
-        expect_as_predicted({layout, {NumericsMode::bitwise}, true});
+        expect_as_predicted({layout, {config::NumericsMode::bitwise}, true});
 }
 
 TEST(Traffic, CountedIsPredictedInBfloat16) {
     for (auto const& layout : layouts_to_count())
         if (layout.ranks <= 4)
-            expect_as_predicted({layout, {NumericsMode::fast, Compute::bf16}, false});
+            expect_as_predicted(
+                {layout, {config::NumericsMode::fast, config::Compute::bf16}, false});
 }
 
 /// Elements of a rank's flat buffers with their padding, and parameters without.
 struct Psi {
     std::int64_t padded = 0, real = 0;
 };
-Psi psi_of(ModelConfig const& model, int data_ranks) {
+Psi psi_of(model::Config const& model, int data_ranks) {
     Psi psi;
     std::map<std::string, std::vector<std::int64_t>> units;
-    for (auto const& spec : parameter_specs(model)) {
+    for (auto const& spec : model::parameter_specs(model)) {
         std::int64_t const n = std::accumulate(spec.shape.begin(), spec.shape.end(),
                                                std::int64_t{1}, std::multiplies<>());
         units[spec.unit].push_back(n);
@@ -71,20 +72,21 @@ Psi psi_of(ModelConfig const& model, int data_ranks) {
 /// Rajbhandari et al., "ZeRO", 2020, section 7: stages 1 and 2 communicate 2 psi, as plain data
 /// parallelism does, and stage 3 communicates 3 psi. A ring sends (d - 1) / d of that.
 TEST(Traffic, OneMicroStepMovesTwoPsiAndThreePsi) {
-    ModelConfig const model = llama_3_8b();
+    model::Config const model = llama_3_8b();
     for (int const d : {2, 4, 8, 64}) {
         Psi const psi = psi_of(model, d);
         EXPECT_LT(static_cast<double>(psi.padded) / static_cast<double>(psi.real), 1.002);
         for (int zero = 0; zero <= 3; ++zero) {
-            ParallelSection const section{.zero = zero};
-            StepDescription const step{
-                .mesh = mesh_shape(section, d),
+            config::ParallelSection const section{.zero = zero};
+            planning::StepDescription const step{
+                .mesh = parallelize::mesh_shape(section, d),
                 .section = section,
-                .numerics = {NumericsMode::fast, Compute::fp32},
+                .numerics = {config::NumericsMode::fast, config::Compute::fp32},
                 .tokens_per_slot = 16,
                 .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(d), 16)};
             std::int64_t bytes = 0;
-            for (auto const& [key, tally] : predict(model, step, d - 1)) bytes += tally.bytes;
+            for (auto const& [key, tally] : planning::predict(model, step, d - 1))
+                bytes += tally.bytes;
             std::int64_t const times = zero == 3 ? 3 : 2;
             EXPECT_EQ(bytes, times * psi.padded / d * (d - 1) * 4)
                 << "zero " << zero << " on " << d;

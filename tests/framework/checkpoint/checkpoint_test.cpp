@@ -22,11 +22,12 @@ TEST(Rectangles, AnyCutsCoverTheTensorExactly) {
         auto const draw = [&](std::int64_t most) {
             return std::uniform_int_distribution<std::int64_t>(1, most)(random);
         };
-        Shape const shape = round % 3 ? Shape{draw(9), draw(9)} : Shape{draw(40)};
-        std::vector<Rectangle> all;
-        for (std::int64_t first = 0, n = elements_of(shape); first < n;) {
+        storage::Shape const shape =
+            round % 3 ? storage::Shape{draw(9), draw(9)} : storage::Shape{draw(40)};
+        std::vector<storage::Rectangle> all;
+        for (std::int64_t first = 0, n = storage::elements_of(shape); first < n;) {
             std::int64_t const count = std::min(draw(15), n - first);
-            auto const part = rectangles_of(shape, first, count);
+            auto const part = storage::rectangles_of(shape, first, count);
             EXPECT_LE(part.size(), 3U);
             std::int64_t held = 0;
             for (auto const& r : part) held += r.elements();
@@ -34,12 +35,12 @@ TEST(Rectangles, AnyCutsCoverTheTensorExactly) {
             all.insert(all.end(), part.begin(), part.end());
             first += count;
         }
-        EXPECT_TRUE(cover_exactly(shape, all));
+        EXPECT_TRUE(storage::cover_exactly(shape, all));
         auto less = all, more = all;
         less.pop_back();
         more.push_back(all.front());
-        EXPECT_FALSE(cover_exactly(shape, less)) << "a hole";
-        EXPECT_FALSE(cover_exactly(shape, more)) << "an overlap";
+        EXPECT_FALSE(storage::cover_exactly(shape, less)) << "a hole";
+        EXPECT_FALSE(storage::cover_exactly(shape, more)) << "an overlap";
     }
 }
 
@@ -61,26 +62,27 @@ struct Written {
         std::int64_t const cut = 333 * 1001 + 17, all = 700 * 1001;
         std::atomic<bool> const abandoned = false;
         auto const part = [&](std::int64_t first, std::int64_t count) {
-            return flat_range("weight", "m", "f32", {700, 1001}, first, count,
-                              matrix.data() + first);
+            return checkpoint::flat_range("weight", "m", "f32", {700, 1001}, first, count,
+                                          matrix.data() + first);
         };
-        RankFile const a = write_rank_file(
+        checkpoint::RankFile const a = checkpoint::write_rank_file(
             folder.path(), "rank-00000.h5",
-            {part(0, cut), flat_range("weight", "v", "f64", {37}, 0, 37, vector.data())},
+            {part(0, cut),
+             checkpoint::flat_range("weight", "v", "f64", {37}, 0, 37, vector.data())},
             abandoned);
-        RankFile const b =
-            write_rank_file(folder.path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
-        CheckpointManifest manifest{
+        checkpoint::RankFile const b = checkpoint::write_rank_file(
+            folder.path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
+        checkpoint::Manifest manifest{
             .state = {{"step", 3}}, .tensors = a.tensors, .files = {a.file, b.file}};
         for (auto const& piece : b.tensors[0].pieces) manifest.tensors[0].pieces.push_back(piece);
-        manifest.files.push_back(write_virtual_file(folder.path(), manifest.tensors));
-        write_manifest(folder.path(), manifest);
+        manifest.files.push_back(checkpoint::write_virtual_file(folder.path(), manifest.tensors));
+        checkpoint::write_manifest(folder.path(), manifest);
     }
 };
 
 TEST(Checkpoint, AnyRangeIsReadBack) {
     Written const written;
-    CheckpointReader const reader(written.folder.path());
+    checkpoint::Reader const reader(written.folder.path());
     reader.verify();
     auto const* m = reader.manifest().find("weight", "m");
     ASSERT_NE(m, nullptr);
@@ -108,7 +110,7 @@ TEST(Checkpoint, EveryFlippedBitIsFound) {
             bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
             cluster::write_file(path, bad);
             try {
-                CheckpointReader(written.folder.path()).verify();
+                checkpoint::Reader(written.folder.path()).verify();
                 ADD_FAILURE() << file << " bit " << bit << " was not found";
             } catch (cluster::InputError const& error) {
                 EXPECT_NE(std::string(error.what()).find(file), std::string::npos) << error.what();
@@ -116,7 +118,7 @@ TEST(Checkpoint, EveryFlippedBitIsFound) {
         }
         cluster::write_file(path, good);
     }
-    CheckpointReader(written.folder.path()).verify();
+    checkpoint::Reader(written.folder.path()).verify();
 }
 
 TEST(Checkpoint, AReadFindsADamagedPieceAndNamesTheTensor) {
@@ -125,12 +127,12 @@ TEST(Checkpoint, AReadFindsADamagedPieceAndNamesTheTensor) {
     std::string bytes = cluster::read_file(path);
     bytes[bytes.size() - 100] = static_cast<char>(bytes[bytes.size() - 100] ^ 1);
     cluster::write_file(path, bytes);
-    CheckpointReader const reader(written.folder.path());
+    checkpoint::Reader const reader(written.folder.path());
     auto const* m = reader.manifest().find("weight", "m");
-    std::vector<float> out(static_cast<std::size_t>(elements_of(m->shape)));
+    std::vector<float> out(static_cast<std::size_t>(storage::elements_of(m->shape)));
     reader.read(*m, 0, 1000, out.data()); // elsewhere
     try {
-        reader.read(*m, 0, elements_of(m->shape), out.data());
+        reader.read(*m, 0, storage::elements_of(m->shape), out.data());
         ADD_FAILURE() << "not found";
     } catch (cluster::InputError const& error) {
         EXPECT_NE(std::string(error.what()).find("in tensor weight/m"), std::string::npos)
@@ -140,33 +142,35 @@ TEST(Checkpoint, AReadFindsADamagedPieceAndNamesTheTensor) {
 
 TEST(Checkpoint, ATensorWithAHoleIsNotCommitted) {
     Written const written;
-    CheckpointManifest manifest = read_checkpoint_manifest(written.folder.path());
+    checkpoint::Manifest manifest = checkpoint::read_manifest(written.folder.path());
     manifest.tensors[0].pieces.pop_back();
-    EXPECT_THROW(write_manifest(written.folder.path(), manifest), cluster::JobError);
+    EXPECT_THROW(checkpoint::write_manifest(written.folder.path(), manifest), cluster::JobError);
 }
 
 TEST(Rectangles, ManyPiecesAreComparedWithTheirNeighboursAlone) {
     // 160,000 pieces: every one with every other would be 10^10 comparisons
     std::int64_t const side = 400;
-    std::vector<Rectangle> pieces;
+    std::vector<storage::Rectangle> pieces;
     for (std::int64_t i = 0; i < side * side; ++i) {
         std::int64_t const at = i * 7919 % (side * side);
         pieces.push_back({{at / side, at % side}, {1, 1}});
     }
     auto const start = std::chrono::steady_clock::now();
-    EXPECT_TRUE(cover_exactly({side, side}, pieces));
+    EXPECT_TRUE(storage::cover_exactly({side, side}, pieces));
     pieces.back() = pieces.front();
-    EXPECT_FALSE(cover_exactly({side, side}, pieces)) << "one twice, one not at all";
+    EXPECT_FALSE(storage::cover_exactly({side, side}, pieces)) << "one twice, one not at all";
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
-    EXPECT_FALSE(cover_exactly({4, 4}, {{{0, 0}, {3, 4}}, {{2, 0}, {1, 4}}}))
+    EXPECT_FALSE(storage::cover_exactly({4, 4}, {{{0, 0}, {3, 4}}, {{2, 0}, {1, 4}}}))
         << "they overlap in a row";
-    EXPECT_FALSE(cover_exactly({2, 6}, {{{0, 0}, {2, 4}}, {{0, 3}, {1, 3}}, {{1, 5}, {1, 1}}}))
+    EXPECT_FALSE(
+        storage::cover_exactly({2, 6}, {{{0, 0}, {2, 4}}, {{0, 3}, {1, 3}}, {{1, 5}, {1, 1}}}))
         << "and in a column";
-    EXPECT_TRUE(cover_exactly({3, 4}, {{{2, 0}, {1, 1}}, {{0, 1}, {3, 3}}, {{0, 0}, {2, 1}}}));
+    EXPECT_TRUE(
+        storage::cover_exactly({3, 4}, {{{2, 0}, {1, 1}}, {{0, 1}, {3, 3}}, {{0, 0}, {2, 1}}}));
 }
 
 TEST(RunState, IsJudgedByTypesAndByTheFolder) {
-    RunProgress progress;
+    run::Progress progress;
     progress.step = 4;
     nlohmann::json const good{{"progress", progress.to_json()},
                               {"trajectory", "a: 1"},
@@ -176,10 +180,10 @@ TEST(RunState, IsJudgedByTypesAndByTheFolder) {
                               {"ranks", 2}};
     auto const says = [&](auto const& change,
                           std::string const& name = "step-000000004") -> std::string {
-        CheckpointManifest manifest{.state = good};
+        checkpoint::Manifest manifest{.state = good};
         change(manifest.state);
         try {
-            return read_run_state(manifest, name).config;
+            return checkpoint::read_run_state(manifest, name).config;
         } catch (cluster::InputError const& error) {
             return error.what();
         }

@@ -16,21 +16,22 @@ void write(std::string const& folder, std::vector<float> const& w, nlohmann::jso
     std::atomic<bool> const abandoned = false;
     std::vector<float> const same{1, 2, 3};
     auto const n = static_cast<std::int64_t>(w.size());
-    RankFile const file =
-        write_rank_file(folder, "rank-00000.h5",
-                        {flat_range("weight", "w", "f32", {n}, 0, n, w.data()),
-                         flat_range("weight", "same", "f32", {3}, 0, 3, same.data())},
-                        abandoned);
-    write_manifest(folder, {.state = state, .tensors = file.tensors, .files = {file.file}});
+    checkpoint::RankFile const file = checkpoint::write_rank_file(
+        folder, "rank-00000.h5",
+        {checkpoint::flat_range("weight", "w", "f32", {n}, 0, n, w.data()),
+         checkpoint::flat_range("weight", "same", "f32", {3}, 0, 3, same.data())},
+        abandoned);
+    checkpoint::write_manifest(folder,
+                               {.state = state, .tensors = file.tensors, .files = {file.file}});
 }
 
-CheckpointDifference difference(std::vector<float> const& a, std::vector<float> const& b,
-                                nlohmann::json const& state_a = nlohmann::json::object(),
-                                nlohmann::json const& state_b = nlohmann::json::object()) {
+checkpoint::Difference difference(std::vector<float> const& a, std::vector<float> const& b,
+                                  nlohmann::json const& state_a = nlohmann::json::object(),
+                                  nlohmann::json const& state_b = nlohmann::json::object()) {
     test::TemporaryFolder const first, second;
     write(first.path(), a, state_a);
     write(second.path(), b, state_b);
-    return compare_checkpoints(CheckpointReader(first.path()), CheckpointReader(second.path()));
+    return checkpoint::compare(checkpoint::Reader(first.path()), checkpoint::Reader(second.path()));
 }
 
 TEST(Compare, EqualToTheBit) {
@@ -73,11 +74,11 @@ TEST(Compare, StateByPathAndConfigurationByLine) {
         b{{"progress", {{"step", 8}, {"best", 0.5}}},
           {"config", "optimizer:\n  clip: 2\n  beta1: 0.9\n"},
           {"ranks", 2}};
-    EXPECT_EQ(state_differences(a, b),
+    EXPECT_EQ(checkpoint::state_differences(a, b),
               (std::vector<std::string>{"config: only in the first: clip: 1",
                                         "config: only in the second: clip: 2",
                                         "progress/step: 4 -> 8", "ranks: nothing -> 2"}));
-    EXPECT_TRUE(state_differences(a, a).empty());
+    EXPECT_TRUE(checkpoint::state_differences(a, a).empty());
 }
 
 } // namespace

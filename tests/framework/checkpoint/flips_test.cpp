@@ -90,20 +90,21 @@ class CheckpointFlips : public testing::Test {
         std::atomic<bool> const abandoned = false;
         std::int64_t const cut = 217 * 901 + 3, all = 500 * 901;
         auto const part = [&](std::int64_t first, std::int64_t count) {
-            return flat_range("weight", "m", "f32", {500, 901}, first, count,
-                              values_.data() + first);
+            return checkpoint::flat_range("weight", "m", "f32", {500, 901}, first, count,
+                                          values_.data() + first);
         };
-        RankFile const a = write_rank_file(
+        checkpoint::RankFile const a = checkpoint::write_rank_file(
             path(), "rank-00000.h5",
-            {part(0, cut), flat_range("moment1", "v", "f32", {37}, 0, 37, values_.data())},
+            {part(0, cut),
+             checkpoint::flat_range("moment1", "v", "f32", {37}, 0, 37, values_.data())},
             abandoned);
-        RankFile const b =
-            write_rank_file(path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
-        CheckpointManifest manifest{
+        checkpoint::RankFile const b =
+            checkpoint::write_rank_file(path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
+        checkpoint::Manifest manifest{
             .state = {{"step", 3}}, .tensors = a.tensors, .files = {a.file, b.file}};
         for (auto const& piece : b.tensors[0].pieces) manifest.tensors[0].pieces.push_back(piece);
-        manifest.files.push_back(write_virtual_file(path(), manifest.tensors));
-        write_manifest(path(), manifest);
+        manifest.files.push_back(checkpoint::write_virtual_file(path(), manifest.tensors));
+        checkpoint::write_manifest(path(), manifest);
     }
     std::string const& path() const { return folder_.path(); }
     test::TemporaryFolder folder_;
@@ -111,7 +112,7 @@ class CheckpointFlips : public testing::Test {
 };
 
 TEST_F(CheckpointFlips, VerifyFindsAll) {
-    every_flip_is_found(path(), "", 11, [this] { CheckpointReader(path()).verify(); });
+    every_flip_is_found(path(), "", 11, [this] { checkpoint::Reader(path()).verify(); });
     test::record({.id = "F9",
                   .fault = "1,000 single bits flipped over the files of a checkpoint",
                   .outcome = "verify found every one and named the file"});
@@ -124,7 +125,7 @@ TEST_F(CheckpointFlips, AReadFindsThoseInWhatItTouches) {
     std::int64_t const width = 901;
     for (int i = 0; i < kFlips; ++i) {
         std::int64_t const row = static_cast<std::int64_t>(random() % 500);
-        CheckpointReader const sound(path());
+        checkpoint::Reader const sound(path());
         auto const* m = sound.manifest().find("weight", "m");
         auto const piece = std::ranges::find_if(m->pieces, [&](auto const& p) {
             auto const& r = p.rectangle;
@@ -140,7 +141,7 @@ TEST_F(CheckpointFlips, AReadFindsThoseInWhatItTouches) {
                         static_cast<std::uint64_t>(piece->offset + in_piece * 4) * 8 +
                             random() % 32);
         std::vector<float> out(static_cast<std::size_t>(width));
-        CheckpointReader const reader(path());
+        checkpoint::Reader const reader(path());
         try {
             reader.read(*m, row * width, width, out.data());
             ADD_FAILURE() << "row " << row << ", column " << column << ": not found";

@@ -18,7 +18,7 @@ TEST(PendingSave, CommitsWhatEveryRankReported) {
     for (int const ranks : {1, 2, 5}) {
         std::vector<std::string> committed;
         cluster::run_as_threads(ranks, [&](auto& world) {
-            PendingSave save(
+            checkpoint::PendingSave save(
                 world, [&] { return std::string(static_cast<std::size_t>(world.rank()), 'x'); },
                 [&](auto const& reports) { committed = reports; },
                 [] { FAIL() << "nothing failed"; });
@@ -37,7 +37,7 @@ TEST(PendingSave, NoStepWaitsForAWriter) {
     std::atomic<int> steps_meanwhile = 0;
     cluster::run_as_threads(3, [&](auto& world) {
         auto const group = world.split(0, world.rank(), "checkpoint");
-        PendingSave save(
+        checkpoint::PendingSave save(
             *group,
             [&] {
                 while (world.rank() == 1 && !written) std::this_thread::sleep_for(1ms);
@@ -61,7 +61,7 @@ TEST(PendingSave, NoStepWaitsForAWriter) {
 TEST(PendingSave, OneRankThatCannotWriteIsTheOutcomeOnEveryRank) {
     bool discarded = false;
     cluster::run_as_threads(3, [&](auto& world) {
-        PendingSave save(
+        checkpoint::PendingSave save(
             world,
             [&]() -> std::string {
                 if (world.rank() == 2) throw cluster::JobError("rank-00002.h5: no space \xff left");
@@ -76,7 +76,7 @@ TEST(PendingSave, OneRankThatCannotWriteIsTheOutcomeOnEveryRank) {
 
 TEST(PendingSave, ACommitThatFailsIsTheOutcomeOnEveryRank) {
     cluster::run_as_threads(2, [&](auto& world) {
-        PendingSave save(
+        checkpoint::PendingSave save(
             world, [] { return std::string(); },
             [](auto const&) {
                 throw std::runtime_error("manifest.json: " + std::string(5000, 'e'));
@@ -93,7 +93,7 @@ TEST(PendingSave, ARankThatNeverComesIsReported) {
     EXPECT_THROW(cluster::run_as_threads(
                      2,
                      [&](auto& world) {
-                         PendingSave save(
+                         checkpoint::PendingSave save(
                              world,
                              [&] {
                                  while (world.rank() == 1 && !gone_on)

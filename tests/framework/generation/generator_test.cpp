@@ -12,8 +12,9 @@
 #include "cluster/error.hpp"
 #include "cluster/fake_communicator.hpp"
 #include "cluster/file.hpp"
-#include "framework/generation/job.hpp"
 #include "framework/generation/kv_cache.hpp"
+#include "framework/inputs/model_config.hpp"
+#include "framework/jobs/generate.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -33,46 +34,48 @@ std::vector<std::string> decoders() {
 
 struct Loaded {
     nlohmann::json golden;
-    Config config;
-    ModelConfig model;
+    config::Config config;
+    model::Config model;
     parallel::ParameterStore store;
-    TransformerStage stage;
+    model::TransformerStage stage;
     std::unique_ptr<cluster::Communicator> alone = cluster::make_fake_world(0, 1, {});
-    Relay relay;
-    Generator generator;
-    std::vector<Prompt> prompts;
+    generation::Relay relay;
+    generation::Generator generator;
+    std::vector<generation::Prompt> prompts;
 
     explicit Loaded(std::string const& name, at::ScalarType compute = at::kFloat)
         : golden(nlohmann::json::parse(
               cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + name + "/generation.json"))),
-          config(config_of(name)), model(read_model_config(config, {})),
-          store(parameter_specs(model), {.compute = compute, .gradients = false}),
+          config(config_of(name)), model(inputs::read_model_config(config, {})),
+          store(model::parameter_specs(model), {.compute = compute, .gradients = false}),
           stage(model, store), relay(stage, model, *alone), generator(relay) {
-        load_weights(config, model, store);
+        pretrained::load_weights(config, model, store);
         store.refresh_compute();
         for (auto const& p : golden["prompts"])
             prompts.push_back({static_cast<std::int64_t>(prompts.size()), p.get<Tokens>(), "test"});
     }
-    static Config config_of(std::string const& name) {
-        Config config;
+    static config::Config config_of(std::string const& name) {
+        config::Config config;
         config.task = "generation";
         config.model.path = std::string(TRIREME_GOLDEN) + "/" + name;
         return config;
     }
     /// All prompts in groups of `batch`.
-    std::vector<Completion> complete(GenerationOptions const& options, std::size_t batch) const {
-        std::vector<Completion> all;
+    std::vector<generation::Completion> complete(generation::Options const& options,
+                                                 std::size_t batch) const {
+        std::vector<generation::Completion> all;
         for (std::size_t first = 0; first < prompts.size(); first += batch) {
-            std::vector<Prompt> const group(prompts.begin() + static_cast<std::ptrdiff_t>(first),
-                                            prompts.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                                                  first + batch, prompts.size())));
+            std::vector<generation::Prompt> const group(
+                prompts.begin() + static_cast<std::ptrdiff_t>(first),
+                prompts.begin() +
+                    static_cast<std::ptrdiff_t>(std::min(first + batch, prompts.size())));
             for (auto& c : generator.complete(group, options)) all.push_back(std::move(c));
         }
         return all;
     }
 };
 
-std::vector<Tokens> tokens_of(std::vector<Completion> const& completions) {
+std::vector<Tokens> tokens_of(std::vector<generation::Completion> const& completions) {
     std::vector<Tokens> tokens;
     for (auto const& c : completions) tokens.push_back(c.tokens);
     return tokens;
@@ -92,7 +95,7 @@ TEST_P(Decoder, EqualsTransformersTokenForToken) {
     ASSERT_GT(loaded.golden["margin"].get<double>(), 1e-3);
     auto const greedy = loaded.golden["greedy"].get<std::vector<Tokens>>();
     auto const penalized = loaded.golden["penalized"].get<std::vector<Tokens>>();
-    GenerationOptions options{.max_new_tokens = 8};
+    generation::Options options{.max_new_tokens = 8};
     EXPECT_EQ(tokens_of(loaded.complete(options, 1)), greedy) << "one by one";
     EXPECT_EQ(tokens_of(loaded.complete(options, 7)), greedy)
         << "seven together, of different lengths";
@@ -105,8 +108,8 @@ TEST_P(Decoder, EqualsTransformersTokenForToken) {
 
 TEST_P(Decoder, SamplesDoNotDependOnTheBatchOrTheCache) {
     Loaded const loaded(GetParam());
-    GenerationOptions options{.max_new_tokens = 8,
-                              .sampling = {.temperature = 0.9, .top_k = 30, .top_p = 0.95}};
+    generation::Options options{.max_new_tokens = 8,
+                                .sampling = {.temperature = 0.9, .top_k = 30, .top_p = 0.95}};
     auto const wanted = tokens_of(loaded.complete(options, 1));
     EXPECT_EQ(tokens_of(loaded.complete(options, 7)), wanted);
     EXPECT_EQ(tokens_of(loaded.complete(options, 20)), wanted);
@@ -121,7 +124,7 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
     for (auto const compute : {at::kFloat, at::kDouble}) {
         Loaded const loaded(GetParam(), compute);
         std::int64_t const length = std::min<std::int64_t>(16, loaded.model.max_positions);
-        KvCache cache(loaded.model, {length});
+        generation::KvCache cache(loaded.model, {length});
         data::Slot whole;
         whole.sample_ids = {0};
         for (std::int64_t t = 0; t < length; ++t) {
@@ -137,8 +140,8 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
                 part.segments = {0};
                 part.offsets = {0, 1};
             }
-            Pass const at_once = make_pass(whole, false, 0, 0, 1.0);
-            Pass cached = make_pass(part, false, 0, 0, 1.0);
+            model::Pass const at_once = model::make_pass(whole, false, 0, 0, 1.0);
+            model::Pass cached = model::make_pass(part, false, 0, 0, 1.0);
             cached.cache = &cache;
             at::Tensor const difference =
                 loaded.relay.next_logits(at_once) - loaded.relay.next_logits(cached);
@@ -151,20 +154,21 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
 TEST_P(Decoder, EndsAtAnyOfTheStopTokensAndAtTheLastPosition) {
     Loaded const loaded(GetParam());
     auto const greedy = loaded.golden["greedy"].get<std::vector<Tokens>>();
-    GenerationOptions const options{.max_new_tokens = 8, .stops = {greedy[0][3], greedy[1][5]}};
+    generation::Options const options{.max_new_tokens = 8, .stops = {greedy[0][3], greedy[1][5]}};
     auto const completions = loaded.complete(options, 7);
     for (std::size_t i = 0; i < greedy.size(); ++i) {
         auto const stop = std::ranges::find_if(
             greedy[i], [&](auto t) { return t == options.stops[0] || t == options.stops[1]; });
         EXPECT_EQ(completions[i].tokens, Tokens(greedy[i].begin(), stop));
-        EXPECT_EQ(completions[i].ending,
-                  stop == greedy[i].end() ? Ending::max_new_tokens : Ending::stop);
+        EXPECT_EQ(completions[i].ending, stop == greedy[i].end()
+                                             ? generation::Ending::max_new_tokens
+                                             : generation::Ending::stop);
     }
-    EXPECT_EQ(completions[0].ending, Ending::stop);
+    EXPECT_EQ(completions[0].ending, generation::Ending::stop);
     Loaded cut(GetParam());
     cut.prompts.resize(3);
     for (auto const& c : cut.complete({.max_new_tokens = 10000}, 3)) {
-        EXPECT_EQ(c.ending, Ending::max_positions);
+        EXPECT_EQ(c.ending, generation::Ending::max_positions);
         EXPECT_EQ(c.tokens.size() + cut.prompts[static_cast<std::size_t>(c.index)].tokens.size(),
                   static_cast<std::size_t>(cut.model.max_positions) + 1);
     }
@@ -190,9 +194,9 @@ INSTANTIATE_TEST_SUITE_P(Models, Decoder, testing::ValuesIn(decoders()), [](auto
 TEST(Generator, RefusesPromptsThatDoNotFit) {
     Loaded const loaded("llama");
     auto const error_of = [&](Tokens const& tokens,
-                              GenerationOptions const& options) -> std::string {
+                              generation::Options const& options) -> std::string {
         try {
-            check_prompts({{0, tokens, "file.jsonl:3"}}, options, loaded.model);
+            generation::check_prompts({{0, tokens, "file.jsonl:3"}}, options, loaded.model);
         } catch (cluster::InputError const& error) {
             return error.what();
         }
@@ -211,13 +215,13 @@ TEST(Generator, RefusesPromptsThatDoNotFit) {
 
 TEST(Generator, StopTokensAreThoseOfTheGenerationConfigFirst) {
     test::TemporaryFolder const folder;
-    EXPECT_EQ(stop_tokens(folder.path()), Tokens{});
+    EXPECT_EQ(generation::stop_tokens(folder.path()), Tokens{});
     cluster::write_file(folder.path() + "/config.json", R"({"eos_token_id": 2})");
-    EXPECT_EQ(stop_tokens(folder.path()), Tokens{2});
+    EXPECT_EQ(generation::stop_tokens(folder.path()), Tokens{2});
     cluster::write_file(folder.path() + "/generation_config.json", R"({"eos_token_id": [5, 7]})");
-    EXPECT_EQ(stop_tokens(folder.path()), (Tokens{5, 7}));
+    EXPECT_EQ(generation::stop_tokens(folder.path()), (Tokens{5, 7}));
     cluster::write_file(folder.path() + "/generation_config.json", R"({"eos_token_id": "x"})");
-    EXPECT_THROW(stop_tokens(folder.path()), cluster::InputError);
+    EXPECT_THROW(generation::stop_tokens(folder.path()), cluster::InputError);
 }
 
 } // namespace

@@ -20,8 +20,9 @@ TEST(Sampler, DistributionsAreThoseOfTransformers) {
     ASSERT_EQ(cases.size(), 8U);
     for (auto const& c : cases) {
         auto logits = c["logits"].get<std::vector<double>>();
-        penalize_repetition(logits, c["seen"].get<std::vector<std::int32_t>>(), c["penalty"]);
-        auto const ours = candidates(
+        generation::penalize_repetition(logits, c["seen"].get<std::vector<std::int32_t>>(),
+                                        c["penalty"]);
+        auto const ours = generation::candidates(
             logits, {.temperature = c["temperature"], .top_k = c["top_k"], .top_p = c["top_p"]});
         std::vector<double> all(logits.size(), 0.0);
         for (std::size_t i = 0; i < ours.tokens.size(); ++i)
@@ -35,12 +36,12 @@ TEST(Sampler, DistributionsAreThoseOfTransformers) {
 
 TEST(Sampler, RepetitionPenaltyIsAppliedOncePerToken) {
     std::vector<double> logits{2.0, -2.0, 0.0, 3.0, -1.0};
-    penalize_repetition(logits, std::vector<std::int32_t>{0, 1, 0, 2, 0}, 2.0);
+    generation::penalize_repetition(logits, std::vector<std::int32_t>{0, 1, 0, 2, 0}, 2.0);
     EXPECT_EQ(logits, (std::vector<double>{1.0, -4.0, 0.0, 3.0, -1.0}));
 }
 
 /// Chi-square of 20,000 draws against the exact distribution, which `keep` of 8 tokens are in.
-void expect_drawn_as_stated(Sampling const& sampling, std::vector<int> const& keep) {
+void expect_drawn_as_stated(generation::Sampling const& sampling, std::vector<int> const& keep) {
     std::vector<float> const logits{0.1F, 1.9F, -0.4F, 1.2F, 0.9F, -2.0F, 1.5F, 0.3F};
     std::vector<double> exact(logits.size(), 0.0);
     double total = 0;
@@ -52,7 +53,7 @@ void expect_drawn_as_stated(Sampling const& sampling, std::vector<int> const& ke
     std::vector<std::int32_t> seen;
     for (int i = 0; i < kDraws; ++i) {
         if (i % 100 == 0) seen.clear(); // 200 prompts, 100 positions each
-        ++drawn[choose(logits, seen, i / 100, sampling).token];
+        ++drawn[generation::choose(logits, seen, i / 100, sampling).token];
         seen.push_back(0);
     }
     double chi_square = 0;
@@ -82,33 +83,39 @@ TEST(Sampler, DrawsFollowTheExactDistribution) {
 
 TEST(Sampler, RandomNumbersBelongToSeedPromptAndPosition) {
     std::vector<float> const logits(1000, 0.0F);
-    Sampling const sampling{.temperature = 1.0, .seed = 5};
+    generation::Sampling const sampling{.temperature = 1.0, .seed = 5};
     std::vector<std::int32_t> const two{1, 2}, other{8, 9}, three{1, 2, 3};
     auto const token = [&](std::vector<std::int32_t> const& seen, std::int64_t prompt,
-                           Sampling const& s) { return choose(logits, seen, prompt, s).token; };
+                           generation::Sampling const& s) {
+        return generation::choose(logits, seen, prompt, s).token;
+    };
     EXPECT_EQ(token(two, 4, sampling), token(other, 4, sampling))
         << "what was seen is no key, its length is";
     EXPECT_NE(token(two, 4, sampling), token(three, 4, sampling));
     EXPECT_NE(token(two, 4, sampling), token(two, 5, sampling));
     EXPECT_NE(token(two, 4, sampling), token(two, 4, {.temperature = 1.0, .seed = 6}));
-    EXPECT_NEAR(choose(logits, two, 4, sampling).log_probability, -std::log(1000.0), 1e-12);
+    EXPECT_NEAR(generation::choose(logits, two, 4, sampling).log_probability, -std::log(1000.0),
+                1e-12);
 }
 
 TEST(Sampler, GreedyTakesTheLowestOfEqualTokens) {
     std::vector<float> const logits{1.0F, 3.0F, 3.0F, 2.0F};
-    EXPECT_EQ(choose(logits, {}, 0, {}).token, 1);
-    EXPECT_THROW(choose(std::vector<float>{1.0F, std::nanf("")}, {}, 0, {}), cluster::JobError);
+    EXPECT_EQ(generation::choose(logits, {}, 0, {}).token, 1);
+    EXPECT_THROW(generation::choose(std::vector<float>{1.0F, std::nanf("")}, {}, 0, {}),
+                 cluster::JobError);
 }
 
 TEST(Sampler, RefusesOptionsThatMeanNothing) {
-    for (Sampling const& bad :
-         {Sampling{.temperature = -1}, Sampling{.temperature = 1, .top_k = -1},
-          Sampling{.temperature = 1, .top_p = 0}, Sampling{.temperature = 1, .top_p = 1.5},
-          Sampling{.repetition_penalty = 0}, Sampling{.top_k = 3},
-          Sampling{.temperature = std::nan("")}})
-        EXPECT_THROW(check_sampling(bad), cluster::InputError);
-    EXPECT_NO_THROW(
-        check_sampling({.temperature = 1, .top_k = 3, .top_p = 0.5, .repetition_penalty = 1.2}));
+    for (generation::Sampling const& bad :
+         {generation::Sampling{.temperature = -1},
+          generation::Sampling{.temperature = 1, .top_k = -1},
+          generation::Sampling{.temperature = 1, .top_p = 0},
+          generation::Sampling{.temperature = 1, .top_p = 1.5},
+          generation::Sampling{.repetition_penalty = 0}, generation::Sampling{.top_k = 3},
+          generation::Sampling{.temperature = std::nan("")}})
+        EXPECT_THROW(generation::check_sampling(bad), cluster::InputError);
+    EXPECT_NO_THROW(generation::check_sampling(
+        {.temperature = 1, .top_k = 3, .top_p = 0.5, .repetition_penalty = 1.2}));
 }
 
 } // namespace

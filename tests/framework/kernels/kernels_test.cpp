@@ -213,15 +213,15 @@ struct Mask {
 
 struct Packed {
     std::vector<std::int64_t> offsets, ids;
-    std::int64_t heads = 6, key_heads = 2, size = 20;
+    std::int64_t heads = 6, kv_heads = 2, size = 20;
     AttentionProblem problem(Mask const& mask, DropoutKey dropout) const {
         return {offsets.data(), ids.data(),  static_cast<std::int64_t>(ids.size()),
-                heads,          key_heads,   size,
+                heads,          kv_heads,    size,
                 mask.causal,    mask.window, 1 / std::sqrt(20.0),
                 dropout};
     }
     std::size_t q() const { return static_cast<std::size_t>(offsets.back() * heads * size); }
-    std::size_t kv() const { return static_cast<std::size_t>(offsets.back() * key_heads * size); }
+    std::size_t kv() const { return static_cast<std::size_t>(offsets.back() * kv_heads * size); }
     std::size_t rows() const { return static_cast<std::size_t>(offsets.back() * heads); }
 };
 Packed packed() {
@@ -236,7 +236,7 @@ std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vecto
         for (std::int64_t h = 0; h < s.heads; ++h)
             for (std::int64_t a = s.offsets[i]; a < s.offsets[i + 1]; ++a) {
                 std::int64_t const end = p.causal ? a + 1 : s.offsets[i + 1],
-                                   kh = h / (s.heads / s.key_heads);
+                                   kh = h / (s.heads / s.kv_heads);
                 std::int64_t const first =
                     p.window ? std::max(s.offsets[i], a - p.window + 1) : s.offsets[i];
                 std::vector<double> weight;
@@ -244,7 +244,7 @@ std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vecto
                     double score = 0;
                     for (std::int64_t d = 0; d < s.size; ++d)
                         score += q[static_cast<std::size_t>((a * s.heads + h) * s.size + d)] *
-                                 k[static_cast<std::size_t>((b * s.key_heads + kh) * s.size + d)];
+                                 k[static_cast<std::size_t>((b * s.kv_heads + kh) * s.size + d)];
                     weight.push_back(std::exp(score * p.scale));
                 }
                 double const total = std::accumulate(weight.begin(), weight.end(), 0.0);
@@ -253,7 +253,7 @@ std::vector<double> naive(Packed const& s, AttentionProblem const& p, std::vecto
                         out[static_cast<std::size_t>((a * s.heads + h) * s.size + d)] +=
                             weight[b] / total *
                             v[static_cast<std::size_t>(
-                                ((first + static_cast<std::int64_t>(b)) * s.key_heads + kh) *
+                                ((first + static_cast<std::int64_t>(b)) * s.kv_heads + kh) *
                                     s.size +
                                 d)];
             }
@@ -316,7 +316,7 @@ TEST_P(Attention, NoTokenSeesAnotherSampleAndASampleAloneGivesTheSameBits) {
         for (std::size_t i = 0; i < s.ids.size(); ++i) {
             Packed one{{0, s.offsets[i + 1] - s.offsets[i]}, {s.ids[i]}};
             auto const at = static_cast<std::ptrdiff_t>(s.offsets[i] * s.heads * s.size),
-                       kv = static_cast<std::ptrdiff_t>(s.offsets[i] * s.key_heads * s.size);
+                       kv = static_cast<std::ptrdiff_t>(s.offsets[i] * s.kv_heads * s.size);
             attention_forward(one.problem(GetParam(), p.dropout), q.data() + at, k.data() + kv,
                               v.data() + kv, alone.data() + at, lse.data());
         }

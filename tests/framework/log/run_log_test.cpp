@@ -106,7 +106,7 @@ TEST(RunLog, TensorBoardFileHasEveryNumberOfAStep) {
     ASSERT_EQ(crc32c("123456789"), 0xe3069283U);
     test::TemporaryFolder const folder;
     {
-        RunLog log(folder.path(), 0);
+        log::RunLog log(folder.path(), 0);
         log.open();
         log.write({{"kind", "train"}, {"step", 7}, {"loss", 0.625}, {"learning_rate", 1e-4}});
         log.write(
@@ -137,7 +137,7 @@ TEST(RunLog, TensorBoardFileHasEveryNumberOfAStep) {
 TEST(RunLog, ALaterJobAddsAFileThatTakesBackWhatItRepeats) {
     test::TemporaryFolder const folder;
     for (int step : {5, 4}) { // the second job goes on from before the first one's end
-        RunLog log(folder.path(), 0);
+        log::RunLog log(folder.path(), 0);
         log.open();
         log.write({{"kind", "train"}, {"step", step}, {"loss", 1.0}});
         // Files are named by second and process.
@@ -159,7 +159,7 @@ TEST(RunLog, TextHasTheTerminalsLinesWithTheTimeAndNoControlCharacters) {
     std::string shown;
     for (int job = 0; job < 2; ++job) {
         testing::internal::CaptureStderr();
-        RunLog log(folder.path(), 0);
+        log::RunLog log(folder.path(), 0);
         log.open();
         log.say("resumed at step 4 of 40");
         log.say("a name with \x1b[2K\r in it");
@@ -184,7 +184,7 @@ TEST(RunLog, TextHasTheTerminalsLinesWithTheTimeAndNoControlCharacters) {
 TEST(RunLog, TornLineIsEndedAndOtherRanksWriteNothing) {
     test::TemporaryFolder const folder;
     cluster::write_file(folder.path() + "/metrics.jsonl", "{\"kind\": \"tra");
-    RunLog log(folder.path(), 0);
+    log::RunLog log(folder.path(), 0);
     log.open();
     log.write({{"kind", "end"}, {"step", 1}});
     auto const lines = lines_of(folder.path() + "/metrics.jsonl");
@@ -193,7 +193,7 @@ TEST(RunLog, TornLineIsEndedAndOtherRanksWriteNothing) {
     EXPECT_TRUE(
         std::regex_match(lines[1], std::regex(R"(\{"kind":"end","step":1,"time":\d{10,}\.\d+\})")))
         << lines[1];
-    RunLog other(folder.path() + "/other", 1);
+    log::RunLog other(folder.path() + "/other", 1);
     other.open();
     other.say("x");
     other.write({{"kind", "end"}, {"step", 1}});
@@ -204,7 +204,7 @@ TEST(RunLog, AFolderThatCannotBeWrittenIsNamed) {
     test::TemporaryFolder const folder;
     cluster::write_file(folder.path() + "/file", "");
     try {
-        RunLog(folder.path() + "/file/run", 0).open();
+        log::RunLog(folder.path() + "/file/run", 0).open();
         FAIL() << "no error";
     } catch (cluster::InputError const& error) {
         EXPECT_NE(std::string(error.what()).find("/file/run/log.txt: cannot be written"),

@@ -1,5 +1,5 @@
 // A run's past and present, of folders made up by hand.
-#include "framework/log/run_status.hpp"
+#include "framework/run/status.hpp"
 
 #include <gtest/gtest.h>
 
@@ -40,7 +40,7 @@ TEST_F(Status, StepsThatWereDoneAgainDoNotCount) {
     job(100, 4);
     for (int s = 5; s <= 10; ++s) train(96 + s, s);
     event({{"kind", "end"}, {"step", 10}, {"exit_code", 85}, {"time", 112.0}});
-    RunStatus const status = read_run_status(folder_.path());
+    run::Status const status = run::read_status(folder_.path());
     ASSERT_EQ(status.jobs.size(), 2U);
     EXPECT_EQ(status.jobs[0].kept_step, 4);
     EXPECT_EQ(status.jobs[0].last_step, 8);
@@ -57,7 +57,7 @@ TEST_F(Status, ATornLineIsPassedOver) {
     job(0, 0);
     train(1, 1);
     std::ofstream(folder_.path() + "/metrics.jsonl", std::ios::app) << "{\"kind\":\"train\",\"st";
-    EXPECT_EQ(read_run_status(folder_.path()).step, 1);
+    EXPECT_EQ(run::read_status(folder_.path()).step, 1);
 }
 
 /// What status says of a line that no run writes.
@@ -68,7 +68,7 @@ TEST_F(Status, AnEventOfAnotherShapeIsToldWithItsLine) {
         job(0, 0);
         std::ofstream(path, std::ios::app) << line << '\n';
         try {
-            read_run_status(folder_.path());
+            run::read_status(folder_.path());
         } catch (cluster::InputError const& error) {
             return std::string(error.what()).substr(path.size());
         }
@@ -113,7 +113,7 @@ TEST_F(Status, WhoDiedIsReadFromTheFlightRecords) {
         file.seekp(offsetof(cluster::FlightHeader, process));
         file.write(reinterpret_cast<char const*>(&nobody), sizeof nobody);
     }
-    RunStatus const status = read_run_status(folder_.path());
+    run::Status const status = run::read_status(folder_.path());
     EXPECT_EQ(status.guilty, (std::vector<int>{1}));
     EXPECT_EQ(status.state, "ended without a word");
     EXPECT_NE(status.why.find("phase step/update of step 7"), std::string::npos) << status.why;
@@ -128,7 +128,7 @@ TEST_F(Status, AFailedRunSaysSoAndWhy) {
         recorder.keep_in(folder_.path(), 1);
         recorder.end(cluster::FlightEnd::failed, 1, "step 1: loss nan is not finite");
     }
-    RunStatus const status = read_run_status(folder_.path());
+    run::Status const status = run::read_status(folder_.path());
     EXPECT_EQ(status.state, "failed");
     EXPECT_NE(status.why.find("loss nan is not finite"), std::string::npos) << status.why;
     EXPECT_EQ(status.jobs.back().exit_code, 1);
@@ -138,9 +138,9 @@ TEST_F(Status, WhyARunEndedBeforeItsTime) {
     job(0, 0);
     event(
         {{"kind", "end"}, {"step", 15}, {"why", "ended early"}, {"exit_code", 0}, {"time", 15.0}});
-    EXPECT_EQ(read_run_status(folder_.path()).why, "ended early");
+    EXPECT_EQ(run::read_status(folder_.path()).why, "ended early");
     job(20, 15);
-    EXPECT_EQ(read_run_status(folder_.path()).why, "") << "another job has begun";
+    EXPECT_EQ(run::read_status(folder_.path()).why, "") << "another job has begun";
 }
 
 TEST_F(Status, NoRoomIsMadeForRanksThatARecordMakesUp) {
@@ -152,14 +152,14 @@ TEST_F(Status, NoRoomIsMadeForRanksThatARecordMakesUp) {
     for (std::int32_t const size : {10'000'000, INT32_MAX, 0, -1}) {
         file.seekp(offsetof(cluster::FlightHeader, size));
         file.write(reinterpret_cast<char const*>(&size), sizeof size).flush();
-        EXPECT_THROW(static_cast<void>(read_run_status(folder_.path())), cluster::InputError)
+        EXPECT_THROW(static_cast<void>(run::read_status(folder_.path())), cluster::InputError)
             << size;
     }
 }
 
 TEST_F(Status, WhatCannotBeReadIsNotEmpty) {
     fs::create_directories(folder_.path() + "/metrics.jsonl");
-    EXPECT_THROW(static_cast<void>(read_run_status(folder_.path())), cluster::InputError);
+    EXPECT_THROW(static_cast<void>(run::read_status(folder_.path())), cluster::InputError);
 }
 
 TEST_F(Status, ARecordSurvivesWhatItsProcessDid) {
@@ -188,7 +188,8 @@ TEST_F(Status, ARecordSurvivesWhatItsProcessDid) {
 }
 
 TEST_F(Status, AFolderWithoutARunIsRefused) {
-    EXPECT_THROW(static_cast<void>(read_run_status(folder_.path() + "/none")), cluster::InputError);
+    EXPECT_THROW(static_cast<void>(run::read_status(folder_.path() + "/none")),
+                 cluster::InputError);
 }
 
 } // namespace

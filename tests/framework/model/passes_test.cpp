@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t kVocabulary = 100'003, kWidth = 4, kTokens = 50, kReal = 47;
 
 /// Two samples, and a last segment that only fills up.
-Pass two_samples() {
+model::Pass two_samples() {
     data::Slot slot;
     slot.tokens.assign(kTokens, 1);
     slot.offsets = {0, 5, kReal, kTokens};
@@ -26,7 +26,7 @@ Pass two_samples() {
     std::vector<std::int32_t> labels(kTokens, data::kIgnoredLabel);
     for (std::size_t t = 0; t < kReal; ++t) labels[t] = static_cast<std::int32_t>(2000 * t);
     slot.columns.append(data::kTokenLabels, 1, labels);
-    return make_pass(std::move(slot), false, 0, 0, 1.0);
+    return model::make_pass(std::move(slot), false, 0, 0, 1.0);
 }
 
 TEST(LanguageModelLogits, AreThoseOfEveryRealTokenAndOnlyWhenAskedFor) {
@@ -36,16 +36,16 @@ TEST(LanguageModelLogits, AreThoseOfEveryRealTokenAndOnlyWhenAskedFor) {
     store.initialize(store.at("head"), 5);
     at::Tensor const w = store.at("head").value();
     at::Tensor const x = at::sin(at::arange(kTokens * kWidth, at::kFloat)).view({kTokens, kWidth});
-    Pass pass = two_samples();
-    Results without, with;
+    model::Pass pass = two_samples();
+    model::Results without, with;
     double const loss =
-        language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, without)
+        model::language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, without)
             .item<double>();
     EXPECT_TRUE(without.logits.empty());
     pass.keep_logits = true;
-    EXPECT_EQ(
-        language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, with).item<double>(),
-        loss);
+    EXPECT_EQ(model::language_model_loss(x, parallel::ParameterUse{store.at("head")}, pass, with)
+                  .item<double>(),
+              loss);
     ASSERT_EQ(with.logits.size(), static_cast<std::size_t>(kReal * kVocabulary));
     at::Tensor const ours = at::from_blob(with.logits.data(), {kReal, kVocabulary}, at::kFloat);
     EXPECT_TRUE(at::allclose(ours, at::mm(x.narrow(0, 0, kReal), w.t()), 1e-5, 1e-6));
@@ -53,11 +53,11 @@ TEST(LanguageModelLogits, AreThoseOfEveryRealTokenAndOnlyWhenAskedFor) {
 
 constexpr std::int64_t kSampleTokens = 6, kHidden = 24, kLayers = 3;
 
-ModelConfig config_with(double hidden_dropout, double attention_dropout) {
-    ModelConfig c;
+model::Config config_with(double hidden_dropout, double attention_dropout) {
+    model::Config c;
     c.hidden = kHidden;
     c.layers = kLayers;
-    c.heads = c.key_heads = 3;
+    c.heads = c.kv_heads = 3;
     c.head_size = 8;
     c.feed_forward = 16;
     c.vocabulary = 7;
@@ -75,11 +75,11 @@ class ShownMasks {
   public:
     ShownMasks(double hidden_dropout, double attention_dropout)
         : config_(config_with(hidden_dropout, attention_dropout)),
-          store_(parameter_specs(config_), {.compute = at::kDouble, .gradients = false}),
+          store_(model::parameter_specs(config_), {.compute = at::kDouble, .gradients = false}),
           stage_(config_, store_) {
-        fill(stem_names(config_).tokens, 1);
+        fill(model::embedding_names(config_).tokens, 1);
         for (std::int64_t i = 0; i < kLayers; ++i) {
-            LayerNames const names = layer_names(config_, i);
+            model::LayerNames const names = model::layer_names(config_, i);
             if (attention_dropout > 0) {
                 fill(names.value.bias, 1);
                 store_.at(names.output.weight).master().copy_(at::eye(kHidden, at::kDouble));
@@ -105,8 +105,8 @@ class ShownMasks {
         slot.segments.resize(slot.tokens.size(), 0);
         slot.columns.append(data::kTokenLabels, 1,
                             std::vector<std::int32_t>(slot.tokens.size(), data::kIgnoredLabel));
-        std::vector<Pass> passes;
-        passes.push_back(make_pass(std::move(slot), true, seed, step, 1.0));
+        std::vector<model::Pass> passes;
+        passes.push_back(model::make_pass(std::move(slot), true, seed, step, 1.0));
         stage_.load(std::move(passes));
         at::NoGradGuard const no_graph;
         std::map<std::string, at::Tensor> masks;
@@ -126,9 +126,9 @@ class ShownMasks {
   private:
     void fill(std::string const& name, double value) { store_.at(name).master().fill_(value); }
 
-    ModelConfig config_;
+    model::Config config_;
     parallel::ParameterStore store_;
-    TransformerStage stage_;
+    model::TransformerStage stage_;
 };
 
 void expect_all_different(std::map<std::string, at::Tensor> const& masks) {

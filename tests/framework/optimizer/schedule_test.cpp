@@ -17,7 +17,7 @@ nlohmann::json golden() {
 
 /// Compares a row that begins with step `first`; returns how many rates it holds.
 int compare(nlohmann::json const& row, double rate, std::int64_t first) {
-    framework::OptimizerSection section;
+    framework::config::OptimizerSection section;
     section.learning_rate = rate;
     section.schedule = row.at("schedule");
     section.warmup = row.at("warmup");
@@ -25,7 +25,7 @@ int compare(nlohmann::json const& row, double rate, std::int64_t first) {
     std::int64_t const total = row.at("total");
     std::int64_t step = first;
     for (double const expected : row.at("rates")) {
-        EXPECT_NEAR(framework::learning_rate(section, step, total), expected, 1e-15)
+        EXPECT_NEAR(framework::optimizer::learning_rate(section, step, total), expected, 1e-15)
             << section.schedule << ", warm-up " << section.warmup << ", final fraction "
             << section.final_fraction << ", step " << step << " of " << total;
         ++step;

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "cluster/error.hpp"
+#include "framework/inputs/model_config.hpp"
 #include "framework/pretrained/export_model.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/safetensors.hpp"
@@ -22,7 +23,7 @@ using test::golden;
 using test::GoldenModel;
 using test::TemporaryFolder;
 
-ParameterValues values_of(parallel::ParameterStore const& store) {
+pretrained::ParameterValues values_of(parallel::ParameterStore const& store) {
     return [&store](std::string const& parameter) { return store.at(parameter).master(); };
 }
 
@@ -31,12 +32,14 @@ nlohmann::json config_of(std::string const& folder) {
 }
 
 void expect_same_tensors(std::string const& a, std::string const& b) {
-    auto const before = find_tensors(a), after = find_tensors(b);
+    auto const before = pretrained::find_tensors(a), after = pretrained::find_tensors(b);
     EXPECT_EQ(after.size(), before.size());
     for (auto const& [name, entry] : before) {
         ASSERT_TRUE(after.contains(name)) << name;
         EXPECT_EQ(after.at(name).dtype, entry.dtype) << name;
-        EXPECT_TRUE(at::equal(read_tensor(name, entry), read_tensor(name, after.at(name)))) << name;
+        EXPECT_TRUE(at::equal(pretrained::read_tensor(name, entry),
+                              pretrained::read_tensor(name, after.at(name))))
+            << name;
     }
 }
 
@@ -44,15 +47,17 @@ void expect_same_tensors(std::string const& a, std::string const& b) {
 void publish(std::string const& name, std::string const& folder, at::ScalarType dtype,
              std::int64_t shard_bytes) {
     fs::create_directories(folder);
-    auto const entries = find_tensors(golden(name));
-    std::vector<PlannedTensor> plan;
+    auto const entries = pretrained::find_tensors(golden(name));
+    std::vector<pretrained::PlannedTensor> plan;
     for (auto const& [tensor, entry] : entries) plan.push_back({tensor, entry.shape, dtype});
-    SafetensorsWriter writer(folder, plan, shard_bytes);
+    pretrained::SafetensorsWriter writer(folder, plan, shard_bytes);
     for (auto const& [tensor, entry] : entries)
-        writer.write(tensor, {Shape(entry.shape.size()), entry.shape}, read_tensor(tensor, entry));
+        writer.write(tensor, {storage::Shape(entry.shape.size()), entry.shape},
+                     pretrained::read_tensor(tensor, entry));
     writer.finish();
     auto config = config_of(golden(name));
-    config["dtype"] = dtype_name(dtype); // whatever it says, an export as it came leaves it
+    config["dtype"] =
+        pretrained::dtype_name(dtype); // whatever it says, an export as it came leaves it
     cluster::write_file(folder + "/config.json", config.dump());
 }
 
@@ -80,10 +85,10 @@ TEST_P(Folder, ImportThenExportGivesTheSameTensorsAndConfigurationInEveryDtype) 
         GoldenModel const m(GetParam(),
                             {.compute = wide ? at::kDouble : at::kFloat, .gradients = false}, in);
         EXPECT_TRUE(m.notes.empty());
-        export_model(m.model, values_of(m.store), out,
-                     {.dtypes = stored_dtypes(m.model, in),
-                      .files_from = {golden("tokenizer"), in},
-                      .shard_bytes = shard_bytes});
+        pretrained::export_model(m.model, values_of(m.store), out,
+                                 {.dtypes = pretrained::stored_dtypes(m.model, in),
+                                  .files_from = {golden("tokenizer"), in},
+                                  .shard_bytes = shard_bytes});
         expect_same_tensors(in, out);
         EXPECT_EQ(config_of(out), config_of(in));
         EXPECT_TRUE(fs::exists(out + "/tokenizer.json"));
@@ -95,19 +100,20 @@ TEST_P(Folder, ExportOfWhatTransformersWroteIsTheSame) {
     TemporaryFolder const temporary;
     std::string const out = temporary.path() + "/out";
     GoldenModel const m(GetParam());
-    export_model(
-        m.model, values_of(m.store), out,
-        {.dtypes = stored_dtypes(m.model, golden(GetParam())), .files_from = {golden(GetParam())}});
+    pretrained::export_model(m.model, values_of(m.store), out,
+                             {.dtypes = pretrained::stored_dtypes(m.model, golden(GetParam())),
+                              .files_from = {golden(GetParam())}});
     expect_same_tensors(golden(GetParam()), out);
     EXPECT_EQ(config_of(out), config_of(golden(GetParam())));
 }
 
 TEST_P(Folder, EveryParameterReadsItsOwnRectangle) {
     std::mt19937 random(3);
-    for (auto const& [name, entry] : find_tensors(golden(GetParam()))) {
-        at::Tensor const whole = read_tensor(name, entry);
+    for (auto const& [name, entry] : pretrained::find_tensors(golden(GetParam()))) {
+        at::Tensor const whole = pretrained::read_tensor(name, entry);
         for (int trial = 0; trial < 5; ++trial) {
-            Rectangle r{Shape(entry.shape.size()), Shape(entry.shape.size())};
+            storage::Rectangle r{storage::Shape(entry.shape.size()),
+                                 storage::Shape(entry.shape.size())};
             at::Tensor expected = whole;
             for (std::size_t d = 0; d < entry.shape.size(); ++d) {
                 r.start[d] =
@@ -116,9 +122,10 @@ TEST_P(Folder, EveryParameterReadsItsOwnRectangle) {
                                      random() % static_cast<unsigned>(entry.shape[d] - r.start[d]));
                 expected = expected.narrow(static_cast<std::int64_t>(d), r.start[d], r.count[d]);
             }
-            EXPECT_TRUE(at::equal(read_tensor(name, entry, r), expected)) << name;
+            EXPECT_TRUE(at::equal(pretrained::read_tensor(name, entry, r), expected)) << name;
         }
-        EXPECT_THROW(read_tensor(name, entry, {Shape(entry.shape.size(), 1), entry.shape}),
+        EXPECT_THROW(pretrained::read_tensor(name, entry,
+                                             {storage::Shape(entry.shape.size(), 1), entry.shape}),
                      cluster::JobError);
     }
 }
@@ -133,26 +140,28 @@ TEST(Export, DtypeOnRequestIsInTheTensorsAndInTheConfiguration) {
                                                  {"fp16", "F16", "float16"},
                                                  {"fp32", "F32", "float32"}}) {
         std::string const out = temporary.path() + "/" + asked;
-        export_model(m.model, values_of(m.store), out,
-                     {.dtype = asked,
-                      .dtypes = stored_dtypes(m.model, golden("qwen3")),
-                      .files_from = {golden("qwen3")}});
-        for (auto const& [name, entry] : find_tensors(out)) {
+        pretrained::export_model(m.model, values_of(m.store), out,
+                                 {.dtype = asked,
+                                  .dtypes = pretrained::stored_dtypes(m.model, golden("qwen3")),
+                                  .files_from = {golden("qwen3")}});
+        for (auto const& [name, entry] : pretrained::find_tensors(out)) {
             EXPECT_EQ(entry.dtype, stored) << name;
-            at::Tensor const master = m.store.at(name).master(), written = read_tensor(name, entry);
+            at::Tensor const master = m.store.at(name).master(),
+                             written = pretrained::read_tensor(name, entry);
             EXPECT_TRUE(at::equal(written, master.to(written.scalar_type()))) << name;
         }
         EXPECT_EQ(config_of(out).at("dtype"), named);
     }
     std::string const out = temporary.path() + "/other";
-    EXPECT_THROW(export_model(m.model, values_of(m.store), out, {.dtype = "int8"}),
+    EXPECT_THROW(pretrained::export_model(m.model, values_of(m.store), out, {.dtype = "int8"}),
                  cluster::InputError);
-    EXPECT_THROW(export_model(m.model, values_of(m.store), temporary.path() + "/bf16", {}),
-                 cluster::InputError)
+    EXPECT_THROW(
+        pretrained::export_model(m.model, values_of(m.store), temporary.path() + "/bf16", {}),
+        cluster::InputError)
         << "never overwrites";
     m.store.at("lm_head.weight").master()[0][0] = 1e6;
     try {
-        export_model(m.model, values_of(m.store), out, {.dtype = "fp16"});
+        pretrained::export_model(m.model, values_of(m.store), out, {.dtype = "fp16"});
         FAIL() << "an infinity was written in silence";
     } catch (cluster::InputError const& error) {
         EXPECT_STREQ(error.what(), "dtype: fp16: lm_head.weight has values beyond 65504, the "
@@ -162,16 +171,17 @@ TEST(Export, DtypeOnRequestIsInTheTensorsAndInTheConfiguration) {
 }
 
 /// What finish() says of an export whose parts were tampered with.
-std::string fault(char const* model, std::function<void(std::vector<HfTensor>&)> const& tamper) {
+std::string fault(char const* model,
+                  std::function<void(std::vector<pretrained::HfTensor>&)> const& tamper) {
     TemporaryFolder const temporary;
     GoldenModel const m(model);
-    auto tensors = hf_tensors(m.model);
-    std::vector<PlannedTensor> plan;
+    auto tensors = pretrained::hf_tensors(m.model);
+    std::vector<pretrained::PlannedTensor> plan;
     for (auto const& t : tensors) plan.push_back({t.name, t.shape});
-    SafetensorsWriter writer(temporary.path(), plan, 1 << 30);
+    pretrained::SafetensorsWriter writer(temporary.path(), plan, 1 << 30);
     tamper(tensors);
     try {
-        write_parts(writer, tensors, values_of(m.store));
+        pretrained::write_parts(writer, tensors, values_of(m.store));
         writer.finish();
     } catch (cluster::JobError const& error) {
         return std::string(error.what()).substr(temporary.path().size());
@@ -190,8 +200,9 @@ TEST(Export, RefusesAnElementThatIsMissingOrWrittenTwice) {
               "once");
     // Of a fused tensor: the value's part is missing, and the query's stands in its place, or over
     // the key's.
-    auto const c_attn = [](auto& tensors) -> HfTensor& {
-        return *std::ranges::find(tensors, "transformer.h.1.attn.c_attn.weight", &HfTensor::name);
+    auto const c_attn = [](auto& tensors) -> pretrained::HfTensor& {
+        return *std::ranges::find(tensors, "transformer.h.1.attn.c_attn.weight",
+                                  &pretrained::HfTensor::name);
     };
     EXPECT_EQ(fault("gpt2", [&](auto& tensors) { c_attn(tensors).parts.pop_back(); }),
               ": transformer.h.1.attn.c_attn.weight: 1152 of its 1728 elements were written; each "
@@ -210,7 +221,7 @@ TEST(Labels, AClassifierOfOtherLabelsStartsAnew) {
              {"gpt2-classifier", "new, from seed 1: score.weight"}}) {
         GoldenModel m(name);
         m.model.labels = {"no", "yes", "maybe"};
-        auto const notes = load_weights(m.config, m.model, m.store).notes();
+        auto const notes = pretrained::load_weights(m.config, m.model, m.store).notes();
         ASSERT_EQ(notes.size(), 2U);
         EXPECT_EQ(notes[0], fresh);
         EXPECT_TRUE(notes[1].starts_with("not used, heads of other tasks or classes: "))
@@ -222,16 +233,16 @@ TEST(Labels, ALanguageModelBecomesAClassifierAndSaysSo) {
     TemporaryFolder const temporary;
     GoldenModel m("mistral");
     m.config.task = "classification";
-    ModelConfig const model = read_model_config(m.config, {"no", "yes"});
-    parallel::ParameterStore store(parameter_specs(model), {.gradients = false});
+    model::Config const model = inputs::read_model_config(m.config, {"no", "yes"});
+    parallel::ParameterStore store(model::parameter_specs(model), {.gradients = false});
     EXPECT_EQ(
-        load_weights(m.config, model, store).notes(),
+        pretrained::load_weights(m.config, model, store).notes(),
         (std::vector<std::string>{"new, from seed 1: score.weight",
                                   "not used, heads of other tasks or classes: lm_head.weight"}));
     std::string const out = temporary.path() + "/out";
-    export_model(
-        model, values_of(store), out,
-        {.dtypes = stored_dtypes(m.model, golden("mistral")), .files_from = {golden("mistral")}});
+    pretrained::export_model(model, values_of(store), out,
+                             {.dtypes = pretrained::stored_dtypes(m.model, golden("mistral")),
+                              .files_from = {golden("mistral")}});
     auto changed = config_of(out), before = config_of(golden("mistral"));
     EXPECT_EQ(changed.at("architectures"),
               nlohmann::json::array({"MistralForSequenceClassification"}));
@@ -249,7 +260,7 @@ TEST(Labels, RowsOfATrainedHeadAreMatchedByName) {
     GoldenModel const trained("bert");
     GoldenModel m("bert");
     m.model.labels = {"so-so", "bad", "good"};
-    EXPECT_EQ(load_weights(m.config, m.model, m.store).notes(),
+    EXPECT_EQ(pretrained::load_weights(m.config, m.model, m.store).notes(),
               std::vector<std::string>{
                   "the rows of the trained head are matched to the data's classes by name"});
     for (auto const* name : {"classifier.weight", "classifier.bias"}) {
@@ -261,13 +272,14 @@ TEST(Labels, RowsOfATrainedHeadAreMatchedByName) {
 }
 
 TEST(Labels, AClassifierThatNamesNoClassesHasThoseOfTransformers) {
-    ModelConfig model;
+    model::Config model;
     model.source_json = R"({"id2label": {"0": "a", "1": "b", "2": "c"}})";
-    EXPECT_EQ(class_names_of(model), (std::vector<std::string>{"a", "b", "c"}));
+    EXPECT_EQ(pretrained::class_names_of(model), (std::vector<std::string>{"a", "b", "c"}));
     model.source_json = R"({"num_labels": 3})";
-    EXPECT_EQ(class_names_of(model), (std::vector<std::string>{"LABEL_0", "LABEL_1", "LABEL_2"}));
+    EXPECT_EQ(pretrained::class_names_of(model),
+              (std::vector<std::string>{"LABEL_0", "LABEL_1", "LABEL_2"}));
     model.source_json = "{}";
-    EXPECT_EQ(class_names_of(model), (std::vector<std::string>{"LABEL_0", "LABEL_1"}));
+    EXPECT_EQ(pretrained::class_names_of(model), (std::vector<std::string>{"LABEL_0", "LABEL_1"}));
 }
 
 /// A golden model, as a rule the tied one, with one more tensor, and a config.json that may say
@@ -279,15 +291,15 @@ class Accounted : public testing::Test {
                        std::string const& of = kTied) const {
         std::string const path = temporary_.path() + "/" + name;
         fs::create_directories(path);
-        auto const entries = find_tensors(golden(of));
-        std::vector<PlannedTensor> plan{{name, values.sizes().vec(), at::kFloat}};
+        auto const entries = pretrained::find_tensors(golden(of));
+        std::vector<pretrained::PlannedTensor> plan{{name, values.sizes().vec(), at::kFloat}};
         for (auto const& [tensor, entry] : entries)
             plan.push_back({tensor, entry.shape, at::kFloat});
-        SafetensorsWriter writer(path, plan, 1 << 30);
-        writer.write(name, {Shape(values.sizes().size()), values.sizes().vec()}, values);
+        pretrained::SafetensorsWriter writer(path, plan, 1 << 30);
+        writer.write(name, {storage::Shape(values.sizes().size()), values.sizes().vec()}, values);
         for (auto const& [tensor, entry] : entries)
-            writer.write(tensor, {Shape(entry.shape.size()), entry.shape},
-                         read_tensor(tensor, entry));
+            writer.write(tensor, {storage::Shape(entry.shape.size()), entry.shape},
+                         pretrained::read_tensor(tensor, entry));
         writer.finish();
         auto config = config_of(golden(of));
         config.update(fields);
@@ -295,15 +307,16 @@ class Accounted : public testing::Test {
         return path;
     }
     std::string refusal(std::string const& path) const try {
-        Config config;
-        check_weights(config, test::golden_config(path, config));
+        config::Config config;
+        pretrained::check_weights(config, test::golden_config(path, config));
         return "";
     } catch (cluster::InputError const& error) {
         return error.what();
     }
     static at::Tensor embeddings() {
-        auto const entries = find_tensors(golden(kTied));
-        return read_tensor("model.embed_tokens.weight", entries.at("model.embed_tokens.weight"));
+        auto const entries = pretrained::find_tensors(golden(kTied));
+        return pretrained::read_tensor("model.embed_tokens.weight",
+                                       entries.at("model.embed_tokens.weight"));
     }
     static constexpr char const* kTied = "llama-tied-biased";
     TemporaryFolder const temporary_;

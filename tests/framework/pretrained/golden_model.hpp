@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cluster/file.hpp"
+#include "framework/inputs/model_config.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -30,19 +31,21 @@ inline std::string test_name(testing::TestParamInfo<char const*> const& info) {
 }
 
 /// The configuration of a model in `folder` under the head that its config.json names; dropout off.
-inline framework::ModelConfig golden_config(std::string const& folder, framework::Config& config) {
-    auto const labels = framework::labels_of(framework::read_hf_config(folder));
+inline framework::model::Config golden_config(std::string const& folder,
+                                              framework::config::Config& config) {
+    auto const labels =
+        framework::pretrained::labels_of(framework::pretrained::read_hf_config(folder));
     config.task = labels.empty() ? "language-modeling" : "classification";
     config.model.path = folder;
     config.model.hidden_dropout = config.model.attention_dropout = config.model.classifier_dropout =
         0;
-    return framework::read_model_config(config, labels);
+    return framework::inputs::read_model_config(config, labels);
 }
 
 /// A model with its weights.
 struct GoldenModel {
-    framework::Config config;
-    framework::ModelConfig model;
+    framework::config::Config config;
+    framework::model::Config model;
     nlohmann::json expected; ///< ids, labels, loss
     parallel::ParameterStore store;
     std::vector<std::string> notes; ///< of load_weights
@@ -52,8 +55,8 @@ struct GoldenModel {
                          std::string const& folder = "")
         : model(golden_config(folder.empty() ? golden(name) : folder, config)),
           expected(nlohmann::json::parse(cluster::read_file(golden(name) + "/expected.json"))),
-          store(framework::parameter_specs(model), options),
-          notes(framework::load_weights(config, model, store).notes()) {
+          store(framework::model::parameter_specs(model), options),
+          notes(framework::pretrained::load_weights(config, model, store).notes()) {
         store.refresh_compute();
     }
     std::vector<std::vector<std::int32_t>> ids() const { return expected["ids"]; }

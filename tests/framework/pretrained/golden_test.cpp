@@ -37,27 +37,27 @@ struct Computed {
 
     explicit Computed(GoldenModel& m) {
         auto const world = cluster::make_thread_world(1, {});
-        TransformerStage stage(m.model, m.store);
+        model::TransformerStage stage(m.model, m.store);
         parallel::Mesh const mesh(*world[0], {});
         parallel::GradientReducer reducer(m.store, mesh);
         parallel::WeightGatherer gatherer(m.store, mesh);
         data::Slot const slot = pack(m.ids(), m.labels());
-        std::vector<Pass> passes;
-        passes.push_back(make_pass(slot, true, 0, 0, 1 / trained_labels(m)));
+        std::vector<model::Pass> passes;
+        passes.push_back(model::make_pass(slot, true, 0, 0, 1 / trained_labels(m)));
         stage.load(std::move(passes));
         loss = parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
-        norm = gradient_norm(m.store, mesh);
-        logits = stage.logits(make_pass(slot, false, 0, 0, 1));
+        norm = optimizer::gradient_norm(m.store, mesh);
+        logits = stage.logits(model::make_pass(slot, false, 0, 0, 1));
     }
 };
 
 /// Every query's scores move alike with a key bias, so softmax does not see it; but rotary
 /// positions turn it.
-bool has_zero_gradient(ModelConfig const& model, std::string const& parameter) {
+bool has_zero_gradient(model::Config const& model, std::string const& parameter) {
     bool key_bias = false;
     for (std::int64_t i = 0; i < model.layers; ++i)
-        key_bias |= layer_names(model, i).key.bias == parameter;
-    return key_bias && model.positions == Positions::learned;
+        key_bias |= model::layer_names(model, i).key.bias == parameter;
+    return key_bias && model.positions == model::Positions::learned;
 }
 
 void expect_values_of_transformers(char const* name) {
@@ -67,17 +67,21 @@ void expect_values_of_transformers(char const* name) {
         Computed const ours(m);
         EXPECT_NEAR(ours.loss, m.expected["loss"].get<double>(), 1e-5);
         auto const logits =
-            read_safetensors_header(golden(name) + "/logits.safetensors").at("logits");
+            pretrained::read_safetensors_header(golden(name) + "/logits.safetensors").at("logits");
         ASSERT_EQ(ours.logits.sizes().vec(), logits.shape);
-        EXPECT_LT((ours.logits - read_tensor("logits", logits)).abs().max().item<double>(), 1e-5);
+        EXPECT_LT(
+            (ours.logits - pretrained::read_tensor("logits", logits)).abs().max().item<double>(),
+            1e-5);
 
-        auto const gradients = read_safetensors_header(golden(name) + "/gradients.safetensors");
-        auto const tensors = hf_tensors(m.model);
+        auto const gradients =
+            pretrained::read_safetensors_header(golden(name) + "/gradients.safetensors");
+        auto const tensors = pretrained::hf_tensors(m.model);
         ASSERT_EQ(gradients.size(), tensors.size());
         for (auto const& tensor : tensors)
             for (auto const& part : tensor.parts) {
-                at::Tensor const reference = read_tensor(tensor.name, gradients.at(tensor.name),
-                                                         rectangle_of(tensor, part)),
+                at::Tensor const reference = pretrained::read_tensor(
+                                     tensor.name, gradients.at(tensor.name),
+                                     pretrained::rectangle_of(tensor, part)),
                                  gradient = m.store.at(part.parameter).gradient();
                 double const size = reference.norm().item<double>(), floor = 1e-6 * ours.norm;
                 bool const zero = has_zero_gradient(m.model, part.parameter);
@@ -107,9 +111,9 @@ TEST_P(Golden, SoDoThoseOfAGpusOperations) {
 std::vector<double> losses(GoldenModel& m, std::vector<std::vector<std::int32_t>> const& samples,
                            std::vector<std::int32_t> const& labels) {
     at::NoGradGuard const no_graph;
-    TransformerStage stage(m.model, m.store);
-    std::vector<Pass> passes;
-    passes.push_back(make_pass(pack(samples, labels), false, 0, 0, 1));
+    model::TransformerStage stage(m.model, m.store);
+    std::vector<model::Pass> passes;
+    passes.push_back(model::make_pass(pack(samples, labels), false, 0, 0, 1));
     stage.load(std::move(passes));
     at::Tensor boundary = at::zeros({1});
     for (std::size_t b = 0; b < stage.block_count(); ++b) boundary = stage.forward(b, boundary, 0);
@@ -120,7 +124,7 @@ std::vector<double> losses(GoldenModel& m, std::vector<std::vector<std::int32_t>
 
 TEST_P(Golden, AnyCutOfTheSameTokensGivesTheLossesOfItsSamplesAlone) {
     GoldenModel m(GetParam(), {.compute = at::kDouble, .gradients = false});
-    bool const classify = m.model.head == HeadKind::classification;
+    bool const classify = m.model.head == model::HeadKind::classification;
     std::mt19937 random(7);
     auto const token = [&] {
         return static_cast<std::int32_t>(random() % static_cast<unsigned>(m.model.vocabulary));
@@ -166,14 +170,16 @@ INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::ValuesIn(test::kGoldenModels),
 /// float32 tables.
 TEST(Rotary, StretchedPositionsEqualTransformersToOneUnitInTheLastPlace) {
     std::string const path = golden("rotary.safetensors");
-    auto const entries = read_safetensors_header(path);
-    auto const table = [&](std::string const& name) { return read_tensor(name, entries.at(name)); };
+    auto const entries = pretrained::read_safetensors_header(path);
+    auto const table = [&](std::string const& name) {
+        return pretrained::read_tensor(name, entries.at(name));
+    };
     at::Tensor const positions = table("positions").to(at::kLong);
-    ModelConfig c;
+    model::Config c;
     c.head_size = 128;
     c.max_positions = 131072;
     auto const compare = [&](std::string const& name) {
-        RotaryTable const ours = rotary_table(c, at::kFloat);
+        model::RotaryTable const ours = model::rotary_table(c, at::kFloat);
         EXPECT_LE((ours.cosine.index_select(0, positions) - table(name + ".cosine"))
                       .abs()
                       .max()
@@ -190,10 +196,10 @@ TEST(Rotary, StretchedPositionsEqualTransformersToOneUnitInTheLastPlace) {
     c.rotary_base = 1000000;
     compare("default");
     c.rotary_base = 10000;
-    c.rotary = {.scaling = RotaryScaling::linear, .factor = 3};
+    c.rotary = {.scaling = model::RotaryScaling::linear, .factor = 3};
     compare("linear");
     c.rotary_base = 500000;
-    c.rotary = {RotaryScaling::llama3, 8, 1, 4, 8192};
+    c.rotary = {model::RotaryScaling::llama3, 8, 1, 4, 8192};
     compare("llama3");
 }
 

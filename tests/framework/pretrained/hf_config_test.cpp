@@ -20,14 +20,14 @@ json golden_json(std::string const& name) {
         cluster::read_file(std::string(TRIREME_GOLDEN) + "/" + name + "/config.json"));
 }
 
-ModelConfig read(json const& config) {
+model::Config read(json const& config) {
     test::TemporaryFolder const folder;
     cluster::write_file(folder.path() + "/config.json", config.dump());
-    return read_hf_config(folder.path());
+    return pretrained::read_hf_config(folder.path());
 }
 
 /// The golden configuration with some fields changed; null stands, "(absent)" takes a field away.
-ModelConfig changed(std::string const& name, json const& fields) {
+model::Config changed(std::string const& name, json const& fields) {
     json config = golden_json(name);
     for (auto const& [field, value] : fields.items()) {
         config[field] = value;
@@ -184,20 +184,20 @@ TEST(HfConfig, BothSpellingsOfRotaryPositionsMeanTheSame) {
     for (auto const& fields :
          {json{{"rope_parameters", with_base}},
           json{{"rope_parameters", "(absent)"}, {"rope_theta", 500.0}, {"rope_scaling", llama3}}}) {
-        ModelConfig const c = changed("llama3", fields);
+        model::Config const c = changed("llama3", fields);
         EXPECT_EQ(c.rotary_base, 500.0);
-        EXPECT_EQ(c.rotary.scaling, RotaryScaling::llama3);
+        EXPECT_EQ(c.rotary.scaling, model::RotaryScaling::llama3);
         EXPECT_EQ(c.rotary.factor, 8.0);
         EXPECT_EQ(c.rotary.high_frequency, 4.0);
-        EXPECT_EQ(c.rotary.first_context, 32);
+        EXPECT_EQ(c.rotary.original_context, 32);
     }
-    ModelConfig const old =
+    model::Config const old =
         changed("llama", {{"rope_parameters", "(absent)"},
                           {"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}});
-    EXPECT_EQ(old.rotary.scaling, RotaryScaling::linear);
+    EXPECT_EQ(old.rotary.scaling, model::RotaryScaling::linear);
     EXPECT_EQ(old.rotary_base, 10000.0);
     EXPECT_EQ(changed("llama3", {{"rope_scaling", json::object()}}).rotary.scaling,
-              RotaryScaling::llama3);
+              model::RotaryScaling::llama3);
     EXPECT_EQ(changed("llama", {{"rope_scaling", {{"type", "default"}}}}).rotary_base, 10000.0)
         << "both agree";
     EXPECT_EQ(
@@ -216,13 +216,13 @@ TEST(HfConfig, AbsentFieldsHaveTheDefaultsOfTransformers) {
                      {"num_key_value_heads", "(absent)"},
                      {"hidden_size", 32},
                      {"head_dim", "(absent)"}};
-    EXPECT_EQ(changed("mistral", heads).key_heads, 8);
-    EXPECT_EQ(changed("llama", heads).key_heads, 16);
+    EXPECT_EQ(changed("mistral", heads).kv_heads, 8);
+    EXPECT_EQ(changed("llama", heads).kv_heads, 16);
     EXPECT_EQ(changed("llama", heads).head_size, 2);
     EXPECT_EQ(changed("qwen3", {{"head_dim", "(absent)"}}).head_size, 128);
     EXPECT_TRUE(changed("gpt2", {{"tie_word_embeddings", "(absent)"}}).tied_embeddings);
     EXPECT_FALSE(changed("llama", {{"tie_word_embeddings", "(absent)"}}).tied_embeddings);
-    ModelConfig const gpt2 =
+    model::Config const gpt2 =
         changed("gpt2", {{"resid_pdrop", 0.25}, {"embd_pdrop", "(absent)"}, {"attn_pdrop", 0}});
     EXPECT_EQ(gpt2.hidden_dropout, 0.25);
     EXPECT_EQ(gpt2.embedding_dropout, 0.1);
@@ -236,7 +236,7 @@ TEST(HfConfig, PaddingIsUntrainedWhereTransformersSaysSo) {
     EXPECT_EQ(changed("qwen2", {{"pad_token_id", "(absent)"}}).untrained_token, -1);
     EXPECT_EQ(changed("qwen2", {{"pad_token_id", 5}}).untrained_token, 5);
     EXPECT_EQ(changed("qwen2", {{"pad_token_id", -1}}).untrained_token, 96);
-    ModelConfig const gpt2 = changed("gpt2", {{"pad_token_id", 5}});
+    model::Config const gpt2 = changed("gpt2", {{"pad_token_id", 5}});
     EXPECT_EQ(gpt2.pad_token, 5);
     EXPECT_EQ(gpt2.untrained_token, -1);
 }
@@ -266,7 +266,7 @@ TEST(HfConfig, ScoresAreScaledAsGpt2Says) {
 
 /// As published on the hub, with what only transformers 4 and older wrote.
 TEST(HfConfig, RealConfigurationsAreRead) {
-    ModelConfig const gpt2 = read(
+    model::Config const gpt2 = read(
         json::parse(R"({"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"],
         "attn_pdrop": 0.1, "bos_token_id": 50256, "embd_pdrop": 0.1, "eos_token_id": 50256, "initializer_range": 0.02,
         "layer_norm_epsilon": 1e-05, "model_type": "gpt2", "n_ctx": 1024, "n_embd": 768, "n_head": 12, "n_layer": 12,
@@ -274,10 +274,10 @@ TEST(HfConfig, RealConfigurationsAreRead) {
         "summary_proj_to_labels": true, "summary_type": "cls_index", "summary_use_proj": true,
         "task_specific_params": {"text-generation": {"do_sample": true, "max_length": 50}}, "vocab_size": 50257})"));
     EXPECT_EQ(gpt2.feed_forward, 3072);
-    EXPECT_EQ(gpt2.activation, Activation::gelu_tanh);
+    EXPECT_EQ(gpt2.activation, model::Activation::gelu_tanh);
     EXPECT_TRUE(gpt2.input_major && gpt2.tied_embeddings);
 
-    ModelConfig const llama =
+    model::Config const llama =
         read(json::parse(R"({"architectures": ["LlamaForCausalLM"], "attention_bias": false,
         "attention_dropout": 0.0, "bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009], "head_dim": 64,
         "hidden_act": "silu", "hidden_size": 2048, "initializer_range": 0.02, "intermediate_size": 8192,
@@ -288,10 +288,10 @@ TEST(HfConfig, RealConfigurationsAreRead) {
         "tie_word_embeddings": true, "torch_dtype": "bfloat16", "transformers_version": "4.45.0.dev0", "use_cache": true,
         "vocab_size": 128256})"));
     EXPECT_EQ(llama.rotary.factor, 32.0);
-    EXPECT_EQ(llama.rotary.first_context, 8192);
+    EXPECT_EQ(llama.rotary.original_context, 8192);
     EXPECT_EQ(llama.head_size, 64);
 
-    ModelConfig const qwen =
+    model::Config const qwen =
         read(json::parse(R"({"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0,
         "bos_token_id": 151643, "eos_token_id": 151645, "hidden_act": "silu", "hidden_size": 896,
         "initializer_range": 0.02, "intermediate_size": 4864, "max_position_embeddings": 32768, "max_window_layers": 21,
@@ -326,9 +326,9 @@ TEST(HfConfig, ADtypeThatChangedIsNamed) {
     for (auto const* field : {"dtype", "torch_dtype"}) {
         json fields{{"dtype", "(absent)"}, {"torch_dtype", "(absent)"}};
         fields[field] = "bfloat16";
-        ModelConfig const c = changed("llama", fields);
-        EXPECT_EQ(json::parse(to_hf_config(c, "float32")).at(field), "float32");
-        EXPECT_EQ(json::parse(to_hf_config(c, "")), json::parse(c.source_json));
+        model::Config const c = changed("llama", fields);
+        EXPECT_EQ(json::parse(pretrained::to_hf_config(c, "float32")).at(field), "float32");
+        EXPECT_EQ(json::parse(pretrained::to_hf_config(c, "")), json::parse(c.source_json));
     }
 }
 

@@ -17,7 +17,7 @@ std::string error_of(std::string const& header, std::size_t data = 16) {
     std::string bytes(reinterpret_cast<char const*>(&length), 8);
     cluster::write_file(path, bytes + header + std::string(data, '\0'));
     try {
-        read_safetensors_header(path);
+        pretrained::read_safetensors_header(path);
     } catch (cluster::InputError const& error) {
         return error.what();
     }

@@ -1,0 +1,150 @@
+// A run: one YAML file. Each section is the plain struct of the component that owns it, with its
+// defaults. Unknown or mistyped keys are errors with file, line, nearest legal key. Only config.cpp
+// knows yaml-cpp.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace trireme::framework::config {
+
+struct ModelSection {
+    std::string path; ///< Hugging Face folder (config.json, safetensors, tokenizer files)
+    /// random weights keyed by seed and name; path gives config and tokenizer only
+    bool from_scratch = false;
+    /// -1: as config.json says
+    double hidden_dropout = -1, attention_dropout = -1, classifier_dropout = -1;
+};
+struct DataSection {
+    /// folder that `trireme prepare` wrote
+    std::string path;
+    std::string train = "train", validation = "validation", test = "test"; ///< names of its splits
+};
+struct ParallelSection {
+    int pipeline = 1, tensor = 1, context = 1;
+    /// 0: what the world size leaves, for shard when zero > 0 and else for replicate
+    int replicate = 0, shard = 0;
+    int zero = 0;                  ///< ZeRO stage over the shard axis, 0 to 3
+    std::string schedule = "1f1b"; ///< gpipe | 1f1b | interleaved | zero-bubble
+    /// parts of the model per pipeline stage; interleaved: 2 or more
+    int virtual_stages = 1;
+    /// of each of the pipeline x virtual_stages parts; empty: an even split
+    std::vector<int> layers = {};
+    std::string recompute = "none"; ///< none | selective | full
+    std::string offload = "none";   ///< none | optimizer
+    std::string device = "cpu";     ///< cpu | cuda: a GPU for each rank
+    bool share_gpus = false;        ///< several ranks may have one GPU: for tests, slow
+};
+struct BatchSection {
+    std::int64_t global = 32;            ///< samples per step over the whole job
+    std::int64_t tokens_per_slot = 2048; ///< upper limit of a packed micro-batch
+};
+enum class NumericsMode : std::uint8_t { bitwise, fast };
+enum class Compute : std::uint8_t { fp64, fp32, bf16 };
+struct NumericsSection {
+    NumericsMode mode = NumericsMode::fast;
+    Compute compute = Compute::fp32;
+    int threads = 0; ///< per rank; 0: cores of the node divided by its ranks
+};
+struct OptimizerSection {
+    double learning_rate = 5e-5;
+    double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+    double weight_decay = 0.01; ///< decoupled; not on biases and norms
+    double clip = 1.0;          ///< global gradient norm; 0: off
+    /// constant | linear | cosine, to final_fraction * learning_rate
+    std::string schedule = "linear";
+    double warmup = 0.1; ///< fraction of all steps, linear from 0
+    double final_fraction = 0.0;
+};
+struct TrainSection {
+    double epochs = 1; ///< steps = floor(epochs * samples / global) unless steps is given
+    std::int64_t steps = 0;
+};
+struct EvaluationSection {
+    std::int64_t every = 0;      ///< steps; 0: at the end of each epoch
+    std::string metric = "loss"; ///< loss | accuracy | f1: decides best checkpoint and early stop
+    /// evaluations without improvement before stopping; 0: never stop early
+    int patience = 0;
+};
+struct CheckpointSection {
+    std::int64_t every = 0; ///< steps; 0: only when told to stop and at the end
+    double minutes = 0;     ///< since the last save; 0: never for this reason
+    int keep_last = 2;
+    bool keep_best = true;
+    std::int64_t keep_every = 0; ///< steps: multiples of it are never removed; 0: none
+    bool async = true;           ///< write while training goes on, from a copy in host memory
+};
+/// What a run does about faults.
+struct GuardSection {
+    double deadline = 600; ///< seconds that a collective may take
+    /// stop | skip | rollback: a step whose loss or gradient norm is not finite
+    std::string non_finite = "stop";
+    /// steps in a row that may be skipped or rolled back to before the run stops
+    int most_skips = 10;
+    /// a loss above this many times the median of the last 50 is treated so too; 0: off
+    double spike = 0;
+    /// steps between comparisons of the replicas' weights; 0: never
+    std::int64_t compare_replicas = 100;
+    /// off | auto (where it costs little) | always: rehearsals (sensitivity.hpp)
+    std::string sensitivity = "auto";
+};
+/// What the jobs of a run may take.
+struct JobSection {
+    double minutes = 0;    ///< until the job's end; 0: as Slurm says, if it does
+    double node_hours = 0; ///< over all jobs of the run; 0: no limit
+    /// jobs in a row that may end without a step done before the next one refuses to start
+    int attempts = 3;
+};
+struct Config {
+    std::string run; ///< folder of the run: logs, checkpoints, resolved config
+    std::uint64_t seed = 1;
+    std::string task; ///< classification | language-modeling | generation
+    ModelSection model;
+    DataSection data;
+    ParallelSection parallel;
+    BatchSection batch;
+    NumericsSection numerics;
+    OptimizerSection optimizer;
+    TrainSection train;
+    EvaluationSection evaluation;
+    CheckpointSection checkpoint;
+    GuardSection guard;
+    JobSection job;
+};
+
+/// Reads FILE, then applies `overrides` ("optimizer.learning_rate=1e-4"). Throws
+/// cluster::InputError with "FILE:LINE: field: value: what is legal". Checks every value's range;
+/// checks nothing that needs other files.
+Config read_config(std::string const& file, std::vector<std::string> const& overrides);
+
+/// Where each value comes from, by key: "default", "FILE:LINE", "--set", "TRIREME_SET". Noted while
+/// reading.
+using Origins = std::map<std::string, std::string>;
+struct ConfigWithOrigins {
+    Config config;
+    Origins origins;
+};
+/// The same, and where every value comes from. `environment`: the words of TRIREME_SET; the command
+/// line wins over them.
+ConfigWithOrigins read_config_with_origins(std::string const& file,
+                                           std::vector<std::string> const& environment,
+                                           std::vector<std::string> const& command_line);
+/// read_config of a YAML text, which messages call `name`.
+Config parse_config(std::string const& text, std::string const& name,
+                    std::vector<std::string> const& overrides);
+
+/// The whole configuration, every key spelled out, as YAML.
+std::string to_yaml(Config const& config);
+
+struct Value {
+    std::string key, value, legal;
+};
+/// Every key in the order of to_yaml.
+std::vector<Value> list_values(Config const& config);
+
+/// "KEY: OLD -> NEW" for each value that differs between two texts of to_yaml; empty if they mean
+/// the same.
+std::vector<std::string> differences(std::string const& old_yaml, std::string const& new_yaml);
+
+} // namespace trireme::framework::config

@@ -1,0 +1,19 @@
+// Other tools' names for the keys of a run: what somebody who comes from them types first.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace trireme::framework::config {
+
+/// What Hugging Face's Trainer, Megatron-LM, DeepSpeed or torchtitan call `word` here: a key, or a
+/// sentence that begins with one; empty if `word` is none of theirs. Dashes in front and between
+/// are taken as their command lines have them.
+std::string our_name_for(std::string word);
+
+/// Gives the words between an unknown key and what is legal, as cluster::suggestion does: the key
+/// of the same meaning, the key of that name in another section, or the nearest of `known`, which
+/// are the keys of section `prefix`.
+std::string suggest_key(std::string const& prefix, std::string const& word,
+                        std::vector<std::string> const& known);
+
+} // namespace trireme::framework::config

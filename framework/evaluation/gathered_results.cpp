@@ -1,0 +1,105 @@
+#include "framework/evaluation/gathered_results.hpp"
+
+#include <array>
+#include <cstring>
+
+#include "cluster/error.hpp"
+#include "cluster/gather.hpp"
+
+namespace trireme::framework::evaluation {
+
+namespace {
+
+using cluster::Message;
+
+/// Logits are one row per sample or one per token.
+std::int64_t rows_of(data::Dataset const& set, std::int64_t sample) {
+    return set.label_names().empty() ? set.length(sample) : 1;
+}
+
+std::vector<model::SampleResult> unpack(std::string const& bytes) {
+    static_assert(std::is_trivially_copyable_v<model::SampleResult>);
+    std::vector<model::SampleResult> results(bytes.size() / sizeof(model::SampleResult));
+    std::memcpy(results.data(), bytes.data(), bytes.size());
+    return results;
+}
+
+} // namespace
+
+std::int64_t logits_width(model::Config const& model) {
+    return model.head == model::HeadKind::classification
+               ? static_cast<std::int64_t>(model.labels.size())
+               : model.vocabulary;
+}
+
+OneStep make_step(data::Dataset const& set, data::BatchShape const& shape,
+                  cluster::Communicator const& data) {
+    auto const plan =
+        data::plan_evaluation(set, {set.size(), shape.tokens_per_slot, shape.token_multiple}).at(0);
+    OneStep step{{}, static_cast<std::int64_t>(plan.slots.size())};
+    auto const ranks = static_cast<std::size_t>(data.size());
+    for (auto s = static_cast<std::size_t>(data.rank()); s < plan.slots.size(); s += ranks) {
+        step.passes.push_back(model::make_pass(set.read(plan.slots[s], shape.token_multiple), false,
+                                               0, 0,
+                                               // not training: dropout is off
+                                               1.0 / static_cast<double>(plan.trained)));
+        step.passes.back().keep_logits = true;
+    }
+    return step;
+}
+
+GatheredResults::GatheredResults(model::Results const& mine, data::Dataset const& set,
+                                 std::int64_t width, cluster::Communicator& world)
+    : mine_(mine), width_(width), world_(world), places_(static_cast<std::size_t>(set.size())) {
+    auto const all = cluster::all_gather_bytes(world,
+                                               {reinterpret_cast<char const*>(mine.samples.data()),
+                                                mine.samples.size() * sizeof(model::SampleResult)},
+                                               "verify/results");
+    for (std::size_t rank = 0; rank < all.size(); ++rank) {
+        std::int64_t row = 0;
+        for (auto const& result : unpack(all[rank])) {
+            Place& place = places_.at(static_cast<std::size_t>(result.sample));
+            std::int64_t const rows = rows_of(set, result.sample);
+            if (place.rank < 0) place = {result, static_cast<int>(rank), rows, row};
+            row += rows;
+        }
+    }
+    for (std::size_t i = 0; i < places_.size(); ++i)
+        if (places_[i].rank < 0)
+            throw cluster::JobError("no rank computed sequence " + std::to_string(i));
+}
+
+double GatheredResults::loss() const {
+    double sum = 0;
+    std::int64_t trained = 0;
+    for (auto const& place : places_) {
+        sum += place.result.loss;
+        trained += place.result.trained;
+    }
+    return sum / static_cast<double>(trained);
+}
+
+std::vector<float> GatheredResults::logits(std::int64_t sample) const {
+    Place const& place = places_.at(static_cast<std::size_t>(sample));
+    auto const count = static_cast<std::size_t>(place.rows * width_);
+    std::vector<float> values;
+    if (place.rank == world_.rank()) {
+        auto const first = static_cast<std::size_t>(place.first * width_);
+        if (first + count > mine_.logits.size())
+            throw cluster::JobError("the head handed out no logits");
+        values.assign(mine_.logits.data() + first, mine_.logits.data() + first + count);
+    }
+    if (place.rank == 0) return world_.rank() == 0 ? values : std::vector<float>{};
+    if (world_.rank() == 0) values.resize(count);
+    if (world_.rank() == 0 || world_.rank() == place.rank) {
+        bool const sends = world_.rank() != 0;
+        std::array const messages{Message{sends ? Message::Kind::send : Message::Kind::receive,
+                                          sends ? 0 : place.rank,
+                                          {values.data(), count, cluster::DType::f32}}};
+        world_.exchange(messages, "verify/logits").wait();
+    }
+    if (world_.rank() != 0) values.clear();
+    return values;
+}
+
+} // namespace trireme::framework::evaluation

@@ -1,0 +1,105 @@
+#include "framework/inputs/inputs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cluster/error.hpp"
+#include "cluster/listing.hpp"
+#include "data/manifest.hpp"
+#include "data/tokenizer_files.hpp"
+#include "framework/checkpoint/folder.hpp"
+#include "framework/checkpoint/run_state.hpp"
+#include "framework/inputs/model_config.hpp"
+#include "framework/model/transformer_stage.hpp"
+#include "framework/pretrained/run_source.hpp"
+#include "framework/pretrained/weights.hpp"
+
+namespace trireme::framework::inputs {
+
+namespace {
+
+void check_set(data::Dataset const& set, config::Config const& config) {
+    if (set.task().name != config.task)
+        throw cluster::InputError(
+            fmt::format("task: {}: legal: {}, for which the data in {} were prepared", config.task,
+                        set.task().name, config.data.path));
+    if (config.evaluation.metric == "f1" && config.task != "classification")
+        throw cluster::InputError(
+            fmt::format("evaluation.metric: f1: legal for {}: loss, accuracy", config.task));
+    if (set.size() < config.batch.global)
+        throw cluster::InputError(
+            fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
+                        config.batch.global, config.data.path, set.size()));
+}
+
+/// Null if the data have no split of the default name, and nothing asks for one.
+std::unique_ptr<data::Dataset>
+open_validation(config::Config const& config,
+                std::map<std::string, data::SplitInfo> const& splits) {
+    std::string const& name = config.data.validation;
+    if (name != config::DataSection{}.validation || splits.contains(name))
+        return data::open_dataset(config.data.path, name);
+    std::string others;
+    for (auto const& [split, info] : splits) others += ", " + split;
+    auto const refuse = [&](std::string const& field, std::string const& without) {
+        throw cluster::InputError(fmt::format(
+            "{}: {} has no split \"{}\" to evaluate; legal: {}, or data.validation: one "
+            "of {}, or data prepared with --validation or --validation-fraction",
+            field, config.data.path, name, without, others.substr(2)));
+    };
+    auto const& e = config.evaluation;
+    if (e.patience > 0) refuse(fmt::format("evaluation.patience: {}", e.patience), "0");
+    if (e.metric != "loss") refuse("evaluation.metric: " + e.metric, "loss");
+    return nullptr;
+}
+
+} // namespace
+
+Inputs open_inputs(config::Config const& config) {
+    data::Manifest const manifest = data::read_manifest(config.data.path);
+    Inputs in{data::open_dataset(config.data.path, config.data.train),
+              open_validation(config, manifest.splits),
+              {},
+              0};
+    check_set(*in.train, config);
+    in.model = read_model_config(config, in.train->label_names());
+    if (cluster::is_folder(config.run) &&
+        !checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
+        pretrained::check_same_model(config.run, config.model.path, in.model);
+    check_fit(in.model, *in.train, config);
+    if (in.validation) check_fit(in.model, *in.validation, config);
+    data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
+    in.steps = planned_steps(config, in.train->size());
+    return in;
+}
+
+run::DiskRoom checkpoint_room(config::Config const& config, Inputs const& inputs) {
+    std::int64_t parameters = 0, done = 0;
+    for (auto const& spec : model::parameter_specs(inputs.model))
+        parameters += storage::elements_of(spec.shape);
+    std::string const folder = config.run + "/checkpoints";
+    if (auto const names = checkpoint::list_checkpoints(folder); !names.empty()) try {
+            auto const state = checkpoint::read_run_state(
+                checkpoint::read_manifest(folder + "/" + names.front()), names.front());
+            done = state.progress.step;
+        } catch (cluster::InputError const&) {
+            // Told when it is read whole; until then the run may have all its steps to do.
+        }
+    std::int64_t const an_epoch =
+        inputs.validation ? std::max<std::int64_t>(1, inputs.train->size() / config.batch.global)
+                          : 0;
+    run::DiskRoom room = run::disk_room(config, parameters, inputs.steps - done, an_epoch);
+    if (done >= inputs.steps) room.most = 0; // nothing is left to write
+    return room;
+}
+
+void check_start(config::Config const& config, Inputs const& inputs, run::DiskRoom const& room) {
+    if (checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
+        pretrained::check_weights(config, inputs.model);
+    if (std::string const refusal = room.refusal(); !refusal.empty())
+        throw cluster::InputError(refusal);
+}
+
+} // namespace trireme::framework::inputs

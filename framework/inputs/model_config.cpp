@@ -1,0 +1,105 @@
+#include "framework/inputs/model_config.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "cluster/counted.hpp"
+#include "cluster/error.hpp"
+#include "data/tokenizer_files.hpp"
+#include "framework/pretrained/families.hpp"
+#include "framework/pretrained/hf_config.hpp"
+
+namespace trireme::framework::inputs {
+
+namespace {
+
+/// A decoder's classifier reads the last token that is not padding, in training as where it is
+/// served.
+void choose_pad_token(config::Config const& config, model::Config& model) {
+    if (model.head != model::HeadKind::classification || !model.causal || model.pad_token >= 0)
+        return;
+    for (auto const& folder : {config.data.path, config.model.path})
+        if (auto const pad = folder.empty() ? -1 : data::pad_token_of(folder);
+            pad >= 0 && pad < model.vocabulary) {
+            model.pad_token = pad;
+            return;
+        }
+}
+
+/// The least number of four digits that is not below `x`.
+std::string enough(double x) {
+    double const digit = std::pow(10, std::floor(std::log10(x)) - 3);
+    return fmt::format("{:.4g}", std::ceil(x / digit * (1 - 1e-12)) * digit);
+}
+
+} // namespace
+
+model::Config read_model_config(config::Config const& config,
+                                std::vector<std::string> const& labels) {
+    model::Config model = pretrained::read_hf_config(config.model.path);
+    model.head = config.task == "classification" ? model::HeadKind::classification
+                                                 : model::HeadKind::language_model;
+    if (model.head == model::HeadKind::classification && labels.size() < 2)
+        throw cluster::InputError(fmt::format(
+            "{}: {} classes; legal: 2 or more: prepare the data with --task classification",
+            config.data.path, labels.size()));
+    if (pretrained::architecture_of(model).empty())
+        throw cluster::InputError(fmt::format("task: {}: {} is a {} encoder; legal: classification",
+                                              config.task, config.model.path,
+                                              pretrained::entry_of(model.family).model_type));
+    model.labels = labels;
+    choose_pad_token(config, model);
+    auto const choose = [](double asked, double& ours) {
+        if (asked >= 0) ours = asked;
+    };
+    choose(config.model.hidden_dropout, model.embedding_dropout);
+    choose(config.model.hidden_dropout, model.hidden_dropout);
+    choose(config.model.attention_dropout, model.attention_dropout);
+    choose(config.model.classifier_dropout, model.classifier_dropout);
+    return model;
+}
+
+void check_fit(model::Config const& model, data::Dataset const& set, config::Config const& config) {
+    std::int64_t sample = 0;
+    while (sample < set.size() && set.trained(sample) == 0) ++sample;
+    if (sample == set.size()) // its loss would be the mean of nothing
+        throw cluster::InputError(fmt::format(
+            "{}: none of the {} samples of a split has a label that counts; legal: at least one",
+            config.data.path, set.size()));
+    if (set.vocabulary() > model.vocabulary)
+        throw cluster::InputError(fmt::format("{}: its tokenizer has {} tokens, {} has room for "
+                                              "{}; prepare the data with the model's own tokenizer",
+                                              config.data.path, set.vocabulary(), config.model.path,
+                                              model.vocabulary));
+    // a decoder's tokens have no types
+    if (model.token_types > 0 && set.segments() > model.token_types)
+        throw cluster::InputError(fmt::format(
+            "{}: its tokens have segments from 0 to {}, {} has room for {} "
+            "(type_vocab_size); prepare the data with the "
+            "model's own tokenizer",
+            config.data.path, set.segments() - 1, config.model.path, model.token_types));
+    if (set.longest() > model.max_positions)
+        throw cluster::InputError(fmt::format("{}: its longest sample has {} tokens, {} has "
+                                              "positions for {}; prepare it with --max-length {}",
+                                              config.data.path, set.longest(), config.model.path,
+                                              model.max_positions, model.max_positions));
+}
+
+std::int64_t planned_steps(config::Config const& config, std::int64_t samples) {
+    if (config.train.steps > 0) return config.train.steps;
+    double const exact = config.train.epochs * static_cast<double>(samples) /
+                         static_cast<double>(config.batch.global);
+    if (exact > 1e15)
+        throw cluster::InputError(
+            fmt::format("train.epochs: {}: legal: at most 1e15 steps", config.train.epochs));
+    auto const steps = static_cast<std::int64_t>(std::floor(exact));
+    if (steps < 1)
+        throw cluster::InputError(fmt::format(
+            "train.epochs: {}: {} make no whole step of batch.global {}; legal: {} or more",
+            config.train.epochs, cluster::counted(samples, "sample"), config.batch.global,
+            enough(static_cast<double>(config.batch.global) / static_cast<double>(samples))));
+    return steps;
+}
+
+} // namespace trireme::framework::inputs

@@ -1,0 +1,25 @@
+// The model of a run, and whether its data fit it.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/loader.hpp"
+#include "framework/config/config.hpp"
+#include "framework/model/config.hpp"
+
+namespace trireme::framework::inputs {
+
+/// Reads config.json of config.model.path, with the head that the task needs and the dropout that
+/// the run asks for. `labels`: class names of the data. Throws InputError naming file and field.
+/// Local.
+model::Config read_model_config(config::Config const& config,
+                                std::vector<std::string> const& labels);
+
+/// Throws InputError if a token or a place of a sample is beyond what the model knows.
+void check_fit(model::Config const& model, data::Dataset const& set, config::Config const& config);
+
+/// Counts the optimizer steps of the whole run. Throws InputError if there are none.
+std::int64_t planned_steps(config::Config const& config, std::int64_t samples);
+
+} // namespace trireme::framework::inputs

@@ -1,0 +1,31 @@
+// A model of a Hugging Face folder on a split of data, without training.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cluster/communicator.hpp"
+#include "cluster/output_file.hpp"
+#include "framework/config/config.hpp"
+#include "framework/evaluation/evaluator.hpp"
+
+namespace trireme::framework::jobs {
+
+struct EvaluationJob {
+    std::string model, data, split = "test";
+    std::int64_t tokens_per_slot = 2048;
+    std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
+    /// For JSONL, which rank 0 writes: sample, loss and, for classification, label, prediction,
+    /// logits. None: null.
+    cluster::OutputFile* predictions = nullptr;
+};
+
+struct Evaluation {
+    evaluation::Metrics metrics;
+    config::Compute compute; ///< float32 unless `set` asks for another
+};
+
+/// Collective over `world`. Throws InputError.
+Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world);
+
+} // namespace trireme::framework::jobs

@@ -1,0 +1,126 @@
+#include "framework/jobs/generate.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cluster/error.hpp"
+#include "cluster/gather.hpp"
+#include "cluster/topology.hpp"
+#include "framework/config/layout_config.hpp"
+#include "framework/inputs/model_config.hpp"
+#include "framework/parallelize/layout_check.hpp"
+#include "framework/parallelize/numerics.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/pretrained/weights.hpp"
+
+namespace trireme::framework::jobs {
+
+namespace {
+
+using Json = nlohmann::json;
+
+/// The prompts from `first` on that are decoded together.
+std::vector<generation::Prompt> group_of(GenerationJob const& job, std::size_t first) {
+    std::size_t const end =
+        std::min(job.prompts.size(), first + static_cast<std::size_t>(job.options.batch));
+    return {job.prompts.begin() + static_cast<std::ptrdiff_t>(first),
+            job.prompts.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+void check(GenerationJob const& job, model::Config const& model) {
+    generation::check_prompts(job.prompts, job.options, model);
+    for (auto const stop : job.options.stops)
+        if (stop >= model.vocabulary)
+            throw cluster::InputError(
+                fmt::format("{}: eos_token_id: {}: legal: 0 to {}, the model's vocabulary",
+                            job.model, stop, model.vocabulary - 1));
+    for (std::size_t i = 0; i < job.references.size(); ++i) {
+        auto const length =
+            static_cast<std::int64_t>(job.prompts[i].tokens.size() + job.references[i].size());
+        if (!job.references[i].empty() && length > model.max_positions + 1)
+            throw cluster::InputError(fmt::format("{}: completion: {} tokens with its prompt: "
+                                                  "legal: at most {}, the positions of the model",
+                                                  job.prompts[i].name, length - 1,
+                                                  model.max_positions));
+    }
+}
+
+/// Scores those of a group that have a reference.
+void score(GenerationJob const& job, generation::Generator const& generator,
+           std::vector<generation::Prompt> const& group, Json& out) {
+    std::vector<generation::Prompt> prompts;
+    std::vector<std::vector<std::int32_t>> references;
+    for (auto const& p : group) {
+        auto const i = static_cast<std::size_t>(p.index);
+        if (i >= job.references.size() || job.references[i].empty()) continue;
+        prompts.push_back(p);
+        references.push_back(job.references[i]);
+    }
+    if (prompts.empty()) return;
+    auto const losses = generator.losses(prompts, references);
+    for (std::size_t k = 0; k < prompts.size(); ++k)
+        out["references"].push_back({prompts[k].index, losses[k].loss, losses[k].tokens});
+}
+
+GenerationResult gather(Json const& mine, std::size_t prompts, cluster::Communicator& world) {
+    GenerationResult result;
+    result.completions.resize(prompts);
+    result.references.resize(prompts);
+    std::size_t found = 0;
+    for (auto const& part : cluster::all_gather_bytes(world, mine.dump(), "generation/results")) {
+        Json const json = Json::parse(part);
+        for (auto const& c : json.at("completions")) {
+            result.completions.at(c[0].get<std::size_t>()) = {
+                c[0], c[1], c[2], static_cast<generation::Ending>(c[3].get<int>())};
+            ++found;
+        }
+        for (auto const& r : json.at("references"))
+            result.references.at(r[0].get<std::size_t>()) = {r[1], r[2]};
+    }
+    if (found != prompts)
+        throw cluster::JobError(fmt::format("{} completions for {} prompts", found, prompts));
+    return result;
+}
+
+} // namespace
+
+GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
+                                generation::Generator::Listener const& listener) {
+    parallelize::configure_numerics({.mode = config::NumericsMode::bitwise, .threads = job.threads},
+                                    cluster::topology(world).cores_per_rank);
+    config::Config const config =
+        config::layout_config("trireme generate", {"parallel.pipeline", "parallel.layers_of_parts"},
+                              job.set, job.model, "generation");
+    model::Config const model = inputs::read_model_config(config, {});
+    check(job, model);
+    parallel::Mesh const mesh(world, parallelize::mesh_shape(config.parallel, world.size()));
+    parallelize::check_layout(model, mesh.shape(), config.parallel);
+    auto& stages = mesh.along(parallel::Axis::pipeline);
+    model::PipelineLayout const layout{stages.size(), stages.rank(), 1, config.parallel.layers};
+    pretrained::check_complete(config, model); // before memory is taken for what config.json says
+    parallel::ParameterStore store(model::parameter_specs(model, layout), {.gradients = false});
+    model::TransformerStage part(
+        model, store, model::part_ranges(model, layout)[static_cast<std::size_t>(stages.rank())]);
+    generation::Generator const generator(generation::Relay(part, model, stages));
+    pretrained::load_weights(config, model, store);
+    store.refresh_compute();
+    bool const speaks = stages.rank() == 0; // all stages find the same
+    Json mine{{"completions", Json::array()}, {"references", Json::array()}};
+    auto const step = static_cast<std::size_t>(job.options.batch);
+    for (std::size_t first = 0; first < job.prompts.size(); first += step) {
+        auto const copies = static_cast<std::size_t>(mesh.data().size());
+        if (first / step % copies != static_cast<std::size_t>(mesh.data().rank())) continue;
+        auto const group = group_of(job, first);
+        for (auto const& c : generator.complete(
+                 group, job.options, speaks ? listener : generation::Generator::Listener()))
+            mine["completions"].push_back(
+                {c.index, c.tokens, c.log_probability, static_cast<int>(c.ending)});
+        score(job, generator, group, mine);
+    }
+    if (!speaks) mine = {{"completions", Json::array()}, {"references", Json::array()}};
+    return gather(mine, job.prompts.size(), world);
+}
+
+} // namespace trireme::framework::jobs

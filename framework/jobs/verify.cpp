@@ -1,0 +1,209 @@
+#include "framework/jobs/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "cluster/error.hpp"
+#include "cluster/output_file.hpp"
+#include "cluster/topology.hpp"
+#include "framework/config/layout_config.hpp"
+#include "framework/evaluation/gathered_results.hpp"
+#include "framework/inputs/model_config.hpp"
+#include "framework/model/layer_names.hpp"
+#include "framework/parallelize/numerics.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/pretrained/hf_config.hpp"
+#include "framework/pretrained/hf_tensors.hpp"
+#include "framework/pretrained/weights.hpp"
+#include "framework/verify/output_file.hpp"
+#include "framework/weights/whole_tensor.hpp"
+
+namespace trireme::framework::jobs {
+
+namespace {
+
+/// how transformers' classes with a classifier end
+constexpr char const* kClassifier = "ForSequenceClassification";
+
+/// A run configuration of the layout and the arithmetic alone.
+config::Config read_settings(VerifyJob const& job, model::HeadKind head) {
+    config::Config config = config::layout_config(
+        "trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"}, job.set, job.model,
+        head == model::HeadKind::classification ? "classification" : "language-modeling");
+    if (config.parallel.device != "cpu")
+        throw cluster::InputError("parallel.device: " + config.parallel.device +
+                                  ": legal for trireme verify: cpu, where its bounds hold");
+    return config;
+}
+
+/// The transformers class in config.json; "" if it names none.
+std::string architecture(model::Config const& model) {
+    auto const json = nlohmann::json::parse(model.source_json);
+    auto const names = json.value("architectures", nlohmann::json());
+    return names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>()
+                                                                      : "";
+}
+
+/// The head that the folder was trained with must be the one that the labels ask for.
+void check_head(std::string const& folder, verify::TokenFile const& file, model::Config model) {
+    std::string const name = architecture(model),
+                      where =
+                          folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
+    bool const classifier =
+        name.ends_with(kClassifier) || (name.empty() && !pretrained::labels_of(model).empty());
+    if (file.head() == model::HeadKind::language_model && classifier)
+        throw cluster::InputError(
+            fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "
+                        "sequence",
+                        file.path, folder));
+    if (file.head() == model::HeadKind::language_model && !model.causal)
+        throw cluster::InputError(
+            where + ": an encoder: there is no language-modeling head to verify; legal: one label "
+                    "per sequence, for a folder with a trained classifier");
+    if (file.head() == model::HeadKind::language_model) return;
+    model.head = model::HeadKind::classification;
+    if (!classifier)
+        throw cluster::InputError(
+            fmt::format("{}: no trained classifier: what is missing is a ...{} class, id2label and "
+                        "the tensor {}; legal: fine-tune "
+                        "the model and verify what trireme export writes{}",
+                        where, kClassifier, model::head_names(model).classifier.weight,
+                        model.causal ? ", or give a label per token" : ""));
+    if (pretrained::class_names_of(model).size() < 2)
+        throw cluster::InputError(
+            fmt::format("{}/config.json: id2label: {} entries: legal: 2 or more", folder,
+                        pretrained::class_names_of(model).size()));
+}
+
+/// What both commands are about, read and checked before anything large happens.
+struct Task {
+    config::Config config;
+    model::Config model;
+    std::unique_ptr<data::Dataset> set;
+};
+Task read_task(VerifyJob const& job, verify::TokenFile const& file) {
+    Task task{read_settings(job, file.head()), {}, nullptr};
+    model::Config const body = pretrained::read_hf_config(job.model);
+    check_head(job.model, file, body);
+    task.model =
+        inputs::read_model_config(task.config, file.head() == model::HeadKind::classification
+                                                   ? pretrained::class_names_of(body)
+                                                   : std::vector<std::string>{});
+    task.set = verify::make_dataset(file, task.model);
+    pretrained::check_complete(task.config, task.model);
+    return task;
+}
+
+/// The training path of a run without optimizer and data folder: a model on a mesh, with its
+/// weights.
+class TrainingPath {
+  public:
+    /// Reads the weights. Collective.
+    TrainingPath(Task const& task, cluster::Communicator& world)
+        : task_(task), mesh_(world, parallelize::mesh_shape(task.config.parallel, world.size())),
+          model_(task.model, mesh_, task.config.parallel, task.config.numerics) {
+        if (auto const loaded = pretrained::load_weights(task.config, task.model, model_.store());
+            !loaded.fresh.empty())
+            throw cluster::InputError(
+                fmt::format("{}: its head was not trained ({}); legal: a model that is complete",
+                            task.config.model.path, loaded.notes().front()));
+        model_.refresh();
+    }
+
+    /// One step without an update. Collective.
+    evaluation::GatheredResults run() {
+        auto step = evaluation::make_step(*task_.set,
+                                          {task_.set->size(), task_.config.batch.tokens_per_slot,
+                                           mesh_.along(parallel::Axis::tensor).size()},
+                                          mesh_.data());
+        model_.load(std::move(step.passes));
+        model_.engine().forward_backward(step.slots);
+        return {model_.results(), *task_.set, evaluation::logits_width(task_.model), mesh_.world()};
+    }
+
+    /// Calls f(name, gradient) for every tensor of the Hugging Face folder, which may be made of
+    /// several parameters. Collective.
+    template <typename F>
+    void for_each_gradient(F const& f) const {
+        for (auto const& tensor : pretrained::hf_tensors(task_.model)) {
+            at::Tensor const whole = at::empty(tensor.shape, at::kFloat);
+            for (auto const& part : tensor.parts)
+                whole.narrow(static_cast<std::int64_t>(part.dim), part.first, part.count)
+                    .copy_(whole_gradient(part.parameter));
+            f(tensor.name, whole);
+        }
+    }
+
+  private:
+    /// The one place that knows where gradients lie.
+    at::Tensor whole_gradient(std::string const& parameter) const {
+        auto const spec =
+            std::ranges::find(model_.specs(), parameter, &parallel::ParameterSpec::name);
+        return weights::whole_tensor(*spec, model_.store(), mesh_, weights::Kept::gradient);
+    }
+
+    Task const& task_;
+    parallel::Mesh mesh_;
+    parallelize::ParallelModel model_;
+};
+
+/// `file` is null on all ranks but 0, which take part in gathering.
+void write_logits(verify::NumericsFile const* file, evaluation::GatheredResults const& results,
+                  data::Dataset const& set, std::int64_t width) {
+    std::vector<std::int64_t> offsets{0};
+    for (std::int64_t i = 0; i < set.size(); ++i)
+        offsets.push_back(offsets.back() + results.rows(i));
+    std::optional<data::H5> dataset;
+    if (file) dataset = file->create("logits", H5T_IEEE_F32LE, {offsets.back(), width});
+    for (std::int64_t i = 0; i < set.size(); ++i) {
+        std::vector<float> const values = results.logits(i);
+        if (file)
+            data::write_rows(*dataset, file->staging(), offsets[static_cast<std::size_t>(i)],
+                             results.rows(i), values.data());
+    }
+    if (file && set.label_names().empty())
+        file->write("offsets", H5T_STD_I64LE, {static_cast<std::int64_t>(offsets.size())},
+                    offsets.data());
+}
+
+} // namespace
+
+double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
+    Task const task = read_task(job, verify::read_token_file(job.tokens));
+    parallelize::mesh_shape(task.config.parallel, world.size());
+    if (world.rank() == 0)
+        cluster::refuse_input("--out", job.output, {job.model, job.tokens}, ".h5");
+    auto const file =
+        world.rank() == 0 ? std::make_unique<verify::NumericsFile>(job.output, job.force) : nullptr;
+    parallelize::configure_numerics(task.config.numerics, cluster::topology(world).cores_per_rank);
+    TrainingPath path(task, world);
+    evaluation::GatheredResults const results = path.run();
+    double const loss = results.loss();
+    write_logits(file.get(), results, *task.set, evaluation::logits_width(task.model));
+    if (file) file->write("loss", H5T_IEEE_F64LE, {}, &loss);
+    path.for_each_gradient([&](std::string const& name, at::Tensor const& gradient) {
+        if (file)
+            file->write("grad/" + name, H5T_IEEE_F32LE, gradient.sizes().vec(),
+                        gradient.const_data_ptr());
+    });
+    if (file) file->commit();
+    return loss;
+}
+
+verify::Replay replay_fingerprint(VerifyJob const& job, cluster::Communicator& world) {
+    verify::StoredFingerprint const stored(job.model);
+    Task const task = read_task(job, stored.tokens());
+    parallelize::configure_numerics(task.config.numerics, cluster::topology(world).cores_per_rank);
+    verify::Replay replay;
+    if (world.rank() == 0) stored.compare_files(replay);
+    TrainingPath path(task, world);
+    verify::Fingerprint const found =
+        verify::summarize(path.run(), task.set->size(), evaluation::logits_width(task.model));
+    if (world.rank() == 0) stored.compare_numbers(found, task.config.numerics.compute, replay);
+    return replay;
+}
+
+} // namespace trireme::framework::jobs

@@ -1,0 +1,54 @@
+#include "framework/parallelize/compute_device.hpp"
+
+#include <ATen/Context.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "cluster/nccl_communicator.hpp"
+#include "cluster/topology.hpp"
+#include "framework/model/flash.hpp"
+#include "framework/parallelize/numerics.hpp"
+#include "parallel/tensor_place.hpp"
+
+namespace trireme::framework::parallelize {
+
+namespace {
+
+/// Before CUDA's first call: cuBLAS reads its variable then.
+void configure_gpu_numerics(config::NumericsSection const& numerics) {
+    auto& context = at::globalContext();
+    bool const bitwise = numerics.mode == config::NumericsMode::bitwise;
+    if (bitwise) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+    context.setDeterministicAlgorithms(bitwise, false);
+    // nothing here reads what it has not written
+    context.setDeterministicFillUninitializedMemory(false);
+    context.setAllowBF16ReductionCuBLAS(false, true);
+}
+
+} // namespace
+
+ComputeDevice::ComputeDevice(config::ParallelSection const& section,
+                             config::NumericsSection const& numerics,
+                             cluster::Communicator& control, std::chrono::milliseconds deadline)
+    : control_(control) {
+    if (section.device != "cuda") return;
+    configure_gpu_numerics(numerics);
+    int const index = parallel::use_gpu(cluster::topology(control).local_rank);
+    device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+    gpus_ = cluster::make_nccl_world(control, {.device = index, .share_gpus = section.share_gpus},
+                                     {.deadline = deadline});
+}
+
+std::string device_note(at::Device device, model::Config const& model,
+                        config::NumericsSection const& numerics) {
+    if (!device.is_cuda()) return "";
+    std::string const why =
+        model::no_flash(compute_dtype(numerics.compute), model.head_size, model.attention_dropout);
+    return why.empty() ? "attention: flash"
+                       : fmt::format("attention: one sample at a time, whose scores are in memory: "
+                                     "not flash, since {}",
+                                     why);
+}
+
+} // namespace trireme::framework::parallelize

@@ -1,0 +1,39 @@
+// Where a job computes: `parallel.device`.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "cluster/communicator.hpp"
+#include "framework/config/config.hpp"
+#include "framework/model/config.hpp"
+
+namespace trireme::framework::parallelize {
+
+class ComputeDevice {
+  public:
+    /// cuda: gives this rank a GPU of its host, by its place among the ranks there, and makes an
+    /// NCCL world over all. `control` must outlive it. Collective over `control`. Throws InputError
+    /// where there is no GPU for each rank, JobError with NCCL's words if the world cannot be made
+    /// within the deadline.
+    ComputeDevice(config::ParallelSection const& section, config::NumericsSection const& numerics,
+                  cluster::Communicator& control, std::chrono::milliseconds deadline);
+
+    at::Device device() const { return device_; }
+    /// Of cuda: tensors go by NCCL, all else by `control`.
+    cluster::Communicator& world() { return gpus_ ? *gpus_ : control_; }
+
+  private:
+    cluster::Communicator& control_;
+    at::Device device_ = at::kCPU;
+    std::unique_ptr<cluster::Communicator> gpus_;
+};
+
+/// What a user of a GPU should know of how it will compute: which attention, and why. Empty on a
+/// CPU.
+std::string device_note(at::Device device, model::Config const& model,
+                        config::NumericsSection const& numerics);
+
+} // namespace trireme::framework::parallelize

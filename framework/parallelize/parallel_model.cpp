@@ -1,0 +1,73 @@
+#include "framework/parallelize/parallel_model.hpp"
+
+#include <algorithm>
+
+#include "framework/parallelize/layout_check.hpp"
+#include "framework/parallelize/numerics.hpp"
+#include "parallel/planted.hpp"
+
+namespace trireme::framework::parallelize {
+
+namespace {
+
+model::PipelineLayout pipeline_layout(model::Config const& model, parallel::Mesh const& mesh,
+                                      config::ParallelSection const& section) {
+    check_layout(model, mesh.shape(), section);
+    auto const& stages = mesh.along(parallel::Axis::pipeline);
+    return {stages.size(), stages.rank(), section.virtual_stages, section.layers};
+}
+
+parallel::StoreOptions store_options(parallel::Mesh const& mesh,
+                                     config::ParallelSection const& section,
+                                     config::NumericsSection const& numerics, bool gradients,
+                                     at::Device device) {
+    return {.compute = compute_dtype(numerics.compute),
+            .separate_slots = numerics.mode == config::NumericsMode::bitwise,
+            .gradients = gradients,
+            .zero = section.zero,
+            .place = mesh.place(),
+            .device = device,
+            .host_state = !device.is_cpu() && !device.is_meta() && section.offload == "optimizer"};
+}
+
+/// What planted bugs do to a rank's slots; nothing otherwise.
+void spoil(std::vector<model::Pass>& passes, parallel::Mesh const& mesh) {
+    using namespace parallel::planted;
+    for (auto& pass : passes) {
+        if (is(Bug::loss_over_tensor)) pass.loss_scale /= mesh.along(parallel::Axis::tensor).size();
+        if (is(Bug::dropout_by_rank)) pass.seed += static_cast<std::uint64_t>(mesh.world().rank());
+        if (!is(Bug::means_averaged)) continue;
+        std::int64_t const trained = pass.slot.columns.counted();
+        pass.loss_scale = 1.0 / static_cast<double>(std::max<std::int64_t>(1, trained)) /
+                          static_cast<double>(passes.size()) / mesh.data().size();
+    }
+}
+
+} // namespace
+
+void ParallelModel::load(std::vector<model::Pass> passes) {
+    spoil(passes, mesh_);
+    parts_.load(std::move(passes));
+}
+
+parallel::MeshShape mesh_shape(config::ParallelSection const& p, int world_size) {
+    return parallel::resolve({{p.pipeline, p.replicate, p.shard, p.context, p.tensor}}, world_size,
+                             p.zero > 0);
+}
+
+ParallelModel::ParallelModel(model::Config const& model, parallel::Mesh const& mesh,
+                             config::ParallelSection const& section,
+                             config::NumericsSection const& numerics, bool gradients,
+                             at::Device device)
+    : config_(model), mesh_(mesh), layout_(pipeline_layout(model, mesh, section)),
+      specs_(model::parameter_specs(model)),
+      store_(model::parameter_specs(model, layout_),
+             store_options(mesh, section, numerics, gradients, device)),
+      parts_(model, store_, layout_,
+             {.tensor = {&mesh.along(parallel::Axis::tensor)},
+              .recompute_attention = section.recompute == "selective"}),
+      reducer_(store_, mesh), gatherer_(store_, mesh),
+      engine_(parts_.stages(), reducer_, gatherer_, mesh,
+              {parallel::schedule_kind(section.schedule), section.recompute == "full"}) {}
+
+} // namespace trireme::framework::parallelize

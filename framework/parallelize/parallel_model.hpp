@@ -1,0 +1,57 @@
+// A model laid over a mesh, ready to run: the one place where model, mesh and configuration meet.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "framework/config/config.hpp"
+#include "framework/model/transformer_parts.hpp"
+#include "parallel/engine.hpp"
+#include "parallel/gradient_reducer.hpp"
+#include "parallel/mesh.hpp"
+#include "parallel/parameter_store.hpp"
+#include "parallel/weight_gatherer.hpp"
+
+namespace trireme::framework::parallelize {
+
+/// Degrees of the axes for this job, with what is derived filled in: throws InputError with the
+/// equation.
+parallel::MeshShape mesh_shape(config::ParallelSection const& section, int world_size);
+
+class ParallelModel {
+  public:
+    /// Applies pipeline, tensor and ZeRO sharding to the model, in that order. Allocates what this
+    /// rank keeps; `gradients` false: for evaluation. `device`: meta for a dry run, over a mesh of
+    /// a dry world. `model` and `mesh` must outlive it. Collective over the mesh. Throws InputError
+    /// before memory is taken for a layout that cannot work.
+    ParallelModel(model::Config const& model, parallel::Mesh const& mesh,
+                  config::ParallelSection const& section, config::NumericsSection const& numerics,
+                  bool gradients = true, at::Device device = at::kCPU);
+
+    model::Config const& config() const { return config_; }
+    parallel::Mesh const& mesh() const { return mesh_; }
+    parallel::ParameterStore& store() { return store_; }
+    parallel::ParameterStore const& store() const { return store_; }
+    parallel::Engine& engine() { return engine_; }
+    /// The specs of the whole model, on every rank.
+    std::vector<parallel::ParameterSpec> const& specs() const { return specs_; }
+
+    /// This rank's slots of the step to come, one per micro-step.
+    void load(std::vector<model::Pass> passes);
+    /// What the head found for them; empty on stages without a head.
+    model::Results const& results() const { return parts_.results(); }
+    /// Master weights have changed: every copy that computes follows. Collective over the mesh.
+    void refresh() { gatherer_.refresh(); }
+
+  private:
+    model::Config const& config_;
+    parallel::Mesh const& mesh_;
+    model::PipelineLayout layout_;
+    std::vector<parallel::ParameterSpec> specs_;
+    parallel::ParameterStore store_;
+    model::TransformerParts parts_;
+    parallel::GradientReducer reducer_;
+    parallel::WeightGatherer gatherer_;
+    parallel::Engine engine_;
+};
+
+} // namespace trireme::framework::parallelize

@@ -1,0 +1,84 @@
+#include "framework/planning/traffic.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <numeric>
+
+#include "framework/parallelize/parallel_model.hpp"
+#include "parallel/dry_world.hpp"
+
+namespace trireme::framework::planning {
+
+namespace {
+
+/// A slot of such samples; what its tokens and labels are changes no shape.
+data::Slot slot_of(std::vector<std::int64_t> const& samples,
+                   std::vector<std::int64_t> const& lengths, model::HeadKind head,
+                   std::int64_t token_multiple) {
+    data::Slot slot;
+    slot.offsets.push_back(0);
+    for (auto const sample : samples) {
+        auto const length = static_cast<std::size_t>(lengths.at(static_cast<std::size_t>(sample)));
+        for (std::size_t t = 0; t < length; ++t)
+            slot.positions.push_back(static_cast<std::int32_t>(t));
+        slot.offsets.push_back(static_cast<std::int64_t>(slot.positions.size()));
+        slot.sample_ids.push_back(sample);
+    }
+    slot.tokens.assign(slot.positions.size(), 0);
+    slot.segments.assign(slot.positions.size(), 0);
+    if (head == model::HeadKind::language_model)
+        slot.columns.append(data::kTokenLabels, 1,
+                            std::vector<std::int32_t>(slot.positions.size()));
+    else
+        slot.columns.append(data::kClassLabel, 1,
+                            std::vector<std::int32_t>(slot.sample_ids.size()));
+    data::fill_up(slot, token_multiple);
+    return slot;
+}
+
+std::vector<std::vector<std::int64_t>> slots_of(StepDescription const& step) {
+    std::vector<std::int64_t> samples(step.lengths.size());
+    std::iota(samples.begin(), samples.end(), 0);
+    return data::cut_slots(samples, step.lengths,
+                           {static_cast<std::int64_t>(samples.size()), step.tokens_per_slot,
+                            step.mesh[parallel::Axis::tensor]});
+}
+
+} // namespace
+
+std::string to_text(Traffic const& traffic) {
+    std::string text;
+    for (auto const& [key, tally] : traffic)
+        text += fmt::format("{} {}: {} calls, {} elements, {} bytes\n", key.first,
+                            name_of(key.second), tally.calls, tally.elements, tally.bytes);
+    return text;
+}
+
+void TrafficCounter::on_start(std::string_view group, cluster::CallRecord const& call) {
+    Tally& tally = traffic_[{std::string(group), call.op}];
+    tally.calls += 1;
+    tally.elements += static_cast<std::int64_t>(call.count);
+    tally.bytes += static_cast<std::int64_t>(call.bytes_on_wire);
+}
+
+Traffic predict(model::Config const& model, StepDescription const& step, int rank) {
+    auto const counter = std::make_shared<TrafficCounter>();
+    auto const world = parallel::make_dry_world(step.mesh, rank, {.observer = counter});
+    parallel::Mesh const mesh(*world, step.mesh);
+    parallelize::ParallelModel parallel(model, mesh, step.section, step.numerics, true, at::kMeta);
+    auto const slots = slots_of(step);
+    std::vector<model::Pass> passes;
+    for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < slots.size();
+         s += static_cast<std::size_t>(mesh.data().size()))
+        passes.push_back(model::make_pass(
+            slot_of(slots[s], step.lengths, model.head, step.mesh[parallel::Axis::tensor]), true, 0,
+            0, 1.0));
+    parallel.load(std::move(passes));
+    counter->clear();
+    parallel.engine().forward_backward(static_cast<std::int64_t>(slots.size()));
+    parallel.refresh();
+    return counter->traffic();
+}
+
+} // namespace trireme::framework::planning

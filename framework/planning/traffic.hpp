@@ -1,0 +1,67 @@
+// What a rank sends in a step, by group of processes and collective: counted, and predicted without
+// the other ranks.
+//
+// [Note: the same code predicts]
+// A prediction has no formulas. The real model, store, reducer, gatherer and engine of one rank run
+// on the meta device (shapes without memory) against a communicator that records. What cannot be
+// predicted so is what depends on values; nothing in a step does. docs/collectives.md compares with
+// the formulas of the papers.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cluster/communicator.hpp"
+#include "data/loader.hpp"
+#include "framework/config/config.hpp"
+#include "framework/model/config.hpp"
+#include "parallel/mesh.hpp"
+
+namespace trireme::framework::planning {
+
+struct Tally {
+    std::int64_t calls = 0;
+    std::int64_t elements = 0; ///< of this rank's inputs
+    std::int64_t bytes = 0;    ///< that this rank sends (CallRecord::bytes_on_wire)
+
+    bool operator==(Tally const&) const = default;
+};
+/// By name of the group: an axis of the mesh or one of parallel/group_names.hpp.
+using Traffic = std::map<std::pair<std::string, cluster::Collective>, Tally>;
+
+/// One line for each entry: "tensor all_gather: 16 calls, 12288 elements, 49152 bytes".
+std::string to_text(Traffic const& traffic);
+
+/// Counts the calls of one rank: give it to the communicator's options.
+class TrafficCounter : public cluster::CallObserver {
+  public:
+    void on_start(std::string_view group, cluster::CallRecord const& call) override;
+    void on_finish(std::string_view, std::uint64_t) override {}
+
+    Traffic const& traffic() const { return traffic_; }
+    void clear() { traffic_.clear(); }
+
+  private:
+    Traffic traffic_;
+};
+
+/// A step of some run.
+struct StepDescription {
+    parallel::MeshShape mesh;
+    /// its degrees are those of `mesh`; read are ZeRO stage, schedule, recomputation
+    config::ParallelSection section = {};
+    config::NumericsSection numerics = {};
+    std::int64_t tokens_per_slot = 0;
+    /// tokens of each sample of the step, in the order of the data
+    std::vector<std::int64_t> lengths;
+};
+
+/// What `rank` sends from the load of the slots until every compute copy is renewed:
+/// Engine::forward_backward and WeightGatherer::refresh. Not the loss, norm and stop signal that
+/// the trainer shares (some bytes for each slot in fast mode). Local; takes no memory for weights
+/// or activations. Throws InputError for a layout that cannot work.
+Traffic predict(model::Config const& model, StepDescription const& step, int rank);
+
+} // namespace trireme::framework::planning

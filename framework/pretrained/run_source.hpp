@@ -1,0 +1,34 @@
+// What an export needs of the model and the data that a run began with, kept in the run folder: an
+// export works from any folder, and when the data or the first model are gone.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "framework/config/config.hpp"
+#include "framework/model/config.hpp"
+
+namespace trireme::framework::pretrained {
+
+struct RunSource {
+    /// RUN/source: config.json and the tokenizer's files
+    std::string folder;
+    std::vector<std::string> labels; ///< class names in id order
+    /// by tensor, as safetensors calls them; none when from scratch
+    std::map<std::string, std::string> dtypes;
+};
+
+/// Writes RUN/source, whole or not at all, over what a job left that came to no checkpoint. Local:
+/// call on rank 0. Throws JobError.
+void write_run_source(config::Config const& config, model::Config const& model);
+
+/// A run that goes on computes what it began with: throws InputError if the folder of its model has
+/// another configuration now, in anything that changes what is computed. Local.
+void check_same_model(std::string const& run, std::string const& folder,
+                      model::Config const& model);
+
+/// None if the run was made before this folder was kept. Throws InputError naming file and field.
+std::optional<RunSource> read_run_source(std::string const& run);
+
+} // namespace trireme::framework::pretrained

@@ -1,0 +1,70 @@
+// What tells a run, from outside, to save or to stop: signals, files in its folder, the job's end,
+// its budget.
+//
+// RUN/STOP: save and end, and let no later job start, until the file is removed. RUN/SAVE: save
+// now; the file goes.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cluster/communicator.hpp"
+#include "framework/config/config.hpp"
+#include "framework/run/job_history.hpp"
+#include "framework/run/job_limits.hpp"
+
+namespace trireme::framework::run {
+
+enum class StopReason : std::uint8_t { none, signal, end_of_job, budget, file };
+
+struct Orders {
+    StopReason stop = StopReason::none;
+    bool save = false;
+    /// cluster::ExitCode of a job that ends for this reason.
+    int exit_code() const;
+    /// "asked to stop by a signal"
+    char const* reason() const;
+};
+
+class Control {
+  public:
+    /// `config` and `world` must outlive it. `bytes_to_save`: of the whole run, from which the
+    /// first save's time is guessed. Local.
+    Control(config::Config const& config, JobLimits limits, JobHistory const& history,
+            std::int64_t bytes_to_save, cluster::Communicator& world);
+
+    /// Why this job must not start at all: a file STOP, a spent budget, `job.attempts` jobs that
+    /// started at `step` and got no further. Collective; the same on every rank.
+    std::optional<std::string> refusal(std::int64_t step);
+    /// What the user should know about the time that is left (rank 0); empty if there is enough.
+    std::string warning() const;
+    /// After a step. `evaluation_next`: one comes before the next call. Collective; the same on
+    /// every rank.
+    Orders agree(bool evaluation_next);
+
+    void step_took(double seconds);
+    void evaluation_took(double seconds);
+    /// A save was begun; a file SAVE has had its way.
+    void save_began();
+    /// One was made, in that time from its beginning.
+    void save_took(double seconds);
+
+  private:
+    using Clock = std::chrono::system_clock;
+    double used_node_hours() const;
+    /// Seconds that the rest of an orderly end takes, twice over: one more step, an evaluation if
+    /// one is next, a save.
+    double lead(bool evaluation_next) const;
+    StopReason stop_of_rank_0(bool evaluation_next) const;
+
+    config::Config const& config_;
+    JobLimits limits_;
+    JobHistory history_;
+    cluster::Communicator& world_;
+    Clock::time_point start_ = Clock::now(), last_save_ = Clock::now();
+    double step_seconds_ = 0; ///< the longest of late, forgotten slowly
+    double evaluation_seconds_, save_seconds_;
+};
+
+} // namespace trireme::framework::run

@@ -1,0 +1,35 @@
+// Room on the disk against what a run will write there. Local.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "framework/config/config.hpp"
+
+namespace trireme::framework::run {
+
+struct DiskRoom {
+    std::string place; ///< the run folder, or the nearest folder above it that is there
+    /// bytes of one: weights and two moments; the files' own tables come on top
+    std::int64_t checkpoint = 0;
+    std::int64_t most = 1;    ///< that can be there at once, the one being written included
+    std::int64_t present = 0; ///< bytes that earlier jobs of the run left in checkpoints/
+    /// bytes that this user may still take (statvfs, which knows project quotas)
+    std::int64_t free = 0;
+    bool known = false; ///< whether the file system says how much is free
+
+    std::int64_t needed() const; ///< bytes that are still to come
+    /// "run: PLACE: ... legal: ..." where it cannot fit; else empty.
+    std::string refusal() const;
+    /// "3 checkpoints of 270.1 MB at once, 12.3 GB free in PLACE"
+    std::string line() const;
+};
+
+/// `parameters`: of the whole model. `steps`: that are still to be made. `steps_per_epoch`: after
+/// which a run is evaluated unless the configuration says otherwise; 0: it is not.
+DiskRoom disk_room(config::Config const& config, std::int64_t parameters, std::int64_t steps,
+                   std::int64_t steps_per_epoch);
+
+/// 1234567 -> "1.2 MB"
+std::string bytes_text(std::int64_t bytes);
+
+} // namespace trireme::framework::run

@@ -1,0 +1,30 @@
+// The jobs of a run so far, from its metrics.jsonl. Local.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace trireme::framework::run {
+
+struct PastJob {
+    double start = 0, last = 0; ///< seconds since 1970: of its first and of its last event
+    int nodes = 1;
+    std::int64_t first_step = 0; ///< where it took the run up
+};
+
+struct JobHistory {
+    std::vector<PastJob> jobs;     ///< in order
+    double longest_save = 0;       ///< seconds, of the last ten saves; 0: none
+    double longest_evaluation = 0; ///< likewise
+
+    /// Used by all of them, up to their last events: a job killed in its set-up counts little.
+    double node_hours() const;
+    /// How many of the last jobs in a row took the run up at `step`: none of them got further.
+    int stuck_at(std::int64_t step) const;
+};
+
+/// Events of RUN/metrics.jsonl; no jobs if it is not there. A torn line is passed over. Throws
+/// InputError if it cannot be read, or naming the line of an event that no run writes.
+JobHistory read_job_history(std::string const& run);
+
+} // namespace trireme::framework::run

@@ -1,0 +1,34 @@
+// Where a run is: the whole of its state besides weights and moments. No rank, no world size in it.
+#pragma once
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <vector>
+
+namespace trireme::framework::run {
+
+struct Progress {
+    std::int64_t step = 0;   ///< optimizer steps done, those left out included
+    std::int64_t cursor = 0; ///< samples drawn from the endless order
+    double best = 0;         ///< best value of evaluation.metric so far
+    std::int64_t best_step = -1;
+    std::int64_t evaluated_step = -1; ///< last step that was evaluated
+    int evaluations_without_improvement = 0;
+    bool finished = false;
+    /// cursors of the steps whose samples are not trained on (StepGuard)
+    std::vector<std::int64_t> left_out;
+    /// of the last kRecentLosses steps that were good, oldest first
+    std::vector<double> recent_losses;
+
+    static constexpr std::size_t kRecentLosses = 50;
+
+    /// Updates made: steps without those left out. What Adam's bias correction counts.
+    std::int64_t updates() const;
+    bool leaves_out(std::int64_t cursor_of_step) const;
+
+    nlohmann::json to_json() const;
+    /// Throws InputError "progress.FIELD: VALUE: legal: KIND".
+    static Progress from_json(nlohmann::json const& json);
+};
+
+} // namespace trireme::framework::run

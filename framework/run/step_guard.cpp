@@ -1,0 +1,64 @@
+#include "framework/run/step_guard.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cluster/counted.hpp"
+
+namespace trireme::framework::run {
+
+namespace {
+
+constexpr std::size_t kLeastLosses = 20; ///< before which a median says little
+
+double median(std::vector<double> values) {
+    auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::ranges::nth_element(values, middle);
+    return *middle;
+}
+
+bool knows_usual(config::GuardSection const& guard, Progress const& progress) {
+    return guard.spike > 0 && progress.recent_losses.size() >= kLeastLosses;
+}
+
+std::string trouble(config::GuardSection const& guard, Progress const& progress, double loss,
+                    double gradient_norm) {
+    if (!std::isfinite(loss) || !std::isfinite(gradient_norm))
+        return fmt::format("loss {:.4g} and gradient norm {:.4g} are not finite",
+                           cluster::unsigned_nan(loss), cluster::unsigned_nan(gradient_norm));
+    if (loss <= highest_loss(guard, progress)) return "";
+    double const usual = median(progress.recent_losses);
+    return fmt::format(
+        "loss {:.4g} is {:.3g} times the median {:.4g} of the last {} (guard.spike: {})", loss,
+        loss / usual, usual, progress.recent_losses.size(), guard.spike);
+}
+
+} // namespace
+
+double highest_loss(config::GuardSection const& guard, Progress const& progress) {
+    return knows_usual(guard, progress) ? guard.spike * median(progress.recent_losses)
+                                        : std::numeric_limits<double>::infinity();
+}
+
+Judgement judge_step(config::GuardSection const& guard, Progress const& progress, double loss,
+                     double gradient_norm) {
+    std::string what = trouble(guard, progress, loss, gradient_norm);
+    if (what.empty()) return {};
+    if (guard.non_finite == "stop") return {Decision::stop, std::move(what)};
+    if (progress.left_out.size() >= static_cast<std::size_t>(guard.most_skips))
+        return {Decision::stop,
+                what + fmt::format("; {} steps were left out before (guard.most_skips: {})",
+                                   progress.left_out.size(), guard.most_skips)};
+    return {guard.non_finite == "skip" ? Decision::leave_out : Decision::rollback, std::move(what)};
+}
+
+void note_good_step(Progress& progress, double loss) {
+    progress.recent_losses.push_back(loss);
+    if (progress.recent_losses.size() > Progress::kRecentLosses)
+        progress.recent_losses.erase(progress.recent_losses.begin());
+}
+
+} // namespace trireme::framework::run

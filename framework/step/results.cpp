@@ -1,0 +1,73 @@
+#include "framework/step/results.hpp"
+
+#include <limits>
+#include <span>
+#include <utility>
+
+#include "framework/optimizer/gradient_norm.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/step/batch_source.hpp"
+#include "parallel/planted.hpp"
+#include "parallel/tensor_buffer.hpp"
+#include "parallel/tensor_place.hpp"
+
+namespace trireme::framework::step {
+
+at::Tensor forward_backward(BatchSource& batches, BatchPlace const& place,
+                            parallelize::ParallelModel& model) {
+    auto [plan, passes] = batches.take(place);
+    auto const slots = static_cast<std::int64_t>(plan.slots.size());
+    model.load(std::move(passes));
+    model.engine().queue(slots);
+    batches.done();
+    return optimizer::ordered_sum(gather_losses(model.engine().losses(), slots, model.mesh()));
+}
+
+at::Tensor gather_losses(at::Tensor const& mine, std::int64_t slots, parallel::Mesh const& mesh) {
+    std::int64_t const ranks = mesh.data().size(), each = (slots + ranks - 1) / ranks;
+    at::Tensor const own = at::constant_pad_nd(mine, {0, each - mine.numel()}),
+                     all = own.new_empty({ranks, each});
+    parallel::finish(
+        mesh.data().all_gather(parallel::buffer_of(own), parallel::buffer_of(all), "step/loss"),
+        all);
+    if (parallel::planted::is(parallel::planted::Bug::losses_averaged)) all.div_(ranks);
+    // slot s is the (s / ranks)th of rank s % ranks
+    return all.t().reshape({-1}).narrow(0, 0, slots);
+}
+
+at::Tensor update_scale(at::Tensor const& loss, at::Tensor const& gradient_norm, double clip,
+                        double highest_loss) {
+    at::Tensor const good = loss.isfinite() & gradient_norm.isfinite() & (loss <= highest_loss);
+    at::Tensor const scale = optimizer::clip_scale(gradient_norm, clip);
+    return at::where(good, scale, at::full_like(scale, std::numeric_limits<double>::quiet_NaN()));
+}
+
+StepResults::StepResults(at::Device device, std::int64_t most_slots,
+                         std::chrono::milliseconds deadline) {
+    void* const stream =
+        parallel::place_of(at::empty({1}, at::TensorOptions().device(device))).stream;
+    if (!stream) return;
+    auto const numbers = static_cast<std::size_t>(2 + most_slots);
+    copy_ = std::make_unique<cluster::CopyBack>(numbers * sizeof(double), stream, deadline);
+}
+
+void StepResults::send(at::Tensor const& loss, at::Tensor const& gradient_norm,
+                       at::Tensor const& losses) {
+    at::Tensor const numbers = at::cat({loss.view({1}), gradient_norm.view({1}), losses});
+    if (copy_)
+        copy_->send(numbers.const_data_ptr(), numbers.nbytes());
+    else
+        sent_ = numbers;
+}
+
+StepResults::Numbers StepResults::read() {
+    at::Tensor const here = copy_ ? at::Tensor() : sent_.cpu();
+    std::span<std::byte const> const bytes =
+        copy_ ? copy_->read()
+              : std::span(static_cast<std::byte const*>(here.const_data_ptr()),
+                          static_cast<std::size_t>(here.nbytes()));
+    auto const* const x = reinterpret_cast<double const*>(bytes.data());
+    return {x[0], x[1], {x + 2, x + bytes.size() / sizeof(double)}};
+}
+
+} // namespace trireme::framework::step
