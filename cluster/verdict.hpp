@@ -19,22 +19,22 @@ struct Verdict {
     std::string line;        ///< one line for a person: who, where, what it did last, who waited
 };
 
-/// What is known of each rank of the world; without a record it did not answer.
+/// The record of each rank of the world; a rank without one did not answer.
 using Flights = std::vector<std::optional<Flight>>;
 
-/// "rank 1@n3": of a rank without a record the number alone.
+/// Names a rank, "rank 1@n3"; one without a record by its number alone.
 std::string who(Flights const& flights, int rank);
-/// "phase step/forward of step 12, last call all_reduce #8 'gradient/layers.3' in group data
-/// (finished)"
+/// Says where a rank is: "phase step/forward of step 12, last call all_reduce #8
+/// 'gradient/layers.3' in group data (finished)"
 std::string where(Flight const& flight);
 
-/// Members of one group that made different calls at the same place of its order: the first such
-/// place.
+/// Finds members of one group that made different calls at the same place of its order, the first
+/// such place.
 std::optional<Verdict> find_mismatch(Flights const& flights);
-/// Why calls do not end. `silent[r]`: rank r did not answer, though it may have a record. Nothing
-/// if nobody waits.
+/// Finds why calls do not end. `silent[r]`: rank r did not answer, though it may have a record.
+/// Returns nothing if nobody waits.
 std::optional<Verdict> find_hang(Flights const& flights, std::vector<bool> const& silent);
-/// Who ended a job that is over, from what its ranks left. Nothing if all ended well.
+/// Finds who ended a job that is over, from what its ranks left. Returns nothing if all ended well.
 std::optional<Verdict> find_death(Flights const& flights);
 
 } // namespace trireme::cluster

@@ -1,0 +1,211 @@
+// Chains of ranks that wait for each other, and who is at their end.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "cluster/counted.hpp"
+#include "cluster/flight_calls.hpp"
+
+namespace trireme::cluster {
+
+namespace {
+
+/// Finds what each rank of the world waits for.
+class Waits {
+  public:
+    Waits(Flights const& flights, std::vector<bool> const& silent)
+        : flights_(flights), silent_(silent), groups_(groups_of(flights)) {
+        for (std::size_t r = 0; r < flights.size(); ++r)
+            if (flights[r]) find_wait(static_cast<int>(r));
+    }
+
+    bool any() const { return !waits_.empty(); }
+    bool is_silent(int rank) const {
+        return silent_[static_cast<std::size_t>(rank)] || !flights_[static_cast<std::size_t>(rank)];
+    }
+    struct Wait {
+        FlightCall const* call;
+        std::string group;
+        std::vector<int> missing; ///< world ranks that have not entered
+        std::vector<int> members;
+    };
+    /// Null: it waits for nobody.
+    Wait const* wait_of(int rank) const {
+        auto const found = waits_.find(rank);
+        return found == waits_.end() ? nullptr : &found->second;
+    }
+    std::map<int, Wait> const& all() const { return waits_; }
+
+  private:
+    void find_wait(int rank) {
+        Flight const& flight = *flights_[static_cast<std::size_t>(rank)];
+        FlightCall const* oldest = nullptr;
+        FlightGroup const* group = nullptr;
+        for (auto const& g : flight.groups)
+            for (auto const* c : calls_in_order(g))
+                if (c->state == CallState::waited_for && (!oldest || c->start < oldest->start)) {
+                    oldest = c;
+                    group = &g;
+                }
+        if (!oldest) return;
+        Wait wait{oldest, group->name.data(), {}, {}};
+        auto const found = groups_.find({group->name.data(), group->leader, group->generation});
+        bool const exchange = oldest->op == Collective::exchange;
+        if (exchange && oldest->peer >= 0 && !has_met(oldest->peer, rank, *oldest, *group))
+            wait.missing = {oldest->peer};
+        if (found != groups_.end())
+            for (auto const& m : found->second) {
+                wait.members.push_back(m.rank);
+                if (!exchange && m.group->ordinals <= oldest->ordinal)
+                    wait.missing.push_back(m.rank);
+            }
+        add_unknown_members(wait, *group);
+        // All entered it, but a rank that is stopped or dead since does not do its part.
+        if (wait.missing.empty())
+            for (int const r : exchange ? std::vector{oldest->peer} : wait.members)
+                if (r >= 0 && is_silent(r)) wait.missing.push_back(r);
+        waits_.emplace(rank, std::move(wait));
+    }
+
+    /// Counts members as missing that left no record, or do not know of the group yet: only the
+    /// world's are known by number.
+    void add_unknown_members(Wait& wait, FlightGroup const& group) const {
+        if (wait.call->op == Collective::exchange) return;
+        if (static_cast<int>(wait.members.size()) >= group.size) return;
+        for (int r = 0; r < static_cast<int>(flights_.size()); ++r)
+            if (!flights_[static_cast<std::size_t>(r)]) wait.missing.push_back(r);
+    }
+
+    /// Tells whether `peer` has made the other half of a message of `rank`.
+    bool has_met(int peer, int rank, FlightCall const& call, FlightGroup const& group) const {
+        auto const& flight = flights_[static_cast<std::size_t>(peer)];
+        if (!flight) return false;
+        for (auto const& g : flight->groups) {
+            if (std::string_view(g.name.data()) != group.name.data() ||
+                g.generation != group.generation)
+                continue;
+            for (auto const* c : calls_in_order(g))
+                if (c->op == Collective::exchange && c->peer == rank && c->kind != call.kind &&
+                    c->ordinal >= call.ordinal)
+                    return true;
+        }
+        return false;
+    }
+
+    Flights const& flights_;
+    std::vector<bool> const& silent_;
+    Groups groups_;
+    std::map<int, Wait> waits_;
+};
+
+/// The ends of the chains that begin at waiting ranks.
+struct Roots {
+    std::vector<int> guilty, circle;
+};
+Roots follow(Waits const& waits) {
+    std::set<int> guilty, seen;
+    std::vector<int> path;
+    std::set<int> circle;
+    auto const visit = [&](auto const& self, int rank) -> void {
+        if (auto const again = std::ranges::find(path, rank); again != path.end()) {
+            circle.insert(again, path.end());
+            return;
+        }
+        auto const* wait = waits.wait_of(rank);
+        if (waits.is_silent(rank) || !wait) {
+            guilty.insert(rank);
+            return;
+        }
+        if (!seen.insert(rank).second) return;
+        path.push_back(rank);
+        for (int const next : wait->missing) self(self, next);
+        path.pop_back();
+    };
+    for (auto const& [rank, wait] : waits.all())
+        if (!waits.is_silent(rank)) visit(visit, rank);
+    return {{guilty.begin(), guilty.end()}, {circle.begin(), circle.end()}};
+}
+
+/// Returns those of a circle whose last call never came after the one before it until now: what a
+/// program does every step it is likely to do right.
+std::vector<int> out_of_habit(Flights const& flights, std::vector<int> const& circle) {
+    std::vector<int> odd;
+    for (int const r : circle) {
+        std::vector<std::pair<std::int64_t, std::string>> calls;
+        for (auto const& g : flights[static_cast<std::size_t>(r)]->groups)
+            for (auto const* c : calls_in_order(g))
+                calls.emplace_back(c->start, std::string(g.name.data()) + signature(*c));
+        std::ranges::sort(calls);
+        bool seen = false;
+        for (std::size_t i = 0; i + 2 < calls.size(); ++i)
+            seen |= calls[i].second == calls[calls.size() - 2].second &&
+                    calls[i + 1].second == calls.back().second;
+        if (!seen) odd.push_back(r);
+    }
+    return odd;
+}
+
+/// Names the most direct of those that wait: "; rank 0@a, rank 2@c waited for it in all_reduce #4
+/// 'x' in group data".
+std::string waiters_text(Flights const& flights, Waits const& waits,
+                         std::vector<int> const& guilty) {
+    std::vector<int> ranks;
+    Waits::Wait const* shown = nullptr;
+    for (auto const& [rank, wait] : waits.all()) {
+        bool const direct = std::ranges::any_of(
+            wait.missing, [&](int m) { return std::ranges::find(guilty, m) != guilty.end(); });
+        if (!direct || std::ranges::find(guilty, rank) != guilty.end()) continue;
+        if (!shown) shown = &wait;
+        if (wait.call->ordinal == shown->call->ordinal && wait.group == shown->group)
+            ranks.push_back(rank);
+    }
+    if (!shown) return "";
+    return fmt::format("; {} waited for it in {}", ranks_text(flights, ranks),
+                       call_text(*shown->call, shown->group));
+}
+
+std::string state_of(Flights const& flights, Waits const& waits, int rank) {
+    auto const& flight = flights[static_cast<std::size_t>(rank)];
+    if (!flight) return fmt::format("{} does not answer and left no record", who(flights, rank));
+    return fmt::format("{} {}: {}", who(flights, rank),
+                       waits.is_silent(rank) ? "does not answer (dead, stopped or cut off)"
+                                             : "does not come",
+                       where(*flight));
+}
+
+} // namespace
+
+std::optional<Verdict> find_hang(Flights const& flights, std::vector<bool> const& silent) {
+    Waits const waits(flights, silent);
+    if (!waits.any()) return std::nullopt;
+    Roots const roots = follow(waits);
+    if (!roots.guilty.empty()) {
+        std::string line;
+        for (std::size_t i = 0; i < roots.guilty.size() && i < 4; ++i)
+            line += (i ? "; " : "") + state_of(flights, waits, roots.guilty[i]);
+        if (roots.guilty.size() > 4)
+            line += "; and " + counted(roots.guilty.size() - 4, "rank") + " more";
+        return Verdict{roots.guilty, line + waiters_text(flights, waits, roots.guilty)};
+    }
+    if (!roots.circle.empty()) {
+        std::string line = fmt::format("{} wait for each other", ranks_text(flights, roots.circle));
+        for (int const r : roots.circle)
+            line += fmt::format("; {} in {}", who(flights, r),
+                                call_text(*waits.wait_of(r)->call, waits.wait_of(r)->group));
+        auto const odd = out_of_habit(flights, roots.circle);
+        if (odd.empty() || odd.size() == roots.circle.size()) return Verdict{roots.circle, line};
+        return Verdict{
+            odd, fmt::format("{} left its usual order of calls: {}; {}", ranks_text(flights, odd),
+                             where(*flights[static_cast<std::size_t>(odd.front())]), line)};
+    }
+    auto const& wait = waits.all().begin()->second;
+    return Verdict{
+        {},
+        fmt::format(
+            "{} does not end though every member has entered it ({}): is the network between them "
+            "whole?",
+            call_text(*wait.call, wait.group), ranks_text(flights, wait.members))};
+}
+
+} // namespace trireme::cluster
