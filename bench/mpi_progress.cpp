@@ -3,7 +3,7 @@
 //   polled     the computing thread tests its request between blocks of work (what Trireme does)
 //   thread     one communication thread owns MPI and tests all the time
 //   multiple   the computing thread only waits at the end; a heartbeat thread talks on a
-//   communicator of its own
+//              communicator of its own
 // Each step starts an all-reduce of 32 MB and computes 24 blocks of matrix products beside it.
 //   mpirun -n 2 build/bin/bench_mpi_progress
 #include <mpi.h>

@@ -5,9 +5,9 @@
 // file as it is.
 //
 // [Note: who is where] The recorder is one per process, like the process id it records: code that
-// says where it is
-// (`enter_phase`) should not have to be handed one. Without a recorder the functions at the end do
-// nothing but fire faults, so that ranks as threads and tools without MPI may call them.
+// says where it is (`enter_phase`) should not have to be handed one. Without a recorder the
+// functions at the end do nothing but fire faults, so that ranks as threads and tools without MPI
+// may call them.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -25,7 +25,7 @@
 
 namespace trireme::cluster {
 
-/// What a rank says of its calls to the next member of a group, so that both can compare.
+/// Hashes of calls that a rank tells the next member of a group, so that both can compare.
 struct CallHashes {
     std::uint64_t first = 0;           ///< ordinal of the first
     std::vector<std::uint32_t> hashes; ///< of each call and all before it
@@ -33,17 +33,18 @@ struct CallHashes {
 
 class FlightRecorder : public WaitObserver {
   public:
-    /// Memory only. `rank` and `size`: of the world.
+    /// Keeps the record in memory only. `rank` and `size` are those of the world.
     FlightRecorder(int rank, int size);
     ~FlightRecorder() override; ///< local
     FlightRecorder(FlightRecorder const&) = delete;
     FlightRecorder& operator=(FlightRecorder const&) = delete;
 
-    /// From now on in RUN/flight/rank-NNNNN, which must not be another's: rank 0 empties the folder
-    /// first, `job` is the same on all ranks. Throws InputError if that cannot be. Local.
+    /// Keeps the record in RUN/flight/rank-NNNNN from now on, which must not be another's: rank 0
+    /// empties the folder first, `job` is the same on all ranks. Throws InputError if that cannot
+    /// be. Local.
     void keep_in(std::string const& run_folder, std::int64_t job);
 
-    // By the thread that computes.
+    // The thread that computes calls these.
     void on_messages(std::string_view group, std::span<Message const> messages) override;
     void on_start(std::string_view group, CallRecord const& call) override;
     void on_wait(std::string_view group, std::uint64_t sequence) override;
@@ -55,21 +56,21 @@ class FlightRecorder : public WaitObserver {
     void end(FlightEnd how, int exit_code, std::string_view error);
     void set_deadline(std::chrono::milliseconds deadline) { deadline_ms_ = deadline.count(); }
     std::chrono::milliseconds deadline() const { return std::chrono::milliseconds(deadline_ms_); }
-    /// Safe in a signal handler.
+    /// Is safe in a signal handler.
     void asked_to_end() noexcept;
 
-    // By the watch.
-    /// What on_deadline calls; null: nothing.
+    // The watch calls these.
+    /// Sets what on_deadline calls; null: nothing.
     void set_deadline_action(std::function<void()> action);
     Flight snapshot() const;
     void beat();
-    /// The thread that computes makes no further call: what is on record stays until the job is
+    /// Lets the thread that computes make no further call: what is on record stays until the job is
     /// ended.
     void freeze() { frozen_ = true; }
     int rank() const; ///< of the world
-    /// Of keep_in; "" before it.
+    /// Names the folder of keep_in; "" before it.
     std::string run_folder() const;
-    /// Seconds that the oldest call in flight has taken; 0: there is none.
+    /// Returns the seconds that the oldest call in flight has taken; 0: there is none.
     double oldest_call() const;
     /// Hashes of the calls of group number `group` that all members enter, from ordinal `first` on,
     /// as far as kept.
@@ -102,15 +103,15 @@ class FlightRecorder : public WaitObserver {
 /// The recorder of this process: the last one made, none after its end. Local.
 FlightRecorder* flight_recorder();
 
-/// Where this process is, as reports show it; fires the faults of that phase (cluster/fault.hpp).
-/// Local, cheap.
+/// Notes where this process is, as reports show it; fires the faults of that phase
+/// (cluster/fault.hpp). Local, cheap.
 void enter_phase(std::string_view phase);
-/// The step that is about to be made, of the whole run.
+/// Notes the step of the whole run that is about to be made.
 void enter_step(std::int64_t step);
-/// How long a call of `world`, and of groups split from it from now on, may take. Local; the same
-/// on all members.
+/// Limits how long a call of `world`, and of groups split from it from now on, may take. Local; the
+/// same on all members.
 void set_call_deadline(Communicator& world, std::chrono::milliseconds deadline);
-/// The records of a job, kept in RUN/flight from now on. Collective over `world`.
+/// Keeps the records of a job in RUN/flight from now on. Collective over `world`.
 void keep_flight_records(std::string const& run_folder, Communicator& world);
 
 } // namespace trireme::cluster

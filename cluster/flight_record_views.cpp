@@ -1,4 +1,4 @@
-// What the watch reads of a flight record, while the thread that computes writes it.
+// Views of a flight record that the watch reads, while the thread that computes writes it.
 #include <algorithm>
 #include <cstddef>
 #include <cstring>

@@ -1,7 +1,8 @@
 // One HDF5 file of samples: named columns, each of them contiguous.
 //
-//   /columns/NAME/values   [N] int32 or float32, all samples end to end (per token) or [n] (per
-//   sample) /columns/NAME/offsets  [n + 1] int64, only of per-token columns
+//   /columns/NAME/values   [N] int32 or float32: all samples end to end (per token), or
+//                          [n] (per sample)
+//   /columns/NAME/offsets  [n + 1] int64, only of per-token columns
 //
 // Columns: tokens and, if any is not 0, segments (per token); trained, the values of a sample that
 // count in the loss (per sample); and those that the task describes (task.hpp), of several values

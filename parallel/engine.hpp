@@ -39,9 +39,9 @@ class Engine {
     /// store. Collective over the mesh. Returns the losses of this data rank's slots in micro-step
     /// order, the same on all stages.
     std::vector<double> forward_backward(std::int64_t slots);
-    /// The same without reading anything: on a GPU both return before it has computed. `losses`:
-    /// float64 [slots of this data rank] where the model is, in micro-step order, the same on all
-    /// stages; called once after each `queue`.
+    /// Does the same without reading anything: on a GPU both return before it has computed.
+    /// `losses`: float64 [slots of this data rank] where the model is, in micro-step order, the
+    /// same on all stages; called once after each `queue`.
     void queue(std::int64_t slots);
     at::Tensor losses();
     /// Forward passes only, without a graph; returns the same. Collective over the mesh.

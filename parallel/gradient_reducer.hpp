@@ -33,10 +33,10 @@ class GradientReducer {
     /// `slots`: those of the whole step. Slot s belongs to data rank s mod d, micro-step s div d.
     /// Local.
     void begin_step(std::int64_t slots);
-    /// The same for a step without gradients.
+    /// Begins a step without gradients.
     void divide(std::int64_t slots);
     std::int64_t micro_steps() const { return micro_steps_; }
-    /// Does this rank have a slot in that micro-step?
+    /// Tells whether this rank has a slot in that micro-step.
     bool has_slot(std::int64_t micro_step) const;
     /// The unit's gradients of this micro-step are complete on this rank. Collective over the data
     /// ranks: every rank calls it for every unit, in one order, in every micro-step, with or

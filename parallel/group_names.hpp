@@ -17,7 +17,7 @@ inline constexpr std::string_view kActivations = "activations",
 inline std::string at_boundary(std::string_view direction, int number) {
     return std::string(direction) + " " + std::to_string(number);
 }
-/// Whether it is a group of that direction.
+/// Tells whether it is a group of that direction.
 inline bool is_of(std::string_view direction, std::string_view group) {
     return group.starts_with(direction) &&
            (group.size() == direction.size() || group[direction.size()] == ' ');

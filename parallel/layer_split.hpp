@@ -1,4 +1,4 @@
-// How many layers of the model each part of a pipeline holds.
+// The number of layers that each part of a pipeline holds.
 #pragma once
 #include <vector>
 

@@ -17,7 +17,7 @@ namespace trireme::parallel {
 
 enum class Initial : std::uint8_t { normal, zeros, ones };
 
-/// What the store has to know about a tensor. Plain data.
+/// Plain data that the store has to know about a tensor.
 struct ParameterSpec {
     std::string name;                ///< Hugging Face name; keys random streams and checkpoints
     std::vector<std::int64_t> shape; ///< global shape
@@ -51,12 +51,13 @@ class Parameter {
     explicit Parameter(ParameterSpec spec, int tensor_ranks = 1, int tensor_rank = 0);
 
     ParameterSpec const& spec() const { return spec_; }
-    /// What this rank holds of the global tensor, along spec().cut.dim.
+    /// The slice of the global tensor that this rank holds, along spec().cut.dim.
     TensorSlice const& slice() const { return slice_; }
     /// of the slice, padding included
     std::vector<std::int64_t> const& shape() const { return shape_; }
     std::int64_t numel() const; ///< of the slice
-    /// Of the ranks that hold the same slice, one counts it in norms and writes it to files.
+    /// Tells whether this rank, of those that hold the same slice, is the one that counts it in
+    /// norms and writes it to files.
     bool counted() const { return counted_; }
     Unit const& unit() const { return *unit_; }
     /// The compute copy [shape()]; undefined while its unit is sharded (ZeRO-3).
@@ -71,7 +72,7 @@ class Parameter {
     friend class ParameterStore;
     friend class ParameterUse;
     friend struct Unit;
-    /// Where one use's gradient goes.
+    /// The place that one use's gradient goes to.
     struct Sink {
         at::Tensor slot;        ///< undefined while the unit has no buffer for it
         bool holds_sum = false; ///< the next gradient of this use is added, not stored
@@ -118,9 +119,9 @@ class ParameterUse {
     void deliver_product(at::Tensor const& a, at::Tensor const& b) const;
     /// Delivers this use's gradient of one slot. Call once per slot.
     void deliver(at::Tensor const& gradient) const;
-    /// For gradients made by parts, inside now_or_later: the buffer to add this slot's parts into,
-    /// and whether it holds nothing yet (then it is not zeroed: the first part is stored, or the
-    /// caller zeroes it). Call once per slot; counts as delivered.
+    /// Serves gradients that are made by parts, inside now_or_later: returns the buffer to add this
+    /// slot's parts into, and whether it holds nothing yet (then it is not zeroed: the first part
+    /// is stored, or the caller zeroes it). Call once per slot; counts as delivered.
     struct Accumulator {
         at::Tensor buffer;
         bool fresh;

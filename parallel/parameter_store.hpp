@@ -5,14 +5,14 @@
 // one. The unit of gathering and reducing is a transformer block. Nothing here communicates:
 // GradientReducer and WeightGatherer do.
 //
-// [Note: who keeps what] n = elements of a unit's flat buffer, d = data ranks, s = ranks of a shard
-// group.
+// [Note: who keeps what] n = elements of a unit's flat buffer, s = ranks of a shard group.
 //   ZeRO        0    1    2    3
-//   master      n    n/s  n/s  n/s    its kept range; the same memory as the compute copy where
-//   dtypes agree (0 to 2) compute     n    n    n    n while its block runs gradient    n    n n/s
-//   n/s    sum over the step; in bitwise mode only part of it is filled until the end slot while
-//   the unit's backward pass and reduction last, where it is not the gradient itself moments     n
-//   n/s  n/s  n/s
+//   master      n    n/s  n/s  n/s   its kept range; the compute copy's memory where dtypes agree
+//   compute     n    n    n    n     under ZeRO 3 only while its block runs
+//   gradient    n    n    n/s  n/s   sum over the step; bitwise mode fills only part until the end
+//   slot        n    n    n    n     while the unit's backward pass and reduction last, where it is
+//                                    not the gradient itself
+//   moments     n    n/s  n/s  n/s
 #pragma once
 #include <ATen/ATen.h>
 
@@ -65,7 +65,7 @@ struct Unit {
     at::Tensor kept_gradient(std::size_t use = 0) const;
     /// Elements [from, from + count) of the flat buffer in a use's sum. They must be in it.
     at::Tensor gradient_range(std::size_t use, std::int64_t from, std::int64_t count) const;
-    /// Memory for the gradient of one slot of that use; layers ask for it by delivering.
+    /// Gives memory for the gradient of one slot of that use; layers ask for it by delivering.
     void open_slot(std::size_t use);
     /// The slot's buffers (undefined ones for uses that nothing was delivered to), which the unit
     /// lets go. Every use may deliver again.
@@ -73,7 +73,7 @@ struct Unit {
     void show_compute(); ///< parameters see `compute`
 };
 
-/// What of one parameter lies in a range of its unit's flat buffer.
+/// The part of one parameter that lies in a range of its unit's flat buffer.
 struct Stretch {
     Parameter const* parameter;
     std::int64_t first, count; ///< elements of the parameter's slice

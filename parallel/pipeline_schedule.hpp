@@ -6,16 +6,13 @@
 //
 // [Note: what a schedule promises]
 // - Each part runs each micro-step exactly once, and the lists of all stages together cannot
-// deadlock, if no action
-//   waits for the receive of what it sends. Sends may wait for their receives as long as they hold
-//   up sends of the same boundary alone (stage_link.hpp).
+//   deadlock, if no action waits for the receive of what it sends. Sends may wait for their
+//   receives as long as they hold up sends of the same boundary alone (stage_link.hpp).
 // - Forward passes, backward passes and weight gradients of a chunk each run in increasing
-// micro-step order: bitwise
-//   mode adds gradients in that order.
+//   micro-step order: bitwise mode adds gradients in that order.
 // - Two stages exchange activations in one order: the sender's is the receiver's. The same holds
-// for gradients. Where
-//   both travel from one stage to another (interleaved on two stages), they need a tag or a channel
-//   each.
+//   for gradients. Where both travel from one stage to another (interleaved on two stages), they
+//   need a tag or a channel each.
 // - A list depends on its arguments alone, so ranks that hold the same stage run the same list.
 #pragma once
 #include <cstdint>
@@ -49,14 +46,16 @@ using StageActions = std::vector<Action>;
 /// The list of one stage. `micro_steps` may be any number from 1 up. Local, takes O(chunks *
 /// micro_steps).
 ///
-/// gpipe        all forward passes, then all backward passes (Huang et al. 2019). Holds micro_steps
-/// activations. one_f_one_b  PipeDream-Flush (Narayanan et al. 2021, section 2.2.1). Holds
-/// min(stages - stage, micro_steps). interleaved  chunks >= 2, micro-steps in groups of `stages`
-/// (Narayanan et al. 2021, section 2.2.2). Holds at most
-///              2 (stages - stage - 1) + (chunks - 1) stages + 1 activations, each of one chunk.
+/// gpipe        all forward passes, then all backward passes (Huang et al. 2019). Holds
+///              micro_steps activations.
+/// one_f_one_b  PipeDream-Flush (Narayanan et al. 2021, section 2.2.1). Holds
+///              min(stages - stage, micro_steps).
+/// interleaved  chunks >= 2, micro-steps in groups of `stages` (Narayanan et al. 2021, section
+///              2.2.2). Holds at most 2 (stages - stage - 1) + (chunks - 1) stages + 1 activations,
+///              each of one chunk.
 /// zero_bubble  ZB-H1 (Qi et al. 2023): 1F1B with the weight gradients apart, which run where
-/// stages would wait. Holds
-///              min(stages, micro_steps) on each stage, as much as the first one of 1F1B.
+///              stages would wait. Holds min(stages, micro_steps) on each stage, as much as the
+///              first one of 1F1B.
 ///
 /// Throws cluster::InputError where `chunks` does not fit the kind: legal is 2 or more for
 /// interleaved, else 1.

@@ -20,7 +20,8 @@ class Stage {
     /// ranks, D].
     virtual std::vector<std::int64_t> boundary_shape(std::int64_t micro_step) const = 0;
     virtual at::TensorOptions boundary_options() const = 0; ///< dtype and device
-    /// May the forward pass of the block run a second time in the backward pass (recomputation)?
+    /// Tells whether the forward pass of the block may run a second time in the backward pass
+    /// (recomputation).
     virtual bool may_recompute(std::size_t block) const = 0;
     /// Forward pass of one block for this rank's slot of `micro_step`. The first block of the model
     /// ignores the values of its input, which only ties it into the graph. Others take and return

@@ -27,11 +27,11 @@ class StageLink {
     /// `chunks`: parts of each stage. Collective over `stages`, which must outlive the link.
     StageLink(cluster::Communicator& stages, int chunks);
 
-    /// To the part after this one. Returns at once; the tensor is kept until it has left.
+    /// Sends to the part after this one. Returns at once; the tensor is kept until it has left.
     void send_activation(at::Tensor const& x);
     at::Tensor receive_activation(std::vector<std::int64_t> const& shape,
                                   at::TensorOptions const& options);
-    /// To the part before.
+    /// Sends to the part before.
     void send_gradient(at::Tensor const& dx);
     at::Tensor receive_gradient(std::vector<std::int64_t> const& shape,
                                 at::TensorOptions const& options);

@@ -13,9 +13,9 @@ namespace trireme::parallel {
 /// Throws JobError otherwise.
 cluster::Buffer buffer_of(at::Tensor const& tensor);
 
-/// What is computed with `tensor` from now on comes after `work`: the current stream waits for it,
-/// and on the CPU the host. The tensors of the call may go then, since libtorch hands their memory
-/// out again in the order of the stream.
+/// Makes what is computed with `tensor` from now on come after `work`: the current stream waits for
+/// it, and on the CPU the host. The tensors of the call may go then, since libtorch hands their
+/// memory out again in the order of the stream.
 void finish(cluster::Work& work, at::Tensor const& tensor);
 inline void finish(cluster::Work&& work, at::Tensor const& tensor) {
     finish(work, tensor);

@@ -21,7 +21,7 @@ struct TensorCut {
     std::int64_t extent() const { return groups * items * size; }
 };
 
-/// What one rank holds of the dim: elements [first, first + real) and zeros up to `local`.
+/// The part of the dim that one rank holds: elements [first, first + real) and zeros up to `local`.
 struct TensorSlice {
     std::int64_t first = 0, real = 0, local = 0;
     int copies = 1; ///< consecutive ranks that hold the same slice

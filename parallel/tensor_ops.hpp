@@ -24,8 +24,8 @@ struct TensorAxis {
 /// [T / t, D] -> [T, D]. What follows differs from rank to rank, so the backward pass adds the
 /// ranks' gradients: g of the paper's figure 5.
 at::Tensor gather_sequence(at::Tensor const& x, TensorAxis const& axis);
-/// The same where every rank goes on with the same computation: the backward pass takes the rank's
-/// own rows.
+/// Gathers likewise where every rank goes on with the same computation: the backward pass takes the
+/// rank's own rows.
 at::Tensor gather_sequence_alike(at::Tensor const& x, TensorAxis const& axis);
 /// [T, D] of which each rank has a part of the sum -> [T / t, D] of the sum: g bar of the paper's
 /// figure 5.

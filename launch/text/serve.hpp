@@ -7,11 +7,11 @@ namespace trireme::launch::text {
 
 /// Answers each line of `in` with one on `out`, both JSON objects, until `in` ends. First says
 /// {"vocabulary"}. Requests and their answers:
-///   {"prompts": [text, ...]}                        {"prompts": [[id, ...], ...]}
-///   {"prompts": [...], "completions": [text, ...]}  {"prompts": ..., "completions": [[id, ...],
-///   ...], "apart": count}
-///   {"decode": [[id, ...], ...]}                    {"texts": [text, ...]}
-///   {"score": [[completion, reference], ...]}       {"scores": [{"exact_match", "f1"}, ...]}
+///   {"prompts": [text, ...]}                    {"prompts": [[id, ...], ...]}
+///   {"prompts": [...], "completions": [...]}    {"prompts": ..., "completions": [[id, ...], ...],
+///                                                "apart": count}
+///   {"decode": [[id, ...], ...]}                {"texts": [text, ...]}
+///   {"score": [[completion, reference], ...]}   {"scores": [{"exact_match", "f1"}, ...]}
 /// A request that cannot be answered gets {"error": why}; a folder without a tokenizer gets it in
 /// place of the greeting, and that is all.
 void serve(std::string const& folder, std::istream& in, std::ostream& out);

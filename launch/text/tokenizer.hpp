@@ -48,8 +48,8 @@ class Tokenizer {
     /// Special tokens included; `pairs` is empty or as long as `texts`. Uses all cores.
     std::vector<Encoding> encode(std::vector<std::string> const& texts,
                                  std::vector<std::string> const& pairs) const;
-    /// What a model is given to go on from: special tokens in front as the tokenizer's template has
-    /// them, none at the end, where they would say that the text is over.
+    /// Makes the tokens that a model is given to go on from: special tokens in front as the
+    /// tokenizer's template has them, none at the end, where they would say that the text is over.
     std::vector<std::vector<std::int32_t>>
     encode_prompts(std::vector<std::string> const& prompts) const;
     /// [Note: boundary of prompt and completion] The prompt's tokens are those of encode_prompts,
@@ -67,7 +67,7 @@ class Tokenizer {
     UnknownTokens const& unknown() const; ///< what encode and encode_prompted met
 
   private:
-    /// Without special tokens; where in the text each token lies.
+    /// Finds where in the text each token lies. Special tokens are left out.
     struct Plain {
         std::vector<std::int32_t> tokens;
         std::vector<std::pair<std::size_t, std::size_t>> places;

@@ -1,4 +1,4 @@
-// What the files beside tokenizer.json say of the same tokenizer. transformers obeys them, and
+// Files beside tokenizer.json that speak of the same tokenizer. transformers obeys them, and
 // serves an export by them: where they disagree, a model would be trained on other tokens than it
 // is given later.
 #pragma once
@@ -26,8 +26,9 @@ std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer);
 /// is none.
 std::int64_t length_of_tokenizer(std::string const& folder);
 
-/// Does a text that is too long lose its beginning? truncation_side of tokenizer_config.json, else
-/// what tokenizer.json says of truncation; transformers obeys them in this order.
+/// Tells whether a text that is too long loses its beginning: truncation_side of
+/// tokenizer_config.json, else what tokenizer.json says of truncation; transformers obeys them in
+/// this order.
 bool cuts_in_front(std::string const& folder);
 
 } // namespace trireme::launch::text
