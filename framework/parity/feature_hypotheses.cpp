@@ -42,27 +42,26 @@ std::vector<Without> variants_of(Layout const& layout) {
 
 enum class Phase { forward, backward, norm, update, later };
 
-run::Phase phase_of(Case const& c) {
-    if (c.specimen.wrong("loss of step 1")) return run::Phase::forward;
-    if (!c.wrong.empty()) return run::Phase::backward;
-    if (c.specimen.wrong("norm of step 1")) return run::Phase::norm;
+Phase phase_of(Case const& c) {
+    if (c.specimen.wrong("loss of step 1")) return Phase::forward;
+    if (!c.wrong.empty()) return Phase::backward;
+    if (c.specimen.wrong("norm of step 1")) return Phase::norm;
     return c.specimen.wrong("first moment") || c.specimen.wrong("weights after step 1")
-               ? run::Phase::update
-               : run::Phase::later;
+               ? Phase::update
+               : Phase::later;
 }
 
-std::string text_of(std::string const& id, run::Phase phase) {
-    if (phase == run::Phase::norm)
+std::string text_of(std::string const& id, Phase phase) {
+    if (phase == Phase::norm)
         return "the gradient norm leaves out or repeats parts under this feature: " + id;
-    bool const forward = phase == run::Phase::forward, backward = phase == run::Phase::backward;
+    bool const forward = phase == Phase::forward, backward = phase == Phase::backward;
     if (id == "recomputation")
         return "the recomputed forward pass computes something else than the first";
     if (id == "gather")
-        return forward || phase == run::Phase::later
-                   ? "ZeRO 3 gathers weights that are not those kept: "
-                     "a part is missing or in another place"
-                   : "ZeRO 3 handles gradients or weights wrongly in "
-                     "the backward pass: a gather or a reduce-scatter";
+        return forward || phase == Phase::later ? "ZeRO 3 gathers weights that are not those kept: "
+                                                  "a part is missing or in another place"
+                                                : "ZeRO 3 handles gradients or weights wrongly in "
+                                                  "the backward pass: a gather or a reduce-scatter";
     if (id == "shards")
         return forward    ? "weights that shards hold are gathered wrongly"
                : backward ? "the reduce-scatter of gradients over shards is wrong"
@@ -98,14 +97,14 @@ std::optional<Cause> feature_apart(Case const& c) {
     for (auto const& variant : variants_of(c.specimen.layout))
         if (c.lab.examine(variant.layout).figures.front().holds()) right.push_back(variant);
     if (right.empty()) return {};
-    run::Phase const phase = phase_of(c);
+    Phase const phase = phase_of(c);
     std::string const id = right.front().id;
     std::string where;
     std::vector<std::string> names = c.wrong;
-    if (phase == run::Phase::forward && id != "stage-boundary")
+    if (phase == Phase::forward && id != "stage-boundary")
         if (auto const blocks = blocks_at_fault(c); !blocks.empty())
             where = fmt::format(", in {}", fmt::join(blocks, " and "));
-    if (phase == run::Phase::backward)
+    if (phase == Phase::backward)
         if (auto const back = backward_pass(c)) {
             names = back->parameters;
             where = back->id == "one-gradient"
@@ -114,7 +113,7 @@ std::optional<Cause> feature_apart(Case const& c) {
         }
     std::vector<std::string> instead;
     for (auto const& r : right) instead.push_back(r.what);
-    bool const late = phase == run::Phase::update || phase == run::Phase::later;
+    bool const late = phase == Phase::update || phase == Phase::later;
     return Cause{id, text_of(id, phase) + where,
                  fmt::format("the layout agrees in everything with {}",
                              fmt::join(instead, ", and also with ")),
