@@ -79,7 +79,7 @@ void flash_forward(c10::OperatorHandle const&, torch::jit::Stack* stack) {
     ++calls;
     OnTheCpu const on_the_cpu;
     FlashArguments const a(*stack, 0, 3, 10);
-    auto const [out, lse] = framework::composed::attention(a.problem, a.q, a.k, a.v);
+    auto const [out, lse] = framework::model::composed::attention(a.problem, a.q, a.k, a.v);
     at::Tensor const like = (*stack)[0].toTensor(), none = at::zeros({2}, at::kLong).to(kGuarded);
     stack->clear();
     torch::jit::push(*stack, there(out, like), lse.to(kGuarded), none, none, none);
@@ -89,7 +89,7 @@ void flash_backward(c10::OperatorHandle const&, torch::jit::Stack* stack) {
     OnTheCpu const on_the_cpu;
     auto const& s = *stack;
     FlashArguments const a(s, 1, 6, 14);
-    auto const g = framework::composed::attention_backward(
+    auto const g = framework::model::composed::attention_backward(
         a.problem, a.q, a.k, a.v, FlashArguments::flat(s[4]), s[5].toTensor().cpu(),
         FlashArguments::flat(s[0]));
     at::Tensor const q = there(g.q, s[1].toTensor()), k = there(g.k, s[2].toTensor()),
