@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cluster/error.hpp"
+#include "cluster/interruption.hpp"
 #include "cluster/sha256.hpp"
 #include "cluster/staging.hpp"
 #include "cluster/xxh3.hpp"
@@ -59,9 +60,11 @@ StagingFolder::StagingFolder(std::string const& path) : path_(bare(path)) {
     std::filesystem::create_directories(above, error);
     if (error) throw JobError(above.string() + ": cannot be made: " + error.message());
     staging_ = make_staging_folder(path_);
+    remove_at_signal(staging_);
 }
 
 StagingFolder::~StagingFolder() {
+    keep_at_signal(staging_);
     std::error_code ignored;
     std::filesystem::remove_all(staging_, ignored);
 }

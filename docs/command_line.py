@@ -25,7 +25,7 @@ A batch script can act on them: they are the same for every command, and `cluste
 | 1 | failed: the message names call, rank and host (`doctor`: there is a problem) | counts it, tries again a few times |
 | 2 | bad input: the message says where, which value, what is legal; nothing was written | stops: trying again cannot help |
 | 3 | `train` must not go on by itself: a file STOP, a spent budget, no progress in several jobs | stops: a person decides |
-| 85 | `train` was asked to stop (SIGUSR1, SIGTERM, SIGINT, SIGHUP) and saved | starts the same command again |
+| 85 | `train` was asked to stop (SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGHUP) and saved | starts the same command again |
 
 Any other code is a failure too: 128 + N under a shell means that signal N ended it.
 

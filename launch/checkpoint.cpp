@@ -8,6 +8,7 @@
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/interruption.hpp"
 #include "cluster/nearest.hpp"
 #include "framework/checkpoint/compare.hpp"
 #include "framework/checkpoint/reader.hpp"
@@ -33,6 +34,7 @@ int export_command(std::vector<std::string> const& arguments) {
         "dtype", po::value(&dtype)->default_value("auto")->value_name("TYPE"),
         "auto: each tensor as the model came | fp32 | bf16 | fp16");
     if (!parse(options, arguments)) return 0;
+    cluster::RemovalAtSignal const tidy;
     std::string const name = framework::jobs::export_checkpoint(run, which, output, dtype);
     fmt::print("exported {} of {} to {}\n", name, run, output);
     return 0;

@@ -20,7 +20,7 @@ namespace trireme::framework::run {
 
 namespace {
 
-constexpr std::array<int, 5> kSignals{SIGUSR1, SIGTERM, SIGINT, SIGHUP, SIGCONT};
+constexpr std::array<int, 6> kSignals{SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGHUP, SIGCONT};
 constexpr std::int64_t kBeat = 50'000'000, kPause = 500'000'000; ///< nanoseconds
 std::array<struct sigaction, kSignals.size()> former;
 std::atomic<bool> flag = false;

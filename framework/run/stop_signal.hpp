@@ -1,6 +1,6 @@
-// SIGUSR1, SIGTERM, SIGINT and SIGHUP ask for a checkpoint and an orderly end; SIGHUP does not
-// under nohup. A launcher may deliver them to some ranks only, so ranks agree on the flag once a
-// step (RunControl::agree). One that comes before the first step is obeyed after it.
+// SIGUSR1, SIGUSR2, SIGTERM, SIGINT and SIGHUP ask for a checkpoint and an orderly end; SIGHUP does
+// not under nohup. A launcher may deliver them to some ranks only, so ranks agree on the flag once
+// a step (RunControl::agree). One that comes before the first step is obeyed after it.
 #pragma once
 #include <string>
 

@@ -5,8 +5,10 @@
 
 #include <boost/program_options.hpp>
 #include <iostream>
+#include <optional>
 
 #include "cluster/error.hpp"
+#include "cluster/interruption.hpp"
 #include "cluster/process.hpp"
 #include "launch/options.hpp"
 #include "launch/text/inspect.hpp"
@@ -140,6 +142,8 @@ int main(int argc, char** argv) {
                 "legal: trireme-text prepare | inspect (as a rule called through `trireme`)");
         std::string const command = arguments.front();
         arguments.erase(arguments.begin());
+        std::optional<cluster::RemovalAtSignal> tidy; // before Python, which begins threads
+        if (command == "prepare") tidy.emplace();
         int const code = text::with_python([&] { return run(command, arguments); });
         cluster::finish_output(cluster::Reader::needed);
         return code;

@@ -209,12 +209,14 @@ TEST_F(Control, FilesInTheRunFolder) {
 }
 
 TEST_F(Control, ASignalAsksForAnotherJob) {
-    run::StopSignal const handlers;
-    auto c = control();
-    std::raise(SIGUSR1);
-    run::Orders const orders = c.agree(false);
-    EXPECT_EQ(orders.stop, run::StopReason::signal);
-    EXPECT_EQ(orders.exit_code(), cluster::kSavedToContinue);
+    for (int const signal : {SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGHUP}) {
+        run::StopSignal const handlers;
+        auto c = control();
+        std::raise(signal);
+        run::Orders const orders = c.agree(false);
+        EXPECT_EQ(orders.stop, run::StopReason::signal) << strsignal(signal);
+        EXPECT_EQ(orders.exit_code(), cluster::kSavedToContinue);
+    }
 }
 
 TEST_F(Control, StopsAtTheLastMomentThatLeavesTimeForAStepAndASave) {

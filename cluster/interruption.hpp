@@ -1,0 +1,32 @@
+// A command that a signal ends leaves nothing half-made: Ctrl-C in the middle of an export of many
+// gigabytes gives the disk back.
+#pragma once
+#include <csignal>
+#include <string>
+#include <thread>
+
+namespace trireme::cluster {
+
+/// Removes the folders of `remove_at_signal` when INT, TERM, HUP, USR1 or USR2 comes, and then ends
+/// the process by that signal, as the system would have done at once. To be made before any other
+/// thread, since a thread of its own receives the signals. One that is ignored, as by nohup, stays
+/// ignored. Training, which saves at a signal, has run::StopSignal instead.
+class RemovalAtSignal {
+  public:
+    RemovalAtSignal();
+    ~RemovalAtSignal();
+    RemovalAtSignal(RemovalAtSignal const&) = delete;
+    RemovalAtSignal& operator=(RemovalAtSignal const&) = delete;
+
+  private:
+    sigset_t signals_{}, former_{};
+    std::jthread receiver_;
+};
+
+/// A folder that is removed when a signal ends the process. Only noted where no RemovalAtSignal is.
+void remove_at_signal(std::string const& folder);
+/// Takes it off the list. Does not return while a signal ends the process, so that nobody hears of
+/// files that are missing by then.
+void keep_at_signal(std::string const& folder);
+
+} // namespace trireme::cluster
