@@ -10,7 +10,8 @@ namespace trireme::framework::pretrained {
 
 namespace {
 
-model::Activation activation(Fields& fields, char const* field) {
+/// `otherwise`: where the field is missing.
+model::Activation activation(Fields& fields, char const* field, char const* otherwise) {
     struct Name {
         char const* name;
         model::Activation activation;
@@ -21,7 +22,7 @@ model::Activation activation(Fields& fields, char const* field) {
                                           {"gelu_new", model::Activation::gelu_tanh},
                                           {"gelu_pytorch_tanh", model::Activation::gelu_tanh},
                                           {"relu", model::Activation::relu}}};
-    auto const asked = fields.get<std::string>(field);
+    auto const asked = fields.get(field, std::string(otherwise));
     for (auto const& n : kNames)
         if (asked == n.name) return n.activation;
     fields.refuse(field, "silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu");
@@ -34,15 +35,21 @@ std::int64_t layer_count(Fields& fields, char const* field) {
     return layers;
 }
 
-void read_shape(Fields& fields, model::Config& c) {
+/// transformers' defaults, where an old file lacks the field.
+struct Defaults {
+    char const* activation;
+    std::int64_t positions;
+};
+
+void read_shape(Fields& fields, model::Config& c, Defaults const& otherwise) {
     c.hidden = fields.positive("hidden_size");
     c.layers = layer_count(fields, "num_hidden_layers");
     c.heads = fields.positive("num_attention_heads");
     c.feed_forward = fields.positive("intermediate_size");
     c.vocabulary = fields.positive("vocab_size");
-    c.max_positions = fields.positive("max_position_embeddings");
+    c.max_positions = fields.positive("max_position_embeddings", otherwise.positions);
     c.initializer_range = fields.get("initializer_range", 0.02);
-    c.activation = activation(fields, "hidden_act");
+    c.activation = activation(fields, "hidden_act", otherwise.activation);
 }
 
 constexpr std::int64_t kNone = -1;
@@ -62,11 +69,12 @@ void read_pad_token(Fields& fields, model::Config& c, std::int64_t otherwise) {
 // ---- BERT
 
 void read_bert(Fields& fields, model::Config& c) {
-    read_shape(fields, c);
+    read_shape(fields, c, {"gelu", 512});
+    fields.require("embedding_size", c.hidden);
     if (c.hidden % c.heads) fields.refuse("num_attention_heads", "a divisor of hidden_size");
     c.kv_heads = c.heads;
     c.head_size = c.hidden / c.heads;
-    c.token_types = fields.positive("type_vocab_size");
+    c.token_types = fields.positive("type_vocab_size", 2);
     read_pad_token(fields, c, 0);
     c.norm = model::Norm::layer;
     c.norm_epsilon = fields.positive_real("layer_norm_eps", 1e-12);
@@ -80,9 +88,6 @@ void read_bert(Fields& fields, model::Config& c) {
     c.embedding_dropout = c.hidden_dropout = fields.probability("hidden_dropout_prob", 0.1);
     c.attention_dropout = fields.probability("attention_probs_dropout_prob", 0.1);
     c.classifier_dropout = fields.probability("classifier_dropout", c.hidden_dropout);
-    // Of BERT's first release; transformers reads none of them.
-    fields.ignore({"directionality", "pooler_fc_size", "pooler_num_attention_heads",
-                   "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type"});
 }
 
 // ---- GPT-2
@@ -103,13 +108,13 @@ void read_gpt2(Fields& fields, model::Config& c) {
     c.layers = layer_count(fields, "n_layer");
     c.heads = c.kv_heads = fields.positive("n_head");
     c.vocabulary = fields.positive("vocab_size");
-    c.max_positions = fields.positive("n_positions");
+    c.max_positions = fields.positive("n_positions", 1024);
     fields.require("n_ctx", c.max_positions);
     if (c.hidden % c.heads) fields.refuse("n_head", "a divisor of n_embd");
     c.head_size = c.hidden / c.heads;
     c.feed_forward = fields.positive("n_inner", 4 * c.hidden);
     c.initializer_range = fields.get("initializer_range", 0.02);
-    c.activation = activation(fields, "activation_function");
+    c.activation = activation(fields, "activation_function", "gelu_new");
     c.norm = model::Norm::layer;
     c.norm_epsilon = fields.positive_real("layer_norm_epsilon", 1e-5);
     c.norm_first = c.causal = true;
@@ -124,15 +129,6 @@ void read_gpt2(Fields& fields, model::Config& c) {
     c.attention_dropout = fields.probability("attn_pdrop", 0.1);
     read_pad_token(fields, c, kNone);
     c.untrained_token = kNone; // its embedding layer knows no padding
-    // Scores in float32 and another order of one product: our kernel's scores are float32 at least
-    // anyway.
-    fields.ignore({"reorder_and_upcast_attn"});
-    // Of the double-heads model alone, whose head no task here has.
-    fields.ignore({"summary_type", "summary_use_proj", "summary_activation",
-                   "summary_proj_to_labels", "summary_first_dropout"});
-    fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
-    // The first release had these for words that were added later; transformers reads neither.
-    fields.ignore({"n_special", "predict_special_tokens"});
     for (auto const& [alias, value] : {std::pair{"hidden_size", c.hidden},
                                        {"num_hidden_layers", c.layers},
                                        {"num_attention_heads", c.heads},
@@ -200,11 +196,28 @@ void read_rotary(Fields& fields, model::Config& c) {
     c.rotary = rope.stretch;
 }
 
-/// What all of them have. `key_heads` and `head_size`: transformers' defaults where the field is
-/// missing; 0: derived.
-void read_llama_like(Fields& fields, model::Config& c, std::int64_t kv_heads,
-                     std::int64_t head_size) {
-    read_shape(fields, c);
+/// Tools that write one configuration for all families say of much that it is not there.
+void require_nothing_more(Fields& fields) {
+    for (auto const* part : {"bias", "use_bias", "lm_head_bias", "alibi", "use_qk_norm"})
+        fields.require(part, false);
+    for (auto const* dropout : {"embd_pdrop", "resid_pdrop", "attn_pdrop", "hidden_dropout",
+                                "hidden_dropout_prob", "attention_probs_dropout_prob"})
+        fields.require(dropout, 0.0);
+    fields.require("is_causal", true);
+    fields.require("rope_interleaved", false);
+    fields.require("pretraining_tp", 1);
+    fields.require("dual_chunk_attention_config", nullptr); // servers compute it
+}
+
+/// transformers' defaults, where the field is missing; 0 heads or head_dim: derived.
+struct DecoderDefaults {
+    std::int64_t kv_heads, head_size, positions;
+};
+
+/// Reads what all of them have.
+void read_llama_like(Fields& fields, model::Config& c, DecoderDefaults const& otherwise) {
+    auto const [kv_heads, head_size, positions] = otherwise;
+    read_shape(fields, c, {"silu", positions});
     if (c.activation != model::Activation::silu) fields.refuse("hidden_act", "silu");
     bool const key_heads_missing = !fields.contains("num_key_value_heads") && kv_heads;
     c.kv_heads = fields.positive("num_key_value_heads", key_heads_missing ? kv_heads : c.heads);
@@ -219,15 +232,13 @@ void read_llama_like(Fields& fields, model::Config& c, std::int64_t kv_heads,
     c.gated = c.norm_first = c.causal = true;
     c.tied_embeddings = fields.get("tie_word_embeddings", false);
     c.attention_dropout = fields.probability("attention_dropout", 0.0);
-    fields.ignore({"is_decoder"}); // causal with it and without, cross-attention being refused
-    fields.require("rope_interleaved", false);
-    fields.require("pretraining_tp", 1);
+    require_nothing_more(fields);
     read_pad_token(fields, c, kNone);
     read_rotary(fields, c);
 }
 
 void read_llama(Fields& fields, model::Config& c) {
-    read_llama_like(fields, c, 0, 0);
+    read_llama_like(fields, c, {0, 0, 2048});
     c.attention_bias = c.output_bias = fields.get("attention_bias", false);
     c.feed_forward_bias = fields.get("mlp_bias", false);
 }
@@ -238,7 +249,7 @@ void require_no_bias(Fields& fields, std::initializer_list<char const*> names) {
 }
 
 void read_mistral(Fields& fields, model::Config& c) {
-    read_llama_like(fields, c, 8, 0);
+    read_llama_like(fields, c, {8, 0, 131072});
     require_no_bias(fields, {"attention_bias", "mlp_bias"});
     // null is no window; a missing field is transformers' default.
     std::int64_t const otherwise = fields.contains("sliding_window") ? 0 : 4096;
@@ -272,7 +283,7 @@ std::vector<std::int64_t> qwen_windows(Fields& fields, model::Config const& c) {
 }
 
 void read_qwen2(Fields& fields, model::Config& c) {
-    read_llama_like(fields, c, 32, 0);
+    read_llama_like(fields, c, {32, 0, 32768});
     c.attention_bias = true; // of query, key and value, not of the output
     c.windows = qwen_windows(fields, c);
     fields.require("attention_bias", true);
@@ -281,7 +292,7 @@ void read_qwen2(Fields& fields, model::Config& c) {
 }
 
 void read_qwen3(Fields& fields, model::Config& c) {
-    read_llama_like(fields, c, 32, 128);
+    read_llama_like(fields, c, {32, 128, 32768});
     c.attention_bias = c.output_bias = fields.get("attention_bias", false);
     require_no_bias(fields, {"mlp_bias"});
     c.qk_norm = true;

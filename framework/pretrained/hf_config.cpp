@@ -22,14 +22,16 @@ Json parsed(model::Config const& c) {
 }
 
 FamilyEntry const& find_family(Fields& fields) {
-    auto const type = fields.get<std::string>("model_type");
     std::vector<std::string> legal;
-    for (auto const& entry : families()) {
+    for (auto const& entry : families()) legal.emplace_back(entry.model_type);
+    auto const known = fmt::format("{}", fmt::join(legal, ", "));
+    if (!fields.has("model_type"))
+        fields.refuse("model_type", known + "; the first folders of a family lack it: add it");
+    auto const type = fields.get<std::string>("model_type");
+    for (auto const& entry : families())
         if (type == entry.model_type) return entry;
-        legal.emplace_back(entry.model_type);
-    }
     // another model is no misspelling
-    fields.refuse("model_type", fmt::format("{}", fmt::join(legal, ", ")));
+    fields.refuse("model_type", known);
 }
 
 /// auto_map names Python code of the folder's own. That of a tokenizer changes no model.
@@ -83,7 +85,8 @@ void refuse_what_changes_everything(Fields& fields) {
     fields.require("pruned_heads", Json::object());
     fields.require("torchscript", false); // copies tied weights instead of sharing them
     refuse_own_code(fields);
-    fields.require("quantization_config", nullptr);
+    for (auto const* packed : {"quantization_config", "quantization", "compression_config"})
+        fields.require(packed, nullptr); // weights of fewer bits
     fields.require("per_layer_config", nullptr);
 }
 
@@ -168,8 +171,9 @@ std::string to_hf_config(model::Config const& c, std::string const& dtype) {
     }
     // Without it transformers takes one text at a time from a classifier that reads the last token
     // before the padding.
-    if (c.head == model::HeadKind::classification && c.pad_token >= 0 &&
-        json.value("pad_token_id", Json()).is_null())
+    Json const pad = json.value("pad_token_id", Json());
+    bool const none = !pad.is_number_integer() || pad.get<std::int64_t>() < 0;
+    if (c.head == model::HeadKind::classification && c.pad_token >= 0 && none)
         json["pad_token_id"] = c.pad_token;
     set_dtype(json, dtype);
     return json.dump(2) + "\n";

@@ -1,0 +1,137 @@
+// Fields that config.json of published models has: what changes nothing is taken, whatever tool
+// wrote it, and what would compute something else is refused by its name.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "framework/pretrained/hf_config.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace trireme::framework::pretrained {
+namespace {
+
+using nlohmann::json;
+
+model::Config read(json const& config) {
+    test::TemporaryFolder const folder;
+    cluster::write_file(folder.path() + "/config.json", config.dump());
+    return read_hf_config(folder.path());
+}
+
+/// By the names that the models have on the hub.
+json all_published() {
+    return json::parse(cluster::read_file(std::string(TRIREME_GOLDEN) + "/published_configs.json"));
+}
+json published(std::string const& name) {
+    return all_published().at(name);
+}
+
+/// The message without the path of the file; `name` with some fields changed.
+std::string refusal(std::string const& name, json const& fields) {
+    json config = published(name);
+    config.update(fields);
+    try {
+        read(config);
+    } catch (cluster::InputError const& error) {
+        std::string const what = error.what();
+        return what.substr(what.find("config.json: ") + 13);
+    }
+    return "accepted";
+}
+
+TEST(RealConfigs, EachIsRead) {
+    json const all = all_published();
+    EXPECT_GE(all.size(), 25U);
+    for (auto const& [name, config] : all.items())
+        EXPECT_EQ(refusal(name, json::object()), "accepted") << name;
+}
+
+TEST(RealConfigs, WhatIsComputedIsWhatTheySay) {
+    EXPECT_EQ(read(published("distilgpt2")).layers, 6);
+    EXPECT_EQ(read(published("lmsys/vicuna-7b-v1.5-16k")).rotary.factor, 4.0);
+    EXPECT_EQ(read(published("mistralai/Mistral-7B-v0.1")).windows,
+              std::vector<std::int64_t>(32, 4096));
+    EXPECT_EQ(read(published("mistralai/Mistral-7B-v0.3")).windows,
+              std::vector<std::int64_t>(32, 0));
+    EXPECT_EQ(read(published("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B")).windows,
+              std::vector<std::int64_t>(28, 0));
+    EXPECT_EQ(read(published("Qwen/Qwen3-0.6B")).head_size, 128);
+    EXPECT_TRUE(read(published("HuggingFaceTB/SmolLM2-135M-Instruct")).tied_embeddings);
+}
+
+/// transformers' defaults for fields that the first folders lack.
+TEST(RealConfigs, WhatAnOldFolderLacksHasTheDefaultOfTransformers) {
+    EXPECT_EQ(read(published("decapoda-research/llama-7b-hf")).max_positions, 2048);
+    auto const without = [](std::string const& name, std::initializer_list<char const*> fields) {
+        json config = published(name);
+        for (auto const* field : fields) config.erase(field);
+        return read(config);
+    };
+    model::Config const bert =
+        without("bert-base-uncased", {"hidden_act", "type_vocab_size", "max_position_embeddings"});
+    EXPECT_EQ(bert.activation, model::Activation::gelu);
+    EXPECT_EQ(bert.token_types, 2);
+    EXPECT_EQ(bert.max_positions, 512);
+    model::Config const gpt2 = without("distilgpt2", {"activation_function"});
+    EXPECT_EQ(gpt2.activation, model::Activation::gelu_tanh);
+    std::string const name = "mistralai/Mistral-7B-v0.1";
+    EXPECT_EQ(without(name, {"max_position_embeddings"}).max_positions, 131072);
+    EXPECT_EQ(without("Qwen/Qwen2.5-0.5B", {"max_position_embeddings"}).max_positions, 32768);
+}
+
+TEST(RealConfigs, WhatWouldComputeSomethingElseIsRefused) {
+    struct Case {
+        char const* name;
+        json fields;
+        char const* message;
+    };
+    std::string const unknown = ": a field this version does not know, so the model might be "
+                                "computed wrongly";
+    std::vector<Case> const cases{
+        {"google/bert_uncased_L-2_H-128_A-2",
+         {{"model_type", nullptr}},
+         "model_type: null: legal: bert, gpt2, llama, mistral, qwen2, qwen3; the first folders of "
+         "a family lack it: add it"},
+        {"bert-base-uncased", {{"embedding_size", 128}}, "embedding_size: 128: legal: 768"},
+        {"TinyLlama/TinyLlama-1.1B-Chat-v1.0", {{"bias", true}}, "bias: true: legal: false"},
+        {"TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+         {{"resid_pdrop", 0.1}},
+         "resid_pdrop: 0.1: legal: 0.0"},
+        {"Qwen/Qwen2.5-0.5B", {{"is_causal", false}}, "is_causal: false: legal: true"},
+        {"meta-llama/Llama-3.1-8B-Instruct",
+         {{"quantization", {{"bits", 4}}}},
+         R"(quantization: {"bits":4}: legal: null)"},
+        {"Qwen/Qwen2.5-0.5B",
+         {{"dual_chunk_attention_config", {{"chunk_size", 262144}}}},
+         R"(dual_chunk_attention_config: {"chunk_size":262144}: legal: null)"},
+        {"Qwen/Qwen2.5-0.5B",
+         {{"rope_scaling", {{"type", "yarn"}, {"factor", 4.0}}}},
+         R"(rope_scaling.type: "yarn": legal: default, linear, llama3)"},
+    };
+    for (auto const& c : cases) EXPECT_EQ(refusal(c.name, c.fields), c.message) << c.name;
+    // a family's own leftovers are not every family's
+    EXPECT_EQ(refusal("Qwen/Qwen3-0.6B", {{"pooler_type", "cls"}}),
+              "pooler_type: \"cls\"" + unknown);
+    EXPECT_EQ(refusal("bert-base-uncased", {{"summary_type", "cls"}}),
+              "summary_type: \"cls\"" + unknown);
+    EXPECT_EQ(refusal("distilgpt2", {{"mup_width_scale", 0.1}}), "mup_width_scale: 0.1" + unknown);
+}
+
+TEST(RealConfigs, WhatToolsSayOfPartsThatAreNotThereIsTaken) {
+    for (auto const* name : {"TinyLlama/TinyLlama-1.1B-Chat-v1.0", "mistralai/Mistral-7B-v0.1",
+                             "Qwen/Qwen2.5-0.5B", "Qwen/Qwen3-0.6B"})
+        EXPECT_EQ(refusal(name, {{"bias", false},
+                                 {"use_bias", false},
+                                 {"resid_pdrop", 0.0},
+                                 {"embd_pdrop", 0},
+                                 {"is_causal", true},
+                                 {"max_seq_len", 4096},
+                                 {"use_flash_attention_2", true}}),
+                  "accepted")
+            << name;
+}
+
+} // namespace
+} // namespace trireme::framework::pretrained
