@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "data/pieces.hpp"
 
 namespace trireme::data {
 
@@ -63,9 +64,6 @@ void check_h5(herr_t status, std::string const& path, char const* what) {
 }
 
 namespace {
-
-/// bytes given to HDF5 at a time, under its mutex
-constexpr std::int64_t kPiece = std::int64_t{16} << 20;
 
 /// HDF5 prints its error stack by itself unless told not to; we throw instead. At exit it would go
 /// through what a full disk left open once more, and crash there.
@@ -145,8 +143,8 @@ void write_rows(hid_t dataset, std::string const& path, std::int64_t first, std:
     H5Sget_simple_extent_dims(space, count.data(), nullptr);
     hsize_t row = H5Tget_size(type); // bytes
     for (std::size_t d = 1; d < count.size(); ++d) row *= count[d];
-    std::int64_t const piece =
-        std::max<std::int64_t>(1, kPiece / static_cast<std::int64_t>(std::max<hsize_t>(1, row)));
+    std::int64_t const piece = std::max<std::int64_t>(
+        1, pieces.written / static_cast<std::int64_t>(std::max<hsize_t>(1, row)));
     for (std::int64_t at = 0; at < rows; at += piece) {
         start[0] = static_cast<hsize_t>(first + at);
         count[0] = static_cast<hsize_t>(std::min(piece, rows - at));

@@ -14,6 +14,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/xxh3.hpp"
+#include "data/pieces.hpp"
 
 namespace trireme::data {
 
@@ -172,12 +173,12 @@ void Shard::check_trained() const {
 
 void Shard::check_numbers(TokenColumn const& tokens) const {
     if (!tokens.column) return;
-    constexpr std::int64_t kPiece = 1 << 18;
+    std::int64_t const piece = pieces.checked;
     std::vector<std::int32_t> values;
     cluster::Xxh3 hash;
     std::int64_t sample = 0;
-    for (std::int64_t first = 0; first < expected_->tokens; first += kPiece) {
-        values.resize(static_cast<std::size_t>(std::min(kPiece, expected_->tokens - first)));
+    for (std::int64_t first = 0; first < expected_->tokens; first += piece) {
+        values.resize(static_cast<std::size_t>(std::min(piece, expected_->tokens - first)));
         read(tokens.column->offset + first * 4, static_cast<std::int64_t>(values.size()) * 4,
              values.data());
         hash.update(values.data(), values.size() * 4);

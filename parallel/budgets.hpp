@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cluster/for_now.hpp"
 #include "parallel/flat_layout.hpp"
 
 namespace trireme::parallel {
@@ -27,24 +28,10 @@ inline Budgets budgets;
 /// Small ones, for as long as one is alive: a chunk of logits is one row, no reduction waits for
 /// another, an offloaded tensor of more than 100 elements comes in parts, and a tensor of more than
 /// 64 has several blocks. One at a time.
-class SmallBudgets {
-  public:
-    SmallBudgets()
-        : logits_(budgets.logits.exchange(1)), reductions_(budgets.reductions.exchange(0)),
-          staged_(budgets.staged.exchange(100)), block_(budgets.block.exchange(64)) {}
-    ~SmallBudgets() {
-        budgets.logits = logits_;
-        budgets.reductions = reductions_;
-        budgets.staged = staged_;
-        budgets.block = block_;
-    }
-    SmallBudgets(SmallBudgets const&) = delete;
-    SmallBudgets& operator=(SmallBudgets const&) = delete;
-
-  private:
-    std::int64_t logits_;
-    std::size_t reductions_;
-    std::int64_t staged_, block_;
+struct SmallBudgets {
+    cluster::ForNow<std::int64_t> logits{budgets.logits, 1};
+    cluster::ForNow<std::size_t> reductions{budgets.reductions, 0};
+    cluster::ForNow<std::int64_t> staged{budgets.staged, 100}, block{budgets.block, 64};
 };
 
 } // namespace trireme::parallel

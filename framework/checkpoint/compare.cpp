@@ -9,12 +9,13 @@
 #include <limits>
 #include <set>
 
+#include "framework/checkpoint/pieces.hpp"
+
 namespace trireme::framework::checkpoint {
 
 namespace {
 
 using nlohmann::json;
-constexpr std::int64_t kElements = std::int64_t{1} << 20; ///< read at a time
 
 std::string name_of(Tensor const& t) {
     return t.kind + "/" + t.name;
@@ -29,8 +30,9 @@ TensorDifference compare_as(Reader const& a, Tensor const& in_a, Reader const& b
                             Tensor const& in_b) {
     TensorDifference d{.tensor = name_of(in_a), .elements = storage::elements_of(in_a.shape)};
     double square_a = 0, square_difference = 0;
-    for (std::int64_t first = 0; first < d.elements; first += kElements) {
-        auto const n = static_cast<std::size_t>(std::min(kElements, d.elements - first));
+    std::int64_t const at_a_time = pieces.compared;
+    for (std::int64_t first = 0; first < d.elements; first += at_a_time) {
+        auto const n = static_cast<std::size_t>(std::min(at_a_time, d.elements - first));
         std::vector<T> x(n), y(n);
         a.read(in_a, first, static_cast<std::int64_t>(n), x.data());
         b.read(in_b, first, static_cast<std::int64_t>(n), y.data());

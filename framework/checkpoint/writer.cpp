@@ -10,15 +10,13 @@
 #include "cluster/file.hpp"
 #include "cluster/xxh3.hpp"
 #include "data/hdf5.hpp"
+#include "framework/checkpoint/pieces.hpp"
 
 namespace trireme::framework::checkpoint {
 
 namespace {
 
 using data::H5;
-
-/// bytes given to HDF5 at a time, under its mutex
-constexpr std::int64_t kPiece = std::int64_t{16} << 20;
 
 hid_t file_type(std::string const& dtype) {
     return dtype == "f64" ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
@@ -67,7 +65,7 @@ class RankFileWriter {
                           OwnedRange::Piece const& piece) {
         hid_t const type = file_type(dtype);
         std::int64_t const element = dtype == "f64" ? 8 : 4, n = piece.rectangle.elements(),
-                           step = kPiece / element;
+                           step = pieces.written / element;
         // The dataset is flat: a rectangle is made of it by the manifest and the virtual file.
         H5 set = data::create_contiguous(h5_, path_, dataset, type, {static_cast<hsize_t>(n)});
         std::int64_t const offset = offset_of(set);

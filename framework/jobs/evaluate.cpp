@@ -18,8 +18,6 @@ namespace trireme::framework::jobs {
 
 namespace {
 
-constexpr std::int64_t kSamplesPerPlan = 256;
-
 void write_predictions(cluster::OutputFile& file, model::Results const& results,
                        std::vector<std::string> const& names) {
     std::string text;
@@ -85,7 +83,7 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
                                               job.model, loaded.notes().front(), job.data));
     parallel.refresh();
     auto const results =
-        evaluation::Evaluator(parallel, {kSamplesPerPlan, job.tokens_per_slot,
+        evaluation::Evaluator(parallel, {samples_per_plan, job.tokens_per_slot,
                                          mesh.along(parallel::Axis::tensor).size()})
             .results(*set);
     check_finite(job, results);

@@ -1,5 +1,6 @@
 // A model of a Hugging Face folder on a split of data, without training.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@ struct EvaluationJob {
     /// logits. None: null.
     cluster::OutputFile* predictions = nullptr;
 };
+
+/// Samples that are read and gathered at a time, of no influence on what is found. Tests make it
+/// small.
+inline std::atomic<std::int64_t> samples_per_plan = 256;
 
 struct Evaluation {
     evaluation::Metrics metrics;

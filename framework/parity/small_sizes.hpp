@@ -1,9 +1,11 @@
 // All the sizes that a tiny model never reaches, made small at once.
 #pragma once
-#include <atomic>
-
+#include "cluster/for_now.hpp"
 #include "cluster/reduce.hpp"
+#include "data/pieces.hpp"
+#include "framework/checkpoint/pieces.hpp"
 #include "framework/kernels/tiles.hpp"
+#include "framework/pretrained/pieces.hpp"
 #include "parallel/budgets.hpp"
 
 namespace trireme::framework {
@@ -12,26 +14,13 @@ namespace trireme::framework {
 /// the same to rounding, and runs under small sizes are the same to the bit among themselves
 /// wherever runs under the usual ones are.
 class SmallSizes {
-  public:
-    SmallSizes() = default;
-    ~SmallSizes() {
-        cluster::reduce_tile = tile_;
-        auto& t = kernels::tiles;
-        t.update = update_;
-        t.rows = rows_;
-        t.queries = queries_;
-        t.lanes = lanes_;
-    }
-    SmallSizes(SmallSizes const&) = delete;
-    SmallSizes& operator=(SmallSizes const&) = delete;
-
-  private:
     parallel::SmallBudgets budgets_;
-    std::size_t tile_ = cluster::reduce_tile.exchange(7);
-    std::int64_t update_ = kernels::tiles.update.exchange(33),
-                 rows_ = kernels::tiles.rows.exchange(5),
-                 queries_ = kernels::tiles.queries.exchange(3),
-                 lanes_ = kernels::tiles.lanes.exchange(3);
+    data::SmallPieces data_;
+    cluster::ForNow<std::size_t> reduced_{cluster::reduce_tile, 7};
+    cluster::ForNow<std::int64_t> update_{kernels::tiles.update, 33}, rows_{kernels::tiles.rows, 5},
+        queries_{kernels::tiles.queries, 3}, lanes_{kernels::tiles.lanes, 3};
+    checkpoint::SmallPieces checkpoints_;
+    pretrained::SmallPieces folders_;
 };
 
 } // namespace trireme::framework

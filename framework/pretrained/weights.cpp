@@ -17,6 +17,7 @@
 #include "framework/pretrained/families.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
+#include "framework/pretrained/pieces.hpp"
 
 namespace trireme::framework::pretrained {
 
@@ -46,9 +47,9 @@ bool is_other_head(model::Config const& model, std::string const& name) {
 bool same_bits(std::string const& name_a, TensorEntry const& a, std::string const& name_b,
                TensorEntry const& b) {
     if (a.dtype != b.dtype || a.shape != b.shape || a.shape.size() != 2) return false;
-    constexpr std::int64_t kRows = 4096;
-    for (std::int64_t row = 0; row < a.shape[0]; row += kRows) {
-        storage::Rectangle const part{{row, 0}, {std::min(kRows, a.shape[0] - row), a.shape[1]}};
+    std::int64_t const rows = pieces.rows;
+    for (std::int64_t row = 0; row < a.shape[0]; row += rows) {
+        storage::Rectangle const part{{row, 0}, {std::min(rows, a.shape[0] - row), a.shape[1]}};
         at::Tensor const left = read_tensor(name_a, a, part), right = read_tensor(name_b, b, part);
         if (std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) != 0)
             return false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -10,8 +11,10 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "data/hdf5.hpp"
 #include "data/loader.hpp"
 #include "data/manifest.hpp"
+#include "data/pieces.hpp"
 #include "tests/data/small_dataset.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -88,6 +91,33 @@ TEST(Shards, ARoundedSlotEndsInASegmentThatCountsNothing) {
     slot = open_dataset(folder.path(), "train")->read({6}, 4);
     EXPECT_EQ(slot.columns.labels_of(kTokenLabels).size(), 8U);
     EXPECT_EQ(slot.columns.labels_of(kTokenLabels).back(), kIgnoredLabel);
+}
+
+/// Rows are written some at a time, and more of them where the next call begins.
+TEST(Hdf5, RowsComeInPiecesAndAreAllThere) {
+    SmallPieces const small;
+    for (std::int64_t const width : {1, 2, 5}) // three rows a piece, one, and one beyond its size
+        for (std::int64_t const rows : {1, 2, 3, 4, 6, 7}) {
+            test::TemporaryFolder const folder;
+            std::string const path = folder.path() + "/x.h5";
+            std::vector<double> values(static_cast<std::size_t>((rows + 2) * width));
+            std::iota(values.begin(), values.end(), 1.0);
+            Extent extent;
+            {
+                H5 const file = create_h5(path);
+                H5 const set = create_contiguous(
+                    file, path, "/a/b", H5T_IEEE_F64LE,
+                    {static_cast<hsize_t>(rows + 2), static_cast<hsize_t>(width)});
+                write_rows(set, path, 0, 2, values.data());
+                write_rows(set, path, 2, rows, values.data() + 2 * width);
+                extent = extent_of(file, path, "/a/b", H5T_IEEE_F64LE);
+            }
+            std::string const bytes = cluster::read_file(path);
+            ASSERT_EQ(extent.count, std::ssize(values));
+            EXPECT_EQ(std::memcmp(bytes.data() + extent.offset, values.data(), 8 * values.size()),
+                      0)
+                << rows << " rows of " << width;
+        }
 }
 
 TEST(Shards, EqualContentIsEqualBytes) {

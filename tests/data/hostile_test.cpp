@@ -9,6 +9,7 @@
 #include "cluster/xxh3.hpp"
 #include "data/hdf5.hpp"
 #include "data/loader.hpp"
+#include "data/pieces.hpp"
 #include "tests/data/small_dataset.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -126,6 +127,24 @@ TEST_F(ForgedShard, LabelsOfTokensThatCannotBeAreRefused) {
     put("trained/values", 0, std::int32_t{6});
     EXPECT_EQ(error(), "train-00001.h5: sample 0: trained 6: legal: 0 to 5");
     put("trained/values", 0, std::int32_t{5});
+    EXPECT_EQ(error(), "no error");
+}
+
+/// Pieces of five numbers, and samples of 5 to 9: each number is looked at, and the sample that it
+/// belongs to is named.
+TEST_F(ForgedShard, EachNumberIsCheckedWhereverPiecesEnd) {
+    SmallPieces const small;
+    EXPECT_EQ(error(), "no error");
+    std::size_t element = 0;
+    for (int sample = 0; sample < 5; ++sample)
+        for (int token = 0; token < 5 + sample; ++token, ++element) {
+            put("tokens/values", element, std::int32_t{1000});
+            EXPECT_EQ(error(), "train-00001.h5: sample " + std::to_string(sample) +
+                                   ": token 1000: legal: 0 to 999, the vocabulary of the manifest")
+                << element;
+            put("tokens/values", element, std::int32_t{1});
+        }
+    EXPECT_EQ(element, 35U);
     EXPECT_EQ(error(), "no error");
 }
 

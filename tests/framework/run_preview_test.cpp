@@ -4,7 +4,11 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/for_now.hpp"
+#include "cluster/thread_communicator.hpp"
+#include "data/manifest.hpp"
 #include "framework/evaluation/evaluator.hpp"
+#include "framework/jobs/evaluate.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"
 
@@ -118,12 +122,39 @@ TEST(Metrics, AreThoseOfScikitLearn) {
 TEST(Metrics, OfTextsAreMeansOverLabelsNotOverSamples) {
     evaluation::Metrics const metrics =
         evaluation::summarize({{.sample = 0, .loss = 6, .trained = 3, .correct = 1},
-                   {.sample = 1, .loss = 12, .trained = 1},
-                   {}},
-                  0);
+                               {.sample = 1, .loss = 12, .trained = 1},
+                               {}},
+                              0);
     EXPECT_EQ(metrics.samples, 3);
     EXPECT_DOUBLE_EQ(metrics.loss, 4.5);
     EXPECT_DOUBLE_EQ(metrics.accuracy, 0.25);
+}
+
+/// The losses of eleven samples, however many are read at a time.
+TEST(Evaluations, DoNotHangOnHowManySamplesAreReadAtATime) {
+    test::TemporaryFolder const folder;
+    data::Manifest manifest{
+        .task = data::TaskKind::language_modeling, .vocabulary = 97, .max_length = 5};
+    std::vector<data::Sample> samples(11);
+    for (std::size_t i = 0; i < samples.size(); ++i)
+        for (std::size_t t = 0; t <= i % 4 + 1; ++t) {
+            samples[i].tokens.push_back(static_cast<std::int32_t>(7 * i + t));
+            samples[i].labels[data::kTokenLabels.name].push_back(t ? static_cast<std::int32_t>(t)
+                                                                   : data::kIgnoredLabel);
+        }
+    manifest.splits["test"].shards = {data::write_shard(folder.path(), "t.h5", samples, {})};
+    data::write_manifest(folder.path(), manifest);
+    auto const world = cluster::make_thread_world(1, {});
+    jobs::EvaluationJob const job{.model = TRIREME_GOLDEN "/llama", .data = folder.path()};
+    evaluation::Metrics const whole = jobs::evaluate_model(job, *world[0]).metrics;
+    EXPECT_EQ(whole.samples, 11);
+    EXPECT_GT(whole.loss, 0);
+    for (std::int64_t const at_a_time : {1, 2, 10, 11, 12}) {
+        cluster::ForNow<std::int64_t> const fewer(jobs::samples_per_plan, at_a_time);
+        evaluation::Metrics const found = jobs::evaluate_model(job, *world[0]).metrics;
+        EXPECT_EQ(found.samples, 11) << at_a_time;
+        EXPECT_NEAR(found.loss, whole.loss, 1e-6) << at_a_time;
+    }
 }
 
 TEST(Metrics, TheBestHasTheLeastLossOrTheMostOfTheOthers) {

@@ -8,6 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "framework/checkpoint/pieces.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/checkpoint/run_state.hpp"
 #include "framework/checkpoint/writer.hpp"
@@ -96,6 +97,27 @@ TEST(Checkpoint, AnyRangeIsReadBack) {
     std::vector<double> v(37);
     reader.read(*reader.manifest().find("weight", "v"), 0, 37, v.data());
     EXPECT_EQ(v, written.vector);
+}
+
+template <typename T>
+void expect_written_and_read(std::string const& dtype, std::int64_t n) {
+    test::TemporaryFolder const folder;
+    auto const values = random_values<T>(static_cast<std::size_t>(n), 3);
+    std::atomic<bool> const abandoned = false;
+    checkpoint::RankFile const file =
+        checkpoint::write_rank_file(folder.path(), "rank-00000.h5",
+                        {checkpoint::flat_range("weight", "w", dtype, {n}, 0, n, values.data())}, abandoned);
+    checkpoint::write_manifest(folder.path(), {.tensors = file.tensors, .files = {file.file}});
+    checkpoint::Reader const reader(folder.path());
+    std::vector<T> out(values.size());
+    reader.read(*reader.manifest().find("weight", "w"), 0, n, out.data());
+    EXPECT_EQ(out, values) << n << " of " << dtype;
+}
+
+TEST(Checkpoint, TensorsComeInPiecesAndAreAllThere) {
+    checkpoint::SmallPieces const small; // of 13 or 6 elements
+    for (std::int64_t const n : {1, 12, 13, 14, 26, 27}) expect_written_and_read<float>("f32", n);
+    for (std::int64_t const n : {1, 5, 6, 7, 12, 13}) expect_written_and_read<double>("f64", n);
 }
 
 TEST(Checkpoint, EveryFlippedBitIsFound) {

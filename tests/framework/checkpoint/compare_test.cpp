@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "framework/checkpoint/compare.hpp"
+#include "framework/checkpoint/pieces.hpp"
 #include "framework/checkpoint/writer.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -49,6 +50,22 @@ TEST(Compare, TheLargestDifferenceAndTheNormOfAll) {
     EXPECT_DOUBLE_EQ(d.tensors[0].largest, 0.5);
     EXPECT_DOUBLE_EQ(d.tensors[0].relative, std::sqrt(0.25 + 0.0625) / 5);
     EXPECT_EQ(d.equal_tensors, 1);
+}
+
+TEST(Compare, EachElementCountsWhereverPiecesEnd) {
+    checkpoint::SmallPieces const small; // seven elements at a time
+    for (std::size_t const n : {6U, 7U, 8U, 14U, 15U}) {
+        std::vector<float> const a(n, 2);
+        for (std::size_t i = 0; i < n; ++i) {
+            auto b = a;
+            b[i] = 3;
+            auto const d = difference(a, b);
+            ASSERT_EQ(d.tensors.size(), 1U) << i << " of " << n;
+            EXPECT_EQ(d.tensors[0].unequal, 1);
+            EXPECT_EQ(d.tensors[0].largest, 1);
+            EXPECT_DOUBLE_EQ(d.tensors[0].relative, 1 / std::sqrt(4.0 * static_cast<double>(n)));
+        }
+    }
 }
 
 TEST(Compare, ZerosOfTwoSignsAndWhatIsNoNumber) {
