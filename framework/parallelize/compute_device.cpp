@@ -24,6 +24,9 @@ void configure_gpu_numerics(config::NumericsSection const& numerics) {
     // nothing here reads what it has not written
     context.setDeterministicFillUninitializedMemory(false);
     context.setAllowBF16ReductionCuBLAS(false, true);
+    // A run in bf16 multiplies in float32 what was bf16 or becomes it (attention that is not
+    // flash): TF32 keeps more of that than bf16 does. A run in fp32 is asked for all of its digits.
+    context.setAllowTF32CuBLAS(numerics.compute == config::Compute::bf16);
 }
 
 } // namespace
@@ -45,10 +48,16 @@ std::string device_note(at::Device device, model::Config const& model,
     if (!device.is_cuda()) return "";
     std::string const why =
         model::no_flash(compute_dtype(numerics.compute), model.head_size, model.attention_dropout);
-    return why.empty() ? "attention: flash"
-                       : fmt::format("attention: one sample at a time, whose scores are in memory: "
-                                     "not flash, since {}",
-                                     why);
+    std::string const attention =
+        why.empty()
+            ? "attention: flash"
+            : fmt::format("attention: one sample at a time, whose scores are in memory: not "
+                          "flash, since {}",
+                          why);
+    if (numerics.compute == config::Compute::bf16) return attention;
+    return fmt::format("{}; products in {}, without TF32: many times as slow on a GPU as "
+                       "numerics.compute: bf16",
+                       attention, name_of(numerics.compute));
 }
 
 } // namespace trireme::framework::parallelize
