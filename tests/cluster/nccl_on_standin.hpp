@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ class StandinPlace : public DevicePlace {
 };
 
 struct StandinOutcome {
-    std::vector<std::string> violations, orderings; ///< orderings of rank 0
+    std::vector<std::string> violations, orderings; ///< orderings of the rank that is counted
     std::size_t synchronisations, aborts;
 };
 
@@ -31,25 +32,34 @@ using Body = std::function<void(cluster::Communicator& world)>;
 
 /// Runs `body` on `ranks` ranks, then lets every stream run dry. Rethrows the first error of a
 /// rank.
-StandinOutcome run_on_standin(int ranks, standin::Options machine, Body const& body,
-                              cluster::CommunicatorOptions const& options = {
-                                  .deadline = std::chrono::seconds(60)});
+StandinOutcome
+run_on_standin(int ranks, standin::Options machine, Body const& body,
+               cluster::CommunicatorOptions const& options = {.deadline = std::chrono::seconds(60)},
+               int counted = 0);
 
 /// What shows that an ordering is missing: an access that nothing orders, a wrong value, an error,
 /// or nothing.
 enum class Notice { violation, value, error, none };
 /// Whether `body` fails on `machine`. Its failures are counted, not reported.
-Notice notice_of(int ranks, standin::Options const& machine, Body const& body);
+Notice notice_of(int ranks, standin::Options const& machine, Body const& body, int counted = 0);
 struct LeftOut {
     std::string what; ///< the kind of ordering
     Notice notice;
+    /// Where it goes unnoticed: the number of another that goes unnoticed too, without which its
+    /// own loss is noticed.
+    std::optional<std::size_t> implied_by = {};
 };
 
-/// Runs `body` once as it is, then once without each ordering of rank 0 (each wait of a stream for
-/// an event, each record of an event, each look of the host at one), as if its line were not in the
-/// code.
+/// Runs `body` once as it is, then once without each ordering of the rank that is counted (each
+/// wait of a stream for an event, each record of an event, each look of the host at one), as if its
+/// line were not in the code.
 std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body,
-                                             standin::Options machine = {.longest_pause = 20});
+                                             standin::Options machine = {.longest_pause = 20},
+                                             int counted = 0);
+/// Looks, for each that went unnoticed, for another such that the loss of both is noticed: either
+/// may go, since the other is there. Returns how often it ran `body`.
+int find_what_implies(std::vector<LeftOut>& rows, int ranks, Body const& body,
+                      standin::Options machine, int counted = 0);
 /// The same without all orderings of one name at a time, as if that line were not in the code: by
 /// name.
 std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body,

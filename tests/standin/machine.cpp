@@ -98,7 +98,7 @@ void poison(void* memory, std::size_t bytes) {
 bool State::ordering(std::string const& what, std::string const& place) {
     if (!own().counted) return true;
     orderings.push_back(place.empty() ? what : place + ": " + what);
-    return options.drop != orderings.size() - 1 && options.drop_all != orderings.back();
+    return !options.drop.contains(orderings.size() - 1) && options.drop_all != orderings.back();
 }
 
 void State::look(CUevent_st& event) {

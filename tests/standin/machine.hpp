@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,8 @@ struct Options {
     bool lazy = false;
     /// a call of NCCL's that does not block is in progress for at least so long
     std::chrono::milliseconds settling{0};
-    /// the ordering of this number is not done (count_orderings)
-    std::optional<std::size_t> drop;
+    /// the orderings of these numbers are not done (count_orderings)
+    std::set<std::size_t> drop;
     std::optional<std::string> drop_all; ///< all orderings of this name are not done
     /// a collective whose peers stay away for longer is a violation
     std::chrono::milliseconds patience{20'000};

@@ -112,7 +112,7 @@ TEST_F(Streams, TheDefaultStreamIsRefused) {
 }
 
 TEST(Machine, ADroppedWaitIsAViolation) {
-    Machine const machine({.drop = 1});
+    Machine const machine({.drop = {1}});
     cudaSetDevice(0);
     count_orderings();
     cudaStream_t a = nullptr, b = nullptr;

@@ -61,7 +61,7 @@ struct CUevent_st {
     std::uint64_t number = 0;                   ///< of the record, among all
     std::string place;                          ///< of the record, in the program
     bool looked_at = false;                     ///< by the counted thread, since it was recorded
-    /// the host's wait for this record is the one to drop
+    /// the host's wait for this record is one to drop
     bool ignored = false;
 };
 
@@ -91,7 +91,7 @@ struct State {
     std::uint64_t records = 0; ///< of events so far
     std::atomic<std::size_t> synchronisations{0}, aborts{0};
 
-    /// Counts an ordering of the calling thread; false if it is the one to drop. `mutex` held.
+    /// Counts an ordering of the calling thread; false if it is one to drop. `mutex` held.
     bool ordering(std::string const& what, std::string const& place);
     /// The same for the host's first look at a record. `mutex` held.
     void look(CUevent_st& event);

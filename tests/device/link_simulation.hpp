@@ -1,0 +1,23 @@
+// What becomes of lists of actions over links whose sends wait for their receives: pure data, by
+// the rules of NCCL's groups that parallel/stage_link.hpp states, in the words of its test.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "parallel/pipeline_schedule.hpp"
+
+namespace trireme::test {
+
+enum class LinkFate : std::uint8_t {
+    right,      ///< each message meets its own, and every list comes to its end
+    exchanged,  ///< a stage takes the message of another micro-step for its own
+    stuck,      ///< stages wait for each other
+    unprepared, ///< a backward pass comes before its forward pass
+};
+char const* name_of(LinkFate fate);
+
+/// Lists of all stages, as parallel::make_schedule gives them.
+LinkFate fate_of(std::vector<parallel::StageActions> const& lists, int chunks);
+
+} // namespace trireme::test
