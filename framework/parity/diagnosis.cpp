@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "framework/parity/later_step.hpp"
 #include "framework/parity/where.hpp"
 
 namespace trireme::framework::parity {
@@ -141,6 +142,8 @@ std::vector<Cause> causes_of(LayoutOutcome const& outcome, Laboratory& lab) {
     std::vector<Cause> causes;
     for (auto const& hypothesis : hypotheses())
         if (auto cause = hypothesis(facts)) causes.push_back(std::move(*cause));
+    if (specimen.first_step_right() && !specimen.figures.front().holds())
+        for (auto& cause : later_causes(outcome.layout, lab)) causes.push_back(std::move(cause));
     std::ranges::stable_sort(causes, std::ranges::greater{}, &Cause::confidence);
     if (causes.empty()) causes.push_back(unknown(specimen, lab));
     return causes;

@@ -38,12 +38,21 @@ std::vector<Hypothesis> const& hypotheses() {
                                              feature_apart,
                                              dropout_masks,
                                              stale_weights,
+                                             left_over,
                                              optimizer_state,
+                                             moments_lost,
                                              clipping,
+                                             rate,
                                              decay,
                                              update,
                                              order_of_sums};
     return all;
+}
+
+std::vector<Hypothesis> const& hypotheses_of_carried() {
+    static std::vector<Hypothesis> const some{left_over, moments_lost, clipping,
+                                              rate,      decay,        update};
+    return some;
 }
 
 } // namespace trireme::framework::parity

@@ -18,11 +18,19 @@ struct Cause {
     double confidence = 0;
 };
 
-/// What every hypothesis looks at.
+/// The step before, of the reference, where a case is about a later step than a run's first.
+struct Before {
+    Tensors const& gradient;
+    double norm, rate;
+};
+
+/// What every hypothesis looks at. "Step 1" is the first of the laboratory's problem, wherever in a
+/// run that begins.
 struct Case {
     Laboratory& lab;
     Specimen const& specimen;
     std::vector<std::string> wrong; ///< parameters whose gradient of step 1 is wrong, worst first
+    Before const* before = nullptr;
 };
 
 /// confidence in a variant that fits, in a pattern
@@ -69,11 +77,18 @@ std::optional<Cause> feature_apart(Case const& c);
 std::optional<Cause> dropout_masks(Case const& c);
 /// Step 1 is right and the loss of step 2 is that of the weights before it.
 std::optional<Cause> stale_weights(Case const& c);
+/// Gradients are right but for those of the step before, which are in them as well.
+std::optional<Cause> left_over(Case const& c);
 /// Gradients stay right and weights do not: the moments are wrong.
 std::optional<Cause> optimizer_state(Case const& c);
 /// Loss, gradients and norm of step 1 are right, and the moments took something else than gradients
 /// scaled by the clip.
 std::optional<Cause> clipping(Case const& c);
+/// Gradients are right, and moments are what they would be without the steps before.
+std::optional<Cause> moments_lost(Case const& c);
+/// Everything up to the moments of step 1 is right, and weights moved by a multiple of what they
+/// should.
+std::optional<Cause> rate(Case const& c);
 /// Everything up to the moments of step 1 is right, and weights are off by multiples of what decay
 /// takes.
 std::optional<Cause> decay(Case const& c);
@@ -85,5 +100,8 @@ std::optional<Cause> order_of_sums(Case const& c);
 using Hypothesis = std::optional<Cause> (*)(Case const&);
 /// All of the above. None holds for a layout that is right.
 std::vector<Hypothesis> const& hypotheses();
+/// Those that read numbers alone, for a step that is wrong after others and right where a run
+/// begins with it.
+std::vector<Hypothesis> const& hypotheses_of_carried();
 
 } // namespace trireme::framework::parity

@@ -12,6 +12,13 @@ bool Specimen::wrong(std::string const& what) const {
                                [&](auto const& f) { return f.what == what && !f.holds(); });
 }
 
+bool Specimen::first_step_right() const {
+    for (char const* what :
+         {"loss of step 1", "gradient", "norm of step 1", "first moment", "weights after step 1"})
+        if (wrong(what)) return false;
+    return true;
+}
+
 Laboratory::Laboratory(Problem const& problem, Trace const& exact, Bounds const& bounds,
                        Runner const& run)
     : problem_(problem), exact_(exact), bounds_(bounds), run_(run) {
@@ -27,8 +34,8 @@ bool Laboratory::counts(std::string const& name) const {
     return exact_.gradient.at(name).norm().item<double>() > 1e-4 * exact_.norms.at(0);
 }
 
-Specimen Laboratory::examine(Layout const& layout) const {
-    Specimen s{layout, run_(problem_, layout), {}, {}};
+Specimen Laboratory::compare(Layout const& layout, Trace trace) const {
+    Specimen s{layout, std::move(trace), {}, {}};
     s.errors = errors_of(problem_, s.trace, exact_);
     s.figures = figures(s.errors, bounds_);
     return s;
@@ -83,8 +90,8 @@ std::vector<Variant> const& Laboratory::slots(std::int64_t tokens_per_slot) {
     auto const plan = problem_.plan(tokens_per_slot, 0);
     for (auto const& slot : plan.slots)
         variants.push_back(reference_variant(problem_.model, problem_.initial,
-                                             {problem_.data->read(slot, 1)}, problem_.seed, 0,
-                                             loss_scale_of(problem_, 0)));
+                                             {problem_.data->read(slot, 1)}, problem_.seed,
+                                             problem_.first_step, loss_scale_of(problem_, 0)));
     return variants;
 }
 
@@ -109,7 +116,7 @@ std::optional<std::pair<at::Tensor, at::Tensor>> Laboratory::tied_uses() {
     auto const plan = problem_.plan(kOneSlot, 0);
     auto const variant =
         reference_variant(untied, weights, {problem_.data->read(plan.slots.at(0), 1)},
-                          problem_.seed, 0, loss_scale_of(problem_, 0));
+                          problem_.seed, problem_.first_step, loss_scale_of(problem_, 0));
     return std::pair(variant.gradient.at(embeddings), variant.gradient.at(head));
 }
 
@@ -117,7 +124,8 @@ double Laboratory::loss_at(model::Config const& model, Tensors const& weights,
                            std::int64_t step) const {
     auto const plan = problem_.plan(kOneSlot, step);
     return reference_variant(model, weights, {problem_.data->read(plan.slots.at(0), 1)},
-                             problem_.seed, step, loss_scale_of(problem_, step))
+                             problem_.seed, problem_.first_step + step,
+                             loss_scale_of(problem_, step))
         .loss;
 }
 

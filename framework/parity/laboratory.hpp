@@ -23,6 +23,7 @@ struct Specimen {
     bool hash_differs = false;
 
     bool wrong(std::string const& what) const; ///< some figure of that name is over its bound
+    bool first_step_right() const;
     std::vector<std::string> parameters(std::string const& what) const {
         return wrong_parameters(figures, what);
     }
@@ -41,7 +42,10 @@ class Laboratory {
     /// Is its gradient more than the rounding of others'?
     bool counts(std::string const& name) const;
 
-    Specimen examine(Layout const& layout) const;
+    Specimen examine(Layout const& layout) const { return compare(layout, run_(problem_, layout)); }
+    /// The same of a trace that is there.
+    Specimen compare(Layout const& layout, Trace trace) const;
+    Runner const& runner() const { return run_; }
     /// The same layout with every dropout at 0, against a reference without.
     Specimen const& without_dropout(Layout const& layout);
     Trace const& exact_without_dropout();

@@ -12,14 +12,6 @@ namespace trireme::framework::parity {
 
 namespace {
 
-// Step 1 is right, later ones are not.
-
-bool first_step_right(Case const& c) {
-    return c.wrong.empty() && !c.specimen.wrong("loss of step 1") &&
-           !c.specimen.wrong("norm of step 1") && !c.specimen.wrong("first moment") &&
-           !c.specimen.wrong("weights after step 1");
-}
-
 /// Weights after step 1, some of which are still those of before.
 struct Stale {
     std::string text;
@@ -50,7 +42,7 @@ std::vector<Stale> stale_parts(Case const& c) {
 } // namespace
 
 std::optional<Cause> stale_weights(Case const& c) {
-    if (!first_step_right(c) || !c.specimen.wrong("loss of step 2")) return {};
+    if (!c.specimen.first_step_right() || !c.specimen.wrong("loss of step 2")) return {};
     double const found = c.specimen.trace.losses.at(1), right = c.lab.exact().losses.at(1);
     std::string const numbers = fmt::format("step 1 and the weights after it agree; the loss of "
                                             "step 2 is {:.7f}, the reference's {:.7f}",
@@ -76,8 +68,34 @@ std::optional<Cause> stale_weights(Case const& c) {
                  kLikely};
 }
 
+std::optional<Cause> left_over(Case const& c) {
+    if (!c.before || c.wrong.empty() || c.specimen.wrong("loss of step 1")) return {};
+    std::vector<std::string> names;
+    for (auto const& name : c.wrong)
+        if (c.lab.counts(name)) names.push_back(name);
+    if (names.empty()) return {};
+    Fit const f =
+        fit({&c.lab.exact().gradient, &c.before->gradient}, c.specimen.trace.gradient, names);
+    double const own = f.weights[0], old = f.weights[1];
+    if (!explains(c, f, names) || std::abs(old) < 2e-2) return {};
+    std::string const evidence = fmt::format(
+        "the loss agrees, and these gradients are {:.3f} x those of the step + {:.3f} x "
+        "those of the step before, to {:.1e}",
+        own, old, f.residual);
+    if (near(own, 1, 2e-2))
+        return Cause{
+            "left-over",
+            "gradients hold those of the step before as well: sums are not emptied between "
+            "steps",
+            evidence, names, kSure};
+    if (std::abs(own) < 2e-2)
+        return Cause{"left-over", "gradients are those of the step before", evidence, names, kSure};
+    return Cause{"left-over", "gradients are mixed with those of the step before", evidence, names,
+                 kLikely};
+}
+
 std::optional<Cause> optimizer_state(Case const& c) {
-    if (!first_step_right(c) || c.specimen.wrong("loss of step 2") ||
+    if (!c.specimen.first_step_right() || c.specimen.wrong("loss of step 2") ||
         c.specimen.wrong("norm of step 2"))
         return {};
     auto const names = c.specimen.parameters("weights");

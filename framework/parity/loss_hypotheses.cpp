@@ -132,7 +132,8 @@ std::optional<Cause> sequence_offset(Case const& c) {
                 slots.push_back(misread(problem.data->read(slot, t), t, read, stretch));
             double const variant =
                 reference_variant(problem.without_dropout().model, problem.initial, slots,
-                                  problem.seed, 0, 1.0 / static_cast<double>(plan.trained))
+                                  problem.seed, problem.first_step,
+                                  1.0 / static_cast<double>(plan.trained))
                     .loss;
             if (!near(found, variant, closeness(c)) ||
                 std::abs(found - variant) > 0.1 * std::abs(found - right))

@@ -133,7 +133,8 @@ std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
 }
 
 data::StepPlan Problem::plan(std::int64_t tokens_per_slot, std::int64_t step) const {
-    return data::plan_step(*data, {samples, tokens_per_slot, 1}, seed, step * samples);
+    return data::plan_step(*data, {samples, tokens_per_slot, 1}, seed,
+                           (first_step + step) * samples);
 }
 
 Problem Problem::without_dropout() const {

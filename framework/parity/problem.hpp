@@ -39,10 +39,16 @@ struct Problem {
     int steps = 3;
     std::int64_t steps_of_schedule = 3; ///< over which the rate falls, however many steps are run
     std::int64_t samples = 7;           ///< per step: divides among no number of ranks but 7
-    /// float32; no bias is 0 and no norm is 1, so that nothing hides
+    /// Weights that the first step finds. float32; no bias is 0 and no norm is 1, so that nothing
+    /// hides.
     Tensors initial;
+    /// Steps that came before: samples, rates, masks and the update's number go on from there.
+    std::int64_t first_step = 0;
+    Tensors moments1 = {}, moments2 = {}; ///< that the first step finds; empty: zeros
+    bool keep_each_step = false;          ///< what each step left goes into Trace::each
 
     std::string task() const { return data->task().name; }
+    /// Slots of a step, counted from `first_step`.
     data::StepPlan plan(std::int64_t tokens_per_slot, std::int64_t step) const;
     /// The same with every dropout at 0.
     Problem without_dropout() const;

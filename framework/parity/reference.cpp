@@ -41,15 +41,25 @@ class Reference {
     parallelize::ParallelModel model_;
 };
 
-/// Rate of a step, written out from the definition: parity has no warm-up.
+Tensors in_double(Tensors const& tensors) {
+    Tensors wide;
+    for (auto const& [name, x] : tensors) wide[name] = x.to(at::kDouble);
+    return wide;
+}
+
+} // namespace
+
 double rate_of(Problem const& problem, std::int64_t step) {
     auto const& o = problem.optimizer;
-    double const done = static_cast<double>(step) / static_cast<double>(problem.steps_of_schedule);
+    double const done = static_cast<double>(problem.first_step + step) /
+                        static_cast<double>(problem.steps_of_schedule);
     double const left =
         o.schedule == "cosine" ? (1 + std::cos(std::numbers::pi * done)) / 2 : 1 - done;
     double const last = o.final_fraction * o.learning_rate;
     return last + (o.learning_rate - last) * left;
 }
+
+namespace {
 
 double norm_of(Tensors const& tensors) {
     double squares = 0;
@@ -101,15 +111,26 @@ double loss_scale_of(Problem const& problem, std::int64_t step) {
 
 Trace exact_trace(Problem const& problem) {
     Reference reference(problem.model);
-    PlainAdamW optimizer{problem.optimizer};
+    PlainAdamW optimizer{problem.optimizer, in_double(problem.moments1),
+                         in_double(problem.moments2)};
     Trace trace;
-    for (auto const& [name, w] : problem.initial) trace.weights[name] = w.to(at::kDouble);
+    trace.weights = in_double(problem.initial);
     for (std::int64_t step = 0; step < problem.steps; ++step) {
-        Variant found = reference.run(trace.weights, one_slot(problem, step), problem.seed, step,
+        std::int64_t const number = problem.first_step + step;
+        Variant found = reference.run(trace.weights, one_slot(problem, step), problem.seed, number,
                                       loss_scale_of(problem, step));
         trace.losses.push_back(found.loss);
         trace.norms.push_back(norm_of(found.gradient));
-        trace.weights = optimizer.step(trace.weights, found.gradient, rate_of(problem, step), step);
+        trace.weights =
+            optimizer.step(trace.weights, found.gradient, rate_of(problem, step), number);
+        if (problem.keep_each_step)
+            trace.each.push_back({found.gradient,
+                                  trace.weights,
+                                  optimizer.moments1,
+                                  optimizer.moments2,
+                                  {},
+                                  {},
+                                  {}});
         if (step > 0) continue;
         trace.samples = reference.samples();
         trace.gradient = std::move(found.gradient);

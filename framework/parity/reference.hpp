@@ -15,6 +15,10 @@ Trace exact_trace(Problem const& problem);
 /// One divided by the number of trained labels of the step's samples, counted label by label.
 double loss_scale_of(Problem const& problem, std::int64_t step);
 
+/// Rate of a step, counted from `first_step`, written out from the definition: parity has no
+/// warm-up.
+double rate_of(Problem const& problem, std::int64_t step);
+
 /// Result of the reference for other slots, weights or models, with which a diagnosis compares a
 /// layout.
 struct Variant {

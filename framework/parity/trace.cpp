@@ -107,6 +107,21 @@ std::string kept_bytes(parallelize::ParallelModel const& model, weights::Kept wh
     return bytes;
 }
 
+/// What the first step finds of Adam's moments.
+void set_moments(parallelize::ParallelModel& model, Problem const& problem) {
+    for (auto const& [what, moments] : {std::pair{weights::Kept::moment1, &problem.moments1},
+                                        {weights::Kept::moment2, &problem.moments2}}) {
+        if (moments->empty()) continue;
+        for (auto const& p : model.store().parameters()) {
+            at::Tensor const flat = moments->at(p->spec().name).flatten();
+            weights::for_each_kept(*p, what,
+                                   [&](parallel::Run const& run, at::Tensor const& values) {
+                                       values.copy_(flat.narrow(0, run.global, run.count));
+                                   });
+        }
+    }
+}
+
 } // namespace
 
 void set_weights(parallelize::ParallelModel& model, Tensors const& weights) {
@@ -158,9 +173,11 @@ Trace run_layout(Problem const& problem, Layout const& layout,
     data::BatchShape const shape{problem.samples, layout.tokens_per_slot, layout.parallel.tensor};
     step::BatchSource batches(*problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
     Trace trace;
+    set_moments(model, problem);
     for (std::int64_t step = 0; step < problem.steps; ++step) {
+        std::int64_t const number = problem.first_step + step;
         at::Tensor const loss =
-            step::forward_backward(batches, {step, step * problem.samples}, model);
+            step::forward_backward(batches, {number, number * problem.samples}, model);
         at::Tensor const norm = gradient_norm.compute();
         trace.losses.push_back(loss.item<double>());
         trace.norms.push_back(norm.item<double>());
@@ -170,9 +187,19 @@ Trace run_layout(Problem const& problem, Layout const& layout,
         }
         at::Tensor const scale = step::update_scale(loss, norm, problem.optimizer.clip,
                                                     std::numeric_limits<double>::infinity());
-        optimizer.step(optimizer::learning_rate(problem.optimizer, step, problem.steps_of_schedule),
-                       scale, step);
+        StepTrace kept;
+        if (problem.keep_each_step)
+            kept.gradient = collect(model, weights::Kept::gradient, whole, &kept.gradient_copies);
+        optimizer.step(
+            optimizer::learning_rate(problem.optimizer, number, problem.steps_of_schedule), scale,
+            number);
         model.refresh();
+        if (problem.keep_each_step) {
+            kept.moments1 = collect(model, weights::Kept::moment1, whole, &kept.moment_copies);
+            kept.moments2 = collect(model, weights::Kept::moment2, whole);
+            kept.weights = collect(model, weights::Kept::weight, whole, &kept.weight_copies);
+            trace.each.push_back(std::move(kept));
+        }
         if (step > 0) continue;
         trace.first = collect(model, weights::Kept::weight, whole);
         trace.first_moments =

@@ -18,6 +18,12 @@ namespace trireme::framework::parity {
 /// out.
 using Spread = std::map<std::string, double>;
 
+/// What a step left.
+struct StepTrace {
+    Tensors gradient, weights, moments1, moments2;
+    Spread gradient_copies, moment_copies, weight_copies; ///< of gradient, moments1 and weights
+};
+
 struct Trace {
     std::vector<double> losses, norms; ///< per step
     /// loss of each sample of step 1, summed over its labels
@@ -28,6 +34,7 @@ struct Trace {
     Spread gradient_copies, first_moment_copies; ///< of `gradient` and `first_moments`
     Spread weight_copies;                        ///< of `weights`
     std::string weights_sha256;                  ///< after the last step
+    std::vector<StepTrace> each;                 ///< of Problem::keep_each_step
 };
 
 /// Runs problem.steps steps in `layout`. Collective over `world`, which has layout.ranks() ranks.

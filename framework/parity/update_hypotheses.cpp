@@ -1,6 +1,7 @@
-// Hypotheses about the update of step 1 where its loss, gradients and norm are right.
+// Hypotheses about the update of a step where its loss, gradients and norm are right.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "framework/parity/hypotheses.hpp"
@@ -15,6 +16,14 @@ bool gradients_right(Case const& c) {
            !c.specimen.wrong("norm of step 1");
 }
 
+/// What the first moment took of a step's gradient: without what it held before.
+at::Tensor taken(Case const& c, std::string const& name, Tensors const& first_moments) {
+    at::Tensor const now = first_moments.at(name).to(at::kDouble);
+    auto const& problem = c.lab.problem();
+    auto const before = problem.moments1.find(name);
+    return before == problem.moments1.end() ? now : now - problem.optimizer.beta1 * before->second;
+}
+
 /// By what the gradients of `names` were multiplied, beside the right scale, before the moments
 /// took them.
 struct Factors {
@@ -24,8 +33,8 @@ struct Factors {
 Factors factors_taken(Case const& c, std::vector<std::string> const& names) {
     std::vector<at::Tensor> all;
     for (auto const& name : names) {
-        at::Tensor const exact = c.lab.exact().first_moments.at(name),
-                         found = c.specimen.trace.first_moments.at(name).to(at::kDouble);
+        at::Tensor const exact = taken(c, name, c.lab.exact().first_moments),
+                         found = taken(c, name, c.specimen.trace.first_moments);
         double const root_mean_square =
             exact.norm().item<double>() / std::sqrt(static_cast<double>(exact.numel()));
         // of smaller ones rounding is part of the factor
@@ -38,10 +47,22 @@ Factors factors_taken(Case const& c, std::vector<std::string> const& names) {
 }
 
 std::string why_that_scale(Case const& c, double factor) {
-    double const scale = c.lab.problem().optimizer.clip / c.lab.exact().norms.at(0);
+    double const clip = c.lab.problem().optimizer.clip,
+                 scale = std::min(1.0, clip / c.lab.exact().norms.at(0));
+    if (c.before && near(factor * scale, std::min(1.0, clip / c.before->norm), 1e-2))
+        return "gradients are clipped by the norm of the step before";
     if (near(factor, 1 / scale, 1e-2)) return "gradients are not clipped";
     if (near(factor, scale, 1e-2)) return "gradients are clipped twice";
     return "gradients are clipped by another norm than theirs";
+}
+
+bool moments_right(Case const& c) {
+    return gradients_right(c) && !c.specimen.wrong("first moment");
+}
+
+/// ", that of the step before", if it is.
+std::string whose_rate(Case const& c, double found) {
+    return c.before && near(found, c.before->rate, 2e-2) ? ", that of the step before" : "";
 }
 
 } // namespace
@@ -71,12 +92,62 @@ std::optional<Cause> clipping(Case const& c) {
         names, kSure};
 }
 
+std::optional<Cause> moments_lost(Case const& c) {
+    if (!gradients_right(c) || c.lab.problem().moments1.empty()) return {};
+    auto const names = c.specimen.parameters("first moment");
+    double off = 0, size = 0;
+    for (auto const& name : names) {
+        at::Tensor const exact = c.lab.exact().first_moments.at(name),
+                         found = c.specimen.trace.first_moments.at(name).to(at::kDouble),
+                         fresh = taken(c, name, c.lab.exact().first_moments);
+        double const root_mean_square =
+            exact.norm().item<double>() / std::sqrt(static_cast<double>(exact.numel()));
+        at::Tensor const wrong = (found - exact).abs() > 1e-2 * root_mean_square;
+        off += (found - fresh).masked_select(wrong).square().sum().item<double>();
+        size += fresh.masked_select(wrong).square().sum().item<double>();
+    }
+    if (size == 0 || off > 1e-4 * size) return {};
+    return Cause{
+        "optimizer-state",
+        "the optimizer's moments are lost, or not those of the elements they are used for",
+        fmt::format("loss, gradients and norm agree; where the first moment is wrong it is "
+                    "what this step alone makes of it, to {:.1e}",
+                    std::sqrt(off / size)),
+        names, 0.97};
+}
+
+std::optional<Cause> rate(Case const& c) {
+    if (!moments_right(c)) return {};
+    auto const names = c.specimen.parameters("weights after step 1");
+    double product = 0, squares = 0, all = 0;
+    for (auto const& name : names) {
+        at::Tensor const start = c.lab.problem().initial.at(name).to(at::kDouble),
+                         right = c.lab.exact().first.at(name) - start,
+                         found = c.specimen.trace.first.at(name).to(at::kDouble) - start;
+        product += (found * right).sum().item<double>();
+        squares += right.square().sum().item<double>();
+        all += found.square().sum().item<double>();
+    }
+    if (squares == 0) return {};
+    double const factor = product / squares;
+    // what no factor explains, as a fraction of what this one changes
+    double const rest = std::sqrt(std::max(0.0, all - factor * product) / squares);
+    if (rest > 0.1 * std::abs(factor - 1)) return {};
+    return Cause{"rate",
+                 "the update is made by another learning rate" +
+                     whose_rate(c, factor * rate_of(c.lab.problem(), 0)),
+                 fmt::format("loss, gradients, norm and moments agree; the weights of step 1 moved "
+                             "{:.4g} times as far as they should",
+                             factor),
+                 names, kSure};
+}
+
 std::optional<Cause> decay(Case const& c) {
-    if (!gradients_right(c) || c.specimen.wrong("first moment")) return {};
+    if (!moments_right(c)) return {};
     auto const names = c.specimen.parameters("weights after step 1");
     if (names.empty()) return {};
     auto const& problem = c.lab.problem();
-    double const one = problem.optimizer.learning_rate * problem.optimizer.weight_decay;
+    double const right = rate_of(problem, 0), one = right * problem.optimizer.weight_decay;
     bool with = false, without = false;
     double times = 0; // of decay too much
     for (auto const& name : names) {
@@ -91,10 +162,11 @@ std::optional<Cause> decay(Case const& c) {
         if (times == 0) times = k;
         (c.lab.spec(name).decay ? with : without) = true;
     }
-    std::string const text = without && !with
-                                 ? "biases and norms, which have no weight decay, decay"
-                             : near(times, -1, 0.1) ? "weight decay is left out"
-                                                    : "weights decay by another rate";
+    std::string const text =
+        without && !with ? "biases and norms, which have no weight decay, decay"
+        : near(times, -1, 0.1)
+            ? "weight decay is left out"
+            : "weights decay by another rate" + whose_rate(c, (1 + times) * right);
     return Cause{"decay", text,
                  fmt::format("loss, gradients, norm and moments agree; the weights after step 1 "
                              "are off by {:.3g} times "
