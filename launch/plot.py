@@ -15,7 +15,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 MOST_BYTES = 1 << 36  # as framework/log/event_lines.cpp
-NEEDED = {"train": ("step", "loss"), "evaluation": ("step", "loss", "accuracy")}
+NEEDED = {"train": ("step", "loss"), "evaluation": ("step", "loss")}
 
 
 def refuse(line):
@@ -34,6 +34,13 @@ def is_number(value):
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number beyond all floats
         return False
+
+
+def metric_of(evaluation):
+    """What stands beside the loss: accuracy, or what else the task has."""
+    known = {"step", "time", "seconds", "samples", "loss", "mse"}
+    names = [n for e in evaluation for n, v in e.items() if n not in known and is_number(v)]
+    return "accuracy" if "accuracy" in names or not names else names[0]
 
 
 def event_of(path, number, line):
@@ -170,7 +177,9 @@ def main():
     output = Output(arguments.output, arguments.force)
     train, evaluation = read(arguments.run)
     plt.rcParams["svg.hashsalt"] = "trireme"  # equal runs make equal files
-    figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    name = metric_of(evaluation)
+    share = name in ("accuracy", "f1")  # in per cent
+    figure, (loss, metric) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     steps = [e["step"] for e in train]
     window = max(1, len(steps) // 50)
     loss.plot(steps, [e["loss"] for e in train], color="#9dbdd9", linewidth=0.8, label="training, each step")
@@ -178,14 +187,16 @@ def main():
     if evaluation:
         at = [e["step"] for e in evaluation]
         loss.plot(at, [e["loss"] for e in evaluation], "o-", color="#c44e1b", label="validation")
-        accuracy.plot(at, [100 * e["accuracy"] for e in evaluation], "o-", color="#c44e1b")
-        for e in evaluation:
-            accuracy.annotate(f"{100 * e['accuracy']:.1f}", (e["step"], 100 * e["accuracy"]), xytext=(0, 6), textcoords="offset points", ha="center")
-        accuracy.margins(y=0.25)
+        values = [e[name] * (100 if share else 1) if is_number(e.get(name)) else math.nan for e in evaluation]
+        metric.plot(at, values, "o-", color="#c44e1b")
+        for step, value in zip(at, values):
+            if is_number(value):
+                metric.annotate(f"{value:.1f}" if share else f"{value:.3f}", (step, value), xytext=(0, 6), textcoords="offset points", ha="center")
+        metric.margins(y=0.25)
     loss.set(xlabel="step", ylabel="loss", title="Loss")
     loss.legend(frameon=False)
-    accuracy.set(xlabel="step", ylabel="%", title="Validation accuracy", xlim=loss.get_xlim())
-    for axes in (loss, accuracy):
+    metric.set(xlabel="step", ylabel="%" if share else "", title=f"Validation {name}", xlim=loss.get_xlim())
+    for axes in (loss, metric):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     try:

@@ -59,10 +59,8 @@ void print_jobs(framework::run::Status const& s) {
 /// "loss 0.6931, accuracy 0.5000, f1 0.3333"
 std::string metrics_text(nlohmann::ordered_json const& evaluation) {
     std::string text;
-    for (char const* name : {"loss", "accuracy", "f1"})
-        if (evaluation.contains(name) && evaluation[name].is_number())
-            text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name,
-                                evaluation[name].get<double>());
+    for (auto const& [name, value] : framework::run::metrics_of(evaluation))
+        text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name, value);
     return text.empty() ? "no number" : text;
 }
 

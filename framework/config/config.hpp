@@ -52,9 +52,10 @@ struct OptimizerSection {
     double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
     double weight_decay = 0.01; ///< decoupled; not on biases and norms
     double clip = 1.0;          ///< global gradient norm; 0: off
-    /// constant | linear | cosine, to final_fraction * learning_rate
+    /// constant | linear | cosine | wsd, to final_fraction * learning_rate
     std::string schedule = "linear";
-    double warmup = 0.1; ///< fraction of all steps, linear from 0
+    double warmup = 0.1;   ///< fraction of all steps, linear from 0
+    double cooldown = 0.1; ///< wsd: fraction of all steps, the last ones, in which the rate falls
     double final_fraction = 0.0;
 };
 struct TrainSection {
@@ -63,7 +64,7 @@ struct TrainSection {
 };
 struct EvaluationSection {
     std::int64_t every = 0;      ///< steps; 0: at the end of each epoch
-    std::string metric = "loss"; ///< loss | accuracy | f1: decides best checkpoint and early stop
+    std::string metric = "loss"; ///< decides best checkpoint and early stop
     /// evaluations without improvement before stopping; 0: never stop early
     int patience = 0;
 };
@@ -99,7 +100,7 @@ struct JobSection {
 struct Config {
     std::string run; ///< folder of the run: logs, checkpoints, resolved config
     std::uint64_t seed = 1;
-    std::string task; ///< classification | language-modeling | generation
+    std::string task; ///< a name of data/task.hpp
     ModelSection model;
     DataSection data;
     ParallelSection parallel;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "data/task.hpp"
 #include "framework/config/config.hpp"
 
 namespace trireme::framework::config::keys {
@@ -71,12 +72,18 @@ inline Rule<std::uint64_t> natural() {
     return {"a whole number >= 0", [](std::uint64_t) { return true; }};
 }
 
+inline std::vector<std::string> names_of_tasks() {
+    std::vector<std::string> names;
+    for (auto const& task : data::task_schemas()) names.emplace_back(task.name);
+    return names;
+}
+
 /// Calls w.section, w.field and w.choice in the order of to_yaml.
 template <typename Walk>
 void walk(Walk& w, Config& c) {
     w.field("run", c.run, not_empty("a folder, made if it does not exist"));
     w.field("seed", c.seed, natural());
-    w.field("task", c.task, one_of({"classification", "language-modeling", "generation"}));
+    w.field("task", c.task, one_of(names_of_tasks()));
     w.section("model", [&] {
         w.field("path", c.model.path, not_empty("a Hugging Face folder"));
         w.field("from_scratch", c.model.from_scratch, yes_or_no());
@@ -123,8 +130,9 @@ void walk(Walk& w, Config& c) {
         w.field("epsilon", c.optimizer.epsilon, positive());
         w.field("weight_decay", c.optimizer.weight_decay, not_negative());
         w.field("clip", c.optimizer.clip, not_negative());
-        w.field("schedule", c.optimizer.schedule, one_of({"constant", "linear", "cosine"}));
+        w.field("schedule", c.optimizer.schedule, one_of({"constant", "linear", "cosine", "wsd"}));
         w.field("warmup", c.optimizer.warmup, fraction());
+        w.field("cooldown", c.optimizer.cooldown, fraction());
         w.field("final_fraction", c.optimizer.final_fraction, fraction());
     });
     w.section("train", [&] {
@@ -133,7 +141,7 @@ void walk(Walk& w, Config& c) {
     });
     w.section("evaluation", [&] {
         w.field("every", c.evaluation.every, at_least<std::int64_t>(0));
-        w.field("metric", c.evaluation.metric, one_of({"loss", "accuracy", "f1"}));
+        w.field("metric", c.evaluation.metric, not_empty("a metric of the task (docs/metrics.md)"));
         w.field("patience", c.evaluation.patience, at_least(0));
     });
     w.section("checkpoint", [&] {

@@ -1,7 +1,5 @@
 #include "framework/evaluation/evaluator.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <cstring>
 #include <iterator>
@@ -9,28 +7,9 @@
 
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
+#include "framework/tasks/task.hpp"
 
 namespace trireme::framework::evaluation {
-
-double Metrics::value(std::string const& name) const {
-    if (name == "loss") return loss;
-    if (name == "accuracy") return accuracy;
-    if (name == "f1") return f1;
-    throw cluster::InputError("evaluation.metric: " + name + ": legal: loss, accuracy, f1");
-}
-
-nlohmann::ordered_json Metrics::to_json() const {
-    nlohmann::ordered_json json{{"samples", samples}, {"loss", loss}, {"accuracy", accuracy}};
-    if (!confusion.empty()) {
-        json["f1"] = f1;
-        json["confusion"] = confusion;
-    }
-    return json;
-}
-
-bool is_better(std::string const& metric, double a, double b) {
-    return metric == "loss" ? a < b : a > b;
-}
 
 namespace {
 
@@ -61,27 +40,33 @@ std::vector<T> from_last(cluster::Communicator& stages, std::vector<T> values, c
 
 } // namespace
 
-model::Results Evaluator::gather(model::Results const& mine, std::size_t classes) const {
+void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
     auto& data = model_.mesh().data();
     auto& stages = model_.mesh().along(parallel::Axis::pipeline);
-    model::Results const all{
-        from_last(stages, gather_all(data, mine.samples, "evaluation/results"),
-                  "evaluation/results"),
-        from_last(stages, gather_all(data, mine.logits, "evaluation/logits"), "evaluation/logits")};
-    std::vector<std::size_t> order(all.samples.size());
+    auto const of_all = [&]<typename T>(std::vector<T> const& own, char const* name) {
+        return from_last(stages, gather_all(data, own, name), name);
+    };
+    auto const samples = of_all(mine.samples, "evaluation/results");
+    auto const logits = of_all(mine.logits, "evaluation/logits");
+    auto const targets = outcome.findings == model::Findings::numbers
+                             ? of_all(mine.targets, "evaluation/targets")
+                             : std::vector<float>{};
+    std::vector<std::size_t> order(samples.size());
     std::iota(order.begin(), order.end(), 0U);
-    std::ranges::sort(order, {}, [&](auto i) { return all.samples[i].sample; });
-    model::Results sorted;
+    std::ranges::sort(order, {}, [&](auto i) { return samples[i].sample; });
+    auto const append = [&](std::vector<float> const& rows, std::size_t i, std::vector<float>& to) {
+        if (rows.empty()) return;
+        auto const first = rows.begin() + static_cast<std::int64_t>(i) * outcome.outputs;
+        to.insert(to.end(), first, first + outcome.outputs);
+    };
     for (auto const i : order) {
-        sorted.samples.push_back(all.samples[i]);
-        if (!all.logits.empty())
-            for (std::size_t c = 0; c < classes; ++c)
-                sorted.logits.push_back(all.logits[i * classes + c]);
+        outcome.samples.push_back(samples[i]);
+        append(logits, i, outcome.logits);
+        append(targets, i, outcome.targets);
     }
-    return sorted;
 }
 
-model::Results Evaluator::results(data::Dataset const& dataset) const {
+Outcome Evaluator::outcome(data::Dataset const& dataset) const {
     model::Results mine;
     auto const ranks = static_cast<std::size_t>(model_.mesh().data().size()),
                rank = static_cast<std::size_t>(model_.mesh().data().rank());
@@ -92,54 +77,21 @@ model::Results Evaluator::results(data::Dataset const& dataset) const {
                                               false, 0, 0, 1.0, model_.store().options().device));
         model_.load(std::move(passes));
         model_.engine().forward(static_cast<std::int64_t>(plan.slots.size()));
-        std::ranges::copy(model_.results().samples, std::back_inserter(mine.samples));
-        std::ranges::copy(model_.results().logits, std::back_inserter(mine.logits));
+        model::Results const& found = model_.results();
+        std::ranges::copy(found.samples, std::back_inserter(mine.samples));
+        std::ranges::copy(found.logits, std::back_inserter(mine.logits));
+        std::ranges::copy(found.targets, std::back_inserter(mine.targets));
     }
-    model::Results all = gather(mine, dataset.label_names().size());
-    bool complete = all.samples.size() == static_cast<std::size_t>(dataset.size());
-    for (std::size_t i = 0; complete && i < all.samples.size(); ++i)
-        complete = all.samples[i].sample == static_cast<std::int64_t>(i);
+    Outcome outcome{.findings = tasks::task_of(dataset.task().kind).findings(),
+                    .outputs = std::ssize(dataset.label_names())};
+    gather(mine, outcome);
+    bool complete = std::ssize(outcome.samples) == dataset.size();
+    for (std::size_t i = 0; complete && i < outcome.samples.size(); ++i)
+        complete = outcome.samples[i].sample == static_cast<std::int64_t>(i);
     if (!complete)
-        throw cluster::JobError("evaluation saw " + std::to_string(all.samples.size()) +
+        throw cluster::JobError("evaluation saw " + std::to_string(outcome.samples.size()) +
                                 " results for " + std::to_string(dataset.size()) + " samples");
-    return all;
-}
-
-Metrics Evaluator::evaluate(data::Dataset const& dataset) const {
-    return summarize(results(dataset).samples, dataset.label_names().size());
-}
-
-Metrics summarize(std::vector<model::SampleResult> const& results, std::size_t classes) {
-    Metrics metrics;
-    metrics.samples = static_cast<std::int64_t>(results.size());
-    std::int64_t trained = 0, correct = 0;
-    if (classes) metrics.confusion.assign(classes, std::vector<std::int64_t>(classes));
-    for (auto const& r : results) {
-        metrics.loss += r.loss;
-        trained += r.trained;
-        correct += r.correct;
-        if (classes && r.label >= 0)
-            ++metrics.confusion[static_cast<std::size_t>(r.label)]
-                               [static_cast<std::size_t>(r.prediction)];
-    }
-    if (trained == 0) return metrics;
-    metrics.loss /= static_cast<double>(trained);
-    metrics.accuracy = static_cast<double>(correct) / static_cast<double>(trained);
-    std::int64_t seen = 0;
-    for (std::size_t c = 0; c < classes; ++c) {
-        std::int64_t labelled = 0, predicted = 0;
-        for (std::size_t k = 0; k < classes; ++k) {
-            labelled += metrics.confusion[c][k];
-            predicted += metrics.confusion[k][c];
-        }
-        // As in scikit-learn, the mean is over the classes that occur or are predicted.
-        if (labelled + predicted == 0) continue;
-        ++seen;
-        metrics.f1 += 2.0 * static_cast<double>(metrics.confusion[c][c]) /
-                      static_cast<double>(labelled + predicted);
-    }
-    if (seen) metrics.f1 /= static_cast<double>(seen);
-    return metrics;
+    return outcome;
 }
 
 } // namespace trireme::framework::evaluation

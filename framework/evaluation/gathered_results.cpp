@@ -12,11 +12,6 @@ namespace {
 
 using cluster::Message;
 
-/// Logits are one row per sample or one per token.
-std::int64_t rows_of(data::Dataset const& set, std::int64_t sample) {
-    return set.label_names().empty() ? set.length(sample) : 1;
-}
-
 std::vector<model::SampleResult> unpack(std::string const& bytes) {
     static_assert(std::is_trivially_copyable_v<model::SampleResult>);
     std::vector<model::SampleResult> results(bytes.size() / sizeof(model::SampleResult));
@@ -25,12 +20,6 @@ std::vector<model::SampleResult> unpack(std::string const& bytes) {
 }
 
 } // namespace
-
-std::int64_t logits_width(model::Config const& model) {
-    return model.head == model::HeadKind::classification
-               ? static_cast<std::int64_t>(model.labels.size())
-               : model.vocabulary;
-}
 
 OneStep make_step(data::Dataset const& set, data::BatchShape const& shape,
                   cluster::Communicator const& data) {
@@ -49,8 +38,10 @@ OneStep make_step(data::Dataset const& set, data::BatchShape const& shape,
 }
 
 GatheredResults::GatheredResults(model::Results const& mine, data::Dataset const& set,
-                                 std::int64_t width, cluster::Communicator& world)
-    : mine_(mine), width_(width), world_(world), places_(static_cast<std::size_t>(set.size())) {
+                                 model::Config const& model, cluster::Communicator& world)
+    : mine_(mine), width_(model.outputs()), world_(world),
+      places_(static_cast<std::size_t>(set.size())) {
+    data::Per const per = model::traits_of(model.head).rows;
     auto const all = cluster::all_gather_bytes(world,
                                                {reinterpret_cast<char const*>(mine.samples.data()),
                                                 mine.samples.size() * sizeof(model::SampleResult)},
@@ -59,7 +50,7 @@ GatheredResults::GatheredResults(model::Results const& mine, data::Dataset const
         std::int64_t row = 0;
         for (auto const& result : unpack(all[rank])) {
             Place& place = places_.at(static_cast<std::size_t>(result.sample));
-            std::int64_t const rows = rows_of(set, result.sample);
+            std::int64_t const rows = per == data::Per::token ? set.length(result.sample) : 1;
             if (place.rank < 0) place = {result, static_cast<int>(rank), rows, row};
             row += rows;
         }

@@ -9,9 +9,6 @@
 
 namespace trireme::framework::evaluation {
 
-/// Logits of a row: classes, or the vocabulary.
-std::int64_t logits_width(model::Config const& model);
-
 struct OneStep {
     std::vector<model::Pass> passes; ///< of this rank
     std::int64_t slots = 0;          ///< of all ranks
@@ -26,10 +23,10 @@ OneStep make_step(data::Dataset const& set, data::BatchShape const& shape,
 class GatheredResults {
   public:
     /// `mine`: of this rank, and must outlive this. Whoever computed a sample may hold it: of
-    /// several ranks the first counts. `width`: logits of a row. Throws JobError unless each sample
+    /// several ranks the first counts. `model`: that found them. Throws JobError unless each sample
     /// of `set` was computed. Collective.
-    GatheredResults(model::Results const& mine, data::Dataset const& set, std::int64_t width,
-                    cluster::Communicator& world);
+    GatheredResults(model::Results const& mine, data::Dataset const& set,
+                    model::Config const& model, cluster::Communicator& world);
 
     double loss() const; ///< sum over trained labels / their count
     std::int64_t rows(std::int64_t sample) const {

@@ -11,10 +11,12 @@
 #include "data/tokenizer_files.hpp"
 #include "framework/checkpoint/folder.hpp"
 #include "framework/checkpoint/run_state.hpp"
+#include "framework/evaluation/metrics.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/run_source.hpp"
 #include "framework/pretrained/weights.hpp"
+#include "framework/tasks/task.hpp"
 
 namespace trireme::framework::inputs {
 
@@ -25,9 +27,8 @@ void check_set(data::Dataset const& set, config::Config const& config) {
         throw cluster::InputError(
             fmt::format("task: {}: legal: {}, for which the data in {} were prepared", config.task,
                         set.task().name, config.data.path));
-    if (config.evaluation.metric == "f1" && config.task != "classification")
-        throw cluster::InputError(
-            fmt::format("evaluation.metric: f1: legal for {}: loss, accuracy", config.task));
+    evaluation::metric_named(config.evaluation.metric, tasks::task_of(set.task().kind).findings(),
+                             "evaluation.metric");
     if (set.size() < config.batch.global)
         throw cluster::InputError(
             fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",

@@ -9,6 +9,7 @@
 #include "data/tokenizer_files.hpp"
 #include "framework/pretrained/families.hpp"
 #include "framework/pretrained/hf_config.hpp"
+#include "framework/tasks/task.hpp"
 
 namespace trireme::framework::inputs {
 
@@ -17,14 +18,23 @@ namespace {
 /// A decoder's classifier reads the last token that is not padding, in training as where it is
 /// served.
 void choose_pad_token(config::Config const& config, model::Config& model) {
-    if (model.head != model::HeadKind::classification || !model.causal || model.pad_token >= 0)
-        return;
+    bool const reads_last = model::traits_of(model.head).rows == data::Per::sample && model.causal;
+    if (!reads_last || model.pad_token >= 0) return;
     for (auto const& folder : {config.data.path, config.model.path})
         if (auto const pad = folder.empty() ? -1 : data::pad_token_of(folder);
             pad >= 0 && pad < model.vocabulary) {
             model.pad_token = pad;
             return;
         }
+}
+
+/// Names of the tasks whose head reads a sample, as encoders have them.
+std::string tasks_of_samples() {
+    std::string names;
+    for (auto const& schema : data::task_schemas())
+        if (model::traits_of(tasks::task_of(schema.kind).head()).rows == data::Per::sample)
+            names += (names.empty() ? "" : ", ") + std::string(schema.name);
+    return names;
 }
 
 /// The least number of four digits that is not below `x`.
@@ -38,16 +48,16 @@ std::string enough(double x) {
 model::Config read_model_config(config::Config const& config,
                                 std::vector<std::string> const& labels) {
     model::Config model = pretrained::read_hf_config(config.model.path);
-    model.head = config.task == "classification" ? model::HeadKind::classification
-                                                 : model::HeadKind::language_model;
-    if (model.head == model::HeadKind::classification && labels.size() < 2)
+    tasks::Task const& task = tasks::task_of(data::task_named(config.task, "task").kind);
+    model.head = task.head();
+    if (std::ssize(labels) < task.schema().least_labels)
         throw cluster::InputError(fmt::format(
-            "{}: {} classes; legal: 2 or more: prepare the data with --task classification",
-            config.data.path, labels.size()));
+            "{}: {} names of labels; legal: {} or more: prepare the data with --task {}",
+            config.data.path, labels.size(), task.schema().least_labels, config.task));
     if (pretrained::architecture_of(model).empty())
-        throw cluster::InputError(fmt::format("task: {}: {} is a {} encoder; legal: classification",
-                                              config.task, config.model.path,
-                                              pretrained::entry_of(model.family).model_type));
+        throw cluster::InputError(
+            fmt::format("task: {}: {} is a {} encoder; legal: {}", config.task, config.model.path,
+                        pretrained::entry_of(model.family).model_type, tasks_of_samples()));
     model.labels = labels;
     choose_pad_token(config, model);
     auto const choose = [](double asked, double& ours) {

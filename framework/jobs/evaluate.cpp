@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <span>
 
 #include "cluster/error.hpp"
 #include "cluster/topology.hpp"
@@ -13,36 +14,34 @@
 #include "framework/parallelize/compute_device.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
+#include "framework/tasks/task.hpp"
 
 namespace trireme::framework::jobs {
 
 namespace {
 
-void write_predictions(cluster::OutputFile& file, model::Results const& results,
-                       std::vector<std::string> const& names) {
-    std::string text;
-    auto const name = [&](std::int32_t label) {
-        return label < 0 ? std::string() : names.at(static_cast<std::size_t>(label));
+void write_predictions(cluster::OutputFile& file, evaluation::Outcome const& outcome,
+                       data::Dataset const& set) {
+    tasks::Task const& task = tasks::task_of(set.task().kind);
+    auto const outputs = static_cast<std::size_t>(outcome.outputs);
+    auto const row = [&](std::vector<float> const& rows, std::size_t i) {
+        return rows.empty() ? std::span<float const>()
+                            : std::span(rows).subspan(i * outputs, outputs);
     };
-    std::size_t const classes = names.size();
-    for (std::size_t i = 0; i < results.samples.size(); ++i) {
-        auto const& r = results.samples[i];
-        nlohmann::ordered_json line{
-            {"sample", r.sample}, {"loss", r.loss}, {"trained", r.trained}, {"correct", r.correct}};
-        if (!names.empty())
-            line.update(
-                {{"label", name(r.label)},
-                 {"prediction", name(r.prediction)},
-                 {"logits", std::vector<float>(results.logits.data() + i * classes,
-                                               results.logits.data() + (i + 1) * classes)}});
+    std::string text;
+    for (std::size_t i = 0; i < outcome.samples.size(); ++i) {
+        auto const& r = outcome.samples[i];
+        nlohmann::ordered_json line{{"sample", r.sample}, {"loss", r.loss}, {"trained", r.trained}};
+        task.describe({r, row(outcome.logits, i), row(outcome.targets, i), set.label_names()},
+                      line);
         text += line.dump() + "\n";
     }
     file.write(text);
 }
 
 /// A mean of what is not a number would be quoted as null.
-void check_finite(EvaluationJob const& job, model::Results const& results) {
-    for (auto const& r : results.samples)
+void check_finite(EvaluationJob const& job, evaluation::Outcome const& outcome) {
+    for (auto const& r : outcome.samples)
         if (!std::isfinite(r.loss))
             throw cluster::JobError(fmt::format("{}: sample {} of {} {}: the loss is not a finite "
                                                 "number; the weights are too large for float32",
@@ -60,8 +59,9 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
             fmt::format("--tokens-per-slot: {}: legal: a whole number >= 1", job.tokens_per_slot));
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
-    config::Config config = config::layout_config(
-        "trireme evaluate", {"parallel.", "numerics.compute"}, job.set, job.model, set->task().name);
+    config::Config config =
+        config::layout_config("trireme evaluate", {"parallel.", "numerics.compute"}, job.set,
+                              job.model, set->task().name);
     config.data.path = job.data;
     model::Config const model = inputs::read_model_config(config, set->label_names());
     inputs::check_fit(model, *set, config);
@@ -82,14 +82,13 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
                                               "the labels of {}",
                                               job.model, loaded.notes().front(), job.data));
     parallel.refresh();
-    auto const results =
+    auto const outcome =
         evaluation::Evaluator(parallel, {samples_per_plan, job.tokens_per_slot,
                                          mesh.along(parallel::Axis::tensor).size()})
-            .results(*set);
-    check_finite(job, results);
-    if (world.rank() == 0 && job.predictions)
-        write_predictions(*job.predictions, results, set->label_names());
-    return {evaluation::summarize(results.samples, set->label_names().size()), numerics.compute};
+            .outcome(*set);
+    check_finite(job, outcome);
+    if (world.rank() == 0 && job.predictions) write_predictions(*job.predictions, outcome, *set);
+    return {evaluation::summarize(outcome), numerics.compute};
 }
 
 } // namespace trireme::framework::jobs

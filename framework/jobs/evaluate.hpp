@@ -16,8 +16,8 @@ struct EvaluationJob {
     std::string model, data, split = "test";
     std::int64_t tokens_per_slot = 2048;
     std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
-    /// For JSONL, which rank 0 writes: sample, loss and, for classification, label, prediction,
-    /// logits. None: null.
+    /// For JSONL, which rank 0 writes: sample, loss, trained, and what the task says of a sample.
+    /// None: null.
     cluster::OutputFile* predictions = nullptr;
 };
 

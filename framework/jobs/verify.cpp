@@ -18,6 +18,7 @@
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/weights.hpp"
+#include "framework/tasks/task.hpp"
 #include "framework/verify/output_file.hpp"
 #include "framework/weights/whole_tensor.hpp"
 
@@ -28,17 +29,6 @@ namespace {
 /// how transformers' classes with a classifier end
 constexpr char const* kClassifier = "ForSequenceClassification";
 
-/// A run configuration of the layout and the arithmetic alone.
-config::Config read_settings(VerifyJob const& job, model::HeadKind head) {
-    config::Config config = config::layout_config(
-        "trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"}, job.set, job.model,
-        head == model::HeadKind::classification ? "classification" : "language-modeling");
-    if (config.parallel.device != "cpu")
-        throw cluster::InputError("parallel.device: " + config.parallel.device +
-                                  ": legal for trireme verify: cpu, where its bounds hold");
-    return config;
-}
-
 /// The transformers class in config.json; "" if it names none.
 std::string architecture(model::Config const& model) {
     auto const json = nlohmann::json::parse(model.source_json);
@@ -47,24 +37,30 @@ std::string architecture(model::Config const& model) {
                                                                       : "";
 }
 
-/// The head that the folder was trained with must be the one that the labels ask for.
-void check_head(std::string const& folder, verify::TokenFile const& file, model::Config model) {
+/// The task of the head that the folder was trained with, which must be one that the labels ask
+/// for.
+tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& file,
+                           model::Config model) {
     std::string const name = architecture(model),
                       where =
                           folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
     bool const classifier =
         name.ends_with(kClassifier) || (name.empty() && !pretrained::labels_of(model).empty());
-    if (file.head() == model::HeadKind::language_model && classifier)
+    auto const* of_samples = tasks::task_of_samples(pretrained::problem_of(model));
+    auto const& task = of_samples ? *of_samples : tasks::task_of(data::TaskKind::classification);
+    bool const of_tokens =
+        file.has_lists && !(classifier && task.findings() == model::Findings::numbers);
+    if (of_tokens && classifier)
         throw cluster::InputError(
             fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "
                         "sequence",
                         file.path, folder));
-    if (file.head() == model::HeadKind::language_model && !model.causal)
+    if (of_tokens && !model.causal)
         throw cluster::InputError(
             where + ": an encoder: there is no language-modeling head to verify; legal: one label "
                     "per sequence, for a folder with a trained classifier");
-    if (file.head() == model::HeadKind::language_model) return;
-    model.head = model::HeadKind::classification;
+    if (of_tokens) return tasks::task_of(data::TaskKind::language_modeling);
+    model.head = task.head();
     if (!classifier)
         throw cluster::InputError(
             fmt::format("{}: no trained classifier: what is missing is a ...{} class, id2label and "
@@ -72,10 +68,23 @@ void check_head(std::string const& folder, verify::TokenFile const& file, model:
                         "the model and verify what trireme export writes{}",
                         where, kClassifier, model::head_names(model).classifier.weight,
                         model.causal ? ", or give a label per token" : ""));
-    if (pretrained::class_names_of(model).size() < 2)
-        throw cluster::InputError(
-            fmt::format("{}/config.json: id2label: {} entries: legal: 2 or more", folder,
-                        pretrained::class_names_of(model).size()));
+    auto const labels = std::ssize(pretrained::class_names_of(model));
+    if (labels < task.schema().least_labels)
+        throw cluster::InputError(fmt::format("{}/config.json: id2label: {} entries: legal: {} or "
+                                              "more",
+                                              folder, labels, task.schema().least_labels));
+    return task;
+}
+
+/// A run configuration of the layout and the arithmetic alone.
+config::Config read_settings(VerifyJob const& job, tasks::Task const& task) {
+    config::Config config =
+        config::layout_config("trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"},
+                              job.set, job.model, task.schema().name);
+    if (config.parallel.device != "cpu")
+        throw cluster::InputError("parallel.device: " + config.parallel.device +
+                                  ": legal for trireme verify: cpu, where its bounds hold");
+    return config;
 }
 
 /// What both commands are about, read and checked before anything large happens.
@@ -85,13 +94,12 @@ struct Task {
     std::unique_ptr<data::Dataset> set;
 };
 Task read_task(VerifyJob const& job, verify::TokenFile const& file) {
-    Task task{read_settings(job, file.head()), {}, nullptr};
     model::Config const body = pretrained::read_hf_config(job.model);
-    check_head(job.model, file, body);
-    task.model =
-        inputs::read_model_config(task.config, file.head() == model::HeadKind::classification
-                                                   ? pretrained::class_names_of(body)
-                                                   : std::vector<std::string>{});
+    tasks::Task const& of_head = task_of(job.model, file, body);
+    Task task{read_settings(job, of_head), {}, nullptr};
+    task.model = inputs::read_model_config(task.config, of_head.schema().least_labels > 0
+                                                            ? pretrained::class_names_of(body)
+                                                            : std::vector<std::string>{});
     task.set = verify::make_dataset(file, task.model);
     pretrained::check_complete(task.config, task.model);
     return task;
@@ -121,7 +129,7 @@ class TrainingPath {
                                           mesh_.data());
         model_.load(std::move(step.passes));
         model_.engine().forward_backward(step.slots);
-        return {model_.results(), *task_.set, evaluation::logits_width(task_.model), mesh_.world()};
+        return {model_.results(), *task_.set, task_.model, mesh_.world()};
     }
 
     /// Calls f(name, gradient) for every tensor of the Hugging Face folder, which may be made of
@@ -152,19 +160,19 @@ class TrainingPath {
 
 /// `file` is null on all ranks but 0, which take part in gathering.
 void write_logits(verify::NumericsFile const* file, evaluation::GatheredResults const& results,
-                  data::Dataset const& set, std::int64_t width) {
+                  data::Dataset const& set, model::Config const& model) {
     std::vector<std::int64_t> offsets{0};
     for (std::int64_t i = 0; i < set.size(); ++i)
         offsets.push_back(offsets.back() + results.rows(i));
     std::optional<data::H5> dataset;
-    if (file) dataset = file->create("logits", H5T_IEEE_F32LE, {offsets.back(), width});
+    if (file) dataset = file->create("logits", H5T_IEEE_F32LE, {offsets.back(), model.outputs()});
     for (std::int64_t i = 0; i < set.size(); ++i) {
         std::vector<float> const values = results.logits(i);
         if (file)
             data::write_rows(*dataset, file->staging(), offsets[static_cast<std::size_t>(i)],
                              results.rows(i), values.data());
     }
-    if (file && set.label_names().empty())
+    if (file && model::traits_of(model.head).rows == data::Per::token)
         file->write("offsets", H5T_STD_I64LE, {static_cast<std::int64_t>(offsets.size())},
                     offsets.data());
 }
@@ -182,7 +190,7 @@ double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
     TrainingPath path(task, world);
     evaluation::GatheredResults const results = path.run();
     double const loss = results.loss();
-    write_logits(file.get(), results, *task.set, evaluation::logits_width(task.model));
+    write_logits(file.get(), results, *task.set, task.model);
     if (file) file->write("loss", H5T_IEEE_F64LE, {}, &loss);
     path.for_each_gradient([&](std::string const& name, at::Tensor const& gradient) {
         if (file)
@@ -201,7 +209,7 @@ verify::Replay replay_fingerprint(VerifyJob const& job, cluster::Communicator& w
     if (world.rank() == 0) stored.compare_files(replay);
     TrainingPath path(task, world);
     verify::Fingerprint const found =
-        verify::summarize(path.run(), task.set->size(), evaluation::logits_width(task.model));
+        verify::summarize(path.run(), task.set->size(), task.model.outputs());
     if (world.rank() == 0) stored.compare_numbers(found, task.config.numerics.compute, replay);
     return replay;
 }

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "data/task.hpp"
+
 namespace trireme::framework::model {
 
 enum class Family : std::uint8_t { bert, gpt2, llama, mistral, qwen2, qwen3 };
@@ -12,6 +14,26 @@ enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu };
 enum class Positions : std::uint8_t { rotary, learned };
 enum class RotaryScaling : std::uint8_t { none, linear, llama3 };
 enum class HeadKind : std::uint8_t { language_model, classification };
+
+/// What code asks of a head, instead of which it is.
+struct HeadTraits {
+    char const* name;    ///< for people
+    data::Per rows;      ///< a row of outputs for each token, or for each sample
+    data::Values learns; ///< what its outputs are compared with
+    /// problem_type of config.json, as transformers has it; "": it has none
+    char const* problem_type;
+    /// Its outputs are the words of the vocabulary, its matrix may be that of the embeddings.
+    bool of_vocabulary() const { return learns == data::Values::vocabulary; }
+};
+constexpr HeadTraits traits_of(HeadKind kind) {
+    using enum data::Per;
+    switch (kind) {
+    case HeadKind::language_model: return {"language-model", token, data::Values::vocabulary, ""};
+    case HeadKind::classification:
+        return {"classifier", sample, data::Values::labels, "single_label_classification"};
+    }
+    return {}; // every kind returns above
+}
 
 /// How rotary positions were stretched to a longer context after the first training.
 struct RotaryStretch {
@@ -64,7 +86,13 @@ struct Config {
     double initializer_range = 0.02;
 
     HeadKind head = HeadKind::language_model;
-    std::vector<std::string> labels; ///< classification: names in id order
+    std::vector<std::string> labels; ///< names of the outputs in id order, if the head has such
+
+    /// Outputs of the head in a row.
+    std::int64_t outputs() const {
+        return traits_of(head).of_vocabulary() ? vocabulary
+                                               : static_cast<std::int64_t>(labels.size());
+    }
 
     /// The whole config.json this came from, as text, so that export gives back what was read.
     /// Empty if made here.

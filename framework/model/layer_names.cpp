@@ -124,11 +124,11 @@ HeadNames head_names(Config const& config) {
     NameTable const& t = table_of(config);
     HeadNames names{.norm = linear(t.body, t.norm, config.norm == Norm::layer),
                     .pooler = linear(t.body, t.pooler, true)};
-    if (config.head == HeadKind::classification)
-        names.classifier = linear("", t.classifier, t.classifier_bias);
-    else
+    if (traits_of(config.head).of_vocabulary())
         names.language_model =
             config.tied_embeddings ? embedding_names(config).tokens : weight("", t.language_model);
+    else
+        names.classifier = linear("", t.classifier, t.classifier_bias);
     return names;
 }
 

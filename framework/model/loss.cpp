@@ -1,5 +1,5 @@
-// Heads' losses: the last linear layer and the cross-entropy in one, and sums per sample for
-// metrics.
+// The loss of language models: the last linear layer and the cross-entropy in one, and sums per
+// sample for metrics.
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
 #include "framework/model/ops.hpp"
+#include "framework/model/row_losses.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/planted.hpp"
@@ -24,43 +25,6 @@ using parallel::ParameterUse;
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-
-/// Loss and prediction of each row of logits; the logits become gradients.
-struct RowLosses {
-    std::vector<double> loss;
-    std::vector<std::int32_t> best;
-    at::Tensor logits; ///< [T, V] float32, of Pass::keep_logits
-    /// of the composed path, by chunk: loss and best are read from it
-    std::vector<composed::RowLosses> waiting = {};
-
-    at::Tensor sum() const {
-        std::vector<at::Tensor> parts;
-        for (auto const& chunk : waiting) parts.push_back(chunk.loss);
-        return at::cat(parts).sum();
-    }
-    void read_back() {
-        for (auto const& chunk : std::exchange(waiting, {})) {
-            at::Tensor const l = chunk.loss.cpu(), b = chunk.best.to(at::kInt).cpu();
-            loss.insert(loss.end(), read<double>(l), read<double>(l) + l.numel());
-            best.insert(best.end(), read<std::int32_t>(b), read<std::int32_t>(b) + b.numel());
-        }
-        if (logits.defined()) logits = logits.cpu();
-    }
-};
-void cross_entropy_rows(at::Tensor const& logits, std::int32_t const* labels, bool gradient,
-                        double scale, double* loss, std::int32_t* best) {
-    by_dtype(logits, [&](auto* data) {
-        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::cross_entropy(logits.size(0), logits.size(1), write<T>(logits), labels, gradient,
-                               scale, loss, best);
-    });
-}
-
-double add_up(std::vector<double> const& losses) {
-    double sum = 0;
-    for (double const l : losses) sum += l;
-    return sum;
-}
 
 void append_language_results(Pass const& pass, RowLosses const& rows, Results& results) {
     auto const& slot = pass.slot;
@@ -83,36 +47,11 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
     }
 }
 
-void append_class_results(Pass const& pass, RowLosses const& rows, Results& results) {
-    auto const& slot = pass.slot;
-    auto const& labels = slot.columns.labels_of(data::kClassLabel);
-    std::int64_t const classes = rows.logits.size(1);
-    for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
-        if (slot.sample_ids[i] < 0) continue;
-        bool const trained = labels[i] >= 0;
-        results.samples.push_back({slot.sample_ids[i], rows.loss[i], trained,
-                                   trained && rows.best[i] == labels[i], labels[i], rows.best[i]});
-        float const* const row =
-            rows.logits.const_data_ptr<float>() + static_cast<std::int64_t>(i) * classes;
-        results.logits.insert(results.logits.end(), row, row + classes);
-    }
-}
-
-/// At once, or, of the composed path, when somebody asks. The pass outlives the results.
-template <typename Append>
-void finish_rows(RowLosses rows, Results& results, Append append) {
-    if (rows.waiting.empty()) return append(rows, results);
-    results.waiting.push_back([rows = std::move(rows), append](Results& to) mutable {
-        rows.read_back();
-        append(rows, to);
-    });
-}
-
 /// The same where each rank of `axis` has the logits of classes [first, first + logits.size(1))
 /// alone.
-void cross_entropy_rows(at::Tensor const& logits, std::int64_t first, std::int32_t const* labels,
-                        bool gradient, double scale, double* loss, std::int32_t* best,
-                        cluster::Communicator& axis) {
+void divided_rows(at::Tensor const& logits, std::int64_t first, std::int32_t const* labels,
+                  bool gradient, double scale, double* loss, std::int32_t* best,
+                  cluster::Communicator& axis) {
     auto const n = static_cast<std::size_t>(logits.size(0));
     std::vector<double> highest(n), sums(2 * n); // sums: of exponentials, then the label's score
     std::vector<std::int32_t> own_best(n);
@@ -191,9 +130,8 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
                     pass->ids.columns.at(data::kTokenLabels.name).narrow(0, first, n), graph,
                     pass->loss_scale, axis.size() > 1 ? axis.group : nullptr));
             else if (axis.size() > 1)
-                cross_entropy_rows(logits, slice.first, labels.data() + first, graph,
-                                   pass->loss_scale, rows->loss.data() + first,
-                                   rows->best.data() + first, *axis.group);
+                divided_rows(logits, slice.first, labels.data() + first, graph, pass->loss_scale,
+                             rows->loss.data() + first, rows->best.data() + first, *axis.group);
             else
                 cross_entropy_rows(logits, labels.data() + first, graph, pass->loss_scale,
                                    rows->loss.data() + first, rows->best.data() + first);
@@ -226,29 +164,6 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
     }
 };
 
-struct ClassificationLoss : torch::autograd::Function<ClassificationLoss> {
-    static Variable forward(AutogradContext* context, Variable const& logits, Pass const* pass,
-                            RowLosses* rows) {
-        at::Tensor const gradient = for_kernel(logits).clone();
-        if (parallel::composed(logits)) {
-            rows->waiting.push_back(
-                composed::cross_entropy(gradient, 0, pass->ids.columns.at(data::kClassLabel.name),
-                                        true, pass->loss_scale, nullptr));
-            context->save_for_backward({gradient.to(logits.scalar_type())});
-            return rows->sum() * pass->loss_scale;
-        }
-        rows->loss.resize(static_cast<std::size_t>(logits.size(0)));
-        rows->best.resize(rows->loss.size());
-        cross_entropy_rows(gradient, pass->slot.columns.labels_of(data::kClassLabel).data(), true,
-                           pass->loss_scale, rows->loss.data(), rows->best.data());
-        context->save_for_backward({gradient.to(logits.scalar_type())});
-        return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {context->get_saved_variables()[0] * gradients[0], {}, {}};
-    }
-};
-
 } // namespace
 
 at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass,
@@ -261,20 +176,6 @@ at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, 
     at::Tensor const loss = LanguageModelLoss::apply(x, &weight, &pass, &rows, axis);
     finish_rows(std::move(rows), results,
                 [&pass](RowLosses const& r, Results& to) { append_language_results(pass, r, to); });
-    return loss;
-}
-
-at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results) {
-    if (std::ssize(pass.slot.columns.labels_of(data::kClassLabel)) != logits.size(0))
-        throw cluster::InputError(
-            "the data have no label per sample, which a classification head needs; prepare them "
-            "with --task classification");
-    RowLosses rows;
-    at::Tensor const loss = ClassificationLoss::apply(logits, &pass, &rows);
-    if (logits.is_meta()) return loss;
-    rows.logits = logits.detach().to(at::kFloat).contiguous();
-    finish_rows(std::move(rows), results,
-                [&pass](RowLosses const& r, Results& to) { append_class_results(pass, r, to); });
     return loss;
 }
 

@@ -70,7 +70,5 @@ at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& ta
 at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight,
                                Pass const& pass, Results& results,
                                parallel::TensorAxis const& axis = {});
-/// Cross-entropy of logits[n, C] against the slot's kClassLabel, otherwise as above.
-at::Tensor classification_loss(at::Tensor const& logits, Pass const& pass, Results& results);
 
 } // namespace trireme::framework::model

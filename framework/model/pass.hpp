@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "data/slot.hpp"
+#include "framework/model/results.hpp"
 
 namespace trireme::framework::model {
 
@@ -54,27 +54,6 @@ struct Pass {
     /// language models: hand the logits of every token to Results; costs [T, V] of memory
     bool keep_logits = false;
     AttentionCache* cache = nullptr; ///< generation; null: attention sees the pass alone
-};
-
-/// What the head found for one sample. Sums of these over unique sample ids are exact metrics for
-/// any layout.
-struct SampleResult {
-    std::int64_t sample = -1;
-    double loss = 0;                          ///< summed over the sample's trained labels
-    std::int64_t trained = 0;                 ///< trained labels
-    std::int64_t correct = 0;                 ///< of them predicted right
-    std::int32_t label = -1, prediction = -1; ///< classification
-};
-
-/// What a pass found: one entry per sample, in slot order.
-struct Results {
-    std::vector<SampleResult> samples;
-    /// Row after row, samples in the order above. Classification: one row of C per sample. Language
-    /// models: only where Pass::keep_logits asks, one row of V per token.
-    std::vector<float> logits;
-    /// Of a GPU: what is still there, in the same order. Reading it back waits for the GPU.
-    std::vector<std::function<void(Results&)>> waiting = {};
-    void read_back();
 };
 
 /// Places where dropout happens; with the layer's index the `site` of a random stream, the same in

@@ -99,7 +99,7 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     // [Note: tied embeddings] The token table is read by the stem and by the head; each use has a
     // gradient of its own and the unit is complete when the stem, the last in the backward pass, is
     // done.
-    bool const tied = c.tied_embeddings && c.head == HeadKind::language_model;
+    bool const tied = c.tied_embeddings && traits_of(c.head).of_vocabulary();
     list.vocabulary(embeddings.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings",
                     tied ? 2 : 1);
     list.last().untrained_row = c.untrained_token;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "framework/model/heads.hpp"
 #include "parallel/linear.hpp"
 #include "parallel/planted.hpp"
 
@@ -171,17 +172,16 @@ Head::Head(Config const& config, ParameterStore& store, BlockOptions const& opti
 at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
     at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
     auto const& axis = options_.tensor;
-    if (config_.head == HeadKind::language_model)
+    if (traits_of(config_.head).of_vocabulary())
         return language_model_loss(parallel::gather_sequence(h, axis), language_model_, pass,
                                    results, axis);
-    return classification_loss(classify(parallel::gather_sequence_alike(h, axis), pass), pass,
-                               results);
+    return sample_loss(config_.head, classify(parallel::gather_sequence_alike(h, axis), pass), pass,
+                       results);
 }
 
 at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
     at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
-    return config_.head == HeadKind::language_model ? linear(h, language_model_)
-                                                    : classify(h, pass);
+    return traits_of(config_.head).of_vocabulary() ? linear(h, language_model_) : classify(h, pass);
 }
 
 at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {

@@ -106,7 +106,7 @@ std::vector<std::int64_t> Laboratory::trained(std::int64_t tokens_per_slot) cons
 
 std::optional<std::pair<at::Tensor, at::Tensor>> Laboratory::tied_uses() {
     auto const& model = problem_.model;
-    if (!model.tied_embeddings || model.head != model::HeadKind::language_model) return {};
+    if (!model.tied_embeddings || !model::traits_of(model.head).of_vocabulary()) return {};
     model::Config untied = model;
     untied.tied_embeddings = false;
     std::string const embeddings = model::embedding_names(model).tokens,

@@ -29,7 +29,7 @@ std::vector<Stale> stale_parts(Case const& c) {
         all.back().weights[spec.name] = before.at(spec.name);
         all.back().parameters.push_back(spec.name);
     }
-    if (!model.tied_embeddings || model.head != model::HeadKind::language_model) return all;
+    if (!model.tied_embeddings || !model::traits_of(model.head).of_vocabulary()) return all;
     std::string const table = model::embedding_names(model).tokens;
     model::Config untied = model;
     untied.tied_embeddings = false;

@@ -29,7 +29,7 @@ std::optional<Cause> padding_counted(Case const& c) {
     auto const& model = c.lab.problem().model;
     std::int64_t const t = c.specimen.layout.parallel.tensor,
                        padded = (model.vocabulary + t - 1) / t * t;
-    if (model.head != model::HeadKind::language_model || padded == model.vocabulary) return {};
+    if (!model::traits_of(model.head).of_vocabulary() || padded == model.vocabulary) return {};
     model::Config other = model;
     other.vocabulary = padded;
     Tensors weights = c.lab.problem().initial;

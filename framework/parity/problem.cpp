@@ -78,7 +78,7 @@ model::Config tiny_model(model::Config const& full) {
     tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout =
         tiny.classifier_dropout = kDropout;
     tiny.initializer_range = 0.2;
-    if (tiny.head == model::HeadKind::classification) tiny.labels = {"0", "1", "2"};
+    if (!model::traits_of(tiny.head).of_vocabulary()) tiny.labels = {"0", "1", "2"};
     return tiny;
 }
 
@@ -90,7 +90,7 @@ std::string shape_class(model::Config const& m) {
     model::Config tiny;
     set_heads(tiny, m);
     return fmt::format("{} {} {} {}", pretrained::entry_of(m.family).model_type,
-                       m.head == model::HeadKind::language_model ? "language-model" : "classifier",
+                       model::traits_of(m.head).name,
                        m.norm == model::Norm::rms ? "rms-norm" : "layer-norm",
                        m.positions == model::Positions::rotary ? "rotary" : "learned-positions") +
            fmt::format(" heads-{}/{}", tiny.heads, tiny.kv_heads) +
@@ -98,9 +98,44 @@ std::string shape_class(model::Config const& m) {
            yes(m.attention_bias, "attention-bias") + yes(m.output_bias, "output-bias") +
            yes(m.feed_forward_bias, "feed-forward-bias") + yes(m.input_major, "input-major") +
            yes(m.causal, "causal") + yes(m.token_types > 0, "segments") +
-           yes(m.tied_embeddings && m.head == model::HeadKind::language_model, "tied") +
+           yes(m.tied_embeddings && model::traits_of(m.head).of_vocabulary(), "tied") +
            yes(windowed > 0, windowed == std::ssize(m.windows) ? "windows" : "some-windows");
 }
+
+namespace {
+
+/// What is learnt of the i-th sample, by what the values of a column are.
+template <typename Draw>
+void fill(data::TaskColumn const& column, std::int64_t labels, std::int64_t i, Draw const& draw,
+          data::Sample& sample) {
+    std::size_t const length = sample.tokens.size();
+    switch (column.values) {
+    case data::Values::vocabulary: {
+        auto& next = sample.labels[column.name];
+        next.assign(length, data::kIgnoredLabel);
+        for (std::size_t t = i % 3 == 0 ? length / 2 : 0; t + 1 < length; ++t)
+            next[t] = sample.tokens[t + 1];
+        return;
+    }
+    case data::Values::labels:
+        sample.labels[column.name] = {
+            i % 5 == 4
+                ? data::kIgnoredLabel
+                : static_cast<std::int32_t>(draw(0)[1] % static_cast<std::uint64_t>(labels))};
+        return;
+    case data::Values::reals:
+        for (std::int64_t k = 0; k < column.width_for(labels); ++k)
+            sample.reals[column.name].push_back(
+                i % 5 == 4 && k != i % 3
+                    ? data::kIgnoredValue
+                    : static_cast<float>(draw(100 + static_cast<std::uint64_t>(k))[0] % 4001) /
+                              1000.0F -
+                          2.0F);
+        return;
+    }
+}
+
+} // namespace
 
 std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
                                                     std::vector<std::string> const& labels,
@@ -118,16 +153,8 @@ std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
                 static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary)));
             sample.segments.push_back(t > length / 2);
         }
-        if (task == data::TaskKind::classification) {
-            sample.labels[data::kClassLabel.name] = {
-                i % 5 == 4 ? data::kIgnoredLabel
-                           : static_cast<std::int32_t>(draw(0)[1] % labels.size())};
-            continue;
-        }
-        auto& next = sample.labels[data::kTokenLabels.name];
-        next.assign(length, data::kIgnoredLabel);
-        std::size_t const prompt = i % 3 == 0 ? length / 2 : 0;
-        for (std::size_t t = prompt; t + 1 < length; ++t) next[t] = sample.tokens[t + 1];
+        for (auto const& column : data::schema_of(task).columns)
+            fill(column, std::ssize(labels), i, draw, sample);
     }
     return data::make_memory_dataset(task, std::move(samples), labels, vocabulary);
 }
@@ -156,16 +183,20 @@ model::Config read_full_model(config::Config const& config) {
 
 Problem make_problem(model::Config const& full, config::Config const& config) {
     model::Config const model = tiny_model(full);
-    Problem problem{.model = model,
-                    .data = synthetic_data(data::task_named(config.task, "task").kind, model.labels,
-                                           model.vocabulary, config.seed),
-                    .numerics = config.numerics,
-                    .optimizer = config.optimizer,
-                    .seed = config.seed,
-                    .initial = initial_weights(model, config.seed)};
+    data::TaskSchema const& task = data::task_named(config.task, "task");
+    Problem problem{
+        .model = model,
+        .data = synthetic_data(task.kind,
+                               task.least_labels > 0 ? model.labels : std::vector<std::string>{},
+                               model.vocabulary, config.seed),
+        .numerics = config.numerics,
+        .optimizer = config.optimizer,
+        .seed = config.seed,
+        .initial = initial_weights(model, config.seed)};
     problem.numerics.threads = 1;
     problem.optimizer.learning_rate = 1e-2;
-    if (problem.optimizer.schedule == "constant") problem.optimizer.schedule = "linear";
+    // in three steps others do not fall
+    if (problem.optimizer.schedule != "cosine") problem.optimizer.schedule = "linear";
     problem.optimizer.warmup = 0; // of a step without a rate nothing would be seen
     // step by step three quarters, or less, of the rate of the one before
     problem.optimizer.final_fraction = 0.25;

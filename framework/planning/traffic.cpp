@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "framework/parallelize/parallel_model.hpp"
+#include "framework/tasks/task.hpp"
 #include "parallel/dry_world.hpp"
 
 namespace trireme::framework::planning {
@@ -14,7 +15,7 @@ namespace {
 
 /// A slot of such samples; what its tokens and labels are changes no shape.
 data::Slot slot_of(std::vector<std::int64_t> const& samples,
-                   std::vector<std::int64_t> const& lengths, model::HeadKind head,
+                   std::vector<std::int64_t> const& lengths, model::Config const& model,
                    std::int64_t token_multiple) {
     data::Slot slot;
     slot.offsets.push_back(0);
@@ -27,12 +28,16 @@ data::Slot slot_of(std::vector<std::int64_t> const& samples,
     }
     slot.tokens.assign(slot.positions.size(), 0);
     slot.segments.assign(slot.positions.size(), 0);
-    if (head == model::HeadKind::language_model)
-        slot.columns.append(data::kTokenLabels, 1,
-                            std::vector<std::int32_t>(slot.positions.size()));
-    else
-        slot.columns.append(data::kClassLabel, 1,
-                            std::vector<std::int32_t>(slot.sample_ids.size()));
+    for (auto const& column : tasks::task_of(model.head).schema().columns) {
+        std::int64_t const width = column.width_for(std::ssize(model.labels));
+        std::size_t const entries =
+            column.per == data::Per::token ? slot.tokens.size() : slot.sample_ids.size();
+        std::size_t const values = entries * static_cast<std::size_t>(width);
+        if (column.values == data::Values::reals)
+            slot.columns.append(column, width, std::vector<float>(values));
+        else
+            slot.columns.append(column, width, std::vector<std::int32_t>(values));
+    }
     data::fill_up(slot, token_multiple);
     return slot;
 }
@@ -72,8 +77,8 @@ Traffic predict(model::Config const& model, StepDescription const& step, int ran
     for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < slots.size();
          s += static_cast<std::size_t>(mesh.data().size()))
         passes.push_back(model::make_pass(
-            slot_of(slots[s], step.lengths, model.head, step.mesh[parallel::Axis::tensor]), true, 0,
-            0, 1.0));
+            slot_of(slots[s], step.lengths, model, step.mesh[parallel::Axis::tensor]), true, 0, 0,
+            1.0));
     parallel.load(std::move(passes));
     counter->clear();
     parallel.engine().forward_backward(static_cast<std::int64_t>(slots.size()));

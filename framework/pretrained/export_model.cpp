@@ -93,7 +93,7 @@ void export_model(model::Config const& model, ParameterValues const& values,
     cluster::write_file(staging.path() + "/config.json", to_hf_config(model, plan.dtype_in_config));
     for (auto const& from : options.files_from) data::copy_tokenizer_files(from, staging.path());
     std::error_code none; // a classifier generates nothing
-    if (model.head == model::HeadKind::classification)
+    if (!model::traits_of(model.head).of_vocabulary())
         std::filesystem::remove(staging.path() + "/generation_config.json", none);
     if (options.finally) options.finally(staging.path());
     staging.commit();

@@ -324,7 +324,13 @@ FamilyEntry const& entry_of(model::Family family) {
 
 std::string architecture_of(model::Config const& config) {
     FamilyEntry const& entry = entry_of(config.family);
-    return config.head == model::HeadKind::classification ? entry.classifier : entry.language_model;
+    auto const head = model::traits_of(config.head);
+    if (head.of_vocabulary()) return entry.language_model;
+    switch (head.rows) {
+    case data::Per::sample: return entry.classifier;
+    case data::Per::token: break; // no head has labels of tokens yet
+    }
+    return "";
 }
 
 } // namespace trireme::framework::pretrained

@@ -161,10 +161,12 @@ std::string to_hf_config(model::Config const& c, std::string const& dtype) {
     Json const architectures = Json::array({architecture_of(c)});
     bool const same_head = json.contains("architectures") && json["architectures"] == architectures;
     json["architectures"] = architectures;
-    if (c.head == model::HeadKind::classification) {
+    auto const head = model::traits_of(c.head);
+    if (!head.of_vocabulary()) {
         if (labels_of(c) != c.labels) set_labels(json, c);
         Json const problem = json.value("problem_type", Json());
-        if (!same_head || !problem.is_null()) json["problem_type"] = "single_label_classification";
+        if (!same_head || !problem.is_null() || problem_of(c) != head.problem_type)
+            json["problem_type"] = head.problem_type;
     } else if (!same_head) {
         set_labels(json, c);
         json.erase("problem_type");
@@ -173,7 +175,7 @@ std::string to_hf_config(model::Config const& c, std::string const& dtype) {
     // before the padding.
     Json const pad = json.value("pad_token_id", Json());
     bool const none = !pad.is_number_integer() || pad.get<std::int64_t>() < 0;
-    if (c.head == model::HeadKind::classification && c.pad_token >= 0 && none)
+    if (head.rows == data::Per::sample && c.pad_token >= 0 && none)
         json["pad_token_id"] = c.pad_token;
     set_dtype(json, dtype);
     return json.dump(2) + "\n";
@@ -195,7 +197,9 @@ std::vector<std::string> labels_of(model::Config const& c) {
 
 std::string problem_of(model::Config const& c) {
     Json const problem = parsed(c).value("problem_type", Json());
-    return problem.is_string() ? problem.get<std::string>() : "single_label_classification";
+    if (problem.is_string()) return problem.get<std::string>();
+    // as transformers takes it from the number of labels
+    return labels_of(c).size() == 1 ? "regression" : "single_label_classification";
 }
 
 std::vector<std::string> class_names_of(model::Config const& c) {

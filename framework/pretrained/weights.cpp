@@ -40,8 +40,8 @@ bool is_other_head(model::Config const& model, std::string const& name) {
         return std::ranges::any_of(starts,
                                    [&](auto const* start) { return name.starts_with(start); });
     };
-    return model.head == model::HeadKind::classification ? begins(kPretraining)
-                                                         : begins(kClassifiers);
+    return model::traits_of(model.head).of_vocabulary() ? begins(kClassifiers)
+                                                        : begins(kPretraining);
 }
 
 bool same_bits(std::string const& name_a, TensorEntry const& a, std::string const& name_b,
@@ -83,7 +83,7 @@ std::vector<std::string> account_for(std::string const& folder, Entries const& e
             check_buffer(model, name, entry);
             continue;
         }
-        if (model.head == model::HeadKind::language_model && model.tied_embeddings &&
+        if (model::traits_of(model.head).of_vocabulary() && model.tied_embeddings &&
             name == "lm_head.weight") {
             refuse_untied_head(folder, found,
                                *find_tensor(entries, model, model::embedding_names(model).tokens));
@@ -186,9 +186,9 @@ struct Match {
 };
 
 /// Which row of the folder's head is that of each class; none if it was trained for other classes,
-/// or for another kind of answer, whose rows are no logits of a softmax.
+/// or for another kind of answer, whose rows mean something else.
 std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& model) {
-    if (problem_of(model) != "single_label_classification") return std::nullopt;
+    if (problem_of(model) != model::traits_of(model.head).problem_type) return std::nullopt;
     std::map<std::string, std::int64_t> row;
     for (auto const& name : class_names_of(model))
         row.emplace(name, static_cast<std::int64_t>(row.size()));
@@ -208,7 +208,7 @@ Match match(std::string const& folder, Entries const& entries, model::Config con
     // A classifier of other labels is the wrong one even when its shape fits.
     model::LinearNames const classifier = model::head_names(model).classifier;
     auto const order =
-        model.head == model::HeadKind::classification ? rows_of_classes(model) : std::nullopt;
+        model::traits_of(model.head).of_vocabulary() ? std::nullopt : rows_of_classes(model);
     bool const in_order = order && std::ranges::is_sorted(*order);
     Match result;
     std::set<std::string> used;
@@ -261,16 +261,16 @@ void check_weights(config::Config const& config, model::Config const& model) {
 void check_complete(config::Config const& config, model::Config const& model) {
     Entries const entries = find_tensors(config.model.path);
     auto const [sources, unused] = match(config.model.path, entries, model);
-    if (model.head == model::HeadKind::language_model && !unused.empty())
+    auto const head = model::traits_of(model.head);
+    if (head.of_vocabulary() && !unused.empty())
         throw cluster::InputError(
             fmt::format("{}: {}: the head of a classifier; legal: a model that was trained as a "
                         "language model",
                         config.model.path, fmt::join(unused, ", ")));
     std::string const problem = problem_of(model);
-    if (model.head == model::HeadKind::classification && problem != "single_label_classification")
-        throw cluster::InputError(
-            fmt::format("{}/config.json: problem_type: {}: legal: single_label_classification",
-                        config.model.path, problem));
+    if (!head.of_vocabulary() && problem != head.problem_type)
+        throw cluster::InputError(fmt::format("{}/config.json: problem_type: {}: legal: {}",
+                                              config.model.path, problem, head.problem_type));
 }
 
 LoadedWeights load_weights(config::Config const& config, model::Config const& model,

@@ -7,6 +7,7 @@
 #include <deque>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -88,9 +89,11 @@ void take_event(Events& all, log::EventLine const& event) {
         take_train_event(all, event);
     } else if (kind == "evaluation") {
         event.steps("step");
+        status.evaluation = event.json();
         for (char const* name : {"loss", "accuracy", "f1"})
             event.number(name, -kMostNumber, kMostNumber);
-        status.evaluation = event.json();
+        for (auto const& [name, value] : metrics_of(status.evaluation))
+            event.number(name.c_str(), -kMostNumber, kMostNumber);
     } else if (kind == "end") {
         job.exit_code = static_cast<int>(event.whole("exit_code", 0, kMostExitCode));
         status.why = event.text("why");
@@ -202,6 +205,16 @@ std::vector<std::string> checkpoint_names(std::string const& folder) {
 }
 
 } // namespace
+
+std::vector<std::pair<std::string, double>> metrics_of(nlohmann::ordered_json const& evaluation) {
+    static std::set<std::string> const kOther{"time", "step", "seconds", "samples"};
+    std::vector<std::pair<std::string, double>> metrics;
+    if (evaluation.is_object())
+        for (auto const& [name, value] : evaluation.items())
+            if (value.is_number() && !kOther.contains(name))
+                metrics.emplace_back(name, value.get<double>());
+    return metrics;
+}
 
 Status read_status(std::string const& run) {
     if (!cluster::is_there(run + "/metrics.jsonl") && !cluster::is_there(run + "/flight"))

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace trireme::framework::run {
@@ -41,6 +42,9 @@ struct Status {
 
     nlohmann::ordered_json to_json() const;
 };
+
+/// Names and values of the metrics in an event of kind "evaluation", in their order there.
+std::vector<std::pair<std::string, double>> metrics_of(nlohmann::ordered_json const& evaluation);
 
 /// Reads metrics.jsonl, flight/ and the names of checkpoints. A torn line is passed over. Throws
 /// InputError for a folder that holds no run, and naming the line of an event that no run writes.

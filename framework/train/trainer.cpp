@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <map>
 
 #include "cluster/counted.hpp"
@@ -23,6 +24,7 @@
 #include "framework/pretrained/run_source.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/run/stop_signal.hpp"
+#include "framework/tasks/task.hpp"
 #include "framework/weights/weights_hash.hpp"
 
 namespace trireme::framework::train {
@@ -164,15 +166,15 @@ bool Trainer::evaluate_and_judge() {
                                         {"seconds", seconds}};
     event.update(validation_->to_json());
     log_.write(event);
-    double const value = validation_->value(config_.evaluation.metric);
-    std::string const& metric = config_.evaluation.metric;
+    evaluation::Metric const& metric = evaluation::metric_named(
+        config_.evaluation.metric, tasks::task_of(inputs_.validation->task().kind).findings(),
+        "evaluation.metric");
+    double const value = validation_->value(metric.name);
     bool const better =
-        progress_.best_step < 0 || evaluation::is_better(metric, value, progress_.best);
-    log_.say(fmt::format(
-        "step {}: validation loss {:.4f}, accuracy {:.4f}{}{}", progress_.step,
-        cluster::unsigned_nan(validation_->loss), validation_->accuracy,
-        validation_->confusion.empty() ? "" : fmt::format(", f1 {:.4f}", validation_->f1),
-        better ? fmt::format("  (best {} so far)", metric) : ""));
+        !std::isnan(value) &&
+        (progress_.best_step < 0 || evaluation::is_better(metric, value, progress_.best));
+    log_.say(fmt::format("step {}: validation {}{}", progress_.step, validation_->text(),
+                         better ? fmt::format("  (best {} so far)", metric.name) : ""));
     progress_.evaluated_step = progress_.step;
     progress_.evaluations_without_improvement =
         better ? 0 : progress_.evaluations_without_improvement + 1;

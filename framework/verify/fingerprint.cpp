@@ -46,10 +46,17 @@ Json fixed_tokens(model::Config const& model) {
         for (std::int64_t t = 0; t < std::min(kLengths[i], model.max_positions); ++t)
             sequence.push_back(draw(i, t, model.vocabulary));
         ids.push_back(sequence);
-        if (model.head == model::HeadKind::language_model)
-            labels.push_back(sequence);
-        else
-            labels.push_back(draw(i, -1, static_cast<std::int64_t>(model.labels.size())));
+        switch (model::traits_of(model.head).learns) {
+        case data::Values::vocabulary: labels.push_back(sequence); break;
+        case data::Values::labels: labels.push_back(draw(i, -1, model.outputs())); break;
+        case data::Values::reals: {
+            Json numbers = Json::array();
+            for (std::int64_t k = 0; k < model.outputs(); ++k)
+                numbers.push_back(static_cast<double>(draw(i, -1 - k, 4001)) / 1000.0 - 2.0);
+            labels.push_back(numbers);
+            break;
+        }
+        }
     }
     return {{"input_ids", ids}, {"labels", labels}};
 }
@@ -109,9 +116,8 @@ Fingerprint compute(model::Config const& model, pretrained::ParameterValues cons
     auto step = evaluation::make_step(set, {set.size(), kTokensPerSlot, 1}, *world[0]);
     parallel.load(std::move(step.passes));
     parallel.engine().forward(step.slots);
-    std::int64_t const width = evaluation::logits_width(model);
-    return summarize(evaluation::GatheredResults(parallel.results(), set, width, *world[0]),
-                     set.size(), width);
+    return summarize(evaluation::GatheredResults(parallel.results(), set, model, *world[0]),
+                     set.size(), model.outputs());
 }
 
 double largest(Fingerprint const& fingerprint) {

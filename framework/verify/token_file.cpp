@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
 #include "data/memory_dataset.hpp"
+#include "framework/tasks/task.hpp"
 
 namespace trireme::framework::verify {
 
@@ -60,7 +63,7 @@ void check_range(TokenFile const& file, std::string const& place, std::int64_t v
            fmt::format("{}0 to {}", label ? "-100 (ignored), " : "", end - 1));
 }
 
-void check_fit(TokenFile const& file, model::Config const& model) {
+void check_ids(TokenFile const& file, model::Config const& model) {
     for (std::size_t i = 0; i < file.ids.size(); ++i) {
         if (file.ids[i].size() > static_cast<std::size_t>(model.max_positions))
             refuse(file.path, fmt::format("input_ids[{}]", i),
@@ -70,26 +73,59 @@ void check_fit(TokenFile const& file, model::Config const& model) {
             check_range(file, fmt::format("input_ids[{}][{}]", i, t), file.ids[i][t],
                         model.vocabulary, false);
     }
-    for (std::size_t i = 0; i < file.token_labels.size(); ++i)
-        for (std::size_t t = 0; t < file.token_labels[i].size(); ++t)
-            check_range(file, fmt::format("labels[{}][{}]", i, t), file.token_labels[i][t],
-                        model.vocabulary, true);
-    for (std::size_t i = 0; i < file.sample_labels.size(); ++i)
-        check_range(file, fmt::format("labels[{}]", i), file.sample_labels[i],
-                    static_cast<std::int64_t>(model.labels.size()), true);
 }
 
-data::Sample sample(TokenFile const& file, std::size_t i) {
-    data::Sample sample{.tokens = {file.ids[i].begin(), file.ids[i].end()}, .segments = {}};
-    if (file.token_labels.empty()) {
-        sample.labels[data::kClassLabel.name] = {static_cast<std::int32_t>(file.sample_labels[i])};
-        return sample;
-    }
-    auto const& labels = file.token_labels[i];
-    // what the token before must predict
-    auto& shifted = sample.labels[data::kTokenLabels.name];
-    shifted.assign(labels.begin() + 1, labels.end());
+/// What the token before must predict.
+std::vector<std::int32_t> next_tokens(TokenFile const& file, std::size_t i,
+                                      model::Config const& model) {
+    std::string const place = fmt::format("labels[{}]", i);
+    Row const labels = row(file.path, place, file.labels[i]);
+    if (labels.size() != file.ids[i].size())
+        refuse(file.path, place, fmt::format("{} labels", labels.size()),
+               fmt::format("{}, one for each token of input_ids[{}]", file.ids[i].size(), i));
+    for (std::size_t t = 0; t < labels.size(); ++t)
+        check_range(file, fmt::format("{}[{}]", place, t), labels[t], model.vocabulary, true);
+    std::vector<std::int32_t> shifted(labels.begin() + 1, labels.end());
     shifted.push_back(data::kIgnoredLabel);
+    return shifted;
+}
+
+std::vector<std::int32_t> class_of(TokenFile const& file, std::size_t i,
+                                   model::Config const& model) {
+    std::string const place = fmt::format("labels[{}]", i);
+    std::int64_t const label = whole_number(file.path, place, file.labels[i]);
+    check_range(file, place, label, model.outputs(), true);
+    return {static_cast<std::int32_t>(label)};
+}
+
+std::vector<float> numbers_of(TokenFile const& file, std::size_t i, model::Config const& model) {
+    std::string const place = fmt::format("labels[{}]", i);
+    Json const& entry = file.labels[i];
+    Json const list = entry.is_array() ? entry : Json::array({entry});
+    if (std::ssize(list) != model.outputs())
+        refuse(file.path, place, fmt::format("{} numbers", list.size()),
+               fmt::format("{}, one for each output of the model", model.outputs()));
+    std::vector<float> numbers;
+    for (auto const& value : list) {
+        bool const fits =
+            value.is_null() ||
+            (value.is_number() && std::isfinite(static_cast<float>(value.get<double>())));
+        if (!fits) refuse(file.path, place, shown(value), "a number that float32 holds, or null");
+        numbers.push_back(value.is_null() ? data::kIgnoredValue
+                                          : static_cast<float>(value.get<double>()));
+    }
+    return numbers;
+}
+
+data::Sample sample(TokenFile const& file, std::size_t i, model::Config const& model) {
+    data::Sample sample{.tokens = {file.ids[i].begin(), file.ids[i].end()}, .segments = {}};
+    for (auto const& column : tasks::task_of(model.head).schema().columns) switch (column.values) {
+        case data::Values::vocabulary:
+            sample.labels[column.name] = next_tokens(file, i, model);
+            break;
+        case data::Values::labels: sample.labels[column.name] = class_of(file, i, model); break;
+        case data::Values::reals: sample.reals[column.name] = numbers_of(file, i, model); break;
+        }
     return sample;
 }
 
@@ -108,29 +144,21 @@ TokenFile to_token_file(std::string const& path, Json const& json) {
         if (key != "input_ids" && key != "labels")
             throw cluster::InputError(
                 fmt::format("{}: {}: unknown key; legal: {}, nothing padded", path, key, kForm));
-    TokenFile file{.path = path, .ids = {}, .token_labels = {}, .sample_labels = {}};
+    TokenFile file{.path = path, .ids = {}, .labels = {}};
     Json const &ids = list(path, json, "input_ids"), &labels = list(path, json, "labels");
     if (labels.size() != ids.size())
         refuse(path, "labels", fmt::format("{} entries", labels.size()),
                fmt::format("{}, as input_ids", ids.size()));
-    bool const per_token = labels[0].is_array();
+    file.labels = labels;
+    file.has_lists = labels[0].is_array();
     for (std::size_t i = 0; i < ids.size(); ++i) {
         auto const& tokens =
             file.ids.emplace_back(row(path, fmt::format("input_ids[{}]", i), ids[i]));
         if (tokens.empty())
             refuse(path, fmt::format("input_ids[{}]", i), "[]", "at least one token");
-        std::string const place = fmt::format("labels[{}]", i);
-        if (labels[i].is_array() != per_token)
-            refuse(path, place, shown(labels[i]),
-                   per_token ? "a list, as labels[0]" : "a number, as labels[0]");
-        if (!per_token) {
-            file.sample_labels.push_back(whole_number(path, place, labels[i]));
-            continue;
-        }
-        auto const& own = file.token_labels.emplace_back(row(path, place, labels[i]));
-        if (own.size() != tokens.size())
-            refuse(path, place, fmt::format("{} labels", own.size()),
-                   fmt::format("{}, one for each token of input_ids[{}]", tokens.size(), i));
+        if (labels[i].is_array() != file.has_lists)
+            refuse(path, fmt::format("labels[{}]", i), shown(labels[i]),
+                   file.has_lists ? "a list, as labels[0]" : "a number, as labels[0]");
     }
     return file;
 }
@@ -141,19 +169,18 @@ TokenFile read_token_file(std::string const& path) {
 }
 
 std::unique_ptr<data::Dataset> make_dataset(TokenFile const& file, model::Config const& model) {
-    check_fit(file, model);
+    check_ids(file, model);
     std::vector<data::Sample> samples;
-    for (std::size_t i = 0; i < file.ids.size(); ++i) samples.push_back(sample(file, i));
-    auto set =
-        data::make_memory_dataset(file.token_labels.empty() ? data::TaskKind::classification
-                                                            : data::TaskKind::language_modeling,
-                                  std::move(samples), model.labels, model.vocabulary);
+    for (std::size_t i = 0; i < file.ids.size(); ++i) samples.push_back(sample(file, i, model));
+    auto set = data::make_memory_dataset(tasks::task_of(model.head).kind(), std::move(samples),
+                                         model.labels, model.vocabulary);
     std::int64_t trained = 0;
     for (std::int64_t i = 0; i < set->size(); ++i) trained += set->trained(i);
     if (trained == 0)
         throw cluster::InputError(fmt::format(
             "{}: labels: none is trained{}; legal: at least one that is not -100", file.path,
-            file.token_labels.empty() ? "" : " (the first of a sequence never is)"));
+            model::traits_of(model.head).of_vocabulary() ? " (the first of a sequence never is)"
+                                                         : ""));
     return set;
 }
 

@@ -13,21 +13,15 @@
 
 namespace trireme::framework::verify {
 
-/// {"input_ids": [[..], ..], "labels": [[..], ..] or [..]}. Numbers as they stand in the file,
-/// checked for their form.
+/// {"input_ids": [[..], ..], "labels": [[..], ..] or [..]}. Token ids as they stand in the file,
+/// checked for their form; labels are a list or a number for each sequence, whose form depends on
+/// the head.
 struct TokenFile {
     std::string path; ///< for messages
     std::vector<std::vector<std::int64_t>> ids;
-    std::vector<std::vector<std::int64_t>>
-        /// unshifted: label t is predicted by token t - 1; -100 ignored
-        token_labels;
-    /// a class each, or -100; empty: there are token labels
-    std::vector<std::int64_t> sample_labels;
+    nlohmann::json labels;
+    bool has_lists = false; ///< each of `labels` is a list
 
-    model::HeadKind head() const {
-        return token_labels.empty() ? model::HeadKind::classification
-                                    : model::HeadKind::language_model;
-    }
     std::int64_t tokens() const;
 };
 
@@ -36,7 +30,9 @@ TokenFile read_token_file(std::string const& path);
 /// The same of a JSON value that came from `path`.
 TokenFile to_token_file(std::string const& path, nlohmann::json const& json);
 
-/// The sequences as a data set, labels shifted. Throws InputError naming an id, a label or a length
+/// The sequences as a data set of the task that the model's head is for. For a language model
+/// labels are unshifted: label t is predicted by token t - 1; -100, and null of numbers, are
+/// ignored. Throws InputError naming an id, a label or a length
 /// that the model has no room for, or when no label is trained.
 std::unique_ptr<data::Dataset> make_dataset(TokenFile const& file, model::Config const& model);
 

@@ -146,11 +146,11 @@ std::string describe(data::Manifest const& m, PrepareOptions const& o) {
         text += fmt::format("  {:<11}{:>9} samples {:>11} tokens  longest {:>5}  {}", name,
                             split.samples(), split.tokens(), split.longest(),
                             count_of(std::ssize(split.shards), "shard", "shards"));
-        for (std::size_t c = 0; c < std::min(m.labels.size(), kShownClasses); ++c)
+        for (std::size_t c = 0; c < std::min(split.label_counts.size(), kShownClasses); ++c)
             text += fmt::format("{}{} {}", c ? ", " : "  labels: ", cluster::one_line(m.labels[c]),
                                 split.label_counts[c]);
-        if (m.labels.size() > kShownClasses)
-            text += fmt::format(" and {} more", m.labels.size() - kShownClasses);
+        if (split.label_counts.size() > kShownClasses)
+            text += fmt::format(" and {} more", split.label_counts.size() - kShownClasses);
         text += "\n";
     }
     return text;

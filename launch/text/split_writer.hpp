@@ -19,7 +19,9 @@ class SplitWriter {
                 data::ShardAbout about)
         : folder_(std::move(folder)), split_(std::move(split)), per_shard_(per_shard),
           about_(std::move(about)) {
-        info_.label_counts.resize(about_.labels.size());
+        for (auto const& column : data::schema_of(about_.task).columns)
+            if (column.values == data::Values::labels)
+                info_.label_counts.resize(about_.labels.size());
     }
     void add(data::Sample&& sample) {
         count(sample);

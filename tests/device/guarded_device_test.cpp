@@ -66,9 +66,9 @@ TEST_F(GuardedDevice, ARunEndsAsOneOnTheCpu) {
         config_.parallel.zero = zero;
         config_.numerics.compute = compute;
         std::string const run = "run-" + std::to_string(zero) + "-" + std::to_string(bound);
-        double const guarded = train(run, kGuarded).validation->loss;
+        double const guarded = train(run, kGuarded).validation->value("loss");
         ComposedPath const path;
-        EXPECT_NEAR(guarded, train(run + "-cpu", at::kCPU).validation->loss, bound);
+        EXPECT_NEAR(guarded, train(run + "-cpu", at::kCPU).validation->value("loss"), bound);
     }
 }
 
@@ -82,7 +82,8 @@ TEST_F(GuardedDevice, ARunGoesOnFromItsCheckpointThereAndOnTheCpu) {
                   0U);
     EXPECT_EQ(train("run", kGuarded).weights_sha256, whole.weights_sha256);
     ComposedPath const path;
-    EXPECT_NEAR(train("cpu", at::kCPU).validation->loss, whole.validation->loss, 1e-11);
+    EXPECT_NEAR(train("cpu", at::kCPU).validation->value("loss"), whole.validation->value("loss"),
+                1e-11);
 }
 
 struct Found {

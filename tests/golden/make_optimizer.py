@@ -2,8 +2,9 @@
 
     pip install torch transformers && python tests/golden/make_optimizer.py
 
-A schedule is given the steps of its warm-up, int(warmup * total). Every row holds the rate of each step of a run and
-the one at its end. The rows of `resumed` were read from a schedule that had been saved and loaded at the step they begin with.
+A schedule is given the steps of its warm-up, int(warmup * total), and one that is stable before it falls (WSD) those in
+which it falls, int(cooldown * total). A warm-up begins at 0 whatever the final fraction, as everywhere but in transformers'
+WSD. Every row holds the rate of each step of a run and the one at its end. The rows of `resumed` were read from a schedule that had been saved and loaded at the step they begin with.
 """
 import json
 import math
@@ -13,7 +14,7 @@ import torch
 import transformers
 from transformers import (get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup,
                           get_cosine_with_min_lr_schedule_with_warmup, get_linear_schedule_with_warmup,
-                          get_polynomial_decay_schedule_with_warmup)
+                          get_polynomial_decay_schedule_with_warmup, get_wsd_schedule)
 
 RATE = 3e-3
 
@@ -28,6 +29,15 @@ def schedule(kind, optimizer, warmup, total, final):
     if final == 0:
         return get_cosine_schedule_with_warmup(optimizer, warmup, total)
     return get_cosine_with_min_lr_schedule_with_warmup(optimizer, warmup, total, min_lr_rate=final)
+
+
+def stable_then_linear(warmup, cooldown, total, final):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE)
+    falling = int(cooldown * total)
+    rates = advance(optimizer, get_wsd_schedule(optimizer, int(warmup * total), falling, num_training_steps=total,
+                                                decay_type="linear", min_lr_ratio=final), total + 1)
+    rising = advance(*begin("constant", warmup, total, final), int(warmup * total))
+    return rising + rates[len(rising):]
 
 
 def begin(kind, warmup, total, final):
@@ -59,6 +69,12 @@ for kind in ("constant", "linear", "cosine"):
             optimizer.load_state_dict(kept[0])
             rates.load_state_dict(kept[1])
             resumed.append(whole | {"first": at, "rates": advance(optimizer, rates, 3)})
+
+
+for final in (0.0, 0.1):
+    for warmup, cooldown, total in ((0.0, 0.5, 7), (0.1, 0.2, 10), (0.25, 0.1, 40), (0.25, 0.75, 12), (0.0, 1.0, 5), (0.1, 0.33, 9)):
+        rows.append({"schedule": "wsd", "final_fraction": final, "warmup": warmup, "cooldown": cooldown, "total": total,
+                     "rates": stable_then_linear(warmup, cooldown, total, final)})
 
 
 def adamw():

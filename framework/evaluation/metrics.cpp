@@ -1,0 +1,210 @@
+#include "framework/evaluation/metrics.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+
+#include "cluster/counted.hpp"
+#include "cluster/error.hpp"
+
+namespace trireme::framework::evaluation {
+
+namespace {
+
+using Better = Metric::Better;
+
+template <typename Member>
+double share_of_trained(Outcome const& outcome, Member member) {
+    double sum = 0;
+    std::int64_t trained = 0;
+    for (auto const& r : outcome.samples) {
+        sum += static_cast<double>(r.*member);
+        trained += r.trained;
+    }
+    return trained == 0 ? 0 : sum / static_cast<double>(trained);
+}
+
+double loss(Outcome const& outcome) {
+    return share_of_trained(outcome, &model::SampleResult::loss);
+}
+double perplexity(Outcome const& outcome) {
+    return std::exp(loss(outcome));
+}
+double accuracy(Outcome const& outcome) {
+    return share_of_trained(outcome, &model::SampleResult::correct);
+}
+
+/// Mean over classes. As in scikit-learn, over those that occur or are predicted.
+double macro_f1(Outcome const& outcome) {
+    auto const confusion = confusion_of(outcome);
+    double sum = 0;
+    std::int64_t seen = 0;
+    for (std::size_t c = 0; c < confusion.size(); ++c) {
+        std::int64_t labelled = 0, predicted = 0;
+        for (std::size_t k = 0; k < confusion.size(); ++k) {
+            labelled += confusion[c][k];
+            predicted += confusion[k][c];
+        }
+        if (labelled + predicted == 0) continue;
+        ++seen;
+        sum +=
+            2.0 * static_cast<double>(confusion[c][c]) / static_cast<double>(labelled + predicted);
+    }
+    return seen ? sum / static_cast<double>(seen) : 0;
+}
+
+/// Targets of one output and what was found for them.
+struct Pairs {
+    std::vector<double> targets, found;
+};
+Pairs pairs_of(Outcome const& outcome, std::int64_t output) {
+    Pairs pairs;
+    for (auto i = static_cast<std::size_t>(output); i < outcome.targets.size();
+         i += static_cast<std::size_t>(outcome.outputs))
+        if (!std::isnan(outcome.targets[i])) {
+            pairs.targets.push_back(static_cast<double>(outcome.targets[i]));
+            pairs.found.push_back(static_cast<double>(outcome.logits[i]));
+        }
+    return pairs;
+}
+
+double mean_squared_error(Outcome const& outcome) {
+    double sum = 0;
+    std::int64_t count = 0;
+    for (std::int64_t output = 0; output < outcome.outputs; ++output) {
+        Pairs const pairs = pairs_of(outcome, output);
+        for (std::size_t i = 0; i < pairs.found.size(); ++i)
+            sum += (pairs.found[i] - pairs.targets[i]) * (pairs.found[i] - pairs.targets[i]);
+        count += std::ssize(pairs.found);
+    }
+    return count ? sum / static_cast<double>(count) : 0;
+}
+
+double mean_of(std::vector<double> const& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// Pearson's correlation; not a number if either does not vary.
+double correlation(std::vector<double> const& x, std::vector<double> const& y) {
+    double const mean_x = mean_of(x), mean_y = mean_of(y);
+    double product = 0, square_x = 0, square_y = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        product += (x[i] - mean_x) * (y[i] - mean_y);
+        square_x += (x[i] - mean_x) * (x[i] - mean_x);
+        square_y += (y[i] - mean_y) * (y[i] - mean_y);
+    }
+    return std::clamp(product / std::sqrt(square_x * square_y), -1.0, 1.0);
+}
+
+/// Ranks from 1; equal values share the mean of theirs, as scipy's rankdata has it.
+std::vector<double> ranks_of(std::vector<double> const& values) {
+    std::vector<std::size_t> order(values.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::ranges::sort(order, {}, [&](auto i) { return values[i]; });
+    std::vector<double> ranks(values.size());
+    for (std::size_t first = 0, end; first < order.size(); first = end) {
+        for (end = first + 1; end < order.size() && values[order[end]] == values[order[first]];)
+            ++end;
+        for (std::size_t i = first; i < end; ++i)
+            ranks[order[i]] = static_cast<double>(first + end + 1) / 2;
+    }
+    return ranks;
+}
+
+/// Mean over outputs.
+template <typename F>
+double over_outputs(Outcome const& outcome, F const& f) {
+    double sum = 0;
+    for (std::int64_t output = 0; output < outcome.outputs; ++output)
+        sum += f(pairs_of(outcome, output));
+    return sum / static_cast<double>(outcome.outputs);
+}
+double pearson(Outcome const& outcome) {
+    return over_outputs(outcome, [](Pairs const& p) { return correlation(p.targets, p.found); });
+}
+double spearman(Outcome const& outcome) {
+    return over_outputs(outcome, [](Pairs const& p) {
+        return correlation(ranks_of(p.targets), ranks_of(p.found));
+    });
+}
+
+} // namespace
+
+std::vector<Metric> const& metrics() {
+    using enum model::Findings;
+    static std::vector<Metric> const table{
+        {"loss", Better::smaller, {next_tokens, classes, numbers}, loss},
+        {"accuracy", Better::larger, {next_tokens, classes}, accuracy},
+        {"f1", Better::larger, {classes}, macro_f1},
+        {"perplexity", Better::smaller, {next_tokens}, perplexity},
+        {"mse", Better::smaller, {numbers}, mean_squared_error},
+        {"pearson", Better::larger, {numbers}, pearson},
+        {"spearman", Better::larger, {numbers}, spearman},
+    };
+    return table;
+}
+
+Metric const& metric_named(std::string const& name, Findings findings, std::string const& place) {
+    std::string legal;
+    for (auto const& metric : metrics()) {
+        if (std::ranges::find(metric.of, findings) == metric.of.end()) continue;
+        if (name == metric.name) return metric;
+        legal += (legal.empty() ? "" : ", ") + std::string(metric.name);
+    }
+    throw cluster::InputError(fmt::format("{}: {}: legal: {}", place, name, legal));
+}
+
+double Metrics::value(std::string const& name) const {
+    for (auto const& [known, value] : values)
+        if (known == name) return value;
+    throw std::out_of_range("no metric " + name);
+}
+
+nlohmann::ordered_json Metrics::to_json() const {
+    nlohmann::ordered_json json{{"samples", samples}};
+    for (auto const& [name, value] : values)
+        json[name] = std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr;
+    if (!confusion.empty()) json["confusion"] = confusion;
+    return json;
+}
+
+std::string Metrics::text() const {
+    std::string text;
+    for (auto const& [name, value] : values)
+        text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name,
+                            cluster::unsigned_nan(value));
+    return text;
+}
+
+Metrics summarize(Outcome const& outcome) {
+    Metrics found;
+    found.samples = std::ssize(outcome.samples);
+    for (auto const& metric : metrics())
+        if (std::ranges::find(metric.of, outcome.findings) != metric.of.end())
+            found.values.emplace_back(metric.name, metric.value(outcome));
+    if (outcome.findings == Findings::classes) found.confusion = confusion_of(outcome);
+    return found;
+}
+
+bool is_better(Metric const& metric, double a, double b) {
+    if (std::isnan(a) || std::isnan(b)) return std::isnan(b) && !std::isnan(a);
+    switch (metric.better) {
+    case Better::larger: return a > b;
+    case Better::smaller: return a < b;
+    }
+    return false;
+}
+
+std::vector<std::vector<std::int64_t>> confusion_of(Outcome const& outcome) {
+    auto const classes = static_cast<std::size_t>(outcome.outputs);
+    std::vector<std::vector<std::int64_t>> table(classes, std::vector<std::int64_t>(classes));
+    for (auto const& r : outcome.samples)
+        if (r.label >= 0)
+            ++table[static_cast<std::size_t>(r.label)][static_cast<std::size_t>(r.prediction)];
+    return table;
+}
+
+} // namespace trireme::framework::evaluation

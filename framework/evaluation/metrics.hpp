@@ -1,0 +1,58 @@
+// Every metric: a pure function of the results of a data set in the order of its samples, so that
+// it has the same bits whatever ranks computed them. A new metric is a row of the table in
+// metrics.cpp, and one of tests/golden/make_metrics.py.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "framework/model/results.hpp"
+
+namespace trireme::framework::evaluation {
+
+using model::Findings;
+
+/// The results of a whole data set, sorted by sample.
+struct Outcome {
+    Findings findings = Findings::next_tokens;
+    std::int64_t outputs = 0; ///< of a sample: classes or numbers
+    std::vector<model::SampleResult> samples = {};
+    std::vector<float> logits = {};  ///< [n, outputs] of classes and numbers
+    std::vector<float> targets = {}; ///< [n, outputs] of numbers; not a number: none
+};
+
+struct Metric {
+    enum class Better : std::uint8_t { larger, smaller };
+    char const* name; ///< in evaluation.metric, metrics.jsonl and what `evaluate` prints
+    Better better;
+    std::vector<Findings> of; ///< what it can be computed of
+    double (*value)(Outcome const& outcome);
+};
+
+/// Every metric, in the order in which they are shown.
+std::vector<Metric> const& metrics();
+/// Throws InputError "PLACE: NAME: legal: loss, accuracy, ..." for one that there is not for
+/// `findings`.
+Metric const& metric_named(std::string const& name, Findings findings, std::string const& place);
+
+/// The metrics of an outcome.
+struct Metrics {
+    std::int64_t samples = 0;
+    std::vector<std::pair<std::string, double>> values; ///< in the order of the table
+    std::vector<std::vector<std::int64_t>> confusion;   ///< [label][prediction] of classes
+
+    double value(std::string const& name) const; ///< throws std::out_of_range
+    nlohmann::ordered_json to_json() const;      ///< null for what is not defined
+    std::string text() const;                    ///< "loss 0.6931, accuracy 0.5000"
+};
+Metrics summarize(Outcome const& outcome);
+
+/// Is `a` better than `b`? What is not a number is the worst.
+bool is_better(Metric const& metric, double a, double b);
+
+/// [label][prediction] of the samples that have a label.
+std::vector<std::vector<std::int64_t>> confusion_of(Outcome const& outcome);
+
+} // namespace trireme::framework::evaluation

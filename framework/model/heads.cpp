@@ -1,0 +1,115 @@
+#include "framework/model/heads.hpp"
+
+#include <fmt/format.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "cluster/error.hpp"
+#include "framework/model/row_losses.hpp"
+#include "parallel/compute_path.hpp"
+
+namespace trireme::framework::model {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+/// One kind of head: what it does with the rows of a slot.
+struct SampleHead {
+    data::TaskColumn const& column; ///< that it learns from
+    /// Losses of the rows; the logits become their gradients.
+    void (*losses)(at::Tensor const& logits, Pass const& pass, RowLosses& rows);
+    /// What was found of the i-th sample.
+    void (*find)(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
+                 Results& results);
+};
+
+void class_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
+    if (parallel::composed(logits)) {
+        rows.waiting.push_back(composed::cross_entropy(logits, 0,
+                                                       pass.ids.columns.at(data::kClassLabel.name),
+                                                       true, pass.loss_scale, nullptr));
+        return;
+    }
+    rows.loss.resize(static_cast<std::size_t>(logits.size(0)));
+    rows.best.resize(rows.loss.size());
+    cross_entropy_rows(logits, pass.slot.columns.labels_of(data::kClassLabel).data(), true,
+                       pass.loss_scale, rows.loss.data(), rows.best.data());
+}
+void find_class(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
+                Results&) {
+    result.label = pass.slot.columns.labels_of(data::kClassLabel)[i];
+    result.prediction = rows.best[i];
+    result.trained = result.label >= 0;
+    result.correct = result.trained && result.prediction == result.label;
+}
+
+SampleHead sample_head(HeadKind head) {
+    switch (head) {
+    case HeadKind::language_model: break; // has its rows per token
+    case HeadKind::classification: return {data::kClassLabel, class_losses, find_class};
+    }
+    throw cluster::JobError(
+        fmt::format("a {} head has no row of outputs per sample", traits_of(head).name));
+}
+
+struct SampleLoss : torch::autograd::Function<SampleLoss> {
+    static Variable forward(AutogradContext* context, Variable const& logits,
+                            SampleHead const* head, Pass const* pass, RowLosses* rows) {
+        at::Tensor const gradient = for_kernel(logits).clone();
+        head->losses(gradient, *pass, *rows);
+        context->save_for_backward({gradient.to(logits.scalar_type())});
+        if (!rows->waiting.empty()) return rows->sum() * pass->loss_scale;
+        return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        return {context->get_saved_variables()[0] * gradients[0], {}, {}, {}};
+    }
+};
+
+void append_results(SampleHead const& head, Pass const& pass, RowLosses const& rows,
+                    Results& results) {
+    std::int64_t const outputs = rows.logits.size(1);
+    for (std::size_t i = 0; i < pass.slot.sample_ids.size(); ++i) {
+        if (pass.slot.sample_ids[i] < 0) continue;
+        SampleResult& result = results.samples.emplace_back();
+        result.sample = pass.slot.sample_ids[i];
+        result.loss = rows.loss[i];
+        head.find(pass, rows, i, result, results);
+        float const* const row =
+            rows.logits.const_data_ptr<float>() + static_cast<std::int64_t>(i) * outputs;
+        results.logits.insert(results.logits.end(), row, row + outputs);
+    }
+}
+
+/// Entries of the column that a head learns from.
+std::int64_t entries(data::Columns const& columns, data::TaskColumn const& asked) {
+    std::int64_t found = -1;
+    columns.each([&](auto const& column) {
+        if (column.name == asked.name) found = std::ssize(column.values) / column.width;
+    });
+    return found;
+}
+
+} // namespace
+
+at::Tensor sample_loss(HeadKind kind, at::Tensor const& logits, Pass const& pass,
+                       Results& results) {
+    SampleHead const head = sample_head(kind);
+    if (entries(pass.slot.columns, head.column) != logits.size(0))
+        throw cluster::InputError(
+            fmt::format("the data have no {} per sample, which a {} head needs; prepare them with "
+                        "the task of the run",
+                        head.column.what, traits_of(kind).name));
+    RowLosses rows;
+    at::Tensor const loss = SampleLoss::apply(logits, &head, &pass, &rows);
+    if (logits.is_meta()) return loss;
+    rows.logits = logits.detach().to(at::kFloat).contiguous();
+    finish_rows(std::move(rows), results, [&pass, head](RowLosses const& r, Results& to) {
+        append_results(head, pass, r, to);
+    });
+    return loss;
+}
+
+} // namespace trireme::framework::model

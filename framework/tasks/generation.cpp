@@ -1,0 +1,25 @@
+#include "framework/tasks/generation.hpp"
+
+namespace trireme::framework::tasks {
+
+namespace {
+
+class Generation : public Task {
+  public:
+    data::TaskKind kind() const override { return data::TaskKind::generation; }
+    model::HeadKind head() const override { return model::HeadKind::language_model; }
+    model::Findings findings() const override { return model::Findings::next_tokens; }
+
+    void describe(Prediction const& found, nlohmann::ordered_json& line) const override {
+        line["correct"] = found.result.correct;
+    }
+};
+
+} // namespace
+
+Task const& generation() {
+    static Generation const task;
+    return task;
+}
+
+} // namespace trireme::framework::tasks

@@ -1,0 +1,25 @@
+#include "framework/tasks/language_modeling.hpp"
+
+namespace trireme::framework::tasks {
+
+namespace {
+
+class LanguageModeling : public Task {
+  public:
+    data::TaskKind kind() const override { return data::TaskKind::language_modeling; }
+    model::HeadKind head() const override { return model::HeadKind::language_model; }
+    model::Findings findings() const override { return model::Findings::next_tokens; }
+
+    void describe(Prediction const& found, nlohmann::ordered_json& line) const override {
+        line["correct"] = found.result.correct;
+    }
+};
+
+} // namespace
+
+Task const& language_modeling() {
+    static LanguageModeling const task;
+    return task;
+}
+
+} // namespace trireme::framework::tasks

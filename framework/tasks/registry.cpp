@@ -1,0 +1,35 @@
+// Every task that the framework knows.
+#include <algorithm>
+
+#include "framework/tasks/classification.hpp"
+#include "framework/tasks/generation.hpp"
+#include "framework/tasks/language_modeling.hpp"
+
+namespace trireme::framework::tasks {
+
+Task const& task_of(data::TaskKind kind) {
+    switch (kind) {
+    case data::TaskKind::classification: return classification();
+    case data::TaskKind::language_modeling: return language_modeling();
+    case data::TaskKind::generation: return generation();
+    }
+    return language_modeling(); // every kind returns above
+}
+
+Task const& task_of(model::HeadKind head) {
+    auto const schemas = data::task_schemas();
+    auto const found = std::ranges::find_if(
+        schemas, [&](auto const& schema) { return task_of(schema.kind).head() == head; });
+    return task_of(found->kind);
+}
+
+Task const* task_of_samples(std::string const& problem_type) {
+    for (auto const& schema : data::task_schemas()) {
+        Task const& task = task_of(schema.kind);
+        auto const head = model::traits_of(task.head());
+        if (head.rows == data::Per::sample && head.problem_type == problem_type) return &task;
+    }
+    return nullptr;
+}
+
+} // namespace trireme::framework::tasks

@@ -1,0 +1,42 @@
+// What the framework knows of one task beside the description that both programs share
+// (data/task.hpp): its head, what that finds, and how a prediction is written. A new task is a file
+// pair here and a line in registry.cpp.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/task.hpp"
+#include "framework/model/config.hpp"
+#include "framework/model/results.hpp"
+
+namespace trireme::framework::tasks {
+
+/// What was found of one sample. Refers to what the caller keeps.
+struct Prediction {
+    model::SampleResult const& result;
+    std::span<float const> logits, targets; ///< as in model::Results
+    std::vector<std::string> const& labels; ///< names of the outputs
+};
+
+class Task {
+  public:
+    virtual ~Task() = default;
+    virtual data::TaskKind kind() const = 0;
+    virtual model::HeadKind head() const = 0;
+    virtual model::Findings findings() const = 0;
+    /// Adds to the line of a sample in a file of predictions.
+    virtual void describe(Prediction const& found, nlohmann::ordered_json& line) const = 0;
+
+    data::TaskSchema const& schema() const { return data::schema_of(kind()); }
+};
+
+Task const& task_of(data::TaskKind kind);
+/// The first task that has this head.
+Task const& task_of(model::HeadKind head);
+/// The task of a folder whose head has a row of outputs per sample and, in config.json, this
+/// problem_type. Null if there is none.
+Task const* task_of_samples(std::string const& problem_type);
+
+} // namespace trireme::framework::tasks

@@ -1,0 +1,128 @@
+// Metrics against scikit-learn's and scipy's (tests/golden/make_metrics.py), and what depends on no
+// table.
+#include "framework/evaluation/metrics.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+
+namespace trireme::framework::evaluation {
+namespace {
+
+nlohmann::json golden() {
+    return nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/metrics.json"));
+}
+
+TEST(Metrics, OfClassesAreThoseOfScikitLearn) {
+    auto const all = golden();
+    int rows = 0;
+    for (auto const& row : all.at("cases")) {
+        Outcome outcome{.findings = Findings::classes, .outputs = row.at("classes")};
+        for (std::size_t i = 0; i < row.at("labels").size(); ++i) {
+            auto& r = outcome.samples.emplace_back();
+            r.label = row.at("labels")[i];
+            r.prediction = row.at("predictions")[i];
+            r.trained = 1;
+            r.correct = r.label == r.prediction;
+        }
+        Metrics const found = summarize(outcome);
+        EXPECT_NEAR(found.value("f1"), row.at("f1").get<double>(), 1e-12) << row;
+        EXPECT_NEAR(found.value("accuracy"), row.at("accuracy").get<double>(), 1e-12) << row;
+        EXPECT_EQ(nlohmann::json(found.confusion), row.at("confusion"));
+        ++rows;
+    }
+    EXPECT_EQ(rows, 6);
+}
+
+TEST(Metrics, OfNumbersAreThoseOfScikitLearnAndScipy) {
+    auto const all = golden();
+    int rows = 0;
+    for (auto const& row : all.at("numbers")) {
+        Outcome outcome{.findings = Findings::numbers, .outputs = row.at("outputs")};
+        outcome.logits = row.at("found").get<std::vector<float>>();
+        outcome.targets = row.at("targets").get<std::vector<float>>();
+        Metrics const found = summarize(outcome);
+        for (auto const* name : {"mse", "pearson", "spearman"}) {
+            if (row.at(name).is_null())
+                EXPECT_TRUE(std::isnan(found.value(name))) << name << " " << row;
+            else
+                EXPECT_NEAR(found.value(name), row.at(name).get<double>(), 1e-12)
+                    << name << " " << row;
+            EXPECT_EQ(found.to_json().at(name).is_null(), row.at(name).is_null());
+        }
+        ++rows;
+    }
+    EXPECT_EQ(rows, 8);
+}
+
+TEST(Metrics, OfTextsAreThoseOfScikitLearn) {
+    auto const all = golden();
+    auto const& row = all.at("texts");
+    Outcome outcome;
+    for (double const loss : row.at("losses"))
+        outcome.samples.push_back({.loss = loss, .trained = 1});
+    Metrics const found = summarize(outcome);
+    EXPECT_NEAR(found.value("loss"), row.at("loss").get<double>(), 1e-12);
+    EXPECT_NEAR(found.value("perplexity"), row.at("perplexity").get<double>(), 1e-12);
+}
+
+TEST(Metrics, ATargetThatIsMissingCountsNothing) {
+    float const none = std::numeric_limits<float>::quiet_NaN();
+    Outcome outcome{.findings = Findings::numbers, .outputs = 2};
+    outcome.targets = {1, none, 2, 0, 4, 1, 4, 3};
+    outcome.logits = {1, 99, 3, 0, 4, 2, 5, 3};
+    Metrics const with = summarize(outcome);
+    EXPECT_DOUBLE_EQ(with.value("mse"), 3.0 / 7.0);
+    outcome.targets[1] = 50;
+    EXPECT_NE(summarize(outcome).value("pearson"), with.value("pearson"));
+}
+
+TEST(Metrics, OfTextsAreMeansOverLabelsNotOverSamples) {
+    Metrics const found =
+        summarize({.samples = {{.sample = 0, .loss = 6, .trained = 3, .correct = 1},
+                               {.sample = 1, .loss = 12, .trained = 1, .correct = 0},
+                               {.sample = 2}}});
+    EXPECT_EQ(found.samples, 3);
+    EXPECT_DOUBLE_EQ(found.value("loss"), 4.5);
+    EXPECT_DOUBLE_EQ(found.value("accuracy"), 0.25);
+    EXPECT_TRUE(found.confusion.empty());
+}
+
+TEST(Metrics, TheBestHasTheLeastLossOrTheMostOfTheOthers) {
+    double const none = std::numeric_limits<double>::quiet_NaN();
+    for (auto const& metric : metrics()) {
+        std::string const name = metric.name;
+        bool const least = name == "loss" || name == "perplexity" || name == "mse";
+        EXPECT_EQ(is_better(metric, 1, 2), least) << name;
+        EXPECT_EQ(is_better(metric, 2, 1), !least) << name;
+        EXPECT_FALSE(is_better(metric, 1, 1)) << name;
+        EXPECT_FALSE(is_better(metric, none, 1)) << name;
+        EXPECT_TRUE(is_better(metric, 1, none)) << name << ": a first one that is no number";
+    }
+}
+
+TEST(Metrics, OneThatATaskDoesNotHaveIsRefusedWithThoseThatItHas) {
+    EXPECT_STREQ(metric_named("f1", Findings::classes, "here").name, "f1");
+    auto const refusal = [](std::string const& name, Findings findings) -> std::string {
+        try {
+            metric_named(name, findings, "evaluation.metric");
+        } catch (cluster::InputError const& error) {
+            return error.what();
+        }
+        return "accepted";
+    };
+    EXPECT_EQ(refusal("f1", Findings::next_tokens),
+              "evaluation.metric: f1: legal: loss, accuracy, perplexity");
+    EXPECT_EQ(refusal("accuracy", Findings::numbers),
+              "evaluation.metric: accuracy: legal: loss, mse, pearson, spearman");
+    EXPECT_EQ(refusal("bleu", Findings::classes),
+              "evaluation.metric: bleu: legal: loss, accuracy, f1");
+}
+
+} // namespace
+} // namespace trireme::framework::evaluation
