@@ -12,10 +12,13 @@ namespace {
 constexpr std::array kNextTokens{kTokenLabels};
 constexpr std::array kClass{kClassLabel};
 
+constexpr std::array kNumbers{kTargets};
+
 constexpr std::array kTasks{
     TaskSchema{TaskKind::classification, "classification", kClass, 2},
     TaskSchema{TaskKind::language_modeling, "language-modeling", kNextTokens},
     TaskSchema{TaskKind::generation, "generation", kNextTokens, 0, true},
+    TaskSchema{TaskKind::regression, "regression", kNumbers, 1},
 };
 
 } // namespace

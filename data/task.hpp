@@ -7,7 +7,7 @@
 
 namespace trireme::data {
 
-enum class TaskKind : std::uint8_t { classification, language_modeling, generation };
+enum class TaskKind : std::uint8_t { classification, language_modeling, generation, regression };
 
 /// Says how many entries a column has.
 enum class Per : std::uint8_t { token, sample };
@@ -33,6 +33,9 @@ inline constexpr TaskColumn kTokenLabels{"token_labels", "token label", Per::tok
                                          Values::vocabulary};
 /// The class of a sample.
 inline constexpr TaskColumn kClassLabel{"label", "label"};
+
+/// Real numbers of a sample, one for each name of a label.
+inline constexpr TaskColumn kTargets{"targets", "target", Per::sample, Values::reals, kOnePerLabel};
 
 struct TaskSchema {
     TaskKind kind;

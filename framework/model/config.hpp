@@ -13,7 +13,7 @@ enum class Norm : std::uint8_t { rms, layer };
 enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu };
 enum class Positions : std::uint8_t { rotary, learned };
 enum class RotaryScaling : std::uint8_t { none, linear, llama3 };
-enum class HeadKind : std::uint8_t { language_model, classification };
+enum class HeadKind : std::uint8_t { language_model, classification, regression };
 
 /// What code asks of a head, instead of which it is.
 struct HeadTraits {
@@ -31,6 +31,7 @@ constexpr HeadTraits traits_of(HeadKind kind) {
     case HeadKind::language_model: return {"language-model", token, data::Values::vocabulary, ""};
     case HeadKind::classification:
         return {"classifier", sample, data::Values::labels, "single_label_classification"};
+    case HeadKind::regression: return {"regressor", sample, data::Values::reals, "regression"};
     }
     return {}; // every kind returns above
 }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "cluster/error.hpp"
 #include "framework/model/row_losses.hpp"
 #include "parallel/compute_path.hpp"
@@ -45,10 +47,47 @@ void find_class(Pass const& pass, RowLosses const& rows, std::size_t i, SampleRe
     result.correct = result.trained && result.prediction == result.label;
 }
 
+/// Squared errors, summed over the numbers of a sample.
+void number_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
+    if (logits.is_meta()) return;
+    if (parallel::composed(logits)) {
+        at::Tensor const targets = pass.ids.columns.at(data::kTargets.name).view(logits.sizes());
+        at::Tensor const away = logits.to(at::kDouble) - targets,
+                         error = at::where(targets.isnan(), at::zeros_like(away), away);
+        rows.waiting.push_back({error.square().sum(1), at::zeros({logits.size(0)}, at::kLong)});
+        logits.copy_(error * (2 * pass.loss_scale));
+        return;
+    }
+    auto const& targets = pass.slot.columns.reals_of(data::kTargets);
+    rows.loss.assign(static_cast<std::size_t>(logits.size(0)), 0);
+    by_dtype(logits, [&](auto* data) {
+        auto* const x = write<std::remove_const_t<std::remove_pointer_t<decltype(data)>>>(logits);
+        std::size_t const outputs = targets.size() / rows.loss.size();
+        for (std::size_t k = 0; k < targets.size(); ++k) {
+            double const error = data::counts(targets[k])
+                                     ? static_cast<double>(x[k]) - static_cast<double>(targets[k])
+                                     : 0;
+            rows.loss[k / outputs] += error * error;
+            x[k] =
+                static_cast<std::remove_reference_t<decltype(x[k])>>(2 * error * pass.loss_scale);
+        }
+    });
+}
+void find_numbers(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
+                  Results& results) {
+    auto const outputs = rows.logits.size(1);
+    auto const first =
+        pass.slot.columns.reals_of(data::kTargets).begin() + static_cast<std::int64_t>(i) * outputs;
+    result.trained =
+        std::count_if(first, first + outputs, [](float target) { return data::counts(target); });
+    results.targets.insert(results.targets.end(), first, first + outputs);
+}
+
 SampleHead sample_head(HeadKind head) {
     switch (head) {
     case HeadKind::language_model: break; // has its rows per token
     case HeadKind::classification: return {data::kClassLabel, class_losses, find_class};
+    case HeadKind::regression: return {data::kTargets, number_losses, find_numbers};
     }
     throw cluster::JobError(
         fmt::format("a {} head has no row of outputs per sample", traits_of(head).name));

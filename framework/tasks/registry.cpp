@@ -4,6 +4,7 @@
 #include "framework/tasks/classification.hpp"
 #include "framework/tasks/generation.hpp"
 #include "framework/tasks/language_modeling.hpp"
+#include "framework/tasks/regression.hpp"
 
 namespace trireme::framework::tasks {
 
@@ -12,6 +13,7 @@ Task const& task_of(data::TaskKind kind) {
     case data::TaskKind::classification: return classification();
     case data::TaskKind::language_modeling: return language_modeling();
     case data::TaskKind::generation: return generation();
+    case data::TaskKind::regression: return regression();
     }
     return language_modeling(); // every kind returns above
 }

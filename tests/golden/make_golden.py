@@ -19,6 +19,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 HERE = pathlib.Path(__file__).parent
 LENGTHS = [7, 1, 13, 5]
 LABELS = [2, 0, 1, 2]
+TARGETS = [[0.5, -1.25], [2.0, 0.0], [-3.5, 1.5], [0.25, 4.0]]
+NUMBERS = dict(num_labels=2, problem_type="regression", id2label={0: "warmth", 1: "pace"}, label2id={"warmth": 0, "pace": 1})
 CLASSES = dict(num_labels=3, id2label={0: "bad", 1: "good", 2: "so-so"}, label2id={"bad": 0, "good": 1, "so-so": 2})
 
 
@@ -30,11 +32,16 @@ def save(name, model, ids):
     model.save_pretrained(folder)
     for extra in folder.glob("generation_config.json"):
         extra.unlink()
+    numbers = getattr(model.config, "problem_type", None) == "regression"
     model.double()  # the reference is exact: float32 noise would drown gradients that are zero, as those of key biases
     losses, logits, count = [], [], 0
-    for label, sample in zip(LABELS, ids):
+    for label, targets, sample in zip(LABELS, TARGETS, ids):
         out = model(input_ids=torch.tensor([sample])).logits
-        if classifier:
+        if numbers:
+            losses.append(torch.nn.functional.mse_loss(out, torch.tensor([targets], dtype=out.dtype), reduction="sum"))
+            logits.append(out)
+            count += len(targets)
+        elif classifier:
             losses.append(torch.nn.functional.cross_entropy(out, torch.tensor([label]), reduction="sum"))
             logits.append(out)
             count += 1
@@ -49,7 +56,11 @@ def save(name, model, ids):
     gradients = {n: p.grad.float().contiguous() for n, p in model.named_parameters()}
     save_file(gradients, folder / "gradients.safetensors")
     save_file({"logits": torch.cat(logits).float().detach()}, folder / "logits.safetensors")
-    expected = {"ids": ids, "labels": LABELS if classifier else [], "loss": loss.item()}
+    expected = {"ids": ids, "labels": TARGETS if numbers else LABELS if classifier else [], "loss": loss.item()}
+    if numbers:  # as the model's own loss has it, of samples of one length
+        same = torch.tensor([ids[0], ids[0]])
+        own = model(input_ids=same, labels=torch.tensor(TARGETS[:2], dtype=torch.float64)).loss.item()
+        expected["own"] = {"ids": [ids[0], ids[0]], "labels": TARGETS[:2], "loss": own}
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
     print(f"{name}: loss {loss.item():.6f}")
 
@@ -92,6 +103,9 @@ def tiny_models(ids):
     qwen3 = dict(llama, num_attention_heads=4, num_key_value_heads=2, head_dim=8)
     yield "qwen3", t.Qwen3ForCausalLM(t.Qwen3Config(**qwen3))
     yield "qwen3-classifier", t.Qwen3ForSequenceClassification(t.Qwen3Config(**qwen3, pad_token_id=pad, **CLASSES))
+    yield "bert-regressor", t.BertForSequenceClassification(t.BertConfig(
+        vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
+        max_position_embeddings=16, **NUMBERS))
 
 
 def save_rotary():

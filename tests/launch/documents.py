@@ -113,9 +113,10 @@ def main():
     classes = prepare("classification", "--text", "a", "--pair", "b", "--label", "c")
     language = prepare("language-modeling", "--text", "a")
     generation = prepare("generation", "--prompt", "a", "--completion", "b", "--stop", "[SEP]")
-    check_data([classes, language, generation])
+    numbers = prepare("regression", "--text", "a", "--label", "c")
+    check_data([classes, language, generation, numbers])
     # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
-    check_metrics(train(classes, "classification", 5) + train(language, "language-modeling", 60, "step/gradient:0:9:nan"))
+    check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(language, "language-modeling", 60, "step/gradient:0:9:nan"))
 
 
 main()

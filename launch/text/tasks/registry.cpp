@@ -5,6 +5,7 @@
 #include "launch/text/tasks/classification.hpp"
 #include "launch/text/tasks/generation.hpp"
 #include "launch/text/tasks/language_modeling.hpp"
+#include "launch/text/tasks/regression.hpp"
 
 namespace trireme::launch::text {
 
@@ -13,6 +14,7 @@ TextTask const& text_task(data::TaskKind kind) {
     case data::TaskKind::classification: return classification_of_texts();
     case data::TaskKind::language_modeling: return language_modeling_of_texts();
     case data::TaskKind::generation: return generation_of_texts();
+    case data::TaskKind::regression: return regression_of_texts();
     }
     return language_modeling_of_texts(); // every kind returns above
 }

@@ -1,0 +1,147 @@
+// A model with two real outputs against transformers' (tests/golden/bert-regressor): outputs, the
+// mean of squared errors over samples and outputs, and the gradient of every parameter.
+#include <gtest/gtest.h>
+
+#include "cluster/thread_communicator.hpp"
+#include "data/memory_dataset.hpp"
+#include "framework/inputs/model_config.hpp"
+#include "framework/model/transformer_stage.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/pretrained/hf_config.hpp"
+#include "framework/pretrained/hf_tensors.hpp"
+#include "framework/pretrained/weights.hpp"
+#include "framework/verify/token_file.hpp"
+#include "tests/framework/pretrained/golden_model.hpp"
+#include "tests/support/composed_path.hpp"
+
+namespace trireme::framework {
+namespace {
+
+using test::golden;
+
+struct Regressor {
+    config::Config config;
+    model::Config model;
+
+    Regressor() {
+        config.task = "regression";
+        config.model.path = golden("bert-regressor");
+        config.model.hidden_dropout = config.model.attention_dropout =
+            config.model.classifier_dropout = 0;
+        model = inputs::read_model_config(
+            config, pretrained::labels_of(pretrained::read_hf_config(config.model.path)));
+    }
+    nlohmann::json expected() const {
+        return nlohmann::json::parse(cluster::read_file(config.model.path + "/expected.json"));
+    }
+};
+
+/// One forward and backward pass over all samples of a file of tokens in one slot.
+struct Computed {
+    double loss = 0;
+    model::Results results;
+
+    Computed(Regressor const& r, nlohmann::json const& json, parallel::ParameterStore& store) {
+        nlohmann::json const file{{"input_ids", json.at("ids")}, {"labels", json.at("labels")}};
+        auto const set =
+            verify::make_dataset(verify::to_token_file("expected.json", file), r.model);
+        auto const plan = data::plan_evaluation(*set, {set->size(), 1 << 20, 1}).at(0);
+        auto const world = cluster::make_thread_world(1, {});
+        model::TransformerStage stage(r.model, store);
+        parallel::Mesh const mesh(*world[0], {});
+        parallel::GradientReducer reducer(store, mesh);
+        parallel::WeightGatherer gatherer(store, mesh);
+        std::vector<model::Pass> passes;
+        passes.push_back(model::make_pass(set->read(plan.slots.at(0), 1), true, 0, 0,
+                                          1.0 / static_cast<double>(plan.trained)));
+        stage.load(std::move(passes));
+        loss = parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
+        results = stage.results();
+    }
+};
+
+void expect_values_of_transformers() {
+    Regressor const r;
+    auto const expected = r.expected();
+    for (auto const compute : {at::kDouble, at::kFloat}) {
+        parallel::ParameterStore store(model::parameter_specs(r.model), {.compute = compute});
+        ASSERT_TRUE(pretrained::load_weights(r.config, r.model, store).notes().empty());
+        store.refresh_compute();
+        Computed const ours(r, expected, store);
+        EXPECT_NEAR(ours.loss, expected["loss"].get<double>(), 1e-5);
+        auto const header =
+            pretrained::read_safetensors_header(golden("bert-regressor") + "/logits.safetensors");
+        at::Tensor const logits = pretrained::read_tensor("logits", header.at("logits"));
+        ASSERT_EQ(ours.results.logits.size(), static_cast<std::size_t>(logits.numel()));
+        for (std::int64_t i = 0; i < logits.numel(); ++i)
+            EXPECT_NEAR(ours.results.logits[static_cast<std::size_t>(i)],
+                        logits.const_data_ptr<float>()[i], 1e-5);
+        EXPECT_EQ(nlohmann::json(ours.results.targets),
+                  nlohmann::json({0.5, -1.25, 2.0, 0.0, -3.5, 1.5, 0.25, 4.0}));
+        auto const gradients = pretrained::read_safetensors_header(golden("bert-regressor") +
+                                                                   "/gradients.safetensors");
+        double const bound = compute == at::kDouble ? 2e-6 : 1e-4;
+        for (auto const& tensor : pretrained::hf_tensors(r.model))
+            for (auto const& part : tensor.parts) {
+                at::Tensor const reference = pretrained::read_tensor(
+                    tensor.name, gradients.at(tensor.name), pretrained::rectangle_of(tensor, part));
+                double const size = std::max(reference.norm().item<double>(), 1e-3);
+                EXPECT_LT((store.at(part.parameter).gradient() - reference).norm().item<double>(),
+                          bound * size)
+                    << part.parameter;
+            }
+        // transformers' own loss, of samples of one length
+        EXPECT_NEAR(Computed(r, expected["own"], store).loss, expected["own"]["loss"].get<double>(),
+                    1e-5);
+    }
+}
+
+TEST(Regression, LossOutputsAndGradientsEqualTransformers) {
+    expect_values_of_transformers();
+}
+
+TEST(Regression, SoDoThoseOfAGpusOperations) {
+    test::ComposedPath const path;
+    expect_values_of_transformers();
+}
+
+TEST(Regression, ANumberThatIsMissingIsNotLearnt) {
+    Regressor const r;
+    auto expected = r.expected();
+    for (bool const composed : {false, true}) {
+        std::optional<test::ComposedPath> path;
+        if (composed) path.emplace();
+        parallel::ParameterStore store(model::parameter_specs(r.model), {.compute = at::kDouble});
+        pretrained::load_weights(r.config, r.model, store);
+        store.refresh_compute();
+        auto some = expected;
+        some["labels"][1][0] = nullptr;
+        Computed const ours(r, some, store);
+        double sum = 0;
+        for (std::size_t i = 0; i < 8; ++i)
+            if (i != 2) {
+                auto const away = static_cast<double>(ours.results.logits[i]) -
+                                  some["labels"][i / 2][i % 2].get<double>();
+                sum += away * away;
+            }
+        EXPECT_NEAR(ours.loss, sum / 7, 1e-5);
+        EXPECT_EQ(ours.results.samples.at(1).trained, 1);
+    }
+}
+
+TEST(Regression, AnExportSaysWhatItsOutputsAre) {
+    Regressor r;
+    auto const json = nlohmann::json::parse(pretrained::to_hf_config(r.model, ""));
+    EXPECT_EQ(json.at("problem_type"), "regression");
+    EXPECT_EQ(json.at("id2label"), (nlohmann::json{{"0", "warmth"}, {"1", "pace"}}));
+    EXPECT_EQ(json.at("architectures"), nlohmann::json{"BertForSequenceClassification"});
+    // of a classifier's folder too
+    r.config.model.path = golden("bert");
+    model::Config const other = inputs::read_model_config(r.config, {"score"});
+    auto const changed = nlohmann::json::parse(pretrained::to_hf_config(other, ""));
+    EXPECT_EQ(changed.at("problem_type"), "regression");
+    EXPECT_EQ(changed.at("id2label"), (nlohmann::json{{"0", "score"}}));
+}
+
+} // namespace
+} // namespace trireme::framework
