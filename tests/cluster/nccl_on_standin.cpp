@@ -4,7 +4,6 @@
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <map>
 #include <set>
 
@@ -56,29 +55,6 @@ std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body, standi
         rows.push_back({whole.orderings[k], notice_of(ranks, machine, body, counted)});
     }
     return rows;
-}
-
-int find_what_implies(std::vector<LeftOut>& rows, int ranks, Body const& body,
-                      standin::Options machine, int counted) {
-    std::vector<std::size_t> open;
-    for (std::size_t k = 0; k < rows.size(); ++k)
-        if (rows[k].notice == Notice::none) open.push_back(k);
-    int runs = 0;
-    for (std::size_t const k : open) {
-        auto others = open;
-        // Those that stand for each other are near each other.
-        std::ranges::stable_sort(others, {}, [k](auto j) { return j > k ? j - k : k - j; });
-        for (std::size_t const j : others) {
-            if (rows[k].implied_by) break;
-            if (j == k) continue;
-            machine.drop = {j, k};
-            ++runs;
-            if (notice_of(ranks, machine, body, counted) == Notice::none) continue;
-            rows[k].implied_by = j;
-            if (!rows[j].implied_by) rows[j].implied_by = k;
-        }
-    }
-    return runs;
 }
 
 std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body,

@@ -2,7 +2,6 @@
 #pragma once
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,9 +44,6 @@ Notice notice_of(int ranks, standin::Options const& machine, Body const& body, i
 struct LeftOut {
     std::string what; ///< the kind of ordering
     Notice notice;
-    /// Where it goes unnoticed: the number of another that goes unnoticed too, without which its
-    /// own loss is noticed.
-    std::optional<std::size_t> implied_by = {};
 };
 
 /// Runs `body` once as it is, then once without each ordering of the rank that is counted (each
@@ -56,10 +52,6 @@ struct LeftOut {
 std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body,
                                              standin::Options machine = {.longest_pause = 20},
                                              int counted = 0);
-/// Looks, for each that went unnoticed, for another such that the loss of both is noticed: either
-/// may go, since the other is there. Returns how often it ran `body`.
-int find_what_implies(std::vector<LeftOut>& rows, int ranks, Body const& body,
-                      standin::Options machine, int counted = 0);
 /// The same without all orderings of one name at a time, as if that line were not in the code: by
 /// name.
 std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body,
