@@ -1,4 +1,5 @@
 #include "cluster/counted.hpp"
+#include "framework/config/names.hpp"
 #include "framework/train/trainer.hpp"
 
 #include <fmt/format.h>
@@ -99,7 +100,7 @@ int evaluate_command(std::vector<std::string> const& arguments) {
     return under_mpi([&](cluster::Communicator& world) {
         auto const found = framework::jobs::evaluate_model(job, world);
         auto line = found.metrics.to_json();
-        line["compute"] = framework::parallelize::name_of(found.compute);
+        line["compute"] = framework::config::name_of(found.compute);
         if (world.rank() == 0) cluster::print_text(line.dump() + "\n");
         return cluster::kDone;
     });

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <utility>
 
@@ -12,15 +11,6 @@
 namespace trireme::parallel {
 
 namespace {
-
-struct Row {
-    ScheduleKind kind;
-    char const* name;
-};
-constexpr std::array<Row, 4> kRows{{{ScheduleKind::gpipe, "gpipe"},
-                                    {ScheduleKind::one_f_one_b, "1f1b"},
-                                    {ScheduleKind::interleaved, "interleaved"},
-                                    {ScheduleKind::zero_bubble, "zero-bubble"}}};
 
 void require(bool legal, char const* field, std::int64_t value, std::string_view range) {
     if (!legal) throw cluster::InputError(fmt::format("{}: {}: legal: {}", field, value, range));
@@ -77,17 +67,6 @@ std::int64_t run_ahead(ScheduleKind kind, int stages, int chunks, std::int64_t m
 }
 
 } // namespace
-
-ScheduleKind schedule_kind(std::string_view name) {
-    for (Row const& row : kRows)
-        if (name == row.name) return row.kind;
-    throw cluster::InputError(
-        fmt::format("parallel.schedule: {}: legal: gpipe, 1f1b, interleaved, zero-bubble", name));
-}
-
-char const* name_of(ScheduleKind kind) {
-    return std::ranges::find(kRows, kind, &Row::kind)->name;
-}
 
 // [Note: one loop for all schedules]
 // Micro-steps go in groups of `stages`: a group passes through chunk 0, then chunk 1, and so on. So

@@ -15,17 +15,18 @@
 //   need a tag or a channel each.
 // - A list depends on its arguments alone, so ranks that hold the same stage run the same list.
 #pragma once
+#include <array>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 namespace trireme::parallel {
 
 enum class ScheduleKind : std::uint8_t { gpipe, one_f_one_b, interleaved, zero_bubble };
-
-/// Legal names: gpipe, 1f1b, interleaved, zero-bubble. Throws cluster::InputError.
-ScheduleKind schedule_kind(std::string_view name);
-char const* name_of(ScheduleKind kind);
+/// Names in configurations and messages, in the order of the values.
+inline constexpr std::array kScheduleNames{"gpipe", "1f1b", "interleaved", "zero-bubble"};
+inline char const* name_of(ScheduleKind kind) {
+    return kScheduleNames[static_cast<std::size_t>(kind)];
+}
 
 struct Action {
     /// forward needs the forward of the part before. backward (both gradients at once) or

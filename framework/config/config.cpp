@@ -60,8 +60,9 @@ class Reader {
     }
 
     template <typename Enum>
-    void choice(std::string const& name, Enum& value, std::vector<std::string> const& names) {
-        std::string text = names[static_cast<std::size_t>(value)];
+    void choice(std::string const& name, Enum& value) {
+        std::vector<std::string> const names = names_of(value);
+        std::string text = name_of(value);
         field(name, text, one_of(names));
         value = static_cast<Enum>(std::ranges::find(names, text) - names.begin());
     }
@@ -165,8 +166,8 @@ class Writer {
             out_ << YAML::Key << name << YAML::Value << value;
     }
     template <typename Enum>
-    void choice(std::string const& name, Enum const& value, std::vector<std::string> const& names) {
-        out_ << YAML::Key << name << YAML::Value << names[static_cast<std::size_t>(value)];
+    void choice(std::string const& name, Enum const& value) {
+        out_ << YAML::Key << name << YAML::Value << name_of(value);
     }
     std::string text(std::function<void()> const& inside) {
         out_ << YAML::BeginMap;
@@ -192,8 +193,8 @@ class Lister {
         values_.push_back({prefix_ + name, fmt::format("{}", value), rule.legal});
     }
     template <typename Enum>
-    void choice(std::string const& name, Enum const& value, std::vector<std::string> const& names) {
-        field(name, names[static_cast<std::size_t>(value)], one_of(names));
+    void choice(std::string const& name, Enum const& value) {
+        field(name, std::string(name_of(value)), one_of(names_of(value)));
     }
     std::vector<Value> take() { return std::move(values_); }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "parallel/pipeline_schedule.hpp"
+
 namespace trireme::framework::config {
 
 struct ModelSection {
@@ -21,20 +23,26 @@ struct DataSection {
     std::string path;
     std::string train = "train", validation = "validation", test = "test"; ///< names of its splits
 };
+/// What a layer computes again in its backward pass.
+enum class Recompute : std::uint8_t { none, selective, full };
+/// What is kept in host memory between updates.
+enum class Offload : std::uint8_t { none, optimizer };
+/// Where ranks compute; cuda: a GPU for each.
+enum class Device : std::uint8_t { cpu, cuda };
 struct ParallelSection {
     int pipeline = 1, tensor = 1, context = 1;
     /// 0: what the world size leaves, for shard when zero > 0 and else for replicate
     int replicate = 0, shard = 0;
-    int zero = 0;                  ///< ZeRO stage over the shard axis, 0 to 3
-    std::string schedule = "1f1b"; ///< gpipe | 1f1b | interleaved | zero-bubble
+    int zero = 0; ///< ZeRO stage over the shard axis, 0 to 3
+    parallel::ScheduleKind schedule = parallel::ScheduleKind::one_f_one_b;
     /// parts of the model per pipeline stage; interleaved: 2 or more
     int virtual_stages = 1;
     /// of each of the pipeline x virtual_stages parts; empty: an even split
     std::vector<int> layers = {};
-    std::string recompute = "none"; ///< none | selective | full
-    std::string offload = "none";   ///< none | optimizer
-    std::string device = "cpu";     ///< cpu | cuda: a GPU for each rank
-    bool share_gpus = false;        ///< several ranks may have one GPU: for tests, slow
+    Recompute recompute = Recompute::none;
+    Offload offload = Offload::none;
+    Device device = Device::cpu;
+    bool share_gpus = false; ///< several ranks may have one GPU: for tests, slow
 };
 struct BatchSection {
     std::int64_t global = 32;            ///< samples per step over the whole job
@@ -76,19 +84,22 @@ struct CheckpointSection {
     std::int64_t keep_every = 0; ///< steps: multiples of it are never removed; 0: none
     bool async = true;           ///< write while training goes on, from a copy in host memory
 };
+/// What is done about a step whose loss or gradient norm is not finite.
+enum class NonFinite : std::uint8_t { stop, skip, rollback };
+/// When a run is rehearsed (sensitivity.hpp); automatic: where it costs little.
+enum class Rehearse : std::uint8_t { off, automatic, always };
 /// What a run does about faults.
 struct GuardSection {
     double deadline = 600; ///< seconds that a collective may take
     /// stop | skip | rollback: a step whose loss or gradient norm is not finite
-    std::string non_finite = "stop";
-    /// steps in a row that may be skipped or rolled back to before the run stops
+    NonFinite non_finite = NonFinite::stop;
+    /// steps of the whole run that may be left out before it stops
     int most_skips = 10;
     /// a loss above this many times the median of the last 50 is treated so too; 0: off
     double spike = 0;
     /// steps between comparisons of the replicas' weights; 0: never
     std::int64_t compare_replicas = 100;
-    /// off | auto (where it costs little) | always: rehearsals (sensitivity.hpp)
-    std::string sensitivity = "auto";
+    Rehearse sensitivity = Rehearse::automatic;
 };
 /// What the jobs of a run may take.
 struct JobSection {

@@ -11,6 +11,7 @@
 
 #include "data/task.hpp"
 #include "framework/config/config.hpp"
+#include "framework/config/names.hpp"
 
 namespace trireme::framework::config::keys {
 
@@ -49,6 +50,12 @@ inline Rule<double> dropout() {
 template <typename T>
 Rule<T> at_least(T least) {
     return {fmt::format("a whole number >= {}", least), [least](T x) { return x >= least; }};
+}
+/// Names of an enumerated value, in the order of its values.
+template <typename Enum>
+std::vector<std::string> names_of(Enum) {
+    auto const& names = Names<Enum>::value;
+    return {names.begin(), names.end()};
 }
 inline Rule<std::string> one_of(std::vector<std::string> names) {
     return {fmt::format("{}", fmt::join(names, ", ")),
@@ -105,13 +112,12 @@ void walk(Walk& w, Config& c) {
         w.field("tensor", c.parallel.tensor, at_least(1));
         w.field("zero", c.parallel.zero,
                 Rule<int>{"0, 1, 2, 3", [](int x) { return x >= 0 && x <= 3; }});
-        w.field("schedule", c.parallel.schedule,
-                one_of({"gpipe", "1f1b", "interleaved", "zero-bubble"}));
+        w.choice("schedule", c.parallel.schedule);
         w.field("virtual_stages", c.parallel.virtual_stages, at_least(1));
         w.field("layers_of_parts", c.parallel.layers, layers_of_parts());
-        w.field("recompute", c.parallel.recompute, one_of({"none", "selective", "full"}));
-        w.field("offload", c.parallel.offload, one_of({"none", "optimizer"}));
-        w.field("device", c.parallel.device, one_of({"cpu", "cuda"}));
+        w.choice("recompute", c.parallel.recompute);
+        w.choice("offload", c.parallel.offload);
+        w.choice("device", c.parallel.device);
         w.field("share_gpus", c.parallel.share_gpus, yes_or_no());
     });
     w.section("batch", [&] {
@@ -119,8 +125,8 @@ void walk(Walk& w, Config& c) {
         w.field("tokens_per_slot", c.batch.tokens_per_slot, at_least<std::int64_t>(1));
     });
     w.section("numerics", [&] {
-        w.choice("mode", c.numerics.mode, {"bitwise", "fast"});
-        w.choice("compute", c.numerics.compute, {"fp64", "fp32", "bf16"});
+        w.choice("mode", c.numerics.mode);
+        w.choice("compute", c.numerics.compute);
         w.field("threads", c.numerics.threads, at_least(0));
     });
     w.section("optimizer", [&] {
@@ -154,12 +160,12 @@ void walk(Walk& w, Config& c) {
     });
     w.section("guard", [&] {
         w.field("deadline", c.guard.deadline, seconds());
-        w.field("non_finite", c.guard.non_finite, one_of({"stop", "skip", "rollback"}));
+        w.choice("non_finite", c.guard.non_finite);
         w.field("most_skips", c.guard.most_skips, at_least(0));
         w.field("spike", c.guard.spike,
                 Rule<double>{"0 (off) or a number > 1", [](double x) { return x == 0 || x > 1; }});
         w.field("compare_replicas", c.guard.compare_replicas, at_least<std::int64_t>(0));
-        w.field("sensitivity", c.guard.sensitivity, one_of({"off", "auto", "always"}));
+        w.choice("sensitivity", c.guard.sensitivity);
     });
     w.section("job", [&] {
         w.field("minutes", c.job.minutes, minutes());

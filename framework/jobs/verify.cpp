@@ -1,4 +1,5 @@
 #include "framework/jobs/verify.hpp"
+#include "framework/config/names.hpp"
 
 #include <fmt/format.h>
 

@@ -35,7 +35,7 @@ ComputeDevice::ComputeDevice(config::ParallelSection const& section,
                              config::NumericsSection const& numerics,
                              cluster::Communicator& control, std::chrono::milliseconds deadline)
     : control_(control) {
-    if (section.device != "cuda") return;
+    if (section.device != config::Device::cuda) return;
     configure_gpu_numerics(numerics);
     int const index = parallel::use_gpu(cluster::topology(control).local_rank);
     device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));

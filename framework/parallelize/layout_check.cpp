@@ -65,8 +65,7 @@ void check_tensor(model::Config const& model, int ranks) {
 
 void check_virtual_stages(int stages, config::ParallelSection const& section) {
     int const chunks = section.virtual_stages;
-    bool const interleaved =
-        parallel::schedule_kind(section.schedule) == parallel::ScheduleKind::interleaved;
+    bool const interleaved = section.schedule == parallel::ScheduleKind::interleaved;
     if (interleaved && stages == 1)
         throw cluster::InputError("parallel.schedule: interleaved: pipeline is 1, so that there is "
                                   "nothing to interleave; "
@@ -78,12 +77,12 @@ void check_virtual_stages(int stages, config::ParallelSection const& section) {
         throw cluster::InputError(
             fmt::format("parallel.virtual_stages: {}: legal: 1 with schedule {}, or schedule "
                         "interleaved",
-                        chunks, section.schedule));
+                        chunks, name_of(section.schedule)));
 }
 
 std::string bubble_note(int stages, config::ParallelSection const& section,
                         std::int64_t micro_steps) {
-    auto const kind = parallel::schedule_kind(section.schedule);
+    auto const kind = section.schedule;
     double const share = 1.0 / section.virtual_stages;
     auto const run = parallel::simulate(
         parallel::make_schedule(kind, stages, section.virtual_stages, micro_steps),
@@ -93,7 +92,8 @@ std::string bubble_note(int stages, config::ParallelSection const& section,
     return fmt::format("note: pipeline {} has {} micro-steps a step: with {} a stage idles {:.0f} "
                        "% of its time; lower "
                        "batch.tokens_per_slot or raise batch.global for {} or more",
-                       stages, micro_steps, section.schedule, 100 * bubble / (1 + bubble), stages);
+                       stages, micro_steps, name_of(section.schedule), 100 * bubble / (1 + bubble),
+                       stages);
 }
 
 } // namespace

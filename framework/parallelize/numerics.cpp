@@ -17,12 +17,6 @@ at::ScalarType compute_dtype(config::Compute compute) {
     return at::kFloat;
 }
 
-char const* name_of(config::Compute compute) {
-    return compute == config::Compute::fp64   ? "fp64"
-           : compute == config::Compute::fp32 ? "fp32"
-                                              : "bf16";
-}
-
 namespace {
 
 void keep_freed_memory() {

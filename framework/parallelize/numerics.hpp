@@ -7,7 +7,6 @@
 namespace trireme::framework::parallelize {
 
 at::ScalarType compute_dtype(config::Compute compute);
-char const* name_of(config::Compute compute); ///< as in a configuration
 
 /// Fixes threads per rank and, in bitwise mode, the code path of matrix products (Intel's
 /// conditional numerical reproducibility). Call before the first tensor operation. Returns the

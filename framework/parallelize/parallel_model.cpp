@@ -27,7 +27,8 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh,
             .zero = section.zero,
             .place = mesh.place(),
             .device = device,
-            .host_state = !device.is_cpu() && !device.is_meta() && section.offload == "optimizer"};
+            .host_state = !device.is_cpu() && !device.is_meta() &&
+                          section.offload == config::Offload::optimizer};
 }
 
 /// What planted bugs do to a rank's slots; nothing otherwise.
@@ -65,9 +66,9 @@ ParallelModel::ParallelModel(model::Config const& model, parallel::Mesh const& m
              store_options(mesh, section, numerics, gradients, device)),
       parts_(model, store_, layout_,
              {.tensor = {&mesh.along(parallel::Axis::tensor)},
-              .recompute_attention = section.recompute == "selective"}),
+              .recompute_attention = section.recompute == config::Recompute::selective}),
       reducer_(store_, mesh), gatherer_(store_, mesh),
       engine_(parts_.stages(), reducer_, gatherer_, mesh,
-              {parallel::schedule_kind(section.schedule), section.recompute == "full"}) {}
+              {section.schedule, section.recompute == config::Recompute::full}) {}
 
 } // namespace trireme::framework::parallelize

@@ -8,6 +8,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/sha256.hpp"
+#include "framework/config/names.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/parity/certificate_file.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -17,10 +18,6 @@ namespace trireme::framework::parity {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string name_of(config::NumericsMode mode) {
-    return mode == config::NumericsMode::bitwise ? "bitwise" : "fast";
-}
 
 std::string sha256_of(std::string const& text) {
     cluster::Sha256 hash;
@@ -37,10 +34,10 @@ Json to_json(LayoutReport const& r) {
               {"shard", p.shard},
               {"tensor", p.tensor},
               {"zero", p.zero},
-              {"schedule", p.schedule},
+              {"schedule", name_of(p.schedule)},
               {"layers", p.layers},
-              {"recompute", p.recompute},
-              {"offload", p.offload},
+              {"recompute", name_of(p.recompute)},
+              {"offload", name_of(p.offload)},
               {"tokens_per_slot", r.outcome.layout.tokens_per_slot},
               {"passed", r.outcome.passed}};
     if (!r.outcome.error.empty()) {
@@ -106,7 +103,7 @@ std::string summary_of(Report const& report) {
         return fmt::format(
             "parity: passed: {} layouts of {} compute one and the same thing ({}, {})\n",
             report.layouts.size(), report.shape, name_of(report.numerics.mode),
-            parallelize::name_of(report.numerics.compute));
+            name_of(report.numerics.compute));
     return fmt::format("parity: FAILED: {} of {} layouts; {}", failed, report.layouts.size(),
                        report.diagnosis->message());
 }
@@ -117,7 +114,7 @@ Json to_json(Report const& report, config::Config const& config, std::string con
               {"model", report.shape},
               {"task", report.task},
               {"mode", name_of(report.numerics.mode)},
-              {"compute", parallelize::name_of(report.numerics.compute)},
+              {"compute", name_of(report.numerics.compute)},
               {"seed", report.seed},
               {"steps", report.steps},
               {"code", code},
@@ -141,7 +138,7 @@ void attach_certificate(std::string const& file, config::Config const& config) {
         {"model", shape_class(read_full_model(config))},
         {"task", config.task},
         {"mode", name_of(config.numerics.mode)},
-        {"compute", parallelize::name_of(config.numerics.compute)}};
+        {"compute", name_of(config.numerics.compute)}};
     // the same layouts
     if (config.numerics.compute == config::Compute::bf16) fields.emplace_back("float32", "passed");
     Json const json = read_certificate(file, fields);

@@ -54,10 +54,12 @@ std::vector<Group> telling_features(std::vector<LayoutOutcome> const& outcomes) 
     degree("replicate", [](Layout const& l) { return std::int64_t{l.parallel.replicate}; });
     degree("zero", [](Layout const& l) { return std::int64_t{l.parallel.zero}; });
     degree("slots of", [](Layout const& l) { return l.tokens_per_slot; });
-    add(groups, outcomes, "schedule 1f1b over stages",
-        [](auto const& l) { return l.parallel.pipeline > 1 && l.parallel.schedule == "1f1b"; });
+    add(groups, outcomes, "schedule 1f1b over stages", [](auto const& l) {
+        return l.parallel.pipeline > 1 &&
+               l.parallel.schedule == parallel::ScheduleKind::one_f_one_b;
+    });
     add(groups, outcomes, "recompute none",
-        [](auto const& l) { return l.parallel.recompute == "none"; });
+        [](auto const& l) { return l.parallel.recompute == config::Recompute::none; });
     return groups;
 }
 
@@ -95,8 +97,9 @@ std::vector<LayoutOutcome> simplest_first(std::vector<LayoutOutcome> const& outc
         if (!v.passed) failing.push_back(v);
     auto const rank = [](LayoutOutcome const& v) {
         auto const& p = v.layout.parallel;
-        int const extras = (p.recompute != "none") + (p.zero > 0) + (p.schedule != "1f1b") +
-                           (p.pipeline > 1) + (p.tensor > 1) + (v.layout.data() > 1);
+        int const extras = (p.recompute != config::Recompute::none) + (p.zero > 0) +
+                           (p.schedule != parallel::ScheduleKind::one_f_one_b) + (p.pipeline > 1) +
+                           (p.tensor > 1) + (v.layout.data() > 1);
         return std::tuple(v.layout.ranks(), extras, -v.layout.tokens_per_slot);
     };
     std::ranges::stable_sort(failing, {}, rank);

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "cluster/error.hpp"
+#include "framework/config/names.hpp"
 #include "framework/parallelize/layout_check.hpp"
 
 namespace trireme::framework::parity {
@@ -38,16 +39,17 @@ bool divides(model::Config const& model, int tensor) {
 }
 
 struct Schedule {
-    char const* name;
+    parallel::ScheduleKind kind;
     int chunks;
 };
 
 std::vector<Schedule> schedules_for(int pipeline, int layers) {
-    std::vector<Schedule> all{{"1f1b", 1}};
+    using parallel::ScheduleKind;
+    std::vector<Schedule> all{{ScheduleKind::one_f_one_b, 1}};
     if (pipeline == 1) return all;
-    all.push_back({"gpipe", 1});
-    all.push_back({"zero-bubble", 1});
-    if (2 * pipeline <= layers) all.push_back({"interleaved", 2});
+    all.push_back({ScheduleKind::gpipe, 1});
+    all.push_back({ScheduleKind::zero_bubble, 1});
+    if (2 * pipeline <= layers) all.push_back({ScheduleKind::interleaved, 2});
     return all;
 }
 
@@ -62,12 +64,15 @@ std::vector<std::vector<int>> splits_for(int parts, int layers) {
 /// Names the choices of a layout, for the cover, in which every pair of them must occur.
 std::vector<std::string> choices_of(Layout const& l) {
     auto const& p = l.parallel;
-    std::vector<std::string> all{
-        fmt::format("pipeline {}", p.pipeline),   fmt::format("replicate {}", p.replicate),
-        fmt::format("shard {}", p.shard),         fmt::format("tensor {}", p.tensor),
-        fmt::format("zero {}", p.zero),           p.schedule,
-        fmt::format("recompute {}", p.recompute), fmt::format("slots of {}", l.tokens_per_slot),
-        fmt::format("offload {}", p.offload)};
+    std::vector<std::string> all{fmt::format("pipeline {}", p.pipeline),
+                                 fmt::format("replicate {}", p.replicate),
+                                 fmt::format("shard {}", p.shard),
+                                 fmt::format("tensor {}", p.tensor),
+                                 fmt::format("zero {}", p.zero),
+                                 name_of(p.schedule),
+                                 fmt::format("recompute {}", name_of(p.recompute)),
+                                 fmt::format("slots of {}", l.tokens_per_slot),
+                                 fmt::format("offload {}", name_of(p.offload))};
     if (p.pipeline > 1) all.push_back(p.layers.empty() ? "even layers" : "uneven layers");
     return all;
 }
@@ -134,9 +139,10 @@ std::vector<Layout> cover(std::vector<Layout> const& layouts, std::size_t most, 
 /// The section with every recomputation, packing and offload.
 void add_choices(std::vector<Layout>& all, config::ParallelSection section,
                  std::vector<std::int64_t> const& packings) {
-    for (char const* recompute : {"none", "selective", "full"})
+    for (auto const recompute :
+         {config::Recompute::none, config::Recompute::selective, config::Recompute::full})
         for (auto const tokens : packings)
-            for (char const* offload : {"none", "optimizer"}) {
+            for (auto const offload : {config::Offload::none, config::Offload::optimizer}) {
                 section.recompute = recompute;
                 section.offload = offload;
                 all.push_back({section, tokens});
@@ -155,10 +161,11 @@ std::string name_of(Layout const& l) {
         if (degree > 1) mesh += fmt::format("{}{} {}", mesh.empty() ? "" : " x ", axis, degree);
     std::string text = mesh.empty() ? "one rank" : mesh;
     if (p.zero > 0) text += fmt::format(", zero {}", p.zero);
-    if (p.pipeline > 1) text += ", " + p.schedule;
+    if (p.pipeline > 1) text += fmt::format(", {}", name_of(p.schedule));
     if (!p.layers.empty()) text += fmt::format(", layers {}", fmt::join(p.layers, " "));
-    if (p.recompute != "none") text += ", recompute " + p.recompute;
-    if (p.offload != "none") text += ", offload " + p.offload;
+    if (p.recompute != config::Recompute::none)
+        text += fmt::format(", recompute {}", name_of(p.recompute));
+    if (p.offload != config::Offload::none) text += fmt::format(", offload {}", name_of(p.offload));
     return text + fmt::format(", slots of {}", l.tokens_per_slot);
 }
 
@@ -177,7 +184,7 @@ std::vector<Layout> all_layouts(model::Config const& model,
                                                 .shard = d.shard,
                                                 .zero = zero};
                 for (auto const& schedule : schedules_for(d.pipeline, layers)) {
-                    section.schedule = schedule.name;
+                    section.schedule = schedule.kind;
                     section.virtual_stages = schedule.chunks;
                     for (auto const& split : splits_for(d.pipeline * schedule.chunks, layers)) {
                         section.layers = split;
@@ -193,8 +200,12 @@ std::vector<Layout> of_every_axis(model::Config const& model,
                                   std::vector<std::int64_t> const& packings) {
     if (model.layers < 4 || !divides(model, 2)) return {};
     std::vector<Layout> all;
-    char const* const schedules[] = {"1f1b", "gpipe", "zero-bubble", "interleaved"};
-    char const* const recompute[] = {"none", "selective", "full", "selective"};
+    using config::Recompute;
+    using parallel::ScheduleKind;
+    ScheduleKind const schedules[] = {ScheduleKind::one_f_one_b, ScheduleKind::gpipe,
+                                      ScheduleKind::zero_bubble, ScheduleKind::interleaved};
+    Recompute const recompute[] = {Recompute::none, Recompute::selective, Recompute::full,
+                                   Recompute::selective};
     for (int zero = 0; zero <= 3; ++zero) {
         int const chunks = zero == 3 ? 2 : 1;
         all.push_back({{.pipeline = 2,
@@ -206,7 +217,7 @@ std::vector<Layout> of_every_axis(model::Config const& model,
                         .virtual_stages = chunks,
                         .layers = splits_for(2 * chunks, static_cast<int>(model.layers)).back(),
                         .recompute = recompute[zero],
-                        .offload = zero % 2 ? "optimizer" : "none"},
+                        .offload = zero % 2 ? config::Offload::optimizer : config::Offload::none},
                        packings.at(static_cast<std::size_t>(zero) % packings.size())});
     }
     return all;
@@ -242,16 +253,20 @@ std::vector<Feature> const& features() {
         {"zero 1", [](auto const& l) { return l.parallel.zero == 1; }},
         {"zero 2", [](auto const& l) { return l.parallel.zero == 2; }},
         {"zero 3", [](auto const& l) { return l.parallel.zero == 3; }},
-        {"recomputation", [](auto const& l) { return l.parallel.recompute != "none"; }},
-        {"recompute full", [](auto const& l) { return l.parallel.recompute == "full"; }},
-        {"recompute selective", [](auto const& l) { return l.parallel.recompute == "selective"; }},
-        {"schedule gpipe", [](auto const& l) { return l.parallel.schedule == "gpipe"; }},
+        {"recomputation",
+         [](auto const& l) { return l.parallel.recompute != config::Recompute::none; }},
+        {"recompute full",
+         [](auto const& l) { return l.parallel.recompute == config::Recompute::full; }},
+        {"recompute selective",
+         [](auto const& l) { return l.parallel.recompute == config::Recompute::selective; }},
+        {"schedule gpipe",
+         [](auto const& l) { return l.parallel.schedule == parallel::ScheduleKind::gpipe; }},
         {"schedule interleaved",
-         [](auto const& l) { return l.parallel.schedule == "interleaved"; }},
+         [](auto const& l) { return l.parallel.schedule == parallel::ScheduleKind::interleaved; }},
         {"uneven layers", [](auto const& l) { return !l.parallel.layers.empty(); }},
-        {"offload", [](auto const& l) { return l.parallel.offload != "none"; }},
+        {"offload", [](auto const& l) { return l.parallel.offload != config::Offload::none; }},
         {"schedule zero-bubble",
-         [](auto const& l) { return l.parallel.schedule == "zero-bubble"; }},
+         [](auto const& l) { return l.parallel.schedule == parallel::ScheduleKind::zero_bubble; }},
     };
     return all;
 }

@@ -168,7 +168,7 @@ Trace run_layout(Problem const& problem, Layout const& layout,
     parallelize::ParallelModel model(problem.model, mesh, layout.parallel, numerics);
     set_weights(model, problem.initial);
     optimizer::AdamW optimizer(model.store(), problem.optimizer,
-                               layout.parallel.offload == "optimizer");
+                               layout.parallel.offload == config::Offload::optimizer);
     optimizer::GradientNorm const gradient_norm(model.store(), mesh);
     data::BatchShape const shape{problem.samples, layout.tokens_per_slot, layout.parallel.tensor};
     step::BatchSource batches(*problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);

@@ -47,12 +47,17 @@ Judgement judge_step(config::GuardSection const& guard, Progress const& progress
                      double gradient_norm) {
     std::string what = trouble(guard, progress, loss, gradient_norm);
     if (what.empty()) return {};
-    if (guard.non_finite == "stop") return {Decision::stop, std::move(what)};
+    if (guard.non_finite == config::NonFinite::stop) return {Decision::stop, std::move(what)};
     if (progress.left_out.size() >= static_cast<std::size_t>(guard.most_skips))
         return {Decision::stop,
                 what + fmt::format("; {} steps were left out before (guard.most_skips: {})",
                                    progress.left_out.size(), guard.most_skips)};
-    return {guard.non_finite == "skip" ? Decision::leave_out : Decision::rollback, std::move(what)};
+    switch (guard.non_finite) {
+    case config::NonFinite::skip: return {Decision::leave_out, std::move(what)};
+    case config::NonFinite::rollback: return {Decision::rollback, std::move(what)};
+    case config::NonFinite::stop: break;
+    }
+    return {Decision::stop, std::move(what)};
 }
 
 void note_good_step(Progress& progress, double loss) {

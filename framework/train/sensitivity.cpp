@@ -66,7 +66,7 @@ Sensitivity::Sensitivity(config::Config const& config, std::int64_t total,
                          optimizer::GradientNorm const& gradient_norm, step::BatchSource& batches)
     : config_(config), total_(total), model_(model), optimizer_(optimizer),
       gradient_norm_(gradient_norm), batches_(batches) {
-    if (config.guard.sensitivity == "off" ||
+    if (config.guard.sensitivity == config::Rehearse::off ||
         config.numerics.mode == config::NumericsMode::bitwise ||
         config.numerics.compute == config::Compute::fp64)
         return;
@@ -82,7 +82,7 @@ bool Sensitivity::due(std::int64_t step) const {
 }
 
 bool Sensitivity::affordable(std::int64_t step, double seconds) const {
-    if (config_.guard.sensitivity == "always") return true;
+    if (config_.guard.sensitivity == config::Rehearse::always) return true;
     auto const number = std::ranges::find(starts_, step) - starts_.begin() + 1;
     return static_cast<double>(2 * kSteps * number) <= kShare * static_cast<double>(total_) ||
            (seconds > 0 && 2 * static_cast<double>(kSteps) * seconds <= kSeconds);

@@ -22,7 +22,7 @@ void Trainer::announce_job() {
                 {"ranks", mesh_.world().size()},
                 {"layout", mesh_.shape().equation()},
                 {"zero", p.zero},
-                {"schedule", p.schedule},
+                {"schedule", name_of(p.schedule)},
                 {"job_id", limits_.job_id},
                 {"restarts", limits_.restarts}});
 }

@@ -207,9 +207,9 @@ TEST(Composed, RunsAreThoseOfTheKernels) {
     };
     for (auto const& [ranks, parallel, tied] :
          {Layout{1, {}, false}, Layout{1, {}, true},
-          Layout{2, {.tensor = 2, .recompute = "selective"}, false},
+          Layout{2, {.tensor = 2, .recompute = config::Recompute::selective}, false},
           Layout{4, {.pipeline = 2, .tensor = 2}, true},
-          Layout{2, {.zero = 3, .recompute = "full"}, false}}) {
+          Layout{2, {.zero = 3, .recompute = config::Recompute::full}, false}}) {
         SCOPED_TRACE(test::describe(ranks, parallel));
         auto const options = in(config::NumericsMode::fast, config::Compute::fp64, parallel, tied);
         auto const kernels = test::train_as_threads(ranks, options);
@@ -230,13 +230,13 @@ TEST(Composed, RunsAreTheSameWithSmallBudgets) {
         config::ParallelSection parallel;
     };
     for (auto const& [ranks, parallel] :
-         {Layout{1, {.offload = "optimizer"}}, Layout{2, {.zero = 2}},
-          Layout{2, {.zero = 3, .offload = "optimizer"}},
+         {Layout{1, {.offload = config::Offload::optimizer}}, Layout{2, {.zero = 2}},
+          Layout{2, {.zero = 3, .offload = config::Offload::optimizer}},
           Layout{4,
                  {.pipeline = 2,
                  .tensor = 2,
                  .zero = 1,
-                 .schedule = "interleaved",
+                 .schedule = parallel::ScheduleKind::interleaved,
                  .virtual_stages = 2}}}) {
         SCOPED_TRACE(test::describe(ranks, parallel));
         auto const options = in(config::NumericsMode::fast, config::Compute::fp64, parallel, true);
@@ -257,10 +257,12 @@ TEST(Composed, BitwiseModeHoldsOverLayouts) {
         auto const one = test::train_as_threads(1, in(config::NumericsMode::bitwise, compute, {}));
         for (auto const& parallel :
              {config::ParallelSection{.zero = 0}, config::ParallelSection{.zero = 2},
-              config::ParallelSection{.zero = 3, .recompute = "full"},
-              config::ParallelSection{.pipeline = 2, .schedule = "zero-bubble"},
-              config::ParallelSection{
-                  .pipeline = 2, .schedule = "gpipe", .recompute = "selective"}})
+              config::ParallelSection{.zero = 3, .recompute = config::Recompute::full},
+              config::ParallelSection{.pipeline = 2,
+              .schedule = parallel::ScheduleKind::zero_bubble},
+              config::ParallelSection{.pipeline = 2,
+              .schedule = parallel::ScheduleKind::gpipe,
+              .recompute = config::Recompute::selective}})
             EXPECT_EQ(
                 test::train_as_threads(2, in(config::NumericsMode::bitwise, compute, parallel))
                     .weights_sha256,

@@ -52,12 +52,16 @@ TEST(DeviceOrderings, EachPlaceIsNeeded) {
          {framework::config::NumericsMode::bitwise, framework::config::NumericsMode::fast})
         for (auto const& layout :
              {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}},
-              Layout{2, {.zero = 3}}, Layout{4, {.shard = 2, .zero = 3, .recompute = "full"}},
-              Layout{2, {.pipeline = 2, .schedule = "1f1b"}},
-              Layout{4, {.pipeline = 2, .zero = 3, .schedule = "zero-bubble"}}})
+              Layout{2, {.zero = 3}},
+              Layout{4, {.shard = 2, .zero = 3, .recompute = framework::config::Recompute::full}},
+              Layout{2, {.pipeline = 2, .schedule = parallel::ScheduleKind::one_f_one_b}},
+              Layout{4,
+                     {.pipeline = 2, .zero = 3, .schedule = parallel::ScheduleKind::zero_bubble}}})
             leave_out(layout, mode);
     for (auto const& layout :
-         {Layout{2, {.tensor = 2}}, Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}}})
+         {Layout{2, {.tensor = 2}},
+          Layout{4,
+                 {.tensor = 2, .zero = 3, .recompute = framework::config::Recompute::selective}}})
         leave_out(layout, framework::config::NumericsMode::fast);
     fmt::print("place, and in how many layouts it was noticed that it is missing\n");
     for (auto const& [name, row] : table) {

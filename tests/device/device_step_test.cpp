@@ -25,12 +25,23 @@ TEST(DeviceStep, EveryLayoutEndsWithTheWeightsOfOneProcess) {
     ComposedPath const path;
     for (auto const& [ranks, parallel] :
          {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}},
-          Layout{2, {.zero = 3}}, Layout{4, {.shard = 2, .zero = 3, .recompute = "full"}},
-          Layout{2, {.pipeline = 2, .schedule = "1f1b"}},
-          Layout{4, {.pipeline = 2, .zero = 3, .schedule = "zero-bubble"}},
-          Layout{2, {.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2}},
-          Layout{3, {.pipeline = 3, .schedule = "interleaved", .virtual_stages = 2}},
-          Layout{4, {.pipeline = 2, .zero = 3, .schedule = "interleaved", .virtual_stages = 2}}}) {
+          Layout{2, {.zero = 3}},
+          Layout{4, {.shard = 2, .zero = 3, .recompute = framework::config::Recompute::full}},
+          Layout{2, {.pipeline = 2, .schedule = parallel::ScheduleKind::one_f_one_b}},
+          Layout{4, {.pipeline = 2, .zero = 3, .schedule = parallel::ScheduleKind::zero_bubble}},
+          Layout{2,
+                 {.pipeline = 2,
+                 .schedule = parallel::ScheduleKind::interleaved,
+                 .virtual_stages = 2}},
+          Layout{3,
+                 {.pipeline = 3,
+                 .schedule = parallel::ScheduleKind::interleaved,
+                 .virtual_stages = 2}},
+          Layout{4,
+                 {.pipeline = 2,
+                 .zero = 3,
+                 .schedule = parallel::ScheduleKind::interleaved,
+                 .virtual_stages = 2}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions const options = small_run(parallel);
         RunOptions alone = options;
@@ -45,7 +56,8 @@ TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
     ComposedPath const path;
     for (auto const& [ranks, parallel] :
          {Layout{2, {.zero = 0}}, Layout{2, {.zero = 2}}, Layout{2, {.tensor = 2}},
-          Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}}}) {
+          Layout{4,
+                 {.tensor = 2, .zero = 3, .recompute = framework::config::Recompute::selective}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions const options = small_run(parallel, framework::config::NumericsMode::fast);
         Curve const wanted = train_as_threads(ranks, options);

@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/config/config.hpp"
+#include "framework/config/names.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/step/results.hpp"
@@ -136,7 +137,8 @@ TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
     }
     EXPECT_GE(models, 5U);
     std::vector<double> losses;
-    for (auto const* recompute : {"none", "selective", "full"}) {
+    using framework::config::Recompute;
+    for (auto const recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
         auto const curve = train_as_threads(1, {.mode = framework::config::NumericsMode::bitwise,
                                                 .compute = framework::config::Compute::bf16,
                                                 .steps = 2,
@@ -145,7 +147,7 @@ TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
                                                 .layers = 2,
                                                 .device = kGuarded});
         losses.push_back(curve.losses.back());
-        EXPECT_EQ(losses.back(), losses.front()) << recompute;
+        EXPECT_EQ(losses.back(), losses.front()) << name_of(recompute);
     }
 }
 
@@ -209,11 +211,14 @@ TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
                bitwise = framework::config::NumericsMode::bitwise;
     for (auto const& [ranks, parallel, mode] :
          {Layout{2, {.tensor = 2}, fast},
-          Layout{2, {.pipeline = 2, .schedule = "zero-bubble"}, fast},
-          Layout{4, {.tensor = 2, .zero = 3, .recompute = "selective"}, fast},
-          Layout{2, {.zero = 2}, bitwise}, Layout{2, {.zero = 1, .recompute = "full"}, fast},
-          Layout{1, {.offload = "optimizer"}, fast},
-          Layout{2, {.zero = 3, .offload = "optimizer"}, fast}}) {
+          Layout{2, {.pipeline = 2, .schedule = parallel::ScheduleKind::zero_bubble}, fast},
+          Layout{4,
+                 {.tensor = 2, .zero = 3, .recompute = framework::config::Recompute::selective},
+                 fast},
+          Layout{2, {.zero = 2}, bitwise},
+          Layout{2, {.zero = 1, .recompute = framework::config::Recompute::full}, fast},
+          Layout{1, {.offload = framework::config::Offload::optimizer}, fast},
+          Layout{2, {.zero = 3, .offload = framework::config::Offload::optimizer}, fast}}) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions options{.mode = mode,
                            .compute = framework::config::Compute::fp64,
@@ -253,7 +258,7 @@ TEST_F(GuardedDevice, OffloadedWeightsAreReadInTheOrderOfTheDevice) {
                            .layers = 2,
                            .device = kGuarded};
         auto const beside = train_as_threads(ranks, options);
-        options.parallel.offload = "optimizer";
+        options.parallel.offload = framework::config::Offload::optimizer;
         auto const before = pinned::copies_queued();
         auto const offloaded = train_as_threads(ranks, options);
         EXPECT_GT(pinned::copies_queued(), before);

@@ -45,17 +45,22 @@ TEST(LayoutCheck, MorePartsThanLayers) {
 
 TEST(LayoutCheck, VirtualStagesBelongToTheInterleavedSchedule) {
     MeshShape const two{{2, 1, 1, 1, 1}}, one{};
-    EXPECT_EQ(refusal(model_of(4, 4, 4), {two, {.schedule = "interleaved", .virtual_stages = 2}}),
-              "accepted");
-    EXPECT_EQ(refusal(model_of(4, 4, 4), {two, {.schedule = "interleaved"}}),
+    EXPECT_EQ(
+        refusal(model_of(4, 4, 4),
+                {two, {.schedule = parallel::ScheduleKind::interleaved, .virtual_stages = 2}}),
+        "accepted");
+    EXPECT_EQ(refusal(model_of(4, 4, 4), {two, {.schedule = parallel::ScheduleKind::interleaved}}),
               "parallel.virtual_stages: 1: legal: 2 or more with schedule interleaved");
     EXPECT_EQ(
-        refusal(model_of(4, 4, 4), {two, {.schedule = "zero-bubble", .virtual_stages = 2}}),
+        refusal(model_of(4, 4, 4),
+                {two, {.schedule = parallel::ScheduleKind::zero_bubble, .virtual_stages = 2}}),
         "parallel.virtual_stages: 2: legal: 1 with schedule zero-bubble, or schedule interleaved");
-    EXPECT_EQ(refusal(model_of(4, 4, 4), {one, {.schedule = "interleaved", .virtual_stages = 2}}),
-              "parallel.schedule: interleaved: pipeline is 1, so that there is nothing to "
-              "interleave; legal: pipeline 2 "
-              "or more, or schedule 1f1b");
+    EXPECT_EQ(
+        refusal(model_of(4, 4, 4),
+                {one, {.schedule = parallel::ScheduleKind::interleaved, .virtual_stages = 2}}),
+        "parallel.schedule: interleaved: pipeline is 1, so that there is nothing to "
+        "interleave; legal: pipeline 2 "
+        "or more, or schedule 1f1b");
 }
 
 TEST(LayoutCheck, EveryTensorRankNeedsAHead) {

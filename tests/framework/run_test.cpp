@@ -33,9 +33,9 @@ TEST(StepGuard, NotFiniteIsTreatedAsTheConfigurationSays) {
     EXPECT_EQ(run::judge_step(guard, progress, 0.5, 1.0).verdict, run::Decision::good);
     EXPECT_EQ(run::judge_step(guard, progress, NAN, 1.0).verdict, run::Decision::stop);
     EXPECT_EQ(run::judge_step(guard, progress, 0.5, INFINITY).verdict, run::Decision::stop);
-    guard.non_finite = "skip";
+    guard.non_finite = config::NonFinite::skip;
     EXPECT_EQ(run::judge_step(guard, progress, NAN, 1.0).verdict, run::Decision::leave_out);
-    guard.non_finite = "rollback";
+    guard.non_finite = config::NonFinite::rollback;
     run::Judgement const finding =
         run::judge_step(guard, progress, 1.0 / 3.0, std::copysign(NAN, -1.0));
     EXPECT_EQ(finding.verdict, run::Decision::rollback);
@@ -44,7 +44,7 @@ TEST(StepGuard, NotFiniteIsTreatedAsTheConfigurationSays) {
 
 TEST(StepGuard, TooManyStepsLeftOutStopTheRun) {
     run::Progress progress;
-    config::GuardSection const guard{.non_finite = "skip", .most_skips = 2};
+    config::GuardSection const guard{.non_finite = config::NonFinite::skip, .most_skips = 2};
     for (std::int64_t i = 0; i < 2; ++i) {
         EXPECT_EQ(run::judge_step(guard, progress, NAN, 1).verdict, run::Decision::leave_out);
         progress.left_out.push_back(i);
@@ -54,7 +54,7 @@ TEST(StepGuard, TooManyStepsLeftOutStopTheRun) {
 
 TEST(StepGuard, ASpikeIsMeasuredByTheMedianOnceItIsKnown) {
     run::Progress progress;
-    config::GuardSection const guard{.non_finite = "skip", .spike = 3};
+    config::GuardSection const guard{.non_finite = config::NonFinite::skip, .spike = 3};
     for (int i = 0; i < 19; ++i) {
         EXPECT_EQ(run::judge_step(guard, progress, 100, 1).verdict, run::Decision::good)
             << "too early to tell";

@@ -212,12 +212,6 @@ std::string refusal(std::function<void()> const& call) {
     return "accepted";
 }
 
-TEST(PipelineSchedule, NamesAreReadBothWays) {
-    for (ScheduleKind kind : kAll) EXPECT_EQ(schedule_kind(name_of(kind)), kind);
-    EXPECT_EQ(refusal([] { schedule_kind("1F1B"); }),
-              "parallel.schedule: 1F1B: legal: gpipe, 1f1b, interleaved, zero-bubble");
-}
-
 TEST(PipelineSchedule, RefusesWhatDoesNotFit) {
     EXPECT_EQ(refusal([] { make_schedule(ScheduleKind::interleaved, 4, 1, 8); }),
               "parallel.virtual_stages: 1: legal: 2 or more with schedule interleaved");

@@ -45,17 +45,24 @@ TEST(FastMode, MpiRanksStayWithinTheFirstLossBound) {
 std::vector<config::ParallelSection> layouts_of(int ranks) {
     std::vector<config::ParallelSection> all{{.zero = 1}, {.zero = 2}, {.zero = 3}};
     if (ranks % 2 == 0) {
-        for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
+        for (auto const schedule :
+             {parallel::ScheduleKind::gpipe, parallel::ScheduleKind::one_f_one_b,
+              parallel::ScheduleKind::zero_bubble})
             all.push_back({.pipeline = 2, .zero = 3, .schedule = schedule});
-        all.push_back(
-            {.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2, .recompute = "full"});
-        all.push_back({.pipeline = 1, .tensor = 2, .recompute = "selective"});
+        all.push_back({.pipeline = 2,
+                       .schedule = parallel::ScheduleKind::interleaved,
+                       .virtual_stages = 2,
+                       .recompute = config::Recompute::full});
+        all.push_back({.pipeline = 1, .tensor = 2, .recompute = config::Recompute::selective});
     }
     if (ranks % 4 == 0) {
         all.push_back({.shard = 2, .zero = 3});
         all.push_back({.tensor = 2, .zero = 3});
         all.push_back({.pipeline = 2, .tensor = 2, .zero = 1});
-        all.push_back({.pipeline = 2, .tensor = 2, .zero = 3, .schedule = "zero-bubble"});
+        all.push_back({.pipeline = 2,
+                       .tensor = 2,
+                       .zero = 3,
+                       .schedule = parallel::ScheduleKind::zero_bubble});
     }
     if (ranks == 3) all.push_back({.tensor = 3, .zero = 1});
     return all;

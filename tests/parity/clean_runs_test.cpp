@@ -56,8 +56,9 @@ TEST(Clean, FactorsOfTensorRanksInBFloat16) {
         std::vector<Layout> layouts;
         for (auto const& l : golden_layouts(folder, 8)) {
             auto const& p = l.parallel;
-            if (p.tensor > 1 && p.tensor == l.ranks() && p.zero == 0 && p.recompute == "none" &&
-                p.offload == "none")
+            if (p.tensor > 1 && p.tensor == l.ranks() && p.zero == 0 &&
+                p.recompute == framework::config::Recompute::none &&
+                p.offload == framework::config::Offload::none)
                 layouts.push_back(l);
         }
         for (std::uint64_t seed = 11; seed <= 12; ++seed) {

@@ -41,10 +41,12 @@ std::vector<Shown> shown() {
         {"ZeRO 3, 8 ranks, bitwise", 8, {.zero = 3}, config::NumericsMode::bitwise},
         {"tensor 8", 8, {.tensor = 8}},
         {"pipeline 8, 1f1b", 8, {.pipeline = 8}},
-        {"pipeline 8, zero-bubble", 8, {.pipeline = 8, .schedule = "zero-bubble"}},
+        {"pipeline 8, zero-bubble",
+         8,
+         {.pipeline = 8, .schedule = parallel::ScheduleKind::zero_bubble}},
         {"pipeline 4, interleaved x 4",
          4,
-         {.pipeline = 4, .schedule = "interleaved", .virtual_stages = 4}},
+         {.pipeline = 4, .schedule = parallel::ScheduleKind::interleaved, .virtual_stages = 4}},
         {"pipeline 4 x tensor 8", 32, {.pipeline = 4, .tensor = 8}},
         {"pipeline 4 x shard 16 x tensor 8, ZeRO 1", 512, {.pipeline = 4, .tensor = 8, .zero = 1}}};
 }

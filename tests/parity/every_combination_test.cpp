@@ -8,10 +8,11 @@ namespace trireme::test {
 namespace {
 
 using namespace framework;
+using parallel::ScheduleKind;
 
 struct Depth {
     int pipeline;
-    char const* schedule;
+    parallel::ScheduleKind schedule;
     int virtual_stages;
 };
 
@@ -21,12 +22,12 @@ TEST(EveryCombination, OneHashAfterTwentySteps) {
     int layouts = 0;
     for (int const data : {1, 2, 4})
         for (int zero = 0; zero <= 3; ++zero)
-            for (auto const& [pipeline, schedule, parts] : {Depth{1, "1f1b", 1},
-                                                            {2, "gpipe", 1},
-                                                            {2, "1f1b", 1},
-                                                            {2, "interleaved", 2},
-                                                            {2, "zero-bubble", 1}})
-                for (char const* recompute : {"none", "full"}) {
+            for (auto const& [pipeline, schedule, parts] : {Depth{1, ScheduleKind::one_f_one_b, 1},
+                                                            {2, ScheduleKind::gpipe, 1},
+                                                            {2, ScheduleKind::one_f_one_b, 1},
+                                                            {2, ScheduleKind::interleaved, 2},
+                                                            {2, ScheduleKind::zero_bubble, 1}})
+                for (auto const recompute : {config::Recompute::none, config::Recompute::full}) {
                     options.parallel = {.pipeline = pipeline,
                                         .zero = zero,
                                         .schedule = schedule,

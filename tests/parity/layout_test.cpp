@@ -22,21 +22,29 @@ TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
     std::vector<Layout> layouts;
     for (int zero = 0; zero <= 3; ++zero) {
         for (int ranks : {1, 2, 4}) layouts.push_back({ranks, {.zero = zero}});
-        layouts.push_back({4, {.shard = 2, .zero = zero, .recompute = "full"}});
-        for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
+        layouts.push_back({4, {.shard = 2, .zero = zero, .recompute = config::Recompute::full}});
+        for (auto const schedule :
+             {parallel::ScheduleKind::gpipe, parallel::ScheduleKind::one_f_one_b,
+              parallel::ScheduleKind::zero_bubble})
             layouts.push_back(
                 {2 * (1 + zero % 2), {.pipeline = 2, .zero = zero, .schedule = schedule}});
-        layouts.push_back(
-            {4, {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2}});
+        layouts.push_back({4,
+                           {.pipeline = 2,
+                            .zero = zero,
+                            .schedule = parallel::ScheduleKind::interleaved,
+                            .virtual_stages = 2}});
         layouts.push_back({8,
                            {.pipeline = 2,
                             .shard = 2,
                             .zero = zero,
-                            .schedule = "interleaved",
+                            .schedule = parallel::ScheduleKind::interleaved,
                             .virtual_stages = 2,
-                            .recompute = "full"}});
+                            .recompute = config::Recompute::full}});
     }
-    layouts.push_back({2, {.zero = 1, .recompute = "selective", .offload = "optimizer"}});
+    layouts.push_back({2,
+                       {.zero = 1,
+                        .recompute = config::Recompute::selective,
+                        .offload = config::Offload::optimizer}});
     for (bool const tied : {false, true}) {
         RunOptions options{.steps = 4, .tied = tied};
         Curve const alone = train_as_threads(1, options);
@@ -61,7 +69,7 @@ TEST(Bitwise, OneHashWhenComputingInBfloat16) {
     for (auto const& [ranks, parallel] :
          {Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{4, {.shard = 2, .zero = 2}},
           Layout{3, {.zero = 3}},
-          Layout{4, {.pipeline = 2, .zero = 3, .schedule = "zero-bubble"}}}) {
+          Layout{4, {.pipeline = 2, .zero = 3, .schedule = parallel::ScheduleKind::zero_bubble}}}) {
         options.parallel = parallel;
         EXPECT_EQ(train_as_threads(ranks, options).weights_sha256, alone.weights_sha256)
             << describe(ranks, parallel);
@@ -88,9 +96,13 @@ TEST(Tensor, EqualsOneRankInFloat64) {
         for (auto const& [ranks, parallel] :
              {Layout{2, {.tensor = 2}}, Layout{3, {.tensor = 3}},
               Layout{4, {.tensor = 2, .zero = 1}},
-              Layout{4, {.tensor = 2, .zero = 3, .recompute = "full"}},
-              Layout{4, {.pipeline = 2, .tensor = 2, .recompute = "selective"}},
-              Layout{8, {.pipeline = 2, .tensor = 2, .zero = 3, .schedule = "zero-bubble"}}}) {
+              Layout{4, {.tensor = 2, .zero = 3, .recompute = config::Recompute::full}},
+              Layout{4, {.pipeline = 2, .tensor = 2, .recompute = config::Recompute::selective}},
+              Layout{8,
+                     {.pipeline = 2,
+                     .tensor = 2,
+                     .zero = 3,
+                     .schedule = parallel::ScheduleKind::zero_bubble}}}) {
             options.parallel = parallel;
             Curve const curve = train_as_threads(ranks, options);
             EXPECT_LT(worst(curve.losses, alone.losses), 1e-12)
@@ -118,9 +130,9 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
         {3, {.zero = 1}},
         {4, {.shard = 2, .zero = 3}},
         {2, {.tensor = 2}},
-        {3, {.tensor = 3, .recompute = "full"}},
-        {4, {.pipeline = 4, .schedule = "gpipe"}},
-        {4, {.pipeline = 2, .schedule = "interleaved", .virtual_stages = 2}},
+        {3, {.tensor = 3, .recompute = config::Recompute::full}},
+        {4, {.pipeline = 4, .schedule = parallel::ScheduleKind::gpipe}},
+        {4, {.pipeline = 2, .schedule = parallel::ScheduleKind::interleaved, .virtual_stages = 2}},
         {8, {.pipeline = 2, .tensor = 2, .zero = 3}}};
     RunOptions options{.steps = 5, .tied = true};
     Curve const unbroken = train_as_threads(1, options);

@@ -12,24 +12,35 @@ struct Layout {
 };
 
 inline std::vector<Layout> layouts_to_count() {
-    std::vector<Layout> all{{1, {}},
-                            {2, {.tensor = 2}},
-                            {3, {.tensor = 3}},
-                            {4, {.tensor = 2, .zero = 2}},
-                            {4, {.pipeline = 2, .tensor = 2, .recompute = "selective"}},
-                            {8, {.pipeline = 2, .tensor = 2, .zero = 3, .schedule = "zero-bubble"}},
-                            {8, {.tensor = 2, .shard = 2, .zero = 1, .recompute = "full"}},
-                            {8, {.pipeline = 4, .tensor = 2, .schedule = "1f1b"}}};
+    std::vector<Layout> all{
+        {1, {}},
+        {2, {.tensor = 2}},
+        {3, {.tensor = 3}},
+        {4, {.tensor = 2, .zero = 2}},
+        {4, {.pipeline = 2, .tensor = 2, .recompute = framework::config::Recompute::selective}},
+        {8,
+         {.pipeline = 2, .tensor = 2, .zero = 3, .schedule = parallel::ScheduleKind::zero_bubble}},
+        {8, {.tensor = 2, .shard = 2, .zero = 1, .recompute = framework::config::Recompute::full}},
+        {8, {.pipeline = 4, .tensor = 2, .schedule = parallel::ScheduleKind::one_f_one_b}}};
     for (int zero = 0; zero <= 3; ++zero) {
         all.push_back({2, {.zero = zero}});
         all.push_back({4, {.zero = zero}});
-        all.push_back({4, {.shard = 2, .zero = zero, .recompute = "full"}});
         all.push_back(
-            {4, {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2}});
+            {4, {.shard = 2, .zero = zero, .recompute = framework::config::Recompute::full}});
+        all.push_back({4,
+                       {.pipeline = 2,
+                        .zero = zero,
+                        .schedule = parallel::ScheduleKind::interleaved,
+                        .virtual_stages = 2}});
     }
-    for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"}) {
+    for (auto const schedule : {parallel::ScheduleKind::gpipe, parallel::ScheduleKind::one_f_one_b,
+                                parallel::ScheduleKind::zero_bubble}) {
         all.push_back({2, {.pipeline = 2, .schedule = schedule}});
-        all.push_back({6, {.pipeline = 3, .zero = 3, .schedule = schedule, .recompute = "full"}});
+        all.push_back({6,
+                       {.pipeline = 3,
+                        .zero = 3,
+                        .schedule = schedule,
+                        .recompute = framework::config::Recompute::full}});
     }
     return all;
 }

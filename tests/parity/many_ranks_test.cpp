@@ -32,14 +32,16 @@ void expect_one_hash(std::vector<Layout> const& layouts, RunOptions options) {
 
 TEST(ManyRanks, SixtyFourStages) {
     std::vector<Layout> layouts{
-        {64, {.pipeline = 32, .schedule = "interleaved", .virtual_stages = 2}},
+        {64,
+         {.pipeline = 32, .schedule = parallel::ScheduleKind::interleaved, .virtual_stages = 2}},
         {64,
          {.pipeline = 16,
           .zero = 3,
-          .schedule = "interleaved",
+          .schedule = parallel::ScheduleKind::interleaved,
           .virtual_stages = 4,
-          .recompute = "full"}}};
-    for (char const* schedule : {"gpipe", "1f1b", "zero-bubble"})
+          .recompute = framework::config::Recompute::full}}};
+    for (auto const schedule : {parallel::ScheduleKind::gpipe, parallel::ScheduleKind::one_f_one_b,
+                                parallel::ScheduleKind::zero_bubble})
         layouts.push_back({64, {.pipeline = 64, .schedule = schedule}});
     expect_one_hash(layouts, {.steps = 2, .batch = {16, 20, 1}, .dropout = 0.1, .layers = 64});
 }

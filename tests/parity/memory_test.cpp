@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "framework/config/names.hpp"
 #include "framework/model/transformer_parts.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "parallel/dry_world.hpp"
@@ -130,24 +131,25 @@ StepMemory step_memory(model::Config const& model, config::ParallelSection const
 
 TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
     model::Config const model = small_llama(6, 128, 512);
-    std::map<std::string, std::int64_t> added;
-    for (char const* recompute : {"none", "selective", "full"})
+    using config::Recompute;
+    std::map<Recompute, std::int64_t> added;
+    for (auto const recompute : {Recompute::none, Recompute::selective, Recompute::full})
         for (config::Compute const compute : {config::Compute::fp32, config::Compute::bf16}) {
             config::ParallelSection const section{.recompute = recompute};
             StepMemory const real = step_memory(model, section, 1, 384, at::kCPU, compute),
                              counted = step_memory(model, section, 1, 384, at::kMeta, compute);
             EXPECT_NEAR(static_cast<double>(real.added()) / static_cast<double>(counted.added()), 1,
                         0.05)
-                << recompute;
+                << name_of(recompute);
             EXPECT_EQ(real.before, real.after) << "a step leaves nothing behind";
             fmt::print("recompute {}, {}: {:.3f} MB on the CPU, {:.3f} MB on the meta device\n",
-                       recompute, compute == config::Compute::fp32 ? "fp32" : "bf16",
+                       name_of(recompute), name_of(compute),
                        static_cast<double>(real.added()) / 1e6,
                        static_cast<double>(counted.added()) / 1e6);
             if (compute == config::Compute::fp32) added[recompute] = counted.added();
         }
-    EXPECT_LT(added["selective"], added["none"]);
-    EXPECT_LT(added["full"], added["selective"] / 2);
+    EXPECT_LT(added[Recompute::selective], added[Recompute::none]);
+    EXPECT_LT(added[Recompute::full], added[Recompute::selective] / 2);
 }
 
 /// ZeRO 3: a block computes while the next one travels, and one unit's gradient waits to be

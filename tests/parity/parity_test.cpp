@@ -8,6 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "framework/config/names.hpp"
 #include "framework/parity/certificate.hpp"
 #include "tests/parity/golden_problem.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -75,11 +76,11 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
     // a split of the layers and offload, with each schedule and stage
     std::set<std::string> options, chosen_options;
     auto const option = [](Layout const& l) {
-        return fmt::format("{} {} {}", l.parallel.schedule, !l.parallel.layers.empty(),
+        return fmt::format("{} {} {}", name_of(l.parallel.schedule), !l.parallel.layers.empty(),
                            l.parallel.pipeline > 1);
     };
     auto const offload = [](Layout const& l) {
-        return fmt::format("zero {}, {}", l.parallel.zero, l.parallel.offload);
+        return fmt::format("zero {}, {}", l.parallel.zero, name_of(l.parallel.offload));
     };
     for (auto const& l : all) options.insert({option(l), offload(l)});
     for (auto const& l : chosen) chosen_options.insert({option(l), offload(l)});
@@ -152,7 +153,8 @@ TEST(Pattern, NamesTheFeatureThatFailingLayoutsShare) {
 TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
     std::vector<LayoutOutcome> outcomes;
     for (auto const& l : covering_of_world(golden_layouts("llama", 4), 4))
-        outcomes.push_back({l, l.parallel.recompute != "full" || l.parallel.pipeline == 1});
+        outcomes.push_back({l, l.parallel.recompute != framework::config::Recompute::full ||
+                                   l.parallel.pipeline == 1});
     std::string const conjunction = pattern_of(outcomes);
     EXPECT_NE(conjunction.find("with pipeline > 1 and recompute full, none of the"),
               std::string::npos)
@@ -162,7 +164,7 @@ TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
     EXPECT_NE(pattern_of(outcomes).find("with pipeline 4, none of the"), std::string::npos)
         << pattern_of(outcomes);
     for (auto& v : outcomes)
-        v.passed = v.layout.parallel.recompute == "none" ||
+        v.passed = v.layout.parallel.recompute == framework::config::Recompute::none ||
                    v.layout.parallel.pipeline * v.layout.parallel.tensor == 1;
     EXPECT_NE(pattern_of(outcomes).find("that pass have recompute none, which none that fails has"),
               std::string::npos)
@@ -204,7 +206,9 @@ TEST(Diagnosis, NamesTheFeatureWithoutWhichALayoutAgrees) {
           Row{{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}, false, "stage-boundary"},
           Row{{{.replicate = 1, .shard = 2, .zero = 3}, 12}, true, "gather"},
           Row{{{.replicate = 1, .shard = 2, .zero = 2}, 12}, false, "shards"},
-          Row{{{.replicate = 2, .shard = 1, .recompute = "full"}, 12}, false, "recomputation"}}) {
+          Row{{{.replicate = 2, .shard = 1, .recompute = framework::config::Recompute::full}, 12},
+              false,
+              "recomputation"}}) {
         auto const found =
             diagnosis_of(row.layout, [&](auto const&, Layout const& l, Trace& trace) {
                 if (name_of(l) != name_of(row.layout)) return;
@@ -218,14 +222,15 @@ TEST(Diagnosis, NamesTheFeatureWithoutWhichALayoutAgrees) {
 }
 
 TEST(Diagnosis, BlamesDropoutOfRecomputationOnlyWhereThereIsSome) {
-    for (char const* recompute : {"none", "full"}) {
+    using framework::config::Recompute;
+    for (auto const recompute : {Recompute::none, Recompute::full}) {
         Layout const layout{{.replicate = 2, .shard = 1, .recompute = recompute}, 12};
         auto const found = diagnosis_of(layout, [](Problem const& p, auto const&, Trace& trace) {
             if (p.model.hidden_dropout > 0)
                 for (auto& [name, g] : trace.gradient) g = g + 0.3 * g.roll(1);
         });
         std::string const id =
-            std::string(recompute) == "none" ? "dropout-backward" : "dropout-recomputed";
+            recompute == Recompute::none ? "dropout-backward" : "dropout-recomputed";
         EXPECT_EQ(found.causes[0].id, id) << found.message();
     }
 }
