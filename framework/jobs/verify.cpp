@@ -82,9 +82,10 @@ config::Config read_settings(VerifyJob const& job, tasks::Task const& task) {
     config::Config config =
         config::layout_config("trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"},
                               job.set, job.model, task.schema().name);
-    if (config.parallel.device != "cpu")
-        throw cluster::InputError("parallel.device: " + config.parallel.device +
-                                  ": legal for trireme verify: cpu, where its bounds hold");
+    if (config.parallel.device != config::Device::cpu)
+        throw cluster::InputError(
+            fmt::format("parallel.device: {}: legal for trireme verify: cpu, where its bounds hold",
+                        name_of(config.parallel.device)));
     return config;
 }
 

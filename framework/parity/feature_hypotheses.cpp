@@ -26,16 +26,18 @@ std::vector<Without> variants_of(Layout const& layout) {
         all.push_back({id, what, layout});
         change(all.back().layout.parallel);
     };
-    if (p.recompute != "none")
-        add("recomputation", "recompute none", [](auto& q) { q.recompute = "none"; });
+    if (p.recompute != config::Recompute::none)
+        add("recomputation", "recompute none",
+            [](auto& q) { q.recompute = config::Recompute::none; });
     if (p.zero == 3 && p.shard > 1) add("gather", "zero 2", [](auto& q) { q.zero = 2; });
     auto const unsharded = [](auto& q) { q.zero = 0, q.replicate *= q.shard, q.shard = 1; };
     if (p.zero == 3) add(p.shard > 1 ? "shards" : "gather", "zero 0", unsharded);
     if (p.zero == 1 || p.zero == 2) add("shards", "zero 0", unsharded);
     if (p.pipeline > 1)
         add("stage-boundary", "no stages", [](auto& q) {
-            q.replicate *= q.pipeline, q.pipeline = 1, q.schedule = "1f1b", q.virtual_stages = 1,
-                                       q.layers.clear();
+            q.replicate *= q.pipeline, q.pipeline = 1,
+                                       q.schedule = parallel::ScheduleKind::one_f_one_b,
+                                       q.virtual_stages = 1, q.layers.clear();
         });
     return all;
 }

@@ -31,7 +31,10 @@ void leave_out(Layout const& layout, int counted) {
 }
 
 framework::config::ParallelSection interleaved(int zero = 0) {
-    return {.pipeline = 2, .zero = zero, .schedule = "interleaved", .virtual_stages = 2};
+    return {.pipeline = 2,
+            .zero = zero,
+            .schedule = parallel::ScheduleKind::interleaved,
+            .virtual_stages = 2};
 }
 
 TEST(DevicePipelines, MostOrderingsOfAnInterleavedScheduleAreNeededAlone) {
@@ -39,9 +42,13 @@ TEST(DevicePipelines, MostOrderingsOfAnInterleavedScheduleAreNeededAlone) {
 }
 
 TEST(DevicePipelines, MostOrderingsOfOtherSchedulesAreNeededAlone) {
-    for (int const rank : {0, 1}) leave_out({2, {.pipeline = 2, .schedule = "zero-bubble"}}, rank);
+    for (int const rank : {0, 1})
+        leave_out({2, {.pipeline = 2, .schedule = parallel::ScheduleKind::zero_bubble}}, rank);
     for (int const rank : {0, 2})
-        leave_out({3, {.pipeline = 3, .schedule = "interleaved", .virtual_stages = 2}}, rank);
+        leave_out(
+            {3,
+             {.pipeline = 3, .schedule = parallel::ScheduleKind::interleaved, .virtual_stages = 2}},
+            rank);
     for (int const rank : {0, 3}) leave_out({4, interleaved(3)}, rank);
 }
 
