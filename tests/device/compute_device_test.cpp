@@ -12,8 +12,8 @@ namespace {
 
 bool tf32_in(config::Compute compute) {
     auto const world = cluster::make_thread_world(1, {});
-    EXPECT_THROW(ComputeDevice({.device = framework::config::Device::cuda}, {.compute = compute},
-                               *world[0], std::chrono::seconds(1)),
+    EXPECT_THROW(ComputeDevice({.device = config::Device::cuda}, {.compute = compute}, *world[0],
+                               std::chrono::seconds(1)),
                  cluster::InputError);
     return at::globalContext().allowTF32CuBLAS();
 }
