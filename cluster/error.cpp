@@ -1,6 +1,8 @@
 #include "cluster/error.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 namespace trireme::cluster {
@@ -61,11 +63,23 @@ std::string one_line(std::string_view message) {
 
 std::string line_of(std::exception const& error) {
     if (auto const* refused = dynamic_cast<std::filesystem::filesystem_error const*>(&error))
-        return one_line(refused->path1().string() + ": " + refused->code().message());
+        return one_line(refused->path1().string() + ": " + reason_of(refused->code().value()));
     std::string_view const message = error.what();
     bool const ours =
         dynamic_cast<InputError const*>(&error) || dynamic_cast<JobError const*>(&error);
     return one_line(ours ? message : message.substr(0, message.find('\n')));
+}
+
+std::string reason_of(int error) {
+    std::string const text = std::strerror(error);
+    if (error == ENOSPC)
+        return text + " (the disk is full: see `df -h` and `df -i`; remove files there, or write "
+                      "to another disk)";
+    if (error == EDQUOT)
+        return text + " (the quota of this user or group is used up, whatever room the disk has: "
+                      "see `quota -s`, on "
+                      "Lustre `lfs quota`; remove files there, or write to another file system)";
+    return text;
 }
 
 } // namespace trireme::cluster

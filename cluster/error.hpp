@@ -27,6 +27,10 @@ std::string one_line(std::string_view message);
 /// `one_line` of an error; of an error of a library the first line alone, since stacks follow.
 std::string line_of(std::exception const& error);
 
+/// What the system says of `error`, a value of errno, and the way on where there is one: a full
+/// disk and a quota that is used up look alike from inside a job, and are mended in different ways.
+std::string reason_of(int error);
+
 /// The exit codes are part of the interface of the command line.
 /// kHalted: saved where there was something to save, and no job should go on by itself (a file
 /// STOP, a spent budget, no progress).

@@ -23,7 +23,7 @@ namespace trireme::cluster {
 namespace {
 
 [[noreturn]] void fail(std::string const& path, char const* what) {
-    throw JobError(path + ": " + what + ": " + std::strerror(errno));
+    throw JobError(path + ": " + what + ": " + reason_of(errno));
 }
 
 std::string parent(std::string const& path) {
@@ -58,7 +58,7 @@ StagingFolder::StagingFolder(std::string const& path) : path_(bare(path)) {
     std::filesystem::path const above = parent(path_);
     std::error_code error;
     std::filesystem::create_directories(above, error);
-    if (error) throw JobError(above.string() + ": cannot be made: " + error.message());
+    if (error) throw JobError(above.string() + ": cannot be made: " + reason_of(error.value()));
     staging_ = make_staging_folder(path_);
     remove_at_signal(staging_);
 }
@@ -180,8 +180,9 @@ void refuse_holes(std::string const& path) {
     off_t const hole = file < 0 ? size : lseek(file, 0, SEEK_HOLE);
     if (file >= 0) close(file);
     if (hole >= 0 && hole < size)
-        throw InputError(path + ": a hole of the file at byte " + std::to_string(hole) + " of " +
-                         std::to_string(size) + "; legal: a text, which has none");
+        throw InputError(path + ": nothing was ever written at byte " + std::to_string(hole) +
+                         " of " + std::to_string(size) +
+                         ", as in a copy or download that broke off; legal: the complete file");
 }
 
 std::string read_file(std::string const& path, std::int64_t most) {
@@ -223,7 +224,7 @@ void check_writable_folder(std::string const& field, std::string const& path) {
         throw InputError(field + ": " + path + ": " + there.string() +
                          " is not a folder; legal: a folder, or one to make");
     if (access(there.c_str(), W_OK | X_OK) != 0)
-        throw InputError(field + ": " + path + ": " + there.string() + ": " + std::strerror(errno) +
+        throw InputError(field + ": " + path + ": " + there.string() + ": " + reason_of(errno) +
                          "; legal: a folder that you may write to");
 }
 
@@ -239,7 +240,7 @@ void check_new_folder(std::string const& field, std::string const& path) {
     try {
         fs::remove(make_staging_folder(folder), none);
     } catch (JobError const&) {
-        throw InputError(field + ": " + path + ": " + std::strerror(errno) +
+        throw InputError(field + ": " + path + ": " + reason_of(errno) +
                          "; legal: a folder that can be made there");
     }
 }

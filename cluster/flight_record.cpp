@@ -24,7 +24,7 @@ namespace {
 
 std::atomic<FlightRecorder*> recorder = nullptr;
 
-/// What must be the same on every member; chained, so that a difference stays one for good.
+/// Hashes what must be the same on every member, chained, so that a difference stays one for good.
 std::uint32_t chained(std::uint32_t before, CallRecord const& call) {
     // Counts differ by right in an all-to-all, and groups that are split off at once may have names
     // of their own.
@@ -76,7 +76,7 @@ void FlightRecorder::keep_in(std::string const& run_folder, std::int64_t job) {
             throw InputError(
                 fmt::format("{}: {}: {}; legal: a run folder on a disk with room and write "
                             "permission",
-                            path, call, std::strerror(errno)));
+                            path, call, reason_of(errno)));
     };
     int const file = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     check(file >= 0, "open");
@@ -85,7 +85,7 @@ void FlightRecorder::keep_in(std::string const& run_folder, std::int64_t job) {
     bool const written =
         pwrite(file, block_, sizeof(Block), 0) == static_cast<ssize_t>(sizeof(Block));
     int const code = errno;
-    // In place of the memory: whoever holds its address now writes to the file.
+    // The file takes the place of the memory: whoever holds its address now writes to the file.
     void* const mapped = written ? mmap(block_, sizeof(Block), PROT_READ | PROT_WRITE,
                                         MAP_SHARED | MAP_FIXED, file, 0)
                                  : MAP_FAILED;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -43,16 +42,15 @@ OutputFile::OutputFile(std::string field, std::string path, Existing existing)
         if (regular_ && existing == Existing::refused)
             refuse("exists already; legal: a new file, or --force to replace it");
         if (!regular_ && access(target_.c_str(), W_OK) != 0)
-            refuse(std::string(std::strerror(errno)));
+            refuse(reason_of(errno) + "; legal: the name of a file that may be written to");
     } else if (errno != ENOENT) {
-        refuse(std::string(std::strerror(errno)));
+        refuse(reason_of(errno) + "; legal: a file in a folder that exists and may be written to");
     }
     if (!regular_) return;
     try {
         unlink(make_staging_file(target_).c_str());
     } catch (JobError const&) {
-        refuse(std::string(std::strerror(errno)) +
-               "; legal: a file in a folder that exists and may be written to");
+        refuse(reason_of(errno) + "; legal: a file in a folder that exists and may be written to");
     }
 }
 

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <new>
 
@@ -63,7 +62,7 @@ void print_text(std::string_view text) noexcept {
 
 std::string output_failure() {
     note_failure();
-    return failure ? std::string("standard output: ") + std::strerror(failure) : "";
+    return failure ? "standard output: " + reason_of(failure) : "";
 }
 
 void finish_output(Reader reader) {

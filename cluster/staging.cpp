@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <random>
 
@@ -18,7 +17,7 @@ namespace {
 
 [[noreturn]] void fail(std::string const& path, char const* what) {
     int const reason = errno;
-    JobError const error(path + ": " + what + ": " + std::strerror(reason));
+    JobError const error(path + ": " + what + ": " + reason_of(reason));
     errno = reason;
     throw error;
 }

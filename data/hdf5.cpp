@@ -1,8 +1,7 @@
 #include "data/hdf5.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -25,12 +24,15 @@ std::string reason() {
     H5Ewalk2(
         H5E_DEFAULT, H5E_WALK_UPWARD,
         [](unsigned, H5E_error2_t const* error, void* out) -> herr_t {
-            constexpr std::string_view kBegin = "error message = '";
+            constexpr std::string_view kBegin = "errno = ";
             std::string_view const said = error->desc ? error->desc : "";
-            auto const at = said.find(kBegin), end = said.find('\'', at + kBegin.size());
-            if (at == std::string_view::npos || end == std::string_view::npos) return 0;
-            *static_cast<std::string*>(out) =
-                fmt::format(": {}", said.substr(at + kBegin.size(), end - at - kBegin.size()));
+            auto const at = said.rfind(kBegin);
+            int number = 0;
+            if (at != std::string_view::npos)
+                std::from_chars(said.data() + at + kBegin.size(), said.data() + said.size(),
+                                number);
+            if (number == 0) return 0;
+            *static_cast<std::string*>(out) = ": " + cluster::reason_of(number);
             return 1;
         },
         &text);
@@ -192,6 +194,19 @@ void write_attribute(hid_t object, std::string const& path, char const* name,
     for (auto const& text : texts) all.push_back(text.c_str());
     hsize_t const count = all.size();
     write_texts(object, path, name, H5Screate_simple(1, &count, nullptr), all);
+}
+
+bool fits_attribute(std::vector<std::string> const& texts) {
+    constexpr std::size_t kMost = 32 << 10,
+                          kReference = 16; // HDF5 refers to each text by so many bytes
+    std::size_t bytes = 0;
+    for (auto const& text : texts) bytes += text.size() + kReference;
+    return bytes <= kMost;
+}
+
+void write_format(hid_t file, std::string const& path, char const* format) {
+    write_attribute(file, path, "format", std::string(format));
+    write_attribute(file, path, "version", "1");
 }
 
 bool has_object(hid_t file, std::string const& name) {

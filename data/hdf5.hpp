@@ -60,6 +60,11 @@ void write_attribute(hid_t object, std::string const& path, char const* name,
 void write_attribute(hid_t object, std::string const& path, char const* name,
                      std::vector<std::string> const& texts);
 
+/// Whether a list of texts can be an attribute, of which HDF5 keeps 64 KiB.
+bool fits_attribute(std::vector<std::string> const& texts);
+/// Attributes of the root that say what a file is: "format", and "version" 1 of it.
+void write_format(hid_t file, std::string const& path, char const* format);
+
 /// Where the bytes of a contiguous dataset lie in its file.
 struct Extent {
     std::int64_t offset = 0; ///< bytes from the start of the file

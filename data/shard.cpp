@@ -212,8 +212,10 @@ void Shard::read(std::int64_t from, std::int64_t bytes, void* to) const {
         ssize_t const n = pread(file_, out, static_cast<std::size_t>(bytes), from);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0)
-            throw cluster::JobError(fmt::format("{}: reading {} bytes at {}: {}", path_, bytes,
-                                                from, n ? std::strerror(errno) : "end of file"));
+            throw cluster::JobError(
+                fmt::format("{}: {} bytes at {} cannot be read: {}", path_, bytes, from,
+                            n ? std::strerror(errno)
+                              : "the file ends before them; it was cut after it was checked"));
         out += n;
         from += n;
         bytes -= n;

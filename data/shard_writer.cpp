@@ -14,8 +14,6 @@ namespace trireme::data {
 
 namespace {
 
-constexpr std::size_t kMostLabelBytes = 32 << 10; ///< HDF5 keeps an attribute in 64 KiB
-
 /// How values of a type are called and stored.
 template <typename T>
 struct Stored;
@@ -80,15 +78,11 @@ class ColumnWriter {
     }
     void describe(ShardAbout const& about) const {
         std::vector<std::string> names;
-        std::size_t bytes = 0;
         for (auto const& c : columns_) names.push_back(c.name);
-        // HDF5 refers to each by as many bytes
-        for (auto const& label : about.labels) bytes += label.size() + 16;
-        write_attribute(file_, path_, "format", "trireme-shard");
-        write_attribute(file_, path_, "version", "1");
+        write_format(file_, path_, "trireme-shard");
         write_attribute(file_, path_, "task", schema_of(about.task).name);
         write_attribute(file_, path_, "columns", names);
-        if (!about.labels.empty() && bytes <= kMostLabelBytes)
+        if (!about.labels.empty() && fits_attribute(about.labels))
             write_attribute(file_, path_, "labels", about.labels);
     }
     std::vector<ColumnInfo> const& columns() const { return columns_; }

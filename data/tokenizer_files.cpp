@@ -91,7 +91,8 @@ std::string differing(Json const& a, Json const& b, std::string const& prefix = 
 Json tokenizer_of(std::string const& path) {
     Json json = parse_json(path, cluster::read_file(path));
     if (!json.is_object())
-        throw cluster::InputError(path + ": not a JSON object; legal: a fast tokenizer's");
+        throw cluster::InputError(
+            path + ": not a JSON object; legal: the tokenizer.json of a fast tokenizer");
     for (auto const* name : {"padding", "truncation", "version"}) json.erase(name);
     return json;
 }
@@ -115,8 +116,8 @@ void copy_tokenizer_files(std::string const& from, std::string const& to) {
         check_copied(from + "/" + name);
         fs::copy(from + "/" + name, to + "/" + name, fs::copy_options::recursive, error);
         if (error)
-            throw cluster::JobError(
-                fmt::format("{}/{}: cannot be copied to {}: {}", from, name, to, error.message()));
+            throw cluster::JobError(fmt::format("{}/{}: cannot be copied to {}: {}", from, name, to,
+                                                cluster::reason_of(error.value())));
     }
 }
 

@@ -14,7 +14,9 @@
 #include <optional>
 #include <thread>
 
+#include "cluster/error.hpp"
 #include "cluster/gather.hpp"
+#include "framework/run/disk_room.hpp"
 #include "launch/doctor.hpp"
 
 namespace trireme::launch {
@@ -75,7 +77,7 @@ struct Trouble {
 /// Writes the probe file.
 Trouble write_probe(std::string const& path, Speed& speed) {
     auto const failed = [](char const* call) {
-        return fmt::format("{}: {}", call, std::strerror(errno));
+        return fmt::format("{}: {}", call, cluster::reason_of(errno));
     };
     int const file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0) return {failed("open"), {}};
@@ -121,8 +123,13 @@ std::string ranks_without(cluster::Communicator& world, bool mine) {
 }
 
 Finding judge_room(std::string const& folder, Place const& place) {
-    std::string const text =
-        fmt::format("{} ({}): {:.1f} GB free", folder, place.kind, place.free * 1e-9);
+    framework::run::Quota const quota = framework::run::quota_of(folder);
+    std::string const text = fmt::format("{} ({}): {:.1f} GB free; {}", folder, place.kind,
+                                         place.free * 1e-9, quota.line());
+    if (quota.known == framework::run::Quota::Known::limit &&
+        static_cast<double>(quota.free) < kLittleRoom)
+        return {Severity::warning, "run folder", text,
+                "`quota -s` shows the quota; ask for more, or choose another --run"};
     if (place.memory)
         return {Severity::warning, "run folder", text + ", in memory: gone when the machine is",
                 "choose a disk for --run"};

@@ -15,6 +15,11 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 MOST_BYTES = 1 << 36  # as framework/log/event_lines.cpp
+REMEDIES = {  # as cluster/error.cpp
+    errno.ENOSPC: " (the disk is full: see `df -h` and `df -i`; remove files there, or write to another disk)",
+    errno.EDQUOT: " (the quota of this user or group is used up, whatever room the disk has: see `quota -s`, on Lustre "
+                  "`lfs quota`; remove files there, or write to another file system)",
+}
 NEEDED = {"train": ("step", "loss"), "evaluation": ("step", "loss")}
 
 
@@ -59,6 +64,10 @@ def event_of(path, number, line):
     return event
 
 
+def reason_of(error):
+    return error.strerror + REMEDIES.get(error.errno, "")
+
+
 def read(run):
     path = run + "/metrics.jsonl"
     try:
@@ -68,7 +77,7 @@ def read(run):
         with open(path, encoding="utf-8", errors="replace") as file:
             events = [e for n, line in enumerate(file, 1) if (e := event_of(path, n, line)) is not None]
     except OSError as error:
-        refuse(f"{path}: {error.strerror}; legal: --run with a folder that `trireme train` wrote")
+        refuse(f"{path}: {reason_of(error)}; legal: --run with a folder that `trireme train` wrote")
     train = {e["step"]: e for e in events if e["kind"] == "train"}  # a resumed run may repeat steps: the last one counts
     evaluation = {e["step"]: e for e in events if e["kind"] == "evaluation"}
     if not train:
@@ -112,7 +121,7 @@ class Output:
             elif not os.access(self.target, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
-            refuse(f"--output: {path}: {error.strerror}; legal: a file in a folder that exists and may be written to")
+            refuse(f"--output: {path}: {reason_of(error)}; legal: a file in a folder that exists and may be written to")
 
     def save(self, figure):
         if not self.regular:
@@ -202,12 +211,12 @@ def main():
     try:
         output.save(figure)
     except OSError as error:
-        fail(f"{arguments.output}: write: {error.strerror}")
+        fail(f"{arguments.output}: write: {reason_of(error)}")
     try:
         print(arguments.output, flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer must not fail again
-        fail(f"standard output: {error.strerror}")
+        fail(f"standard output: {reason_of(error)}")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ void checked(Action const& action) {
     try {
         action();
     } catch (fs::filesystem_error const& error) {
-        throw cluster::JobError(error.path1().string() + ": " + error.code().message());
+        throw cluster::JobError(error.path1().string() + ": " +
+                                cluster::reason_of(error.code().value()));
     }
 }
 

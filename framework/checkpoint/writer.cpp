@@ -18,6 +18,9 @@ namespace {
 
 using data::H5;
 
+/// the file beside those of the ranks
+constexpr char const* kWhole = "whole.h5";
+
 hid_t file_type(std::string const& dtype) {
     return dtype == "f64" ? H5T_IEEE_F64LE : H5T_IEEE_F32LE;
 }
@@ -44,7 +47,10 @@ class RankFileWriter {
     RankFileWriter(std::string directory, std::string file, std::atomic<bool> const& abandoned)
         : file_(std::move(file)), path_(std::move(directory) + "/" + file_),
           h5_(data::create_h5(path_)), descriptor_(descriptor_of(h5_, path_)),
-          abandoned_(abandoned) {}
+          abandoned_(abandoned) {
+        data::write_format(h5_, path_, "trireme-checkpoint-part");
+        data::write_attribute(h5_, path_, "whole", std::string(kWhole));
+    }
 
     Tensor write(OwnedRange const& range) {
         Tensor tensor{range.kind, range.name, range.dtype, range.shape, {}};
@@ -103,7 +109,8 @@ File describe(std::string const& directory, std::string const& file) {
         record.bytes += in.gcount();
     }
     if (!in.eof() || in.bad())
-        throw cluster::JobError(path + ": reading back what was written failed");
+        throw cluster::JobError(path + ": what was written cannot be read back: the disk fails, or "
+                                       "somebody else changes the file");
     record.xxh3 = whole.hex();
     cluster::sync_path(path);
     return record;
@@ -139,10 +146,11 @@ RankFile write_rank_file(std::string const& directory, std::string const& file,
 }
 
 File write_virtual_file(std::string const& directory, std::vector<Tensor> const& tensors) {
-    std::string const file = "whole.h5", path = directory + "/" + file;
+    std::string const file = kWhole, path = directory + "/" + file;
     {
         std::lock_guard const lock(data::hdf5_mutex());
         H5 h5 = data::create_h5(path);
+        data::write_format(h5, path, "trireme-checkpoint");
         H5 const link(H5Pcreate(H5P_LINK_CREATE), H5Pclose, path, "property list");
         H5Pset_create_intermediate_group(link, 1);
         for (auto const& t : tensors) {

@@ -188,6 +188,7 @@ double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
         cluster::refuse_input("--out", job.output, {job.model, job.tokens}, ".h5");
     auto const file =
         world.rank() == 0 ? std::make_unique<verify::NumericsFile>(job.output, job.force) : nullptr;
+    if (file) file->describe(task.config.task, task.set->label_names());
     parallelize::configure_numerics(task.config.numerics, cluster::topology(world).cores_per_rank);
     TrainingPath path(task, world);
     evaluation::GatheredResults const results = path.run();

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -26,7 +25,7 @@ AppendFile::AppendFile(std::string path)
     char last = '\n';
     if (size > 0 && pread(descriptor_, &last, 1, size - 1) != 1) last = '\n';
     if (descriptor_ >= 0 && (last == '\n' || cluster::write_all(descriptor_, "\n"))) return;
-    std::string const reason = std::strerror(errno);
+    std::string const reason = cluster::reason_of(errno);
     if (descriptor_ >= 0) close(descriptor_);
     throw cluster::InputError(path_ + ": cannot be written: " + reason +
                               "; legal: a run folder on a disk with room and write permission");
@@ -39,7 +38,7 @@ AppendFile::~AppendFile() {
 void AppendFile::write_line(std::string_view line) {
     // one call: lines of a watch do not mix with it
     if (!cluster::write_all(descriptor_, std::string(line) + '\n'))
-        throw cluster::JobError(path_ + ": write failed: " + std::strerror(errno));
+        throw cluster::JobError(path_ + ": write failed: " + cluster::reason_of(errno));
 }
 
 } // namespace trireme::framework::log

@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <boost/crc.hpp>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 
@@ -79,9 +80,8 @@ EventFile::EventFile(std::string const& folder)
     std::filesystem::create_directories(folder, failed);
     file_.open(path_, std::ios::binary | std::ios::app);
     if (!file_)
-        throw cluster::InputError(
-            path_ +
-            ": cannot be written; legal: a run folder on a disk with room and write permission");
+        throw cluster::InputError(path_ + ": cannot be written: " + cluster::reason_of(errno) +
+                                  "; legal: a run folder on a disk with room and write permission");
     record(Message{}
                .fixed64(kWallTime, seconds_since_epoch())
                .bytes(kFileVersion, "brain.Event:2")
@@ -114,8 +114,11 @@ void EventFile::record(std::string const& event) {
     length.put_little_endian(event.size(), 8);
     head_crc.put_little_endian(masked_crc(length.text()), 4);
     data_crc.put_little_endian(masked_crc(event), 4);
+    errno = 0;
     file_ << length.text() << head_crc.text() << event << data_crc.text() << std::flush;
-    if (!file_) throw cluster::JobError(path_ + ": write failed; is the disk full?");
+    if (!file_)
+        throw cluster::JobError(path_ +
+                                ": write failed: " + cluster::reason_of(errno ? errno : EIO));
 }
 
 } // namespace trireme::framework::log

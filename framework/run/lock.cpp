@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <filesystem>
 
@@ -52,7 +51,7 @@ std::string take(std::string const& run, std::string const& path, int& descripto
         descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (descriptor < 0)
             return fmt::format("run: {}: {}; legal: a folder that can be written", path,
-                               std::strerror(errno));
+                               cluster::reason_of(errno));
         if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
             if (errno == EWOULDBLOCK)
                 return fmt::format("run: {}: another job is at work in it ({}); legal: wait for "
@@ -64,7 +63,7 @@ std::string take(std::string const& run, std::string const& path, int& descripto
             return fmt::format("run: {}: flock: {}; legal: a file system with locks (on Lustre: "
                                "mounted with `flock`), "
                                "since two jobs in one folder would ruin each other",
-                               path, std::strerror(reason));
+                               path, cluster::reason_of(reason));
         }
         if (still_named(descriptor, path)) break;
         close(descriptor);
@@ -72,7 +71,7 @@ std::string take(std::string const& run, std::string const& path, int& descripto
     std::string const text = signature();
     if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, text.data(), text.size(), 0) < 0)
         return fmt::format("run: {}: {}; legal: a folder on a disk with room", path,
-                           std::strerror(errno));
+                           cluster::reason_of(errno));
     return "";
 }
 

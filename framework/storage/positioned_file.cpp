@@ -21,7 +21,7 @@ PositionedFile PositionedFile::to_read(std::string const& path) {
 PositionedFile PositionedFile::to_write(std::string const& path) {
     int const descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (descriptor < 0)
-        throw cluster::JobError(path + ": cannot be written: " + std::strerror(errno));
+        throw cluster::JobError(path + ": cannot be written: " + cluster::reason_of(errno));
     return {path, descriptor};
 }
 
@@ -52,7 +52,7 @@ void PositionedFile::write(void const* from, std::int64_t at, std::int64_t bytes
     while (bytes > 0) {
         ssize_t const n = pwrite(descriptor_, in, static_cast<std::size_t>(bytes), at);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) throw cluster::JobError(path_ + ": write failed: " + std::strerror(errno));
+        if (n <= 0) throw cluster::JobError(path_ + ": write failed: " + cluster::reason_of(errno));
         in += n;
         at += n;
         bytes -= n;

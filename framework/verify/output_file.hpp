@@ -14,6 +14,10 @@ class NumericsFile {
     /// Opens a staging file beside `path`. Throws InputError as OutputFile does.
     NumericsFile(std::string const& path, bool force);
 
+    /// Attributes of the root for people who open the file: the task whose head was computed, and
+    /// the class names in the order of the columns of logits (none for a language model). Throws
+    /// JobError.
+    void describe(std::string const& task, std::vector<std::string> const& labels) const;
     /// A dataset "a/b", to be filled by data::write_rows; `type` as in H5T_IEEE_F32LE. Throws
     /// JobError.
     data::H5 create(std::string const& name, hid_t type,

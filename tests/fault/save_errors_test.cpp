@@ -80,6 +80,9 @@ TEST_P(Failing, AnyCallOfASave) {
                                      {"F7", Call::close, EIO, false},
                                      {"F7", Call::rename, EIO, false},
                                      {"F7", Call::write, EDQUOT, false},
+                                     {"F7", Call::sync, EDQUOT, false},
+                                     {"F7", Call::open, EDQUOT, false},
+                                     {"F7", Call::close, EDQUOT, false},
                                      {"F7", Call::write, EINTR, true}});
     for (Fault const& fault : faults) {
         int struck = 0;
@@ -105,6 +108,11 @@ TEST_P(Failing, AnyCallOfASave) {
                 fault.harmless ||
                 outcome.errors[1].find(std::strerror(fault.error)) != std::string::npos;
             EXPECT_TRUE(reason) << what << ": " << outcome.errors[1];
+            char const* const way_on = fault.error == EDQUOT   ? "see `quota -s`"
+                                       : fault.error == ENOSPC ? "see `df -h`"
+                                                               : "";
+            EXPECT_NE(outcome.errors[1].find(way_on), std::string::npos)
+                << what << ": " << outcome.errors[1];
             EXPECT_EQ(resumed_version(config), 3) << what;
             EXPECT_EQ(newest_sound_version(run), 3) << what;
             if (HasFailure()) return;

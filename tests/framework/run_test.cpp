@@ -13,7 +13,6 @@
 #include "cluster/file.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/run/control.hpp"
-#include "framework/run/disk_room.hpp"
 #include "framework/run/job_history.hpp"
 #include "framework/run/lock.hpp"
 #include "framework/run/pace.hpp"
@@ -138,36 +137,6 @@ TEST(Jobs, AnEventOfAnotherShapeIsToldWithItsLine) {
             EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
         }
     }
-}
-
-TEST(DiskRoom, CountsWhatTheRulesKeepAndTheOneBeingWritten) {
-    test::TemporaryFolder const folder;
-    config::Config config;
-    config.run = folder.path() + "/run";
-    config.checkpoint.every = 10;
-    auto const most = [&](std::int64_t steps) {
-        return run::disk_room(config, 1000, steps, 50).most;
-    };
-    EXPECT_EQ(most(100), 2 + 1 + 1) << "keep_last, the best, the one being written";
-    EXPECT_EQ(most(5), 1) << "the end alone is saved";
-    config.checkpoint.keep_best = false;
-    EXPECT_EQ(most(100), 3);
-    config.checkpoint.keep_every = 20;
-    EXPECT_EQ(most(100), 3 + 5);
-    std::filesystem::create_directories(config.run + "/checkpoints/step-000000010");
-    cluster::write_file(config.run + "/checkpoints/step-000000010/a", std::string(5000, 'x'));
-    run::DiskRoom room = run::disk_room(config, 1000, 10, 0);
-    EXPECT_EQ(room.checkpoint, 12'000);
-    EXPECT_EQ(room.needed(), 3 * 12'000 - 5000) << "one is there, and two saves are to come";
-    room.free = room.needed();
-    EXPECT_EQ(room.refusal(), "");
-    room.place = "P";
-    room.free = 30'999;
-    EXPECT_EQ(
-        room.refusal(),
-        "run: P: 31.0 kB free, and the run will write 31.0 kB: up to 3 checkpoints of 12.0 kB at "
-        "once; legal: a disk with room, or fewer of them (checkpoint.keep_last, keep_best, "
-        "keep_every)");
 }
 
 class Control : public testing::Test {

@@ -1,4 +1,4 @@
-"""The tables of docs/data-format.md and docs/metrics.md against what `trireme prepare` and `trireme train` write: every
+"""The tables of docs/data-format.md and docs/metrics.md against what `prepare`, `train` and `verify` write: every
 key that is written is on its page, and every key on a page is written.
 
     documents.py TRIREME ROOT WORK_FOLDER
@@ -77,6 +77,32 @@ def check_data(folders):
     same("manifest", written, page["Keys of the manifest"])
 
 
+def check_other_files(run, verified):
+    """Files of a checkpoint and of `trireme verify`, as h5py opens them; `verified`: for each, its path and its task."""
+    page, written = tables("data-format.md"), set()
+    newest = max((run / "checkpoints").glob("step-*"))
+    for path, name, form in [(newest / "whole.h5", "whole.h5", "trireme-checkpoint"),
+                             (newest / "rank-00000.h5", "rank-NNNNN.h5", "trireme-checkpoint-part"),
+                             *[(path, "verify --out", "trireme-numerics") for path, _ in verified]]:
+        with h5py.File(path) as file:
+            assert (file.attrs["format"], file.attrs["version"]) == (form, "1"), (path, dict(file.attrs))
+            assert "whole" not in file.attrs or (newest / file.attrs["whole"]).exists(), path
+            written |= {f"{name}: {attribute}" for attribute in file.attrs}
+    same("attributes of other files", written, page["Attributes of other HDF5 files"])
+    for path, task in verified:
+        with h5py.File(path) as file:
+            assert file.attrs["task"] == task, dict(file.attrs)
+            labels = list(file.attrs.get("labels", []))
+            assert (len(labels) == file["logits"].shape[1]) == (task == "classification"), (labels, file["logits"].shape)
+
+
+def verify(model, name, labels):
+    tokens, out = WORK / f"{name}.json", WORK / f"{name}.h5"
+    tokens.write_text(json.dumps({"input_ids": [[5, 9, 2], [7, 3]], "labels": labels}))
+    trireme("verify", ROOT / "tests/golden" / model, "--tokens", tokens, "--out", out)
+    return out
+
+
 def train(data, task, steps, fault=""):
     """A small Llama from scratch, on one rank."""
     vocabulary = json.loads((data / "manifest.json").read_text())["vocabulary"]
@@ -117,6 +143,8 @@ def main():
     check_data([classes, language, generation, numbers])
     # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
     check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(language, "language-modeling", 60, "step/gradient:0:9:nan"))
+    check_other_files(WORK / "run-classification", [(verify("llama", "language", [[5, 9, 2], [7, 3]]), "language-modeling"),
+                                                    (verify("bert", "classes", [0, 1]), "classification")])
 
 
 main()

@@ -49,7 +49,7 @@ TEST_F(FullDisk, PrepareLeavesNothing) {
     EXPECT_TRUE(std::regex_match(
         outcome.output,
         std::regex("trireme: DIR/disk/out.partial-[0-9a-f]{8}/train-00000.h5.*: No space left on "
-                   "device\n")))
+                   "device \\(the disk is full: see `df -h` .*\\)\n")))
         << outcome.output;
     EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }
@@ -104,8 +104,10 @@ TEST_F(FullDisk, ExportLeavesNothing) {
     Outcome const outcome = run({"export", "--run", "DIR/run", "--output", "DIR/disk/out"});
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_TRUE(std::regex_match(
-        outcome.output, std::regex("trireme: DIR/disk/out.partial-[0-9a-f]{8}/model.safetensors: "
-                                   "write failed: No space left on device\n")))
+        outcome.output,
+        std::regex(
+            "trireme: DIR/disk/out.partial-[0-9a-f]{8}/model.safetensors: "
+            "write failed: No space left on device \\(the disk is full: see `df -h` .*\\)\n")))
         << outcome.output;
     EXPECT_EQ(snapshot(disk()), std::vector<std::string>{});
 }
