@@ -25,17 +25,17 @@ Environment::Environment(int& argc, char**& argv) {
     int granted = MPI_THREAD_SINGLE;
     check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &granted), "MPI_Init_thread");
     if (granted < MPI_THREAD_SERIALIZED)
-        throw InputError(fmt::format(
-            "MPI grants thread level {} only; legal: MPI_THREAD_SERIALIZED ({}) or more", granted,
-            static_cast<int>(MPI_THREAD_SERIALIZED)));
-    // What goes wrong in a request of a collective is said of MPI_COMM_WORLD, whatever its
-    // communicator.
+        throw InputError(
+            fmt::format("MPI grants thread level {} only; legal: MPI_THREAD_SERIALIZED ({}) or "
+                        "more: load or build an MPI library with threads",
+                        granted, static_cast<int>(MPI_THREAD_SERIALIZED)));
+    // MPI tells of a failed request of a collective at MPI_COMM_WORLD, whatever its communicator.
     check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN),
               "MPI_Comm_set_errhandler");
     int size = 1;
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
-    // What mpirun started has a world of the size it was told, also inside an allocation of more
-    // tasks.
+    // A job that mpirun started has a world of the size it was told, also inside an allocation of
+    // more tasks.
     if (!std::getenv("OMPI_COMM_WORLD_SIZE")) {
         char const* const of_step = std::getenv("SLURM_STEP_NUM_TASKS");
         refuse_singletons(of_step ? of_step : std::getenv("SLURM_NTASKS"),

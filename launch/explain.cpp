@@ -124,10 +124,10 @@ void follow_moved_run(framework::config::ConfigWithOrigins& resolved, std::strin
     bool const named_by_file = resolved.origins.at("run").starts_with(file);
     if (!of_a_run || !named_by_file || fs::equivalent(here, run, none)) return;
     if (fs::exists(run, none))
-        throw cluster::InputError(
-            fmt::format("{}: run: {}: the file lies in the folder of another run, {}; legal: --set "
-                        "run={} to go on with the one, --set run={} with the other",
-                        resolved.origins.at("run"), run, here.string(), here.string(), run));
+        throw cluster::InputError(fmt::format(
+            "{}: run: {}: the file lies in the folder of another run, {}; legal: --set run={} for "
+            "the run that the file lies in, --set run={} for the one that it names",
+            resolved.origins.at("run"), run, here.string(), here.string(), run));
     resolved.origins.at("run") = fmt::format("derived: the run was moved here from {}", run);
     run = here.string();
 }

@@ -206,7 +206,9 @@ int generate(Request& r, TextService* service, cluster::Communicator& world) {
     PromptTexts texts;
     if (world.rank() == 0) {
         if (!service)
-            throw cluster::JobError("the launcher's environment gives MPI's rank 0 another rank");
+            throw cluster::JobError(
+                "the launcher's environment variables number the ranks otherwise than MPI does; "
+                "start all ranks by one mpirun, or by srun --mpi=pmix");
         texts = r.file.empty() ? PromptTexts{{r.prompt}, {std::nullopt}, {"--prompt"}}
                                : read_prompts(r.file, r.prompt_column, r.completion_column);
         tokenize(r, texts, *service);
@@ -235,7 +237,8 @@ int generate(Request& r, TextService* service, cluster::Communicator& world) {
 
 void check(Request const& r) {
     if (r.prompt.empty() == r.file.empty())
-        throw cluster::InputError("legal: one of --prompt TEXT, --prompts FILE");
+        throw cluster::InputError(
+            "--prompt, --prompts: legal: one of the two: --prompt TEXT or --prompts FILE");
     if (r.file.empty() && !r.output.empty())
         throw cluster::InputError("--output: legal with --prompts only");
     if (r.job.threads < 0)

@@ -42,7 +42,10 @@ PromptTexts read_prompts(std::string const& file, std::string const& prompt_colu
         if (row.contains(completion_column)) reference = text_field(row, completion_column, name);
         texts.names.push_back(name);
     }
-    if (texts.prompts.empty()) throw cluster::InputError(file + ": no prompts");
+    if (texts.prompts.empty())
+        throw cluster::InputError(file +
+                                  ": no prompts; legal: one JSON object per line with a field \"" +
+                                  prompt_column + "\"");
     bool const none =
         std::ranges::none_of(texts.references, [](auto const& x) { return x.has_value(); });
     if (none && completion_column != kCompletionColumn)

@@ -48,8 +48,8 @@ int at_least_one(char const* option, int value) {
 int of_user_or_site(char const* option, int asked, int of_site, Site const& site) {
     if (asked != kNotGiven) return at_least_one(option, asked);
     if (of_site == 0)
-        throw cluster::InputError(
-            fmt::format("{}: missing; the site {} says none", option, site.name));
+        throw cluster::InputError(fmt::format(
+            "{}: missing; the site {} says none; legal: a whole number >= 1", option, site.name));
     return of_site;
 }
 
@@ -154,7 +154,8 @@ std::string sites_folder() {
 std::string sbatch(std::string const& file) {
     std::string const command = "sbatch --parsable " + shell_word(file);
     FILE* const pipe = popen(command.c_str(), "r");
-    if (!pipe) throw cluster::JobError("sbatch cannot be started");
+    if (!pipe)
+        throw cluster::JobError(std::string("sbatch cannot be started: ") + std::strerror(errno));
     std::string said;
     std::array<char, 256> buffer;
     while (std::fgets(buffer.data(), buffer.size(), pipe)) said += buffer.data();
@@ -172,7 +173,8 @@ void submit(std::string const& script, int jobs, std::string const& name) {
         std::string path = (fs::temp_directory_path() / "trireme-submit-XXXXXX").string();
         File() {
             int const fd = mkstemp(path.data());
-            if (fd < 0) throw cluster::JobError(path + ": cannot be made");
+            if (fd < 0)
+                throw cluster::JobError(path + ": cannot be made: " + cluster::reason_of(errno));
             close(fd);
         }
         ~File() { unlink(path.c_str()); }

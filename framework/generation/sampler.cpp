@@ -124,8 +124,9 @@ Choice choose(std::span<float const> logits, std::span<std::int32_t const> seen,
     std::vector<double> const plain(logits.begin(), logits.end());
     double const highest = *std::ranges::max_element(plain), all = log_sum_exp(plain, highest);
     if (!std::isfinite(all))
-        throw cluster::JobError(
-            fmt::format("prompt {}: logits are not finite at position {}", prompt, seen.size()));
+        throw cluster::JobError(fmt::format("prompt {}: logits are not finite at position {}: "
+                                            "weights are not finite, or too large for float32",
+                                            prompt, seen.size()));
     std::vector<double> changed = plain;
     penalize_repetition(changed, seen, sampling.repetition_penalty);
     Choice choice;

@@ -16,7 +16,10 @@ std::vector<std::int32_t> stop_tokens(std::string const& folder) {
         if (!cluster::is_there(folder + name)) continue;
         nlohmann::json const json =
             data::parse_json(folder + name, cluster::read_file(folder + name));
-        if (!json.is_object()) throw cluster::InputError(folder + name + ": not a JSON object");
+        if (!json.is_object())
+            throw cluster::InputError(
+                folder + name +
+                ": not a JSON object; legal: what transformers' save_pretrained writes");
         auto const found = json.find("eos_token_id");
         if (found == json.end() || found->is_null()) continue;
         nlohmann::json const list = found->is_array() ? *found : nlohmann::json::array({*found});

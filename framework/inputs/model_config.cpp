@@ -75,7 +75,8 @@ void check_fit(model::Config const& model, data::Dataset const& set, config::Con
     while (sample < set.size() && set.trained(sample) == 0) ++sample;
     if (sample == set.size()) // its loss would be the mean of nothing
         throw cluster::InputError(fmt::format(
-            "{}: none of the {} samples of a split has a label that counts; legal: at least one",
+            "{}: none of the {} samples of a split has a label that is trained; legal: at least "
+            "one: prepare the data with a larger --max-length, or with other columns",
             config.data.path, set.size()));
     if (set.vocabulary() > model.vocabulary)
         throw cluster::InputError(fmt::format("{}: its tokenizer has {} tokens, {} has room for "

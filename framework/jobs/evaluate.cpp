@@ -43,9 +43,10 @@ void write_predictions(cluster::OutputFile& file, evaluation::Outcome const& out
 void check_finite(EvaluationJob const& job, evaluation::Outcome const& outcome) {
     for (auto const& r : outcome.samples)
         if (!std::isfinite(r.loss))
-            throw cluster::JobError(fmt::format("{}: sample {} of {} {}: the loss is not a finite "
-                                                "number; the weights are too large for float32",
-                                                job.model, r.sample, job.data, job.split));
+            throw cluster::JobError(fmt::format(
+                "{}: sample {} of {} {}: the loss is not a finite number: the weights are too "
+                "large for float32; --set numerics.compute=fp64 computes in float64",
+                job.model, r.sample, job.data, job.split));
 }
 
 } // namespace

@@ -100,12 +100,13 @@ void check_same_parameters(checkpoint::Manifest const& manifest, model::Config c
 
 pretrained::RunSource source_of(std::string const& run, config::Config const& config) {
     if (auto kept = pretrained::read_run_source(run)) return *kept;
-    throw cluster::InputError(fmt::format("{}/source: missing: the run was made by a version that "
-                                          "kept neither labels nor tokenizer in its folder; "
-                                          "legal: a "
-                                          "run folder with it: `trireme train {}/config.yaml` "
-                                          "writes it when it takes the run up, where {} and {} are",
-                                          run, run, config.model.path, config.data.path));
+    throw cluster::InputError(
+        fmt::format("{}/source: missing: an older version, which kept neither labels nor tokenizer "
+                    "in the run folder, made the run; "
+                    "legal: a "
+                    "run folder with it: `trireme train {}/config.yaml` writes it as soon as it "
+                    "goes on with the run, if {} and {} are still there",
+                    run, run, config.model.path, config.data.path));
 }
 
 } // namespace

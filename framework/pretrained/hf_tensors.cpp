@@ -108,23 +108,25 @@ void check_buffer(model::Config const& model, std::string const& name, TensorEnt
         throw cluster::InputError(fmt::format("{}: {}: {}", entry.file, name, why));
     };
     if (is_frequency(name) && !are_frequencies(model, values))
-        refuse(fmt::format(
-            "other frequencies than rope_theta {} of config.json gives, by which it would be "
-            "thrown "
-            "away; legal: the rope_theta that the weights were trained with, or a file without it",
-            model.rotary_base));
+        refuse(fmt::format("other frequencies than rope_theta {} of config.json gives, and those "
+                           "alone are computed; legal: the rope_theta that the weights were "
+                           "trained with, or a file without it",
+                           model.rotary_base));
     if (is_mask(name) && !is_causal_mask(values))
-        refuse("no causal mask, which alone is computed; legal: 1 on and below the diagonal and 0 "
+        refuse("no causal mask, and no other mask is computed; legal: 1 on and below the diagonal "
+               "and 0 "
                "above, or a file "
                "without it");
     constexpr double kLeast = -1e4; // whose exponential is 0 beside any other score
     if (is_masked_score(name) &&
         !(values.numel() == 1 && values.to(at::kDouble).item<double>() <= kLeast))
-        refuse("the score of a token that may not be seen; legal: -10000 or less, or a file "
+        refuse("the score of hidden tokens is not low enough to hide them; legal: -10000 or less, "
+               "or a file "
                "without it");
     if (name.ends_with("position_ids") && !are_counted(values))
-        refuse("other positions than 0, 1, 2, ..., which alone are computed; legal: those, or a "
-               "file without it");
+        refuse(
+            "other positions than 0, 1, 2, ..., and those alone are computed; legal: those, or a "
+            "file without it");
 }
 
 } // namespace trireme::framework::pretrained

@@ -62,12 +62,12 @@ bool same_bits(std::string const& name_a, TensorEntry const& a, std::string cons
 void refuse_untied_head(std::string const& folder, Entries::value_type const& head,
                         Entries::value_type const& tokens) {
     if (same_bits(head.first, head.second, tokens.first, tokens.second)) return;
-    throw cluster::InputError(fmt::format("{}: {} differs from {}, and {}/config.json says "
-                                          "tie_word_embeddings: true, by which it would be "
-                                          "thrown away; legal: \"tie_word_embeddings\": false, "
-                                          "where this head was trained, or a file without "
-                                          "it",
-                                          head.second.file, head.first, tokens.first, folder));
+    throw cluster::InputError(
+        fmt::format("{}: {} differs from {}, and {}/config.json says tie_word_embeddings: true, so "
+                    "that it would not be used; legal: \"tie_word_embeddings\": false, "
+                    "where this head was trained, or a file without "
+                    "it",
+                    head.second.file, head.first, tokens.first, folder));
 }
 
 /// Every tensor of the folder is used, known to be redundant, or told. Returns those of other

@@ -181,7 +181,8 @@ void RunCheckpoints::check_same_run(checkpoint::RunState const& state) const {
             "weights in another `run`: model.path: a folder that `trireme export --run {}` made",
             config_.run, fmt::join(changed, ", "), config_.run, config_.run));
     if (state.data != data_fingerprint_)
-        throw WrongRun(fmt::format("{}: the run was made with other data than {} holds now",
+        throw WrongRun(fmt::format("{}: the run was made with other data than {} holds now; choose "
+                                   "another `run`, or name the old data by data.path",
                                    config_.run, config_.data.path));
 }
 

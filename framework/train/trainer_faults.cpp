@@ -27,6 +27,20 @@ void Trainer::announce_job() {
                 {"restarts", limits_.restarts}});
 }
 
+namespace {
+
+/// How a run that a bad step has ended can go on: `guard` may change between its jobs, the rate may
+/// not.
+std::string way_on(config::GuardSection const& guard) {
+    return std::string(
+               guard.non_finite == "stop"
+                   ? "; run again with guard.non_finite: skip or rollback to leave such steps out"
+                   : "; run again with a larger guard.most_skips to leave out more of them") +
+           ", or begin another run with a lower optimizer.learning_rate";
+}
+
+} // namespace
+
 void Trainer::treat(StepReport const& step) {
     run::Decision const verdict = step.finding.verdict;
     std::string const policy = verdict == run::Decision::stop       ? "stop"
@@ -41,8 +55,8 @@ void Trainer::treat(StepReport const& step) {
                 {"policy", policy},
                 {"samples", step.sample_ids}});
     std::string const what = fmt::format(
-        "step {}: {}; no update was made; its samples are in metrics.jsonl (kind \"bad step\")",
-        step.step, step.finding.what);
+        "step {}: {}; no update was made; its samples are in metrics.jsonl (kind \"bad step\"){}",
+        step.step, step.finding.what, verdict == run::Decision::stop ? way_on(config_.guard) : "");
     if (verdict != run::Decision::leave_out) settle_saves();
     if (verdict == run::Decision::stop) throw cluster::JobError(what);
     log_.say(what);

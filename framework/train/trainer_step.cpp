@@ -69,7 +69,10 @@ void Trainer::train_step() {
         batches_.done();
         if (settle() == run::Decision::rollback) return;
         throw cluster::JobError(
-            fmt::format("step {}: no label of its samples is trained", progress_.step));
+            fmt::format("step {}: none of its samples has a label that is trained: texts of one "
+                        "token, or completions that were cut away; prepare the data with a larger "
+                        "--max-length, or raise batch.global",
+                        progress_.step));
     }
     // 2. This rank's slots.
     model_.load(std::move(passes));

@@ -173,8 +173,8 @@ void write_fingerprint(model::Config const& model, pretrained::ParameterValues c
     Fingerprint const fingerprint = compute(model, values, folder, *set);
     if (!std::isfinite(fingerprint.loss))
         throw cluster::JobError(fmt::format(
-            "{}: the model's loss on fixed tokens is {}: its weights are not finite, or "
-            "too large; no fingerprint was written",
+            "{}: the model's loss on fixed tokens is {}: its weights are not finite, or too large; "
+            "no fingerprint was written; another checkpoint may be sound: --checkpoint NAME",
             folder, cluster::unsigned_nan(fingerprint.loss)));
     json.update(to_json(fingerprint));
     json["rule"] = kRule;

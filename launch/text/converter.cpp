@@ -83,8 +83,9 @@ void Converter::finish(data::Manifest& manifest) {
     for (auto const& [split, info] : manifest.splits)
         if (info.samples() == 0)
             throw cluster::InputError(
-                fmt::format("{}: none of the {} rows of {} becomes a sample: none has more than "
-                            "the tokens that the tokenizer adds; legal: one or more",
+                fmt::format("{}: in none of the {} rows of {} does the tokenizer find a token, so "
+                            "that there is no sample; legal: one row or more with text; does "
+                            "--tokenizer know the language of the text?",
                             samples_.without_tokens().first, census_.rows.at(split), split));
     task_->finish();
     manifest.vocabulary = tokenizer_.vocabulary();

@@ -16,7 +16,11 @@ void configure(PyConfig& config) {
     PyConfig_InitIsolatedConfig(&config);
     PyStatus const status = PyConfig_SetBytesString(&config, &config.executable,
                                                     asked ? asked : TRIREME_DEFAULT_PYTHON);
-    if (PyStatus_Exception(status)) throw cluster::InputError("TRIREME_PYTHON: cannot be used");
+    if (PyStatus_Exception(status))
+        throw cluster::InputError(std::string("TRIREME_PYTHON: ") +
+                                  (asked ? asked : TRIREME_DEFAULT_PYTHON) +
+                                  ": not the path of a Python; legal: unset, or the bin/python3 of "
+                                  "an environment with requirements.txt of launch/");
 }
 
 } // namespace

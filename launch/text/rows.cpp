@@ -23,15 +23,24 @@ namespace {
 
 namespace py = pybind11;
 
+/// The option of `prepare` that names a column.
+char const* option_of(Columns const& columns, std::string const& name) {
+    return name == columns.text   ? columns.text_option
+           : name == columns.pair ? "--pair"
+                                  : columns.value_option;
+}
+
 /// Labels may be words, numbers or truth values; text must be text.
-std::string field(nlohmann::json const& row, std::string const& name, bool any, Row const& at) {
+std::string field(nlohmann::json const& row, std::string const& name, bool any,
+                  Columns const& columns, Row const& at) {
     if (name.empty()) return {};
     auto const found = row.find(name);
     if (found == row.end()) {
         std::vector<std::string> names;
         for (auto const& [key, value] : row.items()) names.push_back(key);
         throw cluster::InputError(
-            fmt::format("{}:{}: no field \"{}\"; the line has: {}", *at.file, at.line, name,
+            fmt::format("{}:{}: no field \"{}\"; legal: {} with a field of the line: {}", *at.file,
+                        at.line, name, option_of(columns, name),
                         names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
     }
     if (found->is_string()) return found->get<std::string>();
@@ -60,11 +69,12 @@ void read_jsonl(std::string const& file, Columns const& columns,
         if (!json.is_object())
             throw cluster::InputError(fmt::format("{}:{}: {}: legal: one JSON object per line",
                                                   file, number, data::shown(json)));
-        row.text = field(json, columns.text, false, row);
-        row.pair = field(json, columns.pair, false, row);
+        row.text = field(json, columns.text, false, columns, row);
+        row.pair = field(json, columns.pair, false, columns, row);
         for (auto const& name : columns.values)
-            row.values.push_back(
-                columns.may_lack && is_null(json, name) ? "" : field(json, name, true, row));
+            row.values.push_back(columns.may_lack && is_null(json, name)
+                                     ? ""
+                                     : field(json, name, true, columns, row));
         row.unlabelled = columns.may_lack && std::ranges::any_of(row.values, is_blank);
         each(std::move(row));
     }
@@ -117,9 +127,10 @@ std::map<std::string, std::size_t> columns_of(std::string const& file, py::handl
                 "{}:1: column \"{}\" stands twice in the header; legal: once", file, names[i]));
     for (auto const& name : read)
         if (!places.contains(name))
-            throw cluster::InputError(fmt::format(
-                "{}:1: no column \"{}\"; the header has: {}{}", file, name, fmt::join(names, ", "),
-                other_delimiter(header, delimiter, names.size() + 1)));
+            throw cluster::InputError(
+                fmt::format("{}:1: no column \"{}\"; legal: {} with a column of the header: {}{}",
+                            file, name, option_of(asked, name), fmt::join(names, ", "),
+                            other_delimiter(header, delimiter, names.size() + 1)));
     return places;
 }
 
@@ -143,8 +154,10 @@ std::int64_t undecodable_line(std::string const& file) {
                                    py::error_already_set const& error) {
     std::string const why = py::str(error.value());
     if (error.matches(PyExc_UnicodeDecodeError))
-        throw cluster::InputError(fmt::format("{}:{}: not UTF-8; legal: a file saved as UTF-8",
-                                              file, undecodable_line(file)));
+        throw cluster::InputError(
+            fmt::format("{}:{}: not UTF-8; legal: a file saved as UTF-8; `iconv -f WINDOWS-1252 -t "
+                        "UTF-8` converts a Western one",
+                        file, undecodable_line(file)));
     if (why == "unexpected end of data")
         throw cluster::InputError(fmt::format("{}:{}: a quote is opened and never closed; legal: "
                                               "\"text\", and \"\" for a quote inside",

@@ -13,6 +13,8 @@ struct Columns {
     std::vector<std::string>
         values{};          ///< what is to be learnt; numbers and truth values are texts too
     bool may_lack = false; ///< a row may lack a value
+    /// the options of `prepare` that name them, for messages
+    char const *text_option = "--text", *value_option = "--label";
 };
 
 struct Row {

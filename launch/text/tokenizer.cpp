@@ -152,8 +152,11 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cu
     : state_(std::make_unique<State>(State{.folder = folder})) {
     std::string const file = folder + "/tokenizer.json";
     if (!cluster::is_there(file))
-        throw cluster::InputError(
-            file + ": missing; legal: a folder with the tokenizer.json of a fast tokenizer");
+        throw cluster::InputError(file +
+                                  ": missing; legal: a folder with the tokenizer.json of a fast "
+                                  "tokenizer, as transformers writes it: python -c 'from "
+                                  "transformers import AutoTokenizer as T; T.from_pretrained(\"" +
+                                  folder + "\").save_pretrained(\"" + folder + "\")'");
     cluster::readable_size(file);
     cluster::refuse_lfs_pointer(file);
     std::string const text = cluster::read_file(file);

@@ -24,7 +24,9 @@ constexpr char const* kSpecialTokens = "/special_tokens_map.json";
 Json json_of(std::string const& file) {
     if (!cluster::is_there(file)) return Json::object();
     auto json = data::parse_json(file, cluster::read_file(file));
-    if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
+    if (!json.is_object())
+        throw cluster::InputError(
+            file + ": not a JSON object; legal: what transformers' save_pretrained writes");
     return json;
 }
 

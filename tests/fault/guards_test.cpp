@@ -67,6 +67,9 @@ TEST_F(Guards, F17_NotFiniteStopsEveryRankBeforeTheUpdateAndResumes) {
     EXPECT_NE(bad.output.find("gradient norm nan are not finite; no update was made"),
               std::string::npos)
         << bad.output;
+    EXPECT_NE(bad.output.find("; run again with guard.non_finite: skip or rollback"),
+              std::string::npos)
+        << bad.output;
     ASSERT_EQ(events("bad step").size(), 1U);
     EXPECT_EQ(events("bad step")[0].at("samples").size(), 7U)
         << "the whole step: no loss says which";

@@ -31,19 +31,16 @@ std::vector<Mistake> const kTexts{
          "DIR/r.jsonl: none of the 1 rows has a text in \"text\"; legal: one or more"),
     rows("NotJson", "r.jsonl", kGood + "{\"text\": \n",
          "DIR/r.jsonl:2:10: not JSON: syntax error while parsing value - unexpected end of input; "
-         "expected '[', '{', "
-         "or a literal"),
+         "expected '[', '{', or a literal"),
     rows("InvalidUtf8", "r.jsonl", kGood + "{\"text\": \"\xff\", \"label\": \"y\"}\n",
          "DIR/r.jsonl:2:11: not JSON: syntax error while parsing value - invalid string: "
-         "ill-formed UTF-8 byte; last "
-         "read: '\"\\xff'"),
+         "ill-formed UTF-8 byte; last read: '\"\\xff'"),
     rows("NumberOverflows", "r.jsonl", kGood + "{\"text\": \"a\", \"label\": 1e999}\n",
          "DIR/r.jsonl:2:24: 1e999: legal: a number that a double of 64 bits holds"),
     rows("LabelWouldBeRounded", "r.jsonl",
          kGood + "{\"text\": \"a\", \"label\": 12345678901234567890123}\n",
          "DIR/r.jsonl:2: label: 1.2345678901234568e+22: legal: a string, a truth value, or a "
-         "number of at most 16 "
-         "digits (longer ones as strings)"),
+         "number of at most 16 digits (longer ones as strings)"),
     rows("NotAnObject", "r.jsonl", kGood + "[1, 2]\n",
          "DIR/r.jsonl:2: [1,2]: legal: one JSON object per line"),
     rows("KeyTwice", "r.jsonl", "{\"text\": \"a\", \"text\": \"b\", \"label\": \"x\"}\n",
@@ -51,29 +48,25 @@ std::vector<Mistake> const kTexts{
     rows("DeepNesting", "r.jsonl", std::string(100'000, '[') + "\n",
          "DIR/r.jsonl:1: nested deeper than the 64 levels that are legal"),
     rows("MissingColumn", "r.jsonl", "{\"txt\": \"a\", \"label\": \"y\"}\n",
-         "DIR/r.jsonl:1: no field \"text\"; the line has: label, txt"),
+         "DIR/r.jsonl:1: no field \"text\"; legal: --text with a field of the line: label, txt"),
     rows("TextIsANumber", "r.jsonl", kGood + "{\"text\": 3, \"label\": \"y\"}\n",
          "DIR/r.jsonl:2: text: 3: legal: a string"),
     rows("OneClass", "r.jsonl", kGood + kGood,
-         "DIR/r.jsonl: label: one label only in training (x); legal: two or more"),
+         "DIR/r.jsonl: label: one label only in training (x); legal: two or more; is --label the "
+         "column of the classes?"),
     rows("MissingColumnOfCsv", "r.csv", "txt,label\na,b\n",
-         "DIR/r.csv:1: no column \"text\"; the header has: txt, label"),
+         "DIR/r.csv:1: no column \"text\"; legal: --text with a column of the header: txt, label"),
     rows("ColumnTwice", "r.csv", "text,label,text\na,b,c\n",
          "DIR/r.csv:1: column \"text\" stands twice in the header; legal: once"),
     rows("SemicolonsInACsv", "r.csv", "text;label\na;x\nb;y\n",
-         "DIR/r.csv:1: no column \"text\"; the header has: text;label; are its columns divided by "
-         "semicolons? legal in "
-         "a "
-         "file of this name: commas (.csv)"),
+         "DIR/r.csv:1: no column \"text\"; legal: --text with a column of the header: text;label; "
+         "are its columns divided by semicolons? legal in a file of this name: commas (.csv)"),
     rows("SemicolonsInTheRowsOfACsv", "r.csv", "text,label\na;x\nb;y\n",
          "DIR/r.csv:2: 1 column: legal: the 2 of the header; are its columns divided by "
-         "semicolons? legal in a file of "
-         "this name: commas (.csv)"),
+         "semicolons? legal in a file of this name: commas (.csv)"),
     rows("CommasInATsv", "r.tsv", "text,label\na,x\n",
-         "DIR/r.tsv:1: no column \"text\"; the header has: text,label; are its columns divided by "
-         "commas? legal in a "
-         "file "
-         "of this name: tabs (.tsv)"),
+         "DIR/r.tsv:1: no column \"text\"; legal: --text with a column of the header: text,label; "
+         "are its columns divided by commas? legal in a file of this name: tabs (.tsv)"),
     rows("CsvTooFewColumns", "r.csv", "text,label\na,x\nb\n",
          "DIR/r.csv:3: 1 column: legal: the 2 of the header"),
     rows("CsvTooManyColumns", "r.tsv", "text\tlabel\na\tx\tz\n",
@@ -82,7 +75,8 @@ std::vector<Mistake> const kTexts{
          "DIR/r.csv:3: a quote is opened and never closed; legal: \"text\", and \"\" for a quote "
          "inside"),
     rows("InvalidUtf8OfCsv", "r.csv", "text,label\na,x\n\xff,y\n",
-         "DIR/r.csv:3: not UTF-8; legal: a file saved as UTF-8"),
+         "DIR/r.csv:3: not UTF-8; legal: a file saved as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` "
+         "converts a Western one"),
     rows("UnknownEnding", "r.txt", "a\n",
          "DIR/r.txt: unknown kind of file; legal: a name that ends in .jsonl, .csv or .tsv"),
     {"FileMissing",
@@ -213,8 +207,7 @@ std::vector<Mistake> const kDataSets{
      {}},
     {"ManifestNotJson", train(),
      "DIR/data/manifest.json:3:1: not JSON: syntax error while parsing value - unexpected end of "
-     "input; expected '[', "
-     "'{', or a literal",
+     "input; expected '[', '{', or a literal",
      write(kManifest, "{\n\"format\":\n")},
     {"ManifestOfAnotherKind", train(),
      "DIR/data/manifest.json: format: \"zip\": legal: trireme-dataset",
@@ -227,9 +220,7 @@ std::vector<Mistake> const kDataSets{
      change(kManifest, "\"samples\": 4", "\"samples\": -4")},
     {"ManifestChanged", train(),
      "DIR/data/manifest.json: not what `trireme prepare` wrote: its hash of itself does not match; "
-     "legal: the file as "
-     "it "
-     "was written; prepare the data again",
+     "legal: the file as it was written; prepare the data again",
      change(kManifest, "\"max_length\": ", "\"max_length\":  ")},
     {"ManifestLeadsUp", train(),
      "DIR/data/manifest.json: file \"../rows.jsonl\": legal: the bare name of a file in the same "
@@ -267,8 +258,7 @@ std::vector<Mistake> const kDataSets{
      flipped(1)},
     {"ManifestOfAnOlderTrireme", train(),
      "DIR/data/manifest.json: splits.train.shards[0]: columns: missing: made by an older trireme; "
-     "prepare the data "
-     "again",
+     "prepare the data again",
      change(kManifest, "\"columns\"", "\"column\"")},
     {"FlippedBit", train(),
      "DIR/data/train-00001.h5: content does not match the hash in the manifest; prepare the data "
@@ -284,8 +274,7 @@ std::vector<Mistake> const kDataSets{
      }},
     {"SamplesDoNotFit", train(),
      "DIR/data/manifest.json: train-00001.h5: column tokens/offsets: 5 elements of int64 at 3136: "
-     "legal: 4 of int64 "
-     "inside the 13176 bytes of the file; prepare the data again",
+     "legal: 4 of int64 inside the 13176 bytes of the file; prepare the data again",
      change(kManifest, "\"samples\": 4", "\"samples\": 3")},
     {"TokenBeyondTheVocabulary", train(),
      "DIR/data/train-00001.h5: sample 2: token 97: legal: 0 to 96, the vocabulary of the manifest",
@@ -309,21 +298,18 @@ std::vector<Mistake> const kDataSets{
     {"SegmentsBeyondTheModel",
      train({"task=classification", "data.path=DIR/classes", "model.path=DIR/bert"}),
      "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 "
-     "(type_vocab_size); prepare the data "
-     "with the model's own tokenizer",
+     "(type_vocab_size); prepare the data with the model's own tokenizer",
      change("classes/manifest.json", "\"segments\": 1", "\"segments\": 3")},
     {"SegmentsBeyondTheModelInADryRun",
      {"train", "DIR/run.yaml", "--dry-run", "--set", "task=classification", "--set",
       "data.path=DIR/classes", "--set", "model.path=DIR/bert"},
      "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 "
-     "(type_vocab_size); prepare the data "
-     "with the model's own tokenizer",
+     "(type_vocab_size); prepare the data with the model's own tokenizer",
      change("classes/manifest.json", "\"segments\": 1", "\"segments\": 3")},
     {"EvaluateSegmentsBeyondTheModel",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},
      "DIR/classes: its tokens have segments from 0 to 2, DIR/bert has room for 2 "
-     "(type_vocab_size); prepare the data "
-     "with the model's own tokenizer",
+     "(type_vocab_size); prepare the data with the model's own tokenizer",
      [](std::string const& dir) { // with a right hash of the manifest
          auto manifest = data::read_manifest(dir + "/classes");
          for (auto& [name, split] : manifest.splits)
@@ -353,8 +339,7 @@ std::vector<Mistake> const kDataSets{
     {"EvaluateOtherLabels",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},
      "DIR/bert: it was not trained for these labels (new, from seed 1: classifier.weight, "
-     "classifier.bias); legal: a "
-     "model that `trireme export` wrote for the labels of DIR/classes",
+     "classifier.bias); legal: a model that `trireme export` wrote for the labels of DIR/classes",
      label_renamed("classes", "so-so", "fair")},
     {"EvaluateLanguageWithABert",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/data", "--split", "train"},
@@ -375,7 +360,8 @@ std::vector<Mistake> const kDataSets{
      })},
     {"EvaluateWhereNothingCounts",
      {"evaluate", "--model", "DIR/llama", "--data", "DIR/data", "--split", "train"},
-     "DIR/data: none of the 4 samples of a split has a label that counts; legal: at least one",
+     "DIR/data: none of the 4 samples of a split has a label that is trained; legal: at least one: "
+     "prepare the data with a larger --max-length, or with other columns",
      nothing_counts},
     {"EvaluateEmptySlots",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train",

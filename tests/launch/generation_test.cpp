@@ -141,8 +141,9 @@ TEST_F(Generation, WhatIsCutIsCountedAndTrainsNoStopToken) {
     EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels),
               (Tokens{-100, -100, -100, 7, -100, -100, 11, 1}));
     expect_refused(prepare({rows, "--max-length", "3"}, "x"),
-                   "rows.jsonl:1: q: 4 tokens, after which nothing of the completion remains; "
-                   "legal: 1 to --max-length 3");
+                   "rows.jsonl:1: q: a prompt of 4 tokens leaves no room for its completion; "
+                   "legal: 1 to 3 tokens, "
+                   "the --max-length: shorten the prompt, or raise --max-length");
 }
 
 TEST_F(Generation, APromptHasTheSameTokensWithoutItsCompletion) {
@@ -178,7 +179,7 @@ TEST_F(Generation, MistakesAreNamed) {
                                            "--prompt", "q"})),
                    "--prompt: legal with --task generation");
     expect_refused(prepare({write("bad.jsonl", R"({"q": "cow"})")}, "x"),
-                   "bad.jsonl:1: no field \"a\"");
+                   "bad.jsonl:1: no field \"a\"; legal: --completion with a field of the line: q");
     EXPECT_FALSE(fs::exists(path("x")));
 }
 
@@ -321,7 +322,7 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
         {"--prompt", "ant", "--set", "parallel.tensor=2"},
         "--set parallel.tensor=2: legal for trireme generate: KEY=VALUE with parallel.pipeline, ");
     refused({"--prompt", "ant", "--set", "parallel.pipeline=2"}, "pipeline 2");
-    refused({}, "legal: one of --prompt TEXT, --prompts FILE");
+    refused({}, "--prompt, --prompts: legal: one of the two: --prompt TEXT or --prompts FILE");
 
     // A tokenizer that joins a blank to the word behind it.
     std::string tokenizer = cluster::read_file(path("out/tokenizer.json"));

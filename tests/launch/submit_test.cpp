@@ -79,7 +79,8 @@ TEST_F(Submit, ARefusalOfSbatchSaysWhatIsInTheQueueAlready) {
 TEST_F(Submit, AMistakeIsFoundBeforeAnythingIsSubmitted) {
     stand_in(-1);
     for (auto const& [words, line] : std::vector<std::pair<std::vector<std::string>, std::string>>{
-             {{"--time", "10"}, "--tasks-per-node: missing; the site generic says none"},
+             {{"--time", "10"},
+              "--tasks-per-node: missing; the site generic says none; legal: a whole number >= 1"},
              {with(kFits, {"--set", "parallel.tensor=3"}),
               "parallel: pipeline 1 x replicate 1 x shard 1 x context 1 x tensor 3 = 3 does not "
               "divide the 4 ranks"},

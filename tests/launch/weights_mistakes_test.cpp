@@ -303,7 +303,9 @@ INSTANTIATE_TEST_SUITE_P(ConfigJson, Mistakes, testing::ValuesIn(kConfigs), name
 std::vector<Mistake> const kTokenizers{
     {"Missing", prepare("rows.jsonl"),
      "DIR/bert/tokenizer.json: missing; legal: a folder with the tokenizer.json of a fast "
-     "tokenizer",
+     "tokenizer, as transformers writes it: python -c 'from transformers import AutoTokenizer as "
+     "T; "
+     "T.from_pretrained(\"DIR/bert\").save_pretrained(\"DIR/bert\")'",
      remove("bert/tokenizer.json")},
     {"NotJson", prepare("rows.jsonl"),
      "DIR/bert/tokenizer.json: not a tokenizer: EOF while parsing an object at line 1 column 1; "

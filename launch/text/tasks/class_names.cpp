@@ -145,9 +145,10 @@ std::vector<std::string> class_names(Census const& census, PrepareOptions const&
     refuse_quoted_late(all, census, o);
     refuse_two_spellings(all, census, o);
     if (names.size() < 2)
-        throw cluster::InputError(
-            fmt::format("{}: {}: one label only in training ({}); legal: two or more",
-                        file_of(kTrain, o), o.columns.values.front(), names_of(names)));
+        throw cluster::InputError(fmt::format("{}: {}: one label only in training ({}); legal: two "
+                                              "or more; is --label the column of the classes?",
+                                              file_of(kTrain, o), o.columns.values.front(),
+                                              names_of(names)));
     names = ordered(std::move(names), o);
     refuse_untrained(names, census, o);
     return names;

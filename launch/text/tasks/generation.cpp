@@ -49,7 +49,9 @@ class ToCompletions : public RowConverter {
         auto json = nlohmann::ordered_json::object();
         if (cluster::is_there(file))
             json = data::parse_json<nlohmann::ordered_json>(file, cluster::read_file(file));
-        if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
+        if (!json.is_object())
+            throw cluster::InputError(
+                file + ": not a JSON object; legal: what transformers' save_pretrained writes");
         auto& stops = json["eos_token_id"];
         auto const found =
             stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(end_)) : stops.end();
@@ -68,10 +70,10 @@ class ToCompletions : public RowConverter {
     void join(PromptedText&& text, Waiting const& waiting, SampleSink& out) const {
         auto const longest = static_cast<std::size_t>(o_.max_length), prompt = text.prompt.size();
         if (prompt == 0 || prompt > longest)
-            throw cluster::InputError(
-                fmt::format("{}: {}: {} tokens, after which nothing of the completion remains; "
-                            "legal: 1 to --max-length {} tokens",
-                            place_of(waiting.row), o_.columns.text, prompt, o_.max_length));
+            throw cluster::InputError(fmt::format(
+                "{}: {}: a prompt of {} tokens leaves no room for its completion; legal: 1 to {} "
+                "tokens, the --max-length: shorten the prompt, or raise --max-length",
+                place_of(waiting.row), o_.columns.text, prompt, o_.max_length));
         bool const ended = !text.completion.empty() && text.completion.back() == end_;
         if (ended) text.completion.pop_back();
         out.count_specials(text.written - ended, ended || text.doubled, waiting.row);
@@ -103,7 +105,10 @@ class Generation : public TextTask {
         declare_stop(options);
     }
     Columns columns(PrepareOptions const& o) const override {
-        Columns columns{.text = o.value("prompt"), .values = o.values("completion")};
+        Columns columns{.text = o.value("prompt"),
+                        .values = o.values("completion"),
+                        .text_option = "--prompt",
+                        .value_option = "--completion"};
         if (columns.text.empty() || o.value("completion").empty())
             throw cluster::InputError(
                 "--prompt, --completion: missing; legal: the names of both columns");
