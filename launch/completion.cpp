@@ -16,7 +16,8 @@ int completion_command(std::vector<std::string> const& arguments) {
         "files\n\n"
         "  source <(trireme completion bash)                                 # in this shell, or "
         "in ~/.bashrc\n"
-        "  trireme completion bash > "
+        "  mkdir -p ~/.local/share/bash-completion/completions && \\\n"
+        "      trireme completion bash > "
         "~/.local/share/bash-completion/completions/trireme\n\nOptions");
     options.add_options()("shell", po::value(&shell)->required(), "bash");
     if (!parse(options, arguments, "shell")) return 0;
