@@ -122,11 +122,15 @@ void copy_tokenizer_files(std::string const& from, std::string const& to) {
 }
 
 std::int64_t pad_token_of(std::string const& folder) {
-    std::string const config = folder + "/tokenizer_config.json";
-    std::string const token =
-        token_text(at_or_null(read_json(config), "pad_token"), config + ": pad_token");
-    if (token.empty()) return -1;
+    std::string token;
+    for (auto const* name : {"/tokenizer_config.json", "/special_tokens_map.json"})
+        if (token.empty())
+            token = token_text(at_or_null(read_json(folder + name), "pad_token"),
+                               folder + name + ": pad_token");
     Json const tokenizer = read_json(folder + "/tokenizer.json");
+    if (token.empty())
+        token = content_of(at_or_null(at_or_null(tokenizer, "padding"), "pad_token"));
+    if (token.empty()) return -1;
     for (auto const& added : at_or_null(tokenizer, "added_tokens"))
         if (content_of(added) == token && JsonKind<std::int64_t>::holds(at_or_null(added, "id")))
             return added.at("id").get<std::int64_t>();

@@ -6,8 +6,10 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/foreign_format.hpp"
 #include "cluster/line_reader.hpp"
 #include "data/json.hpp"
+#include "data/json_lines.hpp"
 
 namespace trireme::launch {
 
@@ -29,10 +31,12 @@ std::string text_field(nlohmann::json const& row, std::string const& column,
 PromptTexts read_prompts(std::string const& file, std::string const& prompt_column,
                          std::string const& completion_column) {
     PromptTexts texts;
+    cluster::refuse_foreign_format(file);
     cluster::LineReader lines(file, cluster::kMostText); // all of them are held at once
     for (std::string line; lines.next(line);) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         std::string const name = fmt::format("{}:{}", file, lines.number());
+        if (texts.prompts.empty()) data::refuse_document(file, line, lines.number());
         auto const row = data::parse_json(file, line, lines.number());
         if (!row.is_object())
             throw cluster::InputError(

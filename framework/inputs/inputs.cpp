@@ -7,6 +7,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/listing.hpp"
+#include "data/chat_templates.hpp"
 #include "data/manifest.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/checkpoint/folder.hpp"
@@ -72,6 +73,7 @@ Inputs open_inputs(config::Config const& config) {
     check_fit(in.model, *in.train, config);
     if (in.validation) check_fit(in.model, *in.validation, config);
     data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
+    data::check_chat_templates({config.data.path, config.model.path});
     in.steps = planned_steps(config, in.train->size());
     return in;
 }

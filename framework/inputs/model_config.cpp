@@ -16,16 +16,21 @@ namespace trireme::framework::inputs {
 namespace {
 
 /// A decoder's classifier reads the last token that is not padding, in training as where it is
-/// served.
+/// served: by the padding token of config.json, on texts that the tokenizer padded with its own.
 void choose_pad_token(config::Config const& config, model::Config& model) {
     bool const reads_last = model::traits_of(model.head).rows == data::Per::sample && model.causal;
-    if (!reads_last || model.pad_token >= 0) return;
-    for (auto const& folder : {config.data.path, config.model.path})
-        if (auto const pad = folder.empty() ? -1 : data::pad_token_of(folder);
-            pad >= 0 && pad < model.vocabulary) {
-            model.pad_token = pad;
-            return;
-        }
+    if (!reads_last) return;
+    for (auto const& folder : {config.data.path, config.model.path}) {
+        auto const pad = folder.empty() ? -1 : data::pad_token_of(folder);
+        if (pad < 0 || pad >= model.vocabulary) continue;
+        if (model.pad_token >= 0 && model.pad_token != pad)
+            throw cluster::InputError(fmt::format(
+                "{}/config.json: pad_token_id: {}: the tokenizer in {} pads with {}, and where a "
+                "text is padded a classifier would read the padding; legal: the same token in both",
+                config.model.path, model.pad_token, folder, pad));
+        model.pad_token = pad;
+        return;
+    }
 }
 
 /// Names of the tasks whose head reads a sample, as encoders have them.

@@ -8,6 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/sha256.hpp"
+#include "launch/text/file_kind.hpp"
 #include "launch/text/tasks/task.hpp"
 #include "launch/text/tokenizer.hpp"
 
@@ -111,8 +112,8 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of) {
         ++census.total;
         bool const blank = has_no_text(row, o);
         if (!blank) check_label(row, o);
-        census.quoted += row.file->ends_with(".tsv") && is_quoted(row.text);
-        census.quoted_late += row.file->ends_with(".csv") && is_quoted_late(row.text);
+        census.quoted += has_ending(*row.file, ".tsv") && is_quoted(row.text);
+        census.quoted_late += has_ending(*row.file, ".csv") && is_quoted_late(row.text);
         census.empty += blank;
         census.unlabelled += !blank && row.unlabelled;
         if (blank || row.unlabelled) return;
@@ -141,13 +142,16 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of) {
 
 std::vector<std::string> doubts_about(std::vector<std::string> const& labels,
                                       Census const& census) {
-    static std::set<std::string> const kMissing{"na",   "n/a", "#n/a", "nan", "null",
-                                                "none", "nil", "-",    "?",   "unknown"};
+    static std::set<std::string> const kMissing{"na",  "n/a",  "n.a.",   "#n/a", "<na>",
+                                                "nan", "null", "(null)", "\\n",  "none",
+                                                "nil", "-",    "--",     "?",    "unknown"};
+    // the data sets of GLUE, SNLI and others write it, beside classes from 0
+    bool const counts_from_zero = std::ranges::find(labels, "0") != labels.end();
     std::vector<std::string> doubts;
     std::map<std::string, std::string> spellings;
     for (auto const& label : labels) {
         std::string const lowered = lower(label);
-        if (kMissing.contains(lowered))
+        if (kMissing.contains(lowered) || (label == "-1" && counts_from_zero))
             doubts.push_back(fmt::format(
                 "\"{}\" is taken as the name of a class; where it stands for a missing label, "
                 "leave the cell empty and give --drop-unlabelled",

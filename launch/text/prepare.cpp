@@ -211,6 +211,7 @@ std::string prepare(PrepareOptions const& options) {
             "  note: {}/tokenizer_config.json: model_max_length: {} is less than --max-length {}: "
             "transformers would cut texts there, if it is asked to\n",
             o.tokenizer, cut, o.max_length);
+    for (auto const& doubt : doubts_about_tokenizer(o.tokenizer)) text += "  note: " + doubt + "\n";
     for (auto const& doubt : doubts_about(manifest.labels, census))
         text += "  note: " + doubt + "\n";
     return text;

@@ -16,6 +16,8 @@
 #include "cluster/file.hpp"
 #include "cluster/line_reader.hpp"
 #include "data/json.hpp"
+#include "data/json_lines.hpp"
+#include "launch/text/file_kind.hpp"
 
 namespace trireme::launch::text {
 
@@ -61,10 +63,13 @@ bool is_null(nlohmann::json const& row, std::string const& name) {
 void read_jsonl(std::string const& file, Columns const& columns,
                 std::function<void(Row&&)> const& each) {
     cluster::LineReader lines(file);
+    bool first = true;
     for (std::string line; lines.next(line);) {
         std::int64_t const number = lines.number();
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
         Row row{.file = &file, .line = number};
+        if (first) data::refuse_document(file, line, number);
+        first = false;
         auto const json = data::parse_json(file, line, number);
         if (!json.is_object())
             throw cluster::InputError(fmt::format("{}:{}: {}: legal: one JSON object per line",
@@ -100,11 +105,21 @@ std::string other_delimiter(py::handle cells, char delimiter, std::size_t column
     return "";
 }
 
+/// Bytes of zero are no text: they are what UTF-16 has beside each letter, and what a crash leaves.
+void refuse_zeros(std::string const& cell, std::string const& file, std::int64_t line) {
+    if (cell.find('\0') == std::string::npos) return;
+    throw cluster::InputError(
+        fmt::format("{}:{}: a byte of zero in \"{}\"; legal: text in UTF-8 (UTF-16 becomes it by "
+                    "iconv -f UTF-16LE -t UTF-8)",
+                    file, line, cluster::one_line(cell)));
+}
+
 /// Columns of the header by name. Throws InputError for one that is asked for and not there, or
 /// there twice.
 std::map<std::string, std::size_t> columns_of(std::string const& file, py::handle header,
                                               char delimiter, Columns const& asked) {
     auto const names = header.cast<std::vector<std::string>>();
+    for (auto const& name : names) refuse_zeros(name, file, 1);
     for (auto const& name : names) // a .csv has lost its quotation marks by now
         if (name.size() > 1 && name.front() == '"' && name.back() == '"')
             throw cluster::InputError(
@@ -162,7 +177,11 @@ std::int64_t undecodable_line(std::string const& file) {
         throw cluster::InputError(fmt::format("{}:{}: a quote is opened and never closed; legal: "
                                               "\"text\", and \"\" for a quote inside",
                                               file, after + 1));
-    throw cluster::InputError(fmt::format("{}: after line {}: {}", file, after, why));
+    if (why.ends_with("expected after '\"'"))
+        throw cluster::InputError(fmt::format("{}:{}: text after a closing quote; legal: \"text\", "
+                                              "and \"\" for a quote inside, which \\\" is not",
+                                              file, after + 1));
+    throw cluster::InputError(fmt::format("{}:{}: {}", file, after + 1, why));
 }
 
 /// Quoting, embedded line ends and dialects are the business of Python's csv module. A first mark
@@ -201,7 +220,10 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
                                 cluster::counted(static_cast<std::int64_t>(cells), "column"), width,
                                 cells < width ? other_delimiter(record, *delimiter, width) : ""));
             auto const cell = [&](std::string const& name) {
-                return name.empty() ? "" : record[py::int_(places.at(name))].cast<std::string>();
+                if (name.empty()) return std::string();
+                auto text = record[py::int_(places.at(name))].cast<std::string>();
+                refuse_zeros(text, file, first);
+                return text;
             };
             Row row{cell(columns.text), cell(columns.pair), {}, false, &file, first};
             for (auto const& name : columns.values) row.values.push_back(cell(name));
@@ -240,15 +262,11 @@ void read_rows(std::string const& file, Columns const& columns,
     cluster::readable_size(file); // a regular file, since it is read twice
     cluster::refuse_lfs_pointer(file);
     cluster::refuse_holes(file);
-    if (file.ends_with(".jsonl"))
-        read_jsonl(file, columns, each);
-    else if (file.ends_with(".csv"))
-        read_separated(file, ",", columns, each);
-    else if (file.ends_with(".tsv"))
-        read_separated(file, "\t", columns, each);
-    else
-        throw cluster::InputError(
-            file + ": unknown kind of file; legal: a name that ends in .jsonl, .csv or .tsv");
+    switch (kind_of_file(file)) {
+    case FileKind::jsonl: return read_jsonl(file, columns, each);
+    case FileKind::csv: return read_separated(file, ",", columns, each);
+    case FileKind::tsv: return read_separated(file, "\t", columns, each);
+    }
 }
 
 } // namespace trireme::launch::text

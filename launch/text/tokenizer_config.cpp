@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "data/chat_templates.hpp"
 #include "data/json.hpp"
 #include "data/tokenizer_files.hpp"
 
@@ -234,7 +236,33 @@ std::vector<std::int32_t> ends_in(std::string const& file, Tokenizer const& toke
     return ends;
 }
 
+/// The tokens that FILE names, whatever else stands there.
+std::set<std::int64_t> stops_of(std::string const& file) {
+    auto const json = json_of(file);
+    std::set<std::int64_t> stops;
+    auto const found = json.find("eos_token_id");
+    if (found == json.end()) return stops;
+    for (auto const& id : found->is_array() ? *found : Json::array({*found}))
+        if (id.is_number_integer()) stops.insert(id.get<std::int64_t>());
+    return stops;
+}
+
 } // namespace
+
+bool ends_generation(std::string const& folder, std::int32_t token) {
+    bool const said = cluster::is_there(folder + "/generation_config.json");
+    return stops_of(folder + (said ? "/generation_config.json" : "/config.json")).contains(token);
+}
+
+std::vector<std::string> doubts_about_tokenizer(std::string const& folder) {
+    auto const used = stops_of(folder + "/generation_config.json"),
+               other = stops_of(folder + "/config.json");
+    auto const in_common = [&](auto id) { return other.contains(id); };
+    if (used.empty() || other.empty() || std::ranges::any_of(used, in_common)) return {};
+    return {fmt::format("{}/config.json: eos_token_id: {}: what is generated ends with {} all the "
+                        "same, as generation_config.json beside it says",
+                        folder, fmt::join(other, ", "), fmt::join(used, ", "))};
+}
 
 void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenizer) {
     Comparison const files(folder, tokenizer);
@@ -245,6 +273,7 @@ void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenize
     files.added_tokens();
     files.numbers_of_added_tokens();
     files.texts_with_special_tokens();
+    data::check_chat_templates({folder});
 }
 
 std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer) {

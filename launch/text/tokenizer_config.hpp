@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "launch/text/tokenizer.hpp"
 
@@ -11,8 +12,9 @@ namespace trireme::launch::text {
 
 /// Throws InputError naming both files and both values if tokenizer_config.json contradicts
 /// tokenizer.json: lower case, accents, Chinese characters, the space in front, tokens added at the
-/// beginning and end, added tokens, or a special token that is not in the vocabulary; or if
-/// special_tokens_map.json names other special tokens. A flag that is absent or null says nothing.
+/// beginning and end, added tokens, or a special token that is not in the vocabulary; if
+/// special_tokens_map.json names other special tokens; or if a template for chats stands in two
+/// files and differs. A flag that is absent or null says nothing.
 void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenizer);
 
 /// The token that ends a text: of tokenizer_config.json, else special_tokens_map.json, else
@@ -20,6 +22,14 @@ void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenize
 /// generation_config.json or, where that is silent, config.json ends texts with another token, or
 /// names one that the tokenizer does not have.
 std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer);
+
+/// Is it one of the tokens at which transformers ends what a model of the folder generates? They are
+/// those of generation_config.json, else of config.json.
+bool ends_generation(std::string const& folder, std::int32_t token);
+
+/// Sentences about what the folder says in two places, the first of which transformers obeys: stop
+/// tokens of generation_config.json and config.json that have none in common.
+std::vector<std::string> doubts_about_tokenizer(std::string const& folder);
 
 /// model_max_length of tokenizer_config.json: where transformers cuts a text, if it is asked to. 0:
 /// not said, or given as a number beyond all lengths, which is how transformers writes that there

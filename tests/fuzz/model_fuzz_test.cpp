@@ -5,6 +5,7 @@
 #include <array>
 
 #include "cluster/file.hpp"
+#include "data/chat_templates.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/generation/stop_tokens.hpp"
 #include "framework/pretrained/hf_config.hpp"
@@ -105,6 +106,15 @@ TEST_F(ModelFuzz, TokenizerFiles) {
                   data::pad_token_of(folder_.path());
               },
               FuzzLimits::asked().part(2));
+}
+
+TEST_F(ModelFuzz, ChatTemplates) {
+    put(path("chat_template.jinja"), "{{ a }}");
+    fuzz_json(R"({"chat_template": [{"name": "default", "template": "{{ a }}"}, {"name": "b"}]})",
+              [&](std::string const& text) {
+                  put(path("tokenizer_config.json"), text);
+                  data::check_chat_templates({folder_.path()});
+              });
 }
 
 TEST_F(ModelFuzz, StopTokens) {

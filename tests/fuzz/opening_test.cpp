@@ -10,6 +10,7 @@
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
 #include "cluster/report.hpp"
+#include "data/chat_templates.hpp"
 #include "data/loader.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/checkpoint/reader.hpp"
@@ -55,6 +56,8 @@ std::vector<Reader> readers() {
              cluster::write_file(d + "/tokenizer_config.json", R"({"pad_token": "a"})");
              data::pad_token_of(d);
          }},
+        {"chat_template.jinja", [](Folder d) { data::check_chat_templates({d}); }},
+        {"tokenizer_config.json", [](Folder d) { data::check_chat_templates({d}); }},
         {"tokenizer.json", [](Folder d) { data::check_same_tokenizer("/nowhere", "ab", d); }},
         {"tokenizer.model",
          [](Folder d) {

@@ -256,6 +256,27 @@ TEST_F(Prepare, NamesOfClassesAreTakenAsTheyStand) {
 }
 
 /// Spreadsheets leave columns without a name at the right, and lines of blanks at the end.
+/// The number stands for "no label" in data sets whose classes count from 0, and for an answer of
+/// its own beside 1.
+TEST_F(Prepare, ALabelOfMinusOneIsToldOf) {
+    auto const told = [&](std::string const& rows, char const* name) {
+        auto const result = prepare({"--task", "classification", "--label", "label", "--train",
+                                     file("rows.csv", "text,label\n" + rows)},
+                                    name);
+        EXPECT_EQ(result.exit_code, 0) << result.output;
+        return has(result.output, "\"-1\" is taken as the name of a class; where it stands for a "
+                                  "missing label");
+    };
+    EXPECT_TRUE(told("a,0\nb,1\nc,-1\n", "a"));
+    EXPECT_FALSE(told("a,1\nb,-1\n", "b"));
+}
+
+TEST_F(Prepare, TheKindOfAFileMayStandInCapitals) {
+    auto const result = prepare({"--task", "classification", "--label", "label", "--train",
+                                 file("ROWS.CSV", "text,label\ngood,x\nbad,y\n")});
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+}
+
 TEST_F(Prepare, WhatNobodyReadsOfATableIsNoMistake) {
     auto const result =
         prepare({"--task", "classification", "--label", "label", "--train",

@@ -130,6 +130,54 @@ TEST_F(RunSource, DataOfAnotherTokenizerAreRefused) {
     EXPECT_FALSE(fs::exists(path("run")));
 }
 
+/// transformers finds the end of a padded text by the token of config.json, and pads with that of
+/// the tokenizer, wherever its files name it.
+TEST_F(RunSource, ADecodersClassifierKnowsTheTokenThatItsTokenizerPadsWith) {
+    auto const pads_with = [&](nlohmann::json const& token) {
+        auto json = nlohmann::json::parse(cluster::read_file(path("llama/config.json")));
+        json["pad_token_id"] = token;
+        cluster::write_file(path("llama/config.json"), json.dump());
+    };
+    std::vector<std::string> const decoder{"--set", "model.path=" + path("llama")};
+    write("llama/tokenizer_config.json", R"({"pad_token": "[PAD]"})")(path(""));
+    auto const prepared = prepare("llama", "padded");
+    ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
+    pads_with(5);
+    auto const refused = train("padded", decoder);
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_TRUE(has(refused.output, path("llama/config.json") +
+                                        ": pad_token_id: 5: the tokenizer in " + path("padded") +
+                                        " pads with 0, and where"))
+        << refused.output;
+    EXPECT_FALSE(fs::exists(path("run")));
+    auto const exported = [&](std::string const& name) {
+        auto const trained = train("padded", decoder);
+        EXPECT_EQ(trained.exit_code, 0) << trained.output;
+        EXPECT_EQ(run({"export", "--run", path("run"), "--output", path(name)}).exit_code, 0);
+        fs::remove_all(path("run"));
+        return nlohmann::json::parse(cluster::read_file(path(name + "/config.json")))
+            .at("pad_token_id");
+    };
+    pads_with(-1); // as old tools wrote "none"
+    EXPECT_EQ(exported("e0"), 0);
+    pads_with(nullptr);
+    for (auto const* folder : {"padded", "llama"})
+        fs::rename(path(folder + std::string("/tokenizer_config.json")),
+                   path(folder + std::string("/special_tokens_map.json")));
+    EXPECT_EQ(exported("e1"), 0);
+}
+
+/// The template of an export is the one file that transformers reads.
+TEST_F(RunSource, TheTemplatesOfDataAndModelAreTheSame) {
+    write("bert/chat_template.jinja", "{{ other }}")(path(""));
+    auto const refused = train("own", {"--dry-run"});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_TRUE(has(refused.output, path("bert/chat_template.jinja") +
+                                        ": the template for chats is not that of " +
+                                        path("own/chat_template.jinja")))
+        << refused.output;
+}
+
 TEST_F(RunSource, PaddingAndSpacingMakeNoOtherTokenizer) {
     auto json = nlohmann::json::parse(cluster::read_file(path("bert/tokenizer.json")));
     json["padding"] = nullptr;

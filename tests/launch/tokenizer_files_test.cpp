@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "cluster/file.hpp"
 #include "data/loader.hpp"
@@ -127,6 +128,75 @@ TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {
     write("config.json", R"({"eos_token_id": 1})");
     auto const agreed = prepare_with(arguments, "agreed");
     EXPECT_EQ(agreed.exit_code, 0) << agreed.output;
+}
+
+TEST_F(TokenizerFolder, ATemplateThatStandsInTwoPlacesIsTheSame) {
+    std::vector<std::string> const arguments{"--task", "language-modeling", "--train",
+                                             file("t.jsonl", "{\"text\": \"good\"}\n")};
+    auto const refused = [&](std::string const& place, std::string const& other) {
+        auto const result = prepare_with(arguments, "refused");
+        EXPECT_EQ(result.exit_code, 2);
+        EXPECT_TRUE(has(result.output, tokenizer() + "/" + place) &&
+                    has(result.output, "is not that of " + tokenizer() + "/" + other))
+            << result.output;
+    };
+    std::string const config = "tokenizer_config.json", jinja = "chat_template.jinja";
+    write(config, R"({"eos_token": "</s>", "chat_template": "{{ a }}"})");
+    write(jinja, "{{ b }}");
+    refused(jinja + ": the template for chats ", config + ": chat_template, and");
+    write(config, R"({"chat_template": [{"name": "default", "template": "{{ b }}"},
+                                        {"name": "tool_use", "template": "{{ c }}"}]})");
+    std::filesystem::create_directory(tokenizer() + "/additional_chat_templates");
+    write("additional_chat_templates/tool_use.jinja", "{{ d }}");
+    refused("additional_chat_templates/tool_use.jinja: the template for chats \"tool_use\" ",
+            config + ": chat_template, and");
+    write("additional_chat_templates/tool_use.jinja", "{{ c }}\n");
+    write("chat_template.json", R"({"chat_template": "{{ a }}"})");
+    refused("chat_template.json: chat_template: the template for chats ", config);
+    std::filesystem::remove(tokenizer() + "/chat_template.json");
+    auto const agreed = prepare_with(arguments, "agreed");
+    EXPECT_EQ(agreed.exit_code, 0) << agreed.output;
+}
+
+/// What is generated ends with the token that texts ended with in training, whatever other task
+/// the folder was made for.
+TEST_F(TokenizerFolder, ATokenThatEndsTextsGoesIntoTheGenerationOfExports) {
+    std::string const texts = file("t.jsonl", "{\"text\": \"good bad\"}\n");
+    auto const settings = [&](std::vector<std::string> const& more, char const* name) {
+        std::vector<std::string> arguments{"--task", "language-modeling", "--train", texts};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        auto const result = prepare_with(arguments, name);
+        EXPECT_EQ(result.exit_code, 0) << result.output;
+        std::string const path = out(name) + "/generation_config.json";
+        return std::filesystem::exists(path) ? nlohmann::json::parse(cluster::read_file(path))
+                                             : nlohmann::json("none");
+    };
+    write("config.json", R"({"eos_token_id": 2})");
+    EXPECT_EQ(settings({}, "said"), "none") << "the model beside it says so already";
+    EXPECT_EQ(settings({"--stop", "bad"}, "asked"), (nlohmann::json{{"eos_token_id", 4}}));
+    write("generation_config.json", R"({"eos_token_id": [1, 2], "top_k": 5})");
+    EXPECT_EQ(settings({}, "among"), (nlohmann::json{{"eos_token_id", {1, 2}}, {"top_k", 5}}));
+    write("generation_config.json",
+          R"({"_from_model_config": true, "eos_token_id": 2, "top_k": 5})");
+    EXPECT_EQ(settings({"--stop", "bad"}, "other"),
+              (nlohmann::json{{"eos_token_id", 4}, {"top_k", 5}}));
+}
+
+TEST_F(TokenizerFolder, StopTokensThatHaveNoneInCommonAreToldOf) {
+    std::vector<std::string> const arguments{"--task", "language-modeling", "--train",
+                                             file("t.jsonl", "{\"text\": \"good\"}\n")};
+    auto const told = [&](std::string const& model, char const* name) {
+        write("generation_config.json", R"({"eos_token_id": [2, 4]})");
+        write("config.json", model);
+        auto const result = prepare_with(arguments, name);
+        EXPECT_EQ(result.exit_code, 0) << result.output;
+        return has(result.output, "note: " + tokenizer() +
+                                      "/config.json: eos_token_id: 1: what is generated ends with "
+                                      "2, 4 all the same");
+    };
+    EXPECT_TRUE(told(R"({"eos_token_id": 1})", "a"));
+    EXPECT_FALSE(told(R"({"eos_token_id": [1, 4]})", "b"));
+    EXPECT_FALSE(told(R"({"eos_token_id": null})", "c"));
 }
 
 TEST_F(TokenizerFolder, TheLengthOfTheTokenizerIsTheDefaultAndALongerOneIsToldOf) {

@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "launch/text/file_kind.hpp"
 #include "launch/text/tokenizer.hpp"
 
 namespace trireme::launch::text {
@@ -46,11 +47,21 @@ void refuse_quoted_late(std::vector<std::string> const& labels, Census const& ce
                         PrepareOptions const& o) {
     for (auto const& label : labels)
         if (auto const at = census.first.at(label);
-            at.file->ends_with(".csv") && is_quoted_late(label))
+            has_ending(*at.file, ".csv") && is_quoted_late(label))
             throw cluster::InputError(
                 fmt::format("{}:{}: {}: [{}]: after a blank, a quotation mark of a .csv is a "
                             "character of the name; "
                             "legal: no blank between comma and quotation mark",
+                            *at.file, at.line, o.columns.values.front(), cluster::one_line(label)));
+}
+
+/// A name ends at a zero where C reads it, so that two would become one.
+void refuse_zeros(std::vector<std::string> const& labels, Census const& census,
+                  PrepareOptions const& o) {
+    for (auto const& label : labels)
+        if (auto const at = census.first.at(label); label.find('\0') != std::string::npos)
+            throw cluster::InputError(
+                fmt::format("{}:{}: {}: \"{}\": legal: a name without a character of zero",
                             *at.file, at.line, o.columns.values.front(), cluster::one_line(label)));
 }
 
@@ -142,6 +153,7 @@ std::vector<std::string> class_names(Census const& census, PrepareOptions const&
     std::vector<std::string> names, all;
     for (auto const& [label, rows] : census.labels.at(kTrain)) names.push_back(label);
     for (auto const& [label, place] : census.first) all.push_back(label);
+    refuse_zeros(all, census, o);
     refuse_quoted_late(all, census, o);
     refuse_two_spellings(all, census, o);
     if (names.size() < 2)

@@ -5,8 +5,6 @@
 #include <algorithm>
 
 #include "cluster/error.hpp"
-#include "cluster/file.hpp"
-#include "data/json.hpp"
 #include "launch/text/painting.hpp"
 #include "launch/text/tasks/texts.hpp"
 
@@ -42,25 +40,7 @@ class ToCompletions : public RowConverter {
         for (std::size_t i = 0; i < rows.size(); ++i) join(std::move(texts[i]), rows[i], out);
     }
 
-    /// Writes the stop token beside the tokenizer, so that it goes into every export: what is
-    /// generated ends where training said it ends.
-    void finish() override {
-        std::string const file = o_.tokenizer + "/generation_config.json";
-        auto json = nlohmann::ordered_json::object();
-        if (cluster::is_there(file))
-            json = data::parse_json<nlohmann::ordered_json>(file, cluster::read_file(file));
-        if (!json.is_object())
-            throw cluster::InputError(
-                file + ": not a JSON object; legal: what transformers' save_pretrained writes");
-        auto& stops = json["eos_token_id"];
-        auto const found =
-            stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(end_)) : stops.end();
-        if (found == stops.end())
-            stops = end_;
-        else // `generate` scores references with the first
-            std::rotate(stops.begin(), found, std::next(found));
-        cluster::write_file(o_.output + "/generation_config.json", json.dump(2) + "\n");
-    }
+    void finish() override { write_stop_token(o_, end_); }
 
   private:
     /// The prompt is read and not trained; the last token of it has the completion's first as

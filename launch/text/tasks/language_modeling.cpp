@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "launch/text/tasks/texts.hpp"
+#include "launch/text/tokenizer_config.hpp"
 
 namespace trireme::launch::text {
 
@@ -16,6 +17,11 @@ class ToWindows : public RowConverter {
     void convert(std::vector<Waiting> const& rows, SampleSink& out) override {
         auto encodings = encode_texts(rows, o_, tokenizer_);
         for (std::size_t i = 0; i < rows.size(); ++i) divide(std::move(encodings[i]), rows[i], out);
+    }
+
+    /// Where the folder itself does not say that it ends a text.
+    void finish() override {
+        if (end_ >= 0 && !ends_generation(o_.tokenizer, end_)) write_stop_token(o_, end_);
     }
 
   private:

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "cluster/file.hpp"
+#include "data/json.hpp"
 #include "launch/text/tokenizer_config.hpp"
 
 namespace trireme::launch::text {
@@ -38,6 +42,23 @@ std::int32_t end_token(PrepareOptions const& o, Tokenizer const& tokenizer) {
     if (auto const id = tokenizer.id(stop)) return *id;
     throw cluster::InputError(
         fmt::format("--stop: {}: legal: a token of {}/tokenizer.json", stop, o.tokenizer));
+}
+
+void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
+    std::string const file = o.tokenizer + "/generation_config.json";
+    auto json = nlohmann::ordered_json::object();
+    if (cluster::is_there(file))
+        json = data::parse_json<nlohmann::ordered_json>(file, cluster::read_file(file));
+    if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
+    auto& stops = json["eos_token_id"];
+    auto const found =
+        stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(stop)) : stops.end();
+    if (found == stops.end())
+        stops = stop;
+    else // `generate` scores references with the first
+        std::rotate(stops.begin(), found, std::next(found));
+    json.erase("_from_model_config"); // with it transformers may ask config.json instead
+    cluster::write_file(o.output + "/generation_config.json", json.dump(2) + "\n");
 }
 
 std::string trained_tokens(data::Slot const& slot, data::Dataset const& set) {

@@ -42,6 +42,11 @@ Columns columns_of_texts(PrepareOptions const& o);
 void declare_stop(TaskOptions& options);
 std::int32_t end_token(PrepareOptions const& o, Tokenizer const& tokenizer);
 
+/// Writes the stop token into the generation_config.json of the data, from where it goes into every
+/// export: what is generated ends where training said it ends. Other settings are those of the file
+/// beside the tokenizer.
+void write_stop_token(PrepareOptions const& o, std::int32_t stop);
+
 /// "3 of 5 tokens trained".
 std::string trained_tokens(data::Slot const& slot, data::Dataset const& set);
 
