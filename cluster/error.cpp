@@ -1,4 +1,5 @@
 #include "cluster/error.hpp"
+#include "cluster/utf8.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -59,6 +60,12 @@ std::string one_line(std::string_view message) {
         message.remove_prefix(std::max<std::size_t>(1, size));
     }
     return line;
+}
+
+bool is_utf8(std::string_view text) {
+    for (std::size_t size = 0; !text.empty(); text.remove_prefix(size))
+        if (size = character_size(text); size == 0) return false;
+    return true;
 }
 
 std::string line_of(std::exception const& error) {

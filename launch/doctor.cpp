@@ -14,6 +14,7 @@
 #include "cluster/gather.hpp"
 #include "cluster/mpi_communicator.hpp"
 #include "launch/commands.hpp"
+#include "launch/launcher.hpp"
 #include "launch/options.hpp"
 
 namespace trireme::launch {
@@ -157,6 +158,7 @@ int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
     if (!parse(options, arguments, "config")) return 0;
     if (config.empty() && !set.empty())
         throw cluster::InputError("--set: legal with a CONFIG only");
+    check_session_folder();
     Mpi const mpi;
     auto const world = cluster::make_mpi_world({});
     auto const ranks = gather_facts(*world);

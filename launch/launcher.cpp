@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 #include "cluster/process.hpp"
 
 namespace trireme::launch {
@@ -34,6 +35,14 @@ Launcher const* launcher() {
 int launcher_rank() {
     auto const* const found = launcher();
     return found ? std::atoi(std::getenv(found->rank)) : -1;
+}
+
+void check_session_folder() {
+    if (launcher_rank() >= 0) return;
+    for (auto const* name : {"TMPDIR", "TEMP", "TMP"}) // in Open MPI's order
+        if (char const* const folder = std::getenv(name))
+            return cluster::check_writable_folder(name, folder);
+    cluster::check_writable_folder("TMPDIR", "/tmp");
 }
 
 bool speaks() {

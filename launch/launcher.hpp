@@ -13,6 +13,10 @@ bool speaks();
 /// How many processes the launcher started, as text; "" if it does not say, or if none did.
 std::string launcher_size();
 
+/// Throws InputError where a process that no launcher started has no folder for temporary files:
+/// there Open MPI keeps its sockets, and says of a failure in forty lines. Before MPI is up.
+void check_session_folder();
+
 /// For a command that does not divide its work: whether this process does it. Of the ranks of
 /// mpirun or of a step of srun the first works alone, and says so.
 bool works_alone(std::string const& command);

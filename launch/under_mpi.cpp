@@ -49,6 +49,7 @@ std::unique_ptr<cluster::Environment> start_mpi() {
     int const rank = launcher_rank(); // MPI does not know it yet
     if (rank >= 0) cluster::set_fault_rank(rank);
     cluster::fault_point("start");
+    check_session_folder();
     auto const limit = start_deadline();
     cluster::Patience const patience(limit,
                                      fmt::format("rank {}@{}: MPI_Init has not ended for {} s: "

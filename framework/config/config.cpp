@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/path.hpp"
+#include "cluster/utf8.hpp"
 #include "framework/config/config_keys.hpp"
 #include "framework/config/foreign_keys.hpp"
 #include "framework/config/plain_yaml.hpp"
@@ -57,6 +58,7 @@ class Reader {
         }
         if (!decode(node, value) || !finite(value) || !rule.holds(value))
             fail(node, key, rule.legal);
+        if (!writable(value)) fail(node, key, "a text in UTF-8");
     }
 
     template <typename Enum>
@@ -114,6 +116,12 @@ class Reader {
         for (std::size_t i = 0; i < value.size(); ++i)
             if (!decode<int>(list[i], value[i])) return false;
         return list.IsSequence();
+    }
+    /// Checkpoints hold the configuration as JSON.
+    static bool writable(std::string const& text) { return cluster::is_utf8(text); }
+    template <typename T>
+    static bool writable(T const&) {
+        return true;
     }
     static bool finite(double x) { return std::isfinite(x); }
     template <typename T>

@@ -110,6 +110,17 @@ TEST(Config, NumbersAndTruthValuesAreReadAsPeopleReadThem) {
               "FILE:8: checkpoint.async: y: legal: true or false");
 }
 
+/// A checkpoint could not be written with it, after all the work.
+TEST(Config, ATextIsUtf8) {
+    std::string text = kGood;
+    text.replace(0, 6, "run: r\xff");
+    EXPECT_EQ(error_of(text), "FILE:1: run: r\xff: legal: a text in UTF-8");
+    EXPECT_EQ(error_of(kGood, {"data.path=\xe4"}),
+              "--set: data.path: \xe4: legal: a text in UTF-8");
+    text.replace(0, 7, "run: \xc3\xa4");
+    EXPECT_EQ(error_of(text), "no error");
+}
+
 TEST(Config, OneDocumentOfPlainValues) {
     std::string const good = kGood;
     EXPECT_EQ(error_of(good + "---\nseed: 9\n"),

@@ -117,6 +117,16 @@ TEST(Train, RefusesTasksOfSlurmThatMpiDoesNotSee) {
         << result.output;
 }
 
+/// Without a launcher Open MPI keeps its sockets there, and says of a failure in forty lines.
+TEST(Train, AFolderForTemporaryFilesThatIsNoneIsNamed) {
+    auto command = trireme(0, {"doctor"});
+    command.insert(command.begin(), {"env", "TMPDIR=/dev/null"});
+    auto const result = run_command(command);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.output, "trireme: TMPDIR: /dev/null: /dev/null is not a folder; legal: a "
+                             "folder, or one to make\n");
+}
+
 TEST(Train, HasNoPythonInIt) {
     Outcome const libraries = run_command({"ldd", trireme(0, {})[0]});
     ASSERT_NE(libraries.output.find("libtorch_cpu"), std::string::npos);
