@@ -15,10 +15,10 @@ void copy_tokenizer_files(std::string const& from, std::string const& to);
 /// it is null. Throws InputError "WHERE: VALUE: legal: ..." for what names no token.
 std::string token_text(nlohmann::json const& token, std::string const& where);
 
-/// The id of the padding token of the tokenizer in `folder`, which tokenizer_config.json names, else
-/// special_tokens_map.json, else tokenizer.json under "padding", in transformers' order; -1 if none
-/// does, or if tokenizer.json does not know it. Throws InputError for a file that is not JSON, or a
-/// padding token that is no text.
+/// The id of the padding token of the tokenizer in `folder`, which tokenizer_config.json names,
+/// else special_tokens_map.json, else tokenizer.json under "padding", in transformers' order; -1 if
+/// none does, or if tokenizer.json does not know it. Throws InputError for a file that is not JSON,
+/// or a padding token that is no text.
 std::int64_t pad_token_of(std::string const& folder);
 
 /// Throws InputError, with what differs, unless the data in `data`, whose manifest holds `recorded`

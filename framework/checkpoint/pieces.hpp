@@ -19,8 +19,7 @@ inline Pieces pieces;
 
 /// Small ones, for as long as one is alive: a few elements. One at a time.
 struct SmallPieces {
-    cluster::ForNow<std::int64_t> written{pieces.written, 52},
-        compared{pieces.compared, 7};
+    cluster::ForNow<std::int64_t> written{pieces.written, 52}, compared{pieces.compared, 7};
 };
 
 } // namespace trireme::framework::checkpoint

@@ -23,8 +23,8 @@ void check_tokenizer_config(std::string const& folder, Tokenizer const& tokenize
 /// names one that the tokenizer does not have.
 std::int32_t end_of_text(std::string const& folder, Tokenizer const& tokenizer);
 
-/// Is it one of the tokens at which transformers ends what a model of the folder generates? They are
-/// those of generation_config.json, else of config.json.
+/// Is it one of the tokens at which transformers ends what a model of the folder generates? They
+/// are those of generation_config.json, else of config.json.
 bool ends_generation(std::string const& folder, std::int32_t token);
 
 /// Sentences about what the folder says in two places, the first of which transformers obeys: stop

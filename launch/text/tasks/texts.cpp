@@ -49,7 +49,9 @@ void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
     auto json = nlohmann::ordered_json::object();
     if (cluster::is_there(file))
         json = data::parse_json<nlohmann::ordered_json>(file, cluster::read_file(file));
-    if (!json.is_object()) throw cluster::InputError(file + ": not a JSON object");
+    if (!json.is_object())
+        throw cluster::InputError(
+            file + ": not a JSON object; legal: what transformers' save_pretrained writes");
     auto& stops = json["eos_token_id"];
     auto const found =
         stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(stop)) : stops.end();

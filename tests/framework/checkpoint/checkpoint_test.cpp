@@ -104,9 +104,9 @@ void expect_written_and_read(std::string const& dtype, std::int64_t n) {
     test::TemporaryFolder const folder;
     auto const values = random_values<T>(static_cast<std::size_t>(n), 3);
     std::atomic<bool> const abandoned = false;
-    checkpoint::RankFile const file =
-        checkpoint::write_rank_file(folder.path(), "rank-00000.h5",
-                        {checkpoint::flat_range("weight", "w", dtype, {n}, 0, n, values.data())}, abandoned);
+    checkpoint::RankFile const file = checkpoint::write_rank_file(
+        folder.path(), "rank-00000.h5",
+        {checkpoint::flat_range("weight", "w", dtype, {n}, 0, n, values.data())}, abandoned);
     checkpoint::write_manifest(folder.path(), {.tensors = file.tensors, .files = {file.file}});
     checkpoint::Reader const reader(folder.path());
     std::vector<T> out(values.size());
