@@ -7,6 +7,7 @@
 
 #include "cluster/nccl_communicator.hpp"
 #include "cluster/topology.hpp"
+#include "framework/config/names.hpp"
 #include "framework/model/flash.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "parallel/tensor_place.hpp"

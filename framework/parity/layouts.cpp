@@ -45,11 +45,13 @@ struct Schedule {
 
 std::vector<Schedule> schedules_for(int pipeline, int layers) {
     using parallel::ScheduleKind;
-    std::vector<Schedule> all{{ScheduleKind::one_f_one_b, 1}};
-    if (pipeline == 1) return all;
-    all.push_back({ScheduleKind::gpipe, 1});
-    all.push_back({ScheduleKind::zero_bubble, 1});
-    if (2 * pipeline <= layers) all.push_back({ScheduleKind::interleaved, 2});
+    std::vector<Schedule> all;
+    for (Schedule const schedule :
+         {Schedule{ScheduleKind::one_f_one_b, 1}, Schedule{ScheduleKind::gpipe, 1},
+          Schedule{ScheduleKind::zero_bubble, 1}, Schedule{ScheduleKind::interleaved, 2}})
+        if (schedule.chunks * pipeline <= layers &&
+            (pipeline > 1 || schedule.kind == ScheduleKind::one_f_one_b))
+            all.push_back(schedule);
     return all;
 }
 

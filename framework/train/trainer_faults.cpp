@@ -33,7 +33,7 @@ namespace {
 /// not.
 std::string way_on(config::GuardSection const& guard) {
     return std::string(
-               guard.non_finite == "stop"
+               guard.non_finite == config::NonFinite::stop
                    ? "; run again with guard.non_finite: skip or rollback to leave such steps out"
                    : "; run again with a larger guard.most_skips to leave out more of them") +
            ", or begin another run with a lower optimizer.learning_rate";
