@@ -117,7 +117,7 @@ void print_json(std::vector<RankFacts> const& ranks, Findings const& findings) {
     for (auto const& r : ranks) out["ranks"].push_back(nlohmann::ordered_json(to_json(r)));
     for (auto const& f : findings)
         out["findings"].push_back(nlohmann::ordered_json{{"item", f.item},
-                                                         {"severity", name_of(f.severity)},
+                                                         {"verdict", name_of(f.severity)},
                                                          {"text", f.text},
                                                          {"cure", f.cure}});
     fmt::print("{}\n", out.dump(2));
