@@ -239,7 +239,10 @@ void RunCheckpoints::start(run::Progress const& progress) {
     std::string const staging = checkpoint::staging_path(folder_, progress.step);
     auto write = [this, staging] {
         cluster::fault_point("save/file");
-        fs::create_directories(staging);
+        std::error_code error;
+        if (fs::create_directories(staging, error); error)
+            throw cluster::JobError(
+                fmt::format("{}: cannot be made: {}", staging, cluster::reason_of(error.value())));
         checkpoint::RankFile const file = checkpoint::write_rank_file(
             staging, fmt::format("rank-{:05}.h5", world_.rank()), ranges_, abandoned_);
         cluster::fault_point("save/written");

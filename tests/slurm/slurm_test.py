@@ -192,7 +192,7 @@ class SlurmTest(unittest.TestCase):
             self.end_soon(ids[name])
         for name, run in runs.items():
             with self.subTest(launcher=name):
-                self.wait_for_text("exit code 85", run)
+                self.wait_for_text(f"job {ids[name]}: exit code 85", run)
                 self.assertRegex(run.said(), "asked to stop by a signal")
                 self.wait_until_requeued(ids[name], run)
                 output("scontrol", "update", f"jobid={ids[name]}", "timelimit=10")
@@ -210,7 +210,7 @@ class SlurmTest(unittest.TestCase):
                                    fault="step/slow:0:12:sleep=10")[0]
         self.wait_for_text("fault fired")
         other = int(output("sbatch", "--parsable", "-N4", "--exclusive", "-p", "prod", "-o", "/dev/null", "--wrap", "sleep 1"))
-        self.wait_for_text("exit code 85")
+        self.wait_for_text(f"job {number}: exit code 85")
         self.wait_for_state(other, "COMPLETED")
         self.start_again(number)
         self.finish(number)
