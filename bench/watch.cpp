@@ -1,4 +1,4 @@
-// What the watch costs: all-reduces of 8 bytes and of 4 MB between two ranks
+// Measures the cost of the watch: all-reduces of 8 bytes and of 4 MB between two ranks
 // (docs/decisions/0002-watch.md).
 //   for mode in serialized multiple watched; do mpirun -n 2 build/bin/bench_watch $mode; done
 //   serialized  MPI_THREAD_SERIALIZED, nobody watches

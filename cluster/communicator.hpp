@@ -40,7 +40,7 @@ struct Message {
     Buffer buffer;
 };
 
-/// What is known of one call; handed to observers (traffic counts, flight record) when the call
+/// Describes one call; handed to observers (traffic counts, flight record) when the call
 /// starts.
 struct CallRecord {
     std::uint64_t sequence; ///< number of this call in this group, from 0, the same on all members

@@ -33,8 +33,8 @@ class Event {
     void* handle_ = nullptr;
 };
 
-/// What is queued on `later` from now on runs after what `earlier` holds now. One stream follows
-/// itself anyway.
+/// Makes work queued on `later` from now on run after all that `earlier` holds now. One stream
+/// follows itself anyway.
 void follow(void* later, void* earlier);
 
 /// Owner of a stream. What is queued when it goes still runs.

@@ -20,14 +20,14 @@ class JobError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// What a person gets to see: one line, whatever names and values of files it quotes. Control
-/// characters are spelled out, so that no file can write to a terminal; the middle of a very long
-/// message is left out.
+/// Turns a message into one line for a person, whatever names and values of files it quotes.
+/// Control characters are spelled out, so that no file can write to a terminal; the middle of a
+/// very long message is left out.
 std::string one_line(std::string_view message);
 /// `one_line` of an error; of an error of a library the first line alone, since stacks follow.
 std::string line_of(std::exception const& error);
 
-/// What the system says of `error`, a value of errno, and the way on where there is one: a full
+/// Words of the system for `error`, a value of errno, and the way on where there is one: a full
 /// disk and a quota that is used up look alike from inside a job, and are mended in different ways.
 std::string reason_of(int error);
 

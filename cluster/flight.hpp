@@ -1,4 +1,4 @@
-// What the flight record of a rank looks like, in RUN/flight/rank-NNNNN and on the wire: one block
+// Layout of the flight record of a rank, in RUN/flight/rank-NNNNN and on the wire: one block
 // of fixed size.
 #pragma once
 #include <array>

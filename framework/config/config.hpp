@@ -23,11 +23,11 @@ struct DataSection {
     std::string path;
     std::string train = "train", validation = "validation", test = "test"; ///< names of its splits
 };
-/// What a layer computes again in its backward pass.
+/// Names the parts of a layer that are computed again in its backward pass.
 enum class Recompute : std::uint8_t { none, selective, full };
-/// What is kept in host memory between updates.
+/// Names the state that is kept in host memory between updates.
 enum class Offload : std::uint8_t { none, optimizer };
-/// Where ranks compute; cuda: a GPU for each.
+/// Names the place where ranks compute; cuda: a GPU for each.
 enum class Device : std::uint8_t { cpu, cuda };
 struct ParallelSection {
     int pipeline = 1, tensor = 1, context = 1;
@@ -84,7 +84,7 @@ struct CheckpointSection {
     std::int64_t keep_every = 0; ///< steps: multiples of it are never removed; 0: none
     bool async = true;           ///< write while training goes on, from a copy in host memory
 };
-/// What is done about a step whose loss or gradient norm is not finite.
+/// Chooses a reaction to a step whose loss or gradient norm is not finite.
 enum class NonFinite : std::uint8_t { stop, skip, rollback };
 /// When a run is rehearsed (sensitivity.hpp); automatic: where it costs little.
 enum class Rehearse : std::uint8_t { off, automatic, always };

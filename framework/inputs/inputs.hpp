@@ -1,4 +1,4 @@
-// What a run reads, opened and checked in one place: by the trainer, the dry run and `submit`.
+// Inputs of a run, opened and checked in one place: by the trainer, the dry run and `submit`.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -15,7 +15,7 @@ enum class Positions : std::uint8_t { rotary, learned };
 enum class RotaryScaling : std::uint8_t { none, linear, llama3 };
 enum class HeadKind : std::uint8_t { language_model, classification, regression };
 
-/// What code asks of a head, instead of which it is.
+/// Answers that code asks of a head, instead of which it is.
 struct HeadTraits {
     char const* name;    ///< for people
     data::Per rows;      ///< a row of outputs for each token, or for each sample

@@ -1,4 +1,4 @@
-// What a head finds of samples. Plain data; no torch.
+// Findings of a head about samples. Plain data; no torch.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -17,7 +17,7 @@ struct Place {
     double falling; ///< share of the last steps, those of the cooldown, that are over
 };
 
-/// Of the way from the highest rate to the last one, what is still to go: 1 to 0.
+/// Share of the way from the highest rate to the last one that is still to go: 1 to 0.
 struct Row {
     char const* name;
     double (*left)(Place const& place);
@@ -34,7 +34,7 @@ std::int64_t steps_of(double share, std::int64_t total) {
     return static_cast<std::int64_t>(share * static_cast<double>(total));
 }
 
-/// What is over of steps [first, first + count).
+/// Share of steps [first, first + count) that are over.
 double over(std::int64_t step, std::int64_t first, std::int64_t count) {
     double const done =
         static_cast<double>(step - first) / static_cast<double>(std::max<std::int64_t>(1, count));

@@ -1,4 +1,4 @@
-// What goes wrong in a later step where the first is right.
+// Mistakes of a later step where the first is right.
 #pragma once
 #include <vector>
 

@@ -107,7 +107,7 @@ std::string kept_bytes(parallelize::ParallelModel const& model, weights::Kept wh
     return bytes;
 }
 
-/// What the first step finds of Adam's moments.
+/// Reads what the first step finds of Adam's moments.
 void set_moments(parallelize::ParallelModel& model, Problem const& problem) {
     for (auto const& [what, moments] : {std::pair{weights::Kept::moment1, &problem.moments1},
                                         {weights::Kept::moment2, &problem.moments2}}) {

@@ -7,7 +7,7 @@
 
 namespace trireme::framework::run {
 
-/// What the quotas of this user and of the group that owns new files leave them on a file system.
+/// Room that the quotas of this user and of the group that owns new files leave on a file system.
 struct Quota {
     enum class Known { no, none, limit };
     /// no: the file system does not answer quotactl(2), as NFS, Lustre and GPFS, which have tools

@@ -1,4 +1,4 @@
-// What the framework knows of one task beside the description that both programs share
+// Knowledge of the framework about one task, beside the description that both programs share
 // (data/task.hpp): its head, what that finds, and how a prediction is written. A new task is a file
 // pair here and a line in registry.cpp.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace trireme::framework::tasks {
 
-/// What was found of one sample. Refers to what the caller keeps.
+/// Findings of one sample. Refers to data that the caller keeps.
 struct Prediction {
     model::SampleResult const& result;
     std::span<float const> logits, targets; ///< as in model::Results

@@ -1,4 +1,4 @@
-// What a file of rows is, by its name and by its first bytes.
+// Tells the kind of a file of rows by its name and its first bytes.
 #pragma once
 #include <cstdint>
 #include <string>

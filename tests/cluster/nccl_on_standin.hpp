@@ -36,7 +36,7 @@ run_on_standin(int ranks, standin::Options machine, Body const& body,
                cluster::CommunicatorOptions const& options = {.deadline = std::chrono::seconds(60)},
                int counted = 0);
 
-/// What shows that an ordering is missing: an access that nothing orders, a wrong value, an error,
+/// Signs that an ordering is missing: an access that nothing orders, a wrong value, an error,
 /// or nothing.
 enum class Notice { violation, value, error, none };
 /// Whether `body` fails on `machine`. Its failures are counted, not reported.
