@@ -108,7 +108,7 @@ def make_language_model_inputs():
     run([TRIREME, "prepare", "--task", "language-modeling", "--tokenizer", str(folder), "--train", str(folder / "train.jsonl"),
          "--validation", str(folder / "validation.jsonl"), "--max-length", str(length), "--output", str(WORK / "llama-data")])
     (folder / "run.yaml").write_text(f"run: {WORK}/runs/lm\ntask: language-modeling\nmodel:\n  path: {folder}\n  from_scratch: true\n"
-                                     f"data:\n  path: {WORK}/llama-data\nbatch:\n  global: 8\n  tokens_per_slot: 2048\n"
+                                     f"data:\n  path: {WORK}/llama-data\nbatch:\n  global: 8\n  tokens_per_micro_batch: 2048\n"
                                      "optimizer:\n  learning_rate: 1e-4\ntrain:\n  steps: 13\nevaluation:\n  every: 1000\n")
     return folder
 
@@ -116,8 +116,8 @@ def make_language_model_inputs():
 def language_model(_):
     folder = make_language_model_inputs()
 
-    def ours(ranks, slot):
-        steps = train(f"lm-{ranks}", ranks, folder / "run.yaml", [f"numerics.threads={2 // ranks}", f"batch.tokens_per_slot={slot}"])
+    def ours(ranks, micro_batch):
+        steps = train(f"lm-{ranks}", ranks, folder / "run.yaml", [f"numerics.threads={2 // ranks}", f"batch.tokens_per_micro_batch={micro_batch}"])
         seconds = sorted(e["seconds"] for e in steps)
         return steps[0]["tokens"] / seconds[len(seconds) // 2]
 
@@ -132,10 +132,10 @@ def parallel(_):
     """What each pair of lines has in common: the kind of parallelism, two ranks of one thread each."""
     folder = make_language_model_inputs()
 
-    def ours(name, slot, *settings):
+    def ours(name, micro_batch, *settings):
         def measure():
             steps = train(f"lm-{name}", 2, folder / "run.yaml",
-                          ["numerics.threads=1", f"batch.tokens_per_slot={slot}", *settings])
+                          ["numerics.threads=1", f"batch.tokens_per_micro_batch={micro_batch}", *settings])
             seconds = sorted(e["seconds"] for e in steps)
             return steps[0]["tokens"] / seconds[len(seconds) // 2]
         return measure

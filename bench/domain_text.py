@@ -65,7 +65,7 @@ def prepare():
 def train(steps):
     (WORK / "run.yaml").write_text(
         f"run: {WORK}/run\ntask: language-modeling\nmodel:\n  path: {WORK}/model\n  from_scratch: true\ndata:\n  path: {WORK}/data\nbatch:\n"
-        f"  global: 32\n  tokens_per_slot: 2048\nnumerics:\n  threads: 1\noptimizer:\n  learning_rate: 2e-3\n  schedule: cosine\ntrain:\n  steps: {steps}\n"
+        f"  global: 32\n  tokens_per_micro_batch: 2048\nnumerics:\n  threads: 1\noptimizer:\n  learning_rate: 2e-3\n  schedule: cosine\ntrain:\n  steps: {steps}\n"
         "evaluation:\n  every: 200\n")
     subprocess.run(["mpirun", "-n", "2", TRIREME, "train", str(WORK / "run.yaml")], check=True, env={**os.environ, **RANKS})
     subprocess.run([TRIREME, "export", "--run", str(WORK / "run"), "--output", str(WORK / "exported")], check=True)

@@ -61,7 +61,7 @@ def self_test():
     faults = lambda name, text: globals()["faults"](name, text, rooms)
     assert list(faults("cluster/a.hpp", '#include "parallel/mesh.hpp"\n'))
     assert list(faults("data/a.cpp", "#include <ATen/ATen.h>\n"))
-    assert list(faults("parallel/a.hpp", '#include "data/slot.hpp"\n'))
+    assert list(faults("parallel/a.hpp", '#include "data/micro_batch.hpp"\n'))
     assert list(faults("framework/train/a.cpp", "\n" * 500))
     assert list(faults("framework/train/a.hpp", "at::Tensor f();\n"))
     assert list(faults("framework/a.hpp", ""))
@@ -69,7 +69,7 @@ def self_test():
     assert not list(faults("framework/train/a.hpp", '#include "framework/model/b.hpp"\n'))
     assert list(faults("launch/a.cpp", "parallel::planted::active = bug;\n"))
     assert list(faults("framework/parity/a.cpp", '#include "parallel/planted.hpp"\n'))
-    assert not list(faults("framework/train/a.cpp", '#include "data/slot.hpp"\n#include <ATen/ATen.h>\n'))
+    assert not list(faults("framework/train/a.cpp", '#include "data/micro_batch.hpp"\n#include <ATen/ATen.h>\n'))
 
 
 def main(root):

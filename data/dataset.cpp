@@ -53,17 +53,17 @@ class ShardedDataset : public Dataset {
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
 
-    Slot read(std::vector<std::int64_t> const& samples,
-              std::int64_t token_multiple) const override {
-        Slot slot;
-        slot.offsets.push_back(0);
+    MicroBatch read(std::vector<std::int64_t> const& samples,
+                    std::int64_t token_multiple) const override {
+        MicroBatch micro_batch;
+        micro_batch.offsets.push_back(0);
         for (std::int64_t const sample : samples) {
             auto const [shard, i] = place(sample);
-            shard->append(i, slot);
-            slot.sample_ids.push_back(sample);
+            shard->append(i, micro_batch);
+            micro_batch.sample_ids.push_back(sample);
         }
-        fill_up(slot, token_multiple);
-        return slot;
+        fill_up(micro_batch, token_multiple);
+        return micro_batch;
     }
 
     void verify(int part, int parts) const override {
@@ -109,17 +109,19 @@ class ShardedDataset : public Dataset {
 
 } // namespace
 
-void fill_up(Slot& slot, std::int64_t multiple) {
-    std::int64_t const fill = (multiple - slot.token_count() % multiple) % multiple;
+void fill_up(MicroBatch& micro_batch, std::int64_t multiple) {
+    std::int64_t const fill = (multiple - micro_batch.token_count() % multiple) % multiple;
     if (fill == 0) return;
-    auto const length = static_cast<std::size_t>(slot.token_count() + fill);
-    for (std::int64_t i = 0; i < fill; ++i) slot.positions.push_back(static_cast<std::int32_t>(i));
-    slot.tokens.resize(length, 0);
-    slot.segments.resize(length, 0);
-    slot.offsets.push_back(slot.token_count());
-    slot.sample_ids.push_back(-1);
-    slot.columns.each([&]<typename T>(Column<T>& column) {
-        std::size_t const entries = column.per == Per::token ? length : slot.sample_ids.size();
+    auto const length = static_cast<std::size_t>(micro_batch.token_count() + fill);
+    for (std::int64_t i = 0; i < fill; ++i)
+        micro_batch.positions.push_back(static_cast<std::int32_t>(i));
+    micro_batch.tokens.resize(length, 0);
+    micro_batch.segments.resize(length, 0);
+    micro_batch.offsets.push_back(micro_batch.token_count());
+    micro_batch.sample_ids.push_back(-1);
+    micro_batch.columns.each([&]<typename T>(Column<T>& column) {
+        std::size_t const entries =
+            column.per == Per::token ? length : micro_batch.sample_ids.size();
         column.values.resize(entries * static_cast<std::size_t>(column.width), kIgnored<T>);
     });
 }

@@ -1,26 +1,28 @@
-// From a step number to packed slots. The one header of `data` that training reads.
+// From a step number to packed micro-batches. The one header of `data` that training reads.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "data/slot.hpp"
+#include "data/micro_batch.hpp"
 
 namespace trireme::data {
 
-/// How samples of a step are cut into slots: layout-independent, no rank in it.
+/// How samples of a step are cut into micro-batches: layout-independent, no rank in it.
 struct BatchShape {
-    std::int64_t samples = 0;         ///< global batch: samples per step
-    std::int64_t tokens_per_slot = 0; ///< upper limit; a longer sample has a slot of its own
-    std::int64_t token_multiple = 1;  ///< T of every slot is rounded up to this
+    std::int64_t samples = 0; ///< global batch: samples per step
+    std::int64_t tokens_per_micro_batch =
+        0;                           ///< upper limit; a longer sample has a micro-batch of its own
+    std::int64_t token_multiple = 1; ///< T of every micro-batch is rounded up to this
 };
 
 /// The plan of a step, the same on every rank.
 struct StepPlan {
-    std::vector<std::vector<std::int64_t>> slots; ///< sample ids of each slot, in slot order
-    std::int64_t trained = 0;                     ///< labels that count in the loss, over all slots
-    std::int64_t tokens = 0;                      ///< real tokens, over all slots
+    std::vector<std::vector<std::int64_t>>
+        micro_batches;        ///< sample ids of each micro-batch, in micro-batch order
+    std::int64_t trained = 0; ///< labels that count in the loss, over all micro-batches
+    std::int64_t tokens = 0;  ///< real tokens, over all micro-batches
 };
 
 /// A data set of shards, opened read-only. Every rank opens the same one. Local: no collective in
@@ -50,15 +52,15 @@ class Dataset {
     /// The same for the shards of samples [first, end) alone. What lies in memory has nothing to
     /// verify.
     virtual void verify_samples(std::int64_t /*first*/, std::int64_t /*end*/) const {}
-    /// Reads the samples of one slot. Throws JobError naming file and sample if a shard cannot be
-    /// read.
-    virtual Slot read(std::vector<std::int64_t> const& samples,
-                      std::int64_t token_multiple) const = 0;
+    /// Reads the samples of one micro-batch. Throws JobError naming file and sample if a shard
+    /// cannot be read.
+    virtual MicroBatch read(std::vector<std::int64_t> const& samples,
+                            std::int64_t token_multiple) const = 0;
 };
 
-/// Fills the slot up to a multiple of tokens with a segment of its own, which nothing attends to
-/// and nothing counts.
-void fill_up(Slot& slot, std::int64_t multiple);
+/// Fills the micro-batch up to a multiple of tokens with a segment of its own, which nothing
+/// attends to and nothing counts.
+void fill_up(MicroBatch& micro_batch, std::int64_t multiple);
 
 /// Opens DIR/SPLIT as `trireme prepare` wrote it (DIR/manifest.json). Throws InputError.
 std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string const& split);
@@ -67,11 +69,11 @@ std::unique_ptr<Dataset> open_dataset(std::string const& directory, std::string 
 /// own in each epoch. Pure: a function of (seed, size, cursor).
 std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t cursor);
 
-/// Cuts samples into slots: pure function of (ids, lengths, shape). Balanced: slots of one step
-/// have nearly equal tokens.
-std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const& samples,
-                                                 std::vector<std::int64_t> const& lengths,
-                                                 BatchShape const& shape);
+/// Cuts samples into micro-batches: pure function of (ids, lengths, shape). Balanced: micro-batches
+/// of one step have nearly equal tokens.
+std::vector<std::vector<std::int64_t>>
+cut_into_micro_batches(std::vector<std::int64_t> const& samples,
+                       std::vector<std::int64_t> const& lengths, BatchShape const& shape);
 
 /// Plan of the step whose first sample is at place `cursor` of the order.
 StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed,

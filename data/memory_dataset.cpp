@@ -12,18 +12,21 @@ std::int64_t length_of(Sample const& sample) {
     return static_cast<std::int64_t>(sample.tokens.size());
 }
 
-void append(Sample const& sample, TaskSchema const& task, std::int64_t labels, Slot& slot) {
-    std::ranges::copy(sample.tokens, std::back_inserter(slot.tokens));
-    std::ranges::copy(sample.segments, std::back_inserter(slot.segments));
-    slot.segments.resize(slot.tokens.size(), 0);
+void append(Sample const& sample, TaskSchema const& task, std::int64_t labels,
+            MicroBatch& micro_batch) {
+    std::ranges::copy(sample.tokens, std::back_inserter(micro_batch.tokens));
+    std::ranges::copy(sample.segments, std::back_inserter(micro_batch.segments));
+    micro_batch.segments.resize(micro_batch.tokens.size(), 0);
     for (std::int64_t t = 0; t < length_of(sample); ++t)
-        slot.positions.push_back(static_cast<std::int32_t>(t));
+        micro_batch.positions.push_back(static_cast<std::int32_t>(t));
     for (auto const& column : task.columns)
         if (column.values == Values::reals)
-            slot.columns.append(column, column.width_for(labels), sample.reals.at(column.name));
+            micro_batch.columns.append(column, column.width_for(labels),
+                                       sample.reals.at(column.name));
         else
-            slot.columns.append(column, column.width_for(labels), sample.labels.at(column.name));
-    slot.offsets.push_back(slot.token_count());
+            micro_batch.columns.append(column, column.width_for(labels),
+                                       sample.labels.at(column.name));
+    micro_batch.offsets.push_back(micro_batch.token_count());
 }
 
 class MemoryDataset : public Dataset {
@@ -53,16 +56,16 @@ class MemoryDataset : public Dataset {
     std::vector<std::string> const& label_names() const override { return labels_; }
     void verify(int, int) const override {}
 
-    Slot read(std::vector<std::int64_t> const& samples,
-              std::int64_t token_multiple) const override {
-        Slot slot;
-        slot.offsets.push_back(0);
+    MicroBatch read(std::vector<std::int64_t> const& samples,
+                    std::int64_t token_multiple) const override {
+        MicroBatch micro_batch;
+        micro_batch.offsets.push_back(0);
         for (auto const id : samples) {
-            append(at(id), task_, std::ssize(labels_), slot);
-            slot.sample_ids.push_back(id);
+            append(at(id), task_, std::ssize(labels_), micro_batch);
+            micro_batch.sample_ids.push_back(id);
         }
-        fill_up(slot, token_multiple);
-        return slot;
+        fill_up(micro_batch, token_multiple);
+        return micro_batch;
     }
 
   private:

@@ -1,4 +1,4 @@
-// Order of samples and cutting into slots: pure functions, no rank in any of them.
+// Order of samples and cutting into micro-batches: pure functions, no rank in any of them.
 #include <algorithm>
 #include <bit>
 #include <numeric>
@@ -58,7 +58,7 @@ StepPlan plan_of(Dataset const& dataset, BatchShape const& shape,
         plan.trained += dataset.trained(id);
         plan.tokens += lengths.back();
     }
-    plan.slots = cut_slots(ids, lengths, shape);
+    plan.micro_batches = cut_into_micro_batches(ids, lengths, shape);
     return plan;
 }
 
@@ -76,28 +76,29 @@ std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t 
     return static_cast<std::int64_t>(x);
 }
 
-std::vector<std::vector<std::int64_t>> cut_slots(std::vector<std::int64_t> const& samples,
-                                                 std::vector<std::int64_t> const& lengths,
-                                                 BatchShape const& shape) {
+std::vector<std::vector<std::int64_t>>
+cut_into_micro_batches(std::vector<std::int64_t> const& samples,
+                       std::vector<std::int64_t> const& lengths, BatchShape const& shape) {
     if (samples.empty()) return {};
     std::vector<std::size_t> longest_first(samples.size());
     std::iota(longest_first.begin(), longest_first.end(), 0U);
     std::ranges::stable_sort(longest_first,
                              [&](auto a, auto b) { return lengths[a] > lengths[b]; });
     std::int64_t const total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
-    auto bins = std::min(samples.size(),
-                         static_cast<std::size_t>(std::max<std::int64_t>(
-                             1, (total + shape.tokens_per_slot - 1) / shape.tokens_per_slot)));
+    auto bins = std::min(samples.size(), static_cast<std::size_t>(std::max<std::int64_t>(
+                                             1, (total + shape.tokens_per_micro_batch - 1) /
+                                                    shape.tokens_per_micro_batch)));
     Packing packing = pack(longest_first, lengths, bins);
-    while (packing.fullest > shape.tokens_per_slot) packing = pack(longest_first, lengths, ++bins);
+    while (packing.fullest > shape.tokens_per_micro_batch)
+        packing = pack(longest_first, lengths, ++bins);
     for (auto& members : packing.members) std::ranges::sort(members);
     std::ranges::sort(packing.members);
-    std::vector<std::vector<std::int64_t>> slots;
+    std::vector<std::vector<std::int64_t>> micro_batches;
     for (auto const& members : packing.members) {
-        auto& slot = slots.emplace_back();
-        for (std::size_t i : members) slot.push_back(samples[i]);
+        auto& micro_batch = micro_batches.emplace_back();
+        for (std::size_t i : members) micro_batch.push_back(samples[i]);
     }
-    return slots;
+    return micro_batches;
 }
 
 StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed,

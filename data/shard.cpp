@@ -235,26 +235,27 @@ void Shard::append_tokens(TokenColumn const& tokens, std::int64_t i,
                             path_, i, tokens.range.what, to[t]));
 }
 
-void Shard::append(std::int64_t i, Slot& slot) const {
-    append_tokens(tokens_, i, slot.tokens);
+void Shard::append(std::int64_t i, MicroBatch& micro_batch) const {
+    append_tokens(tokens_, i, micro_batch.tokens);
     if (segments_.column)
-        append_tokens(segments_, i, slot.segments);
+        append_tokens(segments_, i, micro_batch.segments);
     else
-        slot.segments.resize(slot.tokens.size(), 0);
+        micro_batch.segments.resize(micro_batch.tokens.size(), 0);
     for (auto const& column : token_columns_) {
         std::vector<std::int32_t> values;
         append_tokens(column, i, values);
-        slot.columns.append(*column.task, 1, values);
+        micro_batch.columns.append(*column.task, 1, values);
     }
     auto const append_entry = [&](auto const& column) {
         auto const first = column.values.begin() + i * column.width;
-        slot.columns.append(*column.task, column.width, std::vector(first, first + column.width));
+        micro_batch.columns.append(*column.task, column.width,
+                                   std::vector(first, first + column.width));
     };
     for (auto const& column : labels_) append_entry(column);
     for (auto const& column : reals_) append_entry(column);
     for (std::int64_t t = 0; t < length(i); ++t)
-        slot.positions.push_back(static_cast<std::int32_t>(t));
-    slot.offsets.push_back(slot.token_count());
+        micro_batch.positions.push_back(static_cast<std::int32_t>(t));
+    micro_batch.offsets.push_back(micro_batch.token_count());
 }
 
 void Shard::verify() const {

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "data/slot.hpp"
+#include "data/micro_batch.hpp"
 
 namespace trireme::data {
 
@@ -84,9 +84,9 @@ class Shard {
     std::int64_t size() const { return static_cast<std::int64_t>(offsets_.size()) - 1; }
     std::int64_t length(std::int64_t i) const { return at(offsets_, i + 1) - at(offsets_, i); }
     std::int64_t trained(std::int64_t i) const { return at(trained_, i); }
-    /// Appends sample i to the columns of `slot`. Throws JobError naming file and sample, also if a
-    /// number is none that `verify` would pass: the file was changed since.
-    void append(std::int64_t i, Slot& slot) const;
+    /// Appends sample i to the columns of `micro_batch`. Throws JobError naming file and sample,
+    /// also if a number is none that `verify` would pass: the file was changed since.
+    void append(std::int64_t i, MicroBatch& micro_batch) const;
     /// Reads the whole file. Throws InputError if it is not the one the manifest describes, or
     /// holds a token that is not in the vocabulary.
     void verify() const;

@@ -29,7 +29,7 @@ data:
   path: data
 batch:
   global: 16
-  tokens_per_slot: 64
+  tokens_per_micro_batch: 64
 optimizer:
   learning_rate: 3e-3
 train:

@@ -40,11 +40,12 @@ void print_values(framework::config::ConfigWithOrigins const& resolved) {
     value = std::min<std::size_t>(value, 32);
     for (auto const& v : values)
         fmt::print("{:<{}}  {:<{}}  {}\n", v.key, key, v.value, value, resolved.origins.at(v.key));
+    for (auto const& line : resolved.config.notes) fmt::print("\n{}\n", line);
 }
 
 void print_keys() {
     for (auto const& v : framework::config::list_values({}))
-        fmt::print("{:<27} {:<10} {}\n", v.key, v.value.empty() ? "-" : v.value, v.legal);
+        fmt::print("{:<28} {:<10} {}\n", v.key, v.value.empty() ? "-" : v.value, v.legal);
 }
 
 std::string megabytes(std::int64_t bytes) {
@@ -69,8 +70,8 @@ std::string counted(std::int64_t n, std::string_view noun) {
 
 std::string shown(framework::planning::Spread const& s, std::string_view noun) {
     return s.least == s.most ? counted(s.least, noun)
-                             : fmt::format("{} to {}, mean {:.1f} {}s", grouped(s.least),
-                                           grouped(s.most), s.mean, noun);
+                             : fmt::format("{} to {}, mean {:.1f} {}", grouped(s.least),
+                                           grouped(s.most), s.mean, cluster::plural_of(noun));
 }
 
 void print_model(framework::planning::RunPreview const& p) {
@@ -97,14 +98,14 @@ void print_preview(framework::planning::RunPreview const& p,
                    config.data.path, config.data.validation);
     else
         fmt::print("validation  {}\n", counted(p.validation_samples, "sample"));
-    fmt::print("a step      {} on {}; {} (first {})\n", shown(p.slots, "slot"),
+    fmt::print("a step      {} on {}; {} (first {})\n", shown(p.micro_batches, "micro-batch"),
                counted(p.data_ranks, "data-parallel rank"), shown(p.tokens_per_step, "token"),
                counted(p.steps_looked_at, "step"));
     if (p.idle > 0.005)
-        fmt::print("            {:.0f} % of the places for slots stay empty: lower "
-                   "batch.tokens_per_slot ({}) or raise "
+        fmt::print("            {:.0f} % of the places for micro-batches stay empty: lower "
+                   "batch.tokens_per_micro_batch ({}) or raise "
                    "batch.global ({})\n",
-                   100 * p.idle, config.batch.tokens_per_slot, config.batch.global);
+                   100 * p.idle, config.batch.tokens_per_micro_batch, config.batch.global);
     fmt::print("\neach rank   {} of weights, {} of gradients, {} of optimizer state = {}, and "
                "activations\n",
                megabytes(p.memory.weights), megabytes(p.memory.gradients),

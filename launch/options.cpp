@@ -144,6 +144,20 @@ void print_help(po::options_description const& options, char const* positional) 
     fmt::print("\nExamples:\n{}\n\n{}", caption.substr(blank + 2), kExitStatus);
 }
 
+/// Options of the version before by the names that they have now, with a line for each.
+std::vector<std::string> renewed(std::vector<std::string> words) {
+    constexpr std::string_view kBefore = "--tokens-per-slot", kNow = "--tokens-per-micro-batch";
+    for (auto& word : words) {
+        if (word != kBefore && !word.starts_with(std::string(kBefore) + "=")) continue;
+        word.replace(0, kBefore.size(), kNow);
+        if (speaks())
+            cluster::say(
+                "trireme: {} is called {} now; the next version will refuse the old name\n",
+                kBefore, kNow);
+    }
+    return words;
+}
+
 } // namespace
 
 int report(std::exception const& error) {
@@ -166,7 +180,7 @@ bool parse(po::options_description& options, std::vector<std::string> const& arg
         if (positional) words.add(positional, most);
         po::variables_map values;
         auto parsed =
-            po::command_line_parser(arguments)
+            po::command_line_parser(renewed(arguments))
                 .options(options)
                 .positional(words)
                 .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)

@@ -42,7 +42,7 @@ int train_command(std::vector<std::string> const& arguments) {
         "pass or is of another "
         "shape of model")("dry-run", po::bool_switch(&dry),
                           "open the inputs, show every value with its origin, model size, steps, "
-                          "slots and memory, and write nothing")(
+                          "micro-batches and memory, and write nothing")(
         "ranks", po::value(&ranks)->value_name("N"), "with --dry-run: as if started on N ranks");
     if (!parse(options, arguments, "config")) return 0;
     if (ranks < 0 || (ranks > 0 && !dry))
@@ -82,9 +82,10 @@ int evaluate_command(std::vector<std::string> const& arguments) {
         "data", po::value(&job.data)->required()->value_name("FOLDER"),
         "folder that `trireme prepare` wrote")(
         "split", po::value(&job.split)->default_value("test")->value_name("NAME"),
-        "name of the split")("tokens-per-slot",
-                             po::value(&job.tokens_per_slot)->default_value(2048)->value_name("N"),
-                             "upper limit of a packed micro-batch")(
+        "name of the split")(
+        "tokens-per-micro-batch",
+        po::value(&job.tokens_per_micro_batch)->default_value(2048)->value_name("N"),
+        "upper limit of a packed micro-batch")(
         "set", po::value(&job.set)->composing()->value_name("KEY=VALUE"),
         "parallel.* and numerics.compute; may be repeated")(
         "predictions", po::value(&predictions)->value_name("FILE"),

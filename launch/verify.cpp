@@ -52,7 +52,8 @@ int verify_command(std::vector<std::string> const& arguments) {
         "HDF5 file to make, with --tokens; must not exist")("force", po::bool_switch(&job.force),
                                                             "replace the file of --out")(
         "set", po::value(&job.set)->value_name("KEY=VALUE")->composing(),
-        "KEY=VALUE of a run configuration: parallel.*, numerics.*, batch.tokens_per_slot; may be "
+        "KEY=VALUE of a run configuration: parallel.*, numerics.*, batch.tokens_per_micro_batch; "
+        "may be "
         "repeated");
     if (!parse(options, arguments, "model")) return 0;
     if (job.tokens.empty() != job.output.empty())

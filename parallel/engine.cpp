@@ -34,13 +34,13 @@ Engine::Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGather
       stage_(pipeline_.rank()), link_(pipeline_, static_cast<int>(parts_.size())),
       losses_device_(device_of_losses(parts_.front()->boundary_options().device())) {}
 
-std::vector<double> Engine::forward_backward(std::int64_t slots) {
-    queue(slots);
+std::vector<double> Engine::forward_backward(std::int64_t micro_batches) {
+    queue(micro_batches);
     return read(losses());
 }
 
-void Engine::queue(std::int64_t slots) {
-    reducer_.begin_step(slots);
+void Engine::queue(std::int64_t micro_batches) {
+    reducer_.begin_step(micro_batches);
     auto const chunks = static_cast<int>(parts_.size());
     for (auto const& action :
          stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_))
@@ -49,9 +49,9 @@ void Engine::queue(std::int64_t slots) {
     reducer_.finish();
 }
 
-std::vector<double> Engine::forward(std::int64_t slots) {
+std::vector<double> Engine::forward(std::int64_t micro_batches) {
     at::NoGradGuard const no_graph;
-    reducer_.divide(slots);
+    reducer_.divide(micro_batches);
     for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
         for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk)
             run_forward(chunk, m, false);
@@ -60,15 +60,16 @@ std::vector<double> Engine::forward(std::int64_t slots) {
 }
 
 at::Tensor Engine::losses() {
-    std::int64_t slots = 0;
-    while (slots < reducer_.micro_steps() && reducer_.has_slot(slots)) ++slots;
+    std::int64_t micro_batches = 0;
+    while (micro_batches < reducer_.micro_steps() && reducer_.has_micro_batch(micro_batches))
+        ++micro_batches;
     std::vector<at::Tensor> found;
     for (auto const& [micro_step, loss] : losses_) found.push_back(loss);
     losses_.clear();
     at::Tensor const losses =
-        found.empty()
-            ? at::zeros({slots}, at::TensorOptions().dtype(at::kDouble).device(losses_device_))
-            : at::stack(found);
+        found.empty() ? at::zeros({micro_batches},
+                                  at::TensorOptions().dtype(at::kDouble).device(losses_device_))
+                      : at::stack(found);
     finish(pipeline_.broadcast(buffer_of(losses), stages_ - 1, "losses"), losses);
     return losses;
 }
@@ -114,9 +115,9 @@ at::Tensor Engine::upstream(int chunk, std::int64_t micro_step) {
     at::Tensor const gradient =
         link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
     bool const last =
-        micro_step + 1 == reducer_.micro_steps() || !reducer_.has_slot(micro_step + 1);
-    return last && planted::is(planted::Bug::last_slot_dropped) ? at::zeros_like(gradient)
-                                                                : gradient;
+        micro_step + 1 == reducer_.micro_steps() || !reducer_.has_micro_batch(micro_step + 1);
+    return last && planted::is(planted::Bug::last_micro_batch_dropped) ? at::zeros_like(gradient)
+                                                                       : gradient;
 }
 
 Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor const& input,
@@ -132,20 +133,20 @@ Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor co
 
 void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
     Stage& stage = *parts_[static_cast<std::size_t>(chunk)];
-    bool const slot = reducer_.has_slot(micro_step);
-    at::Tensor x = slot ? enter(chunk, micro_step) : at::Tensor();
+    bool const micro_batch = reducer_.has_micro_batch(micro_step);
+    at::Tensor x = micro_batch ? enter(chunk, micro_step) : at::Tensor();
     std::vector<Pass> passes;
     for (std::size_t b = 0; b < stage.block_count(); ++b) {
         acquire(stage, b, 1);
         if (b == 1 && training) cluster::fault_point("step/middle of forward");
-        if (slot) {
+        if (micro_batch) {
             passes.push_back(pass_through(stage, b, x, micro_step, training));
             x = passes.back().output;
             if (!x.requires_grad()) passes.back().output = at::Tensor();
         }
         release(stage, b);
     }
-    if (!slot) return;
+    if (!micro_batch) return;
     leave(chunk, micro_step, x);
     if (training) passes_[{chunk, micro_step}] = std::move(passes);
 }
@@ -168,13 +169,13 @@ at::Tensor Engine::pass_back(Stage& stage, std::size_t block, Pass& pass,
 
 void Engine::run_backward(int chunk, std::int64_t micro_step, bool with_weights) {
     Stage& stage = *parts_[static_cast<std::size_t>(chunk)];
-    bool const slot = reducer_.has_slot(micro_step);
-    at::Tensor gradient = slot ? upstream(chunk, micro_step) : at::Tensor();
+    bool const micro_batch = reducer_.has_micro_batch(micro_step);
+    at::Tensor gradient = micro_batch ? upstream(chunk, micro_step) : at::Tensor();
     auto passes = passes_.extract({chunk, micro_step});
     std::vector<Waiting> later(stage.block_count());
     for (std::size_t b = stage.block_count(); b-- > 0;) {
         acquire(stage, b, -1);
-        if (slot) {
+        if (micro_batch) {
             std::optional<WeightGradientQueue> queue;
             if (!with_weights) queue.emplace();
             gradient = pass_back(stage, b, passes.mapped()[b], gradient, micro_step);
@@ -186,7 +187,7 @@ void Engine::run_backward(int chunk, std::int64_t micro_step, bool with_weights)
             reducer_.unit_done(unit, micro_step);
     }
     if (!with_weights) later_[{chunk, micro_step}] = std::move(later);
-    if (slot && !is_first(chunk)) link_.send_gradient(gradient);
+    if (micro_batch && !is_first(chunk)) link_.send_gradient(gradient);
 }
 
 void Engine::run_weight_gradients(int chunk, std::int64_t micro_step) {

@@ -35,17 +35,17 @@ class Engine {
     Engine(std::vector<Stage*> parts, GradientReducer& reducer, WeightGatherer& gatherer,
            Mesh const& mesh, EngineOptions const& options = {});
 
-    /// Runs all micro-steps of a step of `slots` slots and leaves the reduced gradient in the
-    /// store. Collective over the mesh. Returns the losses of this data rank's slots in micro-step
-    /// order, the same on all stages.
-    std::vector<double> forward_backward(std::int64_t slots);
+    /// Runs all micro-steps of a step of `micro_batches` micro-batches and leaves the reduced
+    /// gradient in the store. Collective over the mesh. Returns the losses of this data rank's
+    /// micro-batches in micro-step order, the same on all stages.
+    std::vector<double> forward_backward(std::int64_t micro_batches);
     /// Does the same without reading anything: on a GPU both return before it has computed.
-    /// `losses`: float64 [slots of this data rank] where the model is, in micro-step order, the
-    /// same on all stages; called once after each `queue`.
-    void queue(std::int64_t slots);
+    /// `losses`: float64 [micro-batches of this data rank] where the model is, in micro-step order,
+    /// the same on all stages; called once after each `queue`.
+    void queue(std::int64_t micro_batches);
     at::Tensor losses();
     /// Forward passes only, without a graph; returns the same. Collective over the mesh.
-    std::vector<double> forward(std::int64_t slots);
+    std::vector<double> forward(std::int64_t micro_batches);
 
   private:
     struct Pass {

@@ -40,44 +40,44 @@ GradientReducer::GradientReducer(ParameterStore& store, Mesh const& mesh)
         group = tensor.split(tensor.rank() / copies, tensor.rank(), tensor_sharers(copies));
 }
 
-void GradientReducer::divide(std::int64_t slots) {
-    slots_ = slots;
-    micro_steps_ = (slots + data_.size() - 1) / data_.size();
+void GradientReducer::divide(std::int64_t micro_batches) {
+    micro_batches_ = micro_batches;
+    micro_steps_ = (micro_batches + data_.size() - 1) / data_.size();
 }
 
-void GradientReducer::begin_step(std::int64_t slots) {
-    divide(slots);
+void GradientReducer::begin_step(std::int64_t micro_batches) {
+    divide(micro_batches);
     store_.begin_step();
 }
 
-bool GradientReducer::has_slot(std::int64_t micro_step) const {
-    return micro_step * data_.size() + data_.rank() < slots_;
+bool GradientReducer::has_micro_batch(std::int64_t micro_step) const {
+    return micro_step * data_.size() + data_.rank() < micro_batches_;
 }
 
-std::int64_t GradientReducer::slots_in(std::int64_t micro_step) const {
-    return std::min<std::int64_t>(data_.size(), slots_ - micro_step * data_.size());
+std::int64_t GradientReducer::micro_batches_in(std::int64_t micro_step) const {
+    return std::min<std::int64_t>(data_.size(), micro_batches_ - micro_step * data_.size());
 }
 
 void GradientReducer::unit_done(std::size_t index, std::int64_t micro_step) {
     Unit& unit = *store_.units()[index];
     if (!unit.trainable) return;
-    if (has_slot(micro_step)) store_.check_all_delivered(index);
-    if (store_.options().separate_slots) {
+    if (has_micro_batch(micro_step)) store_.check_all_delivered(index);
+    if (store_.options().separate_micro_batches) {
         fold(unit, micro_step);
-    } else if (!unit.slot_is_total) {
+    } else if (!unit.current_is_total) {
         reduce(unit);
     } else if (micro_step == micro_steps_ - 1) {
         store_.zero_undelivered(index);
         reduce(unit);
     } else {
-        unit.close_slot();
+        unit.close_micro_batch();
     }
     poll(); // Open MPI moves data only while it is polled
 }
 
 void GradientReducer::reduce(Unit& unit) {
     std::string const name = "gradient/" + unit.name;
-    std::vector<at::Tensor> const buffers = unit.close_slot();
+    std::vector<at::Tensor> const buffers = unit.close_micro_batch();
     for (std::size_t use = 0; use < buffers.size(); ++use) {
         if (store_.options().zero == 0) {
             in_flight_.push_back(
@@ -90,15 +90,16 @@ void GradientReducer::reduce(Unit& unit) {
         }
         at::Tensor const source =
             buffers[use].defined() ? buffers[use] : unit.total[use].new_zeros({unit.layout.total});
-        at::Tensor const arrived =
-            unit.slot_is_total ? at::Tensor() : unit.total[use].new_empty({unit.end - unit.begin});
+        at::Tensor const arrived = unit.current_is_total
+                                       ? at::Tensor()
+                                       : unit.total[use].new_empty({unit.end - unit.begin});
         at::Tensor const kept = arrived.defined() ? arrived : unit.kept_gradient(use);
         in_flight_.push_back({&unit, use, source, arrived,
                               mesh_.along(Axis::shard)
                                   .reduce_scatter(buffer_of(source), buffer_of(kept),
                                                   cluster::ReduceOp::sum, name)});
     }
-    while (!unit.slot_is_total && in_flight_.size() > budgets.reductions)
+    while (!unit.current_is_total && in_flight_.size() > budgets.reductions)
         complete_first(in_flight_);
 }
 
@@ -113,13 +114,13 @@ void GradientReducer::complete_all() {
 }
 
 void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
-    std::int64_t const part = unit.layout.part_size(), senders = slots_in(micro_step);
+    std::int64_t const part = unit.layout.part_size(), senders = micro_batches_in(micro_step);
     auto const d = static_cast<std::size_t>(data_.size());
-    std::vector<std::size_t> const send(d,
-                                        has_slot(micro_step) ? static_cast<std::size_t>(part) : 0);
+    std::vector<std::size_t> const send(
+        d, has_micro_batch(micro_step) ? static_cast<std::size_t>(part) : 0);
     std::vector<std::size_t> receive(d, 0);
     std::fill_n(receive.begin(), senders, static_cast<std::size_t>(part));
-    std::vector<at::Tensor> const buffers = unit.close_slot();
+    std::vector<at::Tensor> const buffers = unit.close_micro_batch();
     for (std::size_t use = 0; use < buffers.size(); ++use) {
         at::Tensor const pieces = unit.total[use].new_empty({senders * part});
         at::Tensor const source =
@@ -128,7 +129,7 @@ void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
                                           "gradient/" + unit.name),
                          pieces);
         at::Tensor owned = unit.gradient_range(use, store_.options().place.part() * part, part);
-        bool const backwards = planted::is(planted::Bug::slot_order);
+        bool const backwards = planted::is(planted::Bug::micro_batch_order);
         for (std::int64_t s = 0; s < senders; ++s)
             owned.add_(pieces.narrow(0, (backwards ? senders - 1 - s : s) * part, part));
     }
@@ -149,8 +150,8 @@ void GradientReducer::gather_folded(Unit& unit) {
 
 void GradientReducer::add_uses(Unit& unit) {
     if (planted::is(planted::Bug::tied_within_stage) && mesh_.world().size() > 1) return;
-    // Tied weights: each use was summed over all slots apart; they are added once, in the order of
-    // the uses.
+    // Tied weights: each use was summed over all micro-batches apart; they are added once, in the
+    // order of the uses.
     for (std::size_t use = 1; use < unit.total.size(); ++use) unit.total[0].add_(unit.total[use]);
 }
 
@@ -198,7 +199,7 @@ void GradientReducer::finish() {
     auto const& options = store_.options();
     for (auto& unit : store_.units()) {
         if (!unit->trainable) continue;
-        if (options.separate_slots) {
+        if (options.separate_micro_batches) {
             gather_folded(*unit);
         } else if (options.zero > 0 && !planted::is(planted::Bug::replicas_not_summed)) {
             for (std::size_t use = 0; use < unit->total.size(); ++use) {

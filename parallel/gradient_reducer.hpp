@@ -2,9 +2,9 @@
 // mode) or as late as the ZeRO stage allows (fast mode), then over what else shares a parameter.
 //
 // [Note: order of the sums in bitwise mode]
-// In each micro-step the owner of an element receives the pieces of that micro-step's slots by
-// all-to-all and adds them, in slot order, to one accumulator: ((acc + g0) + g1) + ... is the
-// sequence of additions of a single process, whatever the number of data ranks, ZeRO stage and
+// In each micro-step the owner of an element receives the pieces of that micro-step's micro-batches
+// by all-to-all and adds them, in micro-batch order, to one accumulator: ((acc + g0) + g1) + ... is
+// the sequence of additions of a single process, whatever the number of data ranks, ZeRO stage and
 // grouping. The price is one reduction per micro-step. Sums over the tensor axis follow after the
 // step, in rank order.
 //
@@ -30,17 +30,17 @@ class GradientReducer {
     /// Both must outlive the reducer. Collective over the tensor axis.
     GradientReducer(ParameterStore& store, Mesh const& mesh);
 
-    /// `slots`: those of the whole step. Slot s belongs to data rank s mod d, micro-step s div d.
-    /// Local.
-    void begin_step(std::int64_t slots);
+    /// `micro_batches`: those of the whole step. Micro-batch s belongs to data rank s mod d,
+    /// micro-step s div d. Local.
+    void begin_step(std::int64_t micro_batches);
     /// Begins a step without gradients.
-    void divide(std::int64_t slots);
+    void divide(std::int64_t micro_batches);
     std::int64_t micro_steps() const { return micro_steps_; }
-    /// Tells whether this rank has a slot in that micro-step.
-    bool has_slot(std::int64_t micro_step) const;
+    /// Tells whether this rank has a micro-batch in that micro-step.
+    bool has_micro_batch(std::int64_t micro_step) const;
     /// The unit's gradients of this micro-step are complete on this rank. Collective over the data
     /// ranks: every rank calls it for every unit, in one order, in every micro-step, with or
-    /// without a slot of its own.
+    /// without a micro-batch of its own.
     void unit_done(std::size_t unit, std::int64_t micro_step);
     /// After it every rank holds what it keeps of the whole gradient of the step. Collective over
     /// the mesh.
@@ -63,14 +63,14 @@ class GradientReducer {
     void add_uses(Unit& unit);
     void add_over_stages(Unit& unit);
     void add_over_tensor_ranks();
-    std::int64_t slots_in(std::int64_t micro_step) const;
+    std::int64_t micro_batches_in(std::int64_t micro_step) const;
 
     ParameterStore& store_;
     Mesh const& mesh_;
     cluster::Communicator& data_;
     /// by number of ranks that hold one slice
     std::map<int, std::unique_ptr<cluster::Communicator>> sharers_;
-    std::int64_t slots_ = 0, micro_steps_ = 0;
+    std::int64_t micro_batches_ = 0, micro_steps_ = 0;
     std::list<InFlight> in_flight_;
 };
 

@@ -33,7 +33,7 @@ at::Tensor const& Parameter::gradient() const {
 
 Parameter::Sink& Parameter::sink(int use) {
     Sink& sink = sinks_.at(static_cast<std::size_t>(use));
-    if (!sink.slot.defined()) unit_->open_slot(static_cast<std::size_t>(use));
+    if (!sink.gradient.defined()) unit_->open_micro_batch(static_cast<std::size_t>(use));
     return sink;
 }
 
@@ -63,9 +63,9 @@ void for_each_run(Parameter const& p, std::int64_t first, std::int64_t count,
 namespace {
 void mark_written(bool& written, std::string const& name) {
     if (written)
-        throw cluster::JobError(
-            "gradient of " + name +
-            " was delivered twice in one slot: a second use of a parameter needs its own sink");
+        throw cluster::JobError("gradient of " + name +
+                                " was delivered twice in one micro-batch: a second use of a "
+                                "parameter needs its own sink");
     written = true;
 }
 } // namespace
@@ -74,13 +74,13 @@ void ParameterUse::deliver_product(at::Tensor const& a, at::Tensor const& b) con
     now_or_later([parameter = parameter_, use = use_, a, b] {
         auto& sink = parameter->sink(use);
         mark_written(sink.written, parameter->spec().name);
-        if (a.scalar_type() != sink.slot.scalar_type()) { // bf16 products, float32 sums
+        if (a.scalar_type() != sink.gradient.scalar_type()) { // bf16 products, float32 sums
             at::Tensor const product = at::mm(a, b);
-            sink.holds_sum ? sink.slot.add_(product) : sink.slot.copy_(product);
+            sink.holds_sum ? sink.gradient.add_(product) : sink.gradient.copy_(product);
         } else if (sink.holds_sum) {
-            sink.slot.addmm_(a, b);
+            sink.gradient.addmm_(a, b);
         } else {
-            at::mm_out(sink.slot, a, b);
+            at::mm_out(sink.gradient, a, b);
         }
         sink.holds_sum = true;
     });
@@ -90,7 +90,7 @@ void ParameterUse::deliver(at::Tensor const& gradient) const {
     now_or_later([parameter = parameter_, use = use_, gradient] {
         auto& sink = parameter->sink(use);
         mark_written(sink.written, parameter->spec().name);
-        sink.holds_sum ? sink.slot.add_(gradient) : sink.slot.copy_(gradient);
+        sink.holds_sum ? sink.gradient.add_(gradient) : sink.gradient.copy_(gradient);
         sink.holds_sum = true;
     });
 }
@@ -98,7 +98,7 @@ void ParameterUse::deliver(at::Tensor const& gradient) const {
 ParameterUse::Accumulator ParameterUse::accumulate() const {
     auto& sink = parameter_->sink(use_);
     mark_written(sink.written, name());
-    return {sink.slot, !std::exchange(sink.holds_sum, true)};
+    return {sink.gradient, !std::exchange(sink.holds_sum, true)};
 }
 
 namespace {

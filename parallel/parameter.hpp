@@ -74,9 +74,9 @@ class Parameter {
     friend struct Unit;
     /// The place that one use's gradient goes to.
     struct Sink {
-        at::Tensor slot;        ///< undefined while the unit has no buffer for it
+        at::Tensor gradient;    ///< undefined while the unit has no buffer for it
         bool holds_sum = false; ///< the next gradient of this use is added, not stored
-        bool written = false;   ///< since the start of this slot
+        bool written = false;   ///< since the start of this micro-batch
     };
     Sink& sink(int use);
 
@@ -113,15 +113,15 @@ class ParameterUse {
     std::string const& name() const { return parameter_->spec_.name; }
     Parameter const& parameter() const { return *parameter_; }
 
-    /// Delivers this use's gradient of one slot: a b, made by a matrix product straight into the
-    /// buffer where the mode allows it. Call once per slot. Both of these wait while a
+    /// Delivers this use's gradient of one micro-batch: a b, made by a matrix product straight into
+    /// the buffer where the mode allows it. Call once per micro-batch. Both of these wait while a
     /// WeightGradientQueue is alive.
     void deliver_product(at::Tensor const& a, at::Tensor const& b) const;
-    /// Delivers this use's gradient of one slot. Call once per slot.
+    /// Delivers this use's gradient of one micro-batch. Call once per micro-batch.
     void deliver(at::Tensor const& gradient) const;
     /// Serves gradients that are made by parts, inside now_or_later: returns the buffer to add this
-    /// slot's parts into, and whether it holds nothing yet (then it is not zeroed: the first part
-    /// is stored, or the caller zeroes it). Call once per slot; counts as delivered.
+    /// micro-batch's parts into, and whether it holds nothing yet (then it is not zeroed: the first
+    /// part is stored, or the caller zeroes it). Call once per micro-batch; counts as delivered.
     struct Accumulator {
         at::Tensor buffer;
         bool fresh;

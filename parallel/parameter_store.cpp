@@ -59,23 +59,24 @@ at::Tensor Unit::kept_gradient(std::size_t use) const {
     return gradient_range(use, begin, end - begin);
 }
 
-void Unit::open_slot(std::size_t use) {
-    if (!slot.at(use).defined()) slot[use] = at::empty({layout.total}, total.at(use).options());
+void Unit::open_micro_batch(std::size_t use) {
+    if (!current.at(use).defined())
+        current[use] = at::empty({layout.total}, total.at(use).options());
     for (std::size_t i = 0; i < parameters.size(); ++i)
         if (use < parameters[i]->sinks_.size())
-            parameters[i]->sinks_[use].slot = view_in(slot[use], layout, i, *parameters[i]);
+            parameters[i]->sinks_[use].gradient = view_in(current[use], layout, i, *parameters[i]);
 }
 
-std::vector<at::Tensor> Unit::close_slot() {
-    std::vector<at::Tensor> buffers = slot;
+std::vector<at::Tensor> Unit::close_micro_batch() {
+    std::vector<at::Tensor> buffers = current;
     for (auto* p : parameters)
         for (auto& sink : p->sinks_) {
             sink.written = false;
-            if (slot_is_total) continue;
+            if (current_is_total) continue;
             sink.holds_sum = false;
-            sink.slot = at::Tensor();
+            sink.gradient = at::Tensor();
         }
-    if (!slot_is_total) slot.assign(slot.size(), {});
+    if (!current_is_total) current.assign(current.size(), {});
     return buffers;
 }
 
@@ -143,22 +144,22 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
     if (options_.zero < 3) unit.compute = zeros(n, options_.compute);
     unit.state = options_.zero < 3 ? Unit::State::unsharded : Unit::State::sharded;
     unit.master = shared ? unit.compute.narrow(0, unit.begin, kept) : zero_state(kept);
-    unit.slot_is_total = !options_.separate_slots && options_.zero < 2;
+    unit.current_is_total = !options_.separate_micro_batches && options_.zero < 2;
     unit.show_compute();
     for (std::size_t i = 0; i < unit.parameters.size() && options_.zero == 0; ++i)
         unit.parameters[i]->master_ = view_in(unit.master, unit.layout, i, *unit.parameters[i]);
     if (!unit.trainable || !options_.gradients) return;
     for (int use = 0; use < uses; ++use)
         unit.total.push_back(zeros(options_.zero < 2 ? n : kept, unit.gradient_dtype));
-    unit.slot.resize(unit.total.size());
-    if (unit.slot_is_total) unit.slot = unit.total;
+    unit.current.resize(unit.total.size());
+    if (unit.current_is_total) unit.current = unit.total;
     for (std::size_t i = 0; i < unit.parameters.size(); ++i) {
         Parameter& p = *unit.parameters[i];
         p.sinks_.resize(unit.total.size());
         if (options_.zero == 0) p.gradient_ = view_in(unit.total[0], unit.layout, i, p);
     }
-    for (std::size_t use = 0; use < unit.total.size() && unit.slot_is_total; ++use)
-        unit.open_slot(use);
+    for (std::size_t use = 0; use < unit.total.size() && unit.current_is_total; ++use)
+        unit.open_micro_batch(use);
 }
 
 at::Tensor ParameterStore::zeros(std::int64_t count, at::ScalarType dtype) const {
@@ -230,10 +231,10 @@ void ParameterStore::allocate_moments() {
 
 void ParameterStore::begin_step() {
     for (auto& unit : units_) {
-        unit->close_slot();
+        unit->close_micro_batch();
         for (auto* p : unit->parameters)
             for (auto& sink : p->sinks_) sink.holds_sum = false;
-        if (unit->slot_is_total) continue;
+        if (unit->current_is_total) continue;
         for (auto& total : unit->total) total.zero_();
     }
 }
@@ -243,13 +244,13 @@ void ParameterStore::check_all_delivered(std::size_t unit) const {
         for (auto const& sink : p->sinks_)
             if (!sink.written && p->spec().trainable)
                 throw cluster::JobError("parameter " + p->spec().name +
-                                        " got no gradient in this slot");
+                                        " got no gradient in this micro-batch");
 }
 
 void ParameterStore::zero_undelivered(std::size_t unit) {
     for (auto* p : units_[unit]->parameters)
         for (auto& sink : p->sinks_)
-            if (!sink.holds_sum && sink.slot.defined()) sink.slot.zero_();
+            if (!sink.holds_sum && sink.gradient.defined()) sink.gradient.zero_();
 }
 
 } // namespace trireme::parallel

@@ -10,7 +10,8 @@
 //   master      n    n/s  n/s  n/s   its kept range; the compute copy's memory where dtypes agree
 //   compute     n    n    n    n     under ZeRO 3 only while its block runs
 //   gradient    n    n    n/s  n/s   sum over the step; bitwise mode fills only part until the end
-//   slot        n    n    n    n     while the unit's backward pass and reduction last, where it is
+//   micro-batch        n    n    n    n     while the unit's backward pass and reduction last,
+//   where it is
 //                                    not the gradient itself
 //   moments     n    n/s  n/s  n/s
 #pragma once
@@ -30,8 +31,8 @@ namespace trireme::parallel {
 
 struct StoreOptions {
     at::ScalarType compute = at::kFloat; ///< kDouble: master and gradients are float64 too
-    /// bitwise mode: a slot's gradient is made apart from the sum
-    bool separate_slots = false;
+    /// bitwise mode: a micro-batch's gradient is made apart from the sum
+    bool separate_micro_batches = false;
     bool gradients = true; ///< false: evaluation only, no gradient memory
     int zero = 0;          ///< 0 to 3
     StorePlace place = {};
@@ -54,22 +55,24 @@ struct Unit {
     State state = State::unsharded;
     /// one per use: the step's gradient, [layout.total] or [end - begin]
     std::vector<at::Tensor> total;
-    std::vector<at::Tensor> slot; ///< one per use: [layout.total], the gradient of one slot
+    std::vector<at::Tensor>
+        current;                  ///< one per use: [layout.total], the gradient of one micro-batch
     at::Tensor moment1, moment2;  ///< [end - begin]; Adam's, allocated by allocate_moments
     bool trainable = false;       ///< of any of its parameters
     bool owned = true;            ///< false: a tied copy without optimizer state
-    bool slot_is_total = true;    ///< layers write into the step's sum itself
+    bool current_is_total = true; ///< layers write into the step's sum itself
     at::ScalarType gradient_dtype{};
 
     /// The kept range of a use's sum; of use 0 it is the whole gradient once reduced.
     at::Tensor kept_gradient(std::size_t use = 0) const;
     /// Elements [from, from + count) of the flat buffer in a use's sum. They must be in it.
     at::Tensor gradient_range(std::size_t use, std::int64_t from, std::int64_t count) const;
-    /// Gives memory for the gradient of one slot of that use; layers ask for it by delivering.
-    void open_slot(std::size_t use);
-    /// The slot's buffers (undefined ones for uses that nothing was delivered to), which the unit
-    /// lets go. Every use may deliver again.
-    std::vector<at::Tensor> close_slot();
+    /// Gives memory for the gradient of one micro-batch of that use; layers ask for it by
+    /// delivering.
+    void open_micro_batch(std::size_t use);
+    /// The micro-batch's buffers (undefined ones for uses that nothing was delivered to), which the
+    /// unit lets go. Every use may deliver again.
+    std::vector<at::Tensor> close_micro_batch();
     void show_compute(); ///< parameters see `compute`
 };
 
@@ -110,9 +113,11 @@ class ParameterStore {
     void allocate_moments();
 
     void begin_step(); ///< the next gradient of every use is stored, not added
-    /// Throws JobError naming a trainable parameter of the unit that got no gradient in this slot.
+    /// Throws JobError naming a trainable parameter of the unit that got no gradient in this
+    /// micro-batch.
     void check_all_delivered(std::size_t unit) const;
-    /// Zeroes what no slot of this step wrote, so that a rank without slots adds nothing to a sum.
+    /// Zeroes what no micro-batch of this step wrote, so that a rank without micro-batches adds
+    /// nothing to a sum.
     void zero_undelivered(std::size_t unit);
 
   private:

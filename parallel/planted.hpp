@@ -21,10 +21,10 @@ enum class Bug : std::uint8_t {
     padding_counted,      ///< rows that pad the vocabulary are classes
     means_averaged,       ///< the mean of the means of micro-batches
     /// a stage that is not the last ignores what comes back for its last micro-batch
-    last_slot_dropped,
+    last_micro_batch_dropped,
     stale_gather,       ///< ZeRO 3 keeps what it gathered over the update
     bias_on_every_rank, ///< a row linear's bias goes into the sum over tensor ranks
-    slot_order,         ///< bitwise mode folds the slots of a micro-step backwards
+    micro_batch_order,  ///< bitwise mode folds the micro-batches of a micro-step backwards
     /// a tensor rank's stretch of the sequence begins one token early for its positions
     sequence_offset,
     moments_lost,        ///< shard ranks after the first forget the first moment

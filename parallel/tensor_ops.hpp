@@ -1,7 +1,8 @@
 // Tensor parallelism with sequence parallelism (Korthikanti et al., "Reducing activation
 // recomputation in large transformer models", 2022, section 4.2.2): between the divided layers each
 // rank holds a stretch of the sequence, inside them the whole sequence and a part of the heads or
-// columns. T = tokens of the slot, a multiple of the ranks; t = tensor ranks; D = model width.
+// columns. T = tokens of the micro-batch, a multiple of the ranks; t = tensor ranks; D = model
+// width.
 #pragma once
 #include <ATen/ATen.h>
 

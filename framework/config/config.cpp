@@ -15,6 +15,7 @@
 #include "cluster/utf8.hpp"
 #include "framework/config/config_keys.hpp"
 #include "framework/config/foreign_keys.hpp"
+#include "framework/config/old_keys.hpp"
 #include "framework/config/plain_yaml.hpp"
 
 namespace trireme::framework::config {
@@ -240,6 +241,41 @@ void apply(YAML::Node root, std::string const& file, std::string const& assignme
     section[key.substr(dot + 1)] = node;
 }
 
+/// Gives keys of the version before the names that they have now. Returns a line for each.
+std::vector<std::string> renew_keys(YAML::Node root, std::string const& file, Origins& assigned) {
+    std::vector<std::pair<std::string, std::string>> old;
+    for (auto const& section : root)
+        if (section.first.IsScalar() && section.second.IsMap())
+            for (auto const& entry : section.second)
+                if (entry.first.IsScalar() &&
+                    new_name_of(section.first.Scalar() + "." + entry.first.Scalar()))
+                    old.emplace_back(section.first.Scalar(), entry.first.Scalar());
+    std::vector<std::string> notes;
+    for (auto const& [section, name] : old) {
+        std::string const key = section + "." + name, now = *new_name_of(key);
+        YAML::Node inside = root[section];
+        YAML::Node const value = inside[name];
+        std::string const place = value.Mark().is_null()
+                                      ? assigned.at(key)
+                                      : fmt::format("{}:{}", file, value.Mark().line + 1);
+        std::string const last = now.substr(section.size() + 1);
+        YAML::Node const newer = std::as_const(inside)[last];
+        // An assignment of either name wins over the file, as it does where the names are the same.
+        bool const overridden = newer && newer.Mark().is_null() && !value.Mark().is_null();
+        bool const overrides = newer && !newer.Mark().is_null() && value.Mark().is_null();
+        if (newer && !overridden && !overrides)
+            throw cluster::InputError(
+                fmt::format("{}: {} is the old name of {}, which is given too; legal: one of them",
+                            place, key, now));
+        inside.remove(name);
+        notes.push_back(old_name_note(place, key));
+        if (overridden) continue;
+        inside[last] = value;
+        if (value.Mark().is_null()) assigned[now] = assigned.at(key);
+    }
+    return notes;
+}
+
 /// Key and text of every value of a configuration in YAML, section by section.
 std::map<std::string, std::string> flatten(std::string const& yaml) {
     std::map<std::string, std::string> values;
@@ -247,9 +283,11 @@ std::map<std::string, std::string> flatten(std::string const& yaml) {
         auto const name = entry.first.as<std::string>();
         if (!entry.second.IsMap()) values[name] = entry.second.Scalar();
         for (auto const& inner :
-             entry.second.IsMap() ? entry.second : YAML::Node(YAML::NodeType::Map))
-            values[name + "." + inner.first.as<std::string>()] =
+             entry.second.IsMap() ? entry.second : YAML::Node(YAML::NodeType::Map)) {
+            std::string const key = name + "." + inner.first.as<std::string>();
+            values[new_name_of(key).value_or(key)] =
                 inner.second.IsScalar() ? inner.second.Scalar() : YAML::Dump(inner.second);
+        }
     }
     return values;
 }
@@ -267,6 +305,7 @@ ConfigWithOrigins parse(std::string const& text, std::string const& name,
         apply(root, name, assignment, "TRIREME_SET", assigned);
     for (auto const& assignment : command_line) apply(root, name, assignment, "--set", assigned);
     Config config;
+    config.notes = renew_keys(root, name, assigned);
     Reader reader(name, root, assigned);
     walk(reader, config);
     reader.check_unknown();

@@ -45,8 +45,8 @@ struct ParallelSection {
     bool share_gpus = false; ///< several ranks may have one GPU: for tests, slow
 };
 struct BatchSection {
-    std::int64_t global = 32;            ///< samples per step over the whole job
-    std::int64_t tokens_per_slot = 2048; ///< upper limit of a packed micro-batch
+    std::int64_t global = 32;                   ///< samples per step over the whole job
+    std::int64_t tokens_per_micro_batch = 2048; ///< upper limit of a packed micro-batch
 };
 enum class NumericsMode : std::uint8_t { bitwise, fast };
 enum class Compute : std::uint8_t { fp64, fp32, bf16 };
@@ -123,6 +123,8 @@ struct Config {
     CheckpointSection checkpoint;
     GuardSection guard;
     JobSection job;
+    /// Holds lines that reading the file has to say, for the log and the dry run. No key of a file.
+    std::vector<std::string> notes = {};
 };
 
 /// Reads FILE, then applies `overrides` ("optimizer.learning_rate=1e-4"). Throws

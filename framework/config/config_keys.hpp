@@ -122,7 +122,8 @@ void walk(Walk& w, Config& c) {
     });
     w.section("batch", [&] {
         w.field("global", c.batch.global, at_least<std::int64_t>(1));
-        w.field("tokens_per_slot", c.batch.tokens_per_slot, at_least<std::int64_t>(1));
+        w.field("tokens_per_micro_batch", c.batch.tokens_per_micro_batch,
+                at_least<std::int64_t>(1));
     });
     w.section("numerics", [&] {
         w.choice("mode", c.numerics.mode);

@@ -15,7 +15,7 @@ using Pair = std::pair<char const*, char const*>;
 
 constexpr char const* kWholeStep = "batch.global";
 constexpr std::array kNames{
-    // over all ranks; micro-batches follow from batch.tokens_per_slot
+    // over all ranks; micro-batches follow from batch.tokens_per_micro_batch
     Pair{"per_device_train_batch_size", kWholeStep},
     Pair{"per_gpu_train_batch_size", kWholeStep},
     Pair{"train_batch_size", kWholeStep},
@@ -24,7 +24,7 @@ constexpr std::array kNames{
     Pair{"local_batch_size", kWholeStep},
     Pair{"batch_size", kWholeStep},
     Pair{"gradient_accumulation_steps", kWholeStep},
-    Pair{"micro_batch_size", "batch.tokens_per_slot"},
+    Pair{"micro_batch_size", "batch.tokens_per_micro_batch"},
     Pair{"lr", "optimizer.learning_rate"},
     Pair{"max_lr", "optimizer.learning_rate"},
     Pair{"lr_scheduler_type", "optimizer.schedule"},

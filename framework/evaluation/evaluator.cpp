@@ -72,11 +72,12 @@ Outcome Evaluator::outcome(data::Dataset const& dataset) const {
                rank = static_cast<std::size_t>(model_.mesh().data().rank());
     for (auto const& plan : data::plan_evaluation(dataset, shape_)) {
         std::vector<model::Pass> passes;
-        for (std::size_t s = rank; s < plan.slots.size(); s += ranks)
-            passes.push_back(model::make_pass(dataset.read(plan.slots[s], shape_.token_multiple),
-                                              false, 0, 0, 1.0, model_.store().options().device));
+        for (std::size_t s = rank; s < plan.micro_batches.size(); s += ranks)
+            passes.push_back(
+                model::make_pass(dataset.read(plan.micro_batches[s], shape_.token_multiple), false,
+                                 0, 0, 1.0, model_.store().options().device));
         model_.load(std::move(passes));
-        model_.engine().forward(static_cast<std::int64_t>(plan.slots.size()));
+        model_.engine().forward(static_cast<std::int64_t>(plan.micro_batches.size()));
         model::Results const& found = model_.results();
         std::ranges::copy(found.samples, std::back_inserter(mine.samples));
         std::ranges::copy(found.logits, std::back_inserter(mine.logits));

@@ -11,10 +11,10 @@ namespace trireme::framework::evaluation {
 
 struct OneStep {
     std::vector<model::Pass> passes; ///< of this rank
-    std::int64_t slots = 0;          ///< of all ranks
+    std::int64_t micro_batches = 0;  ///< of all ranks
 };
-/// All samples of `set` as one step, cut into slots as in training; without dropout, with logits
-/// kept. `data` is the group among which slots are divided. Local.
+/// All samples of `set` as one step, cut into micro-batches as in training; without dropout, with
+/// logits kept. `data` is the group among which micro-batches are divided. Local.
 OneStep make_step(data::Dataset const& set, data::BatchShape const& shape,
                   cluster::Communicator const& data);
 

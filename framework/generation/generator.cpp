@@ -20,21 +20,21 @@ struct Running {
 
 /// Tokens [first, end) of each text that goes on, packed; the sample id is the place of the text in
 /// the batch.
-data::Slot pack(std::vector<Running> const& batch, std::vector<std::size_t> const& live,
-                bool last_only) {
-    data::Slot slot;
-    slot.offsets.push_back(0);
+data::MicroBatch pack(std::vector<Running> const& batch, std::vector<std::size_t> const& live,
+                      bool last_only) {
+    data::MicroBatch micro_batch;
+    micro_batch.offsets.push_back(0);
     for (std::size_t const i : live) {
         auto const& text = batch[i].text;
         for (std::size_t t = last_only ? text.size() - 1 : 0; t < text.size(); ++t) {
-            slot.tokens.push_back(text[t]);
-            slot.positions.push_back(static_cast<std::int32_t>(t));
+            micro_batch.tokens.push_back(text[t]);
+            micro_batch.positions.push_back(static_cast<std::int32_t>(t));
         }
-        slot.offsets.push_back(slot.token_count());
-        slot.sample_ids.push_back(static_cast<std::int64_t>(i));
+        micro_batch.offsets.push_back(micro_batch.token_count());
+        micro_batch.sample_ids.push_back(static_cast<std::int64_t>(i));
     }
-    slot.segments.assign(slot.tokens.size(), 0);
-    return slot;
+    micro_batch.segments.assign(micro_batch.tokens.size(), 0);
+    return micro_batch;
 }
 
 /// Adds the next token; false when the text ended with it.
@@ -133,15 +133,15 @@ Generator::losses(std::vector<Prompt> const& prompts,
         // the last is a label only
         r.text.insert(r.text.end(), references[i].begin(), references[i].end() - 1);
     }
-    data::Slot slot = pack(batch, all, false);
+    data::MicroBatch micro_batch = pack(batch, all, false);
     std::vector<std::int32_t> labels;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
         labels.insert(labels.end(), prompts[i].tokens.size() - 1, data::kIgnoredLabel);
         labels.insert(labels.end(), references[i].begin(), references[i].end());
     }
-    slot.columns.append(data::kTokenLabels, 1, labels);
+    micro_batch.columns.append(data::kTokenLabels, 1, labels);
     std::vector<ReferenceLoss> out;
-    for (auto const& r : model_.results(model::make_pass(std::move(slot), false, 0, 0, 1.0)))
+    for (auto const& r : model_.results(model::make_pass(std::move(micro_batch), false, 0, 0, 1.0)))
         out.push_back({r.loss, r.trained});
     return out;
 }

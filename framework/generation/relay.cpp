@@ -34,7 +34,7 @@ at::Tensor Relay::next_logits(model::Pass const& pass) const {
     send_on(x);
     at::Tensor const logits =
         last() ? part_.next_logits(pass, x).to(at::kFloat).contiguous()
-               : at::empty({pass.slot.sample_count(), config_.vocabulary}, at::kFloat);
+               : at::empty({pass.micro_batch.sample_count(), config_.vocabulary}, at::kFloat);
     // Every stage makes the same choice of the same logits, so that no token need travel.
     stages_.broadcast(buffer_of(logits), stages_.size() - 1, "generation/logits").wait();
     return logits;
@@ -42,7 +42,7 @@ at::Tensor Relay::next_logits(model::Pass const& pass) const {
 
 std::vector<model::SampleResult> Relay::results(model::Pass pass) const {
     at::NoGradGuard const no_graph;
-    auto const samples = static_cast<std::size_t>(pass.slot.sample_count());
+    auto const samples = static_cast<std::size_t>(pass.micro_batch.sample_count());
     at::Tensor x = receive(pass);
     std::vector<model::Pass> passes;
     passes.push_back(std::move(pass));

@@ -55,9 +55,10 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     // A score is quoted: the same bits on any number of ranks and threads.
     parallelize::configure_numerics({.mode = config::NumericsMode::bitwise},
                                     cluster::topology(world).cores_per_rank);
-    if (job.tokens_per_slot < 1)
+    if (job.tokens_per_micro_batch < 1)
         throw cluster::InputError(
-            fmt::format("--tokens-per-slot: {}: legal: a whole number >= 1", job.tokens_per_slot));
+            fmt::format("--tokens-per-micro-batch: {}: legal: a whole number >= 1",
+                        job.tokens_per_micro_batch));
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
     config::Config config =
@@ -84,7 +85,7 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
                                               job.model, loaded.notes().front(), job.data));
     parallel.refresh();
     auto const outcome =
-        evaluation::Evaluator(parallel, {samples_per_plan, job.tokens_per_slot,
+        evaluation::Evaluator(parallel, {samples_per_plan, job.tokens_per_micro_batch,
                                          mesh.along(parallel::Axis::tensor).size()})
             .outcome(*set);
     check_finite(job, outcome);

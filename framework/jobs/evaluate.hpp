@@ -14,7 +14,7 @@ namespace trireme::framework::jobs {
 
 struct EvaluationJob {
     std::string model, data, split = "test";
-    std::int64_t tokens_per_slot = 2048;
+    std::int64_t tokens_per_micro_batch = 2048;
     std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
     /// For JSONL, which rank 0 writes: sample, loss, trained, and what the task says of a sample.
     /// None: null.

@@ -79,9 +79,9 @@ tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& f
 
 /// A run configuration of the layout and the arithmetic alone.
 config::Config read_settings(VerifyJob const& job, tasks::Task const& task) {
-    config::Config config =
-        config::layout_config("trireme verify", {"parallel.", "numerics.", "batch.tokens_per_slot"},
-                              job.set, job.model, task.schema().name);
+    config::Config config = config::layout_config(
+        "trireme verify", {"parallel.", "numerics.", "batch.tokens_per_micro_batch"}, job.set,
+        job.model, task.schema().name);
     if (config.parallel.device != config::Device::cpu)
         throw cluster::InputError(
             fmt::format("parallel.device: {}: legal for trireme verify: cpu, where its bounds hold",
@@ -125,12 +125,13 @@ class TrainingPath {
 
     /// One step without an update. Collective.
     evaluation::GatheredResults run() {
-        auto step = evaluation::make_step(*task_.set,
-                                          {task_.set->size(), task_.config.batch.tokens_per_slot,
-                                           mesh_.along(parallel::Axis::tensor).size()},
-                                          mesh_.data());
+        auto step =
+            evaluation::make_step(*task_.set,
+                                  {task_.set->size(), task_.config.batch.tokens_per_micro_batch,
+                                   mesh_.along(parallel::Axis::tensor).size()},
+                                  mesh_.data());
         model_.load(std::move(step.passes));
-        model_.engine().forward_backward(step.slots);
+        model_.engine().forward_backward(step.micro_batches);
         return {model_.results(), *task_.set, task_.model, mesh_.world()};
     }
 

@@ -12,7 +12,7 @@ struct VerifyJob {
     std::string model;          ///< Hugging Face folder
     std::string tokens, output; ///< JSON (verify/token_file.hpp) and the HDF5 file to make
     std::vector<std::string>
-        set;            ///< "parallel.tensor=2": parallel.*, numerics.*, batch.tokens_per_slot
+        set; ///< "parallel.tensor=2": parallel.*, numerics.*, batch.tokens_per_micro_batch
     bool force = false; ///< replace the file at `output`
 };
 

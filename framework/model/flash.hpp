@@ -1,5 +1,5 @@
-// Attention of a GPU by libtorch's FlashAttention-2 kernels (Dao, 2023): all samples of a slot in
-// one call, in bf16, no scores in memory.
+// Attention of a GPU by libtorch's FlashAttention-2 kernels (Dao, 2023): all samples of a
+// micro-batch in one call, in bf16, no scores in memory.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -17,7 +17,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-/// One kind of head: what it does with the rows of a slot.
+/// One kind of head: what it does with the rows of a micro-batch.
 struct SampleHead {
     data::TaskColumn const& column; ///< that it learns from
     /// Losses of the rows; the logits become their gradients.
@@ -36,12 +36,12 @@ void class_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
     }
     rows.loss.resize(static_cast<std::size_t>(logits.size(0)));
     rows.best.resize(rows.loss.size());
-    cross_entropy_rows(logits, pass.slot.columns.labels_of(data::kClassLabel).data(), true,
+    cross_entropy_rows(logits, pass.micro_batch.columns.labels_of(data::kClassLabel).data(), true,
                        pass.loss_scale, rows.loss.data(), rows.best.data());
 }
 void find_class(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
                 Results&) {
-    result.label = pass.slot.columns.labels_of(data::kClassLabel)[i];
+    result.label = pass.micro_batch.columns.labels_of(data::kClassLabel)[i];
     result.prediction = rows.best[i];
     result.trained = result.label >= 0;
     result.correct = result.trained && result.prediction == result.label;
@@ -58,7 +58,7 @@ void number_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) 
         logits.copy_(error * (2 * pass.loss_scale));
         return;
     }
-    auto const& targets = pass.slot.columns.reals_of(data::kTargets);
+    auto const& targets = pass.micro_batch.columns.reals_of(data::kTargets);
     rows.loss.assign(static_cast<std::size_t>(logits.size(0)), 0);
     by_dtype(logits, [&](auto* data) {
         auto* const x = write<std::remove_const_t<std::remove_pointer_t<decltype(data)>>>(logits);
@@ -76,8 +76,8 @@ void number_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) 
 void find_numbers(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
                   Results& results) {
     auto const outputs = rows.logits.size(1);
-    auto const first =
-        pass.slot.columns.reals_of(data::kTargets).begin() + static_cast<std::int64_t>(i) * outputs;
+    auto const first = pass.micro_batch.columns.reals_of(data::kTargets).begin() +
+                       static_cast<std::int64_t>(i) * outputs;
     result.trained =
         std::count_if(first, first + outputs, [](float target) { return data::counts(target); });
     results.targets.insert(results.targets.end(), first, first + outputs);
@@ -110,10 +110,10 @@ struct SampleLoss : torch::autograd::Function<SampleLoss> {
 void append_results(SampleHead const& head, Pass const& pass, RowLosses const& rows,
                     Results& results) {
     std::int64_t const outputs = rows.logits.size(1);
-    for (std::size_t i = 0; i < pass.slot.sample_ids.size(); ++i) {
-        if (pass.slot.sample_ids[i] < 0) continue;
+    for (std::size_t i = 0; i < pass.micro_batch.sample_ids.size(); ++i) {
+        if (pass.micro_batch.sample_ids[i] < 0) continue;
         SampleResult& result = results.samples.emplace_back();
-        result.sample = pass.slot.sample_ids[i];
+        result.sample = pass.micro_batch.sample_ids[i];
         result.loss = rows.loss[i];
         head.find(pass, rows, i, result, results);
         float const* const row =
@@ -136,7 +136,7 @@ std::int64_t entries(data::Columns const& columns, data::TaskColumn const& asked
 at::Tensor sample_loss(HeadKind kind, at::Tensor const& logits, Pass const& pass,
                        Results& results) {
     SampleHead const head = sample_head(kind);
-    if (entries(pass.slot.columns, head.column) != logits.size(0))
+    if (entries(pass.micro_batch.columns, head.column) != logits.size(0))
         throw cluster::InputError(
             fmt::format("the data have no {} per sample, which a {} head needs; prepare them with "
                         "the task of the run",

@@ -27,21 +27,22 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 void append_language_results(Pass const& pass, RowLosses const& rows, Results& results) {
-    auto const& slot = pass.slot;
-    auto const& labels = slot.columns.labels_of(data::kTokenLabels);
-    for (std::size_t i = 0; i < slot.sample_ids.size(); ++i) {
-        if (slot.sample_ids[i] < 0) continue;
+    auto const& micro_batch = pass.micro_batch;
+    auto const& labels = micro_batch.columns.labels_of(data::kTokenLabels);
+    for (std::size_t i = 0; i < micro_batch.sample_ids.size(); ++i) {
+        if (micro_batch.sample_ids[i] < 0) continue;
         SampleResult& r = results.samples.emplace_back();
-        r.sample = slot.sample_ids[i];
-        for (auto t = static_cast<std::size_t>(slot.offsets[i]);
-             t < static_cast<std::size_t>(slot.offsets[i + 1]); ++t) {
+        r.sample = micro_batch.sample_ids[i];
+        for (auto t = static_cast<std::size_t>(micro_batch.offsets[i]);
+             t < static_cast<std::size_t>(micro_batch.offsets[i + 1]); ++t) {
             if (labels[t] < 0) continue;
             r.loss += rows.loss[t];
             r.trained += 1;
             r.correct += rows.best[t] == labels[t];
         }
         if (!rows.logits.defined()) continue;
-        at::Tensor const own = rows.logits.slice(0, slot.offsets[i], slot.offsets[i + 1]);
+        at::Tensor const own =
+            rows.logits.slice(0, micro_batch.offsets[i], micro_batch.offsets[i + 1]);
         results.logits.insert(results.logits.end(), own.const_data_ptr<float>(),
                               own.const_data_ptr<float>() + own.numel());
     }
@@ -91,7 +92,7 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
     static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
                             Pass const* pass, RowLosses* rows, parallel::TensorAxis const& axis) {
         bool const graph = x.requires_grad();
-        auto const& labels = pass->slot.columns.labels_of(data::kTokenLabels);
+        auto const& labels = pass->micro_batch.columns.labels_of(data::kTokenLabels);
         // Padding in the vocabulary is no class: it has no score.
         auto const& slice = weight->parameter().slice();
         std::int64_t const real = parallel::planted::is(parallel::planted::Bug::padding_counted)
@@ -168,7 +169,7 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
 
 at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass,
                                Results& results, parallel::TensorAxis const& axis) {
-    if (std::ssize(pass.slot.columns.labels_of(data::kTokenLabels)) != x.size(0))
+    if (std::ssize(pass.micro_batch.columns.labels_of(data::kTokenLabels)) != x.size(0))
         throw cluster::InputError(
             "the data have no token labels, which a language-modeling head needs; prepare them "
             "with --task language-modeling or generation");

@@ -126,12 +126,12 @@ struct Rows {
 };
 
 Rows rows_of(Pass const& pass) {
-    Rows rows{{}, pass.slot.positions, pass.ids.samples, pass.ids.positions};
-    for (std::size_t i = 0; i < pass.slot.sample_ids.size(); ++i)
+    Rows rows{{}, pass.micro_batch.positions, pass.ids.samples, pass.ids.positions};
+    for (std::size_t i = 0; i < pass.micro_batch.sample_ids.size(); ++i)
         rows.samples.insert(
             rows.samples.end(),
-            static_cast<std::size_t>(pass.slot.offsets[i + 1] - pass.slot.offsets[i]),
-            pass.slot.sample_ids[i]);
+            static_cast<std::size_t>(pass.micro_batch.offsets[i + 1] - pass.micro_batch.offsets[i]),
+            pass.micro_batch.sample_ids[i]);
     return rows;
 }
 
@@ -246,7 +246,7 @@ at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& 
     at::Tensor const y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.slot.positions.data(),
+        kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.micro_batch.positions.data(),
                         read<T>(table.cosine), read<T>(table.sine), direction, data, write<T>(y));
     });
     return y.to(input.scalar_type());
@@ -356,9 +356,9 @@ at::Tensor activate(at::Tensor const& x, Activation activation) {
 at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                      AttentionShape const& shape, Pass const& pass) {
     kernels::AttentionProblem const problem{
-        pass.slot.offsets.data(),
-        pass.slot.sample_ids.data(),
-        pass.slot.sample_count(),
+        pass.micro_batch.offsets.data(),
+        pass.micro_batch.sample_ids.data(),
+        pass.micro_batch.sample_count(),
         shape.heads,
         shape.kv_heads,
         shape.head_size,

@@ -1,7 +1,7 @@
-// The differentiable pieces of a transformer over packed slots: on the CPU by kernels of our own
-// (framework/kernels), on a GPU by libtorch's operations (composed.hpp, flash.hpp). T = packed
-// tokens, D = model width, H = query heads, K = key heads, S = head size, V = vocabulary, n =
-// samples. Weight gradients go through handles (parallel/parameter.hpp); the graph holds
+// The differentiable pieces of a transformer over packed micro-batches: on the CPU by kernels of
+// our own (framework/kernels), on a GPU by libtorch's operations (composed.hpp, flash.hpp). T =
+// packed tokens, D = model width, H = query heads, K = key heads, S = head size, V = vocabulary, n
+// = samples. Weight gradients go through handles (parallel/parameter.hpp); the graph holds
 // activations only.
 #pragma once
 #include <ATen/ATen.h>
@@ -24,10 +24,10 @@ at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& wei
 at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
                       parallel::ParameterUse const& bias, double epsilon);
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
-/// x may be the `part`-th of equal stretches of the slot's tokens.
+/// x may be the `part`-th of equal stretches of the micro-batch's tokens.
 at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site,
                    std::int64_t part = 0);
-/// The same where row i of x is token rows[i] of the slot.
+/// The same where row i of x is token rows[i] of the micro-batch.
 at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
                         std::vector<std::int64_t> const& rows, std::uint64_t site);
 /// down-projection's input: silu(gate) * up, [T, F].
@@ -45,8 +45,8 @@ struct AttentionShape {
     std::int64_t first_head = 0; ///< number of the first of these heads in the model: keys dropout
     bool recompute = false;      ///< keep q, k and v only for the backward pass
 };
-/// Block-diagonal attention over the samples of the slot: q[T, H S], k[T, K S], v[T, K S] -> [T, H
-/// S]. Rotary positions, if any, have been applied.
+/// Block-diagonal attention over the samples of the micro-batch: q[T, H S], k[T, K S], v[T, K S] ->
+/// [T, H S]. Rotary positions, if any, have been applied.
 at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                      AttentionShape const& shape, Pass const& pass);
 
@@ -63,10 +63,10 @@ at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& ta
                   Pass const& pass);
 
 /// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never
-/// exist. Returns the sum of losses of the slot's kTokenLabels times pass.loss_scale, float64. With
-/// a graph, gradients are made on the way. x[T, D]; of weight[V, D] each tensor rank holds a
-/// stretch of rows (Shoeybi et al. 2019, section 3: what travels is a maximum, a sum and a score
-/// for each token, not its logits). Collective over `axis`.
+/// exist. Returns the sum of losses of the micro-batch's kTokenLabels times pass.loss_scale,
+/// float64. With a graph, gradients are made on the way. x[T, D]; of weight[V, D] each tensor rank
+/// holds a stretch of rows (Shoeybi et al. 2019, section 3: what travels is a maximum, a sum and a
+/// score for each token, not its logits). Collective over `axis`.
 at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight,
                                Pass const& pass, Results& results,
                                parallel::TensorAxis const& axis = {});

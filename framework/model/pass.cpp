@@ -7,35 +7,37 @@
 
 namespace trireme::framework::model {
 
-std::int64_t packed_ids(data::Slot const& slot) {
-    std::int64_t words = kIdsOfAToken * slot.token_count() + slot.sample_count() + 1;
-    slot.columns.each([&](auto const& column) { words += std::ssize(column.values); });
+std::int64_t packed_ids(data::MicroBatch const& micro_batch) {
+    std::int64_t words = kIdsOfAToken * micro_batch.token_count() + micro_batch.sample_count() + 1;
+    micro_batch.columns.each([&](auto const& column) { words += std::ssize(column.values); });
     return words;
 }
 
-void pack_ids(data::Slot const& slot, std::int64_t* out) {
-    out = std::ranges::copy(slot.tokens, out).out;
-    out = std::ranges::copy(slot.positions, out).out;
-    out = std::ranges::copy(slot.segments, out).out;
-    for (std::size_t i = 0; i < slot.sample_ids.size(); ++i)
-        out = std::fill_n(out, slot.offsets[i + 1] - slot.offsets[i], slot.sample_ids[i]);
-    out = std::ranges::copy(slot.offsets, out).out;
-    for (auto const& column : slot.columns.labels) out = std::ranges::copy(column.values, out).out;
-    for (auto const& column : slot.columns.reals)
+void pack_ids(data::MicroBatch const& micro_batch, std::int64_t* out) {
+    out = std::ranges::copy(micro_batch.tokens, out).out;
+    out = std::ranges::copy(micro_batch.positions, out).out;
+    out = std::ranges::copy(micro_batch.segments, out).out;
+    for (std::size_t i = 0; i < micro_batch.sample_ids.size(); ++i)
+        out = std::fill_n(out, micro_batch.offsets[i + 1] - micro_batch.offsets[i],
+                          micro_batch.sample_ids[i]);
+    out = std::ranges::copy(micro_batch.offsets, out).out;
+    for (auto const& column : micro_batch.columns.labels)
+        out = std::ranges::copy(column.values, out).out;
+    for (auto const& column : micro_batch.columns.reals)
         for (float const value : column.values)
             *out++ = std::bit_cast<std::int64_t>(static_cast<double>(value));
 }
 
-SlotIds view_ids(at::Tensor const& packed, data::Slot const& slot) {
-    std::int64_t const t = slot.token_count();
+MicroBatchIds view_ids(at::Tensor const& packed, data::MicroBatch const& micro_batch) {
+    std::int64_t const t = micro_batch.token_count();
     std::int64_t at = 0;
     auto const next = [&](std::int64_t count) {
         return packed.narrow(0, std::exchange(at, at + count), count);
     };
-    SlotIds ids;
+    MicroBatchIds ids;
     for (auto* row : {&ids.tokens, &ids.positions, &ids.segments, &ids.samples}) *row = next(t);
-    ids.offsets = next(slot.sample_count() + 1);
-    slot.columns.each([&]<typename T>(data::Column<T> const& column) {
+    ids.offsets = next(micro_batch.sample_count() + 1);
+    micro_batch.columns.each([&]<typename T>(data::Column<T> const& column) {
         at::Tensor values = next(std::ssize(column.values));
         if constexpr (std::is_floating_point_v<T>) values = values.view(at::kDouble);
         ids.columns[column.name] =
@@ -50,12 +52,12 @@ at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device
     return device.is_cpu() || device.is_meta() ? host : host.pin_memory().to(device, true);
 }
 
-Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step,
+Pass make_pass(data::MicroBatch micro_batch, bool training, std::uint64_t seed, std::int64_t step,
                double loss_scale, at::Device device) {
-    std::vector<std::int64_t> packed(static_cast<std::size_t>(packed_ids(slot)));
-    pack_ids(slot, packed.data());
-    SlotIds ids = view_ids(on_device(packed, device), slot);
-    return {std::move(slot), std::move(ids), training, seed, step, loss_scale};
+    std::vector<std::int64_t> packed(static_cast<std::size_t>(packed_ids(micro_batch)));
+    pack_ids(micro_batch, packed.data());
+    MicroBatchIds ids = view_ids(on_device(packed, device), micro_batch);
+    return {std::move(micro_batch), std::move(ids), training, seed, step, loss_scale};
 }
 
 void Results::read_back() {

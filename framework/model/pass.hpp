@@ -1,4 +1,4 @@
-// What one forward pass over one slot needs besides weights.
+// What one forward pass over one micro-batch needs besides weights.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/slot.hpp"
+#include "data/micro_batch.hpp"
 #include "framework/model/results.hpp"
 
 namespace trireme::framework::model {
@@ -26,27 +26,27 @@ class AttentionCache {
                               Pass const& pass) = 0;
 };
 
-/// What a device reads of a slot, in one tensor of words of 8 bytes, so that one copy brings it:
-/// int64 views of it, and float64 ones of columns of real numbers.
-struct SlotIds {
+/// What a device reads of a micro-batch, in one tensor of words of 8 bytes, so that one copy brings
+/// it: int64 views of it, and float64 ones of columns of real numbers.
+struct MicroBatchIds {
     at::Tensor tokens, positions, segments; ///< [T]
     at::Tensor samples;                     ///< [T], the sample of each token
     at::Tensor offsets;                     ///< [n + 1]
-    /// of the slot's columns, by name: int64 [T] or [n, width], or float64
+    /// of the micro-batch's columns, by name: int64 [T] or [n, width], or float64
     std::map<std::string, at::Tensor> columns;
 };
 inline constexpr std::int64_t kIdsOfAToken = 4; ///< beside the columns
 /// Words in that tensor.
-std::int64_t packed_ids(data::Slot const& slot);
+std::int64_t packed_ids(data::MicroBatch const& micro_batch);
 /// Writes them, in the order above.
-void pack_ids(data::Slot const& slot, std::int64_t* out);
-SlotIds view_ids(at::Tensor const& packed, data::Slot const& slot);
+void pack_ids(data::MicroBatch const& micro_batch, std::int64_t* out);
+MicroBatchIds view_ids(at::Tensor const& packed, data::MicroBatch const& micro_batch);
 
-/// One slot and the circumstances it is computed in. Random numbers are keyed by (seed, step,
-/// sample id, site, element).
+/// One micro-batch and the circumstances it is computed in. Random numbers are keyed by (seed,
+/// step, sample id, site, element).
 struct Pass {
-    data::Slot slot;
-    SlotIds ids; ///< of the slot, where the model is
+    data::MicroBatch micro_batch;
+    MicroBatchIds ids; ///< of the micro-batch, where the model is
     bool training = false;
     std::uint64_t seed = 0;
     std::int64_t step = 0;
@@ -69,8 +69,8 @@ inline std::uint64_t site_id(Site site, std::int64_t layer = 0) {
     return static_cast<std::uint64_t>(layer) * 8 + static_cast<std::uint64_t>(site);
 }
 
-/// Makes the tensors of a pass from its slot, on the device that computes.
-Pass make_pass(data::Slot slot, bool training, std::uint64_t seed, std::int64_t step,
+/// Makes the tensors of a pass from its micro-batch, on the device that computes.
+Pass make_pass(data::MicroBatch micro_batch, bool training, std::uint64_t seed, std::int64_t step,
                double loss_scale, at::Device device = at::kCPU);
 /// Numbers of the host on a device; the host does not wait for the copy.
 at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device);

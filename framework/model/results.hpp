@@ -19,7 +19,7 @@ struct SampleResult {
     std::int32_t label = -1, prediction = -1; ///< classification
 };
 
-/// What a pass found: one entry per sample, in slot order.
+/// What a pass found: one entry per sample, in micro-batch order.
 struct Results {
     std::vector<SampleResult> samples;
     /// Row after row, samples in the order above. Heads of samples: a row of outputs for each.

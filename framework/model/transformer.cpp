@@ -46,9 +46,10 @@ at::Tensor clear_padding(at::Tensor const& x, parallel::TensorSlice const& slice
 }
 
 /// The last token of sample i that is not `pad`; the first, if all are.
-std::int64_t last_token(data::Slot const& slot, std::size_t i, std::int64_t pad) {
-    std::int64_t t = slot.offsets[i + 1] - 1;
-    while (t > slot.offsets[i] && slot.tokens[static_cast<std::size_t>(t)] == pad) --t;
+std::int64_t last_token(data::MicroBatch const& micro_batch, std::size_t i, std::int64_t pad) {
+    std::int64_t t = micro_batch.offsets[i + 1] - 1;
+    while (t > micro_batch.offsets[i] && micro_batch.tokens[static_cast<std::size_t>(t)] == pad)
+        --t;
     return t;
 }
 
@@ -186,9 +187,9 @@ at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
 
 at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     std::vector<std::int64_t> rows;
-    for (std::size_t i = 0; i + 1 < pass.slot.offsets.size(); ++i)
-        rows.push_back(config_.causal ? last_token(pass.slot, i, config_.pad_token)
-                                      : pass.slot.offsets[i]);
+    for (std::size_t i = 0; i + 1 < pass.micro_batch.offsets.size(); ++i)
+        rows.push_back(config_.causal ? last_token(pass.micro_batch, i, config_.pad_token)
+                                      : pass.micro_batch.offsets[i]);
     // The meta device selects no rows: as many of the first ones have the shape.
     h = h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size()))
                     : h.index_select(0, on_device(rows, h.device()));

@@ -26,7 +26,8 @@ struct BlockOptions {
     bool recompute_attention = false;
 };
 
-// Between blocks each of t tensor ranks holds T / t tokens of the slot (parallel/tensor_ops.hpp).
+// Between blocks each of t tensor ranks holds T / t tokens of the micro-batch
+// (parallel/tensor_ops.hpp).
 
 /// Token, position and segment embeddings, and the norm and dropout after them where the family has
 /// them.

@@ -28,7 +28,8 @@ class TransformerParts {
     TransformerParts(Config const& config, parallel::ParameterStore& store,
                      PipelineLayout const& layout, BlockOptions const& options = {});
 
-    /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
+    /// This rank's micro-batches of the step to come, one per micro-step. Clears the results of the
+    /// last.
     void load(std::vector<Pass> passes);
     /// What the head found; empty on stages without it.
     Results const& results() const { return parts_.back()->results(); }

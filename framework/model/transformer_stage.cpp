@@ -81,7 +81,7 @@ at::Tensor TransformerStage::logits(Pass const& pass) const {
 at::Tensor TransformerStage::next_logits(Pass const& pass, at::Tensor const& hidden) const {
     at::NoGradGuard const no_graph;
     at::Tensor const ends =
-        at::tensor(at::ArrayRef<std::int64_t>(pass.slot.offsets).slice(1), at::kLong) - 1;
+        at::tensor(at::ArrayRef<std::int64_t>(pass.micro_batch.offsets).slice(1), at::kLong) - 1;
     return head_.value().logits(hidden.index_select(0, ends), pass);
 }
 

@@ -1,5 +1,5 @@
-// A part of a model as the engine runs it: its blocks (stem, layers, head), and the slots of the
-// current step.
+// A part of a model as the engine runs it: its blocks (stem, layers, head), and the micro-batches
+// of the current step.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -32,7 +32,8 @@ class TransformerStage : public parallel::Stage {
     TransformerStage(Config const& config, parallel::ParameterStore& store, PartRange const& range,
                      BlockOptions const& options = {});
 
-    /// This rank's slots of the step to come, one per micro-step. Clears the results of the last.
+    /// This rank's micro-batches of the step to come, one per micro-step. Clears the results of the
+    /// last.
     void load(std::vector<Pass> passes);
     void load(std::shared_ptr<std::vector<Pass> const> passes);
     /// Of a GPU: waits for it.
@@ -41,8 +42,8 @@ class TransformerStage : public parallel::Stage {
         return results_;
     }
 
-    /// Logits of one slot by a stage that holds the whole model, without a graph: [T, V] of a
-    /// language model, else [samples, classes].
+    /// Logits of one micro-batch by a stage that holds the whole model, without a graph: [T, V] of
+    /// a language model, else [samples, classes].
     at::Tensor logits(Pass const& pass) const;
     /// This part's layers, and the stem before them if it has one, without the head: [T, D] from
     /// the part before (of the first, anything) to the part after. Without a graph. Local.

@@ -85,7 +85,7 @@ at::Tensor GradientNorm::own_sums() const {
 
 GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh const& mesh)
     : store_(store), mesh_(mesh), parts_(own_parts(store)) {
-    if (!store.options().separate_slots) return;
+    if (!store.options().separate_micro_batches) return;
     auto mine = nlohmann::json::array();
     for (auto const& p : parts_)
         mine.push_back(
@@ -117,7 +117,7 @@ GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh
 at::Tensor GradientNorm::compute() const {
     at::Tensor const mine = own_sums();
     auto& world = mesh_.world();
-    if (!store_.options().separate_slots) {
+    if (!store_.options().separate_micro_batches) {
         at::Tensor const total = ordered_sum(mine);
         parallel::finish(
             world.all_reduce(parallel::buffer_of(total), cluster::ReduceOp::sum, "gradient norm"),

@@ -16,9 +16,9 @@ namespace trireme::framework::optimizer {
 at::Tensor ordered_sum(at::Tensor const& values);
 
 /// sqrt of the sum over trainable parameters of their squares; every element of the model counts
-/// once, whatever ranks hold copies of it. In bitwise mode (a store with separate slots) sums of
-/// squares are float64 per canonical block of each tensor and added in (name, tensor rank, block)
-/// order by all, so the result does not depend on what lies on which data rank or stage.
+/// once, whatever ranks hold copies of it. In bitwise mode (a store with separate micro-batches)
+/// sums of squares are float64 per canonical block of each tensor and added in (name, tensor rank,
+/// block) order by all, so the result does not depend on what lies on which data rank or stage.
 class GradientNorm {
   public:
     /// Both must outlive it. Collective over the world of the mesh in bitwise mode: ranks say which

@@ -91,7 +91,7 @@ std::string bubble_note(int stages, config::ParallelSection const& section,
     double const bubble = *std::ranges::max_element(run.bubble);
     return fmt::format("note: pipeline {} has {} micro-steps a step: with {} a stage idles {:.0f} "
                        "% of its time; lower "
-                       "batch.tokens_per_slot or raise batch.global for {} or more",
+                       "batch.tokens_per_micro_batch or raise batch.global for {} or more",
                        stages, micro_steps, name_of(section.schedule), 100 * bubble / (1 + bubble),
                        stages);
 }

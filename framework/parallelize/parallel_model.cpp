@@ -22,7 +22,7 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh,
                                      config::NumericsSection const& numerics, bool gradients,
                                      at::Device device) {
     return {.compute = compute_dtype(numerics.compute),
-            .separate_slots = numerics.mode == config::NumericsMode::bitwise,
+            .separate_micro_batches = numerics.mode == config::NumericsMode::bitwise,
             .gradients = gradients,
             .zero = section.zero,
             .place = mesh.place(),
@@ -31,14 +31,14 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh,
                           section.offload == config::Offload::optimizer};
 }
 
-/// What planted bugs do to a rank's slots; nothing otherwise.
+/// What planted bugs do to a rank's micro-batches; nothing otherwise.
 void spoil(std::vector<model::Pass>& passes, parallel::Mesh const& mesh) {
     using namespace parallel::planted;
     for (auto& pass : passes) {
         if (is(Bug::loss_over_tensor)) pass.loss_scale /= mesh.along(parallel::Axis::tensor).size();
         if (is(Bug::dropout_by_rank)) pass.seed += static_cast<std::uint64_t>(mesh.world().rank());
         if (!is(Bug::means_averaged)) continue;
-        std::int64_t const trained = pass.slot.columns.counted();
+        std::int64_t const trained = pass.micro_batch.columns.counted();
         pass.loss_scale = 1.0 / static_cast<double>(std::max<std::int64_t>(1, trained)) /
                           static_cast<double>(passes.size()) / mesh.data().size();
     }

@@ -35,7 +35,7 @@ class ParallelModel {
     /// The specs of the whole model, on every rank.
     std::vector<parallel::ParameterSpec> const& specs() const { return specs_; }
 
-    /// This rank's slots of the step to come, one per micro-step.
+    /// This rank's micro-batches of the step to come, one per micro-step.
     void load(std::vector<model::Pass> passes);
     /// What the head found for them; empty on stages without a head.
     model::Results const& results() const { return parts_.results(); }

@@ -38,7 +38,7 @@ Json to_json(LayoutReport const& r) {
               {"layers", p.layers},
               {"recompute", name_of(p.recompute)},
               {"offload", name_of(p.offload)},
-              {"tokens_per_slot", r.outcome.layout.tokens_per_slot},
+              {"tokens_per_micro_batch", r.outcome.layout.tokens_per_micro_batch},
               {"passed", r.outcome.passed}};
     if (!r.outcome.error.empty()) {
         json["error"] = r.outcome.error;

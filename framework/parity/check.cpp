@@ -16,12 +16,12 @@ namespace {
 /// of them.
 class Hashes {
   public:
-    void set(int tensor, std::int64_t tokens_per_slot, std::string const& hash) {
-        known_[{tensor, tokens_per_slot}] = hash;
+    void set(int tensor, std::int64_t tokens_per_micro_batch, std::string const& hash) {
+        known_[{tensor, tokens_per_micro_batch}] = hash;
     }
     bool differs(Layout const& l, std::string const& hash) {
         auto const [place, fresh] =
-            known_.try_emplace({l.parallel.tensor, l.tokens_per_slot}, hash);
+            known_.try_emplace({l.parallel.tensor, l.tokens_per_micro_batch}, hash);
         return !fresh && place->second != hash;
     }
 
@@ -63,10 +63,11 @@ LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& tr
     Errors const errors = errors_of(problem, trace, reference.exact);
     auto all = figures(errors, reference.bounds);
     if (problem.numerics.compute == config::Compute::bf16) {
-        for (auto const& f : figures_along(trace, reference.alike.at({1, layout.tokens_per_slot})))
+        for (auto const& f :
+             figures_along(trace, reference.alike.at({1, layout.tokens_per_micro_batch})))
             all.push_back(f);
-        auto const [like, fresh] =
-            reference.alike.try_emplace({layout.parallel.tensor, layout.tokens_per_slot}, trace);
+        auto const [like, fresh] = reference.alike.try_emplace(
+            {layout.parallel.tensor, layout.tokens_per_micro_batch}, trace);
         if (!fresh)
             for (auto const& f : figures_alike(trace, like->second)) all.push_back(f);
         worst_first(all);

@@ -53,7 +53,7 @@ std::vector<Group> telling_features(std::vector<LayoutOutcome> const& outcomes) 
     degree("shard", [](Layout const& l) { return std::int64_t{l.parallel.shard}; });
     degree("replicate", [](Layout const& l) { return std::int64_t{l.parallel.replicate}; });
     degree("zero", [](Layout const& l) { return std::int64_t{l.parallel.zero}; });
-    degree("slots of", [](Layout const& l) { return l.tokens_per_slot; });
+    degree("micro-batches of", [](Layout const& l) { return l.tokens_per_micro_batch; });
     add(groups, outcomes, "schedule 1f1b over stages", [](auto const& l) {
         return l.parallel.pipeline > 1 &&
                l.parallel.schedule == parallel::ScheduleKind::one_f_one_b;
@@ -100,7 +100,7 @@ std::vector<LayoutOutcome> simplest_first(std::vector<LayoutOutcome> const& outc
         int const extras = (p.recompute != config::Recompute::none) + (p.zero > 0) +
                            (p.schedule != parallel::ScheduleKind::one_f_one_b) + (p.pipeline > 1) +
                            (p.tensor > 1) + (v.layout.data() > 1);
-        return std::tuple(v.layout.ranks(), extras, -v.layout.tokens_per_slot);
+        return std::tuple(v.layout.ranks(), extras, -v.layout.tokens_per_micro_batch);
     };
     std::ranges::stable_sort(failing, {}, rank);
     return failing;

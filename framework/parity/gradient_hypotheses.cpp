@@ -48,7 +48,8 @@ std::string why_that_factor(Case const& c, double factor) {
     return "scaled by a constant";
 }
 
-// Gradients are sums over slots: the weight with which each slot went in says what happened to it.
+// Gradients are sums over micro-batches: the weight with which each micro-batch went in says what
+// happened to it.
 
 Cause uniform_scale(Case const& c, double factor, std::vector<std::string> const& names,
                     Fit const& f) {
@@ -62,30 +63,30 @@ Cause uniform_scale(Case const& c, double factor, std::vector<std::string> const
         names, kSure};
 }
 
-/// Weights that slots have where means of means are taken; empty if they would all be 1.
+/// Weights that micro-batches have where means of means are taken; empty if they would all be 1.
 struct Formula {
     char const* text;
     std::vector<double> weights;
 };
 std::vector<Formula> formulas_of_means(std::vector<std::int64_t> const& trained, int ranks) {
-    auto const slots = trained.size(), d = static_cast<std::size_t>(ranks);
+    auto const micro_batches = trained.size(), d = static_cast<std::size_t>(ranks);
     double const all =
         static_cast<double>(std::accumulate(trained.begin(), trained.end(), std::int64_t{0}));
-    std::vector<double> of_rank(d), slots_of_rank(d);
-    for (std::size_t s = 0; s < slots; ++s) {
+    std::vector<double> of_rank(d), micro_batches_of_rank(d);
+    for (std::size_t s = 0; s < micro_batches; ++s) {
         of_rank[s % d] += static_cast<double>(trained[s]);
-        slots_of_rank[s % d] += 1;
+        micro_batches_of_rank[s % d] += 1;
     }
-    Formula by_slot{"the mean over micro-batches of their means", {}},
+    Formula by_micro_batch{"the mean over micro-batches of their means", {}},
         by_rank{"the mean over data ranks of the mean over their labels", {}},
         by_both{"the mean over data ranks of the mean over their micro-batches of their means", {}};
-    for (std::size_t s = 0; s < slots; ++s) {
+    for (std::size_t s = 0; s < micro_batches; ++s) {
         double const own = std::max(1.0, static_cast<double>(trained[s]));
-        by_slot.weights.push_back(all / (static_cast<double>(slots) * own));
+        by_micro_batch.weights.push_back(all / (static_cast<double>(micro_batches) * own));
         by_rank.weights.push_back(all / (ranks * std::max(1.0, of_rank[s % d])));
-        by_both.weights.push_back(all / (ranks * slots_of_rank[s % d] * own));
+        by_both.weights.push_back(all / (ranks * micro_batches_of_rank[s % d] * own));
     }
-    return {by_slot, by_both, by_rank};
+    return {by_micro_batch, by_both, by_rank};
 }
 
 std::optional<Cause> means_averaged(Case const& c, Fit const& f,
@@ -99,16 +100,17 @@ std::optional<Cause> means_averaged(Case const& c, Fit const& f,
             return Cause{
                 "means-averaged",
                 fmt::format("{} is taken, not the mean over all trained labels", formula.text),
-                fmt::format("slots of {} trained labels went in with weights {:.3f}, as that "
-                            "formula has it",
-                            fmt::join(trained, ", "), fmt::join(f.weights, ", ")),
+                fmt::format(
+                    "micro-batches of {} trained labels went in with weights {:.3f}, as that "
+                    "formula has it",
+                    fmt::join(trained, ", "), fmt::join(f.weights, ", ")),
                 names, kSure};
     }
     return {};
 }
 
-/// Data ranks none of whose slots went in, if all slots that are missing are theirs and others have
-/// some.
+/// Data ranks none of whose micro-batches went in, if all micro-batches that are missing are theirs
+/// and others have some.
 std::vector<int> silent_ranks(Fit const& f, std::vector<std::int64_t> const& trained, int d) {
     std::vector<int> in(static_cast<std::size_t>(d)), out(in);
     for (std::size_t s = 0; s < trained.size(); ++s)
@@ -124,20 +126,20 @@ std::vector<int> silent_ranks(Fit const& f, std::vector<std::int64_t> const& tra
     return whole ? silent : std::vector<int>{};
 }
 
-std::optional<Cause> slots_missing(Case const& c, Fit const& f,
-                                   std::vector<std::int64_t> const& trained,
-                                   std::vector<std::string> const& names) {
+std::optional<Cause> micro_batches_missing(Case const& c, Fit const& f,
+                                           std::vector<std::int64_t> const& trained,
+                                           std::vector<std::string> const& names) {
     std::vector<std::string> missing;
-    auto const slots = static_cast<int>(trained.size()), d = c.specimen.layout.data();
+    auto const micro_batches = static_cast<int>(trained.size()), d = c.specimen.layout.data();
     bool last = true;
-    for (int s = 0; s < slots; ++s) {
+    for (int s = 0; s < micro_batches; ++s) {
         auto const i = static_cast<std::size_t>(s);
         if (trained[i] == 0) continue;
         bool const absent = std::abs(f.weights[i]) < 2e-2;
         if (!absent && !near(f.weights[i], 1, 2e-2)) return {};
         if (absent) {
             missing.push_back(fmt::format("{} of data rank {}", s / d, s % d));
-            last &= s + d >= slots;
+            last &= s + d >= micro_batches;
         }
     }
     if (missing.empty()) return {};
@@ -150,7 +152,7 @@ std::optional<Cause> slots_missing(Case const& c, Fit const& f,
             fmt::format("the gradient is the sum without any of their micro-batches, to {:.1e}",
                         f.residual),
             names, kSure};
-    return Cause{"slot-missing",
+    return Cause{"micro-batch-missing",
                  fmt::format("{} micro-batch is dropped on its way to these parameters",
                              last ? "the last" : "a"),
                  fmt::format("the gradient is the sum without micro-batch {} (from 0), to {:.1e}",
@@ -160,15 +162,16 @@ std::optional<Cause> slots_missing(Case const& c, Fit const& f,
 
 } // namespace
 
-std::optional<Cause> slot_weights(Case const& c) {
+std::optional<Cause> micro_batch_weights(Case const& c) {
     auto const names = that_count(c);
     if (names.empty()) return {};
-    auto const tokens = c.specimen.layout.tokens_per_slot;
+    auto const tokens = c.specimen.layout.tokens_per_micro_batch;
     std::vector<Tensors const*> columns;
-    for (auto const& slot : c.lab.slots(tokens)) columns.push_back(&slot.gradient);
+    for (auto const& micro_batch : c.lab.micro_batches(tokens))
+        columns.push_back(&micro_batch.gradient);
     Fit f = fit(columns, c.specimen.trace.gradient, names);
-    // A mistake in the code that scales slots is in these columns too. The reference, which is one
-    // slot, says how much.
+    // A mistake in the code that scales micro-batches is in these columns too. The reference, which
+    // is one micro-batch, says how much.
     Fit const right = fit(columns, c.lab.exact().gradient, names);
     if (!explains(c, f, names) || right.residual > 100 * closeness(c)) return {};
     for (std::size_t s = 0; s < columns.size(); ++s)
@@ -179,10 +182,10 @@ std::optional<Cause> slot_weights(Case const& c) {
         if (trained[s] > 0) real.push_back(f.weights[s]);
     auto const [low, high] = std::ranges::minmax(real);
     if (near(low, high, 1e-2)) return uniform_scale(c, 0.5 * (low + high), names, f);
-    if (auto cause = slots_missing(c, f, trained, names)) return cause;
+    if (auto cause = micro_batches_missing(c, f, trained, names)) return cause;
     if (auto cause = means_averaged(c, f, trained, names)) return cause;
     return Cause{
-        "slot-weights", "micro-batches go into the gradient with unequal weights",
+        "micro-batch-weights", "micro-batches go into the gradient with unequal weights",
         fmt::format("weights {:.3f} explain it to {:.1e}", fmt::join(f.weights, ", "), f.residual),
         names, kLikely};
 }

@@ -24,7 +24,7 @@ double closeness(Case const& c) {
 }
 
 std::vector<Hypothesis> const& hypotheses() {
-    static std::vector<Hypothesis> const all{slot_weights,
+    static std::vector<Hypothesis> const all{micro_batch_weights,
                                              tied_use_missing,
                                              copies_not_summed,
                                              norm_counts_copies,

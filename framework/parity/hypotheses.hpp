@@ -9,9 +9,9 @@
 namespace trireme::framework::parity {
 
 struct Cause {
-    std::string id;   ///< one word for programs: "loss-scale", "slot-missing", ... (docs/parity.md
-                      ///< lists them)
-    std::string text; ///< what is likely wrong
+    std::string id; ///< one word for programs: "loss-scale", "micro-batch-missing", ...
+                    ///< (docs/parity.md lists them)
+    std::string text;                         ///< what is likely wrong
     std::string evidence;                     ///< the numbers that say so
     std::vector<std::string> parameters = {}; ///< those it is seen in, worst first; empty: all
     /// 0 to 1: 0.9 and more where a computed variant equals the layout
@@ -47,9 +47,9 @@ bool explains(Case const& c, Fit const& f, std::vector<std::string> const& names
 
 // Each is empty where the numbers speak against it.
 
-/// A fit of each slot's own gradient to the layout's: scaled as a whole, slots missing, means of
-/// means.
-std::optional<Cause> slot_weights(Case const& c);
+/// A fit of each micro-batch's own gradient to the layout's: scaled as a whole, micro-batches
+/// missing, means of means.
+std::optional<Cause> micro_batch_weights(Case const& c);
 /// The tied embedding alone is wrong: a fit of the gradients of its two uses.
 std::optional<Cause> tied_use_missing(Case const& c);
 /// What tensor ranks hold copies of is wrong, and nothing else.
@@ -60,7 +60,7 @@ std::optional<Cause> norm_counts_copies(Case const& c);
 std::optional<Cause> padding_counted(Case const& c);
 /// The loss is that of a model whose biases after a sum over ranks are that many times larger.
 std::optional<Cause> bias_on_every_rank(Case const& c);
-/// The loss is that of slots in which later ranks' positions are off by one.
+/// The loss is that of micro-batches in which later ranks' positions are off by one.
 std::optional<Cause> sequence_offset(Case const& c);
 /// The loss is wrong for some samples alone: which have what in common?
 std::optional<Cause> samples_apart(Case const& c);

@@ -60,7 +60,7 @@ Specimen const& Laboratory::without_dropout(Layout const& layout) {
     s.figures = figures(
         s.errors,
         bounds_of(*calm_, exact,
-                  {errors_of(*calm_, single_trace(*calm_, layout.tokens_per_slot), exact)}));
+                  {errors_of(*calm_, single_trace(*calm_, layout.tokens_per_micro_batch), exact)}));
     return s;
 }
 
@@ -69,8 +69,9 @@ bool Laboratory::agrees_without(std::vector<std::string> const& names, Layout co
     other.steps = 1;
     for (auto const& name : names) other.initial[name] = at::zeros_like(other.initial.at(name));
     Trace const exact = exact_trace(other);
-    auto const bounds = bounds_of(
-        other, exact, {errors_of(other, single_trace(other, layout.tokens_per_slot), exact)});
+    auto const bounds =
+        bounds_of(other, exact,
+                  {errors_of(other, single_trace(other, layout.tokens_per_micro_batch), exact)});
     double const found = run_(other, layout).losses.at(0);
     return std::abs(found - exact.losses.at(0)) <=
            bounds.losses.at(0) * std::abs(exact.losses.at(0));
@@ -81,25 +82,25 @@ Laboratory::SampleLosses Laboratory::sample_losses(Layout const& layout) const {
     all.steps = 1;
     all.samples = all.data->size();
     return {run_(all, layout).samples, exact_trace(all).samples,
-            all.plan(layout.tokens_per_slot, 0)};
+            all.plan(layout.tokens_per_micro_batch, 0)};
 }
 
-std::vector<Variant> const& Laboratory::slots(std::int64_t tokens_per_slot) {
-    auto& variants = slots_[tokens_per_slot];
+std::vector<Variant> const& Laboratory::micro_batches(std::int64_t tokens_per_micro_batch) {
+    auto& variants = micro_batches_[tokens_per_micro_batch];
     if (!variants.empty()) return variants;
-    auto const plan = problem_.plan(tokens_per_slot, 0);
-    for (auto const& slot : plan.slots)
+    auto const plan = problem_.plan(tokens_per_micro_batch, 0);
+    for (auto const& micro_batch : plan.micro_batches)
         variants.push_back(reference_variant(problem_.model, problem_.initial,
-                                             {problem_.data->read(slot, 1)}, problem_.seed,
+                                             {problem_.data->read(micro_batch, 1)}, problem_.seed,
                                              problem_.first_step, loss_scale_of(problem_, 0)));
     return variants;
 }
 
-std::vector<std::int64_t> Laboratory::trained(std::int64_t tokens_per_slot) const {
+std::vector<std::int64_t> Laboratory::trained(std::int64_t tokens_per_micro_batch) const {
     std::vector<std::int64_t> counts;
-    for (auto const& slot : problem_.plan(tokens_per_slot, 0).slots) {
+    for (auto const& micro_batch : problem_.plan(tokens_per_micro_batch, 0).micro_batches) {
         counts.push_back(0);
-        for (auto const sample : slot) counts.back() += problem_.data->trained(sample);
+        for (auto const sample : micro_batch) counts.back() += problem_.data->trained(sample);
     }
     return counts;
 }
@@ -113,17 +114,17 @@ std::optional<std::pair<at::Tensor, at::Tensor>> Laboratory::tied_uses() {
                       head = model::head_names(untied).language_model;
     Tensors weights = problem_.initial;
     weights[head] = weights.at(embeddings);
-    auto const plan = problem_.plan(kOneSlot, 0);
+    auto const plan = problem_.plan(kOneMicroBatch, 0);
     auto const variant =
-        reference_variant(untied, weights, {problem_.data->read(plan.slots.at(0), 1)},
+        reference_variant(untied, weights, {problem_.data->read(plan.micro_batches.at(0), 1)},
                           problem_.seed, problem_.first_step, loss_scale_of(problem_, 0));
     return std::pair(variant.gradient.at(embeddings), variant.gradient.at(head));
 }
 
 double Laboratory::loss_at(model::Config const& model, Tensors const& weights,
                            std::int64_t step) const {
-    auto const plan = problem_.plan(kOneSlot, step);
-    return reference_variant(model, weights, {problem_.data->read(plan.slots.at(0), 1)},
+    auto const plan = problem_.plan(kOneMicroBatch, step);
+    return reference_variant(model, weights, {problem_.data->read(plan.micro_batches.at(0), 1)},
                              problem_.seed, problem_.first_step + step,
                              loss_scale_of(problem_, step))
         .loss;
@@ -144,7 +145,8 @@ Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target,
         tall.push_back(t / size);
     }
     at::Tensor const a = at::cat(wide, 1), b = at::cat(tall);
-    // A slot without trained labels has no gradient: the smallest ridge keeps its weight at 0.
+    // A micro-batch without trained labels has no gradient: the smallest ridge keeps its weight at
+    // 0.
     at::Tensor const normal = at::mm(a, a.t()),
                      ridge =
                          at::eye(n, at::kDouble) * (1e-14 * normal.trace().item<double>() + 1e-300);

@@ -55,15 +55,15 @@ class Laboratory {
     /// Losses of every sample there is in the layout and in the reference, without dropout.
     struct SampleLosses {
         std::map<std::int64_t, double> found, exact;
-        data::StepPlan plan; ///< the slots of the layout
+        data::StepPlan plan; ///< the micro-batches of the layout
     };
     SampleLosses sample_losses(Layout const& layout) const;
 
-    /// Loss and gradient of each slot of step 1 alone; where slots are scaled rightly they add up
-    /// to the reference.
-    std::vector<Variant> const& slots(std::int64_t tokens_per_slot);
-    /// Trained labels of those slots.
-    std::vector<std::int64_t> trained(std::int64_t tokens_per_slot) const;
+    /// Loss and gradient of each micro-batch of step 1 alone; where micro-batches are scaled
+    /// rightly they add up to the reference.
+    std::vector<Variant> const& micro_batches(std::int64_t tokens_per_micro_batch);
+    /// Trained labels of those micro-batches.
+    std::vector<std::int64_t> trained(std::int64_t tokens_per_micro_batch) const;
     /// Gradients of the stem's and of the head's use of a tied embedding; none if it is not tied.
     std::optional<std::pair<at::Tensor, at::Tensor>> tied_uses();
     /// The loss of `step` (from 0) of the reference at other weights, or of another model.
@@ -75,7 +75,7 @@ class Laboratory {
     Bounds const& bounds_;
     Runner const& run_;
     std::map<std::string, parallel::ParameterSpec> specs_;
-    std::map<std::int64_t, std::vector<Variant>> slots_;
+    std::map<std::int64_t, std::vector<Variant>> micro_batches_;
     std::optional<Problem> calm_; ///< without dropout
     std::optional<Trace> calm_exact_;
     std::map<std::string, Specimen> calm_specimens_; ///< by name of the layout

@@ -73,7 +73,7 @@ std::vector<std::string> choices_of(Layout const& l) {
                                  fmt::format("zero {}", p.zero),
                                  name_of(p.schedule),
                                  fmt::format("recompute {}", name_of(p.recompute)),
-                                 fmt::format("slots of {}", l.tokens_per_slot),
+                                 fmt::format("micro-batches of {}", l.tokens_per_micro_batch),
                                  fmt::format("offload {}", name_of(p.offload))};
     if (p.pipeline > 1) all.push_back(p.layers.empty() ? "even layers" : "uneven layers");
     return all;
@@ -168,7 +168,7 @@ std::string name_of(Layout const& l) {
     if (p.recompute != config::Recompute::none)
         text += fmt::format(", recompute {}", name_of(p.recompute));
     if (p.offload != config::Offload::none) text += fmt::format(", offload {}", name_of(p.offload));
-    return text + fmt::format(", slots of {}", l.tokens_per_slot);
+    return text + fmt::format(", micro-batches of {}", l.tokens_per_micro_batch);
 }
 
 std::vector<Layout> all_layouts(model::Config const& model,

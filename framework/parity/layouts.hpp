@@ -11,14 +11,14 @@ namespace trireme::framework::parity {
 
 struct Layout {
     config::ParallelSection parallel; ///< replicate and shard given
-    std::int64_t tokens_per_slot = 0;
+    std::int64_t tokens_per_micro_batch = 0;
 
     int data() const { return parallel.replicate * parallel.shard; }
     int ranks() const { return parallel.pipeline * data() * parallel.tensor; }
 };
 
 /// "pipeline 2 x shard 2 x tensor 2, zero 3, 1f1b, layers 3 1, recompute full, offload optimizer,
-/// slots of 12"; degrees of 1 and options that are off are left out.
+/// micro-batches of 12"; degrees of 1 and options that are off are left out.
 std::string name_of(Layout const& layout);
 
 /// Every factorisation of 1 to `most_ranks` ranks over (pipeline, replicate, shard, tensor) x ZeRO

@@ -99,16 +99,18 @@ struct Read {
 constexpr Read kReads[] = {
     {"positions", true, true}, {"positions alone", true, false}, {"segments", false, true}};
 
-data::Slot misread(data::Slot slot, int ranks, Read const& read, Stretch const& stretch) {
-    auto const all = slot;
-    std::int64_t const rows = slot.token_count() / ranks;
-    for (std::int64_t i = rows; i < slot.token_count(); ++i) {
+data::MicroBatch misread(data::MicroBatch micro_batch, int ranks, Read const& read,
+                         Stretch const& stretch) {
+    auto const all = micro_batch;
+    std::int64_t const rows = micro_batch.token_count() / ranks;
+    for (std::int64_t i = rows; i < micro_batch.token_count(); ++i) {
         auto const from = static_cast<std::size_t>(
-            std::clamp<std::int64_t>(stretch.index(i, rows), 0, slot.token_count() - 1));
-        if (read.positions) slot.positions[static_cast<std::size_t>(i)] = all.positions[from];
-        if (read.segments) slot.segments[static_cast<std::size_t>(i)] = all.segments[from];
+            std::clamp<std::int64_t>(stretch.index(i, rows), 0, micro_batch.token_count() - 1));
+        if (read.positions)
+            micro_batch.positions[static_cast<std::size_t>(i)] = all.positions[from];
+        if (read.segments) micro_batch.segments[static_cast<std::size_t>(i)] = all.segments[from];
     }
-    return slot;
+    return micro_batch;
 }
 
 } // namespace
@@ -123,15 +125,16 @@ std::optional<Cause> sequence_offset(Case const& c) {
     // Positions key dropout masks too: without dropout they stand for themselves.
     double const found = c.lab.without_dropout(layout).trace.losses.at(0);
     double const right = c.lab.exact_without_dropout().losses.at(0);
-    auto const plan = problem.plan(layout.tokens_per_slot, 0);
+    auto const plan = problem.plan(layout.tokens_per_micro_batch, 0);
     for (auto const& read : kReads)
         for (auto const& stretch : kStretches) {
             if (read.segments != read.positions && problem.model.token_types == 0) continue;
-            std::vector<data::Slot> slots;
-            for (auto const& slot : plan.slots)
-                slots.push_back(misread(problem.data->read(slot, t), t, read, stretch));
+            std::vector<data::MicroBatch> micro_batches;
+            for (auto const& micro_batch : plan.micro_batches)
+                micro_batches.push_back(
+                    misread(problem.data->read(micro_batch, t), t, read, stretch));
             double const variant =
-                reference_variant(problem.without_dropout().model, problem.initial, slots,
+                reference_variant(problem.without_dropout().model, problem.initial, micro_batches,
                                   problem.seed, problem.first_step,
                                   1.0 / static_cast<double>(plan.trained))
                     .loss;

@@ -20,8 +20,8 @@ namespace {
 /// A sample and where it lies in the layout.
 struct Place {
     std::int64_t sample = 0, length = 0;
-    std::size_t slot = 0;
-    bool first = false, last = false; ///< in its slot
+    std::size_t micro_batch = 0;
+    bool first = false, last = false; ///< in its micro-batch
     /// reaches beyond the first tensor rank's stretch of the sequence
     bool crosses = false;
     std::set<std::int32_t> tokens; ///< those that anything is predicted from
@@ -31,22 +31,22 @@ std::vector<Place> places_of(Problem const& problem, Layout const& layout,
                              data::StepPlan const& plan) {
     std::vector<Place> places;
     int const t = layout.parallel.tensor;
-    for (std::size_t s = 0; s < plan.slots.size(); ++s) {
-        auto const slot = problem.data->read(plan.slots[s], t);
-        std::size_t const count = plan.slots[s].size();
+    for (std::size_t s = 0; s < plan.micro_batches.size(); ++s) {
+        auto const micro_batch = problem.data->read(plan.micro_batches[s], t);
+        std::size_t const count = plan.micro_batches[s].size();
         for (std::size_t i = 0; i < count; ++i) {
-            auto const begin = slot.offsets[i], end = slot.offsets[i + 1];
+            auto const begin = micro_batch.offsets[i], end = micro_batch.offsets[i + 1];
             // its loss is nothing, right or wrong
-            if (problem.data->trained(plan.slots[s][i]) == 0) continue;
-            Place place{plan.slots[s][i],
+            if (problem.data->trained(plan.micro_batches[s][i]) == 0) continue;
+            Place place{plan.micro_batches[s][i],
                         end - begin,
                         s,
                         i == 0,
                         i + 1 == count,
-                        end > slot.token_count() / t,
+                        end > micro_batch.token_count() / t,
                         {}};
-            place.tokens.insert(slot.tokens.begin() + begin,
-                                slot.tokens.begin() + end - problem.model.causal);
+            place.tokens.insert(micro_batch.tokens.begin() + begin,
+                                micro_batch.tokens.begin() + end - problem.model.causal);
             places.push_back(std::move(place));
         }
     }
@@ -82,13 +82,14 @@ std::vector<Property> properties_of(Case const& c, std::vector<Place> const& pla
                        },
                        {table}});
     all.push_back(
-        {"that are not the first of their slot", [](Place const& p) { return !p.first; }});
-    all.push_back({"that are the last of their slot", [](Place const& p) { return p.last; }});
+        {"that are not the first of their micro-batch", [](Place const& p) { return !p.first; }});
+    all.push_back(
+        {"that are the last of their micro-batch", [](Place const& p) { return p.last; }});
     all.push_back({"that reach beyond the first tensor rank's stretch of the sequence",
                    [](Place const& p) { return p.crosses; }});
     for (int r = 0; r < layout.data() && layout.data() > 1; ++r) {
         auto const rank = [d = layout.data()](Place const& p) {
-            return static_cast<int>(p.slot) % d;
+            return static_cast<int>(p.micro_batch) % d;
         };
         all.push_back(
             {fmt::format("of data rank {}", r), [=](Place const& p) { return rank(p) == r; }});

@@ -159,8 +159,8 @@ std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
     return data::make_memory_dataset(task, std::move(samples), labels, vocabulary);
 }
 
-data::StepPlan Problem::plan(std::int64_t tokens_per_slot, std::int64_t step) const {
-    return data::plan_step(*data, {samples, tokens_per_slot, 1}, seed,
+data::StepPlan Problem::plan(std::int64_t tokens_per_micro_batch, std::int64_t step) const {
+    return data::plan_step(*data, {samples, tokens_per_micro_batch, 1}, seed,
                            (first_step + step) * samples);
 }
 

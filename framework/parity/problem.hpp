@@ -48,16 +48,16 @@ struct Problem {
     bool keep_each_step = false;          ///< what each step left goes into Trace::each
 
     std::string task() const { return data->task().name; }
-    /// Slots of a step, counted from `first_step`.
-    data::StepPlan plan(std::int64_t tokens_per_slot, std::int64_t step) const;
+    /// Micro-batches of a step, counted from `first_step`.
+    data::StepPlan plan(std::int64_t tokens_per_micro_batch, std::int64_t step) const;
     /// The same with every dropout at 0.
     Problem without_dropout() const;
 };
 
-/// Two limits of tokens per slot: slots of one or two samples, and of several.
+/// Two limits of tokens per micro-batch: micro-batches of one or two samples, and of several.
 std::vector<std::int64_t> const& packings();
-/// One slot for the whole step.
-inline constexpr std::int64_t kOneSlot = 1 << 20;
+/// One micro-batch for the whole step.
+inline constexpr std::int64_t kOneMicroBatch = 1 << 20;
 
 /// The model of the run by its config.json and task alone: no data are needed. Throws InputError.
 /// Local.

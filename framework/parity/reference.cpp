@@ -20,15 +20,15 @@ class Reference {
                   .threads = 1}) {}
 
     /// Loss and gradient at `weights`.
-    Variant run(Tensors const& weights, std::vector<data::Slot> const& slots, std::uint64_t seed,
-                std::int64_t step, double loss_scale) {
+    Variant run(Tensors const& weights, std::vector<data::MicroBatch> const& micro_batches,
+                std::uint64_t seed, std::int64_t step, double loss_scale) {
         set_weights(model_, weights);
         std::vector<model::Pass> passes;
-        for (auto const& slot : slots)
-            passes.push_back(model::make_pass(slot, true, seed, step, loss_scale));
+        for (auto const& micro_batch : micro_batches)
+            passes.push_back(model::make_pass(micro_batch, true, seed, step, loss_scale));
         model_.load(std::move(passes));
         Variant variant;
-        for (double const l : model_.engine().forward_backward(std::ssize(slots)))
+        for (double const l : model_.engine().forward_backward(std::ssize(micro_batches)))
             variant.loss += l;
         variant.gradient = collect(model_, weights::Kept::gradient, true);
         return variant;
@@ -94,18 +94,19 @@ struct PlainAdamW {
     }
 };
 
-std::vector<data::Slot> one_slot(Problem const& problem, std::int64_t step) {
-    std::vector<data::Slot> slots;
-    for (auto const& samples : problem.plan(kOneSlot, step).slots)
-        slots.push_back(problem.data->read(samples, 1));
-    return slots;
+std::vector<data::MicroBatch> one_micro_batch(Problem const& problem, std::int64_t step) {
+    std::vector<data::MicroBatch> micro_batches;
+    for (auto const& samples : problem.plan(kOneMicroBatch, step).micro_batches)
+        micro_batches.push_back(problem.data->read(samples, 1));
+    return micro_batches;
 }
 
 } // namespace
 
 double loss_scale_of(Problem const& problem, std::int64_t step) {
     std::int64_t trained = 0;
-    for (auto const& slot : one_slot(problem, step)) trained += slot.columns.counted();
+    for (auto const& micro_batch : one_micro_batch(problem, step))
+        trained += micro_batch.columns.counted();
     return 1.0 / static_cast<double>(trained);
 }
 
@@ -117,8 +118,8 @@ Trace exact_trace(Problem const& problem) {
     trace.weights = in_double(problem.initial);
     for (std::int64_t step = 0; step < problem.steps; ++step) {
         std::int64_t const number = problem.first_step + step;
-        Variant found = reference.run(trace.weights, one_slot(problem, step), problem.seed, number,
-                                      loss_scale_of(problem, step));
+        Variant found = reference.run(trace.weights, one_micro_batch(problem, step), problem.seed,
+                                      number, loss_scale_of(problem, step));
         trace.losses.push_back(found.loss);
         trace.norms.push_back(norm_of(found.gradient));
         trace.weights =
@@ -142,9 +143,9 @@ Trace exact_trace(Problem const& problem) {
 }
 
 Variant reference_variant(model::Config const& model, Tensors const& weights,
-                          std::vector<data::Slot> const& slots, std::uint64_t seed,
+                          std::vector<data::MicroBatch> const& micro_batches, std::uint64_t seed,
                           std::int64_t step, double loss_scale) {
-    return Reference(model).run(weights, slots, seed, step, loss_scale);
+    return Reference(model).run(weights, micro_batches, seed, step, loss_scale);
 }
 
 } // namespace trireme::framework::parity

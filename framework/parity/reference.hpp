@@ -1,5 +1,5 @@
-// The reference that every layout is compared with: one rank, one slot, float64. The count of
-// trained labels, the rate of a step, the gradient norm, clipping and AdamW are written out here
+// The reference that every layout is compared with: one rank, one micro-batch, float64. The count
+// of trained labels, the rate of a step, the gradient norm, clipping and AdamW are written out here
 // once more, from their definitions: a mistake in the code that trains is the same in every layout,
 // and a reference that shared it would hide it.
 #pragma once
@@ -19,15 +19,16 @@ double loss_scale_of(Problem const& problem, std::int64_t step);
 /// warm-up.
 double rate_of(Problem const& problem, std::int64_t step);
 
-/// Result of the reference for other slots, weights or models, with which a diagnosis compares a
-/// layout.
+/// Result of the reference for other micro-batches, weights or models, with which a diagnosis
+/// compares a layout.
 struct Variant {
     double loss = 0;
     Tensors gradient;
 };
-/// Forward and backward pass of `slots` with every loss times `loss_scale`, without an update.
+/// Forward and backward pass of `micro_batches` with every loss times `loss_scale`, without an
+/// update.
 Variant reference_variant(model::Config const& model, Tensors const& weights,
-                          std::vector<data::Slot> const& slots, std::uint64_t seed,
+                          std::vector<data::MicroBatch> const& micro_batches, std::uint64_t seed,
                           std::int64_t step, double loss_scale);
 
 } // namespace trireme::framework::parity

@@ -170,7 +170,8 @@ Trace run_layout(Problem const& problem, Layout const& layout,
     optimizer::AdamW optimizer(model.store(), problem.optimizer,
                                layout.parallel.offload == config::Offload::optimizer);
     optimizer::GradientNorm const gradient_norm(model.store(), mesh);
-    data::BatchShape const shape{problem.samples, layout.tokens_per_slot, layout.parallel.tensor};
+    data::BatchShape const shape{problem.samples, layout.tokens_per_micro_batch,
+                                 layout.parallel.tensor};
     step::BatchSource batches(*problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
     Trace trace;
     set_moments(model, problem);
@@ -230,11 +231,11 @@ Runner run_in(cluster::Communicator& world) {
     };
 }
 
-Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot) {
+Trace single_trace(Problem const& problem, std::int64_t tokens_per_micro_batch) {
     SmallSizes const small;
     auto const world = cluster::make_thread_world(1, {});
-    return run_layout(problem, {{.replicate = 1, .shard = 1}, tokens_per_slot}, problem.numerics,
-                      *world[0], true);
+    return run_layout(problem, {{.replicate = 1, .shard = 1}, tokens_per_micro_batch},
+                      problem.numerics, *world[0], true);
 }
 
 } // namespace trireme::framework::parity

@@ -51,7 +51,7 @@ Runner run_as_threads();
 Runner run_in(cluster::Communicator& world);
 
 /// One rank in the problem's own numerics, with SmallSizes.
-Trace single_trace(Problem const& problem, std::int64_t tokens_per_slot);
+Trace single_trace(Problem const& problem, std::int64_t tokens_per_micro_batch);
 
 /// Every copy of the weights follows, as after an update. Collective.
 void set_weights(parallelize::ParallelModel& model, Tensors const& weights);

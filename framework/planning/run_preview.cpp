@@ -49,7 +49,7 @@ void add(Spread& spread, std::int64_t value, std::int64_t count) {
 parallel::StoreOptions store_options(config::Config const& config,
                                      parallel::MeshShape const& mesh) {
     return {.compute = parallelize::compute_dtype(config.numerics.compute),
-            .separate_slots = config.numerics.mode == config::NumericsMode::bitwise,
+            .separate_micro_batches = config.numerics.mode == config::NumericsMode::bitwise,
             .zero = config.parallel.zero,
             .place = {.replicate = mesh[parallel::Axis::replicate],
                       .shard = mesh[parallel::Axis::shard],
@@ -57,17 +57,17 @@ parallel::StoreOptions store_options(config::Config const& config,
 }
 
 void look_at_steps(RunPreview& p, data::Dataset const& set, config::Config const& config) {
-    data::BatchShape const shape{config.batch.global, config.batch.tokens_per_slot,
+    data::BatchShape const shape{config.batch.global, config.batch.tokens_per_micro_batch,
                                  p.mesh[parallel::Axis::tensor]};
     std::int64_t places = 0, filled = 0;
     p.steps_looked_at = std::min(p.steps, kStepsLookedAt);
     for (std::int64_t step = 0; step < p.steps_looked_at; ++step) {
         auto const plan = data::plan_step(set, shape, config.seed, step * shape.samples);
-        auto const slots = static_cast<std::int64_t>(plan.slots.size());
-        add(p.slots, slots, step + 1);
+        auto const micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
+        add(p.micro_batches, micro_batches, step + 1);
         add(p.tokens_per_step, plan.tokens, step + 1);
-        filled += slots;
-        places += (slots + p.data_ranks - 1) / p.data_ranks * p.data_ranks;
+        filled += micro_batches;
+        places += (micro_batches + p.data_ranks - 1) / p.data_ranks * p.data_ranks;
     }
     p.idle =
         1.0 - static_cast<double>(filled) / static_cast<double>(std::max<std::int64_t>(1, places));

@@ -1,5 +1,5 @@
-// What a run would be, worked out without training: layout, steps, slots, sizes. Local; writes
-// nothing.
+// What a run would be, worked out without training: layout, steps, micro-batches, sizes. Local;
+// writes nothing.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,7 +19,7 @@ struct ModelPart {
 
 /// Bytes that one rank holds for as long as it trains ([Note: who keeps what] in
 /// parallel/parameter_store.hpp). What comes and goes with a unit is not in it: gathered weights
-/// under ZeRO-3, gradients of a slot.
+/// under ZeRO-3, gradients of a micro-batch.
 struct RankMemory {
     std::int64_t weights = 0;   ///< master, and the compute copy where there is one
     std::int64_t gradients = 0; ///< sum over the step
@@ -40,8 +40,8 @@ struct RunPreview {
     std::int64_t samples = 0, tokens = 0, longest = 0, validation_samples = 0; ///< of an epoch
     /// from the start of the order
     std::int64_t steps_looked_at = 0;
-    Spread slots, tokens_per_step;
-    double idle = 0; ///< share of the ranks' places for slots that stay empty
+    Spread micro_batches, tokens_per_step;
+    double idle = 0; ///< share of the ranks' places for micro-batches that stay empty
     std::vector<ModelPart> parts;
     run::DiskRoom room; ///< for checkpoints
     RankMemory memory;  ///< of a rank of the pipeline stage that holds most

@@ -13,41 +13,42 @@ namespace trireme::framework::planning {
 
 namespace {
 
-/// A slot of such samples; what its tokens and labels are changes no shape.
-data::Slot slot_of(std::vector<std::int64_t> const& samples,
-                   std::vector<std::int64_t> const& lengths, model::Config const& model,
-                   std::int64_t token_multiple) {
-    data::Slot slot;
-    slot.offsets.push_back(0);
+/// A micro-batch of such samples; what its tokens and labels are changes no shape.
+data::MicroBatch micro_batch_of(std::vector<std::int64_t> const& samples,
+                                std::vector<std::int64_t> const& lengths,
+                                model::Config const& model, std::int64_t token_multiple) {
+    data::MicroBatch micro_batch;
+    micro_batch.offsets.push_back(0);
     for (auto const sample : samples) {
         auto const length = static_cast<std::size_t>(lengths.at(static_cast<std::size_t>(sample)));
         for (std::size_t t = 0; t < length; ++t)
-            slot.positions.push_back(static_cast<std::int32_t>(t));
-        slot.offsets.push_back(static_cast<std::int64_t>(slot.positions.size()));
-        slot.sample_ids.push_back(sample);
+            micro_batch.positions.push_back(static_cast<std::int32_t>(t));
+        micro_batch.offsets.push_back(static_cast<std::int64_t>(micro_batch.positions.size()));
+        micro_batch.sample_ids.push_back(sample);
     }
-    slot.tokens.assign(slot.positions.size(), 0);
-    slot.segments.assign(slot.positions.size(), 0);
+    micro_batch.tokens.assign(micro_batch.positions.size(), 0);
+    micro_batch.segments.assign(micro_batch.positions.size(), 0);
     for (auto const& column : tasks::task_of(model.head).schema().columns) {
         std::int64_t const width = column.width_for(std::ssize(model.labels));
-        std::size_t const entries =
-            column.per == data::Per::token ? slot.tokens.size() : slot.sample_ids.size();
+        std::size_t const entries = column.per == data::Per::token ? micro_batch.tokens.size()
+                                                                   : micro_batch.sample_ids.size();
         std::size_t const values = entries * static_cast<std::size_t>(width);
         if (column.values == data::Values::reals)
-            slot.columns.append(column, width, std::vector<float>(values));
+            micro_batch.columns.append(column, width, std::vector<float>(values));
         else
-            slot.columns.append(column, width, std::vector<std::int32_t>(values));
+            micro_batch.columns.append(column, width, std::vector<std::int32_t>(values));
     }
-    data::fill_up(slot, token_multiple);
-    return slot;
+    data::fill_up(micro_batch, token_multiple);
+    return micro_batch;
 }
 
-std::vector<std::vector<std::int64_t>> slots_of(StepDescription const& step) {
+std::vector<std::vector<std::int64_t>> micro_batches_of(StepDescription const& step) {
     std::vector<std::int64_t> samples(step.lengths.size());
     std::iota(samples.begin(), samples.end(), 0);
-    return data::cut_slots(samples, step.lengths,
-                           {static_cast<std::int64_t>(samples.size()), step.tokens_per_slot,
-                            step.mesh[parallel::Axis::tensor]});
+    return data::cut_into_micro_batches(samples, step.lengths,
+                                        {static_cast<std::int64_t>(samples.size()),
+                                         step.tokens_per_micro_batch,
+                                         step.mesh[parallel::Axis::tensor]});
 }
 
 } // namespace
@@ -72,16 +73,16 @@ Traffic predict(model::Config const& model, StepDescription const& step, int ran
     auto const world = parallel::make_dry_world(step.mesh, rank, {.observer = counter});
     parallel::Mesh const mesh(*world, step.mesh);
     parallelize::ParallelModel parallel(model, mesh, step.section, step.numerics, true, at::kMeta);
-    auto const slots = slots_of(step);
+    auto const micro_batches = micro_batches_of(step);
     std::vector<model::Pass> passes;
-    for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < slots.size();
+    for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < micro_batches.size();
          s += static_cast<std::size_t>(mesh.data().size()))
-        passes.push_back(model::make_pass(
-            slot_of(slots[s], step.lengths, model, step.mesh[parallel::Axis::tensor]), true, 0, 0,
-            1.0));
+        passes.push_back(model::make_pass(micro_batch_of(micro_batches[s], step.lengths, model,
+                                                         step.mesh[parallel::Axis::tensor]),
+                                          true, 0, 0, 1.0));
     parallel.load(std::move(passes));
     counter->clear();
-    parallel.engine().forward_backward(static_cast<std::int64_t>(slots.size()));
+    parallel.engine().forward_backward(static_cast<std::int64_t>(micro_batches.size()));
     parallel.refresh();
     return counter->traffic();
 }

@@ -53,15 +53,15 @@ struct StepDescription {
     /// its degrees are those of `mesh`; read are ZeRO stage, schedule, recomputation
     config::ParallelSection section = {};
     config::NumericsSection numerics = {};
-    std::int64_t tokens_per_slot = 0;
+    std::int64_t tokens_per_micro_batch = 0;
     /// tokens of each sample of the step, in the order of the data
     std::vector<std::int64_t> lengths;
 };
 
-/// What `rank` sends from the load of the slots until every compute copy is renewed:
+/// What `rank` sends from the load of the micro-batches until every compute copy is renewed:
 /// Engine::forward_backward and WeightGatherer::refresh. Not the loss, norm and stop signal that
-/// the trainer shares (some bytes for each slot in fast mode). Local; takes no memory for weights
-/// or activations. Throws InputError for a layout that cannot work.
+/// the trainer shares (some bytes for each micro-batch in fast mode). Local; takes no memory for
+/// weights or activations. Throws InputError for a layout that cannot work.
 Traffic predict(model::Config const& model, StepDescription const& step, int rank);
 
 } // namespace trireme::framework::planning

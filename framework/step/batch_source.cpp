@@ -21,24 +21,29 @@ BatchSource::BatchSource(data::Dataset const& set, data::BatchShape const& shape
 BatchSource::Ahead BatchSource::read(BatchPlace const& place) const {
     Ahead batch{place, data::plan_step(set_, shape_, seed_, place.cursor), {}};
     auto const ranks = static_cast<std::size_t>(mesh_.data().size());
-    for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < batch.plan.slots.size();
-         s += ranks)
-        batch.slots.push_back(set_.read(batch.plan.slots[s], shape_.token_multiple));
+    for (auto s = static_cast<std::size_t>(mesh_.data().rank());
+         s < batch.plan.micro_batches.size(); s += ranks)
+        batch.micro_batches.push_back(
+            set_.read(batch.plan.micro_batches[s], shape_.token_multiple));
     return batch;
 }
 
 std::size_t BatchSource::largest_batch() const {
-    std::int64_t const ranks = mesh_.data().size(), slots = (shape_.samples + ranks - 1) / ranks;
+    std::int64_t const ranks = mesh_.data().size(),
+                       micro_batches = (shape_.samples + ranks - 1) / ranks;
     std::int64_t const full =
-        std::max(shape_.tokens_per_slot, set_.longest()) + shape_.token_multiple;
+        std::max(shape_.tokens_per_micro_batch, set_.longest()) + shape_.token_multiple;
     std::int64_t const tokens =
-        std::min(slots * full, shape_.samples * set_.longest() + slots * shape_.token_multiple);
+        std::min(micro_batches * full,
+                 shape_.samples * set_.longest() + micro_batches * shape_.token_multiple);
     std::int64_t of_token = model::kIdsOfAToken, of_sample = 1; // its offset
     for (auto const& column : set_.task().columns)
         (column.per == data::Per::token ? of_token : of_sample) +=
             column.width_for(std::ssize(set_.label_names()));
-    // What fills a slot up is a sample of it; beyond its samples a slot has one offset more.
-    std::int64_t const words = of_token * tokens + of_sample * (shape_.samples + slots) + slots;
+    // What fills a micro-batch up is a sample of it; beyond its samples a micro-batch has one
+    // offset more.
+    std::int64_t const words =
+        of_token * tokens + of_sample * (shape_.samples + micro_batches) + micro_batches;
     return static_cast<std::size_t>(words) * sizeof(std::int64_t);
 }
 
@@ -46,9 +51,9 @@ void BatchSource::send(Ahead const& batch) {
     if (!ring_)
         ring_ = std::make_unique<cluster::CopyAhead>(largest_batch(), kDepth, stream_, deadline_);
     auto* out = reinterpret_cast<std::int64_t*>(ring_->stage().data());
-    for (auto const& slot : batch.slots) {
-        model::pack_ids(slot, out);
-        out += model::packed_ids(slot);
+    for (auto const& micro_batch : batch.micro_batches) {
+        model::pack_ids(micro_batch, out);
+        out += model::packed_ids(micro_batch);
     }
     ring_->send();
 }
@@ -67,17 +72,18 @@ Batch BatchSource::take(BatchPlace const& place) {
     Batch batch{std::move(now.plan), {}};
     double const scale =
         batch.plan.trained > 0 ? 1.0 / static_cast<double>(batch.plan.trained) : 0.0;
-    for (auto& slot : now.slots) {
+    for (auto& micro_batch : now.micro_batches) {
         if (!stream_) {
             batch.passes.push_back(
-                model::make_pass(std::move(slot), true, seed_, place.step, scale, device_));
+                model::make_pass(std::move(micro_batch), true, seed_, place.step, scale, device_));
             continue;
         }
-        std::int64_t const count = model::packed_ids(slot);
+        std::int64_t const count = model::packed_ids(micro_batch);
         at::Tensor const packed =
             at::from_blob(at, {count}, at::TensorOptions().dtype(at::kLong).device(device_));
-        model::SlotIds ids = model::view_ids(packed, slot);
-        batch.passes.push_back({std::move(slot), std::move(ids), true, seed_, place.step, scale});
+        model::MicroBatchIds ids = model::view_ids(packed, micro_batch);
+        batch.passes.push_back(
+            {std::move(micro_batch), std::move(ids), true, seed_, place.step, scale});
         at += count;
     }
     return batch;

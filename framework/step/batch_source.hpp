@@ -1,4 +1,4 @@
-// The slots of each step, where the model computes.
+// The micro-batches of each step, where the model computes.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -22,10 +22,10 @@ struct Batch {
     std::vector<model::Pass> passes; ///< of this rank, one per micro-step
 };
 
-/// Reads a batch when it is asked for, or, for a GPU, ahead: while step n computes, the slots of
-/// step n + 1 are read into pinned memory and copied by a side stream, behind which the compute
-/// stream waits (cluster/copy_ahead.hpp). For each batch: take, then done, then read_ahead of the
-/// next if one is foreseen. Local; one thread.
+/// Reads a batch when it is asked for, or, for a GPU, ahead: while step n computes, the
+/// micro-batches of step n + 1 are read into pinned memory and copied by a side stream, behind
+/// which the compute stream waits (cluster/copy_ahead.hpp). For each batch: take, then done, then
+/// read_ahead of the next if one is foreseen. Local; one thread.
 class BatchSource {
   public:
     /// `set`, `shape` and `mesh` must outlive it. `device`: of the model. `deadline`: of the host's
@@ -42,7 +42,7 @@ class BatchSource {
     struct Ahead {
         BatchPlace place;
         data::StepPlan plan;
-        std::vector<data::Slot> slots;
+        std::vector<data::MicroBatch> micro_batches;
     };
     Ahead read(BatchPlace const& place) const;
     void send(Ahead const& batch);

@@ -16,23 +16,25 @@ namespace trireme::framework::step {
 at::Tensor forward_backward(BatchSource& batches, BatchPlace const& place,
                             parallelize::ParallelModel& model) {
     auto [plan, passes] = batches.take(place);
-    auto const slots = static_cast<std::int64_t>(plan.slots.size());
+    auto const micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
     model.load(std::move(passes));
-    model.engine().queue(slots);
+    model.engine().queue(micro_batches);
     batches.done();
-    return optimizer::ordered_sum(gather_losses(model.engine().losses(), slots, model.mesh()));
+    return optimizer::ordered_sum(
+        gather_losses(model.engine().losses(), micro_batches, model.mesh()));
 }
 
-at::Tensor gather_losses(at::Tensor const& mine, std::int64_t slots, parallel::Mesh const& mesh) {
-    std::int64_t const ranks = mesh.data().size(), each = (slots + ranks - 1) / ranks;
+at::Tensor gather_losses(at::Tensor const& mine, std::int64_t micro_batches,
+                         parallel::Mesh const& mesh) {
+    std::int64_t const ranks = mesh.data().size(), each = (micro_batches + ranks - 1) / ranks;
     at::Tensor const own = at::constant_pad_nd(mine, {0, each - mine.numel()}),
                      all = own.new_empty({ranks, each});
     parallel::finish(
         mesh.data().all_gather(parallel::buffer_of(own), parallel::buffer_of(all), "step/loss"),
         all);
     if (parallel::planted::is(parallel::planted::Bug::losses_averaged)) all.div_(ranks);
-    // slot s is the (s / ranks)th of rank s % ranks
-    return all.t().reshape({-1}).narrow(0, 0, slots);
+    // micro-batch s is the (s / ranks)th of rank s % ranks
+    return all.t().reshape({-1}).narrow(0, 0, micro_batches);
 }
 
 at::Tensor update_scale(at::Tensor const& loss, at::Tensor const& gradient_norm, double clip,
@@ -42,12 +44,12 @@ at::Tensor update_scale(at::Tensor const& loss, at::Tensor const& gradient_norm,
     return at::where(good, scale, at::full_like(scale, std::numeric_limits<double>::quiet_NaN()));
 }
 
-StepResults::StepResults(at::Device device, std::int64_t most_slots,
+StepResults::StepResults(at::Device device, std::int64_t most_micro_batches,
                          std::chrono::milliseconds deadline) {
     void* const stream =
         parallel::place_of(at::empty({1}, at::TensorOptions().device(device))).stream;
     if (!stream) return;
-    auto const numbers = static_cast<std::size_t>(2 + most_slots);
+    auto const numbers = static_cast<std::size_t>(2 + most_micro_batches);
     copy_ = std::make_unique<cluster::CopyBack>(numbers * sizeof(double), stream, deadline);
 }
 

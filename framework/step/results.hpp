@@ -26,9 +26,10 @@ struct BatchPlace;
 at::Tensor forward_backward(BatchSource& batches, BatchPlace const& place,
                             parallelize::ParallelModel& model);
 
-/// Losses of all slots, in slot order: float64 [slots], from those of this data rank
-/// (Engine::losses). Collective over the data ranks of the mesh.
-at::Tensor gather_losses(at::Tensor const& mine, std::int64_t slots, parallel::Mesh const& mesh);
+/// Losses of all micro-batches, in micro-batch order: float64 [micro-batches], from those of this
+/// data rank (Engine::losses). Collective over the data ranks of the mesh.
+at::Tensor gather_losses(at::Tensor const& mine, std::int64_t micro_batches,
+                         parallel::Mesh const& mesh);
 
 /// What AdamW takes: clip_scale, or NaN, and so no update, unless both are finite and the loss is
 /// at most `highest_loss` (step_guard.hpp). All are float64 scalars on one device.
@@ -41,10 +42,11 @@ class StepResults {
   public:
     struct Numbers {
         double loss, gradient_norm;
-        std::vector<double> losses; ///< of all slots
+        std::vector<double> losses; ///< of all micro-batches
     };
-    /// `most_slots`: of any step. `deadline`: of the host's wait.
-    StepResults(at::Device device, std::int64_t most_slots, std::chrono::milliseconds deadline);
+    /// `most_micro_batches`: of any step. `deadline`: of the host's wait.
+    StepResults(at::Device device, std::int64_t most_micro_batches,
+                std::chrono::milliseconds deadline);
 
     /// Reads nothing back.
     void send(at::Tensor const& loss, at::Tensor const& gradient_norm, at::Tensor const& losses);
@@ -56,7 +58,7 @@ class StepResults {
 
   private:
     std::unique_ptr<cluster::CopyBack> copy_; ///< from a GPU
-    at::Tensor sent_;                         ///< [2 + slots] otherwise
+    at::Tensor sent_;                         ///< [2 + micro-batches] otherwise
 };
 
 } // namespace trireme::framework::step

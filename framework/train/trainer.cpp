@@ -73,7 +73,7 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
     : config_(config), limits_(limits),
       mesh_(world, parallelize::mesh_shape(config.parallel, world.size())),
       inputs_(checked_inputs(config_, world)), shape_{config.batch.global,
-                                                      config.batch.tokens_per_slot,
+                                                      config.batch.tokens_per_micro_batch,
                                                       mesh_.along(parallel::Axis::tensor).size()},
       model_(inputs_.model, mesh_, config_.parallel, config_.numerics, true, device),
       optimizer_(model_.store(), config.optimizer,
@@ -88,6 +88,7 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
                world.rank() == 0 ? run::read_job_history(config_.run) : run::JobHistory{},
                state_bytes(model_.specs(), at::elementSize(model_.store().master_dtype())), world) {
     // Nothing is said before all is checked: a mistake has its line for itself.
+    notes_ = config_.notes;
     auto const note = [this](std::string const& line) { notes_.push_back(line); };
     if (auto const found = checkpoints_.resume(note)) {
         progress_ = *found;
@@ -121,21 +122,22 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
                          config_.data.validation));
     cluster::keep_flight_records(config_.run, world);
     model_.refresh();
-    auto const slots = data::plan_step(*inputs_.train, shape_, config_.seed, 0).slots.size();
+    auto const micro_batches =
+        data::plan_step(*inputs_.train, shape_, config_.seed, 0).micro_batches.size();
     auto const data_ranks = static_cast<std::size_t>(mesh_.data().size());
     for (auto const& line : parallelize::layout_notes(
              inputs_.model, mesh_.shape(), config_.parallel,
-             static_cast<std::int64_t>((slots + data_ranks - 1) / data_ranks)))
+             static_cast<std::int64_t>((micro_batches + data_ranks - 1) / data_ranks)))
         note(line);
     if (auto const line = parallelize::device_note(device, inputs_.model, config_.numerics);
         !line.empty())
         note(line);
-    if (slots < data_ranks)
+    if (micro_batches < data_ranks)
         note(fmt::format(
             "note: a step makes {} for {} data-parallel ranks, so that some idle; lower "
-            "batch.tokens_per_slot ({}) or raise batch.global ({})",
-            cluster::counted(slots, "slot"), mesh_.data().size(), shape_.tokens_per_slot,
-            shape_.samples));
+            "batch.tokens_per_micro_batch ({}) or raise batch.global ({})",
+            cluster::counted(micro_batches, "micro-batch"), mesh_.data().size(),
+            shape_.tokens_per_micro_batch, shape_.samples));
 }
 
 bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {

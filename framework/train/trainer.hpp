@@ -52,7 +52,7 @@ struct StepReport {
     double learning_rate = 0;
     std::int64_t tokens = 0;
     run::Judgement finding; ///< anything but good: no update was made
-    /// then: of the slots whose loss is not finite, or of the whole step
+    /// then: of the micro-batches whose loss is not finite, or of the whole step
     std::vector<std::int64_t> sample_ids;
 };
 

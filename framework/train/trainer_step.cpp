@@ -25,7 +25,7 @@ std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<doubl
     std::vector<std::int64_t> ids;
     for (std::size_t s = 0; s < losses.size(); ++s)
         if (!known || !std::isfinite(losses[s]))
-            ids.insert(ids.end(), plan.slots[s].begin(), plan.slots[s].end());
+            ids.insert(ids.end(), plan.micro_batches[s].begin(), plan.micro_batches[s].end());
     return ids;
 }
 
@@ -62,9 +62,9 @@ void Trainer::train_step() {
     cluster::enter_phase("step/data");
     cluster::fault_point("step/slow");
     clock_.enter(run::Phase::load);
-    // 1. The next samples of the order, cut into slots: the same plan on every rank.
+    // 1. The next samples of the order, cut into micro-batches: the same plan on every rank.
     auto [plan, passes] = batches_.take({progress_.step, progress_.cursor});
-    auto const slots = static_cast<std::int64_t>(plan.slots.size());
+    auto const micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
     if (plan.trained == 0) {
         batches_.done();
         if (settle() == run::Decision::rollback) return;
@@ -74,22 +74,22 @@ void Trainer::train_step() {
                         "--max-length, or raise batch.global",
                         progress_.step));
     }
-    // 2. This rank's slots.
+    // 2. This rank's micro-batches.
     model_.load(std::move(passes));
     cluster::enter_phase("step/forward and backward");
     clock_.enter(run::Phase::compute);
-    // 3. Forward, backward and the sum of gradients over all slots.
-    model_.engine().queue(slots);
+    // 3. Forward, backward and the sum of gradients over all micro-batches.
+    model_.engine().queue(micro_batches);
     batches_.done();
     // a GPU is computing meanwhile
     batches_.read_ahead({progress_.step + 1, progress_.cursor + shape_.samples});
-    // 4. Global norm and loss, and what they say about the update. Losses are added in slot order,
-    // as by one process.
+    // 4. Global norm and loss, and what they say about the update. Losses are added in micro-batch
+    // order, as by one process.
     strike_gradient(model_.store());
     clock_.enter(run::Phase::norm);
     at::Tensor const norm = gradient_norm_.compute();
     at::Tensor const losses =
-        step::gather_losses(strike_losses(model_.engine().losses()), slots, mesh_);
+        step::gather_losses(strike_losses(model_.engine().losses()), micro_batches, mesh_);
     at::Tensor const loss = optimizer::ordered_sum(losses);
     if (settle() == run::Decision::rollback) return;
     at::Tensor const scale = step::update_scale(loss, norm, config_.optimizer.clip,

@@ -27,7 +27,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kTokensPurpose = 0x66696e676572ULL; // "finger"
 constexpr std::array<std::int64_t, 5> kLengths{7, 1, 13, 31, 3};
-constexpr std::int64_t kMostLogits = 1024, kTokensPerSlot = 2048;
+constexpr std::int64_t kMostLogits = 1024, kTokensPerMicroBatch = 2048;
 constexpr char const* kRule =
     "largest |difference| of logits, mean, rms and loss <= bound * max(1, largest |logit|)";
 
@@ -113,9 +113,9 @@ Fingerprint compute(model::Config const& model, pretrained::ParameterValues cons
     parallelize::ParallelModel parallel(model, mesh, {}, {}, false);
     fill(parallel.store(), model, values, folder);
     parallel.refresh();
-    auto step = evaluation::make_step(set, {set.size(), kTokensPerSlot, 1}, *world[0]);
+    auto step = evaluation::make_step(set, {set.size(), kTokensPerMicroBatch, 1}, *world[0]);
     parallel.load(std::move(step.passes));
-    parallel.engine().forward(step.slots);
+    parallel.engine().forward(step.micro_batches);
     return summarize(evaluation::GatheredResults(parallel.results(), set, model, *world[0]),
                      set.size(), model.outputs());
 }

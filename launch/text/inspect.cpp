@@ -23,10 +23,11 @@ std::string inspect(InspectOptions const& o) {
     TextTask const& task = text_task(set->task().kind);
     std::string out;
     for (std::int64_t i = o.first; i < end; ++i) {
-        data::Slot const slot = set->read({i}, 1);
-        out += fmt::format(
-            "{} {}  {}  {}\n  {}\n", o.split, i, cluster::counted(slot.token_count(), "token"),
-            task.shown_label(slot, *set), task.shown_tokens(slot, tokenizer, o.color));
+        data::MicroBatch const micro_batch = set->read({i}, 1);
+        out += fmt::format("{} {}  {}  {}\n  {}\n", o.split, i,
+                           cluster::counted(micro_batch.token_count(), "token"),
+                           task.shown_label(micro_batch, *set),
+                           task.shown_tokens(micro_batch, tokenizer, o.color));
     }
     return out;
 }

@@ -29,17 +29,19 @@ TEST(Shards, GiveBackWhatWasWritten) {
     EXPECT_EQ(set->longest(), 9);
     EXPECT_EQ(set->length(6), 7);
     EXPECT_EQ(set->trained(6), 1) << "the class";
-    Slot const slot = set->read({6, 0, 4}, 1);
-    EXPECT_EQ(slot.offsets, (std::vector<std::int64_t>{0, 7, 8, 13}));
-    EXPECT_EQ(slot.sample_ids, (std::vector<std::int64_t>{6, 0, 4}));
-    EXPECT_EQ(slot.columns.labels_of(kClassLabel), (std::vector<std::int32_t>{1, 1, 2}));
+    MicroBatch const micro_batch = set->read({6, 0, 4}, 1);
+    EXPECT_EQ(micro_batch.offsets, (std::vector<std::int64_t>{0, 7, 8, 13}));
+    EXPECT_EQ(micro_batch.sample_ids, (std::vector<std::int64_t>{6, 0, 4}));
+    EXPECT_EQ(micro_batch.columns.labels_of(kClassLabel), (std::vector<std::int32_t>{1, 1, 2}));
     auto expected = sample(7, 7).tokens;
     expected.push_back(100);
     for (int t : sample(5, 5).tokens) expected.push_back(t);
-    EXPECT_EQ(slot.tokens, expected);
-    EXPECT_EQ(slot.positions, (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 3, 4}));
-    EXPECT_EQ(slot.segments, (std::vector<std::int32_t>{0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1}));
-    EXPECT_TRUE(slot.columns.labels_of(kTokenLabels).empty()) << "no column of its task";
+    EXPECT_EQ(micro_batch.tokens, expected);
+    EXPECT_EQ(micro_batch.positions,
+              (std::vector<std::int32_t>{0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 3, 4}));
+    EXPECT_EQ(micro_batch.segments,
+              (std::vector<std::int32_t>{0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1}));
+    EXPECT_TRUE(micro_batch.columns.labels_of(kTokenLabels).empty()) << "no column of its task";
     EXPECT_EQ(set->task().kind, TaskKind::classification);
 }
 
@@ -48,12 +50,12 @@ TEST(Shards, GiveBackTheColumnsOfTheirTask) {
     make_dataset(folder.path(), TaskKind::language_modeling);
     auto const set = open_dataset(folder.path(), "train");
     EXPECT_EQ(set->trained(6), 6) << "six next tokens";
-    Slot const slot = set->read({6, 0}, 1);
-    auto const& labels = slot.columns.labels_of(kTokenLabels);
+    MicroBatch const micro_batch = set->read({6, 0}, 1);
+    auto const& labels = micro_batch.columns.labels_of(kTokenLabels);
     ASSERT_EQ(labels.size(), 8U);
     EXPECT_EQ(labels[6], kIgnoredLabel);
     EXPECT_EQ(labels[5], 706);
-    EXPECT_TRUE(slot.columns.labels_of(kClassLabel).empty());
+    EXPECT_TRUE(micro_batch.columns.labels_of(kClassLabel).empty());
 }
 
 TEST(Shards, ASampleWithoutAColumnOfItsTaskIsNotWritten) {
@@ -79,18 +81,19 @@ TEST(Shards, OfAnotherTaskThanTheManifestSaysAreRefused) {
                               "prepare the data again");
 }
 
-TEST(Shards, ARoundedSlotEndsInASegmentThatCountsNothing) {
+TEST(Shards, ARoundedMicroBatchEndsInASegmentThatCountsNothing) {
     test::TemporaryFolder const folder;
     make_dataset(folder.path());
-    Slot slot = open_dataset(folder.path(), "train")->read({6}, 4);
-    EXPECT_EQ(slot.token_count(), 8);
-    EXPECT_EQ(slot.offsets, (std::vector<std::int64_t>{0, 7, 8}));
-    EXPECT_EQ(slot.sample_ids.back(), -1);
-    EXPECT_EQ(slot.columns.labels_of(kClassLabel), (std::vector<std::int32_t>{1, kIgnoredLabel}));
+    MicroBatch micro_batch = open_dataset(folder.path(), "train")->read({6}, 4);
+    EXPECT_EQ(micro_batch.token_count(), 8);
+    EXPECT_EQ(micro_batch.offsets, (std::vector<std::int64_t>{0, 7, 8}));
+    EXPECT_EQ(micro_batch.sample_ids.back(), -1);
+    EXPECT_EQ(micro_batch.columns.labels_of(kClassLabel),
+              (std::vector<std::int32_t>{1, kIgnoredLabel}));
     make_dataset(folder.path(), TaskKind::language_modeling);
-    slot = open_dataset(folder.path(), "train")->read({6}, 4);
-    EXPECT_EQ(slot.columns.labels_of(kTokenLabels).size(), 8U);
-    EXPECT_EQ(slot.columns.labels_of(kTokenLabels).back(), kIgnoredLabel);
+    micro_batch = open_dataset(folder.path(), "train")->read({6}, 4);
+    EXPECT_EQ(micro_batch.columns.labels_of(kTokenLabels).size(), 8U);
+    EXPECT_EQ(micro_batch.columns.labels_of(kTokenLabels).back(), kIgnoredLabel);
 }
 
 /// Rows are written some at a time, and more of them where the next call begins.
@@ -217,36 +220,39 @@ TEST(Order, IsShuffled) {
     EXPECT_NEAR(distance / n, n / 3.0, n * 0.01);
 }
 
-TEST(Slots, HoldEverySampleOnceWithinTheLimit) {
+TEST(MicroBatches, HoldEverySampleOnceWithinTheLimit) {
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
         std::vector<std::int64_t> ids, lengths;
         for (std::int64_t i = 0; i < 1 + static_cast<std::int64_t>(seed); ++i) {
             ids.push_back(100 + i);
             lengths.push_back(1 + ordered_sample(seed, 97, i));
         }
-        auto const slots = cut_slots(ids, lengths, {.tokens_per_slot = 80});
+        auto const micro_batches =
+            cut_into_micro_batches(ids, lengths, {.tokens_per_micro_batch = 80});
         std::vector<std::int64_t> seen;
-        for (auto const& slot : slots) {
+        for (auto const& micro_batch : micro_batches) {
             std::int64_t tokens = 0;
-            for (auto id : slot) tokens += lengths[static_cast<std::size_t>(id - 100)];
-            EXPECT_TRUE(tokens <= 80 || slot.size() == 1);
-            EXPECT_TRUE(std::ranges::is_sorted(slot)) << "samples keep the order of the batch";
-            seen.insert(seen.end(), slot.begin(), slot.end());
+            for (auto id : micro_batch) tokens += lengths[static_cast<std::size_t>(id - 100)];
+            EXPECT_TRUE(tokens <= 80 || micro_batch.size() == 1);
+            EXPECT_TRUE(std::ranges::is_sorted(micro_batch))
+                << "samples keep the order of the batch";
+            seen.insert(seen.end(), micro_batch.begin(), micro_batch.end());
         }
         std::ranges::sort(seen);
         EXPECT_EQ(seen, ids);
     }
 }
 
-TEST(Slots, AreBalanced) {
+TEST(MicroBatches, AreBalanced) {
     std::vector<std::int64_t> ids(64), lengths;
     std::iota(ids.begin(), ids.end(), 0);
     for (auto id : ids) lengths.push_back(5 + ordered_sample(1, 60, id));
-    auto const slots = cut_slots(ids, lengths, {.tokens_per_slot = 512});
+    auto const micro_batches =
+        cut_into_micro_batches(ids, lengths, {.tokens_per_micro_batch = 512});
     std::int64_t least = 1 << 30, most = 0;
-    for (auto const& slot : slots) {
+    for (auto const& micro_batch : micro_batches) {
         std::int64_t tokens = 0;
-        for (auto id : slot) tokens += lengths[static_cast<std::size_t>(id)];
+        for (auto id : micro_batch) tokens += lengths[static_cast<std::size_t>(id)];
         least = std::min(least, tokens);
         most = std::max(most, tokens);
     }

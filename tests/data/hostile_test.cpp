@@ -57,7 +57,7 @@ class ForgedShard : public testing::Test {
 
 TEST_F(ForgedShard, IsReadWithoutTheHdf5Library) {
     std::string const path = folder_.path() + "/" + info().file;
-    Slot const sound = open_dataset(folder_.path(), "train")->read({4, 8}, 1);
+    MicroBatch const sound = open_dataset(folder_.path(), "train")->read({4, 8}, 1);
     std::string const good = cluster::read_file(path);
     std::string bytes(good.size(), '\xff'); // no bookkeeping of HDF5 is left
     for (auto const& c : info().columns) {

@@ -158,16 +158,17 @@ double error_of_head(std::int64_t logits_at_one_time) {
     auto& head = store.at("head");
     head.value().copy_(numbers({classes, width}, 0));
     at::Tensor const x = numbers({rows, width}, 1).to(at::kBFloat16).set_requires_grad(true);
-    data::Slot slot;
+    data::MicroBatch micro_batch;
     std::vector<std::int32_t> labels;
     for (std::int64_t t = 0; t < rows; ++t)
         labels.push_back(static_cast<std::int32_t>(t * t % classes));
-    slot.columns.append(data::kTokenLabels, 1, labels);
-    slot.tokens.assign(rows, 0);
-    slot.positions = slot.segments = slot.tokens;
-    slot.offsets = {0, rows};
-    slot.sample_ids = {0};
-    model::Pass const pass = model::make_pass(slot, true, 0, 0, 1.0 / static_cast<double>(rows));
+    micro_batch.columns.append(data::kTokenLabels, 1, labels);
+    micro_batch.tokens.assign(rows, 0);
+    micro_batch.positions = micro_batch.segments = micro_batch.tokens;
+    micro_batch.offsets = {0, rows};
+    micro_batch.sample_ids = {0};
+    model::Pass const pass =
+        model::make_pass(micro_batch, true, 0, 0, 1.0 / static_cast<double>(rows));
     model::Results results;
     model::language_model_loss(x, parallel::ParameterUse(head), pass, results).backward();
     at::Tensor const w = head.value().to(at::kDouble).set_requires_grad(true);

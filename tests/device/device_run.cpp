@@ -29,7 +29,7 @@ class DeviceRun {
         : options_(options), config_(tiny_llama(options.tied, options.dropout, options.layers)),
           set_(40, config_.vocabulary),
           mesh_(world, framework::parallelize::mesh_shape(options.parallel, world.size())),
-          shape_{options.batch.samples, options.batch.tokens_per_slot,
+          shape_{options.batch.samples, options.batch.tokens_per_micro_batch,
                  mesh_.along(parallel::Axis::tensor).size()},
           model_(config_, mesh_, options.parallel,
                  {.mode = options.mode, .compute = options.compute}),
@@ -50,15 +50,15 @@ class DeviceRun {
     void step(int step) {
         standin::at_place("batches");
         auto batch = batches_.take({step, step * shape_.samples});
-        auto const slots = static_cast<std::int64_t>(batch.plan.slots.size());
+        auto const micro_batches = static_cast<std::int64_t>(batch.plan.micro_batches.size());
         model_.load(std::move(batch.passes));
-        model_.engine().queue(slots);
+        model_.engine().queue(micro_batches);
         standin::at_place("batches");
         if (step + 2 < kSteps) batches_.done(); // another comes where this one is
         if (step + 1 < kSteps) read_ahead(step + 1);
         at::Tensor const norm = gradient_norm_.compute();
         at::Tensor const losses =
-            framework::step::gather_losses(model_.engine().losses(), slots, mesh_);
+            framework::step::gather_losses(model_.engine().losses(), micro_batches, mesh_);
         at::Tensor const loss = framework::optimizer::ordered_sum(losses);
         if (step > 0) read_results();
         at::Tensor const scale =

@@ -176,11 +176,11 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
         auto batch = batches.take({});
         parallel.load(std::move(batch.passes));
         auto const before = guarded_counts();
-        auto const slots = static_cast<std::int64_t>(batch.plan.slots.size());
-        parallel.engine().queue(slots);
+        auto const micro_batches = static_cast<std::int64_t>(batch.plan.micro_batches.size());
+        parallel.engine().queue(micro_batches);
         at::Tensor const norm = gradient_norm.compute();
         at::Tensor const losses =
-            framework::step::gather_losses(parallel.engine().losses(), slots, mesh);
+            framework::step::gather_losses(parallel.engine().losses(), micro_batches, mesh);
         at::Tensor const loss = framework::optimizer::ordered_sum(losses);
         optimizer.step(1e-3, framework::step::update_scale(loss, norm, 1, 100), 0);
         parallel.refresh();
@@ -194,7 +194,7 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
         EXPECT_EQ(framework::train::find_odd_replica(parallel), "");
         EXPECT_EQ(guarded_counts().read_backs, queued.read_backs + 1)
             << "one rank has nothing to compare";
-        EXPECT_EQ(found.losses.size(), batch.plan.slots.size());
+        EXPECT_EQ(found.losses.size(), batch.plan.micro_batches.size());
         EXPECT_GT(found.gradient_norm, 0);
     }
 }

@@ -86,7 +86,7 @@ TEST(LayoutCheck, NotesSayWhatWorksAndIsProbablyNotMeant) {
     EXPECT_EQ(notes({{{4, 1, 1, 1, 1}}}, 2),
               std::vector<std::string>{
                   "note: pipeline 4 has 2 micro-steps a step: with 1f1b a stage idles 60 % of its "
-                  "time; lower batch.tokens_per_slot or raise batch.global for 4 or more"});
+                  "time; lower batch.tokens_per_micro_batch or raise batch.global for 4 or more"});
     EXPECT_EQ(
         notes({{{1, 2, 1, 1, 1}}, {.zero = 2}}, 1),
         std::vector<std::string>{

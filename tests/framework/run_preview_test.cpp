@@ -74,9 +74,10 @@ TEST_F(Preview, CountsAreThoseOfTheData) {
                                          parallel::StoreOptions{});
     for (auto const& parameter : store.parameters()) specified += parameter->numel();
     EXPECT_EQ(parameters, specified);
-    EXPECT_LE(p.slots.least, p.slots.mean);
-    EXPECT_LE(p.slots.mean, static_cast<double>(p.slots.most));
-    EXPECT_GE(p.slots.least * 30, p.tokens_per_step.least / 2) << "30 tokens to a slot";
+    EXPECT_LE(p.micro_batches.least, p.micro_batches.mean);
+    EXPECT_LE(p.micro_batches.mean, static_cast<double>(p.micro_batches.most));
+    EXPECT_GE(p.micro_batches.least * 30, p.tokens_per_step.least / 2)
+        << "30 tokens to a micro-batch";
     EXPECT_THROW(planning::preview_run(resolved_.config, 0), cluster::InputError);
 }
 

@@ -59,10 +59,10 @@ class ShardFuzz : public testing::Test {
     static void open_and_read(std::string const& folder, data::ShardInfo const& info) {
         data::Shard const shard(folder, info, {kTask, 1000, 3});
         shard.verify();
-        data::Slot slot;
-        slot.offsets.push_back(0);
-        for (std::int64_t i = 0; i < shard.size(); ++i) shard.append(i, slot);
-        EXPECT_EQ(slot.tokens.size(), slot.segments.size());
+        data::MicroBatch micro_batch;
+        micro_batch.offsets.push_back(0);
+        for (std::int64_t i = 0; i < shard.size(); ++i) shard.append(i, micro_batch);
+        EXPECT_EQ(micro_batch.tokens.size(), micro_batch.segments.size());
     }
     /// The hashes of `info` as `bytes` have them, where its columns lie in them.
     static void make_right(data::ShardInfo& info, std::string_view bytes) {

@@ -164,11 +164,11 @@ TEST(DryRun, ShowsTheRunAndWritesNothing) {
     ASSERT_EQ(shown.exit_code, 0) << shown.output;
     for (auto const* part :
          {"replicate 2", "derived: 2 ranks", "parameters", "40 steps of 7 samples", "53 samples",
-          "slots on 2 data-parallel ranks", "of optimizer state", "nothing was written"})
+          "micro-batches on 2 data-parallel ranks", "of optimizer state", "nothing was written"})
         EXPECT_TRUE(has(shown.output, part)) << part << "\n" << shown.output;
     Outcome const larger = run_command(trireme(0, {"train", yaml, "--dry-run", "--ranks", "64"}));
     EXPECT_TRUE(has(larger.output, "replicate 64")) << larger.output;
-    EXPECT_TRUE(has(larger.output, "of the places for slots stay empty")) << larger.output;
+    EXPECT_TRUE(has(larger.output, "of the places for micro-batches stay empty")) << larger.output;
     EXPECT_EQ(content(folder.path()), before);
     Outcome const wrong =
         run_command(trireme(0, {"train", yaml, "--dry-run", "--set", "batch.global=500"}));
@@ -184,6 +184,23 @@ TEST(Resume, RefusalNamesOldAndNewValue) {
                                                   "optimizer.beta1=0.8", "--set", "seed=4"}));
     EXPECT_EQ(other.exit_code, 2);
     EXPECT_TRUE(has(other.output, "(optimizer.beta1: 0.9 -> 0.8, seed: 3 -> 4)")) << other.output;
+}
+
+TEST(Resume, AConfigurationOfTheVersionBeforeGoesOnWithOneLine) {
+    TemporaryFolder const folder;
+    std::string const yaml = write_tiny_run(folder.path());
+    std::string const old = std::regex_replace(
+        cluster::read_file(yaml), std::regex("tokens_per_micro_batch"), "tokens_per_slot");
+    cluster::write_file(yaml, old);
+    ASSERT_EQ(run_command(trireme(0, {"train", yaml, "--set", "train.steps=4"})).exit_code, 0);
+    Outcome const on = run_command(trireme(0, {"train", yaml, "--set", "train.steps=6"}));
+    ASSERT_EQ(on.exit_code, 0) << on.output;
+    std::string const line = ": batch.tokens_per_slot is called batch.tokens_per_micro_batch now";
+    EXPECT_TRUE(has(on.output, line)) << on.output;
+    EXPECT_FALSE(has(on.output, "tokens_per_micro_batch: ")) << "no difference: " << on.output;
+    Outcome const shown = run_command(trireme(0, {"train", yaml, "--dry-run"}));
+    EXPECT_TRUE(has(shown.output, line)) << shown.output;
+    EXPECT_FALSE(has(cluster::read_file(folder.path() + "/run/config.yaml"), "slot"));
 }
 
 TEST(Doctor, LooksAtAJobAsJson) {

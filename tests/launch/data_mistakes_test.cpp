@@ -363,10 +363,10 @@ std::vector<Mistake> const kDataSets{
      "DIR/data: none of the 4 samples of a split has a label that is trained; legal: at least one: "
      "prepare the data with a larger --max-length, or with other columns",
      nothing_counts},
-    {"EvaluateEmptySlots",
+    {"EvaluateEmptyMicroBatches",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train",
-      "--tokens-per-slot", "0"},
-     "--tokens-per-slot: 0: legal: a whole number >= 1",
+      "--tokens-per-micro-batch", "0"},
+     "--tokens-per-micro-batch: 0: legal: a whole number >= 1",
      {}},
     {"EvaluateOtherKeys",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train", "--set",

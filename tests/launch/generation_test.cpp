@@ -74,9 +74,9 @@ constexpr char const* kRows = R"({"q": "cow dog =", "a": " dog cow"}
 
 TEST_F(Generation, TrainsTheCompletionAndItsStopToken) {
     ASSERT_EQ(prepare({write("rows.jsonl", kRows)}).exit_code, 0);
-    auto const slot = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
-    EXPECT_EQ(slot.tokens, (Tokens{0, 6, 7, 3, 7, 6, 0, 11, 3, 11}));
-    EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels),
+    auto const micro_batch = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
+    EXPECT_EQ(micro_batch.tokens, (Tokens{0, 6, 7, 3, 7, 6, 0, 11, 3, 11}));
+    EXPECT_EQ(micro_batch.columns.labels_of(data::kTokenLabels),
               (Tokens{-100, -100, -100, 7, 6, 1, -100, -100, 11, 1}));
     auto const config =
         nlohmann::json::parse(cluster::read_file(path("data/generation_config.json")));
@@ -137,8 +137,8 @@ TEST_F(Generation, WhatIsCutIsCountedAndTrainsNoStopToken) {
         result.output.find("1 longer than 4 tokens cut, and trained without their stop token"),
         std::string::npos)
         << result.output;
-    auto const slot = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
-    EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels),
+    auto const micro_batch = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
+    EXPECT_EQ(micro_batch.columns.labels_of(data::kTokenLabels),
               (Tokens{-100, -100, -100, 7, -100, -100, 11, 1}));
     expect_refused(prepare({rows, "--max-length", "3"}, "x"),
                    "rows.jsonl:1: q: a prompt of 4 tokens leaves no room for its completion; "
@@ -223,13 +223,14 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
                       test = write("test.jsonl", pairs(2, 60, 0)),
                       validation = write("validation.jsonl", pairs(3, 60, 0));
     ASSERT_EQ(prepare({train, "--validation", validation, "--test", test}).exit_code, 0);
-    std::string const yaml = write(
-        "run.yaml",
-        "run: " + path("run") + "\ntask: generation\nmodel:\n  path: " + path("model") +
-            "\n  from_scratch: true\ndata:\n  path: " + path("data") +
-            "\nbatch:\n  global: 64\n  tokens_per_slot: 1024\nnumerics:\n  threads: 1\noptimizer:\n"
-            "  learning_rate: 1e-2\n  schedule: cosine\ntrain:\n  steps: 400\nevaluation:\n  "
-            "every: 200\n");
+    std::string const yaml =
+        write("run.yaml",
+              "run: " + path("run") + "\ntask: generation\nmodel:\n  path: " + path("model") +
+                  "\n  from_scratch: true\ndata:\n  path: " + path("data") +
+                  "\nbatch:\n  global: 64\n  tokens_per_micro_batch: 1024\nnumerics:\n  threads: "
+                  "1\noptimizer:\n"
+                  "  learning_rate: 1e-2\n  schedule: cosine\ntrain:\n  steps: 400\nevaluation:\n  "
+                  "every: 200\n");
     Outcome const trained = run_command(trireme(2, {"train", yaml}));
     ASSERT_EQ(trained.exit_code, 0) << trained.output;
     ASSERT_EQ(run_command(trireme(0, {"export", "--run", path("run"), "--output", path("out")}))

@@ -78,7 +78,7 @@ def main(trireme, mpiexec, work):
                     "--validation", str(model / "validation.jsonl"), "--max-length", "64", "--output", str(data)], check=True)
     (work / "run.yaml").write_text(
         f"run: {run}\ntask: language-modeling\nmodel:\n  path: {model}\n  from_scratch: true\ndata:\n  path: {data}\nparallel:\n  zero: 3\n"
-        f"  recompute: full\nbatch:\n  global: 2\n  tokens_per_slot: 33\ntrain:\n  steps: {STEPS}\nevaluation:\n  every: 1000\ncheckpoint:\n"
+        f"  recompute: full\nbatch:\n  global: 2\n  tokens_per_micro_batch: 33\ntrain:\n  steps: {STEPS}\nevaluation:\n  every: 1000\ncheckpoint:\n"
         "  keep_last: 1\n  keep_best: false\n  async: false # a copy of the state would not fit beside it\n")
     command = [mpiexec, "-n", "2", "--oversubscribe", trireme, "train", str(work / "run.yaml")]
     codes, peaks, started = [], [], time.time()

@@ -60,9 +60,9 @@ TEST_F(Prepare, TokensAreThoseOfTheTokenizerWithoutItsPadding) {
     std::string const rows = file("rows.jsonl", kRows);
     ASSERT_EQ(prepare({"--task", "classification", "--train", rows, "--label", "label"}).exit_code,
               0);
-    auto const slot = data::open_dataset(out(), "train")->read({0}, 1);
-    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{2, 4, 5, 6, 7, 3}));
-    EXPECT_EQ(slot.columns.labels_of(data::kClassLabel), (std::vector<std::int32_t>{1}))
+    auto const micro_batch = data::open_dataset(out(), "train")->read({0}, 1);
+    EXPECT_EQ(micro_batch.tokens, (std::vector<std::int32_t>{2, 4, 5, 6, 7, 3}));
+    EXPECT_EQ(micro_batch.columns.labels_of(data::kClassLabel), (std::vector<std::int32_t>{1}))
         << "no, yes: alphabetical";
 }
 
@@ -76,9 +76,9 @@ TEST_F(Prepare, PairsHaveSegments) {
                        "other"})
                   .exit_code,
               0);
-    auto const slot = data::open_dataset(out(), "train")->read({0}, 1);
-    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{2, 7, 5, 3, 8, 3}));
-    EXPECT_EQ(slot.segments, (std::vector<std::int32_t>{0, 0, 0, 0, 1, 1}));
+    auto const micro_batch = data::open_dataset(out(), "train")->read({0}, 1);
+    EXPECT_EQ(micro_batch.tokens, (std::vector<std::int32_t>{2, 7, 5, 3, 8, 3}));
+    EXPECT_EQ(micro_batch.segments, (std::vector<std::int32_t>{0, 0, 0, 0, 1, 1}));
 }
 
 TEST_F(Prepare, LanguageModelingDividesLongTextsAndKeepsEveryLabel) {
@@ -90,9 +90,9 @@ TEST_F(Prepare, LanguageModelingDividesLongTextsAndKeepsEveryLabel) {
         0);
     auto const set = data::open_dataset(out(), "train");
     ASSERT_EQ(set->size(), 3);
-    auto const slot = set->read({0, 1, 2}, 1);
-    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 3}));
-    EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels),
+    auto const micro_batch = set->read({0, 1, 2}, 1);
+    EXPECT_EQ(micro_batch.tokens, (std::vector<std::int32_t>{2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 3}));
+    EXPECT_EQ(micro_batch.columns.labels_of(data::kTokenLabels),
               (std::vector<std::int32_t>{4, 5, 6, 7, 8, 9, 10, 11, 12, 3, -100}))
         << "also across the edge of a window";
 }

@@ -304,7 +304,7 @@ std::vector<Mistake> const kLines{
     {"OptionThatTakesNoValue",
      {"train", "DIR/run.yaml", "--dry-run=yes"},
      "--dry-run: takes no value; legal: open the inputs, show every value with its origin, model "
-     "size, steps, slots "
+     "size, steps, micro-batches "
      "and "
      "memory, and write nothing",
      {}},

@@ -62,9 +62,10 @@ TEST_F(TokenizerFolder, SpecialTokensOfTheTextDoNotStandTwice) {
                       file("g.jsonl", "{\"p\": \"<s>good\", \"c\": \" bad</s>\"}\n")},
                      "prompts");
     ASSERT_EQ(prompted.exit_code, 0) << prompted.output;
-    auto const slot = data::open_dataset(out("prompts"), "train")->read({0}, 1);
-    EXPECT_EQ(slot.tokens, (std::vector<std::int32_t>{1, 3, 4}));
-    EXPECT_EQ(slot.columns.labels_of(data::kTokenLabels), (std::vector<std::int32_t>{-100, 4, 2}));
+    auto const micro_batch = data::open_dataset(out("prompts"), "train")->read({0}, 1);
+    EXPECT_EQ(micro_batch.tokens, (std::vector<std::int32_t>{1, 3, 4}));
+    EXPECT_EQ(micro_batch.columns.labels_of(data::kTokenLabels),
+              (std::vector<std::int32_t>{-100, 4, 2}));
 }
 
 TEST_F(TokenizerFolder, FilesThatContradictTheTokenizerAreRefused) {

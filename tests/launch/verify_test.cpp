@@ -147,11 +147,11 @@ void expect_equal(Numerics const& ours, std::string const& model, bool exact) {
 
 TEST_P(Verify, EqualsTransformersAtOneTwoAndThreeRanks) {
     std::string const model = GetParam();
-    std::vector<std::string> const small_slots{"batch.tokens_per_slot=9"};
+    std::vector<std::string> const small_micro_batches{"batch.tokens_per_micro_batch=9"};
     for (int const ranks : {1, 3}) {
         SCOPED_TRACE(ranks);
         expect_equal(numerics(ranks, golden(model), tokens_of(model),
-                              fmt::format("fp32-{}.h5", ranks), small_slots),
+                              fmt::format("fp32-{}.h5", ranks), small_micro_batches),
                      model, false);
     }
     expect_equal(numerics(2, golden(model), tokens_of(model), "fp64.h5", {"numerics.compute=fp64"}),
@@ -170,7 +170,7 @@ TEST_F(VerifyOne, EqualsTransformersInEveryLayout) {
                                              {"parallel.tensor=2"}}) {
             std::string const output = fmt::format("{}-{}.h5", model, set.back());
             SCOPED_TRACE(output);
-            set.push_back("batch.tokens_per_slot=9");
+            set.push_back("batch.tokens_per_micro_batch=9");
             expect_equal(numerics(2, golden(model), tokens_of(model), output, set), model, false);
         }
 }
@@ -187,7 +187,7 @@ std::string mistake(framework::jobs::VerifyJob const& job) {
 
 TEST_F(VerifyOne, BitwiseModeWritesTheSameFileOnAnyNumberOfRanks) {
     std::vector<std::string> const set{"numerics.mode=bitwise", "numerics.threads=1",
-                                       "batch.tokens_per_slot=8"};
+                                       "batch.tokens_per_micro_batch=8"};
     std::string first;
     for (int const ranks : {1, 2, 3}) {
         std::string const output = "bitwise" + std::to_string(ranks) + ".h5";
@@ -285,7 +285,7 @@ TEST_F(VerifyOne, RefusesOutputsAndSettingsItCannotHonour) {
     says("no/folder.h5", {}, "folder.h5: No such file or directory; legal:");
     says("new.h5", {"optimizer.clip=1"},
          "optimizer.clip=1: legal for trireme verify: KEY=VALUE with parallel., numerics., "
-         "batch.tokens_per_slot");
+         "batch.tokens_per_micro_batch");
     says("new.h5", {"parallel.context=2"}, "parallel.context: 2");
     says("new.h5", {"numerics.compute=fp8"}, "numerics.compute: fp8: legal: fp64, fp32, bf16");
     says("new.h5", {"parallel.replicate=3"}, "1 rank;");

@@ -19,7 +19,7 @@ struct Fixture {
                   .deviation = 1.0,
                   .input_major = true},
                  {.name = "table", .shape = {11, 5}, .unit = "e", .deviation = 1.0}},
-                {.compute = at::kDouble, .separate_slots = separate}) {
+                {.compute = at::kDouble, .separate_micro_batches = separate}) {
         for (auto const& p : store.parameters()) store.initialize(*p, 1);
         store.begin_step();
     }

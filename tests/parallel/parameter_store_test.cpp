@@ -48,14 +48,14 @@ TEST(ParameterStore, DoubleModeStartsFromTheSameWeights) {
         at::equal(single.at("embed").master().to(at::kDouble), oracle.at("embed").master()));
 }
 
-TEST(ParameterStore, FastModeAddsSlotsIntoOneBuffer) {
+TEST(ParameterStore, FastModeAddsMicroBatchesIntoOneBuffer) {
     ParameterStore store(specs(), {});
     ParameterUse const weight{store.at("layers.0.w")};
     at::Tensor const a = at::randn({24, 5}), b = at::randn({5, 8});
     store.begin_step();
-    for (int slot = 0; slot < 3; ++slot) {
+    for (int micro_batch = 0; micro_batch < 3; ++micro_batch) {
         weight.deliver_product(a, b);
-        store.units()[store.unit_index("layers.0")]->close_slot();
+        store.units()[store.unit_index("layers.0")]->close_micro_batch();
     }
     EXPECT_TRUE(at::allclose(store.at("layers.0.w").gradient(), 3 * at::mm(a, b), 1e-5, 1e-5));
     store.begin_step();
@@ -64,8 +64,8 @@ TEST(ParameterStore, FastModeAddsSlotsIntoOneBuffer) {
         << "a new step starts from nothing";
 }
 
-TEST(ParameterStore, ASecondDeliveryInOneSlotIsAnError) {
-    ParameterStore store(specs(), {.separate_slots = true});
+TEST(ParameterStore, ASecondDeliveryInOneMicroBatchIsAnError) {
+    ParameterStore store(specs(), {.separate_micro_batches = true});
     ParameterUse const norm{store.at("layers.0.norm")};
     store.begin_step();
     norm.deliver(at::ones({8}));
@@ -80,7 +80,7 @@ TEST(ParameterStore, AMissingDeliveryIsNamed) {
         store.check_all_delivered(store.unit_index("layers.0"));
         FAIL() << "the norm's gradient is missing";
     } catch (cluster::JobError const& error) {
-        EXPECT_STREQ(error.what(), "parameter layers.0.norm got no gradient in this slot");
+        EXPECT_STREQ(error.what(), "parameter layers.0.norm got no gradient in this micro-batch");
     }
 }
 

@@ -41,12 +41,11 @@ class Bert : public testing::Test {
 
 std::string train(std::string const& folder, int ranks) {
     std::string const run = folder + "/run-" + std::to_string(ranks), yaml = folder + "/run.yaml";
-    cluster::write_file(
-        yaml,
-        "run: " + run + "\ntask: classification\nmodel:\n  path: " + kGolden +
-            "/bert\ndata:\n  path: " + folder +
-            "/data\nbatch:\n  global: 11\n  tokens_per_slot: 20\nnumerics:\n  mode: bitwise\n  "
-            "threads: 1\ntrain:\n  steps: 12\n");
+    cluster::write_file(yaml, "run: " + run + "\ntask: classification\nmodel:\n  path: " + kGolden +
+                                  "/bert\ndata:\n  path: " + folder +
+                                  "/data\nbatch:\n  global: 11\n  tokens_per_micro_batch: "
+                                  "20\nnumerics:\n  mode: bitwise\n  "
+                                  "threads: 1\ntrain:\n  steps: 12\n");
     Outcome const result = run_command(trireme(ranks, {"train", yaml}));
     EXPECT_EQ(result.exit_code, 0) << result.output;
     return final_hash(run);
@@ -70,8 +69,8 @@ TEST_F(Bert, BitwiseTrainingHasOneHashAndEvaluationIsExactAtAnyRankCount) {
     for (int const ranks : {1, 2, 3}) {
         Outcome const result =
             run_command(trireme(ranks, {"evaluate", "--model", path("model"), "--data",
-                                        path("data"), "--tokens-per-slot", "50", "--predictions",
-                                        path("p" + std::to_string(ranks))}));
+                                        path("data"), "--tokens-per-micro-batch", "50",
+                                        "--predictions", path("p" + std::to_string(ranks))}));
         ASSERT_EQ(result.exit_code, 0) << result.output;
         auto const metrics = nlohmann::json::parse(result.output.substr(result.output.find('{')));
         EXPECT_EQ(metrics.at("samples"), 61) << "every sample once, none twice";
@@ -88,7 +87,7 @@ TEST_F(Bert, BitwiseTrainingHasOneHashAndEvaluationIsExactAtAnyRankCount) {
     cluster::write_file(path("model/config.json"), config.dump());
     Outcome const plain =
         run_command(trireme(0, {"evaluate", "--model", path("model"), "--data", path("data"),
-                                "--tokens-per-slot", "50", "--predictions", path("plain")}));
+                                "--tokens-per-micro-batch", "50", "--predictions", path("plain")}));
     ASSERT_EQ(plain.exit_code, 0) << plain.output;
     auto const metrics = nlohmann::json::parse(plain.output.substr(plain.output.find('{')));
     EXPECT_EQ(metrics.dump() + cluster::read_file(path("plain")), first);

@@ -67,8 +67,8 @@ TEST(Clean, FactorsOfTensorRanksInBFloat16) {
             std::map<std::int64_t, Trace> single;
             for (auto const tokens : packings()) single[tokens] = single_trace(problem, tokens);
             for (auto const& l : layouts)
-                for (auto const& f :
-                     figures_along(run_as_threads()(problem, l), single.at(l.tokens_per_slot)))
+                for (auto const& f : figures_along(run_as_threads()(problem, l),
+                                                   single.at(l.tokens_per_micro_batch)))
                     EXPECT_LT(f.share(), 0.7) << folder << " " << seed << " " << name_of(l) << ": "
                                               << f.what << " " << f.parameter << " " << f.error;
         }

@@ -144,7 +144,7 @@ std::string rows(Shown const& layout, model::Config const& model) {
         .mesh = terms.mesh,
         .section = layout.parallel,
         .numerics = {layout.mode, config::Compute::bf16},
-        .tokens_per_slot = kTokens,
+        .tokens_per_micro_batch = kTokens,
         .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(samples), kTokens)};
     std::string text;
     for (auto const& [key, tally] : planning::predict(model, step, shown_rank(terms.mesh))) {

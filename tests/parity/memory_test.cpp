@@ -42,7 +42,7 @@ Kept kept_by(parallel::ParameterStore const& store) {
     for (auto const& unit : store.units()) {
         kept.weights += bytes(unit->compute) + bytes(unit->master);
         for (auto const& t : unit->total) kept.gradients += bytes(t);
-        for (auto const& t : unit->slot) kept.gradients += bytes(t);
+        for (auto const& t : unit->current) kept.gradients += bytes(t);
         kept.states += bytes(unit->moment1) + bytes(unit->moment2);
     }
     return kept;
@@ -93,14 +93,14 @@ TEST(Memory, TheStoreKeepsWhatZeroSays) {
 }
 
 model::Pass pass_of(std::int64_t tokens) {
-    data::Slot slot;
+    data::MicroBatch micro_batch;
     for (std::int64_t t = 0; t < tokens; ++t)
-        slot.positions.push_back(static_cast<std::int32_t>(t));
-    slot.tokens.assign(slot.positions.size(), 1);
-    slot.columns.append(data::kTokenLabels, 1, slot.tokens);
-    slot.offsets = {0, tokens};
-    slot.sample_ids = {0};
-    return model::make_pass(std::move(slot), true, 1, 0, 1.0);
+        micro_batch.positions.push_back(static_cast<std::int32_t>(t));
+    micro_batch.tokens.assign(micro_batch.positions.size(), 1);
+    micro_batch.columns.append(data::kTokenLabels, 1, micro_batch.tokens);
+    micro_batch.offsets = {0, tokens};
+    micro_batch.sample_ids = {0};
+    return model::make_pass(std::move(micro_batch), true, 1, 0, 1.0);
 }
 
 struct StepMemory {
@@ -153,7 +153,7 @@ TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
 }
 
 /// ZeRO 3: a block computes while the next one travels, and one unit's gradient waits to be
-/// reduced. The loss makes the head's weight gradient beside its slot.
+/// reduced. The loss makes the head's weight gradient beside its micro-batch.
 TEST(Memory, AStepGathersTwoUnitsAtATime) {
     model::Config const model = small_llama(8, 256, 512);
     double const layer = 4 * parameters_of(small_llama(1, 256, 512)) - 4 * 2.0 * 256 * 512;
@@ -161,7 +161,7 @@ TEST(Memory, AStepGathersTwoUnitsAtATime) {
         StepMemory const all = step_memory(model, {.zero = 3}, d, 1, at::kMeta);
         double const added = static_cast<double>(all.added());
         fmt::print("zero 3 on {} ranks: a step adds {:.2f} layers\n", d, added / layer);
-        // gathered, slot, what arrived of it, the rest
+        // gathered, micro-batch, what arrived of it, the rest
         EXPECT_LT(added, (2 + 1 + 1.0 / d + 0.15) * layer);
         EXPECT_GT(added, 3 * layer);
     }

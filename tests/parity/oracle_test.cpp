@@ -49,18 +49,19 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
     data::BatchShape const batch{7, 30, 1};
     for (std::int64_t step = 0; step < 5; ++step) {
         auto const plan = data::plan_step(set, batch, 5, step * batch.samples);
-        ASSERT_GT(plan.slots.size(), 1U) << "accumulation over slots is part of the test";
+        ASSERT_GT(plan.micro_batches.size(), 1U)
+            << "accumulation over micro-batches is part of the test";
         std::vector<model::Pass> passes;
         std::vector<std::vector<std::int64_t>> samples;
-        for (auto const& slot : plan.slots) {
-            passes.push_back(model::make_pass(set.read(slot, 1), true, 5, step,
+        for (auto const& micro_batch : plan.micro_batches) {
+            passes.push_back(model::make_pass(set.read(micro_batch, 1), true, 5, step,
                                               1.0 / static_cast<double>(plan.trained)));
-            for (auto const id : slot) samples.push_back(set.ids(id));
+            for (auto const id : micro_batch) samples.push_back(set.ids(id));
         }
         parallel.load(std::move(passes));
         double loss = 0;
-        for (double const l :
-             parallel.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size())))
+        for (double const l : parallel.engine().forward_backward(
+                 static_cast<std::int64_t>(plan.micro_batches.size())))
             loss += l;
         double const plain_loss = plain_llama_backward(model, plain, samples);
         EXPECT_NEAR(loss, plain_loss, 1e-12 * plain_loss);
@@ -169,9 +170,9 @@ Trained run_trainer(std::string const& folder, std::vector<std::string> const& l
     auto const set_of_samples = data::open_dataset(config.data.path, "train");
     for (std::int64_t step = 0; step < 12; ++step) {
         auto& samples = trained.samples.emplace_back();
-        for (auto const& slot :
-             data::plan_step(*set_of_samples, {7, 1 << 20, 1}, config.seed, step * 7).slots)
-            for (auto const sample : slot) {
+        for (auto const& micro_batch :
+             data::plan_step(*set_of_samples, {7, 1 << 20, 1}, config.seed, step * 7).micro_batches)
+            for (auto const sample : micro_batch) {
                 auto const tokens = set_of_samples->read({sample}, 1).tokens;
                 samples.emplace_back(tokens.begin(), tokens.end());
             }

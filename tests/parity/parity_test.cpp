@@ -184,7 +184,7 @@ Diagnosis diagnosis_of(Layout const& layout,
     return report.diagnosis.value();
 }
 
-/// Gradients that are each wrong in one element: slots with weights of 1 explain nothing.
+/// Gradients that are each wrong in one element: micro-batches with weights of 1 explain nothing.
 TEST(Diagnosis, RefusesAnExplanationThatSaysNothingIsWrong) {
     auto const found = diagnosis_of({{.replicate = 2, .shard = 1}, 12},
                                     [](auto const&, auto const&, Trace& trace) {
@@ -192,7 +192,7 @@ TEST(Diagnosis, RefusesAnExplanationThatSaysNothingIsWrong) {
                                             g.view({-1})[0] += 3e-4 * g.norm();
                                     });
     EXPECT_NE(found.causes[0].id, "loss-scale") << found.message();
-    EXPECT_NE(found.causes[0].id, "slot-weights") << found.message();
+    EXPECT_NE(found.causes[0].id, "micro-batch-weights") << found.message();
 }
 
 TEST(Diagnosis, NamesTheFeatureWithoutWhichALayoutAgrees) {

@@ -46,7 +46,7 @@ class RegressionCommand : public testing::Test {
             path("run.yaml"),
             "run: " + path("run") + "\ntask: regression\nmodel:\n  path: " + kGolden +
                 "/bert\ndata:\n  path: " + path("data") +
-                "\nbatch:\n  global: 11\n  tokens_per_slot: 20\nnumerics:\n  mode: "
+                "\nbatch:\n  global: 11\n  tokens_per_micro_batch: 20\nnumerics:\n  mode: "
                 "bitwise\n  threads: 1\noptimizer:\n  learning_rate: 1e-3\ntrain:\n  "
                 "steps: 12\nevaluation:\n  metric: spearman\n");
         return path("run.yaml");
@@ -61,10 +61,10 @@ class RegressionCommand : public testing::Test {
     }
     nlohmann::json evaluate(int ranks, std::vector<std::string> const& set,
                             std::string const& predictions) const {
-        std::vector<std::string> words{"evaluate",      "--model",           path("model"),
-                                       "--data",        path("data"),        "--split",
-                                       "validation",    "--tokens-per-slot", "50",
-                                       "--predictions", path(predictions)};
+        std::vector<std::string> words{
+            "evaluate",   "--model",       path("model"),    "--data",
+            path("data"), "--split",       "validation",     "--tokens-per-micro-batch",
+            "50",         "--predictions", path(predictions)};
         for (auto const& value : set) words.insert(words.end(), {"--set", value});
         Outcome const result = run_command(trireme(ranks, words));
         EXPECT_EQ(result.exit_code, 0) << result.output;

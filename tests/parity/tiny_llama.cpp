@@ -44,26 +44,26 @@ MemoryDataset::MemoryDataset(std::int64_t samples, std::int64_t vocabulary) {
     }
 }
 
-data::Slot MemoryDataset::read(std::vector<std::int64_t> const& samples,
-                               std::int64_t token_multiple) const {
-    data::Slot slot;
+data::MicroBatch MemoryDataset::read(std::vector<std::int64_t> const& samples,
+                                     std::int64_t token_multiple) const {
+    data::MicroBatch micro_batch;
     std::vector<std::int32_t> next;
-    slot.offsets.push_back(0);
+    micro_batch.offsets.push_back(0);
     for (auto const sample : samples) {
         auto const& tokens = ids(sample);
         for (std::size_t t = 0; t < tokens.size(); ++t) {
-            slot.tokens.push_back(static_cast<std::int32_t>(tokens[t]));
-            slot.positions.push_back(static_cast<std::int32_t>(t));
-            slot.segments.push_back(0);
+            micro_batch.tokens.push_back(static_cast<std::int32_t>(tokens[t]));
+            micro_batch.positions.push_back(static_cast<std::int32_t>(t));
+            micro_batch.segments.push_back(0);
             next.push_back(t + 1 < tokens.size() ? static_cast<std::int32_t>(tokens[t + 1])
                                                  : data::kIgnoredLabel);
         }
-        slot.offsets.push_back(slot.token_count());
-        slot.sample_ids.push_back(sample);
+        micro_batch.offsets.push_back(micro_batch.token_count());
+        micro_batch.sample_ids.push_back(sample);
     }
-    slot.columns.append(data::kTokenLabels, 1, next);
-    data::fill_up(slot, token_multiple);
-    return slot;
+    micro_batch.columns.append(data::kTokenLabels, 1, next);
+    data::fill_up(micro_batch, token_multiple);
+    return micro_batch;
 }
 
 TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
@@ -83,15 +83,15 @@ double TinyRun::step() {
     auto const plan = data::plan_step(set_, options_.batch, 5, steps_ * options_.batch.samples);
     int const tensor = mesh_.along(parallel::Axis::tensor).size();
     std::vector<model::Pass> passes;
-    for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.slots.size();
+    for (auto s = static_cast<std::size_t>(mesh_.data().rank()); s < plan.micro_batches.size();
          s += static_cast<std::size_t>(mesh_.data().size()))
-        passes.push_back(model::make_pass(set_.read(plan.slots[s], tensor), true, 5, steps_,
+        passes.push_back(model::make_pass(set_.read(plan.micro_batches[s], tensor), true, 5, steps_,
                                           1.0 / static_cast<double>(plan.trained),
                                           options_.device));
     model_.load(std::move(passes));
     double loss = 0;
     for (double const l :
-         model_.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size())))
+         model_.engine().forward_backward(static_cast<std::int64_t>(plan.micro_batches.size())))
         loss += l;
     mesh_.data().all_reduce({&loss, 1, cluster::DType::f64}, cluster::ReduceOp::sum, "loss").wait();
     at::Tensor const norm = gradient_norm_.compute();

@@ -36,8 +36,8 @@ class MemoryDataset : public data::Dataset {
     void verify(int, int) const override {}
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
-    data::Slot read(std::vector<std::int64_t> const& samples,
-                    std::int64_t token_multiple) const override;
+    data::MicroBatch read(std::vector<std::int64_t> const& samples,
+                          std::int64_t token_multiple) const override;
 
     std::vector<std::int64_t> const& ids(std::int64_t i) const {
         return ids_.at(static_cast<std::size_t>(i));

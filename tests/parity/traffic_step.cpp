@@ -33,14 +33,16 @@ planning::Traffic count_step(cluster::Communicator& world, CountedStep const& st
     for (auto const& p : parallel.store().parameters()) parallel.store().initialize(*p, 5);
     parallel.refresh();
     int const tensor = mesh.along(parallel::Axis::tensor).size();
-    auto const plan = data::plan_step(set, {kBatch.samples, kBatch.tokens_per_slot, tensor}, 5, 0);
+    auto const plan =
+        data::plan_step(set, {kBatch.samples, kBatch.tokens_per_micro_batch, tensor}, 5, 0);
     std::vector<model::Pass> passes;
-    for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < plan.slots.size();
+    for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < plan.micro_batches.size();
          s += static_cast<std::size_t>(mesh.data().size()))
-        passes.push_back(model::make_pass(set.read(plan.slots[s], tensor), true, 5, 0, 1.0));
+        passes.push_back(
+            model::make_pass(set.read(plan.micro_batches[s], tensor), true, 5, 0, 1.0));
     parallel.load(std::move(passes));
     counter.clear();
-    parallel.engine().forward_backward(static_cast<std::int64_t>(plan.slots.size()));
+    parallel.engine().forward_backward(static_cast<std::int64_t>(plan.micro_batches.size()));
     parallel.refresh();
     return counter.traffic();
 }
@@ -52,7 +54,7 @@ planning::Traffic predict_step(CountedStep const& step, int rank) {
         .mesh = parallelize::mesh_shape(step.layout.parallel, step.layout.ranks),
         .section = step.layout.parallel,
         .numerics = step.numerics,
-        .tokens_per_slot = kBatch.tokens_per_slot,
+        .tokens_per_micro_batch = kBatch.tokens_per_micro_batch,
         .lengths = {}};
     for (std::int64_t i = 0; i < kBatch.samples; ++i)
         description.lengths.push_back(set.length(data::ordered_sample(5, set.size(), i)));

@@ -82,7 +82,7 @@ TEST(Traffic, OneMicroStepMovesTwoPsiAndThreePsi) {
                 .mesh = parallelize::mesh_shape(section, d),
                 .section = section,
                 .numerics = {config::NumericsMode::fast, config::Compute::fp32},
-                .tokens_per_slot = 16,
+                .tokens_per_micro_batch = 16,
                 .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(d), 16)};
             std::int64_t bytes = 0;
             for (auto const& [key, tally] : planning::predict(model, step, d - 1))

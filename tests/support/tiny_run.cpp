@@ -59,16 +59,16 @@ std::string write_tiny_run(std::string const& folder) {
         data::write_shard(folder + "/data", "validation-00000.h5", samples(3, 10), {})};
     data::write_manifest(folder + "/data", manifest);
     std::string const file = folder + "/run.yaml";
-    cluster::write_file(file,
-                        "run: " + folder +
-                            "/run\nseed: 3\ntask: language-modeling\nmodel:\n  path: " + folder +
-                            "/model\n  from_scratch: true\n  hidden_dropout: 0.1\n  "
-                            "attention_dropout: 0.1\ndata:\n  path: " +
-                            folder +
-                            "/data\nbatch:\n  global: 7\n  tokens_per_slot: 30\nnumerics:\n  mode: "
-                            "bitwise\n  threads: 1\noptimizer:\n"
-                            "  learning_rate: 3e-3\ntrain:\n  steps: 40\nevaluation:\n  every: "
-                            "10\ncheckpoint:\n  every: 4\n");
+    cluster::write_file(
+        file, "run: " + folder +
+                  "/run\nseed: 3\ntask: language-modeling\nmodel:\n  path: " + folder +
+                  "/model\n  from_scratch: true\n  hidden_dropout: 0.1\n  "
+                  "attention_dropout: 0.1\ndata:\n  path: " +
+                  folder +
+                  "/data\nbatch:\n  global: 7\n  tokens_per_micro_batch: 30\nnumerics:\n  mode: "
+                  "bitwise\n  threads: 1\noptimizer:\n"
+                  "  learning_rate: 3e-3\ntrain:\n  steps: 40\nevaluation:\n  every: "
+                  "10\ncheckpoint:\n  every: 4\n");
     return file;
 }
 

@@ -80,8 +80,9 @@ class Classification : public TextTask {
         return std::make_unique<ToClasses>(o, tokenizer, labels);
     }
 
-    std::string shown_label(data::Slot const& slot, data::Dataset const& set) const override {
-        auto const label = slot.columns.labels_of(data::kClassLabel).at(0);
+    std::string shown_label(data::MicroBatch const& micro_batch,
+                            data::Dataset const& set) const override {
+        auto const label = micro_batch.columns.labels_of(data::kClassLabel).at(0);
         if (!data::counts(label)) return "no label";
         return "label " + cluster::one_line(set.label_names().at(static_cast<std::size_t>(label)));
     }

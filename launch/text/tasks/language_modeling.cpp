@@ -67,8 +67,9 @@ class LanguageModeling : public TextTask {
                                             std::vector<std::string> const&) const override {
         return std::make_unique<ToWindows>(o, tokenizer);
     }
-    std::string shown_label(data::Slot const& slot, data::Dataset const& set) const override {
-        return trained_tokens(slot, set);
+    std::string shown_label(data::MicroBatch const& micro_batch,
+                            data::Dataset const& set) const override {
+        return trained_tokens(micro_batch, set);
     }
 };
 

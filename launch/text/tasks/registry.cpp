@@ -28,12 +28,14 @@ TaskOptions options_of_tasks() {
     return options;
 }
 
-std::string TextTask::shown_tokens(data::Slot const& slot, Tokenizer const& tokenizer,
+std::string TextTask::shown_tokens(data::MicroBatch const& micro_batch, Tokenizer const& tokenizer,
                                    bool color) const {
     std::string out;
-    for (std::size_t t = 0; t < slot.tokens.size(); ++t) {
-        bool const second = slot.segments[t] != 0 && (t == 0 || slot.segments[t - 1] == 0);
-        out += (second ? " // " : "") + painted(shown_token(tokenizer, slot.tokens[t]), t, color);
+    for (std::size_t t = 0; t < micro_batch.tokens.size(); ++t) {
+        bool const second =
+            micro_batch.segments[t] != 0 && (t == 0 || micro_batch.segments[t - 1] == 0);
+        out += (second ? " // " : "") +
+               painted(shown_token(tokenizer, micro_batch.tokens[t]), t, color);
     }
     return out;
 }

@@ -89,8 +89,9 @@ class Regression : public TextTask {
         return std::make_unique<ToNumbers>(o, tokenizer);
     }
 
-    std::string shown_label(data::Slot const& slot, data::Dataset const& set) const override {
-        auto const& targets = slot.columns.reals_of(data::kTargets);
+    std::string shown_label(data::MicroBatch const& micro_batch,
+                            data::Dataset const& set) const override {
+        auto const& targets = micro_batch.columns.reals_of(data::kTargets);
         std::string out;
         for (std::size_t i = 0; i < targets.size(); ++i)
             out += fmt::format("{}{} {}", i ? ", " : "", cluster::one_line(set.label_names()[i]),

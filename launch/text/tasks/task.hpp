@@ -49,10 +49,11 @@ class TextTask {
     converter(PrepareOptions const& o, Tokenizer const& tokenizer,
               std::vector<std::string> const& labels) const = 0;
 
-    /// What a slot of one sample has to be learnt, and its tokens, as `inspect` shows them.
-    virtual std::string shown_label(data::Slot const& slot, data::Dataset const& set) const = 0;
-    virtual std::string shown_tokens(data::Slot const& slot, Tokenizer const& tokenizer,
-                                     bool color) const;
+    /// What a micro-batch of one sample has to be learnt, and its tokens, as `inspect` shows them.
+    virtual std::string shown_label(data::MicroBatch const& micro_batch,
+                                    data::Dataset const& set) const = 0;
+    virtual std::string shown_tokens(data::MicroBatch const& micro_batch,
+                                     Tokenizer const& tokenizer, bool color) const;
 };
 
 TextTask const& text_task(data::TaskKind kind);

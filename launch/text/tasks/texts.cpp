@@ -63,9 +63,9 @@ void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
     cluster::write_file(o.output + "/generation_config.json", json.dump(2) + "\n");
 }
 
-std::string trained_tokens(data::Slot const& slot, data::Dataset const& set) {
-    return fmt::format("{} of {} tokens trained", set.trained(slot.sample_ids[0]),
-                       slot.token_count());
+std::string trained_tokens(data::MicroBatch const& micro_batch, data::Dataset const& set) {
+    return fmt::format("{} of {} tokens trained", set.trained(micro_batch.sample_ids[0]),
+                       micro_batch.token_count());
 }
 
 } // namespace trireme::launch::text

@@ -48,6 +48,6 @@ std::int32_t end_token(PrepareOptions const& o, Tokenizer const& tokenizer);
 void write_stop_token(PrepareOptions const& o, std::int32_t stop);
 
 /// "3 of 5 tokens trained".
-std::string trained_tokens(data::Slot const& slot, data::Dataset const& set);
+std::string trained_tokens(data::MicroBatch const& micro_batch, data::Dataset const& set);
 
 } // namespace trireme::launch::text

@@ -125,7 +125,7 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
         Loaded const loaded(GetParam(), compute);
         std::int64_t const length = std::min<std::int64_t>(16, loaded.model.max_positions);
         generation::KvCache cache(loaded.model, {length});
-        data::Slot whole;
+        data::MicroBatch whole;
         whole.sample_ids = {0};
         for (std::int64_t t = 0; t < length; ++t) {
             whole.tokens.push_back(
@@ -133,7 +133,7 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
             whole.positions.push_back(static_cast<std::int32_t>(t));
             whole.segments.push_back(0);
             whole.offsets = {0, t + 1};
-            data::Slot part = whole;
+            data::MicroBatch part = whole;
             if (t >= 3) { // the first three are the prompt
                 part.tokens = {whole.tokens.back()};
                 part.positions = {whole.positions.back()};

@@ -156,7 +156,7 @@ TEST(CrossEntropy, EqualsItsDefinitionAndItsGradientIsTheSlope) {
         EXPECT_NEAR(gradient[i], slope(logits, i, total), 1e-8);
 }
 
-TEST(Dropout, DependsOnSampleAndPositionNotOnThePlaceInTheSlot) {
+TEST(Dropout, DependsOnSampleAndPositionNotOnThePlaceInTheMicroBatch) {
     auto const key = dropout_key(1, 2, 3, 0.3);
     std::int64_t const width = 37;
     std::vector<float> const x(5 * 37, 1.0F);

@@ -19,14 +19,14 @@ constexpr std::int64_t kVocabulary = 100'003, kWidth = 4, kTokens = 50, kReal = 
 
 /// Two samples, and a last segment that only fills up.
 model::Pass two_samples() {
-    data::Slot slot;
-    slot.tokens.assign(kTokens, 1);
-    slot.offsets = {0, 5, kReal, kTokens};
-    slot.sample_ids = {3, 8, -1};
+    data::MicroBatch micro_batch;
+    micro_batch.tokens.assign(kTokens, 1);
+    micro_batch.offsets = {0, 5, kReal, kTokens};
+    micro_batch.sample_ids = {3, 8, -1};
     std::vector<std::int32_t> labels(kTokens, data::kIgnoredLabel);
     for (std::size_t t = 0; t < kReal; ++t) labels[t] = static_cast<std::int32_t>(2000 * t);
-    slot.columns.append(data::kTokenLabels, 1, labels);
-    return model::make_pass(std::move(slot), false, 0, 0, 1.0);
+    micro_batch.columns.append(data::kTokenLabels, 1, labels);
+    return model::make_pass(std::move(micro_batch), false, 0, 0, 1.0);
 }
 
 TEST(LanguageModelLogits, AreThoseOfEveryRealTokenAndOnlyWhenAskedFor) {
@@ -91,22 +91,23 @@ class ShownMasks {
     }
 
     /// What each layer adds to the tokens of each sample, by name; `order`: of the samples in the
-    /// slot.
+    /// micro-batch.
     std::map<std::string, at::Tensor>
     of_step(std::int64_t step, std::vector<std::int64_t> const& order, std::uint64_t seed = 1) {
-        data::Slot slot;
-        slot.offsets.push_back(0);
+        data::MicroBatch micro_batch;
+        micro_batch.offsets.push_back(0);
         for (auto const sample : order) {
-            for (std::int32_t t = 0; t < kSampleTokens; ++t) slot.positions.push_back(t);
-            slot.tokens.resize(slot.positions.size(), 3);
-            slot.offsets.push_back(slot.token_count());
-            slot.sample_ids.push_back(sample);
+            for (std::int32_t t = 0; t < kSampleTokens; ++t) micro_batch.positions.push_back(t);
+            micro_batch.tokens.resize(micro_batch.positions.size(), 3);
+            micro_batch.offsets.push_back(micro_batch.token_count());
+            micro_batch.sample_ids.push_back(sample);
         }
-        slot.segments.resize(slot.tokens.size(), 0);
-        slot.columns.append(data::kTokenLabels, 1,
-                            std::vector<std::int32_t>(slot.tokens.size(), data::kIgnoredLabel));
+        micro_batch.segments.resize(micro_batch.tokens.size(), 0);
+        micro_batch.columns.append(
+            data::kTokenLabels, 1,
+            std::vector<std::int32_t>(micro_batch.tokens.size(), data::kIgnoredLabel));
         std::vector<model::Pass> passes;
-        passes.push_back(model::make_pass(std::move(slot), true, seed, step, 1.0));
+        passes.push_back(model::make_pass(std::move(micro_batch), true, seed, step, 1.0));
         stage_.load(std::move(passes));
         at::NoGradGuard const no_graph;
         std::map<std::string, at::Tensor> masks;

@@ -63,28 +63,28 @@ struct GoldenModel {
     std::vector<std::int32_t> labels() const { return expected["labels"]; }
 };
 
-/// Samples packed in one slot; `labels` empty: each token's label is the next one.
-inline data::Slot pack(std::vector<std::vector<std::int32_t>> const& samples,
-                       std::vector<std::int32_t> const& labels) {
-    data::Slot slot;
+/// Samples packed in one micro-batch; `labels` empty: each token's label is the next one.
+inline data::MicroBatch pack(std::vector<std::vector<std::int32_t>> const& samples,
+                             std::vector<std::int32_t> const& labels) {
+    data::MicroBatch micro_batch;
     std::vector<std::int32_t> next;
-    slot.offsets.push_back(0);
+    micro_batch.offsets.push_back(0);
     for (std::size_t i = 0; i < samples.size(); ++i) {
         auto const& ids = samples[i];
         for (std::size_t t = 0; t < ids.size(); ++t) {
-            slot.tokens.push_back(ids[t]);
-            slot.positions.push_back(static_cast<std::int32_t>(t));
-            slot.segments.push_back(0);
+            micro_batch.tokens.push_back(ids[t]);
+            micro_batch.positions.push_back(static_cast<std::int32_t>(t));
+            micro_batch.segments.push_back(0);
             next.push_back(t + 1 < ids.size() ? ids[t + 1] : data::kIgnoredLabel);
         }
-        slot.offsets.push_back(slot.token_count());
-        slot.sample_ids.push_back(static_cast<std::int64_t>(i));
+        micro_batch.offsets.push_back(micro_batch.token_count());
+        micro_batch.sample_ids.push_back(static_cast<std::int64_t>(i));
     }
     if (labels.empty())
-        slot.columns.append(data::kTokenLabels, 1, next);
+        micro_batch.columns.append(data::kTokenLabels, 1, next);
     else
-        slot.columns.append(data::kClassLabel, 1, labels);
-    return slot;
+        micro_batch.columns.append(data::kClassLabel, 1, labels);
+    return micro_batch;
 }
 
 } // namespace trireme::test

@@ -30,7 +30,7 @@ double trained_labels(GoldenModel const& m) {
     return count;
 }
 
-/// Loss, logits and gradients of one forward and backward pass over all samples in one slot.
+/// Loss, logits and gradients of one forward and backward pass over all samples in one micro-batch.
 struct Computed {
     double loss = 0, norm = 0;
     at::Tensor logits;
@@ -41,13 +41,13 @@ struct Computed {
         parallel::Mesh const mesh(*world[0], {});
         parallel::GradientReducer reducer(m.store, mesh);
         parallel::WeightGatherer gatherer(m.store, mesh);
-        data::Slot const slot = pack(m.ids(), m.labels());
+        data::MicroBatch const micro_batch = pack(m.ids(), m.labels());
         std::vector<model::Pass> passes;
-        passes.push_back(model::make_pass(slot, true, 0, 0, 1 / trained_labels(m)));
+        passes.push_back(model::make_pass(micro_batch, true, 0, 0, 1 / trained_labels(m)));
         stage.load(std::move(passes));
         loss = parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
         norm = optimizer::gradient_norm(m.store, mesh);
-        logits = stage.logits(model::make_pass(slot, false, 0, 0, 1));
+        logits = stage.logits(model::make_pass(micro_batch, false, 0, 0, 1));
     }
 };
 
@@ -107,7 +107,7 @@ TEST_P(Golden, SoDoThoseOfAGpusOperations) {
     expect_values_of_transformers(GetParam());
 }
 
-/// The loss of each sample when these are packed in one slot.
+/// The loss of each sample when these are packed in one micro-batch.
 std::vector<double> losses(GoldenModel& m, std::vector<std::vector<std::int32_t>> const& samples,
                            std::vector<std::int32_t> const& labels) {
     at::NoGradGuard const no_graph;

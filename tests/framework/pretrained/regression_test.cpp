@@ -36,7 +36,7 @@ struct Regressor {
     }
 };
 
-/// One forward and backward pass over all samples of a file of tokens in one slot.
+/// One forward and backward pass over all samples of a file of tokens in one micro-batch.
 struct Computed {
     double loss = 0;
     model::Results results;
@@ -52,7 +52,7 @@ struct Computed {
         parallel::GradientReducer reducer(store, mesh);
         parallel::WeightGatherer gatherer(store, mesh);
         std::vector<model::Pass> passes;
-        passes.push_back(model::make_pass(set->read(plan.slots.at(0), 1), true, 0, 0,
+        passes.push_back(model::make_pass(set->read(plan.micro_batches.at(0), 1), true, 0, 0,
                                           1.0 / static_cast<double>(plan.trained)));
         stage.load(std::move(passes));
         loss = parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);

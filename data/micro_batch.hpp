@@ -99,7 +99,7 @@ class Columns {
 /// n samples end to end, T tokens, nothing padded. If T must be a multiple (tensor parallelism), a
 /// last segment of its own with token 0, positions from 0 and ignored values fills it; it has
 /// sample id -1.
-struct Slot {
+struct MicroBatch {
     std::vector<std::int32_t> tokens;    ///< [T]
     std::vector<std::int32_t> positions; ///< [T], from 0 in each sample
     std::vector<std::int32_t> segments;  ///< [T], token types (BERT); zeros if the shard has none
