@@ -11,7 +11,6 @@
 #include <thread>
 
 #include "cluster/error.hpp"
-#include "cluster/fault.hpp"
 #include "cluster/host.hpp"
 #include "cluster/process.hpp"
 #include "cluster/wait_observer.hpp"
@@ -84,12 +83,6 @@ std::unique_ptr<Operation> Communicator::do_alone(Buffer in, Buffer out) {
 }
 
 Work Communicator::all_reduce(Buffer inout, ReduceOp op, std::string_view name) {
-    if (auto const fault = fault_point("call/all_reduce")) { // a program whose ranks disagree
-        if (fault->action == FaultAction::skip) return {};
-        if (fault->action == FaultAction::resize) inout.count /= 2;
-        if (fault->action == FaultAction::retype && inout.dtype == DType::f32)
-            inout.dtype = DType::i32;
-    }
     auto const n = static_cast<std::size_t>(size_);
     return start({0, Collective::all_reduce, name, inout.dtype, inout.count,
                   2 * (n - 1) * inout.bytes() / n},

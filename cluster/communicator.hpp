@@ -1,7 +1,8 @@
 // Collectives on bytes among the processes of one group.
 //
-// Public calls are not virtual: they handle groups of one, check arguments, number and trace the
-// call, and set its deadline, once for every back end. A back end implements the `do_` functions:
+// Public calls handle groups of one, check arguments, number and trace the call, and set its
+// deadline, once for every back end; they are not virtual, but for the one that faults of tests
+// strike (cluster/faulty_communicator.hpp). A back end implements the `do_` functions:
 // each is one library call and one check. Every call is collective over the group and must be
 // entered by all members in the same order. `name` says what the call is for
 // ("grad/model.layers.3"), and is what a hang report shows; it must be the same on all members.
@@ -90,7 +91,7 @@ class Communicator {
     }
 
     /// In place. Floating sums of bf16 accumulate in float32 and are rounded once.
-    [[nodiscard]] Work all_reduce(Buffer inout, ReduceOp op, std::string_view name);
+    [[nodiscard]] virtual Work all_reduce(Buffer inout, ReduceOp op, std::string_view name);
     /// out.count == size * in.count; in may be the rank's own slice of out.
     [[nodiscard]] Work all_gather(Buffer in, Buffer out, std::string_view name);
     /// in.count == size * out.count. The order of the sum is the back end's own.
@@ -119,6 +120,8 @@ class Communicator {
     CommunicatorOptions const& options() const { return options_; }
 
   private:
+    friend class FaultyCommunicator; ///< hands the `do_` calls of one on to another
+
     /// A group of one: `out` becomes `in`. Also called with both the same, since a device orders
     /// streams even then.
     virtual std::unique_ptr<Operation> do_alone(Buffer in, Buffer out);

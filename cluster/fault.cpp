@@ -125,6 +125,10 @@ void set_faults(std::string_view text) {
     plan().any = !plan().waiting.empty();
 }
 
+bool faults_wait() {
+    return plan().any;
+}
+
 void set_fault_rank(int rank) {
     plan().rank = rank;
 }

@@ -46,6 +46,9 @@ std::vector<Fault> parse_faults(std::string_view text);
 /// From now on these, in the place of TRIREME_FAULT's: for several runs in one process.
 void set_faults(std::string_view text);
 
+/// Some fault has not fired yet. Local.
+bool faults_wait();
+
 /// Who and where this process is; to be told by whoever knows. Local.
 void set_fault_rank(int rank);
 void set_fault_step(std::int64_t step);

@@ -1,4 +1,4 @@
-// Holds what a Work remembers of its call. Included by work.cpp and communicator.cpp only.
+// Holds what a Work remembers of its call. Included by work.cpp and by what makes a Work only.
 #pragma once
 #include <chrono>
 #include <memory>

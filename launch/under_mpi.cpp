@@ -16,6 +16,7 @@
 #include "cluster/environment.hpp"
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
+#include "cluster/faulty_communicator.hpp"
 #include "cluster/flight_record.hpp"
 #include "cluster/host.hpp"
 #include "cluster/mpi_communicator.hpp"
@@ -98,7 +99,7 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
     int code = 0, rank = 0, ranks = 1;
     {
         auto const environment = start_mpi();
-        auto const world = cluster::make_mpi_world({});
+        auto const world = cluster::with_faults(cluster::make_mpi_world({}));
         rank = world->rank(), ranks = world->size();
         cluster::set_fault_rank(rank);
         watch = std::make_unique<cluster::Watch>(*world);

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "cluster/faulty_communicator.hpp"
 #include "cluster/nccl_communicator.hpp"
 #include "cluster/topology.hpp"
 #include "framework/config/names.hpp"
@@ -40,8 +41,8 @@ ComputeDevice::ComputeDevice(config::ParallelSection const& section,
     configure_gpu_numerics(numerics);
     int const index = parallel::use_gpu(cluster::topology(control).local_rank);
     device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
-    gpus_ = cluster::make_nccl_world(control, {.device = index, .share_gpus = section.share_gpus},
-                                     {.deadline = deadline});
+    gpus_ = cluster::with_faults(cluster::make_nccl_world(
+        control, {.device = index, .share_gpus = section.share_gpus}, {.deadline = deadline}));
 }
 
 std::string device_note(at::Device device, model::Config const& model,

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "cluster/counted.hpp"
@@ -13,6 +12,7 @@
 #include "cluster/host_memory.hpp"
 #include "framework/optimizer/schedule.hpp"
 #include "framework/train/trainer.hpp"
+#include "framework/train/value_faults.hpp"
 
 namespace trireme::framework::train {
 
@@ -27,31 +27,6 @@ std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<doubl
         if (!known || !std::isfinite(losses[s]))
             ids.insert(ids.end(), plan.micro_batches[s].begin(), plan.micro_batches[s].end());
     return ids;
-}
-
-/// Faults of tests that strike values, not processes.
-void strike_gradient(parallel::ParameterStore& store) {
-    if (!cluster::fault_point("step/gradient")) return;
-    for (auto const& unit : store.units()) { // the first element that this rank answers for
-        std::int64_t const part = unit->layout.part_size(),
-                           begin = store.options().place.part() * part;
-        for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
-            unit->gradient_range(0, s.at, 1).fill_(std::numeric_limits<double>::quiet_NaN());
-            return;
-        }
-    }
-}
-at::Tensor strike_losses(at::Tensor const& losses) {
-    return cluster::fault_point("step/loss") ? losses * 1000 : losses;
-}
-void strike_weights(parallel::ParameterStore& store) {
-    auto const fault = cluster::fault_point("step/weights");
-    if (!fault) return;
-    at::Tensor const here = store.units().front()->master.cpu();
-    auto* const bytes = static_cast<std::uint8_t*>(here.mutable_data_ptr());
-    auto const bit = static_cast<std::size_t>(fault->value);
-    bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] ^ (1U << bit % 8));
-    store.units().front()->master.copy_(here);
 }
 
 } // namespace
@@ -85,11 +60,11 @@ void Trainer::train_step() {
     batches_.read_ahead({progress_.step + 1, progress_.cursor + shape_.samples});
     // 4. Global norm and loss, and what they say about the update. Losses are added in micro-batch
     // order, as by one process.
-    strike_gradient(model_.store());
     clock_.enter(run::Phase::norm);
+    at::Tensor const own_losses = model_.engine().losses();
+    strike_values(model_.store(), own_losses);
     at::Tensor const norm = gradient_norm_.compute();
-    at::Tensor const losses =
-        step::gather_losses(strike_losses(model_.engine().losses()), micro_batches, mesh_);
+    at::Tensor const losses = step::gather_losses(own_losses, micro_batches, mesh_);
     at::Tensor const loss = optimizer::ordered_sum(losses);
     if (settle() == run::Decision::rollback) return;
     at::Tensor const scale = step::update_scale(loss, norm, config_.optimizer.clip,
@@ -104,7 +79,6 @@ void Trainer::train_step() {
     clock_.enter(run::Phase::update);
     // 5. Update of master weights and moments, if the step is good, then of the compute copy.
     optimizer_.step(step.report.learning_rate, scale, progress_.updates());
-    strike_weights(model_.store());
     model_.refresh();
     results_.send(loss, norm, losses);
     queued_ = std::move(step);
