@@ -2,6 +2,8 @@
 
 #include <cctype>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "cluster/error.hpp"
 
@@ -49,6 +51,12 @@ std::string expand_path(std::string const& field, std::string const& path) {
         at = end + (braced ? 1 : 0);
     }
     return out;
+}
+
+std::string current_folder_of(std::string const& path) {
+    std::error_code none;
+    std::string const here = std::filesystem::current_path(none).string();
+    return path.starts_with('/') || here.empty() ? "" : " in " + here;
 }
 
 } // namespace trireme::cluster

@@ -9,4 +9,8 @@ namespace trireme::cluster {
 /// another user's home (~name).
 std::string expand_path(std::string const& field, std::string const& path);
 
+/// Returns " in FOLDER" with the current folder for a relative path that leads nowhere, since
+/// whoever reads the message may have written it for another folder; "" for an absolute path.
+std::string current_folder_of(std::string const& path);
+
 } // namespace trireme::cluster

@@ -8,6 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/path.hpp"
 #include "cluster/xxh3.hpp"
 #include "data/json.hpp"
 
@@ -142,8 +143,8 @@ Manifest read_manifest(std::string const& directory) {
     std::string const path = directory + "/manifest.json";
     std::error_code none;
     if (!std::filesystem::exists(path, none))
-        throw cluster::InputError(path +
-                                  ": no such file; legal: a folder that `trireme prepare` wrote");
+        throw cluster::InputError(path + ": no such file" + cluster::current_folder_of(path) +
+                                  "; legal: a folder that `trireme prepare` wrote");
     auto const j = parse_json(path, cluster::read_file(path));
     try {
         return manifest_from(j);

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
+#include <system_error>
+#include <utility>
 
 #include "cluster/error.hpp"
 #include "cluster/listing.hpp"
@@ -57,9 +60,21 @@ open_validation(config::Config const& config,
     return nullptr;
 }
 
+/// A run writes beside what it reads otherwise, and `rm -r RUN` would take both.
+void check_run_folder(config::Config const& config) {
+    for (auto const& [key, folder] :
+         {std::pair{"model.path", &config.model.path}, {"data.path", &config.data.path}}) {
+        std::error_code none;
+        if (std::filesystem::equivalent(config.run, *folder, none))
+            throw cluster::InputError(fmt::format(
+                "run: {}: is the folder of {} too; legal: a folder of its own", config.run, key));
+    }
+}
+
 } // namespace
 
 Inputs open_inputs(config::Config const& config) {
+    check_run_folder(config);
     data::Manifest const manifest = data::read_manifest(config.data.path);
     Inputs in{data::open_dataset(config.data.path, config.data.train),
               open_validation(config, manifest.splits),

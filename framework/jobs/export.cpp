@@ -11,6 +11,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/listing.hpp"
+#include "cluster/path.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/model/transformer_stage.hpp"
@@ -118,8 +119,8 @@ std::string export_checkpoint(std::string const& run, std::string const& which,
     // fingerprint is computed.
     parallelize::configure_numerics({.mode = config::NumericsMode::bitwise, .threads = 1}, 1);
     if (!cluster::is_folder(run))
-        throw cluster::InputError(run +
-                                  ": no such folder; legal: the run folder of a `trireme train`");
+        throw cluster::InputError(run + ": no such folder" + cluster::current_folder_of(run) +
+                                  "; legal: the run folder of a `trireme train`");
     config::Config config = config::read_config(run + "/config.yaml", {});
     std::string const folder = run + "/checkpoints", name = choose(folder, which);
     pretrained::RunSource const source = source_of(run, config);

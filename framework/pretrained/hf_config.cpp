@@ -10,6 +10,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/path.hpp"
 #include "data/json.hpp"
 #include "framework/pretrained/families.hpp"
 
@@ -55,11 +56,11 @@ bool is_hub_name(std::string const& folder) {
 
 void refuse_hub_name(std::string const& folder) {
     if (!is_hub_name(folder) || cluster::is_there(folder)) return;
-    throw cluster::InputError(fmt::format("{}: no such folder; legal: a folder with config.json, "
+    throw cluster::InputError(fmt::format("{}: no such folder{}; legal: a folder with config.json, "
                                           "safetensors and tokenizer.json; a model of "
                                           "the Hugging Face hub is fetched first, where there is a "
                                           "network: hf download {} --local-dir FOLDER",
-                                          folder, folder));
+                                          folder, cluster::current_folder_of(folder), folder));
 }
 
 /// Its weights are changes to those of another folder: whatever lies beside them is the model

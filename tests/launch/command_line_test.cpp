@@ -174,6 +174,11 @@ TEST(DryRun, ShowsTheRunAndWritesNothing) {
         run_command(trireme(0, {"train", yaml, "--dry-run", "--set", "batch.global=500"}));
     EXPECT_EQ(wrong.exit_code, 2) << "what a run would refuse, so does this";
     EXPECT_TRUE(has(wrong.output, "has only 53 training samples")) << wrong.output;
+    Outcome const elsewhere =
+        run_command(trireme(0, {"train", yaml, "--dry-run", "--set", "data.path=not/here"}));
+    EXPECT_TRUE(has(elsewhere.output, "not/here/manifest.json: no such file in " +
+                                          fs::current_path().string() + "; legal: "))
+        << elsewhere.output;
 }
 
 TEST(Resume, RefusalNamesOldAndNewValue) {
