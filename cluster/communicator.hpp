@@ -82,10 +82,10 @@ class Communicator {
         return group_;
     } ///< name of the group, "world" or as given to split
     std::uint64_t calls() const { return sequence_; }
-    /// For later calls of this group, and of groups split from it from now on. Local; to be the
-    /// same on all members.
+    /// Sets the deadline of later calls of this group and of groups split from it later. Local;
+    /// must be the same on all members.
     void set_deadline(std::chrono::milliseconds deadline) { options_.deadline = deadline; }
-    /// Likewise. A null pointer: no observer.
+    /// Sets the observer of the same calls; null means none. Local.
     void set_observer(std::shared_ptr<CallObserver> observer) {
         options_.observer = std::move(observer);
     }

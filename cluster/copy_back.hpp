@@ -21,7 +21,8 @@ class CopyBack {
     /// Queues the copy of device memory behind what the stream holds; it may go in the order of the
     /// stream.
     void send(void const* device, std::size_t bytes);
-    /// What was sent, until the next send. Throws JobError past the deadline.
+    /// Returns what was sent; the bytes stay valid until the next send. Throws JobError past the
+    /// deadline.
     std::span<std::byte const> read();
 
   private:

@@ -23,7 +23,7 @@ class Event {
     }
 
     void record(void* stream);
-    /// What is queued on `stream` from now on runs after the point.
+    /// Makes whatever is queued on `stream` from now on run after the point.
     void hold(void* stream) const;
     bool reached() const; ///< never blocks
     /// Polls on the host. Throws JobError naming `what` past the deadline.
@@ -37,7 +37,7 @@ class Event {
 /// follows itself anyway.
 void follow(void* later, void* earlier);
 
-/// Owner of a stream. What is queued when it goes still runs.
+/// Owns a stream. Work that is queued when it is destroyed still runs.
 class Stream {
   public:
     Stream();

@@ -7,8 +7,8 @@
 
 namespace trireme::cluster {
 
-/// What the user gave cannot work: one line saying where, which field, which value, what is legal.
-/// Thrown before anything large is allocated or written. Exit code 2.
+/// Says in one line why the user's input cannot work: where, which field, which value, what is
+/// legal. Thrown before anything large is allocated or written. Exit code 2.
 class InputError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;

@@ -23,7 +23,7 @@ enum class FaultAction : std::uint8_t {
     sleep,     ///< VALUE seconds
     exit,      ///< leaves at once with code VALUE
     exhaust,   ///< may have no more memory than it has, and asks for it: throws std::bad_alloc
-    // For the caller to do:
+    // The caller carries out these:
     nan,         ///< spoil a value
     flip,        ///< flip bit VALUE
     skip,        ///< leave the call out
@@ -43,7 +43,7 @@ struct Fault {
 /// Throws InputError for a text that is none.
 std::vector<Fault> parse_faults(std::string_view text);
 
-/// From now on these, in the place of TRIREME_FAULT's: for several runs in one process.
+/// Replaces the faults of TRIREME_FAULT, so that several runs in one process have their own.
 void set_faults(std::string_view text);
 
 /// Some fault has not fired yet. Local.

@@ -64,7 +64,7 @@ std::string listed_file(std::string const& folder, std::string const& name);
 /// Throws InputError unless files can be made in `path` or, while it does not exist, in the nearest
 /// folder above it. `field`: of the message, what the user gave the path by.
 void check_writable_folder(std::string const& field, std::string const& path);
-/// Likewise for a folder that is to be made whole: it must not exist yet, or be empty.
+/// Checks the same for a folder that is to be written as a whole: it must be absent or empty.
 void check_new_folder(std::string const& field, std::string const& path);
 /// XXH3 of 128 bits over the whole file, as hexadecimal digits. Throws InputError if it cannot be
 /// read or has more than `most` bytes.

@@ -17,8 +17,8 @@ struct HostDemand {
     std::string host;
     std::int64_t wanted = 0, allowed = 0; ///< bytes
 };
-/// The first host whose ranks together want more than `share` of the memory that is left there;
-/// each wants `mine` bytes. The same on every rank. Collective.
+/// Returns the first host whose ranks together want more than `share` of the memory that is left
+/// there; each rank wants `mine` bytes. The same on every rank. Collective.
 std::optional<HostDemand> host_short_of_memory(Communicator& world, std::int64_t mine, double share,
                                                std::string_view name);
 

@@ -8,9 +8,9 @@
 namespace trireme::cluster {
 
 /// Removes the folders of `remove_at_signal` when INT, TERM, HUP, USR1 or USR2 comes, and then ends
-/// the process by that signal, as the system would have done at once. To be made before any other
-/// thread, since a thread of its own receives the signals. One that is ignored, as by nohup, stays
-/// ignored. Training, which saves at a signal, has run::StopSignal instead.
+/// the process by that signal, as the system would have done at once. Make it before any other
+/// thread, since a thread of its own receives the signals. A signal that is ignored, as under
+/// nohup, stays ignored. Training, which saves at a signal, has run::StopSignal instead.
 class RemovalAtSignal {
   public:
     RemovalAtSignal();
@@ -23,7 +23,8 @@ class RemovalAtSignal {
     std::jthread receiver_;
 };
 
-/// A folder that is removed when a signal ends the process. Only noted where no RemovalAtSignal is.
+/// Has this folder removed when a signal ends the process. Only a note if there is no
+/// RemovalAtSignal.
 void remove_at_signal(std::string const& folder);
 /// Takes it off the list. Does not return while a signal ends the process, so that nobody hears of
 /// files that are missing by then.

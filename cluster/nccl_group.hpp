@@ -34,9 +34,10 @@ class NcclGroup {
     /// Checks one call inside `run`.
     void require(ncclResult_t code, char const* call) const;
     std::unique_ptr<NcclGroup> split(int color, int key, std::chrono::milliseconds deadline);
-    /// What went wrong, in NCCL's words, or that the group was aborted: the device then runs on
-    /// past calls that did not happen. Empty if nothing did, or while another thread makes a call
-    /// on the group, which learns of it itself.
+    /// Returns what went wrong, in NCCL's words, or that the group was aborted; after an abort the
+    /// device runs on past calls that did not happen. Returns an empty string if nothing went
+    /// wrong, or while another thread is in a call on the group, since that call learns of the
+    /// failure itself.
     std::string failure();
     /// Waits for what is queued, by polling, and frees. An NCCL communicator that is not through by
     /// then is aborted.

@@ -44,7 +44,8 @@ class NcclWatch {
     void run();
     static bool is_through(Watched const& watched);
 
-    /// of this process: a thread that names none makes a context of its own on device 0
+    /// this process's device: a thread that does not select one gets a context of its own on device
+    /// 0
     int device_;
     std::mutex mutex_;
     std::condition_variable changed_;

@@ -25,7 +25,7 @@ class OutputFile {
     /// All of the file. Throws JobError with path and reason.
     void write(std::string_view text);
 
-    /// For a library that wants a name: an empty file of nobody else's, beside the path. Throws
+    /// Makes an empty file of our own beside the path, for a library that wants a name. Throws
     /// InputError if the path is a pipe or a device, JobError if the file cannot be made.
     std::string const& stage();
     /// Syncs what was staged and gives it its name. Throws JobError.

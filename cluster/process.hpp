@@ -8,10 +8,10 @@
 
 namespace trireme::cluster {
 
-/// To be called first by every program. A closed standard stream gets a place holder, so that no
-/// file of ours becomes standard output; SIGPIPE and SIGXFSZ are ignored, so that the call which
-/// meets the closed pipe or the limit tells of it with its path; an exception that nobody catches
-/// ends the process with one line and exit code 1.
+/// Sets up the process; every program calls it first. A closed standard stream gets a placeholder,
+/// so that no file of ours becomes standard output. SIGPIPE and SIGXFSZ are ignored, so that the
+/// call which meets the closed pipe or the limit reports it with its path. An exception that nobody
+/// catches ends the process with one line and exit code 1.
 void guard_process();
 
 /// Writes to standard error. A terminal or a pipe that is gone ends nothing.

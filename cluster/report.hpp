@@ -7,11 +7,12 @@
 
 namespace trireme::cluster {
 
-/// Whether the caller is the one to speak: the first to make RUN/flight/verdict (read_verdict),
-/// whose line is put into the run's log too. Always without a run folder (""). Local.
+/// Returns whether the caller is the one to report: the first process that creates
+/// RUN/flight/verdict (read_verdict), whose line also goes into the run's log. Without a run folder
+/// ("") every caller is. Local.
 bool claim_report(std::string const& run_folder, Verdict const& verdict);
-/// What the watch of the last job wrote to RUN/flight/verdict; nothing if it had no cause to.
-/// Throws InputError if it cannot be read.
+/// Reads what the watch of the last job wrote to RUN/flight/verdict; nothing if it had no cause to
+/// write. Throws InputError if it cannot be read.
 std::optional<Verdict> read_verdict(std::string const& run_folder);
 
 } // namespace trireme::cluster

@@ -1,4 +1,4 @@
-// Where the ranks of a job sit.
+// Tells where the ranks of a job sit.
 #pragma once
 #include <string>
 

@@ -1,5 +1,5 @@
-// What a watch needs to know beyond a CallObserver: with whom, and that the host has nothing to do
-// but wait.
+// Extends CallObserver by what a watch needs: with whom a call is made, and that the host has
+// nothing to do but wait.
 #pragma once
 #include <span>
 #include <string_view>

@@ -25,7 +25,8 @@ struct Alarm {
 
 struct Watch::Talk {
     explicit Talk(FlightRecorder& flight_recorder);
-    /// the communicator goes with MPI: to free it is a collective, and the others may be gone
+    /// leaves the communicator to MPI_Finalize: freeing it is a collective, and the others may be
+    /// gone
     ~Talk() = default;
     Talk(Talk const&) = delete;
     Talk& operator=(Talk const&) = delete;

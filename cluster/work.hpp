@@ -39,10 +39,10 @@ class Work {
     /// Polls until complete. Throws JobError naming group, operation, sequence number and name past
     /// the deadline.
     void wait();
-    /// What is queued on `stream` (a CUDA stream) from now on runs after this call's end: the
-    /// device waits, the host goes on, and the Work may go. To be called for each stream that uses
-    /// the memory. The back end watches the call and ends the job past its deadline, since the host
-    /// is not here to be told. Back ends of the host wait as wait() does.
+    /// Makes whatever is queued on `stream` (a CUDA stream) from now on run after this call's end:
+    /// the device waits, the host goes on, and the Work may be destroyed. Call it for each stream
+    /// that uses the memory. The back end watches the call and ends the job past its deadline,
+    /// since the host is not here to be told. Back ends of the host wait as wait() does.
     void wait(void* stream);
 
   private:

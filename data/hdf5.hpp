@@ -65,7 +65,7 @@ bool fits_attribute(std::vector<std::string> const& texts);
 /// Attributes of the root that say what a file is: "format", and "version" 1 of it.
 void write_format(hid_t file, std::string const& path, char const* format);
 
-/// Where the bytes of a contiguous dataset lie in its file.
+/// Locates the bytes of a contiguous dataset in its file.
 struct Extent {
     std::int64_t offset = 0; ///< bytes from the start of the file
     std::int64_t count = 0;  ///< elements

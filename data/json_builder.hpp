@@ -1,6 +1,6 @@
-// From the events of nlohmann's parser to a JSON value. Its own way, a parser with a callback,
-// looks through the whole list or object again at the end of each object in it: 100,000 objects in
-// a list took half a minute.
+// Builds a JSON value from the events of nlohmann's parser. The library's own way, a parser with a
+// callback, searches the whole list or object again at the end of each object in it: a list of
+// 100,000 objects took half a minute.
 #pragma once
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@
 
 namespace trireme::data {
 
-/// objects and lists in one another; libraries recurse into them
+/// nesting of objects and lists that is taken; libraries recurse into them
 inline constexpr int kDeepestJson = 64;
 
 /// A text that ends too early, or is no JSON at all.
@@ -24,7 +24,7 @@ class JsonSyntaxError : public cluster::InputError {
     using InputError::InputError;
 };
 
-/// Where a text of JSON stands, for messages. All functions throw InputError.
+/// Says where a JSON text comes from, for messages. All functions throw InputError.
 struct JsonPlace {
     std::string const& path;
     std::string_view text;

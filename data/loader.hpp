@@ -1,4 +1,4 @@
-// From a step number to packed micro-batches. The one header of `data` that training reads.
+// Turns a step number into packed micro-batches. Training includes no other header of `data`.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -38,18 +38,18 @@ class Dataset {
     virtual std::int64_t longest() const = 0;
     /// hash over the shards, from the manifest
     virtual std::string const& fingerprint() const = 0;
-    /// of the outputs, in id order; empty if the task has none
+    /// names of the outputs, in id order; empty if the task has none
     virtual std::vector<std::string> const& label_names() const = 0;
-    /// of the tokenizer that made the tokens
+    /// size of the vocabulary of the tokenizer that made the tokens
     virtual std::int64_t vocabulary() const = 0;
-    /// of its tokens: from 0 to this less 1
+    /// number of segment ids: tokens have 0 to this less 1
     virtual std::int64_t segments() const = 0;
-    /// what it was prepared for
+    /// task that the data were prepared for
     virtual TaskSchema const& task() const = 0;
     /// Hashes shards part, part + parts, ... and throws InputError naming one that is not what the
     /// manifest describes.
     virtual void verify(int part, int parts) const = 0;
-    /// The same for the shards of samples [first, end) alone. What lies in memory has nothing to
+    /// Verifies only the shards that hold samples [first, end). A data set in memory has nothing to
     /// verify.
     virtual void verify_samples(std::int64_t /*first*/, std::int64_t /*end*/) const {}
     /// Reads the samples of one micro-batch. Throws JobError naming file and sample if a shard

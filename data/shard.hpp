@@ -35,7 +35,7 @@ struct Sample {
     std::int64_t trained(TaskSchema const& task) const;
 };
 
-/// Where the elements of one dataset lie in its file, one after another in little-endian order.
+/// Locates the elements of one dataset in its file, one after another in little-endian order.
 struct ColumnInfo {
     std::string name;  ///< below /columns: "tokens/values"
     std::string dtype; ///< int32 | int64 | float32
@@ -92,7 +92,7 @@ class Shard {
     void verify() const;
 
   private:
-    /// What its numbers may be.
+    /// Bounds the numbers of a column.
     struct Range {
         char const* what = "";       ///< one of its numbers, in a message
         char const* of = "";         ///< what bounds them, likewise

@@ -23,8 +23,8 @@ std::int64_t pad_token_of(std::string const& folder);
 
 /// Throws InputError, with what differs, unless the data in `data`, whose manifest holds `recorded`
 /// as the hash of its tokenizer.json, were prepared with the tokenizer of the model in `model`.
-/// What the two say of padding and truncation, which do not change a token, may differ. A folder
-/// without tokenizer.json, and data whose manifest names none, say nothing.
+/// Padding and truncation may differ, since they change no token. A folder without tokenizer.json,
+/// and data whose manifest names none, are not compared.
 void check_same_tokenizer(std::string const& data, std::string const& recorded,
                           std::string const& model);
 

@@ -1,4 +1,4 @@
-// What `trireme doctor` finds. Facts are gathered from every rank; rank 0 judges them.
+// Holds what `trireme doctor` finds. Facts are gathered from every rank; rank 0 judges them.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -21,7 +21,7 @@ struct Finding {
 };
 using Findings = std::vector<Finding>;
 
-/// What one rank knows of itself and its host.
+/// Holds what one rank knows of itself and its host.
 struct RankFacts {
     int rank = 0;
     std::string host, launcher, versions, processor, capability;

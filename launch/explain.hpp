@@ -19,9 +19,9 @@ framework::config::ConfigWithOrigins read_shared_config(std::string const& file,
                                                         std::vector<std::string> const& set,
                                                         cluster::Communicator& world);
 
-/// What `trireme train --dry-run` prints: values with origins, model, data, micro-batches, memory.
-/// Opens the inputs, writes nothing. `ranks` > 0: as if started on so many. Collective over
-/// `world`; rank 0 prints. Throws InputError.
+/// Prints what `trireme train --dry-run` shows: values with origins, model, data, micro-batches,
+/// memory. Opens the inputs, writes no file. With `ranks` > 0 it computes as if started on that
+/// many. Collective over `world`; rank 0 prints. Throws InputError.
 void dry_run(framework::config::ConfigWithOrigins resolved, int ranks,
              cluster::Communicator& world);
 

@@ -1,4 +1,4 @@
-// What the batch system says of the job that this process is part of.
+// Reads what the batch system says of the job that this process is part of.
 #pragma once
 #include <functional>
 #include <optional>

@@ -1,5 +1,4 @@
-// What mpirun or srun tell a process of itself, before MPI is up and for commands that do not use
-// it.
+// Reads what mpirun or srun tell a process, before MPI is up and for commands that do not use it.
 #pragma once
 #include <string>
 
@@ -17,8 +16,8 @@ std::string launcher_size();
 /// there Open MPI keeps its sockets, and says of a failure in forty lines. Before MPI is up.
 void check_session_folder();
 
-/// For a command that does not divide its work: whether this process does it. Of the ranks of
-/// mpirun or of a step of srun the first works alone, and says so.
+/// Returns whether this process does the work of a command that does not divide it. Under mpirun or
+/// in a step of srun the first rank works alone, and says so.
 bool works_alone(std::string const& command);
 
 /// Returns, in time, the exit code of this rank when all end with `code`. mpirun kills the others

@@ -9,9 +9,8 @@
 
 namespace trireme::launch {
 
-/// What a command's mistake looks like from outside: one line on standard error, and the exit code
-/// to give back. Of ranks that mpirun started, the first speaks for all: each sees the same
-/// arguments.
+/// Reports a command's mistake as one line on standard error, and returns the exit code. Among
+/// ranks that mpirun started, the first reports for all, since each sees the same arguments.
 int report(std::exception const& error);
 
 /// Fills what `options` point at; `positional` names the option that bare words, at most `most`,
@@ -22,7 +21,7 @@ bool parse(boost::program_options::options_description& options,
            std::vector<std::string> const& arguments, char const* positional = nullptr,
            int most = 1);
 
-/// What --force says about a file that exists.
+/// Translates --force into what is done about a file that exists.
 inline cluster::Existing existing(bool force) {
     return force ? cluster::Existing::replaced : cluster::Existing::refused;
 }

@@ -28,9 +28,10 @@ struct Site {
 /// values that no script may hold.
 Site read_site(std::string const& name, std::string const& folder);
 
-// What may stand in a script. Each throws InputError "FIELD: VALUE: legal: ...".
+// The functions below check what may stand in a script. Each throws InputError "FIELD: VALUE:
+// legal: ...".
 
-/// Of `#SBATCH --NAME=VALUE`, where nothing can be quoted. Refuses names that `trireme submit`
+/// Checks `#SBATCH --NAME=VALUE`, where nothing can be quoted. Refuses names that `trireme submit`
 /// itself sets.
 void check_sbatch_option(std::string const& field, std::string const& name,
                          std::string const& value);

@@ -19,8 +19,8 @@ class TextService {
     TextService(TextService const&) = delete;
     TextService& operator=(TextService const&) = delete;
 
-    /// What the child says of its tokenizer, {"vocabulary"}. Call once, first. Throws InputError if
-    /// there is none in the folder.
+    /// Returns what the child says of its tokenizer, {"vocabulary"}. Call it once, first. Throws
+    /// InputError if there is none in the folder.
     nlohmann::json hello();
     /// One request, one answer (launch/text/serve.hpp). Throws JobError if the child has died.
     nlohmann::json ask(nlohmann::json const& request);

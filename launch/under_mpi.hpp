@@ -6,8 +6,8 @@
 
 namespace trireme::launch {
 
-/// Runs `body` under MPI. What one rank throws ends all ranks: bad input, which every rank sees, in
-/// order; anything else by an abort, since the others may wait in a collective.
+/// Runs `body` under MPI. An exception on one rank ends all ranks: bad input, which every rank
+/// sees, ends them in order; anything else aborts, since the others may wait in a collective.
 int under_mpi(std::function<int(cluster::Communicator& world)> const& body);
 
 } // namespace trireme::launch

@@ -1,5 +1,5 @@
-// Which code computes with a tensor: kernels of our own, which read host memory, or libtorch's
-// operations ("composed"), which every device has.
+// Chooses the code that computes with a tensor: kernels of our own, which read host memory, or
+// libtorch's operations ("composed"), which every device has.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-// Where the tensors of a unit lie in its flat buffers. Pure arithmetic, no memory.
+// Places the tensors of a unit in its flat buffers. Pure arithmetic, no memory.
 #pragma once
 #include <cstdint>
 #include <vector>

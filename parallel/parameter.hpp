@@ -39,7 +39,7 @@ struct ParameterSpec {
                           ///< sum (sequence parallelism): norms, biases after a sum
     /// the weight of a linear layer that is stored [in, out] (GPT-2), not [out, in]
     bool input_major = false;
-    /// of an embedding: gets no gradient as an input (torch's padding_idx)
+    /// row of an embedding that gets no gradient as an input (torch's padding_idx)
     std::int64_t untrained_row = -1;
 };
 

@@ -37,7 +37,7 @@ struct StoreOptions {
     int zero = 0;          ///< 0 to 3
     StorePlace place = {};
     at::Device device = at::kCPU; ///< meta: shapes without memory, for dry runs
-    /// of a GPU: master weights and moments in pinned memory of the host
+    /// for a GPU: master weights and moments stay in pinned memory of the host
     bool host_state = false;
 };
 

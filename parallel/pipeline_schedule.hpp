@@ -1,5 +1,5 @@
-// What each pipeline stage does in a step, in order: pure data, no tensors, no communication. One
-// engine executes it.
+// Lists what each pipeline stage does in a step, in order: pure data, no tensors, no communication.
+// One engine executes it.
 //
 // A model is cut into stages x chunks parts, in order. Stage s holds the parts s, stages + s, 2 x
 // stages + s, ...: its chunks 0, 1, 2, ... (virtual stages).

@@ -1,4 +1,5 @@
-// What a pipeline schedule costs: runs the lists of all stages against a clock. Pure arithmetic.
+// Tells what a pipeline schedule costs by running the lists of all stages against a clock. Pure
+// arithmetic.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,4 +1,4 @@
-// Where a rank stands on the axes that divide parameters and gradients. Pure integers.
+// Locates a rank on the axes that divide parameters and gradients. Pure integers.
 #pragma once
 
 namespace trireme::parallel {

@@ -11,7 +11,7 @@
 
 namespace trireme::parallel {
 
-/// The tensor axis as layers see it. Without a group there is one rank.
+/// The tensor axis as layers see it. A missing group means one rank.
 struct TensorAxis {
     cluster::Communicator* group = nullptr;
 
@@ -22,8 +22,8 @@ struct TensorAxis {
 // Each is the identity on one rank, and collective over the axis otherwise, in the forward and in
 // the backward pass.
 
-/// [T / t, D] -> [T, D]. What follows differs from rank to rank, so the backward pass adds the
-/// ranks' gradients: g of the paper's figure 5.
+/// [T / t, D] -> [T, D]. The computation that follows differs from rank to rank, so the backward
+/// pass adds the ranks' gradients: g of the paper's figure 5.
 at::Tensor gather_sequence(at::Tensor const& x, TensorAxis const& axis);
 /// Gathers likewise where every rank goes on with the same computation: the backward pass takes the
 /// rank's own rows.

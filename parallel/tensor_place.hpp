@@ -1,5 +1,5 @@
-// Where tensors lie. One of two files is linked: no_cuda_place.cpp (preset cpu) or cuda_place.cpp
-// (preset gpu).
+// Says where tensors lie. One of two files is linked: no_cuda_place.cpp (preset cpu) or
+// cuda_place.cpp (preset gpu).
 #pragma once
 #include <ATen/ATen.h>
 
@@ -9,8 +9,7 @@ namespace trireme::parallel {
 
 struct TensorPlace {
     cluster::Device device;
-    /// of a GPU: what libtorch queues for the tensor from this thread now goes there; otherwise
-    /// null
+    /// on a GPU, the stream that libtorch now queues this thread's work on; otherwise null
     void* stream;
 };
 

@@ -1,4 +1,4 @@
-// What differs between two checkpoints: tensor by tensor, and in the state of the run. Local.
+// Compares two checkpoints, tensor by tensor and in the state of the run. Local.
 #pragma once
 #include <cstdint>
 #include <string>

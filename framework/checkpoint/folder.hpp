@@ -14,8 +14,8 @@
 
 namespace trireme::framework::checkpoint {
 
-/// Which checkpoints stay: the `last` newest, the best, and every one whose step is a multiple of
-/// `every`.
+/// Decides which checkpoints stay: the `last` newest, the best, and every one whose step is a
+/// multiple of `every`.
 struct KeepRules {
     int last = 2;
     bool best = true;
@@ -28,9 +28,9 @@ std::int64_t step_of(std::string const& name);
 /// the name. None if there is no folder; throws InputError if it cannot be read.
 std::vector<std::string> list_checkpoints(std::string const& folder);
 
-/// Those of `names` (newest first) that the rules let go once `step` is saved. Newer ones are of a
-/// run that went on from an older checkpoint: they are not counted, or a damaged one would push out
-/// a good one.
+/// Returns the `names` (newest first) that the rules remove once `step` is saved. Checkpoints newer
+/// than `step` are left over from before the run went back to an older one. They are not counted,
+/// or a damaged one would push out a good one.
 std::vector<std::string> surplus(std::vector<std::string> const& names, std::int64_t step,
                                  std::int64_t best_step, KeepRules const& rules);
 

@@ -1,7 +1,7 @@
 // A save in flight: every rank writes its file in a thread of its own, and the ranks agree on the
 // outcome without waiting for each other.
 //
-// Only the computing thread calls MPI (docs/decisions/0001). Each stage is one collective of a
+// The computing thread alone calls MPI (docs/decisions/0001). Each stage is one collective of a
 // group that carries nothing else, so that ranks may start it at different steps: it is complete
 // when the last one has come to it.
 //
@@ -25,11 +25,11 @@ namespace trireme::framework::checkpoint {
 
 class PendingSave {
   public:
-    /// Makes this rank's file; what it returns goes to `commit`. What it throws makes the save
-    /// fail. In a thread.
+    /// Makes this rank's file; its result goes to `commit`, and an exception makes the save fail.
+    /// Runs in a thread.
     using Write = std::function<std::string()>;
-    /// On rank 0 only, in a thread, once every rank has written: the reports by rank. What it
-    /// throws makes the save fail.
+    /// Takes the reports by rank. Runs in a thread of rank 0 alone, once every rank has written; an
+    /// exception makes the save fail.
     using Commit = std::function<void(std::vector<std::string> const&)>;
     /// On rank 0 only, in a thread, if some rank could not write.
     using Discard = std::function<void()>;

@@ -21,8 +21,8 @@ class Reader {
     /// dtype. Every 1 MiB chunk touched is checked against its hash. Throws InputError naming file
     /// and tensor.
     void read(Tensor const& tensor, std::int64_t first, std::int64_t count, void* out) const;
-    /// The same for a rectangle of the tensor; `out` is row-major in the rectangle. Reads only what
-    /// lies in it.
+    /// Reads a rectangle of the tensor, and only the bytes in it; `out` is row-major in the
+    /// rectangle.
     void read(Tensor const& tensor, storage::Rectangle const& wanted, void* out) const;
     /// Hashes every file whole. Throws InputError naming the first file that is damaged or not
     /// listed, and the tensor if one lies at the bad place.

@@ -1,5 +1,5 @@
-// What a checkpoint says of its run beside the tensors, read by one piece of code wherever a
-// checkpoint is judged.
+// Reads what a checkpoint says of its run beside the tensors: one reader wherever a checkpoint is
+// judged.
 #pragma once
 #include <cstdint>
 #include <string>

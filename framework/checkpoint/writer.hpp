@@ -8,7 +8,7 @@
 
 namespace trireme::framework::checkpoint {
 
-/// What of a tensor this rank writes.
+/// Describes the part of a tensor that this rank writes.
 struct OwnedRange {
     std::string kind, name, dtype; ///< dtype: f32 | f64
     storage::Shape shape;          ///< of the whole tensor
@@ -24,7 +24,7 @@ OwnedRange flat_range(std::string kind, std::string name, std::string dtype,
                       storage::Shape const& shape, std::int64_t first, std::int64_t count,
                       void const* values);
 
-/// What one rank wrote: the pieces of each tensor, and its file with its hashes.
+/// Describes what one rank wrote: the pieces of each tensor, and its file with its hashes.
 struct RankFile {
     std::vector<Tensor> tensors;
     File file;

@@ -1,6 +1,6 @@
-// A run: one YAML file. Each section is the plain struct of the component that owns it, with its
-// defaults. Unknown or mistyped keys are errors with file, line, nearest legal key. Only config.cpp
-// knows yaml-cpp.
+// Describes a run: one YAML file. Each section is the plain struct of the component that owns it,
+// with its defaults. Unknown or mistyped keys are errors with file, line, nearest legal key. Only
+// config.cpp knows yaml-cpp.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -37,7 +37,7 @@ struct ParallelSection {
     parallel::ScheduleKind schedule = parallel::ScheduleKind::one_f_one_b;
     /// parts of the model per pipeline stage; interleaved: 2 or more
     int virtual_stages = 1;
-    /// of each of the pipeline x virtual_stages parts; empty: an even split
+    /// layers of each of the pipeline x virtual_stages parts; empty: an even split
     std::vector<int> layers = {};
     Recompute recompute = Recompute::none;
     Offload offload = Offload::none;
@@ -88,12 +88,12 @@ struct CheckpointSection {
 enum class NonFinite : std::uint8_t { stop, skip, rollback };
 /// When a run is rehearsed (sensitivity.hpp); automatic: where it costs little.
 enum class Rehearse : std::uint8_t { off, automatic, always };
-/// What a run does about faults.
+/// Says what a run does about faults.
 struct GuardSection {
     double deadline = 600; ///< seconds that a collective may take
     /// stop | skip | rollback: a step whose loss or gradient norm is not finite
     NonFinite non_finite = NonFinite::stop;
-    /// steps of the whole run that may be left out before it stops
+    /// steps that may be left out, over the whole run, before it stops
     int most_skips = 10;
     /// a loss above this many times the median of the last 50 is treated so too; 0: off
     double spike = 0;
@@ -101,7 +101,7 @@ struct GuardSection {
     std::int64_t compare_replicas = 100;
     Rehearse sensitivity = Rehearse::automatic;
 };
-/// What the jobs of a run may take.
+/// Limits what the jobs of a run may take.
 struct JobSection {
     double minutes = 0;    ///< until the job's end; 0: as Slurm says, if it does
     double node_hours = 0; ///< over all jobs of the run; 0: no limit
@@ -132,19 +132,19 @@ struct Config {
 /// checks nothing that needs other files.
 Config read_config(std::string const& file, std::vector<std::string> const& overrides);
 
-/// Where each value comes from, by key: "default", "FILE:LINE", "--set", "TRIREME_SET". Noted while
-/// reading.
+/// Says by key where each value comes from: "default", "FILE:LINE", "--set", "TRIREME_SET". The
+/// reader notes it.
 using Origins = std::map<std::string, std::string>;
 struct ConfigWithOrigins {
     Config config;
     Origins origins;
 };
-/// The same, and where every value comes from. `environment`: the words of TRIREME_SET; the command
-/// line wins over them.
+/// Reads a configuration as read_config does, with the origin of every value. `environment`: the
+/// words of TRIREME_SET; the command line wins over them.
 ConfigWithOrigins read_config_with_origins(std::string const& file,
                                            std::vector<std::string> const& environment,
                                            std::vector<std::string> const& command_line);
-/// read_config of a YAML text, which messages call `name`.
+/// Reads a YAML text as read_config reads a file; messages call it `name`.
 Config parse_config(std::string const& text, std::string const& name,
                     std::vector<std::string> const& overrides);
 

@@ -15,7 +15,7 @@
 
 namespace trireme::framework::config::keys {
 
-/// What a value must be, as a person reads it and as a test.
+/// States what a value must be, once for a person to read and once as a test.
 template <typename T>
 struct Rule {
     std::string legal;
@@ -67,7 +67,7 @@ inline Rule<std::string> not_empty(std::string what) {
 inline Rule<bool> yes_or_no() {
     return {"true or false", [](bool) { return true; }};
 }
-/// Of pipeline parts: parallel/layer_split.hpp knows which lists fit a model.
+/// Takes any list of layer counts; parallel/layer_split.hpp knows which lists fit a model.
 inline Rule<std::vector<int>> layers_of_parts() {
     return {
         "a list of whole numbers >= 0, one for each part, as in [3, 4, 4, 3]; empty: an even split",

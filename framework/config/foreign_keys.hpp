@@ -5,9 +5,9 @@
 
 namespace trireme::framework::config {
 
-/// What Hugging Face's Trainer, Megatron-LM, DeepSpeed or torchtitan call `word` here: a key, or a
-/// sentence that begins with one; empty if `word` is none of theirs. Dashes in front and between
-/// are taken as their command lines have them.
+/// Translates `word` of Hugging Face's Trainer, Megatron-LM, DeepSpeed or torchtitan into a key of
+/// ours, or a sentence that begins with one; empty if none of them has that word. Leading dashes,
+/// and dashes for underscores, are taken as on their command lines.
 std::string our_name_for(std::string word);
 
 /// Gives the words between an unknown key and what is legal, as cluster::suggestion does: the key

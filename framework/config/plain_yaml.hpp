@@ -1,5 +1,5 @@
-// YAML of plain values, out of files that may hold anything. Only this, config.cpp and
-// launch/site.cpp know yaml-cpp.
+// Reads YAML of plain values from files that may hold anything. No code but this, config.cpp and
+// launch/site.cpp knows yaml-cpp.
 #pragma once
 #include <yaml-cpp/yaml.h>
 

@@ -13,7 +13,7 @@ class Evaluator {
     Evaluator(parallelize::ParallelModel& model, data::BatchShape shape)
         : model_(model), shape_(shape) {}
 
-    /// What the model finds of all samples, on every rank. Collective over the mesh.
+    /// Returns what the model finds for all samples, on every rank. Collective over the mesh.
     Outcome outcome(data::Dataset const& dataset) const;
     Metrics evaluate(data::Dataset const& dataset) const { return summarize(outcome(dataset)); }
 

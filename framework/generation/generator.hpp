@@ -62,8 +62,8 @@ class Generator {
     /// model, the same on each.
     std::vector<Completion> complete(std::vector<Prompt> const& prompts, Options const& options,
                                      Listener const& listener = {}) const;
-    /// Loss of each reference after its prompt; both of the same length, each pair within the
-    /// model's positions. Likewise.
+    /// Computes the loss of each reference after its prompt. Both lists have the same length, and
+    /// each pair fits the model's positions. Collective as above.
     std::vector<ReferenceLoss>
     losses(std::vector<Prompt> const& prompts,
            std::vector<std::vector<std::int32_t>> const& references) const;

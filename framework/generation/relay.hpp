@@ -27,7 +27,7 @@ class Relay {
   private:
     bool first() const { return stages_.rank() == 0; }
     bool last() const { return stages_.rank() == stages_.size() - 1; }
-    /// What comes from the stage before, [T, D]; nothing on the first.
+    /// Receives the hidden states of the stage before, [T, D]; on the first, a placeholder.
     at::Tensor receive(model::Pass const& pass) const;
     void send_on(at::Tensor const& x) const;
 

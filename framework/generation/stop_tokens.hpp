@@ -1,4 +1,4 @@
-// Which tokens end a completion, as a Hugging Face folder says it.
+// Reads from a Hugging Face folder which tokens end a completion.
 #pragma once
 #include <cstdint>
 #include <string>

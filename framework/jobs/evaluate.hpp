@@ -16,8 +16,8 @@ struct EvaluationJob {
     std::string model, data, split = "test";
     std::int64_t tokens_per_micro_batch = 2048;
     std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
-    /// For JSONL, which rank 0 writes: sample, loss, trained, and what the task says of a sample.
-    /// None: null.
+    /// The JSONL that rank 0 writes: sample, loss, trained, and what the task adds for a sample.
+    /// Null: none.
     cluster::OutputFile* predictions = nullptr;
 };
 

@@ -1,4 +1,4 @@
-// From a checkpoint of a run to a Hugging Face folder.
+// Writes a checkpoint of a run as a Hugging Face folder.
 #pragma once
 #include <string>
 

@@ -27,12 +27,13 @@ struct GenerationResult {
     std::vector<generation::ReferenceLoss> references; ///< likewise; 0 tokens where there is none
 };
 
-/// Each `parallel.pipeline` ranks hold one copy of the model, a part of its layers each. Groups of
-/// options.batch prompts go round the copies, so what is computed together does not depend on the
-/// number of ranks, and with the same threads per rank no bit of the result does. Other threads are
-/// another order of additions in MKL's products of few rows: log-probabilities then agree to
-/// float32 rounding. The same result on every rank. `listener` hears the prompts of this rank.
-/// Collective over `world`. Throws InputError before weights are read.
+/// Generates. Each `parallel.pipeline` ranks hold one copy of the model, a part of its layers each.
+/// Groups of options.batch prompts go round the copies, so what is computed together does not
+/// depend on the number of ranks, and with the same threads per rank no bit of the result does.
+/// Another number of threads changes the order of additions in MKL's products of few rows:
+/// log-probabilities then agree to float32 rounding. The same result on every rank. `listener`
+/// hears the prompts of this rank. Collective over `world`. Throws InputError before weights are
+/// read.
 GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
                                 generation::Generator::Listener const& listener = {});
 

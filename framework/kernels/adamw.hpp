@@ -9,7 +9,7 @@ namespace trireme::framework::kernels {
 struct AdamWStep {
     double learning_rate, beta1, beta2, epsilon, weight_decay;
     double correction1, correction2; ///< 1 - beta^t
-    /// one number beside the gradient, of clipping; NaN: nothing is updated
+    /// one number where the gradient is, from clipping; NaN: nothing is updated
     double const* gradient_scale;
 };
 

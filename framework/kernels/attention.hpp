@@ -19,7 +19,7 @@ struct AttentionProblem {
                          ///< "Longformer", 2020); 0: all
     double scale;        ///< of scores, 1 / sqrt(size) as a rule
     DropoutKey dropout;  ///< of probabilities; keyed by sample, head, query and key position
-    /// number of head 0 in the model: the heads may be some of a model's
+    /// number that head 0 has in the model, since the heads may be some of the model's
     std::int64_t first_head = 0;
 };
 

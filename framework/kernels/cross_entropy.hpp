@@ -4,15 +4,15 @@
 
 namespace trireme::framework::kernels {
 
-/// For each row with a label >= 0: loss[r] = -log softmax(logits[r])[label[r]], best[r] = argmax.
-/// Others: loss 0, best -1. With `gradient` the logits become (softmax - onehot) * scale, zero in
-/// rows without a label.
+/// Sets loss[r] = -log softmax(logits[r])[label[r]] and best[r] = argmax for each row with a label
+/// >= 0, loss 0 and best -1 for the others. With `gradient` the logits become (softmax - onehot) *
+/// scale, zero in rows without a label.
 template <typename T>
 void cross_entropy(std::int64_t rows, std::int64_t classes, T* logits, std::int32_t const* label,
                    bool gradient, double scale, double* loss, std::int32_t* best);
 
-// The same where the classes of a row are divided over processes: each step here is followed by a
-// reduction over them.
+// The functions below do the same where the classes of a row are divided over processes; each is
+// followed by a reduction over these.
 
 /// logits[rows, classes] of classes first, first + 1, ...; there may be none.
 template <typename T>

@@ -4,7 +4,7 @@
 
 namespace trireme::framework::kernels {
 
-/// Where sequences lie in a cache. Sequence i has [key_heads, capacity[i], size] elements from
+/// Locates sequences in a cache. Sequence i has [key_heads, capacity[i], size] elements from
 /// start[i] on, the keys of a head one after another by position, so that a query streams through
 /// them.
 struct CachePlaces {

@@ -5,7 +5,7 @@
 
 namespace trireme::framework::kernels {
 
-/// Which stream: the same for all elements of one dropout layer in one step.
+/// Names a stream of random numbers: one for all elements of one dropout layer in one step.
 struct DropoutKey {
     std::uint64_t key = 0;    ///< of (seed, step, site)
     double probability = 0.0; ///< of dropping; resolution 2^-32

@@ -6,8 +6,8 @@
 
 namespace trireme::framework::kernels {
 
-/// Read once per call. Where sums are cut, their rounding hangs on the size: it stays the same for
-/// all ranks of a run.
+/// Sizes of tiles, read once per call. Where a size decides how a sum is cut it decides its
+/// rounding, so it must be the same on all ranks of a run.
 struct Tiles {
     /// elements of an update that a thread takes at a time
     std::atomic<std::int64_t> update = 16384;

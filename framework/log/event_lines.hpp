@@ -25,7 +25,7 @@ class EventLine {
     nlohmann::ordered_json const& json() const { return json_; }
     std::string const& kind() const { return kind_; }
     bool has(char const* name) const { return json_.contains(name) && !json_[name].is_null(); }
-    /// From `least` to `most`; `otherwise` if absent.
+    /// Returns a number from `least` to `most`; `otherwise` if absent.
     double number(char const* name, double least, double most, double otherwise = 0) const;
     std::int64_t whole(char const* name, std::int64_t least, std::int64_t most,
                        std::int64_t otherwise = 0) const;
@@ -44,9 +44,10 @@ class EventLine {
     std::string kind_;
 };
 
-/// The events of RUN/metrics.jsonl in order; none if it is not there. What is not JSON is passed
-/// over: a run that is killed, or whose node loses power, leaves a torn line. Throws InputError for
-/// what is JSON and no event, and unless it is a regular file that can be read.
+/// Calls `each` for the events of RUN/metrics.jsonl in order; for none if there is no such file. A
+/// line that is not JSON is passed over, since a run that is killed, or whose node loses power,
+/// leaves a torn one. Throws InputError for JSON that is no event, and for anything but a regular
+/// file that can be read.
 void read_events(std::string const& run, std::function<void(EventLine const&)> const& each);
 
 } // namespace trireme::framework::log

@@ -1,4 +1,4 @@
-// What a run says, and where it goes: a terminal for a person, RUN/log.txt, RUN/metrics.jsonl,
+// Carries what a run says to where it goes: a terminal, RUN/log.txt, RUN/metrics.jsonl,
 // RUN/tensorboard/.
 #pragma once
 #include <chrono>

@@ -9,7 +9,7 @@
 
 namespace trireme::framework::log {
 
-/// Where training is, for a person.
+/// Says where training is, for a person.
 struct Progress {
     std::int64_t step = 0, total = 0;
     std::string text; ///< "epoch 0.50  loss 0.6931 ..."
@@ -32,8 +32,8 @@ std::unique_ptr<Sink> terminal_sink();
 // The sinks below append to what is there. They throw InputError if their file cannot be opened,
 // JobError if it cannot be written.
 
-/// What the terminal shows, as plain lines with the time in front; a line of progress every ten
-/// seconds.
+/// Writes what the terminal shows as plain lines with the time in front, and a line of progress
+/// every ten seconds.
 std::unique_ptr<Sink> text_sink(std::string const& path);
 /// Each event as one line of JSON.
 std::unique_ptr<Sink> json_sink(std::string const& path);

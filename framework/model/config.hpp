@@ -1,4 +1,4 @@
-// What a model is, in our terms: one description for every family. Plain data; no torch.
+// Describes a model in our terms, one description for every family. Plain data; no torch.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -39,15 +39,15 @@ constexpr HeadTraits traits_of(HeadKind kind) {
 /// How rotary positions were stretched to a longer context after the first training.
 struct RotaryStretch {
     RotaryScaling scaling = RotaryScaling::none;
-    /// slows turns down: linear all, llama3 the slow ones
+    /// divides the rotary frequencies: linear all of them, llama3 the low ones
     double factor = 1.0;
-    /// llama3: turns per first context between which it blends
+    /// llama3: rotations per original context between which it blends
     double low_frequency = 1.0, high_frequency = 4.0;
     std::int64_t original_context = 0; ///< llama3: positions of the first training
 };
 
 struct Config {
-    /// says how tensors are called; what is computed, the fields below say
+    /// decides how tensors are named; the fields below decide what is computed
     Family family = Family::llama;
     std::int64_t hidden = 0; ///< D
     std::int64_t layers = 0;

@@ -1,6 +1,6 @@
-// Hugging Face's names of a transformer's tensors, by the part they play. What a family lacks is an
-// empty string. Where a folder has several parameters fused in one tensor, each has a name of its
-// own here.
+// Lists Hugging Face's names of a transformer's tensors by their role. A tensor that a family lacks
+// has an empty name. Where a folder has several parameters fused in one tensor, each has a name of
+// its own here.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -17,7 +17,7 @@ namespace trireme::framework::model {
 
 /// y[T, D] = x / rms(x) * weight (Zhang and Sennrich 2019).
 at::Tensor rms_norm(at::Tensor const& x, parallel::ParameterUse const& weight, double epsilon);
-/// The same over each head apart: x[T, heads S], weight[S].
+/// Normalizes each head by itself: x[T, heads S], weight[S].
 at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& weight,
                           double epsilon);
 /// y[T, D], Ba et al. 2016.
@@ -27,7 +27,7 @@ at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
 /// x may be the `part`-th of equal stretches of the micro-batch's tokens.
 at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site,
                    std::int64_t part = 0);
-/// The same where row i of x is token rows[i] of the micro-batch.
+/// Applies the same dropout where row i of x is token rows[i] of the micro-batch.
 at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
                         std::vector<std::int64_t> const& rows, std::uint64_t site);
 /// down-projection's input: silu(gate) * up, [T, F].

@@ -1,4 +1,4 @@
-// What one forward pass over one micro-batch needs besides weights.
+// Holds what one forward pass over one micro-batch needs besides weights.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -15,24 +15,23 @@ namespace trireme::framework::model {
 struct AttentionShape;
 struct Pass;
 
-/// What attention reads besides the tokens of its pass: those of earlier passes
-/// (framework/generation).
+/// Gives attention the tokens of earlier passes beside those of its own (framework/generation).
 class AttentionCache {
   public:
     virtual ~AttentionCache() = default;
-    /// As attention() in ops.hpp, for one layer.
+    /// Computes attention() of ops.hpp for one layer.
     virtual at::Tensor attend(std::int64_t layer, at::Tensor const& q, at::Tensor const& k,
                               at::Tensor const& v, AttentionShape const& shape,
                               Pass const& pass) = 0;
 };
 
-/// What a device reads of a micro-batch, in one tensor of words of 8 bytes, so that one copy brings
-/// it: int64 views of it, and float64 ones of columns of real numbers.
+/// Holds what a device reads of a micro-batch. All lies in one tensor of 8-byte words, so that one
+/// copy brings it; the members are int64 views of it, float64 for columns of real numbers.
 struct MicroBatchIds {
     at::Tensor tokens, positions, segments; ///< [T]
     at::Tensor samples;                     ///< [T], the sample of each token
     at::Tensor offsets;                     ///< [n + 1]
-    /// of the micro-batch's columns, by name: int64 [T] or [n, width], or float64
+    /// the micro-batch's columns by name: int64 [T] or [n, width], or float64
     std::map<std::string, at::Tensor> columns;
 };
 inline constexpr std::int64_t kIdsOfAToken = 4; ///< beside the columns

@@ -9,8 +9,8 @@ namespace trireme::framework::model {
 /// Says what is found of a sample, and so which metrics there are.
 enum class Findings : std::uint8_t { next_tokens, classes, numbers };
 
-/// What the head found for one sample. Sums of these over unique sample ids are exact metrics for
-/// any layout.
+/// Holds what the head found for one sample. Sums of these over unique sample ids are exact metrics
+/// for any layout.
 struct SampleResult {
     std::int64_t sample = -1;
     double loss = 0;                          ///< summed over the sample's trained labels
@@ -19,14 +19,14 @@ struct SampleResult {
     std::int32_t label = -1, prediction = -1; ///< classification
 };
 
-/// What a pass found: one entry per sample, in micro-batch order.
+/// Holds what a pass found: one entry per sample, in micro-batch order.
 struct Results {
     std::vector<SampleResult> samples;
     /// Row after row, samples in the order above. Heads of samples: a row of outputs for each.
     /// Language models: only where Pass::keep_logits asks, one row of V per token.
     std::vector<float> logits;
     std::vector<float> targets = {}; ///< of numbers, as the logits; not a number: none
-    /// Of a GPU: what is still there, in the same order. Reading it back waits for the GPU.
+    /// Fetches results that are still on a GPU, in the same order. Calling one waits for the GPU.
     std::vector<std::function<void(Results&)>> waiting = {};
     void read_back();
 };

@@ -18,7 +18,7 @@ struct RowLosses {
     std::vector<double> loss;
     std::vector<std::int32_t> best;
     at::Tensor logits; ///< [T, V] float32, of Pass::keep_logits
-    /// of the composed path, by chunk: loss and best are read from it
+    /// results of the composed path by chunk, from which loss and best are read
     std::vector<composed::RowLosses> waiting = {};
 
     at::Tensor sum() const {

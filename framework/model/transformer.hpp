@@ -22,7 +22,7 @@ struct LinearUse {
 /// How the blocks of a part are run.
 struct BlockOptions {
     parallel::TensorAxis tensor = {};
-    /// keep queries, keys and values only, and mix them again in the backward pass
+    /// keep queries, keys and values only, and compute attention again in the backward pass
     bool recompute_attention = false;
 };
 

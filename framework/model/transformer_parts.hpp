@@ -13,8 +13,8 @@ struct PipelineLayout {
     std::vector<int> layers = {}; ///< of each of the stages x chunks parts; empty: an even split
 };
 
-/// What each part of the model holds, in the order of the model. Throws InputError for a layout
-/// that cannot work.
+/// Returns what each part of the model holds, in the order of the model. Throws InputError for a
+/// layout that cannot work.
 std::vector<PartRange> part_ranges(Config const& config, PipelineLayout const& layout);
 
 /// The specs of the parameters on one stage. A tied embedding whose uses are on two stages belongs
@@ -31,7 +31,7 @@ class TransformerParts {
     /// This rank's micro-batches of the step to come, one per micro-step. Clears the results of the
     /// last.
     void load(std::vector<Pass> passes);
-    /// What the head found; empty on stages without it.
+    /// Returns what the head found; empty on stages without it.
     Results const& results() const { return parts_.back()->results(); }
     std::vector<parallel::Stage*> stages() const;
 

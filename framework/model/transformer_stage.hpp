@@ -36,7 +36,7 @@ class TransformerStage : public parallel::Stage {
     /// last.
     void load(std::vector<Pass> passes);
     void load(std::shared_ptr<std::vector<Pass> const> passes);
-    /// Of a GPU: waits for it.
+    /// Returns what the head found. Waits for the GPU if there is one.
     Results const& results() const {
         results_.read_back();
         return results_;
@@ -45,11 +45,13 @@ class TransformerStage : public parallel::Stage {
     /// Logits of one micro-batch by a stage that holds the whole model, without a graph: [T, V] of
     /// a language model, else [samples, classes].
     at::Tensor logits(Pass const& pass) const;
-    /// This part's layers, and the stem before them if it has one, without the head: [T, D] from
-    /// the part before (of the first, anything) to the part after. Without a graph. Local.
+    /// Runs this part's layers, and the embeddings before them if it has them, without the head:
+    /// takes [T, D] of the part before (anything on the first) and gives [T, D] for the part after.
+    /// No graph is recorded. Local.
     at::Tensor layers_of(Pass const& pass, at::Tensor const& input) const;
-    /// Of the part with a language model's head: logits of what follows the last token of each
-    /// sample, [n, V], from layers_of. Without a graph. Local.
+    /// Computes, on the part with a language model's head, the logits of what follows the last
+    /// token of each sample, [n, V]; `hidden` is the result of layers_of. No graph is recorded.
+    /// Local.
     at::Tensor next_logits(Pass const& pass, at::Tensor const& hidden) const;
 
     std::size_t block_count() const override { return blocks_.size(); }

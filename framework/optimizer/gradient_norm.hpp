@@ -15,10 +15,11 @@ namespace trireme::framework::optimizer {
 /// no number of threads changes it, and libtorch's sum on a GPU. A float64 scalar beside `values`.
 at::Tensor ordered_sum(at::Tensor const& values);
 
-/// sqrt of the sum over trainable parameters of their squares; every element of the model counts
-/// once, whatever ranks hold copies of it. In bitwise mode (a store with separate micro-batches)
-/// sums of squares are float64 per canonical block of each tensor and added in (name, tensor rank,
-/// block) order by all, so the result does not depend on what lies on which data rank or stage.
+/// Computes the sqrt of the sum of squares over trainable parameters; every element of the model
+/// counts once, whatever ranks hold copies of it. In bitwise mode (a store with separate
+/// micro-batches) sums of squares are float64 per canonical block of each tensor and added in
+/// (name, tensor rank, block) order by all, so the result does not depend on what lies on which
+/// data rank or stage.
 class GradientNorm {
   public:
     /// Both must outlive it. Collective over the world of the mesh in bitwise mode: ranks say which
@@ -49,11 +50,11 @@ class GradientNorm {
     std::vector<Run> order_;  ///< of all ranks' blocks, in bitwise mode
 };
 
-/// The same once, read. Collective.
+/// Computes one norm and reads it to the host. Collective.
 double gradient_norm(parallel::ParameterStore const& store, parallel::Mesh const& mesh);
 
-/// What gradients are multiplied by so that their norm is at most `clip`; 0: no clipping. A scalar
-/// beside `norm`.
+/// Returns the factor for gradients that makes their norm at most `clip`; `clip` 0: no clipping. A
+/// scalar on the device of `norm`.
 at::Tensor clip_scale(at::Tensor const& norm, double clip);
 
 } // namespace trireme::framework::optimizer

@@ -1,4 +1,4 @@
-// Where a job computes: `parallel.device`.
+// Chooses where a job computes: `parallel.device`.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -14,15 +14,15 @@ namespace trireme::framework::parallelize {
 
 class ComputeDevice {
   public:
-    /// cuda: gives this rank a GPU of its host, by its place among the ranks there, and makes an
-    /// NCCL world over all. `control` must outlive it. Collective over `control`. Throws InputError
-    /// where there is no GPU for each rank, JobError with NCCL's words if the world cannot be made
-    /// within the deadline.
+    /// With cuda, gives this rank a GPU of its host, by its place among the ranks there, and makes
+    /// an NCCL world of all ranks. `control` must outlive it. Collective over `control`. Throws
+    /// InputError where there is no GPU for each rank, JobError with NCCL's words if the world
+    /// cannot be made within the deadline.
     ComputeDevice(config::ParallelSection const& section, config::NumericsSection const& numerics,
                   cluster::Communicator& control, std::chrono::milliseconds deadline);
 
     at::Device device() const { return device_; }
-    /// Of cuda: tensors go by NCCL, all else by `control`.
+    /// Returns the world for tensors: NCCL's with cuda, otherwise `control`.
     cluster::Communicator& world() { return gpus_ ? *gpus_ : control_; }
 
   private:
@@ -31,8 +31,7 @@ class ComputeDevice {
     std::unique_ptr<cluster::Communicator> gpus_;
 };
 
-/// What a user of a GPU should know of how it will compute: which attention, and why. Empty on a
-/// CPU.
+/// Tells a user of a GPU how it will compute: which attention, and why. Empty on a CPU.
 std::string device_note(at::Device device, model::Config const& model,
                         config::NumericsSection const& numerics);
 

@@ -17,8 +17,8 @@ namespace trireme::framework::parallelize {
 void check_layout(model::Config const& model, parallel::MeshShape const& shape,
                   config::ParallelSection const& section);
 
-/// What works and is probably not meant, a line each: idle stages, padded heads, a ZeRO stage with
-/// nothing to shard. `micro_steps`: of one data-parallel rank in a step.
+/// Lists, one line each, what works but is probably not meant: idle stages, padded heads, a ZeRO
+/// stage with nothing to shard. `micro_steps`: those of one data-parallel rank in a step.
 std::vector<std::string> layout_notes(model::Config const& model, parallel::MeshShape const& shape,
                                       config::ParallelSection const& section,
                                       std::int64_t micro_steps);

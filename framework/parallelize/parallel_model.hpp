@@ -37,7 +37,7 @@ class ParallelModel {
 
     /// This rank's micro-batches of the step to come, one per micro-step.
     void load(std::vector<model::Pass> passes);
-    /// What the head found for them; empty on stages without a head.
+    /// Returns what the head found for them; empty on stages without a head.
     model::Results const& results() const { return parts_.results(); }
     /// Master weights have changed: every copy that computes follows. Collective over the mesh.
     void refresh() { gatherer_.refresh(); }

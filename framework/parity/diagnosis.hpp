@@ -1,4 +1,4 @@
-// From a list of layouts that pass and fail to a sentence that names parameters and the likely
+// Turns a list of layouts that pass and fail into a sentence that names parameters and the likely
 // cause.
 #pragma once
 #include <string>
@@ -15,8 +15,8 @@ struct LayoutOutcome {
     std::string error; ///< what the layout threw, if it did
 };
 
-/// Which layouts fail, in the fewest words: "every one of the 24 layouts with tensor > 1, none of
-/// the 47 others".
+/// Says in the fewest words which layouts fail: "every one of the 24 layouts with tensor > 1, none
+/// of the 47 others".
 std::string pattern_of(std::vector<LayoutOutcome> const& outcomes);
 
 struct Diagnosis {

@@ -9,10 +9,10 @@
 namespace trireme::framework::parity {
 
 struct Cause {
-    std::string id; ///< one word for programs: "loss-scale", "micro-batch-missing", ...
-                    ///< (docs/parity.md lists them)
-    std::string text;                         ///< what is likely wrong
-    std::string evidence;                     ///< the numbers that say so
+    std::string id;       ///< one word for programs: "loss-scale", "micro-batch-missing", ...
+                          ///< (docs/parity.md lists them)
+    std::string text;     ///< what is likely wrong
+    std::string evidence; ///< the numbers that say so
     std::vector<std::string> parameters = {}; ///< those it is seen in, worst first; empty: all
     /// 0 to 1: 0.9 and more where a computed variant equals the layout
     double confidence = 0;
@@ -24,8 +24,8 @@ struct Before {
     double norm, rate;
 };
 
-/// What every hypothesis looks at. "Step 1" is the first of the laboratory's problem, wherever in a
-/// run that begins.
+/// Holds what every hypothesis looks at. "Step 1" is the first step of the laboratory's problem, at
+/// whatever step of a run that begins.
 struct Case {
     Laboratory& lab;
     Specimen const& specimen;
@@ -52,7 +52,7 @@ bool explains(Case const& c, Fit const& f, std::vector<std::string> const& names
 std::optional<Cause> micro_batch_weights(Case const& c);
 /// The tied embedding alone is wrong: a fit of the gradients of its two uses.
 std::optional<Cause> tied_use_missing(Case const& c);
-/// What tensor ranks hold copies of is wrong, and nothing else.
+/// Only parameters of which tensor ranks hold copies are wrong.
 std::optional<Cause> copies_not_summed(Case const& c);
 /// Every gradient is right and their norm is not.
 std::optional<Cause> norm_counts_copies(Case const& c);
@@ -100,8 +100,8 @@ std::optional<Cause> order_of_sums(Case const& c);
 using Hypothesis = std::optional<Cause> (*)(Case const&);
 /// All of the above. None holds for a layout that is right.
 std::vector<Hypothesis> const& hypotheses();
-/// Those that read numbers alone, for a step that is wrong after others and right where a run
-/// begins with it.
+/// Returns the hypotheses that only read numbers, for a step that is wrong after other steps and
+/// right when a run begins with it.
 std::vector<Hypothesis> const& hypotheses_of_carried();
 
 } // namespace trireme::framework::parity

@@ -19,7 +19,7 @@ struct Specimen {
     Trace trace;
     Errors errors;
     std::vector<Figure> figures;
-    /// bitwise mode: from other layouts of the same tensor size and packing
+    /// bitwise mode: other layouts of the same tensor size and packing have another hash
     bool hash_differs = false;
 
     bool wrong(std::string const& what) const; ///< some figure of that name is over its bound
@@ -43,10 +43,10 @@ class Laboratory {
     bool counts(std::string const& name) const;
 
     Specimen examine(Layout const& layout) const { return compare(layout, run_(problem_, layout)); }
-    /// The same of a trace that is there.
+    /// Compares a trace that exists already.
     Specimen compare(Layout const& layout, Trace trace) const;
     Runner const& runner() const { return run_; }
-    /// The same layout with every dropout at 0, against a reference without.
+    /// Examines the layout with every dropout at 0, against a reference without dropout.
     Specimen const& without_dropout(Layout const& layout);
     Trace const& exact_without_dropout();
     /// Does the layout's first loss agree with the reference's once the named parameters are 0 in
@@ -81,8 +81,8 @@ class Laboratory {
     std::map<std::string, Specimen> calm_specimens_; ///< by name of the layout
 };
 
-/// target = sum of weights[i] x columns[i], by least squares over the tensors of `names`, each of
-/// which counts alike.
+/// Fits target = sum of weights[i] x columns[i] by least squares over the tensors of `names`, each
+/// of which counts alike.
 struct Fit {
     std::vector<double> weights;
     double residual = 1; ///< ||target - fit|| / ||target||

@@ -1,4 +1,4 @@
-// Which layouts a parity run proves. Pure data.
+// Lists the layouts that a parity run proves. Pure data.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -43,7 +43,7 @@ std::vector<Layout> covering(std::vector<Layout> const& layouts);
 /// pipeline, tensor and shard axes with ZeRO 3 where `ranks` allows.
 std::vector<Layout> covering_of_world(std::vector<Layout> const& layouts, int ranks);
 
-/// What a layout does or does not do, in words that fit "every layout with ...".
+/// A property that a layout has or not, in words that fit "every layout with ...".
 struct Feature {
     char const* name;
     bool (*holds)(Layout const&);

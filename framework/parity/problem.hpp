@@ -1,4 +1,5 @@
-// What a parity run computes: a tiny model of the run's shape class, data for it and an optimizer.
+// Describes what a parity run computes: a tiny model of the run's shape class, data for it and an
+// optimizer.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -18,7 +19,7 @@ using Tensors = std::map<std::string, at::Tensor>; ///< by parameter name, globa
 /// Same family, head, tying, biases, norms, windows and kind of sharing of key heads; 4 layers,
 /// widths 47 and 83, a vocabulary of 101, every dropout at 0.1.
 model::Config tiny_model(model::Config const& full);
-/// What of a model decides how layouts compute it, in words: "llama language_model rms rotary heads
+/// Names whatever in a model decides how layouts compute it: "llama language_model rms rotary heads
 /// 3/1 tied ...".
 std::string shape_class(model::Config const& model);
 
@@ -50,7 +51,7 @@ struct Problem {
     std::string task() const { return data->task().name; }
     /// Micro-batches of a step, counted from `first_step`.
     data::StepPlan plan(std::int64_t tokens_per_micro_batch, std::int64_t step) const;
-    /// The same with every dropout at 0.
+    /// Returns this problem with every dropout at 0.
     Problem without_dropout() const;
 };
 

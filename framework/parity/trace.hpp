@@ -1,4 +1,4 @@
-// What one layout computed, whole and by name, so that layouts can be compared.
+// Records what one layout computed, whole and by name, so that layouts can be compared.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -18,7 +18,7 @@ namespace trireme::framework::parity {
 /// out.
 using Spread = std::map<std::string, double>;
 
-/// What a step left.
+/// Holds what a step left behind.
 struct StepTrace {
     Tensors gradient, weights, moments1, moments2;
     Spread gradient_copies, moment_copies, weight_copies; ///< of gradient, moments1 and weights

@@ -1,4 +1,4 @@
-// Where in a tensor a layout is wrong.
+// Finds where in a tensor a layout is wrong.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -1,4 +1,4 @@
-// What a run would be, worked out without training: layout, steps, micro-batches, sizes. Local;
+// Works out what a run would be without training: layout, steps, micro-batches, sizes. Local;
 // writes nothing.
 #pragma once
 #include <cstdint>
@@ -18,8 +18,8 @@ struct ModelPart {
 };
 
 /// Bytes that one rank holds for as long as it trains ([Note: who keeps what] in
-/// parallel/parameter_store.hpp). What comes and goes with a unit is not in it: gathered weights
-/// under ZeRO-3, gradients of a micro-batch.
+/// parallel/parameter_store.hpp). Memory that comes and goes with a unit is not in it: gathered
+/// weights under ZeRO-3, gradients of a micro-batch.
 struct RankMemory {
     std::int64_t weights = 0;   ///< master, and the compute copy where there is one
     std::int64_t gradients = 0; ///< sum over the step
@@ -38,7 +38,7 @@ struct RunPreview {
     int ranks = 1, data_ranks = 1;
     std::int64_t steps = 0;
     std::int64_t samples = 0, tokens = 0, longest = 0, validation_samples = 0; ///< of an epoch
-    /// from the start of the order
+    /// steps that were counted, from the start of the order
     std::int64_t steps_looked_at = 0;
     Spread micro_batches, tokens_per_step;
     double idle = 0; ///< share of the ranks' places for micro-batches that stay empty

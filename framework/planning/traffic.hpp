@@ -1,11 +1,10 @@
-// What a rank sends in a step, by group of processes and collective: counted, and predicted without
+// Counts what a rank sends in a step, by group of processes and collective, and predicts it without
 // the other ranks.
 //
-// [Note: the same code predicts]
-// A prediction has no formulas. The real model, store, reducer, gatherer and engine of one rank run
-// on the meta device (shapes without memory) against a communicator that records. What cannot be
-// predicted so is what depends on values; nothing in a step does. docs/collectives.md compares with
-// the formulas of the papers.
+// [Note: the same code predicts] A prediction has no formulas. The real model, store, reducer,
+// gatherer and engine of one rank run on the meta device (shapes without memory) against a
+// communicator that records. Only what depends on values cannot be predicted so; nothing in a step
+// does. docs/collectives.md compares with the formulas of the papers.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -50,7 +49,7 @@ class TrafficCounter : public cluster::CallObserver {
 /// A step of some run.
 struct StepDescription {
     parallel::MeshShape mesh;
-    /// its degrees are those of `mesh`; read are ZeRO stage, schedule, recomputation
+    /// gives ZeRO stage, schedule and recomputation; the degrees are those of `mesh`
     config::ParallelSection section = {};
     config::NumericsSection numerics = {};
     std::int64_t tokens_per_micro_batch = 0;
@@ -58,10 +57,10 @@ struct StepDescription {
     std::vector<std::int64_t> lengths;
 };
 
-/// What `rank` sends from the load of the micro-batches until every compute copy is renewed:
-/// Engine::forward_backward and WeightGatherer::refresh. Not the loss, norm and stop signal that
-/// the trainer shares (some bytes for each micro-batch in fast mode). Local; takes no memory for
-/// weights or activations. Throws InputError for a layout that cannot work.
+/// Predicts what `rank` sends from the load of the micro-batches until every compute copy is
+/// renewed: Engine::forward_backward and WeightGatherer::refresh. The loss, norm and stop signal
+/// that the trainer shares are not counted (some bytes for each micro-batch in fast mode). Local;
+/// takes no memory for weights or activations. Throws InputError for a layout that cannot work.
 Traffic predict(model::Config const& model, StepDescription const& step, int rank);
 
 } // namespace trireme::framework::planning

@@ -1,4 +1,4 @@
-// From parameters to a Hugging Face folder.
+// Writes parameters as a Hugging Face folder.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -23,7 +23,8 @@ struct ExportOptions {
     std::string dtype = "auto";
     /// by tensor, for auto; none (from scratch): float32
     std::map<std::string, std::string> dtypes;
-    /// folders whose tokenizer files are copied; what the first has, it decides
+    /// folders whose tokenizer files are copied; a file of the first goes before those of the
+    /// others
     std::vector<std::string> files_from;
     std::int64_t shard_bytes = 5'000'000'000; ///< limit of one file
     /// adds to the folder before it is there; may be null

@@ -1,4 +1,4 @@
-// config.json of Hugging Face <-> ModelConfig.
+// Translates between Hugging Face's config.json and model::Config.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,12 +12,12 @@ namespace trireme::framework::pretrained {
 /// field.
 model::Config read_hf_config(std::string const& folder);
 
-/// config.json of the model: what was read, field by field, but for the head, the labels and the
-/// dtype of the weights where these are others now. `dtype`: float32 | bfloat16 | float16 |
-/// float64, or "" for as it was.
+/// Returns the config.json of the model: what was read, field by field, with the present head,
+/// labels and dtype of the weights. `dtype`: float32 | bfloat16 | float16 | float64, or "" to keep
+/// it.
 std::string to_hf_config(model::Config const& config, std::string const& dtype);
 
-/// id2label of a config.json in id order; empty if it has none.
+/// Returns id2label of the model's config.json in id order; empty if it has none.
 std::vector<std::string> labels_of(model::Config const& config);
 /// By which loss transformers trains a classifier of that config.json: its problem_type.
 std::string problem_of(model::Config const& config);

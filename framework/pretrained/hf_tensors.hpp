@@ -27,7 +27,7 @@ struct HfTensor {
     std::vector<HfPart> parts; ///< in order, together the whole of the tensor
 };
 
-/// Where the part lies in the tensor.
+/// Returns the rectangle of the tensor that the part takes.
 storage::Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part);
 
 /// Every tensor that the model with its head consists of, each once, in model order; tied ones

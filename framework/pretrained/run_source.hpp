@@ -1,4 +1,4 @@
-// What an export needs of the model and the data that a run began with, kept in the run folder: an
+// Keeps in the run folder what an export needs of the run's first model and its data, so that an
 // export works from any folder, and when the data or the first model are gone.
 #pragma once
 #include <map>

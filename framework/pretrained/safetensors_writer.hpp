@@ -19,9 +19,9 @@ struct PlannedTensor {
     at::ScalarType dtype = at::kFloat;
 };
 
-/// model.safetensors; or, where that would pass the limit, model-00001-of-0000N.safetensors and so
-/// on with their index, filled in the order of the plan. Headers are written first, then rectangles
-/// in any order, each to its place.
+/// Writes model.safetensors; or, if that would pass the limit, model-00001-of-0000N.safetensors and
+/// so on with their index, filled in the order of the plan. Headers are written first, then
+/// rectangles in any order, each to its place.
 class SafetensorsWriter {
   public:
     /// `folder` exists. `shard_bytes`: limit of a file's data; a larger tensor has a file to

@@ -1,4 +1,4 @@
-// From a Hugging Face folder into the parameter store.
+// Reads a Hugging Face folder into the parameter store.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -13,15 +13,15 @@
 
 namespace trireme::framework::pretrained {
 
-/// What load_weights will find: every tensor there once, of the right shape, none left over. Reads
-/// headers alone. Throws InputError naming file and tensor. Local.
+/// Checks what load_weights will find: every tensor there once, of the right shape, none left over.
+/// Reads only headers. Throws InputError naming file and tensor. Local.
 void check_weights(config::Config const& config, model::Config const& model);
 
-/// The same for a model that is used as it is: its head must be one for this task. A tied language
-/// model would take the body of a classifier for its own.
+/// Checks the same for a model that is used as it is: its head must be one for this task. Otherwise
+/// a tied language model would take the body of a classifier for its own.
 void check_complete(config::Config const& config, model::Config const& model);
 
-/// Where the weights came from, beyond a plain copy of the folder's.
+/// Tells how the weights differ from a plain copy of the folder's.
 struct LoadedWeights {
     std::int64_t seed = 0;
     bool from_scratch = false;

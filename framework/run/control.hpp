@@ -1,5 +1,5 @@
-// What tells a run, from outside, to save or to stop: signals, files in its folder, the job's end,
-// its budget.
+// Watches for what tells a run from outside to save or to stop: signals, files in its folder, the
+// job's end, its budget.
 //
 // RUN/STOP: save and end, and let no later job start, until the file is removed. RUN/SAVE: save
 // now; the file goes.
@@ -37,7 +37,8 @@ class Control {
     /// Why this job must not start at all: a file STOP, a spent budget, `job.attempts` jobs that
     /// started at `step` and got no further. Collective; the same on every rank.
     std::optional<std::string> refusal(std::int64_t step);
-    /// What the user should know about the time that is left (rank 0); empty if there is enough.
+    /// Says what the user should know about the time that is left (rank 0); empty if there is
+    /// enough.
     std::string warning() const;
     /// After a step. `evaluation_next`: one comes before the next call. Collective; the same on
     /// every rank.

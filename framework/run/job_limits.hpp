@@ -1,5 +1,5 @@
-// What the batch system says of this job. Filled by `launch`, which knows batch systems; the
-// trainer keeps to it.
+// Holds the limits that the batch system sets for this job. `launch`, which knows batch systems,
+// fills it in; the trainer keeps to it.
 #pragma once
 #include <chrono>
 #include <optional>

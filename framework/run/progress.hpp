@@ -1,4 +1,5 @@
-// Where a run is: the whole of its state besides weights and moments. No rank, no world size in it.
+// Says where a run is: the whole of its state besides weights and moments. There is no rank and no
+// world size in it.
 #pragma once
 #include <nlohmann/json.hpp>
 
@@ -17,12 +18,12 @@ struct Progress {
     bool finished = false;
     /// cursors of the steps whose samples are not trained on (StepGuard)
     std::vector<std::int64_t> left_out;
-    /// of the last kRecentLosses steps that were good, oldest first
+    /// losses of the last kRecentLosses good steps, oldest first
     std::vector<double> recent_losses;
 
     static constexpr std::size_t kRecentLosses = 50;
 
-    /// Updates made: steps without those left out. What Adam's bias correction counts.
+    /// Returns the updates made, which Adam's bias correction counts: steps without those left out.
     std::int64_t updates() const;
     bool leaves_out(std::int64_t cursor_of_step) const;
 

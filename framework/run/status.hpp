@@ -1,5 +1,5 @@
-// What a run folder says of its run: past jobs, where it stands, and who ended its last job. Read
-// without MPI.
+// Reads from a run folder, without MPI, its past jobs, where the run stands, and who ended its last
+// job.
 #pragma once
 #include <nlohmann/json.hpp>
 

@@ -1,4 +1,4 @@
-// Judges a step. What is not good has not touched the weights: the update itself hangs on the same
+// Judges a step. A bad step has not changed the weights, since the update is withheld on the same
 // numbers (step/results.hpp). Local: its inputs are the same on every rank, and so is its verdict.
 #pragma once
 #include <cstdint>

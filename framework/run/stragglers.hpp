@@ -1,5 +1,5 @@
-// Which rank is slow, and in what: each rank's own time by phase of a step, waiting for others left
-// out.
+// Finds which rank is slow, and in which phase: compares each rank's own time by phase of a step,
+// without its waiting for others.
 #pragma once
 #include <array>
 #include <chrono>

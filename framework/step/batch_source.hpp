@@ -12,7 +12,7 @@
 
 namespace trireme::framework::step {
 
-/// Which step, and where its samples begin in the order.
+/// A step, and where its samples begin in the order.
 struct BatchPlace {
     std::int64_t step = 0, cursor = 0;
     bool operator==(BatchPlace const&) const = default;

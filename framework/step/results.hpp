@@ -1,5 +1,5 @@
-// What a step found, made where the model is: the update hangs on it there, and the host reads it
-// when it likes.
+// Computes what a step found where the model is: the update depends on it there, and the host reads
+// it later.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -31,8 +31,9 @@ at::Tensor forward_backward(BatchSource& batches, BatchPlace const& place,
 at::Tensor gather_losses(at::Tensor const& mine, std::int64_t micro_batches,
                          parallel::Mesh const& mesh);
 
-/// What AdamW takes: clip_scale, or NaN, and so no update, unless both are finite and the loss is
-/// at most `highest_loss` (step_guard.hpp). All are float64 scalars on one device.
+/// Returns the factor that AdamW takes: clip_scale, or NaN, which means no update, unless both are
+/// finite and the loss is at most `highest_loss` (step_guard.hpp). All are float64 scalars on one
+/// device.
 at::Tensor update_scale(at::Tensor const& loss, at::Tensor const& gradient_norm, double clip,
                         double highest_loss);
 

@@ -35,8 +35,8 @@ class Task {
 Task const& task_of(data::TaskKind kind);
 /// The first task that has this head.
 Task const& task_of(model::HeadKind head);
-/// The task of a folder whose head has a row of outputs per sample and, in config.json, this
-/// problem_type. Null if there is none.
+/// Returns the task of a folder whose head has a row of outputs per sample and this problem_type in
+/// config.json. Null if there is none.
 Task const* task_of_samples(std::string const& problem_type);
 
 } // namespace trireme::framework::tasks

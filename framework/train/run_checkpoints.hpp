@@ -41,7 +41,7 @@ struct SaveReport {
     double seconds = 0; ///< from its start to when this rank learned the outcome
     std::string error;  ///< empty: the checkpoint is there
     std::string
-        /// of the first one: why saves are not written while training goes on, though asked to;
+        /// with the first save: why saves are not written while training goes on, though asked to;
         /// else empty
         note;
 };
@@ -67,9 +67,9 @@ class RunCheckpoints {
     /// WrongRun if none is left, or if the run folder belongs to a run of another configuration or
     /// other data.
     std::optional<run::Progress> resume(std::function<void(std::string const&)> const& say);
-    /// Saves weights, moments and `progress`. Waits for the one in flight, if any, and then no
-    /// longer than the copy to host memory takes. Of a step that was saved already only the state
-    /// is written anew. Collective.
+    /// Saves weights, moments and `progress`. Waits for a save in flight, if any, and then no
+    /// longer than the copy to host memory takes. If this step was saved already, only the state is
+    /// written anew. Collective.
     void save(run::Progress const& progress, std::string why = "");
     /// Moves on what is in flight, without waiting: to be called once a step. A save that ended,
     /// once. Local: ranks may learn of the same outcome at different steps.
@@ -80,7 +80,7 @@ class RunCheckpoints {
 
     /// The loss of a step, which belongs to what is saved (history/loss). Steps count from 1.
     void note_loss(std::int64_t step, double loss);
-    /// of step i + 1; NaN where none was noted
+    /// loss of step i + 1; NaN where none was noted
     std::vector<double> const& losses() const { return losses_; }
 
   private:

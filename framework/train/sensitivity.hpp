@@ -2,7 +2,7 @@
 // numbers in another order, which is as if each weight were off by a rounding. Where training is
 // stable such a difference stays as small as it is; where it is not, it grows until the runs have
 // nothing in common, and neither loss nor gradient norm shows that: both look as they do in a
-// stable run. So it is measured: a few steps are computed twice, the second time from weights whose
+// stable run. So we measure it: a few steps are computed twice, the second time from weights whose
 // last bit is flipped, and the losses are compared. Afterwards weights and moments are what they
 // were, bit by bit.
 #pragma once

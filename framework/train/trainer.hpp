@@ -44,7 +44,7 @@ struct Outcome {
     std::optional<evaluation::Metrics> validation; ///< of the last evaluation
 };
 
-/// What one step found, the same on every rank.
+/// Holds what one step found, the same on every rank.
 struct StepReport {
     std::int64_t step = 0, cursor = 0; ///< where it began
     double loss = 0;                   ///< mean over the step's trained labels
@@ -52,7 +52,8 @@ struct StepReport {
     double learning_rate = 0;
     std::int64_t tokens = 0;
     run::Judgement finding; ///< anything but good: no update was made
-    /// then: of the micro-batches whose loss is not finite, or of the whole step
+    /// samples of a bad step: those of the micro-batches whose loss is not finite, or all of the
+    /// step
     std::vector<std::int64_t> sample_ids;
 };
 
@@ -92,7 +93,7 @@ class Trainer {
     void renew_config_file();
     void report(StepReport const& step, double seconds);
     void report_stragglers();
-    /// What the configuration wants done about a step that is not good.
+    /// Does what the configuration wants done about a bad step.
     void treat(StepReport const& step);
     void roll_back(std::int64_t from);
     void compare_replicas();
@@ -104,7 +105,7 @@ class Trainer {
     void save(char const* why);
     void follow_saves(); ///< logs those that ended
     void finish_saves(); ///< waits for them; throws JobError if the newest failed
-    /// waits for them, before something that ends or turns back the run on every rank
+    /// waits for saves in flight before something that ends the run or turns it back on every rank
     void settle_saves();
     bool due(std::int64_t every, std::int64_t otherwise) const;
     bool evaluation_due() const;

@@ -1,6 +1,6 @@
-// What a model computes for a few fixed sequences, and hashes of its tensors, kept in the exported
-// folder as trireme_fingerprint.json: whoever has the folder can tell with `trireme verify` whether
-// it still computes that.
+// Records what a model computes for a few fixed sequences, and hashes of its tensors, in the
+// exported folder as trireme_fingerprint.json: whoever has the folder can check with `trireme
+// verify` that it still computes the same.
 #pragma once
 #include <string>
 #include <vector>

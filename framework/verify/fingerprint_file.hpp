@@ -1,4 +1,4 @@
-// trireme_fingerprint.json of an exported folder, as it is read.
+// Reads trireme_fingerprint.json of an exported folder.
 #pragma once
 #include <array>
 #include <nlohmann/json.hpp>

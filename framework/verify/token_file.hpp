@@ -1,5 +1,5 @@
-// What `trireme verify` computes on: token ids and labels of one JSON file, as Hugging Face models
-// take them.
+// Reads what `trireme verify` computes on: token ids and labels of one JSON file, as Hugging Face
+// models take them.
 #pragma once
 #include <nlohmann/json.hpp>
 
@@ -27,7 +27,7 @@ struct TokenFile {
 
 /// Throws InputError "PATH: field[i][t]: value: legal: ...".
 TokenFile read_token_file(std::string const& path);
-/// The same of a JSON value that came from `path`.
+/// Reads the same from a JSON value that came from `path`.
 TokenFile to_token_file(std::string const& path, nlohmann::json const& json);
 
 /// The sequences as a data set of the task that the model's head is for. For a language model

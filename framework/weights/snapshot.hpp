@@ -1,4 +1,4 @@
-// What a rank writes into a checkpoint, apart from the store that training goes on to change.
+// Holds what a rank writes into a checkpoint, apart from the store that training goes on to change.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -23,7 +23,7 @@ class Snapshot {
     /// which is kept from one call to the next. Otherwise they are the store's memory where that is
     /// possible. `store` must outlive this.
     Snapshot(parallel::ParameterStore const& store, bool copies) : store_(store), copies_(copies) {}
-    /// Of the host memory that copies take.
+    /// Returns the bytes of host memory that copies take.
     static std::int64_t bytes_of_copies(parallel::ParameterStore const& store);
     /// This rank's equal part of every flat buffer, tensor by tensor, unless another rank answers
     /// for it. Valid until the next call. Local.
@@ -36,7 +36,7 @@ class Snapshot {
     bool copies_;
     at::Tensor buffer_; ///< on the host
     std::int64_t used_ = 0;
-    /// without copies: what had to be made contiguous, or is the store's
+    /// the tensors of the last call, if they had to be made contiguous or are the store's own
     std::vector<at::Tensor> held_;
 };
 

@@ -11,13 +11,13 @@
 
 namespace trireme::framework::weights {
 
-/// Over (name, shape, master bytes) of every tensor in name order, lower-case hex. `specs`: of the
-/// whole model. The same weights give the same hash in every layout. Collective over the world of
-/// the mesh.
+/// Hashes (name, shape, master bytes) of every tensor in name order; lower-case hex. `specs`: those
+/// of the whole model. The same weights give the same hash in every layout. Collective over the
+/// world of the mesh.
 std::string weights_sha256(std::vector<parallel::ParameterSpec> specs,
                            parallel::ParameterStore const& store, parallel::Mesh const& mesh);
 
-/// The same of whole tensors by name, in the dtype of the master weights. Local.
+/// Hashes whole tensors by name in the same way, in the dtype of the master weights. Local.
 std::string weights_sha256(std::map<std::string, at::Tensor> const& weights);
 
 } // namespace trireme::framework::weights

@@ -20,8 +20,8 @@ void for_each_answered(parallel::ParameterStore const& store, parallel::Paramete
                        Kept what,
                        std::function<void(parallel::Run const&, at::Tensor const&)> const& f);
 
-/// The same for all that this rank keeps, copies of what other ranks keep included. Of a tied copy
-/// without optimizer state only weights. Local.
+/// Calls `f` for all that this rank keeps, including copies of what other ranks keep. A tied copy
+/// without optimizer state has only weights. Local.
 void for_each_kept(parallel::Parameter const& parameter, Kept what,
                    std::function<void(parallel::Run const&, at::Tensor const&)> const& f);
 

@@ -20,8 +20,8 @@ inline constexpr char const* kTrain = "train";
 /// which are equal but for case share a split, whatever the order of rows and files.
 class Splitter {
   public:
-    /// With `stratify`, reads all rows of --input once, so that every class has its share of each
-    /// split and one row of training at least. Throws InputError.
+    /// Prepares the split. `stratify` makes it read all rows of --input once, so that every class
+    /// has its share of each split and at least one row of training. Throws InputError.
     explicit Splitter(PrepareOptions const& options);
     /// `given`: the split that the row's file was named for; empty for --input.
     std::string operator()(Row const& row, std::string const& given) const;
@@ -38,7 +38,7 @@ struct Census {
         std::string const* file = nullptr;
         std::int64_t line = 0;
     };
-    /// of classes: split, label -> rows
+    /// rows by split and label, for tasks with classes
     std::map<std::string, std::map<std::string, std::int64_t>> labels;
     std::map<std::string, Place> first;       ///< of classes: label -> where it stands first
     std::map<std::string, std::int64_t> rows; ///< by split

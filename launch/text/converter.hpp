@@ -27,7 +27,7 @@ struct Waiting {
     std::string split;
 };
 
-/// Where samples go, and what is told of the rows that they are made of.
+/// Takes samples to their split, and counts what the user is told about their rows.
 class SampleSink {
   public:
     SampleSink(PrepareOptions const& o, std::vector<std::string> const& splits,

@@ -7,10 +7,10 @@
 
 namespace trireme::launch::text {
 
-/// The `place`-th of a row of tokens. Those without colour are set off by a bar, so that a log
-/// shows their edges too.
+/// Paints the `place`-th of a row of tokens. Without colour a bar sets it off, so that a log shows
+/// its edges too.
 std::string painted(std::string const& token, std::size_t place, bool color);
-/// The same, in the background: a token that is read and not trained.
+/// Paints a token that is read and not trained, in a dimmer colour.
 std::string dimmed(std::string const& token, std::size_t place, bool color);
 /// Spells a token for a terminal: control characters spelled out, so that no data set can write to
 /// a terminal.

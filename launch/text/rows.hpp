@@ -7,7 +7,7 @@
 
 namespace trireme::launch::text {
 
-/// Which columns are read, and as what.
+/// Names the columns that are read, and their roles.
 struct Columns {
     std::string text = "text", pair; ///< names; empty: not used
     std::vector<std::string>

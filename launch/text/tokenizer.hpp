@@ -40,8 +40,8 @@ struct UnknownTokens {
 class Tokenizer {
   public:
     /// FOLDER/tokenizer.json. `max_length` 0: never cut; else the end of a longer text is, or its
-    /// beginning. What the file itself says of padding and truncation is switched off. Throws
-    /// InputError; so does whatever encodes, for a text that the library refuses.
+    /// beginning. The file's own padding and truncation are switched off. Throws InputError; so
+    /// does whatever encodes, for a text that the library refuses.
     Tokenizer(std::string const& folder, std::int64_t max_length, bool cut_in_front = false);
     ~Tokenizer();
 

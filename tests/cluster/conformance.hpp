@@ -9,7 +9,7 @@
 
 namespace trireme::test {
 
-/// Where the buffers of a back end live, and how a test waits for a call.
+/// Says where the buffers of a back end live, and how a test waits for a call.
 class Place {
   public:
     virtual ~Place() = default;

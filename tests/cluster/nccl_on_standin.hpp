@@ -52,8 +52,8 @@ struct LeftOut {
 std::vector<LeftOut> leave_out_each_ordering(int ranks, Body const& body,
                                              standin::Options machine = {.longest_pause = 20},
                                              int counted = 0);
-/// The same without all orderings of one name at a time, as if that line were not in the code: by
-/// name.
+/// Runs it once for each name without all orderings of that name, as if that line were not in the
+/// code; the result is by name.
 std::map<std::string, Notice> leave_out_each_name(int ranks, Body const& body,
                                                   standin::Options machine);
 /// Fails unless each loss is noticed, and prints how many were in which way.

@@ -7,7 +7,7 @@
 
 namespace trireme::data {
 
-/// With the columns of several tasks: a shard takes those of its own.
+/// Makes a sample with the columns of several tasks; a shard takes those of its own.
 inline Sample sample(int length, int seed) {
     Sample s;
     auto& next = s.labels[kTokenLabels.name];

@@ -1,6 +1,6 @@
 // The code of a training step as it is, over the NCCL back end on the stand-in: its collectives on
 // device memory and streams, the operations of a GPU computed by the host in the stream's place.
-// What that shows and what not: docs/gpu.md.
+// See docs/gpu.md for what that shows and what it does not.
 #pragma once
 #include "tests/cluster/nccl_on_standin.hpp"
 #include "tests/parity/tiny_llama.hpp"

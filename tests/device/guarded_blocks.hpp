@@ -9,11 +9,11 @@ namespace trireme::test::guarded {
 void share_with_threads(bool threads);
 void* allocate(std::size_t bytes);
 void release(void* data);
-/// For the calling thread's next operation.
+/// Opens the block for the calling thread's next operation.
 void open(void const* data);
-/// What the calling thread opened, but for what it shares.
+/// Closes what the calling thread opened, except what it shares.
 void close_all();
-/// For a collective: other threads may read and write it while this one goes on.
+/// Opens the block for a collective: other threads may read and write it while this one goes on.
 void share(void const* data);
 
 } // namespace trireme::test::guarded

@@ -1,5 +1,5 @@
-// What becomes of lists of actions over links whose sends wait for their receives: pure data, by
-// the rules of NCCL's groups that parallel/stage_link.hpp states, in the words of its test.
+// Runs lists of actions over links whose sends wait for their receives: pure data, by the rules of
+// NCCL's groups that parallel/stage_link.hpp states, in the words of its test.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -13,7 +13,7 @@ bool holds(void const* address);
 
 /// The calling thread's device will have copied this.
 void queue_copy(void* to, std::vector<std::byte> bytes);
-/// What the calling thread's device reads, after all that it was given before.
+/// Returns what the calling thread's device reads, after all that it was given before.
 std::vector<std::byte> read_in_order(void const* from, std::size_t bytes);
 /// Whether a copy to this memory is queued: the host would see what was there before.
 bool is_stale(void const* address);

@@ -8,8 +8,8 @@ namespace trireme::test {
 
 /// While one lives, the calling thread is a rank whose tensors lie on `stream`'s device: allocated
 /// and freed in the order of the stream, given to collectives as device memory
-/// (parallel::place_of), computed on by the thread in the stream's place (standin::compute_on).
-/// What each of libtorch's operations reads and writes, and AdamW's kernel, is checked like the
+/// (parallel::place_of), computed on by the thread in the stream's place (standin::compute_on). The
+/// reads and writes of each of libtorch's operations, and of AdamW's kernel, are checked like the
 /// work of any stream (standin::computed). All of them must go before it does.
 class TensorsOnStandin {
   public:

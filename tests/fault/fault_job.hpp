@@ -47,7 +47,7 @@ class FaultyRun {
     FaultyJob job(int ranks, std::string const& fault,
                   std::vector<std::string> const& settings = {},
                   std::function<void(SaidLine const&)> const& meanwhile = {});
-    /// What comes of the run after a fault.
+    /// What becomes of the run after a fault.
     struct Recovery {
         FaultyJob job;
         double seconds = -1; ///< from the job's start to its first step

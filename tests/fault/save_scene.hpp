@@ -34,7 +34,7 @@ SavesOutcome make_saves(framework::config::Config const& config, std::vector<Sav
 /// Resumes on one rank and looks at every element. The version found; -1: no checkpoint. A wrong
 /// element fails the test. `said`: what it told of checkpoints that it passed over.
 std::int64_t resumed_version(framework::config::Config const& config, std::string* said = nullptr);
-/// The same by reading the files alone: the newest checkpoint whose every byte is sound.
+/// Finds the same by reading the files alone: the newest checkpoint whose every byte is sound.
 std::int64_t newest_sound_version(std::string const& run);
 
 } // namespace trireme::test

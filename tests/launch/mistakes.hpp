@@ -35,7 +35,7 @@ void write_scene(std::string const& folder);
 std::vector<std::string> snapshot(std::string const& folder);
 std::string replaced(std::string text, std::string const& from, std::string const& to);
 
-// What `spoil` is made of; PATH is inside the scene.
+// Steps that `spoil` is made of; PATH is inside the scene.
 std::function<void(std::string const&)> write(std::string const& path, std::string const& text);
 std::function<void(std::string const&)> change(std::string const& path, std::string const& from,
                                                std::string const& to);

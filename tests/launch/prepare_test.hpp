@@ -1,4 +1,4 @@
-// For tests that prepare data as a user does.
+// Helps tests that prepare data as a user does.
 #pragma once
 #include <gtest/gtest.h>
 

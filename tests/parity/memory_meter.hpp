@@ -6,8 +6,8 @@
 
 namespace trireme::test {
 
-/// From the first call on, every tensor on `device` (CPU or meta) is counted; the allocators stay
-/// for the process. What kernels of our own keep in vectors is not.
+/// Counts every tensor on `device` (CPU or meta) from the first call on; the allocators stay for
+/// the process. Vectors of our own kernels are not counted.
 struct MemoryMeter {
     static MemoryMeter of(c10::DeviceType device);
 

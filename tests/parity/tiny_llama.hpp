@@ -91,7 +91,7 @@ class TinyRun {
 };
 
 Curve train_tiny(cluster::Communicator& world, RunOptions const& options);
-/// The same on ranks that are threads of this process. Throws if they do not agree on weights and
+/// Trains on ranks that are threads of this process. Throws if they do not agree on weights and
 /// norms.
 Curve train_as_threads(int ranks, RunOptions const& options);
 std::string describe(int ranks, framework::config::ParallelSection const& layout);

@@ -62,7 +62,8 @@ class Machine {
     std::size_t aborts() const;
 };
 
-/// What the calling thread has done so far that stops it, or would where the device is not through.
+/// Counts what the calling thread has done so far that stops it, or would if the device had not
+/// finished.
 struct HostCalls {
     std::size_t blocking =
         /// those above, and what allocates or frees pinned memory: CUDA waits for the device there
@@ -74,18 +75,18 @@ HostCalls host_calls();
 
 /// The calling thread's orderings are counted, and those to drop are dropped there.
 void count_orderings();
-/// What the calling thread does from now on belongs to this place in the program; "": to none.
+/// Assigns what the calling thread does from now on to this place in the program; "": to none.
 void at_place(std::string name);
 
 /// The stand-in for a kernel: `body` runs on `stream`, and reads and writes no more than it says.
 void launch(void* stream, std::string const& name, std::vector<Range> const& reads,
             std::vector<Range> const& writes, std::function<void()> body);
 
-/// From now on the calling thread does what the kernels of `stream` would, one after another, as
-/// with CUDA_LAUNCH_BLOCKING: work queued there is done, and events that it waits for are reached,
-/// when the call returns. But a copy from there arrives in pinned memory only when the host has
-/// seen an event after it; and what the thread has copied from pinned memory, on any stream, it is
-/// taken to have written just before.
+/// Makes the calling thread do from now on what the kernels of `stream` would, one after another,
+/// as with CUDA_LAUNCH_BLOCKING: work queued there is done, and events that it waits for are
+/// reached, when the call returns. But a copy from there arrives in pinned memory only when the
+/// host has seen an event after it; and what the thread has copied from pinned memory, on any
+/// stream, it is taken to have written just before.
 void compute_on(void* stream);
 
 /// The calling thread has just done what a kernel of that stream would. Checked like any other

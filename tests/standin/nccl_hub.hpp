@@ -1,4 +1,4 @@
-// What the ranks of one stand-in NCCL communicator share: where their data meet.
+// Shared by the ranks of one stand-in NCCL communicator: here their data meet.
 #pragma once
 #include <nccl.h>
 

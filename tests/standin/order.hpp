@@ -1,4 +1,4 @@
-// Which accesses to memory are ordered, decided by vector clocks when work is queued: exact,
+// Decides by vector clocks, when work is queued, which accesses to memory are ordered: exact,
 // whatever the timing of a run. Method: Mattern, "Virtual Time and Global States of Distributed
 // Systems" (1989), applied to streams and host threads.
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace trireme::standin {
 
-/// For each timeline (a stream or a host thread), how much of it comes before.
+/// How much of each timeline (a stream or a host thread) comes before.
 using Clock = std::vector<std::uint64_t>;
 
 /// Part of memory that a piece of work reads or writes.
@@ -24,9 +24,10 @@ class Order {
   public:
     int add_timeline(std::string name);
     Clock const& clock(int timeline) const { return clocks_[static_cast<std::size_t>(timeline)]; }
-    /// What `timeline` does from now on comes after `before`.
+    /// Orders what `timeline` does from now on after `before`.
     void join(int timeline, Clock const& before);
-    /// What `timeline` does from now on does not come before anything that knows its past.
+    /// Ensures that what `timeline` does from now on does not come before anything that knows its
+    /// past.
     void tick(int timeline) {
         ++clocks_[static_cast<std::size_t>(timeline)][static_cast<std::size_t>(timeline)];
     }

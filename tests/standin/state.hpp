@@ -93,7 +93,7 @@ struct State {
 
     /// Counts an ordering of the calling thread; false if it is one to drop. `mutex` held.
     bool ordering(std::string const& what, std::string const& place);
-    /// The same for the host's first look at a record. `mutex` held.
+    /// Does so for the host's first look at a record. `mutex` held.
     void look(CUevent_st& event);
     /// Orders `stream` after the calling thread and starts a new piece of work on it. `mutex` held.
     void begin_work(CUstream_st& stream);

@@ -1,5 +1,5 @@
-// What a fault test measured: a row of the table in docs/reliability.md, which tests/fault/table.py
-// makes.
+// Records what a fault test measured: a row of the table in docs/reliability.md, which
+// tests/fault/table.py makes.
 #pragma once
 #include <string>
 

@@ -138,7 +138,7 @@ class JsonMutator {
     std::mt19937 random_{fuzz_seed()};
 };
 
-/// What readers said of damaged inputs: how far the inputs came.
+/// Collects what readers said of damaged inputs, which shows how far the inputs came.
 class Rejections {
   public:
     /// Messages that differ in names, numbers and values alone are of one kind: "FIELD: VALUE:
@@ -164,7 +164,7 @@ class Rejections {
         ++kinds_[kind.substr(0, 80)];
     }
     int count() const { return count_; }
-    /// Those that came five times or more: what a message quotes makes further ones.
+    /// Counts kinds that came five times or more: what a message quotes makes further ones.
     std::ptrdiff_t kinds() const {
         return std::ranges::count_if(kinds_, [](auto const& kind) { return kind.second >= 5; });
     }
@@ -262,7 +262,7 @@ inline void fuzz(std::string const& good, std::function<void(std::string const&)
     fuzz_with(Mutator(), good, read, limits);
 }
 
-/// As text and as JSON, by halves.
+/// Mutates half of the inputs as text and half as JSON.
 inline void fuzz_json(std::string const& good, std::function<void(std::string const&)> const& read,
                       FuzzLimits limits = FuzzLimits::asked()) {
     fuzz_with(Mutator(), good, read, limits.part(2));

@@ -10,7 +10,7 @@ namespace trireme::launch::text {
 
 class TaskOptions {
   public:
-    /// What is declared next belongs to this task.
+    /// Assigns the options declared from here on to this task.
     void begin(data::TaskKind task) { task_ = task; }
     /// One word, several, or none. Tasks that share an option may say of it what they like; its
     /// kind and `value` are those of the first.

@@ -1,5 +1,5 @@
-// What `prepare` and `inspect` do for one task: which columns of the files it reads, and how rows
-// become samples. A new task is a file pair here and a line in registry.cpp.
+// Says what `prepare` and `inspect` do for one task: which columns of the files it reads, and how
+// rows become samples. A new task is a file pair here and a line in registry.cpp.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -49,7 +49,7 @@ class TextTask {
     converter(PrepareOptions const& o, Tokenizer const& tokenizer,
               std::vector<std::string> const& labels) const = 0;
 
-    /// What a micro-batch of one sample has to be learnt, and its tokens, as `inspect` shows them.
+    /// Describes the target and the tokens of a micro-batch of one sample, as `inspect` shows them.
     virtual std::string shown_label(data::MicroBatch const& micro_batch,
                                     data::Dataset const& set) const = 0;
     virtual std::string shown_tokens(data::MicroBatch const& micro_batch,

@@ -11,8 +11,8 @@
 
 namespace trireme::launch::text {
 
-/// encode(rows). The library refuses a batch as a whole: the row that it means is looked for one by
-/// one, and named.
+/// Calls encode(rows). The library refuses a batch as a whole, so the row that it means is found by
+/// trying one by one, and named.
 template <typename Encode>
 auto encode_rows(std::vector<Waiting> const& rows, Encode const& encode) {
     try {
