@@ -3,7 +3,7 @@
 //
 //   cmake --build build --target bench_save && build/bin/bench_save FOLDER [MiB=512] [rounds=5]
 //
-// Of each pair the rounds alternate, and medians are given: disks are not steady.
+// The rounds of a pair alternate, and medians are given, since disks are not steady.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -82,7 +82,7 @@ void beside_dd(std::string const& folder, std::int64_t mebibytes, int rounds,
                mebibytes);
 }
 
-/// As much arithmetic as one thread does in some milliseconds.
+/// Does as much arithmetic as one thread can in some milliseconds.
 double compute() {
     double sum = 0;
     for (int i = 1; i < 4'000'000; ++i) sum += 1.0 / (static_cast<double>(i) * i);

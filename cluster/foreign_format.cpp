@@ -26,7 +26,7 @@ constexpr char const* kTable = "the table saved as CSV in UTF-8";
 constexpr char const* kRows = "its rows as JSON Lines or CSV, which pandas or datasets write";
 constexpr char const* kEncoded = "a file saved as UTF-8: iconv -f UTF-16 -t UTF-8";
 
-/// As the formats' own specifications have them.
+/// Signatures as in the specifications of the formats.
 constexpr std::array kSignatures{
     Signature{"\x1f\x8b"sv, "packed by gzip", kUnpacked},
     Signature{"BZh91AY&SY"sv, "packed by bzip2", kUnpacked},

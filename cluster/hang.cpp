@@ -30,7 +30,7 @@ class Waits {
         std::vector<int> missing; ///< world ranks that have not entered
         std::vector<int> members;
     };
-    /// Null: it waits for nobody.
+    /// Returns what the rank waits for, or null if it waits for nobody.
     Wait const* wait_of(int rank) const {
         auto const found = waits_.find(rank);
         return found == waits_.end() ? nullptr : &found->second;

@@ -79,8 +79,8 @@ void silence() {
 
 namespace {
 
-/// Without locks, which some file systems do not have (NFS, Lustre without -o flock): nobody else
-/// knows the staging names that we write. HDF5_USE_FILE_LOCKING still wins.
+/// Turns off locks, which some file systems do not have (NFS, Lustre without -o flock) and we do
+/// not need: nobody else knows the staging names that we write. HDF5_USE_FILE_LOCKING still wins.
 H5 without_locks(std::string const& path) {
     H5 access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, path, "property list");
     check_h5(H5Pset_file_locking(access, false, true), path, "file locking");

@@ -28,7 +28,8 @@ nlohmann::ordered_json to_json(ShardInfo const& s) {
             {"segments", s.segments}, {"columns", columns}};
 }
 
-/// Of a shard, and of all shards of a split: sums and products with it cannot overflow.
+/// Bounds the tokens of a shard and of a split, so that sums and products with them cannot
+/// overflow.
 constexpr std::int64_t kMostTokens = INT64_C(1) << 48;
 
 std::vector<ColumnInfo> columns_from(nlohmann::json const& j) {
@@ -104,7 +105,7 @@ Manifest manifest_from(nlohmann::json const& j) {
     return m;
 }
 
-/// As it stands in the file.
+/// Returns the text as it stands in the file.
 std::string text_of(nlohmann::ordered_json const& j) {
     return j.dump(1) + "\n";
 }

@@ -70,7 +70,7 @@ Place look_at(std::string const& folder) {
 struct Speed {
     double cached = 0, synced = 0; ///< MB/s until the page cache has it, until the disk has it
 };
-/// What the probe file met: texts say what failed.
+/// Records what the probe file met: texts say what failed.
 struct Trouble {
     std::optional<std::string> write, lock;
 };

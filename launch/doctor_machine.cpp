@@ -1,4 +1,4 @@
-// What one process can see of itself and its host, without communication.
+// Gathers what one process can see of itself and its host, without communication.
 #include <ATen/Version.h>
 #include <H5public.h>
 #include <fmt/format.h>

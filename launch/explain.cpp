@@ -195,7 +195,7 @@ void dry_run(framework::config::ConfigWithOrigins resolved, int ranks,
         if (set) set->verify(0, 1);
     framework::planning::derive_from_inputs(resolved, inputs);
     framework::planning::derive_layout(resolved, on);
-    // What a rank of another job has cannot be known here.
+    // The cores of a rank of another job cannot be known here.
     if (ranks == 0) framework::planning::derive_threads(resolved, cores);
     print_values(resolved);
     print_preview(preview, resolved.config);

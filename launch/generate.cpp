@@ -73,7 +73,7 @@ void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
                 : fmt::format("{} completions begin, this the first of them,", apart.size()));
 }
 
-/// What rank 0 read, to every rank. Collective.
+/// Gives every rank what rank 0 read. Collective.
 void share(Request& r, cluster::Communicator& world) {
     Json mine = Json::array();
     for (std::size_t i = 0; i < r.job.prompts.size(); ++i)

@@ -74,8 +74,8 @@ std::string option_line(po::option_description const& option, char const* positi
            text + "\n";
 }
 
-/// What Boost says of a command line, as our line: the option, what is wrong with it, what is
-/// legal.
+/// Turns Boost's message about a command line into our line: the option, what is wrong with it,
+/// what is legal.
 std::string refusal(po::options_description const& options, po::error const& error) {
     std::vector<std::string> names;
     for (auto const& option : options.options()) names.push_back("--" + option->long_name());

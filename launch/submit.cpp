@@ -99,8 +99,8 @@ std::string default_name(std::string const& run) {
                        cluster::xxh3_64(folder.string()) & 0xffffffffU);
 }
 
-/// What a run would refuse, before a night in the queue. A script that is only shown may be for
-/// another machine.
+/// Refuses now what the run would refuse after a night in the queue. A script that is only shown
+/// may be for another machine.
 void check_run(framework::config::Config const& config, int ranks, bool only_shown) {
     framework::parallelize::mesh_shape(config.parallel, ranks);
     framework::inputs::Inputs inputs;

@@ -83,8 +83,8 @@ Failure failure_in_flight() {
     }
 }
 
-/// As a rule all ranks find the same mistake: rank 0 speaks, and mpirun ends the others with it, at
-/// the latest two of its time-outs later. A rank that is still there then has found a mistake of
+/// All ranks usually find the same mistake: rank 0 reports it, and mpirun ends the others with it,
+/// at the latest two of its time-outs later. A rank that is still there then has found a mistake of
 /// its own.
 std::chrono::seconds time_to_be_ended() {
     constexpr int kOpenMpis = 1, kMost = 60;

@@ -33,7 +33,7 @@ std::string_view without(std::string_view name, std::string_view ending) {
                                   : std::string_view();
 }
 
-/// What std::filesystem throws, as ours.
+/// Turns exceptions of std::filesystem into ours.
 template <typename Action>
 void checked(Action const& action) {
     try {

@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 constexpr std::size_t kMostOutcome = 1024; ///< bytes of the message that all ranks get
 
-/// What `action` returns, or what it throws, as text: an exception is to be known on every rank.
+/// Returns as text what `action` returned or threw, since every rank must learn of an exception.
 template <typename Action>
 std::string as_report(Action const& action) {
     try {

@@ -34,7 +34,7 @@ std::int64_t offset_of(hid_t set) {
     return static_cast<std::int64_t>(H5Dget_offset(set));
 }
 
-/// Where HDF5's own file lies, below its bookkeeping.
+/// Returns the descriptor of the file that HDF5 itself has open.
 int descriptor_of(hid_t h5, std::string const& path) {
     std::lock_guard const lock(data::hdf5_mutex());
     void* handle = nullptr;

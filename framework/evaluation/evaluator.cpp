@@ -27,7 +27,7 @@ std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mi
     return all;
 }
 
-/// What the last stage has, on all of them: the head is there.
+/// Gives all stages the values of the last, which has the head.
 template <typename T>
 std::vector<T> from_last(cluster::Communicator& stages, std::vector<T> values, char const* name) {
     std::string const bytes = cluster::broadcast_bytes(

@@ -39,7 +39,8 @@ void check_set(data::Dataset const& set, config::Config const& config) {
                         config.batch.global, config.data.path, set.size()));
 }
 
-/// Null if the data have no split of the default name, and nothing asks for one.
+/// Opens the validation split; null if the data have no split of the default name and nothing asks
+/// for one.
 std::unique_ptr<data::Dataset>
 open_validation(config::Config const& config,
                 std::map<std::string, data::SplitInfo> const& splits) {

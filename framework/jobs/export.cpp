@@ -26,7 +26,7 @@ namespace trireme::framework::jobs {
 
 namespace {
 
-/// Which checkpoints but `damaged` can be exported instead: the end of a refusal.
+/// Names the checkpoints that can be exported instead of `damaged`, as the end of a refusal.
 std::string way_on(std::string const& folder, std::string const& damaged) {
     std::vector<std::string> sound;
     for (auto const& name : checkpoint::list_checkpoints(folder)) try {
@@ -36,7 +36,7 @@ std::string way_on(std::string const& folder, std::string const& damaged) {
             checkpoint::read_run_state(reader.manifest(), name);
             sound.push_back(name);
         } catch (cluster::InputError const&) {
-            // Not sound either.
+            // This one is not sound either.
         }
     if (sound.empty()) return "; no checkpoint of the run is sound (`trireme checkpoint verify`)";
     return fmt::format("; legal: --checkpoint {}, which {} sound", fmt::join(sound, ", "),

@@ -89,7 +89,7 @@ config::Config read_settings(VerifyJob const& job, tasks::Task const& task) {
     return config;
 }
 
-/// What both commands are about, read and checked before anything large happens.
+/// Holds what both commands work on, read and checked before anything large happens.
 struct Task {
     config::Config config;
     model::Config model;

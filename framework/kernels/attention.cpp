@@ -41,7 +41,7 @@ TRIREME_INLINE void pack(T const* from, std::int64_t stride, std::int64_t n, std
         for (std::int64_t d = size; d < width; ++d) to[r * width + d] = 0;
     }
 }
-/// The same transposed: [size, padded n].
+/// Packs the same rows transposed: [size, padded n].
 template <typename T>
 TRIREME_INLINE void pack_transposed(T const* from, std::int64_t stride, std::int64_t n,
                                     std::int64_t size, std::int64_t width, T* to) {
@@ -90,7 +90,7 @@ TRIREME_INLINE T softmax_row(T* s, std::int64_t visible, std::int64_t width, T s
     return highest + std::log(total);
 }
 
-/// What one task works on: the tokens of a sample and one key head with its query heads.
+/// One task works on the tokens of a sample and one key head with its query heads.
 template <typename T>
 struct Task {
     std::int64_t token, n, sample, key_head, group, size, width, q_stride, kv_stride;

@@ -16,7 +16,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-/// What the kernels ask of a problem. Read on the host, so that nothing waits for the GPU.
+/// Holds what the kernels need to know of a problem. It is read on the host, so that nothing waits
+/// for the GPU.
 struct Shape : torch::CustomClassHolder {
     explicit Shape(kernels::AttentionProblem const& p)
         : size(p.size), causal(p.causal), scale(p.scale),

@@ -22,7 +22,7 @@ struct SampleHead {
     data::TaskColumn const& column; ///< that it learns from
     /// Losses of the rows; the logits become their gradients.
     void (*losses)(at::Tensor const& logits, Pass const& pass, RowLosses& rows);
-    /// What was found of the i-th sample.
+    /// Fills in what was found for the i-th sample.
     void (*find)(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
                  Results& results);
 };

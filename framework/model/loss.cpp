@@ -48,8 +48,8 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
     }
 }
 
-/// The same where each rank of `axis` has the logits of classes [first, first + logits.size(1))
-/// alone.
+/// Computes the same where each rank of `axis` has only the logits of classes [first, first +
+/// logits.size(1)).
 void divided_rows(at::Tensor const& logits, std::int64_t first, std::int32_t const* labels,
                   bool gradient, double scale, double* loss, std::int32_t* best,
                   cluster::Communicator& axis) {

@@ -118,7 +118,7 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
     }
 };
 
-/// Which token each row of a dropped-out tensor is: keys of its mask.
+/// Names the token of each row of a tensor under dropout: the keys of its mask.
 struct Rows {
     std::vector<std::int64_t> samples;
     std::vector<std::int32_t> positions;

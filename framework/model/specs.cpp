@@ -1,4 +1,4 @@
-// What parameters a model has, from its description alone.
+// Derives the parameters of a model from its description alone.
 #include "framework/model/layer_names.hpp"
 #include "framework/model/transformer_stage.hpp"
 
@@ -39,8 +39,8 @@ class SpecList {
         vector(names.bias, cut.extent(), unit, Initial::zeros);
         if (!names.bias.empty()) specs_.back().cut = cut;
     }
-    /// The same with the inputs divided. The bias is added after the sum over ranks, to each rank's
-    /// own tokens.
+    /// Adds a linear layer whose inputs are divided. Its bias is added after the sum over ranks, to
+    /// each rank's own tokens.
     void row_linear(LinearNames const& names, std::int64_t out, TensorCut const& cut,
                     std::string const& unit) {
         block_matrix(names.weight, out, cut.extent(), cut, false, unit);
@@ -58,7 +58,7 @@ class SpecList {
         matrix(names.weight, out, in, unit);
         vector(names.bias, out, unit, Initial::zeros);
     }
-    /// Of each rank's own tokens or heads: its gradient is a part of the sum.
+    /// Adds a norm over each rank's own tokens or heads: its gradient is a part of the sum.
     void norm(LinearNames const& names, std::int64_t width, std::string const& unit) {
         for (auto const& [name, initial] :
              {std::pair{names.weight, Initial::ones}, {names.bias, Initial::zeros}}) {

@@ -38,9 +38,9 @@ void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor con
     master.scalar_type() == at::kDouble ? run(double{}) : run(float{});
 }
 
-/// The same with the state elsewhere than the gradient: it comes and goes through the buffers
-/// beside the gradient. On a GPU in the order of its stream: the state is there for the host once
-/// it has waited for what was queued after this.
+/// Updates a state that lies elsewhere than the gradient: it comes and goes through buffers beside
+/// the gradient. On a GPU this happens in the order of its stream, so the host sees the state once
+/// it has waited for something queued after this.
 void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
                    at::Tensor const& moment2, kernels::AdamWStep const& step) {
     std::int64_t const chunk = std::min<std::int64_t>(parallel::budgets.staged, master.numel());
@@ -61,7 +61,7 @@ bool decays(parallel::ParameterSpec const& spec, parallel::ParameterStore const&
     return spec.decay || (planted::is(planted::Bug::decay_of_flat) && store.options().zero > 0);
 }
 
-/// For a planted mistake.
+/// Serves a planted mistake.
 at::Tensor scale_by_own_norm(parallel::ParameterStore const& store, double clip) {
     at::Tensor squares = at::zeros({}, at::kDouble);
     for (auto const& unit : store.units()) {

@@ -11,7 +11,7 @@ namespace trireme::framework::optimizer {
 
 namespace {
 
-/// Where a step lies after the warm-up.
+/// Locates a step after the warm-up.
 struct Place {
     double done;    ///< share of the steps after the warm-up that are over
     double falling; ///< share of the last steps, those of the cooldown, that are over

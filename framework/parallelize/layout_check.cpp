@@ -23,7 +23,7 @@ TensorCut query_heads(model::Config const& model) {
             .share = TensorCut::Share::divide};
 }
 
-/// What the tensor axis divides, and how a person calls it.
+/// Names a thing that the tensor axis divides, as a person calls it.
 struct Divided {
     TensorCut cut;
     std::string what;

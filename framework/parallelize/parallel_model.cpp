@@ -31,7 +31,7 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh,
                           section.offload == config::Offload::optimizer};
 }
 
-/// What planted bugs do to a rank's micro-batches; nothing otherwise.
+/// Applies planted bugs to a rank's micro-batches; does nothing otherwise.
 void spoil(std::vector<model::Pass>& passes, parallel::Mesh const& mesh) {
     using namespace parallel::planted;
     for (auto& pass : passes) {

@@ -46,8 +46,8 @@ double bound_of(double single, double floor) {
     return kTimesSingle * std::clamp(single, floor, kMostTimesFloor * floor);
 }
 
-/// Of a gradient's distance, as a fraction. An exact gradient of nothing is the rounding of sums of
-/// other sizes.
+/// Returns the least bound for a gradient's distance, as a fraction. A gradient far smaller than
+/// the global norm is a sum in which larger terms cancel, and has their rounding.
 double gradient_floor(double rounding, at::Tensor const& gradient, double global_norm) {
     double const size = std::max(norm_of(gradient), 1e-6 * global_norm);
     return rounding * std::max(kFloorRoundings, 0.5 * global_norm / size);
@@ -60,9 +60,9 @@ double moved(Problem const& problem, Tensors const& exact, std::string const& na
     return std::max(distance(exact.at(name), start), least);
 }
 
-/// Of the distance of weights after a step whose gradient is off by `gradient_floor`: AdamW moves
-/// an element by at most rate / epsilon times as much as its gradient is off, and rounds the
-/// weight.
+/// Returns the least bound for the distance of weights after a step whose gradient is off by
+/// `gradient_floor`: AdamW moves an element by at most rate / epsilon times as much as its gradient
+/// is off, and rounds the weight.
 double update_floor(Problem const& problem, Trace const& exact, std::string const& name,
                     double gradient_floor) {
     auto const& optimizer = problem.optimizer;

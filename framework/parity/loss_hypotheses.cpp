@@ -81,7 +81,7 @@ std::optional<Cause> bias_on_every_rank(Case const& c) {
 
 namespace {
 
-/// Where a later tensor rank reads positions or segments instead of in its own stretch of the
+/// Says where a later tensor rank reads positions or segments instead of in its own stretch of the
 /// sequence.
 struct Stretch {
     char const* text;

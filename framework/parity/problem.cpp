@@ -22,9 +22,9 @@ constexpr std::uint64_t kDataPurpose = 0x706172697479ULL; // "parity"
 constexpr std::int64_t kSamples = 31, kLayers = 4, kHeadSize = 6;
 constexpr double kDropout = 0.1;
 
-/// The same kind of sharing: all heads alike, one key head for all, pairs, or larger groups. All
-/// but one key head for all can be laid on 2, 4 and 8 tensor ranks; heads that are alike, or share
-/// one, divide unevenly.
+/// Chooses heads that share keys in the same way: all heads alike, one key head for all, pairs, or
+/// larger groups. All but one key head for all can be laid on 2, 4 and 8 tensor ranks; heads that
+/// are alike, or share one, divide unevenly.
 void set_heads(model::Config& tiny, model::Config const& full) {
     bool const alike = full.kv_heads == full.heads, single = full.kv_heads == 1,
                pairs = full.heads == 2 * full.kv_heads;
@@ -104,7 +104,7 @@ std::string shape_class(model::Config const& m) {
 
 namespace {
 
-/// What is learnt of the i-th sample, by what the values of a column are.
+/// Draws the target of the i-th sample, by the kind of values of each column.
 template <typename Draw>
 void fill(data::TaskColumn const& column, std::int64_t labels, std::int64_t i, Draw const& draw,
           data::Sample& sample) {
@@ -208,8 +208,8 @@ Problem make_problem(model::Config const& full, config::Config const& config) {
     Problem once = problem;
     once.steps = 1;
     problem.optimizer.clip = 0.5 * exact_trace(once).norms.at(0);
-    // With a small one the update is the sign of the gradient: it makes whole steps out of the
-    // rounding of zeros, and forgets how gradients were scaled.
+    // A small epsilon makes the update the sign of the gradient: whole steps out of the rounding of
+    // zeros, whatever the scale of the gradients.
     problem.optimizer.epsilon = problem.optimizer.clip / std::sqrt(static_cast<double>(elements));
     return problem;
 }

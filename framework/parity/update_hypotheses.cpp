@@ -16,7 +16,7 @@ bool gradients_right(Case const& c) {
            !c.specimen.wrong("norm of step 1");
 }
 
-/// What the first moment took of a step's gradient: without what it held before.
+/// Returns what the first moment took of a step's gradient: its value less what it held before.
 at::Tensor taken(Case const& c, std::string const& name, Tensors const& first_moments) {
     at::Tensor const now = first_moments.at(name).to(at::kDouble);
     auto const& problem = c.lab.problem();

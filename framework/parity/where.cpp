@@ -16,7 +16,7 @@ struct Range {
     bool operator==(Range const&) const = default;
 };
 
-/// Of the indices that are true, if they are one range.
+/// Returns the range of the indices that are true, if they are one range.
 std::optional<Range> one_range(at::Tensor const& wrong) {
     at::Tensor const where = wrong.nonzero().flatten();
     if (where.numel() == 0) return {};

@@ -257,7 +257,7 @@ void read_mistral(Fields& fields, model::Config& c) {
                      fields.positive("sliding_window", otherwise));
 }
 
-/// Which layers of a Qwen have a window: layer_types says, else those from max_window_layers on.
+/// Finds a Qwen's windows: the layers that layer_types names, else those from max_window_layers on.
 std::vector<std::int64_t> qwen_windows(Fields& fields, model::Config const& c) {
     bool const used = fields.get("use_sliding_window", false);
     std::int64_t const otherwise = fields.contains("sliding_window") ? 0 : 4096,

@@ -77,7 +77,7 @@ void refuse_adapter(std::string const& folder) {
                     path, folder));
 }
 
-/// What no family here computes.
+/// Refuses fields that ask for what no family here computes.
 void refuse_what_changes_everything(Fields& fields) {
     fields.require("is_encoder_decoder", false);
     fields.require("add_cross_attention", false);
@@ -172,8 +172,8 @@ std::string to_hf_config(model::Config const& c, std::string const& dtype) {
         set_labels(json, c);
         json.erase("problem_type");
     }
-    // Without it transformers takes one text at a time from a classifier that reads the last token
-    // before the padding.
+    // If it is absent, transformers takes only one text at a time for a classifier that reads the
+    // last token before the padding.
     Json const pad = json.value("pad_token_id", Json());
     bool const none = !pad.is_number_integer() || pad.get<std::int64_t>() < 0;
     if (head.rows == data::Per::sample && c.pad_token >= 0 && none)

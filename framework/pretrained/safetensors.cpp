@@ -186,8 +186,8 @@ std::map<std::string, TensorEntry> read_index(std::string const& folder,
     std::set<std::string> names;
     for (auto const& [file, tensors] : files) names.insert(file);
     refuse_other_shards(folder, names, "as the index does not name it");
-    // What a shard holds beyond the index, the model judges: it may be a buffer, or a tensor that
-    // has no place.
+    // Tensors that a shard holds beyond the index are for the model to judge: they may be buffers,
+    // or have no place.
     for (auto const& [file, tensors] : files)
         for (auto const& [name, entry] : tensors)
             if (auto const [other, added] = all.emplace(name, entry);

@@ -185,8 +185,8 @@ struct Match {
     std::vector<std::string> unused;
 };
 
-/// Which row of the folder's head is that of each class; none if it was trained for other classes,
-/// or for another kind of answer, whose rows mean something else.
+/// Finds the row of the folder's head for each class; none if it was trained for other classes, or
+/// for another kind of answer, whose rows mean something else.
 std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& model) {
     if (problem_of(model) != model::traits_of(model.head).problem_type) return std::nullopt;
     std::map<std::string, std::int64_t> row;
@@ -203,7 +203,7 @@ std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& mo
     return all ? std::optional(rows) : std::nullopt;
 }
 
-/// Where each tensor of a model comes from.
+/// Finds where each tensor of a model comes from.
 Match match(std::string const& folder, Entries const& entries, model::Config const& model) {
     // A classifier of other labels is the wrong one even when its shape fits.
     model::LinearNames const classifier = model::head_names(model).classifier;

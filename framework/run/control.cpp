@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Of a disk that nothing is known about; shared file systems give a job at least that.
+/// Speed assumed of a disk that nothing is known about; shared file systems give a job at least
+/// that.
 constexpr double kBytesPerSecond = 100e6;
 
 double seconds_between(std::chrono::system_clock::time_point from,

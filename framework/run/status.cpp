@@ -159,7 +159,7 @@ std::string state_of(int exit_code) {
     }
 }
 
-/// What the records of the last job's ranks add: whether it runs, who ended it.
+/// Adds what the records of the last job's ranks say: whether it runs, and who ended it.
 void judge_flights(Status& status, std::string const& run) {
     std::vector<cluster::Flight> const found = cluster::read_flights(run);
     if (found.empty()) return;

@@ -40,8 +40,8 @@ std::size_t BatchSource::largest_batch() const {
     for (auto const& column : set_.task().columns)
         (column.per == data::Per::token ? of_token : of_sample) +=
             column.width_for(std::ssize(set_.label_names()));
-    // What fills a micro-batch up is a sample of it; beyond its samples a micro-batch has one
-    // offset more.
+    // Filling tokens count as a sample of the micro-batch, and there is one offset more than
+    // samples.
     std::int64_t const words =
         of_token * tokens + of_sample * (shape_.samples + micro_batches) + micro_batches;
     return static_cast<std::size_t>(words) * sizeof(std::int64_t);

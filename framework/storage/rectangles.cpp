@@ -60,7 +60,7 @@ std::vector<Patch> patches_of(LocalBlock const& block, std::int64_t first, std::
 
 namespace {
 
-/// Of rectangles of one or two dimensions, in n log n: a line sweeps over the rows and keeps the
+/// Checks rectangles of one or two dimensions in n log n: a line sweeps over the rows and keeps the
 /// columns of those that it crosses, which must lie side by side.
 bool disjoint(std::vector<Rectangle> const& rectangles) {
     struct Event {

@@ -63,8 +63,8 @@ std::vector<Copy> uncut_copies(parallel::ParameterStore const& store) {
     return copies;
 }
 
-/// What this group says of its copies; empty if all agree. A group of one has none: nothing is
-/// made, since it would read all that is kept.
+/// Returns what this group finds about its copies; empty if all agree. A group of one has no
+/// copies, and hashes nothing, since that would read all that is kept.
 std::string odd_of(cluster::Communicator& group, std::string const& me,
                    parallel::ParameterStore const& store,
                    std::vector<Copy> (*make)(parallel::ParameterStore const&)) {

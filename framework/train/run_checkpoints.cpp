@@ -48,7 +48,7 @@ checkpoint::Manifest joined(std::vector<std::string> const& reports, json state)
     return manifest;
 }
 
-/// What a rank tells of its file: text for joined().
+/// Returns what a rank reports of its file: text for joined().
 std::string report_of(checkpoint::RankFile const& written) {
     json tensors = json::array();
     for (auto const& t : written.tensors) tensors.push_back(checkpoint::to_json(t));

@@ -41,7 +41,7 @@ std::chrono::milliseconds deadline_of(config::Config const& config) {
     return std::chrono::milliseconds(static_cast<std::int64_t>(config.guard.deadline * 1000));
 }
 
-/// Also what takes time to find: all that can be refused before memory is taken or a file made.
+/// Checks all that can be refused before memory is taken or a file made, however long it takes.
 inputs::Inputs checked_inputs(config::Config const& config, cluster::Communicator& world) {
     cluster::enter_phase("data/open");
     inputs::Inputs in = inputs::open_inputs(config);

@@ -1,4 +1,4 @@
-// What the trainer does about faults, its own and others'.
+// Does what the trainer does about faults, its own and others'.
 #include <fmt/format.h>
 
 #include <utility>

@@ -75,7 +75,7 @@ void check_ids(TokenFile const& file, model::Config const& model) {
     }
 }
 
-/// What the token before must predict.
+/// Returns for each token the one that it must predict.
 std::vector<std::int32_t> next_tokens(TokenFile const& file, std::size_t i,
                                       model::Config const& model) {
     std::string const place = fmt::format("labels[{}]", i);

@@ -18,7 +18,7 @@ namespace {
 
 bool has_no_text(Row const& row, PrepareOptions const& o) {
     bool const second = !o.columns.pair.empty() && is_blank(row.pair);
-    // What may not be lacking is text too, as a completion is.
+    // A value that must be there is text too, such as a completion.
     bool const third = !o.columns.may_lack && std::ranges::any_of(row.values, is_blank);
     return is_blank(row.text) || second || third;
 }

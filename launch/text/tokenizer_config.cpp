@@ -81,7 +81,7 @@ class Comparison {
             auto const chinese = flag("tokenize_chinese_chars");
             agree("tokenize_chinese_chars", chinese, flag_of(*bert, "handle_chinese_chars", true),
                   "normalizer.handle_chinese_chars");
-            // Null follows lower case, on both sides.
+            // A null means the same as lowercase, on both sides.
             bool const strips = flag_of(*bert, "strip_accents", flag_of(*bert, "lowercase", true));
             agree("strip_accents", flag("strip_accents"), strips, "normalizer.strip_accents");
         } else if (!normalizers_.empty()) {

@@ -24,7 +24,7 @@ TEST(MpiConformance, DeadlineNamesTheCall) {
     auto* const hasty =
         cluster::make_mpi_world({.deadline = std::chrono::milliseconds(150)}).release();
     static std::vector<double> values(1);
-    // Only rank 0 enters. Its broadcast partner never comes; rank 0 must not wait for ever.
+    // Rank 0 alone enters. Its broadcast partner never comes; rank 0 must not wait for ever.
     if (hasty->rank() == 0) {
         cluster::Work work = hasty->all_reduce({values.data(), 1, cluster::DType::f64},
                                                cluster::ReduceOp::sum, "lonely");

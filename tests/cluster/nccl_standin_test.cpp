@@ -201,9 +201,8 @@ TEST(NcclCommunicator, ACallPastItsDeadlineIsAbortedAndTheGroupIsOfNoMoreUse) {
     run_on_standin(2, {}, lonely, {.deadline = std::chrono::milliseconds(300)});
 }
 
-/// What the watch asks NCCL about a call that it watches must not meet a call that the host makes:
-/// while rank 1 stays away, rank 0 splits the group, whose first call is in flight, and queues
-/// more.
+/// The watch must not ask NCCL about a call while the host is in another: while rank 1 stays away,
+/// rank 0 splits the group, whose first call is in flight, and queues more.
 TEST(NcclCommunicator, TheWatchAndTheHostAreNotInNcclAtOneTime) {
     auto many_calls = [](Communicator& world) {
         StandinPlace place(Waiting::on_device);

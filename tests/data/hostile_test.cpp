@@ -43,7 +43,7 @@ class ForgedShard : public testing::Test {
         c.xxh3 = cluster::xxh3_hex(bytes.data() + c.offset,
                                    static_cast<std::size_t>(c.elements) * sizeof value);
     }
-    /// What opening and verifying say, without the folder.
+    /// Returns what opening and verifying say, without the folder.
     std::string error() {
         write_manifest(folder_.path(), manifest_);
         std::string text = error_of([&] { open_dataset(folder_.path(), "train")->verify(0, 1); });

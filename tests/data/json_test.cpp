@@ -36,7 +36,7 @@ TEST(Json, WholeNumbersBeyond64BitsAreNotRoundedInSilence) {
     EXPECT_EQ(refusal("[-9223372036854775809]"),
               "f.json:1:2: -9223372036854775809: would be rounded; legal: a whole number of at "
               "most 64 bits");
-    // Of transformers' tokenizer_config.json: the same number as a double.
+    // This number stands in transformers' tokenizer_config.json; as a double it is the same.
     EXPECT_EQ(parse_json("f.json", "[1000000000000000019884624838656]")[0].get<double>(), 1e30);
     EXPECT_EQ(parse_json("f.json", "[18446744073709551615, -9223372036854775808]").dump(),
               "[18446744073709551615,-9223372036854775808]");

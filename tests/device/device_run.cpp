@@ -46,7 +46,7 @@ class DeviceRun {
         batches_.read_ahead({step, step * shape_.samples});
     }
 
-    /// As Trainer::train_step.
+    /// Steps as Trainer::train_step does.
     void step(int step) {
         standin::at_place("batches");
         auto batch = batches_.take({step, step * shape_.samples});

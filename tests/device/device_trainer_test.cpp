@@ -25,7 +25,7 @@ using nlohmann::json;
 
 constexpr int kSteps = 12;
 
-/// What a run left behind: its events without times, and its end.
+/// Holds what a run left behind: its events without times, and its end.
 struct Left {
     std::vector<std::string> events;
     std::string weights, error;
@@ -43,8 +43,8 @@ Left left_by(std::string const& run, std::string const& error) {
     return left;
 }
 
-/// From the end of step 1 to that of the last but one, a step shows the host nothing of what it
-/// queues, and no call of it blocks: a host that waited would end in its deadline.
+/// Hides from the host, from the end of step 1 to that of the last but one, all that a step queues,
+/// and no call of it blocks: a host that waited would run into its deadline.
 class BlindInEachStep : public cluster::CallObserver {
   public:
     void on_start(std::string_view, cluster::CallRecord const& call) override {

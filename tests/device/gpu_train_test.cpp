@@ -1,5 +1,6 @@
-// Where there is a GPU: whole runs of `trireme train` on it end as those on the CPU, within what
-// the order of sums and the dtype change. One GPU is enough for two ranks (parallel.share_gpus).
+// Trains on a GPU if there is one: whole runs of `trireme train` end as those on the CPU, within
+// what the order of sums and the dtype change. One GPU is enough for two ranks
+// (parallel.share_gpus).
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -61,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"pipeline", 2, {"parallel.pipeline=2", "parallel.schedule=zero-bubble"}, 1e-3}),
     [](auto const& c) { return c.param.name; });
 
-/// The same bits twice, and on two ranks.
+/// Bitwise mode gives the same bits twice, and on two ranks.
 TEST(GpuTrain, BitwiseModeHolds) {
     auto const hash = [](int ranks, std::string const& name) {
         train(ranks, name, {"parallel.device=cuda", "parallel.share_gpus=true"});

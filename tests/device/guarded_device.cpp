@@ -79,8 +79,8 @@ std::vector<std::byte> bytes_of(at::Tensor const& x) {
     return {begin, begin + x.nbytes()};
 }
 
-/// From pinned memory, as libtorch does for CUDA: a copy that waits, and one whose numbers do not
-/// lie together, read the memory at once if they change its type or layout, whatever is queued.
+/// Copies from pinned memory as libtorch does for CUDA: a copy that waits, and one whose numbers do
+/// not lie together, read the memory at once if they change its type or layout, whatever is queued.
 at::Tensor copy_from_pinned(at::Tensor const& self, at::Tensor const& to, bool non_blocking) {
     bool const by_host =
         !self.is_contiguous() || (!non_blocking && self.scalar_type() != to.scalar_type());

@@ -122,8 +122,8 @@ TEST_F(GuardedDevice, EveryFamilyComputesWhatTransformersDoes) {
     }
 }
 
-/// What flash attention is asked for is the attention of every family whose heads it takes:
-/// grouped, windowed, of BERT.
+/// Flash attention is asked for the attention of every family whose heads it takes: grouped,
+/// windowed, BERT's.
 TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
     std::size_t models = 0;
     for (auto const* name : kGoldenModels) {
@@ -199,7 +199,7 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
     }
 }
 
-/// What tensor and pipeline parallelism and sharding add, on ranks that are threads.
+/// Tensor and pipeline parallelism and sharding compute the same, on ranks that are threads.
 TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
     install_guarded_device(true);
     struct Layout {

@@ -32,7 +32,7 @@ struct Copy {
 };
 thread_local std::vector<Copy> queued; ///< in order
 
-/// Null where the address is in no block. `mutex` held.
+/// Returns null if the address is in no block. `mutex` held.
 std::byte* block_of(void const* address) {
     auto const* const at = static_cast<std::byte const*>(address);
     auto const after = blocks.upper_bound(const_cast<std::byte*>(at));

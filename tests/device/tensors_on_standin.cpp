@@ -84,7 +84,7 @@ bool on_device(void const* data) {
     return static_cast<std::byte const*>(data) < static_cast<std::byte const*>(begin) + block.bytes;
 }
 
-/// From the first byte of its elements to the last.
+/// Returns the range from the first byte of its elements to the last.
 standin::Range range_of(at::Tensor const& x) {
     std::int64_t last = 0;
     for (std::int64_t d = 0; d < x.dim(); ++d) last += (x.size(d) - 1) * x.stride(d);
@@ -99,7 +99,7 @@ void add_ranges(c10::IValue const& value, std::vector<standin::Range>& ranges) {
         for (c10::IValue const& element : value.toListRef()) add_ranges(element, ranges);
 }
 
-/// What an operation does with its arguments and results, by its schema.
+/// Says what an operation does with its arguments and results, by its schema.
 struct Effects {
     enum class Of : std::uint8_t { nothing, read, write };
     std::vector<Of> inputs;
@@ -136,7 +136,7 @@ Effects const* effects_of(at::RecordFunction const& operation) {
     return &found->second;
 }
 
-/// What an operation reads is known before it, what it makes after it.
+/// An operation's reads are known before it, its results after it.
 struct Observed : at::ObserverContext {
     std::vector<standin::Range> reads, writes;
 };

@@ -20,7 +20,8 @@ void expect_failed(FaultyJob const& job) {
     EXPECT_NE(job.exit_code, 85) << job.output();
 }
 
-/// From the fault to the end of the job: who killed a rank is known only afterwards.
+/// Returns the seconds from the fault to the end of the job: who killed a rank is known only
+/// afterwards.
 double until_the_end(FaultyJob const& job) {
     auto const* const fault = job.find({"fault fired: "});
     return fault ? job.seconds - fault->at : -1;

@@ -117,7 +117,7 @@ int refuse(int error) {
     return -1;
 }
 
-/// What the environment asks a whole program to meet.
+/// Reads the faults that the environment sets for a whole program.
 struct FromEnvironment {
     FromEnvironment() {
         char const* const text = std::getenv("TRIREME_IO_FAULT");

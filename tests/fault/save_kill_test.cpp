@@ -81,7 +81,7 @@ TEST_P(Killed, AtEverySystemCall) {
             << "call " << n << ": version " << found;
         (found == old ? kept_old : found_new) += 1;
         if (!killed) break;
-        // What was left behind is in nobody's way.
+        // Leftovers are in nobody's way.
         ASSERT_EQ(make_saves(config, {{at.saves.back().step + 1, 99}}).finish, "") << "call " << n;
         ASSERT_EQ(newest_sound_version(run), 99) << "call " << n;
         for (auto const& entry : fs::directory_iterator(run + "/checkpoints"))

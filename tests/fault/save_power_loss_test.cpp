@@ -1,6 +1,6 @@
-// What a power loss leaves of a save, at every moment of it: the record of its calls is replayed on
-// a model of a file system that keeps no more than it must, and what the disk then holds must be a
-// sound checkpoint.
+// Tests what a power loss leaves of a save, at every moment of it: the record of its calls is
+// replayed on a model of a file system that keeps no more than it must, and what the disk then
+// holds must be a sound checkpoint.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -189,7 +189,7 @@ class Disk {
 
 struct Case {
     char const* name;
-    /// before: by another process. The last of `saves` is looked at.
+    /// Saves, those in `before` by another process. The last of `saves` is looked at.
     std::vector<Save> before, saves;
     bool async;
     bool new_job; ///< it opens the folder, whose own name is safe already

@@ -104,7 +104,7 @@ TEST_F(StopAndResume, KilledAtARandomStepAndResumed) {
     finish(2);
 }
 
-/// What is written in the background is what would be written at once.
+/// Writing in the background writes the same as writing at once.
 TEST_F(StopAndResume, SavingWhileTrainingGoesOnChangesNoBit) {
     Outcome const at_once = run_command(
         trireme(2, {"train", folder_.path() + "/run.yaml", "--set", "checkpoint.async=false"}));

@@ -10,8 +10,8 @@ namespace {
 
 std::vector<std::string> const kQuick{"guard.deadline=2"};
 
-/// What every report has to do: the fault fired, one line names `words`, in time, and all ranks are
-/// gone.
+/// Expects of every report that the fault fired, that one line names `words` in time, and that all
+/// ranks are gone.
 void expect_report(FaultyJob const& job, std::vector<std::string> const& words, double within) {
     EXPECT_TRUE(job.fired()) << job.output();
     EXPECT_EQ(job.reports().size(), 1U) << job.output();

@@ -19,7 +19,7 @@ std::int64_t bytes_of(at::Tensor const& tensor) {
     return tensor.defined() ? static_cast<std::int64_t>(tensor.nbytes()) : 0;
 }
 
-/// What a real store takes, tensor by tensor; a buffer that two names share counts once.
+/// Measures a real store, tensor by tensor; a buffer that two names share counts once.
 planning::RankMemory measured(parallel::ParameterStore const& store) {
     planning::RankMemory memory;
     for (auto const& unit : store.units()) {

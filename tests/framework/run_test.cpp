@@ -1,4 +1,4 @@
-// What a run knows of itself without a tensor: guards, history, orders from outside, stragglers.
+// Tests what a run knows of itself without tensors: guards, history, outside orders, stragglers.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

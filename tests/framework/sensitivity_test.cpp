@@ -1,4 +1,5 @@
-// What the log says of a run's sensitivity to rounding, against what two layouts of that run do.
+// Compares what the log says of a run's sensitivity to rounding with what two layouts of that run
+// do.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -121,7 +121,7 @@ TEST_F(ShardFuzz, AnyBytes) {
     });
 }
 
-/// What a manifest says of a shard's columns: places, lengths and kinds, over sound bytes.
+/// Mutates what a manifest says of a shard's columns: places, lengths and kinds, over sound bytes.
 TEST_F(ShardFuzz, PlacesOfColumns) {
     nlohmann::json good{{"samples", info_.samples},
                         {"tokens", info_.tokens},

@@ -1,5 +1,5 @@
-// What is no file of its kind is refused before it is read, by every reader: folders, pipes that
-// nobody writes to, devices without an end, pointers of Git LFS, and files of a terabyte that hold
+// Every reader refuses, before it reads, what is not a file of its kind: folders, pipes that nobody
+// writes to, devices without an end, pointers of Git LFS, and files of a terabyte that hold
 // nothing.
 #include <gtest/gtest.h>
 #include <sys/stat.h>

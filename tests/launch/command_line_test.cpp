@@ -103,7 +103,7 @@ TEST(Help, FilesThatItNamesExist) {
     EXPECT_GT(found, 20U);
 }
 
-/// What bash offers when TAB is pressed at the end of these words.
+/// Returns what bash offers when TAB is pressed at the end of these words.
 std::vector<std::string> completed(std::vector<std::string> const& words) {
     std::string list;
     for (auto const& word : words) list += " \"" + word + "\"";

@@ -117,7 +117,7 @@ TEST(Train, RefusesTasksOfSlurmThatMpiDoesNotSee) {
         << result.output;
 }
 
-/// Without a launcher Open MPI keeps its sockets there, and says of a failure in forty lines.
+/// Open MPI keeps its sockets there if there is no launcher, and reports a failure in forty lines.
 TEST(Train, AFolderForTemporaryFilesThatIsNoneIsNamed) {
     auto command = trireme(0, {"doctor"});
     command.insert(command.begin(), {"env", "TMPDIR=/dev/null"});

@@ -1,4 +1,4 @@
-// From prompts and completions to a model that answers and stops, as a user runs it.
+// Goes from prompts and completions to a model that answers and stops, as a user runs it.
 #include <gtest/gtest.h>
 
 #include <cmath>

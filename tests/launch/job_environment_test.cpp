@@ -1,4 +1,4 @@
-// What Slurm says of a job, out of made-up variables and answers.
+// Tests what is made of Slurm's description of a job, with made-up variables and answers.
 #include "launch/job_environment.hpp"
 
 #include <gtest/gtest.h>

@@ -29,7 +29,7 @@ TEST_P(Mistakes, GetOneLine) {
     EXPECT_EQ(snapshot(folder.path()), before);
 }
 
-/// Without it every mistake above might be refused for something else.
+/// Proves that the mistakes above are not refused for something else.
 TEST(MistakesScene, IsRightUntilItIsSpoilt) {
     TemporaryFolder const folder;
     write_scene(folder.path());

@@ -1,6 +1,6 @@
-// What commands write, and where: outputs that are no regular files, names that are somebody's,
-// streams that are closed or full, limits; and commands that mpirun starts though they do not
-// divide their work.
+// Tests what commands write, and where: outputs that are no regular files, names that are
+// somebody's, streams that are closed or full, limits; and commands that mpirun starts though they
+// do not divide their work.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -239,7 +239,7 @@ TEST_F(Outputs, RankZeroAloneDoesWhatIsNotDivided) {
     EXPECT_EQ(shell(tasks + "$trireme status run").output, status);
 }
 
-/// What a user reads after a mistake is our line alone.
+/// A user reads our line alone after a mistake.
 TEST_F(Outputs, MpirunIsQuiet) {
     Outcome const outcome = shell("$mpirun -n 2 $trireme train nowhere.yaml");
     EXPECT_EQ(outcome.exit_code, 2);

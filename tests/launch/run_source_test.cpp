@@ -1,5 +1,5 @@
-// What a run folder holds of its model and data: exports from anywhere, tokenizers that must be the
-// same, runs that move.
+// Tests what a run folder keeps of its model and data: exports from anywhere, tokenizers that must
+// be the same, runs that move.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -29,7 +29,7 @@ using test::put;
 std::string const kWords =
     cluster::read_file(std::string(TRIREME_GOLDEN) + "/tokenizer/tokenizer.json");
 
-/// As GPT-2 and Llama 3 have it: merges over bytes, and a token in front.
+/// A tokenizer like that of GPT-2 and Llama 3: merges over bytes, and a token in front.
 std::string const kBytes =
     R"({"version": "1.0", "truncation": {"direction": "Right", "max_length": 8,
 "strategy": "LongestFirst", "stride": 2}, "padding": null, "added_tokens": [{"id": 5, "content": "<s>",
@@ -44,7 +44,7 @@ std::string const kBytes =
 "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
 "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": [["a", "b"], ["ab", "c"]]}})";
 
-/// As T5 and the models of SentencePiece have it: pieces with their log-probabilities.
+/// A tokenizer like that of T5 and SentencePiece: pieces with their log-probabilities.
 std::string const kPieces =
     R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [{"id": 1,
 "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
@@ -107,7 +107,7 @@ class TextFuzz : public testing::Test {
             use_tokenizer();
         });
     }
-    /// From a file of rows to the samples that `inspect` shows.
+    /// Takes a file of rows to the samples that `inspect` shows.
     void prepare_and_inspect(PrepareOptions options, std::string const& good) const {
         put(path("tokenizer.json"), kWords);
         options.tokenizer = folder_.path();
@@ -176,7 +176,7 @@ TEST_F(TextFuzz, RowsToSamples) {
     prepare_and_inspect({.task = TaskKind::language_modeling}, kCsv);
 }
 
-/// What is no file of its kind is refused before it is read: as tests/fuzz/opening_test.cpp has it
+/// Refuses what is not a file of its kind before reading it, as tests/fuzz/opening_test.cpp shows
 /// for the other readers.
 TEST_F(TextFuzz, WhatIsNoFileIsRefusedBeforeItIsRead) {
     put(path("tokenizer.json"), kBytes);

@@ -159,8 +159,8 @@ TEST_F(TokenizerFolder, ATemplateThatStandsInTwoPlacesIsTheSame) {
     EXPECT_EQ(agreed.exit_code, 0) << agreed.output;
 }
 
-/// What is generated ends with the token that texts ended with in training, whatever other task
-/// the folder was made for.
+/// Generated text ends with the token that texts ended with in training, whatever other task the
+/// folder was made for.
 TEST_F(TokenizerFolder, ATokenThatEndsTextsGoesIntoTheGenerationOfExports) {
     std::string const texts = file("t.jsonl", "{\"text\": \"good bad\"}\n");
     auto const settings = [&](std::vector<std::string> const& more, char const* name) {

@@ -85,7 +85,7 @@ class Verify : public testing::TestWithParam<char const*> {
         for (auto const& assignment : set) arguments.insert(arguments.end(), {"--set", assignment});
         return run_command(trireme(ranks, arguments));
     }
-    /// What a run that must succeed wrote.
+    /// Returns what a run that must succeed wrote.
     Numerics numerics(int ranks, std::string const& model, Json const& tokens,
                       std::string const& output, std::vector<std::string> const& set = {}) const {
         Outcome const outcome = verify(ranks, model, tokens, output, set);

@@ -9,7 +9,7 @@
 namespace trireme::parallel {
 namespace {
 
-/// What [Note: blocks never straddle a cut] promises, checked element by element of every block.
+/// Checks [Note: blocks never straddle a cut] element by element of every block.
 void expect_sound(FlatLayout const& layout) {
     std::int64_t const whole = budgets.block;
     std::int64_t end = 0;

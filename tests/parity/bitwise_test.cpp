@@ -41,7 +41,7 @@ TEST(FastMode, MpiRanksStayWithinTheFirstLossBound) {
     EXPECT_NEAR(together.losses[0], alone.losses[0], 1e-6);
 }
 
-/// What passes as threads (layout_test), proved again where ranks are processes.
+/// Lists layouts that pass as threads (layout_test), to be proved again with processes as ranks.
 std::vector<config::ParallelSection> layouts_of(int ranks) {
     std::vector<config::ParallelSection> all{{.zero = 1}, {.zero = 2}, {.zero = 3}};
     if (ranks % 2 == 0) {

@@ -51,7 +51,7 @@ std::vector<Shown> shown() {
         {"pipeline 4 x shard 16 x tensor 8, ZeRO 1", 512, {.pipeline = 4, .tensor = 8, .zero = 1}}};
 }
 
-/// What the formulas of the papers are made of, for the rank that is shown.
+/// Terms of the papers' formulas, for the rank that is shown.
 struct Terms {
     Shown const& layout;
     parallel::MeshShape mesh;
@@ -61,7 +61,7 @@ struct Terms {
     bool ends = false; ///< it has embedding and head: no pipeline
 
     double of(Axis axis) const { return mesh[axis]; }
-    /// What a ring sends of n bytes.
+    /// Bytes that a ring sends for n bytes.
     double ring(double n, Axis axis) const { return n * (of(axis) - 1) / of(axis); }
     double ring_of_data(double n) const {
         double const d = of(Axis::replicate) * of(Axis::shard);

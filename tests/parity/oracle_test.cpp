@@ -128,8 +128,8 @@ TEST(AgainstTorch, AdamWWithAScheduleAndClipping) {
     EXPECT_EQ(step, 8);
 }
 
-/// What a run of `Trainer` logged and left, in float64 without dropout, 12 steps of a schedule with
-/// a warm-up of 6.
+/// Holds what a run of `Trainer` logged and left: float64 without dropout, 12 steps of a schedule
+/// with a warm-up of 6.
 struct Trained {
     model::Config model;
     Weights start, end; ///< start wants gradients

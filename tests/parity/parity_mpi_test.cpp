@@ -1,4 +1,4 @@
-// What parity proves with threads, proved again with MPI processes.
+// Proves again with MPI processes what parity proves with threads.
 #include <gtest/gtest.h>
 
 #include "framework/parity/certificate.hpp"

@@ -171,7 +171,7 @@ TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
         << pattern_of(outcomes);
 }
 
-/// What a layout's gradients were replaced by, before it was examined.
+/// Diagnoses a layout whose trace `spoil` has changed before it is examined.
 Diagnosis diagnosis_of(Layout const& layout,
                        std::function<void(Problem const&, Layout const&, Trace&)> const& spoil) {
     auto const problem = golden_problem("llama", framework::config::NumericsMode::fast,
@@ -322,7 +322,7 @@ TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
     }
 }
 
-/// Of tensor ranks, whose partial sums are rounded, the float32 run sees what bfloat16 cannot.
+/// With tensor ranks, whose partial sums are rounded, the float32 run sees what bfloat16 cannot.
 TEST(Bf16, AMistakeOfTwoPercentInBothTypesFailsWithTensorRanks) {
     auto const problem = golden_problem("llama3", framework::config::NumericsMode::fast,
                                         framework::config::Compute::bf16);

@@ -1,4 +1,4 @@
-// The same as traffic_test over MPI, on as many ranks as mpirun started.
+// Tests over MPI what traffic_test does with threads, on as many ranks as mpirun started.
 #include <gtest/gtest.h>
 
 #include "cluster/mpi_communicator.hpp"

@@ -1,5 +1,5 @@
-// What a rank sends in a step is what the dry run says, on every rank of every layout; and what the
-// papers say.
+// Tests that every rank of every layout sends in a step what the dry run says, and what the papers
+// say.
 #include <gtest/gtest.h>
 
 #include <numeric>

@@ -29,7 +29,7 @@ void* allocate(State& s, std::size_t bytes, int timeline, char const* kind) {
     return begin;
 }
 
-/// Null, with a violation, if it is not living memory.
+/// Returns null, with a violation, if it is not living memory.
 Allocation* release(State& s, void* begin, int timeline) {
     s.order.remove_memory(timeline, begin);
     auto const found = s.memory.find(begin);

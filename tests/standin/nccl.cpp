@@ -56,7 +56,7 @@ void finish_split(ncclComm& comm) {
     ++comm.next;
 }
 
-/// What the host knows once finalizing is through: all that the communicator did.
+/// Tells the host, once finalizing is through, of all that the communicator did.
 void finish_finalizing(ncclComm& comm) {
     cudaStream_t const stream = comm.stream;
     if (!stream) return;

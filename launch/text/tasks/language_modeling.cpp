@@ -19,7 +19,7 @@ class ToWindows : public RowConverter {
         for (std::size_t i = 0; i < rows.size(); ++i) divide(std::move(encodings[i]), rows[i], out);
     }
 
-    /// Where the folder itself does not say that it ends a text.
+    /// Records the end token if the folder itself does not say that it ends a text.
     void finish() override {
         if (end_ >= 0 && !ends_generation(o_.tokenizer, end_)) write_stop_token(o_, end_);
     }

@@ -14,7 +14,7 @@ namespace trireme::launch::text {
 
 namespace {
 
-/// What a shard can hold of it: a finite float32.
+/// Returns the number as a shard can hold it: a finite float32.
 std::optional<float> as_number(std::string const& text) {
     auto const first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
     if (first == std::string::npos) return {};

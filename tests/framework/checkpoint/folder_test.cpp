@@ -1,4 +1,4 @@
-// What of a run's checkpoints stays, and what a killed job left behind.
+// Tests which of a run's checkpoints stay, and what a killed job left behind.
 #include <gtest/gtest.h>
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Where the loops of the kernels are cut changes rounding and nothing else.
+// Cutting the loops of the kernels elsewhere changes rounding and nothing else.
 #include "framework/kernels/tiles.hpp"
 
 #include <gtest/gtest.h>

@@ -60,7 +60,7 @@ TEST_F(Status, ATornLineIsPassedOver) {
     EXPECT_EQ(run::read_status(folder_.path()).step, 1);
 }
 
-/// What status says of a line that no run writes.
+/// Status names a line that no run writes.
 TEST_F(Status, AnEventOfAnotherShapeIsToldWithItsLine) {
     std::string const path = folder_.path() + "/metrics.jsonl";
     auto const refusal = [&](std::string const& line) {

@@ -1,7 +1,7 @@
 // The language-model head hands out logits when asked, across its chunks, and makes none otherwise.
 //
-// Which dropout masks may be alike: none of two seeds, steps, samples, layers or places, wherever a
-// sample lies.
+// Tests that no two dropout masks are alike: none of two seeds, steps, samples, layers or places,
+// wherever a sample lies.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -90,8 +90,8 @@ class ShownMasks {
         }
     }
 
-    /// What each layer adds to the tokens of each sample, by name; `order`: of the samples in the
-    /// micro-batch.
+    /// Returns what each layer adds to the tokens of each sample, by name; `order` is that of the
+    /// samples in the micro-batch.
     std::map<std::string, at::Tensor>
     of_step(std::int64_t step, std::vector<std::int64_t> const& order, std::uint64_t seed = 1) {
         data::MicroBatch micro_batch;
@@ -139,7 +139,7 @@ void expect_all_different(std::map<std::string, at::Tensor> const& masks) {
                 << a->first << " and " << b->first << " share a mask";
 }
 
-/// Of two steps and three samples.
+/// Returns the masks of two steps and three samples.
 std::map<std::string, at::Tensor> all_masks(ShownMasks& shown) {
     auto masks = shown.of_step(0, {4, 5, 900});
     masks.merge(shown.of_step(1, {4, 5, 900}));

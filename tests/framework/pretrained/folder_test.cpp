@@ -171,7 +171,7 @@ TEST(Export, DtypeOnRequestIsInTheTensorsAndInTheConfiguration) {
     EXPECT_FALSE(fs::exists(out) || fs::exists(out + ".partial"));
 }
 
-/// What finish() says of an export whose parts were tampered with.
+/// Returns what finish() says of an export whose parts were tampered with.
 std::string fault(char const* model,
                   std::function<void(std::vector<pretrained::HfTensor>&)> const& tamper) {
     TemporaryFolder const temporary;
@@ -199,7 +199,7 @@ TEST(Export, RefusesAnElementThatIsMissingOrWrittenTwice) {
               ": model.layers.0.self_attn.v_proj.weight: 384 of its 192 elements were written; "
               "each must be, exactly "
               "once");
-    // Of a fused tensor: the value's part is missing, and the query's stands in its place, or over
+    // In a fused tensor the value's part is missing, and the query's stands in its place, or over
     // the key's.
     auto const c_attn = [](auto& tensors) -> pretrained::HfTensor& {
         return *std::ranges::find(tensors, "transformer.h.1.attn.c_attn.weight",

@@ -264,7 +264,7 @@ TEST(HfConfig, ScoresAreScaledAsGpt2Says) {
               (std::vector<double>{root, root / 2}));
 }
 
-/// As published on the hub, with what only transformers 4 and older wrote.
+/// Reads configurations as published, with fields that only transformers 4 and older wrote.
 TEST(HfConfig, RealConfigurationsAreRead) {
     model::Config const gpt2 = read(
         json::parse(R"({"activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"],
