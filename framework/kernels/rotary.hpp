@@ -4,11 +4,12 @@
 
 namespace trireme::framework::kernels {
 
-/// Turns x[rows, heads, size] by the angle of position[row]: y1 = x1 cos - x2 sin, y2 = x2 cos + x1
-/// sin for the halves of each head. `cosine` and `sine` are [positions, size / 2]. direction -1
-/// turns back: the gradient. May be in place.
+/// Rotates x[rows, heads, size] by the angle of position[row]: y1 = x1 cos - x2 sin, y2 = x2 cos +
+/// x1 sin for the halves of each head. `cosine` and `sine` are [positions, size / 2]. direction -1
+/// rotates back, for the gradient. May be in place.
 template <typename T>
-void rotary(std::int64_t rows, std::int64_t heads, std::int64_t size, std::int32_t const* position,
-            T const* cosine, T const* sine, int direction, T const* x, T* y);
+void apply_rotary(std::int64_t rows, std::int64_t heads, std::int64_t size,
+                  std::int32_t const* position, T const* cosine, T const* sine, int direction,
+                  T const* x, T* y);
 
 } // namespace trireme::framework::kernels

@@ -120,8 +120,8 @@ at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& hig
         .mul_(1.0 / (1.0 - key.probability));
 }
 
-at::Tensor rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions,
-                  at::Tensor const& cosine, at::Tensor const& sine, int direction) {
+at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions,
+                        at::Tensor const& cosine, at::Tensor const& sine, int direction) {
     std::int64_t const rows = x.size(0), half = x.size(1) / heads / 2;
     at::Tensor const in = x.view({rows, heads, 2, half});
     at::Tensor const a = in.select(2, 0), b = in.select(2, 1);

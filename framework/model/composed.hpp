@@ -30,9 +30,9 @@ at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& hig
                            at::Tensor const& row, std::int64_t count,
                            at::TensorOptions const& options);
 
-/// x[T, heads S] turned by positions[T]; direction 1 or -1.
-at::Tensor rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions,
-                  at::Tensor const& cosine, at::Tensor const& sine, int direction);
+/// x[T, heads S] rotated by positions[T]; direction 1 or -1.
+at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions,
+                        at::Tensor const& cosine, at::Tensor const& sine, int direction);
 
 /// out[T, H S] and lse[H, T]; one sample at a time, whose scores [H, n, n] exist while it runs.
 std::pair<at::Tensor, at::Tensor> attention(kernels::AttentionProblem const& problem,

@@ -237,17 +237,19 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     };
 };
 
-at::Tensor turn(at::Tensor const& input, std::int64_t heads, RotaryTable const& table,
-                Pass const& pass, int direction) {
+at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const& table,
+                  Pass const& pass, int direction) {
     at::Tensor const x = for_kernel(input);
     if (parallel::composed(x))
-        return composed::rotary(x, heads, pass.ids.positions, table.cosine, table.sine, direction)
+        return composed::apply_rotary(x, heads, pass.ids.positions, table.cosine, table.sine,
+                                      direction)
             .to(input.scalar_type());
     at::Tensor const y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::rotary(x.size(0), heads, x.size(1) / heads, pass.micro_batch.positions.data(),
-                        read<T>(table.cosine), read<T>(table.sine), direction, data, write<T>(y));
+        kernels::apply_rotary(x.size(0), heads, x.size(1) / heads,
+                              pass.micro_batch.positions.data(), read<T>(table.cosine),
+                              read<T>(table.sine), direction, data, write<T>(y));
     });
     return y.to(input.scalar_type());
 }
@@ -258,11 +260,11 @@ struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
         context->saved_data["heads"] = heads;
         context->saved_data["table"] = remember(*table);
         context->saved_data["pass"] = remember(*pass);
-        return turn(x, heads, *table, *pass, 1);
+        return rotate(x, heads, *table, *pass, 1);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {turn(gradients[0], context->saved_data["heads"].toInt(),
-                     recall<RotaryTable>(context, "table"), recall<Pass>(context, "pass"), -1),
+        return {rotate(gradients[0], context->saved_data["heads"].toInt(),
+                       recall<RotaryTable>(context, "table"), recall<Pass>(context, "pass"), -1),
                 {},
                 {},
                 {}};
@@ -372,8 +374,8 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
     return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];
 }
 
-at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
-                  Pass const& pass) {
+at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
+                        Pass const& pass) {
     return RotaryFunction::apply(x, heads, &table, &pass);
 }
 

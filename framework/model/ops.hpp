@@ -57,10 +57,10 @@ struct RotaryTable {
     at::Tensor cosine, sine;
 };
 RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device = at::kCPU);
-/// x[T, heads S] turned by its positions (Su et al. 2021; halves paired as in Hugging Face's
+/// x[T, heads S] rotated by its positions (Su et al. 2021; halves paired as in Hugging Face's
 /// rotate_half).
-at::Tensor rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
-                  Pass const& pass);
+at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
+                        Pass const& pass);
 
 /// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never
 /// exist. Returns the sum of losses of the micro-batch's kTokenLabels times pass.loss_scale,

@@ -9,7 +9,7 @@ namespace trireme::framework::model {
 
 namespace {
 
-/// Slow turns (long waves) are slowed down by the factor, fast ones kept, those between blended
+/// Divides low frequencies (long waves) by the factor, keeps high ones, and blends those between
 /// (Llama 3.1).
 at::Tensor stretch_llama3(RotaryStretch const& s, at::Tensor const& frequency) {
     auto const context = static_cast<double>(s.original_context);

@@ -116,8 +116,8 @@ at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& tabl
         k = rms_norm_heads(k, key_norm_.weight, config_.norm_epsilon);
     }
     if (config_.positions == Positions::rotary) {
-        q = rotary(q, shape.heads, table, pass);
-        k = rotary(k, shape.kv_heads, table, pass);
+        q = apply_rotary(q, shape.heads, table, pass);
+        k = apply_rotary(k, shape.kv_heads, table, pass);
     }
     at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
                                        : attention(q, k, v, shape, pass);

@@ -73,10 +73,10 @@ TEST(Composed, NormsAndRotary) {
     for (int i = 0; i < rows; ++i) positions.push_back(i * 5 % 31);
     at::Tensor const angles = numbers({31, 4}, 3), c = angles.cos(), s = angles.sin();
     for (int const direction : {1, -1}) {
-        kernels::rotary(rows, 3, 8, positions.data(), data(c), data(s), direction, data(x),
-                        data(y));
-        EXPECT_LT(difference(y, model::composed::rotary(x, 3, at::tensor(positions, at::kLong), c,
-                                                        s, direction)),
+        kernels::apply_rotary(rows, 3, 8, positions.data(), data(c), data(s), direction, data(x),
+                              data(y));
+        EXPECT_LT(difference(y, model::composed::apply_rotary(
+                                    x, 3, at::tensor(positions, at::kLong), c, s, direction)),
                   kRounding);
     }
 }

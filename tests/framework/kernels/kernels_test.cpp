@@ -119,13 +119,14 @@ TEST(Rotary, TurnsPairsAndBack) {
         for (int i = 0; i < 5; ++i)
             cosine.push_back(std::cos(p / std::pow(10000, 0.2 * i))),
                 sine.push_back(std::sin(p / std::pow(10000, 0.2 * i)));
-    rotary(rows, heads, size, position.data(), cosine.data(), sine.data(), 1, x.data(), y.data());
+    apply_rotary(rows, heads, size, position.data(), cosine.data(), sine.data(), 1, x.data(),
+                 y.data());
     double const angle = 2 / std::pow(10000, 0.2 * 3); // row 2, pair 3
     std::size_t const at = 2 * 30 + 10 + 3;            // head 1
     EXPECT_NEAR(y[at], x[at] * std::cos(angle) - x[at + 5] * std::sin(angle), 1e-12);
     EXPECT_NEAR(y[at + 5], x[at + 5] * std::cos(angle) + x[at] * std::sin(angle), 1e-12);
-    rotary(rows, heads, size, position.data(), cosine.data(), sine.data(), -1, y.data(),
-           back.data());
+    apply_rotary(rows, heads, size, position.data(), cosine.data(), sine.data(), -1, y.data(),
+                 back.data());
     for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(back[i], x[i], 1e-12);
 }
 
