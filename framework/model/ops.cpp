@@ -25,8 +25,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-/// Passes, tables and handles live in the stage, which outlives the graph; the graph keeps their
-/// addresses.
+/// The graph keeps addresses of passes, tables and handles, whose stage outlives it.
 template <typename T>
 c10::IValue remember(T const& thing) {
     return reinterpret_cast<std::int64_t>(&thing);
@@ -181,7 +180,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
                                  Variable const& key, Variable const& value,
                                  kernels::AttentionProblem const& problem, bool recompute) {
         at::Tensor const q = for_kernel(query), k = for_kernel(key), v = for_kernel(value);
-        auto const [out, lse] = mix(q, k, v, problem);
+        auto const [out, lse] = attend_forward(q, k, v, problem);
         context->save_for_backward(recompute ? variable_list{q, k, v}
                                              : variable_list{q, k, v, out, lse});
         context->saved_data["problem"] =
@@ -193,17 +192,18 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
             static_cast<KeepProblem&>(*context->saved_data["problem"].toCapsule()).problem;
         auto const saved = context->get_saved_variables();
         auto const [out, lse] = saved.size() == 3
-                                    ? mix(saved[0], saved[1], saved[2], problem)
+                                    ? attend_forward(saved[0], saved[1], saved[2], problem)
                                     : std::pair<at::Tensor, at::Tensor>(saved[3], saved[4]);
-        auto const [dq, dk, dv] = unmix(saved, out, lse, for_kernel(gradients[0]), problem);
+        auto const [dq, dk, dv] =
+            attend_backward(saved, out, lse, for_kernel(gradients[0]), problem);
         auto const dtype = gradients[0].scalar_type();
         return {dq.to(dtype), dk.to(dtype), dv.to(dtype), {}, {}};
     }
 
   private:
-    static std::pair<at::Tensor, at::Tensor> mix(at::Tensor const& q, at::Tensor const& k,
-                                                 at::Tensor const& v,
-                                                 kernels::AttentionProblem const& problem) {
+    static std::pair<at::Tensor, at::Tensor>
+    attend_forward(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
+                   kernels::AttentionProblem const& problem) {
         if (parallel::composed(q)) return composed::attention(problem, q, k, v);
         at::Tensor const out = at::empty_like(q),
                          lse = at::empty({q.size(0), problem.heads}, q.options());
@@ -215,9 +215,9 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
         return {out, lse};
     }
     /// `saved`: queries, keys and values first.
-    static composed::AttentionGradients unmix(variable_list const& saved, at::Tensor const& out,
-                                              at::Tensor const& lse, at::Tensor const& dout,
-                                              kernels::AttentionProblem const& problem) {
+    static composed::AttentionGradients
+    attend_backward(variable_list const& saved, at::Tensor const& out, at::Tensor const& lse,
+                    at::Tensor const& dout, kernels::AttentionProblem const& problem) {
         at::Tensor const &q = saved[0], &k = saved[1], &v = saved[2];
         if (parallel::composed(q))
             return composed::attention_backward(problem, q, k, v, out, lse, dout);
@@ -239,19 +239,19 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
 
 at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const& table,
                   Pass const& pass, int direction) {
-    at::Tensor const x = for_kernel(input);
+    at::Tensor const x = for_kernel(input), &cosine = table.cosine, &sine = table.sine;
+    auto const dtype = input.scalar_type();
     if (parallel::composed(x))
-        return composed::apply_rotary(x, heads, pass.ids.positions, table.cosine, table.sine,
-                                      direction)
-            .to(input.scalar_type());
+        return composed::apply_rotary(x, heads, pass.ids.positions, cosine, sine, direction)
+            .to(dtype);
     at::Tensor const y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
         kernels::apply_rotary(x.size(0), heads, x.size(1) / heads,
-                              pass.micro_batch.positions.data(), read<T>(table.cosine),
-                              read<T>(table.sine), direction, data, write<T>(y));
+                              pass.micro_batch.positions.data(), read<T>(cosine), read<T>(sine),
+                              direction, data, write<T>(y));
     });
-    return y.to(input.scalar_type());
+    return y.to(dtype);
 }
 
 struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
@@ -263,16 +263,14 @@ struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
         return rotate(x, heads, *table, *pass, 1);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {rotate(gradients[0], context->saved_data["heads"].toInt(),
-                       recall<RotaryTable>(context, "table"), recall<Pass>(context, "pass"), -1),
-                {},
-                {},
-                {}};
+        at::Tensor const dx =
+            rotate(gradients[0], context->saved_data["heads"].toInt(),
+                   recall<RotaryTable>(context, "table"), recall<Pass>(context, "pass"), -1);
+        return {dx, {}, {}, {}};
     }
 };
 
-/// One node for silu(gate) * up: its backward pass needs the two inputs and makes both gradients
-/// from one sigmoid.
+/// One node for silu(gate) * up, whose backward pass makes both gradients from one sigmoid.
 struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
     static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up) {
         context->save_for_backward({gate, up});

@@ -122,9 +122,9 @@ at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& tabl
     at::Tensor const seen = pass.cache ? pass.cache->attend(index_, q, k, v, shape, pass)
                                        : attention(q, k, v, shape, pass);
     at::Tensor const heads = clear_padding(seen, query_.weight.parameter().slice());
-    at::Tensor const mixed =
+    at::Tensor const attended =
         parallel::row_linear(heads, output_.weight, output_.bias, options_.tensor);
-    return dropout(mixed, config_.hidden_dropout, pass, site_id(Site::attention_output, index_),
+    return dropout(attended, config_.hidden_dropout, pass, site_id(Site::attention_output, index_),
                    options_.tensor.rank());
 }
 
