@@ -12,8 +12,9 @@ namespace trireme::framework::generation {
 
 class Relay {
   public:
-    /// `part`: this rank's layers; stage s of `stages` holds those after stage s - 1, the first the
-    /// stem, the last the head. All must outlive this. The head is a language model's.
+    /// `part`: this rank's layers; stage s of `stages` holds those after stage s - 1, the first
+    /// also the embeddings, the last the head. All must outlive this. The head is a language
+    /// model's.
     Relay(model::TransformerStage& part, model::Config const& config, cluster::Communicator& stages)
         : part_(part), config_(config), stages_(stages) {}
 

@@ -8,7 +8,7 @@ namespace {
 struct NameTable {
     /// prefix of everything but the language model's and the classifier's layer
     char const* body = "";
-    char const *tokens = "", *positions = "", *segments = "", *stem_norm = "";
+    char const *tokens = "", *positions = "", *segments = "", *embedding_norm = "";
     char const* layer = ""; ///< prefix of what is in a layer
     char const *query = "", *key = "", *value = "", *output = "", *query_norm = "", *key_norm = "";
     char const *gate = "", *up = "", *down = "", *attention_norm = "", *feed_forward_norm = "";
@@ -21,7 +21,7 @@ constexpr NameTable kBert{.body = "bert.",
                           .tokens = "embeddings.word_embeddings",
                           .positions = "embeddings.position_embeddings",
                           .segments = "embeddings.token_type_embeddings",
-                          .stem_norm = "embeddings.LayerNorm",
+                          .embedding_norm = "embeddings.LayerNorm",
                           .layer = "encoder.layer.#.",
                           .query = "attention.self.query",
                           .key = "attention.self.key",
@@ -99,7 +99,7 @@ std::string body_prefix(Config const& config) {
 EmbeddingNames embedding_names(Config const& config) {
     NameTable const& t = table_of(config);
     return {weight(t.body, t.tokens), weight(t.body, t.positions), weight(t.body, t.segments),
-            linear(t.body, t.stem_norm, config.norm == Norm::layer)};
+            linear(t.body, t.embedding_norm, config.norm == Norm::layer)};
 }
 
 LayerNames layer_names(Config const& config, std::int64_t layer) {

@@ -28,7 +28,7 @@ struct EmbeddingNames {
 
 struct HeadNames {
     LinearNames norm;           ///< after the last block
-    std::string language_model; ///< the same as StemNames::tokens when tied
+    std::string language_model; ///< the same as EmbeddingNames::tokens when tied
     LinearNames pooler, classifier;
 };
 

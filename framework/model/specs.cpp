@@ -96,9 +96,9 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     SpecList list(c.initializer_range, c.input_major);
     EmbeddingNames const embeddings = embedding_names(c);
     HeadNames const head = head_names(c);
-    // [Note: tied embeddings] The token table is read by the stem and by the head; each use has a
-    // gradient of its own and the unit is complete when the stem, the last in the backward pass, is
-    // done.
+    // [Note: tied embeddings] The token table is read by the embeddings and by the head; each use
+    // has a gradient of its own and the unit is complete when the embeddings, last in the backward
+    // pass, are done.
     bool const tied = c.tied_embeddings && traits_of(c.head).of_vocabulary();
     list.vocabulary(embeddings.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings",
                     tied ? 2 : 1);

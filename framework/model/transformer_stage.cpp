@@ -48,12 +48,12 @@ void TransformerStage::find_units(parallel::ParameterStore const& store, PartRan
             block.completed.push_back(u);
             continue;
         }
-        bool const by_stem = range.embeddings && name != "head",
+        bool const by_embeddings = range.embeddings && name != "head",
                    by_head = range.head && (name == "head" || name == "tied");
-        if (by_stem) blocks_.front().read.push_back(u);
+        if (by_embeddings) blocks_.front().read.push_back(u);
         if (by_head) blocks_[head].read.push_back(u);
         // The block that reads a unit first is the last to add to its gradient.
-        if (by_stem || by_head) blocks_[by_stem ? 0 : head].completed.push_back(u);
+        if (by_embeddings || by_head) blocks_[by_embeddings ? 0 : head].completed.push_back(u);
     }
 }
 

@@ -1,5 +1,5 @@
-// A part of a model as the engine runs it: its blocks (stem, layers, head), and the micro-batches
-// of the current step.
+// A part of a model as the engine runs it: its blocks (embeddings, layers, head), and the
+// micro-batches of the current step.
 #pragma once
 #include <ATen/ATen.h>
 

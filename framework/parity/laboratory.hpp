@@ -64,7 +64,8 @@ class Laboratory {
     std::vector<Variant> const& micro_batches(std::int64_t tokens_per_micro_batch);
     /// Trained labels of those micro-batches.
     std::vector<std::int64_t> trained(std::int64_t tokens_per_micro_batch) const;
-    /// Gradients of the stem's and of the head's use of a tied embedding; none if it is not tied.
+    /// Gradients of the embedding's and of the head's use of a tied embedding; none if it is not
+    /// tied.
     std::optional<std::pair<at::Tensor, at::Tensor>> tied_uses();
     /// The loss of `step` (from 0) of the reference at other weights, or of another model.
     double loss_at(model::Config const& model, Tensors const& weights, std::int64_t step) const;

@@ -23,7 +23,7 @@ float value_of(std::string_view kind, std::string const& name, std::int64_t inde
 }
 
 std::vector<parallel::ParameterSpec> specs() {
-    return {{.name = "embed", .shape = {90, 60}, .unit = "stem"},
+    return {{.name = "embed", .shape = {90, 60}, .unit = "embeddings"},
             {.name = "layer.w", .shape = {80, 75}, .unit = "layer"},
             {.name = "layer.norm", .shape = {5}, .unit = "layer"}};
 }
