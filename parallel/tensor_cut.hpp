@@ -5,7 +5,7 @@
 
 namespace trireme::parallel {
 
-/// A dim of `groups` x `items` x `size` elements: key heads x query heads of each x head size, or
+/// A dim of `groups` x `items` x `size` elements: kv heads x query heads of each x head size, or
 /// rows x 1 x 1. Ranks get whole groups, padded with zeros to equal counts. When there are fewer
 /// groups than ranks (grouped-query attention) and the ranks are a multiple of them, several ranks
 /// share a group: its items are divided among them (query heads), or each holds a copy (key and

@@ -13,7 +13,7 @@
 namespace trireme::framework::generation {
 
 /// Sequence i is the sample of id i in every pass. Nothing is padded: each sequence has room for
-/// `capacities[i]` tokens of its own, in each layer 2 x key_heads x capacity x head_size numbers of
+/// `capacities[i]` tokens of its own, in each layer 2 x kv_heads x capacity x head_size numbers of
 /// the kernels' dtype.
 class KvCache : public model::AttentionCache {
   public:

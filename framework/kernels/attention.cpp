@@ -16,7 +16,7 @@ std::int64_t padded(std::int64_t n) {
     return (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
 }
 
-/// Working memory of one thread, for one (sample, key head) at a time.
+/// Working memory of one thread, for one (sample, kv head) at a time.
 template <typename T>
 struct Workspace {
     std::vector<T> keys, keys_t, values, values_t, scores, factors, grads, out, dk, dv;
@@ -90,10 +90,10 @@ TRIREME_INLINE T softmax_row(T* s, std::int64_t visible, std::int64_t width, T s
     return highest + std::log(total);
 }
 
-/// One task works on the tokens of a sample and one key head with its query heads.
+/// One task works on the tokens of a sample and one kv head with its query heads.
 template <typename T>
 struct Task {
-    std::int64_t token, n, sample, key_head, group, size, width, q_stride, kv_stride;
+    std::int64_t token, n, sample, kv_head, group, size, width, q_stride, kv_stride;
 };
 
 template <typename T>
@@ -127,11 +127,11 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
     T* const scores = sized(w.scores, most * np);
     T* const tile_out = sized(w.out, most * t.width);
     T* const factors = sized(w.factors, np);
-    std::int64_t const kv = t.token * t.kv_stride + t.key_head * t.size;
+    std::int64_t const kv = t.token * t.kv_stride + t.kv_head * t.size;
     pack_transposed(k + kv, t.kv_stride, t.n, t.size, np, keys_t);
     pack(v + kv, t.kv_stride, t.n, t.size, t.width, values);
     for (std::int64_t g = 0; g < t.group; ++g) {
-        std::int64_t const head = t.key_head * t.group + g;
+        std::int64_t const head = t.kv_head * t.group + g;
         for (std::int64_t first = 0; first < t.n; first += most) {
             std::int64_t const rows = std::min(most, t.n - first);
             Band const band = band_of<T>(p, first, rows, t.n);
@@ -176,7 +176,7 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     T* const tile = sized(w.out, 3 * most * t.width);
     T* const key_grads = sized(w.dk, t.n * t.width);
     T* const value_grads = sized(w.dv, t.n * t.width);
-    std::int64_t const kv = t.token * t.kv_stride + t.key_head * t.size;
+    std::int64_t const kv = t.token * t.kv_stride + t.kv_head * t.size;
     pack(k + kv, t.kv_stride, t.n, t.size, t.width, keys);
     pack_transposed(k + kv, t.kv_stride, t.n, t.size, np, keys_t);
     pack_transposed(v + kv, t.kv_stride, t.n, t.size, np, values_t);
@@ -186,7 +186,7 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     T* const tile_d = tile + most * t.width;
     T* const tile_dq = tile + 2 * most * t.width;
     for (std::int64_t g = 0; g < t.group; ++g) {
-        std::int64_t const head = t.key_head * t.group + g;
+        std::int64_t const head = t.kv_head * t.group + g;
         for (std::int64_t first = 0; first < t.n; first += most) {
             std::int64_t const rows = std::min(most, t.n - first);
             Band const band = band_of<T>(p, first, rows, t.n);

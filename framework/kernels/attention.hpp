@@ -7,7 +7,7 @@
 
 namespace trireme::framework::kernels {
 
-/// Query heads H share key heads K in groups of H / K (Ainslie et al., "GQA", 2023). Tensors are
+/// Query heads H share kv heads K in groups of H / K (Ainslie et al., "GQA", 2023). Tensors are
 /// [T, heads * size].
 struct AttentionProblem {
     /// [samples + 1], tokens of sample i are [offsets[i], offsets[i + 1])
@@ -30,7 +30,7 @@ void attention_forward(AttentionProblem const& p, T const* q, T const* k, T cons
                        T* lse);
 
 /// dq, dk, dv. Probabilities are computed again from lse (Dao et al., "FlashAttention", 2022,
-/// algorithm 4). A key head's gradient adds its query heads in order; one task owns it, so nothing
+/// algorithm 4). A kv head's gradient adds its query heads in order; one task owns it, so nothing
 /// depends on the threads.
 template <typename T>
 void attention_backward(AttentionProblem const& p, T const* q, T const* k, T const* v, T const* out,

@@ -41,15 +41,15 @@ template <typename T>
 TRIREME_INLINE void task(DecodeProblem const& p, std::int64_t index, T const* q, T const* keys,
                          T const* values, T* out) {
     auto const& c = p.places;
-    std::int64_t const query = index / c.kv_heads, key_head = index % c.kv_heads,
+    std::int64_t const query = index / c.kv_heads, kv_head = index % c.kv_heads,
                        group = p.heads / c.kv_heads;
     std::int64_t const sequence = p.sequence[query], end = p.position[query] + 1;
     std::int64_t const first = p.window > 0 ? std::max<std::int64_t>(0, end - p.window) : 0;
-    std::int64_t const row = c.start[sequence] + (key_head * c.capacity[sequence] + first) * c.size;
+    std::int64_t const row = c.start[sequence] + (kv_head * c.capacity[sequence] + first) * c.size;
     static thread_local std::vector<T> scores;
     scores.resize(static_cast<std::size_t>(end - first));
     for (std::int64_t g = 0; g < group; ++g) {
-        std::int64_t const at = (query * p.heads + key_head * group + g) * c.size;
+        std::int64_t const at = (query * p.heads + kv_head * group + g) * c.size;
         attend(end - first, c.size, static_cast<T>(p.scale), q + at, keys + row, values + row,
                scores.data(), out + at);
     }

@@ -4,7 +4,7 @@
 
 namespace trireme::framework::kernels {
 
-/// Locates sequences in a cache. Sequence i has [key_heads, capacity[i], size] elements from
+/// Locates sequences in a cache. Sequence i has [kv_heads, capacity[i], size] elements from
 /// start[i] on, the keys of a head one after another by position, so that a query streams through
 /// them.
 struct CachePlaces {
@@ -14,7 +14,7 @@ struct CachePlaces {
 };
 
 /// cache row (sequence[t], head, position[t]) = rows[t, head], for t < tokens: rows is [tokens,
-/// key_heads * size].
+/// kv_heads * size].
 template <typename T>
 void cache_write(CachePlaces const& places, std::int64_t tokens, std::int32_t const* sequence,
                  std::int32_t const* position, T const* rows, T* cache);
@@ -23,12 +23,12 @@ struct DecodeProblem {
     CachePlaces places;
     std::int32_t const* sequence; ///< [queries], of each query
     std::int32_t const* position; ///< [queries]; a query sees positions 0 to its own
-    std::int64_t queries, heads;  ///< query heads, a multiple of the key heads
+    std::int64_t queries, heads;  ///< query heads, a multiple of the kv heads
     /// a query sees its last `window` positions only, its own included; 0: all
     std::int64_t window;
     double scale; ///< of scores
 };
-/// out[queries, heads * size] from q of the same shape. One task owns a query and a key head, and
+/// out[queries, heads * size] from q of the same shape. One task owns a query and a kv head, and
 /// its sums are in order of position: nothing depends on the threads or on what else is in the
 /// batch.
 template <typename T>

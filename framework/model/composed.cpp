@@ -46,7 +46,7 @@ void put_heads(at::Tensor const& x, std::int64_t first, at::Tensor const& values
     x.narrow(0, first, n).view({n, values.size(0), values.size(2)}).copy_(values.transpose(0, 1));
 }
 
-/// Attention of one sample, its key heads repeated for the query heads that share them.
+/// Attention of one sample, its kv heads repeated for the query heads that share them.
 struct OneSample {
     std::int64_t first, n, group;
     at::Tensor q, k, v; ///< [H, n, S]
@@ -82,7 +82,7 @@ OneSample sample_of(kernels::AttentionProblem const& p, std::int64_t i, at::Tens
     return s;
 }
 
-/// [H, n, S] -> [K, n, S]: a key head's gradient adds its query heads.
+/// [H, n, S] -> [K, n, S]: a kv head's gradient adds its query heads.
 at::Tensor add_groups(at::Tensor const& x, std::int64_t group) {
     return group == 1 ? x : x.view({x.size(0) / group, group, x.size(1), x.size(2)}).sum(1);
 }

@@ -1,7 +1,7 @@
 // Computes by libtorch's operations what the kernels of framework/kernels compute: the path of a
 // GPU. The functions and random numbers are the same; sums are taken in another order, so results
 // are equal within rounding and not to the bit. Tensors are float32 or float64 and contiguous
-// unless said otherwise; ids and labels are int64. T tokens, D width, H query heads, K key heads, S
+// unless said otherwise; ids and labels are int64. T tokens, D width, H query heads, K kv heads, S
 // head size. Nothing here waits for the device.
 #pragma once
 #include <ATen/ATen.h>

@@ -1,6 +1,6 @@
 // The differentiable pieces of a transformer over packed micro-batches: on the CPU by kernels of
 // our own (framework/kernels), on a GPU by libtorch's operations (composed.hpp, flash.hpp). T =
-// packed tokens, D = model width, H = query heads, K = key heads, S = head size, V = vocabulary, n
+// packed tokens, D = model width, H = query heads, K = kv heads, S = head size, V = vocabulary, n
 // = samples. Weight gradients go through handles (parallel/parameter.hpp); the graph holds
 // activations only.
 #pragma once

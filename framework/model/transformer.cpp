@@ -37,7 +37,7 @@ at::Tensor own_ids(at::Tensor const& ids, parallel::TensorAxis const& axis) {
     return ids.narrow(0, axis.rank() * rows - early, rows);
 }
 
-/// A padded query head looks evenly at whatever its key head has: what it found must not reach the
+/// A padded query head looks evenly at whatever its kv head has: what it found must not reach the
 /// output's weights.
 at::Tensor clear_padding(at::Tensor const& x, parallel::TensorSlice const& slice) {
     if (slice.real == slice.local) return x;

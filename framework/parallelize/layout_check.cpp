@@ -30,7 +30,7 @@ struct Divided {
 };
 std::vector<Divided> divided_by_tensor(model::Config const& model) {
     return {{query_heads(model),
-             fmt::format("{} query heads over {} key heads", model.heads, model.kv_heads)},
+             fmt::format("{} query heads over {} kv heads", model.heads, model.kv_heads)},
             {{.dim = 0, .groups = model.feed_forward},
              fmt::format("{} feed-forward columns", model.feed_forward)},
             {{.dim = 0, .groups = model.vocabulary}, fmt::format("{} words", model.vocabulary)}};
@@ -129,7 +129,7 @@ std::vector<std::string> layout_notes(model::Config const& model, parallel::Mesh
         parallel::slice_of(queries, queries.extent(), tensor, 0).local * tensor - model.heads;
     if (padded > 0)
         notes.push_back(fmt::format(
-            "note: parallel.tensor: {}: {} query heads over {} key heads are padded by {} heads "
+            "note: parallel.tensor: {}: {} query heads over {} kv heads are padded by {} heads "
             "of zeros",
             tensor, model.heads, model.kv_heads, padded));
     return notes;

@@ -22,8 +22,8 @@ constexpr std::uint64_t kDataPurpose = 0x706172697479ULL; // "parity"
 constexpr std::int64_t kSamples = 31, kLayers = 4, kHeadSize = 6;
 constexpr double kDropout = 0.1;
 
-/// Chooses heads that share keys in the same way: all heads alike, one key head for all, pairs, or
-/// larger groups. All but one key head for all can be laid on 2, 4 and 8 tensor ranks; heads that
+/// Chooses heads that share keys in the same way: all heads alike, one kv head for all, pairs, or
+/// larger groups. All but one kv head for all can be laid on 2, 4 and 8 tensor ranks; heads that
 /// are alike, or share one, divide unevenly.
 void set_heads(model::Config& tiny, model::Config const& full) {
     bool const alike = full.kv_heads == full.heads, single = full.kv_heads == 1,

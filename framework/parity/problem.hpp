@@ -16,7 +16,7 @@ namespace trireme::framework::parity {
 
 using Tensors = std::map<std::string, at::Tensor>; ///< by parameter name, global shape
 
-/// Same family, head, tying, biases, norms, windows and kind of sharing of key heads; 4 layers,
+/// Same family, head, tying, biases, norms, windows and kind of sharing of kv heads; 4 layers,
 /// widths 47 and 83, a vocabulary of 101, every dropout at 0.1.
 model::Config tiny_model(model::Config const& full);
 /// Names whatever in a model decides how layouts compute it: "llama language_model rms rotary heads

@@ -67,10 +67,10 @@ TEST(LayoutCheck, EveryTensorRankNeedsAHead) {
     for (int const tensor : {1, 2, 4, 8})
         EXPECT_EQ(refusal(model_of(4, 8, 2), {{{1, 1, 1, 1, tensor}}}), "accepted");
     EXPECT_EQ(refusal(model_of(4, 8, 2), {{{1, 1, 1, 1, 16}}}),
-              "parallel.tensor: 16: 8 query heads over 2 key heads on 16 ranks leave a rank "
+              "parallel.tensor: 16: 8 query heads over 2 kv heads on 16 ranks leave a rank "
               "without any; legal: 8");
     EXPECT_EQ(refusal(model_of(4, 9, 3), {{{1, 1, 1, 1, 4}}}),
-              "parallel.tensor: 4: 9 query heads over 3 key heads on 4 ranks leave a rank without "
+              "parallel.tensor: 4: 9 query heads over 3 kv heads on 4 ranks leave a rank without "
               "any; legal: 3, 6");
     EXPECT_EQ(refusal(model_of(4, 128, 128), {{{1, 1, 1, 1, 64}}}),
               "parallel.tensor: 64: 100 feed-forward columns on 64 ranks leave a rank without any; "
@@ -99,7 +99,7 @@ TEST(LayoutCheck, NotesSayWhatWorksAndIsProbablyNotMeant) {
     EXPECT_EQ(
         notes({{{1, 1, 1, 1, 2}}}, 1),
         std::vector<std::string>{
-            "note: parallel.tensor: 2: 9 query heads over 9 key heads are padded by 1 heads of "
+            "note: parallel.tensor: 2: 9 query heads over 9 kv heads are padded by 1 heads of "
             "zeros"});
 }
 

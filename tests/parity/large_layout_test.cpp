@@ -57,7 +57,7 @@ TEST(LargeLayout, EveryElementHasOneOwner) {
     EXPECT_EQ(elements_of_all_ranks(llama_3_8b(), {{1, 1, 64, 1, 8}}, 1, 3), kLlama8bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_8b(), {{4, 1, 16, 1, 8}}, 1, 1), kLlama8bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_8b(), {{1, 2, 8, 1, 16}}, 1, 3), kLlama8bParameters)
-        << "shared key heads";
+        << "shared kv heads";
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{4, 1, 16, 1, 8}}, 1, 3), kLlama70bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{4, 2, 8, 1, 8}}, 5, 2), kLlama70bParameters);
     EXPECT_EQ(elements_of_all_ranks(llama_3_70b(), {{16, 1, 2, 1, 8}}, 1, 0), kLlama70bParameters);

@@ -13,23 +13,23 @@ double value(std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
     return std::sin(static_cast<double>(a * 7 + b * 3 + c * 11 + d * 5) * 0.37);
 }
 
-/// Two sequences, 5 and 40 tokens long in caches of 9 and 41, six query heads over two key heads
+/// Two sequences, 5 and 40 tokens long in caches of 9 and 41, six query heads over two kv heads
 /// of 5.
 struct Case {
-    static constexpr std::int64_t kKeyHeads = 2, kHeads = 6, kSize = 5;
-    std::vector<std::int64_t> start{0, 9 * kKeyHeads*kSize}, capacity{9, 41};
+    static constexpr std::int64_t kKvHeads = 2, kHeads = 6, kSize = 5;
+    std::vector<std::int64_t> start{0, 9 * kKvHeads*kSize}, capacity{9, 41};
     std::vector<std::int32_t> length{5, 40};
 
     template <typename T>
     std::vector<T> attend(std::int64_t window, std::vector<std::int32_t> const& sequences) const {
-        CachePlaces const places{start.data(), capacity.data(), kKeyHeads, kSize};
-        std::size_t const elements = (9 + 41) * kKeyHeads * kSize;
+        CachePlaces const places{start.data(), capacity.data(), kKvHeads, kSize};
+        std::size_t const elements = (9 + 41) * kKvHeads * kSize;
         // what was never written must not be read
         std::vector<T> keys(elements, std::nan("")), values = keys;
         for (std::int32_t s = 0; s < 2; ++s)
             for (std::int32_t t = 0; t < length[static_cast<std::size_t>(s)]; ++t) {
                 std::vector<T> key, val;
-                for (std::int64_t h = 0; h < kKeyHeads; ++h)
+                for (std::int64_t h = 0; h < kKvHeads; ++h)
                     for (std::int64_t d = 0; d < kSize; ++d) {
                         key.push_back(static_cast<T>(value(s, t, h, d)));
                         val.push_back(static_cast<T>(value(s + 5, t, h, d)));
@@ -55,14 +55,14 @@ struct Case {
     double expected(std::int64_t window, std::int32_t s, std::int64_t head, std::int64_t d) const {
         std::int64_t const n = length[static_cast<std::size_t>(s)],
                            first = window ? std::max(n - window, {}) : 0;
-        std::int64_t const key_head = head / (kHeads / kKeyHeads);
+        std::int64_t const kv_head = head / (kHeads / kKvHeads);
         double total = 0, sum = 0;
         for (std::int64_t t = first; t < n; ++t) {
             double score = 0;
             for (std::int64_t e = 0; e < kSize; ++e)
-                score += value(s + 9, head * kSize + e, 0, 0) * value(s, t, key_head, e);
+                score += value(s + 9, head * kSize + e, 0, 0) * value(s, t, kv_head, e);
             total += std::exp(0.3 * score);
-            sum += std::exp(0.3 * score) * value(s + 5, t, key_head, d);
+            sum += std::exp(0.3 * score) * value(s + 5, t, kv_head, d);
         }
         return sum / total;
     }
