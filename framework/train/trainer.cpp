@@ -1,62 +1,26 @@
 #include "framework/train/trainer.hpp"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <map>
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
-#include "cluster/gather.hpp"
-#include "cluster/listing.hpp"
 #include "cluster/topology.hpp"
-#include "data/manifest.hpp"
-#include "data/tokenizer_files.hpp"
 #include "framework/parallelize/compute_device.hpp"
 #include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/pretrained/run_source.hpp"
 #include "framework/pretrained/weights.hpp"
-#include "framework/run/stop_signal.hpp"
-#include "framework/tasks/task.hpp"
+#include "framework/run/job_history.hpp"
 #include "framework/weights/weights_hash.hpp"
 
 namespace trireme::framework::train {
 
 namespace {
-
-constexpr std::int64_t kStragglerSteps = 50;
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-std::chrono::milliseconds deadline_of(config::Config const& config) {
-    return std::chrono::milliseconds(static_cast<std::int64_t>(config.guard.deadline * 1000));
-}
-
-/// Checks all that can be refused before memory is taken or a file made, however long it takes.
-inputs::Inputs checked_inputs(config::Config const& config, cluster::Communicator& world) {
-    cluster::enter_phase("data/open");
-    inputs::Inputs in = inputs::open_inputs(config);
-    cluster::check_writable_folder("run", config.run);
-    if (checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
-        pretrained::check_weights(config, in.model);
-    in.train->verify(world.rank(), world.size());
-    if (in.validation) in.validation->verify(world.rank(), world.size());
-    // One rank's view of the disk, or some would go on while others refuse.
-    std::string const refusal = cluster::broadcast_bytes(
-        world, world.rank() == 0 ? inputs::checkpoint_room(config, in).refusal() : "", 0,
-        "run/room");
-    if (!refusal.empty()) throw cluster::InputError(refusal);
-    return in;
-}
 
 /// Weights and two moments of the whole model.
 std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std::size_t element) {
@@ -66,187 +30,11 @@ std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std:
     return bytes;
 }
 
-} // namespace
-
-Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
-                 run::JobLimits const& limits, at::Device device)
-    : config_(config), limits_(limits),
-      mesh_(world, parallelize::mesh_shape(config.parallel, world.size())),
-      inputs_(checked_inputs(config_, world)), shape_{config.batch.global,
-                                                      config.batch.tokens_per_micro_batch,
-                                                      mesh_.along(parallel::Axis::tensor).size()},
-      model_(inputs_.model, mesh_, config_.parallel, config_.numerics, true, device),
-      optimizer_(model_.store(), config.optimizer,
-                 config_.parallel.offload == config::Offload::optimizer),
-      gradient_norm_(model_.store(), mesh_),
-      batches_(*inputs_.train, shape_, mesh_, config.seed, device, deadline_of(config)),
-      sensitivity_(config_, inputs_.steps, model_, optimizer_, gradient_norm_, batches_),
-      results_(device, shape_.samples, deadline_of(config)), evaluator_(model_, shape_),
-      lock_(config_.run, world), log_(config.run, world.rank()),
-      checkpoints_(config_, inputs_.train->fingerprint(), model_.store(), world),
-      control_(config_, limits_,
-               world.rank() == 0 ? run::read_job_history(config_.run) : run::JobHistory{},
-               state_bytes(model_.specs(), at::elementSize(model_.store().master_dtype())), world) {
-    // Nothing is said before all is checked: a mistake has its line for itself.
-    notes_ = config_.notes;
-    auto const note = [this](std::string const& line) { notes_.push_back(line); };
-    if (auto const found = checkpoints_.resume(note)) {
-        progress_ = *found;
-        note(fmt::format("resumed at step {} of {}", progress_.step, inputs_.steps));
-        if (progress_.finished) { // unless it was given more to do
-            int const patience = config_.evaluation.patience;
-            progress_.finished =
-                progress_.step >= inputs_.steps ||
-                (patience > 0 && progress_.evaluations_without_improvement >= patience);
-            note(progress_.finished
-                     ? fmt::format("the run is over; raise {} to go on",
-                                   early_end().empty() ? "train.epochs or train.steps"
-                                                       : "evaluation.patience")
-                     : "the finished run goes on; its learning rate follows the schedule of the "
-                       "new length");
-        }
-        log_.open();
-        if (world.rank() == 0 && !pretrained::read_run_source(config_.run))
-            pretrained::write_run_source(config_, inputs_.model);
-    } else {
-        std::ranges::for_each(
-            pretrained::load_weights(config_, inputs_.model, model_.store()).notes(), note);
-        log_.open();
-        if (world.rank() == 0) {
-            cluster::write_file(config_.run + "/config.yaml", config::to_yaml(config_));
-            pretrained::write_run_source(config_, inputs_.model);
-        }
-    }
-    if (!inputs_.validation)
-        note(fmt::format("note: {} has no split \"{}\": nothing is evaluated", config_.data.path,
-                         config_.data.validation));
-    cluster::keep_flight_records(config_.run, world);
-    model_.refresh();
-    auto const micro_batches =
-        data::plan_step(*inputs_.train, shape_, config_.seed, 0).micro_batches.size();
-    auto const data_ranks = static_cast<std::size_t>(mesh_.data().size());
-    for (auto const& line : parallelize::layout_notes(
-             inputs_.model, mesh_.shape(), config_.parallel,
-             static_cast<std::int64_t>((micro_batches + data_ranks - 1) / data_ranks)))
-        note(line);
-    if (auto const line = parallelize::device_note(device, inputs_.model, config_.numerics);
-        !line.empty())
-        note(line);
-    if (micro_batches < data_ranks)
-        note(fmt::format(
-            "note: a step makes {} for {} data-parallel ranks, so that some idle; lower "
-            "batch.tokens_per_micro_batch ({}) or raise batch.global ({})",
-            cluster::counted(micro_batches, "micro-batch"), mesh_.data().size(),
-            shape_.tokens_per_micro_batch, shape_.samples));
-}
-
-bool Trainer::due(std::int64_t every, std::int64_t otherwise) const {
-    std::int64_t const interval = every > 0 ? every : otherwise;
-    return interval > 0 && progress_.step > 0 && progress_.step % interval == 0;
-}
-
-bool Trainer::must_settle() const {
-    return !results_.from_stream() || evaluation_due() || due(config_.checkpoint.every, 0) ||
-           due(kStragglerSteps, 0) || due(config_.guard.compare_replicas, 0);
-}
-
-bool Trainer::evaluation_due() const {
-    return progress_.evaluated_step != progress_.step &&
-           (progress_.step >= inputs_.steps ||
-            (inputs_.validation &&
-             due(config_.evaluation.every, inputs_.train->size() / shape_.samples)));
-}
-
-bool Trainer::evaluate_and_judge() {
-    cluster::enter_phase("evaluation");
-    auto const start = std::chrono::steady_clock::now();
-    validation_ = evaluator_.evaluate(*inputs_.validation);
-    double const seconds = seconds_since(start);
-    control_.evaluation_took(seconds);
-    auto event = nlohmann::ordered_json{{"kind", "evaluation"},
-                                        {"step", progress_.step},
-                                        {"split", config_.data.validation},
-                                        {"seconds", seconds}};
-    event.update(validation_->to_json());
-    log_.write(event);
-    evaluation::Metric const& metric = evaluation::metric_named(
-        config_.evaluation.metric, tasks::task_of(inputs_.validation->task().kind).findings(),
-        "evaluation.metric");
-    double const value = validation_->value(metric.name);
-    bool const better =
-        !std::isnan(value) &&
-        (progress_.best_step < 0 || evaluation::is_better(metric, value, progress_.best));
-    log_.say(fmt::format("step {}: validation {}{}", progress_.step, validation_->text(),
-                         better ? fmt::format("  (best {} so far)", metric.name) : ""));
-    progress_.evaluated_step = progress_.step;
-    progress_.evaluations_without_improvement =
-        better ? 0 : progress_.evaluations_without_improvement + 1;
-    if (better) {
-        progress_.best = value;
-        progress_.best_step = progress_.step;
-    }
-    return better;
-}
-
-void Trainer::end_if_over(bool better) {
-    int const patience = config_.evaluation.patience;
-    progress_.finished = progress_.step >= inputs_.steps ||
-                         (patience > 0 && progress_.evaluations_without_improvement >= patience);
-    if (std::string const why = early_end(); !why.empty()) log_.say(why);
-    if (progress_.finished || (better && config_.checkpoint.keep_best))
-        save(progress_.finished ? "end" : "best");
-}
-
-std::string Trainer::early_end() const {
-    if (!progress_.finished || progress_.step >= inputs_.steps) return "";
-    auto const& e = config_.evaluation;
-    return fmt::format("ended early, at step {} of {}: {} evaluations in a row without a better {} "
-                       "than {:.4f} of step "
-                       "{} (evaluation.patience: {})",
-                       progress_.step, inputs_.steps, progress_.evaluations_without_improvement,
-                       e.metric, progress_.best, progress_.best_step, e.patience);
-}
-
-void Trainer::save(char const* why) {
-    cluster::enter_phase("checkpoint");
-    lock_.check_held(mesh_.world());
-    compare_replicas(); // what has gone bad must not be saved
-    checkpoints_.save(progress_, why);
-    control_.save_began();
-    follow_saves();
-}
-
-void Trainer::follow_saves() {
-    while (auto const ended = checkpoints_.poll()) {
-        control_.save_took(ended->seconds);
-        if (!ended->note.empty()) log_.say(ended->note);
-        nlohmann::ordered_json event{
-            {"kind", ended->error.empty() ? "checkpoint" : "checkpoint failed"},
-            {"step", ended->step},
-            {"why", ended->why},
-            {"seconds", ended->seconds},
-            {"stalled", ended->stalled}};
-        if (!ended->error.empty()) {
-            event["error"] = ended->error;
-            log_.say(fmt::format("checkpoint of step {} not saved: {}", ended->step, ended->error));
-        }
-        log_.write(event);
-    }
-}
-
-void Trainer::finish_saves() {
-    try {
-        checkpoints_.finish();
-    } catch (...) {
-        follow_saves();
-        throw;
-    }
-    follow_saves();
-}
-
-void Trainer::renew_config_file() {
-    std::string const path = config_.run + "/config.yaml", now = config::to_yaml(config_);
-    if (mesh_.world().rank() != 0 || (cluster::is_there(path) && cluster::read_file(path) == now))
+/// RUN/config.yaml says what the run does from now on; what it said before goes into the log.
+void renew_config_file(RunContext const& run, Reports& reports) {
+    std::string const path = run.config.run + "/config.yaml", now = config::to_yaml(run.config);
+    if (run.mesh.world().rank() != 0 ||
+        (cluster::is_there(path) && cluster::read_file(path) == now))
         return;
     std::string changed = "written anew";
     try {
@@ -256,73 +44,183 @@ void Trainer::renew_config_file() {
         // It was missing or spoilt: nothing of it can be told.
     }
     cluster::write_file(path, now);
-    log_.say(fmt::format("{}: {}", path, changed));
+    reports.say(fmt::format("{}: {}", path, changed));
+}
+
+} // namespace
+
+Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
+                 run::JobLimits const& limits, at::Device device)
+    : run_(config, world, limits), model_(run_.inputs.model, run_.mesh, run_.config.parallel,
+                                          run_.config.numerics, true, device),
+      optimizer_(model_.store(), config.optimizer,
+                 config.parallel.offload == config::Offload::optimizer),
+      gradient_norm_(model_.store(), run_.mesh),
+      batches_(*run_.inputs.train, run_.shape, run_.mesh, config.seed, device, deadline_of(config)),
+      sensitivity_(run_.config, run_.inputs.steps, model_, optimizer_, gradient_norm_, batches_),
+      lock_(config.run, world),
+      control_(run_.config, limits,
+               world.rank() == 0 ? run::read_job_history(config.run) : run::JobHistory{},
+               state_bytes(model_.specs(), at::elementSize(model_.store().master_dtype())), world),
+      reports_(run_), validation_(run_, model_, reports_),
+      saves_(run_, model_, lock_, control_, reports_),
+      ledger_(run_, model_, saves_, reports_, device) {
+    if (saves_.resume([this](std::string const& line) { reports_.note(line); }))
+        take_up();
+    else
+        begin();
+    if (!run_.inputs.validation)
+        reports_.note(fmt::format("note: {} has no split \"{}\": nothing is evaluated",
+                                  config.data.path, config.data.validation));
+    cluster::keep_flight_records(config.run, world);
+    model_.refresh();
+    note_layout(device);
+}
+
+void Trainer::begin() {
+    auto const loaded =
+        pretrained::load_weights(run_.config, run_.inputs.model, model_.store()).notes();
+    for (auto const& line : loaded) reports_.note(line);
+    reports_.open();
+    if (run_.mesh.world().rank() == 0) {
+        cluster::write_file(run_.config.run + "/config.yaml", config::to_yaml(run_.config));
+        pretrained::write_run_source(run_.config, run_.inputs.model);
+    }
+}
+
+void Trainer::take_up() {
+    auto& progress = run_.progress;
+    reports_.note(fmt::format("resumed at step {} of {}", progress.step, run_.inputs.steps));
+    if (progress.finished) { // unless it was given more to do
+        progress.finished = run_.is_over();
+        reports_.note(
+            progress.finished
+                ? fmt::format("the run is over; raise {} to go on",
+                              run_.early_end().empty() ? "train.epochs or train.steps"
+                                                       : "evaluation.patience")
+                : "the finished run goes on; its learning rate follows the schedule of the "
+                  "new length");
+    }
+    reports_.open();
+    if (run_.mesh.world().rank() == 0 && !pretrained::read_run_source(run_.config.run))
+        pretrained::write_run_source(run_.config, run_.inputs.model);
+}
+
+void Trainer::note_layout(at::Device device) {
+    auto const& config = run_.config;
+    auto const micro_batches =
+        data::plan_step(*run_.inputs.train, run_.shape, config.seed, 0).micro_batches.size();
+    auto const data_ranks = static_cast<std::size_t>(run_.mesh.data().size());
+    for (auto const& line : parallelize::layout_notes(
+             run_.inputs.model, run_.mesh.shape(), config.parallel,
+             static_cast<std::int64_t>((micro_batches + data_ranks - 1) / data_ranks)))
+        reports_.note(line);
+    if (auto const line = parallelize::device_note(device, run_.inputs.model, config.numerics);
+        !line.empty())
+        reports_.note(line);
+    if (micro_batches < data_ranks)
+        reports_.note(fmt::format(
+            "note: a step makes {} for {} data-parallel ranks, so that some idle; lower "
+            "batch.tokens_per_micro_batch ({}) or raise batch.global ({})",
+            cluster::counted(micro_batches, "micro-batch"), run_.mesh.data().size(),
+            run_.shape.tokens_per_micro_batch, run_.shape.samples));
 }
 
 Outcome Trainer::run() {
-    Outcome outcome;
-    log_.say(fmt::format("{}, {} each, run folder {}",
-                         cluster::counted(mesh_.world().size(), "rank"),
-                         cluster::counted(at::get_num_threads(), "thread"), config_.run));
-    if (auto const line = run::StopSignal::advice(); !line.empty()) log_.say(line);
-    for (auto const& line : notes_) log_.say(line);
-    if (auto const refusal = progress_.finished ? std::nullopt : control_.refusal(progress_.step)) {
-        log_.say("not started: " + *refusal);
-        outcome.exit_code = cluster::kHalted;
-        return outcome;
+    reports_.greet();
+    if (auto const refusal =
+            run_.progress.finished ? std::nullopt : control_.refusal(run_.progress.step)) {
+        reports_.say("not started: " + *refusal);
+        return {.exit_code = cluster::kHalted};
     }
-    announce_job();
-    renew_config_file();
-    while (!progress_.finished) {
-        // The evaluation of a step may be due after a restart: the signal came between the step and
-        // its evaluation.
-        if (evaluation_due()) {
-            end_if_over(inputs_.validation && evaluate_and_judge());
+    if (std::string const warning = control_.warning(); !warning.empty()) reports_.say(warning);
+    reports_.job();
+    renew_config_file(run_, reports_);
+    run::Orders orders;
+    while (!run_.progress.finished && orders.stop == run::StopReason::none) {
+        // 1. Evaluation of the step before, perhaps of an earlier job: its signal came between.
+        if (validation_.due()) {
+            end_if_over(run_.inputs.validation && validation_.evaluate(control_));
             continue;
         }
-        if (progress_.leaves_out(progress_.cursor)) {
-            if (settle() != run::Decision::good) continue;
-            log_.write({{"kind", "left out"}, {"step", progress_.step}});
-            go_on();
+        // 2. No step with samples that made one bad.
+        if (run_.progress.leaves_out(run_.progress.cursor)) {
+            pass_over();
             continue;
         }
-        if (sensitivity_.due(progress_.step)) {
-            if (settle() != run::Decision::good) continue;
-            rehearse();
-        }
+        // 3. A few steps twice, to see whether rounding decides.
+        if (sensitivity_.due(run_.progress.step) && !rehearse()) continue;
+        // 4. One step.
         auto const start = std::chrono::steady_clock::now();
         train_step();
-        control_.step_took(seconds_since(start));
-        if (!queued_) continue; // the step before took the run back
-        if (must_settle() && settle() != run::Decision::good) continue;
-        follow_saves();
-        if (due(kStragglerSteps, 0)) report_stragglers();
-        if (due(config_.guard.compare_replicas, 0)) compare_replicas();
-        run::Orders const orders = control_.agree(evaluation_due());
-        bool const told = orders.stop != run::StopReason::none || orders.save;
-        if (told && settle() == run::Decision::rollback)
-            continue; // it is told again after the next step
-        if (orders.stop != run::StopReason::none) {
-            save(orders.reason());
-            finish_saves();
-            log_.say(fmt::format("{}: saved at step {}; run the same command to continue",
-                                 orders.reason(), progress_.step));
-            outcome.exit_code = orders.exit_code();
-            break;
-        }
-        if (due(config_.checkpoint.every, 0) || orders.save)
-            save(orders.save ? "asked to" : "interval");
+        control_.step_took(
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        if (ledger_.empty()) continue; // the step before took the run back
+        // 5. What is due after it.
+        orders = between_steps();
     }
+    return outcome(orders.exit_code());
+}
+
+bool Trainer::must_settle() const {
+    return !ledger_.reads_late() || validation_.due() || saves_.due() || reports_.ranks_due() ||
+           run_.due(run_.config.guard.compare_replicas);
+}
+
+void Trainer::pass_over() {
+    if (ledger_.settle() != run::Decision::good) return;
+    reports_.write({{"kind", "left out"}, {"step", run_.progress.step}});
+    go_on();
+}
+
+bool Trainer::rehearse() {
+    if (ledger_.settle() != run::Decision::good) return false;
+    cluster::enter_phase("sensitivity");
+    auto const told = [this] { // an order is given again after the next step
+        run::Orders const orders = control_.agree(false);
+        return orders.stop != run::StopReason::none || orders.save;
+    };
+    if (auto const found = sensitivity_.measure(run_.progress, reports_.seconds_per_step(), told))
+        reports_.rehearsal(*found);
+    return true;
+}
+
+run::Orders Trainer::between_steps() {
+    if (must_settle() && ledger_.settle() != run::Decision::good) return {};
+    saves_.follow();
+    if (reports_.ranks_due()) reports_.ranks();
+    if (run_.due(run_.config.guard.compare_replicas)) saves_.compare_replicas();
+    run::Orders const orders = control_.agree(validation_.due());
+    bool const stops = orders.stop != run::StopReason::none;
+    if ((stops || orders.save) && ledger_.settle() == run::Decision::rollback)
+        return {}; // the order is given again after the next step
+    if (stops) {
+        saves_.save(orders.reason());
+        saves_.finish();
+        reports_.say(fmt::format("{}: saved at step {}; run the same command to continue",
+                                 orders.reason(), run_.progress.step));
+    } else if (saves_.due() || orders.save) {
+        saves_.save(orders.save ? "asked to" : "interval");
+    }
+    return orders;
+}
+
+void Trainer::end_if_over(bool better) {
+    run_.progress.finished = run_.is_over();
+    if (std::string const why = run_.early_end(); !why.empty()) reports_.say(why);
+    if (run_.progress.finished || (better && run_.config.checkpoint.keep_best))
+        saves_.save(run_.progress.finished ? "end" : "best");
+}
+
+Outcome Trainer::outcome(int exit_code) {
     cluster::enter_phase("end");
-    finish_saves();
-    outcome.steps = progress_.step;
-    outcome.validation = validation_;
-    outcome.weights_sha256 = weights::weights_sha256(model_.specs(), model_.store(), mesh_);
-    log_.write({{"kind", "end"},
-                {"step", outcome.steps},
-                {"why", early_end()},
-                {"weights_sha256", outcome.weights_sha256},
-                {"exit_code", outcome.exit_code}});
+    saves_.finish();
+    Outcome outcome{.exit_code = exit_code,
+                    .steps = run_.progress.step,
+                    .weights_sha256 =
+                        weights::weights_sha256(model_.specs(), model_.store(), run_.mesh),
+                    .validation = validation_.last()};
+    reports_.end(outcome.weights_sha256, exit_code);
     return outcome;
 }
 

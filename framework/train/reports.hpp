@@ -1,0 +1,70 @@
+// What a run says of its job and its steps: lines for a person, events for programs
+// (framework/log). Numbers are the same on every rank; rank 0 writes.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "framework/log/run_log.hpp"
+#include "framework/run/pace.hpp"
+#include "framework/run/step_guard.hpp"
+#include "framework/run/stragglers.hpp"
+#include "framework/train/run_context.hpp"
+#include "framework/train/sensitivity.hpp"
+
+namespace trireme::framework::train {
+
+/// Holds what one step found, the same on every rank.
+struct StepReport {
+    std::int64_t step = 0, cursor = 0; ///< where it began
+    double loss = 0;                   ///< mean over the step's trained labels
+    double gradient_norm = 0;
+    double learning_rate = 0;
+    std::int64_t tokens = 0;
+    run::Judgement finding; ///< anything but good: no update was made
+    /// samples of a bad step: those of the micro-batches whose loss is not finite, or all of the
+    /// step
+    std::vector<std::int64_t> sample_ids;
+};
+
+class Reports {
+  public:
+    /// Writes nothing before open(). `run` must outlive this. Local.
+    explicit Reports(RunContext const& run);
+
+    /// Keeps a line that the user should know before the first step. Nothing is said before all is
+    /// checked: a mistake has its line for itself.
+    void note(std::string const& line) { notes_.push_back(line); }
+    void open() { log_.open(); }
+    void say(std::string const& line) { log_.say(line); }
+    void write(nlohmann::ordered_json const& event) { log_.write(event); }
+
+    /// Says who trains where, and what was noted.
+    void greet();
+    void job();
+    void step(StepReport const& step, double seconds);
+    void bad_step(StepReport const& step);
+    /// Says it once a job if rounding decides.
+    void rehearsal(Rehearsal const& found);
+    /// Is it time to compare the times of the ranks?
+    bool ranks_due() const;
+    /// Names the slowest rank. Collective.
+    void ranks();
+    void end(std::string const& weights_sha256, int exit_code);
+
+    /// Notes which phase of a step this rank is in, for its times and its flight record. Local.
+    void enter(run::Phase phase);
+    void leave() { clock_.leave(); }                                     ///< the step is queued
+    double seconds_per_step() const { return pace_.seconds_per_step(); } ///< 0: unknown
+
+  private:
+    RunContext const& run_;
+    log::RunLog log_;
+    std::vector<std::string> notes_;
+    run::PhaseClock clock_;
+    run::Pace pace_;
+    bool told_sensitive_ = false;
+};
+
+} // namespace trireme::framework::train

@@ -1,0 +1,68 @@
+#include "framework/train/run_context.hpp"
+
+#include <fmt/format.h>
+
+#include "cluster/error.hpp"
+#include "cluster/file.hpp"
+#include "cluster/flight_record.hpp"
+#include "cluster/gather.hpp"
+#include "framework/checkpoint/folder.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/pretrained/weights.hpp"
+
+namespace trireme::framework::train {
+
+namespace {
+
+/// Checks all that can be refused before memory is taken or a file made, however long it takes.
+inputs::Inputs checked_inputs(config::Config const& config, cluster::Communicator& world) {
+    cluster::enter_phase("data/open");
+    inputs::Inputs in = inputs::open_inputs(config);
+    cluster::check_writable_folder("run", config.run);
+    if (checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
+        pretrained::check_weights(config, in.model);
+    in.train->verify(world.rank(), world.size());
+    if (in.validation) in.validation->verify(world.rank(), world.size());
+    // One rank's view of the disk, or some would go on while others refuse.
+    std::string const refusal = cluster::broadcast_bytes(
+        world, world.rank() == 0 ? inputs::checkpoint_room(config, in).refusal() : "", 0,
+        "run/room");
+    if (!refusal.empty()) throw cluster::InputError(refusal);
+    return in;
+}
+
+} // namespace
+
+RunContext::RunContext(config::Config const& whole, cluster::Communicator& world,
+                       run::JobLimits const& job)
+    : config(whole), limits(job),
+      mesh(world, parallelize::mesh_shape(config.parallel, world.size())),
+      inputs(checked_inputs(config, world)), shape{config.batch.global,
+                                                   config.batch.tokens_per_micro_batch,
+                                                   mesh.along(parallel::Axis::tensor).size()} {}
+
+bool RunContext::due(std::int64_t every, std::int64_t otherwise) const {
+    std::int64_t const interval = every > 0 ? every : otherwise;
+    return interval > 0 && progress.step > 0 && progress.step % interval == 0;
+}
+
+bool RunContext::is_over() const {
+    int const patience = config.evaluation.patience;
+    return progress.step >= inputs.steps ||
+           (patience > 0 && progress.evaluations_without_improvement >= patience);
+}
+
+std::string RunContext::early_end() const {
+    if (!progress.finished || progress.step >= inputs.steps) return "";
+    auto const& e = config.evaluation;
+    return fmt::format("ended early, at step {} of {}: {} evaluations in a row without a better {} "
+                       "than {:.4f} of step {} (evaluation.patience: {})",
+                       progress.step, inputs.steps, progress.evaluations_without_improvement,
+                       e.metric, progress.best, progress.best_step, e.patience);
+}
+
+std::chrono::milliseconds deadline_of(config::Config const& config) {
+    return std::chrono::milliseconds(static_cast<std::int64_t>(config.guard.deadline * 1000));
+}
+
+} // namespace trireme::framework::train

@@ -1,0 +1,46 @@
+// The run that a job trains, as the trainer and whatever happens between its steps see it.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "cluster/communicator.hpp"
+#include "data/loader.hpp"
+#include "framework/config/config.hpp"
+#include "framework/inputs/inputs.hpp"
+#include "framework/run/job_limits.hpp"
+#include "framework/run/progress.hpp"
+#include "parallel/mesh.hpp"
+
+namespace trireme::framework::train {
+
+/// What the run is to do, on which ranks, with which inputs, and how far it is. One per trainer;
+/// its parts refer to it.
+struct RunContext {
+    /// Refuses whatever can be refused before memory is taken or a file is made. `world` must
+    /// outlive this. Collective. Throws InputError.
+    RunContext(config::Config const& config, cluster::Communicator& world,
+               run::JobLimits const& limits);
+    RunContext(RunContext const&) = delete;
+    RunContext& operator=(RunContext const&) = delete;
+
+    /// Is it time for what happens every `every` steps? 0: every `otherwise` steps, or never.
+    /// Local.
+    bool due(std::int64_t every, std::int64_t otherwise = 0) const;
+    /// Is the last step done, or has patience run out? Local.
+    bool is_over() const;
+    /// Why the run ended before its last step; empty if it did not.
+    std::string early_end() const;
+
+    config::Config config;
+    run::JobLimits limits;
+    parallel::Mesh mesh;
+    inputs::Inputs inputs;
+    data::BatchShape shape;
+    run::Progress progress;
+};
+
+/// Longest wait of one call (guard.deadline).
+std::chrono::milliseconds deadline_of(config::Config const& config);
+
+} // namespace trireme::framework::train
