@@ -8,7 +8,6 @@
 #include <optional>
 
 #include "cluster/fault.hpp"
-#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -112,12 +111,7 @@ void Engine::leave(int chunk, std::int64_t micro_step, at::Tensor const& output)
 at::Tensor Engine::upstream(int chunk, std::int64_t micro_step) {
     Stage const& stage = *parts_[static_cast<std::size_t>(chunk)];
     if (is_last(chunk)) return at::ones_like(losses_.at(micro_step));
-    at::Tensor const gradient =
-        link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
-    bool const last =
-        micro_step + 1 == reducer_.micro_steps() || !reducer_.has_micro_batch(micro_step + 1);
-    return last && planted::is(planted::Bug::last_micro_batch_dropped) ? at::zeros_like(gradient)
-                                                                       : gradient;
+    return link_.receive_gradient(stage.boundary_shape(micro_step), stage.boundary_options());
 }
 
 Engine::Pass Engine::pass_through(Stage& stage, std::size_t block, at::Tensor const& input,
@@ -154,7 +148,6 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
 at::Tensor Engine::pass_back(Stage& stage, std::size_t block, Pass& pass,
                              at::Tensor const& gradient, std::int64_t micro_step) {
     if (!pass.output.defined()) {
-        planted::Recomputing const second_time;
         pass.input = pass.input.detach().set_requires_grad(true);
         pass.output = stage.forward(block, pass.input, micro_step);
     }

@@ -4,7 +4,6 @@
 
 #include "parallel/budgets.hpp"
 #include "parallel/group_names.hpp"
-#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -14,10 +13,8 @@ namespace {
 /// Each tensor rank's gradient is a part of the sum: sequence parallelism, or shared key and value
 /// heads.
 bool is_partial(Parameter const& p) {
-    bool const own_stretch = p.spec().partial && !planted::is(planted::Bug::norms_not_summed),
-               shared_heads = p.spec().cut.share == TensorCut::Share::copy &&
-                              !planted::is(planted::Bug::key_heads_not_summed);
-    return p.slice().copies > 1 && (own_stretch || shared_heads);
+    bool const shared_heads = p.spec().cut.share == TensorCut::Share::copy;
+    return p.slice().copies > 1 && (p.spec().partial || shared_heads);
 }
 
 /// Waits for the reduction that was started first.
@@ -129,9 +126,7 @@ void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
                                           "gradient/" + unit.name),
                          pieces);
         at::Tensor owned = unit.gradient_range(use, store_.options().place.part() * part, part);
-        bool const backwards = planted::is(planted::Bug::micro_batch_order);
-        for (std::int64_t s = 0; s < senders; ++s)
-            owned.add_(pieces.narrow(0, (backwards ? senders - 1 - s : s) * part, part));
+        for (std::int64_t s = 0; s < senders; ++s) owned.add_(pieces.narrow(0, s * part, part));
     }
 }
 
@@ -149,7 +144,6 @@ void GradientReducer::gather_folded(Unit& unit) {
 }
 
 void GradientReducer::add_uses(Unit& unit) {
-    if (planted::is(planted::Bug::tied_within_stage) && mesh_.world().size() > 1) return;
     // Tied weights: each use was summed over all micro-batches apart; they are added once, in the
     // order of the uses.
     for (std::size_t use = 1; use < unit.total.size(); ++use) unit.total[0].add_(unit.total[use]);
@@ -165,8 +159,7 @@ void GradientReducer::add_over_stages(Unit& unit) {
                                               : cluster::Message::Kind::send,
                                    spec.peer_stage, buffer_of(spec.owned ? other : mine)};
     parallel::finish(stages.exchange({&message, 1}, "gradient/" + unit.name), mine);
-    if (spec.owned && !planted::is(planted::Bug::tied_across_stages))
-        unit.kept_gradient().add_(other);
+    if (spec.owned) unit.kept_gradient().add_(other);
 }
 
 void GradientReducer::add_over_tensor_ranks() {
@@ -184,8 +177,7 @@ void GradientReducer::add_over_tensor_ranks() {
         parallel::finish(
             group->all_gather(buffer_of(mine), buffer_of(all), "gradient/tensor sharers"), all);
         at::Tensor const sum = all[0].clone();
-        bool const halved = planted::is(planted::Bug::copies_halved);
-        for (int r = 1; r < copies; ++r) sum.add_(all[r], halved && r + 1 == copies ? 0.5 : 1);
+        for (int r = 1; r < copies; ++r) sum.add_(all[r]);
         std::int64_t at = 0;
         for (auto& part : parts) {
             part.copy_(sum.narrow(0, at, part.size(0)));
@@ -201,7 +193,7 @@ void GradientReducer::finish() {
         if (!unit->trainable) continue;
         if (options.separate_micro_batches) {
             gather_folded(*unit);
-        } else if (options.zero > 0 && !planted::is(planted::Bug::replicas_not_summed)) {
+        } else if (options.zero > 0) {
             for (std::size_t use = 0; use < unit->total.size(); ++use) {
                 at::Tensor const kept = unit->kept_gradient(use);
                 auto& replicas = mesh_.along(Axis::replicate);

@@ -3,7 +3,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "parallel/compute_path.hpp"
-#include "parallel/planted.hpp"
 
 namespace trireme::parallel {
 
@@ -98,11 +97,9 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
             return pick_rows(table->value(), ids);
         }
         // Ids of rows that other ranks hold become -1.
-        std::int64_t const begin = slice.first + planted::is(planted::Bug::table_edge);
-        at::Tensor const here = (ids >= begin).logical_and_(ids < slice.first + slice.real),
+        at::Tensor const here = (ids >= slice.first).logical_and_(ids < slice.first + slice.real),
                          local = at::where(here, ids - slice.first, -1);
-        context->saved_data["ids"] =
-            planted::is(planted::Bug::padding_trained) ? local : trained(local, ids, *table);
+        context->saved_data["ids"] = trained(local, ids, *table);
         return pick_rows(table->value(), local.clamp_min(0))
             .masked_fill_(here.logical_not().unsqueeze(1), 0);
     }

@@ -3,7 +3,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "parallel/linear.hpp"
-#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -42,8 +41,7 @@ struct GatherSequence : torch::autograd::Function<GatherSequence> {
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto& group = recall(context);
-        at::Tensor const dx = reduce_scatter_rows(gradients[0], group);
-        return {planted::is(planted::Bug::sequence_averaged) ? dx / group.size() : dx, {}};
+        return {reduce_scatter_rows(gradients[0], group), {}};
     }
 };
 
@@ -101,8 +99,6 @@ at::Tensor scatter_sum(at::Tensor const& x, TensorAxis const& axis) {
 at::Tensor row_linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
                       TensorAxis const& axis) {
     if (axis.size() == 1) return linear(x, weight, bias);
-    if (planted::is(planted::Bug::bias_on_every_rank))
-        return scatter_sum(linear(x, weight, bias), axis);
     at::Tensor const y = scatter_sum(linear(x, weight), axis);
     return bias ? AddBias::apply(y, &bias) : y;
 }

@@ -1,6 +1,5 @@
 #include "parallel/weight_gatherer.hpp"
 
-#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -10,7 +9,7 @@ WeightGatherer::WeightGatherer(ParameterStore& store, Mesh const& mesh)
 
 void WeightGatherer::copy_over_stages(Unit& unit) {
     auto const& spec = unit.parameters.front()->spec();
-    if (spec.peer_stage < 0 || planted::is(planted::Bug::stale_tied_copy)) return;
+    if (spec.peer_stage < 0) return;
     // Offloaded weights go by the device: copies back from the update are still queued there, and
     // the host sees none of them before it has waited.
     bool const offloaded = store_.options().host_state;
@@ -67,7 +66,6 @@ void WeightGatherer::acquire(std::size_t index) {
 
 void WeightGatherer::release(std::size_t index) {
     Unit& unit = *store_.units()[index];
-    if (planted::is(planted::Bug::stale_gather)) return;
     if (store_.options().zero < 3 || unit.state != Unit::State::unsharded) return;
     unit.compute = at::Tensor();
     unit.state = Unit::State::sharded;

@@ -14,7 +14,6 @@
 #include "framework/model/row_losses.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
-#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::model {
@@ -95,9 +94,7 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
         auto const& labels = pass->micro_batch.columns.labels_of(data::kTokenLabels);
         // Padding in the vocabulary is no class: it has no score.
         auto const& slice = weight->parameter().slice();
-        std::int64_t const real = parallel::planted::is(parallel::planted::Bug::padding_counted)
-                                      ? slice.local
-                                      : slice.real;
+        std::int64_t const real = slice.real;
         at::Tensor const w = weight->value().narrow(0, 0, real);
         bool const composed = parallel::composed(x);
         if (!composed) {

@@ -13,13 +13,11 @@
 #include "framework/model/dispatch.hpp"
 #include "framework/model/flash.hpp"
 #include "parallel/compute_path.hpp"
-#include "parallel/planted.hpp"
 
 namespace trireme::framework::model {
 
 namespace {
 
-namespace planted = parallel::planted;
 using parallel::ParameterUse;
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
@@ -288,8 +286,7 @@ bool drops(double probability, Pass const& pass) {
 }
 
 kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t site) {
-    bool const other = planted::is(planted::Bug::recompute_mask) && planted::Recomputing::now;
-    return kernels::dropout_key(pass.seed + other, static_cast<std::uint64_t>(pass.step), site,
+    return kernels::dropout_key(pass.seed, static_cast<std::uint64_t>(pass.step), site,
                                 probability);
 }
 

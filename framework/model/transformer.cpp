@@ -4,13 +4,11 @@
 
 #include "framework/model/heads.hpp"
 #include "parallel/linear.hpp"
-#include "parallel/planted.hpp"
 
 namespace trireme::framework::model {
 
 namespace {
 
-namespace planted = parallel::planted;
 using parallel::linear;
 using parallel::ParameterStore;
 using parallel::ParameterUse;
@@ -33,8 +31,7 @@ at::Tensor normalize_as(Config const& config, at::Tensor const& x, LinearUse con
 /// The ids of this rank's stretch of the sequence.
 at::Tensor own_ids(at::Tensor const& ids, parallel::TensorAxis const& axis) {
     std::int64_t const rows = ids.size(0) / axis.size();
-    bool const early = planted::is(planted::Bug::sequence_offset) && axis.rank() > 0;
-    return ids.narrow(0, axis.rank() * rows - early, rows);
+    return ids.narrow(0, axis.rank() * rows, rows);
 }
 
 /// A padded query head looks evenly at whatever its kv head has: what it found must not reach the
@@ -138,12 +135,9 @@ AttentionShape TransformerLayer::attention_shape() const {
             .head_size = config_.head_size,
             .causal = config_.causal,
             .window = config_.windows.empty() ? 0 : config_.windows[layer],
-            .scale = (config_.attention_scale.empty()
-                          ? 1.0 / std::sqrt(static_cast<double>(config_.head_size))
-                          : config_.attention_scale[layer]) *
-                     (planted::is(planted::Bug::scale_by_tensor)
-                          ? 1 + 0.01 * (options_.tensor.size() - 1)
-                          : 1),
+            .scale = config_.attention_scale.empty()
+                         ? 1.0 / std::sqrt(static_cast<double>(config_.head_size))
+                         : config_.attention_scale[layer],
             .dropout = config_.attention_dropout,
             .site = site_id(Site::attention, index_),
             .first_head = queries.first / config_.head_size,

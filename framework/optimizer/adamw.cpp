@@ -6,17 +6,13 @@
 #include "cluster/error.hpp"
 #include "framework/kernels/adamw.hpp"
 #include "framework/kernels/cuda/adamw.hpp"
-#include "framework/optimizer/gradient_norm.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
-#include "parallel/planted.hpp"
 #include "parallel/tensor_place.hpp"
 
 namespace trireme::framework::optimizer {
 
 namespace {
-
-namespace planted = parallel::planted;
 
 /// One update of elements that lie together in each of the four.
 void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
@@ -57,25 +53,6 @@ void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Ten
     }
 }
 
-bool decays(parallel::ParameterSpec const& spec, parallel::ParameterStore const& store) {
-    return spec.decay || (planted::is(planted::Bug::decay_of_flat) && store.options().zero > 0);
-}
-
-/// Serves a planted mistake.
-at::Tensor scale_by_own_norm(parallel::ParameterStore const& store, double clip) {
-    at::Tensor squares = at::zeros({}, at::kDouble);
-    for (auto const& unit : store.units()) {
-        if (!unit->moment1.defined()) continue;
-        for (auto const& s : parallel::stretches(*unit, unit->begin, unit->end))
-            squares += unit->kept_gradient()
-                           .narrow(0, s.at - unit->begin, s.count)
-                           .to(at::kDouble)
-                           .square()
-                           .sum();
-    }
-    return clip_scale(squares.sqrt(), clip);
-}
-
 } // namespace
 
 AdamW::AdamW(parallel::ParameterStore& store, config::OptimizerSection const& section, bool offload)
@@ -84,14 +61,9 @@ AdamW::AdamW(parallel::ParameterStore& store, config::OptimizerSection const& se
 }
 
 void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::int64_t updates) {
-    at::Tensor const scale = planted::is(planted::Bug::clip_by_own_norm)
-                                 ? scale_by_own_norm(store_, section_.clip)
-                                 : gradient_scale;
     auto const t = static_cast<double>(updates + 1);
     for (auto& unit : store_.units()) {
         if (!unit->moment1.defined()) continue;
-        if (planted::is(planted::Bug::moments_lost) && store_.options().place.shard_rank > 0)
-            unit->moment1.zero_();
         for (auto const& stretch : parallel::stretches(*unit, unit->begin, unit->end)) {
             auto const& spec = stretch.parameter->spec();
             if (!spec.trainable) continue;
@@ -99,10 +71,10 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
                                           section_.beta1,
                                           section_.beta2,
                                           section_.epsilon,
-                                          decays(spec, store_) ? section_.weight_decay : 0.0,
+                                          spec.decay ? section_.weight_decay : 0.0,
                                           1 - std::pow(section_.beta1, t),
                                           1 - std::pow(section_.beta2, t),
-                                          scale.const_data_ptr<double>()};
+                                          gradient_scale.const_data_ptr<double>()};
             auto const kept = [&](at::Tensor const& range) {
                 return range.narrow(0, stretch.at - unit->begin, stretch.count);
             };

@@ -9,7 +9,6 @@
 #include "framework/kernels/adamw.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
-#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::optimizer {
@@ -59,14 +58,13 @@ at::Tensor ordered_sum(at::Tensor const& values) {
 /// same element.
 std::vector<GradientNorm::Part> GradientNorm::own_parts(parallel::ParameterStore const& store) {
     std::vector<Part> parts;
-    bool const all_copies = parallel::planted::is(parallel::planted::Bug::norm_counts_replicas);
     for (auto const& unit : store.units()) {
         if (!unit->trainable || !unit->owned) continue;
         std::int64_t const part = unit->layout.part_size(),
                            begin = store.options().place.part() * part;
         for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
             auto const& spec = s.parameter->spec();
-            if ((s.parameter->counted() || all_copies) && spec.trainable)
+            if (s.parameter->counted() && spec.trainable)
                 parts.push_back(
                     {unit.get(), &spec.name, s.at, s.count, s.first / parallel::budgets.block});
         }

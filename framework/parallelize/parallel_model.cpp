@@ -1,10 +1,7 @@
 #include "framework/parallelize/parallel_model.hpp"
 
-#include <algorithm>
-
 #include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/numerics.hpp"
-#include "parallel/planted.hpp"
 
 namespace trireme::framework::parallelize {
 
@@ -31,23 +28,9 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh,
                           section.offload == config::Offload::optimizer};
 }
 
-/// Applies planted bugs to a rank's micro-batches; does nothing otherwise.
-void spoil(std::vector<model::Pass>& passes, parallel::Mesh const& mesh) {
-    using namespace parallel::planted;
-    for (auto& pass : passes) {
-        if (is(Bug::loss_over_tensor)) pass.loss_scale /= mesh.along(parallel::Axis::tensor).size();
-        if (is(Bug::dropout_by_rank)) pass.seed += static_cast<std::uint64_t>(mesh.world().rank());
-        if (!is(Bug::means_averaged)) continue;
-        std::int64_t const trained = pass.micro_batch.columns.counted();
-        pass.loss_scale = 1.0 / static_cast<double>(std::max<std::int64_t>(1, trained)) /
-                          static_cast<double>(passes.size()) / mesh.data().size();
-    }
-}
-
 } // namespace
 
 void ParallelModel::load(std::vector<model::Pass> passes) {
-    spoil(passes, mesh_);
     parts_.load(std::move(passes));
 }
 

@@ -7,7 +7,6 @@
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/step/batch_source.hpp"
-#include "parallel/planted.hpp"
 #include "parallel/tensor_buffer.hpp"
 #include "parallel/tensor_place.hpp"
 
@@ -32,7 +31,6 @@ at::Tensor gather_losses(at::Tensor const& mine, std::int64_t micro_batches,
     parallel::finish(
         mesh.data().all_gather(parallel::buffer_of(own), parallel::buffer_of(all), "step/loss"),
         all);
-    if (parallel::planted::is(parallel::planted::Bug::losses_averaged)) all.div_(ranks);
     // micro-batch s is the (s / ranks)th of rank s % ranks
     return all.t().reshape({-1}).narrow(0, 0, micro_batches);
 }

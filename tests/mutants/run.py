@@ -118,13 +118,21 @@ class Judge:
         return result
 
 
+def is_seen(where, layouts):
+    """Whether as many layouts fail as `layouts` says: `some`, three or more and not one that the mutant cannot touch, `all`,
+    or any number."""
+    failed, total = (int(n) for n in re.match(r"(\d+) of (\d+)", where).groups())
+    return {"some": 3 <= failed < total, "all": failed == total, "any": True}[layouts]
+
+
 def is_named(row, spec):
-    """The first cause has the right id and place; of a test, the right one fails."""
+    """The first cause has the right id and place, and as many layouts fail as must; of a test, the right one fails."""
     if not row["found"]:
         return False
     if "parity" not in spec:
         return any(name == spec["fails"] or name.startswith(spec["fails"] + "/") for name in row["failing"])
-    return row["cause"] in spec["cause"] and re.search(spec.get("place", ""), row["text"]) is not None
+    return (row["cause"] in spec["cause"] and re.search(spec.get("place", ""), row["text"]) is not None
+            and is_seen(row["where"], spec.get("layouts", "any")))
 
 
 def verdict(row, spec):
