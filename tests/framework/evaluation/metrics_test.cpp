@@ -135,7 +135,7 @@ TEST(Metrics, OneThatATaskDoesNotHaveIsRefusedWithThoseThatItHas) {
     EXPECT_EQ(refusal("f1", Findings::next_tokens),
               "evaluation.metric: f1: legal: loss, accuracy, perplexity");
     EXPECT_TRUE(refusal("accuracy", Findings::numbers)
-                    .starts_with("evaluation.metric: accuracy: legal: loss, mse, pearson"));
+                    .starts_with("evaluation.metric: accuracy: legal: loss, mse"));
     EXPECT_TRUE(refusal("bleu", Findings::classes)
                     .starts_with("evaluation.metric: bleu: legal: loss, accuracy, f1"));
 }
