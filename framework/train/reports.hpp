@@ -1,4 +1,4 @@
-// What a run says of its job and its steps: lines for a person, events for programs
+// Reports what a run says of its job and its steps: lines for a person, events for programs
 // (framework/log). Numbers are the same on every rank; rank 0 writes.
 #pragma once
 #include <cstdint>

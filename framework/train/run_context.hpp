@@ -14,8 +14,8 @@
 
 namespace trireme::framework::train {
 
-/// What the run is to do, on which ranks, with which inputs, and how far it is. One per trainer;
-/// its parts refer to it.
+/// Holds what the run is to do, on which ranks, with which inputs, and how far it is. One per
+/// trainer; its parts refer to it.
 struct RunContext {
     /// Refuses whatever can be refused before memory is taken or a file is made. `world` must
     /// outlive this. Collective. Throws InputError.
