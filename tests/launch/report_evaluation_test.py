@@ -1,0 +1,101 @@
+"""The report on an evaluation: figures against scikit-learn's, the page, refusals.
+
+    report_evaluation_test.py ROOT WORK_FOLDER
+"""
+import copy
+import json
+import math
+import unittest
+
+from report_support import ROOT, WORK, Reader, refusal, report, run_tests, save
+
+from report import calibration, evaluation
+
+
+class Evaluations(unittest.TestCase):
+    golden = json.loads((ROOT / "tests/golden/calibration.json").read_text())["cases"]
+
+    def files(self, case, **changes):
+        """What `trireme evaluate` prints and writes."""
+        names, rows = case["labels"], list(zip(case["label"], case["prediction"], case["probabilities"]))
+        lines = [{"sample": i, "loss": -math.log(max(p[l], 1e-9)), "label": names[l], "prediction": names[f], "probabilities": dict(zip(names, p)),
+                  "source": f"rows.jsonl:{i + 1}"} for i, (l, f, p) in enumerate(rows)]
+        found = {"split": "test", "samples": len(lines), "loss": 0.5, "accuracy": case["accuracy"], "confusion": case["confusion"], "labels": names} | changes
+        return save("found.json", found), save("found.jsonl", "".join(json.dumps(line) + "\n" for line in lines)), lines
+
+    def test_equals_scikit_learn(self):
+        for case in self.golden:
+            _, path, _ = self.files(case)
+            found = evaluation.Predictions(str(path))
+            confusion = evaluation.confusion_of(case["labels"], found.pairs)
+            self.assertEqual(confusion, case["confusion"])
+            for name, row in evaluation.per_class(case["labels"], confusion).items():
+                for part, value in case["per_class"][name].items():
+                    if value is None:
+                        self.assertIsNone(row[part])
+                    else:
+                        self.assertAlmostEqual(row[part], value, delta=1e-12)
+            self.assertAlmostEqual(found.calibration.error(), case["expected_calibration_error"], delta=1e-12)
+
+    def test_edges_of_bins(self):
+        for bins in (10, 15):
+            found = calibration.Calibration(bins)
+            for m in range(bins + 1):
+                found.add(m / bins, True)
+            self.assertEqual(found.counts.tolist(), [2] + [1] * (bins - 1))
+        self.assertEqual(sum(b["count"] for b in found.bins()), 16)
+
+    def test_page(self):
+        case = self.golden[2]
+        given, predictions, lines = self.files(case)
+        code, out, error = report("--evaluation", given, "--predictions", predictions, "--title", "Film <reviews>", "--output", WORK / "found.html", "--force")
+        self.assertEqual((code, error), (0, ""))
+        text = "".join(Reader((WORK / "found.html").read_text()).text)
+        for part in ("Film <reviews>", f"Expected calibration error: {case['expected_calibration_error']:.4f}", "1 of 4 classes have no sample", "Guo", "15 bins", "not defined"):
+            self.assertIn(part, text)
+        worst = sorted((line for line in lines if line["label"] != line["prediction"]), key=lambda line: -line["loss"])[: evaluation.MOST_WRONG]
+        places = [text.index(line["source"]) for line in worst[:3]]
+        self.assertEqual(places, sorted(places))
+
+    def test_the_most_wrong_come_first(self):
+        _, path, lines = self.files(self.golden[1])
+        found = evaluation.worst_section(evaluation.Predictions(str(path)))["blocks"][1]["rows"]
+        worst = sorted((line for line in lines if line["label"] != line["prediction"]), key=lambda line: (-line["loss"], line["sample"]))
+        self.assertEqual([row[0] for row in found], [line["source"] for line in worst[:20]])
+
+    def test_other_tasks(self):
+        given = save("numbers.json", {"split": "test", "samples": 2, "loss": 0.5, "mse": 0.25, "pearson": None})
+        predictions = save("numbers.jsonl", '{"sample": 0, "loss": 0.1, "targets": [1]}\n{"sample": 1, "loss": 0.9, "targets": [1]}\n')
+        document = evaluation.document_of(str(given), str(predictions), "t")
+        self.assertEqual([s["title"] for s in document["sections"]], ["Metrics", "Examples got most wrong"])
+        self.assertEqual(document["sections"][1]["blocks"][0]["rows"], [["line 2", 0.9], ["line 1", 0.1]])
+        self.assertEqual(len(evaluation.document_of(str(given), None, "t")["sections"]), 1)
+
+    def refused(self, given, predictions, line):
+        self.assertEqual(refusal(evaluation.document_of, str(given), str(predictions), "t"), f"trireme: {line}\n")
+
+    def test_refusals(self):
+        case = self.golden[1]
+        given, predictions, _ = self.files(case, samples=7)
+        self.refused(given, predictions, f"{predictions}: 300 lines: legal: 7, the samples of the evaluation")
+        other = copy.deepcopy(case["confusion"])
+        other[0][0], other[0][1] = other[0][1], other[0][0]
+        given, predictions, _ = self.files(case, confusion=other)
+        self.refused(given, predictions, f"{predictions}: labels and predictions: not those that the confusion of the evaluation counts; legal: both of one evaluation")
+        given, predictions, _ = self.files(case, labels=["a", "b", "c", "d", "e"])
+        self.refused(given, predictions, f'{predictions}: label "class 0": legal: one of the labels of {given}')
+        given, _, _ = self.files(case, labels=["a"])
+        self.refused(given, predictions, f'{given}: labels: ["a"]: legal: 5 different names, as confusion has rows')
+        given, _, _ = self.files(case)
+        bad = save("bad.jsonl", '{"loss": null}\n')
+        self.refused(given, bad, f"{bad}:1: loss: null: legal: a number")
+        bad = save("bad.jsonl", '{"loss": 1, "label": "class 0", "prediction": "class 1", "probabilities": {"class 1": 1.5}}\n')
+        self.refused(given, bad, f'{bad}:1: probabilities: {{"class 1": 1.5}}: legal: an object of shares from 0 to 1')
+        bad = save("bad.jsonl", "\n")
+        self.refused(given, bad, f"{bad}: no line; legal: lines of JSON as `trireme evaluate --predictions` writes them")
+        bad = save("bad.json", {"accuracy": 1})
+        self.refused(bad, predictions, f'{bad}: {{"accuracy": 1}}: legal: what `trireme evaluate` printed: one JSON object with loss and samples')
+
+
+if __name__ == "__main__":
+    run_tests()

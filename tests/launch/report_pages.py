@@ -1,0 +1,127 @@
+"""Opens pages of reports in Chromium, light, dark and narrow: no request, no complaint, nothing that sticks out, overlaps
+or is too faint. Exits with 77 where there is no Chromium; the pictures of the pages stay in the work folder.
+
+    report_pages.py ROOT WORK_FOLDER
+"""
+import json
+import random
+import sys
+import tempfile
+import unittest
+
+import chromium
+import report_example
+from report_support import WORK, report, run_tests, save
+
+# Boxes of the texts of a picture: turned ones are narrow. A hair of overlap is how fonts differ.
+OVERLAPS = """[...document.querySelectorAll('svg')].flatMap((svg, number) => {
+  const whole = svg.getBoundingClientRect(), hair = 1.5;
+  const boxes = [...svg.querySelectorAll('text')].map(t => [t.textContent.trim(), t.getBoundingClientRect()]).filter(([t]) => t);
+  const out = boxes.filter(([, b]) => b.left < whole.left - hair || b.right > whole.right + hair || b.top < whole.top - hair || b.bottom > whole.bottom + hair);
+  const over = boxes.flatMap(([t, a], i) => boxes.slice(i + 1).filter(([, b]) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > hair && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > hair * 2).map(([u]) => t + ' | ' + u));
+  return [...out.map(([t]) => number + ' sticks out: ' + t), ...over.map(t => number + ' overlap: ' + t)];
+})"""
+# Contrast of every text of HTML to the nearest ground below it.
+FAINT = """(() => {
+  const channels = c => c.match(/[\\d.]+/g).map(Number);
+  const luminance = c => channels(c).slice(0, 3).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (channels(c)[3] !== 0) return c; } return 'rgb(255,255,255)'; };
+  const texts = [...document.querySelectorAll('body *')].filter(e => !e.closest('svg') && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()));
+  const found = texts.map(e => { const [a, b] = [luminance(getComputedStyle(e).color), luminance(ground(e))].sort((x, y) => x - y); return [(b + 0.05) / (a + 0.05), e.textContent.slice(0, 40)]; });
+  return {count: found.length, faint: found.filter(([c]) => c < 4.5)};
+})()"""
+GROUND = "getComputedStyle(document.body).backgroundColor"
+# The first line of the first picture, as it is drawn.
+LINE = "getComputedStyle(document.querySelector('svg path[style*=\"stroke: #0a64ad\"]')).stroke"
+
+
+def evaluation(name, labels, samples, absent=None):
+    """A page on made-up predictions."""
+    draw = random.Random(len(labels))
+    lines, confusion = [], [[0] * len(labels) for _ in labels]
+    places = [i for i in range(len(labels)) if i != absent]
+    for i in range(samples):
+        label = draw.choice(places)
+        found = label if draw.random() < 0.8 else draw.choice(places)
+        confusion[label][found] += 1
+        share = draw.uniform(0.5, 1)
+        lines.append({"loss": draw.random() * 4, "label": labels[label], "prediction": labels[found], "source": f"data/rows.jsonl:{i}",
+                      "probabilities": {labels[found]: share}})
+    given = save(name + ".json", {"split": "test", "samples": samples, "loss": 0.4, "accuracy": 0.8, "labels": labels, "confusion": confusion})
+    predictions = save(name + ".jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    return made(name, "--evaluation", given, "--predictions", predictions)
+
+
+def made(name, *arguments):
+    path = WORK / f"{name}.html"
+    code, _, error = report(*arguments, "--output", path)
+    assert code == 0, error
+    return path
+
+
+class Pages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.pages = [made("example", "--document", save("example.json", report_example.document())),
+                     evaluation("two", ["negative", "positive"], 300),
+                     evaluation("absent", ["bad", "a class that was forgotten", "good"], 200, absent=1),
+                     evaluation("fifty", [f"intent_{i}_of_a_customer_with_long_names_{i}" for i in range(50)], 3000),
+                     evaluation("hostile", report_example.HOSTILE, 500)]
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.browser = chromium.Chromium(chromium.find(), cls.folder.name).__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.__exit__()
+        cls.folder.cleanup()
+
+    def each(self):
+        for path in self.pages:
+            for name, width, dark in (("light", 1000, False), ("dark", 1000, True), ("narrow", 360, False)):
+                yield path, name, width, dark
+
+    def test_pages(self):
+        for path, name, width, dark in self.each():
+            with self.subTest(page=path.stem, view=name):
+                self.browser.open(path, width, dark)
+                self.browser.picture(WORK / f"{path.stem}-{name}.png")
+                self.assertLessEqual(self.browser.ask("document.documentElement.scrollWidth"), width)
+                self.assertEqual(self.browser.ask(GROUND), "rgb(20, 24, 29)" if dark else "rgb(255, 255, 255)")
+                self.assertEqual(self.browser.ask(OVERLAPS), [])
+                found = self.browser.ask(FAINT)
+                self.assertGreater(found["count"], 20)
+                self.assertEqual(found["faint"], [])
+                self.assertEqual(self.browser.ask("document.scripts.length + document.images.length"), 0)
+        self.assertEqual(set(self.browser.requests), {path.as_uri() for path in self.pages})
+        self.assertEqual(self.browser.complaints, [])
+
+    def test_pictures_change_with_the_scheme(self):
+        for dark, colour in ((False, "rgb(10, 100, 173)"), (True, "rgb(125, 184, 242)")):
+            self.browser.open(self.pages[0], dark=dark)
+            self.assertEqual(self.browser.ask(LINE), colour)
+
+    def test_print(self):
+        self.browser.open(self.pages[0])
+        self.browser.print_to(WORK / "example.pdf")
+        self.assertTrue((WORK / "example.pdf").read_bytes().startswith(b"%PDF"))
+
+    def test_the_watch_would_notice(self):
+        """A page with a script, a picture from elsewhere and texts on one another: each is found, or its absence proves nothing."""
+        with tempfile.TemporaryDirectory() as profile, chromium.Chromium(chromium.find(), profile) as browser:
+            spoilt = WORK / "spoilt.html"
+            spoilt.write_text("<body style='color: #bbb'>faint<script>console.error(1)</script><img src='http://127.0.0.1:9/x.png'>"
+                              "<svg width=90 height=60><text y=30>aaaa</text><text y=31>bbbb</text><text y=30 x=80>long</text></svg>")
+            browser.open(spoilt)
+            self.assertIn("http://127.0.0.1:9/x.png", browser.requests)
+            self.assertTrue(browser.complaints)
+            self.assertEqual(len(browser.ask(FAINT)["faint"]), 1)
+            self.assertEqual(browser.ask(OVERLAPS), ["0 sticks out: long", "0 overlap: aaaa | bbbb"])
+
+
+if __name__ == "__main__":
+    if chromium.find() is None:
+        print("skipped: no Chromium; launch/setup --tests installs it")
+        sys.exit(77)
+    run_tests()
