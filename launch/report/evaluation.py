@@ -121,7 +121,7 @@ def classes_section(labels, confusion, given):
     blocks = [table("Per class", ["class", ("precision", "percent"), ("recall", "percent"), ("F1", "percent"), ("support", "integer")], rows)]
     if empty:
         blocks.insert(0, {"kind": "verdicts", "items": [
-            {"verdict": "warn", "name": f"{len(empty)} of {len(labels)} classes have no sample in this split",
+            {"verdict": "warn", "name": f"{len(empty)} of {len(labels)} classes without a sample in this split",
              "text": "Recall is not defined for: " + ", ".join(empty[:20]) + (" and others" if len(empty) > 20 else "")}]})
     blocks.append({"kind": "figure", "picture": "matrix", "title": "Confusion matrix", "caption": "Samples by label and prediction.",
                    "row_label": "label", "column_label": "prediction", "rows": labels, "columns": labels, "values": confusion})

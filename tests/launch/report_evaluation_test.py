@@ -51,7 +51,7 @@ class Evaluations(unittest.TestCase):
         code, out, error = report("--evaluation", given, "--predictions", predictions, "--title", "Film <reviews>", "--output", WORK / "found.html", "--force")
         self.assertEqual((code, error), (0, ""))
         text = "".join(Reader((WORK / "found.html").read_text()).text)
-        for part in ("Film <reviews>", f"Expected calibration error: {case['expected_calibration_error']:.4f}", "1 of 4 classes have no sample", "Guo", "15 bins", "not defined"):
+        for part in ("Film <reviews>", f"Expected calibration error: {case['expected_calibration_error']:.4f}", "1 of 4 classes without a sample", "Guo", "15 bins", "not defined"):
             self.assertIn(part, text)
         worst = sorted((line for line in lines if line["label"] != line["prediction"]), key=lambda line: -line["loss"])[: evaluation.MOST_WRONG]
         places = [text.index(line["source"]) for line in worst[:3]]
