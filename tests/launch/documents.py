@@ -1,5 +1,5 @@
 """The tables of docs/data-format.md and docs/metrics.md against what `prepare`, `train` and `verify` write: every
-key that is written is on its page, and every key on a page is written.
+key that is written is on its page, and every key on a page is written. Files that pages for developers name are there.
 
     documents.py TRIREME ROOT WORK_FOLDER
 """
@@ -31,6 +31,25 @@ def tables(page):
             assert match[1] not in names, f"{page}: {heading}: {match[1]} is there twice"
             names.add(match[1])
     return found
+
+
+def check_files():
+    """Links of docs/ lead to files of ours; every word of the glossary has one, once; code that pages name is there."""
+    for page in sorted((ROOT / "docs").glob("**/*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link} is not there"
+    rows = re.findall(r"^\| ([a-z][^|]*) \|(.*)\|$", (ROOT / "docs/glossary.md").read_text(), re.M)
+    words = [word for word, _ in rows if word not in ("word", "our word")]
+    assert len(words) == len(set(words)) > 30, sorted(words)
+    for word, rest in rows:
+        assert word not in words or re.search(r"\]\(\.\./[^)]+\) $", rest), f"glossary.md: {word}: no header"
+    tops = ("bench", "cluster", "cmake", "data", "docs", "framework", "launch", "parallel", "tests")
+    files = [str(path.relative_to(ROOT)) for top in tops for path in (ROOT / top).glob("**/*.*")]
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("**/*.md")]:
+        for name in re.findall(r"`([\w/]+\.(?:[ch]pp|cu|py))`", page.read_text()):
+            there = any(file == name or file.endswith("/" + name) for file in files)
+            assert there or "NAME" in name, f"{page.relative_to(ROOT)}: {name} is not there"
+    print(f"glossary: {len(words)} words")
 
 
 def same(what, written, documented):
@@ -136,6 +155,7 @@ def check_metrics(events):
 def main():
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
+    check_files()
     classes = prepare("classification", "--text", "a", "--pair", "b", "--label", "c")
     language = prepare("language-modeling", "--text", "a")
     generation = prepare("generation", "--prompt", "a", "--completion", "b", "--stop", "[SEP]")
