@@ -13,7 +13,7 @@ namespace trireme::cluster {
 
 namespace {
 
-constexpr std::int64_t kMostBytes = 1 << 20; ///< of a record: ten times what one has
+constexpr std::int64_t kMostBytes = 1 << 20; ///< most bytes of a record: ten times what one has
 
 }
 

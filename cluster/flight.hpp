@@ -33,7 +33,7 @@ struct FlightCall {
     std::int32_t peer; ///< world rank of the first message of an exchange; -1: none, or not known
     Collective op;
     DType dtype;
-    Message::Kind kind; ///< of that message
+    Message::Kind kind; ///< kind of that message
     CallState state;
     std::array<char, 48> name;
 };
@@ -60,7 +60,7 @@ struct FlightHeader {
     std::int64_t asked_to_end; ///< when SIGTERM came; 0: never
     std::array<char, 64> host;
     std::array<char, 48> phase;
-    std::array<char, 512> error; ///< what it failed of
+    std::array<char, 512> error; ///< error that ended it
 };
 
 /// One rank's record, as read from a file or received.

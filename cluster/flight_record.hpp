@@ -28,7 +28,7 @@ namespace trireme::cluster {
 /// Hashes of calls that a rank tells the next member of a group, so that both can compare.
 struct CallHashes {
     std::uint64_t first = 0;           ///< ordinal of the first
-    std::vector<std::uint32_t> hashes; ///< of each call and all before it
+    std::vector<std::uint32_t> hashes; ///< one for each call and all before it
 };
 
 class FlightRecorder : public WaitObserver {

@@ -30,7 +30,7 @@ class LineReader {
     int file_;
     std::int64_t number_ = 0;
     std::vector<char> buffer_;
-    std::size_t at_ = 0, end_ = 0; ///< what of the buffer is not read yet
+    std::size_t at_ = 0, end_ = 0; ///< part of the buffer that is not read yet
 };
 
 } // namespace trireme::cluster

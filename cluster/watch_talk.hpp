@@ -76,7 +76,7 @@ struct Watch::Talk {
     struct Told {
         std::uint64_t generation = 0, calls = 0;
     };
-    std::vector<Told> told_; ///< by group
+    std::vector<Told> told_; ///< what was told, by group
     std::list<Heard> heard_;
 
     std::mutex mutex_;
@@ -84,7 +84,7 @@ struct Watch::Talk {
     int candidate_ = -1;       ///< whom it was told to
     Clock::time_point told_at_{}, asked_at_{}, report_at_{};
     bool asked_ = false, reporting_ = false;
-    std::vector<Alarm> alarms_; ///< of all ranks, as they came
+    std::vector<Alarm> alarms_; ///< alarms of all ranks, in the order of arrival
     Flights answers_;
 };
 

@@ -28,7 +28,7 @@ class JsonSyntaxError : public cluster::InputError {
 struct JsonPlace {
     std::string const& path;
     std::string_view text;
-    /// of the file, if the text is a line of its own there; 0: the whole file
+    /// line of the file, if the text is one line of it; 0: the whole file
     std::int64_t first_line;
 
     /// "PATH:LINE:COLUMN"; `byte`: of the text, from 0.

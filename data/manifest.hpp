@@ -22,9 +22,9 @@ struct SplitInfo {
 struct Manifest {
     TaskKind task = TaskKind::language_modeling;
     std::vector<std::string> labels; ///< names of the outputs in id order
-    std::int64_t vocabulary = 0;     ///< of the tokenizer
+    std::int64_t vocabulary = 0;     ///< size of the tokenizer's vocabulary
     std::int64_t max_length = 0;     ///< longer samples were cut to this
-    std::string tokenizer_xxh3;      ///< of tokenizer.json
+    std::string tokenizer_xxh3;      ///< hash of tokenizer.json
     std::map<std::string, SplitInfo> splits;
     std::string summary; ///< JSON text: what was read, dropped, cut (for people)
 };

@@ -106,7 +106,7 @@ struct MicroBatch {
     /// [n + 1], sample i is tokens[offsets[i], offsets[i + 1])
     std::vector<std::int64_t> offsets;
     std::vector<std::int64_t> sample_ids; ///< [n], index of the sample in its data set
-    Columns columns;                      ///< of the task; none: a prompt to read
+    Columns columns;                      ///< columns of the task; none: a prompt to read
 
     std::int64_t token_count() const { return static_cast<std::int64_t>(tokens.size()); }
     std::int64_t sample_count() const { return static_cast<std::int64_t>(sample_ids.size()); }

@@ -129,7 +129,7 @@ void Shard::check_offsets() const {
                             i, at(offsets_, i), at(offsets_, i + 1)));
         longest = std::max(longest, length(i));
     }
-    if (longest != expected_->longest) // what memory is taken for
+    if (longest != expected_->longest) // memory is taken for that many
         throw cluster::InputError(
             fmt::format("{}: the longest sample has {} tokens: legal: {}, as the manifest says",
                         path_, longest, expected_->longest));

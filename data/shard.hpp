@@ -27,7 +27,7 @@ namespace trireme::data {
 struct Sample {
     std::vector<std::int32_t> tokens;
     std::vector<std::int32_t> segments; ///< empty: all zero
-    /// by column of the task: one value per token, or one entry
+    /// values by column of the task: one per token, or one entry
     std::map<std::string, std::vector<std::int32_t>> labels = {};
     std::map<std::string, std::vector<float>> reals = {};
 
@@ -41,15 +41,15 @@ struct ColumnInfo {
     std::string dtype; ///< int32 | int64 | float32
     std::int64_t elements = 0;
     std::int64_t offset = 0; ///< bytes from the start of the file
-    std::string xxh3;        ///< of the elements
+    std::string xxh3;        ///< hash of the elements
 };
 
 struct ShardInfo {
     std::string file; ///< base name
     std::int64_t samples = 0, tokens = 0, longest = 0, bytes = 0;
-    std::string xxh3;                     ///< of the whole file
+    std::string xxh3;                     ///< hash of the whole file
     std::int64_t segments = 1;            ///< segments are from 0 to this less 1
-    std::vector<ColumnInfo> columns = {}; ///< of the file, in the order in which they were written
+    std::vector<ColumnInfo> columns = {}; ///< columns in the order in which they were written
 };
 
 /// Holds what the attributes of a shard say beside its format.
@@ -95,7 +95,7 @@ class Shard {
     /// Bounds the numbers of a column.
     struct Range {
         char const* what = "";       ///< one of its numbers, in a message
-        char const* of = "";         ///< what bounds them, likewise
+        char const* of = "";         ///< name of what bounds them, in a message
         std::int64_t below = 0;      ///< numbers are from 0 to this less 1
         bool may_be_ignored = false; ///< or kIgnoredLabel
         bool legal(std::int32_t value) const {
@@ -143,7 +143,7 @@ class Shard {
     std::vector<std::int64_t> offsets_;
     std::vector<std::int32_t> trained_;
     TokenColumn tokens_, segments_;
-    std::vector<TokenColumn> token_columns_; ///< of the task, as the others
+    std::vector<TokenColumn> token_columns_; ///< columns of the task with a value per token
     std::vector<SampleColumn<std::int32_t>> labels_;
     std::vector<SampleColumn<float>> reals_;
 };

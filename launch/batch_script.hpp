@@ -8,16 +8,17 @@
 namespace trireme::launch {
 
 struct BatchJob {
-    /// of the job: of its run, so that jobs of one run never overlap (--dependency=singleton)
+    /// name of the job, which is its run's, so that jobs of one run never overlap
+    /// (--dependency=singleton)
     std::string name;
     int nodes = 1;
-    std::string time;     ///< as sbatch takes it
+    std::string time;     ///< time limit in sbatch's form
     std::string launcher; ///< srun | mpirun
     int tasks_per_node = 1, cpus_per_task = 1;
     int lead = 180;                   ///< seconds before the end at which ranks are told to save
     NamedValues sbatch;               ///< further options; of the site and then of the user
     bool requeue_itself = true;       ///< on exit code 85; else the next job of a chain goes on
-    std::vector<std::string> command; ///< of each rank
+    std::vector<std::string> command; ///< command of each rank
 };
 
 /// One word of a POSIX shell that stands for exactly these bytes.

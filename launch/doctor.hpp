@@ -16,7 +16,7 @@ char const* name_of(Severity severity);
 struct Finding {
     Severity severity = Severity::ok;
     std::string item; ///< "binding"
-    std::string text; ///< what was found
+    std::string text; ///< finding in words
     std::string cure; ///< what to do about it; empty if ok
 };
 using Findings = std::vector<Finding>;
@@ -27,7 +27,7 @@ struct RankFacts {
     std::string host, launcher, versions, processor, capability;
     std::int64_t pid = 0;
     std::vector<int> cores; ///< that it may run on
-    int cores_online = 1;   ///< of the host, or of what Slurm gave this job on it
+    int cores_online = 1;   ///< cores of the host, or of what Slurm gave this job on it
     /// cores' worth of time that its control group allows; 0: no limit
     double quota = 0;
     int omp_threads = 0;         ///< OMP_NUM_THREADS; 0: not set

@@ -16,7 +16,7 @@ using Command = std::function<std::optional<std::string>(std::string const& comm
 
 struct JobEnvironment {
     framework::run::JobLimits limits;
-    std::string note; ///< what could not be learnt, and why that matters; else empty
+    std::string note; ///< says what could not be learnt, and why that matters; else empty
 };
 
 /// Slurm's variables; the end of the job from SLURM_JOB_END_TIME (since 23.02), or else from

@@ -9,9 +9,9 @@ namespace trireme::launch {
 using NamedValues = std::vector<std::pair<std::string, std::string>>; ///< in the order of the file
 
 struct Site {
-    std::string name;              ///< of its file
-    std::string source;            ///< what it was taken from
-    std::string verified_on;       ///< where and when a job of it ran; "nothing" if none did
+    std::string name;        ///< name of its file
+    std::string source;      ///< document that it was taken from
+    std::string verified_on; ///< place and time of a job that ran with it; "nothing" if none did
     std::string launcher = "srun"; ///< srun | mpirun
     int tasks_per_node = 0;        ///< 0: the site says nothing, the user must
     int cpus_per_task = 0;         ///< likewise

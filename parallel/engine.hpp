@@ -79,10 +79,10 @@ class Engine {
     EngineOptions options_;
     int stages_, stage_;
     StageLink link_;
-    std::map<Place, std::vector<Pass>> passes_; ///< in flight, one entry per block
+    std::map<Place, std::vector<Pass>> passes_; ///< passes in flight, one entry per block
     /// weight gradients that wait, one entry per block
     std::map<Place, std::vector<Waiting>> later_;
-    /// by micro-step, on the last stage: float64 scalars
+    /// losses by micro-step, on the last stage: float64 scalars
     std::map<std::int64_t, at::Tensor> losses_;
     at::Device losses_device_;
 };

@@ -68,7 +68,7 @@ class GradientReducer {
     ParameterStore& store_;
     Mesh const& mesh_;
     cluster::Communicator& data_;
-    /// by number of ranks that hold one slice
+    /// groups by number of ranks that hold one slice
     std::map<int, std::unique_ptr<cluster::Communicator>> sharers_;
     std::int64_t micro_batches_ = 0, micro_steps_ = 0;
     std::list<InFlight> in_flight_;

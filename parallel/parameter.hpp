@@ -23,7 +23,7 @@ struct ParameterSpec {
     std::vector<std::int64_t> shape; ///< global shape
     std::string unit;                ///< transformer block it is gathered and reduced with
     Initial initial = Initial::normal;
-    double deviation = 0.02; ///< of Initial::normal
+    double deviation = 0.02; ///< standard deviation of Initial::normal
     bool trainable = true;
     bool decay = true; ///< takes part in weight decay
     double learning_rate_scale = 1.0;
@@ -53,9 +53,9 @@ class Parameter {
     ParameterSpec const& spec() const { return spec_; }
     /// The slice of the global tensor that this rank holds, along spec().cut.dim.
     TensorSlice const& slice() const { return slice_; }
-    /// of the slice, padding included
+    /// shape of the slice, including padding
     std::vector<std::int64_t> const& shape() const { return shape_; }
-    std::int64_t numel() const; ///< of the slice
+    std::int64_t numel() const; ///< elements of the slice
     /// Tells whether this rank, of those that hold the same slice, is the one that counts it in
     /// norms and writes it to files.
     bool counted() const { return counted_; }

@@ -10,8 +10,7 @@
 //   master      n    n/s  n/s  n/s   its kept range; the compute copy's memory where dtypes agree
 //   compute     n    n    n    n     under ZeRO 3 only while its block runs
 //   gradient    n    n    n/s  n/s   sum over the step; bitwise mode fills only part until the end
-//   micro-batch        n    n    n    n     while the unit's backward pass and reduction last,
-//   where it is
+//   micro-batch n    n    n    n     while the unit's backward pass and reduction last, where it is
 //                                    not the gradient itself
 //   moments     n    n/s  n/s  n/s
 #pragma once
@@ -48,7 +47,7 @@ struct Unit {
     std::string name;
     std::vector<Parameter*> parameters; ///< in order of declaration
     FlatLayout layout;
-    /// of the flat buffer: the range that this rank keeps of master and moments
+    /// range of the flat buffer that this rank keeps of master and moments
     std::int64_t begin = 0, end = 0;
     at::Tensor master;  ///< [end - begin], float32 (float64 when computing in float64)
     at::Tensor compute; ///< [layout.total]; undefined while sharded
@@ -58,7 +57,7 @@ struct Unit {
     std::vector<at::Tensor>
         current;                  ///< one per use: [layout.total], the gradient of one micro-batch
     at::Tensor moment1, moment2;  ///< [end - begin]; Adam's, allocated by allocate_moments
-    bool trainable = false;       ///< of any of its parameters
+    bool trainable = false;       ///< whether any of its parameters is
     bool owned = true;            ///< false: a tied copy without optimizer state
     bool current_is_total = true; ///< layers write into the step's sum itself
     at::ScalarType gradient_dtype{};
@@ -80,7 +79,7 @@ struct Unit {
 struct Stretch {
     Parameter const* parameter;
     std::int64_t first, count; ///< elements of the parameter's slice
-    std::int64_t at;           ///< where they begin in the flat buffer
+    std::int64_t at;           ///< their beginning in the flat buffer
 };
 std::vector<Stretch> stretches(Unit const& unit, std::int64_t begin, std::int64_t end);
 

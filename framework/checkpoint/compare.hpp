@@ -13,14 +13,14 @@ struct TensorDifference {
     std::string what; ///< "only in A", "f32 [3, 4], f32 [4, 4]"; empty: comparable, and the numbers
                       ///< say how far
     std::int64_t elements = 0, unequal = 0; ///< unequal: of other bits
-    /// of |a - b|; NaN if an element is no number in one of them alone
+    /// largest |a - b|; NaN if an element is not a number in only one of them
     double largest = 0;
     /// norm of a - b over the norm of a; infinite where a is zero and b is not
     double relative = 0;
 };
 
 struct Difference {
-    std::vector<TensorDifference> tensors; ///< those that are not bit for bit equal
+    std::vector<TensorDifference> tensors; ///< tensors that are not equal bit for bit
     std::int64_t equal_tensors = 0;
     std::vector<std::string> state; ///< "progress/step: 4 -> 8", "config/optimizer.clip: 1 -> 0.5"
     bool none() const { return tensors.empty() && state.empty(); }

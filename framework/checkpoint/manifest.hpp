@@ -19,7 +19,7 @@ inline constexpr std::int64_t kChunk = std::int64_t{1} << 20;
 struct Piece {
     std::string file;
     std::string dataset;          ///< in that file
-    storage::Rectangle rectangle; ///< of the global tensor
+    storage::Rectangle rectangle; ///< its place in the global tensor
     std::int64_t offset = 0;      ///< bytes from the start of the file
 };
 
@@ -33,12 +33,12 @@ struct Tensor {
 struct File {
     std::string file; ///< base name
     std::int64_t bytes = 0;
-    std::string xxh3;                ///< of the whole file
-    std::vector<std::string> chunks; ///< of each kChunk bytes
+    std::string xxh3;                ///< hash of the whole file
+    std::vector<std::string> chunks; ///< hashes of each kChunk bytes
 };
 
 struct Manifest {
-    nlohmann::json state; ///< of the run: progress, configuration, data, versions
+    nlohmann::json state; ///< state of the run: progress, configuration, data, versions
     std::vector<Tensor> tensors;
     std::vector<File> files;
     /// Places in `tensors` by kind and name, of a manifest that was read; of one that is being

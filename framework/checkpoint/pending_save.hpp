@@ -61,8 +61,8 @@ class PendingSave {
     Commit commit_;
     Discard discard_;
     Stage stage_ = Stage::writing;
-    std::future<std::string> thread_;   ///< of writing or committing
-    std::optional<cluster::Work> work_; ///< of the other stages
+    std::future<std::string> thread_;   ///< result of the thread that writes or commits
+    std::optional<cluster::Work> work_; ///< collective of the other stages
     std::string mine_, all_, error_;
     std::int64_t length_ = 0;
     std::vector<std::int64_t> lengths_;

@@ -14,7 +14,7 @@ struct OwnedRange {
     storage::Shape shape;          ///< of the whole tensor
     struct Piece {
         storage::Rectangle rectangle; ///< of the whole tensor
-        void const* values;           ///< as many elements, one after another; somebody else's
+        void const* values;           ///< elements one after another, owned by the caller
     };
     std::vector<Piece> pieces;
 };

@@ -8,7 +8,7 @@
 
 namespace trireme::framework::config {
 
-inline constexpr std::int64_t kMostYamlBytes = 1 << 20; ///< of a configuration file
+inline constexpr std::int64_t kMostYamlBytes = 1 << 20; ///< most bytes of a configuration file
 
 /// A value as people read it, and not as YAML 1.1 does: numbers are decimal (010 is refused, not 8;
 /// so are 0x10, 1_000, 1:30, .inf), true and false may also be called yes and no, on and off. False

@@ -10,8 +10,8 @@
 namespace trireme::framework::evaluation {
 
 struct OneStep {
-    std::vector<model::Pass> passes; ///< of this rank
-    std::int64_t micro_batches = 0;  ///< of all ranks
+    std::vector<model::Pass> passes; ///< passes of this rank
+    std::int64_t micro_batches = 0;  ///< micro-batches of all ranks
 };
 /// All samples of `set` as one step, cut into micro-batches as in training; without dropout, with
 /// logits kept. `data` is the group among which micro-batches are divided. Local.
@@ -39,12 +39,12 @@ class GatheredResults {
     struct Place {
         model::SampleResult result;
         int rank = -1;
-        std::int64_t rows = 0, first = 0; ///< in the logits of that rank
+        std::int64_t rows = 0, first = 0; ///< place in the logits of that rank
     };
     model::Results const& mine_;
     std::int64_t width_;
     cluster::Communicator& world_;
-    std::vector<Place> places_; ///< by sample
+    std::vector<Place> places_; ///< places by sample
 };
 
 } // namespace trireme::framework::evaluation

@@ -17,7 +17,7 @@ using model::Findings;
 /// The results of a whole data set, sorted by sample.
 struct Outcome {
     Findings findings = Findings::next_tokens;
-    std::int64_t outputs = 0; ///< of a sample: classes or numbers
+    std::int64_t outputs = 0; ///< outputs of a sample: classes or numbers
     std::vector<model::SampleResult> samples = {};
     std::vector<float> logits = {};  ///< [n, outputs] of classes and numbers
     std::vector<float> targets = {}; ///< [n, outputs] of numbers; not a number: none
@@ -27,7 +27,7 @@ struct Metric {
     enum class Better : std::uint8_t { larger, smaller };
     char const* name; ///< in evaluation.metric, metrics.jsonl and what `evaluate` prints
     Better better;
-    std::vector<Findings> of; ///< what it can be computed of
+    std::vector<Findings> of; ///< findings that it can be computed from
     double (*value)(Outcome const& outcome);
 };
 

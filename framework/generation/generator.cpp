@@ -14,7 +14,7 @@ namespace {
 /// A text that is being continued; `text` is the prompt and what was chosen so far.
 struct Running {
     std::vector<std::int32_t> text;
-    std::int64_t limit = 0; ///< of new tokens
+    std::int64_t limit = 0; ///< limit of new tokens
     Completion done;
 };
 

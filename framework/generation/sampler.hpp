@@ -36,7 +36,7 @@ Candidates candidates(std::span<double const> logits, Sampling const& sampling);
 
 struct Choice {
     std::int32_t token = -1;
-    double log_probability = 0; ///< of the model itself: before penalty, temperature and truncation
+    double log_probability = 0; ///< the model's own, before penalty, temperature and truncation
 };
 /// Chooses what follows `seen`. The random number is Philox keyed by (seed, prompt) with the
 /// position as counter, so neither batch nor rank is in it. Throws JobError for logits that are not

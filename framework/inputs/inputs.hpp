@@ -16,7 +16,7 @@ struct Inputs {
     /// null: the data have none, and the run is not evaluated
     std::unique_ptr<data::Dataset> validation;
     model::Config model;
-    std::int64_t steps = 0; ///< of the whole run
+    std::int64_t steps = 0; ///< steps of the whole run
 };
 
 /// Fails before memory is taken for weights: data of another task, a sample the model has no

@@ -215,7 +215,7 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                 for (std::int64_t j = 0; j < from; ++j) s[j] = d[j] = 0;
                 for (std::int64_t j = from; j < to; ++j) {
                     T const probability = exp_fast(s[j] * scale - log_sum);
-                    // what multiplied the values
+                    // factor by which the values were multiplied
                     s[j] = probability * factors[j];
                     // gradient of the raw score
                     d[j] = probability * (d[j] * factors[j] - delta) * scale;

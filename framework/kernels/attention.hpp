@@ -17,8 +17,8 @@ struct AttentionProblem {
     bool causal;
     std::int64_t window; ///< keys a query sees, itself the last of them (Beltagy et al.,
                          ///< "Longformer", 2020); 0: all
-    double scale;        ///< of scores, 1 / sqrt(size) as a rule
-    DropoutKey dropout;  ///< of probabilities; keyed by sample, head, query and key position
+    double scale;        ///< factor of scores, usually 1 / sqrt(size)
+    DropoutKey dropout; ///< dropout of probabilities, keyed by sample, head, query and key position
     /// number that head 0 has in the model, since the heads may be some of the model's
     std::int64_t first_head = 0;
 };

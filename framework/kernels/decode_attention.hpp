@@ -26,7 +26,7 @@ struct DecodeProblem {
     std::int64_t queries, heads;  ///< query heads, a multiple of the kv heads
     /// a query sees its last `window` positions only, its own included; 0: all
     std::int64_t window;
-    double scale; ///< of scores
+    double scale; ///< factor of scores
 };
 /// out[queries, heads * size] from q of the same shape. One task owns a query and a kv head, and
 /// its sums are in order of position: nothing depends on the threads or on what else is in the

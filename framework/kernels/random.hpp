@@ -7,8 +7,8 @@ namespace trireme::framework::kernels {
 
 /// Names a stream of random numbers: one for all elements of one dropout layer in one step.
 struct DropoutKey {
-    std::uint64_t key = 0;    ///< of (seed, step, site)
-    double probability = 0.0; ///< of dropping; resolution 2^-32
+    std::uint64_t key = 0;    ///< derived from (seed, step, site)
+    double probability = 0.0; ///< probability of dropping, with resolution 2^-32
 };
 DropoutKey dropout_key(std::uint64_t seed, std::uint64_t step, std::uint64_t site,
                        double probability);

@@ -51,7 +51,7 @@ struct OneSample {
     std::int64_t first, n, group;
     at::Tensor q, k, v; ///< [H, n, S]
     at::Tensor scores;  ///< [H, n, n], scaled; -infinity where a query does not see a key
-    at::Tensor factors; ///< of dropout, [H, n, n]; undefined without
+    at::Tensor factors; ///< factors of dropout, [H, n, n]; undefined if there is none
 };
 
 OneSample sample_of(kernels::AttentionProblem const& p, std::int64_t i, at::Tensor const& q,

@@ -65,8 +65,8 @@ struct Config {
     bool qk_norm = false;   ///< rms norm over each query and key head (Qwen 3)
     Activation activation = Activation::silu;
     bool gated = true;           ///< down(act(gate(x)) * up(x)) or down(act(up(x)))
-    bool attention_bias = false; ///< of the query, key and value layers
-    bool output_bias = false;    ///< of the attention's output layer
+    bool attention_bias = false; ///< the query, key and value layers have a bias
+    bool output_bias = false;    ///< the attention's output layer has a bias
     bool feed_forward_bias = false;
     bool input_major = false; ///< weights of the blocks' linear layers are [in, out] (GPT-2)
     Positions positions = Positions::rotary;

@@ -39,7 +39,7 @@ struct AttentionShape {
     std::int64_t heads, kv_heads, head_size;
     bool causal;
     std::int64_t window; ///< keys a query sees, itself the last; 0: all
-    double scale;        ///< of scores
+    double scale;        ///< factor of scores
     double dropout;
     std::uint64_t site;
     std::int64_t first_head = 0; ///< number of the first of these heads in the model: keys dropout

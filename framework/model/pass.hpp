@@ -45,7 +45,7 @@ MicroBatchIds view_ids(at::Tensor const& packed, data::MicroBatch const& micro_b
 /// step, sample id, site, element).
 struct Pass {
     data::MicroBatch micro_batch;
-    MicroBatchIds ids; ///< of the micro-batch, where the model is
+    MicroBatchIds ids; ///< the micro-batch's ids on the device of the model
     bool training = false;
     std::uint64_t seed = 0;
     std::int64_t step = 0;

@@ -15,7 +15,7 @@ struct SampleResult {
     std::int64_t sample = -1;
     double loss = 0;                          ///< summed over the sample's trained labels
     std::int64_t trained = 0;                 ///< trained labels
-    std::int64_t correct = 0;                 ///< of them predicted right
+    std::int64_t correct = 0;                 ///< how many of them were predicted right
     std::int32_t label = -1, prediction = -1; ///< classification
 };
 
@@ -25,7 +25,7 @@ struct Results {
     /// Row after row, samples in the order above. Heads of samples: a row of outputs for each.
     /// Language models: only where Pass::keep_logits asks, one row of V per token.
     std::vector<float> logits;
-    std::vector<float> targets = {}; ///< of numbers, as the logits; not a number: none
+    std::vector<float> targets = {}; ///< targets of numbers, laid out as the logits; NaN: missing
     /// Fetches results that are still on a GPU, in the same order. Calling one waits for the GPU.
     std::vector<std::function<void(Results&)>> waiting = {};
     void read_back();

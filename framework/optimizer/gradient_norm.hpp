@@ -45,9 +45,9 @@ class GradientNorm {
 
     parallel::ParameterStore const& store_;
     parallel::Mesh const& mesh_;
-    std::vector<Part> parts_; ///< what this rank adds
+    std::vector<Part> parts_; ///< parts that this rank adds
     std::int64_t most_ = 0;   ///< blocks of the rank that has most
-    std::vector<Run> order_;  ///< of all ranks' blocks, in bitwise mode
+    std::vector<Run> order_;  ///< order of all ranks' blocks, in bitwise mode
 };
 
 /// Computes one norm and reads it to the host. Collective.

@@ -16,7 +16,7 @@ struct LayoutReport {
     double loss = 0; ///< largest relative difference of a step's loss
     std::string weights_sha256;
     std::optional<Figure> float32; ///< bf16 runs: the worst figure of the same layout in float32
-    std::string float32_error;     ///< what it threw there, if it did
+    std::string float32_error;     ///< exception that it threw there, if any
 };
 
 struct Report {
@@ -28,7 +28,7 @@ struct Report {
     double bound = 0, loss_bound = 0; ///< largest bound of a gradient that counts, of the losses
     double float32_bound = 0;         ///< bf16 runs: the largest bound of a gradient in float32
     std::vector<LayoutReport> layouts;
-    std::optional<Diagnosis> diagnosis; ///< if a layout failed
+    std::optional<Diagnosis> diagnosis; ///< present if a layout failed
 
     bool passed() const { return !diagnosis; }
 };

@@ -12,7 +12,7 @@ struct LayoutOutcome {
     Layout layout;
     bool passed = true;
     bool hash_differs = false;
-    std::string error; ///< what the layout threw, if it did
+    std::string error; ///< exception that the layout threw, if any
 };
 
 /// Says in the fewest words which layouts fail: "every one of the 24 layouts with tensor > 1, none

@@ -11,9 +11,9 @@ namespace trireme::framework::parity {
 struct Cause {
     std::string id;       ///< one word for programs: "loss-scale", "micro-batch-missing", ...
                           ///< (docs/parity.md lists them)
-    std::string text;     ///< what is likely wrong
+    std::string text;     ///< the likely cause
     std::string evidence; ///< the numbers that say so
-    std::vector<std::string> parameters = {}; ///< those it is seen in, worst first; empty: all
+    std::vector<std::string> parameters = {}; ///< where it is seen, worst first; empty: all
     /// 0 to 1: 0.9 and more where a computed variant equals the layout
     double confidence = 0;
 };

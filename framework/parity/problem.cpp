@@ -197,7 +197,7 @@ Problem make_problem(model::Config const& full, config::Config const& config) {
     problem.optimizer.learning_rate = 1e-2;
     // in three steps others do not fall
     if (problem.optimizer.schedule != "cosine") problem.optimizer.schedule = "linear";
-    problem.optimizer.warmup = 0; // of a step without a rate nothing would be seen
+    problem.optimizer.warmup = 0; // a step without a rate would show nothing
     // step by step three quarters, or less, of the rate of the one before
     problem.optimizer.final_fraction = 0.25;
     // a fifth of a full step for a weight of 0.1: a wrong one is seen

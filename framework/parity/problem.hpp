@@ -33,7 +33,7 @@ std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
 struct Problem {
     model::Config model;
     std::shared_ptr<data::Dataset const> data;
-    config::NumericsSection numerics; ///< of the layouts; the reference is float64
+    config::NumericsSection numerics; ///< numerics of the layouts; the reference is float64
     /// the rate falls; clip is half the norm of step 1 and decay 2, so that they act
     config::OptimizerSection optimizer;
     std::uint64_t seed = 1;
@@ -46,7 +46,7 @@ struct Problem {
     /// Steps that came before: samples, rates, masks and the update's number go on from there.
     std::int64_t first_step = 0;
     Tensors moments1 = {}, moments2 = {}; ///< that the first step finds; empty: zeros
-    bool keep_each_step = false;          ///< what each step left goes into Trace::each
+    bool keep_each_step = false;          ///< Trace::each gets what each step left
 
     std::string task() const { return data->task().name; }
     /// Micro-batches of a step, counted from `first_step`.

@@ -28,13 +28,13 @@ struct Trace {
     std::vector<double> losses, norms; ///< per step
     /// loss of each sample of step 1, summed over its labels
     std::map<std::int64_t, double> samples;
-    Tensors gradient;                            ///< of step 1
+    Tensors gradient;                            ///< gradient of step 1
     Tensors first, first_moments;                ///< after step 1: weights, and Adam's first moment
     Tensors weights, moments;                    ///< after the last step
-    Spread gradient_copies, first_moment_copies; ///< of `gradient` and `first_moments`
-    Spread weight_copies;                        ///< of `weights`
+    Spread gradient_copies, first_moment_copies; ///< spreads of `gradient` and `first_moments`
+    Spread weight_copies;                        ///< spread of `weights`
     std::string weights_sha256;                  ///< after the last step
-    std::vector<StepTrace> each;                 ///< of Problem::keep_each_step
+    std::vector<StepTrace> each;                 ///< filled if Problem::keep_each_step
 };
 
 /// Runs problem.steps steps in `layout`. Collective over `world`, which has layout.ranks() ranks.

@@ -149,7 +149,7 @@ std::optional<Cause> decay(Case const& c) {
     auto const& problem = c.lab.problem();
     double const right = rate_of(problem, 0), one = right * problem.optimizer.weight_decay;
     bool with = false, without = false;
-    double times = 0; // of decay too much
+    double times = 0; // factor by which decay is too large
     for (auto const& name : names) {
         at::Tensor const start = problem.initial.at(name).to(at::kDouble),
                          off = c.specimen.trace.first.at(name).to(at::kDouble) -

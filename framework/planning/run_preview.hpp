@@ -44,7 +44,7 @@ struct RunPreview {
     double idle = 0; ///< share of the ranks' places for micro-batches that stay empty
     std::vector<ModelPart> parts;
     run::DiskRoom room; ///< for checkpoints
-    RankMemory memory;  ///< of a rank of the pipeline stage that holds most
+    RankMemory memory;  ///< memory of a rank of the pipeline stage that holds most
 };
 
 /// Opens data and config.json, resolves the mesh for `ranks`. Throws InputError as a run would.

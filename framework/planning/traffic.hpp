@@ -22,7 +22,7 @@ namespace trireme::framework::planning {
 
 struct Tally {
     std::int64_t calls = 0;
-    std::int64_t elements = 0; ///< of this rank's inputs
+    std::int64_t elements = 0; ///< elements of this rank's inputs
     std::int64_t bytes = 0;    ///< that this rank sends (CallRecord::bytes_on_wire)
 
     bool operator==(Tally const&) const = default;

@@ -21,7 +21,7 @@ using ParameterValues = std::function<at::Tensor(std::string const& parameter)>;
 struct ExportOptions {
     /// auto: each tensor as the model's own folder has it; fp32 | bf16 | fp16
     std::string dtype = "auto";
-    /// by tensor, for auto; none (from scratch): float32
+    /// dtypes by tensor, for auto; none (from scratch): float32
     std::map<std::string, std::string> dtypes;
     /// folders whose tokenizer files are copied; a file of the first goes before those of the
     /// others

@@ -15,7 +15,7 @@ struct RunSource {
     /// RUN/source: config.json and the tokenizer's files
     std::string folder;
     std::vector<std::string> labels; ///< class names in id order
-    /// by tensor, as safetensors calls them; none when from scratch
+    /// dtypes by tensor, as safetensors calls them; none when from scratch
     std::map<std::string, std::string> dtypes;
 };
 

@@ -14,7 +14,7 @@ namespace trireme::framework::pretrained {
 
 namespace {
 
-constexpr std::size_t kAlignment = 64; ///< of the first tensor in the file
+constexpr std::size_t kAlignment = 64; ///< alignment of the first tensor in the file
 
 std::int64_t size_of(PlannedTensor const& t) {
     return static_cast<std::int64_t>(c10::elementSize(t.dtype));

@@ -47,7 +47,7 @@ class SafetensorsWriter {
     void start_file(std::string const& name, std::vector<PlannedTensor> tensors);
 
     std::string folder_;
-    std::vector<std::string> names_; ///< of the files
+    std::vector<std::string> names_; ///< names of the files
     std::vector<storage::PositionedFile> files_;
     std::map<std::string, Target> targets_;
 };

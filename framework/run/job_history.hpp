@@ -9,7 +9,7 @@ namespace trireme::framework::run {
 struct PastJob {
     double start = 0, last = 0; ///< seconds since 1970: of its first and of its last event
     int nodes = 1;
-    std::int64_t first_step = 0; ///< where it took the run up
+    std::int64_t first_step = 0; ///< step at which it took up the run
 };
 
 struct JobHistory {

@@ -8,7 +8,7 @@ void Pace::add(std::int64_t tokens, std::int64_t samples, double seconds) {
 }
 
 double Pace::rate(double Step::*what) const {
-    double sum = 0, seconds = 0; // of sums, since a mean of rates would favour short steps
+    double sum = 0, seconds = 0; // sums, since a mean of rates would favour short steps
     for (auto const& step : steps_) {
         sum += step.*what;
         seconds += step.seconds;

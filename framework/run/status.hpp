@@ -13,7 +13,7 @@ namespace trireme::framework::run {
 
 struct JobStatus {
     double start = 0, last = 0;  ///< seconds since 1970, of its first and its last sign of life
-    std::int64_t first_step = 0; ///< where it took the run up
+    std::int64_t first_step = 0; ///< step at which it took up the run
     std::int64_t last_step = 0;  ///< the last it did
     std::int64_t kept_step = 0;  ///< up to here its steps count: a later job did not do them again
     std::int64_t ranks = 0, nodes = 0, restarts = 0;
@@ -25,10 +25,10 @@ struct JobStatus {
 struct Status {
     /// running | done | to be continued | halted | failed | ended without a word | not started
     std::string state;
-    std::string why;         ///< of the last job's end, if it was not well: one line
+    std::string why;         ///< reason for the last job's end if it did not end well: one line
     std::vector<int> guilty; ///< ranks, if known
     std::int64_t step = 0, total_steps = 0;
-    std::optional<double> loss;           ///< of the last step
+    std::optional<double> loss;           ///< loss of the last step
     nlohmann::ordered_json evaluation;    ///< the last event of that kind; null: none
     std::vector<std::string> checkpoints; ///< newest first
     std::vector<JobStatus> jobs;

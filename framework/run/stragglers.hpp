@@ -32,10 +32,10 @@ class PhaseClock {
 struct RankTimes {
     int slowest = 0; ///< rank of the world
     std::string host;
-    /// by phase; the median is over all ranks
+    /// seconds by phase; the median is over all ranks
     std::array<double, kPhases> slowest_seconds{}, median_seconds{};
     double ratio = 1; ///< own time of the slowest to the median of the others
-    Phase phase{};    ///< in which it loses most
+    Phase phase{};    ///< phase in which it loses most
 };
 /// Collective over `world`; the same on every rank.
 RankTimes gather_times(cluster::Communicator& world, std::array<double, kPhases> const& own);

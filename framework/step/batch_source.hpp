@@ -19,7 +19,7 @@ struct BatchPlace {
 };
 struct Batch {
     data::StepPlan plan;
-    std::vector<model::Pass> passes; ///< of this rank, one per micro-step
+    std::vector<model::Pass> passes; ///< passes of this rank, one per micro-step
 };
 
 /// Reads a batch when it is asked for, or, for a GPU, ahead: while step n computes, the

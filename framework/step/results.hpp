@@ -43,7 +43,7 @@ class StepResults {
   public:
     struct Numbers {
         double loss, gradient_norm;
-        std::vector<double> losses; ///< of all micro-batches
+        std::vector<double> losses; ///< losses of all micro-batches
     };
     /// `most_micro_batches`: of any step. `deadline`: of the host's wait.
     StepResults(at::Device device, std::int64_t most_micro_batches,

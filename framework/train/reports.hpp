@@ -17,7 +17,7 @@ namespace trireme::framework::train {
 
 /// Holds what one step found, the same on every rank.
 struct StepReport {
-    std::int64_t step = 0, cursor = 0; ///< where it began
+    std::int64_t step = 0, cursor = 0; ///< step and cursor at which it began
     double loss = 0;                   ///< mean over the step's trained labels
     double gradient_norm = 0;
     double learning_rate = 0;

@@ -218,7 +218,7 @@ bool RunCheckpoints::open_folder() {
 }
 
 bool RunCheckpoints::copies_fit() {
-    constexpr double kMost = 0.8; // of what is left: training has its own ups and downs
+    constexpr double kMost = 0.8; // share of what is left: training has its own ups and downs
     auto const short_of = cluster::host_short_of_memory(
         world_, weights::Snapshot::bytes_of_copies(store_), kMost, "checkpoint/copies");
     if (short_of)

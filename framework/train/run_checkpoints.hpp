@@ -112,7 +112,7 @@ class RunCheckpoints {
     std::string newest_error_;
     std::atomic<bool> abandoned_ = false;
     std::unique_ptr<checkpoint::PendingSave> pending_;
-    SaveReport current_; ///< of pending_
+    SaveReport current_; ///< report of pending_
     std::chrono::steady_clock::time_point started_;
     std::deque<SaveReport> ended_;
 };

@@ -17,7 +17,7 @@ namespace {
 
 /// step before which nothing is known of the time that a step takes
 constexpr std::int64_t kFirst = 4;
-constexpr double kShare = 0.02; ///< of the run's steps
+constexpr double kShare = 0.02; ///< share of the run's steps
 constexpr double kSeconds = 5;  ///< that a rehearsal may take in any case
 constexpr double kMostMemory = 0.8;
 

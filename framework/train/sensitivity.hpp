@@ -24,8 +24,8 @@ namespace trireme::framework::train {
 
 /// Findings of a rehearsal, the same on every rank.
 struct Rehearsal {
-    std::int64_t step = 0, steps = 0; ///< where it began; how many steps were computed, twice
-    double loss = 0, other_loss = 0;  ///< of the step whose two losses differ most, in nats
+    std::int64_t step = 0, steps = 0; ///< its first step; how many were computed twice
+    double loss = 0, other_loss = 0;  ///< losses of the step whose two losses differ most, in nats
     bool parts = false;               ///< the difference grew far beyond rounding
     std::string text() const;         ///< for the log
 };

@@ -26,7 +26,7 @@ struct Outcome {
     int exit_code = 0;                             ///< cluster::ExitCode
     std::int64_t steps = 0;                        ///< done in the run, earlier jobs included
     std::string weights_sha256;                    ///< over all master weights (weights_hash.hpp)
-    std::optional<evaluation::Metrics> validation; ///< of the last evaluation
+    std::optional<evaluation::Metrics> validation; ///< metrics of the last evaluation
 };
 
 class Trainer {
@@ -53,7 +53,7 @@ class Trainer {
     /// Queues one optimizer step; settles the one before on the way, and makes none if that takes
     /// the run back. Collective.
     void train_step();
-    void refuse_step();       ///< in which no label is trained
+    void refuse_step();       ///< refuses a step in which no label is trained
     void go_on();             ///< moves to the next samples
     void pass_over();         ///< goes past samples that are left out
     bool must_settle() const; ///< does what comes after this step need its result?

@@ -20,7 +20,7 @@ class Validation {
     /// Evaluates, keeps count in the progress of the run, and tells `control` how long it took;
     /// true if it is the best so far. Every step must be settled. Collective.
     bool evaluate(run::Control& control);
-    /// of the last evaluation of this job
+    /// result of the last evaluation of this job
     std::optional<evaluation::Metrics> const& last() const { return last_; }
 
   private:

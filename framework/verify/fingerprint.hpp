@@ -27,7 +27,7 @@ void write_fingerprint(model::Config const& model, pretrained::ParameterValues c
 
 struct Replay {
     std::vector<std::string> compared;    ///< a line for each thing, with the largest difference
-    std::vector<std::string> differences; ///< what is not as it was; empty: all within their bounds
+    std::vector<std::string> differences; ///< what has changed; empty: all within their bounds
 };
 
 /// The fingerprint of a folder.

@@ -34,7 +34,7 @@ class Snapshot {
 
     parallel::ParameterStore const& store_;
     bool copies_;
-    at::Tensor buffer_; ///< on the host
+    at::Tensor buffer_; ///< copy on the host
     std::int64_t used_ = 0;
     /// the tensors of the last call, if they had to be made contiguous or are the store's own
     std::vector<at::Tensor> held_;

@@ -40,8 +40,8 @@ struct Census {
     };
     /// rows by split and label, for tasks with classes
     std::map<std::string, std::map<std::string, std::int64_t>> labels;
-    std::map<std::string, Place> first;       ///< of classes: label -> where it stands first
-    std::map<std::string, std::int64_t> rows; ///< by split
+    std::map<std::string, Place> first;       ///< first place of each class, by label
+    std::map<std::string, std::int64_t> rows; ///< rows by split
     std::int64_t total = 0, empty = 0, unlabelled = 0, repeated = 0, contradicting = 0,
                  in_two_splits = 0;
     std::int64_t quoted = 0;      ///< texts of .tsv files in quotation marks

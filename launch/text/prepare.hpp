@@ -16,10 +16,10 @@ struct PrepareOptions {
     data::TaskKind task = data::TaskKind::classification;
     std::string tokenizer;                                 ///< folder with tokenizer.json
     std::string output;                                    ///< folder, must not hold a manifest yet
-    std::map<std::string, std::vector<std::string>> files; ///< by split; "" : to be split by hash
+    std::map<std::string, std::vector<std::string>> files; ///< by split; "": to be split by hash
     /// options that tasks declare (tasks/options.hpp), by name; a flag has no words
     std::map<std::string, std::vector<std::string>> own = {};
-    double validation_fraction = 0.1, test_fraction = 0.1; ///< of files[""]
+    double validation_fraction = 0.1, test_fraction = 0.1; ///< fractions of files[""]
     std::int64_t split_seed = 0; ///< another number puts other texts of files[""] into each split
     /// 512, or less where the files of model or tokenizer say so
     std::int64_t max_length = kChooseLength;

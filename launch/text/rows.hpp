@@ -9,10 +9,9 @@ namespace trireme::launch::text {
 
 /// Names the columns that are read, and their roles.
 struct Columns {
-    std::string text = "text", pair; ///< names; empty: not used
-    std::vector<std::string>
-        values{};          ///< what is to be learnt; numbers and truth values are texts too
-    bool may_lack = false; ///< a row may lack a value
+    std::string text = "text", pair;   ///< names; empty: not used
+    std::vector<std::string> values{}; ///< targets to learn; numbers and truth values are texts too
+    bool may_lack = false;             ///< a row may lack a value
     /// the options of `prepare` that name them, for messages
     char const *text_option = "--text", *value_option = "--label";
 };

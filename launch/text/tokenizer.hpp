@@ -33,7 +33,7 @@ struct PromptedText {
 /// Tokens that stand for words which the tokenizer does not know, over all texts encoded so far.
 struct UnknownTokens {
     std::int64_t tokens = 0, unknown = 0;
-    std::map<std::string, std::int64_t> words; ///< what they stood for; of the first thousand
+    std::map<std::string, std::int64_t> words; ///< words that they stood for, of the first thousand
     std::string name;                          ///< the token itself
 };
 
@@ -64,7 +64,7 @@ class Tokenizer {
     std::int64_t vocabulary() const; ///< the largest id and 1
     std::string token(std::int32_t id) const;
     std::optional<std::int32_t> id(std::string const& token) const;
-    UnknownTokens const& unknown() const; ///< what encode and encode_prompted met
+    UnknownTokens const& unknown() const; ///< unknown tokens that encode and encode_prompted met
 
   private:
     /// Finds where in the text each token lies. Special tokens are left out.

@@ -18,7 +18,7 @@ namespace trireme::launch::text {
 struct Words {
     char const* text = "text";
     char const* value = "label";
-    char const* longer = "cut"; ///< what becomes of a row that is longer than --max-length
+    char const* longer = "cut"; ///< fate of a row that is longer than --max-length
 };
 
 class TextTask {
