@@ -129,7 +129,7 @@ def language_model(_):
 
 
 def parallel(_):
-    """What each pair of lines has in common: the kind of parallelism, two ranks of one thread each."""
+    """Names what each pair of lines has in common: the kind of parallelism, two ranks of one thread each."""
     folder = make_language_model_inputs()
 
     def ours(name, micro_batch, *settings):

@@ -2,7 +2,7 @@
 # that switching between the presets `cpu` and `gpu` compiles device files and links, and no more.
 set(TRIREME_CUDA_ARCHITECTURES "80;90" CACHE STRING "compute capabilities to compile kernels for")
 
-# What includes CUDA's or NCCL's headers, and what stands on it. Tests compile the same files against a stand-in.
+# Lists the code that includes CUDA's or NCCL's headers, and what is built on it. Tests compile the same files against a stand-in.
 set(TRIREME_DEVICE_SOURCES cluster/device.cpp cluster/copy_ahead.cpp cluster/copy_back.cpp cluster/nccl_communicator.cpp
   cluster/nccl_group.cpp cluster/nccl_watch.cpp cluster/nccl_world.cpp)
 

@@ -65,7 +65,7 @@ class Terminal:
         self.text += f"\n{sentence}\n"
 
     def start(self, command):
-        # Of a session of its own, as a terminal starts it: Ctrl-C reaches what runs in it and nobody else.
+        # Starts a session of its own, as a terminal does: Ctrl-C reaches what runs in it and nobody else.
         return subprocess.Popen(["bash", "-c", command], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 

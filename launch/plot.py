@@ -19,7 +19,7 @@ NEEDED = {"train": ("step", "loss"), "evaluation": ("step", "loss")}
 
 
 def metric_of(evaluation):
-    """What stands beside the loss: accuracy, or what else the task has."""
+    """Chooses what is drawn beside the loss: accuracy, or another metric of the task."""
     known = {"step", "time", "seconds", "samples", "loss", "mse"}
     names = [n for e in evaluation for n, v in e.items() if n not in known and is_number(v)]
     return "accuracy" if "accuracy" in names or not names else names[0]

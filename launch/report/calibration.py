@@ -26,6 +26,6 @@ class Calibration:
         return float(numpy.abs(self.right - self.confidence).sum() / self.samples())
 
     def bins(self):
-        """As the block `reliability` has them; an empty bin has no confidence and no accuracy."""
+        """Bins as in the block `reliability`; an empty bin has no confidence and no accuracy."""
         return [{"low": float(low), "high": float(high), "count": int(n), "confidence": float(c / n) if n else None, "accuracy": float(r / n) if n else None}
                 for low, high, n, c, r in zip(self.edges, self.edges[1:], self.counts, self.confidence, self.right)]

@@ -1,4 +1,4 @@
-"""What the Python commands share: refusals of one line, outputs that are there whole or not at all, help texts."""
+"""Shared by the Python commands: refusals of one line, outputs that are there whole or not at all, help texts."""
 import argparse
 import errno
 import math
@@ -46,7 +46,7 @@ def staged(target):
 
 
 class Output:
-    """As cluster/output_file.hpp: a regular file is there whole or not at all, a link is followed, a pipe or a device is
+    """Writes as cluster/output_file.hpp does: a regular file is there whole or not at all, a link is followed, a pipe or a device is
     written to; the path is tried before any work."""
 
     def __init__(self, path, force):

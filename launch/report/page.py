@@ -137,7 +137,7 @@ class Renderer:
 
 
 def described(block):
-    """What a picture without `alt` is read out as."""
+    """Text that is read out for a picture without `alt`."""
     if block["picture"] == "matrix":
         return f"Matrix of {len(block['rows'])} rows ({one_line(block['row_label'], 40)}) and {len(block['columns'])} columns ({one_line(block['column_label'], 40)})."
     if block["picture"] == "reliability":

@@ -20,7 +20,7 @@ PROMPTS, NEW_TOKENS, PENALTY, MARGIN = 20, 8, 1.3, 1e-3
 def complete(model, prompt, penalty):
     with torch.no_grad():
         ids = torch.tensor([prompt])
-        # Without a mask of its own, generate() would hide tokens that happen to be the padding's.
+        # If it got no mask, generate() would hide tokens that happen to be the padding's.
         out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW_TOKENS, repetition_penalty=penalty,
                              output_scores=True, return_dict_in_generate=True, pad_token_id=0, eos_token_id=None)
     best = [torch.topk(scores[0], 2).values for scores in out.scores]

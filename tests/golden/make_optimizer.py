@@ -78,7 +78,7 @@ for final in (0.0, 0.1):
 
 
 def adamw():
-    """Of two tensors the second does not decay; the gradients' norms lie below and above the clip."""
+    """Two tensors, the second without decay; the gradients' norms lie below and above the clip."""
     generator = torch.Generator().manual_seed(7)
     make = lambda scale, *shape: scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
     weights = [torch.nn.Parameter(make(1, 3, 5)), torch.nn.Parameter(make(1, 4))]

@@ -17,7 +17,7 @@ others=$(grep -E 'Building (C|CXX) object' build/gpu-build.log | grep -vE 'trire
 [ -x build/tests/bin/nccl_gpu_test ] && [ -x build/tests/bin/gpu_train_test ] # for machines with a GPU: ctest -L gpu
 build/tests/bin/device_link
 build/bin/trireme --version | grep 'GPU build'
-# Without a GPU, or without the libraries that libtorch computes with there, a run is refused before it makes anything.
+# If there is no GPU, or the libraries that libtorch needs there are missing, a run is refused before it makes anything.
 folder=$(mktemp -d)
 if nvidia-smi > /dev/null 2>&1; then
   echo "a GPU is here: run ctest -L gpu"

@@ -19,7 +19,7 @@ SLOW = 240  # seconds that one example may take on a loaded machine
 EXIT_CODES = {"trireme checkpoint diff runs/reviews/checkpoints/step-000000{100,200}": 1}  # training changed the weights
 # Examples that this test does not run, and why; empty is best.
 NOT_RUN = {"trireme parity configs/film-reviews.yaml --out parity.json"}  # half of the time: parity_command_test has --out
-# What an example is for, where its exit code does not say it.
+# Commands that show what an example is for, if its exit code does not.
 SHOWN_BY = {"source <(trireme completion bash)": "complete -p trireme"}
 PATH = f"{TRIREME.parent}:{WORK / 'bin'}:{os.environ['PATH']}"
 
@@ -102,7 +102,7 @@ def write_scene(folder):
     write_decoder(folder)
 
 
-# What an example of a command finds in place of what others find under the same name: what it makes is not there yet.
+# Names that an example of a command finds empty although others find something there: it makes them itself.
 OWN = {
     "": "rm -r data",
     "prepare": "rm -r data-reviews",

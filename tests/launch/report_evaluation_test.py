@@ -16,7 +16,7 @@ class Evaluations(unittest.TestCase):
     golden = json.loads((ROOT / "tests/golden/calibration.json").read_text())["cases"]
 
     def files(self, case, **changes):
-        """What `trireme evaluate` prints and writes."""
+        """Output and files of `trireme evaluate`."""
         names, rows = case["labels"], list(zip(case["label"], case["prediction"], case["probabilities"]))
         lines = [{"sample": i, "loss": -math.log(max(p[l], 1e-9)), "label": names[l], "prediction": names[f], "probabilities": dict(zip(names, p)),
                   "source": f"rows.jsonl:{i + 1}"} for i, (l, f, p) in enumerate(rows)]

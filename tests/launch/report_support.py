@@ -1,4 +1,4 @@
-"""What the tests of reports share: a reader of pages, the command as it is installed, refusals in this process.
+"""Shared by the tests of reports: a reader of pages, the command as it is installed, refusals in this process.
 
 Each is called as NAME_test.py ROOT WORK_FOLDER.
 """

@@ -106,7 +106,7 @@ class Pages(unittest.TestCase):
         for hostile in report_example.HOSTILE:
             self.assertIn(numbers.plain(hostile), texts)
         self.assertNotIn("54439", texts)  # what a template would make of a text
-        # Also where a text is the value of an attribute.
+        # This holds for the value of an attribute too.
         named = rendered({"kind": "code", "title": '" onload="alert(1)', "text": ""})
         self.assertIn({"tabindex": "0", "role": "region", "aria-label": '" onload="alert(1)'}, [a for _, a in Reader(named).tags])
 

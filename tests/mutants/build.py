@@ -68,7 +68,7 @@ class Build:
         words = list(words)
         words[words.index("-o") + 1] = str(out)
         words[words.index("-c") + 1] = str(tree / source)
-        # What is included by quotes is looked for beside the copy, in the copied tree, and beside the original.
+        # An include in quotes is looked for beside the copy, in the copied tree, and beside the original.
         words[1:1] = ["-iquote", str(tree), "-iquote", str((ROOT / source).parent)]
         environment = dict(os.environ, CCACHE_SLOPPINESS=SLOPPINESS)
         must(f"{source} does not compile", ([self.ccache] if self.ccache else []) + words, cwd=self.folder,

@@ -1,4 +1,4 @@
-"""What a program says about itself: `trireme parity` on a model of tests/golden, or a test of ctest's list."""
+"""Reads what a program says about itself: `trireme parity` on a model of tests/golden, or a test of ctest's list."""
 import dataclasses
 import json
 import os

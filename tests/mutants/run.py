@@ -64,7 +64,7 @@ class Judge:
     def __init__(self, build, mpiexec, pool):
         self.build, self.mpiexec, self.pool = build, mpiexec, pool
         self.tests = build.tests()
-        # As for ctest's own: more ranks than cores.
+        # ctest sets the same: more ranks than cores.
         self.environment = self.tests["parity_command_test"][1]
 
     def compile(self, mutant, folder):
@@ -136,7 +136,7 @@ def is_named(row, spec):
 
 
 def verdict(row, spec):
-    """What is said of a run, and whether it is as the table has it: `gap` admits what nothing finds or names yet, and a
+    """Says what came of a run, and whether it is as the table has it: `gap` admits what nothing finds or names yet, and a
     gap that is closed must leave the table."""
     word = "survives" if not row["found"] else "found" if is_named(row, spec) else "misnamed"
     gap = spec.get("gap", "found")

@@ -67,7 +67,7 @@ class Run:
         return [int(word) for word in said.split(": ")[1].split(", ")]
 
     def said(self):
-        """What all its jobs have written so far."""
+        """Output of all its jobs so far."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.out")))
 
     def events(self, kind):
@@ -97,7 +97,7 @@ class Run:
 
 
 def job(number):
-    """What Slurm says of a job: State, Restarts, ..."""
+    """Fields that Slurm has of a job: State, Restarts, ..."""
     text = output("scontrol", "-o", "show", "job", str(number))
     return dict(word.split("=", 1) for word in text.split() if "=" in word)
 
