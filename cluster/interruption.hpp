@@ -26,8 +26,8 @@ class RemovalAtSignal {
 /// Has this folder removed when a signal ends the process. Only a note if there is no
 /// RemovalAtSignal.
 void remove_at_signal(std::string const& folder);
-/// Takes it off the list. Does not return while a signal ends the process, so that nobody hears of
-/// files that are missing by then.
+/// Takes the folder off the list. Does not return while a signal ends the process, so that nothing
+/// reports files as missing that are being removed.
 void keep_at_signal(std::string const& folder);
 
 } // namespace trireme::cluster

@@ -25,7 +25,7 @@ class H5 {
     H5& operator=(H5&& other) noexcept;
     ~H5();
     operator hid_t() const { return id_; }
-    /// Closes and tells of a failure, which the destructor would keep to itself. Throws JobError.
+    /// Closes and reports a failure, which the destructor would ignore. Throws JobError.
     void close_now(std::string const& path);
 
   private:

@@ -10,8 +10,8 @@
 
 namespace trireme::parallel {
 
-/// Read by every rank of the process; the same in all processes of a job, since the calls of a step
-/// hang on them.
+/// Read by every rank of the process; must be the same in all processes of a job, since the calls
+/// of a step depend on them.
 struct Budgets {
     /// elements of a head's logits that exist at one time
     std::atomic<std::int64_t> logits = std::int64_t{1} << 22;

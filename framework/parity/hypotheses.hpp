@@ -38,7 +38,7 @@ inline constexpr double kSure = 0.95, kLikely = 0.8;
 
 /// |a - b| <= tolerance x |b|
 bool near(double a, double b, double tolerance);
-/// How closely a computed variant must meet a layout's numbers, as a fraction.
+/// Returns how closely a computed variant must match a layout's numbers, as a fraction.
 double closeness(Case const& c);
 double first_loss(Case const& c);
 /// Does a fit explain the layout's gradients? It must come close, and closer by far than the right

@@ -40,15 +40,15 @@ class Control {
     /// Says what the user should know about the time that is left (rank 0); empty if there is
     /// enough.
     std::string warning() const;
-    /// After a step. `evaluation_next`: one comes before the next call. Collective; the same on
-    /// every rank.
+    /// Call it after each step. `evaluation_next`: an evaluation comes before the next call.
+    /// Collective; the same on every rank.
     Orders agree(bool evaluation_next);
 
     void step_took(double seconds);
     void evaluation_took(double seconds);
-    /// A save was begun; a file SAVE has had its way.
+    /// Notes that a save has begun, and removes the file RUN/SAVE that may have asked for it.
     void save_began();
-    /// One was made, in that time from its beginning.
+    /// Notes how long a save took from its beginning.
     void save_took(double seconds);
 
   private:

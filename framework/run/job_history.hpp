@@ -17,9 +17,10 @@ struct JobHistory {
     double longest_save = 0;       ///< seconds, of the last ten saves; 0: none
     double longest_evaluation = 0; ///< likewise
 
-    /// Used by all of them, up to their last events: a job killed in its set-up counts little.
+    /// Returns the node hours of all jobs, up to their last events: a job killed in its set-up
+    /// counts little.
     double node_hours() const;
-    /// How many of the last jobs in a row took the run up at `step`: none of them got further.
+    /// Returns how many of the last jobs in a row began at `step` and got no further.
     int stuck_at(std::int64_t step) const;
 };
 

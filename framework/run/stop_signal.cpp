@@ -45,7 +45,7 @@ void ask() {
 
 /// [Note: what mpirun does before it ends its ranks] Open MPI 4 answers Ctrl-C, TERM and HUP with
 /// CONT to its ranks, TERM after odls_base_sigkill_timeout seconds, and KILL after as many again.
-/// CONT is heard here, so that the save has all of that time. mpirun also stops its ranks at Ctrl-Z
+/// We listen for CONT, so that the save has all of that time. mpirun also stops its ranks at Ctrl-Z
 /// and sends CONT at `fg`: a thread that should run every 50 ms sees that this process stood still,
 /// and such a CONT does not count.
 void remember(int signal, siginfo_t* info, void*) {

@@ -37,8 +37,8 @@ at::Tensor gather_losses(at::Tensor const& mine, std::int64_t micro_batches,
 at::Tensor update_scale(at::Tensor const& loss, at::Tensor const& gradient_norm, double clip,
                         double highest_loss);
 
-/// The numbers of one step at a time on their way to the host. From a GPU they go through pinned
-/// memory, in the order of the compute stream. Local; one thread.
+/// Brings the numbers of one step at a time to the host. From a GPU they go through pinned memory,
+/// in the order of the compute stream. Local; one thread.
 class StepResults {
   public:
     struct Numbers {

@@ -50,22 +50,22 @@ struct SaveReport {
 /// Either way the steps between a save's start and its outcome may change weights and moments: they
 /// are not what is written.
 ///
-/// A save that fails is told by poll() and leaves the former checkpoints as they are; the run goes
-/// on, since the next one may succeed. finish() throws if the newest one failed.
+/// A save that fails is reported by poll() and leaves the former checkpoints as they are; the run
+/// goes on, since the next one may succeed. finish() throws if the newest one failed.
 class RunCheckpoints {
   public:
     /// Checkpoints live in RUN/checkpoints. All arguments but the strings must outlive this.
     /// Collective.
     RunCheckpoints(config::Config const& config, std::string data_fingerprint,
                    parallel::ParameterStore& store, cluster::Communicator& world);
-    /// Gives up what is in flight: a checkpoint that not every rank has written is never committed.
+    /// Abandons a save in flight: a checkpoint that not every rank has written is never committed.
     /// Local.
     ~RunCheckpoints();
 
     /// Loads the newest valid checkpoint into the store; nothing if there is none. Collective: all
-    /// load the same one, and one that some rank cannot read is passed over, told to `say`. Throws
-    /// WrongRun if none is left, or if the run folder belongs to a run of another configuration or
-    /// other data.
+    /// load the same one; a checkpoint that some rank cannot read is passed over, and `say` gets
+    /// the reason. Throws WrongRun if none is left, or if the run folder belongs to a run of
+    /// another configuration or other data.
     std::optional<run::Progress> resume(std::function<void(std::string const&)> const& say);
     /// Saves weights, moments and `progress`. Waits for a save in flight, if any, and then no
     /// longer than the copy to host memory takes. If this step was saved already, only the state is
