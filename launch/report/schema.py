@@ -52,6 +52,8 @@ MAYBE_TEXT = Field(is_text, "a text", False)
 NAMES = Field(is_list_of(is_text), "a list of texts")
 REALS = Field(is_list_of(is_real), "a list of numbers, null where not defined")
 MAYBE_REALS = REALS._replace(needed=False)
+SHARE = Field(lambda v: is_real(v) and v is not None and 0 <= v <= 1, "a number from 0 to 1")
+MAYBE_SHARE = Field(lambda v: v is None or SHARE.check(v), "a number from 0 to 1, null where not defined")
 SCALE = Field(one_of(("linear", "log")), "linear, log", False)
 FORM = Field(one_of(FORMS), ", ".join(FORMS), False)
 
@@ -84,9 +86,8 @@ FIELDS = {
     "matrix": FIGURE | {"row_label": TEXT, "column_label": TEXT, "rows": NAMES, "columns": NAMES,
                         "values": Field(is_list_of(is_list_of(is_real)), "a list of lists of numbers")},
     "reliability": FIGURE | {"bins": list_of("bin")},
-    "bin": {"low": REALS._replace(check=is_real, legal="a number"), "high": REALS._replace(check=is_real, legal="a number"),
-            "count": Field(count, "a whole number >= 0"), "confidence": Field(is_real, "a number, null where not defined"),
-            "accuracy": Field(is_real, "a number, null where not defined")},
+    "bin": {"low": SHARE, "high": SHARE, "count": Field(lambda v: count(v) and v < 1 << 53, "a whole number from 0 to 9007199254740991"),
+            "confidence": MAYBE_SHARE, "accuracy": MAYBE_SHARE},
 }
 BLOCKS = ("text", "table", "figure", "verdicts", "code", "tokens", "details")
 PICTURES = ("curves", "bars", "matrix", "reliability")

@@ -39,8 +39,13 @@ class Chromium:
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait()
+        try:
+            self.session = None
+            self.call("Browser.close")
+            self.process.wait(PATIENCE)
+        except (RuntimeError, OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+            self.process.wait()
         os.close(self.to_them), os.close(self.from_them)
 
     def message(self):

@@ -63,6 +63,11 @@ class Evaluations(unittest.TestCase):
         worst = sorted((line for line in lines if line["label"] != line["prediction"]), key=lambda line: (-line["loss"], line["sample"]))
         self.assertEqual([row[0] for row in found], [line["source"] for line in worst[:20]])
 
+    def test_what_is_right_is_not_among_the_wrong(self):
+        lines = [{"loss": 9, "label": "a", "prediction": "a"}, {"loss": 1, "label": "a", "prediction": "b"}]
+        found = evaluation.Predictions(str(save("right.jsonl", "".join(json.dumps(line) + "\n" for line in lines))))
+        self.assertEqual([row[0] for row in evaluation.worst_section(found)["blocks"][1]["rows"]], ["line 2"])
+
     def test_other_tasks(self):
         given = save("numbers.json", {"split": "test", "samples": 2, "loss": 0.5, "mse": 0.25, "pearson": None})
         predictions = save("numbers.jsonl", '{"sample": 0, "loss": 0.1, "targets": [1]}\n{"sample": 1, "loss": 0.9, "targets": [1]}\n')

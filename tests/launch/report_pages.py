@@ -69,7 +69,7 @@ class Pages(unittest.TestCase):
                      evaluation("absent", ["bad", "a class that was forgotten", "good"], 200, absent=1),
                      evaluation("fifty", [f"intent_{i}_of_a_customer_with_long_names_{i}" for i in range(50)], 3000),
                      evaluation("hostile", report_example.HOSTILE, 500)]
-        cls.folder = tempfile.TemporaryDirectory()
+        cls.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # a helper may outlive the browser
         cls.browser = chromium.Chromium(chromium.find(), cls.folder.name).__enter__()
 
     @classmethod
@@ -109,7 +109,7 @@ class Pages(unittest.TestCase):
 
     def test_the_watch_would_notice(self):
         """A page with a script, a picture from elsewhere and texts on one another: each is found, or its absence proves nothing."""
-        with tempfile.TemporaryDirectory() as profile, chromium.Chromium(chromium.find(), profile) as browser:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, chromium.Chromium(chromium.find(), profile) as browser:
             spoilt = WORK / "spoilt.html"
             spoilt.write_text("<body style='color: #bbb'>faint<script>console.error(1)</script><img src='http://127.0.0.1:9/x.png'>"
                               "<svg width=90 height=60><text y=30>aaaa</text><text y=31>bbbb</text><text y=30 x=80>long</text></svg>")

@@ -55,6 +55,10 @@ class Refusals(unittest.TestCase):
         self.refused(small({"kind": "verdicts", "items": [{"verdict": "bad", "name": "n"}]}), ': sections[0].blocks[0].items[0].verdict: "bad": legal: ok, warn, error, info')
         self.refused(small(TABLE | {"rows": [[[1]]]}), ": sections[0].blocks[0].rows: [[[1]]]: legal: a list of lists of texts, numbers, true, false, null")
 
+    def test_shares(self):
+        bins = {"kind": "figure", "picture": "reliability", "title": "t", "bins": [{"low": 0, "high": 1, "count": 1, "confidence": None, "accuracy": 1.5}]}
+        self.refused(small(bins), ": sections[0].blocks[0].bins[0].accuracy: 1.5: legal: a number from 0 to 1, null where not defined")
+
     def test_lengths(self):
         self.refused(small(TABLE | {"rows": [[1], [1, 2]]}), ": sections[0].blocks[0].rows[1] has a length of: 2: legal: as many as there are places: 1")
         series = {"name": "n", "x": [1, 2], "y": [1]}
