@@ -4,6 +4,7 @@
 
 #include "parallel/budgets.hpp"
 #include "parallel/group_names.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -39,7 +40,7 @@ GradientReducer::GradientReducer(ParameterStore& store, Mesh const& mesh)
 
 void GradientReducer::divide(std::int64_t micro_batches) {
     micro_batches_ = micro_batches;
-    micro_steps_ = (micro_batches + data_.size() - 1) / data_.size();
+    micro_steps_ = micro_steps_of(micro_batches, data_.size());
 }
 
 void GradientReducer::begin_step(std::int64_t micro_batches) {
@@ -48,11 +49,12 @@ void GradientReducer::begin_step(std::int64_t micro_batches) {
 }
 
 bool GradientReducer::has_micro_batch(std::int64_t micro_step) const {
-    return micro_step * data_.size() + data_.rank() < micro_batches_;
+    return micro_batch_in(micro_step, data_.rank(), data_.size()) < micro_batches_;
 }
 
 std::int64_t GradientReducer::micro_batches_in(std::int64_t micro_step) const {
-    return std::min<std::int64_t>(data_.size(), micro_batches_ - micro_step * data_.size());
+    return std::min<std::int64_t>(data_.size(),
+                                  micro_batches_ - micro_batch_in(micro_step, 0, data_.size()));
 }
 
 void GradientReducer::unit_done(std::size_t index, std::int64_t micro_step) {

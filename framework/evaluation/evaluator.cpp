@@ -8,6 +8,7 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "framework/tasks/task.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::evaluation {
 
@@ -68,14 +69,13 @@ void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
 
 Outcome Evaluator::outcome(data::Dataset const& dataset) const {
     model::Results mine;
-    auto const ranks = static_cast<std::size_t>(model_.mesh().data().size()),
-               rank = static_cast<std::size_t>(model_.mesh().data().rank());
+    auto const& data = model_.mesh().data();
     for (auto const& plan : data::plan_evaluation(dataset, shape_)) {
         std::vector<model::Pass> passes;
-        for (std::size_t s = rank; s < plan.micro_batches.size(); s += ranks)
-            passes.push_back(
-                model::make_pass(dataset.read(plan.micro_batches[s], shape_.token_multiple), false,
-                                 0, 0, 1.0, model_.store().options().device));
+        for (auto const& samples :
+             parallel::own_micro_batches(plan.micro_batches, data.rank(), data.size()))
+            passes.push_back(model::make_pass(dataset.read(samples, shape_.token_multiple), false,
+                                              0, 0, 1.0, model_.store().options().device));
         model_.load(std::move(passes));
         model_.engine().forward(static_cast<std::int64_t>(plan.micro_batches.size()));
         model::Results const& found = model_.results();

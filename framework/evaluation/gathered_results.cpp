@@ -5,6 +5,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::evaluation {
 
@@ -27,13 +28,11 @@ OneStep make_step(data::Dataset const& set, data::BatchShape const& shape,
         data::plan_evaluation(set, {set.size(), shape.tokens_per_micro_batch, shape.token_multiple})
             .at(0);
     OneStep step{{}, static_cast<std::int64_t>(plan.micro_batches.size())};
-    auto const ranks = static_cast<std::size_t>(data.size());
-    for (auto s = static_cast<std::size_t>(data.rank()); s < plan.micro_batches.size();
-         s += ranks) {
-        step.passes.push_back(
-            model::make_pass(set.read(plan.micro_batches[s], shape.token_multiple), false, 0, 0,
-                             // not training: dropout is off
-                             1.0 / static_cast<double>(plan.trained)));
+    for (auto const& samples :
+         parallel::own_micro_batches(plan.micro_batches, data.rank(), data.size())) {
+        step.passes.push_back(model::make_pass(set.read(samples, shape.token_multiple), false, 0, 0,
+                                               // not training: dropout is off
+                                               1.0 / static_cast<double>(plan.trained)));
         step.passes.back().keep_logits = true;
     }
     return step;

@@ -8,6 +8,7 @@
 
 #include "framework/model/layer_names.hpp"
 #include "framework/parity/hypotheses.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::parity {
 
@@ -74,8 +75,8 @@ std::vector<Formula> formulas_of_means(std::vector<std::int64_t> const& trained,
         static_cast<double>(std::accumulate(trained.begin(), trained.end(), std::int64_t{0}));
     std::vector<double> of_rank(d), micro_batches_of_rank(d);
     for (std::size_t s = 0; s < micro_batches; ++s) {
-        of_rank[s % d] += static_cast<double>(trained[s]);
-        micro_batches_of_rank[s % d] += 1;
+        of_rank[parallel::data_rank_of(s, d)] += static_cast<double>(trained[s]);
+        micro_batches_of_rank[parallel::data_rank_of(s, d)] += 1;
     }
     Formula by_micro_batch{"the mean over micro-batches of their means", {}},
         by_rank{"the mean over data ranks of the mean over their labels", {}},
@@ -83,8 +84,10 @@ std::vector<Formula> formulas_of_means(std::vector<std::int64_t> const& trained,
     for (std::size_t s = 0; s < micro_batches; ++s) {
         double const own = std::max(1.0, static_cast<double>(trained[s]));
         by_micro_batch.weights.push_back(all / (static_cast<double>(micro_batches) * own));
-        by_rank.weights.push_back(all / (ranks * std::max(1.0, of_rank[s % d])));
-        by_both.weights.push_back(all / (ranks * micro_batches_of_rank[s % d] * own));
+        by_rank.weights.push_back(all /
+                                  (ranks * std::max(1.0, of_rank[parallel::data_rank_of(s, d)])));
+        by_both.weights.push_back(
+            all / (ranks * micro_batches_of_rank[parallel::data_rank_of(s, d)] * own));
     }
     return {by_micro_batch, by_both, by_rank};
 }
@@ -115,7 +118,9 @@ std::vector<int> silent_ranks(Fit const& f, std::vector<std::int64_t> const& tra
     std::vector<int> in(static_cast<std::size_t>(d)), out(in);
     for (std::size_t s = 0; s < trained.size(); ++s)
         if (trained[s] > 0)
-            ++(std::abs(f.weights[s]) < 2e-2 ? out : in)[s % static_cast<std::size_t>(d)];
+            ++(std::abs(f.weights[s]) < 2e-2
+                   ? out
+                   : in)[parallel::data_rank_of(s, static_cast<std::size_t>(d))];
     std::vector<int> silent;
     bool whole = false;
     for (std::size_t r = 0; r < in.size(); ++r) {
@@ -138,7 +143,8 @@ std::optional<Cause> micro_batches_missing(Case const& c, Fit const& f,
         bool const absent = std::abs(f.weights[i]) < 2e-2;
         if (!absent && !near(f.weights[i], 1, 2e-2)) return {};
         if (absent) {
-            missing.push_back(fmt::format("{} of data rank {}", s / d, s % d));
+            missing.push_back(
+                fmt::format("{} of data rank {}", s / d, parallel::data_rank_of(s, d)));
             last &= s + d >= micro_batches;
         }
     }

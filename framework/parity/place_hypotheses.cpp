@@ -11,6 +11,7 @@
 #include "framework/model/transformer_stage.hpp"
 #include "framework/parity/hypotheses.hpp"
 #include "framework/parity/where.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 #include "parallel/tensor_cut.hpp"
 
 namespace trireme::framework::parity {
@@ -89,7 +90,7 @@ std::vector<Property> properties_of(Case const& c, std::vector<Place> const& pla
                    [](Place const& p) { return p.crosses; }});
     for (int r = 0; r < layout.data() && layout.data() > 1; ++r) {
         auto const rank = [d = layout.data()](Place const& p) {
-            return static_cast<int>(p.micro_batch) % d;
+            return parallel::data_rank_of(static_cast<int>(p.micro_batch), d);
         };
         all.push_back(
             {fmt::format("of data rank {}", r), [=](Place const& p) { return rank(p) == r; }});

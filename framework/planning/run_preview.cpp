@@ -11,6 +11,7 @@
 #include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/pretrained/weights.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::planning {
 
@@ -67,7 +68,7 @@ void look_at_steps(RunPreview& p, data::Dataset const& set, config::Config const
         add(p.micro_batches, micro_batches, step + 1);
         add(p.tokens_per_step, plan.tokens, step + 1);
         filled += micro_batches;
-        places += (micro_batches + p.data_ranks - 1) / p.data_ranks * p.data_ranks;
+        places += parallel::micro_steps_of(micro_batches, p.data_ranks) * p.data_ranks;
     }
     p.idle =
         1.0 - static_cast<double>(filled) / static_cast<double>(std::max<std::int64_t>(1, places));

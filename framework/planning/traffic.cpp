@@ -8,6 +8,7 @@
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/tasks/task.hpp"
 #include "parallel/dry_world.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::planning {
 
@@ -75,11 +76,11 @@ Traffic predict(model::Config const& model, StepDescription const& step, int ran
     parallelize::ParallelModel parallel(model, mesh, step.section, step.numerics, true, at::kMeta);
     auto const micro_batches = micro_batches_of(step);
     std::vector<model::Pass> passes;
-    for (auto s = static_cast<std::size_t>(mesh.data().rank()); s < micro_batches.size();
-         s += static_cast<std::size_t>(mesh.data().size()))
-        passes.push_back(model::make_pass(micro_batch_of(micro_batches[s], step.lengths, model,
-                                                         step.mesh[parallel::Axis::tensor]),
-                                          true, 0, 0, 1.0));
+    for (auto const& samples :
+         parallel::own_micro_batches(micro_batches, mesh.data().rank(), mesh.data().size()))
+        passes.push_back(model::make_pass(
+            micro_batch_of(samples, step.lengths, model, step.mesh[parallel::Axis::tensor]), true,
+            0, 0, 1.0));
     parallel.load(std::move(passes));
     counter->clear();
     parallel.engine().forward_backward(static_cast<std::int64_t>(micro_batches.size()));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "parallel/micro_batch_ranks.hpp"
 #include "parallel/tensor_place.hpp"
 
 namespace trireme::framework::step {
@@ -20,17 +21,15 @@ BatchSource::BatchSource(data::Dataset const& set, data::BatchShape const& shape
 
 BatchSource::Ahead BatchSource::read(BatchPlace const& place) const {
     Ahead batch{place, data::plan_step(set_, shape_, seed_, place.cursor), {}};
-    auto const ranks = static_cast<std::size_t>(mesh_.data().size());
-    for (auto s = static_cast<std::size_t>(mesh_.data().rank());
-         s < batch.plan.micro_batches.size(); s += ranks)
-        batch.micro_batches.push_back(
-            set_.read(batch.plan.micro_batches[s], shape_.token_multiple));
+    for (auto const& samples : parallel::own_micro_batches(
+             batch.plan.micro_batches, mesh_.data().rank(), mesh_.data().size()))
+        batch.micro_batches.push_back(set_.read(samples, shape_.token_multiple));
     return batch;
 }
 
 std::size_t BatchSource::largest_batch() const {
-    std::int64_t const ranks = mesh_.data().size(),
-                       micro_batches = (shape_.samples + ranks - 1) / ranks;
+    std::int64_t const micro_batches =
+        parallel::micro_steps_of(shape_.samples, mesh_.data().size());
     std::int64_t const full =
         std::max(shape_.tokens_per_micro_batch, set_.longest()) + shape_.token_multiple;
     std::int64_t const tokens =

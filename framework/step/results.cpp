@@ -7,6 +7,7 @@
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/step/batch_source.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 #include "parallel/tensor_buffer.hpp"
 #include "parallel/tensor_place.hpp"
 
@@ -25,7 +26,8 @@ at::Tensor forward_backward(BatchSource& batches, BatchPlace const& place,
 
 at::Tensor gather_losses(at::Tensor const& mine, std::int64_t micro_batches,
                          parallel::Mesh const& mesh) {
-    std::int64_t const ranks = mesh.data().size(), each = (micro_batches + ranks - 1) / ranks;
+    std::int64_t const ranks = mesh.data().size(),
+                       each = parallel::micro_steps_of(micro_batches, ranks);
     at::Tensor const own = at::constant_pad_nd(mine, {0, each - mine.numel()}),
                      all = own.new_empty({ranks, each});
     parallel::finish(
