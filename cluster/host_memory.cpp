@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <sstream>
 #include <string>
@@ -15,43 +13,9 @@
 
 #include "cluster/gather.hpp"
 #include "cluster/host.hpp"
+#include "cluster/kernel_files.hpp"
 
 namespace trireme::cluster {
-
-namespace {
-
-std::string first_line(std::string const& path) {
-    std::ifstream file(path);
-    std::string line;
-    std::getline(file, line);
-    return line;
-}
-
-/// The value behind `key` in a file of "key: value" lines (/proc/cpuinfo, /proc/meminfo); empty if
-/// it is not there.
-std::string field_of(std::string const& path, std::string const& key) {
-    std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) {
-        auto const colon = line.find(':');
-        if (!line.starts_with(key) || colon == std::string::npos) continue;
-        auto const start = line.find_first_not_of(" \t", colon + 1);
-        return start == std::string::npos ? "" : line.substr(start);
-    }
-    return "";
-}
-
-/// Folders of this process's control group (version 2), innermost first.
-std::vector<std::string> control_groups() {
-    std::string const line = first_line("/proc/self/cgroup"); // "0::/slice/job"
-    if (!line.starts_with("0::")) return {};
-    std::vector<std::string> folders;
-    for (std::filesystem::path path = line.substr(3);; path = path.parent_path()) {
-        folders.push_back("/sys/fs/cgroup" + (path == "/" ? "" : path.string()));
-        if (path == "/" || path.empty()) return folders;
-    }
-}
-
-} // namespace
 
 std::int64_t memory_left() {
     std::int64_t left = std::atoll(field_of("/proc/meminfo", "MemAvailable").c_str()) * 1024;

@@ -10,12 +10,11 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "cluster/host.hpp"
 #include "cluster/host_memory.hpp"
+#include "cluster/kernel_files.hpp"
 #include "cluster/nccl_communicator.hpp"
 #include "launch/doctor.hpp"
 
@@ -28,42 +27,11 @@ int number_in(char const* variable) {
     return text ? std::atoi(text) : 0;
 }
 
-std::string first_line(std::string const& path) {
-    std::ifstream file(path);
-    std::string line;
-    std::getline(file, line);
-    return line;
-}
-
-/// The value behind `key` in a file of "key: value" lines (/proc/cpuinfo, /proc/meminfo); empty if
-/// it is not there.
-std::string field_of(std::string const& path, std::string const& key) {
-    std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) {
-        auto const colon = line.find(':');
-        if (!line.starts_with(key) || colon == std::string::npos) continue;
-        auto const start = line.find_first_not_of(" \t", colon + 1);
-        return start == std::string::npos ? "" : line.substr(start);
-    }
-    return "";
-}
-
-/// Folders of this process's control group (version 2), innermost first.
-std::vector<std::string> control_groups() {
-    std::string const line = first_line("/proc/self/cgroup"); // "0::/slice/job"
-    if (!line.starts_with("0::")) return {};
-    std::vector<std::string> folders;
-    for (std::filesystem::path path = line.substr(3);; path = path.parent_path()) {
-        folders.push_back("/sys/fs/cgroup" + (path == "/" ? "" : path.string()));
-        if (path == "/" || path.empty()) return folders;
-    }
-}
-
 double cpu_quota() {
     double least = 0;
-    for (auto const& folder : control_groups()) {
+    for (auto const& folder : cluster::control_groups()) {
         std::istringstream words(
-            first_line(folder + "/cpu.max")); // "200000 100000", or "max 100000"
+            cluster::first_line(folder + "/cpu.max")); // "200000 100000", or "max 100000"
         double time = 0, period = 0;
         if (words >> time >> period && period > 0 && (least == 0 || time / period < least))
             least = time / period;
@@ -185,7 +153,7 @@ RankFacts own_facts(int rank) {
             .host = cluster::host_name(),
             .launcher = launcher_name(),
             .versions = library_versions(),
-            .processor = field_of("/proc/cpuinfo", "model name"),
+            .processor = cluster::field_of("/proc/cpuinfo", "model name"),
             .capability = at::get_cpu_capability(),
             .pid = getpid(),
             .cores = own_cores(),
