@@ -13,6 +13,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/read_at.hpp"
 #include "cluster/xxh3.hpp"
 #include "data/pieces.hpp"
 
@@ -207,19 +208,12 @@ Shard::Shard(Shard&& other) noexcept
       reals_(std::move(other.reals_)) {}
 
 void Shard::read(std::int64_t from, std::int64_t bytes, void* to) const {
-    auto* out = static_cast<char*>(to);
-    while (bytes > 0) {
-        ssize_t const n = pread(file_, out, static_cast<std::size_t>(bytes), from);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0)
-            throw cluster::JobError(
-                fmt::format("{}: {} bytes at {} cannot be read: {}", path_, bytes, from,
-                            n ? std::strerror(errno)
-                              : "the file ends before them; it was cut after it was checked"));
-        out += n;
-        from += n;
-        bytes -= n;
-    }
+    std::int64_t const got = cluster::read_at(file_, to, from, bytes);
+    if (got < bytes)
+        throw cluster::JobError(
+            fmt::format("{}: {} bytes at {} cannot be read: {}", path_, bytes, from,
+                        got < 0 ? std::strerror(errno)
+                                : "the file ends before them; it was cut after it was checked"));
 }
 
 void Shard::append_tokens(TokenColumn const& tokens, std::int64_t i,

@@ -11,6 +11,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "cluster/read_at.hpp"
 #include "cluster/xxh3.hpp"
 
 namespace trireme::framework::checkpoint {
@@ -70,11 +71,10 @@ std::vector<char> const& Reader::verified_chunk(Open& file, std::string const& t
     std::int64_t const begin = index * kChunk, size = std::min(kChunk, file.record.bytes - begin);
     file.chunk_index = -1;
     file.chunk.resize(static_cast<std::size_t>(std::max<std::int64_t>(0, size)));
-    ssize_t const got =
-        size > 0 ? pread(file.descriptor, file.chunk.data(), static_cast<std::size_t>(size), begin)
-                 : -1;
-    if (got != size || cluster::xxh3_hex(file.chunk.data(), static_cast<std::size_t>(size)) !=
-                           file.record.chunks.at(static_cast<std::size_t>(index)))
+    bool const read =
+        size > 0 && cluster::read_at(file.descriptor, file.chunk.data(), begin, size) == size;
+    if (!read || cluster::xxh3_hex(file.chunk.data(), static_cast<std::size_t>(size)) !=
+                     file.record.chunks.at(static_cast<std::size_t>(index)))
         throw cluster::InputError(
             fmt::format("{}/{}: bytes {} to {} do not match their hash, in tensor {}", directory_,
                         file.record.file, begin, begin + size, tensor));
@@ -158,8 +158,8 @@ void Reader::verify() const {
         std::vector<char> chunk(static_cast<std::size_t>(kChunk));
         for (std::int64_t index = 0; index * kChunk < file.record.bytes; ++index) {
             std::int64_t const size = std::min(kChunk, file.record.bytes - index * kChunk);
-            bool const read = pread(file.descriptor, chunk.data(), static_cast<std::size_t>(size),
-                                    index * kChunk) == size;
+            bool const read =
+                cluster::read_at(file.descriptor, chunk.data(), index * kChunk, size) == size;
             if (!read || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) !=
                              file.record.chunks.at(static_cast<std::size_t>(index)))
                 throw cluster::InputError(

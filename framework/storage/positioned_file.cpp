@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "cluster/read_at.hpp"
 
 namespace trireme::framework::storage {
 
@@ -33,18 +34,11 @@ PositionedFile::~PositionedFile() {
 }
 
 void PositionedFile::read(void* to, std::int64_t at, std::int64_t bytes) const {
-    auto* out = static_cast<char*>(to);
-    while (bytes > 0) {
-        ssize_t const n = pread(descriptor_, out, static_cast<std::size_t>(bytes), at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) throw cluster::InputError(path_ + ": read error: " + std::strerror(errno));
-        if (n == 0)
-            throw cluster::InputError(
-                path_ + ": ends before its data; was it truncated while it was read?");
-        out += n;
-        at += n;
-        bytes -= n;
-    }
+    std::int64_t const got = cluster::read_at(descriptor_, to, at, bytes);
+    if (got < 0) throw cluster::InputError(path_ + ": read error: " + std::strerror(errno));
+    if (got < bytes)
+        throw cluster::InputError(path_ +
+                                  ": ends before its data; was it truncated while it was read?");
 }
 
 void PositionedFile::write(void const* from, std::int64_t at, std::int64_t bytes) const {
