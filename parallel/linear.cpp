@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "parallel/compute_path.hpp"
+#include "parallel/graph_address.hpp"
 
 namespace trireme::parallel {
 
@@ -12,14 +13,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-/// Handles live in the layers, which outlive the graph; the graph keeps their addresses.
-c10::IValue remember(ParameterUse const& use) {
-    return reinterpret_cast<std::int64_t>(&use);
-}
-ParameterUse const& recall(AutogradContext* context, char const* key) {
-    return *reinterpret_cast<ParameterUse const*>(context->saved_data[key].toInt());
-}
-
 /// The weight as [I, O], whichever way it is stored.
 at::Tensor from_input(ParameterUse const& weight) {
     return weight.input_major() ? weight.value() : weight.value().t();
@@ -28,15 +21,15 @@ at::Tensor from_input(ParameterUse const& weight) {
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
     static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
                             ParameterUse const* bias) {
-        context->saved_data["weight"] = remember(*weight);
-        context->saved_data["bias"] = remember(*bias);
+        remember(context, "weight", *weight);
+        remember(context, "bias", *bias);
         context->save_for_backward({x});
         return *bias ? at::addmm(bias->value(), x, from_input(*weight))
                      : at::mm(x, from_input(*weight));
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& weight = recall(context, "weight");
-        auto const& bias = recall(context, "bias");
+        auto const& weight = recall<ParameterUse const>(context, "weight");
+        auto const& bias = recall<ParameterUse const>(context, "bias");
         at::Tensor const dy = gradients[0].contiguous();
         at::Tensor const x = context->get_saved_variables()[0];
         at::Tensor dx;
@@ -90,7 +83,7 @@ at::Tensor trained(at::Tensor const& rows, at::Tensor const& ids, ParameterUse c
 struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
     static Variable forward(AutogradContext* context, Variable const& /*anchor*/,
                             at::Tensor const& ids, ParameterUse const* table) {
-        context->saved_data["table"] = remember(*table);
+        remember(context, "table", *table);
         TensorSlice const& slice = table->parameter().slice();
         if (slice.real == table->parameter().spec().shape[0]) {
             context->saved_data["ids"] = trained(ids, ids, *table);
@@ -104,7 +97,7 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
             .masked_fill_(here.logical_not().unsqueeze(1), 0);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& table = recall(context, "table");
+        auto const& table = recall<ParameterUse const>(context, "table");
         if (table.trainable())
             now_or_later([&table, dy = gradients[0], ids = context->saved_data["ids"].toTensor()] {
                 auto const [gradient, fresh] = table.accumulate();

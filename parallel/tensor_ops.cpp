@@ -2,6 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "parallel/graph_address.hpp"
 #include "parallel/linear.hpp"
 #include "parallel/tensor_buffer.hpp"
 
@@ -26,21 +27,14 @@ at::Tensor reduce_scatter_rows(at::Tensor const& x, cluster::Communicator& group
     return out;
 }
 
-void remember(AutogradContext* context, cluster::Communicator* group) {
-    context->saved_data["group"] = reinterpret_cast<std::int64_t>(group);
-}
-cluster::Communicator& recall(AutogradContext* context) {
-    return *reinterpret_cast<cluster::Communicator*>(context->saved_data["group"].toInt());
-}
-
 struct GatherSequence : torch::autograd::Function<GatherSequence> {
     static Variable forward(AutogradContext* context, Variable const& x,
                             cluster::Communicator* group) {
-        remember(context, group);
+        remember(context, "group", *group);
         return all_gather_rows(x, *group);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto& group = recall(context);
+        auto& group = recall<cluster::Communicator>(context, "group");
         return {reduce_scatter_rows(gradients[0], group), {}};
     }
 };
@@ -48,11 +42,11 @@ struct GatherSequence : torch::autograd::Function<GatherSequence> {
 struct GatherSequenceAlike : torch::autograd::Function<GatherSequenceAlike> {
     static Variable forward(AutogradContext* context, Variable const& x,
                             cluster::Communicator* group) {
-        remember(context, group);
+        remember(context, "group", *group);
         return all_gather_rows(x, *group);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& group = recall(context);
+        auto const& group = recall<cluster::Communicator>(context, "group");
         std::int64_t const rows = gradients[0].size(0) / group.size();
         return {gradients[0].narrow(0, group.rank() * rows, rows).contiguous(), {}};
     }
@@ -61,11 +55,11 @@ struct GatherSequenceAlike : torch::autograd::Function<GatherSequenceAlike> {
 struct ScatterSum : torch::autograd::Function<ScatterSum> {
     static Variable forward(AutogradContext* context, Variable const& x,
                             cluster::Communicator* group) {
-        remember(context, group);
+        remember(context, "group", *group);
         return reduce_scatter_rows(x, *group);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {all_gather_rows(gradients[0], recall(context)), {}};
+        return {all_gather_rows(gradients[0], recall<cluster::Communicator>(context, "group")), {}};
     }
 };
 

@@ -14,6 +14,7 @@
 #include "framework/model/row_losses.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
+#include "parallel/graph_address.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::model {
@@ -146,14 +147,13 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
                                                     cluster::ReduceOp::sum, "loss/logits"),
                              rows->logits);
         context->save_for_backward({dx, whole_dw.defined() ? whole_dw : dw});
-        context->saved_data["weight"] = reinterpret_cast<std::int64_t>(weight);
+        parallel::remember(context, "weight", *weight);
         if (composed) return rows->sum() * pass->loss_scale;
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const saved = context->get_saved_variables();
-        auto const& weight =
-            *reinterpret_cast<ParameterUse const*>(context->saved_data["weight"].toInt());
+        auto const& weight = parallel::recall<ParameterUse const>(context, "weight");
         // A GPU's would have to be read back.
         if (gradients[0].is_cpu() && gradients[0].item<double>() != 1.0)
             throw cluster::JobError("a loss is the end of the graph: its gradient is 1");

@@ -13,31 +13,24 @@
 #include "framework/model/dispatch.hpp"
 #include "framework/model/flash.hpp"
 #include "parallel/compute_path.hpp"
+#include "parallel/graph_address.hpp"
 
 namespace trireme::framework::model {
 
 namespace {
 
 using parallel::ParameterUse;
+using parallel::recall;
+using parallel::remember;
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-
-/// The graph keeps addresses of passes, tables and handles, whose stage outlives it.
-template <typename T>
-c10::IValue remember(T const& thing) {
-    return reinterpret_cast<std::int64_t>(&thing);
-}
-template <typename T>
-T const& recall(AutogradContext* context, char const* key) {
-    return *reinterpret_cast<T const*>(context->saved_data[key].toInt());
-}
 
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     static Variable forward(AutogradContext* context, Variable const& input,
                             ParameterUse const* weight, double epsilon) {
         at::Tensor const x = for_kernel(input), w = for_kernel(weight->value());
-        context->saved_data["weight"] = remember(*weight);
+        remember(context, "weight", *weight);
         if (parallel::composed(x)) {
             auto const [normal, deviation] = composed::rms_norm(x, w, epsilon);
             context->save_for_backward({x, deviation});
@@ -53,7 +46,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         return y.to(input.scalar_type());
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& weight = recall<ParameterUse>(context, "weight");
+        auto const& weight = recall<ParameterUse const>(context, "weight");
         auto const saved = context->get_saved_variables();
         at::Tensor const x = saved[0], dy = for_kernel(gradients[0]),
                          w = for_kernel(weight.value());
@@ -98,14 +91,14 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
                             ParameterUse const* weight, ParameterUse const* bias, double epsilon) {
         auto const [y, mean, inverse] =
             normalize_rows(input, weight->value(), bias->value(), epsilon);
-        context->saved_data["weight"] = remember(*weight);
-        context->saved_data["bias"] = remember(*bias);
+        remember(context, "weight", *weight);
+        remember(context, "bias", *bias);
         context->save_for_backward({input, mean, inverse});
         return y;
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& weight = recall<ParameterUse>(context, "weight");
-        auto const& bias = recall<ParameterUse>(context, "bias");
+        auto const& weight = recall<ParameterUse const>(context, "weight");
+        auto const& bias = recall<ParameterUse const>(context, "bias");
         auto const saved = context->get_saved_variables();
         auto const [dx, dweight, dbias] =
             normalize_rows_backward(gradients[0].contiguous(), saved, weight, bias);
@@ -256,14 +249,14 @@ struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
     static Variable forward(AutogradContext* context, Variable const& x, std::int64_t heads,
                             RotaryTable const* table, Pass const* pass) {
         context->saved_data["heads"] = heads;
-        context->saved_data["table"] = remember(*table);
-        context->saved_data["pass"] = remember(*pass);
+        remember(context, "table", *table);
+        remember(context, "pass", *pass);
         return rotate(x, heads, *table, *pass, 1);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        at::Tensor const dx =
-            rotate(gradients[0], context->saved_data["heads"].toInt(),
-                   recall<RotaryTable>(context, "table"), recall<Pass>(context, "pass"), -1);
+        at::Tensor const dx = rotate(gradients[0], context->saved_data["heads"].toInt(),
+                                     recall<RotaryTable const>(context, "table"),
+                                     recall<Pass const>(context, "pass"), -1);
         return {dx, {}, {}, {}};
     }
 };
