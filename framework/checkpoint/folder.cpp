@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
-#include <set>
 
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
@@ -18,20 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kStem = "step-", kFormer = ".former", kPartial = ".partial",
-                           kRemoved = ".removed";
-
-/// step-DIGITS and nothing else.
-bool is_checkpoint(std::string_view name) {
-    if (!name.starts_with(kStem) || name.size() == kStem.size()) return false;
-    return std::ranges::all_of(name.substr(kStem.size()),
-                               [](char c) { return c >= '0' && c <= '9'; });
-}
-
-std::string_view without(std::string_view name, std::string_view ending) {
-    return name.ends_with(ending) ? name.substr(0, name.size() - ending.size())
-                                  : std::string_view();
-}
+constexpr std::string_view kPartial = ".partial", kRemoved = ".removed";
 
 /// Turns exceptions of std::filesystem into ours.
 template <typename Action>
@@ -53,29 +38,6 @@ void discard(fs::path const& path) {
 }
 
 } // namespace
-
-std::string checkpoint_name(std::int64_t step) {
-    return fmt::format("{}{:09}", kStem, step);
-}
-
-std::int64_t step_of(std::string const& name) {
-    std::int64_t step = -1;
-    std::from_chars(name.data() + kStem.size(), name.data() + name.size(), step);
-    return step;
-}
-
-std::vector<std::string> list_checkpoints(std::string const& folder) {
-    std::set<std::string, std::greater<>> names, formers;
-    for (auto const& name : cluster::list_folder(folder)) {
-        std::error_code closed; // to us: it counts, and reading it says why not
-        if (!fs::is_directory(folder + "/" + name, closed) && !closed) continue;
-        if (is_checkpoint(name)) names.insert(name);
-        if (is_checkpoint(without(name, kFormer))) formers.insert(name);
-    }
-    for (auto const& former : formers)
-        if (!names.contains(std::string(without(former, kFormer)))) names.insert(former);
-    return {names.begin(), names.end()};
-}
 
 std::vector<std::string> surplus(std::vector<std::string> const& names, std::int64_t step,
                                  std::int64_t best_step, KeepRules const& rules) {
@@ -101,9 +63,10 @@ void open_checkpoints(std::string const& folder) {
         for (auto const& entry : fs::directory_iterator(folder)) {
             std::string const name = entry.path().filename().string();
             bool const replaced =
-                is_checkpoint(without(name, kFormer)) &&
-                fs::exists(fs::path(folder) / std::string(without(name, kFormer)));
-            if (is_checkpoint(without(name, kPartial)) || name.ends_with(kRemoved) || replaced)
+                run::is_checkpoint(run::without(name, run::kFormer)) &&
+                fs::exists(fs::path(folder) / std::string(run::without(name, run::kFormer)));
+            if (run::is_checkpoint(run::without(name, kPartial)) || name.ends_with(kRemoved) ||
+                replaced)
                 leftovers.push_back(entry.path());
         }
         for (auto const& path : leftovers) fs::remove_all(path);
@@ -117,7 +80,7 @@ std::string staging_path(std::string const& folder, std::int64_t step) {
 void commit(std::string const& folder, std::int64_t step, Manifest manifest) {
     std::string const staging = staging_path(folder, step),
                       final = folder + "/" + checkpoint_name(step),
-                      former = final + std::string(kFormer);
+                      former = final + std::string(run::kFormer);
     try {
         checked([&] {
             manifest.files.push_back(write_virtual_file(staging, manifest.tensors));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "framework/checkpoint/manifest.hpp"
+#include "framework/run/checkpoint_names.hpp"
 
 namespace trireme::framework::checkpoint {
 
@@ -22,11 +23,9 @@ struct KeepRules {
     std::int64_t every = 0; ///< 0: none for this reason
 };
 
-std::string checkpoint_name(std::int64_t step);
-std::int64_t step_of(std::string const& name);
-/// Names of the checkpoints in the folder, newest first; a former one where its successor never got
-/// the name. None if there is no folder; throws InputError if it cannot be read.
-std::vector<std::string> list_checkpoints(std::string const& folder);
+using run::checkpoint_name;
+using run::list_checkpoints;
+using run::step_of;
 
 /// Returns the `names` (newest first) that the rules remove once `step` is saved. Checkpoints newer
 /// than `step` are left over from before the run went back to an older one. They are not counted,

@@ -15,6 +15,7 @@
 #include "cluster/listing.hpp"
 #include "cluster/report.hpp"
 #include "framework/log/event_lines.hpp"
+#include "framework/run/checkpoint_names.hpp"
 
 namespace trireme::framework::run {
 
@@ -194,16 +195,6 @@ void judge_flights(Status& status, std::string const& run) {
     }
 }
 
-std::vector<std::string> checkpoint_names(std::string const& folder) {
-    std::vector<std::string> names;
-    for (auto const& name : cluster::list_folder(folder))
-        if (name.find('.') == std::string::npos &&
-            cluster::is_there(folder + "/" + name + "/manifest.json"))
-            names.push_back(name);
-    std::ranges::sort(names, std::greater<>());
-    return names;
-}
-
 } // namespace
 
 std::vector<std::pair<std::string, double>> metrics_of(nlohmann::ordered_json const& evaluation) {
@@ -230,7 +221,7 @@ Status read_status(std::string const& run) {
     if (status.state.empty())
         status.state = status.jobs.empty() ? "not started" : "ended without a word";
     if (status.state == "running" || status.state == "to be continued") estimate_time_left(all);
-    status.checkpoints = checkpoint_names(run + "/checkpoints");
+    status.checkpoints = list_checkpoints(run + "/checkpoints");
     return status;
 }
 
