@@ -20,6 +20,7 @@ ALLOWED = {
 NO_TORCH = {"cluster", "data", "framework/kernels", "launch/text"}
 MAX_LINES = 400
 ROOMS = re.compile(r"set\(TRIREME_ROOMS\s+([^)]*)\)")
+JSON_PARSER = re.compile(r"[Jj]son::(parse|accept|sax_parse)\s*\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
 
 
@@ -50,6 +51,8 @@ def faults(name, text, rooms):
     # A mistake that tests must find is a patch of tests/mutants, not a branch of the product.
     if "planted" in text and not name.startswith("tests/"):
         yield f"{name}: says `planted`: legal: in tests/ alone"
+    if layer in ALLOWED and JSON_PARSER.search(text) and name != "data/json.hpp":
+        yield f"{name}: calls nlohmann's parser: legal: data::parse_json (data/json.hpp), which names what is wrong"
     if text.count("\n") > MAX_LINES:
         yield f"{name}: {text.count(chr(10))} lines: legal: at most {MAX_LINES}; a file is one thing"
 
@@ -64,6 +67,8 @@ def self_test():
     assert list(faults("framework/train/a.hpp", "at::Tensor f();\n"))
     assert list(faults("framework/a.hpp", ""))
     assert list(faults("framework/model/a.hpp", '#include "framework/train/b.hpp"\n'))
+    assert list(faults("launch/a.cpp", "auto j = nlohmann::json::parse(text);\n"))
+    assert not list(faults("data/json.hpp", "Json::sax_parse(text, &builder);\n"))
     assert not list(faults("framework/train/a.hpp", '#include "framework/model/b.hpp"\n'))
     assert list(faults("parallel/a.cpp", "if (planted::is(Bug::slot_order)) return;\n"))
     assert not list(faults("tests/parity/a.cpp", "// A planted mistake.\n"))

@@ -177,15 +177,15 @@ void write_manifest(std::string const& directory, Manifest const& m) {
                         {"label_counts", split.label_counts},
                         {"shards", shards}};
     }
-    nlohmann::ordered_json j{
-        {"format", kFormat},
-        {"task", schema_of(m.task).name},
-        {"labels", m.labels},
-        {"vocabulary", m.vocabulary},
-        {"max_length", m.max_length},
-        {"tokenizer_xxh3", m.tokenizer_xxh3},
-        {"splits", splits},
-        {"summary", nlohmann::ordered_json::parse(m.summary.empty() ? "{}" : m.summary)}};
+    nlohmann::ordered_json j{{"format", kFormat},
+                             {"task", schema_of(m.task).name},
+                             {"labels", m.labels},
+                             {"vocabulary", m.vocabulary},
+                             {"max_length", m.max_length},
+                             {"tokenizer_xxh3", m.tokenizer_xxh3},
+                             {"splits", splits},
+                             {"summary", parse_json<nlohmann::ordered_json>(
+                                             "summary", m.summary.empty() ? "{}" : m.summary)}};
     j["xxh3"] = hash_of(j);
     cluster::write_file(directory + "/manifest.json", text_of(j));
 }

@@ -13,6 +13,7 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/mpi_communicator.hpp"
+#include "data/json.hpp"
 #include "launch/commands.hpp"
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
@@ -129,7 +130,7 @@ std::vector<RankFacts> gather_facts(cluster::Communicator& world) {
     measure_clock(world, own);
     std::vector<RankFacts> ranks;
     for (auto const& text : cluster::all_gather_bytes(world, to_json(own).dump(), "doctor/facts"))
-        ranks.push_back(facts_from_json(nlohmann::json::parse(text)));
+        ranks.push_back(facts_from_json(data::parse_json("doctor/facts", text)));
     return ranks;
 }
 

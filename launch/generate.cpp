@@ -78,8 +78,9 @@ void share(Request& r, cluster::Communicator& world) {
     Json mine = Json::array();
     for (std::size_t i = 0; i < r.job.prompts.size(); ++i)
         mine.push_back({r.job.prompts[i].name, r.job.prompts[i].tokens, r.job.references[i]});
-    Json const all =
-        Json::parse(cluster::broadcast_bytes(world, mine.dump(), 0, "generation/prompts"));
+    Json const all = data::parse_json<Json>(
+        "generation/prompts",
+        cluster::broadcast_bytes(world, mine.dump(), 0, "generation/prompts"));
     if (world.rank() == 0) return;
     for (auto const& p : all) {
         r.job.prompts.push_back({static_cast<std::int64_t>(r.job.prompts.size()), p[1], p[0]});

@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/process.hpp"
+#include "data/json.hpp"
 
 namespace trireme::launch {
 
@@ -103,7 +104,7 @@ framework::run::JobLimits shared_job_limits(cluster::Communicator& world) {
         text = packed.dump();
     }
     auto const packed =
-        nlohmann::json::parse(cluster::broadcast_bytes(world, text, 0, "job/limits"));
+        data::parse_json("job/limits", cluster::broadcast_bytes(world, text, 0, "job/limits"));
     framework::run::JobLimits limits{.nodes = packed.at("nodes"),
                                      .job_id = packed.at("job_id"),
                                      .restarts = packed.at("restarts")};

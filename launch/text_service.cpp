@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "cluster/error.hpp"
+#include "data/json.hpp"
 
 namespace trireme::launch {
 
@@ -80,7 +81,7 @@ nlohmann::json TextService::receive() {
         if (n <= 0) died();
         buffer_.append(piece.data(), static_cast<std::size_t>(n));
     }
-    auto answer = nlohmann::json::parse(buffer_.substr(0, end));
+    auto answer = data::parse_json("trireme-text", buffer_.substr(0, end));
     buffer_.erase(0, end + 1);
     return answer;
 }

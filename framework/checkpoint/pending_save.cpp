@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "cluster/error.hpp"
+#include "data/json.hpp"
 
 namespace trireme::framework::checkpoint {
 
@@ -102,7 +103,8 @@ void PendingSave::commit() {
             std::size_t const most = all_.size() / lengths_.size();
             for (std::size_t r = 0; r < lengths_.size(); ++r) {
                 auto const report =
-                    json::parse(all_.substr(r * most, static_cast<std::size_t>(lengths_[r])));
+                    data::parse_json("checkpoint/reports",
+                                     all_.substr(r * most, static_cast<std::size_t>(lengths_[r])));
                 if (report.contains("error")) {
                     discard_();
                     throw cluster::JobError(report.at("error").get<std::string>());
@@ -116,7 +118,8 @@ void PendingSave::commit() {
 }
 
 void PendingSave::tell_outcome() {
-    if (group_.rank() == 0) error_ = json::parse(thread_.get()).value("error", "");
+    if (group_.rank() == 0)
+        error_ = data::parse_json("checkpoint/outcome", thread_.get()).value("error", "");
     error_.resize(kMostOutcome - 1);
     error_.push_back('\0');
     work_ = group_.broadcast({error_.data(), error_.size(), cluster::DType::u8}, 0,

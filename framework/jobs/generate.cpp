@@ -8,6 +8,7 @@
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
+#include "data/json.hpp"
 #include "framework/config/layout_config.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/parallelize/layout_check.hpp"
@@ -70,7 +71,7 @@ GenerationResult gather(Json const& mine, std::size_t prompts, cluster::Communic
     result.references.resize(prompts);
     std::size_t found = 0;
     for (auto const& part : cluster::all_gather_bytes(world, mine.dump(), "generation/results")) {
-        Json const json = Json::parse(part);
+        Json const json = data::parse_json("generation/results", part);
         for (auto const& c : json.at("completions")) {
             result.completions.at(c[0].get<std::size_t>()) = {
                 c[0], c[1], c[2], static_cast<generation::Ending>(c[3].get<int>())};

@@ -10,6 +10,7 @@
 #include "cluster/error.hpp"
 #include "cluster/output_file.hpp"
 #include "cluster/topology.hpp"
+#include "data/json.hpp"
 #include "framework/config/layout_config.hpp"
 #include "framework/evaluation/gathered_results.hpp"
 #include "framework/inputs/model_config.hpp"
@@ -32,7 +33,7 @@ constexpr char const* kClassifier = "ForSequenceClassification";
 
 /// The transformers class in config.json; "" if it names none.
 std::string architecture(model::Config const& model) {
-    auto const json = nlohmann::json::parse(model.source_json);
+    auto const json = data::parse_json("config.json", model.source_json);
     auto const names = json.value("architectures", nlohmann::json());
     return names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>()
                                                                       : "";

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "cluster/gather.hpp"
+#include "data/json.hpp"
 #include "framework/kernels/adamw.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
@@ -98,7 +99,7 @@ GradientNorm::GradientNorm(parallel::ParameterStore const& store, parallel::Mesh
     for (auto const& text : cluster::all_gather_bytes(mesh.world(), mine.dump(), "gradient norm")) {
         std::int64_t& count = counts.emplace_back(0);
         for (auto const& [name, tensor_rank, first_block, blocks] :
-             nlohmann::json::parse(text)
+             data::parse_json("gradient norm", text)
                  .get<std::vector<
                      std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t>>>()) {
             auto const rank = static_cast<std::int64_t>(counts.size()) - 1;

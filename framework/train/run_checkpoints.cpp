@@ -17,6 +17,7 @@
 #include "cluster/gather.hpp"
 #include "cluster/host.hpp"
 #include "cluster/host_memory.hpp"
+#include "data/json.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/checkpoint/writer.hpp"
 
@@ -32,7 +33,7 @@ checkpoint::Manifest joined(std::vector<std::string> const& reports, json state)
     checkpoint::Manifest manifest{.state = std::move(state)};
     std::map<std::pair<std::string, std::string>, std::size_t> place;
     for (auto const& text : reports) {
-        json const report = json::parse(text);
+        json const report = data::parse_json("checkpoint/reports", text);
         for (auto const& j : report.at("tensors")) {
             checkpoint::Tensor tensor = checkpoint::tensor_from_json(j);
             auto const [found, added] =

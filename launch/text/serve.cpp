@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "cluster/error.hpp"
+#include "data/json.hpp"
 #include "launch/text/tokenizer.hpp"
 
 namespace trireme::launch::text {
@@ -103,7 +104,7 @@ void serve(std::string const& folder, std::istream& in, std::ostream& out) {
     for (std::string line; std::getline(in, line);) {
         Json answer;
         try {
-            answer = answer_to(Json::parse(line), tokenizer, scorer);
+            answer = answer_to(data::parse_json<Json>("request", line), tokenizer, scorer);
         } catch (std::exception const& error) { // Python's too
             answer = {{"error", error.what()}};
         }
