@@ -1,12 +1,11 @@
 #include "framework/evaluation/evaluator.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 #include <numeric>
 
 #include "cluster/error.hpp"
-#include "cluster/gather.hpp"
+#include "cluster/gather_values.hpp"
 #include "framework/tasks/task.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 
@@ -14,43 +13,24 @@ namespace trireme::framework::evaluation {
 
 namespace {
 
+/// Gives every rank what the data ranks of the last stage, which has the head, have found.
 template <typename T>
-std::vector<T> gather_all(cluster::Communicator& group, std::vector<T> const& mine,
-                          char const* name) {
-    static_assert(std::is_trivially_copyable_v<T>);
+std::vector<T> of_all(parallel::Mesh const& mesh, std::vector<T> const& mine, char const* name) {
     std::vector<T> all;
-    for (auto const& part : cluster::all_gather_bytes(
-             group, {reinterpret_cast<char const*>(mine.data()), mine.size() * sizeof(T)}, name)) {
-        std::size_t const before = all.size();
-        all.resize(before + part.size() / sizeof(T));
-        std::memcpy(all.data() + before, part.data(), part.size());
-    }
-    return all;
-}
-
-/// Gives all stages the values of the last, which has the head.
-template <typename T>
-std::vector<T> from_last(cluster::Communicator& stages, std::vector<T> values, char const* name) {
-    std::string const bytes = cluster::broadcast_bytes(
-        stages, {reinterpret_cast<char const*>(values.data()), values.size() * sizeof(T)},
-        stages.size() - 1, name);
-    values.resize(bytes.size() / sizeof(T));
-    std::memcpy(values.data(), bytes.data(), bytes.size());
-    return values;
+    for (auto const& part : cluster::all_gather_values(mesh.data(), mine, name))
+        all.insert(all.end(), part.begin(), part.end());
+    auto& stages = mesh.along(parallel::Axis::pipeline);
+    return cluster::broadcast_values(stages, all, stages.size() - 1, name);
 }
 
 } // namespace
 
 void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
-    auto& data = model_.mesh().data();
-    auto& stages = model_.mesh().along(parallel::Axis::pipeline);
-    auto const of_all = [&]<typename T>(std::vector<T> const& own, char const* name) {
-        return from_last(stages, gather_all(data, own, name), name);
-    };
-    auto const samples = of_all(mine.samples, "evaluation/results");
-    auto const logits = of_all(mine.logits, "evaluation/logits");
+    auto const& mesh = model_.mesh();
+    auto const samples = of_all(mesh, mine.samples, "evaluation/results");
+    auto const logits = of_all(mesh, mine.logits, "evaluation/logits");
     auto const targets = outcome.findings == model::Findings::numbers
-                             ? of_all(mine.targets, "evaluation/targets")
+                             ? of_all(mesh, mine.targets, "evaluation/targets")
                              : std::vector<float>{};
     std::vector<std::size_t> order(samples.size());
     std::iota(order.begin(), order.end(), 0U);

@@ -1,10 +1,9 @@
 #include "framework/evaluation/gathered_results.hpp"
 
 #include <array>
-#include <cstring>
 
 #include "cluster/error.hpp"
-#include "cluster/gather.hpp"
+#include "cluster/gather_values.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::evaluation {
@@ -12,13 +11,6 @@ namespace trireme::framework::evaluation {
 namespace {
 
 using cluster::Message;
-
-std::vector<model::SampleResult> unpack(std::string const& bytes) {
-    static_assert(std::is_trivially_copyable_v<model::SampleResult>);
-    std::vector<model::SampleResult> results(bytes.size() / sizeof(model::SampleResult));
-    std::memcpy(results.data(), bytes.data(), bytes.size());
-    return results;
-}
 
 } // namespace
 
@@ -43,13 +35,10 @@ GatheredResults::GatheredResults(model::Results const& mine, data::Dataset const
     : mine_(mine), width_(model.outputs()), world_(world),
       places_(static_cast<std::size_t>(set.size())) {
     data::Per const per = model::traits_of(model.head).rows;
-    auto const all = cluster::all_gather_bytes(world,
-                                               {reinterpret_cast<char const*>(mine.samples.data()),
-                                                mine.samples.size() * sizeof(model::SampleResult)},
-                                               "verify/results");
+    auto const all = cluster::all_gather_values(world, mine.samples, "verify/results");
     for (std::size_t rank = 0; rank < all.size(); ++rank) {
         std::int64_t row = 0;
-        for (auto const& result : unpack(all[rank])) {
+        for (auto const& result : all[rank]) {
             Place& place = places_.at(static_cast<std::size_t>(result.sample));
             std::int64_t const rows = per == data::Per::token ? set.length(result.sample) : 1;
             if (place.rank < 0) place = {result, static_cast<int>(rank), rows, row};

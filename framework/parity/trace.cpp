@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "cluster/error.hpp"
-#include "cluster/gather.hpp"
+#include "cluster/gather_values.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
@@ -146,18 +146,10 @@ Tensors collect(parallelize::ParallelModel const& model, weights::Kept what, boo
 }
 
 std::map<std::int64_t, double> sample_losses(parallelize::ParallelModel const& model) {
-    std::string mine;
-    for (auto const& s : model.results().samples) {
-        mine.append(reinterpret_cast<char const*>(&s.sample), sizeof s.sample);
-        mine.append(reinterpret_cast<char const*>(&s.loss), sizeof s.loss);
-    }
     std::map<std::int64_t, double> all;
-    for (auto const& bytes : cluster::all_gather_bytes(model.mesh().world(), mine, "parity"))
-        for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::int64_t) + sizeof(double)) {
-            std::int64_t sample = 0;
-            std::memcpy(&sample, bytes.data() + at, sizeof sample);
-            std::memcpy(&all[sample], bytes.data() + at + sizeof sample, sizeof(double));
-        }
+    for (auto const& results :
+         cluster::all_gather_values(model.mesh().world(), model.results().samples, "parity"))
+        for (auto const& result : results) all[result.sample] = result.loss;
     return all;
 }
 
