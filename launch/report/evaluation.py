@@ -1,5 +1,6 @@
 """The report on one evaluation: what `trireme evaluate` prints, and its predictions."""
 import heapq
+import math
 
 from report import reading
 from report.calibration import BINS, Calibration
@@ -35,13 +36,14 @@ def read_evaluation(path):
     if not isinstance(found, dict) or "loss" not in found:
         refuse(f"{path}: {shown_value(found)}: legal: {EVALUATION}")
     if "confusion" not in found:
+        found.pop("labels", None)  # names of targets
         return found
     confusion = need(path, found, "confusion", is_list_of(is_list_of(count)), "rows of whole numbers >= 0, as many as classes")
     classes = len(confusion)
     if any(len(row) != classes for row in confusion):
         refuse(f"{path}: confusion: {classes} rows, and one of another length: legal: as many columns as rows")
-    found.setdefault("labels", [str(i) for i in range(classes)])
-    need(path, found, "labels", lambda v: is_list_of(is_text)(v) and len(v) == classes == len(set(v)), f"{classes} different names, as confusion has rows")
+    if "labels" in found:
+        need(path, found, "labels", lambda v: is_list_of(is_text)(v) and len(v) == classes == len(set(v)), f"{classes} different names, as confusion has rows")
     return found
 
 
@@ -70,6 +72,9 @@ class Predictions:
                 shares = need(where, line, "probabilities", lambda v: isinstance(v, dict) and all(map(is_share, v.values())), "an object of shares from 0 to 1")
                 need(where, shares, prediction, is_share, "in probabilities, for the prediction")
                 self.calibration.add(shares[prediction], right)
+            elif "logits" in line:  # the prediction has the highest
+                logits = need(where, line, "logits", lambda v: is_list_of(is_number)(v) and v, "a list of numbers")
+                self.calibration.add(1 / sum(math.exp(x - max(logits)) for x in logits), right)
         if not (self.classes and right):
             # Equal losses: the earlier line is the worse one, so that the order is one and the same.
             heapq.heappush(self.worst, (loss, -self.lines, line.get("source", f"line {self.lines}"), line))
@@ -166,7 +171,9 @@ def document_of(evaluation_path, predictions_path, title):
     predictions = Predictions(predictions_path) if predictions_path else None
     sections = [metrics_section(evaluation)]
     named = {name for pair in predictions.pairs for name in pair} if predictions else set()
-    labels = evaluation.get("labels") if "confusion" in evaluation else sorted(named)
+    if "labels" not in evaluation and named:  # in which order the confusion has the classes is not told
+        evaluation.pop("confusion", None)
+    labels = evaluation.get("labels") or sorted(named) or [str(i) for i in range(len(evaluation.get("confusion", ())))]
     if strange := sorted(named - set(labels)):
         refuse(f"{predictions_path}: label {shown_value(strange[0])}: legal: one of the labels of {evaluation_path}")
     confusion = evaluation.get("confusion") or confusion_of(labels, predictions.pairs if predictions else {})

@@ -68,6 +68,21 @@ class Evaluations(unittest.TestCase):
         found = evaluation.Predictions(str(save("right.jsonl", "".join(json.dumps(line) + "\n" for line in lines))))
         self.assertEqual([row[0] for row in evaluation.worst_section(found)["blocks"][1]["rows"]], ["line 2"])
 
+    def test_without_names_and_probabilities(self):
+        """Logits give the same confidence; names come from the predictions."""
+        case = self.golden[1]
+        given, predictions, lines = self.files(case)
+        for line in lines:
+            line["logits"] = [math.log(max(p, 1e-30)) + 3 for p in line.pop("probabilities").values()]
+        found = json.loads(given.read_text())
+        del found["labels"]
+        save("found.json", found), save("found.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        self.assertAlmostEqual(evaluation.Predictions(str(predictions)).calibration.error(), case["expected_calibration_error"], delta=1e-4)
+        classes = evaluation.document_of(str(given), str(predictions), "t")["sections"][1]["blocks"][-1]
+        self.assertEqual((classes["rows"], classes["values"]), (case["labels"], case["confusion"]))
+        alone = evaluation.document_of(str(given), None, "t")["sections"][1]["blocks"][-1]
+        self.assertEqual((alone["rows"], alone["values"]), (["0", "1", "2", "3", "4"], case["confusion"]))
+
     def test_other_tasks(self):
         given = save("numbers.json", {"split": "test", "samples": 2, "loss": 0.5, "mse": 0.25, "pearson": None})
         predictions = save("numbers.jsonl", '{"sample": 0, "loss": 0.1, "targets": [1]}\n{"sample": 1, "loss": 0.9, "targets": [1]}\n')
