@@ -150,10 +150,11 @@ def worst_section(found):
     if not found.classes:
         rows = [[str(source), loss] for loss, source, _ in lines]
         return {"title": "Examples got most wrong", "blocks": [table("By loss", ["example", ("loss", "number", 3)], rows)]}
-    texts = any(is_text(line.get("text")) for _, _, line in lines)
-    rows = [[str(source), line["label"], line["prediction"], (line.get("probabilities") or {}).get(line["label"]),
-             loss, *([line.get("text", "")] if texts else [])] for loss, source, line in lines]
-    head = ["example", "label", "prediction", ("probability of the label", "percent"), ("loss", "number", 3), *(["text"] if texts else [])]
+    given = [(line.get("probabilities", {}).get(line["label"]), line["text"] if is_text(line.get("text")) else None) for _, _, line in lines]
+    shares, texts = (any(part is not None for part in column) for column in (zip(*given) if given else ((), ())))
+    rows = [[str(source), line["label"], line["prediction"], *([share] if shares else []), loss, *([text or ""] if texts else [])]
+            for (loss, source, line), (share, text) in zip(lines, given)]
+    head = ["example", "label", "prediction", *([("probability of the label", "percent")] if shares else []), ("loss", "number", 3), *(["text"] if texts else [])]
     intro = {"kind": "text", "text": f"{found.wrong:,} of {found.lines:,} predictions are wrong; those with the largest loss:"}
     return {"title": "Examples got most wrong", "blocks": [intro, table("By loss", head, rows)]}
 

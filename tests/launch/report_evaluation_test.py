@@ -66,7 +66,17 @@ class Evaluations(unittest.TestCase):
     def test_what_is_right_is_not_among_the_wrong(self):
         lines = [{"loss": 9, "label": "a", "prediction": "a"}, {"loss": 1, "label": "a", "prediction": "b"}]
         found = evaluation.Predictions(str(save("right.jsonl", "".join(json.dumps(line) + "\n" for line in lines))))
-        self.assertEqual([row[0] for row in evaluation.worst_section(found)["blocks"][1]["rows"]], ["line 2"])
+        table = evaluation.worst_section(found)["blocks"][1]
+        self.assertEqual(table["rows"], [["line 2", "a", "b", 1]])
+        self.assertEqual([c["name"] for c in table["columns"]], ["example", "label", "prediction", "loss"])
+
+    def test_nothing_is_wrong(self):
+        path = save("right.jsonl", json.dumps({"loss": 9, "label": "a", "prediction": "a"}) + "\n")
+        self.assertEqual(evaluation.worst_section(evaluation.Predictions(str(path)))["blocks"][1]["rows"], [])
+
+    def test_texts_are_shown_where_a_line_has_them(self):
+        path = save("texts.jsonl", json.dumps({"loss": 2, "label": "a", "prediction": "b", "probabilities": {"a": 0.25, "b": 0.75}, "text": "<b>"}) + "\n")
+        self.assertEqual(evaluation.worst_section(evaluation.Predictions(str(path)))["blocks"][1]["rows"], [["line 1", "a", "b", 0.25, 2, "<b>"]])
 
     def test_without_names_and_probabilities(self):
         """Logits give the same confidence; names come from the predictions."""
