@@ -150,7 +150,7 @@ int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
     options.add_options()("config", po::value(&config),
                           "a run, as YAML: its folders, and room on the disk for its checkpoints")(
         "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
-        "over the file's value; may be repeated")(
+        "overrides the file's value; may be repeated")(
         "run", po::value(&run)->value_name("FOLDER"),
         "folder to test for writing checkpoints: 64 MiB are written there and removed; default: "
         "that of CONFIG, or .")("data", po::value(&data)->value_name("FOLDER"),

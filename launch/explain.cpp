@@ -216,7 +216,7 @@ int explain_command(std::vector<std::string> const& arguments) {
                                     "  trireme explain-config --keys\n\nOptions");
     options.add_options()("config", po::value(&file), "the run, as YAML")(
         "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
-        "over the file's value; may be repeated")(
+        "overrides the file's value; may be repeated")(
         "ranks", po::value(&ranks)->default_value(1)->value_name("N"),
         "number of ranks to work out the layout for")(
         "keys", po::bool_switch(&keys), "only list every key with its default and what is legal");

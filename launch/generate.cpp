@@ -282,7 +282,7 @@ int generate_command(std::vector<std::string> const& arguments) {
         "longest completion")(
         "temperature",
         po::value<double>()->value_name("X")->notifier([&](double t) { temperature = t; }),
-        "of sampling; 0: greedy. Default: 1 with --top-k or --top-p, else 0")(
+        "sampling temperature; 0: greedy. Default: 1 with --top-k or --top-p, else 0")(
         "top-k", po::value(&o.sampling.top_k)->value_name("N")->default_value(0),
         "sample from the k likeliest tokens; 0: off")(
         "top-p", po::value(&o.sampling.top_p)->value_name("X")->default_value(1.0, "1"),
@@ -291,10 +291,10 @@ int generate_command(std::vector<std::string> const& arguments) {
         po::value(&o.sampling.repetition_penalty)->value_name("X")->default_value(1.0, "1"),
         "logits of tokens that occurred are divided by it (multiplied if negative); 1: off")(
         "seed", po::value(&o.sampling.seed)->value_name("N")->default_value(1),
-        "of sampling")("batch", po::value(&o.batch)->value_name("N")->default_value(8),
-                       "prompts decoded together on a rank")(
+        "seed of sampling")("batch", po::value(&o.batch)->value_name("N")->default_value(8),
+                            "prompts decoded together on a rank")(
         "threads", po::value(&r.job.threads)->value_name("N")->default_value(0),
-        "per rank; 0: cores of the node divided by its ranks")(
+        "threads per rank; 0: cores of the node divided by its ranks")(
         "set", po::value(&r.job.set)->composing()->value_name("KEY=VALUE"),
         "parallel.pipeline or parallel.layers_of_parts of a run configuration: so many ranks hold "
         "the layers of one "

@@ -73,7 +73,7 @@ constexpr std::array kCommands{
             launch::doctor_command, Work::divided},
     Command{"Before a run", "explain-config",
             "every value of a configuration, and where it comes from", launch::explain_command},
-    Command{"Before a run", "parity", "prove that every layout computes one and the same thing",
+    Command{"Before a run", "parity", "prove that every layout computes the same",
             launch::parity_command, Work::divided},
     Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun",
             launch::train_command, Work::divided},
@@ -142,7 +142,7 @@ int help_command(Arguments const& arguments) {
 }
 
 int run_command(Arguments arguments) {
-    // of no command, but of all of them
+    // the help or version of all commands, not of one
     bool const of_all = arguments.empty() || arguments[0].starts_with('-');
     Command const& command = of_all ? find_command("help") : find_command(arguments[0]);
     if (command.work == Work::alone && !launch::works_alone(command.name)) return 0;

@@ -94,7 +94,7 @@ int prove_this_world(Options& o, cluster::Communicator& world) {
 int parity_command(std::vector<std::string> const& arguments) {
     Options o;
     po::options_description options(
-        "trireme parity CONFIG: prove that every layout computes one and the same thing: a tiny "
+        "trireme parity CONFIG: prove that every layout computes the same: a tiny "
         "model of the run's "
         "shape class in many layouts against one process in float64; exit status 1 if one does "
         "not\n\n"
@@ -103,11 +103,11 @@ int parity_command(std::vector<std::string> const& arguments) {
     options.add_options()("config", po::value(&o.file)->required(),
                           "the run, as YAML (`explain-config --keys`)")(
         "set", po::value(&o.set)->composing()->value_name("KEY=VALUE"),
-        "over the file's value; may be repeated")("out", po::value(&o.out)->value_name("FILE"),
-                                                  "file for the certificate (JSON); `trireme train "
-                                                  "--parity FILE` takes it into the run; must "
-                                                  "not exist")("force", po::bool_switch(&o.force),
-                                                               "replace the file of --out")(
+        "overrides the file's value; may be repeated")(
+        "out", po::value(&o.out)->value_name("FILE"),
+        "file for the certificate (JSON); `trireme train "
+        "--parity FILE` takes it into the run; must "
+        "not exist")("force", po::bool_switch(&o.force), "replace the file of --out")(
         "full", po::bool_switch(&o.full),
         "every layout of up to 8 ranks, not a subset that covers every pair of choices")(
         "mpi", po::bool_switch(&o.mpi),

@@ -36,7 +36,8 @@ int train_command(std::vector<std::string> const& arguments) {
     options.add_options()("config", po::value(&file)->required(),
                           "the run, as YAML (`explain-config --keys`)")(
         "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
-        "over the file's value; may be repeated; wins over the environment variable TRIREME_SET")(
+        "overrides the file's value; may be repeated; wins over the environment variable "
+        "TRIREME_SET")(
         "parity", po::value(&certificate)->value_name("FILE"),
         "certificate of `trireme parity --out` to keep in the run folder; refused if it did not "
         "pass or is of another "

@@ -64,7 +64,7 @@ int run_prepare(std::vector<std::string> const& arguments) {
     options.add_options()
         ("task", word(&task, "TASK")->required(), tasks.c_str())
         ("tokenizer", word(&o.tokenizer, "FOLDER")->required(),
-         "folder with tokenizer.json, as a rule the model's")
+         "folder with tokenizer.json, usually the model's")
         ("output", word(&o.output, "FOLDER")->required(), "folder to write")
         ("input", files(""),
          "files (.jsonl, .csv, .tsv) to divide into train, validation and test by a hash of the "
@@ -73,10 +73,11 @@ int run_prepare(std::vector<std::string> const& arguments) {
         ("validation", files("validation"), "files of the validation split")
         ("test", files("test"), "files of the test split")
         ("validation-fraction", word(&o.validation_fraction, "X")->default_value(0.1, "0.1"),
-         "of --input")
-        ("test-fraction", word(&o.test_fraction, "X")->default_value(0.1, "0.1"), "of --input")
+         "fraction of --input")
+        ("test-fraction", word(&o.test_fraction, "X")->default_value(0.1, "0.1"),
+         "fraction of --input")
         ("split-seed", word(&o.split_seed, "N")->default_value(0),
-         "of --input: another number, another division")
+         "seed by which --input is divided")
         ("max-length", word(&o.max_length, "N"),
          "tokens: longer samples are cut, or divided (language-modeling); default: 512, or what "
          "the model beside the tokenizer has positions for, or model_max_length of its "

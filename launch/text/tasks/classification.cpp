@@ -50,7 +50,7 @@ class Classification : public TextTask {
                       "value and words by the alphabet");
         options.flag("drop-unlabelled",
                      "leave out rows that have no label, and count them; else they are refused");
-        options.flag("stratify", "of --input: the fractions hold for each class");
+        options.flag("stratify", "divide --input so that the fractions hold for each class");
     }
 
     Columns columns(PrepareOptions const& o) const override {
