@@ -25,13 +25,14 @@ class ShardedDataset : public Dataset {
                                                   legal.empty() ? "(it has none)" : legal));
         }
         labels_ = manifest.labels;
+        sources_ = manifest.sources;
         task_ = manifest.task;
         vocabulary_ = manifest.vocabulary;
         longest_ = found->second.longest();
         fingerprint_ = found->second.fingerprint();
         for (auto const& info : found->second.shards) {
             shards_.push_back(open_shard(
-                directory, info, {task_, vocabulary_, static_cast<std::int64_t>(labels_.size())}));
+                directory, info, {task_, vocabulary_, std::ssize(labels_), std::ssize(sources_)}));
             ends_.push_back(ends_.back() + info.samples);
             segments_ = std::max(segments_, info.segments);
         }
@@ -52,6 +53,14 @@ class ShardedDataset : public Dataset {
     TaskSchema const& task() const override { return schema_of(task_); }
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
+    std::string source(std::int64_t sample) const override {
+        auto const [shard, i] = place(sample);
+        Source const source = shard->source(i);
+        return source.file < 0
+                   ? ""
+                   : fmt::format("{}:{}", sources_.at(static_cast<std::size_t>(source.file)),
+                                 source.line);
+    }
 
     MicroBatch read(std::vector<std::int64_t> const& samples,
                     std::int64_t token_multiple) const override {
@@ -104,7 +113,7 @@ class ShardedDataset : public Dataset {
     std::int64_t longest_ = 0, vocabulary_ = 0, segments_ = 1;
     std::string fingerprint_;
     TaskKind task_ = TaskKind::language_modeling;
-    std::vector<std::string> labels_;
+    std::vector<std::string> labels_, sources_;
 };
 
 } // namespace

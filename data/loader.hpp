@@ -40,6 +40,9 @@ class Dataset {
     virtual std::string const& fingerprint() const = 0;
     /// names of the outputs, in id order; empty if the task has none
     virtual std::vector<std::string> const& label_names() const = 0;
+    /// Returns "FILE:LINE" of the row that a sample was made of; "" if the data do not say it.
+    /// Throws JobError if the shard cannot be read.
+    virtual std::string source(std::int64_t /*sample*/) const { return ""; }
     /// size of the vocabulary of the tokenizer that made the tokens
     virtual std::int64_t vocabulary() const = 0;
     /// number of segment ids: tokens have 0 to this less 1

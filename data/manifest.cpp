@@ -85,6 +85,8 @@ Manifest manifest_from(nlohmann::json const& j) {
                .vocabulary = count(j, "vocabulary", 1),
                .max_length = count(j, "max_length", 1),
                .tokenizer_xxh3 = member<std::string>(j, "tokenizer_xxh3"),
+               .sources = j.contains("sources") ? member<std::vector<std::string>>(j, "sources")
+                                                : std::vector<std::string>{},
                .summary = j.contains("summary") ? j.at("summary").dump() : "{}"};
     std::set<std::string> names;
     for (auto const& label : m.labels)
@@ -183,6 +185,7 @@ void write_manifest(std::string const& directory, Manifest const& m) {
                              {"vocabulary", m.vocabulary},
                              {"max_length", m.max_length},
                              {"tokenizer_xxh3", m.tokenizer_xxh3},
+                             {"sources", m.sources},
                              {"splits", splits},
                              {"summary", parse_json<nlohmann::ordered_json>(
                                              "summary", m.summary.empty() ? "{}" : m.summary)}};

@@ -25,6 +25,8 @@ struct Manifest {
     std::int64_t vocabulary = 0;     ///< size of the tokenizer's vocabulary
     std::int64_t max_length = 0;     ///< longer samples were cut to this
     std::string tokenizer_xxh3;      ///< hash of tokenizer.json
+    /// Files that the samples' rows came from, as `prepare` was given them. Empty: not known.
+    std::vector<std::string> sources = {};
     std::map<std::string, SplitInfo> splits;
     std::string summary; ///< JSON text: what was read, dropped, cut (for people)
 };

@@ -91,6 +91,8 @@ void Shard::read_columns() {
                  find("segments/values", "int32", t, true)};
     offsets_ = read_column<std::int64_t>(*find("tokens/offsets", "int64", n + 1, false));
     trained_ = read_column<std::int32_t>(*find("trained/values", "int32", n, false));
+    source_files_ = find("source_file/values", "int32", n, true);
+    if (source_files_) source_lines_ = find("source_line/values", "int64", n, false);
     for (auto const& column : schema_of(limits_.task).columns) read_task_column(column);
     check_offsets();
     for (auto const& column : labels_) check_labels(column);
@@ -250,6 +252,19 @@ void Shard::append(std::int64_t i, MicroBatch& micro_batch) const {
     for (std::int64_t t = 0; t < length(i); ++t)
         micro_batch.positions.push_back(static_cast<std::int32_t>(t));
     micro_batch.offsets.push_back(micro_batch.token_count());
+}
+
+Source Shard::source(std::int64_t i) const {
+    Source source;
+    if (!source_files_) return source;
+    read(source_files_->offset + i * 4, 4, &source.file);
+    read(source_lines_->offset + i * 8, 8, &source.line);
+    if (source.file < 0 || source.file >= limits_.sources || source.line < 1)
+        throw cluster::JobError(
+            fmt::format("{}: sample {}: source file {}, line {}: legal: 0 to {}, the sources of "
+                        "the manifest, and 1 or more",
+                        path_, i, source.file, source.line, limits_.sources - 1));
+    return source;
 }
 
 void Shard::verify() const {

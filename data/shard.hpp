@@ -5,10 +5,11 @@
 //   /columns/NAME/offsets  [n + 1] int64, only of per-token columns
 //
 // Columns: tokens and, if any is not 0, segments (per token); trained, the values of a sample that
-// count in the loss (per sample); and those that the task describes (task.hpp), of several values
-// for a sample [n, width]. A later task adds columns, and no version: readers take what their task
-// describes and refuse what they lack. Attributes of the file say the format, its version, the
-// task, the columns and the names of the labels, for people who open it with h5py.
+// count in the loss (per sample); those that the task describes (task.hpp), of several values for a
+// sample [n, width]; and source_file and source_line, the row that a sample was made of. A later
+// task adds columns, and no version: readers take what their task describes and refuse what they
+// lack. Attributes of the file say the format, its version, the task, the columns and the names of
+// the labels, for people who open it with h5py.
 //
 // We read a shard without the HDF5 library, which crashes on damaged files: the manifest says where
 // each column lies.
@@ -23,6 +24,12 @@
 
 namespace trireme::data {
 
+/// The row that a sample was made of.
+struct Source {
+    std::int32_t file = -1; ///< a place in Manifest::sources; -1: not known
+    std::int64_t line = 0;  ///< of the file, from 1: where the row begins
+};
+
 /// One tokenized sample, as `trireme prepare` makes it.
 struct Sample {
     std::vector<std::int32_t> tokens;
@@ -30,6 +37,7 @@ struct Sample {
     /// values by column of the task: one per token, or one entry
     std::map<std::string, std::vector<std::int32_t>> labels = {};
     std::map<std::string, std::vector<float>> reals = {};
+    Source source = {};
 
     /// Values of the task's columns that count in the loss.
     std::int64_t trained(TaskSchema const& task) const;
@@ -68,6 +76,7 @@ struct ShardLimits {
     TaskKind task = TaskKind::language_modeling;
     std::int64_t vocabulary = 0; ///< tokens are from 0 to this less 1
     std::int64_t labels = 0;     ///< names of labels
+    std::int64_t sources = 0;    ///< files that rows came from
 };
 
 /// Reads samples with pread. Thread-safe after construction.
@@ -87,6 +96,9 @@ class Shard {
     /// Appends sample i to the columns of `micro_batch`. Throws JobError naming file and sample,
     /// also if a number is none that `verify` would pass: the file was changed since.
     void append(std::int64_t i, MicroBatch& micro_batch) const;
+    /// Reads where sample i comes from; of a file of -1 where the shard does not say it, as those
+    /// of earlier versions. Throws JobError for what `verify` would not pass.
+    Source source(std::int64_t i) const;
     /// Reads the whole file. Throws InputError if it is not the one the manifest describes, or
     /// holds a token that is not in the vocabulary.
     void verify() const;
@@ -143,6 +155,7 @@ class Shard {
     std::vector<std::int64_t> offsets_;
     std::vector<std::int32_t> trained_;
     TokenColumn tokens_, segments_;
+    ColumnInfo const *source_files_ = nullptr, *source_lines_ = nullptr; ///< both or none
     std::vector<TokenColumn> token_columns_; ///< columns of the task with a value per token
     std::vector<SampleColumn<std::int32_t>> labels_;
     std::vector<SampleColumn<float>> reals_;

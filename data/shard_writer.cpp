@@ -132,6 +132,19 @@ void write_task_columns(ColumnWriter& writer, Per per, std::vector<Sample> const
     }
 }
 
+/// Samples that were made in memory come from nowhere, and their shard has no such columns.
+void write_sources(ColumnWriter& writer, std::vector<Sample> const& samples) {
+    if (std::ranges::any_of(samples, [](Sample const& s) { return s.source.file < 0; })) return;
+    std::vector<std::int32_t> files;
+    std::vector<std::int64_t> lines;
+    for (auto const& s : samples) {
+        files.push_back(s.source.file);
+        lines.push_back(s.source.line);
+    }
+    writer.write("source_file/values", files);
+    writer.write("source_line/values", lines);
+}
+
 } // namespace
 
 std::int64_t Sample::trained(TaskSchema const& task) const {
@@ -173,6 +186,7 @@ ShardInfo write_shard(std::string const& directory, std::string const& file,
         write_task_columns(writer, Per::token, samples, about);
         writer.write("trained/values", trained);
         write_task_columns(writer, Per::sample, samples, about);
+        write_sources(writer, samples);
         writer.describe(about);
         flush_h5(h5, path);
         info.columns = writer.columns();

@@ -8,6 +8,7 @@ namespace trireme::launch {
 
 int train_command(std::vector<std::string> const& arguments);
 int evaluate_command(std::vector<std::string> const& arguments);
+int predict_command(std::vector<std::string> const& arguments);
 int verify_command(std::vector<std::string> const& arguments);
 int generate_command(std::vector<std::string> const& arguments);
 int export_command(std::vector<std::string> const& arguments);

@@ -86,6 +86,8 @@ constexpr std::array kCommands{
     Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,
             Work::divided},
+    Command{"Results", "predict", "labels or numbers for texts that have none",
+            launch::predict_command, Work::divided},
     Command{"Results", "generate", "completions of prompts, and their scores",
             launch::generate_command, Work::divided},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder",

@@ -66,6 +66,7 @@ nlohmann::json TextService::ask(nlohmann::json const& request) {
         sent += static_cast<std::size_t>(n);
     }
     nlohmann::json answer = receive();
+    if (answer.contains("refused")) throw cluster::InputError(answer["refused"].get<std::string>());
     if (answer.contains("error"))
         throw cluster::JobError("trireme-text: " + answer["error"].get<std::string>());
     return answer;

@@ -1,4 +1,4 @@
-// The tokenizer process of `trireme generate`.
+// The tokenizer process of `trireme generate` and `trireme predict`.
 #pragma once
 #include <sys/types.h>
 
@@ -22,7 +22,8 @@ class TextService {
     /// Returns what the child says of its tokenizer, {"vocabulary"}. Call it once, first. Throws
     /// InputError if there is none in the folder.
     nlohmann::json hello();
-    /// One request, one answer (launch/text/serve.hpp). Throws JobError if the child has died.
+    /// Sends one request and returns its answer (launch/text/serve.hpp). Throws InputError for what
+    /// is refused, JobError if the child has died.
     nlohmann::json ask(nlohmann::json const& request);
 
   private:

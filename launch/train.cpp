@@ -1,5 +1,4 @@
 #include "cluster/counted.hpp"
-#include "framework/config/names.hpp"
 #include "framework/train/trainer.hpp"
 
 #include <fmt/format.h>
@@ -7,16 +6,13 @@
 #include <optional>
 
 #include "cluster/error.hpp"
-#include "cluster/output_file.hpp"
 #include "cluster/process.hpp"
-#include "framework/jobs/evaluate.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/parity/certificate.hpp"
 #include "framework/run/stop_signal.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
 #include "launch/job_environment.hpp"
-#include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -64,47 +60,6 @@ int train_command(std::vector<std::string> const& arguments) {
                                             cluster::counted(outcome.steps, "step"),
                                             outcome.weights_sha256, config.run));
         return outcome.exit_code;
-    });
-}
-
-int evaluate_command(std::vector<std::string> const& arguments) {
-    framework::jobs::EvaluationJob job;
-    std::string predictions;
-    bool force = false;
-    po::options_description options(
-        "trireme evaluate --model FOLDER --data FOLDER: exact metrics of a model on a split, the "
-        "same for any rank "
-        "count\n\n"
-        "  mpirun -n 2 trireme evaluate --model exported --data data-reviews --split test\n"
-        "  mpirun -n 8 trireme evaluate --model large --data data --set parallel.pipeline=2 --set "
-        "parallel.tensor=4\n\nOptions");
-    options.add_options()("model", po::value(&job.model)->required()->value_name("FOLDER"),
-                          "Hugging Face folder")(
-        "data", po::value(&job.data)->required()->value_name("FOLDER"),
-        "folder that `trireme prepare` wrote")(
-        "split", po::value(&job.split)->default_value("test")->value_name("NAME"),
-        "name of the split")(
-        "tokens-per-micro-batch",
-        po::value(&job.tokens_per_micro_batch)->default_value(2048)->value_name("N"),
-        "upper limit of a packed micro-batch")(
-        "set", po::value(&job.set)->composing()->value_name("KEY=VALUE"),
-        "parallel.* and numerics.compute; may be repeated")(
-        "predictions", po::value(&predictions)->value_name("FILE"),
-        "file for one JSON line per sample; must not exist")("force", po::bool_switch(&force),
-                                                             "replace the file of --predictions");
-    if (!parse(options, arguments)) return 0;
-    std::optional<cluster::OutputFile> file;
-    // which writes it, and may alone see the folder
-    if (!predictions.empty() && launcher_rank() <= 0) {
-        cluster::refuse_input("--predictions", predictions, {job.model, job.data}, ".jsonl");
-        job.predictions = &file.emplace("--predictions", predictions, existing(force));
-    }
-    return under_mpi([&](cluster::Communicator& world) {
-        auto const found = framework::jobs::evaluate_model(job, world);
-        auto line = found.metrics.to_json();
-        line["compute"] = framework::config::name_of(found.compute);
-        if (world.rank() == 0) cluster::print_text(line.dump() + "\n");
-        return cluster::kDone;
     });
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 
@@ -39,21 +40,24 @@ double accuracy(Outcome const& outcome) {
 
 /// Mean over classes. As in scikit-learn, over those that occur or are predicted.
 double macro_f1(Outcome const& outcome) {
-    auto const confusion = confusion_of(outcome);
     double sum = 0;
     std::int64_t seen = 0;
-    for (std::size_t c = 0; c < confusion.size(); ++c) {
-        std::int64_t labelled = 0, predicted = 0;
-        for (std::size_t k = 0; k < confusion.size(); ++k) {
-            labelled += confusion[c][k];
-            predicted += confusion[k][c];
-        }
-        if (labelled + predicted == 0) continue;
+    for (auto const& scores : class_scores(confusion_of(outcome))) {
+        if (std::isnan(scores.f1)) continue;
         ++seen;
-        sum +=
-            2.0 * static_cast<double>(confusion[c][c]) / static_cast<double>(labelled + predicted);
+        sum += scores.f1;
     }
     return seen ? sum / static_cast<double>(seen) : 0;
+}
+
+/// part / whole; not a number if there is nothing to divide by.
+double share(std::int64_t part, std::int64_t whole) {
+    return whole ? static_cast<double>(part) / static_cast<double>(whole)
+                 : std::numeric_limits<double>::quiet_NaN();
+}
+
+nlohmann::ordered_json or_null(double value) {
+    return std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr;
 }
 
 /// Targets of one output and what was found for them.
@@ -165,8 +169,7 @@ double Metrics::value(std::string const& name) const {
 
 nlohmann::ordered_json Metrics::to_json() const {
     nlohmann::ordered_json json{{"samples", samples}};
-    for (auto const& [name, value] : values)
-        json[name] = std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr;
+    for (auto const& [name, value] : values) json[name] = or_null(value);
     if (!confusion.empty()) json["confusion"] = confusion;
     return json;
 }
@@ -187,6 +190,33 @@ Metrics summarize(Outcome const& outcome) {
             found.values.emplace_back(metric.name, metric.value(outcome));
     if (outcome.findings == Findings::classes) found.confusion = confusion_of(outcome);
     return found;
+}
+
+std::vector<ClassScores> class_scores(std::vector<std::vector<std::int64_t>> const& confusion) {
+    std::vector<ClassScores> scores(confusion.size());
+    for (std::size_t c = 0; c < confusion.size(); ++c) {
+        std::int64_t labelled = 0, predicted = 0;
+        for (std::size_t k = 0; k < confusion.size(); ++k) {
+            labelled += confusion[c][k];
+            predicted += confusion[k][c];
+        }
+        std::int64_t const right = confusion[c][c];
+        scores[c] = {share(right, predicted), share(right, labelled),
+                     share(2 * right, labelled + predicted), labelled};
+    }
+    return scores;
+}
+
+nlohmann::ordered_json classes_to_json(std::vector<std::vector<std::int64_t>> const& confusion,
+                                       std::vector<std::string> const& names) {
+    auto classes = nlohmann::ordered_json::object();
+    auto const scores = class_scores(confusion);
+    for (std::size_t c = 0; c < scores.size(); ++c)
+        classes[names.at(c)] = {{"precision", or_null(scores[c].precision)},
+                                {"recall", or_null(scores[c].recall)},
+                                {"f1", or_null(scores[c].f1)},
+                                {"support", scores[c].support}};
+    return {{"classes", classes}, {"labels", names}};
 }
 
 bool is_better(Metric const& metric, double a, double b) {

@@ -49,6 +49,19 @@ struct Metrics {
 };
 Metrics summarize(Outcome const& outcome);
 
+/// Scores of one class, as scikit-learn's precision_recall_fscore_support defines them. Not a
+/// number: not defined, as the precision of a class that was never predicted.
+struct ClassScores {
+    double precision = 0, recall = 0, f1 = 0;
+    std::int64_t support = 0; ///< samples with this label
+};
+/// The scores of each class, of a confusion matrix [label][prediction].
+std::vector<ClassScores> class_scores(std::vector<std::vector<std::int64_t>> const& confusion);
+/// {"classes": {NAME: {"precision", "recall", "f1", "support"}}, "labels": [NAME]}, the names in
+/// the order of the confusion matrix; null for what is not defined.
+nlohmann::ordered_json classes_to_json(std::vector<std::vector<std::int64_t>> const& confusion,
+                                       std::vector<std::string> const& names);
+
 /// Is `a` better than `b`? What is not a number is the worst.
 bool is_better(Metric const& metric, double a, double b);
 

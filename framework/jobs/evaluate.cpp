@@ -3,16 +3,21 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 #include <span>
+#include <utility>
 
 #include "cluster/error.hpp"
 #include "cluster/topology.hpp"
 #include "data/manifest.hpp"
+#include "data/memory_dataset.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/config/layout_config.hpp"
+#include "framework/evaluation/evaluator.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/parallelize/compute_device.hpp"
 #include "framework/parallelize/numerics.hpp"
+#include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/tasks/task.hpp"
 
@@ -20,20 +25,32 @@ namespace trireme::framework::jobs {
 
 namespace {
 
-void write_predictions(cluster::OutputFile& file, evaluation::Outcome const& outcome,
-                       data::Dataset const& set) {
-    tasks::Task const& task = tasks::task_of(set.task().kind);
+std::vector<std::string> const kSettings{"parallel.", "numerics.compute"};
+
+/// Refers to the outcome and to the names.
+tasks::Prediction prediction_of(evaluation::Outcome const& outcome, std::size_t i,
+                                std::vector<std::string> const& labels) {
     auto const outputs = static_cast<std::size_t>(outcome.outputs);
-    auto const row = [&](std::vector<float> const& rows, std::size_t i) {
+    auto const row = [&](std::vector<float> const& rows) {
         return rows.empty() ? std::span<float const>()
                             : std::span(rows).subspan(i * outputs, outputs);
     };
+    return {outcome.samples[i], row(outcome.logits), row(outcome.targets), labels};
+}
+
+void write_predictions(cluster::OutputFile& file, evaluation::Outcome const& outcome,
+                       data::Dataset const& set) {
+    tasks::Task const& task = tasks::task_of(set.task().kind);
     std::string text;
     for (std::size_t i = 0; i < outcome.samples.size(); ++i) {
         auto const& r = outcome.samples[i];
-        nlohmann::ordered_json line{{"sample", r.sample}, {"loss", r.loss}, {"trained", r.trained}};
-        task.describe({r, row(outcome.logits, i), row(outcome.targets, i), set.label_names()},
-                      line);
+        nlohmann::ordered_json line{{"sample", r.sample}};
+        if (std::string const source = set.source(r.sample); !source.empty())
+            line["source"] = source;
+        line.update({{"loss", r.loss}, {"trained", r.trained}});
+        tasks::Prediction const found = prediction_of(outcome, i, set.label_names());
+        task.describe_label(found, line);
+        task.describe(found, line);
         text += line.dump() + "\n";
     }
     file.write(text);
@@ -49,48 +66,161 @@ void check_finite(EvaluationJob const& job, evaluation::Outcome const& outcome) 
                 job.model, r.sample, job.data, job.split));
 }
 
-} // namespace
-
-Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
-    // A score is quoted: the same bits on any number of ranks and threads.
+/// A score is quoted: the same bits on any number of ranks and threads.
+void configure(EvaluationJob const& job, cluster::Communicator& world) {
     parallelize::configure_numerics({.mode = config::NumericsMode::bitwise},
                                     cluster::topology(world).cores_per_rank);
     if (job.tokens_per_micro_batch < 1)
         throw cluster::InputError(
             fmt::format("--tokens-per-micro-batch: {}: legal: a whole number >= 1",
                         job.tokens_per_micro_batch));
+}
+
+/// The whole model with its weights, on a mesh over all ranks.
+class LoadedModel {
+  public:
+    /// Collective. Throws InputError if the folder has no weights of the head; `legal` says what
+    /// has.
+    LoadedModel(config::Config const& config, model::Config const& model,
+                cluster::Communicator& world, std::string const& legal)
+        : numerics_{.mode = config::NumericsMode::bitwise, .compute = config.numerics.compute},
+          place_(config.parallel, numerics_, world, cluster::CommunicatorOptions{}.deadline),
+          mesh_(place_.world(), parallelize::mesh_shape(config.parallel, world.size())),
+          model_(model, mesh_, config.parallel, numerics_, false, place_.device()),
+          folder_(config.model.path) {
+        if (auto const loaded = pretrained::load_weights(config, model, model_.store());
+            !loaded.fresh.empty())
+            throw cluster::InputError(fmt::format("{}: {} ({}); legal: {}", config.model.path,
+                                                  "it was not trained for these labels",
+                                                  loaded.notes().front(), legal));
+        model_.refresh();
+    }
+    evaluation::Outcome outcome(data::Dataset const& set, std::int64_t tokens) {
+        return evaluation::Evaluator(
+                   model_, {samples_per_plan, tokens, mesh_.along(parallel::Axis::tensor).size()})
+            .outcome(set);
+    }
+    std::string const& folder() const { return folder_; }
+
+  private:
+    config::NumericsSection numerics_;
+    parallelize::ComputeDevice place_;
+    parallel::Mesh mesh_;
+    parallelize::ParallelModel model_;
+    std::string folder_;
+};
+
+} // namespace
+
+Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
+    configure(job, world);
     auto const set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
     config::Config config =
-        config::layout_config("trireme evaluate", {"parallel.", "numerics.compute"}, job.set,
-                              job.model, set->task().name);
+        config::layout_config("trireme evaluate", kSettings, job.set, job.model, set->task().name);
     config.data.path = job.data;
     model::Config const model = inputs::read_model_config(config, set->label_names());
     inputs::check_fit(model, *set, config);
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
     pretrained::check_complete(config, model);
-    config::NumericsSection const numerics{.mode = config::NumericsMode::bitwise,
-                                           .compute = config.numerics.compute};
-    parallelize::ComputeDevice place(config.parallel, numerics, world,
-                                     cluster::CommunicatorOptions{}.deadline);
-    parallel::Mesh const mesh(place.world(),
-                              parallelize::mesh_shape(config.parallel, world.size()));
-    parallelize::ParallelModel parallel(model, mesh, config.parallel, numerics, false,
-                                        place.device());
-    if (auto const loaded = pretrained::load_weights(config, model, parallel.store());
-        !loaded.fresh.empty())
-        throw cluster::InputError(fmt::format("{}: it was not trained for these labels ({}); "
-                                              "legal: a model that `trireme export` wrote for "
-                                              "the labels of {}",
-                                              job.model, loaded.notes().front(), job.data));
-    parallel.refresh();
-    auto const outcome =
-        evaluation::Evaluator(parallel, {samples_per_plan, job.tokens_per_micro_batch,
-                                         mesh.along(parallel::Axis::tensor).size()})
-            .outcome(*set);
+    LoadedModel loaded(config, model, world,
+                       "a model that `trireme export` wrote for the labels of " + job.data);
+    auto const outcome = loaded.outcome(*set, job.tokens_per_micro_batch);
     check_finite(job, outcome);
     if (world.rank() == 0 && job.predictions) write_predictions(*job.predictions, outcome, *set);
-    return {evaluation::summarize(outcome), numerics.compute};
+    return {evaluation::summarize(outcome), config.numerics.compute, set->label_names()};
+}
+
+struct Predictor::State {
+    tasks::Task const& task;
+    model::Config model;
+    std::int64_t tokens_per_micro_batch;
+    LoadedModel loaded;
+};
+
+namespace {
+
+/// The task of a folder whose head reads whole samples.
+tasks::Task const& task_of_folder(std::string const& folder, model::Config const& model) {
+    auto const* named = tasks::task_of_samples(pretrained::problem_of(model));
+    tasks::Task const& task = named ? *named : tasks::task_of(data::TaskKind::classification);
+    if (!pretrained::is_classifier(model))
+        throw cluster::InputError(fmt::format(
+            "{0}/config.json: architectures: {1}: legal: ...ForSequenceClassification, a model "
+            "that "
+            "was trained to give a text a label or numbers; completions: trireme generate {0}",
+            folder, pretrained::transformers_class_of(model)));
+    if (auto const labels = std::ssize(pretrained::class_names_of(model));
+        labels < task.schema().least_labels)
+        throw cluster::InputError(fmt::format("{}/config.json: id2label: {} entries: legal: {} or "
+                                              "more",
+                                              folder, labels, task.schema().least_labels));
+    return task;
+}
+
+data::Sample sample_of(Predictor::Text&& text, data::TaskSchema const& task, std::int64_t outputs) {
+    data::Sample sample{.tokens = std::move(text.tokens), .segments = std::move(text.segments)};
+    for (auto const& column : task.columns) {
+        auto const width = static_cast<std::size_t>(column.width_for(outputs));
+        if (column.values == data::Values::reals)
+            sample.reals[column.name].assign(width, std::numeric_limits<float>::quiet_NaN());
+        else
+            sample.labels[column.name].assign(width, data::kIgnoredLabel);
+    }
+    return sample;
+}
+
+void check_text(Predictor::Text const& text, std::string const& folder,
+                model::Config const& model) {
+    for (auto const token : text.tokens)
+        if (token < 0 || token >= model.vocabulary)
+            throw cluster::InputError(fmt::format(
+                "{}/tokenizer.json: token {}: legal: 0 to {}, the vocab_size of config.json",
+                folder, token, model.vocabulary - 1));
+    if (std::ssize(text.tokens) > model.max_positions)
+        throw cluster::InputError(fmt::format("--max-length: a text of {} tokens: legal: at most "
+                                              "{}, the positions of {}/config.json",
+                                              text.tokens.size(), model.max_positions, folder));
+    for (auto const segment : text.segments)
+        if (model.token_types > 0 && segment >= model.token_types)
+            throw cluster::InputError(fmt::format(
+                "--pair: segment {}: legal: 0 to {}, the type_vocab_size of {}/config.json",
+                segment, model.token_types - 1, folder));
+}
+
+} // namespace
+
+Predictor::Predictor(EvaluationJob const& job, cluster::Communicator& world) {
+    configure(job, world);
+    model::Config const body = pretrained::read_hf_config(job.model);
+    tasks::Task const& task = task_of_folder(job.model, body);
+    config::Config const config =
+        config::layout_config("trireme predict", kSettings, job.set, job.model, task.schema().name);
+    model::Config const model = inputs::read_model_config(config, pretrained::class_names_of(body));
+    pretrained::check_complete(config, model);
+    state_ = std::unique_ptr<State>(
+        new State{task, model, job.tokens_per_micro_batch,
+                  LoadedModel(config, model, world,
+                              "a model that `trireme export` wrote, or one with a trained head")});
+}
+
+Predictor::~Predictor() = default;
+
+std::vector<nlohmann::ordered_json> Predictor::predict(std::vector<Text> texts) {
+    auto const labels = state_->model.labels;
+    std::vector<data::Sample> samples;
+    for (auto& text : texts) {
+        check_text(text, state_->loaded.folder(), state_->model);
+        samples.push_back(sample_of(std::move(text), state_->task.schema(), std::ssize(labels)));
+    }
+    if (samples.empty()) return {};
+    auto const set = data::make_memory_dataset(state_->task.kind(), std::move(samples), labels,
+                                               state_->model.vocabulary);
+    auto const outcome = state_->loaded.outcome(*set, state_->tokens_per_micro_batch);
+    std::vector<nlohmann::ordered_json> lines(outcome.samples.size());
+    for (std::size_t i = 0; i < lines.size(); ++i)
+        state_->task.describe(prediction_of(outcome, i, labels), lines[i]);
+    return lines;
 }
 
 } // namespace trireme::framework::jobs

@@ -2,13 +2,14 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cluster/communicator.hpp"
 #include "cluster/output_file.hpp"
 #include "framework/config/config.hpp"
-#include "framework/evaluation/evaluator.hpp"
+#include "framework/evaluation/metrics.hpp"
 
 namespace trireme::framework::jobs {
 
@@ -16,8 +17,8 @@ struct EvaluationJob {
     std::string model, data, split = "test";
     std::int64_t tokens_per_micro_batch = 2048;
     std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
-    /// The JSONL that rank 0 writes: sample, loss, trained, and what the task adds for a sample.
-    /// Null: none.
+    /// The JSONL that rank 0 writes: sample, source, loss, trained, and what the task adds for a
+    /// sample. Null: none.
     cluster::OutputFile* predictions = nullptr;
 };
 
@@ -27,10 +28,35 @@ inline std::atomic<std::int64_t> samples_per_plan = 256;
 
 struct Evaluation {
     evaluation::Metrics metrics;
-    config::Compute compute; ///< float32 unless `set` asks for another
+    config::Compute compute;         ///< float32 unless `set` asks for another
+    std::vector<std::string> labels; ///< names of the outputs, if the task has such
 };
 
 /// Collective over `world`. Throws InputError.
 Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world);
+
+/// A model of a Hugging Face folder whose head reads whole samples, for texts without labels.
+class Predictor {
+  public:
+    /// `job`: data, split and predictions are not read. Collective over `world`. Throws InputError
+    /// naming what the folder lacks.
+    Predictor(EvaluationJob const& job, cluster::Communicator& world);
+    ~Predictor();
+    Predictor(Predictor const&) = delete;
+    Predictor& operator=(Predictor const&) = delete;
+
+    /// Tokens and segments of one text.
+    struct Text {
+        std::vector<std::int32_t> tokens, segments;
+    };
+    /// What is found of each text: a line of what its task says. Every rank gives the same texts
+    /// and gets the same lines. Collective. Throws InputError for tokens that the model does not
+    /// know.
+    std::vector<nlohmann::ordered_json> predict(std::vector<Text> texts);
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
 
 } // namespace trireme::framework::jobs

@@ -10,7 +10,6 @@
 #include "cluster/error.hpp"
 #include "cluster/output_file.hpp"
 #include "cluster/topology.hpp"
-#include "data/json.hpp"
 #include "framework/config/layout_config.hpp"
 #include "framework/evaluation/gathered_results.hpp"
 #include "framework/inputs/model_config.hpp"
@@ -31,23 +30,14 @@ namespace {
 /// how transformers' classes with a classifier end
 constexpr char const* kClassifier = "ForSequenceClassification";
 
-/// The transformers class in config.json; "" if it names none.
-std::string architecture(model::Config const& model) {
-    auto const json = data::parse_json("config.json", model.source_json);
-    auto const names = json.value("architectures", nlohmann::json());
-    return names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>()
-                                                                      : "";
-}
-
 /// The task of the head that the folder was trained with, which must be one that the labels ask
 /// for.
 tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& file,
                            model::Config model) {
-    std::string const name = architecture(model),
+    std::string const name = pretrained::transformers_class_of(model),
                       where =
                           folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
-    bool const classifier =
-        name.ends_with(kClassifier) || (name.empty() && !pretrained::labels_of(model).empty());
+    bool const classifier = pretrained::is_classifier(model);
     auto const* of_samples = tasks::task_of_samples(pretrained::problem_of(model));
     auto const& task = of_samples ? *of_samples : tasks::task_of(data::TaskKind::classification);
     bool const of_tokens =

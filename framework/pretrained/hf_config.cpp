@@ -196,6 +196,17 @@ std::vector<std::string> labels_of(model::Config const& c) {
     return labels;
 }
 
+std::string transformers_class_of(model::Config const& c) {
+    Json const names = parsed(c).value("architectures", Json());
+    return names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>()
+                                                                      : "";
+}
+
+bool is_classifier(model::Config const& c) {
+    std::string const name = transformers_class_of(c);
+    return name.ends_with("ForSequenceClassification") || (name.empty() && !labels_of(c).empty());
+}
+
 std::string problem_of(model::Config const& c) {
     Json const problem = parsed(c).value("problem_type", Json());
     if (problem.is_string()) return problem.get<std::string>();

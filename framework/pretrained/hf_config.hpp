@@ -19,6 +19,11 @@ std::string to_hf_config(model::Config const& config, std::string const& dtype);
 
 /// Returns id2label of the model's config.json in id order; empty if it has none.
 std::vector<std::string> labels_of(model::Config const& config);
+/// Returns the transformers class that a config.json names first; "" if it names none.
+std::string transformers_class_of(model::Config const& config);
+/// Says whether a config.json is of a classifier: of a ...ForSequenceClassification, or of no class
+/// at all and with names of labels.
+bool is_classifier(model::Config const& config);
 /// By which loss transformers trains a classifier of that config.json: its problem_type.
 std::string problem_of(model::Config const& config);
 /// The names that transformers gives the classes of a classifier: id2label, else LABEL_0, LABEL_1,

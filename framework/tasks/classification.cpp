@@ -1,8 +1,25 @@
 #include "framework/tasks/classification.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 namespace trireme::framework::tasks {
 
 namespace {
+
+/// Probabilities of classes, which sum to 1 within rounding.
+std::vector<double> softmax(std::span<float const> logits) {
+    std::vector<double> shares(logits.begin(), logits.end());
+    double const most = *std::ranges::max_element(shares);
+    double sum = 0;
+    for (auto& x : shares) sum += x = std::exp(x - most);
+    for (auto& x : shares) x /= sum;
+    return shares;
+}
+
+std::string name_of(Prediction const& found, std::int32_t label) {
+    return label < 0 ? std::string() : found.labels.at(static_cast<std::size_t>(label));
+}
 
 class Classification : public Task {
   public:
@@ -11,13 +28,16 @@ class Classification : public Task {
     model::Findings findings() const override { return model::Findings::classes; }
 
     void describe(Prediction const& found, nlohmann::ordered_json& line) const override {
-        auto const name = [&](std::int32_t label) {
-            return label < 0 ? std::string() : found.labels.at(static_cast<std::size_t>(label));
-        };
-        line["correct"] = found.result.correct;
-        line["label"] = name(found.result.label);
-        line["prediction"] = name(found.result.prediction);
+        line["prediction"] = name_of(found, found.result.prediction);
+        auto const shares = softmax(found.logits);
+        auto& probabilities = line["probabilities"] = nlohmann::ordered_json::object();
+        for (std::size_t c = 0; c < shares.size(); ++c)
+            probabilities[found.labels.at(c)] = shares[c];
         line["logits"] = std::vector(found.logits.begin(), found.logits.end());
+    }
+    void describe_label(Prediction const& found, nlohmann::ordered_json& line) const override {
+        line["correct"] = found.result.correct;
+        line["label"] = name_of(found, found.result.label);
     }
 };
 

@@ -10,7 +10,8 @@ class LanguageModeling : public Task {
     model::HeadKind head() const override { return model::HeadKind::language_model; }
     model::Findings findings() const override { return model::Findings::next_tokens; }
 
-    void describe(Prediction const& found, nlohmann::ordered_json& line) const override {
+    void describe(Prediction const&, nlohmann::ordered_json&) const override {}
+    void describe_label(Prediction const& found, nlohmann::ordered_json& line) const override {
         line["correct"] = found.result.correct;
     }
 };

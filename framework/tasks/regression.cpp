@@ -11,13 +11,18 @@ class Regression : public Task {
     model::Findings findings() const override { return model::Findings::numbers; }
 
     void describe(Prediction const& found, nlohmann::ordered_json& line) const override {
-        auto const by_name = [&](std::span<float const> values) {
-            auto json = nlohmann::ordered_json::object();
-            for (std::size_t i = 0; i < values.size(); ++i) json[found.labels.at(i)] = values[i];
-            return json; // what is not a number is null
-        };
-        line["targets"] = by_name(found.targets);
-        line["predictions"] = by_name(found.logits);
+        line["predictions"] = by_name(found, found.logits);
+    }
+    void describe_label(Prediction const& found, nlohmann::ordered_json& line) const override {
+        line["targets"] = by_name(found, found.targets);
+    }
+
+  private:
+    /// Null stands for what is not a number.
+    static nlohmann::ordered_json by_name(Prediction const& found, std::span<float const> values) {
+        auto json = nlohmann::ordered_json::object();
+        for (std::size_t i = 0; i < values.size(); ++i) json[found.labels.at(i)] = values[i];
+        return json;
     }
 };
 

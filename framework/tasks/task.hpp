@@ -26,8 +26,10 @@ class Task {
     virtual data::TaskKind kind() const = 0;
     virtual model::HeadKind head() const = 0;
     virtual model::Findings findings() const = 0;
-    /// Adds to the line of a sample in a file of predictions.
+    /// Adds what was found of a sample to its line in a file of predictions.
     virtual void describe(Prediction const& found, nlohmann::ordered_json& line) const = 0;
+    /// Adds what is known of the sample, and whether what was found agrees with it.
+    virtual void describe_label(Prediction const& found, nlohmann::ordered_json& line) const = 0;
 
     data::TaskSchema const& schema() const { return data::schema_of(kind()); }
 };

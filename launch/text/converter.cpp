@@ -36,7 +36,14 @@ SampleSink::SampleSink(PrepareOptions const& o, std::vector<std::string> const& 
 }
 
 void SampleSink::add(data::Sample&& sample, Waiting const& of) {
+    sample.source = {number_of(*of.row.file), of.row.line};
     writers_.at(of.split).add(std::move(sample));
+}
+
+std::int32_t SampleSink::number_of(std::string const& file) {
+    auto const [found, is_new] = numbers_.emplace(file, static_cast<std::int32_t>(sources_.size()));
+    if (is_new) sources_.push_back(file);
+    return found->second;
 }
 
 std::optional<data::Sample> SampleSink::sample_of(Encoding&& e, Waiting const& waiting) {
@@ -80,6 +87,7 @@ void Converter::finish(data::Manifest& manifest) {
     flush();
     if (isatty(STDERR_FILENO)) cluster::say("\r\033[2K");
     manifest.splits = samples_.finish();
+    manifest.sources = samples_.sources();
     for (auto const& [split, info] : manifest.splits)
         if (info.samples() == 0)
             throw cluster::InputError(

@@ -43,6 +43,8 @@ class SampleSink {
     void count_apart(bool apart) { apart_ += apart; }
 
     std::map<std::string, data::SplitInfo> finish();
+    /// Files of the rows, in the order in which they were met.
+    std::vector<std::string> const& sources() const { return sources_; }
     std::int64_t longer() const { return longer_; }
     std::int64_t apart() const { return apart_; }
     Counted const& doubled() const { return doubled_; }
@@ -50,7 +52,12 @@ class SampleSink {
     Counted const& without_tokens() const { return without_tokens_; }
 
   private:
+    /// A place in sources_.
+    std::int32_t number_of(std::string const& file);
+
     std::map<std::string, SplitWriter> writers_;
+    std::vector<std::string> sources_;
+    std::map<std::string, std::int32_t> numbers_; ///< of the files in sources_
     std::int64_t longer_ = 0, apart_ = 0;
     Counted doubled_, written_, without_tokens_;
 };

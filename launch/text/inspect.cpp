@@ -24,9 +24,11 @@ std::string inspect(InspectOptions const& o) {
     std::string out;
     for (std::int64_t i = o.first; i < end; ++i) {
         data::MicroBatch const micro_batch = set->read({i}, 1);
-        out += fmt::format("{} {}  {}  {}\n  {}\n", o.split, i,
+        std::string const source = set->source(i);
+        out += fmt::format("{} {}  {}  {}{}\n  {}\n", o.split, i,
                            cluster::counted(micro_batch.token_count(), "token"),
                            task.shown_label(micro_batch, *set),
+                           source.empty() ? "" : "  " + cluster::one_line(source),
                            task.shown_tokens(micro_batch, tokenizer, o.color));
     }
     return out;

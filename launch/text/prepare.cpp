@@ -13,6 +13,7 @@
 #include "data/tokenizer_files.hpp"
 #include "launch/text/census.hpp"
 #include "launch/text/converter.hpp"
+#include "launch/text/lengths.hpp"
 #include "launch/text/tasks/task.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/tokenizer_config.hpp"
@@ -23,7 +24,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t kUsualLength = 512;
 constexpr std::size_t kShownClasses = 20, kShownWords = 5;
 
 /// A file given twice would count twice, and in two splits it would make the test part of the
@@ -43,35 +43,19 @@ void refuse_repeated_files(PrepareOptions const& o) {
         }
 }
 
-/// Holds what a model beside the tokenizer says of itself; 0: nothing.
-std::int64_t size_in_config(PrepareOptions const& o, char const* field) {
-    std::string const path = o.tokenizer + "/config.json";
-    if (!cluster::is_there(path)) return 0;
-    auto const json = data::parse_json(path, cluster::read_file(path));
-    bool const known = json.is_object() && json.contains(field) &&
-                       data::JsonKind<std::int64_t>::holds(json.at(field));
-    return known ? json.at(field).get<std::int64_t>() : 0;
-}
-
-/// Reads the model beside the tokenizer; 0 if there is none.
-std::int64_t positions_in_config(PrepareOptions const& o) {
-    // GPT-2's name
-    return std::max(size_in_config(o, "max_position_embeddings"), size_in_config(o, "n_positions"));
-}
-
 /// Refuses what training would refuse later.
 void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
-    if (auto const most = positions_in_config(o); most > 0 && o.max_length > most)
+    if (auto const most = positions_in_config(o.tokenizer); most > 0 && o.max_length > most)
         throw cluster::InputError(
             fmt::format("--max-length: {}: legal: 2 to {}, the positions of {}/config.json",
                         o.max_length, most, o.tokenizer));
-    if (auto const room = size_in_config(o, "vocab_size");
+    if (auto const room = size_in_config(o.tokenizer, "vocab_size");
         room > 0 && tokenizer.vocabulary() > room)
         throw cluster::InputError(
             fmt::format("{}/tokenizer.json: {} tokens: legal: at most {}, the vocab_size of the "
                         "config.json beside it",
                         o.tokenizer, tokenizer.vocabulary(), room));
-    if (!o.columns.pair.empty() && size_in_config(o, "type_vocab_size") == 1)
+    if (!o.columns.pair.empty() && size_in_config(o.tokenizer, "type_vocab_size") == 1)
         throw cluster::InputError(
             fmt::format("--pair: {}: legal: nothing, as {}/config.json has type_vocab_size 1: the "
                         "model cannot tell a second text from the first",
@@ -164,11 +148,7 @@ std::string prepare(PrepareOptions const& options) {
     TextTask const& task = text_task(o.task);
     o.columns = task.columns(o);
     refuse_repeated_files(o);
-    if (o.max_length == kChooseLength) {
-        o.max_length = kUsualLength;
-        for (auto const most : {positions_in_config(o), length_of_tokenizer(o.tokenizer)})
-            if (most > 1) o.max_length = std::min(o.max_length, most);
-    }
+    if (o.max_length == kChooseLength) o.max_length = usual_length(o.tokenizer);
     {
         Tokenizer const tokenizer(o.tokenizer, 0);
         check_model_beside(o, tokenizer);

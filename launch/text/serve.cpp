@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "data/json.hpp"
 #include "launch/text/tokenizer.hpp"
+#include "launch/text/unlabelled.hpp"
 
 namespace trireme::launch::text {
 
@@ -79,13 +80,18 @@ Json encode(Tokenizer const& tokenizer, Json const& request) {
     return answer;
 }
 
-Json answer_to(Json const& request, Tokenizer const& tokenizer, Scorer const& scorer) {
+Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unlabelled,
+               Scorer const& scorer) {
+    if (request.contains("length")) return unlabelled.set_length(request);
+    if (request.contains("open")) return unlabelled.open(request);
+    if (request.contains("next")) return unlabelled.next(request["next"].get<std::int64_t>());
+    if (request.contains("encode")) return unlabelled.encode(request["encode"].get<Texts>());
     if (request.contains("prompts")) return encode(tokenizer, request);
     if (request.contains("decode"))
         return {{"texts", tokenizer.decode(
                               request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
     if (request.contains("score")) return scorer(request["score"]);
-    return {{"error", "legal requests: prompts, decode, score"}};
+    return {{"error", "legal requests: prompts, decode, score, length, open, next, encode"}};
 }
 
 } // namespace
@@ -99,12 +105,16 @@ void serve(std::string const& folder, std::istream& in, std::ostream& out) {
         return;
     }
     Tokenizer const& tokenizer = *opened;
+    Unlabelled unlabelled(folder);
     Scorer const scorer;
     out << Json{{"vocabulary", tokenizer.vocabulary()}} << std::endl;
     for (std::string line; std::getline(in, line);) {
         Json answer;
         try {
-            answer = answer_to(data::parse_json<Json>("request", line), tokenizer, scorer);
+            answer =
+                answer_to(data::parse_json<Json>("request", line), tokenizer, unlabelled, scorer);
+        } catch (cluster::InputError const& error) {
+            answer = {{"refused", error.what()}};
         } catch (std::exception const& error) { // Python's too
             answer = {{"error", error.what()}};
         }

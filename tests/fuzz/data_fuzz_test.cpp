@@ -52,16 +52,22 @@ class ShardFuzz : public testing::Test {
     static constexpr auto kTask = data::TaskKind::classification;
     ShardFuzz() {
         std::vector<data::Sample> samples;
-        for (int i = 1; i < 6; ++i) samples.push_back(data::sample(i, i));
+        for (int i = 1; i < 6; ++i) {
+            samples.push_back(data::sample(i, i));
+            samples.back().source = {i % 2, i};
+        }
         info_ = data::write_shard(folder_.path(), "x.h5", samples, {kTask, {"a", "b", "c"}});
         bytes_ = cluster::read_file(folder_.path() + "/x.h5");
     }
     static void open_and_read(std::string const& folder, data::ShardInfo const& info) {
-        data::Shard const shard(folder, info, {kTask, 1000, 3});
+        data::Shard const shard(folder, info, {kTask, 1000, 3, 2});
         shard.verify();
         data::MicroBatch micro_batch;
         micro_batch.offsets.push_back(0);
-        for (std::int64_t i = 0; i < shard.size(); ++i) shard.append(i, micro_batch);
+        for (std::int64_t i = 0; i < shard.size(); ++i) {
+            shard.append(i, micro_batch);
+            static_cast<void>(shard.source(i));
+        }
         EXPECT_EQ(micro_batch.tokens.size(), micro_batch.segments.size());
     }
     /// The hashes of `info` as `bytes` have them, where its columns lie in them.

@@ -12,7 +12,8 @@ import numpy
 import scipy
 import sklearn
 from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, mean_squared_error
+from sklearn.metrics import (accuracy_score, confusion_matrix, f1_score, log_loss, mean_squared_error,
+                             precision_recall_fscore_support)
 
 random.seed(7)
 cases = [
@@ -23,6 +24,15 @@ cases = [
     (2, [1], [1]),
     (6, [random.randrange(5) for _ in range(200)], [random.randrange(6) for _ in range(200)]),
 ]
+
+
+def per_class(classes, labels, predictions):
+    """Precision, recall, F1 and support of each class; null: not defined."""
+    found = precision_recall_fscore_support(labels, predictions, labels=range(classes), zero_division=numpy.nan)
+    return {name: [None if math.isnan(v) else float(v) for v in values]
+            for name, values in zip(("precision", "recall", "f1", "support"), found)}
+
+
 rows = [{
     "classes": classes,
     "labels": labels,
@@ -30,6 +40,7 @@ rows = [{
     "accuracy": accuracy_score(labels, predictions),
     "f1": f1_score(labels, predictions, average="macro", zero_division=0),
     "confusion": confusion_matrix(labels, predictions, labels=range(classes)).tolist(),
+    "of_classes": per_class(classes, labels, predictions),
 } for classes, labels, predictions in cases]
 
 

@@ -49,11 +49,34 @@ TEST(Metrics, OfClassesAreThoseOfScikitLearn) {
             r.correct = r.label == r.prediction;
         }
         Metrics const found = summarize(outcome);
-        expect_golden(found, row, {"classes", "labels", "predictions", "confusion"});
+        expect_golden(found, row, {"classes", "labels", "predictions", "confusion", "of_classes"});
         EXPECT_EQ(nlohmann::json(found.confusion), row.at("confusion"));
+        auto const scores = class_scores(found.confusion);
+        auto const& right = row.at("of_classes");
+        auto const same = [&](double value, nlohmann::json const& wanted) {
+            return wanted.is_null() ? std::isnan(value)
+                                    : std::abs(value - wanted.get<double>()) < 1e-12;
+        };
+        for (std::size_t c = 0; c < scores.size(); ++c) {
+            EXPECT_TRUE(same(scores[c].precision, right.at("precision")[c])) << c << row;
+            EXPECT_TRUE(same(scores[c].recall, right.at("recall")[c])) << c << row;
+            EXPECT_TRUE(same(scores[c].f1, right.at("f1")[c])) << c << row;
+            EXPECT_EQ(static_cast<double>(scores[c].support), right.at("support")[c].get<double>());
+        }
         ++rows;
     }
     EXPECT_EQ(rows, 6);
+}
+
+TEST(Metrics, OfClassesStandByTheirNames) {
+    auto const json =
+        classes_to_json({{2, 0, 1}, {1, 0, 0}, {0, 0, 0}}, {"bad", "so \"so\"", "good"});
+    EXPECT_EQ(
+        json.dump(),
+        R"({"classes":{"bad":{"precision":0.6666666666666666,"recall":0.6666666666666666,)"
+        R"("f1":0.6666666666666666,"support":3},"so \"so\"":{"precision":null,"recall":0.0,)"
+        R"("f1":0.0,"support":1},"good":{"precision":0.0,"recall":null,"f1":0.0,"support":0}},)"
+        R"("labels":["bad","so \"so\"","good"]})");
 }
 
 TEST(Metrics, OfNumbersAreThoseOfScikitLearnAndScipy) {

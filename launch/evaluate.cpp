@@ -1,0 +1,150 @@
+// `trireme evaluate`: exact metrics of a model on a split.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "cluster/error.hpp"
+#include "cluster/output_file.hpp"
+#include "cluster/process.hpp"
+#include "framework/config/names.hpp"
+#include "framework/jobs/evaluate.hpp"
+#include "launch/commands.hpp"
+#include "launch/launcher.hpp"
+#include "launch/options.hpp"
+#include "launch/under_mpi.hpp"
+
+namespace trireme::launch {
+
+namespace po = boost::program_options;
+
+namespace {
+
+/// Classes beyond which a matrix does not fit a terminal, and the confusions that stand for it.
+constexpr std::size_t kWidestMatrix = 10, kShownConfusions = 20;
+
+std::string score(double value) {
+    return std::isnan(value) ? "-" : fmt::format("{:.4f}", value);
+}
+
+/// A name in at most 20 columns of a terminal, without control characters.
+std::string shown(std::string const& name) {
+    constexpr std::size_t kMost = 20;
+    std::string text = cluster::one_line(name);
+    if (text.size() <= kMost) return text;
+    std::size_t end = kMost - 3;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end; // of UTF-8
+    return text.substr(0, end) + "...";
+}
+
+std::string table_of_classes(framework::evaluation::Metrics const& metrics,
+                             std::vector<std::string> const& labels) {
+    std::string text = fmt::format("\n{:<20}  {:>9}  {:>9}  {:>9}  {:>9}\n", "class", "precision",
+                                   "recall", "f1", "samples");
+    auto const scores = framework::evaluation::class_scores(metrics.confusion);
+    for (std::size_t c = 0; c < scores.size(); ++c)
+        text += fmt::format("{:<20}  {:>9}  {:>9}  {:>9}  {:>9}\n", shown(labels[c]),
+                            score(scores[c].precision), score(scores[c].recall),
+                            score(scores[c].f1), scores[c].support);
+    return text;
+}
+
+std::string matrix_of_classes(framework::evaluation::Metrics const& metrics,
+                              std::vector<std::string> const& labels) {
+    std::string text = fmt::format("\n{:<20}", "label \\ prediction");
+    for (auto const& label : labels) text += fmt::format("  {:>9}", shown(label).substr(0, 9));
+    text += "\n";
+    for (std::size_t c = 0; c < labels.size(); ++c) {
+        text += fmt::format("{:<20}", shown(labels[c]));
+        for (auto const count : metrics.confusion[c]) text += fmt::format("  {:>9}", count);
+        text += "\n";
+    }
+    return text;
+}
+
+/// The commonest mistakes, where a matrix would not fit.
+std::string commonest_confusions(framework::evaluation::Metrics const& metrics,
+                                 std::vector<std::string> const& labels) {
+    struct Confusion {
+        std::int64_t count;
+        std::size_t label, prediction;
+    };
+    std::vector<Confusion> all;
+    for (std::size_t l = 0; l < labels.size(); ++l)
+        for (std::size_t p = 0; p < labels.size(); ++p)
+            if (l != p && metrics.confusion[l][p] > 0)
+                all.push_back({metrics.confusion[l][p], l, p});
+    std::ranges::stable_sort(all, std::ranges::greater{}, &Confusion::count);
+    std::string text = fmt::format("\n{:<20}  {:<20}  {:>9}\n", "label", "taken for", "samples");
+    for (std::size_t i = 0; i < std::min(all.size(), kShownConfusions); ++i)
+        text += fmt::format("{:<20}  {:<20}  {:>9}\n", shown(labels[all[i].label]),
+                            shown(labels[all[i].prediction]), all[i].count);
+    if (all.size() > kShownConfusions)
+        text += fmt::format("and {} rarer ones\n", all.size() - kShownConfusions);
+    return text;
+}
+
+std::string tables(framework::jobs::Evaluation const& found) {
+    auto const& metrics = found.metrics;
+    std::string text = fmt::format("{:<20}  {:>9}\n", "samples", metrics.samples);
+    for (auto const& [name, value] : metrics.values)
+        text += fmt::format("{:<20}  {:>9}\n", name, score(value));
+    if (metrics.confusion.empty()) return text;
+    text += table_of_classes(metrics, found.labels);
+    return text + (found.labels.size() > kWidestMatrix ? commonest_confusions(metrics, found.labels)
+                                                       : matrix_of_classes(metrics, found.labels));
+}
+
+std::string line_of(framework::jobs::Evaluation const& found) {
+    auto line = found.metrics.to_json();
+    if (!found.metrics.confusion.empty())
+        line.update(framework::evaluation::classes_to_json(found.metrics.confusion, found.labels));
+    line["compute"] = framework::config::name_of(found.compute);
+    return line.dump() + "\n";
+}
+
+} // namespace
+
+int evaluate_command(std::vector<std::string> const& arguments) {
+    framework::jobs::EvaluationJob job;
+    std::string predictions;
+    bool force = false, for_people = false;
+    po::options_description options(
+        "trireme evaluate --model FOLDER --data FOLDER: exact metrics of a model on a split, the "
+        "same for any rank "
+        "count\n\n"
+        "  mpirun -n 2 trireme evaluate --model exported --data data-reviews --split test\n"
+        "  mpirun -n 8 trireme evaluate --model large --data data --set parallel.pipeline=2 --set "
+        "parallel.tensor=4\n\nOptions");
+    options.add_options()("model", po::value(&job.model)->required()->value_name("FOLDER"),
+                          "Hugging Face folder")(
+        "data", po::value(&job.data)->required()->value_name("FOLDER"),
+        "folder that `trireme prepare` wrote")(
+        "split", po::value(&job.split)->default_value("test")->value_name("NAME"),
+        "name of the split")(
+        "tokens-per-micro-batch",
+        po::value(&job.tokens_per_micro_batch)->default_value(2048)->value_name("N"),
+        "upper limit of a packed micro-batch")(
+        "set", po::value(&job.set)->composing()->value_name("KEY=VALUE"),
+        "parallel.* and numerics.compute; may be repeated")(
+        "table", po::bool_switch(&for_people),
+        "print tables for people in place of a line of JSON")(
+        "predictions", po::value(&predictions)->value_name("FILE"),
+        "file for one JSON line per sample; must not exist")("force", po::bool_switch(&force),
+                                                             "replace the file of --predictions");
+    if (!parse(options, arguments)) return 0;
+    std::optional<cluster::OutputFile> file;
+    // which writes it, and may alone see the folder
+    if (!predictions.empty() && launcher_rank() <= 0) {
+        cluster::refuse_input("--predictions", predictions, {job.model, job.data}, ".jsonl");
+        job.predictions = &file.emplace("--predictions", predictions, existing(force));
+    }
+    return under_mpi([&](cluster::Communicator& world) {
+        auto const found = framework::jobs::evaluate_model(job, world);
+        if (world.rank() == 0) cluster::print_text(for_people ? tables(found) : line_of(found));
+        return cluster::kDone;
+    });
+}
+
+} // namespace trireme::launch
