@@ -55,14 +55,15 @@ struct NumericsSection {
     Compute compute = Compute::fp32;
     int threads = 0; ///< per rank; 0: cores of the node divided by its ranks
 };
+/// Names the way of the learning rate after the warm-up; wsd: warm-up, stable, decay.
+enum class RateSchedule : std::uint8_t { constant, linear, cosine, wsd };
 struct OptimizerSection {
     double learning_rate = 5e-5;
     double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-    double weight_decay = 0.01; ///< decoupled; not on biases and norms
-    double clip = 1.0;          ///< global gradient norm; 0: off
-    /// constant | linear | cosine | wsd, to final_fraction * learning_rate
-    std::string schedule = "linear";
-    double warmup = 0.1;   ///< fraction of all steps, linear from 0
+    double weight_decay = 0.01;                   ///< decoupled; not on biases and norms
+    double clip = 1.0;                            ///< global gradient norm; 0: off
+    RateSchedule schedule = RateSchedule::linear; ///< to final_fraction * learning_rate
+    double warmup = 0.1;                          ///< fraction of all steps, linear from 0
     double cooldown = 0.1; ///< wsd: fraction of all steps, the last ones, in which the rate falls
     double final_fraction = 0.0;
 };

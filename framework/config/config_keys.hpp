@@ -137,7 +137,7 @@ void walk(Walk& w, Config& c) {
         w.field("epsilon", c.optimizer.epsilon, positive());
         w.field("weight_decay", c.optimizer.weight_decay, not_negative());
         w.field("clip", c.optimizer.clip, not_negative());
-        w.field("schedule", c.optimizer.schedule, one_of({"constant", "linear", "cosine", "wsd"}));
+        w.choice("schedule", c.optimizer.schedule);
         w.field("warmup", c.optimizer.warmup, fraction());
         w.field("cooldown", c.optimizer.cooldown, fraction());
         w.field("final_fraction", c.optimizer.final_fraction, fraction());

@@ -35,6 +35,10 @@ struct Names<Compute> {
     static constexpr std::array value{"fp64", "fp32", "bf16"};
 };
 template <>
+struct Names<RateSchedule> {
+    static constexpr std::array value{"constant", "linear", "cosine", "wsd"};
+};
+template <>
 struct Names<NonFinite> {
     static constexpr std::array value{"stop", "skip", "rollback"};
 };

@@ -1,15 +1,14 @@
 #include "framework/optimizer/schedule.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numbers>
-
-#include "cluster/error.hpp"
 
 namespace trireme::framework::optimizer {
 
 namespace {
+
+using config::RateSchedule;
 
 /// Locates a step after the warm-up.
 struct Place {
@@ -18,17 +17,15 @@ struct Place {
 };
 
 /// Share of the way from the highest rate to the last one that is still to go: 1 to 0.
-struct Row {
-    char const* name;
-    double (*left)(Place const& place);
-};
-constexpr std::array kSchedules{
-    Row{"constant", [](Place const&) { return 1.0; }},
-    Row{"linear", [](Place const& p) { return 1.0 - p.done; }},
-    Row{"cosine", [](Place const& p) { return 0.5 * (1.0 + std::cos(std::numbers::pi * p.done)); }},
-    // warm-up, stable, decay (Hu et al. 2024)
-    Row{"wsd", [](Place const& p) { return 1.0 - p.falling; }},
-};
+double left(RateSchedule schedule, Place const& p) {
+    switch (schedule) {
+    case RateSchedule::constant: return 1.0;
+    case RateSchedule::linear: return 1.0 - p.done;
+    case RateSchedule::cosine: return 0.5 * (1.0 + std::cos(std::numbers::pi * p.done));
+    case RateSchedule::wsd: return 1.0 - p.falling; // warm-up, stable, decay (Hu et al. 2024)
+    }
+    return 1.0;
+}
 
 std::int64_t steps_of(double share, std::int64_t total) {
     return static_cast<std::int64_t>(share * static_cast<double>(total));
@@ -52,13 +49,10 @@ double learning_rate(config::OptimizerSection const& section, std::int64_t step,
     if (step < warmup)
         return section.learning_rate * static_cast<double>(step) /
                static_cast<double>(std::max<std::int64_t>(1, warmup));
-    auto const row = std::ranges::find_if(
-        kSchedules, [&](auto const& known) { return section.schedule == known.name; });
-    if (row == kSchedules.end())
-        throw cluster::JobError("optimizer.schedule: " + section.schedule + ": has no row");
-    double const left =
-        row->left({over(step, warmup, total - warmup), over(step, total - cooldown, cooldown)});
-    return section.learning_rate * (section.final_fraction + (1.0 - section.final_fraction) * left);
+    double const to_go = left(section.schedule, {over(step, warmup, total - warmup),
+                                                 over(step, total - cooldown, cooldown)});
+    return section.learning_rate *
+           (section.final_fraction + (1.0 - section.final_fraction) * to_go);
 }
 
 } // namespace trireme::framework::optimizer

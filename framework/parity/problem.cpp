@@ -196,7 +196,8 @@ Problem make_problem(model::Config const& full, config::Config const& config) {
     problem.numerics.threads = 1;
     problem.optimizer.learning_rate = 1e-2;
     // in three steps others do not fall
-    if (problem.optimizer.schedule != "cosine") problem.optimizer.schedule = "linear";
+    auto& schedule = problem.optimizer.schedule;
+    if (schedule != config::RateSchedule::cosine) schedule = config::RateSchedule::linear;
     problem.optimizer.warmup = 0; // a step without a rate would show nothing
     // step by step three quarters, or less, of the rate of the one before
     problem.optimizer.final_fraction = 0.25;

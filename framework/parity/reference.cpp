@@ -53,8 +53,9 @@ double rate_of(Problem const& problem, std::int64_t step) {
     auto const& o = problem.optimizer;
     double const done = static_cast<double>(problem.first_step + step) /
                         static_cast<double>(problem.steps_of_schedule);
-    double const left =
-        o.schedule == "cosine" ? (1 + std::cos(std::numbers::pi * done)) / 2 : 1 - done;
+    double const left = o.schedule == config::RateSchedule::cosine
+                            ? (1 + std::cos(std::numbers::pi * done)) / 2
+                            : 1 - done;
     double const last = o.final_fraction * o.learning_rate;
     return last + (o.learning_rate - last) * left;
 }

@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "cluster/file.hpp"
+#include "framework/config/names.hpp"
 
 namespace trireme::test {
 namespace {
@@ -19,7 +21,10 @@ nlohmann::json golden() {
 int compare(nlohmann::json const& row, double rate, std::int64_t first) {
     framework::config::OptimizerSection section;
     section.learning_rate = rate;
-    section.schedule = row.at("schedule");
+    auto const& names = framework::config::Names<framework::config::RateSchedule>::value;
+    auto const name = std::ranges::find(names, row.at("schedule").get<std::string>());
+    EXPECT_NE(name, names.end()) << row;
+    section.schedule = static_cast<framework::config::RateSchedule>(name - names.begin());
     section.warmup = row.at("warmup");
     section.final_fraction = row.at("final_fraction");
     section.cooldown = row.value("cooldown", 0.0);
@@ -27,7 +32,7 @@ int compare(nlohmann::json const& row, double rate, std::int64_t first) {
     std::int64_t step = first;
     for (double const expected : row.at("rates")) {
         EXPECT_NEAR(framework::optimizer::learning_rate(section, step, total), expected, 1e-15)
-            << section.schedule << ", warm-up " << section.warmup << ", final fraction "
+            << name_of(section.schedule) << ", warm-up " << section.warmup << ", final fraction "
             << section.final_fraction << ", step " << step << " of " << total;
         ++step;
     }
