@@ -26,7 +26,6 @@ struct ParameterSpec {
     double deviation = 0.02; ///< standard deviation of Initial::normal
     bool trainable = true;
     bool decay = true; ///< takes part in weight decay
-    double learning_rate_scale = 1.0;
     /// layers of this process that read it; more than 1 means tied, and then it is alone in its
     /// unit
     int uses = 1;

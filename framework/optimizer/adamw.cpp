@@ -67,7 +67,7 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
         for (auto const& stretch : parallel::stretches(*unit, unit->begin, unit->end)) {
             auto const& spec = stretch.parameter->spec();
             if (!spec.trainable) continue;
-            kernels::AdamWStep const step{learning_rate * spec.learning_rate_scale,
+            kernels::AdamWStep const step{learning_rate,
                                           section_.beta1,
                                           section_.beta2,
                                           section_.epsilon,
