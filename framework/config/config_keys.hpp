@@ -85,94 +85,116 @@ inline std::vector<std::string> names_of_tasks() {
     return names;
 }
 
+/// Each calls w.field and w.choice in the order of to_yaml.
+template <typename Walk>
+void walk(Walk& w, ModelSection& s) {
+    w.field("path", s.path, not_empty("a Hugging Face folder"));
+    w.field("from_scratch", s.from_scratch, yes_or_no());
+    w.field("hidden_dropout", s.hidden_dropout, dropout());
+    w.field("attention_dropout", s.attention_dropout, dropout());
+    w.field("classifier_dropout", s.classifier_dropout, dropout());
+}
+template <typename Walk>
+void walk(Walk& w, DataSection& s) {
+    w.field("path", s.path, not_empty("a folder that `trireme prepare` wrote"));
+    w.field("train", s.train, not_empty("the name of a split"));
+    w.field("validation", s.validation, not_empty("the name of a split"));
+    w.field("test", s.test, not_empty("the name of a split"));
+}
+template <typename Walk>
+void walk(Walk& w, ParallelSection& s) {
+    w.field("pipeline", s.pipeline, at_least(1));
+    w.field("replicate", s.replicate, at_least(0));
+    w.field("shard", s.shard, at_least(0));
+    w.field("context", s.context, at_least(1));
+    w.field("tensor", s.tensor, at_least(1));
+    w.field("zero", s.zero, Rule<int>{"0, 1, 2, 3", [](int x) { return x >= 0 && x <= 3; }});
+    w.choice("schedule", s.schedule);
+    w.field("virtual_stages", s.virtual_stages, at_least(1));
+    w.field("layers_of_parts", s.layers, layers_of_parts());
+    w.choice("recompute", s.recompute);
+    w.choice("offload", s.offload);
+    w.choice("device", s.device);
+    w.field("share_gpus", s.share_gpus, yes_or_no());
+}
+template <typename Walk>
+void walk(Walk& w, BatchSection& s) {
+    w.field("global", s.global, at_least<std::int64_t>(1));
+    w.field("tokens_per_micro_batch", s.tokens_per_micro_batch, at_least<std::int64_t>(1));
+}
+template <typename Walk>
+void walk(Walk& w, NumericsSection& s) {
+    w.choice("mode", s.mode);
+    w.choice("compute", s.compute);
+    w.field("threads", s.threads, at_least(0));
+}
+template <typename Walk>
+void walk(Walk& w, OptimizerSection& s) {
+    w.field("learning_rate", s.learning_rate, positive());
+    w.field("beta1", s.beta1, below_one());
+    w.field("beta2", s.beta2, below_one());
+    w.field("epsilon", s.epsilon, positive());
+    w.field("weight_decay", s.weight_decay, not_negative());
+    w.field("clip", s.clip, not_negative());
+    w.choice("schedule", s.schedule);
+    w.field("warmup", s.warmup, fraction());
+    w.field("cooldown", s.cooldown, fraction());
+    w.field("final_fraction", s.final_fraction, fraction());
+}
+template <typename Walk>
+void walk(Walk& w, TrainSection& s) {
+    w.field("epochs", s.epochs, positive());
+    w.field("steps", s.steps, at_least<std::int64_t>(0));
+}
+template <typename Walk>
+void walk(Walk& w, EvaluationSection& s) {
+    w.field("every", s.every, at_least<std::int64_t>(0));
+    w.field("metric", s.metric, not_empty("a metric of the task (docs/metrics.md)"));
+    w.field("patience", s.patience, at_least(0));
+}
+template <typename Walk>
+void walk(Walk& w, CheckpointSection& s) {
+    w.field("every", s.every, at_least<std::int64_t>(0));
+    w.field("minutes", s.minutes, minutes());
+    w.field("keep_last", s.keep_last, at_least(1));
+    w.field("keep_best", s.keep_best, yes_or_no());
+    w.field("keep_every", s.keep_every, at_least<std::int64_t>(0));
+    w.field("async", s.async, yes_or_no());
+}
+template <typename Walk>
+void walk(Walk& w, GuardSection& s) {
+    w.field("deadline", s.deadline, seconds());
+    w.choice("non_finite", s.non_finite);
+    w.field("most_skips", s.most_skips, at_least(0));
+    w.field("spike", s.spike,
+            Rule<double>{"0 (off) or a number > 1", [](double x) { return x == 0 || x > 1; }});
+    w.field("compare_replicas", s.compare_replicas, at_least<std::int64_t>(0));
+    w.choice("sensitivity", s.sensitivity);
+}
+template <typename Walk>
+void walk(Walk& w, JobSection& s) {
+    w.field("minutes", s.minutes, minutes());
+    w.field("node_hours", s.node_hours, not_negative());
+    w.field("attempts", s.attempts, at_least(1));
+}
+
 /// Calls w.section, w.field and w.choice in the order of to_yaml.
 template <typename Walk>
 void walk(Walk& w, Config& c) {
     w.field("run", c.run, not_empty("a folder, made if it does not exist"));
     w.field("seed", c.seed, natural());
     w.field("task", c.task, one_of(names_of_tasks()));
-    w.section("model", [&] {
-        w.field("path", c.model.path, not_empty("a Hugging Face folder"));
-        w.field("from_scratch", c.model.from_scratch, yes_or_no());
-        w.field("hidden_dropout", c.model.hidden_dropout, dropout());
-        w.field("attention_dropout", c.model.attention_dropout, dropout());
-        w.field("classifier_dropout", c.model.classifier_dropout, dropout());
-    });
-    w.section("data", [&] {
-        w.field("path", c.data.path, not_empty("a folder that `trireme prepare` wrote"));
-        w.field("train", c.data.train, not_empty("the name of a split"));
-        w.field("validation", c.data.validation, not_empty("the name of a split"));
-        w.field("test", c.data.test, not_empty("the name of a split"));
-    });
-    w.section("parallel", [&] {
-        w.field("pipeline", c.parallel.pipeline, at_least(1));
-        w.field("replicate", c.parallel.replicate, at_least(0));
-        w.field("shard", c.parallel.shard, at_least(0));
-        w.field("context", c.parallel.context, at_least(1));
-        w.field("tensor", c.parallel.tensor, at_least(1));
-        w.field("zero", c.parallel.zero,
-                Rule<int>{"0, 1, 2, 3", [](int x) { return x >= 0 && x <= 3; }});
-        w.choice("schedule", c.parallel.schedule);
-        w.field("virtual_stages", c.parallel.virtual_stages, at_least(1));
-        w.field("layers_of_parts", c.parallel.layers, layers_of_parts());
-        w.choice("recompute", c.parallel.recompute);
-        w.choice("offload", c.parallel.offload);
-        w.choice("device", c.parallel.device);
-        w.field("share_gpus", c.parallel.share_gpus, yes_or_no());
-    });
-    w.section("batch", [&] {
-        w.field("global", c.batch.global, at_least<std::int64_t>(1));
-        w.field("tokens_per_micro_batch", c.batch.tokens_per_micro_batch,
-                at_least<std::int64_t>(1));
-    });
-    w.section("numerics", [&] {
-        w.choice("mode", c.numerics.mode);
-        w.choice("compute", c.numerics.compute);
-        w.field("threads", c.numerics.threads, at_least(0));
-    });
-    w.section("optimizer", [&] {
-        w.field("learning_rate", c.optimizer.learning_rate, positive());
-        w.field("beta1", c.optimizer.beta1, below_one());
-        w.field("beta2", c.optimizer.beta2, below_one());
-        w.field("epsilon", c.optimizer.epsilon, positive());
-        w.field("weight_decay", c.optimizer.weight_decay, not_negative());
-        w.field("clip", c.optimizer.clip, not_negative());
-        w.choice("schedule", c.optimizer.schedule);
-        w.field("warmup", c.optimizer.warmup, fraction());
-        w.field("cooldown", c.optimizer.cooldown, fraction());
-        w.field("final_fraction", c.optimizer.final_fraction, fraction());
-    });
-    w.section("train", [&] {
-        w.field("epochs", c.train.epochs, positive());
-        w.field("steps", c.train.steps, at_least<std::int64_t>(0));
-    });
-    w.section("evaluation", [&] {
-        w.field("every", c.evaluation.every, at_least<std::int64_t>(0));
-        w.field("metric", c.evaluation.metric, not_empty("a metric of the task (docs/metrics.md)"));
-        w.field("patience", c.evaluation.patience, at_least(0));
-    });
-    w.section("checkpoint", [&] {
-        w.field("every", c.checkpoint.every, at_least<std::int64_t>(0));
-        w.field("minutes", c.checkpoint.minutes, minutes());
-        w.field("keep_last", c.checkpoint.keep_last, at_least(1));
-        w.field("keep_best", c.checkpoint.keep_best, yes_or_no());
-        w.field("keep_every", c.checkpoint.keep_every, at_least<std::int64_t>(0));
-        w.field("async", c.checkpoint.async, yes_or_no());
-    });
-    w.section("guard", [&] {
-        w.field("deadline", c.guard.deadline, seconds());
-        w.choice("non_finite", c.guard.non_finite);
-        w.field("most_skips", c.guard.most_skips, at_least(0));
-        w.field("spike", c.guard.spike,
-                Rule<double>{"0 (off) or a number > 1", [](double x) { return x == 0 || x > 1; }});
-        w.field("compare_replicas", c.guard.compare_replicas, at_least<std::int64_t>(0));
-        w.choice("sensitivity", c.guard.sensitivity);
-    });
-    w.section("job", [&] {
-        w.field("minutes", c.job.minutes, minutes());
-        w.field("node_hours", c.job.node_hours, not_negative());
-        w.field("attempts", c.job.attempts, at_least(1));
-    });
+    w.section("model", [&] { walk(w, c.model); });
+    w.section("data", [&] { walk(w, c.data); });
+    w.section("parallel", [&] { walk(w, c.parallel); });
+    w.section("batch", [&] { walk(w, c.batch); });
+    w.section("numerics", [&] { walk(w, c.numerics); });
+    w.section("optimizer", [&] { walk(w, c.optimizer); });
+    w.section("train", [&] { walk(w, c.train); });
+    w.section("evaluation", [&] { walk(w, c.evaluation); });
+    w.section("checkpoint", [&] { walk(w, c.checkpoint); });
+    w.section("guard", [&] { walk(w, c.guard); });
+    w.section("job", [&] { walk(w, c.job); });
 }
 
 } // namespace trireme::framework::config::keys

@@ -160,6 +160,42 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
 }
 
 template <typename T>
+TRIREME_INLINE T dot(T const* a, T const* b, std::int64_t n) {
+    T sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+    return sum;
+}
+
+/// Numbers of one query: log of its sum of exponentials, sum over outputs times their gradients.
+template <typename T>
+struct QueryNumbers {
+    T log_sum, delta, scale;
+};
+
+/// Makes of a query's raw scores `s` what multiplied the values, and of the gradient `d` of that
+/// the gradient of the raw scores.
+template <typename T>
+TRIREME_INLINE void score_gradients(T* s, T* d, T const* factors, Band const& band,
+                                    Range const& keys, QueryNumbers<T> const& query) {
+    std::int64_t const from = keys.first - band.low, to = keys.end - band.low;
+    for (std::int64_t j = 0; j < from; ++j) s[j] = d[j] = 0;
+    for (std::int64_t j = from; j < to; ++j) {
+        T const probability = exp_fast(s[j] * query.scale - query.log_sum);
+        s[j] = probability * factors[j];
+        d[j] = probability * (d[j] * factors[j] - query.delta) * query.scale;
+    }
+    for (std::int64_t j = to; j < band.width; ++j) s[j] = d[j] = 0;
+}
+
+/// Copies rows of `size` elements out of a tile.
+template <typename T>
+TRIREME_INLINE void unpack(T const* tile, std::int64_t width, std::int64_t rows, std::int64_t size,
+                           std::int64_t stride, T* to) {
+    for (std::int64_t r = 0; r < rows; ++r)
+        std::memcpy(to + r * stride, tile + r * width, static_cast<std::size_t>(size) * sizeof(T));
+}
+
+template <typename T>
 TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index, T const* q,
                                   T const* k, T const* v, T const* out, T const* lse, T const* dout,
                                   T* dq, T* dk, T* dv) {
@@ -200,27 +236,15 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
             for (std::int64_t r = 0; r < rows; ++r) {
                 T* const s = probs + r * np;
                 T* const d = grads + r * np;
-                Range const keys_seen = seen(p, first + r, t.n);
-                std::int64_t const from = keys_seen.first - band.low, to = keys_seen.end - band.low;
-                T const log_sum = lse[(t.token + first + r) * p.heads + head],
-                        scale = static_cast<T>(p.scale);
-                T const* const o = out + at + r * t.q_stride;
-                T const* const up = dout + at + r * t.q_stride;
-                T delta = 0;
-                for (std::int64_t i = 0; i < t.size; ++i) delta += o[i] * up[i];
+                std::int64_t const query = first + r;
+                T const delta = dot(out + at + r * t.q_stride, dout + at + r * t.q_stride, t.size);
                 if (p.dropout.probability > 0)
-                    drop(p, t, head, first + r, band, factors);
+                    drop(p, t, head, query, band, factors);
                 else
                     std::fill(factors, factors + band.count, T(1));
-                for (std::int64_t j = 0; j < from; ++j) s[j] = d[j] = 0;
-                for (std::int64_t j = from; j < to; ++j) {
-                    T const probability = exp_fast(s[j] * scale - log_sum);
-                    // factor by which the values were multiplied
-                    s[j] = probability * factors[j];
-                    // gradient of the raw score
-                    d[j] = probability * (d[j] * factors[j] - delta) * scale;
-                }
-                for (std::int64_t j = to; j < band.width; ++j) s[j] = d[j] = 0;
+                score_gradients(
+                    s, d, factors, band, seen(p, query, t.n),
+                    {lse[(t.token + query) * p.heads + head], delta, static_cast<T>(p.scale)});
             }
             std::int64_t const at_band = band.low * t.width;
             product(band.count, t.width, rows, Strided<T>{probs, 1, np}, tile_d, t.width,
@@ -229,17 +253,11 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                     key_grads + at_band, t.width, true);
             product(rows, t.width, band.count, Strided<T>{grads, np, 1}, keys + at_band, t.width,
                     tile_dq, t.width, false);
-            for (std::int64_t r = 0; r < rows; ++r)
-                std::memcpy(dq + at + r * t.q_stride, tile_dq + r * t.width,
-                            static_cast<std::size_t>(t.size) * sizeof(T));
+            unpack(tile_dq, t.width, rows, t.size, t.q_stride, dq + at);
         }
     }
-    for (std::int64_t r = 0; r < t.n; ++r) {
-        std::memcpy(dk + kv + r * t.kv_stride, key_grads + r * t.width,
-                    static_cast<std::size_t>(t.size) * sizeof(T));
-        std::memcpy(dv + kv + r * t.kv_stride, value_grads + r * t.width,
-                    static_cast<std::size_t>(t.size) * sizeof(T));
-    }
+    unpack(key_grads, t.width, t.n, t.size, t.kv_stride, dk + kv);
+    unpack(value_grads, t.width, t.n, t.size, t.kv_stride, dv + kv);
 }
 
 TRIREME_CLONES void forward_one(AttentionProblem const& p, std::int64_t i, float const* q,

@@ -48,108 +48,180 @@ void append_language_results(Pass const& pass, RowLosses const& rows, Results& r
     }
 }
 
-/// Computes the same where each rank of `axis` has only the logits of classes [first, first +
-/// logits.size(1)).
-void divided_rows(at::Tensor const& logits, std::int64_t first, std::int32_t const* labels,
-                  bool gradient, double scale, double* loss, std::int32_t* best,
-                  cluster::Communicator& axis) {
+/// Labels of rows, and where their losses and predictions go.
+struct LabeledRows {
+    std::int32_t const* labels;
+    double* loss;
+    std::int32_t* best;
+};
+
+/// Calls f(kernels::ClassStretch) of logits whose first class is `first`.
+template <typename F>
+void with_kernel(at::Tensor const& logits, std::int64_t first, F const& f) {
+    by_dtype(logits, [&](auto* data) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
+        f(kernels::ClassStretch<T>{logits.size(0), logits.size(1), first, write<T>(logits)});
+    });
+}
+
+/// Highest score of each row over all ranks, and in `best` the class that has it: the lowest of
+/// those that reach it, as one rank would find it. Collective.
+std::vector<double> best_of_ranks(at::Tensor const& logits, std::int64_t first, std::int32_t* best,
+                                  cluster::Communicator& axis) {
     auto const n = static_cast<std::size_t>(logits.size(0));
-    std::vector<double> highest(n), sums(2 * n); // sums: of exponentials, then the label's score
+    std::vector<double> highest(n);
     std::vector<std::int32_t> own_best(n);
-    auto const with_kernel = [&](auto const& f) {
-        by_dtype(logits, [&](auto* data) {
-            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            f(kernels::ClassStretch<T>{logits.size(0), logits.size(1), first, write<T>(logits)});
-        });
-    };
-    with_kernel(
-        [&](auto const& part) { kernels::row_maxima(part, highest.data(), own_best.data()); });
+    with_kernel(logits, first, [&](auto const& part) {
+        kernels::row_maxima(part, highest.data(), own_best.data());
+    });
     std::vector<double> const own_highest = highest;
     axis.all_reduce({highest.data(), n, cluster::DType::f64}, cluster::ReduceOp::max, "loss/maxima")
         .wait();
-    // The lowest class of those that reach the maximum, as one rank would find it.
     for (std::size_t r = 0; r < n; ++r)
         best[r] =
             own_highest[r] == highest[r] ? own_best[r] : std::numeric_limits<std::int32_t>::max();
     axis.all_reduce({best, n, cluster::DType::i32}, cluster::ReduceOp::min, "loss/predictions")
         .wait();
-    with_kernel(
-        [&](auto const& part) { kernels::row_sums(part, labels, highest.data(), sums.data()); });
+    return highest;
+}
+
+/// Does what cross_entropy_rows does, where each rank of `axis` has the logits of classes
+/// [first, first + logits.size(1)) alone.
+void divided_rows(at::Tensor const& logits, std::int64_t first, LabeledRows const& rows,
+                  bool gradient, double scale, cluster::Communicator& axis) {
+    auto const n = static_cast<std::size_t>(logits.size(0));
+    std::vector<double> const highest = best_of_ranks(logits, first, rows.best, axis);
+    std::vector<double> sums(2 * n); // of exponentials, then the label's score
+    with_kernel(logits, first, [&](auto const& part) {
+        kernels::row_sums(part, rows.labels, highest.data(), sums.data());
+    });
     axis.all_reduce({sums.data(), 2 * n, cluster::DType::f64}, cluster::ReduceOp::sum, "loss/sums")
         .wait();
     for (std::size_t r = 0; r < n; ++r) {
-        loss[r] = labels[r] >= 0 ? std::log(sums[r]) + highest[r] - sums[n + r] : 0.0;
-        if (labels[r] < 0) best[r] = -1;
+        bool const counts = rows.labels[r] >= 0;
+        rows.loss[r] = counts ? std::log(sums[r]) + highest[r] - sums[n + r] : 0.0;
+        if (!counts) rows.best[r] = -1;
     }
-    if (gradient)
-        with_kernel(
-            [&](auto const& part) { kernels::row_gradients(part, labels, sums.data(), scale); });
+    if (!gradient) return;
+    with_kernel(logits, first, [&](auto const& part) {
+        kernels::row_gradients(part, rows.labels, sums.data(), scale);
+    });
 }
 
-/// Rows with a label in chunks: logits, loss, and with a graph the gradients of x and of the
+/// Rows of one micro-batch in chunks: logits, loss, and with a graph the gradients of x and of the
 /// weight, all on the way.
+class ChunkedLoss {
+  public:
+    ChunkedLoss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass, RowLosses& rows,
+                parallel::TensorAxis const& axis)
+        : x_(x), weight_(weight), pass_(pass), rows_(rows), axis_(axis),
+          labels_(pass.micro_batch.columns.labels_of(data::kTokenLabels)),
+          slice_(weight.parameter().slice()),
+          // Padding in the vocabulary is no class: it has no score.
+          real_(slice_.real), w_(weight.value().narrow(0, 0, real_)) {
+        if (!composed()) {
+            rows.loss.resize(labels_.size());
+            rows.best.resize(labels_.size());
+        }
+        // Asked for, logits are whole rows also where the vocabulary is divided.
+        if (pass.keep_logits)
+            rows.logits = x.new_zeros({x.size(0), weight.parameter().spec().shape[0]}, at::kFloat);
+    }
+
+    /// Collective over the axis.
+    void compute() {
+        std::int64_t const all = x_.size(0), chunk = std::clamp<std::int64_t>(
+                                                 parallel::budgets.logits / slice_.local, 1, all);
+        make_gradients(chunk < all);
+        for (std::int64_t first = 0; first < all; first += chunk) {
+            std::int64_t const n = std::min(chunk, all - first);
+            at::Tensor const logits = for_kernel(at::mm(x_.narrow(0, first, n), w_.t()));
+            keep(logits, first);
+            losses_of(logits, first);
+            if (graph()) add_gradients(logits, first);
+        }
+        if (pass_.keep_logits && axis_.size() > 1)
+            parallel::finish(axis_.group->all_reduce(parallel::buffer_of(rows_.logits),
+                                                     cluster::ReduceOp::sum, "loss/logits"),
+                             rows_.logits);
+    }
+
+    bool composed() const { return parallel::composed(x_); }
+    at::Tensor const& dx() const { return dx_; } ///< undefined without a graph
+    at::Tensor const& dw() const { return whole_dw_.defined() ? whole_dw_ : dw_; }
+    at::Tensor loss() const {
+        if (composed()) return rows_.sum() * pass_.loss_scale;
+        return at::scalar_tensor(add_up(rows_.loss) * pass_.loss_scale, at::kDouble);
+    }
+
+  private:
+    bool graph() const { return x_.requires_grad(); }
+
+    void make_gradients(bool several) {
+        // Each addition in bf16 would lose what is below its rounding.
+        sums_ = x_.scalar_type() == at::kBFloat16 && several ? at::kFloat : x_.scalar_type();
+        if (graph()) dx_ = at::empty_like(x_);
+        if (!graph() || !weight_.trainable() || real_ == slice_.local) return;
+        whole_dw_ = at::zeros_like(weight_.value(), sums_);
+        dw_ = whole_dw_.narrow(0, 0, real_);
+    }
+
+    void keep(at::Tensor const& logits, std::int64_t first) {
+        if (pass_.keep_logits && slice_.real > 0)
+            rows_.logits.narrow(0, first, logits.size(0))
+                .narrow(1, slice_.first, slice_.real)
+                .copy_(logits);
+    }
+
+    /// The logits become their gradients.
+    void losses_of(at::Tensor const& logits, std::int64_t first) {
+        double const scale = pass_.loss_scale;
+        if (composed()) {
+            auto const& labels = pass_.ids.columns.at(data::kTokenLabels.name);
+            rows_.waiting.push_back(composed::cross_entropy(
+                logits, slice_.first, labels.narrow(0, first, logits.size(0)), graph(), scale,
+                axis_.size() > 1 ? axis_.group : nullptr));
+            return;
+        }
+        LabeledRows const rows{labels_.data() + first, rows_.loss.data() + first,
+                               rows_.best.data() + first};
+        if (axis_.size() > 1)
+            divided_rows(logits, slice_.first, rows, graph(), scale, *axis_.group);
+        else
+            cross_entropy_rows(logits, rows.labels, graph(), scale, rows.loss, rows.best);
+    }
+
+    void add_gradients(at::Tensor const& logits, std::int64_t first) {
+        std::int64_t const n = logits.size(0);
+        at::Tensor const dlogits = logits.to(x_.scalar_type());
+        at::Tensor out = dx_.narrow(0, first, n);
+        at::mm_out(out, dlogits, w_);
+        if (!weight_.trainable()) return;
+        at::Tensor const product = at::mm(dlogits.t(), x_.narrow(0, first, n));
+        dw_ = dw_.defined() ? dw_.add_(product) : product.to(sums_);
+    }
+
+    at::Tensor const& x_;
+    ParameterUse const& weight_;
+    Pass const& pass_;
+    RowLosses& rows_;
+    parallel::TensorAxis const& axis_;
+    std::vector<std::int32_t> const& labels_;
+    parallel::TensorSlice slice_;
+    std::int64_t real_; ///< classes of this rank, padding left out
+    at::Tensor w_;
+    at::ScalarType sums_ = at::kFloat; ///< of the weight's gradient
+    at::Tensor dx_, whole_dw_, dw_;    ///< whole: with the rows of padding, which stay 0
+};
+
 struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
     static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
                             Pass const* pass, RowLosses* rows, parallel::TensorAxis const& axis) {
-        bool const graph = x.requires_grad();
-        auto const& labels = pass->micro_batch.columns.labels_of(data::kTokenLabels);
-        // Padding in the vocabulary is no class: it has no score.
-        auto const& slice = weight->parameter().slice();
-        std::int64_t const real = slice.real;
-        at::Tensor const w = weight->value().narrow(0, 0, real);
-        bool const composed = parallel::composed(x);
-        if (!composed) {
-            rows->loss.resize(labels.size());
-            rows->best.resize(labels.size());
-        }
-        std::int64_t const rows_total = x.size(0),
-                           chunk = std::clamp<std::int64_t>(parallel::budgets.logits / slice.local,
-                                                            1, rows_total);
-        // Each addition in bf16 would lose what is below its rounding.
-        bool const added_in_float = x.scalar_type() == at::kBFloat16 && chunk < rows_total;
-        at::ScalarType const sums = added_in_float ? at::kFloat : x.scalar_type();
-        // Asked for, logits are whole rows also where the vocabulary is divided.
-        if (pass->keep_logits)
-            rows->logits =
-                x.new_zeros({rows_total, weight->parameter().spec().shape[0]}, at::kFloat);
-        at::Tensor const dx = graph ? at::empty_like(x) : at::Tensor();
-        at::Tensor const whole_dw = graph && weight->trainable() && real < slice.local
-                                        ? at::zeros_like(weight->value(), sums)
-                                        : at::Tensor();
-        at::Tensor dw = whole_dw.defined() ? whole_dw.narrow(0, 0, real) : at::Tensor();
-        for (std::int64_t first = 0; first < rows_total; first += chunk) {
-            std::int64_t const n = std::min(chunk, rows_total - first);
-            at::Tensor const part = x.narrow(0, first, n);
-            at::Tensor const logits = for_kernel(at::mm(part, w.t()));
-            if (pass->keep_logits && slice.real > 0)
-                rows->logits.narrow(0, first, n).narrow(1, slice.first, slice.real).copy_(logits);
-            if (composed)
-                rows->waiting.push_back(composed::cross_entropy(
-                    logits, slice.first,
-                    pass->ids.columns.at(data::kTokenLabels.name).narrow(0, first, n), graph,
-                    pass->loss_scale, axis.size() > 1 ? axis.group : nullptr));
-            else if (axis.size() > 1)
-                divided_rows(logits, slice.first, labels.data() + first, graph, pass->loss_scale,
-                             rows->loss.data() + first, rows->best.data() + first, *axis.group);
-            else
-                cross_entropy_rows(logits, labels.data() + first, graph, pass->loss_scale,
-                                   rows->loss.data() + first, rows->best.data() + first);
-            if (!graph) continue;
-            at::Tensor const dlogits = logits.to(x.scalar_type());
-            at::Tensor out = dx.narrow(0, first, n);
-            at::mm_out(out, dlogits, w);
-            if (!weight->trainable()) continue;
-            at::Tensor const product = at::mm(dlogits.t(), part);
-            dw = dw.defined() ? dw.add_(product) : product.to(sums);
-        }
-        if (pass->keep_logits && axis.size() > 1)
-            parallel::finish(axis.group->all_reduce(parallel::buffer_of(rows->logits),
-                                                    cluster::ReduceOp::sum, "loss/logits"),
-                             rows->logits);
-        context->save_for_backward({dx, whole_dw.defined() ? whole_dw : dw});
+        ChunkedLoss chunks(x, *weight, *pass, *rows, axis);
+        chunks.compute();
+        context->save_for_backward({chunks.dx(), chunks.dw()});
         parallel::remember(context, "weight", *weight);
-        if (composed) return rows->sum() * pass->loss_scale;
-        return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
+        return chunks.loss();
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const saved = context->get_saved_variables();
