@@ -42,10 +42,10 @@ std::vector<checkpoint::OwnedRange> ranges_over(std::vector<float> const& values
     constexpr std::int64_t kRows = 2048, kColumns = 2048, kEach = kRows * kColumns;
     for (std::int64_t at = 0; at + kEach <= static_cast<std::int64_t>(values.size()); at += kEach) {
         std::string const name = fmt::format("layers.{}", at / kEach);
-        ranges.push_back(checkpoint::flat_range("weight", name + ".w", "f32", {kRows, kColumns}, 0,
-                                                kEach, values.data() + at));
-        ranges.push_back(checkpoint::flat_range("weight", name + ".b", "f32", {kColumns}, 0,
-                                                kColumns, values.data() + at));
+        ranges.push_back(checkpoint::flat_range("weight", name + ".w", "f32", {kRows, kColumns},
+                                                {0, kEach, values.data() + at}));
+        ranges.push_back(checkpoint::flat_range("weight", name + ".b", "f32", {kColumns},
+                                                {0, kColumns, values.data() + at}));
     }
     return ranges;
 }

@@ -3,6 +3,9 @@
 # Includes go one way only.
 add_test(NAME layers COMMAND "${TRIREME_VENV}/bin/python3" "${CMAKE_SOURCE_DIR}/cmake/check_layers.py" "${CMAKE_SOURCE_DIR}")
 
+# Functions, files and lines have budgets.
+add_test(NAME budgets COMMAND "${TRIREME_VENV}/bin/python3" "${CMAKE_SOURCE_DIR}/cmake/check_budgets.py" "${CMAKE_SOURCE_DIR}")
+
 # .clang-format is the law of layout.
 find_program(CLANG_FORMAT clang-format)
 if(CLANG_FORMAT)

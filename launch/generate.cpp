@@ -17,6 +17,7 @@
 #include "data/json.hpp"
 #include "framework/jobs/generate.hpp"
 #include "launch/commands.hpp"
+#include "launch/generation_summary.hpp"
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/prompts.hpp"
@@ -88,40 +89,10 @@ void share(Request& r, cluster::Communicator& world) {
     }
 }
 
-/// Sums over prompts, and the means that are quoted.
-struct Summary {
-    std::int64_t prompts = 0, tokens = 0, stopped = 0, out_of_positions = 0, scored = 0,
-                 reference_tokens = 0;
-    double exact_match = 0, exact_match_normalized = 0, f1 = 0, loss = 0;
-
-    Json to_json(double seconds) const {
-        Json json{{"prompts", prompts},
-                  {"tokens", tokens},
-                  {"ended_by_stop_token", stopped},
-                  {"cut_at_max_positions", out_of_positions},
-                  {"tokens_per_second", static_cast<double>(tokens) / seconds}};
-        if (scored == 0) return json;
-        auto const n = static_cast<double>(scored);
-        json.update({{"scored", scored},
-                     {"exact_match", exact_match / n},
-                     {"exact_match_normalized", exact_match_normalized / n},
-                     {"f1", f1 / n}});
-        if (reference_tokens > 0)
-            json["perplexity"] = std::exp(loss / static_cast<double>(reference_tokens));
-        return json;
-    }
-};
-
-std::string trimmed(std::string const& text) {
-    auto const first = text.find_first_not_of(" \t\r\n");
-    return first == std::string::npos
-               ? ""
-               : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
-
 /// One line of output, and its part of the summary.
 Json describe(std::size_t i, PromptTexts const& texts, std::string const& text,
-              framework::jobs::GenerationResult const& result, Json const& score, Summary& sum) {
+              framework::jobs::GenerationResult const& result, Json const& score,
+              GenerationSummary& sum) {
     auto const& c = result.completions[i];
     Json line{{"prompt", texts.prompts[i]},
               {"completion", text},
@@ -134,7 +105,7 @@ Json describe(std::size_t i, PromptTexts const& texts, std::string const& text,
     sum.out_of_positions += c.ending == framework::generation::Ending::max_positions;
     if (!texts.references[i]) return line;
     auto const& reference = result.references[i];
-    double const exact = trimmed(text) == trimmed(*texts.references[i]);
+    double const exact = same_but_for_blanks_around(text, *texts.references[i]);
     line.update({{"reference", *texts.references[i]},
                  {"exact_match", exact},
                  {"exact_match_normalized", score["exact_match"]},
@@ -159,7 +130,7 @@ void write_lines(Request& r, PromptTexts const& texts,
     for (std::size_t i = 0; i < texts.prompts.size(); ++i)
         pairs.push_back({decoded[i], texts.references[i].value_or("")});
     Json const scores = service.ask({{"score", pairs}})["scores"];
-    Summary sum;
+    GenerationSummary sum;
     std::string lines;
     for (std::size_t i = 0; i < texts.prompts.size(); ++i)
         lines += describe(i, texts, decoded[i], result, scores[i], sum).dump() + "\n";
@@ -249,12 +220,9 @@ void check(Request const& r) {
         throw cluster::InputError("--stream: " + r.stream + ": legal: auto, always, never");
 }
 
-} // namespace
-
-int generate_command(std::vector<std::string> const& arguments) {
-    Request r;
+/// Options that fill `r`, and `temperature` if it is given; both must outlive them.
+po::options_description options_of(Request& r, std::optional<double>& temperature) {
     auto& o = r.job.options;
-    std::optional<double> temperature;
     po::options_description options(
         "trireme generate MODEL: completions of prompts, greedy unless a temperature is given\n\n"
         "  trireme generate exported --prompt 'Question: why is the sky blue? Answer:'\n"
@@ -266,41 +234,49 @@ int generate_command(std::vector<std::string> const& arguments) {
         "F1, perplexity of the references. With the same --threads the result has the same bytes "
         "for any number of\n"
         "ranks; else log-probabilities differ by rounding.\n\nOptions");
-    options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
-        "prompt", po::value(&r.prompt)->value_name("TEXT"),
-        "text to go on from")("prompts", po::value(&r.file)->value_name("FILE"),
-                              "JSONL file of prompts, one object per line")(
-        "output", po::value(&r.output)->value_name("FILE"),
-        "JSONL file to write; must not exist; default: standard output")(
-        "force", po::bool_switch(&r.force), "replace the file of --output")(
-        "prompt-column", po::value(&r.prompt_column)->value_name("NAME")->default_value("prompt"),
-        "name of the prompt's field")(
-        "completion-column",
-        po::value(&r.completion_column)->value_name("NAME")->default_value(kCompletionColumn),
-        "name of the reference's field; rows without it are not scored")(
-        "max-new-tokens", po::value(&o.max_new_tokens)->value_name("N")->default_value(128),
-        "longest completion")(
-        "temperature",
-        po::value<double>()->value_name("X")->notifier([&](double t) { temperature = t; }),
-        "sampling temperature; 0: greedy. Default: 1 with --top-k or --top-p, else 0")(
-        "top-k", po::value(&o.sampling.top_k)->value_name("N")->default_value(0),
-        "sample from the k likeliest tokens; 0: off")(
-        "top-p", po::value(&o.sampling.top_p)->value_name("X")->default_value(1.0, "1"),
-        "sample from the likeliest tokens that hold this probability; 1: off")(
-        "repetition-penalty",
-        po::value(&o.sampling.repetition_penalty)->value_name("X")->default_value(1.0, "1"),
-        "logits of tokens that occurred are divided by it (multiplied if negative); 1: off")(
-        "seed", po::value(&o.sampling.seed)->value_name("N")->default_value(1),
-        "seed of sampling")("batch", po::value(&o.batch)->value_name("N")->default_value(8),
-                            "prompts decoded together on a rank")(
-        "threads", po::value(&r.job.threads)->value_name("N")->default_value(0),
-        "threads per rank; 0: cores of the node divided by its ranks")(
-        "set", po::value(&r.job.set)->composing()->value_name("KEY=VALUE"),
-        "parallel.pipeline or parallel.layers_of_parts of a run configuration: so many ranks hold "
-        "the layers of one "
-        "model")(
-        "stream", po::value(&r.stream)->value_name("WHEN")->default_value("auto"),
-        "show a single completion while it is made: auto (on a terminal) | always | never");
+    auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
+    // clang-format off
+    options.add_options()
+        ("model", po::value(&r.job.model)->required(), "Hugging Face folder")
+        ("prompt", word(&r.prompt, "TEXT"), "text to go on from")
+        ("prompts", word(&r.file, "FILE"), "JSONL file of prompts, one object per line")
+        ("output", word(&r.output, "FILE"),
+         "JSONL file to write; must not exist; default: standard output")
+        ("force", po::bool_switch(&r.force), "replace the file of --output")
+        ("prompt-column", word(&r.prompt_column, "NAME")->default_value("prompt"),
+         "name of the prompt's field")
+        ("completion-column", word(&r.completion_column, "NAME")->default_value(kCompletionColumn),
+         "name of the reference's field; rows without it are not scored")
+        ("max-new-tokens", word(&o.max_new_tokens, "N")->default_value(128), "longest completion")
+        ("temperature", po::value<double>()->value_name("X")->notifier(
+                            [&temperature](double t) { temperature = t; }),
+         "sampling temperature; 0: greedy. Default: 1 with --top-k or --top-p, else 0")
+        ("top-k", word(&o.sampling.top_k, "N")->default_value(0),
+         "sample from the k likeliest tokens; 0: off")
+        ("top-p", word(&o.sampling.top_p, "X")->default_value(1.0, "1"),
+         "sample from the likeliest tokens that hold this probability; 1: off")
+        ("repetition-penalty", word(&o.sampling.repetition_penalty, "X")->default_value(1.0, "1"),
+         "logits of tokens that occurred are divided by it (multiplied if negative); 1: off")
+        ("seed", word(&o.sampling.seed, "N")->default_value(1), "seed of sampling")
+        ("batch", word(&o.batch, "N")->default_value(8), "prompts decoded together on a rank")
+        ("threads", word(&r.job.threads, "N")->default_value(0),
+         "threads per rank; 0: cores of the node divided by its ranks")
+        ("set", po::value(&r.job.set)->composing()->value_name("KEY=VALUE"),
+         "parallel.pipeline or parallel.layers_of_parts of a run configuration: so many ranks hold "
+         "the layers of one model")
+        ("stream", word(&r.stream, "WHEN")->default_value("auto"),
+         "show a single completion while it is made: auto (on a terminal) | always | never");
+    // clang-format on
+    return options;
+}
+
+} // namespace
+
+int generate_command(std::vector<std::string> const& arguments) {
+    Request r;
+    auto& o = r.job.options;
+    std::optional<double> temperature;
+    po::options_description options = options_of(r, temperature);
     if (!parse(options, arguments, "model")) return 0;
     check(r);
     if (!r.output.empty() && launcher_rank() <= 0) {

@@ -119,12 +119,11 @@ File describe(std::string const& directory, std::string const& file) {
 } // namespace
 
 OwnedRange flat_range(std::string kind, std::string name, std::string dtype,
-                      storage::Shape const& shape, std::int64_t first, std::int64_t count,
-                      void const* values) {
+                      storage::Shape const& shape, FlatValues const& part) {
     OwnedRange range{std::move(kind), std::move(name), std::move(dtype), shape, {}};
     std::int64_t const element = range.dtype == "f64" ? 8 : 4;
-    auto const* at = static_cast<char const*>(values);
-    for (auto const& rectangle : storage::rectangles_of(shape, first, count)) {
+    auto const* at = static_cast<char const*>(part.values);
+    for (auto const& rectangle : storage::rectangles_of(shape, part.first, part.count)) {
         range.pieces.push_back({rectangle, at});
         at += rectangle.elements() * element;
     }

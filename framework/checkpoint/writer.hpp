@@ -18,11 +18,13 @@ struct OwnedRange {
     };
     std::vector<Piece> pieces;
 };
-/// Elements [first, first + count) of the row-major tensor, which lie one after another at
-/// `values`.
+/// Elements [first, first + count) of a row-major tensor, which lie one after another at `values`.
+struct FlatValues {
+    std::int64_t first, count;
+    void const* values;
+};
 OwnedRange flat_range(std::string kind, std::string name, std::string dtype,
-                      storage::Shape const& shape, std::int64_t first, std::int64_t count,
-                      void const* values);
+                      storage::Shape const& shape, FlatValues const& part);
 
 /// Describes what one rank wrote: the pieces of each tensor, and its file with its hashes.
 struct RankFile {

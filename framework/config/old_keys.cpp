@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
+
+#include "cluster/error.hpp"
 
 namespace trireme::framework::config {
 
@@ -16,6 +19,26 @@ constexpr std::array kRenamed{
     Renamed{"batch.tokens_per_slot", "batch.tokens_per_micro_batch"},
 };
 
+/// Says, as one line, that `place` (FILE:LINE, --set, TRIREME_SET) calls `key` by its old name.
+std::string old_name_note(std::string const& place, std::string const& key) {
+    return fmt::format("{}: {} is called {} now; the next version will refuse the old name", place,
+                       key, *new_name_of(key));
+}
+
+using Name = std::pair<std::string, std::string>; ///< of a section and a key in it
+
+/// Finds the keys of the tree that have another name now.
+std::vector<Name> old_names_in(YAML::Node const& root) {
+    std::vector<Name> old;
+    for (auto const& section : root)
+        if (section.first.IsScalar() && section.second.IsMap())
+            for (auto const& entry : section.second)
+                if (entry.first.IsScalar() &&
+                    new_name_of(section.first.Scalar() + "." + entry.first.Scalar()))
+                    old.emplace_back(section.first.Scalar(), entry.first.Scalar());
+    return old;
+}
+
 } // namespace
 
 std::optional<std::string> new_name_of(std::string_view key) {
@@ -24,9 +47,31 @@ std::optional<std::string> new_name_of(std::string_view key) {
     return std::string(found->now);
 }
 
-std::string old_name_note(std::string const& place, std::string const& key) {
-    return fmt::format("{}: {} is called {} now; the next version will refuse the old name", place,
-                       key, *new_name_of(key));
+std::vector<std::string> renew_keys(YAML::Node root, std::string const& file, Origins& assigned) {
+    std::vector<std::string> notes;
+    for (auto const& [section, name] : old_names_in(root)) {
+        std::string const key = section + "." + name, now = *new_name_of(key);
+        YAML::Node inside = root[section];
+        YAML::Node const value = inside[name];
+        std::string const place = value.Mark().is_null()
+                                      ? assigned.at(key)
+                                      : fmt::format("{}:{}", file, value.Mark().line + 1);
+        std::string const last = now.substr(section.size() + 1);
+        YAML::Node const newer = std::as_const(inside)[last];
+        // An assignment of either name wins over the file, as it does where the names are the same.
+        bool const overridden = newer && newer.Mark().is_null() && !value.Mark().is_null();
+        bool const overrides = newer && !newer.Mark().is_null() && value.Mark().is_null();
+        if (newer && !overridden && !overrides)
+            throw cluster::InputError(
+                fmt::format("{}: {} is the old name of {}, which is given too; legal: one of them",
+                            place, key, now));
+        inside.remove(name);
+        notes.push_back(old_name_note(place, key));
+        if (overridden) continue;
+        inside[last] = value;
+        if (value.Mark().is_null()) assigned[now] = assigned.at(key);
+    }
+    return notes;
 }
 
 } // namespace trireme::framework::config

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/kernels/matmul_tile.hpp"
+#include "framework/kernels/packing.hpp"
 #include "framework/kernels/tiles.hpp"
 
 namespace trireme::framework::kernels {
@@ -30,25 +31,6 @@ template <typename T>
 T* sized(std::vector<T>& v, std::int64_t n) {
     if (static_cast<std::int64_t>(v.size()) < n) v.resize(static_cast<std::size_t>(n));
     return v.data();
-}
-
-/// Rows of one head out of [T, heads size] into [n, padded size], zeros to the right.
-template <typename T>
-TRIREME_INLINE void pack(T const* from, std::int64_t stride, std::int64_t n, std::int64_t size,
-                         std::int64_t width, T* to) {
-    for (std::int64_t r = 0; r < n; ++r) {
-        for (std::int64_t d = 0; d < size; ++d) to[r * width + d] = from[r * stride + d];
-        for (std::int64_t d = size; d < width; ++d) to[r * width + d] = 0;
-    }
-}
-/// Packs the same rows transposed: [size, padded n].
-template <typename T>
-TRIREME_INLINE void pack_transposed(T const* from, std::int64_t stride, std::int64_t n,
-                                    std::int64_t size, std::int64_t width, T* to) {
-    for (std::int64_t d = 0; d < size; ++d) {
-        for (std::int64_t r = 0; r < n; ++r) to[d * width + r] = from[r * stride + d];
-        for (std::int64_t r = n; r < width; ++r) to[d * width + r] = 0;
-    }
 }
 
 /// Keys [first, end) that query i of n sees.
@@ -116,6 +98,16 @@ void drop(AttentionProblem const& p, Task<T> const& t, std::int64_t head, std::i
                     factors);
 }
 
+/// Factors of a query's probabilities, 1 without dropout.
+template <typename T>
+TRIREME_INLINE void factors_of(AttentionProblem const& p, Task<T> const& t, std::int64_t head,
+                               std::int64_t query, Band const& keys, T* factors) {
+    if (p.dropout.probability > 0)
+        drop(p, t, head, query, keys, factors);
+    else
+        std::fill(factors, factors + keys.count, T(1));
+}
+
 template <typename T>
 TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, T const* q,
                                  T const* k, T const* v, T* out, T* lse) {
@@ -152,9 +144,8 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
             }
             product(rows, t.width, band.count, Strided<T>{scores, np, 1},
                     values + band.low * t.width, t.width, tile_out, t.width, false);
-            for (std::int64_t r = 0; r < rows; ++r)
-                std::memcpy(out + (t.token + first + r) * t.q_stride + head * t.size,
-                            tile_out + r * t.width, static_cast<std::size_t>(t.size) * sizeof(T));
+            unpack(tile_out, t.width, rows, t.size, t.q_stride,
+                   out + (t.token + first) * t.q_stride + head * t.size);
         }
     }
 }
@@ -187,14 +178,6 @@ TRIREME_INLINE void score_gradients(T* s, T* d, T const* factors, Band const& ba
     for (std::int64_t j = to; j < band.width; ++j) s[j] = d[j] = 0;
 }
 
-/// Copies rows of `size` elements out of a tile.
-template <typename T>
-TRIREME_INLINE void unpack(T const* tile, std::int64_t width, std::int64_t rows, std::int64_t size,
-                           std::int64_t stride, T* to) {
-    for (std::int64_t r = 0; r < rows; ++r)
-        std::memcpy(to + r * stride, tile + r * width, static_cast<std::size_t>(size) * sizeof(T));
-}
-
 template <typename T>
 TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index, T const* q,
                                   T const* k, T const* v, T const* out, T const* lse, T const* dout,
@@ -208,8 +191,9 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     T* const probs = sized(w.scores, most * np);
     T* const grads = sized(w.grads, most * np);
     T* const factors = sized(w.factors, np);
-    // queries, upstream gradients, query gradients
-    T* const tile = sized(w.out, 3 * most * t.width);
+    T* const tile_q = sized(w.out, 3 * most * t.width); // queries,
+    T* const tile_d = tile_q + most * t.width;          // gradients of outputs,
+    T* const tile_dq = tile_d + most * t.width;         // and of queries
     T* const key_grads = sized(w.dk, t.n * t.width);
     T* const value_grads = sized(w.dv, t.n * t.width);
     std::int64_t const kv = t.token * t.kv_stride + t.kv_head * t.size;
@@ -218,9 +202,6 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
     pack_transposed(v + kv, t.kv_stride, t.n, t.size, np, values_t);
     std::fill(key_grads, key_grads + t.n * t.width, T(0));
     std::fill(value_grads, value_grads + t.n * t.width, T(0));
-    T* const tile_q = tile;
-    T* const tile_d = tile + most * t.width;
-    T* const tile_dq = tile + 2 * most * t.width;
     for (std::int64_t g = 0; g < t.group; ++g) {
         std::int64_t const head = t.kv_head * t.group + g;
         for (std::int64_t first = 0; first < t.n; first += most) {
@@ -238,10 +219,7 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                 T* const d = grads + r * np;
                 std::int64_t const query = first + r;
                 T const delta = dot(out + at + r * t.q_stride, dout + at + r * t.q_stride, t.size);
-                if (p.dropout.probability > 0)
-                    drop(p, t, head, query, band, factors);
-                else
-                    std::fill(factors, factors + band.count, T(1));
+                factors_of(p, t, head, query, band, factors);
                 score_gradients(
                     s, d, factors, band, seen(p, query, t.n),
                     {lse[(t.token + query) * p.heads + head], delta, static_cast<T>(p.scale)});

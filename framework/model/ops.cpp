@@ -6,7 +6,6 @@
 #include <numbers>
 
 #include "framework/kernels/attention.hpp"
-#include "framework/kernels/norm.hpp"
 #include "framework/kernels/random.hpp"
 #include "framework/kernels/rotary.hpp"
 #include "framework/model/composed.hpp"
@@ -25,88 +24,6 @@ using parallel::remember;
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-
-struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
-    static Variable forward(AutogradContext* context, Variable const& input,
-                            ParameterUse const* weight, double epsilon) {
-        at::Tensor const x = for_kernel(input), w = for_kernel(weight->value());
-        remember(context, "weight", *weight);
-        if (parallel::composed(x)) {
-            auto const [normal, deviation] = composed::rms_norm(x, w, epsilon);
-            context->save_for_backward({x, deviation});
-            return normal.to(input.scalar_type());
-        }
-        at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
-        by_dtype(x, [&](auto* data) {
-            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::rms_norm_forward(x.size(0), x.size(1), data, read<T>(w), epsilon, write<T>(y),
-                                      write<T>(inverse));
-        });
-        context->save_for_backward({x, inverse});
-        return y.to(input.scalar_type());
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& weight = recall<ParameterUse const>(context, "weight");
-        auto const saved = context->get_saved_variables();
-        at::Tensor const x = saved[0], dy = for_kernel(gradients[0]),
-                         w = for_kernel(weight.value());
-        if (parallel::composed(x)) {
-            auto const [to_x, to_weight] = composed::rms_norm_backward(dy, x, w, saved[1]);
-            if (weight.trainable()) weight.deliver(to_weight);
-            return {to_x.to(gradients[0].scalar_type()), {}, {}};
-        }
-        at::Tensor const dx = at::empty_like(x), dweight = at::empty_like(w);
-        by_dtype(x, [&](auto* data) {
-            using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-            kernels::rms_norm_backward(x.size(0), x.size(1), read<T>(dy), data, read<T>(w),
-                                       read<T>(saved[1]), write<T>(dx), write<T>(dweight));
-        });
-        if (weight.trainable()) weight.deliver(dweight);
-        return {dx.to(gradients[0].scalar_type()), {}, {}};
-    }
-};
-
-using ThreeTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
-
-ThreeTensors normalize_rows(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias,
-                            double epsilon) {
-    // The meta device has no such operation of its own.
-    if (x.is_meta())
-        return {at::empty_like(x), x.new_empty({x.size(0), 1}), x.new_empty({x.size(0), 1})};
-    return at::native_layer_norm(x, {x.size(1)}, weight, bias, epsilon);
-}
-
-/// `saved`: input, mean and inverse deviation.
-ThreeTensors normalize_rows_backward(at::Tensor const& dy, variable_list const& saved,
-                                     ParameterUse const& weight, ParameterUse const& bias) {
-    if (dy.is_meta())
-        return {at::empty_like(dy), at::empty_like(weight.value()), at::empty_like(bias.value())};
-    return at::native_layer_norm_backward(dy, saved[0], {saved[0].size(1)}, saved[1], saved[2],
-                                          weight.value(), bias.value(),
-                                          {true, weight.trainable(), bias.trainable()});
-}
-
-struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
-    static Variable forward(AutogradContext* context, Variable const& input,
-                            ParameterUse const* weight, ParameterUse const* bias, double epsilon) {
-        auto const [y, mean, inverse] =
-            normalize_rows(input, weight->value(), bias->value(), epsilon);
-        remember(context, "weight", *weight);
-        remember(context, "bias", *bias);
-        context->save_for_backward({input, mean, inverse});
-        return y;
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        auto const& weight = recall<ParameterUse const>(context, "weight");
-        auto const& bias = recall<ParameterUse const>(context, "bias");
-        auto const saved = context->get_saved_variables();
-        auto const [dx, dweight, dbias] =
-            normalize_rows_backward(gradients[0].contiguous(), saved, weight, bias);
-        if (weight.trainable()) weight.deliver(dweight);
-        if (bias.trainable()) bias.deliver(dbias);
-        return {dx, {}, {}, {}};
-    }
-};
 
 /// Names the token of each row of a tensor under dropout: the keys of its mask.
 struct Rows {
@@ -284,19 +201,6 @@ kernels::DropoutKey key_of(double probability, Pass const& pass, std::uint64_t s
 }
 
 } // namespace
-
-at::Tensor rms_norm(at::Tensor const& x, ParameterUse const& weight, double epsilon) {
-    return RmsNormFunction::apply(x, &weight, epsilon);
-}
-
-at::Tensor rms_norm_heads(at::Tensor const& x, ParameterUse const& weight, double epsilon) {
-    return rms_norm(x.view({-1, weight.value().size(0)}), weight, epsilon).view_as(x);
-}
-
-at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,
-                      double epsilon) {
-    return LayerNormFunction::apply(x, &weight, &bias, epsilon);
-}
 
 at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, std::uint64_t site,
                    std::int64_t part) {

@@ -18,31 +18,13 @@
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/pieces.hpp"
+#include "framework/pretrained/task_heads.hpp"
 
 namespace trireme::framework::pretrained {
 
 using Entries = std::map<std::string, TensorEntry>;
 
 namespace {
-
-/// A head that a task may start anew, with whatever is between it and the body.
-bool is_task_head(model::Config const& model, std::string const& name) {
-    model::HeadNames const head = model::head_names(model);
-    return name == head.classifier.weight || name == head.classifier.bias ||
-           name == head.pooler.weight || name == head.pooler.bias;
-}
-
-/// Heads of other tasks, which this run has no use for.
-bool is_other_head(model::Config const& model, std::string const& name) {
-    constexpr std::array kPretraining{"cls.predictions.", "cls.seq_relationship.", "lm_head."};
-    constexpr std::array kClassifiers{"score.", "classifier."};
-    auto const begins = [&](auto const& starts) {
-        return std::ranges::any_of(starts,
-                                   [&](auto const* start) { return name.starts_with(start); });
-    };
-    return model::traits_of(model.head).of_vocabulary() ? begins(kClassifiers)
-                                                        : begins(kPretraining);
-}
 
 bool same_bits(std::string const& name_a, TensorEntry const& a, std::string const& name_b,
                TensorEntry const& b) {
@@ -184,24 +166,6 @@ struct Match {
     std::vector<Source> sources;
     std::vector<std::string> unused;
 };
-
-/// Finds the row of the folder's head for each class; none if it was trained for other classes, or
-/// for another kind of answer, whose rows mean something else.
-std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& model) {
-    if (problem_of(model) != model::traits_of(model.head).problem_type) return std::nullopt;
-    std::map<std::string, std::int64_t> row;
-    for (auto const& name : class_names_of(model))
-        row.emplace(name, static_cast<std::int64_t>(row.size()));
-    std::vector<std::int64_t> rows;
-    for (auto const& label : model.labels) {
-        auto const found = row.find(label);
-        if (found == row.end()) return std::nullopt;
-        rows.push_back(found->second);
-    }
-    bool const all =
-        row.size() == model.labels.size() && class_names_of(model).size() == row.size();
-    return all ? std::optional(rows) : std::nullopt;
-}
 
 /// Finds where each tensor of a model comes from.
 Match match(std::string const& folder, Entries const& entries, model::Config const& model) {

@@ -96,20 +96,6 @@ void load_into(parallel::ParameterStore& store, checkpoint::Reader const& reader
 
 } // namespace
 
-std::string trajectory_yaml(config::Config config) {
-    config::Config const defaults;
-    config.run.clear();
-    config.model.path.clear(); // matters for the first weights only, and folders move
-    config.data.path.clear();  // the data's own fingerprint is compared
-    config.parallel = defaults.parallel;
-    config.numerics.threads = 0;
-    config.evaluation = defaults.evaluation;
-    config.checkpoint = defaults.checkpoint;
-    config.guard = defaults.guard;
-    config.job = defaults.job;
-    return config::to_yaml(config);
-}
-
 RunCheckpoints::RunCheckpoints(config::Config const& config, std::string data_fingerprint,
                                parallel::ParameterStore& store, cluster::Communicator& world)
     : folder_(config.run + "/checkpoints"), config_(config),
@@ -136,7 +122,7 @@ RunCheckpoints::resume(std::function<void(std::string const&)> const& say) {
         try {
             checkpoint::Reader const reader(folder_ + "/" + name);
             state = checkpoint::read_run_state(reader.manifest(), name);
-            check_same_run(state);
+            check_same_run(state, config_, data_fingerprint_);
             load_into(store_, reader);
             losses_ = losses_in(reader);
         } catch (WrongRun const&) {
@@ -161,30 +147,6 @@ RunCheckpoints::resume(std::function<void(std::string const&)> const& say) {
             "folder, or choose another `run`",
             folder_, newest_trouble));
     return std::nullopt;
-}
-
-void RunCheckpoints::check_same_run(checkpoint::RunState const& state) const {
-    auto changed = config::differences(state.trajectory, trajectory_yaml(config_));
-    if (!changed.empty() &&
-        // it may be given more epochs; Trainer compares its step with them
-        state.progress.finished) {
-        config::Config longer = config_;
-        longer.train =
-            config::parse_config(state.config, config_.run + "/checkpoints: state.config", {})
-                .train;
-        if (config::differences(state.trajectory, trajectory_yaml(longer)).empty()) changed.clear();
-    }
-    if (!changed.empty())
-        throw WrongRun(fmt::format(
-            "{}: the run folder holds a run of another configuration ({}); choose another `run`, "
-            "or give back the old values (its configuration is in {}/config.yaml); to train on "
-            "from its "
-            "weights in another `run`: model.path: a folder that `trireme export --run {}` made",
-            config_.run, fmt::join(changed, ", "), config_.run, config_.run));
-    if (state.data != data_fingerprint_)
-        throw WrongRun(fmt::format("{}: the run was made with other data than {} holds now; choose "
-                                   "another `run`, or name the old data by data.path",
-                                   config_.run, config_.data.path));
 }
 
 void RunCheckpoints::save(run::Progress const& progress, std::string why) {
@@ -236,7 +198,7 @@ void RunCheckpoints::start(run::Progress const& progress) {
     saved_losses_ = losses_;
     if (auto const n = static_cast<std::int64_t>(saved_losses_.size()); n > 0 && world_.rank() == 0)
         ranges_.push_back(
-            checkpoint::flat_range("history", "loss", "f64", {n}, 0, n, saved_losses_.data()));
+            checkpoint::flat_range("history", "loss", "f64", {n}, {0, n, saved_losses_.data()}));
     std::string const staging = checkpoint::staging_path(folder_, progress.step);
     auto write = [this, staging] {
         cluster::fault_point("save/file");

@@ -21,17 +21,11 @@
 #include "framework/checkpoint/run_state.hpp"
 #include "framework/config/config.hpp"
 #include "framework/run/progress.hpp"
+#include "framework/train/same_run.hpp"
 #include "framework/weights/snapshot.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::framework::train {
-
-/// The run folder belongs to another run, or holds nothing that can be used: no older checkpoint
-/// would help.
-class WrongRun : public cluster::InputError {
-  public:
-    using cluster::InputError::InputError;
-};
 
 /// How a save ended, the same on every rank.
 struct SaveReport {
@@ -84,7 +78,6 @@ class RunCheckpoints {
     std::vector<double> const& losses() const { return losses_; }
 
   private:
-    void check_same_run(checkpoint::RunState const& state) const;
     nlohmann::json state_of(run::Progress const& progress) const;
     checkpoint::KeepRules rules() const;
     /// Before the first save of this job. Collective.
@@ -116,9 +109,5 @@ class RunCheckpoints {
     std::chrono::steady_clock::time_point started_;
     std::deque<SaveReport> ended_;
 };
-
-/// The configuration without what may change between the jobs of one run (layout, threads, when to
-/// save or evaluate).
-std::string trajectory_yaml(config::Config config);
 
 } // namespace trireme::framework::train

@@ -11,6 +11,7 @@
 #include "launch/text/file_kind.hpp"
 #include "launch/text/tasks/task.hpp"
 #include "launch/text/tokenizer.hpp"
+#include "launch/text/unicode.hpp"
 
 namespace trireme::launch::text {
 

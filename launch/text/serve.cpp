@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "data/json.hpp"
 #include "launch/text/tokenizer.hpp"
+#include "launch/text/unicode.hpp"
 #include "launch/text/unlabelled.hpp"
 
 namespace trireme::launch::text {

@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "launch/text/template_tokens.hpp"
 
 namespace trireme::launch::text {
 
@@ -20,8 +21,7 @@ namespace py = pybind11;
 struct Tokenizer::State {
     std::string folder;
     py::object tokenizer;
-    /// special tokens that the template puts around a text
-    std::vector<std::int32_t> leading, trailing;
+    TemplateTokens around; ///< a text
     std::set<std::int32_t> specials;
     std::int64_t vocabulary = 0;
     std::int32_t unknown_id = -1; ///< -1: it has no such token
@@ -29,8 +29,6 @@ struct Tokenizer::State {
 };
 
 namespace {
-
-using Ids = std::vector<std::int32_t>;
 
 constexpr char const* kTooLarge = "a token beyond 2147483647; legal: numbers of 31 bits";
 constexpr std::int64_t kExamples = 1000; ///< unknown words that are looked up in their text
@@ -95,14 +93,13 @@ std::int64_t vocabulary_of(py::object const& tokenizer) {
     return size;
 }
 
-void read_template(py::object const& tokenizer, Ids& leading, Ids& trailing) {
+TemplateTokens read_template(py::object const& tokenizer) {
     py::object const probe = tokenizer.attr("encode")("a");
     auto const ids = probe.attr("ids").cast<Ids>();
     auto const special = probe.attr("special_tokens_mask").cast<std::vector<int>>();
     auto const first = std::ranges::find(special, 0) - special.begin();
     auto const last = special.rend() - std::find(special.rbegin(), special.rend(), 0);
-    leading.assign(ids.begin(), ids.begin() + first);
-    trailing.assign(ids.begin() + std::max(first, last), ids.end());
+    return {{ids.begin(), ids.begin() + first}, {ids.begin() + std::max(first, last), ids.end()}};
 }
 
 std::set<std::int32_t> special_ids(py::object const& tokenizer) {
@@ -110,31 +107,6 @@ std::set<std::int32_t> special_ids(py::object const& tokenizer) {
     for (auto const [id, token] : py::dict(tokenizer.attr("get_added_tokens_decoder")()))
         if (token.attr("special").cast<bool>()) ids.insert(id.cast<std::int32_t>());
     return ids;
-}
-
-bool begins_with(Ids const& ids, std::size_t at, Ids const& part) {
-    return !part.empty() && ids.size() >= at + part.size() &&
-           std::equal(part.begin(), part.end(), ids.begin() + static_cast<std::ptrdiff_t>(at));
-}
-
-void erase(Encoding& e, std::size_t at, std::size_t count) {
-    for (auto* values : {&e.tokens, &e.segments}) {
-        auto const first = values->begin() + static_cast<std::ptrdiff_t>(at);
-        values->erase(first, first + static_cast<std::ptrdiff_t>(count));
-    }
-}
-
-/// A text that was written with the template's own special tokens would have them twice.
-void keep_template_once(Encoding& e, Ids const& leading, Ids const& trailing) {
-    std::size_t const before = e.tokens.size();
-    if (begins_with(e.tokens, 0, leading) && begins_with(e.tokens, leading.size(), leading))
-        erase(e, leading.size(), leading.size());
-    std::size_t const n = trailing.size(), size = e.tokens.size();
-    if (size >= 2 * n + leading.size() && begins_with(e.tokens, size - n, trailing) &&
-        begins_with(e.tokens, size - 2 * n, trailing))
-        erase(e, size - n, n);
-    e.doubled = e.tokens.size() != before;
-    e.written -= static_cast<int>(before - e.tokens.size());
 }
 
 /// Special tokens that are not of the template.
@@ -169,9 +141,9 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cu
         state_->tokenizer.attr("no_padding")();
         state_->tokenizer.attr("no_truncation")();
         state_->vocabulary = vocabulary_of(state_->tokenizer);
-        read_template(state_->tokenizer, state_->leading, state_->trailing);
-        check_ids(folder, state_->leading, state_->vocabulary);
-        check_ids(folder, state_->trailing, state_->vocabulary);
+        state_->around = read_template(state_->tokenizer);
+        check_ids(folder, state_->around.leading, state_->vocabulary);
+        check_ids(folder, state_->around.trailing, state_->vocabulary);
         state_->specials = special_ids(state_->tokenizer);
         if (max_length > 0)
             state_->tokenizer.attr("enable_truncation")(
@@ -245,7 +217,7 @@ std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
             check_ids(state_->folder, made.tokens, state_->vocabulary);
             count_unknown(e.ptr(), made.tokens, of);
             made.written = written_in(e, made.tokens, state_->specials);
-            if (made.written > 0) keep_template_once(made, state_->leading, state_->trailing);
+            if (made.written > 0) state_->around.keep_once(made);
         }
         return out;
     });
@@ -268,18 +240,11 @@ std::vector<Tokenizer::Plain> Tokenizer::encode_plain(std::vector<std::string> c
     });
 }
 
-/// The template's special tokens in front of a prompt, once; true if the prompt had them itself.
-bool Tokenizer::put_leading(std::vector<std::int32_t>& prompt) const {
-    if (begins_with(prompt, 0, state_->leading)) return true;
-    prompt.insert(prompt.begin(), state_->leading.begin(), state_->leading.end());
-    return false;
-}
-
 std::vector<std::vector<std::int32_t>>
 Tokenizer::encode_prompts(std::vector<std::string> const& prompts) const {
     std::vector<std::vector<std::int32_t>> out;
     for (auto& plain : encode_plain(prompts, false)) {
-        put_leading(plain.tokens);
+        state_->around.put_leading(plain.tokens);
         out.push_back(std::move(plain.tokens));
     }
     return out;
@@ -296,8 +261,8 @@ Tokenizer::encode_prompted(std::vector<std::string> const& prompts,
     for (std::size_t i = 0; i < prompts.size(); ++i) {
         PromptedText& text = out.emplace_back(PromptedText{parts[i].tokens, alone[i].tokens, true});
         text.written = parts[i].written + alone[i].written;
-        text.doubled = put_leading(text.prompt);
-        if (text.doubled) text.written -= static_cast<int>(state_->leading.size());
+        text.doubled = state_->around.put_leading(text.prompt);
+        if (text.doubled) text.written -= static_cast<int>(state_->around.leading.size());
         auto const& prompt = parts[i].tokens;
         // Unknown words are one token, whatever they say: the places must agree as well.
         auto const [rest, end] = std::ranges::mismatch(whole[i].tokens, prompt);
@@ -330,21 +295,6 @@ std::string Tokenizer::token(std::int32_t id) const {
 std::optional<std::int32_t> Tokenizer::id(std::string const& token) const {
     py::object const id = state_->tokenizer.attr("token_to_id")(token);
     return id.is_none() ? std::nullopt : std::optional(id.cast<std::int32_t>());
-}
-
-std::string lower(std::string const& text) {
-    return py::str(text).attr("lower")().cast<std::string>();
-}
-
-std::string squeezed(std::string const& text) {
-    py::module_ const unicode = py::module_::import("unicodedata");
-    py::list seen;
-    for (py::handle const c :
-         unicode.attr("normalize")("NFC", text)) // "Cf": of no width, as a mark of byte order
-        if (unicode.attr("category")(c).cast<std::string>() != "Cf") seen.append(c);
-    return py::str(" ")
-        .attr("join")(py::str("").attr("join")(seen).attr("split")())
-        .cast<std::string>();
 }
 
 } // namespace trireme::launch::text

@@ -78,15 +78,8 @@ class Tokenizer {
     void find_unknown(nlohmann::json const& file);
     void count_unknown(void const* encoding, std::vector<std::int32_t> const& ids,
                        std::vector<std::string const*> const& texts) const;
-    bool put_leading(std::vector<std::int32_t>& prompt) const;
     struct State;
     std::unique_ptr<State> state_;
 };
-
-/// Text in lower case by Unicode's rules.
-std::string lower(std::string const& text);
-/// Text in Unicode's composed form (NFC), without marks of no width and blanks around it and with
-/// one space for those inside.
-std::string squeezed(std::string const& text);
 
 } // namespace trireme::launch::text

@@ -173,7 +173,7 @@ TEST(CheckpointFuzz, ManifestAndWhatIsReadByIt) {
     std::vector<framework::checkpoint::OwnedRange> ranges;
     for (std::string const kind : {"weight", "moment1", "moment2"})
         ranges.push_back(
-            framework::checkpoint::flat_range(kind, "m", "f32", {4, 3}, 0, 12, values.data()));
+            framework::checkpoint::flat_range(kind, "m", "f32", {4, 3}, {0, 12, values.data()}));
     auto written = framework::checkpoint::write_rank_file(folder, "r.h5", ranges, no);
     framework::run::Progress progress;
     progress.step = 3;

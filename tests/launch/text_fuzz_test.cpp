@@ -16,6 +16,7 @@
 #include "launch/text/serve.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/tokenizer_config.hpp"
+#include "launch/text/unicode.hpp"
 #include "tests/support/fuzz.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -14,6 +14,7 @@
 #include "data/json.hpp"
 #include "launch/text/file_kind.hpp"
 #include "launch/text/tokenizer.hpp"
+#include "launch/text/unicode.hpp"
 
 namespace trireme::launch::text {
 

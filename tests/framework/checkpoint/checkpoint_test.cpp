@@ -63,13 +63,13 @@ struct Written {
         std::int64_t const cut = 333 * 1001 + 17, all = 700 * 1001;
         std::atomic<bool> const abandoned = false;
         auto const part = [&](std::int64_t first, std::int64_t count) {
-            return checkpoint::flat_range("weight", "m", "f32", {700, 1001}, first, count,
-                                          matrix.data() + first);
+            return checkpoint::flat_range("weight", "m", "f32", {700, 1001},
+                                          {first, count, matrix.data() + first});
         };
         checkpoint::RankFile const a = checkpoint::write_rank_file(
             folder.path(), "rank-00000.h5",
             {part(0, cut),
-             checkpoint::flat_range("weight", "v", "f64", {37}, 0, 37, vector.data())},
+             checkpoint::flat_range("weight", "v", "f64", {37}, {0, 37, vector.data()})},
             abandoned);
         checkpoint::RankFile const b = checkpoint::write_rank_file(
             folder.path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
@@ -106,7 +106,7 @@ void expect_written_and_read(std::string const& dtype, std::int64_t n) {
     std::atomic<bool> const abandoned = false;
     checkpoint::RankFile const file = checkpoint::write_rank_file(
         folder.path(), "rank-00000.h5",
-        {checkpoint::flat_range("weight", "w", dtype, {n}, 0, n, values.data())}, abandoned);
+        {checkpoint::flat_range("weight", "w", dtype, {n}, {0, n, values.data()})}, abandoned);
     checkpoint::write_manifest(folder.path(), {.tensors = file.tensors, .files = {file.file}});
     checkpoint::Reader const reader(folder.path());
     std::vector<T> out(values.size());

@@ -19,8 +19,8 @@ void write(std::string const& folder, std::vector<float> const& w, nlohmann::jso
     auto const n = static_cast<std::int64_t>(w.size());
     checkpoint::RankFile const file = checkpoint::write_rank_file(
         folder, "rank-00000.h5",
-        {checkpoint::flat_range("weight", "w", "f32", {n}, 0, n, w.data()),
-         checkpoint::flat_range("weight", "same", "f32", {3}, 0, 3, same.data())},
+        {checkpoint::flat_range("weight", "w", "f32", {n}, {0, n, w.data()}),
+         checkpoint::flat_range("weight", "same", "f32", {3}, {0, 3, same.data()})},
         abandoned);
     checkpoint::write_manifest(folder,
                                {.state = state, .tensors = file.tensors, .files = {file.file}});

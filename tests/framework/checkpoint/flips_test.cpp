@@ -90,13 +90,13 @@ class CheckpointFlips : public testing::Test {
         std::atomic<bool> const abandoned = false;
         std::int64_t const cut = 217 * 901 + 3, all = 500 * 901;
         auto const part = [&](std::int64_t first, std::int64_t count) {
-            return checkpoint::flat_range("weight", "m", "f32", {500, 901}, first, count,
-                                          values_.data() + first);
+            return checkpoint::flat_range("weight", "m", "f32", {500, 901},
+                                          {first, count, values_.data() + first});
         };
         checkpoint::RankFile const a = checkpoint::write_rank_file(
             path(), "rank-00000.h5",
             {part(0, cut),
-             checkpoint::flat_range("moment1", "v", "f32", {37}, 0, 37, values_.data())},
+             checkpoint::flat_range("moment1", "v", "f32", {37}, {0, 37, values_.data()})},
             abandoned);
         checkpoint::RankFile const b =
             checkpoint::write_rank_file(path(), "rank-00001.h5", {part(cut, all - cut)}, abandoned);
