@@ -27,6 +27,20 @@ std::string to_bytes(Flight const& flight) {
                         flight.groups.size() * sizeof(FlightGroup));
 }
 
+static void close_texts(Flight& flight) {
+    // Texts of a file that anybody may have written end where their field ends.
+    auto const close = [](auto& text) { text.back() = 0; };
+    close(flight.header.host), close(flight.header.phase), close(flight.header.error);
+    for (auto& group : flight.groups) {
+        close(group.name);
+        for (auto& call : group.ring) {
+            close(call.name);
+            call.op = std::min(call.op, Collective::split);
+            call.dtype = std::min(call.dtype, DType::f64);
+        }
+    }
+}
+
 Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
     Flight flight{};
     auto const refuse = [&](std::string const& what) {
@@ -46,17 +60,7 @@ Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
     flight.groups.resize(h.groups);
     if (h.groups > 0)
         std::memcpy(flight.groups.data(), bytes.data(), h.groups * sizeof(FlightGroup));
-    // Texts of a file that anybody may have written end where their field ends.
-    auto const close = [](auto& text) { text.back() = 0; };
-    close(flight.header.host), close(flight.header.phase), close(flight.header.error);
-    for (auto& group : flight.groups) {
-        close(group.name);
-        for (auto& call : group.ring) {
-            close(call.name);
-            call.op = std::min(call.op, Collective::split);
-            call.dtype = std::min(call.dtype, DType::f64);
-        }
-    }
+    close_texts(flight);
     return flight;
 }
 

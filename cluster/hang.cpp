@@ -174,31 +174,33 @@ std::string state_of(Flights const& flights, Waits const& waits, int rank) {
                        where(*flight));
 }
 
+Verdict guilty_of(Flights const& flights, Waits const& waits, std::vector<int> const& guilty) {
+    std::string line;
+    for (std::size_t i = 0; i < guilty.size() && i < 4; ++i)
+        line += (i ? "; " : "") + state_of(flights, waits, guilty[i]);
+    if (guilty.size() > 4) line += "; and " + counted(guilty.size() - 4, "rank") + " more";
+    return {guilty, line + waiters_text(flights, waits, guilty)};
+}
+
+Verdict circle_of(Flights const& flights, Waits const& waits, std::vector<int> const& circle) {
+    std::string line = fmt::format("{} wait for each other", ranks_text(flights, circle));
+    for (int const r : circle)
+        line += fmt::format("; {} in {}", who(flights, r),
+                            call_text(*waits.wait_of(r)->call, waits.wait_of(r)->group));
+    auto const odd = out_of_habit(flights, circle);
+    if (odd.empty() || odd.size() == circle.size()) return {circle, line};
+    return {odd, fmt::format("{} left its usual order of calls: {}; {}", ranks_text(flights, odd),
+                             where(*flights[static_cast<std::size_t>(odd.front())]), line)};
+}
+
 } // namespace
 
 std::optional<Verdict> find_hang(Flights const& flights, std::vector<bool> const& silent) {
     Waits const waits(flights, silent);
     if (!waits.any()) return std::nullopt;
     Roots const roots = follow(waits);
-    if (!roots.guilty.empty()) {
-        std::string line;
-        for (std::size_t i = 0; i < roots.guilty.size() && i < 4; ++i)
-            line += (i ? "; " : "") + state_of(flights, waits, roots.guilty[i]);
-        if (roots.guilty.size() > 4)
-            line += "; and " + counted(roots.guilty.size() - 4, "rank") + " more";
-        return Verdict{roots.guilty, line + waiters_text(flights, waits, roots.guilty)};
-    }
-    if (!roots.circle.empty()) {
-        std::string line = fmt::format("{} wait for each other", ranks_text(flights, roots.circle));
-        for (int const r : roots.circle)
-            line += fmt::format("; {} in {}", who(flights, r),
-                                call_text(*waits.wait_of(r)->call, waits.wait_of(r)->group));
-        auto const odd = out_of_habit(flights, roots.circle);
-        if (odd.empty() || odd.size() == roots.circle.size()) return Verdict{roots.circle, line};
-        return Verdict{
-            odd, fmt::format("{} left its usual order of calls: {}; {}", ranks_text(flights, odd),
-                             where(*flights[static_cast<std::size_t>(odd.front())]), line)};
-    }
+    if (!roots.guilty.empty()) return guilty_of(flights, waits, roots.guilty);
+    if (!roots.circle.empty()) return circle_of(flights, waits, roots.circle);
     auto const& wait = waits.all().begin()->second;
     return Verdict{
         {},

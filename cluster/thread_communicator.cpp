@@ -35,42 +35,57 @@ struct Meeting {
     bool complete = false;
 };
 
-/// Copies and sums for all ranks at once, while no rank may touch its buffers.
-void compute(std::vector<std::optional<Entry>> const& e) {
+using Entries = std::vector<std::optional<Entry>>;
+
+void copy(Buffer const& from, Buffer const& to) {
+    if (from.bytes() > 0 && from.data != to.data) std::memmove(to.data, from.data, from.bytes());
+}
+
+/// Inputs of all ranks, one after the other.
+std::vector<std::byte> joined(Entries const& e) {
+    std::size_t const each = e[0]->in.bytes();
+    std::vector<std::byte> all(e.size() * each);
+    for (std::size_t r = 0; r < e.size(); ++r)
+        std::memcpy(all.data() + r * each, e[r]->in.data, each);
+    return all;
+}
+
+void reduce(Entries const& e) {
     std::size_t const n = e.size();
-    auto copy = [](Buffer const& from, Buffer const& to) {
-        if (from.bytes() > 0 && from.data != to.data)
-            std::memmove(to.data, from.data, from.bytes());
-    };
+    Entry const& first = *e[0];
+    std::vector<std::byte> pieces = joined(e), total(first.in.bytes());
+    Buffer const sum{total.data(), first.in.count, first.in.dtype};
+    reduce_pieces({pieces.data(), n * first.in.count, first.in.dtype}, n, sum, first.reduce);
+    bool const scatter = first.op == Collective::reduce_scatter;
+    for (std::size_t r = 0; r < n; ++r)
+        copy(scatter ? sum.slice(r * e[r]->out.count, e[r]->out.count) : sum, e[r]->out);
+}
+
+void exchange_all(Entries const& e) {
+    for (std::size_t to = 0; to < e.size(); ++to) {
+        std::size_t at = 0;
+        for (std::size_t from = 0; from < e.size(); ++from) {
+            std::size_t begin = 0;
+            for (std::size_t k = 0; k < to; ++k) begin += e[from]->send_counts[k];
+            copy(e[from]->in.slice(begin, e[from]->send_counts[to]),
+                 e[to]->out.slice(at, e[to]->receive_counts[from]));
+            at += e[to]->receive_counts[from];
+        }
+    }
+}
+
+/// Copies and sums for all ranks at once, while no rank may touch its buffers.
+void compute(Entries const& e) {
     Entry const& first = *e[0];
     if (first.op == Collective::all_reduce || first.op == Collective::reduce_scatter) {
-        std::vector<std::byte> pieces(n * first.in.bytes()), total(first.in.bytes());
-        for (std::size_t r = 0; r < n; ++r)
-            std::memcpy(pieces.data() + r * first.in.bytes(), e[r]->in.data, first.in.bytes());
-        Buffer const sum{total.data(), first.in.count, first.in.dtype};
-        reduce_pieces({pieces.data(), n * first.in.count, first.in.dtype}, n, sum, first.reduce);
-        bool const scatter = first.op == Collective::reduce_scatter;
-        for (std::size_t r = 0; r < n; ++r)
-            copy(scatter ? sum.slice(r * e[r]->out.count, e[r]->out.count) : sum, e[r]->out);
+        reduce(e);
     } else if (first.op == Collective::all_gather) {
-        std::vector<std::byte> whole(n * first.in.bytes());
-        for (std::size_t r = 0; r < n; ++r)
-            std::memcpy(whole.data() + r * first.in.bytes(), e[r]->in.data, first.in.bytes());
-        for (std::size_t r = 0; r < n; ++r) std::memcpy(e[r]->out.data, whole.data(), whole.size());
+        std::vector<std::byte> const whole = joined(e);
+        for (auto const& to : e) std::memcpy(to->out.data, whole.data(), whole.size());
     } else if (first.op == Collective::broadcast) {
-        for (std::size_t r = 0; r < n; ++r)
-            copy(e[static_cast<std::size_t>(first.root)]->in, e[r]->out);
+        for (auto const& to : e) copy(e[static_cast<std::size_t>(first.root)]->in, to->out);
     } else if (first.op == Collective::all_to_all) {
-        for (std::size_t to = 0; to < n; ++to) {
-            std::size_t at = 0;
-            for (std::size_t from = 0; from < n; ++from) {
-                std::size_t begin = 0;
-                for (std::size_t k = 0; k < to; ++k) begin += e[from]->send_counts[k];
-                copy(e[from]->in.slice(begin, e[from]->send_counts[to]),
-                     e[to]->out.slice(at, e[to]->receive_counts[from]));
-                at += e[to]->receive_counts[from];
-            }
-        }
+        exchange_all(e);
     }
 }
 

@@ -17,6 +17,26 @@ std::vector<int> select(Flights const& flights, auto const& predicate) {
     return ranks;
 }
 
+Verdict all_died(Flights const& flights, bool told) {
+    return {{},
+            fmt::format(
+                "all {} ranks ended without a word of their own{}: time limit, node or launcher "
+                "killed; rank 0 was in {}",
+                flights.size(), told ? " after SIGTERM" : "",
+                flights[0] ? where(*flights[0]) : "a place unknown")};
+}
+
+Verdict some_died(Flights const& flights, std::vector<int> const& died) {
+    std::string line;
+    for (std::size_t i = 0; i < died.size() && i < 4; ++i) {
+        auto const& f = flights[static_cast<std::size_t>(died[i])];
+        line += fmt::format("{}{} died without a word: {}", i ? "; " : "", who(flights, died[i]),
+                            f ? where(*f) : "it left no record");
+    }
+    if (died.size() > 4) line += "; and " + counted(died.size() - 4, "rank") + " more";
+    return {died, line};
+}
+
 } // namespace
 
 std::optional<Verdict> find_death(Flights const& flights) {
@@ -39,21 +59,8 @@ std::optional<Verdict> find_death(Flights const& flights) {
     }
     if (died.empty() && told.empty()) return std::nullopt;
     if (died.empty() || (died.size() == flights.size() && died.size() > 1))
-        return Verdict{
-            {},
-            fmt::format(
-                "all {} ranks ended without a word of their own{}: time limit, node or launcher "
-                "killed; rank 0 was in {}",
-                flights.size(), died.empty() ? " after SIGTERM" : "",
-                flights[0] ? where(*flights[0]) : "a place unknown")};
-    std::string line;
-    for (std::size_t i = 0; i < died.size() && i < 4; ++i) {
-        auto const& f = flights[static_cast<std::size_t>(died[i])];
-        line += fmt::format("{}{} died without a word: {}", i ? "; " : "", who(flights, died[i]),
-                            f ? where(*f) : "it left no record");
-    }
-    if (died.size() > 4) line += "; and " + counted(died.size() - 4, "rank") + " more";
-    return Verdict{died, line};
+        return all_died(flights, died.empty());
+    return some_died(flights, died);
 }
 
 } // namespace trireme::cluster

@@ -159,38 +159,51 @@ std::int64_t Sample::trained(TaskSchema const& task) const {
     return sum;
 }
 
-ShardInfo write_shard(std::string const& directory, std::string const& file,
-                      std::vector<Sample> const& samples, ShardAbout const& about) {
-    std::string const path = directory + "/" + file, staging = path + ".partial";
-    ShardInfo info{.file = file, .samples = static_cast<std::int64_t>(samples.size())};
-    std::vector<std::int32_t> trained;
-    bool segmented = false;
+namespace {
+
+void count(std::vector<Sample> const& samples, ShardInfo& info) {
     for (auto const& s : samples) {
         auto const length = static_cast<std::int64_t>(s.tokens.size());
         info.tokens += length;
         info.longest = std::max(info.longest, length);
         for (auto const segment : s.segments)
             info.segments = std::max<std::int64_t>(info.segments, segment + 1);
-        segmented = segmented || !s.segments.empty();
-        trained.push_back(static_cast<std::int32_t>(s.trained(schema_of(about.task))));
     }
-    {
-        std::lock_guard const lock(hdf5_mutex());
-        H5 const h5 = create_h5(staging);
-        ColumnWriter writer(h5, path);
+}
+
+/// Writes the file at `staging`; `path`: what errors call it.
+auto write_columns(std::string const& staging, std::string const& path,
+                   std::vector<Sample> const& samples, ShardAbout const& about) {
+    TaskSchema const& task = schema_of(about.task);
+    std::vector<std::int32_t> trained;
+    for (auto const& s : samples) trained.push_back(static_cast<std::int32_t>(s.trained(task)));
+    bool const segmented =
+        std::ranges::any_of(samples, [](auto const& s) { return !s.segments.empty(); });
+    std::lock_guard const lock(hdf5_mutex());
+    H5 const h5 = create_h5(staging);
+    ColumnWriter writer(h5, path);
+    writer.write_ragged(
+        "tokens", samples, [](auto const& s) -> auto& { return s.tokens; });
+    if (segmented)
         writer.write_ragged(
-            "tokens", samples, [](auto const& s) -> auto& { return s.tokens; });
-        if (segmented)
-            writer.write_ragged(
-                "segments", samples, [](auto const& s) -> auto& { return s.segments; });
-        write_task_columns(writer, Per::token, samples, about);
-        writer.write("trained/values", trained);
-        write_task_columns(writer, Per::sample, samples, about);
-        write_sources(writer, samples);
-        writer.describe(about);
-        flush_h5(h5, path);
-        info.columns = writer.columns();
-    }
+            "segments", samples, [](auto const& s) -> auto& { return s.segments; });
+    write_task_columns(writer, Per::token, samples, about);
+    writer.write("trained/values", trained);
+    write_task_columns(writer, Per::sample, samples, about);
+    write_sources(writer, samples);
+    writer.describe(about);
+    flush_h5(h5, path);
+    return writer.columns();
+}
+
+} // namespace
+
+ShardInfo write_shard(std::string const& directory, std::string const& file,
+                      std::vector<Sample> const& samples, ShardAbout const& about) {
+    std::string const path = directory + "/" + file, staging = path + ".partial";
+    ShardInfo info{.file = file, .samples = static_cast<std::int64_t>(samples.size())};
+    count(samples, info);
+    info.columns = write_columns(staging, path, samples, about);
     info.xxh3 = cluster::xxh3_of_file(staging);
     info.bytes = static_cast<std::int64_t>(std::filesystem::file_size(staging));
     cluster::commit_file(staging, path);

@@ -134,12 +134,14 @@ std::vector<RankFacts> gather_facts(cluster::Communicator& world) {
     return ranks;
 }
 
-} // namespace
-
-int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
+struct Request {
     std::string config, run, data;
     std::vector<std::string> set;
     bool json = false;
+};
+
+/// Options that fill `r`, which must outlive them.
+po::options_description options_of(Request& r) {
     po::options_description options(
         "trireme doctor [CONFIG]: is this machine, or this job, fit to train on? Looks at "
         "MPI, launcher, binding, memory, "
@@ -147,37 +149,55 @@ int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
         "  trireme doctor\n"
         "  mpirun -n 4 trireme doctor --run runs/mine --data data-reviews\n"
         "  mpirun -n 4 trireme doctor configs/film-reviews.yaml\n\nOptions");
-    options.add_options()("config", po::value(&config),
-                          "a run, as YAML: its folders, and room on the disk for its checkpoints")(
-        "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
-        "overrides the file's value; may be repeated")(
-        "run", po::value(&run)->value_name("FOLDER"),
-        "folder to test for writing checkpoints: 64 MiB are written there and removed; default: "
-        "that of CONFIG, or .")("data", po::value(&data)->value_name("FOLDER"),
-                                "data folder that every rank must be able to read")(
-        "json", po::bool_switch(&json), "print all facts and findings as JSON");
-    if (!parse(options, arguments, "config")) return 0;
-    if (config.empty() && !set.empty())
-        throw cluster::InputError("--set: legal with a CONFIG only");
-    check_session_folder();
-    Mpi const mpi;
-    auto const world = cluster::make_mpi_world({});
-    auto const ranks = gather_facts(*world);
+    auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
+    // clang-format off
+    options.add_options()
+        ("config", po::value(&r.config),
+         "a run, as YAML: its folders, and room on the disk for its checkpoints")
+        ("set", word(&r.set, "KEY=VALUE")->composing(), "overrides the file's value; may be repeated")
+        ("run", word(&r.run, "FOLDER"),
+         "folder to test for writing checkpoints: 64 MiB are written there and removed; default: "
+         "that of CONFIG, or .")
+        ("data", word(&r.data, "FOLDER"), "data folder that every rank must be able to read")
+        ("json", po::bool_switch(&r.json), "print all facts and findings as JSON");
+    // clang-format on
+    return options;
+}
+
+/// Looks at everything. Collective.
+Findings examine(Request r, Mpi const& mpi, std::vector<RankFacts> const& ranks,
+                 cluster::Communicator& world, Planner const& plan) {
     Findings findings{judge_mpi(mpi.refusal())};
     auto const add = [&](Findings const& more) {
         findings.insert(findings.end(), more.begin(), more.end());
     };
     add(judge_job(ranks));
     add({judge_gpu()});
-    if (!config.empty()) {
-        PlannedRun const planned = plan(config, set, *world);
-        if (run.empty()) run = planned.folder;
-        if (data.empty()) data = planned.data;
+    if (!r.config.empty()) {
+        PlannedRun const planned = plan(r.config, r.set, world);
+        if (r.run.empty()) r.run = planned.folder;
+        if (r.data.empty()) r.data = planned.data;
         add({planned.room});
     }
-    add(check_run_folder(*world, run.empty() ? "." : run));
-    if (!data.empty()) add(check_data_folder(*world, data));
-    if (world->rank() == 0) json ? print_json(ranks, findings) : print_screen(ranks, findings);
+    add(check_run_folder(world, r.run.empty() ? "." : r.run));
+    if (!r.data.empty()) add(check_data_folder(world, r.data));
+    return findings;
+}
+
+} // namespace
+
+int doctor(std::vector<std::string> const& arguments, Planner const& plan) {
+    Request r;
+    po::options_description options = options_of(r);
+    if (!parse(options, arguments, "config")) return 0;
+    if (r.config.empty() && !r.set.empty())
+        throw cluster::InputError("--set: legal with a CONFIG only");
+    check_session_folder();
+    Mpi const mpi;
+    auto const world = cluster::make_mpi_world({});
+    auto const ranks = gather_facts(*world);
+    Findings const findings = examine(r, mpi, ranks, *world, plan);
+    if (world->rank() == 0) r.json ? print_json(ranks, findings) : print_screen(ranks, findings);
     // Under a launcher one rank's code is that of the job; the others leave with 0 so that none is
     // reported as failed.
     bool const bad = std::ranges::count(findings, Severity::problem, &Finding::severity) > 0;

@@ -43,26 +43,29 @@ struct Place {
     std::string kind;
     bool memory = false; ///< gone when the machine is
 };
+/// Name of a file system by the number that statfs gives.
+std::string file_system(long type) {
+    constexpr long kLustre = 0x0bd00bd0, kGpfs = 0x47504653, kBeegfs = 0x19830326,
+                   kXfs = 0x58465342, kCeph = 0x00c36400;
+    switch (type) {
+    case NFS_SUPER_MAGIC: return "nfs";
+    case TMPFS_MAGIC: return "tmpfs";
+    case EXT4_SUPER_MAGIC: return "ext4";
+    case OVERLAYFS_SUPER_MAGIC: return "overlay";
+    case BTRFS_SUPER_MAGIC: return "btrfs";
+    case kLustre: return "lustre";
+    case kGpfs: return "gpfs";
+    case kBeegfs: return "beegfs";
+    case kXfs: return "xfs";
+    case kCeph: return "ceph";
+    default: return fmt::format("type {:#x}", static_cast<unsigned long>(type));
+    }
+}
+
 Place look_at(std::string const& folder) {
     struct statfs found {};
     if (statfs(folder.c_str(), &found) != 0) return {0, std::strerror(errno), false};
-    constexpr long kLustre = 0x0bd00bd0, kGpfs = 0x47504653, kBeegfs = 0x19830326,
-                   kXfs = 0x58465342, kCeph = 0x00c36400;
-    auto const kind = [&]() -> std::string {
-        switch (static_cast<long>(found.f_type)) {
-        case NFS_SUPER_MAGIC: return "nfs";
-        case TMPFS_MAGIC: return "tmpfs";
-        case EXT4_SUPER_MAGIC: return "ext4";
-        case OVERLAYFS_SUPER_MAGIC: return "overlay";
-        case BTRFS_SUPER_MAGIC: return "btrfs";
-        case kLustre: return "lustre";
-        case kGpfs: return "gpfs";
-        case kBeegfs: return "beegfs";
-        case kXfs: return "xfs";
-        case kCeph: return "ceph";
-        default: return fmt::format("type {:#x}", static_cast<unsigned long>(found.f_type));
-        }
-    }();
+    std::string const kind = file_system(static_cast<long>(found.f_type));
     return {static_cast<double>(found.f_bavail) * static_cast<double>(found.f_bsize), kind,
             kind == "tmpfs"};
 }
@@ -141,6 +144,17 @@ Finding judge_room(std::string const& folder, Place const& place) {
     return {Severity::ok, "run folder", text, ""};
 }
 
+Finding judge_write(std::string const& parent, Trouble const& trouble, Speed const& speed) {
+    if (trouble.write)
+        return {Severity::problem, "write", fmt::format("{}: {}", parent, *trouble.write),
+                "choose another --run, or make room and get write permission there"};
+    return {Severity::ok, "write",
+            fmt::format(
+                "64 MiB at {:.0f} MB/s into the page cache, {:.0f} MB/s with fsync; rename works",
+                speed.cached, speed.synced),
+            ""};
+}
+
 } // namespace
 
 Findings check_run_folder(cluster::Communicator& world, std::string const& folder) {
@@ -155,17 +169,7 @@ Findings check_run_folder(cluster::Communicator& world, std::string const& folde
     std::string const blind = ranks_without(world, trouble.write || appears(probe));
     if (world.rank() == 0) unlink(probe.c_str());
     Findings findings{judge_room(parent, look_at(parent))};
-    if (trouble.write)
-        findings.push_back({Severity::problem, "write",
-                            fmt::format("{}: {}", parent, *trouble.write),
-                            "choose another --run, or make room and get write permission there"});
-    else
-        findings.push_back(
-            {Severity::ok, "write",
-             fmt::format(
-                 "64 MiB at {:.0f} MB/s into the page cache, {:.0f} MB/s with fsync; rename works",
-                 speed.cached, speed.synced),
-             ""});
+    findings.push_back(judge_write(parent, trouble, speed));
     if (trouble.lock)
         findings.push_back(
             {Severity::problem, "locks", fmt::format("{}: {}", parent, *trouble.lock),

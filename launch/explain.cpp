@@ -202,11 +202,17 @@ void dry_run(framework::config::ConfigWithOrigins resolved, int ranks,
     fmt::print("\nnothing was written; start it with: mpirun -n {} trireme train ...\n", on);
 }
 
-int explain_command(std::vector<std::string> const& arguments) {
+namespace {
+
+struct ExplainRequest {
     std::string file;
     std::vector<std::string> set;
     int ranks = 1;
     bool keys = false;
+};
+
+/// Options that fill `r`, which must outlive them.
+po::options_description options_of(ExplainRequest& r) {
     po::options_description options("trireme explain-config CONFIG: every value of the "
                                     "configuration, and where it comes from: the file with its "
                                     "line, --set, the environment variable TRIREME_SET (KEY=VALUE "
@@ -214,20 +220,32 @@ int explain_command(std::vector<std::string> const& arguments) {
                                     "  trireme explain-config configs/film-reviews.yaml --set "
                                     "optimizer.learning_rate=5e-5 --ranks 8\n"
                                     "  trireme explain-config --keys\n\nOptions");
-    options.add_options()("config", po::value(&file), "the run, as YAML")(
-        "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
-        "overrides the file's value; may be repeated")(
-        "ranks", po::value(&ranks)->default_value(1)->value_name("N"),
-        "number of ranks to work out the layout for")(
-        "keys", po::bool_switch(&keys), "only list every key with its default and what is legal");
+    // clang-format off
+    options.add_options()
+        ("config", po::value(&r.file), "the run, as YAML")
+        ("set", po::value(&r.set)->composing()->value_name("KEY=VALUE"),
+         "overrides the file's value; may be repeated")
+        ("ranks", po::value(&r.ranks)->default_value(1)->value_name("N"),
+         "number of ranks to work out the layout for")
+        ("keys", po::bool_switch(&r.keys),
+         "only list every key with its default and what is legal");
+    // clang-format on
+    return options;
+}
+
+} // namespace
+
+int explain_command(std::vector<std::string> const& arguments) {
+    ExplainRequest r;
+    po::options_description options = options_of(r);
     if (!parse(options, arguments, "config")) return 0;
-    if (keys) return print_keys(), 0;
-    if (ranks < 1)
-        throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", ranks));
-    if (file.empty())
+    if (r.keys) return print_keys(), 0;
+    if (r.ranks < 1)
+        throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", r.ranks));
+    if (r.file.empty())
         throw cluster::InputError("--config: missing; legal: the run, as YAML, or --keys alone");
     auto resolved =
-        framework::config::read_config_with_origins(file, environment_assignments(), set);
+        framework::config::read_config_with_origins(r.file, environment_assignments(), r.set);
     std::string note;
     try {
         framework::planning::derive_from_inputs(resolved,
@@ -237,8 +255,8 @@ int explain_command(std::vector<std::string> const& arguments) {
             "\nnot derived (train.steps 0, dropout -1), as the inputs cannot be opened here: {}\n",
             error.what());
     }
-    framework::planning::derive_layout(resolved, ranks);
-    framework::planning::derive_threads(resolved, own_cores() / ranks);
+    framework::planning::derive_layout(resolved, r.ranks);
+    framework::planning::derive_threads(resolved, own_cores() / r.ranks);
     print_values(resolved);
     fmt::print("{}", note);
     return 0;

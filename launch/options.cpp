@@ -74,44 +74,48 @@ std::string option_line(po::option_description const& option, char const* positi
            text + "\n";
 }
 
+std::string refuse_unknown(po::options_description const& options,
+                           po::unknown_option const& unknown) {
+    std::vector<std::string> names;
+    for (auto const& option : options.options()) names.push_back("--" + option->long_name());
+    std::string const name = unknown.get_option_name();
+    std::string meant = cluster::suggestion(name, names);
+    std::string const key = framework::config::our_name_for(name);
+    if (meant == ";" && !key.empty() && options.find_nothrow("set", false))
+        meant = "; did you mean --set " + key + "=VALUE?";
+    return fmt::format("{}: no such option{} legal: {}", name, meant, fmt::join(names, ", "));
+}
+
+/// What is legal for an option: its description.
+std::string meaning_of(po::options_description const& options, std::string const& name) {
+    auto const* option = options.find_nothrow(
+        name.substr(std::min(name.find_first_not_of('-'), name.size())), false);
+    return option ? option->description() : "see --help";
+}
+
 /// Turns Boost's message about a command line into our line: the option, what is wrong with it,
 /// what is legal.
 std::string refusal(po::options_description const& options, po::error const& error) {
-    std::vector<std::string> names;
-    for (auto const& option : options.options()) names.push_back("--" + option->long_name());
-    if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error)) {
-        std::string const name = unknown->get_option_name();
-        std::string meant = cluster::suggestion(name, names);
-        std::string const key = framework::config::our_name_for(name);
-        if (meant == ";" && !key.empty() && options.find_nothrow("set", false))
-            meant = "; did you mean --set " + key + "=VALUE?";
-        return fmt::format("{}: no such option{} legal: {}", name, meant, fmt::join(names, ", "));
-    }
-    auto const meaning = [&](std::string const& name) {
-        auto const* option = options.find_nothrow(
-            name.substr(std::min(name.find_first_not_of('-'), name.size())), false);
-        return option ? option->description() : "see --help";
-    };
-    if (auto const* missing = dynamic_cast<po::required_option const*>(&error))
-        return fmt::format("{}: missing; legal: {}", missing->get_option_name(),
-                           meaning(missing->get_option_name()));
-    if (auto const* bad = dynamic_cast<po::validation_error const*>(&error)) {
-        std::string const what = error.what(), name = bad->get_option_name();
-        auto const open = what.find("('"), close = what.find("')");
-        if (open != std::string::npos && close != std::string::npos)
-            return fmt::format("{}: {}: legal: {}", name, what.substr(open + 2, close - open - 2),
-                               meaning(name));
-    }
+    if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error))
+        return refuse_unknown(options, *unknown);
+    auto const* named = dynamic_cast<po::error_with_option_name const*>(&error);
+    std::string const name = named ? named->get_option_name() : "",
+                      legal = named ? meaning_of(options, name) : "", what = error.what();
+    if (dynamic_cast<po::required_option const*>(&error))
+        return fmt::format("{}: missing; legal: {}", name, legal);
+    auto const open = what.find("('"), close = what.find("')");
+    if (dynamic_cast<po::validation_error const*>(&error) && open != std::string::npos &&
+        close != std::string::npos)
+        return fmt::format("{}: {}: legal: {}", name, what.substr(open + 2, close - open - 2),
+                           legal);
     if (auto const* syntax = dynamic_cast<po::invalid_command_line_syntax const*>(&error)) {
         bool const too_much = syntax->kind() == po::invalid_syntax::extra_parameter;
-        return fmt::format("{}: {}; legal: {}", syntax->get_option_name(),
-                           too_much ? "takes no value" : "has no value",
-                           meaning(syntax->get_option_name()));
+        return fmt::format("{}: {}; legal: {}", name, too_much ? "takes no value" : "has no value",
+                           legal);
     }
-    if (auto const* twice = dynamic_cast<po::multiple_occurrences const*>(&error))
-        return fmt::format("{}: is given twice; legal: once: {}", twice->get_option_name(),
-                           meaning(twice->get_option_name()));
-    return std::string(error.what()) + "; see --help";
+    if (dynamic_cast<po::multiple_occurrences const*>(&error))
+        return fmt::format("{}: is given twice; legal: once: {}", name, legal);
+    return what + "; see --help";
 }
 
 /// A shell expands neither ~ in --output=~/data nor anything between quotation marks.

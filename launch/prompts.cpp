@@ -26,6 +26,20 @@ std::string text_field(nlohmann::json const& row, std::string const& column,
     return row.at(column).get<std::string>();
 }
 
+void check_found(PromptTexts const& texts, std::string const& file,
+                 std::string const& prompt_column, std::string const& completion_column) {
+    if (texts.prompts.empty())
+        throw cluster::InputError(file +
+                                  ": no prompts; legal: one JSON object per line with a field \"" +
+                                  prompt_column + "\"");
+    bool const none =
+        std::ranges::none_of(texts.references, [](auto const& x) { return x.has_value(); });
+    if (none && completion_column != kCompletionColumn)
+        throw cluster::InputError(
+            fmt::format("{}: --completion-column: {}: no row has it; legal: a field of the rows",
+                        file, completion_column));
+}
+
 } // namespace
 
 PromptTexts read_prompts(std::string const& file, std::string const& prompt_column,
@@ -46,16 +60,7 @@ PromptTexts read_prompts(std::string const& file, std::string const& prompt_colu
         if (row.contains(completion_column)) reference = text_field(row, completion_column, name);
         texts.names.push_back(name);
     }
-    if (texts.prompts.empty())
-        throw cluster::InputError(file +
-                                  ": no prompts; legal: one JSON object per line with a field \"" +
-                                  prompt_column + "\"");
-    bool const none =
-        std::ranges::none_of(texts.references, [](auto const& x) { return x.has_value(); });
-    if (none && completion_column != kCompletionColumn)
-        throw cluster::InputError(
-            fmt::format("{}: --completion-column: {}: no row has it; legal: a field of the rows",
-                        file, completion_column));
+    check_found(texts, file, prompt_column, completion_column);
     return texts;
 }
 

@@ -65,27 +65,7 @@ class SiteReader {
              [&](auto const& v) { site.cpus_per_task = count(v, "cpus_per_task"); });
         take("most_minutes", [&](auto const& v) { site.most_minutes = count(v, "most_minutes"); });
         take("lead", [&](auto const& v) { site.lead = count(v, "lead"); });
-        take("sbatch", [&](auto const& v) {
-            site.sbatch = pairs(v, "sbatch");
-            for (auto const& [name, value] : site.sbatch)
-                check_sbatch_option(at(v, "sbatch." + name), name, value);
-        });
-        take("modules", [&](auto const& v) {
-            site.modules = words(v, "modules");
-            for (auto const& m : site.modules)
-                check_letters(at(v, "modules"), m, std::string(kLetters) + kDigits, ".+/-",
-                              "a module's name");
-        });
-        take("environment", [&](auto const& v) {
-            site.environment = pairs(v, "environment");
-            for (auto const& [name, value] : site.environment) {
-                check_letters(at(v, "environment"), name, kLetters, kDigits,
-                              "the name of a variable");
-                check_word(at(v, "environment." + name), value);
-            }
-        });
-        take("srun", [&](auto const& v) { site.srun = words(v, "srun"); });
-        take("mpirun", [&](auto const& v) { site.mpirun = words(v, "mpirun"); });
+        take_lists(site);
     }
 
     void read() {
@@ -115,6 +95,29 @@ class SiteReader {
     }
 
   private:
+    void take_lists(Site& site) {
+        take("sbatch", [&](auto const& v) {
+            site.sbatch = pairs(v, "sbatch");
+            for (auto const& [name, value] : site.sbatch)
+                check_sbatch_option(at(v, "sbatch." + name), name, value);
+        });
+        take("modules", [&](auto const& v) {
+            site.modules = words(v, "modules");
+            for (auto const& m : site.modules)
+                check_letters(at(v, "modules"), m, std::string(kLetters) + kDigits, ".+/-",
+                              "a module's name");
+        });
+        take("environment", [&](auto const& v) {
+            site.environment = pairs(v, "environment");
+            for (auto const& [name, value] : site.environment) {
+                check_letters(at(v, "environment"), name, kLetters, kDigits,
+                              "the name of a variable");
+                check_word(at(v, "environment." + name), value);
+            }
+        });
+        take("srun", [&](auto const& v) { site.srun = words(v, "srun"); });
+        take("mpirun", [&](auto const& v) { site.mpirun = words(v, "mpirun"); });
+    }
     void take(char const* key, std::function<void(YAML::Node const&)> use) {
         fields_[key] = std::move(use);
     }

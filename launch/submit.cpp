@@ -191,10 +191,8 @@ void submit(std::string const& script, int jobs, std::string const& name) {
     fmt::print("submitted as {}: {}\n", name, fmt::join(ids, ", "));
 }
 
-} // namespace
-
-int submit_command(std::vector<std::string> const& arguments) {
-    Request r;
+/// Options that fill `r`, which must outlive them.
+po::options_description options_of(Request& r) {
     po::options_description options("trireme submit CONFIG: submit a Slurm job that trains, saves "
                                     "before its end and goes on in the next job; the "
                                     "site says what the machine wants (configs/sites)\n\n"
@@ -206,33 +204,43 @@ int submit_command(std::vector<std::string> const& arguments) {
     auto const text = [](std::string& of, char const* what) {
         return po::value(&of)->value_name(what);
     };
-    auto const list = [](std::vector<std::string>& of) {
-        return po::value(&of)->composing()->value_name("NAME=VALUE");
+    auto const list = [](std::vector<std::string>& of, char const* what) {
+        return po::value(&of)->composing()->value_name(what);
     };
-    options.add_options()("config", po::value(&r.config)->required(),
-                          "the run, as YAML (`explain-config --keys`)")(
-        "site", text(r.site, "SITE")->required(),
-        "name of a file of configs/sites, or the path of your own")(
-        "nodes", number(r.nodes)->required(),
-        "nodes of a job")("time", text(r.time, "TIME")->required(),
-                          "time limit of a job: MINUTES, H:MM:SS or D-HH:MM:SS")(
-        "chain", number(r.chain)->default_value(1),
-        "jobs, one after the other, until the run is done; 1: one job, which requeues itself after "
-        "a save")("print", po::bool_switch(&r.print),
-                  "show the script, submit nothing; needs no Slurm")(
-        "set", po::value(&r.set)->composing()->value_name("KEY=VALUE"),
-        "overrides the file's value; may be repeated")("account", text(r.account, "NAME"),
-                                                       "passed to sbatch")(
-        "partition", text(r.partition, "NAME"), "passed to sbatch")("qos", text(r.qos, "NAME"),
-                                                                    "passed to sbatch")(
-        "sbatch", list(r.sbatch), "any other option of sbatch, over the site's; may be repeated")(
-        "name", text(r.name, "NAME"),
-        "name of the jobs; jobs of one name run one at a time (default: of the run folder)")(
-        "launcher", text(r.launcher, "NAME"), "srun or mpirun (default: the site's)")(
-        "tasks-per-node", number(r.tasks_per_node), "ranks of a node (default: the site's)")(
-        "cpus-per-task", number(r.cpus_per_task), "cores of a rank (default: the site's)")(
-        "lead", po::value(&r.lead)->value_name("SECONDS"),
-        "seconds before its end at which a job is told to save (default: the site's)");
+    // clang-format off
+    options.add_options()
+        ("config", po::value(&r.config)->required(),
+         "the run, as YAML (`explain-config --keys`)")
+        ("site", text(r.site, "SITE")->required(),
+         "name of a file of configs/sites, or the path of your own")
+        ("nodes", number(r.nodes)->required(), "nodes of a job")
+        ("time", text(r.time, "TIME")->required(), "time limit of a job: MINUTES, H:MM:SS or D-HH:MM:SS")
+        ("chain", number(r.chain)->default_value(1),
+         "jobs, one after the other, until the run is done; 1: one job, which requeues itself "
+         "after a save")
+        ("print", po::bool_switch(&r.print), "show the script, submit nothing; needs no Slurm")
+        ("set", list(r.set, "KEY=VALUE"), "overrides the file's value; may be repeated")
+        ("account", text(r.account, "NAME"), "passed to sbatch")
+        ("partition", text(r.partition, "NAME"), "passed to sbatch")
+        ("qos", text(r.qos, "NAME"), "passed to sbatch")
+        ("sbatch", list(r.sbatch, "NAME=VALUE"),
+         "any other option of sbatch, over the site's; may be repeated")
+        ("name", text(r.name, "NAME"),
+         "name of the jobs; jobs of one name run one at a time (default: of the run folder)")
+        ("launcher", text(r.launcher, "NAME"), "srun or mpirun (default: the site's)")
+        ("tasks-per-node", number(r.tasks_per_node), "ranks of a node (default: the site's)")
+        ("cpus-per-task", number(r.cpus_per_task), "cores of a rank (default: the site's)")
+        ("lead", po::value(&r.lead)->value_name("SECONDS"),
+         "seconds before its end at which a job is told to save (default: the site's)");
+    // clang-format on
+    return options;
+}
+
+} // namespace
+
+int submit_command(std::vector<std::string> const& arguments) {
+    Request r;
+    po::options_description options = options_of(r);
     if (!parse(options, arguments, "config")) return 0;
     auto const resolved =
         framework::config::read_config_with_origins(r.config, environment_assignments(), r.set);

@@ -20,40 +20,57 @@ namespace trireme::launch {
 
 namespace po = boost::program_options;
 
-int train_command(std::vector<std::string> const& arguments) {
+namespace {
+
+struct TrainRequest {
     std::string file, certificate;
     std::vector<std::string> set;
     bool dry = false;
     int ranks = 0;
+};
+
+/// Options that fill `r`, which must outlive them.
+po::options_description options_of(TrainRequest& r) {
     po::options_description options(
         "trireme train CONFIG: fine-tune, or continue the run of that folder\n\n"
         "  mpirun -n 2 trireme train configs/film-reviews.yaml --set optimizer.learning_rate=5e-5\n"
         "  trireme train configs/film-reviews.yaml --dry-run --ranks 8\n\nOptions");
-    options.add_options()("config", po::value(&file)->required(),
-                          "the run, as YAML (`explain-config --keys`)")(
-        "set", po::value(&set)->composing()->value_name("KEY=VALUE"),
-        "overrides the file's value; may be repeated; wins over the environment variable "
-        "TRIREME_SET")(
-        "parity", po::value(&certificate)->value_name("FILE"),
-        "certificate of `trireme parity --out` to keep in the run folder; refused if it did not "
-        "pass or is of another "
-        "shape of model")("dry-run", po::bool_switch(&dry),
-                          "open the inputs, show every value with its origin, model size, steps, "
-                          "micro-batches and memory, and write nothing")(
-        "ranks", po::value(&ranks)->value_name("N"), "with --dry-run: as if started on N ranks");
+    // clang-format off
+    options.add_options()
+        ("config", po::value(&r.file)->required(), "the run, as YAML (`explain-config --keys`)")
+        ("set", po::value(&r.set)->composing()->value_name("KEY=VALUE"),
+         "overrides the file's value; may be repeated; wins over the environment variable "
+         "TRIREME_SET")
+        ("parity", po::value(&r.certificate)->value_name("FILE"),
+         "certificate of `trireme parity --out` to keep in the run folder; refused if it did not "
+         "pass or is of another shape of model")
+        ("dry-run", po::bool_switch(&r.dry),
+         "open the inputs, show every value with its origin, model size, steps, micro-batches and "
+         "memory, and write nothing")
+        ("ranks", po::value(&r.ranks)->value_name("N"),
+         "with --dry-run: as if started on N ranks");
+    // clang-format on
+    return options;
+}
+
+} // namespace
+
+int train_command(std::vector<std::string> const& arguments) {
+    TrainRequest r;
+    po::options_description options = options_of(r);
     if (!parse(options, arguments, "config")) return 0;
-    if (ranks < 0 || (ranks > 0 && !dry))
+    if (r.ranks < 0 || (r.ranks > 0 && !r.dry))
         throw cluster::InputError(
-            fmt::format("--ranks: {}: legal: a number >= 1, with --dry-run", ranks));
+            fmt::format("--ranks: {}: legal: a number >= 1, with --dry-run", r.ranks));
     // before MPI_Init: all ranks together may take minutes to start
     std::optional<framework::run::StopSignal> listening;
-    if (!dry) listening.emplace();
+    if (!r.dry) listening.emplace();
     return under_mpi([&](cluster::Communicator& world) {
-        auto const resolved = read_shared_config(file, set, world);
-        if (dry) return dry_run(resolved, ranks, world), static_cast<int>(cluster::kDone);
+        auto const resolved = read_shared_config(r.file, r.set, world);
+        if (r.dry) return dry_run(resolved, r.ranks, world), static_cast<int>(cluster::kDone);
         framework::config::Config const& config = resolved.config;
-        if (!certificate.empty() && world.rank() == 0)
-            framework::parity::attach_certificate(certificate, config);
+        if (!r.certificate.empty() && world.rank() == 0)
+            framework::parity::attach_certificate(r.certificate, config);
         auto const outcome = framework::train::train(config, world, shared_job_limits(world));
         if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
             cluster::print_text(fmt::format("done: {}, weights sha256 {}\nrun folder: {}\n",

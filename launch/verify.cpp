@@ -30,10 +30,8 @@ int report(framework::verify::Replay const& replay, std::string const& model,
     return differences ? cluster::kFailed : cluster::kDone;
 }
 
-} // namespace
-
-int verify_command(std::vector<std::string> const& arguments) {
-    framework::jobs::VerifyJob job;
+/// Options that fill `job`, which must outlive them.
+po::options_description options_of(framework::jobs::VerifyJob& job) {
     po::options_description options(
         "trireme verify MODEL: logits, loss and gradients of the training path as HDF5, in any "
         "layout; or, without "
@@ -46,15 +44,25 @@ int verify_command(std::vector<std::string> const& arguments) {
         "ignored;\n  one label per sequence for a classifier: \"labels\": [0, 2]\n"
         "  numerics.h5: logits, offsets (language models), loss, grad/NAME by Hugging Face "
         "name\n\nOptions");
-    options.add_options()("model", po::value(&job.model)->required(), "Hugging Face folder")(
-        "tokens", po::value(&job.tokens)->value_name("FILE"), "JSON file of token ids and labels")(
-        "out", po::value(&job.output)->value_name("FILE"),
-        "HDF5 file to make, with --tokens; must not exist")("force", po::bool_switch(&job.force),
-                                                            "replace the file of --out")(
-        "set", po::value(&job.set)->value_name("KEY=VALUE")->composing(),
-        "KEY=VALUE of a run configuration: parallel.*, numerics.*, batch.tokens_per_micro_batch; "
-        "may be "
-        "repeated");
+    auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
+    // clang-format off
+    options.add_options()
+        ("model", po::value(&job.model)->required(), "Hugging Face folder")
+        ("tokens", word(&job.tokens, "FILE"), "JSON file of token ids and labels")
+        ("out", word(&job.output, "FILE"), "HDF5 file to make, with --tokens; must not exist")
+        ("force", po::bool_switch(&job.force), "replace the file of --out")
+        ("set", word(&job.set, "KEY=VALUE")->composing(),
+         "KEY=VALUE of a run configuration: parallel.*, numerics.*, batch.tokens_per_micro_batch; "
+         "may be repeated");
+    // clang-format on
+    return options;
+}
+
+} // namespace
+
+int verify_command(std::vector<std::string> const& arguments) {
+    framework::jobs::VerifyJob job;
+    po::options_description options = options_of(job);
     if (!parse(options, arguments, "model")) return 0;
     if (job.tokens.empty() != job.output.empty())
         throw cluster::InputError(

@@ -54,6 +54,21 @@ std::string nearest_degrees(MeshShape const& shape, int world_size, bool divide,
     return text;
 }
 
+void check_degrees(MeshShape const& shape) {
+    for (std::size_t a = 0; a < kAxes; ++a) {
+        auto const axis = static_cast<Axis>(a);
+        bool const derived =
+            (axis == Axis::replicate || axis == Axis::shard) && shape.degree[a] == 0;
+        if (shape.degree[a] < 1 && !derived)
+            throw cluster::InputError(
+                fmt::format("parallel.{}: {}: legal: 1 or more", kNames[a], shape.degree[a]));
+        if (shape.degree[a] > 1 && !kBuilt[a])
+            throw cluster::InputError(
+                fmt::format("parallel.{}: {}: this axis is not built yet; legal: 1", kNames[a],
+                            shape.degree[a]));
+    }
+}
+
 } // namespace
 
 char const* name_of(Axis axis) {
@@ -89,18 +104,7 @@ int MeshShape::rank_at(std::array<int, kAxes> const& coordinates) const {
 }
 
 MeshShape resolve(MeshShape shape, int world_size, bool shards) {
-    for (std::size_t a = 0; a < kAxes; ++a) {
-        auto const axis = static_cast<Axis>(a);
-        bool const derived =
-            (axis == Axis::replicate || axis == Axis::shard) && shape.degree[a] == 0;
-        if (shape.degree[a] < 1 && !derived)
-            throw cluster::InputError(
-                fmt::format("parallel.{}: {}: legal: 1 or more", kNames[a], shape.degree[a]));
-        if (shape.degree[a] > 1 && !kBuilt[a])
-            throw cluster::InputError(
-                fmt::format("parallel.{}: {}: this axis is not built yet; legal: 1", kNames[a],
-                            shape.degree[a]));
-    }
+    check_degrees(shape);
     Axis const rest = shards && shape[Axis::shard] == 0 ? Axis::shard : Axis::replicate;
     bool const derive = shape[rest] == 0;
     for (Axis const axis : {Axis::replicate, Axis::shard})

@@ -166,32 +166,48 @@ AttentionGradients attention_backward(kernels::AttentionProblem const& problem, 
     return g;
 }
 
+namespace {
+
+/// Sums or maxima over the ranks that divide the classes; nothing without them.
+void reduce(cluster::Communicator* group, at::Tensor const& x, cluster::ReduceOp op,
+            char const* name) {
+    if (group) parallel::finish(group->all_reduce(parallel::buffer_of(x), op, name), x);
+}
+
+/// Highest score of each row over all ranks, and the lowest class that reaches it.
+struct Highest {
+    at::Tensor value, best;
+};
+
+Highest highest_of(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
+                   cluster::Communicator* group) {
+    std::int64_t const n = logits.size(0);
+    at::Tensor const none =
+        at::full({n}, std::numeric_limits<std::int32_t>::max(), labels.options());
+    // A rank may have no class at all: its maximum is that of no numbers.
+    Highest h{at::full({n}, -std::numeric_limits<double>::infinity(),
+                       logits.options().dtype(at::kDouble)),
+              none};
+    if (logits.size(1) > 0) {
+        auto const [value, place] = logits.max(1);
+        h = {value.to(at::kDouble), place + first};
+    }
+    at::Tensor const own = h.value.clone();
+    reduce(group, h.value, cluster::ReduceOp::max, "loss/maxima");
+    if (group) h.best = at::where(own == h.value, h.best, none);
+    reduce(group, h.best, cluster::ReduceOp::min, "loss/predictions");
+    return h;
+}
+
+} // namespace
+
 RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
                         bool gradient, double scale, cluster::Communicator* group) {
     std::int64_t const n = logits.size(0), classes = logits.size(1);
-    auto const reduce = [&](at::Tensor const& x, cluster::ReduceOp op, char const* name) {
-        if (group) parallel::finish(group->all_reduce(parallel::buffer_of(x), op, name), x);
-    };
-    at::TensorOptions const doubles = logits.options().dtype(at::kDouble);
-    // A rank may have no class at all: its maximum is that of no numbers.
-    at::Tensor highest = at::full({n}, -std::numeric_limits<double>::infinity(), doubles), best;
-    at::Tensor const none =
-        at::full({n}, std::numeric_limits<std::int32_t>::max(), labels.options());
-    if (classes > 0) {
-        auto const [value, place] = logits.max(1);
-        highest = value.to(at::kDouble);
-        best = place + first;
-    } else {
-        best = none;
-    }
-    at::Tensor const own = highest.clone();
-    reduce(highest, cluster::ReduceOp::max, "loss/maxima");
-    // the lowest class that reaches the maximum
-    if (group) best = at::where(own == highest, best, none);
-    reduce(best, cluster::ReduceOp::min, "loss/predictions");
-
+    auto const [highest, best] = highest_of(logits, first, labels, group);
     at::Tensor const trained = labels >= 0;
-    at::Tensor const sums = at::zeros({2, n}, doubles); // of exponentials, then the label's score
+    at::Tensor const sums = // of exponentials, then the label's score
+        at::zeros({2, n}, logits.options().dtype(at::kDouble));
     at::Tensor const here =
         (labels >= first).logical_and_(labels < first + classes).logical_and_(trained);
     at::Tensor const local = at::where(here, labels - first, 0).unsqueeze(1);
@@ -203,7 +219,7 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
         exponentials = (logits - shift).exp_();
         sums[0].copy_(exponentials.sum({1}, false, at::kDouble));
     }
-    reduce(sums, cluster::ReduceOp::sum, "loss/sums");
+    reduce(group, sums, cluster::ReduceOp::sum, "loss/sums");
     RowLosses rows{(sums[0].log() + highest - sums[1]).masked_fill_(trained.logical_not(), 0),
                    best.masked_fill(trained.logical_not(), -1)};
     if (gradient && classes > 0) {

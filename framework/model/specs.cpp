@@ -90,6 +90,29 @@ class SpecList {
     std::vector<ParameterSpec> specs_;
 };
 
+void list_layer(SpecList& list, Config const& c, std::int64_t i) {
+    LayerNames const layer = layer_names(c, i);
+    std::string const unit = "layers." + std::to_string(i);
+    TensorCut const queries{.groups = c.kv_heads,
+                            .items = c.heads / c.kv_heads,
+                            .size = c.head_size,
+                            .share = TensorCut::Share::divide};
+    TensorCut const keys{
+        .groups = c.kv_heads, .size = c.head_size, .share = TensorCut::Share::copy};
+    TensorCut const inner{.groups = c.feed_forward};
+    list.column_linear(layer.query, c.hidden, queries, unit);
+    list.column_linear(layer.key, c.hidden, keys, unit);
+    list.column_linear(layer.value, c.hidden, keys, unit);
+    list.row_linear(layer.output, c.hidden, queries, unit);
+    list.norm(layer.query_norm, c.head_size, unit);
+    list.norm(layer.key_norm, c.head_size, unit);
+    list.norm(layer.attention_norm, c.hidden, unit);
+    list.column_linear(layer.gate, c.hidden, inner, unit);
+    list.column_linear(layer.up, c.hidden, inner, unit);
+    list.row_linear(layer.down, c.hidden, inner, unit);
+    list.norm(layer.feed_forward_norm, c.hidden, unit);
+}
+
 } // namespace
 
 std::vector<ParameterSpec> parameter_specs(Config const& c) {
@@ -106,28 +129,7 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     list.own_rows(embeddings.positions, c.max_positions, c.hidden, "embeddings");
     list.own_rows(embeddings.segments, c.token_types, c.hidden, "embeddings");
     list.norm(embeddings.norm, c.hidden, "embeddings");
-    for (std::int64_t i = 0; i < c.layers; ++i) {
-        LayerNames const layer = layer_names(c, i);
-        std::string const unit = "layers." + std::to_string(i);
-        TensorCut const queries{.groups = c.kv_heads,
-                                .items = c.heads / c.kv_heads,
-                                .size = c.head_size,
-                                .share = TensorCut::Share::divide};
-        TensorCut const keys{
-            .groups = c.kv_heads, .size = c.head_size, .share = TensorCut::Share::copy};
-        TensorCut const inner{.groups = c.feed_forward};
-        list.column_linear(layer.query, c.hidden, queries, unit);
-        list.column_linear(layer.key, c.hidden, keys, unit);
-        list.column_linear(layer.value, c.hidden, keys, unit);
-        list.row_linear(layer.output, c.hidden, queries, unit);
-        list.norm(layer.query_norm, c.head_size, unit);
-        list.norm(layer.key_norm, c.head_size, unit);
-        list.norm(layer.attention_norm, c.hidden, unit);
-        list.column_linear(layer.gate, c.hidden, inner, unit);
-        list.column_linear(layer.up, c.hidden, inner, unit);
-        list.row_linear(layer.down, c.hidden, inner, unit);
-        list.norm(layer.feed_forward_norm, c.hidden, unit);
-    }
+    for (std::int64_t i = 0; i < c.layers; ++i) list_layer(list, c, i);
     list.norm(head.norm, c.hidden, "head");
     list.linear(head.pooler, c.hidden, c.hidden, "head");
     list.linear(head.classifier, static_cast<std::int64_t>(c.labels.size()), c.hidden, "head");

@@ -181,6 +181,24 @@ model::Config read_full_model(config::Config const& config) {
     return inputs::read_model_config(config, {"0", "1", "2"});
 }
 
+namespace {
+
+/// Sets rates at which three steps show every mistake.
+void make_telling(config::OptimizerSection& optimizer) {
+    optimizer.learning_rate = 1e-2;
+    // in three steps others do not fall
+    if (optimizer.schedule != config::RateSchedule::cosine)
+        optimizer.schedule = config::RateSchedule::linear;
+    optimizer.warmup = 0; // of a step without a rate nothing would be seen
+    // step by step three quarters, or less, of the rate of the one before
+    optimizer.final_fraction = 0.25;
+    // a fifth of a full step for a weight of 0.1: a wrong one is seen
+    optimizer.weight_decay = 2;
+    optimizer.clip = 0;
+}
+
+} // namespace
+
 Problem make_problem(model::Config const& full, config::Config const& config) {
     model::Config const model = tiny_model(full);
     data::TaskSchema const& task = data::task_named(config.task, "task");
@@ -194,16 +212,7 @@ Problem make_problem(model::Config const& full, config::Config const& config) {
         .seed = config.seed,
         .initial = initial_weights(model, config.seed)};
     problem.numerics.threads = 1;
-    problem.optimizer.learning_rate = 1e-2;
-    // in three steps others do not fall
-    auto& schedule = problem.optimizer.schedule;
-    if (schedule != config::RateSchedule::cosine) schedule = config::RateSchedule::linear;
-    problem.optimizer.warmup = 0; // a step without a rate would show nothing
-    // step by step three quarters, or less, of the rate of the one before
-    problem.optimizer.final_fraction = 0.25;
-    // a fifth of a full step for a weight of 0.1: a wrong one is seen
-    problem.optimizer.weight_decay = 2;
-    problem.optimizer.clip = 0;
+    make_telling(problem.optimizer);
     std::int64_t elements = 0;
     for (auto const& [name, w] : problem.initial) elements += w.numel();
     Problem once = problem;

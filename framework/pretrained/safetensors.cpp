@@ -45,8 +45,9 @@ DtypeName const& dtype_of(std::string const& path, std::string const& tensor,
                     tensor, dtype));
 }
 
-TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann::json const& j,
-                     std::int64_t data_at, std::int64_t data_bytes) {
+/// As the header has it: `offset` and `bytes` are begin and end in the data.
+TensorEntry raw_entry_of(std::string const& path, std::string const& name,
+                         nlohmann::json const& j) {
     TensorEntry entry{.file = path};
     try {
         entry.dtype = data::member<std::string>(j, "dtype");
@@ -59,6 +60,12 @@ TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann:
     } catch (cluster::InputError const& error) {
         throw cluster::InputError(fmt::format("{}: {}: {}", path, name, error.what()));
     }
+    return entry;
+}
+
+TensorEntry entry_of(std::string const& path, std::string const& name, nlohmann::json const& j,
+                     std::int64_t data_at, std::int64_t data_bytes) {
+    TensorEntry entry = raw_entry_of(path, name, j);
     std::int64_t const begin = entry.offset, end = entry.bytes;
     if (begin < 0 || end < begin || end > data_bytes)
         throw cluster::InputError(fmt::format("{}: {}: data_offsets [{}, {}]: legal: inside the {} "

@@ -45,6 +45,19 @@ std::int64_t elements_in(std::vector<storage::Rectangle> const& rectangles) {
     return n;
 }
 
+void check_inside(std::string const& tensor, storage::Rectangle const& rectangle,
+                  at::Tensor const& values, storage::Shape const& shape) {
+    if (values.sizes() != at::IntArrayRef(rectangle.count) ||
+        rectangle.count.size() != shape.size())
+        throw cluster::JobError(fmt::format("{}: values of [{}] for a rectangle of [{}]", tensor,
+                                            fmt::join(values.sizes().vec(), ", "),
+                                            fmt::join(rectangle.count, ", ")));
+    for (std::size_t d = 0; d < shape.size(); ++d)
+        if (rectangle.start[d] < 0 || rectangle.start[d] > shape[d] - rectangle.count[d])
+            throw cluster::JobError(fmt::format("{}: a rectangle reaches outside [{}]", tensor,
+                                                fmt::join(shape, ", ")));
+}
+
 } // namespace
 
 SafetensorsWriter::SafetensorsWriter(std::string const& folder,
@@ -94,15 +107,7 @@ void SafetensorsWriter::write(std::string const& name, storage::Rectangle const&
         throw cluster::JobError(fmt::format("{}: no tensor {} is planned", folder_, name));
     Target& target = found->second;
     auto const& shape = target.planned.shape;
-    if (values.sizes() != at::IntArrayRef(rectangle.count) ||
-        rectangle.count.size() != shape.size())
-        throw cluster::JobError(fmt::format("{}: {}: values of [{}] for a rectangle of [{}]",
-                                            folder_, name, fmt::join(values.sizes().vec(), ", "),
-                                            fmt::join(rectangle.count, ", ")));
-    for (std::size_t d = 0; d < shape.size(); ++d)
-        if (rectangle.start[d] < 0 || rectangle.start[d] > shape[d] - rectangle.count[d])
-            throw cluster::JobError(fmt::format("{}: {}: a rectangle reaches outside [{}]", folder_,
-                                                name, fmt::join(shape, ", ")));
+    check_inside(folder_ + ": " + name, rectangle, values, shape);
     at::Tensor const data = values.to(target.planned.dtype).contiguous();
     if (target.planned.dtype == at::kHalf && !at::isfinite(data).all().item<bool>() &&
         at::isfinite(values).all().item<bool>())

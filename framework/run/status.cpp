@@ -160,18 +160,22 @@ std::string state_of(int exit_code) {
     }
 }
 
+void add_unlogged_job(Status& status, cluster::FlightHeader const& first) {
+    // A job that died before its first event left its records alone.
+    if (status.jobs.empty() || seconds(first.job) > status.jobs.back().last) {
+        JobStatus& job = status.jobs.emplace_back();
+        job.start = job.last = seconds(first.started);
+        job.host = first.host.data();
+        job.ranks = first.size;
+        job.first_step = job.last_step = job.kept_step = status.step;
+    }
+}
+
 /// Adds what the records of the last job's ranks say: whether it runs, and who ended it.
 void judge_flights(Status& status, std::string const& run) {
     std::vector<cluster::Flight> const found = cluster::read_flights(run);
     if (found.empty()) return;
-    // A job that died before its first event left its records alone.
-    if (status.jobs.empty() || seconds(found.front().header.job) > status.jobs.back().last) {
-        JobStatus& job = status.jobs.emplace_back();
-        job.start = job.last = seconds(found.front().header.started);
-        job.host = found.front().header.host.data();
-        job.ranks = found.front().header.size;
-        job.first_step = job.last_step = job.kept_step = status.step;
-    }
+    add_unlogged_job(status, found.front().header);
     JobStatus& job = status.jobs.back();
     if (job.exit_code) return;
     cluster::Flights flights(static_cast<std::size_t>(std::max(0, found.front().header.size)));
@@ -225,21 +229,24 @@ Status read_status(std::string const& run) {
     return status;
 }
 
+static ordered_json json_of(JobStatus const& j) {
+    return {{"start", j.start},
+            {"last", j.last},
+            {"host", j.host},
+            {"nodes", j.nodes},
+            {"ranks", j.ranks},
+            {"layout", j.layout},
+            {"job_id", j.job_id},
+            {"restarts", j.restarts},
+            {"first_step", j.first_step},
+            {"last_step", j.last_step},
+            {"kept_step", j.kept_step},
+            {"exit_code", j.exit_code ? ordered_json(*j.exit_code) : ordered_json()}};
+}
+
 ordered_json Status::to_json() const {
     ordered_json list = ordered_json::array();
-    for (auto const& j : jobs)
-        list.push_back({{"start", j.start},
-                        {"last", j.last},
-                        {"host", j.host},
-                        {"nodes", j.nodes},
-                        {"ranks", j.ranks},
-                        {"layout", j.layout},
-                        {"job_id", j.job_id},
-                        {"restarts", j.restarts},
-                        {"first_step", j.first_step},
-                        {"last_step", j.last_step},
-                        {"kept_step", j.kept_step},
-                        {"exit_code", j.exit_code ? ordered_json(*j.exit_code) : ordered_json()}});
+    for (auto const& j : jobs) list.push_back(json_of(j));
     auto const maybe = [](auto const& value) {
         return value ? ordered_json(*value) : ordered_json();
     };

@@ -51,19 +51,15 @@ std::array<double, kPhases> PhaseClock::take() {
     return std::exchange(own_, {});
 }
 
-RankTimes gather_times(cluster::Communicator& world, std::array<double, kPhases> const& own) {
-    std::string mine(sizeof own, '\0');
-    std::memcpy(mine.data(), own.data(), sizeof own);
-    auto const reports =
-        cluster::all_gather_bytes(world, mine + cluster::host_name(), "step/times");
-    std::vector<std::array<double, kPhases>> all(reports.size());
-    for (std::size_t r = 0; r < all.size(); ++r)
-        std::memcpy(all[r].data(), reports[r].data(), sizeof own);
+using Times = std::vector<std::array<double, kPhases>>; ///< by rank
 
+namespace {
+
+/// Everything but the host of the slowest.
+RankTimes compare_times(Times const& all) {
     RankTimes times;
     auto const slowest = std::ranges::max_element(all, {}, sum);
     times.slowest = static_cast<int>(slowest - all.begin());
-    times.host = reports[static_cast<std::size_t>(times.slowest)].substr(sizeof own);
     times.slowest_seconds = *slowest;
     double worst = -1;
     for (std::size_t p = 0; p < kPhases; ++p) {
@@ -80,6 +76,22 @@ RankTimes gather_times(cluster::Communicator& world, std::array<double, kPhases>
         if (r != slowest) others.push_back(sum(*r));
     if (double const usual = median(std::move(others)); usual > 0)
         times.ratio = sum(*slowest) / usual;
+    return times;
+}
+
+} // namespace
+
+RankTimes gather_times(cluster::Communicator& world, std::array<double, kPhases> const& own) {
+    std::string mine(sizeof own, '\0');
+    std::memcpy(mine.data(), own.data(), sizeof own);
+    auto const reports =
+        cluster::all_gather_bytes(world, mine + cluster::host_name(), "step/times");
+    Times all(reports.size());
+    for (std::size_t r = 0; r < all.size(); ++r)
+        std::memcpy(all[r].data(), reports[r].data(), sizeof own);
+
+    RankTimes times = compare_times(all);
+    times.host = reports[static_cast<std::size_t>(times.slowest)].substr(sizeof own);
     return times;
 }
 

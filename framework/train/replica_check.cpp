@@ -63,6 +63,22 @@ std::vector<Copy> uncut_copies(parallel::ParameterStore const& store) {
     return copies;
 }
 
+/// Says who holds what the most do not hold; `holders`: names of ranks by the hash of their copy.
+std::string describe_odd(std::string const& what,
+                         std::map<std::string, std::vector<std::string>> const& holders,
+                         std::vector<std::string> const& names) {
+    auto const most =
+        std::ranges::max_element(holders, {}, [](auto const& h) { return h.second.size(); });
+    if (2 * most->second.size() <= names.size())
+        return fmt::format("{} differ between ranks, no majority tells which is right: {}", what,
+                           fmt::join(names, ", "));
+    std::vector<std::string> odd;
+    for (auto const& [hash, who] : holders)
+        if (hash != most->first) odd.insert(odd.end(), who.begin(), who.end());
+    return fmt::format("{} on {} differ from those of the {} ranks that agree", what,
+                       fmt::join(odd, ", "), most->second.size());
+}
+
 /// Returns what this group finds about its copies; empty if all agree. A group of one has no
 /// copies, and hashes nothing, since that would read all that is kept.
 std::string odd_of(cluster::Communicator& group, std::string const& me,
@@ -72,9 +88,8 @@ std::string odd_of(cluster::Communicator& group, std::string const& me,
     std::vector<Copy> const copies = make(store);
     std::string mine = me + "\n";
     for (auto const& copy : copies) mine += copy.hash;
-    auto const all = cluster::all_gather_bytes(group, mine, "replicas/hashes");
     std::vector<std::string> names, hashes;
-    for (auto const& text : all) {
+    for (auto const& text : cluster::all_gather_bytes(group, mine, "replicas/hashes")) {
         auto const line = text.find('\n');
         names.push_back(text.substr(0, line));
         hashes.push_back(text.substr(line + 1));
@@ -82,19 +97,9 @@ std::string odd_of(cluster::Communicator& group, std::string const& me,
     for (std::size_t i = 0; i < copies.size(); ++i) {
         std::size_t const width = copies[i].hash.size();
         std::map<std::string, std::vector<std::string>> holders;
-        for (std::size_t r = 0; r < all.size(); ++r)
+        for (std::size_t r = 0; r < names.size(); ++r)
             holders[hashes[r].substr(i * width, width)].push_back(names[r]);
-        if (holders.size() == 1) continue;
-        auto const most =
-            std::ranges::max_element(holders, {}, [](auto const& h) { return h.second.size(); });
-        if (2 * most->second.size() <= all.size())
-            return fmt::format("{} differ between ranks, no majority tells which is right: {}",
-                               copies[i].what, fmt::join(names, ", "));
-        std::vector<std::string> odd;
-        for (auto const& [hash, who] : holders)
-            if (hash != most->first) odd.insert(odd.end(), who.begin(), who.end());
-        return fmt::format("{} on {} differ from those of the {} ranks that agree", copies[i].what,
-                           fmt::join(odd, ", "), most->second.size());
+        if (holders.size() > 1) return describe_odd(copies[i].what, holders, names);
     }
     return "";
 }

@@ -183,6 +183,22 @@ void write_fingerprint(model::Config const& model, pretrained::ParameterValues c
     cluster::write_file(folder + "/" + kFingerprintFile, json.dump() + "\n");
 }
 
+static std::string describe_change(std::string const& path, nlohmann::json const& hashes) {
+    std::vector<std::string> changed;
+    auto const now = pretrained::read_safetensors_header(path);
+    for (auto const& [name, hash] : hashes.items())
+        if (auto const found = now.find(name);
+            found == now.end() || hash_of(name, found->second) != hash)
+            changed.push_back(name);
+    return fmt::format("{} is not the file that was exported: {}", path,
+                       changed.empty()
+                           ? "its tensors are the same, its header is not"
+                           : fmt::format("tensor {} differs{}", changed[0],
+                                         changed.size() > 1
+                                             ? fmt::format(", and {} more", changed.size() - 1)
+                                             : ""));
+}
+
 StoredFingerprint::StoredFingerprint(std::string const& folder)
     : folder_(folder), file_(read_fingerprint(folder)) {}
 
@@ -198,21 +214,9 @@ void StoredFingerprint::compare_files(Replay& replay) const {
             replay.compared.push_back(fmt::format("{}: sha256 {} as exported", path, sha256));
             continue;
         }
-        std::vector<std::string> changed;
-        auto const now = pretrained::read_safetensors_header(path);
-        for (auto const& [name, hash] : expected.at("tensors").items())
-            if (auto const found = now.find(name);
-                found == now.end() || hash_of(name, found->second) != hash)
-                changed.push_back(name);
         replay.compared.push_back(fmt::format("{}: sha256 {}, exported with {}", path, sha256,
                                               expected.at("sha256").get<std::string>()));
-        replay.differences.push_back(fmt::format(
-            "{} is not the file that was exported: {}", path,
-            changed.empty()
-                ? "its tensors are the same, its header is not"
-                : fmt::format("tensor {} differs{}", changed[0],
-                              changed.size() > 1 ? fmt::format(", and {} more", changed.size() - 1)
-                                                 : "")));
+        replay.differences.push_back(describe_change(path, expected.at("tensors")));
     }
 }
 

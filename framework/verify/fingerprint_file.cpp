@@ -30,6 +30,21 @@ bool is_finite(Fingerprint const& fingerprint) {
            });
 }
 
+void check_numbers(std::string const& path, FingerprintFile const& read) {
+    if (!is_finite(read.expected))
+        throw cluster::InputError(
+            path + ": a number that is not finite in float32; legal: what `trireme export` wrote");
+    for (auto const& [compute, bound] : kFingerprintBounds)
+        if (!(read.json.at("bounds").at(compute).get<double>() <= bound))
+            throw cluster::InputError(
+                fmt::format("{}: bounds: {}: {}: legal: at most {}", path, compute,
+                            data::shown(read.json.at("bounds").at(compute)), bound));
+    if (read.expected.sequences.size() != read.tokens.ids.size())
+        throw cluster::InputError(fmt::format("{}: logits of {} sequences for {} input_ids", path,
+                                              read.expected.sequences.size(),
+                                              read.tokens.ids.size()));
+}
+
 } // namespace
 
 FingerprintFile read_fingerprint(std::string const& folder) {
@@ -54,18 +69,7 @@ FingerprintFile read_fingerprint(std::string const& folder) {
         throw cluster::InputError(
             fmt::format("{}: not a fingerprint of `trireme export`: {}", path, error.what()));
     }
-    if (!is_finite(read.expected))
-        throw cluster::InputError(
-            path + ": a number that is not finite in float32; legal: what `trireme export` wrote");
-    for (auto const& [compute, bound] : kFingerprintBounds)
-        if (!(read.json.at("bounds").at(compute).get<double>() <= bound))
-            throw cluster::InputError(
-                fmt::format("{}: bounds: {}: {}: legal: at most {}", path, compute,
-                            data::shown(read.json.at("bounds").at(compute)), bound));
-    if (read.expected.sequences.size() != read.tokens.ids.size())
-        throw cluster::InputError(fmt::format("{}: logits of {} sequences for {} input_ids", path,
-                                              read.expected.sequences.size(),
-                                              read.tokens.ids.size()));
+    check_numbers(path, read);
     return read;
 }
 

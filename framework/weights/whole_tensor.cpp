@@ -54,10 +54,10 @@ void for_each_kept(parallel::Parameter const& parameter, Kept what, Visit const&
     for_each_in(parameter, what, unit.begin, unit.end, f);
 }
 
-at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::ParameterStore const& store,
-                        parallel::Mesh const& mesh, Kept what) {
-    at::Tensor const whole = at::empty(spec.shape, at::TensorOptions().dtype(store.master_dtype()));
-    auto const element = static_cast<std::int64_t>(whole.element_size());
+/// What this rank answers for, run by run with a header each.
+static std::string own_runs(parallel::ParameterSpec const& spec,
+                            parallel::ParameterStore const& store, Kept what,
+                            std::int64_t element) {
     std::string mine;
     if (store.contains(spec.name))
         for_each_answered(store, store.at(spec.name), what,
@@ -68,6 +68,14 @@ at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::Parameter
                               mine.append(static_cast<char const*>(values.const_data_ptr()),
                                           static_cast<std::size_t>(run.count * element));
                           });
+    return mine;
+}
+
+at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::ParameterStore const& store,
+                        parallel::Mesh const& mesh, Kept what) {
+    at::Tensor const whole = at::empty(spec.shape, at::TensorOptions().dtype(store.master_dtype()));
+    auto const element = static_cast<std::int64_t>(whole.element_size());
+    std::string const mine = own_runs(spec, store, what, element);
     std::int64_t met = 0;
     auto* const out = static_cast<char*>(whole.mutable_data_ptr());
     for (auto const& part : cluster::all_gather_bytes(mesh.world(), mine, "whole/" + spec.name))

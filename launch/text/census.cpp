@@ -101,14 +101,47 @@ void for_each_sample(PrepareOptions const& options, Splitter const& split_of,
     });
 }
 
-Census take_census(PrepareOptions const& o, Splitter const& split_of) {
-    TextTask const& task = text_task(o.task);
-    Census census;
+namespace {
+
+void check_used(Census const& census, PrepareOptions const& o) {
+    if (census.used() == 0)
+        throw cluster::InputError(fmt::format(
+            "{}: none of the {} rows has a text in \"{}\"{}; legal: one or more",
+            o.files.begin()->second.front(), census.total, o.columns.text,
+            census.unlabelled
+                ? fmt::format(" and a label in \"{}\"", fmt::join(o.columns.values, "\", \""))
+                : ""));
+    if (!census.rows.contains(kTrain))
+        throw cluster::InputError(
+            "--train: missing, no sample for training; legal: --train FILES, or --input FILES");
+}
+
+/// Counts texts that stand in several rows.
+class Repeats {
+  public:
+    void count(Row const& row, std::string const& split, Census& census) {
+        auto const [found, added] =
+            texts_.try_emplace(row.text + "\x1f" + row.pair, Seen{row.values, split});
+        if (added) return;
+        ++census.repeated;
+        census.contradicting += found->second.values != row.values;
+        census.in_two_splits += found->second.split != split;
+    }
+
+  private:
     struct Seen {
         std::vector<std::string> values;
         std::string split;
     };
-    std::unordered_map<std::string, Seen> texts;
+    std::unordered_map<std::string, Seen> texts_;
+};
+
+} // namespace
+
+Census take_census(PrepareOptions const& o, Splitter const& split_of) {
+    TextTask const& task = text_task(o.task);
+    Census census;
+    Repeats repeats;
     for_each_row(o, [&](Row&& row, std::string const& given) {
         ++census.total;
         bool const blank = has_no_text(row, o);
@@ -121,28 +154,15 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of) {
         std::string const split = split_of(row, given);
         ++census.rows[split];
         task.take(row, split, o, census);
-        auto const [found, added] =
-            texts.try_emplace(row.text + "\x1f" + row.pair, Seen{row.values, split});
-        if (added) return;
-        ++census.repeated;
-        census.contradicting += found->second.values != row.values;
-        census.in_two_splits += found->second.split != split;
+        repeats.count(row, split, census);
     });
-    if (census.used() == 0)
-        throw cluster::InputError(fmt::format(
-            "{}: none of the {} rows has a text in \"{}\"{}; legal: one or more",
-            o.files.begin()->second.front(), census.total, o.columns.text,
-            census.unlabelled
-                ? fmt::format(" and a label in \"{}\"", fmt::join(o.columns.values, "\", \""))
-                : ""));
-    if (!census.rows.contains(kTrain))
-        throw cluster::InputError(
-            "--train: missing, no sample for training; legal: --train FILES, or --input FILES");
+    check_used(census, o);
     return census;
 }
 
-std::vector<std::string> doubts_about(std::vector<std::string> const& labels,
-                                      Census const& census) {
+namespace {
+
+std::vector<std::string> doubts_about_names(std::vector<std::string> const& labels) {
     static std::set<std::string> const kMissing{"na",  "n/a",  "n.a.",   "#n/a", "<na>",
                                                 "nan", "null", "(null)", "\\n",  "none",
                                                 "nil", "-",    "--",     "?",    "unknown"};
@@ -167,6 +187,14 @@ std::vector<std::string> doubts_about(std::vector<std::string> const& labels,
                 fmt::format("\"{}\" and \"{}\" differ in case only and are two classes",
                             cluster::one_line(found->second), cluster::one_line(label)));
     }
+    return doubts;
+}
+
+} // namespace
+
+std::vector<std::string> doubts_about(std::vector<std::string> const& labels,
+                                      Census const& census) {
+    std::vector<std::string> doubts = doubts_about_names(labels);
     if (census.quoted * 2 > census.used())
         doubts.push_back(fmt::format(
             "{} texts of .tsv files begin and end with a quotation mark, which is a character of "

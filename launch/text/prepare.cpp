@@ -140,27 +140,62 @@ std::string describe(data::Manifest const& m, PrepareOptions const& o) {
     return text;
 }
 
+/// Options with what they leave to the task and to the tokenizer's folder.
+PrepareOptions completed(PrepareOptions o) {
+    o.columns = text_task(o.task).columns(o);
+    refuse_repeated_files(o);
+    if (o.max_length == kChooseLength) o.max_length = usual_length(o.tokenizer);
+    return o;
+}
+
+void check_tokenizer(PrepareOptions const& o) {
+    Tokenizer const tokenizer(o.tokenizer, 0);
+    check_model_beside(o, tokenizer);
+    check_tokenizer_config(o.tokenizer, tokenizer);
+}
+
+std::string summary_of(Census const& census, Converter const& converter) {
+    return nlohmann::ordered_json{{"rows", census.total},
+                                  {"empty_dropped", census.empty},
+                                  {"unlabelled_dropped", census.unlabelled},
+                                  {"too_short_dropped", converter.samples().without_tokens().rows},
+                                  {"longer_than_max_length", converter.samples().longer()},
+                                  {"completions_cut_apart", converter.samples().apart()},
+                                  {"unknown_tokens", converter.unknown().unknown},
+                                  {"texts_with_special_tokens", converter.samples().written().rows},
+                                  {"repeated_texts", census.repeated},
+                                  {"repeated_with_another_label", census.contradicting},
+                                  {"repeated_in_another_split", census.in_two_splits}}
+        .dump();
+}
+
+/// Lines about what is legal and may not be meant.
+std::string notes_on(PrepareOptions const& o, std::vector<std::string> const& labels,
+                     Census const& census) {
+    std::string text;
+    if (auto const cut = length_of_tokenizer(o.tokenizer); cut > 0 && cut < o.max_length)
+        text += fmt::format(
+            "  note: {}/tokenizer_config.json: model_max_length: {} is less than --max-length {}: "
+            "transformers would cut texts there, if it is asked to\n",
+            o.tokenizer, cut, o.max_length);
+    for (auto const& doubt : doubts_about_tokenizer(o.tokenizer)) text += "  note: " + doubt + "\n";
+    for (auto const& doubt : doubts_about(labels, census)) text += "  note: " + doubt + "\n";
+    return text;
+}
+
 } // namespace
 
 std::string prepare(PrepareOptions const& options) {
-    PrepareOptions o = options;
-    cluster::check_new_folder("--output", o.output);
-    TextTask const& task = text_task(o.task);
-    o.columns = task.columns(o);
-    refuse_repeated_files(o);
-    if (o.max_length == kChooseLength) o.max_length = usual_length(o.tokenizer);
-    {
-        Tokenizer const tokenizer(o.tokenizer, 0);
-        check_model_beside(o, tokenizer);
-        check_tokenizer_config(o.tokenizer, tokenizer);
-    }
+    cluster::check_new_folder("--output", options.output);
+    PrepareOptions o = completed(options);
+    check_tokenizer(o);
     Splitter const split_of(o);
     Census const census = take_census(o, split_of);
     data::Manifest manifest{.task = o.task,
                             .max_length = o.max_length,
                             .tokenizer_xxh3 =
                                 cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
-    manifest.labels = task.labels(census, o);
+    manifest.labels = text_task(o.task).labels(census, o);
     cluster::StagingFolder const staged(o.output);
     o.output = staged.path();
     Converter converter(o, census, manifest.labels);
@@ -168,33 +203,13 @@ std::string prepare(PrepareOptions const& options) {
         converter.add(std::move(row), split);
     });
     converter.finish(manifest);
-    manifest.summary =
-        nlohmann::ordered_json{{"rows", census.total},
-                               {"empty_dropped", census.empty},
-                               {"unlabelled_dropped", census.unlabelled},
-                               {"too_short_dropped", converter.samples().without_tokens().rows},
-                               {"longer_than_max_length", converter.samples().longer()},
-                               {"completions_cut_apart", converter.samples().apart()},
-                               {"unknown_tokens", converter.unknown().unknown},
-                               {"texts_with_special_tokens", converter.samples().written().rows},
-                               {"repeated_texts", census.repeated},
-                               {"repeated_with_another_label", census.contradicting},
-                               {"repeated_in_another_split", census.in_two_splits}}
-            .dump();
+    manifest.summary = summary_of(census, converter);
     data::copy_tokenizer_files(o.tokenizer, o.output);
     data::write_manifest(o.output, manifest);
     staged.commit();
     o.output = options.output;
-    std::string text = describe(manifest, o) + describe_rows(census, converter, o);
-    if (auto const cut = length_of_tokenizer(o.tokenizer); cut > 0 && cut < o.max_length)
-        text += fmt::format(
-            "  note: {}/tokenizer_config.json: model_max_length: {} is less than --max-length {}: "
-            "transformers would cut texts there, if it is asked to\n",
-            o.tokenizer, cut, o.max_length);
-    for (auto const& doubt : doubts_about_tokenizer(o.tokenizer)) text += "  note: " + doubt + "\n";
-    for (auto const& doubt : doubts_about(manifest.labels, census))
-        text += "  note: " + doubt + "\n";
-    return text;
+    return describe(manifest, o) + describe_rows(census, converter, o) +
+           notes_on(o, manifest.labels, census);
 }
 
 } // namespace trireme::launch::text

@@ -187,19 +187,38 @@ std::int64_t undecodable_line(std::string const& file) {
 /// Quoting, embedded line ends and dialects are the business of Python's csv module. A first mark
 /// of byte order, as spreadsheets write it, is skipped. A .tsv has no quoting, as in GLUE's files:
 /// "5' 6"" is text.
+py::object open_separated(std::string const& file, char delimiter) {
+    py::module_ const csv = py::module_::import("csv");
+    csv.attr("field_size_limit")(INT32_MAX); // a document may be one cell
+    py::object const in = py::module_::import("io").attr("open")(
+        py::bytes(file), py::arg("encoding") = "utf-8-sig", py::arg("newline") = "");
+    bool const quoted = delimiter == ',';
+    return csv.attr("reader")(
+        in, py::arg("delimiter") = std::string(1, delimiter), py::arg("strict") = true,
+        py::arg("quoting") = csv.attr(quoted ? "QUOTE_MINIMAL" : "QUOTE_NONE"),
+        py::arg("quotechar") = quoted ? py::object(py::str("\"")) : py::object(py::none()));
+}
+
+/// The cells of a record by the columns that are asked for. `places`: of the columns.
+Row row_of(py::handle record, std::map<std::string, std::size_t> const& places,
+           Columns const& columns, std::string const& file, std::int64_t line) {
+    auto const cell = [&](std::string const& name) {
+        if (name.empty()) return std::string();
+        auto text = record[py::int_(places.at(name))].cast<std::string>();
+        refuse_zeros(text, file, line);
+        return text;
+    };
+    Row row{cell(columns.text), cell(columns.pair), {}, false, &file, line};
+    for (auto const& name : columns.values) row.values.push_back(cell(name));
+    row.unlabelled = columns.may_lack && std::ranges::any_of(row.values, is_blank);
+    return row;
+}
+
 void read_separated(std::string const& file, char const* delimiter, Columns const& columns,
                     std::function<void(Row&&)> const& each) {
     std::int64_t line = 0; ///< the last one that was read well
     try {
-        py::module_ const csv = py::module_::import("csv");
-        csv.attr("field_size_limit")(INT32_MAX); // a document may be one cell
-        py::object const in = py::module_::import("io").attr("open")(
-            py::bytes(file), py::arg("encoding") = "utf-8-sig", py::arg("newline") = "");
-        bool const quoted = *delimiter == ',';
-        py::object const reader = csv.attr("reader")(
-            in, py::arg("delimiter") = delimiter, py::arg("strict") = true,
-            py::arg("quoting") = csv.attr(quoted ? "QUOTE_MINIMAL" : "QUOTE_NONE"),
-            py::arg("quotechar") = quoted ? py::object(py::str("\"")) : py::object(py::none()));
+        py::object const reader = open_separated(file, *delimiter);
         std::map<std::string, std::size_t> places;
         std::size_t width = 0; ///< of the header
         for (py::handle const record : reader) {
@@ -219,16 +238,7 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
                     fmt::format("{}:{}: {}: legal: the {} of the header{}", file, first,
                                 cluster::counted(static_cast<std::int64_t>(cells), "column"), width,
                                 cells < width ? other_delimiter(record, *delimiter, width) : ""));
-            auto const cell = [&](std::string const& name) {
-                if (name.empty()) return std::string();
-                auto text = record[py::int_(places.at(name))].cast<std::string>();
-                refuse_zeros(text, file, first);
-                return text;
-            };
-            Row row{cell(columns.text), cell(columns.pair), {}, false, &file, first};
-            for (auto const& name : columns.values) row.values.push_back(cell(name));
-            row.unlabelled = columns.may_lack && std::ranges::any_of(row.values, is_blank);
-            each(std::move(row));
+            each(row_of(record, places, columns, file, first));
         }
     } catch (py::error_already_set const& error) {
         refuse_separated(file, line, error);
