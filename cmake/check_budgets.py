@@ -9,7 +9,10 @@ import pathlib
 import subprocess
 import sys
 
-import lizard
+try:
+    import lizard
+except ModuleNotFoundError:
+    sys.exit("check_budgets.py: the package lizard is missing; get it with: launch/setup")
 
 LAYERS = ("cluster", "parallel", "data", "framework", "launch")
 ENDINGS = (".cpp", ".hpp", ".cu", ".cuh")

@@ -189,7 +189,7 @@ void make_telling(config::OptimizerSection& optimizer) {
     // in three steps others do not fall
     if (optimizer.schedule != config::RateSchedule::cosine)
         optimizer.schedule = config::RateSchedule::linear;
-    optimizer.warmup = 0; // of a step without a rate nothing would be seen
+    optimizer.warmup = 0; // a step without a rate would show nothing
     // step by step three quarters, or less, of the rate of the one before
     optimizer.final_fraction = 0.25;
     // a fifth of a full step for a weight of 0.1: a wrong one is seen

@@ -91,8 +91,8 @@ void read_llama_like(Fields& fields, model::Config& c, DecoderDefaults const& ot
     auto const [kv_heads, head_size, positions] = otherwise;
     read_shape(fields, c, {"silu", positions});
     if (c.activation != model::Activation::silu) fields.refuse("hidden_act", "silu");
-    bool const key_heads_missing = !fields.contains("num_key_value_heads") && kv_heads;
-    c.kv_heads = fields.positive("num_key_value_heads", key_heads_missing ? kv_heads : c.heads);
+    bool const kv_heads_missing = !fields.contains("num_key_value_heads") && kv_heads;
+    c.kv_heads = fields.positive("num_key_value_heads", kv_heads_missing ? kv_heads : c.heads);
     if (c.heads % c.kv_heads)
         fields.refuse("num_key_value_heads", "a divisor of num_attention_heads");
     if (!fields.has("head_dim") && !head_size && c.hidden % c.heads)
