@@ -154,7 +154,8 @@ po::options_description options_of(Request& r) {
     options.add_options()
         ("config", po::value(&r.config),
          "a run, as YAML: its folders, and room on the disk for its checkpoints")
-        ("set", word(&r.set, "KEY=VALUE")->composing(), "overrides the file's value; may be repeated")
+        ("set", word(&r.set, "KEY=VALUE")->composing(),
+         "overrides the file's value; may be repeated")
         ("run", word(&r.run, "FOLDER"),
          "folder to test for writing checkpoints: 64 MiB are written there and removed; default: "
          "that of CONFIG, or .")

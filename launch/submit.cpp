@@ -214,7 +214,8 @@ po::options_description options_of(Request& r) {
         ("site", text(r.site, "SITE")->required(),
          "name of a file of configs/sites, or the path of your own")
         ("nodes", number(r.nodes)->required(), "nodes of a job")
-        ("time", text(r.time, "TIME")->required(), "time limit of a job: MINUTES, H:MM:SS or D-HH:MM:SS")
+        ("time", text(r.time, "TIME")->required(),
+         "time limit of a job: MINUTES, H:MM:SS or D-HH:MM:SS")
         ("chain", number(r.chain)->default_value(1),
          "jobs, one after the other, until the run is done; 1: one job, which requeues itself "
          "after a save")
