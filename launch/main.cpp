@@ -53,10 +53,11 @@ int text_command(char const* name, Arguments const& arguments) {
     become(command);
 }
 
-int plot_command(Arguments const& arguments) {
-    auto const installed = own_folder().parent_path() / "share/trireme/plot.py";
+/// A script in Python, which is installed, or lies beside the sources.
+int script_command(std::string const& name, Arguments const& arguments) {
+    auto const installed = own_folder().parent_path() / "share/trireme" / name;
     Arguments command{TRIREME_DEFAULT_PYTHON, "-I",
-                      exists(installed) ? installed.string() : TRIREME_PLOT_SCRIPT};
+                      exists(installed) ? installed.string() : TRIREME_SCRIPTS "/" + name};
     command.insert(command.end(), arguments.begin(), arguments.end());
     become(command);
 }
@@ -83,11 +84,14 @@ constexpr std::array kCommands{
             launch::status_command},
     Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run",
             launch::checkpoint_command},
-    Command{"Training", "plot", "loss and accuracy of a run as an SVG", plot_command},
+    Command{"Training", "plot", "loss and accuracy of a run as an SVG",
+            [](Arguments const& a) { return script_command("plot.py", a); }},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,
             Work::divided},
     Command{"Results", "predict", "labels or numbers for texts that have none",
             launch::predict_command, Work::divided},
+    Command{"Results", "report", "a page about an evaluation, with pictures",
+            [](Arguments const& a) { return script_command("report.py", a); }},
     Command{"Results", "generate", "completions of prompts, and their scores",
             launch::generate_command, Work::divided},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder",

@@ -1,5 +1,5 @@
-"""A report as one page of HTML: report.py --document FILE.json --output FILE.html, or of what `trireme evaluate` found:
-report.py --evaluation FILE.json [--predictions FILE.jsonl] --output FILE.html (docs/reports.md)."""
+"""A report as one page of HTML: trireme report --document FILE.json --output FILE.html, or of what `trireme evaluate` found:
+trireme report --evaluation FILE.json [--predictions FILE.jsonl] --output FILE.html (docs/reports.md)."""
 import argparse
 import pathlib
 import sys
@@ -12,11 +12,11 @@ from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
 
 def arguments_of():
     parser = argparse.ArgumentParser(
-        prog="report.py", allow_abbrev=False, exit_on_error=False, add_help=False, formatter_class=Layout,
-        usage="report.py --document FILE | --evaluation FILE [--predictions FILE] --output FILE [OPTION]...",
+        prog="trireme report", allow_abbrev=False, exit_on_error=False, add_help=False, formatter_class=Layout,
+        usage="trireme report --document FILE | --evaluation FILE [--predictions FILE] --output FILE [OPTION]...",
         description="A report as one page of HTML that needs no network and no script.",
-        epilog="Examples:\n  report.py --document study.json --output study.html\n"
-               "  report.py --evaluation test.json --predictions test.jsonl --output test.html\n\n" + EXIT_STATUS)
+        epilog="Examples:\n  trireme report --evaluation evaluation.json --predictions predictions.jsonl --output evaluation.html\n"
+               "  trireme report --document study.json --output study.html\n\n" + EXIT_STATUS)
     options = parser.add_argument_group("Options")
     valued = [options.add_argument("--document", metavar="FILE", help="JSON file of a report"),
               options.add_argument("--evaluation", metavar="FILE", help="JSON file with what `trireme evaluate` printed"),

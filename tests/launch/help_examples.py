@@ -41,7 +41,7 @@ def examples_of(text):
     block = re.search(r"\nExamples:\n(.*?)\n\n", text, re.S)
     assert block, text
     examples = re.sub(r"\\\n\s*", "", block[1]).splitlines()
-    assert all(re.match("  (trireme|mpirun -n [0-9]+ trireme|source|mkdir) ", line) or line == "  trireme doctor"
+    assert all(re.match("  (trireme|mpirun -n [0-9]+ trireme|echo '[^']*' \\| trireme|source|mkdir) ", line) or line == "  trireme doctor"
                for line in examples), block[1]
     return [line.strip() for line in examples]
 
@@ -90,6 +90,9 @@ def write_scene(folder):
     write_rows(folder / "my.csv", text=texts, stars=[1 + i % 5 for i in range(96)])
     write_rows(folder / "questions.jsonl", question=texts, answer=labels)
     write_rows(folder / "test.jsonl", prompt=texts[:3])
+    write_rows(folder / "new.csv", text=texts[:5])
+    write_rows(folder / "pairs.jsonl", question=texts[:5], answer=texts[5:10])
+    (folder / "study.json").write_text(json.dumps({"format": "trireme-report", "version": 1, "title": "A study", "sections": []}))
     tokens = re.search(r"tokens\.json: (\{.*?\}),", must("trireme help verify", folder))
     (folder / "tokens.json").write_text(tokens[1])
     (folder / "run.yaml").write_text("run: runs/mine\ntask: classification\nmodel:\n  path: quickstart/model\ndata:\n  path: "
@@ -108,6 +111,7 @@ OWN = {
     "prepare": "rm -r data-reviews",
     "generate": "rm -r exported; cp -r large exported",
     "export": "rm -r exported",
+    "report": "trireme evaluate --model exported --data data-reviews --predictions predictions.jsonl > evaluation.json",
 }
 
 

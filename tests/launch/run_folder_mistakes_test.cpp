@@ -95,7 +95,8 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "trian: no such command; did you mean train? legal: prepare, inspect, doctor, "
               "explain-config, parity, "
               "train, "
-              "submit, status, checkpoint, plot, evaluate, generate, export, verify, completion, "
+              "submit, status, checkpoint, plot, evaluate, predict, report, generate, export, "
+              "verify, completion, "
               "help"},
              {train({"seed=x"}), "--set: seed: x: legal: a whole number >= 0"},
              {train({"parallel.replicate=3"}),
