@@ -132,8 +132,16 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
 }
 
 struct Predictor::State {
+    /// Collective.
+    State(EvaluationJob const& job, tasks::Task const& of_head, config::Config const& config,
+          model::Config of_labels, cluster::Communicator& world)
+        : task(of_head), model(std::move(of_labels)),
+          tokens_per_micro_batch(job.tokens_per_micro_batch),
+          loaded(config, model, world,
+                 "a model that `trireme export` wrote, or one with a trained head") {}
+
     tasks::Task const& task;
-    model::Config model;
+    model::Config model; ///< the loaded model refers to it
     std::int64_t tokens_per_micro_batch;
     LoadedModel loaded;
 };
@@ -196,12 +204,9 @@ Predictor::Predictor(EvaluationJob const& job, cluster::Communicator& world) {
     tasks::Task const& task = task_of_folder(job.model, body);
     config::Config const config =
         config::layout_config("trireme predict", kSettings, job.set, job.model, task.schema().name);
-    model::Config const model = inputs::read_model_config(config, pretrained::class_names_of(body));
+    model::Config model = inputs::read_model_config(config, pretrained::class_names_of(body));
     pretrained::check_complete(config, model);
-    state_ = std::unique_ptr<State>(
-        new State{task, model, job.tokens_per_micro_batch,
-                  LoadedModel(config, model, world,
-                              "a model that `trireme export` wrote, or one with a trained head")});
+    state_ = std::make_unique<State>(job, task, config, std::move(model), world);
 }
 
 Predictor::~Predictor() = default;
