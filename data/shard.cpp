@@ -206,6 +206,7 @@ Shard::Shard(Shard&& other) noexcept
     : path_(std::move(other.path_)), expected_(std::move(other.expected_)), limits_(other.limits_),
       file_(std::exchange(other.file_, -1)), offsets_(std::move(other.offsets_)),
       trained_(std::move(other.trained_)), tokens_(other.tokens_), segments_(other.segments_),
+      source_files_(other.source_files_), source_lines_(other.source_lines_),
       token_columns_(std::move(other.token_columns_)), labels_(std::move(other.labels_)),
       reals_(std::move(other.reals_)) {}
 

@@ -28,7 +28,11 @@ class Classification : public Task {
     model::Findings findings() const override { return model::Findings::classes; }
 
     void describe(Prediction const& found, nlohmann::ordered_json& line) const override {
-        line["prediction"] = name_of(found, found.result.prediction);
+        // What has no label is not scored, and only its logits say what was predicted.
+        auto const likeliest = std::ranges::max_element(found.logits) - found.logits.begin();
+        line["prediction"] =
+            name_of(found, found.result.prediction >= 0 ? found.result.prediction
+                                                        : static_cast<std::int32_t>(likeliest));
         auto const shares = softmax(found.logits);
         auto& probabilities = line["probabilities"] = nlohmann::ordered_json::object();
         for (std::size_t c = 0; c < shares.size(); ++c)
