@@ -7,6 +7,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/process.hpp"
+#include "cluster/utf8.hpp"
 #include "launch/text/tasks/task.hpp"
 #include "launch/text/tokenizer_config.hpp"
 
@@ -42,7 +43,8 @@ void SampleSink::add(data::Sample&& sample, Waiting const& of) {
 
 std::int32_t SampleSink::number_of(std::string const& file) {
     auto const [found, is_new] = numbers_.emplace(file, static_cast<std::int32_t>(sources_.size()));
-    if (is_new) sources_.push_back(file);
+    // JSON holds UTF-8 alone: bytes of another name are spelled out, as messages have them.
+    if (is_new) sources_.push_back(cluster::is_utf8(file) ? file : cluster::one_line(file));
     return found->second;
 }
 

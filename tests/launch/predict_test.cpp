@@ -39,8 +39,10 @@ class Predict : public Scene {
     Outcome shell(std::string const& command) const {
         std::string program;
         for (auto const& word : trireme(0, {})) program += "'" + word + "' ";
-        Outcome outcome = run_command(
-            {"sh", "-c", replaced(replaced(command, "$trireme", program), "DIR", dir())});
+        TemporaryFolder const script;
+        cluster::write_file(script.path() + "/run.sh",
+                            replaced(replaced(command, "$trireme", program), "DIR", dir()));
+        Outcome outcome = run_command({"sh", script.path() + "/run.sh"});
         outcome.output = replaced(outcome.output, dir(), "DIR");
         return outcome;
     }
@@ -168,7 +170,8 @@ TEST_F(Predict, RefusesInOneLine) {
               "--pair: legal with --input FILE only"},
              {"$trireme predict DIR/bert --input DIR/rows.csv --output DIR/rows.csv --force",
               "--output: DIR/rows.csv: "},
-             {"$trireme predict DIR/nowhere < /dev/null", "DIR/nowhere: "}}) {
+             {"$trireme predict DIR/nowhere < /dev/null",
+              "DIR/nowhere/tokenizer.json: missing; legal: "}}) {
         auto const before = snapshot(dir());
         Outcome const refused = shell(command);
         EXPECT_EQ(refused.exit_code, 2) << command << "\n" << refused.output;

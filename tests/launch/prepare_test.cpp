@@ -53,7 +53,8 @@ TEST_F(Prepare, CsvTsvAndJsonlGiveTheSameSamples) {
     // Only the lines differ: a table begins with its header.
     auto const columns = [&](char const* name) {
         std::map<std::string, std::string> hashes;
-        for (auto const& c : data::read_manifest(out(name)).splits.at("train").shards.at(0).columns)
+        auto const manifest = data::read_manifest(out(name));
+        for (auto const& c : manifest.splits.at("train").shards.at(0).columns)
             if (c.name != "source_line/values") hashes[c.name] = c.xxh3;
         return hashes;
     };
@@ -148,7 +149,8 @@ TEST_F(Prepare, InspectShowsTokensAndLabels) {
                   .exit_code,
               0);
     Outcome const plain = run_command(trireme(0, {"inspect", out(), "--samples", "1"}));
-    EXPECT_EQ(plain.output, "train 0  6 tokens  label yes\n  [CLS]|the|film|is|good|[SEP]\n");
+    EXPECT_EQ(plain.output,
+              "train 0  6 tokens  label yes  " + rows + ":1\n  [CLS]|the|film|is|good|[SEP]\n");
     Outcome const coloured =
         run_command(trireme(0, {"inspect", out(), "--samples", "1", "--color", "always"}));
     EXPECT_NE(coloured.output.find("\x1b[48;2;"), std::string::npos);
