@@ -144,9 +144,8 @@ TEST_F(Prepare, NoTextIsInTwoSplits) {
 }
 
 TEST_F(Prepare, InspectShowsTokensAndLabels) {
-    ASSERT_EQ(prepare({"--task", "classification", "--train", file("rows.jsonl", kRows), "--label",
-                       "label"})
-                  .exit_code,
+    std::string const rows = file("rows.jsonl", kRows);
+    ASSERT_EQ(prepare({"--task", "classification", "--train", rows, "--label", "label"}).exit_code,
               0);
     Outcome const plain = run_command(trireme(0, {"inspect", out(), "--samples", "1"}));
     EXPECT_EQ(plain.output,
