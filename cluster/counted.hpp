@@ -10,7 +10,7 @@ namespace trireme::cluster {
 
 /// Returns the plural of a regular noun: "ranks", "micro-batches".
 inline std::string plural_of(std::string_view noun) {
-    return fmt::format("{}{}", noun, noun.ends_with("ch") ? "es" : "s");
+    return fmt::format("{}{}", noun, noun.ends_with("batch") ? "es" : "s");
 }
 
 /// Returns "1 rank", "2 ranks", "1,024 samples"; `noun` is the singular of a regular noun.

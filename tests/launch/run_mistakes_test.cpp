@@ -267,7 +267,7 @@ std::vector<Mistake> const kLines{
      "parity, train, "
      "submit, status, checkpoint, "
      "plot, "
-     "evaluate, generate, export, verify, completion, help",
+     "evaluate, predict, report, generate, export, verify, completion, help",
      {}},
     {"UnknownOption",
      {"train", "DIR/run.yaml", "--sett", "a=1"},
