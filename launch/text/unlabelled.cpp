@@ -61,13 +61,14 @@ Json Unlabelled::encode(std::vector<std::string> const& texts) {
 
 /// Texts of blanks alone get no tokens, since there is nothing to predict from.
 Json Unlabelled::encoded(std::vector<std::string> const& texts,
-                         std::vector<std::string> const& pairs) const {
+                         std::vector<std::string> const& pairs) {
     Json answer{{"texts", texts},
                 {"pairs", pairs},
                 {"tokens", Json::array()},
                 {"segments", Json::array()},
                 {"cut", Json::array()}};
     if (texts.empty()) return answer;
+    if (!tokenizer_) set_length({{"length", 0}}); // nobody has asked for another
     auto const encodings = tokenizer_->encode(texts, pairs);
     for (std::size_t i = 0; i < texts.size(); ++i) {
         bool const blank = is_blank(texts[i]);

@@ -29,7 +29,7 @@ class Unlabelled {
 
   private:
     nlohmann::json encoded(std::vector<std::string> const& texts,
-                           std::vector<std::string> const& pairs) const;
+                           std::vector<std::string> const& pairs);
 
     std::string folder_, file_;
     bool paired_ = false;

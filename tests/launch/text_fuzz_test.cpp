@@ -223,13 +223,21 @@ TEST_F(TextFuzz, WhatIsNoFileIsRefusedBeforeItIsRead) {
     alarm(0);
 }
 
-/// `trireme generate` asks line by line: each line has an answer, whatever it asks.
-TEST_F(TextFuzz, RequestsOfGenerate) {
+/// `trireme generate` and `trireme predict` ask line by line: each line has an answer, whatever it
+/// asks.
+TEST_F(TextFuzz, RequestsOfOtherCommands) {
     put(path("tokenizer.json"), kBytes);
+    put(path("rows.csv"), "text,pair\nab c,c\n,\nabc,ab\n");
     test::fuzz_with(
-        test::Mutator(), R"({"prompts": ["ab c", "abc"], "completions": [" a", ""]}
+        test::Mutator(),
+        R"({"prompts": ["ab c", "abc"], "completions": [" a", ""]}
 {"decode": [[0, 4, 5], []]}
 {"score": [["a film", "The film"]]}
+{"encode": ["ab c", " "]}
+{"length": 4}
+{"open": ")" +
+            path("rows.csv") + R"(", "text": "text", "pair": "pair"}
+{"next": 2}
 )",
         [&](std::string const& text) {
             std::istringstream in(text);
@@ -240,9 +248,9 @@ TEST_F(TextFuzz, RequestsOfGenerate) {
                 << text;
             std::istringstream answers(out.str());
             for (std::string answer; std::getline(answers, answer);)
-                if (nlohmann::json::parse(answer).contains("error"))
-                    throw cluster::InputError(
-                        nlohmann::json::parse(answer).at("error").get<std::string>());
+                for (auto const* kind : {"error", "refused"})
+                    if (auto const json = nlohmann::json::parse(answer); json.contains(kind))
+                        throw cluster::InputError(json.at(kind).get<std::string>());
         },
         test::FuzzLimits::asked(), "");
 }
