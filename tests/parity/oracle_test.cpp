@@ -1,12 +1,14 @@
 // The engine in float64 against plain autograd on one process, and float32 against float64.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "cluster/fake_communicator.hpp"
 #include "cluster/file.hpp"
 #include "cluster/thread_communicator.hpp"
+#include "framework/config/names.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/optimizer/schedule.hpp"
@@ -88,15 +90,19 @@ nlohmann::json golden_optimizer() {
 /// Rates that rise and fall, gradients below and above the clip (tests/golden/make_optimizer.py).
 TEST(AgainstTorch, AdamWWithAScheduleAndClipping) {
     auto const all = golden_optimizer(), golden = all.at("adamw");
-    config::OptimizerSection const section{.learning_rate = all.at("learning_rate"),
-                                           .beta1 = golden.at("beta1"),
-                                           .beta2 = golden.at("beta2"),
-                                           .epsilon = golden.at("epsilon"),
-                                           .weight_decay = golden.at("weight_decay"),
-                                           .clip = golden.at("clip"),
-                                           .schedule = golden.at("schedule"),
-                                           .warmup = golden.at("warmup"),
-                                           .final_fraction = golden.at("final_fraction")};
+    auto const& schedules = config::Names<config::RateSchedule>::value;
+    auto const schedule = std::ranges::find(schedules, golden.at("schedule").get<std::string>());
+    ASSERT_NE(schedule, schedules.end());
+    config::OptimizerSection const section{
+        .learning_rate = all.at("learning_rate"),
+        .beta1 = golden.at("beta1"),
+        .beta2 = golden.at("beta2"),
+        .epsilon = golden.at("epsilon"),
+        .weight_decay = golden.at("weight_decay"),
+        .clip = golden.at("clip"),
+        .schedule = static_cast<config::RateSchedule>(schedule - schedules.begin()),
+        .warmup = golden.at("warmup"),
+        .final_fraction = golden.at("final_fraction")};
     std::vector<std::string> const names{"matrix", "vector"};
     parallel::ParameterStore store({{.name = names[0], .shape = {3, 5}, .unit = "u"},
                                     {.name = names[1], .shape = {4}, .unit = "u", .decay = false}},
