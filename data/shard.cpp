@@ -261,11 +261,22 @@ Source Shard::source(std::int64_t i) const {
     read(source_files_->offset + i * 4, 4, &source.file);
     read(source_lines_->offset + i * 8, 8, &source.line);
     if (source.file < 0 || source.file >= limits_.sources || source.line < 1)
-        throw cluster::JobError(
-            fmt::format("{}: sample {}: source file {}, line {}: legal: 0 to {}, the sources of "
-                        "the manifest, and 1 or more",
-                        path_, i, source.file, source.line, limits_.sources - 1));
+        throw cluster::JobError(fmt::format(
+            "{}: sample {}: source file {}, line {}: the file was changed after it was checked",
+            path_, i, source.file, source.line));
     return source;
+}
+
+void Shard::check_sources() const {
+    if (!source_files_) return;
+    auto const files = read_column<std::int32_t>(*source_files_);
+    auto const lines = read_column<std::int64_t>(*source_lines_);
+    for (std::int64_t i = 0; i < size(); ++i)
+        if (at(files, i) < 0 || at(files, i) >= limits_.sources || at(lines, i) < 1)
+            throw cluster::InputError(
+                fmt::format("{}: sample {}: source file {}, line {}: legal: 0 to {}, the sources "
+                            "of the manifest, and 1 or more",
+                            path_, i, at(files, i), at(lines, i), limits_.sources - 1));
 }
 
 void Shard::verify() const {
@@ -274,6 +285,7 @@ void Shard::verify() const {
             path_ + ": content does not match the hash in the manifest; prepare the data again");
     for (auto const* tokens : {&tokens_, &segments_}) check_numbers(*tokens);
     for (auto const& tokens : token_columns_) check_numbers(tokens);
+    check_sources();
 }
 
 } // namespace trireme::data

@@ -27,7 +27,7 @@ namespace trireme::data {
 /// The row that a sample was made of.
 struct Source {
     std::int32_t file = -1; ///< a place in Manifest::sources; -1: not known
-    std::int64_t line = 0;  ///< of the file, from 1: where the row begins
+    std::int64_t line = 0;  ///< the line of the file, from 1, where the row begins
 };
 
 /// One tokenized sample, as `trireme prepare` makes it.
@@ -142,6 +142,7 @@ class Shard {
     void check_labels(SampleColumn<std::int32_t> const& column) const;
     void check_reals(SampleColumn<float> const& column) const;
     void check_trained() const;
+    void check_sources() const;
     void check_numbers(TokenColumn const& tokens) const;
     void read(std::int64_t from, std::int64_t bytes, void* to) const;
     void append_tokens(TokenColumn const& tokens, std::int64_t i,

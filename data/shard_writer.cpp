@@ -46,8 +46,8 @@ class ColumnWriter {
         H5 set = create_contiguous(file_, path_, "/columns/" + name, Stored<T>::type(), shape);
         if (!data.empty()) write_rows(set, path_, 0, static_cast<std::int64_t>(rows), data.data());
         auto const offset = data.empty() ? 0 : static_cast<std::int64_t>(H5Dget_offset(set));
-        set.close_now(
-            path_); // a small dataset is written only now, and a full disk must be reported
+        // A small dataset is written only now, and a full disk must be reported.
+        set.close_now(path_);
         columns_.push_back({name, Stored<T>::name, static_cast<std::int64_t>(data.size()), offset,
                             cluster::xxh3_hex(data.data(), data.size() * sizeof(T))});
     }

@@ -28,12 +28,11 @@ std::string score(double value) {
     return std::isnan(value) ? "-" : fmt::format("{:.4f}", value);
 }
 
-/// A name in at most 20 columns of a terminal, without control characters.
-std::string shown(std::string const& name) {
-    constexpr std::size_t kMost = 20;
+/// A name in at most `most` bytes, without control characters.
+std::string shown(std::string const& name, std::size_t most = 20) {
     std::string text = cluster::one_line(name);
-    if (text.size() <= kMost) return text;
-    std::size_t end = kMost - 3;
+    if (text.size() <= most) return text;
+    std::size_t end = most - 3;
     while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end; // of UTF-8
     return text.substr(0, end) + "...";
 }
@@ -53,7 +52,7 @@ std::string table_of_classes(framework::evaluation::Metrics const& metrics,
 std::string matrix_of_classes(framework::evaluation::Metrics const& metrics,
                               std::vector<std::string> const& labels) {
     std::string text = fmt::format("\n{:<20}", "label \\ prediction");
-    for (auto const& label : labels) text += fmt::format("  {:>9}", shown(label).substr(0, 9));
+    for (auto const& label : labels) text += fmt::format("  {:>9}", shown(label, 9));
     text += "\n";
     for (std::size_t c = 0; c < labels.size(); ++c) {
         text += fmt::format("{:<20}", shown(labels[c]));
@@ -135,7 +134,7 @@ int evaluate_command(std::vector<std::string> const& arguments) {
                                                              "replace the file of --predictions");
     if (!parse(options, arguments)) return 0;
     std::optional<cluster::OutputFile> file;
-    // which writes it, and may alone see the folder
+    // Rank 0 writes it, and may alone see the folder.
     if (!predictions.empty() && launcher_rank() <= 0) {
         cluster::refuse_input("--predictions", predictions, {job.model, job.data}, ".jsonl");
         job.predictions = &file.emplace("--predictions", predictions, existing(force));

@@ -157,12 +157,17 @@ framework::config::ConfigWithOrigins read_shared_config(std::string const& file,
     return resolved;
 }
 
+void say_notes(framework::config::Config const& config) {
+    for (auto const& line : config.notes) cluster::say("{}\n", line);
+}
+
 namespace {
 
 PlannedRun plan_for_doctor(std::string const& file, std::vector<std::string> const& set,
                            cluster::Communicator& world) {
     framework::config::Config const config = read_shared_config(file, set, world).config;
     PlannedRun run{.folder = config.run, .data = config.data.path};
+    if (world.rank() == 0) say_notes(config);
     if (world.rank() == 0) try {
             framework::run::DiskRoom const room =
                 framework::inputs::checkpoint_room(config, framework::inputs::open_inputs(config));

@@ -19,6 +19,10 @@ framework::config::ConfigWithOrigins read_shared_config(std::string const& file,
                                                         std::vector<std::string> const& set,
                                                         cluster::Communicator& world);
 
+/// Says on standard error what reading a configuration has to say, for commands without a log. Call
+/// on rank 0 alone.
+void say_notes(framework::config::Config const& config);
+
 /// Prints what `trireme train --dry-run` shows: values with origins, model, data, micro-batches,
 /// memory. Opens the inputs, writes no file. With `ranks` > 0 it computes as if started on that
 /// many. Collective over `world`; rank 0 prints. Throws InputError.

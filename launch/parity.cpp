@@ -71,6 +71,7 @@ int prove_as_threads(Options& o) {
     auto const config =
         framework::config::read_config_with_origins(o.file, environment_assignments(), o.set)
             .config;
+    say_notes(config);
     auto const problem = read_problem(config);
     auto const all = layouts_up_to(problem, 8),
                large = parity::of_every_axis(problem.model, parity::packings());
@@ -83,6 +84,7 @@ int prove_this_world(Options& o, cluster::Communicator& world) {
     if (world.size() > 8)
         throw cluster::InputError(fmt::format("{} ranks: legal: 1 to 8", world.size()));
     auto const config = read_shared_config(o.file, o.set, world).config;
+    if (world.rank() == 0) say_notes(config);
     auto const problem = read_problem(config);
     auto const layouts =
         parity::covering_of_world(layouts_up_to(problem, world.size()), world.size());

@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
@@ -46,6 +47,13 @@ class Texts {
     /// Throws InputError for a file without such rows, and for a length that is not legal.
     Texts(Request const& r, TextService& service)
         : service_(service), from_standard_input_(r.input == kStandardInput) {
+        for (auto const& [option, word] :
+             {std::pair{"--input", &r.input}, {"--text", &r.text}, {"--pair", &r.pair}})
+            if (!cluster::is_utf8(*word))
+                throw cluster::InputError(fmt::format("{}: {}: legal: a name in UTF-8", option,
+                                                      cluster::one_line(*word)));
+        if (r.text.empty())
+            throw cluster::InputError("--text: legal: the name of a column, not an empty one");
         service_.hello();
         length_ = service_.ask({{"length", r.max_length}}).at("length").get<std::int64_t>();
         if (!from_standard_input_)
@@ -172,10 +180,11 @@ int predict_command(std::vector<std::string> const& arguments) {
         "the probability of\neach class.\n\nOptions");
     options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
         "input", po::value(&r.input)->value_name("FILE")->default_value(kStandardInput),
-        "JSONL, CSV or TSV file; -: standard input, a text per line")(
-        "text", po::value(&r.text)->value_name("NAME")->default_value("text"),
-        "name of the text column")("pair", po::value(&r.pair)->value_name("NAME"),
-                                   "name of the column with the second text, if there is one")(
+        "JSONL, CSV or TSV file; -: standard input, a text per line, read to its end or by the "
+        "thousand")("text", po::value(&r.text)->value_name("NAME")->default_value("text"),
+                    "name of the text column")(
+        "pair", po::value(&r.pair)->value_name("NAME"),
+        "name of the column with the second text, if there is one")(
         "max-length", po::value(&r.max_length)->value_name("N")->default_value(0),
         "tokens at which a text is cut; 0: 512, or less where model or tokenizer have less")(
         "output", po::value(&r.output)->value_name("FILE"),

@@ -21,7 +21,7 @@ def arguments_of():
     valued = [options.add_argument("--document", metavar="FILE", help="JSON file of a report"),
               options.add_argument("--evaluation", metavar="FILE", help="JSON file with what `trireme evaluate` printed"),
               options.add_argument("--predictions", metavar="FILE", help="JSONL file that `trireme evaluate --predictions` wrote"),
-              options.add_argument("--title", metavar="TEXT", help="of the report on an evaluation (default: Evaluation)"),
+              options.add_argument("--title", metavar="TEXT", help="title of the report on an evaluation (default: Evaluation)"),
               options.add_argument("--output", metavar="FILE", help="HTML file to write; must not exist")]
     options.add_argument("--force", action="store_true", help="replace the file of --output")
     options.add_argument("-h", "--help", action="help", help="show this help")

@@ -245,6 +245,7 @@ int submit_command(std::vector<std::string> const& arguments) {
     if (!parse(options, arguments, "config")) return 0;
     auto const resolved =
         framework::config::read_config_with_origins(r.config, environment_assignments(), r.set);
+    say_notes(resolved.config);
     Site const site = read_site(r.site, sites_folder());
     BatchJob const job = job_of(r, site, resolved.config.run);
     std::string const script = batch_script(job, site);

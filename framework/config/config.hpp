@@ -1,6 +1,6 @@
 // Describes a run: one YAML file. Each section is the plain struct of the component that owns it,
 // with its defaults. Unknown or mistyped keys are errors with file, line, nearest legal key. Only
-// config.cpp knows yaml-cpp.
+// sources of this folder know yaml-cpp.
 #pragma once
 #include <cstdint>
 #include <map>

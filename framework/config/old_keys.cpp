@@ -25,7 +25,7 @@ std::string old_name_note(std::string const& place, std::string const& key) {
                        key, *new_name_of(key));
 }
 
-using Name = std::pair<std::string, std::string>; ///< of a section and a key in it
+using Name = std::pair<std::string, std::string>; ///< names of a section and of a key in it
 
 /// Finds the keys of the tree that have another name now.
 std::vector<Name> old_names_in(YAML::Node const& root) {
@@ -52,7 +52,8 @@ std::vector<std::string> renew_keys(YAML::Node root, std::string const& file, Or
     for (auto const& [section, name] : old_names_in(root)) {
         std::string const key = section + "." + name, now = *new_name_of(key);
         YAML::Node inside = root[section];
-        YAML::Node const value = inside[name];
+        YAML::Node const value = std::as_const(inside)[name];
+        if (!value) continue; // of a section that is given twice, which the reader refuses
         std::string const place = value.Mark().is_null()
                                       ? assigned.at(key)
                                       : fmt::format("{}:{}", file, value.Mark().line + 1);
@@ -69,7 +70,7 @@ std::vector<std::string> renew_keys(YAML::Node root, std::string const& file, Or
         notes.push_back(old_name_note(place, key));
         if (overridden) continue;
         inside[last] = value;
-        if (value.Mark().is_null()) assigned[now] = assigned.at(key);
+        assigned[now] = place; // where the key that was made here comes from
     }
     return notes;
 }

@@ -1,4 +1,4 @@
-// Reads YAML of plain values from files that may hold anything. No code but this, config.cpp and
+// Reads YAML of plain values from files that may hold anything. No code but this folder and
 // launch/site.cpp knows yaml-cpp.
 #pragma once
 #include <yaml-cpp/yaml.h>

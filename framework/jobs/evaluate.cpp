@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -222,6 +223,12 @@ std::vector<nlohmann::ordered_json> Predictor::predict(std::vector<Text> texts) 
     auto const set = data::make_memory_dataset(state_->task.kind(), std::move(samples), labels,
                                                state_->model.vocabulary);
     auto const outcome = state_->loaded.outcome(*set, state_->tokens_per_micro_batch);
+    // Without a label there is no loss that would show it.
+    if (!std::ranges::all_of(outcome.logits, [](float x) { return std::isfinite(x); }))
+        throw cluster::JobError(fmt::format(
+            "{}: an output is not a finite number: the weights are too large for float32; --set "
+            "numerics.compute=fp64 computes in float64",
+            state_->loaded.folder()));
     std::vector<nlohmann::ordered_json> lines(outcome.samples.size());
     for (std::size_t i = 0; i < lines.size(); ++i)
         state_->task.describe(prediction_of(outcome, i, labels), lines[i]);

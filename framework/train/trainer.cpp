@@ -40,6 +40,7 @@ void renew_config_file(RunContext const& run, Reports& reports) {
     try {
         changed =
             fmt::format("{}", fmt::join(config::differences(cluster::read_file(path), now), ", "));
+        if (changed.empty()) changed = "keys by the names that they have now";
     } catch (cluster::InputError const&) {
         // It was missing or spoilt: nothing of it can be told.
     }

@@ -57,7 +57,7 @@ class SampleSink {
 
     std::map<std::string, SplitWriter> writers_;
     std::vector<std::string> sources_;
-    std::map<std::string, std::int32_t> numbers_; ///< of the files in sources_
+    std::map<std::string, std::int32_t> numbers_; ///< numbers of the files in sources_
     std::int64_t longer_ = 0, apart_ = 0;
     Counted doubled_, written_, without_tokens_;
 };

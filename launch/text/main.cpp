@@ -117,7 +117,7 @@ int run_inspect(std::vector<std::string> const& arguments) {
     return 0;
 }
 
-/// Serves `trireme generate`; it is not a command for people.
+/// Serves `trireme generate` and `trireme predict`; it is not a command for people.
 int run_serve(std::vector<std::string> const& arguments) {
     if (arguments.size() != 1) throw InputError("legal: trireme-text serve TOKENIZER_FOLDER");
     text::serve(arguments[0], std::cin, std::cout);

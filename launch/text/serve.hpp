@@ -9,14 +9,12 @@ namespace trireme::launch::text {
 /// {"vocabulary"}. Requests and their answers:
 ///   {"prompts": [text, ...]}                    {"prompts": [[id, ...], ...]}
 ///   {"prompts": [...], "completions": [...]}    {"prompts": ..., "completions": [[id, ...], ...],
-///                                                "apart": count}
+///                                                "apart": [place, ...]}
 ///   {"decode": [[id, ...], ...]}                {"texts": [text, ...]}
-///   {"length": N}                               {"length": N}: where the next ones cut texts; 0:
-///   512
+///   {"length": N}                               {"length": N}, at which texts are cut; 0: usual
 ///   {"open": FILE, "text": NAME, "pair": NAME}  {"rows": count}
 ///   {"next": N}                                 {"texts", "pairs", "sources", "tokens",
-///   "segments",
-///                                                "cut"}: a list of each, empty after the last row
+///                                                "segments", "cut"}: lists, empty at the end
 ///   {"encode": [text, ...]}                     the same without "sources"
 ///   {"score": [[completion, reference], ...]}   {"scores": [{"exact_match", "f1"}, ...]}
 /// Bad input gets {"refused": line}; another request that cannot be answered {"error": why}; a

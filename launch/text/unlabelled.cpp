@@ -71,7 +71,7 @@ Json Unlabelled::encoded(std::vector<std::string> const& texts,
     if (!tokenizer_) set_length({{"length", 0}}); // nobody has asked for another
     auto const encodings = tokenizer_->encode(texts, pairs);
     for (std::size_t i = 0; i < texts.size(); ++i) {
-        bool const blank = is_blank(texts[i]);
+        bool const blank = is_blank(texts[i]) || (!pairs.empty() && is_blank(pairs[i]));
         answer["tokens"].push_back(blank ? std::vector<std::int32_t>{} : encodings[i].tokens);
         answer["segments"].push_back(blank ? std::vector<std::int32_t>{} : encodings[i].segments);
         answer["cut"].push_back(encodings[i].cut);

@@ -34,7 +34,7 @@ class Unlabelled {
     std::string folder_, file_;
     bool paired_ = false;
     std::vector<Row> rows_;
-    std::size_t given_ = 0; ///< of the rows
+    std::size_t given_ = 0; ///< rows that were handed out
     std::unique_ptr<Tokenizer> tokenizer_;
 };
 

@@ -79,6 +79,21 @@ TEST_F(OldKeys, KeepTheirRule) {
     }
 }
 
+TEST_F(OldKeys, WithoutAValueOrInASecondSectionAreRefusedInOneLine) {
+    for (auto const& [batch, line] :
+         {std::pair{"batch:\n  tokens_per_slot:\n",
+                    ":8: batch.tokens_per_micro_batch: no value: legal: a whole number >= 1"},
+          {"batch:\n  global: 8\nbatch:\n  tokens_per_slot: 9\n", "batch is given twice"}}) {
+        std::string const path = file(batch);
+        try {
+            read_config(path, {});
+            ADD_FAILURE() << batch;
+        } catch (cluster::InputError const& error) {
+            EXPECT_NE(std::string(error.what()).find(line), std::string::npos) << error.what();
+        }
+    }
+}
+
 TEST(OldKeysElsewhere, AreNoDifferenceOfMeaning) {
     EXPECT_EQ(
         differences("batch:\n  tokens_per_slot: 7\n", "batch:\n  tokens_per_micro_batch: 7\n"),

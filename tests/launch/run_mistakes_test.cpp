@@ -64,7 +64,7 @@ std::vector<Mistake> const kRuns{
     {"UnknownKey", train(),
      "DIR/run.yaml:12: unknown key optimizer.learning_rat; did you mean optimizer.learning_rate? "
      "legal: beta1, beta2, "
-     "clip, epsilon, final_fraction, learning_rate, schedule, warmup, weight_decay",
+     "clip, cooldown, epsilon, final_fraction, learning_rate, schedule, warmup, weight_decay",
      yaml("learning_rate", "learning_rat")},
     {"UnknownSection", train(),
      "DIR/run.yaml:11: unknown key optimiser; did you mean optimizer? legal: batch, checkpoint, "
@@ -158,7 +158,7 @@ std::vector<Mistake> const kRuns{
     {"SetOfAnUnknownKey",
      train({"optimizer.clop=1"}),
      "--set: unknown key optimizer.clop; did you mean optimizer.clip? legal: beta1, beta2, clip, "
-     "epsilon, "
+     "cooldown, epsilon, "
      "final_fraction, learning_rate, schedule, warmup, weight_decay",
      {}},
     {"SetOfASection",
