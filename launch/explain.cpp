@@ -11,6 +11,7 @@
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
+#include "cluster/process.hpp"
 #include "cluster/topology.hpp"
 #include "framework/planning/run_preview.hpp"
 #include "launch/commands.hpp"
