@@ -25,17 +25,21 @@ std::string old_name_note(std::string const& place, std::string const& key) {
                        key, *new_name_of(key));
 }
 
-using Name = std::pair<std::string, std::string>; ///< names of a section and of a key in it
+struct OldName {
+    std::string section, name;
+    YAML::Mark mark; ///< place of the key: a value that is left out has that of what comes next
+};
 
 /// Finds the keys of the tree that have another name now.
-std::vector<Name> old_names_in(YAML::Node const& root) {
-    std::vector<Name> old;
+std::vector<OldName> old_names_in(YAML::Node const& root) {
+    std::vector<OldName> old;
     for (auto const& section : root)
         if (section.first.IsScalar() && section.second.IsMap())
             for (auto const& entry : section.second)
                 if (entry.first.IsScalar() &&
                     new_name_of(section.first.Scalar() + "." + entry.first.Scalar()))
-                    old.emplace_back(section.first.Scalar(), entry.first.Scalar());
+                    old.push_back(
+                        {section.first.Scalar(), entry.first.Scalar(), entry.first.Mark()});
     return old;
 }
 
@@ -49,14 +53,13 @@ std::optional<std::string> new_name_of(std::string_view key) {
 
 std::vector<std::string> renew_keys(YAML::Node root, std::string const& file, Origins& assigned) {
     std::vector<std::string> notes;
-    for (auto const& [section, name] : old_names_in(root)) {
+    for (auto const& [section, name, mark] : old_names_in(root)) {
         std::string const key = section + "." + name, now = *new_name_of(key);
         YAML::Node inside = root[section];
         YAML::Node const value = std::as_const(inside)[name];
         if (!value) continue; // of a section that is given twice, which the reader refuses
-        std::string const place = value.Mark().is_null()
-                                      ? assigned.at(key)
-                                      : fmt::format("{}:{}", file, value.Mark().line + 1);
+        std::string const place =
+            mark.is_null() ? assigned.at(key) : fmt::format("{}:{}", file, mark.line + 1);
         std::string const last = now.substr(section.size() + 1);
         YAML::Node const newer = std::as_const(inside)[last];
         // An assignment of either name wins over the file, as it does where the names are the same.
