@@ -59,7 +59,7 @@ std::vector<std::string> renew_keys(YAML::Node root, std::string const& file, Or
         YAML::Node const value = std::as_const(inside)[name];
         if (!value) continue; // of a section that is given twice, which the reader refuses
         std::string const place =
-            mark.is_null() ? assigned.at(key) : fmt::format("{}:{}", file, mark.line + 1);
+            value.Mark().is_null() ? assigned.at(key) : fmt::format("{}:{}", file, mark.line + 1);
         std::string const last = now.substr(section.size() + 1);
         YAML::Node const newer = std::as_const(inside)[last];
         // An assignment of either name wins over the file, as it does where the names are the same.
