@@ -177,13 +177,10 @@ class Display {
 int generate(Request& r, TextService* service, cluster::Communicator& world) {
     PromptTexts texts;
     if (world.rank() == 0) {
-        if (!service)
-            throw cluster::JobError(
-                "the launcher's environment variables number the ranks otherwise than MPI does; "
-                "start all ranks by one mpirun, or by srun --mpi=pmix");
+        TextService& tokenizer = service_of_rank_0(service);
         texts = r.file.empty() ? PromptTexts{{r.prompt}, {std::nullopt}, {"--prompt"}}
                                : read_prompts(r.file, r.prompt_column, r.completion_column);
-        tokenize(r, texts, *service);
+        tokenize(r, texts, tokenizer);
     }
     share(r, world);
     if (world.rank() == 0 && r.job.options.stops.empty())

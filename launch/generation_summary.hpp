@@ -1,4 +1,4 @@
-// What `generate` says of all prompts together.
+// Sums up what `generate` found over all prompts.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>

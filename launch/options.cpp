@@ -86,7 +86,7 @@ std::string refuse_unknown(po::options_description const& options,
     return fmt::format("{}: no such option{} legal: {}", name, meant, fmt::join(names, ", "));
 }
 
-/// What is legal for an option: its description.
+/// Returns the description of an option, which says what is legal.
 std::string meaning_of(po::options_description const& options, std::string const& name) {
     auto const* option = options.find_nothrow(
         name.substr(std::min(name.find_first_not_of('-'), name.size())), false);

@@ -84,7 +84,7 @@ class Texts {
     std::int64_t length_ = 0, line_ = 0;
 };
 
-/// What is said at the end.
+/// Counts what the line at the end says.
 struct Summary {
     std::int64_t texts = 0, blank = 0, cut = 0;
     std::map<std::string, std::int64_t> predicted; ///< texts of each class
@@ -131,11 +131,7 @@ std::string lines_of(nlohmann::json const& block, std::vector<Json> const& found
 int predict(Request& r, TextService* service, cluster::Communicator& world) {
     std::optional<Texts> texts;
     if (world.rank() == 0) {
-        if (!service)
-            throw cluster::JobError(
-                "the launcher's environment variables number the ranks otherwise than MPI does; "
-                "start all ranks by one mpirun, or by srun --mpi=pmix");
-        texts.emplace(r, *service);
+        texts.emplace(r, service_of_rank_0(service));
     }
     framework::jobs::Predictor predictor(r.job, world);
     Summary sum;

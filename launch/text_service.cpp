@@ -98,4 +98,12 @@ void TextService::died() {
                             : fmt::format("trireme-text ended with code {}", WEXITSTATUS(status)));
 }
 
+TextService& service_of_rank_0(TextService* service) {
+    if (!service)
+        throw cluster::JobError(
+            "the launcher's environment variables number the ranks otherwise than MPI does; start "
+            "all ranks by one mpirun, or by srun --mpi=pmix");
+    return *service;
+}
+
 } // namespace trireme::launch

@@ -36,4 +36,8 @@ class TextService {
     std::string buffer_; ///< received and not yet read
 };
 
+/// Returns the service of rank 0. Throws JobError if there is none, as the process that started one
+/// took itself for another rank.
+TextService& service_of_rank_0(TextService* service);
+
 } // namespace trireme::launch

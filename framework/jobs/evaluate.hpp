@@ -49,9 +49,9 @@ class Predictor {
     struct Text {
         std::vector<std::int32_t> tokens, segments;
     };
-    /// What is found of each text: a line of what its task says. Every rank gives the same texts
-    /// and gets the same lines. Collective. Throws InputError for tokens that the model does not
-    /// know.
+    /// Computes a line for each text: what its task says of it. Every rank gives the same texts and
+    /// gets the same lines. Collective. Throws InputError for tokens that the model does not know,
+    /// and JobError on every rank for outputs that are not finite.
     std::vector<nlohmann::ordered_json> predict(std::vector<Text> texts);
 
   private:

@@ -45,7 +45,7 @@ DtypeName const& dtype_of(std::string const& path, std::string const& tensor,
                     tensor, dtype));
 }
 
-/// As the header has it: `offset` and `bytes` are begin and end in the data.
+/// Reads an entry as the header has it: its `offset` and `bytes` are begin and end in the data.
 TensorEntry raw_entry_of(std::string const& path, std::string const& name,
                          nlohmann::json const& j) {
     TensorEntry entry{.file = path};

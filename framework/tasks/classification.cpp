@@ -28,7 +28,7 @@ class Classification : public Task {
     model::Findings findings() const override { return model::Findings::classes; }
 
     void describe(Prediction const& found, nlohmann::ordered_json& line) const override {
-        // What has no label is not scored, and only its logits say what was predicted.
+        // A sample without a label is not scored: only its logits say what was predicted.
         auto const likeliest = std::ranges::max_element(found.logits) - found.logits.begin();
         line["prediction"] =
             name_of(found, found.result.prediction >= 0 ? found.result.prediction

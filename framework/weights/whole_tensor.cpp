@@ -54,7 +54,7 @@ void for_each_kept(parallel::Parameter const& parameter, Kept what, Visit const&
     for_each_in(parameter, what, unit.begin, unit.end, f);
 }
 
-/// What this rank answers for, run by run with a header each.
+/// Lists the elements that this rank answers for, run by run with a header each.
 static std::string own_runs(parallel::ParameterSpec const& spec,
                             parallel::ParameterStore const& store, Kept what,
                             std::int64_t element) {
