@@ -76,11 +76,11 @@ def main():
         description="Loss and accuracy of a run as an SVG.",
         epilog="Examples:\n  trireme plot --run runs/reviews --output curves.svg\n\n" + EXIT_STATUS)
     options = parser.add_argument_group("Options")
-    valued = [options.add_argument("--run", help="run folder"),
-              options.add_argument("--output", metavar="FILE", help="SVG file to write; must not exist")]
-    options.add_argument("--force", action="store_true", help="replace the file of --output")
+    taken = [options.add_argument("--run", help="run folder"),
+             options.add_argument("--output", metavar="FILE", help="SVG file to write; must not exist")]
+    taken.append(options.add_argument("--force", action="store_true", help="replace the file of --output"))
     options.add_argument("-h", "--help", action="help", help="show this help")
-    arguments = parse(parser, valued, ["--run", "--output"])
+    arguments = parse(parser, taken, ["--run", "--output"])
     if not arguments.output.endswith(".svg"):
         refuse(f"--output: {arguments.output}: legal: a name that ends in .svg")
     output = Output(arguments.output, arguments.force)

@@ -18,14 +18,14 @@ def arguments_of():
         epilog="Examples:\n  trireme report --evaluation evaluation.json --predictions predictions.jsonl --output evaluation.html\n"
                "  trireme report --document study.json --output study.html\n\n" + EXIT_STATUS)
     options = parser.add_argument_group("Options")
-    valued = [options.add_argument("--document", metavar="FILE", help="JSON file of a report"),
-              options.add_argument("--evaluation", metavar="FILE", help="JSON file with what `trireme evaluate` printed"),
-              options.add_argument("--predictions", metavar="FILE", help="JSONL file that `trireme evaluate --predictions` wrote"),
-              options.add_argument("--title", metavar="TEXT", help="title of the report on an evaluation (default: Evaluation)"),
-              options.add_argument("--output", metavar="FILE", help="HTML file to write; must not exist")]
-    options.add_argument("--force", action="store_true", help="replace the file of --output")
+    taken = [options.add_argument("--document", metavar="FILE", help="JSON file of a report"),
+             options.add_argument("--evaluation", metavar="FILE", help="JSON file with what `trireme evaluate` printed"),
+             options.add_argument("--predictions", metavar="FILE", help="JSONL file that `trireme evaluate --predictions` wrote"),
+             options.add_argument("--title", metavar="TEXT", help="title of the report on an evaluation (default: Evaluation)"),
+             options.add_argument("--output", metavar="FILE", help="HTML file to write; must not exist")]
+    taken.append(options.add_argument("--force", action="store_true", help="replace the file of --output"))
     options.add_argument("-h", "--help", action="help", help="show this help")
-    given = parse(parser, valued, ["--output"])
+    given = parse(parser, taken, ["--output"])
     if not given.output.endswith(".html"):
         refuse(f"--output: {given.output}: legal: a name that ends in .html")
     if not given.document and not given.evaluation:

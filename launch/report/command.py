@@ -92,12 +92,14 @@ class Layout(argparse.RawDescriptionHelpFormatter):
 
 
 def parse(parser, options, needed):
-    """The arguments; mistakes are refused in the words of the other commands. `options`: those that take a value."""
+    """The arguments; mistakes are refused in the words of the other commands. `options`: all but --help."""
     meaning = {option.option_strings[0]: option.help for option in options}
     try:
         arguments, unknown = parser.parse_known_args()
     except argparse.ArgumentError as error:
-        refuse(f"{error.argument_name}: has no value; legal: {meaning[error.argument_name]}")
+        flag = any(option.nargs == 0 for option in options if error.argument_name in option.option_strings)
+        refuse(f"{error.argument_name}: {'takes no' if flag else 'has no'} value; legal: "
+               f"{meaning.get(error.argument_name, 'see --help')}")
     if unknown:
         refuse(f"{unknown[0]}: no such option; legal: {', '.join(meaning)}, --help")
     for name in needed:

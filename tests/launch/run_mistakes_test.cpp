@@ -303,7 +303,7 @@ std::vector<Mistake> const kLines{
      {}},
     {"UnknownOptionOfPlot",
      {"plot", "--run", "DIR/run", "--output", "DIR/a.svg", "--out=2"},
-     "--out=2: no such option; legal: --run, --output, --help",
+     "--out=2: no such option; legal: --run, --output, --force, --help",
      {}},
     {"OptionTwice",
      {"export", "--run", "a", "--run", "b", "--output", "DIR/out"},
