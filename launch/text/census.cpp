@@ -21,7 +21,18 @@ bool has_no_text(Row const& row, PrepareOptions const& o) {
     bool const second = !o.columns.pair.empty() && is_blank(row.pair);
     // A value that must be there is text too, such as a completion.
     bool const third = !o.columns.may_lack && std::ranges::any_of(row.values, is_blank);
-    return is_blank(row.text) || second || third;
+    auto const& structured = row.structured;
+    bool const first = o.columns.text.empty()
+                           ? std::ranges::all_of(structured, [](auto& j) { return j.is_null(); })
+                           : is_blank(row.text);
+    return first || second || third;
+}
+
+/// What makes a row the same as another.
+std::string content_of(Row const& row) {
+    std::string content = row.text;
+    for (auto const& value : row.structured) content.append("\x1f").append(value.dump());
+    return content;
 }
 
 /// Calls `each` for every row of the files, with the split that they were named for.
@@ -74,7 +85,8 @@ Splitter::Splitter(PrepareOptions const& options) : o_(options) {
 std::uint64_t Splitter::key(Row const& row) const {
     cluster::Sha256 hash;
     std::string text = o_.split_seed ? fmt::format("{}\x1f", o_.split_seed) : "";
-    text += lower(row.text); // generation: of the prompt, so that none is both trained and tested
+    text += lower(
+        content_of(row)); // generation: of the prompt, so that none is both trained and tested
     if (!row.pair.empty()) text.append("\x1f").append(lower(row.pair));
     hash.update(text.data(), text.size());
     return std::stoull(hash.hex().substr(0, 16), nullptr, 16);
@@ -121,7 +133,7 @@ class Repeats {
   public:
     void count(Row const& row, std::string const& split, Census& census) {
         auto const [found, added] =
-            texts_.try_emplace(row.text + "\x1f" + row.pair, Seen{row.values, split});
+            texts_.try_emplace(content_of(row) + "\x1f" + row.pair, Seen{row.values, split});
         if (added) return;
         ++census.repeated;
         census.contradicting += found->second.values != row.values;

@@ -2,23 +2,30 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 namespace trireme::launch::text {
 
-/// Names the columns that are read, and their roles.
+/// Names the columns that are read, and their roles. Each name may be a path (field_path.hpp): one
+/// that finds several texts makes one text of them, in lines.
 struct Columns {
     std::string text = "text", pair;   ///< names; empty: not used
     std::vector<std::string> values{}; ///< targets to learn; numbers and truth values are texts too
-    bool may_lack = false;             ///< a row may lack a value
+    /// values that are more than a text, as the messages of a conversation are
+    std::vector<std::string> structured{};
+    bool may_lack = false; ///< a row may lack a value
     /// the options of `prepare` that name them, for messages
     char const *text_option = "--text", *value_option = "--label";
 };
 
 struct Row {
     std::string text, pair;
-    std::vector<std::string> values;   ///< as Columns::values
+    std::vector<std::string> values; ///< as Columns::values
+    /// as Columns::structured, whatever the kind of the file; null: the row has none. A text stays
+    /// one, though it be of JSON: whoever expects a list or an object asks `opened`.
+    std::vector<nlohmann::ordered_json> structured{};
     bool unlabelled = false;           ///< lacks a value: an empty cell, blanks or null
     std::string const* file = nullptr; ///< for messages
     std::int64_t line = 0;
@@ -26,6 +33,12 @@ struct Row {
 
 /// "FILE:LINE", for messages.
 std::string place_of(Row const& row);
+
+/// Returns what a text of JSON holds, as columns of CSV and Parquet files may have it; any other
+/// value as it is. `name`: of its column, for messages. Throws InputError "FILE:LINE:
+/// NAME:LINE:COLUMN: not JSON: why".
+nlohmann::ordered_json opened(Row const& row, std::string const& name,
+                              nlohmann::ordered_json value);
 
 /// Nothing but blanks, those of Unicode included.
 bool is_blank(std::string const& text);
