@@ -58,7 +58,7 @@ std::vector<std::string> checkpoints_of(std::string const& run) {
 /// Why the rules let a checkpoint stay: "last, best".
 std::string reasons(std::vector<std::string> const& names, std::string const& name,
                     framework::run::Progress const& newest,
-                    framework::config::CheckpointSection const& rules) {
+                    framework::run::CheckpointSection const& rules) {
     std::vector<std::string> why;
     std::int64_t const step = framework::checkpoint::step_of(name);
     auto const place = std::ranges::find(names, name) - names.begin();
@@ -73,7 +73,7 @@ std::string reasons(std::vector<std::string> const& names, std::string const& na
 bool list(std::string const& run, bool verify) {
     auto const names = checkpoints_of(run);
     std::optional<framework::run::Progress> newest;
-    framework::config::CheckpointSection rules;
+    framework::run::CheckpointSection rules;
     bool sound = true;
     for (auto const& name : names) try {
             framework::checkpoint::Reader const reader(folder_of(run) + "/" + name);

@@ -8,7 +8,6 @@
 #include "cluster/error.hpp"
 #include "cluster/output_file.hpp"
 #include "cluster/process.hpp"
-#include "framework/config/names.hpp"
 #include "framework/jobs/evaluate.hpp"
 #include "launch/commands.hpp"
 #include "launch/launcher.hpp"
@@ -99,7 +98,7 @@ std::string line_of(framework::jobs::Evaluation const& found) {
     auto line = found.metrics.to_json();
     if (!found.metrics.confusion.empty())
         line.update(framework::evaluation::classes_to_json(found.metrics.confusion, found.labels));
-    line["compute"] = framework::config::name_of(found.compute);
+    line["compute"] = framework::parallelize::name_of(found.compute);
     return line.dump() + "\n";
 }
 

@@ -38,7 +38,8 @@ class Writer {
     }
     template <typename Enum>
     void choice(std::string const& name, Enum const& value) {
-        out_ << YAML::Key << name << YAML::Value << name_of(value);
+        out_ << YAML::Key << name << YAML::Value
+             << legal_names(value)[static_cast<std::size_t>(value)];
     }
     std::string text(std::function<void()> const& inside) {
         out_ << YAML::BeginMap;
@@ -65,7 +66,8 @@ class Lister {
     }
     template <typename Enum>
     void choice(std::string const& name, Enum const& value) {
-        field(name, std::string(name_of(value)), one_of(names_of(value)));
+        auto const names = legal_names(value);
+        field(name, names[static_cast<std::size_t>(value)], one_of(names));
     }
     std::vector<Value> take() { return std::move(values_); }
 

@@ -11,7 +11,6 @@
 
 #include "data/task.hpp"
 #include "framework/config/config.hpp"
-#include "framework/config/names.hpp"
 
 namespace trireme::framework::config::keys {
 
@@ -51,10 +50,13 @@ template <typename T>
 Rule<T> at_least(T least) {
     return {fmt::format("a whole number >= {}", least), [least](T x) { return x >= least; }};
 }
+constexpr auto names_of(parallel::ScheduleKind) {
+    return parallel::kScheduleNames;
+}
 /// Names of an enumerated value, in the order of its values.
 template <typename Enum>
-std::vector<std::string> names_of(Enum) {
-    auto const& names = Names<Enum>::value;
+std::vector<std::string> legal_names(Enum value) {
+    auto const names = names_of(value); // found beside the type, in its owner's section.hpp
     return {names.begin(), names.end()};
 }
 inline Rule<std::string> one_of(std::vector<std::string> names) {
@@ -87,7 +89,7 @@ inline std::vector<std::string> names_of_tasks() {
 
 /// Each calls w.field and w.choice in the order of to_yaml.
 template <typename Walk>
-void walk(Walk& w, ModelSection& s) {
+void walk(Walk& w, pretrained::ModelSection& s) {
     w.field("path", s.path, not_empty("a Hugging Face folder"));
     w.field("from_scratch", s.from_scratch, yes_or_no());
     w.field("hidden_dropout", s.hidden_dropout, dropout());
@@ -95,14 +97,14 @@ void walk(Walk& w, ModelSection& s) {
     w.field("classifier_dropout", s.classifier_dropout, dropout());
 }
 template <typename Walk>
-void walk(Walk& w, DataSection& s) {
+void walk(Walk& w, data::Section& s) {
     w.field("path", s.path, not_empty("a folder that `trireme prepare` wrote"));
     w.field("train", s.train, not_empty("the name of a split"));
     w.field("validation", s.validation, not_empty("the name of a split"));
     w.field("test", s.test, not_empty("the name of a split"));
 }
 template <typename Walk>
-void walk(Walk& w, ParallelSection& s) {
+void walk(Walk& w, parallelize::ParallelSection& s) {
     w.field("pipeline", s.pipeline, at_least(1));
     w.field("replicate", s.replicate, at_least(0));
     w.field("shard", s.shard, at_least(0));
@@ -118,18 +120,18 @@ void walk(Walk& w, ParallelSection& s) {
     w.field("share_gpus", s.share_gpus, yes_or_no());
 }
 template <typename Walk>
-void walk(Walk& w, BatchSection& s) {
+void walk(Walk& w, data::BatchSection& s) {
     w.field("global", s.global, at_least<std::int64_t>(1));
     w.field("tokens_per_micro_batch", s.tokens_per_micro_batch, at_least<std::int64_t>(1));
 }
 template <typename Walk>
-void walk(Walk& w, NumericsSection& s) {
+void walk(Walk& w, parallelize::NumericsSection& s) {
     w.choice("mode", s.mode);
     w.choice("compute", s.compute);
     w.field("threads", s.threads, at_least(0));
 }
 template <typename Walk>
-void walk(Walk& w, OptimizerSection& s) {
+void walk(Walk& w, optimizer::Section& s) {
     w.field("learning_rate", s.learning_rate, positive());
     w.field("beta1", s.beta1, below_one());
     w.field("beta2", s.beta2, below_one());
@@ -142,18 +144,18 @@ void walk(Walk& w, OptimizerSection& s) {
     w.field("final_fraction", s.final_fraction, fraction());
 }
 template <typename Walk>
-void walk(Walk& w, TrainSection& s) {
+void walk(Walk& w, run::TrainSection& s) {
     w.field("epochs", s.epochs, positive());
     w.field("steps", s.steps, at_least<std::int64_t>(0));
 }
 template <typename Walk>
-void walk(Walk& w, EvaluationSection& s) {
+void walk(Walk& w, evaluation::Section& s) {
     w.field("every", s.every, at_least<std::int64_t>(0));
     w.field("metric", s.metric, not_empty("a metric of the task (docs/metrics.md)"));
     w.field("patience", s.patience, at_least(0));
 }
 template <typename Walk>
-void walk(Walk& w, CheckpointSection& s) {
+void walk(Walk& w, run::CheckpointSection& s) {
     w.field("every", s.every, at_least<std::int64_t>(0));
     w.field("minutes", s.minutes, minutes());
     w.field("keep_last", s.keep_last, at_least(1));
@@ -162,7 +164,7 @@ void walk(Walk& w, CheckpointSection& s) {
     w.field("async", s.async, yes_or_no());
 }
 template <typename Walk>
-void walk(Walk& w, GuardSection& s) {
+void walk(Walk& w, run::GuardSection& s) {
     w.field("deadline", s.deadline, seconds());
     w.choice("non_finite", s.non_finite);
     w.field("most_skips", s.most_skips, at_least(0));
@@ -172,7 +174,7 @@ void walk(Walk& w, GuardSection& s) {
     w.choice("sensitivity", s.sensitivity);
 }
 template <typename Walk>
-void walk(Walk& w, JobSection& s) {
+void walk(Walk& w, run::JobSection& s) {
     w.field("minutes", s.minutes, minutes());
     w.field("node_hours", s.node_hours, not_negative());
     w.field("attempts", s.attempts, at_least(1));

@@ -62,8 +62,8 @@ class Reader {
 
     template <typename Enum>
     void choice(std::string const& name, Enum& value) {
-        std::vector<std::string> const names = names_of(value);
-        std::string text = name_of(value);
+        std::vector<std::string> const names = legal_names(value);
+        std::string text = names[static_cast<std::size_t>(value)];
         field(name, text, one_of(names));
         value = static_cast<Enum>(std::ranges::find(names, text) - names.begin());
     }

@@ -20,6 +20,7 @@
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/run_source.hpp"
 #include "framework/pretrained/weights.hpp"
+#include "framework/run/planned_steps.hpp"
 #include "framework/tasks/task.hpp"
 
 namespace trireme::framework::inputs {
@@ -45,7 +46,7 @@ std::unique_ptr<data::Dataset>
 open_validation(config::Config const& config,
                 std::map<std::string, data::SplitInfo> const& splits) {
     std::string const& name = config.data.validation;
-    if (name != config::DataSection{}.validation || splits.contains(name))
+    if (name != data::Section{}.validation || splits.contains(name))
         return data::open_dataset(config.data.path, name);
     std::string others;
     for (auto const& [split, info] : splits) others += ", " + split;
@@ -90,7 +91,7 @@ Inputs open_inputs(config::Config const& config) {
     if (in.validation) check_fit(in.model, *in.validation, config);
     data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
     data::check_chat_templates({config.data.path, config.model.path});
-    in.steps = planned_steps(config, in.train->size());
+    in.steps = run::planned_steps(config.train, config.batch.global, in.train->size());
     return in;
 }
 
@@ -109,14 +110,20 @@ run::DiskRoom checkpoint_room(config::Config const& config, Inputs const& inputs
     std::int64_t const an_epoch =
         inputs.validation ? std::max<std::int64_t>(1, inputs.train->size() / config.batch.global)
                           : 0;
-    run::DiskRoom room = run::disk_room(config, parameters, inputs.steps - done, an_epoch);
+    bool const fp64 = config.numerics.compute == parallelize::Compute::fp64;
+    auto const& evaluation = config.evaluation;
+    run::DiskRoom room = run::disk_room(
+        config.run, {.rules = config.checkpoint,
+                     .bytes = 3 * parameters * (fp64 ? 8 : 4),
+                     .steps = inputs.steps - done,
+                     .evaluated = evaluation.every > 0 ? evaluation.every : an_epoch});
     if (done >= inputs.steps) room.most = 0; // nothing is left to write
     return room;
 }
 
 void check_start(config::Config const& config, Inputs const& inputs, run::DiskRoom const& room) {
     if (checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
-        pretrained::check_weights(config, inputs.model);
+        pretrained::check_weights(config.model, inputs.model);
     if (std::string const refusal = room.refusal(); !refusal.empty())
         throw cluster::InputError(refusal);
 }

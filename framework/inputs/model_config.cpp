@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
-#include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/pretrained/families.hpp"
@@ -40,12 +37,6 @@ std::string tasks_of_samples() {
         if (model::traits_of(tasks::task_of(schema.kind).head()).rows == data::Per::sample)
             names += (names.empty() ? "" : ", ") + std::string(schema.name);
     return names;
-}
-
-/// The least number of four digits that is not below `x`.
-std::string enough(double x) {
-    double const digit = std::pow(10, std::floor(std::log10(x)) - 3);
-    return fmt::format("{:.4g}", std::ceil(x / digit * (1 - 1e-12)) * digit);
 }
 
 } // namespace
@@ -100,22 +91,6 @@ void check_fit(model::Config const& model, data::Dataset const& set, config::Con
                                               "positions for {}; prepare it with --max-length {}",
                                               config.data.path, set.longest(), config.model.path,
                                               model.max_positions, model.max_positions));
-}
-
-std::int64_t planned_steps(config::Config const& config, std::int64_t samples) {
-    if (config.train.steps > 0) return config.train.steps;
-    double const exact = config.train.epochs * static_cast<double>(samples) /
-                         static_cast<double>(config.batch.global);
-    if (exact > 1e15)
-        throw cluster::InputError(
-            fmt::format("train.epochs: {}: legal: at most 1e15 steps", config.train.epochs));
-    auto const steps = static_cast<std::int64_t>(std::floor(exact));
-    if (steps < 1)
-        throw cluster::InputError(fmt::format(
-            "train.epochs: {}: {} make no whole step of batch.global {}; legal: {} or more",
-            config.train.epochs, cluster::counted(samples, "sample"), config.batch.global,
-            enough(static_cast<double>(config.batch.global) / static_cast<double>(samples))));
-    return steps;
 }
 
 } // namespace trireme::framework::inputs

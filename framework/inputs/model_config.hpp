@@ -19,7 +19,4 @@ model::Config read_model_config(config::Config const& config,
 /// Throws InputError if a token or a place of a sample is beyond what the model knows.
 void check_fit(model::Config const& model, data::Dataset const& set, config::Config const& config);
 
-/// Counts the optimizer steps of the whole run. Throws InputError if there are none.
-std::int64_t planned_steps(config::Config const& config, std::int64_t samples);
-
 } // namespace trireme::framework::inputs

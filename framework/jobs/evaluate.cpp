@@ -69,7 +69,7 @@ void check_finite(EvaluationJob const& job, evaluation::Outcome const& outcome) 
 
 /// A score is quoted: the same bits on any number of ranks and threads.
 void configure(EvaluationJob const& job, cluster::Communicator& world) {
-    parallelize::configure_numerics({.mode = config::NumericsMode::bitwise},
+    parallelize::configure_numerics({.mode = parallelize::NumericsMode::bitwise},
                                     cluster::topology(world).cores_per_rank);
     if (job.tokens_per_micro_batch < 1)
         throw cluster::InputError(
@@ -84,12 +84,13 @@ class LoadedModel {
     /// has.
     LoadedModel(config::Config const& config, model::Config const& model,
                 cluster::Communicator& world, std::string const& legal)
-        : numerics_{.mode = config::NumericsMode::bitwise, .compute = config.numerics.compute},
+        : numerics_{.mode = parallelize::NumericsMode::bitwise, .compute = config.numerics.compute},
           place_(config.parallel, numerics_, world, cluster::CommunicatorOptions{}.deadline),
           mesh_(place_.world(), parallelize::mesh_shape(config.parallel, world.size())),
           model_(model, mesh_, config.parallel, numerics_, false, place_.device()),
           folder_(config.model.path) {
-        if (auto const loaded = pretrained::load_weights(config, model, model_.store());
+        if (auto const loaded =
+                pretrained::load_weights(config.model, config.seed, model, model_.store());
             !loaded.fresh.empty())
             throw cluster::InputError(fmt::format("{}: {} ({}); legal: {}", config.model.path,
                                                   "it was not trained for these labels",
@@ -104,7 +105,7 @@ class LoadedModel {
     std::string const& folder() const { return folder_; }
 
   private:
-    config::NumericsSection numerics_;
+    parallelize::NumericsSection numerics_;
     parallelize::ComputeDevice place_;
     parallel::Mesh mesh_;
     parallelize::ParallelModel model_;
@@ -123,7 +124,7 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     model::Config const model = inputs::read_model_config(config, set->label_names());
     inputs::check_fit(model, *set, config);
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
-    pretrained::check_complete(config, model);
+    pretrained::check_complete(config.model, model);
     LoadedModel loaded(config, model, world,
                        "a model that `trireme export` wrote for the labels of " + job.data);
     auto const outcome = loaded.outcome(*set, job.tokens_per_micro_batch);
@@ -206,7 +207,7 @@ Predictor::Predictor(EvaluationJob const& job, cluster::Communicator& world) {
     config::Config const config =
         config::layout_config("trireme predict", kSettings, job.set, job.model, task.schema().name);
     model::Config model = inputs::read_model_config(config, pretrained::class_names_of(body));
-    pretrained::check_complete(config, model);
+    pretrained::check_complete(config.model, model);
     state_ = std::make_unique<State>(job, task, config, std::move(model), world);
 }
 

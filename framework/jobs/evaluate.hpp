@@ -28,7 +28,7 @@ inline std::atomic<std::int64_t> samples_per_plan = 256;
 
 struct Evaluation {
     evaluation::Metrics metrics;
-    config::Compute compute;         ///< float32 unless `set` asks for another
+    parallelize::Compute compute;    ///< float32 unless `set` asks for another
     std::vector<std::string> labels; ///< names of the outputs, if the task has such
 };
 

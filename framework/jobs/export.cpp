@@ -117,7 +117,7 @@ std::string export_checkpoint(std::string const& run, std::string const& which,
     cluster::check_new_folder("--output", output);
     // Equal checkpoints make equal folders, whatever cores a launcher left this process: the
     // fingerprint is computed.
-    parallelize::configure_numerics({.mode = config::NumericsMode::bitwise, .threads = 1}, 1);
+    parallelize::configure_numerics({.mode = parallelize::NumericsMode::bitwise, .threads = 1}, 1);
     if (!cluster::is_folder(run))
         throw cluster::InputError(run + ": no such folder" + cluster::current_folder_of(run) +
                                   "; legal: the run folder of a `trireme train`");

@@ -89,8 +89,9 @@ GenerationResult gather(Json const& mine, std::size_t prompts, cluster::Communic
 
 GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
                                 generation::Generator::Listener const& listener) {
-    parallelize::configure_numerics({.mode = config::NumericsMode::bitwise, .threads = job.threads},
-                                    cluster::topology(world).cores_per_rank);
+    parallelize::configure_numerics(
+        {.mode = parallelize::NumericsMode::bitwise, .threads = job.threads},
+        cluster::topology(world).cores_per_rank);
     config::Config const config =
         config::layout_config("trireme generate", {"parallel.pipeline", "parallel.layers_of_parts"},
                               job.set, job.model, "generation");
@@ -100,12 +101,13 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
     parallelize::check_layout(model, mesh.shape(), config.parallel);
     auto& stages = mesh.along(parallel::Axis::pipeline);
     model::PipelineLayout const layout{stages.size(), stages.rank(), 1, config.parallel.layers};
-    pretrained::check_complete(config, model); // before memory is taken for what config.json says
+    pretrained::check_complete(config.model,
+                               model); // before memory is taken for what config.json says
     parallel::ParameterStore store(model::parameter_specs(model, layout), {.gradients = false});
     model::TransformerStage part(
         model, store, model::part_ranges(model, layout)[static_cast<std::size_t>(stages.rank())]);
     generation::Generator const generator(generation::Relay(part, model, stages));
-    pretrained::load_weights(config, model, store);
+    pretrained::load_weights(config.model, config.seed, model, store);
     store.refresh_compute();
     bool const speaks = stages.rank() == 0; // all stages find the same
     Json mine{{"completions", Json::array()}, {"references", Json::array()}};

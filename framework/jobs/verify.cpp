@@ -1,5 +1,4 @@
 #include "framework/jobs/verify.hpp"
-#include "framework/config/names.hpp"
 
 #include <fmt/format.h>
 
@@ -73,7 +72,7 @@ config::Config read_settings(VerifyJob const& job, tasks::Task const& task) {
     config::Config config = config::layout_config(
         "trireme verify", {"parallel.", "numerics.", "batch.tokens_per_micro_batch"}, job.set,
         job.model, task.schema().name);
-    if (config.parallel.device != config::Device::cpu)
+    if (config.parallel.device != parallelize::Device::cpu)
         throw cluster::InputError(
             fmt::format("parallel.device: {}: legal for trireme verify: cpu, where its bounds hold",
                         name_of(config.parallel.device)));
@@ -94,7 +93,7 @@ Task read_task(VerifyJob const& job, verify::TokenFile const& file) {
                                                             ? pretrained::class_names_of(body)
                                                             : std::vector<std::string>{});
     task.set = verify::make_dataset(file, task.model);
-    pretrained::check_complete(task.config, task.model);
+    pretrained::check_complete(task.config.model, task.model);
     return task;
 }
 
@@ -106,7 +105,8 @@ class TrainingPath {
     TrainingPath(Task const& task, cluster::Communicator& world)
         : task_(task), mesh_(world, parallelize::mesh_shape(task.config.parallel, world.size())),
           model_(task.model, mesh_, task.config.parallel, task.config.numerics) {
-        if (auto const loaded = pretrained::load_weights(task.config, task.model, model_.store());
+        if (auto const loaded = pretrained::load_weights(task.config.model, task.config.seed,
+                                                         task.model, model_.store());
             !loaded.fresh.empty())
             throw cluster::InputError(
                 fmt::format("{}: its head was not trained ({}); legal: a model that is complete",

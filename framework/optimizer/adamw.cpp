@@ -55,7 +55,7 @@ void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Ten
 
 } // namespace
 
-AdamW::AdamW(parallel::ParameterStore& store, config::OptimizerSection const& section, bool offload)
+AdamW::AdamW(parallel::ParameterStore& store, Section const& section, bool offload)
     : store_(store), section_(section), offload_(offload) {
     store_.allocate_moments();
 }

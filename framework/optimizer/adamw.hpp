@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "framework/config/config.hpp"
+#include "framework/optimizer/section.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::framework::optimizer {
@@ -15,8 +15,7 @@ class AdamW {
     /// Allocates the moments. `store` must outlive the optimizer. `offload`: master and moments
     /// pass through a bounded staging buffer beside the gradient, chunk by chunk, with the same
     /// kernel: the same bits.
-    AdamW(parallel::ParameterStore& store, config::OptimizerSection const& section,
-          bool offload = false);
+    AdamW(parallel::ParameterStore& store, Section const& section, bool offload = false);
 
     /// One update with gradients times `gradient_scale`, a float64 scalar beside the gradients that
     /// the host does not read on a GPU; NaN: weights and moments stay as they are. `updates` counts
@@ -25,7 +24,7 @@ class AdamW {
 
   private:
     parallel::ParameterStore& store_;
-    config::OptimizerSection section_;
+    Section section_;
     bool offload_;
 };
 

@@ -8,8 +8,6 @@ namespace trireme::framework::optimizer {
 
 namespace {
 
-using config::RateSchedule;
-
 /// Locates a step after the warm-up.
 struct Place {
     double done;    ///< share of the steps after the warm-up that are over
@@ -40,8 +38,7 @@ double over(std::int64_t step, std::int64_t first, std::int64_t count) {
 
 } // namespace
 
-double learning_rate(config::OptimizerSection const& section, std::int64_t step,
-                     std::int64_t total) {
+double learning_rate(Section const& section, std::int64_t step, std::int64_t total) {
     std::int64_t const warmup = steps_of(section.warmup, total),
                        cooldown = steps_of(section.cooldown, total);
     // The convention of transformers' get_linear_schedule_with_warmup: step 0 of a warm-up has rate

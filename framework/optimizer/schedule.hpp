@@ -2,16 +2,15 @@
 #pragma once
 #include <cstdint>
 
-#include "framework/config/config.hpp"
+#include "framework/optimizer/section.hpp"
 
 namespace trireme::framework::optimizer {
 
 /// Learning rate of step `step` (from 0) of `total`: linear warm-up over warmup * total steps, then
 /// as the schedule has it down to final_fraction * learning_rate at `total`: never (constant), by a
 /// line, by half a cosine, or (wsd) by a line over the last cooldown * total steps alone. A new one
-/// is a value with its name in config/, a case in schedule.cpp, and a row of
+/// is a value with its name in section.hpp, a case in schedule.cpp, and a row of
 /// tests/golden/make_optimizer.py.
-double learning_rate(config::OptimizerSection const& section, std::int64_t step,
-                     std::int64_t total);
+double learning_rate(Section const& section, std::int64_t step, std::int64_t total);
 
 } // namespace trireme::framework::optimizer

@@ -8,7 +8,6 @@
 #include "cluster/faulty_communicator.hpp"
 #include "cluster/nccl_communicator.hpp"
 #include "cluster/topology.hpp"
-#include "framework/config/names.hpp"
 #include "framework/model/flash.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "parallel/tensor_place.hpp"
@@ -18,9 +17,9 @@ namespace trireme::framework::parallelize {
 namespace {
 
 /// Before CUDA's first call: cuBLAS reads its variable then.
-void configure_gpu_numerics(config::NumericsSection const& numerics) {
+void configure_gpu_numerics(NumericsSection const& numerics) {
     auto& context = at::globalContext();
-    bool const bitwise = numerics.mode == config::NumericsMode::bitwise;
+    bool const bitwise = numerics.mode == NumericsMode::bitwise;
     if (bitwise) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
     context.setDeterministicAlgorithms(bitwise, false);
     // nothing here reads what it has not written
@@ -28,16 +27,15 @@ void configure_gpu_numerics(config::NumericsSection const& numerics) {
     context.setAllowBF16ReductionCuBLAS(false, true);
     // A run in bf16 multiplies in float32 what was bf16 or becomes it (attention that is not
     // flash): TF32 keeps more of that than bf16 does. A run in fp32 is asked for all of its digits.
-    context.setAllowTF32CuBLAS(numerics.compute == config::Compute::bf16);
+    context.setAllowTF32CuBLAS(numerics.compute == Compute::bf16);
 }
 
 } // namespace
 
-ComputeDevice::ComputeDevice(config::ParallelSection const& section,
-                             config::NumericsSection const& numerics,
+ComputeDevice::ComputeDevice(ParallelSection const& section, NumericsSection const& numerics,
                              cluster::Communicator& control, std::chrono::milliseconds deadline)
     : control_(control) {
-    if (section.device != config::Device::cuda) return;
+    if (section.device != Device::cuda) return;
     configure_gpu_numerics(numerics);
     int const index = parallel::use_gpu(cluster::topology(control).local_rank);
     device_ = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
@@ -46,7 +44,7 @@ ComputeDevice::ComputeDevice(config::ParallelSection const& section,
 }
 
 std::string device_note(at::Device device, model::Config const& model,
-                        config::NumericsSection const& numerics) {
+                        NumericsSection const& numerics) {
     if (!device.is_cuda()) return "";
     std::string const why =
         model::no_flash(compute_dtype(numerics.compute), model.head_size, model.attention_dropout);
@@ -56,7 +54,7 @@ std::string device_note(at::Device device, model::Config const& model,
             : fmt::format("attention: one sample at a time, whose scores are in memory: not "
                           "flash, since {}",
                           why);
-    if (numerics.compute == config::Compute::bf16) return attention;
+    if (numerics.compute == Compute::bf16) return attention;
     return fmt::format("{}; products in {}, without TF32: many times as slow on a GPU as "
                        "numerics.compute: bf16",
                        attention, name_of(numerics.compute));

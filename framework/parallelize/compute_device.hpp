@@ -7,8 +7,8 @@
 #include <string>
 
 #include "cluster/communicator.hpp"
-#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
+#include "framework/parallelize/section.hpp"
 
 namespace trireme::framework::parallelize {
 
@@ -18,7 +18,7 @@ class ComputeDevice {
     /// an NCCL world of all ranks. `control` must outlive it. Collective over `control`. Throws
     /// InputError where there is no GPU for each rank, JobError with NCCL's words if the world
     /// cannot be made within the deadline.
-    ComputeDevice(config::ParallelSection const& section, config::NumericsSection const& numerics,
+    ComputeDevice(ParallelSection const& section, NumericsSection const& numerics,
                   cluster::Communicator& control, std::chrono::milliseconds deadline);
 
     at::Device device() const { return device_; }
@@ -33,6 +33,6 @@ class ComputeDevice {
 
 /// Tells a user of a GPU how it will compute: which attention, and why. Empty on a CPU.
 std::string device_note(at::Device device, model::Config const& model,
-                        config::NumericsSection const& numerics);
+                        NumericsSection const& numerics);
 
 } // namespace trireme::framework::parallelize

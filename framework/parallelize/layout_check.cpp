@@ -63,7 +63,7 @@ void check_tensor(model::Config const& model, int ranks) {
     }
 }
 
-void check_virtual_stages(int stages, config::ParallelSection const& section) {
+void check_virtual_stages(int stages, ParallelSection const& section) {
     int const chunks = section.virtual_stages;
     bool const interleaved = section.schedule == parallel::ScheduleKind::interleaved;
     if (interleaved && stages == 1)
@@ -80,8 +80,7 @@ void check_virtual_stages(int stages, config::ParallelSection const& section) {
                         chunks, name_of(section.schedule)));
 }
 
-std::string bubble_note(int stages, config::ParallelSection const& section,
-                        std::int64_t micro_steps) {
+std::string bubble_note(int stages, ParallelSection const& section, std::int64_t micro_steps) {
     auto const kind = section.schedule;
     double const share = 1.0 / section.virtual_stages;
     auto const run = parallel::simulate(
@@ -99,7 +98,7 @@ std::string bubble_note(int stages, config::ParallelSection const& section,
 } // namespace
 
 void check_layout(model::Config const& model, parallel::MeshShape const& shape,
-                  config::ParallelSection const& section) {
+                  ParallelSection const& section) {
     check_virtual_stages(shape[Axis::pipeline], section);
     static_cast<void>(parallel::layers_of_parts(static_cast<int>(model.layers),
                                                 shape[Axis::pipeline], section.virtual_stages,
@@ -108,8 +107,7 @@ void check_layout(model::Config const& model, parallel::MeshShape const& shape,
 }
 
 std::vector<std::string> layout_notes(model::Config const& model, parallel::MeshShape const& shape,
-                                      config::ParallelSection const& section,
-                                      std::int64_t micro_steps) {
+                                      ParallelSection const& section, std::int64_t micro_steps) {
     std::vector<std::string> notes;
     int const stages = shape[Axis::pipeline], tensor = shape[Axis::tensor],
               shard = shape[Axis::shard];

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
+#include "framework/parallelize/section.hpp"
 #include "parallel/mesh.hpp"
 
 namespace trireme::framework::parallelize {
@@ -15,12 +15,11 @@ namespace trireme::framework::parallelize {
 /// of a feed-forward layer or no word. `shape` comes from mesh_shape(), which has refused degrees
 /// whose product is not the world.
 void check_layout(model::Config const& model, parallel::MeshShape const& shape,
-                  config::ParallelSection const& section);
+                  ParallelSection const& section);
 
 /// Lists, one line each, what works but is probably not meant: idle stages, padded heads, a ZeRO
 /// stage with nothing to shard. `micro_steps`: those of one data-parallel rank in a step.
 std::vector<std::string> layout_notes(model::Config const& model, parallel::MeshShape const& shape,
-                                      config::ParallelSection const& section,
-                                      std::int64_t micro_steps);
+                                      ParallelSection const& section, std::int64_t micro_steps);
 
 } // namespace trireme::framework::parallelize

@@ -8,11 +8,11 @@
 
 namespace trireme::framework::parallelize {
 
-at::ScalarType compute_dtype(config::Compute compute) {
+at::ScalarType compute_dtype(Compute compute) {
     switch (compute) {
-    case config::Compute::fp64: return at::kDouble;
-    case config::Compute::fp32: return at::kFloat;
-    case config::Compute::bf16: return at::kBFloat16;
+    case Compute::fp64: return at::kDouble;
+    case Compute::fp32: return at::kFloat;
+    case Compute::bf16: return at::kBFloat16;
     }
     return at::kFloat;
 }
@@ -29,10 +29,10 @@ void keep_freed_memory() {
 
 } // namespace
 
-int configure_numerics(config::NumericsSection const& section, int cores_of_this_rank) {
+int configure_numerics(NumericsSection const& section, int cores_of_this_rank) {
     // STRICT: a product's bits do not depend on the alignment of its operands (oneMKL developer
     // guide, "Obtaining numerically reproducible results"). A value set by the user stays.
-    if (section.mode == config::NumericsMode::bitwise) setenv("MKL_CBWR", "AUTO,STRICT", 0);
+    if (section.mode == NumericsMode::bitwise) setenv("MKL_CBWR", "AUTO,STRICT", 0);
     keep_freed_memory();
     int const threads = section.threads > 0 ? section.threads : std::max(1, cores_of_this_rank);
     at::set_num_threads(threads);

@@ -2,15 +2,15 @@
 #pragma once
 #include <ATen/ATen.h>
 
-#include "framework/config/config.hpp"
+#include "framework/parallelize/section.hpp"
 
 namespace trireme::framework::parallelize {
 
-at::ScalarType compute_dtype(config::Compute compute);
+at::ScalarType compute_dtype(Compute compute);
 
 /// Fixes threads per rank and, in bitwise mode, the code path of matrix products (Intel's
 /// conditional numerical reproducibility). Call before the first tensor operation. Returns the
 /// number of threads in force.
-int configure_numerics(config::NumericsSection const& section, int cores_of_this_rank);
+int configure_numerics(NumericsSection const& section, int cores_of_this_rank);
 
 } // namespace trireme::framework::parallelize

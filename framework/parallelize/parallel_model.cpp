@@ -8,24 +8,23 @@ namespace trireme::framework::parallelize {
 namespace {
 
 model::PipelineLayout pipeline_layout(model::Config const& model, parallel::Mesh const& mesh,
-                                      config::ParallelSection const& section) {
+                                      ParallelSection const& section) {
     check_layout(model, mesh.shape(), section);
     auto const& stages = mesh.along(parallel::Axis::pipeline);
     return {stages.size(), stages.rank(), section.virtual_stages, section.layers};
 }
 
-parallel::StoreOptions store_options(parallel::Mesh const& mesh,
-                                     config::ParallelSection const& section,
-                                     config::NumericsSection const& numerics, bool gradients,
+parallel::StoreOptions store_options(parallel::Mesh const& mesh, ParallelSection const& section,
+                                     NumericsSection const& numerics, bool gradients,
                                      at::Device device) {
     return {.compute = compute_dtype(numerics.compute),
-            .separate_micro_batches = numerics.mode == config::NumericsMode::bitwise,
+            .separate_micro_batches = numerics.mode == NumericsMode::bitwise,
             .gradients = gradients,
             .zero = section.zero,
             .place = mesh.place(),
             .device = device,
-            .host_state = !device.is_cpu() && !device.is_meta() &&
-                          section.offload == config::Offload::optimizer};
+            .host_state =
+                !device.is_cpu() && !device.is_meta() && section.offload == Offload::optimizer};
 }
 
 } // namespace
@@ -34,24 +33,23 @@ void ParallelModel::load(std::vector<model::Pass> passes) {
     parts_.load(std::move(passes));
 }
 
-parallel::MeshShape mesh_shape(config::ParallelSection const& p, int world_size) {
+parallel::MeshShape mesh_shape(ParallelSection const& p, int world_size) {
     return parallel::resolve({{p.pipeline, p.replicate, p.shard, p.context, p.tensor}}, world_size,
                              p.zero > 0);
 }
 
 ParallelModel::ParallelModel(model::Config const& model, parallel::Mesh const& mesh,
-                             config::ParallelSection const& section,
-                             config::NumericsSection const& numerics, bool gradients,
-                             at::Device device)
+                             ParallelSection const& section, NumericsSection const& numerics,
+                             bool gradients, at::Device device)
     : config_(model), mesh_(mesh), layout_(pipeline_layout(model, mesh, section)),
       specs_(model::parameter_specs(model)),
       store_(model::parameter_specs(model, layout_),
              store_options(mesh, section, numerics, gradients, device)),
       parts_(model, store_, layout_,
              {.tensor = {&mesh.along(parallel::Axis::tensor)},
-              .recompute_attention = section.recompute == config::Recompute::selective}),
+              .recompute_attention = section.recompute == Recompute::selective}),
       reducer_(store_, mesh), gatherer_(store_, mesh),
       engine_(parts_.stages(), reducer_, gatherer_, mesh,
-              {section.schedule, section.recompute == config::Recompute::full}) {}
+              {section.schedule, section.recompute == Recompute::full}) {}
 
 } // namespace trireme::framework::parallelize

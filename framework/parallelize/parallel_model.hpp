@@ -3,8 +3,8 @@
 #include <memory>
 #include <vector>
 
-#include "framework/config/config.hpp"
 #include "framework/model/transformer_parts.hpp"
+#include "framework/parallelize/section.hpp"
 #include "parallel/engine.hpp"
 #include "parallel/gradient_reducer.hpp"
 #include "parallel/mesh.hpp"
@@ -15,7 +15,7 @@ namespace trireme::framework::parallelize {
 
 /// Degrees of the axes for this job, with what is derived filled in: throws InputError with the
 /// equation.
-parallel::MeshShape mesh_shape(config::ParallelSection const& section, int world_size);
+parallel::MeshShape mesh_shape(ParallelSection const& section, int world_size);
 
 class ParallelModel {
   public:
@@ -24,7 +24,7 @@ class ParallelModel {
     /// a dry world. `model` and `mesh` must outlive it. Collective over the mesh. Throws InputError
     /// before memory is taken for a layout that cannot work.
     ParallelModel(model::Config const& model, parallel::Mesh const& mesh,
-                  config::ParallelSection const& section, config::NumericsSection const& numerics,
+                  ParallelSection const& section, NumericsSection const& numerics,
                   bool gradients = true, at::Device device = at::kCPU);
 
     model::Config const& config() const { return config_; }

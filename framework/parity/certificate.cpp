@@ -8,7 +8,6 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/sha256.hpp"
-#include "framework/config/names.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/parity/certificate_file.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -124,7 +123,7 @@ Json to_json(Report const& report, config::Config const& config, std::string con
               {"loss_bound", report.loss_bound},
               {"layouts", Json::array()}};
     for (auto const& layout : report.layouts) json["layouts"].push_back(to_json(layout));
-    if (report.numerics.compute == config::Compute::bf16) {
+    if (report.numerics.compute == parallelize::Compute::bf16) {
         json["float32"] = report.passed() ? "passed" : "see layouts";
         json["float32_largest_gradient_bound"] = report.float32_bound;
     }
@@ -140,7 +139,8 @@ void attach_certificate(std::string const& file, config::Config const& config) {
         {"mode", name_of(config.numerics.mode)},
         {"compute", name_of(config.numerics.compute)}};
     // the same layouts
-    if (config.numerics.compute == config::Compute::bf16) fields.emplace_back("float32", "passed");
+    if (config.numerics.compute == parallelize::Compute::bf16)
+        fields.emplace_back("float32", "passed");
     Json const json = read_certificate(file, fields);
     cluster::check_writable_folder("run", config.run);
     std::filesystem::create_directories(config.run);

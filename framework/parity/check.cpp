@@ -49,7 +49,7 @@ Reference make_reference(Problem const& problem, Trace exact) {
             if (reference.exact.gradient.at(name).norm().item<double>() >
                 1e-4 * reference.exact.norms[0])
                 reference.single = std::max(reference.single, error);
-        if (problem.numerics.compute == config::Compute::bf16)
+        if (problem.numerics.compute == parallelize::Compute::bf16)
             reference.alike.try_emplace({1, tokens}, trace);
     }
     reference.bounds = bounds_of(problem, reference.exact, single);
@@ -62,7 +62,7 @@ LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& tr
     report.outcome.layout = layout;
     Errors const errors = errors_of(problem, trace, reference.exact);
     auto all = figures(errors, reference.bounds);
-    if (problem.numerics.compute == config::Compute::bf16) {
+    if (problem.numerics.compute == parallelize::Compute::bf16) {
         for (auto const& f :
              figures_along(trace, reference.alike.at({1, layout.tokens_per_micro_batch})))
             all.push_back(f);
@@ -76,7 +76,7 @@ LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& tr
     report.gradient = *std::ranges::find(all, "gradient", &Figure::what);
     report.loss = *std::ranges::max_element(errors.losses);
     report.weights_sha256 = trace.weights_sha256;
-    report.outcome.hash_differs = problem.numerics.mode == config::NumericsMode::bitwise &&
+    report.outcome.hash_differs = problem.numerics.mode == parallelize::NumericsMode::bitwise &&
                                   reference.hashes.differs(layout, trace.weights_sha256);
     report.outcome.passed = report.worst.holds() && !report.outcome.hash_differs;
     return report;
@@ -146,9 +146,9 @@ Report check(Problem const& problem, std::vector<Layout> const& layouts, Runner 
     report.bound = largest_bound(reference);
     report.loss_bound = *std::ranges::max_element(reference.bounds.losses);
     Problem float32 = problem;
-    float32.numerics.compute = config::Compute::fp32;
+    float32.numerics.compute = parallelize::Compute::fp32;
     std::optional<Reference> finer;
-    if (problem.numerics.compute == config::Compute::bf16)
+    if (problem.numerics.compute == parallelize::Compute::bf16)
         finer = make_reference(float32, reference.exact);
     if (finer) report.float32_bound = largest_bound(*finer);
     std::vector<LayoutOutcome> outcomes, finer_verdicts;

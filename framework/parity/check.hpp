@@ -21,7 +21,7 @@ struct LayoutReport {
 
 struct Report {
     std::string task, shape; ///< shape_class of the model
-    config::NumericsSection numerics;
+    parallelize::NumericsSection numerics;
     std::uint64_t seed = 0;
     int steps = 0;
     double single = 0;                ///< worst gradient error of one process in these numerics

@@ -33,11 +33,11 @@ constexpr double kTimesSingle = 4, kFloorRoundings = 32, kMostTimesFloor = 16;
 /// Later steps start from weights that differ already.
 constexpr double kLaterSteps = 4;
 
-double rounding_of(config::Compute compute) {
+double rounding_of(parallelize::Compute compute) {
     switch (compute) {
-    case config::Compute::fp64: return 0x1p-53;
-    case config::Compute::fp32: return 0x1p-24;
-    case config::Compute::bf16: return 0x1p-9;
+    case parallelize::Compute::fp64: return 0x1p-53;
+    case parallelize::Compute::fp32: return 0x1p-24;
+    case parallelize::Compute::bf16: return 0x1p-9;
     }
     return 0;
 }
@@ -69,7 +69,8 @@ double update_floor(Problem const& problem, Trace const& exact, std::string cons
     double const global = exact.norms.at(0), scale = std::min(1.0, optimizer.clip / global);
     double const off =
         scale * gradient_floor * std::max(norm_of(exact.gradient.at(name)), 1e-6 * global);
-    double const master = problem.numerics.compute == config::Compute::fp64 ? 0x1p-53 : 0x1p-24;
+    double const master =
+        problem.numerics.compute == parallelize::Compute::fp64 ? 0x1p-53 : 0x1p-24;
     return optimizer.learning_rate / optimizer.epsilon * off +
            2 * master * norm_of(problem.initial.at(name));
 }
@@ -111,7 +112,7 @@ Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact)
 
 Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors> const& single) {
     double const rounding = rounding_of(problem.numerics.compute);
-    bool const oracle = problem.numerics.compute == config::Compute::fp64;
+    bool const oracle = problem.numerics.compute == parallelize::Compute::fp64;
     Bounds b;
     double const global = exact.norms.at(0), all_moments = norm_of_all(exact.first_moments);
     for (auto const& [name, g] : exact.gradient) {

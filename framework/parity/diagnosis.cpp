@@ -59,7 +59,7 @@ std::vector<Group> telling_features(std::vector<LayoutOutcome> const& outcomes) 
                l.parallel.schedule == parallel::ScheduleKind::one_f_one_b;
     });
     add(groups, outcomes, "recompute none",
-        [](auto const& l) { return l.parallel.recompute == config::Recompute::none; });
+        [](auto const& l) { return l.parallel.recompute == parallelize::Recompute::none; });
     return groups;
 }
 
@@ -97,7 +97,7 @@ std::vector<LayoutOutcome> simplest_first(std::vector<LayoutOutcome> const& outc
         if (!v.passed) failing.push_back(v);
     auto const rank = [](LayoutOutcome const& v) {
         auto const& p = v.layout.parallel;
-        int const extras = (p.recompute != config::Recompute::none) + (p.zero > 0) +
+        int const extras = (p.recompute != parallelize::Recompute::none) + (p.zero > 0) +
                            (p.schedule != parallel::ScheduleKind::one_f_one_b) + (p.pipeline > 1) +
                            (p.tensor > 1) + (v.layout.data() > 1);
         return std::tuple(v.layout.ranks(), extras, -v.layout.tokens_per_micro_batch);

@@ -26,9 +26,9 @@ std::vector<Without> variants_of(Layout const& layout) {
         all.push_back({id, what, layout});
         change(all.back().layout.parallel);
     };
-    if (p.recompute != config::Recompute::none)
+    if (p.recompute != parallelize::Recompute::none)
         add("recomputation", "recompute none",
-            [](auto& q) { q.recompute = config::Recompute::none; });
+            [](auto& q) { q.recompute = parallelize::Recompute::none; });
     if (p.zero == 3 && p.shard > 1) add("gather", "zero 2", [](auto& q) { q.zero = 2; });
     auto const unsharded = [](auto& q) { q.zero = 0, q.replicate *= q.shard, q.shard = 1; };
     if (p.zero == 3) add(p.shard > 1 ? "shards" : "gather", "zero 0", unsharded);

@@ -16,9 +16,9 @@ bool near(double a, double b, double tolerance) {
 /// How closely a computed variant must meet a layout's numbers.
 double closeness(Case const& c) {
     switch (c.lab.problem().numerics.compute) {
-    case config::Compute::fp64: return 1e-8;
-    case config::Compute::fp32: return 1e-5;
-    case config::Compute::bf16: return 1e-2;
+    case parallelize::Compute::fp64: return 1e-8;
+    case parallelize::Compute::fp32: return 1e-5;
+    case parallelize::Compute::bf16: return 1e-2;
     }
     return 0;
 }

@@ -8,7 +8,6 @@
 #include <map>
 
 #include "cluster/error.hpp"
-#include "framework/config/names.hpp"
 #include "framework/parallelize/layout_check.hpp"
 
 namespace trireme::framework::parity {
@@ -139,12 +138,13 @@ std::vector<Layout> cover(std::vector<Layout> const& layouts, std::size_t most, 
 }
 
 /// The section with every recomputation, packing and offload.
-void add_choices(std::vector<Layout>& all, config::ParallelSection section,
+void add_choices(std::vector<Layout>& all, parallelize::ParallelSection section,
                  std::vector<std::int64_t> const& packings) {
-    for (auto const recompute :
-         {config::Recompute::none, config::Recompute::selective, config::Recompute::full})
+    for (auto const recompute : {parallelize::Recompute::none, parallelize::Recompute::selective,
+                                 parallelize::Recompute::full})
         for (auto const tokens : packings)
-            for (auto const offload : {config::Offload::none, config::Offload::optimizer}) {
+            for (auto const offload :
+                 {parallelize::Offload::none, parallelize::Offload::optimizer}) {
                 section.recompute = recompute;
                 section.offload = offload;
                 all.push_back({section, tokens});
@@ -165,9 +165,10 @@ std::string name_of(Layout const& l) {
     if (p.zero > 0) text += fmt::format(", zero {}", p.zero);
     if (p.pipeline > 1) text += fmt::format(", {}", name_of(p.schedule));
     if (!p.layers.empty()) text += fmt::format(", layers {}", fmt::join(p.layers, " "));
-    if (p.recompute != config::Recompute::none)
+    if (p.recompute != parallelize::Recompute::none)
         text += fmt::format(", recompute {}", name_of(p.recompute));
-    if (p.offload != config::Offload::none) text += fmt::format(", offload {}", name_of(p.offload));
+    if (p.offload != parallelize::Offload::none)
+        text += fmt::format(", offload {}", name_of(p.offload));
     return text + fmt::format(", micro-batches of {}", l.tokens_per_micro_batch);
 }
 
@@ -180,11 +181,11 @@ std::vector<Layout> all_layouts(model::Config const& model,
             if (!divides(model, d.tensor)) continue;
             for (int zero = 0; zero <= 3; ++zero) {
                 if (zero == 0 ? d.shard > 1 : d.shard == 1 && zero < 3) continue;
-                config::ParallelSection section{.pipeline = d.pipeline,
-                                                .tensor = d.tensor,
-                                                .replicate = d.replicate,
-                                                .shard = d.shard,
-                                                .zero = zero};
+                parallelize::ParallelSection section{.pipeline = d.pipeline,
+                                                     .tensor = d.tensor,
+                                                     .replicate = d.replicate,
+                                                     .shard = d.shard,
+                                                     .zero = zero};
                 for (auto const& schedule : schedules_for(d.pipeline, layers)) {
                     section.schedule = schedule.kind;
                     section.virtual_stages = schedule.chunks;
@@ -202,25 +203,26 @@ std::vector<Layout> of_every_axis(model::Config const& model,
                                   std::vector<std::int64_t> const& packings) {
     if (model.layers < 4 || !divides(model, 2)) return {};
     std::vector<Layout> all;
-    using config::Recompute;
     using parallel::ScheduleKind;
+    using parallelize::Recompute;
     ScheduleKind const schedules[] = {ScheduleKind::one_f_one_b, ScheduleKind::gpipe,
                                       ScheduleKind::zero_bubble, ScheduleKind::interleaved};
     Recompute const recompute[] = {Recompute::none, Recompute::selective, Recompute::full,
                                    Recompute::selective};
     for (int zero = 0; zero <= 3; ++zero) {
         int const chunks = zero == 3 ? 2 : 1;
-        all.push_back({{.pipeline = 2,
-                        .tensor = 2,
-                        .replicate = 2,
-                        .shard = 2,
-                        .zero = zero,
-                        .schedule = schedules[zero],
-                        .virtual_stages = chunks,
-                        .layers = splits_for(2 * chunks, static_cast<int>(model.layers)).back(),
-                        .recompute = recompute[zero],
-                        .offload = zero % 2 ? config::Offload::optimizer : config::Offload::none},
-                       packings.at(static_cast<std::size_t>(zero) % packings.size())});
+        all.push_back(
+            {{.pipeline = 2,
+              .tensor = 2,
+              .replicate = 2,
+              .shard = 2,
+              .zero = zero,
+              .schedule = schedules[zero],
+              .virtual_stages = chunks,
+              .layers = splits_for(2 * chunks, static_cast<int>(model.layers)).back(),
+              .recompute = recompute[zero],
+              .offload = zero % 2 ? parallelize::Offload::optimizer : parallelize::Offload::none},
+             packings.at(static_cast<std::size_t>(zero) % packings.size())});
     }
     return all;
 }
@@ -256,17 +258,17 @@ std::vector<Feature> const& features() {
         {"zero 2", [](auto const& l) { return l.parallel.zero == 2; }},
         {"zero 3", [](auto const& l) { return l.parallel.zero == 3; }},
         {"recomputation",
-         [](auto const& l) { return l.parallel.recompute != config::Recompute::none; }},
+         [](auto const& l) { return l.parallel.recompute != parallelize::Recompute::none; }},
         {"recompute full",
-         [](auto const& l) { return l.parallel.recompute == config::Recompute::full; }},
+         [](auto const& l) { return l.parallel.recompute == parallelize::Recompute::full; }},
         {"recompute selective",
-         [](auto const& l) { return l.parallel.recompute == config::Recompute::selective; }},
+         [](auto const& l) { return l.parallel.recompute == parallelize::Recompute::selective; }},
         {"schedule gpipe",
          [](auto const& l) { return l.parallel.schedule == parallel::ScheduleKind::gpipe; }},
         {"schedule interleaved",
          [](auto const& l) { return l.parallel.schedule == parallel::ScheduleKind::interleaved; }},
         {"uneven layers", [](auto const& l) { return !l.parallel.layers.empty(); }},
-        {"offload", [](auto const& l) { return l.parallel.offload != config::Offload::none; }},
+        {"offload", [](auto const& l) { return l.parallel.offload != parallelize::Offload::none; }},
         {"schedule zero-bubble",
          [](auto const& l) { return l.parallel.schedule == parallel::ScheduleKind::zero_bubble; }},
     };

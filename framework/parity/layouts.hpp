@@ -4,13 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
+#include "framework/parallelize/section.hpp"
 
 namespace trireme::framework::parity {
 
 struct Layout {
-    config::ParallelSection parallel; ///< replicate and shard given
+    parallelize::ParallelSection parallel; ///< replicate and shard given
     std::int64_t tokens_per_micro_batch = 0;
 
     int data() const { return parallel.replicate * parallel.shard; }

@@ -169,7 +169,7 @@ std::optional<Cause> dropout_masks(Case const& c) {
                      "dropout masks depend on the layout: a rank, or something that differs "
                      "between ranks, is in their key",
                      evidence + "; with dropout the first loss differs already", c.wrong, 0.9};
-    if (c.specimen.layout.parallel.recompute == config::Recompute::none)
+    if (c.specimen.layout.parallel.recompute == parallelize::Recompute::none)
         return Cause{"dropout-backward",
                      "the backward pass applies other dropout masks than the forward pass",
                      evidence + "; with dropout the first loss agrees and the gradients do not",

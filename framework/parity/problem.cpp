@@ -184,11 +184,11 @@ model::Config read_full_model(config::Config const& config) {
 namespace {
 
 /// Sets rates at which three steps show every mistake.
-void make_telling(config::OptimizerSection& optimizer) {
+void make_telling(optimizer::Section& optimizer) {
     optimizer.learning_rate = 1e-2;
     // in three steps others do not fall
-    if (optimizer.schedule != config::RateSchedule::cosine)
-        optimizer.schedule = config::RateSchedule::linear;
+    if (optimizer.schedule != optimizer::RateSchedule::cosine)
+        optimizer.schedule = optimizer::RateSchedule::linear;
     optimizer.warmup = 0; // a step without a rate would show nothing
     // step by step three quarters, or less, of the rate of the one before
     optimizer.final_fraction = 0.25;

@@ -33,9 +33,9 @@ std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
 struct Problem {
     model::Config model;
     std::shared_ptr<data::Dataset const> data;
-    config::NumericsSection numerics; ///< numerics of the layouts; the reference is float64
+    parallelize::NumericsSection numerics; ///< numerics of the layouts; the reference is float64
     /// the rate falls; clip is half the norm of step 1 and decay 2, so that they act
-    config::OptimizerSection optimizer;
+    optimizer::Section optimizer;
     std::uint64_t seed = 1;
     int steps = 3;
     std::int64_t steps_of_schedule = 3; ///< over which the rate falls, however many steps are run

@@ -15,8 +15,8 @@ class Reference {
     explicit Reference(model::Config const& model)
         : world_(cluster::make_thread_world(1, {})), mesh_(*world_[0], {}),
           model_(model, mesh_, {.replicate = 1, .shard = 1},
-                 {.mode = config::NumericsMode::fast,
-                  .compute = config::Compute::fp64,
+                 {.mode = parallelize::NumericsMode::fast,
+                  .compute = parallelize::Compute::fp64,
                   .threads = 1}) {}
 
     /// Loss and gradient at `weights`.
@@ -53,7 +53,7 @@ double rate_of(Problem const& problem, std::int64_t step) {
     auto const& o = problem.optimizer;
     double const done = static_cast<double>(problem.first_step + step) /
                         static_cast<double>(problem.steps_of_schedule);
-    double const left = o.schedule == config::RateSchedule::cosine
+    double const left = o.schedule == optimizer::RateSchedule::cosine
                             ? (1 + std::cos(std::numbers::pi * done)) / 2
                             : 1 - done;
     double const last = o.final_fraction * o.learning_rate;
@@ -71,7 +71,7 @@ double norm_of(Tensors const& tensors) {
 /// AdamW with decoupled decay of matrices (Loshchilov and Hutter, ICLR 2019), clipped by the
 /// gradient's own norm.
 struct PlainAdamW {
-    config::OptimizerSection const& o;
+    optimizer::Section const& o;
     Tensors moments1 = {}, moments2 = {};
 
     Tensors step(Tensors const& weights, Tensors const& gradient, double rate,

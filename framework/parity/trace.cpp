@@ -154,13 +154,13 @@ std::map<std::int64_t, double> sample_losses(parallelize::ParallelModel const& m
 }
 
 Trace run_layout(Problem const& problem, Layout const& layout,
-                 config::NumericsSection const& numerics, cluster::Communicator& world,
+                 parallelize::NumericsSection const& numerics, cluster::Communicator& world,
                  bool whole) {
     parallel::Mesh const mesh(world, parallelize::mesh_shape(layout.parallel, world.size()));
     parallelize::ParallelModel model(problem.model, mesh, layout.parallel, numerics);
     set_weights(model, problem.initial);
     optimizer::AdamW optimizer(model.store(), problem.optimizer,
-                               layout.parallel.offload == config::Offload::optimizer);
+                               layout.parallel.offload == parallelize::Offload::optimizer);
     optimizer::GradientNorm const gradient_norm(model.store(), mesh);
     data::BatchShape const shape{problem.samples, layout.tokens_per_micro_batch,
                                  layout.parallel.tensor};

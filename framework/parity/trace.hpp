@@ -41,7 +41,8 @@ struct Trace {
 /// Every rank gets losses, norms and samples; tensors, spreads and the hash only those with
 /// `whole`.
 Trace run_layout(Problem const& problem, Layout const& layout,
-                 config::NumericsSection const& numerics, cluster::Communicator& world, bool whole);
+                 parallelize::NumericsSection const& numerics, cluster::Communicator& world,
+                 bool whole);
 
 /// How a parity run gets a layout's trace. Threads of this process; or the ranks of an MPI world,
 /// all of which must ask for the same layouts in the same order, and all of which get the whole

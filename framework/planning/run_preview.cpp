@@ -50,7 +50,7 @@ void add(Spread& spread, std::int64_t value, std::int64_t count) {
 parallel::StoreOptions store_options(config::Config const& config,
                                      parallel::MeshShape const& mesh) {
     return {.compute = parallelize::compute_dtype(config.numerics.compute),
-            .separate_micro_batches = config.numerics.mode == config::NumericsMode::bitwise,
+            .separate_micro_batches = config.numerics.mode == parallelize::NumericsMode::bitwise,
             .zero = config.parallel.zero,
             .place = {.replicate = mesh[parallel::Axis::replicate],
                       .shard = mesh[parallel::Axis::shard],

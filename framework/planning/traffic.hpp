@@ -14,8 +14,8 @@
 
 #include "cluster/communicator.hpp"
 #include "data/loader.hpp"
-#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
+#include "framework/parallelize/section.hpp"
 #include "parallel/mesh.hpp"
 
 namespace trireme::framework::planning {
@@ -50,8 +50,8 @@ class TrafficCounter : public cluster::CallObserver {
 struct StepDescription {
     parallel::MeshShape mesh;
     /// gives ZeRO stage, schedule and recomputation; the degrees are those of `mesh`
-    config::ParallelSection section = {};
-    config::NumericsSection numerics = {};
+    parallelize::ParallelSection section = {};
+    parallelize::NumericsSection numerics = {};
     std::int64_t tokens_per_micro_batch = 0;
     /// tokens of each sample of the step, in the order of the data
     std::vector<std::int64_t> lengths;

@@ -23,18 +23,19 @@ std::string folder_of(std::string const& run) {
 
 } // namespace
 
-void write_run_source(config::Config const& config, model::Config const& model) {
+void write_run_source(std::string const& run, ModelSection const& section, std::string const& data,
+                      model::Config const& model) {
     nlohmann::ordered_json json{{"labels", model.labels},
                                 {"dtypes", nlohmann::ordered_json::object()}};
-    if (!config.model.from_scratch)
-        for (auto const& [name, dtype] : stored_dtypes(model, config.model.path))
+    if (!section.from_scratch)
+        for (auto const& [name, dtype] : stored_dtypes(model, section.path))
             json["dtypes"][name] = dtype;
-    std::string const folder = folder_of(config.run);
+    std::string const folder = folder_of(run);
     cluster::StagingFolder const staged(folder);
     cluster::write_file(staged.path() + "/config.json", model.source_json);
     cluster::write_file(staged.path() + "/source.json", json.dump(2) + "\n");
-    data::copy_tokenizer_files(config.data.path, staged.path());
-    data::copy_tokenizer_files(config.model.path, staged.path());
+    data::copy_tokenizer_files(data, staged.path());
+    data::copy_tokenizer_files(section.path, staged.path());
     std::error_code none;
     std::filesystem::remove_all(folder, none);
     staged.commit();

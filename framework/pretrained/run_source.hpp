@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
+#include "framework/pretrained/section.hpp"
 
 namespace trireme::framework::pretrained {
 
@@ -19,9 +19,10 @@ struct RunSource {
     std::map<std::string, std::string> dtypes;
 };
 
-/// Writes RUN/source, whole or not at all, over what a job left that came to no checkpoint. Local:
-/// call on rank 0. Throws JobError.
-void write_run_source(config::Config const& config, model::Config const& model);
+/// Writes RUN/source, whole or not at all, over what a job left that came to no checkpoint. `data`:
+/// folder of the data. Local: call on rank 0. Throws JobError.
+void write_run_source(std::string const& run, ModelSection const& section, std::string const& data,
+                      model::Config const& model);
 
 /// A run that goes on computes what it began with: throws InputError if the folder of its model has
 /// another configuration now, in anything that changes what is computed. Local.

@@ -217,36 +217,35 @@ Entries::const_iterator find_tensor(Entries const& entries, model::Config const&
     return entries.end();
 }
 
-void check_weights(config::Config const& config, model::Config const& model) {
-    if (!config.model.from_scratch)
-        match(config.model.path, find_tensors(config.model.path), model);
+void check_weights(ModelSection const& section, model::Config const& model) {
+    if (!section.from_scratch) match(section.path, find_tensors(section.path), model);
 }
 
-void check_complete(config::Config const& config, model::Config const& model) {
-    Entries const entries = find_tensors(config.model.path);
-    auto const [sources, unused] = match(config.model.path, entries, model);
+void check_complete(ModelSection const& section, model::Config const& model) {
+    Entries const entries = find_tensors(section.path);
+    auto const [sources, unused] = match(section.path, entries, model);
     auto const head = model::traits_of(model.head);
     if (head.of_vocabulary() && !unused.empty())
         throw cluster::InputError(
             fmt::format("{}: {}: the head of a classifier; legal: a model that was trained as a "
                         "language model",
-                        config.model.path, fmt::join(unused, ", ")));
+                        section.path, fmt::join(unused, ", ")));
     std::string const problem = problem_of(model);
     if (!head.of_vocabulary() && problem != head.problem_type)
         throw cluster::InputError(fmt::format("{}/config.json: problem_type: {}: legal: {}",
-                                              config.model.path, problem, head.problem_type));
+                                              section.path, problem, head.problem_type));
 }
 
-LoadedWeights load_weights(config::Config const& config, model::Config const& model,
-                           parallel::ParameterStore& store) {
-    LoadedWeights loaded{.seed = static_cast<std::int64_t>(config.seed),
-                         .from_scratch = config.model.from_scratch};
-    if (config.model.from_scratch) {
-        for (auto const& p : store.parameters()) store.initialize(*p, config.seed);
+LoadedWeights load_weights(ModelSection const& section, std::uint64_t seed,
+                           model::Config const& model, parallel::ParameterStore& store) {
+    LoadedWeights loaded{.seed = static_cast<std::int64_t>(seed),
+                         .from_scratch = section.from_scratch};
+    if (section.from_scratch) {
+        for (auto const& p : store.parameters()) store.initialize(*p, seed);
         return loaded;
     }
-    Entries const entries = find_tensors(config.model.path);
-    auto const [sources, unused] = match(config.model.path, entries, model);
+    Entries const entries = find_tensors(section.path);
+    auto const [sources, unused] = match(section.path, entries, model);
     loaded.unused = unused;
     for (auto const& [tensor, entry, rows] : sources) {
         loaded.labels_reordered |= !rows.empty();
@@ -255,8 +254,7 @@ LoadedWeights load_weights(config::Config const& config, model::Config const& mo
             continue;
         }
         for (auto const& part : tensor.parts)
-            if (store.contains(part.parameter))
-                store.initialize(store.at(part.parameter), config.seed);
+            if (store.contains(part.parameter)) store.initialize(store.at(part.parameter), seed);
         loaded.fresh.push_back(tensor.name);
     }
     return loaded;

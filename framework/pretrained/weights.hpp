@@ -6,20 +6,20 @@
 #include <vector>
 
 #include "data/loader.hpp"
-#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
 #include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/section.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::framework::pretrained {
 
 /// Checks what load_weights will find: every tensor there once, of the right shape, none left over.
 /// Reads only headers. Throws InputError naming file and tensor. Local.
-void check_weights(config::Config const& config, model::Config const& model);
+void check_weights(ModelSection const& section, model::Config const& model);
 
 /// Checks the same for a model that is used as it is: its head must be one for this task. Otherwise
 /// a tied language model would take the body of a classifier for its own.
-void check_complete(config::Config const& config, model::Config const& model);
+void check_complete(ModelSection const& section, model::Config const& model);
 
 /// Tells how the weights differ from a plain copy of the folder's.
 struct LoadedWeights {
@@ -36,8 +36,8 @@ struct LoadedWeights {
 /// scratch or for a new head. A trained head whose classes have the same names in another order is
 /// taken over row by row. Throws InputError for a tensor that is neither used, nor of another
 /// task's head, nor a copy, bit by bit, of one that is used. Local.
-LoadedWeights load_weights(config::Config const& config, model::Config const& model,
-                           parallel::ParameterStore& store);
+LoadedWeights load_weights(ModelSection const& section, std::uint64_t seed,
+                           model::Config const& model, parallel::ParameterStore& store);
 
 /// The tensor in a folder's own spelling: a bare body leaves its prefix away, old BERTs call norm
 /// parameters gamma and beta. `entries.end()` if it is not there.

@@ -54,36 +54,36 @@ char const* Orders::reason() const {
     return "";
 }
 
-Control::Control(config::Config const& config, JobLimits limits, JobHistory const& history,
+Control::Control(Rules rules, JobLimits limits, JobHistory const& history,
                  std::int64_t bytes_to_save, cluster::Communicator& world)
-    : config_(config), limits_(std::move(limits)), history_(history), world_(world),
+    : rules_(std::move(rules)), limits_(std::move(limits)), history_(history), world_(world),
       evaluation_seconds_(history.longest_evaluation),
       save_seconds_(history.longest_save > 0
                         ? history.longest_save
                         : static_cast<double>(bytes_to_save) / kBytesPerSecond) {
-    if (config_.job.minutes > 0) {
+    if (rules_.job.minutes > 0) {
         auto const end = start_ + std::chrono::duration_cast<Clock::duration>(
-                                      std::chrono::duration<double>(config_.job.minutes * 60));
+                                      std::chrono::duration<double>(rules_.job.minutes * 60));
         limits_.end = limits_.end ? std::min(*limits_.end, end) : end;
     }
 }
 
 std::optional<std::string> Control::refusal(std::int64_t step) {
     std::string why;
-    if (int const stuck = history_.stuck_at(step); there(config_.run + "/STOP"))
-        why = fmt::format("{}/STOP is there; remove it to let the run go on", config_.run);
-    else if (config_.job.node_hours > 0 &&
-             used_node_hours() + limits_.nodes * lead(true) / 3600 >= config_.job.node_hours)
+    if (int const stuck = history_.stuck_at(step); there(rules_.run + "/STOP"))
+        why = fmt::format("{}/STOP is there; remove it to let the run go on", rules_.run);
+    else if (rules_.job.node_hours > 0 &&
+             used_node_hours() + limits_.nodes * lead(true) / 3600 >= rules_.job.node_hours)
         why = fmt::format("job.node_hours: {}: the run's jobs have used {:.4g}, and what is left "
                           "is too little for a "
                           "step and a save; raise it to let the run "
                           "go on",
-                          config_.job.node_hours, used_node_hours());
-    else if (stuck >= config_.job.attempts)
+                          rules_.job.node_hours, used_node_hours());
+    else if (stuck >= rules_.job.attempts)
         why = fmt::format("no progress: the last {} jobs all started at step {} and got no further "
                           "(job.attempts: {}); "
                           "see {}/log.txt; raise job.attempts to try again",
-                          stuck, step, config_.job.attempts, config_.run);
+                          stuck, step, rules_.job.attempts, rules_.run);
     why = cluster::broadcast_bytes(world_, why, 0, "run/refusal");
     return why.empty() ? std::nullopt : std::optional(why);
 }
@@ -104,9 +104,9 @@ Orders Control::agree(bool evaluation_next) {
     bool save = false;
     if (world_.rank() == 0) { // one clock and one view of the folder, whatever the others see
         stop = std::max(stop, stop_of_rank_0(evaluation_next));
-        save = there(config_.run + "/SAVE") ||
-               (config_.checkpoint.minutes > 0 &&
-                seconds_between(last_save_, Clock::now()) >= config_.checkpoint.minutes * 60);
+        save = there(rules_.run + "/SAVE") ||
+               (rules_.checkpoint.minutes > 0 &&
+                seconds_between(last_save_, Clock::now()) >= rules_.checkpoint.minutes * 60);
     }
     std::array<std::uint8_t, 2> flags{static_cast<std::uint8_t>(stop), save};
     world_
@@ -117,10 +117,10 @@ Orders Control::agree(bool evaluation_next) {
 }
 
 StopReason Control::stop_of_rank_0(bool evaluation_next) const {
-    if (there(config_.run + "/STOP")) return StopReason::file;
+    if (there(rules_.run + "/STOP")) return StopReason::file;
     double const lead_seconds = lead(evaluation_next);
-    if (config_.job.node_hours > 0 &&
-        used_node_hours() + limits_.nodes * lead_seconds / 3600 >= config_.job.node_hours)
+    if (rules_.job.node_hours > 0 &&
+        used_node_hours() + limits_.nodes * lead_seconds / 3600 >= rules_.job.node_hours)
         return StopReason::budget;
     if (limits_.end && seconds_between(Clock::now(), *limits_.end) <= lead_seconds)
         return StopReason::end_of_job;
@@ -151,7 +151,7 @@ void Control::save_took(double seconds) {
 void Control::save_began() {
     last_save_ = Clock::now();
     std::error_code ignored; // a file that stays asks again, which does no harm
-    if (world_.rank() == 0) fs::remove(config_.run + "/SAVE", ignored);
+    if (world_.rank() == 0) fs::remove(rules_.run + "/SAVE", ignored);
 }
 
 } // namespace trireme::framework::run

@@ -10,9 +10,9 @@
 #include <string>
 
 #include "cluster/communicator.hpp"
-#include "framework/config/config.hpp"
 #include "framework/run/job_history.hpp"
 #include "framework/run/job_limits.hpp"
+#include "framework/run/section.hpp"
 
 namespace trireme::framework::run {
 
@@ -27,12 +27,19 @@ struct Orders {
     char const* reason() const;
 };
 
+/// Holds what Control needs of a run's configuration.
+struct Rules {
+    std::string run; ///< folder of the run
+    CheckpointSection checkpoint = {};
+    JobSection job = {};
+};
+
 class Control {
   public:
-    /// `config` and `world` must outlive it. `bytes_to_save`: of the whole run, from which the
-    /// first save's time is guessed. Local.
-    Control(config::Config const& config, JobLimits limits, JobHistory const& history,
-            std::int64_t bytes_to_save, cluster::Communicator& world);
+    /// `world` must outlive it. `bytes_to_save`: of the whole run, from which the first save's time
+    /// is guessed. Local.
+    Control(Rules rules, JobLimits limits, JobHistory const& history, std::int64_t bytes_to_save,
+            cluster::Communicator& world);
 
     /// Why this job must not start at all: a file STOP, a spent budget, `job.attempts` jobs that
     /// started at `step` and got no further. Collective; the same on every rank.
@@ -59,7 +66,7 @@ class Control {
     double lead(bool evaluation_next) const;
     StopReason stop_of_rank_0(bool evaluation_next) const;
 
-    config::Config const& config_;
+    Rules rules_;
     JobLimits limits_;
     JobHistory history_;
     cluster::Communicator& world_;

@@ -37,11 +37,8 @@ std::int64_t bytes_below(fs::path const& folder) {
 
 /// Checkpoints that can be there at once: those that the rules keep, and the one that is being
 /// written.
-std::int64_t most_at_once(config::Config const& config, std::int64_t steps,
-                          std::int64_t steps_per_epoch, std::int64_t present) {
-    auto const& c = config.checkpoint;
-    std::int64_t const evaluated =
-        config.evaluation.every > 0 ? config.evaluation.every : steps_per_epoch;
+std::int64_t most_at_once(SavesToCome const& to_come, std::int64_t present) {
+    auto const& [c, bytes, steps, evaluated] = to_come;
     std::int64_t saves = 1; // at the end
     if (c.minutes > 0) saves = steps;
     if (c.every > 0) saves += steps / c.every;
@@ -136,17 +133,15 @@ std::string DiskRoom::refusal() const {
                        bytes_text(needed()), most, most == 1 ? "" : "s", bytes_text(checkpoint));
 }
 
-DiskRoom disk_room(config::Config const& config, std::int64_t parameters, std::int64_t steps,
-                   std::int64_t steps_per_epoch) {
+DiskRoom disk_room(std::string const& run, SavesToCome const& saves) {
     DiskRoom room;
     std::error_code none;
-    fs::path place = fs::absolute(config.run, none).lexically_normal();
+    fs::path place = fs::absolute(run, none).lexically_normal();
     while (!fs::exists(place, none) && place.has_relative_path()) place = place.parent_path();
     room.place = place.string();
-    room.checkpoint = 3 * parameters * (config.numerics.compute == config::Compute::fp64 ? 8 : 4);
-    std::string const folder = config.run + "/checkpoints";
-    room.most = most_at_once(config, steps, steps_per_epoch,
-                             std::ranges::ssize(cluster::list_folder(folder)));
+    room.checkpoint = saves.bytes;
+    std::string const folder = run + "/checkpoints";
+    room.most = most_at_once(saves, std::ranges::ssize(cluster::list_folder(folder)));
     room.present = bytes_below(folder);
     struct statvfs found {};
     room.known = statvfs(room.place.c_str(), &found) == 0 && found.f_blocks > 0;

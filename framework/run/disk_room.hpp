@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "framework/config/config.hpp"
+#include "framework/run/section.hpp"
 
 namespace trireme::framework::run {
 
@@ -40,10 +40,15 @@ struct DiskRoom {
     std::string line() const;
 };
 
-/// `parameters`: of the whole model. `steps`: that are still to be made. `steps_per_epoch`: after
-/// which a run is evaluated unless the configuration says otherwise; 0: it is not.
-DiskRoom disk_room(config::Config const& config, std::int64_t parameters, std::int64_t steps,
-                   std::int64_t steps_per_epoch);
+/// Checkpoints that a run is still to write.
+struct SavesToCome {
+    CheckpointSection rules = {};
+    std::int64_t bytes = 0;     ///< of one: weights and two moments
+    std::int64_t steps = 0;     ///< that are still to be made
+    std::int64_t evaluated = 0; ///< steps between evaluations; 0: there are none
+};
+/// `run`: its folder, which need not be there.
+DiskRoom disk_room(std::string const& run, SavesToCome const& saves);
 
 /// 1234567 -> "1.2 MB"
 std::string bytes_text(std::int64_t bytes);

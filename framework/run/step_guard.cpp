@@ -20,11 +20,11 @@ double median(std::vector<double> values) {
     return *middle;
 }
 
-bool knows_usual(config::GuardSection const& guard, Progress const& progress) {
+bool knows_usual(GuardSection const& guard, Progress const& progress) {
     return guard.spike > 0 && progress.recent_losses.size() >= kLeastLosses;
 }
 
-std::string trouble(config::GuardSection const& guard, Progress const& progress, double loss,
+std::string trouble(GuardSection const& guard, Progress const& progress, double loss,
                     double gradient_norm) {
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm))
         return fmt::format("loss {:.4g} and gradient norm {:.4g} are not finite",
@@ -38,24 +38,24 @@ std::string trouble(config::GuardSection const& guard, Progress const& progress,
 
 } // namespace
 
-double highest_loss(config::GuardSection const& guard, Progress const& progress) {
+double highest_loss(GuardSection const& guard, Progress const& progress) {
     return knows_usual(guard, progress) ? guard.spike * median(progress.recent_losses)
                                         : std::numeric_limits<double>::infinity();
 }
 
-Judgement judge_step(config::GuardSection const& guard, Progress const& progress, double loss,
+Judgement judge_step(GuardSection const& guard, Progress const& progress, double loss,
                      double gradient_norm) {
     std::string what = trouble(guard, progress, loss, gradient_norm);
     if (what.empty()) return {};
-    if (guard.non_finite == config::NonFinite::stop) return {Decision::stop, std::move(what)};
+    if (guard.non_finite == NonFinite::stop) return {Decision::stop, std::move(what)};
     if (progress.left_out.size() >= static_cast<std::size_t>(guard.most_skips))
         return {Decision::stop,
                 what + fmt::format("; {} steps were left out before (guard.most_skips: {})",
                                    progress.left_out.size(), guard.most_skips)};
     switch (guard.non_finite) {
-    case config::NonFinite::skip: return {Decision::leave_out, std::move(what)};
-    case config::NonFinite::rollback: return {Decision::rollback, std::move(what)};
-    case config::NonFinite::stop: break;
+    case NonFinite::skip: return {Decision::leave_out, std::move(what)};
+    case NonFinite::rollback: return {Decision::rollback, std::move(what)};
+    case NonFinite::stop: break;
     }
     return {Decision::stop, std::move(what)};
 }

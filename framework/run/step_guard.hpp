@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "framework/config/config.hpp"
 #include "framework/run/progress.hpp"
+#include "framework/run/section.hpp"
 
 namespace trireme::framework::run {
 
@@ -22,13 +22,13 @@ struct Judgement {
 };
 
 /// The loss above which a step is a spike; infinite while none can be told.
-double highest_loss(config::GuardSection const& guard, Progress const& progress);
+double highest_loss(GuardSection const& guard, Progress const& progress);
 
 /// A loss or gradient norm that is not finite is a fault. So is a loss above `spike` times the
 /// median of the last good ones (as in Chowdhery et al., "PaLM", 2022, section 5.1, whose cure is
 /// `rollback`), once 20 of them are known. More than `most_skips` steps left out in one run are a
 /// fault of the run, whatever the policy.
-Judgement judge_step(config::GuardSection const& guard, Progress const& progress, double loss,
+Judgement judge_step(GuardSection const& guard, Progress const& progress, double loss,
                      double gradient_norm);
 
 /// Notes the loss of a good step.

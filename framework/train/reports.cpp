@@ -9,7 +9,6 @@
 #include "cluster/flight_record.hpp"
 #include "cluster/host.hpp"
 #include "cluster/host_memory.hpp"
-#include "framework/config/names.hpp"
 #include "framework/run/stop_signal.hpp"
 
 namespace trireme::framework::train {

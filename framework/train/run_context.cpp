@@ -20,7 +20,7 @@ inputs::Inputs checked_inputs(config::Config const& config, cluster::Communicato
     inputs::Inputs in = inputs::open_inputs(config);
     cluster::check_writable_folder("run", config.run);
     if (checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
-        pretrained::check_weights(config, in.model);
+        pretrained::check_weights(config.model, in.model);
     in.train->verify(world.rank(), world.size());
     if (in.validation) in.validation->verify(world.rank(), world.size());
     // One rank's view of the disk, or some would go on while others refuse.

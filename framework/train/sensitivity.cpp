@@ -24,8 +24,8 @@ constexpr double kMostMemory = 0.8;
 /// A difference that rounding alone does not make: some hundred times what runs with flipped bits
 /// show at once. Sixteen steps of a stable run leave it below that (docs/architecture.md, "Two
 /// modes of arithmetic").
-double threshold(config::Compute compute) {
-    return compute == config::Compute::bf16 ? 0.02 : 1e-5;
+double threshold(parallelize::Compute compute) {
+    return compute == parallelize::Compute::bf16 ? 0.02 : 1e-5;
 }
 
 /// In parts of 1 + loss, so that neither the size of a vocabulary nor a loss of nearly 0 decides.
@@ -35,7 +35,7 @@ double difference(double a, double b) {
 }
 
 Rehearsal compare(std::int64_t step, std::vector<double> const& losses,
-                  std::vector<double> const& others, config::Compute compute) {
+                  std::vector<double> const& others, parallelize::Compute compute) {
     Rehearsal found{.step = step, .steps = std::ssize(losses)};
     double most = -1;
     for (std::size_t i = 0; i < losses.size(); ++i)
@@ -66,9 +66,9 @@ Sensitivity::Sensitivity(config::Config const& config, std::int64_t total,
                          optimizer::GradientNorm const& gradient_norm, step::BatchSource& batches)
     : config_(config), total_(total), model_(model), optimizer_(optimizer),
       gradient_norm_(gradient_norm), batches_(batches) {
-    if (config.guard.sensitivity == config::Rehearse::off ||
-        config.numerics.mode == config::NumericsMode::bitwise ||
-        config.numerics.compute == config::Compute::fp64)
+    if (config.guard.sensitivity == run::Rehearse::off ||
+        config.numerics.mode == parallelize::NumericsMode::bitwise ||
+        config.numerics.compute == parallelize::Compute::fp64)
         return;
     for (double const share : {config.optimizer.warmup, 0.4, 0.7})
         starts_.push_back(std::max(
@@ -82,7 +82,7 @@ bool Sensitivity::due(std::int64_t step) const {
 }
 
 bool Sensitivity::affordable(std::int64_t step, double seconds) const {
-    if (config_.guard.sensitivity == config::Rehearse::always) return true;
+    if (config_.guard.sensitivity == run::Rehearse::always) return true;
     auto const number = std::ranges::find(starts_, step) - starts_.begin() + 1;
     return static_cast<double>(2 * kSteps * number) <= kShare * static_cast<double>(total_) ||
            (seconds > 0 && 2 * static_cast<double>(kSteps) * seconds <= kSeconds);

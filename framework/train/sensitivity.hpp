@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "framework/config/config.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallelize/parallel_model.hpp"

@@ -25,9 +25,9 @@ std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<doubl
 
 /// How a run that a bad step has ended can go on: `guard` may change between its jobs, the rate may
 /// not.
-std::string way_on(config::GuardSection const& guard) {
+std::string way_on(run::GuardSection const& guard) {
     return std::string(
-               guard.non_finite == config::NonFinite::stop
+               guard.non_finite == run::NonFinite::stop
                    ? "; run again with guard.non_finite: skip or rollback to leave such steps out"
                    : "; run again with a larger guard.most_skips to leave out more of them") +
            ", or begin another run with a lower optimizer.learning_rate";

@@ -55,12 +55,12 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
     : run_(config, world, limits), model_(run_.inputs.model, run_.mesh, run_.config.parallel,
                                           run_.config.numerics, true, device),
       optimizer_(model_.store(), config.optimizer,
-                 config.parallel.offload == config::Offload::optimizer),
+                 config.parallel.offload == parallelize::Offload::optimizer),
       gradient_norm_(model_.store(), run_.mesh),
       batches_(*run_.inputs.train, run_.shape, run_.mesh, config.seed, device, deadline_of(config)),
       sensitivity_(run_.config, run_.inputs.steps, model_, optimizer_, gradient_norm_, batches_),
       lock_(config.run, world),
-      control_(run_.config, limits,
+      control_({config.run, config.checkpoint, config.job}, limits,
                world.rank() == 0 ? run::read_job_history(config.run) : run::JobHistory{},
                state_bytes(model_.specs(), at::elementSize(model_.store().master_dtype())), world),
       reports_(run_), validation_(run_, model_, reports_),
@@ -80,13 +80,15 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
 }
 
 void Trainer::begin() {
-    auto const loaded =
-        pretrained::load_weights(run_.config, run_.inputs.model, model_.store()).notes();
+    auto const loaded = pretrained::load_weights(run_.config.model, run_.config.seed,
+                                                 run_.inputs.model, model_.store())
+                            .notes();
     for (auto const& line : loaded) reports_.note(line);
     reports_.open();
     if (run_.mesh.world().rank() == 0) {
         cluster::write_file(run_.config.run + "/config.yaml", config::to_yaml(run_.config));
-        pretrained::write_run_source(run_.config, run_.inputs.model);
+        pretrained::write_run_source(run_.config.run, run_.config.model, run_.config.data.path,
+                                     run_.inputs.model);
     }
 }
 
@@ -105,7 +107,8 @@ void Trainer::take_up() {
     }
     reports_.open();
     if (run_.mesh.world().rank() == 0 && !pretrained::read_run_source(run_.config.run))
-        pretrained::write_run_source(run_.config, run_.inputs.model);
+        pretrained::write_run_source(run_.config.run, run_.config.model, run_.config.data.path,
+                                     run_.inputs.model);
 }
 
 void Trainer::note_layout(at::Device device) {

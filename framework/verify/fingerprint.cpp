@@ -220,7 +220,7 @@ void StoredFingerprint::compare_files(Replay& replay) const {
     }
 }
 
-void StoredFingerprint::compare_numbers(Fingerprint const& found, config::Compute compute,
+void StoredFingerprint::compare_numbers(Fingerprint const& found, parallelize::Compute compute,
                                         Replay& replay) const {
     Largest logits;
     for (std::size_t i = 0; i < file_.expected.sequences.size(); ++i) {

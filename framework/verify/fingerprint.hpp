@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "framework/config/config.hpp"
 #include "framework/evaluation/gathered_results.hpp"
 #include "framework/model/config.hpp"
+#include "framework/parallelize/section.hpp"
 #include "framework/pretrained/export_model.hpp"
 #include "framework/verify/fingerprint_file.hpp"
 
@@ -41,7 +41,8 @@ class StoredFingerprint {
     /// Local.
     void compare_files(Replay& replay) const;
     /// Logits and loss; the bound is the one that the file states for `compute`. Local.
-    void compare_numbers(Fingerprint const& found, config::Compute compute, Replay& replay) const;
+    void compare_numbers(Fingerprint const& found, parallelize::Compute compute,
+                         Replay& replay) const;
 
   private:
     std::string folder_;

@@ -195,24 +195,25 @@ TEST(Composed, TheGradientOfAHeadInBf16IsWithinOneRoundingWhateverItsChunks) {
     parallel::budgets.logits = logits;
 }
 
-test::RunOptions in(config::NumericsMode mode, config::Compute compute,
-                    config::ParallelSection const& parallel, bool tied = false) {
+test::RunOptions in(parallelize::NumericsMode mode, parallelize::Compute compute,
+                    parallelize::ParallelSection const& parallel, bool tied = false) {
     return {.mode = mode, .compute = compute, .steps = 6, .tied = tied, .parallel = parallel};
 }
 
 TEST(Composed, RunsAreThoseOfTheKernels) {
     struct Layout {
         int ranks;
-        config::ParallelSection parallel;
+        parallelize::ParallelSection parallel;
         bool tied;
     };
     for (auto const& [ranks, parallel, tied] :
          {Layout{1, {}, false}, Layout{1, {}, true},
-          Layout{2, {.tensor = 2, .recompute = config::Recompute::selective}, false},
+          Layout{2, {.tensor = 2, .recompute = parallelize::Recompute::selective}, false},
           Layout{4, {.pipeline = 2, .tensor = 2}, true},
-          Layout{2, {.zero = 3, .recompute = config::Recompute::full}, false}}) {
+          Layout{2, {.zero = 3, .recompute = parallelize::Recompute::full}, false}}) {
         SCOPED_TRACE(test::describe(ranks, parallel));
-        auto const options = in(config::NumericsMode::fast, config::Compute::fp64, parallel, tied);
+        auto const options =
+            in(parallelize::NumericsMode::fast, parallelize::Compute::fp64, parallel, tied);
         auto const kernels = test::train_as_threads(ranks, options);
         ComposedPath const path;
         auto const composed = test::train_as_threads(ranks, options);
@@ -228,11 +229,11 @@ TEST(Composed, RunsAreThoseOfTheKernels) {
 TEST(Composed, RunsAreTheSameWithSmallBudgets) {
     struct Layout {
         int ranks;
-        config::ParallelSection parallel;
+        parallelize::ParallelSection parallel;
     };
     for (auto const& [ranks, parallel] :
-         {Layout{1, {.offload = config::Offload::optimizer}}, Layout{2, {.zero = 2}},
-          Layout{2, {.zero = 3, .offload = config::Offload::optimizer}},
+         {Layout{1, {.offload = parallelize::Offload::optimizer}}, Layout{2, {.zero = 2}},
+          Layout{2, {.zero = 3, .offload = parallelize::Offload::optimizer}},
           Layout{4,
                  {.pipeline = 2,
                  .tensor = 2,
@@ -240,7 +241,8 @@ TEST(Composed, RunsAreTheSameWithSmallBudgets) {
                  .schedule = parallel::ScheduleKind::interleaved,
                  .virtual_stages = 2}}}) {
         SCOPED_TRACE(test::describe(ranks, parallel));
-        auto const options = in(config::NumericsMode::fast, config::Compute::fp64, parallel, true);
+        auto const options =
+            in(parallelize::NumericsMode::fast, parallelize::Compute::fp64, parallel, true);
         auto const whole = test::train_as_threads(ranks, options);
         trireme::parallel::SmallBudgets const budgets;
         auto const parts = test::train_as_threads(ranks, options);
@@ -254,18 +256,19 @@ TEST(Composed, RunsAreTheSameWithSmallBudgets) {
 
 TEST(Composed, BitwiseModeHoldsOverLayouts) {
     ComposedPath const path;
-    for (auto const compute : {config::Compute::fp32, config::Compute::bf16}) {
-        auto const one = test::train_as_threads(1, in(config::NumericsMode::bitwise, compute, {}));
+    for (auto const compute : {parallelize::Compute::fp32, parallelize::Compute::bf16}) {
+        auto const one =
+            test::train_as_threads(1, in(parallelize::NumericsMode::bitwise, compute, {}));
         for (auto const& parallel :
-             {config::ParallelSection{.zero = 0}, config::ParallelSection{.zero = 2},
-              config::ParallelSection{.zero = 3, .recompute = config::Recompute::full},
-              config::ParallelSection{.pipeline = 2,
+             {parallelize::ParallelSection{.zero = 0}, parallelize::ParallelSection{.zero = 2},
+              parallelize::ParallelSection{.zero = 3, .recompute = parallelize::Recompute::full},
+              parallelize::ParallelSection{.pipeline = 2,
               .schedule = parallel::ScheduleKind::zero_bubble},
-              config::ParallelSection{.pipeline = 2,
+              parallelize::ParallelSection{.pipeline = 2,
               .schedule = parallel::ScheduleKind::gpipe,
-              .recompute = config::Recompute::selective}})
+              .recompute = parallelize::Recompute::selective}})
             EXPECT_EQ(
-                test::train_as_threads(2, in(config::NumericsMode::bitwise, compute, parallel))
+                test::train_as_threads(2, in(parallelize::NumericsMode::bitwise, compute, parallel))
                     .weights_sha256,
                 one.weights_sha256)
                 << test::describe(2, parallel);

@@ -12,7 +12,7 @@
 namespace trireme::test {
 namespace {
 
-using framework::config::NumericsMode;
+using framework::parallelize::NumericsMode;
 
 /// Each ordering of rank 0 left out alone.
 TEST(DeviceOrderings, EachOneIsNeeded) {
@@ -36,7 +36,7 @@ struct Row {
 TEST(DeviceOrderings, EachPlaceIsNeeded) {
     ComposedPath const path;
     std::map<std::string, Row> table;
-    auto const leave_out = [&](Layout const& layout, framework::config::NumericsMode mode) {
+    auto const leave_out = [&](Layout const& layout, framework::parallelize::NumericsMode mode) {
         RunOptions const options = small_run(layout.parallel, mode);
         Curve const wanted = train_as_threads(layout.ranks, options);
         for (auto const& [name, notice] : leave_out_each_name(
@@ -48,21 +48,23 @@ TEST(DeviceOrderings, EachPlaceIsNeeded) {
                 ++row.noticed;
         }
     };
-    for (auto const mode :
-         {framework::config::NumericsMode::bitwise, framework::config::NumericsMode::fast})
+    for (auto const mode : {framework::parallelize::NumericsMode::bitwise,
+                            framework::parallelize::NumericsMode::fast})
         for (auto const& layout :
              {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}},
               Layout{2, {.zero = 3}},
-              Layout{4, {.shard = 2, .zero = 3, .recompute = framework::config::Recompute::full}},
+              Layout{4,
+                     {.shard = 2, .zero = 3, .recompute = framework::parallelize::Recompute::full}},
               Layout{2, {.pipeline = 2, .schedule = parallel::ScheduleKind::one_f_one_b}},
               Layout{4,
                      {.pipeline = 2, .zero = 3, .schedule = parallel::ScheduleKind::zero_bubble}}})
             leave_out(layout, mode);
     for (auto const& layout :
          {Layout{2, {.tensor = 2}},
-          Layout{4,
-                 {.tensor = 2, .zero = 3, .recompute = framework::config::Recompute::selective}}})
-        leave_out(layout, framework::config::NumericsMode::fast);
+          Layout{
+              4,
+              {.tensor = 2, .zero = 3, .recompute = framework::parallelize::Recompute::selective}}})
+        leave_out(layout, framework::parallelize::NumericsMode::fast);
     fmt::print("place, and in how many layouts it was noticed that it is missing\n");
     for (auto const& [name, row] : table) {
         fmt::print("  {:<80} {:>2}\n", name, row.noticed);

@@ -53,7 +53,7 @@ void leave_out(Layout const& layout, int counted) {
     EXPECT_LT(6 * open, rows.size()) << name << ": more than one in six may go";
 }
 
-framework::config::ParallelSection interleaved(int zero = 0) {
+framework::parallelize::ParallelSection interleaved(int zero = 0) {
     return {.pipeline = 2,
             .zero = zero,
             .schedule = parallel::ScheduleKind::interleaved,

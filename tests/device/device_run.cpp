@@ -100,8 +100,8 @@ struct Places : cluster::CallObserver {
 
 } // namespace
 
-RunOptions small_run(framework::config::ParallelSection const& parallel,
-                     framework::config::NumericsMode mode) {
+RunOptions small_run(framework::parallelize::ParallelSection const& parallel,
+                     framework::parallelize::NumericsMode mode) {
     return {.mode = mode,
             .steps = kSteps,
             .batch = {5, 30, 1},

@@ -9,9 +9,9 @@ namespace trireme::test {
 
 /// Three steps of a Llama of two layers, or one for each part of a pipeline; then with tied
 /// embeddings.
-RunOptions
-small_run(framework::config::ParallelSection const& parallel,
-          framework::config::NumericsMode mode = framework::config::NumericsMode::bitwise);
+RunOptions small_run(
+    framework::parallelize::ParallelSection const& parallel,
+    framework::parallelize::NumericsMode mode = framework::parallelize::NumericsMode::bitwise);
 
 /// Trains and expects the weights and losses of `wanted`. In a step the host sees nothing of what
 /// the step queues, and makes no call that blocks. The places that it names to the stand-in are
@@ -21,7 +21,7 @@ Body training(RunOptions const& options, Curve const& wanted, bool read_last = t
 
 struct Layout {
     int ranks;
-    framework::config::ParallelSection parallel;
+    framework::parallelize::ParallelSection parallel;
 };
 
 } // namespace trireme::test

@@ -16,7 +16,7 @@ namespace trireme::test {
 namespace {
 
 using cluster::Communicator;
-using framework::config::NumericsMode;
+using framework::parallelize::NumericsMode;
 
 /// of the stand-in with peers that do not come
 constexpr auto kPatience = std::chrono::seconds(10);
@@ -26,7 +26,7 @@ TEST(DeviceStep, EveryLayoutEndsWithTheWeightsOfOneProcess) {
     for (auto const& [ranks, parallel] :
          {Layout{1, {}}, Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{2, {.zero = 2}},
           Layout{2, {.zero = 3}},
-          Layout{4, {.shard = 2, .zero = 3, .recompute = framework::config::Recompute::full}},
+          Layout{4, {.shard = 2, .zero = 3, .recompute = framework::parallelize::Recompute::full}},
           Layout{2, {.pipeline = 2, .schedule = parallel::ScheduleKind::one_f_one_b}},
           Layout{4, {.pipeline = 2, .zero = 3, .schedule = parallel::ScheduleKind::zero_bubble}},
           Layout{2,
@@ -57,9 +57,11 @@ TEST(DeviceStep, FastModeAndTensorParallelismEndWithTheWeightsOfThreads) {
     for (auto const& [ranks, parallel] :
          {Layout{2, {.zero = 0}}, Layout{2, {.zero = 2}}, Layout{2, {.tensor = 2}},
           Layout{4,
-                 {.tensor = 2, .zero = 3, .recompute = framework::config::Recompute::selective}}}) {
+                 {.tensor = 2,
+                 .zero = 3,
+                 .recompute = framework::parallelize::Recompute::selective}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
-        RunOptions const options = small_run(parallel, framework::config::NumericsMode::fast);
+        RunOptions const options = small_run(parallel, framework::parallelize::NumericsMode::fast);
         Curve const wanted = train_as_threads(ranks, options);
         StandinOutcome const outcome =
             run_on_standin(ranks, {.lazy = true}, training(options, wanted));

@@ -12,7 +12,6 @@
 #include "cluster/error.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/config/config.hpp"
-#include "framework/config/names.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/step/results.hpp"
@@ -57,12 +56,13 @@ class GuardedDevice : public testing::Test {
 TEST_F(GuardedDevice, ARunEndsAsOneOnTheCpu) {
     struct Case {
         int zero;
-        framework::config::Compute compute;
+        framework::parallelize::Compute compute;
         double bound;
     };
-    for (auto const& [zero, compute, bound] : {Case{0, framework::config::Compute::fp64, 1e-11},
-                                               Case{3, framework::config::Compute::fp64, 1e-11},
-                                               Case{3, framework::config::Compute::bf16, 1e-2}}) {
+    for (auto const& [zero, compute, bound] :
+         {Case{0, framework::parallelize::Compute::fp64, 1e-11},
+          Case{3, framework::parallelize::Compute::fp64, 1e-11},
+          Case{3, framework::parallelize::Compute::bf16, 1e-2}}) {
         SCOPED_TRACE(bound);
         config_.parallel.zero = zero;
         config_.numerics.compute = compute;
@@ -74,7 +74,7 @@ TEST_F(GuardedDevice, ARunEndsAsOneOnTheCpu) {
 }
 
 TEST_F(GuardedDevice, ARunGoesOnFromItsCheckpointThereAndOnTheCpu) {
-    config_.numerics.compute = framework::config::Compute::fp64;
+    config_.numerics.compute = framework::parallelize::Compute::fp64;
     auto const whole = train("run", kGuarded);
     std::filesystem::copy(folder_ + "/run", folder_ + "/cpu",
                           std::filesystem::copy_options::recursive);
@@ -137,15 +137,16 @@ TEST_F(GuardedDevice, FlashAttentionIsAskedForTheSame) {
     }
     EXPECT_GE(models, 5U);
     std::vector<double> losses;
-    using framework::config::Recompute;
+    using framework::parallelize::Recompute;
     for (auto const recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
-        auto const curve = train_as_threads(1, {.mode = framework::config::NumericsMode::bitwise,
-                                                .compute = framework::config::Compute::bf16,
-                                                .steps = 2,
-                                                .dropout = 0,
-                                                .parallel = {.recompute = recompute},
-                                                .layers = 2,
-                                                .device = kGuarded});
+        auto const curve =
+            train_as_threads(1, {.mode = framework::parallelize::NumericsMode::bitwise,
+                                 .compute = framework::parallelize::Compute::bf16,
+                                 .steps = 2,
+                                 .dropout = 0,
+                                 .parallel = {.recompute = recompute},
+                                 .layers = 2,
+                                 .device = kGuarded});
         losses.push_back(curve.losses.back());
         EXPECT_EQ(losses.back(), losses.front()) << name_of(recompute);
     }
@@ -159,10 +160,11 @@ TEST_F(GuardedDevice, AStepIsQueuedWithoutReadingBack) {
     for (bool const flash : {false, true}) {
         auto const model = tiny_llama(true, flash ? 0 : 0.1, 2);
         MemoryDataset const set(40, model.vocabulary);
-        framework::config::ParallelSection const section{.zero = flash ? 3 : 0};
-        framework::config::NumericsSection const numerics{
-            .mode = framework::config::NumericsMode::fast,
-            .compute = flash ? framework::config::Compute::bf16 : framework::config::Compute::fp32};
+        framework::parallelize::ParallelSection const section{.zero = flash ? 3 : 0};
+        framework::parallelize::NumericsSection const numerics{
+            .mode = framework::parallelize::NumericsMode::fast,
+            .compute = flash ? framework::parallelize::Compute::bf16
+                             : framework::parallelize::Compute::fp32};
         parallel::Mesh const mesh(*world[0], framework::parallelize::mesh_shape(section, 1));
         framework::parallelize::ParallelModel parallel(model, mesh, section, numerics, true,
                                                        kGuarded);
@@ -204,24 +206,25 @@ TEST_F(GuardedDevice, LayoutsComputeWhatTheyDoOnTheCpu) {
     install_guarded_device(true);
     struct Layout {
         int ranks;
-        framework::config::ParallelSection parallel;
-        framework::config::NumericsMode mode;
+        framework::parallelize::ParallelSection parallel;
+        framework::parallelize::NumericsMode mode;
     };
-    auto const fast = framework::config::NumericsMode::fast,
-               bitwise = framework::config::NumericsMode::bitwise;
+    auto const fast = framework::parallelize::NumericsMode::fast,
+               bitwise = framework::parallelize::NumericsMode::bitwise;
     for (auto const& [ranks, parallel, mode] :
          {Layout{2, {.tensor = 2}, fast},
           Layout{2, {.pipeline = 2, .schedule = parallel::ScheduleKind::zero_bubble}, fast},
-          Layout{4,
-                 {.tensor = 2, .zero = 3, .recompute = framework::config::Recompute::selective},
-                 fast},
+          Layout{
+              4,
+              {.tensor = 2, .zero = 3, .recompute = framework::parallelize::Recompute::selective},
+              fast},
           Layout{2, {.zero = 2}, bitwise},
-          Layout{2, {.zero = 1, .recompute = framework::config::Recompute::full}, fast},
-          Layout{1, {.offload = framework::config::Offload::optimizer}, fast},
-          Layout{2, {.zero = 3, .offload = framework::config::Offload::optimizer}, fast}}) {
+          Layout{2, {.zero = 1, .recompute = framework::parallelize::Recompute::full}, fast},
+          Layout{1, {.offload = framework::parallelize::Offload::optimizer}, fast},
+          Layout{2, {.zero = 3, .offload = framework::parallelize::Offload::optimizer}, fast}}) {
         SCOPED_TRACE(describe(ranks, parallel));
         RunOptions options{.mode = mode,
-                           .compute = framework::config::Compute::fp64,
+                           .compute = framework::parallelize::Compute::fp64,
                            .steps = 2,
                            .tied = true,
                            .parallel = parallel,
@@ -244,12 +247,12 @@ TEST_F(GuardedDevice, OffloadedWeightsAreReadInTheOrderOfTheDevice) {
     install_guarded_device(true);
     struct Layout {
         int ranks;
-        framework::config::ParallelSection parallel;
+        framework::parallelize::ParallelSection parallel;
     };
     for (auto const& [ranks, parallel] :
          {Layout{1, {.zero = 3}}, Layout{2, {.zero = 2}}, Layout{2, {.pipeline = 2, .zero = 3}}}) {
         SCOPED_TRACE(describe(ranks, parallel));
-        RunOptions options{.compute = framework::config::Compute::bf16,
+        RunOptions options{.compute = framework::parallelize::Compute::bf16,
                            .steps = 2,
                            .batch = {3, 30, 1},
                            .tied = true,
@@ -258,7 +261,7 @@ TEST_F(GuardedDevice, OffloadedWeightsAreReadInTheOrderOfTheDevice) {
                            .layers = 2,
                            .device = kGuarded};
         auto const beside = train_as_threads(ranks, options);
-        options.parallel.offload = framework::config::Offload::optimizer;
+        options.parallel.offload = framework::parallelize::Offload::optimizer;
         auto const before = pinned::copies_queued();
         auto const offloaded = train_as_threads(ranks, options);
         EXPECT_GT(pinned::copies_queued(), before);

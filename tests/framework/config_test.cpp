@@ -234,7 +234,7 @@ TEST(Config, DifferencesAreThoseOfMeaning) {
     EXPECT_TRUE(config::differences("a: {b: 1, c: 2}\n", "a:\n  c: 2\n  b: 1\n").empty())
         << "layout of the text is not meaning";
     now.optimizer.learning_rate = 3e-4;
-    now.numerics.mode = config::NumericsMode::bitwise;
+    now.numerics.mode = parallelize::NumericsMode::bitwise;
     EXPECT_EQ(config::differences(config::to_yaml(before), config::to_yaml(now)),
               (std::vector<std::string>{"numerics.mode: fast -> bitwise",
                                         "optimizer.learning_rate: 5e-05 -> 0.0003"}));
@@ -246,14 +246,14 @@ TEST(Config, WhatIsWrittenIsReadBackTheSame) {
     Given const given(kGood);
     config::Config config = config::read_config(given.path, {});
     config.optimizer.learning_rate = 0.1 + 0.2; // no short decimal
-    config.numerics = {config::NumericsMode::bitwise, config::Compute::bf16, 3};
+    config.numerics = {parallelize::NumericsMode::bitwise, parallelize::Compute::bf16, 3};
     config.model.path = "a folder: with 'signs' # in it";
     config.parallel.layers = {1, 2, 0};
     Given const again(config::to_yaml(config));
     config::Config const back = config::read_config(again.path, {});
     EXPECT_EQ(back.optimizer.learning_rate, config.optimizer.learning_rate);
     EXPECT_EQ(back.model.path, config.model.path);
-    EXPECT_EQ(back.numerics.compute, config::Compute::bf16);
+    EXPECT_EQ(back.numerics.compute, parallelize::Compute::bf16);
     EXPECT_EQ(back.parallel.layers, config.parallel.layers);
     EXPECT_EQ(config::read_config(given.path, {"parallel.layers_of_parts=[2, 1]"}).parallel.layers,
               (std::vector<int>{2, 1}));

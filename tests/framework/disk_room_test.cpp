@@ -49,19 +49,23 @@ namespace {
 
 TEST(DiskRoom, CountsWhatTheRulesKeepAndTheOneBeingWritten) {
     test::TemporaryFolder const folder;
-    config::Config config;
-    config.run = folder.path() + "/run";
-    config.checkpoint.every = 10;
-    auto const most = [&](std::int64_t steps) { return disk_room(config, 1000, steps, 50).most; };
+    std::string const run = folder.path() + "/run";
+    SavesToCome to_come{.rules = {.every = 10}, .bytes = 12'000, .evaluated = 50};
+    auto const most = [&](std::int64_t steps) {
+        to_come.steps = steps;
+        return disk_room(run, to_come).most;
+    };
     EXPECT_EQ(most(100), 2 + 1 + 1) << "keep_last, the best, the one being written";
     EXPECT_EQ(most(5), 1) << "the end alone is saved";
-    config.checkpoint.keep_best = false;
+    to_come.rules.keep_best = false;
     EXPECT_EQ(most(100), 3);
-    config.checkpoint.keep_every = 20;
+    to_come.rules.keep_every = 20;
     EXPECT_EQ(most(100), 3 + 5);
-    std::filesystem::create_directories(config.run + "/checkpoints/step-000000010");
-    cluster::write_file(config.run + "/checkpoints/step-000000010/a", std::string(5000, 'x'));
-    DiskRoom room = disk_room(config, 1000, 10, 0);
+    std::filesystem::create_directories(run + "/checkpoints/step-000000010");
+    cluster::write_file(run + "/checkpoints/step-000000010/a", std::string(5000, 'x'));
+    to_come.steps = 10;
+    to_come.evaluated = 0;
+    DiskRoom room = disk_room(run, to_come);
     EXPECT_EQ(room.checkpoint, 12'000);
     EXPECT_EQ(room.needed(), 3 * 12'000 - 5000) << "one is there, and two saves are to come";
     room.free = room.needed();
@@ -95,14 +99,13 @@ TEST(DiskRoom, AQuotaIsLessThanTheDiskHas) {
             .free,
         0)
         << "the days of grace are over";
-    config::Config config;
-    config.run = folder.path() + "/run";
+    std::string const run = folder.path() + "/run";
     answers = {Answer{.hard = 30, .used = 720}, off};
-    DiskRoom room = disk_room(config, 1000, 10, 0);
+    DiskRoom room = disk_room(run, {.bytes = 12'000, .steps = 10});
     EXPECT_EQ(room.free, 30'000);
     room.place = "P";
     EXPECT_EQ(room.refusal(), "") << room.needed();
-    room = disk_room(config, 10'000, 10, 0);
+    room = disk_room(run, {.bytes = 120'000, .steps = 10});
     room.place = "P";
     EXPECT_EQ(
         room.refusal(),

@@ -23,7 +23,7 @@ model::Config model_of(std::int64_t layers, std::int64_t heads, std::int64_t kv_
 
 struct Layout {
     MeshShape shape;
-    config::ParallelSection section = {};
+    parallelize::ParallelSection section = {};
 };
 
 std::string refusal(model::Config const& model, Layout const& layout) {

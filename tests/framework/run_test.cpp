@@ -28,13 +28,13 @@ using namespace std::chrono_literals;
 
 TEST(StepGuard, NotFiniteIsTreatedAsTheConfigurationSays) {
     run::Progress progress;
-    config::GuardSection guard;
+    run::GuardSection guard;
     EXPECT_EQ(run::judge_step(guard, progress, 0.5, 1.0).verdict, run::Decision::good);
     EXPECT_EQ(run::judge_step(guard, progress, NAN, 1.0).verdict, run::Decision::stop);
     EXPECT_EQ(run::judge_step(guard, progress, 0.5, INFINITY).verdict, run::Decision::stop);
-    guard.non_finite = config::NonFinite::skip;
+    guard.non_finite = run::NonFinite::skip;
     EXPECT_EQ(run::judge_step(guard, progress, NAN, 1.0).verdict, run::Decision::leave_out);
-    guard.non_finite = config::NonFinite::rollback;
+    guard.non_finite = run::NonFinite::rollback;
     run::Judgement const finding =
         run::judge_step(guard, progress, 1.0 / 3.0, std::copysign(NAN, -1.0));
     EXPECT_EQ(finding.verdict, run::Decision::rollback);
@@ -43,7 +43,7 @@ TEST(StepGuard, NotFiniteIsTreatedAsTheConfigurationSays) {
 
 TEST(StepGuard, TooManyStepsLeftOutStopTheRun) {
     run::Progress progress;
-    config::GuardSection const guard{.non_finite = config::NonFinite::skip, .most_skips = 2};
+    run::GuardSection const guard{.non_finite = run::NonFinite::skip, .most_skips = 2};
     for (std::int64_t i = 0; i < 2; ++i) {
         EXPECT_EQ(run::judge_step(guard, progress, NAN, 1).verdict, run::Decision::leave_out);
         progress.left_out.push_back(i);
@@ -53,7 +53,7 @@ TEST(StepGuard, TooManyStepsLeftOutStopTheRun) {
 
 TEST(StepGuard, ASpikeIsMeasuredByTheMedianOnceItIsKnown) {
     run::Progress progress;
-    config::GuardSection const guard{.non_finite = config::NonFinite::skip, .spike = 3};
+    run::GuardSection const guard{.non_finite = run::NonFinite::skip, .spike = 3};
     for (int i = 0; i < 19; ++i) {
         EXPECT_EQ(run::judge_step(guard, progress, 100, 1).verdict, run::Decision::good)
             << "too early to tell";
@@ -141,15 +141,14 @@ TEST(Jobs, AnEventOfAnotherShapeIsToldWithItsLine) {
 
 class Control : public testing::Test {
   protected:
-    Control() { config_.run = folder_.path(); }
     run::Control control(run::JobLimits const& limits = {}, run::JobHistory const& history = {}) {
-        return run::Control(config_, limits, history, 0, *world_);
+        return run::Control(rules_, limits, history, 0, *world_);
     }
     run::JobLimits ends_in(std::chrono::milliseconds time, int nodes = 1) const {
         return {.end = std::chrono::system_clock::now() + time, .nodes = nodes};
     }
     test::TemporaryFolder folder_;
-    config::Config config_;
+    run::Rules rules_{.run = folder_.path()};
     std::unique_ptr<cluster::Communicator> world_ = cluster::make_fake_world(0, 1, {});
 };
 
@@ -164,12 +163,12 @@ TEST_F(Control, NothingIsAskedOfARunLeftInPeace) {
 
 TEST_F(Control, FilesInTheRunFolder) {
     auto c = control();
-    cluster::write_file(config_.run + "/SAVE", "");
+    cluster::write_file(rules_.run + "/SAVE", "");
     EXPECT_TRUE(c.agree(false).save);
     c.save_began();
-    EXPECT_FALSE(std::filesystem::exists(config_.run + "/SAVE"));
+    EXPECT_FALSE(std::filesystem::exists(rules_.run + "/SAVE"));
     EXPECT_FALSE(c.agree(false).save);
-    cluster::write_file(config_.run + "/STOP", "");
+    cluster::write_file(rules_.run + "/STOP", "");
     run::Orders const orders = c.agree(false);
     EXPECT_EQ(orders.stop, run::StopReason::file);
     EXPECT_EQ(orders.exit_code(), cluster::kHalted);
@@ -209,7 +208,7 @@ TEST_F(Control, ASlowFirstStepIsForgotten) {
 }
 
 TEST_F(Control, TheShorterOfConfigurationAndBatchSystemCounts) {
-    config_.job.minutes = 0.5;
+    rules_.job.minutes = 0.5;
     auto c = control(ends_in(3600s));
     c.save_took(20);
     EXPECT_EQ(c.agree(false).stop, run::StopReason::end_of_job);
@@ -223,7 +222,7 @@ TEST_F(Control, WarnsOfALimitTooShortForASave) {
 }
 
 TEST_F(Control, TheBudgetCountsEarlierJobsAndAllNodes) {
-    config_.job.node_hours = 2;
+    rules_.job.node_hours = 2;
     run::JobHistory history{.jobs = {{0, 3600, 1, 0}}};
     auto c = control(ends_in(3600s, 2), history);
     EXPECT_EQ(c.refusal(7), std::nullopt);
@@ -244,12 +243,12 @@ TEST_F(Control, JobsWithoutProgressEndTheChain) {
         control({}, history).refusal(8).value_or("").find("the last 3 jobs all started at step 8"),
         std::string::npos);
     EXPECT_EQ(control({}, history).refusal(12), std::nullopt) << "the last of them got further";
-    config_.job.attempts = 4;
+    rules_.job.attempts = 4;
     EXPECT_EQ(control({}, history).refusal(8), std::nullopt);
 }
 
 TEST_F(Control, MinutesBetweenSaves) {
-    config_.checkpoint.minutes = 0.001;
+    rules_.checkpoint.minutes = 0.001;
     auto c = control();
     std::this_thread::sleep_for(80ms);
     EXPECT_TRUE(c.agree(false).save);

@@ -34,7 +34,7 @@ TEST(Bitwise, TheHashSeesTheSeedOfDropout) {
 }
 
 TEST(FastMode, MpiRanksStayWithinTheFirstLossBound) {
-    RunOptions const options{.mode = config::NumericsMode::fast, .steps = 3};
+    RunOptions const options{.mode = parallelize::NumericsMode::fast, .steps = 3};
     Curve const together = train_tiny(world(), options);
     Curve alone;
     cluster::run_as_threads(1, [&](auto& single) { alone = train_tiny(single, options); });
@@ -42,8 +42,8 @@ TEST(FastMode, MpiRanksStayWithinTheFirstLossBound) {
 }
 
 /// Lists layouts that pass as threads (layout_test), to be proved again with processes as ranks.
-std::vector<config::ParallelSection> layouts_of(int ranks) {
-    std::vector<config::ParallelSection> all{{.zero = 1}, {.zero = 2}, {.zero = 3}};
+std::vector<parallelize::ParallelSection> layouts_of(int ranks) {
+    std::vector<parallelize::ParallelSection> all{{.zero = 1}, {.zero = 2}, {.zero = 3}};
     if (ranks % 2 == 0) {
         for (auto const schedule :
              {parallel::ScheduleKind::gpipe, parallel::ScheduleKind::one_f_one_b,
@@ -52,8 +52,8 @@ std::vector<config::ParallelSection> layouts_of(int ranks) {
         all.push_back({.pipeline = 2,
                        .schedule = parallel::ScheduleKind::interleaved,
                        .virtual_stages = 2,
-                       .recompute = config::Recompute::full});
-        all.push_back({.pipeline = 1, .tensor = 2, .recompute = config::Recompute::selective});
+                       .recompute = parallelize::Recompute::full});
+        all.push_back({.pipeline = 1, .tensor = 2, .recompute = parallelize::Recompute::selective});
     }
     if (ranks % 4 == 0) {
         all.push_back({.shard = 2, .zero = 3});
@@ -71,7 +71,7 @@ std::vector<config::ParallelSection> layouts_of(int ranks) {
 TEST(Layouts, EveryCompositionUnderMpi) {
     RunOptions options{.steps = 4, .tied = true};
     RunOptions exact{
-        .mode = config::NumericsMode::fast, .compute = config::Compute::fp64, .steps = 3};
+        .mode = parallelize::NumericsMode::fast, .compute = parallelize::Compute::fp64, .steps = 3};
     Curve const alone = train_as_threads(1, options), oracle = train_as_threads(1, exact);
     for (auto const& parallel : layouts_of(world().size())) {
         std::string const what = describe(world().size(), parallel);

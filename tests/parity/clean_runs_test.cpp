@@ -26,10 +26,10 @@ TEST(Clean, AHundredSeedsRaiseNoAlarm) {
     char const* const folders[] = {"bert", "gpt2", "llama", "qwen2"};
     int alarms = 0;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
-        auto const mode = seed % 2 ? framework::config::NumericsMode::fast
-                                   : framework::config::NumericsMode::bitwise;
+        auto const mode = seed % 2 ? framework::parallelize::NumericsMode::fast
+                                   : framework::parallelize::NumericsMode::bitwise;
         auto const problem =
-            golden_problem(folders[seed % 4], mode, framework::config::Compute::fp32, seed);
+            golden_problem(folders[seed % 4], mode, framework::parallelize::Compute::fp32, seed);
         auto const report = check(problem, nine_layouts(folders[seed % 4]), run_as_threads());
         alarms += !report.passed();
         EXPECT_TRUE(report.passed())
@@ -41,8 +41,8 @@ TEST(Clean, AHundredSeedsRaiseNoAlarm) {
 /// Sums over tensor ranks are rounded to bf16: every layout that the command runs by default.
 TEST(Clean, BFloat16InEveryFamily) {
     for (char const* folder : {"bert", "gpt2", "llama", "llama3", "mistral", "qwen2", "qwen3"}) {
-        auto const problem = golden_problem(folder, framework::config::NumericsMode::fast,
-                                            framework::config::Compute::bf16);
+        auto const problem = golden_problem(folder, framework::parallelize::NumericsMode::fast,
+                                            framework::parallelize::Compute::bf16);
         auto const report = check(problem, covering(golden_layouts(folder, 8)), run_as_threads());
         EXPECT_TRUE(report.passed()) << folder << ": " << summary_of(report);
         EXPECT_GT(report.layouts.size(), 80U);
@@ -57,13 +57,13 @@ TEST(Clean, FactorsOfTensorRanksInBFloat16) {
         for (auto const& l : golden_layouts(folder, 8)) {
             auto const& p = l.parallel;
             if (p.tensor > 1 && p.tensor == l.ranks() && p.zero == 0 &&
-                p.recompute == framework::config::Recompute::none &&
-                p.offload == framework::config::Offload::none)
+                p.recompute == framework::parallelize::Recompute::none &&
+                p.offload == framework::parallelize::Offload::none)
                 layouts.push_back(l);
         }
         for (std::uint64_t seed = 11; seed <= 12; ++seed) {
-            auto const problem = golden_problem(folder, framework::config::NumericsMode::fast,
-                                                framework::config::Compute::bf16, seed);
+            auto const problem = golden_problem(folder, framework::parallelize::NumericsMode::fast,
+                                                framework::parallelize::Compute::bf16, seed);
             std::map<std::int64_t, Trace> single;
             for (auto const tokens : packings()) single[tokens] = single_trace(problem, tokens);
             for (auto const& l : layouts)

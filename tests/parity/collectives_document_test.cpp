@@ -26,8 +26,8 @@ constexpr int kMicroSteps = 4;
 struct Shown {
     std::string name;
     int ranks;
-    config::ParallelSection parallel;
-    config::NumericsMode mode = config::NumericsMode::fast;
+    parallelize::ParallelSection parallel;
+    parallelize::NumericsMode mode = parallelize::NumericsMode::fast;
 };
 
 std::vector<Shown> shown() {
@@ -37,8 +37,8 @@ std::vector<Shown> shown() {
         {"ZeRO 2, 8 ranks", 8, {.zero = 2}},
         {"ZeRO 3, 8 ranks", 8, {.zero = 3}},
         {"ZeRO 3, replicate 2 x shard 8", 16, {.shard = 8, .zero = 3}},
-        {"ZeRO 0, 8 ranks, bitwise", 8, {}, config::NumericsMode::bitwise},
-        {"ZeRO 3, 8 ranks, bitwise", 8, {.zero = 3}, config::NumericsMode::bitwise},
+        {"ZeRO 0, 8 ranks, bitwise", 8, {}, parallelize::NumericsMode::bitwise},
+        {"ZeRO 3, 8 ranks, bitwise", 8, {.zero = 3}, parallelize::NumericsMode::bitwise},
         {"tensor 8", 8, {.tensor = 8}},
         {"pipeline 8, 1f1b", 8, {.pipeline = 8}},
         {"pipeline 8, zero-bubble",
@@ -143,7 +143,7 @@ std::string rows(Shown const& layout, model::Config const& model) {
     planning::StepDescription const step{
         .mesh = terms.mesh,
         .section = layout.parallel,
-        .numerics = {layout.mode, config::Compute::bf16},
+        .numerics = {layout.mode, parallelize::Compute::bf16},
         .tokens_per_micro_batch = kTokens,
         .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(samples), kTokens)};
     std::string text;

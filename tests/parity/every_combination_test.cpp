@@ -27,7 +27,8 @@ TEST(EveryCombination, OneHashAfterTwentySteps) {
                                                             {2, ScheduleKind::one_f_one_b, 1},
                                                             {2, ScheduleKind::interleaved, 2},
                                                             {2, ScheduleKind::zero_bubble, 1}})
-                for (auto const recompute : {config::Recompute::none, config::Recompute::full}) {
+                for (auto const recompute :
+                     {parallelize::Recompute::none, parallelize::Recompute::full}) {
                     options.parallel = {.pipeline = pipeline,
                                         .zero = zero,
                                         .schedule = schedule,

@@ -22,8 +22,8 @@ inline framework::parity::Problem golden_problem(framework::config::Config const
 }
 
 inline framework::parity::Problem golden_problem(std::string const& folder,
-                                                 framework::config::NumericsMode mode,
-                                                 framework::config::Compute compute,
+                                                 framework::parallelize::NumericsMode mode,
+                                                 framework::parallelize::Compute compute,
                                                  std::uint64_t seed = 1) {
     auto config = golden_config(folder);
     config.numerics = {.mode = mode, .compute = compute};

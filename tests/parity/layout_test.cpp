@@ -15,14 +15,15 @@ using namespace framework;
 
 struct Layout {
     int ranks;
-    config::ParallelSection parallel;
+    parallelize::ParallelSection parallel;
 };
 
 TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
     std::vector<Layout> layouts;
     for (int zero = 0; zero <= 3; ++zero) {
         for (int ranks : {1, 2, 4}) layouts.push_back({ranks, {.zero = zero}});
-        layouts.push_back({4, {.shard = 2, .zero = zero, .recompute = config::Recompute::full}});
+        layouts.push_back(
+            {4, {.shard = 2, .zero = zero, .recompute = parallelize::Recompute::full}});
         for (auto const schedule :
              {parallel::ScheduleKind::gpipe, parallel::ScheduleKind::one_f_one_b,
               parallel::ScheduleKind::zero_bubble})
@@ -39,12 +40,12 @@ TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
                             .zero = zero,
                             .schedule = parallel::ScheduleKind::interleaved,
                             .virtual_stages = 2,
-                            .recompute = config::Recompute::full}});
+                            .recompute = parallelize::Recompute::full}});
     }
     layouts.push_back({2,
                        {.zero = 1,
-                        .recompute = config::Recompute::selective,
-                        .offload = config::Offload::optimizer}});
+                        .recompute = parallelize::Recompute::selective,
+                        .offload = parallelize::Offload::optimizer}});
     for (bool const tied : {false, true}) {
         RunOptions options{.steps = 4, .tied = tied};
         Curve const alone = train_as_threads(1, options);
@@ -59,13 +60,13 @@ TEST(Bitwise, OneHashForEveryZeroStageDepthAndSchedule) {
 }
 
 TEST(Bitwise, OneHashWhenComputingInBfloat16) {
-    RunOptions options{.compute = config::Compute::bf16, .steps = 3};
+    RunOptions options{.compute = parallelize::Compute::bf16, .steps = 3};
     Curve const alone = train_as_threads(1, options);
-    options.compute = config::Compute::fp32;
+    options.compute = parallelize::Compute::fp32;
     Curve const exact = train_as_threads(1, options);
     EXPECT_NE(alone.weights_sha256, exact.weights_sha256);
     EXPECT_NEAR(alone.losses[0], exact.losses[0], 0.05 * exact.losses[0]);
-    options.compute = config::Compute::bf16;
+    options.compute = parallelize::Compute::bf16;
     for (auto const& [ranks, parallel] :
          {Layout{2, {.zero = 0}}, Layout{2, {.zero = 1}}, Layout{4, {.shard = 2, .zero = 2}},
           Layout{3, {.zero = 3}},
@@ -88,16 +89,17 @@ double worst(std::vector<double> const& a, std::vector<double> const& b) {
 /// heads, dropout.
 TEST(Tensor, EqualsOneRankInFloat64) {
     for (bool const tied : {false, true}) {
-        RunOptions options{.mode = config::NumericsMode::fast,
-                           .compute = config::Compute::fp64,
+        RunOptions options{.mode = parallelize::NumericsMode::fast,
+                           .compute = parallelize::Compute::fp64,
                            .steps = 4,
                            .tied = tied};
         Curve const alone = train_as_threads(1, options);
         for (auto const& [ranks, parallel] :
              {Layout{2, {.tensor = 2}}, Layout{3, {.tensor = 3}},
               Layout{4, {.tensor = 2, .zero = 1}},
-              Layout{4, {.tensor = 2, .zero = 3, .recompute = config::Recompute::full}},
-              Layout{4, {.pipeline = 2, .tensor = 2, .recompute = config::Recompute::selective}},
+              Layout{4, {.tensor = 2, .zero = 3, .recompute = parallelize::Recompute::full}},
+              Layout{4,
+                     {.pipeline = 2, .tensor = 2, .recompute = parallelize::Recompute::selective}},
               Layout{8,
                      {.pipeline = 2,
                      .tensor = 2,
@@ -130,7 +132,7 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
         {3, {.zero = 1}},
         {4, {.shard = 2, .zero = 3}},
         {2, {.tensor = 2}},
-        {3, {.tensor = 3, .recompute = config::Recompute::full}},
+        {3, {.tensor = 3, .recompute = parallelize::Recompute::full}},
         {4, {.pipeline = 4, .schedule = parallel::ScheduleKind::gpipe}},
         {4, {.pipeline = 2, .schedule = parallel::ScheduleKind::interleaved, .virtual_stages = 2}},
         {8, {.pipeline = 2, .tensor = 2, .zero = 3}}};

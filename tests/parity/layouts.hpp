@@ -2,13 +2,13 @@
 #pragma once
 #include <vector>
 
-#include "framework/config/config.hpp"
+#include "framework/parallelize/section.hpp"
 
 namespace trireme::test {
 
 struct Layout {
     int ranks;
-    framework::config::ParallelSection parallel;
+    framework::parallelize::ParallelSection parallel;
 };
 
 inline std::vector<Layout> layouts_to_count() {
@@ -17,16 +17,21 @@ inline std::vector<Layout> layouts_to_count() {
         {2, {.tensor = 2}},
         {3, {.tensor = 3}},
         {4, {.tensor = 2, .zero = 2}},
-        {4, {.pipeline = 2, .tensor = 2, .recompute = framework::config::Recompute::selective}},
+        {4,
+         {.pipeline = 2, .tensor = 2, .recompute = framework::parallelize::Recompute::selective}},
         {8,
          {.pipeline = 2, .tensor = 2, .zero = 3, .schedule = parallel::ScheduleKind::zero_bubble}},
-        {8, {.tensor = 2, .shard = 2, .zero = 1, .recompute = framework::config::Recompute::full}},
+        {8,
+         {.tensor = 2,
+          .shard = 2,
+          .zero = 1,
+          .recompute = framework::parallelize::Recompute::full}},
         {8, {.pipeline = 4, .tensor = 2, .schedule = parallel::ScheduleKind::one_f_one_b}}};
     for (int zero = 0; zero <= 3; ++zero) {
         all.push_back({2, {.zero = zero}});
         all.push_back({4, {.zero = zero}});
         all.push_back(
-            {4, {.shard = 2, .zero = zero, .recompute = framework::config::Recompute::full}});
+            {4, {.shard = 2, .zero = zero, .recompute = framework::parallelize::Recompute::full}});
         all.push_back({4,
                        {.pipeline = 2,
                         .zero = zero,
@@ -40,7 +45,7 @@ inline std::vector<Layout> layouts_to_count() {
                        {.pipeline = 3,
                         .zero = 3,
                         .schedule = schedule,
-                        .recompute = framework::config::Recompute::full}});
+                        .recompute = framework::parallelize::Recompute::full}});
     }
     return all;
 }

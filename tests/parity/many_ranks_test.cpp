@@ -10,7 +10,7 @@
 namespace trireme::test {
 namespace {
 
-using framework::config::ParallelSection;
+using framework::parallelize::ParallelSection;
 
 void expect_one_hash(std::vector<Layout> const& layouts, RunOptions options) {
     auto const run = [&](Layout const& layout) {
@@ -39,7 +39,7 @@ TEST(ManyRanks, SixtyFourStages) {
           .zero = 3,
           .schedule = parallel::ScheduleKind::interleaved,
           .virtual_stages = 4,
-          .recompute = framework::config::Recompute::full}}};
+          .recompute = framework::parallelize::Recompute::full}}};
     for (auto const schedule : {parallel::ScheduleKind::gpipe, parallel::ScheduleKind::one_f_one_b,
                                 parallel::ScheduleKind::zero_bubble})
         layouts.push_back({64, {.pipeline = 64, .schedule = schedule}});

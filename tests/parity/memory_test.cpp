@@ -4,7 +4,6 @@
 
 #include <set>
 
-#include "framework/config/names.hpp"
 #include "framework/model/transformer_parts.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "parallel/dry_world.hpp"
@@ -109,15 +108,15 @@ struct StepMemory {
 };
 
 /// One micro-step of rank 0 of d data ranks.
-StepMemory step_memory(model::Config const& model, config::ParallelSection const& section, int d,
-                       std::int64_t tokens, at::Device device,
-                       config::Compute compute = config::Compute::fp32) {
+StepMemory step_memory(model::Config const& model, parallelize::ParallelSection const& section,
+                       int d, std::int64_t tokens, at::Device device,
+                       parallelize::Compute compute = parallelize::Compute::fp32) {
     auto const meter = MemoryMeter::of(device.type());
     auto const shape = parallelize::mesh_shape(section, d);
     auto const world = parallel::make_dry_world(shape, 0);
     parallel::Mesh const mesh(*world, shape);
-    parallelize::ParallelModel parallel(model, mesh, section, {config::NumericsMode::fast, compute},
-                                        true, device);
+    parallelize::ParallelModel parallel(model, mesh, section,
+                                        {parallelize::NumericsMode::fast, compute}, true, device);
     std::vector<model::Pass> passes;
     passes.push_back(pass_of(tokens));
     parallel.load(std::move(passes));
@@ -131,11 +130,12 @@ StepMemory step_memory(model::Config const& model, config::ParallelSection const
 
 TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
     model::Config const model = small_llama(6, 128, 512);
-    using config::Recompute;
+    using parallelize::Recompute;
     std::map<Recompute, std::int64_t> added;
     for (auto const recompute : {Recompute::none, Recompute::selective, Recompute::full})
-        for (config::Compute const compute : {config::Compute::fp32, config::Compute::bf16}) {
-            config::ParallelSection const section{.recompute = recompute};
+        for (parallelize::Compute const compute :
+             {parallelize::Compute::fp32, parallelize::Compute::bf16}) {
+            parallelize::ParallelSection const section{.recompute = recompute};
             StepMemory const real = step_memory(model, section, 1, 384, at::kCPU, compute),
                              counted = step_memory(model, section, 1, 384, at::kMeta, compute);
             EXPECT_NEAR(static_cast<double>(real.added()) / static_cast<double>(counted.added()), 1,
@@ -146,7 +146,7 @@ TEST(Memory, ActivationsAreWhatTheMetaDeviceCounts) {
                        name_of(recompute), name_of(compute),
                        static_cast<double>(real.added()) / 1e6,
                        static_cast<double>(counted.added()) / 1e6);
-            if (compute == config::Compute::fp32) added[recompute] = counted.added();
+            if (compute == parallelize::Compute::fp32) added[recompute] = counted.added();
         }
     EXPECT_LT(added[Recompute::selective], added[Recompute::none]);
     EXPECT_LT(added[Recompute::full], added[Recompute::selective] / 2);

@@ -8,7 +8,6 @@
 #include "cluster/fake_communicator.hpp"
 #include "cluster/file.hpp"
 #include "cluster/thread_communicator.hpp"
-#include "framework/config/names.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/optimizer/schedule.hpp"
@@ -30,7 +29,7 @@ double distance(at::Tensor const& a, at::Tensor const& b, double global) {
     return (a - b).norm().item<double>() / std::max(b.norm().item<double>(), 1e-6 * global);
 }
 
-class AgainstOracle : public testing::TestWithParam<std::tuple<bool, config::NumericsMode>> {};
+class AgainstOracle : public testing::TestWithParam<std::tuple<bool, parallelize::NumericsMode>> {};
 
 TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
     auto const [tied, mode] = GetParam();
@@ -39,7 +38,7 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
     auto const world = cluster::make_thread_world(1, {});
     parallel::Mesh const mesh(*world[0], {});
     parallelize::ParallelModel parallel(model, mesh, {},
-                                        {.mode = mode, .compute = config::Compute::fp64});
+                                        {.mode = mode, .compute = parallelize::Compute::fp64});
     auto& store = parallel.store();
     for (auto const& p : store.parameters()) store.initialize(*p, 5);
     Weights plain;
@@ -80,8 +79,8 @@ TEST_P(AgainstOracle, LossGradientsAndWeightsAgreeTo1em12) {
 }
 INSTANTIATE_TEST_SUITE_P(Llama, AgainstOracle,
                          testing::Combine(testing::Bool(),
-                                          testing::Values(config::NumericsMode::bitwise,
-                                                          config::NumericsMode::fast)));
+                                          testing::Values(parallelize::NumericsMode::bitwise,
+                                                          parallelize::NumericsMode::fast)));
 
 nlohmann::json golden_optimizer() {
     return nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/optimizer.json"));
@@ -90,17 +89,17 @@ nlohmann::json golden_optimizer() {
 /// Rates that rise and fall, gradients below and above the clip (tests/golden/make_optimizer.py).
 TEST(AgainstTorch, AdamWWithAScheduleAndClipping) {
     auto const all = golden_optimizer(), golden = all.at("adamw");
-    auto const& schedules = config::Names<config::RateSchedule>::value;
+    auto const schedules = names_of(optimizer::RateSchedule{});
     auto const schedule = std::ranges::find(schedules, golden.at("schedule").get<std::string>());
     ASSERT_NE(schedule, schedules.end());
-    config::OptimizerSection const section{
+    optimizer::Section const section{
         .learning_rate = all.at("learning_rate"),
         .beta1 = golden.at("beta1"),
         .beta2 = golden.at("beta2"),
         .epsilon = golden.at("epsilon"),
         .weight_decay = golden.at("weight_decay"),
         .clip = golden.at("clip"),
-        .schedule = static_cast<config::RateSchedule>(schedule - schedules.begin()),
+        .schedule = static_cast<optimizer::RateSchedule>(schedule - schedules.begin()),
         .warmup = golden.at("warmup"),
         .final_fraction = golden.at("final_fraction")};
     std::vector<std::string> const names{"matrix", "vector"};
@@ -240,11 +239,12 @@ double drift(Curve const& a, Curve const& b) {
 }
 
 TEST(FastMode, FirstLossAgreesAndDriftStaysInBounds) {
-    RunOptions options{
-        .mode = config::NumericsMode::fast, .compute = config::Compute::fp64, .steps = 50};
+    RunOptions options{.mode = parallelize::NumericsMode::fast,
+                       .compute = parallelize::Compute::fp64,
+                       .steps = 50};
     Curve exact, single;
     cluster::run_as_threads(1, [&](auto& world) { exact = train_tiny(world, options); });
-    options.compute = config::Compute::fp32;
+    options.compute = parallelize::Compute::fp32;
     cluster::run_as_threads(1, [&](auto& world) { single = train_tiny(world, options); });
     double const rounding = drift(single, exact);
     ASSERT_GT(rounding, 0.0);

@@ -11,8 +11,8 @@ namespace {
 using namespace framework::parity;
 
 TEST(ParityUnderMpi, EveryLayoutOfThisWorldPasses) {
-    auto const problem = golden_problem("llama", framework::config::NumericsMode::bitwise,
-                                        framework::config::Compute::fp32);
+    auto const problem = golden_problem("llama", framework::parallelize::NumericsMode::bitwise,
+                                        framework::parallelize::Compute::fp32);
     auto const layouts = covering_of_world(golden_layouts("llama", world().size()), world().size());
     ASSERT_GE(layouts.size(), 12U);
     auto const report = check(problem, layouts, run_in(world()));

@@ -8,7 +8,6 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
-#include "framework/config/names.hpp"
 #include "framework/parity/certificate.hpp"
 #include "tests/parity/golden_problem.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -17,8 +16,8 @@ namespace trireme::test {
 namespace {
 
 using namespace framework::parity;
-using framework::config::Compute;
-using framework::config::NumericsMode;
+using framework::parallelize::Compute;
+using framework::parallelize::NumericsMode;
 
 Report run_check(Problem const& problem, std::vector<Layout> const& layouts) {
     return check(problem, layouts, run_as_threads());
@@ -36,8 +35,8 @@ std::vector<Layout> a_dozen(std::string const& folder) {
 }
 
 class Clean
-    : public testing::TestWithParam<
-          std::tuple<char const*, framework::config::NumericsMode, framework::config::Compute>> {};
+    : public testing::TestWithParam<std::tuple<char const*, framework::parallelize::NumericsMode,
+                                               framework::parallelize::Compute>> {};
 
 TEST_P(Clean, EveryLayoutPasses) {
     auto const [folder, mode, compute] = GetParam();
@@ -47,20 +46,20 @@ TEST_P(Clean, EveryLayoutPasses) {
 }
 INSTANTIATE_TEST_SUITE_P(
     Families, Clean,
-    testing::Values(std::tuple("bert", framework::config::NumericsMode::fast,
-                               framework::config::Compute::fp64),
-                    std::tuple("gpt2", framework::config::NumericsMode::bitwise,
-                               framework::config::Compute::fp32),
-                    std::tuple("llama", framework::config::NumericsMode::fast,
-                               framework::config::Compute::fp32),
-                    std::tuple("qwen2", framework::config::NumericsMode::fast,
-                               framework::config::Compute::fp32),
-                    std::tuple("qwen3", framework::config::NumericsMode::bitwise,
-                               framework::config::Compute::fp64),
-                    std::tuple("qwen2", framework::config::NumericsMode::fast,
-                               framework::config::Compute::bf16),
-                    std::tuple("mistral", framework::config::NumericsMode::fast,
-                               framework::config::Compute::bf16)));
+    testing::Values(std::tuple("bert", framework::parallelize::NumericsMode::fast,
+                               framework::parallelize::Compute::fp64),
+                    std::tuple("gpt2", framework::parallelize::NumericsMode::bitwise,
+                               framework::parallelize::Compute::fp32),
+                    std::tuple("llama", framework::parallelize::NumericsMode::fast,
+                               framework::parallelize::Compute::fp32),
+                    std::tuple("qwen2", framework::parallelize::NumericsMode::fast,
+                               framework::parallelize::Compute::fp32),
+                    std::tuple("qwen3", framework::parallelize::NumericsMode::bitwise,
+                               framework::parallelize::Compute::fp64),
+                    std::tuple("qwen2", framework::parallelize::NumericsMode::fast,
+                               framework::parallelize::Compute::bf16),
+                    std::tuple("mistral", framework::parallelize::NumericsMode::fast,
+                               framework::parallelize::Compute::bf16)));
 
 TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
     auto const all = golden_layouts("llama", 8);
@@ -102,8 +101,8 @@ TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
 
 TEST(Layouts, EveryAxisAtOnceInEachZeroStage) {
     for (char const* folder : {"llama", "gpt2", "qwen3", "bert"}) {
-        auto const problem = golden_problem(folder, framework::config::NumericsMode::bitwise,
-                                            framework::config::Compute::fp32);
+        auto const problem = golden_problem(folder, framework::parallelize::NumericsMode::bitwise,
+                                            framework::parallelize::Compute::fp32);
         auto const layouts = of_every_axis(problem.model, packings());
         ASSERT_EQ(layouts.size(), 4U);
         for (int zero = 0; zero <= 3; ++zero) {
@@ -153,7 +152,7 @@ TEST(Pattern, NamesTheFeatureThatFailingLayoutsShare) {
 TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
     std::vector<LayoutOutcome> outcomes;
     for (auto const& l : covering_of_world(golden_layouts("llama", 4), 4))
-        outcomes.push_back({l, l.parallel.recompute != framework::config::Recompute::full ||
+        outcomes.push_back({l, l.parallel.recompute != framework::parallelize::Recompute::full ||
                                    l.parallel.pipeline == 1});
     std::string const conjunction = pattern_of(outcomes);
     EXPECT_NE(conjunction.find("with pipeline > 1 and recompute full, none of the"),
@@ -164,7 +163,7 @@ TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
     EXPECT_NE(pattern_of(outcomes).find("with pipeline 4, none of the"), std::string::npos)
         << pattern_of(outcomes);
     for (auto& v : outcomes)
-        v.passed = v.layout.parallel.recompute == framework::config::Recompute::none ||
+        v.passed = v.layout.parallel.recompute == framework::parallelize::Recompute::none ||
                    v.layout.parallel.pipeline * v.layout.parallel.tensor == 1;
     EXPECT_NE(pattern_of(outcomes).find("that pass have recompute none, which none that fails has"),
               std::string::npos)
@@ -174,8 +173,8 @@ TEST(Pattern, DropsWhatAllLayoutsHaveAndNamesTheNarrowest) {
 /// Diagnoses a layout whose trace `spoil` has changed before it is examined.
 Diagnosis diagnosis_of(Layout const& layout,
                        std::function<void(Problem const&, Layout const&, Trace&)> const& spoil) {
-    auto const problem = golden_problem("llama", framework::config::NumericsMode::fast,
-                                        framework::config::Compute::fp32);
+    auto const problem = golden_problem("llama", framework::parallelize::NumericsMode::fast,
+                                        framework::parallelize::Compute::fp32);
     auto const report = check(problem, {layout}, [&](Problem const& p, Layout const& l) {
         Trace trace = run_as_threads()(p, l);
         spoil(p, l, trace);
@@ -206,7 +205,8 @@ TEST(Diagnosis, NamesTheFeatureWithoutWhichALayoutAgrees) {
           Row{{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}, false, "stage-boundary"},
           Row{{{.replicate = 1, .shard = 2, .zero = 3}, 12}, true, "gather"},
           Row{{{.replicate = 1, .shard = 2, .zero = 2}, 12}, false, "shards"},
-          Row{{{.replicate = 2, .shard = 1, .recompute = framework::config::Recompute::full}, 12},
+          Row{{{.replicate = 2, .shard = 1, .recompute = framework::parallelize::Recompute::full},
+               12},
               false,
               "recomputation"}}) {
         auto const found =
@@ -222,7 +222,7 @@ TEST(Diagnosis, NamesTheFeatureWithoutWhichALayoutAgrees) {
 }
 
 TEST(Diagnosis, BlamesDropoutOfRecomputationOnlyWhereThereIsSome) {
-    using framework::config::Recompute;
+    using framework::parallelize::Recompute;
     for (auto const recompute : {Recompute::none, Recompute::full}) {
         Layout const layout{{.replicate = 2, .shard = 1, .recompute = recompute}, 12};
         auto const found = diagnosis_of(layout, [](Problem const& p, auto const&, Trace& trace) {
@@ -268,7 +268,7 @@ TEST(Certificate, IsTakenIntoARunOfItsOwnShapeAlone) {
     EXPECT_NE(cluster::read_file(config.run + "/parity.json").find("\"passed\""),
               std::string::npos);
     EXPECT_THROW(attach_certificate(file, golden_config("gpt2")), cluster::InputError);
-    config.numerics.compute = framework::config::Compute::bf16;
+    config.numerics.compute = framework::parallelize::Compute::bf16;
     EXPECT_THROW(attach_certificate(file, config), cluster::InputError);
 }
 
@@ -277,7 +277,7 @@ TEST(Certificate, OfBf16WithoutFloat32IsRefused) {
     TemporaryFolder const folder;
     auto config = golden_config("llama");
     config.run = folder.path() + "/run";
-    config.numerics.compute = framework::config::Compute::bf16;
+    config.numerics.compute = framework::parallelize::Compute::bf16;
     auto const report = run_check(golden_problem(config), {{{.replicate = 2, .shard = 1}, 12}});
     auto json = to_json(report, config, "test");
     EXPECT_LT(json["layouts"][0]["float32"]["worst_share_of_bound"], 1.0);
@@ -307,16 +307,16 @@ TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
         {"the clip", [](Trace& t) {
              for (auto& [name, m] : t.first_moments) m = m * 1.02;
          }}};
-    auto const problem = golden_problem("llama", framework::config::NumericsMode::fast,
-                                        framework::config::Compute::bf16);
+    auto const problem = golden_problem("llama", framework::parallelize::NumericsMode::fast,
+                                        framework::parallelize::Compute::bf16);
     for (auto const& [what, spoil] : mistakes) {
-        auto const report = check(problem, {{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}},
-                                  [&](Problem const& p, Layout const& l) {
-                                      Trace trace = run_as_threads()(p, l);
-                                      if (p.numerics.compute == framework::config::Compute::bf16)
-                                          spoil(trace);
-                                      return trace;
-                                  });
+        auto const report =
+            check(problem, {{{.pipeline = 2, .replicate = 1, .shard = 1}, 12}},
+                  [&](Problem const& p, Layout const& l) {
+                      Trace trace = run_as_threads()(p, l);
+                      if (p.numerics.compute == framework::parallelize::Compute::bf16) spoil(trace);
+                      return trace;
+                  });
         ASSERT_FALSE(report.passed()) << what;
         EXPECT_EQ(report.diagnosis->causes[0].id, "bf16-alone") << what;
     }
@@ -324,8 +324,8 @@ TEST(Bf16, AMistakeOfTwoPercentFailsWithoutTensorRanks) {
 
 /// With tensor ranks, whose partial sums are rounded, the float32 run sees what bfloat16 cannot.
 TEST(Bf16, AMistakeOfTwoPercentInBothTypesFailsWithTensorRanks) {
-    auto const problem = golden_problem("llama3", framework::config::NumericsMode::fast,
-                                        framework::config::Compute::bf16);
+    auto const problem = golden_problem("llama3", framework::parallelize::NumericsMode::fast,
+                                        framework::parallelize::Compute::bf16);
     auto const report = check(problem, {{{.tensor = 2, .replicate = 1, .shard = 1}, 12}},
                               [&](Problem const& p, Layout const& l) {
                                   Trace trace = run_as_threads()(p, l);

@@ -7,7 +7,6 @@
 
 #include "cluster/philox.hpp"
 #include "cluster/thread_communicator.hpp"
-#include "framework/config/names.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/weights/weights_hash.hpp"
 
@@ -73,7 +72,7 @@ TinyRun::TinyRun(cluster::Communicator& world, RunOptions const& options)
       model_(config_, mesh_, options.parallel, {.mode = options.mode, .compute = options.compute},
              true, options.device),
       optimizer_(model_.store(), {.weight_decay = 0.1},
-                 options.parallel.offload == config::Offload::optimizer),
+                 options.parallel.offload == parallelize::Offload::optimizer),
       gradient_norm_(model_.store(), mesh_) {
     for (auto const& p : model_.store().parameters()) model_.store().initialize(*p, 5);
     model_.refresh();
@@ -130,7 +129,7 @@ Curve train_as_threads(int ranks, RunOptions const& options) {
     return curves[0];
 }
 
-std::string describe(int ranks, config::ParallelSection const& p) {
+std::string describe(int ranks, parallelize::ParallelSection const& p) {
     return fmt::format(
         "{} ranks: pipeline {} x {} {}, replicate {}, shard {}, tensor {}, zero {}, recompute {}",
         ranks, p.pipeline, p.virtual_stages, name_of(p.schedule), p.replicate, p.shard, p.tensor,

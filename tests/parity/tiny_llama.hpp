@@ -7,11 +7,11 @@
 
 #include "cluster/communicator.hpp"
 #include "data/loader.hpp"
-#include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallelize/parallel_model.hpp"
+#include "framework/parallelize/section.hpp"
 
 namespace trireme::test {
 
@@ -55,14 +55,14 @@ struct Curve {
 };
 
 struct RunOptions {
-    framework::config::NumericsMode mode = framework::config::NumericsMode::bitwise;
-    framework::config::Compute compute = framework::config::Compute::fp32;
+    framework::parallelize::NumericsMode mode = framework::parallelize::NumericsMode::bitwise;
+    framework::parallelize::Compute compute = framework::parallelize::Compute::fp32;
     int steps = 20;
     double learning_rate = 3e-3;
     data::BatchShape batch{7, 30, 1};
     bool tied = false;
     double dropout = 0.1;
-    framework::config::ParallelSection parallel = {};
+    framework::parallelize::ParallelSection parallel = {};
     std::int64_t layers = 4;
     at::Device device = at::kCPU;
 };
@@ -94,6 +94,6 @@ Curve train_tiny(cluster::Communicator& world, RunOptions const& options);
 /// Trains on ranks that are threads of this process. Throws if they do not agree on weights and
 /// norms.
 Curve train_as_threads(int ranks, RunOptions const& options);
-std::string describe(int ranks, framework::config::ParallelSection const& layout);
+std::string describe(int ranks, framework::parallelize::ParallelSection const& layout);
 
 } // namespace trireme::test

@@ -13,8 +13,8 @@ TEST(Traffic, CountedOverMpiIsPredicted) {
     auto const world = cluster::make_mpi_world({.observer = counter_by_thread()});
     int tried = 0;
     for (auto const& layout : layouts_to_count())
-        for (auto const mode :
-             {framework::config::NumericsMode::fast, framework::config::NumericsMode::bitwise}) {
+        for (auto const mode : {framework::parallelize::NumericsMode::fast,
+                                framework::parallelize::NumericsMode::bitwise}) {
             if (layout.ranks != world->size()) continue;
             CountedStep const step{layout, {mode}, true};
             EXPECT_EQ(framework::planning::to_text(count_step(*world, step)),

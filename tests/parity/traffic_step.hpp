@@ -7,7 +7,7 @@ namespace trireme::test {
 
 struct CountedStep {
     Layout layout;
-    framework::config::NumericsSection numerics;
+    framework::parallelize::NumericsSection numerics;
     bool tied = false;
 };
 

@@ -30,25 +30,25 @@ void expect_as_predicted(CountedStep const& step) {
                   planning::to_text(predict_step(step, rank)))
             << "rank " << rank << " of " << describe(step.layout.ranks, step.layout.parallel)
             << ", tied " << step.tied << ", "
-            << (step.numerics.mode == config::NumericsMode::fast ? "fast" : "bitwise");
+            << (step.numerics.mode == parallelize::NumericsMode::fast ? "fast" : "bitwise");
 }
 
 TEST(Traffic, CountedIsPredictedInFastMode) {
     for (auto const& layout : layouts_to_count())
         for (bool const tied : {false, true})
-            expect_as_predicted({layout, {config::NumericsMode::fast}, tied});
+            expect_as_predicted({layout, {parallelize::NumericsMode::fast}, tied});
 }
 
 TEST(Traffic, CountedIsPredictedInBitwiseMode) {
     for (auto const& layout : layouts_to_count())
-        expect_as_predicted({layout, {config::NumericsMode::bitwise}, true});
+        expect_as_predicted({layout, {parallelize::NumericsMode::bitwise}, true});
 }
 
 TEST(Traffic, CountedIsPredictedInBfloat16) {
     for (auto const& layout : layouts_to_count())
         if (layout.ranks <= 4)
             expect_as_predicted(
-                {layout, {config::NumericsMode::fast, config::Compute::bf16}, false});
+                {layout, {parallelize::NumericsMode::fast, parallelize::Compute::bf16}, false});
 }
 
 /// Elements of a rank's flat buffers with their padding, and parameters without.
@@ -77,11 +77,11 @@ TEST(Traffic, OneMicroStepMovesTwoPsiAndThreePsi) {
         Psi const psi = psi_of(model, d);
         EXPECT_LT(static_cast<double>(psi.padded) / static_cast<double>(psi.real), 1.002);
         for (int zero = 0; zero <= 3; ++zero) {
-            config::ParallelSection const section{.zero = zero};
+            parallelize::ParallelSection const section{.zero = zero};
             planning::StepDescription const step{
                 .mesh = parallelize::mesh_shape(section, d),
                 .section = section,
-                .numerics = {config::NumericsMode::fast, config::Compute::fp32},
+                .numerics = {parallelize::NumericsMode::fast, parallelize::Compute::fp32},
                 .tokens_per_micro_batch = 16,
                 .lengths = std::vector<std::int64_t>(static_cast<std::size_t>(d), 16)};
             std::int64_t bytes = 0;

@@ -49,7 +49,7 @@ struct Loaded {
           config(config_of(name)), model(inputs::read_model_config(config, {})),
           store(model::parameter_specs(model), {.compute = compute, .gradients = false}),
           stage(model, store), relay(stage, model, *alone), generator(relay) {
-        pretrained::load_weights(config, model, store);
+        pretrained::load_weights(config.model, config.seed, model, store);
         store.refresh_compute();
         for (auto const& p : golden["prompts"])
             prompts.push_back({static_cast<std::int64_t>(prompts.size()), p.get<Tokens>(), "test"});

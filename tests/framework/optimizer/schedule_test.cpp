@@ -8,7 +8,6 @@
 #include <string>
 
 #include "cluster/file.hpp"
-#include "framework/config/names.hpp"
 
 namespace trireme::test {
 namespace {
@@ -19,12 +18,12 @@ nlohmann::json golden() {
 
 /// Compares a row that begins with step `first`; returns how many rates it holds.
 int compare(nlohmann::json const& row, double rate, std::int64_t first) {
-    framework::config::OptimizerSection section;
+    framework::optimizer::Section section;
     section.learning_rate = rate;
-    auto const& names = framework::config::Names<framework::config::RateSchedule>::value;
+    auto const names = names_of(framework::optimizer::RateSchedule{});
     auto const name = std::ranges::find(names, row.at("schedule").get<std::string>());
     EXPECT_NE(name, names.end()) << row;
-    section.schedule = static_cast<framework::config::RateSchedule>(name - names.begin());
+    section.schedule = static_cast<framework::optimizer::RateSchedule>(name - names.begin());
     section.warmup = row.at("warmup");
     section.final_fraction = row.at("final_fraction");
     section.cooldown = row.value("cooldown", 0.0);
@@ -32,7 +31,7 @@ int compare(nlohmann::json const& row, double rate, std::int64_t first) {
     std::int64_t step = first;
     for (double const expected : row.at("rates")) {
         EXPECT_NEAR(framework::optimizer::learning_rate(section, step, total), expected, 1e-15)
-            << name_of(section.schedule) << ", warm-up " << section.warmup << ", final fraction "
+            << row.at("schedule") << ", warm-up " << section.warmup << ", final fraction "
             << section.final_fraction << ", step " << step << " of " << total;
         ++step;
     }

@@ -56,7 +56,8 @@ struct GoldenModel {
         : model(golden_config(folder.empty() ? golden(name) : folder, config)),
           expected(nlohmann::json::parse(cluster::read_file(golden(name) + "/expected.json"))),
           store(framework::model::parameter_specs(model), options),
-          notes(framework::pretrained::load_weights(config, model, store).notes()) {
+          notes(framework::pretrained::load_weights(config.model, config.seed, model, store)
+                    .notes()) {
         store.refresh_compute();
     }
     std::vector<std::vector<std::int32_t>> ids() const { return expected["ids"]; }

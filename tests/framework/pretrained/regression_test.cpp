@@ -65,7 +65,9 @@ void expect_values_of_transformers() {
     auto const expected = r.expected();
     for (auto const compute : {at::kDouble, at::kFloat}) {
         parallel::ParameterStore store(model::parameter_specs(r.model), {.compute = compute});
-        ASSERT_TRUE(pretrained::load_weights(r.config, r.model, store).notes().empty());
+        ASSERT_TRUE(pretrained::load_weights(r.config.model, r.config.seed, r.model, store)
+                        .notes()
+                        .empty());
         store.refresh_compute();
         Computed const ours(r, expected, store);
         EXPECT_NEAR(ours.loss, expected["loss"].get<double>(), 1e-5);
@@ -112,7 +114,7 @@ TEST(Regression, ANumberThatIsMissingIsNotLearnt) {
         std::optional<test::ComposedPath> path;
         if (composed) path.emplace();
         parallel::ParameterStore store(model::parameter_specs(r.model), {.compute = at::kDouble});
-        pretrained::load_weights(r.config, r.model, store);
+        pretrained::load_weights(r.config.model, r.config.seed, r.model, store);
         store.refresh_compute();
         auto some = expected;
         some["labels"][1][0] = nullptr;

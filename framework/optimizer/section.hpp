@@ -1,0 +1,25 @@
+// Section `optimizer` of a run's configuration.
+#pragma once
+#include <array>
+#include <cstdint>
+
+namespace trireme::framework::optimizer {
+
+/// Names the way of the learning rate after the warm-up; wsd: warm-up, stable, decay.
+enum class RateSchedule : std::uint8_t { constant, linear, cosine, wsd };
+/// Names in configurations and messages, in the order of the values.
+constexpr auto names_of(RateSchedule) {
+    return std::array{"constant", "linear", "cosine", "wsd"};
+}
+struct Section {
+    double learning_rate = 5e-5;
+    double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+    double weight_decay = 0.01;                   ///< decoupled; not on biases and norms
+    double clip = 1.0;                            ///< global gradient norm; 0: off
+    RateSchedule schedule = RateSchedule::linear; ///< to final_fraction * learning_rate
+    double warmup = 0.1;                          ///< fraction of all steps, linear from 0
+    double cooldown = 0.1; ///< wsd: fraction of all steps, the last ones, in which the rate falls
+    double final_fraction = 0.0;
+};
+
+} // namespace trireme::framework::optimizer
