@@ -45,7 +45,8 @@ constexpr std::array kSignatures{
     Signature{"\xfe\xff"sv, "text in UTF-16", kEncoded},
 };
 
-/// None of a pipe, which would lose them.
+} // namespace
+
 std::string first_bytes(std::string const& file) {
     std::error_code none;
     if (!std::filesystem::is_regular_file(file, none)) return "";
@@ -56,10 +57,11 @@ std::string first_bytes(std::string const& file) {
     return bytes;
 }
 
-} // namespace
-
 void refuse_foreign_format(std::string const& file) {
-    std::string const bytes = first_bytes(file);
+    refuse_foreign_bytes(file, first_bytes(file));
+}
+
+void refuse_foreign_bytes(std::string const& file, std::string_view bytes) {
     for (auto const& known : kSignatures)
         if (bytes.starts_with(known.bytes))
             throw InputError(fmt::format("{}: {}; legal: {}", file, known.name, known.way_on));

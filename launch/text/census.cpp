@@ -9,6 +9,7 @@
 #include "cluster/error.hpp"
 #include "cluster/sha256.hpp"
 #include "launch/text/file_kind.hpp"
+#include "launch/text/repeats.hpp"
 #include "launch/text/tasks/task.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/unicode.hpp"
@@ -63,15 +64,20 @@ void check_label(Row const& row, PrepareOptions const& o) {
 
 Splitter::Splitter(PrepareOptions const& options) : o_(options) {
     if (!o_.given("stratify") || !o_.files.contains("")) return;
+    std::map<std::string, std::uint32_t> numbers; // of labels
+    std::vector<std::string const*> names;
     // the smallest, where a text has several
-    std::unordered_map<std::uint64_t, std::string> label_of;
+    std::unordered_map<std::uint64_t, std::uint32_t> label_of;
     for_each_row(o_, [&](Row&& row, std::string const& given) {
         if (!given.empty() || has_no_text(row, o_) || row.unlabelled) return;
-        auto const [found, added] = label_of.try_emplace(key(row), row.values.front());
-        if (!added && row.values.front() < found->second) found->second = row.values.front();
+        auto const [number, is_new] =
+            numbers.emplace(row.values.front(), static_cast<std::uint32_t>(names.size()));
+        if (is_new) names.push_back(&number->first);
+        auto const [found, added] = label_of.try_emplace(key(row), number->second);
+        if (!added && number->first < *names[found->second]) found->second = number->second;
     });
     std::map<std::string, std::vector<std::uint64_t>> strata;
-    for (auto const& [text, label] : label_of) strata[label].push_back(text);
+    for (auto const& [text, label] : label_of) strata[*names[label]].push_back(text);
     for (auto& [label, texts] : strata) {
         std::ranges::sort(texts);
         auto const n = static_cast<double>(texts.size());
@@ -92,7 +98,7 @@ std::uint64_t Splitter::key(Row const& row) const {
     return std::stoull(hash.hex().substr(0, 16), nullptr, 16);
 }
 
-std::string Splitter::by_place(double place) const {
+char const* Splitter::by_place(double place) const {
     if (place < o_.test_fraction) return kTest;
     return place < o_.test_fraction + o_.validation_fraction ? kValidation : kTrain;
 }
@@ -128,26 +134,6 @@ void check_used(Census const& census, PrepareOptions const& o) {
             "--train: missing, no sample for training; legal: --train FILES, or --input FILES");
 }
 
-/// Counts texts that stand in several rows.
-class Repeats {
-  public:
-    void count(Row const& row, std::string const& split, Census& census) {
-        auto const [found, added] =
-            texts_.try_emplace(content_of(row) + "\x1f" + row.pair, Seen{row.values, split});
-        if (added) return;
-        ++census.repeated;
-        census.contradicting += found->second.values != row.values;
-        census.in_two_splits += found->second.split != split;
-    }
-
-  private:
-    struct Seen {
-        std::vector<std::string> values;
-        std::string split;
-    };
-    std::unordered_map<std::string, Seen> texts_;
-};
-
 } // namespace
 
 Census take_census(PrepareOptions const& o, Splitter const& split_of) {
@@ -158,16 +144,19 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of) {
         ++census.total;
         bool const blank = has_no_text(row, o);
         if (!blank) check_label(row, o);
-        census.quoted += has_ending(*row.file, ".tsv") && is_quoted(row.text);
-        census.quoted_late += has_ending(*row.file, ".csv") && is_quoted_late(row.text);
+        census.quoted += is_quoted(row.text) && is_named(*row.file, FileKind::tsv);
+        census.quoted_late += is_quoted_late(row.text) && is_named(*row.file, FileKind::csv);
         census.empty += blank;
         census.unlabelled += !blank && row.unlabelled;
         if (blank || row.unlabelled) return;
         std::string const split = split_of(row, given);
         ++census.rows[split];
         task.take(row, split, o, census);
-        repeats.count(row, split, census);
+        repeats.add(content_of(row) + "\x1f" + row.pair, row.values, split);
     });
+    auto const counts = repeats.count();
+    census.repeated = counts.repeated, census.contradicting = counts.contradicting,
+    census.in_two_splits = counts.in_two_splits;
     check_used(census, o);
     return census;
 }

@@ -27,10 +27,10 @@ class Splitter {
     std::string operator()(Row const& row, std::string const& given) const;
 
   private:
-    std::string by_place(double place) const;
+    char const* by_place(double place) const;
     std::uint64_t key(Row const& row) const;
     PrepareOptions const& o_;
-    std::unordered_map<std::uint64_t, std::string> strata_; ///< split of each text, with `stratify`
+    std::unordered_map<std::uint64_t, char const*> strata_; ///< split of each text, with `stratify`
 };
 
 struct Census {

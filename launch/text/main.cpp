@@ -44,9 +44,16 @@ void check_options(text::PrepareOptions const& o) {
                          "--validation and --test");
 }
 
+text::SampleBy sample_by_named(std::string const& word) {
+    if (word == "line") return text::SampleBy::line;
+    if (word == "paragraph") return text::SampleBy::paragraph;
+    if (word == "document") return text::SampleBy::document;
+    throw InputError("--sample-by: " + word + ": legal: line, paragraph, document");
+}
+
 int run_prepare(std::vector<std::string> const& arguments) {
     text::PrepareOptions o;
-    std::string task;
+    std::string task, sample_by;
     po::options_description options(
         "trireme prepare --task TASK --tokenizer FOLDER --output FOLDER: text files to HDF5 shards "
         "and a manifest\n\n"
@@ -67,9 +74,10 @@ int run_prepare(std::vector<std::string> const& arguments) {
          "folder with tokenizer.json, usually the model's")
         ("output", word(&o.output, "FOLDER")->required(), "folder to write")
         ("input", files(""),
-         "files (.jsonl, .csv, .tsv) to divide into train, validation and test by a hash of the "
-         "lower-cased text")
-        ("train", files("train"), "files of the training split")
+         "files to divide into train, validation and test by a hash of the "
+         "lower-cased text; each a file, a folder or a pattern: .jsonl, .csv, .tsv, .txt, .parquet, "
+         ".arrow, .feather, also packed (.gz, .zst)")
+        ("train", files("train"), "files of the training split, likewise")
         ("validation", files("validation"), "files of the validation split")
         ("test", files("test"), "files of the test split")
         ("validation-fraction", word(&o.validation_fraction, "X")->default_value(0.1, "0.1"),
@@ -78,6 +86,9 @@ int run_prepare(std::vector<std::string> const& arguments) {
          "fraction of --input")
         ("split-seed", word(&o.split_seed, "N")->default_value(0),
          "seed by which --input is divided")
+        ("sample-by", word(&sample_by, "UNIT")->default_value("line"),
+         "what a document of a .txt is: a line | paragraph (up to an empty line) | document (the "
+         "whole file)")
         ("max-length", word(&o.max_length, "N"),
          "tokens: longer samples are cut, or divided (language-modeling); default: 512, or what "
          "the model beside the tokenizer has positions for, or model_max_length of its "
@@ -89,6 +100,7 @@ int run_prepare(std::vector<std::string> const& arguments) {
     own.add_to(options, o);
     if (!parse(options, arguments)) return 0;
     o.task = data::task_named(task, "--task").kind;
+    o.sample_by = sample_by_named(sample_by);
     own.check(o);
     check_options(o);
     trireme::cluster::print_text(text::prepare(o));

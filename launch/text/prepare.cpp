@@ -13,6 +13,7 @@
 #include "data/tokenizer_files.hpp"
 #include "launch/text/census.hpp"
 #include "launch/text/converter.hpp"
+#include "launch/text/inputs.hpp"
 #include "launch/text/lengths.hpp"
 #include "launch/text/tasks/task.hpp"
 #include "launch/text/tokenizer.hpp"
@@ -26,13 +27,17 @@ namespace {
 
 constexpr std::size_t kShownClasses = 20, kShownWords = 5;
 
+std::string option_of(std::string const& split) {
+    return split.empty() ? "--input" : "--" + split;
+}
+
 /// A file given twice would count twice, and in two splits it would make the test part of the
 /// training.
 void refuse_repeated_files(PrepareOptions const& o) {
     std::map<std::string, std::string> options;
     for (auto const& [split, files] : o.files)
         for (auto const& file : files) {
-            std::string const option = split.empty() ? "--input" : "--" + split;
+            std::string const option = option_of(split);
             std::error_code none;
             auto const [found, added] =
                 options.emplace(fs::weakly_canonical(file, none).string(), option);
@@ -141,8 +146,14 @@ std::string describe(data::Manifest const& m, PrepareOptions const& o) {
 }
 
 /// Options with what they leave to the task and to the tokenizer's folder.
-PrepareOptions completed(PrepareOptions o) {
+PrepareOptions completed(PrepareOptions o, std::vector<std::string>& said) {
     o.columns = text_task(o.task).columns(o);
+    o.columns.sample_by = o.sample_by;
+    for (auto& [split, files] : o.files) {
+        auto inputs = expanded(option_of(split), files);
+        files = std::move(inputs.files);
+        said.insert(said.end(), inputs.left_out.begin(), inputs.left_out.end());
+    }
     refuse_repeated_files(o);
     if (o.max_length == kChooseLength) o.max_length = usual_length(o.tokenizer);
     return o;
@@ -169,10 +180,31 @@ std::string summary_of(Census const& census, Converter const& converter) {
         .dump();
 }
 
+/// Adds what was found in files to `said`: a line for each thing, whatever the number of files.
+void say_what_was_found(PrepareOptions const& o, std::vector<std::string>& said) {
+    struct Files {
+        std::string first;
+        std::int64_t number = 0;
+    };
+    std::map<std::string, Files> found;
+    for (auto const& [split, files] : o.files)
+        for (auto const& file : files)
+            for (auto const& what : found_in(file, o.columns)) {
+                auto& [first, number] = found[what];
+                if (number++ == 0) first = file;
+            }
+    for (auto const& [what, files] : found)
+        said.push_back(files.number == 1 ? fmt::format("{}: {}", files.first, what)
+                                         : fmt::format("{} files (first {}): {}", files.number,
+                                                       files.first, what));
+}
+
 /// Lines about what is legal and may not be meant.
 std::string notes_on(PrepareOptions const& o, std::vector<std::string> const& labels,
-                     Census const& census) {
+                     Census const& census, std::vector<std::string> said) {
     std::string text;
+    say_what_was_found(o, said);
+    for (auto const& line : said) text += "  note: " + line + "\n";
     if (auto const cut = length_of_tokenizer(o.tokenizer); cut > 0 && cut < o.max_length)
         text += fmt::format(
             "  note: {}/tokenizer_config.json: model_max_length: {} is less than --max-length {}: "
@@ -187,7 +219,8 @@ std::string notes_on(PrepareOptions const& o, std::vector<std::string> const& la
 
 std::string prepare(PrepareOptions const& options) {
     cluster::check_new_folder("--output", options.output);
-    PrepareOptions o = completed(options);
+    std::vector<std::string> said;
+    PrepareOptions o = completed(options, said);
     check_tokenizer(o);
     Splitter const split_of(o);
     Census const census = take_census(o, split_of);
@@ -209,7 +242,7 @@ std::string prepare(PrepareOptions const& options) {
     staged.commit();
     o.output = options.output;
     return describe(manifest, o) + describe_rows(census, converter, o) +
-           notes_on(o, manifest.labels, census);
+           notes_on(o, manifest.labels, census, std::move(said));
 }
 
 } // namespace trireme::launch::text

@@ -14,9 +14,10 @@ inline constexpr std::int64_t kChooseLength = INT64_MIN;
 
 struct PrepareOptions {
     data::TaskKind task = data::TaskKind::classification;
-    std::string tokenizer;                                 ///< folder with tokenizer.json
-    std::string output;                                    ///< folder, must not hold a manifest yet
-    std::map<std::string, std::vector<std::string>> files; ///< by split; "": to be split by hash
+    std::string tokenizer; ///< folder with tokenizer.json
+    std::string output;    ///< folder, must not hold a manifest yet
+    /// by split, folders and patterns too; "": to be split by hash
+    std::map<std::string, std::vector<std::string>> files;
     /// options that tasks declare (tasks/options.hpp), by name; a flag has no words
     std::map<std::string, std::vector<std::string>> own = {};
     double validation_fraction = 0.1, test_fraction = 0.1; ///< fractions of files[""]
@@ -24,7 +25,8 @@ struct PrepareOptions {
     /// 512, or less where the files of model or tokenizer say so
     std::int64_t max_length = kChooseLength;
     std::int64_t samples_per_shard = 65536;
-    Columns columns = {}; ///< prepare() asks the task for them
+    Columns columns = {};                ///< prepare() asks the task for them
+    SampleBy sample_by = SampleBy::line; ///< of .txt
 
     bool given(std::string const& name) const { return own.contains(name); }
     /// Words of an option; none if it is not given.

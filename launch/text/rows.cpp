@@ -6,11 +6,14 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "cluster/line_reader.hpp"
+#include "cluster/utf8.hpp"
 #include "data/json.hpp"
 #include "data/json_lines.hpp"
+#include "launch/text/columnar.hpp"
 #include "launch/text/file_kind.hpp"
 #include "launch/text/json_row.hpp"
 #include "launch/text/separated.hpp"
+#include "launch/text/text_lines.hpp"
 
 namespace trireme::launch::text {
 
@@ -18,9 +21,9 @@ namespace {
 
 namespace py = pybind11;
 
-void read_jsonl(std::string const& file, Columns const& columns,
+void read_jsonl(std::string const& file, Packing packing, Columns const& columns,
                 std::function<void(Row&&)> const& each) {
-    cluster::LineReader lines(file);
+    TextLines lines(file, packing);
     JsonRows const rows(columns, "line");
     bool first = true;
     for (std::string line; lines.next(line);) {
@@ -36,6 +39,62 @@ void read_jsonl(std::string const& file, Columns const& columns,
         rows.fill(row, json);
         each(std::move(row));
     }
+}
+
+/// Documents of plain text, which are rows with the one column "text".
+class Documents {
+  public:
+    Documents(std::string const& file, Columns const& columns,
+              std::function<void(Row&&)> const& each)
+        : file_(file), rows_(columns, "document"), each_(each) {}
+
+    void begin(std::int64_t line) { line_ = line; }
+    void add(std::string_view line) {
+        if (!text_.empty()) text_ += '\n';
+        text_ += line;
+        if (text_.size() > cluster::LineReader::kLongest)
+            throw cluster::InputError(
+                fmt::format("{}:{}: a document of more than {} bytes; legal: a shorter one, as "
+                            "--sample-by paragraph or line makes them",
+                            file_, line_, cluster::LineReader::kLongest));
+    }
+    bool empty() const { return text_.empty(); }
+    void finish() {
+        if (text_.empty()) return;
+        Row row{.file = &file_, .line = line_};
+        rows_.fill(row, {{"text", std::exchange(text_, "")}});
+        each_(std::move(row));
+    }
+
+  private:
+    std::string const& file_;
+    JsonRows rows_;
+    std::function<void(Row&&)> const& each_;
+    std::string text_;
+    std::int64_t line_ = 0;
+};
+
+void read_text(std::string const& file, Packing packing, Columns const& columns,
+               std::function<void(Row&&)> const& each) {
+    TextLines lines(file, packing);
+    Documents documents(file, columns, each);
+    for (std::string line; lines.next(line);) {
+        if (line.ends_with('\r')) line.pop_back();
+        if (!cluster::is_utf8(line)) refuse_encoding(file, lines.number());
+        refuse_zeros(line, file, lines.number());
+        bool const empty = is_blank(line);
+        if (documents.empty()) {
+            if (empty) continue; // before a document
+            documents.begin(lines.number());
+        }
+        if (empty && columns.sample_by == SampleBy::paragraph) {
+            documents.finish();
+            continue;
+        }
+        documents.add(line);
+        if (columns.sample_by == SampleBy::line) documents.finish();
+    }
+    documents.finish();
 }
 
 } // namespace
@@ -65,11 +124,36 @@ void read_rows(std::string const& file, Columns const& columns,
     cluster::readable_size(file); // a regular file, since it is read twice
     cluster::refuse_lfs_pointer(file);
     cluster::refuse_holes(file);
-    switch (kind_of_file(file)) {
-    case FileKind::jsonl: return read_jsonl(file, columns, each);
-    case FileKind::csv: return read_separated(file, ",", columns, each);
-    case FileKind::tsv: return read_separated(file, "\t", columns, each);
+    NamedKind const kind = kind_of_file(file);
+    switch (kind.kind) {
+    case FileKind::jsonl: return read_jsonl(file, kind.packing, columns, each);
+    case FileKind::csv:
+    case FileKind::tsv: return read_separated(file, kind, columns, each);
+    case FileKind::text: return read_text(file, kind.packing, columns, each);
+    case FileKind::parquet:
+    case FileKind::arrow: return read_columnar(file, kind, columns, each);
     }
+}
+
+std::vector<std::string> found_in(std::string const& file, Columns const& columns) {
+    std::vector<std::string> found;
+    auto const named = kind_of_name(file); // a task may read files of other kinds
+    if (!named || named->kind == FileKind::parquet || named->kind == FileKind::arrow) return found;
+    NamedKind const kind = *named;
+    bool marked = false;
+    if (kind.kind == FileKind::csv || kind.kind == FileKind::tsv) {
+        Header const header = header_of(file, kind, columns);
+        if (kind.kind == FileKind::csv && header.delimiter != ',')
+            found.push_back(fmt::format("columns divided by {}", header.divided_by));
+        marked = header.marked;
+    } else {
+        TextLines lines(file, kind.packing);
+        std::string line;
+        lines.next(line);
+        marked = lines.marked();
+    }
+    if (marked) found.emplace_back("a mark of byte order at the beginning, which is passed over");
+    return found;
 }
 
 } // namespace trireme::launch::text

@@ -1,4 +1,4 @@
-// Text in: rows of JSONL, CSV and TSV files.
+// Text in: rows of JSONL, CSV, TSV, Parquet and Arrow files, and documents of plain text.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -8,6 +8,9 @@
 
 namespace trireme::launch::text {
 
+/// Says what a document of a .txt is: a line, lines up to an empty one, or the whole file.
+enum class SampleBy : std::uint8_t { line, paragraph, document };
+
 /// Names the columns that are read, and their roles. Each name may be a path (field_path.hpp): one
 /// that finds several texts makes one text of them, in lines.
 struct Columns {
@@ -16,6 +19,7 @@ struct Columns {
     /// values that are more than a text, as the messages of a conversation are
     std::vector<std::string> structured{};
     bool may_lack = false; ///< a row may lack a value
+    SampleBy sample_by = SampleBy::line;
     /// the options of `prepare` that name them, for messages
     char const *text_option = "--text", *value_option = "--label";
 };
@@ -28,7 +32,7 @@ struct Row {
     std::vector<nlohmann::ordered_json> structured{};
     bool unlabelled = false;           ///< lacks a value: an empty cell, blanks or null
     std::string const* file = nullptr; ///< for messages
-    std::int64_t line = 0;
+    std::int64_t line = 0;             ///< from 1; the row of a Parquet or Arrow file
 };
 
 /// "FILE:LINE", for messages.
@@ -47,11 +51,17 @@ bool is_quoted(std::string const& text);
 /// In quotation marks after a blank, where a .csv has no quoting.
 bool is_quoted_late(std::string const& text);
 
-/// Calls `each` for every row of `file` in order; the kind follows from its name: .jsonl; .csv (RFC
-/// 4180: cells may be quoted) and .tsv (no quoting: a quotation mark is a character of the text),
-/// both with a header line. Throws InputError "FILE:LINE: what" for what is not a row: bad JSON,
-/// bad UTF-8, a column that is missing.
+/// Calls `each` for every row of `file` in order; the kind follows from its name, which may end in
+/// .gz or .zst behind it: .jsonl; .csv (RFC 4180: cells may be quoted) and .tsv (no quoting: a
+/// quotation mark is a character of the text), both with a header line; .txt, whose one column is
+/// `text`; .parquet, .arrow and .feather. Memory holds a piece of the file at a time. Throws
+/// InputError "FILE:LINE: what" for what is not a row: bad JSON, bad UTF-8, a column that is
+/// missing.
 void read_rows(std::string const& file, Columns const& columns,
                std::function<void(Row&&)> const& each);
+
+/// Says what was found in a file rather than given: "columns divided by semicolons", "a mark of
+/// byte order, which is passed over". Throws InputError.
+std::vector<std::string> found_in(std::string const& file, Columns const& columns);
 
 } // namespace trireme::launch::text

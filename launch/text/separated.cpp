@@ -7,13 +7,14 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <map>
 #include <optional>
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
+#include "cluster/utf8.hpp"
 #include "launch/text/json_row.hpp"
+#include "launch/text/text_lines.hpp"
 
 namespace trireme::launch::text {
 
@@ -21,33 +22,25 @@ namespace {
 
 namespace py = pybind11;
 
+struct Delimiter {
+    char character;
+    char const* name;
+};
+constexpr std::array<Delimiter, 4> kDelimiters{
+    {{',', "commas"}, {';', "semicolons"}, {'\t', "tabs"}, {'|', "bars"}}};
+
 /// Ends the message about a line of too few cells: names the character that would have made
 /// `columns` cells of it, if there is one other than `delimiter`; empty otherwise.
 std::string other_delimiter(py::handle cells, char delimiter, std::size_t columns) {
-    struct Delimiter {
-        char character;
-        char const* name;
-    };
-    constexpr std::array<Delimiter, 4> kKnown{
-        {{',', "commas"}, {';', "semicolons"}, {'\t', "tabs"}, {'|', "bars"}}};
     std::string line;
     for (auto const cell : cells) line += cell.cast<std::string>();
-    for (auto const& other : kKnown)
+    for (auto const& other : kDelimiters)
         if (other.character != delimiter &&
             static_cast<std::size_t>(std::ranges::count(line, other.character)) + 1 >=
                 std::max<std::size_t>(2, columns))
             return fmt::format("; are its columns divided by {}? legal in a file of this name: {}",
                                other.name, delimiter == ',' ? "commas (.csv)" : "tabs (.tsv)");
     return "";
-}
-
-/// Bytes of zero are no text: they are what UTF-16 has beside each letter, and what a crash leaves.
-void refuse_zeros(std::string const& cell, std::string const& file, std::int64_t line) {
-    if (cell.find('\0') == std::string::npos) return;
-    throw cluster::InputError(
-        fmt::format("{}:{}: a byte of zero in \"{}\"; legal: text in UTF-8 (UTF-16 becomes it by "
-                    "iconv -f UTF-16LE -t UTF-8)",
-                    file, line, cluster::one_line(cell)));
 }
 
 /// Columns of the header by name. Throws InputError for one that is asked for and not there, or
@@ -89,29 +82,20 @@ std::map<std::string, std::size_t> columns_of(std::string const& file, py::handl
 }
 
 /// The first line that is not UTF-8: Python decodes in pieces that know no lines.
-std::int64_t undecodable_line(std::string const& file) {
-    std::ifstream in(file, std::ios::binary);
-    std::string text;
-    std::int64_t number = 1;
-    for (; std::getline(in, text); ++number)
-        if (auto const decoded = py::reinterpret_steal<py::object>(
-                PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), nullptr));
-            !decoded) {
-            PyErr_Clear();
-            break;
-        }
-    return number;
+std::int64_t undecodable_line(std::string const& file, Packing packing) {
+    TextLines lines(file, packing);
+    for (std::string text; lines.next(text);)
+        if (!cluster::is_utf8(text)) break;
+    return lines.number();
 }
 
 /// Says in our words what Python's csv and codecs found wrong.
-[[noreturn]] void refuse_separated(std::string const& file, std::int64_t after,
+[[noreturn]] void refuse_separated(std::string const& file, Packing packing, std::int64_t after,
                                    py::error_already_set const& error) {
+    if (is_of_packing(error)) refuse_packed(file, packing, error);
     std::string const why = py::str(error.value());
     if (error.matches(PyExc_UnicodeDecodeError))
-        throw cluster::InputError(
-            fmt::format("{}:{}: not UTF-8; legal: a file saved as UTF-8; `iconv -f WINDOWS-1252 -t "
-                        "UTF-8` converts a Western one",
-                        file, undecodable_line(file)));
+        refuse_encoding(file, undecodable_line(file, packing));
     if (why == "unexpected end of data")
         throw cluster::InputError(fmt::format("{}:{}: a quote is opened and never closed; legal: "
                                               "\"text\", and \"\" for a quote inside",
@@ -123,19 +107,43 @@ std::int64_t undecodable_line(std::string const& file) {
     throw cluster::InputError(fmt::format("{}:{}: {}", file, after + 1, why));
 }
 
-/// Quoting, embedded line ends and dialects are the business of Python's csv module. A first mark
-/// of byte order, as spreadsheets write it, is skipped. A .tsv has no quoting, as in GLUE's files:
-/// "5' 6"" is text.
-py::object open_separated(std::string const& file, char delimiter) {
+/// Quoting, embedded line ends and dialects are the business of Python's csv module. A .tsv has no
+/// quoting, as in GLUE's files: "5' 6"" is text.
+py::object records_of(py::handle lines, char delimiter, bool quoted) {
     py::module_ const csv = py::module_::import("csv");
     csv.attr("field_size_limit")(INT32_MAX); // a document may be one cell
-    py::object const in = py::module_::import("io").attr("open")(
-        py::bytes(file), py::arg("encoding") = "utf-8-sig", py::arg("newline") = "");
-    bool const quoted = delimiter == ',';
     return csv.attr("reader")(
-        in, py::arg("delimiter") = std::string(1, delimiter), py::arg("strict") = true,
+        lines, py::arg("delimiter") = std::string(1, delimiter), py::arg("strict") = true,
         py::arg("quoting") = csv.attr(quoted ? "QUOTE_MINIMAL" : "QUOTE_NONE"),
         py::arg("quotechar") = quoted ? py::object(py::str("\"")) : py::object(py::none()));
+}
+
+/// A first mark of byte order, as spreadsheets write it, is skipped.
+py::object open_separated(std::string const& file, NamedKind kind, char delimiter) {
+    py::object const bytes = open_bytes(file, kind.packing);
+    if (kind.packing != Packing::none) refuse_foreign_content(file, bytes);
+    py::object const in = py::module_::import("io").attr("TextIOWrapper")(
+        bytes, py::arg("encoding") = "utf-8-sig", py::arg("newline") = "");
+    return records_of(in, delimiter, kind.kind == FileKind::csv);
+}
+
+/// Counts the columns that are asked for in a header that is divided by `delimiter`.
+int known_columns(std::string const& header, char delimiter, Columns const& columns) {
+    py::list line;
+    line.append(py::str(header.data(), header.size()));
+    std::vector<std::string> names;
+    try {
+        py::object const records = records_of(line, delimiter, true);
+        for (py::handle const record : records) names = record.cast<std::vector<std::string>>();
+    } catch (py::error_already_set const&) {
+        return 0; // a name with a line end in it: the header is more than this line
+    }
+    int known = 0;
+    JsonRows const rows(columns, "header");
+    for (auto const* path : rows.paths())
+        known += std::ranges::any_of(
+            names, [&](auto const& n) { return n == path->name() || n == path->column(); });
+    return known;
 }
 
 /// Records of cells to rows.
@@ -190,11 +198,28 @@ class Cells {
 
 } // namespace
 
-void read_separated(std::string const& file, char const* delimiter, Columns const& columns,
+Header header_of(std::string const& file, NamedKind kind, Columns const& columns) {
+    TextLines lines(file, kind.packing);
+    std::string line;
+    bool const there = lines.next(line);
+    Header header{.delimiter = kind.kind == FileKind::csv ? ',' : '\t', .marked = lines.marked()};
+    if (!there || header.delimiter == '\t' || !cluster::is_utf8(line)) return header;
+    if (line.ends_with('\r')) line.pop_back();
+    int most = 0;
+    for (auto const& [character, name] : kDelimiters)
+        if (int const known = known_columns(line, character, columns); known > most) {
+            most = known;
+            header.delimiter = character, header.divided_by = name;
+        }
+    return header;
+}
+
+void read_separated(std::string const& file, NamedKind kind, Columns const& columns,
                     std::function<void(Row&&)> const& each) {
+    char const delimiter = header_of(file, kind, columns).delimiter;
     std::int64_t line = 0; ///< the last one that was read well
     try {
-        py::object const reader = open_separated(file, *delimiter);
+        py::object const reader = open_separated(file, kind, delimiter);
         std::map<std::string, std::size_t> places;
         std::optional<Cells> rows;
         std::size_t width = 0; ///< of the header
@@ -204,7 +229,7 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
             std::size_t const cells = py::len(record);
             if (cells == 0) continue; // an empty line
             if (!rows) {
-                places = columns_of(file, record, *delimiter, columns);
+                places = columns_of(file, record, delimiter, columns);
                 rows.emplace(file, columns, places);
                 width = cells;
                 continue;
@@ -215,11 +240,11 @@ void read_separated(std::string const& file, char const* delimiter, Columns cons
                 throw cluster::InputError(
                     fmt::format("{}:{}: {}: legal: the {} of the header{}", file, first,
                                 cluster::counted(static_cast<std::int64_t>(cells), "column"), width,
-                                cells < width ? other_delimiter(record, *delimiter, width) : ""));
+                                cells < width ? other_delimiter(record, delimiter, width) : ""));
             each(rows->row_of(record, first));
         }
     } catch (py::error_already_set const& error) {
-        refuse_separated(file, line, error);
+        refuse_separated(file, kind.packing, line, error);
     }
 }
 

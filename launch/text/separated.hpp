@@ -3,12 +3,24 @@
 #include <functional>
 #include <string>
 
+#include "launch/text/file_kind.hpp"
 #include "launch/text/rows.hpp"
 
 namespace trireme::launch::text {
 
+/// How a table begins.
+struct Header {
+    char delimiter = ',';
+    char const* divided_by = "commas"; ///< its name in the plural
+    bool marked = false;               ///< a mark of byte order stands before it
+};
+
+/// Finds the character that divides the columns of a .csv, by which its header has most of the
+/// columns that are asked for; a comma where none has more. A .tsv has tabs.
+Header header_of(std::string const& file, NamedKind kind, Columns const& columns);
+
 /// Calls `each` for every row. Throws InputError "FILE:LINE: what" (rows.hpp).
-void read_separated(std::string const& file, char const* delimiter, Columns const& columns,
+void read_separated(std::string const& file, NamedKind kind, Columns const& columns,
                     std::function<void(Row&&)> const& each);
 
 } // namespace trireme::launch::text

@@ -58,9 +58,8 @@ std::vector<Mistake> const kTexts{
          "DIR/r.csv:1: no column \"text\"; legal: --text with a column of the header: txt, label"),
     rows("ColumnTwice", "r.csv", "text,label,text\na,b,c\n",
          "DIR/r.csv:1: column \"text\" stands twice in the header; legal: once"),
-    rows("SemicolonsInACsv", "r.csv", "text;label\na;x\nb;y\n",
-         "DIR/r.csv:1: no column \"text\"; legal: --text with a column of the header: text;label; "
-         "are its columns divided by semicolons? legal in a file of this name: commas (.csv)"),
+    rows("MissingColumnBetweenSemicolons", "r.csv", "txt;label\na;x\nb;y\n",
+         "DIR/r.csv:1: no column \"text\"; legal: --text with a column of the header: txt, label"),
     rows("SemicolonsInTheRowsOfACsv", "r.csv", "text,label\na;x\nb;y\n",
          "DIR/r.csv:2: 1 column: legal: the 2 of the header; are its columns divided by "
          "semicolons? legal in a file of this name: commas (.csv)"),
@@ -77,15 +76,14 @@ std::vector<Mistake> const kTexts{
     rows("InvalidUtf8OfCsv", "r.csv", "text,label\na,x\n\xff,y\n",
          "DIR/r.csv:3: not UTF-8; legal: a file saved as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` "
          "converts a Western one"),
-    rows("UnknownEnding", "r.txt", "a\n",
-         "DIR/r.txt: unknown kind of file; legal: a name that ends in .jsonl, .csv or .tsv"),
+    rows("UnknownEnding", "r.text", "a\n",
+         "DIR/r.text: unknown kind of file; legal: a name that ends in .jsonl, .csv, .tsv, .txt, "
+         ".parquet, .arrow or .feather, or in one of them and .gz or .zst"),
     {"FileMissing",
      prepare("r.jsonl"),
      "DIR/r.jsonl: cannot be read: No such file or directory",
      {}},
     {"CsvMissing", prepare("r.csv"), "DIR/r.csv: cannot be read: No such file or directory", {}},
-    {"IsAFolder", prepare("r.jsonl"), "DIR/r.jsonl: cannot be read: it is a folder; legal: a file",
-     [](std::string const& dir) { fs::create_directories(dir + "/r.jsonl"); }},
     {"IsAPipe", prepare("r.csv"),
      "DIR/r.csv: cannot be read: it is a pipe, socket or device; legal: a regular file",
      [](std::string const& dir) { ASSERT_EQ(mkfifo((dir + "/r.csv").c_str(), 0600), 0); }},

@@ -34,7 +34,7 @@ std::vector<Mistake> const kKinds{
          "DIR/r.csv: packed by gzip; legal: the file "
          "that was packed"),
     rows("PackedByZstd", "r.jsonl.zst", "\x28\xb5\x2f\xfd ...",
-         "DIR/r.jsonl.zst: packed by zstd; legal: the file that was packed"),
+         "DIR/r.jsonl.zst: cut short, since what zstd packed has an end; legal: the whole file"),
     rows("Spreadsheet", "r.xlsx", "PK\x03\x04 ...",
          "DIR/r.xlsx: a zip archive, as files of a spreadsheet are (.xlsx, .ods); legal: the table "
          "saved as CSV in UTF-8"),

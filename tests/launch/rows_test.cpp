@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "launch/text/field_path.hpp"
+#include "launch/text/inputs.hpp"
 #include "launch/text/interpreter.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -55,11 +58,20 @@ std::vector<Row> rows(std::string const& name, std::string const& content, Colum
     std::string const file = folder.path() + "/" + name;
     cluster::write_file(file, content);
     std::vector<Row> all;
-    with_python([&] {
-        read_rows(file, columns, [&](Row&& row) { all.push_back(std::move(row)); });
-        return 0;
-    });
+    read_rows(file, columns, [&](Row&& row) { all.push_back(std::move(row)); });
     return all;
+}
+
+std::string const kTables = TRIREME_GOLDEN "/tables/";
+
+/// The rows of a table of tests/golden, without the folder that they lie in.
+std::vector<Row> rows_of_table(std::string const& name, Columns const& columns) {
+    return rows(name, cluster::read_file(kTables + name), columns);
+}
+std::vector<std::string> texts_of(std::vector<Row> const& rows) {
+    std::vector<std::string> texts;
+    for (auto const& row : rows) texts.push_back(row.text);
+    return texts;
 }
 
 TEST(Rows, HandOutStructuredColumns) {
@@ -91,5 +103,86 @@ TEST(Rows, JoinTextsOfOnePath) {
     EXPECT_EQ(all[0].text, "p\nq");
 }
 
+TEST(Rows, AreTheSameInEveryKindOfFile) {
+    Columns const columns{.text = "text",
+                          .values = {"label", "meta.label", "number"},
+                          .structured = {"messages", "meta"}};
+    auto const expected = rows_of_table("rows.jsonl", columns);
+    ASSERT_EQ(expected.size(), 4);
+    EXPECT_EQ(expected[1].values, (std::vector<std::string>{"no", "no", "2"}));
+    for (auto const* name :
+         {"rows.jsonl.gz", "rows.jsonl.zst", "rows.parquet", "rows.parquet.gz", "rows.parquet.zst",
+          "rows.feather", "stream.arrow", "stream.arrow.gz", "stream.arrow.zst", "rows.csv",
+          "rows.csv.gz", "rows.csv.zst", "semicolons.csv", "bars.csv"}) {
+        SCOPED_TRACE(name);
+        bool const header = std::string(name).find("csv") != std::string::npos;
+        auto const all = rows_of_table(name, columns);
+        ASSERT_EQ(all.size(), expected.size());
+        std::string const file = name;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            EXPECT_EQ(all[i].text, expected[i].text);
+            EXPECT_EQ(all[i].values, expected[i].values);
+            EXPECT_EQ(all[i].line, expected[i].line + header);
+            Row const at{.file = &file, .line = all[i].line};
+            for (std::size_t s = 0; s < 2; ++s)
+                EXPECT_EQ(opened(at, "messages", all[i].structured[s]), expected[i].structured[s]);
+        }
+    }
+}
+
+TEST(Rows, ReadValuesThatAreNoTexts) {
+    auto const all = rows_of_table("odd.parquet", {.values = {"words", "day", "big"}});
+    ASSERT_EQ(all.size(), 2);
+    EXPECT_EQ(all[0].values, (std::vector<std::string>{"p", "2024-02-29", "1"}));
+    EXPECT_EQ(all[1].values, (std::vector<std::string>{"q", "2024-02-29", "9223372036854775808"}));
+}
+
+TEST(Rows, DivideATextByLinesParagraphsOrNotAtAll) {
+    auto const texts = [](SampleBy by) {
+        return texts_of(rows_of_table("documents.txt", {.sample_by = by}));
+    };
+    using Texts = std::vector<std::string>;
+    EXPECT_EQ(texts(SampleBy::line), (Texts{"a film", "the good", "film", "bad film"}));
+    EXPECT_EQ(texts(SampleBy::paragraph), (Texts{"a film", "the good\nfilm", "bad film"}));
+    EXPECT_EQ(texts(SampleBy::document), (Texts{"a film\n\n\nthe good\nfilm\n\nbad film"}));
+    EXPECT_EQ(rows_of_table("documents.txt", {.sample_by = SampleBy::paragraph})[1].line, 4);
+}
+
+TEST(Rows, SayWhatWasFound) {
+    Columns const columns{.values = {"label"}};
+    using Found = std::vector<std::string>;
+    std::string const mark = "a mark of byte order at the beginning, which is passed over";
+    EXPECT_EQ(found_in(kTables + "rows.csv", columns), Found{});
+    EXPECT_EQ(found_in(kTables + "semicolons.csv", columns),
+              (Found{"columns divided by semicolons", mark}));
+    EXPECT_EQ(found_in(kTables + "documents.txt", columns), Found{mark});
+}
+
+TEST(Inputs, AreFoundInFoldersAndByPatterns) {
+    test::TemporaryFolder const folder;
+    for (auto const* name :
+         {"b.jsonl", "a.csv.gz", "sub/c.parquet", ".hidden.csv", ".git/d.csv", "README.md"}) {
+        std::filesystem::path const path = folder.path() + "/" + name;
+        std::filesystem::create_directories(path.parent_path());
+        cluster::write_file(path.string(), "x");
+    }
+    auto const at = [&](char const* name) { return folder.path() + "/" + name; };
+    auto const all = expanded("--input", {folder.path()});
+    EXPECT_EQ(all.files,
+              (std::vector<std::string>{at("a.csv.gz"), at("b.jsonl"), at("sub/c.parquet")}));
+    ASSERT_EQ(all.left_out.size(), 1);
+    EXPECT_EQ(all.left_out[0], folder.path() + ": 1 left out, which is no file of rows: README.md");
+    EXPECT_EQ(expanded("--input", {at("*.jsonl"), at("s*")}).files,
+              (std::vector<std::string>{at("b.jsonl"), at("sub/c.parquet")}));
+    EXPECT_EQ(expanded("--input", {at("none.jsonl")}).files,
+              (std::vector<std::string>{at("none.jsonl")}))
+        << "whoever reads it says that it is missing";
+}
+
 } // namespace
 } // namespace trireme::launch::text
+
+int main(int argc, char** argv) {
+    testing::InitGoogleTest(&argc, argv);
+    return trireme::launch::text::with_python([] { return RUN_ALL_TESTS(); });
+}

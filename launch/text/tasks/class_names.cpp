@@ -48,7 +48,7 @@ void refuse_quoted_late(std::vector<std::string> const& labels, Census const& ce
                         PrepareOptions const& o) {
     for (auto const& label : labels)
         if (auto const at = census.first.at(label);
-            has_ending(*at.file, ".csv") && is_quoted_late(label))
+            is_named(*at.file, FileKind::csv) && is_quoted_late(label))
             throw cluster::InputError(
                 fmt::format("{}:{}: {}: [{}]: after a blank, a quotation mark of a .csv is a "
                             "character of the name; "
