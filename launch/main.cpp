@@ -66,6 +66,8 @@ int help_command(Arguments const& arguments);
 
 // In the order of a first day's work, group by group.
 constexpr std::array kCommands{
+    Command{"Data", "audit", "what is wrong with the files: repeats, leaks, labels, personal data",
+            [](Arguments const& a) { return text_command("audit", a); }},
     Command{"Data", "prepare", "text files to HDF5 shards",
             [](Arguments const& a) { return text_command("prepare", a); }},
     Command{"Data", "inspect", "samples of a data set as coloured tokens",

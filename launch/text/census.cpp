@@ -16,8 +16,6 @@
 
 namespace trireme::launch::text {
 
-namespace {
-
 bool has_no_text(Row const& row, PrepareOptions const& o) {
     bool const second = !o.columns.pair.empty() && is_blank(row.pair);
     // A value that must be there is text too, such as a completion.
@@ -29,14 +27,12 @@ bool has_no_text(Row const& row, PrepareOptions const& o) {
     return first || second || third;
 }
 
-/// What makes a row the same as another.
 std::string content_of(Row const& row) {
     std::string content = row.text;
     for (auto const& value : row.structured) content.append("\x1f").append(value.dump());
     return content;
 }
 
-/// Calls `each` for every row of the files, with the split that they were named for.
 void for_each_row(PrepareOptions const& o,
                   std::function<void(Row&&, std::string const& given)> const& each) {
     for (auto const& [split, files] : o.files)
@@ -50,6 +46,8 @@ void for_each_row(PrepareOptions const& o,
                 throw cluster::InputError(file + ": no row; legal: one row of data or more");
         }
 }
+
+namespace {
 
 void check_label(Row const& row, PrepareOptions const& o) {
     if (!row.unlabelled || o.given("drop-unlabelled")) return;

@@ -49,6 +49,14 @@ struct Census {
     std::int64_t used() const { return total - empty - unlabelled; }
 };
 
+/// Has the row nothing to learn from?
+bool has_no_text(Row const& row, PrepareOptions const& options);
+/// What makes a row the same as another, beside its pair.
+std::string content_of(Row const& row);
+/// Calls `each` for every row of the files, with the split that its file was named for. Throws
+/// InputError for a file without rows.
+void for_each_row(PrepareOptions const& options,
+                  std::function<void(Row&&, std::string const& given)> const& each);
 /// Calls `each` for every row that has a text and what the task needs beside it.
 void for_each_sample(PrepareOptions const& options, Splitter const& split_of,
                      std::function<void(Row&&, std::string const& split)> const& each);

@@ -11,6 +11,7 @@
 #include "cluster/interruption.hpp"
 #include "cluster/process.hpp"
 #include "launch/options.hpp"
+#include "launch/text/audit.hpp"
 #include "launch/text/inspect.hpp"
 #include "launch/text/interpreter.hpp"
 #include "launch/text/prepare.hpp"
@@ -51,28 +52,15 @@ text::SampleBy sample_by_named(std::string const& word) {
     throw InputError("--sample-by: " + word + ": legal: line, paragraph, document");
 }
 
-int run_prepare(std::vector<std::string> const& arguments) {
-    text::PrepareOptions o;
-    std::string task, sample_by;
-    po::options_description options(
-        "trireme prepare --task TASK --tokenizer FOLDER --output FOLDER: text files to HDF5 shards "
-        "and a manifest\n\n"
-        "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
-        "      --label label --max-length 128 --output data-reviews\n"
-        "  trireme prepare --task generation --tokenizer MODEL --input questions.jsonl \\\n"
-        "      --prompt question --completion answer --output data-questions\n\nOptions");
+/// The options that say which rows there are; `o` gets them and must outlive `options`.
+void add_rows(po::options_description& options, text::PrepareOptions& o) {
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
     auto const files = [&o](std::string const& split) {
         return po::value<std::vector<std::string>>()->multitoken()->value_name("FILE...")->notifier(
             [&o, split](auto const& names) { o.files[split] = names; });
     };
-    std::string const tasks = data::task_names(" | ");
     // clang-format off
     options.add_options()
-        ("task", word(&task, "TASK")->required(), tasks.c_str())
-        ("tokenizer", word(&o.tokenizer, "FOLDER")->required(),
-         "folder with tokenizer.json, usually the model's")
-        ("output", word(&o.output, "FOLDER")->required(), "folder to write")
         ("input", files(""),
          "files to divide into train, validation and test by a hash of the "
          "lower-cased text; each a file, a folder or a pattern: .jsonl, .csv, .tsv, .txt, .parquet, "
@@ -86,13 +74,38 @@ int run_prepare(std::vector<std::string> const& arguments) {
          "fraction of --input")
         ("split-seed", word(&o.split_seed, "N")->default_value(0),
          "seed by which --input is divided")
-        ("sample-by", word(&sample_by, "UNIT")->default_value("line"),
+        ("sample-by",
+         po::value<std::string>()->default_value("line")->value_name("UNIT")->notifier(
+             [&o](auto const& unit) { o.sample_by = sample_by_named(unit); }),
          "what a document of a .txt is: a line | paragraph (up to an empty line) | document (the "
          "whole file)")
         ("max-length", word(&o.max_length, "N"),
          "tokens: longer samples are cut, or divided (language-modeling); default: 512, or what "
          "the model beside the tokenizer has positions for, or model_max_length of its "
-         "tokenizer_config.json")
+         "tokenizer_config.json");
+    // clang-format on
+}
+
+int run_prepare(std::vector<std::string> const& arguments) {
+    text::PrepareOptions o;
+    std::string task;
+    po::options_description options(
+        "trireme prepare --task TASK --tokenizer FOLDER --output FOLDER: text files to HDF5 shards "
+        "and a manifest\n\n"
+        "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
+        "      --label label --max-length 128 --output data-reviews\n"
+        "  trireme prepare --task generation --tokenizer MODEL --input questions.jsonl \\\n"
+        "      --prompt question --completion answer --output data-questions\n\nOptions");
+    auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
+    std::string const tasks = data::task_names(" | ");
+    // clang-format off
+    options.add_options()
+        ("task", word(&task, "TASK")->required(), tasks.c_str())
+        ("tokenizer", word(&o.tokenizer, "FOLDER")->required(),
+         "folder with tokenizer.json, usually the model's")
+        ("output", word(&o.output, "FOLDER")->required(), "folder to write");
+    add_rows(options, o);
+    options.add_options()
         ("samples-per-shard", word(&o.samples_per_shard, "N")->default_value(65536),
          "samples in one HDF5 file");
     // clang-format on
@@ -100,11 +113,58 @@ int run_prepare(std::vector<std::string> const& arguments) {
     own.add_to(options, o);
     if (!parse(options, arguments)) return 0;
     o.task = data::task_named(task, "--task").kind;
-    o.sample_by = sample_by_named(sample_by);
     own.check(o);
     check_options(o);
     trireme::cluster::print_text(text::prepare(o));
     return 0;
+}
+
+int run_audit(std::vector<std::string> const& arguments) {
+    text::AuditOptions a;
+    std::string task;
+    po::options_description options(
+        "trireme audit --task TASK --output FILE.html: what is wrong with text files\n\n"
+        "  trireme audit --task classification --input reviews.jsonl --label label \\\n"
+        "      --output audit.html --json audit.json\n\nOptions");
+    auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
+    std::string const tasks = data::task_names(" | ");
+    // clang-format off
+    options.add_options()
+        ("task", word(&task, "TASK")->required(), tasks.c_str())
+        ("output", word(&a.output, "FILE")->required(), "HTML page to write; must not exist")
+        ("json", word(&a.json, "FILE"), "the same for machines")
+        ("force", po::bool_switch(&a.force), "replace the files of --output and --json")
+        ("severity", po::value(&a.severity)->multitoken()->value_name("NAME=LEVEL..."),
+         "how grave a finding is: error, warn or ignore; `all` names every one (docs/audit.md has "
+         "names and defaults)")
+        ("fix", word(&a.fix, "FOLDER"),
+         "write copies of the files without rows that are empty, repeat, leak or contradict, and "
+         "drops.jsonl, which says of each dropped line why")
+        ("groups", word(&a.groups, "FILE"),
+         "JSON file with groups that the data should cover, each by words, a regular expression or "
+         "a column")
+        ("near", word(&a.near, "X")->default_value(0.6, "0.6"),
+         "least similarity (Jaccard, of runs of 8 bytes) of texts that are nearly equal")
+        ("region", word(&a.region, "CC"),
+         "country, such as DE, whose phone numbers are found without +NN too")
+        ("tokenizer", word(&a.rows.tokenizer, "FOLDER"),
+         "folder with tokenizer.json: lengths are in tokens then")
+        ("parameters", word(&a.parameters, "N"),
+         "of the model, for the verdict on size; default: those of the weights beside the "
+         "tokenizer");
+    // clang-format on
+    add_rows(options, a.rows);
+    auto const own = text::options_of_tasks();
+    own.add_to(options, a.rows);
+    if (!parse(options, arguments)) return 0;
+    a.rows.task = data::task_named(task, "--task").kind;
+    own.check(a.rows);
+    check_options(a.rows);
+    if (!a.output.ends_with(".html"))
+        throw InputError("--output: " + a.output + ": legal: a name that ends in .html");
+    if (a.parameters < 0)
+        throw InputError(fmt::format("--parameters: {}: legal: a whole number >= 0", a.parameters));
+    return text::audit(a);
 }
 
 int run_inspect(std::vector<std::string> const& arguments) {
@@ -137,10 +197,11 @@ int run_serve(std::vector<std::string> const& arguments) {
 }
 
 int run(std::string const& command, std::vector<std::string> const& arguments) {
+    if (command == "audit") return run_audit(arguments);
     if (command == "prepare") return run_prepare(arguments);
     if (command == "inspect") return run_inspect(arguments);
     if (command == "serve") return run_serve(arguments);
-    throw InputError(command + ": legal: prepare, inspect, serve");
+    throw InputError(command + ": legal: audit, prepare, inspect, serve");
 }
 
 } // namespace
@@ -151,12 +212,12 @@ int main(int argc, char** argv) {
     try {
         std::vector<std::string> arguments(argv + 1, argv + argc);
         if (arguments.empty())
-            throw InputError(
-                "legal: trireme-text prepare | inspect (as a rule called through `trireme`)");
+            throw InputError("legal: trireme-text audit | prepare | inspect (as a rule called "
+                             "through `trireme`)");
         std::string const command = arguments.front();
         arguments.erase(arguments.begin());
         std::optional<cluster::RemovalAtSignal> tidy; // before Python, which begins threads
-        if (command == "prepare") tidy.emplace();
+        if (command == "prepare" || command == "audit") tidy.emplace();
         int const code = text::with_python([&] { return run(command, arguments); });
         cluster::finish_output(cluster::Reader::needed);
         return code;

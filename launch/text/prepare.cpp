@@ -147,14 +147,7 @@ std::string describe(data::Manifest const& m, PrepareOptions const& o) {
 
 /// Options with what they leave to the task and to the tokenizer's folder.
 PrepareOptions completed(PrepareOptions o, std::vector<std::string>& said) {
-    o.columns = text_task(o.task).columns(o);
-    o.columns.sample_by = o.sample_by;
-    for (auto& [split, files] : o.files) {
-        auto inputs = expanded(option_of(split), files);
-        files = std::move(inputs.files);
-        said.insert(said.end(), inputs.left_out.begin(), inputs.left_out.end());
-    }
-    refuse_repeated_files(o);
+    o = with_files(std::move(o), said);
     if (o.max_length == kChooseLength) o.max_length = usual_length(o.tokenizer);
     return o;
 }
@@ -216,6 +209,18 @@ std::string notes_on(PrepareOptions const& o, std::vector<std::string> const& la
 }
 
 } // namespace
+
+PrepareOptions with_files(PrepareOptions o, std::vector<std::string>& said) {
+    o.columns = text_task(o.task).columns(o);
+    o.columns.sample_by = o.sample_by;
+    for (auto& [split, files] : o.files) {
+        auto inputs = expanded(option_of(split), files);
+        files = std::move(inputs.files);
+        said.insert(said.end(), inputs.left_out.begin(), inputs.left_out.end());
+    }
+    refuse_repeated_files(o);
+    return o;
+}
 
 std::string prepare(PrepareOptions const& options) {
     cluster::check_new_folder("--output", options.output);

@@ -40,6 +40,10 @@ struct PrepareOptions {
     }
 };
 
+/// Fills the columns of the task, and replaces folders and patterns by their files; `said` gets
+/// sentences about files that are left out. Throws InputError for a file that is given twice.
+PrepareOptions with_files(PrepareOptions options, std::vector<std::string>& said);
+
 /// Returns the summary for people. Throws InputError before anything is written where it can.
 std::string prepare(PrepareOptions const& options);
 

@@ -92,8 +92,8 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
     for (auto const& [arguments, line] :
          std::vector<std::pair<std::vector<std::string>, std::string>>{
              {{"trian"},
-              "trian: no such command; did you mean train? legal: prepare, inspect, doctor, "
-              "explain-config, parity, "
+              "trian: no such command; did you mean train? legal: audit, prepare, inspect, "
+              "doctor, explain-config, parity, "
               "train, "
               "submit, status, checkpoint, plot, evaluate, predict, report, generate, export, "
               "verify, completion, "

@@ -263,8 +263,8 @@ INSTANTIATE_TEST_SUITE_P(Run, Mistakes, testing::ValuesIn(kRuns), name_of);
 std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
-     "trian: no such command; did you mean train? legal: prepare, inspect, doctor, explain-config, "
-     "parity, train, "
+     "trian: no such command; did you mean train? legal: audit, prepare, inspect, doctor, "
+     "explain-config, parity, train, "
      "submit, status, checkpoint, "
      "plot, "
      "evaluate, predict, report, generate, export, verify, completion, help",
