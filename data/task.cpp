@@ -13,12 +13,19 @@ constexpr std::array kNextTokens{kTokenLabels};
 constexpr std::array kClass{kClassLabel};
 
 constexpr std::array kNumbers{kTargets};
+constexpr std::array kClassesOfTokens{kTokenClasses};
+constexpr std::array kAnswers{kAnswer, kContextBytes};
+constexpr std::array kWordsToMask{kWords};
 
 constexpr std::array kTasks{
     TaskSchema{TaskKind::classification, "classification", kClass, 2},
     TaskSchema{TaskKind::language_modeling, "language-modeling", kNextTokens},
     TaskSchema{TaskKind::generation, "generation", kNextTokens, 0, true},
     TaskSchema{TaskKind::regression, "regression", kNumbers, 1},
+    TaskSchema{TaskKind::multi_label, "multi-label", kNumbers, 1},
+    TaskSchema{TaskKind::token_classification, "token-classification", kClassesOfTokens, 2},
+    TaskSchema{TaskKind::question_answering, "question-answering", kAnswers},
+    TaskSchema{TaskKind::masked_language_modeling, "masked-language-modeling", kWordsToMask},
 };
 
 } // namespace

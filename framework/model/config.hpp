@@ -13,7 +13,15 @@ enum class Norm : std::uint8_t { rms, layer };
 enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu };
 enum class Positions : std::uint8_t { rotary, learned };
 enum class RotaryScaling : std::uint8_t { none, linear, llama3 };
-enum class HeadKind : std::uint8_t { language_model, classification, regression };
+enum class HeadKind : std::uint8_t {
+    language_model,
+    classification,
+    regression,
+    multi_label,
+    token_classification,
+    question_answering,
+    masked_language_model
+};
 
 /// Answers that code asks of a head, instead of which it is.
 struct HeadTraits {
@@ -32,6 +40,14 @@ constexpr HeadTraits traits_of(HeadKind kind) {
     case HeadKind::classification:
         return {"classifier", sample, data::Values::labels, "single_label_classification"};
     case HeadKind::regression: return {"regressor", sample, data::Values::reals, "regression"};
+    case HeadKind::multi_label:
+        return {"multi-label classifier", sample, data::Values::reals,
+                "multi_label_classification"};
+    case HeadKind::token_classification:
+        return {"token classifier", token, data::Values::labels, ""};
+    case HeadKind::question_answering: return {"answer finder", token, data::Values::places, ""};
+    case HeadKind::masked_language_model:
+        return {"masked language model", token, data::Values::vocabulary, ""};
     }
     return {}; // every kind returns above
 }

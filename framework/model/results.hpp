@@ -7,7 +7,14 @@
 namespace trireme::framework::model {
 
 /// Says what is found of a sample, and so which metrics there are.
-enum class Findings : std::uint8_t { next_tokens, classes, numbers };
+enum class Findings : std::uint8_t {
+    next_tokens,
+    classes,
+    numbers,
+    label_sets,
+    token_classes,
+    answers
+};
 
 /// Holds what the head found for one sample. Sums of these over unique sample ids are exact metrics
 /// for any layout.
