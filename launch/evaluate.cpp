@@ -98,6 +98,8 @@ std::string line_of(framework::jobs::Evaluation const& found) {
     auto line = found.metrics.to_json();
     if (!found.metrics.confusion.empty())
         line.update(framework::evaluation::classes_to_json(found.metrics.confusion, found.labels));
+    if (!found.metrics.reliability.empty())
+        line["reliability"] = framework::evaluation::reliability_to_json(found.metrics.reliability);
     line["compute"] = framework::parallelize::name_of(found.compute);
     return line.dump() + "\n";
 }

@@ -29,9 +29,10 @@ void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
     auto const& mesh = model_.mesh();
     auto const samples = of_all(mesh, mine.samples, "evaluation/results");
     auto const logits = of_all(mesh, mine.logits, "evaluation/logits");
-    auto const targets = outcome.findings == model::Findings::numbers
-                             ? of_all(mesh, mine.targets, "evaluation/targets")
-                             : std::vector<float>{};
+    bool const has_targets = outcome.findings == model::Findings::numbers ||
+                             outcome.findings == model::Findings::label_sets;
+    auto const targets =
+        has_targets ? of_all(mesh, mine.targets, "evaluation/targets") : std::vector<float>{};
     std::vector<std::size_t> order(samples.size());
     std::iota(order.begin(), order.end(), 0U);
     std::ranges::sort(order, {}, [&](auto i) { return samples[i].sample; });

@@ -10,6 +10,7 @@
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
+#include "framework/evaluation/score_metrics.hpp"
 
 namespace trireme::framework::evaluation {
 
@@ -60,21 +61,6 @@ nlohmann::ordered_json or_null(double value) {
     return std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr;
 }
 
-/// Targets of one output and what was found for them.
-struct Pairs {
-    std::vector<double> targets, found;
-};
-Pairs pairs_of(Outcome const& outcome, std::int64_t output) {
-    Pairs pairs;
-    for (auto i = static_cast<std::size_t>(output); i < outcome.targets.size();
-         i += static_cast<std::size_t>(outcome.outputs))
-        if (!std::isnan(outcome.targets[i])) {
-            pairs.targets.push_back(static_cast<double>(outcome.targets[i]));
-            pairs.found.push_back(static_cast<double>(outcome.logits[i]));
-        }
-    return pairs;
-}
-
 double mean_squared_error(Outcome const& outcome) {
     double sum = 0;
     std::int64_t count = 0;
@@ -103,21 +89,6 @@ double correlation(std::vector<double> const& x, std::vector<double> const& y) {
     return std::clamp(product / std::sqrt(square_x * square_y), -1.0, 1.0);
 }
 
-/// Ranks from 1; equal values share the mean of theirs, as scipy's rankdata has it.
-std::vector<double> ranks_of(std::vector<double> const& values) {
-    std::vector<std::size_t> order(values.size());
-    std::iota(order.begin(), order.end(), 0U);
-    std::ranges::sort(order, {}, [&](auto i) { return values[i]; });
-    std::vector<double> ranks(values.size());
-    for (std::size_t first = 0, end; first < order.size(); first = end) {
-        for (end = first + 1; end < order.size() && values[order[end]] == values[order[first]];)
-            ++end;
-        for (std::size_t i = first; i < end; ++i)
-            ranks[order[i]] = static_cast<double>(first + end + 1) / 2;
-    }
-    return ranks;
-}
-
 /// Mean over outputs.
 template <typename F>
 double over_outputs(Outcome const& outcome, F const& f) {
@@ -140,9 +111,16 @@ double spearman(Outcome const& outcome) {
 std::vector<Metric> const& metrics() {
     using enum model::Findings;
     static std::vector<Metric> const table{
-        {"loss", Better::smaller, {next_tokens, classes, numbers}, loss},
-        {"accuracy", Better::larger, {next_tokens, classes}, accuracy},
+        {"loss", Better::smaller, {next_tokens, classes, numbers, label_sets}, loss},
+        {"accuracy", Better::larger, {next_tokens, classes, label_sets}, accuracy},
         {"f1", Better::larger, {classes}, macro_f1},
+        {"f1", Better::larger, {label_sets}, label_macro_f1},
+        {"micro_f1", Better::larger, {label_sets}, label_micro_f1},
+        {"exact_match", Better::larger, {label_sets}, exact_match},
+        {"mcc", Better::larger, {classes}, matthews_correlation},
+        {"roc_auc", Better::larger, {classes}, class_roc_auc},
+        {"roc_auc", Better::larger, {label_sets}, label_roc_auc},
+        {"calibration_error", Better::smaller, {classes}, calibration_error},
         {"perplexity", Better::smaller, {next_tokens}, perplexity},
         {"mse", Better::smaller, {numbers}, mean_squared_error},
         {"pearson", Better::larger, {numbers}, pearson},
@@ -188,7 +166,10 @@ Metrics summarize(Outcome const& outcome) {
     for (auto const& metric : metrics())
         if (std::ranges::find(metric.of, outcome.findings) != metric.of.end())
             found.values.emplace_back(metric.name, metric.value(outcome));
-    if (outcome.findings == Findings::classes) found.confusion = confusion_of(outcome);
+    if (outcome.findings == Findings::classes) {
+        found.confusion = confusion_of(outcome);
+        found.reliability = reliability_of(outcome);
+    }
     return found;
 }
 
@@ -217,6 +198,20 @@ nlohmann::ordered_json classes_to_json(std::vector<std::vector<std::int64_t>> co
                                 {"f1", or_null(scores[c].f1)},
                                 {"support", scores[c].support}};
     return {{"classes", classes}, {"labels", names}};
+}
+
+nlohmann::ordered_json reliability_to_json(std::vector<ReliabilityBin> const& bins) {
+    auto const mean = [](double sum, std::int64_t count) {
+        return count ? nlohmann::ordered_json(sum / static_cast<double>(count)) : nullptr;
+    };
+    auto json = nlohmann::ordered_json::array();
+    for (auto const& bin : bins)
+        json.push_back({{"low", bin.low},
+                        {"high", bin.high},
+                        {"count", bin.count},
+                        {"confidence", mean(bin.confidence, bin.count)},
+                        {"accuracy", mean(static_cast<double>(bin.right), bin.count)}});
+    return json;
 }
 
 bool is_better(Metric const& metric, double a, double b) {

@@ -19,8 +19,8 @@ struct Outcome {
     Findings findings = Findings::next_tokens;
     std::int64_t outputs = 0; ///< outputs of a sample: classes or numbers
     std::vector<model::SampleResult> samples = {};
-    std::vector<float> logits = {};  ///< [n, outputs] of classes and numbers
-    std::vector<float> targets = {}; ///< [n, outputs] of numbers; not a number: none
+    std::vector<float> logits = {};  ///< [n, outputs] of classes, numbers and sets of labels
+    std::vector<float> targets = {}; ///< [n, outputs] of the last two; not a number: none
 };
 
 struct Metric {
@@ -37,11 +37,21 @@ std::vector<Metric> const& metrics();
 /// `findings`.
 Metric const& metric_named(std::string const& name, Findings findings, std::string const& place);
 
+/// Samples whose predicted class has a probability in (low, high], or 0 in the first bin.
+struct ReliabilityBin {
+    double low = 0, high = 0;
+    std::int64_t count = 0, right = 0; ///< samples, and those that were predicted right
+    double confidence = 0;             ///< sum of these probabilities
+};
+/// Returns 15 bins of equal width, of the samples with a label; none without logits.
+std::vector<ReliabilityBin> reliability_of(Outcome const& outcome);
+
 /// The metrics of an outcome.
 struct Metrics {
     std::int64_t samples = 0;
     std::vector<std::pair<std::string, double>> values; ///< in the order of the table
     std::vector<std::vector<std::int64_t>> confusion;   ///< [label][prediction] of classes
+    std::vector<ReliabilityBin> reliability;            ///< of classes
 
     double value(std::string const& name) const; ///< throws std::out_of_range
     nlohmann::ordered_json to_json() const;      ///< null for what is not defined
@@ -61,6 +71,10 @@ std::vector<ClassScores> class_scores(std::vector<std::vector<std::int64_t>> con
 /// the order of the confusion matrix; null for what is not defined.
 nlohmann::ordered_json classes_to_json(std::vector<std::vector<std::int64_t>> const& confusion,
                                        std::vector<std::string> const& names);
+
+/// [{"low", "high", "count", "confidence", "accuracy"}], the last two means over the samples of a
+/// bin; null for an empty one.
+nlohmann::ordered_json reliability_to_json(std::vector<ReliabilityBin> const& bins);
 
 /// Is `a` better than `b`? What is not a number is the worst.
 bool is_better(Metric const& metric, double a, double b);

@@ -39,8 +39,8 @@ tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& f
     bool const classifier = pretrained::is_classifier(model);
     auto const* of_samples = tasks::task_of_samples(pretrained::problem_of(model));
     auto const& task = of_samples ? *of_samples : tasks::task_of(data::TaskKind::classification);
-    bool const of_tokens =
-        file.has_lists && !(classifier && task.findings() == model::Findings::numbers);
+    bool const of_tokens = file.has_lists && !(classifier && model::traits_of(task.head()).learns ==
+                                                                 data::Values::reals);
     if (of_tokens && classifier)
         throw cluster::InputError(
             fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "

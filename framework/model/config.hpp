@@ -105,6 +105,9 @@ struct Config {
     HeadKind head = HeadKind::language_model;
     std::vector<std::string> labels; ///< names of the outputs in id order, if the head has such
 
+    /// Factors of the losses of a classifier's samples in training, by class. Empty: none.
+    std::vector<double> class_weights;
+
     /// Outputs of the head in a row.
     std::int64_t outputs() const {
         return traits_of(head).of_vocabulary() ? vocabulary

@@ -4,8 +4,11 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "cluster/error.hpp"
+#include "framework/model/probabilities.hpp"
 #include "framework/model/row_losses.hpp"
 #include "parallel/compute_path.hpp"
 
@@ -16,6 +19,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
+
+constexpr float kLabelThere = 0.5F; ///< targets from it on: the sample has the label
 
 /// One kind of head: what it does with the rows of a micro-batch.
 struct SampleHead {
@@ -47,15 +52,43 @@ void find_class(Pass const& pass, RowLosses const& rows, std::size_t i, SampleRe
     result.correct = result.trained && result.prediction == result.label;
 }
 
-/// Squared errors, summed over the numbers of a sample.
-void number_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
+/// The loss of one output and its derivative; the same of a tensor of outputs.
+using ValueLoss = std::pair<double, double> (*)(double x, double target);
+using TensorLoss = std::pair<at::Tensor, at::Tensor> (*)(at::Tensor const& x,
+                                                         at::Tensor const& target);
+
+std::pair<double, double> squared_error(double x, double target) {
+    double const error = x - target;
+    return {error * error, 2 * error};
+}
+std::pair<at::Tensor, at::Tensor> squared_errors(at::Tensor const& x, at::Tensor const& target) {
+    at::Tensor const error = x - target;
+    return {error.square(), error * 2};
+}
+
+/// Cross-entropy of a label that is there or not, as PyTorch's binary_cross_entropy_with_logits
+/// has it.
+std::pair<double, double> binary_cross_entropy(double x, double target) {
+    return {std::max(x, 0.0) - x * target + std::log1p(std::exp(-std::abs(x))),
+            sigmoid(x) - target};
+}
+std::pair<at::Tensor, at::Tensor> binary_cross_entropies(at::Tensor const& x,
+                                                         at::Tensor const& target) {
+    return {x.clamp_min(0) - x * target + x.abs().neg().exp().log1p(), x.sigmoid() - target};
+}
+
+/// Losses against real targets, summed over the outputs of a sample; a missing one has none.
+template <ValueLoss of_value, TensorLoss of_tensor>
+void target_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
     if (logits.is_meta()) return;
     if (parallel::composed(logits)) {
-        at::Tensor const targets = pass.ids.columns.at(data::kTargets.name).view(logits.sizes());
-        at::Tensor const away = logits.to(at::kDouble) - targets,
-                         error = at::where(targets.isnan(), at::zeros_like(away), away);
-        rows.waiting.push_back({error.square().sum(1), at::zeros({logits.size(0)}, at::kLong)});
-        logits.copy_(error * (2 * pass.loss_scale));
+        at::Tensor const targets = pass.ids.columns.at(data::kTargets.name).view(logits.sizes()),
+                         missing = targets.isnan();
+        auto const [loss, slope] =
+            of_tensor(logits.to(at::kDouble), targets.masked_fill(missing, 0));
+        rows.waiting.push_back(
+            {loss.masked_fill(missing, 0).sum(1), at::zeros({logits.size(0)}, at::kLong)});
+        logits.copy_(slope.masked_fill(missing, 0) * pass.loss_scale);
         return;
     }
     auto const& targets = pass.micro_batch.columns.reals_of(data::kTargets);
@@ -64,12 +97,12 @@ void number_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) 
         auto* const x = write<std::remove_const_t<std::remove_pointer_t<decltype(data)>>>(logits);
         std::size_t const outputs = targets.size() / rows.loss.size();
         for (std::size_t k = 0; k < targets.size(); ++k) {
-            double const error = data::counts(targets[k])
-                                     ? static_cast<double>(x[k]) - static_cast<double>(targets[k])
-                                     : 0;
-            rows.loss[k / outputs] += error * error;
-            x[k] =
-                static_cast<std::remove_reference_t<decltype(x[k])>>(2 * error * pass.loss_scale);
+            auto const [loss, slope] =
+                data::counts(targets[k])
+                    ? of_value(static_cast<double>(x[k]), static_cast<double>(targets[k]))
+                    : std::pair(0.0, 0.0);
+            rows.loss[k / outputs] += loss;
+            x[k] = static_cast<std::remove_reference_t<decltype(x[k])>>(slope * pass.loss_scale);
         }
     });
 }
@@ -83,27 +116,62 @@ void find_numbers(Pass const& pass, RowLosses const& rows, std::size_t i, Sample
     results.targets.insert(results.targets.end(), first, first + outputs);
 }
 
+void find_labels(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
+                 Results& results) {
+    find_numbers(pass, rows, i, result, results);
+    std::int64_t const outputs = rows.logits.size(1);
+    float const *const found = rows.logits.const_data_ptr<float>() +
+                               static_cast<std::int64_t>(i) * outputs,
+                       *const targets =
+                           results.targets.data() + (std::ssize(results.targets) - outputs);
+    for (std::int64_t k = 0; k < outputs; ++k)
+        result.correct +=
+            data::counts(targets[k]) && (found[k] >= kLabelFound) == (targets[k] >= kLabelThere);
+}
+
 SampleHead sample_head(HeadKind head) {
     switch (head) {
-    case HeadKind::language_model: break; // has its rows per token
+    case HeadKind::language_model:
+    case HeadKind::masked_language_model: break; // have their rows per token
     case HeadKind::classification: return {data::kClassLabel, class_losses, find_class};
-    case HeadKind::regression: return {data::kTargets, number_losses, find_numbers};
+    case HeadKind::regression:
+        return {data::kTargets, target_losses<squared_error, squared_errors>, find_numbers};
+    case HeadKind::multi_label:
+        return {data::kTargets, target_losses<binary_cross_entropy, binary_cross_entropies>,
+                find_labels};
     }
     throw cluster::JobError(
         fmt::format("a {} head has no row of outputs per sample", traits_of(head).name));
 }
 
+/// Multiplies losses and gradients of samples by the weights of their classes.
+void weigh(at::Tensor const& gradient, Pass const& pass, std::vector<double> const& weights,
+           RowLosses& rows) {
+    if (gradient.is_meta()) return;
+    std::vector<double> of_rows;
+    for (auto const label : pass.micro_batch.columns.labels_of(data::kClassLabel))
+        of_rows.push_back(label < 0 ? 0 : weights.at(static_cast<std::size_t>(label)));
+    for (std::size_t i = 0; i < rows.loss.size(); ++i) rows.loss[i] *= of_rows[i];
+    at::Tensor factors = at::tensor(of_rows, at::kDouble);
+    if (!gradient.is_cpu()) factors = factors.pin_memory().to(gradient.device(), true);
+    for (auto& chunk : rows.waiting) chunk.loss = chunk.loss * factors;
+    gradient.mul_(factors.to(gradient.scalar_type()).unsqueeze(1));
+}
+
 struct SampleLoss : torch::autograd::Function<SampleLoss> {
     static Variable forward(AutogradContext* context, Variable const& logits,
-                            SampleHead const* head, Pass const* pass, RowLosses* rows) {
+                            SampleHead const* head, Pass const* pass, RowLosses* rows,
+                            std::vector<double> const* class_weights) {
         at::Tensor const gradient = for_kernel(logits).clone();
         head->losses(gradient, *pass, *rows);
+        if (pass->training && !class_weights->empty())
+            weigh(gradient, *pass, *class_weights, *rows);
         context->save_for_backward({gradient.to(logits.scalar_type())});
         if (!rows->waiting.empty()) return rows->sum() * pass->loss_scale;
         return at::scalar_tensor(add_up(rows->loss) * pass->loss_scale, at::kDouble);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        return {context->get_saved_variables()[0] * gradients[0], {}, {}, {}};
+        return {context->get_saved_variables()[0] * gradients[0], {}, {}, {}, {}};
     }
 };
 
@@ -133,16 +201,16 @@ std::int64_t entries(data::Columns const& columns, data::TaskColumn const& asked
 
 } // namespace
 
-at::Tensor sample_loss(HeadKind kind, at::Tensor const& logits, Pass const& pass,
+at::Tensor sample_loss(Config const& config, at::Tensor const& logits, Pass const& pass,
                        Results& results) {
-    SampleHead const head = sample_head(kind);
+    SampleHead const head = sample_head(config.head);
     if (entries(pass.micro_batch.columns, head.column) != logits.size(0))
         throw cluster::InputError(
             fmt::format("the data have no {} per sample, which a {} head needs; prepare them with "
                         "the task of the run",
-                        head.column.what, traits_of(kind).name));
+                        head.column.what, traits_of(config.head).name));
     RowLosses rows;
-    at::Tensor const loss = SampleLoss::apply(logits, &head, &pass, &rows);
+    at::Tensor const loss = SampleLoss::apply(logits, &head, &pass, &rows, &config.class_weights);
     if (logits.is_meta()) return loss;
     rows.logits = logits.detach().to(at::kFloat).contiguous();
     finish_rows(std::move(rows), results, [&pass, head](RowLosses const& r, Results& to) {

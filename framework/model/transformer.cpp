@@ -170,7 +170,7 @@ at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results
     if (traits_of(config_.head).of_vocabulary())
         return language_model_loss(parallel::gather_sequence(h, axis), language_model_, pass,
                                    results, axis);
-    return sample_loss(config_.head, classify(parallel::gather_sequence_alike(h, axis), pass), pass,
+    return sample_loss(config_, classify(parallel::gather_sequence_alike(h, axis), pass), pass,
                        results);
 }
 

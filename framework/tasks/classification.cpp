@@ -1,21 +1,12 @@
 #include "framework/tasks/classification.hpp"
 
 #include <algorithm>
-#include <cmath>
+
+#include "framework/model/probabilities.hpp"
 
 namespace trireme::framework::tasks {
 
 namespace {
-
-/// Probabilities of classes, which sum to 1 within rounding.
-std::vector<double> softmax(std::span<float const> logits) {
-    std::vector<double> shares(logits.begin(), logits.end());
-    double const most = *std::ranges::max_element(shares);
-    double sum = 0;
-    for (auto& x : shares) sum += x = std::exp(x - most);
-    for (auto& x : shares) x /= sum;
-    return shares;
-}
 
 std::string name_of(Prediction const& found, std::int32_t label) {
     return label < 0 ? std::string() : found.labels.at(static_cast<std::size_t>(label));
@@ -33,7 +24,7 @@ class Classification : public Task {
         line["prediction"] =
             name_of(found, found.result.prediction >= 0 ? found.result.prediction
                                                         : static_cast<std::int32_t>(likeliest));
-        auto const shares = softmax(found.logits);
+        auto const shares = model::softmax(found.logits);
         auto& probabilities = line["probabilities"] = nlohmann::ordered_json::object();
         for (std::size_t c = 0; c < shares.size(); ++c)
             probabilities[found.labels.at(c)] = shares[c];

@@ -4,6 +4,8 @@
 #include "framework/tasks/classification.hpp"
 #include "framework/tasks/generation.hpp"
 #include "framework/tasks/language_modeling.hpp"
+#include "framework/tasks/masked_language_modeling.hpp"
+#include "framework/tasks/multi_label.hpp"
 #include "framework/tasks/regression.hpp"
 
 namespace trireme::framework::tasks {
@@ -14,6 +16,8 @@ Task const& task_of(data::TaskKind kind) {
     case data::TaskKind::language_modeling: return language_modeling();
     case data::TaskKind::generation: return generation();
     case data::TaskKind::regression: return regression();
+    case data::TaskKind::multi_label: return multi_label();
+    case data::TaskKind::masked_language_modeling: return masked_language_modeling();
     }
     return language_modeling(); // every kind returns above
 }
