@@ -1,10 +1,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <utility>
 
 #include "cluster/error.hpp"
 #include "data/loader.hpp"
 #include "data/manifest.hpp"
+#include "data/questions.hpp"
 #include "data/shard.hpp"
 
 namespace trireme::data {
@@ -30,6 +34,7 @@ class ShardedDataset : public Dataset {
         vocabulary_ = manifest.vocabulary;
         longest_ = found->second.longest();
         fingerprint_ = found->second.fingerprint();
+        questions_file_ = found->second.questions;
         for (auto const& info : found->second.shards) {
             shards_.push_back(open_shard(
                 directory, info, {task_, vocabulary_, std::ssize(labels_), std::ssize(sources_)}));
@@ -62,6 +67,27 @@ class ShardedDataset : public Dataset {
                                  source.line);
     }
 
+    Questions const* questions() const override {
+        if (questions_file_ && !questions_) {
+            auto questions = std::make_unique<Questions>(
+                Questions{read_questions(directory_, *questions_file_)});
+            std::unordered_map<std::string, std::int64_t> places;
+            for (auto const& question : questions->all)
+                places.emplace(question.source, places.size());
+            for (std::int64_t i = 0; i < size(); ++i) {
+                auto const found = places.find(source(i));
+                if (found == places.end())
+                    throw cluster::InputError(
+                        fmt::format("{}/{}: no question of sample {}, which is of {}; prepare the "
+                                    "data again",
+                                    directory_, questions_file_->file, i, source(i)));
+                questions->of_sample.push_back(found->second);
+            }
+            questions_ = std::move(questions);
+        }
+        return questions_.get();
+    }
+
     MicroBatch read(std::vector<std::int64_t> const& samples,
                     std::int64_t token_multiple) const override {
         MicroBatch micro_batch;
@@ -76,7 +102,10 @@ class ShardedDataset : public Dataset {
     }
 
     void verify(int part, int parts) const override {
-        if (part == 0) verify_manifest(directory_);
+        if (part == 0) {
+            verify_manifest(directory_);
+            if (questions_file_) read_questions(directory_, *questions_file_);
+        }
         for (auto s = static_cast<std::size_t>(part); s < shards_.size();
              s += static_cast<std::size_t>(parts))
             shards_[s].verify();
@@ -114,6 +143,8 @@ class ShardedDataset : public Dataset {
     std::string fingerprint_;
     TaskKind task_ = TaskKind::language_modeling;
     std::vector<std::string> labels_, sources_;
+    std::optional<SideFile> questions_file_;
+    mutable std::unique_ptr<Questions const> questions_; ///< null until they are asked for
 };
 
 } // namespace

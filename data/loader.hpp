@@ -9,6 +9,8 @@
 
 namespace trireme::data {
 
+struct Questions;
+
 /// How samples of a step are cut into micro-batches: layout-independent, no rank in it.
 struct BatchShape {
     std::int64_t samples = 0; ///< global batch: samples per step
@@ -43,6 +45,9 @@ class Dataset {
     /// Returns "FILE:LINE" of the row that a sample was made of; "" if the data do not say it.
     /// Throws JobError if the shard cannot be read.
     virtual std::string source(std::int64_t /*sample*/) const { return ""; }
+    /// Returns questions that the samples are windows of (questions.hpp), read when they are first
+    /// asked for; null if the data have none. Throws InputError. One thread.
+    virtual Questions const* questions() const { return nullptr; }
     /// size of the vocabulary of the tokenizer that made the tokens
     virtual std::int64_t vocabulary() const = 0;
     /// number of segment ids: tokens have 0 to this less 1

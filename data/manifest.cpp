@@ -68,6 +68,12 @@ SplitInfo split_from(nlohmann::json const& j) {
         }
     if (info.shards.empty())
         throw cluster::InputError("shards: an empty list; legal: one shard or more");
+    if (j.contains("questions")) try {
+            auto const& file = j.at("questions");
+            info.questions = {member<std::string>(file, "file"), member<std::string>(file, "xxh3")};
+        } catch (cluster::InputError const& error) {
+            throw cluster::InputError(fmt::format("questions.{}", error.what()));
+        }
     std::int64_t tokens = 0;
     for (auto const& s : info.shards)
         if (tokens += s.tokens; tokens > kMostTokens)
@@ -178,6 +184,9 @@ void write_manifest(std::string const& directory, Manifest const& m) {
                         {"longest", split.longest()},
                         {"label_counts", split.label_counts},
                         {"shards", shards}};
+        if (split.questions)
+            splits[name]["questions"] = {{"file", split.questions->file},
+                                         {"xxh3", split.questions->xxh3}};
     }
     nlohmann::ordered_json j{{"format", kFormat},
                              {"task", schema_of(m.task).name},

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,17 @@
 
 namespace trireme::data {
 
+/// A file beside the shards.
+struct SideFile {
+    std::string file; ///< base name
+    std::string xxh3; ///< hash of the whole file
+};
+
 struct SplitInfo {
     std::vector<ShardInfo> shards;
-    std::vector<std::int64_t> label_counts; ///< classification: samples of each class
+    std::vector<std::int64_t> label_counts; ///< how often each label is there
+    /// questions, contexts and gold answers (questions.hpp), of a task that has such
+    std::optional<SideFile> questions = {};
 
     std::int64_t samples() const, tokens() const, longest() const;
     std::string fingerprint() const; ///< XXH3 over the hashes of the shards

@@ -34,7 +34,8 @@ struct Column {
     std::string name;
     Per per = Per::sample;
     std::int64_t width = 1; ///< values of an entry
-    std::vector<T> values;  ///< [T] or [n, width]
+    std::vector<T> values;  ///< [T, width] or [n, width]
+    bool learned = true;    ///< as in TaskColumn
 };
 
 /// Holds what a task's samples have beside tokens, by name. Few columns: looked for one by one.
@@ -73,7 +74,8 @@ class Columns {
     std::int64_t counted() const {
         std::int64_t sum = 0;
         each([&](auto const& column) {
-            sum += std::ranges::count_if(column.values, [](auto v) { return counts(v); });
+            if (column.learned)
+                sum += std::ranges::count_if(column.values, [](auto v) { return counts(v); });
         });
         return sum;
     }
@@ -91,7 +93,8 @@ class Columns {
                           std::vector<T> const& more) {
         auto found = std::ranges::find(all, column.name, &Column<T>::name);
         if (found == all.end())
-            found = all.insert(all.end(), Column<T>{column.name, column.per, width, {}});
+            found = all.insert(all.end(),
+                               Column<T>{column.name, column.per, width, {}, column.learned});
         found->values.insert(found->values.end(), more.begin(), more.end());
     }
 };

@@ -74,20 +74,11 @@ std::vector<T> Shard::read_column(ColumnInfo const& column) const {
     return all;
 }
 
-Shard::Range Shard::range_of(TaskColumn const& column) const {
-    switch (column.values) {
-    case Values::vocabulary: return {column.what, "vocabulary", limits_.vocabulary, true};
-    case Values::labels: return {column.what, "labels", limits_.labels, true};
-    case Values::reals: break; // has no bounds
-    }
-    return {column.what};
-}
-
 void Shard::read_columns() {
     std::int64_t const n = expected_->samples, t = expected_->tokens;
-    tokens_ = {{"token", "vocabulary", limits_.vocabulary},
+    tokens_ = {{"token", "vocabulary of the manifest", limits_.vocabulary},
                find("tokens/values", "int32", t, false)};
-    segments_ = {{"segment", "segments", expected_->segments},
+    segments_ = {{"segment", "segments of the manifest", expected_->segments},
                  find("segments/values", "int32", t, true)};
     offsets_ = read_column<std::int64_t>(*find("tokens/offsets", "int64", n + 1, false));
     trained_ = read_column<std::int32_t>(*find("trained/values", "int32", n, false));
@@ -102,9 +93,10 @@ void Shard::read_columns() {
 
 void Shard::read_task_column(TaskColumn const& column) {
     std::string const name = std::string(column.name) + "/values";
-    if (column.per == Per::token) {
-        token_columns_.push_back(
-            {range_of(column), find(name, "int32", expected_->tokens, false), &column});
+    if (column.per == Per::token) { // the tokens of a manifest are bounded, so is the product
+        token_columns_.push_back({range_of(column, expected_->longest),
+                                  find(name, "int32", expected_->tokens * column.width, false),
+                                  &column, column.width});
         return;
     }
     std::int64_t const width = column.width_for(limits_.labels), n = expected_->samples;
@@ -116,87 +108,6 @@ void Shard::read_task_column(TaskColumn const& column) {
     else
         labels_.push_back(
             {&column, width, read_column<std::int32_t>(*find(name, "int32", elements, false))});
-}
-
-void Shard::check_offsets() const {
-    if (offsets_.front() != 0 || offsets_.back() != expected_->tokens)
-        throw cluster::InputError(
-            fmt::format("{}: tokens/offsets: from {} to {}: legal: from 0 to {}, the tokens of "
-                        "the manifest",
-                        path_, offsets_.front(), offsets_.back(), expected_->tokens));
-    std::int64_t longest = 0;
-    for (std::int64_t i = 0; i < size(); ++i) {
-        if (at(offsets_, i + 1) <= at(offsets_, i))
-            throw cluster::InputError(
-                fmt::format("{}: sample {}: tokens from {} to {}: legal: one token or more", path_,
-                            i, at(offsets_, i), at(offsets_, i + 1)));
-        longest = std::max(longest, length(i));
-    }
-    if (longest != expected_->longest) // memory is taken for that many
-        throw cluster::InputError(
-            fmt::format("{}: the longest sample has {} tokens: legal: {}, as the manifest says",
-                        path_, longest, expected_->longest));
-}
-
-void Shard::check_labels(SampleColumn<std::int32_t> const& column) const {
-    Range const range = range_of(*column.task);
-    for (std::size_t i = 0; i < column.values.size(); ++i)
-        if (!range.legal(column.values[i]))
-            throw cluster::InputError(
-                fmt::format("{}: sample {}: {} {}: legal: 0 to {}, the {} of the manifest", path_,
-                            static_cast<std::int64_t>(i) / column.width, range.what,
-                            column.values[i], range.below - 1, range.of));
-}
-
-void Shard::check_reals(SampleColumn<float> const& column) const {
-    for (std::size_t i = 0; i < column.values.size(); ++i)
-        if (std::isinf(column.values[i]))
-            throw cluster::InputError(fmt::format(
-                "{}: sample {}: {} {}: legal: a finite number, or none", path_,
-                static_cast<std::int64_t>(i) / column.width, column.task->what, column.values[i]));
-}
-
-/// A loss counts on these before it has seen a label.
-void Shard::check_trained() const {
-    auto const held = [](auto const& column, std::int64_t i) {
-        auto const entry = std::span(column.values)
-                               .subspan(static_cast<std::size_t>(i * column.width),
-                                        static_cast<std::size_t>(column.width));
-        return std::ranges::count_if(entry, [](auto v) { return counts(v); });
-    };
-    for (std::int64_t i = 0; i < size(); ++i) {
-        std::int64_t most = length(i) * std::ssize(token_columns_);
-        for (auto const& column : labels_) most += held(column, i);
-        for (auto const& column : reals_) most += held(column, i);
-        if (trained(i) < 0 || trained(i) > most)
-            throw cluster::InputError(fmt::format("{}: sample {}: trained {}: legal: 0 to {}",
-                                                  path_, i, trained(i), most));
-    }
-}
-
-void Shard::check_numbers(TokenColumn const& tokens) const {
-    if (!tokens.column) return;
-    std::int64_t const piece = pieces.checked;
-    std::vector<std::int32_t> values;
-    cluster::Xxh3 hash;
-    std::int64_t sample = 0;
-    for (std::int64_t first = 0; first < expected_->tokens; first += piece) {
-        values.resize(static_cast<std::size_t>(std::min(piece, expected_->tokens - first)));
-        read(tokens.column->offset + first * 4, static_cast<std::int64_t>(values.size()) * 4,
-             values.data());
-        hash.update(values.data(), values.size() * 4);
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            if (tokens.range.legal(values[i])) continue;
-            while (at(offsets_, sample + 1) <= first + static_cast<std::int64_t>(i)) ++sample;
-            throw cluster::InputError(fmt::format(
-                "{}: sample {}: {} {}: legal: 0 to {}, the {} of the manifest", path_, sample,
-                tokens.range.what, values[i], tokens.range.below - 1, tokens.range.of));
-        }
-    }
-    if (hash.hex() != tokens.column->xxh3)
-        throw cluster::InputError(fmt::format("{}: content does not match the hash of column {} in "
-                                              "the manifest; prepare the data again",
-                                              path_, tokens.column->name));
 }
 
 Shard::~Shard() {
@@ -222,8 +133,9 @@ void Shard::read(std::int64_t from, std::int64_t bytes, void* to) const {
 void Shard::append_tokens(TokenColumn const& tokens, std::int64_t i,
                           std::vector<std::int32_t>& to) const {
     auto const old = to.size();
-    to.resize(old + static_cast<std::size_t>(length(i)));
-    read(tokens.column->offset + at(offsets_, i) * 4, length(i) * 4, to.data() + old);
+    std::int64_t const values = length(i) * tokens.width;
+    to.resize(old + static_cast<std::size_t>(values));
+    read(tokens.column->offset + at(offsets_, i) * tokens.width * 4, values * 4, to.data() + old);
     // A table is read at these places: the file may have been changed since it was verified.
     for (std::size_t t = old; t < to.size(); ++t)
         if (!tokens.range.legal(to[t]))
@@ -241,7 +153,7 @@ void Shard::append(std::int64_t i, MicroBatch& micro_batch) const {
     for (auto const& column : token_columns_) {
         std::vector<std::int32_t> values;
         append_tokens(column, i, values);
-        micro_batch.columns.append(*column.task, 1, values);
+        micro_batch.columns.append(*column.task, column.width, values);
     }
     auto const append_entry = [&](auto const& column) {
         auto const first = column.values.begin() + i * column.width;

@@ -1,15 +1,16 @@
 // One HDF5 file of samples: named columns, each of them contiguous.
 //
 //   /columns/NAME/values   [N] int32 or float32: all samples end to end (per token), or
-//                          [n] (per sample)
+//                          [n] (per sample); [N, width] or [n, width] of a column with several
+//                          values in an entry
 //   /columns/NAME/offsets  [n + 1] int64, only of per-token columns
 //
 // Columns: tokens and, if any is not 0, segments (per token); trained, the values of a sample that
-// count in the loss (per sample); those that the task describes (task.hpp), of several values for a
-// sample [n, width]; and source_file and source_line, the row that a sample was made of. A later
-// task adds columns, and no version: readers take what their task describes and refuse what they
-// lack. Attributes of the file say the format, its version, the task, the columns and the names of
-// the labels, for people who open it with h5py.
+// count in the loss (per sample); those that the task describes (task.hpp); and source_file and
+// source_line, the row that a sample was made of. A later task adds columns, and no version:
+// readers take what their task describes and refuse what they lack. Attributes of the file say the
+// format, its version, the task, the columns and the names of the labels, for people who open it
+// with h5py.
 //
 // We read a shard without the HDF5 library, which crashes on damaged files: the manifest says where
 // each column lies.
@@ -107,18 +108,20 @@ class Shard {
     /// Bounds the numbers of a column.
     struct Range {
         char const* what = "";       ///< one of its numbers, in a message
-        char const* of = "";         ///< name of what bounds them, in a message
+        char const* of = "";         ///< name of what bounds them, in a message; "": nothing does
         std::int64_t below = 0;      ///< numbers are from 0 to this less 1
         bool may_be_ignored = false; ///< or kIgnoredLabel
         bool legal(std::int32_t value) const {
             return (value >= 0 && value < below) || (may_be_ignored && value == kIgnoredLabel);
         }
+        std::string legal_numbers() const;
     };
-    /// A column of one int32 per token, which stays in the file.
+    /// A column of `width` int32 per token, which stays in the file.
     struct TokenColumn {
         Range range;
         ColumnInfo const* column = nullptr; ///< null: the shard has none
         TaskColumn const* task = nullptr;   ///< null: of every task
+        std::int64_t width = 1;
     };
     /// A column of `width` values per sample, which are kept in memory.
     template <typename T>
@@ -135,7 +138,8 @@ class Shard {
                            bool optional) const;
     template <typename T>
     std::vector<T> read_column(ColumnInfo const& column) const;
-    Range range_of(TaskColumn const& column) const;
+    /// `length`: tokens of the sample whose places are bounded.
+    Range range_of(TaskColumn const& column, std::int64_t length) const;
     void read_columns();
     void read_task_column(TaskColumn const& column);
     void check_offsets() const;

@@ -54,17 +54,18 @@ class ColumnWriter {
 
     /// A per-token column. `of` gives a sample's part; one that is empty is zeros.
     template <typename Of>
-    void write_ragged(std::string const& name, std::vector<Sample> const& samples, Of const& of) {
+    void write_ragged(std::string const& name, std::vector<Sample> const& samples, Of const& of,
+                      std::size_t width = 1) {
         std::vector<std::int32_t> all;
         std::vector<std::int64_t> ends{0};
         for (auto const& s : samples) {
             std::vector<std::int32_t> const& part = of(s);
             all.insert(all.end(), part.begin(), part.end());
-            all.resize(static_cast<std::size_t>(ends.back()) + s.tokens.size(), 0);
-            ends.push_back(static_cast<std::int64_t>(all.size()));
+            ends.push_back(ends.back() + static_cast<std::int64_t>(s.tokens.size()));
+            all.resize(static_cast<std::size_t>(ends.back()) * width, 0);
         }
         write(name + "/offsets", ends);
-        write(name + "/values", all);
+        write(name + "/values", all, width);
     }
     /// A per-sample column of the task.
     template <typename Of>
@@ -111,14 +112,16 @@ void write_task_columns(ColumnWriter& writer, Per per, std::vector<Sample> const
     auto const labels = static_cast<std::int64_t>(about.labels.size());
     for (auto const& column : schema_of(about.task).columns) {
         if (column.per != per) continue;
+        auto const width = static_cast<std::size_t>(column.width_for(labels));
         if (per == Per::token) {
             writer.write_ragged(
-                column.name, samples, [&](Sample const& s) -> auto const& {
-                    return part_of(s.labels, column, s.tokens.size());
-                });
+                column.name, samples,
+                [&](Sample const& s) -> auto const& {
+                    return part_of(s.labels, column, s.tokens.size() * width);
+                },
+                width);
             continue;
         }
-        auto const width = static_cast<std::size_t>(column.width_for(labels));
         if (column.values == Values::reals)
             writer.write_entries(
                 column, width, samples, [&](Sample const& s) -> auto const& {
@@ -150,7 +153,7 @@ void write_sources(ColumnWriter& writer, std::vector<Sample> const& samples) {
 std::int64_t Sample::trained(TaskSchema const& task) const {
     auto const count = [](auto const& columns, TaskColumn const& column) -> std::int64_t {
         auto const found = columns.find(column.name);
-        if (found == columns.end()) return 0;
+        if (found == columns.end() || !column.learned) return 0;
         return std::ranges::count_if(found->second, [](auto value) { return counts(value); });
     };
     std::int64_t sum = 0;

@@ -52,7 +52,8 @@ inline constexpr TaskColumn kTargets{"targets", "target", Per::sample, Values::r
 /// The class of a word at its first token, ignored at its other tokens and at special tokens.
 inline constexpr TaskColumn kTokenClasses{"token_classes", "token class", Per::token,
                                           Values::labels};
-/// The first and the last token of the answer; both are token 0 where the window has none.
+/// The first and the last token of the answer; both are token 0 where the window has none. Both are
+/// ignored where it is not known whether there is one.
 inline constexpr TaskColumn kAnswer{"answer", "place of the answer", Per::sample, Values::places,
                                     2};
 /// The bytes of the context that a token stands for, from the first to the one after the last;
