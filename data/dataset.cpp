@@ -52,6 +52,10 @@ class ShardedDataset : public Dataset {
         auto const [shard, i] = place(sample);
         return shard->trained(i);
     }
+    std::int32_t class_of(std::int64_t sample) const override {
+        auto const [shard, i] = place(sample);
+        return shard->class_of(i);
+    }
     std::int64_t longest() const override { return longest_; }
     std::int64_t vocabulary() const override { return vocabulary_; }
     std::int64_t segments() const override { return segments_; }

@@ -22,7 +22,7 @@ struct BatchShape {
 /// The plan of a step, the same on every rank.
 struct StepPlan {
     std::vector<std::vector<std::int64_t>>
-        micro_batches;        ///< sample ids of each micro-batch, in micro-batch order
+        micro_batches;        ///< ids of each micro-batch's samples (in_epoch), in their order
     std::int64_t trained = 0; ///< labels that count in the loss, over all micro-batches
     std::int64_t tokens = 0;  ///< real tokens, over all micro-batches
 };
@@ -36,6 +36,13 @@ class Dataset {
     virtual std::int64_t length(std::int64_t sample) const = 0; ///< tokens
     /// labels of the sample that count
     virtual std::int64_t trained(std::int64_t sample) const = 0;
+    /// The class of the sample, of a task that has one; kIgnoredLabel: not known.
+    virtual std::int32_t class_of(std::int64_t /*sample*/) const { return kIgnoredLabel; }
+    /// The id by which plans name the sample in an epoch, and length, trained and read know it: the
+    /// sample, plus a multiple of size() where its content differs from epoch to epoch.
+    virtual std::int64_t in_epoch(std::int64_t sample, std::int64_t /*epoch*/) const {
+        return sample;
+    }
     /// tokens of the longest sample
     virtual std::int64_t longest() const = 0;
     /// hash over the shards, from the manifest

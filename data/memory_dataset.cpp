@@ -39,6 +39,10 @@ class MemoryDataset : public Dataset {
     std::int64_t size() const override { return static_cast<std::int64_t>(samples_.size()); }
     std::int64_t length(std::int64_t sample) const override { return length_of(at(sample)); }
     std::int64_t trained(std::int64_t sample) const override { return at(sample).trained(task_); }
+    std::int32_t class_of(std::int64_t sample) const override {
+        auto const found = at(sample).labels.find(kClassLabel.name);
+        return found == at(sample).labels.end() ? kIgnoredLabel : found->second.at(0);
+    }
     std::int64_t longest() const override {
         std::int64_t most = 0;
         for (auto const& s : samples_) most = std::max(most, length_of(s));

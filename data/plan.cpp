@@ -105,7 +105,8 @@ StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_
                    std::int64_t cursor) {
     std::vector<std::int64_t> ids;
     for (std::int64_t i = 0; i < shape.samples; ++i)
-        ids.push_back(ordered_sample(seed, dataset.size(), cursor + i));
+        ids.push_back(dataset.in_epoch(ordered_sample(seed, dataset.size(), cursor + i),
+                                       (cursor + i) / dataset.size()));
     return plan_of(dataset, shape, ids);
 }
 

@@ -167,6 +167,12 @@ void Shard::append(std::int64_t i, MicroBatch& micro_batch) const {
     micro_batch.offsets.push_back(micro_batch.token_count());
 }
 
+std::int32_t Shard::class_of(std::int64_t i) const {
+    auto const found = std::ranges::find_if(
+        labels_, [](auto const& column) { return column.task->name == kClassLabel.name; });
+    return found == labels_.end() ? kIgnoredLabel : at(found->values, i);
+}
+
 Source Shard::source(std::int64_t i) const {
     Source source;
     if (!source_files_) return source;

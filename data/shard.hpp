@@ -94,6 +94,8 @@ class Shard {
     std::int64_t size() const { return static_cast<std::int64_t>(offsets_.size()) - 1; }
     std::int64_t length(std::int64_t i) const { return at(offsets_, i + 1) - at(offsets_, i); }
     std::int64_t trained(std::int64_t i) const { return at(trained_, i); }
+    /// kIgnoredLabel: not known, or the task has no classes of samples.
+    std::int32_t class_of(std::int64_t i) const;
     /// Appends sample i to the columns of `micro_batch`. Throws JobError naming file and sample,
     /// also if a number is none that `verify` would pass: the file was changed since.
     void append(std::int64_t i, MicroBatch& micro_batch) const;

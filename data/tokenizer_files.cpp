@@ -121,20 +121,35 @@ void copy_tokenizer_files(std::string const& from, std::string const& to) {
     }
 }
 
-std::int64_t pad_token_of(std::string const& folder) {
+/// The special token that the settings call `role`; empty if none does.
+static std::string special_token(std::string const& folder, std::string const& role) {
     std::string token;
     for (auto const* name : {"/tokenizer_config.json", "/special_tokens_map.json"})
         if (token.empty())
-            token = token_text(at_or_null(read_json(folder + name), "pad_token"),
-                               folder + name + ": pad_token");
-    Json const tokenizer = read_json(folder + "/tokenizer.json");
-    if (token.empty())
-        token = content_of(at_or_null(at_or_null(tokenizer, "padding"), "pad_token"));
+            token =
+                token_text(at_or_null(read_json(folder + name), role), folder + name + ": " + role);
+    return token;
+}
+
+/// The id of a token in tokenizer.json; -1 if it has none.
+static std::int64_t id_of(Json const& tokenizer, std::string const& token) {
     if (token.empty()) return -1;
     for (auto const& added : at_or_null(tokenizer, "added_tokens"))
         if (content_of(added) == token && JsonKind<std::int64_t>::holds(at_or_null(added, "id")))
             return added.at("id").get<std::int64_t>();
     return id_in_vocabulary(at_or_null(at_or_null(tokenizer, "model"), "vocab"), token);
+}
+
+std::int64_t pad_token_of(std::string const& folder) {
+    std::string token = special_token(folder, "pad_token");
+    Json const tokenizer = read_json(folder + "/tokenizer.json");
+    if (token.empty())
+        token = content_of(at_or_null(at_or_null(tokenizer, "padding"), "pad_token"));
+    return id_of(tokenizer, token);
+}
+
+std::int64_t mask_token_of(std::string const& folder) {
+    return id_of(read_json(folder + "/tokenizer.json"), special_token(folder, "mask_token"));
 }
 
 void check_same_tokenizer(std::string const& data, std::string const& recorded,

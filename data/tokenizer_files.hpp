@@ -21,6 +21,10 @@ std::string token_text(nlohmann::json const& token, std::string const& where);
 /// or a padding token that is no text.
 std::int64_t pad_token_of(std::string const& folder);
 
+/// The id of the mask token of the tokenizer in `folder`, which tokenizer_config.json names, else
+/// special_tokens_map.json; -1 as pad_token_of.
+std::int64_t mask_token_of(std::string const& folder);
+
 /// Throws InputError, with what differs, unless the data in `data`, whose manifest holds `recorded`
 /// as the hash of its tokenizer.json, were prepared with the tokenizer of the model in `model`.
 /// Padding and truncation may differ, since they change no token. A folder without tokenizer.json,

@@ -16,6 +16,7 @@
 #include "framework/checkpoint/folder.hpp"
 #include "framework/checkpoint/run_state.hpp"
 #include "framework/evaluation/metrics.hpp"
+#include "framework/inputs/masked_data.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/run_source.hpp"
@@ -87,6 +88,9 @@ Inputs open_inputs(config::Config const& config) {
     if (cluster::is_folder(config.run) &&
         !checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
         pretrained::check_same_model(config.run, config.model.path, in.model);
+    in.train = with_masks(std::move(in.train), config, in.model, config.seed);
+    if (in.validation)
+        in.validation = with_masks(std::move(in.validation), config, in.model, kEvaluationMasks);
     check_fit(in.model, *in.train, config);
     if (in.validation) check_fit(in.model, *in.validation, config);
     data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);

@@ -30,12 +30,14 @@ void choose_pad_token(config::Config const& config, model::Config& model) {
     }
 }
 
-/// Names of the tasks whose head reads a sample, as encoders have them.
-std::string tasks_of_samples() {
+/// Names of the tasks for which the model's family has a head.
+std::string tasks_of_family(model::Config model) {
     std::string names;
-    for (auto const& schema : data::task_schemas())
-        if (model::traits_of(tasks::task_of(schema.kind).head()).rows == data::Per::sample)
+    for (auto const& schema : data::task_schemas()) {
+        model.head = tasks::task_of(schema.kind).head();
+        if (!pretrained::architecture_of(model).empty())
             names += (names.empty() ? "" : ", ") + std::string(schema.name);
+    }
     return names;
 }
 
@@ -52,8 +54,9 @@ model::Config read_model_config(config::Config const& config,
             config.data.path, labels.size(), task.schema().least_labels, config.task));
     if (pretrained::architecture_of(model).empty())
         throw cluster::InputError(
-            fmt::format("task: {}: {} is a {} encoder; legal: {}", config.task, config.model.path,
-                        pretrained::entry_of(model.family).model_type, tasks_of_samples()));
+            fmt::format("task: {}: {} is a {} {}; legal: {}", config.task, config.model.path,
+                        pretrained::entry_of(model.family).model_type,
+                        model.causal ? "decoder" : "encoder", tasks_of_family(model)));
     model.labels = labels;
     choose_pad_token(config, model);
     auto const choose = [](double asked, double& ours) {

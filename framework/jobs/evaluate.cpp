@@ -15,6 +15,7 @@
 #include "data/tokenizer_files.hpp"
 #include "framework/config/layout_config.hpp"
 #include "framework/evaluation/evaluator.hpp"
+#include "framework/inputs/masked_data.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/parallelize/compute_device.hpp"
 #include "framework/parallelize/numerics.hpp"
@@ -116,12 +117,13 @@ class LoadedModel {
 
 Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
     configure(job, world);
-    auto const set = data::open_dataset(job.data, job.split);
+    auto set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
     config::Config config =
         config::layout_config("trireme evaluate", kSettings, job.set, job.model, set->task().name);
     config.data.path = job.data;
     model::Config const model = inputs::read_model_config(config, set->label_names());
+    set = inputs::with_masks(std::move(set), config, model, inputs::kEvaluationMasks);
     inputs::check_fit(model, *set, config);
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
     pretrained::check_complete(config.model, model);

@@ -28,6 +28,8 @@ namespace {
 
 /// how transformers' classes with a classifier end
 constexpr char const* kClassifier = "ForSequenceClassification";
+/// how those of masked language models end
+constexpr char const* kMasked = "ForMaskedLM";
 
 /// The task of the head that the folder was trained with, which must be one that the labels ask
 /// for.
@@ -46,6 +48,8 @@ tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& f
             fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "
                         "sequence",
                         file.path, folder));
+    if (of_tokens && name.ends_with(kMasked))
+        return tasks::task_of(data::TaskKind::masked_language_modeling);
     if (of_tokens && !model.causal)
         throw cluster::InputError(
             where + ": an encoder: there is no language-modeling head to verify; legal: one label "

@@ -14,6 +14,7 @@ struct NameTable {
     char const *gate = "", *up = "", *down = "", *attention_norm = "", *feed_forward_norm = "";
     char const *norm = "", *pooler = "", *language_model = "", *classifier = "";
     bool classifier_bias = false;
+    char const *transform = "", *transform_norm = "", *vocabulary_bias = "";
     char const* fused = ""; ///< its parts are called fused.q, fused.k and fused.v
 };
 
@@ -33,7 +34,10 @@ constexpr NameTable kBert{.body = "bert.",
                           .feed_forward_norm = "output.LayerNorm",
                           .pooler = "pooler.dense",
                           .classifier = "classifier",
-                          .classifier_bias = true};
+                          .classifier_bias = true,
+                          .transform = "cls.predictions.transform.dense",
+                          .transform_norm = "cls.predictions.transform.LayerNorm",
+                          .vocabulary_bias = "cls.predictions.bias"};
 
 constexpr NameTable kGpt2{.body = "transformer.",
                           .tokens = "wte",
@@ -122,8 +126,15 @@ LayerNames layer_names(Config const& config, std::int64_t layer) {
 
 HeadNames head_names(Config const& config) {
     NameTable const& t = table_of(config);
-    HeadNames names{.norm = linear(t.body, t.norm, config.norm == Norm::layer),
-                    .pooler = linear(t.body, t.pooler, true)};
+    bool const norm_bias = config.norm == Norm::layer;
+    HeadNames names{.norm = linear(t.body, t.norm, norm_bias)};
+    if (traits_of(config.head).rows == data::Per::sample)
+        names.pooler = linear(t.body, t.pooler, true);
+    if (config.head == HeadKind::masked_language_model) {
+        names.transform = linear("", t.transform, true);
+        names.transform_norm = linear("", t.transform_norm, norm_bias);
+        names.vocabulary_bias = t.vocabulary_bias;
+    }
     if (traits_of(config.head).of_vocabulary())
         names.language_model =
             config.tied_embeddings ? embedding_names(config).tokens : weight("", t.language_model);

@@ -30,6 +30,9 @@ struct HeadNames {
     LinearNames norm;           ///< after the last block
     std::string language_model; ///< the same as EmbeddingNames::tokens when tied
     LinearNames pooler, classifier;
+    /// of a masked language model, between the body and the table of tokens
+    LinearNames transform, transform_norm;
+    std::string vocabulary_bias; ///< added to its scores
 };
 
 EmbeddingNames embedding_names(Config const& config);

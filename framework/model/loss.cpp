@@ -112,20 +112,21 @@ void divided_rows(at::Tensor const& logits, std::int64_t first, LabeledRows cons
 /// weight, all on the way.
 class ChunkedLoss {
   public:
-    ChunkedLoss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass, RowLosses& rows,
+    ChunkedLoss(at::Tensor const& x, VocabularyUse const& layer, Pass const& pass, RowLosses& rows,
                 parallel::TensorAxis const& axis)
-        : x_(x), weight_(weight), pass_(pass), rows_(rows), axis_(axis),
+        : x_(x), weight_(layer.weight), bias_(layer.bias), pass_(pass), rows_(rows), axis_(axis),
           labels_(pass.micro_batch.columns.labels_of(data::kTokenLabels)),
-          slice_(weight.parameter().slice()),
+          slice_(weight_.parameter().slice()),
           // Padding in the vocabulary is no class: it has no score.
-          real_(slice_.real), w_(weight.value().narrow(0, 0, real_)) {
+          real_(slice_.real), w_(weight_.value().narrow(0, 0, real_)) {
+        if (bias_) b_ = bias_.value().narrow(0, 0, real_);
         if (!composed()) {
             rows.loss.resize(labels_.size());
             rows.best.resize(labels_.size());
         }
         // Asked for, logits are whole rows also where the vocabulary is divided.
         if (pass.keep_logits)
-            rows.logits = x.new_zeros({x.size(0), weight.parameter().spec().shape[0]}, at::kFloat);
+            rows.logits = x.new_zeros({x.size(0), weight_.parameter().spec().shape[0]}, at::kFloat);
     }
 
     /// Collective over the axis.
@@ -135,7 +136,9 @@ class ChunkedLoss {
         make_gradients(chunk < all);
         for (std::int64_t first = 0; first < all; first += chunk) {
             std::int64_t const n = std::min(chunk, all - first);
-            at::Tensor const logits = for_kernel(at::mm(x_.narrow(0, first, n), w_.t()));
+            at::Tensor const in = x_.narrow(0, first, n);
+            at::Tensor const logits =
+                for_kernel(bias_ ? at::addmm(b_, in, w_.t()) : at::mm(in, w_.t()));
             keep(logits, first);
             losses_of(logits, first);
             if (graph()) add_gradients(logits, first);
@@ -149,6 +152,7 @@ class ChunkedLoss {
     bool composed() const { return parallel::composed(x_); }
     at::Tensor const& dx() const { return dx_; } ///< undefined without a graph
     at::Tensor const& dw() const { return whole_dw_.defined() ? whole_dw_ : dw_; }
+    at::Tensor const& db() const { return whole_db_.defined() ? whole_db_ : db_; }
     at::Tensor loss() const {
         if (composed()) return rows_.sum() * pass_.loss_scale;
         return at::scalar_tensor(add_up(rows_.loss) * pass_.loss_scale, at::kDouble);
@@ -161,9 +165,15 @@ class ChunkedLoss {
         // Each addition in bf16 would lose what is below its rounding.
         sums_ = x_.scalar_type() == at::kBFloat16 && several ? at::kFloat : x_.scalar_type();
         if (graph()) dx_ = at::empty_like(x_);
-        if (!graph() || !weight_.trainable() || real_ == slice_.local) return;
-        whole_dw_ = at::zeros_like(weight_.value(), sums_);
-        dw_ = whole_dw_.narrow(0, 0, real_);
+        if (!graph() || real_ == slice_.local) return;
+        if (weight_.trainable()) {
+            whole_dw_ = at::zeros_like(weight_.value(), sums_);
+            dw_ = whole_dw_.narrow(0, 0, real_);
+        }
+        if (bias_ && bias_.trainable()) {
+            whole_db_ = at::zeros_like(bias_.value(), sums_);
+            db_ = whole_db_.narrow(0, 0, real_);
+        }
     }
 
     void keep(at::Tensor const& logits, std::int64_t first) {
@@ -196,54 +206,61 @@ class ChunkedLoss {
         at::Tensor const dlogits = logits.to(x_.scalar_type());
         at::Tensor out = dx_.narrow(0, first, n);
         at::mm_out(out, dlogits, w_);
+        if (bias_ && bias_.trainable()) {
+            at::Tensor const sum = dlogits.sum(0);
+            db_ = db_.defined() ? db_.add_(sum) : sum.to(sums_);
+        }
         if (!weight_.trainable()) return;
         at::Tensor const product = at::mm(dlogits.t(), x_.narrow(0, first, n));
         dw_ = dw_.defined() ? dw_.add_(product) : product.to(sums_);
     }
 
     at::Tensor const& x_;
-    ParameterUse const& weight_;
+    ParameterUse const &weight_, &bias_; ///< there may be no bias
     Pass const& pass_;
     RowLosses& rows_;
     parallel::TensorAxis const& axis_;
     std::vector<std::int32_t> const& labels_;
     parallel::TensorSlice slice_;
     std::int64_t real_; ///< classes of this rank, padding left out
-    at::Tensor w_;
-    at::ScalarType sums_ = at::kFloat; ///< of the weight's gradient
-    at::Tensor dx_, whole_dw_, dw_;    ///< whole: with the rows of padding, which stay 0
+    at::Tensor w_, b_;
+    at::ScalarType sums_ = at::kFloat;              ///< of the weight's gradient
+    at::Tensor dx_, whole_dw_, dw_, whole_db_, db_; ///< whole: with rows of padding, which stay 0
 };
 
 struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
-    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
+    static Variable forward(AutogradContext* context, Variable const& x, VocabularyUse const* layer,
                             Pass const* pass, RowLosses* rows, parallel::TensorAxis const& axis) {
-        ChunkedLoss chunks(x, *weight, *pass, *rows, axis);
+        ChunkedLoss chunks(x, *layer, *pass, *rows, axis);
         chunks.compute();
-        context->save_for_backward({chunks.dx(), chunks.dw()});
-        parallel::remember(context, "weight", *weight);
+        context->save_for_backward({chunks.dx(), chunks.dw(), chunks.db()});
+        parallel::remember(context, "weight", layer->weight);
+        parallel::remember(context, "bias", layer->bias);
         return chunks.loss();
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const saved = context->get_saved_variables();
         auto const& weight = parallel::recall<ParameterUse const>(context, "weight");
+        auto const& bias = parallel::recall<ParameterUse const>(context, "bias");
         // A GPU's would have to be read back.
         if (gradients[0].is_cpu() && gradients[0].item<double>() != 1.0)
             throw cluster::JobError("a loss is the end of the graph: its gradient is 1");
         if (weight.trainable()) weight.deliver(saved[1]);
+        if (bias && bias.trainable()) bias.deliver(saved[2]);
         return {saved[0], {}, {}, {}, {}};
     }
 };
 
 } // namespace
 
-at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass,
+at::Tensor language_model_loss(at::Tensor const& x, VocabularyUse const& layer, Pass const& pass,
                                Results& results, parallel::TensorAxis const& axis) {
     if (std::ssize(pass.micro_batch.columns.labels_of(data::kTokenLabels)) != x.size(0))
         throw cluster::InputError(
             "the data have no token labels, which a language-modeling head needs; prepare them "
             "with --task language-modeling or generation");
     RowLosses rows;
-    at::Tensor const loss = LanguageModelLoss::apply(x, &weight, &pass, &rows, axis);
+    at::Tensor const loss = LanguageModelLoss::apply(x, &layer, &pass, &rows, axis);
     finish_rows(std::move(rows), results,
                 [&pass](RowLosses const& r, Results& to) { append_language_results(pass, r, to); });
     return loss;

@@ -10,6 +10,7 @@
 
 #include "framework/model/config.hpp"
 #include "framework/model/pass.hpp"
+#include "parallel/linear.hpp"
 #include "parallel/parameter.hpp"
 #include "parallel/tensor_ops.hpp"
 
@@ -64,11 +65,16 @@ at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, RotaryTable con
 
 /// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never
 /// exist. Returns the sum of losses of the micro-batch's kTokenLabels times pass.loss_scale,
-/// float64. With a graph, gradients are made on the way. x[T, D]; of weight[V, D] each tensor rank
-/// holds a stretch of rows (Shoeybi et al. 2019, section 3: what travels is a maximum, a sum and a
-/// score for each token, not its logits). Collective over `axis`.
-at::Tensor language_model_loss(at::Tensor const& x, parallel::ParameterUse const& weight,
-                               Pass const& pass, Results& results,
-                               parallel::TensorAxis const& axis = {});
+/// float64. With a graph, gradients are made on the way. x[T, D]; of weight[V, D] and, if there is
+/// one, bias[V] each tensor rank holds a stretch of rows (Shoeybi et al. 2019, section 3: what
+/// travels is a maximum, a sum and a score for each token, not its logits). Collective over `axis`.
+struct VocabularyUse {
+    VocabularyUse(parallel::ParameterUse const& w,
+                  parallel::ParameterUse const& b = parallel::kNoParameter)
+        : weight(w), bias(b) {}
+    parallel::ParameterUse const &weight, &bias;
+};
+at::Tensor language_model_loss(at::Tensor const& x, VocabularyUse const& layer, Pass const& pass,
+                               Results& results, parallel::TensorAxis const& axis = {});
 
 } // namespace trireme::framework::model

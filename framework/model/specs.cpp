@@ -66,6 +66,18 @@ class SpecList {
             if (!name.empty()) specs_.back().partial = true;
         }
     }
+    /// A score that each row of a divided table adds.
+    void vocabulary_bias(std::string const& name, std::int64_t rows, std::string const& unit) {
+        vector(name, rows, unit, Initial::zeros);
+        if (!name.empty()) specs_.back().cut = {.dim = 0, .groups = rows};
+    }
+    /// Adds a linear layer that each rank applies to its own tokens.
+    void own_linear(LinearNames const& names, std::int64_t out, std::int64_t in,
+                    std::string const& unit) {
+        own_rows(names.weight, out, in, unit);
+        vector(names.bias, out, unit, Initial::zeros);
+        if (!names.bias.empty()) specs_.back().partial = true;
+    }
     /// A table that each rank reads for its own tokens.
     void own_rows(std::string const& name, std::int64_t rows, std::int64_t width,
                   std::string const& unit) {
@@ -133,6 +145,9 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     list.norm(head.norm, c.hidden, "head");
     list.linear(head.pooler, c.hidden, c.hidden, "head");
     list.linear(head.classifier, static_cast<std::int64_t>(c.labels.size()), c.hidden, "head");
+    list.own_linear(head.transform, c.hidden, c.hidden, "head");
+    list.norm(head.transform_norm, c.hidden, "head");
+    list.vocabulary_bias(head.vocabulary_bias, c.vocabulary, "head");
     if (!tied) list.vocabulary(head.language_model, c.vocabulary, c.hidden, "head");
     return list.take();
 }

@@ -159,24 +159,34 @@ Head::Head(Config const& config, ParameterStore& store, BlockOptions const& opti
     norm_ = find(store, names.norm);
     pooler_ = find(store, names.pooler);
     classifier_ = find(store, names.classifier);
+    transform_ = find(store, names.transform);
+    transform_norm_ = find(store, names.transform_norm);
+    vocabulary_bias_ = find(store, names.vocabulary_bias);
     if (!names.language_model.empty())
         language_model_ =
             ParameterUse{store.at(names.language_model), config.tied_embeddings ? 1 : 0};
 }
 
 at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
-    at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
+    at::Tensor const h = transform(norm_.weight ? normalize_as(config_, x, norm_) : x);
     auto const& axis = options_.tensor;
     if (traits_of(config_.head).of_vocabulary())
-        return language_model_loss(parallel::gather_sequence(h, axis), language_model_, pass,
-                                   results, axis);
+        return language_model_loss(parallel::gather_sequence(h, axis),
+                                   {language_model_, vocabulary_bias_}, pass, results, axis);
     return sample_loss(config_, classify(parallel::gather_sequence_alike(h, axis), pass), pass,
                        results);
 }
 
 at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
-    at::Tensor const h = norm_.weight ? normalize_as(config_, x, norm_) : x;
-    return traits_of(config_.head).of_vocabulary() ? linear(h, language_model_) : classify(h, pass);
+    at::Tensor const h = transform(norm_.weight ? normalize_as(config_, x, norm_) : x);
+    return traits_of(config_.head).of_vocabulary() ? linear(h, language_model_, vocabulary_bias_)
+                                                   : classify(h, pass);
+}
+
+at::Tensor Head::transform(at::Tensor const& x) const {
+    if (!transform_.weight) return x;
+    return normalize_as(config_, activate(apply(transform_, x), config_.activation),
+                        transform_norm_);
 }
 
 at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {

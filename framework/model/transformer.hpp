@@ -77,11 +77,13 @@ class Head {
 
   private:
     at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [samples, classes]
+    /// What a masked language model does with the body's output before the table of tokens.
+    at::Tensor transform(at::Tensor const& x) const;
 
     Config const& config_;
     BlockOptions options_;
-    LinearUse norm_, pooler_, classifier_;
-    parallel::ParameterUse language_model_;
+    LinearUse norm_, pooler_, classifier_, transform_, transform_norm_;
+    parallel::ParameterUse language_model_, vocabulary_bias_;
 };
 
 } // namespace trireme::framework::model

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cluster/philox.hpp"
+#include "data/masked_dataset.hpp"
 #include "data/memory_dataset.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/model/transformer_stage.hpp"
@@ -97,7 +98,8 @@ std::string shape_class(model::Config const& m) {
            yes(m.norm_first, "norm-first") + yes(m.qk_norm, "head-norms") + yes(m.gated, "gated") +
            yes(m.attention_bias, "attention-bias") + yes(m.output_bias, "output-bias") +
            yes(m.feed_forward_bias, "feed-forward-bias") + yes(m.input_major, "input-major") +
-           yes(m.causal, "causal") + yes(m.token_types > 0, "segments") +
+           yes(m.causal, "causal") + yes(!m.class_weights.empty(), "class-weights") +
+           yes(m.token_types > 0, "segments") +
            yes(m.tied_embeddings && model::traits_of(m.head).of_vocabulary(), "tied") +
            yes(windowed > 0, windowed == std::ssize(m.windows) ? "windows" : "some-windows");
 }
@@ -122,6 +124,11 @@ void fill(data::TaskColumn const& column, std::int64_t labels, std::int64_t i, D
             i % 5 == 4
                 ? data::kIgnoredLabel
                 : static_cast<std::int32_t>(draw(0)[1] % static_cast<std::uint64_t>(labels))};
+        return;
+    case data::Values::numbers: // words of two tokens, the first token of none
+        for (std::size_t t = 0; t < length * static_cast<std::size_t>(column.width); ++t)
+            sample.labels[column.name].push_back(t == 0 ? data::kIgnoredLabel
+                                                        : static_cast<std::int32_t>((t - 1) / 2));
         return;
     case data::Values::reals:
         for (std::int64_t k = 0; k < column.width_for(labels); ++k)
@@ -156,7 +163,12 @@ std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
         for (auto const& column : data::schema_of(task).columns)
             fill(column, std::ssize(labels), i, draw, sample);
     }
-    return data::make_memory_dataset(task, std::move(samples), labels, vocabulary);
+    auto set = data::make_memory_dataset(task, std::move(samples), labels, vocabulary);
+    if (task == data::TaskKind::masked_language_modeling)
+        return data::make_masked_dataset(
+            std::move(set),
+            {.seed = seed, .mask_token = static_cast<std::int32_t>(vocabulary - 1)});
+    return set;
 }
 
 data::StepPlan Problem::plan(std::int64_t tokens_per_micro_batch, std::int64_t step) const {

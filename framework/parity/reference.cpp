@@ -105,10 +105,15 @@ std::vector<data::MicroBatch> one_micro_batch(Problem const& problem, std::int64
 } // namespace
 
 double loss_scale_of(Problem const& problem, std::int64_t step) {
-    std::int64_t trained = 0;
-    for (auto const& micro_batch : one_micro_batch(problem, step))
-        trained += micro_batch.columns.counted();
-    return 1.0 / static_cast<double>(trained);
+    auto const& weights = problem.model.class_weights;
+    double divisor = 0;
+    for (auto const& micro_batch : one_micro_batch(problem, step)) {
+        if (weights.empty()) divisor += static_cast<double>(micro_batch.columns.counted());
+        for (auto const label : micro_batch.columns.labels_of(data::kClassLabel))
+            if (!weights.empty() && label >= 0)
+                divisor += weights.at(static_cast<std::size_t>(label));
+    }
+    return 1.0 / divisor;
 }
 
 Trace exact_trace(Problem const& problem) {

@@ -165,6 +165,7 @@ Trace run_layout(Problem const& problem, Layout const& layout,
     data::BatchShape const shape{problem.samples, layout.tokens_per_micro_batch,
                                  layout.parallel.tensor};
     step::BatchSource batches(*problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
+    batches.weigh_classes(problem.model.class_weights);
     Trace trace;
     set_moments(model, problem);
     for (std::int64_t step = 0; step < problem.steps; ++step) {

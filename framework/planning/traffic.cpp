@@ -29,7 +29,7 @@ data::MicroBatch micro_batch_of(std::vector<std::int64_t> const& samples,
     }
     micro_batch.tokens.assign(micro_batch.positions.size(), 0);
     micro_batch.segments.assign(micro_batch.positions.size(), 0);
-    for (auto const& column : tasks::task_of(model.head).schema().columns) {
+    for (auto const& column : tasks::read_by(model.head).columns) {
         std::int64_t const width = column.width_for(std::ssize(model.labels));
         std::size_t const entries = column.per == data::Per::token ? micro_batch.tokens.size()
                                                                    : micro_batch.sample_ids.size();

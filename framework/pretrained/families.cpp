@@ -81,7 +81,8 @@ void read_gpt2(Fields& fields, model::Config& c) {
 }
 
 constexpr std::array<FamilyEntry, 6> kFamilies{{
-    {"bert", model::Family::bert, read_bert, "", "BertForSequenceClassification"},
+    {"bert", model::Family::bert, read_bert, "", "BertForSequenceClassification",
+     "BertForMaskedLM"},
     {"gpt2", model::Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2ForSequenceClassification"},
     {"llama", model::Family::llama, read_llama, "LlamaForCausalLM",
      "LlamaForSequenceClassification"},
@@ -106,6 +107,7 @@ FamilyEntry const& entry_of(model::Family family) {
 std::string architecture_of(model::Config const& config) {
     FamilyEntry const& entry = entry_of(config.family);
     auto const head = model::traits_of(config.head);
+    if (config.head == model::HeadKind::masked_language_model) return entry.masked_language_model;
     if (head.of_vocabulary()) return entry.language_model;
     switch (head.rows) {
     case data::Per::sample: return entry.classifier;

@@ -16,6 +16,7 @@ struct FamilyEntry {
     /// everything but the family, the head and the labels
     void (*read)(Fields& fields, model::Config& config);
     char const *language_model, *classifier; ///< class names; "" is a head the family lacks here
+    char const* masked_language_model = "";
 };
 
 std::span<FamilyEntry const> families();

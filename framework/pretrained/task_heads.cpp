@@ -11,19 +11,27 @@ namespace trireme::framework::pretrained {
 
 bool is_task_head(model::Config const& model, std::string const& name) {
     model::HeadNames const head = model::head_names(model);
-    return name == head.classifier.weight || name == head.classifier.bias ||
-           name == head.pooler.weight || name == head.pooler.bias;
+    for (auto const* layer :
+         {&head.classifier, &head.pooler, &head.transform, &head.transform_norm})
+        if (name == layer->weight || name == layer->bias) return true;
+    return name == head.vocabulary_bias;
 }
 
 bool is_other_head(model::Config const& model, std::string const& name) {
-    constexpr std::array kPretraining{"cls.predictions.", "cls.seq_relationship.", "lm_head."};
+    constexpr std::array kPretraining{"cls.predictions.", "lm_head."};
     constexpr std::array kClassifiers{"score.", "classifier."};
+    constexpr std::array kOthers{"cls.seq_relationship."};
+    // Only heads of samples have a pooler, which a whole encoder's folder has in any case.
+    std::string const body = model::body_prefix(model);
+    std::string const own = name.starts_with(body) ? name.substr(body.size()) : name;
+    bool const of_samples = model::traits_of(model.head).rows == data::Per::sample;
+    if (!model.causal && !of_samples && own.starts_with("pooler.")) return true;
     auto const begins = [&](auto const& starts) {
         return std::ranges::any_of(starts,
                                    [&](auto const* start) { return name.starts_with(start); });
     };
-    return model::traits_of(model.head).of_vocabulary() ? begins(kClassifiers)
-                                                        : begins(kPretraining);
+    return begins(kOthers) || (model::traits_of(model.head).of_vocabulary() ? begins(kClassifiers)
+                                                                            : begins(kPretraining));
 }
 
 std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& model) {

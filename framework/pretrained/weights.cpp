@@ -28,10 +28,12 @@ namespace {
 
 bool same_bits(std::string const& name_a, TensorEntry const& a, std::string const& name_b,
                TensorEntry const& b) {
-    if (a.dtype != b.dtype || a.shape != b.shape || a.shape.size() != 2) return false;
+    if (a.dtype != b.dtype || a.shape != b.shape || a.shape.empty()) return false;
     std::int64_t const rows = pieces.rows;
     for (std::int64_t row = 0; row < a.shape[0]; row += rows) {
-        storage::Rectangle const part{{row, 0}, {std::min(rows, a.shape[0] - row), a.shape[1]}};
+        storage::Rectangle part{storage::Shape(a.shape.size()), a.shape};
+        part.start[0] = row;
+        part.count[0] = std::min(rows, a.shape[0] - row);
         at::Tensor const left = read_tensor(name_a, a, part), right = read_tensor(name_b, b, part);
         if (std::memcmp(left.const_data_ptr(), right.const_data_ptr(), left.nbytes()) != 0)
             return false;
@@ -52,6 +54,15 @@ void refuse_untied_head(std::string const& folder, Entries::value_type const& he
                     head.second.file, head.first, tokens.first, folder));
 }
 
+/// The parameter that a tied head has in place of this tensor, of which a folder may hold a copy;
+/// "" if there is none.
+std::string original_of(model::Config const& model, std::string const& name) {
+    if (!model::traits_of(model.head).of_vocabulary() || !model.tied_embeddings) return "";
+    if (name == "lm_head.weight" || name == "cls.predictions.decoder.weight")
+        return model::embedding_names(model).tokens;
+    return name == "cls.predictions.decoder.bias" ? model::head_names(model).vocabulary_bias : "";
+}
+
 /// Every tensor of the folder is used, known to be redundant, or told. Returns those of other
 /// heads.
 std::vector<std::string> account_for(std::string const& folder, Entries const& entries,
@@ -65,10 +76,9 @@ std::vector<std::string> account_for(std::string const& folder, Entries const& e
             check_buffer(model, name, entry);
             continue;
         }
-        if (model::traits_of(model.head).of_vocabulary() && model.tied_embeddings &&
-            name == "lm_head.weight") {
-            refuse_untied_head(folder, found,
-                               *find_tensor(entries, model, model::embedding_names(model).tokens));
+        if (std::string const original = original_of(model, name); !original.empty()) {
+            if (auto const tied = find_tensor(entries, model, original); tied != entries.end())
+                refuse_untied_head(folder, found, *tied);
             continue;
         }
         if (!is_other_head(model, name) && !is_task_head(model, name))
@@ -225,7 +235,7 @@ void check_complete(ModelSection const& section, model::Config const& model) {
     Entries const entries = find_tensors(section.path);
     auto const [sources, unused] = match(section.path, entries, model);
     auto const head = model::traits_of(model.head);
-    if (head.of_vocabulary() && !unused.empty())
+    if (head.of_vocabulary() && model.causal && !unused.empty())
         throw cluster::InputError(
             fmt::format("{}: {}: the head of a classifier; legal: a model that was trained as a "
                         "language model",

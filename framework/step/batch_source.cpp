@@ -46,6 +46,16 @@ std::size_t BatchSource::largest_batch() const {
     return static_cast<std::size_t>(words) * sizeof(std::int64_t);
 }
 
+double BatchSource::divisor_of(data::StepPlan const& plan) const {
+    if (class_weights_.empty()) return static_cast<double>(plan.trained);
+    double sum = 0;
+    for (auto const& samples : plan.micro_batches)
+        for (auto const sample : samples)
+            if (auto const label = set_.class_of(sample); label >= 0)
+                sum += class_weights_.at(static_cast<std::size_t>(label));
+    return sum;
+}
+
 void BatchSource::send(Ahead const& batch) {
     if (!ring_)
         ring_ = std::make_unique<cluster::CopyAhead>(largest_batch(), kDepth, stream_, deadline_);
@@ -69,8 +79,7 @@ Batch BatchSource::take(BatchPlace const& place) {
     auto* at = stream_ ? static_cast<std::int64_t*>(const_cast<void*>(ring_->take())) : nullptr;
     taken_ = stream_ != nullptr;
     Batch batch{std::move(now.plan), {}};
-    double const scale =
-        batch.plan.trained > 0 ? 1.0 / static_cast<double>(batch.plan.trained) : 0.0;
+    double const divisor = divisor_of(batch.plan), scale = divisor > 0 ? 1.0 / divisor : 0.0;
     for (auto& micro_batch : now.micro_batches) {
         if (!stream_) {
             batch.passes.push_back(

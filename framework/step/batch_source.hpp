@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "cluster/copy_ahead.hpp"
@@ -33,6 +34,10 @@ class BatchSource {
     BatchSource(data::Dataset const& set, data::BatchShape const& shape, parallel::Mesh const& mesh,
                 std::uint64_t seed, at::Device device, std::chrono::milliseconds deadline);
 
+    /// Divides losses by the sum of the weights of the step's classes, by which the head multiplies
+    /// them, in place of the count of labels. Empty: no class has a weight.
+    void weigh_classes(std::vector<double> weights) { class_weights_ = std::move(weights); }
+
     Batch take(BatchPlace const& place);
     /// All work that reads the batch has been queued.
     void done();
@@ -47,11 +52,13 @@ class BatchSource {
     Ahead read(BatchPlace const& place) const;
     void send(Ahead const& batch);
     std::size_t largest_batch() const; ///< bytes, of any step on this rank
+    double divisor_of(data::StepPlan const& plan) const;
 
     data::Dataset const& set_;
     data::BatchShape const& shape_;
     parallel::Mesh const& mesh_;
     std::uint64_t seed_;
+    std::vector<double> class_weights_;
     at::Device device_;
     void* stream_; ///< null: a host's memory, nothing is staged
     std::chrono::milliseconds deadline_;

@@ -29,6 +29,11 @@ Task const& task_of(model::HeadKind head) {
     return task_of(found->kind);
 }
 
+data::TaskSchema const& read_by(model::HeadKind head) {
+    return head == model::HeadKind::masked_language_model ? language_modeling().schema()
+                                                          : task_of(head).schema();
+}
+
 Task const* task_of_samples(std::string const& problem_type) {
     for (auto const& schema : data::task_schemas()) {
         Task const& task = task_of(schema.kind);

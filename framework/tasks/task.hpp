@@ -37,6 +37,9 @@ class Task {
 Task const& task_of(data::TaskKind kind);
 /// The first task that has this head.
 Task const& task_of(model::HeadKind head);
+/// Describes the columns that a head reads of micro-batches: those of its task, or of a masked
+/// language model those of language modelling, of which masks make the labels.
+data::TaskSchema const& read_by(model::HeadKind head);
 /// Returns the task of a folder whose head has a row of outputs per sample and this problem_type in
 /// config.json. Null if there is none.
 Task const* task_of_samples(std::string const& problem_type);

@@ -13,13 +13,14 @@ namespace trireme::framework::train {
 namespace {
 
 /// Samples that may be what is wrong with a step.
-std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<double> const& losses) {
+std::vector<std::int64_t> suspects(data::StepPlan const& plan, std::vector<double> const& losses,
+                                   std::int64_t samples) {
     bool const known =
         std::ranges::any_of(losses, [](double loss) { return !std::isfinite(loss); });
     std::vector<std::int64_t> ids;
     for (std::size_t s = 0; s < losses.size(); ++s)
         if (!known || !std::isfinite(losses[s]))
-            ids.insert(ids.end(), plan.micro_batches[s].begin(), plan.micro_batches[s].end());
+            for (auto const id : plan.micro_batches[s]) ids.push_back(id % samples);
     return ids;
 }
 
@@ -58,7 +59,7 @@ run::Decision StepLedger::settle() {
     step.gradient_norm = found.gradient_norm;
     step.finding = run::judge_step(run_.config.guard, run_.progress, step.loss, step.gradient_norm);
     if (step.finding.verdict != run::Decision::good) {
-        step.sample_ids = suspects(plan, found.losses);
+        step.sample_ids = suspects(plan, found.losses, run_.inputs.train->size());
         leave_out(step);
         return step.finding.verdict;
     }

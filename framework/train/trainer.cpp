@@ -66,6 +66,7 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
       reports_(run_), validation_(run_, model_, reports_),
       saves_(run_, model_, lock_, control_, reports_),
       ledger_(run_, model_, saves_, reports_, device) {
+    batches_.weigh_classes(run_.inputs.model.class_weights);
     for (auto const& line : config.notes) reports_.note(line);
     if (saves_.resume([this](std::string const& line) { reports_.note(line); }))
         take_up();

@@ -75,7 +75,7 @@ void check_ids(TokenFile const& file, model::Config const& model) {
     }
 }
 
-/// Returns for each token the one that it must predict.
+/// Returns for each token the one that it must predict: the next, or where masked itself.
 std::vector<std::int32_t> next_tokens(TokenFile const& file, std::size_t i,
                                       model::Config const& model) {
     std::string const place = fmt::format("labels[{}]", i);
@@ -85,6 +85,7 @@ std::vector<std::int32_t> next_tokens(TokenFile const& file, std::size_t i,
                fmt::format("{}, one for each token of input_ids[{}]", file.ids[i].size(), i));
     for (std::size_t t = 0; t < labels.size(); ++t)
         check_range(file, fmt::format("{}[{}]", place, t), labels[t], model.vocabulary, true);
+    if (!model.causal) return {labels.begin(), labels.end()};
     std::vector<std::int32_t> shifted(labels.begin() + 1, labels.end());
     shifted.push_back(data::kIgnoredLabel);
     return shifted;
@@ -119,7 +120,7 @@ std::vector<float> numbers_of(TokenFile const& file, std::size_t i, model::Confi
 
 data::Sample sample(TokenFile const& file, std::size_t i, model::Config const& model) {
     data::Sample sample{.tokens = {file.ids[i].begin(), file.ids[i].end()}, .segments = {}};
-    for (auto const& column : tasks::task_of(model.head).schema().columns) switch (column.values) {
+    for (auto const& column : tasks::read_by(model.head).columns) switch (column.values) {
         case data::Values::vocabulary:
             sample.labels[column.name] = next_tokens(file, i, model);
             break;
@@ -172,15 +173,15 @@ std::unique_ptr<data::Dataset> make_dataset(TokenFile const& file, model::Config
     check_ids(file, model);
     std::vector<data::Sample> samples;
     for (std::size_t i = 0; i < file.ids.size(); ++i) samples.push_back(sample(file, i, model));
-    auto set = data::make_memory_dataset(tasks::task_of(model.head).kind(), std::move(samples),
+    auto set = data::make_memory_dataset(tasks::read_by(model.head).kind, std::move(samples),
                                          model.labels, model.vocabulary);
     std::int64_t trained = 0;
     for (std::int64_t i = 0; i < set->size(); ++i) trained += set->trained(i);
     if (trained == 0)
         throw cluster::InputError(fmt::format(
             "{}: labels: none is trained{}; legal: at least one that is not -100", file.path,
-            model::traits_of(model.head).of_vocabulary() ? " (the first of a sequence never is)"
-                                                         : ""));
+            model.head == model::HeadKind::language_model ? " (the first of a sequence never is)"
+                                                          : ""));
     return set;
 }
 
