@@ -51,6 +51,14 @@ class Columns {
     std::vector<float> const& reals_of(TaskColumn const& column) const {
         return values_of(reals, column);
     }
+    /// Entries of a column; -1 if it is not there.
+    std::int64_t entries_of(TaskColumn const& asked) const {
+        std::int64_t found = -1;
+        each([&](auto const& column) {
+            if (column.name == asked.name) found = std::ssize(column.values) / column.width;
+        });
+        return found;
+    }
     /// Appends to a column, which is made if it is not there.
     void append(TaskColumn const& column, std::int64_t width,
                 std::vector<std::int32_t> const& more) {

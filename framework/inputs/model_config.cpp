@@ -58,6 +58,9 @@ model::Config read_model_config(config::Config const& config,
                         pretrained::entry_of(model.family).model_type,
                         model.causal ? "decoder" : "encoder", tasks_of_family(model)));
     model.labels = labels;
+    // transformers' own, where config.json does not say it
+    if (model.head == model::HeadKind::token_classification && model.causal)
+        model.classifier_dropout = 0.1;
     choose_pad_token(config, model);
     auto const choose = [](double asked, double& ours) {
         if (asked >= 0) ours = asked;

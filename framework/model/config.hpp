@@ -110,8 +110,14 @@ struct Config {
 
     /// Outputs of the head in a row.
     std::int64_t outputs() const {
-        return traits_of(head).of_vocabulary() ? vocabulary
-                                               : static_cast<std::int64_t>(labels.size());
+        switch (traits_of(head).learns) {
+        case data::Values::vocabulary: return vocabulary;
+        case data::Values::places: return 2; // the first and the last token of an answer
+        case data::Values::labels:
+        case data::Values::numbers:
+        case data::Values::reals: break;
+        }
+        return static_cast<std::int64_t>(labels.size());
     }
 
     /// The whole config.json this came from, as text, so that export gives back what was read.

@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "cluster/error.hpp"
+#include "framework/model/answers.hpp"
 #include "framework/model/probabilities.hpp"
 #include "framework/model/row_losses.hpp"
 #include "parallel/compute_path.hpp"
@@ -23,25 +27,26 @@ using torch::autograd::variable_list;
 constexpr float kLabelThere = 0.5F; ///< targets from it on: the sample has the label
 
 /// One kind of head: what it does with the rows of a micro-batch.
-struct SampleHead {
+struct RowHead {
     data::TaskColumn const& column; ///< that it learns from
     /// Losses of the rows; the logits become their gradients.
     void (*losses)(at::Tensor const& logits, Pass const& pass, RowLosses& rows);
-    /// Fills in what was found for the i-th sample.
+    /// Fills in what was found for the i-th sample; heads of tokens, its loss too.
     void (*find)(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
                  Results& results);
+    data::Per rows = data::Per::sample; ///< that the outputs have
 };
 
+template <data::TaskColumn const& column>
 void class_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
     if (parallel::composed(logits)) {
-        rows.waiting.push_back(composed::cross_entropy(logits, 0,
-                                                       pass.ids.columns.at(data::kClassLabel.name),
+        rows.waiting.push_back(composed::cross_entropy(logits, 0, pass.ids.columns.at(column.name),
                                                        true, pass.loss_scale, nullptr));
         return;
     }
     rows.loss.resize(static_cast<std::size_t>(logits.size(0)));
     rows.best.resize(rows.loss.size());
-    cross_entropy_rows(logits, pass.micro_batch.columns.labels_of(data::kClassLabel).data(), true,
+    cross_entropy_rows(logits, pass.micro_batch.columns.labels_of(column).data(), true,
                        pass.loss_scale, rows.loss.data(), rows.best.data());
 }
 void find_class(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
@@ -129,11 +134,82 @@ void find_labels(Pass const& pass, RowLosses const& rows, std::size_t i, SampleR
             data::counts(targets[k]) && (found[k] >= kLabelFound) == (targets[k] >= kLabelThere);
 }
 
-SampleHead sample_head(HeadKind head) {
+void find_token_classes(Pass const& pass, RowLosses const& rows, std::size_t i,
+                        SampleResult& result, Results& results) {
+    auto const& labels = pass.micro_batch.columns.labels_of(data::kTokenClasses);
+    for (auto t = static_cast<std::size_t>(pass.micro_batch.offsets[i]);
+         t < static_cast<std::size_t>(pass.micro_batch.offsets[i + 1]); ++t) {
+        if (labels[t] < 0) continue;
+        result.loss += rows.loss[t];
+        result.trained += 1;
+        result.correct += rows.best[t] == labels[t];
+        results.words.insert(results.words.end(), {labels[t], rows.best[t]});
+    }
+}
+
+/// Cross-entropy of the first and of the last token of an answer, each over the tokens of its own
+/// sample: two rows of losses for each sample.
+void place_losses(at::Tensor const& logits, Pass const& pass, RowLosses& rows) {
+    if (logits.is_meta()) return;
+    auto const& offsets = pass.micro_batch.offsets;
+    auto const n = std::ssize(pass.micro_batch.sample_ids);
+    if (!parallel::composed(logits)) {
+        auto const* const places = pass.micro_batch.columns.labels_of(data::kAnswer).data();
+        rows.loss.resize(static_cast<std::size_t>(2 * n));
+        rows.best.resize(rows.loss.size());
+        for (std::int64_t i = 0; i < n; ++i)
+            for (std::int64_t k = 0; k < 2; ++k) {
+                at::Tensor const own = logits.slice(0, offsets[i], offsets[i + 1]).select(1, k),
+                                 row = own.unsqueeze(0).contiguous();
+                cross_entropy_rows(row, places + 2 * i + k, true, pass.loss_scale,
+                                   rows.loss.data() + 2 * i + k, rows.best.data() + 2 * i + k);
+                own.copy_(row[0]);
+            }
+        return;
+    }
+    // Samples side by side, filled up by places that have no share: [n, 2, longest].
+    auto const& positions = pass.micro_batch.positions; // places in the sample
+    std::vector<std::int64_t> samples;
+    for (std::int64_t i = 0; i < n; ++i)
+        samples.resize(samples.size() + offsets[i + 1] - offsets[i], i);
+    std::int64_t const longest = std::ranges::max(positions) + 1;
+    at::Tensor const sample = on_device(samples, logits.device()), place = pass.ids.positions;
+    at::Tensor table =
+        at::full({n, longest, 2}, -std::numeric_limits<double>::infinity(), logits.options());
+    table.index_put_({sample, place}, logits);
+    table = table.transpose(1, 2).contiguous().view({2 * n, longest});
+    rows.waiting.push_back(
+        composed::cross_entropy(table, 0, pass.ids.columns.at(data::kAnswer.name).flatten(), true,
+                                pass.loss_scale, nullptr));
+    logits.copy_(table.view({n, 2, longest}).transpose(1, 2).index({sample, place}));
+}
+void find_answers(Pass const& pass, RowLosses const& rows, std::size_t i, SampleResult& result,
+                  Results& results) {
+    auto const& places = pass.micro_batch.columns.labels_of(data::kAnswer);
+    for (auto k = 2 * i; k < 2 * i + 2; ++k) {
+        result.loss += rows.loss[k];
+        result.trained += places[k] >= 0;
+        result.correct += places[k] >= 0 && rows.best[k] == places[k];
+    }
+    if (pass.training) return; // nobody asks
+    auto const first = static_cast<std::size_t>(pass.micro_batch.offsets[i]),
+               tokens = static_cast<std::size_t>(pass.micro_batch.offsets[i + 1]) - first;
+    auto const& bytes = pass.micro_batch.columns.labels_of(data::kContextBytes);
+    best_spans({rows.logits.const_data_ptr<float>() + 2 * first, 2 * tokens},
+               std::span(bytes).subspan(2 * first, 2 * tokens), results.spans);
+}
+
+RowHead row_head(HeadKind head) {
     switch (head) {
     case HeadKind::language_model:
-    case HeadKind::masked_language_model: break; // have their rows per token
-    case HeadKind::classification: return {data::kClassLabel, class_losses, find_class};
+    case HeadKind::masked_language_model: break; // have their loss with their matrix in one
+    case HeadKind::classification:
+        return {data::kClassLabel, class_losses<data::kClassLabel>, find_class};
+    case HeadKind::token_classification:
+        return {data::kTokenClasses, class_losses<data::kTokenClasses>, find_token_classes,
+                data::Per::token};
+    case HeadKind::question_answering:
+        return {data::kAnswer, place_losses, find_answers, data::Per::token};
     case HeadKind::regression:
         return {data::kTargets, target_losses<squared_error, squared_errors>, find_numbers};
     case HeadKind::multi_label:
@@ -141,7 +217,7 @@ SampleHead sample_head(HeadKind head) {
                 find_labels};
     }
     throw cluster::JobError(
-        fmt::format("a {} head has no row of outputs per sample", traits_of(head).name));
+        fmt::format("a {} head has no rows of outputs without a loss", traits_of(head).name));
 }
 
 /// Multiplies losses and gradients of samples by the weights of their classes.
@@ -158,9 +234,9 @@ void weigh(at::Tensor const& gradient, Pass const& pass, std::vector<double> con
     gradient.mul_(factors.to(gradient.scalar_type()).unsqueeze(1));
 }
 
-struct SampleLoss : torch::autograd::Function<SampleLoss> {
-    static Variable forward(AutogradContext* context, Variable const& logits,
-                            SampleHead const* head, Pass const* pass, RowLosses* rows,
+struct RowsLoss : torch::autograd::Function<RowsLoss> {
+    static Variable forward(AutogradContext* context, Variable const& logits, RowHead const* head,
+                            Pass const* pass, RowLosses* rows,
                             std::vector<double> const* class_weights) {
         at::Tensor const gradient = for_kernel(logits).clone();
         head->losses(gradient, *pass, *rows);
@@ -175,42 +251,40 @@ struct SampleLoss : torch::autograd::Function<SampleLoss> {
     }
 };
 
-void append_results(SampleHead const& head, Pass const& pass, RowLosses const& rows,
+void append_results(RowHead const& head, Pass const& pass, RowLosses const& rows,
                     Results& results) {
     std::int64_t const outputs = rows.logits.size(1);
+    bool const of_tokens = head.rows == data::Per::token;
+    auto const& offsets = pass.micro_batch.offsets;
     for (std::size_t i = 0; i < pass.micro_batch.sample_ids.size(); ++i) {
         if (pass.micro_batch.sample_ids[i] < 0) continue;
         SampleResult& result = results.samples.emplace_back();
         result.sample = pass.micro_batch.sample_ids[i];
-        result.loss = rows.loss[i];
+        if (!of_tokens) result.loss = rows.loss[i];
         head.find(pass, rows, i, result, results);
-        float const* const row =
-            rows.logits.const_data_ptr<float>() + static_cast<std::int64_t>(i) * outputs;
-        results.logits.insert(results.logits.end(), row, row + outputs);
+        if (of_tokens && !pass.keep_logits) continue;
+        auto const own_row = static_cast<std::int64_t>(i);
+        auto const [first, end] =
+            of_tokens ? std::pair(offsets[i], offsets[i + 1]) : std::pair(own_row, own_row + 1);
+        float const* const own = rows.logits.const_data_ptr<float>();
+        results.logits.insert(results.logits.end(), own + first * outputs, own + end * outputs);
     }
-}
-
-/// Entries of the column that a head learns from.
-std::int64_t entries(data::Columns const& columns, data::TaskColumn const& asked) {
-    std::int64_t found = -1;
-    columns.each([&](auto const& column) {
-        if (column.name == asked.name) found = std::ssize(column.values) / column.width;
-    });
-    return found;
 }
 
 } // namespace
 
-at::Tensor sample_loss(Config const& config, at::Tensor const& logits, Pass const& pass,
-                       Results& results) {
-    SampleHead const head = sample_head(config.head);
-    if (entries(pass.micro_batch.columns, head.column) != logits.size(0))
-        throw cluster::InputError(
-            fmt::format("the data have no {} per sample, which a {} head needs; prepare them with "
-                        "the task of the run",
-                        head.column.what, traits_of(config.head).name));
+at::Tensor rows_loss(Config const& config, at::Tensor const& logits, Pass const& pass,
+                     Results& results) {
+    RowHead const head = row_head(config.head);
+    bool const of_sample = head.column.per == data::Per::sample;
+    if (pass.micro_batch.columns.entries_of(head.column) !=
+        (of_sample ? std::ssize(pass.micro_batch.sample_ids) : logits.size(0)))
+        throw cluster::InputError(fmt::format(
+            "the data have no {} per {}, which a {} head needs; prepare them with "
+            "the task of the run",
+            head.column.what, of_sample ? "sample" : "token", traits_of(config.head).name));
     RowLosses rows;
-    at::Tensor const loss = SampleLoss::apply(logits, &head, &pass, &rows, &config.class_weights);
+    at::Tensor const loss = RowsLoss::apply(logits, &head, &pass, &rows, &config.class_weights);
     if (logits.is_meta()) return loss;
     rows.logits = logits.detach().to(at::kFloat).contiguous();
     finish_rows(std::move(rows), results, [&pass, head](RowLosses const& r, Results& to) {

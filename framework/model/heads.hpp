@@ -11,7 +11,7 @@ namespace trireme::framework::model {
 /// against the micro-batch's kClassLabel for a classifier, in training times the class's weight,
 /// squared errors or binary cross-entropies against kTargets. Appends a result for each sample.
 /// Throws InputError if the micro-batch lacks the column that the head learns from. Local.
-at::Tensor sample_loss(Config const& config, at::Tensor const& logits, Pass const& pass,
-                       Results& results);
+at::Tensor rows_loss(Config const& config, at::Tensor const& logits, Pass const& pass,
+                     Results& results);
 
 } // namespace trireme::framework::model

@@ -15,6 +15,9 @@ struct NameTable {
     char const *norm = "", *pooler = "", *language_model = "", *classifier = "";
     bool classifier_bias = false;
     char const *transform = "", *transform_norm = "", *vocabulary_bias = "";
+    char const* token_classifier = ""; ///< has a bias
+    /// prefix of the body below a head that finds answers
+    char const* body_of_answers = "";
     char const* fused = ""; ///< its parts are called fused.q, fused.k and fused.v
 };
 
@@ -37,7 +40,9 @@ constexpr NameTable kBert{.body = "bert.",
                           .classifier_bias = true,
                           .transform = "cls.predictions.transform.dense",
                           .transform_norm = "cls.predictions.transform.LayerNorm",
-                          .vocabulary_bias = "cls.predictions.bias"};
+                          .vocabulary_bias = "cls.predictions.bias",
+                          .token_classifier = "classifier",
+                          .body_of_answers = "bert."};
 
 constexpr NameTable kGpt2{.body = "transformer.",
                           .tokens = "wte",
@@ -54,9 +59,11 @@ constexpr NameTable kGpt2{.body = "transformer.",
                           .norm = "ln_f",
                           .language_model = "lm_head",
                           .classifier = "score",
+                          .token_classifier = "classifier",
+                          .body_of_answers = "transformer.",
                           .fused = "attn.c_attn"};
 
-/// Llama, Mistral, Qwen 2, Qwen 3.
+/// Llama, Qwen 2, Qwen 3, and Mistral but for body_of_answers.
 constexpr NameTable kLlama{.body = "model.",
                            .tokens = "embed_tokens",
                            .layer = "layers.#.",
@@ -73,7 +80,11 @@ constexpr NameTable kLlama{.body = "model.",
                            .feed_forward_norm = "post_attention_layernorm",
                            .norm = "norm",
                            .language_model = "lm_head",
-                           .classifier = "score"};
+                           .classifier = "score",
+                           .token_classifier = "score",
+                           .body_of_answers = "transformer."};
+
+constexpr char const* kAnswers = "qa_outputs"; ///< in every family, with a bias
 
 NameTable const& table_of(Config const& config) {
     switch (config.family) {
@@ -87,6 +98,12 @@ NameTable const& table_of(Config const& config) {
     return kLlama;
 }
 
+std::string body_of(Config const& config) {
+    if (config.head != HeadKind::question_answering || config.family == Family::mistral)
+        return table_of(config).body;
+    return table_of(config).body_of_answers;
+}
+
 std::string weight(std::string const& prefix, std::string const& part) {
     return part.empty() ? "" : prefix + part + ".weight";
 }
@@ -96,19 +113,21 @@ LinearNames linear(std::string const& prefix, std::string const& part, bool bias
 
 } // namespace
 
-std::string body_prefix(Config const& config) {
-    return table_of(config).body;
+std::vector<std::string> body_prefixes(Config const& config) {
+    NameTable const& t = table_of(config);
+    return {body_of(config), t.body, t.body_of_answers, ""};
 }
 
 EmbeddingNames embedding_names(Config const& config) {
     NameTable const& t = table_of(config);
-    return {weight(t.body, t.tokens), weight(t.body, t.positions), weight(t.body, t.segments),
-            linear(t.body, t.embedding_norm, config.norm == Norm::layer)};
+    std::string const body = body_of(config);
+    return {weight(body, t.tokens), weight(body, t.positions), weight(body, t.segments),
+            linear(body, t.embedding_norm, config.norm == Norm::layer)};
 }
 
 LayerNames layer_names(Config const& config, std::int64_t layer) {
     NameTable const& t = table_of(config);
-    std::string prefix = t.body + std::string(t.layer);
+    std::string prefix = body_of(config) + t.layer;
     prefix.replace(prefix.find('#'), 1, std::to_string(layer));
     bool const norm_bias = config.norm == Norm::layer;
     return {.query = linear(prefix, t.query, config.attention_bias),
@@ -127,19 +146,23 @@ LayerNames layer_names(Config const& config, std::int64_t layer) {
 HeadNames head_names(Config const& config) {
     NameTable const& t = table_of(config);
     bool const norm_bias = config.norm == Norm::layer;
-    HeadNames names{.norm = linear(t.body, t.norm, norm_bias)};
-    if (traits_of(config.head).rows == data::Per::sample)
-        names.pooler = linear(t.body, t.pooler, true);
+    HeadNames names{.norm = linear(body_of(config), t.norm, norm_bias)};
+    HeadTraits const head = traits_of(config.head);
     if (config.head == HeadKind::masked_language_model) {
         names.transform = linear("", t.transform, true);
         names.transform_norm = linear("", t.transform_norm, norm_bias);
         names.vocabulary_bias = t.vocabulary_bias;
     }
-    if (traits_of(config.head).of_vocabulary())
+    if (head.of_vocabulary())
         names.language_model =
             config.tied_embeddings ? embedding_names(config).tokens : weight("", t.language_model);
+    else if (head.learns == data::Values::places)
+        names.classifier = linear("", kAnswers, true);
+    else if (head.rows == data::Per::token)
+        names.classifier = linear("", t.token_classifier, true);
     else
         names.classifier = linear("", t.classifier, t.classifier_bias);
+    if (head.rows == data::Per::sample) names.pooler = linear(t.body, t.pooler, true);
     return names;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "framework/model/config.hpp"
 
@@ -39,8 +40,9 @@ EmbeddingNames embedding_names(Config const& config);
 LayerNames layer_names(Config const& config, std::int64_t layer);
 HeadNames head_names(Config const& config);
 
-/// Prefix of the tensors of the body, which a bare encoder's or decoder's folder leaves away.
-std::string body_prefix(Config const& config);
+/// Prefixes of the tensors of the body: first the model's own, then those that folders with other
+/// heads have; "" in a bare encoder's or decoder's folder.
+std::vector<std::string> body_prefixes(Config const& config);
 /// The tensor of a Hugging Face folder that a parameter is, or is a part of: GPT-2 has query, key
 /// and value in one.
 std::string stored_name(Config const& config, std::string const& parameter);

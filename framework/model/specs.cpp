@@ -144,7 +144,7 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     for (std::int64_t i = 0; i < c.layers; ++i) list_layer(list, c, i);
     list.norm(head.norm, c.hidden, "head");
     list.linear(head.pooler, c.hidden, c.hidden, "head");
-    list.linear(head.classifier, static_cast<std::int64_t>(c.labels.size()), c.hidden, "head");
+    list.linear(head.classifier, c.outputs(), c.hidden, "head");
     list.own_linear(head.transform, c.hidden, c.hidden, "head");
     list.norm(head.transform_norm, c.hidden, "head");
     list.vocabulary_bias(head.vocabulary_bias, c.vocabulary, "head");

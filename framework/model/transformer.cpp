@@ -173,8 +173,8 @@ at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results
     if (traits_of(config_.head).of_vocabulary())
         return language_model_loss(parallel::gather_sequence(h, axis),
                                    {language_model_, vocabulary_bias_}, pass, results, axis);
-    return sample_loss(config_, classify(parallel::gather_sequence_alike(h, axis), pass), pass,
-                       results);
+    return rows_loss(config_, classify(parallel::gather_sequence_alike(h, axis), pass), pass,
+                     results);
 }
 
 at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
@@ -190,6 +190,12 @@ at::Tensor Head::transform(at::Tensor const& x) const {
 }
 
 at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
+    HeadTraits const head = traits_of(config_.head);
+    if (head.rows == data::Per::token) { // that of places has no dropout, as in transformers
+        if (head.learns == data::Values::labels)
+            h = dropout(h, config_.classifier_dropout, pass, site_id(Site::classifier));
+        return apply(classifier_, h);
+    }
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i + 1 < pass.micro_batch.offsets.size(); ++i)
         rows.push_back(config_.causal ? last_token(pass.micro_batch, i, config_.pad_token)

@@ -65,18 +65,18 @@ class TransformerLayer {
         attention_norm_, feed_forward_norm_;
 };
 
-/// Final norm and loss: language model, or classification of each sample by its first token (BERT)
-/// or its last (decoders).
+/// Final norm and loss: language model, classification of each sample by its first token (BERT) or
+/// its last (decoders), or of each token.
 class Head {
   public:
     Head(Config const& config, parallel::ParameterStore& store, BlockOptions const& options = {});
     /// -> float64 scalar: loss sum * pass.loss_scale. Appends one result per sample.
     at::Tensor forward(at::Tensor const& x, Pass const& pass, Results& results) const;
-    /// [T, V] for what follows each token, or [samples, classes].
+    /// [T, V] for what follows each token, [T, outputs] of it, or [samples, outputs].
     at::Tensor logits(at::Tensor const& x, Pass const& pass) const;
 
   private:
-    at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [samples, classes]
+    at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [rows, outputs]
     /// What a masked language model does with the body's output before the table of tokens.
     at::Tensor transform(at::Tensor const& x) const;
 

@@ -81,17 +81,12 @@ void read_gpt2(Fields& fields, model::Config& c) {
 }
 
 constexpr std::array<FamilyEntry, 6> kFamilies{{
-    {"bert", model::Family::bert, read_bert, "", "BertForSequenceClassification",
-     "BertForMaskedLM"},
-    {"gpt2", model::Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2ForSequenceClassification"},
-    {"llama", model::Family::llama, read_llama, "LlamaForCausalLM",
-     "LlamaForSequenceClassification"},
-    {"mistral", model::Family::mistral, read_mistral, "MistralForCausalLM",
-     "MistralForSequenceClassification"},
-    {"qwen2", model::Family::qwen2, read_qwen2, "Qwen2ForCausalLM",
-     "Qwen2ForSequenceClassification"},
-    {"qwen3", model::Family::qwen3, read_qwen3, "Qwen3ForCausalLM",
-     "Qwen3ForSequenceClassification"},
+    {"bert", model::Family::bert, read_bert, "", "Bert"},
+    {"gpt2", model::Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2"},
+    {"llama", model::Family::llama, read_llama, "LlamaForCausalLM", "Llama"},
+    {"mistral", model::Family::mistral, read_mistral, "MistralForCausalLM", "Mistral"},
+    {"qwen2", model::Family::qwen2, read_qwen2, "Qwen2ForCausalLM", "Qwen2"},
+    {"qwen3", model::Family::qwen3, read_qwen3, "Qwen3ForCausalLM", "Qwen3"},
 }};
 
 } // namespace
@@ -106,14 +101,17 @@ FamilyEntry const& entry_of(model::Family family) {
 
 std::string architecture_of(model::Config const& config) {
     FamilyEntry const& entry = entry_of(config.family);
-    auto const head = model::traits_of(config.head);
-    if (config.head == model::HeadKind::masked_language_model) return entry.masked_language_model;
-    if (head.of_vocabulary()) return entry.language_model;
-    switch (head.rows) {
-    case data::Per::sample: return entry.classifier;
-    case data::Per::token: break; // no head has labels of tokens yet
+    std::string const stem = entry.stem;
+    switch (config.head) {
+    case model::HeadKind::language_model: return entry.language_model;
+    case model::HeadKind::masked_language_model: return config.causal ? "" : stem + "ForMaskedLM";
+    case model::HeadKind::classification:
+    case model::HeadKind::regression:
+    case model::HeadKind::multi_label: return stem + "ForSequenceClassification";
+    case model::HeadKind::token_classification: return stem + "ForTokenClassification";
+    case model::HeadKind::question_answering: return stem + "ForQuestionAnswering";
     }
-    return "";
+    return ""; // every kind returns above
 }
 
 } // namespace trireme::framework::pretrained

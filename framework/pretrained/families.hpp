@@ -15,8 +15,8 @@ struct FamilyEntry {
     model::Family family;
     /// everything but the family, the head and the labels
     void (*read)(Fields& fields, model::Config& config);
-    char const *language_model, *classifier; ///< class names; "" is a head the family lacks here
-    char const* masked_language_model = "";
+    char const* language_model; ///< name of its class; "" is a head the family lacks here
+    char const* stem;           ///< names of the classes of other heads begin with it
 };
 
 std::span<FamilyEntry const> families();

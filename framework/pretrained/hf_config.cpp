@@ -163,7 +163,14 @@ std::string to_hf_config(model::Config const& c, std::string const& dtype) {
     bool const same_head = json.contains("architectures") && json["architectures"] == architectures;
     json["architectures"] = architectures;
     auto const head = model::traits_of(c.head);
-    if (!head.of_vocabulary()) {
+    if (head.learns == data::Values::places) {
+        // as many outputs as transformers has by itself
+        if (labels_of(c).size() != 2) set_labels(json, c);
+        json.erase("problem_type");
+    } else if (head.rows == data::Per::token && !head.of_vocabulary()) {
+        if (labels_of(c) != c.labels) set_labels(json, c);
+        json.erase("problem_type");
+    } else if (!head.of_vocabulary()) {
         if (labels_of(c) != c.labels) set_labels(json, c);
         Json const problem = json.value("problem_type", Json());
         if (!same_head || !problem.is_null() || problem_of(c) != head.problem_type)

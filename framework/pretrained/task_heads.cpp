@@ -5,6 +5,7 @@
 #include <map>
 
 #include "framework/model/layer_names.hpp"
+#include "framework/pretrained/families.hpp"
 #include "framework/pretrained/hf_config.hpp"
 
 namespace trireme::framework::pretrained {
@@ -17,25 +18,39 @@ bool is_task_head(model::Config const& model, std::string const& name) {
     return name == head.vocabulary_bias;
 }
 
+namespace {
+
+/// Was the folder's head trained for outputs of another kind, by the class that config.json names?
+bool is_of_other_task(model::Config const& model) {
+    std::string const found = transformers_class_of(model);
+    return (found.ends_with("ForSequenceClassification") ||
+            found.ends_with("ForTokenClassification") || found.ends_with("ForQuestionAnswering")) &&
+           found != architecture_of(model);
+}
+
+} // namespace
+
 bool is_other_head(model::Config const& model, std::string const& name) {
     constexpr std::array kPretraining{"cls.predictions.", "lm_head."};
-    constexpr std::array kClassifiers{"score.", "classifier."};
+    constexpr std::array kOutputs{"score.", "classifier.", "qa_outputs."};
     constexpr std::array kOthers{"cls.seq_relationship."};
-    // Only heads of samples have a pooler, which a whole encoder's folder has in any case.
-    std::string const body = model::body_prefix(model);
-    std::string const own = name.starts_with(body) ? name.substr(body.size()) : name;
-    bool const of_samples = model::traits_of(model.head).rows == data::Per::sample;
-    if (!model.causal && !of_samples && own.starts_with("pooler.")) return true;
+    constexpr std::array kPooler{"bert.pooler.", "pooler."}; // below the heads of samples only
     auto const begins = [&](auto const& starts) {
         return std::ranges::any_of(starts,
                                    [&](auto const* start) { return name.starts_with(start); });
     };
-    return begins(kOthers) || (model::traits_of(model.head).of_vocabulary() ? begins(kClassifiers)
-                                                                            : begins(kPretraining));
+    model::HeadTraits const head = model::traits_of(model.head);
+    if (begins(kOthers) || (head.rows == data::Per::token && begins(kPooler))) return true;
+    if (head.of_vocabulary()) return begins(kOutputs);
+    return begins(kPretraining) || (begins(kOutputs) && is_of_other_task(model));
 }
 
 std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& model) {
-    if (problem_of(model) != model::traits_of(model.head).problem_type) return std::nullopt;
+    if (is_of_other_task(model)) return std::nullopt;
+    model::HeadTraits const head = model::traits_of(model.head);
+    if (head.learns == data::Values::places) return std::vector<std::int64_t>{0, 1};
+    if (head.rows == data::Per::sample && problem_of(model) != head.problem_type)
+        return std::nullopt;
     std::map<std::string, std::int64_t> row;
     for (auto const& name : class_names_of(model))
         row.emplace(name, static_cast<std::int64_t>(row.size()));

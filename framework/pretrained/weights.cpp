@@ -214,8 +214,10 @@ Match match(std::string const& folder, Entries const& entries, model::Config con
 Entries::const_iterator find_tensor(Entries const& entries, model::Config const& model,
                                     std::string const& name) {
     std::vector<std::string> spellings{name};
-    std::string const prefix = model::body_prefix(model);
-    if (name.starts_with(prefix)) spellings.push_back(name.substr(prefix.size()));
+    auto const prefixes = model::body_prefixes(model);
+    if (name.starts_with(prefixes[0]))
+        for (auto const& prefix : prefixes)
+            spellings.push_back(prefix + name.substr(prefixes[0].size()));
     for (std::size_t i = 0, n = spellings.size(); i < n; ++i) {
         std::string const s = spellings[i];
         if (s.ends_with("LayerNorm.weight"))
@@ -240,8 +242,12 @@ void check_complete(ModelSection const& section, model::Config const& model) {
             fmt::format("{}: {}: the head of a classifier; legal: a model that was trained as a "
                         "language model",
                         section.path, fmt::join(unused, ", ")));
-    std::string const problem = problem_of(model);
-    if (!head.of_vocabulary() && problem != head.problem_type)
+    std::string const problem = problem_of(model), found = transformers_class_of(model),
+                      legal = architecture_of(model);
+    if (head.rows == data::Per::token && !head.of_vocabulary() && !found.empty() && found != legal)
+        throw cluster::InputError(fmt::format("{}/config.json: architectures: {}: legal: {}",
+                                              section.path, found, legal));
+    if (head.rows == data::Per::sample && problem != head.problem_type)
         throw cluster::InputError(fmt::format("{}/config.json: problem_type: {}: legal: {}",
                                               section.path, problem, head.problem_type));
 }
