@@ -40,7 +40,8 @@ bool is_other_head(model::Config const& model, std::string const& name) {
                                    [&](auto const* start) { return name.starts_with(start); });
     };
     model::HeadTraits const head = model::traits_of(model.head);
-    if (begins(kOthers) || (head.rows == data::Per::token && begins(kPooler))) return true;
+    if (begins(kOthers) || (!model.causal && head.rows == data::Per::token && begins(kPooler)))
+        return true;
     if (head.of_vocabulary()) return begins(kOutputs);
     return begins(kPretraining) || (begins(kOutputs) && is_of_other_task(model));
 }
