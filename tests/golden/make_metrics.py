@@ -12,8 +12,8 @@ import numpy
 import scipy
 import sklearn
 from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import (accuracy_score, confusion_matrix, f1_score, log_loss, mean_squared_error,
-                             precision_recall_fscore_support)
+from sklearn.metrics import (accuracy_score, confusion_matrix, f1_score, hamming_loss, log_loss, matthews_corrcoef,
+                             mean_squared_error, precision_recall_fscore_support, roc_auc_score)
 
 random.seed(7)
 cases = [
@@ -39,6 +39,7 @@ rows = [{
     "predictions": predictions,
     "accuracy": accuracy_score(labels, predictions),
     "f1": f1_score(labels, predictions, average="macro", zero_division=0),
+    "mcc": matthews_corrcoef(labels, predictions),
     "confusion": confusion_matrix(labels, predictions, labels=range(classes)).tolist(),
     "of_classes": per_class(classes, labels, predictions),
 } for classes, labels, predictions in cases]
@@ -77,6 +78,62 @@ texts = {
     "perplexity": math.exp(log_loss(tokens, probabilities, labels=range(4))),
 }
 
+
+
+def reliability(confidence, right, bins=15):
+    """Guo et al. 2017: bins (low, high] with their samples, mean confidence and accuracy."""
+    rows = []
+    for m in range(bins):
+        inside = (confidence > m / bins) & (confidence <= (m + 1) / bins)
+        some = bool(inside.any())
+        rows.append({"low": m / bins, "high": (m + 1) / bins, "count": int(inside.sum()),
+                     "confidence": float(confidence[inside].mean()) if some else None,
+                     "accuracy": float(right[inside].mean()) if some else None})
+    return rows
+
+
+def scores(classes, labels, logits):
+    """A row for logits of classes in float32; the area is null where a class has no sample or every one."""
+    x, labels = numpy.asarray(logits, numpy.float32).astype(float).reshape(-1, classes), numpy.asarray(labels)
+    shares = numpy.exp(x - x.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    found, confidence = x.argmax(axis=1), shares.max(axis=1)
+    bins = reliability(confidence, found == labels)
+    area = None
+    if set(labels) == set(range(classes)):
+        area = roc_auc_score(labels, shares[:, 1]) if classes == 2 else roc_auc_score(labels, shares, multi_class="ovr", average="macro")
+    return {"classes": classes, "labels": labels.tolist(), "logits": x.ravel().tolist(), "accuracy": accuracy_score(labels, found),
+            "mcc": matthews_corrcoef(labels, found), "roc_auc": area, "reliability": bins,
+            "calibration_error": sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in bins if b["count"]) / len(labels)}
+
+
+def sets(outputs, targets, logits):
+    """A row for labels of which a sample has any number; predicted from a probability of one half on."""
+    t, x = numpy.asarray(targets).reshape(-1, outputs), numpy.asarray(logits, numpy.float32).astype(float).reshape(-1, outputs)
+    found = (x >= 0).astype(int)
+    both = (t.min(axis=0) == 0).all() and (t.max(axis=0) == 1).all()
+    f1 = lambda average: float(f1_score(t, found, average=average, zero_division=0) if outputs > 1 else f1_score(t.ravel(), found.ravel(), zero_division=0))
+    return {"outputs": outputs, "targets": t.ravel().tolist(), "found": x.ravel().tolist(), "accuracy": 1 - hamming_loss(t, found),
+            "f1": f1("macro"), "micro_f1": f1("micro"), "exact_match": accuracy_score(t, found),
+            "roc_auc": float(roc_auc_score(t, x, average="macro")) if both else None}
+
+
+several = lambda classes, n: [random.randrange(classes) for _ in range(n)]
+of_classes = [
+    scores(2, [0, 1, 1, 0], [2, -1, -1, 3, 0.5, 0.25, 0.5, 0.5]),
+    scores(2, several(2, 150), drawn(300, 1)),  # many ties
+    scores(3, several(3, 200), drawn(600, 3)),
+    scores(5, several(5, 300), drawn(1500, 4)),
+    scores(3, [0, 1, 1, 0], drawn(12, 2)),  # the third class has no sample
+    scores(2, [1, 1, 1], drawn(6, 2)),
+]
+of_sets = [
+    sets(3, several(2, 300), drawn(300, 1)),
+    sets(1, several(2, 80), drawn(80, 3)),
+    sets(2, [1, 0, 1, 0, 1, 0], drawn(6, 2)),  # a label that every sample has, and one that none has
+    sets(4, [int(random.random() < 0.1) for _ in range(400)], [x - 3 for x in drawn(400, 2)]),  # rare labels
+]
+
 text = json.dumps({"scikit-learn": sklearn.__version__, "scipy": scipy.__version__, "cases": rows, "numbers": reals,
-                   "texts": texts}) + "\n"
+                   "texts": texts, "scores": of_classes, "sets": of_sets}) + "\n"
 (Path(__file__).parent / "metrics.json").write_text(text)

@@ -68,6 +68,58 @@ TEST(Metrics, OfClassesAreThoseOfScikitLearn) {
     EXPECT_EQ(rows, 6);
 }
 
+TEST(Metrics, OfProbabilitiesAreThoseOfScikitLearnAndOfGuosFormula) {
+    auto const all = golden();
+    int rows = 0;
+    for (auto const& row : all.at("scores")) {
+        Outcome outcome{.findings = Findings::classes, .outputs = row.at("classes")};
+        outcome.logits = row.at("logits").get<std::vector<float>>();
+        for (std::size_t i = 0; i < row.at("labels").size(); ++i) {
+            auto const first =
+                outcome.logits.begin() + static_cast<std::int64_t>(i) * outcome.outputs;
+            auto& r = outcome.samples.emplace_back();
+            r.label = row.at("labels")[i];
+            r.prediction =
+                static_cast<std::int32_t>(std::max_element(first, first + outcome.outputs) - first);
+            r.trained = 1;
+            r.correct = r.label == r.prediction;
+        }
+        Metrics const found = summarize(outcome);
+        expect_golden(found, row, {"classes", "labels", "logits", "reliability"});
+        nlohmann::json const bins = reliability_to_json(found.reliability);
+        ASSERT_EQ(bins.size(), row.at("reliability").size());
+        for (std::size_t b = 0; b < bins.size(); ++b)
+            for (auto const& [name, value] : row.at("reliability")[b].items()) {
+                auto const& ours = bins[b].at(name);
+                ASSERT_EQ(ours.is_null(), value.is_null()) << name << b;
+                if (!value.is_null()) {
+                    EXPECT_NEAR(ours.get<double>(), value.get<double>(), 1e-12) << name << b;
+                }
+            }
+        ++rows;
+    }
+    EXPECT_EQ(rows, 6);
+}
+
+TEST(Metrics, OfSetsOfLabelsAreThoseOfScikitLearn) {
+    auto const all = golden();
+    int rows = 0;
+    for (auto const& row : all.at("sets")) {
+        Outcome outcome{.findings = Findings::label_sets, .outputs = row.at("outputs")};
+        outcome.logits = row.at("found").get<std::vector<float>>();
+        outcome.targets = row.at("targets").get<std::vector<float>>();
+        for (std::size_t k = 0; k < outcome.targets.size(); ++k) {
+            if (k % static_cast<std::size_t>(outcome.outputs) == 0) outcome.samples.emplace_back();
+            ++outcome.samples.back().trained;
+            outcome.samples.back().correct += (outcome.logits[k] >= 0) == (outcome.targets[k] > 0);
+        }
+        Metrics const found = summarize(outcome);
+        expect_golden(found, row, {"outputs", "targets", "found"});
+        ++rows;
+    }
+    EXPECT_EQ(rows, 4);
+}
+
 TEST(Metrics, OfClassesStandByTheirNames) {
     auto const json =
         classes_to_json({{2, 0, 1}, {1, 0, 0}, {0, 0, 0}}, {"bad", "so \"so\"", "good"});
@@ -128,10 +180,11 @@ TEST(Metrics, OfTextsAreMeansOverLabelsNotOverSamples) {
 
 TEST(Metrics, TheBestHasTheLeastLossOrTheMostOfTheOthers) {
     double const none = std::numeric_limits<double>::quiet_NaN();
-    for (char const* error : {"loss", "perplexity", "mse"})
+    for (char const* error : {"loss", "perplexity", "mse", "calibration_error"})
         EXPECT_EQ(std::ranges::find(metrics(), std::string(error), &Metric::name)->better,
                   Metric::Better::smaller);
-    for (char const* share : {"accuracy", "f1", "pearson", "spearman"})
+    for (char const* share :
+         {"accuracy", "f1", "micro_f1", "exact_match", "mcc", "roc_auc", "pearson", "spearman"})
         EXPECT_EQ(std::ranges::find(metrics(), std::string(share), &Metric::name)->better,
                   Metric::Better::larger);
     for (auto const& metric : metrics()) {

@@ -1,6 +1,9 @@
-// A model with two real outputs against transformers' (tests/golden/bert-regressor): outputs, the
-// mean of squared errors over samples and outputs, and the gradient of every parameter.
+// Heads of samples beside classifiers, weights of classes, and the head of a masked language model,
+// against transformers' (tests/golden): outputs, the loss, and the gradient of every parameter.
 #include <gtest/gtest.h>
+
+#include <array>
+#include <utility>
 
 #include "cluster/thread_communicator.hpp"
 #include "data/memory_dataset.hpp"
@@ -19,17 +22,31 @@ namespace {
 
 using test::golden;
 
+struct Case {
+    char const *folder, *task;
+};
+constexpr Case kRegressor{"bert-regressor", "regression"};
+constexpr std::array kCases{kRegressor,
+                            Case{"bert-multi-label", "multi-label"},
+                            Case{"gpt2-multi-label", "multi-label"},
+                            Case{"qwen3-multi-label", "multi-label"},
+                            Case{"bert-weighted", "classification"},
+                            Case{"bert-masked", "masked-language-modeling"}};
+
 struct Regressor {
     config::Config config;
     model::Config model;
 
-    Regressor() {
-        config.task = "regression";
-        config.model.path = golden("bert-regressor");
+    explicit Regressor(Case const& head = kRegressor) {
+        config.task = head.task;
+        config.model.path = golden(head.folder);
         config.model.hidden_dropout = config.model.attention_dropout =
             config.model.classifier_dropout = 0;
+        bool const named = data::task_named(config.task, "task").least_labels > 0;
         model = inputs::read_model_config(
-            config, pretrained::labels_of(pretrained::read_hf_config(config.model.path)));
+            config, named ? pretrained::labels_of(pretrained::read_hf_config(config.model.path))
+                          : std::vector<std::string>{});
+        model.class_weights = expected().value("weights", std::vector<double>{});
     }
     nlohmann::json expected() const {
         return nlohmann::json::parse(cluster::read_file(config.model.path + "/expected.json"));
@@ -51,17 +68,25 @@ struct Computed {
         parallel::Mesh const mesh(*world[0], {});
         parallel::GradientReducer reducer(store, mesh);
         parallel::WeightGatherer gatherer(store, mesh);
+        auto divisor = static_cast<double>(plan.trained);
+        if (auto const& weights = r.model.class_weights; !weights.empty()) {
+            divisor = 0;
+            for (std::int64_t i = 0; i < set->size(); ++i)
+                divisor += weights.at(static_cast<std::size_t>(set->class_of(i)));
+        }
         std::vector<model::Pass> passes;
-        passes.push_back(model::make_pass(set->read(plan.micro_batches.at(0), 1), true, 0, 0,
-                                          1.0 / static_cast<double>(plan.trained)));
+        passes.push_back(
+            model::make_pass(set->read(plan.micro_batches.at(0), 1), true, 0, 0, 1.0 / divisor));
+        passes.back().keep_logits = true;
         stage.load(std::move(passes));
         loss = parallel::Engine({&stage}, reducer, gatherer, mesh).forward_backward(1).at(0);
         results = stage.results();
     }
 };
 
-void expect_values_of_transformers() {
-    Regressor const r;
+void expect_values_of_transformers(Case const& head) {
+    SCOPED_TRACE(head.folder);
+    Regressor const r(head);
     auto const expected = r.expected();
     for (auto const compute : {at::kDouble, at::kFloat}) {
         parallel::ParameterStore store(model::parameter_specs(r.model), {.compute = compute});
@@ -72,16 +97,21 @@ void expect_values_of_transformers() {
         Computed const ours(r, expected, store);
         EXPECT_NEAR(ours.loss, expected["loss"].get<double>(), 1e-5);
         auto const header =
-            pretrained::read_safetensors_header(golden("bert-regressor") + "/logits.safetensors");
+            pretrained::read_safetensors_header(golden(head.folder) + "/logits.safetensors");
         at::Tensor const logits = pretrained::read_tensor("logits", header.at("logits"));
         ASSERT_EQ(ours.results.logits.size(), static_cast<std::size_t>(logits.numel()));
         for (std::int64_t i = 0; i < logits.numel(); ++i)
             EXPECT_NEAR(ours.results.logits[static_cast<std::size_t>(i)],
                         logits.const_data_ptr<float>()[i], 1e-5);
-        EXPECT_EQ(nlohmann::json(ours.results.targets),
-                  nlohmann::json({0.5, -1.25, 2.0, 0.0, -3.5, 1.5, 0.25, 4.0}));
-        auto const gradients = pretrained::read_safetensors_header(golden("bert-regressor") +
-                                                                   "/gradients.safetensors");
+        if (model::traits_of(r.model.head).learns == data::Values::reals) {
+            std::vector<float> targets;
+            for (auto const& row : expected["labels"])
+                for (auto const& value : row) targets.push_back(value.get<float>());
+            EXPECT_EQ(ours.results.targets, targets);
+        }
+        auto const gradients =
+            pretrained::read_safetensors_header(golden(head.folder) + "/gradients.safetensors");
+        ASSERT_EQ(gradients.size(), pretrained::hf_tensors(r.model).size());
         double const bound = compute == at::kDouble ? 2e-6 : 1e-4;
         for (auto const& tensor : pretrained::hf_tensors(r.model))
             for (auto const& part : tensor.parts) {
@@ -92,19 +122,35 @@ void expect_values_of_transformers() {
                           bound * size)
                     << part.parameter;
             }
+        if (!r.model.class_weights.empty()) continue; // which transformers' own loss has not
         // transformers' own loss, of samples of one length
         EXPECT_NEAR(Computed(r, expected["own"], store).loss, expected["own"]["loss"].get<double>(),
                     1e-5);
     }
 }
 
-TEST(Regression, LossOutputsAndGradientsEqualTransformers) {
-    expect_values_of_transformers();
+TEST(Heads, LossOutputsAndGradientsEqualTransformers) {
+    for (auto const& head : kCases) expect_values_of_transformers(head);
 }
 
-TEST(Regression, SoDoThoseOfAGpusOperations) {
+TEST(Heads, SoDoThoseOfAGpusOperations) {
     test::ComposedPath const path;
-    expect_values_of_transformers();
+    for (auto const& head : kCases) expect_values_of_transformers(head);
+}
+
+/// Without its weights a class counts as any other, and evaluation never has them.
+TEST(Heads, WeightsOfClassesCountInTrainingAlone) {
+    Regressor r(kCases[4]);
+    parallel::ParameterStore store(model::parameter_specs(r.model), {.compute = at::kDouble});
+    pretrained::load_weights(r.config, r.model, store);
+    store.refresh_compute();
+    auto const weighted = Computed(r, r.expected(), store).results.samples;
+    auto const weights = std::exchange(r.model.class_weights, {});
+    auto const plain = Computed(r, r.expected(), store).results.samples;
+    for (std::size_t i = 0; i < plain.size(); ++i)
+        EXPECT_NEAR(weighted[i].loss,
+                    plain[i].loss * weights.at(static_cast<std::size_t>(plain[i].label)), 1e-12);
+    EXPECT_NE(weighted.at(0).loss, plain.at(0).loss);
 }
 
 TEST(Regression, ANumberThatIsMissingIsNotLearnt) {

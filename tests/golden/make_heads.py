@@ -1,0 +1,86 @@
+"""Golden values of transformers for heads beside those of make_golden.py, in the same files:
+
+    pip install torch transformers tokenizers && python tests/golden/make_heads.py
+
+bert-multi-label, gpt2-multi-label and qwen3-multi-label learn two labels by binary cross-entropy, bert-masked fills in tokens,
+and bert-weighted learns classes with weights, whose mean is PyTorch's CrossEntropyLoss(weight=...).
+"""
+import json
+
+import torch
+import transformers as t
+from make_golden import CLASSES, HERE, LABELS, LENGTHS, randomize
+from safetensors.torch import save_file
+
+PRESENT = [[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
+WEIGHTS = [0.5, 2.0, 1.25]
+SETS = dict(num_labels=2, problem_type="multi_label_classification", id2label={0: "warm", 1: "slow"}, label2id={"warm": 0, "slow": 1})
+
+
+def outputs(model, sample):
+    return model(input_ids=torch.tensor([sample])).logits
+
+
+def of_sets(model, ids):
+    logits = torch.cat([outputs(model, sample) for sample in ids])
+    return logits, torch.nn.BCEWithLogitsLoss()(logits, torch.tensor(PRESENT, dtype=logits.dtype)), {"labels": PRESENT}
+
+
+def of_weights(model, ids):
+    logits = torch.cat([outputs(model, sample) for sample in ids])
+    loss = torch.nn.CrossEntropyLoss(weight=torch.tensor(WEIGHTS, dtype=logits.dtype))(logits, torch.tensor(LABELS))
+    return logits, loss, {"labels": LABELS, "weights": WEIGHTS}
+
+
+def of_masks(model, ids):
+    labels = [[token if (i + t) % 3 == 1 else -100 for t, token in enumerate(sample)] for i, sample in enumerate(ids)]
+    logits = torch.cat([outputs(model, sample)[0] for sample in ids])
+    return logits, torch.nn.CrossEntropyLoss()(logits, torch.tensor(sum(labels, []))), {"labels": labels}
+
+
+def own_loss(model, ids, labels):
+    """As the model's own loss has it, of samples of one length."""
+    dtype = torch.float64 if isinstance(labels[0], list) and isinstance(labels[0][0], float) else torch.long
+    return model(input_ids=torch.tensor([ids[0], ids[0]]), labels=torch.tensor([labels[0], labels[0]], dtype=dtype)).loss.item()
+
+
+def save(name, model, ids, values):
+    folder = HERE / name
+    folder.mkdir(exist_ok=True)
+    model.eval()
+    model.save_pretrained(folder)
+    for extra in folder.glob("generation_config.json"):
+        extra.unlink()
+    model.double()
+    logits, loss, expected = values(model, ids)
+    loss.backward()
+    save_file({n: p.grad.float().contiguous() for n, p in model.named_parameters()}, folder / "gradients.safetensors")
+    save_file({"logits": logits.float().detach()}, folder / "logits.safetensors")
+    own = {"ids": [ids[0], ids[0]], "labels": [expected["labels"][0]] * 2, "loss": own_loss(model, ids, expected["labels"])}
+    (folder / "expected.json").write_text(json.dumps({"ids": ids, **expected, "loss": loss.item(), "own": own}) + "\n")
+    print(f"{name}: loss {loss.item():.6f}")
+
+
+def models(ids):
+    pad = ids[2][-1]
+    bert = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=16)
+    yield "bert-multi-label", t.BertForSequenceClassification(t.BertConfig(**bert, **SETS)), of_sets
+    yield "gpt2-multi-label", t.GPT2ForSequenceClassification(t.GPT2Config(
+        vocab_size=97, n_embd=24, n_layer=2, n_head=3, n_positions=16, pad_token_id=pad, **SETS)), of_sets
+    yield "qwen3-multi-label", t.Qwen3ForSequenceClassification(t.Qwen3Config(
+        vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+        intermediate_size=40, max_position_embeddings=16, rms_norm_eps=1e-5, pad_token_id=pad, **SETS)), of_sets
+    yield "bert-masked", t.BertForMaskedLM(t.BertConfig(**bert)), of_masks
+    yield "bert-weighted", t.BertForSequenceClassification(t.BertConfig(**bert, **CLASSES)), of_weights
+
+
+def main():
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    ids = [torch.randint(5, 97, (n,), generator=generator).tolist() for n in LENGTHS]
+    for seed, (name, model, values) in enumerate(models(ids), start=101):
+        save(name, randomize(model, seed), ids, values)
+
+
+if __name__ == "__main__":
+    main()
