@@ -33,6 +33,14 @@ void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
                              outcome.findings == model::Findings::label_sets;
     auto const targets =
         has_targets ? of_all(mesh, mine.targets, "evaluation/targets") : std::vector<float>{};
+    auto const words = outcome.findings == model::Findings::token_classes
+                           ? of_all(mesh, mine.words, "evaluation/words")
+                           : std::vector<std::int32_t>{};
+    auto const spans = outcome.findings == model::Findings::answers
+                           ? of_all(mesh, mine.spans, "evaluation/answers")
+                           : std::vector<model::AnswerSpan>{};
+    std::vector<std::int64_t> first_word{0};
+    for (auto const& sample : samples) first_word.push_back(first_word.back() + 2 * sample.trained);
     std::vector<std::size_t> order(samples.size());
     std::iota(order.begin(), order.end(), 0U);
     std::ranges::sort(order, {}, [&](auto i) { return samples[i].sample; });
@@ -45,6 +53,12 @@ void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
         outcome.samples.push_back(samples[i]);
         append(logits, i, outcome.logits);
         append(targets, i, outcome.targets);
+        if (!words.empty())
+            outcome.words.insert(outcome.words.end(), words.begin() + first_word[i],
+                                 words.begin() + first_word[i + 1]);
+        auto const span = spans.begin() + static_cast<std::ptrdiff_t>(i * model::kSpansOfWindow);
+        if (!spans.empty())
+            outcome.spans.insert(outcome.spans.end(), span, span + model::kSpansOfWindow);
     }
 }
 
@@ -63,9 +77,13 @@ Outcome Evaluator::outcome(data::Dataset const& dataset) const {
         std::ranges::copy(found.samples, std::back_inserter(mine.samples));
         std::ranges::copy(found.logits, std::back_inserter(mine.logits));
         std::ranges::copy(found.targets, std::back_inserter(mine.targets));
+        std::ranges::copy(found.words, std::back_inserter(mine.words));
+        std::ranges::copy(found.spans, std::back_inserter(mine.spans));
     }
     Outcome outcome{.findings = tasks::task_of(dataset.task().kind).findings(),
-                    .outputs = std::ssize(dataset.label_names())};
+                    .outputs = std::ssize(dataset.label_names()),
+                    .labels = dataset.label_names(),
+                    .questions = dataset.questions()};
     gather(mine, outcome);
     bool complete = std::ssize(outcome.samples) == dataset.size();
     for (std::size_t i = 0; complete && i < outcome.samples.size(); ++i)

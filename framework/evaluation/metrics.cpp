@@ -10,6 +10,8 @@
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
+#include "framework/evaluation/answers.hpp"
+#include "framework/evaluation/entity_metrics.hpp"
 #include "framework/evaluation/score_metrics.hpp"
 
 namespace trireme::framework::evaluation {
@@ -111,12 +113,24 @@ double spearman(Outcome const& outcome) {
 std::vector<Metric> const& metrics() {
     using enum model::Findings;
     static std::vector<Metric> const table{
-        {"loss", Better::smaller, {next_tokens, classes, numbers, label_sets}, loss},
-        {"accuracy", Better::larger, {next_tokens, classes, label_sets}, accuracy},
+        {"loss",
+         Better::smaller,
+         {next_tokens, classes, numbers, label_sets, token_classes, answers},
+         loss},
+        {"accuracy", Better::larger, {next_tokens, classes, label_sets, token_classes}, accuracy},
         {"f1", Better::larger, {classes}, macro_f1},
         {"f1", Better::larger, {label_sets}, label_macro_f1},
         {"micro_f1", Better::larger, {label_sets}, label_micro_f1},
         {"exact_match", Better::larger, {label_sets}, exact_match},
+        {"precision", Better::larger, {token_classes}, entity_precision},
+        {"recall", Better::larger, {token_classes}, entity_recall},
+        {"f1", Better::larger, {token_classes}, entity_f1},
+        {"macro_f1", Better::larger, {token_classes}, entity_macro_f1},
+        {"strict_f1", Better::larger, {token_classes}, entity_strict_f1},
+        {"exact_match", Better::larger, {answers}, answer_exact_match},
+        {"f1", Better::larger, {answers}, answer_f1},
+        {"has_answer_f1", Better::larger, {answers}, answer_f1_where_there},
+        {"no_answer_f1", Better::larger, {answers}, answer_f1_where_none},
         {"mcc", Better::larger, {classes}, matthews_correlation},
         {"roc_auc", Better::larger, {classes}, class_roc_auc},
         {"roc_auc", Better::larger, {label_sets}, label_roc_auc},
@@ -149,6 +163,7 @@ nlohmann::ordered_json Metrics::to_json() const {
     nlohmann::ordered_json json{{"samples", samples}};
     for (auto const& [name, value] : values) json[name] = or_null(value);
     if (!confusion.empty()) json["confusion"] = confusion;
+    if (!entities.is_null()) json["entities"] = entities;
     return json;
 }
 
@@ -170,6 +185,10 @@ Metrics summarize(Outcome const& outcome) {
         found.confusion = confusion_of(outcome);
         found.reliability = reliability_of(outcome);
     }
+    if (outcome.findings == Findings::token_classes) {
+        auto const scores = entity_scores(outcome);
+        found.entities = to_json({scores.begin(), scores.end()});
+    }
     return found;
 }
 
@@ -190,14 +209,20 @@ std::vector<ClassScores> class_scores(std::vector<std::vector<std::int64_t>> con
 
 nlohmann::ordered_json classes_to_json(std::vector<std::vector<std::int64_t>> const& confusion,
                                        std::vector<std::string> const& names) {
-    auto classes = nlohmann::ordered_json::object();
-    auto const scores = class_scores(confusion);
-    for (std::size_t c = 0; c < scores.size(); ++c)
-        classes[names.at(c)] = {{"precision", or_null(scores[c].precision)},
-                                {"recall", or_null(scores[c].recall)},
-                                {"f1", or_null(scores[c].f1)},
-                                {"support", scores[c].support}};
-    return {{"classes", classes}, {"labels", names}};
+    std::vector<std::pair<std::string, ClassScores>> named;
+    for (auto const& scores : class_scores(confusion))
+        named.emplace_back(names.at(named.size()), scores);
+    return {{"classes", to_json(named)}, {"labels", names}};
+}
+
+nlohmann::ordered_json to_json(std::vector<std::pair<std::string, ClassScores>> const& scores) {
+    auto json = nlohmann::ordered_json::object();
+    for (auto const& [name, own] : scores)
+        json[name] = {{"precision", or_null(own.precision)},
+                      {"recall", or_null(own.recall)},
+                      {"f1", or_null(own.f1)},
+                      {"support", own.support}};
+    return json;
 }
 
 nlohmann::ordered_json reliability_to_json(std::vector<ReliabilityBin> const& bins) {

@@ -10,6 +10,10 @@
 
 #include "framework/model/results.hpp"
 
+namespace trireme::data {
+struct Questions;
+}
+
 namespace trireme::framework::evaluation {
 
 using model::Findings;
@@ -19,8 +23,12 @@ struct Outcome {
     Findings findings = Findings::next_tokens;
     std::int64_t outputs = 0; ///< outputs of a sample: classes or numbers
     std::vector<model::SampleResult> samples = {};
-    std::vector<float> logits = {};  ///< [n, outputs] of classes, numbers and sets of labels
-    std::vector<float> targets = {}; ///< [n, outputs] of the last two; not a number: none
+    std::vector<float> logits = {};       ///< [n, outputs] of classes, numbers and sets of labels
+    std::vector<float> targets = {};      ///< [n, outputs] of the last two; not a number: none
+    std::vector<std::int32_t> words = {}; ///< of classes of tokens, as in model::Results
+    std::vector<std::string> labels = {}; ///< of classes of tokens: their names
+    std::vector<model::AnswerSpan> spans = {};  ///< of answers, as in model::Results
+    data::Questions const* questions = nullptr; ///< of answers; null: not known
 };
 
 struct Metric {
@@ -52,6 +60,7 @@ struct Metrics {
     std::vector<std::pair<std::string, double>> values; ///< in the order of the table
     std::vector<std::vector<std::int64_t>> confusion;   ///< [label][prediction] of classes
     std::vector<ReliabilityBin> reliability;            ///< of classes
+    nlohmann::ordered_json entities; ///< scores of each type, of classes of tokens; else null
 
     double value(std::string const& name) const; ///< throws std::out_of_range
     nlohmann::ordered_json to_json() const;      ///< null for what is not defined
@@ -71,6 +80,9 @@ std::vector<ClassScores> class_scores(std::vector<std::vector<std::int64_t>> con
 /// the order of the confusion matrix; null for what is not defined.
 nlohmann::ordered_json classes_to_json(std::vector<std::vector<std::int64_t>> const& confusion,
                                        std::vector<std::string> const& names);
+
+/// {NAME: {"precision", "recall", "f1", "support"}}; null for what is not defined.
+nlohmann::ordered_json to_json(std::vector<std::pair<std::string, ClassScores>> const& scores);
 
 /// [{"low", "high", "count", "confidence", "accuracy"}], the last two means over the samples of a
 /// bin; null for an empty one.

@@ -14,6 +14,7 @@
 #include "data/memory_dataset.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/config/layout_config.hpp"
+#include "framework/evaluation/answers.hpp"
 #include "framework/evaluation/evaluator.hpp"
 #include "framework/inputs/masked_data.hpp"
 #include "framework/inputs/model_config.hpp"
@@ -37,20 +38,39 @@ tasks::Prediction prediction_of(evaluation::Outcome const& outcome, std::size_t 
         return rows.empty() ? std::span<float const>()
                             : std::span(rows).subspan(i * outputs, outputs);
     };
-    return {outcome.samples[i], row(outcome.logits), row(outcome.targets), labels};
+    return {outcome.samples[i], labels, row(outcome.logits), row(outcome.targets)};
+}
+
+/// A line for each question, of all its windows.
+std::string lines_of_answers(evaluation::Outcome const& outcome) {
+    std::string text;
+    for (auto const& answer : evaluation::answers_of(outcome))
+        text += evaluation::to_json(answer).dump(-1, ' ', false,
+                                                 nlohmann::ordered_json::error_handler_t::replace) +
+                "\n";
+    return text;
 }
 
 void write_predictions(cluster::OutputFile& file, evaluation::Outcome const& outcome,
                        data::Dataset const& set) {
+    if (outcome.questions) return file.write(lines_of_answers(outcome));
     tasks::Task const& task = tasks::task_of(set.task().kind);
     std::string text;
+    std::size_t word = 0;
     for (std::size_t i = 0; i < outcome.samples.size(); ++i) {
         auto const& r = outcome.samples[i];
         nlohmann::ordered_json line{{"sample", r.sample}};
         if (std::string const source = set.source(r.sample); !source.empty())
             line["source"] = source;
         line.update({{"loss", r.loss}, {"trained", r.trained}});
-        tasks::Prediction const found = prediction_of(outcome, i, set.label_names());
+        tasks::Prediction found = prediction_of(outcome, i, set.label_names());
+        if (!outcome.words.empty()) {
+            auto const own = static_cast<std::size_t>(2 * r.trained);
+            found.words = std::span(outcome.words).subspan(std::exchange(word, word + own), own);
+        }
+        if (!outcome.spans.empty())
+            found.spans =
+                std::span(outcome.spans).subspan(i * model::kSpansOfWindow, model::kSpansOfWindow);
         task.describe_label(found, line);
         task.describe(found, line);
         text += line.dump() + "\n";

@@ -28,6 +28,9 @@ namespace {
 
 /// how transformers' classes with a classifier end
 constexpr char const* kClassifier = "ForSequenceClassification";
+/// how those with a class for each token and those that find answers end
+constexpr char const *kTokenClassifier = "ForTokenClassification",
+                     *kAnswers = "ForQuestionAnswering";
 /// how those of masked language models end
 constexpr char const* kMasked = "ForMaskedLM";
 
@@ -38,6 +41,16 @@ tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& f
     std::string const name = pretrained::transformers_class_of(model),
                       where =
                           folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
+    for (auto const& [end, kind] :
+         {std::pair{kTokenClassifier, data::TaskKind::token_classification},
+          {kAnswers, data::TaskKind::question_answering}}) {
+        if (!name.ends_with(end)) continue;
+        if (!file.has_lists)
+            throw cluster::InputError(fmt::format(
+                "{}: one label per sequence, but {} is a ...{}; legal: a list for each sequence",
+                file.path, folder, end));
+        return tasks::task_of(kind);
+    }
     bool const classifier = pretrained::is_classifier(model);
     auto const* of_samples = tasks::task_of_samples(pretrained::problem_of(model));
     auto const& task = of_samples ? *of_samples : tasks::task_of(data::TaskKind::classification);

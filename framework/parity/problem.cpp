@@ -119,11 +119,18 @@ void fill(data::TaskColumn const& column, std::int64_t labels, std::int64_t i, D
             next[t] = sample.tokens[t + 1];
         return;
     }
-    case data::Values::labels:
-        sample.labels[column.name] = {
-            i % 5 == 4
-                ? data::kIgnoredLabel
-                : static_cast<std::int32_t>(draw(0)[1] % static_cast<std::uint64_t>(labels))};
+    case data::Values::labels: // of every second token, or of the sample
+        for (std::size_t t = 0; t < (column.per == data::Per::token ? length : 1); ++t)
+            sample.labels[column.name].push_back(
+                i % 5 == 4 || t % 2 == 1
+                    ? data::kIgnoredLabel
+                    : static_cast<std::int32_t>(draw(t)[1] % static_cast<std::uint64_t>(labels)));
+        return;
+    case data::Values::places:
+        for (std::uint64_t k = 0; k < 2; ++k)
+            sample.labels[column.name].push_back(
+                i % 5 == 4 ? data::kIgnoredLabel
+                           : static_cast<std::int32_t>(draw(100 + k)[0] % length));
         return;
     case data::Values::numbers: // words of two tokens, the first token of none
         for (std::size_t t = 0; t < length * static_cast<std::size_t>(column.width); ++t)

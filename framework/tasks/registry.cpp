@@ -6,7 +6,9 @@
 #include "framework/tasks/language_modeling.hpp"
 #include "framework/tasks/masked_language_modeling.hpp"
 #include "framework/tasks/multi_label.hpp"
+#include "framework/tasks/question_answering.hpp"
 #include "framework/tasks/regression.hpp"
+#include "framework/tasks/token_classification.hpp"
 
 namespace trireme::framework::tasks {
 
@@ -17,6 +19,8 @@ Task const& task_of(data::TaskKind kind) {
     case data::TaskKind::generation: return generation();
     case data::TaskKind::regression: return regression();
     case data::TaskKind::multi_label: return multi_label();
+    case data::TaskKind::token_classification: return token_classification();
+    case data::TaskKind::question_answering: return question_answering();
     case data::TaskKind::masked_language_modeling: return masked_language_modeling();
     }
     return language_modeling(); // every kind returns above

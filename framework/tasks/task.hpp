@@ -16,8 +16,11 @@ namespace trireme::framework::tasks {
 /// Findings of one sample. Refers to data that the caller keeps.
 struct Prediction {
     model::SampleResult const& result;
-    std::span<float const> logits, targets; ///< as in model::Results
     std::vector<std::string> const& labels; ///< names of the outputs
+    // as in model::Results
+    std::span<float const> logits = {}, targets = {};
+    std::span<std::int32_t const> words = {};
+    std::span<model::AnswerSpan const> spans = {};
 };
 
 class Task {

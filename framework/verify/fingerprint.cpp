@@ -46,9 +46,25 @@ Json fixed_tokens(model::Config const& model) {
         for (std::int64_t t = 0; t < std::min(kLengths[i], model.max_positions); ++t)
             sequence.push_back(draw(i, t, model.vocabulary));
         ids.push_back(sequence);
-        switch (model::traits_of(model.head).learns) {
+        auto const length = std::ssize(sequence);
+        auto const head = model::traits_of(model.head);
+        switch (head.learns) {
         case data::Values::vocabulary: labels.push_back(sequence); break;
-        case data::Values::labels: labels.push_back(draw(i, -1, model.outputs())); break;
+        case data::Values::labels:
+            if (head.rows == data::Per::sample) {
+                labels.push_back(draw(i, -1, model.outputs()));
+                break;
+            }
+            labels.push_back(Json::array());
+            for (std::int64_t t = 0; t < length; ++t)
+                labels.back().push_back(draw(i, -1 - t, model.outputs()));
+            break;
+        case data::Values::places: {
+            auto const a = draw(i, -1, length), b = draw(i, -2, length);
+            labels.push_back({std::min(a, b), std::max(a, b)});
+            break;
+        }
+        case data::Values::numbers: break; // no head learns them
         case data::Values::reals: {
             Json numbers = Json::array();
             for (std::int64_t k = 0; k < model.outputs(); ++k)

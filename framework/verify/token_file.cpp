@@ -75,16 +75,33 @@ void check_ids(TokenFile const& file, model::Config const& model) {
     }
 }
 
-/// Returns for each token the one that it must predict: the next, or where masked itself.
-std::vector<std::int32_t> next_tokens(TokenFile const& file, std::size_t i,
-                                      model::Config const& model) {
+/// Returns a label below `end`, or one that is ignored, for each token.
+Row labels_of_tokens(TokenFile const& file, std::size_t i, std::int64_t end) {
     std::string const place = fmt::format("labels[{}]", i);
     Row const labels = row(file.path, place, file.labels[i]);
     if (labels.size() != file.ids[i].size())
         refuse(file.path, place, fmt::format("{} labels", labels.size()),
                fmt::format("{}, one for each token of input_ids[{}]", file.ids[i].size(), i));
     for (std::size_t t = 0; t < labels.size(); ++t)
-        check_range(file, fmt::format("{}[{}]", place, t), labels[t], model.vocabulary, true);
+        check_range(file, fmt::format("{}[{}]", place, t), labels[t], end, true);
+    return labels;
+}
+
+/// The first and the last token of an answer.
+std::vector<std::int32_t> places_of(TokenFile const& file, std::size_t i) {
+    std::string const place = fmt::format("labels[{}]", i);
+    Row const places = row(file.path, place, file.labels[i]);
+    if (places.size() != 2)
+        refuse(file.path, place, fmt::format("{} places", places.size()),
+               "2, the first and the last token of the answer");
+    for (auto const value : places) check_range(file, place, value, std::ssize(file.ids[i]), true);
+    return {places.begin(), places.end()};
+}
+
+/// Returns for each token the one that it must predict: the next, or where masked itself.
+std::vector<std::int32_t> next_tokens(TokenFile const& file, std::size_t i,
+                                      model::Config const& model) {
+    Row const labels = labels_of_tokens(file, i, model.vocabulary);
     if (!model.causal) return {labels.begin(), labels.end()};
     std::vector<std::int32_t> shifted(labels.begin() + 1, labels.end());
     shifted.push_back(data::kIgnoredLabel);
@@ -124,7 +141,19 @@ data::Sample sample(TokenFile const& file, std::size_t i, model::Config const& m
         case data::Values::vocabulary:
             sample.labels[column.name] = next_tokens(file, i, model);
             break;
-        case data::Values::labels: sample.labels[column.name] = class_of(file, i, model); break;
+        case data::Values::labels:
+            if (column.per == data::Per::token) {
+                Row const labels = labels_of_tokens(file, i, model.outputs());
+                sample.labels[column.name].assign(labels.begin(), labels.end());
+            } else {
+                sample.labels[column.name] = class_of(file, i, model);
+            }
+            break;
+        case data::Values::places: sample.labels[column.name] = places_of(file, i); break;
+        case data::Values::numbers: // no loss depends on them
+            sample.labels[column.name].assign(
+                file.ids[i].size() * static_cast<std::size_t>(column.width), data::kIgnoredLabel);
+            break;
         case data::Values::reals: sample.reals[column.name] = numbers_of(file, i, model); break;
         }
     return sample;
