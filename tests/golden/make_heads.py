@@ -3,7 +3,8 @@
     pip install torch transformers tokenizers && python tests/golden/make_heads.py
 
 bert-multi-label, gpt2-multi-label and qwen3-multi-label learn two labels by binary cross-entropy, bert-masked fills in tokens,
-and bert-weighted learns classes with weights, whose mean is PyTorch's CrossEntropyLoss(weight=...).
+and bert-weighted learns classes with weights, whose mean is PyTorch's CrossEntropyLoss(weight=...). NAME-tokens learn a class
+for every second token, NAME-answers the first and the last token of an answer, each among the tokens of its own sample.
 """
 import json
 
@@ -14,6 +15,8 @@ from safetensors.torch import save_file
 
 PRESENT = [[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
 WEIGHTS = [0.5, 2.0, 1.25]
+PLACES = [[2, 4], [0, 0], [5, 12], [0, 0]]
+TAGS = dict(num_labels=3, id2label={0: "O", 1: "B-ANT", 2: "I-ANT"}, label2id={"O": 0, "B-ANT": 1, "I-ANT": 2})
 SETS = dict(num_labels=2, problem_type="multi_label_classification", id2label={0: "warm", 1: "slow"}, label2id={"warm": 0, "slow": 1})
 
 
@@ -38,8 +41,27 @@ def of_masks(model, ids):
     return logits, torch.nn.CrossEntropyLoss()(logits, torch.tensor(sum(labels, []))), {"labels": labels}
 
 
+def of_tokens(model, ids):
+    labels = [[(i + t) % 3 if t % 2 == 0 else -100 for t in range(len(sample))] for i, sample in enumerate(ids)]
+    logits = torch.cat([outputs(model, sample)[0] for sample in ids])
+    return logits, torch.nn.CrossEntropyLoss()(logits, torch.tensor(sum(labels, []))), {"labels": labels}
+
+
+def of_answers(model, ids):
+    """transformers' softmax is over a padded batch, padding included: sample by sample it is over the sample."""
+    logits, losses = [], []
+    for sample, (first, last) in zip(ids, PLACES):
+        out = model(input_ids=torch.tensor([sample]), start_positions=torch.tensor([first]), end_positions=torch.tensor([last]))
+        logits.append(torch.stack([out.start_logits[0], out.end_logits[0]], dim=1))
+        losses.append(out.loss)
+    return torch.cat(logits), sum(losses) / len(losses), {"labels": PLACES}
+
+
 def own_loss(model, ids, labels):
     """As the model's own loss has it, of samples of one length."""
+    if type(model).__name__.endswith("ForQuestionAnswering"):
+        first, last = (torch.tensor([labels[0][k]] * 2) for k in (0, 1))
+        return model(input_ids=torch.tensor([ids[0], ids[0]]), start_positions=first, end_positions=last).loss.item()
     dtype = torch.float64 if isinstance(labels[0], list) and isinstance(labels[0][0], float) else torch.long
     return model(input_ids=torch.tensor([ids[0], ids[0]]), labels=torch.tensor([labels[0], labels[0]], dtype=dtype)).loss.item()
 
@@ -64,6 +86,9 @@ def save(name, model, ids, values):
 def models(ids):
     pad = ids[2][-1]
     bert = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=16)
+    gpt2 = dict(vocab_size=97, n_embd=24, n_layer=2, n_head=3, n_positions=16)
+    llama = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+                 intermediate_size=40, max_position_embeddings=16, rms_norm_eps=1e-5)
     yield "bert-multi-label", t.BertForSequenceClassification(t.BertConfig(**bert, **SETS)), of_sets
     yield "gpt2-multi-label", t.GPT2ForSequenceClassification(t.GPT2Config(
         vocab_size=97, n_embd=24, n_layer=2, n_head=3, n_positions=16, pad_token_id=pad, **SETS)), of_sets
@@ -72,6 +97,13 @@ def models(ids):
         intermediate_size=40, max_position_embeddings=16, rms_norm_eps=1e-5, pad_token_id=pad, **SETS)), of_sets
     yield "bert-masked", t.BertForMaskedLM(t.BertConfig(**bert)), of_masks
     yield "bert-weighted", t.BertForSequenceClassification(t.BertConfig(**bert, **CLASSES)), of_weights
+    yield "bert-tokens", t.BertForTokenClassification(t.BertConfig(**bert, **TAGS)), of_tokens
+    yield "gpt2-tokens", t.GPT2ForTokenClassification(t.GPT2Config(**gpt2, **TAGS)), of_tokens
+    yield "llama-tokens", t.LlamaForTokenClassification(t.LlamaConfig(**llama, **TAGS)), of_tokens
+    yield "bert-answers", t.BertForQuestionAnswering(t.BertConfig(**bert)), of_answers
+    yield "gpt2-answers", t.GPT2ForQuestionAnswering(t.GPT2Config(**gpt2)), of_answers
+    yield "llama-answers", t.LlamaForQuestionAnswering(t.LlamaConfig(**llama)), of_answers
+    yield "mistral-answers", t.MistralForQuestionAnswering(t.MistralConfig(**llama, sliding_window=5)), of_answers
 
 
 def main():

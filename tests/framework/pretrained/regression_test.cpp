@@ -31,7 +31,14 @@ constexpr std::array kCases{kRegressor,
                             Case{"gpt2-multi-label", "multi-label"},
                             Case{"qwen3-multi-label", "multi-label"},
                             Case{"bert-weighted", "classification"},
-                            Case{"bert-masked", "masked-language-modeling"}};
+                            Case{"bert-masked", "masked-language-modeling"},
+                            Case{"bert-tokens", "token-classification"},
+                            Case{"gpt2-tokens", "token-classification"},
+                            Case{"llama-tokens", "token-classification"},
+                            Case{"bert-answers", "question-answering"},
+                            Case{"gpt2-answers", "question-answering"},
+                            Case{"llama-answers", "question-answering"},
+                            Case{"mistral-answers", "question-answering"}};
 
 struct Regressor {
     config::Config config;
