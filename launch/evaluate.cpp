@@ -36,16 +36,25 @@ std::string shown(std::string const& name, std::size_t most = 20) {
     return text.substr(0, end) + "...";
 }
 
+/// `what` and `counted`: of the names, and of what there is of each.
+std::string table_of_scores(
+    char const* what, char const* counted,
+    std::vector<std::pair<std::string, framework::evaluation::ClassScores>> const& rows) {
+    std::string text = fmt::format("\n{:<20}  {:>9}  {:>9}  {:>9}  {:>9}\n", what, "precision",
+                                   "recall", "f1", counted);
+    for (auto const& [name, scores] : rows)
+        text += fmt::format("{:<20}  {:>9}  {:>9}  {:>9}  {:>9}\n", shown(name),
+                            score(scores.precision), score(scores.recall), score(scores.f1),
+                            scores.support);
+    return text;
+}
+
 std::string table_of_classes(framework::evaluation::Metrics const& metrics,
                              std::vector<std::string> const& labels) {
-    std::string text = fmt::format("\n{:<20}  {:>9}  {:>9}  {:>9}  {:>9}\n", "class", "precision",
-                                   "recall", "f1", "samples");
-    auto const scores = framework::evaluation::class_scores(metrics.confusion);
-    for (std::size_t c = 0; c < scores.size(); ++c)
-        text += fmt::format("{:<20}  {:>9}  {:>9}  {:>9}  {:>9}\n", shown(labels[c]),
-                            score(scores[c].precision), score(scores[c].recall),
-                            score(scores[c].f1), scores[c].support);
-    return text;
+    std::vector<std::pair<std::string, framework::evaluation::ClassScores>> rows;
+    for (auto const& scores : framework::evaluation::class_scores(metrics.confusion))
+        rows.emplace_back(labels.at(rows.size()), scores);
+    return table_of_scores("class", "samples", rows);
 }
 
 std::string matrix_of_classes(framework::evaluation::Metrics const& metrics,
@@ -88,6 +97,7 @@ std::string tables(framework::jobs::Evaluation const& found) {
     std::string text = fmt::format("{:<20}  {:>9}\n", "samples", metrics.samples);
     for (auto const& [name, value] : metrics.values)
         text += fmt::format("{:<20}  {:>9}\n", name, score(value));
+    if (metrics.entities) text += table_of_scores("type", "entities", *metrics.entities);
     if (metrics.confusion.empty()) return text;
     text += table_of_classes(metrics, found.labels);
     return text + (found.labels.size() > kWidestMatrix ? commonest_confusions(metrics, found.labels)
@@ -131,8 +141,8 @@ int evaluate_command(std::vector<std::string> const& arguments) {
         "table", po::bool_switch(&for_people),
         "print tables for people in place of a line of JSON")(
         "predictions", po::value(&predictions)->value_name("FILE"),
-        "file for one JSON line per sample; must not exist")("force", po::bool_switch(&force),
-                                                             "replace the file of --predictions");
+        "file for one JSON line per sample, or per question; must not exist")(
+        "force", po::bool_switch(&force), "replace the file of --predictions");
     if (!parse(options, arguments)) return 0;
     std::optional<cluster::OutputFile> file;
     // Rank 0 writes it, and may alone see the folder.

@@ -163,7 +163,7 @@ nlohmann::ordered_json Metrics::to_json() const {
     nlohmann::ordered_json json{{"samples", samples}};
     for (auto const& [name, value] : values) json[name] = or_null(value);
     if (!confusion.empty()) json["confusion"] = confusion;
-    if (!entities.is_null()) json["entities"] = entities;
+    if (entities) json["entities"] = evaluation::to_json(*entities);
     return json;
 }
 
@@ -187,7 +187,7 @@ Metrics summarize(Outcome const& outcome) {
     }
     if (outcome.findings == Findings::token_classes) {
         auto const scores = entity_scores(outcome);
-        found.entities = to_json({scores.begin(), scores.end()});
+        found.entities.emplace(scores.begin(), scores.end());
     }
     return found;
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,13 +55,21 @@ struct ReliabilityBin {
 /// Returns 15 bins of equal width, of the samples with a label; none without logits.
 std::vector<ReliabilityBin> reliability_of(Outcome const& outcome);
 
+/// Scores of one class, as scikit-learn's precision_recall_fscore_support defines them. Not a
+/// number: not defined, as the precision of a class that was never predicted.
+struct ClassScores {
+    double precision = 0, recall = 0, f1 = 0;
+    std::int64_t support = 0; ///< samples with this label
+};
+
 /// The metrics of an outcome.
 struct Metrics {
     std::int64_t samples = 0;
     std::vector<std::pair<std::string, double>> values; ///< in the order of the table
     std::vector<std::vector<std::int64_t>> confusion;   ///< [label][prediction] of classes
     std::vector<ReliabilityBin> reliability;            ///< of classes
-    nlohmann::ordered_json entities; ///< scores of each type, of classes of tokens; else null
+    /// scores of each type, of classes of tokens; else none
+    std::optional<std::vector<std::pair<std::string, ClassScores>>> entities;
 
     double value(std::string const& name) const; ///< throws std::out_of_range
     nlohmann::ordered_json to_json() const;      ///< null for what is not defined
@@ -68,12 +77,6 @@ struct Metrics {
 };
 Metrics summarize(Outcome const& outcome);
 
-/// Scores of one class, as scikit-learn's precision_recall_fscore_support defines them. Not a
-/// number: not defined, as the precision of a class that was never predicted.
-struct ClassScores {
-    double precision = 0, recall = 0, f1 = 0;
-    std::int64_t support = 0; ///< samples with this label
-};
 /// The scores of each class, of a confusion matrix [label][prediction].
 std::vector<ClassScores> class_scores(std::vector<std::vector<std::int64_t>> const& confusion);
 /// {"classes": {NAME: {"precision", "recall", "f1", "support"}}, "labels": [NAME]}, the names in

@@ -18,7 +18,7 @@ struct EvaluationJob {
     std::int64_t tokens_per_micro_batch = 2048;
     std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
     /// The JSONL that rank 0 writes: sample, source, loss, trained, and what the task adds for a
-    /// sample. Null: none.
+    /// sample; of answers a line for each question (evaluation/answers.hpp). Null: none.
     cluster::OutputFile* predictions = nullptr;
 };
 

@@ -42,11 +42,11 @@ TEST(Entities, HaveTheScoresOfSeqeval) {
         Metrics const found = summarize(outcome_of(row));
         for (char const* name : {"accuracy", "precision", "recall", "f1", "macro_f1", "strict_f1"})
             EXPECT_NEAR(found.value(name), row.at(name).get<double>(), 1e-12) << name << row;
-        ASSERT_EQ(found.entities.size(), row.at("entities").size()) << row;
+        ASSERT_EQ(found.to_json().at("entities").size(), row.at("entities").size()) << row;
         for (auto const& [type, scores] : row.at("entities").items())
             for (auto const& [name, value] : scores.items())
-                EXPECT_NEAR(found.entities.at(type).at(name).get<double>(), value.get<double>(),
-                            1e-12)
+                EXPECT_NEAR(found.to_json().at("entities").at(type).at(name).get<double>(),
+                            value.get<double>(), 1e-12)
                     << type << " " << name << row;
         ++rows;
     }
