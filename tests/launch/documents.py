@@ -68,7 +68,10 @@ def prepare(task, *columns):
     rows = WORK / "rows.jsonl"
     words = ["film", "good", "bad", "plot", "actors", "great", "the", "very"]
     texts = [" ".join(words[(i * k + k) % 8] for k in range(3 + i % 5)) for i in range(64)]
-    rows.write_text("".join(json.dumps({"a": text, "b": f"the {words[i % 8]}", "c": i % 2}) + "\n" for i, text in enumerate(texts)))
+    rows.write_text("".join(json.dumps(
+        {"a": text, "b": f"the {words[i % 8]}", "c": i % 2, "tokens": text.split(), "tags": ["OB"[w == "plot"] + "-X" * (w == "plot") for w in text.split()],
+         "several": ["x", "y"][:i % 3], "question": "the film", "context": text,
+         "answers": {"text": [], "answer_start": []} if i % 4 else {"text": [text.split()[0]], "answer_start": [0]}}) + "\n" for i, text in enumerate(texts)))
     trireme("prepare", "--task", task, "--tokenizer", TOKENIZER, "--train", rows, "--max-length", 16, "--output", WORK / task, *columns)
     return WORK / task
 
@@ -160,9 +163,15 @@ def main():
     language = prepare("language-modeling", "--text", "a")
     generation = prepare("generation", "--prompt", "a", "--completion", "b", "--stop", "[SEP]")
     numbers = prepare("regression", "--text", "a", "--label", "c")
-    check_data([classes, language, generation, numbers])
+    sets = prepare("multi-label", "--text", "a", "--label", "several")
+    entities = prepare("token-classification")
+    answers = prepare("question-answering")
+    masked = prepare("masked-language-modeling", "--text", "a")
+    check_data([classes, language, generation, numbers, sets, entities, answers, masked])
     # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
-    check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(language, "language-modeling", 60, "step/gradient:0:9:nan"))
+    check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(sets, "multi-label", 5)
+                  + train(entities, "token-classification", 5) + train(answers, "question-answering", 5)
+                  + train(language, "language-modeling", 60, "step/gradient:0:9:nan"))
     check_other_files(WORK / "run-classification", [(verify("llama", "language", [[5, 9, 2], [7, 3]]), "language-modeling"),
                                                     (verify("bert", "classes", [0, 1]), "classification")])
 
