@@ -93,6 +93,7 @@ Inputs open_inputs(config::Config const& config) {
         in.validation = with_masks(std::move(in.validation), config, in.model, kEvaluationMasks);
     check_fit(in.model, *in.train, config);
     if (in.validation) check_fit(in.model, *in.validation, config);
+    if (in.validation) in.validation->questions(); // a file that cannot be read is told now
     data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
     data::check_chat_templates({config.data.path, config.model.path});
     in.steps = run::planned_steps(config.train, config.batch.global, in.train->size());
