@@ -20,6 +20,27 @@ using namespace keys;
 
 namespace {
 
+/// Writes "none", "balanced" or a mapping.
+YAML::Emitter& operator<<(YAML::Emitter& out, data::ClassWeights const& weights) {
+    if (weights.none()) return out << "none";
+    if (weights.balanced) return out << "balanced";
+    out << YAML::Flow << YAML::BeginMap;
+    for (auto const& [name, weight] : weights.by_name)
+        out << YAML::Key << YAML::DoubleQuoted << name << YAML::Value << fmt::format("{}", weight);
+    return out << YAML::EndMap;
+}
+
+template <typename T>
+std::string text_of(T const& value) {
+    if constexpr (std::is_same_v<T, data::ClassWeights>) {
+        YAML::Emitter out;
+        out << value;
+        return out.c_str();
+    } else {
+        return fmt::format("{}", value);
+    }
+}
+
 class Writer {
   public:
     void section(std::string const& name, std::function<void()> const& inside) {
@@ -62,7 +83,7 @@ class Lister {
     }
     template <typename T>
     void field(std::string const& name, T const& value, Rule<T> const& rule) {
-        values_.push_back({prefix_ + name, fmt::format("{}", value), rule.legal});
+        values_.push_back({prefix_ + name, text_of(value), rule.legal});
     }
     template <typename Enum>
     void choice(std::string const& name, Enum const& value) {

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -77,6 +78,14 @@ inline Rule<std::vector<int>> layers_of_parts() {
             return std::ranges::all_of(x, [](int n) { return n >= 0; });
         }};
 }
+inline Rule<data::ClassWeights> class_weights() {
+    return {"none, balanced, or a number > 0 for names of classes, as in {bad: 2, good: 0.5}",
+            [](data::ClassWeights const& x) {
+                return std::ranges::all_of(x.by_name, [](auto const& entry) {
+                    return std::isfinite(entry.second) && entry.second > 0;
+                });
+            }};
+}
 inline Rule<std::uint64_t> natural() {
     return {"a whole number >= 0", [](std::uint64_t) { return true; }};
 }
@@ -102,6 +111,8 @@ void walk(Walk& w, data::Section& s) {
     w.field("train", s.train, not_empty("the name of a split"));
     w.field("validation", s.validation, not_empty("the name of a split"));
     w.field("test", s.test, not_empty("the name of a split"));
+    w.field("mask_probability", s.mask_probability,
+            Rule<double>{"a number > 0 and < 1", [](double x) { return x > 0 && x < 1; }});
 }
 template <typename Walk>
 void walk(Walk& w, parallelize::ParallelSection& s) {
@@ -147,6 +158,7 @@ template <typename Walk>
 void walk(Walk& w, run::TrainSection& s) {
     w.field("epochs", s.epochs, positive());
     w.field("steps", s.steps, at_least<std::int64_t>(0));
+    w.field("class_weights", s.class_weights, class_weights());
 }
 template <typename Walk>
 void walk(Walk& w, evaluation::Section& s) {

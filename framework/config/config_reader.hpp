@@ -116,8 +116,27 @@ class Reader {
             if (!decode<int>(list[i], value[i])) return false;
         return list.IsSequence();
     }
+    static bool decode(YAML::Node const& node, data::ClassWeights& value) {
+        YAML::Node const weights = list_of(node);
+        value = {};
+        if (weights.IsScalar()) {
+            value.balanced = weights.Scalar() == "balanced";
+            return value.balanced || weights.Scalar() == "none";
+        }
+        for (auto const& entry : weights.IsMap() ? weights : YAML::Node()) {
+            double weight = 0;
+            if (!entry.first.IsScalar() || !decode<double>(entry.second, weight) ||
+                !value.by_name.emplace(entry.first.Scalar(), weight).second)
+                return false;
+        }
+        return weights.IsMap() && weights.size() > 0;
+    }
     /// Checkpoints hold the configuration as JSON.
     static bool writable(std::string const& text) { return cluster::is_utf8(text); }
+    static bool writable(data::ClassWeights const& weights) {
+        return std::ranges::all_of(weights.by_name,
+                                   [](auto const& entry) { return cluster::is_utf8(entry.first); });
+    }
     template <typename T>
     static bool writable(T const&) {
         return true;

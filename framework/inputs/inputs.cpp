@@ -63,6 +63,18 @@ open_validation(config::Config const& config,
     return nullptr;
 }
 
+/// Returns factors of the losses of classes.
+std::vector<double> class_weights(config::Config const& config, data::Manifest const& manifest,
+                                  model::Config const& model) {
+    auto const& asked = config.train.class_weights;
+    if (!asked.none() && model.head != model::HeadKind::classification)
+        throw cluster::InputError(fmt::format(
+            "train.class_weights: {}: legal for {}: none; classes of classification have weights",
+            asked.balanced ? "balanced" : asked.by_name.begin()->first, config.task));
+    return data::weights_of(asked, model.labels, manifest.splits.at(config.data.train).label_counts,
+                            "train.class_weights");
+}
+
 /// A run writes beside what it reads otherwise, and `rm -r RUN` would take both.
 void check_run_folder(config::Config const& config) {
     for (auto const& [key, folder] :
@@ -85,12 +97,13 @@ Inputs open_inputs(config::Config const& config) {
               0};
     check_set(*in.train, config);
     in.model = read_model_config(config, in.train->label_names());
+    in.model.class_weights = class_weights(config, manifest, in.model);
     if (cluster::is_folder(config.run) &&
         !checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
         pretrained::check_same_model(config.run, config.model.path, in.model);
-    in.train = with_masks(std::move(in.train), config, in.model, config.seed);
-    if (in.validation)
-        in.validation = with_masks(std::move(in.validation), config, in.model, kEvaluationMasks);
+    in.train = with_masks(std::move(in.train), config, in.model,
+                          {.probability = config.data.mask_probability, .seed = config.seed});
+    if (in.validation) in.validation = with_masks(std::move(in.validation), config, in.model, {});
     check_fit(in.model, *in.train, config);
     if (in.validation) check_fit(in.model, *in.validation, config);
     if (in.validation) in.validation->questions(); // a file that cannot be read is told now

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "cluster/error.hpp"
-#include "data/masked_dataset.hpp"
 #include "data/tokenizer_files.hpp"
 
 namespace trireme::framework::inputs {
@@ -26,10 +25,10 @@ std::int32_t mask_token(config::Config const& config, model::Config const& model
 
 std::unique_ptr<data::Dataset> with_masks(std::unique_ptr<data::Dataset> set,
                                           config::Config const& config, model::Config const& model,
-                                          std::uint64_t seed) {
+                                          data::Masking masking) {
     if (set->task().kind != data::TaskKind::masked_language_modeling) return set;
-    return data::make_masked_dataset(std::move(set),
-                                     {.seed = seed, .mask_token = mask_token(config, model)});
+    masking.mask_token = mask_token(config, model);
+    return data::make_masked_dataset(std::move(set), masking);
 }
 
 } // namespace trireme::framework::inputs

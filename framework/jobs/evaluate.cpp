@@ -143,7 +143,7 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
         config::layout_config("trireme evaluate", kSettings, job.set, job.model, set->task().name);
     config.data.path = job.data;
     model::Config const model = inputs::read_model_config(config, set->label_names());
-    set = inputs::with_masks(std::move(set), config, model, inputs::kEvaluationMasks);
+    set = inputs::with_masks(std::move(set), config, model, {});
     inputs::check_fit(model, *set, config);
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
     pretrained::check_complete(config.model, model);

@@ -197,7 +197,10 @@ std::vector<std::int64_t> const& packings() {
 
 model::Config read_full_model(config::Config const& config) {
     // how many classes there are changes no layout
-    return inputs::read_model_config(config, {"0", "1", "2"});
+    model::Config model = inputs::read_model_config(config, {"0", "1", "2"});
+    if (!config.train.class_weights.none() && model.head == model::HeadKind::classification)
+        model.class_weights = {0.5, 2, 1.25}; // whichever they are
+    return model;
 }
 
 namespace {

@@ -3,11 +3,14 @@
 #include <array>
 #include <cstdint>
 
+#include "data/class_weights.hpp"
+
 namespace trireme::framework::run {
 
 struct TrainSection {
     double epochs = 1; ///< steps = floor(epochs * samples / global) unless steps is given
     std::int64_t steps = 0;
+    data::ClassWeights class_weights = {}; ///< classification: factors of the loss of each class
 };
 struct CheckpointSection {
     std::int64_t every = 0; ///< steps; 0: only when told to stop and at the end
