@@ -118,7 +118,7 @@ std::string line_of(framework::jobs::Evaluation const& found) {
 
 int evaluate_command(std::vector<std::string> const& arguments) {
     framework::jobs::EvaluationJob job;
-    std::string predictions;
+    std::string predictions, pooling;
     bool force = false, for_people = false;
     po::options_description options(
         "trireme evaluate --model FOLDER --data FOLDER: exact metrics of a model on a split, the "
@@ -140,10 +140,16 @@ int evaluate_command(std::vector<std::string> const& arguments) {
         "parallel.* and numerics.compute; may be repeated")(
         "table", po::bool_switch(&for_people),
         "print tables for people in place of a line of JSON")(
+        "pooling", po::value(&pooling)->default_value("mean")->value_name("mean|max"),
+        "of the outputs of a document that was divided into windows")(
         "predictions", po::value(&predictions)->value_name("FILE"),
         "file for one JSON line per sample, or per question; must not exist")(
         "force", po::bool_switch(&force), "replace the file of --predictions");
     if (!parse(options, arguments)) return 0;
+    if (pooling != "mean" && pooling != "max")
+        throw cluster::InputError(
+            fmt::format("--pooling: {}: legal: mean, max", cluster::one_line(pooling)));
+    if (pooling == "max") job.pooling = framework::evaluation::Pooling::max;
     std::optional<cluster::OutputFile> file;
     // Rank 0 writes it, and may alone see the folder.
     if (!predictions.empty() && launcher_rank() <= 0) {

@@ -164,6 +164,7 @@ template <typename Walk>
 void walk(Walk& w, evaluation::Section& s) {
     w.field("every", s.every, at_least<std::int64_t>(0));
     w.field("metric", s.metric, not_empty("a metric of the task (docs/metrics.md)"));
+    w.choice("pooling", s.pooling);
     w.field("patience", s.patience, at_least(0));
 }
 template <typename Walk>

@@ -6,6 +6,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/gather_values.hpp"
+#include "framework/evaluation/documents.hpp"
 #include "framework/tasks/task.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 
@@ -91,7 +92,10 @@ Outcome Evaluator::outcome(data::Dataset const& dataset) const {
     if (!complete)
         throw cluster::JobError("evaluation saw " + std::to_string(outcome.samples.size()) +
                                 " results for " + std::to_string(dataset.size()) + " samples");
-    return outcome;
+    if (model::traits_of(tasks::task_of(dataset.task().kind).head()).rows != data::Per::sample)
+        return outcome;
+    auto const first = documents_of(dataset);
+    return first.empty() ? outcome : pool_windows(outcome, first, pooling_);
 }
 
 } // namespace trireme::framework::evaluation

@@ -3,6 +3,7 @@
 #include "cluster/communicator.hpp"
 #include "data/loader.hpp"
 #include "framework/evaluation/metrics.hpp"
+#include "framework/evaluation/section.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 
 namespace trireme::framework::evaluation {
@@ -10,10 +11,13 @@ namespace trireme::framework::evaluation {
 class Evaluator {
   public:
     /// All arguments must outlive the evaluator.
-    Evaluator(parallelize::ParallelModel& model, data::BatchShape shape)
-        : model_(model), shape_(shape) {}
+    Evaluator(parallelize::ParallelModel& model, data::BatchShape shape,
+              Pooling pooling = Pooling::mean)
+        : model_(model), shape_(shape), pooling_(pooling) {}
 
-    /// Returns what the model finds for all samples, on every rank. Collective over the mesh.
+    /// Returns what the model finds for all samples, or, where samples are windows of documents and
+    /// the head reads whole samples, for all documents (documents.hpp); on every rank. Collective
+    /// over the mesh.
     Outcome outcome(data::Dataset const& dataset) const;
     Metrics evaluate(data::Dataset const& dataset) const { return summarize(outcome(dataset)); }
 
@@ -23,6 +27,7 @@ class Evaluator {
 
     parallelize::ParallelModel& model_;
     data::BatchShape shape_;
+    Pooling pooling_;
 };
 
 } // namespace trireme::framework::evaluation

@@ -118,9 +118,11 @@ class LoadedModel {
                                                   loaded.notes().front(), legal));
         model_.refresh();
     }
-    evaluation::Outcome outcome(data::Dataset const& set, std::int64_t tokens) {
+    evaluation::Outcome outcome(data::Dataset const& set, std::int64_t tokens,
+                                evaluation::Pooling pooling = evaluation::Pooling::mean) {
         return evaluation::Evaluator(
-                   model_, {samples_per_plan, tokens, mesh_.along(parallel::Axis::tensor).size()})
+                   model_, {samples_per_plan, tokens, mesh_.along(parallel::Axis::tensor).size()},
+                   pooling)
             .outcome(set);
     }
     std::string const& folder() const { return folder_; }
@@ -149,7 +151,7 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     pretrained::check_complete(config.model, model);
     LoadedModel loaded(config, model, world,
                        "a model that `trireme export` wrote for the labels of " + job.data);
-    auto const outcome = loaded.outcome(*set, job.tokens_per_micro_batch);
+    auto const outcome = loaded.outcome(*set, job.tokens_per_micro_batch, job.pooling);
     check_finite(job, outcome);
     if (world.rank() == 0 && job.predictions) write_predictions(*job.predictions, outcome, *set);
     return {evaluation::summarize(outcome), config.numerics.compute, set->label_names()};

@@ -17,6 +17,8 @@ struct EvaluationJob {
     std::string model, data, split = "test";
     std::int64_t tokens_per_micro_batch = 2048;
     std::vector<std::string> set; ///< "parallel.pipeline=2": parallel.*, numerics.compute
+    /// of documents whose windows are samples
+    evaluation::Pooling pooling = evaluation::Pooling::mean;
     /// The JSONL that rank 0 writes: sample, source, loss, trained, and what the task adds for a
     /// sample; of answers a line for each question (evaluation/answers.hpp). Null: none.
     cluster::OutputFile* predictions = nullptr;

@@ -11,7 +11,7 @@
 namespace trireme::framework::train {
 
 Validation::Validation(RunContext& run, parallelize::ParallelModel& model, Reports& reports)
-    : run_(run), reports_(reports), evaluator_(model, run.shape) {}
+    : run_(run), reports_(reports), evaluator_(model, run.shape, run.config.evaluation.pooling) {}
 
 bool Validation::due() const {
     auto const& progress = run_.progress;

@@ -134,6 +134,29 @@ of_sets = [
     sets(4, [int(random.random() < 0.1) for _ in range(400)], [x - 3 for x in drawn(400, 2)]),  # rare labels
 ]
 
+
+
+def windows(kind, outputs, sizes, pooling):
+    """Outputs of documents of so many windows each, and the losses of documents: classes, label_sets or numbers."""
+    x = numpy.asarray(drawn(outputs * sum(sizes), 2), numpy.float32).reshape(-1, outputs)
+    parts = numpy.split(x.astype(float), numpy.cumsum(sizes)[:-1])
+    pooled = numpy.asarray([part.mean(axis=0) if pooling == "mean" else part.max(axis=0) for part in parts], numpy.float32)
+    own = numpy.asarray([several(outputs, 1) if kind == "classes" else several(2, outputs) for _ in sizes])
+    row, y = pooled.astype(float), own
+    if kind == "classes":
+        losses = numpy.log(numpy.exp(row).sum(axis=1)) - row[numpy.arange(len(row)), y[:, 0]]
+        correct = row.argmax(axis=1) == y[:, 0]
+    elif kind == "label_sets":
+        losses = -(y * numpy.log(1 / (1 + numpy.exp(-row))) + (1 - y) * numpy.log(1 - 1 / (1 + numpy.exp(-row)))).sum(axis=1)
+        correct = ((row >= 0) == y).sum(axis=1)
+    else:
+        losses, correct = ((row - y) ** 2).sum(axis=1), numpy.zeros(len(row), int)
+    return {"kind": kind, "outputs": outputs, "sizes": sizes, "pooling": pooling, "logits": x.astype(float).ravel().tolist(),
+            "own": own.tolist(), "pooled": row.ravel().tolist(), "losses": losses.tolist(), "correct": correct.astype(int).tolist()}
+
+
+of_windows = [windows(kind, 3, [1, 4, 2, 1, 7, 3], pooling) for kind in ("classes", "label_sets", "numbers") for pooling in ("mean", "max")]
+
 text = json.dumps({"scikit-learn": sklearn.__version__, "scipy": scipy.__version__, "cases": rows, "numbers": reals,
-                   "texts": texts, "scores": of_classes, "sets": of_sets}) + "\n"
+                   "texts": texts, "scores": of_classes, "sets": of_sets, "windows": of_windows}) + "\n"
 (Path(__file__).parent / "metrics.json").write_text(text)

@@ -11,6 +11,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
+#include "framework/evaluation/documents.hpp"
 
 namespace trireme::framework::evaluation {
 namespace {
@@ -118,6 +119,48 @@ TEST(Metrics, OfSetsOfLabelsAreThoseOfScikitLearn) {
         ++rows;
     }
     EXPECT_EQ(rows, 4);
+}
+
+/// Finds document after document where the golden row has it.
+TEST(Metrics, OutputsOfWindowsBecomeThoseOfTheirDocumentsAsNumpyPoolsThem) {
+    auto const all = golden();
+    int rows = 0;
+    for (auto const& row : all.at("windows")) {
+        SCOPED_TRACE(row.dump().substr(0, 80));
+        std::string const kind = row.at("kind");
+        Outcome found{.findings = kind == "classes"      ? Findings::classes
+                                  : kind == "label_sets" ? Findings::label_sets
+                                                         : Findings::numbers,
+                      .outputs = row.at("outputs")};
+        found.logits = row.at("logits").get<std::vector<float>>();
+        std::vector<std::int64_t> first;
+        for (std::size_t d = 0; d < row.at("sizes").size(); ++d) {
+            first.push_back(std::ssize(found.samples));
+            auto const own = row.at("own")[d].get<std::vector<float>>();
+            for (int w = 0; w < row.at("sizes")[d].get<int>(); ++w) {
+                auto& sample = found.samples.emplace_back();
+                sample.sample = std::ssize(found.samples) - 1;
+                if (kind == "classes")
+                    sample.label = static_cast<std::int32_t>(own.at(0));
+                else
+                    found.targets.insert(found.targets.end(), own.begin(), own.end());
+            }
+        }
+        Outcome const documents =
+            pool_windows(found, first, row.at("pooling") == "mean" ? Pooling::mean : Pooling::max);
+        ASSERT_EQ(documents.samples.size(), first.size());
+        EXPECT_EQ(documents.logits, row.at("pooled").get<std::vector<float>>());
+        for (std::size_t d = 0; d < first.size(); ++d) {
+            auto const& sample = documents.samples[d];
+            EXPECT_EQ(sample.sample, first[d]);
+            EXPECT_NEAR(sample.loss, row.at("losses")[d].get<double>(), 1e-9);
+            EXPECT_EQ(sample.correct, row.at("correct")[d].get<std::int64_t>());
+            EXPECT_EQ(sample.trained, kind == "classes" ? 1 : 3);
+        }
+        EXPECT_EQ(summarize(documents).samples, std::ssize(first));
+        ++rows;
+    }
+    EXPECT_EQ(rows, 6);
 }
 
 TEST(Metrics, OfClassesStandByTheirNames) {
