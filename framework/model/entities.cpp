@@ -42,7 +42,8 @@ std::vector<Entity> entities_of(std::span<std::string const> labels) {
     Tag before{'O', ""};
     std::int64_t first = 0;
     for (std::int64_t i = 0; i <= std::ssize(labels); ++i) {
-        Tag const now = tag_of(i < std::ssize(labels) ? labels[static_cast<std::size_t>(i)] : "O");
+        Tag now; // what follows the text is of no entity
+        if (i < std::ssize(labels)) now = tag_of(labels[static_cast<std::size_t>(i)]);
         if (ends_between(before, now)) found.push_back({std::string(before.type), first, i - 1});
         if (begins_at(before, now)) first = i;
         before = now;
