@@ -16,6 +16,9 @@ METRICS = {
     "split": ("text", "part of the data"), "samples": ("integer", "in this split"),
     "loss": ("number", "mean over the trained labels, natural logarithm"), "accuracy": ("percent", "share of the labels that got the highest score"),
     "f1": ("percent", "mean of F1 over the classes that occur or are predicted"), "perplexity": ("number", "e to the power of the loss"),
+    "micro_f1": ("percent", "F1 of all labels of all samples together"), "exact_match": ("percent", "share of the samples that are right in everything"),
+    "mcc": ("number", "Matthews' correlation"), "roc_auc": ("percent", "area under the ROC curve, mean over classes or labels"),
+    "calibration_error": ("percent", "expected calibration error of the predicted class"),
     "mse": ("number", "mean squared error"), "pearson": ("number", "correlation, mean over the targets"),
     "spearman": ("number", "rank correlation, mean over the targets"), "seconds": ("seconds", "of the evaluation"), "compute": ("text", "arithmetic of the model"),
 }

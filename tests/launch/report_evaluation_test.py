@@ -37,6 +37,21 @@ class Evaluations(unittest.TestCase):
                         self.assertAlmostEqual(row[part], value, delta=1e-12)
             self.assertAlmostEqual(found.calibration.error(), case["expected_calibration_error"], delta=1e-12)
 
+    def test_bins_are_those_of_evaluate(self):
+        """metrics_test compares what `trireme evaluate` prints with the same rows."""
+        rows = json.loads((ROOT / "tests/golden/metrics.json").read_text())["scores"]
+        for row in rows:
+            found = calibration.Calibration()
+            for i, label in enumerate(row["labels"]):
+                logits = row["logits"][i * row["classes"]: (i + 1) * row["classes"]]
+                found.add(1 / sum(math.exp(x - max(logits)) for x in logits), logits.index(max(logits)) == label)
+            self.assertAlmostEqual(found.error(), row["calibration_error"], delta=1e-12)
+            for ours, theirs in zip(found.bins(), row["reliability"], strict=True):
+                for part, value in theirs.items():
+                    self.assertEqual(value is None, ours[part] is None)
+                    if value is not None:
+                        self.assertAlmostEqual(ours[part], value, delta=1e-12)
+
     def test_edges_of_bins(self):
         for bins in (10, 15):
             found = calibration.Calibration(bins)
