@@ -197,7 +197,9 @@ std::vector<Value> list_values(Config const& config) {
 }
 
 std::vector<std::string> differences(std::string const& old_yaml, std::string const& new_yaml) {
-    auto const before = flatten(old_yaml), now = flatten(new_yaml);
+    // A key that was not there yet had what is its default now.
+    auto before = flatten(old_yaml), now = flatten(new_yaml);
+    for (auto* values : {&before, &now}) values->merge(flatten(to_yaml({})));
     auto const text = [](auto const& values, std::string const& key) {
         auto const found = values.find(key);
         return found == values.end() ? "(no such key)" : found->second;

@@ -66,7 +66,8 @@ struct Value {
 std::vector<Value> list_values(Config const& config);
 
 /// "KEY: OLD -> NEW" for each value that differs between two texts of to_yaml; empty if they mean
-/// the same.
+/// the same. A key of a Config that the old text lacks, being of an earlier version, has its
+/// default.
 std::vector<std::string> differences(std::string const& old_yaml, std::string const& new_yaml);
 
 } // namespace trireme::framework::config

@@ -26,8 +26,10 @@ void check_same_run(checkpoint::RunState const& state, config::Config const& con
         // it may be given more epochs; Trainer compares its step with them
         state.progress.finished) {
         config::Config longer = config;
-        longer.train =
+        auto const old =
             config::parse_config(state.config, config.run + "/checkpoints: state.config", {}).train;
+        longer.train.epochs = old.epochs;
+        longer.train.steps = old.steps;
         if (config::differences(state.trajectory, trajectory_yaml(longer)).empty()) changed.clear();
     }
     if (!changed.empty())

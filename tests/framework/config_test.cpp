@@ -240,6 +240,32 @@ TEST(Config, DifferencesAreThoseOfMeaning) {
                                         "optimizer.learning_rate: 5e-05 -> 0.0003"}));
     EXPECT_EQ(config::differences("a:\n  b: 1\n", "a:\n  b: 1\n  c: 2\n"),
               (std::vector<std::string>{"a.c: (no such key) -> 2"}));
+    // A text of an earlier version lacks keys that came later.
+    EXPECT_TRUE(config::differences("run: r\n", config::to_yaml(before)).empty());
+    before.train.class_weights.by_name = {{"bad: one", 2}};
+    EXPECT_EQ(config::differences("run: r\n", config::to_yaml(before)),
+              (std::vector<std::string>{R"(train.class_weights: none -> {"bad: one": 2})"}));
+}
+
+TEST(Config, ClassesHaveWeightsByNameOrBalancedOrNone) {
+    auto const of = [](std::string const& value) {
+        return config::parse_config(std::string(kGood), "x.yaml", {"train.class_weights=" + value})
+            .train.class_weights;
+    };
+    EXPECT_TRUE(of("none").none());
+    EXPECT_TRUE(of("balanced").balanced);
+    EXPECT_EQ(of("{bad: 2, so-so: 0.5}").by_name,
+              (std::map<std::string, double>{{"bad", 2}, {"so-so", 0.5}}));
+    config::Config config = config::parse_config(std::string(kGood), "x.yaml", {});
+    config.train.class_weights.by_name = {{"a: b, \"c\"", 0.1}, {"\xC3\xA9", 3}};
+    EXPECT_EQ(
+        config::parse_config(config::to_yaml(config), "y.yaml", {}).train.class_weights.by_name,
+        config.train.class_weights.by_name);
+    for (auto const* bad : {"heavy", "{bad: 0}", "{bad: -1}", "{bad: .inf}", "{bad: x}", "{}",
+                            "[1, 2]", "{bad: {x: 1}}"})
+        EXPECT_THROW(of(bad), cluster::InputError) << bad;
+    EXPECT_EQ(data::weights_of({.balanced = true}, {"a", "b", "c"}, {30, 10, 0}, "x"),
+              (std::vector<double>{40.0 / 60, 2, 0})); // n / (classes that occur * count)
 }
 
 TEST(Config, WhatIsWrittenIsReadBackTheSame) {
