@@ -29,6 +29,7 @@ bool has_no_text(Row const& row, PrepareOptions const& o) {
 
 std::string content_of(Row const& row) {
     std::string content = row.text;
+    if (!content.empty()) return content; // the rest is what is learned of it
     for (auto const& value : row.structured) content.append("\x1f").append(value.dump());
     return content;
 }
@@ -38,7 +39,7 @@ void for_each_row(PrepareOptions const& o,
     for (auto const& [split, files] : o.files)
         for (auto const& file : files) {
             std::int64_t rows = 0;
-            read_rows(file, o.columns, [&](Row&& row) {
+            text_task(o.task).read(file, o, [&](Row&& row) {
                 ++rows;
                 each(std::move(row), split);
             });
@@ -89,9 +90,9 @@ Splitter::Splitter(PrepareOptions const& options) : o_(options) {
 std::uint64_t Splitter::key(Row const& row) const {
     cluster::Sha256 hash;
     std::string text = o_.split_seed ? fmt::format("{}\x1f", o_.split_seed) : "";
-    text += lower(
-        content_of(row)); // generation: of the prompt, so that none is both trained and tested
-    if (!row.pair.empty()) text.append("\x1f").append(lower(row.pair));
+    // generation: of the prompt, so that none is both trained and tested
+    text += lower(row.group.empty() ? content_of(row) : row.group);
+    if (!row.pair.empty() && row.group.empty()) text.append("\x1f").append(lower(row.pair));
     hash.update(text.data(), text.size());
     return std::stoull(hash.hex().substr(0, 16), nullptr, 16);
 }

@@ -23,10 +23,16 @@ std::vector<std::string> splits_of(Census const& census) {
     return splits;
 }
 
+/// JSON holds UTF-8 alone: bytes of another name are spelled out, as messages have them.
+std::string name_of(std::string const& file) {
+    return cluster::is_utf8(file) ? file : cluster::one_line(file);
+}
+
 } // namespace
 
-void Counted::add(Row const& row) {
-    if (rows++ == 0) first = place_of(row);
+void Counted::add(Row const& row, std::int64_t more) {
+    if (rows == 0) first = place_of(row);
+    rows += more;
 }
 
 SampleSink::SampleSink(PrepareOptions const& o, std::vector<std::string> const& splits,
@@ -43,8 +49,7 @@ void SampleSink::add(data::Sample&& sample, Waiting const& of) {
 
 std::int32_t SampleSink::number_of(std::string const& file) {
     auto const [found, is_new] = numbers_.emplace(file, static_cast<std::int32_t>(sources_.size()));
-    // JSON holds UTF-8 alone: bytes of another name are spelled out, as messages have them.
-    if (is_new) sources_.push_back(cluster::is_utf8(file) ? file : cluster::one_line(file));
+    if (is_new) sources_.push_back(name_of(file));
     return found->second;
 }
 
@@ -64,6 +69,14 @@ std::optional<data::Sample> SampleSink::sample_of(Encoding&& e, Waiting const& w
 void SampleSink::count_specials(std::int64_t written, bool doubled, Row const& row) {
     if (doubled) doubled_.add(row);
     if (written > 0) written_.add(row);
+}
+
+std::string SampleSink::source_of(Row const& row) {
+    return fmt::format("{}:{}", name_of(*row.file), row.line);
+}
+
+void SampleSink::tell(std::string const& what, std::size_t more, Row const& row) {
+    if (more > 0) told_[what].add(row, static_cast<std::int64_t>(more));
 }
 
 std::map<std::string, data::SplitInfo> SampleSink::finish() {
@@ -97,8 +110,8 @@ void Converter::finish(data::Manifest& manifest) {
                             "that there is no sample; legal: one row or more with text; does "
                             "--tokenizer know the language of the text?",
                             samples_.without_tokens().first, census_.rows.at(split), split));
-    task_->finish();
     manifest.vocabulary = tokenizer_.vocabulary();
+    task_->finish(manifest);
 }
 
 void Converter::flush() {

@@ -18,7 +18,7 @@ namespace trireme::launch::text {
 struct Counted {
     std::int64_t rows = 0;
     std::string first; ///< "FILE:LINE"
-    void add(Row const& row);
+    void add(Row const& row, std::int64_t more = 1);
 };
 
 /// A row on its way to a sample.
@@ -42,11 +42,17 @@ class SampleSink {
     /// completions tokenized apart from their prompts
     void count_apart(bool apart) { apart_ += apart; }
 
+    /// "FILE:LINE", as the data name the row.
+    static std::string source_of(Row const& row);
+    /// Counts what the user is told in these words.
+    void tell(std::string const& what, std::size_t more, Row const& row);
+
     std::map<std::string, data::SplitInfo> finish();
     /// Files of the rows, in the order in which they were met.
     std::vector<std::string> const& sources() const { return sources_; }
     std::int64_t longer() const { return longer_; }
     std::int64_t apart() const { return apart_; }
+    std::map<std::string, Counted> const& told() const { return told_; }
     Counted const& doubled() const { return doubled_; }
     Counted const& written() const { return written_; }
     Counted const& without_tokens() const { return without_tokens_; }
@@ -60,6 +66,7 @@ class SampleSink {
     std::map<std::string, std::int32_t> numbers_; ///< numbers of the files in sources_
     std::int64_t longer_ = 0, apart_ = 0;
     Counted doubled_, written_, without_tokens_;
+    std::map<std::string, Counted> told_;
 };
 
 /// Rows to samples, as a task makes them.
@@ -68,8 +75,9 @@ class RowConverter {
     virtual ~RowConverter() = default;
     /// Throws InputError "FILE:LINE: what" for a row that cannot become a sample.
     virtual void convert(std::vector<Waiting> const& rows, SampleSink& out) = 0;
-    /// Writes what stands beside the shards, if anything does.
-    virtual void finish() {}
+    /// Writes what stands beside the shards, if anything does, and says it in the manifest, which
+    /// has the splits.
+    virtual void finish(data::Manifest& /*manifest*/) {}
 };
 
 class Converter {

@@ -29,7 +29,7 @@ std::string inspect(InspectOptions const& o) {
                            cluster::counted(micro_batch.token_count(), "token"),
                            task.shown_label(micro_batch, *set),
                            source.empty() ? "" : "  " + cluster::one_line(source),
-                           task.shown_tokens(micro_batch, tokenizer, o.color));
+                           task.shown_tokens(micro_batch, *set, tokenizer, o.color));
     }
     return out;
 }

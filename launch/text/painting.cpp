@@ -30,6 +30,13 @@ std::string dimmed(std::string const& token, std::size_t place, bool color) {
                        "{}", token);
 }
 
+std::string tinted(std::string const& token, std::size_t place, std::string const& kind,
+                   bool color) {
+    std::size_t sum = 0; // the same colour in every run
+    for (unsigned char const c : kind) sum += c;
+    return color ? painted(token, sum, true) : painted(token, place, false);
+}
+
 std::string shown_token(Tokenizer const& tokenizer, std::int32_t id) {
     return cluster::one_line(tokenizer.token(id));
 }

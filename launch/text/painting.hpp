@@ -12,6 +12,9 @@ namespace trireme::launch::text {
 std::string painted(std::string const& token, std::size_t place, bool color);
 /// Paints a token that is read and not trained, in a dimmer colour.
 std::string dimmed(std::string const& token, std::size_t place, bool color);
+/// Paints a token in the colour of `kind`.
+std::string tinted(std::string const& token, std::size_t place, std::string const& kind,
+                   bool color);
 /// Spells a token for a terminal: control characters spelled out, so that no data set can write to
 /// a terminal.
 std::string shown_token(Tokenizer const& tokenizer, std::int32_t id);

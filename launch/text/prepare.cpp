@@ -110,8 +110,8 @@ std::string describe_rows(Census const& census, Converter const& converter,
         "({} with another {}, "
         "{} in another split)\n",
         count_of(census.total, "row", "rows"), census.empty, converter.samples().longer(),
-        o.max_length, words.longer, census.repeated, words.text, census.contradicting, words.value,
-        census.in_two_splits);
+        o.max_length, o.given("windows") ? "divided into windows" : words.longer, census.repeated,
+        words.text, census.contradicting, words.value, census.in_two_splits);
     if (census.unlabelled)
         text += fmt::format("  {} without a label left out\n",
                             count_of(census.unlabelled, "row", "rows"));
@@ -124,6 +124,8 @@ std::string describe_rows(Census const& census, Converter const& converter,
             "  {} inside a token of the joined text and tokenized apart from the prompt: begin "
             "completions with the space that stands before them\n",
             count_of(converter.samples().apart(), "completion begins", "completions begin"));
+    for (auto const& [what, counted] : converter.samples().told())
+        text += fmt::format("  {}: {} (first {})\n", what, counted.rows, counted.first);
     return text + describe_specials(converter) + describe_unknown(converter.unknown());
 }
 

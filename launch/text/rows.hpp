@@ -33,6 +33,7 @@ struct Row {
     bool unlabelled = false;           ///< lacks a value: an empty cell, blanks or null
     std::string const* file = nullptr; ///< for messages
     std::int64_t line = 0;             ///< from 1; the row of a Parquet or Arrow file
+    std::string group{}; ///< rows of one group lie in one split; empty: text and pair are it
 };
 
 /// "FILE:LINE", for messages.

@@ -19,12 +19,14 @@ class SplitWriter {
                 data::ShardAbout about)
         : folder_(std::move(folder)), split_(std::move(split)), per_shard_(per_shard),
           about_(std::move(about)) {
+        bool const sets = about_.task == data::TaskKind::multi_label;
         for (auto const& column : data::schema_of(about_.task).columns)
-            if (column.values == data::Values::labels)
+            if (column.values == data::Values::labels || sets)
                 info_.label_counts.resize(about_.labels.size());
     }
     void add(data::Sample&& sample) {
         count(sample);
+        count_sets(sample);
         samples_.push_back(std::move(sample));
         if (static_cast<std::int64_t>(samples_.size()) == per_shard_) flush();
     }
@@ -40,6 +42,12 @@ class SplitWriter {
                 for (auto const label : sample.labels.at(column.name))
                     if (data::counts(label))
                         ++info_.label_counts.at(static_cast<std::size_t>(label));
+    }
+    /// Samples that have each of several labels.
+    void count_sets(data::Sample const& sample) {
+        if (about_.task != data::TaskKind::multi_label) return;
+        auto const& targets = sample.reals.at(data::kTargets.name);
+        for (std::size_t c = 0; c < targets.size(); ++c) info_.label_counts.at(c) += targets[c] > 0;
     }
     void flush() {
         info_.shards.push_back(data::write_shard(

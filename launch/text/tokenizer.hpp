@@ -30,6 +30,28 @@ struct PromptedText {
     bool doubled = false;
 };
 
+/// A part of a text, or of a second text behind the whole first one, with the special tokens that
+/// the tokenizer's template puts around it.
+struct Window {
+    std::vector<std::int32_t> tokens, segments;
+    /// which text a token is of, 0 or 1: -1 at tokens of the template; and its word there: -1 at
+    /// special tokens
+    std::vector<std::int32_t> texts, words;
+    /// characters of that text, from the first to the one after the last
+    std::vector<std::pair<std::int64_t, std::int64_t>> places;
+};
+struct WindowedText {
+    std::vector<Window> windows; ///< one or more, in order
+    int written = 0;             ///< special tokens that the text itself has
+};
+
+/// Tokens of words that are divided already, without those of the template.
+struct DividedWords {
+    std::vector<std::int32_t> tokens;
+    std::vector<std::int32_t> words; ///< by token: a place in the words
+    int written = 0;                 ///< special tokens that the words themselves have
+};
+
 /// Tokens that stand for words which the tokenizer does not know, over all texts encoded so far.
 struct UnknownTokens {
     std::int64_t tokens = 0, unknown = 0;
@@ -59,6 +81,20 @@ class Tokenizer {
     /// the completion is cut apart from it, and `apart` says so.
     std::vector<PromptedText> encode_prompted(std::vector<std::string> const& prompts,
                                               std::vector<std::string> const& completions) const;
+    /// Windows of at most `longest` tokens, `stride` of which the window before has too. Of pairs
+    /// the second text is divided and the first is in each window; it must leave room for more than
+    /// `stride` tokens.
+    std::vector<WindowedText> encode_windows(std::vector<std::string> const& texts,
+                                             std::vector<std::string> const& pairs,
+                                             std::int64_t longest, std::int64_t stride) const;
+    /// Each word has a space before it where a text would have one, as transformers has it with
+    /// add_prefix_space.
+    std::vector<DividedWords>
+    encode_words(std::vector<std::vector<std::string>> const& texts) const;
+    /// Special tokens in front of a text, and behind it.
+    std::vector<std::int32_t> const& leading() const;
+    std::vector<std::int32_t> const& trailing() const;
+    std::int64_t added_to_pairs() const; ///< special tokens around two texts
     /// Text of tokens, special ones left out.
     std::vector<std::string> decode(std::vector<std::vector<std::int32_t>> const& tokens) const;
     std::int64_t vocabulary() const; ///< the largest id and 1
@@ -78,6 +114,7 @@ class Tokenizer {
     void find_unknown(nlohmann::json const& file);
     void count_unknown(void const* encoding, std::vector<std::int32_t> const& ids,
                        std::vector<std::string const*> const& texts) const;
+    void count_unknown_words(DividedWords const& made, std::vector<std::string> const& words) const;
     struct State;
     std::unique_ptr<State> state_;
 };

@@ -115,8 +115,9 @@ std::string file_of(std::string const& split, PrepareOptions const& o) {
 }
 
 /// A class that training never sees cannot be learnt, nor its rows in another split be judged.
+/// `way_out`: what the user may do about rows that --input put there.
 void refuse_untrained(std::vector<std::string> const& names, Census const& census,
-                      PrepareOptions const& o) {
+                      PrepareOptions const& o, char const* way_out) {
     std::set<std::string> const trained(names.begin(), names.end());
     for (auto const& [split, labels] : census.labels)
         for (auto const& [label, rows] : labels) {
@@ -126,10 +127,10 @@ void refuse_untrained(std::vector<std::string> const& names, Census const& censu
                             o.columns.values.front(), cluster::one_line(label), rows,
                             rows == 1 ? "row" : "rows", split);
             if (o.files.contains(""))
-                throw cluster::InputError(
-                    what + ", where the division by hash put it; legal: --stratify, which gives "
-                           "each class its share of each split, other fractions, or --train "
-                           "FILES with --validation and --test");
+                throw cluster::InputError(fmt::format(
+                    "{}, where the division by hash put it; legal: {}, other fractions, or "
+                    "--train FILES with --validation and --test",
+                    what, way_out));
             throw cluster::InputError(fmt::format("{}; legal: {}", what, names_of(names)));
         }
 }
@@ -163,7 +164,48 @@ std::vector<std::string> class_names(Census const& census, PrepareOptions const&
                                               file_of(kTrain, o), o.columns.values.front(),
                                               names_of(names)));
     names = ordered(std::move(names), o);
-    refuse_untrained(names, census, o);
+    refuse_untrained(names, census, o,
+                     "--stratify, which gives each class its share of each split");
+    return names;
+}
+
+namespace {
+
+/// A row has no other label than those of --labels.
+void refuse_unlisted(std::vector<std::string> const& given, Census const& census,
+                     PrepareOptions const& o) {
+    auto twice = sorted(given);
+    if (auto const again = std::ranges::adjacent_find(twice); again != twice.end())
+        throw cluster::InputError(fmt::format("--labels: {} is given twice; legal: each label once",
+                                              cluster::one_line(*again)));
+    std::set<std::string> const legal(given.begin(), given.end());
+    for (auto const& [label, place] : census.first)
+        if (!legal.contains(label))
+            throw cluster::InputError(fmt::format("{}:{}: {}: {}: legal: what --labels names: {}",
+                                                  *place.file, place.line, o.columns.values.front(),
+                                                  cluster::one_line(label), names_of(given)));
+}
+
+} // namespace
+
+std::vector<std::string> label_names(Census const& census, PrepareOptions const& o) {
+    std::vector<std::string> names, all;
+    for (auto const& [label, place] : census.first) all.push_back(label);
+    refuse_zeros(all, census, o);
+    refuse_two_spellings(all, census, o);
+    if (auto given = o.values("labels"); !given.empty()) {
+        refuse_unlisted(given, census, o);
+        return given;
+    }
+    if (auto const train = census.labels.find(kTrain); train != census.labels.end())
+        for (auto const& [label, rows] : train->second) names.push_back(label);
+    if (names.empty())
+        throw cluster::InputError(
+            fmt::format("{}: {}: no label in training; legal: one or more; is --label the column "
+                        "of the labels?",
+                        file_of(kTrain, o), o.columns.values.front()));
+    names = ordered(std::move(names), o);
+    refuse_untrained(names, census, o, "--labels with every label");
     return names;
 }
 

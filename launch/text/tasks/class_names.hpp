@@ -13,4 +13,10 @@ namespace trireme::launch::text {
 /// are spellings of one.
 std::vector<std::string> class_names(Census const& census, PrepareOptions const& options);
 
+/// Names of the labels where a sample has several of them, or one at each word: as --labels gives
+/// them, in which case training may lack some; else ordered as class_names does. Throws InputError
+/// where a row has another than --labels names, where only other splits have one, where training
+/// has none, or where two are spellings of one.
+std::vector<std::string> label_names(Census const& census, PrepareOptions const& options);
+
 } // namespace trireme::launch::text

@@ -23,12 +23,13 @@ class ToClasses : public RowConverter {
     }
 
     void convert(std::vector<Waiting> const& rows, SampleSink& out) override {
-        auto encodings = encode_texts(rows, o_, tokenizer_);
+        auto parts = encode_parts(rows, o_, tokenizer_);
         for (std::size_t i = 0; i < rows.size(); ++i)
-            if (auto sample = out.sample_of(std::move(encodings[i]), rows[i])) {
-                sample->labels[data::kClassLabel.name] = {ids_.at(rows[i].row.values.front())};
-                out.add(std::move(*sample), rows[i]);
-            }
+            for (auto& part : parts[i])
+                if (auto sample = out.sample_of(std::move(part), rows[i])) {
+                    sample->labels[data::kClassLabel.name] = {ids_.at(rows[i].row.values.front())};
+                    out.add(std::move(*sample), rows[i]);
+                }
     }
 
   private:
@@ -43,6 +44,7 @@ class Classification : public TextTask {
 
     void declare(TaskOptions& options) const override {
         declare_texts(options);
+        declare_windows(options);
         options.words("label", "NAME", "name of the label column");
         options.words("labels", "NAME...",
                       "the classes in the order of their numbers; default: that of id2label in the "
@@ -54,6 +56,7 @@ class Classification : public TextTask {
     }
 
     Columns columns(PrepareOptions const& o) const override {
+        check_windows(o);
         Columns columns = columns_of_texts(o);
         columns.values = o.values("label");
         columns.may_lack = true;

@@ -40,7 +40,7 @@ class ToCompletions : public RowConverter {
         for (std::size_t i = 0; i < rows.size(); ++i) join(std::move(texts[i]), rows[i], out);
     }
 
-    void finish() override { write_stop_token(o_, end_); }
+    void finish(data::Manifest&) override { write_stop_token(o_, end_); }
 
   private:
     /// The prompt is read and not trained; the last token of it has the completion's first as
@@ -107,8 +107,8 @@ class Generation : public TextTask {
         return trained_tokens(micro_batch, set);
     }
     /// Prompt => completion with its stop token.
-    std::string shown_tokens(data::MicroBatch const& micro_batch, Tokenizer const& tokenizer,
-                             bool color) const override {
+    std::string shown_tokens(data::MicroBatch const& micro_batch, data::Dataset const&,
+                             Tokenizer const& tokenizer, bool color) const override {
         auto const& labels = micro_batch.columns.labels_of(data::kTokenLabels);
         std::string out;
         auto const prompt =

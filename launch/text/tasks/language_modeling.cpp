@@ -20,7 +20,7 @@ class ToWindows : public RowConverter {
     }
 
     /// Records the end token if the folder itself does not say that it ends a text.
-    void finish() override {
+    void finish(data::Manifest&) override {
         if (end_ >= 0 && !ends_generation(o_.tokenizer, end_)) write_stop_token(o_, end_);
     }
 

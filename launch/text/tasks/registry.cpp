@@ -5,7 +5,11 @@
 #include "launch/text/tasks/classification.hpp"
 #include "launch/text/tasks/generation.hpp"
 #include "launch/text/tasks/language_modeling.hpp"
+#include "launch/text/tasks/masked_language_modeling.hpp"
+#include "launch/text/tasks/multi_label.hpp"
+#include "launch/text/tasks/question_answering.hpp"
 #include "launch/text/tasks/regression.hpp"
+#include "launch/text/tasks/token_classification.hpp"
 
 namespace trireme::launch::text {
 
@@ -15,6 +19,10 @@ TextTask const& text_task(data::TaskKind kind) {
     case data::TaskKind::language_modeling: return language_modeling_of_texts();
     case data::TaskKind::generation: return generation_of_texts();
     case data::TaskKind::regression: return regression_of_texts();
+    case data::TaskKind::multi_label: return multi_label_of_texts();
+    case data::TaskKind::token_classification: return token_classification_of_texts();
+    case data::TaskKind::question_answering: return question_answering_of_texts();
+    case data::TaskKind::masked_language_modeling: return masked_language_modeling_of_texts();
     }
     return language_modeling_of_texts(); // every kind returns above
 }
@@ -28,8 +36,8 @@ TaskOptions options_of_tasks() {
     return options;
 }
 
-std::string TextTask::shown_tokens(data::MicroBatch const& micro_batch, Tokenizer const& tokenizer,
-                                   bool color) const {
+std::string TextTask::shown_tokens(data::MicroBatch const& micro_batch, data::Dataset const&,
+                                   Tokenizer const& tokenizer, bool color) const {
     std::string out;
     for (std::size_t t = 0; t < micro_batch.tokens.size(); ++t) {
         bool const second =

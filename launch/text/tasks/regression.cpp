@@ -32,13 +32,14 @@ class ToNumbers : public RowConverter {
     ToNumbers(PrepareOptions const& o, Tokenizer const& tokenizer) : o_(o), tokenizer_(tokenizer) {}
 
     void convert(std::vector<Waiting> const& rows, SampleSink& out) override {
-        auto encodings = encode_texts(rows, o_, tokenizer_);
+        auto parts = encode_parts(rows, o_, tokenizer_);
         for (std::size_t i = 0; i < rows.size(); ++i)
-            if (auto sample = out.sample_of(std::move(encodings[i]), rows[i])) {
-                for (auto const& value : rows[i].row.values)
-                    sample->reals[data::kTargets.name].push_back(as_number(value).value());
-                out.add(std::move(*sample), rows[i]);
-            }
+            for (auto& part : parts[i])
+                if (auto sample = out.sample_of(std::move(part), rows[i])) {
+                    for (auto const& value : rows[i].row.values)
+                        sample->reals[data::kTargets.name].push_back(as_number(value).value());
+                    out.add(std::move(*sample), rows[i]);
+                }
     }
 
   private:
@@ -52,12 +53,14 @@ class Regression : public TextTask {
 
     void declare(TaskOptions& options) const override {
         declare_texts(options);
+        declare_windows(options);
         options.words("label", "NAME...", "names of the columns with the numbers, one or several");
         options.flag("drop-unlabelled",
                      "leave out rows that lack a number, and count them; else they are refused");
     }
 
     Columns columns(PrepareOptions const& o) const override {
+        check_windows(o);
         Columns columns = columns_of_texts(o);
         columns.values = o.values("label");
         columns.may_lack = true;

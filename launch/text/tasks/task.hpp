@@ -2,6 +2,7 @@
 // rows become samples. A new task is a file pair here and a line in registry.cpp.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,12 @@ class TextTask {
     virtual void declare(TaskOptions& options) const = 0;
     /// Columns that it reads. Throws InputError naming an option that is missing.
     virtual Columns columns(PrepareOptions const& o) const = 0;
+    /// Calls `each` for every row of `file` in order. A task whose rows have more than texts and
+    /// values puts into them what it made of the rest. Throws InputError "FILE:LINE: what".
+    virtual void read(std::string const& file, PrepareOptions const& o,
+                      std::function<void(Row&&)> const& each) const {
+        read_rows(file, o.columns, each);
+    }
     /// Does the tokenizer cut what is longer than --max-length?
     virtual bool cuts() const { return false; }
     virtual Words words() const { return {}; }
@@ -52,7 +59,7 @@ class TextTask {
     /// Describes the target and the tokens of a micro-batch of one sample, as `inspect` shows them.
     virtual std::string shown_label(data::MicroBatch const& micro_batch,
                                     data::Dataset const& set) const = 0;
-    virtual std::string shown_tokens(data::MicroBatch const& micro_batch,
+    virtual std::string shown_tokens(data::MicroBatch const& micro_batch, data::Dataset const& set,
                                      Tokenizer const& tokenizer, bool color) const;
 };
 

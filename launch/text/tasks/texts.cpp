@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "cluster/file.hpp"
 #include "data/json.hpp"
@@ -20,6 +21,58 @@ std::vector<Encoding> encode_texts(std::vector<Waiting> const& rows, PrepareOpti
         }
         return tokenizer.encode(texts, pairs);
     });
+}
+
+void declare_windows(TaskOptions& options) {
+    options.word("windows", "STRIDE",
+                 "a text that is longer than --max-length becomes several samples in place of one "
+                 "that is cut, each with the last STRIDE tokens of the one before");
+}
+
+std::int64_t stride_of(PrepareOptions const& o, std::string const& option, std::int64_t room,
+                       std::int64_t usual) {
+    if (!o.given(option)) return usual;
+    std::string const text = o.value(option);
+    std::int64_t stride = -1;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), stride);
+    if (error != std::errc{} || end != text.data() + text.size() || stride < 0 || stride >= room)
+        throw cluster::InputError(fmt::format(
+            "--{}: {}: legal: a whole number from 0 to {}, as --max-length {} leaves room for {} "
+            "tokens of a text",
+            option, text, std::max<std::int64_t>(0, room - 1), o.max_length,
+            std::max<std::int64_t>(0, room)));
+    return stride;
+}
+
+void check_windows(PrepareOptions const& o) {
+    if (o.given("windows") && o.given("pair"))
+        throw cluster::InputError("--windows, --pair: legal: one of them, as one text is divided");
+}
+
+std::vector<std::vector<Encoding>> encode_parts(std::vector<Waiting> const& rows,
+                                                PrepareOptions const& o,
+                                                Tokenizer const& tokenizer) {
+    std::vector<std::vector<Encoding>> parts;
+    if (!o.given("windows")) {
+        for (auto& encoding : encode_texts(rows, o, tokenizer))
+            parts.push_back({std::move(encoding)});
+        return parts;
+    }
+    std::int64_t const room =
+        o.max_length - std::ssize(tokenizer.leading()) - std::ssize(tokenizer.trailing());
+    std::int64_t const stride = stride_of(o, "windows", room);
+    auto texts = encode_rows(rows, [&](std::vector<Waiting> const& some) {
+        std::vector<std::string> input;
+        for (auto const& [row, split] : some) input.push_back(row.text);
+        return tokenizer.encode_windows(input, {}, o.max_length, stride);
+    });
+    for (auto& text : texts) {
+        auto& of = parts.emplace_back();
+        for (auto& window : text.windows) // counts are of the text
+            of.push_back({std::move(window.tokens), std::move(window.segments),
+                          of.empty() && text.windows.size() > 1, of.empty() ? text.written : 0});
+    }
+    return parts;
 }
 
 void declare_texts(TaskOptions& options) {

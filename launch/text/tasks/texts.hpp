@@ -33,6 +33,19 @@ auto encode_rows(std::vector<Waiting> const& rows, Encode const& encode) {
 std::vector<Encoding> encode_texts(std::vector<Waiting> const& rows, PrepareOptions const& o,
                                    Tokenizer const& tokenizer);
 
+/// Declares --windows, by which a text that is too long becomes several samples instead of one that
+/// is cut.
+void declare_windows(TaskOptions& options);
+/// The number that an option gives, or `usual`: tokens that a window has of the one before. `room`:
+/// tokens of a window beside the special ones. Throws InputError.
+std::int64_t stride_of(PrepareOptions const& o, std::string const& option, std::int64_t room,
+                       std::int64_t usual = 0);
+/// Throws InputError where --windows and --pair are given.
+void check_windows(PrepareOptions const& o);
+/// Tokens of the texts, one entry each; with --windows one for each window of a text, in order.
+std::vector<std::vector<Encoding>>
+encode_parts(std::vector<Waiting> const& rows, PrepareOptions const& o, Tokenizer const& tokenizer);
+
 /// The options for texts, --text and --pair, and the columns that they name.
 void declare_texts(TaskOptions& options);
 Columns columns_of_texts(PrepareOptions const& o);
