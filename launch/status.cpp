@@ -1,11 +1,13 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
+#include "framework/evaluation/metrics.hpp"
 #include "framework/run/status.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
@@ -56,11 +58,18 @@ void print_jobs(framework::run::Status const& s) {
     }
 }
 
+bool is_in_text(std::string const& name) {
+    auto const& all = framework::evaluation::metrics();
+    auto const found = std::ranges::find(all, name, &framework::evaluation::Metric::name);
+    return found == all.end() || found->in_text;
+}
+
 /// "loss 0.6931, accuracy 0.5000, f1 0.3333"
 std::string metrics_text(nlohmann::ordered_json const& evaluation) {
     std::string text;
     for (auto const& [name, value] : framework::run::metrics_of(evaluation))
-        text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name, value);
+        if (is_in_text(name))
+            text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name, value);
     return text.empty() ? "no number" : text;
 }
 

@@ -131,10 +131,10 @@ std::vector<Metric> const& metrics() {
         {"f1", Better::larger, {answers}, answer_f1},
         {"has_answer_f1", Better::larger, {answers}, answer_f1_where_there},
         {"no_answer_f1", Better::larger, {answers}, answer_f1_where_none},
-        {"mcc", Better::larger, {classes}, matthews_correlation},
-        {"roc_auc", Better::larger, {classes}, class_roc_auc},
-        {"roc_auc", Better::larger, {label_sets}, label_roc_auc},
-        {"calibration_error", Better::smaller, {classes}, calibration_error},
+        {"mcc", Better::larger, {classes}, matthews_correlation, false},
+        {"roc_auc", Better::larger, {classes}, class_roc_auc, false},
+        {"roc_auc", Better::larger, {label_sets}, label_roc_auc, false},
+        {"calibration_error", Better::smaller, {classes}, calibration_error, false},
         {"perplexity", Better::smaller, {next_tokens}, perplexity},
         {"mse", Better::smaller, {numbers}, mean_squared_error},
         {"pearson", Better::larger, {numbers}, pearson},
@@ -167,11 +167,12 @@ nlohmann::ordered_json Metrics::to_json() const {
     return json;
 }
 
-std::string Metrics::text() const {
+std::string Metrics::text(std::string const& chosen) const {
     std::string text;
     for (auto const& [name, value] : values)
-        text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name,
-                            cluster::unsigned_nan(value));
+        if (name == chosen || std::ranges::find(metrics(), name, &Metric::name)->in_text)
+            text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name,
+                                cluster::unsigned_nan(value));
     return text;
 }
 

@@ -38,6 +38,7 @@ struct Metric {
     Better better;
     std::vector<Findings> of; ///< findings that it can be computed from
     double (*value)(Outcome const& outcome);
+    bool in_text = true; ///< in the lines of a run for people, also where it decides nothing
 };
 
 /// Every metric, in the order in which they are shown.
@@ -73,7 +74,8 @@ struct Metrics {
 
     double value(std::string const& name) const; ///< throws std::out_of_range
     nlohmann::ordered_json to_json() const;      ///< null for what is not defined
-    std::string text() const;                    ///< "loss 0.6931, accuracy 0.5000"
+    /// "loss 0.6931, accuracy 0.5000", with the metric `chosen` in any case.
+    std::string text(std::string const& chosen = "") const;
 };
 Metrics summarize(Outcome const& outcome);
 

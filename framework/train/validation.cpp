@@ -41,7 +41,7 @@ bool Validation::evaluate(run::Control& control) {
     double const value = last_->value(metric.name);
     bool const better = !std::isnan(value) && (progress.best_step < 0 ||
                                                evaluation::is_better(metric, value, progress.best));
-    reports_.say(fmt::format("step {}: validation {}{}", progress.step, last_->text(),
+    reports_.say(fmt::format("step {}: validation {}{}", progress.step, last_->text(metric.name),
                              better ? fmt::format("  (best {} so far)", metric.name) : ""));
     progress.evaluated_step = progress.step;
     progress.evaluations_without_improvement =

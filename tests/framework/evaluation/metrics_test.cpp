@@ -87,6 +87,8 @@ TEST(Metrics, OfProbabilitiesAreThoseOfScikitLearnAndOfGuosFormula) {
         }
         Metrics const found = summarize(outcome);
         expect_golden(found, row, {"classes", "labels", "logits", "reliability"});
+        EXPECT_EQ(found.text().find("mcc"), std::string::npos) << "a line stays short";
+        EXPECT_NE(found.text("mcc").find(", mcc "), std::string::npos) << "but for what decides";
         nlohmann::json const bins = reliability_to_json(found.reliability);
         ASSERT_EQ(bins.size(), row.at("reliability").size());
         for (std::size_t b = 0; b < bins.size(); ++b)
