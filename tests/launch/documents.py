@@ -64,7 +64,19 @@ def trireme(*arguments, fault=""):
     assert not fault or "fault fired" in result.stderr, result.stderr
 
 
-def prepare(task, *columns):
+def masking_tokenizer():
+    """That of the tests, with a token for what is masked."""
+    folder = WORK / "masking"
+    folder.mkdir()
+    tokenizer = json.loads((TOKENIZER / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["[MASK]"] = len(vocabulary)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "tokenizer_config.json").write_text('{"mask_token": "[MASK]"}')
+    return folder
+
+
+def prepare(task, *columns, tokenizer=TOKENIZER):
     rows = WORK / "rows.jsonl"
     words = ["film", "good", "bad", "plot", "actors", "great", "the", "very"]
     texts = [" ".join(words[(i * k + k) % 8] for k in range(3 + i % 5)) for i in range(64)]
@@ -72,7 +84,7 @@ def prepare(task, *columns):
         {"a": text, "b": f"the {words[i % 8]}", "c": i % 2, "tokens": text.split(), "tags": ["OB"[w == "plot"] + "-X" * (w == "plot") for w in text.split()],
          "several": ["x", "y"][:i % 3], "question": "the film", "context": text,
          "answers": {"text": [], "answer_start": []} if i % 4 else {"text": [text.split()[0]], "answer_start": [0]}}) + "\n" for i, text in enumerate(texts)))
-    trireme("prepare", "--task", task, "--tokenizer", TOKENIZER, "--train", rows, "--max-length", 16, "--output", WORK / task, *columns)
+    trireme("prepare", "--task", task, "--tokenizer", tokenizer, "--train", rows, "--max-length", 16, "--output", WORK / task, *columns)
     return WORK / task
 
 
@@ -166,7 +178,7 @@ def main():
     sets = prepare("multi-label", "--text", "a", "--label", "several")
     entities = prepare("token-classification")
     answers = prepare("question-answering")
-    masked = prepare("masked-language-modeling", "--text", "a")
+    masked = prepare("masked-language-modeling", "--text", "a", tokenizer=masking_tokenizer())
     check_data([classes, language, generation, numbers, sets, entities, answers, masked])
     # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
     check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(sets, "multi-label", 5)

@@ -219,7 +219,8 @@ class TokenClassification : public TextTask {
             ++words;
             entities += letter == 'B' || letter == 'S';
         }
-        return fmt::format("{}, {} begin an entity", cluster::counted(words, "word"), entities);
+        return cluster::counted(words, "word") +
+               (entities ? fmt::format(", {} begin an entity", entities) : "");
     }
     /// Words that are of an entity, or have a tag of another kind, are coloured by it and followed
     /// by it.
