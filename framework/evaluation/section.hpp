@@ -11,8 +11,8 @@ namespace trireme::framework::evaluation {
 enum class Pooling : std::uint8_t { mean, max };
 
 struct Section {
-    std::int64_t every = 0;      ///< steps; 0: at the end of each epoch
-    std::string metric = "loss"; ///< decides best checkpoint and early stop
+    std::int64_t every = 0;          ///< steps; 0: at the end of each epoch
+    std::string metric = "loss";     ///< decides best checkpoint and early stop
     Pooling pooling = Pooling::mean; ///< outputs of documents that were divided into windows
     /// evaluations without improvement before stopping; 0: never stop early
     int patience = 0;
