@@ -65,7 +65,8 @@ TEST(Config, EveryMistakeGetsALineThatNamesIt) {
     EXPECT_EQ(error_of(good + "seed: 1\nseed: 2\n"), "FILE:8: seed is given twice");
     EXPECT_EQ(
         error_of("run: r\n"),
-        "FILE: task: missing; legal: classification, language-modeling, generation, regression");
+        "FILE: task: missing; legal: classification, language-modeling, generation, regression, "
+        "multi-label, token-classification, question-answering, masked-language-modeling");
     EXPECT_EQ(error_of("run: [\n").substr(0, 16), "FILE:2: not YAML");
     EXPECT_EQ(error_of("- a\n"),
               "FILE: legal: a mapping of keys to values (see configs/ for complete examples)");

@@ -115,7 +115,8 @@ std::vector<Mistake> const kTexts{
     {"WrongTask",
      {"prepare", "--task", "poetry", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train",
       "DIR/rows.jsonl"},
-     "--task: poetry: legal: classification, language-modeling, generation, regression",
+     "--task: poetry: legal: classification, language-modeling, generation, regression, "
+     "multi-label, token-classification, question-answering, masked-language-modeling",
      {}},
     {"MaxLengthZero",
      prepare("rows.jsonl", {"--max-length", "0"}),
@@ -341,7 +342,8 @@ std::vector<Mistake> const kDataSets{
      label_renamed("classes", "so-so", "fair")},
     {"EvaluateLanguageWithABert",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/data", "--split", "train"},
-     "task: language-modeling: DIR/bert is a bert encoder; legal: classification, regression",
+     "task: language-modeling: DIR/bert is a bert encoder; legal: classification, regression, "
+     "multi-label, token-classification, question-answering, masked-language-modeling",
      {}},
     {"EvaluateAClassifierOfAnotherLoss",
      {"evaluate", "--model", "DIR/bert", "--data", "DIR/classes", "--split", "train"},

@@ -131,11 +131,13 @@ std::vector<Mistake> const kRuns{
      {}},
     {"UnknownTask",
      train({"task=poetry"}),
-     "--set: task: poetry: legal: classification, language-modeling, generation, regression",
+     "--set: task: poetry: legal: classification, language-modeling, generation, regression, "
+     "multi-label, token-classification, question-answering, masked-language-modeling",
      {}},
     {"LanguageModelingWithABert",
      train({"model.path=DIR/bert"}),
-     "task: language-modeling: DIR/bert is a bert encoder; legal: classification, regression",
+     "task: language-modeling: DIR/bert is a bert encoder; legal: classification, regression, "
+     "multi-label, token-classification, question-answering, masked-language-modeling",
      {}},
     {"DegreesDoNotMakeTheWorld",
      train({"parallel.replicate=3"}),
