@@ -102,7 +102,8 @@ def write(task, seed, sizes, folder):
         made = [{"text": f"{row['Package']} is {row['Description'].splitlines()[0]}, maintained by {person(row)}."} for row in rows]
     test, rest = made[:sizes["test"]], made[sizes["test"]:]
     random.Random(seed).shuffle(rest)
-    parts = {"test": test, "train": rest[:sizes["train"]]}
+    train = sizes["train"]
+    parts = {"test": test, "train": rest[:train], "validation": rest[train:train + sizes["validation"]]}
     for split, part in parts.items():
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
     return {split: len(part) for split, part in parts.items()}

@@ -190,11 +190,20 @@ class QuestionAnswering : public TextTask {
             each(std::move(row));
         };
         if (has_ending(file, ".json")) return read_squad(file, take);
+        auto const take_row = [&](Row&& row) {
+            auto const context = std::move(row.structured.at(2));
+            row.structured.pop_back();
+            if (!context.is_string())
+                throw cluster::InputError(
+                    fmt::format("{}: {}: {}: legal: a text; --context names the column",
+                                place_of(row), names.context, data::shown(context)));
+            row.pair = context.get<std::string>();
+            take(std::move(row));
+        };
         Columns columns = o.columns;
-        columns.pair = names.context;
         columns.values.clear();
-        columns.structured = {names.id, names.answers};
-        read_rows(file, columns, take);
+        columns.structured = {names.id, names.answers, names.context};
+        read_rows(file, columns, take_row);
     }
 
     std::unique_ptr<RowConverter> converter(PrepareOptions const& o, Tokenizer const& tokenizer,
