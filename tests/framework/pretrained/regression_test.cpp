@@ -149,7 +149,7 @@ TEST(Heads, SoDoThoseOfAGpusOperations) {
 TEST(Heads, WeightsOfClassesCountInTrainingAlone) {
     Regressor r(kCases[4]);
     parallel::ParameterStore store(model::parameter_specs(r.model), {.compute = at::kDouble});
-    pretrained::load_weights(r.config, r.model, store);
+    pretrained::load_weights(r.config.model, r.config.seed, r.model, store);
     store.refresh_compute();
     auto const weighted = Computed(r, r.expected(), store).results.samples;
     auto const weights = std::exchange(r.model.class_weights, {});
