@@ -50,10 +50,14 @@ model::Config read_model_config(config::Config const& config,
         throw cluster::InputError(fmt::format(
             "{}: {} names of labels; legal: {} or more: prepare the data with --task {}",
             config.data.path, labels.size(), task.schema().least_labels, config.task));
-    if (pretrained::architecture_of(model).empty())
+    if (pretrained::architecture_of(model).empty()) {
+        bool const encoder = model::traits_of(model.head).of_vocabulary();
         throw cluster::InputError(
-            fmt::format("task: {}: {} is a {} encoder; legal: {}", config.task, config.model.path,
-                        pretrained::entry_of(model.family).model_type, tasks_of_samples()));
+            fmt::format("task: {}: {} is a {} {}; legal: {}", config.task, config.model.path,
+                        pretrained::entry_of(model.family).model_type,
+                        encoder ? "encoder" : "decoder, of which transformers has no classifier",
+                        encoder ? tasks_of_samples() : "language-modeling, generation"));
+    }
     model.labels = labels;
     choose_pad_token(config, model);
     auto const choose = [](double asked, double& ours) {

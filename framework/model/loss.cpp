@@ -112,20 +112,20 @@ void divided_rows(at::Tensor const& logits, std::int64_t first, LabeledRows cons
 /// weight, all on the way.
 class ChunkedLoss {
   public:
-    ChunkedLoss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass, RowLosses& rows,
+    ChunkedLoss(at::Tensor const& x, VocabularyUse const& layer, Pass const& pass, RowLosses& rows,
                 parallel::TensorAxis const& axis)
-        : x_(x), weight_(weight), pass_(pass), rows_(rows), axis_(axis),
+        : x_(x), weight_(layer.weight), pass_(pass), rows_(rows), axis_(axis), cap_(layer.cap),
           labels_(pass.micro_batch.columns.labels_of(data::kTokenLabels)),
-          slice_(weight.parameter().slice()),
+          slice_(weight_.parameter().slice()),
           // Padding in the vocabulary is no class: it has no score.
-          real_(slice_.real), w_(weight.value().narrow(0, 0, real_)) {
+          real_(slice_.real), w_(weight_.value().narrow(0, 0, real_)) {
         if (!composed()) {
             rows.loss.resize(labels_.size());
             rows.best.resize(labels_.size());
         }
         // Asked for, logits are whole rows also where the vocabulary is divided.
         if (pass.keep_logits)
-            rows.logits = x.new_zeros({x.size(0), weight.parameter().spec().shape[0]}, at::kFloat);
+            rows.logits = x.new_zeros({x.size(0), weight_.parameter().spec().shape[0]}, at::kFloat);
     }
 
     /// Collective over the axis.
@@ -136,8 +136,12 @@ class ChunkedLoss {
         for (std::int64_t first = 0; first < all; first += chunk) {
             std::int64_t const n = std::min(chunk, all - first);
             at::Tensor const logits = for_kernel(at::mm(x_.narrow(0, first, n), w_.t()));
+            if (cap_ > 0) logits.div_(cap_).tanh_().mul_(cap_);
+            at::Tensor const slope =
+                cap_ > 0 && graph() ? 1 - (logits / cap_).square_() : at::Tensor();
             keep(logits, first);
             losses_of(logits, first);
+            if (slope.defined()) logits.mul_(slope);
             if (graph()) add_gradients(logits, first);
         }
         if (pass_.keep_logits && axis_.size() > 1)
@@ -206,6 +210,7 @@ class ChunkedLoss {
     Pass const& pass_;
     RowLosses& rows_;
     parallel::TensorAxis const& axis_;
+    double cap_; ///< of logits; 0: none
     std::vector<std::int32_t> const& labels_;
     parallel::TensorSlice slice_;
     std::int64_t real_; ///< classes of this rank, padding left out
@@ -215,12 +220,12 @@ class ChunkedLoss {
 };
 
 struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
-    static Variable forward(AutogradContext* context, Variable const& x, ParameterUse const* weight,
+    static Variable forward(AutogradContext* context, Variable const& x, VocabularyUse const* layer,
                             Pass const* pass, RowLosses* rows, parallel::TensorAxis const& axis) {
-        ChunkedLoss chunks(x, *weight, *pass, *rows, axis);
+        ChunkedLoss chunks(x, *layer, *pass, *rows, axis);
         chunks.compute();
         context->save_for_backward({chunks.dx(), chunks.dw()});
-        parallel::remember(context, "weight", *weight);
+        parallel::remember(context, "weight", layer->weight);
         return chunks.loss();
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
@@ -236,14 +241,14 @@ struct LanguageModelLoss : torch::autograd::Function<LanguageModelLoss> {
 
 } // namespace
 
-at::Tensor language_model_loss(at::Tensor const& x, ParameterUse const& weight, Pass const& pass,
+at::Tensor language_model_loss(at::Tensor const& x, VocabularyUse const& layer, Pass const& pass,
                                Results& results, parallel::TensorAxis const& axis) {
     if (std::ssize(pass.micro_batch.columns.labels_of(data::kTokenLabels)) != x.size(0))
         throw cluster::InputError(
             "the data have no token labels, which a language-modeling head needs; prepare them "
             "with --task language-modeling or generation");
     RowLosses rows;
-    at::Tensor const loss = LanguageModelLoss::apply(x, &weight, &pass, &rows, axis);
+    at::Tensor const loss = LanguageModelLoss::apply(x, &layer, &pass, &rows, axis);
     finish_rows(std::move(rows), results,
                 [&pass](RowLosses const& r, Results& to) { append_language_results(pass, r, to); });
     return loss;

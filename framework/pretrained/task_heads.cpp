@@ -16,7 +16,11 @@ bool is_task_head(model::Config const& model, std::string const& name) {
 }
 
 bool is_other_head(model::Config const& model, std::string const& name) {
-    constexpr std::array kPretraining{"cls.predictions.", "cls.seq_relationship.", "lm_head."};
+    // A RoBERTa's body has a pooler that its classifier does not read.
+    constexpr std::array kPretraining{
+        "cls.predictions.",  "cls.seq_relationship.", "lm_head.",
+        "embed_out.",        "vocab_transform.",      "pooler.",
+        "vocab_layer_norm.", "vocab_projector.",      "roberta.pooler."};
     constexpr std::array kClassifiers{"score.", "classifier."};
     auto const begins = [&](auto const& starts) {
         return std::ranges::any_of(starts,
