@@ -57,7 +57,8 @@ at::Tensor KvCache::attend(std::int64_t layer, at::Tensor const& q, at::Tensor c
                                          micro_batch.token_count(),
                                          shape.heads,
                                          shape.window,
-                                         shape.scale};
+                                         shape.scale,
+                                         shape.cap};
     model::by_dtype(query, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
         kernels::cache_write(places_, micro_batch.token_count(), sequences.data(),

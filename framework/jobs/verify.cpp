@@ -149,9 +149,12 @@ class TrainingPath {
     void for_each_gradient(F const& f) const {
         for (auto const& tensor : pretrained::hf_tensors(task_.model)) {
             at::Tensor const whole = at::empty(tensor.shape, at::kFloat);
-            for (auto const& part : tensor.parts)
+            at::Tensor gradient;
+            for (auto const& part : tensor.parts) {
+                if (part.from == 0) gradient = whole_gradient(part.parameter);
                 whole.narrow(static_cast<std::int64_t>(part.dim), part.first, part.count)
-                    .copy_(whole_gradient(part.parameter));
+                    .copy_(pretrained::values_of(part, gradient));
+            }
             f(tensor.name, whole);
         }
     }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "framework/kernels/capped_scores.hpp"
 #include "framework/kernels/matmul_tile.hpp"
 #include "framework/kernels/packing.hpp"
 #include "framework/kernels/tiles.hpp"
@@ -55,10 +56,17 @@ TRIREME_INLINE Band band_of(AttentionProblem const& p, std::int64_t first, std::
 }
 
 template <typename T>
-TRIREME_INLINE T softmax_row(T* s, std::int64_t visible, std::int64_t width, T scale) {
+TRIREME_INLINE T softmax_row(T* s, std::int64_t visible, std::int64_t width,
+                             Scores<T> const& scores) {
     T highest = -std::numeric_limits<T>::infinity();
-    for (std::int64_t j = 0; j < visible; ++j)
-        s[j] *= scale, highest = s[j] > highest ? s[j] : highest;
+    if (scores.cap > 0) {
+        for (std::int64_t j = 0; j < visible; ++j) s[j] *= scores.scale;
+        cap_row(s, visible, scores.cap);
+        for (std::int64_t j = 0; j < visible; ++j) highest = s[j] > highest ? s[j] : highest;
+    } else {
+        for (std::int64_t j = 0; j < visible; ++j)
+            s[j] *= scores.scale, highest = s[j] > highest ? s[j] : highest;
+    }
     T sums[16] = {};
     std::int64_t j = 0;
     for (; j + 16 <= visible; j += 16)
@@ -109,6 +117,11 @@ TRIREME_INLINE void factors_of(AttentionProblem const& p, Task<T> const& t, std:
 }
 
 template <typename T>
+TRIREME_INLINE Scores<T> scores_of(AttentionProblem const& p) {
+    return {static_cast<T>(p.scale), static_cast<T>(p.cap)};
+}
+
+template <typename T>
 TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, T const* q,
                                  T const* k, T const* v, T* out, T* lse) {
     auto const t = task_of<T>(p, index);
@@ -136,7 +149,7 @@ TRIREME_INLINE void forward_task(AttentionProblem const& p, std::int64_t index, 
                 std::int64_t const from = keys.first - band.low;
                 std::fill(s, s + from, T(0));
                 lse[(t.token + first + r) * p.heads + head] = softmax_row(
-                    s + from, keys.end - keys.first, band.width - from, static_cast<T>(p.scale));
+                    s + from, keys.end - keys.first, band.width - from, scores_of<T>(p));
                 if (p.dropout.probability > 0) {
                     drop(p, t, head, first + r, band, factors);
                     for (std::int64_t j = 0; j < band.count; ++j) s[j] *= factors[j];
@@ -157,12 +170,6 @@ TRIREME_INLINE T dot(T const* a, T const* b, std::int64_t n) {
     return sum;
 }
 
-/// Numbers of one query: log of its sum of exponentials, sum over outputs times their gradients.
-template <typename T>
-struct QueryNumbers {
-    T log_sum, delta, scale;
-};
-
 /// Makes of a query's raw scores `s` what multiplied the values, and of the gradient `d` of that
 /// the gradient of the raw scores.
 template <typename T>
@@ -170,11 +177,15 @@ TRIREME_INLINE void score_gradients(T* s, T* d, T const* factors, Band const& ba
                                     Range const& keys, QueryNumbers<T> const& query) {
     std::int64_t const from = keys.first - band.low, to = keys.end - band.low;
     for (std::int64_t j = 0; j < from; ++j) s[j] = d[j] = 0;
-    for (std::int64_t j = from; j < to; ++j) {
-        T const probability = exp_fast(s[j] * query.scale - query.log_sum);
-        s[j] = probability * factors[j];
-        d[j] = probability * (d[j] * factors[j] - query.delta) * query.scale;
-    }
+    T const scale = query.scores.scale;
+    if (query.scores.cap > 0)
+        capped_gradients(s, d, factors, from, to, query);
+    else
+        for (std::int64_t j = from; j < to; ++j) {
+            T const probability = exp_fast(s[j] * scale - query.log_sum);
+            s[j] = probability * factors[j];
+            d[j] = probability * (d[j] * factors[j] - query.delta) * scale;
+        }
     for (std::int64_t j = to; j < band.width; ++j) s[j] = d[j] = 0;
 }
 
@@ -220,9 +231,8 @@ TRIREME_INLINE void backward_task(AttentionProblem const& p, std::int64_t index,
                 std::int64_t const query = first + r;
                 T const delta = dot(out + at + r * t.q_stride, dout + at + r * t.q_stride, t.size);
                 factors_of(p, t, head, query, band, factors);
-                score_gradients(
-                    s, d, factors, band, seen(p, query, t.n),
-                    {lse[(t.token + query) * p.heads + head], delta, static_cast<T>(p.scale)});
+                score_gradients(s, d, factors, band, seen(p, query, t.n),
+                                {lse[(t.token + query) * p.heads + head], delta, scores_of<T>(p)});
             }
             std::int64_t const at_band = band.low * t.width;
             product(band.count, t.width, rows, Strided<T>{probs, 1, np}, tile_d, t.width,

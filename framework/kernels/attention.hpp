@@ -21,6 +21,7 @@ struct AttentionProblem {
     DropoutKey dropout; ///< dropout of probabilities, keyed by sample, head, query and key position
     /// number that head 0 has in the model, since the heads may be some of the model's
     std::int64_t first_head = 0;
+    double cap = 0; ///< scores x become cap * tanh(x / cap), after `scale`; 0: they stay
 };
 
 /// out[T, H size] and lse[T, H], the log of each row's sum of exponentials, which the backward pass

@@ -1,6 +1,7 @@
 #include "framework/kernels/decode_attention.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -20,11 +21,14 @@ TRIREME_INLINE T dot(std::int64_t n, T const* a, T const* b) {
 
 /// One query head over `n` keys: softmax(scale q K^T) V.
 template <typename T>
-TRIREME_INLINE void attend(std::int64_t n, std::int64_t size, T scale, T const* q, T const* keys,
+TRIREME_INLINE void attend(std::int64_t n, DecodeProblem const& p, T const* q, T const* keys,
                            T const* values, T* scores, T* out) {
+    std::int64_t const size = p.places.size;
+    T const scale = static_cast<T>(p.scale), cap = static_cast<T>(p.cap);
     T highest = -std::numeric_limits<T>::infinity(), total = 0;
     for (std::int64_t j = 0; j < n; ++j) {
         scores[j] = scale * dot(size, q, keys + j * size);
+        if (cap > 0) scores[j] = cap * std::tanh(scores[j] / cap);
         highest = scores[j] > highest ? scores[j] : highest;
     }
     for (std::int64_t j = 0; j < n; ++j) scores[j] = exp_fast(scores[j] - highest);
@@ -50,8 +54,7 @@ TRIREME_INLINE void task(DecodeProblem const& p, std::int64_t index, T const* q,
     scores.resize(static_cast<std::size_t>(end - first));
     for (std::int64_t g = 0; g < group; ++g) {
         std::int64_t const at = (query * p.heads + kv_head * group + g) * c.size;
-        attend(end - first, c.size, static_cast<T>(p.scale), q + at, keys + row, values + row,
-               scores.data(), out + at);
+        attend(end - first, p, q + at, keys + row, values + row, scores.data(), out + at);
     }
 }
 TRIREME_CLONES void run_task(DecodeProblem const& p, std::int64_t i, float const* q, float const* k,

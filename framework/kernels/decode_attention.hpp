@@ -26,7 +26,8 @@ struct DecodeProblem {
     std::int64_t queries, heads;  ///< query heads, a multiple of the kv heads
     /// a query sees its last `window` positions only, its own included; 0: all
     std::int64_t window;
-    double scale; ///< factor of scores
+    double scale;   ///< factor of scores
+    double cap = 0; ///< scores x become cap * tanh(x / cap), after `scale`; 0: they stay
 };
 /// out[queries, heads * size] from q of the same shape. One task owns a query and a kv head, and
 /// its sums are in order of position: nothing depends on the threads or on what else is in the

@@ -51,6 +51,7 @@ struct OneSample {
     std::int64_t first, n, group;
     at::Tensor q, k, v; ///< [H, n, S]
     at::Tensor scores;  ///< [H, n, n], scaled; -infinity where a query does not see a key
+    at::Tensor slope;   ///< derivative of the cap, [H, n, n]; undefined if there is none
     at::Tensor factors; ///< factors of dropout, [H, n, n]; undefined if there is none
 };
 
@@ -64,6 +65,11 @@ OneSample sample_of(kernels::AttentionProblem const& p, std::int64_t i, at::Tens
     s.k = heads_of(k, s.first, s.n, p.size).repeat_interleave(s.group, 0);
     s.v = heads_of(v, s.first, s.n, p.size).repeat_interleave(s.group, 0);
     s.scores = at::bmm(s.q, s.k.transpose(1, 2)).mul_(p.scale);
+    if (p.cap > 0) {
+        at::Tensor const share = s.scores.div_(p.cap).tanh_();
+        s.slope = 1 - share.square();
+        s.scores = share * p.cap;
+    }
     at::TensorOptions const ids = q.options().dtype(at::kLong);
     at::Tensor const position = at::arange(s.n, ids), query = position.unsqueeze(1),
                      key = position.unsqueeze(0);
@@ -122,7 +128,17 @@ at::Tensor dropout_factors(kernels::DropoutKey const& key, at::Tensor const& hig
 
 at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, at::Tensor const& positions,
                         at::Tensor const& cosine, at::Tensor const& sine, int direction) {
-    std::int64_t const rows = x.size(0), half = x.size(1) / heads / 2;
+    std::int64_t const rows = x.size(0), half = cosine.size(1), size = x.size(1) / heads;
+    if (size > 2 * half) { // the rest of each head stays
+        at::Tensor const whole = x.view({rows, heads, size});
+        at::Tensor const turned =
+            apply_rotary(whole.narrow(2, 0, 2 * half).reshape({rows, heads * 2 * half}), heads,
+                         positions, cosine, sine, direction);
+        return at::cat({turned.view({rows, heads, 2 * half}),
+                        whole.narrow(2, 2 * half, size - 2 * half)},
+                       2)
+            .view(x.sizes());
+    }
     at::Tensor const in = x.view({rows, heads, 2, half});
     at::Tensor const a = in.select(2, 0), b = in.select(2, 1);
     at::Tensor const c = cosine.index_select(0, positions).unsqueeze(1);
@@ -158,6 +174,7 @@ AttentionGradients attention_backward(kernels::AttentionProblem const& problem, 
         at::Tensor dp = at::bmm(d, s.v.transpose(1, 2));
         if (s.factors.defined()) dp.mul_(s.factors);
         at::Tensor const ds = dp.sub_(delta).mul_(p).mul_(problem.scale);
+        if (s.slope.defined()) ds.mul_(s.slope);
         put_heads(g.q, s.first, at::bmm(ds, s.k));
         put_heads(g.k, s.first, add_groups(at::bmm(ds.transpose(1, 2), s.q), s.group));
         at::Tensor const kept = s.factors.defined() ? p * s.factors : p;

@@ -8,11 +8,41 @@
 
 namespace trireme::framework::model {
 
-enum class Family : std::uint8_t { bert, gpt2, llama, mistral, qwen2, qwen3 };
+enum class Family : std::uint8_t {
+    bert,
+    gpt2,
+    llama,
+    mistral,
+    qwen2,
+    qwen3,
+    roberta,
+    xlm_roberta,
+    camembert,
+    distilbert,
+    ministral,
+    phi3,
+    granite,
+    olmo2,
+    olmo3,
+    smollm3,
+    gemma2,
+    gemma3,
+    eurobert,
+    gpt_neox
+};
 enum class Norm : std::uint8_t { rms, layer };
-enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu };
+enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu, tanh };
 enum class Positions : std::uint8_t { rotary, learned };
-enum class RotaryScaling : std::uint8_t { none, linear, llama3 };
+enum class RotaryScaling : std::uint8_t { none, linear, llama3, yarn, by_frequency };
+/// Says over which numbers queries and keys are normalized: those of each head (Qwen 3), or all of
+/// a token's (OLMo 2).
+enum class QueryKeyNorm : std::uint8_t { none, heads, whole };
+/// Says by which angles a layer turns its queries and keys: not at all (SmolLM3's every fourth), by
+/// the model's base and stretch, or by the local base alone (Gemma 3's windowed layers).
+enum class LayerRotary : std::uint8_t { none, main, local };
+/// Says what a classifier reads of a sample: one token, the first of an encoder or the last of a
+/// decoder; the mean of its tokens; or each token, whose outputs are averaged.
+enum class Pooling : std::uint8_t { one_token, mean, mean_of_outputs };
 enum class HeadKind : std::uint8_t {
     language_model,
     classification,
@@ -55,11 +85,14 @@ constexpr HeadTraits traits_of(HeadKind kind) {
 /// How rotary positions were stretched to a longer context after the first training.
 struct RotaryStretch {
     RotaryScaling scaling = RotaryScaling::none;
-    /// divides the rotary frequencies: linear all of them, llama3 the low ones
+    /// divides the rotary frequencies: linear all of them, llama3 and yarn the low ones
     double factor = 1.0;
-    /// llama3: rotations per original context between which it blends
+    /// llama3, yarn: rotations per original context between which it blends
     double low_frequency = 1.0, high_frequency = 4.0;
-    std::int64_t original_context = 0; ///< llama3: positions of the first training
+    std::int64_t original_context = 0; ///< llama3, yarn: positions of the first training
+    double amplitude = 1.0;            ///< multiplies cosines and sines
+    bool whole_pairs = true;           ///< yarn: blends from and to whole numbers of a pair
+    std::vector<double> factors = {};  ///< by_frequency: divides the frequency of each pair
 };
 
 struct Config {
@@ -77,21 +110,33 @@ struct Config {
 
     Norm norm = Norm::rms;
     double norm_epsilon = 1e-5;
-    bool norm_first = true; ///< pre-norm (Llama) or post-norm (BERT)
-    bool qk_norm = false;   ///< rms norm over each query and key head (Qwen 3)
+    bool norm_plus_one = false;     ///< rms norms multiply by 1 + weight (Gemma)
+    bool norm_first = true;         ///< pre-norm (Llama) or post-norm (BERT)
+    bool parallel_residual = false; ///< the feed-forward reads the block's input (GPT-NeoX)
+    QueryKeyNorm query_key_norm = QueryKeyNorm::none; ///< an rms norm
     Activation activation = Activation::silu;
     bool gated = true;           ///< down(act(gate(x)) * up(x)) or down(act(up(x)))
     bool attention_bias = false; ///< the query, key and value layers have a bias
     bool output_bias = false;    ///< the attention's output layer has a bias
     bool feed_forward_bias = false;
-    bool input_major = false; ///< weights of the blocks' linear layers are [in, out] (GPT-2)
+    bool fused_by_head = false; ///< a folder's fused query, key, value lie head by head (GPT-NeoX)
+    bool input_major = false;   ///< weights of the blocks' linear layers are [in, out] (GPT-2)
     Positions positions = Positions::rotary;
     double rotary_base = 10000.0;
     RotaryStretch rotary;
+    std::int64_t rotary_size = 0;          ///< numbers of a head that are turned, the first; 0: all
+    std::vector<LayerRotary> layer_rotary; ///< per layer. Empty: main in all
+    double local_rotary_base = 10000.0;
+    std::int64_t position_offset = 0; ///< row of learned positions that a sample begins at
     bool causal = true;
     /// per layer: keys a query sees, itself the last; 0: all. Empty: all zeros
     std::vector<std::int64_t> windows;
     std::vector<double> attention_scale; ///< per layer: of scores. Empty: 1 / sqrt(head_size)
+    /// scores, or logits, x become cap * tanh(x / cap) (Gemma 2); 0: they stay
+    double attention_cap = 0.0, logits_cap = 0.0;
+    /// factors of token embeddings, of what a block adds to its input, and of logits
+    double embedding_scale = 1.0, residual_scale = 1.0, logits_scale = 1.0;
+    bool round_embedding_scale = false; ///< to the dtype of the embeddings (Gemma)
     bool tied_embeddings = false;
     /// a decoder's classifier reads the last token that is not this one
     std::int64_t pad_token = -1;
@@ -101,6 +146,11 @@ struct Config {
     double embedding_dropout = 0.0, hidden_dropout = 0.0, attention_dropout = 0.0,
            classifier_dropout = 0.0;
     double initializer_range = 0.02;
+
+    // of a classifier: what it reads, and the layer between that and its last
+    Pooling pooling = Pooling::one_token;
+    Activation pooled_activation = Activation::tanh;
+    bool dropout_before_pooler = false; ///< beside the one after it (RoBERTa)
 
     HeadKind head = HeadKind::language_model;
     std::vector<std::string> labels; ///< names of the outputs in id order, if the head has such

@@ -70,17 +70,19 @@ struct FlashFunction : torch::autograd::Function<FlashFunction> {
 
 } // namespace
 
-std::string no_flash(at::ScalarType dtype, std::int64_t head_size, double dropout) {
+std::string no_flash(at::ScalarType dtype, AttentionUse const& use) {
     if (dtype != at::kBFloat16) return "numerics.compute is not bf16";
-    if (dropout > 0) return fmt::format("model.attention_dropout is {}, not 0", dropout);
-    if (head_size % 8 || head_size > 256)
-        return fmt::format("heads of size {} are no multiple of 8 up to 256", head_size);
+    if (use.dropout > 0) return fmt::format("model.attention_dropout is {}, not 0", use.dropout);
+    if (use.cap > 0) return fmt::format("the model caps scores at {}", use.cap);
+    if (use.head_size % 8 || use.head_size > 256)
+        return fmt::format("heads of size {} are no multiple of 8 up to 256", use.head_size);
     return "";
 }
 
 bool can_flash(at::Tensor const& q, kernels::AttentionProblem const& problem) {
     return parallel::on_gpu(q) &&
-           no_flash(q.scalar_type(), problem.size, problem.dropout.probability).empty();
+           no_flash(q.scalar_type(), {problem.size, problem.dropout.probability, problem.cap})
+               .empty();
 }
 
 at::Tensor flash_attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,

@@ -9,10 +9,14 @@
 
 namespace trireme::framework::model {
 
-/// Why these kernels cannot be used for heads of this size in `dtype`, as the end of a sentence;
-/// empty if they can. Their dropout has masks of its own, that do not belong to a sample: with it
-/// they are not used.
-std::string no_flash(at::ScalarType dtype, std::int64_t head_size, double dropout);
+struct AttentionUse {
+    std::int64_t head_size;
+    double dropout;
+    double cap; ///< of scores; 0: none
+};
+/// Why these kernels cannot be used in `dtype`, as the end of a sentence; empty if they can. Their
+/// dropout has masks of its own, that do not belong to a sample: with it they are not used.
+std::string no_flash(at::ScalarType dtype, AttentionUse const& use);
 bool can_flash(at::Tensor const& q, kernels::AttentionProblem const& problem);
 
 /// q[T, H S], k[T, K S], v[T, K S] of a GPU -> [T, H S]. offsets: int64 [n + 1], on the same GPU.

@@ -12,13 +12,16 @@ struct NameTable {
     char const* layer = ""; ///< prefix of what is in a layer
     char const *query = "", *key = "", *value = "", *output = "", *query_norm = "", *key_norm = "";
     char const *gate = "", *up = "", *down = "", *attention_norm = "", *feed_forward_norm = "";
+    char const *attention_output_norm = "", *feed_forward_output_norm = "";
     char const *norm = "", *pooler = "", *language_model = "", *classifier = "";
+    char const* head_pooler = ""; ///< a pooler that is the head's and not the body's
     bool classifier_bias = false;
     char const *transform = "", *transform_norm = "", *vocabulary_bias = "";
     char const* token_classifier = ""; ///< has a bias
     /// prefix of the body below a head that finds answers
     char const* body_of_answers = "";
-    char const* fused = ""; ///< its parts are called fused.q, fused.k and fused.v
+    /// their parts are called by one letter more: fused.q, fused.k and fused.v
+    char const *fused = "", *fused_up = "";
 };
 
 constexpr NameTable kBert{.body = "bert.",
@@ -44,6 +47,34 @@ constexpr NameTable kBert{.body = "bert.",
                           .token_classifier = "classifier",
                           .body_of_answers = "bert."};
 
+/// RoBERTa and what is trained as it was: a BERT whose classifier has its own pooler.
+constexpr NameTable roberta_table() {
+    NameTable t = kBert;
+    t.body = "roberta.";
+    t.pooler = "";
+    t.head_pooler = "classifier.dense";
+    t.classifier = "classifier.out_proj";
+    return t;
+}
+constexpr NameTable kRoberta = roberta_table();
+
+constexpr NameTable kDistilbert{.body = "distilbert.",
+                                .tokens = "embeddings.word_embeddings",
+                                .positions = "embeddings.position_embeddings",
+                                .embedding_norm = "embeddings.LayerNorm",
+                                .layer = "transformer.layer.#.",
+                                .query = "attention.q_lin",
+                                .key = "attention.k_lin",
+                                .value = "attention.v_lin",
+                                .output = "attention.out_lin",
+                                .up = "ffn.lin1",
+                                .down = "ffn.lin2",
+                                .attention_norm = "sa_layer_norm",
+                                .feed_forward_norm = "output_layer_norm",
+                                .classifier = "classifier",
+                                .head_pooler = "pre_classifier",
+                                .classifier_bias = true};
+
 constexpr NameTable kGpt2{.body = "transformer.",
                           .tokens = "wte",
                           .positions = "wpe",
@@ -63,7 +94,7 @@ constexpr NameTable kGpt2{.body = "transformer.",
                           .body_of_answers = "transformer.",
                           .fused = "attn.c_attn"};
 
-/// Llama, Qwen 2, Qwen 3, and Mistral but for body_of_answers.
+/// Llama and all that took its names over; Mistral but for body_of_answers.
 constexpr NameTable kLlama{.body = "model.",
                            .tokens = "embed_tokens",
                            .layer = "layers.#.",
@@ -86,22 +117,95 @@ constexpr NameTable kLlama{.body = "model.",
 
 constexpr char const* kAnswers = "qa_outputs"; ///< in every family, with a bias
 
+constexpr NameTable eurobert_table() {
+    NameTable t = kLlama;
+    t.language_model = "";
+    t.head_pooler = "dense";
+    t.classifier = "classifier";
+    t.classifier_bias = true;
+    return t;
+}
+constexpr NameTable kEurobert = eurobert_table();
+
+constexpr NameTable phi3_table() {
+    NameTable t = kLlama;
+    t.query = "self_attn.qkv_proj.q";
+    t.key = "self_attn.qkv_proj.k";
+    t.value = "self_attn.qkv_proj.v";
+    t.fused = "self_attn.qkv_proj";
+    t.gate = "mlp.gate_up_proj.g";
+    t.up = "mlp.gate_up_proj.u";
+    t.fused_up = "mlp.gate_up_proj";
+    return t;
+}
+constexpr NameTable kPhi3 = phi3_table();
+
+/// OLMo 2 and 3 normalize what a block adds; one of the two names is Llama's of another norm.
+constexpr NameTable olmo_table() {
+    NameTable t = kLlama;
+    t.attention_norm = t.feed_forward_norm = "";
+    t.attention_output_norm = "post_attention_layernorm";
+    t.feed_forward_output_norm = "post_feedforward_layernorm";
+    return t;
+}
+constexpr NameTable kOlmo = olmo_table();
+
+/// Gemma 2 and 3: a norm before and one after each part of a block.
+constexpr NameTable gemma_table() {
+    NameTable t = olmo_table();
+    t.attention_norm = "input_layernorm";
+    t.feed_forward_norm = "pre_feedforward_layernorm";
+    return t;
+}
+constexpr NameTable kGemma = gemma_table();
+
+constexpr NameTable kGptNeox{.body = "gpt_neox.",
+                             .tokens = "embed_in",
+                             .layer = "layers.#.",
+                             .query = "attention.query_key_value.q",
+                             .key = "attention.query_key_value.k",
+                             .value = "attention.query_key_value.v",
+                             .output = "attention.dense",
+                             .up = "mlp.dense_h_to_4h",
+                             .down = "mlp.dense_4h_to_h",
+                             .attention_norm = "input_layernorm",
+                             .feed_forward_norm = "post_attention_layernorm",
+                             .norm = "final_layer_norm",
+                             .language_model = "embed_out",
+                             .classifier = "score",
+                             .fused = "attention.query_key_value"};
+
 NameTable const& table_of(Config const& config) {
     switch (config.family) {
     case Family::bert: return kBert;
+    case Family::roberta:
+    case Family::xlm_roberta:
+    case Family::camembert: return kRoberta;
+    case Family::distilbert: return kDistilbert;
+    case Family::eurobert: return kEurobert;
     case Family::gpt2: return kGpt2;
+    case Family::gpt_neox: return kGptNeox;
+    case Family::phi3: return kPhi3;
+    case Family::olmo2:
+    case Family::olmo3: return kOlmo;
+    case Family::gemma2:
+    case Family::gemma3: return kGemma;
     case Family::llama:
     case Family::mistral:
+    case Family::ministral:
     case Family::qwen2:
-    case Family::qwen3: break;
+    case Family::qwen3:
+    case Family::granite:
+    case Family::smollm3: break;
     }
     return kLlama;
 }
 
 std::string body_of(Config const& config) {
-    if (config.head != HeadKind::question_answering || config.family == Family::mistral)
-        return table_of(config).body;
-    return table_of(config).body_of_answers;
+    NameTable const& t = table_of(config);
+    bool const own = config.head == HeadKind::question_answering && *t.body_of_answers &&
+                     config.family != Family::mistral;
+    return own ? t.body_of_answers : t.body;
 }
 
 std::string weight(std::string const& prefix, std::string const& part) {
@@ -129,7 +233,8 @@ LayerNames layer_names(Config const& config, std::int64_t layer) {
     NameTable const& t = table_of(config);
     std::string prefix = body_of(config) + t.layer;
     prefix.replace(prefix.find('#'), 1, std::to_string(layer));
-    bool const norm_bias = config.norm == Norm::layer;
+    bool const norm_bias = config.norm == Norm::layer,
+               qk_norm = config.query_key_norm != QueryKeyNorm::none;
     return {.query = linear(prefix, t.query, config.attention_bias),
             .key = linear(prefix, t.key, config.attention_bias),
             .value = linear(prefix, t.value, config.attention_bias),
@@ -139,8 +244,10 @@ LayerNames layer_names(Config const& config, std::int64_t layer) {
             .down = linear(prefix, t.down, config.feed_forward_bias),
             .attention_norm = linear(prefix, t.attention_norm, norm_bias),
             .feed_forward_norm = linear(prefix, t.feed_forward_norm, norm_bias),
-            .query_norm = linear(prefix, config.qk_norm ? t.query_norm : "", false),
-            .key_norm = linear(prefix, config.qk_norm ? t.key_norm : "", false)};
+            .attention_output_norm = linear(prefix, t.attention_output_norm, norm_bias),
+            .feed_forward_output_norm = linear(prefix, t.feed_forward_output_norm, norm_bias),
+            .query_norm = linear(prefix, qk_norm ? t.query_norm : "", false),
+            .key_norm = linear(prefix, qk_norm ? t.key_norm : "", false)};
 }
 
 HeadNames head_names(Config const& config) {
@@ -162,16 +269,21 @@ HeadNames head_names(Config const& config) {
         names.classifier = linear("", t.token_classifier, true);
     else
         names.classifier = linear("", t.classifier, t.classifier_bias);
-    if (head.rows == data::Per::sample) names.pooler = linear(t.body, t.pooler, true);
+    if (head.rows == data::Per::sample)
+        names.pooler =
+            *t.head_pooler ? linear("", t.head_pooler, true) : linear(t.body, t.pooler, true);
     return names;
 }
 
 std::string stored_name(Config const& config, std::string const& parameter) {
-    std::string const fused = table_of(config).fused;
-    auto const at = fused.empty() ? std::string::npos : parameter.find(fused + ".");
-    if (at == std::string::npos) return parameter;
-    std::string whole = parameter;
-    return whole.erase(at + fused.size(), 2); // the ".q" of "fused.q.weight"
+    NameTable const& t = table_of(config);
+    for (std::string const fused : {t.fused, t.fused_up}) {
+        auto const at = fused.empty() ? std::string::npos : parameter.find(fused + ".");
+        if (at == std::string::npos) continue;
+        std::string whole = parameter;
+        return whole.erase(at + fused.size(), 2); // the ".q" of "fused.q.weight"
+    }
+    return parameter;
 }
 
 } // namespace trireme::framework::model

@@ -19,7 +19,8 @@ struct LayerNames {
     LinearNames query, key, value, output;
     LinearNames gate, up, down;
     LinearNames attention_norm, feed_forward_norm;
-    LinearNames query_norm, key_norm; ///< over each head
+    LinearNames attention_output_norm, feed_forward_output_norm;
+    LinearNames query_norm, key_norm;
 };
 
 struct EmbeddingNames {
@@ -44,7 +45,7 @@ HeadNames head_names(Config const& config);
 /// heads have; "" in a bare encoder's or decoder's folder.
 std::vector<std::string> body_prefixes(Config const& config);
 /// The tensor of a Hugging Face folder that a parameter is, or is a part of: GPT-2 has query, key
-/// and value in one.
+/// and value in one, Phi-3 gate and up too.
 std::string stored_name(Config const& config, std::string const& parameter);
 
 } // namespace trireme::framework::model

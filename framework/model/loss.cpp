@@ -115,7 +115,7 @@ class ChunkedLoss {
     ChunkedLoss(at::Tensor const& x, VocabularyUse const& layer, Pass const& pass, RowLosses& rows,
                 parallel::TensorAxis const& axis)
         : x_(x), weight_(layer.weight), bias_(layer.bias), pass_(pass), rows_(rows), axis_(axis),
-          labels_(pass.micro_batch.columns.labels_of(data::kTokenLabels)),
+          cap_(layer.cap), labels_(pass.micro_batch.columns.labels_of(data::kTokenLabels)),
           slice_(weight_.parameter().slice()),
           // Padding in the vocabulary is no class: it has no score.
           real_(slice_.real), w_(weight_.value().narrow(0, 0, real_)) {
@@ -139,8 +139,12 @@ class ChunkedLoss {
             at::Tensor const in = x_.narrow(0, first, n);
             at::Tensor const logits =
                 for_kernel(bias_ ? at::addmm(b_, in, w_.t()) : at::mm(in, w_.t()));
+            if (cap_ > 0) logits.div_(cap_).tanh_().mul_(cap_);
+            at::Tensor const slope =
+                cap_ > 0 && graph() ? 1 - (logits / cap_).square_() : at::Tensor();
             keep(logits, first);
             losses_of(logits, first);
+            if (slope.defined()) logits.mul_(slope);
             if (graph()) add_gradients(logits, first);
         }
         if (pass_.keep_logits && axis_.size() > 1)
@@ -220,6 +224,7 @@ class ChunkedLoss {
     Pass const& pass_;
     RowLosses& rows_;
     parallel::TensorAxis const& axis_;
+    double cap_; ///< of logits; 0: none
     std::vector<std::int32_t> const& labels_;
     parallel::TensorSlice slice_;
     std::int64_t real_; ///< classes of this rank, padding left out

@@ -9,6 +9,7 @@
 #include "framework/model/ops.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
+#include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::model {
 
@@ -21,11 +22,19 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
+/// The numbers that a norm multiplies by.
+at::Tensor factors_of(ParameterUse const& weight, bool plus_one) {
+    at::Tensor const w = for_kernel(weight.value());
+    return plus_one ? w + 1 : w;
+}
+
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     static Variable forward(AutogradContext* context, Variable const& input,
-                            ParameterUse const* weight, double epsilon) {
-        at::Tensor const x = for_kernel(input), w = for_kernel(weight->value());
+                            ParameterUse const* weight, RmsOptions const& options) {
+        at::Tensor const x = for_kernel(input), w = factors_of(*weight, options.plus_one);
+        double const epsilon = options.epsilon;
         remember(context, "weight", *weight);
+        context->saved_data["plus_one"] = options.plus_one;
         if (parallel::composed(x)) {
             auto const [normal, deviation] = composed::rms_norm(x, w, epsilon);
             context->save_for_backward({x, deviation});
@@ -44,7 +53,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         auto const& weight = recall<ParameterUse const>(context, "weight");
         auto const saved = context->get_saved_variables();
         at::Tensor const x = saved[0], dy = for_kernel(gradients[0]),
-                         w = for_kernel(weight.value());
+                         w = factors_of(weight, context->saved_data["plus_one"].toBool());
         if (parallel::composed(x)) {
             auto const [to_x, to_weight] = composed::rms_norm_backward(dy, x, w, saved[1]);
             if (weight.trainable()) weight.deliver(to_weight);
@@ -58,6 +67,55 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
         });
         if (weight.trainable()) weight.deliver(dweight);
         return {dx.to(gradients[0].scalar_type()), {}, {}};
+    }
+};
+
+/// A norm of whole rows of which each rank of an axis has some elements. Sums of a row travel as
+/// float64, so that they are the sums of one rank but for their last digits.
+struct RmsNormOverRanks : torch::autograd::Function<RmsNormOverRanks> {
+    static Variable forward(AutogradContext* context, Variable const& input,
+                            ParameterUse const* weight, RmsOptions const& options,
+                            parallel::TensorAxis const* axis) {
+        at::Tensor const x = for_kernel(input), w = factors_of(*weight, options.plus_one);
+        at::Tensor const squares = x.square().sum({1}, true, at::kDouble);
+        // Heads that several ranks hold count once.
+        if (!weight->parameter().counted()) squares.zero_();
+        at::Tensor const inverse = (add_up(squares, *axis) / width_of(*weight))
+                                       .add_(options.epsilon)
+                                       .rsqrt_()
+                                       .to(x.scalar_type());
+        remember(context, "weight", *weight);
+        remember(context, "axis", *axis);
+        context->saved_data["plus_one"] = options.plus_one;
+        context->save_for_backward({x, inverse});
+        return (x * inverse).mul_(w).to(input.scalar_type());
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& weight = recall<ParameterUse const>(context, "weight");
+        auto const saved = context->get_saved_variables();
+        at::Tensor const x = saved[0], dy = for_kernel(gradients[0]), normal = x * saved[1],
+                         scaled = dy * factors_of(weight, context->saved_data["plus_one"].toBool());
+        // Of a head that several ranks hold each has a part of the gradient, and one adds what
+        // comes from the row's sum.
+        at::Tensor const sums = add_up((scaled * normal).sum({1}, true, at::kDouble),
+                                       recall<parallel::TensorAxis const>(context, "axis"));
+        at::Tensor dx = scaled;
+        if (weight.parameter().counted())
+            dx = scaled - normal * (sums / width_of(weight)).to(x.scalar_type());
+        if (weight.trainable()) weight.deliver((dy * normal).sum(0));
+        return {(dx * saved[1]).to(gradients[0].scalar_type()), {}, {}, {}};
+    }
+
+  private:
+    static at::Tensor add_up(at::Tensor const& sums, parallel::TensorAxis const& axis) {
+        if (axis.size() > 1)
+            parallel::finish(axis.group->all_reduce(parallel::buffer_of(sums),
+                                                    cluster::ReduceOp::sum, "norm/sums"),
+                             sums);
+        return sums;
+    }
+    static double width_of(ParameterUse const& weight) {
+        return static_cast<double>(weight.parameter().spec().shape[0]);
     }
 };
 
@@ -105,12 +163,18 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
 
 } // namespace
 
-at::Tensor rms_norm(at::Tensor const& x, ParameterUse const& weight, double epsilon) {
-    return RmsNormFunction::apply(x, &weight, epsilon);
+at::Tensor rms_norm(at::Tensor const& x, ParameterUse const& weight, RmsOptions const& options) {
+    return RmsNormFunction::apply(x, &weight, options);
 }
 
-at::Tensor rms_norm_heads(at::Tensor const& x, ParameterUse const& weight, double epsilon) {
-    return rms_norm(x.view({-1, weight.value().size(0)}), weight, epsilon).view_as(x);
+at::Tensor rms_norm_heads(at::Tensor const& x, ParameterUse const& weight,
+                          RmsOptions const& options) {
+    return rms_norm(x.view({-1, weight.value().size(0)}), weight, options).view_as(x);
+}
+
+at::Tensor rms_norm_over_ranks(at::Tensor const& x, ParameterUse const& weight,
+                               RmsOptions const& options, parallel::TensorAxis const& axis) {
+    return RmsNormOverRanks::apply(x, &weight, options, &axis);
 }
 
 at::Tensor layer_norm(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias,

@@ -155,7 +155,8 @@ at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const
     at::Tensor const y = at::empty_like(x);
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::apply_rotary(x.size(0), heads, x.size(1) / heads,
+        kernels::apply_rotary(x.size(0), heads,
+                              kernels::RotarySizes{x.size(1) / heads, 2 * cosine.size(1)},
                               pass.micro_batch.positions.data(), read<T>(cosine), read<T>(sine),
                               direction, data, write<T>(y));
     });
@@ -233,8 +234,9 @@ at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pas
                                   std::make_shared<Rows const>(std::move(chosen)));
 }
 
-at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up) {
-    return GatedSiluFunction::apply(gate, up);
+at::Tensor gated(at::Tensor const& gate, at::Tensor const& up, Activation activation) {
+    return activation == Activation::silu ? GatedSiluFunction::apply(gate, up)
+                                          : activate(gate, activation) * up;
 }
 
 at::Tensor activate(at::Tensor const& x, Activation activation) {
@@ -243,6 +245,7 @@ at::Tensor activate(at::Tensor const& x, Activation activation) {
     case Activation::gelu: return at::gelu(x);
     case Activation::gelu_tanh: return at::gelu(x, "tanh");
     case Activation::relu: return at::relu(x);
+    case Activation::tanh: return at::tanh(x);
     }
     return x;
 }
@@ -260,7 +263,8 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
         shape.window,
         shape.scale,
         key_of(drops(shape.dropout, pass) ? shape.dropout : 0.0, pass, shape.site),
-        shape.first_head};
+        shape.first_head,
+        shape.cap};
     if (can_flash(q, problem))
         return flash_attention(q, k, v, problem, pass.ids.offsets, shape.recompute);
     return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];

@@ -16,11 +16,20 @@
 
 namespace trireme::framework::model {
 
+struct RmsOptions {
+    double epsilon;
+    bool plus_one = false; ///< multiply by 1 + weight
+};
 /// y[T, D] = x / rms(x) * weight (Zhang and Sennrich 2019).
-at::Tensor rms_norm(at::Tensor const& x, parallel::ParameterUse const& weight, double epsilon);
+at::Tensor rms_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
+                    RmsOptions const& options);
 /// Normalizes each head by itself: x[T, heads S], weight[S].
 at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& weight,
-                          double epsilon);
+                          RmsOptions const& options);
+/// Normalizes rows of which this rank holds some heads, and `weight` for them. Heads that several
+/// ranks hold count once; padding holds zeros. Collective over `axis`, in the backward pass too.
+at::Tensor rms_norm_over_ranks(at::Tensor const& x, parallel::ParameterUse const& weight,
+                               RmsOptions const& options, parallel::TensorAxis const& axis);
 /// y[T, D], Ba et al. 2016.
 at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
                       parallel::ParameterUse const& bias, double epsilon);
@@ -31,8 +40,8 @@ at::Tensor dropout(at::Tensor const& x, double probability, Pass const& pass, st
 /// Applies the same dropout where row i of x is token rows[i] of the micro-batch.
 at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pass,
                         std::vector<std::int64_t> const& rows, std::uint64_t site);
-/// down-projection's input: silu(gate) * up, [T, F].
-at::Tensor gated_silu(at::Tensor const& gate, at::Tensor const& up);
+/// down-projection's input: act(gate) * up, [T, F].
+at::Tensor gated(at::Tensor const& gate, at::Tensor const& up, Activation activation);
 /// act(x), [T, F].
 at::Tensor activate(at::Tensor const& x, Activation activation);
 
@@ -45,35 +54,41 @@ struct AttentionShape {
     std::uint64_t site;
     std::int64_t first_head = 0; ///< number of the first of these heads in the model: keys dropout
     bool recompute = false;      ///< keep q, k and v only for the backward pass
+    double cap = 0.0;            ///< scores x become cap * tanh(x / cap); 0: they stay
 };
 /// Block-diagonal attention over the samples of the micro-batch: q[T, H S], k[T, K S], v[T, K S] ->
 /// [T, H S]. Rotary positions, if any, have been applied.
 at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                      AttentionShape const& shape, Pass const& pass);
 
-/// Cosine and sine of position x frequency, [max_positions, S / 2] each, computed in `dtype` by the
+/// Cosine and sine of position x frequency, [max_positions, half the numbers that turn] each,
+/// computed in `dtype` by the
 /// formulas and in the order of transformers' modeling_rope_utils.py: in float32 the numbers that a
 /// model was trained with, to the bit.
 struct RotaryTable {
     at::Tensor cosine, sine;
 };
-RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device = at::kCPU);
+RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device = at::kCPU,
+                         LayerRotary which = LayerRotary::main);
 /// x[T, heads S] rotated by its positions (Su et al. 2021; halves paired as in Hugging Face's
-/// rotate_half).
+/// rotate_half). Of each head the first numbers turn, twice as many as the table has columns.
 at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
                         Pass const& pass);
 
+/// The last layer of a language model: its weight, the cap of its logits, and a bias if there is
+/// one.
+struct VocabularyUse {
+    VocabularyUse(parallel::ParameterUse const& w, double c = 0.0,
+                  parallel::ParameterUse const& b = parallel::kNoParameter)
+        : weight(w), bias(b), cap(c) {}
+    parallel::ParameterUse const &weight, &bias;
+    double cap; ///< logits x become cap * tanh(x / cap); 0: they stay
+};
 /// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never
 /// exist. Returns the sum of losses of the micro-batch's kTokenLabels times pass.loss_scale,
 /// float64. With a graph, gradients are made on the way. x[T, D]; of weight[V, D] and, if there is
 /// one, bias[V] each tensor rank holds a stretch of rows (Shoeybi et al. 2019, section 3: what
 /// travels is a maximum, a sum and a score for each token, not its logits). Collective over `axis`.
-struct VocabularyUse {
-    VocabularyUse(parallel::ParameterUse const& w,
-                  parallel::ParameterUse const& b = parallel::kNoParameter)
-        : weight(w), bias(b) {}
-    parallel::ParameterUse const &weight, &bias;
-};
 at::Tensor language_model_loss(at::Tensor const& x, VocabularyUse const& layer, Pass const& pass,
                                Results& results, parallel::TensorAxis const& axis = {});
 

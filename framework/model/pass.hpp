@@ -62,7 +62,8 @@ enum class Site : std::uint64_t {
     attention = 1,
     attention_output = 2,
     feed_forward_output = 3,
-    classifier = 4
+    classifier = 4,
+    pooler = 5
 };
 inline std::uint64_t site_id(Site site, std::int64_t layer = 0) {
     return static_cast<std::uint64_t>(layer) * 8 + static_cast<std::uint64_t>(site);

@@ -1,6 +1,8 @@
 // Angles of rotary positions, as transformers computes them.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numbers>
 
 #include "framework/model/ops.hpp"
@@ -23,28 +25,63 @@ at::Tensor stretch_llama3(RotaryStretch const& s, at::Tensor const& frequency) {
     return at::where(at::logical_or(slow, fast), slowed, between);
 }
 
-/// Radians per position of each pair, [S / 2].
-at::Tensor rotary_frequencies(Config const& config, at::ScalarType dtype) {
-    at::Tensor const exponent = at::arange(0, config.head_size, 2, at::kLong).to(dtype) /
-                                static_cast<double>(config.head_size);
-    at::Tensor const frequency = at::pow(config.rotary_base, exponent).reciprocal();
-    switch (config.rotary.scaling) {
+/// The pair that turns so often within the first context.
+double pair_of(double turns, RotaryStretch const& s, double size, double base) {
+    return size *
+           std::log(static_cast<double>(s.original_context) / (turns * 2 * std::numbers::pi)) /
+           (2 * std::log(base));
+}
+
+/// Divides by the factor the frequencies of pairs that turn less than low_frequency times within
+/// the first context, keeps those of pairs that turn more than high_frequency times, and blends
+/// between them along the pairs (Peng et al., "YaRN", 2023). `power`: base to the exponents.
+at::Tensor stretch_yarn(RotaryStretch const& s, at::Tensor const& power, double base) {
+    double const size = static_cast<double>(2 * power.size(0));
+    double first = pair_of(s.high_frequency, s, size, base),
+           last = pair_of(s.low_frequency, s, size, base);
+    if (s.whole_pairs) first = std::floor(first), last = std::ceil(last);
+    first = std::max(first, 0.0), last = std::min(last, size - 1);
+    if (first == last) last += 0.001;
+    at::Tensor const
+        slow = (at::arange(power.size(0), power.options()) - first).div_(last - first).clamp_(0, 1),
+        fast = 1 - slow;
+    return (power * s.factor).reciprocal() * (1 - fast) + power.reciprocal() * fast;
+}
+
+/// Radians per position of each pair, [half the numbers that turn].
+at::Tensor rotary_frequencies(Config const& config, at::ScalarType dtype, LayerRotary which) {
+    std::int64_t const size = config.rotary_size ? config.rotary_size : config.head_size;
+    bool const local = which == LayerRotary::local;
+    double const base = local ? config.local_rotary_base : config.rotary_base;
+    at::Tensor const exponent =
+        at::arange(0, size, 2, at::kLong).to(dtype) / static_cast<double>(size);
+    at::Tensor const power = at::pow(base, exponent);
+    RotaryStretch const& stretch = config.rotary;
+    switch (local ? RotaryScaling::none : stretch.scaling) {
     case RotaryScaling::none: break;
-    case RotaryScaling::linear: return frequency / config.rotary.factor;
-    case RotaryScaling::llama3: return stretch_llama3(config.rotary, frequency);
+    case RotaryScaling::linear: return power.reciprocal() / stretch.factor;
+    case RotaryScaling::llama3: return stretch_llama3(stretch, power.reciprocal());
+    case RotaryScaling::yarn: return stretch_yarn(stretch, power, base);
+    case RotaryScaling::by_frequency:
+        return (at::tensor(stretch.factors, at::kDouble).to(dtype) * power).reciprocal();
     }
-    return frequency;
+    return power.reciprocal();
 }
 
 } // namespace
 
-RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device) {
+RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device,
+                         LayerRotary which) {
     if (config.positions != Positions::rotary) return {};
     at::Tensor const angle = at::outer(at::arange(config.max_positions, at::kLong).to(dtype),
-                                       rotary_frequencies(config, dtype));
+                                       rotary_frequencies(config, dtype, which));
     // Computed on the host wherever it is used: the same bits. A dry run keeps it there.
     at::Device const place = device.is_meta() ? at::Device(at::kCPU) : device;
-    return {angle.cos().to(place), angle.sin().to(place)};
+    double const amplitude = which == LayerRotary::local ? 1.0 : config.rotary.amplitude;
+    auto const table = [&](at::Tensor const& x) {
+        return (amplitude == 1 ? x : x * amplitude).to(place);
+    };
+    return {table(angle.cos()), table(angle.sin())};
 }
 
 } // namespace trireme::framework::model

@@ -12,8 +12,9 @@ using parallel::TensorCut;
 
 class SpecList {
   public:
-    SpecList(double deviation, bool input_major)
-        : deviation_(deviation), input_major_(input_major) {}
+    explicit SpecList(Config const& config)
+        : deviation_(config.initializer_range), input_major_(config.input_major),
+          norm_(config.norm_plus_one ? Initial::zeros : Initial::ones) {}
 
     void matrix(std::string const& name, std::int64_t rows, std::int64_t columns,
                 std::string const& unit, int uses = 1) {
@@ -61,7 +62,7 @@ class SpecList {
     /// Adds a norm over each rank's own tokens or heads: its gradient is a part of the sum.
     void norm(LinearNames const& names, std::int64_t width, std::string const& unit) {
         for (auto const& [name, initial] :
-             {std::pair{names.weight, Initial::ones}, {names.bias, Initial::zeros}}) {
+             {std::pair{names.weight, norm_}, {names.bias, Initial::zeros}}) {
             vector(name, width, unit, initial);
             if (!name.empty()) specs_.back().partial = true;
         }
@@ -77,6 +78,12 @@ class SpecList {
         own_rows(names.weight, out, in, unit);
         vector(names.bias, out, unit, Initial::zeros);
         if (!names.bias.empty()) specs_.back().partial = true;
+    }
+    /// Adds a norm over all heads of a token, of which a rank has some.
+    void norm_over_ranks(LinearNames const& names, TensorCut cut, std::string const& unit) {
+        cut.dim = 0;
+        vector(names.weight, cut.extent(), unit, norm_);
+        if (!names.weight.empty()) specs_.back().cut = cut;
     }
     /// A table that each rank reads for its own tokens.
     void own_rows(std::string const& name, std::int64_t rows, std::int64_t width,
@@ -99,6 +106,7 @@ class SpecList {
 
     double deviation_;
     bool input_major_;
+    Initial norm_; ///< of norms' weights
     std::vector<ParameterSpec> specs_;
 };
 
@@ -116,19 +124,26 @@ void list_layer(SpecList& list, Config const& c, std::int64_t i) {
     list.column_linear(layer.key, c.hidden, keys, unit);
     list.column_linear(layer.value, c.hidden, keys, unit);
     list.row_linear(layer.output, c.hidden, queries, unit);
-    list.norm(layer.query_norm, c.head_size, unit);
-    list.norm(layer.key_norm, c.head_size, unit);
+    if (c.query_key_norm == QueryKeyNorm::whole) {
+        list.norm_over_ranks(layer.query_norm, queries, unit);
+        list.norm_over_ranks(layer.key_norm, keys, unit);
+    } else {
+        list.norm(layer.query_norm, c.head_size, unit);
+        list.norm(layer.key_norm, c.head_size, unit);
+    }
     list.norm(layer.attention_norm, c.hidden, unit);
+    list.norm(layer.attention_output_norm, c.hidden, unit);
     list.column_linear(layer.gate, c.hidden, inner, unit);
     list.column_linear(layer.up, c.hidden, inner, unit);
     list.row_linear(layer.down, c.hidden, inner, unit);
     list.norm(layer.feed_forward_norm, c.hidden, unit);
+    list.norm(layer.feed_forward_output_norm, c.hidden, unit);
 }
 
 } // namespace
 
 std::vector<ParameterSpec> parameter_specs(Config const& c) {
-    SpecList list(c.initializer_range, c.input_major);
+    SpecList list(c);
     EmbeddingNames const embeddings = embedding_names(c);
     HeadNames const head = head_names(c);
     // [Note: tied embeddings] The token table is read by the embeddings and by the head; each use
@@ -138,7 +153,8 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     list.vocabulary(embeddings.tokens, c.vocabulary, c.hidden, tied ? "tied" : "embeddings",
                     tied ? 2 : 1);
     list.last().untrained_row = c.untrained_token;
-    list.own_rows(embeddings.positions, c.max_positions, c.hidden, "embeddings");
+    list.own_rows(embeddings.positions, c.position_offset + c.max_positions, c.hidden,
+                  "embeddings");
     list.own_rows(embeddings.segments, c.token_types, c.hidden, "embeddings");
     list.norm(embeddings.norm, c.hidden, "embeddings");
     for (std::int64_t i = 0; i < c.layers; ++i) list_layer(list, c, i);

@@ -1,6 +1,7 @@
 #include "framework/model/transformer.hpp"
 
 #include <cmath>
+#include <numeric>
 
 #include "framework/model/heads.hpp"
 #include "parallel/linear.hpp"
@@ -23,8 +24,12 @@ at::Tensor apply(LinearUse const& layer, at::Tensor const& x) {
     return linear(x, layer.weight, layer.bias);
 }
 
+RmsOptions rms_of(Config const& config) {
+    return {config.norm_epsilon, config.norm_plus_one};
+}
+
 at::Tensor normalize_as(Config const& config, at::Tensor const& x, LinearUse const& norm) {
-    return config.norm == Norm::rms ? rms_norm(x, norm.weight, config.norm_epsilon)
+    return config.norm == Norm::rms ? rms_norm(x, norm.weight, rms_of(config))
                                     : layer_norm(x, norm.weight, norm.bias, config.norm_epsilon);
 }
 
@@ -50,6 +55,33 @@ std::int64_t last_token(data::MicroBatch const& micro_batch, std::size_t i, std:
     return t;
 }
 
+/// The token that a classifier reads of each sample.
+std::vector<std::int64_t> rows_read(Pass const& pass, Config const& config) {
+    std::vector<std::int64_t> rows;
+    for (std::size_t i = 0; i + 1 < pass.micro_batch.offsets.size(); ++i)
+        rows.push_back(config.causal ? last_token(pass.micro_batch, i, config.pad_token)
+                                     : pass.micro_batch.offsets[i]);
+    return rows;
+}
+
+/// The meta device selects no rows: as many of the first ones have the shape.
+at::Tensor choose_rows(at::Tensor const& h, std::vector<std::int64_t> const& rows) {
+    return h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size()))
+                       : h.index_select(0, on_device(rows, h.device()));
+}
+
+/// [T, C] -> [samples, C]
+at::Tensor mean_of_samples(at::Tensor const& x, Pass const& pass) {
+    auto const dtype = x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
+    std::int64_t const samples = pass.micro_batch.sample_count();
+    if (x.is_meta()) return at::mm(x.new_empty({samples, x.size(0)}), x);
+    at::Tensor const first = pass.ids.offsets.narrow(0, 0, samples).unsqueeze(1),
+                     end = pass.ids.offsets.narrow(0, 1, samples).unsqueeze(1),
+                     token = at::arange(x.size(0), first.options());
+    at::Tensor const own = (token >= first).logical_and_(token < end).to(dtype);
+    return at::mm(own / (end - first), x.to(dtype)).to(x.scalar_type());
+}
+
 } // namespace
 
 Embeddings::Embeddings(Config const& config, ParameterStore& store, BlockOptions const& options)
@@ -63,12 +95,27 @@ Embeddings::Embeddings(Config const& config, ParameterStore& store, BlockOptions
 
 at::Tensor Embeddings::forward(at::Tensor const& anchor, Pass const& pass) const {
     auto const& axis = options_.tensor;
-    at::Tensor x = parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis);
-    if (positions_)
-        x = x + parallel::embedding(anchor, own_ids(pass.ids.positions, axis), positions_);
+    at::Tensor x = scaled(parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis));
+    if (positions_) {
+        at::Tensor const rows = own_ids(pass.ids.positions, axis);
+        x = x + parallel::embedding(anchor,
+                                    config_.position_offset ? rows + config_.position_offset : rows,
+                                    positions_);
+    }
     if (segments_) x = x + parallel::embedding(anchor, own_ids(pass.ids.segments, axis), segments_);
     if (norm_.weight) x = normalize_as(config_, x, norm_);
     return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank());
+}
+
+at::Tensor Embeddings::scaled(at::Tensor const& x) const {
+    double scale = config_.embedding_scale;
+    if (scale == 1) return x;
+    if (config_.round_embedding_scale)
+        scale = at::scalar_tensor(scale, at::kDouble)
+                    .to(x.scalar_type())
+                    .to(at::kDouble)
+                    .item<double>();
+    return x * scale;
 }
 
 TransformerLayer::TransformerLayer(Config const& config, ParameterStore& store, std::int64_t index,
@@ -86,20 +133,35 @@ TransformerLayer::TransformerLayer(Config const& config, ParameterStore& store, 
     down_ = find(store, names.down);
     attention_norm_ = find(store, names.attention_norm);
     feed_forward_norm_ = find(store, names.feed_forward_norm);
+    attention_output_norm_ = find(store, names.attention_output_norm);
+    feed_forward_output_norm_ = find(store, names.feed_forward_output_norm);
 }
 
-at::Tensor TransformerLayer::normalize(at::Tensor const& x, LinearUse const& norm) const {
-    return normalize_as(config_, x, norm);
+LayerRotary TransformerLayer::rotary() const {
+    if (config_.positions != Positions::rotary) return LayerRotary::none;
+    return config_.layer_rotary.empty() ? LayerRotary::main
+                                        : config_.layer_rotary[static_cast<std::size_t>(index_)];
+}
+
+/// The input of attention or feed-forward.
+at::Tensor TransformerLayer::before(at::Tensor const& x, LinearUse const& norm) const {
+    return config_.norm_first && norm.weight ? normalize_as(config_, x, norm) : x;
+}
+
+/// Adds what attention or feed-forward found.
+at::Tensor TransformerLayer::add(at::Tensor const& x, at::Tensor const& part,
+                                 LinearUse const& output_norm, LinearUse const& norm) const {
+    at::Tensor const y = output_norm.weight ? normalize_as(config_, part, output_norm) : part;
+    at::Tensor const sum = x + (config_.residual_scale == 1 ? y : y * config_.residual_scale);
+    return config_.norm_first ? sum : normalize_as(config_, sum, norm);
 }
 
 at::Tensor TransformerLayer::forward(at::Tensor const& x, RotaryTable const& table,
                                      Pass const& pass) const {
-    if (config_.norm_first) {
-        at::Tensor const h = x + attend(normalize(x, attention_norm_), table, pass);
-        return h + feed_forward(normalize(h, feed_forward_norm_), pass);
-    }
-    at::Tensor const h = normalize(x + attend(x, table, pass), attention_norm_);
-    return normalize(h + feed_forward(h, pass), feed_forward_norm_);
+    at::Tensor const attended = attend(before(x, attention_norm_), table, pass),
+                     h = add(x, attended, attention_output_norm_, attention_norm_),
+                     read = before(config_.parallel_residual ? x : h, feed_forward_norm_);
+    return add(h, feed_forward(read, pass), feed_forward_output_norm_, feed_forward_norm_);
 }
 
 at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& table,
@@ -108,11 +170,14 @@ at::Tensor TransformerLayer::attend(at::Tensor const& x, RotaryTable const& tabl
     at::Tensor q = apply(query_, whole), k = apply(key_, whole);
     at::Tensor const v = apply(value_, whole);
     AttentionShape const shape = attention_shape();
-    if (config_.qk_norm) {
-        q = rms_norm_heads(q, query_norm_.weight, config_.norm_epsilon);
-        k = rms_norm_heads(k, key_norm_.weight, config_.norm_epsilon);
+    if (config_.query_key_norm == QueryKeyNorm::heads) {
+        q = rms_norm_heads(q, query_norm_.weight, rms_of(config_));
+        k = rms_norm_heads(k, key_norm_.weight, rms_of(config_));
+    } else if (config_.query_key_norm == QueryKeyNorm::whole) {
+        q = rms_norm_over_ranks(q, query_norm_.weight, rms_of(config_), options_.tensor);
+        k = rms_norm_over_ranks(k, key_norm_.weight, rms_of(config_), options_.tensor);
     }
-    if (config_.positions == Positions::rotary) {
+    if (rotary() != LayerRotary::none) {
         q = apply_rotary(q, shape.heads, table, pass);
         k = apply_rotary(k, shape.kv_heads, table, pass);
     }
@@ -141,13 +206,14 @@ AttentionShape TransformerLayer::attention_shape() const {
             .dropout = config_.attention_dropout,
             .site = site_id(Site::attention, index_),
             .first_head = queries.first / config_.head_size,
-            .recompute = options_.recompute_attention};
+            .recompute = options_.recompute_attention,
+            .cap = config_.attention_cap};
 }
 
 at::Tensor TransformerLayer::feed_forward(at::Tensor const& x, Pass const& pass) const {
     at::Tensor const whole = parallel::gather_sequence(x, options_.tensor), up = apply(up_, whole);
-    at::Tensor const inner =
-        config_.gated ? gated_silu(apply(gate_, whole), up) : activate(up, config_.activation);
+    at::Tensor const inner = config_.gated ? gated(apply(gate_, whole), up, config_.activation)
+                                           : activate(up, config_.activation);
     at::Tensor const y = parallel::row_linear(inner, down_.weight, down_.bias, options_.tensor);
     return dropout(y, config_.hidden_dropout, pass, site_id(Site::feed_forward_output, index_),
                    options_.tensor.rank());
@@ -167,20 +233,30 @@ Head::Head(Config const& config, ParameterStore& store, BlockOptions const& opti
             ParameterUse{store.at(names.language_model), config.tied_embeddings ? 1 : 0};
 }
 
-at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
+/// The logits' scale is a factor of what they are made of.
+at::Tensor Head::normalized(at::Tensor const& x) const {
     at::Tensor const h = transform(norm_.weight ? normalize_as(config_, x, norm_) : x);
+    bool const scales = traits_of(config_.head).of_vocabulary() && config_.logits_scale != 1;
+    return scales ? h * config_.logits_scale : h;
+}
+
+at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
+    at::Tensor const h = normalized(x);
     auto const& axis = options_.tensor;
     if (traits_of(config_.head).of_vocabulary())
         return language_model_loss(parallel::gather_sequence(h, axis),
-                                   {language_model_, vocabulary_bias_}, pass, results, axis);
+                                   {language_model_, config_.logits_cap, vocabulary_bias_}, pass,
+                                   results, axis);
     return rows_loss(config_, classify(parallel::gather_sequence_alike(h, axis), pass), pass,
                      results);
 }
 
 at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
-    at::Tensor const h = transform(norm_.weight ? normalize_as(config_, x, norm_) : x);
-    return traits_of(config_.head).of_vocabulary() ? linear(h, language_model_, vocabulary_bias_)
-                                                   : classify(h, pass);
+    at::Tensor const h = normalized(x);
+    if (!traits_of(config_.head).of_vocabulary()) return classify(h, pass);
+    at::Tensor const logits = linear(h, language_model_, vocabulary_bias_);
+    return config_.logits_cap > 0 ? at::tanh(logits / config_.logits_cap) * config_.logits_cap
+                                  : logits;
 }
 
 at::Tensor Head::transform(at::Tensor const& x) const {
@@ -196,16 +272,23 @@ at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
             h = dropout(h, config_.classifier_dropout, pass, site_id(Site::classifier));
         return apply(classifier_, h);
     }
+    bool const each = config_.pooling == Pooling::mean_of_outputs;
     std::vector<std::int64_t> rows;
-    for (std::size_t i = 0; i + 1 < pass.micro_batch.offsets.size(); ++i)
-        rows.push_back(config_.causal ? last_token(pass.micro_batch, i, config_.pad_token)
-                                      : pass.micro_batch.offsets[i]);
-    // The meta device selects no rows: as many of the first ones have the shape.
-    h = h.is_meta() ? h.narrow(0, 0, static_cast<std::int64_t>(rows.size()))
-                    : h.index_select(0, on_device(rows, h.device()));
-    if (pooler_.weight) h = at::tanh(apply(pooler_, h));
-    h = dropout_rows(h, config_.classifier_dropout, pass, rows, site_id(Site::classifier));
-    return apply(classifier_, h);
+    if (each) {
+        rows.resize(static_cast<std::size_t>(h.size(0)));
+        std::iota(rows.begin(), rows.end(), 0);
+    } else {
+        rows = rows_read(pass, config_);
+        h = config_.pooling == Pooling::mean ? mean_of_samples(h, pass) : choose_rows(h, rows);
+    }
+    auto const drop = [&](Site site) {
+        h = dropout_rows(h, config_.classifier_dropout, pass, rows, site_id(site));
+    };
+    if (config_.dropout_before_pooler) drop(Site::pooler);
+    if (pooler_.weight) h = activate(apply(pooler_, h), config_.pooled_activation);
+    drop(Site::classifier);
+    at::Tensor const outputs = apply(classifier_, h);
+    return each ? mean_of_samples(outputs, pass) : outputs;
 }
 
 } // namespace trireme::framework::model

@@ -38,13 +38,16 @@ class Embeddings {
     at::Tensor forward(at::Tensor const& anchor, Pass const& pass) const; ///< -> [T / t, D]
 
   private:
+    at::Tensor scaled(at::Tensor const& x) const;
+
     Config const& config_;
     BlockOptions options_;
     parallel::ParameterUse tokens_, positions_, segments_;
     LinearUse norm_;
 };
 
-/// Attention and feed-forward with their norms and residuals, before (Llama) or after (BERT) them.
+/// Attention and feed-forward with their norms and residuals. Norms are before (Llama) or after
+/// (BERT) them, or of what they add (OLMo 2), as the family has them.
 class TransformerLayer {
   public:
     TransformerLayer(Config const& config, parallel::ParameterStore& store, std::int64_t index,
@@ -52,7 +55,13 @@ class TransformerLayer {
     /// [T / t, D], same
     at::Tensor forward(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
 
+    /// Says by which angles it turns queries and keys.
+    LayerRotary rotary() const;
+
   private:
+    at::Tensor before(at::Tensor const& x, LinearUse const& norm) const;
+    at::Tensor add(at::Tensor const& x, at::Tensor const& part, LinearUse const& output_norm,
+                   LinearUse const& norm) const;
     at::Tensor attend(at::Tensor const& x, RotaryTable const& table, Pass const& pass) const;
     at::Tensor feed_forward(at::Tensor const& x, Pass const& pass) const;
     at::Tensor normalize(at::Tensor const& x, LinearUse const& norm) const;
@@ -62,7 +71,7 @@ class TransformerLayer {
     BlockOptions options_;
     std::int64_t index_;
     LinearUse query_, key_, value_, output_, query_norm_, key_norm_, gate_, up_, down_,
-        attention_norm_, feed_forward_norm_;
+        attention_norm_, feed_forward_norm_, attention_output_norm_, feed_forward_output_norm_;
 };
 
 /// Final norm and loss: language model, classification of each sample by its first token (BERT) or
@@ -76,6 +85,7 @@ class Head {
     at::Tensor logits(at::Tensor const& x, Pass const& pass) const;
 
   private:
+    at::Tensor normalized(at::Tensor const& x) const;
     at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [rows, outputs]
     /// What a masked language model does with the body's output before the table of tokens.
     at::Tensor transform(at::Tensor const& x) const;

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "cluster/error.hpp"
@@ -21,6 +22,9 @@ TransformerStage::TransformerStage(Config const& config, parallel::ParameterStor
     : config_(config), options_(options),
       boundary_(at::TensorOptions().dtype(store.options().compute).device(store.options().device)),
       rotary_(rotary_table(config, store.master_dtype(), store.options().device)) {
+    if (std::ranges::find(config.layer_rotary, LayerRotary::local) != config.layer_rotary.end())
+        local_rotary_ =
+            rotary_table(config, store.master_dtype(), store.options().device, LayerRotary::local);
     if (range.embeddings) {
         embeddings_.emplace(config, store, options);
         blocks_.push_back({Block::Kind::embeddings});
@@ -69,7 +73,7 @@ void TransformerStage::load(std::shared_ptr<std::vector<Pass> const> passes) {
 at::Tensor TransformerStage::layers_of(Pass const& pass, at::Tensor const& input) const {
     at::NoGradGuard const no_graph;
     at::Tensor x = embeddings_ ? embeddings_->forward(input, pass) : input;
-    for (auto const& layer : layers_) x = layer.forward(x, rotary_, pass);
+    for (auto const& layer : layers_) x = run(layer, x, pass);
     return x;
 }
 
@@ -96,7 +100,7 @@ at::Tensor TransformerStage::forward(std::size_t block, at::Tensor const& input,
     Pass const& pass = passes_->at(static_cast<std::size_t>(micro_step));
     switch (blocks_[block].kind) {
     case Block::Kind::embeddings: return embeddings_->forward(input, pass);
-    case Block::Kind::layer: return layers_[blocks_[block].layer].forward(input, rotary_, pass);
+    case Block::Kind::layer: return run(layers_[blocks_[block].layer], input, pass);
     case Block::Kind::head: return head_->forward(input, pass, results_);
     }
     return {};

@@ -75,12 +75,16 @@ class TransformerStage : public parallel::Stage {
         std::size_t layer = 0; ///< place in layers_
         std::vector<std::size_t> read = {}, completed = {};
     };
+    at::Tensor run(TransformerLayer const& layer, at::Tensor const& x, Pass const& pass) const {
+        return layer.forward(x, layer.rotary() == LayerRotary::local ? local_rotary_ : rotary_,
+                             pass);
+    }
     void find_units(parallel::ParameterStore const& store, PartRange const& range);
 
     Config const& config_;
     BlockOptions options_;
     at::TensorOptions boundary_;
-    RotaryTable rotary_;
+    RotaryTable rotary_, local_rotary_; ///< local: empty if no layer uses it
     std::optional<Embeddings> embeddings_;
     std::vector<TransformerLayer> layers_;
     std::optional<Head> head_;

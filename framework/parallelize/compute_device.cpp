@@ -47,7 +47,8 @@ std::string device_note(at::Device device, model::Config const& model,
                         NumericsSection const& numerics) {
     if (!device.is_cuda()) return "";
     std::string const why =
-        model::no_flash(compute_dtype(numerics.compute), model.head_size, model.attention_dropout);
+        model::no_flash(compute_dtype(numerics.compute),
+                        {model.head_size, model.attention_dropout, model.attention_cap});
     std::string const attention =
         why.empty()
             ? "attention: flash"

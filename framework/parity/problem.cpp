@@ -32,6 +32,7 @@ void set_heads(model::Config& tiny, model::Config const& full) {
     tiny.heads = single ? 3 : alike ? 15 : pairs ? 8 : 14;
     tiny.kv_heads = single ? 1 : alike ? 15 : pairs ? 4 : 2;
     tiny.head_size = kHeadSize;
+    if (full.rotary_size > 0) tiny.rotary_size = kHeadSize - 2;
 }
 
 template <typename T>
@@ -75,7 +76,11 @@ model::Config tiny_model(model::Config const& full) {
     tiny.windows = spread(full.windows);
     for (auto& w : tiny.windows) w = w > 0 ? 5 : 0;
     tiny.attention_scale = spread(full.attention_scale);
+    tiny.layer_rotary = spread(full.layer_rotary);
     if (tiny.rotary.original_context > 0) tiny.rotary.original_context = 12;
+    auto const pairs =
+        static_cast<std::size_t>((tiny.rotary_size ? tiny.rotary_size : tiny.head_size) / 2);
+    if (!tiny.rotary.factors.empty()) tiny.rotary.factors.resize(pairs, 2.0);
     tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout =
         tiny.classifier_dropout = kDropout;
     tiny.initializer_range = 0.2;
@@ -95,7 +100,10 @@ std::string shape_class(model::Config const& m) {
                        m.norm == model::Norm::rms ? "rms-norm" : "layer-norm",
                        m.positions == model::Positions::rotary ? "rotary" : "learned-positions") +
            fmt::format(" heads-{}/{}", tiny.heads, tiny.kv_heads) +
-           yes(m.norm_first, "norm-first") + yes(m.qk_norm, "head-norms") + yes(m.gated, "gated") +
+           yes(m.norm_first, "norm-first") +
+           yes(m.query_key_norm == model::QueryKeyNorm::heads, "head-norms") +
+           yes(m.query_key_norm == model::QueryKeyNorm::whole, "projection-norms") +
+           yes(m.parallel_residual, "parallel") + yes(m.gated, "gated") +
            yes(m.attention_bias, "attention-bias") + yes(m.output_bias, "output-bias") +
            yes(m.feed_forward_bias, "feed-forward-bias") + yes(m.input_major, "input-major") +
            yes(m.causal, "causal") + yes(!m.class_weights.empty(), "class-weights") +

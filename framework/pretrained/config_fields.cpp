@@ -29,6 +29,17 @@ double Fields::probability(char const* name, double otherwise) {
     return value;
 }
 
+std::vector<double> Fields::positive_reals(char const* name, std::int64_t count) {
+    seen_.insert(name);
+    auto const is_positive = [](Json const& x) {
+        return data::JsonKind<double>::holds(x) && x.get<double>() > 0;
+    };
+    if (!has(name) || !json_[name].is_array() || std::ssize(json_[name]) != count ||
+        !std::ranges::all_of(json_[name], is_positive))
+        refuse(name, fmt::format("a list of {} numbers > 0", count));
+    return json_[name].get<std::vector<double>>();
+}
+
 Fields Fields::object(char const* name) {
     static Json const none = Json::object();
     seen_.insert(name);

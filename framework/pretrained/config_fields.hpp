@@ -52,6 +52,8 @@ class Fields {
     std::int64_t positive(char const* name, std::int64_t otherwise);
     double positive_real(char const* name, double otherwise);
     double probability(char const* name, double otherwise); ///< in [0, 1)
+    /// `count` numbers > 0.
+    std::vector<double> positive_reals(char const* name, std::int64_t count);
     /// The fields of an object inside this one; none if it is absent. Whoever reads them calls
     /// check_all_known on it.
     Fields object(char const* name);

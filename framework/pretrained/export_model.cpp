@@ -78,7 +78,8 @@ void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors
                  ParameterValues const& values) {
     for (auto const& t : tensors)
         for (auto const& part : t.parts)
-            writer.write(t.name, rectangle_of(t, part), values(part.parameter));
+            writer.write(t.name, rectangle_of(t, part),
+                         pretrained::values_of(part, values(part.parameter)));
 }
 
 void export_model(model::Config const& model, ParameterValues const& values,

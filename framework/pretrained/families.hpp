@@ -15,8 +15,9 @@ struct FamilyEntry {
     model::Family family;
     /// everything but the family, the head and the labels
     void (*read)(Fields& fields, model::Config& config);
-    char const* language_model; ///< name of its class; "" is a head the family lacks here
-    char const* stem;           ///< names of the classes of other heads begin with it
+    char const *language_model, *classifier; ///< class names; "" is a head the family lacks here
+    /// names of the classes with other heads of tokens begin with it
+    char const* tokens = "";
 };
 
 std::span<FamilyEntry const> families();

@@ -36,7 +36,7 @@ void read_shape(Fields& fields, model::Config& c, Defaults const& otherwise) {
     c.vocabulary = fields.positive("vocab_size");
     c.max_positions = fields.positive("max_position_embeddings", otherwise.positions);
     c.initializer_range = fields.get("initializer_range", 0.02);
-    c.activation = activation(fields, "hidden_act", otherwise.activation);
+    c.activation = activation(fields, otherwise.activation_field, otherwise.activation);
 }
 
 void read_pad_token(Fields& fields, model::Config& c, std::int64_t otherwise) {

@@ -2,6 +2,8 @@
 // For families.cpp. All throw InputError as Fields does.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "framework/model/config.hpp"
 #include "framework/pretrained/config_fields.hpp"
@@ -21,6 +23,7 @@ std::int64_t layer_count(Fields& fields, char const* field);
 struct Defaults {
     char const* activation;
     std::int64_t positions;
+    char const* activation_field = "hidden_act";
 };
 
 /// Reads sizes, positions and activation under the names that most families use.
@@ -31,10 +34,66 @@ void read_shape(Fields& fields, model::Config& c, Defaults const& otherwise);
 /// it. `otherwise`: if the field is missing.
 void read_pad_token(Fields& fields, model::Config& c, std::int64_t otherwise);
 
+/// Reads which layers have the window: those that layer_types names, else those that `otherwise`
+/// says. 0: there is no window.
+std::vector<std::int64_t> layer_windows(Fields& fields, model::Config const& c, std::int64_t window,
+                                        std::function<bool(std::int64_t)> const& otherwise);
+/// Reads the window of a family whose default is `otherwise`; null is none, and so 0.
+std::int64_t window_of(Fields& fields, std::int64_t otherwise);
+
+/// What differs between families in rotary positions.
+struct RotaryDefaults {
+    double base = 10000.0;
+    char const* base_field = "rope_theta";
+    /// the share of a head that turns; nullptr: a family whose heads turn whole
+    char const* share_field = nullptr;
+    double share = 1.0;
+    bool by_frequency = false; ///< longrope, and no other stretch (Phi-3)
+};
+/// Reads rotary positions. transformers 4 has rope_theta and rope_scaling, 5 has both in
+/// rope_parameters. After the head size and max_positions, which a stretch may lower.
+void read_rotary(Fields& fields, model::Config& c, RotaryDefaults const& otherwise = {});
+/// Reads rotary positions of two kinds: those of full layers, and those of layers with a window,
+/// which are never stretched. `local_field`: where transformers 4 has their base; nullptr: it is
+/// the other's. After the windows.
+void read_layered_rotary(Fields& fields, model::Config& c, double base, double local_base,
+                         char const* local_field);
+
+/// transformers' defaults of a decoder, where the field is missing; 0 heads or head_dim: derived.
+struct DecoderDefaults {
+    std::int64_t kv_heads = 0, head_size = 0, positions = 2048;
+    double epsilon = 1e-6;
+    bool tied = false;
+    std::int64_t pad_token = kNone;
+    char const *activation = "silu", *activation_field = "hidden_act";
+    bool causal = true;
+    bool slices = true; ///< older transformers cut products by pretraining_tp
+};
+/// Reads what Llama and its like all have, but for positions, biases and windows.
+void read_decoder(Fields& fields, model::Config& c, DecoderDefaults const& otherwise);
+/// Tools that write one configuration for all families say of a part that it is not there.
+void require_none(Fields& fields, std::initializer_list<char const*> names);
+
+// Encoders.
+void read_bert(Fields& fields, model::Config& c);
+void read_roberta(Fields& fields, model::Config& c);
+void read_distilbert(Fields& fields, model::Config& c);
+void read_eurobert(Fields& fields, model::Config& c);
 // Llama and its like.
 void read_llama(Fields& fields, model::Config& c);
 void read_mistral(Fields& fields, model::Config& c);
+void read_ministral(Fields& fields, model::Config& c);
 void read_qwen2(Fields& fields, model::Config& c);
 void read_qwen3(Fields& fields, model::Config& c);
+void read_granite(Fields& fields, model::Config& c);
+void read_smollm3(Fields& fields, model::Config& c);
+// Decoders that differ by more.
+void read_gpt2(Fields& fields, model::Config& c);
+void read_gpt_neox(Fields& fields, model::Config& c);
+void read_phi3(Fields& fields, model::Config& c);
+void read_olmo2(Fields& fields, model::Config& c);
+void read_olmo3(Fields& fields, model::Config& c);
+void read_gemma2(Fields& fields, model::Config& c);
+void read_gemma3(Fields& fields, model::Config& c);
 
 } // namespace trireme::framework::pretrained

@@ -78,6 +78,7 @@ constexpr std::array kAny{"_name_or_path",
                           "pad_token",
                           "bos_token",
                           "eos_token",
+                          "mask_token",
                           "unk_token",
                           "_commit_hash",
                           "_attn_implementation_internal",
@@ -155,6 +156,25 @@ constexpr std::array kGpt2{"reorder_and_upcast_attn",
                            "predict_special_tokens",
                            "is_decoder"};
 
+/// What cross-encoders of sentence-transformers show.
+constexpr std::array kRoberta{"sbert_ce_default_activation_function", "sentence_transformers"};
+
+/// sinusoidal_pos_embds: first values of positions before any training. qa_dropout: of another
+/// head.
+constexpr std::array kDistilbert{"sbert_ce_default_activation_function", "sentence_transformers",
+                                 "sinusoidal_pos_embds", "qa_dropout", "tie_weights_"};
+
+/// classifier_dropout: of a head for tokens.
+constexpr std::array kGptNeox{"is_decoder", "classifier_dropout"};
+
+constexpr std::array kSmollm3{"is_decoder", "max_window_layers"};
+
+/// hidden_act: read by the first release alone, hidden_activation since. Gemma 3 keeps a cap of
+/// scores and does not apply it, and a pattern of windows that layer_types spell out.
+constexpr std::array kGemma2{"is_decoder", "hidden_act"};
+constexpr std::array kGemma3{"is_decoder", "hidden_act", "attn_logit_softcapping",
+                             "_sliding_window_pattern"};
+
 /// is_decoder: causal with it and without, cross-attention being refused.
 constexpr std::array kLlama{"is_decoder"};
 
@@ -170,12 +190,25 @@ struct OfFamily {
     char const* model_type;
     Names names;
 };
-constexpr std::array<OfFamily, 6> kFamilies{{{"bert", kBert},
-                                             {"gpt2", kGpt2},
-                                             {"llama", kLlama},
-                                             {"mistral", kMistral},
-                                             {"qwen2", kQwen},
-                                             {"qwen3", kQwen}}};
+constexpr std::array<OfFamily, 19> kFamilies{{{"bert", kBert},
+                                              {"roberta", kRoberta},
+                                              {"xlm-roberta", kRoberta},
+                                              {"camembert", kRoberta},
+                                              {"distilbert", kDistilbert},
+                                              {"gpt2", kGpt2},
+                                              {"gpt_neox", kGptNeox},
+                                              {"llama", kLlama},
+                                              {"mistral", kMistral},
+                                              {"ministral", kMistral},
+                                              {"qwen2", kQwen},
+                                              {"qwen3", kQwen},
+                                              {"granite", kLlama},
+                                              {"smollm3", kSmollm3},
+                                              {"phi3", kLlama},
+                                              {"olmo2", kLlama},
+                                              {"olmo3", kLlama},
+                                              {"gemma2", kGemma2},
+                                              {"gemma3_text", kGemma3}}};
 
 bool holds(Names names, std::string const& name) {
     return std::ranges::find(names, name) != names.end();

@@ -16,10 +16,10 @@ namespace trireme::framework::pretrained {
 namespace {
 
 bool is_mask(std::string const& name) {
-    return name.ends_with(".attn.bias");
+    return name.ends_with(".attn.bias") || name.ends_with(".attention.bias");
 }
 bool is_masked_score(std::string const& name) {
-    return name.ends_with(".attn.masked_bias");
+    return name.ends_with(".attn.masked_bias") || name.ends_with(".attention.masked_bias");
 }
 bool is_frequency(std::string const& name) {
     return name.ends_with("rotary_emb.inv_freq");
@@ -36,6 +36,7 @@ at::Tensor read_whole(std::string const& name, TensorEntry const& entry) {
 /// Radians per position of each pair, [head_size / 2], float64.
 at::Tensor frequencies(model::Config model) {
     model.max_positions = 2; // the angle of position 1, which is 1 at most
+    model.rotary.amplitude = 1;
     return model::rotary_table(model, at::kDouble).sine[1].asin();
 }
 
@@ -78,6 +79,27 @@ storage::Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part) {
     return r;
 }
 
+at::Tensor values_of(HfPart const& part, at::Tensor const& parameter) {
+    return parameter.narrow(static_cast<std::int64_t>(part.dim), part.from, part.count);
+}
+
+namespace {
+
+/// Queries, keys and values that lie head by head: the places of the three change with each head.
+void divide_by_head(HfTensor& tensor, std::int64_t head_size) {
+    std::vector<HfPart> parts;
+    auto const kinds = std::ssize(tensor.parts);
+    for (std::int64_t kind = 0; kind < kinds; ++kind) {
+        HfPart const& whole = tensor.parts[static_cast<std::size_t>(kind)];
+        for (std::int64_t from = 0; from < whole.count; from += head_size)
+            parts.push_back(
+                {whole.parameter, whole.dim, from * kinds + kind * head_size, head_size, from});
+    }
+    tensor.parts = std::move(parts);
+}
+
+} // namespace
+
 std::vector<HfTensor> hf_tensors(model::Config const& config) {
     std::vector<HfTensor> tensors;
     for (auto const& spec : model::parameter_specs(config)) {
@@ -92,11 +114,16 @@ std::vector<HfTensor> hf_tensors(model::Config const& config) {
         found->parts.push_back({spec.name, dim, found->shape[dim], spec.shape[dim]});
         found->shape[dim] += spec.shape[dim];
     }
+    if (config.fused_by_head)
+        for (auto& tensor : tensors)
+            if (tensor.parts.size() == 3) divide_by_head(tensor, config.head_size);
     return tensors;
 }
 
 bool is_buffer(model::Config const& model, std::string const& name) {
-    return (model.family == model::Family::gpt2 && (is_mask(name) || is_masked_score(name))) ||
+    bool const had_masks =
+        model.family == model::Family::gpt2 || model.family == model::Family::gpt_neox;
+    return (had_masks && (is_mask(name) || is_masked_score(name))) ||
            (model.positions == model::Positions::rotary && is_frequency(name)) ||
            (model.positions == model::Positions::learned &&
             name.ends_with("embeddings.position_ids"));

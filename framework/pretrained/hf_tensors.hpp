@@ -1,6 +1,8 @@
 // How the tensors of a Hugging Face folder are made of parameters: the one description that import
 // and export share.
 #pragma once
+#include <ATen/ATen.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,11 +14,13 @@ namespace trireme::framework::pretrained {
 
 struct TensorEntry;
 
-/// A whole parameter, as indices [first, first + count) of dimension `dim` of the tensor.
+/// Indices [from, from + count) of dimension `dim` of a parameter, as indices [first, first +
+/// count) of that of the tensor. A parameter is one part, or one for each head where a folder has
+/// queries, keys and values head by head.
 struct HfPart {
     std::string parameter;
     std::size_t dim = 0;
-    std::int64_t first = 0, count = 0;
+    std::int64_t first = 0, count = 0, from = 0;
 };
 
 /// A tensor of one or two dimensions. Most are one parameter each; GPT-2's c_attn is query, key and
@@ -24,11 +28,14 @@ struct HfPart {
 struct HfTensor {
     std::string name;
     storage::Shape shape;
-    std::vector<HfPart> parts; ///< in order, together the whole of the tensor
+    std::vector<HfPart> parts; ///< parameter by parameter, together the whole of the tensor
 };
 
 /// Returns the rectangle of the tensor that the part takes.
 storage::Rectangle rectangle_of(HfTensor const& tensor, HfPart const& part);
+
+/// Returns the values of the part, of those of its parameter: a view.
+at::Tensor values_of(HfPart const& part, at::Tensor const& parameter);
 
 /// Every tensor that the model with its head consists of, each once, in model order; tied ones
 /// once. Pure.

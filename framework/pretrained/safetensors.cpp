@@ -13,6 +13,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "framework/pretrained/pickled.hpp"
 #include "framework/storage/positioned_file.hpp"
 
 namespace trireme::framework::pretrained {
@@ -215,15 +216,8 @@ std::map<std::string, TensorEntry> find_tensors(std::string const& folder) {
         return read_safetensors_header(single);
     }
     if (!std::filesystem::exists(index, none)) {
-        for (auto const* name : {"/pytorch_model.bin", "/pytorch_model.bin.index.json"})
-            if (std::filesystem::exists(folder + name, none))
-                throw cluster::InputError(
-                    fmt::format("{}{}: pickled weights, which run code when they are read; legal: "
-                                "model.safetensors, as "
-                                "transformers writes it: python -c 'from transformers import "
-                                "AutoModelForCausalLM as M; "
-                                "M.from_pretrained(\"{}\").save_pretrained(\"{}\")'",
-                                folder, name, folder, folder));
+        for (std::string const name : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
+            if (std::filesystem::exists(folder + "/" + name, none)) refuse_pickled(folder, name);
         throw cluster::InputError(fmt::format("{}: no weights; legal: model.safetensors, or "
                                               "model.safetensors.index.json with its shards",
                                               folder));

@@ -31,17 +31,18 @@ bool is_of_other_task(model::Config const& model) {
 } // namespace
 
 bool is_other_head(model::Config const& model, std::string const& name) {
-    constexpr std::array kPretraining{"cls.predictions.", "lm_head."};
+    constexpr std::array kPretraining{"cls.predictions.", "lm_head.",          "embed_out.",
+                                      "vocab_transform.", "vocab_layer_norm.", "vocab_projector."};
     constexpr std::array kOutputs{"score.", "classifier.", "qa_outputs."};
     constexpr std::array kOthers{"cls.seq_relationship."};
-    constexpr std::array kPooler{"bert.pooler.", "pooler."}; // below the heads of samples only
+    // Below heads of samples only; a RoBERTa's body has one that its classifier does not read.
+    constexpr std::array kPooler{"bert.pooler.", "roberta.pooler.", "pooler."};
     auto const begins = [&](auto const& starts) {
         return std::ranges::any_of(starts,
                                    [&](auto const* start) { return name.starts_with(start); });
     };
     model::HeadTraits const head = model::traits_of(model.head);
-    if (begins(kOthers) || (!model.causal && head.rows == data::Per::token && begins(kPooler)))
-        return true;
+    if (begins(kOthers) || (!model.causal && begins(kPooler))) return true;
     if (head.of_vocabulary()) return begins(kOutputs);
     return begins(kPretraining) || (begins(kOutputs) && is_of_other_task(model));
 }

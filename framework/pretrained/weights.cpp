@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <set>
 
@@ -136,24 +137,44 @@ at::Tensor read_rows(std::string const& name, TensorEntry const& entry,
     return values.contiguous();
 }
 
+/// Reads of a parameter the `kept` rectangle, from those parts of the tensor that hold it.
+at::Tensor read_kept(HfTensor const& tensor, std::string const& parameter,
+                     storage::Rectangle const& kept,
+                     std::function<at::Tensor(storage::Rectangle const&)> const& read) {
+    std::vector<at::Tensor> pieces;
+    std::size_t dim = 0;
+    for (auto const& part : tensor.parts) {
+        if (part.parameter != parameter) continue;
+        dim = part.dim;
+        std::int64_t const first = std::max(kept.start[dim], part.from),
+                           end =
+                               std::min(kept.start[dim] + kept.count[dim], part.from + part.count);
+        if (end <= first) continue;
+        storage::Rectangle in_file = kept;
+        in_file.start[dim] = part.first + first - part.from;
+        in_file.count[dim] = end - first;
+        pieces.push_back(read(in_file));
+    }
+    return pieces.size() == 1 ? pieces[0] : at::cat(pieces, static_cast<std::int64_t>(dim));
+}
+
 /// Each parameter reads its own part of the tensor alone, and of it what this rank keeps. `rows`,
 /// if not empty: which row of the file each row of the tensor is.
 void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const& entry,
              std::vector<std::int64_t> const& rows, parallel::ParameterStore& store) {
     for (auto const& part : tensor.parts) {
-        if (!store.contains(part.parameter)) continue; // on another pipeline stage
+        // Once for each parameter; none is on another pipeline stage.
+        if (part.from != 0 || !store.contains(part.parameter)) continue;
         auto const& parameter = store.at(part.parameter);
         storage::Rectangle const kept = kept_rectangle(store, parameter);
         if (kept.elements() == 0) continue;
-        storage::Rectangle in_file = rectangle_of(tensor, part);
-        for (std::size_t d = 0; d < kept.start.size(); ++d) {
-            in_file.start[d] += kept.start[d];
-            in_file.count[d] = kept.count[d];
-        }
         // Rows of `flat` are those of the parameter from the first kept one, cut to the kept
         // columns.
-        at::Tensor const flat = rows.empty() ? read_finite(name, entry, in_file).flatten()
-                                             : read_rows(name, entry, in_file, rows).flatten();
+        at::Tensor const flat =
+            read_kept(tensor, part.parameter, kept, [&](storage::Rectangle const& in_file) {
+                return rows.empty() ? read_finite(name, entry, in_file)
+                                    : read_rows(name, entry, in_file, rows);
+            }).flatten();
         bool const matrix = kept.count.size() == 2;
         std::int64_t const width = matrix ? parameter.spec().shape[1] : 1,
                            left = matrix ? kept.start[1] : 0,
@@ -270,7 +291,8 @@ LoadedWeights load_weights(ModelSection const& section, std::uint64_t seed,
             continue;
         }
         for (auto const& part : tensor.parts)
-            if (store.contains(part.parameter)) store.initialize(store.at(part.parameter), seed);
+            if (part.from == 0 && store.contains(part.parameter))
+                store.initialize(store.at(part.parameter), seed);
         loaded.fresh.push_back(tensor.name);
     }
     return loaded;

@@ -116,10 +116,11 @@ void fill(parallel::ParameterStore& store, model::Config const& model,
     auto const entries = pretrained::find_tensors(folder);
     for (auto const& tensor : pretrained::hf_tensors(model))
         for (auto const& part : tensor.parts)
-            store.at(part.parameter)
-                .master()
-                .copy_(values(part.parameter)
-                           .to(pretrained::weight_dtype(tensor.name, entries.at(tensor.name))));
+            if (part.from == 0)
+                store.at(part.parameter)
+                    .master()
+                    .copy_(values(part.parameter)
+                               .to(pretrained::weight_dtype(tensor.name, entries.at(tensor.name))));
 }
 
 Fingerprint compute(model::Config const& model, pretrained::ParameterValues const& values,

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pycld2
 
-from audit import duplicates, encoding, fix, groups, labels, page, personal, size
+from audit import duplicates, encoding, fix, groups, labels, page, personal, rules, size
 from audit.columns import RANKS, Columns, Equal, hash_of
 from audit.findings import DROPPED, MOST_EXAMPLES, Findings, levels_of
 from report.command import Output, deliver, refuse
 
 LEAST_LETTERS, LEAST_PERCENT = 60, 85  # of a text whose language is told
 SURE_SHARE = 0.9  # of one language, so that another is odd
-IMBALANCE, LENGTH_RATIO, TRUNCATED, FLIPPED, WORDS_TELL = 10, 3, 0.05, 0.01, 0.8
+LENGTH_RATIO, TRUNCATED, FLIPPED, WORDS_TELL = 3, 0.05, 0.01, 0.8
 LEAST_OF_CLASS = 20  # for lengths
 MOST_CLASSES = 1000
 SNIPPET = 160
@@ -199,14 +199,9 @@ class Session:
 
     def find_classes(self):
         table = self.class_table()
-        splits = [s for s in RANKS if any(c[s] for c in table.values())]
-        largest = max((c["train"] for c in table.values()), default=0)
-        for name, counts in table.items():
-            missing = [s for s in splits if not counts[s]]
-            if missing and len(table) > 1:
-                self.findings["missing-classes"].add({"value": f"{name}: no row in {', '.join(missing)}"})
-            if 0 < counts["train"] * IMBALANCE <= largest:
-                self.findings["class-balance"].add({"value": f"{name}: {counts['train']:,} rows, the largest class {largest:,}: 1 to {largest / counts['train']:.0f}"})
+        for name, lines in rules.class_faults(table).items():
+            for line in lines:
+                self.findings[name].add({"value": line})
         number, length = self.columns["class"], self.columns["length"]
         medians = {n: float(np.median(length[number == i])) for n, i in self.names.items() if (number == i).sum() >= LEAST_OF_CLASS}
         self.medians = medians

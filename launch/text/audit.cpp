@@ -165,6 +165,15 @@ int audited(AuditOptions const& a, PrepareOptions const& o, std::vector<std::str
 
 } // namespace
 
+std::vector<std::string>
+notes_on_classes(std::map<std::string, std::map<std::string, std::int64_t>> const& rows) {
+    std::map<std::string, std::map<std::string, std::int64_t>> table; // by class and split
+    for (auto const& [split, classes] : rows)
+        for (auto const& [name, count] : classes) table[name][split] = count;
+    find_modules();
+    return py::module_::import("audit.rules").attr("notes")(table).cast<std::vector<std::string>>();
+}
+
 int audit(AuditOptions const& options) {
     if (!options.fix.empty()) cluster::check_new_folder("--fix", options.fix);
     std::vector<std::string> said;

@@ -1,6 +1,7 @@
 // `trireme audit`: what is wrong with text files before a model learns from them.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,5 +23,10 @@ struct AuditOptions {
 /// Returns the exit code: 0, or 1 if a finding is an error. Prints a summary. What is found and how
 /// is the business of launch/audit, in Python. Throws InputError before anything is written.
 int audit(AuditOptions const& options);
+
+/// Returns what the audit says of classes that are rare or missing, a line each: `prepare` says it
+/// too. `rows`: by split and class.
+std::vector<std::string>
+notes_on_classes(std::map<std::string, std::map<std::string, std::int64_t>> const& rows);
 
 } // namespace trireme::launch::text

@@ -11,6 +11,7 @@
 #include "data/json.hpp"
 #include "data/manifest.hpp"
 #include "data/tokenizer_files.hpp"
+#include "launch/text/audit.hpp"
 #include "launch/text/census.hpp"
 #include "launch/text/converter.hpp"
 #include "launch/text/inputs.hpp"
@@ -236,6 +237,9 @@ std::string prepare(PrepareOptions const& options) {
                             .tokenizer_xxh3 =
                                 cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
     manifest.labels = text_task(o.task).labels(census, o);
+    if (!census.labels.empty())
+        for (auto const& line : notes_on_classes(census.labels))
+            said.push_back(cluster::one_line(line));
     cluster::StagingFolder const staged(o.output);
     o.output = staged.path();
     Converter converter(o, census, manifest.labels);

@@ -71,20 +71,22 @@ TEST(Composed, NormsAndRotary) {
 
     std::vector<std::int32_t> positions;
     for (int i = 0; i < rows; ++i) positions.push_back(i * 5 % 31);
-    at::Tensor const angles = numbers({31, 4}, 3), c = angles.cos(), s = angles.sin();
-    for (int const direction : {1, -1}) {
-        kernels::apply_rotary(rows, 3, 8, positions.data(), data(c), data(s), direction, data(x),
-                              data(y));
-        EXPECT_LT(difference(y, model::composed::apply_rotary(
-                                    x, 3, at::tensor(positions, at::kLong), c, s, direction)),
-                  kRounding);
+    for (std::int64_t const turned : {8, 6}) {
+        at::Tensor const angles = numbers({31, turned / 2}, 3), c = angles.cos(), s = angles.sin();
+        for (int const direction : {1, -1}) {
+            kernels::apply_rotary(rows, 3, {8, turned}, positions.data(), data(c), data(s),
+                                  direction, data(x), data(y));
+            EXPECT_LT(difference(y, model::composed::apply_rotary(
+                                        x, 3, at::tensor(positions, at::kLong), c, s, direction)),
+                      kRounding);
+        }
     }
 }
 
 struct Attention {
     bool causal;
     std::int64_t window, first_head;
-    double dropout;
+    double dropout, cap = 0;
 };
 
 TEST(Composed, Attention) {
@@ -93,7 +95,8 @@ TEST(Composed, Attention) {
     at::Tensor const q = numbers({t, heads * size}, 0), k = numbers({t, kv_heads * size}, 1),
                      v = numbers({t, kv_heads * size}, 2), dout = numbers({t, heads * size}, 3);
     for (auto const& a : {Attention{true, 0, 0, 0}, Attention{false, 0, 0, 0.2},
-                          Attention{true, 4, 6, 0.2}, Attention{true, 100, 1, 0}}) {
+                          Attention{true, 4, 6, 0.2}, Attention{true, 100, 1, 0},
+                          Attention{true, 4, 0, 0.2, 0.5}, Attention{false, 0, 0, 0, 1.5}}) {
         SCOPED_TRACE(a.window);
         kernels::AttentionProblem const p{offsets.data(),
                                           samples.data(),
@@ -105,7 +108,8 @@ TEST(Composed, Attention) {
                                           a.window,
                                           0.4,
                                           kernels::dropout_key(1, 2, 3, a.dropout),
-                                          a.first_head};
+                                          a.first_head,
+                                          a.cap};
         at::Tensor const out = at::empty_like(q), lse = q.new_empty({t, heads}),
                          dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
         kernels::attention_forward(p, data(q), data(k), data(v), data(out), data(lse));

@@ -8,8 +8,10 @@ gradient of the mean loss for every parameter (all computed in float64). Sequenc
 rotary.safetensors, cosines and sines of stretched rotary positions of real sizes in float32, and tokenizer/tokenizer.json, a
 word-level tokenizer.
 """
+import contextlib
 import json
 import pathlib
+import sys
 
 import torch
 import transformers
@@ -25,15 +27,29 @@ CLASSES = dict(num_labels=3, id2label={0: "bad", 1: "good", 2: "so-so"}, label2i
 
 
 def save(name, model, ids):
-    classifier = type(model).__name__.endswith("ForSequenceClassification")
     folder = HERE / name
     folder.mkdir(exist_ok=True)
     model.eval()
     model.save_pretrained(folder)
     for extra in folder.glob("generation_config.json"):
         extra.unlink()
-    numbers = getattr(model.config, "problem_type", None) == "regression"
     model.double()  # the reference is exact: float32 noise would drown gradients that are zero, as those of key biases
+    with exact_norms() if name.startswith("gemma") else contextlib.nullcontext():
+        save_values(folder, name, model, ids)
+
+
+@contextlib.contextmanager
+def exact_norms():
+    """Gemma's norms call float(), whatever the dtype of the model."""
+    rounding = torch.Tensor.float
+    torch.Tensor.float = lambda x: x if x.dtype == torch.float64 else rounding(x)
+    yield
+    torch.Tensor.float = rounding
+
+
+def save_values(folder, name, model, ids):
+    classifier = type(model).__name__.endswith("ForSequenceClassification")
+    numbers = getattr(model.config, "problem_type", None) == "regression"
     losses, logits, count = [], [], 0
     for label, targets, sample in zip(LABELS, TARGETS, ids):
         out = model(input_ids=torch.tensor([sample])).logits
@@ -53,9 +69,11 @@ def save(name, model, ids):
     loss = sum(losses) / count
     loss.backward()
     # A tied output layer shares its tensor, and with it the gradient, with the embedding.
-    gradients = {n: p.grad.float().contiguous() for n, p in model.named_parameters()}
+    # GPT-NeoX's output layer has another name in files than in the model.
+    own_name = {"lm_head.weight": "embed_out.weight"} if model.config.model_type == "gpt_neox" else {}
+    gradients = {own_name.get(n, n): p.grad.to(torch.float32).contiguous() for n, p in model.named_parameters()}
     save_file(gradients, folder / "gradients.safetensors")
-    save_file({"logits": torch.cat(logits).float().detach()}, folder / "logits.safetensors")
+    save_file({"logits": torch.cat(logits).to(torch.float32).detach()}, folder / "logits.safetensors")
     expected = {"ids": ids, "labels": TARGETS if numbers else LABELS if classifier else [], "loss": loss.item()}
     if numbers:  # as the model's own loss has it, of samples of one length
         same = torch.tensor([ids[0], ids[0]])
@@ -67,11 +85,12 @@ def save(name, model, ids):
 
 def randomize(model, seed):
     """Weights large enough that attention is far from uniform, norms and biases far from ones and zeros."""
+    usual = 0.0 if model.config.model_type.startswith("gemma") else 1.0  # Gemma's norms add 1 to their weights
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
             norm = ("norm" in name.lower() or "ln_" in name) and name.endswith("weight")
-            p.copy_(torch.randn(p.shape, generator=generator) * (0.2 if p.dim() > 1 else 0.1) + (1.0 if norm else 0.0))
+            p.copy_(torch.randn(p.shape, generator=generator) * (0.2 if p.dim() > 1 else 0.1) + (usual if norm else 0.0))
     return model
 
 
@@ -106,6 +125,68 @@ def tiny_models(ids):
     yield "bert-regressor", t.BertForSequenceClassification(t.BertConfig(
         vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
         max_position_embeddings=16, **NUMBERS))
+    yield from encoders(t, pad)
+    yield from decoders(t, llama, pad)
+
+
+def encoders(t, pad):
+    # The first position is row pad_token_id + 1: 16 rows are 14 positions, or 13.
+    roberta = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
+                   max_position_embeddings=16, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1, **CLASSES)
+    yield "roberta-classifier", t.RobertaForSequenceClassification(t.RobertaConfig(**roberta))
+    yield "xlm-roberta-classifier", t.XLMRobertaForSequenceClassification(t.XLMRobertaConfig(**{**roberta, "pad_token_id": 2}))
+    yield "camembert-classifier", t.CamembertForSequenceClassification(t.CamembertConfig(**roberta))
+    yield "distilbert-classifier", t.DistilBertForSequenceClassification(t.DistilBertConfig(
+        vocab_size=97, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=16, **CLASSES))
+    eurobert = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
+                    intermediate_size=40, max_position_embeddings=16, pad_token_id=pad, bos_token_id=2, eos_token_id=3, mask_token_id=4,
+                    rope_parameters={"rope_type": "default", "rope_theta": 250000.0}, **CLASSES)
+    yield "eurobert-classifier", t.EuroBertForSequenceClassification(t.EuroBertConfig(**eurobert))
+    yield "eurobert-mean-classifier", t.EuroBertForSequenceClassification(t.EuroBertConfig(**eurobert, classifier_pooling="mean"))
+
+
+def decoders(t, llama, pad):
+    """Windows are shorter than the longest sample; each model has a full layer too, where its family has both."""
+    three = dict(llama, num_hidden_layers=3)
+    grouped = dict(llama, num_attention_heads=4, num_key_value_heads=2)
+    yarn = {"rope_type": "yarn", "rope_theta": 100.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 3.0}
+    yield "llama-yarn", t.LlamaForCausalLM(t.LlamaConfig(
+        **{**grouped, "max_position_embeddings": 64}, head_dim=10, rope_parameters=yarn))
+    yield "ministral", t.MinistralForCausalLM(t.MinistralConfig(
+        **llama, head_dim=8, sliding_window=5, layer_types=["full_attention", "sliding_attention"]))
+    phi3 = dict(grouped, bos_token_id=2, eos_token_id=3, pad_token_id=pad, hidden_size=32)
+    yield "phi3", t.Phi3ForCausalLM(t.Phi3Config(**phi3, sliding_window=5))
+    # Heads of 8 of which 6 numbers turn. The long factors would act beyond the first 16 positions, where no sample goes.
+    yield "phi3-longrope", t.Phi3ForCausalLM(t.Phi3Config(
+        **{**phi3, "max_position_embeddings": 64}, original_max_position_embeddings=16, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 100.0, "partial_rotary_factor": 0.75,
+                         "short_factor": [1.0, 1.5, 2.5], "long_factor": [2.0, 4.0, 8.0]}))
+    yield "granite", t.GraniteForCausalLM(t.GraniteConfig(
+        **grouped, attention_bias=True, mlp_bias=True, embedding_multiplier=3.0, attention_multiplier=0.25, residual_multiplier=0.4,
+        logits_scaling=0.5, tie_word_embeddings=True))
+    yield "olmo2", t.Olmo2ForCausalLM(t.Olmo2Config(**grouped, pad_token_id=pad, eos_token_id=3))
+    yield "olmo3", t.Olmo3ForCausalLM(t.Olmo3Config(
+        **{**three, "max_position_embeddings": 64}, pad_token_id=pad, eos_token_id=3, sliding_window=5,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters={"full_attention": yarn, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}))
+    yield "smollm3", t.SmolLM3ForCausalLM(t.SmolLM3Config(
+        **three, pad_token_id=pad, bos_token_id=2, eos_token_id=3, no_rope_layer_interval=2, use_sliding_window=True, sliding_window=5))
+    gemma = dict(three, num_attention_heads=4, num_key_value_heads=2, head_dim=8, query_pre_attn_scalar=5, sliding_window=5,
+                 pad_token_id=0, bos_token_id=2, eos_token_id=3)
+    yield "gemma2", t.Gemma2ForCausalLM(t.Gemma2Config(
+        **gemma, attn_logit_softcapping=2.0, final_logit_softcapping=3.0, attn_implementation="eager"))
+    gemma3 = dict(gemma, layer_types=["sliding_attention", "full_attention", "sliding_attention"], rope_parameters={
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10.0}})
+    yield "gemma3", t.Gemma3ForCausalLM(t.Gemma3TextConfig(**gemma3))
+    yield "gemma3-classifier", t.Gemma3TextForSequenceClassification(t.Gemma3TextConfig(**{**gemma3, "pad_token_id": pad}, **CLASSES))
+    neox = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
+                max_position_embeddings=16, bos_token_id=2, eos_token_id=3)
+    yield "gpt-neox", t.GPTNeoXForCausalLM(t.GPTNeoXConfig(
+        **neox, rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5}))
+    yield "gpt-neox-sequential", t.GPTNeoXForCausalLM(t.GPTNeoXConfig(
+        **neox, use_parallel_residual=False, attention_bias=False, hidden_act="gelu_new", tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 1.0}))
 
 
 def save_rotary():
@@ -140,11 +221,15 @@ def save_tokenizer():
 
 
 def main():
+    chosen = set(sys.argv[1:])  # names of models; none: all of them
     torch.set_num_threads(1)  # the same bytes on every machine with the same libraries
     generator = torch.Generator().manual_seed(0)
     ids = [torch.randint(5, 97, (n,), generator=generator).tolist() for n in LENGTHS]
     for seed, (name, model) in enumerate(tiny_models(ids), start=1):
-        save(name, randomize(model, seed), ids)
+        if not chosen or name in chosen:
+            save(name, randomize(model, seed), ids)
+    if chosen:
+        return
     save_rotary()
     save_tokenizer()
 

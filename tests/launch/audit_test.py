@@ -113,6 +113,16 @@ class Control(unittest.TestCase):
         self.assertEqual(finding(found, "truncation")["count"], 30)
         self.assertIn("length-balance", {f["name"] for f in found["findings"]})
 
+    def test_prepare_says_of_classes_what_the_audit_says(self):
+        rows = [{"text": f"good number {i}", "label": "b" if i % 30 else "a"} for i in range(60)]
+        train, test = save("rare.jsonl", rows), save("rare-test.jsonl", [{"text": "another", "label": "b"}])
+        done = subprocess.run([TRIREME, "prepare", *CLASSES, "--tokenizer", TOKENIZER, "--train", train, "--test", test, "--output", WORK / "rare"],
+                              capture_output=True, text=True)
+        _, _, error, found = audit("rare", *CLASSES, "--train", train, "--test", test)
+        for name, line in (("missing-classes", "a: no row in test"), ("class-balance", "a: 2 rows, the largest class 58: 1 to 29")):
+            self.assertEqual([e["value"] for e in finding(found, name)["examples"]], [line], error)
+            self.assertIn(f"  note: {line}: {name} of `trireme audit`\n", done.stdout, done.stderr)
+
     def test_a_record_of_several_lines_leaves_the_copy_whole(self):
         path = save("records.csv", 'text,label\n"two\nlines",a\n"two\nlines",a\nlast,b\n')
         code, _, error, _ = audit("records", *CLASSES, "--train", path, "--fix", WORK / "records")

@@ -246,7 +246,9 @@ std::vector<Mistake> const kConfigs{
      "DIR/llama/config.json: nested deeper than the 64 levels that are legal",
      write(kConfig, std::string(100'000, '['))},
     {"UnknownArchitecture", train(),
-     "DIR/llama/config.json: model_type: \"lama\": legal: bert, gpt2, llama, mistral, qwen2, qwen3",
+     "DIR/llama/config.json: model_type: \"lama\": legal: bert, roberta, xlm-roberta, camembert, "
+     "distilbert, eurobert, gpt2, gpt_neox, llama, mistral, ministral, qwen2, qwen3, granite, "
+     "smollm3, phi3, olmo2, olmo3, gemma2, gemma3_text",
      change(kConfig, "\"llama\"", "\"lama\"")},
     {"UnknownField", train(),
      "DIR/llama/config.json: head_dims: 8: a field this version does not know, so the model might "

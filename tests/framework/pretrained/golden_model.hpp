@@ -14,9 +14,35 @@
 
 namespace trireme::test {
 
-inline constexpr std::array kGoldenModels{
-    "bert",   "gpt2",    "gpt2-classifier", "llama", "llama-tied-biased",
-    "llama3", "mistral", "qwen2",           "qwen3", "qwen3-classifier"};
+inline constexpr std::array kGoldenModels{"bert",
+                                          "gpt2",
+                                          "gpt2-classifier",
+                                          "llama",
+                                          "llama-tied-biased",
+                                          "llama3",
+                                          "mistral",
+                                          "qwen2",
+                                          "qwen3",
+                                          "qwen3-classifier",
+                                          "roberta-classifier",
+                                          "xlm-roberta-classifier",
+                                          "camembert-classifier",
+                                          "distilbert-classifier",
+                                          "eurobert-classifier",
+                                          "eurobert-mean-classifier",
+                                          "llama-yarn",
+                                          "ministral",
+                                          "phi3",
+                                          "phi3-longrope",
+                                          "granite",
+                                          "olmo2",
+                                          "olmo3",
+                                          "smollm3",
+                                          "gemma2",
+                                          "gemma3",
+                                          "gemma3-classifier",
+                                          "gpt-neox",
+                                          "gpt-neox-sequential"};
 
 inline std::string golden(std::string const& name) {
     std::string path = TRIREME_GOLDEN; // by steps: GCC 12 warns of the short way (bug 105651)

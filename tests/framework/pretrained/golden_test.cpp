@@ -2,12 +2,16 @@
 // unpacked.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
+#include <string>
 
 #include "cluster/thread_communicator.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
+#include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/safetensors.hpp"
+#include "framework/weights/whole_tensor.hpp"
 #include "parallel/engine.hpp"
 #include "parallel/gradient_reducer.hpp"
 #include "parallel/weight_gatherer.hpp"
@@ -82,7 +86,8 @@ void expect_values_of_transformers(char const* name) {
                 at::Tensor const reference = pretrained::read_tensor(
                                      tensor.name, gradients.at(tensor.name),
                                      pretrained::rectangle_of(tensor, part)),
-                                 gradient = m.store.at(part.parameter).gradient();
+                                 gradient = pretrained::values_of(
+                                     part, m.store.at(part.parameter).gradient());
                 double const size = reference.norm().item<double>(), floor = 1e-6 * ours.norm;
                 bool const zero = has_zero_gradient(m.model, part.parameter);
                 EXPECT_EQ(size < floor, zero) << part.parameter;
@@ -105,6 +110,55 @@ TEST_P(Golden, LossLogitsAndGradientsEqualTransformers) {
 TEST_P(Golden, SoDoThoseOfAGpusOperations) {
     test::ComposedPath const path;
     expect_values_of_transformers(GetParam());
+}
+
+/// One step over all samples as the ranks of a layout compute it, in float64.
+struct Laid {
+    double loss = 0;
+    std::map<std::string, at::Tensor> gradients; ///< whole tensors, by parameter
+};
+
+Laid compute_laid(cluster::Communicator& world, char const* name,
+                  parallelize::ParallelSection const& section) {
+    GoldenModel const m(name);
+    parallel::Mesh const mesh(world, parallelize::mesh_shape(section, world.size()));
+    parallelize::ParallelModel laid(m.model, mesh, section,
+                                    {.compute = parallelize::Compute::fp64});
+    pretrained::load_weights(m.config.model, m.config.seed, m.model, laid.store());
+    laid.refresh();
+    // Each data rank computes the whole step, with its share of the scale.
+    double const scale = 1 / trained_labels(m) / mesh.data().size();
+    std::vector<model::Pass> passes;
+    passes.push_back(model::make_pass(pack(m.ids(), m.labels()), true, 0, 0, scale));
+    laid.load(std::move(passes));
+    int const copies = mesh.data().size();
+    Laid found{laid.engine().forward_backward(copies).at(0) * copies, {}};
+    for (auto const& spec : laid.specs())
+        found.gradients[spec.name] =
+            weights::whole_tensor(spec, laid.store(), mesh, weights::Kept::gradient);
+    return found;
+}
+
+TEST_P(Golden, SoDoThoseOfTensorRanksPipelineStagesAndShards) {
+    struct Layout {
+        int ranks;
+        parallelize::ParallelSection section;
+    };
+    GoldenModel one(GetParam(), {.compute = at::kDouble});
+    double const norm = Computed(one).norm;
+    for (auto const& [ranks, section] :
+         {Layout{2, {.tensor = 2}}, Layout{2, {.pipeline = 2}},
+          Layout{4, {.pipeline = 2, .tensor = 2}}, Layout{4, {.tensor = 2, .shard = 2, .zero = 3}}})
+        cluster::run_as_threads(ranks, [&, &section = section](cluster::Communicator& world) {
+            Laid const laid = compute_laid(world, GetParam(), section);
+            if (world.rank() != 0) return;
+            EXPECT_NEAR(laid.loss, one.expected["loss"].get<double>(), 1e-5);
+            for (auto const& [parameter, gradient] : laid.gradients)
+                EXPECT_LT((gradient - one.store.at(parameter).gradient()).norm().item<double>(),
+                          1e-11 * norm)
+                    << parameter << ", tensor " << section.tensor << ", pipeline "
+                    << section.pipeline << ", zero " << section.zero;
+        });
 }
 
 /// The loss of each sample when these are packed in one micro-batch.

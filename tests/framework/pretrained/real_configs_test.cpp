@@ -2,6 +2,7 @@
 // wrote it, and what would compute something else is refused by its name.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cluster/error.hpp"
@@ -59,6 +60,19 @@ TEST(RealConfigs, WhatIsComputedIsWhatTheySay) {
               std::vector<std::int64_t>(28, 0));
     EXPECT_EQ(read(published("Qwen/Qwen3-0.6B")).head_size, 128);
     EXPECT_TRUE(read(published("HuggingFaceTB/SmolLM2-135M-Instruct")).tied_embeddings);
+    auto const roberta = read(published("AlexKay/xlm-roberta-large-qa-multilingual-finedtuned-ru"));
+    EXPECT_EQ(roberta.max_positions, 512) << "of 514 rows the first two are no positions";
+    EXPECT_EQ(roberta.position_offset, 2);
+    auto const pythia = read(published("EleutherAI/pythia-1b"));
+    EXPECT_EQ(pythia.rotary_size, 64);
+    EXPECT_TRUE(pythia.parallel_residual);
+    EXPECT_EQ(read(published("distilbert-base-uncased-finetuned-sst-2-english")).classifier_dropout,
+              0.2);
+    auto const gemma = read(published("google/gemma-3-1b-it"));
+    EXPECT_EQ(std::ranges::count(gemma.windows, 0), 4) << "every sixth of 26 layers";
+    EXPECT_EQ(gemma.windows[5], 0);
+    EXPECT_EQ(gemma.layer_rotary[4], model::LayerRotary::local);
+    EXPECT_TRUE(gemma.tied_embeddings);
 }
 
 /// transformers' defaults for fields that the first folders lack.
@@ -92,8 +106,9 @@ TEST(RealConfigs, WhatWouldComputeSomethingElseIsRefused) {
     std::vector<Case> const cases{
         {"google/bert_uncased_L-2_H-128_A-2",
          {{"model_type", nullptr}},
-         "model_type: null: legal: bert, gpt2, llama, mistral, qwen2, qwen3; the first folders of "
-         "a family lack it: add it"},
+         "model_type: null: legal: bert, roberta, xlm-roberta, camembert, distilbert, eurobert, "
+         "gpt2, gpt_neox, llama, mistral, ministral, qwen2, qwen3, granite, smollm3, phi3, olmo2, "
+         "olmo3, gemma2, gemma3_text; the first folders of a family lack it: add it"},
         {"bert-base-uncased", {{"embedding_size", 128}}, "embedding_size: 128: legal: 768"},
         {"TinyLlama/TinyLlama-1.1B-Chat-v1.0", {{"bias", true}}, "bias: true: legal: false"},
         {"TinyLlama/TinyLlama-1.1B-Chat-v1.0",
@@ -107,8 +122,8 @@ TEST(RealConfigs, WhatWouldComputeSomethingElseIsRefused) {
          {{"dual_chunk_attention_config", {{"chunk_size", 262144}}}},
          R"(dual_chunk_attention_config: {"chunk_size":262144}: legal: null)"},
         {"Qwen/Qwen2.5-0.5B",
-         {{"rope_scaling", {{"type", "yarn"}, {"factor", 4.0}}}},
-         R"(rope_scaling.type: "yarn": legal: default, linear, llama3)"},
+         {{"rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}}},
+         R"(rope_scaling.type: "dynamic": legal: default, linear, llama3, yarn)"},
     };
     for (auto const& c : cases) EXPECT_EQ(refusal(c.name, c.fields), c.message) << c.name;
     // a family's own leftovers are not every family's

@@ -56,5 +56,31 @@ TEST(Safetensors, RefusesEveryLie) {
     says(error_of("[]"), "legal: a JSON object");
 }
 
+TEST(Safetensors, PickledWeightsAreRefusedWithTheCommandThatMakesSafetensorsOfThem) {
+    test::TemporaryFolder const folder;
+    cluster::write_file(folder.path() + "/pytorch_model.bin", "PK");
+    auto const says = [&] {
+        try {
+            pretrained::find_tensors(folder.path());
+        } catch (cluster::InputError const& error) {
+            return std::string(error.what());
+        }
+        return std::string("no error");
+    };
+    auto const wanted = [&](std::string const& reader) {
+        return folder.path() +
+               "/pytorch_model.bin: pickled weights, which run code when they are read; legal: "
+               "model.safetensors, as transformers writes it: python -c 'from transformers "
+               "import " +
+               reader + " as M; M.from_pretrained(\"" + folder.path() + "\").save_pretrained(\"" +
+               folder.path() + "\")'";
+    };
+    EXPECT_EQ(says(), wanted("AutoModel"));
+    // another class would leave the head out
+    cluster::write_file(folder.path() + "/config.json",
+                        R"({"architectures": ["RobertaForSequenceClassification"]})");
+    EXPECT_EQ(says(), wanted("RobertaForSequenceClassification"));
+}
+
 } // namespace
 } // namespace trireme::framework
