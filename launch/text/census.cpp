@@ -123,7 +123,9 @@ void check_used(Census const& census, PrepareOptions const& o) {
     if (census.used() == 0)
         throw cluster::InputError(fmt::format(
             "{}: none of the {} rows has a text in \"{}\"{}; legal: one or more",
-            o.files.begin()->second.front(), census.total, o.columns.text,
+            o.files.begin()->second.front(), census.total,
+            o.columns.text.empty() ? fmt::format("{}", fmt::join(o.columns.structured, "\", \""))
+                                   : o.columns.text,
             census.unlabelled
                 ? fmt::format(" and a label in \"{}\"", fmt::join(o.columns.values, "\", \""))
                 : ""));
@@ -135,7 +137,7 @@ void check_used(Census const& census, PrepareOptions const& o) {
 } // namespace
 
 Census take_census(PrepareOptions const& o, Splitter const& split_of) {
-    TextTask const& task = text_task(o.task);
+    TextTask const& task = text_task(o);
     Census census;
     Repeats repeats;
     for_each_row(o, [&](Row&& row, std::string const& given) {

@@ -75,9 +75,9 @@ std::map<std::string, data::SplitInfo> SampleSink::finish() {
 Converter::Converter(PrepareOptions const& options, Census const& census,
                      std::vector<std::string> const& labels)
     : o_(options), census_(census),
-      tokenizer_(o_.tokenizer, text_task(o_.task).cuts() ? o_.max_length : 0,
+      tokenizer_(o_.tokenizer, text_task(o_).cuts() ? o_.max_length : 0,
                  cuts_in_front(o_.tokenizer)),
-      task_(text_task(o_.task).converter(o_, tokenizer_, labels)),
+      task_(text_task(o_).converter(o_, tokenizer_, labels)),
       samples_(o_, splits_of(census), labels) {}
 
 void Converter::add(Row&& row, std::string const& split) {

@@ -70,6 +70,8 @@ class RowConverter {
     virtual void convert(std::vector<Waiting> const& rows, SampleSink& out) = 0;
     /// Writes what stands beside the shards, if anything does.
     virtual void finish() {}
+    /// Lines for people about what became of the rows.
+    virtual std::string told() const { return {}; }
 };
 
 class Converter {
@@ -84,6 +86,7 @@ class Converter {
     void finish(data::Manifest& manifest);
 
     SampleSink const& samples() const { return samples_; }
+    std::string told() const { return task_->told(); }
     UnknownTokens const& unknown() const { return tokenizer_.unknown(); }
 
   private:
