@@ -91,7 +91,12 @@ void Converter::finish(data::Manifest& manifest) {
     manifest.splits = samples_.finish();
     manifest.sources = samples_.sources();
     for (auto const& [split, info] : manifest.splits)
-        if (info.samples() == 0)
+        if (info.samples() == 0 && samples_.without_tokens().rows == 0)
+            throw cluster::InputError(
+                fmt::format("in none of the {} rows of {} is a token trained within --max-length "
+                            "{}; legal: one or more",
+                            census_.rows.at(split), split, o_.max_length));
+        else if (info.samples() == 0)
             throw cluster::InputError(
                 fmt::format("{}: in none of the {} rows of {} does the tokenizer find a token, so "
                             "that there is no sample; legal: one row or more with text; does "

@@ -115,7 +115,7 @@ std::vector<Mistake> const kTexts{
     {"WrongTask",
      {"prepare", "--task", "poetry", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train",
       "DIR/rows.jsonl"},
-     "--task: poetry: legal: classification, language-modeling, generation, regression",
+     "--task: poetry: legal: classification, language-modeling, generation, regression, chat",
      {}},
     {"MaxLengthZero",
      prepare("rows.jsonl", {"--max-length", "0"}),

@@ -100,10 +100,6 @@ class ToTurns : public RowConverter {
         for (auto const& [rule, conversations] : rules_)
             text += fmt::format("  trained turns found by {}: {}\n", rule,
                                 cluster::counted(conversations, "conversation"));
-        if (longer_)
-            text += fmt::format("  {} cut at the end: what is cut has no stop token, and the turn "
-                                "before the cut learns none\n",
-                                cluster::counted(longer_, "sample"));
         if (untrained_.rows)
             text += fmt::format("  {} left out, since no trained token remains (first {})\n",
                                 cluster::counted(untrained_.rows, "sample"), untrained_.first);
@@ -122,7 +118,6 @@ class ToTurns : public RowConverter {
     struct Part {
         Waiting const* of;
         std::vector<TrainedSpan> trained;
-        bool first = true; ///< of its conversation
     };
 
     static std::vector<std::string> specials_of(PrepareOptions const& o,
@@ -154,10 +149,9 @@ class ToTurns : public RowConverter {
             auto conversation = chat_.render(row);
             ++rules_[conversation.rule];
             out.count_specials(conversation.written, false, waiting.row);
-            for (std::size_t i = 0; i < conversation.samples.size(); ++i) {
-                auto& sample = conversation.samples[i];
+            for (auto& sample : conversation.samples) {
                 texts.push_back(std::move(sample.text));
-                parts.push_back({&waiting, std::move(sample.trained), i == 0});
+                parts.push_back({&waiting, std::move(sample.trained)});
             }
             if (conversation.samples.empty()) untrained_.add(waiting.row);
         } catch (cluster::InputError const& error) {
@@ -186,7 +180,6 @@ class ToTurns : public RowConverter {
         auto const last = std::find(made.trained.rbegin(), made.trained.rend(), true);
         auto const end = static_cast<std::size_t>(made.trained.rend() - last);
         std::size_t const size = end == 0 ? 0 : std::min(end - 1, longest);
-        longer_ += end > longest + 1;
         crossing_ += made.crossing;
         unended_ += made.unended;
         data::Sample sample{.tokens = {made.tokens.begin(),
@@ -196,6 +189,7 @@ class ToTurns : public RowConverter {
             labels.push_back(made.trained[t] ? made.tokens[t] : data::kIgnoredLabel);
         if (std::ranges::all_of(labels, [](auto label) { return label < 0; }))
             return untrained_.add(part.of->row);
+        out.count_longer(end > longest + 1);
         for (auto const& span : part.trained) ++stops_[span.stop];
         if (shown_.empty()) show(sample, *part.of);
         out.add(std::move(sample), *part.of);
@@ -226,7 +220,7 @@ class ToTurns : public RowConverter {
     Chat chat_;
     std::string form_, shown_;
     std::map<std::string, std::int64_t> rules_, stops_; ///< conversations, turns
-    std::int64_t longer_ = 0, crossing_ = 0, unended_ = 0;
+    std::int64_t crossing_ = 0, unended_ = 0;
     Counted untrained_;
 };
 
@@ -251,7 +245,10 @@ class Conversations : public TextTask {
                                       ": legal: messages, sharegpt, alpaca");
         return {.text = "", .structured = columns_of(o), .text_option = "--messages"};
     }
-    Words words() const override { return {.text = "conversation", .longer = "cut"}; }
+    Words words() const override {
+        return {.text = "conversation",
+                .longer = "cut at the end, so that what was cut learns no stop token"};
+    }
 
     std::unique_ptr<RowConverter> converter(PrepareOptions const& o, Tokenizer const& tokenizer,
                                             std::vector<std::string> const&) const override {
