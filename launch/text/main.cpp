@@ -69,9 +69,9 @@ void add_rows(po::options_description& options, text::PrepareOptions& o) {
     // clang-format off
     options.add_options()
         ("input", files(""),
-         "files to divide into train, validation and test by a hash of the "
-         "lower-cased text; each a file, a folder or a pattern: .jsonl, .csv, .tsv, .txt, .parquet, "
-         ".arrow, .feather, also packed (.gz, .zst)")
+         "files to divide into train, validation and test by a hash of the lower-cased text; each "
+         "a file, a folder or a pattern: .jsonl, .csv, .tsv, .txt, .parquet, .arrow, .feather, "
+         "also packed (.gz, .zst)")
         ("train", files("train"), "files of the training split, likewise")
         ("validation", files("validation"), "files of the validation split")
         ("test", files("test"), "files of the test split")
