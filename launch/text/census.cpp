@@ -39,7 +39,7 @@ void for_each_row(PrepareOptions const& o,
     for (auto const& [split, files] : o.files)
         for (auto const& file : files) {
             std::int64_t rows = 0;
-            text_task(o.task).read(file, o, [&](Row&& row) {
+            text_task(o).read(file, o, [&](Row&& row) {
                 ++rows;
                 each(std::move(row), split);
             });
@@ -124,7 +124,9 @@ void check_used(Census const& census, PrepareOptions const& o) {
     if (census.used() == 0)
         throw cluster::InputError(fmt::format(
             "{}: none of the {} rows has a text in \"{}\"{}; legal: one or more",
-            o.files.begin()->second.front(), census.total, o.columns.text,
+            o.files.begin()->second.front(), census.total,
+            o.columns.text.empty() ? fmt::format("{}", fmt::join(o.columns.structured, "\", \""))
+                                   : o.columns.text,
             census.unlabelled
                 ? fmt::format(" and a label in \"{}\"", fmt::join(o.columns.values, "\", \""))
                 : ""));
@@ -136,7 +138,7 @@ void check_used(Census const& census, PrepareOptions const& o) {
 } // namespace
 
 Census take_census(PrepareOptions const& o, Splitter const& split_of) {
-    TextTask const& task = text_task(o.task);
+    TextTask const& task = text_task(o);
     Census census;
     Repeats repeats;
     for_each_row(o, [&](Row&& row, std::string const& given) {

@@ -57,7 +57,7 @@ class Table:
 
     def batches(self, columns):
         if self.parquet:
-            yield from self.parquet.iter_batches(batch_size=ROWS, columns=columns, use_threads=False)
+            yield from self.parquet.iter_batches(ROWS, columns=columns, use_threads=False)
         elif self.stream:
             yield from self.reader
         else:

@@ -88,9 +88,9 @@ std::map<std::string, data::SplitInfo> SampleSink::finish() {
 Converter::Converter(PrepareOptions const& options, Census const& census,
                      std::vector<std::string> const& labels)
     : o_(options), census_(census),
-      tokenizer_(o_.tokenizer, text_task(o_.task).cuts() ? o_.max_length : 0,
+      tokenizer_(o_.tokenizer, text_task(o_).cuts() ? o_.max_length : 0,
                  cuts_in_front(o_.tokenizer)),
-      task_(text_task(o_.task).converter(o_, tokenizer_, labels)),
+      task_(text_task(o_).converter(o_, tokenizer_, labels)),
       samples_(o_, splits_of(census), labels) {}
 
 void Converter::add(Row&& row, std::string const& split) {
@@ -104,7 +104,12 @@ void Converter::finish(data::Manifest& manifest) {
     manifest.splits = samples_.finish();
     manifest.sources = samples_.sources();
     for (auto const& [split, info] : manifest.splits)
-        if (info.samples() == 0)
+        if (info.samples() == 0 && samples_.without_tokens().rows == 0)
+            throw cluster::InputError(
+                fmt::format("in none of the {} rows of {} is a token trained within --max-length "
+                            "{}; legal: one or more",
+                            census_.rows.at(split), split, o_.max_length));
+        else if (info.samples() == 0)
             throw cluster::InputError(
                 fmt::format("{}: in none of the {} rows of {} does the tokenizer find a token, so "
                             "that there is no sample; legal: one row or more with text; does "

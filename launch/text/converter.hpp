@@ -78,6 +78,8 @@ class RowConverter {
     /// Writes what stands beside the shards, if anything does, and says it in the manifest, which
     /// has the splits.
     virtual void finish(data::Manifest& /*manifest*/) {}
+    /// Lines for people about what became of the rows.
+    virtual std::string told() const { return {}; }
 };
 
 class Converter {
@@ -92,6 +94,7 @@ class Converter {
     void finish(data::Manifest& manifest);
 
     SampleSink const& samples() const { return samples_; }
+    std::string told() const { return task_->told(); }
     UnknownTokens const& unknown() const { return tokenizer_.unknown(); }
 
   private:

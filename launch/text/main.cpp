@@ -52,6 +52,13 @@ text::SampleBy sample_by_named(std::string const& word) {
     throw InputError("--sample-by: " + word + ": legal: line, paragraph, document");
 }
 
+data::TaskKind named_task(std::string const& name) {
+    for (auto const& schema : data::task_schemas())
+        if (name == schema.name) return schema.kind;
+    throw InputError("--task: " + trireme::cluster::one_line(name) +
+                     ": legal: " + data::task_names() + ", " + text::kChat);
+}
+
 /// The options that say which rows there are; `o` gets them and must outlive `options`.
 void add_rows(po::options_description& options, text::PrepareOptions& o) {
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
@@ -62,9 +69,9 @@ void add_rows(po::options_description& options, text::PrepareOptions& o) {
     // clang-format off
     options.add_options()
         ("input", files(""),
-         "files to divide into train, validation and test by a hash of the "
-         "lower-cased text; each a file, a folder or a pattern: .jsonl, .csv, .tsv, .txt, .parquet, "
-         ".arrow, .feather, also packed (.gz, .zst)")
+         "files to divide into train, validation and test by a hash of the lower-cased text; each "
+         "a file, a folder or a pattern: .jsonl, .csv, .tsv, .txt, .parquet, .arrow, .feather, "
+         "also packed (.gz, .zst)")
         ("train", files("train"), "files of the training split, likewise")
         ("validation", files("validation"), "files of the validation split")
         ("test", files("test"), "files of the test split")
@@ -97,7 +104,7 @@ int run_prepare(std::vector<std::string> const& arguments) {
         "  trireme prepare --task generation --tokenizer MODEL --input questions.jsonl \\\n"
         "      --prompt question --completion answer --output data-questions\n\nOptions");
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
-    std::string const tasks = data::task_names(" | ");
+    std::string const tasks = data::task_names(" | ") + " | " + text::kChat;
     // clang-format off
     options.add_options()
         ("task", word(&task, "TASK")->required(), tasks.c_str())
@@ -112,7 +119,8 @@ int run_prepare(std::vector<std::string> const& arguments) {
     auto const own = text::options_of_tasks();
     own.add_to(options, o);
     if (!parse(options, arguments)) return 0;
-    o.task = data::task_named(task, "--task").kind;
+    o.chat = task == text::kChat;
+    o.task = o.chat ? data::TaskKind::generation : named_task(task);
     own.check(o);
     check_options(o);
     trireme::cluster::print_text(text::prepare(o));

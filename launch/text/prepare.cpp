@@ -105,7 +105,7 @@ std::string describe_specials(Converter const& converter) {
 /// Tells people what became of rows that are not whole samples.
 std::string describe_rows(Census const& census, Converter const& converter,
                           PrepareOptions const& o) {
-    Words const words = text_task(o.task).words();
+    Words const words = text_task(o).words();
     std::string text = fmt::format(
         "  {} read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier {} "
         "({} with another {}, "
@@ -127,12 +127,13 @@ std::string describe_rows(Census const& census, Converter const& converter,
             count_of(converter.samples().apart(), "completion begins", "completions begin"));
     for (auto const& [what, counted] : converter.samples().told())
         text += fmt::format("  {}: {} (first {})\n", what, counted.rows, counted.first);
-    return text + describe_specials(converter) + describe_unknown(converter.unknown());
+    return text + converter.told() + describe_specials(converter) +
+           describe_unknown(converter.unknown());
 }
 
 std::string describe(data::Manifest const& m, PrepareOptions const& o) {
     std::string text =
-        fmt::format("{}: {} data in {}\n", o.output, data::schema_of(m.task).name,
+        fmt::format("{}: {} data in {}\n", o.output, o.task_name(),
                     m.splits.size() == 1 ? "1 split" : fmt::format("{} splits", m.splits.size()));
     for (auto const& [name, split] : m.splits) {
         text += fmt::format("  {:<11}{:>9} samples {:>11} tokens  longest {:>5}  {}", name,
@@ -214,7 +215,7 @@ std::string notes_on(PrepareOptions const& o, std::vector<std::string> const& la
 } // namespace
 
 PrepareOptions with_files(PrepareOptions o, std::vector<std::string>& said) {
-    o.columns = text_task(o.task).columns(o);
+    o.columns = text_task(o).columns(o);
     o.columns.sample_by = o.sample_by;
     for (auto& [split, files] : o.files) {
         auto inputs = expanded(option_of(split), files);
@@ -236,7 +237,7 @@ std::string prepare(PrepareOptions const& options) {
                             .max_length = o.max_length,
                             .tokenizer_xxh3 =
                                 cluster::xxh3_of_file(o.tokenizer + "/tokenizer.json")};
-    manifest.labels = text_task(o.task).labels(census, o);
+    manifest.labels = text_task(o).labels(census, o);
     if (!census.labels.empty())
         for (auto const& line : notes_on_classes(census.labels))
             said.push_back(cluster::one_line(line));

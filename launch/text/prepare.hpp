@@ -11,9 +11,11 @@
 namespace trireme::launch::text {
 
 inline constexpr std::int64_t kChooseLength = INT64_MIN;
+inline constexpr char const* kChat = "chat"; ///< the task whose samples are those of generation
 
 struct PrepareOptions {
-    data::TaskKind task = data::TaskKind::classification;
+    data::TaskKind task = data::TaskKind::classification; ///< of the samples
+    bool chat = false;     ///< rows are conversations, and samples those of generation
     std::string tokenizer; ///< folder with tokenizer.json
     std::string output;    ///< folder, must not hold a manifest yet
     /// by split, folders and patterns too; "": to be split by hash
@@ -28,6 +30,8 @@ struct PrepareOptions {
     Columns columns = {};                ///< prepare() asks the task for them
     SampleBy sample_by = SampleBy::line; ///< of .txt
 
+    /// The task as --task names it.
+    std::string task_name() const { return chat ? kChat : data::schema_of(task).name; }
     bool given(std::string const& name) const { return own.contains(name); }
     /// Words of an option; none if it is not given.
     std::vector<std::string> values(std::string const& name) const {

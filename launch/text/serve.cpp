@@ -11,6 +11,7 @@
 
 #include "cluster/error.hpp"
 #include "data/json.hpp"
+#include "launch/text/chat/chat.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/unicode.hpp"
 #include "launch/text/unlabelled.hpp"
@@ -81,8 +82,26 @@ Json encode(Tokenizer const& tokenizer, Json const& request) {
     return answer;
 }
 
+/// Renders conversations; the template is read when the first one comes.
+class Conversations {
+  public:
+    Conversations(std::string const& folder, Tokenizer const& tokenizer)
+        : folder_(folder), tokenizer_(tokenizer) {}
+    Json operator()(Json const& conversation) {
+        if (!chat_) chat_.emplace(folder_, "", tokenizer_.special_tokens());
+        std::string const text = chat_->prompt(conversation);
+        return {{"rendered", text}, {"tokens", tokenizer_.encode_rendered({text}).front().tokens}};
+    }
+
+  private:
+    std::string const& folder_;
+    Tokenizer const& tokenizer_;
+    std::optional<Chat> chat_;
+};
+
 Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unlabelled,
-               Scorer const& scorer) {
+               Scorer const& scorer, Conversations& conversations) {
+    if (request.contains("chat")) return conversations(request["chat"]);
     if (request.contains("length")) return unlabelled.set_length(request);
     if (request.contains("open")) return unlabelled.open(request);
     if (request.contains("next")) return unlabelled.next(request["next"].get<std::int64_t>());
@@ -92,7 +111,7 @@ Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unla
         return {{"texts", tokenizer.decode(
                               request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
     if (request.contains("score")) return scorer(request["score"]);
-    return {{"error", "legal requests: prompts, decode, score, length, open, next, encode"}};
+    return {{"error", "legal requests: prompts, decode, chat, score, length, open, next, encode"}};
 }
 
 } // namespace
@@ -108,12 +127,13 @@ void serve(std::string const& folder, std::istream& in, std::ostream& out) {
     Tokenizer const& tokenizer = *opened;
     Unlabelled unlabelled(folder);
     Scorer const scorer;
+    Conversations conversations(folder, tokenizer);
     out << Json{{"vocabulary", tokenizer.vocabulary()}} << std::endl;
     for (std::string line; std::getline(in, line);) {
         Json answer;
         try {
-            answer =
-                answer_to(data::parse_json<Json>("request", line), tokenizer, unlabelled, scorer);
+            answer = answer_to(data::parse_json<Json>("request", line), tokenizer, unlabelled,
+                               scorer, conversations);
         } catch (cluster::InputError const& error) {
             answer = {{"refused", error.what()}};
         } catch (std::exception const& error) { // Python's too

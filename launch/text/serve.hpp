@@ -16,6 +16,8 @@ namespace trireme::launch::text {
 ///   {"next": N}                                 {"texts", "pairs", "sources", "tokens",
 ///                                                "segments", "cut"}: lists, empty at the end
 ///   {"encode": [text, ...]}                     the same without "sources"
+///   {"chat": {"messages": [...], "tools": [...]}} {"rendered": text, "tokens": [id, ...]}, up to
+///                                                the next turn of the assistant
 ///   {"score": [[completion, reference], ...]}   {"scores": [{"exact_match", "f1"}, ...]}
 /// Bad input gets {"refused": line}; another request that cannot be answered {"error": why}; a
 /// folder without a tokenizer gets it in place of the greeting, and that is all.

@@ -160,6 +160,12 @@ std::vector<Tokenizer::Plain> Tokenizer::encode_plain(std::vector<std::string> c
     });
 }
 
+std::vector<std::string> Tokenizer::special_tokens() const {
+    std::vector<std::string> tokens;
+    for (auto const id : state_->specials) tokens.push_back(token(id));
+    return tokens;
+}
+
 std::vector<std::vector<std::int32_t>>
 Tokenizer::encode_prompts(std::vector<std::string> const& prompts) const {
     std::vector<std::vector<std::int32_t>> out;

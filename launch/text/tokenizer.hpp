@@ -95,6 +95,17 @@ class Tokenizer {
     std::vector<std::int32_t> const& leading() const;
     std::vector<std::int32_t> const& trailing() const;
     std::int64_t added_to_pairs() const; ///< special tokens around two texts
+    /// Tokens of a text as a template for chats made it, and the characters that each stands for:
+    /// special tokens that are written in the text are such, and none is added.
+    struct Plain {
+        std::vector<std::int32_t> tokens;
+        std::vector<std::pair<std::size_t, std::size_t>> places;
+        int written = 0;
+    };
+    std::vector<Plain> encode_rendered(std::vector<std::string> const& texts) const {
+        return encode_plain(texts, true);
+    }
+    std::vector<std::string> special_tokens() const;
     /// Text of tokens, special ones left out.
     std::vector<std::string> decode(std::vector<std::vector<std::int32_t>> const& tokens) const;
     std::int64_t vocabulary() const; ///< the largest id and 1
@@ -103,12 +114,7 @@ class Tokenizer {
     UnknownTokens const& unknown() const; ///< unknown tokens that encode and encode_prompted met
 
   private:
-    /// Finds where in the text each token lies. Special tokens are left out.
-    struct Plain {
-        std::vector<std::int32_t> tokens;
-        std::vector<std::pair<std::size_t, std::size_t>> places;
-        int written = 0;
-    };
+    /// Adds no special token.
     std::vector<Plain> encode_plain(std::vector<std::string> const& texts,
                                     bool count_unknown) const;
     void find_unknown(nlohmann::json const& file);

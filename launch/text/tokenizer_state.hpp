@@ -1,10 +1,8 @@
 // What the tokenizers library is called with, for tokenizer.cpp and tokenizer_windows.cpp.
 #pragma once
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <pybind11/embed.h>
 #include <pybind11/stl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <set>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "cluster/error.hpp"
+#include "launch/text/quiet_library.hpp"
 #include "launch/text/template_tokens.hpp"
 #include "launch/text/tokenizer.hpp"
 
@@ -37,27 +36,6 @@ inline std::string words_of(py::error_already_set const& error) {
     std::string const text = py::str(error.value());
     return text.substr(0, text.find('\n'));
 }
-
-/// Keeps the standard error for our own line: a panic of the library writes there, before it
-/// becomes an exception with the same words.
-class QuietLibrary {
-  public:
-    QuietLibrary() : kept_(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
-        int const nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        if (kept_ >= 0 && nowhere >= 0) dup2(nowhere, STDERR_FILENO);
-        if (nowhere >= 0) close(nowhere);
-    }
-    ~QuietLibrary() {
-        if (kept_ < 0) return;
-        dup2(kept_, STDERR_FILENO);
-        close(kept_);
-    }
-    QuietLibrary(QuietLibrary const&) = delete;
-    QuietLibrary& operator=(QuietLibrary const&) = delete;
-
-  private:
-    int kept_;
-};
 
 /// Calls `encode`; what Python throws becomes an error of ours, since it must not outlive the
 /// interpreter.

@@ -116,7 +116,7 @@ std::vector<Mistake> const kTexts{
      {"prepare", "--task", "poetry", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train",
       "DIR/rows.jsonl"},
      "--task: poetry: legal: classification, language-modeling, generation, regression, "
-     "multi-label, token-classification, question-answering, masked-language-modeling",
+     "multi-label, token-classification, question-answering, masked-language-modeling, chat",
      {}},
     {"MaxLengthZero",
      prepare("rows.jsonl", {"--max-length", "0"}),

@@ -109,19 +109,8 @@ class Generation : public TextTask {
     /// Prompt => completion with its stop token.
     std::string shown_tokens(data::MicroBatch const& micro_batch, data::Dataset const&,
                              Tokenizer const& tokenizer, bool color) const override {
-        auto const& labels = micro_batch.columns.labels_of(data::kTokenLabels);
-        std::string out;
-        auto const prompt =
-            static_cast<std::size_t>(std::ranges::find_if(labels, [](auto l) { return l >= 0; }) -
-                                     labels.begin()) +
-            1;
-        if (prompt > micro_batch.tokens.size()) out += "(nothing of it is trained) ";
-        for (std::size_t t = 0; t < std::min(prompt, micro_batch.tokens.size()); ++t)
-            out += dimmed(shown_token(tokenizer, micro_batch.tokens[t]), t, color);
-        out += " => ";
-        for (std::size_t t = prompt; t <= micro_batch.tokens.size(); ++t)
-            out += painted(shown_token(tokenizer, labels[t - 1]), t - prompt, color);
-        return out;
+        return marked_tokens(tokenizer, micro_batch.tokens,
+                             micro_batch.columns.labels_of(data::kTokenLabels), color);
     }
 };
 

@@ -1,6 +1,7 @@
 #include "launch/text/tasks/options.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -12,16 +13,13 @@ namespace po = boost::program_options;
 
 namespace {
 
-std::string names_of(std::vector<data::TaskKind> const& tasks) {
-    std::string names;
-    for (auto const task : tasks)
-        names += (names.empty() ? "" : ", ") + std::string(data::schema_of(task).name);
-    return names;
+std::string names_of(std::vector<std::string> const& tasks) {
+    return fmt::format("{}", fmt::join(tasks, ", "));
 }
 
 } // namespace
 
-bool TaskOptions::Option::belongs_to(data::TaskKind task) const {
+bool TaskOptions::Option::belongs_to(std::string const& task) const {
     return std::ranges::any_of(meanings, [&](auto const& meaning) {
         return std::ranges::find(meaning.tasks, task) != meaning.tasks.end();
     });
@@ -81,8 +79,8 @@ void TaskOptions::add_to(po::options_description& options, PrepareOptions& o) co
 
 void TaskOptions::check(PrepareOptions const& o) const {
     for (auto const& option : options_) {
-        if (!o.given(option.name) || option.belongs_to(o.task)) continue;
-        std::vector<data::TaskKind> legal;
+        if (!o.given(option.name) || option.belongs_to(o.task_name())) continue;
+        std::vector<std::string> legal;
         for (auto const& meaning : option.meanings)
             legal.insert(legal.end(), meaning.tasks.begin(), meaning.tasks.end());
         throw cluster::InputError(

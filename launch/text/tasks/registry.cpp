@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "launch/text/painting.hpp"
+#include "launch/text/tasks/chat.hpp"
 #include "launch/text/tasks/classification.hpp"
 #include "launch/text/tasks/generation.hpp"
 #include "launch/text/tasks/language_modeling.hpp"
@@ -27,12 +28,18 @@ TextTask const& text_task(data::TaskKind kind) {
     return language_modeling_of_texts(); // every kind returns above
 }
 
+TextTask const& text_task(PrepareOptions const& o) {
+    return o.chat ? chat_of_texts() : text_task(o.task);
+}
+
 TaskOptions options_of_tasks() {
     TaskOptions options;
     for (auto const& schema : data::task_schemas()) {
-        options.begin(schema.kind);
+        options.begin(schema.name);
         text_task(schema.kind).declare(options);
     }
+    options.begin(kChat);
+    chat_of_texts().declare(options);
     return options;
 }
 

@@ -64,6 +64,7 @@ class TextTask {
 };
 
 TextTask const& text_task(data::TaskKind kind);
+TextTask const& text_task(PrepareOptions const& o);
 /// The options of all tasks. `o` gets those that are given, and must outlive them.
 TaskOptions options_of_tasks();
 

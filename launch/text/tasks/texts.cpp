@@ -7,6 +7,7 @@
 
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "launch/text/painting.hpp"
 #include "launch/text/tokenizer_config.hpp"
 
 namespace trireme::launch::text {
@@ -98,6 +99,10 @@ std::int32_t end_token(PrepareOptions const& o, Tokenizer const& tokenizer) {
 }
 
 void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
+    write_stop_tokens(o, {stop});
+}
+
+void write_stop_tokens(PrepareOptions const& o, std::vector<std::int32_t> const& given) {
     std::string const file = o.tokenizer + "/generation_config.json";
     auto json = nlohmann::ordered_json::object();
     if (cluster::is_there(file))
@@ -106,14 +111,39 @@ void write_stop_token(PrepareOptions const& o, std::int32_t stop) {
         throw cluster::InputError(
             file + ": not a JSON object; legal: what transformers' save_pretrained writes");
     auto& stops = json["eos_token_id"];
-    auto const found =
-        stops.is_array() ? std::ranges::find(stops, nlohmann::ordered_json(stop)) : stops.end();
-    if (found == stops.end())
-        stops = stop;
+    bool const listed =
+        stops.is_array() && std::ranges::all_of(given, [&](auto stop) {
+            return std::ranges::find(stops, nlohmann::ordered_json(stop)) != stops.end();
+        });
+    if (!listed)
+        stops = given.size() == 1 ? nlohmann::ordered_json(given.front())
+                                  : nlohmann::ordered_json(given);
     else // `generate` scores references with the first
-        std::rotate(stops.begin(), found, std::next(found));
+        std::stable_partition(stops.begin(), stops.end(),
+                              [&](auto const& stop) { return stop == given.front(); });
     json.erase("_from_model_config"); // with it transformers may ask config.json instead
     cluster::write_file(o.output + "/generation_config.json", json.dump(2) + "\n");
+}
+
+std::string marked_tokens(Tokenizer const& tokenizer, std::vector<std::int32_t> const& tokens,
+                          std::vector<std::int32_t> const& labels, bool color, std::size_t most) {
+    bool const none = std::ranges::all_of(labels, [](auto label) { return label < 0; });
+    std::string out = none ? "(nothing of it is trained) " : "";
+    bool was_trained = false;
+    std::size_t place = 0;
+    for (std::size_t t = 0; t <= tokens.size(); ++t) {
+        bool const trained = t > 0 && labels[t - 1] >= 0;
+        if (t == tokens.size() && !trained) break;
+        if (t == most) return out + " ...";
+        if (trained != was_trained) {
+            out += trained ? " => " : " .. ";
+            place = 0;
+        }
+        was_trained = trained;
+        auto const paint = trained ? painted : dimmed;
+        out += paint(shown_token(tokenizer, trained ? labels[t - 1] : tokens[t]), place++, color);
+    }
+    return none ? out + " => " : out;
 }
 
 std::string trained_tokens(data::MicroBatch const& micro_batch, data::Dataset const& set) {

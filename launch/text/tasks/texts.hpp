@@ -59,6 +59,14 @@ std::int32_t end_token(PrepareOptions const& o, Tokenizer const& tokenizer);
 /// export: what is generated ends where training said it ends. Other settings are those of the file
 /// beside the tokenizer.
 void write_stop_token(PrepareOptions const& o, std::int32_t stop);
+/// Likewise several, of which the first is scored with references.
+void write_stop_tokens(PrepareOptions const& o, std::vector<std::int32_t> const& stops);
+
+/// The first `most` tokens of a sample as people see them: what is read, => what is trained, with
+/// the label of the last token behind it.
+std::string marked_tokens(Tokenizer const& tokenizer, std::vector<std::int32_t> const& tokens,
+                          std::vector<std::int32_t> const& labels, bool color,
+                          std::size_t most = SIZE_MAX);
 
 /// "3 of 5 tokens trained".
 std::string trained_tokens(data::MicroBatch const& micro_batch, data::Dataset const& set);
