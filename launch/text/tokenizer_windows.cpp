@@ -113,10 +113,15 @@ Tokenizer::encode_words(std::vector<std::vector<std::string>> const& texts) cons
         for (py::handle const e : state_->tokenizer.attr("encode_batch")(
                  input, py::arg("is_pretokenized") = true, py::arg("add_special_tokens") = false)) {
             auto const& words = texts[out.size()];
-            auto& made = out.emplace_back(
-                DividedWords{e.attr("ids").cast<Ids>(), numbers_of(e, "word_ids")});
+            auto& made = out.emplace_back();
+            auto const ids = e.attr("ids").cast<Ids>(), places = numbers_of(e, "word_ids");
+            for (std::size_t t = 0; t < ids.size(); ++t) {
+                if (places[t] < 0) continue; // of no word
+                made.tokens.push_back(ids[t]);
+                made.words.push_back(places[t]);
+            }
             check_ids(state_->folder, made.tokens, state_->vocabulary);
-            made.written = written_in(e, made.tokens, state_->specials);
+            made.written = written_in(e, ids, state_->specials);
             count_unknown_words(made, words);
         }
         return out;

@@ -14,6 +14,8 @@
 #include "launch/text/interpreter.hpp"
 #include "launch/text/prepare.hpp"
 #include "launch/text/serve.hpp"
+#include "launch/text/tasks/answers.hpp"
+#include "launch/text/tasks/conll.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/tokenizer_config.hpp"
 #include "launch/text/unicode.hpp"
@@ -94,6 +96,10 @@ class TextFuzz : public testing::Test {
         tokenizer.decode(tokenizer.encode_prompts(texts));
         for (auto const& text : tokenizer.encode_prompted(texts, {texts[1], texts[2], texts[0]}))
             for (auto const id : text.completion) tokenizer.token(id);
+        for (auto const& text : tokenizer.encode_windows(texts, {}, 16, 2))
+            EXPECT_FALSE(text.windows.empty());
+        for (auto const& words : tokenizer.encode_words({{"ab", "Film<s>", ""}, {}}))
+            EXPECT_EQ(words.tokens.size(), words.words.size());
     }
     void tokenizer(std::string const& good) const {
         fuzz_json(good, [&](std::string const& text) {
@@ -109,17 +115,18 @@ class TextFuzz : public testing::Test {
         });
     }
     /// Takes a file of rows to the samples that `inspect` shows.
-    void prepare_and_inspect(PrepareOptions options, std::string const& good) const {
+    void prepare_and_inspect(PrepareOptions options, std::string const& good,
+                             std::string const& name = "rows.csv") const {
         put(path("tokenizer.json"), kWords);
         options.tokenizer = folder_.path();
         options.output = path("data");
-        options.files["train"] = {path("rows.csv")};
+        options.files["train"] = {path(name)};
         options.max_length = 12;
         fuzz(
             good,
             [&](std::string const& text) {
                 std::filesystem::remove_all(path("data"));
-                put(path("rows.csv"), text);
+                put(path(name), text);
                 prepare(options);
                 EXPECT_FALSE(
                     inspect({.data = path("data"), .split = "train", .samples = 9}).empty());
@@ -176,6 +183,30 @@ TEST_F(TextFuzz, RowsToSamples) {
         kCsv);
     prepare_and_inspect({.task = TaskKind::language_modeling}, kCsv);
 }
+TEST_F(TextFuzz, RowsOfTasks) {
+    using data::TaskKind;
+    prepare_and_inspect({.task = TaskKind::multi_label, .own = {{"label", {"l"}}}},
+                        R"({"text": "the film", "l": ["a", 2]}
+{"text": "bad", "l": []}
+)",
+                        "rows.jsonl");
+    PrepareOptions const words{.task = TaskKind::token_classification, .own = {{"windows", {"2"}}}};
+    prepare_and_inspect(words, R"({"tokens": ["the", "film"], "tags": ["B-X", "I-X"]}
+)",
+                        "words.jsonl");
+    prepare_and_inspect(words, "# id 1\nthe DT B-X\nfilm NN I-X\n\nbad JJ O\n", "rows.conll");
+    PrepareOptions const questions{.task = TaskKind::question_answering};
+    prepare_and_inspect(
+        questions,
+        R"({"question": "who", "context": "the f\u00e9lm is", "answers": {"text": ["is"], "answer_start": [9]}, "id": 1}
+)",
+        "answers.jsonl");
+    prepare_and_inspect(questions,
+                        R"({"data": [{"paragraphs": [{"context": "the film is", "qas": [
+{"question": "who", "id": "a", "answers": [{"text": "is", "answer_start": 9}]},
+{"question": "what", "is_impossible": true}]}]}]})",
+                        "rows.json");
+}
 
 /// Refuses what is not a file of its kind before reading it, as tests/fuzz/opening_test.cpp shows
 /// for the other readers.
@@ -188,6 +219,8 @@ TEST_F(TextFuzz, WhatIsNoFileIsRefusedBeforeItIsRead) {
         {"r.jsonl", rows_of("r.jsonl")},
         {"r.csv", rows_of("r.csv")},
         {"r.tsv", rows_of("r.tsv")},
+        {"r.conll", [&] { read_conll(path("r.conll"), [](Row&&) {}); }},
+        {"r.json", [&] { read_squad(path("r.json"), [](Row&&) {}); }},
         {"tokenizer_config.json", [&] { use_tokenizer(); }},
         {"special_tokens_map.json", [&] { use_tokenizer(); }},
         {"generation_config.json", [&] { use_tokenizer(); }},

@@ -154,6 +154,7 @@ std::vector<Answer> answers_of(Json const& value, std::string const& context, Ro
 }
 
 void read_squad(std::string const& file, std::function<void(Row&&)> const& each) {
+    cluster::readable_size(file);
     cluster::refuse_foreign_format(file);
     Squad(file, each).read();
 }

@@ -174,6 +174,8 @@ namespace {
 /// A row has no other label than those of --labels.
 void refuse_unlisted(std::vector<std::string> const& given, Census const& census,
                      PrepareOptions const& o) {
+    if (std::ranges::any_of(given, is_blank))
+        throw cluster::InputError("--labels: a blank; legal: names of labels");
     auto twice = sorted(given);
     if (auto const again = std::ranges::adjacent_find(twice); again != twice.end())
         throw cluster::InputError(fmt::format("--labels: {} is given twice; legal: each label once",

@@ -9,6 +9,7 @@
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
+#include "cluster/file.hpp"
 #include "cluster/foreign_format.hpp"
 #include "cluster/line_reader.hpp"
 #include "cluster/utf8.hpp"
@@ -44,6 +45,8 @@ bool is_conll(std::string const& file) {
 }
 
 void read_conll(std::string const& file, std::function<void(Row&&)> const& each) {
+    cluster::readable_size(file);
+    cluster::refuse_holes(file);
     cluster::refuse_foreign_format(file);
     cluster::LineReader lines(file);
     auto words = nlohmann::ordered_json::array(), tags = words;
