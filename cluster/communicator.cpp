@@ -63,18 +63,23 @@ Communicator::Communicator(int rank, int size, std::string group, CommunicatorOp
     : rank_(rank), size_(size), group_(std::move(group)), options_(std::move(options)) {}
 
 template <typename Begin>
-Work Communicator::start(CallRecord call, Begin const& begin) {
-    call.sequence = sequence_++;
-    if (options_.observer) options_.observer->on_start(group_, call);
+Work Communicator::start(CallRecord record, Begin const& begin) {
+    record.sequence = sequence_++;
+    if (options_.observer) options_.observer->on_start(group_, record);
     auto state = std::make_unique<Work::State>();
     *state = {
-        nullptr, group_, std::string(call.name),           call.op,           call.sequence,
+        nullptr, group_, std::string(record.name),         record.op,         record.sequence,
         rank_,   size_,  std::chrono::steady_clock::now(), options_.deadline, options_.observer,
         false};
     state->operation = begin();
     if (state->operation) return Work(std::move(state));
-    if (options_.observer) options_.observer->on_finish(group_, call.sequence);
+    if (options_.observer) options_.observer->on_finish(group_, record.sequence);
     return {};
+}
+
+Work Communicator::start(Call const& call, std::string_view name, std::size_t bytes_on_wire) {
+    return start({0, call.op, name, call.in.dtype, call.in.count, bytes_on_wire},
+                 [&] { return size_ == 1 ? do_alone(call.in, call.out) : do_collective(call); });
 }
 
 std::unique_ptr<Operation> Communicator::do_alone(Buffer in, Buffer out) {
@@ -84,9 +89,8 @@ std::unique_ptr<Operation> Communicator::do_alone(Buffer in, Buffer out) {
 
 Work Communicator::all_reduce(Buffer inout, ReduceOp op, std::string_view name) {
     auto const n = static_cast<std::size_t>(size_);
-    return start({0, Collective::all_reduce, name, inout.dtype, inout.count,
-                  2 * (n - 1) * inout.bytes() / n},
-                 [&] { return size_ == 1 ? do_alone(inout, inout) : do_all_reduce(inout, op); });
+    return start({.op = Collective::all_reduce, .in = inout, .out = inout, .reduce = op}, name,
+                 2 * (n - 1) * inout.bytes() / n);
 }
 
 Work Communicator::all_gather(Buffer in, Buffer out, std::string_view name) {
@@ -94,8 +98,7 @@ Work Communicator::all_gather(Buffer in, Buffer out, std::string_view name) {
     require_same_dtype(in, out, name);
     if (out.count != n * in.count)
         misuse(name, fmt::format("all_gather of {} by {} ranks into {}", in.count, n, out.count));
-    return start({0, Collective::all_gather, name, in.dtype, in.count, (n - 1) * in.bytes()},
-                 [&] { return size_ == 1 ? do_alone(in, out) : do_all_gather(in, out); });
+    return start({.op = Collective::all_gather, .in = in, .out = out}, name, (n - 1) * in.bytes());
 }
 
 Work Communicator::reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::string_view name) {
@@ -103,8 +106,8 @@ Work Communicator::reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::strin
     require_same_dtype(in, out, name);
     if (in.count != n * out.count)
         misuse(name, fmt::format("reduce_scatter of {} to {} ranks of {}", in.count, n, out.count));
-    return start({0, Collective::reduce_scatter, name, in.dtype, in.count, (n - 1) * out.bytes()},
-                 [&] { return size_ == 1 ? do_alone(in, out) : do_reduce_scatter(in, out, op); });
+    return start({.op = Collective::reduce_scatter, .in = in, .out = out, .reduce = op}, name,
+                 (n - 1) * out.bytes());
 }
 
 Work Communicator::all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
@@ -117,10 +120,15 @@ Work Communicator::all_to_all(Buffer in, std::span<std::size_t const> send_count
         misuse(name, "all_to_all counts exceed the buffers");
     std::size_t const sent =
         (sum(send_counts) - send_counts[static_cast<std::size_t>(rank_)]) * size_of(in.dtype);
-    return start({0, Collective::all_to_all, name, in.dtype, in.count, sent}, [&] {
+    CallRecord const record{0, Collective::all_to_all, name, in.dtype, in.count, sent};
+    return start(record, [&] {
         if (size_ == 1)
             return do_alone(in.slice(0, send_counts[0]), out.slice(0, receive_counts[0]));
-        return do_all_to_all(in, send_counts, out, receive_counts);
+        return do_collective({.op = Collective::all_to_all,
+                              .in = in,
+                              .out = out,
+                              .send_counts = send_counts,
+                              .receive_counts = receive_counts});
     });
 }
 
@@ -128,8 +136,8 @@ Work Communicator::broadcast(Buffer inout, int root, std::string_view name) {
     if (root < 0 || root >= size_)
         misuse(name, fmt::format("broadcast from rank {} of {}", root, size_));
     std::size_t const sent = rank_ == root && size_ > 1 ? inout.bytes() : 0;
-    return start({0, Collective::broadcast, name, inout.dtype, inout.count, sent},
-                 [&] { return size_ == 1 ? do_alone(inout, inout) : do_broadcast(inout, root); });
+    return start({.op = Collective::broadcast, .in = inout, .out = inout, .root = root}, name,
+                 sent);
 }
 
 Work Communicator::exchange(std::span<Message const> messages, std::string_view name) {
@@ -143,20 +151,25 @@ Work Communicator::exchange(std::span<Message const> messages, std::string_view 
     }
     if (auto* const observer = dynamic_cast<WaitObserver*>(options_.observer.get()))
         observer->on_messages(group_, messages);
-    return start({0, Collective::exchange, name,
-                  messages.empty() ? DType::u8 : messages[0].buffer.dtype, elements, sent},
-                 [&] { return messages.empty() ? nullptr : do_exchange(messages); });
+    auto const dtype = messages.empty() ? DType::u8 : messages[0].buffer.dtype;
+    CallRecord const record{0, Collective::exchange, name, dtype, elements, sent};
+    return start(record, [&] {
+        if (messages.empty()) return std::unique_ptr<Operation>();
+        return do_collective({.op = Collective::exchange, .messages = messages});
+    });
 }
 
 void Communicator::barrier(std::string_view name) {
-    start({0, Collective::barrier, name, DType::u8, 0, 0}, [&] {
-        return size_ == 1 ? nullptr : do_barrier();
+    CallRecord const record{0, Collective::barrier, name, DType::u8, 0, 0};
+    start(record, [&] {
+        return size_ == 1 ? nullptr : do_collective({.op = Collective::barrier});
     }).wait();
 }
 
 std::unique_ptr<Communicator> Communicator::split(int color, int key, std::string_view group) {
     std::unique_ptr<Communicator> result;
-    start({0, Collective::split, group, DType::u8, 0, 0}, [&]() -> std::unique_ptr<Operation> {
+    CallRecord const record{0, Collective::split, group, DType::u8, 0, 0};
+    start(record, [&]() -> std::unique_ptr<Operation> {
         result = do_split(color, key, std::string(group), options_);
         return nullptr;
     }).wait();

@@ -2,8 +2,8 @@
 //
 // Public calls handle groups of one, check arguments, number and trace the call, and set its
 // deadline, once for every back end; they are not virtual, but for the one that faults of tests
-// strike (cluster/faulty_communicator.hpp). A back end implements the `do_` functions:
-// each is one library call and one check. Every call is collective over the group and must be
+// strike (cluster/faulty_communicator.hpp). A back end implements the `do_` functions; to
+// do_collective each call comes as a value. Every call is collective over the group and must be
 // entered by all members in the same order. `name` says what the call is for
 // ("grad/model.layers.3"), and is what a hang report shows; it must be the same on all members.
 #pragma once
@@ -39,6 +39,17 @@ struct Message {
     enum class Kind : std::uint8_t { send, receive } kind;
     int peer;
     Buffer buffer;
+};
+
+/// One call as a back end gets it: arguments that were checked, in a group of two or more. A call
+/// leaves alone what it does not need. Where it is in place, `in` and `out` are the same.
+struct Call {
+    Collective op; ///< never split
+    Buffer in = {}, out = {};
+    ReduceOp reduce = ReduceOp::sum;
+    int root = 0;
+    std::span<std::size_t const> send_counts = {}, receive_counts = {};
+    std::span<Message const> messages = {}; ///< not empty
 };
 
 /// Describes one call; handed to observers (traffic counts, flight record) when the call
@@ -125,15 +136,8 @@ class Communicator {
     /// A group of one: `out` becomes `in`. Also called with both the same, since a device orders
     /// streams even then.
     virtual std::unique_ptr<Operation> do_alone(Buffer in, Buffer out);
-    virtual std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) = 0;
-    virtual std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) = 0;
-    virtual std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) = 0;
-    virtual std::unique_ptr<Operation>
-    do_all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
-                  std::span<std::size_t const> receive_counts) = 0;
-    virtual std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) = 0;
-    virtual std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) = 0;
-    virtual std::unique_ptr<Operation> do_barrier() = 0;
+    /// Starts the call, or completes it and returns null.
+    virtual std::unique_ptr<Operation> do_collective(Call const& call) = 0;
     virtual std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                                    CommunicatorOptions options) = 0;
     virtual void do_abort(int code) = 0;
@@ -141,7 +145,9 @@ class Communicator {
     /// Numbers and traces a call; `begin` makes the operation, or returns null when it is complete
     /// already.
     template <typename Begin>
-    Work start(CallRecord call, Begin const& begin);
+    Work start(CallRecord record, Begin const& begin);
+    /// Numbers, traces and begins `call`; `bytes_on_wire`: of its record.
+    Work start(Call const& call, std::string_view name, std::size_t bytes_on_wire);
 
     int rank_;
     int size_;

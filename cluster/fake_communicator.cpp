@@ -16,18 +16,7 @@ class FakeCommunicator : public Communicator {
           answer_(std::move(answer)) {}
 
   private:
-    std::unique_ptr<Operation> do_all_reduce(Buffer, ReduceOp) override { return nullptr; }
-    std::unique_ptr<Operation> do_all_gather(Buffer, Buffer) override { return nullptr; }
-    std::unique_ptr<Operation> do_reduce_scatter(Buffer, Buffer, ReduceOp) override {
-        return nullptr;
-    }
-    std::unique_ptr<Operation> do_all_to_all(Buffer, std::span<std::size_t const>, Buffer,
-                                             std::span<std::size_t const>) override {
-        return nullptr;
-    }
-    std::unique_ptr<Operation> do_broadcast(Buffer, int) override { return nullptr; }
-    std::unique_ptr<Operation> do_exchange(std::span<Message const>) override { return nullptr; }
-    std::unique_ptr<Operation> do_barrier() override { return nullptr; }
+    std::unique_ptr<Operation> do_collective(Call const&) override { return nullptr; }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {
         if (!answer_ && size() > 1)

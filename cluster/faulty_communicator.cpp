@@ -29,27 +29,9 @@ class FaultyCommunicator : public Communicator {
     std::unique_ptr<Operation> do_alone(Buffer in, Buffer out) override {
         return inner_->do_alone(in, out);
     }
-    std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
-        return inner_->do_all_reduce(inout, op);
+    std::unique_ptr<Operation> do_collective(Call const& call) override {
+        return inner_->do_collective(call);
     }
-    std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) override {
-        return inner_->do_all_gather(in, out);
-    }
-    std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
-        return inner_->do_reduce_scatter(in, out, op);
-    }
-    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts,
-                                             Buffer out,
-                                             std::span<std::size_t const> receive_counts) override {
-        return inner_->do_all_to_all(in, send_counts, out, receive_counts);
-    }
-    std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
-        return inner_->do_broadcast(inout, root);
-    }
-    std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
-        return inner_->do_exchange(messages);
-    }
-    std::unique_ptr<Operation> do_barrier() override { return inner_->do_barrier(); }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {
         return std::make_unique<FaultyCommunicator>(

@@ -94,78 +94,69 @@ class MpiCommunicator : public Communicator {
         return std::max<std::size_t>(1, options().chunk_bytes / size_of(b.dtype));
     }
 
-    std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
+    std::unique_ptr<Operation> do_collective(Call const& call) override {
         auto work = std::make_unique<MpiOperation>();
+        switch (call.op) {
+        case Collective::all_reduce: start_all_reduce(*work, call.in, call.reduce); break;
+        case Collective::all_gather: start_all_gather(*work, call.in, call.out); break;
+        case Collective::reduce_scatter:
+            start_reduce_scatter(*work, call.in, call.out, call.reduce);
+            break;
+        case Collective::all_to_all:
+            start_all_to_all(*work, call.in, call.send_counts, call.out, call.receive_counts);
+            break;
+        case Collective::broadcast: start_broadcast(*work, call.in, call.root); break;
+        case Collective::exchange: start_exchange(*work, call.messages); break;
+        case Collective::barrier:
+            check_mpi(MPI_Ibarrier(comm_, work->next()), "MPI_Ibarrier");
+            break;
+        case Collective::split: break;
+        }
+        return work;
+    }
+
+    void start_all_reduce(MpiOperation& work, Buffer inout, ReduceOp op) const {
         if (inout.dtype == DType::bf16) {
-            work->scratch.resize(inout.bytes() * static_cast<std::size_t>(size()));
-            Buffer const pieces{work->scratch.data(),
-                                inout.count * static_cast<std::size_t>(size()), inout.dtype};
-            start_all_gather(*work, inout, pieces);
-            work->finish = [this, inout, pieces, op] {
-                reduce_pieces(pieces, static_cast<std::size_t>(size()), inout, op);
-            };
-            return work;
+            auto const n = static_cast<std::size_t>(size());
+            work.scratch.resize(inout.bytes() * n);
+            Buffer const pieces{work.scratch.data(), inout.count * n, inout.dtype};
+            start_all_gather(work, inout, pieces);
+            work.finish = [pieces, n, inout, op] { reduce_pieces(pieces, n, inout, op); };
+            return;
         }
         for (std::size_t at = 0; at < inout.count; at += chunk(inout)) {
             Buffer const part = inout.slice(at, std::min(chunk(inout), inout.count - at));
             check_mpi(MPI_Iallreduce(MPI_IN_PLACE, part.data, static_cast<int>(part.count),
-                                     type_of(part.dtype), op_of(op), comm_, work->next()),
+                                     type_of(part.dtype), op_of(op), comm_, work.next()),
                       "MPI_Iallreduce");
         }
-        return work;
     }
 
-    std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) override {
-        auto work = std::make_unique<MpiOperation>();
-        start_all_gather(*work, in, out);
-        return work;
-    }
-
-    std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
-        // All-to-all and a sum in rank order: faster here than MPI_Reduce_scatter_block, and it
-        // fixes the order.
-        auto work = std::make_unique<MpiOperation>();
+    /// All-to-all and a sum in rank order: faster here than MPI_Reduce_scatter_block, and it fixes
+    /// the order.
+    void start_reduce_scatter(MpiOperation& work, Buffer in, Buffer out, ReduceOp op) const {
         auto const n = static_cast<std::size_t>(size());
-        work->scratch.resize(in.bytes());
-        Buffer const pieces{work->scratch.data(), in.count, in.dtype};
+        work.scratch.resize(in.bytes());
+        Buffer const pieces{work.scratch.data(), in.count, in.dtype};
         std::vector<std::size_t> const counts(n, out.count);
-        start_all_to_all(*work, in, counts, pieces, counts);
-        work->finish = [pieces, n, out, op] { reduce_pieces(pieces, n, out, op); };
-        return work;
+        start_all_to_all(work, in, counts, pieces, counts);
+        work.finish = [pieces, n, out, op] { reduce_pieces(pieces, n, out, op); };
     }
 
-    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts,
-                                             Buffer out,
-                                             std::span<std::size_t const> receive_counts) override {
-        auto work = std::make_unique<MpiOperation>();
-        start_all_to_all(*work, in, send_counts, out, receive_counts);
-        return work;
-    }
-
-    std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
-        auto work = std::make_unique<MpiOperation>();
+    void start_broadcast(MpiOperation& work, Buffer inout, int root) const {
         for (std::size_t at = 0; at < inout.bytes(); at += options().chunk_bytes) {
             std::size_t const bytes = std::min(options().chunk_bytes, inout.bytes() - at);
             check_mpi(MPI_Ibcast(static_cast<std::byte*>(inout.data) + at, static_cast<int>(bytes),
-                                 MPI_BYTE, root, comm_, work->next()),
+                                 MPI_BYTE, root, comm_, work.next()),
                       "MPI_Ibcast");
         }
-        return work;
     }
 
-    std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
-        auto work = std::make_unique<MpiOperation>();
+    void start_exchange(MpiOperation& work, std::span<Message const> messages) const {
         for (auto const& m : messages)
-            if (m.kind == Message::Kind::receive) receive(*work, m.buffer, m.peer);
+            if (m.kind == Message::Kind::receive) receive(work, m.buffer, m.peer);
         for (auto const& m : messages)
-            if (m.kind == Message::Kind::send) send(*work, m.buffer, m.peer);
-        return work;
-    }
-
-    std::unique_ptr<Operation> do_barrier() override {
-        auto work = std::make_unique<MpiOperation>();
-        check_mpi(MPI_Ibarrier(comm_, work->next()), "MPI_Ibarrier");
-        return work;
+            if (m.kind == Message::Kind::send) send(work, m.buffer, m.peer);
     }
 
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,

@@ -130,7 +130,22 @@ class NcclCommunicator : public Communicator {
         if (in.data != out.data) copy_on_stream(out.data, in.data, in.bytes(), out.stream);
         return std::make_unique<AloneOperation>(out.stream);
     }
-    std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
+    std::unique_ptr<Operation> do_collective(Call const& call) override {
+        switch (call.op) {
+        case Collective::all_reduce: return start_all_reduce(call.in, call.reduce);
+        case Collective::all_gather: return start_all_gather(call.in, call.out);
+        case Collective::reduce_scatter:
+            return start_reduce_scatter(call.in, call.out, call.reduce);
+        case Collective::all_to_all: return start_all_to_all(call);
+        case Collective::broadcast: return start_broadcast(call.in, call.root);
+        case Collective::exchange: return start_exchange(call.messages);
+        // Ranks wait for each other on the host: what they queued may still run.
+        case Collective::barrier: return std::make_unique<BarrierOperation>(*control_);
+        case Collective::split: break;
+        }
+        return nullptr;
+    }
+    std::unique_ptr<Operation> start_all_reduce(Buffer inout, ReduceOp op) const {
         if (on_host({inout})) return on_control(control_->all_reduce(inout, op, kHostMemory));
         follow_streams_of({inout});
         if (inout.dtype == DType::bf16 && op == ReduceOp::sum) {
@@ -167,7 +182,7 @@ class NcclCommunicator : public Communicator {
                                  stream);
         });
     }
-    std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) override {
+    std::unique_ptr<Operation> start_all_gather(Buffer in, Buffer out) const {
         if (on_host({in, out})) return on_control(control_->all_gather(in, out, kHostMemory));
         follow_streams_of({in, out});
         run([&](ncclComm_t comm, cudaStream_t stream) {
@@ -189,7 +204,7 @@ class NcclCommunicator : public Communicator {
         });
         return queued();
     }
-    std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
+    std::unique_ptr<Operation> start_reduce_scatter(Buffer in, Buffer out, ReduceOp op) const {
         if (on_host({in, out}))
             return on_control(control_->reduce_scatter(in, out, op, kHostMemory));
         follow_streams_of({in, out});
@@ -219,17 +234,15 @@ class NcclCommunicator : public Communicator {
         });
         return queued();
     }
-    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts,
-                                             Buffer out,
-                                             std::span<std::size_t const> receive_counts) override {
-        if (on_host({in, out}))
-            return on_control(
-                control_->all_to_all(in, send_counts, out, receive_counts, kHostMemory));
-        follow_streams_of({in, out});
-        exchange_pieces(in, send_counts, out, receive_counts);
+    std::unique_ptr<Operation> start_all_to_all(Call const& call) const {
+        if (on_host({call.in, call.out}))
+            return on_control(control_->all_to_all(call.in, call.send_counts, call.out,
+                                                   call.receive_counts, kHostMemory));
+        follow_streams_of({call.in, call.out});
+        exchange_pieces(call.in, call.send_counts, call.out, call.receive_counts);
         return queued();
     }
-    std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
+    std::unique_ptr<Operation> start_broadcast(Buffer inout, int root) const {
         if (on_host({inout})) return on_control(control_->broadcast(inout, root, kHostMemory));
         follow_streams_of({inout});
         run([&](ncclComm_t comm, cudaStream_t stream) {
@@ -237,7 +250,7 @@ class NcclCommunicator : public Communicator {
         });
         return queued();
     }
-    std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
+    std::unique_ptr<Operation> start_exchange(std::span<Message const> messages) const {
         auto const with_first = [&](Message const& m) {
             return on_host({messages[0].buffer, m.buffer});
         };
@@ -251,10 +264,6 @@ class NcclCommunicator : public Communicator {
                                               : receive(m.buffer, m.peer, comm, stream);
         });
         return queued();
-    }
-    /// Ranks wait for each other on the host: what they queued may still run.
-    std::unique_ptr<Operation> do_barrier() override {
-        return std::make_unique<BarrierOperation>(*control_);
     }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {

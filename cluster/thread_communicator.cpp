@@ -19,12 +19,17 @@ namespace trireme::cluster {
 
 namespace {
 
-/// Holds what one rank brings to a collective.
+/// Holds what one rank brings to a collective; the counts are its own, as others read them later.
 struct Entry {
+    explicit Entry(Call const& call)
+        : op(call.op), in(call.in), out(call.out), reduce(call.reduce), root(call.root),
+          send_counts(call.send_counts.begin(), call.send_counts.end()),
+          receive_counts(call.receive_counts.begin(), call.receive_counts.end()) {}
+
     Collective op;
     Buffer in, out;
-    ReduceOp reduce = ReduceOp::sum;
-    int root = 0;
+    ReduceOp reduce;
+    int root;
     std::vector<std::size_t> send_counts, receive_counts;
 };
 
@@ -76,16 +81,21 @@ void exchange_all(Entries const& e) {
 
 /// Copies and sums for all ranks at once, while no rank may touch its buffers.
 void compute(Entries const& e) {
-    Entry const& first = *e[0];
-    if (first.op == Collective::all_reduce || first.op == Collective::reduce_scatter) {
-        reduce(e);
-    } else if (first.op == Collective::all_gather) {
+    switch (e[0]->op) {
+    case Collective::all_reduce:
+    case Collective::reduce_scatter: reduce(e); break;
+    case Collective::all_gather: {
         std::vector<std::byte> const whole = joined(e);
         for (auto const& to : e) std::memcpy(to->out.data, whole.data(), whole.size());
-    } else if (first.op == Collective::broadcast) {
-        for (auto const& to : e) copy(e[static_cast<std::size_t>(first.root)]->in, to->out);
-    } else if (first.op == Collective::all_to_all) {
-        exchange_all(e);
+        break;
+    }
+    case Collective::broadcast:
+        for (auto const& to : e) copy(e[static_cast<std::size_t>(e[0]->root)]->in, to->out);
+        break;
+    case Collective::all_to_all: exchange_all(e); break;
+    case Collective::exchange: // does not meet
+    case Collective::barrier:
+    case Collective::split: break;
     }
 }
 
@@ -193,37 +203,10 @@ class ThreadCommunicator : public Communicator {
     std::shared_ptr<Failure> const& failure() const { return failure_; }
 
   private:
-    std::unique_ptr<Operation> meet(Entry entry) {
-        return std::make_unique<MeetingOperation>(hub_, failure_, rank(), std::move(entry));
-    }
-    std::unique_ptr<Operation> do_all_reduce(Buffer inout, ReduceOp op) override {
-        return meet({Collective::all_reduce, inout, inout, op, 0, {}, {}});
-    }
-    std::unique_ptr<Operation> do_all_gather(Buffer in, Buffer out) override {
-        return meet({Collective::all_gather, in, out, ReduceOp::sum, 0, {}, {}});
-    }
-    std::unique_ptr<Operation> do_reduce_scatter(Buffer in, Buffer out, ReduceOp op) override {
-        return meet({Collective::reduce_scatter, in, out, op, 0, {}, {}});
-    }
-    std::unique_ptr<Operation> do_all_to_all(Buffer in, std::span<std::size_t const> send_counts,
-                                             Buffer out,
-                                             std::span<std::size_t const> receive_counts) override {
-        return meet({Collective::all_to_all,
-                     in,
-                     out,
-                     ReduceOp::sum,
-                     0,
-                     {send_counts.begin(), send_counts.end()},
-                     {receive_counts.begin(), receive_counts.end()}});
-    }
-    std::unique_ptr<Operation> do_broadcast(Buffer inout, int root) override {
-        return meet({Collective::broadcast, inout, inout, ReduceOp::sum, root, {}, {}});
-    }
-    std::unique_ptr<Operation> do_exchange(std::span<Message const> messages) override {
-        return std::make_unique<ExchangeOperation>(hub_, failure_, rank(), messages);
-    }
-    std::unique_ptr<Operation> do_barrier() override {
-        return meet({Collective::barrier, {}, {}, ReduceOp::sum, 0, {}, {}});
+    std::unique_ptr<Operation> do_collective(Call const& call) override {
+        if (call.op == Collective::exchange)
+            return std::make_unique<ExchangeOperation>(hub_, failure_, rank(), call.messages);
+        return std::make_unique<MeetingOperation>(hub_, failure_, rank(), Entry(call));
     }
     std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
                                            CommunicatorOptions options) override {

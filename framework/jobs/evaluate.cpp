@@ -16,6 +16,7 @@
 #include "framework/config/layout_config.hpp"
 #include "framework/evaluation/answers.hpp"
 #include "framework/evaluation/evaluator.hpp"
+#include "framework/inputs/loaded_model.hpp"
 #include "framework/inputs/masked_data.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/parallelize/compute_device.hpp"
@@ -99,24 +100,16 @@ void configure(EvaluationJob const& job, cluster::Communicator& world) {
 }
 
 /// The whole model with its weights, on a mesh over all ranks.
-class LoadedModel {
+class Scorer {
   public:
-    /// Collective. Throws InputError if the folder has no weights of the head; `legal` says what
-    /// has.
-    LoadedModel(config::Config const& config, model::Config const& model,
-                cluster::Communicator& world, std::string const& legal)
-        : numerics_{.mode = parallelize::NumericsMode::bitwise, .compute = config.numerics.compute},
-          place_(config.parallel, numerics_, world, cluster::CommunicatorOptions{}.deadline),
+    /// `config` and `model` must outlive it. Collective. Throws InputError if the folder has no
+    /// weights of the head; `legal` says what has.
+    Scorer(config::Config const& config, model::Config const& model, cluster::Communicator& world,
+           std::string const& legal)
+        : place_(config.parallel, config.numerics, world, cluster::CommunicatorOptions{}.deadline),
           mesh_(place_.world(), parallelize::mesh_shape(config.parallel, world.size())),
-          model_(model, mesh_, config.parallel, numerics_, false, place_.device()),
-          folder_(config.model.path) {
-        if (auto const loaded =
-                pretrained::load_weights(config.model, config.seed, model, model_.store());
-            !loaded.fresh.empty())
-            throw cluster::InputError(fmt::format("{}: {} ({}); legal: {}", config.model.path,
-                                                  "it was not trained for these labels",
-                                                  loaded.notes().front(), legal));
-        model_.refresh();
+          model_(config, model, mesh_, inputs::Purpose::inference, place_.device()) {
+        model_.read_trained_weights(legal);
     }
     evaluation::Outcome outcome(data::Dataset const& set, std::int64_t tokens,
                                 evaluation::Pooling pooling = evaluation::Pooling::mean) {
@@ -125,15 +118,20 @@ class LoadedModel {
                    pooling)
             .outcome(set);
     }
-    std::string const& folder() const { return folder_; }
 
   private:
-    parallelize::NumericsSection numerics_;
     parallelize::ComputeDevice place_;
     parallel::Mesh mesh_;
-    parallelize::ParallelModel model_;
-    std::string folder_;
+    inputs::LoadedModel model_;
 };
+
+/// A score is quoted: its arithmetic is the same on any number of ranks.
+config::Config read_settings(std::string const& command, EvaluationJob const& job,
+                             std::string const& task) {
+    config::Config config = config::layout_config(command, kSettings, job.set, job.model, task);
+    config.numerics.mode = parallelize::NumericsMode::bitwise;
+    return config;
+}
 
 } // namespace
 
@@ -141,17 +139,16 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     configure(job, world);
     auto set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
-    config::Config config =
-        config::layout_config("trireme evaluate", kSettings, job.set, job.model, set->task().name);
+    config::Config config = read_settings("trireme evaluate", job, set->task().name);
     config.data.path = job.data;
     model::Config const model = inputs::read_model_config(config, set->label_names());
     set = inputs::with_masks(std::move(set), config, model, {});
     inputs::check_fit(model, *set, config);
     data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
     pretrained::check_complete(config.model, model);
-    LoadedModel loaded(config, model, world,
-                       "a model that `trireme export` wrote for the labels of " + job.data);
-    auto const outcome = loaded.outcome(*set, job.tokens_per_micro_batch, job.pooling);
+    Scorer scorer(config, model, world,
+                  "a model that `trireme export` wrote for the labels of " + job.data);
+    auto const outcome = scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling);
     check_finite(job, outcome);
     if (world.rank() == 0 && job.predictions) write_predictions(*job.predictions, outcome, *set);
     return {evaluation::summarize(outcome), config.numerics.compute, set->label_names()};
@@ -159,17 +156,18 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
 
 struct Predictor::State {
     /// Collective.
-    State(EvaluationJob const& job, tasks::Task const& of_head, config::Config const& config,
+    State(EvaluationJob const& job, tasks::Task const& of_head, config::Config const& settings,
           model::Config of_labels, cluster::Communicator& world)
-        : task(of_head), model(std::move(of_labels)),
+        : task(of_head), config(settings), model(std::move(of_labels)),
           tokens_per_micro_batch(job.tokens_per_micro_batch),
-          loaded(config, model, world,
+          scorer(config, model, world,
                  "a model that `trireme export` wrote, or one with a trained head") {}
 
     tasks::Task const& task;
-    model::Config model; ///< the loaded model refers to it
+    config::Config config; ///< to this and the model the scorer refers
+    model::Config model;
     std::int64_t tokens_per_micro_batch;
-    LoadedModel loaded;
+    Scorer scorer;
 };
 
 namespace {
@@ -228,8 +226,7 @@ Predictor::Predictor(EvaluationJob const& job, cluster::Communicator& world) {
     configure(job, world);
     model::Config const body = pretrained::read_hf_config(job.model);
     tasks::Task const& task = task_of_folder(job.model, body);
-    config::Config const config =
-        config::layout_config("trireme predict", kSettings, job.set, job.model, task.schema().name);
+    config::Config const config = read_settings("trireme predict", job, task.schema().name);
     model::Config model = inputs::read_model_config(config, pretrained::class_names_of(body));
     pretrained::check_complete(config.model, model);
     state_ = std::make_unique<State>(job, task, config, std::move(model), world);
@@ -241,19 +238,19 @@ std::vector<nlohmann::ordered_json> Predictor::predict(std::vector<Text> texts) 
     auto const labels = state_->model.labels;
     std::vector<data::Sample> samples;
     for (auto& text : texts) {
-        check_text(text, state_->loaded.folder(), state_->model);
+        check_text(text, state_->config.model.path, state_->model);
         samples.push_back(sample_of(std::move(text), state_->task.schema(), std::ssize(labels)));
     }
     if (samples.empty()) return {};
     auto const set = data::make_memory_dataset(state_->task.kind(), std::move(samples), labels,
                                                state_->model.vocabulary);
-    auto const outcome = state_->loaded.outcome(*set, state_->tokens_per_micro_batch);
+    auto const outcome = state_->scorer.outcome(*set, state_->tokens_per_micro_batch);
     // Without a label there is no loss that would show it.
     if (!std::ranges::all_of(outcome.logits, [](float x) { return std::isfinite(x); }))
         throw cluster::JobError(fmt::format(
             "{}: an output is not a finite number: the weights are too large for float32; --set "
             "numerics.compute=fp64 computes in float64",
-            state_->loaded.folder()));
+            state_->config.model.path));
     std::vector<nlohmann::ordered_json> lines(outcome.samples.size());
     for (std::size_t i = 0; i < lines.size(); ++i)
         state_->task.describe(prediction_of(outcome, i, labels), lines[i]);

@@ -10,10 +10,9 @@
 #include "cluster/topology.hpp"
 #include "data/json.hpp"
 #include "framework/config/layout_config.hpp"
+#include "framework/inputs/loaded_model.hpp"
 #include "framework/inputs/model_config.hpp"
-#include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/numerics.hpp"
-#include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/weights.hpp"
 
 namespace trireme::framework::jobs {
@@ -97,18 +96,12 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
                               job.set, job.model, "generation");
     model::Config const model = inputs::read_model_config(config, {});
     check(job, model);
+    pretrained::check_complete(config.model, model); // before memory is taken
     parallel::Mesh const mesh(world, parallelize::mesh_shape(config.parallel, world.size()));
-    parallelize::check_layout(model, mesh.shape(), config.parallel);
+    inputs::LoadedModel loaded(config, model, mesh, inputs::Purpose::inference);
+    loaded.read_trained_weights("a language model with its head");
     auto& stages = mesh.along(parallel::Axis::pipeline);
-    model::PipelineLayout const layout{stages.size(), stages.rank(), 1, config.parallel.layers};
-    pretrained::check_complete(config.model,
-                               model); // before memory is taken for what config.json says
-    parallel::ParameterStore store(model::parameter_specs(model, layout), {.gradients = false});
-    model::TransformerStage part(
-        model, store, model::part_ranges(model, layout)[static_cast<std::size_t>(stages.rank())]);
-    generation::Generator const generator(generation::Relay(part, model, stages));
-    pretrained::load_weights(config.model, config.seed, model, store);
-    store.refresh_compute();
+    generation::Generator const generator(generation::Relay(loaded.part(), model, stages));
     bool const speaks = stages.rank() == 0; // all stages find the same
     Json mine{{"completions", Json::array()}, {"references", Json::array()}};
     auto const step = static_cast<std::size_t>(job.options.batch);

@@ -11,10 +11,10 @@
 #include "cluster/topology.hpp"
 #include "framework/config/layout_config.hpp"
 #include "framework/evaluation/gathered_results.hpp"
+#include "framework/inputs/loaded_model.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/model/layer_names.hpp"
 #include "framework/parallelize/numerics.hpp"
-#include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -121,14 +121,8 @@ class TrainingPath {
     /// Reads the weights. Collective.
     TrainingPath(Task const& task, cluster::Communicator& world)
         : task_(task), mesh_(world, parallelize::mesh_shape(task.config.parallel, world.size())),
-          model_(task.model, mesh_, task.config.parallel, task.config.numerics) {
-        if (auto const loaded = pretrained::load_weights(task.config.model, task.config.seed,
-                                                         task.model, model_.store());
-            !loaded.fresh.empty())
-            throw cluster::InputError(
-                fmt::format("{}: its head was not trained ({}); legal: a model that is complete",
-                            task.config.model.path, loaded.notes().front()));
-        model_.refresh();
+          model_(task.config, task.model, mesh_, inputs::Purpose::training) {
+        model_.read_trained_weights("a model that is complete");
     }
 
     /// One step without an update. Collective.
@@ -169,7 +163,7 @@ class TrainingPath {
 
     Task const& task_;
     parallel::Mesh mesh_;
-    parallelize::ParallelModel model_;
+    inputs::LoadedModel model_;
 };
 
 /// `file` is null on all ranks but 0, which take part in gathering.

@@ -34,6 +34,8 @@ class TransformerParts {
     /// Returns what the head found; empty on stages without it.
     Results const& results() const { return parts_.back()->results(); }
     std::vector<parallel::Stage*> stages() const;
+    /// The part that is this stage's first chunk.
+    TransformerStage& first() { return *parts_.front(); }
 
   private:
     std::vector<std::unique_ptr<TransformerStage>> parts_;

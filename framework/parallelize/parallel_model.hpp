@@ -32,6 +32,8 @@ class ParallelModel {
     parallel::ParameterStore& store() { return store_; }
     parallel::ParameterStore const& store() const { return store_; }
     parallel::Engine& engine() { return engine_; }
+    /// This rank's layers, where each stage has one part.
+    model::TransformerStage& part() { return parts_.first(); }
     /// The specs of the whole model, on every rank.
     std::vector<parallel::ParameterSpec> const& specs() const { return specs_; }
 

@@ -86,7 +86,7 @@ std::optional<Cause> copies_not_summed(Case const& c) {
         return Cause{"copies-sum",
                      "the sum over tensor ranks of gradients of which each holds a copy is wrong",
                      "only gradients of norm layers, of biases after a sum, of position tables or "
-                     "of shared key heads are "
+                     "of shared kv heads are "
                      "wrong, and their copies agree",
                      c.wrong, kLikely};
     if (least <= 1e-3) return {};
@@ -98,8 +98,8 @@ std::optional<Cause> copies_not_summed(Case const& c) {
                                  kinds_of(c)),
                      evidence, c.wrong, kSure};
     if (all_of(c.wrong, shared))
-        return Cause{"key-heads-not-summed",
-                     "gradients of key and value heads that tensor ranks share are not summed over "
+        return Cause{"kv-heads-not-summed",
+                     "gradients of kv heads that tensor ranks share are not summed over "
                      "them: each keeps "
                      "what its own query heads add",
                      evidence, c.wrong, kSure};

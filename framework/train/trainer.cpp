@@ -14,7 +14,6 @@
 #include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/pretrained/run_source.hpp"
-#include "framework/pretrained/weights.hpp"
 #include "framework/run/job_history.hpp"
 #include "framework/weights/weights_hash.hpp"
 
@@ -52,8 +51,8 @@ void renew_config_file(RunContext const& run, Reports& reports) {
 
 Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
                  run::JobLimits const& limits, at::Device device)
-    : run_(config, world, limits), model_(run_.inputs.model, run_.mesh, run_.config.parallel,
-                                          run_.config.numerics, true, device),
+    : run_(config, world, limits),
+      model_(run_.config, run_.inputs.model, run_.mesh, inputs::Purpose::training, device),
       optimizer_(model_.store(), config.optimizer,
                  config.parallel.offload == parallelize::Offload::optimizer),
       gradient_norm_(model_.store(), run_.mesh),
@@ -81,10 +80,7 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
 }
 
 void Trainer::begin() {
-    auto const loaded = pretrained::load_weights(run_.config.model, run_.config.seed,
-                                                 run_.inputs.model, model_.store())
-                            .notes();
-    for (auto const& line : loaded) reports_.note(line);
+    for (auto const& line : model_.start_weights()) reports_.note(line);
     reports_.open();
     if (run_.mesh.world().rank() == 0) {
         cluster::write_file(run_.config.run + "/config.yaml", config::to_yaml(run_.config));

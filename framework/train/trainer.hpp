@@ -7,9 +7,9 @@
 
 #include "cluster/communicator.hpp"
 #include "framework/config/config.hpp"
+#include "framework/inputs/loaded_model.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
-#include "framework/parallelize/parallel_model.hpp"
 #include "framework/run/control.hpp"
 #include "framework/run/lock.hpp"
 #include "framework/step/batch_source.hpp"
@@ -67,7 +67,7 @@ class Trainer {
     Outcome outcome(int exit_code);
 
     RunContext run_;
-    parallelize::ParallelModel model_;
+    inputs::LoadedModel model_;
     optimizer::AdamW optimizer_;
     optimizer::GradientNorm gradient_norm_;
     step::BatchSource batches_;

@@ -56,9 +56,9 @@ class DeviceRun {
         standin::at_place("batches");
         if (step + 2 < kSteps) batches_.done(); // another comes where this one is
         if (step + 1 < kSteps) read_ahead(step + 1);
+        at::Tensor const own_losses = model_.engine().losses();
         at::Tensor const norm = gradient_norm_.compute();
-        at::Tensor const losses =
-            framework::step::gather_losses(model_.engine().losses(), micro_batches, mesh_);
+        at::Tensor const losses = framework::step::gather_losses(own_losses, micro_batches, mesh_);
         at::Tensor const loss = framework::optimizer::ordered_sum(losses);
         if (step > 0) read_results();
         at::Tensor const scale =
