@@ -69,7 +69,7 @@ constexpr std::array kCommands{
     Command{"Data", "audit", "what is wrong with the files: repeats, leaks, labels, personal data",
             [](Arguments const& a) { return text_command("audit", a); }},
     Command{"Data", "prepare", "text files to HDF5 shards",
-            [](Arguments const& a) { return text_command("prepare", a); }},
+            [](Arguments const& a) { return text_command("prepare", a); }, Work::divided},
     Command{"Data", "inspect", "samples of a data set as coloured tokens",
             [](Arguments const& a) { return text_command("inspect", a); }},
     Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?",

@@ -109,12 +109,10 @@ std::string Splitter::operator()(Row const& row, std::string const& given) const
     return by_place(static_cast<double>(text >> 32U) / 4294967296.0);
 }
 
-void for_each_sample(PrepareOptions const& options, Splitter const& split_of,
-                     std::function<void(Row&&, std::string const& split)> const& each) {
+void for_each_sample(PrepareOptions const& options,
+                     std::function<void(Row&&, std::string const& given)> const& each) {
     for_each_row(options, [&](Row&& row, std::string const& given) {
-        if (has_no_text(row, options) || row.unlabelled) return;
-        std::string const split = split_of(row, given);
-        each(std::move(row), split);
+        if (!has_no_text(row, options) && !row.unlabelled) each(std::move(row), given);
     });
 }
 
@@ -137,7 +135,7 @@ void check_used(Census const& census, PrepareOptions const& o) {
 
 } // namespace
 
-Census take_census(PrepareOptions const& o, Splitter const& split_of) {
+Census take_census(PrepareOptions const& o, Splitter const& split_of, bool count_repeats) {
     TextTask const& task = text_task(o);
     Census census;
     Repeats repeats;
@@ -153,7 +151,7 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of) {
         std::string const split = split_of(row, given);
         ++census.rows[split];
         task.take(row, split, o, census);
-        repeats.add(content_of(row) + "\x1f" + row.pair, row.values, split);
+        if (count_repeats) repeats.add(content_of(row) + "\x1f" + row.pair, row.values, split);
     });
     auto const counts = repeats.count();
     census.repeated = counts.repeated, census.contradicting = counts.contradicting,

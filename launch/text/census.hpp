@@ -57,12 +57,14 @@ std::string content_of(Row const& row);
 /// InputError for a file without rows.
 void for_each_row(PrepareOptions const& options,
                   std::function<void(Row&&, std::string const& given)> const& each);
-/// Calls `each` for every row that has a text and what the task needs beside it.
-void for_each_sample(PrepareOptions const& options, Splitter const& split_of,
-                     std::function<void(Row&&, std::string const& split)> const& each);
+/// Calls `each` for every row that has a text and what the task needs beside it, with the split
+/// that its file was named for; "" for --input.
+void for_each_sample(PrepareOptions const& options,
+                     std::function<void(Row&&, std::string const& given)> const& each);
 
-/// Throws InputError for what training could not use.
-Census take_census(PrepareOptions const& options, Splitter const& split_of);
+/// Throws InputError for what training could not use. `repeats`: counts texts that stand in several
+/// rows, too.
+Census take_census(PrepareOptions const& options, Splitter const& split_of, bool repeats);
 
 /// Sentences about what may not be meant: texts in quotation marks, names that stand for a missing
 /// value, names that differ in case only, almost as many names as rows.

@@ -1,6 +1,7 @@
 // The second pass: rows to samples in shards.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,16 +10,21 @@
 
 #include "data/manifest.hpp"
 #include "launch/text/census.hpp"
+#include "launch/text/rank_exchange.hpp"
 #include "launch/text/split_writer.hpp"
 #include "launch/text/tokenizer.hpp"
 
 namespace trireme::launch::text {
+
+class OpenedParcel;
 
 /// A count, and where it was met first.
 struct Counted {
     std::int64_t rows = 0;
     std::string first; ///< "FILE:LINE"
     void add(Row const& row, std::int64_t more = 1);
+    /// Adds what another rank counted in later rows.
+    void merge(OpenedParcel& parcel);
 };
 
 /// A row on its way to a sample.
@@ -47,6 +53,13 @@ class SampleSink {
     /// Counts what the user is told in these words.
     void tell(std::string const& what, std::size_t more, Row const& row);
 
+    /// Keeps samples for `packed` from here on, and writes none: a rank other than the first.
+    void keep() { keeps_ = true; }
+    /// Returns what was kept and counted since the last call, for `unpack` of the first rank.
+    std::string packed();
+    /// Takes the samples of rows that follow those it has.
+    void unpack(std::string const& parcel);
+
     std::map<std::string, data::SplitInfo> finish();
     /// Files of the rows, in the order in which they were met.
     std::vector<std::string> const& sources() const { return sources_; }
@@ -58,18 +71,27 @@ class SampleSink {
     Counted const& without_tokens() const { return without_tokens_; }
 
   private:
+    struct Kept {
+        data::Sample sample;
+        std::string split;
+    };
     /// A place in sources_.
     std::int32_t number_of(std::string const& file);
+    std::vector<Counted*> counted();
 
     std::map<std::string, SplitWriter> writers_;
     std::vector<std::string> sources_;
     std::map<std::string, std::int32_t> numbers_; ///< numbers of the files in sources_
+    bool keeps_ = false;
+    std::vector<Kept> kept_;
     std::int64_t longer_ = 0, apart_ = 0;
     Counted doubled_, written_, without_tokens_;
     std::map<std::string, Counted> told_;
 };
 
-/// Rows to samples, as a task makes them.
+/// Rows to samples, as a task makes them. Under mpirun each rank converts some of the batches of
+/// rows, unless `TextTask::divides` denies it: then what a converter gathers over all rows is whole
+/// on the first rank.
 class RowConverter {
   public:
     virtual ~RowConverter() = default;
@@ -86,27 +108,35 @@ class Converter {
   public:
     /// `labels`: names of the outputs in id order. Arguments must outlive it. Throws InputError.
     Converter(PrepareOptions const& options, Census const& census,
-              std::vector<std::string> const& labels);
+              std::vector<std::string> const& labels, Ranks& ranks);
 
+    /// Takes the next row if this rank does its batch, and its split, for which it asks only then.
     /// Throws InputError "FILE:LINE: what" for a row that cannot become a sample.
-    void add(Row&& row, std::string const& split);
-    /// Writes what is left, and the sizes of all splits into `manifest`.
+    void add(Row&& row, std::function<std::string(Row const&)> const& split_of);
+    /// Converts what is left. Collective. On the first rank it writes the sizes of all splits into
+    /// `manifest`; others are done.
     void finish(data::Manifest& manifest);
 
     SampleSink const& samples() const { return samples_; }
     std::string told() const { return task_->told(); }
-    UnknownTokens const& unknown() const { return tokenizer_.unknown(); }
+    UnknownTokens const& unknown() const { return unknown_; }
 
   private:
-    void flush();
+    void end_batch();
+    void convert_for_first();
+    void gather_unknown();
 
     PrepareOptions const& o_;
     Census const& census_;
+    Ranks& ranks_;
+    bool divides_;
     Tokenizer tokenizer_;
     std::unique_ptr<RowConverter> task_;
     SampleSink samples_;
+    UnknownTokens unknown_; ///< those of all ranks, after finish
     std::vector<Waiting> rows_;
-    std::int64_t done_ = 0;
+    std::size_t in_batch_ = 0;
+    std::int64_t batch_ = 0, done_ = 0;
 };
 
 } // namespace trireme::launch::text

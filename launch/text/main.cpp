@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <boost/program_options.hpp>
+#include <cstdlib>
 #include <iostream>
 #include <optional>
 
 #include "cluster/error.hpp"
 #include "cluster/interruption.hpp"
 #include "cluster/process.hpp"
+#include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/text/audit.hpp"
 #include "launch/text/inspect.hpp"
@@ -17,6 +19,7 @@
 #include "launch/text/prepare.hpp"
 #include "launch/text/serve.hpp"
 #include "launch/text/tasks/task.hpp"
+#include "launch/under_mpi.hpp"
 
 namespace {
 
@@ -102,7 +105,11 @@ int run_prepare(std::vector<std::string> const& arguments) {
         "  trireme prepare --task classification --tokenizer MODEL --input reviews.jsonl \\\n"
         "      --label label --max-length 128 --output data-reviews\n"
         "  trireme prepare --task generation --tokenizer MODEL --input questions.jsonl \\\n"
-        "      --prompt question --completion answer --output data-questions\n\nOptions");
+        "      --prompt question --completion answer --output data-questions\n"
+        "  mpirun -n 4 trireme prepare --task language-modeling --tokenizer MODEL --input texts "
+        "\\\n"
+        "      --output data-texts\n\n"
+        "Ranks divide the tokenizing; the bytes are those of one.\n\nOptions");
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
     std::string const tasks = data::task_names(" | ") + " | " + text::kChat;
     // clang-format off
@@ -123,8 +130,14 @@ int run_prepare(std::vector<std::string> const& arguments) {
     o.task = o.chat ? data::TaskKind::generation : named_task(task);
     own.check(o);
     check_options(o);
-    trireme::cluster::print_text(text::prepare(o));
-    return 0;
+    if (std::atoi(trireme::launch::launcher_size().c_str()) < 2) {
+        trireme::cluster::print_text(text::prepare(o));
+        return 0;
+    }
+    return trireme::launch::under_mpi([&](trireme::cluster::Communicator& world) {
+        trireme::cluster::print_text(text::prepare(o, &world));
+        return 0;
+    });
 }
 
 int run_audit(std::vector<std::string> const& arguments) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -226,13 +227,14 @@ PrepareOptions with_files(PrepareOptions o, std::vector<std::string>& said) {
     return o;
 }
 
-std::string prepare(PrepareOptions const& options) {
+std::string prepare(PrepareOptions const& options, cluster::Communicator* world) {
+    Ranks ranks(world);
     cluster::check_new_folder("--output", options.output);
     std::vector<std::string> said;
     PrepareOptions o = completed(options, said);
     check_tokenizer(o);
     Splitter const split_of(o);
-    Census const census = take_census(o, split_of);
+    Census const census = take_census(o, split_of, ranks.first());
     data::Manifest manifest{.task = o.task,
                             .max_length = o.max_length,
                             .tokenizer_xxh3 =
@@ -241,17 +243,19 @@ std::string prepare(PrepareOptions const& options) {
     if (!census.labels.empty())
         for (auto const& line : notes_on_classes(census.labels))
             said.push_back(cluster::one_line(line));
-    cluster::StagingFolder const staged(o.output);
-    o.output = staged.path();
-    Converter converter(o, census, manifest.labels);
-    for_each_sample(o, split_of, [&](Row&& row, std::string const& split) {
-        converter.add(std::move(row), split);
+    ranks.meet("prepare/checked"); // before the first one makes what others check not to be there
+    std::optional<cluster::StagingFolder> staged;
+    if (ranks.first()) o.output = staged.emplace(o.output).path();
+    Converter converter(o, census, manifest.labels, ranks);
+    for_each_sample(o, [&](Row&& row, std::string const& given) {
+        converter.add(std::move(row), [&](Row const& of) { return split_of(of, given); });
     });
     converter.finish(manifest);
+    if (!ranks.first()) return "";
     manifest.summary = summary_of(census, converter);
     data::copy_tokenizer_files(o.tokenizer, o.output);
     data::write_manifest(o.output, manifest);
-    staged.commit();
+    staged->commit();
     o.output = options.output;
     return describe(manifest, o) + describe_rows(census, converter, o) +
            notes_on(o, manifest.labels, census, std::move(said));

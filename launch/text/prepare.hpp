@@ -8,6 +8,10 @@
 #include "data/task.hpp"
 #include "launch/text/rows.hpp"
 
+namespace trireme::cluster {
+class Communicator;
+} // namespace trireme::cluster
+
 namespace trireme::launch::text {
 
 inline constexpr std::int64_t kChooseLength = INT64_MIN;
@@ -49,6 +53,9 @@ struct PrepareOptions {
 PrepareOptions with_files(PrepareOptions options, std::vector<std::string>& said);
 
 /// Returns the summary for people. Throws InputError before anything is written where it can.
-std::string prepare(PrepareOptions const& options);
+/// `world`: the ranks that tokenize together, or null. Collective over them: every rank reads all
+/// rows and tokenizes its share, and the first one writes the same bytes as it would alone; the
+/// summary of the others is empty.
+std::string prepare(PrepareOptions const& options, cluster::Communicator* world = nullptr);
 
 } // namespace trireme::launch::text

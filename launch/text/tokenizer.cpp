@@ -126,8 +126,14 @@ std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
             else
                 input.append(py::make_tuple(texts[i], pairs[i]));
         }
+        py::object const encode = state_->tokenizer.attr("encode");
+        auto const is_looked_up = [&](Ids const& ids) {
+            auto const unknown = state_->unknown_id;
+            return unknown >= 0 && state_->unknown.unknown < kExamples &&
+                   std::ranges::find(ids, unknown) != ids.end();
+        };
         std::vector<Encoding> out;
-        for (py::handle const e : state_->tokenizer.attr("encode_batch")(input)) {
+        for (py::handle const e : state_->tokenizer.attr("encode_batch_fast")(input)) {
             std::size_t const i = out.size();
             auto& made =
                 out.emplace_back(Encoding{e.attr("ids").cast<Ids>(), e.attr("type_ids").cast<Ids>(),
@@ -135,7 +141,12 @@ std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
             std::vector<std::string const*> const of =
                 pairs.empty() ? std::vector{&texts[i]} : std::vector{&texts[i], &pairs[i]};
             check_ids(state_->folder, made.tokens, state_->vocabulary);
-            count_unknown(e.ptr(), made.tokens, of);
+            // Places in the text cost time, and are looked at for the first unknown words alone.
+            py::object const placed =
+                is_looked_up(made.tokens)
+                    ? py::object(pairs.empty() ? encode(texts[i]) : encode(texts[i], pairs[i]))
+                    : py::reinterpret_borrow<py::object>(e);
+            count_unknown(placed.ptr(), made.tokens, of);
             made.written = written_in(e, made.tokens, state_->specials);
             if (made.written > 0) state_->around.keep_once(made);
         }

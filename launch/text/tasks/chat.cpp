@@ -227,6 +227,7 @@ class ToTurns : public RowConverter {
 class Conversations : public TextTask {
   public:
     data::TaskKind kind() const override { return data::TaskKind::generation; }
+    bool divides() const override { return false; } // rules and stop tokens are of all rows
 
     void declare(TaskOptions& options) const override {
         options.word("messages", "NAME",

@@ -180,6 +180,7 @@ class QuestionAnswering : public TextTask {
                 .text_option = "--question",
                 .value_option = "--answers"};
     }
+    bool divides() const override { return false; } // the questions are written in their order
     Words words() const override { return {"question", "answer", "divided into windows"}; }
 
     void read(std::string const& file, PrepareOptions const& o,

@@ -41,6 +41,9 @@ class TextTask {
     /// Does the tokenizer cut what is longer than --max-length?
     virtual bool cuts() const { return false; }
     virtual Words words() const { return {}; }
+    /// May ranks convert the rows among them? Not where the converter gathers something over all of
+    /// them beside samples.
+    virtual bool divides() const { return true; }
 
     /// Sees each row that becomes a sample, before anything is written. Throws InputError for one
     /// that cannot.
