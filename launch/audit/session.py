@@ -36,7 +36,7 @@ class Session:
         self.snippets, self.verifier, self.wanted, self.suspects = {}, None, np.empty(0, np.int64), None
         self.best = {name: {} for name in NEAR}
         self.tokenizer = None
-        if given["tokenizer"]:
+        if given["tokenizer"] and not given["structured"]:  # the template of a conversation is the business of `prepare`
             import tokenizers
             self.tokenizer = tokenizers.Tokenizer.from_file(given["tokenizer"] + "/tokenizer.json")
             self.tokenizer.no_truncation()
@@ -76,6 +76,8 @@ class Session:
         return any(self.findings.active(name) for name in NEAR)
 
     def whole_text(self, text, pair, values):
+        if self.o["structured"]:  # which content_of divides so
+            text = text.replace("\x1f", "\n").strip("\n")
         return "\n".join([text, *([pair] if pair else []), *(values[:1] if self.o["task"] == "generation" else [])])
 
     def number_of(self, name):

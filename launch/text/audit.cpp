@@ -44,10 +44,11 @@ std::vector<std::string> files_of(PrepareOptions const& o) {
 
 py::dict given_of(AuditOptions const& a, PrepareOptions const& o, std::string const& staged) {
     py::dict given;
-    given["task"] = data::schema_of(o.task).name;
+    given["task"] = o.task_name();
     given["files"] = files_of(o);
     given["values"] = o.columns.values.size();
     given["pair"] = !o.columns.pair.empty();
+    given["structured"] = !o.columns.structured.empty();
     given["keep_unlabelled"] = !o.given("drop-unlabelled");
     given["tokenizer"] = o.tokenizer;
     given["max_length"] = o.max_length;

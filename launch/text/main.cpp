@@ -178,7 +178,8 @@ int run_audit(std::vector<std::string> const& arguments) {
     auto const own = text::options_of_tasks();
     own.add_to(options, a.rows);
     if (!parse(options, arguments)) return 0;
-    a.rows.task = data::task_named(task, "--task").kind;
+    a.rows.chat = task == text::kChat;
+    a.rows.task = a.rows.chat ? data::TaskKind::generation : named_task(task);
     own.check(a.rows);
     check_options(a.rows);
     if (!a.output.ends_with(".html"))

@@ -49,7 +49,7 @@ class Faults(unittest.TestCase):
         cls.drops = [json.loads(line) for line in (WORK / "cleaned/drops.jsonl").read_text().splitlines()]
 
     def test_what_is_planted_is_found_and_little_else(self):
-        least = {"near-duplicates": 0.9, "near-leaks": 0.95, "flipped-labels": 0.8}
+        least = {"near-duplicates": 0.9, "near-leaks": 0.95, "flipped-labels": 0.7}
         for name, (planted, hit, found) in audit_faults.judged(self.planted, self.found).items():
             with self.subTest(name, planted=planted, hit=hit, found=found):
                 self.assertGreaterEqual(hit, least.get(name, 1) * planted)
@@ -112,6 +112,12 @@ class Control(unittest.TestCase):
         self.assertEqual(found["lengths"]["longer"], 30, error)
         self.assertEqual(finding(found, "truncation")["count"], 30)
         self.assertIn("length-balance", {f["name"] for f in found["findings"]})
+
+    def test_conversations(self):
+        rows = [{"messages": [{"role": "user", "content": f"What is {i} and {i * i}?"}, {"role": "assistant", "content": f"It is {i * 7919}"}]} for i in range(50)]
+        _, _, error, found = audit("chat", "--task", "chat", "--input", save("chat.jsonl", rows + rows[:2]), "--severity", "size=ignore", "near-leaks=ignore",
+                                   "near-duplicates=ignore")
+        self.assertEqual([(f["name"], f["count"]) for f in found["findings"]], [("exact-duplicates", 2)], error)
 
     def test_prepare_says_of_classes_what_the_audit_says(self):
         rows = [{"text": f"good number {i}", "label": "b" if i % 30 else "a"} for i in range(60)]
