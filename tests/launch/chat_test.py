@@ -169,6 +169,8 @@ MALFORMED = [  # a row, and the line that it gets
     ({"messages": [USER, USER, BOT]}, "tok/tokenizer_config.json: chat_template refuses the conversation: roles must alternate"),
     ({"conversations": [{"from": "me", "value": "a"}]}, "conversations[0].from: \"me\": legal: human, user, gpt, assistant, "
      "chatgpt, bot, model, system, tool, observation, function_response, function_call, tool_call"),
+    ({"conversations": [{"from": ["human"], "value": "a"}]}, "conversations[0].from: [\"human\"]: legal: human, user, gpt, "
+     "assistant, chatgpt, bot, model, system, tool, observation, function_response, function_call, tool_call"),
     ({"conversations": [{"from": "human", "value": None}, {"from": "gpt", "value": "b"}]},
      "conversations[0].content: null: legal: a text; only a turn of the assistant with tool_calls may lack it"),
     ({"instruction": 1, "output": "b"}, "instruction: 1: legal: a text"),

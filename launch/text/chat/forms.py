@@ -118,7 +118,7 @@ def of_sharegpt(row):
         field = f"{name}[{place}]"
         if not isinstance(turn, dict):
             refuse(field, turn, "{\"from\": ..., \"value\": ...}")
-        if turn.get("from") not in SPEAKERS:
+        if not isinstance(turn.get("from"), str) or turn["from"] not in SPEAKERS:
             refuse(f"{field}.from", turn.get("from"), ", ".join(SPEAKERS))
         message = {key: value for key, value in turn.items() if key not in ("from", "value")}
         message["role"] = SPEAKERS[turn["from"]]
