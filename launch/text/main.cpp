@@ -148,7 +148,7 @@ int run_audit(std::vector<std::string> const& arguments) {
         "  trireme audit --task classification --input reviews.jsonl --label label \\\n"
         "      --output audit.html --json audit.json\n\nOptions");
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
-    std::string const tasks = data::task_names(" | ");
+    std::string const tasks = data::task_names(" | ") + " | " + text::kChat;
     // clang-format off
     options.add_options()
         ("task", word(&task, "TASK")->required(), tasks.c_str())
