@@ -16,6 +16,7 @@ LENGTH_RATIO, TRUNCATED, FLIPPED, WORDS_TELL = 3, 0.05, 0.01, 0.8
 LEAST_OF_CLASS = 20  # for lengths
 MOST_CLASSES = 1000
 SNIPPET = 160
+DIVIDED = ("language-modeling", "masked-language-modeling", "question-answering")  # tasks that cut no long text
 NEAR = ("near-leaks", "near-duplicates", "near-conflicts")
 
 
@@ -120,7 +121,7 @@ class Session:
             count = len(one.ids)
             self.tokens[batch["splits"][i]] += count
             self.token_counts.append(count)
-            if count > self.o["max_length"] and self.o["task"] != "language-modeling":
+            if count > self.o["max_length"] and self.o["task"] not in DIVIDED:
                 self.findings["truncation"].add({"row": begin + i, "tokens": count})
 
     def second(self):

@@ -113,6 +113,11 @@ class Control(unittest.TestCase):
         self.assertEqual(finding(found, "truncation")["count"], 30)
         self.assertIn("length-balance", {f["name"] for f in found["findings"]})
 
+    def test_what_is_divided_is_not_cut(self):
+        path = save("masked.jsonl", [{"text": "good " * 40 + str(i)} for i in range(20)])
+        _, _, error, found = audit("masked", "--task", "masked-language-modeling", "--input", path, "--tokenizer", TOKENIZER, "--max-length", 16)
+        self.assertIsNone(finding(found, "truncation"), error)
+
     def test_conversations(self):
         rows = [{"messages": [{"role": "user", "content": f"What is {i} and {i * i}?"}, {"role": "assistant", "content": f"It is {i * 7919}"}]} for i in range(50)]
         _, _, error, found = audit("chat", "--task", "chat", "--input", save("chat.jsonl", rows + rows[:2]), "--severity", "size=ignore", "near-leaks=ignore",
