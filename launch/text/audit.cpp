@@ -74,6 +74,12 @@ std::vector<std::string> cells_of(Row& row, std::size_t own) {
     return cells;
 }
 
+/// Does the task leave columns of the file to groups? Others read lists, and make rows of them.
+bool leaves_columns(data::TaskKind task) {
+    return task != data::TaskKind::multi_label && task != data::TaskKind::token_classification &&
+           task != data::TaskKind::question_answering;
+}
+
 /// Rows on their way to Python.
 class Batch {
   public:
@@ -153,8 +159,13 @@ int audited(AuditOptions const& a, PrepareOptions const& o, std::vector<std::str
         module.attr("Session")(given_of(a, o, staged ? staged->path() : std::string()));
     PrepareOptions all = o;
     std::size_t const own = o.columns.structured.size();
-    for (auto& name : session.attr("group_columns")().cast<std::vector<std::string>>())
+    for (auto& name : session.attr("group_columns")().cast<std::vector<std::string>>()) {
+        if (!leaves_columns(o.task))
+            throw cluster::InputError(fmt::format(
+                "--groups: {}: column {}: legal with --task {}: groups by words or regex", a.groups,
+                cluster::one_line(name), o.task_name()));
         all.columns.structured.push_back(std::move(name));
+    }
     read_twice(all, session, own);
     auto const [code, summary] = session.attr("finish")().cast<std::pair<int, std::string>>();
     if (staged) staged->commit();

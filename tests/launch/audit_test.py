@@ -178,6 +178,11 @@ class Mistakes(unittest.TestCase):
                 self.assertEqual((code, output, found), (2, "", None), error)
                 self.assertEqual(error.count("\n"), 1, error)
                 self.assertIn(line, error)
+        by_column = save("groups-column.json", '{"a": {"column": "region", "values": ["north"]}}')
+        tagged = save("tagged.jsonl", [{"tokens": ["a", "text"], "tags": ["A", "B"], "region": "north"}] * 2)
+        code, output, error, found = audit("mistake", "--task", "token-classification", "--train", tagged, "--groups", by_column)
+        self.assertEqual((code, output, found), (2, "", None), error)
+        self.assertIn(f"--groups: {by_column}: column region: legal with --task token-classification: groups by words or regex\n", error)
         self.assertFalse((WORK / "mistake.html").exists())
         self.assertEqual(list(WORK.glob("*.partial-*")), [])
 
