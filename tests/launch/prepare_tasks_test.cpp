@@ -209,6 +209,16 @@ TEST_F(PrepareTasks, WordsToMaskAreCountedInEachWindow) {
     EXPECT_TRUE(has(inspected(), "3 words")) << inspected();
 }
 
+TEST_F(PrepareTasks, AWordInAWindowIsEnoughToMask) {
+    std::string const rows = file("r.jsonl", "{\"text\": \"the film is good very\"}\n");
+    auto const said =
+        run_command(trireme(0, {"prepare", "--task", "masked-language-modeling", "--tokenizer",
+                                masking_tokenizer(out("tokenizer")), "--output", out(), "--train",
+                                rows, "--max-length", "3"}));
+    ASSERT_EQ(said.exit_code, 0) << said.output;
+    EXPECT_EQ(data::open_dataset(out(), "train")->size(), 5);
+}
+
 TEST_F(PrepareTasks, ALongTextBecomesWindowsOnRequest) {
     for (auto const& [task, rows] :
          {std::pair{"classification", "text,l\nthe film is good,a\nbad,b\n"},
