@@ -119,6 +119,11 @@ TEST_F(PrepareTasks, TagsAreRepairedIfAsked) {
     ASSERT_NE(set, nullptr);
     EXPECT_EQ(set->read({0}, 1).columns.labels_of(data::kTokenClasses), (Ids{-100, 0, 1, 0, -100}));
     EXPECT_TRUE(has(summary_words(), "tags that were repaired: 1 (first ")) << summary_words();
+    auto const numbers = made("token-classification", "n.jsonl",
+                              "{\"tokens\": [\"the\", \"film\", \"is\"], \"tags\": [1, 1, 0]}\n",
+                              {"--repair-tags", "--labels", "B-W", "I-W"}, "numbers");
+    ASSERT_NE(numbers, nullptr);
+    EXPECT_TRUE(has(summary_words(), "tags that were repaired: 1 (first ")) << summary_words();
 }
 
 TEST_F(PrepareTasks, WordsWithoutATokenAreCounted) {

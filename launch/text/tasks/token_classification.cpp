@@ -61,7 +61,8 @@ class ToWordClasses : public RowConverter {
         }
         out.count_specials(encoded.written, false, waiting.row);
         out.tell("words without a token, whose tags are left out", tags.size() - met, waiting.row);
-        out.tell("tags that were repaired", repaired(waiting.row), waiting.row);
+        out.tell("tags that were repaired", waiting.row.structured.at(2).get<std::size_t>(),
+                 waiting.row);
         if (sentence.size() == 0) return out.leave_out(waiting.row);
         auto const parts =
             parts_of(sentence, static_cast<std::size_t>(room_), static_cast<std::size_t>(stride_));
@@ -82,13 +83,6 @@ class ToWordClasses : public RowConverter {
         for (auto const token : tokenizer_.trailing()) sample.tokens.push_back(token);
         classes.resize(sample.tokens.size(), data::kIgnoredLabel);
         return sample;
-    }
-    static std::size_t repaired(Row const& row) {
-        std::size_t count = 0;
-        auto const& before = row.structured.at(1);
-        for (std::size_t i = 0; i < row.values.size(); ++i)
-            count += before[i].is_string() && before[i] != row.values[i];
-        return count;
     }
 
     PrepareOptions const& o_;
@@ -244,7 +238,8 @@ class TokenClassification : public TextTask {
     }
 
   private:
-    /// Texts and values of the lists, which are checked.
+    /// Texts and values of the lists, which are checked; how many tags were repaired stands behind
+    /// the lists.
     static void take_lists(Row& row, PrepareOptions const& o) {
         std::string const& column = o.columns.values.front();
         row.structured[0] = opened(row, o.columns.text, std::move(row.structured[0]));
@@ -267,8 +262,12 @@ class TokenClassification : public TextTask {
                                                   place_of(row), column,
                                                   cluster::counted(std::ssize(tags), "tag"),
                                                   cluster::counted(std::ssize(words), "word")));
-        row.values = names_of(tags, row, o);
+        auto const before = names_of(tags, row, o);
+        row.values = before;
         auto const wrong = repair(row.values);
+        std::size_t changed = 0;
+        for (std::size_t i = 0; i < before.size(); ++i) changed += before[i] != row.values[i];
+        row.structured.emplace_back(changed);
         if (wrong.empty() || o.given("repair-tags")) return;
         auto const& first = wrong.front();
         throw cluster::InputError(fmt::format("{}: {}; legal: {}, as which --repair-tags takes it",
