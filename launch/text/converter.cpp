@@ -62,8 +62,9 @@ void SampleSink::add(data::Sample&& sample, Waiting const& of) {
 }
 
 std::int32_t SampleSink::number_of(std::string const& file) {
-    auto const [found, is_new] = numbers_.emplace(file, static_cast<std::int32_t>(sources_.size()));
-    if (is_new) sources_.push_back(name_of(file));
+    std::string name = name_of(file); // by which other ranks call it too
+    auto const [found, is_new] = numbers_.emplace(name, static_cast<std::int32_t>(sources_.size()));
+    if (is_new) sources_.push_back(std::move(name));
     return found->second;
 }
 

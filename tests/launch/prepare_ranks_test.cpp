@@ -67,6 +67,16 @@ TEST_F(PrepareByRanks, WritesTheSameBytesAtOneTwoAndFour) {
     }
 }
 
+TEST_F(PrepareByRanks, AFileWhoseNameIsNoTextIsOneSource) {
+    std::vector<std::string> const more{"--task", "classification", "--label",
+                                        "label",  "--train",        file("rows\xff.jsonl", rows())};
+    for (int const ranks : {0, 2}) {
+        auto const outcome = by(ranks, more);
+        ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
+    }
+    EXPECT_EQ(content(2), content(0));
+}
+
 TEST_F(PrepareByRanks, EndTogetherWithOneMessageAndLeaveNothing) {
     // The prompt of row 3001 leaves no room: the second rank meets it, as it does the second batch.
     std::string const input = file("rows.jsonl", rows());
