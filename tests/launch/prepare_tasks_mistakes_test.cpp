@@ -138,6 +138,12 @@ std::vector<Mistake> const kMistakes{
      "the context has there nothing, as it has 8 characters; legal:"},
     {"question-answering",
      "r.jsonl",
+     "{\"question\": \"q\", \"context\": \"the film\", \"answers\": {\"text\": [\"film\"], "
+     "\"answer_start\": [9223372036854775807]}}\n",
+     {},
+     "the context has there nothing, as it has 8 characters; legal:"},
+    {"question-answering",
+     "r.jsonl",
      "{\"question\": \"q\", \"context\": \"the film\", \"answers\": {\"text\": [\"film\"]}}\n",
      {},
      ":1: answers: {\"text\":[\"film\"]}: legal: {\"text\": [\"...\"], \"answer_start\": [0]}"},

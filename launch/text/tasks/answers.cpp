@@ -38,8 +38,8 @@ Answer placed(Json const& text, Json const& start, std::string const& context,
               std::vector<std::size_t> const& places, Row const& row, std::string const& name) {
     Answer answer{text.get<std::string>(), start.get<std::int64_t>()};
     auto const characters = std::ssize(places_of_characters(answer.text)) - 1;
-    answer.end = answer.start + characters;
-    bool const inside = answer.start >= 0 && answer.end < std::ssize(places);
+    bool const inside = answer.start >= 0 && answer.start < std::ssize(places) - characters;
+    answer.end = inside ? answer.start + characters : 0;
     if (characters > 0 && inside &&
         context.compare(places[static_cast<std::size_t>(answer.start)], answer.text.size(),
                         answer.text) == 0)
