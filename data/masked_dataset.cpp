@@ -1,10 +1,13 @@
 #include "data/masked_dataset.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
+#include "cluster/error.hpp"
 #include "cluster/philox.hpp"
 
 namespace trireme::data {
@@ -26,6 +29,11 @@ class SampleMask {
               kMaskPurpose, static_cast<std::uint64_t>(sample))),
           words_(std::move(words)) {
         std::int32_t const last = words_.empty() ? -1 : *std::ranges::max_element(words_);
+        if (last >= std::ssize(words_)) // memory is taken for that many
+            throw cluster::JobError(fmt::format(
+                "sample {}: number of a word {}: legal: 0 to {}, as it has {} tokens; prepare the "
+                "data again",
+                sample, last, std::ssize(words_) - 1, std::ssize(words_)));
         hidden_.resize(static_cast<std::size_t>(std::max(last + 1, 0)));
         hide(masking.probability);
     }

@@ -19,7 +19,8 @@ struct Masking {
 /// each drawn for itself, 80 % become the mask token, 10 % a token of the vocabulary and 10 % stay,
 /// as transformers' whole-word masking has it. All of it is a function of (seed, sample, epoch),
 /// and of no rank or step; evaluation sees the masks of epoch 0. A count of labels takes one more
-/// read of the sample: no mask is kept.
+/// read of the sample: no mask is kept. `read` and `trained` throw JobError for a word whose number
+/// is beyond the tokens of its sample.
 std::unique_ptr<Dataset> make_masked_dataset(std::shared_ptr<Dataset const> plain,
                                              Masking const& masking);
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 
+#include "cluster/error.hpp"
 #include "data/memory_dataset.hpp"
 
 namespace trireme::data {
@@ -115,6 +116,17 @@ TEST(MaskedDataset, ShowsTheMaskAnyTokenOrTheOwn) {
     ASSERT_GT(all, 10000);
     EXPECT_NEAR(masks / all, 0.8, 0.015);
     EXPECT_NEAR(own / all, 0.1, 0.015);
+}
+
+TEST(MaskedDataset, ANumberOfAWordBeyondTheTokensIsRefused) {
+    std::vector<Sample> samples(1);
+    samples[0].tokens = {10, 11, 12};
+    samples[0].labels[kWords.name] = {0, 1, 3};
+    auto const set = make_masked_dataset(make_memory_dataset(TaskKind::masked_language_modeling,
+                                                             std::move(samples), {}, kVocabulary),
+                                         {.mask_token = kMask});
+    EXPECT_THROW(set->read({0}, 1), cluster::JobError);
+    EXPECT_THROW(set->trained(0), cluster::JobError);
 }
 
 TEST(MaskedDataset, PlansCountTheLabelsOfTheirEpoch) {
