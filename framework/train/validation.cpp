@@ -39,8 +39,10 @@ bool Validation::evaluate(run::Control& control) {
         run_.config.evaluation.metric,
         tasks::task_of(run_.inputs.validation->task().kind).findings(), "evaluation.metric");
     double const value = last_->value(metric.name);
-    bool const better = !std::isnan(value) && (progress.best_step < 0 ||
-                                               evaluation::is_better(metric, value, progress.best));
+    // A checkpoint holds the best value as JSON, which has no infinite number.
+    bool const better =
+        std::isfinite(value) &&
+        (progress.best_step < 0 || evaluation::is_better(metric, value, progress.best));
     reports_.say(fmt::format("step {}: validation {}{}", progress.step, last_->text(metric.name),
                              better ? fmt::format("  (best {} so far)", metric.name) : ""));
     progress.evaluated_step = progress.step;
