@@ -31,7 +31,7 @@ void add_window(std::span<model::AnswerSpan const> spans, FoundAnswer& found) {
     auto const null_score = static_cast<double>(spans[0].score);
     found.null_score = found.windows.empty() ? null_score : std::min(found.null_score, null_score);
     for (auto const& span : spans.subspan(1))
-        if (span.first >= 0)
+        if (span.first >= 0 && !std::isnan(span.score)) // which has no place in an order
             found.candidates.push_back({text_of(*found.question, span),
                                         static_cast<double>(span.score), 0, span.first, span.end});
 }

@@ -81,8 +81,12 @@ Pairs pairs_of(Outcome const& outcome, std::int64_t output) {
 std::vector<double> ranks_of(std::vector<double> const& values) {
     std::vector<std::size_t> order(values.size());
     std::iota(order.begin(), order.end(), 0U);
+    // Without numbers that are none, of which no order is legal for sort.
+    auto const ranked =
+        std::ranges::partition(order, [&](auto i) { return !std::isnan(values[i]); });
+    order.erase(ranked.begin(), ranked.end());
     std::ranges::sort(order, {}, [&](auto i) { return values[i]; });
-    std::vector<double> ranks(values.size());
+    std::vector<double> ranks(values.size(), kNone);
     for (std::size_t first = 0, end; first < order.size(); first = end) {
         for (end = first + 1; end < order.size() && values[order[end]] == values[order[first]];)
             ++end;

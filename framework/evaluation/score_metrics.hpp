@@ -14,7 +14,8 @@ struct Pairs {
 };
 Pairs pairs_of(Outcome const& outcome, std::int64_t output);
 
-/// Ranks from 1; equal values share the mean of theirs, as scipy's rankdata has it.
+/// Ranks from 1; equal values share the mean of theirs, as scipy's rankdata has it. What is not a
+/// number has no rank, and stands as not a number.
 std::vector<double> ranks_of(std::vector<double> const& values);
 
 /// Matthews' correlation over all classes, as scikit-learn's matthews_corrcoef: 0 where labels or

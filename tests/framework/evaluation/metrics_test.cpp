@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "framework/evaluation/documents.hpp"
+#include "framework/evaluation/score_metrics.hpp"
 
 namespace trireme::framework::evaluation {
 namespace {
@@ -241,6 +242,15 @@ TEST(Metrics, TheBestHasTheLeastLossOrTheMostOfTheOthers) {
         EXPECT_FALSE(is_better(metric, none, 1)) << name;
         EXPECT_TRUE(is_better(metric, 1, none)) << name << ": a first one that is no number";
     }
+}
+
+TEST(Metrics, WhatIsNoNumberHasNoRank) {
+    double const none = std::numeric_limits<double>::quiet_NaN();
+    auto const ranks = ranks_of({4, none, 2, 4});
+    EXPECT_EQ(ranks[0], 2.5);
+    EXPECT_TRUE(std::isnan(ranks[1]));
+    EXPECT_EQ(ranks[2], 1);
+    EXPECT_EQ(ranks[3], 2.5);
 }
 
 TEST(Metrics, OneThatATaskDoesNotHaveIsRefusedWithThoseThatItHas) {

@@ -107,6 +107,10 @@ TEST(Answers, AreTheBestOverTheWindowsOfAQuestionUnlessNoneScoresHigher) {
     EXPECT_EQ(answers_of(outcome)[1].text, "nobody");
     EXPECT_TRUE(std::isnan(answer_f1_where_none(outcome)));
 
+    outcome.spans[1].score = NAN;
+    EXPECT_EQ(answers_of(outcome)[0].candidates[1].score, 3) << "a score that is no number is none";
+    outcome.spans[1].score = 4;
+
     outcome.spans[1].end = 12;
     EXPECT_THROW(answers_of(outcome), cluster::JobError) << "after the end of the context";
 }
