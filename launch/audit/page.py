@@ -49,6 +49,7 @@ def facts(session):
         "findings": [{"name": f.name, "level": f.level, "count": f.count, "meaning": FINDINGS[f.name][1], **({"note": f.note} if f.note else {}),
                       "places": places_of(session, f), "examples": [example_of(session, e) for e in f.examples]} for f in found],
         "ignored": [f.name for f in session.findings.all.values() if f.level == "ignore"],
+        "not_looked_at": session.unseen(),
         "classes": session.class_table(), "median_length": session.medians, "languages": session.language_counts,
         "groups": {g.name: {s: session.group_counts[g.name, s] for i, s in enumerate(RANKS) if (rank == i).any()} for g in session.groups},
         "lengths": lengths_of(session),
@@ -109,9 +110,10 @@ def data_blocks(found):
 def render_page(found):
     items = [{"verdict": VERDICT[f["level"]], "name": f"{f['name']}: {f['count']:,}", "text": f["meaning"][0].upper() + f["meaning"][1:] + "."} for f in found["findings"]]
     items = items or [{"verdict": "ok", "name": "nothing found", "text": f"In {found['rows']:,} rows."}]
-    quiet = [n for n in FINDINGS if n not in found["ignored"] and n not in {f["name"] for f in found["findings"]}]
+    unseen = [n for n in FINDINGS if n in found["ignored"] or n in found["not_looked_at"]]
+    quiet = [n for n in FINDINGS if n not in unseen and n not in {f["name"] for f in found["findings"]}]
     more = [{"kind": "text", "text": "Looked for and not found: " + ", ".join(quiet) + "."}] if quiet else []
-    more += [{"kind": "text", "text": "Not looked at: " + ", ".join(found["ignored"]) + "."}] if found["ignored"] else []
+    more += [{"kind": "text", "text": "Not looked at: " + ", ".join(unseen) + "."}] if unseen else []
     sections = [{"title": "Findings", "blocks": [{"kind": "verdicts", "items": items}, *more]}]
     if found["findings"]:
         sections.append({"title": "Examples", "blocks": [finding_block(f) for f in found["findings"]]})

@@ -233,6 +233,13 @@ class Session:
         for line in size.verdicts(self.o["task"], int(trained), smallest, self.tokens["train"], self.parameters):
             self.findings["size"].add({"value": line})
 
+    def unseen(self):
+        """Names of findings for which nothing was looked, as the task, the options or the rows give no ground for them."""
+        grounds = {("conflicting-labels", "near-conflicts"): self.label_task, ("class-balance", "missing-classes", "length-balance"): bool(self.names),
+                   ("flipped-labels",): self.suspects is not None, ("truncation",): self.tokenizer is not None and self.o["task"] not in DIVIDED,
+                   ("missing-groups", "rare-groups"): bool(self.groups)}
+        return [name for names, there in grounds.items() if not there for name in names]
+
     def drops(self):
         """{row: (reason, partner or None)}"""
         found = {}
