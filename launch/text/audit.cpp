@@ -13,6 +13,7 @@
 #include "cluster/file.hpp"
 #include "cluster/process.hpp"
 #include "cluster/staging.hpp"
+#include "cluster/utf8.hpp"
 #include "launch/text/census.hpp"
 #include "launch/text/lengths.hpp"
 #include "launch/text/tasks/task.hpp"
@@ -190,6 +191,10 @@ int audit(AuditOptions const& options) {
     if (!options.fix.empty()) cluster::check_new_folder("--fix", options.fix);
     std::vector<std::string> said;
     PrepareOptions o = with_files(options.rows, said);
+    for (auto const& file : files_of(o)) // Python holds them as texts
+        if (!cluster::is_utf8(file))
+            throw cluster::InputError(
+                fmt::format("{}: legal: for an audit, a name in UTF-8", cluster::one_line(file)));
     // a row without a value is a finding here, not a mistake
     o.columns.may_lack = o.columns.may_lack || !o.columns.values.empty();
     if (!o.tokenizer.empty()) {

@@ -123,6 +123,10 @@ class Control(unittest.TestCase):
         _, _, error, found = audit("chat", "--task", "chat", "--input", save("chat.jsonl", rows + rows[:2]), "--severity", "size=ignore", "near-leaks=ignore",
                                    "near-duplicates=ignore")
         self.assertEqual([(f["name"], f["count"]) for f in found["findings"]], [("exact-duplicates", 2)], error)
+        self.assertIn("conflicting-labels", found["not_looked_at"])
+        found_none = re.search(r"Looked for and not found: ([^.]*)\.", (WORK / "chat.html").read_text(encoding="utf-8"))[1]
+        self.assertIn("mojibake", found_none)
+        self.assertNotIn("conflicting-labels", found_none)
 
     def test_prepare_says_of_classes_what_the_audit_says(self):
         rows = [{"text": f"good number {i}", "label": "b" if i % 30 else "a"} for i in range(60)]
@@ -178,6 +182,9 @@ class Mistakes(unittest.TestCase):
                 self.assertEqual((code, output, found), (2, "", None), error)
                 self.assertEqual(error.count("\n"), 1, error)
                 self.assertIn(line, error)
+        code, output, error, found = audit("mistake", *CLASSES, "--train", save("bytes\udcff.jsonl", [{"text": "a", "label": "a"}]))
+        self.assertEqual((code, output, found), (2, "", None), error)
+        self.assertTrue(error.endswith(".jsonl: legal: for an audit, a name in UTF-8\n"), error)
         by_column = save("groups-column.json", '{"a": {"column": "region", "values": ["north"]}}')
         tagged = save("tagged.jsonl", [{"tokens": ["a", "text"], "tags": ["A", "B"], "region": "north"}] * 2)
         code, output, error, found = audit("mistake", "--task", "token-classification", "--train", tagged, "--groups", by_column)
