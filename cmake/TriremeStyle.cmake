@@ -44,8 +44,14 @@ file(GLOB_RECURSE torch_headers RELATIVE "${CMAKE_SOURCE_DIR}" CONFIGURE_DEPENDS
   "${CMAKE_SOURCE_DIR}/parallel/*.hpp" "${CMAKE_SOURCE_DIR}/framework/*.hpp")
 list(FILTER torch_headers EXCLUDE REGEX "framework/kernels/")
 list(FILTER plain_headers EXCLUDE REGEX "nccl|cuda")
+set(text_headers ${plain_headers})
+list(FILTER text_headers INCLUDE REGEX "launch/text/")
+list(FILTER plain_headers EXCLUDE REGEX "launch/text/")
 trireme_headers_alone(trireme_plain_headers FALSE ${plain_headers})
 target_link_libraries(trireme_plain_headers PRIVATE trireme::cluster trireme::data trireme::kernels)
+trireme_headers_alone(trireme_text_headers FALSE ${text_headers})
+target_link_libraries(trireme_text_headers PRIVATE trireme::text)
+target_compile_options(trireme_text_headers PRIVATE -fvisibility=hidden) # as pybind11's own symbols are
 trireme_headers_alone(trireme_torch_headers TRUE ${torch_headers})
 target_link_libraries(trireme_torch_headers PRIVATE trireme::framework)
 
