@@ -25,6 +25,9 @@ std::vector<double> weights_of(ClassWeights const& asked, std::vector<std::strin
     if (!asked.balanced) return weights;
     auto const all = std::accumulate(counts.begin(), counts.end(), std::int64_t{0}),
                occur = std::ranges::count_if(counts, [](auto count) { return count > 0; });
+    if (occur == 0) // weights of 0 alone would train nothing
+        throw cluster::InputError(fmt::format(
+            "{}: balanced: the training split has no sample of a class; legal: none", place));
     for (std::size_t c = 0; c < weights.size(); ++c) {
         std::int64_t const count = c < counts.size() ? counts[c] : 0;
         weights[c] = count ? static_cast<double>(all) / static_cast<double>(occur * count) : 0;

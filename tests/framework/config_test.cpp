@@ -267,6 +267,8 @@ TEST(Config, ClassesHaveWeightsByNameOrBalancedOrNone) {
         EXPECT_THROW(of(bad), cluster::InputError) << bad;
     EXPECT_EQ(data::weights_of({.balanced = true}, {"a", "b", "c"}, {30, 10, 0}, "x"),
               (std::vector<double>{40.0 / 60, 2, 0})); // n / (classes that occur * count)
+    EXPECT_THROW(data::weights_of({.balanced = true}, {"a", "b"}, {0, 0}, "x"),
+                 cluster::InputError);
 }
 
 TEST(Config, WhatIsWrittenIsReadBackTheSame) {
