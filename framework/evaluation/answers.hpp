@@ -17,7 +17,7 @@ struct Candidate {
     std::int32_t first = 0, end = 0; ///< bytes of the context
 };
 
-/// What was found for one question. Refers to the questions of the outcome.
+/// Holds what was found for one question. Refers to the questions of the outcome.
 struct FoundAnswer {
     data::Question const* question = nullptr;
     std::string text;                  ///< empty: there is no answer

@@ -25,7 +25,7 @@ locale_t unicode() {
     return locale;
 }
 
-/// As Python's str.split has it.
+/// Tells blanks as Python's str.split does.
 bool is_blank(char32_t c) {
     return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
            c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||

@@ -17,8 +17,9 @@ struct Entity {
 /// IOE ("B-PER", "O"). Lenient as conlleval: an entity may begin with I, or after another type.
 std::vector<Entity> entities_of(std::span<std::string const> labels);
 
-/// The same by the letter of a scheme: BIOES where one of its names is of S or E, else IOB2, in
-/// which an entity begins with B and goes on with I of its type. What is not well-formed is none.
+/// Finds entities by the letter of a scheme: BIOES where one of its names is of S or E, else IOB2,
+/// in which an entity begins with B and goes on with I of its type. What is not well-formed is
+/// none.
 std::vector<Entity> strict_entities_of(std::span<std::string const> labels, bool bioes);
 /// Has one of the names the prefix S or E?
 bool are_bioes(std::span<std::string const> names);

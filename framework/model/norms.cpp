@@ -95,8 +95,8 @@ struct RmsNormOverRanks : torch::autograd::Function<RmsNormOverRanks> {
         auto const saved = context->get_saved_variables();
         at::Tensor const x = saved[0], dy = for_kernel(gradients[0]), normal = x * saved[1],
                          scaled = dy * factors_of(weight, context->saved_data["plus_one"].toBool());
-        // Of a head that several ranks hold each has a part of the gradient, and one adds what
-        // comes from the row's sum.
+        // Each rank that holds a head several ranks hold has a part of its gradient, and one of
+        // them adds what comes from the row's sum.
         at::Tensor const sums = add_up((scaled * normal).sum({1}, true, at::kDouble),
                                        recall<parallel::TensorAxis const>(context, "axis"));
         at::Tensor dx = scaled;

@@ -87,7 +87,7 @@ class Head {
   private:
     at::Tensor normalized(at::Tensor const& x) const;
     at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [rows, outputs]
-    /// What a masked language model does with the body's output before the table of tokens.
+    /// Does what a masked language model does with the body's output before the table of tokens.
     at::Tensor transform(at::Tensor const& x) const;
 
     Config const& config_;

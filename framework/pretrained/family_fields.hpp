@@ -41,7 +41,7 @@ std::vector<std::int64_t> layer_windows(Fields& fields, model::Config const& c, 
 /// Reads the window of a family whose default is `otherwise`; null is none, and so 0.
 std::int64_t window_of(Fields& fields, std::int64_t otherwise);
 
-/// What differs between families in rotary positions.
+/// Holds what differs between families in rotary positions.
 struct RotaryDefaults {
     double base = 10000.0;
     char const* base_field = "rope_theta";

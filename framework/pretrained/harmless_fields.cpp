@@ -156,7 +156,7 @@ constexpr std::array kGpt2{"reorder_and_upcast_attn",
                            "predict_special_tokens",
                            "is_decoder"};
 
-/// What cross-encoders of sentence-transformers show.
+/// Says how cross-encoders of sentence-transformers show their logits.
 constexpr std::array kRoberta{"sbert_ce_default_activation_function", "sentence_transformers"};
 
 /// sinusoidal_pos_embds: first values of positions before any training. qa_dropout: of another

@@ -4,7 +4,8 @@ namespace trireme::framework::tasks {
 
 namespace {
 
-/// What stands here is said of a window; of a question framework/evaluation/answers.hpp says it.
+/// Describes what was found in one window; framework/evaluation/answers.hpp puts the windows of a
+/// question together.
 class QuestionAnswering : public Task {
   public:
     data::TaskKind kind() const override { return data::TaskKind::question_answering; }
