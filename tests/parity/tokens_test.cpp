@@ -173,8 +173,8 @@ TEST_P(TokenCommand, EveryLayoutComputesOneAndTheSameThing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tasks, TokenCommand, testing::Values(&kWords, &kAnswers),
-                         [](auto const& info) {
-                             std::string name = info.param->name;
+                         [](auto const& tested) {
+                             std::string name = tested.param->name;
                              std::erase(name, '-');
                              return name;
                          });
