@@ -8,7 +8,8 @@ namespace trireme::launch::text {
 /// Returns a whole number that FOLDER/config.json says of the model beside the tokenizer; 0 where
 /// it says nothing, or where there is none.
 std::int64_t size_in_config(std::string const& folder, char const* field);
-/// Returns the positions of the model beside the tokenizer; 0 if there is none.
+/// Returns how many positions a text may have in the model beside the tokenizer; 0 if there is
+/// none.
 std::int64_t positions_in_config(std::string const& folder);
 /// Returns the length at which texts are cut unless the user says another: 512, or less where
 /// model or tokenizer have less.
