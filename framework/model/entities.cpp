@@ -14,7 +14,9 @@ struct Tag {
 };
 Tag tag_of(std::string_view label) {
     if (label.empty()) return {};
-    std::string_view type = label.substr(1);
+    std::size_t end = 1; // of the first character, which has several bytes outside of ASCII
+    while (end < label.size() && (static_cast<unsigned char>(label[end]) & 0xc0U) == 0x80U) ++end;
+    std::string_view type = label.substr(end);
     if (auto const dash = type.find('-'); dash != std::string_view::npos)
         type = type.substr(dash + 1);
     return {label[0], type.empty() ? std::string_view("_") : type};

@@ -10,6 +10,7 @@
 #include "framework/evaluation/answers.hpp"
 #include "framework/evaluation/metrics.hpp"
 #include "framework/model/answers.hpp"
+#include "framework/model/entities.hpp"
 
 namespace trireme::framework::evaluation {
 namespace {
@@ -65,6 +66,14 @@ TEST(Answers, HaveTheScoresOfSquad) {
         ++rows;
     }
     EXPECT_EQ(rows, 20);
+}
+
+TEST(Entities, HaveTypesOfWholeCharacters) {
+    std::vector<std::string> const labels{"\xE5\x90\x8D\xE8\xA9\x9E", "O", "\xC3\xA9"};
+    auto const found = model::entities_of(labels);
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(found[0].type, "\xE8\xA9\x9E") << "what follows the first character";
+    EXPECT_EQ(found[1].type, "_") << "nothing follows it";
 }
 
 /// Spans of one window: what token 0 has, then these.
