@@ -76,10 +76,13 @@ std::map<std::string, std::string> stored_dtypes(model::Config const& model,
 
 void write_parts(SafetensorsWriter& writer, std::vector<HfTensor> const& tensors,
                  ParameterValues const& values) {
-    for (auto const& t : tensors)
-        for (auto const& part : t.parts)
-            writer.write(t.name, rectangle_of(t, part),
-                         pretrained::values_of(part, values(part.parameter)));
+    for (auto const& t : tensors) {
+        at::Tensor whole; // the parameter whose parts follow one another
+        for (auto const& part : t.parts) {
+            if (part.from == 0) whole = values(part.parameter);
+            writer.write(t.name, rectangle_of(t, part), pretrained::values_of(part, whole));
+        }
+    }
 }
 
 void export_model(model::Config const& model, ParameterValues const& values,

@@ -9,6 +9,7 @@
 #include "cluster/thread_communicator.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallelize/parallel_model.hpp"
+#include "framework/pretrained/export_model.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/safetensors.hpp"
 #include "framework/weights/whole_tensor.hpp"
@@ -17,6 +18,7 @@
 #include "parallel/weight_gatherer.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
 #include "tests/support/composed_path.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace trireme::framework {
 namespace {
@@ -216,6 +218,20 @@ TEST_P(Golden, AnyCutOfTheSameTokensGivesTheLossesOfItsSamplesAlone) {
             EXPECT_EQ(after[i] == packed[i], i != changed || !trains(i))
                 << "sample " << i << ", changed: " << changed;
     }
+}
+
+TEST_P(Golden, AnExportAsksForEachParameterOnce) {
+    test::TemporaryFolder const temporary;
+    GoldenModel const m(GetParam());
+    std::map<std::string, int> asked;
+    auto const values = [&](std::string const& parameter) {
+        ++asked[parameter];
+        return m.store.at(parameter).master();
+    };
+    pretrained::export_model(m.model, values, temporary.path() + "/out",
+                             {.dtypes = pretrained::stored_dtypes(m.model, golden(GetParam()))});
+    EXPECT_EQ(asked.size(), m.store.parameters().size());
+    for (auto const& [parameter, times] : asked) EXPECT_EQ(times, 1) << parameter;
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Golden, testing::ValuesIn(test::kGoldenModels), test::test_name);
