@@ -147,7 +147,7 @@ std::vector<Mistake> const kRuns{
      {}},
     {"RequiredKeyMissing", train(),
      "DIR/run.yaml: task: missing; legal: classification, language-modeling, generation, "
-     "regression",
+     "regression, multi-label, token-classification, question-answering, masked-language-modeling",
      yaml("task: language-modeling\n", "")},
     {"SetWithoutEqualSign",
      train({"optimizer.clip"}),
@@ -188,7 +188,7 @@ std::vector<Mistake> const kRuns{
     {"ControlCharacters",
      train({"task=a\x1b[31m\nb"}),
      "--set: task: a\\x1b[31m\\nb: legal: classification, language-modeling, generation, "
-     "regression",
+     "regression, multi-label, token-classification, question-answering, masked-language-modeling",
      {}},
     {"RunFolderBelowAFile",
      train({"run=DIR/rows.jsonl/run"}),
@@ -280,8 +280,10 @@ std::vector<Mistake> const kLines{
      {"prepare", "--imput", "DIR/rows.jsonl"},
      "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, "
      "--input, --train, --validation, --test, --validation-fraction, --test-fraction, "
-     "--split-seed, --max-length, --samples-per-shard, --text, --pair, --label, --labels, "
-     "--drop-unlabelled, --stratify, --stop, --prompt, --completion, --help",
+     "--split-seed, --sample-by, --max-length, --samples-per-shard, --text, --pair, --windows, "
+     "--label, --labels, --drop-unlabelled, --stratify, --stop, --prompt, --completion, "
+     "--label-separator, --repair-tags, --question, --context, --answers, --id, --stride, "
+     "--messages, --form, --chat-template, --help",
      {}},
     {"OptionMissing",
      {"train"},

@@ -271,9 +271,11 @@ std::vector<Mistake> const kConfigs{
      "DIR/bert/config.json: num_attention_heads: 5: legal: a divisor of hidden_size",
      change("bert/config.json", "\"num_attention_heads\": 3", "\"num_attention_heads\": 5")},
     {"RopeOfAnotherKind", train(),
-     "DIR/llama/config.json: rope_parameters.rope_type: \"yarn\": legal: default, linear, llama3",
+     "DIR/llama/config.json: rope_parameters.rope_type: \"dynamic\": legal: default, linear, "
+     "llama3, "
+     "yarn",
 
-     change(kConfig, "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"")},
+     change(kConfig, "\"rope_type\": \"default\"", "\"rope_type\": \"dynamic\"")},
     {"AdapterBesideTheModel", train(),
      "DIR/llama/adapter_config.json: the folder holds an adapter (LoRA or its like), whose weights "
      "would not be read; "
