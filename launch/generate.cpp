@@ -17,11 +17,13 @@
 #include "data/json.hpp"
 #include "framework/jobs/generate.hpp"
 #include "launch/commands.hpp"
+#include "launch/conversation.hpp"
+#include "launch/generate_help.hpp"
 #include "launch/generation_summary.hpp"
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/prompts.hpp"
-#include "launch/streamed_text.hpp"
+#include "launch/shown_tokens.hpp"
 #include "launch/text_service.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -34,23 +36,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Request {
-    std::string prompt, file, output, prompt_column, completion_column, stream;
-    bool force = false;
+    std::string prompt, file, output, prompt_column, completion_column, stream, chat_template;
+    bool force = false, chat = false;
     framework::jobs::GenerationJob job;
     std::optional<cluster::OutputFile> lines; ///< at `output`
 };
-
-std::vector<std::string> or_empty(std::vector<std::optional<std::string>> const& texts) {
-    std::vector<std::string> all;
-    for (auto const& text : texts) all.push_back(text.value_or(""));
-    return all;
-}
 
 /// Prompts and references as tokens. Rank 0 has the tokenizer.
 void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
     service.hello();
     auto const answer =
-        service.ask({{"prompts", texts.prompts}, {"completions", or_empty(texts.references)}});
+        service.ask({{"prompts", texts.prompts}, {"completions", texts.references_or_empty()}});
     for (std::size_t i = 0; i < texts.prompts.size(); ++i) {
         r.job.prompts.push_back(
             {static_cast<std::int64_t>(i), answer["prompts"][i], texts.names[i]});
@@ -144,35 +140,44 @@ void write_lines(Request& r, PromptTexts const& texts,
     }
 }
 
-/// The completion of the one prompt, while it is made or at its end.
-class Display {
-  public:
-    Display(TextService* service, bool stream) : service_(service), stream_(stream) {}
-    void token(std::int32_t token) {
-        tokens_.push_back(token);
-        if (stream_) show(text_.next(decoded()));
-    }
-    void end(framework::generation::Completion const& c) {
-        tokens_ = c.tokens;
-        show(text_.last(decoded()) + "\n");
-        cluster::say("{}, log-probability {:.4f}, ended by {}\n",
-                     cluster::counted(c.tokens.size(), "token"), c.log_probability,
-                     framework::generation::name_of(c.ending));
-    }
+/// What follows the completion of the one prompt.
+void describe_end(framework::generation::Completion const& c) {
+    cluster::say("{}, log-probability {:.4f}, ended by {}\n",
+                 cluster::counted(c.tokens.size(), "token"), c.log_probability,
+                 framework::generation::name_of(c.ending));
+}
 
-  private:
-    std::string decoded() {
-        return service_->ask({{"decode", nlohmann::json::array({tokens_})}})["texts"][0];
-    }
-    static void show(std::string const& text) {
-        fmt::print("{}", text);
-        std::fflush(stdout);
-    }
-    TextService* service_;
-    bool stream_;
-    StreamedText text_;
-    std::vector<std::int32_t> tokens_;
-};
+bool streams(Request const& r) {
+    return r.stream == "always" || (r.stream == "auto" && isatty(STDOUT_FILENO));
+}
+
+void warn_without_stops(Request const& r) {
+    if (r.job.options.stops.empty())
+        cluster::say("{}: no eos_token_id in generation_config.json or config.json: nothing ends a "
+                     "completion but "
+                     "--max-new-tokens\n",
+                     r.job.model);
+}
+
+int chat(Request& r, TextService* text, cluster::Communicator& world) {
+    if (world.size() != 1)
+        throw cluster::InputError(
+            fmt::format("--chat: {} ranks: legal: 1, which talks to the terminal", world.size()));
+    TextService& service = service_of_rank_0(text);
+    service.hello();
+    auto& stops = r.job.options.stops;
+    for (auto const stop : open_template(service, r.chat_template))
+        if (std::ranges::find(stops, stop) == stops.end()) stops.push_back(stop);
+    warn_without_stops(r);
+    framework::jobs::run_conversation(r.job, world, [&](auto const& complete) {
+        converse(service, streams(r), [&](auto const& prompt, auto const& each) -> Answer {
+            auto const made =
+                complete(prompt, [&](std::int64_t, std::int32_t token) { each(token); });
+            return {made.tokens, framework::generation::name_of(made.ending)};
+        });
+    });
+    return cluster::kDone;
+}
 
 int generate(Request& r, TextService* service, cluster::Communicator& world) {
     PromptTexts texts;
@@ -183,31 +188,31 @@ int generate(Request& r, TextService* service, cluster::Communicator& world) {
         tokenize(r, texts, tokenizer);
     }
     share(r, world);
-    if (world.rank() == 0 && r.job.options.stops.empty())
-        cluster::say("{}: no eos_token_id in generation_config.json or config.json: nothing ends a "
-                     "completion but "
-                     "--max-new-tokens\n",
-                     r.job.model);
+    if (world.rank() == 0) warn_without_stops(r);
     bool const single = r.file.empty();
-    Display display(service, r.stream == "always" || (r.stream == "auto" && isatty(STDOUT_FILENO)));
+    ShownTokens shown(service, streams(r));
     framework::generation::Generator::Listener listener;
-    if (single) listener = [&](std::int64_t, std::int32_t token) { display.token(token); };
+    if (single) listener = [&](std::int64_t, std::int32_t token) { shown.add(token); };
     auto const start = std::chrono::steady_clock::now();
     auto const result = framework::jobs::run_generation(r.job, world, listener);
     if (world.rank() != 0) return cluster::kDone;
-    if (single)
-        display.end(result.completions[0]);
-    else
+    if (single) {
+        shown.end(result.completions[0].tokens);
+        describe_end(result.completions[0]);
+    } else {
         write_lines(
             r, texts, result, *service,
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
     return cluster::kDone;
 }
 
 void check(Request const& r) {
-    if (r.prompt.empty() == r.file.empty())
-        throw cluster::InputError(
-            "--prompt, --prompts: legal: one of the two: --prompt TEXT or --prompts FILE");
+    if (!r.prompt.empty() + !r.file.empty() + r.chat != 1)
+        throw cluster::InputError("--prompt, --prompts, --chat: legal: one of them: --prompt TEXT, "
+                                  "--prompts FILE or --chat");
+    if (!r.chat && !r.chat_template.empty())
+        throw cluster::InputError("--chat-template: legal with --chat only");
     if (r.file.empty() && !r.output.empty())
         throw cluster::InputError("--output: legal with --prompts only");
     if (r.job.threads < 0)
@@ -220,22 +225,16 @@ void check(Request const& r) {
 /// Options that fill `r`, and `temperature` if it is given; both must outlive them.
 po::options_description options_of(Request& r, std::optional<double>& temperature) {
     auto& o = r.job.options;
-    po::options_description options(
-        "trireme generate MODEL: completions of prompts, greedy unless a temperature is given\n\n"
-        "  trireme generate exported --prompt 'Question: why is the sky blue? Answer:'\n"
-        "  mpirun -n 2 trireme generate exported --prompts test.jsonl --output completions.jsonl\n"
-        "  trireme generate exported --prompts test.jsonl --temperature 0.7 --top-p 0.9 --seed "
-        "3\n\n"
-        "With a column of references (--completion-column) it scores: exact match, SQuAD's "
-        "normalized exact match and\n"
-        "F1, perplexity of the references. With the same --threads the result has the same bytes "
-        "for any number of\n"
-        "ranks; else log-probabilities differ by rounding.\n\nOptions");
+    po::options_description options(kGenerateHelp);
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
     // clang-format off
     options.add_options()
         ("model", po::value(&r.job.model)->required(), "Hugging Face folder")
         ("prompt", word(&r.prompt, "TEXT"), "text to go on from")
+        ("chat", po::bool_switch(&r.chat),
+         "a conversation: each line of the input is a turn of the user; /help lists commands")
+        ("chat-template", word(&r.chat_template, "NAME"),
+         "of --chat: chatml, a file, or the name of one of the model's; default: the model's own")
         ("prompts", word(&r.file, "FILE"), "JSONL file of prompts, one object per line")
         ("output", word(&r.output, "FILE"),
          "JSONL file to write; must not exist; default: standard output")
@@ -289,7 +288,7 @@ int generate_command(std::vector<std::string> const& arguments) {
         service.emplace(r.job.model);
     return under_mpi([&](cluster::Communicator& world) {
         if (world.rank() != 0) service.reset();
-        return generate(r, service ? &*service : nullptr, world);
+        return (r.chat ? chat : generate)(r, service ? &*service : nullptr, world);
     });
 }
 

@@ -15,6 +15,13 @@ struct PromptTexts {
     std::vector<std::optional<std::string>>
         references;                 ///< of each prompt; "" is one too: nothing is to be said
     std::vector<std::string> names; ///< FILE:LINE
+
+    /// Returns the references with "" for those that are missing.
+    std::vector<std::string> references_or_empty() const {
+        std::vector<std::string> all;
+        for (auto const& text : references) all.push_back(text.value_or(""));
+        return all;
+    }
 };
 
 /// A JSON object per line, of which two fields are read. Throws InputError naming the line.

@@ -84,10 +84,9 @@ GenerationResult gather(Json const& mine, std::size_t prompts, cluster::Communic
     return result;
 }
 
-} // namespace
-
-GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
-                                generation::Generator::Listener const& listener) {
+/// Reads this rank's part of the model, and returns use(mesh, generator, model).
+template <typename Use>
+auto with_generator(GenerationJob const& job, cluster::Communicator& world, Use const& use) {
     parallelize::configure_numerics(
         {.mode = parallelize::NumericsMode::bitwise, .threads = job.threads},
         cluster::topology(world).cores_per_rank);
@@ -100,10 +99,19 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
     parallel::Mesh const mesh(world, parallelize::mesh_shape(config.parallel, world.size()));
     inputs::LoadedModel loaded(config, model, mesh, inputs::Purpose::inference);
     loaded.read_trained_weights("a language model with its head");
-    auto& stages = mesh.along(parallel::Axis::pipeline);
-    generation::Generator const generator(generation::Relay(loaded.part(), model, stages));
-    bool const speaks = stages.rank() == 0; // all stages find the same
-    Json mine{{"completions", Json::array()}, {"references", Json::array()}};
+    generation::Generator const generator(
+        generation::Relay(loaded.part(), model, mesh.along(parallel::Axis::pipeline)));
+    return use(mesh, generator, model);
+}
+
+/// The groups that come to this copy of the model, completed and scored.
+Json complete_groups(GenerationJob const& job, parallel::Mesh const& mesh,
+                     generation::Generator const& generator,
+                     generation::Generator::Listener const& listener) {
+    Json const nothing{{"completions", Json::array()}, {"references", Json::array()}};
+    bool const speaks =
+        mesh.along(parallel::Axis::pipeline).rank() == 0; // all stages find the same
+    Json mine = nothing;
     auto const step = static_cast<std::size_t>(job.options.batch);
     for (std::size_t first = 0; first < job.prompts.size(); first += step) {
         auto const copies = static_cast<std::size_t>(mesh.data().size());
@@ -115,8 +123,30 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
                 {c.index, c.tokens, c.log_probability, static_cast<int>(c.ending)});
         score(job, generator, group, mine);
     }
-    if (!speaks) mine = {{"completions", Json::array()}, {"references", Json::array()}};
+    return speaks ? mine : nothing;
+}
+
+} // namespace
+
+GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
+                                generation::Generator::Listener const& listener) {
+    Json const mine = with_generator(
+        job, world, [&](parallel::Mesh const& mesh, auto const& generator, auto const&) {
+            return complete_groups(job, mesh, generator, listener);
+        });
     return gather(mine, job.prompts.size(), world);
+}
+
+void run_conversation(GenerationJob const& job, cluster::Communicator& world,
+                      std::function<void(Completer const&)> const& talk) {
+    with_generator(job, world, [&](auto const&, auto const& generator, model::Config const& model) {
+        talk([&](std::vector<std::int32_t> const& tokens,
+                 generation::Generator::Listener const& listener) {
+            std::vector<generation::Prompt> const prompt{{0, tokens, "the conversation"}};
+            generation::check_prompts(prompt, job.options, model);
+            return generator.complete(prompt, job.options, listener).front();
+        });
+    });
 }
 
 } // namespace trireme::framework::jobs

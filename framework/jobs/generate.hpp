@@ -1,6 +1,7 @@
 // Completions of a list of prompts by a model of a Hugging Face folder, shared out over the ranks.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -36,5 +37,16 @@ struct GenerationResult {
 /// read.
 GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
                                 generation::Generator::Listener const& listener = {});
+
+/// Completes one prompt; the listener hears each token. Throws InputError for a prompt that the
+/// model has no positions or no tokens for; another one may follow.
+using Completer = std::function<generation::Completion(
+    std::vector<std::int32_t> const& prompt, generation::Generator::Listener const& listener)>;
+
+/// Reads the model of `job` onto the one rank of `world`, and lets `talk` ask for completions, one
+/// after the other, each as run_generation makes it of that prompt alone. Throws InputError before
+/// weights are read.
+void run_conversation(GenerationJob const& job, cluster::Communicator& world,
+                      std::function<void(Completer const&)> const& talk);
 
 } // namespace trireme::framework::jobs

@@ -82,11 +82,21 @@ Json encode(Tokenizer const& tokenizer, Json const& request) {
     return answer;
 }
 
-/// Renders conversations; the template is read when the first one comes.
+/// A conversation in which templates show what ends a turn.
+constexpr char const* kOneTurn = R"({"name": "messages", "turns": [
+{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})";
+
+/// Renders conversations. The template is read when it is chosen, or when the first one comes.
 class Conversations {
   public:
     Conversations(std::string const& folder, Tokenizer const& tokenizer)
         : folder_(folder), tokenizer_(tokenizer) {}
+    Json choose(std::string const& asked) {
+        chat_.emplace(folder_, asked, tokenizer_.special_tokens());
+        auto const row = data::parse_json<nlohmann::ordered_json>("turns", kOneTurn);
+        static_cast<void>(chat_->prompt({{"messages", Json::array({row["turns"][0]})}}));
+        return {{"stops", stops_in(row)}};
+    }
     Json operator()(Json const& conversation) {
         if (!chat_) chat_.emplace(folder_, "", tokenizer_.special_tokens());
         std::string const text = chat_->prompt(conversation);
@@ -94,6 +104,20 @@ class Conversations {
     }
 
   private:
+    /// None for a template that shows none, or writes a turn otherwise than it asks for it.
+    std::vector<std::int32_t> stops_in(nlohmann::ordered_json const& row) {
+        std::vector<std::int32_t> stops;
+        chat_->choose_form("messages", row);
+        try {
+            for (auto const& sample : chat_->render(row).samples)
+                for (auto const& span : sample.trained)
+                    if (auto const id = tokenizer_.id(span.stop)) stops.push_back(*id);
+        } catch (cluster::InputError const&) {
+            stops.clear();
+        }
+        return stops;
+    }
+
     std::string const& folder_;
     Tokenizer const& tokenizer_;
     std::optional<Chat> chat_;
@@ -101,6 +125,8 @@ class Conversations {
 
 Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unlabelled,
                Scorer const& scorer, Conversations& conversations) {
+    if (request.contains("chat_template"))
+        return conversations.choose(request["chat_template"].get<std::string>());
     if (request.contains("chat")) return conversations(request["chat"]);
     if (request.contains("length")) return unlabelled.set_length(request);
     if (request.contains("open")) return unlabelled.open(request);
@@ -111,7 +137,8 @@ Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unla
         return {{"texts", tokenizer.decode(
                               request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
     if (request.contains("score")) return scorer(request["score"]);
-    return {{"error", "legal requests: prompts, decode, chat, score, length, open, next, encode"}};
+    return {{"error", "legal requests: prompts, decode, chat_template, chat, score, length, open, "
+                      "next, encode"}};
 }
 
 } // namespace

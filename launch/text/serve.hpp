@@ -16,6 +16,9 @@ namespace trireme::launch::text {
 ///   {"next": N}                                 {"texts", "pairs", "sources", "tokens",
 ///                                                "segments", "cut"}: lists, empty at the end
 ///   {"encode": [text, ...]}                     the same without "sources"
+///   {"chat_template": NAME}                     {"stops": [id, ...]}, which end a turn of the
+///                                                assistant; NAME: as prepare's --chat-template,
+///                                                "": the folder's own
 ///   {"chat": {"messages": [...], "tools": [...]}} {"rendered": text, "tokens": [id, ...]}, up to
 ///                                                the next turn of the assistant
 ///   {"score": [[completion, reference], ...]}   {"scores": [{"exact_match", "f1"}, ...]}

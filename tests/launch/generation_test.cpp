@@ -325,7 +325,6 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
         {"--prompt", "ant", "--set", "parallel.tensor=2"},
         "--set parallel.tensor=2: legal for trireme generate: KEY=VALUE with parallel.pipeline, ");
     refused({"--prompt", "ant", "--set", "parallel.pipeline=2"}, "pipeline 2");
-    refused({}, "--prompt, --prompts: legal: one of the two: --prompt TEXT or --prompts FILE");
 
     // A tokenizer that joins a blank to the word behind it.
     std::string tokenizer = cluster::read_file(path("out/tokenizer.json"));

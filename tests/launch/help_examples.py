@@ -113,7 +113,7 @@ def write_scene(folder):
 OWN = {
     "": "rm -r data",
     "prepare": "rm -r data-reviews",
-    "generate": "rm -r exported; cp -r large exported",
+    "generate": "rm -r exported; cp -r large exported; echo '{% for m in messages %}{{ m.content }} {% endfor %}' > exported/chat_template.jinja",
     "export": "rm -r exported",
     "report": "trireme evaluate --model exported --data data-reviews --predictions predictions.jsonl > evaluation.json",
 }
