@@ -87,6 +87,8 @@ Rope read_rope(Fields rope, model::Config& c, double base, RotaryDefaults const&
     bool const other_names = type == "su" || type == "yarn"; // of longrope, in Phi-3's first files
     if (family.by_frequency && (type == "longrope" || other_names)) {
         rope.require("original_max_position_embeddings", first_context);
+        if (first_context < 2) // its logarithm divides
+            rope.refuse("original_max_position_embeddings", "a whole number > 1");
         read_longrope(rope, c, first_context, c.max_positions, result);
     } else if (!family.by_frequency && type == "linear") {
         stretch.scaling = model::RotaryScaling::linear;
@@ -94,6 +96,7 @@ Rope read_rope(Fields rope, model::Config& c, double base, RotaryDefaults const&
     } else if (!family.by_frequency && type == "llama3") {
         read_llama3(rope, c, stretch);
     } else if (!family.by_frequency && type == "yarn") {
+        if (!(result.base > 1)) rope.refuse("rope_theta", "a number > 1"); // its logarithm divides
         read_yarn(rope, c, stretch);
     } else if (type != "default") {
         rope.refuse(rope.has("rope_type") ? "rope_type" : "type", legal);

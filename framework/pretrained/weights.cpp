@@ -56,7 +56,8 @@ void refuse_untied_head(std::string const& folder, Entries::value_type const& he
 /// "" if there is none.
 std::string original_of(model::Config const& model, std::string const& name) {
     if (!model::traits_of(model.head).of_vocabulary() || !model.tied_embeddings) return "";
-    if (name == "lm_head.weight" || name == "cls.predictions.decoder.weight")
+    if (name == "lm_head.weight" || name == "embed_out.weight" ||
+        name == "cls.predictions.decoder.weight")
         return model::embedding_names(model).tokens;
     return name == "cls.predictions.decoder.bias" ? model::head_names(model).vocabulary_bias : "";
 }

@@ -62,11 +62,7 @@ void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
             fmt::format("{}/tokenizer.json: {} tokens: legal: at most {}, the vocab_size of the "
                         "config.json beside it",
                         o.tokenizer, tokenizer.vocabulary(), room));
-    if (!o.columns.pair.empty() && size_in_config(o.tokenizer, "type_vocab_size") == 1)
-        throw cluster::InputError(
-            fmt::format("--pair: {}: legal: nothing, as {}/config.json has type_vocab_size 1: the "
-                        "model cannot tell a second text from the first",
-                        o.columns.pair, o.tokenizer));
+    if (!o.columns.pair.empty()) check_pair(o.tokenizer, o.columns.pair, tokenizer);
 }
 
 std::string count_of(std::int64_t n, std::string const& one, std::string const& many) {

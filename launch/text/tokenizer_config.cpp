@@ -11,6 +11,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "launch/text/lengths.hpp"
 #include "launch/text/tokenizer_json.hpp"
 
 namespace trireme::launch::text {
@@ -110,6 +111,16 @@ bool cuts_in_front(std::string const& folder) {
     auto const cut = file.find("truncation");
     return cut != file.end() && cut->is_object() && cut->contains("direction") &&
            cut->at("direction") == "Left";
+}
+
+void check_pair(std::string const& folder, std::string const& column, Tokenizer const& tokenizer) {
+    if (size_in_config(folder, "type_vocab_size") != 1) return;
+    auto const segments = tokenizer.encode({"a"}, {"a"}).front().segments;
+    if (std::ranges::any_of(segments, [](auto segment) { return segment > 0; }))
+        throw cluster::InputError(
+            fmt::format("--pair: {}: legal: nothing, as {}/config.json has type_vocab_size 1: the "
+                        "model cannot tell a second text from the first",
+                        column, folder));
 }
 
 } // namespace trireme::launch::text

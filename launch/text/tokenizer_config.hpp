@@ -41,4 +41,9 @@ std::int64_t length_of_tokenizer(std::string const& folder);
 /// this order.
 bool cuts_in_front(std::string const& folder);
 
+/// Refuses --pair where the tokenizer marks the second text by a segment of its own and the
+/// config.json beside it has type_vocab_size 1. Tokenizers of RoBERTa's kind mark neither.
+/// `column`: of the second text. Throws InputError.
+void check_pair(std::string const& folder, std::string const& column, Tokenizer const& tokenizer);
+
 } // namespace trireme::launch::text

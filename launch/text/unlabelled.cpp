@@ -32,11 +32,7 @@ Json Unlabelled::open(Json const& request) {
     Columns columns{.text = request.at("text").get<std::string>(),
                     .pair = request.at("pair").get<std::string>()};
     paired_ = !columns.pair.empty();
-    if (paired_ && size_in_config(folder_, "type_vocab_size") == 1)
-        throw cluster::InputError(
-            fmt::format("--pair: {}: legal: nothing, as {}/config.json has type_vocab_size 1: the "
-                        "model cannot tell a second text from the first",
-                        columns.pair, folder_));
+    if (paired_) check_pair(folder_, columns.pair, *tokenizer_);
     read_rows(file_, columns, [&](Row&& row) { rows_.push_back(std::move(row)); });
     return {{"rows", rows_.size()}};
 }
