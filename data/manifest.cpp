@@ -107,6 +107,9 @@ Manifest manifest_from(nlohmann::json const& j) {
         throw cluster::InputError("splits: legal: an object of splits by name");
     for (auto const& [name, split] : j.at("splits").items()) try {
             m.splits[name] = split_from(split);
+            if (m.splits[name].questions && m.task != TaskKind::question_answering)
+                throw cluster::InputError(fmt::format(
+                    "questions: legal: nothing, as the task is {}", schema_of(m.task).name));
         } catch (cluster::InputError const& error) {
             throw cluster::InputError(fmt::format("splits.{}.{}", name, error.what()));
         }

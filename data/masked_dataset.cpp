@@ -46,7 +46,7 @@ class SampleMask {
         for (std::size_t t = 0; t < words_.size(); ++t) count += hides(t);
         return count;
     }
-    /// What the model sees of a hidden token.
+    /// Draws the token that the model sees in place of a hidden one.
     std::int32_t shown(std::size_t token, std::int32_t own, std::int32_t mask,
                        std::int64_t vocabulary) const {
         auto const draw = cluster::philox(key_, token, kTokenDraw);

@@ -11,6 +11,16 @@
 
 namespace trireme::data {
 
+std::string text_at(Question const& question, std::int64_t first, std::int64_t end) {
+    if (first < 0 || end < first || end > std::ssize(question.context))
+        throw cluster::JobError(fmt::format(
+            "the context of question {} has {} bytes, and an answer was found from {} to {}: the "
+            "questions are not those of the shards; prepare the data again",
+            cluster::one_line(question.id), question.context.size(), first, end));
+    return question.context.substr(static_cast<std::size_t>(first),
+                                   static_cast<std::size_t>(end - first));
+}
+
 std::vector<Question> read_questions(std::string const& directory, SideFile const& file) {
     std::string const path = cluster::listed_file(directory, file.file),
                       text = cluster::read_file(path);

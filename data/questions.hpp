@@ -16,6 +16,10 @@ struct Question {
     std::vector<std::string> answers; ///< right ones; none: the context has no answer
 };
 
+/// Returns the bytes [first, end) of the context. Throws JobError for places that it has not: the
+/// questions are not those of the shards.
+std::string text_at(Question const& question, std::int64_t first, std::int64_t end);
+
 /// Questions and, for each sample of the split, the one that it is a window of.
 struct Questions {
     std::vector<Question> all;

@@ -1,4 +1,4 @@
-// Which numbers a shard may hold, checked before anything counts on them.
+// Checks the numbers of a shard before anything counts on them.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -140,7 +140,7 @@ void write_lines(Request& r, PromptTexts const& texts,
     }
 }
 
-/// What follows the completion of the one prompt.
+/// Says how the completion of the one prompt ended, once its text stands on the terminal.
 void describe_end(framework::generation::Completion const& c) {
     cluster::say("{}, log-probability {:.4f}, ended by {}\n",
                  cluster::counted(c.tokens.size(), "token"), c.log_probability,

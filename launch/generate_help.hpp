@@ -1,4 +1,4 @@
-// What `trireme help generate` says above the options.
+// Keeps the text of `trireme help generate` apart, as the command itself is long enough.
 #pragma once
 
 namespace trireme::launch {

@@ -1,14 +1,10 @@
 #include "framework/evaluation/answers.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
 #include <tuple>
-
-#include "cluster/error.hpp"
 
 namespace trireme::framework::evaluation {
 
@@ -16,23 +12,12 @@ namespace {
 
 constexpr std::size_t kCandidates = 20;
 
-std::string text_of(data::Question const& question, model::AnswerSpan const& span) {
-    if (span.first < 0 || span.end < span.first ||
-        static_cast<std::size_t>(span.end) > question.context.size())
-        throw cluster::JobError(fmt::format(
-            "the context of question {} has {} bytes, and an answer was found from {} to {}: the "
-            "questions are not those of the shards; prepare the data again",
-            cluster::one_line(question.id), question.context.size(), span.first, span.end));
-    return question.context.substr(static_cast<std::size_t>(span.first),
-                                   static_cast<std::size_t>(span.end - span.first));
-}
-
 void add_window(std::span<model::AnswerSpan const> spans, FoundAnswer& found) {
     auto const null_score = static_cast<double>(spans[0].score);
     found.null_score = found.windows.empty() ? null_score : std::min(found.null_score, null_score);
     for (auto const& span : spans.subspan(1))
         if (span.first >= 0 && !std::isnan(span.score)) // which has no place in an order
-            found.candidates.push_back({text_of(*found.question, span),
+            found.candidates.push_back({data::text_at(*found.question, span.first, span.end),
                                         static_cast<double>(span.score), 0, span.first, span.end});
 }
 

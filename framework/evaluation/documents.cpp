@@ -54,7 +54,8 @@ void judge_targets(std::span<float const> row, std::span<float const> targets, b
         ++result.trained;
         result.loss += sets ? std::max(x, 0.0) - x * target + std::log1p(std::exp(-std::abs(x)))
                             : (x - target) * (x - target);
-        result.correct += sets && (row[k] >= model::kLabelFound) == (targets[k] >= 0.5F);
+        result.correct +=
+            sets && model::is_label_found(row[k]) == model::is_label_there(targets[k]);
     }
 }
 

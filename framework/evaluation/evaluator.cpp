@@ -94,7 +94,10 @@ Outcome Evaluator::outcome(data::Dataset const& dataset) const {
                                 " results for " + std::to_string(dataset.size()) + " samples");
     if (model::traits_of(tasks::task_of(dataset.task().kind).head()).rows != data::Per::sample)
         return outcome;
-    auto const first = documents_of(dataset);
+    auto known = documents_.find(dataset.fingerprint());
+    if (known == documents_.end())
+        known = documents_.emplace(dataset.fingerprint(), documents_of(dataset)).first;
+    auto const& first = known->second;
     return first.empty() ? outcome : pool_windows(outcome, first, pooling_);
 }
 

@@ -1,5 +1,10 @@
 // Exact evaluation: every sample once, in the order of their ids, the same bits for any rank count.
 #pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
 #include "cluster/communicator.hpp"
 #include "data/loader.hpp"
 #include "framework/evaluation/metrics.hpp"
@@ -28,6 +33,9 @@ class Evaluator {
     parallelize::ParallelModel& model_;
     data::BatchShape shape_;
     Pooling pooling_;
+    /// first samples of the documents of each data set by its fingerprint: where samples come from
+    /// stays in the shards, and would be read again at each evaluation
+    mutable std::map<std::string, std::vector<std::int64_t>> documents_;
 };
 
 } // namespace trireme::framework::evaluation

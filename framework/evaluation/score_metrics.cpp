@@ -48,16 +48,11 @@ struct LabelCounts {
                              : 0;
     }
 };
-bool is_there(double target) {
-    return target >= 0.5;
-}
-bool is_found(double logit) {
-    return logit >= static_cast<double>(model::kLabelFound);
-}
 LabelCounts counts_of(Pairs const& pairs) {
     LabelCounts counts;
     for (std::size_t i = 0; i < pairs.found.size(); ++i) {
-        bool const there = is_there(pairs.targets[i]), found = is_found(pairs.found[i]);
+        bool const there = model::is_label_there(pairs.targets[i]),
+                   found = model::is_label_found(pairs.found[i]);
         counts.both += there && found;
         counts.there += there;
         counts.found += found;
@@ -199,7 +194,7 @@ double label_roc_auc(Outcome const& outcome) {
     for (std::int64_t output = 0; output < outcome.outputs; ++output) {
         Pairs const pairs = pairs_of(outcome, output);
         std::vector<bool> is;
-        for (double const target : pairs.targets) is.push_back(is_there(target));
+        for (double const target : pairs.targets) is.push_back(model::is_label_there(target));
         sum += roc_auc(pairs.found, is);
     }
     return sum / static_cast<double>(outcome.outputs);

@@ -24,8 +24,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-constexpr float kLabelThere = 0.5F; ///< targets from it on: the sample has the label
-
 /// One kind of head: what it does with the rows of a micro-batch.
 struct RowHead {
     data::TaskColumn const& column; ///< that it learns from
@@ -131,7 +129,7 @@ void find_labels(Pass const& pass, RowLosses const& rows, std::size_t i, SampleR
                            results.targets.data() + (std::ssize(results.targets) - outputs);
     for (std::int64_t k = 0; k < outputs; ++k)
         result.correct +=
-            data::counts(targets[k]) && (found[k] >= kLabelFound) == (targets[k] >= kLabelThere);
+            data::counts(targets[k]) && is_label_found(found[k]) == is_label_there(targets[k]);
 }
 
 void find_token_classes(Pass const& pass, RowLosses const& rows, std::size_t i,

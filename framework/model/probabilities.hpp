@@ -23,7 +23,13 @@ inline double sigmoid(double logit) {
     return (logit >= 0 ? 1 : small) / (1 + small);
 }
 
-/// The logit of a probability of one half, from which on a label is predicted.
-inline constexpr float kLabelFound = 0;
+/// Is a label of several predicted? It is from a probability of one half on.
+inline bool is_label_found(double logit) {
+    return logit >= 0;
+}
+/// Has a sample the label of this target? Targets are 0 or 1, or shares of both.
+inline bool is_label_there(double target) {
+    return target >= 0.5;
+}
 
 } // namespace trireme::framework::model

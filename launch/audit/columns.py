@@ -1,4 +1,4 @@
-"""What the audit keeps of each row: hashes and numbers, never the text."""
+"""Keeps hashes and numbers of each row, never the text, so that memory is bounded."""
 import array
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What is odd in the characters of a text."""
+"""Finds characters of a text that speak of a wrong encoding."""
 import html.entities
 import re
 import unicodedata

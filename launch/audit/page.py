@@ -1,4 +1,4 @@
-"""What was found as JSON, as a page of HTML and as lines for a terminal."""
+"""Writes what was found as JSON, as a page of HTML and as lines for a terminal."""
 import numpy as np
 
 from audit.columns import RANKS

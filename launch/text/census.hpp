@@ -51,7 +51,8 @@ struct Census {
 
 /// Has the row nothing to learn from?
 bool has_no_text(Row const& row, PrepareOptions const& options);
-/// What makes a row the same as another, beside its pair.
+/// Returns the text by which a row repeats another one, together with its pair. Rows of lists have
+/// no text of their own.
 std::string content_of(Row const& row);
 /// Calls `each` for every row of the files, with the split that its file was named for. Throws
 /// InputError for a file without rows.

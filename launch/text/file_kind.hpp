@@ -21,8 +21,8 @@ inline constexpr char const* kLegalNames =
 
 /// The kind that a name says, in capitals too; none if it says none.
 std::optional<NamedKind> kind_of_name(std::string const& file);
-/// The same. Throws InputError for another name, and for a file that is something else than its
-/// name says (cluster/foreign_format.hpp).
+/// Returns the kind that a name says. Throws InputError for another name, and for a file that is
+/// something else than its name says (cluster/foreign_format.hpp).
 NamedKind kind_of_file(std::string const& file);
 /// Does the name say this kind, packed or not?
 bool is_named(std::string const& file, FileKind kind);

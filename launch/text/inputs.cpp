@@ -41,7 +41,8 @@ std::vector<std::string> files_below(std::string const& folder) {
     return files;
 }
 
-/// What a pattern matches; hidden files only where it begins with a point itself.
+/// Lists the files that a pattern matches, in the order of their names. As in a shell, hidden ones
+/// match only where the pattern begins with a point.
 std::vector<std::string> matches(std::string const& pattern) {
     glob_t found{};
     std::vector<std::string> paths;

@@ -8,7 +8,7 @@
 
 namespace trireme::launch::text {
 
-/// How a table begins.
+/// Describes the beginning of a table, which decides how the rest of it is read.
 struct Header {
     char delimiter = ',';
     char const* divided_by = "commas"; ///< its name in the plural

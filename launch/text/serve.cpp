@@ -104,7 +104,8 @@ class Conversations {
     }
 
   private:
-    /// None for a template that shows none, or writes a turn otherwise than it asks for it.
+    /// Finds the tokens that end a turn in a rendered conversation. Returns none for a template
+    /// that shows none, or that writes a turn otherwise than it asks for it.
     std::vector<std::int32_t> stops_in(nlohmann::ordered_json const& row) {
         std::vector<std::int32_t> stops;
         chat_->choose_form("messages", row);

@@ -119,13 +119,6 @@ void Tokenizer::count_unknown(void const* encoding, std::vector<std::int32_t> co
 std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
                                         std::vector<std::string> const& pairs) const {
     return guarded(state_->folder, [&] {
-        py::list input;
-        for (std::size_t i = 0; i < texts.size(); ++i) {
-            if (pairs.empty())
-                input.append(texts[i]);
-            else
-                input.append(py::make_tuple(texts[i], pairs[i]));
-        }
         py::object const encode = state_->tokenizer.attr("encode");
         auto const is_looked_up = [&](Ids const& ids) {
             auto const unknown = state_->unknown_id;
@@ -133,7 +126,8 @@ std::vector<Encoding> Tokenizer::encode(std::vector<std::string> const& texts,
                    std::ranges::find(ids, unknown) != ids.end();
         };
         std::vector<Encoding> out;
-        for (py::handle const e : state_->tokenizer.attr("encode_batch_fast")(input)) {
+        for (py::handle const e :
+             state_->tokenizer.attr("encode_batch_fast")(batch_of(texts, pairs))) {
             std::size_t const i = out.size();
             auto& made =
                 out.emplace_back(Encoding{e.attr("ids").cast<Ids>(), e.attr("type_ids").cast<Ids>(),

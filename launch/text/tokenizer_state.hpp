@@ -1,4 +1,4 @@
-// What the tokenizers library is called with, for tokenizer.cpp and tokenizer_windows.cpp.
+// Shares the library's tokenizer and its calls between tokenizer.cpp and tokenizer_windows.cpp.
 #pragma once
 #include <fmt/format.h>
 #include <pybind11/embed.h>
@@ -50,6 +50,20 @@ auto guarded(std::string const& folder, Encode const& encode) {
     } catch (py::cast_error const&) {
         throw cluster::InputError(fmt::format("{}/tokenizer.json: {}", folder, kTooLarge));
     }
+}
+
+/// The texts, or each with its pair, as the library takes them. `pairs` is empty or as long as
+/// `texts`.
+inline py::list batch_of(std::vector<std::string> const& texts,
+                         std::vector<std::string> const& pairs) {
+    py::list batch;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        if (pairs.empty())
+            batch.append(texts[i]);
+        else
+            batch.append(py::make_tuple(texts[i], pairs[i]));
+    }
+    return batch;
 }
 
 /// A template may name tokens by numbers that the vocabulary does not have.

@@ -51,15 +51,15 @@ class Truncation {
 
 /// Does the tokenizer join words that it is given divided, where a text has a space between them?
 bool joins_words(py::object const& tokenizer) {
-    auto const words = tokenizer.attr("encode");
+    auto const encode = tokenizer.attr("encode");
     auto const ids = [](py::object const& e) { return e.attr("ids").cast<Ids>(); };
-    py::arg const divided("is_pretokenized"), special("add_special_tokens");
-    Ids const text = ids(words("a b", special = false));
+    Ids const text = ids(encode("a b", py::arg("add_special_tokens") = false));
     auto const pieces = [&](char const* second) {
         py::list list;
         list.append("a");
         list.append(second);
-        return ids(words(list, divided = true, special = false));
+        return ids(
+            encode(list, py::arg("is_pretokenized") = true, py::arg("add_special_tokens") = false));
     };
     return pieces("b") != text && pieces(" b") == text;
 }
@@ -73,15 +73,8 @@ std::vector<WindowedText> Tokenizer::encode_windows(std::vector<std::string> con
     return guarded(state_->folder, [&] {
         Truncation const divided(state_->tokenizer, longest, stride,
                                  pairs.empty() ? "longest_first" : "only_second");
-        py::list input;
-        for (std::size_t i = 0; i < texts.size(); ++i) {
-            if (pairs.empty())
-                input.append(texts[i]);
-            else
-                input.append(py::make_tuple(texts[i], pairs[i]));
-        }
         std::vector<WindowedText> out;
-        for (py::handle const e : state_->tokenizer.attr("encode_batch")(input)) {
+        for (py::handle const e : state_->tokenizer.attr("encode_batch")(batch_of(texts, pairs))) {
             std::size_t const i = out.size();
             auto& made = out.emplace_back();
             std::vector<std::string const*> const of =

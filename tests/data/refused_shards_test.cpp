@@ -35,6 +35,17 @@ TEST(Shards, OfAnotherTaskThanTheManifestSaysAreRefused) {
                               "prepare the data again");
 }
 
+TEST(Shards, QuestionsOfATaskWithoutThemAreRefused) {
+    test::TemporaryFolder const folder;
+    make_dataset(folder.path(), TaskKind::language_modeling);
+    Manifest manifest = read_manifest(folder.path());
+    manifest.splits.at("train").questions = {"questions-train.jsonl", ""};
+    write_manifest(folder.path(), manifest);
+    EXPECT_EQ(error_of([&] { read_manifest(folder.path()); }),
+              folder.path() + "/manifest.json: splits.train.questions: legal: nothing, as the task "
+                              "is language-modeling");
+}
+
 TEST(Shards, BadInputIsNamed) {
     test::TemporaryFolder const folder;
     EXPECT_NE(

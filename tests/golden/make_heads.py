@@ -58,7 +58,7 @@ def of_answers(model, ids):
 
 
 def own_loss(model, ids, labels):
-    """As the model's own loss has it, of samples of one length."""
+    """Returns the loss that the model itself computes, which is of samples of one length."""
     if type(model).__name__.endswith("ForQuestionAnswering"):
         first, last = (torch.tensor([labels[0][k]] * 2) for k in (0, 1))
         return model(input_ids=torch.tensor([ids[0], ids[0]]), start_positions=first, end_positions=last).loss.item()

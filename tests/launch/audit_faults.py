@@ -34,7 +34,7 @@ def edited(text, draw):
 
 
 def stanzas(lists, part):
-    """Of the package lists of apt in a folder: `apt-get update -o Acquire::Languages=en -o Dir::State::Lists=FOLDER` has descriptions."""
+    """Reads the package lists of apt in a folder: `apt-get update -o Acquire::Languages=en -o Dir::State::Lists=FOLDER` has descriptions."""
     for file in sorted(pathlib.Path(lists).glob(f"*_dists_*{part}*")):
         yield from subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", file], capture_output=True, text=True, check=True).stdout.split("\n\n")
 

@@ -98,7 +98,7 @@ class ConversationCommand : public testing::Test {
         for (std::string line; std::getline(in, line);) lines.push_back(line);
         return lines;
     }
-    /// What a prompt is completed to, as JSON.
+    /// Returns the line that `generate --prompts` writes for one prompt.
     Json completion(std::string const& prompt, Lines const& more) const {
         write("prompts.jsonl", Json{{"prompt", prompt}}.dump() + "\n");
         fs::remove(path("made.jsonl"));

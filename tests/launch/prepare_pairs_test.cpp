@@ -12,12 +12,12 @@
 namespace trireme::test {
 namespace {
 
+constexpr char const* kPairs = R"({"text": "good film", "other": "bad", "label": "a"}
+{"text": "a", "other": "the", "label": "b"}
+)";
+
 TEST_F(Prepare, PairsHaveSegments) {
-    std::string const rows =
-        file("rows.jsonl", R"({"text": "good film", "other": "bad", "label": "a"})"
-                           "\n"
-                           R"({"text": "a", "other": "the", "label": "b"})"
-                           "\n");
+    std::string const rows = file("rows.jsonl", kPairs);
     ASSERT_EQ(prepare({"--task", "classification", "--train", rows, "--label", "label", "--pair",
                        "other"})
                   .exit_code,
@@ -29,11 +29,7 @@ TEST_F(Prepare, PairsHaveSegments) {
 
 // RoBERTa has one segment, and divides two texts by special tokens alone.
 TEST_F(Prepare, PairsNeedSegmentsOnlyIfTheTokenizerMarksThem) {
-    std::string const rows =
-        file("rows.jsonl", R"({"text": "good film", "other": "bad", "label": "a"})"
-                           "\n"
-                           R"({"text": "a", "other": "the", "label": "b"})"
-                           "\n");
+    std::string const rows = file("rows.jsonl", kPairs);
     file("config.json", R"({"type_vocab_size": 1})");
     std::string marked = cluster::read_file(kTokenizer + "/tokenizer.json");
     auto const prepare_pairs = [&] {

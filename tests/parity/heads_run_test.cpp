@@ -6,12 +6,10 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cluster/file.hpp"
 #include "data/manifest.hpp"
-#include "tests/support/temporary_folder.hpp"
-#include "tests/support/tiny_run.hpp"
+#include "tests/parity/task_command.hpp"
 
 namespace trireme::test {
 namespace {
@@ -38,10 +36,8 @@ std::vector<data::Sample> samples(bool windows) {
     return all;
 }
 
-class Heads : public testing::Test {
+class Heads : public TaskCommand, public testing::Test {
   protected:
-    std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
-
     /// Writes data and a configuration of the task. Returns the path of the latter.
     std::string write(data::TaskKind task, std::string const& model,
                       std::vector<std::string> const& labels, std::string const& more = "",
@@ -73,13 +69,6 @@ class Heads : public testing::Test {
                                 more);
         return path("run.yaml");
     }
-    std::string train(int ranks, std::vector<std::string> const& set, std::string const& name) {
-        std::vector<std::string> words{"train", path("run.yaml"), "--set", "run=" + path(name)};
-        for (auto const& value : set) words.insert(words.end(), {"--set", value});
-        Outcome const result = run_command(trireme(ranks, words));
-        EXPECT_EQ(result.exit_code, 0) << result.output;
-        return final_hash(path(name));
-    }
     /// Trains in four layouts, exports, verifies. Returns config.json of the export.
     nlohmann::json one_hash() {
         std::string const alone = train(1, {}, "one");
@@ -94,24 +83,11 @@ class Heads : public testing::Test {
         EXPECT_EQ(verified.exit_code, 0) << verified.output;
         return nlohmann::json::parse(cluster::read_file(path("model/config.json")));
     }
-    nlohmann::json evaluate(int ranks, std::vector<std::string> const& more,
-                            std::string const& predictions) {
-        std::vector<std::string> words{
-            "evaluate",   "--model",       path("model"),    "--data",
-            path("data"), "--split",       "validation",     "--tokens-per-micro-batch",
-            "50",         "--predictions", path(predictions)};
-        words.insert(words.end(), more.begin(), more.end());
-        Outcome const result = run_command(trireme(ranks, words));
-        EXPECT_EQ(result.exit_code, 0) << result.output;
-        auto const at = result.output.find('{');
-        return at == std::string::npos ? nlohmann::json()
-                                       : nlohmann::json::parse(result.output.substr(at));
-    }
-    /// The same on 1 and 2 ranks and two stages; the run's best evaluation says it too.
+    /// Evaluates on 1 and 2 ranks and two stages, and compares with the best evaluation of the run.
     nlohmann::json one_evaluation() {
         auto const first = evaluate(1, {}, "p1");
         EXPECT_EQ(evaluate(2, {}, "p2"), first);
-        EXPECT_EQ(evaluate(2, {"--set", "parallel.pipeline=2"}, "p3"), first);
+        EXPECT_EQ(evaluate(2, {"parallel.pipeline=2"}, "p3"), first);
         EXPECT_EQ(cluster::read_file(path("p2")), cluster::read_file(path("p1")));
         EXPECT_EQ(cluster::read_file(path("p3")), cluster::read_file(path("p1")));
         // The best of the run is what was exported.
@@ -121,13 +97,6 @@ class Heads : public testing::Test {
                 best = std::min(best, event.at("loss").get<double>());
         EXPECT_NEAR(best, first.at("loss").get<double>(), 1e-5);
         return first;
-    }
-    std::vector<nlohmann::json> predictions() const {
-        std::vector<nlohmann::json> all;
-        std::istringstream lines(cluster::read_file(path("p1")));
-        for (std::string line; std::getline(lines, line);)
-            all.push_back(nlohmann::json::parse(line));
-        return all;
     }
     void expect_parity(std::string const& word) {
         Outcome const proved = run_command(trireme(2, {"parity", path("run.yaml")}));
@@ -144,7 +113,6 @@ class Heads : public testing::Test {
         EXPECT_EQ(generated.exit_code, 2);
         EXPECT_NE(generated.output.find("encoder"), std::string::npos) << generated.output;
     }
-    TemporaryFolder folder_;
 };
 
 TEST_F(Heads, SeveralLabels) {
@@ -155,7 +123,7 @@ TEST_F(Heads, SeveralLabels) {
     auto const found = one_evaluation();
     for (char const* name : {"loss", "accuracy", "f1", "micro_f1", "exact_match", "roc_auc"})
         EXPECT_TRUE(found.at(name).is_number()) << name;
-    auto const lines = predictions();
+    auto const lines = lines_of("p1");
     ASSERT_EQ(lines.size(), 60U);
     for (auto const& line : lines)
         for (auto const& [name, share] : line.at("probabilities").items()) {
@@ -175,7 +143,7 @@ TEST_F(Heads, MaskedWords) {
     for (char const* name : {"loss", "accuracy", "perplexity"})
         EXPECT_TRUE(found.at(name).is_number()) << name;
     std::int64_t trained = 0;
-    for (auto const& line : predictions()) trained += line.at("trained").get<std::int64_t>();
+    for (auto const& line : lines_of("p1")) trained += line.at("trained").get<std::int64_t>();
     EXPECT_GT(trained, 60);
     EXPECT_NE(train(1, {"seed=2"}, "seed"), train(1, {}, "again"));
     expect_no_generation();
@@ -200,11 +168,11 @@ TEST_F(Heads, WeightedClassesInWindows) {
     // Documents of one or two windows: two of every three samples are one.
     auto const found = one_evaluation();
     EXPECT_EQ(found.at("samples"), 40);
-    EXPECT_EQ(predictions().size(), 40U);
+    EXPECT_EQ(lines_of("p1").size(), 40U);
     for (char const* name : {"mcc", "roc_auc", "calibration_error"})
         EXPECT_TRUE(found.at(name).is_number()) << name;
     EXPECT_EQ(found.at("reliability").size(), 15U);
-    EXPECT_NE(evaluate(1, {"--pooling", "max"}, "pm").at("loss"), found.at("loss"));
+    EXPECT_NE(evaluate(1, {}, "pm", {"--pooling", "max"}).at("loss"), found.at("loss"));
     expect_parity("class-weights");
     auto const refused = [&](std::string const& value, std::string const& line) {
         Outcome const result = run_command(trireme(

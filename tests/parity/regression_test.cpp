@@ -6,15 +6,14 @@
 #include <sstream>
 
 #include "cluster/file.hpp"
-#include "tests/support/temporary_folder.hpp"
-#include "tests/support/tiny_run.hpp"
+#include "tests/parity/task_command.hpp"
 
 namespace trireme::test {
 namespace {
 
 std::string const kGolden = TRIREME_GOLDEN;
 
-class RegressionCommand : public testing::Test {
+class RegressionCommand : public TaskCommand, public testing::Test {
   protected:
     void SetUp() override {
         std::string rows = "text,warmth,pace\n";
@@ -30,8 +29,8 @@ class RegressionCommand : public testing::Test {
         Outcome const prepared =
             prepare({path("rows.csv"), "--validation", path("validation.csv")}, "data");
         ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
+        write_yaml();
     }
-    std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
     /// `files`: after --train.
     Outcome prepare(std::vector<std::string> const& files, std::string const& out) const {
         std::vector<std::string> words{
@@ -41,7 +40,7 @@ class RegressionCommand : public testing::Test {
         words.insert(words.end(), files.begin(), files.end());
         return run_command(trireme(0, words));
     }
-    std::string yaml() const {
+    void write_yaml() const {
         cluster::write_file(
             path("run.yaml"),
             "run: " + path("run") + "\ntask: regression\nmodel:\n  path: " + kGolden +
@@ -49,30 +48,7 @@ class RegressionCommand : public testing::Test {
                 "\nbatch:\n  global: 11\n  tokens_per_micro_batch: 20\nnumerics:\n  mode: "
                 "bitwise\n  threads: 1\noptimizer:\n  learning_rate: 1e-3\ntrain:\n  "
                 "steps: 12\nevaluation:\n  metric: spearman\n");
-        return path("run.yaml");
     }
-    std::string train(int ranks, std::vector<std::string> const& set,
-                      std::string const& name) const {
-        std::vector<std::string> words{"train", yaml(), "--set", "run=" + path(name)};
-        for (auto const& value : set) words.insert(words.end(), {"--set", value});
-        Outcome const result = run_command(trireme(ranks, words));
-        EXPECT_EQ(result.exit_code, 0) << result.output;
-        return final_hash(path(name));
-    }
-    nlohmann::json evaluate(int ranks, std::vector<std::string> const& set,
-                            std::string const& predictions) const {
-        std::vector<std::string> words{
-            "evaluate",   "--model",       path("model"),    "--data",
-            path("data"), "--split",       "validation",     "--tokens-per-micro-batch",
-            "50",         "--predictions", path(predictions)};
-        for (auto const& value : set) words.insert(words.end(), {"--set", value});
-        Outcome const result = run_command(trireme(ranks, words));
-        EXPECT_EQ(result.exit_code, 0) << result.output;
-        auto const at = result.output.find('{');
-        return at == std::string::npos ? nlohmann::json()
-                                       : nlohmann::json::parse(result.output.substr(at));
-    }
-    TemporaryFolder folder_;
 };
 
 TEST_F(RegressionCommand, HasOneHashInEveryLayoutAndExactMetrics) {
@@ -126,7 +102,7 @@ TEST_F(RegressionCommand, HasOneHashInEveryLayoutAndExactMetrics) {
 }
 
 TEST_F(RegressionCommand, EveryLayoutComputesOneAndTheSameThing) {
-    Outcome const proved = run_command(trireme(2, {"parity", yaml()}));
+    Outcome const proved = run_command(trireme(2, {"parity", path("run.yaml")}));
     EXPECT_EQ(proved.exit_code, 0) << proved.output;
     EXPECT_NE(proved.output.find("parity: passed"), std::string::npos) << proved.output;
     EXPECT_NE(proved.output.find("regressor"), std::string::npos) << proved.output;
@@ -154,8 +130,8 @@ TEST_F(RegressionCommand, ShowsNumbersAndNamesWhatIsNone) {
     EXPECT_EQ(dropped.exit_code, 0) << dropped.output;
     EXPECT_NE(dropped.output.find("1 row without a label left out"), std::string::npos)
         << dropped.output;
-    Outcome const metric = run_command(
-        trireme(0, {"train", yaml(), "--dry-run", "--set", "evaluation.metric=accuracy"}));
+    Outcome const metric = run_command(trireme(
+        0, {"train", path("run.yaml"), "--dry-run", "--set", "evaluation.metric=accuracy"}));
     EXPECT_EQ(metric.exit_code, 2);
     EXPECT_NE(metric.output.find("evaluation.metric: accuracy: legal: loss, mse"),
               std::string::npos)

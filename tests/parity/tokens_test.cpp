@@ -3,11 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cluster/file.hpp"
-#include "tests/support/temporary_folder.hpp"
-#include "tests/support/tiny_run.hpp"
+#include "tests/parity/task_command.hpp"
 
 namespace trireme::test {
 namespace {
@@ -29,7 +27,7 @@ TokenTask const kAnswers{"question-answering",
                          "f1",
                          {"exact_match", "f1", "has_answer_f1", "no_answer_f1"}};
 
-class TokenCommand : public testing::TestWithParam<TokenTask const*> {
+class TokenCommand : public TaskCommand, public testing::TestWithParam<TokenTask const*> {
   protected:
     void SetUp() override {
         std::string rows;
@@ -41,9 +39,9 @@ class TokenCommand : public testing::TestWithParam<TokenTask const*> {
                         "--max-length", "16", "--output", path("data"), "--train",
                         path("rows.jsonl"), "--validation", path("validation.jsonl")}));
         ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
+        write_yaml();
     }
     TokenTask const& task() const { return *GetParam(); }
-    std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
 
     static std::vector<std::string> text(int i) {
         constexpr std::array kTexts{"the", "film", "is", "good", "bad", "plot", "actors", "boring"};
@@ -78,7 +76,7 @@ class TokenCommand : public testing::TestWithParam<TokenTask const*> {
                               {"answers", answers}}
             .dump();
     }
-    std::string yaml() const {
+    void write_yaml() const {
         cluster::write_file(
             path("run.yaml"),
             "run: " + path("run") + "\ntask: " + task().name + "\nmodel:\n  path: " + kGolden +
@@ -87,45 +85,14 @@ class TokenCommand : public testing::TestWithParam<TokenTask const*> {
                 "bitwise\n  threads: 1\noptimizer:\n  learning_rate: 3e-3\ntrain:\n  "
                 "steps: 12\nevaluation:\n  metric: " +
                 task().metric + "\n");
-        return path("run.yaml");
     }
-    std::string train(int ranks, std::vector<std::string> const& set,
-                      std::string const& name) const {
-        std::vector<std::string> words{"train", yaml(), "--set", "run=" + path(name)};
-        for (auto const& value : set) words.insert(words.end(), {"--set", value});
-        Outcome const result = run_command(trireme(ranks, words));
-        EXPECT_EQ(result.exit_code, 0) << result.output;
-        EXPECT_NE(result.output.find("f1 "), std::string::npos) << result.output;
-        return final_hash(path(name));
-    }
-    nlohmann::json evaluate(int ranks, std::vector<std::string> const& set,
-                            std::string const& predictions) const {
-        std::vector<std::string> words{
-            "evaluate",   "--model",       path("model"),    "--data",
-            path("data"), "--split",       "validation",     "--tokens-per-micro-batch",
-            "50",         "--predictions", path(predictions)};
-        for (auto const& value : set) words.insert(words.end(), {"--set", value});
-        Outcome const result = run_command(trireme(ranks, words));
-        EXPECT_EQ(result.exit_code, 0) << result.output;
-        auto const at = result.output.find('{');
-        return at == std::string::npos ? nlohmann::json()
-                                       : nlohmann::json::parse(result.output.substr(at));
-    }
-    std::vector<nlohmann::json> lines_of(std::string const& predictions) const {
-        std::istringstream text(cluster::read_file(path(predictions)));
-        std::vector<nlohmann::json> lines;
-        for (std::string line; std::getline(text, line);)
-            lines.push_back(nlohmann::json::parse(line));
-        return lines;
-    }
-    TemporaryFolder folder_;
 };
 
 TEST_P(TokenCommand, HasOneHashInEveryLayoutAndExactMetrics) {
-    std::string const alone = train(1, {}, "one");
+    std::string const alone = train(1, {}, "one", "f1 ");
     ASSERT_EQ(alone.size(), 64U);
-    EXPECT_EQ(train(2, {}, "two"), alone);
-    EXPECT_EQ(train(4, {"parallel.pipeline=2", "parallel.zero=1"}, "pipeline"), alone);
+    EXPECT_EQ(train(2, {}, "two", "f1 "), alone);
+    EXPECT_EQ(train(4, {"parallel.pipeline=2", "parallel.zero=1"}, "pipeline", "f1 "), alone);
     ASSERT_EQ(run_command(trireme(0, {"export", "--run", path("two"), "--output", path("model")}))
                   .exit_code,
               0);
@@ -166,7 +133,7 @@ TEST_P(TokenCommand, HasOneHashInEveryLayoutAndExactMetrics) {
 }
 
 TEST_P(TokenCommand, EveryLayoutComputesOneAndTheSameThing) {
-    Outcome const proved = run_command(trireme(2, {"parity", yaml()}));
+    Outcome const proved = run_command(trireme(2, {"parity", path("run.yaml")}));
     EXPECT_EQ(proved.exit_code, 0) << proved.output;
     EXPECT_NE(proved.output.find("parity: passed"), std::string::npos) << proved.output;
     EXPECT_NE(proved.output.find(task().head), std::string::npos) << proved.output;

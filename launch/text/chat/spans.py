@@ -93,7 +93,7 @@ def texts_in(value):
 
 
 class Chat:
-    """What trireme-text asks: the one object that it holds."""
+    """Answers trireme-text, which holds one object of it."""
 
     def __init__(self, folder, asked, specials):
         self.templates, self.ends = Templates(folder, asked), Ends(specials)

@@ -246,7 +246,7 @@ class Templates:
             )
 
     def __call__(self, tools):
-        """As transformers chooses: `tool_use`, if there is one, for a conversation with tools."""
+        """Chooses as transformers does: `tool_use`, if there is one, for a conversation with tools."""
         name = "tool_use" if tools is not None and "tool_use" in self.found else "default"
         if name not in self.found:
             raise Refused(

@@ -33,7 +33,7 @@ std::vector<std::string> columns_of(PrepareOptions const& o) {
     return {turns, "conversations", "tools", "system", "instruction", "input", "output"};
 }
 
-/// What a rendered text is to the model: its tokens, and which of them it learns to make.
+/// Holds the tokens of a rendered text, and which of them the model learns to make.
 struct Marked {
     std::vector<std::int32_t> tokens;
     std::vector<bool> trained;
@@ -41,7 +41,7 @@ struct Marked {
     std::int64_t unended = 0;  ///< turns without a token that ends them
 };
 
-/// As byte-level tokens and pieces spell it.
+/// Knows the two spellings of a space: that of byte-level tokens and that of pieces.
 bool begins_with_space(std::string const& token) {
     return token.starts_with("\u0120") || token.starts_with("\u2581");
 }
@@ -83,7 +83,8 @@ class ToTurns : public RowConverter {
         for (std::size_t i = 0; i < parts.size(); ++i) add(std::move(encoded[i]), parts[i], out);
     }
 
-    /// What generation ends with, and the template that the data were made by.
+    /// Writes the tokens that end a generation and the template of the data, so that an export
+    /// answers by the same rules that it was trained by.
     void finish(data::Manifest&) override {
         std::vector<std::pair<std::int64_t, std::int32_t>> often;
         for (auto const& [token, turns] : stops_)
@@ -203,7 +204,8 @@ class ToTurns : public RowConverter {
                  marked_tokens(tokenizer_, sample.tokens, labels, color, kShownTokens) + "\n";
     }
 
-    /// In a file of its own, and in no other one that transformers reads.
+    /// Writes the template to a file of its own, and takes it out of the others that transformers
+    /// reads, as it would prefer them.
     void write_template(std::string const& text) const {
         cluster::write_file(o_.output + "/chat_template.jinja", text);
         for (std::string const name : {"/tokenizer_config.json", "/chat_template.json"}) {

@@ -224,9 +224,7 @@ class QuestionAnswering : public TextTask {
         auto const sample = static_cast<std::size_t>(micro_batch.sample_ids[0]);
         auto const& of =
             questions->all.at(static_cast<std::size_t>(questions->of_sample.at(sample)));
-        return fmt::format("answer \"{}\"", cluster::one_line(of.context.substr(
-                                                static_cast<std::size_t>(first),
-                                                static_cast<std::size_t>(end - first))));
+        return fmt::format("answer \"{}\"", cluster::one_line(data::text_at(of, first, end)));
     }
     /// Question // context, in which the answer stands out: without colour between => and <=.
     std::string shown_tokens(data::MicroBatch const& micro_batch, data::Dataset const&,

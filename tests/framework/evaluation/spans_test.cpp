@@ -111,7 +111,7 @@ TEST(Answers, AreTheBestOverTheWindowsOfAQuestionUnlessNoneScoresHigher) {
     EXPECT_NEAR(answer_f1_where_there(outcome), 0.5, 1e-12);
     EXPECT_EQ(answer_f1_where_none(outcome), 1);
 
-    // Where every question has an answer, one is given.
+    // No null score counts where every question has an answer.
     questions.all[1].answers = {"nobody"};
     EXPECT_EQ(answers_of(outcome)[1].text, "nobody");
     EXPECT_TRUE(std::isnan(answer_f1_where_none(outcome)));
