@@ -176,9 +176,10 @@ int predict_command(std::vector<std::string> const& arguments) {
         "the probability of\neach class.\n\nOptions");
     options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
         "input", po::value(&r.input)->value_name("FILE")->default_value(kStandardInput),
-        "JSONL, CSV or TSV file; -: standard input, a text per line, read to its end or by the "
-        "thousand")("text", po::value(&r.text)->value_name("NAME")->default_value("text"),
-                    "name of the text column")(
+        "file of any kind that `prepare` reads; -: standard input, a text per line, read to its "
+        "end "
+        "or by the thousand")("text", po::value(&r.text)->value_name("NAME")->default_value("text"),
+                              "name of the text column")(
         "pair", po::value(&r.pair)->value_name("NAME"),
         "name of the column with the second text, if there is one")(
         "max-length", po::value(&r.max_length)->value_name("N")->default_value(0),
