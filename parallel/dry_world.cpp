@@ -30,12 +30,14 @@ cluster::FakeSplit answer(MeshShape const& shape, std::array<int, kAxes> const& 
 } // namespace
 
 std::unique_ptr<cluster::Communicator> make_dry_world(MeshShape const& shape, int rank,
-                                                      cluster::CommunicatorOptions const& options) {
+                                                      cluster::CommunicatorOptions const& options,
+                                                      int looks) {
     return cluster::make_fake_world(
         rank, shape.product(), options,
         [shape, here = shape.coordinates(rank)](int, int, std::string_view group) {
             return answer(shape, here, group);
-        });
+        },
+        looks);
 }
 
 } // namespace trireme::parallel

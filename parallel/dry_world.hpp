@@ -9,8 +9,10 @@
 namespace trireme::parallel {
 
 /// The world of a mesh of this shape as `rank` sees it; splits are answered as Mesh, StageLink and
-/// GradientReducer make them, and any other throws JobError. Calls reach options.observer. Local.
+/// GradientReducer make them, and any other throws JobError. Calls reach options.observer. `looks`:
+/// as of make_fake_world. Local.
 std::unique_ptr<cluster::Communicator>
-make_dry_world(MeshShape const& shape, int rank, cluster::CommunicatorOptions const& options = {});
+make_dry_world(MeshShape const& shape, int rank, cluster::CommunicatorOptions const& options = {},
+               int looks = 0);
 
 } // namespace trireme::parallel

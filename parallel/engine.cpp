@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "cluster/fault.hpp"
+#include "parallel/memory_class.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -44,6 +45,7 @@ void Engine::queue(std::int64_t micro_batches) {
     for (auto const& action :
          stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_))
         run(action);
+    step_place = {"reduction"};
     link_.flush();
     reducer_.finish();
 }
@@ -131,6 +133,7 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
     at::Tensor x = micro_batch ? enter(chunk, micro_step) : at::Tensor();
     std::vector<Pass> passes;
     for (std::size_t b = 0; b < stage.block_count(); ++b) {
+        step_place = {"forward", micro_step, chunk, static_cast<std::int64_t>(b)};
         acquire(stage, b, 1);
         if (b == 1 && training) cluster::fault_point("step/middle of forward");
         if (micro_batch) {
@@ -167,6 +170,7 @@ void Engine::run_backward(int chunk, std::int64_t micro_step, bool with_weights)
     auto passes = passes_.extract({chunk, micro_step});
     std::vector<Waiting> later(stage.block_count());
     for (std::size_t b = stage.block_count(); b-- > 0;) {
+        step_place = {"backward", micro_step, chunk, static_cast<std::int64_t>(b)};
         acquire(stage, b, -1);
         if (micro_batch) {
             std::optional<WeightGradientQueue> queue;
@@ -188,6 +192,7 @@ void Engine::run_weight_gradients(int chunk, std::int64_t micro_step) {
     auto later = later_.extract({chunk, micro_step});
     at::NoGradGuard const no_graph; // as in a backward pass
     for (std::size_t b = stage.block_count(); b-- > 0;) {
+        step_place = {"weight gradient", micro_step, chunk, static_cast<std::int64_t>(b)};
         for (auto const& work : later.mapped()[b]) work();
         for (std::size_t const unit : stage.units_completed_by(b))
             reducer_.unit_done(unit, micro_step);

@@ -4,6 +4,7 @@
 
 #include "parallel/budgets.hpp"
 #include "parallel/group_names.hpp"
+#include "parallel/memory_class.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 #include "parallel/tensor_buffer.hpp"
 
@@ -75,6 +76,7 @@ void GradientReducer::unit_done(std::size_t index, std::int64_t micro_step) {
 }
 
 void GradientReducer::reduce(Unit& unit) {
+    AllocatingFor const arriving(MemoryClass::communication);
     std::string const name = "gradient/" + unit.name;
     std::vector<at::Tensor> const buffers = unit.close_micro_batch();
     for (std::size_t use = 0; use < buffers.size(); ++use) {
@@ -113,6 +115,7 @@ void GradientReducer::complete_all() {
 }
 
 void GradientReducer::fold(Unit& unit, std::int64_t micro_step) {
+    AllocatingFor const arriving(MemoryClass::communication);
     std::int64_t const part = unit.layout.part_size(), senders = micro_batches_in(micro_step);
     auto const d = static_cast<std::size_t>(data_.size());
     std::vector<std::size_t> const send(
@@ -189,6 +192,7 @@ void GradientReducer::add_over_tensor_ranks() {
 }
 
 void GradientReducer::finish() {
+    AllocatingFor const arriving(MemoryClass::communication);
     complete_all();
     auto const& options = store_.options();
     for (auto& unit : store_.units()) {

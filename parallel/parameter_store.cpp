@@ -8,6 +8,7 @@
 #include "cluster/error.hpp"
 #include "cluster/philox.hpp"
 #include "cluster/xxh3.hpp"
+#include "parallel/memory_class.hpp"
 
 namespace trireme::parallel {
 
@@ -60,6 +61,7 @@ at::Tensor Unit::kept_gradient(std::size_t use) const {
 }
 
 void Unit::open_micro_batch(std::size_t use) {
+    AllocatingFor const buffers(MemoryClass::buffers);
     if (!current.at(use).defined())
         current[use] = at::empty({layout.total}, total.at(use).options());
     for (std::size_t i = 0; i < parameters.size(); ++i)
@@ -134,6 +136,7 @@ void ParameterStore::build_unit(std::string const& name, std::vector<Parameter*>
 }
 
 void ParameterStore::allocate(Unit& unit, int uses) const {
+    AllocatingFor const weights(MemoryClass::weights);
     auto const& place = options_.place;
     std::int64_t const n = unit.layout.total, kept = options_.zero > 0 ? n / place.shard : n;
     bool const shared =
@@ -149,6 +152,7 @@ void ParameterStore::allocate(Unit& unit, int uses) const {
     for (std::size_t i = 0; i < unit.parameters.size() && options_.zero == 0; ++i)
         unit.parameters[i]->master_ = view_in(unit.master, unit.layout, i, *unit.parameters[i]);
     if (!unit.trainable || !options_.gradients) return;
+    AllocatingFor const gradients(MemoryClass::gradients);
     for (int use = 0; use < uses; ++use)
         unit.total.push_back(zeros(options_.zero < 2 ? n : kept, unit.gradient_dtype));
     unit.current.resize(unit.total.size());
@@ -222,6 +226,7 @@ void ParameterStore::refresh_compute() {
 }
 
 void ParameterStore::allocate_moments() {
+    AllocatingFor const optimizer(MemoryClass::optimizer);
     for (auto& unit : units_) {
         if (!unit->trainable || !unit->owned) continue;
         unit->moment1 = zero_state(unit->end - unit->begin);

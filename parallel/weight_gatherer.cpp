@@ -1,5 +1,6 @@
 #include "parallel/weight_gatherer.hpp"
 
+#include "parallel/memory_class.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::parallel {
@@ -24,6 +25,8 @@ void WeightGatherer::copy_over_stages(Unit& unit) {
 }
 
 void WeightGatherer::refresh() {
+    step_place = {"refresh"};
+    AllocatingFor const buffers(MemoryClass::buffers);
     for (auto& unit : store_.units()) copy_over_stages(*unit);
     store_.refresh_compute();
     int const zero = store_.options().zero;
@@ -40,6 +43,7 @@ void WeightGatherer::refresh() {
 void WeightGatherer::prefetch(std::size_t index) {
     Unit& unit = *store_.units()[index];
     if (unit.state != Unit::State::sharded) return;
+    AllocatingFor const buffers(MemoryClass::buffers);
     unit.compute = at::empty(
         {unit.layout.total},
         at::TensorOptions().dtype(store_.options().compute).device(store_.options().device));

@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "parallel/memory_class.hpp"
+
 namespace trireme::framework::model {
 
 std::int64_t packed_ids(data::MicroBatch const& micro_batch) {
@@ -54,6 +56,7 @@ at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device
 
 Pass make_pass(data::MicroBatch micro_batch, bool training, std::uint64_t seed, std::int64_t step,
                double loss_scale, at::Device device) {
+    parallel::AllocatingFor const data(parallel::MemoryClass::data);
     std::vector<std::int64_t> packed(static_cast<std::size_t>(packed_ids(micro_batch)));
     pack_ids(micro_batch, packed.data());
     MicroBatchIds ids = view_ids(on_device(packed, device), micro_batch);

@@ -17,6 +17,7 @@ namespace {
 /// One update of elements that lie together in each of the four.
 void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
             at::Tensor const& moment2, kernels::AdamWStep const& step) {
+    if (gradient.is_meta()) return; // shapes have nothing to update
     auto const run = [&]<typename T>(T) {
         void* const stream = parallel::place_of(gradient).stream;
         if (stream || parallel::on_gpu(gradient)) {

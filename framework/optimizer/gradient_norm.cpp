@@ -25,7 +25,8 @@ std::int64_t blocks_of(std::int64_t elements) {
 at::Tensor squares(at::Tensor const& g) {
     std::int64_t const block = parallel::budgets.block;
     if (!parallel::composed(g)) {
-        at::Tensor const sums = at::empty({blocks_of(g.numel())}, at::kDouble);
+        at::Tensor const sums = at::empty({blocks_of(g.numel())}, g.options().dtype(at::kDouble));
+        if (g.is_meta()) return sums; // shapes have no squares
         auto* const out = sums.mutable_data_ptr<double>();
         if (g.scalar_type() == at::kDouble)
             kernels::block_squares(g.numel(), block, g.const_data_ptr<double>(), out);
@@ -48,6 +49,7 @@ at::Tensor squares(at::Tensor const& g) {
 } // namespace
 
 at::Tensor ordered_sum(at::Tensor const& values) {
+    if (values.is_meta()) return at::zeros({}, at::kDouble);
     if (parallel::composed(values)) return values.sum();
     double total = 0;
     auto const* const x = values.const_data_ptr<double>();

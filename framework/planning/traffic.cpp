@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "framework/parallelize/parallel_model.hpp"
+#include "framework/planning/dry_step.hpp"
 #include "framework/tasks/task.hpp"
 #include "parallel/dry_world.hpp"
 #include "parallel/micro_batch_ranks.hpp"
@@ -69,21 +70,27 @@ void TrafficCounter::on_start(std::string_view group, cluster::CallRecord const&
     tally.bytes += static_cast<std::int64_t>(call.bytes_on_wire);
 }
 
+DryStep dry_step(model::Config const& model, StepDescription const& step,
+                 parallel::Mesh const& mesh, at::Device device) {
+    auto const all = micro_batches_of(step);
+    DryStep dry{.micro_batches = std::ssize(all)};
+    for (auto const& samples :
+         parallel::own_micro_batches(all, mesh.data().rank(), mesh.data().size()))
+        dry.passes.push_back(model::make_pass(
+            micro_batch_of(samples, step.lengths, model, step.mesh[parallel::Axis::tensor]), true,
+            0, 0, 1.0, device));
+    return dry;
+}
+
 Traffic predict(model::Config const& model, StepDescription const& step, int rank) {
     auto const counter = std::make_shared<TrafficCounter>();
     auto const world = parallel::make_dry_world(step.mesh, rank, {.observer = counter});
     parallel::Mesh const mesh(*world, step.mesh);
     parallelize::ParallelModel parallel(model, mesh, step.section, step.numerics, true, at::kMeta);
-    auto const micro_batches = micro_batches_of(step);
-    std::vector<model::Pass> passes;
-    for (auto const& samples :
-         parallel::own_micro_batches(micro_batches, mesh.data().rank(), mesh.data().size()))
-        passes.push_back(model::make_pass(
-            micro_batch_of(samples, step.lengths, model, step.mesh[parallel::Axis::tensor]), true,
-            0, 0, 1.0));
-    parallel.load(std::move(passes));
+    DryStep dry = dry_step(model, step, mesh);
+    parallel.load(std::move(dry.passes));
     counter->clear();
-    parallel.engine().forward_backward(static_cast<std::int64_t>(micro_batches.size()));
+    parallel.engine().forward_backward(dry.micro_batches);
     parallel.refresh();
     return counter->traffic();
 }

@@ -1,0 +1,212 @@
+#include "framework/planning/memory.hpp"
+
+#include <c10/core/Allocator.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <deque>
+#include <limits>
+#include <mutex>
+#include <new>
+#include <optional>
+
+#include "framework/optimizer/adamw.hpp"
+#include "framework/optimizer/gradient_norm.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/planning/dry_step.hpp"
+#include "framework/step/results.hpp"
+#include "parallel/dry_world.hpp"
+
+namespace trireme::framework::planning {
+
+namespace {
+
+using parallel::MemoryClass;
+
+/// What one thread has allocated on one device. Other threads may free it.
+class Count {
+  public:
+    void add(std::size_t bytes, MemoryClass memory) {
+        std::lock_guard const lock(mutex_);
+        live_ += static_cast<std::int64_t>(bytes);
+        by_class_[static_cast<std::size_t>(memory)] += static_cast<std::int64_t>(bytes);
+        if (moments_.empty() || !(moments_.back().place == parallel::step_place))
+            moments_.push_back({parallel::step_place, 0, {}});
+        if (live_ > moments_.back().peak)
+            moments_.back() = {parallel::step_place, live_, by_class_};
+    }
+    void remove(std::size_t bytes, MemoryClass memory) {
+        std::lock_guard const lock(mutex_);
+        live_ -= static_cast<std::int64_t>(bytes);
+        by_class_[static_cast<std::size_t>(memory)] -= static_cast<std::int64_t>(bytes);
+    }
+    std::int64_t live() const {
+        std::lock_guard const lock(mutex_);
+        return live_;
+    }
+    std::vector<MemoryMoment> moments() const {
+        std::lock_guard const lock(mutex_);
+        return moments_;
+    }
+    void reset() {
+        std::lock_guard const lock(mutex_);
+        moments_ = {{parallel::step_place, live_, by_class_}};
+    }
+
+  private:
+    mutable std::mutex mutex_;
+    std::int64_t live_ = 0;
+    BytesByClass by_class_{};
+    std::vector<MemoryMoment> moments_;
+};
+
+/// Counts outlive their threads: what these allocated may live on.
+Count& new_count() {
+    static std::mutex mutex;
+    static std::deque<Count> all;
+    std::lock_guard const lock(mutex);
+    return all.emplace_back();
+}
+/// Whether this thread counts what it allocates on the host with the meta device's: a dry run
+/// makes there what a run on the CPU has there too.
+thread_local bool is_dry = false;
+Count& own_count(c10::DeviceType device) {
+    static thread_local Count &cpu = new_count(), &meta = new_count();
+    return device == c10::DeviceType::Meta || is_dry ? meta : cpu;
+}
+
+/// Stands before each tensor's memory, or for it.
+struct Header {
+    std::size_t bytes;
+    MemoryClass memory;
+    Count* count;
+
+    Header(std::size_t n, c10::DeviceType device)
+        : bytes(n), memory(parallel::allocating), count(&own_count(device)) {
+        count->add(bytes, memory);
+    }
+    ~Header() { count->remove(bytes, memory); }
+    Header(Header const&) = delete;
+    Header& operator=(Header const&) = delete;
+};
+/// raw_allocate asserts that context and data are one pointer, so the header stands before the
+/// data.
+constexpr std::size_t kBeforeData = 64;
+static_assert(sizeof(Header) <= kBeforeData);
+
+void free_counted(void* data) {
+    if (data == nullptr) return;
+    auto* const header =
+        std::launder(reinterpret_cast<Header*>(static_cast<std::byte*>(data) - kBeforeData));
+    header->~Header();
+    std::free(header);
+}
+
+struct CountingCpu : c10::Allocator {
+    c10::DataPtr allocate(std::size_t bytes) override {
+        std::size_t const whole =
+            kBeforeData + (bytes + kBeforeData - 1) / kBeforeData * kBeforeData;
+        void* const start = std::aligned_alloc(kBeforeData, whole);
+        if (start == nullptr) throw std::bad_alloc();
+        new (start) Header(bytes, c10::DeviceType::CPU);
+        void* const data = static_cast<std::byte*>(start) + kBeforeData;
+        return {data, data, &free_counted, c10::Device(c10::DeviceType::CPU)};
+    }
+    c10::DeleterFnPtr raw_deleter() const override { return &free_counted; }
+    void copy_data(void* to, void const* from, std::size_t count) const override {
+        default_copy_data(to, from, count);
+    }
+};
+
+/// Hands out no memory.
+struct CountingMeta : c10::Allocator {
+    c10::DataPtr allocate(std::size_t bytes) override {
+        return {nullptr, new Header(bytes, c10::DeviceType::Meta),
+                [](void* header) { delete static_cast<Header*>(header); },
+                c10::Device(c10::DeviceType::Meta)};
+    }
+    c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+    void copy_data(void*, void const*, std::size_t) const override {}
+};
+
+/// What the trainer does between two steps' reading of data (framework/train/trainer_step.cpp).
+void train(parallelize::ParallelModel& model, optimizer::AdamW& optimizer,
+           std::optional<optimizer::GradientNorm> const& norm_of, std::int64_t micro_batches) {
+    model.engine().queue(micro_batches);
+    at::Tensor const own_losses = model.engine().losses();
+    parallel::step_place = {"norm"};
+    at::Tensor const norm = norm_of ? norm_of->compute() : at::zeros({}, at::kDouble),
+                     losses = step::gather_losses(own_losses, micro_batches, model.mesh()),
+                     loss = optimizer::ordered_sum(losses),
+                     scale = step::update_scale(loss, norm, 1.0,
+                                                std::numeric_limits<double>::infinity());
+    parallel::step_place = {"update"};
+    optimizer.step(1e-3, scale, 0);
+    model.refresh();
+}
+
+} // namespace
+
+MemoryMeter::MemoryMeter(c10::DeviceType device) : device_(device) {
+    static CountingCpu on_cpu;
+    static CountingMeta on_meta;
+    static std::once_flag installed;
+    std::call_once(installed, [] {
+        c10::SetAllocator(c10::DeviceType::CPU, &on_cpu, 255);
+        c10::SetAllocator(c10::DeviceType::Meta, &on_meta, 255);
+    });
+}
+
+std::int64_t MemoryMeter::live() const {
+    return own_count(device_).live();
+}
+std::int64_t MemoryMeter::peak() const {
+    auto const all = moments();
+    return std::ranges::max(all, {}, &MemoryMoment::peak).peak;
+}
+std::vector<MemoryMoment> MemoryMeter::moments() const {
+    return own_count(device_).moments();
+}
+void MemoryMeter::reset() const {
+    own_count(device_).reset();
+}
+
+StepMemory count_memory(model::Config const& model, StepDescription const& step,
+                        cluster::Communicator& world, at::Device device) {
+    MemoryMeter const meter(device.type());
+    is_dry = device.is_meta();
+    std::int64_t const others = meter.live();
+    parallel::Mesh const mesh(world, step.mesh);
+    parallelize::ParallelModel parallel(model, mesh, step.section, step.numerics, true, device);
+    optimizer::AdamW optimizer(parallel.store(), {},
+                               step.section.offload == parallelize::Offload::optimizer);
+    std::optional<optimizer::GradientNorm> norm;
+    // In bitwise mode ranks tell each other what they sum, and here there are none.
+    if (!device.is_meta() || step.numerics.mode == parallelize::NumericsMode::fast)
+        norm.emplace(parallel.store(), mesh);
+    parallel.refresh();
+    DryStep now = dry_step(model, step, mesh, device);
+    DryStep const next = dry_step(model, step, mesh, device);
+    parallel.load(std::move(now.passes));
+    parallel::step_place = {"step"};
+    meter.reset();
+    StepMemory memory{.before = meter.live() - others};
+    train(parallel, optimizer, norm, now.micro_batches);
+    memory.moments = meter.moments();
+    for (auto& moment : memory.moments) moment.peak -= others;
+    memory.peak = std::ranges::max(memory.moments, {}, &MemoryMoment::peak);
+    memory.after = meter.live() - others;
+    parallel::step_place = {};
+    is_dry = false;
+    return memory;
+}
+
+StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank) {
+    // As many reductions as may wait do wait: how many it is in a run, the network decides.
+    constexpr int kLooks = 64;
+    auto const world = parallel::make_dry_world(step.mesh, rank, {}, kLooks);
+    return count_memory(model, step, *world, at::kMeta);
+}
+
+} // namespace trireme::framework::planning

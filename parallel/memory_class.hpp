@@ -1,0 +1,53 @@
+// Says what memory is taken for, and where in a step: code that allocates notes it, and a meter of
+// allocations (framework/planning/memory_meter.hpp) reads it. Each thread has its own notes.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace trireme::parallel {
+
+/// Buffers are what comes and goes with a unit: gathered weights, the gradient of a micro-batch,
+/// staged state. Communication is what arrives for a sum.
+enum class MemoryClass : std::uint8_t {
+    weights,
+    gradients,
+    optimizer,
+    activations,
+    buffers,
+    communication,
+    data
+};
+inline constexpr std::array kMemoryClassNames{
+    "weights", "gradients", "optimizer", "activations", "buffers", "communication", "data"};
+inline constexpr std::size_t kMemoryClasses = kMemoryClassNames.size();
+inline char const* name_of(MemoryClass memory) {
+    return kMemoryClassNames[static_cast<std::size_t>(memory)];
+}
+
+/// Holds the class of what this thread allocates.
+inline thread_local MemoryClass allocating = MemoryClass::activations;
+/// Changes it for as long as one is alive.
+class AllocatingFor {
+  public:
+    explicit AllocatingFor(MemoryClass memory) : before_(allocating) { allocating = memory; }
+    ~AllocatingFor() { allocating = before_; }
+    AllocatingFor(AllocatingFor const&) = delete;
+    AllocatingFor& operator=(AllocatingFor const&) = delete;
+
+  private:
+    MemoryClass before_;
+};
+
+/// A place in a step: what a rank does, for which micro-step, chunk and block (-1: for none).
+struct StepPlace {
+    char const* doing = "set-up"; ///< a literal
+    std::int64_t micro_step = -1;
+    int chunk = -1;
+    std::int64_t block = -1;
+
+    bool operator==(StepPlace const&) const = default;
+};
+inline thread_local StepPlace step_place;
+
+} // namespace trireme::parallel
