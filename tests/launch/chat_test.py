@@ -87,8 +87,8 @@ def trained(message):
     return message["role"] == "assistant" and bool(message.get("weight", message.get("train", 1)))
 
 
-def samples(folder):
-    with h5py.File(folder / "train-00000.h5") as file:
+def samples(folder, split="train"):
+    with h5py.File(folder / f"{split}-00000.h5") as file:
         columns = {name: file[f"columns/{name}"][...] for name in ("tokens/values", "tokens/offsets", "token_labels/values")}
         rows = file["columns/source_line/values"][...]
     offsets = columns["tokens/offsets"]
@@ -135,6 +135,28 @@ def check_random(folder, name, template):
             assert part.split("<|think|>")[-1] == of, (name, row, part, of)
     stop = json.loads((folder / "out/generation_config.json").read_text())["eos_token_id"]
     assert set(stop if isinstance(stop, list) else [stop]) <= stops
+
+
+def check_splits(folder):
+    """A conversation stays in one split, also where it becomes several samples, and so do equal ones."""
+    folder.mkdir()
+    write_tokenizer(folder / "tok", TEMPLATES["separate"])
+    rng = random.Random(7)
+    once = [c for c in (conversation(rng) for _ in range(150)) if sum(map(trained, c)) > 1]
+    rows = [{"messages": c} for c in once + once[::3]]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = subprocess.run(
+        [TOOL, "prepare", "--task", "chat", "--tokenizer", "tok", "--input", "rows.jsonl", "--output", "out", "--max-length", "4096",
+         "--validation-fraction", "0.3", "--test-fraction", "0.3"], cwd=folder, capture_output=True, text=True)  # fmt: skip
+    assert made.returncode == 0 and "trained turns found by one sample for each turn" in made.stdout, made
+    split_of, several = {}, 0
+    for split in ("train", "validation", "test"):
+        lines = [row for row, _, _ in samples(folder / "out", split)]
+        several += len(lines) - len(set(lines))
+        for line in lines:
+            assert split_of.setdefault(json.dumps(rows[line - 1]), split) == split, (line, split)
+    assert set(split_of.values()) == {"train", "validation", "test"} and several > 50, several
+    assert len(split_of) == len(set(map(json.dumps, rows)))
 
 
 USER, BOT = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
@@ -299,6 +321,7 @@ def main():
         folder = pathlib.Path(name)
         for place, (of, template) in enumerate(TEMPLATES.items()):
             check_random(folder / f"random{place}", of, template)
+        check_splits(folder / "splits")
         check_forms(folder / "forms")
         check_cut_and_specials(folder / "cut")
         check_malformed(folder / "malformed")
