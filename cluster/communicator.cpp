@@ -112,14 +112,13 @@ Work Communicator::reduce_scatter(Buffer in, Buffer out, ReduceOp op, std::strin
 
 Work Communicator::all_to_all(Buffer in, std::span<std::size_t const> send_counts, Buffer out,
                               std::span<std::size_t const> receive_counts, std::string_view name) {
-    auto const n = static_cast<std::size_t>(size_);
+    auto const n = static_cast<std::size_t>(size_), own = static_cast<std::size_t>(rank_);
     require_same_dtype(in, out, name);
     if (send_counts.size() != n || receive_counts.size() != n)
         misuse(name, fmt::format("all_to_all needs {} counts", n));
     if (sum(send_counts) > in.count || sum(receive_counts) > out.count)
         misuse(name, "all_to_all counts exceed the buffers");
-    std::size_t const sent =
-        (sum(send_counts) - send_counts[static_cast<std::size_t>(rank_)]) * size_of(in.dtype);
+    std::size_t const sent = (sum(send_counts) - send_counts[own]) * size_of(in.dtype);
     CallRecord const record{0, Collective::all_to_all, name, in.dtype, in.count, sent};
     return start(record, [&] {
         if (size_ == 1)

@@ -19,7 +19,9 @@ void refuse_singletons(char const* slurm_tasks, char const* slurm_rank, int worl
         slurm_tasks, slurm_rank));
 }
 
-Environment::Environment(int& argc, char**& argv) {
+namespace {
+
+void initialize_mpi(int& argc, char**& argv) {
     // One thread computes and calls MPI (docs/decisions/0001-mpi-progress.md); the watch talks
     // beside it, and keeps silent where MPI does not grant that (docs/decisions/0002-watch.md).
     int granted = MPI_THREAD_SINGLE;
@@ -32,6 +34,12 @@ Environment::Environment(int& argc, char**& argv) {
     // MPI tells of a failed request of a collective at MPI_COMM_WORLD, whatever its communicator.
     check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN),
               "MPI_Comm_set_errhandler");
+}
+
+} // namespace
+
+Environment::Environment(int& argc, char**& argv) {
+    initialize_mpi(argc, argv);
     int size = 1;
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
     // A job that mpirun started has a world of the size it was told, also inside an allocation of

@@ -38,6 +38,18 @@ std::size_t character_start(std::string_view text, std::size_t at) {
     return at;
 }
 
+/// Takes the first character off `text` and returns it, escaped unless it can be printed.
+std::string take_printable(std::string_view& text) {
+    constexpr char const* kDigits = "0123456789abcdef";
+    auto const byte = static_cast<unsigned char>(text[0]);
+    std::size_t const size = character_size(text);
+    bool const plain = size > 0 && !is_control(text[0]);
+    std::string const taken(text.substr(0, size));
+    text.remove_prefix(std::max<std::size_t>(1, size));
+    if (byte == '\n') return "\\n";
+    return plain ? taken : std::string("\\x").append({kDigits[byte >> 4], kDigits[byte & 15]});
+}
+
 } // namespace
 
 std::string one_line(std::string_view message) {
@@ -47,18 +59,7 @@ std::string one_line(std::string_view message) {
                one_line(message.substr(character_start(message, message.size() - half)));
     }
     std::string line;
-    constexpr char const* kDigits = "0123456789abcdef";
-    while (!message.empty()) {
-        auto const c = static_cast<unsigned char>(message[0]);
-        std::size_t const size = character_size(message);
-        if (c == '\n')
-            line += "\\n";
-        else if (size == 0 || is_control(message[0]))
-            (line += "\\x").append({kDigits[c >> 4], kDigits[c & 15]});
-        else
-            line += message.substr(0, size);
-        message.remove_prefix(std::max<std::size_t>(1, size));
-    }
+    while (!message.empty()) line += take_printable(message);
     return line;
 }
 

@@ -137,6 +137,26 @@ void set_fault_step(std::int64_t step) {
     plan().step = step;
 }
 
+namespace {
+
+/// Does what the fault does by itself. Returns false if its place has to do it.
+bool act(Fault const& fault, std::string_view phase) {
+    switch (fault.action) {
+    case FaultAction::kill: ::raise(SIGKILL); return true;
+    case FaultAction::stop: ::raise(SIGSTOP); return true;
+    case FaultAction::terminate: ::raise(SIGTERM); return true;
+    case FaultAction::raise: throw std::runtime_error(fmt::format("fault on purpose at {}", phase));
+    case FaultAction::sleep:
+        std::this_thread::sleep_for(std::chrono::duration<double>(fault.value));
+        return true;
+    case FaultAction::exhaust: exhaust_memory(); return true;
+    case FaultAction::exit: std::_Exit(static_cast<int>(fault.value));
+    default: return false;
+    }
+}
+
+} // namespace
+
 std::optional<Fault> fault_point(std::string_view phase) {
     if (!plan().any) return std::nullopt;
     auto const fault = take(phase);
@@ -144,19 +164,7 @@ std::optional<Fault> fault_point(std::string_view phase) {
     say("trireme: fault fired: {} on rank {} at step {}: {} (process {})\n", phase,
         plan().rank.load(), plan().step.load(), kActions[static_cast<std::size_t>(fault->action)],
         getpid());
-    switch (fault->action) {
-    case FaultAction::kill: ::raise(SIGKILL); break;
-    case FaultAction::stop: ::raise(SIGSTOP); break;
-    case FaultAction::terminate: ::raise(SIGTERM); break;
-    case FaultAction::raise: throw std::runtime_error(fmt::format("fault on purpose at {}", phase));
-    case FaultAction::sleep:
-        std::this_thread::sleep_for(std::chrono::duration<double>(fault->value));
-        break;
-    case FaultAction::exhaust: exhaust_memory(); break;
-    case FaultAction::exit: std::_Exit(static_cast<int>(fault->value));
-    default: return fault;
-    }
-    return std::nullopt;
+    return act(*fault, phase) ? std::nullopt : fault;
 }
 
 } // namespace trireme::cluster

@@ -41,6 +41,17 @@ static void close_texts(Flight& flight) {
     }
 }
 
+namespace {
+
+void check_header(FlightHeader const& h, auto const& refuse) {
+    if (h.magic != kFlightMagic) refuse("no flight record");
+    if (h.version != kFlightVersion) refuse(fmt::format("version {}", h.version));
+    if (h.size < 1 || h.size > kFlightRanks || h.rank < 0 || h.rank >= h.size)
+        refuse(fmt::format("rank {} of {} ranks", h.rank, h.size));
+}
+
+} // namespace
+
 Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
     Flight flight{};
     auto const refuse = [&](std::string const& what) {
@@ -49,17 +60,13 @@ Flight flight_from_bytes(std::string_view bytes, std::string const& name) {
     };
     if (bytes.size() < sizeof flight.header) refuse(fmt::format("{} bytes", bytes.size()));
     std::memcpy(&flight.header, bytes.data(), sizeof flight.header);
-    auto const& h = flight.header;
-    if (h.magic != kFlightMagic) refuse("no flight record");
-    if (h.version != kFlightVersion) refuse(fmt::format("version {}", h.version));
-    if (h.size < 1 || h.size > kFlightRanks || h.rank < 0 || h.rank >= h.size)
-        refuse(fmt::format("rank {} of {} ranks", h.rank, h.size));
+    check_header(flight.header, refuse);
     bytes.remove_prefix(sizeof flight.header);
-    if (h.groups > kFlightGroups || bytes.size() < h.groups * sizeof(FlightGroup))
-        refuse(fmt::format("{} groups in {} bytes", h.groups, bytes.size()));
-    flight.groups.resize(h.groups);
-    if (h.groups > 0)
-        std::memcpy(flight.groups.data(), bytes.data(), h.groups * sizeof(FlightGroup));
+    std::size_t const groups = flight.header.groups;
+    if (groups > kFlightGroups || bytes.size() < groups * sizeof(FlightGroup))
+        refuse(fmt::format("{} groups in {} bytes", groups, bytes.size()));
+    flight.groups.resize(groups);
+    if (groups > 0) std::memcpy(flight.groups.data(), bytes.data(), groups * sizeof(FlightGroup));
     close_texts(flight);
     return flight;
 }

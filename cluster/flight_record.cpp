@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <numeric>
 #include <thread>
 
 #include "cluster/error.hpp"
@@ -38,16 +39,8 @@ std::uint32_t chained(std::uint32_t before, CallRecord const& call) {
     return static_cast<std::uint32_t>(xxh3_64({reinterpret_cast<char const*>(&key), sizeof key}));
 }
 
-} // namespace
-
-FlightRecorder::FlightRecorder(int rank, int size) {
-    void* const memory =
-        mmap(nullptr, sizeof(Block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        throw JobError(fmt::format("mmap of a flight record: {}", std::strerror(errno)));
-    block_ = static_cast<Block*>(memory);
-    traces_.reserve(kFlightGroups);
-    FlightHeader& h = block_->header;
+FlightHeader header_of(int rank, int size) {
+    FlightHeader h{};
     h.magic = kFlightMagic;
     h.version = kFlightVersion;
     h.rank = rank;
@@ -57,8 +50,59 @@ FlightRecorder::FlightRecorder(int rank, int size) {
     h.step = -1;
     put(h.host, host_name());
     put(h.phase, "start");
+    return h;
+}
+
+/// Says what the call is, but not its place among others.
+void describe(FlightCall& c, CallRecord const& call) {
+    c.sequence = call.sequence;
+    c.start = flight_now();
+    c.finish = 0;
+    c.count = call.count;
+    c.op = call.op;
+    c.dtype = call.dtype;
+    c.peer = -1;
+    put(c.name, call.name);
+}
+
+/// Notes a call that all members of a group enter as the next in its order.
+void note_collective(FlightGroup& g, FlightCall& c, auto& trace, CallRecord const& call) {
+    c.ordinal = g.ordinals;
+    trace.hashes[g.ordinals % kHashes] =
+        chained(g.ordinals ? trace.hashes[(g.ordinals - 1) % kHashes] : 0, call);
+    g.ordinals++;
+}
+
+/// Notes a message as the next in the order of those with its peer.
+void note_message(FlightCall& c, auto& trace) {
+    int const peer = trace.message->peer;
+    c.kind = trace.message->kind;
+    c.peer = trace.members.empty() ? -1 : trace.members[static_cast<std::size_t>(peer)];
+    c.ordinal = (c.kind == Message::Kind::send ? trace.sent : trace.received)[peer]++;
+    trace.message.reset();
+}
+
+/// Puts the `size` bytes at `memory` into the file and the file in their place: whoever holds the
+/// address writes to the file from now on. Returns the call that failed, or null.
+char const* move_into(int file, void* memory, std::size_t size) {
+    if (pwrite(file, memory, size, 0) != static_cast<ssize_t>(size)) return "write";
+    void* const mapped =
+        mmap(memory, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0);
+    return mapped == MAP_FAILED ? "mmap" : nullptr;
+}
+
+} // namespace
+
+FlightRecorder::FlightRecorder(int rank, int size) {
+    void* const memory =
+        mmap(nullptr, sizeof(Block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        throw JobError(fmt::format("mmap of a flight record: {}", std::strerror(errno)));
+    block_ = static_cast<Block*>(memory);
+    block_->header = header_of(rank, size);
+    traces_.reserve(kFlightGroups);
     std::vector<int> everyone(static_cast<std::size_t>(size));
-    for (int r = 0; r < size; ++r) everyone[static_cast<std::size_t>(r)] = r;
+    std::iota(everyone.begin(), everyone.end(), 0);
     on_group("world", everyone);
     recorder = this;
 }
@@ -71,27 +115,19 @@ FlightRecorder::~FlightRecorder() {
 
 void FlightRecorder::keep_in(std::string const& run_folder, std::int64_t job) {
     std::string const path = flight_file(run_folder, block_->header.rank);
-    auto const check = [&](bool good, char const* call) {
-        if (!good)
-            throw InputError(
-                fmt::format("{}: {}: {}; legal: a run folder on a disk with room and write "
-                            "permission",
-                            path, call, reason_of(errno)));
+    auto const refuse = [&](char const* call, int code) {
+        throw InputError(fmt::format("{}: {}: {}; legal: a run folder on a disk with room and "
+                                     "write permission",
+                                     path, call, reason_of(code)));
     };
     int const file = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    check(file >= 0, "open");
+    if (file < 0) refuse("open", errno);
     std::scoped_lock const lock(mutex_);
     block_->header.job = job;
-    bool const written =
-        pwrite(file, block_, sizeof(Block), 0) == static_cast<ssize_t>(sizeof(Block));
+    char const* const failed = move_into(file, block_, sizeof(Block));
     int const code = errno;
-    // The file takes the place of the memory: whoever holds its address now writes to the file.
-    void* const mapped = written ? mmap(block_, sizeof(Block), PROT_READ | PROT_WRITE,
-                                        MAP_SHARED | MAP_FIXED, file, 0)
-                                 : MAP_FAILED;
-    if (!written) errno = code;
     close(file);
-    check(mapped != MAP_FAILED, written ? "mmap" : "write");
+    if (failed) refuse(failed, code);
     run_folder_ = run_folder;
 }
 
@@ -140,29 +176,13 @@ void FlightRecorder::on_start(std::string_view group, CallRecord const& call) {
     auto const at = slot(group);
     if (!at) return;
     FlightGroup& g = block_->groups[*at];
-    Trace& trace = traces_[*at];
     FlightCall& c = g.ring[g.calls++ % kFlightCalls];
     c.state = CallState::none; // a reader after kill -9 must not take half of a call for a call
-    c.sequence = call.sequence;
-    c.start = flight_now();
-    c.finish = 0;
-    c.count = call.count;
-    c.op = call.op;
-    c.dtype = call.dtype;
-    c.peer = -1;
-    put(c.name, call.name);
-    if (call.op != Collective::exchange) {
-        c.ordinal = g.ordinals;
-        trace.hashes[g.ordinals % kHashes] =
-            chained(g.ordinals ? trace.hashes[(g.ordinals - 1) % kHashes] : 0, call);
-        g.ordinals++;
-    } else if (trace.message) {
-        int const peer = trace.message->peer;
-        c.kind = trace.message->kind;
-        c.peer = trace.members.empty() ? -1 : trace.members[static_cast<std::size_t>(peer)];
-        c.ordinal = (c.kind == Message::Kind::send ? trace.sent : trace.received)[peer]++;
-        trace.message.reset();
-    }
+    describe(c, call);
+    if (call.op != Collective::exchange)
+        note_collective(g, c, traces_[*at], call);
+    else if (traces_[*at].message)
+        note_message(c, traces_[*at]);
     // A split is one blocking call of the library.
     c.state = call.op == Collective::split ? CallState::waited_for : CallState::started;
 }

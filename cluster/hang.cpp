@@ -38,34 +38,48 @@ class Waits {
     std::map<int, Wait> const& all() const { return waits_; }
 
   private:
-    void find_wait(int rank) {
-        Flight const& flight = *flights_[static_cast<std::size_t>(rank)];
-        FlightCall const* oldest = nullptr;
+    struct Place {
         FlightGroup const* group = nullptr;
+        FlightCall const* call = nullptr;
+    };
+
+    /// Returns the oldest call that the rank waits for, without a call if there is none.
+    static Place oldest_wait(Flight const& flight) {
+        Place oldest;
         for (auto const& g : flight.groups)
             for (auto const* c : calls_in_order(g))
-                if (c->state == CallState::waited_for && (!oldest || c->start < oldest->start)) {
-                    oldest = c;
-                    group = &g;
-                }
-        if (!oldest) return;
-        Wait wait{oldest, group->name.data(), {}, {}};
-        auto const found = groups_.find({group->name.data(), group->leader, group->generation});
-        bool const exchange = oldest->op == Collective::exchange;
-        if (exchange && oldest->peer >= 0 && !has_met(oldest->peer, rank, *oldest, *group))
-            wait.missing = {oldest->peer};
-        if (found != groups_.end())
-            for (auto const& m : found->second) {
-                wait.members.push_back(m.rank);
-                if (!exchange && m.group->ordinals <= oldest->ordinal)
-                    wait.missing.push_back(m.rank);
-            }
+                if (c->state == CallState::waited_for &&
+                    (!oldest.call || c->start < oldest.call->start))
+                    oldest = {&g, c};
+        return oldest;
+    }
+
+    void find_wait(int rank) {
+        auto const [group, call] = oldest_wait(*flights_[static_cast<std::size_t>(rank)]);
+        if (!call) return;
+        Wait wait{call, group->name.data(), {}, {}};
+        bool const exchange = call->op == Collective::exchange;
+        if (exchange && call->peer >= 0 && !has_met(call->peer, rank, *call, *group))
+            wait.missing = {call->peer};
+        add_members(wait, *group);
         add_unknown_members(wait, *group);
         // All entered it, but a rank that is stopped or dead since does not do its part.
         if (wait.missing.empty())
-            for (int const r : exchange ? std::vector{oldest->peer} : wait.members)
+            for (int const r : exchange ? std::vector{call->peer} : wait.members)
                 if (r >= 0 && is_silent(r)) wait.missing.push_back(r);
         waits_.emplace(rank, std::move(wait));
+    }
+
+    /// Lists the members of the group that are on record; those that have not entered the call are
+    /// missing.
+    void add_members(Wait& wait, FlightGroup const& group) const {
+        auto const found = groups_.find({group.name.data(), group.leader, group.generation});
+        if (found == groups_.end()) return;
+        for (auto const& m : found->second) {
+            wait.members.push_back(m.rank);
+            if (wait.call->op != Collective::exchange && m.group->ordinals <= wait.call->ordinal)
+                wait.missing.push_back(m.rank);
+        }
     }
 
     /// Counts members as missing that left no record, or do not know of the group yet: only the
@@ -103,28 +117,41 @@ class Waits {
 struct Roots {
     std::vector<int> guilty, circle;
 };
+/// Follows chains of waiting ranks to their ends.
+class Search {
+  public:
+    explicit Search(Waits const& waits) : waits_(waits) {}
+
+    void visit(int rank) {
+        if (auto const again = std::ranges::find(path_, rank); again != path_.end()) {
+            circle_.insert(again, path_.end());
+            return;
+        }
+        auto const* wait = waits_.wait_of(rank);
+        if (waits_.is_silent(rank) || !wait) {
+            guilty_.insert(rank);
+            return;
+        }
+        if (!seen_.insert(rank).second) return;
+        path_.push_back(rank);
+        for (int const next : wait->missing) visit(next);
+        path_.pop_back();
+    }
+    Roots roots() const {
+        return {{guilty_.begin(), guilty_.end()}, {circle_.begin(), circle_.end()}};
+    }
+
+  private:
+    Waits const& waits_;
+    std::set<int> guilty_, seen_, circle_;
+    std::vector<int> path_; ///< from the rank that the search began at
+};
+
 Roots follow(Waits const& waits) {
-    std::set<int> guilty, seen;
-    std::vector<int> path;
-    std::set<int> circle;
-    auto const visit = [&](auto const& self, int rank) -> void {
-        if (auto const again = std::ranges::find(path, rank); again != path.end()) {
-            circle.insert(again, path.end());
-            return;
-        }
-        auto const* wait = waits.wait_of(rank);
-        if (waits.is_silent(rank) || !wait) {
-            guilty.insert(rank);
-            return;
-        }
-        if (!seen.insert(rank).second) return;
-        path.push_back(rank);
-        for (int const next : wait->missing) self(self, next);
-        path.pop_back();
-    };
+    Search search(waits);
     for (auto const& [rank, wait] : waits.all())
-        if (!waits.is_silent(rank)) visit(visit, rank);
-    return {{guilty.begin(), guilty.end()}, {circle.begin(), circle.end()}};
+        if (!waits.is_silent(rank)) search.visit(rank);
+    return search.roots();
 }
 
 /// Returns those of a circle whose last call never came after the one before it until now: what a

@@ -48,21 +48,28 @@ struct Odd {
     std::size_t example = 0, majority = 0; ///< members that did the odd thing, and the right one
 };
 
+using Calls = std::map<std::uint64_t, FlightCall const*>;      // of one member, by their place
+using Camps = std::map<std::string, std::vector<std::size_t>>; // members, by what they called
+
+/// Returns the camp that did the right thing, and whether that is known: the largest, or of several
+/// as large the one whose call follows the same call as a step before.
+std::pair<Camps::const_iterator, bool>
+right_camp(Camps const& camps, std::vector<Calls> const& calls, std::uint64_t at) {
+    auto const size = [](auto const& camp) { return camp.second.size(); };
+    Camps::const_iterator right = std::ranges::max_element(camps, {}, size);
+    if (std::ranges::count(camps, right->second.size(), size) == 1) return {right, true};
+    for (auto camp = camps.begin(); camp != camps.end(); ++camp)
+        if (seen_before(calls[camp->second.front()], at)) right = camp;
+    return {right, seen_before(calls[right->second.front()], at)};
+}
+
 /// Judges which members are the odd ones at `at`.
-Odd odd_ones(std::vector<GroupMember> const& members,
-             std::vector<std::map<std::uint64_t, FlightCall const*>> const& calls,
+Odd odd_ones(std::vector<GroupMember> const& members, std::vector<Calls> const& calls,
              std::uint64_t at) {
-    std::map<std::string, std::vector<std::size_t>> camps;
+    Camps camps;
     for (std::size_t m = 0; m < members.size(); ++m)
         camps[signature(*calls[m].at(at))].push_back(m);
-    auto const size = [](auto const& camp) { return camp.second.size(); };
-    auto const largest = std::ranges::max_element(camps, {}, size);
-    bool const tie = std::ranges::count(camps, largest->second.size(), size) > 1;
-    auto right = largest;
-    if (tie) // the one whose call follows the same call as a step before
-        for (auto camp = camps.begin(); camp != camps.end(); ++camp)
-            if (seen_before(calls[camp->second.front()], at)) right = camp;
-    bool const known = !tie || seen_before(calls[right->second.front()], at);
+    auto const [right, known] = right_camp(camps, calls, at);
     Odd odd;
     odd.majority = right->second.front();
     for (auto const& [text, camp] : camps)
@@ -75,31 +82,37 @@ Odd odd_ones(std::vector<GroupMember> const& members,
     return odd;
 }
 
-std::optional<Verdict> mismatch_in(Flights const& flights, std::string const& name,
-                                   std::vector<GroupMember> const& members) {
-    std::vector<std::map<std::uint64_t, FlightCall const*>> calls;
-    for (auto const& m : members) calls.push_back(ordered(*m.group));
+/// Returns the first place where all members have a call on record, and not all the same.
+std::optional<std::uint64_t> first_disagreement(std::vector<Calls> const& calls) {
     for (auto const& [at, first] : calls.front()) {
-        if (!std::ranges::all_of(calls, [&](auto const& c) { return c.contains(at); })) continue;
-        if (std::ranges::all_of(
-                calls, [&](auto const& c) { return signature(*c.at(at)) == signature(*first); }))
-            continue;
-        Odd const odd = odd_ones(members, calls, at);
-        auto const& wrong = calls[odd.example];
-        auto const& right = calls[odd.majority];
-        std::string const expected = signature(*right.at(at));
-        bool const left_out = follows(right, *right.at(at), *wrong.at(at));
-        int const example = members[odd.example].rank;
-        return Verdict{
-            odd.ranks,
-            fmt::format("ranks disagree on call {} of group {}: {} called {} where {} called {}{}; "
-                        "{} was in {}",
-                        at, name, who(flights, example), signature(*wrong.at(at)),
-                        who(flights, members[odd.majority].rank), expected,
-                        left_out ? fmt::format(" (which {} left out)", who(flights, example)) : "",
-                        who(flights, example), where(*flights[static_cast<std::size_t>(example)]))};
+        auto const known = [&](Calls const& c) { return c.contains(at); };
+        auto const other = [&](Calls const& c) {
+            return signature(*c.at(at)) != signature(*first);
+        };
+        if (std::ranges::all_of(calls, known) && std::ranges::any_of(calls, other)) return at;
     }
     return std::nullopt;
+}
+
+std::optional<Verdict> mismatch_in(Flights const& flights, std::string const& name,
+                                   std::vector<GroupMember> const& members) {
+    std::vector<Calls> calls;
+    for (auto const& m : members) calls.push_back(ordered(*m.group));
+    auto const at = first_disagreement(calls);
+    if (!at) return std::nullopt;
+    Odd const odd = odd_ones(members, calls, *at);
+    auto const &wrong = *calls[odd.example].at(*at), &right = *calls[odd.majority].at(*at);
+    int const example = members[odd.example].rank;
+    std::string const name_of_odd = who(flights, example);
+    bool const left_out = follows(calls[odd.majority], right, wrong);
+    return Verdict{
+        odd.ranks,
+        fmt::format("ranks disagree on call {} of group {}: {} called {} where {} called {}{}; "
+                    "{} was in {}",
+                    *at, name, name_of_odd, signature(wrong),
+                    who(flights, members[odd.majority].rank), signature(right),
+                    left_out ? fmt::format(" (which {} left out)", name_of_odd) : "", name_of_odd,
+                    where(*flights[static_cast<std::size_t>(example)]))};
 }
 
 } // namespace

@@ -28,6 +28,11 @@ void check_mpi(int code, char const* call) {
 
 namespace {
 
+/// Copies `from` to `to`, of the same size; an empty buffer may have no address.
+void copy_bytes(Buffer const& from, Buffer const& to) {
+    if (from.bytes() > 0) std::memcpy(to.data, from.data, from.bytes());
+}
+
 constexpr int kTag = 77;
 constexpr std::chrono::seconds kAbortLimit{5};
 
@@ -202,7 +207,7 @@ class MpiCommunicator : public Communicator {
 
     void start_all_gather(MpiOperation& work, Buffer const& in, Buffer const& out) const {
         auto const own = out.slice(static_cast<std::size_t>(rank()) * in.count, in.count);
-        if (own.data != in.data && in.bytes() > 0) std::memcpy(own.data, in.data, in.bytes());
+        if (own.data != in.data) copy_bytes(in, own);
         if (in.bytes() <= options().chunk_bytes) {
             check_mpi(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, out.data,
                                      static_cast<int>(in.bytes()), MPI_BYTE, comm_, work.next()),
@@ -228,12 +233,11 @@ class MpiCommunicator : public Communicator {
             from += send_counts[p];
             to += receive_counts[p];
             if (peer == rank()) {
-                if (outgoing.bytes() > 0)
-                    std::memcpy(incoming.data, outgoing.data, outgoing.bytes());
-            } else {
-                receive(work, incoming, peer);
-                messages.push_back({Message::Kind::send, peer, outgoing});
+                copy_bytes(outgoing, incoming);
+                continue;
             }
+            receive(work, incoming, peer);
+            messages.push_back({Message::Kind::send, peer, outgoing});
         }
         for (auto const& m : messages) send(work, m.buffer, m.peer);
     }

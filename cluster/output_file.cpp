@@ -25,6 +25,29 @@ bool names_a_stream(std::string const& path) {
     return text.starts_with("/dev/") || text.starts_with("/proc/");
 }
 
+/// Returns why a file that exists cannot be written to, or "".
+std::string objection_to(std::string const& path, struct stat const& found, bool regular,
+                         Existing existing) {
+    if (S_ISDIR(found.st_mode)) return "is a folder; legal: the name of a file";
+    if (S_ISSOCK(found.st_mode) || S_ISBLK(found.st_mode))
+        return "is a socket or a disk; legal: the name of a file";
+    if (regular && existing == Existing::refused)
+        return "exists already; legal: a new file, or --force to replace it";
+    if (!regular && access(path.c_str(), W_OK) != 0)
+        return reason_of(errno) + "; legal: the name of a file that may be written to";
+    return "";
+}
+
+/// Tells whether a file can be made beside the path; errno says why not.
+bool can_be_made(std::string const& path) {
+    try {
+        unlink(make_staging_file(path).c_str());
+        return true;
+    } catch (JobError const&) {
+        return false;
+    }
+}
+
 } // namespace
 
 OutputFile::OutputFile(std::string field, std::string path, Existing existing)
@@ -32,26 +55,17 @@ OutputFile::OutputFile(std::string field, std::string path, Existing existing)
     auto const refuse = [&](std::string const& why) {
         throw InputError(field_ + ": " + path_ + ": " + why);
     };
+    constexpr char const* kNoRoom = "; legal: a file in a folder that exists and may be written to";
     if (path_.empty() || path_.ends_with('/')) refuse("legal: the name of a file");
     struct stat found {};
     if (stat(target_.c_str(), &found) == 0) {
-        if (S_ISDIR(found.st_mode)) refuse("is a folder; legal: the name of a file");
-        if (S_ISSOCK(found.st_mode) || S_ISBLK(found.st_mode))
-            refuse("is a socket or a disk; legal: the name of a file");
         regular_ = S_ISREG(found.st_mode) && !names_a_stream(path_);
-        if (regular_ && existing == Existing::refused)
-            refuse("exists already; legal: a new file, or --force to replace it");
-        if (!regular_ && access(target_.c_str(), W_OK) != 0)
-            refuse(reason_of(errno) + "; legal: the name of a file that may be written to");
+        if (auto const why = objection_to(target_, found, regular_, existing); !why.empty())
+            refuse(why);
     } else if (errno != ENOENT) {
-        refuse(reason_of(errno) + "; legal: a file in a folder that exists and may be written to");
+        refuse(reason_of(errno) + kNoRoom);
     }
-    if (!regular_) return;
-    try {
-        unlink(make_staging_file(target_).c_str());
-    } catch (JobError const&) {
-        refuse(reason_of(errno) + "; legal: a file in a folder that exists and may be written to");
-    }
+    if (regular_ && !can_be_made(target_)) refuse(reason_of(errno) + kNoRoom);
 }
 
 OutputFile::~OutputFile() {

@@ -208,30 +208,31 @@ class ThreadCommunicator : public Communicator {
             return std::make_unique<ExchangeOperation>(hub_, failure_, rank(), call.messages);
         return std::make_unique<MeetingOperation>(hub_, failure_, rank(), Entry(call));
     }
-    std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
-                                           CommunicatorOptions options) override {
-        struct Member {
-            std::int64_t color, key, rank;
-        };
+    struct Member {
+        std::int64_t color, key, rank;
+    };
+    /// Returns the members of this rank's color in their new order.
+    std::vector<Member> gather_members(int color, int key) {
         Member own{color, key, rank()};
         std::vector<Member> all(static_cast<std::size_t>(size()));
         Buffer const in{&own, 3, DType::i64}, out{all.data(), 3 * all.size(), DType::i64};
-        std::uint64_t number = 0;
-        {
-            std::lock_guard const lock(hub_->mutex);
-            number = hub_->next[static_cast<std::size_t>(rank())];
-        }
         if (size() > 1)
             all_gather(in, out, "split").wait();
         else
             all[0] = own;
         std::erase_if(all, [&](Member const& m) { return m.color != color; });
-        std::stable_sort(all.begin(), all.end(), [](Member const& a, Member const& b) {
-            return std::pair(a.key, a.rank) < std::pair(b.key, b.rank);
-        });
-        auto const me = std::find_if(all.begin(), all.end(),
-                                     [&](Member const& m) { return m.rank == rank(); }) -
-                        all.begin();
+        std::ranges::stable_sort(all, {}, [](Member const& m) { return std::pair(m.key, m.rank); });
+        return all;
+    }
+    std::unique_ptr<Communicator> do_split(int color, int key, std::string group,
+                                           CommunicatorOptions options) override {
+        std::uint64_t number = 0;
+        {
+            std::lock_guard const lock(hub_->mutex);
+            number = hub_->next[static_cast<std::size_t>(rank())];
+        }
+        auto const all = gather_members(color, key);
+        auto const me = std::ranges::find(all, rank(), &Member::rank) - all.begin();
         std::lock_guard const lock(hub_->mutex);
         auto& made = hub_->splits[{number, color}];
         if (!made || size() == 1) made = std::make_shared<Hub>(static_cast<int>(all.size()));
@@ -260,20 +261,19 @@ void run_as_threads(int ranks, std::function<void(Communicator& world)> const& b
                     CommunicatorOptions const& options) {
     auto const world = make_thread_world(ranks, options);
     auto const failure = dynamic_cast<ThreadCommunicator&>(*world[0]).failure();
-    std::vector<std::thread> threads;
     std::exception_ptr root_cause;
-    for (int r = 0; r < ranks; ++r)
-        threads.emplace_back([&, r] {
-            try {
-                body(*world[static_cast<std::size_t>(r)]);
-            } catch (std::exception const& error) {
-                std::lock_guard const lock(failure->mutex);
-                if (failure->reason.empty()) {
-                    failure->reason = fmt::format("rank {}: {}", r, error.what());
-                    root_cause = std::current_exception();
-                }
-            }
-        });
+    auto const run = [&](int rank) {
+        try {
+            body(*world[static_cast<std::size_t>(rank)]);
+        } catch (std::exception const& error) {
+            std::lock_guard const lock(failure->mutex);
+            if (!failure->reason.empty()) return;
+            failure->reason = fmt::format("rank {}: {}", rank, error.what());
+            root_cause = std::current_exception();
+        }
+    };
+    std::vector<std::thread> threads;
+    for (int r = 0; r < ranks; ++r) threads.emplace_back(run, r);
     for (auto& thread : threads) thread.join();
     if (root_cause) std::rethrow_exception(root_cause);
 }

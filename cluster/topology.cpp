@@ -16,20 +16,24 @@ struct Place {
     std::array<char, 256> host{};
     cpu_set_t mask;
 };
-} // namespace
-
-Topology topology(Communicator& world) {
+Place own_place() {
     Place own{};
     CPU_ZERO(&own.mask);
     std::string const host = host_name();
     std::copy_n(host.data(), std::min(host.size(), own.host.size() - 1), own.host.data());
     sched_getaffinity(0, sizeof own.mask, &own.mask);
+    return own;
+}
+} // namespace
+
+Topology topology(Communicator& world) {
+    Place own = own_place();
     std::vector<Place> all(static_cast<std::size_t>(world.size()));
     world
         .all_gather({&own, sizeof own, DType::u8}, {all.data(), all.size() * sizeof own, DType::u8},
                     "topology")
         .wait();
-    Topology found{host, 0, 0, std::max(1, CPU_COUNT(&own.mask)), 1};
+    Topology found{host_name(), 0, 0, std::max(1, CPU_COUNT(&own.mask)), 1};
     int sharing = 0;
     for (std::size_t r = 0; r < all.size(); ++r) {
         if (std::strcmp(all[r].host.data(), own.host.data()) != 0) continue;

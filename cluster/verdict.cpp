@@ -37,6 +37,16 @@ Verdict some_died(Flights const& flights, std::vector<int> const& died) {
     return {died, line};
 }
 
+/// Blames the first of the ranks that failed: what others say may follow from it.
+Verdict first_failure(Flights const& flights, std::vector<int> const& failed) {
+    auto const first = *std::ranges::min_element(
+        failed, {}, [&](int r) { return flights[static_cast<std::size_t>(r)]->header.heartbeat; });
+    auto const& f = *flights[static_cast<std::size_t>(first)];
+    return {
+        {first},
+        fmt::format("{} failed: {} ({})", who(flights, first), f.header.error.data(), where(f))};
+}
+
 } // namespace
 
 std::optional<Verdict> find_death(Flights const& flights) {
@@ -48,15 +58,7 @@ std::optional<Verdict> find_death(Flights const& flights) {
     auto const told = select(flights, [](auto const& f) {
         return f && f->header.end == FlightEnd::running && f->header.asked_to_end != 0;
     });
-    if (!failed.empty()) { // the first of them: what others say may follow from it
-        auto const first = *std::ranges::min_element(failed, {}, [&](int r) {
-            return flights[static_cast<std::size_t>(r)]->header.heartbeat;
-        });
-        auto const& f = *flights[static_cast<std::size_t>(first)];
-        return Verdict{{first},
-                       fmt::format("{} failed: {} ({})", who(flights, first), f.header.error.data(),
-                                   where(f))};
-    }
+    if (!failed.empty()) return first_failure(flights, failed);
     if (died.empty() && told.empty()) return std::nullopt;
     if (died.empty() || (died.size() == flights.size() && died.size() > 1))
         return all_died(flights, died.empty());

@@ -96,25 +96,28 @@ void Watch::Talk::receive() {
         int done = 0;
         return MPI_Test(&o.request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || done;
     });
-    for (int found = 1; found;) {
-        MPI_Message message = MPI_MESSAGE_NULL;
-        MPI_Status status;
-        if (MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_, &found, &message, &status) !=
-                MPI_SUCCESS ||
-            !found)
-            break;
-        int bytes = 0;
-        MPI_Get_count(&status, MPI_BYTE, &bytes);
-        auto& in = incoming_.emplace_back(
-            Incoming{std::string(static_cast<std::size_t>(bytes), '\0'), MPI_REQUEST_NULL,
-                     status.MPI_SOURCE, static_cast<Tag>(status.MPI_TAG)});
-        MPI_Imrecv(in.bytes.data(), bytes, MPI_BYTE, &message, &in.request);
+    while (take_next()) {
     }
     for (auto in = incoming_.begin(); in != incoming_.end();) {
         int done = 0;
         if (MPI_Test(&in->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done) handle(*in);
         in = done ? incoming_.erase(in) : std::next(in);
     }
+}
+
+bool Watch::Talk::take_next() {
+    int found = 0, bytes = 0;
+    MPI_Message message = MPI_MESSAGE_NULL;
+    MPI_Status status;
+    if (MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_, &found, &message, &status) != MPI_SUCCESS ||
+        !found)
+        return false;
+    MPI_Get_count(&status, MPI_BYTE, &bytes);
+    auto& in = incoming_.emplace_back(Incoming{std::string(static_cast<std::size_t>(bytes), '\0'),
+                                               MPI_REQUEST_NULL, status.MPI_SOURCE,
+                                               static_cast<Tag>(status.MPI_TAG)});
+    MPI_Imrecv(in.bytes.data(), bytes, MPI_BYTE, &message, &in.request);
+    return true;
 }
 
 void Watch::Talk::handle(Incoming const& message) {
@@ -129,17 +132,18 @@ void Watch::Talk::handle(Incoming const& message) {
         reporting_ = false;
         answer(message.source);
         break;
-    case Tag::answer: {
-        std::string_view bytes = message.bytes;
-        auto const length = take<std::uint64_t>(bytes);
-        if (length) alarms_.push_back(alarm_from(bytes.substr(0, length)));
-        bytes.remove_prefix(length);
-        if (!answers_.empty())
-            answers_[static_cast<std::size_t>(message.source)] =
-                flight_from_bytes(bytes, "a rank's answer");
-        break;
+    case Tag::answer: take_answer(message); break;
     }
-    }
+}
+
+void Watch::Talk::take_answer(Incoming const& message) {
+    std::string_view bytes = message.bytes;
+    auto const length = take<std::uint64_t>(bytes);
+    if (length) alarms_.push_back(alarm_from(bytes.substr(0, length)));
+    bytes.remove_prefix(length);
+    if (!answers_.empty())
+        answers_[static_cast<std::size_t>(message.source)] =
+            flight_from_bytes(bytes, "a rank's answer");
 }
 
 void Watch::Talk::answer(int asker) {
@@ -235,38 +239,46 @@ void Watch::Talk::begin_report() {
         if (r != rank_) send(r, Tag::ask, {});
 }
 
+std::vector<bool> Watch::Talk::read_silent() {
+    std::vector<bool> silent;
+    for (auto const& a : answers_) silent.push_back(!a);
+    for (std::size_t r = 0; r < silent.size(); ++r) // its file still says where it was
+        if (silent[r]) answers_[r] = read_flight(recorder_.run_folder(), static_cast<int>(r));
+    return silent;
+}
+
+Alarm const* Watch::Talk::first_error() const {
+    Alarm const* first = nullptr;
+    for (auto const& a : alarms_)
+        if (a.kind == Alarm::Kind::error &&
+            (!first || (a.line == first->line && a.rank < first->rank)))
+            first = &a;
+    return first;
+}
+
+Verdict Watch::Talk::verdict(Alarm const* error, std::vector<bool> const& silent) const {
+    if (!error || error->code == kFailed) // bad input says all itself
+        if (auto const found = find_mismatch(answers_)) return *found;
+    if (error)
+        return {{error->rank}, fmt::format("{}: {}", who(answers_, error->rank), error->line)};
+    auto const mismatch = std::ranges::find(alarms_, Alarm::Kind::mismatch, &Alarm::kind);
+    if (mismatch != alarms_.end()) return {{}, mismatch->line};
+    double const limit = std::chrono::duration<double>(recorder_.deadline()).count();
+    if (auto const found = find_hang(answers_, silent))
+        return {found->guilty, fmt::format("no progress for {} s: {}", limit, found->line)};
+    return {{},
+            fmt::format("{}: {}: {}", who(answers_, alarms_.front().rank), alarms_.front().line,
+                        where(*answers_[static_cast<std::size_t>(rank_)]))};
+}
+
 void Watch::Talk::judge() {
     {
         std::scoped_lock const lock(mutex_);
         if (own_) alarms_.push_back(*own_);
     }
-    std::vector<bool> silent;
-    for (auto const& a : answers_) silent.push_back(!a);
-    for (std::size_t r = 0; r < silent.size(); ++r) // its file still says where it was
-        if (silent[r]) answers_[r] = read_flight(recorder_.run_folder(), static_cast<int>(r));
-    auto const of_kind = [&](Alarm::Kind kind) {
-        return std::ranges::find_if(alarms_, [kind](Alarm const& a) { return a.kind == kind; });
-    };
-    auto error = of_kind(Alarm::Kind::error);
-    // what all say, the first rank says for them
-    for (auto a = alarms_.begin(); a != alarms_.end(); ++a)
-        if (a->kind == Alarm::Kind::error && a->line == error->line && a->rank < error->rank)
-            error = a;
-    auto const mismatch = of_kind(Alarm::Kind::mismatch);
-    int const code = error != alarms_.end() ? error->code : static_cast<int>(kFailed);
-    if (error == alarms_.end() || error->code == kFailed) // bad input says all itself
-        if (auto const found = find_mismatch(answers_)) end_job(*found, code);
-    if (error != alarms_.end())
-        end_job({{error->rank}, fmt::format("{}: {}", who(answers_, error->rank), error->line)},
-                code);
-    if (mismatch != alarms_.end()) end_job({{}, mismatch->line}, code);
-    double const limit = std::chrono::duration<double>(recorder_.deadline()).count();
-    if (auto const found = find_hang(answers_, silent))
-        end_job({found->guilty, fmt::format("no progress for {} s: {}", limit, found->line)}, code);
-    end_job({{},
-             fmt::format("{}: {}: {}", who(answers_, alarms_.front().rank), alarms_.front().line,
-                         where(*answers_[static_cast<std::size_t>(rank_)]))},
-            code);
+    auto const silent = read_silent();
+    auto const* const error = first_error();
+    end_job(verdict(error, silent), error ? error->code : static_cast<int>(kFailed));
 }
 
 void Watch::Talk::end_job(Verdict verdict, int code) {

@@ -58,7 +58,10 @@ struct Watch::Talk {
 
     void send(int to, Tag tag, std::string bytes);
     void receive();
+    /// Begins to receive the next message. Returns false if there is none.
+    bool take_next();
     void handle(Incoming const& message);
+    void take_answer(Incoming const& message);
     void hear(std::string_view bytes, int source);
     void tell_hashes();
     void compare();
@@ -66,6 +69,11 @@ struct Watch::Talk {
     void answer(int asker);
     void begin_report();
     void judge();
+    /// Tells which ranks did not answer, and takes what their files say instead.
+    std::vector<bool> read_silent();
+    /// Returns the error to report, or null. If several ranks say it, the first says it for them.
+    Alarm const* first_error() const;
+    Verdict verdict(Alarm const* error, std::vector<bool> const& silent) const;
     [[noreturn]] void end_job(Verdict verdict, int code);
 
     FlightRecorder& recorder_;
