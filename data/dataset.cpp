@@ -52,6 +52,11 @@ class ShardedDataset : public Dataset {
         auto const [shard, i] = place(sample);
         return shard->trained(i);
     }
+    std::vector<std::int32_t> values_of(std::int64_t sample,
+                                        TaskColumn const& column) const override {
+        auto const [shard, i] = place(sample);
+        return shard->values_of(i, column);
+    }
     std::int32_t class_of(std::int64_t sample) const override {
         auto const [shard, i] = place(sample);
         return shard->class_of(i);

@@ -27,6 +27,11 @@ struct StepPlan {
     std::int64_t tokens = 0;  ///< real tokens, over all micro-batches
 };
 
+/// A sample as an endless order has it.
+struct Visit {
+    std::int64_t sample = 0, epoch = 0; ///< epoch: visits of the sample before this one
+};
+
 /// A data set of shards, opened read-only. Every rank opens the same one. Local: no collective in
 /// any call.
 class Dataset {
@@ -36,6 +41,10 @@ class Dataset {
     virtual std::int64_t length(std::int64_t sample) const = 0; ///< tokens
     /// labels of the sample that count
     virtual std::int64_t trained(std::int64_t sample) const = 0;
+    /// Values of an int32 column of one sample, quicker than to read it whole. Throws JobError as
+    /// read does.
+    virtual std::vector<std::int32_t> values_of(std::int64_t sample,
+                                                TaskColumn const& column) const;
     /// The class of the sample, of a task that has one; kIgnoredLabel: not known.
     virtual std::int32_t class_of(std::int64_t /*sample*/) const { return kIgnoredLabel; }
     /// The id by which plans name the sample in an epoch, and length, trained and read know it: the
@@ -43,6 +52,10 @@ class Dataset {
     virtual std::int64_t in_epoch(std::int64_t sample, std::int64_t /*epoch*/) const {
         return sample;
     }
+    /// The visit at place `cursor` of the endless order, in which every sample comes once an epoch,
+    /// and those of a mixture once an epoch of their source: a pure function of the data, the seed
+    /// and the place. One thread.
+    virtual Visit visit(std::uint64_t seed, std::int64_t cursor) const;
     /// tokens of the longest sample
     virtual std::int64_t longest() const = 0;
     /// hash over the shards, from the manifest
@@ -94,8 +107,11 @@ cut_into_micro_batches(std::vector<std::int64_t> const& samples,
 StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed,
                    std::int64_t cursor);
 
+/// Labels that count in the loss, over all micro-batches of a plan.
+std::int64_t count_trained(Dataset const& dataset, StepPlan const& plan);
+
 /// Plan that visits every sample once, in index order (evaluation): one entry per group of
-/// `shape.samples`.
+/// `shape.samples`. Labels are not counted: the plans' `trained` are 0.
 std::vector<StepPlan> plan_evaluation(Dataset const& dataset, BatchShape const& shape);
 
 } // namespace trireme::data

@@ -65,10 +65,10 @@ class SampleMask {
             auto const draw = cluster::philox(key_, w, kWordDraw);
             order.emplace_back((std::uint64_t{draw[1]} << 32) | draw[0], w);
         }
-        std::ranges::sort(order);
         auto const asked = std::lround(probability * static_cast<double>(hidden_.size()));
-        for (long i = 0; i < std::max(1L, asked); ++i)
-            hidden_[order[static_cast<std::size_t>(i)].second] = true;
+        auto const end = order.begin() + std::max(1L, asked);
+        if (end < order.end()) std::ranges::nth_element(order, end);
+        for (auto word = order.begin(); word < end; ++word) hidden_[word->second] = true;
     }
 
     std::uint64_t key_;
@@ -84,11 +84,15 @@ class MaskedDataset : public Dataset {
     std::int64_t size() const override { return plain_->size(); }
     std::int64_t length(std::int64_t id) const override { return plain_->length(id % size()); }
     std::int64_t trained(std::int64_t id) const override {
-        MicroBatch const one = plain_->read({id % size()}, 1);
-        return mask_of(one, 0, id).count();
+        return SampleMask(masking_, id % size(), id / size(),
+                          plain_->values_of(id % size(), kWords))
+            .count();
     }
     std::int64_t in_epoch(std::int64_t sample, std::int64_t epoch) const override {
         return epoch * size() + sample;
+    }
+    Visit visit(std::uint64_t seed, std::int64_t cursor) const override {
+        return plain_->visit(seed, cursor);
     }
     std::int64_t longest() const override { return plain_->longest(); }
     std::string const& fingerprint() const override { return plain_->fingerprint(); }

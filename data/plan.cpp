@@ -55,7 +55,6 @@ StepPlan plan_of(Dataset const& dataset, BatchShape const& shape,
     std::vector<std::int64_t> lengths;
     for (auto const id : ids) {
         lengths.push_back(dataset.length(id));
-        plan.trained += dataset.trained(id);
         plan.tokens += lengths.back();
     }
     plan.micro_batches = cut_into_micro_batches(ids, lengths, shape);
@@ -74,6 +73,14 @@ std::int64_t ordered_sample(std::uint64_t seed, std::int64_t size, std::int64_t 
     do x = feistel(key, half, x);
     while (x >= n);
     return static_cast<std::int64_t>(x);
+}
+
+std::vector<std::int32_t> Dataset::values_of(std::int64_t sample, TaskColumn const& column) const {
+    return read({sample}, 1).columns.labels_of(column);
+}
+
+Visit Dataset::visit(std::uint64_t seed, std::int64_t cursor) const {
+    return {ordered_sample(seed, size(), cursor), cursor / size()};
 }
 
 std::vector<std::vector<std::int64_t>>
@@ -104,10 +111,20 @@ cut_into_micro_batches(std::vector<std::int64_t> const& samples,
 StepPlan plan_step(Dataset const& dataset, BatchShape const& shape, std::uint64_t seed,
                    std::int64_t cursor) {
     std::vector<std::int64_t> ids;
-    for (std::int64_t i = 0; i < shape.samples; ++i)
-        ids.push_back(dataset.in_epoch(ordered_sample(seed, dataset.size(), cursor + i),
-                                       (cursor + i) / dataset.size()));
-    return plan_of(dataset, shape, ids);
+    for (std::int64_t i = 0; i < shape.samples; ++i) {
+        auto const [sample, epoch] = dataset.visit(seed, cursor + i);
+        ids.push_back(dataset.in_epoch(sample, epoch));
+    }
+    StepPlan plan = plan_of(dataset, shape, ids);
+    plan.trained = count_trained(dataset, plan);
+    return plan;
+}
+
+std::int64_t count_trained(Dataset const& dataset, StepPlan const& plan) {
+    std::int64_t count = 0;
+    for (auto const& micro_batch : plan.micro_batches)
+        for (auto const id : micro_batch) count += dataset.trained(id);
+    return count;
 }
 
 std::vector<StepPlan> plan_evaluation(Dataset const& dataset, BatchShape const& shape) {

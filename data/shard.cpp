@@ -167,6 +167,20 @@ void Shard::append(std::int64_t i, MicroBatch& micro_batch) const {
     micro_batch.offsets.push_back(micro_batch.token_count());
 }
 
+std::vector<std::int32_t> Shard::values_of(std::int64_t i, TaskColumn const& column) const {
+    std::vector<std::int32_t> values;
+    auto const is_asked = [&](auto const& own) {
+        return std::string_view(own.task->name) == column.name;
+    };
+    if (auto const found = std::ranges::find_if(token_columns_, is_asked);
+        found != token_columns_.end())
+        append_tokens(*found, i, values);
+    else if (auto const entry = std::ranges::find_if(labels_, is_asked); entry != labels_.end())
+        values.assign(entry->values.begin() + i * entry->width,
+                      entry->values.begin() + (i + 1) * entry->width);
+    return values;
+}
+
 std::int32_t Shard::class_of(std::int64_t i) const {
     auto const found = std::ranges::find_if(
         labels_, [](auto const& column) { return column.task->name == kClassLabel.name; });

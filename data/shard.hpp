@@ -99,6 +99,8 @@ class Shard {
     /// Appends sample i to the columns of `micro_batch`. Throws JobError naming file and sample,
     /// also if a number is none that `verify` would pass: the file was changed since.
     void append(std::int64_t i, MicroBatch& micro_batch) const;
+    /// Values of an int32 column of the task of sample i; as `append` otherwise.
+    std::vector<std::int32_t> values_of(std::int64_t i, TaskColumn const& column) const;
     /// Reads where sample i comes from; of a file of -1 where the shard does not say it, as those
     /// of earlier versions. Throws JobError for what `verify` would not pass.
     Source source(std::int64_t i) const;

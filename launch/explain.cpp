@@ -94,6 +94,10 @@ void print_preview(framework::planning::RunPreview const& p,
                counted(p.steps, "step"), counted(config.batch.global, "sample"),
                static_cast<double>(p.steps * config.batch.global) / static_cast<double>(p.samples),
                counted(p.samples, "sample"), counted(p.tokens, "token"), grouped(p.longest));
+    for (auto const& source : p.sources)
+        fmt::print("  {:<10}{:.1f} % = {}, {:.2f} epochs of its {}\n", source.name,
+                   100 * source.share, counted(source.samples, "sample"), source.epochs,
+                   counted(source.size, "sample"));
     if (p.validation_samples == 0)
         fmt::print("validation  none: {} has no split \"{}\", and nothing is evaluated\n",
                    config.data.path, config.data.validation);

@@ -11,6 +11,7 @@
 #include "cluster/path.hpp"
 #include "framework/config/config_keys.hpp"
 #include "framework/config/config_reader.hpp"
+#include "framework/config/mixture_keys.hpp"
 #include "framework/config/old_keys.hpp"
 #include "framework/config/plain_yaml.hpp"
 
@@ -20,19 +21,10 @@ using namespace keys;
 
 namespace {
 
-/// Writes "none", "balanced" or a mapping.
-YAML::Emitter& operator<<(YAML::Emitter& out, data::ClassWeights const& weights) {
-    if (weights.none()) return out << "none";
-    if (weights.balanced) return out << "balanced";
-    out << YAML::Flow << YAML::BeginMap;
-    for (auto const& [name, weight] : weights.by_name)
-        out << YAML::Key << YAML::DoubleQuoted << name << YAML::Value << fmt::format("{}", weight);
-    return out << YAML::EndMap;
-}
-
 template <typename T>
 std::string text_of(T const& value) {
-    if constexpr (std::is_same_v<T, data::ClassWeights>) {
+    if constexpr (!std::is_same_v<T, std::string> && !std::is_arithmetic_v<T> &&
+                  !std::is_same_v<T, std::vector<int>>) {
         YAML::Emitter out;
         out << value;
         return out.c_str();
@@ -161,8 +153,11 @@ ConfigWithOrigins parse(std::string const& text, std::string const& name,
     reader.check_unknown();
     for (auto const& [key, path] : {std::pair{"run", &config.run},
                                     {"model.path", &config.model.path},
-                                    {"data.path", &config.data.path}})
-        *path = cluster::expand_path(reader.origins().at(key) + ": " + key, *path);
+                                    {"data.path", &config.data.path},
+                                    {"data.stage_to", &config.data.stage_to}})
+        if (!path->empty())
+            *path = cluster::expand_path(reader.origins().at(key) + ": " + key, *path);
+    settle_mixture(config.data, reader.origins());
     return {config, reader.origins()};
 }
 

@@ -86,6 +86,19 @@ inline Rule<data::ClassWeights> class_weights() {
                 });
             }};
 }
+/// What is inside is read and checked by mixture_keys.hpp.
+inline Rule<data::TrainData> train_data() {
+    return {"the name of a split, or a list of sources, as in [{path: data/reviews, weight: 3}, "
+            "{path: data/general, weight: 1, max_epochs: 2}]",
+            [](data::TrainData const&) { return true; }};
+}
+inline Rule<std::vector<data::CurriculumStage>> curriculum() {
+    return {"a list, as in [{from_step: 1000, weights: {reviews: 1, general: 3}}]",
+            [](std::vector<data::CurriculumStage> const&) { return true; }};
+}
+inline Rule<std::string> any_text(std::string what) {
+    return {std::move(what), [](std::string const&) { return true; }};
+}
 inline Rule<std::uint64_t> natural() {
     return {"a whole number >= 0", [](std::uint64_t) { return true; }};
 }
@@ -108,11 +121,17 @@ void walk(Walk& w, pretrained::ModelSection& s) {
 template <typename Walk>
 void walk(Walk& w, data::Section& s) {
     w.field("path", s.path, not_empty("a folder that `trireme prepare` wrote"));
-    w.field("train", s.train, not_empty("the name of a split"));
+    w.field("train", s.train, train_data());
     w.field("validation", s.validation, not_empty("the name of a split"));
     w.field("test", s.test, not_empty("the name of a split"));
+    w.field("temperature", s.temperature, Rule<double>{"a number from 0.01 to 100", [](double x) {
+                                                           return x >= 0.01 && x <= 100;
+                                                       }});
+    w.field("curriculum", s.curriculum, curriculum());
     w.field("mask_probability", s.mask_probability,
             Rule<double>{"a number > 0 and < 1", [](double x) { return x > 0 && x < 1; }});
+    w.field("stage_to", s.stage_to, any_text("a folder on a disk of the node; empty: none"));
+    w.field("remove_staged", s.remove_staged, yes_or_no());
 }
 template <typename Walk>
 void walk(Walk& w, parallelize::ParallelSection& s) {

@@ -16,6 +16,7 @@
 #include "cluster/utf8.hpp"
 #include "framework/config/config_keys.hpp"
 #include "framework/config/foreign_keys.hpp"
+#include "framework/config/mixture_keys.hpp"
 #include "framework/config/plain_yaml.hpp"
 
 namespace trireme::framework::config::keys {
@@ -55,9 +56,13 @@ class Reader {
                     fmt::format("{}: {}: missing; legal: {}", file_, key, rule.legal));
             return;
         }
-        if (!decode(node, value) || !finite(value) || !rule.holds(value))
+        if constexpr (kIsMixture<T>) {
+            read_mixture(node, key, value, rule.legal);
+        } else if (!decode(node, value) || !finite(value) || !rule.holds(value)) {
             fail(node, key, rule.legal);
-        if (!writable(value)) fail(node, key, "a text in UTF-8");
+        }
+        if constexpr (!kIsMixture<T>)
+            if (!writable(value)) fail(node, key, "a text in UTF-8");
     }
 
     template <typename Enum>
@@ -98,6 +103,21 @@ class Reader {
         YAML::Node node;
         std::set<std::string> known;
     };
+    template <typename T>
+    static constexpr bool kIsMixture =
+        std::is_same_v<T, data::TrainData> || std::is_same_v<T, std::vector<data::CurriculumStage>>;
+    template <typename T>
+    void read_mixture(YAML::Node const& node, std::string const& key, T& value,
+                      std::string const& legal) const {
+        bool const is_list = node.IsScalar() && node.Scalar().starts_with("[");
+        YAML::Node const content = is_list ? list_of(node) : node;
+        if (content.IsNull()) fail(node, key, legal);
+        std::string const place = at(node, key) + ": " + key;
+        if constexpr (std::is_same_v<T, data::TrainData>)
+            value = read_train_data(content, place);
+        else
+            value = read_curriculum(content, place);
+    }
     template <typename T>
     static bool decode(YAML::Node const& node, T& value) {
         return node.IsScalar() && decode_plain(node.Scalar(), value);

@@ -19,12 +19,13 @@ OneStep make_step(data::Dataset const& set, data::BatchShape const& shape,
     auto const plan =
         data::plan_evaluation(set, {set.size(), shape.tokens_per_micro_batch, shape.token_multiple})
             .at(0);
+    double const scale = 1.0 / static_cast<double>(data::count_trained(set, plan));
     OneStep step{{}, static_cast<std::int64_t>(plan.micro_batches.size())};
     for (auto const& samples :
          parallel::own_micro_batches(plan.micro_batches, data.rank(), data.size())) {
         step.passes.push_back(model::make_pass(set.read(samples, shape.token_multiple), false, 0, 0,
                                                // not training: dropout is off
-                                               1.0 / static_cast<double>(plan.trained)));
+                                               scale));
         step.passes.back().keep_logits = true;
     }
     return step;

@@ -18,6 +18,7 @@
 #include "framework/evaluation/metrics.hpp"
 #include "framework/inputs/masked_data.hpp"
 #include "framework/inputs/model_config.hpp"
+#include "framework/inputs/train_set.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/run_source.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -48,7 +49,7 @@ open_validation(config::Config const& config,
                 std::map<std::string, data::SplitInfo> const& splits) {
     std::string const& name = config.data.validation;
     if (name != data::Section{}.validation || splits.contains(name))
-        return data::open_dataset(config.data.path, name);
+        return data::open_dataset(data::staged_of(config.data.path, config.data), name);
     std::string others;
     for (auto const& [split, info] : splits) others += ", " + split;
     auto const refuse = [&](std::string const& field, std::string const& without) {
@@ -64,21 +65,35 @@ open_validation(config::Config const& config,
 }
 
 /// Returns factors of the losses of classes.
-std::vector<double> class_weights(config::Config const& config, data::Manifest const& manifest,
+std::vector<double> class_weights(config::Config const& config,
+                                  std::vector<std::int64_t> const& counts,
                                   model::Config const& model) {
     auto const& asked = config.train.class_weights;
     if (!asked.none() && model.head != model::HeadKind::classification)
         throw cluster::InputError(fmt::format(
             "train.class_weights: {}: legal for {}: none; classes of classification have weights",
             asked.balanced ? "balanced" : asked.by_name.begin()->first, config.task));
-    return data::weights_of(asked, model.labels, manifest.splits.at(config.data.train).label_counts,
-                            "train.class_weights");
+    return data::weights_of(asked, model.labels, counts, "train.class_weights");
+}
+
+/// Names the source that does not fit, where the whole would name data.path.
+void check_sources_fit(Inputs const& in, config::Config const& config) {
+    // Samples of masked language modelling have labels only where words are hidden, in `train`.
+    if (!in.mixture || in.train->task().kind == data::TaskKind::masked_language_modeling) return;
+    config::Config of_source = config;
+    for (std::size_t s = 0; s < in.mixture->count(); ++s) {
+        of_source.data.path = data::path_of(config.data.train.sources[s], config.data);
+        check_fit(in.model, *in.mixture->part(s).set, of_source);
+    }
 }
 
 /// A run writes beside what it reads otherwise, and `rm -r RUN` would take both.
 void check_run_folder(config::Config const& config) {
-    for (auto const& [key, folder] :
-         {std::pair{"model.path", &config.model.path}, {"data.path", &config.data.path}}) {
+    std::vector folders{std::pair{"model.path", &config.model.path},
+                        {"data.path", &config.data.path}};
+    for (auto const& source : config.data.train.sources)
+        folders.emplace_back("data.train", &data::path_of(source, config.data));
+    for (auto const& [key, folder] : folders) {
         std::error_code none;
         if (std::filesystem::equivalent(config.run, *folder, none))
             throw cluster::InputError(fmt::format(
@@ -91,25 +106,30 @@ void check_run_folder(config::Config const& config) {
 Inputs open_inputs(config::Config const& config) {
     check_run_folder(config);
     data::Manifest const manifest = data::read_manifest(config.data.path);
-    Inputs in{data::open_dataset(config.data.path, config.data.train),
-              open_validation(config, manifest.splits),
-              {},
-              0};
+    TrainSet train = open_train(config, manifest);
+    Inputs in{.train = std::move(train.set),
+              .mixture = train.mixture,
+              .validation = open_validation(config, manifest.splits)};
     check_set(*in.train, config);
     in.model = read_model_config(config, in.train->label_names());
-    in.model.class_weights = class_weights(config, manifest, in.model);
+    in.model.class_weights = class_weights(config, train.label_counts, in.model);
     if (cluster::is_folder(config.run) &&
         !checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
         pretrained::check_same_model(config.run, config.model.path, in.model);
     in.train = with_masks(std::move(in.train), config, in.model,
                           {.probability = config.data.mask_probability, .seed = config.seed});
     if (in.validation) in.validation = with_masks(std::move(in.validation), config, in.model, {});
+    check_sources_fit(in, config);
     check_fit(in.model, *in.train, config);
     if (in.validation) check_fit(in.model, *in.validation, config);
     if (in.validation) in.validation->questions(); // a file that cannot be read is told now
     data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
-    data::check_chat_templates({config.data.path, config.model.path});
+    std::vector<std::string> folders{config.data.path, config.model.path};
+    for (auto const& source : config.data.train.sources)
+        folders.push_back(data::path_of(source, config.data));
+    data::check_chat_templates(folders);
     in.steps = run::planned_steps(config.train, config.batch.global, in.train->size());
+    if (in.mixture) check_caps(config, *in.mixture, in.steps);
     return in;
 }
 

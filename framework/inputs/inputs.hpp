@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "data/loader.hpp"
+#include "data/mixture.hpp"
 #include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
 #include "framework/run/disk_room.hpp"
@@ -13,6 +14,8 @@ namespace trireme::framework::inputs {
 /// Data sets and model of a run, checked against each other.
 struct Inputs {
     std::unique_ptr<data::Dataset> train;
+    /// what is in `train` if that is a mixture; else null
+    data::Mixture const* mixture = nullptr;
     /// null: the data have none, and the run is not evaluated
     std::unique_ptr<data::Dataset> validation;
     model::Config model;

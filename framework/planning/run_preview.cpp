@@ -112,6 +112,7 @@ RunPreview preview_run(config::Config const& config, int ranks) {
     p.samples = inputs.train->size();
     p.longest = inputs.train->longest();
     p.validation_samples = inputs.validation ? inputs.validation->size() : 0;
+    if (inputs.mixture) p.sources = inputs::planned_shares(config, *inputs.mixture, p.steps);
     p.room = inputs::checkpoint_room(config, inputs);
     for (std::int64_t i = 0; i < p.samples; ++i) p.tokens += inputs.train->length(i);
     look_at_steps(p, *inputs.train, config);

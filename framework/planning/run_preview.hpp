@@ -7,6 +7,7 @@
 
 #include "framework/config/config.hpp"
 #include "framework/inputs/inputs.hpp"
+#include "framework/inputs/train_set.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "parallel/mesh.hpp"
 
@@ -38,6 +39,7 @@ struct RunPreview {
     int ranks = 1, data_ranks = 1;
     std::int64_t steps = 0;
     std::int64_t samples = 0, tokens = 0, longest = 0, validation_samples = 0; ///< of an epoch
+    std::vector<inputs::SourceShare> sources; ///< of a mixture, over all steps
     /// steps that were counted, from the start of the order
     std::int64_t steps_looked_at = 0;
     Spread micro_batches, tokens_per_step;

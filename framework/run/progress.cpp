@@ -17,15 +17,20 @@ bool Progress::leaves_out(std::int64_t cursor_of_step) const {
 }
 
 json Progress::to_json() const {
-    return {{"step", step},
-            {"cursor", cursor},
-            {"best", best},
-            {"best_step", best_step},
-            {"evaluated_step", evaluated_step},
-            {"evaluations_without_improvement", evaluations_without_improvement},
-            {"finished", finished},
-            {"left_out", left_out},
-            {"recent_losses", recent_losses}};
+    json j = {{"step", step},
+              {"cursor", cursor},
+              {"best", best},
+              {"best_step", best_step},
+              {"evaluated_step", evaluated_step},
+              {"evaluations_without_improvement", evaluations_without_improvement},
+              {"finished", finished},
+              {"left_out", left_out},
+              {"recent_losses", recent_losses}};
+    if (!source_samples.empty()) {
+        j["source_samples"] = source_samples;
+        j["source_tokens"] = source_tokens;
+    }
+    return j;
 }
 
 Progress Progress::from_json(json const& j) try {
@@ -43,6 +48,10 @@ Progress Progress::from_json(json const& j) try {
         if (!data::JsonKind<double>::holds(loss))
             throw cluster::InputError("recent_losses: " + data::shown(loss) + ": legal: a number");
         p.recent_losses.push_back(loss);
+    }
+    if (j.contains("source_samples")) {
+        p.source_samples = data::member<std::vector<std::int64_t>>(j, "source_samples");
+        p.source_tokens = data::member<std::vector<std::int64_t>>(j, "source_tokens");
     }
     return p;
 } catch (cluster::InputError const& error) {

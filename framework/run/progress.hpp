@@ -21,6 +21,9 @@ struct Progress {
     /// losses of the last kRecentLosses good steps, oldest first
     std::vector<double> recent_losses;
 
+    /// samples and tokens trained on so far, by source of a mixture; empty: there is none
+    std::vector<std::int64_t> source_samples, source_tokens;
+
     static constexpr std::size_t kRecentLosses = 50;
 
     /// Returns the updates made, which Adam's bias correction counts: steps without those left out.

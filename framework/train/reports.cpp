@@ -9,6 +9,7 @@
 #include "cluster/flight_record.hpp"
 #include "cluster/host.hpp"
 #include "cluster/host_memory.hpp"
+#include "framework/run/source_totals.hpp"
 #include "framework/run/stop_signal.hpp"
 
 namespace trireme::framework::train {
@@ -129,6 +130,21 @@ void Reports::ranks() {
         say(fmt::format("rank {}@{} is slow: {:.1f} times the own time of the median of the "
                         "others, most of it in phase `{}`",
                         times.slowest, times.host, times.ratio, name_of(times.phase)));
+}
+
+void Reports::sources() {
+    auto const& progress = run_.progress;
+    if (!run_.inputs.mixture || std::exchange(told_sources_, progress.step) == progress.step ||
+        progress.source_samples.size() != run_.inputs.mixture->count())
+        return;
+    std::vector<run::SourceTotal> totals;
+    for (std::size_t s = 0; s < progress.source_samples.size(); ++s) {
+        auto const& part = run_.inputs.mixture->part(s);
+        totals.push_back(
+            {part.name, progress.source_samples[s], progress.source_tokens[s], part.set->size()});
+    }
+    write({{"kind", "sources"}, {"step", progress.step}, {"sources", run::source_list(totals)}});
+    say(fmt::format("step {}: sources so far: {}", progress.step, run::source_text(totals)));
 }
 
 void Reports::end(std::string const& weights_sha256, int exit_code) {

@@ -51,6 +51,8 @@ class Reports {
     bool ranks_due() const;
     /// Names the slowest rank. Collective.
     void ranks();
+    /// Says what each source of a mixture gave so far, once a step; nothing without a mixture.
+    void sources();
     void end(std::string const& weights_sha256, int exit_code);
 
     /// Notes which phase of a step this rank is in, for its times and its flight record. Local.
@@ -65,6 +67,7 @@ class Reports {
     run::PhaseClock clock_;
     run::Pace pace_;
     bool told_sensitive_ = false;
+    std::int64_t told_sources_ = -1; ///< at which step
 };
 
 } // namespace trireme::framework::train

@@ -6,7 +6,9 @@
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
 #include "cluster/gather.hpp"
+#include "cluster/topology.hpp"
 #include "framework/checkpoint/folder.hpp"
+#include "framework/inputs/staged_data.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/weights.hpp"
 
@@ -21,8 +23,15 @@ inputs::Inputs checked_inputs(config::Config const& config, cluster::Communicato
     cluster::check_writable_folder("run", config.run);
     if (checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
         pretrained::check_weights(config.model, in.model);
-    in.train->verify(world.rank(), world.size());
-    if (in.validation) in.validation->verify(world.rank(), world.size());
+    // Each node has its own copies to look at.
+    int part = world.rank(), parts = world.size();
+    if (!config.data.staged.empty()) {
+        cluster::Topology const node = cluster::topology(world);
+        part = node.local_rank;
+        parts = node.local_size;
+    }
+    in.train->verify(part, parts);
+    if (in.validation) in.validation->verify(part, parts);
     // One rank's view of the disk, or some would go on while others refuse.
     std::string const refusal = cluster::broadcast_bytes(
         world, world.rank() == 0 ? inputs::checkpoint_room(config, in).refusal() : "", 0,
@@ -31,11 +40,19 @@ inputs::Inputs checked_inputs(config::Config const& config, cluster::Communicato
     return in;
 }
 
+/// Copies nothing before what is read in its own place was found to be right.
+std::string staged(config::Config& config, cluster::Communicator& world) {
+    if (config.data.stage_to.empty()) return "";
+    cluster::enter_phase("data/stage");
+    inputs::open_inputs(config);
+    return inputs::stage_data(config, world);
+}
+
 } // namespace
 
 RunContext::RunContext(config::Config const& whole, cluster::Communicator& world,
                        run::JobLimits const& job)
-    : config(whole), limits(job),
+    : config(whole), staging(staged(config, world)), limits(job),
       mesh(world, parallelize::mesh_shape(config.parallel, world.size())),
       inputs(checked_inputs(config, world)), shape{config.batch.global,
                                                    config.batch.tokens_per_micro_batch,

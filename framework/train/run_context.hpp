@@ -32,7 +32,8 @@ struct RunContext {
     /// Why the run ended before its last step; empty if it did not.
     std::string early_end() const;
 
-    config::Config config;
+    config::Config config; ///< with the copies of data that were made on this node
+    std::string staging;   ///< a line about these, for the log; empty: there are none
     run::JobLimits limits;
     parallel::Mesh mesh;
     inputs::Inputs inputs;

@@ -10,6 +10,12 @@ std::string trajectory_yaml(config::Config config) {
     config.run.clear();
     config.model.path.clear(); // matters for the first weights only, and folders move
     config.data.path.clear();  // the data's own fingerprint is compared
+    for (auto& source : config.data.train.sources) {
+        source.path.clear();
+        source.max_epochs = 0; // refuses a run and changes none
+    }
+    config.data.stage_to.clear();
+    config.data.remove_staged = false;
     config.parallel = defaults.parallel;
     config.numerics.threads = 0;
     config.evaluation = defaults.evaluation;

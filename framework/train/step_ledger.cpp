@@ -64,9 +64,22 @@ run::Decision StepLedger::settle() {
         return step.finding.verdict;
     }
     run::note_good_step(run_.progress, step.loss);
+    if (run_.inputs.mixture) count_sources(plan);
     saves_.note_loss(step.step + 1, step.loss);
     reports_.step(step, seconds);
     return run::Decision::good;
+}
+
+void StepLedger::count_sources(data::StepPlan const& plan) {
+    auto& progress = run_.progress;
+    data::Mixture const& mixture = *run_.inputs.mixture;
+    progress.source_samples.resize(mixture.count(), 0);
+    progress.source_tokens.resize(mixture.count(), 0);
+    for (auto const& micro_batch : plan.micro_batches)
+        for (auto const id : micro_batch) {
+            progress.source_samples[mixture.source_of(id)] += 1;
+            progress.source_tokens[mixture.source_of(id)] += run_.inputs.train->length(id);
+        }
 }
 
 void StepLedger::leave_out(StepReport const& step) {

@@ -51,6 +51,7 @@ class StepLedger {
     run::Decision settle();
 
   private:
+    void count_sources(data::StepPlan const& plan); ///< of a good step
     void leave_out(StepReport const& step);
     void roll_back(std::int64_t from);
 

@@ -10,6 +10,7 @@
 #include "cluster/file.hpp"
 #include "cluster/flight_record.hpp"
 #include "cluster/topology.hpp"
+#include "framework/inputs/staged_data.hpp"
 #include "framework/parallelize/compute_device.hpp"
 #include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/numerics.hpp"
@@ -67,6 +68,7 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
       ledger_(run_, model_, saves_, reports_, device) {
     batches_.weigh_classes(run_.inputs.model.class_weights);
     for (auto const& line : config.notes) reports_.note(line);
+    if (!run_.staging.empty()) reports_.note(run_.staging);
     if (saves_.resume([this](std::string const& line) { reports_.note(line); }))
         take_up();
     else
@@ -222,6 +224,8 @@ Outcome Trainer::outcome(int exit_code) {
                     .weights_sha256 =
                         weights::weights_sha256(model_.specs(), model_.store(), run_.mesh),
                     .validation = validation_.last()};
+    reports_.sources();
+    inputs::remove_staged(run_.config, run_.mesh.world());
     reports_.end(outcome.weights_sha256, exit_code);
     return outcome;
 }

@@ -45,6 +45,7 @@ bool Validation::evaluate(run::Control& control) {
         (progress.best_step < 0 || evaluation::is_better(metric, value, progress.best));
     reports_.say(fmt::format("step {}: validation {}{}", progress.step, last_->text(metric.name),
                              better ? fmt::format("  (best {} so far)", metric.name) : ""));
+    reports_.sources();
     progress.evaluated_step = progress.step;
     progress.evaluations_without_improvement =
         better ? 0 : progress.evaluations_without_improvement + 1;

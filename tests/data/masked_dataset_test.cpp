@@ -154,5 +154,43 @@ TEST(MaskedDataset, PlansCountTheLabelsOfTheirEpoch) {
             for (auto const id : ids) EXPECT_LT(id, 40);
 }
 
+/// Data that note what is read of them, and of which plans need no more than one column.
+class NotedDataset : public Dataset {
+  public:
+    explicit NotedDataset(std::shared_ptr<Dataset const> inner) : inner_(std::move(inner)) {}
+    std::int64_t size() const override { return inner_->size(); }
+    std::int64_t length(std::int64_t id) const override { return inner_->length(id); }
+    std::int64_t trained(std::int64_t id) const override { return inner_->trained(id); }
+    std::vector<std::int32_t> values_of(std::int64_t id, TaskColumn const& column) const override {
+        ++columns;
+        return inner_->values_of(id, column);
+    }
+    std::int64_t longest() const override { return inner_->longest(); }
+    std::string const& fingerprint() const override { return inner_->fingerprint(); }
+    std::vector<std::string> const& label_names() const override { return inner_->label_names(); }
+    std::int64_t vocabulary() const override { return inner_->vocabulary(); }
+    std::int64_t segments() const override { return inner_->segments(); }
+    TaskSchema const& task() const override { return inner_->task(); }
+    void verify(int part, int parts) const override { inner_->verify(part, parts); }
+    MicroBatch read(std::vector<std::int64_t> const& ids, std::int64_t multiple) const override {
+        ++whole;
+        return inner_->read(ids, multiple);
+    }
+    mutable int columns = 0, whole = 0;
+
+  private:
+    std::shared_ptr<Dataset const> inner_;
+};
+
+TEST(MaskedDataset, PlansReadNoSampleWholeAndThoseOfEvaluationNothing) {
+    auto noted = std::make_shared<NotedDataset>(plain());
+    auto const set = make_masked_dataset(noted, {.seed = 9, .mask_token = kMask});
+    plan_evaluation(*set, {12, 200, 1});
+    EXPECT_EQ(noted->columns + noted->whole, 0);
+    EXPECT_GT(plan_step(*set, {12, 200, 1}, 4, 0).trained, 0);
+    EXPECT_EQ(noted->columns, 12);
+    EXPECT_EQ(noted->whole, 0);
+}
+
 } // namespace
 } // namespace trireme::data

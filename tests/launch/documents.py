@@ -137,7 +137,7 @@ def verify(model, name, labels):
     return out
 
 
-def train(data, task, steps, fault=""):
+def train(data, task, steps, fault="", *more):
     """A small Llama from scratch, on one rank."""
     vocabulary = json.loads((data / "manifest.json").read_text())["vocabulary"]
     model = WORK / "model"
@@ -149,7 +149,7 @@ def train(data, task, steps, fault=""):
     run = WORK / f"run-{task}"
     settings = [f"run={run}", f"task={task}", f"model.path={model}", "model.from_scratch=true", f"data.path={data}",
                 "data.validation=train", "batch.global=8", f"train.steps={steps}", "evaluation.every=20", "checkpoint.every=4",
-                "guard.non_finite=rollback", "guard.sensitivity=always"]
+                "guard.non_finite=rollback", "guard.sensitivity=always", *more]
     (WORK / "run.yaml").write_text(f"run: {run}\ntask: {task}\nmodel:\n  path: {model}\ndata:\n  path: {data}\n")
     trireme("train", WORK / "run.yaml", *[word for s in settings for word in ("--set", s)], fault=fault)
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -183,7 +183,7 @@ def main():
     # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
     check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(sets, "multi-label", 5)
                   + train(entities, "token-classification", 5) + train(answers, "question-answering", 5)
-                  + train(language, "language-modeling", 60, "step/gradient:0:9:nan"))
+                  + train(language, "language-modeling", 60, "step/gradient:0:9:nan", "data.train=[{name: a, weight: 3}, {name: b, weight: 1}]"))
     check_other_files(WORK / "run-classification", [(verify("llama", "language", [[5, 9, 2], [7, 3]]), "language-modeling"),
                                                     (verify("bert", "classes", [0, 1]), "classification")])
 

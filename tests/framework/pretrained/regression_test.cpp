@@ -75,7 +75,7 @@ struct Computed {
         parallel::Mesh const mesh(*world[0], {});
         parallel::GradientReducer reducer(store, mesh);
         parallel::WeightGatherer gatherer(store, mesh);
-        auto divisor = static_cast<double>(plan.trained);
+        auto divisor = static_cast<double>(data::count_trained(*set, plan));
         if (auto const& weights = r.model.class_weights; !weights.empty()) {
             divisor = 0;
             for (std::int64_t i = 0; i < set->size(); ++i)
