@@ -98,24 +98,29 @@ data::MixtureSource read_source(YAML::Node const& node, std::string const& place
     return source;
 }
 
+void read_key(data::CurriculumStage& stage, std::string const& key, YAML::Node const& value,
+              std::string const& place) {
+    std::string const here = place + "." + key;
+    if (key == "from_step") {
+        if (!value.IsScalar() || !decode_plain(value.Scalar(), stage.from_step) ||
+            stage.from_step < 1 || stage.from_step > 1'000'000'000'000)
+            fail(here, value, "a whole number >= 1, the step from which they hold");
+    } else if (key == "weights") {
+        each_entry(value, here, "weights by the names of sources",
+                   [&](std::string const& name, YAML::Node const& weight) {
+                       stage.weights[name] = weight_of(weight, here + "." + name);
+                   });
+    } else {
+        throw cluster::InputError(
+            fmt::format("{}: unknown key {}; legal: from_step, weights", place, key));
+    }
+}
+
 data::CurriculumStage read_stage(YAML::Node const& node, std::string const& place) {
     data::CurriculumStage stage;
     each_entry(node, place, "a mapping with from_step and weights",
                [&](std::string const& key, YAML::Node const& value) {
-                   std::string const here = place + "." + key;
-                   if (key == "from_step") {
-                       if (!value.IsScalar() || !decode_plain(value.Scalar(), stage.from_step) ||
-                           stage.from_step < 1 || stage.from_step > 1'000'000'000'000)
-                           fail(here, value, "a whole number >= 1, the step from which they hold");
-                   } else if (key == "weights") {
-                       each_entry(value, here, "weights by the names of sources",
-                                  [&](std::string const& name, YAML::Node const& weight) {
-                                      stage.weights[name] = weight_of(weight, here + "." + name);
-                                  });
-                   } else {
-                       throw cluster::InputError(fmt::format(
-                           "{}: unknown key {}; legal: from_step, weights", place, key));
-                   }
+                   read_key(stage, key, value, place);
                });
     if (stage.from_step == 0)
         throw cluster::InputError(
@@ -187,6 +192,16 @@ void check_curriculum(data::Section const& section, std::string const& place) {
     }
 }
 
+void check_no_mixture(data::Section const& section, Origins const& origins) {
+    if (section.temperature != 1)
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal without a list of sources in data.train: 1",
+                        key_at(origins, "data.temperature"), section.temperature));
+    if (!section.curriculum.empty())
+        throw cluster::InputError(key_at(origins, "data.curriculum") +
+                                  ": a list: legal without a list of sources in data.train: []");
+}
+
 } // namespace
 
 data::TrainData read_train_data(YAML::Node const& node, std::string const& place) {
@@ -253,18 +268,8 @@ YAML::Emitter& operator<<(YAML::Emitter& out, std::vector<data::CurriculumStage>
 }
 
 void settle_mixture(data::Section& section, Origins const& origins) {
+    if (section.train.sources.empty()) return check_no_mixture(section, origins);
     std::string const place = key_at(origins, "data.train");
-    if (section.train.sources.empty()) {
-        if (section.temperature != 1)
-            throw cluster::InputError(
-                fmt::format("{}: {}: legal without a list of sources in data.train: 1",
-                            key_at(origins, "data.temperature"), section.temperature));
-        if (!section.curriculum.empty())
-            throw cluster::InputError(
-                key_at(origins, "data.curriculum") +
-                ": a list: legal without a list of sources in data.train: []");
-        return;
-    }
     for (std::size_t i = 0; i < section.train.sources.size(); ++i) {
         auto& source = section.train.sources[i];
         if (source.path.empty()) continue;

@@ -87,6 +87,14 @@ void check_sources_fit(Inputs const& in, config::Config const& config) {
     }
 }
 
+void check_tokenizers(config::Config const& config, data::Manifest const& manifest) {
+    data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
+    std::vector<std::string> folders{config.data.path, config.model.path};
+    for (auto const& source : config.data.train.sources)
+        folders.push_back(data::path_of(source, config.data));
+    data::check_chat_templates(folders);
+}
+
 /// A run writes beside what it reads otherwise, and `rm -r RUN` would take both.
 void check_run_folder(config::Config const& config) {
     std::vector folders{std::pair{"model.path", &config.model.path},
@@ -123,11 +131,7 @@ Inputs open_inputs(config::Config const& config) {
     check_fit(in.model, *in.train, config);
     if (in.validation) check_fit(in.model, *in.validation, config);
     if (in.validation) in.validation->questions(); // a file that cannot be read is told now
-    data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
-    std::vector<std::string> folders{config.data.path, config.model.path};
-    for (auto const& source : config.data.train.sources)
-        folders.push_back(data::path_of(source, config.data));
-    data::check_chat_templates(folders);
+    check_tokenizers(config, manifest);
     in.steps = run::planned_steps(config.train, config.batch.global, in.train->size());
     if (in.mixture) check_caps(config, *in.mixture, in.steps);
     return in;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -47,21 +48,39 @@ void together(cluster::Communicator& world, bool mine, Work const& work) {
 
 /// Work of one rank a node on one folder.
 struct Copies {
-    std::vector<data::StagedFile> files;
     std::unique_ptr<data::StagingLock> lock;
-    std::vector<bool> present;
+    std::vector<bool> present; ///< by file
 };
 
-Copies look(std::vector<data::StagedFile> files, std::string const& folder) {
-    Copies copies{std::move(files), std::make_unique<data::StagingLock>(folder), {}};
+Copies look(std::vector<data::StagedFile> const& files) {
+    auto const folder = std::filesystem::path(files.front().to).parent_path().string();
+    Copies copies{std::make_unique<data::StagingLock>(folder), {}};
     std::vector<data::StagedFile> missing;
-    for (auto const& file : copies.files) {
+    for (auto const& file : files) {
         copies.present.push_back(data::is_staged(file));
         if (!copies.present.back()) missing.push_back(file);
     }
     if (auto const refusal = data::staging_refusal(missing); !refusal.empty())
         throw cluster::InputError(refusal);
     return copies;
+}
+
+struct Done {
+    std::int64_t copied = 0, kept = 0; ///< files
+    std::int64_t bytes = 0;            ///< that were copied
+};
+
+/// One folder, file after file, so that each has the time of a deadline.
+void stage_folder(std::vector<data::StagedFile> const& files, bool first_of_node,
+                  cluster::Communicator& world, Done& done) {
+    Copies copies;
+    together(world, first_of_node, [&] { copies = look(files); });
+    for (std::size_t f = 0; f < files.size(); ++f) {
+        bool const missing = first_of_node && !copies.present[f];
+        together(world, missing, [&] { data::stage(files[f]); });
+        ++(missing ? done.copied : done.kept);
+        done.bytes += missing ? files[f].bytes : 0;
+    }
 }
 
 } // namespace
@@ -71,24 +90,16 @@ std::string stage_data(config::Config& config, cluster::Communicator& world) {
     if (to.empty()) return "";
     auto const start = std::chrono::steady_clock::now();
     bool const first_of_node = cluster::topology(world).local_rank == 0;
-    std::int64_t copied = 0, kept = 0, bytes = 0;
+    Done done;
     for (auto const& [folder, splits] : splits_of(config)) {
-        std::string const copy = data::staged_folder(folder, to);
-        auto const files = data::staged_files(folder, {splits.begin(), splits.end()}, to);
-        Copies copies;
-        together(world, first_of_node, [&] { copies = look(files, copy); });
-        for (std::size_t f = 0; f < files.size(); ++f) { // a deadline's time for each
-            bool const missing = first_of_node && !copies.present[f];
-            together(world, missing, [&] { data::stage(files[f]); });
-            ++(missing ? copied : kept);
-            bytes += missing ? files[f].bytes : 0;
-        }
-        config.data.staged[folder] = copy;
+        stage_folder(data::staged_files(folder, {splits.begin(), splits.end()}, to), first_of_node,
+                     world, done);
+        config.data.staged[folder] = data::staged_folder(folder, to);
     }
-    return fmt::format(
-        "{} of data copied to {} ({:.1f} MB in {:.1f} s), {} there already",
-        cluster::counted(copied, "file"), to, static_cast<double>(bytes) * 1e-6,
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), kept);
+    std::chrono::duration<double> const seconds = std::chrono::steady_clock::now() - start;
+    return fmt::format("{} of data copied to {} ({:.1f} MB in {:.1f} s), {} there already",
+                       cluster::counted(done.copied, "file"), to,
+                       static_cast<double>(done.bytes) * 1e-6, seconds.count(), done.kept);
 }
 
 void remove_staged(config::Config const& config, cluster::Communicator& world) {

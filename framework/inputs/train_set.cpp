@@ -29,6 +29,31 @@ std::vector<std::int64_t> weighted_counts(std::vector<std::vector<std::int64_t>>
     return sum;
 }
 
+/// Sources as they are opened one after the other, which have to agree.
+struct OpenSources {
+    std::vector<data::Mixture::Part> parts;
+    std::vector<std::vector<std::int64_t>> counts; ///< of labels
+    std::vector<std::int64_t> sizes;
+};
+
+OpenSources open_sources(config::Config const& config, data::Manifest const& of_validation) {
+    auto const& sources = config.data.train.sources;
+    OpenSources open;
+    std::optional<data::Manifest> first;
+    for (auto const& source : sources) {
+        std::string const& path = data::path_of(source, config.data);
+        data::Manifest own = data::read_manifest(path);
+        if (first) data::check_agree(sources.front().name, *first, source.name, own);
+        open.parts.push_back(
+            {source.name, data::open_dataset(data::staged_of(path, config.data), source.split)});
+        open.counts.push_back(own.splits.at(source.split).label_counts);
+        open.sizes.push_back(std::max<std::int64_t>(1, open.parts.back().set->size()));
+        if (!first) first = std::move(own);
+    }
+    data::check_agree(sources.front().name, *first, "data.path", of_validation);
+    return open;
+}
+
 } // namespace
 
 TrainSet open_train(config::Config const& config, data::Manifest const& manifest) {
@@ -37,21 +62,7 @@ TrainSet open_train(config::Config const& config, data::Manifest const& manifest
         auto set = data::open_dataset(data::staged_of(config.data.path, config.data), train.split);
         return {std::move(set), nullptr, manifest.splits.at(train.split).label_counts};
     }
-    std::vector<data::Mixture::Part> parts;
-    std::vector<std::vector<std::int64_t>> counts;
-    std::vector<std::int64_t> sizes;
-    std::optional<data::Manifest> first;
-    for (auto const& source : train.sources) {
-        std::string const& path = data::path_of(source, config.data);
-        data::Manifest own = data::read_manifest(path);
-        if (first) data::check_agree(train.sources.front().name, *first, source.name, own);
-        parts.push_back(
-            {source.name, data::open_dataset(data::staged_of(path, config.data), source.split)});
-        counts.push_back(own.splits.at(source.split).label_counts);
-        sizes.push_back(std::max<std::int64_t>(1, parts.back().set->size()));
-        if (!first) first = std::move(own);
-    }
-    data::check_agree(train.sources.front().name, *first, "data.path", manifest);
+    auto [parts, counts, sizes] = open_sources(config, manifest);
     auto const stages = data::stages_of(config.data, sizes, config.batch.global);
     auto mixture = std::make_unique<data::Mixture>(std::move(parts), stages);
     auto const* observed = mixture.get();
