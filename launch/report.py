@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it out
 
-from report import evaluation, page, reading, schema
+from report import beside, evaluation, page, reading, schema
 from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
 
 
@@ -21,6 +21,9 @@ def arguments_of():
     taken = [options.add_argument("--document", metavar="FILE", help="JSON file of a report"),
              options.add_argument("--evaluation", metavar="FILE", help="JSON file with what `trireme evaluate` printed"),
              options.add_argument("--predictions", metavar="FILE", help="JSONL file that `trireme evaluate --predictions` wrote"),
+             options.add_argument("--beside", metavar="NAME=FILE", action="append", default=[],
+                                  help="with --evaluation: another evaluation of the same split, as of prompts alone, in one table "
+                                       "with this one and with the most frequent class; may be repeated"),
              options.add_argument("--title", metavar="TEXT", help="title of the report on an evaluation (default: Evaluation)"),
              options.add_argument("--output", metavar="FILE", help="HTML file to write; must not exist")]
     taken.append(options.add_argument("--force", action="store_true", help="replace the file of --output"))
@@ -30,7 +33,8 @@ def arguments_of():
         refuse(f"--output: {given.output}: legal: a name that ends in .html")
     if not given.document and not given.evaluation:
         refuse("--document: missing; legal: JSON file of a report, or --evaluation with what `trireme evaluate` printed")
-    for other, value in (("--evaluation", given.evaluation), ("--predictions", given.predictions), ("--title", given.title)):
+    for other, value in (("--evaluation", given.evaluation), ("--predictions", given.predictions),
+                         ("--beside", " ".join(given.beside)), ("--title", given.title)):
         if given.document and value:
             refuse(f"{other}: {value}: legal: without --document")
     return given
@@ -44,6 +48,8 @@ def main():
         schema.check(document, given.document)
     else:
         document = evaluation.document_of(given.evaluation, given.predictions, given.title or "Evaluation")
+        if given.beside:
+            document["sections"].insert(0, beside.section(given.evaluation, given.beside))
         schema.check(document, given.evaluation)
     deliver(output, page.render(document))
 

@@ -15,6 +15,7 @@ MOST_WRONG = 20
 METRICS = {
     "split": ("text", "part of the data"), "samples": ("integer", "in this split"),
     "loss": ("number", "mean over the trained labels, natural logarithm"), "accuracy": ("percent", "share of the labels that got the highest score"),
+    "accuracy_per_byte": ("percent", "share of the questions whose right choice is likeliest per byte"),
     "f1": ("percent", "mean of F1 over the classes that occur or are predicted"), "perplexity": ("number", "e to the power of the loss"),
     "micro_f1": ("percent", "F1 of all labels of all samples together"), "exact_match": ("percent", "share of the samples that are right in everything"),
     "precision": ("percent", "share of the entities found that are right"), "recall": ("percent", "share of the entities that were found"),

@@ -9,7 +9,7 @@ import unittest
 
 from report_support import ROOT, WORK, Reader, refusal, report, run_tests, save
 
-from report import calibration, evaluation
+from report import beside, calibration, evaluation
 
 
 class Evaluations(unittest.TestCase):
@@ -36,6 +36,25 @@ class Evaluations(unittest.TestCase):
                     else:
                         self.assertAlmostEqual(row[part], value, delta=1e-12)
             self.assertAlmostEqual(found.calibration.error(), case["expected_calibration_error"], delta=1e-12)
+
+    def test_stands_beside_others_of_the_same_split(self):
+        found = {"samples": 10, "loss": 0.5, "accuracy": 0.9, "f1": 0.8, "confusion": [[6, 1], [0, 3]], "labels": ["a", "b"]}
+        prompted = found | {"accuracy": 0.5, "f1": 0.4, "confusion": [[4, 3], [2, 1]], "accuracy_per_byte": 0.25}
+        path, few = save("tuned.json", found), save("few.json", prompted)
+        table = beside.section(str(path), [f"8 shots={few}"])["blocks"][0]
+        self.assertEqual([c["name"] for c in table["columns"]], ["model", "accuracy", "f1", "mcc", "accuracy_per_byte", "loss"])
+        rows = {row[0]: row[1:] for row in table["rows"]}
+        self.assertEqual(list(rows), ["majority", "8 shots", "this model"])
+        self.assertAlmostEqual(rows["majority"][0], 0.7)
+        self.assertAlmostEqual(rows["majority"][1], (14 / 17) / 2)  # scikit-learn: f1_score([0]*7+[1]*3, [0]*10, average="macro")
+        self.assertEqual(rows["8 shots"], [0.5, 0.4, None, 0.25, 0.5])
+        self.assertEqual(rows["this model"], [0.9, 0.8, None, None, 0.5])
+        output = WORK / "beside.html"
+        report("--evaluation", path, "--beside", f"8 shots={few}", "--output", output)
+        self.assertIn("What fine-tuning brought", output.read_text())
+        other = save("other.json", prompted | {"samples": 11})
+        self.assertIn(f"{other}: samples: 11: legal: 10, as in the evaluation: the same split\n", refusal(beside.section, str(path), [f"x={other}"]))
+        self.assertIn("--beside: few.json: legal: NAME=FILE", refusal(beside.section, str(path), ["few.json"]))
 
     def test_bins_are_those_of_evaluate(self):
         """metrics_test compares what `trireme evaluate` prints with the same rows."""
