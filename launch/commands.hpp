@@ -6,6 +6,7 @@
 
 namespace trireme::launch {
 
+int init_command(std::vector<std::string> const& arguments);
 int train_command(std::vector<std::string> const& arguments);
 int evaluate_command(std::vector<std::string> const& arguments);
 int predict_command(std::vector<std::string> const& arguments);

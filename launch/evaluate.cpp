@@ -10,6 +10,7 @@
 #include "cluster/process.hpp"
 #include "framework/jobs/evaluate.hpp"
 #include "launch/commands.hpp"
+#include "launch/evaluate_choices.hpp"
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/under_mpi.hpp"
@@ -114,23 +115,47 @@ std::string line_of(framework::jobs::Evaluation const& found) {
     return line.dump() + "\n";
 }
 
-} // namespace
-
-int evaluate_command(std::vector<std::string> const& arguments) {
+struct EvaluateRequest {
     framework::jobs::EvaluationJob job;
+    ChoiceRequest choices;
     std::string predictions, pooling;
     bool force = false, for_people = false;
+    std::optional<cluster::OutputFile> file = {}; ///< at `predictions`
+};
+
+/// Options of prompts that fill `r`, which must outlive them.
+void add_choices(po::options_description& options, ChoiceRequest& r) {
+    // clang-format off
+    options.add_options()
+        ("shots", po::value<std::int64_t>()->value_name("K")->notifier(
+             [&r](std::int64_t shots) { r.shots = shots; }),
+         "what prompts alone reach: rank the labels of --data by how likely the model finds them "
+         "behind K examples of the split train; 0: behind none")
+        ("template", po::value(&r.prompt)->value_name("FILE"),
+         "JSON file with the text of a prompt: {\"template\": \"{text} It was {label}\", "
+         "\"labels\": {NAME: WORD}}")
+        ("shots-seed", po::value(&r.seed)->default_value(1)->value_name("N"),
+         "seed by which examples are chosen")
+        ("choices", po::value(&r.choices)->value_name("FILE"),
+         "in place of --data: rows of question, choices and answer, ranked likewise");
+    // clang-format on
+}
+
+/// Options that fill `r`, which must outlive them.
+po::options_description options_of(EvaluateRequest& r) {
+    auto& job = r.job;
     po::options_description options(
         "trireme evaluate --model FOLDER --data FOLDER: exact metrics of a model on a split, the "
         "same for any rank "
         "count\n\n"
         "  mpirun -n 2 trireme evaluate --model exported --data data-reviews --split test\n"
         "  mpirun -n 8 trireme evaluate --model large --data data --set parallel.pipeline=2 --set "
-        "parallel.tensor=4\n\nOptions");
+        "parallel.tensor=4\n"
+        "  trireme evaluate --model MODEL --data data-reviews --shots 4 --template prompt.json\n\n"
+        "Options");
     options.add_options()("model", po::value(&job.model)->required()->value_name("FOLDER"),
-                          "Hugging Face folder")(
-        "data", po::value(&job.data)->required()->value_name("FOLDER"),
-        "folder that `trireme prepare` wrote")(
+                          "Hugging Face folder")("data", po::value(&job.data)->value_name("FOLDER"),
+                                                 "folder that `trireme prepare` wrote")(
         "split", po::value(&job.split)->default_value("test")->value_name("NAME"),
         "name of the split")(
         "tokens-per-micro-batch",
@@ -138,27 +163,49 @@ int evaluate_command(std::vector<std::string> const& arguments) {
         "upper limit of a packed micro-batch")(
         "set", po::value(&job.set)->composing()->value_name("KEY=VALUE"),
         "parallel.* and numerics.compute; may be repeated")(
-        "table", po::bool_switch(&for_people),
+        "table", po::bool_switch(&r.for_people),
         "print tables for people in place of a line of JSON")(
-        "pooling", po::value(&pooling)->default_value("mean")->value_name("mean|max"),
+        "pooling", po::value(&r.pooling)->default_value("mean")->value_name("mean|max"),
         "of the outputs of a document that was divided into windows")(
-        "predictions", po::value(&predictions)->value_name("FILE"),
+        "predictions", po::value(&r.predictions)->value_name("FILE"),
         "file for one JSON line per sample, or per question; must not exist")(
-        "force", po::bool_switch(&force), "replace the file of --predictions");
-    if (!parse(options, arguments)) return 0;
-    if (pooling != "mean" && pooling != "max")
+        "force", po::bool_switch(&r.force), "replace the file of --predictions");
+    add_choices(options, r.choices);
+    return options;
+}
+
+void check_request(EvaluateRequest& r) {
+    check_choices(r.choices, r.job.data);
+    if (r.job.data.empty() && r.choices.choices.empty())
+        throw cluster::InputError("--data: missing; legal: folder that `trireme prepare` wrote, or "
+                                  "--choices FILE");
+    if (r.pooling != "mean" && r.pooling != "max")
         throw cluster::InputError(
-            fmt::format("--pooling: {}: legal: mean, max", cluster::one_line(pooling)));
-    if (pooling == "max") job.pooling = framework::evaluation::Pooling::max;
-    std::optional<cluster::OutputFile> file;
+            fmt::format("--pooling: {}: legal: mean, max", cluster::one_line(r.pooling)));
+    if (r.pooling == "max") r.job.pooling = framework::evaluation::Pooling::max;
     // Rank 0 writes it, and may alone see the folder.
-    if (!predictions.empty() && launcher_rank() <= 0) {
-        cluster::refuse_input("--predictions", predictions, {job.model, job.data}, ".jsonl");
-        job.predictions = &file.emplace("--predictions", predictions, existing(force));
-    }
+    if (r.predictions.empty() || launcher_rank() > 0) return;
+    auto const& read = r.job.data.empty() ? r.choices.choices : r.job.data;
+    cluster::refuse_input("--predictions", r.predictions, {r.job.model, read}, ".jsonl");
+    r.job.predictions = &r.file.emplace("--predictions", r.predictions, existing(r.force));
+}
+
+} // namespace
+
+int evaluate_command(std::vector<std::string> const& arguments) {
+    EvaluateRequest r;
+    po::options_description options = options_of(r);
+    if (!parse(options, arguments)) return 0;
+    check_request(r);
+    std::optional<TextService> service; // before MPI_Init, and without Python in this process
+    if (r.choices.given() && launcher_rank() <= 0) service.emplace(r.job.model);
     return under_mpi([&](cluster::Communicator& world) {
-        auto const found = framework::jobs::evaluate_model(job, world);
-        if (world.rank() == 0) cluster::print_text(for_people ? tables(found) : line_of(found));
+        if (world.rank() != 0) service.reset();
+        auto const found =
+            r.choices.given()
+                ? evaluate_choices(r.job, r.choices, service ? &*service : nullptr, world)
+                : framework::jobs::evaluate_model(r.job, world);
+        if (world.rank() == 0) cluster::print_text(r.for_people ? tables(found) : line_of(found));
         return cluster::kDone;
     });
 }

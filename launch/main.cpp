@@ -72,6 +72,8 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return text_command("prepare", a); }, Work::divided},
     Command{"Data", "inspect", "samples of a data set as coloured tokens",
             [](Arguments const& a) { return text_command("inspect", a); }},
+    Command{"Before a run", "init", "a commented configuration for a first run of a task",
+            launch::init_command},
     Command{"Before a run", "doctor", "is this machine, or this job, fit to train on?",
             launch::doctor_command, Work::divided},
     Command{"Before a run", "explain-config",

@@ -154,6 +154,41 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     return {evaluation::summarize(outcome), config.numerics.compute, set->label_names()};
 }
 
+namespace {
+
+void write_choices(cluster::OutputFile& file, ChoiceJob const& choices,
+                   std::vector<evaluation::RankedChoices> const& ranked) {
+    std::string text;
+    for (std::size_t q = 0; q < ranked.size(); ++q)
+        text += evaluation::to_json(choices.questions[q], ranked[q], choices.labels)
+                    .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+                "\n";
+    file.write(text);
+}
+
+} // namespace
+
+Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
+                            cluster::Communicator& world) {
+    configure(job, world);
+    bool const causal = pretrained::read_hf_config(job.model).causal;
+    auto const& task = data::schema_of(causal ? data::TaskKind::language_modeling
+                                              : data::TaskKind::masked_language_modeling);
+    config::Config const config = read_settings("trireme evaluate", job, task.name);
+    model::Config const model = inputs::read_model_config(config, {});
+    auto const set = data::make_memory_dataset(data::TaskKind::language_modeling,
+                                               std::move(choices.samples), {}, choices.vocabulary);
+    inputs::check_fit(model, *set, config);
+    pretrained::check_complete(config.model, model);
+    Scorer scorer(config, model, world, "a model with the head of a language model");
+    auto const outcome = scorer.outcome(*set, job.tokens_per_micro_batch);
+    check_finite(job, outcome);
+    auto const ranked = evaluation::rank_choices(choices.questions, outcome.samples);
+    if (world.rank() == 0 && job.predictions) write_choices(*job.predictions, choices, ranked);
+    return {evaluation::summarize_choices(choices.questions, ranked, choices.labels),
+            config.numerics.compute, choices.labels};
+}
+
 struct Predictor::State {
     /// Collective.
     State(EvaluationJob const& job, tasks::Task const& of_head, config::Config const& settings,

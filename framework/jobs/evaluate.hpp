@@ -8,7 +8,9 @@
 
 #include "cluster/communicator.hpp"
 #include "cluster/output_file.hpp"
+#include "data/shard.hpp"
 #include "framework/config/config.hpp"
+#include "framework/evaluation/choices.hpp"
 #include "framework/evaluation/metrics.hpp"
 
 namespace trireme::framework::jobs {
@@ -36,6 +38,20 @@ struct Evaluation {
 
 /// Collective over `world`. Throws InputError.
 Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world);
+
+/// Questions whose choices a language model ranks: a sample for each choice, whose labels
+/// (data::kTokenLabels) count at the tokens of the choice alone.
+struct ChoiceJob {
+    std::vector<data::Sample> samples;
+    std::vector<evaluation::ChoiceQuestion> questions;
+    std::vector<std::string> labels; ///< names, where every question has them as its choices
+    std::int64_t vocabulary = 0;     ///< of the tokenizer that made the tokens
+};
+/// Ranks the choices by a decoder, or by an encoder with the head of its masked language model;
+/// predictions are a line for each question. `job`: data, split and pooling are not read. Every
+/// rank gives the same choices. Collective over `world`. Throws InputError.
+Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
+                            cluster::Communicator& world);
 
 /// A model of a Hugging Face folder whose head reads whole samples, for texts without labels.
 class Predictor {

@@ -12,6 +12,7 @@
 #include "cluster/error.hpp"
 #include "data/json.hpp"
 #include "launch/text/chat/chat.hpp"
+#include "launch/text/choices.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/unicode.hpp"
 #include "launch/text/unlabelled.hpp"
@@ -124,6 +125,14 @@ class Conversations {
     std::optional<Chat> chat_;
 };
 
+/// Answers what needs no state.
+std::optional<Json> choices_for(Json const& request, std::string const& folder,
+                                Tokenizer const& tokenizer) {
+    if (request.contains("few_shot")) return few_shot(request, folder, tokenizer);
+    if (request.contains("choices")) return multiple_choice(request, folder, tokenizer);
+    return std::nullopt;
+}
+
 Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unlabelled,
                Scorer const& scorer, Conversations& conversations) {
     if (request.contains("chat_template"))
@@ -139,7 +148,7 @@ Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unla
                               request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
     if (request.contains("score")) return scorer(request["score"]);
     return {{"error", "legal requests: prompts, decode, chat_template, chat, score, length, open, "
-                      "next, encode"}};
+                      "next, encode, few_shot, choices"}};
 }
 
 } // namespace
@@ -160,8 +169,10 @@ void serve(std::string const& folder, std::istream& in, std::ostream& out) {
     for (std::string line; std::getline(in, line);) {
         Json answer;
         try {
-            answer = answer_to(data::parse_json<Json>("request", line), tokenizer, unlabelled,
-                               scorer, conversations);
+            Json const request = data::parse_json<Json>("request", line);
+            auto choices = choices_for(request, folder, tokenizer);
+            answer = choices ? std::move(*choices)
+                             : answer_to(request, tokenizer, unlabelled, scorer, conversations);
         } catch (cluster::InputError const& error) {
             answer = {{"refused", error.what()}};
         } catch (std::exception const& error) { // Python's too

@@ -22,6 +22,7 @@ namespace trireme::launch::text {
 ///   {"chat": {"messages": [...], "tools": [...]}} {"rendered": text, "tokens": [id, ...]}, up to
 ///                                                the next turn of the assistant
 ///   {"score": [[completion, reference], ...]}   {"scores": [{"exact_match", "f1"}, ...]}
+///   {"few_shot": DATA, ...}, {"choices": FILE, ...}  questions as samples (choices.hpp)
 /// Bad input gets {"refused": line}; another request that cannot be answered {"error": why}; a
 /// folder without a tokenizer gets it in place of the greeting, and that is all.
 void serve(std::string const& folder, std::istream& in, std::ostream& out);

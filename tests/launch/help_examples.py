@@ -94,6 +94,7 @@ def write_scene(folder):
     write_rows(folder / "test.jsonl", prompt=texts[:3])
     write_rows(folder / "new.csv", text=texts[:5])
     write_rows(folder / "pairs.jsonl", question=texts[:5], answer=texts[5:10])
+    (folder / "prompt.json").write_text(json.dumps({"template": "{text} it was {label}"}))
     (folder / "texts").mkdir()
     (folder / "texts" / "reviews.txt").write_text("\n".join(texts))
     (folder / "study.json").write_text(json.dumps({"format": "trireme-report", "version": 1, "title": "A study", "sections": []}))

@@ -265,7 +265,7 @@ INSTANTIATE_TEST_SUITE_P(Run, Mistakes, testing::ValuesIn(kRuns), name_of);
 std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
-     "trian: no such command; did you mean train? legal: audit, prepare, inspect, doctor, "
+     "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
      "explain-config, parity, train, "
      "submit, status, checkpoint, "
      "plot, "

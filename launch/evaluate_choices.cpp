@@ -1,0 +1,76 @@
+#include "launch/evaluate_choices.hpp"
+
+#include <fmt/format.h>
+
+#include "cluster/error.hpp"
+#include "cluster/gather.hpp"
+#include "data/json.hpp"
+#include "data/task.hpp"
+#include "framework/pretrained/hf_config.hpp"
+
+namespace trireme::launch {
+
+namespace {
+
+using Json = nlohmann::json;
+
+Json request_of(framework::jobs::EvaluationJob const& job, ChoiceRequest const& r) {
+    auto const model = framework::pretrained::read_hf_config(job.model);
+    Json request{{"template", r.prompt}, {"masked", !model.causal}, {"room", model.max_positions}};
+    if (!r.choices.empty()) {
+        request["choices"] = r.choices;
+        return request;
+    }
+    request.update(
+        {{"few_shot", job.data}, {"split", job.split}, {"shots", *r.shots}, {"seed", r.seed}});
+    return request;
+}
+
+framework::jobs::ChoiceJob choices_in(Json const& answer) {
+    framework::jobs::ChoiceJob choices{.labels =
+                                           answer.at("labels").get<std::vector<std::string>>(),
+                                       .vocabulary = answer.at("vocabulary").get<std::int64_t>()};
+    for (auto const& sample : answer.at("samples")) {
+        data::Sample& made = choices.samples.emplace_back();
+        made.tokens = sample.at("tokens").get<std::vector<std::int32_t>>();
+        made.labels[data::kTokenLabels.name] = sample.at("labels").get<std::vector<std::int32_t>>();
+    }
+    for (auto const& question : answer.at("questions"))
+        choices.questions.push_back({question.at("right").get<std::int64_t>(),
+                                     question.at("bytes").get<std::vector<std::int64_t>>(),
+                                     question.at("source").get<std::string>()});
+    return choices;
+}
+
+} // namespace
+
+void check_choices(ChoiceRequest const& r, std::string const& data) {
+    if (!r.given()) return;
+    if (!r.choices.empty() && (r.shots || !data.empty()))
+        throw cluster::InputError(
+            "--choices: legal without --data and --shots: the file has the questions");
+    if (r.choices.empty() && (!r.shots || r.prompt.empty()))
+        throw cluster::InputError(
+            "--shots, --template: legal together: the number of examples in a "
+            "prompt, and the file with its text");
+    if (r.shots && *r.shots < 0)
+        throw cluster::InputError(fmt::format("--shots: {}: legal: a whole number >= 0", *r.shots));
+}
+
+framework::jobs::Evaluation evaluate_choices(framework::jobs::EvaluationJob const& job,
+                                             ChoiceRequest const& r, TextService* service,
+                                             cluster::Communicator& world) {
+    std::string shared;
+    if (world.rank() == 0) {
+        auto& text = service_of_rank_0(service);
+        auto const vocabulary = text.hello().at("vocabulary");
+        Json answer = text.ask(request_of(job, r));
+        answer["vocabulary"] = vocabulary;
+        shared = answer.dump();
+    }
+    shared = cluster::broadcast_bytes(world, std::move(shared), 0, "evaluate/choices");
+    return framework::jobs::evaluate_choices(job, choices_in(data::parse_json("choices", shared)),
+                                             world);
+}
+
+} // namespace trireme::launch

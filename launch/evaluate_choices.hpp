@@ -1,0 +1,30 @@
+// Baselines by prompts: `trireme evaluate --shots`, and questions with choices, `--choices`.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cluster/communicator.hpp"
+#include "framework/jobs/evaluate.hpp"
+#include "launch/text_service.hpp"
+
+namespace trireme::launch {
+
+struct ChoiceRequest {
+    std::optional<std::int64_t> shots;
+    std::uint64_t seed = 1;
+    std::string prompt;  ///< file of the template
+    std::string choices; ///< file of questions
+
+    bool given() const { return shots || !choices.empty() || !prompt.empty(); }
+};
+
+/// Throws InputError for options that do not belong together. `data`: as --data names it.
+void check_choices(ChoiceRequest const& r, std::string const& data);
+
+/// Asks the tokenizer's process of rank 0 for the samples, and scores them. Collective.
+framework::jobs::Evaluation evaluate_choices(framework::jobs::EvaluationJob const& job,
+                                             ChoiceRequest const& r, TextService* service,
+                                             cluster::Communicator& world);
+
+} // namespace trireme::launch

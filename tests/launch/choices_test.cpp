@@ -1,0 +1,167 @@
+// Scores of choices and of prompts, as a user runs them: those of transformers by the formulas of
+// lm-evaluation-harness (tests/golden/make_choices.py), at any rank count.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cluster/file.hpp"
+#include "tests/launch/scene.hpp"
+
+namespace trireme::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+std::vector<Json> lines_of(std::string const& text) {
+    std::vector<Json> lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);)
+        if (line.starts_with('{')) lines.push_back(Json::parse(line));
+    return lines;
+}
+
+std::string rows_of(Json const& pairs) {
+    std::string rows;
+    for (auto const& [text, label] : pairs.get<std::vector<std::pair<std::string, std::string>>>())
+        rows += Json{{"text", text}, {"label", label}}.dump() + "\n";
+    return rows;
+}
+
+class Choices : public Scene {
+  protected:
+    Choices() : golden_(Json::parse(cluster::read_file(TRIREME_GOLDEN "/choices.json"))) {
+        std::string questions;
+        for (auto const& question : golden_["questions"]) questions += question.dump() + "\n";
+        write("questions.jsonl", questions)(dir());
+        write("template.json", golden_["template"].dump())(dir());
+        write("train.jsonl", rows_of(golden_["train"]))(dir());
+        write("test.jsonl", rows_of(golden_["test"]))(dir());
+        change("llama/config.json", "\"max_position_embeddings\": 16",
+               "\"max_position_embeddings\": 64")(dir());
+        write("llama/tokenizer_config.json", R"({"pad_token": "[PAD]"})")(dir());
+        fs::create_directories(dir() + "/bert-masked");
+        for (std::string const file : {"config.json", "model.safetensors"})
+            fs::copy_file(TRIREME_GOLDEN "/bert-masked/" + file, dir() + "/bert-masked/" + file);
+        fs::copy_file(dir() + "/llama/tokenizer.json", dir() + "/bert-masked/tokenizer.json");
+        write("bert-masked/tokenizer_config.json", R"({"mask_token": "was"})")(dir());
+    }
+
+    /// Runs `evaluate` with predictions, whose lines are kept.
+    Json evaluate(std::vector<std::string> arguments, int ranks = 0) {
+        std::vector<std::string> all{"evaluate", "--predictions", "DIR/p.jsonl", "--force"};
+        all.insert(all.end(), arguments.begin(), arguments.end());
+        Outcome const outcome = run(all, ranks);
+        EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+        if (outcome.exit_code != 0) return {};
+        predictions_ = cluster::read_file(dir() + "/p.jsonl");
+        return lines_of(outcome.output).at(0);
+    }
+    void prepare(std::string const& model) {
+        Outcome const prepared =
+            run({"prepare", "--task", "classification", "--tokenizer", "DIR/" + model, "--label",
+                 "label", "--train", "DIR/train.jsonl", "--test", "DIR/test.jsonl", "--output",
+                 "DIR/set-" + model});
+        ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
+    }
+    /// The largest difference of the last predictions' scores from `wanted`.
+    double difference(Json const& wanted) const {
+        auto const lines = lines_of(predictions_);
+        if (lines.size() != wanted.size()) return 1e9;
+        double most = 0;
+        for (std::size_t q = 0; q < lines.size(); ++q)
+            for (std::size_t c = 0; c < wanted[q].size(); ++c)
+                most = std::max(most, std::abs(lines[q]["scores"].at(c).get<double>() -
+                                               wanted[q][c].get<double>()));
+        return most;
+    }
+
+    Json golden_;
+    std::string predictions_;
+};
+
+TEST_F(Choices, OfQuestionsHaveTheScoresOfTransformers) {
+    for (std::string const model : {"llama", "bert-masked"}) {
+        Json const& wanted = golden_["scores"][model];
+        Json const found =
+            evaluate({"--model", "DIR/" + model, "--choices", "DIR/questions.jsonl"});
+        EXPECT_LT(difference(wanted["choices"]), 1e-5) << model;
+        EXPECT_EQ(found["accuracy"], wanted["accuracy"]) << model;
+        EXPECT_EQ(found["accuracy_per_byte"], wanted["accuracy_per_byte"]) << model;
+        EXPECT_EQ(found["samples"], 5) << model;
+    }
+}
+
+TEST_F(Choices, OfPromptsHaveTheScoresOfTransformers) {
+    for (std::string const model : {"llama", "bert-masked"}) {
+        prepare(model);
+        std::vector<std::string> const arguments{
+            "--model",    "DIR/" + model,      "--data", "DIR/set-" + model,
+            "--template", "DIR/template.json", "--shots"};
+        for (auto const& [shots, orders] : golden_["scores"][model]["few_shot"].items()) {
+            auto all = arguments;
+            all.push_back(shots);
+            evaluate(all);
+            double least = 1e9; // the seed chose the order of the shots
+            for (auto const& order : orders) least = std::min(least, difference(order));
+            EXPECT_LT(least, 1e-5) << model << " behind " << shots;
+        }
+    }
+}
+
+TEST_F(Choices, AreTheSameAtAnyRankCountAndMicroBatch) {
+    prepare("llama");
+    std::vector<std::string> const arguments{"--model",       "DIR/llama",  "--data",
+                                             "DIR/set-llama", "--template", "DIR/template.json",
+                                             "--shots",       "2"};
+    Json const alone = evaluate(arguments);
+    std::string const predictions = predictions_;
+    auto unpacked = arguments;
+    unpacked.insert(unpacked.end(), {"--tokens-per-micro-batch", "1"});
+    EXPECT_EQ(evaluate(unpacked)["confusion"], alone["confusion"]);
+    EXPECT_LT(difference([&] {
+                  Json scores = Json::array();
+                  for (auto const& line : lines_of(predictions)) scores.push_back(line["scores"]);
+                  return scores;
+              }()),
+              1e-5);
+    EXPECT_EQ(evaluate(arguments, 2), alone);
+    EXPECT_EQ(predictions_, predictions);
+    EXPECT_TRUE(alone.contains("f1") && alone.contains("confusion")) << alone;
+}
+
+TEST_F(Choices, RefuseInOneLineWhatDoesNotFit) {
+    prepare("llama");
+    auto const refused = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), {"evaluate", "--model", "DIR/llama"});
+        Outcome const outcome = run(arguments);
+        EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
+        return outcome.output;
+    };
+    change("llama/config.json", "\"max_position_embeddings\": 64",
+           "\"max_position_embeddings\": 30")(dir());
+    std::vector<std::string> const shots{
+        "--data", "DIR/set-llama", "--template", "DIR/template.json", "--shots", "2"};
+    EXPECT_EQ(refused(shots), "trireme: --shots: 2: DIR/test.jsonl:3 has 31 tokens with them; "
+                              "legal: at most 1, as DIR/llama/config.json has 30 positions\n");
+    EXPECT_EQ(refused({"--data", "DIR/set-llama", "--shots", "1"}),
+              "trireme: --shots, --template: legal together: the number of examples in a prompt, "
+              "and the file with its text\n");
+    EXPECT_EQ(refused({"--choices", "DIR/questions.jsonl", "--data", "DIR/set-llama"}),
+              "trireme: --choices: legal without --data and --shots: the file has the questions\n");
+    write("bad.jsonl", R"({"question": "it", "choices": ["a", "b"], "answer": 2})"
+                       "\n")(dir());
+    EXPECT_EQ(refused({"--choices", "DIR/bad.jsonl"}),
+              "trireme: DIR/bad.jsonl:1: answer: 2: legal: a place in the choices from 0 to 1, its "
+              "letter or label, or its text\n");
+    write("template.json", R"({"template": "{text} is"})")(dir());
+    EXPECT_EQ(refused(shots), "trireme: DIR/template.json: template: legal: a text with one "
+                              "{label}\n");
+    EXPECT_EQ(refused({}), "trireme: --data: missing; legal: folder that `trireme prepare` wrote, "
+                           "or --choices FILE\n");
+}
+
+} // namespace
+} // namespace trireme::test
