@@ -114,7 +114,8 @@ class Session:
     def count_tokens(self, batch):
         if not self.tokenizer:
             return
-        second = batch["pairs"] if self.o["pair"] else [v[0] for v in batch["values"]] if self.o["task"] == "generation" else None
+        paired = self.o["pair"] or self.o["task"] == "question-answering"  # whose context stands in pairs
+        second = batch["pairs"] if paired else [v[0] for v in batch["values"]] if self.o["task"] == "generation" else None
         encoded = self.tokenizer.encode_batch(list(zip(batch["texts"], second)) if second else batch["texts"])
         begin = len(self.columns) - len(encoded)
         for i, one in enumerate(encoded):

@@ -118,6 +118,12 @@ class Control(unittest.TestCase):
         _, _, error, found = audit("masked", "--task", "masked-language-modeling", "--input", path, "--tokenizer", TOKENIZER, "--max-length", 16)
         self.assertIsNone(finding(found, "truncation"), error)
 
+    def test_contexts_of_questions_have_tokens_too(self):
+        rows = [{"question": f"the film {'very ' * i}", "context": "good " * 40, "answers": {"text": ["good"], "answer_start": [0]}} for i in range(5)]
+        path = save("contexts.jsonl", rows)
+        _, _, error, found = audit("contexts", "--task", "question-answering", "--train", path, "--tokenizer", TOKENIZER, "--max-length", 64)
+        self.assertEqual(found and found["tokens"], {"train": 5 * (2 + 40 + 3) + 10}, error)  # 3: [CLS] and two [SEP]
+
     def test_conversations(self):
         rows = [{"messages": [{"role": "user", "content": f"What is {i} and {i * i}?"}, {"role": "assistant", "content": f"It is {i * 7919}"}]} for i in range(50)]
         _, _, error, found = audit("chat", "--task", "chat", "--input", save("chat.jsonl", rows + rows[:2]), "--severity", "size=ignore", "near-leaks=ignore",
