@@ -1,17 +1,21 @@
-"""Opens pages of reports in Chromium, light, dark and narrow: no request, no complaint, nothing that sticks out, overlaps
+"""Opens pages of reports and of an audit in Chromium, light, dark and narrow: no request, no complaint, nothing that sticks out, overlaps
 or is too faint. Exits with 77 where there is no Chromium; the pictures of the pages stay in the work folder.
 
-    report_pages.py ROOT WORK_FOLDER
+    report_pages.py ROOT WORK_FOLDER TRIREME
 """
 import json
 import random
+import subprocess
 import sys
 import tempfile
 import unittest
 
+import audit_faults
 import chromium
 import report_example
-from report_support import WORK, report, run_tests, save
+from report_support import ROOT, WORK, report, run_tests, save
+
+TRIREME = sys.argv.pop(3)  # unittest reads what follows
 
 # Boxes of the texts of a picture: turned ones are narrow. A hair of overlap is how fonts differ.
 OVERLAPS = """[...document.querySelectorAll('svg')].flatMap((svg, number) => {
@@ -61,6 +65,18 @@ def made(name, *arguments):
     return path
 
 
+def audited(name):
+    """The page of an audit that finds nearly everything there is to find."""
+    folder, draw = WORK / name, random.Random(3)
+    folder.mkdir()
+    audit_faults.plant(folder, audit_faults.made_up(ROOT, 1000, draw), draw)
+    path = WORK / f"{name}.html"
+    done = subprocess.run([TRIREME, "audit", "--task", "classification", "--text", "text", "--label", "label", "--train", folder / "train.jsonl",
+                           "--test", folder / "test.jsonl", "--groups", folder / "groups.json", "--output", path], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    return path
+
+
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -68,7 +84,8 @@ class Pages(unittest.TestCase):
                      evaluation("two", ["negative", "positive"], 300),
                      evaluation("absent", ["bad", "a class that was forgotten", "good"], 200, absent=1),
                      evaluation("fifty", [f"intent_{i}_of_a_customer_with_long_names_{i}" for i in range(50)], 3000),
-                     evaluation("hostile", report_example.HOSTILE, 500)]
+                     evaluation("hostile", report_example.HOSTILE, 500),
+                     audited("audit")]
         cls.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # a helper may outlive the browser
         cls.browser = chromium.Chromium(chromium.find(), cls.folder.name).__enter__()
 
