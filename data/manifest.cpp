@@ -82,6 +82,18 @@ SplitInfo split_from(nlohmann::json const& j) {
     return info;
 }
 
+std::vector<std::string> names_if_there(nlohmann::json const& j, char const* name) {
+    return j.contains(name) ? member<std::vector<std::string>>(j, name)
+                            : std::vector<std::string>{};
+}
+
+void check_added_tokens(Manifest const& m) {
+    if (std::ssize(m.added_tokens) >= m.vocabulary)
+        throw cluster::InputError(
+            fmt::format("added_tokens: {} names: legal: fewer than the {} tokens of vocabulary",
+                        m.added_tokens.size(), m.vocabulary));
+}
+
 Manifest manifest_from(nlohmann::json const& j) {
     if (member<std::string>(j, "format") != kFormat)
         throw cluster::InputError(
@@ -91,9 +103,10 @@ Manifest manifest_from(nlohmann::json const& j) {
                .vocabulary = count(j, "vocabulary", 1),
                .max_length = count(j, "max_length", 1),
                .tokenizer_xxh3 = member<std::string>(j, "tokenizer_xxh3"),
-               .sources = j.contains("sources") ? member<std::vector<std::string>>(j, "sources")
-                                                : std::vector<std::string>{},
+               .sources = names_if_there(j, "sources"),
+               .added_tokens = names_if_there(j, "added_tokens"),
                .summary = j.contains("summary") ? j.at("summary").dump() : "{}"};
+    check_added_tokens(m);
     std::set<std::string> names;
     for (auto const& label : m.labels)
         if (!names.insert(label).second)
@@ -201,6 +214,7 @@ void write_manifest(std::string const& directory, Manifest const& m) {
                              {"splits", splits},
                              {"summary", parse_json<nlohmann::ordered_json>(
                                              "summary", m.summary.empty() ? "{}" : m.summary)}};
+    if (!m.added_tokens.empty()) j["added_tokens"] = m.added_tokens;
     j["xxh3"] = hash_of(j);
     cluster::write_file(directory + "/manifest.json", text_of(j));
 }

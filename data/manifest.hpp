@@ -36,6 +36,8 @@ struct Manifest {
     std::string tokenizer_xxh3;      ///< hash of tokenizer.json
     /// Files that the samples' rows came from, as `prepare` was given them. Empty: not known.
     std::vector<std::string> sources = {};
+    /// Special tokens that `prepare` added to the tokenizer: the last of the vocabulary, in order.
+    std::vector<std::string> added_tokens = {};
     std::map<std::string, SplitInfo> splits;
     std::string summary; ///< JSON text: what was read, dropped, cut (for people)
 };

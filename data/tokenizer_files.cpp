@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 
@@ -97,6 +98,17 @@ Json tokenizer_of(std::string const& path) {
     return json;
 }
 
+/// Takes out what `prepare` added, whose numbers are behind all others.
+Json without(Json tokenizer, std::vector<std::string> const& added) {
+    auto const list = tokenizer.find("added_tokens");
+    if (list == tokenizer.end() || !list->is_array()) return tokenizer;
+    Json kept = Json::array();
+    for (auto const& token : *list)
+        if (std::ranges::find(added, content_of(token)) == added.end()) kept.push_back(token);
+    *list = std::move(kept);
+    return tokenizer;
+}
+
 } // namespace
 
 std::string token_text(Json const& token, std::string const& where) {
@@ -153,14 +165,14 @@ std::int64_t mask_token_of(std::string const& folder) {
 }
 
 void check_same_tokenizer(std::string const& data, std::string const& recorded,
-                          std::string const& model) {
+                          std::string const& model, std::vector<std::string> const& added) {
     std::string const theirs = model + "/tokenizer.json", ours = data + "/tokenizer.json";
     if (recorded.empty() || !cluster::is_there(theirs) ||
         cluster::xxh3_of_file(theirs, cluster::kMostText) == recorded)
         return;
     std::string what;
     if (cluster::is_there(ours) && cluster::xxh3_of_file(ours, cluster::kMostText) == recorded) {
-        what = differing(tokenizer_of(ours), tokenizer_of(theirs));
+        what = differing(without(tokenizer_of(ours), added), tokenizer_of(theirs));
         if (what.empty()) return;
         what = " (they differ in " + what + ")";
     }

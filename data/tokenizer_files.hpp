@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace trireme::data {
 
@@ -27,9 +28,10 @@ std::int64_t mask_token_of(std::string const& folder);
 
 /// Throws InputError, with what differs, unless the data in `data`, whose manifest holds `recorded`
 /// as the hash of its tokenizer.json, were prepared with the tokenizer of the model in `model`.
-/// Padding and truncation may differ, since they change no token. A folder without tokenizer.json,
-/// and data whose manifest names none, are not compared.
+/// Padding and truncation may differ, since they change no token; so may `added`, the tokens that
+/// `prepare` added to the model's. A folder without tokenizer.json, and data whose manifest names
+/// none, are not compared.
 void check_same_tokenizer(std::string const& data, std::string const& recorded,
-                          std::string const& model);
+                          std::string const& model, std::vector<std::string> const& added = {});
 
 } // namespace trireme::data

@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <numbers>
-
 #include "cluster/error.hpp"
 #include "cluster/philox.hpp"
 #include "cluster/xxh3.hpp"
 #include "parallel/memory_class.hpp"
+#include "parallel/normal_numbers.hpp"
 
 namespace trireme::parallel {
 
@@ -19,21 +17,6 @@ constexpr std::uint64_t kInitialPurpose = 0x696e697469616cULL; // "initial"
 at::Tensor view_in(at::Tensor const& flat, FlatLayout const& layout, std::size_t i,
                    Parameter const& parameter) {
     return flat.narrow(0, layout.offset[i], layout.count[i]).view(parameter.shape());
-}
-
-/// Four normal numbers from one Philox block: Box and Muller's transform in float64, rounded once
-/// by the caller.
-std::array<double, 4> normals(cluster::PhiloxBlock const& bits) {
-    std::array<double, 4> out{};
-    for (std::size_t pair = 0; pair < 2; ++pair) {
-        double const u = (static_cast<double>(bits[2 * pair]) + 0.5) * 0x1p-32;
-        double const angle =
-            2.0 * std::numbers::pi * (static_cast<double>(bits[2 * pair + 1]) + 0.5) * 0x1p-32;
-        double const radius = std::sqrt(-2.0 * std::log(u));
-        out[2 * pair] = radius * std::cos(angle);
-        out[2 * pair + 1] = radius * std::sin(angle);
-    }
-    return out;
 }
 
 /// Elements [first, first + count) of a global tensor of normal numbers.

@@ -88,7 +88,8 @@ void check_sources_fit(Inputs const& in, config::Config const& config) {
 }
 
 void check_tokenizers(config::Config const& config, data::Manifest const& manifest) {
-    data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path);
+    data::check_same_tokenizer(config.data.path, manifest.tokenizer_xxh3, config.model.path,
+                               manifest.added_tokens);
     std::vector<std::string> folders{config.data.path, config.model.path};
     for (auto const& source : config.data.train.sources)
         folders.push_back(data::path_of(source, config.data));
@@ -120,6 +121,7 @@ Inputs open_inputs(config::Config const& config) {
               .validation = open_validation(config, manifest.splits)};
     check_set(*in.train, config);
     in.model = read_model_config(config, in.train->label_names());
+    make_room(in.model, manifest);
     in.model.class_weights = class_weights(config, train.label_counts, in.model);
     if (cluster::is_folder(config.run) &&
         !checkpoint::list_checkpoints(config.run + "/checkpoints").empty())

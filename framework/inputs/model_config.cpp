@@ -72,6 +72,12 @@ model::Config read_model_config(config::Config const& config,
     return model;
 }
 
+void make_room(model::Config& model, data::Manifest const& manifest) {
+    std::int64_t const lacking = manifest.vocabulary - model.vocabulary;
+    if (lacking > 0 && lacking <= std::ssize(manifest.added_tokens))
+        model.vocabulary = manifest.vocabulary;
+}
+
 void check_fit(model::Config const& model, data::Dataset const& set, config::Config const& config) {
     std::int64_t sample = 0;
     while (sample < set.size() && set.trained(sample) == 0) ++sample;

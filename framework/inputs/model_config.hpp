@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/loader.hpp"
+#include "data/manifest.hpp"
 #include "framework/config/config.hpp"
 #include "framework/model/config.hpp"
 
@@ -15,6 +16,10 @@ namespace trireme::framework::inputs {
 /// Local.
 model::Config read_model_config(config::Config const& config,
                                 std::vector<std::string> const& labels);
+
+/// Gives the model room for the tokens that `prepare` added to its tokenizer, if it lacks that.
+/// What does not fit even so is for check_fit to refuse. Local.
+void make_room(model::Config& model, data::Manifest const& manifest);
 
 /// Throws InputError if a token or a place of a sample is beyond what the model knows.
 void check_fit(model::Config const& model, data::Dataset const& set, config::Config const& config);

@@ -125,7 +125,8 @@ std::string export_checkpoint(std::string const& run, std::string const& which,
     std::string const folder = run + "/checkpoints", name = choose(folder, which);
     pretrained::RunSource const source = source_of(run, config);
     config.model.path = config.data.path = source.folder;
-    model::Config const model = inputs::read_model_config(config, source.labels);
+    model::Config model = inputs::read_model_config(config, source.labels);
+    model.vocabulary = std::max(model.vocabulary, source.vocabulary);
     auto const opened = read_sound(
         folder, name, [&] { return std::make_unique<checkpoint::Reader>(folder + "/" + name); });
     checkpoint::Reader const& reader = *opened;

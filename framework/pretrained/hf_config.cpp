@@ -185,8 +185,14 @@ std::string to_hf_config(model::Config const& c, std::string const& dtype) {
     bool const none = !pad.is_number_integer() || pad.get<std::int64_t>() < 0;
     if (head.rows == data::Per::sample && c.pad_token >= 0 && none)
         json["pad_token_id"] = c.pad_token;
+    if (vocabulary_in_folder(c) != c.vocabulary) json["vocab_size"] = c.vocabulary;
     set_dtype(json, dtype);
     return json.dump(2) + "\n";
+}
+
+std::int64_t vocabulary_in_folder(model::Config const& c) {
+    if (c.source_json.empty()) return c.vocabulary;
+    return parsed(c).value("vocab_size", c.vocabulary);
 }
 
 std::vector<std::string> labels_of(model::Config const& c) {

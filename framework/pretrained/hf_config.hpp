@@ -1,5 +1,6 @@
 // Translates between Hugging Face's config.json and model::Config.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ model::Config read_hf_config(std::string const& folder);
 /// labels and dtype of the weights. `dtype`: float32 | bfloat16 | float16 | float64, or "" to keep
 /// it.
 std::string to_hf_config(model::Config const& config, std::string const& dtype);
+
+/// Returns vocab_size of the model's config.json, which is less than `vocabulary` where the data
+/// added tokens; `vocabulary` of a model that was made here.
+std::int64_t vocabulary_in_folder(model::Config const& config);
 
 /// Returns id2label of the model's config.json in id order; empty if it has none.
 std::vector<std::string> labels_of(model::Config const& config);

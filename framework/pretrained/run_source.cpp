@@ -27,6 +27,7 @@ void write_run_source(std::string const& run, ModelSection const& section, std::
                       model::Config const& model) {
     nlohmann::ordered_json json{{"labels", model.labels},
                                 {"dtypes", nlohmann::ordered_json::object()}};
+    if (vocabulary_in_folder(model) != model.vocabulary) json["vocabulary"] = model.vocabulary;
     if (!section.from_scratch)
         for (auto const& [name, dtype] : stored_dtypes(model, section.path))
             json["dtypes"][name] = dtype;

@@ -1,6 +1,7 @@
 // Keeps in the run folder what an export needs of the run's first model and its data, so that an
 // export works from any folder, and when the data or the first model are gone.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -15,6 +16,8 @@ struct RunSource {
     /// RUN/source: config.json and the tokenizer's files
     std::string folder;
     std::vector<std::string> labels; ///< class names in id order
+    /// tokens, where the data added some to those of config.json; else 0
+    std::int64_t vocabulary = 0;
     /// dtypes by tensor, as safetensors calls them; none when from scratch
     std::map<std::string, std::string> dtypes;
 };

@@ -12,6 +12,7 @@ std::optional<RunSource> read_run_source(std::string const& run) {
     auto const json = data::parse_json(path, cluster::read_file(path));
     try {
         source.labels = data::member<std::vector<std::string>>(json, "labels");
+        if (json.contains("vocabulary")) source.vocabulary = data::count(json, "vocabulary", 1);
         if (!json.contains("dtypes") || !json.at("dtypes").is_object())
             throw cluster::InputError(
                 "dtypes: missing; legal: a dtype by tensor, as `trireme train` wrote it");

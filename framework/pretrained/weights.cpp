@@ -103,6 +103,16 @@ struct Match {
     std::vector<std::string> unused;
 };
 
+/// The shape in the folder, which has no rows for tokens that the data added.
+storage::Shape shape_in_folder(model::Config const& model, HfTensor const& tensor) {
+    auto shape = tensor.shape;
+    auto const head = model::head_names(model);
+    for (auto const& table :
+         {model::embedding_names(model).tokens, head.language_model, head.vocabulary_bias})
+        if (tensor.name == table) shape[0] = vocabulary_in_folder(model);
+    return shape;
+}
+
 /// Finds where each tensor of a model comes from.
 Match match(std::string const& folder, Entries const& entries, model::Config const& model) {
     // A classifier of other labels is the wrong one even when its shape fits.
@@ -124,10 +134,10 @@ Match match(std::string const& folder, Entries const& entries, model::Config con
         if (!there) continue;
         if (of_classes && !in_order) source.rows = *order;
         auto const& [name, entry] = *found;
-        if (entry.shape != tensor.shape)
+        if (auto const shape = shape_in_folder(model, tensor); entry.shape != shape)
             throw cluster::InputError(
                 fmt::format("{}: {}: shape [{}]: legal: [{}], as config.json says", entry.file,
-                            name, fmt::join(entry.shape, ", "), fmt::join(tensor.shape, ", ")));
+                            name, fmt::join(entry.shape, ", "), fmt::join(shape, ", ")));
         weight_dtype(name, entry);
         used.insert(name);
     }
@@ -192,7 +202,8 @@ LoadedWeights load_weights(ModelSection const& section, std::uint64_t seed,
     for (auto const& [tensor, entry, rows] : sources) {
         loaded.labels_reordered |= !rows.empty();
         if (entry) {
-            copy_in(tensor, entry->first, entry->second, rows, store);
+            copy_in(tensor, entry->first, entry->second, rows, seed, store);
+            if (tensor.shape != entry->second.shape) loaded.grown.push_back(tensor.name);
             continue;
         }
         for (auto const& part : tensor.parts)
@@ -211,6 +222,10 @@ std::vector<std::string> LoadedWeights::notes() const {
     if (!unused.empty())
         notes.push_back(
             fmt::format("not used, heads of other tasks or classes: {}", fmt::join(unused, ", ")));
+    if (!grown.empty())
+        notes.push_back(fmt::format("rows for added tokens, at the mean of the others, from seed "
+                                    "{}: {}",
+                                    seed, fmt::join(grown, ", ")));
     if (labels_reordered)
         notes.push_back("the rows of the trained head are matched to the data's classes by name");
     return notes;

@@ -27,6 +27,7 @@ struct LoadedWeights {
     bool from_scratch = false;
     std::vector<std::string> fresh;  ///< tensors of a head that is made anew
     std::vector<std::string> unused; ///< tensors of other heads in the folder
+    std::vector<std::string> grown;  ///< tensors with rows for tokens that the data added
     bool labels_reordered = false;   ///< rows of the head were matched by the names of the classes
     /// One line for each thing that a user should know.
     std::vector<std::string> notes() const;
@@ -34,8 +35,9 @@ struct LoadedWeights {
 
 /// Fills the master weights: from the folder's safetensors, or by seed and name when training from
 /// scratch or for a new head. A trained head whose classes have the same names in another order is
-/// taken over row by row. Throws InputError for a tensor that is neither used, nor of another
-/// task's head, nor a copy, bit by bit, of one that is used. Local.
+/// taken over row by row, and a table of words that has fewer of them than the model gets rows for
+/// the others ([Note: rows of added tokens] in copy_in.hpp). Throws InputError for a tensor that is
+/// neither used, nor of another task's head, nor a copy, bit by bit, of one that is used. Local.
 LoadedWeights load_weights(ModelSection const& section, std::uint64_t seed,
                            model::Config const& model, parallel::ParameterStore& store);
 

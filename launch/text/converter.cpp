@@ -159,7 +159,7 @@ Converter::Converter(PrepareOptions const& options, Census const& census,
                      std::vector<std::string> const& labels, Ranks& ranks)
     : o_(options), census_(census), ranks_(ranks), divides_(text_task(o_).divides()),
       tokenizer_(o_.tokenizer, text_task(o_).cuts() ? o_.max_length : 0,
-                 cuts_in_front(o_.tokenizer)),
+                 cuts_in_front(o_.tokenizer), o_.added_tokens),
       task_(text_task(o_).converter(o_, tokenizer_, labels)),
       samples_(o_, splits_of(census), labels) {
     if (!ranks_.first()) samples_.keep();
@@ -193,6 +193,7 @@ void Converter::finish(data::Manifest& manifest) {
                             "--tokenizer know the language of the text?",
                             samples_.without_tokens().first, census_.rows.at(split), split));
     manifest.vocabulary = tokenizer_.vocabulary();
+    manifest.added_tokens = o_.added_tokens;
     task_->finish(manifest);
 }
 

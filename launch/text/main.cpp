@@ -120,6 +120,10 @@ int run_prepare(std::vector<std::string> const& arguments) {
         ("output", word(&o.output, "FOLDER")->required(), "folder to write");
     add_rows(options, o);
     options.add_options()
+        ("add-tokens",
+         po::value(&o.added_tokens)->multitoken()->value_name("TOKEN..."),
+         "special tokens that the tokenizer lacks: they get the numbers behind its own, and "
+         "training gives the model rows for them, at the mean of the rows it has")
         ("samples-per-shard", word(&o.samples_per_shard, "N")->default_value(65536),
          "samples in one HDF5 file");
     // clang-format on

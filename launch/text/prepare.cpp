@@ -12,6 +12,7 @@
 #include "data/json.hpp"
 #include "data/manifest.hpp"
 #include "data/tokenizer_files.hpp"
+#include "launch/text/added_tokens.hpp"
 #include "launch/text/audit.hpp"
 #include "launch/text/census.hpp"
 #include "launch/text/converter.hpp"
@@ -56,12 +57,12 @@ void check_model_beside(PrepareOptions const& o, Tokenizer const& tokenizer) {
         throw cluster::InputError(
             fmt::format("--max-length: {}: legal: 2 to {}, the positions of {}/config.json",
                         o.max_length, most, o.tokenizer));
-    if (auto const room = size_in_config(o.tokenizer, "vocab_size");
-        room > 0 && tokenizer.vocabulary() > room)
+    auto const own = tokenizer.vocabulary() - std::ssize(o.added_tokens);
+    if (auto const room = size_in_config(o.tokenizer, "vocab_size"); room > 0 && own > room)
         throw cluster::InputError(
             fmt::format("{}/tokenizer.json: {} tokens: legal: at most {}, the vocab_size of the "
                         "config.json beside it",
-                        o.tokenizer, tokenizer.vocabulary(), room));
+                        o.tokenizer, own, room));
     if (!o.columns.pair.empty()) check_pair(o.tokenizer, o.columns.pair, tokenizer);
 }
 
@@ -154,9 +155,13 @@ PrepareOptions completed(PrepareOptions o, std::vector<std::string>& said) {
 }
 
 void check_tokenizer(PrepareOptions const& o) {
-    Tokenizer const tokenizer(o.tokenizer, 0);
+    Tokenizer const tokenizer(o.tokenizer, 0, false, o.added_tokens);
     check_model_beside(o, tokenizer);
     check_tokenizer_config(o.tokenizer, tokenizer);
+}
+
+std::int64_t first_added(data::Manifest const& manifest) {
+    return manifest.vocabulary - std::ssize(manifest.added_tokens);
 }
 
 std::string summary_of(Census const& census, Converter const& converter) {
@@ -250,10 +255,17 @@ std::string prepare(PrepareOptions const& options, cluster::Communicator* world)
     if (!ranks.first()) return "";
     manifest.summary = summary_of(census, converter);
     data::copy_tokenizer_files(o.tokenizer, o.output);
+    if (!o.added_tokens.empty()) {
+        write_added_tokens(o.output, o.added_tokens, first_added(manifest));
+        manifest.tokenizer_xxh3 = cluster::xxh3_of_file(o.output + "/tokenizer.json");
+    }
     data::write_manifest(o.output, manifest);
     staged->commit();
     o.output = options.output;
-    return describe(manifest, o) + describe_rows(census, converter, o) +
+    return describe(manifest, o) +
+           told_of_added_tokens(o.added_tokens, first_added(manifest),
+                                size_in_config(o.tokenizer, "vocab_size")) +
+           describe_rows(census, converter, o) +
            notes_on(o, manifest.labels, census, std::move(said));
 }
 

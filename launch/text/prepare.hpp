@@ -21,7 +21,9 @@ struct PrepareOptions {
     data::TaskKind task = data::TaskKind::classification; ///< of the samples
     bool chat = false;     ///< rows are conversations, and samples those of generation
     std::string tokenizer; ///< folder with tokenizer.json
-    std::string output;    ///< folder, must not hold a manifest yet
+    /// special tokens that the tokenizer lacks, which it gets
+    std::vector<std::string> added_tokens = {};
+    std::string output; ///< folder, must not hold a manifest yet
     /// by split, folders and patterns too; "": to be split by hash
     std::map<std::string, std::vector<std::string>> files;
     /// options that tasks declare (tasks/options.hpp), by name; a flag has no words

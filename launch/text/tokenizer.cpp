@@ -8,6 +8,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "launch/text/added_tokens.hpp"
 #include "launch/text/tokenizer_state.hpp"
 
 namespace trireme::launch::text {
@@ -38,11 +39,7 @@ std::set<std::int32_t> special_ids(py::object const& tokenizer) {
     return ids;
 }
 
-} // namespace
-
-Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cut_in_front)
-    : state_(std::make_unique<State>(State{.folder = folder})) {
-    std::string const file = folder + "/tokenizer.json";
+std::string text_of(std::string const& folder, std::string const& file) {
     if (!cluster::is_there(file))
         throw cluster::InputError(file +
                                   ": missing; legal: a folder with the tokenizer.json of a fast "
@@ -51,10 +48,29 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cu
                                   folder + "\").save_pretrained(\"" + folder + "\")'");
     cluster::readable_size(file);
     cluster::refuse_lfs_pointer(file);
-    std::string const text = cluster::read_file(file);
+    return cluster::read_file(file);
+}
+
+} // namespace
+
+Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cut_in_front,
+                     std::vector<std::string> const& added)
+    : state_(std::make_unique<State>(State{.folder = folder})) {
+    std::string const file = folder + "/tokenizer.json";
+    std::string text = text_of(folder, file);
     QuietLibrary const quiet;
+    open(file, text);
+    if (!added.empty()) add_tokens(file, text, added);
+    if (max_length > 0)
+        state_->tokenizer.attr("enable_truncation")(
+            max_length, py::arg("direction") = cut_in_front ? "left" : "right");
+    find_unknown(data::parse_json(file, text));
+    state_->specials.erase(state_->unknown_id); // it stands for words, though files call it special
+}
+
+/// Reads by content, as the library takes only names that are UTF-8.
+void Tokenizer::open(std::string const& file, std::string const& text) {
     try {
-        // By content: the library takes only names that are UTF-8.
         state_->tokenizer = py::module_::import("tokenizers")
                                 .attr("Tokenizer")
                                 .attr("from_str")(py::str(text.data(), text.size()));
@@ -62,12 +78,9 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cu
         state_->tokenizer.attr("no_truncation")();
         state_->vocabulary = vocabulary_of(state_->tokenizer);
         state_->around = read_template(state_->tokenizer);
-        check_ids(folder, state_->around.leading, state_->vocabulary);
-        check_ids(folder, state_->around.trailing, state_->vocabulary);
+        check_ids(state_->folder, state_->around.leading, state_->vocabulary);
+        check_ids(state_->folder, state_->around.trailing, state_->vocabulary);
         state_->specials = special_ids(state_->tokenizer);
-        if (max_length > 0)
-            state_->tokenizer.attr("enable_truncation")(
-                max_length, py::arg("direction") = cut_in_front ? "left" : "right");
     } catch (py::error_already_set const& error) {
         throw cluster::InputError(
             fmt::format("{}: not a tokenizer: {}; legal: the tokenizer.json of a fast tokenizer",
@@ -75,8 +88,26 @@ Tokenizer::Tokenizer(std::string const& folder, std::int64_t max_length, bool cu
     } catch (py::cast_error const&) {
         throw cluster::InputError(fmt::format("{}: {}", file, kTooLarge));
     }
-    find_unknown(data::parse_json(file, text));
-    state_->specials.erase(state_->unknown_id); // it stands for words, though files call it special
+}
+
+/// Opens the text that write_added_tokens writes, so that samples have the tokens of that file.
+void Tokenizer::add_tokens(std::string const& file, std::string& text,
+                           std::vector<std::string> const& added) {
+    check_added_tokens(added);
+    for (auto const& token : added)
+        if (auto const known = id(token))
+            throw cluster::InputError(
+                fmt::format("--add-tokens: \"{}\": is token {} of {}; legal: tokens that it lacks",
+                            cluster::one_line(token), *known, file));
+    std::int64_t const first = state_->vocabulary;
+    text = with_added_tokens(file, text, added, first);
+    open(file, text);
+    for (std::size_t i = 0; i < added.size(); ++i)
+        if (id(added[i]) != first + static_cast<std::int64_t>(i))
+            throw cluster::InputError(fmt::format(
+                "--add-tokens: \"{}\": {} has gaps in its numbers, and the token would not be {}; "
+                "legal: a tokenizer whose numbers follow one another",
+                cluster::one_line(added[i]), file, first + static_cast<std::int64_t>(i)));
 }
 Tokenizer::~Tokenizer() = default;
 

@@ -63,8 +63,10 @@ class Tokenizer {
   public:
     /// FOLDER/tokenizer.json. `max_length` 0: never cut; else the end of a longer text is, or its
     /// beginning. The file's own padding and truncation are switched off. Throws InputError; so
-    /// does whatever encodes, for a text that the library refuses.
-    Tokenizer(std::string const& folder, std::int64_t max_length, bool cut_in_front = false);
+    /// does whatever encodes, for a text that the library refuses. `added`: special tokens that the
+    /// file lacks and this tokenizer has behind its own.
+    Tokenizer(std::string const& folder, std::int64_t max_length, bool cut_in_front = false,
+              std::vector<std::string> const& added = {});
     ~Tokenizer();
 
     /// Special tokens included; `pairs` is empty or as long as `texts`. Uses all cores.
@@ -117,6 +119,9 @@ class Tokenizer {
     /// Adds no special token.
     std::vector<Plain> encode_plain(std::vector<std::string> const& texts,
                                     bool count_unknown) const;
+    void open(std::string const& file, std::string const& text);
+    void add_tokens(std::string const& file, std::string& text,
+                    std::vector<std::string> const& added);
     void find_unknown(nlohmann::json const& file);
     void count_unknown(void const* encoding, std::vector<std::int32_t> const& ids,
                        std::vector<std::string const*> const& texts) const;

@@ -178,7 +178,7 @@ def main():
     sets = prepare("multi-label", "--text", "a", "--label", "several")
     entities = prepare("token-classification")
     answers = prepare("question-answering")
-    masked = prepare("masked-language-modeling", "--text", "a", tokenizer=masking_tokenizer())
+    masked = prepare("masked-language-modeling", "--text", "a", "--add-tokens", "<new>", tokenizer=masking_tokenizer())
     check_data([classes, language, generation, numbers, sets, entities, answers, masked])
     # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
     check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(sets, "multi-label", 5)

@@ -109,9 +109,11 @@ class ToTurns : public RowConverter {
                                 "front of the turn, else trained\n",
                                 cluster::counted(crossing_, "token"));
         if (unended_)
-            text += fmt::format("  {} without a special token at the end: nothing ends them in "
-                                "generation; --stop TOKEN names what does\n",
-                                cluster::counted(unended_, "turn"));
+            text +=
+                fmt::format("  {} without a special token at the end: nothing ends them in "
+                            "generation; --stop TOKEN names what does, --add-tokens TOKEN makes "
+                            "one\n",
+                            cluster::counted(unended_, "turn"));
         return text + shown_;
     }
 
