@@ -78,6 +78,8 @@ constexpr std::array kCommands{
             launch::doctor_command, Work::divided},
     Command{"Before a run", "explain-config",
             "every value of a configuration, and where it comes from", launch::explain_command},
+    Command{"Before a run", "plan", "which layouts of a run fit a machine, and how fast they are",
+            launch::plan_command},
     Command{"Before a run", "parity", "prove that every layout computes the same",
             launch::parity_command, Work::divided},
     Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun",

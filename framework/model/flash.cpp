@@ -36,6 +36,10 @@ struct Shape : torch::CustomClassHolder {
 /// Output, log of the sums, and two that the kernels hand from one pass to the other.
 variable_list run(Shape const& s, at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                   at::Tensor const& offsets) {
+    if (q.is_meta())
+        return {at::empty_like(s.heads(q)),
+                at::empty({q.size(1) / s.size, q.size(0)}, q.options().dtype(at::kFloat)),
+                at::Tensor(), at::Tensor()};
     auto const [out, lse, random, unused, debug] = at::_flash_attention_forward(
         s.heads(q), s.heads(k), s.heads(v), offsets, offsets, s.longest, s.longest, 0.0, s.causal,
         false, s.scale, s.left, s.right);
@@ -60,6 +64,8 @@ struct FlashFunction : torch::autograd::Function<FlashFunction> {
         auto const &q = saved[0], &k = saved[1], &v = saved[2], &offsets = saved[3];
         auto const made = saved.size() == 4 ? run(s, q, k, v, offsets)
                                             : variable_list{saved[4], saved[5], saved[6], saved[7]};
+        if (q.is_meta())
+            return {at::empty_like(q), at::empty_like(k), at::empty_like(v), {}, {}, {}};
         auto const [dq, dk, dv] = at::_flash_attention_backward(
             s.heads(gradients[0].contiguous()), s.heads(q), s.heads(k), s.heads(v), made[0],
             made[1], offsets, offsets, s.longest, s.longest, 0.0, s.causal, made[2], made[3],
@@ -80,7 +86,7 @@ std::string no_flash(at::ScalarType dtype, AttentionUse const& use) {
 }
 
 bool can_flash(at::Tensor const& q, kernels::AttentionProblem const& problem) {
-    return parallel::on_gpu(q) &&
+    return (parallel::on_gpu(q) || (q.is_meta() && dry_flash)) &&
            no_flash(q.scalar_type(), {problem.size, problem.dropout.probability, problem.cap})
                .empty();
 }

@@ -9,6 +9,9 @@
 
 namespace trireme::framework::model {
 
+/// While true, this thread's dry runs take the shapes of these kernels, as on a GPU.
+inline thread_local bool dry_flash = false;
+
 struct AttentionUse {
     std::int64_t head_size;
     double dropout;

@@ -1,4 +1,4 @@
-#include "framework/planning/memory.hpp"
+#include "framework/planning/memory_meter.hpp"
 
 #include <c10/core/Allocator.h>
 
@@ -10,7 +10,10 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <string_view>
 
+#include "framework/model/flash.hpp"
+#include "framework/model/transformer_parts.hpp"
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/parallelize/parallel_model.hpp"
@@ -202,11 +205,73 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
     return memory;
 }
 
-StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank) {
+StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank,
+                          bool gpu) {
+    model::dry_flash = gpu;
     // As many reductions as may wait do wait: how many it is in a run, the network decides.
     constexpr int kLooks = 64;
     auto const world = parallel::make_dry_world(step.mesh, rank, {}, kLooks);
-    return count_memory(model, step, *world, at::kMeta);
+    StepMemory const memory = count_memory(model, step, *world, at::kMeta);
+    model::dry_flash = false;
+    return memory;
+}
+
+namespace {
+
+double transient(MemoryMoment const& moment) {
+    auto const of = [&](MemoryClass c) {
+        return static_cast<double>(moment.by_class[static_cast<std::size_t>(c)]);
+    };
+    return of(MemoryClass::activations) + of(MemoryClass::communication);
+}
+
+/// The most of the moments at that block in that pass.
+double most_at(StepMemory const& memory, std::string_view doing, std::int64_t block) {
+    double most = 0;
+    for (auto const& moment : memory.moments)
+        if (moment.place.doing == doing && moment.place.block == block)
+            most = std::max(most, transient(moment));
+    return most;
+}
+
+void list_units(BlockProfile& profile, model::Config const& model, int tensor) {
+    for (auto const& spec : model::parameter_specs(model)) {
+        auto& unit = spec.unit == "embeddings" ? profile.embeddings
+                     : spec.unit == "head"     ? profile.head
+                     : spec.unit == "tied"     ? profile.tied
+                                               : profile.layer;
+        if (&unit != &profile.layer || model::layer_of(spec.unit) == 0)
+            unit.push_back(parallel::Parameter(spec, tensor, 0).numel());
+    }
+}
+
+} // namespace
+
+BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& r) {
+    constexpr std::int64_t kLayers = 3;
+    model::Config small = model;
+    small.layers = kLayers;
+    StepDescription step;
+    step.mesh[parallel::Axis::tensor] = step.section.tensor = r.tensor;
+    step.section.recompute = r.recompute;
+    step.numerics.compute = r.compute;
+    step.tokens_per_micro_batch = r.samples * r.length;
+    step.lengths.assign(static_cast<std::size_t>(r.samples), r.length);
+    StepMemory const memory = predict_memory(small, step, 0, r.gpu);
+    BlockProfile profile;
+    profile.saved_layer =
+        most_at(memory, "forward", kLayers) - most_at(memory, "forward", kLayers - 1);
+    double const tokens = static_cast<double>(r.samples * r.length), t = r.tensor;
+    double const width = r.compute == parallelize::Compute::bf16 ? 2 : 4;
+    profile.boundary = tokens * static_cast<double>(model.hidden) * width / t;
+    profile.layer_extra = most_at(memory, "backward", kLayers) - kLayers * profile.saved_layer;
+    profile.head_extra = std::max(most_at(memory, "forward", kLayers + 1),
+                                  most_at(memory, "backward", kLayers + 1)) -
+                         kLayers * profile.saved_layer;
+    auto const& first = memory.moments.front().by_class;
+    profile.data = static_cast<double>(first[static_cast<std::size_t>(MemoryClass::data)]);
+    list_units(profile, model, r.tensor);
+    return profile;
 }
 
 } // namespace trireme::framework::planning

@@ -7,15 +7,13 @@
 // long, is decided by the code that trains. Vectors of our own kernels and what MPI and libtorch's
 // libraries keep are not tensors and are not counted.
 #pragma once
-#include <ATen/ATen.h>
-
 #include <array>
 #include <cstdint>
 #include <vector>
 
+#include "framework/planning/block_profile.hpp"
 #include "framework/planning/traffic.hpp"
 #include "parallel/memory_class.hpp"
-#include "parallel/mesh.hpp"
 
 namespace trireme::framework::planning {
 
@@ -28,22 +26,6 @@ struct MemoryMoment {
     BytesByClass by_class{}; ///< at that peak
 };
 
-/// Counts the tensors that the calling thread allocates on a device (CPU or meta), whoever frees
-/// them. The allocators are put in place by the first call and stay for the process.
-class MemoryMeter {
-  public:
-    explicit MemoryMeter(c10::DeviceType device);
-
-    std::int64_t live() const;
-    std::int64_t peak() const; ///< since the last reset
-    /// Since the last reset, one for each stay at a place, in order.
-    std::vector<MemoryMoment> moments() const;
-    void reset() const;
-
-  private:
-    c10::DeviceType device_;
-};
-
 struct StepMemory {
     /// The moment of most memory.
     MemoryMoment peak;
@@ -51,16 +33,16 @@ struct StepMemory {
     std::int64_t before = 0, after = 0; ///< held when the step begins and when it has ended
 };
 
-/// Trains one step as the trainer does, from micro-batches to the renewed weights, on a device, and
-/// counts. Tokens and weights are zeros. The micro-batches of the step to come are held beside
-/// those of this one, since they are read ahead. Collective over `world`.
-StepMemory count_memory(model::Config const& model, StepDescription const& step,
-                        cluster::Communicator& world, at::Device device);
+/// Predicts the memory of a step of `rank`, without the others, as on a network so slow that as
+/// many gradients as may wait for their reduction do wait (parallel/budgets.hpp): where
+/// micro-batches are reduced one by one, under ZeRO 2 and 3, a faster one needs less. `gpu`: with
+/// the attention kernels of a GPU. Local; takes no memory for weights or activations. Throws
+/// InputError for a layout that cannot work.
+StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank,
+                          bool gpu = false);
 
-/// Predicts the same for `rank`, without the others, as on a network so slow that as many gradients
-/// as may wait for their reduction do wait (parallel/budgets.hpp): where micro-batches are reduced
-/// one by one, under ZeRO 2 and 3, a faster one needs less. Local; takes no memory for weights or
-/// activations. Throws InputError for a layout that cannot work.
-StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank);
+/// Measures on the meta device what the parts of a model take on one of `tensor` ranks with
+/// micro-batches of `samples` samples of `length` tokens. Local.
+BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& request);
 
 } // namespace trireme::framework::planning

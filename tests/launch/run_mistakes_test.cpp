@@ -266,7 +266,7 @@ std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
      "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
-     "explain-config, parity, train, "
+     "explain-config, plan, parity, train, "
      "submit, status, checkpoint, "
      "plot, "
      "evaluate, predict, report, generate, export, verify, completion, help",

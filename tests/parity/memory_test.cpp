@@ -9,7 +9,7 @@
 #include "cluster/thread_communicator.hpp"
 #include "framework/model/transformer_parts.hpp"
 #include "framework/parallelize/parallel_model.hpp"
-#include "framework/planning/memory.hpp"
+#include "framework/planning/memory_meter.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/dry_world.hpp"
 #include "tests/parity/tiny_llama.hpp"

@@ -1,0 +1,34 @@
+// Counts tensors where they are allocated.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "framework/planning/memory.hpp"
+
+namespace trireme::framework::planning {
+
+/// Counts the tensors that the calling thread allocates on a device (CPU or meta), whoever frees
+/// them. The allocators are put in place by the first call and stay for the process.
+class MemoryMeter {
+  public:
+    explicit MemoryMeter(c10::DeviceType device);
+
+    std::int64_t live() const;
+    std::int64_t peak() const; ///< since the last reset
+    /// Since the last reset, one for each stay at a place, in order.
+    std::vector<MemoryMoment> moments() const;
+    void reset() const;
+
+  private:
+    c10::DeviceType device_;
+};
+
+/// Trains one step as the trainer does, from micro-batches to the renewed weights, on a device, and
+/// counts. Tokens and weights are zeros. The micro-batches of the step to come are held beside
+/// those of this one, since they are read ahead. Collective over `world`.
+StepMemory count_memory(model::Config const& model, StepDescription const& step,
+                        cluster::Communicator& world, at::Device device);
+
+} // namespace trireme::framework::planning

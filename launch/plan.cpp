@@ -1,0 +1,181 @@
+// `trireme plan CONFIG`: which layouts of a run fit a machine, how long they take, and what the
+// others lack. Nothing is computed on a device; weights and activations are shapes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "cluster/error.hpp"
+#include "cluster/output_file.hpp"
+#include "framework/inputs/inputs.hpp"
+#include "framework/inputs/model_config.hpp"
+#include "framework/planning/memory.hpp"
+#include "launch/commands.hpp"
+#include "launch/options.hpp"
+#include "launch/plan_run.hpp"
+
+namespace trireme::launch {
+
+namespace planning = framework::planning;
+namespace parallelize = framework::parallelize;
+namespace po = boost::program_options;
+
+namespace {
+
+/// What a CUDA context, cuBLAS' workspace and NCCL's buffers take of a GPU: assumed.
+constexpr double kLibraryOfGpu = 1.5e9;
+
+struct PlanRequest {
+    std::string file, machine, write, csv;
+    std::vector<std::string> set;
+    std::int64_t nodes = 0, gpus_per_node = 0, sequence = 0, steps = 0;
+    int top = 10;
+    bool force = false;
+};
+
+/// Options that fill `r`, which must outlive them.
+po::options_description options_of(PlanRequest& r) {
+    po::options_description options(
+        "trireme plan CONFIG: which layouts of a run fit a machine, and how fast they are\n\n"
+        "  trireme plan configs/film-reviews.yaml --machine dgx-h100 --nodes 1\n"
+        "  trireme plan configs/film-reviews.yaml --machine alps --nodes 2 --write best.yaml\n\n"
+        "Options");
+    // clang-format off
+    options.add_options()
+        ("config", po::value(&r.file)->required(), "the run, as YAML (`explain-config --keys`)")
+        ("set", po::value(&r.set)->composing()->value_name("KEY=VALUE"),
+         "overrides the file's value; may be repeated")
+        ("machine", po::value(&r.machine)->required()->value_name("NAME"),
+         "a file of configs/machines, or the path of one")
+        ("nodes", po::value(&r.nodes)->required()->value_name("N"), "nodes of the job")
+        ("gpus-per-node", po::value(&r.gpus_per_node)->value_name("N"),
+         "GPUs of a node that the job has; default: all")
+        ("sequence", po::value(&r.sequence)->value_name("TOKENS"),
+         "tokens of a sample; default: those of the longest in the data, which need not be here "
+         "otherwise")
+        ("steps", po::value(&r.steps)->value_name("N"),
+         "steps of the run; default: as the data and the configuration say")
+        ("top", po::value(&r.top)->default_value(10)->value_name("N"), "layouts to show")
+        ("write", po::value(&r.write)->value_name("FILE"),
+         "writes the fastest layout as a configuration")
+        ("csv", po::value(&r.csv)->value_name("FILE"), "writes every layout that was judged")
+        ("force", po::bool_switch(&r.force), "replaces files that exist");
+    // clang-format on
+    return options;
+}
+
+int at_least_one(char const* option, std::int64_t value) {
+    if (value < 1 || value > 1'000'000)
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: a whole number from 1 to 1000000", option, value));
+    return static_cast<int>(value);
+}
+
+planning::ModelShape shape_of(framework::model::Config const& m) {
+    return {.hidden = m.hidden,
+            .layers = m.layers,
+            .heads = m.heads,
+            .kv_heads = m.kv_heads,
+            .head_dim = m.head_size,
+            .ffn = m.feed_forward,
+            .vocabulary = m.outputs() > m.vocabulary ? m.outputs() : m.vocabulary,
+            .gated = m.gated,
+            .tied = m.tied_embeddings};
+}
+
+/// Opens the inputs as a run would; without data, the model alone.
+PlannedRun read_run(PlanRequest const& r) {
+    PlannedRun run{.config = framework::config::read_config(r.file, r.set)};
+    if (r.sequence == 0 || std::filesystem::exists(run.config.data.path)) {
+        auto const inputs = framework::inputs::open_inputs(run.config);
+        run.model = inputs.model;
+        run.sequence = inputs.train->longest();
+        run.steps = inputs.steps;
+    } else {
+        run.model = framework::inputs::read_model_config(run.config, {});
+        run.steps = run.config.train.steps;
+    }
+    if (r.sequence > 0) run.sequence = r.sequence;
+    if (r.steps > 0) run.steps = r.steps;
+    return run;
+}
+
+/// The folder of the project's machines, installed or beside the sources.
+std::string machines_folder() {
+    namespace fs = std::filesystem;
+    auto const installed =
+        fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/trireme/machines";
+    return exists(installed) ? installed.string() : TRIREME_MACHINES;
+}
+
+planning::SearchRequest search_request(PlanRequest const& r, PlannedRun const& run) {
+    planning::SearchRequest search{
+        .model = run.model,
+        .run = {shape_of(run.model), run.sequence, run.config.batch.global},
+        .compute = run.config.numerics.compute,
+        .machine = planning::read_machine(r.machine, machines_folder())};
+    auto& machine = search.machine.machine;
+    machine.nodes = at_least_one("--nodes", r.nodes);
+    if (r.gpus_per_node != 0)
+        machine.gpus_per_node = at_least_one("--gpus-per-node", r.gpus_per_node);
+    search.gpu = machine.gpu.name != "cpu";
+    search.library = search.gpu ? kLibraryOfGpu : 0;
+    search.profile = [&run](planning::ProfileRequest const& request) {
+        return planning::profile_blocks(run.model, request);
+    };
+    return search;
+}
+
+std::string with_layout(planning::Judged const& best, PlannedRun const& run, bool gpu) {
+    auto config = run.config;
+    config.parallel = best.plan.layout.section;
+    if (gpu) config.parallel.device = parallelize::Device::cuda;
+    config.batch.tokens_per_micro_batch = best.plan.micro_batch * run.sequence;
+    return framework::config::to_yaml(config);
+}
+
+/// Files that the user named, tried before anything is worked out.
+struct Outputs {
+    explicit Outputs(PlanRequest const& r) {
+        if (!r.write.empty()) write.emplace("--write", r.write, existing(r.force));
+        if (!r.csv.empty()) csv.emplace("--csv", r.csv, existing(r.force));
+    }
+    std::optional<cluster::OutputFile> write, csv;
+};
+
+void print_plan(planning::SearchRequest const& search, PlannedRun const& run,
+                planning::SearchResult const& result, int top) {
+    auto const& machine = search.machine.machine;
+    fmt::print("machine        {}: {} x {} {}, {:.1f} GB each; measured on: {}\n",
+               search.machine.name, machine.nodes, machine.gpus_per_node, machine.gpu.name,
+               machine.gpu.memory_bytes / 1e9, search.machine.verified_on);
+    fmt::print("run            {} samples of {} tokens a step, {} layers of width {}\n",
+               run.config.batch.global, run.sequence, run.model.layers, run.model.hidden);
+    print_configured(search, run);
+    fmt::print("\n{} layouts fit, {} of them on the front of time and memory\n",
+               result.fitting.size(), planning::pareto(result).size());
+    fmt::print("{}", planning::table_of(result, search.run, search.machine,
+                                        static_cast<std::size_t>(std::max(0, top))));
+    print_refused(result);
+    if (!result.fitting.empty()) print_chosen(result.fitting.front(), search, run);
+}
+
+} // namespace
+
+int plan_command(std::vector<std::string> const& arguments) {
+    PlanRequest r;
+    po::options_description options = options_of(r);
+    if (!parse(options, arguments, "config")) return 0;
+    PlannedRun const run = read_run(r);
+    auto const search = search_request(r, run);
+    Outputs outputs(r);
+    auto const result = planning::search_layouts(search);
+    print_plan(search, run, result, r.top);
+    if (outputs.csv) outputs.csv->write(planning::to_csv(result, search.run));
+    if (result.fitting.empty()) return cluster::kBadInput;
+    if (outputs.write) outputs.write->write(with_layout(result.fitting.front(), run, search.gpu));
+    return cluster::kDone;
+}
+
+} // namespace trireme::launch

@@ -1,0 +1,145 @@
+// Sums of what parts take, as a search uses them, beside the code that trains; and searches of
+// large models.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <ctime>
+
+#include "framework/planning/layout_search.hpp"
+#include "framework/planning/memory.hpp"
+#include "tests/parity/known_models.hpp"
+#include "tests/parity/tiny_llama.hpp"
+
+namespace trireme::test {
+namespace {
+
+using namespace framework;
+using parallel::Axis;
+using parallel::ScheduleKind;
+using parallelize::Recompute;
+
+struct Sums {
+    int ranks;
+    parallelize::ParallelSection section;
+    std::int64_t micro_batch = 1, micro_steps = 4;
+    bool gpu = true;
+};
+
+model::Config eight_layers() {
+    model::Config c = llama_3_8b();
+    c.layers = 8;
+    c.hidden = 1024;
+    c.heads = 16;
+    c.kv_heads = 4;
+    c.head_size = 64;
+    c.feed_forward = 3584;
+    c.vocabulary = 32000;
+    return c;
+}
+
+planning::OwnLayout layout_of(Sums const& c, model::Config const& model) {
+    return {.mesh = parallelize::mesh_shape(c.section, c.ranks),
+            .section = c.section,
+            .compute = parallelize::Compute::bf16,
+            .layers = static_cast<int>(model.layers),
+            .micro_steps = c.micro_steps};
+}
+
+double worst_stage(Sums const& c) {
+    model::Config const model = eight_layers();
+    constexpr std::int64_t kLength = 512;
+    auto const layout = layout_of(c, model);
+    auto const& mesh = layout.mesh;
+    auto const sums = planning::own_memory(
+        layout, planning::profile_blocks(model, {c.section.tensor, c.micro_batch, kLength,
+                                                 c.section.recompute, layout.compute, c.gpu}));
+    planning::StepDescription const step{
+        .mesh = mesh,
+        .section = c.section,
+        .numerics = {.compute = layout.compute},
+        .tokens_per_micro_batch = c.micro_batch * kLength,
+        .lengths = std::vector<std::int64_t>(
+            static_cast<std::size_t>(mesh[Axis::replicate] * mesh[Axis::shard] * c.micro_steps *
+                                     c.micro_batch),
+            kLength)};
+    double worst = 0;
+    for (int stage = 0; stage < mesh[Axis::pipeline]; ++stage) {
+        auto const exact = planning::predict_memory(
+            model, step, stage * mesh.product() / mesh[Axis::pipeline], c.gpu);
+        double const sum = sums[static_cast<std::size_t>(stage)].total(),
+                     error = sum / static_cast<double>(exact.peak.peak) - 1;
+        worst = std::max(worst, std::abs(error));
+        fmt::print("{}, stage {}: {:.1f} MB, in sums {:.1f} ({:+.2f} %), most at {} {}\n",
+                   describe(c.ranks, c.section), stage, static_cast<double>(exact.peak.peak) / 1e6,
+                   sum / 1e6, 100 * error, exact.peak.place.doing, exact.peak.place.block);
+    }
+    return worst;
+}
+
+TEST(PlanMemory, SumsAreCloseToTheCodeThatTrains) {
+    for (Sums const& c : std::vector<Sums>{
+             {1, {}},
+             {1, {}, 4},
+             {1, {}, 4, 2, false},
+             {1, {.recompute = Recompute::full}, 4},
+             {1, {.recompute = Recompute::selective}, 4},
+             {2, {.tensor = 2}, 4},
+             {8, {.tensor = 8}, 8},
+             {4, {.zero = 1}, 2},
+             {4, {.zero = 2}, 2},
+             {8, {.zero = 3}, 2},
+             {4, {.pipeline = 4}, 2, 8},
+             {4, {.pipeline = 4, .schedule = ScheduleKind::zero_bubble}, 2, 8},
+             {4, {.pipeline = 4, .schedule = ScheduleKind::interleaved, .virtual_stages = 2}, 2, 8},
+             {16, {.pipeline = 2, .tensor = 2, .zero = 1, .recompute = Recompute::full}, 4, 4}})
+        EXPECT_LT(worst_stage(c), 0.08) << describe(c.ranks, c.section);
+}
+
+planning::SearchRequest search_of(model::Config const& model, std::int64_t nodes,
+                                  std::int64_t batch) {
+    planning::SearchRequest search{.model = model,
+                                   .run = {.model = {.hidden = model.hidden,
+                                                     .layers = model.layers,
+                                                     .heads = model.heads,
+                                                     .kv_heads = model.kv_heads,
+                                                     .head_dim = model.head_size,
+                                                     .ffn = model.feed_forward,
+                                                     .vocabulary = model.vocabulary,
+                                                     .gated = true,
+                                                     .tied = false},
+                                           .sequence = 8192,
+                                           .global_batch = batch},
+                                   .machine = planning::read_machine("dgx-h100", TRIREME_MACHINES),
+                                   .profile = [&model](planning::ProfileRequest const& request) {
+                                       return planning::profile_blocks(model, request);
+                                   }};
+    search.machine.machine.nodes = nodes;
+    return search;
+}
+
+/// Processor time, not the clock: other programs may have the machine.
+double search_seconds(planning::SearchRequest const& search) {
+    auto const start = std::clock();
+    auto const result = planning::search_layouts(search);
+    double const seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    EXPECT_FALSE(result.fitting.empty());
+    fmt::print("{} layouts fit, {} do not: {:.2f} s; best: {:.3f} s a step, {}\n",
+               result.fitting.size(), result.refused.size(), seconds,
+               result.fitting.front().time.step, planning::to_text(result.fitting.front().plan));
+    return seconds;
+}
+
+TEST(PlanMemory, LargeModelsAreSearchedInSeconds) {
+    model::Config const model = llama_3_70b();
+    EXPECT_LT(search_seconds(search_of(model, 128, 1024)), 10);
+    model::Config larger = model;
+    larger.hidden = 16384;
+    larger.layers = 126;
+    larger.heads = 128;
+    larger.feed_forward = 53248;
+    EXPECT_LT(search_seconds(search_of(larger, 2048, 2048)), 60);
+}
+
+} // namespace
+} // namespace trireme::test
