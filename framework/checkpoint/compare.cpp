@@ -25,32 +25,39 @@ std::string form_of(Tensor const& t) {
     return fmt::format("{} [{}]", t.dtype, fmt::join(t.shape, ", "));
 }
 
+/// Sums of squares over the elements seen so far.
+struct Squares {
+    double a = 0, difference = 0;
+};
+
+template <typename T>
+void compare_element(T const& x, T const& y, TensorDifference& d, Squares& squares) {
+    squares.a += static_cast<double>(x) * static_cast<double>(x);
+    if (std::memcmp(&x, &y, sizeof(T)) == 0) return;
+    ++d.unequal;
+    double const difference = std::abs(static_cast<double>(x) - static_cast<double>(y));
+    // once NaN, always NaN
+    if (!(difference <= d.largest) && !std::isnan(d.largest)) d.largest = difference;
+    squares.difference += difference * difference;
+}
+
 template <typename T>
 TensorDifference compare_as(Reader const& a, Tensor const& in_a, Reader const& b,
                             Tensor const& in_b) {
     TensorDifference d{.tensor = name_of(in_a), .elements = storage::elements_of(in_a.shape)};
-    double square_a = 0, square_difference = 0;
+    Squares squares;
     std::int64_t const at_a_time = pieces.compared;
     for (std::int64_t first = 0; first < d.elements; first += at_a_time) {
         auto const n = static_cast<std::size_t>(std::min(at_a_time, d.elements - first));
         std::vector<T> x(n), y(n);
         a.read(in_a, first, static_cast<std::int64_t>(n), x.data());
         b.read(in_b, first, static_cast<std::int64_t>(n), y.data());
-        for (std::size_t i = 0; i < n; ++i) {
-            square_a += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-            if (std::memcmp(&x[i], &y[i], sizeof(T)) == 0) continue;
-            ++d.unequal;
-            double const difference =
-                std::abs(static_cast<double>(x[i]) - static_cast<double>(y[i]));
-            // once NaN, always NaN
-            if (!(difference <= d.largest) && !std::isnan(d.largest)) d.largest = difference;
-            square_difference += difference * difference;
-        }
+        for (std::size_t i = 0; i < n; ++i) compare_element(x[i], y[i], d, squares);
     }
     if (d.unequal > 0)
-        d.relative = square_difference == 0 ? 0
-                     : square_a == 0        ? std::numeric_limits<double>::infinity()
-                                            : std::sqrt(square_difference / square_a);
+        d.relative = squares.difference == 0 ? 0
+                     : squares.a == 0        ? std::numeric_limits<double>::infinity()
+                                             : std::sqrt(squares.difference / squares.a);
     return d;
 }
 
@@ -62,20 +69,22 @@ TensorDifference compare_tensors(Reader const& a, Tensor const& in_a, Reader con
                                : compare_as<float>(a, in_a, b, in_b);
 }
 
+/// Returns the lines of a text without their indentation.
+std::multiset<std::string> lines_of(std::string const& text) {
+    std::multiset<std::string> all;
+    for (std::size_t at = 0; at < text.size();) {
+        std::size_t const end = std::min(text.find('\n', at), text.size());
+        std::string_view const line = std::string_view(text).substr(at, end - at);
+        all.emplace(line.substr(std::min(line.find_first_not_of(' '), line.size())));
+        at = end + 1;
+    }
+    return all;
+}
+
 /// Lines of a text that are in one of the two only: a configuration has one value a line.
 void text_differences(std::string const& path, std::string const& a, std::string const& b,
                       std::vector<std::string>& out) {
-    auto const lines = [](std::string const& text) {
-        std::multiset<std::string> all;
-        for (std::size_t at = 0; at < text.size();) {
-            std::size_t const end = std::min(text.find('\n', at), text.size());
-            std::string_view const line = std::string_view(text).substr(at, end - at);
-            all.emplace(line.substr(std::min(line.find_first_not_of(' '), line.size())));
-            at = end + 1;
-        }
-        return all;
-    };
-    auto const in_a = lines(a), in_b = lines(b);
+    auto const in_a = lines_of(a), in_b = lines_of(b);
     std::vector<std::string> gone, made;
     std::ranges::set_difference(in_a, in_b, std::back_inserter(gone));
     std::ranges::set_difference(in_b, in_a, std::back_inserter(made));
@@ -112,8 +121,7 @@ std::vector<std::string> state_differences(json const& a, json const& b) {
     return out;
 }
 
-Difference compare(Reader const& a, Reader const& b) {
-    Difference all;
+static void compare_all_tensors(Reader const& a, Reader const& b, Difference& all) {
     for (auto const& in_a : a.manifest().tensors) {
         auto const* in_b = b.manifest().find(in_a.kind, in_a.name);
         TensorDifference d =
@@ -127,6 +135,11 @@ Difference compare(Reader const& a, Reader const& b) {
     for (auto const& in_b : b.manifest().tensors)
         if (!a.manifest().find(in_b.kind, in_b.name))
             all.tensors.push_back({.tensor = name_of(in_b), .what = "only in the second"});
+}
+
+Difference compare(Reader const& a, Reader const& b) {
+    Difference all;
+    compare_all_tensors(a, b, all);
     // The trajectory is a part of the configuration; when it was saved says nothing of what was
     // saved.
     json state_a = a.manifest().state, state_b = b.manifest().state;

@@ -77,34 +77,41 @@ std::string staging_path(std::string const& folder, std::int64_t step) {
     return folder + "/" + checkpoint_name(step) + std::string(kPartial);
 }
 
+/// The names of a checkpoint on its way: while it is written, when it is whole, and that of the one
+/// of the same step which it replaces.
+struct Names {
+    std::string staging, final, former;
+};
+
+static void put_in_place(Names const& names, std::string const& folder, Manifest manifest) {
+    manifest.files.push_back(write_virtual_file(names.staging, manifest.tensors));
+    cluster::fault_point("save/manifest");
+    // syncs the folder too: what can fail for want of room comes before ...
+    write_manifest(names.staging, manifest);
+    cluster::fault_point("save/rename");
+    if (fs::exists(names.final)) { // ... the one of the same step is touched
+        fs::remove_all(names.former);
+        fs::rename(names.final, names.former);
+    }
+    fs::rename(names.staging, names.final);
+    cluster::sync_path(folder);
+    cluster::fault_point("save/renamed");
+}
+
 void commit(std::string const& folder, std::int64_t step, Manifest manifest) {
-    std::string const staging = staging_path(folder, step),
-                      final = folder + "/" + checkpoint_name(step),
-                      former = final + std::string(run::kFormer);
+    std::string const whole = folder + "/" + checkpoint_name(step);
+    Names const names{staging_path(folder, step), whole, whole + std::string(run::kFormer)};
+    std::error_code ignored;
     try {
-        checked([&] {
-            manifest.files.push_back(write_virtual_file(staging, manifest.tensors));
-            cluster::fault_point("save/manifest");
-            // syncs the folder too: what can fail for want of room comes before ...
-            write_manifest(staging, manifest);
-            cluster::fault_point("save/rename");
-            if (fs::exists(final)) { // ... the one of the same step is touched
-                fs::remove_all(former);
-                fs::rename(final, former);
-            }
-            fs::rename(staging, final);
-            cluster::sync_path(folder);
-            cluster::fault_point("save/renamed");
-        });
+        checked([&] { put_in_place(names, folder, std::move(manifest)); });
     } catch (...) {
-        std::error_code ignored;
-        fs::remove_all(staging, ignored);
-        if (!fs::exists(final, ignored) && fs::exists(former, ignored))
-            fs::rename(former, final, ignored);
+        fs::remove_all(names.staging, ignored);
+        if (!fs::exists(names.final, ignored) && fs::exists(names.former, ignored))
+            fs::rename(names.former, names.final, ignored);
         throw;
     }
-    std::error_code ignored; // a former one that stays harms nobody: open_checkpoints removes it
-    fs::remove_all(former, ignored);
+    // a former one that stays harms nobody: open_checkpoints removes it
+    fs::remove_all(names.former, ignored);
 }
 
 void renew_state(std::string const& folder, std::int64_t step, nlohmann::json state) {

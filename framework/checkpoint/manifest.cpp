@@ -136,30 +136,31 @@ void write_manifest(std::string const& directory, Manifest const& manifest) {
     cluster::write_file(directory + "/manifest.json", j.dump() + "\n");
 }
 
+/// Throws InputError or the library's exception, without the path.
+static Manifest manifest_from_json(json const& j) {
+    if (data::member<std::string>(j, "manifest_xxh3") != hash_without_itself(j))
+        throw cluster::InputError("does not match its own hash");
+    if (data::member<std::string>(j, "format") != kFormat)
+        throw cluster::InputError("format: " + data::shown(j.at("format")) + ": legal: " + kFormat);
+    if (!j.contains("state")) throw cluster::InputError("state: missing; legal: an object");
+    Manifest manifest{.state = j.at("state")};
+    for (auto const& t : data::list(j, "tensors")) {
+        auto const& tensor = manifest.tensors.emplace_back(tensor_from_json(t));
+        check_coverage(tensor);
+        std::pair const key{tensor.kind, tensor.name};
+        if (!manifest.places.emplace(key, manifest.places.size()).second)
+            throw cluster::InputError(fmt::format("tensors: {}/{} stands there twice; legal: once",
+                                                  tensor.kind, tensor.name));
+    }
+    for (auto const& f : data::list(j, "files")) manifest.files.push_back(file_from_json(f));
+    check_places(manifest);
+    return manifest;
+}
+
 Manifest read_manifest(std::string const& directory) {
     std::string const path = directory + "/manifest.json";
     try {
-        json const j = data::parse_json(path, cluster::read_file(path));
-        if (data::member<std::string>(j, "manifest_xxh3") != hash_without_itself(j))
-            throw cluster::InputError("does not match its own hash");
-        if (data::member<std::string>(j, "format") != kFormat)
-            throw cluster::InputError("format: " + data::shown(j.at("format")) +
-                                      ": legal: " + kFormat);
-        if (!j.contains("state")) throw cluster::InputError("state: missing; legal: an object");
-        Manifest manifest{.state = j.at("state")};
-        for (auto const& t : data::list(j, "tensors")) {
-            manifest.tensors.push_back(tensor_from_json(t));
-            auto const& tensor = manifest.tensors.back();
-            check_coverage(tensor);
-            if (!manifest.places
-                     .emplace(std::pair{tensor.kind, tensor.name}, manifest.places.size())
-                     .second)
-                throw cluster::InputError(fmt::format(
-                    "tensors: {}/{} stands there twice; legal: once", tensor.kind, tensor.name));
-        }
-        for (auto const& f : data::list(j, "files")) manifest.files.push_back(file_from_json(f));
-        check_places(manifest);
-        return manifest;
+        return manifest_from_json(data::parse_json(path, cluster::read_file(path)));
     } catch (json::exception const& error) {
         throw cluster::InputError(path + ": " + error.what());
     } catch (std::runtime_error const& error) {

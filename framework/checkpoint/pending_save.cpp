@@ -94,24 +94,31 @@ void PendingSave::gather_reports() {
     stage_ = Stage::reports;
 }
 
+/// Returns what the ranks' writers returned, of reports that lie in equal parts of `all`. Throws
+/// JobError with the first error among them, after `discard`.
+static std::vector<std::string> results_in(std::string const& all,
+                                           std::span<std::int64_t const> lengths,
+                                           std::function<void()> const& discard) {
+    std::vector<std::string> results;
+    std::size_t const most = all.size() / lengths.size();
+    for (std::size_t r = 0; r < lengths.size(); ++r) {
+        auto const report = data::parse_json(
+            "checkpoint/reports", all.substr(r * most, static_cast<std::size_t>(lengths[r])));
+        if (report.contains("error")) {
+            discard();
+            throw cluster::JobError(report.at("error").get<std::string>());
+        }
+        results.push_back(report.at("result"));
+    }
+    return results;
+}
+
 void PendingSave::commit() {
     stage_ = Stage::committing;
     if (group_.rank() != 0) return tell_outcome();
     thread_ = std::async(std::launch::async, [this] {
         return as_report([this] {
-            std::vector<std::string> results;
-            std::size_t const most = all_.size() / lengths_.size();
-            for (std::size_t r = 0; r < lengths_.size(); ++r) {
-                auto const report =
-                    data::parse_json("checkpoint/reports",
-                                     all_.substr(r * most, static_cast<std::size_t>(lengths_[r])));
-                if (report.contains("error")) {
-                    discard_();
-                    throw cluster::JobError(report.at("error").get<std::string>());
-                }
-                results.push_back(report.at("result"));
-            }
-            commit_(results);
+            commit_(results_in(all_, lengths_, discard_));
             return "";
         });
     });

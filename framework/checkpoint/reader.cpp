@@ -108,31 +108,35 @@ void Reader::read(Tensor const& tensor, std::int64_t first, std::int64_t count, 
         }
 }
 
+namespace {
+
+/// Rows and columns of a rectangle; of a vector one row.
+struct Grid {
+    std::int64_t row, rows, column, columns;
+    explicit Grid(storage::Rectangle const& r)
+        : row(r.start.size() == 2 ? r.start[0] : 0), rows(r.start.size() == 2 ? r.count[0] : 1),
+          column(r.start.back()), columns(r.count.back()) {}
+    /// Returns the place of an element in the rectangle, row-major.
+    std::int64_t place(std::int64_t r, std::int64_t c) const {
+        return (r - row) * columns + c - column;
+    }
+};
+
+} // namespace
+
 void Reader::read(Tensor const& tensor, storage::Rectangle const& wanted, void* out) const {
     std::int64_t const element = element_size(tensor);
-    bool const matrix = tensor.shape.size() == 2;
-    // A vector is a matrix of one row here.
-    auto const rows = [&](storage::Rectangle const& r) {
-        return matrix ? std::pair(r.start[0], r.count[0]) : std::pair(0L, 1L);
-    };
-    auto const columns = [&](storage::Rectangle const& r) {
-        return std::pair(r.start.back(), r.count.back());
-    };
-    auto const [want_row, want_rows] = rows(wanted);
-    auto const [want_column, want_columns] = columns(wanted);
+    Grid const to(wanted);
     for (auto const& piece : tensor.pieces) {
-        auto const [row, row_count] = rows(piece.rectangle);
-        auto const [column, column_count] = columns(piece.rectangle);
-        std::int64_t const left = std::max(column, want_column),
-                           right = std::min(column + column_count, want_column + want_columns);
+        Grid const from(piece.rectangle);
+        std::int64_t const left = std::max(from.column, to.column),
+                           right = std::min(from.column + from.columns, to.column + to.columns);
         if (left >= right) continue;
-        for (std::int64_t r = std::max(row, want_row);
-             r < std::min(row + row_count, want_row + want_rows); ++r)
+        for (std::int64_t r = std::max(from.row, to.row);
+             r < std::min(from.row + from.rows, to.row + to.rows); ++r)
             read_bytes(files_.at(piece.file), tensor.kind + "/" + tensor.name,
-                       piece.offset + ((r - row) * column_count + left - column) * element,
-                       (right - left) * element,
-                       static_cast<char*>(out) +
-                           ((r - want_row) * want_columns + left - want_column) * element);
+                       piece.offset + from.place(r, left) * element, (right - left) * element,
+                       static_cast<char*>(out) + to.place(r, left) * element);
     }
 }
 
@@ -153,24 +157,25 @@ void Reader::verify() const {
             throw cluster::InputError(
                 fmt::format("{}/{}: not listed in the manifest", directory_, name));
     }
-    for (auto const& [name, file] : files_) {
-        cluster::Xxh3 whole;
-        std::vector<char> chunk(static_cast<std::size_t>(kChunk));
-        for (std::int64_t index = 0; index * kChunk < file.record.bytes; ++index) {
-            std::int64_t const size = std::min(kChunk, file.record.bytes - index * kChunk);
-            bool const read =
-                cluster::read_at(file.descriptor, chunk.data(), index * kChunk, size) == size;
-            if (!read || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) !=
-                             file.record.chunks.at(static_cast<std::size_t>(index)))
-                throw cluster::InputError(
-                    fmt::format("{}/{}: bytes {} to {} do not match their hash{}", directory_, name,
-                                index * kChunk, index * kChunk + size, tensor_at(name, index)));
-            whole.update(chunk.data(), static_cast<std::size_t>(size));
-        }
-        if (whole.hex() != file.record.xxh3)
-            throw cluster::InputError(
-                fmt::format("{}/{}: does not match its hash", directory_, name));
+    for (auto const& [name, file] : files_) verify_file(name, file);
+}
+
+void Reader::verify_file(std::string const& name, Open const& file) const {
+    cluster::Xxh3 whole;
+    std::vector<char> chunk(static_cast<std::size_t>(kChunk));
+    for (std::int64_t index = 0; index * kChunk < file.record.bytes; ++index) {
+        std::int64_t const size = std::min(kChunk, file.record.bytes - index * kChunk);
+        bool const read =
+            cluster::read_at(file.descriptor, chunk.data(), index * kChunk, size) == size;
+        if (!read || cluster::xxh3_hex(chunk.data(), static_cast<std::size_t>(size)) !=
+                         file.record.chunks.at(static_cast<std::size_t>(index)))
+            throw cluster::InputError(fmt::format("{}/{}: bytes {} to {} do not match their hash{}",
+                                                  directory_, name, index * kChunk,
+                                                  index * kChunk + size, tensor_at(name, index)));
+        whole.update(chunk.data(), static_cast<std::size_t>(size));
     }
+    if (whole.hex() != file.record.xxh3)
+        throw cluster::InputError(fmt::format("{}/{}: does not match its hash", directory_, name));
 }
 
 } // namespace trireme::framework::checkpoint

@@ -43,6 +43,7 @@ class Reader {
     void read_bytes(Open& file, std::string const& tensor, std::int64_t offset, std::int64_t bytes,
                     char* out) const;
     std::string tensor_at(std::string const& file, std::int64_t chunk) const;
+    void verify_file(std::string const& name, Open const& file) const;
 
     std::string directory_;
     Manifest manifest_;

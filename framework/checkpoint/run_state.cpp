@@ -24,20 +24,26 @@ void check_moments(Manifest const& manifest) {
 
 } // namespace
 
+/// Throws InputError without saying that the keys are those of the state.
+static RunState run_state_of(nlohmann::json const& state) {
+    if (!state.contains("progress"))
+        throw cluster::InputError("progress: missing; legal: an object");
+    RunState read;
+    read.progress = run::Progress::from_json(state.at("progress"));
+    read.trajectory = data::member<std::string>(state, "trajectory");
+    read.config = data::member<std::string>(state, "config");
+    read.data = data::member<std::string>(state, "data");
+    read.saved_at = data::member<std::string>(state, "saved_at");
+    read.ranks = data::count(state, "ranks", 1);
+    return read;
+}
+
 RunState read_run_state(Manifest const& manifest, std::string const& name) {
-    nlohmann::json const& state = manifest.state;
-    if (!state.is_object())
-        throw cluster::InputError("state: " + data::shown(state) + ": legal: an object");
+    if (!manifest.state.is_object())
+        throw cluster::InputError("state: " + data::shown(manifest.state) + ": legal: an object");
     RunState read;
     try {
-        if (!state.contains("progress"))
-            throw cluster::InputError("progress: missing; legal: an object");
-        read.progress = run::Progress::from_json(state.at("progress"));
-        read.trajectory = data::member<std::string>(state, "trajectory");
-        read.config = data::member<std::string>(state, "config");
-        read.data = data::member<std::string>(state, "data");
-        read.saved_at = data::member<std::string>(state, "saved_at");
-        read.ranks = data::count(state, "ranks", 1);
+        read = run_state_of(manifest.state);
     } catch (cluster::InputError const& error) {
         throw cluster::InputError(std::string("state.") + error.what());
     }

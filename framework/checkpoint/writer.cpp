@@ -81,13 +81,16 @@ class RankFileWriter {
             data::write_range(set, path_, type, static_cast<hsize_t>(at),
                               static_cast<hsize_t>(count),
                               static_cast<char const*>(piece.values) + at * element);
-            // The disk works from now on, and the sync at the end finds little left to do. A hint:
-            // its failure is the sync's to report.
-            static_cast<void>(sync_file_range(descriptor_, offset + at * element, count * element,
-                                              SYNC_FILE_RANGE_WRITE));
+            start_writing_back(offset + at * element, count * element);
         }
         set.close_now(path_); // HDF5 keeps small ones back until then
         return {file_, dataset, piece.rectangle, offset};
+    }
+
+    /// Lets the disk work from now on, so that the sync at the end finds little left to do. A hint:
+    /// its failure is the sync's to report.
+    void start_writing_back(std::int64_t from, std::int64_t bytes) const {
+        static_cast<void>(sync_file_range(descriptor_, from, bytes, SYNC_FILE_RANGE_WRITE));
     }
 
     std::string file_, path_;
@@ -144,6 +147,37 @@ RankFile write_rank_file(std::string const& directory, std::string const& file,
     return out;
 }
 
+/// Maps every element of a virtual dataset to the piece that holds it; the others are NaN.
+static void map_pieces(H5 const& creation, H5 const& space, Tensor const& tensor,
+                       std::string const& path) {
+    double const fill = std::nan("");
+    data::check_h5(H5Pset_fill_value(creation, H5T_NATIVE_DOUBLE, &fill), path, "fill value");
+    for (auto const& p : tensor.pieces) {
+        auto const start = extents(p.rectangle.start), count = extents(p.rectangle.count);
+        hsize_t const n = static_cast<hsize_t>(p.rectangle.elements());
+        H5 const source(H5Screate_simple(1, &n, nullptr), H5Sclose, path, "dataspace");
+        data::check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr,
+                                           count.data(), nullptr),
+                       path, "select");
+        data::check_h5(H5Pset_virtual(creation, space, p.file.c_str(), p.dataset.c_str(), source),
+                       path, "virtual mapping");
+    }
+    H5Sselect_all(space);
+}
+
+static void make_virtual_dataset(H5 const& h5, H5 const& link, Tensor const& tensor,
+                                 std::string const& path) {
+    auto const shape = extents(tensor.shape);
+    H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr),
+                   H5Sclose, path, "dataspace");
+    H5 const creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path, "property list");
+    H5Pset_obj_track_times(creation, 0);
+    map_pieces(creation, space, tensor, path);
+    H5 const set(H5Dcreate2(h5, ("/" + tensor.kind + "/" + tensor.name).c_str(),
+                            file_type(tensor.dtype), space, link, creation, H5P_DEFAULT),
+                 H5Dclose, path, "virtual dataset");
+}
+
 File write_virtual_file(std::string const& directory, std::vector<Tensor> const& tensors) {
     std::string const file = kWhole, path = directory + "/" + file;
     {
@@ -152,32 +186,7 @@ File write_virtual_file(std::string const& directory, std::vector<Tensor> const&
         data::write_format(h5, path, "trireme-checkpoint");
         H5 const link(H5Pcreate(H5P_LINK_CREATE), H5Pclose, path, "property list");
         H5Pset_create_intermediate_group(link, 1);
-        for (auto const& t : tensors) {
-            hid_t const type = file_type(t.dtype);
-            auto const shape = extents(t.shape);
-            H5 const space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr),
-                           H5Sclose, path, "dataspace");
-            H5 const creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path, "property list");
-            H5Pset_obj_track_times(creation, 0);
-            double const fill = std::nan("");
-            data::check_h5(H5Pset_fill_value(creation, H5T_NATIVE_DOUBLE, &fill), path,
-                           "fill value");
-            for (auto const& p : t.pieces) {
-                auto const start = extents(p.rectangle.start), count = extents(p.rectangle.count);
-                hsize_t const n = static_cast<hsize_t>(p.rectangle.elements());
-                H5 const source(H5Screate_simple(1, &n, nullptr), H5Sclose, path, "dataspace");
-                data::check_h5(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr,
-                                                   count.data(), nullptr),
-                               path, "select");
-                data::check_h5(
-                    H5Pset_virtual(creation, space, p.file.c_str(), p.dataset.c_str(), source),
-                    path, "virtual mapping");
-            }
-            H5Sselect_all(space);
-            H5 const set(H5Dcreate2(h5, ("/" + t.kind + "/" + t.name).c_str(), type, space, link,
-                                    creation, H5P_DEFAULT),
-                         H5Dclose, path, "virtual dataset");
-        }
+        for (auto const& t : tensors) make_virtual_dataset(h5, link, t, path);
         data::flush_h5(h5, path);
         h5.close_now(path);
     }

@@ -74,27 +74,33 @@ void take_train_event(Events& all, log::EventLine const& event) {
     all.steps.push_back({status.jobs.size() - 1, status.step, event.seconds(), event.time()});
 }
 
+void take_evaluation(Status& status, log::EventLine const& event) {
+    event.steps("step");
+    status.evaluation = event.json();
+    for (char const* name : {"loss", "accuracy", "f1"})
+        event.number(name, -kMostNumber, kMostNumber);
+    for (auto const& [name, value] : metrics_of(status.evaluation))
+        event.number(name.c_str(), -kMostNumber, kMostNumber);
+}
+
+void take_job(Status& status, log::EventLine const& event) {
+    status.jobs.push_back(job_of(event));
+    status.step = event.steps("step");
+    status.why.clear();
+    if (auto const total = event.steps("total_steps")) status.total_steps = total;
+}
+
 void take_event(Events& all, log::EventLine const& event) {
     Status& status = all.status;
     std::string const& kind = event.kind();
-    if (kind == "job") {
-        status.jobs.push_back(job_of(event));
-        status.step = event.steps("step");
-        status.why.clear();
-        if (auto const total = event.steps("total_steps")) status.total_steps = total;
-    }
+    if (kind == "job") take_job(status, event);
     if (status.jobs.empty()) status.jobs.emplace_back(); // a file without its first line
     JobStatus& job = status.jobs.back();
     job.last = std::max(job.last, event.time());
     if (kind == "train") {
         take_train_event(all, event);
     } else if (kind == "evaluation") {
-        event.steps("step");
-        status.evaluation = event.json();
-        for (char const* name : {"loss", "accuracy", "f1"})
-            event.number(name, -kMostNumber, kMostNumber);
-        for (auto const& [name, value] : metrics_of(status.evaluation))
-            event.number(name.c_str(), -kMostNumber, kMostNumber);
+        take_evaluation(status, event);
     } else if (kind == "end") {
         job.exit_code = static_cast<int>(event.whole("exit_code", 0, kMostExitCode));
         status.why = event.text("why");
@@ -171,13 +177,10 @@ void add_unlogged_job(Status& status, cluster::FlightHeader const& first) {
     }
 }
 
-/// Adds what the records of the last job's ranks say: whether it runs, and who ended it.
-void judge_flights(Status& status, std::string const& run) {
-    std::vector<cluster::Flight> const found = cluster::read_flights(run);
-    if (found.empty()) return;
-    add_unlogged_job(status, found.front().header);
+/// Takes from the records of the last job's ranks when it was alive last, and how it ended. Returns
+/// the records by rank.
+cluster::Flights take_flights(Status& status, std::vector<cluster::Flight> const& found) {
     JobStatus& job = status.jobs.back();
-    if (job.exit_code) return;
     cluster::Flights flights(static_cast<std::size_t>(std::max(0, found.front().header.size)));
     for (auto const& f : found) {
         if (f.header.rank < 0 || f.header.rank >= static_cast<int>(flights.size())) continue;
@@ -186,11 +189,21 @@ void judge_flights(Status& status, std::string const& run) {
         if (lives(f.header)) status.state = "running";
         if (f.header.end == cluster::FlightEnd::failed) job.exit_code = f.header.exit_code;
     }
+    return flights;
+}
+
+/// Adds what the records of the last job's ranks say: whether it runs, and who ended it.
+void judge_flights(Status& status, std::string const& run) {
+    std::vector<cluster::Flight> const found = cluster::read_flights(run);
+    if (found.empty()) return;
+    add_unlogged_job(status, found.front().header);
+    if (status.jobs.back().exit_code) return;
+    auto const flights = take_flights(status, found);
     if (status.state == "running") return;
     if (auto const verdict = cluster::find_death(flights)) {
         status.guilty = verdict->guilty;
         status.why = verdict->line;
-        if (job.exit_code) status.state = state_of(*job.exit_code);
+        if (auto const code = status.jobs.back().exit_code) status.state = state_of(*code);
     }
     if (auto const said = cluster::read_verdict(run)) { // by the watch, which saw more than is left
         status.guilty = said->guilty;
@@ -244,26 +257,27 @@ static ordered_json json_of(JobStatus const& j) {
             {"exit_code", j.exit_code ? ordered_json(*j.exit_code) : ordered_json()}};
 }
 
+static ordered_json or_null(auto const& value) {
+    return value ? ordered_json(*value) : ordered_json();
+}
+
 ordered_json Status::to_json() const {
     ordered_json list = ordered_json::array();
     for (auto const& j : jobs) list.push_back(json_of(j));
-    auto const maybe = [](auto const& value) {
-        return value ? ordered_json(*value) : ordered_json();
-    };
     return {{"state", state},
             {"why", why},
             {"guilty", guilty},
             {"step", step},
             {"total_steps", total_steps},
-            {"loss", maybe(loss)},
+            {"loss", or_null(loss)},
             {"evaluation", evaluation},
             {"checkpoints", checkpoints},
             {"jobs", list},
             {"goodput", goodput},
-            {"seconds_left", maybe(seconds_left)},
-            {"tokens_per_second", maybe(tokens_per_second)},
-            {"samples_per_second", maybe(samples_per_second)},
-            {"peak_memory", maybe(peak_memory)}};
+            {"seconds_left", or_null(seconds_left)},
+            {"tokens_per_second", or_null(tokens_per_second)},
+            {"samples_per_second", or_null(samples_per_second)},
+            {"peak_memory", or_null(peak_memory)}};
 }
 
 } // namespace trireme::framework::run

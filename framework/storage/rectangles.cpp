@@ -19,12 +19,9 @@ std::int64_t Rectangle::elements() const {
     return elements_of(count);
 }
 
-std::vector<Rectangle> rectangles_of(Shape const& shape, std::int64_t first, std::int64_t count) {
-    if (shape.empty() || shape.size() > 2)
-        throw cluster::JobError("a checkpoint holds tensors of one or two dimensions");
-    if (count == 0) return {};
-    if (shape.size() == 1) return {{{first}, {count}}};
-    std::int64_t const width = shape[1], end = first + count;
+/// Returns the rectangles of a range of a matrix: the end of a row, whole rows, the begin of a row.
+static std::vector<Rectangle> rectangles_of_rows(std::int64_t width, std::int64_t first,
+                                                 std::int64_t end) {
     std::vector<Rectangle> out;
     std::int64_t row = first / width;
     if (first % width) {
@@ -40,6 +37,14 @@ std::vector<Rectangle> rectangles_of(Shape const& shape, std::int64_t first, std
     }
     if (first < end) out.push_back({{row, 0}, {1, end - first}});
     return out;
+}
+
+std::vector<Rectangle> rectangles_of(Shape const& shape, std::int64_t first, std::int64_t count) {
+    if (shape.empty() || shape.size() > 2)
+        throw cluster::JobError("a checkpoint holds tensors of one or two dimensions");
+    if (count == 0) return {};
+    if (shape.size() == 1) return {{{first}, {count}}};
+    return rectangles_of_rows(shape[1], first, first + count);
 }
 
 std::vector<Patch> patches_of(LocalBlock const& block, std::int64_t first, std::int64_t count) {
@@ -60,14 +65,16 @@ std::vector<Patch> patches_of(LocalBlock const& block, std::int64_t first, std::
 
 namespace {
 
-/// Checks rectangles of one or two dimensions in n log n: a line sweeps over the rows and keeps the
-/// columns of those that it crosses, which must lie side by side.
-bool disjoint(std::vector<Rectangle> const& rectangles) {
-    struct Event {
-        std::int64_t row;
-        bool begins; // ends come first in a row
-        std::int64_t column, end;
-    };
+namespace {
+
+/// Begin or end of a rectangle, where a line that sweeps over the rows meets it.
+struct Event {
+    std::int64_t row;
+    bool begins; // ends come first in a row
+    std::int64_t column, end;
+};
+
+std::vector<Event> events_of(std::vector<Rectangle> const& rectangles) {
     std::vector<Event> events;
     for (auto const& r : rectangles) {
         std::int64_t const row = r.start.size() == 2 ? r.start[0] : 0,
@@ -78,6 +85,15 @@ bool disjoint(std::vector<Rectangle> const& rectangles) {
     }
     std::ranges::sort(events, {},
                       [](Event const& e) { return std::tuple(e.row, e.begins, e.column); });
+    return events;
+}
+
+} // namespace
+
+/// Checks rectangles of one or two dimensions in n log n: a line sweeps over the rows and keeps the
+/// columns of those that it crosses, which must lie side by side.
+bool disjoint(std::vector<Rectangle> const& rectangles) {
+    auto const events = events_of(rectangles);
     std::map<std::int64_t, std::int64_t> crossed; // column to end
     for (auto const& e : events) {
         if (!e.begins) {
