@@ -14,6 +14,7 @@ namespace trireme::test {
 namespace {
 
 using nlohmann::json;
+using Settings = std::vector<std::string>;
 
 constexpr char const* kSources =
     "data.train=[{name: own, weight: 3}, {name: other, split: validation, weight: 1}]";
@@ -35,7 +36,7 @@ struct Whole {
 };
 Whole const& whole() {
     static Whole const found = [] {
-        FaultyRun run({kSources, kCurriculum});
+        FaultyRun run(Settings{kSources, kCurriculum});
         FaultyJob const job = run.job(1, "");
         EXPECT_EQ(job.exit_code, 0) << job.output();
         EXPECT_NE(job.find({"step 40: sources so far: own ", " % of the samples, "}), nullptr)
@@ -49,7 +50,7 @@ Whole const& whole() {
 TEST(MixtureRun, HasTheSameWeightsOnAnyNumberOfRanks) {
     ASSERT_EQ(whole().hash.size(), 64U);
     for (int const ranks : {2, 4}) {
-        FaultyRun run({kSources, kCurriculum});
+        FaultyRun run(Settings{kSources, kCurriculum});
         FaultyJob const job = run.job(ranks, "");
         EXPECT_EQ(job.exit_code, 0) << job.output();
         EXPECT_EQ(final_hash(run.run()), whole().hash) << ranks;
@@ -58,7 +59,7 @@ TEST(MixtureRun, HasTheSameWeightsOnAnyNumberOfRanks) {
 }
 
 TEST(MixtureRun, GoesOnOnOtherRanksToTheSameWeightsAndShares) {
-    FaultyRun run({kSources, kCurriculum});
+    FaultyRun run(Settings{kSources, kCurriculum});
     FaultyJob const killed = run.job(2, "step/update:0:17:kill");
     ASSERT_TRUE(killed.fired()) << killed.output();
     EXPECT_NE(killed.exit_code, 0);
@@ -86,7 +87,7 @@ TEST(MixtureRun, GivesEachSourceItsShare) {
 
 /// What a resumed run is refused for, in one line: another mixture is another run.
 TEST(MixtureRun, IsNotContinuedWithAnotherMixture) {
-    FaultyRun run({});
+    FaultyRun run(Settings{});
     ASSERT_TRUE(run.job(1, "step/update:0:9:kill", {kSources}).fired());
     FaultyJob const other = run.job(
         1, "",
@@ -104,14 +105,14 @@ TEST(MixtureRun, IsNotContinuedWithAnotherMixture) {
 
 /// A list of one source is the split by another name: every bit is the same.
 TEST(MixtureRun, OfOneSourceIsTheRunWithoutAMixture) {
-    FaultyRun run({"data.train=[{name: own}]"});
+    FaultyRun run(Settings{"data.train=[{name: own}]"});
     FaultyJob const job = run.job(1, "");
     EXPECT_EQ(job.exit_code, 0) << job.output();
     EXPECT_EQ(final_hash(run.run()), unbroken_hash());
 }
 
 TEST(MixtureRun, DryRunSaysWhatEachSourceGives) {
-    FaultyRun run({kSources});
+    FaultyRun run(Settings{kSources});
     Outcome const shown = run_command(
         trireme(0, {"train", run.folder() + "/run.yaml", "--dry-run", "--set", kSources}));
     EXPECT_EQ(shown.exit_code, 0) << shown.output;
@@ -120,8 +121,9 @@ TEST(MixtureRun, DryRunSaysWhatEachSourceGives) {
 }
 
 TEST(MixtureRun, IsRefusedBeforeItTakesMoreEpochsThanASourceMayGive) {
-    FaultyRun run({"data.train=[{name: own, weight: 3}, {name: other, split: validation, weight: "
-                   "1, max_epochs: 0.5}]"});
+    FaultyRun run(
+        Settings{"data.train=[{name: own, weight: 3}, {name: other, split: validation, weight: "
+                 "1, max_epochs: 0.5}]"});
     FaultyJob const job = run.job(1, "");
     EXPECT_EQ(job.exit_code, 2) << job.output();
     EXPECT_NE(job.find({"data.train: other: max_epochs 0.5: 40 steps take ",
