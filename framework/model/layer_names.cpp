@@ -173,6 +173,8 @@ constexpr NameTable kGptNeox{.body = "gpt_neox.",
                              .norm = "final_layer_norm",
                              .language_model = "embed_out",
                              .classifier = "score",
+                             .token_classifier = "classifier",
+                             .body_of_answers = "gpt_neox.",
                              .fused = "attention.query_key_value"};
 
 NameTable const& table_of(Config const& config) {

@@ -20,24 +20,26 @@ constexpr std::array<FamilyEntry, 20> kFamilies{{
     {"eurobert", Family::eurobert, read_eurobert, "", "EuroBertForSequenceClassification"},
     {"gpt2", Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2ForSequenceClassification", "GPT2"},
     {"gpt_neox", Family::gpt_neox, read_gpt_neox, "GPTNeoXForCausalLM",
-     "GPTNeoXForSequenceClassification"},
+     "GPTNeoXForSequenceClassification", "GPTNeoX"},
     {"llama", Family::llama, read_llama, "LlamaForCausalLM", "LlamaForSequenceClassification",
      "Llama"},
     {"mistral", Family::mistral, read_mistral, "MistralForCausalLM",
      "MistralForSequenceClassification", "Mistral"},
     {"ministral", Family::ministral, read_ministral, "MinistralForCausalLM",
-     "MinistralForSequenceClassification"},
+     "MinistralForSequenceClassification", "Ministral"},
     {"qwen2", Family::qwen2, read_qwen2, "Qwen2ForCausalLM", "Qwen2ForSequenceClassification",
      "Qwen2"},
     {"qwen3", Family::qwen3, read_qwen3, "Qwen3ForCausalLM", "Qwen3ForSequenceClassification",
      "Qwen3"},
     {"granite", Family::granite, read_granite, "GraniteForCausalLM", ""},
     {"smollm3", Family::smollm3, read_smollm3, "SmolLM3ForCausalLM",
-     "SmolLM3ForSequenceClassification"},
-    {"phi3", Family::phi3, read_phi3, "Phi3ForCausalLM", "Phi3ForSequenceClassification"},
+     "SmolLM3ForSequenceClassification", "SmolLM3"},
+    {"phi3", Family::phi3, read_phi3, "Phi3ForCausalLM", "Phi3ForSequenceClassification", "Phi3",
+     false},
     {"olmo2", Family::olmo2, read_olmo2, "Olmo2ForCausalLM", "Olmo2ForSequenceClassification"},
     {"olmo3", Family::olmo3, read_olmo3, "Olmo3ForCausalLM", "Olmo3ForSequenceClassification"},
-    {"gemma2", Family::gemma2, read_gemma2, "Gemma2ForCausalLM", "Gemma2ForSequenceClassification"},
+    {"gemma2", Family::gemma2, read_gemma2, "Gemma2ForCausalLM", "Gemma2ForSequenceClassification",
+     "Gemma2", false},
     {"gemma3_text", Family::gemma3, read_gemma3, "Gemma3ForCausalLM",
      "Gemma3TextForSequenceClassification"},
 }};
@@ -64,7 +66,8 @@ std::string architecture_of(model::Config const& config) {
     case model::HeadKind::regression:
     case model::HeadKind::multi_label: return entry.classifier;
     case model::HeadKind::token_classification: return of_tokens("ForTokenClassification");
-    case model::HeadKind::question_answering: return of_tokens("ForQuestionAnswering");
+    case model::HeadKind::question_answering:
+        return entry.answers ? of_tokens("ForQuestionAnswering") : "";
     }
     return ""; // every kind returns above
 }

@@ -18,6 +18,7 @@ struct FamilyEntry {
     char const *language_model, *classifier; ///< class names; "" is a head the family lacks here
     /// names of the classes with other heads of tokens begin with it
     char const* tokens = "";
+    bool answers = true; ///< one of these heads finds answers
 };
 
 std::span<FamilyEntry const> families();

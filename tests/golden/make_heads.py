@@ -104,6 +104,14 @@ def models(ids):
     yield "gpt2-answers", t.GPT2ForQuestionAnswering(t.GPT2Config(**gpt2)), of_answers
     yield "llama-answers", t.LlamaForQuestionAnswering(t.LlamaConfig(**llama)), of_answers
     yield "mistral-answers", t.MistralForQuestionAnswering(t.MistralConfig(**llama, sliding_window=5)), of_answers
+    own = {**llama, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    neox = dict(vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=16)
+    yield "gpt-neox-tokens", t.GPTNeoXForTokenClassification(t.GPTNeoXConfig(**neox, **TAGS)), of_tokens
+    yield "gpt-neox-answers", t.GPTNeoXForQuestionAnswering(t.GPTNeoXConfig(**neox)), of_answers
+    yield "phi3-tokens", t.Phi3ForTokenClassification(t.Phi3Config(**own, **TAGS)), of_tokens
+    yield "gemma2-tokens", t.Gemma2ForTokenClassification(t.Gemma2Config(**own, head_dim=8, query_pre_attn_scalar=8, **TAGS)), of_tokens
+    yield "ministral-tokens", t.MinistralForTokenClassification(t.MinistralConfig(**own, head_dim=8, **TAGS)), of_tokens
+    yield "smollm3-answers", t.SmolLM3ForQuestionAnswering(t.SmolLM3Config(**own)), of_answers
 
 
 def main():

@@ -38,7 +38,13 @@ constexpr std::array kCases{kRegressor,
                             Case{"bert-answers", "question-answering"},
                             Case{"gpt2-answers", "question-answering"},
                             Case{"llama-answers", "question-answering"},
-                            Case{"mistral-answers", "question-answering"}};
+                            Case{"mistral-answers", "question-answering"},
+                            Case{"gpt-neox-tokens", "token-classification"},
+                            Case{"gpt-neox-answers", "question-answering"},
+                            Case{"phi3-tokens", "token-classification"},
+                            Case{"gemma2-tokens", "token-classification"},
+                            Case{"ministral-tokens", "token-classification"},
+                            Case{"smollm3-answers", "question-answering"}};
 
 struct Regressor {
     config::Config config;
