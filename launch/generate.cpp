@@ -105,13 +105,15 @@ Json describe(std::size_t i, PromptTexts const& texts, std::string const& text,
     line.update({{"reference", *texts.references[i]},
                  {"exact_match", exact},
                  {"exact_match_normalized", score["exact_match"]},
-                 {"f1", score["f1"]}});
+                 {"f1", score["f1"]},
+                 {"rouge_l", score["rouge_l"]}});
     if (reference.tokens > 0) // none without a stop token, if nothing is to be said
         line["perplexity"] = std::exp(reference.loss / static_cast<double>(reference.tokens));
     ++sum.scored;
     sum.exact_match += exact;
     sum.exact_match_normalized += score["exact_match"].get<double>();
     sum.f1 += score["f1"].get<double>();
+    sum.rouge_l += score["rouge_l"].get<double>();
     sum.loss += reference.loss;
     sum.reference_tokens += reference.tokens;
     return line;

@@ -30,7 +30,8 @@ nlohmann::ordered_json GenerationSummary::to_json(double seconds) const {
     json.update({{"scored", scored},
                  {"exact_match", exact_match / n},
                  {"exact_match_normalized", exact_match_normalized / n},
-                 {"f1", f1 / n}});
+                 {"f1", f1 / n},
+                 {"rouge_l", rouge_l / n}});
     if (reference_tokens > 0)
         json["perplexity"] = std::exp(loss / static_cast<double>(reference_tokens));
     return json;

@@ -10,7 +10,7 @@ namespace trireme::launch {
 struct GenerationSummary {
     std::int64_t prompts = 0, tokens = 0, stopped = 0, out_of_positions = 0, scored = 0,
                  reference_tokens = 0;
-    double exact_match = 0, exact_match_normalized = 0, f1 = 0, loss = 0;
+    double exact_match = 0, exact_match_normalized = 0, f1 = 0, rouge_l = 0, loss = 0;
 
     /// `seconds`: that generation took.
     nlohmann::ordered_json to_json(double seconds) const;

@@ -8,11 +8,13 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 
 #include "cluster/error.hpp"
 #include "data/json.hpp"
 #include "launch/text/chat/chat.hpp"
 #include "launch/text/choices.hpp"
+#include "launch/text/scores_source.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/unicode.hpp"
 #include "launch/text/unlabelled.hpp"
@@ -25,36 +27,17 @@ namespace py = pybind11;
 using Json = nlohmann::json;
 using Texts = std::vector<std::string>;
 
-/// Exact match and F1 of bags of words after lower-casing and without punctuation, articles and
-/// extra space: the definitions of SQuAD 1.1 (Rajpurkar et al., EMNLP 2016, section 6.1), where
-/// Python's Unicode rules are part of them.
-constexpr char const* kScores = R"(
-import collections, re, string
-
-def words(text):
-    text = "".join(c for c in text.lower() if c not in string.punctuation)
-    return re.sub(r"\b(a|an|the)\b", " ", text).split()
-
-def score(completion, reference):
-    made, wanted = words(completion), words(reference)
-    common = sum((collections.Counter(made) & collections.Counter(wanted)).values())
-    if not made or not wanted or not common:
-        f1 = float(made == wanted)
-    else:
-        f1 = 2 * common / (len(made) + len(wanted))
-    return float(made == wanted), f1
-)";
-
+/// Scores of scores.py.
 class Scorer {
   public:
-    Scorer() { py::exec(kScores, scope_, scope_); }
+    Scorer() { py::exec(kScoresSource, scope_, scope_); }
     Json operator()(Json const& pairs) const {
         Json scores = Json::array();
         for (auto const& pair : pairs) {
-            auto const [exact, f1] =
+            auto const [exact, f1, rouge_l] =
                 scope_["score"](pair.at(0).get<std::string>(), pair.at(1).get<std::string>())
-                    .cast<std::pair<double, double>>();
-            scores.push_back({{"exact_match", exact}, {"f1", f1}});
+                    .cast<std::tuple<double, double, double>>();
+            scores.push_back({{"exact_match", exact}, {"f1", f1}, {"rouge_l", rouge_l}});
         }
         return {{"scores", scores}};
     }
@@ -138,7 +121,7 @@ Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unla
     if (request.contains("chat_template"))
         return conversations.choose(request["chat_template"].get<std::string>());
     if (request.contains("chat")) return conversations(request["chat"]);
-    if (request.contains("length")) return unlabelled.set_length(request);
+    if (request.contains("length")) return unlabelled.begin(request);
     if (request.contains("open")) return unlabelled.open(request);
     if (request.contains("next")) return unlabelled.next(request["next"].get<std::int64_t>());
     if (request.contains("encode")) return unlabelled.encode(request["encode"].get<Texts>());

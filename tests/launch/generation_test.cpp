@@ -259,6 +259,8 @@ TEST_F(Generation, LearnsToAnswerAndToStop) {
     }
     EXPECT_GT(summary.at("exact_match").get<double>(), 0.9) << summary;
     EXPECT_GE(summary.at("f1").get<double>(), summary.at("exact_match_normalized").get<double>());
+    EXPECT_GE(summary.at("rouge_l").get<double>(), summary.at("exact_match").get<double>());
+    EXPECT_LE(summary.at("rouge_l").get<double>(), 1);
     EXPECT_GT(summary.at("ended_by_stop_token").get<int>(), 54) << summary;
     EXPECT_EQ(summary.at("scored"), 60);
 
