@@ -32,9 +32,9 @@ void append(Sample const& sample, TaskSchema const& task, std::int64_t labels,
 class MemoryDataset : public Dataset {
   public:
     MemoryDataset(TaskKind task, std::vector<Sample> samples, std::vector<std::string> labels,
-                  std::int64_t vocabulary)
+                  std::int64_t vocabulary, std::unique_ptr<Questions const> questions)
         : task_(schema_of(task)), samples_(std::move(samples)), labels_(std::move(labels)),
-          vocabulary_(vocabulary) {}
+          vocabulary_(vocabulary), questions_(std::move(questions)) {}
 
     std::int64_t size() const override { return static_cast<std::int64_t>(samples_.size()); }
     std::int64_t length(std::int64_t sample) const override { return length_of(at(sample)); }
@@ -58,6 +58,12 @@ class MemoryDataset : public Dataset {
     TaskSchema const& task() const override { return task_; }
     std::string const& fingerprint() const override { return fingerprint_; }
     std::vector<std::string> const& label_names() const override { return labels_; }
+    /// Samples of one place are windows of one text.
+    std::string source(std::int64_t sample) const override {
+        auto const& [file, line] = at(sample).source;
+        return file < 0 ? "" : std::to_string(file) + ":" + std::to_string(line);
+    }
+    Questions const* questions() const override { return questions_.get(); }
     void verify(int, int) const override {}
 
     MicroBatch read(std::vector<std::int64_t> const& samples,
@@ -81,6 +87,7 @@ class MemoryDataset : public Dataset {
     std::vector<Sample> samples_;
     std::vector<std::string> labels_;
     std::int64_t vocabulary_;
+    std::unique_ptr<Questions const> questions_;
     std::string fingerprint_; ///< no shards, no fingerprint
 };
 
@@ -88,8 +95,10 @@ class MemoryDataset : public Dataset {
 
 std::unique_ptr<Dataset> make_memory_dataset(TaskKind task, std::vector<Sample> samples,
                                              std::vector<std::string> labels,
-                                             std::int64_t vocabulary) {
-    return std::make_unique<MemoryDataset>(task, std::move(samples), std::move(labels), vocabulary);
+                                             std::int64_t vocabulary,
+                                             std::unique_ptr<Questions const> questions) {
+    return std::make_unique<MemoryDataset>(task, std::move(samples), std::move(labels), vocabulary,
+                                           std::move(questions));
 }
 
 } // namespace trireme::data

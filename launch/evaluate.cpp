@@ -13,6 +13,7 @@
 #include "launch/evaluate_choices.hpp"
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
+#include "launch/pooling.hpp"
 #include "launch/under_mpi.hpp"
 
 namespace trireme::launch {
@@ -179,10 +180,7 @@ void check_request(EvaluateRequest& r) {
     if (r.job.data.empty() && r.choices.choices.empty())
         throw cluster::InputError("--data: missing; legal: folder that `trireme prepare` wrote, or "
                                   "--choices FILE");
-    if (r.pooling != "mean" && r.pooling != "max")
-        throw cluster::InputError(
-            fmt::format("--pooling: {}: legal: mean, max", cluster::one_line(r.pooling)));
-    if (r.pooling == "max") r.job.pooling = framework::evaluation::Pooling::max;
+    r.job.pooling = pooling_named(r.pooling);
     // Rank 0 writes it, and may alone see the folder.
     if (r.predictions.empty() || launcher_rank() > 0) return;
     auto const& read = r.job.data.empty() ? r.choices.choices : r.job.data;

@@ -94,7 +94,7 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return script_command("plot.py", a); }},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,
             Work::divided},
-    Command{"Results", "predict", "labels or numbers for texts that have none",
+    Command{"Results", "predict", "labels, numbers or answers for texts that have none",
             launch::predict_command, Work::divided},
     Command{"Results", "report", "a page about an evaluation, with pictures",
             [](Arguments const& a) { return script_command("report.py", a); }},

@@ -1,4 +1,4 @@
-// `trireme predict`: what a classifier or a regression says of texts without labels.
+// `trireme predict`: what a model says of texts without labels.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -19,6 +19,7 @@
 #include "launch/commands.hpp"
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
+#include "launch/pooling.hpp"
 #include "launch/text_service.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -34,7 +35,8 @@ constexpr char const* kStandardInput = "-";
 constexpr std::size_t kBlock = 1024; ///< texts read, computed and written together
 
 struct Request {
-    std::string input, text, pair, output;
+    std::string input, output;
+    std::map<std::string, std::string> options; ///< of `prepare` that are given, by name
     std::int64_t max_length = 0;
     bool force = false;
     framework::jobs::EvaluationJob job;
@@ -47,21 +49,17 @@ class Texts {
     /// Throws InputError for a file without such rows, and for a length that is not legal.
     Texts(Request const& r, TextService& service)
         : service_(service), from_standard_input_(r.input == kStandardInput) {
-        for (auto const& [option, word] :
-             {std::pair{"--input", &r.input}, {"--text", &r.text}, {"--pair", &r.pair}})
-            if (!cluster::is_utf8(*word))
-                throw cluster::InputError(fmt::format("{}: {}: legal: a name in UTF-8", option,
-                                                      cluster::one_line(*word)));
-        if (r.text.empty())
-            throw cluster::InputError("--text: legal: the name of a column, not an empty one");
+        check_options(r);
         service_.hello();
-        length_ = service_.ask({{"length", r.max_length}}).at("length").get<std::int64_t>();
-        if (!from_standard_input_)
-            service_.ask({{"open", r.input}, {"text", r.text}, {"pair", r.pair}});
+        nlohmann::json const task = framework::jobs::task_of_model(r.job.model).name;
+        length_ = service_.ask({{"length", r.max_length}, {"task", task}, {"options", given_in(r)}})
+                      .at("length")
+                      .get<std::int64_t>();
+        if (!from_standard_input_) service_.ask({{"open", r.input}});
     }
     std::int64_t length() const { return length_; }
 
-    /// {"texts", "pairs", "sources", "tokens", "segments", "cut"}, lists that are empty at the end.
+    /// Returns lists as the text service has them, empty at the end.
     nlohmann::json next() {
         if (!from_standard_input_) return service_.ask({{"next", kBlock}});
         std::vector<std::string> texts, sources;
@@ -79,6 +77,26 @@ class Texts {
     }
 
   private:
+    static void check_options(Request const& r) {
+        if (!cluster::is_utf8(r.input))
+            throw cluster::InputError(
+                fmt::format("--input: {}: legal: a name in UTF-8", cluster::one_line(r.input)));
+        for (auto const& [option, word] : r.options)
+            if (word.empty())
+                throw cluster::InputError(fmt::format("--{}: legal: {}, not an empty one", option,
+                                                      option == "windows" || option == "stride"
+                                                          ? "a number"
+                                                          : "the name of a column"));
+            else if (!cluster::is_utf8(word))
+                throw cluster::InputError(fmt::format("--{}: {}: legal: a name in UTF-8", option,
+                                                      cluster::one_line(word)));
+    }
+    static nlohmann::json given_in(Request const& r) {
+        auto given = nlohmann::json::object();
+        for (auto const& [option, word] : r.options) given[option] = {word};
+        return given;
+    }
+
     TextService& service_;
     bool from_standard_input_;
     std::int64_t length_ = 0, line_ = 0;
@@ -87,11 +105,17 @@ class Texts {
 /// Counts what the line at the end says.
 struct Summary {
     std::int64_t texts = 0, blank = 0, cut = 0;
-    std::map<std::string, std::int64_t> predicted; ///< texts of each class
+    std::map<std::string, std::int64_t> predicted; ///< texts of each class, or entities of a type
 
     void add(Json const& line) {
-        if (line.contains("prediction") && line["prediction"].is_string())
+        if (line.contains("entities")) {
+            for (auto const& entity : line["entities"])
+                ++predicted[entity["type"].get<std::string>()];
+        } else if (line.contains("probabilities") && line.contains("predictions")) {
+            for (auto const& name : line["predictions"]) ++predicted[name.get<std::string>()];
+        } else if (line.contains("probabilities")) {
             ++predicted[line["prediction"].get<std::string>()];
+        }
     }
     std::string line(std::int64_t length) const {
         std::vector<std::string> classes;
@@ -113,9 +137,9 @@ std::string lines_of(nlohmann::json const& block, std::vector<Json> const& found
         Json line{{"source", block.at("sources")[i]}, {"text", block.at("texts")[i]}};
         if (!block.at("pairs").empty()) line["pair"] = block.at("pairs")[i];
         ++sum.texts;
-        if (block.at("tokens")[i].empty()) {
+        if (block.at("windows")[i].empty()) {
             ++sum.blank;
-            line["prediction"] = nullptr;
+            line["prediction"] = nullptr; // whatever the task
         } else {
             bool const cut = block.at("cut")[i].get<bool>();
             sum.cut += cut;
@@ -128,6 +152,36 @@ std::string lines_of(nlohmann::json const& block, std::vector<Json> const& found
     return text;
 }
 
+/// Gives every rank what rank 0 has read of a block.
+nlohmann::json shared_by_all(nlohmann::json const& block, cluster::Communicator& world) {
+    std::string text;
+    if (world.rank() == 0) {
+        nlohmann::json shared;
+        for (auto const* list : {"windows", "words", "places", "pairs"})
+            shared[list] = block.at(list);
+        text = shared.dump();
+    }
+    return data::parse_json("tokens", cluster::broadcast_bytes(world, text, 0, "predict/tokens"));
+}
+
+/// The texts of a block that have tokens.
+std::vector<framework::jobs::UnlabelledText> texts_of(nlohmann::json const& block) {
+    std::vector<framework::jobs::UnlabelledText> texts;
+    for (std::size_t i = 0; i < block.at("windows").size(); ++i) {
+        auto const& windows = block["windows"][i];
+        if (windows.empty()) continue;
+        auto& text = texts.emplace_back();
+        for (auto const& window : windows)
+            text.windows.push_back({.tokens = window.at("tokens"),
+                                    .segments = window.at("segments"),
+                                    .labels = window.at("labels")});
+        if (!block.at("pairs").empty()) text.context = block["pairs"][i].get<std::string>();
+        block.at("words")[i].get_to(text.words);
+        block.at("places")[i].get_to(text.word_places);
+    }
+    return texts;
+}
+
 int predict(Request& r, TextService* service, cluster::Communicator& world) {
     std::optional<Texts> texts;
     if (world.rank() == 0) {
@@ -138,17 +192,9 @@ int predict(Request& r, TextService* service, cluster::Communicator& world) {
     std::string kept; // a file appears whole or not at all
     for (;;) {
         nlohmann::json const block = texts ? texts->next() : nlohmann::json();
-        nlohmann::json const shared = data::parse_json(
-            "tokens", cluster::broadcast_bytes(
-                          world,
-                          texts ? nlohmann::json{block.at("tokens"), block.at("segments")}.dump()
-                                : std::string(),
-                          0, "predict/tokens"));
-        if (shared[0].empty()) break;
-        std::vector<framework::jobs::Predictor::Text> some;
-        for (std::size_t i = 0; i < shared[0].size(); ++i)
-            if (!shared[0][i].empty()) some.push_back({shared[0][i], shared[1][i]});
-        auto const found = predictor.predict(std::move(some));
+        nlohmann::json const shared = shared_by_all(block, world);
+        if (shared.at("windows").empty()) break;
+        auto const found = predictor.predict(texts_of(shared));
         if (world.rank() != 0) continue;
         std::string const lines = lines_of(block, found, sum);
         if (r.lines)
@@ -162,28 +208,70 @@ int predict(Request& r, TextService* service, cluster::Communicator& world) {
     return cluster::kDone;
 }
 
+struct ColumnOption {
+    char const *name, *value, *help;
+};
+/// Those of `prepare` that a row without labels has, whose task the model decides.
+constexpr ColumnOption kColumnOptions[] = {
+    {"text", "NAME",
+     "name of the text column (default: text), or of that of a list of words or of a text that "
+     "blanks divide into words (default: tokens)"},
+    {"pair", "NAME", "name of the column with the second text, if there is one"},
+    {"question", "NAME", "name of the question column (default: question)"},
+    {"context", "NAME", "name of the column that answers are of (default: context)"},
+    {"windows", "STRIDE",
+     "a text that is longer than --max-length is divided in place of being cut, each window with "
+     "the last STRIDE tokens of the one before"},
+    {"stride", "N",
+     "the same of a context, which is always divided (default: a third of "
+     "--max-length)"}};
+
+void declare_columns(po::options_description& options, Request& r) {
+    for (auto const& [name, value, help] : kColumnOptions)
+        options.add_options()(name,
+                              po::value<std::string>()->value_name(value)->notifier(
+                                  [&r, name](auto const& word) { r.options[name] = word; }),
+                              help);
+}
+
+/// Checks options together.
+void check(Request& r, std::string const& pooling) {
+    if (r.input == kStandardInput && r.options.contains("pair"))
+        throw cluster::InputError("--pair: legal with --input FILE only");
+    if (!(r.job.choice.threshold > 0 && r.job.choice.threshold < 1))
+        throw cluster::InputError(
+            fmt::format("--threshold: {}: legal: a number between 0 and 1, which are not",
+                        r.job.choice.threshold));
+    r.job.pooling = pooling_named(pooling);
+}
+
 } // namespace
 
 int predict_command(std::vector<std::string> const& arguments) {
     Request r;
+    std::string pooling;
     po::options_description options(
-        "trireme predict MODEL: labels or numbers for texts that have none, the same for any rank "
-        "count\n\n"
+        "trireme predict MODEL: labels, numbers or answers for texts that have none, the same for "
+        "any rank count\n\n"
         "  echo 'a film to see twice' | trireme predict exported\n"
         "  trireme predict exported --input new.csv --output predictions.jsonl\n"
         "  mpirun -n 2 trireme predict exported --input pairs.jsonl --text question --pair "
-        "answer\n\nEach line of JSON says where the text stands, the text, what is predicted, and "
-        "the probability of\neach class.\n\nOptions");
+        "answer\n\nEach line of JSON says where the text stands, the text, and what is predicted: "
+        "the probability of\neach class or label; the class of each word, and entities with their "
+        "words; or the best answers of\na context.\n\nOptions");
     options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
         "input", po::value(&r.input)->value_name("FILE")->default_value(kStandardInput),
         "file of any kind that `prepare` reads; -: standard input, a text per line, read to its "
         "end "
-        "or by the thousand")("text", po::value(&r.text)->value_name("NAME")->default_value("text"),
-                              "name of the text column")(
-        "pair", po::value(&r.pair)->value_name("NAME"),
-        "name of the column with the second text, if there is one")(
+        "or by the thousand")(
         "max-length", po::value(&r.max_length)->value_name("N")->default_value(0),
         "tokens at which a text is cut; 0: 512, or less where model or tokenizer have less")(
+        "threshold", po::value(&r.job.choice.threshold)->value_name("P")->default_value(0.5, "0.5"),
+        "probability from which one of several labels is predicted")(
+        "pooling", po::value(&pooling)->default_value("mean")->value_name("mean|max"),
+        "of the outputs of a text that --windows divides")(
+        "always-answer", po::bool_switch(&r.job.choice.always_answers),
+        "give the best answer to every question, though it may score less than none")(
         "output", po::value(&r.output)->value_name("FILE"),
         "JSONL file to write; must not exist; default: standard output")(
         "force", po::bool_switch(&r.force), "replace the file of --output")(
@@ -192,9 +280,9 @@ int predict_command(std::vector<std::string> const& arguments) {
         "upper limit of a packed micro-batch")(
         "set", po::value(&r.job.set)->composing()->value_name("KEY=VALUE"),
         "parallel.* and numerics.compute; may be repeated");
+    declare_columns(options, r);
     if (!parse(options, arguments, "model")) return 0;
-    if (r.input == kStandardInput && !r.pair.empty())
-        throw cluster::InputError("--pair: legal with --input FILE only");
+    check(r, pooling);
     if (!r.output.empty() && launcher_rank() <= 0) {
         cluster::refuse_input("--output", r.output, {r.job.model, r.input}, ".jsonl");
         r.lines.emplace("--output", r.output, existing(r.force));

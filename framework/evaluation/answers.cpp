@@ -68,14 +68,14 @@ bool is_there(FoundAnswer const& answer) {
 
 } // namespace
 
-std::vector<FoundAnswer> answers_of(Outcome const& outcome) {
+std::vector<FoundAnswer> answers_of(Outcome const& outcome, std::optional<bool> may_lack) {
     if (!outcome.questions) return {};
     auto const& questions = *outcome.questions;
     std::vector<FoundAnswer> found(questions.all.size());
-    bool may_lack = false;
+    bool lacks = false;
     for (std::size_t q = 0; q < found.size(); ++q) {
         found[q].question = &questions.all[q];
-        may_lack |= questions.all[q].answers.empty();
+        lacks |= questions.all[q].answers.empty();
     }
     for (std::size_t i = 0; i < outcome.samples.size(); ++i) {
         FoundAnswer& answer = found.at(static_cast<std::size_t>(questions.of_sample.at(i)));
@@ -85,7 +85,7 @@ std::vector<FoundAnswer> answers_of(Outcome const& outcome) {
         answer.windows.push_back(outcome.samples[i].sample);
     }
     for (auto& answer : found) {
-        choose(answer, may_lack);
+        choose(answer, may_lack.value_or(lacks));
         answer.score = score_of_answer(answer.text, answer.question->answers);
     }
     return found;
@@ -106,25 +106,31 @@ double answer_f1_where_none(Outcome const& outcome) {
 }
 
 nlohmann::ordered_json to_json(FoundAnswer const& answer) {
-    auto candidates = nlohmann::ordered_json::array();
+    nlohmann::ordered_json json{{"id", answer.question->id},
+                                {"source", answer.question->source},
+                                {"samples", answer.windows}};
+    describe(answer, json);
+    auto candidates = std::move(json["candidates"]);
+    json.erase("candidates");
+    json.update({{"exact", answer.score.exact == 1},
+                 {"f1", answer.score.f1},
+                 {"answers", answer.question->answers},
+                 {"candidates", std::move(candidates)}});
+    return json;
+}
+
+void describe(FoundAnswer const& answer, nlohmann::ordered_json& line) {
+    line["prediction"] = answer.text;
+    line["score"] = nullptr;
+    if (!answer.candidates.empty()) line["score"] = answer.candidates[0].score;
+    line["null_score"] = answer.null_score;
+    auto& candidates = line["candidates"] = nlohmann::ordered_json::array();
     for (auto const& candidate : answer.candidates)
         candidates.push_back({{"text", candidate.text},
                               {"score", candidate.score},
                               {"probability", candidate.probability},
                               {"start", candidate.first},
                               {"end", candidate.end}});
-    nlohmann::ordered_json json{{"id", answer.question->id},
-                                {"source", answer.question->source},
-                                {"samples", answer.windows},
-                                {"prediction", answer.text},
-                                {"score", nullptr},
-                                {"null_score", answer.null_score},
-                                {"exact", answer.score.exact == 1},
-                                {"f1", answer.score.f1},
-                                {"answers", answer.question->answers},
-                                {"candidates", candidates}};
-    if (!answer.candidates.empty()) json["score"] = answer.candidates[0].score;
-    return json;
 }
 
 } // namespace trireme::framework::evaluation

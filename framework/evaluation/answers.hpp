@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ struct FoundAnswer {
 
 /// The answers of an outcome in the order of the questions; none without such. As in transformers'
 /// question answering a question has no answer where that scores higher than the best one, if the
-/// split has such questions; else the best one counts. A question without a window has none.
-std::vector<FoundAnswer> answers_of(Outcome const& outcome);
+/// split has such questions, or as `may_lack` says it; else the best one counts. A question without
+/// a window has none.
+std::vector<FoundAnswer> answers_of(Outcome const& outcome, std::optional<bool> may_lack = {});
 
 /// Means over questions: exact_match, f1 and the latter over those with and those without an
 /// answer. Not a number over none.
@@ -42,5 +44,8 @@ double answer_f1_where_none(Outcome const& outcome);
 /// {"id", "source", "samples", "prediction", "score", "null_score", "exact", "f1", "answers",
 /// "candidates": [{"text", "score", "probability", "start", "end"}]}; start and end are bytes.
 nlohmann::ordered_json to_json(FoundAnswer const& answer);
+/// Adds those of them that are known without right answers: "prediction", "score", "null_score" and
+/// "candidates".
+void describe(FoundAnswer const& answer, nlohmann::ordered_json& line);
 
 } // namespace trireme::framework::evaluation

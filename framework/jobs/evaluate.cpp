@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <span>
 #include <utility>
 
 #include "cluster/error.hpp"
@@ -14,7 +12,6 @@
 #include "data/memory_dataset.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/config/layout_config.hpp"
-#include "framework/evaluation/answers.hpp"
 #include "framework/evaluation/evaluator.hpp"
 #include "framework/inputs/loaded_model.hpp"
 #include "framework/inputs/masked_data.hpp"
@@ -30,54 +27,6 @@ namespace trireme::framework::jobs {
 namespace {
 
 std::vector<std::string> const kSettings{"parallel.", "numerics.compute"};
-
-/// Refers to the outcome and to the names.
-tasks::Prediction prediction_of(evaluation::Outcome const& outcome, std::size_t i,
-                                std::vector<std::string> const& labels) {
-    auto const outputs = static_cast<std::size_t>(outcome.outputs);
-    auto const row = [&](std::vector<float> const& rows) {
-        return rows.empty() ? std::span<float const>()
-                            : std::span(rows).subspan(i * outputs, outputs);
-    };
-    return {outcome.samples[i], labels, row(outcome.logits), row(outcome.targets)};
-}
-
-/// A line for each question, of all its windows.
-std::string lines_of_answers(evaluation::Outcome const& outcome) {
-    std::string text;
-    for (auto const& answer : evaluation::answers_of(outcome))
-        text += evaluation::to_json(answer).dump(-1, ' ', false,
-                                                 nlohmann::ordered_json::error_handler_t::replace) +
-                "\n";
-    return text;
-}
-
-void write_predictions(cluster::OutputFile& file, evaluation::Outcome const& outcome,
-                       data::Dataset const& set) {
-    if (outcome.questions) return file.write(lines_of_answers(outcome));
-    tasks::Task const& task = tasks::task_of(set.task().kind);
-    std::string text;
-    std::size_t word = 0;
-    for (std::size_t i = 0; i < outcome.samples.size(); ++i) {
-        auto const& r = outcome.samples[i];
-        nlohmann::ordered_json line{{"sample", r.sample}};
-        if (std::string const source = set.source(r.sample); !source.empty())
-            line["source"] = source;
-        line.update({{"loss", r.loss}, {"trained", r.trained}});
-        tasks::Prediction found = prediction_of(outcome, i, set.label_names());
-        if (!outcome.words.empty()) {
-            auto const own = static_cast<std::size_t>(2 * r.trained);
-            found.words = std::span(outcome.words).subspan(std::exchange(word, word + own), own);
-        }
-        if (!outcome.spans.empty())
-            found.spans =
-                std::span(outcome.spans).subspan(i * model::kSpansOfWindow, model::kSpansOfWindow);
-        task.describe_label(found, line);
-        task.describe(found, line);
-        text += line.dump() + "\n";
-    }
-    file.write(text);
-}
 
 /// A mean of what is not a number would be quoted as null.
 void check_finite(EvaluationJob const& job, evaluation::Outcome const& outcome) {
@@ -150,7 +99,7 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
                   "a model that `trireme export` wrote for the labels of " + job.data);
     auto const outcome = scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling);
     check_finite(job, outcome);
-    if (world.rank() == 0 && job.predictions) write_predictions(*job.predictions, outcome, *set);
+    if (world.rank() == 0 && job.predictions) job.predictions->write(labelled_lines(outcome, *set));
     return {evaluation::summarize(outcome), config.numerics.compute, set->label_names()};
 }
 
@@ -194,7 +143,8 @@ struct Predictor::State {
     State(EvaluationJob const& job, tasks::Task const& of_head, config::Config const& settings,
           model::Config of_labels, cluster::Communicator& world)
         : task(of_head), config(settings), model(std::move(of_labels)),
-          tokens_per_micro_batch(job.tokens_per_micro_batch),
+          tokens_per_micro_batch(job.tokens_per_micro_batch), pooling(job.pooling),
+          choice(job.choice),
           scorer(config, model, world,
                  "a model that `trireme export` wrote, or one with a trained head") {}
 
@@ -202,94 +152,88 @@ struct Predictor::State {
     config::Config config; ///< to this and the model the scorer refers
     model::Config model;
     std::int64_t tokens_per_micro_batch;
+    evaluation::Pooling pooling;
+    Choice choice;
     Scorer scorer;
 };
 
 namespace {
 
-/// The task of a folder whose head reads whole samples.
+/// Names of the outputs that a folder has for a task.
+std::vector<std::string> labels_for(tasks::Task const& task, model::Config const& model) {
+    bool const named = task.schema().least_labels > 0;
+    return named ? pretrained::class_names_of(model) : std::vector<std::string>();
+}
+
+/// The task of the head that config.json names; null for one that is not of words or answers.
+tasks::Task const* task_of_tokens(std::string const& class_of_transformers) {
+    if (class_of_transformers.ends_with("ForTokenClassification"))
+        return &tasks::task_of(data::TaskKind::token_classification);
+    if (class_of_transformers.ends_with("ForQuestionAnswering"))
+        return &tasks::task_of(data::TaskKind::question_answering);
+    return nullptr;
+}
+
 tasks::Task const& task_of_folder(std::string const& folder, model::Config const& model) {
-    auto const* named = tasks::task_of_samples(pretrained::problem_of(model));
-    tasks::Task const& task = named ? *named : tasks::task_of(data::TaskKind::classification);
-    if (!pretrained::is_classifier(model))
+    std::string const found = pretrained::transformers_class_of(model);
+    auto const* task = task_of_tokens(found);
+    if (!task && !pretrained::is_classifier(model))
         throw cluster::InputError(fmt::format(
-            "{0}/config.json: architectures: {1}: legal: ...ForSequenceClassification, a model "
-            "that "
-            "was trained to give a text a label or numbers; completions: trireme generate {0}",
-            folder, pretrained::transformers_class_of(model)));
-    if (auto const labels = std::ssize(pretrained::class_names_of(model));
-        labels < task.schema().least_labels)
+            "{0}/config.json: architectures: {1}: legal: ...ForSequenceClassification, "
+            "...ForTokenClassification or ...ForQuestionAnswering, a model that was trained to "
+            "give texts labels, numbers or answers; completions: trireme generate {0}",
+            folder, found));
+    if (!task) task = tasks::task_of_samples(pretrained::problem_of(model));
+    if (!task) task = &tasks::task_of(data::TaskKind::classification);
+    if (auto const labels = std::ssize(labels_for(*task, model));
+        labels < task->schema().least_labels)
         throw cluster::InputError(fmt::format("{}/config.json: id2label: {} entries: legal: {} or "
                                               "more",
-                                              folder, labels, task.schema().least_labels));
-    return task;
+                                              folder, labels, task->schema().least_labels));
+    return *task;
 }
 
-data::Sample sample_of(Predictor::Text&& text, data::TaskSchema const& task, std::int64_t outputs) {
-    data::Sample sample{.tokens = std::move(text.tokens), .segments = std::move(text.segments)};
-    for (auto const& column : task.columns) {
-        auto const width = static_cast<std::size_t>(column.width_for(outputs));
-        if (column.values == data::Values::reals)
-            sample.reals[column.name].assign(width, std::numeric_limits<float>::quiet_NaN());
-        else
-            sample.labels[column.name].assign(width, data::kIgnoredLabel);
-    }
-    return sample;
-}
-
-void check_text(Predictor::Text const& text, std::string const& folder,
-                model::Config const& model) {
-    for (auto const token : text.tokens)
-        if (token < 0 || token >= model.vocabulary)
-            throw cluster::InputError(fmt::format(
-                "{}/tokenizer.json: token {}: legal: 0 to {}, the vocab_size of config.json",
-                folder, token, model.vocabulary - 1));
-    if (std::ssize(text.tokens) > model.max_positions)
-        throw cluster::InputError(fmt::format("--max-length: a text of {} tokens: legal: at most "
-                                              "{}, the positions of {}/config.json",
-                                              text.tokens.size(), model.max_positions, folder));
-    for (auto const segment : text.segments)
-        if (model.token_types > 0 && segment >= model.token_types)
-            throw cluster::InputError(fmt::format(
-                "--pair: segment {}: legal: 0 to {}, the type_vocab_size of {}/config.json",
-                segment, model.token_types - 1, folder));
+/// Without labels there may be no loss that would show it.
+bool is_finite(evaluation::Outcome const& outcome) {
+    auto const finite = [](auto const& x) { return std::isfinite(x); };
+    bool spans = true;
+    for (std::size_t i = 0; i < outcome.spans.size(); ++i)
+        spans &= (i % model::kSpansOfWindow != 0 && outcome.spans[i].first < 0) ||
+                 std::isfinite(outcome.spans[i].score);
+    return spans && std::ranges::all_of(outcome.logits, finite) &&
+           std::ranges::all_of(outcome.samples, finite, &model::SampleResult::loss);
 }
 
 } // namespace
+
+data::TaskSchema const& task_of_model(std::string const& folder) {
+    return task_of_folder(folder, pretrained::read_hf_config(folder)).schema();
+}
 
 Predictor::Predictor(EvaluationJob const& job, cluster::Communicator& world) {
     configure(job, world);
     model::Config const body = pretrained::read_hf_config(job.model);
     tasks::Task const& task = task_of_folder(job.model, body);
     config::Config const config = read_settings("trireme predict", job, task.schema().name);
-    model::Config model = inputs::read_model_config(config, pretrained::class_names_of(body));
+    model::Config model = inputs::read_model_config(config, labels_for(task, body));
     pretrained::check_complete(config.model, model);
     state_ = std::make_unique<State>(job, task, config, std::move(model), world);
 }
 
 Predictor::~Predictor() = default;
 
-std::vector<nlohmann::ordered_json> Predictor::predict(std::vector<Text> texts) {
-    auto const labels = state_->model.labels;
-    std::vector<data::Sample> samples;
-    for (auto& text : texts) {
-        check_text(text, state_->config.model.path, state_->model);
-        samples.push_back(sample_of(std::move(text), state_->task.schema(), std::ssize(labels)));
-    }
-    if (samples.empty()) return {};
-    auto const set = data::make_memory_dataset(state_->task.kind(), std::move(samples), labels,
-                                               state_->model.vocabulary);
-    auto const outcome = state_->scorer.outcome(*set, state_->tokens_per_micro_batch);
-    // Without a label there is no loss that would show it.
-    if (!std::ranges::all_of(outcome.logits, [](float x) { return std::isfinite(x); }))
+std::vector<nlohmann::ordered_json> Predictor::predict(std::vector<UnlabelledText> const& texts) {
+    if (texts.empty()) return {};
+    check_texts(texts, state_->config.model.path, state_->model);
+    auto const set = dataset_of(texts, state_->task.schema(), state_->model);
+    auto const outcome =
+        state_->scorer.outcome(*set, state_->tokens_per_micro_batch, state_->pooling);
+    if (!is_finite(outcome))
         throw cluster::JobError(fmt::format(
             "{}: an output is not a finite number: the weights are too large for float32; --set "
             "numerics.compute=fp64 computes in float64",
             state_->config.model.path));
-    std::vector<nlohmann::ordered_json> lines(outcome.samples.size());
-    for (std::size_t i = 0; i < lines.size(); ++i)
-        state_->task.describe(prediction_of(outcome, i, labels), lines[i]);
-    return lines;
+    return unlabelled_lines(outcome, texts, *set, state_->choice);
 }
 
 } // namespace trireme::framework::jobs

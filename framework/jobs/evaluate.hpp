@@ -12,6 +12,7 @@
 #include "framework/config/config.hpp"
 #include "framework/evaluation/choices.hpp"
 #include "framework/evaluation/metrics.hpp"
+#include "framework/jobs/prediction_lines.hpp"
 
 namespace trireme::framework::jobs {
 
@@ -24,6 +25,7 @@ struct EvaluationJob {
     /// The JSONL that rank 0 writes: sample, source, loss, trained, and what the task adds for a
     /// sample; of answers a line for each question (evaluation/answers.hpp). Null: none.
     cluster::OutputFile* predictions = nullptr;
+    Choice choice = {}; ///< of predictions of texts without labels
 };
 
 /// Samples that are read and gathered at a time, of no influence on what is found. Tests make it
@@ -53,7 +55,11 @@ struct ChoiceJob {
 Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
                             cluster::Communicator& world);
 
-/// A model of a Hugging Face folder whose head reads whole samples, for texts without labels.
+/// Returns the task of a folder whose model predicts something of texts. Local. Throws InputError
+/// for one that was not trained to.
+data::TaskSchema const& task_of_model(std::string const& folder);
+
+/// A model of a Hugging Face folder that predicts something of texts without labels.
 class Predictor {
   public:
     /// `job`: data, split and predictions are not read. Collective over `world`. Throws InputError
@@ -63,14 +69,11 @@ class Predictor {
     Predictor(Predictor const&) = delete;
     Predictor& operator=(Predictor const&) = delete;
 
-    /// Tokens and segments of one text.
-    struct Text {
-        std::vector<std::int32_t> tokens, segments;
-    };
-    /// Computes a line for each text: what its task says of it. Every rank gives the same texts and
-    /// gets the same lines. Collective. Throws InputError for tokens that the model does not know,
-    /// and JobError on every rank for outputs that are not finite.
-    std::vector<nlohmann::ordered_json> predict(std::vector<Text> texts);
+    /// Computes a line for each text: what its task says of it, or of its windows, whose outputs
+    /// are pooled where the head reads whole samples. Every rank gives the same texts and gets the
+    /// same lines. Collective. Throws InputError for tokens that the model does not know, and
+    /// JobError on every rank for outputs that are not finite.
+    std::vector<nlohmann::ordered_json> predict(std::vector<UnlabelledText> const& texts);
 
   private:
     struct State;

@@ -23,9 +23,10 @@ inline double sigmoid(double logit) {
     return (logit >= 0 ? 1 : small) / (1 + small);
 }
 
-/// Is a label of several predicted? It is from a probability of one half on.
-inline bool is_label_found(double logit) {
-    return logit >= 0;
+/// Is a label of several predicted? It is from a probability on, that of the least logit: one half
+/// unless the user asks for another.
+inline bool is_label_found(double logit, double least_logit = 0) {
+    return logit >= least_logit;
 }
 /// Has a sample the label of this target? Targets are 0 or 1, or shares of both.
 inline bool is_label_there(double target) {

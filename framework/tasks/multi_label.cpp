@@ -18,7 +18,8 @@ class MultiLabel : public Task {
     void describe(Prediction const& found, Json& line) const override {
         Json predictions = Json::array(), probabilities = Json::object();
         for (std::size_t i = 0; i < found.logits.size(); ++i) {
-            if (model::is_label_found(found.logits[i])) predictions.push_back(found.labels.at(i));
+            if (model::is_label_found(found.logits[i], found.least_logit))
+                predictions.push_back(found.labels.at(i));
             probabilities[found.labels.at(i)] =
                 model::sigmoid(static_cast<double>(found.logits[i]));
         }

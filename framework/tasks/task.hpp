@@ -21,6 +21,7 @@ struct Prediction {
     std::span<float const> logits = {}, targets = {};
     std::span<std::int32_t const> words = {};
     std::span<model::AnswerSpan const> spans = {};
+    double least_logit = 0; ///< of a label of several that is predicted
 };
 
 class Task {

@@ -98,6 +98,12 @@ std::vector<Counted*> SampleSink::counted() {
     return {&doubled_, &written_, &without_tokens_};
 }
 
+std::vector<data::Sample> SampleSink::kept() {
+    std::vector<data::Sample> samples;
+    for (auto& [sample, split] : std::exchange(kept_, {})) samples.push_back(std::move(sample));
+    return samples;
+}
+
 std::string SampleSink::packed() {
     Parcel parcel;
     parcel.number(std::exchange(longer_, 0));

@@ -55,6 +55,8 @@ class SampleSink {
 
     /// Keeps samples for `packed` from here on, and writes none: a rank other than the first.
     void keep() { keeps_ = true; }
+    /// Returns the samples that were kept, of whatever split, which it has no longer then.
+    std::vector<data::Sample> kept();
     /// Returns what was kept and counted since the last call, for `unpack` of the first rank.
     std::string packed();
     /// Takes the samples of rows that follow those it has.

@@ -267,10 +267,12 @@ TEST_F(TextFuzz, RequestsOfOtherCommands) {
 {"decode": [[0, 4, 5], []]}
 {"score": [["a film", "The film"]]}
 {"encode": ["ab c", " "]}
-{"length": 4}
+{"length": 4, "task": "classification", "options": {"pair": ["pair"]}}
 {"open": ")" +
-            path("rows.csv") + R"(", "text": "text", "pair": "pair"}
+            path("rows.csv") + R"("}
 {"next": 2}
+{"length": 4, "task": "token-classification", "options": {"windows": ["1"]}}
+{"encode": ["ab c"]}
 )",
         [&](std::string const& text) {
             std::istringstream in(text);

@@ -77,14 +77,14 @@ void TaskOptions::add_to(po::options_description& options, PrepareOptions& o) co
         options.add_options()(option.name.c_str(), semantic(option), option.help().c_str());
 }
 
-void TaskOptions::check(PrepareOptions const& o) const {
+void TaskOptions::check(PrepareOptions const& o, char const* whose) const {
     for (auto const& option : options_) {
         if (!o.given(option.name) || option.belongs_to(o.task_name())) continue;
         std::vector<std::string> legal;
         for (auto const& meaning : option.meanings)
             legal.insert(legal.end(), meaning.tasks.begin(), meaning.tasks.end());
         throw cluster::InputError(
-            fmt::format("--{}: legal with --task {}", option.name, names_of(legal)));
+            fmt::format("--{}: legal with {} {}", option.name, whose, names_of(legal)));
     }
 }
 

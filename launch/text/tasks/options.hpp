@@ -20,8 +20,9 @@ class TaskOptions {
 
     /// Adds them to a command line, from which they go to o.own; `o` must outlive it.
     void add_to(boost::program_options::options_description& options, PrepareOptions& o) const;
-    /// Throws InputError for one that is given and does not belong to the task.
-    void check(PrepareOptions const& o) const;
+    /// Throws InputError for one that is given and does not belong to the task, "legal with WHOSE
+    /// classification, ...".
+    void check(PrepareOptions const& o, char const* whose = "--task") const;
 
   private:
     enum class Takes : std::uint8_t { nothing, word, words };

@@ -10,6 +10,7 @@
 #include "launch/text/tasks/multi_label.hpp"
 #include "launch/text/tasks/question_answering.hpp"
 #include "launch/text/tasks/regression.hpp"
+#include "launch/text/tasks/texts.hpp"
 #include "launch/text/tasks/token_classification.hpp"
 
 namespace trireme::launch::text {
@@ -41,6 +42,27 @@ TaskOptions options_of_tasks() {
     options.begin(kChat);
     chat_of_texts().declare(options);
     return options;
+}
+
+void TextTask::read_unlabelled(std::string const& file, PrepareOptions const& o,
+                               std::function<void(Row&&)> const& each) const {
+    check_windows(o);
+    read_rows(file, columns_of_texts(o), each);
+}
+
+std::vector<UnlabelledText> TextTask::unlabelled(std::vector<Waiting> const& rows,
+                                                 PrepareOptions const& o,
+                                                 Tokenizer const& tokenizer) const {
+    std::vector<UnlabelledText> texts;
+    for (auto& parts : encode_parts(rows, o, tokenizer)) {
+        auto& text = texts.emplace_back();
+        text.cut = parts.front().cut && !o.given("windows");
+        for (auto& part : parts)
+            if (!part.tokens.empty())
+                text.windows.push_back(
+                    {.tokens = std::move(part.tokens), .segments = std::move(part.segments)});
+    }
+    return texts;
 }
 
 std::string TextTask::shown_tokens(data::MicroBatch const& micro_batch, data::Dataset const&,

@@ -18,6 +18,21 @@ std::size_t end_of(Sentence const& s, std::size_t first, std::size_t labelled, s
 
 } // namespace
 
+data::Sample sample_of(Sentence const& s, Part const& part,
+                       std::vector<std::int32_t> const& leading,
+                       std::vector<std::int32_t> const& trailing) {
+    data::Sample sample{.tokens = leading};
+    auto& classes = sample.labels[data::kTokenClasses.name];
+    classes.assign(sample.tokens.size(), data::kIgnoredLabel);
+    for (std::size_t t = part.first; t < part.end; ++t) {
+        sample.tokens.push_back(s.tokens[t]);
+        classes.push_back(t < part.labelled ? data::kIgnoredLabel : s.classes[t]);
+    }
+    for (auto const token : trailing) sample.tokens.push_back(token);
+    classes.resize(sample.tokens.size(), data::kIgnoredLabel);
+    return sample;
+}
+
 std::vector<Part> parts_of(Sentence const& s, std::size_t room, std::size_t stride) {
     std::vector<Part> parts;
     for (std::size_t labelled = 0; labelled < s.size();) {

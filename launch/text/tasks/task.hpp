@@ -22,6 +22,17 @@ struct Words {
     char const* longer = "cut"; ///< fate of a row that is longer than --max-length
 };
 
+/// A row whose labels are to be found, as a model reads it.
+struct UnlabelledText {
+    /// one, or several that divide it; none if it has no token. Their labels mean nothing.
+    std::vector<data::Sample> windows;
+    bool cut = false; ///< longer than --max-length
+    /// of classes of words: all words, and the places among them of those that the windows ask
+    /// for, in the order of these
+    std::vector<std::string> words = {};
+    std::vector<std::int32_t> word_places = {};
+};
+
 class TextTask {
   public:
     virtual ~TextTask() = default;
@@ -38,6 +49,17 @@ class TextTask {
                       std::function<void(Row&&)> const& each) const {
         read_rows(file, o.columns, each);
     }
+    /// Has a row more than texts, so that a line of text alone is none?
+    virtual bool is_more_than_a_text() const { return false; }
+    /// Calls `each` for every row of `file` in order, whatever labels it has. Throws InputError
+    /// "FILE:LINE: what".
+    virtual void read_unlabelled(std::string const& file, PrepareOptions const& o,
+                                 std::function<void(Row&&)> const& each) const;
+    /// Returns what a model reads of rows that `read_unlabelled` gives, or of a text alone.
+    /// `tokenizer` cuts if `cuts` says so. Throws InputError "FILE:LINE: what".
+    virtual std::vector<UnlabelledText> unlabelled(std::vector<Waiting> const& rows,
+                                                   PrepareOptions const& o,
+                                                   Tokenizer const& tokenizer) const;
     /// Does the tokenizer cut what is longer than --max-length?
     virtual bool cuts() const { return false; }
     virtual Words words() const { return {}; }

@@ -15,6 +15,7 @@
 #include "launch/text/tasks/sentence_parts.hpp"
 #include "launch/text/tasks/tags.hpp"
 #include "launch/text/tasks/texts.hpp"
+#include "launch/text/tasks/words.hpp"
 
 namespace trireme::launch::text {
 
@@ -24,13 +25,8 @@ class ToWordClasses : public RowConverter {
   public:
     ToWordClasses(PrepareOptions const& o, Tokenizer const& tokenizer,
                   std::vector<std::string> const& labels)
-        : o_(o), tokenizer_(tokenizer),
-          room_(o.max_length - std::ssize(tokenizer.leading()) - std::ssize(tokenizer.trailing())),
+        : o_(o), tokenizer_(tokenizer), room_(room_of_words(o, tokenizer)),
           stride_(stride_of(o, "windows", room_)) {
-        if (room_ < 1)
-            throw cluster::InputError(
-                fmt::format("--max-length: {}: legal: {} or more, as the tokenizer adds {} tokens",
-                            o.max_length, o.max_length - room_ + 1, o.max_length - room_));
         for (auto const& label : labels)
             ids_.emplace(label, static_cast<std::int32_t>(ids_.size()));
     }
@@ -68,21 +64,10 @@ class ToWordClasses : public RowConverter {
             parts_of(sentence, static_cast<std::size_t>(room_), static_cast<std::size_t>(stride_));
         out.count_longer(parts.size() > 1);
         for (auto const& part : parts) {
-            out.add(sample_of(sentence, part), waiting);
+            out.add(sample_of(sentence, part, tokenizer_.leading(), tokenizer_.trailing()),
+                    waiting);
             if (!o_.given("windows")) break;
         }
-    }
-    data::Sample sample_of(Sentence const& s, Part const& part) const {
-        data::Sample sample{.tokens = tokenizer_.leading()};
-        auto& classes = sample.labels[data::kTokenClasses.name];
-        classes.assign(sample.tokens.size(), data::kIgnoredLabel);
-        for (std::size_t t = part.first; t < part.end; ++t) {
-            sample.tokens.push_back(s.tokens[t]);
-            classes.push_back(t < part.labelled ? data::kIgnoredLabel : s.classes[t]);
-        }
-        for (auto const token : tokenizer_.trailing()) sample.tokens.push_back(token);
-        classes.resize(sample.tokens.size(), data::kIgnoredLabel);
-        return sample;
     }
 
     PrepareOptions const& o_;
@@ -172,6 +157,16 @@ class TokenClassification : public TextTask {
         read_rows(file, columns, take);
     }
 
+    void read_unlabelled(std::string const& file, PrepareOptions const& o,
+                         std::function<void(Row&&)> const& each) const override {
+        read_words(file, o, each);
+    }
+    std::vector<UnlabelledText> unlabelled(std::vector<Waiting> const& rows,
+                                           PrepareOptions const& o,
+                                           Tokenizer const& tokenizer) const override {
+        return unlabelled_words(rows, o, tokenizer);
+    }
+
     void take(Row const& row, std::string const& split, PrepareOptions const&,
               Census& census) const override {
         for (std::size_t i = 0; i < row.values.size(); ++i) {
@@ -245,10 +240,7 @@ class TokenClassification : public TextTask {
         row.structured[0] = opened(row, o.columns.text, std::move(row.structured[0]));
         row.structured[1] = opened(row, column, std::move(row.structured[1]));
         auto const &words = row.structured[0], &tags = row.structured[1];
-        if (!data::JsonKind<std::vector<std::string>>::holds(words))
-            throw cluster::InputError(fmt::format("{}: {}: {}: legal: a list of words",
-                                                  place_of(row), o.columns.text,
-                                                  data::shown(words)));
+        check_words(words, row, o.columns.text);
         row.text = fmt::format("{}", fmt::join(words.get<std::vector<std::string>>(), " "));
         row.unlabelled = tags.is_null();
         row.values = {""};
