@@ -11,9 +11,11 @@
 #include "cluster/interruption.hpp"
 #include "cluster/nearest.hpp"
 #include "framework/checkpoint/compare.hpp"
+#include "framework/checkpoint/folder.hpp"
 #include "framework/checkpoint/reader.hpp"
+#include "framework/checkpoint/run_state.hpp"
+#include "framework/config/config.hpp"
 #include "framework/jobs/export.hpp"
-#include "framework/train/run_checkpoints.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "framework/pretrained/hf_tensors.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 #include "parallel/parameter_store.hpp"
 
 namespace trireme::framework::pretrained {

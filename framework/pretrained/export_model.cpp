@@ -9,7 +9,7 @@
 #include "cluster/file.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/pretrained/hf_config.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 #include "framework/pretrained/weights.hpp"
 
 namespace trireme::framework::pretrained {

@@ -8,7 +8,7 @@
 #include "framework/model/layer_names.hpp"
 #include "framework/model/ops.hpp"
 #include "framework/model/transformer_stage.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 #include "framework/storage/positioned_file.hpp"
 
 namespace trireme::framework::pretrained {

@@ -1,4 +1,4 @@
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -8,7 +8,7 @@
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 
 namespace trireme::framework::pretrained {
 

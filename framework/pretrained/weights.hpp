@@ -7,7 +7,7 @@
 
 #include "data/loader.hpp"
 #include "framework/model/config.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 #include "framework/pretrained/section.hpp"
 #include "parallel/parameter_store.hpp"
 

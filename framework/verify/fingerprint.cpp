@@ -17,7 +17,7 @@
 #include "cluster/xxh3.hpp"
 #include "data/json.hpp"
 #include "framework/parallelize/parallel_model.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 
 namespace trireme::framework::verify {
 

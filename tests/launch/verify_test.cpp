@@ -15,7 +15,7 @@
 #include "cluster/thread_communicator.hpp"
 #include "data/hdf5.hpp"
 #include "framework/jobs/verify.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"

@@ -12,7 +12,7 @@
 #include "framework/pretrained/export_model.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/pieces.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 #include "tests/framework/pretrained/golden_model.hpp"
 #include "tests/support/temporary_folder.hpp"
 

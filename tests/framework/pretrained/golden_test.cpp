@@ -11,7 +11,7 @@
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/export_model.hpp"
 #include "framework/pretrained/hf_tensors.hpp"
-#include "framework/pretrained/safetensors.hpp"
+#include "framework/pretrained/safetensors_values.hpp"
 #include "framework/weights/whole_tensor.hpp"
 #include "parallel/engine.hpp"
 #include "parallel/gradient_reducer.hpp"
