@@ -12,7 +12,8 @@ inline constexpr char const* kGenerateHelp =
     "  trireme generate exported --chat\n\n"
     "With a column of references (--completion-column) it scores: exact match, SQuAD's "
     "normalized exact match and\n"
-    "F1, ROUGE-L, perplexity of the references. With the same --threads the result has the same bytes "
+    "F1, ROUGE-L, perplexity of the references. With the same --threads the result has the same "
+    "bytes "
     "for any number of\n"
     "ranks; else log-probabilities differ by rounding.\n\nOptions";
 

@@ -178,7 +178,7 @@ TEST_F(Control, FilesInTheRunFolder) {
 
 TEST_F(Control, ASignalAsksForAnotherJob) {
     for (int const signal : {SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGHUP}) {
-        std::signal(signal, SIG_DFL);  // nohup hands SIGHUP down ignored, and the run leaves it so
+        std::signal(signal, SIG_DFL); // nohup hands SIGHUP down ignored, and the run leaves it so
         run::StopSignal const handlers;
         auto c = control();
         std::raise(signal);
