@@ -80,7 +80,7 @@ class Refusals(unittest.TestCase):
         self.assertEqual(report("--output", "a.html")[::2], (2, "trireme: --document: missing; legal: JSON file of a report, or --evaluation with what `trireme evaluate` printed\n"))
         self.assertEqual(report("--document", good, "--output", "a.pdf")[::2], (2, "trireme: --output: a.pdf: legal: a name that ends in .html\n"))
         self.assertEqual(report("--document", good, "--title", "x", "--output", "a.html")[::2], (2, "trireme: --title: x: legal: without --document\n"))
-        self.assertEqual(report("--documents", good)[::2], (2, "trireme: --documents: no such option; legal: --document, --evaluation, --predictions, --title, --output, --force, --help\n"))
+        self.assertEqual(report("--documents", good)[::2], (2, "trireme: --documents: no such option; legal: --document, --evaluation, --predictions, --beside, --title, --output, --force, --help\n"))
         self.assertEqual(report("--force=1", "--document", good)[::2], (2, "trireme: --force: takes no value; legal: replace the file of --output\n"))
         bad = save("bad.json", small({"kind": "x"}))
         code, out, error = report("--document", bad, "--output", "bad.html")

@@ -280,7 +280,8 @@ std::vector<Mistake> const kLines{
      {"prepare", "--imput", "DIR/rows.jsonl"},
      "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, "
      "--input, --train, --validation, --test, --validation-fraction, --test-fraction, "
-     "--split-seed, --sample-by, --max-length, --samples-per-shard, --text, --pair, --windows, "
+     "--split-seed, --sample-by, --max-length, --add-tokens, --samples-per-shard, --text, --pair, "
+     "--windows, "
      "--label, --labels, --drop-unlabelled, --stratify, --stop, --prompt, --completion, "
      "--label-separator, --repair-tags, --question, --context, --answers, --id, --stride, "
      "--messages, --form, --chat-template, --help",
@@ -291,7 +292,7 @@ std::vector<Mistake> const kLines{
      {}},
     {"OptionMissingOfEvaluate",
      {"evaluate", "--model", "DIR/bert"},
-     "--data: missing; legal: folder that `trireme prepare` wrote",
+     "--data: missing; legal: folder that `trireme prepare` wrote, or --choices FILE",
      {}},
     {"OptionWithoutItsValue",
      {"export", "--output", "DIR/out", "--run"},
