@@ -16,7 +16,7 @@ struct MixtureSource {
     double max_epochs = 0; ///< the run is refused if it takes more of the source; 0: no limit
     bool operator==(MixtureSource const&) const = default;
 };
-/// What a run learns from: one split of the section's folder, or several sources.
+/// Names the samples that a run learns from: one split of the section's folder, or several sources.
 struct TrainData {
     std::string split = "train";
     std::vector<MixtureSource> sources = {}; ///< empty: the split alone

@@ -23,7 +23,7 @@ namespace po = boost::program_options;
 
 namespace {
 
-/// What a CUDA context, cuBLAS' workspace and NCCL's buffers take of a GPU: assumed.
+/// Bytes of a GPU that a CUDA context, cuBLAS' workspace and NCCL's buffers take: assumed.
 constexpr double kLibraryOfGpu = 1.5e9;
 
 struct PlanRequest {

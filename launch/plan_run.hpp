@@ -1,4 +1,4 @@
-// What `trireme plan CONFIG` was asked, and what it shows.
+// Holds what `trireme plan CONFIG` was asked, and shows the answer.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -211,7 +211,7 @@ int predict(Request& r, TextService* service, cluster::Communicator& world) {
 struct ColumnOption {
     char const *name, *value, *help;
 };
-/// Those of `prepare` that a row without labels has, whose task the model decides.
+/// Options of `prepare` that a row without labels has; the model decides its task.
 constexpr ColumnOption kColumnOptions[] = {
     {"text", "NAME",
      "name of the text column (default: text), or of that of a list of words or of a text that "

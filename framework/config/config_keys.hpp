@@ -86,7 +86,7 @@ inline Rule<data::ClassWeights> class_weights() {
                 });
             }};
 }
-/// What is inside is read and checked by mixture_keys.hpp.
+/// Only the key is listed here: mixture_keys.hpp reads and checks its contents.
 inline Rule<data::TrainData> train_data() {
     return {"the name of a split, or a list of sources, as in [{path: data/reviews, weight: 3}, "
             "{path: data/general, weight: 1, max_epochs: 2}]",

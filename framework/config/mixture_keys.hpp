@@ -11,10 +11,10 @@
 
 namespace trireme::framework::config {
 
-/// What `node` says, the name of a split or a list of sources; `place`: "FILE:LINE: data.train".
+/// Reads the name of a split or a list of sources; `place`: "FILE:LINE: data.train".
 /// Throws InputError.
 data::TrainData read_train_data(YAML::Node const& node, std::string const& place);
-/// What a list of {from_step, weights} says. Throws InputError.
+/// Reads a list of {from_step, weights}. Throws InputError.
 std::vector<data::CurriculumStage> read_curriculum(YAML::Node const& node,
                                                    std::string const& place);
 

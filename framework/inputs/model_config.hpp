@@ -18,7 +18,7 @@ model::Config read_model_config(config::Config const& config,
                                 std::vector<std::string> const& labels);
 
 /// Gives the model room for the tokens that `prepare` added to its tokenizer, if it lacks that.
-/// What does not fit even so is for check_fit to refuse. Local.
+/// Leaves the refusal of a model that still does not fit to check_fit. Local.
 void make_room(model::Config& model, data::Manifest const& manifest);
 
 /// Throws InputError if a token or a place of a sample is beyond what the model knows.

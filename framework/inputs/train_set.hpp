@@ -1,4 +1,4 @@
-// What a run learns from, opened: one split, or a mixture of sources.
+// Opens the samples that a run learns from: one split, or a mixture of sources.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -1,4 +1,4 @@
-// What each part of a model takes, measured once for all layouts that have the part: a search adds
+// Measures what each part of a model takes, once for all layouts that have the part: a search adds
 // these up where a dry run of each layout would take too long.
 #pragma once
 #include <cstdint>

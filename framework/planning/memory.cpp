@@ -27,7 +27,7 @@ namespace {
 
 using parallel::MemoryClass;
 
-/// What one thread has allocated on one device. Other threads may free it.
+/// Counts what one thread has allocated on one device. Other threads may free it.
 class Count {
   public:
     void add(std::size_t bytes, MemoryClass memory) {
@@ -133,7 +133,8 @@ struct CountingMeta : c10::Allocator {
     void copy_data(void*, void const*, std::size_t) const override {}
 };
 
-/// What the trainer does between two steps' reading of data (framework/train/trainer_step.cpp).
+/// Does what the trainer does between two steps' reading of data
+/// (framework/train/trainer_step.cpp).
 void train(parallelize::ParallelModel& model, optimizer::AdamW& optimizer,
            std::optional<optimizer::GradientNorm> const& norm_of, std::int64_t micro_batches) {
     model.engine().queue(micro_batches);
@@ -208,7 +209,7 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
 StepMemory predict_memory(model::Config const& model, StepDescription const& step, int rank,
                           bool gpu) {
     model::dry_flash = gpu;
-    // As many reductions as may wait do wait: how many it is in a run, the network decides.
+    // Lets as many reductions wait as may: in a run the network decides how many do.
     constexpr int kLooks = 64;
     auto const world = parallel::make_dry_world(step.mesh, rank, {}, kLooks);
     StepMemory const memory = count_memory(model, step, *world, at::kMeta);

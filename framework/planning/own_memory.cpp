@@ -44,7 +44,7 @@ class Store {
         memory.gradients += (zero_ < 2 ? n : kept) * master_ * unit.uses;
         memory.optimizer += host_state_ ? 0 : 2 * kept * master_;
     }
-    /// What comes and goes: two gathered units, one micro-batch's gradient and those that wait.
+    /// Bytes that come and go: two gathered units, one micro-batch's gradient and those that wait.
     double buffers(double layer, double largest) const {
         double const waiting = static_cast<double>(parallel::budgets.reductions.load());
         double const gathered = zero_ == 3 ? (layer + largest) * copy_ : 0;
@@ -97,7 +97,7 @@ OwnMemory stage_memory(OwnLayout const& l, BlockProfile const& p, int stage, int
 
 std::int64_t chunks_in_flight(parallelize::ParallelSection const& section, int stages, int stage,
                               std::int64_t micro_steps) {
-    // As parallel/pipeline_schedule.hpp promises.
+    // Counts as parallel/pipeline_schedule.hpp promises.
     std::int64_t const chunks = section.virtual_stages;
     switch (section.schedule) {
     case parallel::ScheduleKind::gpipe: return micro_steps;

@@ -17,7 +17,7 @@ constexpr double kMatrixEfficiency = 0.75, kMemoryEfficiency = 0.8, kLinkEfficie
                  kNetworkEfficiency = 0.9;
 /// Share of the backward pass under which reductions of gradients hide.
 constexpr double kOverlap = 0.5;
-/// Of a GPU's link to its host: PCIe 4 x16 as measured by most sites.
+/// Bytes per second of a GPU's link to its host, PCIe 4 x16: assumed.
 constexpr double kHostLink = 20e9;
 /// Bytes that the kernels between two matrix products move for each number of their input.
 constexpr double kElementwiseBytes = 60;
@@ -44,7 +44,7 @@ struct Ring {
     double bandwidth = 0, latency = 0; ///< bytes/s of a rank
     double size = 1;
 
-    /// Of an all-gather or reduce-scatter of an array of `bytes`, in `calls` calls.
+    /// Time of an all-gather or reduce-scatter of an array of `bytes`, in `calls` calls.
     double seconds(double bytes, double calls = 1) const {
         if (size <= 1) return 0;
         return bytes * (size - 1) / size / bandwidth + calls * (size - 1) * latency;

@@ -1,4 +1,4 @@
-// What each source of a mixture really gave, as log and metrics.jsonl say it.
+// Counts what each source of a mixture really gave, as log and metrics.jsonl say it.
 #pragma once
 #include <nlohmann/json.hpp>
 

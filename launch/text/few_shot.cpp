@@ -58,8 +58,8 @@ std::vector<Labelled> texts_of(data::Dataset const& set, std::vector<std::int64_
     return all;
 }
 
-/// As many samples of each class, but for those that are left over, which go to classes drawn by
-/// the seed; in an order drawn by the seed.
+/// Chooses as many samples of each class; those that are left over go to classes drawn by the
+/// seed. Their order is drawn by the seed too.
 std::vector<std::int64_t> choose_shots(data::Dataset const& train, std::int64_t shots,
                                        std::uint64_t seed) {
     auto const classes = std::ssize(train.label_names());

@@ -105,7 +105,7 @@ Json Unlabelled::encoded(std::vector<Row>&& rows) {
     return answer;
 }
 
-/// Those of rows that have none are empty.
+/// Leaves the samples of rows that have none empty.
 void Unlabelled::add_samples(std::vector<Waiting> const& rows, Json& answer) {
     if (rows.empty()) return;
     auto const texts = text_task(o_).unlabelled(rows, o_, *tokenizer_);

@@ -30,7 +30,7 @@ Stages some_stages(std::mt19937_64& random) {
     return stages;
 }
 
-/// What each source should have had after the draw of `place`.
+/// Samples that each source should have had after the draw of `place`.
 void add_shares(Stages const& stages, std::int64_t place, std::vector<double>& due) {
     auto stage = stages.rbegin();
     while (stage->from > place) ++stage;

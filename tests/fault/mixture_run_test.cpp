@@ -85,7 +85,7 @@ TEST(MixtureRun, GivesEachSourceItsShare) {
     EXPECT_NEAR(tokens, 1, 1e-12);
 }
 
-/// What a resumed run is refused for, in one line: another mixture is another run.
+/// Checks that another mixture is another run: a resume is refused in one line.
 TEST(MixtureRun, IsNotContinuedWithAnotherMixture) {
     FaultyRun run(Settings{});
     ASSERT_TRUE(run.job(1, "step/update:0:9:kill", {kSources}).fired());

@@ -67,7 +67,7 @@ class PredictTasks : public testing::Test {
         }
         return lines;
     }
-    /// What `evaluate` writes about rows.jsonl.
+    /// Lines that `evaluate` writes about rows.jsonl.
     std::map<std::string, Json> evaluated(std::string const& task, WordList const& prepare,
                                           WordList const& evaluate = {}) const {
         WordList words{"prepare", "--task",           task,       "--tokenizer", path("model"),
