@@ -72,18 +72,6 @@ int at_least_one(char const* option, std::int64_t value) {
     return static_cast<int>(value);
 }
 
-planning::ModelShape shape_of(framework::model::Config const& m) {
-    return {.hidden = m.hidden,
-            .layers = m.layers,
-            .heads = m.heads,
-            .kv_heads = m.kv_heads,
-            .head_dim = m.head_size,
-            .ffn = m.feed_forward,
-            .vocabulary = m.outputs() > m.vocabulary ? m.outputs() : m.vocabulary,
-            .gated = m.gated,
-            .tied = m.tied_embeddings};
-}
-
 /// Opens the inputs as a run would; without data, the model alone.
 PlannedRun read_run(PlanRequest const& r) {
     PlannedRun run{.config = framework::config::read_config(r.file, r.set)};
@@ -112,7 +100,7 @@ std::string machines_folder() {
 planning::SearchRequest search_request(PlanRequest const& r, PlannedRun const& run) {
     planning::SearchRequest search{
         .model = run.model,
-        .run = {shape_of(run.model), run.sequence, run.config.batch.global},
+        .run = {planning::shape_of(run.model), run.sequence, run.config.batch.global},
         .compute = run.config.numerics.compute,
         .machine = planning::read_machine(r.machine, machines_folder())};
     auto& machine = search.machine.machine;

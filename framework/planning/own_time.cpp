@@ -175,6 +175,18 @@ class Costs {
 
 } // namespace
 
+ModelShape shape_of(model::Config const& m) {
+    return {.hidden = m.hidden,
+            .layers = m.layers,
+            .heads = m.heads,
+            .kv_heads = m.kv_heads,
+            .head_dim = m.head_size,
+            .ffn = m.feed_forward,
+            .vocabulary = m.outputs() > m.vocabulary ? m.outputs() : m.vocabulary,
+            .gated = m.gated,
+            .tied = m.tied_embeddings};
+}
+
 StepTime own_time(OwnRun const& run, OwnPlan const& plan, MachineFile const& machine) {
     return Costs(run, plan, machine).time();
 }

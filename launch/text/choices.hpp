@@ -38,7 +38,7 @@ std::vector<nlohmann::json> samples_of(ChoiceQuestion const& question, ChoiceRea
 /// The number of tokens of the longest sample.
 std::int64_t longest_of(std::vector<nlohmann::json> const& samples);
 
-/// Reads a file of {"template": TEXT, "labels": {NAME: WORD}, "separator": TEXT}.
+/// Holds a file of {"template": TEXT, "labels": {NAME: WORD}, "separator": TEXT}.
 struct PromptTemplate {
     std::string before, after;                ///< text around the place of the choice
     std::map<std::string, std::string> words; ///< for names of labels; absent: the name itself

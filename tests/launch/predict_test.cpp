@@ -8,20 +8,13 @@
 #include <sstream>
 
 #include "cluster/file.hpp"
+#include "tests/launch/json_lines.hpp"
 #include "tests/launch/scene.hpp"
 
 namespace trireme::test {
 namespace {
 
 using Json = nlohmann::json;
-
-std::vector<Json> lines_of(std::string const& text) {
-    std::vector<Json> lines;
-    std::istringstream in(text);
-    for (std::string line; std::getline(in, line);)
-        if (line.starts_with('{')) lines.push_back(Json::parse(line));
-    return lines;
-}
 
 class Predict : public Scene {
   protected:

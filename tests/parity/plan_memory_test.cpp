@@ -98,22 +98,13 @@ TEST(PlanMemory, SumsAreCloseToTheCodeThatTrains) {
 
 planning::SearchRequest search_of(model::Config const& model, std::int64_t nodes,
                                   std::int64_t batch) {
-    planning::SearchRequest search{.model = model,
-                                   .run = {.model = {.hidden = model.hidden,
-                                                     .layers = model.layers,
-                                                     .heads = model.heads,
-                                                     .kv_heads = model.kv_heads,
-                                                     .head_dim = model.head_size,
-                                                     .ffn = model.feed_forward,
-                                                     .vocabulary = model.vocabulary,
-                                                     .gated = true,
-                                                     .tied = false},
-                                           .sequence = 8192,
-                                           .global_batch = batch},
-                                   .machine = planning::read_machine("dgx-h100", TRIREME_MACHINES),
-                                   .profile = [&model](planning::ProfileRequest const& request) {
-                                       return planning::profile_blocks(model, request);
-                                   }};
+    planning::SearchRequest search{
+        .model = model,
+        .run = {.model = planning::shape_of(model), .sequence = 8192, .global_batch = batch},
+        .machine = planning::read_machine("dgx-h100", TRIREME_MACHINES),
+        .profile = [&model](planning::ProfileRequest const& request) {
+            return planning::profile_blocks(model, request);
+        }};
     search.machine.machine.nodes = nodes;
     return search;
 }

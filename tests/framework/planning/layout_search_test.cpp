@@ -44,17 +44,7 @@ BlockProfile profile(ProfileRequest const& r) {
 
 SearchRequest request(model::Config const& model, std::int64_t nodes, double memory) {
     SearchRequest r{.model = model,
-                    .run = {.model = {.hidden = model.hidden,
-                                      .layers = model.layers,
-                                      .heads = model.heads,
-                                      .kv_heads = model.kv_heads,
-                                      .head_dim = model.head_size,
-                                      .ffn = model.feed_forward,
-                                      .vocabulary = model.vocabulary,
-                                      .gated = true,
-                                      .tied = false},
-                            .sequence = 2048,
-                            .global_batch = 16},
+                    .run = {.model = shape_of(model), .sequence = 2048, .global_batch = 16},
                     .machine = read_machine("dgx-h100", TRIREME_MACHINES),
                     .profile = profile};
     r.machine.machine.nodes = nodes;
