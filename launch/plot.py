@@ -1,7 +1,6 @@
 """Loss and accuracy of a run as an SVG: plot.py --run RUN --output FILE.svg (called by `trireme plot`)."""
 import argparse
 import io
-import json
 import math
 import pathlib
 import sys
@@ -12,10 +11,8 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
-from report.command import EXIT_STATUS, Layout, Output, deliver, is_number, parse, reason_of, refuse, size_of
-
-MOST_BYTES = 1 << 36  # as framework/log/event_lines.cpp
-NEEDED = {"train": ("step", "loss"), "evaluation": ("step", "loss")}
+from report.command import EXIT_STATUS, Layout, Output, deliver, is_number, parse, refuse
+from report.events import by_step, read, smooth
 
 
 def metric_of(evaluation):
@@ -25,43 +22,13 @@ def metric_of(evaluation):
     return "accuracy" if "accuracy" in names or not names else names[0]
 
 
-def event_of(path, number, line):
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):  # half a line of a run that was killed
-        print(f"trireme: {path}:{number}: skipped a line that is not whole", file=sys.stderr)
-        return None
-    kind = event.get("kind") if isinstance(event, dict) else None
-    if not isinstance(kind, str):
-        refuse(f'{path}:{number}: not an event; legal: lines of JSON with a "kind", as `trireme train` writes them')
-    for name in NEEDED.get(kind, ()):
-        value = event.get(name)
-        if not is_number(value):
-            refuse(f"{path}:{number}: {name}: {json.dumps(value)[:60]}: legal: a number")
-    return event
-
-
-def read(run):
-    path = run + "/metrics.jsonl"
-    try:
-        size_of(path, MOST_BYTES)
-        with open(path, encoding="utf-8", errors="replace") as file:
-            events = [e for n, line in enumerate(file, 1) if (e := event_of(path, n, line)) is not None]
-    except OSError as error:
-        refuse(f"{path}: {reason_of(error)}; legal: --run with a folder that `trireme train` wrote")
-    train = {e["step"]: e for e in events if e["kind"] == "train"}  # a resumed run may repeat steps: the last one counts
-    evaluation = {e["step"]: e for e in events if e["kind"] == "evaluation"}
+def steps_of(run):
+    """Trained steps and evaluations."""
+    events = read(run)
+    train = by_step(events, "train")
     if not train:
-        refuse(f"{path}: no step yet; legal: a run that has trained for one or more")
-    return [train[s] for s in sorted(train)], [evaluation[s] for s in sorted(evaluation)]
-
-
-def smooth(values, window):
-    out = []
-    for i in range(len(values)):
-        part = values[max(0, i - window + 1) : i + 1]
-        out.append(sum(part) / len(part))
-    return out
+        refuse(f"{run}/metrics.jsonl: no step yet; legal: a run that has trained for one or more")
+    return train, by_step(events, "evaluation")
 
 
 def svg_of(figure):
@@ -84,7 +51,7 @@ def main():
     if not arguments.output.endswith(".svg"):
         refuse(f"--output: {arguments.output}: legal: a name that ends in .svg")
     output = Output(arguments.output, arguments.force)
-    train, evaluation = read(arguments.run)
+    train, evaluation = steps_of(arguments.run)
     plt.rcParams["svg.hashsalt"] = "trireme"  # equal runs make equal files
     name = metric_of(evaluation)
     share = name in ("accuracy", "f1")  # in per cent

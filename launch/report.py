@@ -1,56 +1,81 @@
-"""A report as one page of HTML: trireme report --document FILE.json --output FILE.html, or of what `trireme evaluate` found:
-trireme report --evaluation FILE.json [--predictions FILE.jsonl] --output FILE.html (docs/reports.md)."""
+"""A report as one page of HTML (docs/reports.md): of a run, of what `trireme evaluate` found, or of a document of JSON."""
 import argparse
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it out
 
-from report import beside, evaluation, page, reading, schema
+from report import beside, evaluation, page, reading, run, schema
 from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
 
 
-def arguments_of():
+def parser_of():
+    """(parser, its options but --help)"""
     parser = argparse.ArgumentParser(
         prog="trireme report", allow_abbrev=False, exit_on_error=False, add_help=False, formatter_class=Layout,
-        usage="trireme report --document FILE | --evaluation FILE [--predictions FILE] --output FILE [OPTION]...",
-        description="A report as one page of HTML that needs no network and no script.",
-        epilog="Examples:\n  trireme report --evaluation evaluation.json --predictions predictions.jsonl --output evaluation.html\n"
+        usage="trireme report --run RUN | --evaluation FILE | --document FILE  --output FILE [OPTION]...",
+        description="A report on a run, on an evaluation, or from a document, as one page of HTML that needs no network and no script.",
+        epilog="Examples:\n  trireme report --run runs/reviews --evaluation test.json --predictions test.jsonl --output reviews.html\n"
+               "  trireme report --evaluation test.json --predictions test.jsonl --output test.html\n"
                "  trireme report --document study.json --output study.html\n\n" + EXIT_STATUS)
     options = parser.add_argument_group("Options")
-    taken = [options.add_argument("--document", metavar="FILE", help="JSON file of a report"),
+    taken = [options.add_argument("--run", metavar="RUN", help="run folder"),
+             options.add_argument("--document", metavar="FILE", help="JSON file of a report"),
              options.add_argument("--evaluation", metavar="FILE", help="JSON file with what `trireme evaluate` printed"),
              options.add_argument("--predictions", metavar="FILE", help="JSONL file that `trireme evaluate --predictions` wrote"),
              options.add_argument("--beside", metavar="NAME=FILE", action="append", default=[],
                                   help="with --evaluation: another evaluation of the same split, as of prompts alone, in one table "
                                        "with this one and with the most frequent class; may be repeated"),
-             options.add_argument("--title", metavar="TEXT", help="title of the report on an evaluation (default: Evaluation)"),
-             options.add_argument("--output", metavar="FILE", help="HTML file to write; must not exist")]
-    taken.append(options.add_argument("--force", action="store_true", help="replace the file of --output"))
+             options.add_argument("--audit", metavar="FILE", help="with --run: JSON file that `trireme audit --json` wrote"),
+             options.add_argument("--certificate", metavar="FILE", help="with --run: certificate that `trireme parity` wrote"),
+             options.add_argument("--title", metavar="TEXT", help="title of the report (default: Run RUN, or Evaluation)"),
+             options.add_argument("--output", metavar="FILE", help="HTML file to write; must not exist"),
+             options.add_argument("--force", action="store_true", help="replace the file of --output")]
     options.add_argument("-h", "--help", action="help", help="show this help")
+    return parser, taken
+
+
+def check_together(given):
+    """Refuses options of which one has no use for the other."""
+    if not (given.document or given.evaluation or given.run):
+        refuse("--run: missing; legal: run folder, or --evaluation with what `trireme evaluate` printed, or --document with the JSON file of a report")
+    said = {"--run": given.run, "--evaluation": given.evaluation, "--predictions": given.predictions, "--beside": " ".join(given.beside),
+            "--audit": given.audit, "--certificate": given.certificate, "--title": given.title}
+    for other, value in said.items():
+        if given.document and value:
+            refuse(f"{other}: {value}: legal: without --document")
+        if other in ("--predictions", "--beside") and value and not given.evaluation:
+            refuse(f"{other}: {value}: legal: with --evaluation")
+        if other in ("--audit", "--certificate") and value and not given.run:
+            refuse(f"{other}: {value}: legal: with --run")
+
+
+def arguments_of():
+    parser, taken = parser_of()
     given = parse(parser, taken, ["--output"])
     if not given.output.endswith(".html"):
         refuse(f"--output: {given.output}: legal: a name that ends in .html")
-    if not given.document and not given.evaluation:
-        refuse("--document: missing; legal: JSON file of a report, or --evaluation with what `trireme evaluate` printed")
-    for other, value in (("--evaluation", given.evaluation), ("--predictions", given.predictions),
-                         ("--beside", " ".join(given.beside)), ("--title", given.title)):
-        if given.document and value:
-            refuse(f"{other}: {value}: legal: without --document")
+    check_together(given)
     return given
+
+
+def document_of(given):
+    if given.document:
+        return reading.read_json(given.document, "JSON file of a report")
+    if given.run:
+        document = run.document_of(given.run, given, given.title)
+    else:
+        document = evaluation.document_of(given.evaluation, given.predictions, given.title or "Evaluation")
+    if given.beside:
+        document["sections"].insert(1 if given.run else 0, beside.section(given.evaluation, given.beside))
+    return document
 
 
 def main():
     given = arguments_of()
     output = Output(given.output, given.force)
-    if given.document:
-        document = reading.read_json(given.document, "JSON file of a report")
-        schema.check(document, given.document)
-    else:
-        document = evaluation.document_of(given.evaluation, given.predictions, given.title or "Evaluation")
-        if given.beside:
-            document["sections"].insert(0, beside.section(given.evaluation, given.beside))
-        schema.check(document, given.evaluation)
+    document = document_of(given)
+    schema.check(document, given.document or given.evaluation or given.run)
     deliver(output, page.render(document))
 
 

@@ -2,7 +2,7 @@
 import heapq
 import math
 
-from report import reading
+from report import intervals, reading
 from report.calibration import BINS, Calibration
 from report.command import is_number, refuse
 from report.numbers import shown
@@ -11,6 +11,9 @@ from report.schema import FORMAT, VERSION, count, is_list_of, is_text, shown_val
 EVALUATION = "what `trireme evaluate` printed: one JSON object with loss and samples"
 PREDICTIONS = "lines of JSON as `trireme evaluate --predictions` writes them"
 MOST_WRONG = 20
+INTERVALS = (f"The intervals say how far chance in the choice of these samples may move a figure: the middle 95 % of {intervals.RESAMPLES:,} resamples "
+             "with replacement (percentile bootstrap, Efron and Tibshirani 1993), of the loss by its standard error. They know nothing of "
+             "other seeds and of other kinds of text.")
 # name: (form of schema.FORMS, what it is)
 METRICS = {
     "split": ("text", "part of the data"), "samples": ("integer", "in this split"),
@@ -58,7 +61,7 @@ class Predictions:
     """One pass over a file of predictions, whose memory does not grow with it."""
 
     def __init__(self, path):
-        self.lines, self.pairs, self.worst, self.calibration = 0, {}, [], Calibration()
+        self.lines, self.pairs, self.worst, self.calibration, self.loss = 0, {}, [], Calibration(), intervals.Mean()
         self.wrong, self.classes = 0, False
         for where, line in reading.read_json_lines(path, PREDICTIONS):
             self.add(where, line)
@@ -68,6 +71,7 @@ class Predictions:
     def add(self, where, line):
         self.lines += 1
         loss = need(where, line, "loss", is_number, "a number")
+        self.loss.add(loss)
         right = False
         if "label" in line or "prediction" in line:
             self.classes = True
@@ -115,14 +119,26 @@ def table(caption, columns, rows):
     return {"kind": "table", "caption": caption, "columns": columns, "rows": rows}
 
 
-def metrics_section(found):
+def intervals_of(found, confusion, predictions):
+    """{metric: (low, high)}, of metrics of classes."""
+    ends = intervals.of_confusion(confusion) if confusion else {}
+    if predictions and predictions.classes and predictions.loss.interval():  # elsewhere a line has the mean of several labels
+        ends["loss"] = predictions.loss.interval()
+    return {name: pair for name, pair in ends.items() if is_number(found.get(name))}
+
+
+def metrics_section(found, ends):
     """One table of numbers in the forms that each has."""
     rows = []
     for name, value in found.items():
         if isinstance(value, (str, int, float)) or value is None:
             form, meaning = METRICS.get(name, ("number", ""))
-            rows.append([name, shown(value, form), meaning])
-    return {"title": "Metrics", "blocks": [table("What the evaluation found", ["metric", "value", "meaning"], rows)]}
+            interval = [" to ".join(shown(end, form) for end in ends[name]) if name in ends else ""] if ends else []
+            rows.append([name, shown(value, form), *interval, meaning])
+    blocks = [table("What the evaluation found", ["metric", "value", *([intervals.NAME] if ends else []), "meaning"], rows)]
+    if ends:
+        blocks.append({"kind": "text", "text": INTERVALS})
+    return {"title": "Metrics", "blocks": blocks}
 
 
 def classes_section(labels, confusion, given):
@@ -174,10 +190,9 @@ def check_same(path, labels, confusion, evaluation, predictions):
         refuse(f"{path}: labels and predictions: not those that the confusion of the evaluation counts; legal: both of one evaluation")
 
 
-def document_of(evaluation_path, predictions_path, title):
+def sections_of(evaluation_path, predictions_path):
     evaluation = read_evaluation(evaluation_path)
     predictions = Predictions(predictions_path) if predictions_path else None
-    sections = [metrics_section(evaluation)]
     named = {name for pair in predictions.pairs for name in pair} if predictions else set()
     if "labels" not in evaluation and named:  # in which order the confusion has the classes is not told
         evaluation.pop("confusion", None)
@@ -187,10 +202,15 @@ def document_of(evaluation_path, predictions_path, title):
     confusion = evaluation.get("confusion") or confusion_of(labels, predictions.pairs if predictions else {})
     if predictions:
         check_same(predictions_path, labels, confusion, evaluation, predictions)
+    sections = [metrics_section(evaluation, intervals_of(evaluation, confusion, predictions))]
     if labels:
         sections.append(classes_section(labels, confusion, evaluation.get("classes")))
     if predictions and predictions.calibration.samples():
         sections.append(calibration_section(predictions.calibration))
     if predictions:
         sections.append(worst_section(predictions))
-    return {"format": FORMAT, "version": VERSION, "title": title, "sections": sections}
+    return sections
+
+
+def document_of(evaluation_path, predictions_path, title):
+    return {"format": FORMAT, "version": VERSION, "title": title, "sections": sections_of(evaluation_path, predictions_path)}

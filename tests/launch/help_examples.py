@@ -116,7 +116,7 @@ OWN = {
     "prepare": "rm -r data-reviews",
     "generate": "rm -r exported; cp -r large exported; echo '{% for m in messages %}{{ m.content }} {% endfor %}' > exported/chat_template.jinja",
     "export": "rm -r exported",
-    "report": "trireme evaluate --model exported --data data-reviews --predictions predictions.jsonl > evaluation.json",
+    "report": "trireme evaluate --model exported --data data-reviews --predictions test.jsonl --force > test.json",
 }
 
 

@@ -269,7 +269,7 @@ std::vector<Mistake> const kLines{
      "explain-config, plan, parity, train, "
      "submit, status, checkpoint, "
      "plot, "
-     "evaluate, predict, report, generate, export, verify, completion, help",
+     "evaluate, predict, report, compare, generate, export, verify, completion, help",
      {}},
     {"UnknownOption",
      {"train", "DIR/run.yaml", "--sett", "a=1"},
