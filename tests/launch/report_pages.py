@@ -13,6 +13,7 @@ import unittest
 import audit_faults
 import chromium
 import report_example
+import report_runs
 from report_support import ROOT, WORK, report, run_tests, save
 
 TRIREME = sys.argv.pop(3)  # unittest reads what follows
@@ -77,6 +78,12 @@ def audited(name):
     return path
 
 
+def compared(name, *runs):
+    path = WORK / f"{name}.html"
+    subprocess.run([TRIREME, "compare", *runs, "--output", path], check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -85,6 +92,8 @@ class Pages(unittest.TestCase):
                      evaluation("absent", ["bad", "a class that was forgotten", "good"], 200, absent=1),
                      evaluation("fifty", [f"intent_{i}_of_a_customer_with_long_names_{i}" for i in range(50)], 3000),
                      evaluation("hostile", report_example.HOSTILE, 500),
+                     made("run", "--run", report_runs.long_run("long", 0.02)),
+                     compared("runs", report_runs.long_run("one", 0.02), report_runs.long_run("other", 0.005)),
                      audited("audit")]
         cls.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # a helper may outlive the browser
         cls.browser = chromium.Chromium(chromium.find(), cls.folder.name).__enter__()
