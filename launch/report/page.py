@@ -39,6 +39,8 @@ class Table:
         self.note(note)
         heads = [one_line(c["name"], 200) + (f" ({one_line(c['unit'], 40)})" if c.get("unit") else "") for c in self.columns]
         sides = ["number" if any(is_number(row[i]) for row in rows[:20]) else "" for i in range(len(self.columns))]
+        if row_header and sides:
+            sides[0] = ""  # headers of rows stand on the left, numbers too
         self.heads = list(zip(heads, sides))
         self.rows, size = [], 0
         for row in rows[:MOST_ROWS]:
