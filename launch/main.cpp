@@ -59,6 +59,8 @@ int script_command(std::string const& name, Arguments const& arguments) {
     Arguments command{TRIREME_DEFAULT_PYTHON, "-I",
                       exists(installed) ? installed.string() : TRIREME_SCRIPTS "/" + name};
     command.insert(command.end(), arguments.begin(), arguments.end());
+    // what starts this command again knows where it is
+    setenv("TRIREME_PROGRAM", (own_folder() / "trireme").c_str(), 1);
     become(command);
 }
 
@@ -90,6 +92,8 @@ constexpr std::array kCommands{
             launch::status_command},
     Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run",
             launch::checkpoint_command},
+    Command{"Training", "study", "how a run scales over nodes: the cells, and the report on them",
+            [](Arguments const& a) { return script_command("study.py", a); }},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG",
             [](Arguments const& a) { return script_command("plot.py", a); }},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,

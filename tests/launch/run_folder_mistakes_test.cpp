@@ -95,7 +95,8 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "trian: no such command; did you mean train? legal: audit, prepare, inspect, "
               "init, doctor, explain-config, plan, parity, "
               "train, "
-              "submit, status, checkpoint, plot, evaluate, predict, report, compare, generate, "
+              "submit, study, status, checkpoint, plot, evaluate, predict, report, compare, "
+              "generate, "
               "export, "
               "verify, completion, "
               "help"},

@@ -267,7 +267,7 @@ std::vector<Mistake> const kLines{
      {"trian"},
      "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
      "explain-config, plan, parity, train, "
-     "submit, status, checkpoint, "
+     "submit, study, status, checkpoint, "
      "plot, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",
      {}},

@@ -1,0 +1,139 @@
+"""A scaling study: trireme study STUDY.yaml (docs/studies.md)."""
+import argparse
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it out
+
+from report.command import EXIT_STATUS, Layout, parse, refuse
+from study import cells, measure, outputs, program, settings
+from study.folder import Folder, fixed, save_json
+from study.work import Work, is_open, spent
+
+STOPPED = 85  # as of `train`: the same command goes on
+
+
+def arguments_of():
+    parser = argparse.ArgumentParser(
+        prog="trireme study", allow_abbrev=False, exit_on_error=False, add_help=False, formatter_class=Layout,
+        usage="trireme study STUDY.yaml [OPTION]...",
+        description="A scaling study: runs a configuration on several numbers of nodes and in several layouts, repeatedly, and tells how it\n"
+                    "scales: report.html, report.pdf, tables for LaTeX, CSV. Killed at any moment, it goes on with the same command.",
+        epilog="Examples:\n  trireme study configs/studies/film-reviews.yaml --dry-run\n"
+               "  trireme study configs/studies/film-reviews.yaml --cell zero0-n1-b32-r1\n\n"
+               + EXIT_STATUS + "\n  85  stopped: the same command goes on")
+    options = parser.add_argument_group("Options")
+    taken = [options.add_argument("--folder", metavar="FOLDER", help="folder of the study, instead of the file's `study`"),
+             options.add_argument("--cell", metavar="NAME", help="run this cell alone, and print one line about it"),
+             options.add_argument("--dry-run", action="store_true", help="show the cells and what they may cost; run and write nothing"),
+             options.add_argument("--report", action="store_true", help="make the report of what there is; run nothing"),
+             options.add_argument("--retry", action="store_true", help="run failed cells again")]
+    parser.add_argument("file", nargs="?", help=argparse.SUPPRESS)
+    options.add_argument("-h", "--help", action="help", help="show this help")
+    given = parse(parser, taken, [])
+    if not given.file:
+        refuse("STUDY.yaml: missing; legal: a study, as YAML (docs/studies.md)")
+    return given
+
+
+class Job:
+    """A study with its folder and its cells."""
+
+    def __init__(self, given):
+        self.given, self.study = given, settings.read_study(given.file)
+        self.folder = Folder(given.folder or self.study.study)
+        values = program.values_of(self.study.run, self.study.set)
+        self.seed, self.cells = int(values["seed"]), cells.cells_of(self.study, int(values["batch.global"]))
+        self.digest = program.digest(self.study.run)
+        self.folder.check_same(self.study, self.digest)
+
+    def wanted(self):
+        """Cells of this call: all, or the one that was asked for."""
+        if not self.given.cell:
+            return self.cells
+        found = [cell for cell in self.cells if cell.name == self.given.cell]
+        if not found:
+            refuse(f"--cell: {self.given.cell}: legal: {', '.join(cell.name for cell in self.cells)}")
+        return found
+
+    def todo(self):
+        return [cell for cell in self.wanted() if is_open(self.folder, cell, self.given.retry)]
+
+    def check(self):
+        """Refuses what cannot go well, before anything is written."""
+        cells.check_cap(self.study, spent(self.folder, self.cells), self.todo())
+        told = ""
+        for cell in {(c.layout, c.nodes, c.batch): c for c in self.cells}.values():
+            told = program.check_run(self.study.run, cell, str(self.folder.path / "none"))
+        return program.parameters_of(told)
+
+    def begin(self, parameters):
+        """Makes the folder, and writes what is told of the place."""
+        self.folder.open()
+        shutil.copyfile(self.study.path, self.folder.path / "study.yaml")
+        shutil.copyfile(self.study.run, self.folder.path / "run.yaml")
+        facts = self.folder.facts()
+        layouts = facts.get("fixed", {}).get("layouts", {})
+        now = fixed(self.study, self.digest)
+        facts |= {"fixed": now | {"layouts": layouts | now["layouts"]}, "parameters": parameters, "seed": self.seed, "versions": program.versions(),
+                  "surroundings": program.surroundings(), "host": os.uname().nodename, "folder": os.getcwd(),
+                  "begun": facts.get("begun", time.time()), "command": [program.trireme(), "study", *sys.argv[1:]]}
+        save_json(self.folder.path / "study.json", facts)
+
+
+def say(line):
+    print(line, flush=True)
+
+
+def show(job):
+    study, todo = job.study, job.todo()
+    for cell in job.cells:
+        result = job.folder.result(cell)
+        state = result["state"] if result else "not run"
+        print(f"{cell.name:<40} {cell.scaling:<12} {cell.nodes:>5} nodes {cell.ranks:>6} ranks {cell.batch:>7} samples a step  {state}")
+    worst = cells.node_hours(study, todo)
+    print(f"\n{len(todo)} of {len(job.cells)} cells to run, at most {worst:.4g} node-hours; {spent(job.folder, job.cells):.4g} used so far; "
+          f"the cap is {study.node_hours:.6g}\nnothing was written")
+
+
+def line_of(job, cell):
+    """One line that JUBE's and ReFrame's regular expressions read."""
+    row = measure.row_of(job.study, cell, job.folder.last(cell), None)
+    numbers = [f"{name}={row[name]:.6g}" for name in ("step_s", "tokens_per_s", "tokens_per_s_per_rank", "startup_s") if row[name] is not None]
+    return " ".join(["cell", cell.name, f"state={row['state'].replace(' ', '-')}", *numbers])
+
+
+def run(job):
+    job.begin(job.check())
+    work = Work(job.study, job.folder, say)
+    work.take_up(job.wanted())
+    work.run(job.todo())
+    if job.given.cell:
+        say(line_of(job, job.wanted()[0]))
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    given = arguments_of()
+    job = Job(given)
+    if given.dry_run:
+        job.check()
+        return show(job)
+    try:
+        if given.report:
+            job.folder.open()
+        else:
+            run(job)
+        if not given.cell:
+            outputs.write_all(job.study, job.folder, job.cells, say)
+    except KeyboardInterrupt:
+        print(f"trireme: stopped; the same command goes on (what is there: {job.folder.path})", file=sys.stderr)
+        sys.exit(STOPPED)
+
+
+if __name__ == "__main__":
+    main()

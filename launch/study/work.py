@@ -1,0 +1,61 @@
+"""The loop that runs what is left of a study."""
+from study import measure
+from study.local import Local
+from study.slurm import Slurm
+
+BACK_ENDS = {"local": Local, "slurm": Slurm}
+
+
+def spent(folder, cells):
+    """Node-hours of all attempts so far."""
+    results = [(cell, attempt.read("result")) for cell in cells for attempt in folder.attempts(cell)]
+    return sum(measure.node_hours(cell, result) for cell, result in results if result)
+
+
+def is_open(folder, cell, retry):
+    """Whether a cell is to be run, or is running: not if it went well, or failed and nobody asked to try again."""
+    result = folder.result(cell)
+    return result is None or result["state"] == "interrupted" or retry and result["state"] == "failed"
+
+
+class Work:
+    """`say`: where a line about each cell goes."""
+
+    def __init__(self, study, folder, say):
+        self.folder, self.say, self.running = folder, say, []
+        self.back_end = BACK_ENDS[study.where](study, say)
+
+    def take_up(self, cells):
+        """Settles attempts that an earlier call left without a result."""
+        for cell in cells:
+            attempt = self.folder.last(cell)
+            if attempt and attempt.read("result") is None and self.back_end.take_up(cell, attempt):
+                self.running.append((cell, attempt))
+                self.say(f"{cell.name}: its job is still there")
+
+    def run(self, todo):
+        """Runs these cells, in their order."""
+        left = [cell for cell in todo if cell not in [c for c, _ in self.running]]
+        total, done = len(todo), 0
+        try:
+            while left or self.running:
+                while left and len(self.running) < self.back_end.at_once:
+                    self.start(left.pop(0))
+                self.back_end.poll([pair for pair in self.running if pair[1].read("result") is None])
+                for cell, attempt in [pair for pair in self.running if pair[1].read("result")]:
+                    self.running.remove((cell, attempt))
+                    done += 1
+                    self.tell(f"{done} of {total}", cell, attempt.read("result"))
+        except KeyboardInterrupt:
+            self.back_end.stop([pair for pair in self.running if pair[1].read("result") is None])
+            raise
+
+    def start(self, cell):
+        attempt = self.folder.new_attempt(cell)
+        self.back_end.start(cell, attempt)
+        self.running.append((cell, attempt))
+
+    def tell(self, place, cell, result):
+        seconds = result.get("elapsed_s")
+        self.say(f"{place}: {cell.name}: {result['state']}" + (f", {seconds:.1f} s" if seconds is not None else "")
+                 + (f": {result['reason']}" if result["reason"] else ""))

@@ -1,0 +1,292 @@
+"""Studies: the reader of STUDY.yaml, the cells and their cap, a study that is killed and goes on, and the report against the CSV.
+
+    study_test.py ROOT WORK_FOLDER
+"""
+import csv
+import json
+import math
+import os
+import re
+import statistics
+import subprocess
+import sys
+import unittest
+
+from report_support import ROOT, WORK, refusal, run_tests
+from study_support import STUDY, stand_in, write_study
+
+from study import cells, fits, measure, settings
+
+
+def study(path, *arguments, **environment):
+    """(exit code, standard output, error) of the command, which Ctrl-C and kills of this test do not reach."""
+    done = subprocess.run([sys.executable, "-I", str(ROOT / "launch/study.py"), str(path), *arguments], capture_output=True, text=True, cwd=WORK,
+                          env={**os.environ, **environment})
+    return done.returncode, done.stdout, done.stderr
+
+
+def table(name):
+    with open(WORK / name, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+MISTAKES = [  # (what is replaced, by what, the refusal after the file's name)
+    ("where: local", "where: pbs", ":3: where: pbs: legal: local, slurm"),
+    ("[1, 2, 4]", "[1, 4, 2]", ":4: nodes: a list: legal: a list of whole numbers from 1 to 100000, rising, as in [1, 2, 4]"),
+    ("[1, 2, 4]", "[0]", ":4: nodes[0]: 0: legal: a list of whole numbers from 1 to 100000, rising, as in [1, 2, 4]"),
+    ("[1, 2, 4]", "[1, 1]", ":4: nodes[1]: 1: legal: each value once"),
+    ("[1, 2, 4]", "4", ":4: nodes: 4: legal: a list of whole numbers from 1 to 100000, rising, as in [1, 2, 4]"),
+    ("[strong, weak]", "[stronk]", ":6: scaling[0]: stronk: legal: strong, weak"),
+    ("steps: 60", "steps: 1e3", ":7: steps: 1e3: legal: a whole number from 2 to 1000000"),
+    ("warmup: 10", "warmup: 60", ": warmup: 60: legal: less than steps, which is 60"),
+    ("repeats: 3", "repeets: 3", ":9: repeets: no such key; did you mean repeats? legal: study, run, title, where, "),
+    ("repeats: 3", "steps: 3", ":9: steps: is given twice; legal: once"),
+    ("time: 0:01:00", "time: 0:61:00", ":10: time: 0:61:00: legal: MINUTES, H:MM:SS or D-HH:MM:SS, more than 0"),
+    ("time: 0:01:00\n", "", ": time: missing; legal: MINUTES, H:MM:SS or D-HH:MM:SS"),
+    ("node_hours: 10", "node_hours: .nan", ":11: node_hours: .nan: legal: a number > 0"),
+    ("node_hours: 10", "node_hours: 0", ":11: node_hours: 0: legal: a number > 0"),
+    ("  nodes: 4", "  nodes: 3", ": target.nodes: 3: legal: 1, 2, 4, the counts that are measured"),
+    ("  restarts: 0.1", "  restarts: -1", ":18: target.restarts: -1: legal: a number >= 0"),
+    ("  restarts: 0.1", "  layout: other", ": target.layout: other: legal: as_configured"),
+    ("where: local", "where: slurm", ": site: missing; legal: with where: slurm, a file of configs/sites or the path of one"),
+    ("where: local", "where: local\nsite: lumi-g", ": site: lumi-g: legal: with where: slurm"),
+    ("where: local", "where: local\nset: [train.steps=3]", ":4: set[0]: train.steps=3: legal: keys but run, batch.global, "),
+    ("where: local", "where: local\nset: [seed]", ":4: set[0]: seed: legal: KEY=VALUE, a key of `trireme explain-config --keys`"),
+    ("where: local", "where: local\nlayouts: [{name: A-b}]", ":4: layouts[0].name: A-b: legal: small letters, digits and _, not _ first, at most 31"),
+    ("where: local", "where: local\nlayouts: [{name: a}, {name: a, set: [seed=1]}]", ":4: layouts.name: a: legal: each name once"),
+    ("where: local", "where: &a local", ":3: an anchor or alias (&name, *name); legal: plain values"),
+    ("where: local", "where: !!str local", ":3: a tag (tag:yaml.org,2002:str); legal: plain values"),
+    ("where: local", "where: [[[[[1]]]]]", ":3: nested deeper than the 4 levels that are legal"),
+    ("where: local", "where: 'local", ": not YAML: "),
+    ("where: local", "---\nwhere: local", ": a second document (after ---); legal: one"),
+]
+
+
+class Settings(unittest.TestCase):
+    def test_each_mistake_is_one_line(self):
+        for old, new, line in MISTAKES:
+            with self.subTest(new=new):
+                path = write_study("spoilt", lambda text: text.replace(old, new, 1))
+                self.assertIn(new, path.read_text())
+                found = refusal(settings.read_study, str(path))
+                self.assertEqual(found.count("\n"), 1)
+                self.assertTrue(re.sub(r"^(trireme: \S+?spoilt\.yaml)(:\d+)?(?=: (not YAML|a second))", r"\1", found).startswith(f"trireme: {path}{line}"), found)
+
+    def test_what_is_no_study(self):
+        for content, line in (("", "empty; legal: a mapping with study, run, "), ("- 1", "1: the study: a list: legal: a mapping of keys to values"),
+                              ("a: \x00", "not YAML"), ("x" * 70_000, "70000 bytes, or no file; legal: a regular file of at most 65536 bytes")):
+            path = WORK / "none.yaml"
+            path.write_text(content)
+            self.assertIn(line, refusal(settings.read_study, str(path)))
+        path.write_bytes(b"study: \xff")
+        self.assertIn("not UTF-8; legal: YAML in UTF-8", refusal(settings.read_study, str(path)))
+        self.assertIn("No such file or directory; legal: a study, as YAML", refusal(settings.read_study, str(WORK / "nowhere.yaml")))
+
+    def test_times(self):
+        for text, seconds in (("5", 300), ("1:02:03", 3723), ("2-01:00:00", 176400), ("0", 0), ("1:60:00", 0), ("1:2:3", 0), ("-5", 0)):
+            self.assertEqual(settings.seconds_of(text), seconds, text)
+
+
+class Cells(unittest.TestCase):
+    def read(self, change=lambda text: text):
+        return settings.read_study(str(write_study("cells", change)))
+
+    def test_what_is_common_is_run_once(self):
+        found = cells.cells_of(self.read(), 8)
+        self.assertEqual([c.name for c in found[:5]], [f"as_configured-{name}-r1" for name in ("n1-b8", "n2-b8", "n4-b8", "n2-b16", "n4-b32")])
+        self.assertEqual([c.scaling for c in found[:5]], ["strong weak", "strong", "strong", "weak", "weak"])
+        self.assertEqual([c.repeat for c in found], [1] * 5 + [2] * 5 + [3] * 5)
+        self.assertIn("train.steps=60", found[0].set)
+
+    def test_weak_scaling_needs_whole_samples(self):
+        read = self.read(lambda text: text.replace("[1, 2, 4]", "[2, 3, 4]"))
+        self.assertIn("nodes: 3: legal: with weak scaling from 2 nodes and batch.global 7", refusal(cells.cells_of, read, 7))
+
+    def test_cap(self):
+        read = self.read(lambda text: text.replace("node_hours: 10", "node_hours: 0.65"))
+        todo = cells.cells_of(read, 8)  # (1 + 2 + 4 + 2 + 4) x 3 nodes for a minute each: 0.65 node-hours
+        cells.check_cap(read, 0, todo)
+        self.assertIn("node_hours: 0.65: legal: at least 0.75: 0.1 used so far and 15 cells on 39 nodes in all for at most 0:01:00 each",
+                      refusal(cells.check_cap, read, 0.1, todo))
+
+
+class Fits(unittest.TestCase):
+    def test_amdahl_of_known_data(self):
+        found = fits.amdahl([1, 2, 4, 8], [0.2 + 0.8 / n for n in (1, 2, 4, 8)])
+        self.assertAlmostEqual(found["serial_fraction"], 0.2, places=9)
+        self.assertLess(found["largest_residual"], 1e-9)
+        self.assertAlmostEqual(fits.amdahl([2, 4, 8], [1 + 3 / 1, 1 + 3 / 2, 1 + 3 / 4])["serial_fraction"], 0.25, places=9)
+
+    def test_gustafson_of_known_data(self):
+        self.assertAlmostEqual(fits.gustafson([1, 2, 4], [1, 0.1 + 0.9 * 2, 0.1 + 0.9 * 4])["serial_fraction"], 0.1, places=9)
+        self.assertEqual(fits.gustafson([1, 2], [1, 2.5])["serial_fraction"], 0)
+
+    def test_alpha_beta_of_known_data(self):
+        ranks = [1, 2, 4, 8, 16]
+        for scaling in ("strong", "weak"):
+            times = [(3.0 / p if scaling == "strong" else 3.0) + 2 * (p - 1) * 1e-3 + 2 * (p - 1) / p * 0.05 for p in ranks]
+            found = fits.alpha_beta(scaling, ranks, times, 1e9)
+            for name, value in (("compute_s", 3.0), ("alpha_s", 1e-3), ("message_s", 0.05), ("beta_bytes_per_s", 2e10)):
+                self.assertAlmostEqual(found[name] / value, 1, places=6, msg=name)
+            self.assertAlmostEqual(fits.seconds_at(found, scaling, 8, 1, 1), times[3], places=8)
+        self.assertIsNone(fits.alpha_beta("weak", [1, 2], [1, 1], 1))
+
+    def test_intervals(self):
+        low, high = fits.interval([1.0, 2.0, 3.0])  # t(0.975, 2) = 4.302653
+        self.assertAlmostEqual(high, 2 + 4.302653 / math.sqrt(3), places=5)
+        self.assertAlmostEqual(low, 4 - high, places=12)
+        self.assertEqual(fits.interval([1.0]), (None, None))
+        low, high = fits.ratio_interval([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])  # of which one does not vary: the other's interval / 2
+        self.assertAlmostEqual(high, fits.interval([1.0, 2.0, 3.0])[1] / 2, places=12)
+
+    def test_outliers(self):
+        for values, flagged in (([1, 1.01, 3], 2), ([1, 1.001, 1.02], None), ([1, 1.3], 1), ([1, 1.2], None), ([5], None), ([1, 1, 1, 0.5], 3)):
+            self.assertEqual(fits.outliers(values), [i == flagged for i in range(len(values))], values)
+
+    def test_percentiles_are_numpys(self):
+        import numpy
+        values = [3.0, 1.0, 2.0, 7.0]
+        for share in (0.05, 0.5, 0.95):
+            self.assertAlmostEqual(measure.percentile(values, share), float(numpy.percentile(values, 100 * share)))
+
+
+class Whole(unittest.TestCase):
+    """A study with a failed and a slow cell, killed in the middle and gone on with."""
+
+    SLOW, FAIL, DIE = "as_configured-n2-b8-r2", "as_configured-n4-b32-r1", "as_configured-n2-b16-r2"
+
+    @classmethod
+    def setUpClass(cls):
+        stand_in()
+        cls.path = write_study("whole")
+        environment = {"STANDIN_SLOW": cls.SLOW, "STANDIN_FAIL": cls.FAIL}
+        cls.killed = study(cls.path, **environment, STANDIN_DIE=cls.DIE)
+        cls.before = {p: p.read_bytes() for p in WORK.glob("whole/cells/*/attempt-1/result.json")}
+        cls.resumed = study(cls.path, **environment)
+        assert cls.resumed[0] == 0, (cls.killed, cls.resumed)
+        cls.cells, cls.summary = table("whole/cells.csv"), table("whole/summary.csv")
+
+    def test_killed_and_resumed(self):
+        self.assertEqual(self.killed[0], -9, self.killed)
+        self.assertEqual(len(self.before), 8)
+        self.assertEqual(self.resumed[0], 0, self.resumed)
+        self.assertEqual({p: p.read_bytes() for p in self.before}, self.before, "nothing is run twice, and no result is lost")
+        attempts = {row["cell"]: row["attempt"] for row in self.cells}
+        self.assertEqual([cell for cell, attempt in attempts.items() if attempt != "1"], [self.DIE])
+        self.assertEqual(json.loads((WORK / f"whole/cells/{self.DIE}/attempt-1/result.json").read_text())["state"], "interrupted")
+        code, output, _ = study(self.path, "--dry-run")
+        self.assertEqual((code, "\n0 of 15 cells to run, at most 0 node-hours" in output), (0, True), output)
+
+    def test_a_failed_cell_is_kept_and_shown(self):
+        row = next(row for row in self.cells if row["cell"] == self.FAIL)
+        self.assertEqual((row["state"], row["reason"]), ("failed", "exit code 1: out of memory on purpose"))
+        self.assertIn("failed: exit code 1: out of memory on purpose", (WORK / "whole/report.html").read_text())
+
+    def test_a_slow_cell_is_flagged(self):
+        self.assertEqual([row["cell"] for row in self.cells if row["flagged"] == "True"], [self.SLOW])
+        line = next(line for line in self.summary if (line["scaling"], line["nodes"]) == ("strong", "2"))
+        self.assertEqual((line["repeats"], line["flagged"]), ("2", "1"))
+        self.assertAlmostEqual(float(line["step_s"]), 0.06, places=6)
+
+    def test_other_settings_are_refused(self):
+        path = write_study("whole", lambda text: text.replace("steps: 60", "steps: 70"))
+        code, _, error = study(path)
+        write_study("whole")
+        self.assertEqual((code, error), (2, f"trireme: {path}: steps: 70: legal: 60, with which whole was begun, or another folder (study)\n"))
+
+    def test_over_the_cap_nothing_is_written(self):
+        path = write_study("capped", lambda text: text.replace("node_hours: 10", "node_hours: 0.5"))
+        code, _, error = study(path)
+        self.assertEqual((code, (WORK / "capped").exists()), (2, False))
+        self.assertIn("node_hours: 0.5: legal: at least 0.65: 15 cells on 39 nodes in all", error)
+
+    def test_dry_run_writes_nothing(self):
+        path = write_study("dry")
+        code, output, _ = study(path, "--dry-run")
+        self.assertEqual((code, (WORK / "dry").exists()), (0, False))
+        self.assertIn("15 of 15 cells to run, at most 0.65 node-hours; 0 used so far; the cap is 10", output)
+
+    def test_one_cell_says_one_line(self):
+        code, output, _ = study(write_study("one"), "--cell", "as_configured-n2-b8-r2")
+        self.assertEqual(code, 0)
+        self.assertEqual(output.splitlines()[-1].split("startup_s")[0],
+                         "cell as_configured-n2-b8-r2 state=ok step_s=0.06 tokens_per_s=1333.33 tokens_per_s_per_rank=666.667 ")
+
+    # Every number of the summary, of the fits and of the cost again, by formulas of their own, from cells.csv and steps.csv alone.
+
+    def good(self, line):
+        return [row for row in self.cells if line["scaling"] in row["scaling"].split() and row["layout"] == line["layout"]
+                and row["nodes"] == line["nodes"] and row["state"] == "ok" and row["flagged"] == "False"]
+
+    def same(self, text, value, name):
+        self.assertAlmostEqual(float(text) / value, 1, places=9, msg=name)
+
+    def test_cells_from_steps(self):
+        steps = table("whole/steps.csv")
+        for row in (row for row in self.cells if row["state"] == "ok"):
+            mine = [step for step in steps if step["cell"] == row["cell"] and int(step["step"]) > 10]
+            seconds, tokens = [float(s["seconds"]) for s in mine], sum(int(s["tokens"]) for s in mine)
+            wall = math.fsum(seconds)
+            self.assertEqual(int(row["steps"]), len(mine))
+            for name, value in (("wall_s", wall), ("step_s", wall / len(mine)), ("tokens", tokens), ("tokens_per_s", tokens / wall),
+                                ("tokens_per_s_per_rank", tokens / wall / int(row["ranks"])), ("step_median_s", statistics.median(seconds))):
+                self.same(row[name], value, name)
+            for name, part in (("data_share", float(row["load_s"])),
+                               ("waiting_share", float(row["logged_s"]) - sum(float(row[f"{p}_s"]) for p in ("load", "compute", "norm", "update")))):
+                self.same(row[name], part / float(row["logged_s"]), name)
+
+    def test_summary_from_cells(self):
+        for line in self.summary:
+            good, base = self.good(line), self.good({**line, "nodes": "1"})
+            rate = statistics.mean(float(row["tokens_per_s"]) for row in good)
+            first = statistics.mean(float(row["tokens_per_s"]) for row in base)
+            speedup = rate / first
+            for name, value in (("tokens_per_s", rate), ("speedup", speedup), ("efficiency", speedup / int(line["nodes"])),
+                                ("utilisation", rate / int(line["ranks"]) * 6 * 20304 / 1e10)):
+                self.same(line[name], value, name)
+            for name in ("wall_s", "step_s", "step_median_s", "step_p5_s", "step_p95_s", "data_share", "waiting_share", "warmup_s"):
+                self.same(line[name], statistics.mean(float(row[name]) for row in good), name)
+            self.assertEqual(line["verdict"], "base" if line["nodes"] == "1" else "pass" if speedup / int(line["nodes"]) >= 0.75 else "fail")
+            half = {2: 12.706205, 3: 4.302653}[len(good)] * statistics.stdev(float(row["step_s"]) for row in good) / math.sqrt(len(good))
+            self.assertAlmostEqual(float(line["step_half_s"]) / half, 1, places=6)
+
+    def test_fits_and_cost_from_the_summary(self):
+        found = {(fit["scaling"], fit["law"]): fit for fit in table("whole/fits.csv")}
+        self.assertEqual(len(found), 4)
+        times = {int(line["nodes"]): float(line["step_s"]) for line in self.summary if line["scaling"] == "strong"}
+        fit = found["strong", "amdahl"]
+        serial, divided = float(fit["serial_s"]), float(fit["parallel_s"])
+        # At the least squares of relative residuals their derivatives vanish.
+        for weight in (lambda n: 1, lambda n: 1 / n):
+            self.assertAlmostEqual(sum(((serial + divided / n) / t - 1) * weight(n) / t for n, t in times.items()), 0, places=9)
+        self.same(fit["serial_fraction"], serial / (serial + divided), "serial_fraction")
+        cost = table("whole/cost.csv")[0]
+        rate = next(float(line["tokens_per_s"]) for line in self.summary if (line["scaling"], line["nodes"]) == ("weak", "4"))
+        hours = 1e9 / rate / 3600 * 1.1
+        for name, value in (("hours", hours), ("node_hours", 4 * hours), ("gpu_hours", 16 * hours), ("core_hours", 64 * hours), ("flop", 6e9 * 20304)):
+            self.same(cost[name], value, name)
+
+    def test_the_page_has_the_numbers_of_the_csv(self):
+        from report.numbers import shown
+        page = (WORK / "whole/report.html").read_text()
+        latex = (WORK / "whole/study.tex").read_text()
+        for line in self.summary:
+            for name, form in (("speedup", "number"), ("efficiency", "percent"), ("tokens_per_s", "number"), ("step_s", "seconds"), ("wall_s", "seconds")):
+                text = shown(float(line[name]), form)
+                self.assertIn(f"<bdi>{text}</bdi>", page, name)
+                self.assertIn(text.replace("\u00a0", "~").replace("%", r"\%"), latex, name)
+
+    def test_files_for_other_tools(self):
+        import yaml
+        jube = yaml.safe_load((WORK / "whole/jube.yaml").read_text())
+        self.assertEqual(jube["parameterset"]["parameter"]["_"].split(","), [row["cell"] for row in self.cells])
+        compile((WORK / "whole/reframe_study.py").read_text(), "reframe_study.py", "exec")
+        lines = [json.loads(line.removeprefix(":::MLLOG ")) for line in (WORK / "whole/mlperf.log").read_text().splitlines()]
+        stops = [line for line in lines if line["key"] == "run_stop"]
+        self.assertEqual(len(stops), sum(row["state"] == "ok" for row in self.cells))
+        self.assertTrue(all({"namespace", "time_ms", "event_type", "key", "value", "metadata"} == set(line) for line in lines))
+
+
+if __name__ == "__main__":
+    assert "{folder}" in STUDY
+    run_tests()
