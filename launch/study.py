@@ -21,8 +21,9 @@ def arguments_of():
     parser = argparse.ArgumentParser(
         prog="trireme study", allow_abbrev=False, exit_on_error=False, add_help=False, formatter_class=Layout,
         usage="trireme study STUDY.yaml [OPTION]...",
-        description="A scaling study: runs a configuration on several numbers of nodes and in several layouts, repeatedly, and tells how it\n"
-                    "scales: report.html, report.pdf, tables for LaTeX, CSV. Killed at any moment, it goes on with the same command.",
+        description="Runs a configuration on several numbers of nodes and in several layouts, repeatedly, and tells how\n"
+                    "it scales: report.html, report.pdf, tables for LaTeX, CSV. Killed at any moment, it goes on with\n"
+                    "the same command.",
         epilog="Examples:\n  trireme study configs/studies/film-reviews.yaml --dry-run\n"
                "  trireme study configs/studies/film-reviews.yaml --cell zero0-n1-b32-r1\n\n"
                + EXIT_STATUS + "\n  85  stopped: the same command goes on")

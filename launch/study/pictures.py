@@ -3,7 +3,7 @@ import numpy
 
 from study import fits
 
-POINTS = 17  # of a curve that a law draws
+POINTS = 27  # of a curve: more than the renderer marks one by one
 
 
 def grid(nodes):
@@ -35,10 +35,10 @@ def law_speedup(one, fit, at, base):
 def speedup(one):
     lines = one.measured()
     nodes = [line["nodes"] for line in lines]
-    at, ends = grid(nodes), sorted({nodes[0], nodes[-1]})
+    at = grid(nodes)
     series = [points("measured", nodes, lines, "speedup", "speedup_low", "speedup_high"),
-              {"name": "ideal", "x": ends, "y": [n / nodes[0] for n in ends]},
-              {"name": "75 % efficiency", "x": ends, "y": [0.75 * n / nodes[0] for n in ends], "style": "dashed"}]
+              {"name": "ideal", "x": at, "y": [n / nodes[0] for n in at]},
+              {"name": "75 % efficiency", "x": at, "y": [0.75 * n / nodes[0] for n in at], "style": "dashed"}]
     series += [{"name": fit["law"].capitalize(), "x": at, "y": law_speedup(one, fit, at, nodes[0]), "style": "dashed"}
                for fit in one.fits if fit["law"] != "alpha-beta"]
     predicted = [line for line in lines if line["predicted_step_s"]]
