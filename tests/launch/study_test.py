@@ -2,17 +2,16 @@
 
     study_test.py ROOT WORK_FOLDER
 """
-import csv
 import json
 import math
 import os
 import re
-import statistics
 import subprocess
 import sys
 import unittest
 
 from report_support import ROOT, WORK, refusal, run_tests
+from study_recomputed import Recomputed
 from study_support import STUDY, stand_in, write_study
 
 from study import cells, fits, measure, settings
@@ -23,11 +22,6 @@ def study(path, *arguments, **environment):
     done = subprocess.run([sys.executable, "-I", str(ROOT / "launch/study.py"), str(path), *arguments], capture_output=True, text=True, cwd=WORK,
                           env={**os.environ, **environment})
     return done.returncode, done.stdout, done.stderr
-
-
-def table(name):
-    with open(WORK / name, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 MISTAKES = [  # (what is replaced, by what, the refusal after the file's name)
@@ -150,7 +144,7 @@ class Fits(unittest.TestCase):
             self.assertAlmostEqual(measure.percentile(values, share), float(numpy.percentile(values, 100 * share)))
 
 
-class Whole(unittest.TestCase):
+class Whole(Recomputed, unittest.TestCase):
     """A study with a failed and a slow cell, killed in the middle and gone on with."""
 
     SLOW, FAIL, DIE = "as_configured-n2-b8-r2", "as_configured-n4-b32-r1", "as_configured-n2-b16-r2"
@@ -164,7 +158,7 @@ class Whole(unittest.TestCase):
         cls.before = {p: p.read_bytes() for p in WORK.glob("whole/cells/*/attempt-1/result.json")}
         cls.resumed = study(cls.path, **environment)
         assert cls.resumed[0] == 0, (cls.killed, cls.resumed)
-        cls.cells, cls.summary = table("whole/cells.csv"), table("whole/summary.csv")
+        cls.read_tables(WORK / "whole", flop_of_a_token=6 * 20304, peak=1e10, warmup=10)
 
     def test_killed_and_resumed(self):
         self.assertEqual(self.killed[0], -9, self.killed)
@@ -211,60 +205,6 @@ class Whole(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertEqual(output.splitlines()[-1].split("startup_s")[0],
                          "cell as_configured-n2-b8-r2 state=ok step_s=0.06 tokens_per_s=1333.33 tokens_per_s_per_rank=666.667 ")
-
-    # Every number of the summary, of the fits and of the cost again, by formulas of their own, from cells.csv and steps.csv alone.
-
-    def good(self, line):
-        return [row for row in self.cells if line["scaling"] in row["scaling"].split() and row["layout"] == line["layout"]
-                and row["nodes"] == line["nodes"] and row["state"] == "ok" and row["flagged"] == "False"]
-
-    def same(self, text, value, name):
-        self.assertAlmostEqual(float(text) / value, 1, places=9, msg=name)
-
-    def test_cells_from_steps(self):
-        steps = table("whole/steps.csv")
-        for row in (row for row in self.cells if row["state"] == "ok"):
-            mine = [step for step in steps if step["cell"] == row["cell"] and int(step["step"]) > 10]
-            seconds, tokens = [float(s["seconds"]) for s in mine], sum(int(s["tokens"]) for s in mine)
-            wall = math.fsum(seconds)
-            self.assertEqual(int(row["steps"]), len(mine))
-            for name, value in (("wall_s", wall), ("step_s", wall / len(mine)), ("tokens", tokens), ("tokens_per_s", tokens / wall),
-                                ("tokens_per_s_per_rank", tokens / wall / int(row["ranks"])), ("step_median_s", statistics.median(seconds))):
-                self.same(row[name], value, name)
-            for name, part in (("data_share", float(row["load_s"])),
-                               ("waiting_share", float(row["logged_s"]) - sum(float(row[f"{p}_s"]) for p in ("load", "compute", "norm", "update")))):
-                self.same(row[name], part / float(row["logged_s"]), name)
-
-    def test_summary_from_cells(self):
-        for line in self.summary:
-            good, base = self.good(line), self.good({**line, "nodes": "1"})
-            rate = statistics.mean(float(row["tokens_per_s"]) for row in good)
-            first = statistics.mean(float(row["tokens_per_s"]) for row in base)
-            speedup = rate / first
-            for name, value in (("tokens_per_s", rate), ("speedup", speedup), ("efficiency", speedup / int(line["nodes"])),
-                                ("utilisation", rate / int(line["ranks"]) * 6 * 20304 / 1e10)):
-                self.same(line[name], value, name)
-            for name in ("wall_s", "step_s", "step_median_s", "step_p5_s", "step_p95_s", "data_share", "waiting_share", "warmup_s"):
-                self.same(line[name], statistics.mean(float(row[name]) for row in good), name)
-            self.assertEqual(line["verdict"], "base" if line["nodes"] == "1" else "pass" if speedup / int(line["nodes"]) >= 0.75 else "fail")
-            half = {2: 12.706205, 3: 4.302653}[len(good)] * statistics.stdev(float(row["step_s"]) for row in good) / math.sqrt(len(good))
-            self.assertAlmostEqual(float(line["step_half_s"]) / half, 1, places=6)
-
-    def test_fits_and_cost_from_the_summary(self):
-        found = {(fit["scaling"], fit["law"]): fit for fit in table("whole/fits.csv")}
-        self.assertEqual(len(found), 4)
-        times = {int(line["nodes"]): float(line["step_s"]) for line in self.summary if line["scaling"] == "strong"}
-        fit = found["strong", "amdahl"]
-        serial, divided = float(fit["serial_s"]), float(fit["parallel_s"])
-        # At the least squares of relative residuals their derivatives vanish.
-        for weight in (lambda n: 1, lambda n: 1 / n):
-            self.assertAlmostEqual(sum(((serial + divided / n) / t - 1) * weight(n) / t for n, t in times.items()), 0, places=9)
-        self.same(fit["serial_fraction"], serial / (serial + divided), "serial_fraction")
-        cost = table("whole/cost.csv")[0]
-        rate = next(float(line["tokens_per_s"]) for line in self.summary if (line["scaling"], line["nodes"]) == ("weak", "4"))
-        hours = 1e9 / rate / 3600 * 1.1
-        for name, value in (("hours", hours), ("node_hours", 4 * hours), ("gpu_hours", 16 * hours), ("core_hours", 64 * hours), ("flop", 6e9 * 20304)):
-            self.same(cost[name], value, name)
 
     def test_the_page_has_the_numbers_of_the_csv(self):
         from report.numbers import shown
