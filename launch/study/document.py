@@ -1,4 +1,5 @@
 """The report on a study, as a document of launch/report."""
+import os
 import time
 
 from study import fits, pictures
@@ -14,9 +15,9 @@ TIMES = (("layout", "layout", "text", ""), ("nodes", "nodes", "integer", ""), ("
 SHARES = (("layout", "layout", "text", ""), ("nodes", "nodes", "integer", ""), ("data_share", "data", "percent", ""),
           ("waiting_share", "communication and waiting", "percent", ""), ("utilisation", "utilisation", "percent", ""),
           ("peak_memory_bytes", "memory of rank 0", "bytes", ""))
-CELLS = (("cell", "cell", "text", ""), ("state", "state", "text", ""), ("flagged", "flagged", "text", ""), ("attempt", "attempt", "integer", ""),
-         ("job_id", "job", "text", ""), ("startup_s", "start-up", "seconds", ""), ("step_s", "step, mean", "seconds", ""),
-         ("tokens_per_s", "tokens/s", "number", ""), ("node_hours", "node-hours", "number", ""), ("reason", "reason", "text", ""))
+CELLS = (("cell", "cell", "text", ""), ("told", "state", "text", ""), ("job_id", "job", "text", ""), ("startup_s", "start-up", "seconds", ""),
+         ("step_s", "step", "seconds", ""), ("tokens_per_s", "tokens/s", "number", ""), ("node_hours", "node-hours", "number", ""),
+         ("reason", "reason", "text", ""))
 
 
 def table(caption, columns, rows):
@@ -37,15 +38,22 @@ def name_of(one):
     return f"{one.scaling} scaling, {one.layout}"
 
 
+def told(row):
+    """State of a cell, and its attempt where it is not the first."""
+    return ", ".join([row["state"], *(["flagged"] if row["flagged"] else []), *([f"attempt {row['attempt']}"] if (row["attempt"] or 1) > 1 else [])])
+
+
 def verdict_of(one):
     """A sentence about the largest count of one series."""
-    told = [line for line in one.measured() if line["verdict"] != "base"]
-    if not told:
+    others = [line for line in one.measured() if line["verdict"] != "base"]
+    if not others:
         return {"verdict": "warn", "name": name_of(one), "text": "fewer than two counts of nodes were measured: no efficiency can be told"}
-    last = told[-1]
+    last = others[-1]
     low, high = last["efficiency_low"], last["efficiency_high"]
     sure = f" (95 % interval {percent(low)} to {percent(high)})" if low is not None else ""
-    enough = [line["nodes"] for line in told if line["verdict"] == "pass"]
+    if any(line["flagged"] for line in one.measured()):
+        sure += f", {percent(last['efficiency_all'])} with the flagged repeats"
+    enough = [line["nodes"] for line in others if line["verdict"] == "pass"]
     return {"verdict": "ok" if last["verdict"] == "pass" else "error", "name": name_of(one),
             "text": f"{percent(last['efficiency'])} parallel efficiency at {last['nodes']} nodes{sure}; at least {percent(ENOUGH)} is asked for"
                     + (f", which {max(enough)} nodes have." if enough else ", which no count above the smallest has.")}
@@ -56,6 +64,8 @@ def verdicts(rows, series):
     items += [{"verdict": "error", "name": row["cell"], "text": f"failed: {row['reason']}"} for row in rows if row["state"] == "failed"]
     items += [{"verdict": "warn", "name": row["cell"], "text": f"flagged: a step took {row['step_s']:.4g} s, unlike its other repeats; left out of means"}
               for row in rows if row["flagged"]]
+    items += [{"verdict": "warn", "name": f"{name_of(one)}, {line['nodes']} nodes", "text": f"{percent(line['efficiency'])} is more than ideal: what "
+               "the smallest count was measured with may be slow"} for one in series for line in one.measured() if line["efficiency"] > 1.1]
     waiting = [row["cell"] for row in rows if row["state"] not in ("ok", "failed")]
     if waiting:
         items.append({"verdict": "warn", "name": f"{len(waiting)} cells without a result", "text": ", ".join(waiting)})
@@ -138,7 +148,7 @@ def summary_text(study, rows, facts):
     good = sum(row["state"] == "ok" for row in rows)
     spent = sum(row["node_hours"] or 0 for row in rows)
     where = "Slurm" if study.where == "slurm" else "mpirun on one machine, whose ranks share it: nodes are groups of ranks there"
-    return (f"{study.run} on {', '.join(map(str, study.nodes))} nodes of {study.ranks_per_node} rank{'s' if study.ranks_per_node > 1 else ''}, {len(study.layouts)} "
+    return (f"{os.path.basename(study.run)} on {', '.join(map(str, study.nodes))} nodes of {study.ranks_per_node} rank{'s' if study.ranks_per_node > 1 else ''}, {len(study.layouts)} "
             f"layout{'s' if len(study.layouts) > 1 else ''}, by {where}. {good} of {len(rows)} cells went well, in {spent:.4g} node-hours of at most "
             f"{study.node_hours:g}. Begun {stamp(facts.get('begun'))} on {facts.get('host', 'an unknown host')}.")
 
@@ -155,8 +165,8 @@ def document(study, rows, series, cost, facts, attached):
     sections.append({"title": "Laws of scaling", "blocks": laws(series) or [text("Fewer than two counts of nodes were measured.")]})
     if cost:
         sections.append({"title": "Cost of the target run", "blocks": cost_blocks(cost)})
-    sections.append({"title": "Every cell", "blocks": [table("Cells, failed ones among them", CELLS, rows)]})
+    sections.append({"title": "Every cell", "blocks": [table("Cells, failed ones among them", CELLS, [row | {"told": told(row)} for row in rows])]})
     sections.append({"title": "How it was measured", "blocks": [text(method(study, facts))]})
     sections.append({"title": "Attached", "blocks": attachments(attached)})
-    return {"format": "trireme-report", "version": 1, "title": study.title or f"Scaling study of {study.run}",
+    return {"format": "trireme-report", "version": 1, "title": study.title or f"Scaling study of {os.path.basename(study.run)}",
             "summary": summary_text(study, rows, facts), "sections": sections}

@@ -6,17 +6,17 @@ import numpy
 from scipy import optimize, stats
 
 CONFIDENCE = 0.95
-FAR, APART, TWICE_APART = 3.5, 0.10, 0.25
-RULE = (f"Of three and more repeats one is flagged whose modified z-score by the median absolute deviation, 0.6745 |x - median| / MAD, is above "
-        f"{FAR} (Iglewicz and Hoaglin 1993) and whose step takes more than {APART:.0%} longer or less long than the median; of two the slower, if its "
-        f"step takes more than {TWICE_APART:.0%} longer than the other's. A single one cannot be judged. Flagged repeats are kept in the tables of cells "
-        f"and left out of means, intervals and fits.")
+FAR, APART = 3.5, 0.25
+RULE = (f"A repeat is flagged whose step is more than {100 * APART:.0f} % off: of three and more repeats off their median, and with a modified z-score by the "
+        f"median absolute deviation, 0.6745 |x - median| / MAD, above {FAR} (Iglewicz and Hoaglin 1993); of two, the slower off the other. A single "
+        "one cannot be judged. Flagged repeats are kept in the tables of cells and left out of means, intervals and fits; the efficiency with them "
+        "is told beside the other.")
 
 
 def outliers(values):
     """Whether each of the repeats of one configuration is flagged (RULE)."""
     if len(values) == 2:
-        return [value > min(values) * (1 + TWICE_APART) for value in values]
+        return [value > min(values) * (1 + APART) for value in values]
     if len(values) < 2:
         return [False] * len(values)
     middle = statistics.median(values)

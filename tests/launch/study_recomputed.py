@@ -48,6 +48,9 @@ class Recomputed:
             for name, value in (("tokens_per_s", rate), ("speedup", speedup), ("efficiency", speedup / int(line["nodes"])),
                                 ("utilisation", rate / int(line["ranks"]) * self.flop / self.peak)):
                 self.same(line[name], value, name)
+            everyone = [[float(row["tokens_per_s"]) for row in self.cells if row["state"] == "ok" and line["scaling"] in row["scaling"].split()
+                         and row["nodes"] == nodes] for nodes in (line["nodes"], "1")]
+            self.same(line["efficiency_all"], statistics.mean(everyone[0]) / statistics.mean(everyone[1]) / int(line["nodes"]), "efficiency_all")
             for name in ("wall_s", "step_s", "step_median_s", "step_p5_s", "step_p95_s", "data_share", "waiting_share", "warmup_s"):
                 self.same(line[name], statistics.mean(float(row[name]) for row in good), name)
             self.assertEqual(line["verdict"], "base" if line["nodes"] == "1" else "pass" if speedup / int(line["nodes"]) >= 0.75 else "fail")

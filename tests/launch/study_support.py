@@ -14,6 +14,8 @@ words = sys.argv[1:]
 pairs = dict(word.split("=", 1) for flag, word in zip(words, words[1:]) if flag == "--set")
 if words[0] == "--version":
     print("trireme stand-in")
+elif words[0] == "study":
+    os.execv(sys.executable, [sys.executable, "-I", "{root}/launch/study.py", *words[1:]])
 elif words[0] == "explain-config":
     print("seed            3        run.yaml:1\\nbatch.global    " + pairs.get("batch.global", "8") + "        default")
 elif "--dry-run" in words:
@@ -61,7 +63,7 @@ def stand_in():
     """Puts both in front of PATH, and makes a run for them."""
     folder = WORK / "bin"
     folder.mkdir(exist_ok=True)
-    program(folder / "trireme", STANDIN.format(python=sys.executable))
+    program(folder / "trireme", STANDIN.format(python=sys.executable, root=ROOT))
     program(folder / "mpirun", MPIRUN)
     os.environ.update(PATH=f"{folder}:{os.environ['PATH']}", TRIREME_PROGRAM=str(folder / "trireme"))
     (WORK / "run.yaml").write_text("run: runs/mine\n")

@@ -134,7 +134,7 @@ class Fits(unittest.TestCase):
         self.assertAlmostEqual(high, fits.interval([1.0, 2.0, 3.0])[1] / 2, places=12)
 
     def test_outliers(self):
-        for values, flagged in (([1, 1.01, 3], 2), ([1, 1.001, 1.02], None), ([1, 1.3], 1), ([1, 1.2], None), ([5], None), ([1, 1, 1, 0.5], 3)):
+        for values, flagged in (([1, 1.01, 3], 2), ([1, 1.001, 1.2], None), ([1, 1.3], 1), ([1, 1.2], None), ([5], None), ([1, 1, 1, 0.5], 3)):
             self.assertEqual(fits.outliers(values), [i == flagged for i in range(len(values))], values)
 
     def test_percentiles_are_numpys(self):
