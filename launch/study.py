@@ -68,7 +68,7 @@ class Job:
         """Refuses what cannot go well, before anything is written."""
         cells.check_cap(self.study, spent(self.folder, self.cells), self.todo())
         told = ""
-        for cell in {(c.layout, c.nodes, c.batch): c for c in self.cells}.values():
+        for cell in {(c.layout, c.nodes, c.batch): c for c in self.wanted()}.values():
             told = program.check_run(self.study.run, cell, str(self.folder.path / "none"))
         return program.parameters_of(told)
 

@@ -4,6 +4,7 @@ or is too faint. Exits with 77 where there is no Chromium; the pictures of the p
     report_pages.py ROOT WORK_FOLDER TRIREME
 """
 import json
+import os
 import random
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import audit_faults
 import chromium
 import report_example
 import report_runs
+import study_support
 from report_support import ROOT, WORK, report, run_tests, save
 
 TRIREME = sys.argv.pop(3)  # unittest reads what follows
@@ -84,6 +86,16 @@ def compared(name, *runs):
     return path
 
 
+def studied(name):
+    """The page of a study with a failed and a slow cell."""
+    study_support.stand_in()
+    path = study_support.write_study(name, lambda text: text + "machine: cpu\nlayouts: [{name: zero0}, {name: zero2, set: [parallel.zero=2]}]\n")
+    done = subprocess.run([sys.executable, "-I", ROOT / "launch/study.py", path], capture_output=True, text=True, cwd=WORK,
+                          env=os.environ | {"STANDIN_SLOW": "zero0-n2-b8-r2", "STANDIN_FAIL": "zero2-n4-b32-r1"})
+    assert done.returncode == 0, done.stderr
+    return WORK / name / "report.html"
+
+
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -94,7 +106,7 @@ class Pages(unittest.TestCase):
                      evaluation("hostile", report_example.HOSTILE, 500),
                      made("run", "--run", report_runs.long_run("long", 0.02)),
                      compared("runs", report_runs.long_run("one", 0.02), report_runs.long_run("other", 0.005)),
-                     audited("audit")]
+                     audited("audit"), studied("study")]
         cls.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # a helper may outlive the browser
         cls.browser = chromium.Chromium(chromium.find(), cls.folder.name).__enter__()
 

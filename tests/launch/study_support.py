@@ -7,7 +7,8 @@ import textwrap
 from report_support import ROOT, WORK  # which puts launch/ where Python finds it
 
 # What the stand-in does is in its environment: STANDIN_FAIL names cells that fail, STANDIN_SLOW cells that take three times as
-# long, STANDIN_DIE one at whose start the study is killed. Its step takes 0.1 s / nodes + 0.01 s.
+# long, STANDIN_DIE one at whose start the study is killed, STANDIN_HANG one
+# that does not end. Its step takes 0.1 s / nodes + 0.01 s.
 STANDIN = '''#!{python} -I
 import json, os, pathlib, signal, sys, time as clock
 words = sys.argv[1:]
@@ -27,6 +28,8 @@ else:
     cell = run.parent.parent.name
     if cell == os.environ.get("STANDIN_DIE"):
         os.kill(os.getppid(), signal.SIGKILL)
+    if cell == os.environ.get("STANDIN_HANG"):
+        clock.sleep(300)
     if cell in os.environ.get("STANDIN_FAIL", "").split():
         sys.exit("trireme: out of memory on purpose")
     ranks = int(os.environ["STANDIN_RANKS"])

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import unittest
 
 from report_support import ROOT, WORK, refusal, run_tests
@@ -199,6 +200,28 @@ class Whole(Recomputed, unittest.TestCase):
         code, output, _ = study(path, "--dry-run")
         self.assertEqual((code, (WORK / "dry").exists()), (0, False))
         self.assertIn("15 of 15 cells to run, at most 0.65 node-hours; 0 used so far; the cap is 10", output)
+
+    def test_a_cell_past_its_time_has_failed(self):
+        path = write_study("late", lambda text: text.replace("time: 0:01:00", "time: 0:00:01"))
+        cell = "as_configured-n1-b8-r1"
+        code, output, _ = study(path, "--cell", cell, STANDIN_HANG=cell)
+        self.assertEqual((code, output.splitlines()[-1]), (0, f"cell {cell} state=failed"))
+        self.assertIn("took longer than 0:00:01", (WORK / f"late/cells/{cell}/attempt-1/result.json").read_text())
+
+    def test_stopped_by_a_signal(self):
+        """TERM ends the cell that runs; the same command goes on with it."""
+        path, cell = write_study("stopped"), "as_configured-n1-b8-r1"
+        attempt = WORK / f"stopped/cells/{cell}/attempt-1"
+        process = subprocess.Popen([sys.executable, "-I", str(ROOT / "launch/study.py"), str(path)], cwd=WORK, text=True, stderr=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, env={**os.environ, "STANDIN_HANG": cell})
+        while "pid" not in (json.loads((attempt / "started.json").read_text()) if (attempt / "started.json").exists() else {}):
+            time.sleep(0.05)
+        process.terminate()
+        _, error = process.communicate()
+        self.assertEqual((process.returncode, error), (85, "trireme: stopped; the same command goes on (what is there: stopped)\n"))
+        self.assertEqual(json.loads((attempt / "result.json").read_text())["state"], "interrupted")
+        code, output, _ = study(path, "--cell", cell)
+        self.assertEqual((code, "state=ok" in output), (0, True))
 
     def test_one_cell_says_one_line(self):
         code, output, _ = study(write_study("one"), "--cell", "as_configured-n2-b8-r2")
