@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it out
 
 from report.command import EXIT_STATUS, Layout, parse, refuse
-from study import cells, measure, outputs, program, settings
+from study import cells, measure, program, settings
 from study.folder import Folder, fixed, save_json
 from study.work import Work, is_open, spent
 
@@ -130,6 +130,7 @@ def main():
         else:
             run(job)
         if not given.cell:
+            from study import outputs  # scipy takes a second
             outputs.write_all(job.study, job.folder, job.cells, say)
     except KeyboardInterrupt:
         print(f"trireme: stopped; the same command goes on (what is there: {job.folder.path})", file=sys.stderr)

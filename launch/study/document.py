@@ -43,6 +43,11 @@ def told(row):
     return ", ".join([row["state"], *(["flagged"] if row["flagged"] else []), *([f"attempt {row['attempt']}"] if (row["attempt"] or 1) > 1 else [])])
 
 
+def every_cell(study, rows):
+    columns = [column for column in CELLS if column[0] != "job_id" or study.where == "slurm"]
+    return table("Cells, failed ones among them", columns, [row | {"told": told(row)} for row in rows])
+
+
 def verdict_of(one):
     """A sentence about the largest count of one series."""
     others = [line for line in one.measured() if line["verdict"] != "base"]
@@ -165,7 +170,7 @@ def document(study, rows, series, cost, facts, attached):
     sections.append({"title": "Laws of scaling", "blocks": laws(series) or [text("Fewer than two counts of nodes were measured.")]})
     if cost:
         sections.append({"title": "Cost of the target run", "blocks": cost_blocks(cost)})
-    sections.append({"title": "Every cell", "blocks": [table("Cells, failed ones among them", CELLS, [row | {"told": told(row)} for row in rows])]})
+    sections.append({"title": "Every cell", "blocks": [every_cell(study, rows)]})
     sections.append({"title": "How it was measured", "blocks": [text(method(study, facts))]})
     sections.append({"title": "Attached", "blocks": attachments(attached)})
     return {"format": "trireme-report", "version": 1, "title": study.title or f"Scaling study of {os.path.basename(study.run)}",

@@ -57,6 +57,7 @@ def least_squares(columns, y):
     scaled = matrix / y[:, None]
     size = numpy.linalg.norm(scaled, axis=0)
     found = optimize.nnls(scaled / size, numpy.ones(len(y)))[0] / size
+    found[found * size < 1e-12] = 0  # rounding, not a law
     return found, matrix @ found
 
 

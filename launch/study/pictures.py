@@ -45,7 +45,7 @@ def speedup(one):
     if len(predicted) > 1:
         first = predicted[0]
         rate = [line["batch"] / line["predicted_step_s"] / (first["batch"] / first["predicted_step_s"]) for line in predicted]
-        series.append({"name": "`trireme plan`", "x": [line["nodes"] for line in predicted], "y": rate})
+        series.append({"name": "trireme plan", "x": [line["nodes"] for line in predicted], "y": rate})
     return figure(f"Speed-up, {one.scaling} scaling, {one.layout}", "nodes", f"speed-up against {nodes[0]}", series, scale_of(nodes))
 
 
@@ -59,7 +59,7 @@ def seconds(one, ranks_per_node):
                 "y": [fits.seconds_at(fit, one.scaling, n, nodes[0], ranks_per_node) for n in at]} for fit in one.fits if fit["law"] != "gustafson"]
     predicted = [line for line in lines if line["predicted_step_s"]]
     if predicted:
-        series.append({"name": "`trireme plan`", "x": [line["nodes"] for line in predicted], "y": [line["predicted_step_s"] for line in predicted]})
+        series.append({"name": "trireme plan", "x": [line["nodes"] for line in predicted], "y": [line["predicted_step_s"] for line in predicted]})
     return figure(f"Seconds of a step, {one.scaling} scaling, {one.layout}", "nodes", "seconds of a step", series, scale_of(nodes))
 
 

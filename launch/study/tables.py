@@ -58,7 +58,7 @@ def to_latex(study, series, cost):
     """Tables of plain LaTeX, to be read by \\input."""
     parts = ["% Made by `trireme study`; needs no package.\n"]
     for one in series:
-        caption = f"{one.scaling.capitalize()} scaling, layout {one.layout}: means of {study.repeats} repeats, {study.steps - study.warmup} steps after {study.warmup}."
+        caption = f"{one.scaling.capitalize()} scaling, layout {one.layout}: means of at most {study.repeats} repeats, each of {study.steps - study.warmup} steps after {study.warmup} of warm-up."
         parts.append(latex_table(LATEX, one.lines, caption, f"{one.scaling}-{one.layout}"))
     if cost:
         columns = (("tokens", "Tokens", "number"), ("nodes", "Nodes", "integer"), ("hours", "Hours", "number"), ("node_hours", "Node-h", "number"),
