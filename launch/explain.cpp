@@ -84,6 +84,8 @@ void print_model(framework::planning::RunPreview const& p) {
                    part.units > 1 ? fmt::format("  ({} of {})", part.units,
                                                 grouped(part.parameters / part.units))
                                   : "");
+    if (p.frozen > 0)
+        fmt::print("  {:<18}{:>15}  (optimizer.freeze)\n", "of them frozen", grouped(p.frozen));
 }
 
 void print_preview(framework::planning::RunPreview const& p,
@@ -103,6 +105,9 @@ void print_preview(framework::planning::RunPreview const& p,
                    config.data.path, config.data.validation);
     else
         fmt::print("validation  {}\n", counted(p.validation_samples, "sample"));
+    if (p.general_samples > 0)
+        fmt::print("general     {} of {}, before training and at each evaluation\n",
+                   counted(p.general_samples, "sample"), config.guard.general_data);
     fmt::print("a step      {} on {}; {} (first {})\n", shown(p.micro_batches, "micro-batch"),
                counted(p.data_ranks, "data-parallel rank"), shown(p.tokens_per_step, "token"),
                counted(p.steps_looked_at, "step"));
@@ -201,7 +206,7 @@ void dry_run(framework::config::ConfigWithOrigins resolved, int ranks,
     auto const preview = framework::planning::preview_run(resolved.config, on);
     auto const inputs = framework::inputs::open_inputs(resolved.config);
     framework::inputs::check_start(resolved.config, inputs, preview.room);
-    for (auto const* set : {inputs.train.get(), inputs.validation.get()})
+    for (auto const* set : {inputs.train.get(), inputs.validation.get(), inputs.general.get()})
         if (set) set->verify(0, 1);
     framework::planning::derive_from_inputs(resolved, inputs);
     framework::planning::derive_layout(resolved, on);

@@ -94,6 +94,22 @@ void text_differences(std::string const& path, std::string const& a, std::string
         out.push_back(fmt::format("{}: only in the second: {}", path, line));
 }
 
+/// Lists longer than this are told by their lengths.
+constexpr std::size_t kShownEntries = 64;
+
+std::string shown(json const& value) {
+    if (value.is_null()) return "nothing";
+    return value.is_array() && value.size() > kShownEntries
+               ? fmt::format("a list of {}", value.size())
+               : value.dump();
+}
+
+std::string list_difference(json const& a, json const& b) {
+    std::size_t unequal = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) unequal += a[i] != b[i];
+    return fmt::format("{} of {} entries differ", unequal, a.size());
+}
+
 void differences_below(std::string const& path, json const& a, json const& b,
                        std::vector<std::string>& out) {
     if (a == b) return;
@@ -107,8 +123,9 @@ void differences_below(std::string const& path, json const& a, json const& b,
     } else if (a.is_string() && b.is_string() &&
                a.get<std::string>().find('\n') != std::string::npos) {
         text_differences(path, a.get<std::string>(), b.get<std::string>(), out);
+    } else if (a.is_array() && a.size() > kShownEntries && b.is_array() && a.size() == b.size()) {
+        out.push_back(path + ": " + list_difference(a, b));
     } else {
-        auto const shown = [](json const& j) { return j.is_null() ? "nothing" : j.dump(); };
         out.push_back(fmt::format("{}: {} -> {}", path, shown(a), shown(b)));
     }
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "data/json.hpp"
 #include "framework/checkpoint/folder.hpp"
 
@@ -9,12 +11,17 @@ namespace trireme::framework::checkpoint {
 
 namespace {
 
+/// A weight that is frozen with all of its unit has neither moment.
 void check_moments(Manifest const& manifest) {
+    constexpr char const* kMoments[] = {"moment1", "moment2"};
     for (auto const& weight : manifest.tensors) {
         if (weight.kind != "weight") continue;
-        for (char const* kind : {"moment1", "moment2"}) {
+        bool const trained = std::ranges::any_of(
+            kMoments, [&](char const* kind) { return manifest.find(kind, weight.name); });
+        for (char const* kind : kMoments) {
             auto const* moment = manifest.find(kind, weight.name);
-            if (!moment || moment->shape != weight.shape || moment->dtype != weight.dtype)
+            if (trained &&
+                (!moment || moment->shape != weight.shape || moment->dtype != weight.dtype))
                 throw cluster::InputError(fmt::format(
                     "tensor {}/{}: missing, or of another shape or dtype than the weight", kind,
                     weight.name));

@@ -154,7 +154,8 @@ ConfigWithOrigins parse(std::string const& text, std::string const& name,
     for (auto const& [key, path] : {std::pair{"run", &config.run},
                                     {"model.path", &config.model.path},
                                     {"data.path", &config.data.path},
-                                    {"data.stage_to", &config.data.stage_to}})
+                                    {"data.stage_to", &config.data.stage_to},
+                                    {"guard.general_data", &config.guard.general_data}})
         if (!path->empty())
             *path = cluster::expand_path(reader.origins().at(key) + ": " + key, *path);
     settle_mixture(config.data, reader.origins());

@@ -96,6 +96,15 @@ inline Rule<std::vector<data::CurriculumStage>> curriculum() {
     return {"a list, as in [{from_step: 1000, weights: {reviews: 1, general: 3}}]",
             [](std::vector<data::CurriculumStage> const&) { return true; }};
 }
+inline Rule<std::vector<std::string>> patterns() {
+    return {R"(a list of patterns of parameter names in quotes, as in ["*.embeddings.*"])",
+            [](std::vector<std::string> const& x) {
+                return std::ranges::all_of(x, [](auto const& one) { return !one.empty(); });
+            }};
+}
+inline Rule<double> layer_decay() {
+    return {"a number > 0 and <= 1", [](double x) { return x > 0 && x <= 1; }};
+}
 inline Rule<std::string> any_text(std::string what) {
     return {std::move(what), [](std::string const&) { return true; }};
 }
@@ -172,6 +181,8 @@ void walk(Walk& w, optimizer::Section& s) {
     w.field("warmup", s.warmup, fraction());
     w.field("cooldown", s.cooldown, fraction());
     w.field("final_fraction", s.final_fraction, fraction());
+    w.field("freeze", s.freeze, patterns());
+    w.field("layer_decay", s.layer_decay, layer_decay());
 }
 template <typename Walk>
 void walk(Walk& w, run::TrainSection& s) {
@@ -204,6 +215,10 @@ void walk(Walk& w, run::GuardSection& s) {
             Rule<double>{"0 (off) or a number > 1", [](double x) { return x == 0 || x > 1; }});
     w.field("compare_replicas", s.compare_replicas, at_least<std::int64_t>(0));
     w.choice("sensitivity", s.sensitivity);
+    w.choice("overfitting", s.overfitting);
+    w.field("general_data", s.general_data,
+            any_text("a folder that `trireme prepare` wrote; empty: none"));
+    w.field("max_forgetting", s.max_forgetting, not_negative());
 }
 template <typename Walk>
 void walk(Walk& w, run::JobSection& s) {

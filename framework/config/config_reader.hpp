@@ -136,6 +136,15 @@ class Reader {
             if (!decode<int>(list[i], value[i])) return false;
         return list.IsSequence();
     }
+    static bool decode(YAML::Node const& node, std::vector<std::string>& value) {
+        YAML::Node const list = list_of(node);
+        value.clear();
+        for (auto const& entry : list.IsSequence() ? list : YAML::Node()) {
+            if (!entry.IsScalar()) return false;
+            value.push_back(entry.Scalar());
+        }
+        return list.IsSequence();
+    }
     static bool decode(YAML::Node const& node, data::ClassWeights& value) {
         YAML::Node const weights = list_of(node);
         value = {};
@@ -153,6 +162,9 @@ class Reader {
     }
     /// Checkpoints hold the configuration as JSON.
     static bool writable(std::string const& text) { return cluster::is_utf8(text); }
+    static bool writable(std::vector<std::string> const& texts) {
+        return std::ranges::all_of(texts, cluster::is_utf8);
+    }
     static bool writable(data::ClassWeights const& weights) {
         return std::ranges::all_of(weights.by_name,
                                    [](auto const& entry) { return cluster::is_utf8(entry.first); });

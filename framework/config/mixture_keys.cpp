@@ -267,6 +267,12 @@ YAML::Emitter& operator<<(YAML::Emitter& out, std::vector<data::CurriculumStage>
     return out << YAML::EndSeq;
 }
 
+YAML::Emitter& operator<<(YAML::Emitter& out, std::vector<std::string> const& texts) {
+    out << YAML::Flow << YAML::BeginSeq;
+    for (auto const& text : texts) out << YAML::DoubleQuoted << text;
+    return out << YAML::EndSeq;
+}
+
 void settle_mixture(data::Section& section, Origins const& origins) {
     if (section.train.sources.empty()) return check_no_mixture(section, origins);
     std::string const place = key_at(origins, "data.train");

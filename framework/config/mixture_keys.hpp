@@ -18,10 +18,12 @@ data::TrainData read_train_data(YAML::Node const& node, std::string const& place
 std::vector<data::CurriculumStage> read_curriculum(YAML::Node const& node,
                                                    std::string const& place);
 
-/// Each writes what the reader takes: "none", "balanced" or a mapping; a name or a list; a list.
+/// Each writes what the reader takes: "none", "balanced" or a mapping; a name or a list; a list; texts
+/// in quotes, as a star begins something else in YAML.
 YAML::Emitter& operator<<(YAML::Emitter& out, data::ClassWeights const& weights);
 YAML::Emitter& operator<<(YAML::Emitter& out, data::TrainData const& train);
 YAML::Emitter& operator<<(YAML::Emitter& out, std::vector<data::CurriculumStage> const& stages);
+YAML::Emitter& operator<<(YAML::Emitter& out, std::vector<std::string> const& texts);
 
 /// Expands the paths of sources, and throws InputError for keys of a mixture that do not fit each
 /// other.

@@ -16,9 +16,11 @@
 #include "framework/checkpoint/folder.hpp"
 #include "framework/checkpoint/run_state.hpp"
 #include "framework/evaluation/metrics.hpp"
+#include "framework/inputs/general_data.hpp"
 #include "framework/inputs/masked_data.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/inputs/train_set.hpp"
+#include "framework/model/frozen.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/run_source.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -61,6 +63,9 @@ open_validation(config::Config const& config,
     auto const& e = config.evaluation;
     if (e.patience > 0) refuse(fmt::format("evaluation.patience: {}", e.patience), "0");
     if (e.metric != "loss") refuse("evaluation.metric: " + e.metric, "loss");
+    auto const& guard = config.guard;
+    if (guard.overfitting == run::Overfitting::stop) refuse("guard.overfitting: stop", "off, warn");
+    if (!guard.general_data.empty()) refuse("guard.general_data: " + guard.general_data, "empty");
     return nullptr;
 }
 
@@ -96,15 +101,31 @@ void check_tokenizers(config::Config const& config, data::Manifest const& manife
     data::check_chat_templates(folders);
 }
 
+/// Each pattern must name something, and something must be left to train.
+void check_frozen(model::Config const& model) {
+    auto const specs = model::parameter_specs(model);
+    for (auto const& pattern : model.frozen)
+        if (std::ranges::none_of(specs,
+                                 [&](auto const& spec) { return model::fits(pattern, spec.name); }))
+            throw cluster::InputError(fmt::format(
+                "optimizer.freeze: {}: fits no parameter; legal: patterns of names as {} or {}",
+                pattern, specs.front().name, specs.back().name));
+    if (std::ranges::none_of(specs, &parallel::ParameterSpec::trainable))
+        throw cluster::InputError(fmt::format("optimizer.freeze: {}: every parameter is frozen; "
+                                              "legal: patterns that leave one to train",
+                                              model.frozen.front()));
+}
+
 /// A run writes beside what it reads otherwise, and `rm -r RUN` would take both.
 void check_run_folder(config::Config const& config) {
     std::vector folders{std::pair{"model.path", &config.model.path},
-                        {"data.path", &config.data.path}};
+                        {"data.path", &config.data.path},
+                        {"guard.general_data", &config.guard.general_data}};
     for (auto const& source : config.data.train.sources)
         folders.emplace_back("data.train", &data::path_of(source, config.data));
     for (auto const& [key, folder] : folders) {
         std::error_code none;
-        if (std::filesystem::equivalent(config.run, *folder, none))
+        if (!folder->empty() && std::filesystem::equivalent(config.run, *folder, none))
             throw cluster::InputError(fmt::format(
                 "run: {}: is the folder of {} too; legal: a folder of its own", config.run, key));
     }
@@ -123,6 +144,8 @@ Inputs open_inputs(config::Config const& config) {
     in.model = read_model_config(config, in.train->label_names());
     make_room(in.model, manifest);
     in.model.class_weights = class_weights(config, train.label_counts, in.model);
+    in.model.frozen = config.optimizer.freeze;
+    check_frozen(in.model);
     if (cluster::is_folder(config.run) &&
         !checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
         pretrained::check_same_model(config.run, config.model.path, in.model);
@@ -134,6 +157,7 @@ Inputs open_inputs(config::Config const& config) {
     if (in.validation) check_fit(in.model, *in.validation, config);
     if (in.validation) in.validation->questions(); // a file that cannot be read is told now
     check_tokenizers(config, manifest);
+    in.general = open_general(config, in.model);
     in.steps = run::planned_steps(config.train, config.batch.global, in.train->size());
     if (in.mixture) check_caps(config, *in.mixture, in.steps);
     return in;

@@ -20,6 +20,8 @@ struct Inputs {
     std::unique_ptr<data::Dataset> validation;
     model::Config model;
     std::int64_t steps = 0; ///< steps of the whole run
+    /// general text whose loss is followed; null: none
+    std::unique_ptr<data::Dataset> general = nullptr;
 };
 
 /// Fails before memory is taken for weights: data of another task, a sample the model has no

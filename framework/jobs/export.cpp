@@ -4,9 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <memory>
 #include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -54,20 +58,8 @@ auto read_sound(std::string const& folder, std::string const& name, Read const& 
     }
 }
 
-/// The progress in the newest one says which one was the best.
-std::string choose(std::string const& folder, std::string const& which) {
-    auto const names = checkpoint::list_checkpoints(folder);
-    if (names.empty())
-        throw cluster::InputError(folder +
-                                  ": no checkpoints; legal: the folder of a run that saved one");
-    if (which != "best" && which != "latest") {
-        if (std::ranges::find(names, which) == names.end())
-            throw cluster::InputError(
-                fmt::format("--checkpoint: {}: legal: best, latest, {}; all in {}", which,
-                            fmt::join(names, ", "), folder));
-        return which;
-    }
-    if (which == "latest") return names.front();
+/// The step that was the best, as the progress in the newest checkpoint says.
+std::string best_of(std::string const& folder, std::vector<std::string> const& names) {
     auto const progress = read_sound(folder, names.front(), [&] {
         return checkpoint::read_run_state(checkpoint::read_manifest(folder + "/" + names.front()),
                                           names.front())
@@ -80,6 +72,35 @@ std::string choose(std::string const& folder, std::string const& which) {
         fmt::format("{}: the best step {} was not kept (checkpoint.keep_best: false?); legal: "
                     "--checkpoint latest",
                     folder, progress.best_step));
+}
+
+/// How many of the newest "average-K" asks for; 0: it asks for something else, or for too many.
+std::size_t averaged(std::string const& which, std::size_t most) {
+    constexpr std::string_view kAverage = "average-";
+    if (!which.starts_with(kAverage)) return 0;
+    std::size_t count = 0;
+    char const *const first = which.data() + kAverage.size(), *const end =
+                                                                  which.data() + which.size();
+    auto const [at, error] = std::from_chars(first, end, count);
+    return error == std::errc() && at == end && count >= 2 && count <= most ? count : 0;
+}
+
+/// Names the checkpoints whose weights, or whose mean, are exported.
+std::vector<std::string> choose(std::string const& folder, std::string const& which) {
+    auto const names = checkpoint::list_checkpoints(folder);
+    if (names.empty())
+        throw cluster::InputError(folder +
+                                  ": no checkpoints; legal: the folder of a run that saved one");
+    if (which == "latest") return {names.front()};
+    if (which == "best") return {best_of(folder, names)};
+    if (auto const count = averaged(which, names.size()); count > 0)
+        return {names.begin(), names.begin() + static_cast<std::ptrdiff_t>(count)};
+    if (std::ranges::find(names, which) == names.end())
+        throw cluster::InputError(fmt::format(
+            "--checkpoint: {}: legal: best, latest, {}{}; all in {}", which,
+            names.size() > 1 ? fmt::format("average-K of the 2 to {} newest, ", names.size()) : "",
+            fmt::join(names, ", "), folder));
+    return {which};
 }
 
 /// The checkpoint has the model's parameters, no more and no less.
@@ -98,6 +119,50 @@ void check_same_parameters(checkpoint::Manifest const& manifest, model::Config c
             throw cluster::InputError(
                 fmt::format("{}: tensor {} has no place in the model", path, tensor.name));
 }
+
+/// Weights of a checkpoint, or the mean of those of several.
+class ChosenWeights {
+  public:
+    ChosenWeights(std::string folder, std::vector<std::string> names, model::Config const& model)
+        : folder_(std::move(folder)), names_(std::move(names)) {
+        for (auto const& name : names_) {
+            readers_.push_back(read_sound(folder_, name, [&] {
+                return std::make_unique<checkpoint::Reader>(folder_ + "/" + name);
+            }));
+            check_same_parameters(readers_.back()->manifest(), model, folder_ + "/" + name);
+        }
+    }
+    /// The mean is taken in float64 and rounded once, so that no order of checkpoints shows.
+    at::Tensor of(std::string const& parameter) const {
+        if (readers_.size() == 1) return read(0, parameter);
+        at::Tensor sum = read(0, parameter).to(at::kDouble);
+        for (std::size_t i = 1; i < readers_.size(); ++i) sum += read(i, parameter);
+        sum /= static_cast<double>(readers_.size());
+        return is_double(0, parameter) ? sum : sum.to(at::kFloat);
+    }
+    std::string name() const {
+        return names_.size() == 1 ? names_.front()
+                                  : fmt::format("the mean of {}", fmt::join(names_, ", "));
+    }
+
+  private:
+    bool is_double(std::size_t i, std::string const& parameter) const {
+        return readers_[i]->manifest().find("weight", parameter)->dtype == "f64";
+    }
+    at::Tensor read(std::size_t i, std::string const& parameter) const {
+        auto const& tensor = *readers_[i]->manifest().find("weight", parameter);
+        at::Tensor const out =
+            at::empty(tensor.shape, is_double(i, parameter) ? at::kDouble : at::kFloat);
+        return read_sound(folder_, names_[i], [&] {
+            readers_[i]->read(tensor, 0, out.numel(), out.mutable_data_ptr());
+            return out;
+        });
+    }
+
+    std::string folder_;
+    std::vector<std::string> names_;
+    std::vector<std::unique_ptr<checkpoint::Reader>> readers_;
+};
 
 pretrained::RunSource source_of(std::string const& run, config::Config const& config) {
     if (auto kept = pretrained::read_run_source(run)) return *kept;
@@ -122,24 +187,14 @@ std::string export_checkpoint(std::string const& run, std::string const& which,
         throw cluster::InputError(run + ": no such folder" + cluster::current_folder_of(run) +
                                   "; legal: the run folder of a `trireme train`");
     config::Config config = config::read_config(run + "/config.yaml", {});
-    std::string const folder = run + "/checkpoints", name = choose(folder, which);
+    std::string const folder = run + "/checkpoints";
+    auto const names = choose(folder, which);
     pretrained::RunSource const source = source_of(run, config);
     config.model.path = config.data.path = source.folder;
     model::Config model = inputs::read_model_config(config, source.labels);
     model.vocabulary = std::max(model.vocabulary, source.vocabulary);
-    auto const opened = read_sound(
-        folder, name, [&] { return std::make_unique<checkpoint::Reader>(folder + "/" + name); });
-    checkpoint::Reader const& reader = *opened;
-    check_same_parameters(reader.manifest(), model, folder + "/" + name);
-    auto const values = [&](std::string const& parameter) {
-        auto const& tensor = *reader.manifest().find("weight", parameter);
-        at::Tensor const out =
-            at::empty(tensor.shape, tensor.dtype == "f64" ? at::kDouble : at::kFloat);
-        return read_sound(folder, name, [&] {
-            reader.read(tensor, 0, out.numel(), out.mutable_data_ptr());
-            return out;
-        });
-    };
+    ChosenWeights const weights(folder, names, model);
+    auto const values = [&](std::string const& parameter) { return weights.of(parameter); };
     pretrained::export_model(model, values, output,
                              {.dtype = dtype,
                               .dtypes = source.dtypes,
@@ -147,7 +202,7 @@ std::string export_checkpoint(std::string const& run, std::string const& which,
                               .finally = [&](std::string const& staging) {
                                   verify::write_fingerprint(model, values, staging);
                               }});
-    return name;
+    return weights.name();
 }
 
 } // namespace trireme::framework::jobs

@@ -157,6 +157,8 @@ struct Config {
 
     /// Factors of the losses of a classifier's samples in training, by class. Empty: none.
     std::vector<double> class_weights;
+    /// Patterns of the names of parameters that are not trained (optimizer.freeze). Empty: none.
+    std::vector<std::string> frozen;
 
     /// Outputs of the head in a row.
     std::int64_t outputs() const {

@@ -1,4 +1,5 @@
 // Derives the parameters of a model from its description alone.
+#include "framework/model/frozen.hpp"
 #include "framework/model/layer_names.hpp"
 #include "framework/model/transformer_stage.hpp"
 
@@ -165,7 +166,9 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     list.norm(head.transform_norm, c.hidden, "head");
     list.vocabulary_bias(head.vocabulary_bias, c.vocabulary, "head");
     if (!tied) list.vocabulary(head.language_model, c.vocabulary, c.hidden, "head");
-    return list.take();
+    std::vector<ParameterSpec> specs = list.take();
+    for (auto& spec : specs) spec.trainable = !is_frozen(c, spec.name);
+    return specs;
 }
 
 } // namespace trireme::framework::model

@@ -6,6 +6,7 @@
 #include "cluster/error.hpp"
 #include "framework/kernels/adamw.hpp"
 #include "framework/kernels/cuda/adamw.hpp"
+#include "framework/optimizer/layer_decay.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/tensor_place.hpp"
@@ -56,8 +57,9 @@ void update_staged(at::Tensor const& master, at::Tensor const& gradient, at::Ten
 
 } // namespace
 
-AdamW::AdamW(parallel::ParameterStore& store, Section const& section, bool offload)
-    : store_(store), section_(section), offload_(offload) {
+AdamW::AdamW(parallel::ParameterStore& store, Section const& section, bool offload,
+             std::int64_t layers)
+    : store_(store), section_(section), offload_(offload), layers_(layers) {
     store_.allocate_moments();
 }
 
@@ -65,10 +67,11 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
     auto const t = static_cast<double>(updates + 1);
     for (auto& unit : store_.units()) {
         if (!unit->moment1.defined()) continue;
+        double const rate = learning_rate * rate_scale(section_, unit->name, layers_);
         for (auto const& stretch : parallel::stretches(*unit, unit->begin, unit->end)) {
             auto const& spec = stretch.parameter->spec();
             if (!spec.trainable) continue;
-            kernels::AdamWStep const step{learning_rate,
+            kernels::AdamWStep const step{rate,
                                           section_.beta1,
                                           section_.beta2,
                                           section_.epsilon,

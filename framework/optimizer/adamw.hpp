@@ -14,8 +14,9 @@ class AdamW {
   public:
     /// Allocates the moments. `store` must outlive the optimizer. `offload`: master and moments
     /// pass through a bounded staging buffer beside the gradient, chunk by chunk, with the same
-    /// kernel: the same bits.
-    AdamW(parallel::ParameterStore& store, Section const& section, bool offload = false);
+    /// kernel: the same bits. `layers`: of the whole model, by which layer_decay counts.
+    AdamW(parallel::ParameterStore& store, Section const& section, bool offload = false,
+          std::int64_t layers = 0);
 
     /// One update with gradients times `gradient_scale`, a float64 scalar beside the gradients that
     /// the host does not read on a GPU; NaN: weights and moments stay as they are. `updates` counts
@@ -26,6 +27,7 @@ class AdamW {
     parallel::ParameterStore& store_;
     Section section_;
     bool offload_;
+    std::int64_t layers_;
 };
 
 } // namespace trireme::framework::optimizer

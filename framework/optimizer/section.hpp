@@ -2,6 +2,8 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace trireme::framework::optimizer {
 
@@ -20,6 +22,11 @@ struct Section {
     double warmup = 0.1;                          ///< fraction of all steps, linear from 0
     double cooldown = 0.1; ///< wsd: fraction of all steps, the last ones, in which the rate falls
     double final_fraction = 0.0;
+    /// patterns of the names of parameters that stay as they are; * is any text, ? any letter
+    std::vector<std::string> freeze = {};
+    /// factor of the learning rate from each layer to the one below it: head, last layer, ...,
+    /// first layer, embeddings (rate_scale in layer_decay.hpp); 1: one rate for all
+    double layer_decay = 1.0;
 };
 
 } // namespace trireme::framework::optimizer

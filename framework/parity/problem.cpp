@@ -219,6 +219,7 @@ void make_telling(optimizer::Section& optimizer) {
     // in three steps others do not fall
     if (optimizer.schedule != optimizer::RateSchedule::cosine)
         optimizer.schedule = optimizer::RateSchedule::linear;
+    optimizer.layer_decay = 1; // the reference has one rate
     optimizer.warmup = 0; // a step without a rate would show nothing
     // step by step three quarters, or less, of the rate of the one before
     optimizer.final_fraction = 0.25;

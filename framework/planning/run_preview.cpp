@@ -82,20 +82,22 @@ RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
     std::int64_t const master = options.compute == at::kDouble ? 8 : 4,
                        copy = options.compute == at::kBFloat16 ? 2 : master;
     std::vector<std::int64_t> counts;
-    bool owned = true;
+    bool owned = true, trainable = false;
     for (std::size_t i = 0; i < specs.size(); ++i) {
         counts.push_back(
             parallel::Parameter(specs[i], options.place.tensor, options.place.tensor_rank).numel());
         owned &= specs[i].owned;
+        trainable |= specs[i].trainable;
         if (i + 1 < specs.size() && specs[i + 1].unit == specs[i].unit) continue;
         std::int64_t const all = parallel::lay_out(counts, options.place.parts()).total,
                            kept = options.zero > 0 ? all / options.place.shard : all;
         bool const one_memory = copy == master && options.zero < 3;
         memory.weights += (options.zero < 3 ? all * copy : 0) + (one_memory ? 0 : kept * master);
-        memory.gradients += (options.zero < 2 ? all : kept) * master * specs[i].uses;
-        memory.optimizer += owned ? 2 * kept * master : 0;
+        if (trainable) memory.gradients += (options.zero < 2 ? all : kept) * master * specs[i].uses;
+        memory.optimizer += owned && trainable ? 2 * kept * master : 0;
         counts.clear();
         owned = true;
+        trainable = false;
     }
     return memory;
 }
@@ -118,6 +120,8 @@ RunPreview preview_run(config::Config const& config, int ranks) {
     look_at_steps(p, *inputs.train, config);
     auto const specs = model::parameter_specs(inputs.model);
     p.parts = parts_of(specs);
+    for (auto const& spec : specs) p.frozen += spec.trainable ? 0 : elements_of(spec);
+    p.general_samples = inputs.general ? inputs.general->size() : 0;
     auto const& section = config.parallel;
     for (int stage = 0; stage < p.mesh[parallel::Axis::pipeline]; ++stage) {
         model::PipelineLayout const layout{p.mesh[parallel::Axis::pipeline], stage,

@@ -8,6 +8,71 @@ namespace trireme::framework::run {
 
 using nlohmann::json;
 
+namespace {
+
+json to_json(LossSums const& sums) {
+    return {{"count", sums.count}, {"sum", sums.sum}, {"squares", sums.squares}};
+}
+
+LossSums sums_from_json(json const& j) {
+    return {data::count(j, "count"), data::member<double>(j, "sum"),
+            data::member<double>(j, "squares")};
+}
+
+json to_json(Gap const& gap) {
+    return {{"lowest_step", gap.lowest_step},
+            {"lowest", gap.lowest},
+            {"last", gap.last},
+            {"rises", gap.rises},
+            {"losses", gap.losses},
+            {"until", to_json(gap.until)},
+            {"since", to_json(gap.since)},
+            {"overfits", gap.overfits}};
+}
+
+json to_json(General const& general) {
+    return {{"data", general.data}, {"before", general.before}, {"last", general.last}};
+}
+
+std::vector<double> numbers(json const& j, std::string const& name) {
+    std::vector<double> values;
+    for (auto const& value : data::list(j, name)) {
+        if (!data::JsonKind<double>::holds(value))
+            throw cluster::InputError(name + ": " + data::shown(value) + ": legal: a number");
+        values.push_back(value);
+    }
+    return values;
+}
+
+/// Reads what checkpoints of an earlier version have not.
+Gap gap_from_json(json const& progress) {
+    if (!progress.contains("gap")) return {};
+    json const& j = progress.at("gap");
+    return {.lowest_step = data::count(j, "lowest_step", -1),
+            .lowest = data::member<double>(j, "lowest"),
+            .last = data::member<double>(j, "last"),
+            .rises = static_cast<int>(data::count(j, "rises")),
+            .losses = numbers(j, "losses"),
+            .until = sums_from_json(j.value("until", json{})),
+            .since = sums_from_json(j.value("since", json{})),
+            .overfits = data::member<bool>(j, "overfits")};
+}
+
+General general_from_json(json const& progress) {
+    if (!progress.contains("general")) return {};
+    json const& j = progress.at("general");
+    return {data::member<std::string>(j, "data"), data::member<double>(j, "before"),
+            data::member<double>(j, "last")};
+}
+
+} // namespace
+
+void LossSums::add(double loss) {
+    count += 1;
+    sum += loss;
+    squares += loss * loss;
+}
+
 std::int64_t Progress::updates() const {
     return step - std::ranges::count_if(left_out, [this](std::int64_t at) { return at < cursor; });
 }
@@ -25,7 +90,9 @@ json Progress::to_json() const {
               {"evaluations_without_improvement", evaluations_without_improvement},
               {"finished", finished},
               {"left_out", left_out},
-              {"recent_losses", recent_losses}};
+              {"recent_losses", recent_losses},
+              {"gap", run::to_json(gap)},
+              {"general", run::to_json(general)}};
     if (!source_samples.empty()) {
         j["source_samples"] = source_samples;
         j["source_tokens"] = source_tokens;
@@ -44,15 +111,13 @@ Progress Progress::from_json(json const& j) try {
         static_cast<int>(data::count(j, "evaluations_without_improvement"));
     p.finished = data::member<bool>(j, "finished");
     p.left_out = data::member<std::vector<std::int64_t>>(j, "left_out");
-    for (auto const& loss : data::list(j, "recent_losses")) {
-        if (!data::JsonKind<double>::holds(loss))
-            throw cluster::InputError("recent_losses: " + data::shown(loss) + ": legal: a number");
-        p.recent_losses.push_back(loss);
-    }
+    p.recent_losses = numbers(j, "recent_losses");
     if (j.contains("source_samples")) {
         p.source_samples = data::member<std::vector<std::int64_t>>(j, "source_samples");
         p.source_tokens = data::member<std::vector<std::int64_t>>(j, "source_tokens");
     }
+    p.gap = gap_from_json(j);
+    p.general = general_from_json(j);
     return p;
 } catch (cluster::InputError const& error) {
     throw cluster::InputError(std::string("progress.") + error.what());

@@ -4,9 +4,34 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace trireme::framework::run {
+
+/// Counts losses of steps: enough for their mean and variance.
+struct LossSums {
+    std::int64_t count = 0;
+    double sum = 0, squares = 0;
+    void add(double loss);
+};
+
+/// What evaluations have shown of overfitting so far (overfitting.hpp).
+struct Gap {
+    std::int64_t lowest_step = -1; ///< evaluation with the lowest loss; -1: there is none
+    double lowest = 0, last = 0;   ///< losses of that evaluation and of the last one
+    int rises = 0;                 ///< evaluations since then, in a row, each above the one before
+    std::vector<double> losses = {}; ///< of samples at the lowest, those of losses_to_compare
+    LossSums until = {}, since = {}; ///< training losses of the steps up to it, and after it
+    bool overfits = false;           ///< as the last evaluation found
+};
+
+/// The loss on general text (guard.general_data).
+struct General {
+    std::string data = {};       ///< fingerprint of the text; empty: not measured
+    double before = 0, last = 0; ///< loss of a token before training, and at the last evaluation
+    double forgotten() const { return last - before; }
+};
 
 struct Progress {
     std::int64_t step = 0;   ///< optimizer steps done, those left out included
@@ -20,6 +45,8 @@ struct Progress {
     std::vector<std::int64_t> left_out;
     /// losses of the last kRecentLosses good steps, oldest first
     std::vector<double> recent_losses;
+    Gap gap;
+    General general;
 
     /// samples and tokens trained on so far, by source of a mixture; empty: there is none
     std::vector<std::int64_t> source_samples, source_tokens;

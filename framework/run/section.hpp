@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "data/class_weights.hpp"
 
@@ -24,7 +25,9 @@ struct CheckpointSection {
 enum class NonFinite : std::uint8_t { stop, skip, rollback };
 /// When a run is rehearsed (sensitivity.hpp); automatic: where it costs little.
 enum class Rehearse : std::uint8_t { off, automatic, always };
-/// Says what a run does about faults.
+/// Chooses what is done when a run begins to overfit (overfitting.hpp).
+enum class Overfitting : std::uint8_t { off, warn, stop };
+/// Says what a run does about faults, and about what its training does to the model.
 struct GuardSection {
     double deadline = 600; ///< seconds that a collective may take
     /// stop | skip | rollback: a step whose loss or gradient norm is not finite
@@ -36,6 +39,12 @@ struct GuardSection {
     /// steps between comparisons of the replicas' weights; 0: never
     std::int64_t compare_replicas = 100;
     Rehearse sensitivity = Rehearse::automatic;
+    Overfitting overfitting = Overfitting::warn;
+    /// a folder that `trireme prepare` wrote: general text, whose loss is followed; empty: none
+    std::string general_data = {};
+    /// rise of that loss over the one before training at which the run ends, in nats for a token;
+    /// 0: it is followed only
+    double max_forgetting = 0;
 };
 /// Limits what the jobs of a run may take.
 struct JobSection {
@@ -51,6 +60,9 @@ constexpr auto names_of(NonFinite) {
 }
 constexpr auto names_of(Rehearse) {
     return std::array{"off", "auto", "always"};
+}
+constexpr auto names_of(Overfitting) {
+    return std::array{"off", "warn", "stop"};
 }
 
 } // namespace trireme::framework::run

@@ -62,6 +62,7 @@ Judgement judge_step(GuardSection const& guard, Progress const& progress, double
 
 void note_good_step(Progress& progress, double loss) {
     progress.recent_losses.push_back(loss);
+    progress.gap.since.add(loss);
     if (progress.recent_losses.size() > Progress::kRecentLosses)
         progress.recent_losses.erase(progress.recent_losses.begin());
 }

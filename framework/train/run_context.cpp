@@ -8,6 +8,7 @@
 #include "cluster/gather.hpp"
 #include "cluster/topology.hpp"
 #include "framework/checkpoint/folder.hpp"
+#include "framework/evaluation/overfitting.hpp"
 #include "framework/inputs/staged_data.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -32,6 +33,7 @@ inputs::Inputs checked_inputs(config::Config const& config, cluster::Communicato
     }
     in.train->verify(part, parts);
     if (in.validation) in.validation->verify(part, parts);
+    if (in.general) in.general->verify(world.rank(), world.size()); // never staged
     // One rank's view of the disk, or some would go on while others refuse.
     std::string const refusal = cluster::broadcast_bytes(
         world, world.rank() == 0 ? inputs::checkpoint_room(config, in).refusal() : "", 0,
@@ -63,19 +65,40 @@ bool RunContext::due(std::int64_t every, std::int64_t otherwise) const {
     return interval > 0 && progress.step > 0 && progress.step % interval == 0;
 }
 
+RunContext::EarlyEnd RunContext::early_reason() const {
+    auto const& e = config.evaluation;
+    auto const& guard = config.guard;
+    auto const& general = progress.general;
+    if (guard.max_forgetting > 0 && general.forgotten() > guard.max_forgetting)
+        return {
+            fmt::format("the loss on general text rose from {:.4f} before training to {:.4f} "
+                        "(guard.max_forgetting: {}); {}",
+                        general.before, general.last, guard.max_forgetting,
+                        progress.best_step < 0
+                            ? "no evaluation was below that: lower optimizer.learning_rate"
+                            : fmt::format("the best below that is step {}", progress.best_step)),
+            "raise guard.max_forgetting"};
+    if (guard.overfitting == run::Overfitting::stop && progress.gap.overfits)
+        return {fmt::format("it {} (guard.overfitting: stop)",
+                            evaluation::overfitting_text(progress.gap)),
+                "set guard.overfitting: warn"};
+    if (e.patience > 0 && progress.evaluations_without_improvement >= e.patience)
+        return {fmt::format("{} evaluations in a row without a better {} than {:.4f} of step {} "
+                            "(evaluation.patience: {})",
+                            progress.evaluations_without_improvement, e.metric, progress.best,
+                            progress.best_step, e.patience),
+                "raise evaluation.patience"};
+    return {};
+}
+
 bool RunContext::is_over() const {
-    int const patience = config.evaluation.patience;
-    return progress.step >= inputs.steps ||
-           (patience > 0 && progress.evaluations_without_improvement >= patience);
+    return progress.step >= inputs.steps || !early_reason().why.empty();
 }
 
 std::string RunContext::early_end() const {
     if (!progress.finished || progress.step >= inputs.steps) return "";
-    auto const& e = config.evaluation;
-    return fmt::format("ended early, at step {} of {}: {} evaluations in a row without a better {} "
-                       "than {:.4f} of step {} (evaluation.patience: {})",
-                       progress.step, inputs.steps, progress.evaluations_without_improvement,
-                       e.metric, progress.best, progress.best_step, e.patience);
+    return fmt::format("ended early, at step {} of {}: {}", progress.step, inputs.steps,
+                       early_reason().why);
 }
 
 std::chrono::milliseconds deadline_of(config::Config const& config) {

@@ -27,7 +27,14 @@ struct RunContext {
     /// Is it time for what happens every `every` steps? 0: every `otherwise` steps, or never.
     /// Local.
     bool due(std::int64_t every, std::int64_t otherwise = 0) const;
-    /// Is the last step done, or has patience run out? Local.
+    /// Says why a run ends before its last step, and what lets it go on: empty if it does not.
+    struct EarlyEnd {
+        std::string why, to_go_on;
+    };
+    /// What the last evaluation found: patience has run out, the run overfits, or the model has
+    /// forgotten too much. Local.
+    EarlyEnd early_reason() const;
+    /// Is the last step done, or has the run to end early? Local.
     bool is_over() const;
     /// Why the run ended before its last step; empty if it did not.
     std::string early_end() const;

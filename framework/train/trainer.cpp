@@ -30,6 +30,19 @@ std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std:
     return bytes;
 }
 
+/// Says how much of the model is not trained; empty if all of it is.
+std::string frozen_note(std::vector<parallel::ParameterSpec> const& specs) {
+    std::int64_t frozen = 0, all = 0;
+    for (auto const& spec : specs) {
+        std::int64_t const elements = storage::elements_of(spec.shape);
+        all += elements;
+        if (!spec.trainable) frozen += elements;
+    }
+    return frozen == 0
+               ? ""
+               : fmt::format("optimizer.freeze: {} of {} parameters stay as they are", frozen, all);
+}
+
 /// RUN/config.yaml says what the run does from now on; what it said before goes into the log.
 void renew_config_file(RunContext const& run, Reports& reports) {
     std::string const path = run.config.run + "/config.yaml", now = config::to_yaml(run.config);
@@ -55,7 +68,8 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
     : run_(config, world, limits),
       model_(run_.config, run_.inputs.model, run_.mesh, inputs::Purpose::training, device),
       optimizer_(model_.store(), config.optimizer,
-                 config.parallel.offload == parallelize::Offload::optimizer),
+                 config.parallel.offload == parallelize::Offload::optimizer,
+                 run_.inputs.model.layers),
       gradient_norm_(model_.store(), run_.mesh),
       batches_(*run_.inputs.train, run_.shape, run_.mesh, config.seed, device, deadline_of(config)),
       sensitivity_(run_.config, run_.inputs.steps, model_, optimizer_, gradient_norm_, batches_),
@@ -96,14 +110,16 @@ void Trainer::take_up() {
     reports_.note(fmt::format("resumed at step {} of {}", progress.step, run_.inputs.steps));
     if (progress.finished) { // unless it was given more to do
         progress.finished = run_.is_over();
+        bool const early = !run_.early_end().empty();
         reports_.note(
             progress.finished
-                ? fmt::format("the run is over; raise {} to go on",
-                              run_.early_end().empty() ? "train.epochs or train.steps"
-                                                       : "evaluation.patience")
+                ? fmt::format("the run is over; {} to go on",
+                              early ? run_.early_reason().to_go_on
+                                    : "raise train.epochs or train.steps")
                 : "the finished run goes on; its learning rate follows the schedule of the "
                   "new length");
     }
+    validation_.check_general();
     reports_.open();
     if (run_.mesh.world().rank() == 0 && !pretrained::read_run_source(run_.config.run))
         pretrained::write_run_source(run_.config.run, run_.config.model, run_.config.data.path,
@@ -112,6 +128,7 @@ void Trainer::take_up() {
 
 void Trainer::note_layout(at::Device device) {
     auto const& config = run_.config;
+    if (auto const line = frozen_note(model_.specs()); !line.empty()) reports_.note(line);
     auto const micro_batches =
         data::plan_step(*run_.inputs.train, run_.shape, config.seed, 0).micro_batches.size();
     auto const data_ranks = static_cast<std::size_t>(run_.mesh.data().size());
@@ -140,6 +157,7 @@ Outcome Trainer::run() {
     if (std::string const warning = control_.warning(); !warning.empty()) reports_.say(warning);
     reports_.job();
     renew_config_file(run_, reports_);
+    validation_.measure_general();
     run::Orders orders;
     while (!run_.progress.finished && orders.stop == run::StopReason::none) {
         // 1. Evaluation of the step before, perhaps of an earlier job: its signal came between.

@@ -20,10 +20,25 @@ class Validation {
     /// Evaluates, keeps count in the progress of the run, and tells `control` how long it took;
     /// true if it is the best so far. Every step must be settled. Collective.
     bool evaluate(run::Control& control);
+    /// Measures the loss on general text before the first step, if there is such text and it was
+    /// not measured yet. Collective.
+    void measure_general();
+    /// Throws InputError if a run that is taken up has not measured this text before its first
+    /// step. Local.
+    void check_general() const;
     /// result of the last evaluation of this job
     std::optional<evaluation::Metrics> const& last() const { return last_; }
 
   private:
+    /// Follows what is forgotten; false if it is too much. Collective.
+    bool follow_general();
+    double general_loss(); ///< Collective.
+    /// Tells the user, once, that the run overfits.
+    void follow_overfitting(evaluation::Outcome const& outcome);
+    /// Takes the value of the metric that decides into the progress; true if it is the best so far
+    /// and `allowed`.
+    bool take_value(bool allowed);
+
     RunContext& run_;
     Reports& reports_;
     evaluation::Evaluator evaluator_;

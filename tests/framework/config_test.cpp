@@ -271,6 +271,28 @@ TEST(Config, ClassesHaveWeightsByNameOrBalancedOrNone) {
                  cluster::InputError);
 }
 
+TEST(Config, PatternsOfNamesAreAListOfTexts) {
+    auto const of = [](std::string const& value) {
+        return config::parse_config(std::string(kGood), "x.yaml", {"optimizer.freeze=" + value})
+            .optimizer.freeze;
+    };
+    EXPECT_EQ(of(R"(["*.bias", "a?"])"), (std::vector<std::string>{"*.bias", "a?"}));
+    EXPECT_TRUE(of("[]").empty());
+    config::Config config = config::parse_config(std::string(kGood), "x.yaml", {});
+    config.optimizer.freeze = {"*: \"a\"", "[0-5]"};
+    std::string const yaml = config::to_yaml(config);
+    EXPECT_EQ(config::parse_config(yaml, "y.yaml", {}).optimizer.freeze, config.optimizer.freeze);
+    config::Config const plain = config::parse_config(std::string(kGood), "x.yaml", {});
+    EXPECT_EQ(config::differences(config::to_yaml(plain), yaml).size(), 1U);
+    for (auto const* bad : {"*.bias", "[*.bias]", "[[a]]", "[\"\"]", "{a: b}", "all"})
+        EXPECT_THROW(of(bad), cluster::InputError) << bad;
+    EXPECT_EQ(error_of(kGood, {"optimizer.freeze=all"}),
+              "--set: optimizer.freeze: all: legal: a list of patterns of parameter names in "
+              "quotes, as in [\"*.embeddings.*\"]");
+    EXPECT_EQ(error_of(kGood, {"optimizer.layer_decay=0"}),
+              "--set: optimizer.layer_decay: 0: legal: a number > 0 and <= 1");
+}
+
 TEST(Config, WhatIsWrittenIsReadBackTheSame) {
     Given const given(kGood);
     config::Config config = config::read_config(given.path, {});

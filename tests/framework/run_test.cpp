@@ -78,8 +78,23 @@ TEST(Progress, KeepsEverythingThroughACheckpoint) {
     p.finished = true;
     p.left_out = {7, 70, 98};
     p.recent_losses = {1.5, 0.25};
+    p.gap = {.lowest_step = 8,
+             .lowest = 0.75,
+             .last = 1.0 / 3,
+             .rises = 2,
+             .losses = {0.5, 1.0 / 7},
+             .until = {3, 4.5, 9.25},
+             .since = {1, 2, 4},
+             .overfits = true};
+    p.general = {"abc", 2.5, 2.75};
     run::Progress const q = run::Progress::from_json(p.to_json());
     EXPECT_EQ(q.to_json(), p.to_json());
+    EXPECT_EQ(q.gap.losses, p.gap.losses);
+    EXPECT_TRUE(q.gap.overfits);
+    EXPECT_EQ(q.general.forgotten(), 0.25);
+    nlohmann::json earlier = p.to_json();
+    for (auto const* key : {"gap", "general"}) earlier.erase(key);
+    EXPECT_EQ(run::Progress::from_json(earlier).gap.lowest_step, -1);
     EXPECT_EQ(q.best, 0.75);
     EXPECT_EQ(q.best_step, 8);
     EXPECT_EQ(q.evaluations_without_improvement, 2);

@@ -96,6 +96,12 @@ TEST(Compare, StateByPathAndConfigurationByLine) {
                                         "config: only in the second: clip: 2",
                                         "progress/step: 4 -> 8", "ranks: nothing -> 2"}));
     EXPECT_TRUE(checkpoint::state_differences(a, a).empty());
+    std::vector<double> many(100, 1.5), other = many;
+    other[7] = 2;
+    EXPECT_EQ(checkpoint::state_differences({{"losses", many}}, {{"losses", other}}),
+              (std::vector<std::string>{"losses: 1 of 100 entries differ"}));
+    EXPECT_EQ(checkpoint::state_differences({{"losses", many}}, {{"losses", {1}}}),
+              (std::vector<std::string>{"losses: a list of 100 -> [1]"}));
 }
 
 } // namespace

@@ -1,9 +1,11 @@
 // Learning rates against those of transformers' schedules (tests/golden/make_optimizer.py).
+#include "framework/optimizer/layer_decay.hpp"
 #include "framework/optimizer/schedule.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -51,6 +53,20 @@ TEST(Schedule, AResumedRunGoesOnWithTheRateOfItsStep) {
     for (auto const& row : all.at("resumed"))
         rates += compare(row, all.at("learning_rate"), row.at("first"));
     EXPECT_EQ(rates, 90);
+}
+
+TEST(LayerDecay, EachLayerHasItsFactor) {
+    framework::optimizer::Section section;
+    auto const scale = [&](char const* unit) {
+        return framework::optimizer::rate_scale(section, unit, 12);
+    };
+    EXPECT_EQ(scale("embeddings"), 1);
+    section.layer_decay = 0.5;
+    EXPECT_EQ(scale("head"), 1);
+    EXPECT_EQ(scale("layers.11"), 0.5);
+    EXPECT_EQ(scale("layers.0"), std::pow(0.5, 12));
+    EXPECT_EQ(scale("embeddings"), std::pow(0.5, 13));
+    EXPECT_EQ(scale("tied"), std::pow(0.5, 13));
 }
 
 } // namespace

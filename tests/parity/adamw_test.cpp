@@ -1,0 +1,63 @@
+// AdamW against torch's own where parts of a model differ: rates of layers, frozen parts.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cluster/file.hpp"
+#include "cluster/thread_communicator.hpp"
+#include "framework/optimizer/adamw.hpp"
+#include "framework/optimizer/gradient_norm.hpp"
+
+namespace trireme::test {
+namespace {
+
+using namespace framework;
+
+/// A rate for each layer, parts that are not trained and are in no norm
+/// (tests/golden/make_layer_rates.py).
+TEST(AgainstTorch, AdamWWithRatesOfLayersAndFrozenParts) {
+    auto const golden =
+        nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/layer_rates.json"));
+    std::vector<parallel::ParameterSpec> specs;
+    for (std::size_t i = 0; auto const& tensor : golden.at("tensors"))
+        specs.push_back({.name = tensor.at("name"),
+                         .shape = {std::ssize(golden.at("start").at(i++))},
+                         .unit = tensor.at("unit"),
+                         .trainable = tensor.at("trained"),
+                         .decay = tensor.at("decay")});
+    parallel::ParameterStore store(specs, {.compute = at::kDouble});
+    auto const world = cluster::make_thread_world(1, {});
+    parallel::Mesh const mesh(*world[0], {});
+    auto const values = [](nlohmann::json const& list) {
+        return at::tensor(list.get<std::vector<double>>(), at::kDouble);
+    };
+    for (std::size_t i = 0; i < specs.size(); ++i)
+        store.at(specs[i].name).master().copy_(values(golden.at("start").at(i)));
+    optimizer::AdamW optimizer(store,
+                               {.beta1 = golden.at("beta1"),
+                                .beta2 = golden.at("beta2"),
+                                .epsilon = golden.at("epsilon"),
+                                .weight_decay = golden.at("weight_decay"),
+                                .layer_decay = golden.at("layer_decay")},
+                               false, golden.at("layers"));
+    for (std::int64_t step = 0; auto const& row : golden.at("steps")) {
+        for (std::size_t i = 0; i < specs.size(); ++i)
+            store.at(specs[i].name).gradient().copy_(values(row.at("gradients").at(i)));
+        double const norm = optimizer::gradient_norm(store, mesh);
+        EXPECT_NEAR(norm, row.at("norm"), 1e-13 * norm);
+        // torch's own clip divides by norm + 1e-6
+        optimizer.step(
+            golden.at("learning_rate"),
+            at::scalar_tensor(std::min(1.0, golden.at("clip").get<double>() / (norm + 1e-6)),
+                              at::kDouble),
+            step++);
+        for (std::size_t i = 0; i < specs.size(); ++i)
+            EXPECT_TRUE(at::allclose(store.at(specs[i].name).master(),
+                                     values(row.at("weights").at(i)), 1e-13, 1e-15))
+                << specs[i].name << " step " << step;
+    }
+}
+
+} // namespace
+} // namespace trireme::test
