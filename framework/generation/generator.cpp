@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "cluster/error.hpp"
 #include "framework/generation/kv_cache.hpp"
@@ -14,7 +15,8 @@ namespace {
 /// A text that is being continued; `text` is the prompt and what was chosen so far.
 struct Running {
     std::vector<std::int32_t> text;
-    std::int64_t limit = 0; ///< limit of new tokens
+    std::int64_t limit = 0;          ///< limit of new tokens
+    std::int64_t positions_left = 0; ///< of the model after the prompt
     Completion done;
 };
 
@@ -38,8 +40,9 @@ data::MicroBatch pack(std::vector<Running> const& batch, std::vector<std::size_t
 }
 
 /// Adds the next token; false when the text ended with it.
-bool advance(Running& r, std::span<float const> logits, std::int64_t positions_left,
-             Options const& options, Generator::Listener const& listener) {
+/// Adds the next token; false when the text ended with it.
+bool advance(Running& r, std::span<float const> logits, Options const& options,
+             Generator::Listener const& listener) {
     Choice const choice = choose(logits, r.text, r.done.index, options.sampling);
     r.done.log_probability += choice.log_probability;
     if (std::ranges::find(options.stops, choice.token) != options.stops.end()) return false;
@@ -48,10 +51,22 @@ bool advance(Running& r, std::span<float const> logits, std::int64_t positions_l
     if (listener) listener(r.done.index, choice.token);
     if (static_cast<std::int64_t>(r.done.tokens.size()) < r.limit) return true;
     r.done.ending =
-        positions_left < options.max_new_tokens ? Ending::max_positions : Ending::max_new_tokens;
+        r.positions_left < options.max_new_tokens ? Ending::max_positions : Ending::max_new_tokens;
     return false;
 }
 
+/// Adds a token to each text of `live`, which has a row of `logits`. Returns those that go on.
+std::vector<std::size_t> advance_all(std::vector<Running>& batch,
+                                     std::vector<std::size_t> const& live, at::Tensor const& logits,
+                                     Options const& options, Generator::Listener const& listener) {
+    auto const width = static_cast<std::size_t>(logits.size(1));
+    std::vector<std::size_t> going_on;
+    for (std::size_t row = 0; row < live.size(); ++row) {
+        std::span<float const> const of_row(logits.const_data_ptr<float>() + row * width, width);
+        if (advance(batch[live[row]], of_row, options, listener)) going_on.push_back(live[row]);
+    }
+    return going_on;
+}
 } // namespace
 
 char const* name_of(Ending ending) {
@@ -63,6 +78,19 @@ char const* name_of(Ending ending) {
     return "";
 }
 
+static void check_prompt(Prompt const& p, model::Config const& model) {
+    auto const length = static_cast<std::int64_t>(p.tokens.size());
+    if (length < 1 || length > model.max_positions)
+        throw cluster::InputError(
+            fmt::format("{}: prompt: {} tokens: legal: 1 to {}, the positions of the model", p.name,
+                        length, model.max_positions));
+    for (auto const token : p.tokens)
+        if (token < 0 || token >= model.vocabulary)
+            throw cluster::InputError(
+                fmt::format("{}: prompt: token {}: legal: 0 to {}, the model's vocabulary", p.name,
+                            token, model.vocabulary - 1));
+}
+
 void check_prompts(std::vector<Prompt> const& prompts, Options const& options,
                    model::Config const& model) {
     check_sampling(options.sampling);
@@ -72,54 +100,53 @@ void check_prompts(std::vector<Prompt> const& prompts, Options const& options,
     if (options.batch < 1)
         throw cluster::InputError(
             fmt::format("--batch: {}: legal: a whole number >= 1", options.batch));
+    for (auto const& p : prompts) check_prompt(p, model);
+}
+
+/// Returns the texts that begin with the prompts.
+static std::vector<Running> begin(std::vector<Prompt> const& prompts, Options const& options,
+                                  model::Config const& model) {
+    std::vector<Running> batch;
     for (auto const& p : prompts) {
         auto const length = static_cast<std::int64_t>(p.tokens.size());
-        if (length < 1 || length > model.max_positions)
-            throw cluster::InputError(
-                fmt::format("{}: prompt: {} tokens: legal: 1 to {}, the positions of the model",
-                            p.name, length, model.max_positions));
-        for (auto const token : p.tokens)
-            if (token < 0 || token >= model.vocabulary)
-                throw cluster::InputError(
-                    fmt::format("{}: prompt: token {}: legal: 0 to {}, the model's vocabulary",
-                                p.name, token, model.vocabulary - 1));
+        // the last token needs no position: nothing follows it
+        std::int64_t const left = model.max_positions - length + 1;
+        batch.push_back(
+            {p.tokens, std::min(options.max_new_tokens, left), left, {.index = p.index}});
     }
+    return batch;
 }
 
 std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts,
                                             Options const& options,
                                             Listener const& listener) const {
-    std::vector<Running> batch;
-    // the last token needs no position: nothing follows it
-    std::vector<std::int64_t> capacities, positions_left;
-    std::vector<std::size_t> live;
-    for (auto const& p : prompts) {
-        auto const length = static_cast<std::int64_t>(p.tokens.size());
-        positions_left.push_back(model_.config().max_positions - length + 1);
-        std::int64_t const limit = std::min(options.max_new_tokens, positions_left.back());
-        live.push_back(batch.size());
-        batch.push_back({p.tokens, limit, {.index = p.index}});
-        capacities.push_back(length + limit - 1);
-    }
+    std::vector<Running> batch = begin(prompts, options, model_.config());
+    std::vector<std::int64_t> capacities;
+    for (auto const& r : batch) capacities.push_back(std::ssize(r.text) + r.limit - 1);
     KvCache cache(model_.config(), std::move(capacities));
+    std::vector<std::size_t> live(batch.size());
+    std::iota(live.begin(), live.end(), 0);
     for (bool first = true; !live.empty(); first = false) {
         model::Pass pass =
             model::make_pass(pack(batch, live, options.cache && !first), false, 0, 0, 1.0);
         if (options.cache) pass.cache = &cache;
-        at::Tensor const logits = model_.next_logits(pass);
-        auto const width = static_cast<std::size_t>(logits.size(1));
-        std::vector<std::size_t> going_on;
-        for (std::size_t row = 0; row < live.size(); ++row) {
-            std::span<float const> const of_row(logits.const_data_ptr<float>() + row * width,
-                                                width);
-            if (advance(batch[live[row]], of_row, positions_left[live[row]], options, listener))
-                going_on.push_back(live[row]);
-        }
-        live = going_on;
+        live = advance_all(batch, live, model_.next_logits(pass), options, listener);
     }
     std::vector<Completion> out;
     for (auto& r : batch) out.push_back(std::move(r.done));
     return out;
+}
+
+/// Returns the labels of prompts with their references: the prompts' own tokens are not trained.
+static std::vector<std::int32_t>
+labels_of(std::vector<Prompt> const& prompts,
+          std::vector<std::vector<std::int32_t>> const& references) {
+    std::vector<std::int32_t> labels;
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        labels.insert(labels.end(), prompts[i].tokens.size() - 1, data::kIgnoredLabel);
+        labels.insert(labels.end(), references[i].begin(), references[i].end());
+    }
+    return labels;
 }
 
 std::vector<ReferenceLoss>
@@ -134,12 +161,7 @@ Generator::losses(std::vector<Prompt> const& prompts,
         r.text.insert(r.text.end(), references[i].begin(), references[i].end() - 1);
     }
     data::MicroBatch micro_batch = pack(batch, all, false);
-    std::vector<std::int32_t> labels;
-    for (std::size_t i = 0; i < prompts.size(); ++i) {
-        labels.insert(labels.end(), prompts[i].tokens.size() - 1, data::kIgnoredLabel);
-        labels.insert(labels.end(), references[i].begin(), references[i].end());
-    }
-    micro_batch.columns.append(data::kTokenLabels, 1, labels);
+    micro_batch.columns.append(data::kTokenLabels, 1, labels_of(prompts, references));
     std::vector<ReferenceLoss> out;
     for (auto const& r : model_.results(model::make_pass(std::move(micro_batch), false, 0, 0, 1.0)))
         out.push_back({r.loss, r.trained});

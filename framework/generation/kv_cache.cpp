@@ -26,6 +26,36 @@ bool all_begin(data::MicroBatch const& micro_batch) {
     });
 }
 
+/// Tells whether all samples begin in this pass. Throws JobError unless they all do or all have one
+/// token.
+bool check_begins(data::MicroBatch const& micro_batch) {
+    bool const begins = all_begin(micro_batch);
+    if (!begins && micro_batch.token_count() != micro_batch.sample_count())
+        throw cluster::JobError("a pass over a cache goes on with one token of each sequence");
+    return begins;
+}
+
+kernels::DecodeProblem problem_of(kernels::CachePlaces const& places,
+                                  std::vector<std::int32_t> const& sequences,
+                                  data::MicroBatch const& micro_batch,
+                                  model::AttentionShape const& shape) {
+    return {places,
+            sequences.data(),
+            micro_batch.positions.data(),
+            micro_batch.token_count(),
+            shape.heads,
+            shape.window,
+            shape.scale,
+            shape.cap};
+}
+
+/// Writes keys or values of the tokens to their places in the cache of a layer.
+template <typename T>
+void store(kernels::DecodeProblem const& p, at::Tensor const& of_tokens, at::Tensor const& cache) {
+    kernels::cache_write(p.places, p.queries, p.sequence, p.position, model::read<T>(of_tokens),
+                         model::write<T>(cache));
+}
+
 } // namespace
 
 KvCache::KvCache(model::Config const& config, std::vector<std::int64_t> capacities)
@@ -42,37 +72,21 @@ at::Tensor KvCache::attend(std::int64_t layer, at::Tensor const& q, at::Tensor c
                            at::Tensor const& v, model::AttentionShape const& shape,
                            model::Pass const& pass) {
     auto const& micro_batch = pass.micro_batch;
+    bool const begins = check_begins(micro_batch);
+    at::Tensor const query = model::for_kernel(q), out = at::empty_like(query);
     Layer& cache = layers_.at(static_cast<std::size_t>(layer));
-    at::Tensor const query = model::for_kernel(q), key = model::for_kernel(k),
-                     value = model::for_kernel(v), out = at::empty_like(query);
     if (!cache.keys.defined())
         cache = {at::empty({total_}, query.options()), at::empty({total_}, query.options())};
     auto const sequences = sequences_of(micro_batch);
-    bool const one_each = micro_batch.token_count() == micro_batch.sample_count();
-    if (!all_begin(micro_batch) && !one_each)
-        throw cluster::JobError("a pass over a cache goes on with one token of each sequence");
-    kernels::DecodeProblem const problem{places_,
-                                         sequences.data(),
-                                         micro_batch.positions.data(),
-                                         micro_batch.token_count(),
-                                         shape.heads,
-                                         shape.window,
-                                         shape.scale,
-                                         shape.cap};
-    model::by_dtype(query, [&](auto* data) {
-        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::cache_write(places_, micro_batch.token_count(), sequences.data(),
-                             micro_batch.positions.data(), model::read<T>(key),
-                             model::write<T>(cache.keys));
-        kernels::cache_write(places_, micro_batch.token_count(), sequences.data(),
-                             micro_batch.positions.data(), model::read<T>(value),
-                             model::write<T>(cache.values));
-        if (!all_begin(micro_batch))
+    auto const problem = problem_of(places_, sequences, micro_batch, shape);
+    model::by_dtype(query, [&]<typename T>(T const* data) {
+        store<T>(problem, model::for_kernel(k), cache.keys);
+        store<T>(problem, model::for_kernel(v), cache.values);
+        if (!begins)
             kernels::decode_attention(problem, data, model::read<T>(cache.keys),
                                       model::read<T>(cache.values), model::write<T>(out));
     });
-    return all_begin(micro_batch) ? model::attention(q, k, v, shape, pass)
-                                  : out.to(q.scalar_type());
+    return begins ? model::attention(q, k, v, shape, pass) : out.to(q.scalar_type());
 }
 
 } // namespace trireme::framework::generation

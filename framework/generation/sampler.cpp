@@ -93,6 +93,16 @@ void penalize_repetition(std::span<double> logits, std::span<std::int32_t const>
     }
 }
 
+/// Keeps the most probable of candidates in descending order whose sum reaches `top_p`.
+static void keep_top(Candidates& of, double top_p) {
+    std::size_t kept = 0;
+    for (double sum = 0; kept < of.tokens.size() && sum < top_p; ++kept)
+        sum += of.probabilities[kept];
+    of.tokens.resize(kept);
+    of.probabilities.resize(kept);
+    normalize(of.probabilities);
+}
+
 Candidates candidates(std::span<double const> logits, Sampling const& sampling) {
     std::size_t const most = sampling.top_k > 0
                                  ? std::min(logits.size(), static_cast<std::size_t>(sampling.top_k))
@@ -109,13 +119,7 @@ Candidates candidates(std::span<double const> logits, Sampling const& sampling) 
         out.probabilities.push_back(
             std::exp((logits[static_cast<std::size_t>(t)] - highest) / sampling.temperature));
     normalize(out.probabilities);
-    if (sampling.top_p >= 1) return out;
-    std::size_t kept = 0;
-    for (double sum = 0; kept < out.tokens.size() && sum < sampling.top_p; ++kept)
-        sum += out.probabilities[kept];
-    out.tokens.resize(kept);
-    out.probabilities.resize(kept);
-    normalize(out.probabilities);
+    if (sampling.top_p < 1) keep_top(out, sampling.top_p);
     return out;
 }
 

@@ -58,14 +58,14 @@ auto read_sound(std::string const& folder, std::string const& name, Read const& 
     }
 }
 
-/// The step that was the best, as the progress in the newest checkpoint says.
+/// Returns the best of the checkpoints `names`, of which the newest says which one it is.
 std::string best_of(std::string const& folder, std::vector<std::string> const& names) {
-    auto const progress = read_sound(folder, names.front(), [&] {
-        return checkpoint::read_run_state(checkpoint::read_manifest(folder + "/" + names.front()),
-                                          names.front())
+    std::string const& newest = names.front();
+    auto const progress = read_sound(folder, newest, [&] {
+        return checkpoint::read_run_state(checkpoint::read_manifest(folder + "/" + newest), newest)
             .progress;
     });
-    if (progress.best_step < 0) return names.front(); // it was never evaluated
+    if (progress.best_step < 0) return newest; // it was never evaluated
     for (auto const& name : names)
         if (checkpoint::step_of(name) == progress.best_step) return name;
     throw cluster::InputError(
@@ -120,17 +120,30 @@ void check_same_parameters(checkpoint::Manifest const& manifest, model::Config c
                 fmt::format("{}: tensor {} has no place in the model", path, tensor.name));
 }
 
+/// Opens a checkpoint that has the parameters of the model.
+std::unique_ptr<checkpoint::Reader>
+open_checkpoint(std::string const& folder, std::string const& name, model::Config const& model) {
+    std::string const path = folder + "/" + name;
+    auto opened =
+        read_sound(folder, name, [&] { return std::make_unique<checkpoint::Reader>(path); });
+    check_same_parameters(opened->manifest(), model, path);
+    return opened;
+}
+
+at::Tensor read_weight(checkpoint::Reader const& reader, std::string const& parameter) {
+    auto const& tensor = *reader.manifest().find("weight", parameter);
+    at::Tensor const out =
+        at::empty(tensor.shape, tensor.dtype == "f64" ? at::kDouble : at::kFloat);
+    reader.read(tensor, 0, out.numel(), out.mutable_data_ptr());
+    return out;
+}
+
 /// Weights of a checkpoint, or the mean of those of several.
 class ChosenWeights {
   public:
     ChosenWeights(std::string folder, std::vector<std::string> names, model::Config const& model)
         : folder_(std::move(folder)), names_(std::move(names)) {
-        for (auto const& name : names_) {
-            readers_.push_back(read_sound(folder_, name, [&] {
-                return std::make_unique<checkpoint::Reader>(folder_ + "/" + name);
-            }));
-            check_same_parameters(readers_.back()->manifest(), model, folder_ + "/" + name);
-        }
+        for (auto const& name : names_) readers_.push_back(open_checkpoint(folder_, name, model));
     }
     /// The mean is taken in float64 and rounded once, so that no order of checkpoints shows.
     at::Tensor of(std::string const& parameter) const {
@@ -150,13 +163,7 @@ class ChosenWeights {
         return readers_[i]->manifest().find("weight", parameter)->dtype == "f64";
     }
     at::Tensor read(std::size_t i, std::string const& parameter) const {
-        auto const& tensor = *readers_[i]->manifest().find("weight", parameter);
-        at::Tensor const out =
-            at::empty(tensor.shape, is_double(i, parameter) ? at::kDouble : at::kFloat);
-        return read_sound(folder_, names_[i], [&] {
-            readers_[i]->read(tensor, 0, out.numel(), out.mutable_data_ptr());
-            return out;
-        });
+        return read_sound(folder_, names_[i], [&] { return read_weight(*readers_[i], parameter); });
     }
 
     std::string folder_;
@@ -175,6 +182,13 @@ pretrained::RunSource source_of(std::string const& run, config::Config const& co
                     run, run, config.model.path, config.data.path));
 }
 
+config::Config config_of_run(std::string const& run) {
+    if (!cluster::is_folder(run))
+        throw cluster::InputError(run + ": no such folder" + cluster::current_folder_of(run) +
+                                  "; legal: the run folder of a `trireme train`");
+    return config::read_config(run + "/config.yaml", {});
+}
+
 } // namespace
 
 std::string export_checkpoint(std::string const& run, std::string const& which,
@@ -183,10 +197,7 @@ std::string export_checkpoint(std::string const& run, std::string const& which,
     // Equal checkpoints make equal folders, whatever cores a launcher left this process: the
     // fingerprint is computed.
     parallelize::configure_numerics({.mode = parallelize::NumericsMode::bitwise, .threads = 1}, 1);
-    if (!cluster::is_folder(run))
-        throw cluster::InputError(run + ": no such folder" + cluster::current_folder_of(run) +
-                                  "; legal: the run folder of a `trireme train`");
-    config::Config config = config::read_config(run + "/config.yaml", {});
+    config::Config config = config_of_run(run);
     std::string const folder = run + "/checkpoints";
     auto const names = choose(folder, which);
     pretrained::RunSource const source = source_of(run, config);

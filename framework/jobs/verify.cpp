@@ -34,13 +34,15 @@ constexpr char const *kTokenClassifier = "ForTokenClassification",
 /// how those of masked language models end
 constexpr char const* kMasked = "ForMaskedLM";
 
-/// The task of the head that the folder was trained with, which must be one that the labels ask
-/// for.
-tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& file,
-                           model::Config model) {
-    std::string const name = pretrained::transformers_class_of(model),
-                      where =
-                          folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
+/// Names the place in config.json that says what the folder was trained for, with its value.
+std::string where_of(std::string const& folder, model::Config const& model) {
+    std::string const name = pretrained::transformers_class_of(model);
+    return folder + "/config.json: architectures: " + (name.empty() ? "none" : name);
+}
+
+/// Returns the task of a head with several outputs a text, each of them for a token, or null.
+tasks::Task const* task_of_lists(std::string const& folder, verify::TokenFile const& file,
+                                 std::string const& name) {
     for (auto const& [end, kind] :
          {std::pair{kTokenClassifier, data::TaskKind::token_classification},
           {kAnswers, data::TaskKind::question_answering}}) {
@@ -49,38 +51,58 @@ tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& f
             throw cluster::InputError(fmt::format(
                 "{}: one label per sequence, but {} is a ...{}; legal: a list for each sequence",
                 file.path, folder, end));
-        return tasks::task_of(kind);
+        return &tasks::task_of(kind);
     }
-    bool const classifier = pretrained::is_classifier(model);
-    auto const* of_samples = tasks::task_of_samples(pretrained::problem_of(model));
-    auto const& task = of_samples ? *of_samples : tasks::task_of(data::TaskKind::classification);
-    bool const of_tokens = file.has_lists && !(classifier && model::traits_of(task.head()).learns ==
-                                                                 data::Values::reals);
-    if (of_tokens && classifier)
+    return nullptr;
+}
+
+/// Returns the task that labels per token ask of a folder without one of those heads.
+tasks::Task const& task_of_tokens(std::string const& folder, verify::TokenFile const& file,
+                                  model::Config const& model) {
+    if (pretrained::is_classifier(model))
         throw cluster::InputError(
             fmt::format("{}: labels per token, but {} is a classifier; legal: one label per "
                         "sequence",
                         file.path, folder));
-    if (of_tokens && name.ends_with(kMasked))
+    if (pretrained::transformers_class_of(model).ends_with(kMasked))
         return tasks::task_of(data::TaskKind::masked_language_modeling);
-    if (of_tokens && !model.causal)
+    if (!model.causal)
         throw cluster::InputError(
-            where + ": an encoder: there is no language-modeling head to verify; legal: one label "
-                    "per sequence, for a folder with a trained classifier");
-    if (of_tokens) return tasks::task_of(data::TaskKind::language_modeling);
-    model.head = task.head();
-    if (!classifier)
-        throw cluster::InputError(
-            fmt::format("{}: no trained classifier: what is missing is a ...{} class, id2label and "
-                        "the tensor {}; legal: fine-tune "
-                        "the model and verify what trireme export writes{}",
-                        where, kClassifier, model::head_names(model).classifier.weight,
-                        model.causal ? ", or give a label per token" : ""));
+            where_of(folder, model) +
+            ": an encoder: there is no language-modeling head to verify; legal: one label "
+            "per sequence, for a folder with a trained classifier");
+    return tasks::task_of(data::TaskKind::language_modeling);
+}
+
+void check_classifier(std::string const& folder, model::Config const& model,
+                      tasks::Task const& task) {
+    if (!pretrained::is_classifier(model))
+        throw cluster::InputError(fmt::format(
+            "{}: no trained classifier: what is missing is a ...{} class, id2label and "
+            "the tensor {}; legal: fine-tune "
+            "the model and verify what trireme export writes{}",
+            where_of(folder, model), kClassifier, model::head_names(model).classifier.weight,
+            model.causal ? ", or give a label per token" : ""));
     auto const labels = std::ssize(pretrained::class_names_of(model));
     if (labels < task.schema().least_labels)
         throw cluster::InputError(fmt::format("{}/config.json: id2label: {} entries: legal: {} or "
                                               "more",
                                               folder, labels, task.schema().least_labels));
+}
+
+/// The task of the head that the folder was trained with, which must be one that the labels ask
+/// for.
+tasks::Task const& task_of(std::string const& folder, verify::TokenFile const& file,
+                           model::Config model) {
+    if (auto const* found = task_of_lists(folder, file, pretrained::transformers_class_of(model)))
+        return *found;
+    auto const* of_samples = tasks::task_of_samples(pretrained::problem_of(model));
+    auto const& task = of_samples ? *of_samples : tasks::task_of(data::TaskKind::classification);
+    bool const of_targets = pretrained::is_classifier(model) &&
+                            model::traits_of(task.head()).learns == data::Values::reals;
+    if (file.has_lists && !of_targets) return task_of_tokens(folder, file, model);
+    model.head = task.head();
+    check_classifier(folder, model, task);
     return task;
 }
 
@@ -201,10 +223,8 @@ double write_numerics(VerifyJob const& job, cluster::Communicator& world) {
     double const loss = results.loss();
     write_logits(file.get(), results, *task.set, task.model);
     if (file) file->write("loss", H5T_IEEE_F64LE, {}, &loss);
-    path.for_each_gradient([&](std::string const& name, at::Tensor const& gradient) {
-        if (file)
-            file->write("grad/" + name, H5T_IEEE_F32LE, gradient.sizes().vec(),
-                        gradient.const_data_ptr());
+    path.for_each_gradient([&](std::string const& name, at::Tensor const& g) {
+        if (file) file->write("grad/" + name, H5T_IEEE_F32LE, g.sizes().vec(), g.const_data_ptr());
     });
     if (file) file->commit();
     return loss;

@@ -106,30 +106,44 @@ void check_layout(model::Config const& model, parallel::MeshShape const& shape,
     check_tensor(model, shape[Axis::tensor]);
 }
 
-std::vector<std::string> layout_notes(model::Config const& model, parallel::MeshShape const& shape,
-                                      ParallelSection const& section, std::int64_t micro_steps) {
-    std::vector<std::string> notes;
-    int const stages = shape[Axis::pipeline], tensor = shape[Axis::tensor],
-              shard = shape[Axis::shard];
-    if (stages > 1 && micro_steps < stages)
-        notes.push_back(bubble_note(stages, section, micro_steps));
-    if (section.zero > 0 && shard == 1)
-        notes.push_back(fmt::format(
-            "note: parallel.zero: {}: the shard axis is 1, so that nothing is sharded: {}",
-            section.zero, shape.equation()));
-    if (section.zero == 0 && shard > 1)
-        notes.push_back(fmt::format(
+namespace {
+
+/// Says if ZeRO and the shard axis do not fit each other, or "".
+std::string sharding_note(parallel::MeshShape const& shape, int zero) {
+    if (zero > 0 && shape[Axis::shard] == 1)
+        return fmt::format(
+            "note: parallel.zero: {}: the shard axis is 1, so that nothing is sharded: {}", zero,
+            shape.equation());
+    if (zero == 0 && shape[Axis::shard] > 1)
+        return fmt::format(
             "note: parallel.zero: 0: the {} ranks of the shard axis keep copies, as those of "
             "replicate do",
-            shard));
+            shape[Axis::shard]);
+    return "";
+}
+
+/// Says how many query heads are padding, or "".
+std::string padding_note(model::Config const& model, int tensor) {
     TensorCut const queries = query_heads(model);
     std::int64_t const padded =
         parallel::slice_of(queries, queries.extent(), tensor, 0).local * tensor - model.heads;
-    if (padded > 0)
-        notes.push_back(fmt::format(
-            "note: parallel.tensor: {}: {} query heads over {} kv heads are padded by {} heads "
-            "of zeros",
-            tensor, model.heads, model.kv_heads, padded));
+    if (padded <= 0) return "";
+    return fmt::format("note: parallel.tensor: {}: {} query heads over {} kv heads are padded by "
+                       "{} heads of zeros",
+                       tensor, model.heads, model.kv_heads, padded);
+}
+
+} // namespace
+
+std::vector<std::string> layout_notes(model::Config const& model, parallel::MeshShape const& shape,
+                                      ParallelSection const& section, std::int64_t micro_steps) {
+    int const stages = shape[Axis::pipeline];
+    std::vector<std::string> notes;
+    if (stages > 1 && micro_steps < stages)
+        notes.push_back(bubble_note(stages, section, micro_steps));
+    for (auto const& note :
+         {sharding_note(shape, section.zero), padding_note(model, shape[Axis::tensor])})
+        if (!note.empty()) notes.push_back(note);
     return notes;
 }
 

@@ -32,16 +32,19 @@ int JobHistory::stuck_at(std::int64_t step) const {
     return static_cast<int>(other - jobs.rbegin());
 }
 
+static PastJob job_of(log::EventLine const& event) {
+    double const time = event.time();
+    auto const nodes = static_cast<int>(event.whole("nodes", 1, kMostNodes, 1));
+    return {time, time, nodes, event.steps("step")};
+}
+
 JobHistory read_job_history(std::string const& run) {
     JobHistory history;
     std::vector<double> saves, evaluations;
     log::read_events(run, [&](log::EventLine const& event) {
         double const time = event.time();
         std::string const& kind = event.kind();
-        if (kind == "job")
-            history.jobs.push_back({time, time,
-                                    static_cast<int>(event.whole("nodes", 1, kMostNodes, 1)),
-                                    event.steps("step")});
+        if (kind == "job") history.jobs.push_back(job_of(event));
         if (kind == "checkpoint") saves.push_back(event.seconds());
         if (kind == "evaluation" && event.has("seconds")) evaluations.push_back(event.seconds());
         if (history.jobs.empty()) return;

@@ -44,27 +44,29 @@ bool still_named(int descriptor, std::string const& path) {
            open_file.st_ino == named_file.st_ino && open_file.st_dev == named_file.st_dev;
 }
 
-/// Why not; empty if taken. A file without locks is removed again: it was made here, since no job
-/// works in such a place.
+/// Tries for the lock of the file that `descriptor` is open on. Returns why not; empty if it has
+/// it. A file without locks is removed again: it was made here, since no job works in such a place.
+std::string try_lock(std::string const& run, std::string const& path, int descriptor) {
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return "";
+    if (errno == EWOULDBLOCK)
+        return fmt::format("run: {}: another job is at work in it ({}); legal: wait for its end, "
+                           "or another folder",
+                           run, holder(descriptor));
+    int const reason = errno;
+    unlink(path.c_str());
+    return fmt::format("run: {}: flock: {}; legal: a file system with locks (on Lustre: mounted "
+                       "with `flock`), since two jobs in one folder would ruin each other",
+                       path, cluster::reason_of(reason));
+}
+
+/// Returns why not; empty if taken.
 std::string take(std::string const& run, std::string const& path, int& descriptor) {
     while (true) {
         descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (descriptor < 0)
             return fmt::format("run: {}: {}; legal: a folder that can be written", path,
                                cluster::reason_of(errno));
-        if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-            if (errno == EWOULDBLOCK)
-                return fmt::format("run: {}: another job is at work in it ({}); legal: wait for "
-                                   "its end, or another "
-                                   "folder",
-                                   run, holder(descriptor));
-            int const reason = errno;
-            unlink(path.c_str());
-            return fmt::format("run: {}: flock: {}; legal: a file system with locks (on Lustre: "
-                               "mounted with `flock`), "
-                               "since two jobs in one folder would ruin each other",
-                               path, cluster::reason_of(reason));
-        }
+        if (auto why = try_lock(run, path, descriptor); !why.empty()) return why;
         if (still_named(descriptor, path)) break;
         close(descriptor);
     }

@@ -55,22 +55,28 @@ using Times = std::vector<std::array<double, kPhases>>; ///< by rank
 
 namespace {
 
+/// Finds the phase in which `slowest` lost most against the median, and the medians.
+static void compare_phases(Times const& all, std::array<double, kPhases> const& slowest,
+                           RankTimes& times) {
+    double worst = -1;
+    for (std::size_t p = 0; p < kPhases; ++p) {
+        std::vector<double> of_phase;
+        for (auto const& rank : all) of_phase.push_back(rank[p]);
+        times.median_seconds[p] = median(std::move(of_phase));
+        if (double const lost = slowest[p] - times.median_seconds[p]; lost > worst) {
+            worst = lost;
+            times.phase = static_cast<Phase>(p);
+        }
+    }
+}
+
 /// Everything but the host of the slowest.
 RankTimes compare_times(Times const& all) {
     RankTimes times;
     auto const slowest = std::ranges::max_element(all, {}, sum);
     times.slowest = static_cast<int>(slowest - all.begin());
     times.slowest_seconds = *slowest;
-    double worst = -1;
-    for (std::size_t p = 0; p < kPhases; ++p) {
-        std::vector<double> of_phase;
-        for (auto const& rank : all) of_phase.push_back(rank[p]);
-        times.median_seconds[p] = median(std::move(of_phase));
-        if (double const lost = (*slowest)[p] - times.median_seconds[p]; lost > worst) {
-            worst = lost;
-            times.phase = static_cast<Phase>(p);
-        }
-    }
+    compare_phases(all, *slowest, times);
     std::vector<double> others;
     for (auto r = all.begin(); r != all.end(); ++r)
         if (r != slowest) others.push_back(sum(*r));

@@ -67,15 +67,31 @@ void BatchSource::send(Ahead const& batch) {
     ring_->send();
 }
 
-Batch BatchSource::take(BatchPlace const& place) {
+BatchSource::Ahead BatchSource::next(BatchPlace const& place) {
     std::optional<Ahead> ahead = std::exchange(ahead_, std::nullopt);
-    bool const foreseen = ahead && ahead->place == place;
-    if (ahead && !foreseen) { // a step was left out or taken back
+    if (ahead && ahead->place == place) return std::move(*ahead);
+    if (ahead) { // a step was left out or taken back
         ring_->take();
         ring_->done();
     }
-    Ahead now = foreseen ? std::move(*ahead) : read(place);
-    if (stream_ && !foreseen) send(now);
+    Ahead now = read(place);
+    if (stream_) send(now);
+    return now;
+}
+
+/// Looks at ids that were sent to `at` on the device, and moves on to those of the next
+/// micro-batch.
+static model::MicroBatchIds view_next(std::int64_t*& at, data::MicroBatch const& micro_batch,
+                                      at::Device device) {
+    std::int64_t const count = model::packed_ids(micro_batch);
+    at::Tensor const packed =
+        at::from_blob(at, {count}, at::TensorOptions().dtype(at::kLong).device(device));
+    at += count;
+    return model::view_ids(packed, micro_batch);
+}
+
+Batch BatchSource::take(BatchPlace const& place) {
+    Ahead now = next(place);
     auto* at = stream_ ? static_cast<std::int64_t*>(const_cast<void*>(ring_->take())) : nullptr;
     taken_ = stream_ != nullptr;
     Batch batch{std::move(now.plan), {}};
@@ -86,13 +102,9 @@ Batch BatchSource::take(BatchPlace const& place) {
                 model::make_pass(std::move(micro_batch), true, seed_, place.step, scale, device_));
             continue;
         }
-        std::int64_t const count = model::packed_ids(micro_batch);
-        at::Tensor const packed =
-            at::from_blob(at, {count}, at::TensorOptions().dtype(at::kLong).device(device_));
-        model::MicroBatchIds ids = model::view_ids(packed, micro_batch);
+        model::MicroBatchIds ids = view_next(at, micro_batch, device_);
         batch.passes.push_back(
             {std::move(micro_batch), std::move(ids), true, seed_, place.step, scale});
-        at += count;
     }
     return batch;
 }

@@ -50,6 +50,8 @@ class BatchSource {
         std::vector<data::MicroBatch> micro_batches;
     };
     Ahead read(BatchPlace const& place) const;
+    /// Returns what was read ahead for `place`, or reads it now; on a device it has been sent.
+    Ahead next(BatchPlace const& place);
     void send(Ahead const& batch);
     std::size_t largest_batch() const; ///< bytes, of any step on this rank
     double divisor_of(data::StepPlan const& plan) const;

@@ -38,41 +38,43 @@ std::int64_t draw(std::size_t sequence, std::int64_t place, std::int64_t end) {
            end;
 }
 
+/// Returns `count` numbers that `number(k)` returns, as a list.
+Json list_of(std::int64_t count, auto const& number) {
+    Json list = Json::array();
+    for (std::int64_t k = 0; k < count; ++k) list.push_back(number(k));
+    return list;
+}
+
+/// Returns the labels of sequence `i` of `length` tokens, as the head learns them.
+Json fixed_labels(model::Config const& model, std::size_t i, std::int64_t length) {
+    auto const head = model::traits_of(model.head);
+    auto const token = [&](std::int64_t t) { return draw(i, t, model.vocabulary); };
+    auto const label = [&](std::int64_t t) { return draw(i, -1 - t, model.outputs()); };
+    auto const real = [&](std::int64_t k) {
+        return static_cast<double>(draw(i, -1 - k, 4001)) / 1000.0 - 2.0;
+    };
+    switch (head.learns) {
+    case data::Values::vocabulary: return list_of(length, token);
+    case data::Values::labels:
+        return head.rows == data::Per::sample ? Json(label(0)) : list_of(length, label);
+    case data::Values::places: {
+        auto const [first, last] = std::minmax({draw(i, -1, length), draw(i, -2, length)});
+        return {first, last};
+    }
+    case data::Values::numbers: break; // no head learns them
+    case data::Values::reals: return list_of(model.outputs(), real);
+    }
+    return Json::array();
+}
+
 /// {"input_ids", "labels"}: as `trireme verify --tokens` takes them.
 Json fixed_tokens(model::Config const& model) {
     Json ids = Json::array(), labels = Json::array();
     for (std::size_t i = 0; i < kLengths.size(); ++i) {
-        std::vector<std::int64_t> sequence;
-        for (std::int64_t t = 0; t < std::min(kLengths[i], model.max_positions); ++t)
-            sequence.push_back(draw(i, t, model.vocabulary));
-        ids.push_back(sequence);
-        auto const length = std::ssize(sequence);
-        auto const head = model::traits_of(model.head);
-        switch (head.learns) {
-        case data::Values::vocabulary: labels.push_back(sequence); break;
-        case data::Values::labels:
-            if (head.rows == data::Per::sample) {
-                labels.push_back(draw(i, -1, model.outputs()));
-                break;
-            }
-            labels.push_back(Json::array());
-            for (std::int64_t t = 0; t < length; ++t)
-                labels.back().push_back(draw(i, -1 - t, model.outputs()));
-            break;
-        case data::Values::places: {
-            auto const a = draw(i, -1, length), b = draw(i, -2, length);
-            labels.push_back({std::min(a, b), std::max(a, b)});
-            break;
-        }
-        case data::Values::numbers: break; // no head learns them
-        case data::Values::reals: {
-            Json numbers = Json::array();
-            for (std::int64_t k = 0; k < model.outputs(); ++k)
-                numbers.push_back(static_cast<double>(draw(i, -1 - k, 4001)) / 1000.0 - 2.0);
-            labels.push_back(numbers);
-            break;
-        }
-        }
+        std::int64_t const length = std::min(kLengths[i], model.max_positions);
+        ids.push_back(
+            list_of(length, [&](std::int64_t t) { return draw(i, t, model.vocabulary); }));
+        labels.push_back(fixed_labels(model, i, length));
     }
     return {{"input_ids", ids}, {"labels", labels}};
 }
@@ -237,26 +239,35 @@ void StoredFingerprint::compare_files(Replay& replay) const {
     }
 }
 
-void StoredFingerprint::compare_numbers(Fingerprint const& found, parallelize::Compute compute,
-                                        Replay& replay) const {
+namespace {
+
+Largest difference_of_logits(Fingerprint const& expected, Fingerprint const& found,
+                             std::string const& folder) {
     Largest logits;
-    for (std::size_t i = 0; i < file_.expected.sequences.size(); ++i) {
-        SequenceLogits const &a = file_.expected.sequences[i], &b = found.sequences.at(i);
+    for (std::size_t i = 0; i < expected.sequences.size(); ++i) {
+        SequenceLogits const &a = expected.sequences[i], &b = found.sequences.at(i);
         if (a.last.size() != b.last.size())
-            throw cluster::InputError(fmt::format("{}/{}: logits[{}]: {} values; legal: {}",
-                                                  folder_, kFingerprintFile, i, a.last.size(),
+            throw cluster::InputError(fmt::format("{}/{}: logits[{}]: {} values; legal: {}", folder,
+                                                  kFingerprintFile, i, a.last.size(),
                                                   b.last.size()));
         for (std::size_t v = 0; v < a.last.size(); ++v)
             logits.see(static_cast<double>(a.last[v]), static_cast<double>(b.last[v]));
         logits.see(a.mean, b.mean);
         logits.see(a.rms, b.rms);
     }
+    return logits;
+}
+
+} // namespace
+
+void StoredFingerprint::compare_numbers(Fingerprint const& found, parallelize::Compute compute,
+                                        Replay& replay) const {
+    Fingerprint const& expected = file_.expected;
+    Largest const logits = difference_of_logits(expected, found, folder_);
     Largest loss;
-    loss.see(file_.expected.loss, found.loss);
-    double const bound = file_.json.at("bounds")
-                             .at(kFingerprintBounds[static_cast<std::size_t>(compute)].first)
-                             .get<double>() *
-                         largest(file_.expected);
+    loss.see(expected.loss, found.loss);
+    auto const* name = kFingerprintBounds[static_cast<std::size_t>(compute)].first;
+    double const bound = file_.json.at("bounds").at(name).get<double>() * largest(expected);
     auto const judge = [&](std::string const& what, Largest const& difference) {
         std::string const line = fmt::format("{}: largest difference {:.3g}, bound {:.3g}", what,
                                              difference.value(), bound);
@@ -264,7 +275,7 @@ void StoredFingerprint::compare_numbers(Fingerprint const& found, parallelize::C
         if (!(difference.value() <= bound)) replay.differences.push_back(line);
     };
     judge(fmt::format("logits ({} numbers of {} sequences)", logits.count(),
-                      file_.expected.sequences.size()),
+                      expected.sequences.size()),
           logits);
     judge("loss", loss);
 }

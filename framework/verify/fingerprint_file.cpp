@@ -47,30 +47,40 @@ void check_numbers(std::string const& path, FingerprintFile const& read) {
 
 } // namespace
 
-FingerprintFile read_fingerprint(std::string const& folder) {
+namespace {
+
+/// Reads all that is used later: what is missing throws here. `path`: for messages.
+FingerprintFile fingerprint_file_of(std::string const& path, nlohmann::json json) {
     FingerprintFile read;
+    read.tokens =
+        to_token_file(path, {{"input_ids", json.at("input_ids")}, {"labels", json.at("labels")}});
+    read.expected = from_json(json);
+    for (auto const& [compute, bound] : kFingerprintBounds)
+        json.at("bounds").at(compute).get<double>();
+    for (auto const& [file, hash] : json.at("files").items()) {
+        hash.at("sha256").get<std::string>();
+        hash.at("tensors").get<std::map<std::string, std::string>>();
+    }
+    read.json = std::move(json);
+    return read;
+}
+
+} // namespace
+
+FingerprintFile read_fingerprint(std::string const& folder) {
     std::string const path = folder + "/" + kFingerprintFile;
     if (!cluster::is_there(path))
         throw cluster::InputError(
             path + ": missing: `trireme export` writes it; without it there is nothing to compare "
                    "with; legal: --tokens FILE.json --out FILE.h5");
     try {
-        read.json = data::parse_json(path, cluster::read_file(path));
-        read.tokens = to_token_file(
-            path, {{"input_ids", read.json.at("input_ids")}, {"labels", read.json.at("labels")}});
-        read.expected = from_json(read.json);
-        for (auto const& [compute, bound] : kFingerprintBounds)
-            read.json.at("bounds").at(compute).get<double>();
-        for (auto const& [file, hash] : read.json.at("files").items()) {
-            hash.at("sha256").get<std::string>();
-            hash.at("tensors").get<std::map<std::string, std::string>>();
-        }
+        auto read = fingerprint_file_of(path, data::parse_json(path, cluster::read_file(path)));
+        check_numbers(path, read);
+        return read;
     } catch (nlohmann::json::exception const& error) {
         throw cluster::InputError(
             fmt::format("{}: not a fingerprint of `trireme export`: {}", path, error.what()));
     }
-    check_numbers(path, read);
-    return read;
 }
 
 } // namespace trireme::framework::verify

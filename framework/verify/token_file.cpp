@@ -135,27 +135,40 @@ std::vector<float> numbers_of(TokenFile const& file, std::size_t i, model::Confi
     return numbers;
 }
 
+namespace {
+
+/// Returns labels that no loss depends on.
+std::vector<std::int32_t> ignored(TokenFile const& file, std::size_t i, std::int64_t width) {
+    return std::vector<std::int32_t>(file.ids[i].size() * static_cast<std::size_t>(width),
+                                     data::kIgnoredLabel);
+}
+
+/// Returns the labels of the sequence for a column of whole numbers.
+std::vector<std::int32_t> labels_for(data::TaskColumn const& column, TokenFile const& file,
+                                     std::size_t i, model::Config const& model) {
+    switch (column.values) {
+    case data::Values::vocabulary: return next_tokens(file, i, model);
+    case data::Values::labels: {
+        if (column.per == data::Per::sample) return class_of(file, i, model);
+        Row const labels = labels_of_tokens(file, i, model.outputs());
+        return {labels.begin(), labels.end()};
+    }
+    case data::Values::places: return places_of(file, i);
+    case data::Values::numbers: return ignored(file, i, column.width);
+    case data::Values::reals: break;
+    }
+    return {};
+}
+
+} // namespace
+
 data::Sample sample(TokenFile const& file, std::size_t i, model::Config const& model) {
     data::Sample sample{.tokens = {file.ids[i].begin(), file.ids[i].end()}, .segments = {}};
-    for (auto const& column : tasks::read_by(model.head).columns) switch (column.values) {
-        case data::Values::vocabulary:
-            sample.labels[column.name] = next_tokens(file, i, model);
-            break;
-        case data::Values::labels:
-            if (column.per == data::Per::token) {
-                Row const labels = labels_of_tokens(file, i, model.outputs());
-                sample.labels[column.name].assign(labels.begin(), labels.end());
-            } else {
-                sample.labels[column.name] = class_of(file, i, model);
-            }
-            break;
-        case data::Values::places: sample.labels[column.name] = places_of(file, i); break;
-        case data::Values::numbers: // no loss depends on them
-            sample.labels[column.name].assign(
-                file.ids[i].size() * static_cast<std::size_t>(column.width), data::kIgnoredLabel);
-            break;
-        case data::Values::reals: sample.reals[column.name] = numbers_of(file, i, model); break;
-        }
+    for (auto const& column : tasks::read_by(model.head).columns)
+        if (column.values == data::Values::reals)
+            sample.reals[column.name] = numbers_of(file, i, model);
+        else
+            sample.labels[column.name] = labels_for(column, file, i, model);
     return sample;
 }
 
@@ -167,13 +180,17 @@ std::int64_t TokenFile::tokens() const {
     return static_cast<std::int64_t>(sum);
 }
 
-TokenFile to_token_file(std::string const& path, Json const& json) {
+static void check_keys(std::string const& path, Json const& json) {
     if (!json.is_object())
         throw cluster::InputError(fmt::format("{}: not a JSON object; legal: {}", path, kForm));
     for (auto const& [key, value] : json.items())
         if (key != "input_ids" && key != "labels")
             throw cluster::InputError(
                 fmt::format("{}: {}: unknown key; legal: {}, nothing padded", path, key, kForm));
+}
+
+TokenFile to_token_file(std::string const& path, Json const& json) {
+    check_keys(path, json);
     TokenFile file{.path = path, .ids = {}, .labels = {}};
     Json const &ids = list(path, json, "input_ids"), &labels = list(path, json, "labels");
     if (labels.size() != ids.size())
@@ -182,10 +199,9 @@ TokenFile to_token_file(std::string const& path, Json const& json) {
     file.labels = labels;
     file.has_lists = labels[0].is_array();
     for (std::size_t i = 0; i < ids.size(); ++i) {
-        auto const& tokens =
-            file.ids.emplace_back(row(path, fmt::format("input_ids[{}]", i), ids[i]));
-        if (tokens.empty())
-            refuse(path, fmt::format("input_ids[{}]", i), "[]", "at least one token");
+        std::string const place = fmt::format("input_ids[{}]", i);
+        file.ids.push_back(row(path, place, ids[i]));
+        if (file.ids.back().empty()) refuse(path, place, "[]", "at least one token");
         if (labels[i].is_array() != file.has_lists)
             refuse(path, fmt::format("labels[{}]", i), shown(labels[i]),
                    file.has_lists ? "a list, as labels[0]" : "a number, as labels[0]");

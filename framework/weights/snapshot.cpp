@@ -35,14 +35,28 @@ at::Tensor Snapshot::hold(at::Tensor const& values) {
     return place;
 }
 
-std::vector<checkpoint::OwnedRange> Snapshot::take() {
-    at::NoGradGuard const no_graph;
+void Snapshot::reset() {
     held_.clear();
     used_ = 0;
+    auto const dtype = store_.master_dtype();
     if (copies_ && !buffer_.defined())
-        buffer_ = at::empty({bytes_of_copies(store_) /
-                             static_cast<std::int64_t>(at::elementSize(store_.master_dtype()))},
-                            at::TensorOptions().dtype(store_.master_dtype()));
+        buffer_ =
+            at::empty({bytes_of_copies(store_) / static_cast<std::int64_t>(at::elementSize(dtype))},
+                      at::TensorOptions().dtype(dtype));
+}
+
+std::vector<checkpoint::OwnedRange::Piece> Snapshot::pieces_of(parallel::Stretch const& s,
+                                                               at::Tensor const& values) {
+    std::vector<checkpoint::OwnedRange::Piece> pieces;
+    for (auto const& patch : storage::patches_of(block_of(*s.parameter), s.first, s.count))
+        pieces.push_back({patch.global,
+                          hold(pick(*s.parameter, patch.local, s.first, values)).const_data_ptr()});
+    return pieces;
+}
+
+std::vector<checkpoint::OwnedRange> Snapshot::take() {
+    at::NoGradGuard const no_graph;
+    reset();
     std::string const dtype = store_.master_dtype() == at::kDouble ? "f64" : "f32";
     std::vector<checkpoint::OwnedRange> ranges;
     for (auto const* kind : kStateKinds)
@@ -53,15 +67,9 @@ std::vector<checkpoint::OwnedRange> Snapshot::take() {
                                begin = store_.options().place.part() * part;
             for (auto const& s : parallel::stretches(*unit, begin, begin + part)) {
                 if (!s.parameter->counted()) continue;
-                at::Tensor const values = flat.narrow(0, s.at - unit->begin, s.count);
                 auto const& spec = s.parameter->spec();
-                auto& range = ranges.emplace_back(
-                    checkpoint::OwnedRange{kind, spec.name, dtype, spec.shape, {}});
-                for (auto const& patch :
-                     storage::patches_of(block_of(*s.parameter), s.first, s.count))
-                    range.pieces.push_back(
-                        {patch.global,
-                         hold(pick(*s.parameter, patch.local, s.first, values)).const_data_ptr()});
+                at::Tensor const values = flat.narrow(0, s.at - unit->begin, s.count);
+                ranges.push_back({kind, spec.name, dtype, spec.shape, pieces_of(s, values)});
             }
         }
     return ranges;

@@ -31,6 +31,12 @@ class Snapshot {
 
   private:
     at::Tensor hold(at::Tensor const& values);
+    /// Forgets what the last call held, and makes room for copies.
+    void reset();
+    /// Returns a stretch of a parameter as the rectangles that it is made of, in memory that is
+    /// held.
+    std::vector<checkpoint::OwnedRange::Piece> pieces_of(parallel::Stretch const& stretch,
+                                                         at::Tensor const& values);
 
     parallel::ParameterStore const& store_;
     bool copies_;

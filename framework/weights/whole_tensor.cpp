@@ -71,6 +71,20 @@ static std::string own_runs(parallel::ParameterSpec const& spec,
     return mine;
 }
 
+/// Copies the runs that a rank sent to their places in `out`. Returns the number of elements.
+static std::int64_t copy_runs(std::string const& runs, std::int64_t element, char* out) {
+    std::int64_t met = 0;
+    for (std::size_t at = 0; at < runs.size();) {
+        Header header{};
+        std::memcpy(&header, runs.data() + at, sizeof header);
+        auto const bytes = static_cast<std::size_t>(header.count * element);
+        std::memcpy(out + header.first * element, runs.data() + at + sizeof header, bytes);
+        met += header.count;
+        at += sizeof header + bytes;
+    }
+    return met;
+}
+
 at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::ParameterStore const& store,
                         parallel::Mesh const& mesh, Kept what) {
     at::Tensor const whole = at::empty(spec.shape, at::TensorOptions().dtype(store.master_dtype()));
@@ -79,14 +93,7 @@ at::Tensor whole_tensor(parallel::ParameterSpec const& spec, parallel::Parameter
     std::int64_t met = 0;
     auto* const out = static_cast<char*>(whole.mutable_data_ptr());
     for (auto const& part : cluster::all_gather_bytes(mesh.world(), mine, "whole/" + spec.name))
-        for (std::size_t at = 0; at < part.size();) {
-            Header header{};
-            std::memcpy(&header, part.data() + at, sizeof header);
-            auto const bytes = static_cast<std::size_t>(header.count * element);
-            std::memcpy(out + header.first * element, part.data() + at + sizeof header, bytes);
-            met += header.count;
-            at += sizeof header + bytes;
-        }
+        met += copy_runs(part, element, out);
     if (met != whole.numel())
         throw cluster::JobError("tensor " + spec.name + ": the ranks keep " + std::to_string(met) +
                                 " of its " + std::to_string(whole.numel()) + " elements");
