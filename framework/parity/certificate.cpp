@@ -24,21 +24,26 @@ std::string sha256_of(std::string const& text) {
     return hash.hex();
 }
 
+/// Describes the layout, and whether it passed.
+Json json_of(LayoutOutcome const& outcome) {
+    auto const& p = outcome.layout.parallel;
+    return {{"layout", name_of(outcome.layout)},
+            {"ranks", outcome.layout.ranks()},
+            {"pipeline", p.pipeline},
+            {"replicate", p.replicate},
+            {"shard", p.shard},
+            {"tensor", p.tensor},
+            {"zero", p.zero},
+            {"schedule", name_of(p.schedule)},
+            {"layers", p.layers},
+            {"recompute", name_of(p.recompute)},
+            {"offload", name_of(p.offload)},
+            {"tokens_per_micro_batch", outcome.layout.tokens_per_micro_batch},
+            {"passed", outcome.passed}};
+}
+
 Json to_json(LayoutReport const& r) {
-    auto const& p = r.outcome.layout.parallel;
-    Json json{{"layout", name_of(r.outcome.layout)},
-              {"ranks", r.outcome.layout.ranks()},
-              {"pipeline", p.pipeline},
-              {"replicate", p.replicate},
-              {"shard", p.shard},
-              {"tensor", p.tensor},
-              {"zero", p.zero},
-              {"schedule", name_of(p.schedule)},
-              {"layers", p.layers},
-              {"recompute", name_of(p.recompute)},
-              {"offload", name_of(p.offload)},
-              {"tokens_per_micro_batch", r.outcome.layout.tokens_per_micro_batch},
-              {"passed", r.outcome.passed}};
+    Json json = json_of(r.outcome);
     if (!r.outcome.error.empty()) {
         json["error"] = r.outcome.error;
         return json;
@@ -123,10 +128,9 @@ Json to_json(Report const& report, config::Config const& config, std::string con
               {"loss_bound", report.loss_bound},
               {"layouts", Json::array()}};
     for (auto const& layout : report.layouts) json["layouts"].push_back(to_json(layout));
-    if (report.numerics.compute == parallelize::Compute::bf16) {
-        json["float32"] = report.passed() ? "passed" : "see layouts";
-        json["float32_largest_gradient_bound"] = report.float32_bound;
-    }
+    if (report.numerics.compute == parallelize::Compute::bf16)
+        json.update({{"float32", report.passed() ? "passed" : "see layouts"},
+                     {"float32_largest_gradient_bound", report.float32_bound}});
     if (report.diagnosis) json["diagnosis"] = to_json(*report.diagnosis);
     return json;
 }

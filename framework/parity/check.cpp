@@ -56,22 +56,28 @@ Reference make_reference(Problem const& problem, Trace exact) {
     return reference;
 }
 
+/// Adds what bf16 alone has: figures beside one process, and beside the first layout of the same
+/// tensor size and packing, where every number must come out alike.
+void add_figures_of_bf16(std::vector<Figure>& all, Layout const& layout, Trace const& trace,
+                         Reference& reference) {
+    for (auto const& f :
+         figures_along(trace, reference.alike.at({1, layout.tokens_per_micro_batch})))
+        all.push_back(f);
+    auto const [like, fresh] =
+        reference.alike.try_emplace({layout.parallel.tensor, layout.tokens_per_micro_batch}, trace);
+    if (!fresh)
+        for (auto const& f : figures_alike(trace, like->second)) all.push_back(f);
+    worst_first(all);
+}
+
 LayoutReport judge(Problem const& problem, Layout const& layout, Trace const& trace,
                    Reference& reference) {
     LayoutReport report;
     report.outcome.layout = layout;
     Errors const errors = errors_of(problem, trace, reference.exact);
     auto all = figures(errors, reference.bounds);
-    if (problem.numerics.compute == parallelize::Compute::bf16) {
-        for (auto const& f :
-             figures_along(trace, reference.alike.at({1, layout.tokens_per_micro_batch})))
-            all.push_back(f);
-        auto const [like, fresh] = reference.alike.try_emplace(
-            {layout.parallel.tensor, layout.tokens_per_micro_batch}, trace);
-        if (!fresh)
-            for (auto const& f : figures_alike(trace, like->second)) all.push_back(f);
-        worst_first(all);
-    }
+    if (problem.numerics.compute == parallelize::Compute::bf16)
+        add_figures_of_bf16(all, layout, trace, reference);
     report.worst = all.front();
     report.gradient = *std::ranges::find(all, "gradient", &Figure::what);
     report.loss = *std::ranges::max_element(errors.losses);
@@ -112,27 +118,69 @@ Diagnosis diagnose_in(Problem const& problem, Reference const& reference,
     return diagnose(outcomes, lab);
 }
 
+std::string evidence_of_bf16(LayoutReport const& worst) {
+    if (!worst.outcome.error.empty()) return worst.outcome.error;
+    Figure const& f = worst.worst;
+    return fmt::format("in float32 everything agrees; in bfloat16 the {}{} is {:.2g}, bound {:.2g}",
+                       f.what, f.parameter.empty() ? "" : " of " + f.parameter, f.error, f.bound);
+}
+
 /// bf16 alone is wrong: float32 agrees, so that what is left is what depends on the type.
 Diagnosis diagnose_alone(std::vector<LayoutReport> const& layouts,
                          std::vector<LayoutOutcome> const& outcomes) {
     auto const& worst = *std::ranges::max_element(layouts, {}, [](auto const& l) {
         return l.outcome.error.empty() ? l.worst.share() : 1e300;
     });
-    Figure const& f = worst.worst;
-    std::string const evidence =
-        worst.outcome.error.empty()
-            ? fmt::format(
-                  "in float32 everything agrees; in bfloat16 the {}{} is {:.2g}, bound {:.2g}",
-                  f.what, f.parameter.empty() ? "" : " of " + f.parameter, f.error, f.bound)
-            : worst.outcome.error;
     std::vector<std::string> names;
-    if (!f.parameter.empty()) names.push_back(f.parameter);
+    if (!worst.worst.parameter.empty()) names.push_back(worst.worst.parameter);
     return {pattern_of(outcomes),
             name_of(worst.outcome.layout),
             {{"bf16-alone",
               "something that is done in bfloat16 alone: a cast, a sum in a narrow type, a branch "
               "on the type",
-              evidence, names, kLikely}}};
+              evidence_of_bf16(worst), names, kLikely}}};
+}
+
+/// The problem in float32, beside which one in bfloat16 is checked as well.
+struct Finer {
+    Problem problem;
+    Reference reference;
+    std::vector<LayoutOutcome> outcomes = {};
+
+    /// Runs the layout in float32, and lets `done` pass only if it passes there too.
+    void add_to(LayoutReport& done, Layout const& layout, Runner const& run) {
+        auto const other = run_one(problem, layout, run, reference);
+        outcomes.push_back(other.outcome);
+        done.float32 = other.worst;
+        done.float32_error = other.outcome.error;
+        done.outcome.passed &= other.outcome.passed;
+        done.outcome.hash_differs |= other.outcome.hash_differs;
+    }
+};
+
+/// A mistake that float32 shows too is looked for there, where numbers are closer.
+Diagnosis diagnose_beside(Finer const& finer, std::vector<LayoutReport> const& layouts,
+                          std::vector<LayoutOutcome> const& outcomes, Runner const& run) {
+    return any_failed(finer.outcomes)
+               ? diagnose_in(finer.problem, finer.reference, finer.outcomes, run)
+               : diagnose_alone(layouts, outcomes);
+}
+
+std::optional<Finer> finer_of(Problem const& problem, Trace const& exact) {
+    if (problem.numerics.compute != parallelize::Compute::bf16) return std::nullopt;
+    Problem float32 = problem;
+    float32.numerics.compute = parallelize::Compute::fp32;
+    Reference reference = make_reference(float32, exact);
+    return Finer{std::move(float32), std::move(reference)};
+}
+
+Report empty_report(Problem const& problem, Reference const& reference) {
+    Report report{problem.task(),   shape_class(problem.model),
+                  problem.numerics, problem.seed,
+                  problem.steps,    reference.single};
+    report.bound = largest_bound(reference);
+    report.loss_bound = *std::ranges::max_element(reference.bounds.losses);
+    return report;
 }
 
 } // namespace
@@ -140,39 +188,20 @@ Diagnosis diagnose_alone(std::vector<LayoutReport> const& layouts,
 Report check(Problem const& problem, std::vector<Layout> const& layouts, Runner const& run,
              std::function<void(LayoutReport const&)> const& on_layout) {
     Reference reference = make_reference(problem, exact_trace(problem));
-    Report report{problem.task(),   shape_class(problem.model),
-                  problem.numerics, problem.seed,
-                  problem.steps,    reference.single};
-    report.bound = largest_bound(reference);
-    report.loss_bound = *std::ranges::max_element(reference.bounds.losses);
-    Problem float32 = problem;
-    float32.numerics.compute = parallelize::Compute::fp32;
-    std::optional<Reference> finer;
-    if (problem.numerics.compute == parallelize::Compute::bf16)
-        finer = make_reference(float32, reference.exact);
-    if (finer) report.float32_bound = largest_bound(*finer);
-    std::vector<LayoutOutcome> outcomes, finer_verdicts;
+    Report report = empty_report(problem, reference);
+    auto finer = finer_of(problem, reference.exact);
+    if (finer) report.float32_bound = largest_bound(finer->reference);
+    std::vector<LayoutOutcome> outcomes;
     for (auto const& layout : layouts) {
         LayoutReport done = run_one(problem, layout, run, reference);
-        if (finer) {
-            auto const other = run_one(float32, layout, run, *finer);
-            finer_verdicts.push_back(other.outcome);
-            done.float32 = other.worst;
-            done.float32_error = other.outcome.error;
-            done.outcome.passed &= other.outcome.passed;
-            done.outcome.hash_differs |= other.outcome.hash_differs;
-        }
+        if (finer) finer->add_to(done, layout, run);
         outcomes.push_back(done.outcome);
         report.layouts.push_back(done);
         if (on_layout) on_layout(done);
     }
-    if (!any_failed(outcomes)) return report;
-    if (!finer)
-        report.diagnosis = diagnose_in(problem, reference, outcomes, run);
-    else if (any_failed(finer_verdicts))
-        report.diagnosis = diagnose_in(float32, *finer, finer_verdicts, run);
-    else
-        report.diagnosis = diagnose_alone(report.layouts, outcomes);
+    if (any_failed(outcomes))
+        report.diagnosis = finer ? diagnose_beside(*finer, report.layouts, outcomes, run)
+                                 : diagnose_in(problem, reference, outcomes, run);
     return report;
 }
 

@@ -85,68 +85,79 @@ double worst_single(std::vector<Errors> const& single, Get const& get) {
 
 } // namespace
 
-Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact) {
-    Errors e;
+/// Notes how far losses and norms of all steps are off, as fractions.
+static void compare_numbers(Errors& e, Trace const& trace, Trace const& exact) {
     for (std::size_t s = 0; s < exact.losses.size(); ++s) {
         e.losses.push_back(relative(trace.losses.at(s), exact.losses[s]));
         e.norms.push_back(relative(trace.norms.at(s), exact.norms[s]));
     }
+}
+
+/// Returns the distance of a layout's tensor to the exact one, with what its copies are apart.
+static double distance_of(Tensors const& found, Spread const& copies, Tensors const& exact,
+                          std::string const& name) {
+    return distance(found.at(name), exact.at(name)) + spread(copies, name);
+}
+
+Errors errors_of(Problem const& problem, Trace const& trace, Trace const& exact) {
+    Errors e;
+    compare_numbers(e, trace, exact);
     double const least = 1e-6 * exact.norms.at(0),
                  least_moment = 1e-6 * norm_of_all(exact.first_moments);
     for (auto const& [name, g] : exact.gradient) {
         e.gradient[name] =
-            (distance(trace.gradient.at(name), g) + spread(trace.gradient_copies, name)) /
+            distance_of(trace.gradient, trace.gradient_copies, exact.gradient, name) /
             std::max(norm_of(g), least);
-        at::Tensor const m = exact.first_moments.at(name);
         e.first_moments[name] =
-            (distance(trace.first_moments.at(name), m) + spread(trace.first_moment_copies, name)) /
-            std::max(norm_of(m), least_moment);
+            distance_of(trace.first_moments, trace.first_moment_copies, exact.first_moments, name) /
+            std::max(norm_of(exact.first_moments.at(name)), least_moment);
         e.first[name] = distance(trace.first.at(name), exact.first.at(name)) /
                         moved(problem, exact.first, name);
-        e.weights[name] = (distance(trace.weights.at(name), exact.weights.at(name)) +
-                           spread(trace.weight_copies, name)) /
+        e.weights[name] = distance_of(trace.weights, trace.weight_copies, exact.weights, name) /
                           moved(problem, exact.weights, name);
     }
     return e;
 }
 
+namespace {
+
+constexpr double kOracle = 1e-10; ///< bound in float64, which is the reference's own type
+
+/// Sets the bounds of what is compared of one parameter.
+void bound_parameter(Bounds& b, Problem const& problem, Trace const& exact,
+                     std::vector<Errors> const& single, std::string const& name) {
+    double const rounding = rounding_of(problem.numerics.compute),
+                 floor = gradient_floor(rounding, exact.gradient.at(name), exact.norms.at(0)),
+                 moment_floor = gradient_floor(rounding, exact.first_moments.at(name),
+                                               norm_of_all(exact.first_moments)),
+                 step = update_floor(problem, exact, name, floor);
+    auto const bound = [&](std::map<std::string, double> Errors::*what, double least) {
+        return bound_of(worst_single(single, [&](auto const& s) { return (s.*what).at(name); }),
+                        least);
+    };
+    bool const oracle = problem.numerics.compute == parallelize::Compute::fp64;
+    b.gradient[name] = oracle ? kOracle : bound(&Errors::gradient, floor);
+    b.first_moments[name] = oracle ? kOracle : bound(&Errors::first_moments, moment_floor);
+    b.first[name] = bound(&Errors::first, step / moved(problem, exact.first, name));
+    b.weights[name] =
+        bound(&Errors::weights, kLaterSteps * step / moved(problem, exact.weights, name));
+}
+
+} // namespace
+
 Bounds bounds_of(Problem const& problem, Trace const& exact, std::vector<Errors> const& single) {
     double const rounding = rounding_of(problem.numerics.compute);
     bool const oracle = problem.numerics.compute == parallelize::Compute::fp64;
     Bounds b;
-    double const global = exact.norms.at(0), all_moments = norm_of_all(exact.first_moments);
-    for (auto const& [name, g] : exact.gradient) {
-        double const floor = gradient_floor(rounding, g, global),
-                     moment_floor =
-                         gradient_floor(rounding, exact.first_moments.at(name), all_moments);
-        b.gradient[name] =
-            oracle
-                ? 1e-10
-                : bound_of(worst_single(single, [&](auto const& s) { return s.gradient.at(name); }),
-                           floor);
-        b.first_moments[name] =
-            oracle ? 1e-10
-                   : bound_of(worst_single(single,
-                                           [&](auto const& s) { return s.first_moments.at(name); }),
-                              moment_floor);
-        double const step = update_floor(problem, exact, name, floor);
-        b.first[name] =
-            bound_of(worst_single(single, [&](auto const& s) { return s.first.at(name); }),
-                     step / moved(problem, exact.first, name));
-        b.weights[name] =
-            bound_of(worst_single(single, [&](auto const& s) { return s.weights.at(name); }),
-                     kLaterSteps * step / moved(problem, exact.weights, name));
-    }
+    for (auto const& [name, g] : exact.gradient) bound_parameter(b, problem, exact, single, name);
     for (std::size_t s = 0; s < exact.losses.size(); ++s) {
         double const floor = rounding * kFloorRoundings * (s == 0 ? 1 : kLaterSteps);
-        b.losses.push_back(
-            oracle ? 1e-10
-                   : bound_of(worst_single(single, [&](auto const& e) { return e.losses.at(s); }),
-                              floor));
-        b.norms.push_back(
-            oracle ? 1e-10
-                   : bound_of(worst_single(single, [&](auto const& e) { return e.norms.at(s); }),
-                              floor));
+        auto const bound = [&](std::vector<double> Errors::*what) {
+            return bound_of(worst_single(single, [&](auto const& e) { return (e.*what).at(s); }),
+                            floor);
+        };
+        b.losses.push_back(oracle ? kOracle : bound(&Errors::losses));
+        b.norms.push_back(oracle ? kOracle : bound(&Errors::norms));
     }
     return b;
 }

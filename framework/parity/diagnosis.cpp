@@ -36,24 +36,27 @@ void add(std::vector<Group>& groups, std::vector<LayoutOutcome> const& outcomes,
         groups.push_back(std::move(group));
 }
 
+using Degree = std::int64_t (*)(Layout const&);
+constexpr std::pair<char const*, Degree> kDegrees[] = {
+    {"tensor", [](Layout const& l) { return std::int64_t{l.parallel.tensor}; }},
+    {"pipeline", [](Layout const& l) { return std::int64_t{l.parallel.pipeline}; }},
+    {"shard", [](Layout const& l) { return std::int64_t{l.parallel.shard}; }},
+    {"replicate", [](Layout const& l) { return std::int64_t{l.parallel.replicate}; }},
+    {"zero", [](Layout const& l) { return std::int64_t{l.parallel.zero}; }},
+    {"micro-batches of", [](Layout const& l) { return l.tokens_per_micro_batch; }}};
+
 /// Features that some layouts have and others do not. If several name the same layouts, the most
 /// general is kept.
 std::vector<Group> telling_features(std::vector<LayoutOutcome> const& outcomes) {
     std::vector<Group> groups;
     for (auto const& feature : features()) add(groups, outcomes, feature.name, feature.holds);
-    auto const degree = [&](char const* axis, auto const& of) {
+    for (auto const& [axis, degree] : kDegrees) {
         std::set<std::int64_t> values;
-        for (auto const& v : outcomes) values.insert(of(v.layout));
+        for (auto const& v : outcomes) values.insert(degree(v.layout));
         for (auto const value : values)
             add(groups, outcomes, fmt::format("{} {}", axis, value),
-                [&](auto const& l) { return of(l) == value; });
-    };
-    degree("tensor", [](Layout const& l) { return std::int64_t{l.parallel.tensor}; });
-    degree("pipeline", [](Layout const& l) { return std::int64_t{l.parallel.pipeline}; });
-    degree("shard", [](Layout const& l) { return std::int64_t{l.parallel.shard}; });
-    degree("replicate", [](Layout const& l) { return std::int64_t{l.parallel.replicate}; });
-    degree("zero", [](Layout const& l) { return std::int64_t{l.parallel.zero}; });
-    degree("micro-batches of", [](Layout const& l) { return l.tokens_per_micro_batch; });
+                [&](auto const& l) { return degree(l) == value; });
+    }
     add(groups, outcomes, "schedule 1f1b over stages", [](auto const& l) {
         return l.parallel.pipeline > 1 &&
                l.parallel.schedule == parallel::ScheduleKind::one_f_one_b;

@@ -19,6 +19,13 @@ struct Without {
     Layout layout;
 };
 
+void put_on_one_stage(parallelize::ParallelSection& section) {
+    section.replicate *= section.pipeline;
+    section.pipeline = section.virtual_stages = 1;
+    section.schedule = parallel::ScheduleKind::one_f_one_b;
+    section.layers.clear();
+}
+
 std::vector<Without> variants_of(Layout const& layout) {
     std::vector<Without> all;
     auto const& p = layout.parallel;
@@ -33,12 +40,7 @@ std::vector<Without> variants_of(Layout const& layout) {
     auto const unsharded = [](auto& q) { q.zero = 0, q.replicate *= q.shard, q.shard = 1; };
     if (p.zero == 3) add(p.shard > 1 ? "shards" : "gather", "zero 0", unsharded);
     if (p.zero == 1 || p.zero == 2) add("shards", "zero 0", unsharded);
-    if (p.pipeline > 1)
-        add("stage-boundary", "no stages", [](auto& q) {
-            q.replicate *= q.pipeline, q.pipeline = 1,
-                                       q.schedule = parallel::ScheduleKind::one_f_one_b,
-                                       q.virtual_stages = 1, q.layers.clear();
-        });
+    if (p.pipeline > 1) add("stage-boundary", "no stages", put_on_one_stage);
     return all;
 }
 
@@ -53,27 +55,41 @@ Phase phase_of(Case const& c) {
                : Phase::later;
 }
 
+/// Says what is wrong under a feature, by the phase in which it shows.
+struct Texts {
+    std::string_view id;
+    char const *forward, *backward, *update, *later;
+};
+constexpr char const* kStale = "ZeRO 3 gathers weights that are not those kept: "
+                               "a part is missing or in another place";
+constexpr char const* kGather = "ZeRO 3 handles gradients or weights wrongly in "
+                                "the backward pass: a gather or a reduce-scatter";
+constexpr char const* kRecomputed =
+    "the recomputed forward pass computes something else than the first";
+constexpr char const* kShards = "the update of what a shard keeps, or the gather of the weights "
+                                "after it, is wrong";
+constexpr char const* kStages = "stages do not update as one process does";
+constexpr Texts kTexts[] = {
+    {"recomputation", kRecomputed, kRecomputed, kRecomputed, kRecomputed},
+    {"gather", kStale, kGather, kGather, kStale},
+    {"shards", "weights that shards hold are gathered wrongly",
+     "the reduce-scatter of gradients over shards is wrong", kShards, kShards},
+    {"stage-boundary",
+     "stages hand on wrong activations, or those of another micro-batch, at a stage boundary",
+     "stages hand back wrong gradients, or those of another micro-batch, at a stage boundary",
+     kStages, kStages}};
+
 std::string text_of(std::string const& id, Phase phase) {
-    if (phase == Phase::norm)
+    auto const& texts = *std::ranges::find(kTexts, id, &Texts::id);
+    switch (phase) {
+    case Phase::forward: return texts.forward;
+    case Phase::backward: return texts.backward;
+    case Phase::norm:
         return "the gradient norm leaves out or repeats parts under this feature: " + id;
-    bool const forward = phase == Phase::forward, backward = phase == Phase::backward;
-    if (id == "recomputation")
-        return "the recomputed forward pass computes something else than the first";
-    if (id == "gather")
-        return forward || phase == Phase::later ? "ZeRO 3 gathers weights that are not those kept: "
-                                                  "a part is missing or in another place"
-                                                : "ZeRO 3 handles gradients or weights wrongly in "
-                                                  "the backward pass: a gather or a reduce-scatter";
-    if (id == "shards")
-        return forward    ? "weights that shards hold are gathered wrongly"
-               : backward ? "the reduce-scatter of gradients over shards is wrong"
-                          : "the update of what a shard keeps, or the gather of the weights after "
-                            "it, is wrong";
-    return forward    ? "stages hand on wrong activations, or those of another micro-batch, at a "
-                        "stage boundary"
-           : backward ? "stages hand back wrong gradients, or those of another micro-batch, at a "
-                        "stage boundary"
-                      : "stages do not update as one process does";
+    case Phase::update: return texts.update;
+    case Phase::later: return texts.later;
+    }
+    return "";
 }
 
 /// Blocks without whose matrices the layout's first loss agrees, if some do and others do not.
@@ -91,6 +107,21 @@ std::vector<std::string> blocks_at_fault(Case const& c) {
     return at_fault.size() == matrices.size() ? std::vector<std::string>{} : at_fault;
 }
 
+/// Says where a feature first goes wrong, as far as it can be found; takes the parameters with it.
+std::string place_of(Case const& c, Phase phase, std::string const& id,
+                     std::vector<std::string>& names) {
+    if (phase == Phase::forward && id != "stage-boundary")
+        if (auto const blocks = blocks_at_fault(c); !blocks.empty())
+            return fmt::format(", in {}", fmt::join(blocks, " and "));
+    if (phase != Phase::backward) return "";
+    auto const back = backward_pass(c);
+    if (!back) return "";
+    names = back->parameters;
+    return back->id == "one-gradient"
+               ? "; " + back->text
+               : ", from " + c.lab.spec(names.at(0)).unit + " on, on the way back";
+}
+
 } // namespace
 
 std::optional<Cause> feature_apart(Case const& c) {
@@ -101,19 +132,8 @@ std::optional<Cause> feature_apart(Case const& c) {
     if (right.empty()) return {};
     Phase const phase = phase_of(c);
     std::string const id = right.front().id;
-    std::string where;
-    std::vector<std::string> names = c.wrong;
-    if (phase == Phase::forward && id != "stage-boundary")
-        if (auto const blocks = blocks_at_fault(c); !blocks.empty())
-            where = fmt::format(", in {}", fmt::join(blocks, " and "));
-    if (phase == Phase::backward)
-        if (auto const back = backward_pass(c)) {
-            names = back->parameters;
-            where = back->id == "one-gradient"
-                        ? "; " + back->text
-                        : ", from " + c.lab.spec(names.at(0)).unit + " on, on the way back";
-        }
-    std::vector<std::string> instead;
+    std::vector<std::string> names = c.wrong, instead;
+    std::string const where = place_of(c, phase, id, names);
     for (auto const& r : right) instead.push_back(r.what);
     bool const late = phase == Phase::update || phase == Phase::later;
     return Cause{id, text_of(id, phase) + where,

@@ -71,12 +71,12 @@ struct Formula {
 };
 std::vector<Formula> formulas_of_means(std::vector<std::int64_t> const& trained, int ranks) {
     auto const micro_batches = trained.size(), d = static_cast<std::size_t>(ranks);
-    double const all =
-        static_cast<double>(std::accumulate(trained.begin(), trained.end(), std::int64_t{0}));
+    double const all = std::accumulate(trained.begin(), trained.end(), 0.0);
     std::vector<double> of_rank(d), micro_batches_of_rank(d);
+    auto const rank = [d](std::size_t s) { return parallel::data_rank_of(s, d); };
     for (std::size_t s = 0; s < micro_batches; ++s) {
-        of_rank[parallel::data_rank_of(s, d)] += static_cast<double>(trained[s]);
-        micro_batches_of_rank[parallel::data_rank_of(s, d)] += 1;
+        of_rank[rank(s)] += static_cast<double>(trained[s]);
+        micro_batches_of_rank[rank(s)] += 1;
     }
     Formula by_micro_batch{"the mean over micro-batches of their means", {}},
         by_rank{"the mean over data ranks of the mean over their labels", {}},
@@ -84,10 +84,8 @@ std::vector<Formula> formulas_of_means(std::vector<std::int64_t> const& trained,
     for (std::size_t s = 0; s < micro_batches; ++s) {
         double const own = std::max(1.0, static_cast<double>(trained[s]));
         by_micro_batch.weights.push_back(all / (static_cast<double>(micro_batches) * own));
-        by_rank.weights.push_back(all /
-                                  (ranks * std::max(1.0, of_rank[parallel::data_rank_of(s, d)])));
-        by_both.weights.push_back(
-            all / (ranks * micro_batches_of_rank[parallel::data_rank_of(s, d)] * own));
+        by_rank.weights.push_back(all / (ranks * std::max(1.0, of_rank[rank(s)])));
+        by_both.weights.push_back(all / (ranks * micro_batches_of_rank[rank(s)] * own));
     }
     return {by_micro_batch, by_both, by_rank};
 }
@@ -131,47 +129,59 @@ std::vector<int> silent_ranks(Fit const& f, std::vector<std::int64_t> const& tra
     return whole ? silent : std::vector<int>{};
 }
 
-std::optional<Cause> micro_batches_missing(Case const& c, Fit const& f,
-                                           std::vector<std::int64_t> const& trained,
-                                           std::vector<std::string> const& names) {
-    std::vector<std::string> missing;
-    auto const micro_batches = static_cast<int>(trained.size()), d = c.specimen.layout.data();
-    bool last = true;
-    for (int s = 0; s < micro_batches; ++s) {
-        auto const i = static_cast<std::size_t>(s);
-        if (trained[i] == 0) continue;
-        bool const absent = std::abs(f.weights[i]) < 2e-2;
-        if (!absent && !near(f.weights[i], 1, 2e-2)) return {};
-        if (absent) {
-            missing.push_back(
-                fmt::format("{} of data rank {}", s / d, parallel::data_rank_of(s, d)));
-            last &= s + d >= micro_batches;
-        }
-    }
-    if (missing.empty()) return {};
-    if (auto const ranks = silent_ranks(f, trained, d); !ranks.empty())
-        return Cause{
-            "ranks-not-summed",
+Cause ranks_not_summed(std::vector<int> const& ranks, Fit const& f,
+                       std::vector<std::string> const& names) {
+    return {"ranks-not-summed",
             fmt::format("gradients of data rank{} {} are not in the sum: it is not taken over all "
                         "data ranks",
                         ranks.size() > 1 ? "s" : "", fmt::join(ranks, ", ")),
             fmt::format("the gradient is the sum without any of their micro-batches, to {:.1e}",
                         f.residual),
             names, kSure};
+}
+
+/// Names micro-batches whose weight is 0 where all others have 1.
+struct Missing {
+    std::vector<std::string> names;
+    bool last = true; ///< each is the last of its data rank
+};
+
+/// Empty if some weight is neither 0 nor 1.
+std::optional<Missing> missing_in(Fit const& f, std::vector<std::int64_t> const& trained, int d) {
+    Missing missing;
+    auto const micro_batches = static_cast<int>(trained.size());
+    for (int s = 0; s < micro_batches; ++s) {
+        auto const i = static_cast<std::size_t>(s);
+        if (trained[i] == 0 || near(f.weights[i], 1, 2e-2)) continue;
+        if (!(std::abs(f.weights[i]) < 2e-2)) return {};
+        missing.names.push_back(
+            fmt::format("{} of data rank {}", s / d, parallel::data_rank_of(s, d)));
+        missing.last &= s + d >= micro_batches;
+    }
+    return missing;
+}
+
+std::optional<Cause> micro_batches_missing(Case const& c, Fit const& f,
+                                           std::vector<std::int64_t> const& trained,
+                                           std::vector<std::string> const& names) {
+    int const d = c.specimen.layout.data();
+    auto const missing = missing_in(f, trained, d);
+    if (!missing || missing->names.empty()) return {};
+    if (auto const ranks = silent_ranks(f, trained, d); !ranks.empty())
+        return ranks_not_summed(ranks, f, names);
     return Cause{"micro-batch-missing",
                  fmt::format("{} micro-batch is dropped on its way to these parameters",
-                             last ? "the last" : "a"),
+                             missing->last ? "the last" : "a"),
                  fmt::format("the gradient is the sum without micro-batch {} (from 0), to {:.1e}",
-                             fmt::join(missing, " and "), f.residual),
+                             fmt::join(missing->names, " and "), f.residual),
                  names, kSure};
 }
 
 } // namespace
 
-std::optional<Cause> micro_batch_weights(Case const& c) {
-    auto const names = that_count(c);
-    if (names.empty()) return {};
-    auto const tokens = c.specimen.layout.tokens_per_micro_batch;
+/// Fits the layout's gradients by those of its micro-batches. Empty if that explains nothing.
+static std::optional<Fit> fit_of_micro_batches(Case const& c, std::int64_t tokens,
+                                               std::vector<std::string> const& names) {
     std::vector<Tensors const*> columns;
     for (auto const& micro_batch : c.lab.micro_batches(tokens))
         columns.push_back(&micro_batch.gradient);
@@ -182,6 +192,16 @@ std::optional<Cause> micro_batch_weights(Case const& c) {
     if (!explains(c, f, names) || right.residual > 100 * closeness(c)) return {};
     for (std::size_t s = 0; s < columns.size(); ++s)
         if (right.weights[s] != 0) f.weights[s] /= right.weights[s];
+    return f;
+}
+
+std::optional<Cause> micro_batch_weights(Case const& c) {
+    auto const names = that_count(c);
+    if (names.empty()) return {};
+    auto const tokens = c.specimen.layout.tokens_per_micro_batch;
+    auto const found = fit_of_micro_batches(c, tokens, names);
+    if (!found) return {};
+    Fit const& f = *found;
     auto const trained = c.lab.trained(tokens);
     std::vector<double> real;
     for (std::size_t s = 0; s < trained.size(); ++s)

@@ -130,10 +130,13 @@ double Laboratory::loss_at(model::Config const& model, Tensors const& weights,
         .loss;
 }
 
-Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target,
-        std::vector<std::string> const& names) {
-    auto const n = static_cast<std::int64_t>(columns.size());
-    // per parameter: [n, elements] and [elements], scaled to one size
+/// A linear system: a row of `a` for each column of a fit, `b` what they must add up to.
+struct System {
+    at::Tensor a, b; ///< [n, elements] and [elements] over all parameters, each scaled to one size
+};
+
+static System system_of(std::vector<Tensors const*> const& columns, Tensors const& target,
+                        std::vector<std::string> const& names) {
     std::vector<at::Tensor> wide, tall;
     for (auto const& name : names) {
         at::Tensor const t = target.at(name).to(at::kDouble).flatten();
@@ -144,7 +147,13 @@ Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target,
         wide.push_back(at::stack(rows));
         tall.push_back(t / size);
     }
-    at::Tensor const a = at::cat(wide, 1), b = at::cat(tall);
+    return {at::cat(wide, 1), at::cat(tall)};
+}
+
+Fit fit(std::vector<Tensors const*> const& columns, Tensors const& target,
+        std::vector<std::string> const& names) {
+    auto const n = static_cast<std::int64_t>(columns.size());
+    auto const [a, b] = system_of(columns, target, names);
     // A micro-batch without trained labels has no gradient: the smallest ridge keeps its weight at
     // 0.
     at::Tensor const normal = at::mm(a, a.t()),

@@ -39,6 +39,15 @@ std::vector<Stale> stale_parts(Case const& c) {
     return all;
 }
 
+Cause cause_of_stale(Stale const& part, std::string const& evidence) {
+    return {"stale-weights",
+            fmt::format("the forward pass of step 2 computes with weights of before the update "
+                        "({}): a stale "
+                        "gather or copy",
+                        part.text),
+            evidence, part.parameters, kSure};
+}
+
 } // namespace
 
 std::optional<Cause> stale_weights(Case const& c) {
@@ -52,20 +61,24 @@ std::optional<Cause> stale_weights(Case const& c) {
         if (!near(found, variant, closeness(c)) ||
             std::abs(found - variant) > 0.1 * std::abs(found - right))
             continue;
-        return Cause{
-            "stale-weights",
-            fmt::format("the forward pass of step 2 computes with weights of before the update "
-                        "({}): a stale "
-                        "gather or copy",
-                        part.text),
-            fmt::format("{}, with these weights of before the update {:.7f}", numbers, variant),
-            part.parameters, kSure};
+        return cause_of_stale(
+            part,
+            fmt::format("{}, with these weights of before the update {:.7f}", numbers, variant));
     }
-    return Cause{"partly-stale-weights",
-                 "part of step 2 computes with other weights than the update made",
-                 numbers,
-                 {},
-                 kLikely};
+    Cause partly{"partly-stale-weights",
+                 "part of step 2 computes with other weights than the update made", numbers};
+    partly.confidence = kLikely;
+    return partly;
+}
+
+/// Names how the gradient of the step before came in, and how sure that is.
+static std::pair<char const*, double> how_left_over(double own) {
+    if (near(own, 1, 2e-2))
+        return {"gradients hold those of the step before as well: sums are not emptied between "
+                "steps",
+                kSure};
+    if (std::abs(own) < 2e-2) return {"gradients are those of the step before", kSure};
+    return {"gradients are mixed with those of the step before", kLikely};
 }
 
 std::optional<Cause> left_over(Case const& c) {
@@ -78,21 +91,58 @@ std::optional<Cause> left_over(Case const& c) {
         fit({&c.lab.exact().gradient, &c.before->gradient}, c.specimen.trace.gradient, names);
     double const own = f.weights[0], old = f.weights[1];
     if (!explains(c, f, names) || std::abs(old) < 2e-2) return {};
-    std::string const evidence = fmt::format(
-        "the loss agrees, and these gradients are {:.3f} x those of the step + {:.3f} x "
-        "those of the step before, to {:.1e}",
-        own, old, f.residual);
-    if (near(own, 1, 2e-2))
-        return Cause{
-            "left-over",
-            "gradients hold those of the step before as well: sums are not emptied between "
-            "steps",
-            evidence, names, kSure};
-    if (std::abs(own) < 2e-2)
-        return Cause{"left-over", "gradients are those of the step before", evidence, names, kSure};
-    return Cause{"left-over", "gradients are mixed with those of the step before", evidence, names,
-                 kLikely};
+    auto const [text, confidence] = how_left_over(own);
+    return Cause{
+        "left-over", text,
+        fmt::format("the loss agrees, and these gradients are {:.3f} x those of the step + {:.3f} "
+                    "x those of the step before, to {:.1e}",
+                    own, old, f.residual),
+        names, confidence};
 }
+
+namespace {
+
+/// How far the first moments after the last step are off, and by which factors.
+struct Off {
+    double worst = 0, most = 0, least = 1e300;
+};
+
+Off moments_off(Case const& c, std::vector<std::string> const& names) {
+    Off off;
+    for (auto const& name : names) {
+        if (!c.lab.counts(name)) continue;
+        at::Tensor const exact = c.lab.exact().moments.at(name),
+                         found = c.specimen.trace.moments.at(name);
+        double const squares = std::max(1e-60, exact.square().sum().item<double>());
+        double const factor = (found.to(at::kDouble) * exact).sum().item<double>() / squares;
+        off.worst = std::max(off.worst, (found.to(at::kDouble) - exact).norm().item<double>() /
+                                            std::sqrt(squares));
+        off.most = std::max(off.most, factor), off.least = std::min(off.least, factor);
+    }
+    return off;
+}
+
+/// Says what the moments alone tell, after "later ones do not, and ".
+Cause cause_of_moments(Off const& off, double closeness) {
+    if (off.worst <= 100 * closeness)
+        return {"later-update",
+                "the update of a later step is wrong where its first moment is right: the "
+                "second moment, the "
+                "correction of either for the step's number, or the rate",
+                fmt::format("the first moment is off by {:.2g} alone", off.worst)};
+    double const factor = std::abs(off.most - 1);
+    if (factor > 1e-2 && near(off.most, off.least, 1e-2) && off.worst < 1.1 * factor)
+        return {"moment-scale",
+                "what the moments took of the gradients of a later step is scaled: its clip, or a "
+                "decay of the "
+                "moment",
+                fmt::format("the first moment is {:.4g} times what it should be", off.most)};
+    return {"optimizer-state",
+            "the optimizer's moments are lost, or not those of the elements they are used for",
+            fmt::format("the first moment is off by {:.2g}", off.worst)};
+}
+
+} // namespace
 
 std::optional<Cause> optimizer_state(Case const& c) {
     if (!c.specimen.first_step_right() || c.specimen.wrong("loss of step 2") ||
@@ -100,43 +150,13 @@ std::optional<Cause> optimizer_state(Case const& c) {
         return {};
     auto const names = c.specimen.parameters("weights");
     if (names.empty()) return {};
-    double worst = 0, most = 0, least = 1e300; // how far the moments are off, and by which factors
-    for (auto const& name : names) {
-        if (!c.lab.counts(name)) continue;
-        at::Tensor const exact = c.lab.exact().moments.at(name),
-                         found = c.specimen.trace.moments.at(name);
-        double const squares = std::max(1e-60, exact.square().sum().item<double>());
-        double const factor = (found.to(at::kDouble) * exact).sum().item<double>() / squares;
-        worst = std::max(worst, (found.to(at::kDouble) - exact).norm().item<double>() /
-                                    std::sqrt(squares));
-        most = std::max(most, factor), least = std::min(least, factor);
-    }
-    std::string const agree =
-        "losses, gradients and norms of steps 1 and 2 agree, the weights after step 1 too; ";
-    if (worst <= 100 * closeness(c))
-        return Cause{"later-update",
-                     "the update of a later step is wrong where its first moment is right: the "
-                     "second moment, the "
-                     "correction of either for the step's number, or the rate",
-                     fmt::format("{}later ones do not, and the first moment is off by {:.2g} alone",
-                                 agree, worst),
-                     names, 0.9};
-    double const off = std::abs(most - 1);
-    if (off > 1e-2 && near(most, least, 1e-2) && worst < 1.1 * off)
-        return Cause{
-            "moment-scale",
-            "what the moments took of the gradients of a later step is scaled: its clip, or a "
-            "decay of the "
-            "moment",
-            fmt::format(
-                "{}later ones do not, and the first moment is {:.4g} times what it should be",
-                agree, most),
-            names, 0.9};
-    return Cause{
-        "optimizer-state",
-        "the optimizer's moments are lost, or not those of the elements they are used for",
-        fmt::format("{}later ones do not, and the first moment is off by {:.2g}", agree, worst),
-        names, 0.9};
+    Cause cause = cause_of_moments(moments_off(c, names), closeness(c));
+    cause.evidence = "losses, gradients and norms of steps 1 and 2 agree, the weights after step 1 "
+                     "too; later ones do not, and " +
+                     cause.evidence;
+    cause.parameters = names;
+    cause.confidence = 0.9;
+    return cause;
 }
 
 std::optional<Cause> order_of_sums(Case const& c) {

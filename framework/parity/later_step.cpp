@@ -80,6 +80,14 @@ std::vector<Cause> causes_at(Laboratory& lab, Specimen const& in_the_run, Before
     return causes;
 }
 
+/// Returns the bounds of a run that begins at `step`, by single processes of the whole run.
+Bounds bounds_from(Problem const& problem, Trace const& exact, std::vector<Trace> const& single,
+                   std::size_t step) {
+    std::vector<Errors> errors;
+    for (auto const& s : single) errors.push_back(errors_of(problem, seen_from(s, step), exact));
+    return looser(bounds_of(problem, exact, errors));
+}
+
 } // namespace
 
 std::vector<Cause> later_causes(Layout const& layout, Laboratory const& lab) {
@@ -91,10 +99,7 @@ std::vector<Cause> later_causes(Layout const& layout, Laboratory const& lab) {
     for (std::size_t step = 1; step < exact.each.size(); ++step) {
         Problem const problem = begun_at(whole, exact, step);
         Trace const from_here = seen_from(exact, step);
-        std::vector<Errors> errors;
-        for (auto const& s : single)
-            errors.push_back(errors_of(problem, seen_from(s, step), from_here));
-        Bounds const bounds = looser(bounds_of(problem, from_here, errors));
+        Bounds const bounds = bounds_from(problem, from_here, single, step);
         Laboratory later(problem, from_here, bounds, lab.runner());
         Specimen const specimen = later.compare(layout, seen_from(found, step));
         if (specimen.first_step_right()) continue;

@@ -86,6 +86,7 @@ struct Cover {
         auto const numbered = [&](std::array<std::size_t, 4> const& what) {
             return number.try_emplace(what, number.size()).first->second;
         };
+        auto const degree = [](int d) { return static_cast<std::size_t>(d); };
         for (auto const& l : layouts) {
             std::vector<std::size_t> words;
             for (auto const& c : choices_of(l))
@@ -94,7 +95,6 @@ struct Cover {
             for (std::size_t i = 0; i < words.size(); ++i)
                 for (std::size_t j = i + 1; j < words.size(); ++j)
                     mine.push_back(numbered({words[i], words[j], 0, 0}));
-            auto const degree = [](int d) { return static_cast<std::size_t>(d); };
             auto const& p = l.parallel;
             if (l.ranks() != 5 && l.ranks() != 7)
                 mine.push_back(numbered(
@@ -114,20 +114,29 @@ struct Cover {
     std::vector<bool> open; ///< not covered yet
 };
 
+/// Returns the layout that covers most of what is open, of the fewest ranks, and how much that is;
+/// layouts.size() if all are taken.
+std::pair<std::size_t, std::size_t> best_to_add(Cover const& state,
+                                                std::vector<Layout> const& layouts,
+                                                std::vector<std::size_t> const& taken) {
+    std::size_t best = layouts.size(), best_gain = 0;
+    for (std::size_t i = 0; i < layouts.size(); ++i) {
+        if (std::ranges::find(taken, i) != taken.end()) continue;
+        std::size_t const gain = state.gain(i);
+        if (best == layouts.size() || gain > best_gain ||
+            (gain == best_gain && layouts[i].ranks() < layouts[best].ranks()))
+            best = i, best_gain = gain;
+    }
+    return {best, best_gain};
+}
+
 std::vector<Layout> cover(std::vector<Layout> const& layouts, std::size_t most, std::size_t least,
                           std::vector<std::size_t> taken) {
     Cover state(layouts);
     for (auto const t : taken) state.take(t);
     while (taken.size() < most) {
-        std::size_t best = layouts.size(), best_gain = 0;
-        for (std::size_t i = 0; i < layouts.size(); ++i) {
-            if (std::ranges::find(taken, i) != taken.end()) continue;
-            std::size_t const gain = state.gain(i);
-            if (best == layouts.size() || gain > best_gain ||
-                (gain == best_gain && layouts[i].ranks() < layouts[best].ranks()))
-                best = i, best_gain = gain;
-        }
-        if (best == layouts.size() || (best_gain == 0 && taken.size() >= least)) break;
+        auto const [best, gain] = best_to_add(state, layouts, taken);
+        if (best == layouts.size() || (gain == 0 && taken.size() >= least)) break;
         state.take(best);
         taken.push_back(best);
     }
@@ -149,6 +158,19 @@ void add_choices(std::vector<Layout>& all, parallelize::ParallelSection section,
                 section.offload = offload;
                 all.push_back({section, tokens});
             }
+}
+
+/// The section with every schedule and every split of the layers.
+void add_schedules(std::vector<Layout>& all, parallelize::ParallelSection section, int layers,
+                   std::vector<std::int64_t> const& packings) {
+    for (auto const& schedule : schedules_for(section.pipeline, layers)) {
+        section.schedule = schedule.kind;
+        section.virtual_stages = schedule.chunks;
+        for (auto const& split : splits_for(section.pipeline * schedule.chunks, layers)) {
+            section.layers = split;
+            add_choices(all, section, packings);
+        }
+    }
 }
 
 } // namespace
@@ -181,19 +203,13 @@ std::vector<Layout> all_layouts(model::Config const& model,
             if (!divides(model, d.tensor)) continue;
             for (int zero = 0; zero <= 3; ++zero) {
                 if (zero == 0 ? d.shard > 1 : d.shard == 1 && zero < 3) continue;
-                parallelize::ParallelSection section{.pipeline = d.pipeline,
-                                                     .tensor = d.tensor,
-                                                     .replicate = d.replicate,
-                                                     .shard = d.shard,
-                                                     .zero = zero};
-                for (auto const& schedule : schedules_for(d.pipeline, layers)) {
-                    section.schedule = schedule.kind;
-                    section.virtual_stages = schedule.chunks;
-                    for (auto const& split : splits_for(d.pipeline * schedule.chunks, layers)) {
-                        section.layers = split;
-                        add_choices(all, section, packings);
-                    }
-                }
+                add_schedules(all,
+                              {.pipeline = d.pipeline,
+                               .tensor = d.tensor,
+                               .replicate = d.replicate,
+                               .shard = d.shard,
+                               .zero = zero},
+                              layers, packings);
             }
         }
     return all;

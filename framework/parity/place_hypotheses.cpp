@@ -28,29 +28,31 @@ struct Place {
     std::set<std::int32_t> tokens; ///< those that anything is predicted from
 };
 
+/// Adds the places of the samples of micro-batch `s` whose loss is something.
+void add_places(std::vector<Place>& places, Problem const& problem,
+                std::vector<std::int64_t> const& samples, std::size_t s, int tensor_ranks) {
+    auto const micro_batch = problem.data->read(samples, tensor_ranks);
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+        if (problem.data->trained(samples[i]) == 0) continue;
+        auto const begin = micro_batch.offsets[i], end = micro_batch.offsets[i + 1];
+        Place place{samples[i],
+                    end - begin,
+                    s,
+                    i == 0,
+                    i + 1 == samples.size(),
+                    end > micro_batch.token_count() / tensor_ranks,
+                    {}};
+        place.tokens.insert(micro_batch.tokens.begin() + begin,
+                            micro_batch.tokens.begin() + end - problem.model.causal);
+        places.push_back(std::move(place));
+    }
+}
+
 std::vector<Place> places_of(Problem const& problem, Layout const& layout,
                              data::StepPlan const& plan) {
     std::vector<Place> places;
-    int const t = layout.parallel.tensor;
-    for (std::size_t s = 0; s < plan.micro_batches.size(); ++s) {
-        auto const micro_batch = problem.data->read(plan.micro_batches[s], t);
-        std::size_t const count = plan.micro_batches[s].size();
-        for (std::size_t i = 0; i < count; ++i) {
-            auto const begin = micro_batch.offsets[i], end = micro_batch.offsets[i + 1];
-            // its loss is nothing, right or wrong
-            if (problem.data->trained(plan.micro_batches[s][i]) == 0) continue;
-            Place place{plan.micro_batches[s][i],
-                        end - begin,
-                        s,
-                        i == 0,
-                        i + 1 == count,
-                        end > micro_batch.token_count() / t,
-                        {}};
-            place.tokens.insert(micro_batch.tokens.begin() + begin,
-                                micro_batch.tokens.begin() + end - problem.model.causal);
-            places.push_back(std::move(place));
-        }
-    }
+    for (std::size_t s = 0; s < plan.micro_batches.size(); ++s)
+        add_places(places, problem, plan.micro_batches[s], s, layout.parallel.tensor);
     return places;
 }
 
@@ -61,46 +63,51 @@ struct Property {
     std::vector<std::string> parameters = {};
 };
 
-std::vector<Property> properties_of(Case const& c, std::vector<Place> const& places) {
-    auto const& problem = c.lab.problem();
-    auto const& layout = c.specimen.layout;
-    std::vector<Property> all;
-    std::string const table = model::embedding_names(problem.model).tokens;
-    std::set<std::int32_t> firsts, lasts; // a range that is off by one is off at its ends
-    for (int r = 0; r < layout.parallel.tensor && layout.parallel.tensor > 1; ++r) {
-        auto const slice = parallel::slice_of(c.lab.spec(table).cut, problem.model.vocabulary,
-                                              layout.parallel.tensor, r);
+bool contains_any(Place const& place, std::set<std::int32_t> const& tokens) {
+    return std::ranges::any_of(tokens, [&](auto token) { return place.tokens.contains(token); });
+}
+
+/// A range that is off by one is off at its ends: tokens there.
+std::vector<Property> at_ends_of_slices(Case const& c, std::string const& table) {
+    int const ranks = c.specimen.layout.parallel.tensor;
+    std::set<std::int32_t> firsts, lasts;
+    for (int r = 0; r < ranks && ranks > 1; ++r) {
+        auto const slice =
+            parallel::slice_of(c.lab.spec(table).cut, c.lab.problem().model.vocabulary, ranks, r);
         firsts.insert(static_cast<std::int32_t>(slice.first));
         lasts.insert(static_cast<std::int32_t>(slice.first + slice.real - 1));
     }
+    std::vector<Property> all;
     for (auto const& [ends, which] : {std::pair{firsts, "first"}, {lasts, "last"}})
         all.push_back({fmt::format("that contain one of the tokens {}: the {} rows of what tensor "
                                    "ranks hold of the table",
                                    fmt::join(ends, ", "), which),
-                       [ends](Place const& p) {
-                           return std::ranges::any_of(
-                               ends, [&](auto token) { return p.tokens.contains(token); });
-                       },
+                       [ends](Place const& p) { return contains_any(p, ends); },
                        {table}});
-    all.push_back(
-        {"that are not the first of their micro-batch", [](Place const& p) { return !p.first; }});
-    all.push_back(
-        {"that are the last of their micro-batch", [](Place const& p) { return p.last; }});
-    all.push_back({"that reach beyond the first tensor rank's stretch of the sequence",
-                   [](Place const& p) { return p.crosses; }});
-    for (int r = 0; r < layout.data() && layout.data() > 1; ++r) {
-        auto const rank = [d = layout.data()](Place const& p) {
-            return parallel::data_rank_of(static_cast<int>(p.micro_batch), d);
-        };
+    return all;
+}
+
+std::vector<Property> on_data_ranks(int ranks) {
+    std::vector<Property> all;
+    auto const rank = [ranks](Place const& p) {
+        return parallel::data_rank_of(static_cast<int>(p.micro_batch), ranks);
+    };
+    for (int r = 0; r < ranks && ranks > 1; ++r) {
         all.push_back(
             {fmt::format("of data rank {}", r), [=](Place const& p) { return rank(p) == r; }});
         all.push_back({fmt::format("of data ranks from {} on", r),
                        [=](Place const& p) { return rank(p) >= r; }});
     }
+    return all;
+}
+
+/// What the samples' own lengths and tokens may have to do with it.
+std::vector<Property> of_contents(std::vector<Place> const& places, std::string const& table) {
     std::set<std::int64_t> lengths;
     std::set<std::int32_t> tokens;
     for (auto const& p : places)
         lengths.insert(p.length), tokens.insert(p.tokens.begin(), p.tokens.end());
+    std::vector<Property> all;
     for (auto const length : lengths)
         all.push_back({fmt::format("of {} tokens or more", length),
                        [=](Place const& p) { return p.length >= length; }});
@@ -111,17 +118,37 @@ std::vector<Property> properties_of(Case const& c, std::vector<Place> const& pla
     return all;
 }
 
-} // namespace
+std::vector<Property> properties_of(Case const& c, std::vector<Place> const& places) {
+    std::string const table = model::embedding_names(c.lab.problem().model).tokens;
+    std::vector<Property> all = at_ends_of_slices(c, table);
+    all.push_back(
+        {"that are not the first of their micro-batch", [](Place const& p) { return !p.first; }});
+    all.push_back(
+        {"that are the last of their micro-batch", [](Place const& p) { return p.last; }});
+    all.push_back({"that reach beyond the first tensor rank's stretch of the sequence",
+                   [](Place const& p) { return p.crosses; }});
+    for (auto const& more : {on_data_ranks(c.specimen.layout.data()), of_contents(places, table)})
+        all.insert(all.end(), more.begin(), more.end());
+    return all;
+}
 
-std::optional<Cause> samples_apart(Case const& c) {
-    if (!c.specimen.wrong("loss of step 1")) return {};
-    auto const losses = c.lab.sample_losses(c.specimen.layout);
+/// Returns the samples whose losses without dropout are wrong.
+std::set<std::int64_t> wrong_samples(Case const& c, Laboratory::SampleLosses const& losses) {
     std::set<std::int64_t> wrong;
     for (auto const& [sample, exact] : losses.exact) {
         auto const found = losses.found.find(sample);
         if (found == losses.found.end() || !near(found->second, exact, 10 * closeness(c)))
             wrong.insert(sample);
     }
+    return wrong;
+}
+
+} // namespace
+
+std::optional<Cause> samples_apart(Case const& c) {
+    if (!c.specimen.wrong("loss of step 1")) return {};
+    auto const losses = c.lab.sample_losses(c.specimen.layout);
+    auto const wrong = wrong_samples(c, losses);
     auto const places = places_of(c.lab.problem(), c.specimen.layout, losses.plan);
     if (wrong.empty() || wrong.size() == places.size()) return {};
     for (auto const& property : properties_of(c, places)) {
@@ -149,92 +176,119 @@ std::optional<Cause> loss_value(Case const& c) {
         kLikely};
 }
 
-std::optional<Cause> forward_pass(Case const& c) {
-    if (c.wrong.empty() || !c.specimen.wrong("loss of step 1")) return {};
-    auto const& model = c.lab.problem().model;
-    std::vector<std::string> attention, scores, feed_forward;
+namespace {
+
+/// Weights of all layers of the model, by what they do.
+struct Parts {
+    std::vector<std::string> attention, scores, feed_forward, both;
+};
+
+Parts parts_of(model::Config const& model) {
     auto const add = [](std::vector<std::string>& names, model::LinearNames const& linear) {
         for (auto const& name : {linear.weight, linear.bias})
             if (!name.empty()) names.push_back(name);
     };
+    Parts parts;
     for (std::int64_t i = 0; i < model.layers; ++i) {
         auto const layer = model::layer_names(model, i);
-        add(attention, layer.output);
-        add(scores, layer.query);
-        add(feed_forward, layer.down);
+        add(parts.attention, layer.output);
+        add(parts.scores, layer.query);
+        add(parts.feed_forward, layer.down);
     }
-    auto both = attention;
-    both.insert(both.end(), feed_forward.begin(), feed_forward.end());
-    auto const agrees = [&](auto const& names) {
-        return c.lab.agrees_without(names, c.specimen.layout);
-    };
-    auto const cause = [&](char const* where, char const* why,
-                           std::vector<std::string> const& names) {
-        return Cause{"forward", fmt::format("the forward pass goes wrong in {}", where), why, names,
-                     0.6};
-    };
-    if (agrees(std::vector<std::string>{})) return {}; // dropout
-    if (!agrees(both))
-        return cause("what is outside the blocks' layers: the embeddings, the norms or the head",
-                     "the loss is wrong without dropout also where all blocks' outputs are 0", {});
-    if (agrees(attention)) {
-        if (agrees(scores))
-            return cause("the scores of attention: queries, keys, their norms, rotary positions or "
-                         "the scale",
-                         "the loss agrees without dropout where the queries' weights are 0",
-                         scores);
-        return cause("attention: its mask, its values or its output",
-                     "the loss agrees without dropout where attention's output weights are 0, and "
-                     "not where only the "
-                     "queries' are",
-                     attention);
-    }
-    if (agrees(feed_forward))
-        return cause("the feed-forward layers",
-                     "the loss agrees without dropout where their output weights are 0",
-                     feed_forward);
-    return cause("what attention and the feed-forward layers have in common",
-                 "the loss is wrong without dropout where the output weights of either are 0, and "
-                 "agrees where both are",
-                 both);
+    parts.both = parts.attention;
+    parts.both.insert(parts.both.end(), parts.feed_forward.begin(), parts.feed_forward.end());
+    return parts;
 }
+
+Cause forward_cause(char const* where, char const* why, std::vector<std::string> const& names) {
+    return {"forward", fmt::format("the forward pass goes wrong in {}", where), why, names, 0.6};
+}
+
+/// Names the part of attention that is wrong, where the loss agrees without attention.
+Cause cause_in_attention(Parts const& parts, bool agrees_without_scores) {
+    if (agrees_without_scores)
+        return forward_cause("the scores of attention: queries, keys, their norms, rotary "
+                             "positions or the scale",
+                             "the loss agrees without dropout where the queries' weights are 0",
+                             parts.scores);
+    return forward_cause(
+        "attention: its mask, its values or its output",
+        "the loss agrees without dropout where attention's output weights are 0, and not where "
+        "only the queries' are",
+        parts.attention);
+}
+
+} // namespace
+
+std::optional<Cause> forward_pass(Case const& c) {
+    if (c.wrong.empty() || !c.specimen.wrong("loss of step 1")) return {};
+    Parts const parts = parts_of(c.lab.problem().model);
+    auto const agrees = [&](auto const& x) { return c.lab.agrees_without(x, c.specimen.layout); };
+    if (agrees(std::vector<std::string>{})) return {}; // dropout
+    if (!agrees(parts.both))
+        return forward_cause(
+            "what is outside the blocks' layers: the embeddings, the norms or the head",
+            "the loss is wrong without dropout also where all blocks' outputs are 0", {});
+    if (agrees(parts.attention)) return cause_in_attention(parts, agrees(parts.scores));
+    if (agrees(parts.feed_forward))
+        return forward_cause("the feed-forward layers",
+                             "the loss agrees without dropout where their output weights are 0",
+                             parts.feed_forward);
+    return forward_cause("what attention and the feed-forward layers have in common",
+                         "the loss is wrong without dropout where the output weights of either are "
+                         "0, and agrees where both are",
+                         parts.both);
+}
+
+namespace {
+
+Cause one_gradient(Case const& c) {
+    std::string const& name = c.wrong[0];
+    std::string const where =
+        where_wrong(c.lab.spec(name), c.specimen.layout, c.specimen.trace.gradient.at(name),
+                    c.lab.exact().gradient.at(name));
+    return {"one-gradient", fmt::format("one gradient is wrong, that of {}{}", name, where),
+            "the loss and all other gradients agree", c.wrong, 0.6};
+}
+
+/// Parameters of a unit by whether their gradients are right.
+struct Unit {
+    std::string name;
+    std::vector<std::string> right, wrong;
+};
+
+/// Returns the units in the order in which the backward pass meets them.
+std::vector<Unit> units_on_the_way_back(Case const& c) {
+    std::vector<Unit> units;
+    for (auto const& spec : model::parameter_specs(c.lab.problem().model)) {
+        if (units.empty() || units.back().name != spec.unit) units.push_back({spec.unit, {}, {}});
+        bool const wrong = std::ranges::find(c.wrong, spec.name) != c.wrong.end();
+        (wrong ? units.back().wrong : units.back().right).push_back(spec.name);
+    }
+    std::ranges::reverse(units);
+    return units;
+}
+
+} // namespace
 
 std::optional<Cause> backward_pass(Case const& c) {
     if (c.wrong.empty() || c.specimen.wrong("loss of step 1")) return {};
-    auto const is_wrong = [&](std::string const& name) {
-        return std::ranges::find(c.wrong, name) != c.wrong.end();
-    };
-    if (c.wrong.size() == 1) {
-        std::string const where = where_wrong(c.lab.spec(c.wrong[0]), c.specimen.layout,
-                                              c.specimen.trace.gradient.at(c.wrong[0]),
-                                              c.lab.exact().gradient.at(c.wrong[0]));
-        return Cause{"one-gradient",
-                     fmt::format("one gradient is wrong, that of {}{}", c.wrong[0], where),
-                     "the loss and all other gradients agree", c.wrong, 0.6};
-    }
-    // right, wrong
-    std::map<std::string, std::pair<std::vector<std::string>, std::vector<std::string>>> by_unit;
-    std::vector<std::string> units;
-    for (auto const& spec : model::parameter_specs(c.lab.problem().model)) {
-        if (units.empty() || units.back() != spec.unit) units.push_back(spec.unit);
-        auto& [right, wrong] = by_unit[spec.unit];
-        (is_wrong(spec.name) ? wrong : right).push_back(spec.name);
-    }
-    auto const first = std::ranges::find_if(units.rbegin(), units.rend(), [&](auto const& unit) {
-        return !by_unit.at(unit).second.empty();
-    });
-    auto const& [right, wrong] = by_unit.at(*first);
+    if (c.wrong.size() == 1) return one_gradient(c);
+    auto const units = units_on_the_way_back(c);
+    auto const first =
+        std::ranges::find_if(units, [](Unit const& unit) { return !unit.wrong.empty(); });
+    std::vector<std::string> passed;
+    for (auto unit = units.begin(); unit != first; ++unit) passed.push_back(unit->name);
     std::string const before =
-        first == units.rbegin()
-            ? ""
-            : fmt::format(" and all of {}", fmt::join(units.rbegin(), first, ", "));
-    return Cause{
-        "backward",
-        fmt::format("the backward pass goes wrong in {}, on its way back from the loss", *first),
-        fmt::format("the loss{} agree{}; in {} the gradients of {} do not{}{}", before,
-                    before.empty() ? "s" : "", *first, fmt::join(wrong, ", "),
-                    right.empty() ? "" : ", those do of ", fmt::join(right, ", ")),
-        wrong, 0.5};
+        passed.empty() ? "" : fmt::format(" and all of {}", fmt::join(passed, ", "));
+    return Cause{"backward",
+                 fmt::format("the backward pass goes wrong in {}, on its way back from the loss",
+                             first->name),
+                 fmt::format("the loss{} agree{}; in {} the gradients of {} do not{}{}", before,
+                             before.empty() ? "s" : "", first->name, fmt::join(first->wrong, ", "),
+                             first->right.empty() ? "" : ", those do of ",
+                             fmt::join(first->right, ", ")),
+                 first->wrong, 0.5};
 }
 
 } // namespace trireme::framework::parity

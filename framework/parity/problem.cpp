@@ -63,16 +63,9 @@ Tensors initial_weights(model::Config const& model, std::uint64_t seed) {
 
 } // namespace
 
-model::Config tiny_model(model::Config const& full) {
-    model::Config tiny = full;
-    tiny.source_json.clear();
-    tiny.layers = kLayers;
-    set_heads(tiny, full);
-    tiny.hidden = 47;
-    tiny.feed_forward = 83;
-    tiny.vocabulary = 101;
+/// Makes windows, scales and rotary embeddings fit the few layers and positions.
+static void set_positions(model::Config& tiny, model::Config const& full) {
     tiny.max_positions = 24;
-    tiny.token_types = full.token_types > 0 ? 2 : 0;
     tiny.windows = spread(full.windows);
     for (auto& w : tiny.windows) w = w > 0 ? 5 : 0;
     tiny.attention_scale = spread(full.attention_scale);
@@ -81,6 +74,18 @@ model::Config tiny_model(model::Config const& full) {
     auto const pairs =
         static_cast<std::size_t>((tiny.rotary_size ? tiny.rotary_size : tiny.head_size) / 2);
     if (!tiny.rotary.factors.empty()) tiny.rotary.factors.resize(pairs, 2.0);
+}
+
+model::Config tiny_model(model::Config const& full) {
+    model::Config tiny = full;
+    tiny.source_json.clear();
+    tiny.layers = kLayers;
+    set_heads(tiny, full);
+    tiny.hidden = 47;
+    tiny.feed_forward = 83;
+    tiny.vocabulary = 101;
+    tiny.token_types = full.token_types > 0 ? 2 : 0;
+    set_positions(tiny, full);
     tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout =
         tiny.classifier_dropout = kDropout;
     tiny.initializer_range = 0.2;
@@ -114,50 +119,90 @@ std::string shape_class(model::Config const& m) {
 
 namespace {
 
+/// The next token at each, none at the end; of every third sample the first half is not trained.
+std::vector<std::int32_t> next_tokens(std::vector<std::int32_t> const& tokens, std::int64_t i) {
+    std::vector<std::int32_t> next(tokens.size(), data::kIgnoredLabel);
+    for (std::size_t t = i % 3 == 0 ? tokens.size() / 2 : 0; t + 1 < tokens.size(); ++t)
+        next[t] = tokens[t + 1];
+    return next;
+}
+
+/// Draws whole numbers for a column of the i-th sample, which has `tokens`.
+template <typename Draw>
+std::vector<std::int32_t> draw_labels(data::TaskColumn const& column, std::int64_t labels,
+                                      std::int64_t i, Draw const& draw,
+                                      std::vector<std::int32_t> const& tokens) {
+    std::size_t const length = tokens.size();
+    if (column.values == data::Values::vocabulary) return next_tokens(tokens, i);
+    std::vector<std::int32_t> drawn;
+    if (column.values == data::Values::labels) // of every second token, or of the sample
+        for (std::size_t t = 0; t < (column.per == data::Per::token ? length : 1); ++t)
+            drawn.push_back(
+                i % 5 == 4 || t % 2 == 1
+                    ? data::kIgnoredLabel
+                    : static_cast<std::int32_t>(draw(t)[1] % static_cast<std::uint64_t>(labels)));
+    if (column.values == data::Values::places)
+        for (std::uint64_t k = 0; k < 2; ++k)
+            drawn.push_back(i % 5 == 4 ? data::kIgnoredLabel
+                                       : static_cast<std::int32_t>(draw(100 + k)[0] % length));
+    return drawn;
+}
+
+/// Numbers words of two tokens; the first token belongs to none.
+std::vector<std::int32_t> number_words(std::size_t places) {
+    std::vector<std::int32_t> words;
+    for (std::size_t t = 0; t < places; ++t)
+        words.push_back(t == 0 ? data::kIgnoredLabel : static_cast<std::int32_t>((t - 1) / 2));
+    return words;
+}
+
+template <typename Draw>
+std::vector<float> draw_reals(std::int64_t count, std::int64_t i, Draw const& draw) {
+    std::vector<float> drawn;
+    for (std::int64_t k = 0; k < count; ++k)
+        drawn.push_back(
+            i % 5 == 4 && k != i % 3
+                ? data::kIgnoredValue
+                : static_cast<float>(draw(100 + static_cast<std::uint64_t>(k))[0] % 4001) /
+                          1000.0F -
+                      2.0F);
+    return drawn;
+}
+
 /// Draws the target of the i-th sample, by the kind of values of each column.
 template <typename Draw>
 void fill(data::TaskColumn const& column, std::int64_t labels, std::int64_t i, Draw const& draw,
           data::Sample& sample) {
-    std::size_t const length = sample.tokens.size();
+    std::size_t const width = static_cast<std::size_t>(column.width);
     switch (column.values) {
-    case data::Values::vocabulary: {
-        auto& next = sample.labels[column.name];
-        next.assign(length, data::kIgnoredLabel);
-        for (std::size_t t = i % 3 == 0 ? length / 2 : 0; t + 1 < length; ++t)
-            next[t] = sample.tokens[t + 1];
-        return;
-    }
-    case data::Values::labels: // of every second token, or of the sample
-        for (std::size_t t = 0; t < (column.per == data::Per::token ? length : 1); ++t)
-            sample.labels[column.name].push_back(
-                i % 5 == 4 || t % 2 == 1
-                    ? data::kIgnoredLabel
-                    : static_cast<std::int32_t>(draw(t)[1] % static_cast<std::uint64_t>(labels)));
-        return;
+    case data::Values::vocabulary:
+    case data::Values::labels:
     case data::Values::places:
-        for (std::uint64_t k = 0; k < 2; ++k)
-            sample.labels[column.name].push_back(
-                i % 5 == 4 ? data::kIgnoredLabel
-                           : static_cast<std::int32_t>(draw(100 + k)[0] % length));
+        sample.labels[column.name] = draw_labels(column, labels, i, draw, sample.tokens);
         return;
-    case data::Values::numbers: // words of two tokens, the first token of none
-        for (std::size_t t = 0; t < length * static_cast<std::size_t>(column.width); ++t)
-            sample.labels[column.name].push_back(t == 0 ? data::kIgnoredLabel
-                                                        : static_cast<std::int32_t>((t - 1) / 2));
+    case data::Values::numbers:
+        sample.labels[column.name] = number_words(sample.tokens.size() * width);
         return;
     case data::Values::reals:
-        for (std::int64_t k = 0; k < column.width_for(labels); ++k)
-            sample.reals[column.name].push_back(
-                i % 5 == 4 && k != i % 3
-                    ? data::kIgnoredValue
-                    : static_cast<float>(draw(100 + static_cast<std::uint64_t>(k))[0] % 4001) /
-                              1000.0F -
-                          2.0F);
+        sample.reals[column.name] = draw_reals(column.width_for(labels), i, draw);
         return;
     }
 }
 
 } // namespace
+
+/// Draws a sample of 3 to 17 tokens, without targets.
+template <typename Draw>
+static data::Sample draw_text(std::int64_t vocabulary, Draw const& draw) {
+    data::Sample sample;
+    auto const length = static_cast<std::size_t>(3 + 2 * (draw(0)[0] % 8));
+    for (std::size_t t = 0; t < length; ++t) {
+        sample.tokens.push_back(
+            static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary)));
+        sample.segments.push_back(t > length / 2);
+    }
+    return sample;
+}
 
 std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
                                                     std::vector<std::string> const& labels,
@@ -168,22 +213,14 @@ std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
         auto const draw = [&](std::uint64_t place) {
             return cluster::philox(key, place, static_cast<std::uint64_t>(i));
         };
-        auto const length = static_cast<std::size_t>(3 + 2 * (draw(0)[0] % 8));
-        data::Sample& sample = samples.emplace_back();
-        for (std::size_t t = 0; t < length; ++t) {
-            sample.tokens.push_back(
-                static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary)));
-            sample.segments.push_back(t > length / 2);
-        }
+        data::Sample& sample = samples.emplace_back(draw_text(vocabulary, draw));
         for (auto const& column : data::schema_of(task).columns)
             fill(column, std::ssize(labels), i, draw, sample);
     }
     auto set = data::make_memory_dataset(task, std::move(samples), labels, vocabulary);
-    if (task == data::TaskKind::masked_language_modeling)
-        return data::make_masked_dataset(
-            std::move(set),
-            {.seed = seed, .mask_token = static_cast<std::int32_t>(vocabulary - 1)});
-    return set;
+    if (task != data::TaskKind::masked_language_modeling) return set;
+    auto const mask = static_cast<std::int32_t>(vocabulary - 1);
+    return data::make_masked_dataset(std::move(set), {.seed = seed, .mask_token = mask});
 }
 
 data::StepPlan Problem::plan(std::int64_t tokens_per_micro_batch, std::int64_t step) const {
@@ -230,6 +267,18 @@ void make_telling(optimizer::Section& optimizer) {
 
 } // namespace
 
+/// Sets the clip and epsilon by the norm of the first gradient, so that both take part.
+static void fit_to_norm(Problem& problem) {
+    std::int64_t elements = 0;
+    for (auto const& [name, w] : problem.initial) elements += w.numel();
+    Problem once = problem;
+    once.steps = 1;
+    problem.optimizer.clip = 0.5 * exact_trace(once).norms.at(0);
+    // A small epsilon makes the update the sign of the gradient: whole steps out of the rounding of
+    // zeros, whatever the scale of the gradients.
+    problem.optimizer.epsilon = problem.optimizer.clip / std::sqrt(static_cast<double>(elements));
+}
+
 Problem make_problem(model::Config const& full, config::Config const& config) {
     model::Config const model = tiny_model(full);
     data::TaskSchema const& task = data::task_named(config.task, "task");
@@ -244,14 +293,7 @@ Problem make_problem(model::Config const& full, config::Config const& config) {
         .initial = initial_weights(model, config.seed)};
     problem.numerics.threads = 1;
     make_telling(problem.optimizer);
-    std::int64_t elements = 0;
-    for (auto const& [name, w] : problem.initial) elements += w.numel();
-    Problem once = problem;
-    once.steps = 1;
-    problem.optimizer.clip = 0.5 * exact_trace(once).norms.at(0);
-    // A small epsilon makes the update the sign of the gradient: whole steps out of the rounding of
-    // zeros, whatever the scale of the gradients.
-    problem.optimizer.epsilon = problem.optimizer.clip / std::sqrt(static_cast<double>(elements));
+    fit_to_norm(problem);
     return problem;
 }
 

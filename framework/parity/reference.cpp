@@ -116,6 +116,26 @@ double loss_scale_of(Problem const& problem, std::int64_t step) {
     return 1.0 / divisor;
 }
 
+static Variant run_step(Reference& reference, Problem const& problem, Tensors const& weights,
+                        std::int64_t step) {
+    return reference.run(weights, one_micro_batch(problem, step), problem.seed,
+                         problem.first_step + step, loss_scale_of(problem, step));
+}
+
+static StepTrace step_trace(Tensors const& gradient, Tensors const& weights,
+                            PlainAdamW const& optimizer) {
+    return {gradient, weights, optimizer.moments1, optimizer.moments2, {}, {}, {}};
+}
+
+/// Notes what only the first step's trace has.
+static void trace_first_step(Trace& trace, Reference const& reference, Tensors gradient,
+                             PlainAdamW const& optimizer) {
+    trace.samples = reference.samples();
+    trace.gradient = std::move(gradient);
+    trace.first = trace.weights;
+    trace.first_moments = optimizer.moments1;
+}
+
 Trace exact_trace(Problem const& problem) {
     Reference reference(problem.model);
     PlainAdamW optimizer{problem.optimizer, in_double(problem.moments1),
@@ -124,25 +144,14 @@ Trace exact_trace(Problem const& problem) {
     trace.weights = in_double(problem.initial);
     for (std::int64_t step = 0; step < problem.steps; ++step) {
         std::int64_t const number = problem.first_step + step;
-        Variant found = reference.run(trace.weights, one_micro_batch(problem, step), problem.seed,
-                                      number, loss_scale_of(problem, step));
+        Variant found = run_step(reference, problem, trace.weights, step);
         trace.losses.push_back(found.loss);
         trace.norms.push_back(norm_of(found.gradient));
         trace.weights =
             optimizer.step(trace.weights, found.gradient, rate_of(problem, step), number);
         if (problem.keep_each_step)
-            trace.each.push_back({found.gradient,
-                                  trace.weights,
-                                  optimizer.moments1,
-                                  optimizer.moments2,
-                                  {},
-                                  {},
-                                  {}});
-        if (step > 0) continue;
-        trace.samples = reference.samples();
-        trace.gradient = std::move(found.gradient);
-        trace.first = trace.weights;
-        trace.first_moments = optimizer.moments1;
+            trace.each.push_back(step_trace(found.gradient, trace.weights, optimizer));
+        if (step == 0) trace_first_step(trace, reference, std::move(found.gradient), optimizer);
     }
     trace.moments = optimizer.moments1;
     return trace;

@@ -153,55 +153,96 @@ std::map<std::int64_t, double> sample_losses(parallelize::ParallelModel const& m
     return all;
 }
 
+namespace {
+
+/// Notes what only the first step's trace has, before the update.
+void trace_gradient(Trace& trace, parallelize::ParallelModel const& model, bool whole) {
+    trace.samples = sample_losses(model);
+    trace.gradient = collect(model, weights::Kept::gradient, whole, &trace.gradient_copies);
+}
+
+/// Notes what only the first step's trace has, after the update.
+void trace_update(Trace& trace, parallelize::ParallelModel const& model, bool whole) {
+    trace.first = collect(model, weights::Kept::weight, whole);
+    trace.first_moments = collect(model, weights::Kept::moment1, whole, &trace.first_moment_copies);
+}
+
+void trace_end(Trace& trace, parallelize::ParallelModel const& model, bool whole) {
+    trace.moments = collect(model, weights::Kept::moment1, whole);
+    trace.weights = collect(model, weights::Kept::weight, whole, &trace.weight_copies);
+    if (whole) trace.weights_sha256 = weights::weights_sha256(trace.weights);
+}
+
+/// Completes what is kept of each step, whose gradient it has from before the update.
+void keep_step(Trace& trace, StepTrace kept, parallelize::ParallelModel const& model, bool whole) {
+    kept.moments1 = collect(model, weights::Kept::moment1, whole, &kept.moment_copies);
+    kept.moments2 = collect(model, weights::Kept::moment2, whole);
+    kept.weights = collect(model, weights::Kept::weight, whole, &kept.weight_copies);
+    trace.each.push_back(std::move(kept));
+}
+
+/// Makes the steps of a problem as the trainer does.
+class Steps {
+  public:
+    Steps(Problem const& problem, Layout const& layout, parallel::Mesh const& mesh,
+          parallelize::ParallelModel& model)
+        : problem_(problem), model_(model),
+          optimizer_(model.store(), problem.optimizer,
+                     layout.parallel.offload == parallelize::Offload::optimizer),
+          gradient_norm_(model.store(), mesh), shape_{problem.samples,
+                                                      layout.tokens_per_micro_batch,
+                                                      layout.parallel.tensor},
+          batches_(*problem.data, shape_, mesh, problem.seed, at::kCPU, kDeadline) {
+        batches_.weigh_classes(problem.model.class_weights);
+    }
+
+    void make(std::int64_t step, Trace& trace, bool whole) {
+        std::int64_t const number = problem_.first_step + step;
+        at::Tensor const loss =
+            step::forward_backward(batches_, {number, number * problem_.samples}, model_);
+        at::Tensor const norm = gradient_norm_.compute();
+        trace.losses.push_back(loss.item<double>());
+        trace.norms.push_back(norm.item<double>());
+        if (step == 0) trace_gradient(trace, model_, whole);
+        StepTrace kept;
+        if (problem_.keep_each_step)
+            kept.gradient = collect(model_, weights::Kept::gradient, whole, &kept.gradient_copies);
+        update(number, loss, norm);
+        if (problem_.keep_each_step) keep_step(trace, std::move(kept), model_, whole);
+        if (step == 0) trace_update(trace, model_, whole);
+    }
+
+  private:
+    void update(std::int64_t number, at::Tensor const& loss, at::Tensor const& norm) {
+        at::Tensor const scale = step::update_scale(loss, norm, problem_.optimizer.clip,
+                                                    std::numeric_limits<double>::infinity());
+        optimizer_.step(
+            optimizer::learning_rate(problem_.optimizer, number, problem_.steps_of_schedule), scale,
+            number);
+        model_.refresh();
+    }
+
+    Problem const& problem_;
+    parallelize::ParallelModel& model_;
+    optimizer::AdamW optimizer_;
+    optimizer::GradientNorm const gradient_norm_;
+    data::BatchShape const shape_;
+    step::BatchSource batches_;
+};
+
+} // namespace
+
 Trace run_layout(Problem const& problem, Layout const& layout,
                  parallelize::NumericsSection const& numerics, cluster::Communicator& world,
                  bool whole) {
     parallel::Mesh const mesh(world, parallelize::mesh_shape(layout.parallel, world.size()));
     parallelize::ParallelModel model(problem.model, mesh, layout.parallel, numerics);
     set_weights(model, problem.initial);
-    optimizer::AdamW optimizer(model.store(), problem.optimizer,
-                               layout.parallel.offload == parallelize::Offload::optimizer);
-    optimizer::GradientNorm const gradient_norm(model.store(), mesh);
-    data::BatchShape const shape{problem.samples, layout.tokens_per_micro_batch,
-                                 layout.parallel.tensor};
-    step::BatchSource batches(*problem.data, shape, mesh, problem.seed, at::kCPU, kDeadline);
-    batches.weigh_classes(problem.model.class_weights);
-    Trace trace;
+    Steps steps(problem, layout, mesh, model);
     set_moments(model, problem);
-    for (std::int64_t step = 0; step < problem.steps; ++step) {
-        std::int64_t const number = problem.first_step + step;
-        at::Tensor const loss =
-            step::forward_backward(batches, {number, number * problem.samples}, model);
-        at::Tensor const norm = gradient_norm.compute();
-        trace.losses.push_back(loss.item<double>());
-        trace.norms.push_back(norm.item<double>());
-        if (step == 0) {
-            trace.samples = sample_losses(model);
-            trace.gradient = collect(model, weights::Kept::gradient, whole, &trace.gradient_copies);
-        }
-        at::Tensor const scale = step::update_scale(loss, norm, problem.optimizer.clip,
-                                                    std::numeric_limits<double>::infinity());
-        StepTrace kept;
-        if (problem.keep_each_step)
-            kept.gradient = collect(model, weights::Kept::gradient, whole, &kept.gradient_copies);
-        optimizer.step(
-            optimizer::learning_rate(problem.optimizer, number, problem.steps_of_schedule), scale,
-            number);
-        model.refresh();
-        if (problem.keep_each_step) {
-            kept.moments1 = collect(model, weights::Kept::moment1, whole, &kept.moment_copies);
-            kept.moments2 = collect(model, weights::Kept::moment2, whole);
-            kept.weights = collect(model, weights::Kept::weight, whole, &kept.weight_copies);
-            trace.each.push_back(std::move(kept));
-        }
-        if (step > 0) continue;
-        trace.first = collect(model, weights::Kept::weight, whole);
-        trace.first_moments =
-            collect(model, weights::Kept::moment1, whole, &trace.first_moment_copies);
-    }
-    trace.moments = collect(model, weights::Kept::moment1, whole);
-    trace.weights = collect(model, weights::Kept::weight, whole, &trace.weight_copies);
-    if (whole) trace.weights_sha256 = weights::weights_sha256(trace.weights);
+    Trace trace;
+    for (std::int64_t step = 0; step < problem.steps; ++step) steps.make(step, trace, whole);
+    trace_end(trace, model, whole);
     return trace;
 }
 

@@ -73,28 +73,22 @@ std::optional<Cause> clipping(Case const& c) {
     if (names.empty()) return {};
     auto const factors = factors_taken(c, names);
     if (!(factors.least > 0)) return {};
-    if (factors.uniform())
-        return Cause{"clip", why_that_scale(c, factors.least),
-                     fmt::format("loss, gradients and norm agree; what the moments took of these "
-                                 "gradients is {:.4g} "
-                                 "times what it should be",
-                                 factors.least),
-                     names, kSure};
-    if (c.specimen.layout.ranks() == 1) return {};
-    return Cause{
-        "clip",
-        "ranks clip by norms of their own (of a stage, a shard or a tensor slice), not by the "
-        "global one",
-        fmt::format(
-            "loss, gradients and norm agree; what the moments took of these gradients is {:.4g} to "
-            "{:.4g} times what it should be",
-            factors.least, factors.most),
-        names, kSure};
+    std::string const taken =
+        "loss, gradients and norm agree; what the moments took of these gradients is ";
+    if (!factors.uniform() && c.specimen.layout.ranks() == 1) return {};
+    std::string const factor = factors.uniform()
+                                   ? fmt::format("{:.4g}", factors.least)
+                                   : fmt::format("{:.4g} to {:.4g}", factors.least, factors.most);
+    return Cause{"clip",
+                 factors.uniform() ? why_that_scale(c, factors.least)
+                                   : "ranks clip by norms of their own (of a stage, a shard or a "
+                                     "tensor slice), not by the global one",
+                 taken + factor + " times what it should be", names, kSure};
 }
 
-std::optional<Cause> moments_lost(Case const& c) {
-    if (!gradients_right(c) || c.lab.problem().moments1.empty()) return {};
-    auto const names = c.specimen.parameters("first moment");
+/// Returns how far the first moments, where they are wrong, are from what this step alone makes of
+/// them, as a fraction; infinite where nothing is wrong.
+static double off_without_history(Case const& c, std::vector<std::string> const& names) {
     double off = 0, size = 0;
     for (auto const& name : names) {
         at::Tensor const exact = c.lab.exact().first_moments.at(name),
@@ -106,19 +100,27 @@ std::optional<Cause> moments_lost(Case const& c) {
         off += (found - fresh).masked_select(wrong).square().sum().item<double>();
         size += fresh.masked_select(wrong).square().sum().item<double>();
     }
-    if (size == 0 || off > 1e-4 * size) return {};
+    return size == 0 ? HUGE_VAL : std::sqrt(off / size);
+}
+
+std::optional<Cause> moments_lost(Case const& c) {
+    if (!gradients_right(c) || c.lab.problem().moments1.empty()) return {};
+    auto const names = c.specimen.parameters("first moment");
+    double const off = off_without_history(c, names);
+    if (off > 1e-2) return {};
     return Cause{
         "optimizer-state",
         "the optimizer's moments are lost, or not those of the elements they are used for",
         fmt::format("loss, gradients and norm agree; where the first moment is wrong it is "
                     "what this step alone makes of it, to {:.1e}",
-                    std::sqrt(off / size)),
+                    off),
         names, 0.97};
 }
 
-std::optional<Cause> rate(Case const& c) {
-    if (!moments_right(c)) return {};
-    auto const names = c.specimen.parameters("weights after step 1");
+/// Returns the factor by which the update of step 1 is another one's, or nothing if no factor
+/// explains it.
+static std::optional<double> factor_of_update(Case const& c,
+                                              std::vector<std::string> const& names) {
     double product = 0, squares = 0, all = 0;
     for (auto const& name : names) {
         at::Tensor const start = c.lab.problem().initial.at(name).to(at::kDouble),
@@ -132,7 +134,15 @@ std::optional<Cause> rate(Case const& c) {
     double const factor = product / squares;
     // what no factor explains, as a fraction of what this one changes
     double const rest = std::sqrt(std::max(0.0, all - factor * product) / squares);
-    if (rest > 0.1 * std::abs(factor - 1)) return {};
+    return rest > 0.1 * std::abs(factor - 1) ? std::nullopt : std::optional(factor);
+}
+
+std::optional<Cause> rate(Case const& c) {
+    if (!moments_right(c)) return {};
+    auto const names = c.specimen.parameters("weights after step 1");
+    auto const found = factor_of_update(c, names);
+    if (!found) return {};
+    double const factor = *found;
     return Cause{"rate",
                  "the update is made by another learning rate" +
                      whose_rate(c, factor * rate_of(c.lab.problem(), 0)),
@@ -142,36 +152,51 @@ std::optional<Cause> rate(Case const& c) {
                  names, kSure};
 }
 
-std::optional<Cause> decay(Case const& c) {
-    if (!moments_right(c)) return {};
-    auto const names = c.specimen.parameters("weights after step 1");
-    if (names.empty()) return {};
-    auto const& problem = c.lab.problem();
-    double const right = rate_of(problem, 0), one = right * problem.optimizer.weight_decay;
-    bool with = false, without = false;
-    double times = 0; // factor by which decay is too large
+namespace {
+
+/// How weights decayed that should have otherwise.
+struct Decay {
+    double times = 0;                   ///< factor by which decay is too large
+    bool with = false, without = false; ///< of parameters with and without weight decay
+};
+
+/// Empty if no one factor explains all of `names`. `one`: what decay takes of a weight in the step.
+std::optional<Decay> decay_of(Case const& c, std::vector<std::string> const& names, double one) {
+    Decay decay;
     for (auto const& name : names) {
-        at::Tensor const start = problem.initial.at(name).to(at::kDouble),
+        at::Tensor const start = c.lab.problem().initial.at(name).to(at::kDouble),
                          off = c.specimen.trace.first.at(name).to(at::kDouble) -
                                c.lab.exact().first.at(name);
         double const k =
             -(off * start).sum().item<double>() / (one * start.square().sum().item<double>());
         double const rest =
             (off + k * one * start).norm().item<double>() / off.norm().item<double>();
-        if (rest > 0.2 || (times != 0 && !near(k, times, 0.1))) return {};
-        if (times == 0) times = k;
-        (c.lab.spec(name).decay ? with : without) = true;
+        if (rest > 0.2 || (decay.times != 0 && !near(k, decay.times, 0.1))) return {};
+        if (decay.times == 0) decay.times = k;
+        (c.lab.spec(name).decay ? decay.with : decay.without) = true;
     }
+    return decay;
+}
+
+} // namespace
+
+std::optional<Cause> decay(Case const& c) {
+    if (!moments_right(c)) return {};
+    auto const names = c.specimen.parameters("weights after step 1");
+    if (names.empty()) return {};
+    double const right = rate_of(c.lab.problem(), 0);
+    auto const found = decay_of(c, names, right * c.lab.problem().optimizer.weight_decay);
+    if (!found) return {};
     std::string const text =
-        without && !with ? "biases and norms, which have no weight decay, decay"
-        : near(times, -1, 0.1)
+        found->without && !found->with ? "biases and norms, which have no weight decay, decay"
+        : near(found->times, -1, 0.1)
             ? "weight decay is left out"
-            : "weights decay by another rate" + whose_rate(c, (1 + times) * right);
+            : "weights decay by another rate" + whose_rate(c, (1 + found->times) * right);
     return Cause{"decay", text,
                  fmt::format("loss, gradients, norm and moments agree; the weights after step 1 "
                              "are off by {:.3g} times "
                              "learning rate x decay x weight",
-                             -times),
+                             -found->times),
                  names, kSure};
 }
 

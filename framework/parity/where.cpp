@@ -49,6 +49,23 @@ std::string whose(parallel::ParameterSpec const& spec, Layout const& layout, std
     return "";
 }
 
+/// Says in which stretch of dimension `dim` the wrong elements are, or "" if they are everywhere.
+std::string where_along(parallel::ParameterSpec const& spec, Layout const& layout,
+                        at::Tensor const& wrong, std::int64_t dim) {
+    std::int64_t const extent = wrong.size(dim);
+    at::Tensor const along = wrong.transpose(0, dim).reshape({extent, -1}).any(1);
+    auto const range = one_range(along);
+    if (!range || range->last - range->first + 1 == extent) return "";
+    std::string text = in_words(wrong.dim() == 1 ? "element"
+                                : dim == 0       ? "row"
+                                                 : "column",
+                                *range, extent);
+    text += whose(spec, layout, dim, *range);
+    if (dim == 0 && *range == Range{spec.untrained_row, spec.untrained_row})
+        text += ", the padding token's, which gets no gradient as an input";
+    return text;
+}
+
 } // namespace
 
 std::string where_wrong(parallel::ParameterSpec const& spec, Layout const& layout,
@@ -58,19 +75,8 @@ std::string where_wrong(parallel::ParameterSpec const& spec, Layout const& layou
     if (!(most > 0)) return "";
     at::Tensor const wrong = off > 1e-3 * most;
     std::string text;
-    for (std::int64_t dim = 0; dim < wrong.dim(); ++dim) {
-        std::int64_t const extent = wrong.size(dim);
-        at::Tensor const along = wrong.transpose(0, dim).reshape({extent, -1}).any(1);
-        auto const range = one_range(along);
-        if (!range || range->last - range->first + 1 == extent) continue;
-        text += in_words(wrong.dim() == 1 ? "element"
-                         : dim == 0       ? "row"
-                                          : "column",
-                         *range, extent);
-        text += whose(spec, layout, dim, *range);
-        if (dim == 0 && *range == Range{spec.untrained_row, spec.untrained_row})
-            text += ", the padding token's, which gets no gradient as an input";
-    }
+    for (std::int64_t dim = 0; dim < wrong.dim(); ++dim)
+        text += where_along(spec, layout, wrong, dim);
     if (!text.empty() || wrong.dim() < 2) return text;
     // a shard's part lies anywhere in a row
     at::Tensor const flat = wrong.flatten().nonzero().flatten();
