@@ -71,6 +71,16 @@ bool each_part_has_work(std::vector<int> const& given) {
 
 } // namespace
 
+static void check_parts(std::vector<int> const& given, std::vector<int> const& even,
+                        std::string const& parts) {
+    if (given.size() != even.size())
+        refuse(given, fmt::format("{} entries, but {} parts", given.size(), parts), even);
+    if (!each_part_has_work(given))
+        refuse(given,
+               "a part between the first and the last has no layer, or one has less than none",
+               even);
+}
+
 std::vector<int> layers_of_parts(int layers, int stages, int chunks,
                                  std::vector<int> const& given) {
     int const parts = stages * chunks;
@@ -81,15 +91,7 @@ std::vector<int> layers_of_parts(int layers, int stages, int chunks,
                                               nearest_pipelines(layers, stages, chunks)));
     auto const even = even_split(layers, parts);
     if (given.empty()) return even;
-    if (given.size() != even.size())
-        refuse(given,
-               fmt::format("{} entries, but {} parts", given.size(),
-                           pipeline_equation(stages, chunks)),
-               even);
-    if (!each_part_has_work(given))
-        refuse(given,
-               "a part between the first and the last has no layer, or one has less than none",
-               even);
+    check_parts(given, even, pipeline_equation(stages, chunks));
     int const sum = std::accumulate(given.begin(), given.end(), 0);
     if (sum != layers)
         refuse(given,

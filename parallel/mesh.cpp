@@ -24,6 +24,21 @@ int group_color(MeshShape const& shape, std::array<int, kAxes> coordinates,
     return shape.rank_at(coordinates);
 }
 
+/// Returns the nearest degree below and above `degree`, as far as there is one, whose product with
+/// the `others` divides the world (`divide`) or is the world.
+std::vector<int> nearest_fits(int degree, int others, int world_size, bool divide) {
+    auto const fits = [&](int d) {
+        return divide ? world_size % (others * d) == 0 : others * d == world_size;
+    };
+    std::vector<int> found;
+    int below = degree - 1, above = degree + 1;
+    while (below >= 1 && !fits(below)) --below;
+    while (others * above <= world_size && !fits(above)) ++above;
+    if (below >= 1) found.push_back(below);
+    if (others * above <= world_size) found.push_back(above);
+    return found;
+}
+
 /// Changes of one degree after which the product divides the world (`divide`) or is the world,
 /// nearest first in each direction, and the nearest worlds for the degrees as they are.
 std::string nearest_degrees(MeshShape const& shape, int world_size, bool divide,
@@ -33,20 +48,9 @@ std::string nearest_degrees(MeshShape const& shape, int world_size, bool divide,
     for (std::size_t a = 0; a < kAxes; ++a) {
         if (!kBuilt[a] || static_cast<Axis>(a) == derived || (divide && shape.degree[a] == 1))
             continue;
-        int const others = shape.product() / shape.degree[a];
-        auto const fits = [&](int d) {
-            return divide ? world_size % (others * d) == 0 : others * d == world_size;
-        };
-        for (int d = shape.degree[a] - 1; d >= 1; --d)
-            if (fits(d)) {
-                add(fmt::format("{} {}", kNames[a], d));
-                break;
-            }
-        for (int d = shape.degree[a] + 1; others * d <= world_size; ++d)
-            if (fits(d)) {
-                add(fmt::format("{} {}", kNames[a], d));
-                break;
-            }
+        for (int const d :
+             nearest_fits(shape.degree[a], shape.product() / shape.degree[a], world_size, divide))
+            add(fmt::format("{} {}", kNames[a], d));
     }
     int const product = shape.product(), below = divide ? world_size / product * product : 0;
     if (below > 0) add(cluster::counted(below, "rank"));
@@ -103,21 +107,23 @@ int MeshShape::rank_at(std::array<int, kAxes> const& coordinates) const {
     return rank;
 }
 
+/// Returns how many times the shape, in which `rest` is 1, fits into the world.
+static int degree_of_rest(MeshShape const& shape, int world_size, Axis rest) {
+    int const others = shape.product();
+    if (world_size % others != 0)
+        throw cluster::InputError(fmt::format(
+            "parallel: {} does not divide the {} of this job; legal: {}", shape.equation(),
+            cluster::counted(world_size, "rank"), nearest_degrees(shape, world_size, true, rest)));
+    return world_size / others;
+}
+
 MeshShape resolve(MeshShape shape, int world_size, bool shards) {
     check_degrees(shape);
     Axis const rest = shards && shape[Axis::shard] == 0 ? Axis::shard : Axis::replicate;
     bool const derive = shape[rest] == 0;
     for (Axis const axis : {Axis::replicate, Axis::shard})
         if (shape[axis] == 0) shape[axis] = 1;
-    if (derive) {
-        int const others = shape.product();
-        if (world_size % others != 0)
-            throw cluster::InputError(
-                fmt::format("parallel: {} does not divide the {} of this job; legal: {}",
-                            shape.equation(), cluster::counted(world_size, "rank"),
-                            nearest_degrees(shape, world_size, true, rest)));
-        shape[rest] = world_size / others;
-    }
+    if (derive) shape[rest] = degree_of_rest(shape, world_size, rest);
     if (shape.product() != world_size)
         throw cluster::InputError(
             fmt::format("parallel: {}, but this job has {}; legal: {}", shape.equation(),

@@ -41,16 +41,15 @@ void for_each_run(Parameter const& p, std::int64_t first, std::int64_t count,
                   std::function<void(Run const&)> const& f) {
     auto const& shape = p.shape();
     auto const& slice = p.slice();
-    bool const columns = p.spec().cut.dim == 1;
     // Rows of the slice, each `width` long; of dim 0 the first `real` rows exist, of dim 1 the
     // first `real` columns.
-    std::int64_t const width = columns ? shape[1] : p.numel() / std::max<std::int64_t>(1, shape[0]);
-    std::int64_t const global_width = columns ? p.spec().shape[1] : width;
-    if (!columns) {
-        std::int64_t const end = std::min(first + count, slice.real * width);
+    if (p.spec().cut.dim != 1) {
+        std::int64_t const width = p.numel() / std::max<std::int64_t>(1, shape[0]),
+                           end = std::min(first + count, slice.real * width);
         if (first < end) f({first, slice.first * width + first, end - first});
         return;
     }
+    std::int64_t const width = shape[1], global_width = p.spec().shape[1];
     for (std::int64_t at = first; at < first + count;) {
         std::int64_t const row = at / width, column = at % width;
         std::int64_t const end = std::min(first + count, (row + 1) * width);
