@@ -120,19 +120,31 @@ long long seconds_of(std::string const& field, std::string const& time) {
     return seconds;
 }
 
-std::string batch_script(BatchJob const& job, Site const& site) {
+namespace {
+
+void check_name(std::string const& name) {
     auto const legal = [](unsigned char c) {
         return std::isalnum(c) ||
                std::string_view("_.-").find(static_cast<char>(c)) != std::string_view::npos;
     };
-    if (job.name.empty() || job.name.size() > 100 ||
-        !std::isalnum(static_cast<unsigned char>(job.name[0])) ||
-        !std::ranges::all_of(job.name, legal))
+    if (name.empty() || name.size() > 100 || !std::isalnum(static_cast<unsigned char>(name[0])) ||
+        !std::ranges::all_of(name, legal))
         throw cluster::InputError(fmt::format(
-            "--name: {}: legal: 1 to 100 letters, digits and _ . -, not - first", job.name));
+            "--name: {}: legal: 1 to 100 letters, digits and _ . -, not - first", name));
+}
+
+/// Refuses what would become something else in a script than the word that it is.
+void check(BatchJob const& job) {
+    check_name(job.name);
     seconds_of("--time", job.time);
     for (auto const& [name, value] : job.sbatch) check_sbatch_option("sbatch", name, value);
     for (auto const& word : job.command) check_word("command", word);
+}
+
+} // namespace
+
+std::string batch_script(BatchJob const& job, Site const& site) {
+    check(job);
     std::string const about =
         fmt::format("# Made by `trireme submit` for site {} ({}).\n# Verified on: {}.", site.name,
                     site.source, site.verified_on);

@@ -58,43 +58,56 @@ std::vector<std::string> checkpoints_of(std::string const& run) {
     return names;
 }
 
+/// Rules by which checkpoints stay, and the step of the best.
+struct Kept {
+    framework::run::CheckpointSection rules;
+    std::int64_t best_step;
+};
+
+/// Takes both from the newest checkpoint that can be read: it knows which one is the best.
+Kept kept_by(framework::checkpoint::RunState const& newest, std::string const& name) {
+    return {framework::config::parse_config(newest.config, name + "/config", {}).checkpoint,
+            newest.progress.best_step};
+}
+
 /// Why the rules let a checkpoint stay: "last, best".
 std::string reasons(std::vector<std::string> const& names, std::string const& name,
-                    framework::run::Progress const& newest,
-                    framework::run::CheckpointSection const& rules) {
+                    Kept const& kept) {
+    auto const& rules = kept.rules;
     std::vector<std::string> why;
     std::int64_t const step = framework::checkpoint::step_of(name);
     auto const place = std::ranges::find(names, name) - names.begin();
     if (place < rules.keep_last) why.emplace_back("last");
-    if (rules.keep_best && step == newest.best_step) why.emplace_back("best");
+    if (rules.keep_best && step == kept.best_step) why.emplace_back("best");
     if (rules.keep_every > 0 && step % rules.keep_every == 0)
         why.push_back(fmt::format("multiple of {}", rules.keep_every));
     return fmt::format("{}", fmt::join(why, ", "));
 }
 
-/// A line for each; whether all are sound.
+/// Describes a checkpoint on one line. `kept`: why it is.
+std::string line_of(framework::checkpoint::Reader const& reader, std::string const& name,
+                    framework::checkpoint::RunState const& state, std::string const& kept) {
+    std::int64_t bytes = 0;
+    for (auto const& f : reader.manifest().files) bytes += f.bytes;
+    return fmt::format("{}  step {}  {}  {:.1f} MB  {}  {}  kept: {}{}", name, state.progress.step,
+                       cluster::counted(reader.manifest().tensors.size(), "tensor"),
+                       static_cast<double>(bytes) * 1e-6, state.saved_at,
+                       cluster::counted(state.ranks, "rank"), kept,
+                       state.progress.finished ? "  finished" : "");
+}
+
+/// Prints a line for each checkpoint. Returns whether all are sound.
 bool list(std::string const& run, bool verify) {
     auto const names = checkpoints_of(run);
-    std::optional<framework::run::Progress> newest;
-    framework::run::CheckpointSection rules;
+    std::optional<Kept> kept;
     bool sound = true;
     for (auto const& name : names) try {
             framework::checkpoint::Reader const reader(folder_of(run) + "/" + name);
             if (verify) reader.verify();
             auto const state = framework::checkpoint::read_run_state(reader.manifest(), name);
-            auto const& progress = state.progress;
-            if (!newest) {
-                newest = progress; // it knows which one is the best
-                rules =
-                    framework::config::parse_config(state.config, name + "/config", {}).checkpoint;
-            }
-            std::int64_t bytes = 0;
-            for (auto const& f : reader.manifest().files) bytes += f.bytes;
-            fmt::print("{}  step {}  {}  {:.1f} MB  {}  {}  kept: {}{}{}\n", name, progress.step,
-                       cluster::counted(reader.manifest().tensors.size(), "tensor"),
-                       static_cast<double>(bytes) * 1e-6, state.saved_at,
-                       cluster::counted(state.ranks, "rank"), reasons(names, name, *newest, rules),
-                       progress.finished ? "  finished" : "", verify ? "  ok" : "");
+            if (!kept) kept = kept_by(state, name);
+            fmt::print("{}{}\n", line_of(reader, name, state, reasons(names, name, *kept)),
+                       verify ? "  ok" : "");
         } catch (std::exception const& error) {
             fmt::print("{}  BAD: {}\n", name, cluster::line_of(error));
             sound = false;
@@ -129,22 +142,16 @@ bool diff(std::string const& first, std::string const& second) {
 
 } // namespace
 
-int checkpoint_command(std::vector<std::string> const& arguments) {
-    std::vector<std::string> words;
-    std::string run;
-    po::options_description options(
-        "trireme checkpoint list|verify|diff: what a run saved, whether every byte of it is what "
-        "was written, and what "
-        "differs between two checkpoints (exit code 1 if anything does)\n\n"
-        "  trireme checkpoint verify --run runs/reviews\n"
-        "  trireme checkpoint diff runs/reviews runs/again\n"
-        "  trireme checkpoint diff runs/reviews/checkpoints/step-000000{100,200}\n\nOptions");
-    options.add_options()(
-        "action", po::value(&words)->required(),
-        "list | verify | diff A B, each the folder of a checkpoint, or of a run for its newest")(
-        "run", po::value(&run)->value_name("RUN"), "run folder, for list and verify");
-    if (!parse(options, arguments, "action", 3)) return 0;
-    std::string const action = words.front();
+static constexpr char const* kHelp =
+    "trireme checkpoint list|verify|diff: what a run saved, whether every byte of it is what "
+    "was written, and what "
+    "differs between two checkpoints (exit code 1 if anything does)\n\n"
+    "  trireme checkpoint verify --run runs/reviews\n"
+    "  trireme checkpoint diff runs/reviews runs/again\n"
+    "  trireme checkpoint diff runs/reviews/checkpoints/step-000000{100,200}\n\nOptions";
+
+static void check_words(std::vector<std::string> const& words) {
+    std::string const& action = words.front();
     if (action != "list" && action != "verify" && action != "diff")
         throw cluster::InputError(
             fmt::format("{}: no such action{} legal: list, verify, diff", action,
@@ -153,6 +160,19 @@ int checkpoint_command(std::vector<std::string> const& arguments) {
         throw cluster::InputError(
             fmt::format("checkpoint {}: legal: {}", fmt::join(words, " "),
                         action == "diff" ? "diff A B" : action + " --run RUN"));
+}
+
+int checkpoint_command(std::vector<std::string> const& arguments) {
+    std::vector<std::string> words;
+    std::string run;
+    po::options_description options(kHelp);
+    options.add_options()(
+        "action", po::value(&words)->required(),
+        "list | verify | diff A B, each the folder of a checkpoint, or of a run for its newest")(
+        "run", po::value(&run)->value_name("RUN"), "run folder, for list and verify");
+    if (!parse(options, arguments, "action", 3)) return 0;
+    check_words(words);
+    std::string const& action = words.front();
     if (action == "diff") return diff(words[1], words[2]) ? cluster::kDone : cluster::kFailed;
     if (run.empty()) throw cluster::InputError("--run: missing; legal: run folder");
     return list(run, action == "verify") ? cluster::kDone : cluster::kFailed;

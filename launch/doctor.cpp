@@ -140,15 +140,17 @@ struct Request {
     bool json = false;
 };
 
+constexpr char const* kHelp =
+    "trireme doctor [CONFIG]: is this machine, or this job, fit to train on? Looks at "
+    "MPI, launcher, binding, memory, "
+    "network, disk and clocks; ends with 1 if there is a problem\n\n"
+    "  trireme doctor\n"
+    "  mpirun -n 4 trireme doctor --run runs/mine --data data-reviews\n"
+    "  mpirun -n 4 trireme doctor configs/film-reviews.yaml\n\nOptions";
+
 /// Options that fill `r`, which must outlive them.
 po::options_description options_of(Request& r) {
-    po::options_description options(
-        "trireme doctor [CONFIG]: is this machine, or this job, fit to train on? Looks at "
-        "MPI, launcher, binding, memory, "
-        "network, disk and clocks; ends with 1 if there is a problem\n\n"
-        "  trireme doctor\n"
-        "  mpirun -n 4 trireme doctor --run runs/mine --data data-reviews\n"
-        "  mpirun -n 4 trireme doctor configs/film-reviews.yaml\n\nOptions");
+    po::options_description options(kHelp);
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
     // clang-format off
     options.add_options()

@@ -77,15 +77,13 @@ struct Speed {
 struct Trouble {
     std::optional<std::string> write, lock;
 };
-/// Writes the probe file.
-Trouble write_probe(std::string const& path, Speed& speed) {
-    auto const failed = [](char const* call) {
-        return fmt::format("{}: {}", call, cluster::reason_of(errno));
-    };
-    int const file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0) return {failed("open"), {}};
-    std::optional<std::string> lock; // as RUN/lock is taken
-    if (flock(file, LOCK_EX | LOCK_NB) != 0) lock = failed("flock");
+/// Says which call failed, and why.
+std::string failed(char const* call) {
+    return fmt::format("{}: {}", call, cluster::reason_of(errno));
+}
+
+/// Writes the bytes of the probe, syncs them and takes the time. Returns what failed, if anything.
+std::optional<std::string> write_bytes(int file, Speed& speed) {
     std::string const piece(kPiece, 'x');
     auto const start = std::chrono::steady_clock::now();
     auto const rate = [&] {
@@ -99,6 +97,16 @@ Trouble write_probe(std::string const& path, Speed& speed) {
     speed.cached = rate();
     if (!trouble && fsync(file) != 0) trouble = failed("fsync");
     speed.synced = rate();
+    return trouble;
+}
+
+/// Writes the probe file.
+Trouble write_probe(std::string const& path, Speed& speed) {
+    int const file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) return {failed("open"), {}};
+    std::optional<std::string> lock; // as RUN/lock is taken
+    if (flock(file, LOCK_EX | LOCK_NB) != 0) lock = failed("flock");
+    std::optional<std::string> trouble = write_bytes(file, speed);
     close(file);
     std::string const renamed = path + ".renamed";
     if (!trouble && (std::rename(path.c_str(), renamed.c_str()) != 0 ||
@@ -155,6 +163,11 @@ Finding judge_write(std::string const& parent, Trouble const& trouble, Speed con
             ""};
 }
 
+Finding judge_lock(std::string const& parent, std::string const& trouble) {
+    return {Severity::problem, "locks", fmt::format("{}: {}", parent, trouble),
+            "put the run folder on a file system with locks (on Lustre: mounted with `flock`)"};
+}
+
 } // namespace
 
 Findings check_run_folder(cluster::Communicator& world, std::string const& folder) {
@@ -170,10 +183,7 @@ Findings check_run_folder(cluster::Communicator& world, std::string const& folde
     if (world.rank() == 0) unlink(probe.c_str());
     Findings findings{judge_room(parent, look_at(parent))};
     findings.push_back(judge_write(parent, trouble, speed));
-    if (trouble.lock)
-        findings.push_back(
-            {Severity::problem, "locks", fmt::format("{}: {}", parent, *trouble.lock),
-             "put the run folder on a file system with locks (on Lustre: mounted with `flock`)"});
+    if (trouble.lock) findings.push_back(judge_lock(parent, *trouble.lock));
     if (!blind.empty() && world.rank() == 0 && !trouble.write)
         findings.push_back({Severity::problem, "shared",
                             fmt::format("{}: not seen by ranks {}", parent, blind),

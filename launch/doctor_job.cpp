@@ -51,43 +51,61 @@ Finding judge_launcher(std::vector<RankFacts> const& ranks) {
             launcher == "none" ? text + " (start with mpirun or srun for more)" : text, ""};
 }
 
-/// Cores and ranks of one host; the first trouble found, if any.
-Finding judge_binding_of(std::string const& host, Host const& ranks) {
+/// Counts how the ranks of a host share its cores.
+struct Binding {
+    std::size_t used = 0, places = 0; ///< cores that some rank has; cores of each rank, summed
+    bool shared = false;              ///< all ranks have the same
+    std::string text;
+};
+
+Binding binding_of(std::string const& host, Host const& ranks) {
     std::set<int> used;
-    std::size_t places = 0;
+    Binding b;
     for (auto const* r : ranks) {
         used.insert(r->cores.begin(), r->cores.end());
-        places += r->cores.size();
+        b.places += r->cores.size();
     }
-    bool const shared =
+    b.used = used.size();
+    b.shared =
         std::ranges::all_of(ranks, [&](auto const* r) { return r->cores == ranks.front()->cores; });
-    std::string const text =
-        fmt::format("{}: {} on {} of {} ({})", host, cluster::counted(ranks.size(), "rank"),
-                    used.size(), cluster::counted(ranks.front()->cores_online, "core"),
-                    shared && ranks.size() > 1 ? "all ranks share them"
-                    : places == used.size()    ? "each rank has its own"
-                                               : "overlapping");
-    if (ranks.size() > used.size())
-        return {
-            Severity::warning, "binding", text + ": more ranks than cores, they take turns",
+    b.text = fmt::format("{}: {} on {} of {} ({})", host, cluster::counted(ranks.size(), "rank"),
+                         b.used, cluster::counted(ranks.front()->cores_online, "core"),
+                         b.shared && ranks.size() > 1 ? "all ranks share them"
+                         : b.places == b.used         ? "each rank has its own"
+                                                      : "overlapping");
+    return b;
+}
+
+/// Says how a host's ranks take turns where they need not, or nothing.
+std::optional<Finding> judge_sharing(Binding const& b, std::size_t ranks) {
+    if (ranks > b.used)
+        return Finding{
+            Severity::warning, "binding", b.text + ": more ranks than cores, they take turns",
             "fewer ranks per host, or `--bind-to none` if the ranks are bound to few of its cores"};
-    if (!shared && places > used.size())
+    if (!b.shared && b.places > b.used)
+        return Finding{Severity::warning, "binding",
+                       b.text + ": two ranks are bound to one core while they have others",
+                       "bind each rank to cores of its own: mpirun --map-by slot:PE=N, srun "
+                       "--cpus-per-task=N --cpu-bind=cores"};
+    return std::nullopt;
+}
+
+/// Cores and ranks of one host; the first trouble found, if any.
+Finding judge_binding_of(std::string const& host, Host const& ranks) {
+    Binding const b = binding_of(host, ranks);
+    if (auto const found = judge_sharing(b, ranks.size())) return *found;
+    int const asked = ranks.front()->slurm_cpus_per_task, used = static_cast<int>(b.used);
+    if (asked > 0 && used < asked * static_cast<int>(ranks.size()))
         return {Severity::warning, "binding",
-                text + ": two ranks are bound to one core while they have others",
-                "bind each rank to cores of its own: mpirun --map-by slot:PE=N, srun "
-                "--cpus-per-task=N --cpu-bind=cores"};
-    int const asked = ranks.front()->slurm_cpus_per_task;
-    if (asked > 0 && static_cast<int>(used.size()) < asked * static_cast<int>(ranks.size()))
-        return {Severity::warning, "binding",
-                fmt::format("{}: a rank has {}, SLURM_CPUS_PER_TASK is {}", text,
+                fmt::format("{}: a rank has {}, SLURM_CPUS_PER_TASK is {}", b.text,
                             cluster::counted(ranks.front()->cores.size(), "core"), asked),
                 "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK before srun (Slurm 22.05 and later "
                 "do not pass it on)"};
-    if (2 * static_cast<int>(used.size()) <= ranks.front()->cores_online)
-        return {Severity::warning, "binding", text + ": half of the host or more stays idle",
+    if (2 * used <= ranks.front()->cores_online)
+        return {Severity::warning, "binding", b.text + ": half of the host or more stays idle",
                 "mpirun --map-by slot:PE=N with N cores for a rank, or --bind-to none; srun "
                 "--cpus-per-task=N"};
-    return {Severity::ok, "binding", text, ""};
+    return {Severity::ok, "binding", b.text, ""};
 }
 
 Finding judge_binding(std::vector<RankFacts> const& ranks) {
@@ -100,17 +118,20 @@ Finding judge_binding(std::vector<RankFacts> const& ranks) {
     return first;
 }
 
+/// Returns the threads that training takes on a rank like `r` where nothing else is set.
+std::int64_t usual_threads(RankFacts const& r, Host const& host) {
+    auto const sharing =
+        std::ranges::count_if(host, [&](auto const* other) { return other->cores == r.cores; });
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(r.cores.size()) / sharing);
+}
+
 /// Threads that training takes on a rank, and what would contradict it.
 Finding judge_threads(std::vector<RankFacts> const& ranks) {
     RankFacts const& r = ranks.front();
     auto const hosts = by_host(ranks);
-    Host const& host = hosts.at(r.host);
-    auto const sharing =
-        std::ranges::count_if(host, [&](auto const* other) { return other->cores == r.cores; });
-    auto const threads =
-        std::max<std::int64_t>(1, static_cast<std::int64_t>(r.cores.size()) / sharing);
+    auto const threads = usual_threads(r, hosts.at(r.host));
     std::string const text = fmt::format("numerics.threads 0 means {} for each rank here", threads);
-    double const needed = static_cast<double>(threads) * static_cast<double>(host.size());
+    auto const needed = static_cast<double>(threads * std::ssize(hosts.at(r.host)));
     if (r.quota > 0 && r.quota < 0.99 * needed)
         return {Severity::warning, "threads",
                 fmt::format("{}, but the control group allows {} the time of {:.1f} cores", text,
@@ -216,32 +237,42 @@ Finding judge_clocks(std::vector<RankFacts> const& ranks) {
 
 } // namespace
 
+namespace {
+
+/// Sends a clock's time to `peer`, or receives one.
+void say_time(cluster::Communicator& world, cluster::Message::Kind kind, int peer, double& value) {
+    cluster::Message const message{kind, peer, {&value, 1, cluster::DType::f64}};
+    world.exchange({&message, 1}, "doctor/clock").wait();
+}
+
+/// Answers a peer's question with this rank's clock.
+void answer_with_time(cluster::Communicator& world, int peer) {
+    double theirs = 0;
+    say_time(world, cluster::Message::Kind::receive, peer, theirs);
+    double own = now();
+    say_time(world, cluster::Message::Kind::send, peer, own);
+}
+
+/// Asks rank 0 for its time. Of all questions the one with the shortest round trip counts.
+void ask_for_time(cluster::Communicator& world, RankFacts& facts) {
+    double start = now(), theirs = 0;
+    say_time(world, cluster::Message::Kind::send, 0, start);
+    say_time(world, cluster::Message::Kind::receive, 0, theirs);
+    double const end = now();
+    if (end - start >= facts.round_trip) return;
+    facts.round_trip = end - start;
+    facts.clock_offset = (start + end) / 2 - theirs;
+}
+
+} // namespace
+
 void measure_clock(cluster::Communicator& world, RankFacts& facts) {
-    using Kind = cluster::Message::Kind;
-    auto const say = [&](Kind kind, int peer, double& value) {
-        cluster::Message const message{kind, peer, {&value, 1, cluster::DType::f64}};
-        world.exchange({&message, 1}, "doctor/clock").wait();
-    };
     for (int peer = 1; peer < world.size(); ++peer) {
         world.barrier("doctor/clock"); // nobody else is on the wire
         if (world.rank() != peer && world.rank() != 0) continue;
         facts.round_trip = HUGE_VAL;
-        for (int i = 0; i < kRoundTrips; ++i) {
-            double theirs = 0;
-            if (world.rank() == 0) { // answers with its clock
-                say(Kind::receive, peer, theirs);
-                double own = now();
-                say(Kind::send, peer, own);
-                continue;
-            }
-            double start = now();
-            say(Kind::send, 0, start);
-            say(Kind::receive, 0, theirs);
-            double const end = now();
-            if (end - start >= facts.round_trip) continue;
-            facts.round_trip = end - start;
-            facts.clock_offset = (start + end) / 2 - theirs;
-        }
+        for (int i = 0; i < kRoundTrips; ++i)
+            world.rank() == 0 ? answer_with_time(world, peer) : ask_for_time(world, facts);
     }
     if (world.rank() == 0) facts.round_trip = facts.clock_offset = 0;
 }

@@ -88,10 +88,8 @@ void print_model(framework::planning::RunPreview const& p) {
         fmt::print("  {:<18}{:>15}  (optimizer.freeze)\n", "of them frozen", grouped(p.frozen));
 }
 
-void print_preview(framework::planning::RunPreview const& p,
+void print_samples(framework::planning::RunPreview const& p,
                    framework::config::Config const& config) {
-    fmt::print("\nlayout      {}\n", p.mesh.equation());
-    print_model(p);
     fmt::print("\ntraining    {} of {} = {:.2f} epochs; an epoch has {}, {} (longest {})\n",
                counted(p.steps, "step"), counted(config.batch.global, "sample"),
                static_cast<double>(p.steps * config.batch.global) / static_cast<double>(p.samples),
@@ -108,6 +106,9 @@ void print_preview(framework::planning::RunPreview const& p,
     if (p.general_samples > 0)
         fmt::print("general     {} of {}, before training and at each evaluation\n",
                    counted(p.general_samples, "sample"), config.guard.general_data);
+}
+
+void print_step(framework::planning::RunPreview const& p, framework::config::Config const& config) {
     fmt::print("a step      {} on {}; {} (first {})\n", shown(p.micro_batches, "micro-batch"),
                counted(p.data_ranks, "data-parallel rank"), shown(p.tokens_per_step, "token"),
                counted(p.steps_looked_at, "step"));
@@ -116,6 +117,14 @@ void print_preview(framework::planning::RunPreview const& p,
                    "batch.tokens_per_micro_batch ({}) or raise "
                    "batch.global ({})\n",
                    100 * p.idle, config.batch.tokens_per_micro_batch, config.batch.global);
+}
+
+void print_preview(framework::planning::RunPreview const& p,
+                   framework::config::Config const& config) {
+    fmt::print("\nlayout      {}\n", p.mesh.equation());
+    print_model(p);
+    print_samples(p, config);
+    print_step(p, config);
     fmt::print("\neach rank   {} of weights, {} of gradients, {} of optimizer state = {}, and "
                "activations\n",
                megabytes(p.memory.weights), megabytes(p.memory.gradients),
@@ -250,6 +259,19 @@ po::options_description options_of(ExplainRequest& r) {
 
 } // namespace
 
+/// Derives what the inputs decide. Returns a note if they cannot be opened here, or "".
+static std::string derive_if_possible(framework::config::ConfigWithOrigins& resolved) {
+    try {
+        framework::planning::derive_from_inputs(resolved,
+                                                framework::inputs::open_inputs(resolved.config));
+        return "";
+    } catch (cluster::InputError const& error) {
+        return fmt::format(
+            "\nnot derived (train.steps 0, dropout -1), as the inputs cannot be opened here: {}\n",
+            error.what());
+    }
+}
+
 int explain_command(std::vector<std::string> const& arguments) {
     ExplainRequest r;
     po::options_description options = options_of(r);
@@ -261,15 +283,7 @@ int explain_command(std::vector<std::string> const& arguments) {
         throw cluster::InputError("--config: missing; legal: the run, as YAML, or --keys alone");
     auto resolved =
         framework::config::read_config_with_origins(r.file, environment_assignments(), r.set);
-    std::string note;
-    try {
-        framework::planning::derive_from_inputs(resolved,
-                                                framework::inputs::open_inputs(resolved.config));
-    } catch (cluster::InputError const& error) {
-        note = fmt::format(
-            "\nnot derived (train.steps 0, dropout -1), as the inputs cannot be opened here: {}\n",
-            error.what());
-    }
+    std::string const note = derive_if_possible(resolved);
     framework::planning::derive_layout(resolved, r.ranks);
     framework::planning::derive_threads(resolved, own_cores() / r.ranks);
     print_values(resolved);

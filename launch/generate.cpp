@@ -42,6 +42,18 @@ struct Request {
     std::optional<cluster::OutputFile> lines; ///< at `output`
 };
 
+/// Says how many completions have no boundary with their prompt where the tokenizer sees one.
+void warn_of_joined(nlohmann::json const& apart, PromptTexts const& texts) {
+    if (apart.empty()) return;
+    cluster::say("note: {}: {} where the tokenizer joins the end of the prompt to the next word, "
+                 "and the model meets tokens that no text has: end prompts without the blank, and "
+                 "let completions begin with it\n",
+                 texts.names[apart.front()],
+                 apart.size() == 1
+                     ? "the completion begins"
+                     : fmt::format("{} completions begin, this the first of them,", apart.size()));
+}
+
 /// Prompts and references as tokens. Rank 0 has the tokenizer.
 void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
     service.hello();
@@ -57,17 +69,7 @@ void tokenize(Request& r, PromptTexts const& texts, TextService& service) {
         }
         r.job.references.push_back(std::move(reference));
     }
-    if (auto const& apart = answer["apart"]; !apart.empty())
-        cluster::say(
-            "note: {}: {} where the tokenizer joins the end of the prompt to the next word, and "
-            "the model "
-            "meets tokens that no text has: end prompts without the blank, and let completions "
-            "begin with "
-            "it\n",
-            texts.names[apart.front()],
-            apart.size() == 1
-                ? "the completion begins"
-                : fmt::format("{} completions begin, this the first of them,", apart.size()));
+    warn_of_joined(answer["apart"], texts);
 }
 
 /// Gives every rank what rank 0 read. Collective.

@@ -131,6 +131,17 @@ Command const& find_command(std::string const& name) {
     return *found;
 }
 
+constexpr char const* kOptionsAndExamples =
+    "\nOptions:\n"
+    "  -h, --help      show this help; `trireme help COMMAND` shows a command's, with "
+    "an example\n"
+    "  --version       show versions\n"
+    "\nExamples:\n"
+    "  trireme prepare --task classification --tokenizer MODEL --input my.csv --label "
+    "stars --output data\n"
+    "  trireme train run.yaml --dry-run\n"
+    "  mpirun -n 2 trireme train run.yaml\n\n";
+
 void print_help() {
     fmt::print("Usage: trireme COMMAND [OPTION]...\n"
                "Fine-tunes every parameter of a language model over MPI ranks.\n");
@@ -140,23 +151,25 @@ void print_help() {
         group = command.group;
         fmt::print("  {:<16}{}\n", command.name, command.summary);
     }
-    fmt::print("\nOptions:\n"
-               "  -h, --help      show this help; `trireme help COMMAND` shows a command's, with "
-               "an example\n"
-               "  --version       show versions\n"
-               "\nExamples:\n"
-               "  trireme prepare --task classification --tokenizer MODEL --input my.csv --label "
-               "stars --output data\n"
-               "  trireme train run.yaml --dry-run\n"
-               "  mpirun -n 2 trireme train run.yaml\n"
-               "\n{}",
-               launch::kExitStatus);
+    fmt::print("{}{}", kOptionsAndExamples, launch::kExitStatus);
+}
+
+bool asks_for_help(std::string const& word) {
+    return word == "--help" || word == "-h";
+}
+
+/// Refuses what follows the first word.
+void refuse_more(Arguments const& arguments) {
+    if (arguments.size() > 1)
+        throw cluster::InputError(
+            fmt::format("{}: one word too many; see trireme --help", arguments[1]));
 }
 
 int help_command(Arguments const& arguments) {
-    if (arguments.empty() || arguments[0] == "help" || arguments[0].starts_with('-'))
-        return print_help(), 0;
-    return find_command(arguments[0]).run({"--help"});
+    bool const of_all = arguments.empty() || arguments[0] == "help" || asks_for_help(arguments[0]);
+    Command const& command = find_command(of_all ? "help" : arguments[0]);
+    refuse_more(arguments);
+    return of_all ? (print_help(), 0) : command.run({"--help"});
 }
 
 int run_command(Arguments arguments) {
@@ -164,10 +177,9 @@ int run_command(Arguments arguments) {
     bool const of_all = arguments.empty() || arguments[0].starts_with('-');
     Command const& command = of_all ? find_command("help") : find_command(arguments[0]);
     if (command.work == Work::alone && !launch::works_alone(command.name)) return 0;
-    if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h")
-        return print_help(), 0;
-    if (arguments[0] == "--version") return launch::print_version(), 0;
-    if (of_all) refuse_command(arguments[0]);
+    if (!arguments.empty() && arguments[0] == "--version")
+        return refuse_more(arguments), launch::print_version(), 0;
+    if (of_all) return help_command(arguments);
     arguments.erase(arguments.begin());
     return command.run(arguments);
 }

@@ -93,14 +93,10 @@ std::string meaning_of(po::options_description const& options, std::string const
     return option ? option->description() : "see --help";
 }
 
-/// Turns Boost's message about a command line into our line: the option, what is wrong with it,
-/// what is legal.
-std::string refusal(po::options_description const& options, po::error const& error) {
-    if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error))
-        return refuse_unknown(options, *unknown);
-    auto const* named = dynamic_cast<po::error_with_option_name const*>(&error);
-    std::string const name = named ? named->get_option_name() : "",
-                      legal = named ? meaning_of(options, name) : "", what = error.what();
+/// Turns Boost's message about an option of that name into our line. `legal`: its description.
+std::string refusal_of(po::error_with_option_name const& error, std::string const& name,
+                       std::string const& legal) {
+    std::string const what = error.what();
     if (dynamic_cast<po::required_option const*>(&error))
         return fmt::format("{}: missing; legal: {}", name, legal);
     auto const open = what.find("('"), close = what.find("')");
@@ -116,6 +112,17 @@ std::string refusal(po::options_description const& options, po::error const& err
     if (dynamic_cast<po::multiple_occurrences const*>(&error))
         return fmt::format("{}: is given twice; legal: once: {}", name, legal);
     return what + "; see --help";
+}
+
+/// Turns Boost's message about a command line into our line: the option, what is wrong with it,
+/// what is legal.
+std::string refusal(po::options_description const& options, po::error const& error) {
+    if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error))
+        return refuse_unknown(options, *unknown);
+    auto const* named = dynamic_cast<po::error_with_option_name const*>(&error);
+    if (!named) return std::string(error.what()) + "; see --help";
+    std::string const name = named->get_option_name();
+    return refusal_of(*named, name, meaning_of(options, name));
 }
 
 /// A shell expands neither ~ in --output=~/data nor anything between quotation marks.
@@ -176,27 +183,33 @@ int report(std::exception const& error) {
     return leave_in_order(launcher_rank(), std::atoi(launcher_size().c_str()), cluster::kBadInput);
 }
 
+/// Throws what Boost throws.
+static po::variables_map values_of(po::options_description const& options,
+                                   std::vector<std::string> const& arguments,
+                                   po::positional_options_description const& words) {
+    auto parsed =
+        po::command_line_parser(renewed(arguments))
+            .options(options)
+            .positional(words)
+            .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
+            .run();
+    expand_paths(options, parsed);
+    po::variables_map values;
+    po::store(parsed, values);
+    return values;
+}
+
 bool parse(po::options_description& options, std::vector<std::string> const& arguments,
            char const* positional, int most) {
     options.add_options()("help,h", "show this help");
     try {
         po::positional_options_description words;
         if (positional) words.add(positional, most);
-        po::variables_map values;
-        auto parsed =
-            po::command_line_parser(renewed(arguments))
-                .options(options)
-                .positional(words)
-                .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
-                .run();
-        expand_paths(options, parsed);
-        po::store(parsed, values);
-        if (values.contains("help")) {
-            if (speaks()) print_help(options, positional);
-            return false;
-        }
-        po::notify(values);
-        return true;
+        po::variables_map values = values_of(options, arguments, words);
+        bool const asked = values.contains("help");
+        if (!asked) po::notify(values);
+        if (asked && speaks()) print_help(options, positional);
+        return !asked;
     } catch (po::too_many_positional_options_error const&) {
         throw cluster::InputError(
             fmt::format("{}: one word too many; see --help", fmt::join(arguments, " ")));

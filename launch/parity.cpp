@@ -93,27 +93,38 @@ int prove_this_world(Options& o, cluster::Communicator& world) {
 
 } // namespace
 
+static constexpr char const* kHelp =
+    "trireme parity CONFIG: prove that every layout computes the same: a tiny "
+    "model of the run's "
+    "shape class in many layouts against one process in float64; exit status 1 if one does "
+    "not\n\n"
+    "  trireme parity configs/film-reviews.yaml --out parity.json\n"
+    "  mpirun -n 4 trireme parity configs/film-reviews.yaml\n\nOptions";
+
+/// Options that fill `o`, which must outlive them.
+static po::options_description options_of(Options& o) {
+    po::options_description options(kHelp);
+    // clang-format off
+    options.add_options()
+        ("config", po::value(&o.file)->required(), "the run, as YAML (`explain-config --keys`)")
+        ("set", po::value(&o.set)->composing()->value_name("KEY=VALUE"),
+         "overrides the file's value; may be repeated")
+        ("out", po::value(&o.out)->value_name("FILE"),
+         "file for the certificate (JSON); `trireme train "
+         "--parity FILE` takes it into the run; must "
+         "not exist")
+        ("force", po::bool_switch(&o.force), "replace the file of --out")
+        ("full", po::bool_switch(&o.full),
+         "every layout of up to 8 ranks, not a subset that covers every pair of choices")
+        ("mpi", po::bool_switch(&o.mpi),
+         "ranks are MPI processes, as under mpirun, not threads of this one");
+    // clang-format on
+    return options;
+}
+
 int parity_command(std::vector<std::string> const& arguments) {
     Options o;
-    po::options_description options(
-        "trireme parity CONFIG: prove that every layout computes the same: a tiny "
-        "model of the run's "
-        "shape class in many layouts against one process in float64; exit status 1 if one does "
-        "not\n\n"
-        "  trireme parity configs/film-reviews.yaml --out parity.json\n"
-        "  mpirun -n 4 trireme parity configs/film-reviews.yaml\n\nOptions");
-    options.add_options()("config", po::value(&o.file)->required(),
-                          "the run, as YAML (`explain-config --keys`)")(
-        "set", po::value(&o.set)->composing()->value_name("KEY=VALUE"),
-        "overrides the file's value; may be repeated")(
-        "out", po::value(&o.out)->value_name("FILE"),
-        "file for the certificate (JSON); `trireme train "
-        "--parity FILE` takes it into the run; must "
-        "not exist")("force", po::bool_switch(&o.force), "replace the file of --out")(
-        "full", po::bool_switch(&o.full),
-        "every layout of up to 8 ranks, not a subset that covers every pair of choices")(
-        "mpi", po::bool_switch(&o.mpi),
-        "ranks are MPI processes, as under mpirun, not threads of this one");
+    po::options_description options = options_of(o);
     if (!parse(options, arguments, "config")) return 0;
     if (!o.out.empty() && launcher_rank() <= 0) {
         cluster::refuse_input("--out", o.out, {o.file}, ".json");

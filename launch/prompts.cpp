@@ -42,6 +42,27 @@ void check_found(PromptTexts const& texts, std::string const& file,
 
 } // namespace
 
+namespace {
+
+/// The fields of a row that hold the prompt and, unless the row has none, its completion.
+struct Columns {
+    std::string const &prompt, &completion;
+};
+
+/// Adds the prompt of a line of the file, which is not blank. `name`: of the line.
+void add_row(PromptTexts& texts, std::string const& name, nlohmann::json const& row,
+             Columns const& columns) {
+    if (!row.is_object())
+        throw cluster::InputError(
+            fmt::format("{}: {}: legal: one JSON object per line", name, data::shown(row)));
+    texts.prompts.push_back(text_field(row, columns.prompt, name));
+    auto& reference = texts.references.emplace_back();
+    if (row.contains(columns.completion)) reference = text_field(row, columns.completion, name);
+    texts.names.push_back(name);
+}
+
+} // namespace
+
 PromptTexts read_prompts(std::string const& file, std::string const& prompt_column,
                          std::string const& completion_column) {
     PromptTexts texts;
@@ -49,16 +70,9 @@ PromptTexts read_prompts(std::string const& file, std::string const& prompt_colu
     cluster::LineReader lines(file, cluster::kMostText); // all of them are held at once
     for (std::string line; lines.next(line);) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-        std::string const name = fmt::format("{}:{}", file, lines.number());
         if (texts.prompts.empty()) data::refuse_document(file, line, lines.number());
-        auto const row = data::parse_json(file, line, lines.number());
-        if (!row.is_object())
-            throw cluster::InputError(
-                fmt::format("{}: {}: legal: one JSON object per line", name, data::shown(row)));
-        texts.prompts.push_back(text_field(row, prompt_column, name));
-        auto& reference = texts.references.emplace_back();
-        if (row.contains(completion_column)) reference = text_field(row, completion_column, name);
-        texts.names.push_back(name);
+        add_row(texts, fmt::format("{}:{}", file, lines.number()),
+                data::parse_json(file, line, lines.number()), {prompt_column, completion_column});
     }
     check_found(texts, file, prompt_column, completion_column);
     return texts;

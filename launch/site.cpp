@@ -77,13 +77,7 @@ class SiteReader {
         for (auto const& entry : root) {
             std::string const key = entry.first.Scalar();
             auto const found = fields_.find(key);
-            if (found == fields_.end()) {
-                std::vector<std::string> legal;
-                for (auto const& [name, unused] : fields_) legal.push_back(name);
-                throw cluster::InputError(fmt::format(
-                    "{}:{}: unknown key {}{} legal: {}", file_, entry.first.Mark().line + 1, key,
-                    cluster::suggestion(key, legal), fmt::join(legal, ", ")));
-            }
+            if (found == fields_.end()) refuse_unknown(entry.first);
             if (!seen.insert(key).second)
                 throw cluster::InputError(fmt::format("{} is given twice", at(entry.first, key)));
             found->second(entry.second);
@@ -95,6 +89,14 @@ class SiteReader {
     }
 
   private:
+    [[noreturn]] void refuse_unknown(YAML::Node const& key) const {
+        std::vector<std::string> legal;
+        for (auto const& [name, unused] : fields_) legal.push_back(name);
+        throw cluster::InputError(fmt::format(
+            "{}:{}: unknown key {}{} legal: {}", file_, key.Mark().line + 1, key.Scalar(),
+            cluster::suggestion(key.Scalar(), legal), fmt::join(legal, ", ")));
+    }
+
     void take_lists(Site& site) {
         take("sbatch", [&](auto const& v) {
             site.sbatch = pairs(v, "sbatch");

@@ -73,6 +73,17 @@ std::string metrics_text(nlohmann::ordered_json const& evaluation) {
     return text.empty() ? "no number" : text;
 }
 
+/// Prints how fast the run goes, and how long it will.
+void print_pace(framework::run::Status const& s) {
+    if (s.tokens_per_second)
+        fmt::print("rate:        {:.0f} tokens/s, {:.1f} samples/s over the last steps; at most "
+                   "{:.2f} GB of memory (rank "
+                   "0)\n",
+                   *s.tokens_per_second, *s.samples_per_second, *s.peak_memory * 1e-9);
+    if (s.seconds_left)
+        fmt::print("left:        {} at the pace of the last steps\n", clock_text(*s.seconds_left));
+}
+
 void print_status(std::string const& run, framework::run::Status const& s) {
     fmt::print("run:         {}\nstate:       {}\n", run, s.state);
     if (!s.why.empty()) fmt::print("why:         {}\n", s.why);
@@ -87,13 +98,7 @@ void print_status(std::string const& run, framework::run::Status const& s) {
                                         : "");
     fmt::print("goodput:     {:.0f} % of the jobs' time went into steps that count\n",
                100 * s.goodput);
-    if (s.tokens_per_second)
-        fmt::print("rate:        {:.0f} tokens/s, {:.1f} samples/s over the last steps; at most "
-                   "{:.2f} GB of memory (rank "
-                   "0)\n",
-                   *s.tokens_per_second, *s.samples_per_second, *s.peak_memory * 1e-9);
-    if (s.seconds_left)
-        fmt::print("left:        {} at the pace of the last steps\n", clock_text(*s.seconds_left));
+    print_pace(s);
     print_jobs(s);
 }
 

@@ -115,8 +115,8 @@ void check_run(framework::config::Config const& config, int ranks, bool only_sho
                                    framework::planning::preview_run(config, ranks).room);
 }
 
-BatchJob job_of(Request const& r, Site const& site, std::string const& run) {
-    BatchJob job;
+/// Takes nodes, tasks, cores and times of the user's request, or else of the site.
+void take_size(Request const& r, Site const& site, BatchJob& job) {
     job.nodes = at_least_one("--nodes", r.nodes);
     job.tasks_per_node =
         of_user_or_site("--tasks-per-node", r.tasks_per_node, site.tasks_per_node, site);
@@ -129,6 +129,11 @@ BatchJob job_of(Request const& r, Site const& site, std::string const& run) {
     job.time = r.time;
     job.lead = r.lead != kNotGiven ? r.lead : site.lead;
     check_time(r, job, site);
+}
+
+BatchJob job_of(Request const& r, Site const& site, std::string const& run) {
+    BatchJob job;
+    take_size(r, site, job);
     job.launcher = r.launcher.empty() ? site.launcher : r.launcher;
     if (job.launcher != "srun" && job.launcher != "mpirun")
         throw cluster::InputError(fmt::format("--launcher: {}: legal: srun, mpirun", job.launcher));
@@ -168,17 +173,22 @@ std::string sbatch(std::string const& file) {
     return said.substr(0, said.find_first_of(";\n")); // ID;CLUSTER
 }
 
+/// A file that sbatch reads, and keeps, before it returns.
+struct ScriptFile {
+    std::string path = (fs::temp_directory_path() / "trireme-submit-XXXXXX").string();
+    ScriptFile() {
+        int const fd = mkstemp(path.data());
+        if (fd < 0)
+            throw cluster::JobError(path + ": cannot be made: " + cluster::reason_of(errno));
+        close(fd);
+    }
+    ~ScriptFile() { unlink(path.c_str()); }
+    ScriptFile(ScriptFile const&) = delete;
+    ScriptFile& operator=(ScriptFile const&) = delete;
+};
+
 void submit(std::string const& script, int jobs, std::string const& name) {
-    struct File { // sbatch reads and keeps it before it returns
-        std::string path = (fs::temp_directory_path() / "trireme-submit-XXXXXX").string();
-        File() {
-            int const fd = mkstemp(path.data());
-            if (fd < 0)
-                throw cluster::JobError(path + ": cannot be made: " + cluster::reason_of(errno));
-            close(fd);
-        }
-        ~File() { unlink(path.c_str()); }
-    } const file;
+    ScriptFile const file;
     cluster::write_file(file.path, script);
     std::vector<std::string> ids;
     try {

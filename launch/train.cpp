@@ -29,12 +29,14 @@ struct TrainRequest {
     int ranks = 0;
 };
 
+constexpr char const* kHelp =
+    "trireme train CONFIG: fine-tune, or continue the run of that folder\n\n"
+    "  mpirun -n 2 trireme train configs/film-reviews.yaml --set optimizer.learning_rate=5e-5\n"
+    "  trireme train configs/film-reviews.yaml --dry-run --ranks 8\n\nOptions";
+
 /// Options that fill `r`, which must outlive them.
 po::options_description options_of(TrainRequest& r) {
-    po::options_description options(
-        "trireme train CONFIG: fine-tune, or continue the run of that folder\n\n"
-        "  mpirun -n 2 trireme train configs/film-reviews.yaml --set optimizer.learning_rate=5e-5\n"
-        "  trireme train configs/film-reviews.yaml --dry-run --ranks 8\n\nOptions");
+    po::options_description options(kHelp);
     // clang-format off
     options.add_options()
         ("config", po::value(&r.file)->required(), "the run, as YAML (`explain-config --keys`)")
@@ -53,6 +55,19 @@ po::options_description options_of(TrainRequest& r) {
     return options;
 }
 
+/// Trains, and says on rank 0 what came of it. Collective; returns the exit code.
+int train_as_asked(TrainRequest const& r, framework::config::Config const& config,
+                   cluster::Communicator& world) {
+    if (!r.certificate.empty() && world.rank() == 0)
+        framework::parity::attach_certificate(r.certificate, config);
+    auto const outcome = framework::train::train(config, world, shared_job_limits(world));
+    if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
+        cluster::print_text(fmt::format("done: {}, weights sha256 {}\nrun folder: {}\n",
+                                        cluster::counted(outcome.steps, "step"),
+                                        outcome.weights_sha256, config.run));
+    return outcome.exit_code;
+}
+
 } // namespace
 
 int train_command(std::vector<std::string> const& arguments) {
@@ -68,15 +83,7 @@ int train_command(std::vector<std::string> const& arguments) {
     return under_mpi([&](cluster::Communicator& world) {
         auto const resolved = read_shared_config(r.file, r.set, world);
         if (r.dry) return dry_run(resolved, r.ranks, world), static_cast<int>(cluster::kDone);
-        framework::config::Config const& config = resolved.config;
-        if (!r.certificate.empty() && world.rank() == 0)
-            framework::parity::attach_certificate(r.certificate, config);
-        auto const outcome = framework::train::train(config, world, shared_job_limits(world));
-        if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
-            cluster::print_text(fmt::format("done: {}, weights sha256 {}\nrun folder: {}\n",
-                                            cluster::counted(outcome.steps, "step"),
-                                            outcome.weights_sha256, config.run));
-        return outcome.exit_code;
+        return train_as_asked(r, resolved.config, world);
     });
 }
 

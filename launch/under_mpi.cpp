@@ -92,6 +92,36 @@ std::chrono::seconds time_to_be_ended() {
     return std::chrono::seconds(2 * std::clamp(set ? std::atoi(set) : kOpenMpis, 0, kMost) + 1);
 }
 
+std::unique_ptr<cluster::Watch> make_watch(cluster::Communicator& world) {
+    auto watch = std::make_unique<cluster::Watch>(world);
+    if (world.rank() == 0 && world.size() > 1 && !watch->talks())
+        cluster::say("trireme: note: MPI grants no MPI_THREAD_MULTIPLE: calls keep their "
+                     "deadlines, but a rank "
+                     "that hangs will not be named\n");
+    return watch;
+}
+
+/// Runs `body` and waits for the other ranks. Returns its exit code. A failure ends the job, unless
+/// there is one rank only.
+int run_watched(std::function<int(cluster::Communicator& world)> const& body,
+                cluster::Communicator& world, cluster::Watch& watch) {
+    int code = 0;
+    try {
+        cluster::enter_phase("mpi/initialized");
+        code = body(world);
+        cluster::enter_phase("job/end");
+        world.barrier("job/end"); // who is late is still watched by those who are done
+    } catch (...) {
+        auto const failure = failure_in_flight();
+        if (failure.code == cluster::kBadInput && world.rank() > 0)
+            std::this_thread::sleep_for(time_to_be_ended());
+        watch.fail(failure.line, failure.code);
+        if (world.size() == 1) throw;
+        world.abort(failure.line, failure.code);
+    }
+    return code;
+}
+
 } // namespace
 
 int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
@@ -102,24 +132,8 @@ int under_mpi(std::function<int(cluster::Communicator& world)> const& body) {
         auto const world = cluster::with_faults(cluster::make_mpi_world({}));
         rank = world->rank(), ranks = world->size();
         cluster::set_fault_rank(rank);
-        watch = std::make_unique<cluster::Watch>(*world);
-        if (world->rank() == 0 && world->size() > 1 && !watch->talks())
-            cluster::say("trireme: note: MPI grants no MPI_THREAD_MULTIPLE: calls keep their "
-                         "deadlines, but a rank "
-                         "that hangs will not be named\n");
-        try {
-            cluster::enter_phase("mpi/initialized");
-            code = body(*world);
-            cluster::enter_phase("job/end");
-            world->barrier("job/end"); // who is late is still watched by those who are done
-        } catch (...) {
-            auto const failure = failure_in_flight();
-            if (failure.code == cluster::kBadInput && rank > 0)
-                std::this_thread::sleep_for(time_to_be_ended());
-            watch->fail(failure.line, failure.code);
-            if (world->size() == 1) throw;
-            world->abort(failure.line, failure.code);
-        }
+        watch = make_watch(*world);
+        code = run_watched(body, *world, *watch);
         watch->watch_teardown();
         cluster::enter_phase("mpi/finalize");
     }

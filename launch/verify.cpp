@@ -30,20 +30,22 @@ int report(framework::verify::Replay const& replay, std::string const& model,
     return differences ? cluster::kFailed : cluster::kDone;
 }
 
+constexpr char const* kHelp =
+    "trireme verify MODEL: logits, loss and gradients of the training path as HDF5, in any "
+    "layout; or, without "
+    "--tokens, whether an exported folder still computes what it did when it was exported\n\n"
+    "  trireme verify exported\n"
+    "  mpirun -n 2 trireme verify MODEL --tokens tokens.json --out numerics.h5 --set "
+    "numerics.compute=fp64\n\n"
+    "  tokens.json: {\"input_ids\": [[5, 9, 2], [7, 3]], \"labels\": [[5, 9, 2], [7, 3]]}, "
+    "labels unshifted, -100 "
+    "ignored;\n  one label per sequence for a classifier: \"labels\": [0, 2]\n"
+    "  numerics.h5: logits, offsets (language models), loss, grad/NAME by Hugging Face "
+    "name\n\nOptions";
+
 /// Options that fill `job`, which must outlive them.
 po::options_description options_of(framework::jobs::VerifyJob& job) {
-    po::options_description options(
-        "trireme verify MODEL: logits, loss and gradients of the training path as HDF5, in any "
-        "layout; or, without "
-        "--tokens, whether an exported folder still computes what it did when it was exported\n\n"
-        "  trireme verify exported\n"
-        "  mpirun -n 2 trireme verify MODEL --tokens tokens.json --out numerics.h5 --set "
-        "numerics.compute=fp64\n\n"
-        "  tokens.json: {\"input_ids\": [[5, 9, 2], [7, 3]], \"labels\": [[5, 9, 2], [7, 3]]}, "
-        "labels unshifted, -100 "
-        "ignored;\n  one label per sequence for a classifier: \"labels\": [0, 2]\n"
-        "  numerics.h5: logits, offsets (language models), loss, grad/NAME by Hugging Face "
-        "name\n\nOptions");
+    po::options_description options(kHelp);
     auto const word = [](auto* to, char const* name) { return po::value(to)->value_name(name); };
     // clang-format off
     options.add_options()

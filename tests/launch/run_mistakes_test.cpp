@@ -271,6 +271,20 @@ std::vector<Mistake> const kLines{
      "plot, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",
      {}},
+    {"HelpOfAnOption",
+     {"help", "--bogus"},
+     "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, explain-config, "
+     "parity, train, submit, status, checkpoint, plot, evaluate, predict, report, generate, "
+     "export, verify, completion, help",
+     {}},
+    {"HelpOfTwoCommands",
+     {"help", "train", "status"},
+     "status: one word too many; see trireme --help",
+     {}},
+    {"VersionWithMore",
+     {"--version", "--bogus"},
+     "--bogus: one word too many; see trireme --help",
+     {}},
     {"UnknownOption",
      {"train", "DIR/run.yaml", "--sett", "a=1"},
      "--sett: no such option; did you mean --set? legal: --config, --set, --parity, --dry-run, "
