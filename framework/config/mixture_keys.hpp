@@ -18,8 +18,8 @@ data::TrainData read_train_data(YAML::Node const& node, std::string const& place
 std::vector<data::CurriculumStage> read_curriculum(YAML::Node const& node,
                                                    std::string const& place);
 
-/// Each writes what the reader takes: "none", "balanced" or a mapping; a name or a list; a list; texts
-/// in quotes, as a star begins something else in YAML.
+/// Each writes what the reader takes: "none", "balanced" or a mapping; a name or a list; a list;
+/// texts in quotes, as a star begins something else in YAML.
 YAML::Emitter& operator<<(YAML::Emitter& out, data::ClassWeights const& weights);
 YAML::Emitter& operator<<(YAML::Emitter& out, data::TrainData const& train);
 YAML::Emitter& operator<<(YAML::Emitter& out, std::vector<data::CurriculumStage> const& stages);
