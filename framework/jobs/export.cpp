@@ -18,6 +18,7 @@
 #include "cluster/path.hpp"
 #include "framework/checkpoint/reader.hpp"
 #include "framework/inputs/model_config.hpp"
+#include "framework/jobs/model_card.hpp"
 #include "framework/model/transformer_stage.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/pretrained/export_model.hpp"
@@ -201,18 +202,23 @@ std::string export_checkpoint(std::string const& run, std::string const& which,
     std::string const folder = run + "/checkpoints";
     auto const names = choose(folder, which);
     pretrained::RunSource const source = source_of(run, config);
+    CardFacts card{.config = config, .labels = std::ssize(source.labels)};
     config.model.path = config.data.path = source.folder;
     model::Config model = inputs::read_model_config(config, source.labels);
     model.vocabulary = std::max(model.vocabulary, source.vocabulary);
     ChosenWeights const weights(folder, names, model);
     auto const values = [&](std::string const& parameter) { return weights.of(parameter); };
+    card.checkpoint = weights.name();
+    if (names.size() == 1) card.evaluation = evaluation_at(run, checkpoint::step_of(names.front()));
+    auto const finally = [&](std::string const& staging) {
+        verify::write_fingerprint(model, values, staging);
+        cluster::write_file(staging + "/README.md", model_card(card));
+    };
     pretrained::export_model(model, values, output,
                              {.dtype = dtype,
                               .dtypes = source.dtypes,
                               .files_from = {source.folder},
-                              .finally = [&](std::string const& staging) {
-                                  verify::write_fingerprint(model, values, staging);
-                              }});
+                              .finally = finally});
     return weights.name();
 }
 
