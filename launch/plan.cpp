@@ -31,7 +31,7 @@ struct PlanRequest {
     std::vector<std::string> set;
     std::int64_t nodes = 0, gpus_per_node = 0, sequence = 0, steps = 0;
     int top = 10;
-    bool force = false;
+    RowsRequest rows;
 };
 
 /// Options that fill `r`, which must outlive them.
@@ -39,16 +39,17 @@ po::options_description options_of(PlanRequest& r) {
     po::options_description options(
         "trireme plan CONFIG: which layouts of a run fit a machine, and how fast they are\n\n"
         "  trireme plan configs/film-reviews.yaml --machine dgx-h100 --nodes 1\n"
-        "  trireme plan configs/film-reviews.yaml --machine alps --nodes 2 --write best.yaml\n\n"
-        "Options");
+        "  trireme plan configs/film-reviews.yaml --machine alps --nodes 2 --write best.yaml\n"
+        "  trireme plan --rows runs.jsonl --out predictions.csv\n\nThe last one predicts runs of "
+        "other frameworks, described a line each (docs/planning.md).\n\nOptions");
     // clang-format off
     options.add_options()
-        ("config", po::value(&r.file)->required(), "the run, as YAML (`explain-config --keys`)")
+        ("config", po::value(&r.file), "the run, as YAML (`explain-config --keys`)")
         ("set", po::value(&r.set)->composing()->value_name("KEY=VALUE"),
          "overrides the file's value; may be repeated")
-        ("machine", po::value(&r.machine)->required()->value_name("NAME"),
+        ("machine", po::value(&r.machine)->value_name("NAME"),
          "a file of configs/machines, or the path of one")
-        ("nodes", po::value(&r.nodes)->required()->value_name("N"), "nodes of the job")
+        ("nodes", po::value(&r.nodes)->value_name("N"), "nodes of the job")
         ("gpus-per-node", po::value(&r.gpus_per_node)->value_name("N"),
          "GPUs of a node that the job has; default: all")
         ("sequence", po::value(&r.sequence)->value_name("TOKENS"),
@@ -60,9 +61,32 @@ po::options_description options_of(PlanRequest& r) {
         ("write", po::value(&r.write)->value_name("FILE"),
          "writes the fastest layout as a configuration")
         ("csv", po::value(&r.csv)->value_name("FILE"), "writes every layout that was judged")
-        ("force", po::bool_switch(&r.force), "replaces files that exist");
+        ("rows", po::value(&r.rows.rows)->value_name("FILE"),
+         "descriptions of runs, one JSON object a line; what was measured is left out of them "
+         "before anything is read")
+        ("out", po::value(&r.rows.out)->value_name("FILE"),
+         "with --rows: CSV of id, step_s, mem_alloc_GB, mem_reserved_GB, fits")
+        ("constants", po::value(&r.rows.constants)->value_name("FILE"),
+         "with --rows: constants of GPUs, links and frameworks; default: those installed")
+        ("force", po::bool_switch(&r.rows.force), "replaces files that exist");
     // clang-format on
     return options;
+}
+
+/// Refuses options of the one kind of plan beside those of the other.
+void check_together(PlanRequest const& r) {
+    auto const refuse = [](char const* option, std::string const& legal) {
+        throw cluster::InputError(fmt::format("{}: {}", option, legal));
+    };
+    if (r.rows.rows.empty()) {
+        if (r.file.empty()) refuse("config", "missing; legal: the run, as YAML");
+        if (r.machine.empty()) refuse("--machine", "missing; legal: a file of configs/machines");
+        if (r.nodes == 0) refuse("--nodes", "missing; legal: nodes of the job");
+        if (!r.rows.out.empty()) refuse("--out", "legal: with --rows");
+        if (!r.rows.constants.empty()) refuse("--constants", "legal: with --rows");
+    } else if (!r.file.empty() || !r.machine.empty() || r.nodes != 0 || !r.write.empty() ||
+               !r.csv.empty())
+        refuse("--rows", "legal: alone, with --out, --constants and --force");
 }
 
 int at_least_one(char const* option, std::int64_t value) {
@@ -126,8 +150,8 @@ std::string with_layout(planning::Judged const& best, PlannedRun const& run, boo
 /// Files that the user named, tried before anything is worked out.
 struct Outputs {
     explicit Outputs(PlanRequest const& r) {
-        if (!r.write.empty()) write.emplace("--write", r.write, existing(r.force));
-        if (!r.csv.empty()) csv.emplace("--csv", r.csv, existing(r.force));
+        if (!r.write.empty()) write.emplace("--write", r.write, existing(r.rows.force));
+        if (!r.csv.empty()) csv.emplace("--csv", r.csv, existing(r.rows.force));
     }
     std::optional<cluster::OutputFile> write, csv;
 };
@@ -155,6 +179,8 @@ int plan_command(std::vector<std::string> const& arguments) {
     PlanRequest r;
     po::options_description options = options_of(r);
     if (!parse(options, arguments, "config")) return 0;
+    check_together(r);
+    if (!r.rows.rows.empty()) return plan_rows(r.rows);
     PlannedRun const run = read_run(r);
     auto const search = search_request(r, run);
     Outputs outputs(r);

@@ -17,6 +17,15 @@ struct PlannedRun {
     std::int64_t steps = 0;    ///< 0: not known
 };
 
+/// What `trireme plan --rows` was asked.
+struct RowsRequest {
+    std::string rows, out, constants;
+    bool force = false;
+};
+/// Writes a line of CSV for each row, with empty cells for those that cannot be predicted, and says
+/// why not. Local. Throws InputError for a file that is no rows. Returns the exit code.
+int plan_rows(RowsRequest const& request);
+
 // Each prints a part of the plan. Local.
 
 void print_configured(framework::planning::SearchRequest const& search, PlannedRun const& run);

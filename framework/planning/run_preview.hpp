@@ -39,7 +39,7 @@ struct RunPreview {
     int ranks = 1, data_ranks = 1;
     std::int64_t steps = 0;
     std::int64_t samples = 0, tokens = 0, longest = 0, validation_samples = 0; ///< of an epoch
-    std::vector<inputs::SourceShare> sources; ///< of a mixture, over all steps
+    std::vector<inputs::SourceShare> sources;     ///< of a mixture, over all steps
     std::int64_t general_samples = 0, frozen = 0; ///< of guard.general_data; parameters
     /// steps that were counted, from the start of the order
     std::int64_t steps_looked_at = 0;

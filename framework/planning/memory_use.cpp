@@ -1,0 +1,103 @@
+#include <algorithm>
+
+#include "framework/planning/stage_plan.hpp"
+
+namespace trireme::framework::planning {
+
+namespace {
+
+double real(std::int64_t n) {
+    return static_cast<double>(n);
+}
+
+struct Saved {
+    double whole = 0; ///< bytes of a layer and micro-batch for its backward pass
+    double input = 0; ///< that full recomputation keeps
+};
+
+/// Korthikanti et al. 2022, table 2, with the widths of grouped queries and gated layers.
+Saved saved_by_layer(Workload const& w, Stack const& stack) {
+    auto const& m = w.model;
+    double const t = real(w.layout.tensor);
+    double const tokens = real(w.micro_batch) * real(w.sequence) / real(w.layout.context);
+    double const rows = tokens * real(m.hidden) / (w.layout.sequence_parallel ? t : 1);
+    double const heads = real(m.attention_width() + 2 * m.kv_width()) * stack.saved_heads +
+                         2 * real(m.attention_width());
+    double const ffn = real(m.ffn) * (m.gated ? stack.saved_gated : stack.saved_ffn);
+    bool const scores = !w.flash_attention && w.layout.recompute != Recompute::selective;
+    double const stored = scores ? 5 * real(m.heads) * real(w.sequence) : 4 * real(m.heads);
+    return {stack.saved_hidden * rows + tokens * (heads + ffn + stored) / t, 2 * rows};
+}
+
+double activations_of(Workload const& w, Stack const& stack, std::int64_t stage,
+                      std::int64_t layers) {
+    Saved const saved = saved_by_layer(w, stack);
+    double const flying = micro_batches_in_flight(w, stage);
+    if (w.layout.recompute == Recompute::full)
+        return flying * real(layers) * saved.input + saved.whole;
+    return flying * real(layers) * saved.whole;
+}
+
+double largest_weight(ModelShape const& m) {
+    return real(m.hidden) * real(m.ffn) * (m.gated ? 2 : 1);
+}
+
+/// Copies of gradients or weights, of `p` parameters.
+double buffer_bytes(Workload const& w, Stack const& stack, double p) {
+    auto const& l = w.layout;
+    double bytes = w.fp32_gradients ? stack.fp32_copy_bytes * p : 0;
+    if (l.data * l.context > 1) bytes += stack.copy_bytes * p / (l.zero >= 1 ? real(l.shard) : 1);
+    if (l.zero == 1) bytes += stack.sharded_buffer_bytes * p;
+    return bytes;
+}
+
+MemoryUse stage_memory(Workload const& w, Stack const& stack, std::int64_t stage,
+                       std::int64_t layers) {
+    auto const& l = w.layout;
+    double const p = stage_parameters(w, stack, stage), shard = real(l.shard);
+    MemoryUse use;
+    use.weights = stack.weight_bytes * p / (l.zero >= 3 ? shard : 1);
+    use.gradients = stack.gradient_bytes * p / (l.zero >= 2 ? shard : 1);
+    use.optimizer = stack.optimizer_bytes * p / (l.zero >= 1 ? shard : 1);
+    use.buffers = buffer_bytes(w, stack, p);
+    if (l.zero >= 3) // weights and gradients of two layers are whole at a time
+        use.buffers += 2 * (2 + stack.reduce_bytes) * w.model.layer_parameters() / real(l.tensor);
+    double const tokens = real(w.micro_batch) * real(w.sequence) / real(l.context);
+    use.activations = activations_of(w, stack, stage, layers) +
+                      stack.largest_bytes * largest_weight(w.model) / real(l.tensor);
+    if (stage == l.pipeline - 1)
+        use.loss = tokens * real(w.model.vocabulary) / real(l.tensor) *
+                   (stack.logits_bytes + stack.loss_bytes);
+    use.activations += stack.gathered_bytes * tokens * real(w.model.hidden);
+    use.overhead = stack.constants.fixed_bytes +
+                   stack.constants.reserved_overhead * (use.activations + use.loss);
+    return use;
+}
+
+} // namespace
+
+std::vector<MemoryUse> predict_stages(Workload const& workload, Stack const& stack) {
+    auto const parts = layers_of_parts(workload, stack);
+    auto const stages = workload.layout.pipeline;
+    std::vector<MemoryUse> result;
+    for (std::int64_t stage = 0; stage < stages; ++stage) {
+        std::int64_t layers = 0;
+        for (std::size_t i = static_cast<std::size_t>(stage); i < parts.size();
+             i += static_cast<std::size_t>(stages))
+            layers += parts[i];
+        result.push_back(stage_memory(workload, stack, stage, layers));
+    }
+    return result;
+}
+
+Prediction predict_step(Workload const& workload, Stack const& stack, Machine const& machine) {
+    Prediction result{predict_time(workload, stack, machine), predict_stages(workload, stack)};
+    auto const& stages = result.stages;
+    auto const most = std::max_element(
+        stages.begin(), stages.end(), [](auto& a, auto& b) { return a.reserved() < b.reserved(); });
+    result.fullest = static_cast<std::size_t>(most - stages.begin());
+    result.fits = most->reserved() + stack.context_bytes <= machine.gpu.memory_bytes;
+    return result;
+}
+
+} // namespace trireme::framework::planning

@@ -1,0 +1,56 @@
+// Predicts time and memory of a step of any framework from its description: rooflines of kernels,
+// alpha-beta collectives, the action lists of the schedule run against a clock.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "framework/planning/machine.hpp"
+#include "framework/planning/stack.hpp"
+#include "framework/planning/workload.hpp"
+
+namespace trireme::framework::planning {
+
+/// Seconds of the critical path. They sum up to `step`.
+struct StepTime {
+    double step = 0;
+    double compute = 0;          ///< kernels and host of the busiest stage
+    double tensor_exposed = 0;   ///< collectives of tensor and context ranks
+    double pipeline_exposed = 0; ///< transfers between stages that compute waits for
+    double bubble = 0;           ///< of the busiest stage
+    double data_exposed = 0;     ///< gradients and weights of data ranks, not hidden
+    double optimizer = 0;
+    double other = 0; ///< of a step, outside passes and update
+};
+
+/// Bytes at the peak of one rank.
+struct MemoryUse {
+    double weights = 0, gradients = 0, optimizer = 0, buffers = 0, activations = 0, loss = 0;
+    double overhead = 0; ///< that the allocator holds and nobody uses
+
+    double allocated() const {
+        return weights + gradients + optimizer + buffers + activations + loss;
+    }
+    /// Between steps, or at the peak.
+    double printed(bool at_peak) const {
+        return at_peak ? allocated() : weights + gradients + optimizer + buffers;
+    }
+    double reserved() const { return allocated() + overhead; }
+};
+
+struct Prediction {
+    StepTime time;
+    std::vector<MemoryUse> stages; ///< by pipeline stage
+    std::size_t fullest = 0;       ///< stage with the most reserved memory
+    bool fits = false;             ///< reserved and context of each stage within the GPU's memory
+
+    MemoryUse const& memory() const { return stages.at(fullest); }
+};
+
+/// Local, pure. Throws cluster::InputError where the workload cannot be cut so.
+Prediction predict_step(Workload const& workload, Stack const& stack, Machine const& machine);
+
+/// Apart, for a search: memory costs microseconds, time the length of the schedule.
+StepTime predict_time(Workload const& workload, Stack const& stack, Machine const& machine);
+std::vector<MemoryUse> predict_stages(Workload const& workload, Stack const& stack);
+
+} // namespace trireme::framework::planning
