@@ -167,7 +167,7 @@ void print_plan(planning::SearchRequest const& search, PlannedRun const& run,
     print_configured(search, run);
     fmt::print("\n{} layouts fit, {} of them on the front of time and memory\n",
                result.fitting.size(), planning::pareto(result).size());
-    fmt::print("{}", planning::table_of(result, search.run, search.machine,
+    fmt::print("{}", planning::table_of(result, search.run, search.machine, search.library,
                                         static_cast<std::size_t>(std::max(0, top))));
     print_refused(result);
     if (!result.fitting.empty()) print_chosen(result.fitting.front(), search, run);

@@ -84,8 +84,9 @@ void print_remedies(planning::SearchRequest const& search, planning::OwnPlan con
     else
         fmt::print("  remedies, the cheapest first:\n");
     for (std::size_t i = 0; i < std::min(kMost, found.size()); ++i)
-        fmt::print("    {:8.3f} s a step, {:6.2f} GB: {}\n", found[i].time.step,
-                   found[i].memory.total() / kGb, planning::to_text(found[i].plan));
+        fmt::print("    {:8.4g} s a step, {:6.2f} GB: {}\n", found[i].time.step,
+                   (found[i].memory.total() + search.library) / kGb,
+                   planning::to_text(found[i].plan));
 }
 
 void print_cost(planning::Judged const& best, planning::SearchRequest const& search,
@@ -127,8 +128,9 @@ void print_configured(planning::SearchRequest const& search, PlannedRun const& r
         print_remedies(search, j.plan);
         return;
     }
-    fmt::print("  fits: at most {:.2f} GB at {}; {:.3f} s a step\n",
-               static_cast<double>(peak.moment.peak) / kGb, place_text(peak), j.time.step);
+    fmt::print("  fits: at most {:.2f} GB at {}; {:.4g} s a step\n",
+               (static_cast<double>(peak.moment.peak) + search.library) / kGb, place_text(peak),
+               j.time.step);
 }
 
 void print_refused(planning::SearchResult const& result) {
@@ -153,8 +155,8 @@ void print_chosen(planning::Judged const& best, planning::SearchRequest const& s
     auto const share = [&](double of_token) { return 100 * of_token * rate / gpu.matrix_flops; };
     fmt::print("\nfastest  {}\n", planning::to_text(best.plan));
     fmt::print(
-        "  {:.3f} s a step: compute {:.3f}, tensor axis {:.3f}, pipeline axis {:.3f}, bubble "
-        "{:.3f}, data axes {:.3f}, optimizer {:.3f}\n",
+        "  {:.4g} s a step: compute {:.4g}, tensor axis {:.4g}, pipeline axis {:.4g}, bubble "
+        "{:.4g}, data axes {:.4g}, optimizer {:.4g}\n",
         t.step, t.compute, t.tensor_exposed, t.pipeline_exposed, t.bubble, t.data_exposed,
         t.optimizer);
     fmt::print("  {:.0f} tokens/s, {:.0f} on each; utilisation {:.1f} % (Megatron-LM), {:.1f} % "
@@ -163,7 +165,7 @@ void print_chosen(planning::Judged const& best, planning::SearchRequest const& s
                share(flops.torchtitan));
     if (run.steps > 0) print_cost(best, search, run);
     ExactPeak const peak = exact_peak(best, run, search.gpu);
-    fmt::print("  memory of {}: {:.3f} GB of {:.1f}, by the code that trains\n", place_text(peak),
+    fmt::print("  memory of {}: {:.4g} GB of {:.1f}, by the code that trains\n", place_text(peak),
                (static_cast<double>(peak.moment.peak) + search.library) / kGb,
                gpu.memory_bytes / kGb);
     print_classes(peak.moment, search.library);

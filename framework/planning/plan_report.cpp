@@ -25,16 +25,16 @@ std::string share(double part, double whole) {
     return fmt::format("{:5.1f}", 100 * part / whole);
 }
 
-std::string line_of(Judged const& j, OwnRun const& run, MachineFile const& m) {
+std::string line_of(Judged const& j, OwnRun const& run, MachineFile const& m, double library) {
     auto const& t = j.time;
     double const devices = real(m.machine.nodes * m.machine.gpus_per_node),
                  rate = tokens_of(run) / t.step,
                  used = flops_per_token(run).megatron * rate / devices / m.machine.gpu.matrix_flops;
-    return fmt::format("{:9.3f} {:10.0f} {:6.1f} {:8.2f}  {} {} {} {} {} {}  {}\n", t.step,
-                       rate / devices, 100 * used, j.memory.total() / 1e9, share(t.compute, t.step),
-                       share(t.tensor_exposed, t.step), share(t.pipeline_exposed, t.step),
-                       share(t.bubble, t.step), share(t.data_exposed, t.step),
-                       share(t.optimizer, t.step), to_text(j.plan));
+    return fmt::format("{:9.4g} {:10.0f} {:6.1f} {:8.2f}  {} {} {} {} {} {}  {}\n", t.step,
+                       rate / devices, 100 * used, (j.memory.total() + library) / 1e9,
+                       share(t.compute, t.step), share(t.tensor_exposed, t.step),
+                       share(t.pipeline_exposed, t.step), share(t.bubble, t.step),
+                       share(t.data_exposed, t.step), share(t.optimizer, t.step), to_text(j.plan));
 }
 
 std::string csv_line(Judged const& j, OwnRun const& run) {
@@ -69,11 +69,11 @@ std::string overflow_text(double bytes) {
 }
 
 std::string table_of(SearchResult const& result, OwnRun const& run, MachineFile const& machine,
-                     std::size_t most) {
+                     double library, std::size_t most) {
     std::string text = "   step s   tok/s/GPU  MFU %  peak GB  % compute tensor  pipe bubble  data "
                        "update  layout\n";
     for (std::size_t i = 0; i < std::min(most, result.fitting.size()); ++i)
-        text += line_of(result.fitting[i], run, machine);
+        text += line_of(result.fitting[i], run, machine, library);
     return text;
 }
 

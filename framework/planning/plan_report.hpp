@@ -17,9 +17,10 @@ FlopsPerToken flops_per_token(OwnRun const& run);
 /// "+4.1 GiB" for what is beyond a memory.
 std::string overflow_text(double bytes);
 
-/// The best `most` layouts, one line each below a line of titles.
+/// The best `most` layouts, one line each below a line of titles; peaks are with the `library`,
+/// bytes of a device that no tensor has.
 std::string table_of(SearchResult const& result, OwnRun const& run, MachineFile const& machine,
-                     std::size_t most);
+                     double library, std::size_t most);
 
 /// Every layout that was judged, as CSV with a line of titles.
 std::string to_csv(SearchResult const& result, OwnRun const& run);
