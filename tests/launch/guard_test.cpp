@@ -246,8 +246,10 @@ TEST_F(Guard, TheMeanOfTheNewestCheckpointsIsExported) {
                b = weights(name_of_step(6), "b"), c = weights(name_of_step(8), "c");
     ASSERT_EQ(mean.size(), a.size());
     std::size_t unequal = 0;
-    for (std::size_t i = 0; i < mean.size(); ++i)
-        unequal += mean[i] != static_cast<float>((static_cast<double>(c[i]) + b[i] + a[i]) / 3);
+    for (std::size_t i = 0; i < mean.size(); ++i) {
+        double const sum = double{c[i]} + double{b[i]} + double{a[i]};
+        unequal += mean[i] != static_cast<float>(sum / 3);
+    }
     EXPECT_EQ(unequal, 0U) << "of " << mean.size();
     EXPECT_NE(a, mean);
     Outcome const more = run_command(trireme(0, {"export", "--run", path("run"), "--output",
