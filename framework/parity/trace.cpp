@@ -112,25 +112,16 @@ void set_moments(parallelize::ParallelModel& model, Problem const& problem) {
     for (auto const& [what, moments] : {std::pair{weights::Kept::moment1, &problem.moments1},
                                         {weights::Kept::moment2, &problem.moments2}}) {
         if (moments->empty()) continue;
-        for (auto const& p : model.store().parameters()) {
-            at::Tensor const flat = moments->at(p->spec().name).flatten();
-            weights::for_each_kept(*p, what,
-                                   [&](parallel::Run const& run, at::Tensor const& values) {
-                                       values.copy_(flat.narrow(0, run.global, run.count));
-                                   });
-        }
+        for (auto const& p : model.store().parameters())
+            weights::put_whole(*p, what, moments->at(p->spec().name));
     }
 }
 
 } // namespace
 
 void set_weights(parallelize::ParallelModel& model, Tensors const& weights) {
-    for (auto const& p : model.store().parameters()) {
-        at::Tensor const flat = weights.at(p->spec().name).flatten();
-        model.store().for_each_kept(*p, [&](parallel::Run const& run, at::Tensor const& values) {
-            values.copy_(flat.narrow(0, run.global, run.count));
-        });
-    }
+    for (auto const& p : model.store().parameters())
+        weights::put_whole(*p, weights::Kept::weight, weights.at(p->spec().name));
     model.refresh();
 }
 

@@ -18,6 +18,7 @@
 #include "data/json.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/safetensors_values.hpp"
+#include "framework/weights/whole_tensor.hpp"
 
 namespace trireme::framework::verify {
 
@@ -119,10 +120,10 @@ void fill(parallel::ParameterStore& store, model::Config const& model,
     for (auto const& tensor : pretrained::hf_tensors(model))
         for (auto const& part : tensor.parts)
             if (part.from == 0)
-                store.at(part.parameter)
-                    .master()
-                    .copy_(values(part.parameter)
-                               .to(pretrained::weight_dtype(tensor.name, entries.at(tensor.name))));
+                weights::put_whole(
+                    store.at(part.parameter), weights::Kept::weight,
+                    values(part.parameter)
+                        .to(pretrained::weight_dtype(tensor.name, entries.at(tensor.name))));
 }
 
 Fingerprint compute(model::Config const& model, pretrained::ParameterValues const& values,

@@ -54,6 +54,16 @@ void for_each_kept(parallel::Parameter const& parameter, Kept what, Visit const&
     for_each_in(parameter, what, unit.begin, unit.end, f);
 }
 
+void put_whole(parallel::Parameter const& parameter, Kept what, at::Tensor const& whole) {
+    if (whole.sizes() != at::IntArrayRef(parameter.spec().shape))
+        throw cluster::JobError("tensor " + parameter.spec().name +
+                                ": what is put into it has another shape");
+    at::Tensor const flat = whole.flatten();
+    for_each_kept(parameter, what, [&](parallel::Run const& run, at::Tensor const& values) {
+        values.copy_(flat.narrow(0, run.global, run.count));
+    });
+}
+
 /// Lists the elements that this rank answers for, run by run with a header each.
 static std::string own_runs(parallel::ParameterSpec const& spec,
                             parallel::ParameterStore const& store, Kept what,

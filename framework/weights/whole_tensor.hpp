@@ -25,6 +25,11 @@ void for_each_answered(parallel::ParameterStore const& store, parallel::Paramete
 void for_each_kept(parallel::Parameter const& parameter, Kept what,
                    std::function<void(parallel::Run const&, at::Tensor const&)> const& f);
 
+/// Copies `whole`, the global tensor of the parameter, in any dtype and in host memory, to wherever
+/// this rank keeps it, copies of what other ranks keep included. What computes is renewed by
+/// parallel::WeightGatherer. Local.
+void put_whole(parallel::Parameter const& parameter, Kept what, at::Tensor const& whole);
+
 /// The global tensor of `spec`, of the master's dtype, on every rank. `store` need not hold the
 /// parameter (pipeline stages). Collective over the world of the mesh. Throws JobError if an
 /// element comes from no rank or from two.

@@ -2,6 +2,7 @@
 // checkpoints.
 #include <gtest/gtest.h>
 
+#include "cluster/error.hpp"
 #include "cluster/thread_communicator.hpp"
 #include "framework/train/run_checkpoints.hpp"
 #include "framework/weights/whole_tensor.hpp"
@@ -124,10 +125,8 @@ TEST(Tensor, FirstLossInFloat32) {
     }
 }
 
-/// Three steps in one layout, saved, taken up in another: the same weights and moments bit by bit,
-/// and the next steps as if nothing had happened.
-TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
-    std::vector<Layout> const layouts{
+std::vector<Layout> unlike_layouts() {
+    return {
         {1, {}},
         {3, {.zero = 1}},
         {4, {.shard = 2, .zero = 3}},
@@ -136,6 +135,45 @@ TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
         {4, {.pipeline = 4, .schedule = parallel::ScheduleKind::gpipe}},
         {4, {.pipeline = 2, .schedule = parallel::ScheduleKind::interleaved, .virtual_stages = 2}},
         {8, {.pipeline = 2, .tensor = 2, .zero = 3}}};
+}
+
+/// Numbers that no other element has, so that one in a wrong place shows.
+at::Tensor numbered(parallel::ParameterSpec const& spec, weights::Kept kept) {
+    at::Tensor const whole = at::empty(spec.shape, at::kFloat);
+    return at::arange(whole.numel(), at::kFloat).view(spec.shape).add_(static_cast<int>(kept));
+}
+
+void put_and_get_back(TinyRun& run, std::string const& what) {
+    run.step(); // before it there are no moments
+    auto const& store = run.model().store();
+    for (weights::Kept const kept :
+         {weights::Kept::weight, weights::Kept::moment1, weights::Kept::moment2}) {
+        for (auto const& p : store.parameters())
+            weights::put_whole(*p, kept, numbered(p->spec(), kept).to(at::kDouble));
+        for (auto const& spec : run.model().specs())
+            EXPECT_TRUE(at::equal(weights::whole_tensor(spec, store, run.model().mesh(), kept),
+                                  numbered(spec, kept)))
+                << what << ", " << spec.name;
+    }
+}
+
+TEST(WholeTensors, ArePutWhereAnyLayoutKeepsThem) {
+    for (auto const& [ranks, parallel] : unlike_layouts()) {
+        RunOptions const options{.tied = true, .parallel = parallel};
+        cluster::run_as_threads(ranks, [&](auto& world) {
+            TinyRun run(world, options);
+            put_and_get_back(run, describe(world.size(), options.parallel));
+            auto const& first = *run.model().store().parameters().front();
+            EXPECT_THROW(weights::put_whole(first, weights::Kept::weight, at::zeros({3, 1})),
+                         cluster::JobError);
+        });
+    }
+}
+
+/// Three steps in one layout, saved, taken up in another: the same weights and moments bit by bit,
+/// and the next steps as if nothing had happened.
+TEST(Checkpoints, AnyLayoutTakesUpWhatAnyLayoutSaved) {
+    std::vector<Layout> const layouts = unlike_layouts();
     RunOptions options{.steps = 5, .tied = true};
     Curve const unbroken = train_as_threads(1, options);
     config::Config config;
