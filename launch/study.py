@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it out
 
-from report.command import EXIT_STATUS, Layout, parse, refuse
+from report.command import EXIT_STATUS, Layout, fail, parse, reason_of, refuse
 from study import cells, measure, program, settings
 from study.folder import Folder, fixed, save_json
 from study.work import Work, is_open, spent
@@ -135,6 +135,8 @@ def main():
     except KeyboardInterrupt:
         print(f"trireme: stopped; the same command goes on (what is there: {job.folder.path})", file=sys.stderr)
         sys.exit(STOPPED)
+    except OSError as error:
+        fail(f"{error.filename or job.folder.path}: {reason_of(error)}")
 
 
 if __name__ == "__main__":

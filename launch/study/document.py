@@ -14,7 +14,7 @@ TIMES = (("layout", "layout", "text", ""), ("nodes", "nodes", "integer", ""), ("
          ("step_p5_s", "5th percentile", "seconds", ""), ("step_p95_s", "95th percentile", "seconds", ""))
 SHARES = (("layout", "layout", "text", ""), ("nodes", "nodes", "integer", ""), ("data_share", "data", "percent", ""),
           ("waiting_share", "communication and waiting", "percent", ""), ("utilisation", "utilisation", "percent", ""),
-          ("peak_memory_bytes", "memory of rank 0", "bytes", ""))
+          ("peak_memory_bytes", "memory of rank 0", "bytes", ""), ("energy_j", "energy of the job, J", "number", ""))
 CELLS = (("cell", "cell", "text", ""), ("told", "state", "text", ""), ("job_id", "job", "text", ""), ("startup_s", "start-up", "seconds", ""),
          ("step_s", "step", "seconds", ""), ("tokens_per_s", "tokens/s", "number", ""), ("node_hours", "node-hours", "number", ""),
          ("reason", "reason", "text", ""))
@@ -106,7 +106,8 @@ def series_blocks(one, ranks_per_node):
 
 def times(scaling, series):
     lines = [line for one in series if one.scaling == scaling for line in one.measured()]
-    return [table(f"Start-up and steps, {scaling} scaling", TIMES, lines), table(f"Shares of the time, and memory, {scaling} scaling", SHARES, lines)]
+    shares = [column for column in SHARES if column[0] != "energy_j" or any(line["energy_j"] for line in lines)]
+    return [table(f"Start-up and steps, {scaling} scaling", TIMES, lines), table(f"Shares of the time, and memory, {scaling} scaling", shares, lines)]
 
 
 AMDAHL = (("scaling", "scaling", "text", ""), ("layout", "layout", "text", ""), ("law", "law", "text", ""),

@@ -4,7 +4,7 @@ import statistics
 
 # Columns of cells.csv, in this order.
 COLUMNS = ("cell", "scaling", "layout", "nodes", "ranks", "batch", "repeat", "attempt", "state", "reason", "job_id", "host", "started",
-           "elapsed_s", "node_hours", "startup_s", "warmup_s", "steps", "wall_s", "step_s", "step_median_s", "step_p5_s", "step_p95_s",
+           "elapsed_s", "node_hours", "energy_j", "startup_s", "warmup_s", "steps", "wall_s", "step_s", "step_median_s", "step_p5_s", "step_p95_s",
            "tokens", "tokens_per_s", "tokens_per_s_per_rank", "logged_s", "load_s", "compute_s", "norm_s", "update_s", "data_share",
            "waiting_share", "slowest_ratio", "peak_memory_bytes", "predicted_step_s")
 PHASES = ("load", "compute", "norm", "update")
@@ -88,7 +88,7 @@ def row_of(study, cell, attempt, predicted):
     row |= {"attempt": attempt.number, "state": "running", "started": started.get("time")}
     if result is None:
         return row
-    row |= {name: result.get(name) for name in ("state", "reason", "job_id", "elapsed_s")}
+    row |= {name: result.get(name) for name in ("state", "reason", "job_id", "elapsed_s", "energy_j")}
     row["node_hours"] = node_hours(cell, result)
     if result["state"] == "ok":
         row |= numbers_of(events_of(attempt.run / "metrics.jsonl"), study, cell, result.get("started"))

@@ -43,6 +43,14 @@ def job_facts(number):
     return dict(word.split("=", 1) for word in text.split() if "=" in word), text
 
 
+def energy_of(number):
+    """Joules of a job, where Slurm accounts them (AcctGatherEnergyType); None where it does not."""
+    if not shutil.which("sacct"):
+        return None
+    found = [int(word) for word in said("sacct", "-n", "-P", "-j", number, "-o", "ConsumedEnergyRaw").split() if word.isdigit()]
+    return max(found, default=0) or None
+
+
 class Slurm:
     def __init__(self, study, say):
         self.study, self.say, self.at_once, self.gone = study, say, study.jobs_at_once, {}
@@ -110,8 +118,9 @@ class Slurm:
             shutil.copyfile(output, attempt.output)
         (attempt.path / "scontrol.txt").write_text(text + "\n", encoding="utf-8")
         begin, end = epoch(facts.get("StartTime", "")), epoch(facts.get("EndTime", ""))
-        spent = end - begin if begin and end else None
-        finish(self.study, attempt, int(told[-1]) if told else None, {"job_id": number, "started": begin, "elapsed_s": spent},
+        most = min(self.study.seconds(), time.time() - attempt.read("started")["time"])  # if Slurm has forgotten the job
+        facts_of_it = {"job_id": number, "started": begin, "elapsed_s": end - begin if begin and end else most, "energy_j": energy_of(number)}
+        finish(self.study, attempt, int(told[-1]) if told else None, facts_of_it,
                "" if told else f"Slurm: {facts.get('JobState', 'the job is not known any more')}")
 
     def stop(self, running):

@@ -7,7 +7,7 @@ ENOUGH = 0.75  # parallel efficiency, as CSC asks for its large partition
 COLUMNS = ("scaling", "layout", "nodes", "ranks", "batch", "repeats", "failed", "flagged", "wall_s", "step_s", "step_low_s", "step_high_s", "step_half_s",
            "step_median_s", "step_p5_s", "step_p95_s", "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "tokens_per_s_per_rank", "speedup",
            "speedup_low", "speedup_high", "efficiency", "efficiency_low", "efficiency_high", "efficiency_all", "verdict", "utilisation", "data_share",
-           "waiting_share", "startup_s", "warmup_s", "peak_memory_bytes", "predicted_step_s")
+           "waiting_share", "startup_s", "warmup_s", "energy_j", "peak_memory_bytes", "predicted_step_s")
 
 
 def mean_of(rows, name):
@@ -40,7 +40,7 @@ def configuration(scaling, rows, peak, flop_per_token):
     if not good:
         return line
     for name in ("wall_s", "step_s", "step_median_s", "step_p5_s", "step_p95_s", "tokens_per_s", "tokens_per_s_per_rank", "data_share",
-                 "waiting_share", "startup_s", "warmup_s"):
+                 "waiting_share", "startup_s", "warmup_s", "energy_j"):
         line[name] = mean_of(good, name)
     line["step_low_s"], line["step_high_s"] = fits.interval([row["step_s"] for row in good])
     line["step_half_s"] = line["step_high_s"] - line["step_s"] if line["step_high_s"] is not None else None

@@ -17,6 +17,10 @@ if words[0] == "--version":
     print("trireme stand-in")
 elif words[0] == "study":
     os.execv(sys.executable, [sys.executable, "-I", "{root}/launch/study.py", *words[1:]])
+elif words[0] == "submit":
+    nodes = words[words.index("--nodes") + 1]
+    print("#!/bin/sh\\nexport STANDIN_RANKS=" + nodes + "\\n{trireme} train", *(w for w in words if w == "--set" or "=" in w))
+    print("echo job $SLURM_JOB_ID: exit code $?")
 elif words[0] == "explain-config":
     print("seed            3        run.yaml:1\\nbatch.global    " + pairs.get("batch.global", "8") + "        default")
 elif "--dry-run" in words:
@@ -57,6 +61,18 @@ exec "$@"
 '''
 
 
+# Slurm in four scripts: a job is over when sbatch returns; the number of jobs is in a file. STANDIN_DIE_SUBMITTED names a cell after
+# whose submission the study is killed, before it knows the job's id.
+SLURM = {"sbatch": '''#!/bin/sh
+number=$(($(cat {folder}/jobs 2>/dev/null || echo 100) + 1)); echo $number > {folder}/jobs
+for word; do case $word in --output=*) output=$(echo "${{word#--output=}}" | sed s/%j/$number/) ;; esac; script=$word; done
+SLURM_JOB_ID=$number sh "$script" > "$output" 2>&1
+case $script in */"${{STANDIN_DIE_SUBMITTED:-none}}"/*) kill -9 $PPID ;; esac
+echo "$number;cluster"
+''', "squeue": "#!/bin/sh\n", "sacct": "#!/bin/sh\necho 12\necho 5000\n",
+         "scontrol": "#!/bin/sh\necho JobId=$5 JobState=COMPLETED StartTime=2026-01-01T00:00:00 EndTime=2026-01-01T00:00:30 CPU_IDs=0-3\n"}
+
+
 def program(path, content):
     path.write_text(content)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -66,8 +82,10 @@ def stand_in():
     """Puts both in front of PATH, and makes a run for them."""
     folder = WORK / "bin"
     folder.mkdir(exist_ok=True)
-    program(folder / "trireme", STANDIN.format(python=sys.executable, root=ROOT))
+    program(folder / "trireme", STANDIN.format(python=sys.executable, root=ROOT, trireme=folder / "trireme"))
     program(folder / "mpirun", MPIRUN)
+    for name, content in SLURM.items():
+        program(folder / name, content.format(folder=folder) if name == "sbatch" else content)
     os.environ.update(PATH=f"{folder}:{os.environ['PATH']}", TRIREME_PROGRAM=str(folder / "trireme"))
     (WORK / "run.yaml").write_text("run: runs/mine\n")
 

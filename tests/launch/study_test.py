@@ -2,6 +2,7 @@
 
     study_test.py ROOT WORK_FOLDER
 """
+import csv
 import json
 import math
 import os
@@ -200,6 +201,20 @@ class Whole(Recomputed, unittest.TestCase):
         code, output, _ = study(path, "--dry-run")
         self.assertEqual((code, (WORK / "dry").exists()), (0, False))
         self.assertIn("15 of 15 cells to run, at most 0.65 node-hours; 0 used so far; the cap is 10", output)
+
+    def test_a_job_is_found_again_whose_id_was_not_written_down(self):
+        path = write_study("slurm", lambda text: text.replace("where: local", "where: slurm\nsite: generic").replace("[1, 2, 4]", "[1, 2]")
+                           .replace("[strong, weak]", "[strong]").replace("repeats: 3", "repeats: 1").replace("  nodes: 4", "  nodes: 2"))
+        second = "as_configured-n2-b8-r1"
+        code, *_ = study(path, STANDIN_DIE_SUBMITTED=second)
+        attempt = WORK / f"slurm/cells/{second}/attempt-1"
+        self.assertEqual((code, (attempt / "job.json").exists(), (attempt / "started.json").exists()), (-9, False, True))
+        code, output, error = study(path)
+        self.assertEqual((code, (WORK / "bin/jobs").read_text()), (0, "102\n"), output + error)
+        with open(WORK / "slurm/cells.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([(row["state"], row["job_id"], row["attempt"], row["elapsed_s"], row["energy_j"]) for row in rows],
+                         [("ok", "101", "1", "30.0", "5000"), ("ok", "102", "1", "30.0", "5000")])
 
     def test_a_cell_past_its_time_has_failed(self):
         path = write_study("late", lambda text: text.replace("time: 0:01:00", "time: 0:00:01"))
