@@ -117,8 +117,13 @@ def run(job):
         say(line_of(job, job.wanted()[0]))
 
 
+def stop(*_):
+    """Ends the study in order; a shell that starts it in the background has it ignore SIGINT, which could not be raised instead."""
+    raise KeyboardInterrupt
+
+
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, stop)
     given = arguments_of()
     job = Job(given)
     if given.dry_run:

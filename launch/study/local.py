@@ -39,7 +39,7 @@ class Local:
     at_once = 1
 
     def __init__(self, study, say):
-        self.study, self.say, self.process = study, say, None
+        self.study, self.say, self.process, self.began = study, say, None, 0.0
 
     def command(self, cell, folder):
         return ["mpirun", "-n", str(cell.ranks), "--report-bindings", *self.study.mpirun, trireme(), "train", os.path.abspath(self.study.run),
@@ -59,6 +59,7 @@ class Local:
         command = self.command(cell, os.path.abspath(attempt.run))
         (attempt.path / "job.sh").write_text("#!/bin/sh\ncd " + shlex.quote(os.getcwd()) + "\nexec " + shlex.join(command) + "\n", encoding="utf-8")
         attempt.begin()
+        self.process, self.began = None, time.time()
         with open(attempt.output, "wb") as output:
             try:
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
@@ -67,7 +68,6 @@ class Local:
                 attempt.end("failed", f"mpirun: {error.strerror}", elapsed_s=0.0)
                 return
         attempt.begin(pid=self.process.pid)
-        self.began = time.time()
 
     def poll(self, running):
         """Ends the attempt if its process has."""
@@ -86,7 +86,8 @@ class Local:
 
     def stop(self, running):
         for _, attempt in running:
-            end(self.process)
+            if self.process:
+                end(self.process)
             attempt.end("interrupted", "the study was stopped while it ran", elapsed_s=time.time() - self.began)
 
 

@@ -52,8 +52,8 @@ class Work:
 
     def start(self, cell):
         attempt = self.folder.new_attempt(cell)
+        self.running.append((cell, attempt))  # before it starts: a signal may come in between
         self.back_end.start(cell, attempt)
-        self.running.append((cell, attempt))
 
     def tell(self, place, cell, result):
         seconds = result.get("elapsed_s")

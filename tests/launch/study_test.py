@@ -227,7 +227,8 @@ class Whole(Recomputed, unittest.TestCase):
         """TERM ends the cell that runs; the same command goes on with it."""
         path, cell = write_study("stopped"), "as_configured-n1-b8-r1"
         attempt = WORK / f"stopped/cells/{cell}/attempt-1"
-        process = subprocess.Popen([sys.executable, "-I", str(ROOT / "launch/study.py"), str(path)], cwd=WORK, text=True, stderr=subprocess.PIPE,
+        background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]  # as a shell starts what it does not wait for
+        process = subprocess.Popen([*background, sys.executable, "-I", str(ROOT / "launch/study.py"), str(path)], cwd=WORK, text=True, stderr=subprocess.PIPE,
                                    stdout=subprocess.DEVNULL, env={**os.environ, "STANDIN_HANG": cell})
         while "pid" not in (json.loads((attempt / "started.json").read_text()) if (attempt / "started.json").exists() else {}):
             time.sleep(0.05)
@@ -253,6 +254,17 @@ class Whole(Recomputed, unittest.TestCase):
                 text = shown(float(line[name]), form)
                 self.assertIn(f"<bdi>{text}</bdi>", page, name)
                 self.assertIn(text.replace("\u00a0", "~").replace("%", r"\%"), latex, name)
+
+    def test_without_weasyprint_one_line_says_so(self):
+        from unittest import mock
+
+        from study import outputs
+        from study.folder import Folder
+        lines = []
+        with mock.patch.dict(sys.modules, weasyprint=None):
+            outputs.write_pdf(Folder(WORK / "nowhere"), b"<p>", lines.append)
+        self.assertRegex(lines[0], r"^report\.pdf: not made: WeasyPrint is missing \(.*\); get it with: launch/setup --tests, or pip install weasyprint$")
+        self.assertEqual(len(lines), 1)
 
     def test_files_for_other_tools(self):
         import yaml
