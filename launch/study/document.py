@@ -119,7 +119,7 @@ ALPHA_BETA = (("scaling", "scaling", "text", ""), ("layout", "layout", "text", "
 LAWS_TEXT = ("Amdahl: T(n) = serial + divided / n. Gustafson: S(n) = s + (1 - s) n, n in multiples of the smallest count. Alpha-beta: a ring "
              "all-reduce of all gradients (4 bytes of each parameter) over p ranks, 2 (p - 1) alpha + 2 (p - 1) / p x message / beta, beside computing. "
              "Coefficients are not below zero; relative residuals are least squares (scipy's nnls). With no degree of freedom left a fit goes through "
-             "every point whatever the law is worth.")
+             "every point that its bounds allow, whatever the law is worth.")
 
 
 def laws(series):

@@ -21,8 +21,10 @@ def figure(title, x_label, y_label, series, scale):
             "series": series}
 
 
-def scale_of(nodes):
-    return "log" if nodes[-1] >= 4 * nodes[0] else "linear"
+def scale_of(lines, low):
+    """Logarithmic over a wide range, unless an interval reaches below zero."""
+    nodes, lows = [line["nodes"] for line in lines], [line[low] for line in lines if line[low] is not None]
+    return "log" if nodes[-1] >= 8 * nodes[0] and min(lows, default=1) > 0 else "linear"
 
 
 def law_speedup(one, fit, at, base):
@@ -46,7 +48,7 @@ def speedup(one):
         first = predicted[0]
         rate = [line["batch"] / line["predicted_step_s"] / (first["batch"] / first["predicted_step_s"]) for line in predicted]
         series.append({"name": "trireme plan", "x": [line["nodes"] for line in predicted], "y": rate})
-    return figure(f"Speed-up, {one.scaling} scaling, {one.layout}", "nodes", f"speed-up against {nodes[0]}", series, scale_of(nodes))
+    return figure(f"Speed-up, {one.scaling} scaling, {one.layout}", "nodes", f"speed-up against {nodes[0]}", series, scale_of(lines, "speedup_low"))
 
 
 def seconds(one, ranks_per_node):
@@ -60,7 +62,7 @@ def seconds(one, ranks_per_node):
     predicted = [line for line in lines if line["predicted_step_s"]]
     if predicted:
         series.append({"name": "trireme plan", "x": [line["nodes"] for line in predicted], "y": [line["predicted_step_s"] for line in predicted]})
-    return figure(f"Seconds of a step, {one.scaling} scaling, {one.layout}", "nodes", "seconds of a step", series, scale_of(nodes))
+    return figure(f"Seconds of a step, {one.scaling} scaling, {one.layout}", "nodes", "seconds of a step", series, scale_of(lines, "step_low_s"))
 
 
 def layouts(series, study):
