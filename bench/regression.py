@@ -105,10 +105,15 @@ def philox(key, low, high):
     return x
 
 
+def key_of(seed, purpose, index):
+    """cluster::philox_key."""
+    mixed = philox(seed, purpose, index)
+    return (mixed[1] << 32) | mixed[0]
+
+
 def ordered(size, cursor):
     """data::ordered_sample: the sample at a place of the endless order."""
-    mixed = philox(SEED, 0x6F72646572, cursor // size)
-    key = (mixed[1] << 32) | mixed[0]
+    key = key_of(SEED, 0x6F72646572, cursor // size)
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask, x = (1 << half) - 1, cursor % size
     while True:

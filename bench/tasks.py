@@ -8,12 +8,13 @@ transformers', and better than that of the majority and of the untuned model by 
         [--seeds 3] [--samples 2000] [--epochs 2] [--ranks 2]
 
 Texts: Debian's package descriptions, by bench/debian_texts.py. Model: that of the quickstart with a head of its own. Both trained
-models are scored by `trireme evaluate`; that the loss of our export is transformers' own is checked too. Masks of the two differ.
+models are scored by `trireme evaluate`; that the loss of our export is transformers' own is checked too. Both hide the same words.
 Several labels are told from the probability on that is best on the validation split, each model from its own.
 """
 import argparse
 import collections
 import json
+import math
 import pathlib
 import shutil
 import statistics
@@ -35,6 +36,7 @@ TASKS = {"multi-label": ("SequenceClassification", "micro_f1", 0.15, 0.15, 64, 3
          "masked-language-modeling": ("MaskedLM", "accuracy", 0.05, 0.05, 64, 5e-4)}
 BATCH, DECAY, WARMUP, CLIP, TEST = 32, 0.01, 0.1, 1.0, 500
 VALIDATION = {"multi-label": 500}  # else 50
+MASK = 0x6D61736B  # data/masked_dataset.cpp: kMaskPurpose
 THRESHOLDS = [i / 20 for i in range(1, 20)]
 
 
@@ -70,21 +72,35 @@ def batch_of(task, samples, masks):
     elif task == "question-answering":
         batch["start_positions"], batch["end_positions"] = torch.tensor([s["answer"] for s in samples]).T
     else:
-        batch["labels"] = padded([mask(s, masks) for s in samples], -100)
-        batch["input_ids"] = padded([s["shown"] for s in samples], 0)
+        shown, labels = zip(*(hide(s, masks) for s in samples))
+        batch["input_ids"], batch["labels"] = padded(shown, 0), padded(labels, -100)
     return batch
 
 
-def mask(sample, masks):
-    """Hides 15 % of the words, 80 % of them behind the mask, as BERT does; returns the labels."""
-    chosen = {w for w in set(sample["words"]) if w >= 0 and torch.rand(1, generator=masks["chance"]) < 0.15}
-    sample["shown"], labels = list(sample["tokens"]), [-100] * len(sample["tokens"])
-    for t, word in enumerate(sample["words"]):
+def hide(sample, masks):
+    """What is shown of a sample and its labels: data/masked_dataset.cpp again, for the same words hidden in the same way."""
+    words = sample["words"]
+    key = base.key_of(base.key_of(masks["seed"], MASK, sample["epoch"]), MASK, sample["id"])
+    draws = [base.philox(key, w, 0) for w in range(max(words, default=-1) + 1)]
+    order = sorted(range(len(draws)), key=lambda w: (draws[w][1] << 32 | draws[w][0], w))
+    chosen = set(order[:max(1, math.floor(0.15 * len(order) + 0.5))])
+    shown, labels = list(sample["tokens"]), [-100] * len(sample["tokens"])
+    for t, word in enumerate(words):
         if word in chosen:
-            labels[t], luck = sample["tokens"][t], float(torch.rand(1, generator=masks["chance"]))
-            if luck < 0.9:
-                sample["shown"][t] = masks["token"] if luck < 0.8 else int(torch.randint(masks["size"], (1,), generator=masks["chance"]))
-    return labels
+            labels[t], draw = shown[t], base.philox(key, t, 1)
+            if draw[0] < 3865470566:
+                shown[t] = masks["token"] if draw[0] < 3435973837 else draw[1] * masks["size"] >> 32
+    return shown, labels
+
+
+def loss_of(task, model, batch):
+    """Transformers' own, but for answers: their softmax goes over a sample's own tokens, as if it were alone, and not over padding."""
+    if task != "question-answering":
+        return model(**batch).loss
+    ends = batch.pop("start_positions"), batch.pop("end_positions")
+    found, padding = model(**batch), batch["attention_mask"] == 0
+    both = (found.start_logits.masked_fill(padding, -torch.inf), found.end_logits.masked_fill(padding, -torch.inf))
+    return sum(torch.nn.functional.cross_entropy(scores, end) for scores, end in zip(both, ends)) / 2
 
 
 COLUMNS = {"multi-label": ["targets"], "token-classification": ["token_classes"], "question-answering": ["answer"],
@@ -164,9 +180,12 @@ def theirs(task, work, seed, a, model):
     masks = hidden(work, seed)
     model.train()
     for step in range(steps):
-        batch = [train[base.ordered(len(train), step * BATCH + i)] for i in range(BATCH)]
+        batch = []
+        for cursor in range(step * BATCH, (step + 1) * BATCH):
+            sample = base.ordered(len(train), cursor)
+            batch.append({**train[sample], "id": sample, "epoch": cursor // len(train)})
         optimizer.zero_grad()
-        model(**batch_of(task, batch, masks)).loss.backward()
+        loss_of(task, model, batch_of(task, batch, masks)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
         schedule.step()
@@ -177,7 +196,7 @@ def theirs(task, work, seed, a, model):
 def hidden(work, seed):
     tokenizer = json.loads((work / "data/tokenizer.json").read_text())
     vocabulary = tokenizer["model"]["vocab"]
-    return {"chance": torch.Generator().manual_seed(seed), "token": vocabulary.get("[MASK]", 0), "size": len(vocabulary)}
+    return {"seed": seed, "token": vocabulary.get("[MASK]", 0), "size": len(vocabulary)}
 
 
 def loss_by_transformers(task, work):

@@ -67,9 +67,9 @@ Setting learning_rate(Beginning const& b) {
     Recipe const recipe = recipe_of(b);
     if (recipe == Recipe::encoder_head) return encoder_rate(b);
     if (recipe == Recipe::masked)
-        return {
-            key, "1e-4",
-            "Gururangan et al. 2020 (Don't stop pretraining), appendix: 1e-4 on a task's texts"};
+        return {key, "1e-4",
+                "github.com/allenai/dont-stop-pretraining, ADAPTIVE_PRETRAINING.md: 1e-4 on a "
+                "task's texts"};
     if (parameters_of(b) >= 1000 * kMillion)
         return {key, "2e-5", "Touvron et al. 2023 (Llama 2), section 3.1: 2e-5"};
     if (recipe == Recipe::decoder_head)
@@ -86,7 +86,8 @@ Setting usual_batch(Recipe recipe) {
         return {key, "32", "Devlin et al. 2019 (BERT), appendix A.3: 16 or 32"};
     case Recipe::decoder_head: return {key, "32", "Radford et al. 2018 (GPT), section 4.1: 32"};
     case Recipe::masked:
-        return {key, "256", "Gururangan et al. 2020 (Don't stop pretraining), appendix: 256"};
+        return {key, "256",
+                "github.com/allenai/dont-stop-pretraining, ADAPTIVE_PRETRAINING.md: 16 times 16"};
     case Recipe::text:
     case Recipe::completions: break;
     }
@@ -112,7 +113,8 @@ Setting usual_epochs(Beginning const& b) {
     Recipe const recipe = recipe_of(b);
     if (recipe == Recipe::masked)
         return {key, "10",
-                "Gururangan et al. 2020 (Don't stop pretraining), appendix: 100 on a task's texts; "
+                "github.com/allenai/dont-stop-pretraining, ADAPTIVE_PRETRAINING.md: 100 on a "
+                "task's texts; "
                 "fewer as a start, since evaluations say when to go on"};
     if (recipe == Recipe::completions)
         return {key, "2", "Touvron et al. 2023 (Llama 2), section 3.1: 2"};
@@ -148,14 +150,16 @@ Setting weight_decay(Beginning const& b) {
     if (recipe == Recipe::encoder_head && b.known_model && is_roberta(b.known_model->family) &&
         b.task != TaskKind::question_answering)
         return {key, "0.1", "Liu et al. 2019 (RoBERTa), table 10: 0.1 on GLUE"};
-    return {key, "0.01", "Devlin et al. 2019 (BERT), appendix A.2: 0.01, not on biases and norms"};
+    return {key, "0.01",
+            "github.com/google-research/bert, optimization.py: 0.01, not on biases and norms"};
 }
 
 Setting warmup(Beginning const& b) {
     std::string const key = "optimizer.warmup";
     Recipe const recipe = recipe_of(b);
     if (recipe == Recipe::masked || (b.known_model && is_roberta(b.known_model->family)))
-        return {key, "0.06", "Liu et al. 2019 (RoBERTa), table 10: 0.06 of the steps"};
+        return {key, "0.06",
+                "Liu et al. 2019 (RoBERTa), table 10, of fine-tuning: 0.06 of the steps"};
     if (recipe == Recipe::encoder_head)
         return {key, "0.1", "github.com/google-research/bert, run_classifier.py: 0.1 of the steps"};
     return {key, "0.03", "github.com/tatsu-lab/stanford_alpaca, README: 0.03 of the steps"};
@@ -169,7 +173,7 @@ Setting schedule(Recipe recipe) {
             "Ibrahim et al. 2024 (continual pretraining), section 6: warm up again, then decay"};
     if (recipe == Recipe::completions)
         return {key, "cosine", "Touvron et al. 2023 (Llama 2), section 3.1: cosine"};
-    return {key, "linear", "Devlin et al. 2019 (BERT), appendix A.2: linear, to 0"};
+    return {key, "linear", "github.com/google-research/bert, optimization.py: linear, to 0"};
 }
 
 /// Does one class have more than three times the samples of another?
