@@ -34,6 +34,8 @@ struct Section {
     std::string path;
     TrainData train;
     std::string validation = "validation", test = "test"; ///< names of splits of `path`
+    /// share of the training samples that the run learns from (subset.hpp)
+    double fraction = 1;
     /// sources without weights: each weighs size^(1 / temperature)
     double temperature = 1;
     std::vector<CurriculumStage> curriculum =

@@ -133,6 +133,9 @@ void walk(Walk& w, data::Section& s) {
     w.field("train", s.train, train_data());
     w.field("validation", s.validation, not_empty("the name of a split"));
     w.field("test", s.test, not_empty("the name of a split"));
+    w.field("fraction", s.fraction,
+            Rule<double>{"a number > 0 and <= 1: the share of the training samples to learn from",
+                         [](double x) { return x > 0 && x <= 1; }});
     w.field("temperature", s.temperature, Rule<double>{"a number from 0.01 to 100", [](double x) {
                                                            return x >= 0.01 && x <= 100;
                                                        }});

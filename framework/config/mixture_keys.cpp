@@ -276,6 +276,11 @@ YAML::Emitter& operator<<(YAML::Emitter& out, std::vector<std::string> const& te
 void settle_mixture(data::Section& section, Origins const& origins) {
     if (section.train.sources.empty()) return check_no_mixture(section, origins);
     std::string const place = key_at(origins, "data.train");
+    if (section.fraction < 1)
+        throw cluster::InputError(fmt::format("{}: {}: legal with a list of sources: 1; weights "
+                                              "and max_epochs say how much of each is "
+                                              "read",
+                                              key_at(origins, "data.fraction"), section.fraction));
     for (std::size_t i = 0; i < section.train.sources.size(); ++i) {
         auto& source = section.train.sources[i];
         if (source.path.empty()) continue;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "data/subset.hpp"
 
 namespace trireme::framework::inputs {
 
@@ -54,12 +55,29 @@ OpenSources open_sources(config::Config const& config, data::Manifest const& of_
     return open;
 }
 
+/// Counts the classes of samples; of other tasks, whose labels have no weights, none.
+std::vector<std::int64_t> counts_of(data::Dataset const& set) {
+    std::vector<std::int64_t> counts(set.label_names().size(), 0);
+    if (set.task().kind != data::TaskKind::classification) return counts;
+    for (std::int64_t i = 0; i < set.size(); ++i)
+        if (auto const label = set.class_of(i); label >= 0)
+            ++counts.at(static_cast<std::size_t>(label));
+    return counts;
+}
+
+TrainSet open_part(std::unique_ptr<data::Dataset> whole, double fraction) {
+    auto part = std::make_unique<data::Subset>(std::move(whole), fraction);
+    auto counts = counts_of(*part);
+    return {std::move(part), nullptr, std::move(counts)};
+}
+
 } // namespace
 
 TrainSet open_train(config::Config const& config, data::Manifest const& manifest) {
     auto const& train = config.data.train;
     if (train.sources.empty()) {
         auto set = data::open_dataset(data::staged_of(config.data.path, config.data), train.split);
+        if (config.data.fraction < 1) return open_part(std::move(set), config.data.fraction);
         return {std::move(set), nullptr, manifest.splits.at(train.split).label_counts};
     }
     auto [parts, counts, sizes] = open_sources(config, manifest);

@@ -1,4 +1,5 @@
 """Several runs side by side: what they reached and took, which keys differ, and their curves."""
+from report import learning_curve
 from report.command import is_number
 from report.evaluation import METRICS, table
 from report.events import by_step, read, smooth
@@ -70,4 +71,4 @@ def curves_section(runs):
 def document_of(folders, title):
     runs = [Run(folder.rstrip("/") or "/", name) for folder, name in zip(folders, names_of(folders))]
     return {"format": FORMAT, "version": VERSION, "title": title or f"{len(runs)} runs",
-            "sections": [results_section(runs), differences_section(runs), curves_section(runs)]}
+            "sections": [results_section(runs), *learning_curve.section(runs), differences_section(runs), curves_section(runs)]}

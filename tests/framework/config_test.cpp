@@ -289,6 +289,9 @@ TEST(Config, PatternsOfNamesAreAListOfTexts) {
     EXPECT_EQ(error_of(kGood, {"optimizer.freeze=all"}),
               "--set: optimizer.freeze: all: legal: a list of patterns of parameter names in "
               "quotes, as in [\"*.embeddings.*\"]");
+    EXPECT_EQ(error_of(kGood, {"data.fraction=0"}),
+              "--set: data.fraction: 0: legal: a number > 0 and <= 1: the share of the training "
+              "samples to learn from");
     EXPECT_EQ(error_of(kGood, {"optimizer.layer_decay=0"}),
               "--set: optimizer.layer_decay: 0: legal: a number > 0 and <= 1");
 }

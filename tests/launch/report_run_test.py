@@ -8,10 +8,10 @@ import re
 import unittest
 
 import numpy
-from report_runs import CRASHED_ONCE, evaluated, folder, job
+from report_runs import CRASHED_ONCE, evaluated, folder, job, step
 from report_support import ROOT, WORK, Reader, refusal, report, run_tests, save
 
-from report import compare, events, intervals, run, run_config, run_cost
+from report import compare, events, intervals, learning_curve, run, run_config, run_cost
 
 NOTHING = argparse.Namespace(evaluation=None, predictions=None, audit=None, certificate=None)
 
@@ -62,6 +62,38 @@ class Intervals(unittest.TestCase):
     def test_one_sample_has_none(self):
         self.assertEqual(intervals.of_confusion([[1, 0], [0, 0]]), {})
         self.assertIsNone(intervals.Mean().interval())
+
+
+class LearningCurves(unittest.TestCase):
+    SHARES = (0.1, 0.1, 0.25, 0.25, 0.5, 0.5, 1.0, 1.0)
+
+    def losses(self, seed, noise=0.004):
+        generator = numpy.random.default_rng(seed)
+        return [learning_curve.law(share, 0.3, 0.1, 0.6) + float(generator.normal(0, noise)) for share in self.SHARES]
+
+    def test_finds_a_law_without_noise(self):
+        curve = learning_curve.Curve(self.SHARES, self.losses(0, 0))
+        for found, planted in zip(curve.parameters, (0.3, 0.1, 0.6)):
+            self.assertAlmostEqual(found, planted, delta=0.02 * planted + 0.002)
+
+    def test_covers_what_twice_the_data_would_bring(self):
+        truth, covered = learning_curve.law(2.0, 0.3, 0.1, 0.6), 0
+        for seed in range(60):
+            _, low, high = learning_curve.Curve(self.SHARES, self.losses(seed)).at([2.0])
+            covered += low[0] <= truth <= high[0]
+        self.assertGreaterEqual(covered, 52)  # 95 % are meant
+
+    def test_stands_where_runs_are_a_curve(self):
+        paths = [folder(f"part{i}", [job(0, total_steps=1), step(1, 1), evaluated(1, 2, loss, 0.5)], fraction=share)
+                 for i, (share, loss) in enumerate(zip(self.SHARES, self.losses(1)))]
+        section = compare.document_of(paths, None)["sections"][1]
+        self.assertEqual(section["title"], "What more data would bring")
+        rows = section["blocks"][2]["rows"]
+        self.assertEqual([row[0] for row in rows[-2:]], ["200 %", "400 %"])
+        self.assertLess(rows[-1][1], rows[-2][1])
+        self.assertEqual(len(compare.document_of(paths[:4], None)["sections"]), 3)
+        exact = compare.document_of(paths[::3], None)["sections"][1]["blocks"][2]["rows"][-1]
+        self.assertIn("no interval", exact[2])
 
 
 class Runs(unittest.TestCase):

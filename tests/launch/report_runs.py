@@ -5,7 +5,7 @@ import shutil
 
 from report_support import WORK, save
 
-CONFIG = "run: {}\nevaluation:\n  every: 2\n  metric: {}\noptimizer:\n  learning_rate: {}\n"
+CONFIG = "run: {}\nevaluation:\n  every: 2\n  metric: {}\noptimizer:\n  learning_rate: {}\ndata:\n  fraction: {}\n"
 
 
 def job(time, **changes):
@@ -29,11 +29,11 @@ CRASHED_ONCE = [
     {"kind": "end", "step": 6, "why": "", "weights_sha256": "ab" * 32, "exit_code": 0, "time": 2070}]
 
 
-def folder(name, lines, metric="accuracy", rate=0.1):
+def folder(name, lines, metric="accuracy", rate=0.1, fraction=1):
     shutil.rmtree(WORK / name, ignore_errors=True)
     (WORK / name).mkdir()
     save(f"{name}/metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    save(f"{name}/config.yaml", CONFIG.format(name, metric, rate))
+    save(f"{name}/config.yaml", CONFIG.format(name, metric, rate, fraction))
     return str(WORK / name)
 
 
