@@ -273,9 +273,11 @@ std::vector<Mistake> const kLines{
      {}},
     {"HelpOfAnOption",
      {"help", "--bogus"},
-     "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, explain-config, "
-     "parity, train, submit, status, checkpoint, plot, evaluate, predict, report, generate, "
-     "export, verify, completion, help",
+     "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, "
+     "explain-config, plan, parity, train, "
+     "submit, study, status, checkpoint, "
+     "plot, "
+     "evaluate, predict, report, compare, generate, export, verify, completion, help",
      {}},
     {"HelpOfTwoCommands",
      {"help", "train", "status"},
