@@ -1,6 +1,7 @@
 """Cells on this machine: one mpirun after the other, the ranks of all nodes side by side."""
 import ctypes
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -92,12 +93,14 @@ class Local:
 
 
 def last_line(path):
+    """The line of an output that tells most of a failure: our own, or the first that speaks of an error, or the last."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     except OSError:
         return ""
-    ours = [line for line in lines if line.startswith("trireme: ")]
-    return (ours or [line for line in lines if line] or [""])[-1].removeprefix("trireme: ")[:300]
+    ours = [line.removeprefix("trireme: ") for line in lines if line.startswith("trireme: ")]
+    errors = [line for line in lines if re.search(r"Signal: |\berror\b", line)]
+    return ([*errors[:1], *ours[-1:]] or lines or [""])[-1][:300]
 
 
 def finish(study, attempt, code, facts, reason=""):

@@ -76,7 +76,7 @@ def predicted_step(study, cell, folder):
     command = [trireme(), "plan", study.run, "--machine", study.machine, "--nodes", str(cell.nodes), "--gpus-per-node", str(study.ranks_per_node),
                "--top", "1", *(["--sequence", str(study.sequence)] if study.sequence else []), *set_options(cell.assignments(folder))]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    found = re.search(r"^  fits: .*; ([\d.]+) s a step$", done.stdout, re.M)
+    found = re.search(r"^  fits: .*; ([\d.e+-]+) s a step$", done.stdout, re.M)
     seconds = float(found[1]) if found else 0
     return (seconds or None), done.stdout + done.stderr
 
