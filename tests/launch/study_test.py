@@ -2,10 +2,13 @@
 
     study_test.py ROOT WORK_FOLDER
 """
+import contextlib
 import csv
+import io
 import json
 import math
 import os
+import random
 import re
 import subprocess
 import sys
@@ -77,6 +80,25 @@ class Settings(unittest.TestCase):
         path.write_bytes(b"study: \xff")
         self.assertIn("not UTF-8; legal: YAML in UTF-8", refusal(settings.read_study, str(path)))
         self.assertIn("No such file or directory; legal: a study, as YAML", refusal(settings.read_study, str(WORK / "nowhere.yaml")))
+
+    def test_spoilt_at_random(self):
+        """A study with bytes changed, doubled and left out is read, or refused in one line."""
+        draw, path, refused = random.Random(5), WORK / "fuzz.yaml", 0
+        whole = write_study("fuzz", lambda text: text + "layouts: [{name: a, set: [seed=1]}]\nset: ['x.y=1']\n").read_bytes()
+        for _ in range(400):
+            content = bytearray(whole)
+            for _ in range(draw.randint(1, 4)):
+                at = draw.randrange(len(content))
+                content[at:at + draw.randint(0, 3)] = draw.choice((b"", b"\n", b": ", b"- ", b"[", b"}", b"'", b"-1", b"1e999", b"~", b"\xff", b"?", b"%", b"\t", b"9" * 30))
+            path.write_bytes(content)
+            error = io.StringIO()
+            try:
+                with contextlib.redirect_stderr(error):
+                    settings.read_study(str(path))
+            except SystemExit as end:
+                self.assertEqual((end.code, error.getvalue().count("\n")), (2, 1), content)
+                refused += 1
+        self.assertGreater(refused, 200)
 
     def test_times(self):
         for text, seconds in (("5", 300), ("1:02:03", 3723), ("2-01:00:00", 176400), ("0", 0), ("1:60:00", 0), ("1:2:3", 0), ("-5", 0)):
