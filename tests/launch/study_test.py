@@ -120,6 +120,11 @@ class Cells(unittest.TestCase):
         read = self.read(lambda text: text.replace("[1, 2, 4]", "[2, 3, 4]"))
         self.assertIn("nodes: 3: legal: with weak scaling from 2 nodes and batch.global 7", refusal(cells.cells_of, read, 7))
 
+    def test_the_examples_are_within_their_caps(self):
+        for path in sorted((ROOT / "configs/studies").glob("*.yaml")):
+            read = settings.read_study(str(path))
+            cells.check_cap(read, 0, cells.cells_of(read, 32))
+
     def test_cap(self):
         read = self.read(lambda text: text.replace("node_hours: 10", "node_hours: 0.65"))
         todo = cells.cells_of(read, 8)  # (1 + 2 + 4 + 2 + 4) x 3 nodes for a minute each: 0.65 node-hours
