@@ -10,6 +10,7 @@
 #include "cluster/output_file.hpp"
 #include "framework/inputs/inputs.hpp"
 #include "framework/inputs/model_config.hpp"
+#include "framework/planning/constants.hpp"
 #include "framework/planning/memory.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
@@ -133,6 +134,9 @@ planning::SearchRequest search_request(PlanRequest const& r, PlannedRun const& r
         machine.gpus_per_node = at_least_one("--gpus-per-node", r.gpus_per_node);
     search.gpu = machine.gpu.name != "cpu";
     search.library = search.gpu ? kLibraryOfGpu : 0;
+    auto const constants = planning::read_constants(installed_constants());
+    machine = constants.complete(machine, search.machine.verified_on != "nothing");
+    search.stack = constants.stack("trireme");
     search.profile = [&run](planning::ProfileRequest const& request) {
         return planning::profile_blocks(run.model, request);
     };

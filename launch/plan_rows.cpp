@@ -20,14 +20,6 @@ namespace planning = framework::planning;
 
 namespace {
 
-/// The constants that lie beside the program, or in the source it was built from.
-std::string installed_constants() {
-    namespace fs = std::filesystem;
-    auto const installed =
-        fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/trireme/planning";
-    return (exists(installed) ? installed.string() : TRIREME_PLANNING) + "/constants.json";
-}
-
 std::vector<planning::PublishedRow> read_rows(std::string const& file,
                                               planning::Constants const& constants) {
     cluster::LineReader lines(file);
@@ -53,6 +45,13 @@ void print_refused(std::vector<planning::PublishedRow> const& rows) {
 }
 
 } // namespace
+
+std::string installed_constants() {
+    namespace fs = std::filesystem;
+    auto const installed =
+        fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/trireme/planning";
+    return (exists(installed) ? installed.string() : TRIREME_PLANNING) + "/constants.json";
+}
 
 int plan_rows(RowsRequest const& r) {
     if (r.out.empty())

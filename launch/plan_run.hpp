@@ -26,6 +26,9 @@ struct RowsRequest {
 /// why not. Local. Throws InputError for a file that is no rows. Returns the exit code.
 int plan_rows(RowsRequest const& request);
 
+/// The constants that lie beside the program, or in the source it was built from.
+std::string installed_constants();
+
 // Each prints a part of the plan. Local.
 
 void print_configured(framework::planning::SearchRequest const& search, PlannedRun const& run);

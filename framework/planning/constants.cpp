@@ -53,7 +53,11 @@ std::vector<std::pair<char const*, bool Stack::*>> const kStackSwitches{
     {"scatters_transfers", &Stack::scatters_transfers},
     {"broadcasts_weights", &Stack::broadcasts_weights},
     {"splits_by_cost", &Stack::splits_by_cost},
-    {"causal_attention", &Stack::causal_attention}};
+    {"causal_attention", &Stack::causal_attention},
+    {"keeps_shard_copy", &Stack::keeps_shard_copy},
+    {"gathers_again", &Stack::gathers_again},
+    {"recomputes_attention", &Stack::recomputes_attention},
+    {"reduces_each_step", &Stack::reduces_each_step}};
 Fields<StackConstants> const kStackConstants{
     {"host_kernel", &StackConstants::host_kernel},
     {"host_collective", &StackConstants::host_collective},
@@ -64,6 +68,10 @@ Fields<StackConstants> const kStackConstants{
     {"fixed_bytes", &StackConstants::fixed_bytes},
     {"reserved_overhead", &StackConstants::reserved_overhead},
     {"step", &StackConstants::step}};
+
+/// Of GPUs and links that no constant is about: between those that were fitted.
+Gpu const kUnknownGpu{.matrix_efficiency = 0.75, .memory_efficiency = 0.85, .tile_depth = 190};
+Link const kUnknownLink{.efficiency = 0.7, .latency = 4e-6};
 
 /// Takes the members of one object that are numbers of `fields`, and remembers which it took.
 class Taken {
@@ -162,6 +170,17 @@ T const& find(std::map<std::string, T> const& all, std::string const& name, char
         fmt::format("{}: {}: legal: {}", field, name, fmt::join(known, ", ")));
 }
 
+/// Takes the constants that `own` lacks from `fitted`, or all where nothing of `own` was measured.
+void fill(Gpu& own, Gpu const& fitted, bool measured) {
+    for (auto const& [name, field] : kGpuConstants)
+        if (!measured || own.*field <= 0) own.*field = fitted.*field;
+}
+
+void fill(Link& own, Link const& fitted, bool measured) {
+    for (auto const& [name, field] : kLinkConstants)
+        if (!measured || own.*field <= 0) own.*field = fitted.*field;
+}
+
 Constants parse(Json const& json) {
     Constants c;
     c.gpus = read_all(object_of(json, "gpus"), read_gpu);
@@ -201,6 +220,18 @@ Stack const& Constants::stack_of_row(std::string const& table, std::string const
             for (auto const& word : entry.tables)
                 if (text->find(word) != std::string::npos) return entry.stack;
     return stacks.back().stack;
+}
+
+Machine Constants::complete(Machine machine, bool measured) const {
+    auto const known = gpus.find(machine.gpu.name);
+    fill(machine.gpu, known != gpus.end() ? known->second : kUnknownGpu,
+         measured || known == gpus.end());
+    auto const link = node_links.find(machine.gpu.name);
+    fill(machine.node_link, link != node_links.end() ? link->second : kUnknownLink,
+         measured || link == node_links.end());
+    bool const infiniband = machine.network.name.starts_with("InfiniBand");
+    fill(machine.network, network(infiniband ? "IB" : machine.network.name), measured);
+    return machine;
 }
 
 Constants read_constants(std::string const& file) {

@@ -27,6 +27,9 @@ struct Constants {
     Link const& node_link(std::string const& gpu) const;
     Link network(std::string const& name) const;
     Stack const& stack(std::string const& name) const;
+    /// Efficiencies and latencies of a machine's file: those that were `measured` there stay, the
+    /// others become the fitted ones of its GPU and its network.
+    Machine complete(Machine machine, bool measured) const;
     Stack const& stack_of_row(std::string const& table, std::string const& source) const;
 };
 

@@ -40,10 +40,11 @@ class Kernels {
         cost_.forward.device += times * memory_seconds(s_.machine.gpu, forward);
         cost_.input_gradient.device += times * memory_seconds(s_.machine.gpu, backward);
     }
-    void attention(double flops_forward) {
+    void attention(double flops_forward, bool again) {
         double const rate = s_.machine.gpu.matrix_flops * s_.stack.constants.attention;
         cost_.forward.device += flops_forward / rate;
         cost_.input_gradient.device += 2.5 * flops_forward / (0.85 * rate);
+        if (again) cost_.input_gradient.device += flops_forward / rate;
     }
     void launches(double kernels) {
         double const host = kernels * s_.stack.constants.host_kernel;
@@ -80,7 +81,9 @@ void add_attention(Kernels& kernels, Setting const& s) {
     double const queries = keys / real(w.layout.context);
     if (w.flash_attention) {
         double const seen = s.stack.causal_attention ? 0.5 : 1;
-        kernels.attention(4 * seen * tokens * keys * heads * width);
+        kernels.attention(4 * seen * tokens * keys * heads * width,
+                          s.stack.recomputes_attention &&
+                              w.layout.recompute == Recompute::selective);
         return;
     }
     double const batch = real(w.micro_batch) * heads;
@@ -119,10 +122,9 @@ void add_tensor_calls(Kernels& kernels, Setting const& s) {
     double const bytes = 2 * s.tokens() * real(w.model.hidden);
     double const all_reduce = all_reduce_seconds(s.tensor_group(), s.machine, bytes);
     double const gather = all_gather_seconds(s.tensor_group(), s.machine, bytes);
-    // Sequence parallelism gathers once more for the weight gradients.
     bool const sp = w.layout.sequence_parallel;
-    kernels.collective(2 * all_reduce, 2 * all_reduce + (sp ? 2 * gather : 0), sp ? 4 : 2,
-                       w.layout.tensor);
+    double const again = sp && s.stack.gathers_again ? 2 * gather : 0;
+    kernels.collective(2 * all_reduce, 2 * all_reduce + again, sp ? 4 : 2, w.layout.tensor);
 }
 
 /// Ring attention: keys and values travel around.
@@ -152,6 +154,11 @@ double Setting::tokens() const {
 Group Setting::data_group() const {
     auto const& l = workload.layout;
     return {l.data * l.context, l.tensor};
+}
+
+Group Setting::replica_group() const {
+    auto const& l = workload.layout;
+    return {l.data * l.context / l.shard, l.tensor * l.shard};
 }
 
 Group Setting::shard_group() const {

@@ -42,6 +42,8 @@ struct Setting {
     /// Ranks with the same weights.
     Group data_group() const;
     Group shard_group() const;
+    /// Ranks with the same shard.
+    Group replica_group() const;
 };
 
 PartCost layer_cost(Setting const& setting);

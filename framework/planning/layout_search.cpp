@@ -193,7 +193,8 @@ Judged Judge::judge(OwnPlan plan) {
     judged.memory = *fullest;
     judged.stage = static_cast<int>(fullest - stages.begin());
     judged.over = fullest->total() + request_.library - request_.machine.machine.gpu.memory_bytes;
-    if (judged.over <= 0) judged.time = own_time(request_.run, judged.plan, request_.machine);
+    if (judged.over <= 0)
+        judged.time = own_time(request_.run, judged.plan, request_.machine.machine, request_.stack);
     return judged;
 }
 

@@ -16,7 +16,8 @@ struct SearchRequest {
     model::Config const& model;
     OwnRun run;
     parallelize::Compute compute = parallelize::Compute::bf16;
-    MachineFile machine; ///< with the nodes and the GPUs of each that the job has
+    MachineFile machine; ///< with the nodes and the GPUs of each that the job has, completed
+    Stack stack;         ///< that describes Trireme (constants.hpp)
     /// bytes on a device that libraries take: contexts, buffers of collectives
     double library = 0;
     bool gpu = true;

@@ -56,7 +56,9 @@ MemoryUse stage_memory(Workload const& w, Stack const& stack, std::int64_t stage
     auto const& l = w.layout;
     double const p = stage_parameters(w, stack, stage), shard = real(l.shard);
     MemoryUse use;
-    use.weights = stack.weight_bytes * p / (l.zero >= 3 ? shard : 1);
+    use.weights = l.zero < 3               ? stack.weight_bytes * p
+                  : stack.keeps_shard_copy ? stack.weight_bytes * p / shard
+                                           : 0;
     use.gradients = stack.gradient_bytes * p / (l.zero >= 2 ? shard : 1);
     use.optimizer = stack.optimizer_bytes * p / (l.zero >= 1 ? shard : 1);
     use.buffers = buffer_bytes(w, stack, p);

@@ -1,6 +1,5 @@
-// The time of a step of our own runs in closed form, for a search over thousands of layouts:
-// rooflines, alpha-beta collectives with the traffic of docs/collectives.md, the bubble of the
-// schedule. Constants are stated in own_time.cpp.
+// The time of a step of our own runs: the model of steps (prediction.hpp) with the stack that
+// describes Trireme, for a search over thousands of layouts.
 #pragma once
 #include "framework/model/config.hpp"
 #include "framework/planning/machine_file.hpp"
@@ -24,7 +23,13 @@ struct OwnPlan {
     std::int64_t micro_batch = 1;
 };
 
-/// Seconds of a step by where they go. Local, pure.
-StepTime own_time(OwnRun const& run, OwnPlan const& plan, MachineFile const& machine);
+/// The step as the model of steps takes it. Throws InputError for layers that cannot be cut so.
+Workload workload_of(OwnRun const& run, OwnPlan const& plan);
+
+/// Seconds of a step by where they go. `stack` describes Trireme, `machine` has its constants
+/// (constants.hpp). Of many micro-steps so many are simulated that the schedule repeats itself, and
+/// the rest take as long as the last of these. Local, pure.
+StepTime own_time(OwnRun const& run, OwnPlan const& plan, Machine const& machine,
+                  Stack const& stack);
 
 } // namespace trireme::framework::planning

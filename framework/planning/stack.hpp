@@ -50,11 +50,15 @@ struct Stack {
     bool blocking_transfers = true;  ///< compute waits for sends between pipeline stages
     bool scatters_transfers = false; ///< tensor ranks send a part each
     bool causal_attention = false;   ///< fused attention leaves masked blocks out
-    bool splits_by_cost = false;     ///< pipeline stages count the output layer by its work
-    double optimizer_traffic = 30;   ///< bytes that an update moves for each parameter
-    double bucket_bytes = 1e9;       ///< of one collective call over data ranks
-    double gather_calls = 1;         ///< in which ZeRO 3 gathers the weights of a layer
-    double context_bytes = 0;        ///< on the device outside the allocator
+    bool keeps_shard_copy = true;    ///< ZeRO 3: a shard of the 16-bit weights beside the fp32 ones
+    bool gathers_again = true;       ///< sequence parallelism: inputs for the weight gradients
+    bool recomputes_attention = false; ///< selective recomputation runs fused attention again
+    bool reduces_each_step = false;    ///< ZeRO 2: gradients of each micro-step
+    bool splits_by_cost = false;       ///< pipeline stages count the output layer by its work
+    double optimizer_traffic = 30;     ///< bytes that an update moves for each parameter
+    double bucket_bytes = 1e9;         ///< of one collective call over data ranks; 0: one a layer
+    double gather_calls = 1;           ///< in which ZeRO 3 gathers the weights of a layer
+    double context_bytes = 0;          ///< on the device outside the allocator
 
     StackConstants constants;
 };

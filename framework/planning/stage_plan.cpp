@@ -83,6 +83,7 @@ std::vector<std::int64_t> layers_of_parts(Workload const& workload, Stack const&
         throw cluster::InputError(fmt::format(
             "pipeline: {} stages x {} chunks: legal: at most the {} layers and two more",
             l.pipeline, l.chunks, layers));
+    if (!l.parts.empty()) return l.parts;
     if (stack.splits_by_cost && parts > 1)
         return split_by_cost(workload.model, static_cast<std::size_t>(parts));
     if (layers % parts != 0 && (layers + 2) % parts == 0) return split_with_ends(layers, parts);

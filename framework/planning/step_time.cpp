@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "framework/planning/collective_cost.hpp"
 #include "framework/planning/kernels.hpp"
@@ -80,24 +81,38 @@ double stage_transfer(Setting const& s) {
     return sent + s.stack.constants.host_collective;
 }
 
-/// Gradients of data ranks, and weights that ZeRO 1 and 2 spread afterwards.
+/// Collective calls over data ranks, of a stage's parameters.
+double calls_of(Setting const& s, double bytes) {
+    auto const& w = s.workload;
+    if (s.stack.bucket_bytes > 0) return std::max(1.0, bytes / s.stack.bucket_bytes);
+    return std::ceil(real(w.model.layers) / real(w.layout.pipeline)) + 1;
+}
+
+/// Gradients of data ranks.
 double data_seconds(Setting const& s, double parameters) {
     auto const& l = s.workload.layout;
     double const bytes = s.stack.reduce_bytes * parameters;
-    double const calls = std::max(1.0, bytes / s.stack.bucket_bytes);
+    double const calls = calls_of(s, bytes);
     if (l.zero >= 1 && s.stack.broadcasts_weights && l.shard == s.data_group().size)
         return all_gather_seconds(s.data_group(), s.machine, bytes, real(l.shard));
-    if (l.zero >= 1 && s.stack.shards_gradients && l.shard == s.data_group().size)
-        return all_gather_seconds(s.data_group(), s.machine, bytes, calls);
+    if (l.zero >= 1 && s.stack.shards_gradients)
+        return all_gather_seconds(s.shard_group(), s.machine, bytes, calls);
     return all_reduce_seconds(s.data_group(), s.machine, bytes, calls);
+}
+
+/// Sums of shards over those that have the same one.
+double replica_seconds(Setting const& s, double parameters) {
+    auto const& l = s.workload.layout;
+    if (l.zero == 0 || (l.zero < 3 && !s.stack.shards_gradients)) return 0;
+    double const bytes = s.stack.reduce_bytes * parameters / real(l.shard);
+    return all_reduce_seconds(s.replica_group(), s.machine, bytes, calls_of(s, bytes));
 }
 
 double spread_seconds(Setting const& s, double parameters) {
     auto const& l = s.workload.layout;
     if (l.zero != 1 && l.zero != 2) return 0;
     double const bytes = s.stack.weight_bytes * parameters;
-    double const calls =
-        s.stack.broadcasts_weights ? real(l.shard) : std::max(1.0, bytes / s.stack.bucket_bytes);
+    double const calls = s.stack.broadcasts_weights ? real(l.shard) : calls_of(s, bytes);
     return all_gather_seconds(s.shard_group(), s.machine, bytes, calls);
 }
 
@@ -158,8 +173,9 @@ StepTime predict_time(Workload const& w, Stack const& stack, Machine const& mach
     time.compute = busy - time.tensor_exposed - layer_data;
     double const last = parts.front().input_gradient + parts.front().weight_gradient;
     double const reduce = l.zero >= 3 ? 0 : data_seconds(data, parameters);
-    time.data_exposed = layer_data + exposed(reduce, last, stack.constants.overlap) +
-                        spread_seconds(data, parameters);
+    double const reductions = l.zero == 2 && stack.reduces_each_step ? steps : 1;
+    time.data_exposed = layer_data + reductions * exposed(reduce, last, stack.constants.overlap) +
+                        replica_seconds(data, parameters) + spread_seconds(data, parameters);
     time.optimizer = update_seconds(s, parameters);
     time.other = stack.constants.step;
     time.step = passes + time.data_exposed - layer_data + time.optimizer + time.other;

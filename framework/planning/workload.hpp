@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "parallel/pipeline_schedule.hpp"
 
@@ -41,6 +42,8 @@ struct Layout {
     bool sequence_parallel = false;
     PipelineKind schedule = PipelineKind::none;
     Recompute recompute = Recompute::none;
+    /// Layers of each of the stages x chunks parts; empty: as the stack cuts them.
+    std::vector<std::int64_t> parts = {};
 
     std::int64_t ranks() const { return tensor * context * data * pipeline; }
 };

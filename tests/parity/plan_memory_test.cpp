@@ -6,6 +6,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "framework/planning/constants.hpp"
 #include "framework/planning/layout_search.hpp"
 #include "framework/planning/memory.hpp"
 #include "tests/parity/known_models.hpp"
@@ -105,7 +106,10 @@ planning::SearchRequest search_of(model::Config const& model, std::int64_t nodes
         .profile = [&model](planning::ProfileRequest const& request) {
             return planning::profile_blocks(model, request);
         }};
+    auto const constants = planning::read_constants(TRIREME_PLANNING "/constants.json");
+    search.machine.machine = constants.complete(search.machine.machine, false);
     search.machine.machine.nodes = nodes;
+    search.stack = constants.stack("trireme");
     return search;
 }
 

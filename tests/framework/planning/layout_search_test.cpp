@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 
+#include "framework/planning/constants.hpp"
 #include "framework/planning/plan_report.hpp"
 
 namespace trireme::framework::planning {
@@ -49,7 +50,10 @@ SearchRequest request(model::Config const& model, std::int64_t nodes, double mem
                     .profile = profile};
     r.machine.machine.nodes = nodes;
     r.machine.machine.gpus_per_node = 4;
+    auto const constants = read_constants(TRIREME_PLANNING "/constants.json");
+    r.machine.machine = constants.complete(r.machine.machine, false);
     r.machine.machine.gpu.memory_bytes = memory;
+    r.stack = constants.stack("trireme");
     return r;
 }
 
