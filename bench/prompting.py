@@ -6,7 +6,7 @@ bench-work/prompting/KIND.json, and fails where a margin below is missed.
     .venv-peers/bin/python bench/prompting.py choices       which of four packages' descriptions belongs to a name
         [--samples 100]
     .venv-peers/bin/python bench/prompting.py chat          fine-tunes the decoder on conversations about packages: loss on packages
-        [--samples 200]                                     that training did not see, before and after
+        [--samples 64]                                      that training did not see, before and after
 
 Margins, set before the first run: reviews, 4 examples 0.05 over the majority, and the fine-tuned model 0.05 over them; choices 0.15
 over chance (0.25); chat 0.5 nats a token below the untuned model.
@@ -98,7 +98,7 @@ def conversation(row):
 def chat(a):
     rows = debian_texts.packages()
     random.Random(0).shuffle(rows)
-    parts = {"test": rows[:50], "validation": rows[50:70], "train": rows[70:70 + a.samples]}
+    parts = {"test": rows[:30], "validation": rows[30:35], "train": rows[35:35 + a.samples]}
     files = {split: WORK / f"chat-{split}.jsonl" for split in parts}
     for split, part in parts.items():
         write(files[split], map(conversation, part))
@@ -112,13 +112,13 @@ def chat(a):
     shutil.rmtree(WORK / "exported", ignore_errors=True)
     trireme("export", "--run", WORK / "run", "--output", WORK / "exported", "--checkpoint", "latest")
     before, after = (evaluated("--model", model, "--data", data) for model in (MODEL, WORK / "exported"))
-    return ({"train": len(parts["train"]), "test": 50, "untuned_loss": before["loss"], "loss": after["loss"],
+    return ({"train": len(parts["train"]), "test": 30, "untuned_loss": before["loss"], "loss": after["loss"],
              "untuned_accuracy": before.get("accuracy"), "accuracy": after.get("accuracy")}, after["loss"] <= before["loss"] - 0.5)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    kinds = {"reviews": (reviews, 300), "choices": (choices, 100), "chat": (chat, 200)}
+    kinds = {"reviews": (reviews, 300), "choices": (choices, 100), "chat": (chat, 64)}
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("--samples", type=int)
     parser.add_argument("--shots", type=int, default=4)
