@@ -190,7 +190,7 @@ int plan_command(std::vector<std::string> const& arguments) {
     Outputs outputs(r);
     auto const result = planning::search_layouts(search);
     print_plan(search, run, result, r.top);
-    if (outputs.csv) outputs.csv->write(planning::to_csv(result, search.run));
+    if (outputs.csv) outputs.csv->write(planning::to_csv(result, search.run, search.library));
     if (result.fitting.empty()) return cluster::kBadInput;
     if (outputs.write) outputs.write->write(with_layout(result.fitting.front(), run, search.gpu));
     return cluster::kDone;

@@ -37,20 +37,20 @@ std::string line_of(Judged const& j, OwnRun const& run, MachineFile const& m, do
                        share(t.data_exposed, t.step), share(t.optimizer, t.step), to_text(j.plan));
 }
 
-std::string csv_line(Judged const& j, OwnRun const& run) {
+std::string csv_line(Judged const& j, OwnRun const& run, double library) {
     auto const& s = j.plan.layout.section;
     auto const& t = j.time;
     auto const& m = j.memory;
     return fmt::format(
         "{},{},{},{},{},{},{},{},{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:."
         "6g},"
-        "{:.0f},{:.0f},{:.0f},{:.0f},{:.0f},{:.0f},{:.0f},{}\n",
+        "{:.0f},{:.0f},{:.0f},{:.0f},{:.0f},{:.0f},{:.0f},{:.0f},{}\n",
         s.pipeline, s.replicate, s.shard, s.tensor, s.zero, parallel::name_of(s.schedule),
         s.virtual_stages, parallelize::name_of(s.recompute), parallelize::name_of(s.offload),
         j.plan.micro_batch, j.plan.layout.micro_steps, j.fits() ? "yes" : "no", t.step,
         j.fits() ? tokens_of(run) / t.step : 0, t.compute, t.tensor_exposed, t.pipeline_exposed,
         t.bubble, t.data_exposed, t.optimizer, m.weights, m.gradients, m.optimizer, m.activations,
-        m.buffers, m.data, m.total(), j.stage);
+        m.buffers, m.data, library, m.total() + library, j.stage);
 }
 
 } // namespace
@@ -77,14 +77,14 @@ std::string table_of(SearchResult const& result, OwnRun const& run, MachineFile 
     return text;
 }
 
-std::string to_csv(SearchResult const& result, OwnRun const& run) {
+std::string to_csv(SearchResult const& result, OwnRun const& run, double library) {
     std::string text =
         "pipeline,replicate,shard,tensor,zero,schedule,virtual_stages,recompute,offload,"
         "micro_batch_samples,micro_steps,fits,step_s,tokens_per_s,compute_s,tensor_s,pipeline_s,"
         "bubble_s,data_parallel_s,optimizer_s,weights_bytes,gradients_bytes,optimizer_bytes,"
-        "activations_bytes,buffers_bytes,data_bytes,peak_bytes,fullest_stage\n";
+        "activations_bytes,buffers_bytes,data_bytes,library_bytes,peak_bytes,fullest_stage\n";
     for (auto const* all : {&result.fitting, &result.refused})
-        for (auto const& j : *all) text += csv_line(j, run);
+        for (auto const& j : *all) text += csv_line(j, run, library);
     return text;
 }
 

@@ -22,8 +22,8 @@ std::string overflow_text(double bytes);
 std::string table_of(SearchResult const& result, OwnRun const& run, MachineFile const& machine,
                      double library, std::size_t most);
 
-/// Every layout that was judged, as CSV with a line of titles.
-std::string to_csv(SearchResult const& result, OwnRun const& run);
+/// Every layout that was judged, as CSV with a line of titles; peaks are with the `library`.
+std::string to_csv(SearchResult const& result, OwnRun const& run, double library);
 
 /// Layouts of which none is both faster and smaller, the fastest first.
 std::vector<Judged> pareto(SearchResult const& result);

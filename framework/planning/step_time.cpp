@@ -169,6 +169,7 @@ StepTime predict_time(Workload const& w, Stack const& stack, Machine const& mach
     time.pipeline_exposed = 2 * steps * chunks * blocked;
     double const busy = steps * busiest;
     time.bubble = passes - busy - time.pipeline_exposed;
+    if (std::abs(time.bubble) < 1e-12 * passes) time.bubble = 0; // rounding, which may be below 0
     double const layer_data = steps * layers * layer.data;
     time.compute = busy - time.tensor_exposed - layer_data;
     double const last = parts.front().input_gradient + parts.front().weight_gradient;
