@@ -48,6 +48,17 @@ void read_gemma(Fields& fields, model::Config& c, std::int64_t positions) {
                              1.0 / std::sqrt(fields.positive_real("query_pre_attn_scalar", 256)));
 }
 
+/// Reads the windows of a family whose layers slide unless layer_types says otherwise. transformers
+/// computes nothing for such a layer without a window.
+std::vector<std::int64_t> sliding_but_each(Fields& fields, model::Config const& c,
+                                           std::int64_t period) {
+    std::int64_t const window = window_of(fields, 4096);
+    if (!window && !fields.has("layer_types"))
+        fields.refuse("sliding_window",
+                      "a whole number > 0, or layer_types of full_attention alone");
+    return layer_windows(fields, c, window, all_but_each(period));
+}
+
 /// null is no cap.
 double cap_of(Fields& fields, char const* name, double otherwise) {
     if (!fields.has(name) && (fields.contains(name) || otherwise == 0)) {
@@ -128,14 +139,18 @@ void read_olmo2(Fields& fields, model::Config& c) {
 
 void read_olmo3(Fields& fields, model::Config& c) {
     read_olmo(fields, c);
-    c.windows = layer_windows(fields, c, window_of(fields, 4096), all_but_each(4));
+    c.windows = sliding_but_each(fields, c, 4);
     read_layered_rotary(fields, c, 500000.0, 500000.0, nullptr);
 }
 
 void read_gemma2(Fields& fields, model::Config& c) {
     read_gemma(fields, c, 8192);
     read_rotary(fields, c);
-    c.windows = layer_windows(fields, c, window_of(fields, 4096), all_but_each(2));
+    c.windows = sliding_but_each(fields, c, 2);
+    if (c.windows[0]) // the name in the first files, which stayed beside the other
+        fields.require("sliding_window_size", c.windows[0]);
+    else
+        fields.ignore({"sliding_window_size"});
     c.attention_cap = cap_of(fields, "attn_logit_softcapping", 50.0);
     c.logits_cap = cap_of(fields, "final_logit_softcapping", 30.0);
 }
@@ -143,8 +158,7 @@ void read_gemma2(Fields& fields, model::Config& c) {
 /// transformers keeps a cap of scores and does not apply it.
 void read_gemma3(Fields& fields, model::Config& c) {
     read_gemma(fields, c, 131072);
-    c.windows = layer_windows(fields, c, window_of(fields, 4096),
-                              all_but_each(fields.positive("sliding_window_pattern", 6)));
+    c.windows = sliding_but_each(fields, c, fields.positive("sliding_window_pattern", 6));
     read_layered_rotary(fields, c, 1000000.0, 10000.0, "rope_local_base_freq");
     c.query_key_norm = model::QueryKeyNorm::heads;
     c.logits_cap = cap_of(fields, "final_logit_softcapping", 0);

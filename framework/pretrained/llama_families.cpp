@@ -10,12 +10,13 @@ namespace trireme::framework::pretrained {
 namespace {
 
 /// Tools that write one configuration for all families say of much that it is not there.
-void require_nothing_more(Fields& fields, DecoderDefaults const& family) {
+void require_nothing_more(Fields& fields, DecoderDefaults const& family, std::int64_t layers) {
     require_none(fields, {"bias", "use_bias", "lm_head_bias", "alibi", "use_qk_norm"});
     for (auto const* dropout : {"embd_pdrop", "resid_pdrop", "attn_pdrop", "hidden_dropout",
                                 "hidden_dropout_prob", "attention_probs_dropout_prob"})
         fields.require(dropout, 0.0);
     fields.require("is_causal", family.causal);
+    fields.require("num_layers", layers);
     fields.require("rope_interleaved", false);
     if (family.slices)
         fields.require("pretraining_tp", 1);
@@ -102,7 +103,7 @@ void read_decoder(Fields& fields, model::Config& c, DecoderDefaults const& other
     c.causal = otherwise.causal;
     c.tied_embeddings = fields.get("tie_word_embeddings", otherwise.tied);
     c.attention_dropout = fields.probability("attention_dropout", 0.0);
-    require_nothing_more(fields, otherwise);
+    require_nothing_more(fields, otherwise, c.layers);
     read_pad_token(fields, c, otherwise.pad_token);
 }
 

@@ -44,7 +44,7 @@ std::string refusal(std::string const& name, json const& fields) {
 
 TEST(RealConfigs, EachIsRead) {
     json const all = all_published();
-    EXPECT_GE(all.size(), 25U);
+    EXPECT_GE(all.size(), 38U);
     for (auto const& [name, config] : all.items())
         EXPECT_EQ(refusal(name, json::object()), "accepted") << name;
 }
@@ -73,6 +73,30 @@ TEST(RealConfigs, WhatIsComputedIsWhatTheySay) {
     EXPECT_EQ(gemma.windows[5], 0);
     EXPECT_EQ(gemma.layer_rotary[4], model::LayerRotary::local);
     EXPECT_TRUE(gemma.tied_embeddings);
+}
+
+/// They are Llamas and their like, and differ by sizes alone.
+TEST(RealConfigs, EuropeansAndOpenRelativesAreComputedAsTheySay) {
+    EXPECT_EQ(read(published("utter-project/EuroLLM-1.7B-Instruct")).kv_heads, 8);
+    EXPECT_EQ(read(published("BSC-LT/salamandra-7b-instruct")).vocabulary, 256000);
+    EXPECT_EQ(read(published("BSC-LT/salamandraTA-2B")).feed_forward, 5440);
+    EXPECT_EQ(read(published("puettmann/SmolMaestra-1.7b-Translation")).rotary_base, 130000.0);
+    EXPECT_EQ(read(published("allenai/OLMo-2-1124-7B")).query_key_norm, model::QueryKeyNorm::whole);
+    EXPECT_EQ(read(published("unsloth/granite-3.2-2b-instruct")).logits_scale, 0.125);
+    auto const gemma2 = read(published("prithivMLmods/GWQ-9B-Preview"));
+    EXPECT_EQ(gemma2.windows[0], 4096);
+    EXPECT_EQ(gemma2.windows[1], 0);
+    EXPECT_EQ(gemma2.attention_cap, 50.0);
+}
+
+/// Teuken's folders name code for their tokenizer, and are Llamas otherwise. Others name code for
+/// the model too, which is not run.
+TEST(RealConfigs, OwnCodeIsTakenForATokenizerAlone) {
+    json const tokenizer{{"AutoTokenizer", {"gptx_tokenizer.SPTokenizer", nullptr}}};
+    std::string const name = "utter-project/EuroLLM-1.7B-Instruct";
+    EXPECT_EQ(refusal(name, {{"auto_map", tokenizer}}), "accepted");
+    json const model{{"AutoModelForCausalLM", "modeling_gptx.GPTXForCausalLM"}};
+    EXPECT_EQ(refusal(name, {{"auto_map", model}}).substr(0, 9), "auto_map:");
 }
 
 /// transformers' defaults for fields that the first folders lack.
@@ -115,6 +139,10 @@ TEST(RealConfigs, WhatWouldComputeSomethingElseIsRefused) {
          {{"resid_pdrop", 0.1}},
          "resid_pdrop: 0.1: legal: 0.0"},
         {"Qwen/Qwen2.5-0.5B", {{"is_causal", false}}, "is_causal: false: legal: true"},
+        {"BSC-LT/salamandraTA-2B", {{"num_layers", 12}}, "num_layers: 12: legal: 24"},
+        {"prithivMLmods/GWQ-9B-Preview",
+         {{"sliding_window_size", 1024}},
+         "sliding_window_size: 1024: legal: 4096"},
         {"meta-llama/Llama-3.1-8B-Instruct",
          {{"quantization", {{"bits", 4}}}},
          R"(quantization: {"bits":4}: legal: null)"},
@@ -132,6 +160,22 @@ TEST(RealConfigs, WhatWouldComputeSomethingElseIsRefused) {
     EXPECT_EQ(refusal("bert-base-uncased", {{"summary_type", "cls"}}),
               "summary_type: \"cls\"" + unknown);
     EXPECT_EQ(refusal("distilgpt2", {{"mup_width_scale", 0.1}}), "mup_width_scale: 0.1" + unknown);
+}
+
+/// transformers computes no layer that slides without a window.
+TEST(RealConfigs, AWindowOfNullNeedsLayersThatAreAllFull) {
+    json fields{{"sliding_window", nullptr}};
+    for (auto const& [type, name] : {std::pair{"gemma3_text", "google/gemma-3-1b-it"},
+                                     {"gemma2", "prithivMLmods/GWQ-9B-Preview"},
+                                     {"olmo3", "allenai/OLMo-2-1124-7B"}}) {
+        fields["model_type"] = type;
+        fields.erase("layer_types");
+        EXPECT_EQ(refusal(name, fields), "sliding_window: null: legal: a whole number > 0, or "
+                                         "layer_types of full_attention alone");
+        auto const layers = published(name).at("num_hidden_layers").get<std::size_t>();
+        fields["layer_types"] = std::vector<std::string>(layers, "full_attention");
+        EXPECT_EQ(refusal(name, fields), "accepted") << type;
+    }
 }
 
 TEST(RealConfigs, WhatToolsSayOfPartsThatAreNotThereIsTaken) {
