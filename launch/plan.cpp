@@ -107,6 +107,7 @@ PlannedRun read_run(PlanRequest const& r) {
         run.steps = inputs.steps;
     } else {
         run.model = framework::inputs::read_model_config(run.config, {});
+        run.model.frozen = run.config.optimizer.freeze;
         run.steps = run.config.train.steps;
     }
     if (r.sequence > 0) run.sequence = r.sequence;

@@ -252,6 +252,7 @@ BlockProfile profile_blocks(model::Config const& model, ProfileRequest const& r)
     constexpr std::int64_t kLayers = 3;
     model::Config small = model;
     small.layers = kLayers;
+    small.frozen.clear(); // their names are those of the whole model: an upper limit
     StepDescription step;
     step.mesh[parallel::Axis::tensor] = step.section.tensor = r.tensor;
     step.section.recompute = r.recompute;

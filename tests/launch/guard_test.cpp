@@ -180,22 +180,48 @@ TEST_F(Guard, ARunThatIsTakenUpOnOtherRanksFindsTheSame) {
         << over.output;
 }
 
-/// A model of one language learns another and forgets the first.
-TEST_F(Guard, WhatIsForgottenEndsTheRunAndTheBestBelowTheLimitIsExported) {
-    write_data(path("general"), {.factor = 5, .noise = 1}, 1, 800);
-    write_data(path("other"), {.factor = 7, .noise = 1}, 2, 800);
-    train("base", {"data.path=" + path("general"), "train.steps=150", "evaluation.every=50",
-                   "optimizer.learning_rate=1e-2"});
-    exported("base");
-    Set const tune{"data.path=" + path("other"),
-                   "model.path=" + path("base-exported"),
-                   "model.from_scratch=false",
-                   "train.steps=60",
-                   "evaluation.every=5",
-                   "optimizer.learning_rate=2e-3",
-                   "guard.general_data=" + path("general")};
-    train("free", tune);
-    Set limited = tune;
+/// A model of one language, which learns another and forgets the first.
+class Forgetting : public Guard {
+  protected:
+    Forgetting() {
+        write_data(path("general"), {.factor = 5, .noise = 1}, 1, 800);
+        write_data(path("other"), {.factor = 7, .noise = 1}, 2, 800);
+        train("base", {"data.path=" + path("general"), "train.steps=150", "evaluation.every=50",
+                       "optimizer.learning_rate=1e-2"});
+        exported("base");
+        tune_ = {"data.path=" + path("other"),
+                 "model.path=" + path("base-exported"),
+                 "model.from_scratch=false",
+                 "train.steps=60",
+                 "evaluation.every=5",
+                 "optimizer.learning_rate=2e-3",
+                 "guard.general_data=" + path("general")};
+        train("free", tune_);
+    }
+    /// Loss on the first language at the end less that at the beginning.
+    double forgotten(std::string const& run) const {
+        auto const losses = events(run, "general");
+        return losses.back().at("loss").get<double>() - losses.front().at("loss").get<double>();
+    }
+    Set tune_;
+};
+
+/// The same number of steps; what is played again is a source of the mixture.
+TEST_F(Forgetting, ReplayOfGeneralTextLowersIt) {
+    Set replay = tune_;
+    replay.push_back("data.train=[{name: task, weight: 7}, {name: general, path: " +
+                     path("general") + ", weight: 3}]");
+    train("replay", replay, 2);
+    EXPECT_GT(forgotten("free"), 0.5);
+    EXPECT_LT(forgotten("replay"), forgotten("free") / 2);
+    double const first = events("free", "evaluation").front().at("loss"),
+                 last = events("replay", "evaluation").back().at("loss");
+    EXPECT_LT(last, first) << "the task is learned too";
+    fmt::print("forgotten: {:.3f}, with replay {:.3f}\n", forgotten("free"), forgotten("replay"));
+}
+
+TEST_F(Forgetting, EndsTheRunAndTheBestBelowTheLimitIsExported) {
+    Set limited = tune_;
     limited.push_back("guard.max_forgetting=0.5");
     Outcome const done = train("limited", limited, 2);
     auto const losses = events("limited", "general");
@@ -278,7 +304,9 @@ TEST_F(Guard, FrozenPartsStayAndEveryLayoutHasTheSameWeights) {
     EXPECT_NE(said.find("optimizer.freeze: "), std::string::npos) << said;
     run("zero", 2, {"parallel.zero=3", "parallel.shard=2"});
     run("pipeline", 2, {"parallel.pipeline=2"});
-    for (auto const* name : {"zero", "pipeline"})
+    run("resumed", 2, {"train.steps=3", "parallel.zero=3", "parallel.shard=2"});
+    run("resumed", 0, {});
+    for (auto const* name : {"zero", "pipeline", "resumed"})
         EXPECT_EQ(final_hash(path(name)), final_hash(path("one"))) << name;
     Outcome const difference =
         run_command(trireme(0, {"checkpoint", "diff", path("one/checkpoints/" + name_of_step(3)),
