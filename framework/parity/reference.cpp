@@ -1,7 +1,9 @@
 #include "framework/parity/reference.hpp"
 
 #include <cmath>
+#include <map>
 #include <numbers>
+#include <string>
 
 #include "cluster/thread_communicator.hpp"
 
@@ -68,10 +70,25 @@ double norm_of(Tensors const& tensors) {
     return std::sqrt(squares);
 }
 
+/// Lists each parameter's part of the rate: from the head down to the embeddings, each block
+/// multiplies by layer_decay once more.
+std::map<std::string, double> rates_by_name(Problem const& problem) {
+    std::map<std::string, double> of_unit{{"head", 1}};
+    double part = 1;
+    for (std::int64_t layer = problem.model.layers; layer-- > 0;)
+        of_unit["layers." + std::to_string(layer)] = part *= problem.optimizer.layer_decay;
+    of_unit["embeddings"] = of_unit["tied"] = part * problem.optimizer.layer_decay;
+    std::map<std::string, double> rates;
+    for (auto const& spec : model::parameter_specs(problem.model))
+        rates[spec.name] = of_unit.at(spec.unit);
+    return rates;
+}
+
 /// AdamW with decoupled decay of matrices (Loshchilov and Hutter, ICLR 2019), clipped by the
 /// gradient's own norm.
 struct PlainAdamW {
     optimizer::Section const& o;
+    std::map<std::string, double> rates; ///< of each parameter, as a part of the rate
     Tensors moments1 = {}, moments2 = {};
 
     Tensors step(Tensors const& weights, Tensors const& gradient, double rate,
@@ -89,7 +106,8 @@ struct PlainAdamW {
             at::Tensor const mean = m / (1 - std::pow(o.beta1, t)),
                              square = v / (1 - std::pow(o.beta2, t));
             double const decay = w.dim() > 1 ? o.weight_decay : 0;
-            next[name] = w - rate * (mean / (square.sqrt() + o.epsilon) + decay * w);
+            next[name] =
+                w - rates.at(name) * rate * (mean / (square.sqrt() + o.epsilon) + decay * w);
         }
         return next;
     }
@@ -138,7 +156,7 @@ static void trace_first_step(Trace& trace, Reference const& reference, Tensors g
 
 Trace exact_trace(Problem const& problem) {
     Reference reference(problem.model);
-    PlainAdamW optimizer{problem.optimizer, in_double(problem.moments1),
+    PlainAdamW optimizer{problem.optimizer, rates_by_name(problem), in_double(problem.moments1),
                          in_double(problem.moments2)};
     Trace trace;
     trace.weights = in_double(problem.initial);

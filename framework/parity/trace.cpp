@@ -179,7 +179,8 @@ class Steps {
           parallelize::ParallelModel& model)
         : problem_(problem), model_(model),
           optimizer_(model.store(), problem.optimizer,
-                     layout.parallel.offload == parallelize::Offload::optimizer),
+                     layout.parallel.offload == parallelize::Offload::optimizer,
+                     problem.model.layers),
           gradient_norm_(model.store(), mesh), shape_{problem.samples,
                                                       layout.tokens_per_micro_batch,
                                                       layout.parallel.tensor},

@@ -61,6 +61,27 @@ INSTANTIATE_TEST_SUITE_P(
                     std::tuple("mistral", framework::parallelize::NumericsMode::fast,
                                framework::parallelize::Compute::bf16)));
 
+/// With a head of its own and with one that shares the embeddings' table.
+TEST(LayerDecay, EveryLayoutHasTheRatesOfTheWholeModel) {
+    for (char const* folder : {"llama", "gpt2"}) {
+        auto config = golden_config(folder);
+        config.numerics = {.mode = NumericsMode::bitwise, .compute = Compute::fp64};
+        config.optimizer.layer_decay = 0.7;
+        std::vector<Layout> const layouts{
+            {{.replicate = 1, .shard = 1}, 12},
+            {{.replicate = 1, .shard = 2, .zero = 3}, 12},
+            {{.pipeline = 2,
+              .replicate = 1,
+              .shard = 1,
+              .schedule = parallel::ScheduleKind::zero_bubble},
+             12},
+            {{.pipeline = 2, .tensor = 2, .replicate = 1, .shard = 1, .zero = 1}, 40}};
+        auto const report = run_check(golden_problem(config), layouts);
+        EXPECT_TRUE(report.passed()) << summary_of(report);
+        for (auto const& l : report.layouts) EXPECT_TRUE(l.outcome.passed) << line_of(l);
+    }
+}
+
 TEST(Layouts, CoverEveryMeshAndEveryPairOfChoices) {
     auto const all = golden_layouts("llama", 8);
     auto const chosen = covering(all);
