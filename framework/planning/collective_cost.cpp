@@ -42,8 +42,12 @@ double ring_bandwidth(Group const& group, Machine const& machine) {
     double const inside = machine.node_link.bandwidth * machine.node_link.efficiency;
     std::int64_t const nodes = nodes_of(group, machine);
     if (nodes == 1) return inside;
-    double const share = real(members_on_node(group, machine)) / real(machine.gpus_per_node);
-    double const crowded = 1 + machine.network.contention * std::log2(real(nodes) / 2);
+    double const on_node = real(members_on_node(group, machine));
+    double const share = on_node / real(machine.gpus_per_node);
+    // One rank of each node: its network interface talks to the same one of other nodes, on
+    // switches that no other ring crosses.
+    double const crowded =
+        on_node == 1 ? 1 : 1 + machine.network.contention * std::log2(real(nodes) / 2);
     double const between =
         machine.network.bandwidth * machine.network.efficiency * std::min(share, 1.0) / crowded;
     return std::min(inside, between);

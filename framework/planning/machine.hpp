@@ -24,7 +24,9 @@ struct Link {
     double bandwidth = 0;  ///< bytes/s, one direction: of a GPU inside a node, of a node between
     double efficiency = 1; ///< of the bandwidth, which large ring collectives reach
     double latency = 0;    ///< s, of each step of a ring
-    double contention = 0; ///< loss of bandwidth with each doubling of nodes after the first two
+    /// loss of bandwidth with each doubling of nodes after the first two, of rings that have
+    /// several ranks on a node
+    double contention = 0;
 };
 
 struct Machine {

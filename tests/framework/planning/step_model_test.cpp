@@ -73,6 +73,15 @@ TEST(CollectiveCost, RingsMoveWhatTheyMustOverTheirSlowestLink) {
     EXPECT_EQ(all_reduce_seconds({1, 1}, machine, 1e9), 0);
 }
 
+TEST(CollectiveCost, RingsWithOneRankOnANodeDoNotCrowdTheNetwork) {
+    auto machine = simple_machine(8, 16);
+    double const alone = all_gather_seconds({16, 8}, machine, 1e9);
+    double const together = all_gather_seconds({128, 1}, machine, 1e9);
+    machine.network.contention = 0.2;
+    EXPECT_DOUBLE_EQ(all_gather_seconds({16, 8}, machine, 1e9), alone);
+    EXPECT_NEAR(all_gather_seconds({128, 1}, machine, 1e9), 1.6 * together, 1e-9); // 3 doublings
+}
+
 TEST(CollectiveCost, LatencyCountsTheHopsOfARing) {
     auto machine = simple_machine(8, 4);
     machine.node_link.latency = 1e-6;
