@@ -256,8 +256,7 @@ void make_telling(optimizer::Section& optimizer) {
     // in three steps others do not fall
     if (optimizer.schedule != optimizer::RateSchedule::cosine)
         optimizer.schedule = optimizer::RateSchedule::linear;
-    // the lowest still move by a third of what the head does
-    if (optimizer.layer_decay != 1) optimizer.layer_decay = 0.8;
+    if (optimizer.layer_decay != 1) optimizer.layer_decay = 0.8; // the lowest move by a third
     optimizer.warmup = 0; // a step without a rate would show nothing
     // step by step three quarters, or less, of the rate of the one before
     optimizer.final_fraction = 0.25;
