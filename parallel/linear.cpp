@@ -2,8 +2,11 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
+#include "parallel/pieces.hpp"
 
 namespace trireme::parallel {
 
@@ -12,6 +15,38 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
+
+/// Rows and columns of a piece: enough work to pay for laying out its operands.
+constexpr std::int64_t kPieceRows = 128, kPieceColumns = 256;
+
+/// Piece i of the columns or rows [0, all). The last takes what is left over, since libraries sum
+/// otherwise in products of very few rows.
+struct Piece {
+    Piece(std::int64_t i, std::int64_t all, std::int64_t size)
+        : first(i * size), count(i + 1 < pieces(all, size) ? size : all - first) {}
+    static std::int64_t pieces(std::int64_t all, std::int64_t size) {
+        return std::max<std::int64_t>(1, all / size);
+    }
+    std::int64_t first, count;
+};
+
+at::Tensor product_in_pieces(at::Tensor const& a, at::Tensor const& b, at::Tensor const& bias) {
+    std::int64_t const m = a.size(0), n = b.size(1), across = Piece::pieces(n, kPieceColumns);
+    at::Tensor const whole = at::empty({m, n}, a.options());
+    each_in_one_thread(Piece::pieces(m, kPieceRows) * across, [&](std::int64_t i) {
+        at::AutoDispatchBelowADInplaceOrView const no_graph;
+        Piece const row(i / across, m, kPieceRows), column(i % across, n, kPieceColumns);
+        at::Tensor const left = a.narrow(0, row.first, row.count),
+                         right = b.narrow(1, column.first, column.count);
+        at::Tensor out =
+            whole.narrow(0, row.first, row.count).narrow(1, column.first, column.count);
+        if (bias.defined())
+            at::addmm_out(out, bias.narrow(0, column.first, column.count), left, right);
+        else
+            at::mm_out(out, left, right);
+    });
+    return whole;
+}
 
 /// The weight as [I, O], whichever way it is stored.
 at::Tensor from_input(ParameterUse const& weight) {
@@ -24,8 +59,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
         remember(context, "weight", *weight);
         remember(context, "bias", *bias);
         context->save_for_backward({x});
-        return *bias ? at::addmm(bias->value(), x, from_input(*weight))
-                     : at::mm(x, from_input(*weight));
+        return product(x, from_input(*weight), *bias ? bias->value() : at::Tensor());
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& weight = recall<ParameterUse const>(context, "weight");
@@ -109,6 +143,12 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
 };
 
 } // namespace
+
+at::Tensor product(at::Tensor const& a, at::Tensor const& b, at::Tensor const& bias) {
+    if (products_in_pieces.load(std::memory_order_relaxed) && a.is_cpu())
+        return product_in_pieces(a, b, bias);
+    return bias.defined() ? at::addmm(bias, a, b) : at::mm(a, b);
+}
 
 at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse const& bias) {
     return LinearFunction::apply(x, &weight, &bias);

@@ -3,12 +3,23 @@
 #pragma once
 #include <ATen/ATen.h>
 
+#include <atomic>
+
 #include "parallel/parameter.hpp"
 
 namespace trireme::parallel {
 
 /// the graph keeps addresses of handles: no temporary will do
 inline ParameterUse const kNoParameter{};
+
+/// Tells whether product() computes pieces of a fixed size, each in one thread, so that its bits do
+/// not depend on the number of threads. Otherwise the library divides a product by threads as it
+/// likes: sums are rounded otherwise then in float64, and in float32 where there are few columns.
+/// For all of this process; set before anything is computed.
+inline std::atomic<bool> products_in_pieces{false};
+
+/// y[M, N] = a[M, K] b[K, N] + bias[N]; without a bias where it is undefined.
+at::Tensor product(at::Tensor const& a, at::Tensor const& b, at::Tensor const& bias = {});
 
 /// y[T, O] = x[T, I] w[O, I]^T + b[O]. `bias` may be empty. A weight that is input_major is [I, O],
 /// and so its gradient.

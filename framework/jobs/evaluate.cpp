@@ -21,6 +21,7 @@
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/tasks/task.hpp"
+#include "parallel/linear.hpp"
 
 namespace trireme::framework::jobs {
 
@@ -42,6 +43,7 @@ void check_finite(EvaluationJob const& job, evaluation::Outcome const& outcome) 
 void configure(EvaluationJob const& job, cluster::Communicator& world) {
     parallelize::configure_numerics({.mode = parallelize::NumericsMode::bitwise},
                                     cluster::topology(world).cores_per_rank);
+    parallel::products_in_pieces = true;
     if (job.tokens_per_micro_batch < 1)
         throw cluster::InputError(
             fmt::format("--tokens-per-micro-batch: {}: legal: a whole number >= 1",

@@ -15,6 +15,7 @@
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
+#include "parallel/linear.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::model {
@@ -137,8 +138,7 @@ class ChunkedLoss {
         for (std::int64_t first = 0; first < all; first += chunk) {
             std::int64_t const n = std::min(chunk, all - first);
             at::Tensor const in = x_.narrow(0, first, n);
-            at::Tensor const logits =
-                for_kernel(bias_ ? at::addmm(b_, in, w_.t()) : at::mm(in, w_.t()));
+            at::Tensor const logits = for_kernel(parallel::product(in, w_.t(), b_));
             if (cap_ > 0) logits.div_(cap_).tanh_().mul_(cap_);
             at::Tensor const slope =
                 cap_ > 0 && graph() ? 1 - (logits / cap_).square_() : at::Tensor();

@@ -79,7 +79,7 @@ at::Tensor mean_of_samples(at::Tensor const& x, Pass const& pass) {
                      end = pass.ids.offsets.narrow(0, 1, samples).unsqueeze(1),
                      token = at::arange(x.size(0), first.options());
     at::Tensor const own = (token >= first).logical_and_(token < end).to(dtype);
-    return at::mm(own / (end - first), x.to(dtype)).to(x.scalar_type());
+    return parallel::product(own / (end - first), x.to(dtype)).to(x.scalar_type());
 }
 
 } // namespace

@@ -1,9 +1,16 @@
 #include "parallel/linear.hpp"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+
 #include "parallel/parameter_store.hpp"
+#include "parallel/pieces.hpp"
 
 namespace trireme::parallel {
 namespace {
@@ -69,6 +76,49 @@ TEST(Linear, InputMajorWeightIsTheTransposedLayer) {
     torch::autograd::backward({y2.square().sum()}, {});
     EXPECT_TRUE(at::allclose(x.grad(), x2.grad(), 1e-12, 1e-12));
     EXPECT_TRUE(at::allclose(f.store.at("turned").gradient(), w2.grad(), 1e-12, 1e-12));
+}
+
+class Products : public testing::Test {
+  protected:
+    Products() { setenv("MKL_CBWR", "AUTO,STRICT", 0); } // as bitwise mode does
+    ~Products() override {
+        products_in_pieces = false;
+        at::set_num_threads(threads_);
+    }
+
+  private:
+    int const threads_ = at::get_num_threads();
+};
+
+/// Sizes are those for which oneMKL's own division of work by threads was seen to change bits.
+TEST_F(Products, InPiecesHaveTheSameBitsForAnyNumberOfThreads) {
+    products_in_pieces = true;
+    for (auto const dtype : {at::kFloat, at::kDouble})
+        for (auto const& [m, k, n] : std::vector<std::array<std::int64_t, 3>>{
+                 {7, 384, 10}, {511, 384, 384}, {300, 128, 1537}, {1, 16, 3}, {130, 24, 0}}) {
+            at::Tensor const a = at::randn({m, k}, dtype), w = at::randn({n, k}, dtype),
+                             bias = at::randn({n}, dtype);
+            at::set_num_threads(1);
+            at::Tensor const plain = product(a, w.t()), added = product(a, w.t(), bias);
+            EXPECT_TRUE(at::allclose(added, at::addmm(bias, a, w.t()), 1e-4, 1e-4));
+            for (int const threads : {2, 3}) {
+                at::set_num_threads(threads);
+                EXPECT_TRUE(at::equal(product(a, w.t()), plain)) << m << " x " << n;
+                EXPECT_TRUE(at::equal(product(a, w.t(), bias), added)) << m << " x " << n;
+            }
+        }
+}
+
+TEST_F(Products, WhatAPieceThrowsReachesTheCaller) {
+    at::set_num_threads(2);
+    std::atomic<int> done{0};
+    EXPECT_THROW(each_in_one_thread(5,
+                                    [&](std::int64_t i) {
+                                        if (i == 3) throw std::runtime_error("piece 3");
+                                        ++done;
+                                    }),
+                 std::runtime_error);
+    EXPECT_EQ(done, 4);
 }
 
 } // namespace
