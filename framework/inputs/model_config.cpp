@@ -6,6 +6,7 @@
 #include "data/tokenizer_files.hpp"
 #include "framework/pretrained/families.hpp"
 #include "framework/pretrained/hf_config.hpp"
+#include "framework/pretrained/task_heads.hpp"
 #include "framework/tasks/task.hpp"
 
 namespace trireme::framework::inputs {
@@ -58,9 +59,8 @@ model::Config read_model_config(config::Config const& config,
                         pretrained::entry_of(model.family).model_type,
                         model.causal ? "decoder" : "encoder", tasks_of_family(model)));
     model.labels = labels;
-    // transformers' own, where config.json does not say it
     if (model.head == model::HeadKind::token_classification && model.causal)
-        model.classifier_dropout = 0.1;
+        model.classifier_dropout = pretrained::decoder_token_dropout(model);
     choose_pad_token(config, model);
     auto const choose = [](double asked, double& ours) {
         if (asked >= 0) ours = asked;

@@ -119,6 +119,7 @@ void read_gpt_neox(Fields& fields, model::Config& c) {
     c.tied_embeddings = fields.get("tie_word_embeddings", false);
     c.embedding_dropout = c.hidden_dropout = fields.probability("hidden_dropout", 0.0);
     c.attention_dropout = fields.probability("attention_dropout", 0.0);
+    fields.probability("classifier_dropout", 0.1); // read by the head for tokens
     read_pad_token(fields, c, kNone);
     c.untrained_token = kNone; // its embedding layer knows no padding
     read_rotary(fields, c,

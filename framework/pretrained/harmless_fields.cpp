@@ -164,8 +164,7 @@ constexpr std::array kRoberta{"sbert_ce_default_activation_function", "sentence_
 constexpr std::array kDistilbert{"sbert_ce_default_activation_function", "sentence_transformers",
                                  "sinusoidal_pos_embds", "qa_dropout", "tie_weights_"};
 
-/// classifier_dropout: of a head for tokens.
-constexpr std::array kGptNeox{"is_decoder", "classifier_dropout"};
+constexpr std::array kGptNeox{"is_decoder"};
 
 constexpr std::array kSmollm3{"is_decoder", "max_window_layers"};
 

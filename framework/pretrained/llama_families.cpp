@@ -104,6 +104,7 @@ void read_decoder(Fields& fields, model::Config& c, DecoderDefaults const& other
     c.tied_embeddings = fields.get("tie_word_embeddings", otherwise.tied);
     c.attention_dropout = fields.probability("attention_dropout", 0.0);
     require_nothing_more(fields, otherwise, c.layers);
+    if (c.causal) fields.probability("classifier_dropout", 0.1); // read by the head for tokens
     read_pad_token(fields, c, otherwise.pad_token);
 }
 

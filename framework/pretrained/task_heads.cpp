@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "data/json.hpp"
 #include "framework/model/layer_names.hpp"
 #include "framework/pretrained/families.hpp"
 #include "framework/pretrained/hf_config.hpp"
@@ -65,6 +66,15 @@ std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& mo
     bool const all =
         row.size() == model.labels.size() && class_names_of(model).size() == row.size();
     return all ? std::optional(rows) : std::nullopt;
+}
+
+double decoder_token_dropout(model::Config const& model) {
+    auto const json = data::parse_json<Json>("config.json", model.source_json);
+    // GPT-NeoX has a default of its own, which comes before the second
+    bool const own_default = model.family == model::Family::gpt_neox;
+    for (auto const* field : {"classifier_dropout", own_default ? "" : "hidden_dropout"})
+        if (json.contains(field) && json[field].is_number()) return json[field].get<double>();
+    return 0.1;
 }
 
 } // namespace trireme::framework::pretrained

@@ -8,6 +8,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "framework/pretrained/hf_config.hpp"
+#include "framework/pretrained/task_heads.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace trireme::framework::pretrained {
@@ -176,6 +177,26 @@ TEST(RealConfigs, AWindowOfNullNeedsLayersThatAreAllFull) {
         fields["layer_types"] = std::vector<std::string>(layers, "full_attention");
         EXPECT_EQ(refusal(name, fields), "accepted") << type;
     }
+}
+
+/// The head for tokens drops as transformers' does: by classifier_dropout, else by a decoder's own
+/// hidden_dropout, else a tenth.
+TEST(RealConfigs, TokensOfDecodersAreDroppedAsTheFileSays) {
+    auto const dropout = [](std::string const& name, json const& fields) {
+        json config = published(name);
+        config.update(fields);
+        return decoder_token_dropout(read(config));
+    };
+    std::string const llama = "utter-project/EuroLLM-1.7B-Instruct", neox = "EleutherAI/pythia-1b";
+    EXPECT_EQ(dropout(llama, json::object()), 0.1);
+    EXPECT_EQ(dropout(llama, {{"hidden_dropout", 0.0}}), 0.0);
+    EXPECT_EQ(dropout(llama, {{"hidden_dropout", 0.0}, {"classifier_dropout", 0.3}}), 0.3);
+    EXPECT_EQ(dropout(llama, {{"hidden_dropout", 0.0}, {"classifier_dropout", nullptr}}), 0.0);
+    EXPECT_EQ(dropout(neox, {{"classifier_dropout", 0.25}}), 0.25);
+    EXPECT_EQ(read(published(llama)).classifier_dropout, 0.0) << "of whole texts: none";
+    for (auto const& name : {llama, neox})
+        EXPECT_EQ(refusal(name, {{"classifier_dropout", 1}}),
+                  "classifier_dropout: 1: legal: a number in [0, 1)");
 }
 
 TEST(RealConfigs, WhatToolsSayOfPartsThatAreNotThereIsTaken) {
