@@ -130,6 +130,8 @@ void read_phi3(Fields& fields, model::Config& c) {
     read_decoder(fields, c, {.positions = 4096, .epsilon = 1e-5, .pad_token = 32000});
     read_rotary(fields, c, {.share_field = "partial_rotary_factor", .by_frequency = true});
     require_none(fields, {"attention_bias", "mlp_bias"});
+    fields.require("full_attn_mod", 1); // as Phi-4-mini has them; transformers reads neither
+    fields.require("interpolate_factor", 1);
     c.windows.assign(static_cast<std::size_t>(c.layers), window_of(fields, 0));
 }
 

@@ -199,6 +199,16 @@ TEST(RealConfigs, TokensOfDecodersAreDroppedAsTheFileSays) {
                   "classifier_dropout: 1: legal: a number in [0, 1)");
 }
 
+/// Phi-4-mini's file says more than Phi-3's.
+TEST(RealConfigs, FieldsOfThePublishedPhi4AreTaken) {
+    std::string const path = std::string(TRIREME_GOLDEN) + "/phi3/config.json";
+    json config = json::parse(cluster::read_file(path));
+    config.update({{"full_attn_mod", 1}, {"interpolate_factor", 1}, {"lm_head_bias", false}});
+    EXPECT_NO_THROW(read(config));
+    config["full_attn_mod"] = 2;
+    EXPECT_THROW(read(config), cluster::InputError);
+}
+
 TEST(RealConfigs, WhatToolsSayOfPartsThatAreNotThereIsTaken) {
     for (auto const* name : {"TinyLlama/TinyLlama-1.1B-Chat-v1.0", "mistralai/Mistral-7B-v0.1",
                              "Qwen/Qwen2.5-0.5B", "Qwen/Qwen3-0.6B"})
