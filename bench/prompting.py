@@ -57,7 +57,8 @@ def prepared(name, model, files, *words):
 def reviews(a):
     files = {split: WORK / f"reviews-{split}.jsonl" for split in ("train", "validation", "test")}
     for split, file in files.items():
-        rows = list(split_of_quickstart(split))
+        rows = list(split_of_quickstart(split))  # sorted by label
+        random.Random(0).shuffle(rows)
         write(file, rows[:a.samples] if split == "test" else rows)
     (WORK / "template.json").write_text(json.dumps(TEMPLATE))
     as_told = ("--task", "classification", "--label", "label", "--max-length", 128)
