@@ -41,6 +41,17 @@ def total(jobs, kind, key):
     return sum(number(e, key) for job in jobs for e in job.of(kind))
 
 
+def seconds_that_count(events):
+    """Of the steps that the run still stands on: a job that takes it up, or a rollback, voids all later ones."""
+    kept = {}
+    for event in events:
+        if event["kind"] == "train":
+            kept[event["step"]] = number(event, "seconds")
+        elif event["kind"] in ("job", "rollback"):
+            kept = {step: seconds for step, seconds in kept.items() if step <= number(event, "step")}
+    return sum(kept.values())
+
+
 def cost_section(jobs, events):
     steps = [e["step"] for e in events if e["kind"] == "train"]
     wall, train = sum(job.seconds() for job in jobs), total(jobs, "train", "seconds")
@@ -60,7 +71,9 @@ def cost_section(jobs, events):
                     [[name, value, value / wall if wall else None, how] for name, value, how in times]),
               table("What was done", ["", ("number", "integer"), ""], counts),
               table("Speed and memory", ["", "value", ""],
-                    [["tokens per second", f"{tokens / train:,.0f}" if train else "not defined", "over all steps and ranks, evaluations left out"],
+                    [["goodput", f"{seconds_that_count(events) / wall:.1%}" if wall else "not defined",
+                      "share of the wall time of all jobs in steps that count: not computed again later, nor rolled back"],
+                     ["tokens per second", f"{tokens / train:,.0f}" if train else "not defined", "over all steps and ranks, evaluations left out"],
                      ["peak memory of rank 0", f"{memory / 1e9:.2f} GB" if memory else "not defined", ""]])]
     return {"title": "Cost", "blocks": blocks}
 

@@ -97,6 +97,15 @@ class LearningCurves(unittest.TestCase):
 
 
 class Runs(unittest.TestCase):
+    def test_goodput_counts_the_steps_that_the_run_stands_on(self):
+        resumed = [job(1000), step(1, 1002), step(2, 1004), step(3, 1006), job(1100, step=2), step(3, 1102), step(4, 1104)]
+        self.assertEqual(run_cost.seconds_that_count(resumed), 8)
+        self.assertEqual(run_cost.seconds_that_count([*resumed, job(1200, step=1)]), 2)
+        back = [job(1000), step(1, 1002), step(2, 1004), step(3, 1006), {"kind": "rollback", "step": 1, "from": 3, "time": 1007}]
+        self.assertEqual(run_cost.seconds_that_count(back), 2)
+        section = run_cost.cost_section(run_cost.jobs_of(resumed), resumed)
+        self.assertEqual(section["blocks"][-1]["rows"][0][:2], ["goodput", "80.0%"])  # 8 s of 6 + 4
+
     def test_costs_are_counted_per_job(self):
         found = run_cost.jobs_of(CRASHED_ONCE)
         self.assertEqual([(j.nodes, j.ranks, j.seconds()) for j in found], [(2, 4, 40), (1, 2, 70)])
@@ -106,7 +115,7 @@ class Runs(unittest.TestCase):
         self.assertAlmostEqual(took[1][1], (4 * 40 + 2 * 70) / 3600)
         self.assertEqual([row[1] for row in times], [110, 14, 15, 1.5, 79.5])
         self.assertEqual([row[1] for row in done], [6, 1, 56, 700])
-        self.assertEqual([row[1] for row in speed], ["50", "6.00 GB"])
+        self.assertEqual([row[1] for row in speed], ["10.9%", "50", "6.00 GB"])
 
     def test_says_where_it_stands(self):
         document = run.document_of(folder("crashed", CRASHED_ONCE), NOTHING, None)

@@ -24,7 +24,7 @@ def evaluated(n, time, loss, accuracy):
 
 CRASHED_ONCE = [
     job(1000), step(1, 1010), step(2, 1020), evaluated(2, 1030, 0.9, 0.5), step(3, 1040),
-    job(2000, nodes=1, ranks=2, restarts=1), step(3, 2010, 0.7), step(4, 2020), evaluated(4, 2030, 0.8, 0.75), {"kind": "checkpoint", "step": 4, "why": "best", "seconds": 3.0,
+    job(2000, step=2, nodes=1, ranks=2, restarts=1), step(3, 2010, 0.7), step(4, 2020), evaluated(4, 2030, 0.8, 0.75), {"kind": "checkpoint", "step": 4, "why": "best", "seconds": 3.0,
     "stalled": 1.5, "time": 2031}, step(5, 2040), step(6, 2050), evaluated(6, 2060, 0.95, 0.75),
     {"kind": "end", "step": 6, "why": "", "weights_sha256": "ab" * 32, "exit_code": 0, "time": 2070}]
 
