@@ -6,7 +6,7 @@ from report.evaluation import METRICS, table
 from report.events import by_step, read, smooth
 from report.numbers import shown
 from report.run_config import best_of, config_text, read_config
-from report.run_cost import cost_section, jobs_of, jobs_section
+from report.run_cost import cost_section, jobs_of, jobs_section, number
 from report.schema import FORMAT, VERSION
 
 AUDIT = "what `trireme audit --json` wrote"
@@ -161,7 +161,7 @@ def document_of(run, given, title):
     sections += sources_section(events)
     if given.audit:
         sections.append(audit_section(given.audit))
-    sections += [cost_section(jobs, events), jobs_section(jobs)]
+    sections += [cost_section(jobs, events, number(read_config(run), "job.node_hours")), jobs_section(jobs)]
     if given.certificate:
         sections.append(certificate_section(given.certificate))
     sections.append(reproduce_section(run, events))

@@ -52,7 +52,8 @@ def seconds_that_count(events):
     return sum(kept.values())
 
 
-def cost_section(jobs, events):
+def cost_section(jobs, events, budget=0):
+    """`budget`: node-hours of all jobs together, job.node_hours; 0: no limit"""
     steps = [e["step"] for e in events if e["kind"] == "train"]
     wall, train = sum(job.seconds() for job in jobs), total(jobs, "train", "seconds")
     evaluation, stalled = total(jobs, "evaluation", "seconds"), total(jobs, "checkpoint", "stalled")
@@ -61,6 +62,8 @@ def cost_section(jobs, events):
     hours = sum(job.node_hours() for job in jobs)
     rows = [["node-hours", hours, "nodes x time of each job, from its first event to its last"],
             ["rank-hours", sum(job.ranks * job.seconds() for job in jobs) / 3600, "processes x time: GPU-hours where each has a GPU"]]
+    if budget:
+        rows.append(["left of job.node_hours", max(0.0, budget - hours), f"of a budget of {budget:g} node-hours"])
     times = [["wall time of its jobs", wall, ""], ["training steps", train, ""], ["evaluations", evaluation, ""],
              ["waiting for checkpoints", stalled, "the copy; the writing goes on beside training"],
              ["the rest", max(0.0, wall - train - evaluation - stalled), "loading, building, notes"]]

@@ -8,7 +8,7 @@ import re
 import unittest
 
 import numpy
-from report_runs import CRASHED_ONCE, evaluated, folder, job, step
+from report_runs import CONFIG, CRASHED_ONCE, evaluated, folder, job, step
 from report_support import ROOT, WORK, Reader, refusal, report, run_tests, save
 
 from report import compare, events, intervals, learning_curve, run, run_config, run_cost
@@ -97,6 +97,15 @@ class LearningCurves(unittest.TestCase):
 
 
 class Runs(unittest.TestCase):
+    def test_tells_what_is_left_of_the_budget(self):
+        path = folder("budget", CRASHED_ONCE)
+        for budget, left in ((1, 1 - (2 * 40 + 70) / 3600), (0.01, 0)):
+            save("budget/config.yaml", CONFIG.format("budget", "accuracy", 0.1, 1) + f"job:\n  node_hours: {budget}\n")
+            cost = next(s for s in run.document_of(path, NOTHING, None)["sections"] if s["title"] == "Cost")
+            name, hours, how = cost["blocks"][0]["rows"][2]
+            self.assertAlmostEqual(hours, left)
+            self.assertEqual((name, how), ("left of job.node_hours", f"of a budget of {budget} node-hours"))
+
     def test_goodput_counts_the_steps_that_the_run_stands_on(self):
         resumed = [job(1000), step(1, 1002), step(2, 1004), step(3, 1006), job(1100, step=2), step(3, 1102), step(4, 1104)]
         self.assertEqual(run_cost.seconds_that_count(resumed), 8)
