@@ -23,6 +23,7 @@ int completion_command(std::vector<std::string> const& arguments);
 /// `trireme --version`: this program, and the libraries it runs with.
 void print_version();
 int plan_command(std::vector<std::string> const& arguments);
+int step_cost_command(std::vector<std::string> const& arguments);
 int parity_command(std::vector<std::string> const& arguments);
 
 } // namespace trireme::launch

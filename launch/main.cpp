@@ -82,6 +82,8 @@ constexpr std::array kCommands{
             "every value of a configuration, and where it comes from", launch::explain_command},
     Command{"Before a run", "plan", "which layouts of a run fit a machine, and how fast they are",
             launch::plan_command},
+    Command{"Before a run", "step-cost", "launches, bytes, waits and collectives of a step",
+            launch::step_cost_command},
     Command{"Before a run", "parity", "prove that every layout computes the same",
             launch::parity_command, Work::divided},
     Command{"Training", "train", "fine-tune, or continue a run; start it with mpirun or srun",

@@ -97,24 +97,6 @@ int at_least_one(char const* option, std::int64_t value) {
     return static_cast<int>(value);
 }
 
-/// Opens the inputs as a run would; without data, the model alone.
-PlannedRun read_run(PlanRequest const& r) {
-    PlannedRun run{.config = framework::config::read_config(r.file, r.set)};
-    if (r.sequence == 0 || std::filesystem::exists(run.config.data.path)) {
-        auto const inputs = framework::inputs::open_inputs(run.config);
-        run.model = inputs.model;
-        run.sequence = inputs.train->longest();
-        run.steps = inputs.steps;
-    } else {
-        run.model = framework::inputs::read_model_config(run.config, {});
-        run.model.frozen = run.config.optimizer.freeze;
-        run.steps = run.config.train.steps;
-    }
-    if (r.sequence > 0) run.sequence = r.sequence;
-    if (r.steps > 0) run.steps = r.steps;
-    return run;
-}
-
 /// The folder of the project's machines, installed or beside the sources.
 std::string machines_folder() {
     namespace fs = std::filesystem;
@@ -180,13 +162,30 @@ void print_plan(planning::SearchRequest const& search, PlannedRun const& run,
 
 } // namespace
 
+PlannedRun read_planned_run(framework::config::Config const& config, std::int64_t sequence) {
+    PlannedRun run{.config = config};
+    if (sequence == 0 || std::filesystem::exists(config.data.path)) {
+        auto const inputs = framework::inputs::open_inputs(config);
+        run.model = inputs.model;
+        run.sequence = inputs.train->longest();
+        run.steps = inputs.steps;
+    } else {
+        run.model = framework::inputs::read_model_config(config, {});
+        run.model.frozen = config.optimizer.freeze;
+        run.steps = config.train.steps;
+    }
+    if (sequence > 0) run.sequence = sequence;
+    return run;
+}
+
 int plan_command(std::vector<std::string> const& arguments) {
     PlanRequest r;
     po::options_description options = options_of(r);
     if (!parse(options, arguments, "config")) return 0;
     check_together(r);
     if (!r.rows.rows.empty()) return plan_rows(r.rows);
-    PlannedRun const run = read_run(r);
+    PlannedRun run = read_planned_run(framework::config::read_config(r.file, r.set), r.sequence);
+    if (r.steps > 0) run.steps = r.steps;
     auto const search = search_request(r, run);
     Outputs outputs(r);
     auto const result = planning::search_layouts(search);

@@ -29,6 +29,10 @@ int plan_rows(RowsRequest const& request);
 /// The constants that lie beside the program, or in the source it was built from.
 std::string installed_constants();
 
+/// Opens the inputs as a run would; without data, which `sequence` > 0 allows, the model alone.
+/// Throws InputError.
+PlannedRun read_planned_run(framework::config::Config const& config, std::int64_t sequence);
+
 // Each prints a part of the plan. Local.
 
 void print_configured(framework::planning::SearchRequest const& search, PlannedRun const& run);

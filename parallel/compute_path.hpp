@@ -9,6 +9,8 @@ namespace trireme::parallel {
 
 /// Tests run what a GPU runs on tensors of the CPU, to compare it with the kernels.
 inline std::atomic<bool> composed_everywhere{false};
+/// While true, this thread's dry runs take the operations of a GPU.
+inline thread_local bool dry_gpu = false;
 
 /// Neither the host's memory nor none at all.
 inline bool on_gpu(at::Tensor const& x) {
@@ -16,7 +18,8 @@ inline bool on_gpu(at::Tensor const& x) {
 }
 
 inline bool composed(at::Tensor const& x) {
-    return on_gpu(x) || composed_everywhere.load(std::memory_order_relaxed);
+    return on_gpu(x) || (dry_gpu && x.is_meta()) ||
+           composed_everywhere.load(std::memory_order_relaxed);
 }
 
 } // namespace trireme::parallel

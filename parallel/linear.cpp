@@ -6,6 +6,7 @@
 
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
+#include "parallel/launches.hpp"
 #include "parallel/pieces.hpp"
 
 namespace trireme::parallel {
@@ -87,19 +88,14 @@ void add_rows(T* table, T const* rows, std::int64_t const* ids, std::int64_t cou
     }
 }
 
-/// Rows of a table. The meta device has no such operation of its own.
-at::Tensor pick_rows(at::Tensor const& table, at::Tensor const& ids) {
-    return table.is_meta() ? table.new_empty({ids.numel(), table.size(1)})
-                           : table.index_select(0, ids);
-}
-
 void add_rows(at::Tensor const& table, at::Tensor const& rows, at::Tensor const& ids) {
-    if (table.is_meta()) return;
     if (composed(table)) { // by sorting, not by atomic additions: the same bits every time
         at::Tensor const counted = rows.masked_fill((ids < 0).unsqueeze(1), 0);
         table.index_put_({ids.clamp_min(0)}, counted, true);
         return;
     }
+    note_kernel("trireme::add_rows", {rows, ids}, {rows});
+    if (table.is_meta()) return;
     auto const* id = ids.const_data_ptr<std::int64_t>();
     std::int64_t const width = table.size(1);
     if (table.scalar_type() == at::kDouble)
@@ -111,7 +107,7 @@ void add_rows(at::Tensor const& table, at::Tensor const& rows, at::Tensor const&
 /// Rows of the gradient that the tokens add to; -1 where they add to none.
 at::Tensor trained(at::Tensor const& rows, at::Tensor const& ids, ParameterUse const& table) {
     std::int64_t const untrained = table.parameter().spec().untrained_row;
-    return untrained < 0 ? rows : at::where(ids == untrained, -1, rows);
+    return untrained < 0 ? rows : rows.masked_fill(ids == untrained, -1);
 }
 
 struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
@@ -124,11 +120,11 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
             return pick_rows(table->value(), ids);
         }
         // Ids of rows that other ranks hold become -1.
-        at::Tensor const here = (ids >= slice.first).logical_and_(ids < slice.first + slice.real),
-                         local = at::where(here, ids - slice.first, -1);
+        at::Tensor const here = (ids >= slice.first) & (ids < slice.first + slice.real),
+                         local = (ids - slice.first).masked_fill_(here.bitwise_not(), -1);
         context->saved_data["ids"] = trained(local, ids, *table);
         return pick_rows(table->value(), local.clamp_min(0))
-            .masked_fill_(here.logical_not().unsqueeze(1), 0);
+            .masked_fill_(here.bitwise_not().unsqueeze(1), 0);
     }
     static variable_list backward(AutogradContext* context, variable_list const& gradients) {
         auto const& table = recall<ParameterUse const>(context, "table");
@@ -156,6 +152,16 @@ at::Tensor linear(at::Tensor const& x, ParameterUse const& weight, ParameterUse 
 
 at::Tensor embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table) {
     return EmbeddingFunction::apply(anchor, ids, &table);
+}
+
+at::Tensor pick_rows(at::Tensor const& table, at::Tensor const& ids) {
+    if (!table.is_meta()) return table.index_select(0, ids);
+    // The meta device has no such operation of its own.
+    auto shape = table.sizes().vec();
+    shape[0] = ids.numel();
+    at::Tensor const rows = table.new_empty(shape);
+    note_kernel("trireme::pick_rows", {rows, ids}, {rows});
+    return rows;
 }
 
 } // namespace trireme::parallel

@@ -32,4 +32,7 @@ at::Tensor linear(at::Tensor const& x, ParameterUse const& weight,
 /// this rank holds a stretch of rows, ids of other rows give zeros.
 at::Tensor embedding(at::Tensor const& anchor, at::Tensor const& ids, ParameterUse const& table);
 
+/// table[ids]: rows of a table, of which the meta device has only the shape.
+at::Tensor pick_rows(at::Tensor const& table, at::Tensor const& ids);
+
 } // namespace trireme::parallel

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "parallel/linear.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::model::composed {
@@ -141,8 +142,8 @@ at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, at::Tensor cons
     }
     at::Tensor const in = x.view({rows, heads, 2, half});
     at::Tensor const a = in.select(2, 0), b = in.select(2, 1);
-    at::Tensor const c = cosine.index_select(0, positions).unsqueeze(1);
-    at::Tensor const s = sine.index_select(0, positions).unsqueeze(1) * direction;
+    at::Tensor const c = parallel::pick_rows(cosine, positions).unsqueeze(1);
+    at::Tensor const s = parallel::pick_rows(sine, positions).unsqueeze(1) * direction;
     return at::stack({a * c - b * s, b * c + a * s}, 2).view(x.sizes());
 }
 
@@ -199,19 +200,18 @@ struct Highest {
 Highest highest_of(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
                    cluster::Communicator* group) {
     std::int64_t const n = logits.size(0);
-    at::Tensor const none =
-        at::full({n}, std::numeric_limits<std::int32_t>::max(), labels.options());
+    std::int64_t const none = std::numeric_limits<std::int32_t>::max();
     // A rank may have no class at all: its maximum is that of no numbers.
     Highest h{at::full({n}, -std::numeric_limits<double>::infinity(),
                        logits.options().dtype(at::kDouble)),
-              none};
+              at::full({n}, none, labels.options())};
     if (logits.size(1) > 0) {
         auto const [value, place] = logits.max(1);
         h = {value.to(at::kDouble), place + first};
     }
     at::Tensor const own = h.value.clone();
     reduce(group, h.value, cluster::ReduceOp::max, "loss/maxima");
-    if (group) h.best = at::where(own == h.value, h.best, none);
+    if (group) h.best.masked_fill_(own != h.value, none);
     reduce(group, h.best, cluster::ReduceOp::min, "loss/predictions");
     return h;
 }
@@ -225,20 +225,19 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
     at::Tensor const trained = labels >= 0;
     at::Tensor const sums = // of exponentials, then the label's score
         at::zeros({2, n}, logits.options().dtype(at::kDouble));
-    at::Tensor const here =
-        (labels >= first).logical_and_(labels < first + classes).logical_and_(trained);
-    at::Tensor const local = at::where(here, labels - first, 0).unsqueeze(1);
+    at::Tensor const here = (labels >= first) & (labels < first + classes) & trained;
+    at::Tensor const local = (labels - first).masked_fill_(here.bitwise_not(), 0).unsqueeze(1);
     at::Tensor const shift = highest.to(logits.scalar_type()).unsqueeze(1);
     at::Tensor exponentials;
     if (classes > 0) {
         sums[1].copy_(
-            logits.gather(1, local).squeeze(1).to(at::kDouble).masked_fill_(here.logical_not(), 0));
+            logits.gather(1, local).squeeze(1).to(at::kDouble).masked_fill_(here.bitwise_not(), 0));
         exponentials = (logits - shift).exp_();
         sums[0].copy_(exponentials.sum({1}, false, at::kDouble));
     }
     reduce(group, sums, cluster::ReduceOp::sum, "loss/sums");
-    RowLosses rows{(sums[0].log() + highest - sums[1]).masked_fill_(trained.logical_not(), 0),
-                   best.masked_fill(trained.logical_not(), -1)};
+    RowLosses rows{(sums[0].log() + highest - sums[1]).masked_fill_(trained.bitwise_not(), 0),
+                   best.masked_fill(trained.bitwise_not(), -1)};
     if (gradient && classes > 0) {
         at::Tensor const factor =
             (trained.to(at::kDouble) * scale / sums[0]).to(logits.scalar_type());

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "parallel/compute_path.hpp"
+#include "parallel/launches.hpp"
 
 namespace trireme::framework::model {
 
@@ -36,10 +37,14 @@ struct Shape : torch::CustomClassHolder {
 /// Output, log of the sums, and two that the kernels hand from one pass to the other.
 variable_list run(Shape const& s, at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
                   at::Tensor const& offsets) {
-    if (q.is_meta())
-        return {at::empty_like(s.heads(q)),
-                at::empty({q.size(1) / s.size, q.size(0)}, q.options().dtype(at::kFloat)),
-                at::Tensor(), at::Tensor()};
+    if (q.is_meta()) {
+        variable_list made{
+            at::empty_like(s.heads(q)),
+            at::empty({q.size(1) / s.size, q.size(0)}, q.options().dtype(at::kFloat)), at::Tensor(),
+            at::Tensor()};
+        parallel::note_kernel("trireme::flash_forward", {q, k, v}, {made[0], made[1]});
+        return made;
+    }
     auto const [out, lse, random, unused, debug] = at::_flash_attention_forward(
         s.heads(q), s.heads(k), s.heads(v), offsets, offsets, s.longest, s.longest, 0.0, s.causal,
         false, s.scale, s.left, s.right);
@@ -64,8 +69,13 @@ struct FlashFunction : torch::autograd::Function<FlashFunction> {
         auto const &q = saved[0], &k = saved[1], &v = saved[2], &offsets = saved[3];
         auto const made = saved.size() == 4 ? run(s, q, k, v, offsets)
                                             : variable_list{saved[4], saved[5], saved[6], saved[7]};
-        if (q.is_meta())
-            return {at::empty_like(q), at::empty_like(k), at::empty_like(v), {}, {}, {}};
+        if (q.is_meta()) {
+            variable_list made_here{at::empty_like(q), at::empty_like(k), at::empty_like(v)};
+            parallel::note_kernel("trireme::flash_backward",
+                                  {q, k, v, gradients[0], made[0], made[1]}, made_here);
+            made_here.resize(6);
+            return made_here;
+        }
         auto const [dq, dk, dv] = at::_flash_attention_backward(
             s.heads(gradients[0].contiguous()), s.heads(q), s.heads(k), s.heads(v), made[0],
             made[1], offsets, offsets, s.longest, s.longest, 0.0, s.causal, made[2], made[3],

@@ -72,6 +72,7 @@ std::vector<double> best_of_ranks(at::Tensor const& logits, std::int64_t first, 
     auto const n = static_cast<std::size_t>(logits.size(0));
     std::vector<double> highest(n);
     std::vector<std::int32_t> own_best(n);
+    parallel::note_kernel("trireme::row_maxima", {logits}, {});
     with_kernel(logits, first, [&](auto const& part) {
         kernels::row_maxima(part, highest.data(), own_best.data());
     });
@@ -93,6 +94,7 @@ void divided_rows(at::Tensor const& logits, std::int64_t first, LabeledRows cons
     auto const n = static_cast<std::size_t>(logits.size(0));
     std::vector<double> const highest = best_of_ranks(logits, first, rows.best, axis);
     std::vector<double> sums(2 * n); // of exponentials, then the label's score
+    parallel::note_kernel("trireme::row_sums", {logits}, {logits});
     with_kernel(logits, first, [&](auto const& part) {
         kernels::row_sums(part, rows.labels, highest.data(), sums.data());
     });
@@ -104,6 +106,7 @@ void divided_rows(at::Tensor const& logits, std::int64_t first, LabeledRows cons
         if (!counts) rows.best[r] = -1;
     }
     if (!gradient) return;
+    parallel::note_kernel("trireme::row_gradients", {logits}, {logits});
     with_kernel(logits, first, [&](auto const& part) {
         kernels::row_gradients(part, rows.labels, sums.data(), scale);
     });

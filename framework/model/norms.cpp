@@ -9,6 +9,7 @@
 #include "framework/model/ops.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
+#include "parallel/launches.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::model {
@@ -41,6 +42,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
             return normal.to(input.scalar_type());
         }
         at::Tensor const y = at::empty_like(x), inverse = at::empty({x.size(0)}, x.options());
+        parallel::note_kernel("trireme::rms_norm", {x, w}, {y, inverse});
         by_dtype(x, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
             kernels::rms_norm_forward(x.size(0), x.size(1), data, read<T>(w), epsilon, write<T>(y),
@@ -60,6 +62,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
             return {to_x.to(gradients[0].scalar_type()), {}, {}};
         }
         at::Tensor const dx = at::empty_like(x), dweight = at::empty_like(w);
+        parallel::note_kernel("trireme::rms_norm_backward", {dy, x, w, saved[1]}, {dx, dweight});
         by_dtype(x, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
             kernels::rms_norm_backward(x.size(0), x.size(1), read<T>(dy), data, read<T>(w),
@@ -123,20 +126,27 @@ using ThreeTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
 ThreeTensors normalize_rows(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias,
                             double epsilon) {
+    if (!x.is_meta()) return at::native_layer_norm(x, {x.size(1)}, weight, bias, epsilon);
     // The meta device has no such operation of its own.
-    if (x.is_meta())
-        return {at::empty_like(x), x.new_empty({x.size(0), 1}), x.new_empty({x.size(0), 1})};
-    return at::native_layer_norm(x, {x.size(1)}, weight, bias, epsilon);
+    ThreeTensors made{at::empty_like(x), x.new_empty({x.size(0), 1}), x.new_empty({x.size(0), 1})};
+    parallel::note_kernel("trireme::layer_norm", {x, weight, bias},
+                          {std::get<0>(made), std::get<1>(made), std::get<2>(made)});
+    return made;
 }
 
 /// `saved`: input, mean and inverse deviation.
 ThreeTensors normalize_rows_backward(at::Tensor const& dy, variable_list const& saved,
                                      ParameterUse const& weight, ParameterUse const& bias) {
-    if (dy.is_meta())
-        return {at::empty_like(dy), at::empty_like(weight.value()), at::empty_like(bias.value())};
-    return at::native_layer_norm_backward(dy, saved[0], {saved[0].size(1)}, saved[1], saved[2],
-                                          weight.value(), bias.value(),
-                                          {true, weight.trainable(), bias.trainable()});
+    if (!dy.is_meta())
+        return at::native_layer_norm_backward(dy, saved[0], {saved[0].size(1)}, saved[1], saved[2],
+                                              weight.value(), bias.value(),
+                                              {true, weight.trainable(), bias.trainable()});
+    ThreeTensors made{at::empty_like(dy), at::empty_like(weight.value()),
+                      at::empty_like(bias.value())};
+    parallel::note_kernel("trireme::layer_norm_backward",
+                          {dy, saved[0], saved[1], saved[2], weight.value()},
+                          {std::get<0>(made), std::get<1>(made), std::get<2>(made)});
+    return made;
 }
 
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {

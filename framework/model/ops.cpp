@@ -13,6 +13,8 @@
 #include "framework/model/flash.hpp"
 #include "parallel/compute_path.hpp"
 #include "parallel/graph_address.hpp"
+#include "parallel/launches.hpp"
+#include "parallel/linear.hpp"
 
 namespace trireme::framework::model {
 
@@ -50,6 +52,7 @@ at::Tensor drop_rows(kernels::DropoutKey const& key, Rows const& rows, at::Tenso
             .mul_(x)
             .to(input.scalar_type());
     at::Tensor const y = at::empty_like(x);
+    parallel::note_kernel("trireme::dropout_rows", {x}, {y});
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
         kernels::dropout_rows(key, rows.samples.data(), rows.positions.data(), x.size(0), x.size(1),
@@ -115,6 +118,7 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
         if (parallel::composed(q)) return composed::attention(problem, q, k, v);
         at::Tensor const out = at::empty_like(q),
                          lse = at::empty({q.size(0), problem.heads}, q.options());
+        parallel::note_kernel("trireme::attention_forward", {q, k, v}, {out, lse});
         by_dtype(q, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
             kernels::attention_forward(problem, data, read<T>(k), read<T>(v), write<T>(out),
@@ -131,6 +135,8 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
             return composed::attention_backward(problem, q, k, v, out, lse, dout);
         composed::AttentionGradients const g{at::empty_like(q), at::empty_like(k),
                                              at::empty_like(v)};
+        parallel::note_kernel("trireme::attention_backward", {q, k, v, out, lse, dout},
+                              {g.q, g.k, g.v});
         by_dtype(q, [&](auto* data) {
             using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
             kernels::attention_backward(problem, data, read<T>(k), read<T>(v), read<T>(out),
@@ -153,6 +159,7 @@ at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const
         return composed::apply_rotary(x, heads, pass.ids.positions, cosine, sine, direction)
             .to(dtype);
     at::Tensor const y = at::empty_like(x);
+    parallel::note_kernel("trireme::apply_rotary", {x}, {y});
     by_dtype(x, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
         kernels::apply_rotary(x.size(0), heads,
@@ -223,8 +230,8 @@ at::Tensor dropout_rows(at::Tensor const& x, double probability, Pass const& pas
     Rows chosen;
     if (parallel::composed(x)) {
         at::Tensor const index = on_device(rows, x.device());
-        chosen.sample_ids = all.sample_ids.index_select(0, index);
-        chosen.position_ids = all.position_ids.index_select(0, index);
+        chosen.sample_ids = parallel::pick_rows(all.sample_ids, index);
+        chosen.position_ids = parallel::pick_rows(all.position_ids, index);
     }
     for (std::int64_t const r : rows) {
         chosen.samples.push_back(all.samples[static_cast<std::size_t>(r)]);

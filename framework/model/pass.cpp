@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "parallel/compute_path.hpp"
 #include "parallel/memory_class.hpp"
 
 namespace trireme::framework::model {
@@ -50,6 +51,8 @@ MicroBatchIds view_ids(at::Tensor const& packed, data::MicroBatch const& micro_b
 
 at::Tensor on_device(std::vector<std::int64_t> const& numbers, at::Device device) {
     at::Tensor const host = at::tensor(numbers, at::kLong);
+    if (device.is_meta() && parallel::dry_gpu)
+        return at::empty({std::ssize(numbers)}, at::TensorOptions(at::kLong).device(device));
     // A dry run picks nothing with them.
     return device.is_cpu() || device.is_meta() ? host : host.pin_memory().to(device, true);
 }

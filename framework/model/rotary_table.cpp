@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "framework/model/ops.hpp"
+#include "parallel/compute_path.hpp"
 
 namespace trireme::framework::model {
 
@@ -76,7 +77,7 @@ RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device 
     at::Tensor const angle = at::outer(at::arange(config.max_positions, at::kLong).to(dtype),
                                        rotary_frequencies(config, dtype, which));
     // Computed on the host wherever it is used: the same bits. A dry run keeps it there.
-    at::Device const place = device.is_meta() ? at::Device(at::kCPU) : device;
+    at::Device const place = device.is_meta() && !parallel::dry_gpu ? at::Device(at::kCPU) : device;
     double const amplitude = which == LayerRotary::local ? 1.0 : config.rotary.amplitude;
     auto const table = [&](at::Tensor const& x) {
         return (amplitude == 1 ? x : x * amplitude).to(place);

@@ -10,6 +10,7 @@
 #include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
 #include "framework/model/pass.hpp"
+#include "parallel/launches.hpp"
 
 namespace trireme::framework::model {
 
@@ -37,6 +38,7 @@ struct RowLosses {
 };
 inline void cross_entropy_rows(at::Tensor const& logits, std::int32_t const* labels, bool gradient,
                                double scale, double* loss, std::int32_t* best) {
+    parallel::note_kernel("trireme::cross_entropy", {logits}, {gradient ? logits : at::Tensor()});
     by_dtype(logits, [&](auto* data) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
         kernels::cross_entropy(logits.size(0), logits.size(1), write<T>(logits), labels, gradient,

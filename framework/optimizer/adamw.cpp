@@ -9,6 +9,7 @@
 #include "framework/optimizer/layer_decay.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
+#include "parallel/launches.hpp"
 #include "parallel/tensor_place.hpp"
 
 namespace trireme::framework::optimizer {
@@ -18,6 +19,8 @@ namespace {
 /// One update of elements that lie together in each of the four.
 void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor const& moment1,
             at::Tensor const& moment2, kernels::AdamWStep const& step) {
+    parallel::note_kernel("trireme::adamw", {master, gradient, moment1, moment2},
+                          {master, moment1, moment2});
     if (gradient.is_meta()) return; // shapes have nothing to update
     auto const run = [&]<typename T>(T) {
         void* const stream = parallel::place_of(gradient).stream;

@@ -10,6 +10,7 @@
 #include "framework/kernels/adamw.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/compute_path.hpp"
+#include "parallel/launches.hpp"
 #include "parallel/tensor_buffer.hpp"
 
 namespace trireme::framework::optimizer {
@@ -26,6 +27,7 @@ at::Tensor squares(at::Tensor const& g) {
     std::int64_t const block = parallel::budgets.block;
     if (!parallel::composed(g)) {
         at::Tensor const sums = at::empty({blocks_of(g.numel())}, g.options().dtype(at::kDouble));
+        parallel::note_kernel("trireme::block_squares", {g}, {sums});
         if (g.is_meta()) return sums; // shapes have no squares
         auto* const out = sums.mutable_data_ptr<double>();
         if (g.scalar_type() == at::kDouble)
@@ -49,8 +51,8 @@ at::Tensor squares(at::Tensor const& g) {
 } // namespace
 
 at::Tensor ordered_sum(at::Tensor const& values) {
-    if (values.is_meta()) return at::zeros({}, at::kDouble);
     if (parallel::composed(values)) return values.sum();
+    if (values.is_meta()) return at::zeros({}, at::kDouble);
     double total = 0;
     auto const* const x = values.const_data_ptr<double>();
     for (std::int64_t i = 0; i < values.numel(); ++i) total += x[i];

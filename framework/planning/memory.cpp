@@ -143,8 +143,10 @@ void train(parallelize::ParallelModel& model, optimizer::AdamW& optimizer,
     at::Tensor const norm = norm_of ? norm_of->compute() : at::zeros({}, at::kDouble),
                      losses = step::gather_losses(own_losses, micro_batches, model.mesh()),
                      loss = optimizer::ordered_sum(losses),
-                     scale = step::update_scale(loss, norm, 1.0,
-                                                std::numeric_limits<double>::infinity());
+                     // The host reads the update's scale, which a shape does not have.
+        scale = loss.is_meta()
+                    ? at::ones({}, at::kDouble)
+                    : step::update_scale(loss, norm, 1.0, std::numeric_limits<double>::infinity());
     parallel::step_place = {"update"};
     optimizer.step(1e-3, scale, 0);
     model.refresh();
@@ -177,7 +179,8 @@ void MemoryMeter::reset() const {
 }
 
 StepMemory count_memory(model::Config const& model, StepDescription const& step,
-                        cluster::Communicator& world, at::Device device) {
+                        cluster::Communicator& world, at::Device device,
+                        std::function<void()> const& ready) {
     MemoryMeter const meter(device.type());
     is_dry = device.is_meta();
     std::int64_t const others = meter.live();
@@ -196,6 +199,7 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
     parallel::step_place = {"step"};
     meter.reset();
     StepMemory memory{.before = meter.live() - others};
+    if (ready) ready();
     train(parallel, optimizer, norm, now.micro_batches);
     memory.moments = meter.moments();
     for (auto& moment : memory.moments) moment.peak -= others;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "framework/planning/memory.hpp"
@@ -28,7 +29,9 @@ class MemoryMeter {
 /// Trains one step as the trainer does, from micro-batches to the renewed weights, on a device, and
 /// counts. Tokens and weights are zeros. The micro-batches of the step to come are held beside
 /// those of this one, since they are read ahead. Collective over `world`.
+/// `ready`, if given, is called when all is made and the step begins.
 StepMemory count_memory(model::Config const& model, StepDescription const& step,
-                        cluster::Communicator& world, at::Device device);
+                        cluster::Communicator& world, at::Device device,
+                        std::function<void()> const& ready = {});
 
 } // namespace trireme::framework::planning

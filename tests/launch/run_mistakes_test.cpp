@@ -266,7 +266,7 @@ std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
      "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
-     "explain-config, plan, parity, train, "
+     "explain-config, plan, step-cost, parity, train, "
      "submit, study, status, checkpoint, "
      "plot, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",
@@ -274,7 +274,7 @@ std::vector<Mistake> const kLines{
     {"HelpOfAnOption",
      {"help", "--bogus"},
      "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, "
-     "explain-config, plan, parity, train, "
+     "explain-config, plan, step-cost, parity, train, "
      "submit, study, status, checkpoint, "
      "plot, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",

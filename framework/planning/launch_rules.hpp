@@ -1,0 +1,95 @@
+// Says what operations of libtorch do to memory: by their schemas, and by name where these do not
+// say it.
+#pragma once
+#include <ATen/ATen.h>
+#include <ATen/core/function_schema.h>
+#include <ATen/core/ivalue.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace trireme::framework::planning {
+
+using Names = std::set<std::string, std::less<>>;
+
+inline Names const kProducts{"aten::mm",
+                             "aten::addmm",
+                             "aten::addmm_",
+                             "aten::bmm",
+                             "aten::baddbmm",
+                             "aten::_flash_attention_forward",
+                             "aten::_flash_attention_backward",
+                             "trireme::attention_forward",
+                             "trireme::attention_backward",
+                             "trireme::flash_forward",
+                             "trireme::flash_backward"};
+/// Hand out memory or another view of it, and launch nothing.
+inline Names const kNoLaunch{"aten::empty",
+                             "aten::empty_like",
+                             "aten::empty_strided",
+                             "aten::new_empty",
+                             "aten::new_empty_strided",
+                             "aten::resize_",
+                             "aten::resize_as_",
+                             "aten::set_",
+                             "aten::_unsafe_view",
+                             "aten::record_stream"};
+/// Write the tensor that they change without reading it.
+inline Names const kOverwrite{"aten::copy_", "aten::fill_", "aten::zero_", "aten::normal_",
+                              "aten::uniform_"};
+/// Read or change as much of their first tensor as the rest of their tensors is large.
+inline Names const kPick{"aten::index_select", "aten::gather",     "aten::embedding",
+                         "aten::index",        "aten::index_put_", "aten::_index_put_impl_",
+                         "aten::index_add_",   "aten::index_copy_"};
+/// Make the host wait for their result.
+inline Names const kWait{"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select",
+                         "aten::equal", "aten::_unique2"};
+/// Kernels that are several launches: libtorch's flash attention backward (sums of rows, gradients,
+/// their conversion, sums over query heads).
+inline std::map<std::string, std::int64_t, std::less<>> const kSeveral{
+    {"aten::_flash_attention_backward", 6}, {"trireme::flash_backward", 6}};
+
+/// What the schema of an operator says of its arguments and results.
+struct Rule {
+    std::vector<bool> read, written; ///< by argument
+    bool view = false, fresh = false;
+    bool kernel = false; ///< the device has one for it: what happens inside is that kernel
+};
+
+inline Rule rule_of(c10::FunctionSchema const& schema) {
+    Rule rule;
+    bool const overwrites = kOverwrite.contains(schema.name());
+    for (auto const& argument : schema.arguments()) {
+        bool const writes = argument.alias_info() && argument.alias_info()->isWrite();
+        rule.written.push_back(writes);
+        rule.read.push_back(!writes || !(argument.kwarg_only() || overwrites));
+    }
+    for (auto const& result : schema.returns()) {
+        if (!result.alias_info())
+            rule.fresh = true;
+        else if (!result.alias_info()->isWrite())
+            rule.view = true;
+    }
+    return rule;
+}
+
+/// Bytes of the elements that a tensor names: one that is repeated counts once.
+inline std::int64_t bytes_of(at::Tensor const& x) {
+    std::int64_t elements = 1;
+    for (std::int64_t d = 0; d < x.dim(); ++d)
+        if (x.stride(d) != 0 || x.size(d) == 0) elements *= x.size(d);
+    return elements * static_cast<std::int64_t>(x.element_size());
+}
+
+template <typename F>
+void each_tensor(c10::IValue const& value, F const& f) {
+    if (value.isTensor() && value.toTensor().defined()) f(value.toTensor());
+    if (value.isList())
+        for (c10::IValue const& x : value.toListRef()) each_tensor(x, f);
+}
+
+} // namespace trireme::framework::planning

@@ -1,0 +1,269 @@
+#include "framework/planning/step_cost.hpp"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/record_function.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+#include "framework/model/flash.hpp"
+#include "framework/parallelize/layout_check.hpp"
+#include "framework/parallelize/parallel_model.hpp"
+#include "framework/planning/launch_rules.hpp"
+#include "framework/planning/memory_meter.hpp"
+#include "parallel/compute_path.hpp"
+#include "parallel/dry_world.hpp"
+#include "parallel/memory_class.hpp"
+
+namespace trireme::framework::planning {
+
+namespace {
+
+/// One operation under way, inside those that called it.
+struct Frame : at::ObserverContext {
+    Frame* outer = nullptr;
+    Rule const* rule = nullptr; ///< null: a kernel of ours
+    bool inside = false;        ///< a kernel that is counted as a whole
+    std::vector<std::int64_t> read;
+    std::int64_t written = 0;
+    bool launched = false, allocated = false; ///< by an operation inside
+    bool ours = false, waits = false;         ///< ours: of the device that is counted
+};
+
+} // namespace
+
+Cost& Cost::operator+=(Cost const& o) {
+    launches += o.launches;
+    read += o.read;
+    written += o.written;
+    products += o.products;
+    product_bytes += o.product_bytes;
+    allocations += o.allocations;
+    waits += o.waits;
+    collectives += o.collectives;
+    wire += o.wire;
+    exposed += o.exposed;
+    return *this;
+}
+
+struct LaunchCounter::State {
+    at::DeviceType device = at::kCPU;
+    at::CallbackHandle handle = 0;
+    Frame* top = nullptr;
+    std::vector<PlaceCost> places;
+    std::unordered_map<std::string, Rule> rules;
+    std::int64_t launches = 0; ///< in all
+    struct Flying {
+        std::int64_t launches;
+        std::string doing;
+        std::int64_t block;
+        std::string name;
+    };
+    std::map<std::pair<std::string, std::uint64_t>, Flying> flying;
+
+    PlaceCost& at_place(std::string_view doing, std::int64_t block) {
+        auto const found = std::ranges::find_if(
+            places, [&](PlaceCost const& p) { return p.doing == doing && p.block == block; });
+        if (found != places.end()) return *found;
+        return places.emplace_back(PlaceCost{std::string(doing), block, {}});
+    }
+    void add(std::string const& operation, Cost const& cost) {
+        PlaceCost& place = at_place(parallel::step_place.doing, parallel::step_place.block);
+        place.cost += cost;
+        place.operations[operation] += cost;
+        launches += cost.launches;
+    }
+    Rule const* rule_for(at::RecordFunction const& function) {
+        auto const name = function.operator_name();
+        if (!name) return nullptr;
+        std::string const key = name->name + "." + name->overload_name;
+        auto const found = rules.find(key);
+        if (found != rules.end()) return &found->second;
+        Rule rule = rule_of(*function.operator_schema());
+        auto const op = c10::Dispatcher::singleton().findSchema(*name);
+        rule.kernel =
+            op && op->hasKernelForDispatchKey(device == at::kMeta ? c10::DispatchKey::Meta
+                                                                  : c10::DispatchKey::CPU);
+        return &rules.emplace(key, std::move(rule)).first->second;
+    }
+};
+
+namespace {
+
+thread_local LaunchCounter::State* current = nullptr;
+
+/// Notes what an operation reads and changes, which it tells only at its start.
+void note_arguments(Frame& frame, at::RecordFunction const& function) {
+    std::size_t argument = 0;
+    std::optional<at::DeviceType> written_on;
+    for (auto const& value : function.inputs()) {
+        bool const reads = !frame.rule || frame.rule->read.at(argument);
+        bool const writes = frame.rule && frame.rule->written.at(argument);
+        ++argument;
+        each_tensor(value, [&](at::Tensor const& x) {
+            frame.ours = frame.ours || x.device().type() == current->device;
+            if (reads) frame.read.push_back(bytes_of(x));
+            if (writes) frame.written += bytes_of(x), written_on = x.device().type();
+        });
+    }
+    std::string_view const name = function.name();
+    frame.waits = kWait.contains(name);
+    if (name == "aten::copy_" && function.inputs().size() == 3) // off the device, and not queued
+        frame.waits = written_on == at::kCPU && frame.ours && current->device != at::kCPU &&
+                      !function.inputs()[2].toBool();
+}
+
+std::unique_ptr<at::ObserverContext> begin(at::RecordFunction const& function) {
+    if (!current) return nullptr;
+    std::string_view const name = function.name();
+    if (!name.starts_with("aten::") && !name.starts_with("trireme::")) return nullptr;
+    auto frame = std::make_unique<Frame>();
+    frame->outer = std::exchange(current->top, frame.get());
+    frame->rule = current->rule_for(function);
+    if (Frame const* const outer = frame->outer)
+        frame->inside = outer->inside || (outer->rule && outer->rule->kernel);
+    if (!frame->inside) note_arguments(*frame, function);
+    return frame;
+}
+
+/// Bytes of results that are new, and how many there are.
+std::pair<std::int64_t, std::int64_t> results_of(Frame& frame, at::RecordFunction const& function) {
+    std::int64_t bytes = 0, count = 0;
+    if (frame.rule && !frame.rule->fresh) return {0, 0};
+    for (auto const& value : function.outputs())
+        each_tensor(value, [&](at::Tensor const& x) {
+            frame.ours = frame.ours || x.device().type() == current->device;
+            bytes += bytes_of(x);
+            ++count;
+        });
+    return {bytes, count};
+}
+
+/// Rows that are picked, or added to, count; the rest of their table is left alone.
+std::int64_t read_by(Frame const& frame, std::string_view name, std::int64_t fresh) {
+    std::int64_t sum = 0;
+    for (auto const bytes : frame.read) sum += bytes;
+    if (!kPick.contains(name) || frame.read.empty()) return sum;
+    std::int64_t const others = sum - frame.read.front();
+    return others + std::min(frame.read.front(), fresh > 0 ? fresh : others);
+}
+
+Cost cost_of(Frame& frame, at::RecordFunction const& function) {
+    Cost cost;
+    std::string_view const name = function.name();
+    auto const [fresh, count] = results_of(frame, function);
+    if (!frame.ours) return cost;
+    bool const nothing = kNoLaunch.contains(name);
+    if (frame.rule && !frame.rule->view && !frame.allocated && fresh > 0 && !frame.launched &&
+        name != "aten::_unsafe_view")
+        cost.allocations = count;
+    cost.waits = frame.waits;
+    bool const writes = frame.written + fresh > 0;
+    if (nothing || frame.launched || (frame.rule && frame.rule->view) || !writes) return cost;
+    auto const several = kSeveral.find(name);
+    cost.launches = several == kSeveral.end() ? 1 : several->second;
+    cost.read = read_by(frame, name, fresh);
+    cost.written = fresh + frame.written;
+    if (kPick.contains(name) && frame.written > 0) cost.written = std::min(cost.written, cost.read);
+    if (!kProducts.contains(name)) return cost;
+    cost.products = cost.launches;
+    cost.product_bytes = cost.read + cost.written;
+    return cost;
+}
+
+void end(at::RecordFunction const& function, at::ObserverContext* context) {
+    auto* const frame = static_cast<Frame*>(context);
+    if (!current || !frame) return;
+    current->top = frame->outer;
+    if (frame->inside) return;
+    Cost const cost = cost_of(*frame, function);
+    if (Frame* const outer = frame->outer) {
+        outer->launched |= frame->launched || cost.launches > 0;
+        outer->allocated |= frame->allocated || cost.allocations > 0;
+    }
+    if (!(cost == Cost{})) current->add(function.name(), cost);
+}
+
+/// Collectives of a dry world, told to the counter of their thread.
+class Calls : public cluster::CallObserver {
+  public:
+    void on_start(std::string_view group, cluster::CallRecord const& call) override {
+        if (!current || call.bytes_on_wire == 0) return;
+        std::string const name = std::string(group) + " " + cluster::name_of(call.op);
+        current->add(name,
+                     {.collectives = 1, .wire = static_cast<std::int64_t>(call.bytes_on_wire)});
+        current->flying[{std::string(group), call.sequence}] = {
+            current->launches, parallel::step_place.doing, parallel::step_place.block, name};
+    }
+    void on_finish(std::string_view group, std::uint64_t sequence) override {
+        if (!current) return;
+        auto const call = current->flying.extract({std::string(group), sequence});
+        if (!call || call.mapped().launches != current->launches) return;
+        PlaceCost& place = current->at_place(call.mapped().doing, call.mapped().block);
+        place.cost.exposed += 1;
+        place.operations[call.mapped().name].exposed += 1;
+    }
+};
+
+/// Makes this thread's dry runs those of a GPU for as long as it lives.
+struct DryGpu {
+    explicit DryGpu(bool gpu) { model::dry_flash = parallel::dry_gpu = gpu; }
+    ~DryGpu() { model::dry_flash = parallel::dry_gpu = false; }
+    DryGpu(DryGpu const&) = delete;
+    DryGpu& operator=(DryGpu const&) = delete;
+};
+
+} // namespace
+
+LaunchCounter::LaunchCounter(bool on_meta) : state_(std::make_unique<State>()) {
+    state_->device = on_meta ? at::kMeta : at::kCPU;
+    current = state_.get();
+    state_->handle = at::addThreadLocalCallback(at::RecordFunctionCallback(begin, end)
+                                                    .needsInputs(true)
+                                                    .needsOutputs(true)
+                                                    .scopes({at::RecordScope::FUNCTION}));
+}
+
+LaunchCounter::~LaunchCounter() {
+    at::removeCallback(state_->handle);
+    current = nullptr;
+}
+
+std::vector<PlaceCost> const& LaunchCounter::places() const {
+    return state_->places;
+}
+
+Cost LaunchCounter::total() const {
+    Cost sum;
+    for (auto const& place : state_->places) sum += place.cost;
+    return sum;
+}
+
+StepDescription even_step(model::Config const& model, parallelize::ParallelSection const& section,
+                          parallelize::NumericsSection const& numerics, EvenBatch const& batch,
+                          int ranks) {
+    StepDescription step{.mesh = parallelize::mesh_shape(section, ranks),
+                         .section = section,
+                         .numerics = numerics,
+                         .tokens_per_micro_batch = batch.tokens_per_micro_batch,
+                         .lengths =
+                             std::vector(static_cast<std::size_t>(batch.samples), batch.length)};
+    parallelize::check_layout(model, step.mesh, section);
+    return step;
+}
+
+std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription const& step, int rank,
+                                 bool gpu) {
+    auto const world =
+        parallel::make_dry_world(step.mesh, rank, {.observer = std::make_shared<Calls>()});
+    DryGpu const dry(gpu);
+    std::optional<LaunchCounter> counter;
+    count_memory(model, step, *world, at::kMeta, [&] { counter.emplace(true); });
+    return counter->places();
+}
+
+} // namespace trireme::framework::planning

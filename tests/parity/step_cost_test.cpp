@@ -1,0 +1,135 @@
+// What a step costs, counted: launches and bytes of known operations, of a small step, and of
+// the layer of a large model.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "framework/planning/memory_meter.hpp"
+#include "framework/planning/step_cost.hpp"
+#include "parallel/dry_world.hpp"
+#include "parallel/launches.hpp"
+#include "tests/parity/known_models.hpp"
+#include "tests/parity/tiny_llama.hpp"
+
+namespace trireme::test {
+namespace {
+
+using namespace framework;
+using planning::Cost;
+using planning::LaunchCounter;
+
+TEST(StepCost, BytesOfKnownOperations) {
+    at::Tensor const a = at::zeros({8, 16}), b = at::zeros({16, 4}), row = at::zeros({16});
+    at::Tensor const ids = at::zeros({3}, at::kLong);
+    LaunchCounter const counter(false);
+    at::Tensor const c = at::mm(a, b);                 // reads 512 + 256, writes 128
+    a.add_(row);                                       // reads 512 + 64, writes 512
+    at::Tensor const view = a.t().narrow(0, 0, 4);     // nothing
+    at::Tensor const half = a.to(at::kBFloat16);       // reads 512, writes 256
+    at::Tensor const same = a.to(at::kFloat);          // nothing
+    a.zero_();                                         // writes 512
+    at::Tensor const picked = a.index_select(0, ids);  // reads 3 rows of 64 and 24, writes 192
+    double const number = c.sum().item<double>();      // reads 128, writes 4, and waits
+    parallel::note_kernel("trireme::known", {a}, {c}); // reads 512, writes 128
+    Cost const total = counter.total();
+    EXPECT_EQ(number, 0.0);
+    EXPECT_EQ(total.launches, 7);
+    EXPECT_EQ(total.read, 768 + 576 + 512 + 216 + 128 + 512);
+    EXPECT_EQ(total.written, 128 + 512 + 256 + 512 + 192 + 4 + 128);
+    EXPECT_EQ(total.product_bytes, 768 + 128);
+    EXPECT_EQ(total.products, 1);
+    EXPECT_EQ(total.waits, 1);
+    EXPECT_EQ(total.allocations, 4);
+}
+
+planning::StepDescription one_sample(std::int64_t tokens, parallelize::Compute compute) {
+    return planning::even_step(llama_3_8b(), {}, {.compute = compute}, {1, tokens, tokens}, 1);
+}
+
+/// Counts a step on the CPU, where operations compute.
+std::map<std::string, std::int64_t> counted_step(planning::StepDescription const& step) {
+    auto const world = parallel::make_dry_world(step.mesh, 0);
+    std::map<std::string, std::int64_t> launches;
+    std::optional<LaunchCounter> counter;
+    planning::count_memory(tiny_llama(false, 0), step, *world, at::kCPU,
+                           [&] { counter.emplace(false); });
+    for (auto const& place : counter->places())
+        for (auto const& [name, cost] : place.operations) launches[name] += cost.launches;
+    return launches;
+}
+
+thread_local std::map<std::string, std::int64_t>* seen = nullptr;
+
+/// Calls of a step by name, by a watcher that knows nothing of launches.
+std::map<std::string, std::int64_t> watched_step(planning::StepDescription const& step) {
+    auto const world = parallel::make_dry_world(step.mesh, 0);
+    std::map<std::string, std::int64_t> calls;
+    at::CallbackHandle handle = 0;
+    planning::count_memory(tiny_llama(false, 0), step, *world, at::kCPU, [&] {
+        seen = &calls;
+        handle = at::addThreadLocalCallback(at::RecordFunctionCallback(
+            [](at::RecordFunction const& function) -> std::unique_ptr<at::ObserverContext> {
+                (*seen)[function.name()] += 1;
+                return nullptr;
+            }));
+    });
+    at::removeCallback(handle);
+    return calls;
+}
+
+TEST(StepCost, APlainWatcherSeesTheSameCalls) {
+    auto const step = one_sample(24, parallelize::Compute::fp32);
+    auto const counted = counted_step(step), watched = watched_step(step);
+    std::int64_t compared = 0;
+    for (auto const* name :
+         {"aten::mm", "aten::addmm_", "aten::copy_", "aten::mul_", "aten::silu",
+          "aten::silu_backward", "aten::add", "trireme::rms_norm", "trireme::rms_norm_backward",
+          "trireme::attention_forward", "trireme::attention_backward", "trireme::apply_rotary",
+          "trireme::cross_entropy", "trireme::adamw", "trireme::add_rows"}) {
+        auto const ours = counted.contains(name) ? counted.at(name) : 0,
+                   theirs = watched.contains(name) ? watched.at(name) : 0;
+        EXPECT_EQ(ours, theirs) << name;
+        compared += ours;
+    }
+    EXPECT_GT(compared, 50);
+}
+
+struct LayerCost {
+    Cost forward, backward, head;
+};
+
+/// Costs of one layer of Llama-3 8B, and of all that the head does.
+LayerCost layer_of_8b() {
+    model::Config c = llama_3_8b();
+    c.layers = 2;
+    LayerCost found;
+    for (auto const& place :
+         planning::step_cost(c, one_sample(8192, parallelize::Compute::bf16), 0, true)) {
+        fmt::print("{} {}: {} launches, {} products, {:.2f} GB elementwise, {} allocations\n",
+                   place.doing, place.block, place.cost.launches, place.cost.products,
+                   static_cast<double>(place.cost.elementwise()) / 1e9, place.cost.allocations);
+        if (place.block == 2)
+            (place.doing == "forward" ? found.forward : found.backward) = place.cost;
+        if (place.block == 3) found.head += place.cost;
+    }
+    return found;
+}
+
+/// Ceilings: whoever adds a launch or bytes says why, whoever takes some away lowers them.
+TEST(StepCost, ALayerAndTheHeadOfLlama8BStayBelowTheirCeilings) {
+    LayerCost const cost = layer_of_8b();
+    EXPECT_EQ(cost.forward.launches, 55);
+    EXPECT_EQ(cost.backward.launches, 86);
+    EXPECT_EQ(cost.forward.products, 8);
+    EXPECT_EQ(cost.backward.products, 20);
+    EXPECT_LE(cost.forward.elementwise(), 6'320'000'000);
+    EXPECT_LE(cost.backward.elementwise(), 12'870'000'000);
+    EXPECT_EQ(cost.head.launches, 12571);
+    EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
+}
+
+} // namespace
+} // namespace trireme::test
