@@ -21,7 +21,8 @@ constexpr int kSamples = 40;
 std::unique_ptr<Dataset> whole() {
     std::vector<Sample> samples;
     for (int i = 0; i < kSamples; ++i) samples.push_back(sample(1 + i % 4, i));
-    return make_memory_dataset(TaskKind::classification, std::move(samples), {"a", "b", "c"}, 100'000);
+    return make_memory_dataset(TaskKind::classification, std::move(samples), {"a", "b", "c"},
+                               100'000);
 }
 
 std::vector<std::int32_t> tokens(Dataset const& set, std::int64_t id) {
