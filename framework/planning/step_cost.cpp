@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/record_function.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "cluster/error.hpp"
 #include "framework/model/flash.hpp"
 #include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/parallel_model.hpp"
@@ -262,7 +264,16 @@ std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription con
         parallel::make_dry_world(step.mesh, rank, {.observer = std::make_shared<Calls>()});
     DryGpu const dry(gpu);
     std::optional<LaunchCounter> counter;
-    count_memory(model, step, *world, at::kMeta, [&] { counter.emplace(true); });
+    try {
+        count_memory(model, step, *world, at::kMeta, [&] { counter.emplace(true); });
+    } catch (c10::NotImplementedError const& error) {
+        std::string const what = error.what_without_backtrace();
+        throw cluster::InputError(fmt::format(
+            "parallel.device: cuda: {} does not run without memory, so that it cannot be counted; "
+            "legal: cpu, or what flash attention computes (numerics.compute: bf16, "
+            "model.attention_dropout: 0, one pipeline stage, no capped scores)",
+            what.substr(0, what.find(':'))));
+    }
     return counter->places();
 }
 

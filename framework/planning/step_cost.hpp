@@ -72,7 +72,9 @@ StepDescription even_step(model::Config const& model, parallelize::ParallelSecti
 
 /// Counts a step of `rank`, from its micro-batches to renewed weights, by the code that trains, on
 /// the meta device. `gpu`: with what a GPU runs, not the CPU's kernels. Local; takes no memory for
-/// weights or activations. Throws InputError for a layout that cannot work.
+/// weights or activations. Throws InputError for a layout that cannot work, and on a GPU for one
+/// with an operation that does not run on the meta device, as attention that is not flash
+/// attention.
 std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription const& step, int rank,
                                  bool gpu);
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "cluster/error.hpp"
 #include "framework/planning/memory_meter.hpp"
 #include "framework/planning/step_cost.hpp"
 #include "parallel/dry_world.hpp"
@@ -129,6 +130,19 @@ TEST(StepCost, ALayerAndTheHeadOfLlama8BStayBelowTheirCeilings) {
     EXPECT_LE(cost.backward.elementwise(), 12'870'000'000);
     EXPECT_EQ(cost.head.launches, 12571);
     EXPECT_EQ(cost.forward.waits + cost.backward.waits + cost.head.waits, 0);
+}
+
+TEST(StepCost, WhatCannotBeCountedIsRefusedByName) {
+    model::Config c = llama_3_8b();
+    c.layers = 1;
+    try {
+        planning::step_cost(c, one_sample(16, parallelize::Compute::fp32), 0, true);
+        FAIL() << "attention in float32 is no flash attention";
+    } catch (cluster::InputError const& error) {
+        EXPECT_TRUE(std::string(error.what())
+                        .starts_with("parallel.device: cuda: aten::abs.out does not run"))
+            << error.what();
+    }
 }
 
 } // namespace
