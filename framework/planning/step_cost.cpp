@@ -272,7 +272,7 @@ std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription con
             "parallel.device: cuda: {} does not run without memory, so that it cannot be counted; "
             "legal: cpu, or what flash attention computes (numerics.compute: bf16, "
             "model.attention_dropout: 0, one pipeline stage, no capped scores)",
-            what.substr(0, what.find(':'))));
+            what.substr(0, what.find(": "))));
     }
     return counter->places();
 }

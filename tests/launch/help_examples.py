@@ -97,6 +97,7 @@ def write_scene(folder):
     (folder / "prompt.json").write_text(json.dumps({"template": "{text} it was {label}"}))
     (folder / "texts").mkdir()
     (folder / "texts" / "reviews.txt").write_text("\n".join(texts))
+    (folder / "runs.jsonl").write_text(json.dumps(PUBLISHED) + "\n")
     (folder / "study.json").write_text(json.dumps({"format": "trireme-report", "version": 1, "title": "A study", "sections": []}))
     tokens = re.search(r"tokens\.json: (\{.*?\}),", must("trireme help verify", folder))
     (folder / "tokens.json").write_text(tokens[1])
@@ -109,6 +110,11 @@ def write_scene(folder):
     must("trireme export --run runs/reviews --output exported", folder)
     write_decoder(folder)
 
+
+# A run as `trireme plan --rows` reads it.
+PUBLISHED = {"id": "table:1", "table": "megatron", "source": "x", "gpu": "A100 SXM 80GB", "gpus": 8, "gpus_per_node": 8, "seq": 2048, "micro_batch": 2,
+             "num_microbatches": 4, "tp": 1, "pp": 1, "dp": 8, "zero": 1, "recompute": "none",
+             "model": {"hidden": 2048, "layers": 24, "heads": 16, "vocab": 50257, "experts": 0}}
 
 # Names that an example of a command finds empty although others find something there: it makes them itself.
 OWN = {
