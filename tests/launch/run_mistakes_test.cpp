@@ -225,8 +225,8 @@ std::vector<Mistake> const kRuns{
      {}},
     {"PlotOfNoRun",
      {"plot", "--run", "DIR/none", "--output", "DIR/a.svg"},
-     "DIR/none/metrics.jsonl: No such file or directory; legal: --run with a folder that `trireme "
-     "train` wrote",
+     "DIR/none/metrics.jsonl: No such file or directory; legal: folder of a run, as `trireme "
+     "train` writes one",
      {}},
     {"PlotOfNoSteps",
      {"plot", "--run", "DIR/run", "--output", "DIR/a.svg"},
