@@ -17,7 +17,7 @@ struct PlannedRun {
     std::int64_t steps = 0;    ///< 0: not known
 };
 
-/// What `trireme plan --rows` was asked.
+/// Holds the options of `trireme plan --rows`.
 struct RowsRequest {
     std::string rows, out, constants;
     bool force = false;

@@ -61,12 +61,12 @@ class Job:
             refuse(f"--cell: {self.given.cell}: legal: {', '.join(cell.name for cell in self.cells)}")
         return found
 
-    def todo(self):
+    def remaining(self):
         return [cell for cell in self.wanted() if is_open(self.folder, cell, self.given.retry)]
 
     def check(self):
         """Refuses what cannot go well, before anything is written."""
-        cells.check_cap(self.study, spent(self.folder, self.cells), self.todo())
+        cells.check_cap(self.study, spent(self.folder, self.cells), self.remaining())
         told = ""
         for cell in {(c.layout, c.nodes, c.batch): c for c in self.wanted()}.values():
             told = program.check_run(self.study.run, cell, str(self.folder.path / "none"))
@@ -91,13 +91,13 @@ def say(line):
 
 
 def show(job):
-    study, todo = job.study, job.todo()
+    study, remaining = job.study, job.remaining()
     for cell in job.cells:
         result = job.folder.result(cell)
         state = result["state"] if result else "not run"
         print(f"{cell.name:<40} {cell.scaling:<12} {cell.nodes:>5} nodes {cell.ranks:>6} ranks {cell.batch:>7} samples a step  {state}")
-    worst = cells.node_hours(study, todo)
-    print(f"\n{len(todo)} of {len(job.cells)} cells to run, at most {worst:.4g} node-hours; {spent(job.folder, job.cells):.4g} used so far; "
+    worst = cells.node_hours(study, remaining)
+    print(f"\n{len(remaining)} of {len(job.cells)} cells to run, at most {worst:.4g} node-hours; {spent(job.folder, job.cells):.4g} used so far; "
           f"the cap is {study.node_hours:.6g}\nnothing was written")
 
 
@@ -112,7 +112,7 @@ def run(job):
     job.begin(job.check())
     work = Work(job.study, job.folder, say)
     work.take_up(job.wanted())
-    work.run(job.todo())
+    work.run(job.remaining())
     if job.given.cell:
         say(line_of(job, job.wanted()[0]))
 

@@ -15,7 +15,8 @@ inline ParameterUse const kNoParameter{};
 /// Tells whether product() computes pieces of a fixed size, each in one thread, so that its bits do
 /// not depend on the number of threads. Otherwise the library divides a product by threads as it
 /// likes: sums are rounded otherwise then in float64, and in float32 where there are few columns.
-/// For all of this process; set before anything is computed.
+/// Holds for the whole process; must be set before anything is computed, or results would differ
+/// from call to call.
 inline std::atomic<bool> products_in_pieces{false};
 
 /// y[M, N] = a[M, K] b[K, N] + bias[N]; without a bias where it is undefined.

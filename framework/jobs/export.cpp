@@ -75,7 +75,7 @@ std::string best_of(std::string const& folder, std::vector<std::string> const& n
                     folder, progress.best_step));
 }
 
-/// How many of the newest "average-K" asks for; 0: it asks for something else, or for too many.
+/// Returns K of "average-K"; 0 for any other text, and for more than there are.
 std::size_t averaged(std::string const& which, std::size_t most) {
     constexpr std::string_view kAverage = "average-";
     if (!which.starts_with(kAverage)) return 0;

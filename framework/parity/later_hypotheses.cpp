@@ -102,7 +102,8 @@ std::optional<Cause> left_over(Case const& c) {
 
 namespace {
 
-/// How far the first moments after the last step are off, and by which factors.
+/// Holds the errors of the first moments after the last step, and the factors by which they are
+/// off.
 struct Off {
     double worst = 0, most = 0, least = 1e300;
 };

@@ -101,7 +101,7 @@ std::vector<Property> on_data_ranks(int ranks) {
     return all;
 }
 
-/// What the samples' own lengths and tokens may have to do with it.
+/// Lists properties of the samples' own lengths and tokens, since a mistake may hang on them alone.
 std::vector<Property> of_contents(std::vector<Place> const& places, std::string const& table) {
     std::set<std::int64_t> lengths;
     std::set<std::int32_t> tokens;

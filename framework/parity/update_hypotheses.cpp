@@ -154,7 +154,7 @@ std::optional<Cause> rate(Case const& c) {
 
 namespace {
 
-/// How weights decayed that should have otherwise.
+/// Describes a decay that is not the one that was asked for.
 struct Decay {
     double times = 0;                   ///< factor by which decay is too large
     bool with = false, without = false; ///< of parameters with and without weight decay

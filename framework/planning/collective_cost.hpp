@@ -25,7 +25,8 @@ double all_reduce_seconds(Group const& group, Machine const& machine, double byt
 /// A reduce-scatter costs as much.
 double all_gather_seconds(Group const& group, Machine const& machine, double bytes,
                           double calls = 1);
-/// From a rank to the one `stride` further, while all ranks of the node do so.
+/// Times a send to the rank `stride` further while all ranks of the node send, since they share its
+/// network.
 double transfer_seconds(std::int64_t stride, Machine const& machine, double bytes);
 
 } // namespace trireme::framework::planning

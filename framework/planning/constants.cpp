@@ -69,7 +69,7 @@ Fields<StackConstants> const kStackConstants{
     {"reserved_overhead", &StackConstants::reserved_overhead},
     {"step", &StackConstants::step}};
 
-/// Of GPUs and links that no constant is about: between those that were fitted.
+/// Assumed for a GPU and a link without measured runs: values between those that were fitted.
 Gpu const kUnknownGpu{.matrix_efficiency = 0.75, .memory_efficiency = 0.85, .tile_depth = 190};
 Link const kUnknownLink{.efficiency = 0.7, .latency = 4e-6};
 

@@ -53,7 +53,7 @@ inline Names const kWait{"aten::_local_scalar_dense", "aten::nonzero", "aten::ma
 inline std::map<std::string, std::int64_t, std::less<>> const kSeveral{
     {"aten::_flash_attention_backward", 6}, {"trireme::flash_backward", 6}};
 
-/// What the schema of an operator says of its arguments and results.
+/// Says which arguments an operator reads and writes, worked out once from its schema.
 struct Rule {
     std::vector<bool> read, written; ///< by argument
     bool view = false, fresh = false;

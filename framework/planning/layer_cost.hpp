@@ -29,13 +29,13 @@ struct PartCost {
     PassCost weight_gradient;
 };
 
-/// What a rank computes: fixed for all its layers.
+/// Bundles the run, the framework and the machine, which are the same for all layers of a rank.
 struct Setting {
     Workload const& workload;
     Stack const& stack;
     Machine const& machine;
 
-    /// Of one micro-batch on one rank.
+    /// Returns the tokens of one micro-batch on one rank.
     double tokens() const;
     Group tensor_group() const { return {workload.layout.tensor, 1}; }
     Group context_group() const { return {workload.layout.context, workload.layout.tensor}; }

@@ -1,4 +1,4 @@
-// The description of a machine on disk: configs/machines/*.yaml, or what `trireme calibrate` wrote.
+// Reads the description of a machine: a file of configs/machines, or one of the same form.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace trireme::framework::planning {
 
-/// Matrix products of one shape, as `trireme calibrate` measured them.
+/// Measured rate of matrix products of one shape.
 struct MatrixRate {
     std::int64_t rows = 0, inner = 0, columns = 0;
     double flops = 0; ///< FLOP/s, median

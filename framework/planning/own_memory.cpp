@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "framework/planning/stage_plan.hpp"
 #include "parallel/budgets.hpp"
 #include "parallel/flat_layout.hpp"
 #include "parallel/layer_split.hpp"
@@ -82,7 +83,8 @@ OwnMemory stage_memory(OwnLayout const& l, BlockProfile const& p, int stage, int
                                  last ? share_of(p.head, parts).elements : 0);
     memory.buffers = store.buffers(layer.elements, std::max(layer.elements, ends));
     double const flying =
-        real(chunks_in_flight(l.section, stages, stage, l.micro_steps)) / real(chunks);
+        real(chunks_in_flight(l.section.schedule, {stages, chunks}, stage, l.micro_steps)) /
+        real(chunks);
     memory.activations = flying * real(layers) * p.saved_layer +
                          (flying * real(chunks) - 1) * p.boundary +
                          std::max(p.layer_extra, last ? p.head_extra : 0);
@@ -94,21 +96,6 @@ OwnMemory stage_memory(OwnLayout const& l, BlockProfile const& p, int stage, int
 }
 
 } // namespace
-
-std::int64_t chunks_in_flight(parallelize::ParallelSection const& section, int stages, int stage,
-                              std::int64_t micro_steps) {
-    // Counts as parallel/pipeline_schedule.hpp promises.
-    std::int64_t const chunks = section.virtual_stages;
-    switch (section.schedule) {
-    case parallel::ScheduleKind::gpipe: return micro_steps;
-    case parallel::ScheduleKind::zero_bubble: return std::min<std::int64_t>(stages, micro_steps);
-    case parallel::ScheduleKind::interleaved:
-        return std::min<std::int64_t>(2 * (stages - stage - 1) + (chunks - 1) * stages + 1,
-                                      chunks * micro_steps);
-    case parallel::ScheduleKind::one_f_one_b: break;
-    }
-    return std::min<std::int64_t>(stages - stage, micro_steps);
-}
 
 std::vector<OwnMemory> own_memory(OwnLayout const& layout, BlockProfile const& profile) {
     int const stages = layout.mesh[Axis::pipeline];

@@ -31,8 +31,4 @@ struct OwnLayout {
 /// be cut so.
 std::vector<OwnMemory> own_memory(OwnLayout const& layout, BlockProfile const& profile);
 
-/// Chunks that a stage holds at most, each of one micro-step.
-std::int64_t chunks_in_flight(parallelize::ParallelSection const& section, int stages, int stage,
-                              std::int64_t micro_steps);
-
 } // namespace trireme::framework::planning

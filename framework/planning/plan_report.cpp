@@ -16,11 +16,6 @@ double tokens_of(OwnRun const& run) {
     return real(run.sequence * run.global_batch);
 }
 
-double layer_products(ModelShape const& m) {
-    double const attention = real(2 * m.attention_width() + 2 * m.kv_width());
-    return real(m.hidden) * (attention + real(m.ffn) * (m.gated ? 3 : 2));
-}
-
 std::string share(double part, double whole) {
     return fmt::format("{:5.1f}", 100 * part / whole);
 }
@@ -58,7 +53,7 @@ std::string csv_line(Judged const& j, OwnRun const& run, double library) {
 FlopsPerToken flops_per_token(OwnRun const& run) {
     auto const& m = run.model;
     double const table = real(m.vocabulary) * real(m.hidden),
-                 layers = real(m.layers) * layer_products(m),
+                 layers = real(m.layers) * m.layer_parameters(),
                  attention = 12 * real(m.layers) * real(m.attention_width()) * real(run.sequence),
                  without_input = 6 * (layers + table) + attention;
     return {without_input, 6 * (layers + (m.tied ? 1 : 2) * table) + attention, without_input};

@@ -30,7 +30,7 @@ struct MemoryUse {
     double allocated() const {
         return weights + gradients + optimizer + buffers + activations + loss;
     }
-    /// Between steps, or at the peak.
+    /// Returns what a framework prints as allocated: some print between steps, not at the peak.
     double printed(bool at_peak) const {
         return at_peak ? allocated() : weights + gradients + optimizer + buffers;
     }

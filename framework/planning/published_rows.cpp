@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// What says how it went, or for what the row may be used.
+/// Fields that would give the answer away, or say what a row is used for.
 constexpr std::array kLeaks{"measured", "usable", "reason", "group", "inferred", "note", "trust"};
 
 /// Fields of an object: null and missing are one.

@@ -115,21 +115,27 @@ std::vector<parallel::StageActions> schedule_of(Workload const& w) {
     return lists;
 }
 
+std::int64_t chunks_in_flight(parallel::ScheduleKind schedule, PipelineParts parts,
+                              std::int64_t stage, std::int64_t micro_steps) {
+    auto const [stages, chunks] = parts;
+    switch (schedule) {
+    case parallel::ScheduleKind::gpipe: return micro_steps;
+    case parallel::ScheduleKind::zero_bubble: return std::min(stages, micro_steps);
+    case parallel::ScheduleKind::interleaved:
+        return std::min(2 * (stages - stage - 1) + (chunks - 1) * stages + 1, chunks * micro_steps);
+    case parallel::ScheduleKind::one_f_one_b: break;
+    }
+    return std::min(stages - stage, micro_steps);
+}
+
 double micro_batches_in_flight(Workload const& w, std::int64_t stage) {
     auto const& l = w.layout;
-    double const steps = static_cast<double>(w.micro_batches);
-    double const stages = static_cast<double>(l.pipeline), s = static_cast<double>(stage);
-    double const chunks = static_cast<double>(l.chunks);
-    switch (l.schedule) {
-    case PipelineKind::gpipe: return steps;
-    case PipelineKind::interleaved:
-        return std::min(steps, (2 * (stages - s - 1) + (chunks - 1) * stages + 1) / chunks);
-    case PipelineKind::zero_bubble_1p: return std::min(steps, stages);
-    case PipelineKind::zero_bubble_2p: return std::min(steps, 2 * stages - 1);
-    case PipelineKind::none:
-    case PipelineKind::one_f_one_b: break;
-    }
-    return std::min(steps, stages - s);
+    if (l.schedule == PipelineKind::zero_bubble_2p)
+        return static_cast<double>(std::min(w.micro_batches, 2 * l.pipeline - 1));
+    std::int64_t const chunks = l.schedule == PipelineKind::interleaved ? l.chunks : 1;
+    auto const held =
+        chunks_in_flight(kind_of(l.schedule), {l.pipeline, chunks}, stage, w.micro_batches);
+    return static_cast<double>(held) / static_cast<double>(chunks);
 }
 
 } // namespace trireme::framework::planning

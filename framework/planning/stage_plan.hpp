@@ -19,6 +19,14 @@ double stage_parameters(Workload const& workload, Stack const& stack, std::int64
 /// The action lists of all stages: those of parallel/pipeline_schedule.hpp, and ZB-H2.
 std::vector<parallel::StageActions> schedule_of(Workload const& workload);
 
+struct PipelineParts {
+    std::int64_t stages = 1, chunks = 1; ///< chunks: virtual stages of a rank
+};
+/// Chunks that a stage holds at most, each of one micro-step, as parallel/pipeline_schedule.hpp
+/// promises.
+std::int64_t chunks_in_flight(parallel::ScheduleKind schedule, PipelineParts parts,
+                              std::int64_t stage, std::int64_t micro_steps);
+
 /// Activations that a stage holds at most, each of one micro-batch of all the stage's layers.
 double micro_batches_in_flight(Workload const& workload, std::int64_t stage);
 

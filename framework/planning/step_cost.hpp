@@ -1,4 +1,5 @@
-// What a step asks of a device: launches, bytes, allocations, waits and collectives, by place.
+// Counts what a step asks of a device: launches, bytes, allocations, waits and collectives, by
+// place.
 //
 // [Note: one seam] Nothing here knows the code that it counts. Each operation of libtorch and each
 // kernel of ours (parallel/launches.hpp) passes at::RecordFunction, on every device; the innermost
@@ -50,7 +51,7 @@ class LaunchCounter {
     LaunchCounter(LaunchCounter const&) = delete;
     LaunchCounter& operator=(LaunchCounter const&) = delete;
 
-    /// In the order in which a step first came by.
+    /// Returns places in the order in which the step first reached them.
     std::vector<PlaceCost> const& places() const;
     Cost total() const;
 
@@ -60,7 +61,7 @@ class LaunchCounter {
     std::unique_ptr<State> state_;
 };
 
-/// What a described step is made of: samples of equal length.
+/// Describes a step by samples of equal length, so that no data are needed.
 struct EvenBatch {
     std::int64_t samples = 1, length = 0, tokens_per_micro_batch = 0;
 };

@@ -15,7 +15,7 @@ double real(std::int64_t n) {
     return static_cast<double>(n);
 }
 
-/// What `seconds` of traffic leave after `compute` hid its part.
+/// Returns what is left of `seconds` of traffic after `compute` hid its part.
 double exposed(double seconds, double compute, double overlap) {
     return std::max(seconds - overlap * compute, (1 - overlap) * seconds);
 }

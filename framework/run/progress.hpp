@@ -16,7 +16,7 @@ struct LossSums {
     void add(double loss);
 };
 
-/// What evaluations have shown of overfitting so far (overfitting.hpp).
+/// Keeps what evaluations have shown of overfitting so far (overfitting.hpp).
 struct Gap {
     std::int64_t lowest_step = -1; ///< evaluation with the lowest loss; -1: there is none
     double lowest = 0, last = 0;   ///< losses of that evaluation and of the last one

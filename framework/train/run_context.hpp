@@ -31,8 +31,8 @@ struct RunContext {
     struct EarlyEnd {
         std::string why, to_go_on;
     };
-    /// What the last evaluation found: patience has run out, the run overfits, or the model has
-    /// forgotten too much. Local.
+    /// Says why the last evaluation ends the run: patience has run out, the run overfits, or the
+    /// model has forgotten too much; empty if it goes on. Local.
     EarlyEnd early_reason() const;
     /// Is the last step done, or has the run to end early? Local.
     bool is_over() const;

@@ -53,10 +53,10 @@ def node_hours(study, cells):
     return sum(cell.nodes for cell in cells) * study.seconds() / 3600
 
 
-def check_cap(study, spent, todo):
+def check_cap(study, spent, remaining):
     """Refuses what may cost more than the study is allowed to, with the sum."""
-    worst = node_hours(study, todo)
+    worst = node_hours(study, remaining)
     if spent + worst > study.node_hours * (1 + 1e-9):
         told = f"{spent:.4g} used so far and " if spent else ""
-        refuse(f"{study.path}: node_hours: {study.node_hours:.6g}: legal: at least {spent + worst:.6g}: {told}{len(todo)} cells on "
-               f"{sum(cell.nodes for cell in todo)} nodes in all for at most {study.time} each")
+        refuse(f"{study.path}: node_hours: {study.node_hours:.6g}: legal: at least {spent + worst:.6g}: {told}{len(remaining)} cells on "
+               f"{sum(cell.nodes for cell in remaining)} nodes in all for at most {study.time} each")

@@ -33,10 +33,10 @@ class Work:
                 self.running.append((cell, attempt))
                 self.say(f"{cell.name}: its job is still there")
 
-    def run(self, todo):
+    def run(self, remaining):
         """Runs these cells, in their order."""
-        left = [cell for cell in todo if cell not in [c for c, _ in self.running]]
-        total, done = len(todo), 0
+        left = [cell for cell in remaining if cell not in [c for c, _ in self.running]]
+        total, done = len(remaining), 0
         try:
             while left or self.running:
                 while left and len(self.running) < self.back_end.at_once:

@@ -1,5 +1,5 @@
-// What keeps a model general, in runs of the command: overfitting is found and noise is not, what
-// is forgotten ends a run, frozen parts stay.
+// Runs of the command are kept general: overfitting is found and noise is not, forgetting ends a
+// run, frozen parts stay.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -134,7 +134,7 @@ TEST_P(GuardOf, AnOverfittingToyStopsWithinTwoEvaluationsAndItsBestIsExported) {
     EXPECT_NE(exported("run").find("exported " + name_of_step(best)), std::string::npos);
 }
 
-/// As many steps on data of which none is seen twice.
+/// The control takes as many steps, on data of which none is seen twice.
 TEST_P(GuardOf, ARunThatLearnsGoesOnToItsEnd) {
     write_data(path("many"), {.noise = 8}, GetParam(), 1600);
     train("run", seeded(kOverfitting, GetParam(), path("many")));

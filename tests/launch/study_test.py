@@ -127,10 +127,10 @@ class Cells(unittest.TestCase):
 
     def test_cap(self):
         read = self.read(lambda text: text.replace("node_hours: 10", "node_hours: 0.65"))
-        todo = cells.cells_of(read, 8)  # (1 + 2 + 4 + 2 + 4) x 3 nodes for a minute each: 0.65 node-hours
-        cells.check_cap(read, 0, todo)
+        remaining = cells.cells_of(read, 8)  # (1 + 2 + 4 + 2 + 4) x 3 nodes for a minute each: 0.65 node-hours
+        cells.check_cap(read, 0, remaining)
         self.assertIn("node_hours: 0.65: legal: at least 0.75: 0.1 used so far and 15 cells on 39 nodes in all for at most 0:01:00 each",
-                      refusal(cells.check_cap, read, 0.1, todo))
+                      refusal(cells.check_cap, read, 0.1, remaining))
 
 
 class Fits(unittest.TestCase):

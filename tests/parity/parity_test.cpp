@@ -61,7 +61,7 @@ INSTANTIATE_TEST_SUITE_P(
                     std::tuple("mistral", framework::parallelize::NumericsMode::fast,
                                framework::parallelize::Compute::bf16)));
 
-/// With a head of its own and with one that shares the embeddings' table.
+/// Llama has a head of its own, GPT-2 shares the embeddings' table, whose rate is then the lowest.
 TEST(LayerDecay, EveryLayoutHasTheRatesOfTheWholeModel) {
     for (char const* folder : {"llama", "gpt2"}) {
         auto config = golden_config(folder);

@@ -1,5 +1,5 @@
-// What a step costs, counted: launches and bytes of known operations, of a small step, and of
-// the layer of a large model.
+// Launches and bytes are counted: of known operations, of a small step, and of the layer of a large
+// model.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
