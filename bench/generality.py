@@ -1,4 +1,4 @@
-"""What a tiny model forgets while it learns another language, and what lowers it: the loss on the first language (general
+"""Measures what a tiny model forgets while it learns another language, and what lowers it: the loss on the first language (general
 text) and on the second (the task) of a Llama of 4 layers, trained on the first and fine-tuned on the second in several ways.
 Both are Markov chains of words with 10 % noise, with rules of their own. Prints a table in Markdown, mean and deviation over
 seeds, and fails unless a limit on forgetting is kept and replay lowers it.

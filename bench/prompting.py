@@ -1,4 +1,4 @@
-"""What prompts reach with a pretrained decoder (bench/smollm2.py), and what fine-tuning adds: prints one JSON line, writes it to
+"""Measures what prompts reach with a pretrained decoder (bench/smollm2.py), and what fine-tuning adds: prints one JSON line, writes it to
 bench-work/prompting/KIND.json, and fails where a margin below is missed.
 
     .venv-peers/bin/python bench/prompting.py reviews       the film reviews of a finished launch/quickstart: majority, no examples,

@@ -78,7 +78,7 @@ def batch_of(task, samples, masks):
 
 
 def hide(sample, masks):
-    """What is shown of a sample and its labels: data/masked_dataset.cpp again, for the same words hidden in the same way."""
+    """Returns what is shown of a sample and its labels: data/masked_dataset.cpp again, for the same words hidden in the same way."""
     words = sample["words"]
     key = base.key_of(base.key_of(masks["seed"], MASK, sample["epoch"]), MASK, sample["id"])
     draws = [base.philox(key, w, 0) for w in range(max(words, default=-1) + 1)]

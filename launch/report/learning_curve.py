@@ -1,4 +1,4 @@
-"""What more data would bring: runs that differ in `data.fraction`, and the power law through their losses.
+"""Foretells what more data would bring, by runs that differ in `data.fraction`, and the power law through their losses.
 
 loss(share) = floor + scale x share^-exponent (Hestness et al.: Deep Learning Scaling is Predictable, Empirically, 2017, arXiv:1712.00409).
 The interval is a parametric bootstrap: losses drawn around the law with the deviation that the runs have from it, and fitted again.

@@ -62,7 +62,7 @@ def front_of(layouts):
 
 
 def name_of(layout):
-    """As framework/planning/layout_search.cpp names it."""
+    """Names a layout as framework/planning/layout_search.cpp does, so that page and terminal agree."""
     whole = {name: int(layout[name]) for name in DEGREES}
     chunks = f" x {whole['virtual_stages']}" if whole["virtual_stages"] > 1 else ""
     schedule = f" ({layout['schedule']}{chunks})" if whole["pipeline"] > 1 else ""

@@ -37,7 +37,7 @@ def ending(events):
 
 
 def generality(evaluations):
-    """Whether the loss on the validation split rises while training goes on."""
+    """Says whether the loss on the validation split rises while training goes on."""
     losses = [(e["loss"], e["step"]) for e in evaluations]
     if len(losses) < 2:
         return verdict("info", "Too few evaluations to see overfitting", f"{len(losses)}; `evaluation.every` sets how many steps lie between two.")

@@ -19,7 +19,7 @@ class Job:
         return [e for e in self.events if e["kind"] == kind]
 
     def seconds(self):
-        """From its first event to its last: what it took before and after these is not in the file."""
+        """Counts from its first event to its last: what it took before and after these is not in the file."""
         times = [number(e, "time", self.event["time"]) for e in self.events]
         return max(0.0, max(times, default=self.event["time"]) - self.event["time"])
 
@@ -42,7 +42,7 @@ def total(jobs, kind, key):
 
 
 def seconds_that_count(events):
-    """Of the steps that the run still stands on: a job that takes it up, or a rollback, voids all later ones."""
+    """Adds up the steps that the run still stands on: a job that takes it up, or a rollback, voids all later ones."""
     kept = {}
     for event in events:
         if event["kind"] == "train":

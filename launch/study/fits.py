@@ -14,7 +14,7 @@ RULE = (f"A repeat is flagged whose step is more than {100 * APART:.0f} % off: o
 
 
 def outliers(values):
-    """Whether each of the repeats of one configuration is flagged (RULE)."""
+    """Says whether each of the repeats of one configuration is flagged (RULE)."""
     if len(values) == 2:
         return [value > min(values) * (1 + APART) for value in values]
     if len(values) < 2:

@@ -28,7 +28,7 @@ def end(process):
 
 
 def alive(pid):
-    """Whether the mpirun that an earlier study started still runs."""
+    """Says whether the mpirun that an earlier study started still runs."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return b"mpirun" in file.read()

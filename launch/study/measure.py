@@ -39,7 +39,7 @@ def percentile(values, share):
 
 
 def steady(steps, ranks):
-    """What the steps after the warm-up took."""
+    """Measures the steps after the warm-up; those before it pay for what happens once."""
     seconds = [step["seconds"] for step in steps]
     wall, tokens = sum(seconds), sum(step["tokens"] for step in steps)
     return {"steps": len(steps), "wall_s": wall, "step_s": wall / len(steps), "step_median_s": statistics.median(seconds),
@@ -48,7 +48,7 @@ def steady(steps, ranks):
 
 
 def shares(events):
-    """Where time went in the steps that events of kind `ranks` tell of: a median rank's own seconds by phase; the rest is waiting."""
+    """Says where time went in the steps that events of kind `ranks` tell of: a median rank's own seconds by phase; the rest is waiting."""
     told = of_kind(events, "ranks")
     if not told:
         return {}

@@ -74,7 +74,7 @@ def no_network(url, *_, **__):
 
 
 def write_pdf(folder, html, say):
-    """The same page as PDF, by WeasyPrint, which is not needed otherwise."""
+    """Makes a PDF of the page by WeasyPrint, which is not needed otherwise."""
     try:
         import weasyprint
     except (ImportError, OSError) as error:

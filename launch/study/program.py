@@ -16,7 +16,7 @@ def trireme():
 
 
 def ask(*arguments):
-    """What it prints; its own refusal is ours."""
+    """Returns what it prints; its own refusal becomes ours."""
     try:
         done = subprocess.run([trireme(), *arguments], capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
@@ -65,7 +65,7 @@ def versions():
 
 
 def surroundings():
-    """What a reader wants to know of the place: variables that change how ranks run, and modules."""
+    """Gathers what a reader wants to know of the place: variables that change how ranks run, and modules."""
     names = re.compile(r"(OMP|OMPI|MKL|NCCL|UCX|FI|PMIX|CUDA|TRIREME|SLURM_MPI)_\w+|LOADEDMODULES|LD_LIBRARY_PATH")
     hidden = re.compile(r"TOKEN|KEY|SECRET|PASS")
     return {name: "(not shown)" if hidden.search(name) else value for name, value in sorted(os.environ.items()) if names.fullmatch(name)}

@@ -18,7 +18,7 @@ PATIENCE = 30  # seconds that a job's output may take to be seen here
 
 
 def said(*command):
-    """What a command of Slurm prints; empty if it fails."""
+    """Returns the output of a command of Slurm; empty if it fails."""
     return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout.strip()
 
 

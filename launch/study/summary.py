@@ -1,4 +1,4 @@
-"""What a study found, out of the rows of cells.csv and nothing else but the constants of STUDY.yaml and the model's size."""
+"""Works out what a study found from the rows of cells.csv and nothing else but the constants of STUDY.yaml and the model's size."""
 import statistics
 
 from study import fits

@@ -13,7 +13,7 @@ def spent(folder, cells):
 
 
 def is_open(folder, cell, retry):
-    """Whether a cell is to be run, or is running: not if it went well, or failed and nobody asked to try again."""
+    """Says whether a cell is to be run, or is running: not if it went well, or failed and nobody asked to try again."""
     result = folder.result(cell)
     return result is None or result["state"] == "interrupted" or retry and result["state"] == "failed"
 

@@ -27,7 +27,7 @@ def row(name, group, measured, usable=("time",)):
 
 
 def said(rows, predictions):
-    """What the program prints; predictions: {id: (seconds, fits)}."""
+    """Returns what the program prints; predictions: {id: (seconds, fits)}."""
     path = save("rows.jsonl", "".join(json.dumps(one) + "\n" for one in rows))
     lines = [f"{name},{seconds},,,{'true' if fits else 'false'}" for name, (seconds, fits) in predictions.items()]
     found = save("predictions.csv", "\n".join(["id,step_s,mem_alloc_GB,mem_reserved_GB,fits", *lines]) + "\n")
