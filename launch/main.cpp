@@ -59,7 +59,7 @@ int script_command(std::string const& name, Arguments const& arguments) {
     Arguments command{TRIREME_DEFAULT_PYTHON, "-I",
                       exists(installed) ? installed.string() : TRIREME_SCRIPTS "/" + name};
     command.insert(command.end(), arguments.begin(), arguments.end());
-    // what starts this command again knows where it is
+    // Lets a study start this very program again in its jobs.
     setenv("TRIREME_PROGRAM", (own_folder() / "trireme").c_str(), 1);
     become(command);
 }

@@ -206,7 +206,7 @@ class Forgetting : public Guard {
     Set tune_;
 };
 
-/// The same number of steps; what is played again is a source of the mixture.
+/// Takes the same number of steps; the text that is played again is a source of the mixture.
 TEST_F(Forgetting, ReplayOfGeneralTextLowersIt) {
     Set replay = tune_;
     replay.push_back("data.train=[{name: task, weight: 7}, {name: general, path: " +
