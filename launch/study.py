@@ -10,11 +10,15 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it out
 
 from report.command import EXIT_STATUS, Layout, fail, parse, reason_of, refuse
-from study import cells, measure, program, settings
-from study.folder import Folder, fixed, save_json
-from study.work import Work, is_open, spent
+from experiment import program
+from experiment.budget import check_cap, most, spent
+from experiment.folder import Folder
+from experiment.work import Work, is_open
+from study import cells, measure, settings
+from study.program import parameters_of
 
 STOPPED = 85  # as of `train`: the same command goes on
+SAME = ("where", "ranks_per_node", "steps", "warmup", "set")  # cells that differ in these are not compared
 
 
 def arguments_of():
@@ -46,11 +50,16 @@ class Job:
 
     def __init__(self, given):
         self.given, self.study = given, settings.read_study(given.file)
-        self.folder = Folder(given.folder or self.study.study)
+        self.folder = Folder(given.folder or self.study.study, "study")
         values = program.values_of(self.study.run, self.study.set)
         self.seed, self.cells = int(values["seed"]), cells.cells_of(self.study, int(values["batch.global"]))
         self.digest = program.digest(self.study.run)
-        self.folder.check_same(self.study, self.digest)
+        self.folder.check_same(self.study, self.fixed())
+
+    def fixed(self):
+        """Values that must not change while the folder is gone on with."""
+        return {**{name: getattr(self.study, name) for name in SAME}, "run": self.digest,
+                "layouts": {layout.name: layout.set for layout in self.study.layouts}}
 
     def wanted(self):
         """Cells of this call: all, or the one that was asked for."""
@@ -66,11 +75,11 @@ class Job:
 
     def check(self):
         """Refuses what cannot go well, before anything is written."""
-        cells.check_cap(self.study, spent(self.folder, self.cells), self.remaining())
+        check_cap(self.study, spent(self.folder, self.cells), self.remaining())
         told = ""
         for cell in {(c.layout, c.nodes, c.batch): c for c in self.wanted()}.values():
             told = program.check_run(self.study.run, cell, str(self.folder.path / "none"))
-        return program.parameters_of(told)
+        return parameters_of(told)
 
     def begin(self, parameters):
         """Makes the folder, and writes what is told of the place."""
@@ -79,11 +88,11 @@ class Job:
         shutil.copyfile(self.study.run, self.folder.path / "run.yaml")
         facts = self.folder.facts()
         layouts = facts.get("fixed", {}).get("layouts", {})
-        now = fixed(self.study, self.digest)
+        now = self.fixed()
         facts |= {"fixed": now | {"layouts": layouts | now["layouts"]}, "parameters": parameters, "seed": self.seed, "versions": program.versions(),
                   "surroundings": program.surroundings(), "host": os.uname().nodename, "folder": os.getcwd(),
                   "begun": facts.get("begun", time.time()), "command": [program.trireme(), "study", *sys.argv[1:]]}
-        save_json(self.folder.path / "study.json", facts)
+        self.folder.save_facts(facts)
 
 
 def say(line):
@@ -96,7 +105,7 @@ def show(job):
         result = job.folder.result(cell)
         state = result["state"] if result else "not run"
         print(f"{cell.name:<40} {cell.scaling:<12} {cell.nodes:>5} nodes {cell.ranks:>6} ranks {cell.batch:>7} samples a step  {state}")
-    worst = cells.node_hours(study, remaining)
+    worst = most(study, remaining)
     print(f"\n{len(remaining)} of {len(job.cells)} cells to run, at most {worst:.4g} node-hours; {spent(job.folder, job.cells):.4g} used so far; "
           f"the cap is {study.node_hours:.6g}\nnothing was written")
 

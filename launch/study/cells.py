@@ -16,6 +16,9 @@ class Cell(NamedTuple):
     repeat: int  # from 1
     set: tuple  # KEY=VALUE of its run, but for the folder
 
+    def run_folder(self, attempt):
+        return attempt.path / "run"
+
     def assignments(self, folder):
         return [*self.set, f"run={folder}"]
 
@@ -46,17 +49,3 @@ def cells_of(study, batch):
     return [Cell(f"{name}-n{nodes}-b{size}-r{repeat}", " ".join(scalings), name, nodes, nodes * study.ranks_per_node, size, repeat,
                  assignments(study, layout, size))
             for repeat in range(1, study.repeats + 1) for (name, nodes, size), (layout, scalings) in unique.items()]
-
-
-def node_hours(study, cells):
-    """Most that these cells can take."""
-    return sum(cell.nodes for cell in cells) * study.seconds() / 3600
-
-
-def check_cap(study, spent, remaining):
-    """Refuses what may cost more than the study is allowed to, with the sum."""
-    worst = node_hours(study, remaining)
-    if spent + worst > study.node_hours * (1 + 1e-9):
-        told = f"{spent:.4g} used so far and " if spent else ""
-        refuse(f"{study.path}: node_hours: {study.node_hours:.6g}: legal: at least {spent + worst:.6g}: {told}{len(remaining)} cells on "
-               f"{sum(cell.nodes for cell in remaining)} nodes in all for at most {study.time} each")

@@ -7,14 +7,16 @@ import shlex
 
 import yaml
 
-from study import measure, program
+from experiment.log import events_of, of_kind
+from experiment.program import trireme
+from experiment.settings import seconds_of
 
 NUMBERS = (("step_s", "s"), ("tokens_per_s", "tokens/s"), ("tokens_per_s_per_rank", "tokens/s"), ("startup_s", "s"))
 
 
 def command(study, folder, cell):
     """`folder` and `cell` are words that the tool replaces."""
-    words = [program.trireme(), "study", os.path.abspath(study.path)]
+    words = [trireme(), "study", os.path.abspath(study.path)]
     return f"cd {shlex.quote(os.getcwd())} && {shlex.join(words)} --folder {folder} --cell {cell}"
 
 
@@ -61,8 +63,8 @@ NUMBER = '''
 
 
 def reframe(study, cells):
-    limit = f"{study.seconds() // 60 + 60}m"  # a queue may take a while
-    head = REFRAME.format(cells=[cell.name for cell in cells], limit=repr(limit), trireme=repr(os.path.abspath(program.trireme())),
+    limit = f"{seconds_of(study.time) // 60 + 60}m"  # a queue may take a while
+    head = REFRAME.format(cells=[cell.name for cell in cells], limit=repr(limit), trireme=repr(os.path.abspath(trireme())),
                           folder=repr(shlex.quote(os.getcwd())), study=repr(os.path.abspath(study.path)))
     return head + "".join(NUMBER.format(name=name, unit=unit) for name, unit in NUMBERS)
 
@@ -75,7 +77,7 @@ def log_line(seconds, kind, key, value, **metadata):
 
 def log_of(cell, row, events, seed):
     """Lines of one cell that went well: initialization, and its steps as the run."""
-    steps, last = measure.of_kind(events, "train"), measure.of_kind(events, "end")[-1]
+    steps, last = of_kind(events, "train"), of_kind(events, "end")[-1]
     first = steps[0]["time"] - steps[0]["seconds"]
     begun = first - (row["startup_s"] or 0)
     lines = [log_line(begun, "POINT_IN_TIME", "submission_benchmark", "trireme-study", cell=cell.name),
@@ -90,7 +92,7 @@ def log_of(cell, row, events, seed):
 def mlperf(folder, cells, rows):
     told = [(cell, row, folder.last(cell)) for cell, row in zip(cells, rows) if row["state"] == "ok"]
     seed = folder.facts().get("seed")
-    return "".join(log_of(cell, row, measure.events_of(attempt.run / "metrics.jsonl"), seed) for cell, row, attempt in told)
+    return "".join(log_of(cell, row, events_of(cell.run_folder(attempt) / "metrics.jsonl"), seed) for cell, row, attempt in told)
 
 
 def files(study, folder, cells, rows):

@@ -1,6 +1,8 @@
 """Numbers of one cell out of what its training logged (docs/metrics.md). Each is in the CSV, and reports know no others."""
-import json
 import statistics
+
+from experiment.budget import node_hours
+from experiment.log import events_of, of_kind
 
 # Columns of cells.csv, in this order.
 COLUMNS = ("cell", "scaling", "layout", "nodes", "ranks", "batch", "repeat", "attempt", "state", "reason", "job_id", "host", "started",
@@ -8,27 +10,6 @@ COLUMNS = ("cell", "scaling", "layout", "nodes", "ranks", "batch", "repeat", "at
            "tokens", "tokens_per_s", "tokens_per_s_per_rank", "logged_s", "load_s", "compute_s", "norm_s", "update_s", "data_share",
            "waiting_share", "slowest_ratio", "peak_memory_bytes", "predicted_step_s")
 PHASES = ("load", "compute", "norm", "update")
-
-
-def events_of(path):
-    """Events of a metrics.jsonl; lines that a killed run left half are passed over."""
-    found = []
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict):
-                    found.append(event)
-    except OSError:
-        pass
-    return found
-
-
-def of_kind(events, kind):
-    return [event for event in events if event.get("kind") == kind]
 
 
 def percentile(values, share):
@@ -91,16 +72,12 @@ def row_of(study, cell, attempt, predicted):
     row |= {name: result.get(name) for name in ("state", "reason", "job_id", "elapsed_s", "energy_j")}
     row["node_hours"] = node_hours(cell, result)
     if result["state"] == "ok":
-        row |= numbers_of(events_of(attempt.run / "metrics.jsonl"), study, cell, result.get("started"))
+        row |= numbers_of(events_of(cell.run_folder(attempt) / "metrics.jsonl"), study, cell, result.get("started"))
     return row
 
 
-def node_hours(cell, result):
-    return cell.nodes * (result.get("elapsed_s") or 0) / 3600
-
-
-def step_rows(row, attempt):
+def step_rows(cell, row, attempt):
     """Rows of steps.csv: [cell, step, seconds, tokens]."""
     if row["state"] != "ok":
         return []
-    return [[row["cell"], step["step"], step["seconds"], step["tokens"]] for step in of_kind(events_of(attempt.run / "metrics.jsonl"), "train")]
+    return [[row["cell"], step["step"], step["seconds"], step["tokens"]] for step in of_kind(events_of(cell.run_folder(attempt) / "metrics.jsonl"), "train")]

@@ -1,10 +1,8 @@
 """Everything that a study writes about what it found."""
+from experiment.files import beginning, write, write_pdf
+from experiment.folder import save_json
 from report import page, schema
-from report.command import Output
 from study import document, exports, measure, program, summary, tables
-from study.folder import save_json
-
-MOST_ATTACHED = 60_000  # characters of one attached file
 
 
 def predictions(study, folder, cells):
@@ -26,14 +24,6 @@ def predictions(study, folder, cells):
             save_json(kept, told)
         found[key] = told["step_s"]
     return found
-
-
-def beginning(path):
-    try:
-        content = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return content[:MOST_ATTACHED]
 
 
 def bindings_of(attempt):
@@ -65,30 +55,11 @@ def attached(study, folder, cells, rows):
             ("Job scripts", list(scripts.items())), ("Bindings", list(bindings.items())), ("Output of failed cells", failures)]
 
 
-def write(path, content):
-    Output(str(path), True).save(content.encode("utf-8") if isinstance(content, str) else content)
-
-
-def no_network(url, *_, **__):
-    raise ValueError(f"{url}: a report needs no other file")
-
-
-def write_pdf(folder, html, say):
-    """Makes a PDF of the page by WeasyPrint, which is not needed otherwise."""
-    try:
-        import weasyprint
-    except (ImportError, OSError) as error:
-        return say(f"report.pdf: not made: WeasyPrint is missing ({str(error).splitlines()[0]}); get it with: launch/setup --tests, or pip install "
-                   "weasyprint")
-    write(folder.path / "report.pdf", weasyprint.HTML(string=html.decode(), url_fetcher=no_network).write_pdf())
-    say(str(folder.path / "report.pdf"))
-
-
 def rows_of(study, folder, cells):
     """(rows of cells.csv, rows of steps.csv)"""
     told = predictions(study, folder, cells)
     rows = [measure.row_of(study, cell, folder.last(cell), told.get((cell.layout, cell.nodes, cell.batch))) for cell in cells]
-    return rows, [step for cell, row in zip(cells, rows) for step in measure.step_rows(row, folder.last(cell))]
+    return rows, [step for cell, row in zip(cells, rows) for step in measure.step_rows(cell, row, folder.last(cell))]
 
 
 def write_all(study, folder, cells, say):
@@ -105,5 +76,3 @@ def write_all(study, folder, cells, say):
         write(folder.path / name, content)
     say(str(folder.path / "report.html"))
     write_pdf(folder, html, say)
-
-

@@ -1,7 +1,5 @@
 """CSV and LaTeX out of rows and series."""
-import csv
-import io
-
+from experiment.tables import to_csv
 from report.numbers import shown
 from study import measure, summary
 
@@ -9,20 +7,6 @@ FITS = ("scaling", "layout", "law", "serial_fraction", "serial_s", "parallel_s",
         "largest_residual", "free")
 COST = ("tokens", "scaling", "layout", "nodes", "tokens_per_s", "restarts", "hours", "node_hours", "gpu_hours", "core_hours", "flop")
 STEPS = ("cell", "step", "seconds", "tokens")
-
-
-def cell_text(value):
-    """Numbers with all their digits; nothing for what is not defined."""
-    return "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
-
-
-def to_csv(columns, rows):
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([cell_text(value) for value in (row if isinstance(row, list) else [row.get(name) for name in columns])])
-    return text.getvalue()
 
 
 def files(rows, steps, series, cost):

@@ -19,6 +19,9 @@ from report_support import ROOT, WORK, refusal, run_tests
 from study_recomputed import Recomputed
 from study_support import STUDY, stand_in, write_study
 
+from experiment.budget import check_cap
+from experiment.files import write_pdf
+from experiment.folder import Folder
 from study import cells, fits, measure, settings
 
 
@@ -123,14 +126,14 @@ class Cells(unittest.TestCase):
     def test_the_examples_are_within_their_caps(self):
         for path in sorted((ROOT / "configs/studies").glob("*.yaml")):
             read = settings.read_study(str(path))
-            cells.check_cap(read, 0, cells.cells_of(read, 32))
+            check_cap(read, 0, cells.cells_of(read, 32))
 
     def test_cap(self):
         read = self.read(lambda text: text.replace("node_hours: 10", "node_hours: 0.65"))
         remaining = cells.cells_of(read, 8)  # (1 + 2 + 4 + 2 + 4) x 3 nodes for a minute each: 0.65 node-hours
-        cells.check_cap(read, 0, remaining)
+        check_cap(read, 0, remaining)
         self.assertIn("node_hours: 0.65: legal: at least 0.75: 0.1 used so far and 15 cells on 39 nodes in all for at most 0:01:00 each",
-                      refusal(cells.check_cap, read, 0.1, remaining))
+                      refusal(check_cap, read, 0.1, remaining))
 
 
 class Fits(unittest.TestCase):
@@ -285,11 +288,9 @@ class Whole(Recomputed, unittest.TestCase):
     def test_without_weasyprint_one_line_says_so(self):
         from unittest import mock
 
-        from study import outputs
-        from study.folder import Folder
         lines = []
         with mock.patch.dict(sys.modules, weasyprint=None):
-            outputs.write_pdf(Folder(WORK / "nowhere"), b"<p>", lines.append)
+            write_pdf(Folder(WORK / "nowhere", "study"), b"<p>", lines.append)
         self.assertRegex(lines[0], r"^report\.pdf: not made: WeasyPrint is missing \(.*\); get it with: launch/setup --tests, or pip install weasyprint$")
         self.assertEqual(len(lines), 1)
 

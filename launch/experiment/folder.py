@@ -1,7 +1,7 @@
-"""The folder of a study: what was begun and what came of it, in files that are there whole or not at all, so that a study may
-be killed at any moment and goes on with the same command.
+"""The folder of an experiment: what was begun and what came of it, in files that are there whole or not at all, so that it may be
+killed at any moment and goes on with the same command.
 
-    study.json                          what must not change, and versions, modules, host
+    study.json, sweep.json                          what must not change, and versions, modules, host
     cells/NAME/attempt-K/started.json   an attempt has begun
     cells/NAME/attempt-K/job.json       Slurm has it
     cells/NAME/attempt-K/result.json    it is over
@@ -13,8 +13,6 @@ import pathlib
 import time
 
 from report.command import reason_of, refuse, staged
-
-SAME = ("where", "ranks_per_node", "steps", "warmup", "set")  # cells that differ in these are not compared
 
 
 def save_json(path, value):
@@ -34,7 +32,7 @@ def read_json(path):
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        refuse(f"{path}: {error}; legal: a file that `trireme study` wrote")
+        refuse(f"{path}: {error}; legal: a file that `trireme` wrote there")
 
 
 class Attempt:
@@ -46,10 +44,6 @@ class Attempt:
     @property
     def number(self):
         return int(self.path.name.split("-")[1])
-
-    @property
-    def run(self):
-        return self.path / "run"
 
     @property
     def output(self):
@@ -70,8 +64,9 @@ class Attempt:
 
 
 class Folder:
-    def __init__(self, path):
-        self.path = pathlib.Path(path)
+    def __init__(self, path, kind):
+        """`kind`: study or sweep, by which its facts and its command are named."""
+        self.path, self.kind = pathlib.Path(path), kind
         self.lock = None
 
     def cell(self, cell):
@@ -96,42 +91,41 @@ class Folder:
         return last.read("result") if last else None
 
     def open(self):
-        """Makes the folder, and keeps other studies out of it for as long as this process lives."""
+        """Makes the folder, and keeps others out of it for as long as this process lives."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock = open(self.path / ".lock", "w", encoding="utf-8")
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            refuse(f"{self.path}: another `trireme study` is at work in it; legal: wait for it, or another folder (study)")
+            refuse(f"{self.path}: another `trireme {self.kind}` is at work in it; legal: wait for it, or another folder ({self.kind})")
         except OSError as error:
-            refuse(f"study: {self.path}: {reason_of(error)}; legal: a folder that can be made or written to")
+            refuse(f"{self.kind}: {self.path}: {reason_of(error)}; legal: a folder that can be made or written to")
 
-    def check_same(self, study, run_digest):
-        """Refuses to mix measurements of two different studies."""
-        before = read_json(self.path / "study.json")
+    def check_same(self, plan, now):
+        """Refuses to mix results of two different experiments. `now`: {field: value}; of values that are mappings only the names that
+        both have are compared."""
+        before = self.facts().get("fixed")
         if before is None:
             return
-        now = fixed(study, run_digest)
-        for name in now:
-            if name == "layouts":
-                for layout, words in before["fixed"][name].items():
-                    if now[name].get(layout, words) != words:
-                        self.differs(study, f"layouts.{layout}", now[name][layout], words)
-            elif before["fixed"].get(name) != now[name]:
-                self.differs(study, name, now[name], before["fixed"].get(name))
+        for name, value in now.items():
+            old = before.get(name)
+            if isinstance(value, dict) and isinstance(old, dict):
+                for part in value.keys() & old.keys():
+                    if value[part] != old[part]:
+                        self.differs(plan, f"{name}.{part}", value[part], old[part])
+            elif value != old:
+                self.differs(plan, name, value, old)
 
-    def differs(self, study, field, now, before):
-        refuse(f"{study.path}: {field}: {json.dumps(now)[:80]}: legal: {json.dumps(before)[:80]}, with which {self.path} was begun, or "
-               f"another folder (study)")
+    def differs(self, plan, field, now, before):
+        refuse(f"{plan.path}: {field}: {json.dumps(now)[:80]}: legal: {json.dumps(before)[:80]}, with which {self.path} was begun, or "
+               f"another folder ({self.kind})")
 
     @staticmethod
     def read(path):
         return read_json(path)
 
     def facts(self):
-        return read_json(self.path / "study.json") or {}
+        return read_json(self.path / f"{self.kind}.json") or {}
 
-
-def fixed(study, run_digest):
-    return {**{name: getattr(study, name) for name in SAME}, "run": run_digest,
-            "layouts": {layout.name: layout.set for layout in study.layouts}}
+    def save_facts(self, facts):
+        save_json(self.path / f"{self.kind}.json", facts)

@@ -1,15 +1,8 @@
-"""The loop that runs what is left of a study."""
-from study import measure
-from study.local import Local
-from study.slurm import Slurm
+"""The loop that runs what is left of an experiment."""
+from experiment.local import Local
+from experiment.slurm import Slurm
 
 BACK_ENDS = {"local": Local, "slurm": Slurm}
-
-
-def spent(folder, cells):
-    """Node-hours of all attempts so far."""
-    results = [(cell, attempt.read("result")) for cell in cells for attempt in folder.attempts(cell)]
-    return sum(measure.node_hours(cell, result) for cell, result in results if result)
 
 
 def is_open(folder, cell, retry):
@@ -21,9 +14,9 @@ def is_open(folder, cell, retry):
 class Work:
     """`say`: where a line about each cell goes."""
 
-    def __init__(self, study, folder, say):
+    def __init__(self, plan, folder, say):
         self.folder, self.say, self.running = folder, say, []
-        self.back_end = BACK_ENDS[study.where](study, say)
+        self.back_end = BACK_ENDS[plan.where](plan, say)
 
     def take_up(self, cells):
         """Settles attempts that an earlier call left without a result."""

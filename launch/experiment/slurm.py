@@ -1,4 +1,4 @@
-"""Cells as jobs of Slurm, with the scripts of `trireme submit`. A job outlives the study that submitted it; the next call finds
+"""Cells as jobs of Slurm, with the scripts of `trireme submit`. A job outlives the call that submitted it; the next call finds
 it by its name, its output or its id."""
 import datetime
 import getpass
@@ -10,8 +10,9 @@ import subprocess
 import time
 
 from report.command import refuse
-from study.local import finish
-from study.program import ask, set_options
+from experiment.budget import clock
+from experiment.local import finish
+from experiment.program import ask, set_options
 
 PAUSE = 2.0  # seconds between two looks at the queue
 PATIENCE = 30  # seconds that a job's output may take to be seen here
@@ -52,27 +53,27 @@ def energy_of(number):
 
 
 class Slurm:
-    def __init__(self, study, say):
-        self.study, self.say, self.at_once, self.gone = study, say, study.jobs_at_once, {}
+    def __init__(self, plan, say):
+        self.plan, self.say, self.at_once, self.gone = plan, say, plan.at_once(), {}
         if not shutil.which("sbatch"):
-            refuse(f"{study.path}: where: slurm: sbatch is not there; legal: on a login node of the site, or where: local")
+            refuse(f"{plan.path}: where: slurm: sbatch is not there; legal: on a login node of the site, or where: local")
 
     def name(self, cell, attempt):
         """A name that no other job has, by which a job is found whose id was not written down."""
         digest = hashlib.sha256(os.path.abspath(attempt.path).encode()).hexdigest()[:10]
-        return f"study-{cell.name[:60]}-{digest}"
+        return f"{self.plan.kind}-{cell.name[:60]}-{digest}"
 
     def script(self, cell, attempt):
-        study = self.study
-        options = [word for option in study.sbatch for word in ("--sbatch", option)]
-        cpus = ["--cpus-per-task", str(study.cpus_per_task)] if study.cpus_per_task else []
-        # A script of a chain, of which there is one: a measurement that was cut short is not gone on with.
-        return ask("submit", study.run, "--print", "--chain", "2", "--site", study.site, "--nodes", str(cell.nodes), "--time", study.time,
-                   "--tasks-per-node", str(study.ranks_per_node), *cpus, *options, "--name", self.name(cell, attempt),
-                   *(["--lead", str(max(1, min(10, study.seconds() // 2)))]), *set_options(cell.assignments(os.path.abspath(attempt.run))))
+        plan = self.plan
+        options = [word for option in plan.sbatch for word in ("--sbatch", option)]
+        cpus = ["--cpus-per-task", str(plan.cpus_per_task)] if plan.cpus_per_task else []
+        # A script of a chain, of which there is one: who started the cell decides what becomes of it.
+        return ask("submit", plan.run, "--print", "--chain", "2", "--site", plan.site, "--nodes", str(cell.nodes), "--time", clock(plan.limit(cell)),
+                   "--tasks-per-node", str(plan.ranks_per_node), *cpus, *options, "--name", self.name(cell, attempt),
+                   "--lead", str(plan.lead(cell)), *set_options(cell.assignments(os.path.abspath(cell.run_folder(attempt)))))
 
     def take_up(self, cell, attempt):
-        """An attempt of a study that was killed: True if its job is there, or was."""
+        """An attempt of a call that was killed: True if its job is there, or was."""
         if attempt.read("job"):
             return True
         for number, (_, name) in (queue() or {}).items():
@@ -82,7 +83,7 @@ class Slurm:
         for path in attempt.path.glob("job-*.out"):
             attempt.save("job", {"id": path.stem.removeprefix("job-")})
             return True
-        attempt.end("interrupted", "the study was killed before Slurm had it", elapsed_s=0.0)
+        attempt.end("interrupted", f"the {self.plan.kind} was killed before Slurm had it", elapsed_s=0.0)
         return False
 
     def start(self, cell, attempt):
@@ -104,9 +105,9 @@ class Slurm:
         for cell, attempt in running:
             number = attempt.read("job")["id"]
             if attempt.read("result") is None and waiting.get(number, ("GONE",))[0] in ("GONE", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"):
-                self.over(attempt, number)
+                self.over(cell, attempt, number)
 
-    def over(self, attempt, number):
+    def over(self, cell, attempt, number):
         """Writes what came of a job that left the queue, once its output is seen, or is not to be expected any more."""
         facts, text = job_facts(number)
         output = attempt.path / f"job-{number}.out"
@@ -118,9 +119,9 @@ class Slurm:
             shutil.copyfile(output, attempt.output)
         (attempt.path / "scontrol.txt").write_text(text + "\n", encoding="utf-8")
         begin, end = epoch(facts.get("StartTime", "")), epoch(facts.get("EndTime", ""))
-        most = min(self.study.seconds(), time.time() - attempt.read("started")["time"])  # if Slurm has forgotten the job
+        most = min(self.plan.limit(cell), time.time() - attempt.read("started")["time"])  # if Slurm has forgotten the job
         facts_of_it = {"job_id": number, "started": begin, "elapsed_s": end - begin if begin and end else most, "energy_j": energy_of(number)}
-        finish(self.study, attempt, int(told[-1]) if told else None, facts_of_it,
+        finish(self.plan, cell, attempt, int(told[-1]) if told else None, facts_of_it,
                "" if told else f"Slurm: {facts.get('JobState', 'the job is not known any more')}")
 
     def stop(self, running):
