@@ -42,7 +42,7 @@ data::MicroBatch pack(std::vector<Running> const& batch, std::vector<std::size_t
 /// Adds the next token; false when the text ended with it.
 /// Adds the next token; false when the text ended with it.
 bool advance(Running& r, std::span<float const> logits, Options const& options,
-             Generator::Listener const& listener) {
+             Listener const& listener) {
     Choice const choice = choose(logits, r.text, r.done.index, options.sampling);
     r.done.log_probability += choice.log_probability;
     if (std::ranges::find(options.stops, choice.token) != options.stops.end()) return false;
@@ -58,7 +58,7 @@ bool advance(Running& r, std::span<float const> logits, Options const& options,
 /// Adds a token to each text of `live`, which has a row of `logits`. Returns those that go on.
 std::vector<std::size_t> advance_all(std::vector<Running>& batch,
                                      std::vector<std::size_t> const& live, at::Tensor const& logits,
-                                     Options const& options, Generator::Listener const& listener) {
+                                     Options const& options, Listener const& listener) {
     auto const width = static_cast<std::size_t>(logits.size(1));
     std::vector<std::size_t> going_on;
     for (std::size_t row = 0; row < live.size(); ++row) {

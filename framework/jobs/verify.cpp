@@ -19,6 +19,7 @@
 #include "framework/pretrained/hf_tensors.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/tasks/task.hpp"
+#include "framework/verify/fingerprint.hpp"
 #include "framework/verify/output_file.hpp"
 #include "framework/weights/whole_tensor.hpp"
 

@@ -10,6 +10,7 @@
 #include "data/loader.hpp"
 #include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/numerics.hpp"
+#include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 
@@ -100,6 +101,10 @@ RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
         trainable = false;
     }
     return memory;
+}
+
+void check_degrees(config::Config const& config, int ranks) {
+    parallelize::mesh_shape(config.parallel, ranks);
 }
 
 RunPreview preview_run(config::Config const& config, int ranks) {
