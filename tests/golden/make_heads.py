@@ -3,8 +3,8 @@
     pip install torch transformers tokenizers && python tests/golden/make_heads.py
 
 bert-multi-label, gpt2-multi-label and qwen3-multi-label learn two labels by binary cross-entropy, bert-masked fills in tokens,
-and bert-weighted learns classes with weights, whose mean is PyTorch's CrossEntropyLoss(weight=...). NAME-tokens learn a class
-for every second token, NAME-answers the first and the last token of an answer, each among the tokens of its own sample.
+and bert-weighted learns classes with weights, whose mean is PyTorch's CrossEntropyLoss(weight=...). llama-weighted learns next
+tokens, each loss with a weight of its own, and divides by the sum of these. NAME-tokens learn a class for every second token, NAME-answers the first and the last token of an answer, each among the tokens of its own sample.
 """
 import json
 
@@ -39,6 +39,18 @@ def of_masks(model, ids):
     labels = [[token if (i + t) % 3 == 1 else -100 for t, token in enumerate(sample)] for i, sample in enumerate(ids)]
     logits = torch.cat([outputs(model, sample)[0] for sample in ids])
     return logits, torch.nn.CrossEntropyLoss()(logits, torch.tensor(sum(labels, []))), {"labels": labels}
+
+
+def of_weighted_tokens(model, ids):
+    """Next tokens, from the third on, whose losses have weights, in millionths as in a shard: labels and weights of a place are
+    those of the token behind it."""
+    labels = [[-100, -100, *sample[2:]][:len(sample)] for sample in ids]
+    weights = [[0 if label < 0 else 250000 * (1 + (i + t) % 7) for t, label in enumerate([*row[1:], -100])] for i, row in enumerate(labels)]
+    logits = torch.cat([outputs(model, sample)[0] for sample in ids])
+    following = torch.tensor([label for row in labels for label in [*row[1:], -100]])
+    losses = torch.nn.functional.cross_entropy(logits, following, reduction="none")
+    factors = torch.tensor(sum(weights, []), dtype=logits.dtype) / 1e6
+    return logits, (losses * factors).sum() / factors.sum(), {"labels": labels, "token_weights": weights}
 
 
 def of_tokens(model, ids):
@@ -112,6 +124,7 @@ def models(ids):
     yield "gemma2-tokens", t.Gemma2ForTokenClassification(t.Gemma2Config(**own, head_dim=8, query_pre_attn_scalar=8, **TAGS)), of_tokens
     yield "ministral-tokens", t.MinistralForTokenClassification(t.MinistralConfig(**own, head_dim=8, **TAGS)), of_tokens
     yield "smollm3-answers", t.SmolLM3ForQuestionAnswering(t.SmolLM3Config(**own)), of_answers
+    yield "llama-weighted", t.LlamaForCausalLM(t.LlamaConfig(**llama)), of_weighted_tokens
 
 
 def main():
