@@ -32,7 +32,8 @@ int export_command(std::vector<std::string> const& arguments) {
         "output", po::value(&output)->required()->value_name("FOLDER"),
         "folder to make; must not exist")(
         "checkpoint", po::value(&which)->default_value("best")->value_name("NAME"),
-        "best | latest | average-K, the mean of the weights of the K newest | a name that "
+        "best | latest | average-K, the mean of the weights of the K newest | ema, the moving "
+        "average of optimizer.ema_decay in the newest | a name that "
         "`trireme checkpoint list` shows")(
         "dtype", po::value(&dtype)->default_value("auto")->value_name("TYPE"),
         "auto: each tensor as the model came | fp32 | bf16 | fp16");

@@ -117,6 +117,8 @@ planning::SearchRequest search_request(PlanRequest const& r, PlannedRun const& r
         machine.gpus_per_node = at_least_one("--gpus-per-node", r.gpus_per_node);
     search.gpu = machine.gpu.name != "cpu";
     search.library = search.gpu ? kLibraryOfGpu : 0;
+    search.base = run.config.train.base_divergence > 0;
+    search.average = run.config.optimizer.ema_decay > 0;
     auto const constants = planning::read_constants(installed_constants());
     machine = constants.complete(machine, search.machine.verified_on != "nothing");
     search.stack = constants.stack("trireme");
@@ -151,6 +153,9 @@ void print_plan(planning::SearchRequest const& search, PlannedRun const& run,
                machine.gpu.memory_bytes / 1e9, search.machine.verified_on);
     fmt::print("run            {} samples of {} tokens a step, {} layers of width {}\n",
                run.config.batch.global, run.sequence, run.model.layers, run.model.hidden);
+    if (search.base)
+        fmt::print("note           train.base_divergence: memory is with the base model; times are "
+                   "without its forward passes, about a third of the compute time more\n");
     print_configured(search, run);
     fmt::print("\n{} layouts fit, {} of them on the front of time and memory\n",
                result.fitting.size(), planning::pareto(result).size());

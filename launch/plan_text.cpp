@@ -43,7 +43,9 @@ planning::StepDescription described(planning::Judged const& j, PlannedRun const&
             .numerics = run.config.numerics,
             .tokens_per_micro_batch = j.plan.micro_batch * run.sequence,
             .lengths = std::vector<std::int64_t>(
-                static_cast<std::size_t>(data * enough * j.plan.micro_batch), run.sequence)};
+                static_cast<std::size_t>(data * enough * j.plan.micro_batch), run.sequence),
+            .base = run.config.train.base_divergence > 0,
+            .average = run.config.optimizer.ema_decay > 0};
 }
 
 /// Where a run is at its peak, by the code that trains.

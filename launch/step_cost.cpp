@@ -74,9 +74,12 @@ planning::StepDescription step_of(PlannedRun const& run, CostRequest const& r) {
         throw cluster::InputError(
             fmt::format("batch.tokens_per_micro_batch: {}: legal: at least a sample's {} tokens",
                         c.batch.tokens_per_micro_batch, run.sequence));
-    return planning::even_step(run.model, c.parallel, c.numerics,
-                               {c.batch.global, run.sequence, c.batch.tokens_per_micro_batch},
-                               r.ranks);
+    auto step = planning::even_step(run.model, c.parallel, c.numerics,
+                                    {c.batch.global, run.sequence, c.batch.tokens_per_micro_batch},
+                                    r.ranks);
+    step.base = c.train.base_divergence > 0;
+    step.average = c.optimizer.ema_decay > 0;
+    return step;
 }
 
 Json json_of(planning::Cost const& c) {

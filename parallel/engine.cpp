@@ -50,14 +50,23 @@ void Engine::queue(std::int64_t micro_batches) {
     reducer_.finish();
 }
 
-std::vector<double> Engine::forward(std::int64_t micro_batches) {
+void Engine::run_forwards(std::int64_t micro_batches) {
     at::NoGradGuard const no_graph;
     reducer_.divide(micro_batches);
     for (std::int64_t m = 0; m < reducer_.micro_steps(); ++m)
         for (int chunk = 0; chunk < static_cast<int>(parts_.size()); ++chunk)
             run_forward(chunk, m, false);
     link_.flush();
+}
+
+std::vector<double> Engine::forward(std::int64_t micro_batches) {
+    run_forwards(micro_batches);
     return read(losses());
+}
+
+void Engine::queue_forward(std::int64_t micro_batches) {
+    run_forwards(micro_batches);
+    losses_.clear();
 }
 
 at::Tensor Engine::losses() {

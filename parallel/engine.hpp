@@ -46,6 +46,8 @@ class Engine {
     at::Tensor losses();
     /// Forward passes only, without a graph; returns the same. Collective over the mesh.
     std::vector<double> forward(std::int64_t micro_batches);
+    /// Queues such forward passes and forgets their losses. Collective over the mesh.
+    void queue_forward(std::int64_t micro_batches);
 
   private:
     struct Pass {
@@ -55,6 +57,7 @@ class Engine {
     using Place = std::pair<int, std::int64_t>; ///< chunk, micro-step
 
     void run(Action const& action);
+    void run_forwards(std::int64_t micro_batches);
     void run_forward(int chunk, std::int64_t micro_step, bool training);
     void run_backward(int chunk, std::int64_t micro_step, bool with_weights);
     void run_weight_gradients(int chunk, std::int64_t micro_step);

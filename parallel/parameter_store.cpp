@@ -217,6 +217,12 @@ void ParameterStore::allocate_moments() {
     }
 }
 
+void ParameterStore::allocate_average() {
+    AllocatingFor const optimizer(MemoryClass::optimizer);
+    for (auto& unit : units_)
+        if (unit->trainable && unit->owned) unit->average = zero_state(unit->end - unit->begin);
+}
+
 void ParameterStore::begin_step() {
     for (auto& unit : units_) {
         unit->close_micro_batch();

@@ -57,6 +57,7 @@ struct Unit {
     std::vector<at::Tensor>
         current;                  ///< one per use: [layout.total], the gradient of one micro-batch
     at::Tensor moment1, moment2;  ///< [end - begin]; Adam's, allocated by allocate_moments
+    at::Tensor average;           ///< [end - begin]; of the weights, by allocate_average
     bool trainable = false;       ///< whether any of its parameters is
     bool owned = true;            ///< false: a tied copy without optimizer state
     bool current_is_total = true; ///< layers write into the step's sum itself
@@ -110,6 +111,8 @@ class ParameterStore {
     /// under ZeRO 1 and 2 the other ranges come from WeightGatherer.
     void refresh_compute();
     void allocate_moments();
+    /// Allocates the moving average of the weights where there are moments.
+    void allocate_average();
 
     void begin_step(); ///< the next gradient of every use is stored, not added
     /// Throws JobError naming a trainable parameter of the unit that got no gradient in this

@@ -186,12 +186,14 @@ void walk(Walk& w, optimizer::Section& s) {
     w.field("final_fraction", s.final_fraction, fraction());
     w.field("freeze", s.freeze, patterns());
     w.field("layer_decay", s.layer_decay, layer_decay());
+    w.field("ema_decay", s.ema_decay, below_one());
 }
 template <typename Walk>
 void walk(Walk& w, run::TrainSection& s) {
     w.field("epochs", s.epochs, positive());
     w.field("steps", s.steps, at_least<std::int64_t>(0));
     w.field("class_weights", s.class_weights, class_weights());
+    w.field("base_divergence", s.base_divergence, not_negative());
 }
 template <typename Walk>
 void walk(Walk& w, evaluation::Section& s) {

@@ -116,6 +116,22 @@ void check_frozen(model::Config const& model) {
                                               model.frozen.front()));
 }
 
+/// The base model must have learned what the loss holds on to.
+void check_base(config::Config const& config, model::Config const& model) {
+    double const weight = config.train.base_divergence;
+    if (weight == 0) return;
+    if (!model::traits_of(model.head).of_vocabulary())
+        throw cluster::InputError(fmt::format(
+            "train.base_divergence: {}: legal for {}: 0; the base model has no scores of its "
+            "classes, from which the model could stray",
+            weight, config.task));
+    if (config.model.from_scratch)
+        throw cluster::InputError(
+            fmt::format("train.base_divergence: {}: legal with model.from_scratch: true: 0; random "
+                        "weights know nothing to hold on to",
+                        weight));
+}
+
 /// A run writes beside what it reads otherwise, and `rm -r RUN` would take both.
 void check_run_folder(config::Config const& config) {
     std::vector folders{std::pair{"model.path", &config.model.path},
@@ -146,6 +162,7 @@ Inputs open_inputs(config::Config const& config) {
     in.model.class_weights = class_weights(config, train.label_counts, in.model);
     in.model.frozen = config.optimizer.freeze;
     check_frozen(in.model);
+    check_base(config, in.model);
     if (cluster::is_folder(config.run) &&
         !checkpoint::list_checkpoints(config.run + "/checkpoints").empty())
         pretrained::check_same_model(config.run, config.model.path, in.model);
@@ -179,10 +196,11 @@ run::DiskRoom checkpoint_room(config::Config const& config, Inputs const& inputs
         inputs.validation ? std::max<std::int64_t>(1, inputs.train->size() / config.batch.global)
                           : 0;
     bool const fp64 = config.numerics.compute == parallelize::Compute::fp64;
+    std::int64_t const states = config.optimizer.ema_decay > 0 ? 4 : 3;
     auto const& evaluation = config.evaluation;
     run::DiskRoom room = run::disk_room(
         config.run, {.rules = config.checkpoint,
-                     .bytes = 3 * parameters * (fp64 ? 8 : 4),
+                     .bytes = states * parameters * (fp64 ? 8 : 4),
                      .steps = inputs.steps - done,
                      .evaluated = evaluation.every > 0 ? evaluation.every : an_epoch});
     if (done >= inputs.steps) room.most = 0; // nothing is left to write

@@ -15,11 +15,16 @@ enum class Purpose : std::uint8_t { training, inference };
 class LoadedModel : public parallelize::ParallelModel {
   public:
     /// Lays `model` over `mesh` as the sections `parallel` and `numerics` say, and allocates;
-    /// gradients for training alone. `config`, `model` and `mesh` must outlive it. Collective over
-    /// the mesh. Throws InputError before memory is taken for a layout that cannot work.
+    /// gradients, and a base model if the configuration asks for one, for training alone. `config`,
+    /// `model` and `mesh` must outlive it. Collective over the mesh. Throws InputError before
+    /// memory is taken for a layout that cannot work.
     LoadedModel(config::Config const& config, model::Config const& model,
                 parallel::Mesh const& mesh, Purpose purpose, at::Device device = at::kCPU);
 
+    /// Fills the weights of the base model (train.base_divergence) in the same way, and refreshes
+    /// them. Throws InputError if the folder was not trained to say tokens. Collective over the
+    /// mesh.
+    void start_base();
     /// Fills the master weights as the section `model` says; refresh() is still to come. Returns
     /// one line for each thing that a user should know. Local.
     std::vector<std::string> start_weights();

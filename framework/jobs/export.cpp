@@ -31,6 +31,8 @@ namespace trireme::framework::jobs {
 
 namespace {
 
+constexpr char const *kEma = "ema", *kAverage = "average"; ///< as users say, as checkpoints do
+
 /// Names the checkpoints that can be exported instead of `damaged`, as the end of a refusal.
 std::string way_on(std::string const& folder, std::string const& damaged) {
     std::vector<std::string> sound;
@@ -86,6 +88,14 @@ std::size_t averaged(std::string const& which, std::size_t most) {
     return error == std::errc() && at == end && count >= 2 && count <= most ? count : 0;
 }
 
+/// Does the checkpoint hold a moving average of the weights?
+bool has_average(std::string const& folder, std::string const& name) {
+    auto const manifest =
+        read_sound(folder, name, [&] { return checkpoint::read_manifest(folder + "/" + name); });
+    return std::ranges::any_of(manifest.tensors,
+                               [](auto const& tensor) { return tensor.kind == kAverage; });
+}
+
 /// Names the checkpoints whose weights, or whose mean, are exported.
 std::vector<std::string> choose(std::string const& folder, std::string const& which) {
     auto const names = checkpoint::list_checkpoints(folder);
@@ -93,12 +103,14 @@ std::vector<std::string> choose(std::string const& folder, std::string const& wh
         throw cluster::InputError(folder +
                                   ": no checkpoints; legal: the folder of a run that saved one");
     if (which == "latest") return {names.front()};
+    if (which == kEma && has_average(folder, names.front())) return {names.front()};
     if (which == "best") return {best_of(folder, names)};
     if (auto const count = averaged(which, names.size()); count > 0)
         return {names.begin(), names.begin() + static_cast<std::ptrdiff_t>(count)};
     if (std::ranges::find(names, which) == names.end())
         throw cluster::InputError(fmt::format(
-            "--checkpoint: {}: legal: best, latest, {}{}; all in {}", which,
+            "--checkpoint: {}: legal: best, latest, {}{}{}; all in {}", which,
+            which == kEma ? "ema of a run with optimizer.ema_decay, " : "",
             names.size() > 1 ? fmt::format("average-K of the 2 to {} newest, ", names.size()) : "",
             fmt::join(names, ", "), folder));
     return {which};
@@ -131,19 +143,23 @@ open_checkpoint(std::string const& folder, std::string const& name, model::Confi
     return opened;
 }
 
-at::Tensor read_weight(checkpoint::Reader const& reader, std::string const& parameter) {
-    auto const& tensor = *reader.manifest().find("weight", parameter);
+/// Frozen parameters have no average: it would be what they are.
+at::Tensor read_weight(checkpoint::Reader const& reader, std::string const& parameter,
+                       bool average) {
+    auto const* moving = average ? reader.manifest().find(kAverage, parameter) : nullptr;
+    auto const& tensor = moving ? *moving : *reader.manifest().find("weight", parameter);
     at::Tensor const out =
         at::empty(tensor.shape, tensor.dtype == "f64" ? at::kDouble : at::kFloat);
     reader.read(tensor, 0, out.numel(), out.mutable_data_ptr());
     return out;
 }
 
-/// Weights of a checkpoint, or the mean of those of several.
+/// Weights of a checkpoint, their moving average, or the mean of those of several.
 class ChosenWeights {
   public:
-    ChosenWeights(std::string folder, std::vector<std::string> names, model::Config const& model)
-        : folder_(std::move(folder)), names_(std::move(names)) {
+    ChosenWeights(std::string folder, std::vector<std::string> names, model::Config const& model,
+                  bool average)
+        : folder_(std::move(folder)), names_(std::move(names)), average_(average) {
         for (auto const& name : names_) readers_.push_back(open_checkpoint(folder_, name, model));
     }
     /// The mean is taken in float64 and rounded once, so that no order of checkpoints shows.
@@ -155,6 +171,7 @@ class ChosenWeights {
         return is_double(0, parameter) ? sum : sum.to(at::kFloat);
     }
     std::string name() const {
+        if (average_) return fmt::format("the moving average at {}", names_.front());
         return names_.size() == 1 ? names_.front()
                                   : fmt::format("the mean of {}", fmt::join(names_, ", "));
     }
@@ -164,11 +181,13 @@ class ChosenWeights {
         return readers_[i]->manifest().find("weight", parameter)->dtype == "f64";
     }
     at::Tensor read(std::size_t i, std::string const& parameter) const {
-        return read_sound(folder_, names_[i], [&] { return read_weight(*readers_[i], parameter); });
+        return read_sound(folder_, names_[i],
+                          [&] { return read_weight(*readers_[i], parameter, average_); });
     }
 
     std::string folder_;
     std::vector<std::string> names_;
+    bool average_;
     std::vector<std::unique_ptr<checkpoint::Reader>> readers_;
 };
 
@@ -206,10 +225,12 @@ std::string export_checkpoint(std::string const& run, std::string const& which,
     config.model.path = config.data.path = source.folder;
     model::Config model = inputs::read_model_config(config, source.labels);
     model.vocabulary = std::max(model.vocabulary, source.vocabulary);
-    ChosenWeights const weights(folder, names, model);
+    bool const average = which == kEma;
+    ChosenWeights const weights(folder, names, model, average);
     auto const values = [&](std::string const& parameter) { return weights.of(parameter); };
     card.checkpoint = weights.name();
-    if (names.size() == 1) card.evaluation = evaluation_at(run, checkpoint::step_of(names.front()));
+    if (names.size() == 1 && !average)
+        card.evaluation = evaluation_at(run, checkpoint::step_of(names.front()));
     auto const finally = [&](std::string const& staging) {
         verify::write_fingerprint(model, values, staging);
         cluster::write_file(staging + "/README.md", model_card(card));

@@ -36,6 +36,18 @@ TRIREME_CLONES void update_part(std::int64_t n, AdamWStep const& s, double* w, d
 }
 
 template <typename T>
+TRIREME_INLINE void average(std::int64_t n, T keep, T take, T const* w, T* a) {
+    for (std::int64_t i = 0; i < n; ++i) a[i] = keep * a[i] + take * w[i];
+}
+TRIREME_CLONES void average_part(std::int64_t n, float keep, float take, float const* w, float* a) {
+    average(n, keep, take, w, a);
+}
+TRIREME_CLONES void average_part(std::int64_t n, double keep, double take, double const* w,
+                                 double* a) {
+    average(n, keep, take, w, a);
+}
+
+template <typename T>
 TRIREME_INLINE double squares(std::int64_t n, T const* x) {
     double sums[8] = {};
     std::int64_t i = 0;
@@ -67,6 +79,17 @@ void adamw(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, 
 }
 
 template <typename T>
+void moving_average(std::int64_t n, double decay, double const* gradient_scale, T const* weight,
+                    T* average) {
+    if (std::isnan(*gradient_scale)) return;
+    std::int64_t const grain = tiles.update;
+#pragma omp parallel for schedule(static)
+    for (std::int64_t i = 0; i < n; i += grain)
+        average_part(std::min(grain, n - i), static_cast<T>(decay), static_cast<T>(1 - decay),
+                     weight + i, average + i);
+}
+
+template <typename T>
 void block_squares(std::int64_t n, std::int64_t block, T const* x, double* sums) {
 #pragma omp parallel for schedule(static)
     for (std::int64_t b = 0; b < (n + block - 1) / block; ++b)
@@ -75,6 +98,8 @@ void block_squares(std::int64_t n, std::int64_t block, T const* x, double* sums)
 
 template void adamw(std::int64_t, AdamWStep const&, float*, float const*, float*, float*);
 template void adamw(std::int64_t, AdamWStep const&, double*, double const*, double*, double*);
+template void moving_average(std::int64_t, double, double const*, float const*, float*);
+template void moving_average(std::int64_t, double, double const*, double const*, double*);
 template void block_squares(std::int64_t, std::int64_t, float const*, double*);
 template void block_squares(std::int64_t, std::int64_t, double const*, double*);
 

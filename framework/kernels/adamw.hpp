@@ -18,6 +18,12 @@ template <typename T>
 void adamw(std::int64_t n, AdamWStep const& step, T* weight, T const* gradient, T* moment1,
            T* moment2);
 
+/// average = decay * average + (1 - decay) * weight for n elements; nothing if the scale is NaN, as
+/// in an update that is not made.
+template <typename T>
+void moving_average(std::int64_t n, double decay, double const* gradient_scale, T const* weight,
+                    T* average);
+
 /// sums[b] = sum of squares of elements [b * block, (b + 1) * block), float64, in an order fixed by
 /// the block alone.
 template <typename T>

@@ -118,6 +118,53 @@ void row_gradients(ClassStretch<T> const& part, std::int32_t const* label, doubl
     }
 }
 
+template <typename T>
+void base_sums(ClassStretch<T> const& base, T const* logits, std::int32_t const* label,
+               double const* highest, double* sums) {
+#pragma omp parallel for schedule(static)
+    for (std::int64_t r = 0; r < base.rows; ++r) {
+        T* const y = base.logits + r * base.classes;
+        T const* const x = logits + r * base.classes;
+        std::int64_t const own = label[r] - base.first;
+        double total = 0, gap = 0;
+        for (std::int64_t i = 0; i < base.classes && label[r] >= 0; ++i) {
+            T const difference = y[i] - x[i];
+            y[i] = exp_fast(y[i] - static_cast<T>(highest[r]));
+            total += static_cast<double>(y[i]);
+            gap += static_cast<double>(y[i]) * static_cast<double>(difference);
+        }
+        sums[r] = total;
+        sums[base.rows + r] = gap;
+        sums[2 * base.rows + r] =
+            own >= 0 && own < base.classes ? static_cast<double>(x[own]) : 0.0;
+    }
+}
+
+template <typename T>
+void base_gradients(ClassStretch<T> const& base, std::int32_t const* label, double const* sums,
+                    double weight, double scale, T* gradients) {
+    // (1 + weight) softmax - onehot - weight * base: the label's place is put right at the end.
+    T const more = static_cast<T>(1 + weight);
+#pragma omp parallel for schedule(static)
+    for (std::int64_t r = 0; r < base.rows; ++r) {
+        if (label[r] < 0) continue;
+        T const* const y = base.logits + r * base.classes;
+        T* const g = gradients + r * base.classes;
+        T const factor = static_cast<T>(weight * scale / sums[r]);
+        for (std::int64_t i = 0; i < base.classes; ++i) g[i] = g[i] * more - y[i] * factor;
+        std::int64_t const own = label[r] - base.first;
+        if (own >= 0 && own < base.classes) g[own] += static_cast<T>(weight * scale);
+    }
+}
+
+template void base_sums(ClassStretch<float> const&, float const*, std::int32_t const*,
+                        double const*, double*);
+template void base_sums(ClassStretch<double> const&, double const*, std::int32_t const*,
+                        double const*, double*);
+template void base_gradients(ClassStretch<float> const&, std::int32_t const*, double const*, double,
+                             double, float*);
+template void base_gradients(ClassStretch<double> const&, std::int32_t const*, double const*,
+                             double, double, double*);
 template void row_maxima(ClassStretch<float> const&, double*, std::int32_t*);
 template void row_maxima(ClassStretch<double> const&, double*, std::int32_t*);
 template void row_sums(ClassStretch<float> const&, std::int32_t const*, double const*, double*);

@@ -33,4 +33,22 @@ template <typename T>
 void row_gradients(ClassStretch<T> const& part, std::int32_t const* label, double const* sums,
                    double scale);
 
+// A base model's logits of the same classes and rows, for its divergence from the model's: first
+// their row_maxima, then base_sums before the model's logits become gradients, base_gradients
+// after.
+
+/// Base logits become exp(logit - highest[r]). sums[r] is their sum, sums[rows + r] that of them
+/// times (base logit - logit), sums[2 rows + r] the label's logit if it is in this stretch and else
+/// 0; `logits` are the model's. Rows without a label: zeros. Of B = sums[r] and the others, summed
+/// over all stretches, KL(base || model) = sums[rows + r] / B - log(B) - highest[r]
+/// + sums[2 rows + r] + loss[r].
+template <typename T>
+void base_sums(ClassStretch<T> const& base, T const* logits, std::int32_t const* label,
+               double const* highest, double* sums);
+/// Gradients (softmax - onehot) * scale grow by (softmax - base's softmax) * weight * scale; `base`
+/// has what base_sums left, sums[r] is the sum over all classes.
+template <typename T>
+void base_gradients(ClassStretch<T> const& base, std::int32_t const* label, double const* sums,
+                    double weight, double scale, T* gradients);
+
 } // namespace trireme::framework::kernels

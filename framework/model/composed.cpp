@@ -216,6 +216,13 @@ Highest highest_of(at::Tensor const& logits, std::int64_t first, at::Tensor cons
     return h;
 }
 
+/// Where each row's label is in a stretch of classes, and whether it is there.
+std::pair<at::Tensor, at::Tensor> place_of_labels(at::Tensor const& labels, std::int64_t first,
+                                                  std::int64_t classes) {
+    at::Tensor const here = (labels >= first) & (labels < first + classes) & (labels >= 0);
+    return {(labels - first).masked_fill_(here.bitwise_not(), 0).unsqueeze(1), here};
+}
+
 } // namespace
 
 RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
@@ -225,8 +232,7 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
     at::Tensor const trained = labels >= 0;
     at::Tensor const sums = // of exponentials, then the label's score
         at::zeros({2, n}, logits.options().dtype(at::kDouble));
-    at::Tensor const here = (labels >= first) & (labels < first + classes) & trained;
-    at::Tensor const local = (labels - first).masked_fill_(here.bitwise_not(), 0).unsqueeze(1);
+    auto const [local, here] = place_of_labels(labels, first, classes);
     at::Tensor const shift = highest.to(logits.scalar_type()).unsqueeze(1);
     at::Tensor exponentials;
     if (classes > 0) {
@@ -247,6 +253,44 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
                           here.to(logits.scalar_type()) * -scale, true);
     }
     return rows;
+}
+
+BaseRows base_rows(at::Tensor const& base, at::Tensor const& logits, std::int64_t first,
+                   at::Tensor const& labels, cluster::Communicator* group) {
+    std::int64_t const n = base.size(0), classes = base.size(1);
+    auto const doubles = base.options().dtype(at::kDouble);
+    BaseRows rows{base, at::full({n}, -std::numeric_limits<double>::infinity(), doubles),
+                  at::zeros({3, n}, doubles)};
+    if (classes > 0) rows.highest = base.amax({1}).to(at::kDouble);
+    reduce(group, rows.highest, cluster::ReduceOp::max, "loss/base maxima");
+    if (classes > 0) {
+        auto const [local, here] = place_of_labels(labels, first, classes);
+        at::Tensor const gap = base - logits;
+        rows.exponentials = (base - rows.highest.to(base.scalar_type()).unsqueeze(1)).exp_();
+        rows.sums[0].copy_(rows.exponentials.sum({1}, false, at::kDouble));
+        rows.sums[1].copy_(gap.mul_(rows.exponentials).sum({1}, false, at::kDouble));
+        rows.sums[2].copy_(
+            logits.gather(1, local).squeeze(1).to(at::kDouble).masked_fill_(here.bitwise_not(), 0));
+    }
+    reduce(group, rows.sums, cluster::ReduceOp::sum, "loss/base sums");
+    return rows;
+}
+
+void add_divergence(BaseRows const& base, std::int64_t first, at::Tensor const& labels,
+                    double weight, double scale, bool gradient, at::Tensor const& gradients,
+                    RowLosses& rows) {
+    auto const& sums = base.sums;
+    at::Tensor const trained = labels >= 0, divergence = sums[1] / sums[0] - sums[0].log() -
+                                                         base.highest + sums[2] + rows.loss;
+    rows.loss.add_(divergence.masked_fill(trained.bitwise_not(), 0), weight);
+    std::int64_t const classes = base.exponentials.size(1);
+    if (!gradient || classes == 0) return;
+    auto const [local, here] = place_of_labels(labels, first, classes);
+    at::Tensor const factor =
+        (trained.to(at::kDouble) * (weight * scale) / sums[0]).to(gradients.scalar_type());
+    gradients.mul_(1 + weight).sub_(base.exponentials * factor.unsqueeze(1));
+    gradients.index_put_({at::arange(labels.size(0), labels.options()), local.squeeze(1)},
+                         here.to(gradients.scalar_type()) * (weight * scale), true);
 }
 
 } // namespace trireme::framework::model::composed

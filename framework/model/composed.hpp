@@ -55,4 +55,18 @@ struct RowLosses {
 RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor const& labels,
                         bool gradient, double scale, cluster::Communicator* group);
 
+/// What kernels::base_sums finds: of base logits[n, classes], and of the model's before they become
+/// gradients.
+struct BaseRows {
+    at::Tensor exponentials, highest, sums; ///< [n, classes], [n], [3, n]
+};
+/// Collective over `group`, as above.
+BaseRows base_rows(at::Tensor const& base, at::Tensor const& logits, std::int64_t first,
+                   at::Tensor const& labels, cluster::Communicator* group);
+/// Adds weight * KL(base || model) to the losses that cross_entropy found, and with `gradient` its
+/// gradient to the gradients that it left.
+void add_divergence(BaseRows const& base, std::int64_t first, at::Tensor const& labels,
+                    double weight, double scale, bool gradient, at::Tensor const& gradients,
+                    RowLosses& rows);
+
 } // namespace trireme::framework::model::composed

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "framework/kernels/cross_entropy.hpp"
+#include "framework/model/base_divergence.hpp"
 #include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
 #include "framework/model/ops.hpp"
@@ -55,15 +57,6 @@ struct LabeledRows {
     double* loss;
     std::int32_t* best;
 };
-
-/// Calls f(kernels::ClassStretch) of logits whose first class is `first`.
-template <typename F>
-void with_kernel(at::Tensor const& logits, std::int64_t first, F const& f) {
-    by_dtype(logits, [&](auto* data) {
-        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        f(kernels::ClassStretch<T>{logits.size(0), logits.size(1), first, write<T>(logits)});
-    });
-}
 
 /// Highest score of each row over all ranks, and in `best` the class that has it: the lowest of
 /// those that reach it, as one rank would find it. Collective.
@@ -125,6 +118,7 @@ class ChunkedLoss {
           real_(slice_.real), w_(weight_.value().narrow(0, 0, real_)),
           row_weights_(weights_of_rows(x, pass)) {
         if (bias_) b_ = bias_.value().narrow(0, 0, real_);
+        if (pass.base) base_.emplace(*pass.base, real_, slice_.first, axis);
         if (!composed()) {
             rows.loss.resize(labels_.size());
             rows.best.resize(labels_.size());
@@ -147,7 +141,9 @@ class ChunkedLoss {
             at::Tensor const slope =
                 cap_ > 0 && graph() ? 1 - (logits / cap_).square_() : at::Tensor();
             keep(logits, first);
+            if (base_) base_->compare(logits, first, labels_of(first, n));
             losses_of(logits, first);
+            if (base_) base_->add(logits, labels_of(first, n), graph(), pass_.loss_scale, rows_);
             if (row_weights_.defined()) weigh(logits, first);
             if (slope.defined()) logits.mul_(slope);
             if (graph()) add_gradients(logits, first);
@@ -192,13 +188,17 @@ class ChunkedLoss {
                 .copy_(logits);
     }
 
+    ChunkLabels labels_of(std::int64_t first, std::int64_t n) const {
+        if (!composed()) return {labels_.data() + first, {}, first};
+        return {nullptr, pass_.ids.columns.at(data::kTokenLabels.name).narrow(0, first, n), first};
+    }
+
     /// The logits become their gradients.
     void losses_of(at::Tensor const& logits, std::int64_t first) {
         double const scale = pass_.loss_scale;
         if (composed()) {
-            auto const& labels = pass_.ids.columns.at(data::kTokenLabels.name);
             rows_.waiting.push_back(composed::cross_entropy(
-                logits, slice_.first, labels.narrow(0, first, logits.size(0)), graph(), scale,
+                logits, slice_.first, labels_of(first, logits.size(0)).there, graph(), scale,
                 axis_.size() > 1 ? axis_.group : nullptr));
             return;
         }
@@ -247,6 +247,7 @@ class ChunkedLoss {
     parallel::TensorSlice slice_;
     std::int64_t real_; ///< classes of this rank, padding left out
     at::Tensor w_, b_, row_weights_;
+    std::optional<BaseDivergence> base_;
     at::ScalarType sums_ = at::kFloat;              ///< of the weight's gradient
     at::Tensor dx_, whole_dw_, dw_, whole_db_, db_; ///< whole: with rows of padding, which stay 0
 };

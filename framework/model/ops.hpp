@@ -84,11 +84,22 @@ struct VocabularyUse {
     parallel::ParameterUse const &weight, &bias;
     double cap; ///< logits x become cap * tanh(x / cap); 0: they stay
 };
+/// Output of a frozen base model for one micro-batch, before its last layer: logits would be some
+/// tens of times larger, and the loss makes them chunk by chunk. The layer's weights must be there
+/// (ZeRO 3) whenever the loss reads them.
+struct BaseOutput {
+    double weight = 0;      ///< factor of the divergence in the loss
+    at::Tensor hidden = {}; ///< [T / t, D], without a graph
+    parallel::ParameterUse table = {}, bias = {};
+    double cap = 0; ///< as in VocabularyUse
+};
 /// Linear layer and cross-entropy in one, a chunk of rows at a time, so that full logits never
 /// exist. Returns the sum of losses of the micro-batch's kTokenLabels times pass.loss_scale,
 /// float64. With a graph, gradients are made on the way. x[T, D]; of weight[V, D] and, if there is
 /// one, bias[V] each tensor rank holds a stretch of rows (Shoeybi et al. 2019, section 3: what
-/// travels is a maximum, a sum and a score for each token, not its logits). Collective over `axis`.
+/// travels is a maximum, a sum and a score for each token, not its logits). Where the pass has a
+/// base, the loss of each label grows by weight * KL(base || model) of the distributions there (Li
+/// and Hoiem, "Learning without forgetting", ECCV 2016, at temperature 1). Collective over `axis`.
 at::Tensor language_model_loss(at::Tensor const& x, VocabularyUse const& layer, Pass const& pass,
                                Results& results, parallel::TensorAxis const& axis = {});
 

@@ -13,6 +13,7 @@
 namespace trireme::framework::model {
 
 struct AttentionShape;
+struct BaseOutput;
 struct Pass;
 
 /// Gives attention the tokens of earlier passes beside those of its own (framework/generation).
@@ -53,6 +54,11 @@ struct Pass {
     /// language models: hand the logits of every token to Results; costs [T, V] of memory
     bool keep_logits = false;
     AttentionCache* cache = nullptr; ///< generation; null: attention sees the pass alone
+    /// the frozen base model's output for this micro-batch, by whose divergence a language model's
+    /// loss grows; null: the loss is that of the labels alone
+    BaseOutput const* base = nullptr;
+    /// the base model itself: its head leaves its output there and has no loss
+    BaseOutput* base_output = nullptr;
 };
 
 /// Places where dropout happens; with the layer's index the `site` of a random stream, the same in

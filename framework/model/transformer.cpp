@@ -243,6 +243,11 @@ at::Tensor Head::normalized(at::Tensor const& x) const {
 at::Tensor Head::forward(at::Tensor const& x, Pass const& pass, Results& results) const {
     at::Tensor const h = normalized(x);
     auto const& axis = options_.tensor;
+    if (pass.base_output) {
+        *pass.base_output = {pass.base_output->weight, h, language_model_, vocabulary_bias_,
+                             config_.logits_cap};
+        return at::zeros({}, h.options().dtype(at::kDouble));
+    }
     if (traits_of(config_.head).of_vocabulary())
         return language_model_loss(parallel::gather_sequence(h, axis),
                                    {language_model_, config_.logits_cap, vocabulary_bias_}, pass,

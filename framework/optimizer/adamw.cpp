@@ -39,6 +39,23 @@ void update(at::Tensor const& master, at::Tensor const& gradient, at::Tensor con
     master.scalar_type() == at::kDouble ? run(double{}) : run(float{});
 }
 
+/// Moves an average towards weights that lie beside it; not at all if the scale is NaN.
+void move_average(at::Tensor const& average, at::Tensor const& weights, double decay,
+                  at::Tensor const& gradient_scale) {
+    parallel::note_kernel("trireme::moving_average", {average, weights}, {average});
+    if (average.is_meta()) return;
+    if (!average.is_cpu() || parallel::on_gpu(average)) {
+        at::Tensor const share = at::where(gradient_scale.isnan(), 0.0, 1 - decay);
+        average.lerp_(weights, share.to(average.scalar_type()));
+        return;
+    }
+    auto const run = [&]<typename T>(T) {
+        kernels::moving_average<T>(average.numel(), decay, gradient_scale.const_data_ptr<double>(),
+                                   weights.const_data_ptr<T>(), average.mutable_data_ptr<T>());
+    };
+    average.scalar_type() == at::kDouble ? run(double{}) : run(float{});
+}
+
 /// Updates a state that lies elsewhere than the gradient: it comes and goes through buffers beside
 /// the gradient. On a GPU this happens in the order of its stream, so the host sees the state once
 /// it has waited for something queued after this.
@@ -64,6 +81,31 @@ AdamW::AdamW(parallel::ParameterStore& store, Section const& section, bool offlo
              std::int64_t layers)
     : store_(store), section_(section), offload_(offload), layers_(layers) {
     store_.allocate_moments();
+    if (section.ema_decay > 0) store_.allocate_average();
+}
+
+void AdamW::start_average() {
+    for (auto& unit : store_.units())
+        if (unit->average.defined()) unit->average.copy_(unit->master);
+}
+
+void AdamW::follow(parallel::Unit const& unit, at::Tensor const& gradient_scale,
+                   std::int64_t updates) const {
+    double const decay = updates > 0 ? section_.ema_decay : 0.0;
+    if (unit.average.device() == gradient_scale.device() && !store_.options().host_state)
+        return move_average(unit.average, unit.master, decay, gradient_scale);
+    std::int64_t const all = unit.master.numel(),
+                       chunk = std::min<std::int64_t>(parallel::budgets.staged, all);
+    at::Tensor const staging = at::empty(
+        {2, chunk}, unit.master.options().pinned_memory(false).device(gradient_scale.device()));
+    for (std::int64_t at = 0; at < all; at += chunk) {
+        std::int64_t const n = std::min(chunk, all - at);
+        at::Tensor const average = staging[0].narrow(0, 0, n), weights = staging[1].narrow(0, 0, n);
+        average.copy_(unit.average.narrow(0, at, n), true);
+        weights.copy_(unit.master.narrow(0, at, n), true);
+        move_average(average, weights, decay, gradient_scale);
+        unit.average.narrow(0, at, n).copy_(average, true);
+    }
 }
 
 void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::int64_t updates) {
@@ -88,6 +130,7 @@ void AdamW::step(double learning_rate, at::Tensor const& gradient_scale, std::in
             (offload_ ? update_staged : update)(kept(unit->master), kept(unit->kept_gradient()),
                                                 kept(unit->moment1), kept(unit->moment2), step);
         }
+        if (unit->average.defined()) follow(*unit, gradient_scale, updates);
     }
 }
 

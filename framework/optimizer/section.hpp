@@ -27,6 +27,8 @@ struct Section {
     /// factor of the learning rate from each layer to the one below it: head, last layer, ...,
     /// first layer, embeddings (rate_scale in layer_decay.hpp); 1: one rate for all
     double layer_decay = 1.0;
+    /// decay of the exponential moving average of the weights, which is kept beside them; 0: none
+    double ema_decay = 0.0;
 };
 
 } // namespace trireme::framework::optimizer

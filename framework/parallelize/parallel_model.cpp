@@ -30,7 +30,51 @@ parallel::StoreOptions store_options(parallel::Mesh const& mesh, ParallelSection
 } // namespace
 
 void ParallelModel::load(std::vector<model::Pass> passes) {
+    bool const training = !passes.empty() && passes.front().training;
+    base_outputs_.assign(base_ && training ? passes.size() : 0, {.weight = base_weight_});
+    if (base_) {
+        std::vector<model::Pass> theirs;
+        for (std::size_t i = 0; i < base_outputs_.size(); ++i) {
+            passes[i].base = &base_outputs_[i];
+            model::Pass& pass = theirs.emplace_back(passes[i]);
+            pass.training = false;
+            pass.base = nullptr;
+            pass.base_output = &base_outputs_[i];
+        }
+        base_->parts_.load(std::move(theirs));
+    }
     parts_.load(std::move(passes));
+}
+
+void ParallelModel::keep_base(double weight, ParallelSection const& section,
+                              NumericsSection const& numerics) {
+    base_weight_ = weight;
+    base_ = std::make_unique<ParallelModel>(config_, mesh_, section, numerics, false,
+                                            store_.options().device);
+}
+
+void ParallelModel::queue(std::int64_t micro_batches) {
+    if (base_) {
+        base_->engine_.queue_forward(micro_batches);
+        base_->hold_head();
+    }
+    engine_.queue(micro_batches);
+    if (base_) base_->release_head();
+    for (auto& output : base_outputs_) output.hidden = at::Tensor();
+}
+
+void ParallelModel::hold_head() {
+    auto const& stages = mesh_.along(parallel::Axis::pipeline);
+    if (stages.rank() + 1 < stages.size()) return;
+    auto const& part = *parts_.stages().back();
+    for (auto const unit : part.units_read_by(part.block_count() - 1)) gatherer_.acquire(unit);
+}
+
+void ParallelModel::release_head() {
+    auto const& stages = mesh_.along(parallel::Axis::pipeline);
+    if (stages.rank() + 1 < stages.size()) return;
+    auto const& part = *parts_.stages().back();
+    for (auto const unit : part.units_read_by(part.block_count() - 1)) gatherer_.release(unit);
 }
 
 parallel::MeshShape mesh_shape(ParallelSection const& p, int world_size) {

@@ -37,14 +37,29 @@ class ParallelModel {
     /// The specs of the whole model, on every rank.
     std::vector<parallel::ParameterSpec> const& specs() const { return specs_; }
 
+    /// Keeps a second, frozen model in the same layout, from whose distribution of tokens the loss
+    /// in training may not stray: `weight` is the factor of the divergence (ops.hpp). Its weights
+    /// are still to be filled and refreshed. The sections are those of the constructor. Once;
+    /// collective over the mesh.
+    void keep_base(double weight, ParallelSection const& section, NumericsSection const& numerics);
+    /// Returns that model; null: there is none.
+    ParallelModel* base() { return base_.get(); }
+
     /// This rank's micro-batches of the step to come, one per micro-step.
     void load(std::vector<model::Pass> passes);
+    /// Runs the forward passes of the base model, if there is one, and then Engine::queue: one step
+    /// of training. Collective over the mesh.
+    void queue(std::int64_t micro_batches);
     /// Returns what the head found for them; empty on stages without a head.
     model::Results const& results() const { return parts_.results(); }
     /// Master weights have changed: every copy that computes follows. Collective over the mesh.
     void refresh() { gatherer_.refresh(); }
 
   private:
+    /// Gathers or lets go what the head reads, on the stage that has it, where that is not kept.
+    void hold_head();
+    void release_head();
+
     model::Config const& config_;
     parallel::Mesh const& mesh_;
     model::PipelineLayout layout_;
@@ -54,6 +69,10 @@ class ParallelModel {
     parallel::GradientReducer reducer_;
     parallel::WeightGatherer gatherer_;
     parallel::Engine engine_;
+
+    std::unique_ptr<ParallelModel> base_;
+    double base_weight_ = 0;
+    std::vector<model::BaseOutput> base_outputs_; ///< by micro-step; held while a step runs
 };
 
 } // namespace trireme::framework::parallelize

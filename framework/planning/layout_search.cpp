@@ -188,6 +188,8 @@ Judged Judge::judge(OwnPlan plan) {
     Judged judged{.plan = completed(request_, std::move(plan))};
     judged.reason = why_not(request_, judged.plan);
     if (!judged.reason.empty()) return judged;
+    judged.plan.layout.base = request_.base;
+    judged.plan.layout.average = request_.average;
     auto const stages = own_memory(judged.plan.layout, profile_of(judged.plan));
     auto const fullest = std::ranges::max_element(stages, {}, &OwnMemory::total);
     judged.memory = *fullest;

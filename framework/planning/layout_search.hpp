@@ -21,6 +21,7 @@ struct SearchRequest {
     /// bytes on a device that libraries take: contexts, buffers of collectives
     double library = 0;
     bool gpu = true;
+    bool base = false, average = false;                         ///< as in OwnLayout
     std::function<BlockProfile(ProfileRequest const&)> profile; ///< profile_blocks
 };
 

@@ -137,7 +137,7 @@ struct CountingMeta : c10::Allocator {
 /// (framework/train/trainer_step.cpp).
 void train(parallelize::ParallelModel& model, optimizer::AdamW& optimizer,
            std::optional<optimizer::GradientNorm> const& norm_of, std::int64_t micro_batches) {
-    model.engine().queue(micro_batches);
+    model.queue(micro_batches);
     at::Tensor const own_losses = model.engine().losses();
     parallel::step_place = {"norm"};
     at::Tensor const norm = norm_of ? norm_of->compute() : at::zeros({}, at::kDouble),
@@ -186,13 +186,15 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
     std::int64_t const others = meter.live();
     parallel::Mesh const mesh(world, step.mesh);
     parallelize::ParallelModel parallel(model, mesh, step.section, step.numerics, true, device);
-    optimizer::AdamW optimizer(parallel.store(), {},
+    if (step.base) parallel.keep_base(1.0, step.section, step.numerics);
+    optimizer::AdamW optimizer(parallel.store(), {.ema_decay = step.average ? 0.999 : 0.0},
                                step.section.offload == parallelize::Offload::optimizer);
     std::optional<optimizer::GradientNorm> norm;
     // In bitwise mode ranks tell each other what they sum, and here there are none.
     if (!device.is_meta() || step.numerics.mode == parallelize::NumericsMode::fast)
         norm.emplace(parallel.store(), mesh);
     parallel.refresh();
+    if (step.base) parallel.base()->refresh();
     DryStep now = dry_step(model, step, mesh, device);
     DryStep const next = dry_step(model, step, mesh, device);
     parallel.load(std::move(now.passes));

@@ -35,15 +35,16 @@ class Store {
         : zero_(layout.section.zero), shard_(real(layout.mesh[Axis::shard])),
           master_(layout.compute == parallelize::Compute::fp64 ? 8 : 4),
           copy_(layout.compute == parallelize::Compute::bf16 ? 2 : master_),
-          host_state_(layout.host_state) {}
+          host_state_(layout.host_state), models_(layout.base ? 2 : 1),
+          states_(layout.average ? 3 : 2) {}
 
     void add(OwnMemory& memory, UnitShare const& unit) const {
         double const n = unit.elements, kept = zero_ > 0 ? n / shard_ : n;
         bool const shared = copy_ == master_ && zero_ < 3 && !host_state_;
         memory.weights +=
-            (zero_ < 3 ? n * copy_ : 0) + (shared || host_state_ ? 0 : kept * master_);
+            models_ * ((zero_ < 3 ? n * copy_ : 0) + (shared || host_state_ ? 0 : kept * master_));
         memory.gradients += (zero_ < 2 ? n : kept) * master_ * unit.uses;
-        memory.optimizer += host_state_ ? 0 : 2 * kept * master_;
+        memory.optimizer += host_state_ ? 0 : states_ * kept * master_;
     }
     /// Bytes that come and go: two gathered units, one micro-batch's gradient and those that wait.
     double buffers(double layer, double largest) const {
@@ -58,6 +59,7 @@ class Store {
     int zero_;
     double shard_, master_, copy_;
     bool host_state_;
+    double models_, states_; ///< models that have weights; moments and averages of one
 };
 
 int layers_of_stage(std::vector<int> const& parts, int stages, int stage) {

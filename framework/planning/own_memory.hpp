@@ -25,6 +25,8 @@ struct OwnLayout {
     bool host_state = false; ///< offloaded state lies elsewhere than what computes
     int layers = 0;
     std::int64_t micro_steps = 1;
+    bool base = false;    ///< a second model's weights (train.base_divergence)
+    bool average = false; ///< of the weights (optimizer.ema_decay)
 };
 
 /// Memory of a rank of each pipeline stage. Local, pure. Throws InputError for layers that cannot

@@ -78,7 +78,7 @@ void look_at_steps(RunPreview& p, data::Dataset const& set, config::Config const
 } // namespace
 
 RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
-                       parallel::StoreOptions const& options) {
+                       parallel::StoreOptions const& options, bool average) {
     RankMemory memory;
     std::int64_t const master = options.compute == at::kDouble ? 8 : 4,
                        copy = options.compute == at::kBFloat16 ? 2 : master;
@@ -95,7 +95,7 @@ RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
         bool const one_memory = copy == master && options.zero < 3;
         memory.weights += (options.zero < 3 ? all * copy : 0) + (one_memory ? 0 : kept * master);
         if (trainable) memory.gradients += (options.zero < 2 ? all : kept) * master * specs[i].uses;
-        memory.optimizer += owned && trainable ? 2 * kept * master : 0;
+        memory.optimizer += owned && trainable ? (average ? 3 : 2) * kept * master : 0;
         counts.clear();
         owned = true;
         trainable = false;
@@ -131,8 +131,11 @@ RunPreview preview_run(config::Config const& config, int ranks) {
     for (int stage = 0; stage < p.mesh[parallel::Axis::pipeline]; ++stage) {
         model::PipelineLayout const layout{p.mesh[parallel::Axis::pipeline], stage,
                                            section.virtual_stages, section.layers};
-        RankMemory const memory = rank_memory(model::parameter_specs(inputs.model, layout),
-                                              store_options(config, p.mesh));
+        RankMemory memory =
+            rank_memory(model::parameter_specs(inputs.model, layout), store_options(config, p.mesh),
+                        config.optimizer.ema_decay > 0);
+        // A base model has weights and nothing else, in the same layout.
+        if (config.train.base_divergence > 0) memory.weights *= 2;
         if (memory.total() > p.memory.total()) p.memory = memory;
     }
     return p;

@@ -61,8 +61,9 @@ void check_degrees(config::Config const& config, int ranks);
 RunPreview preview_run(config::Config const& config, int ranks);
 
 /// Memory of a ParameterStore of these parameters with moments; a test compares it with a real one.
+/// `average`: with an average of the weights as well (optimizer.ema_decay).
 RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
-                       parallel::StoreOptions const& options);
+                       parallel::StoreOptions const& options, bool average = false);
 
 /// Puts the values that a run works out in the place of those that ask for it (replicate 0, threads
 /// 0, steps 0, dropout -1), and notes "derived: ..." as their origin.

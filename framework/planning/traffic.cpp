@@ -87,10 +87,12 @@ Traffic predict(model::Config const& model, StepDescription const& step, int ran
     auto const world = parallel::make_dry_world(step.mesh, rank, {.observer = counter});
     parallel::Mesh const mesh(*world, step.mesh);
     parallelize::ParallelModel parallel(model, mesh, step.section, step.numerics, true, at::kMeta);
+    if (step.base) parallel.keep_base(1.0, step.section, step.numerics);
     DryStep dry = dry_step(model, step, mesh);
     parallel.load(std::move(dry.passes));
     counter->clear();
-    parallel.engine().forward_backward(dry.micro_batches);
+    parallel.queue(dry.micro_batches);
+    parallel.engine().losses();
     parallel.refresh();
     return counter->traffic();
 }

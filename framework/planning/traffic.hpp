@@ -55,6 +55,8 @@ struct StepDescription {
     std::int64_t tokens_per_micro_batch = 0;
     /// tokens of each sample of the step, in the order of the data
     std::vector<std::int64_t> lengths;
+    bool base = false;    ///< a frozen base model computes too (train.base_divergence)
+    bool average = false; ///< of the weights, kept beside them (optimizer.ema_decay)
 };
 
 /// Predicts what `rank` sends from the load of the micro-batches until every compute copy is

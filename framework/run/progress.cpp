@@ -93,6 +93,7 @@ json Progress::to_json() const {
               {"recent_losses", recent_losses},
               {"gap", run::to_json(gap)},
               {"general", run::to_json(general)}};
+    if (!base.empty()) j["base"] = base;
     if (!source_samples.empty()) {
         j["source_samples"] = source_samples;
         j["source_tokens"] = source_tokens;
@@ -116,6 +117,7 @@ Progress Progress::from_json(json const& j) try {
         p.source_samples = data::member<std::vector<std::int64_t>>(j, "source_samples");
         p.source_tokens = data::member<std::vector<std::int64_t>>(j, "source_tokens");
     }
+    if (j.contains("base")) p.base = data::member<std::string>(j, "base");
     p.gap = gap_from_json(j);
     p.general = general_from_json(j);
     return p;

@@ -47,6 +47,8 @@ struct Progress {
     std::vector<double> recent_losses;
     Gap gap;
     General general;
+    /// SHA-256 of the base model's weights (train.base_divergence); empty: there is none
+    std::string base = {};
 
     /// samples and tokens trained on so far, by source of a mixture; empty: there is none
     std::vector<std::int64_t> source_samples, source_tokens;

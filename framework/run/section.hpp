@@ -12,6 +12,9 @@ struct TrainSection {
     double epochs = 1; ///< steps = floor(epochs * samples / global) unless steps is given
     std::int64_t steps = 0;
     data::ClassWeights class_weights = {}; ///< classification: factors of the loss of each class
+    /// factor of the divergence KL(base || model) of each trained token, which is added to its
+    /// loss; the base is the model as training begins; 0: none
+    double base_divergence = 0;
 };
 struct CheckpointSection {
     std::int64_t every = 0; ///< steps; 0: only when told to stop and at the end

@@ -18,7 +18,7 @@ at::Tensor forward_backward(BatchSource& batches, BatchPlace const& place,
     auto [plan, passes] = batches.take(place);
     auto const micro_batches = static_cast<std::int64_t>(plan.micro_batches.size());
     model.load(std::move(passes));
-    model.engine().queue(micro_batches);
+    model.queue(micro_batches);
     batches.done();
     return optimizer::ordered_sum(
         gather_losses(model.engine().losses(), micro_batches, model.mesh()));

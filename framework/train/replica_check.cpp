@@ -49,6 +49,7 @@ std::vector<Copy> kept_copies(parallel::ParameterStore const& store) {
         add(copies, "master weights", *unit, unit->master, unit->begin, unit->end);
         add(copies, "first moment", *unit, unit->moment1, unit->begin, unit->end);
         add(copies, "second moment", *unit, unit->moment2, unit->begin, unit->end);
+        add(copies, "average of the weights", *unit, unit->average, unit->begin, unit->end);
     }
     return copies;
 }

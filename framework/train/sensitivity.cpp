@@ -91,20 +91,22 @@ bool Sensitivity::affordable(std::int64_t step, double seconds) const {
 bool Sensitivity::has_room() const {
     std::int64_t bytes = 0;
     for (auto const& unit : model_.store().units())
-        if (unit->moment1.defined()) bytes += static_cast<std::int64_t>(3 * unit->master.nbytes());
+        if (unit->moment1.defined())
+            bytes += static_cast<std::int64_t>((unit->average.defined() ? 4 : 3) *
+                                               unit->master.nbytes());
     return !cluster::host_short_of_memory(model_.mesh().world(), bytes, kMostMemory,
                                           "sensitivity/copies");
 }
 
 std::vector<Sensitivity::Held> Sensitivity::hold() const {
     auto const copy = [](at::Tensor const& t) {
-        return t.to(at::kCPU, t.scalar_type(), false, true);
+        return t.defined() ? t.to(at::kCPU, t.scalar_type(), false, true) : t;
     };
     std::vector<Held> held;
     for (auto const& unit : model_.store().units())
         if (unit->moment1.defined())
-            held.push_back(
-                {unit.get(), copy(unit->master), copy(unit->moment1), copy(unit->moment2)});
+            held.push_back({unit.get(), copy(unit->master), copy(unit->moment1),
+                            copy(unit->moment2), copy(unit->average)});
     return held;
 }
 
@@ -113,6 +115,7 @@ void Sensitivity::put_back(std::vector<Held> const& held) {
         h.unit->master.copy_(h.master);
         h.unit->moment1.copy_(h.moment1);
         h.unit->moment2.copy_(h.moment2);
+        if (h.average.defined()) h.unit->average.copy_(h.average);
     }
     model_.refresh();
 }

@@ -56,7 +56,7 @@ class Sensitivity {
     /// Weights and moments of a unit, in host memory.
     struct Held {
         parallel::Unit* unit;
-        at::Tensor master, moment1, moment2;
+        at::Tensor master, moment1, moment2, average; ///< there may be no average
     };
     bool affordable(std::int64_t step, double seconds) const;
     bool has_room() const;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <utility>
 
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
@@ -22,11 +23,12 @@ namespace trireme::framework::train {
 
 namespace {
 
-/// Weights and two moments of the whole model.
-std::int64_t state_bytes(std::vector<parallel::ParameterSpec> const& specs, std::size_t element) {
+/// Weights, two moments and perhaps an average of the whole model.
+std::int64_t state_bytes(parallelize::ParallelModel const& model, bool average) {
+    auto const element = static_cast<std::int64_t>(at::elementSize(model.store().master_dtype()));
     std::int64_t bytes = 0;
-    for (auto const& spec : specs)
-        bytes += 3 * storage::elements_of(spec.shape) * static_cast<std::int64_t>(element);
+    for (auto const& spec : model.specs())
+        bytes += (average ? 4 : 3) * storage::elements_of(spec.shape) * element;
     return bytes;
 }
 
@@ -76,14 +78,16 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
       lock_(config.run, world),
       control_({config.run, config.checkpoint, config.job}, limits,
                world.rank() == 0 ? run::read_job_history(config.run) : run::JobHistory{},
-               state_bytes(model_.specs(), at::elementSize(model_.store().master_dtype())), world),
+               state_bytes(model_, config.optimizer.ema_decay > 0), world),
       reports_(run_), validation_(run_, model_, reports_),
       saves_(run_, model_, lock_, control_, reports_),
       ledger_(run_, model_, saves_, reports_, device) {
     batches_.weigh_classes(run_.inputs.model.class_weights);
     for (auto const& line : config.notes) reports_.note(line);
     if (!run_.staging.empty()) reports_.note(run_.staging);
-    if (saves_.resume([this](std::string const& line) { reports_.note(line); }))
+    bool const resumed = saves_.resume([this](std::string const& line) { reports_.note(line); });
+    if (model_.base()) start_base();
+    if (resumed)
         take_up();
     else
         begin();
@@ -97,12 +101,28 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
 
 void Trainer::begin() {
     for (auto const& line : model_.start_weights()) reports_.note(line);
+    optimizer_.start_average();
     reports_.open();
     if (run_.mesh.world().rank() == 0) {
         cluster::write_file(run_.config.run + "/config.yaml", config::to_yaml(run_.config));
         pretrained::write_run_source(run_.config.run, run_.config.model, run_.config.data.path,
                                      run_.inputs.model);
     }
+}
+
+void Trainer::start_base() {
+    model_.start_base();
+    std::string const now =
+        weights::weights_sha256(model_.specs(), model_.base()->store(), run_.mesh);
+    std::string const began = std::exchange(run_.progress.base, now);
+    if (!began.empty() && began != now)
+        throw cluster::InputError(fmt::format(
+            "model.path: {}: has other weights than those with which the run in {} began, and "
+            "which train.base_divergence holds on to; legal: these, or another `run`",
+            run_.config.model.path, run_.config.run));
+    reports_.note(fmt::format("train.base_divergence: {} times KL(base || model) of each trained "
+                              "token is in the loss; base: {}",
+                              run_.config.train.base_divergence, run_.config.model.path));
 }
 
 void Trainer::take_up() {

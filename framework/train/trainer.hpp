@@ -48,6 +48,8 @@ class Trainer {
   private:
     void begin();   ///< starts from the weights that the configuration names
     void take_up(); ///< goes on from the checkpoint that was found
+    /// Fills the base model, which must be that with which the run began. Collective.
+    void start_base();
     void note_layout(at::Device device);
 
     /// Queues one optimizer step; settles the one before on the way, and makes none if that takes

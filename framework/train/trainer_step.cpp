@@ -27,7 +27,7 @@ void Trainer::train_step() {
     // 3. Forward, backward and the sum of gradients over all micro-batches. While a GPU computes,
     // the next are read.
     reports_.enter(run::Phase::compute);
-    model_.engine().queue(std::ssize(plan.micro_batches));
+    model_.queue(std::ssize(plan.micro_batches));
     batches_.done();
     batches_.read_ahead({step + 1, cursor + run_.shape.samples});
     // 4. Global norm and loss, and what they say about the update. Losses are added in micro-batch

@@ -3,6 +3,7 @@
 namespace trireme::framework::weights {
 
 at::Tensor const& flat_of(parallel::Unit const& unit, std::string_view kind) {
+    if (kind == "average") return unit.average;
     return kind == "weight" ? unit.master : kind == "moment1" ? unit.moment1 : unit.moment2;
 }
 

@@ -9,7 +9,7 @@
 
 namespace trireme::framework::weights {
 
-constexpr char const* kStateKinds[] = {"weight", "moment1", "moment2"};
+constexpr char const* kStateKinds[] = {"weight", "moment1", "moment2", "average"};
 at::Tensor const& flat_of(parallel::Unit const& unit, std::string_view kind);
 storage::LocalBlock block_of(parallel::Parameter const& parameter);
 /// The elements of `local`, a rectangle of the parameter's slice, out of elements [first, first +

@@ -17,6 +17,7 @@ at::Tensor range_of(parallel::Unit const& unit, Kept what, std::int64_t from, st
     case Kept::gradient: return unit.gradient_range(0, from, count);
     case Kept::moment1: return unit.moment1.narrow(0, from - unit.begin, count);
     case Kept::moment2: return unit.moment2.narrow(0, from - unit.begin, count);
+    case Kept::average: return unit.average.narrow(0, from - unit.begin, count);
     }
     return {};
 }

@@ -11,7 +11,7 @@
 
 namespace trireme::framework::weights {
 
-enum class Kept : std::uint8_t { weight, gradient, moment1, moment2 };
+enum class Kept : std::uint8_t { weight, gradient, moment1, moment2, average };
 
 /// Calls f(run, values) for each run of the parameter that this rank answers for: its part of the
 /// flat buffer, if it counts the slice and owns the unit. Over all ranks of a mesh every element of

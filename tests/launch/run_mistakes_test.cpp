@@ -64,8 +64,8 @@ std::vector<Mistake> const kRuns{
     {"UnknownKey", train(),
      "DIR/run.yaml:12: unknown key optimizer.learning_rat; did you mean optimizer.learning_rate? "
      "legal: beta1, beta2, "
-     "clip, cooldown, epsilon, final_fraction, freeze, layer_decay, learning_rate, schedule, "
-     "warmup, weight_decay",
+     "clip, cooldown, ema_decay, epsilon, final_fraction, freeze, layer_decay, learning_rate, "
+     "schedule, warmup, weight_decay",
      yaml("learning_rate", "learning_rat")},
     {"UnknownSection", train(),
      "DIR/run.yaml:11: unknown key optimiser; did you mean optimizer? legal: batch, checkpoint, "
@@ -161,7 +161,7 @@ std::vector<Mistake> const kRuns{
     {"SetOfAnUnknownKey",
      train({"optimizer.clop=1"}),
      "--set: unknown key optimizer.clop; did you mean optimizer.clip? legal: beta1, beta2, clip, "
-     "cooldown, epsilon, "
+     "cooldown, ema_decay, epsilon, "
      "final_fraction, freeze, layer_decay, learning_rate, schedule, warmup, weight_decay",
      {}},
     {"SetOfASection",

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "cluster/file.hpp"
@@ -57,6 +58,35 @@ TEST(AgainstTorch, AdamWWithRatesOfLayersAndFrozenParts) {
                                      values(row.at("weights").at(i)), 1e-13, 1e-15))
                 << specs[i].name << " step " << step;
     }
+}
+
+/// The average of weights that an optimizer left (tests/golden/make_divergence.py), in any dtype
+/// and place of the state; an update that is not made moves nothing.
+TEST(AgainstTorch, TheMovingAverageOfTheWeights) {
+    auto const golden =
+        nlohmann::json::parse(cluster::read_file(TRIREME_GOLDEN "/divergence.json")).at("average");
+    for (auto const& [dtype, bound] : {std::pair{at::kDouble, 1e-15}, {at::kFloat, 2e-7}})
+        for (bool const offload : {false, true}) {
+            parallel::ParameterStore store({{.name = "w", .shape = {7}, .unit = "u"}},
+                                           {.compute = dtype});
+            optimizer::AdamW optimizer(store, {.ema_decay = golden.at("decay")}, offload);
+            auto const& unit = *store.units()[0];
+            optimizer.start_average();
+            auto const scalar = [](double x) { return at::scalar_tensor(x, at::kDouble); };
+            for (std::int64_t step = 0; auto const& row : golden.at("steps")) {
+                auto const values = [&](char const* key) {
+                    return at::tensor(row.at(key).get<std::vector<double>>(), at::kDouble);
+                };
+                store.at("w").master().copy_(values("weights"));
+                at::Tensor const before = unit.average.clone();
+                optimizer.step(0, scalar(NAN), step);
+                EXPECT_TRUE(unit.average.equal(before)) << "step " << step;
+                optimizer.step(0, scalar(1), step++);
+                at::Tensor const found = unit.average.narrow(0, 0, 7).to(at::kDouble);
+                EXPECT_LT((found - values("average")).abs().max().item<double>(), bound)
+                    << "step " << step;
+            }
+        }
 }
 
 } // namespace

@@ -179,6 +179,7 @@ struct Case {
     std::int64_t layers = 4, hidden = 96, vocabulary = 512, micro_steps = 3;
     bool tied = false;
     std::vector<std::string> frozen = {}; ///< patterns
+    bool base = false, average = false;
 };
 
 std::vector<Case> cases() {
@@ -220,6 +221,12 @@ std::vector<Case> cases() {
         all.push_back(layout);
         all.back().frozen = lower;
     }
+    for (auto const& layout :
+         {Case{1, {}}, Case{2, {.shard = 2, .zero = 3}, bf16}, Case{2, {.pipeline = 2}},
+          Case{4, {.tensor = 2, .zero = 2}, {}, 4, 96, 2000}}) {
+        all.push_back(layout);
+        all.back().base = all.back().average = true;
+    }
     return all;
 }
 
@@ -230,7 +237,9 @@ planning::StepDescription described(Case const& c) {
                                    .section = c.section,
                                    .numerics = c.numerics,
                                    .tokens_per_micro_batch = 128,
-                                   .lengths = {}};
+                                   .lengths = {},
+                                   .base = c.base,
+                                   .average = c.average};
     for (std::int64_t i = 0; i < data * c.micro_steps; ++i) // two samples a micro-batch
         for (std::int64_t const length : {72, 54}) step.lengths.push_back(length);
     return step;
@@ -274,7 +283,8 @@ double compare(Case const& c) {
         worst = std::max(worst, std::abs(error));
         std::string const where = fmt::format("{} layers of {}, {}, rank {}", c.layers, c.hidden,
                                               describe(c.ranks, c.section), rank) +
-                                  (c.frozen.empty() ? "" : ", lower half frozen");
+                                  (c.frozen.empty() ? "" : ", lower half frozen") +
+                                  (c.base ? ", a base and an average" : "");
         fmt::print("{}: {:.3f} MB, predicted {:.3f} ({:+.2f} %)\n", where, mb(is.peak.peak),
                    mb(said.peak.peak), 100 * error);
         EXPECT_NEAR(error, 0, 0.03)
