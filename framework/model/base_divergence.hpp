@@ -63,8 +63,8 @@ class BaseDivergence {
     void add(at::Tensor const& gradients, ChunkLabels const& labels, bool gradient, double scale,
              RowLosses& rows) {
         if (labels.there.defined())
-            composed::add_divergence(rows_, first_class_, labels.there, base_.weight, scale,
-                                     gradient, gradients, rows.waiting.back());
+            composed::add_divergence(rows_, base_.weight, scale, gradient, gradients,
+                                     rows.waiting.back());
         else
             add_on_host(gradients, labels, gradient, scale, rows.loss.data() + labels.first_row);
         logits_ = at::Tensor();

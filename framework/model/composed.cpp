@@ -260,7 +260,7 @@ BaseRows base_rows(at::Tensor const& base, at::Tensor const& logits, std::int64_
     std::int64_t const n = base.size(0), classes = base.size(1);
     auto const doubles = base.options().dtype(at::kDouble);
     BaseRows rows{base, at::full({n}, -std::numeric_limits<double>::infinity(), doubles),
-                  at::zeros({3, n}, doubles)};
+                  at::zeros({3, n}, doubles), first, labels};
     if (classes > 0) rows.highest = base.amax({1}).to(at::kDouble);
     reduce(group, rows.highest, cluster::ReduceOp::max, "loss/base maxima");
     if (classes > 0) {
@@ -276,19 +276,18 @@ BaseRows base_rows(at::Tensor const& base, at::Tensor const& logits, std::int64_
     return rows;
 }
 
-void add_divergence(BaseRows const& base, std::int64_t first, at::Tensor const& labels,
-                    double weight, double scale, bool gradient, at::Tensor const& gradients,
-                    RowLosses& rows) {
-    auto const& sums = base.sums;
-    at::Tensor const trained = labels >= 0, divergence = sums[1] / sums[0] - sums[0].log() -
-                                                         base.highest + sums[2] + rows.loss;
+void add_divergence(BaseRows const& base, double weight, double scale, bool gradient,
+                    at::Tensor const& gradients, RowLosses& rows) {
+    auto const& [exponentials, highest, sums, first, labels] = base;
+    at::Tensor const trained = labels >= 0,
+                     divergence = sums[1] / sums[0] - sums[0].log() - highest + sums[2] + rows.loss;
     rows.loss.add_(divergence.masked_fill(trained.bitwise_not(), 0), weight);
-    std::int64_t const classes = base.exponentials.size(1);
+    std::int64_t const classes = exponentials.size(1);
     if (!gradient || classes == 0) return;
     auto const [local, here] = place_of_labels(labels, first, classes);
     at::Tensor const factor =
         (trained.to(at::kDouble) * (weight * scale) / sums[0]).to(gradients.scalar_type());
-    gradients.mul_(1 + weight).sub_(base.exponentials * factor.unsqueeze(1));
+    gradients.mul_(1 + weight).sub_(exponentials * factor.unsqueeze(1));
     gradients.index_put_({at::arange(labels.size(0), labels.options()), local.squeeze(1)},
                          here.to(gradients.scalar_type()) * (weight * scale), true);
 }

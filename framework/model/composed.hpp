@@ -59,14 +59,15 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
 /// gradients.
 struct BaseRows {
     at::Tensor exponentials, highest, sums; ///< [n, classes], [n], [3, n]
+    std::int64_t first = 0;                 ///< class
+    at::Tensor labels = {};                 ///< [n]
 };
 /// Collective over `group`, as above.
 BaseRows base_rows(at::Tensor const& base, at::Tensor const& logits, std::int64_t first,
                    at::Tensor const& labels, cluster::Communicator* group);
 /// Adds weight * KL(base || model) to the losses that cross_entropy found, and with `gradient` its
 /// gradient to the gradients that it left.
-void add_divergence(BaseRows const& base, std::int64_t first, at::Tensor const& labels,
-                    double weight, double scale, bool gradient, at::Tensor const& gradients,
-                    RowLosses& rows);
+void add_divergence(BaseRows const& base, double weight, double scale, bool gradient,
+                    at::Tensor const& gradients, RowLosses& rows);
 
 } // namespace trireme::framework::model::composed
