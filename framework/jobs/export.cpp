@@ -79,11 +79,11 @@ std::string best_of(std::string const& folder, std::vector<std::string> const& n
 
 /// Returns K of "average-K"; 0 for any other text, and for more than there are.
 std::size_t averaged(std::string const& which, std::size_t most) {
-    constexpr std::string_view kAverage = "average-";
-    if (!which.starts_with(kAverage)) return 0;
+    constexpr std::string_view kPrefix = "average-";
+    if (!which.starts_with(kPrefix)) return 0;
     std::size_t count = 0;
-    char const *const first = which.data() + kAverage.size(), *const end =
-                                                                  which.data() + which.size();
+    char const *const first = which.data() + kPrefix.size(), *const end =
+                                                                 which.data() + which.size();
     auto const [at, error] = std::from_chars(first, end, count);
     return error == std::errc() && at == end && count >= 2 && count <= most ? count : 0;
 }
