@@ -1,7 +1,7 @@
 """Measures what a tiny model forgets while it learns another language, and what lowers it: the loss on the first language (general
 text) and on the second (the task) of a Llama of 4 layers, trained on the first and fine-tuned on the second in several ways.
 Both are Markov chains of words with 10 % noise, with rules of their own. Prints a table in Markdown, mean and deviation over
-seeds, and fails unless a limit on forgetting is kept and replay lowers it.
+seeds, and fails unless a limit on forgetting is kept, and replay and the divergence lower it.
 
     bench/generality.py                      minutes on 2 cores; needs `tokenizers`, as .venv has it
         [--seeds 3] [--steps 120]
@@ -31,7 +31,9 @@ WAYS = {"fine-tuned as it is": {},
         "`optimizer.layer_decay: 0.5`": {"optimizer.layer_decay": 0.5},
         "`optimizer.freeze` of embeddings and the lower half": {"optimizer.freeze": '["*embed_tokens*", "model.layers.[01].*"]'},
         "replay: 10 % general text": {"data.path": "replay-10"},
-        "replay: 30 % general text": {"data.path": "replay-30"}}
+        "replay: 30 % general text": {"data.path": "replay-30"},
+        "`train.base_divergence: 0.5`": {"train.base_divergence": 0.5},
+        "replay of 10 % and `train.base_divergence: 0.5`": {"data.path": "replay-10", "train.base_divergence": 0.5}}
 
 
 def sentences(factor, seed, count):
@@ -123,6 +125,7 @@ def main():
     assert plain > LIMIT, "nothing is forgotten"
     assert max(forgotten[f"`guard.max_forgetting: {LIMIT}`"]) <= LIMIT, "the limit is not kept"
     assert max(forgotten["replay: 10 % general text"]) < plain, "replay does not help"
+    assert max(forgotten["`train.base_divergence: 0.5`"]) < plain, "the divergence does not help"
 
 
 if __name__ == "__main__":
