@@ -59,7 +59,7 @@ int script_command(std::string const& name, Arguments const& arguments) {
     Arguments command{TRIREME_DEFAULT_PYTHON, "-I",
                       exists(installed) ? installed.string() : TRIREME_SCRIPTS "/" + name};
     command.insert(command.end(), arguments.begin(), arguments.end());
-    // Lets a study start this very program again in its jobs.
+    // Lets a study or a sweep start this very program again in its jobs.
     setenv("TRIREME_PROGRAM", (own_folder() / "trireme").c_str(), 1);
     become(command);
 }
@@ -92,6 +92,8 @@ constexpr std::array kCommands{
             launch::submit_command},
     Command{"Training", "study", "how a run scales over nodes: the cells, and the report on them",
             [](Arguments const& a) { return script_command("study.py", a); }},
+    Command{"Training", "sweep", "the best of many configurations, and how sure that is",
+            [](Arguments const& a) { return script_command("sweep.py", a); }},
     Command{"Training", "status", "where a run stands, its jobs, and who ended the last one",
             launch::status_command},
     Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run",
@@ -106,6 +108,8 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return script_command("report.py", a); }},
     Command{"Results", "compare", "a page about several runs: results, keys, curves",
             [](Arguments const& a) { return script_command("compare.py", a); }},
+    Command{"Results", "dynamics", "which training samples are hard, and which labels are wrong",
+            [](Arguments const& a) { return script_command("dynamics.py", a); }},
     Command{"Results", "generate", "completions of prompts, and their scores",
             launch::generate_command, Work::divided},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder",

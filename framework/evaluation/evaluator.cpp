@@ -5,26 +5,12 @@
 #include <numeric>
 
 #include "cluster/error.hpp"
-#include "cluster/gather_values.hpp"
 #include "framework/evaluation/documents.hpp"
+#include "framework/evaluation/gather_findings.hpp"
 #include "framework/tasks/task.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::evaluation {
-
-namespace {
-
-/// Gives every rank what the data ranks of the last stage, which has the head, have found.
-template <typename T>
-std::vector<T> of_all(parallel::Mesh const& mesh, std::vector<T> const& mine, char const* name) {
-    std::vector<T> all;
-    for (auto const& part : cluster::all_gather_values(mesh.data(), mine, name))
-        all.insert(all.end(), part.begin(), part.end());
-    auto& stages = mesh.along(parallel::Axis::pipeline);
-    return cluster::broadcast_values(stages, all, stages.size() - 1, name);
-}
-
-} // namespace
 
 void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
     auto const& mesh = model_.mesh();

@@ -95,8 +95,8 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "trian: no such command; did you mean train? legal: audit, prepare, inspect, "
               "init, doctor, explain-config, plan, step-cost, parity, "
               "train, "
-              "submit, study, status, checkpoint, plot, evaluate, predict, report, compare, "
-              "generate, "
+              "submit, study, sweep, status, checkpoint, plot, evaluate, predict, report, compare, "
+              "dynamics, generate, "
               "export, "
               "verify, completion, "
               "help"},

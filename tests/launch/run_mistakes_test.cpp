@@ -104,6 +104,15 @@ std::vector<Mistake> const kRuns{
      yaml("1e-3", "")},
     {"NegativeRate", train(),
      "DIR/run.yaml:12: optimizer.learning_rate: -1e-3: legal: a number > 0", yaml("1e-3", "-1e-3")},
+    {"RangeTestWithAWarmUp",
+     train({"optimizer.schedule=range_test"}),
+     "optimizer.warmup: 0.1: legal with optimizer.schedule: range_test: 0",
+     {}},
+    {"RangeTestFromNothing",
+     train({"optimizer.schedule=range_test", "optimizer.warmup=0"}),
+     "optimizer.final_fraction: 0: legal with optimizer.schedule: range_test: a number > 0, the "
+     "share of optimizer.learning_rate at which it begins",
+     {}},
     {"ZeroRate", train(), "DIR/run.yaml:12: optimizer.learning_rate: 0: legal: a number > 0",
      yaml("1e-3", "0")},
     {"RateIsNan", train(), "DIR/run.yaml:12: optimizer.learning_rate: .nan: legal: a number > 0",
@@ -268,17 +277,19 @@ std::vector<Mistake> const kLines{
      {"trian"},
      "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
      "explain-config, plan, step-cost, parity, train, "
-     "submit, study, status, checkpoint, "
+     "submit, study, sweep, status, checkpoint, "
      "plot, "
-     "evaluate, predict, report, compare, generate, export, verify, completion, help",
+     "evaluate, predict, report, compare, dynamics, generate, export, verify, "
+     "completion, help",
      {}},
     {"HelpOfAnOption",
      {"help", "--bogus"},
      "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, "
      "explain-config, plan, step-cost, parity, train, "
-     "submit, study, status, checkpoint, "
+     "submit, study, sweep, status, checkpoint, "
      "plot, "
-     "evaluate, predict, report, compare, generate, export, verify, completion, help",
+     "evaluate, predict, report, compare, dynamics, generate, export, verify, "
+     "completion, help",
      {}},
     {"HelpOfTwoCommands",
      {"help", "train", "status"},
