@@ -65,6 +65,7 @@ def comment_of(job, found, rates):
         return [head, f"optimizer.learning_rate: a tenth of the rate of the lowest loss; {len(rates)} range tests gave {min(rates):.3g} to {max(rates):.3g}."]
     row = found.rows[0]
     sure = ("how sure is not known: one seed of each configuration" if row.probability is None
+            else "it alone was compared with several seeds" if len(found.rows) == 1
             else f"the best of {len(found.rows)} compared with probability {row.probability:.3f}, seeds taken for normal with one variance (docs/sweeps.md)")
     return [head, f"{row.name}: {job.sweep.metric} {document.around(row)};", f"{sure}."]
 

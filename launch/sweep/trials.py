@@ -108,8 +108,18 @@ class Search:
             names, known = self.next(found[-1], names, wanted)
             first = rung.steps
         if self.sweep.confirm:
+            names += self.runners_up(found, names)
             found.append(Stage("confirmation", self.cells_of(names, self.fresh, 0, self.sweep.steps), self.fresh, known))
         return found
+
+    def runners_up(self, stages, names):
+        """Configurations that are confirmed beside those of the last rung, where it has too few: the best that did not go on, latest rung first."""
+        wanted, more = min(self.sweep.confirm.best, len(self.configurations)) - len(names), []
+        for stage in reversed(stages[:-1]):
+            known = stage.known and all(map(self.is_over, stage.cells))
+            order = halving.best_of(self.scores(stage.cells), len(stage.cells), self.smaller) if known else list(self.configurations)
+            more += [name for name in order if name not in names and name not in more]
+        return more[:max(0, wanted)]
 
     def next(self, stage, names, wanted):
         """(the best of a stage, True) if it is over, else (any, False)."""
