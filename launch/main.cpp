@@ -118,7 +118,44 @@ constexpr std::array kCommands{
     Command{"Shell", "help", "this list, or the help of one command", help_command},
 };
 
+/// What a word that is no command is called here.
+struct OtherWord {
+    char const* word;
+    char const* ours;
+};
+constexpr std::array kOtherWords{OtherWord{"chat", "generate MODEL --chat"},
+                                 OtherWord{"complete", "generate"},
+                                 OtherWord{"infer", "predict"},
+                                 OtherWord{"inference", "predict"},
+                                 OtherWord{"classify", "predict"},
+                                 OtherWord{"test", "evaluate"},
+                                 OtherWord{"eval", "evaluate"},
+                                 OtherWord{"score", "evaluate"},
+                                 OtherWord{"benchmark", "evaluate"},
+                                 OtherWord{"finetune", "train"},
+                                 OtherWord{"fine-tune", "train"},
+                                 OtherWord{"fit", "train"},
+                                 OtherWord{"run", "train"},
+                                 OtherWord{"resume", "train"},
+                                 OtherWord{"dry-run", "train CONFIG --dry-run"},
+                                 OtherWord{"tokenize", "prepare"},
+                                 OtherWord{"convert", "export"},
+                                 OtherWord{"save", "export"},
+                                 OtherWord{"sbatch", "submit"},
+                                 OtherWord{"config", "init"},
+                                 OtherWord{"configure", "init"},
+                                 OtherWord{"new", "init"},
+                                 OtherWord{"check", "doctor"},
+
+                                 OtherWord{"version", "--version"}};
+
 [[noreturn]] void refuse_command(std::string const& word) {
+    auto const* const other = std::ranges::find_if(
+        kOtherWords, [&](OtherWord const& known) { return word == known.word; });
+    if (other != kOtherWords.end())
+        throw cluster::InputError(fmt::format(
+            "{}: no such command; did you mean trireme {}? trireme --help lists all of them", word,
+            other->ours));
     std::vector<std::string> names;
     for (auto const& command : kCommands) names.push_back(command.name);
     throw cluster::InputError(fmt::format("{}: no such command{} legal: {}", word,

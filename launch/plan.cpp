@@ -80,7 +80,7 @@ void check_together(PlanRequest const& r) {
         throw cluster::InputError(fmt::format("{}: {}", option, legal));
     };
     if (r.rows.rows.empty()) {
-        if (r.file.empty()) refuse("config", "missing; legal: the run, as YAML");
+        if (r.file.empty()) refuse("CONFIG", "missing; legal: the run, as YAML");
         if (r.machine.empty()) refuse("--machine", "missing; legal: a file of configs/machines");
         if (r.nodes == 0) refuse("--nodes", "missing; legal: nodes of the job");
         if (!r.rows.out.empty()) refuse("--out", "legal: with --rows");

@@ -63,11 +63,12 @@ class Scorer {
         model_.read_trained_weights(legal);
     }
     evaluation::Outcome outcome(data::Dataset const& set, std::int64_t tokens,
-                                evaluation::Pooling pooling = evaluation::Pooling::mean) {
+                                evaluation::Pooling pooling = evaluation::Pooling::mean,
+                                evaluation::Progress const& progress = {}) {
         return evaluation::Evaluator(
                    model_, {samples_per_plan, tokens, mesh_.along(parallel::Axis::tensor).size()},
                    pooling)
-            .outcome(set);
+            .outcome(set, place_.world().rank() == 0 ? progress : evaluation::Progress());
     }
 
   private:
@@ -99,7 +100,8 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     pretrained::check_complete(config.model, model);
     Scorer scorer(config, model, world,
                   "a model that `trireme export` wrote for the labels of " + job.data);
-    auto const outcome = scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling);
+    auto const outcome =
+        scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling, job.progress);
     check_finite(job, outcome);
     if (world.rank() == 0 && job.predictions) job.predictions->write(labelled_lines(outcome, *set));
     return {evaluation::summarize(outcome), config.numerics.compute, set->label_names()};
@@ -132,7 +134,8 @@ Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
     inputs::check_fit(model, *set, config);
     pretrained::check_complete(config.model, model);
     Scorer scorer(config, model, world, "a model with the head of a language model");
-    auto const outcome = scorer.outcome(*set, job.tokens_per_micro_batch);
+    auto const outcome =
+        scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling, job.progress);
     check_finite(job, outcome);
     auto const ranked = evaluation::rank_choices(choices.questions, outcome.samples);
     if (world.rank() == 0 && job.predictions) write_choices(*job.predictions, choices, ranked);

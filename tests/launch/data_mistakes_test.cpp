@@ -110,7 +110,8 @@ std::vector<Mistake> const kTexts{
     {"NoLabel",
      {"prepare", "--task", "classification", "--tokenizer", "DIR/bert", "--output", "DIR/out",
       "--train", "DIR/rows.jsonl"},
-     "--label: missing; legal: the name of the column with the classes",
+     "--label: missing; legal: the name of the column with the classes; columns of "
+     "DIR/rows.jsonl: text, label",
      {}},
     {"WrongTask",
      {"prepare", "--task", "poetry", "--tokenizer", "DIR/bert", "--output", "DIR/out", "--train",

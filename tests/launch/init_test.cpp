@@ -101,7 +101,8 @@ TEST(Configs, AreWhatInitWrites) {
         EXPECT_EQ(cluster::read_file(fmt::format(TRIREME_CONFIGS "/{}.yaml", schema.name)),
                   launch::to_yaml(b, launch::starting_point(b)));
     }
-    launch::Beginning const chat{.task = data::TaskKind::generation, .run = "runs/chat"};
+    launch::Beginning const chat{
+        .task = data::TaskKind::generation, .called = "chat", .run = "runs/chat"};
     EXPECT_EQ(cluster::read_file(TRIREME_CONFIGS "/chat.yaml"),
               launch::to_yaml(chat, launch::starting_point(chat)));
 }

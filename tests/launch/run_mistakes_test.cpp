@@ -272,6 +272,11 @@ std::vector<Mistake> const kLines{
      "plot, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",
      {}},
+    {"CommandByAnotherName",
+     {"chat", "DIR/llama"},
+     "chat: no such command; did you mean trireme generate MODEL --chat? trireme --help lists all "
+     "of them",
+     {}},
     {"HelpOfAnOption",
      {"help", "--bogus"},
      "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, "
@@ -305,7 +310,7 @@ std::vector<Mistake> const kLines{
      {}},
     {"OptionMissing",
      {"train"},
-     "--config: missing; legal: the run, as YAML (`explain-config --keys`)",
+     "CONFIG: missing; legal: the run, as YAML (`explain-config --keys`)",
      {}},
     {"OptionMissingOfEvaluate",
      {"evaluate", "--model", "DIR/bert"},
@@ -344,7 +349,7 @@ std::vector<Mistake> const kLines{
      {}},
     {"ConfigMissingOfExplain",
      {"explain-config"},
-     "--config: missing; legal: the run, as YAML, or --keys alone",
+     "CONFIG: missing; legal: the run, as YAML, or --keys alone",
      {}},
     {"NotANumber",
      {"inspect", "DIR/data", "--first", "one"},

@@ -85,7 +85,7 @@ class MaskedLanguageModeling : public TextTask {
         options.word("text", "NAME", "name of the text column (default: text)");
     }
     Columns columns(PrepareOptions const& o) const override { return columns_of_texts(o); }
-    Words words() const override { return {.longer = "divided"}; }
+    Words words() const override { return {.value = nullptr, .longer = "divided"}; }
 
     std::unique_ptr<RowConverter> converter(PrepareOptions const& o, Tokenizer const& tokenizer,
                                             std::vector<std::string> const&) const override {

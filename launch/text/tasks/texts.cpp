@@ -1,12 +1,14 @@
 #include "launch/text/tasks/texts.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "launch/text/inputs.hpp"
 #include "launch/text/painting.hpp"
 #include "launch/text/tokenizer_config.hpp"
 
@@ -22,6 +24,22 @@ std::vector<Encoding> encode_texts(std::vector<Waiting> const& rows, PrepareOpti
         }
         return tokenizer.encode(texts, pairs);
     });
+}
+
+std::string columns_there(PrepareOptions const& o) {
+    std::vector<std::string> patterns;
+    for (auto const& [split, files] : o.files)
+        patterns.insert(patterns.end(), files.begin(), files.end());
+    try {
+        auto const files = expanded("--input", patterns).files;
+        if (files.empty()) return "";
+        auto const names = column_names(files.front());
+        return names.empty()
+                   ? ""
+                   : fmt::format("; columns of {}: {}", files.front(), fmt::join(names, ", "));
+    } catch (cluster::InputError const&) {
+        return ""; // the message is about the option, and the next one will be about the file
+    }
 }
 
 void declare_windows(TaskOptions& options) {
