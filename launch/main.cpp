@@ -100,7 +100,7 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return script_command("plot.py", a); }},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,
             Work::divided},
-    Command{"Results", "predict", "labels, numbers or answers for texts that have none",
+    Command{"Results", "predict", "labels, numbers, answers or words for texts without them",
             launch::predict_command, Work::divided},
     Command{"Results", "report", "a page about a run or an evaluation, with pictures",
             [](Arguments const& a) { return script_command("report.py", a); }},

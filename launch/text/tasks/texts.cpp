@@ -8,6 +8,7 @@
 
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "data/token_weights.hpp"
 #include "launch/text/inputs.hpp"
 #include "launch/text/painting.hpp"
 #include "launch/text/tokenizer_config.hpp"
@@ -165,8 +166,15 @@ std::string marked_tokens(Tokenizer const& tokenizer, std::vector<std::int32_t> 
 }
 
 std::string trained_tokens(data::MicroBatch const& micro_batch, data::Dataset const& set) {
-    return fmt::format("{} of {} tokens trained", set.trained(micro_batch.sample_ids[0]),
-                       micro_batch.token_count());
+    std::string const text =
+        fmt::format("{} of {} tokens trained", set.trained(micro_batch.sample_ids[0]),
+                    micro_batch.token_count());
+    auto weights = micro_batch.columns.labels_of(data::kTokenWeights);
+    std::erase_if(weights, [](auto weight) { return weight <= 0; });
+    if (weights.empty()) return text;
+    auto const [least, most] = std::ranges::minmax(weights);
+    double const unit = data::kWeightUnit;
+    return text + fmt::format(", of weights from {} to {}", least / unit, most / unit);
 }
 
 } // namespace trireme::launch::text
