@@ -80,6 +80,8 @@ constexpr std::array kCommands{
             launch::doctor_command, Work::divided},
     Command{"Before a run", "explain-config",
             "every value of a configuration, and where it comes from", launch::explain_command},
+    Command{"Before a run", "calibrate", "measures this machine, for plans that hold on it",
+            launch::calibrate_command, Work::divided},
     Command{"Before a run", "plan", "which layouts of a run fit a machine, and how fast they are",
             launch::plan_command},
     Command{"Before a run", "step-cost", "launches, bytes, waits and collectives of a step",

@@ -12,6 +12,7 @@
 #include "framework/inputs/model_config.hpp"
 #include "framework/planning/constants.hpp"
 #include "framework/planning/memory.hpp"
+#include "framework/planning/price_step.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 #include "launch/plan_run.hpp"
@@ -123,6 +124,7 @@ planning::SearchRequest search_request(PlanRequest const& r, PlannedRun const& r
     search.profile = [&run](planning::ProfileRequest const& request) {
         return planning::profile_blocks(run.model, request);
     };
+    if (machine.calibration) search.price = planning::price_blocks;
     return search;
 }
 

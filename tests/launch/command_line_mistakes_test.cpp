@@ -13,7 +13,7 @@ std::vector<Mistake> const kLines{
     {"UnknownCommand",
      {"trian"},
      "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
-     "explain-config, plan, step-cost, parity, train, "
+     "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, status, checkpoint, "
      "plot, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",
@@ -26,7 +26,7 @@ std::vector<Mistake> const kLines{
     {"HelpOfAnOption",
      {"help", "--bogus"},
      "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, "
-     "explain-config, plan, step-cost, parity, train, "
+     "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, status, checkpoint, "
      "plot, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",
