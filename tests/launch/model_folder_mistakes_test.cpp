@@ -31,8 +31,8 @@ std::vector<Mistake> const kConfigs{
      write(kConfig, std::string(100'000, '['))},
     {"UnknownArchitecture", train(),
      "DIR/llama/config.json: model_type: \"lama\": legal: bert, roberta, xlm-roberta, camembert, "
-     "distilbert, eurobert, gpt2, gpt_neox, llama, mistral, ministral, qwen2, qwen3, granite, "
-     "smollm3, phi3, olmo2, olmo3, gemma2, gemma3_text",
+     "distilbert, eurobert, modernbert, gpt2, gpt_neox, llama, mistral, ministral, qwen2, qwen3, "
+     "apertus, granite, smollm3, phi3, olmo2, olmo3, gemma2, gemma3_text",
      change(kConfig, "\"llama\"", "\"lama\"")},
     {"UnknownField", train(),
      "DIR/llama/config.json: head_dims: 8: a field this version does not know, so the model might "

@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::golden;
 using test::GoldenModel;
+using test::shape_of;
 using test::TemporaryFolder;
 
 pretrained::ParameterValues values_of(parallel::ParameterStore const& store) {
@@ -50,10 +51,11 @@ void publish(std::string const& name, std::string const& folder, at::ScalarType 
     fs::create_directories(folder);
     auto const entries = pretrained::find_tensors(golden(name));
     std::vector<pretrained::PlannedTensor> plan;
-    for (auto const& [tensor, entry] : entries) plan.push_back({tensor, entry.shape, dtype});
+    for (auto const& [tensor, entry] : entries)
+        plan.push_back({tensor, shape_of(entry), dtype, entry.shape.empty()});
     pretrained::SafetensorsWriter writer(folder, plan, shard_bytes);
     for (auto const& [tensor, entry] : entries)
-        writer.write(tensor, {storage::Shape(entry.shape.size()), entry.shape},
+        writer.write(tensor, {storage::Shape(shape_of(entry).size()), shape_of(entry)},
                      pretrained::read_tensor(tensor, entry));
     writer.finish();
     auto config = config_of(golden(name));
@@ -111,22 +113,20 @@ TEST_P(Folder, ExportOfWhatTransformersWroteIsTheSame) {
 TEST_P(Folder, EveryParameterReadsItsOwnRectangle) {
     std::mt19937 random(3);
     for (auto const& [name, entry] : pretrained::find_tensors(golden(GetParam()))) {
+        storage::Shape const shape = shape_of(entry);
         at::Tensor const whole = pretrained::read_tensor(name, entry);
         for (int trial = 0; trial < 5; ++trial) {
-            storage::Rectangle r{storage::Shape(entry.shape.size()),
-                                 storage::Shape(entry.shape.size())};
+            storage::Rectangle r{storage::Shape(shape.size()), storage::Shape(shape.size())};
             at::Tensor expected = whole;
-            for (std::size_t d = 0; d < entry.shape.size(); ++d) {
-                r.start[d] =
-                    static_cast<std::int64_t>(random() % static_cast<unsigned>(entry.shape[d]));
+            for (std::size_t d = 0; d < shape.size(); ++d) {
+                r.start[d] = static_cast<std::int64_t>(random() % static_cast<unsigned>(shape[d]));
                 r.count[d] = 1 + static_cast<std::int64_t>(
-                                     random() % static_cast<unsigned>(entry.shape[d] - r.start[d]));
+                                     random() % static_cast<unsigned>(shape[d] - r.start[d]));
                 expected = expected.narrow(static_cast<std::int64_t>(d), r.start[d], r.count[d]);
             }
             EXPECT_TRUE(at::equal(pretrained::read_tensor(name, entry, r), expected)) << name;
         }
-        EXPECT_THROW(pretrained::read_tensor(name, entry,
-                                             {storage::Shape(entry.shape.size(), 1), entry.shape}),
+        EXPECT_THROW(pretrained::read_tensor(name, entry, {storage::Shape(shape.size(), 1), shape}),
                      cluster::JobError);
     }
 }
@@ -294,11 +294,11 @@ class Accounted : public testing::Test {
         auto const entries = pretrained::find_tensors(golden(of));
         std::vector<pretrained::PlannedTensor> plan{{name, values.sizes().vec(), at::kFloat}};
         for (auto const& [tensor, entry] : entries)
-            plan.push_back({tensor, entry.shape, at::kFloat});
+            plan.push_back({tensor, shape_of(entry), at::kFloat, entry.shape.empty()});
         pretrained::SafetensorsWriter writer(path, plan, 1 << 30);
         writer.write(name, {storage::Shape(values.sizes().size()), values.sizes().vec()}, values);
         for (auto const& [tensor, entry] : entries)
-            writer.write(tensor, {storage::Shape(entry.shape.size()), entry.shape},
+            writer.write(tensor, {storage::Shape(shape_of(entry).size()), shape_of(entry)},
                          pretrained::read_tensor(tensor, entry));
         writer.finish();
         auto config = config_of(golden(of));

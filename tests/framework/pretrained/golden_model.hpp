@@ -42,12 +42,21 @@ inline constexpr std::array kGoldenModels{"bert",
                                           "gemma3",
                                           "gemma3-classifier",
                                           "gpt-neox",
-                                          "gpt-neox-sequential"};
+                                          "gpt-neox-sequential",
+                                          "modernbert-classifier",
+                                          "modernbert-mean-classifier",
+                                          "apertus",
+                                          "phi3-longrope-long",
+                                          "roberta-pads"};
 
 inline std::string golden(std::string const& name) {
     std::string path = TRIREME_GOLDEN; // by steps: GCC 12 warns of the short way (bug 105651)
     path += "/";
     return path += name;
+}
+/// A tensor without dimensions is read as one of one number.
+inline framework::storage::Shape shape_of(framework::pretrained::TensorEntry const& entry) {
+    return entry.shape.empty() ? framework::storage::Shape{1} : entry.shape;
 }
 /// Name of a parametrised test: letters and digits only.
 inline std::string test_name(testing::TestParamInfo<char const*> const& info) {
