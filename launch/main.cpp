@@ -100,6 +100,8 @@ constexpr std::array kCommands{
             launch::checkpoint_command},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG",
             [](Arguments const& a) { return script_command("plot.py", a); }},
+    Command{"Training", "log", "the log of a run for Weights & Biases or MLflow",
+            [](Arguments const& a) { return script_command("log.py", a); }},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,
             Work::divided},
     Command{"Results", "predict", "labels, numbers, answers or words for texts without them",

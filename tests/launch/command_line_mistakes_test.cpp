@@ -15,7 +15,7 @@ std::vector<Mistake> const kLines{
      "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, status, checkpoint, "
-     "plot, "
+     "plot, log, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",
      {}},
     {"CommandByAnotherName",
@@ -28,7 +28,7 @@ std::vector<Mistake> const kLines{
      "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, "
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, status, checkpoint, "
-     "plot, "
+     "plot, log, "
      "evaluate, predict, report, compare, generate, export, verify, completion, help",
      {}},
     {"HelpOfTwoCommands",

@@ -95,7 +95,7 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "trian: no such command; did you mean train? legal: audit, prepare, inspect, "
               "init, doctor, explain-config, calibrate, plan, step-cost, parity, "
               "train, "
-              "submit, study, status, checkpoint, plot, evaluate, predict, report, compare, "
+              "submit, study, status, checkpoint, plot, log, evaluate, predict, report, compare, "
               "generate, "
               "export, "
               "verify, completion, "
