@@ -169,10 +169,9 @@ Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
     inputs::check_fit(model, *set, config);
     pretrained::check_complete(config.model, model);
     Scorer scorer(config, model, world, "a model with the head of a language model");
-    auto const outcome =
-        scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling, job.progress);
-    check_finite(job, outcome);
-    auto const ranked = evaluation::rank_choices(choices.questions, outcome.samples);
+    auto const found = scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling, job.progress);
+    check_finite(job, found);
+    auto const ranked = evaluation::rank_choices(choices.questions, found.samples);
     if (world.rank() == 0 && job.predictions) write_choices(*job.predictions, choices, ranked);
     return {evaluation::summarize_choices(choices.questions, ranked, choices.labels),
             config.numerics.compute, choices.labels};
