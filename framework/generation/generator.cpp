@@ -123,13 +123,23 @@ static std::vector<Running> begin(std::vector<Prompt> const& prompts, Options co
     return batch;
 }
 
+/// Returns the tokens that a cache must hold of each text.
+static std::vector<std::int64_t> capacities_of(std::vector<Running> const& batch) {
+    std::vector<std::int64_t> capacities;
+    for (auto const& r : batch) capacities.push_back(std::ssize(r.text) + r.limit - 1);
+    return capacities;
+}
+static std::vector<Completion> completions_of(std::vector<Running> batch) {
+    std::vector<Completion> out;
+    for (auto& r : batch) out.push_back(std::move(r.done));
+    return out;
+}
+
 std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts,
                                             Options const& options,
                                             Listener const& listener) const {
     std::vector<Running> batch = begin(prompts, options, model_.config());
-    std::vector<std::int64_t> capacities;
-    for (auto const& r : batch) capacities.push_back(std::ssize(r.text) + r.limit - 1);
-    KvCache cache(model_.config(), std::move(capacities));
+    KvCache cache(model_.config(), capacities_of(batch));
     std::vector<std::size_t> live(batch.size());
     std::iota(live.begin(), live.end(), 0);
     auto const go_on = [&](std::vector<std::size_t> const& texts, bool last_only) {
@@ -148,9 +158,7 @@ std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts,
         live.insert(live.end(), rest.begin(), rest.end());
         std::ranges::sort(live);
     }
-    std::vector<Completion> out;
-    for (auto& r : batch) out.push_back(std::move(r.done));
-    return out;
+    return completions_of(std::move(batch));
 }
 
 /// Returns the labels of prompts with their references: the prompts' own tokens are not trained.

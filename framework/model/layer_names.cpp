@@ -47,6 +47,12 @@ std::string weight(std::string const& prefix, std::string const& part) {
 LinearNames linear(std::string const& prefix, std::string const& part, bool bias) {
     return {weight(prefix, part), bias && !part.empty() ? prefix + part + ".bias" : ""};
 }
+void name_numbers(LayerNames& names, std::string const& activation) {
+    names.activation_positive = activation + "alpha_p";
+    names.activation_negative = activation + "alpha_n";
+    names.activation_beta = activation + "beta";
+    names.activation_epsilon = activation + "eps";
+}
 bool norms_have_bias(Config const& config) {
     return config.norm == Norm::layer && config.norm_bias;
 }
@@ -72,25 +78,22 @@ LayerNames layer_names(Config const& config, std::int64_t layer) {
     bool const norm_bias = norms_have_bias(config),
                qk_norm = config.query_key_norm != QueryKeyNorm::none,
                first = layer == 0 && !config.first_norm;
-    std::string const numbers = config.activation == Activation::xielu ? prefix + t.activation : "";
-    auto const number = [&](char const* name) { return numbers.empty() ? "" : numbers + name; };
-    return {.query = linear(prefix, t.query, config.attention_bias),
-            .key = linear(prefix, t.key, config.attention_bias),
-            .value = linear(prefix, t.value, config.attention_bias),
-            .output = linear(prefix, t.output, config.output_bias),
-            .gate = linear(prefix, t.gate, config.feed_forward_bias),
-            .up = linear(prefix, t.up, config.feed_forward_bias),
-            .down = linear(prefix, t.down, config.feed_forward_bias),
-            .attention_norm = linear(prefix, first ? "" : t.attention_norm, norm_bias),
-            .feed_forward_norm = linear(prefix, t.feed_forward_norm, norm_bias),
-            .attention_output_norm = linear(prefix, t.attention_output_norm, norm_bias),
-            .feed_forward_output_norm = linear(prefix, t.feed_forward_output_norm, norm_bias),
-            .query_norm = linear(prefix, qk_norm ? t.query_norm : "", false),
-            .key_norm = linear(prefix, qk_norm ? t.key_norm : "", false),
-            .activation_positive = number("alpha_p"),
-            .activation_negative = number("alpha_n"),
-            .activation_beta = number("beta"),
-            .activation_epsilon = number("eps")};
+    LayerNames names{.query = linear(prefix, t.query, config.attention_bias),
+                     .key = linear(prefix, t.key, config.attention_bias),
+                     .value = linear(prefix, t.value, config.attention_bias),
+                     .output = linear(prefix, t.output, config.output_bias),
+                     .gate = linear(prefix, t.gate, config.feed_forward_bias),
+                     .up = linear(prefix, t.up, config.feed_forward_bias),
+                     .down = linear(prefix, t.down, config.feed_forward_bias),
+                     .attention_norm = linear(prefix, first ? "" : t.attention_norm, norm_bias),
+                     .feed_forward_norm = linear(prefix, t.feed_forward_norm, norm_bias),
+                     .attention_output_norm = linear(prefix, t.attention_output_norm, norm_bias),
+                     .feed_forward_output_norm =
+                         linear(prefix, t.feed_forward_output_norm, norm_bias),
+                     .query_norm = linear(prefix, qk_norm ? t.query_norm : "", false),
+                     .key_norm = linear(prefix, qk_norm ? t.key_norm : "", false)};
+    if (config.activation == Activation::xielu) name_numbers(names, prefix + t.activation);
+    return names;
 }
 
 HeadNames head_names(Config const& config) {

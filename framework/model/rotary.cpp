@@ -61,6 +61,11 @@ at::Tensor stretch_yarn(RotaryStretch const& s, at::Tensor const& power, double 
     return (power * s.factor).reciprocal() * (1 - fast) + power.reciprocal() * fast;
 }
 
+/// Divides each frequency by a factor of its own (Ding et al., "LongRoPE", 2024).
+at::Tensor stretch_each(std::vector<double> const& factors, at::Tensor const& power) {
+    return (at::tensor(factors, at::kDouble).to(power.scalar_type()) * power).reciprocal();
+}
+
 /// Radians per position of each pair, [half the numbers that turn].
 at::Tensor rotary_frequencies(Config const& config, at::ScalarType dtype, LayerRotary which,
                               bool of_long) {
@@ -77,26 +82,29 @@ at::Tensor rotary_frequencies(Config const& config, at::ScalarType dtype, LayerR
     case RotaryScaling::llama3: return stretch_llama3(stretch, power.reciprocal());
     case RotaryScaling::yarn: return stretch_yarn(stretch, power, base);
     case RotaryScaling::by_frequency:
-        return (at::tensor(of_long ? stretch.long_factors : stretch.factors, at::kDouble)
-                    .to(dtype) *
-                power)
-            .reciprocal();
+        return stretch_each(of_long ? stretch.long_factors : stretch.factors, power);
     }
     return power.reciprocal();
+}
+
+/// Rows of the table for all tokens; none: those of their positions.
+std::vector<std::int32_t> rows_of(RotaryTable const& table, Pass const& pass) {
+    return table.short_context > 0 ? rows_by_length(pass.micro_batch, table.short_context)
+                                   : std::vector<std::int32_t>();
+}
+at::Tensor on_device_of(Pass const& pass, std::vector<std::int32_t> const& rows) {
+    return rows.empty() ? pass.ids.positions
+                        : on_device({rows.begin(), rows.end()}, pass.ids.positions.device());
 }
 
 at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const& table,
                   Pass const& pass, int direction) {
     at::Tensor const x = for_kernel(input), &cosine = table.cosine, &sine = table.sine;
     auto const dtype = input.scalar_type();
-    std::vector<std::int32_t> rows;
-    if (table.short_context > 0) rows = rows_by_length(pass.micro_batch, table.short_context);
-    if (parallel::composed(x)) {
-        at::Tensor const places =
-            rows.empty() ? pass.ids.positions
-                         : on_device({rows.begin(), rows.end()}, pass.ids.positions.device());
-        return composed::apply_rotary(x, heads, places, cosine, sine, direction).to(dtype);
-    }
+    std::vector<std::int32_t> const rows = rows_of(table, pass);
+    if (parallel::composed(x))
+        return composed::apply_rotary(x, heads, on_device_of(pass, rows), cosine, sine, direction)
+            .to(dtype);
     at::Tensor const y = at::empty_like(x);
     parallel::note_kernel("trireme::apply_rotary", {x}, {y});
     by_dtype(x, [&](auto* data) {

@@ -101,21 +101,8 @@ static std::vector<std::int64_t> local_layers(Fields& fields, model::Config cons
     return layer_windows(fields, c, window, [&](std::int64_t layer) { return layer % period; });
 }
 
-/// A BERT of Llama's parts, without their biases, whose heads read tokens through a layer and a
-/// norm.
-void read_modernbert(Fields& fields, model::Config& c) {
-    read_shape(fields, c, {"gelu", 8192, "hidden_activation"});
-    if (c.hidden % c.heads) fields.refuse("num_attention_heads", "a divisor of hidden_size");
-    read_pad_token(fields, c, 50283);
-    set_encoder(c);
-    c.norm_epsilon = fields.positive_real("norm_eps", 1e-5);
-    c.norm_bias = fields.get("norm_bias", false);
-    c.norm_first = c.gated = true;
-    c.first_norm = false;
-    c.attention_bias = c.output_bias = fields.get("attention_bias", false);
-    c.feed_forward_bias = fields.get("mlp_bias", false);
-    c.windows = local_layers(fields, c);
-    read_layered_rotary(fields, c, {160000.0, 10000.0, "local_rope_theta", "global_rope_theta"});
+/// The layer and the norm that heads read tokens through, and what a classifier reads.
+static void read_modernbert_head(Fields& fields, model::Config& c) {
     c.tied_embeddings = fields.get("tie_word_embeddings", true);
     c.vocabulary_bias = fields.get("decoder_bias", true);
     c.transform_bias = fields.get("classifier_bias", false);
@@ -126,8 +113,29 @@ void read_modernbert(Fields& fields, model::Config& c) {
         c.pooling = model::Pooling::mean;
     else if (pooling != "cls")
         fields.refuse("classifier_pooling", "cls, mean");
-    c.embedding_dropout = fields.probability("embedding_dropout", 0.0);
     c.classifier_dropout = fields.probability("classifier_dropout", 0.0);
+}
+
+static void read_modernbert_norms_and_biases(Fields& fields, model::Config& c) {
+    c.norm_epsilon = fields.positive_real("norm_eps", 1e-5);
+    c.norm_bias = fields.get("norm_bias", false);
+    c.norm_first = c.gated = true;
+    c.first_norm = false;
+    c.attention_bias = c.output_bias = fields.get("attention_bias", false);
+    c.feed_forward_bias = fields.get("mlp_bias", false);
+}
+
+/// A BERT of Llama's parts, without their biases.
+void read_modernbert(Fields& fields, model::Config& c) {
+    read_shape(fields, c, {"gelu", 8192, "hidden_activation"});
+    if (c.hidden % c.heads) fields.refuse("num_attention_heads", "a divisor of hidden_size");
+    read_pad_token(fields, c, 50283);
+    set_encoder(c);
+    read_modernbert_norms_and_biases(fields, c);
+    c.windows = local_layers(fields, c);
+    read_layered_rotary(fields, c, {160000.0, 10000.0, "local_rope_theta", "global_rope_theta"});
+    read_modernbert_head(fields, c);
+    c.embedding_dropout = fields.probability("embedding_dropout", 0.0);
     fields.require("mlp_dropout", 0.0);       // of the feed-forward's inner numbers
     fields.require("attention_dropout", 0.0); // of scores and of what attention adds
     fields.require("is_decoder", false);
