@@ -73,13 +73,11 @@ TEST(Sites, AnyBytesAreOneWordOfTheScriptOrRefused) {
     for (int i = 0; i < 400; ++i) {
         std::string const text = some_text(random);
         Site site{.name = "x", .source = "a test", .verified_on = "nothing", .launcher = "srun"};
-        BatchJob job;
-        job.name = "x";
-        job.time = "60";
-        job.nodes = job.tasks_per_node = job.cpus_per_task = 1;
-        job.launcher = "srun";
-        job.lead = 60;
-        job.command = {"printf", "%s", text};
+        BatchJob const job{.name = "x",
+                           .time = "60",
+                           .launcher = "srun",
+                           .lead = 60,
+                           .command = {"printf", "%s", text}};
         switch (i % 3) {
         case 0: site.environment = {{"A", text}}; break;
         case 1: site.srun = {text}; break;
