@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "data/token_weights.hpp"
+
 namespace trireme::data {
 
 namespace {
@@ -26,6 +28,11 @@ void append(Sample const& sample, TaskSchema const& task, std::int64_t labels,
         else
             micro_batch.columns.append(column, column.width_for(labels),
                                        sample.labels.at(column.name));
+    if (has_token_weights(task)) {
+        auto const found = sample.labels.find(kTokenWeights.name);
+        append_weights(found == sample.labels.end() ? std::vector<std::int32_t>{} : found->second,
+                       micro_batch);
+    }
     micro_batch.offsets.push_back(micro_batch.token_count());
 }
 

@@ -12,6 +12,7 @@
 #include "cluster/philox.hpp"
 #include "cluster/xxh3.hpp"
 #include "data/manifest.hpp"
+#include "data/token_weights.hpp"
 
 namespace trireme::data {
 
@@ -57,6 +58,7 @@ void append_read(MicroBatch const& from, TaskSchema const& task, std::int64_t la
             to.columns.append(column, column.width_for(labels), from.columns.reals_of(column));
         else
             to.columns.append(column, column.width_for(labels), from.columns.labels_of(column));
+    if (has_token_weights(task)) append_weights(from.columns.labels_of(kTokenWeights), to);
 }
 
 } // namespace

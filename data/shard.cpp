@@ -16,6 +16,7 @@
 #include "cluster/read_at.hpp"
 #include "cluster/xxh3.hpp"
 #include "data/pieces.hpp"
+#include "data/token_weights.hpp"
 
 namespace trireme::data {
 
@@ -84,7 +85,12 @@ void Shard::read_columns() {
     trained_ = read_column<std::int32_t>(*find("trained/values", "int32", n, false));
     source_files_ = find("source_file/values", "int32", n, true);
     if (source_files_) source_lines_ = find("source_line/values", "int64", n, false);
-    for (auto const& column : schema_of(limits_.task).columns) read_task_column(column);
+    TaskSchema const& task = schema_of(limits_.task);
+    for (auto const& column : task.columns) read_task_column(column);
+    if (auto const* const weights =
+            find(std::string(kTokenWeights.name) + "/values", "int32", t, true);
+        weights && has_token_weights(task))
+        token_columns_.push_back({range_of(kTokenWeights, 0), weights, &kTokenWeights});
     check_offsets();
     for (auto const& column : labels_) check_labels(column);
     for (auto const& column : reals_) check_reals(column);
@@ -150,11 +156,16 @@ void Shard::append(std::int64_t i, MicroBatch& micro_batch) const {
         append_tokens(segments_, i, micro_batch.segments);
     else
         micro_batch.segments.resize(micro_batch.tokens.size(), 0);
+    std::vector<std::int32_t> weights;
     for (auto const& column : token_columns_) {
         std::vector<std::int32_t> values;
         append_tokens(column, i, values);
-        micro_batch.columns.append(*column.task, column.width, values);
+        if (std::string_view(column.task->name) == kTokenWeights.name)
+            weights = std::move(values);
+        else
+            micro_batch.columns.append(*column.task, column.width, values);
     }
+    if (has_token_weights(schema_of(limits_.task))) append_weights(weights, micro_batch);
     auto const append_entry = [&](auto const& column) {
         auto const first = column.values.begin() + i * column.width;
         micro_batch.columns.append(*column.task, column.width,

@@ -9,6 +9,7 @@
 #include "cluster/xxh3.hpp"
 #include "data/hdf5.hpp"
 #include "data/shard.hpp"
+#include "data/token_weights.hpp"
 
 namespace trireme::data {
 
@@ -135,6 +136,18 @@ void write_task_columns(ColumnWriter& writer, Per per, std::vector<Sample> const
     }
 }
 
+/// Samples that all have equal weights have no such column.
+void write_weights(ColumnWriter& writer, std::vector<Sample> const& samples,
+                   TaskSchema const& task) {
+    if (!has_token_weights(task)) return;
+    auto const weighted = [](Sample const& s) { return s.labels.contains(kTokenWeights.name); };
+    if (std::ranges::none_of(samples, weighted)) return;
+    writer.write_ragged(kTokenWeights.name, samples, [&](Sample const& s) {
+        return weighted(s) ? part_of(s.labels, kTokenWeights, s.tokens.size())
+                           : equal_weights(s.labels.at(kTokenLabels.name));
+    });
+}
+
 /// Samples that were made in memory come from nowhere, and their shard has no such columns.
 void write_sources(ColumnWriter& writer, std::vector<Sample> const& samples) {
     if (std::ranges::any_of(samples, [](Sample const& s) { return s.source.file < 0; })) return;
@@ -191,6 +204,7 @@ auto write_columns(std::string const& staging, std::string const& path,
         writer.write_ragged(
             "segments", samples, [](auto const& s) -> auto& { return s.segments; });
     write_task_columns(writer, Per::token, samples, about);
+    write_weights(writer, samples, task);
     writer.write("trained/values", trained);
     write_task_columns(writer, Per::sample, samples, about);
     write_sources(writer, samples);

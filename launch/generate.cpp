@@ -195,7 +195,7 @@ int generate(Request& r, TextService* service, cluster::Communicator& world) {
     if (world.rank() == 0) warn_without_stops(r);
     bool const single = r.file.empty();
     ShownTokens shown(service, streams(r));
-    framework::generation::Generator::Listener listener;
+    framework::generation::Listener listener;
     if (single) listener = [&](std::int64_t, std::int32_t token) { shown.add(token); };
     auto const start = std::chrono::steady_clock::now();
     auto const result = framework::jobs::run_generation(r.job, world, listener);

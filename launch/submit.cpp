@@ -102,7 +102,7 @@ std::string default_name(std::string const& run) {
 /// Refuses now what the run would refuse after a night in the queue. A script that is only shown
 /// may be for another machine.
 void check_run(framework::config::Config const& config, int ranks, bool only_shown) {
-    framework::parallelize::mesh_shape(config.parallel, ranks);
+    framework::planning::check_degrees(config, ranks);
     framework::inputs::Inputs inputs;
     try {
         inputs = framework::inputs::open_inputs(config);

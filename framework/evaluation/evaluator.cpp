@@ -49,8 +49,9 @@ void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
     }
 }
 
-Outcome Evaluator::outcome(data::Dataset const& dataset) const {
+Outcome Evaluator::outcome(data::Dataset const& dataset, Progress const& progress) const {
     model::Results mine;
+    std::int64_t done = 0;
     auto const& data = model_.mesh().data();
     for (auto const& plan : data::plan_evaluation(dataset, shape_)) {
         std::vector<model::Pass> passes;
@@ -66,6 +67,8 @@ Outcome Evaluator::outcome(data::Dataset const& dataset) const {
         std::ranges::copy(found.targets, std::back_inserter(mine.targets));
         std::ranges::copy(found.words, std::back_inserter(mine.words));
         std::ranges::copy(found.spans, std::back_inserter(mine.spans));
+        for (auto const& samples : plan.micro_batches) done += std::ssize(samples);
+        if (progress) progress(done, dataset.size());
     }
     Outcome outcome{.findings = tasks::task_of(dataset.task().kind).findings(),
                     .outputs = std::ssize(dataset.label_names()),

@@ -10,6 +10,7 @@
 #include "cluster/topology.hpp"
 #include "data/json.hpp"
 #include "framework/config/layout_config.hpp"
+#include "framework/generation/generator.hpp"
 #include "framework/inputs/loaded_model.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/parallelize/numerics.hpp"
@@ -106,8 +107,7 @@ auto with_generator(GenerationJob const& job, cluster::Communicator& world, Use 
 
 /// The groups that come to this copy of the model, completed and scored.
 Json complete_groups(GenerationJob const& job, parallel::Mesh const& mesh,
-                     generation::Generator const& generator,
-                     generation::Generator::Listener const& listener) {
+                     generation::Generator const& generator, generation::Listener const& listener) {
     Json const nothing{{"completions", Json::array()}, {"references", Json::array()}};
     bool const speaks =
         mesh.along(parallel::Axis::pipeline).rank() == 0; // all stages find the same
@@ -117,8 +117,8 @@ Json complete_groups(GenerationJob const& job, parallel::Mesh const& mesh,
         auto const copies = static_cast<std::size_t>(mesh.data().size());
         if (first / step % copies != static_cast<std::size_t>(mesh.data().rank())) continue;
         auto const group = group_of(job, first);
-        for (auto const& c : generator.complete(
-                 group, job.options, speaks ? listener : generation::Generator::Listener()))
+        for (auto const& c :
+             generator.complete(group, job.options, speaks ? listener : generation::Listener()))
             mine["completions"].push_back(
                 {c.index, c.tokens, c.log_probability, static_cast<int>(c.ending)});
         score(job, generator, group, mine);
@@ -129,7 +129,7 @@ Json complete_groups(GenerationJob const& job, parallel::Mesh const& mesh,
 } // namespace
 
 GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
-                                generation::Generator::Listener const& listener) {
+                                generation::Listener const& listener) {
     Json const mine = with_generator(
         job, world, [&](parallel::Mesh const& mesh, auto const& generator, auto const&) {
             return complete_groups(job, mesh, generator, listener);
@@ -140,8 +140,7 @@ GenerationResult run_generation(GenerationJob const& job, cluster::Communicator&
 void run_conversation(GenerationJob const& job, cluster::Communicator& world,
                       std::function<void(Completer const&)> const& talk) {
     with_generator(job, world, [&](auto const&, auto const& generator, model::Config const& model) {
-        talk([&](std::vector<std::int32_t> const& tokens,
-                 generation::Generator::Listener const& listener) {
+        talk([&](std::vector<std::int32_t> const& tokens, generation::Listener const& listener) {
             std::vector<generation::Prompt> const prompt{{0, tokens, "the conversation"}};
             generation::check_prompts(prompt, job.options, model);
             return generator.complete(prompt, job.options, listener).front();

@@ -1,4 +1,5 @@
 // Completions of a list of prompts by a model of a Hugging Face folder, shared out over the ranks.
+// No torch.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -6,7 +7,7 @@
 #include <vector>
 
 #include "cluster/communicator.hpp"
-#include "framework/generation/generator.hpp"
+#include "framework/generation/completion.hpp"
 #include "framework/generation/stop_tokens.hpp"
 
 namespace trireme::framework::jobs {
@@ -36,12 +37,12 @@ struct GenerationResult {
 /// hears the prompts of this rank. Collective over `world`. Throws InputError before weights are
 /// read.
 GenerationResult run_generation(GenerationJob const& job, cluster::Communicator& world,
-                                generation::Generator::Listener const& listener = {});
+                                generation::Listener const& listener = {});
 
 /// Completes one prompt; the listener hears each token. Throws InputError for a prompt that the
 /// model has no positions or no tokens for; another one may follow.
-using Completer = std::function<generation::Completion(
-    std::vector<std::int32_t> const& prompt, generation::Generator::Listener const& listener)>;
+using Completer = std::function<generation::Completion(std::vector<std::int32_t> const& prompt,
+                                                       generation::Listener const& listener)>;
 
 /// Reads the model of `job` onto the one rank of `world`, and lets `talk` ask for completions, one
 /// after the other, each as run_generation makes it of that prompt alone. Throws InputError before

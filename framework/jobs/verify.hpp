@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cluster/communicator.hpp"
-#include "framework/verify/fingerprint.hpp"
+#include "framework/verify/fingerprint_file.hpp"
 
 namespace trireme::framework::jobs {
 

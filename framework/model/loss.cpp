@@ -122,7 +122,8 @@ class ChunkedLoss {
           cap_(layer.cap), labels_(pass.micro_batch.columns.labels_of(data::kTokenLabels)),
           slice_(weight_.parameter().slice()),
           // Padding in the vocabulary is no class: it has no score.
-          real_(slice_.real), w_(weight_.value().narrow(0, 0, real_)) {
+          real_(slice_.real), w_(weight_.value().narrow(0, 0, real_)),
+          row_weights_(weights_of_rows(x, pass)) {
         if (bias_) b_ = bias_.value().narrow(0, 0, real_);
         if (!composed()) {
             rows.loss.resize(labels_.size());
@@ -147,6 +148,7 @@ class ChunkedLoss {
                 cap_ > 0 && graph() ? 1 - (logits / cap_).square_() : at::Tensor();
             keep(logits, first);
             losses_of(logits, first);
+            if (row_weights_.defined()) weigh(logits, first);
             if (slope.defined()) logits.mul_(slope);
             if (graph()) add_gradients(logits, first);
         }
@@ -208,6 +210,19 @@ class ChunkedLoss {
             cross_entropy_rows(logits, rows.labels, graph(), scale, rows.loss, rows.best);
     }
 
+    /// Multiplies losses of rows, and their gradients, by the weights of the rows.
+    void weigh(at::Tensor const& logits, std::int64_t first) {
+        at::Tensor const factors = row_weights_.narrow(0, first, logits.size(0));
+        if (composed()) {
+            rows_.waiting.back().loss = rows_.waiting.back().loss * factors;
+        } else {
+            double const* const of_row = factors.const_data_ptr<double>();
+            for (std::int64_t r = 0; r < logits.size(0); ++r)
+                rows_.loss[static_cast<std::size_t>(first + r)] *= of_row[r];
+        }
+        if (graph()) logits.mul_(factors.to(logits.scalar_type()).unsqueeze(1));
+    }
+
     void add_gradients(at::Tensor const& logits, std::int64_t first) {
         std::int64_t const n = logits.size(0);
         at::Tensor const dlogits = logits.to(x_.scalar_type());
@@ -231,7 +246,7 @@ class ChunkedLoss {
     std::vector<std::int32_t> const& labels_;
     parallel::TensorSlice slice_;
     std::int64_t real_; ///< classes of this rank, padding left out
-    at::Tensor w_, b_;
+    at::Tensor w_, b_, row_weights_;
     at::ScalarType sums_ = at::kFloat;              ///< of the weight's gradient
     at::Tensor dx_, whole_dw_, dw_, whole_db_, db_; ///< whole: with rows of padding, which stay 0
 };

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/token_weights.hpp"
 #include "framework/kernels/cross_entropy.hpp"
 #include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
@@ -44,6 +45,13 @@ inline void cross_entropy_rows(at::Tensor const& logits, std::int32_t const* lab
         kernels::cross_entropy(logits.size(0), logits.size(1), write<T>(logits), labels, gradient,
                                scale, loss, best);
     });
+}
+
+/// The weight of each row in training, [T] float64 where the model is; undefined: all count once.
+inline at::Tensor weights_of_rows(at::Tensor const& x, Pass const& pass) {
+    auto const found = pass.ids.columns.find(data::kTokenWeights.name);
+    if (!pass.training || x.is_meta() || found == pass.ids.columns.end()) return {};
+    return found->second.clamp_min(0).to(at::kDouble) / data::kWeightUnit;
 }
 
 inline double add_up(std::vector<double> const& losses) {

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cluster/philox.hpp"
 #include "data/masked_dataset.hpp"
 #include "data/memory_dataset.hpp"
 #include "framework/inputs/model_config.hpp"
 #include "framework/model/transformer_stage.hpp"
+#include "framework/parity/drawn_samples.hpp"
 #include "framework/parity/reference.hpp"
 #include "framework/pretrained/families.hpp"
 #include "framework/pretrained/weights.hpp"
@@ -19,8 +19,7 @@ namespace trireme::framework::parity {
 
 namespace {
 
-constexpr std::uint64_t kDataPurpose = 0x706172697479ULL; // "parity"
-constexpr std::int64_t kSamples = 31, kLayers = 4, kHeadSize = 6;
+constexpr std::int64_t kLayers = 4, kHeadSize = 6;
 constexpr double kDropout = 0.1;
 
 /// Chooses heads that share keys in the same way: all heads alike, one kv head for all, pairs, or
@@ -48,7 +47,7 @@ Tensors initial_weights(model::Config const& model, std::uint64_t seed) {
     auto specs = model::parameter_specs(model);
     std::map<std::string, double> base;
     for (auto& spec : specs) {
-        base[spec.name] = spec.initial == parallel::Initial::ones ? 1.0 : 0.0;
+        base[spec.name] = parallel::start_of(spec);
         if (spec.initial != parallel::Initial::normal) spec.deviation = 0.1;
         spec.initial = parallel::Initial::normal;
     }
@@ -73,7 +72,8 @@ static void set_positions(model::Config& tiny, model::Config const& full) {
     if (tiny.rotary.original_context > 0) tiny.rotary.original_context = 12;
     auto const pairs =
         static_cast<std::size_t>((tiny.rotary_size ? tiny.rotary_size : tiny.head_size) / 2);
-    if (!tiny.rotary.factors.empty()) tiny.rotary.factors.resize(pairs, 2.0);
+    for (auto* factors : {&tiny.rotary.factors, &tiny.rotary.long_factors})
+        if (!factors->empty()) factors->resize(pairs, 2.0);
 }
 
 model::Config tiny_model(model::Config const& full) {
@@ -86,6 +86,7 @@ model::Config tiny_model(model::Config const& full) {
     tiny.vocabulary = 101;
     tiny.token_types = full.token_types > 0 ? 2 : 0;
     set_positions(tiny, full);
+    tiny.position_offset = std::min<std::int64_t>(full.position_offset, 2);
     tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout =
         tiny.classifier_dropout = kDropout;
     tiny.initializer_range = 0.2;
@@ -117,107 +118,11 @@ std::string shape_class(model::Config const& m) {
            yes(windowed > 0, windowed == std::ssize(m.windows) ? "windows" : "some-windows");
 }
 
-namespace {
-
-/// The next token at each, none at the end; of every third sample the first half is not trained.
-std::vector<std::int32_t> next_tokens(std::vector<std::int32_t> const& tokens, std::int64_t i) {
-    std::vector<std::int32_t> next(tokens.size(), data::kIgnoredLabel);
-    for (std::size_t t = i % 3 == 0 ? tokens.size() / 2 : 0; t + 1 < tokens.size(); ++t)
-        next[t] = tokens[t + 1];
-    return next;
-}
-
-/// Draws whole numbers for a column of the i-th sample, which has `tokens`.
-template <typename Draw>
-std::vector<std::int32_t> draw_labels(data::TaskColumn const& column, std::int64_t labels,
-                                      std::int64_t i, Draw const& draw,
-                                      std::vector<std::int32_t> const& tokens) {
-    std::size_t const length = tokens.size();
-    if (column.values == data::Values::vocabulary) return next_tokens(tokens, i);
-    std::vector<std::int32_t> drawn;
-    if (column.values == data::Values::labels) // of every second token, or of the sample
-        for (std::size_t t = 0; t < (column.per == data::Per::token ? length : 1); ++t)
-            drawn.push_back(
-                i % 5 == 4 || t % 2 == 1
-                    ? data::kIgnoredLabel
-                    : static_cast<std::int32_t>(draw(t)[1] % static_cast<std::uint64_t>(labels)));
-    if (column.values == data::Values::places)
-        for (std::uint64_t k = 0; k < 2; ++k)
-            drawn.push_back(i % 5 == 4 ? data::kIgnoredLabel
-                                       : static_cast<std::int32_t>(draw(100 + k)[0] % length));
-    return drawn;
-}
-
-/// Numbers words of two tokens; the first token belongs to none.
-std::vector<std::int32_t> number_words(std::size_t places) {
-    std::vector<std::int32_t> words;
-    for (std::size_t t = 0; t < places; ++t)
-        words.push_back(t == 0 ? data::kIgnoredLabel : static_cast<std::int32_t>((t - 1) / 2));
-    return words;
-}
-
-template <typename Draw>
-std::vector<float> draw_reals(std::int64_t count, std::int64_t i, Draw const& draw) {
-    std::vector<float> drawn;
-    for (std::int64_t k = 0; k < count; ++k)
-        drawn.push_back(
-            i % 5 == 4 && k != i % 3
-                ? data::kIgnoredValue
-                : static_cast<float>(draw(100 + static_cast<std::uint64_t>(k))[0] % 4001) /
-                          1000.0F -
-                      2.0F);
-    return drawn;
-}
-
-/// Draws the target of the i-th sample, by the kind of values of each column.
-template <typename Draw>
-void fill(data::TaskColumn const& column, std::int64_t labels, std::int64_t i, Draw const& draw,
-          data::Sample& sample) {
-    std::size_t const width = static_cast<std::size_t>(column.width);
-    switch (column.values) {
-    case data::Values::vocabulary:
-    case data::Values::labels:
-    case data::Values::places:
-        sample.labels[column.name] = draw_labels(column, labels, i, draw, sample.tokens);
-        return;
-    case data::Values::numbers:
-        sample.labels[column.name] = number_words(sample.tokens.size() * width);
-        return;
-    case data::Values::reals:
-        sample.reals[column.name] = draw_reals(column.width_for(labels), i, draw);
-        return;
-    }
-}
-
-} // namespace
-
-/// Draws a sample of 3 to 17 tokens, without targets.
-template <typename Draw>
-static data::Sample draw_text(std::int64_t vocabulary, Draw const& draw) {
-    data::Sample sample;
-    auto const length = static_cast<std::size_t>(3 + 2 * (draw(0)[0] % 8));
-    for (std::size_t t = 0; t < length; ++t) {
-        sample.tokens.push_back(
-            static_cast<std::int32_t>(draw(1 + t)[0] % static_cast<std::uint64_t>(vocabulary)));
-        sample.segments.push_back(t > length / 2);
-    }
-    return sample;
-}
-
 std::shared_ptr<data::Dataset const> synthetic_data(data::TaskKind task,
                                                     std::vector<std::string> const& labels,
                                                     std::int64_t vocabulary, std::uint64_t seed) {
-    std::uint64_t const key = cluster::philox_key(seed, kDataPurpose);
-    std::vector<data::Sample> samples;
-    for (std::int64_t i = 0; i < kSamples; ++i) {
-        auto const draw = [&](std::uint64_t place) {
-            return cluster::philox(key, place, static_cast<std::uint64_t>(i));
-        };
-        data::Sample& sample = samples.emplace_back(draw_text(vocabulary, draw));
-        for (auto const& column : data::schema_of(task).columns)
-            fill(column, std::ssize(labels), i, draw, sample);
-    }
-    auto set = data::make_memory_dataset(task, std::move(samples), labels, vocabulary);
+    auto set = data::make_memory_dataset(
+        task, drawn_samples(task, std::ssize(labels), vocabulary, seed), labels, vocabulary);
     if (task != data::TaskKind::masked_language_modeling) return set;
     auto const mask = static_cast<std::int32_t>(vocabulary - 1);
     return data::make_masked_dataset(std::move(set), {.seed = seed, .mask_token = mask});

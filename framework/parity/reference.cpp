@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cluster/thread_communicator.hpp"
+#include "data/token_weights.hpp"
 
 namespace trireme::framework::parity {
 
@@ -126,7 +127,11 @@ double loss_scale_of(Problem const& problem, std::int64_t step) {
     auto const& weights = problem.model.class_weights;
     double divisor = 0;
     for (auto const& micro_batch : one_micro_batch(problem, step)) {
-        if (weights.empty()) divisor += static_cast<double>(micro_batch.columns.counted());
+        auto const& of_tokens = micro_batch.columns.labels_of(data::kTokenWeights);
+        for (auto const weight : of_tokens)
+            divisor += static_cast<double>(weight) / data::kWeightUnit;
+        if (weights.empty() && of_tokens.empty())
+            divisor += static_cast<double>(micro_batch.columns.counted());
         for (auto const label : micro_batch.columns.labels_of(data::kClassLabel))
             if (!weights.empty() && label >= 0)
                 divisor += weights.at(static_cast<std::size_t>(label));

@@ -10,6 +10,7 @@
 #include "data/loader.hpp"
 #include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/numerics.hpp"
+#include "framework/parallelize/parallel_model.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 
@@ -100,6 +101,16 @@ RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
         trainable = false;
     }
     return memory;
+}
+
+std::int64_t parameters_of(model::Config const& model) {
+    std::int64_t all = 0;
+    for (auto const& spec : model::parameter_specs(model)) all += elements_of(spec);
+    return all;
+}
+
+void check_degrees(config::Config const& config, int ranks) {
+    parallelize::mesh_shape(config.parallel, ranks);
 }
 
 RunPreview preview_run(config::Config const& config, int ranks) {

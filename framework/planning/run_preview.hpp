@@ -1,5 +1,5 @@
 // Works out what a run would be without training: layout, steps, micro-batches, sizes. Local;
-// writes nothing.
+// writes nothing. No torch.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,8 +8,12 @@
 #include "framework/config/config.hpp"
 #include "framework/inputs/inputs.hpp"
 #include "framework/inputs/train_set.hpp"
-#include "framework/parallelize/parallel_model.hpp"
 #include "parallel/mesh.hpp"
+
+namespace trireme::parallel {
+struct ParameterSpec;
+struct StoreOptions;
+} // namespace trireme::parallel
 
 namespace trireme::framework::planning {
 
@@ -50,8 +54,14 @@ struct RunPreview {
     RankMemory memory;  ///< memory of a rank of the pipeline stage that holds most
 };
 
+/// Throws InputError with the equation for degrees of axes that `ranks` do not fit. Local.
+void check_degrees(config::Config const& config, int ranks);
+
 /// Opens data and config.json, resolves the mesh for `ranks`. Throws InputError as a run would.
 RunPreview preview_run(config::Config const& config, int ranks);
+
+/// Elements of all parameters of a model with its head.
+std::int64_t parameters_of(model::Config const& model);
 
 /// Memory of a ParameterStore of these parameters with moments; a test compares it with a real one.
 RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/token_weights.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 #include "parallel/tensor_place.hpp"
 
@@ -39,6 +40,7 @@ std::size_t BatchSource::largest_batch() const {
     for (auto const& column : set_.task().columns)
         (column.per == data::Per::token ? of_token : of_sample) +=
             column.width_for(std::ssize(set_.label_names()));
+    if (data::has_token_weights(set_.task())) ++of_token;
     // Filling tokens count as a sample of the micro-batch, and there is one offset more than
     // samples.
     std::int64_t const words =
@@ -47,7 +49,7 @@ std::size_t BatchSource::largest_batch() const {
 }
 
 double BatchSource::divisor_of(data::StepPlan const& plan) const {
-    if (class_weights_.empty()) return static_cast<double>(plan.trained);
+    if (class_weights_.empty()) return data::weight_of(set_, plan);
     double sum = 0;
     for (auto const& samples : plan.micro_batches)
         for (auto const sample : samples)

@@ -25,11 +25,6 @@ Fingerprint summarize(evaluation::GatheredResults const& results, std::int64_t s
 void write_fingerprint(model::Config const& model, pretrained::ParameterValues const& values,
                        std::string const& folder);
 
-struct Replay {
-    std::vector<std::string> compared;    ///< a line for each thing, with the largest difference
-    std::vector<std::string> differences; ///< what has changed; empty: all within their bounds
-};
-
 /// The fingerprint of a folder.
 class StoredFingerprint {
   public:

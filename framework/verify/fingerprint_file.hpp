@@ -33,6 +33,12 @@ struct FingerprintFile {
     Fingerprint expected;
 };
 
+/// Findings of a comparison of a folder with its file.
+struct Replay {
+    std::vector<std::string> compared;    ///< a line for each thing, with the largest difference
+    std::vector<std::string> differences; ///< what has changed; empty: all within their bounds
+};
+
 /// Throws InputError if the file is not there or not what write_fingerprint wrote. Local.
 FingerprintFile read_fingerprint(std::string const& folder);
 

@@ -106,11 +106,12 @@ std::string describe_rows(Census const& census, Converter const& converter,
     Words const words = text_task(o).words();
     std::string text = fmt::format(
         "  {} read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier {} "
-        "({} with another {}, "
-        "{} in another split)\n",
+        "({}{} in another split)\n",
         count_of(census.total, "row", "rows"), census.empty, converter.samples().longer(),
         o.max_length, o.given("windows") ? "divided into windows" : words.longer, census.repeated,
-        words.text, census.contradicting, words.value, census.in_two_splits);
+        words.text,
+        words.value ? fmt::format("{} with another {}, ", census.contradicting, words.value) : "",
+        census.in_two_splits);
     if (census.skipped)
         text +=
             fmt::format("  {} of --skip-list left out\n", count_of(census.skipped, "row", "rows"));

@@ -3,6 +3,9 @@
 #include <vector>
 
 #include "data/loader.hpp"
+#include "data/manifest.hpp"
+#include "data/shard.hpp"
+#include "data/token_weights.hpp"
 #include "tests/data/small_dataset.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -59,6 +62,40 @@ TEST(Shards, ARoundedMicroBatchEndsInASegmentThatCountsNothing) {
     micro_batch = open_dataset(folder.path(), "train")->read({6}, 4);
     EXPECT_EQ(micro_batch.columns.labels_of(kTokenLabels).size(), 8U);
     EXPECT_EQ(micro_batch.columns.labels_of(kTokenLabels).back(), kIgnoredLabel);
+}
+
+/// Writes one sample of three tokens, of which the first is read only, as a split of its own.
+void write_split(std::string const& folder, std::string const& split, Manifest& manifest,
+                 std::vector<std::int32_t> const& weights) {
+    Sample sample{.tokens = {1, 2, 3}, .labels = {{kTokenLabels.name, {kIgnoredLabel, 3, 4}}}};
+    if (!weights.empty()) sample.labels[kTokenWeights.name] = weights;
+    manifest.splits[split].shards = {
+        write_shard(folder, split + "-00000.h5", {sample}, {TaskKind::generation, {}})};
+}
+
+TEST(TokenWeights, ShardsWithAndWithoutThemAreReadTogether) {
+    test::TemporaryFolder const folder;
+    Manifest manifest{.task = TaskKind::generation, .vocabulary = 9, .max_length = 3};
+    write_split(folder.path(), "equal", manifest, {});
+    write_split(folder.path(), "heavy", manifest, {0, 3 * kWeightUnit, kWeightUnit / 2});
+    for (auto const* split : {"equal", "heavy"})
+        for (auto const& shard : manifest.splits[split].shards)
+            manifest.splits["both"].shards.push_back(shard);
+    write_manifest(folder.path(), manifest);
+    auto const equal = open_dataset(folder.path(), "equal"),
+               both = open_dataset(folder.path(), "both");
+    EXPECT_TRUE(equal->read({0}, 1).columns.labels_of(kTokenWeights).empty());
+    std::int32_t const unit = kWeightUnit, none = kIgnoredLabel;
+    auto const of = [&](std::vector<std::int64_t> const& samples) {
+        return both->read(samples, 4).columns.labels_of(kTokenWeights);
+    };
+    EXPECT_EQ(of({0, 1}),
+              (std::vector<std::int32_t>{0, unit, unit, 0, 3 * unit, unit / 2, none, none}));
+    EXPECT_EQ(of({1, 0}),
+              (std::vector<std::int32_t>{0, 3 * unit, unit / 2, 0, unit, unit, none, none}));
+    EXPECT_EQ(weight_of(*equal, {{{0}}, 2, 3}), 2);
+    EXPECT_EQ(weight_of(*both, {{{0}, {1}}, 4, 6}), 5.5);
+    EXPECT_EQ(both->trained(1), 2) << "labels, whatever they weigh";
 }
 
 } // namespace

@@ -6,11 +6,13 @@ templates, as hashes. Made with transformers 5.24.0, jinja2 3.1.6 and the templa
     python3 tests/golden/make_chat_templates.py FOLDER_OF_TRL > tests/golden/chat_templates.json
 """
 
+import datetime
 import hashlib
 import json
 import pathlib
 import sys
 
+from transformers.utils import chat_template_utils
 from transformers.utils.chat_template_utils import _normalize_chat_messages, render_jinja_template
 
 # family: the template of trl
@@ -61,6 +63,15 @@ CONVERSATIONS = {
 }  # fmt: skip
 
 
+DAY = (2026, 11, 28)  # some templates write the date
+
+
+class Day(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(*DAY)
+
+
 def sha256(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -76,6 +87,7 @@ def rendered(template, messages, tools, prompt):
 
 
 def main():
+    chat_template_utils.datetime = Day
     folder, families = pathlib.Path(sys.argv[1]) / "chat_templates", {}
     for family, file in FAMILIES.items():
         template = (folder / f"{file}.jinja").read_text()
@@ -84,7 +96,7 @@ def main():
             for name, (messages, tools) in CONVERSATIONS.items() for prompt in (False, True)
         }}  # fmt: skip
     conversations = {name: {"messages": m, "tools": t} for name, (m, t) in CONVERSATIONS.items()}
-    json.dump({"tokens": TOKENS, "conversations": conversations, "families": families}, sys.stdout, indent=1)
+    json.dump({"day": DAY, "tokens": TOKENS, "conversations": conversations, "families": families}, sys.stdout, indent=1)
     print()
 
 

@@ -63,6 +63,8 @@ def conversation(rng):
         if rng.random() < 0.4:
             answer[rng.choice(("weight", "train"))] = rng.choice((0, 1, True, False))
         if rng.random() < 0.3:
+            answer["weight"] = rng.choice((0, 0.1, 0.25, 1.0, 3, 0.0015))
+        if rng.random() < 0.3:
             call = {"name": "f", "arguments": {"x": text(rng)}}
             messages += [{"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": call}]},
                          {"role": "tool", "content": text(rng)}]  # fmt: skip
@@ -75,8 +77,21 @@ def said(message):
     return message["content"] + (json.dumps(calls, ensure_ascii=False) if calls else "")
 
 
+def weight(message):
+    """What the loss of a message's tokens is multiplied by, in millionths."""
+    return round(1e6 * message.get("weight", 1) * message.get("train", 1)) if message["role"] == "assistant" else 0
+
+
 def trained(message):
-    return message["role"] == "assistant" and bool(message.get("weight", message.get("train", 1)))
+    return weight(message) > 0
+
+
+def weights(folder, split="train"):
+    """Weights of the labels of each sample; equal ones where the shard has no column of them."""
+    with h5py.File(folder / f"{split}-00000.h5") as file:
+        offsets, labels = (file[f"columns/{name}"][...] for name in ("tokens/offsets", "token_labels/values"))
+        own = file["columns/token_weights/values"][...] if "token_weights" in file["columns"] else (labels >= 0) * 1000000
+    return [own[first:end].tolist() for first, end in zip(offsets, offsets[1:])]
 
 
 def samples(folder, split="train"):

@@ -2,6 +2,7 @@
 """`trireme prepare --task chat` on random conversations, malformed ones and templates that do not end, and published
 templates against transformers' own renderings (tests/golden/make_chat_templates.py)."""
 
+import datetime
 import hashlib
 import importlib.util
 import json
@@ -10,13 +11,16 @@ import random
 import subprocess
 import tempfile
 
-from chat_scene import RULES, STOPS, TEMPLATES, TOOL, conversation, prepare, runs_of, said, samples, text, trained, write_tokenizer
+import h5py
+from chat_scene import (
+    RULES, STOPS, TEMPLATES, TOOL, conversation, prepare, runs_of, said, samples, text, trained, weight, weights, write_tokenizer,
+)  # fmt: skip
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
 def check_random(folder, name, template):
-    """Each trained turn, and nothing else, is trained: its content and its stop token."""
+    """Each trained turn, and nothing else, is trained: its content and its stop token, with the turn's weight."""
     folder.mkdir()
     tokenizer, rng = write_tokenizer(folder / "tok", template), random.Random(18)
     conversations = [c for c in (conversation(rng) for _ in range(120)) if any(map(trained, c))]
@@ -24,13 +28,16 @@ def check_random(folder, name, template):
     assert made.returncode == 0, (name, made.stderr)
     rule = next(said for start, said in RULES.items() if name.startswith(start))
     assert f"trained turns found by {rule}" in made.stdout, made.stdout
-    found = {}
-    for row, tokens, labels in samples(folder / "out"):
+    found, weighed = {}, {}
+    for (row, tokens, labels), own in zip(samples(folder / "out"), weights(folder / "out"), strict=True):
         assert all(label in (-100, follower) for label, follower in zip(labels, tokens[1:])), name
+        assert all((label < 0) == (one == 0) for label, one in zip(labels, own, strict=True)), name
         found.setdefault(row, []).extend(runs_of(labels))
+        weighed.setdefault(row, []).extend(runs_of([one or -100 for one in own]))
     stops = {tokenizer.token_to_id(stop) for stop in STOPS}
     for row, messages in enumerate(conversations, 1):
         wanted, got = [said(m) for m in messages if trained(m)], []
+        assert [set(run) for run in weighed[row]] == [{weight(m)} for m in messages if trained(m)], (name, row)
         for run in found[row]:
             assert run[-1] in stops, (name, row, tokenizer.decode(run, skip_special_tokens=False))
             got.append(tokenizer.decode(run, skip_special_tokens=False))
@@ -39,6 +46,9 @@ def check_random(folder, name, template):
             for stop in STOPS:
                 part = part.removesuffix(stop)
             assert part.split("<|think|>")[-1] == of, (name, row, part, of)
+    for one in {weight(m) for c in conversations for m in c if trained(m)}:
+        turns = sum(weight(m) == one for c in conversations for m in c if trained(m))
+        assert f"  {turns} trained turn{'s' * (turns != 1)} of weight {one / 1e6:g} in the loss\n" in made.stdout, (one, made.stdout)
     stop = json.loads((folder / "out/generation_config.json").read_text())["eos_token_id"]
     assert set(stop if isinstance(stop, list) else [stop]) <= stops
 
@@ -82,7 +92,12 @@ MALFORMED = [  # a row, and the line that it gets
      'messages[0].content: 1: legal: a text, or a list of parts {"type": "text", "text": ...}'),
     ({"messages": [{"role": "user", "content": [{"type": "image"}]}, BOT]},
      'messages[0].content[0]: {"type": "image"}: legal: a part {"type": "text", "text": ...}: only text is trained here'),
-    ({"messages": [USER, {**BOT, "weight": 0.5}]}, "messages[1].weight: 0.5: legal: 0 or 1, not trained or trained"),
+    ({"messages": [USER, {**BOT, "weight": -0.5}]}, "messages[1].weight: -0.5: legal: 0, not trained, or 0.001 to 1000"),
+    ({"messages": [USER, {**BOT, "weight": 1e-9}]}, "messages[1].weight: 1e-09: legal: 0, not trained, or 0.001 to 1000"),
+    ({"messages": [USER, {**BOT, "weight": "0.5"}]}, 'messages[1].weight: "0.5": legal: 0, not trained, or 0.001 to 1000'),
+    ({"messages": [USER, {**BOT, "train": 0.5}]}, "messages[1].train: 0.5: legal: 0 or 1, not trained or trained"),
+    ({"messages": [{**USER, "weight": 0.5}, BOT]},
+     "messages[0].weight: 0.5: legal: 0, as only turns of the assistant are trained, and this one's role is user"),
     ({"messages": [USER, {**BOT, "train": "yes"}]}, 'messages[1].train: "yes": legal: 0 or 1, not trained or trained'),
     ({"messages": [{**USER, "weight": 1}, BOT]},
      "messages[0].weight: 1: legal: 0, as only turns of the assistant are trained, and this one's role is user"),
@@ -192,6 +207,23 @@ def check_cut_and_specials(folder):
     assert by_row.keys() == {1, 2} and set(by_row[1]) == {"x"} and by_row[2] == "say <|end|> now<|end|>", by_row
 
 
+def check_weights(folder):
+    """Only shards in which a weight is not 1 have a column of weights, and the rules tell which turn a weight is of."""
+    folder.mkdir()
+    write_tokenizer(folder / "tok", TEMPLATES["marked"])
+    made = prepare(folder, [{"messages": [USER, {**BOT, "weight": 1.0}, USER, {**BOT, "weight": 0}]}], name="equal")
+    assert made.returncode == 0 and "in the loss" not in made.stdout, made
+    with h5py.File(folder / "equal/train-00000.h5") as file:
+        assert "token_weights" not in file["columns"]
+    # Turns that follow each other are told apart by their weights alone.
+    rows = [{"messages": [USER, {**BOT, "weight": 0.1}, {**BOT, "train": True, "weight": 2}]}, {"messages": [USER, BOT]}]
+    assert prepare(folder, rows).returncode == 0
+    assert [[run for run in runs_of([one or -100 for one in own])] for own in weights(folder / "out")] == \
+        [[[100000] * 2, [2000000] * 2], [[1000000] * 2]], weights(folder / "out")
+    shown = subprocess.run([TOOL, "inspect", "out"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert "4 of " in shown and "tokens trained, of weights from 0.1 to 2" in shown, shown
+
+
 def check_published():
     found = importlib.util.find_spec("trl")
     if found is None:
@@ -201,6 +233,7 @@ def check_published():
     for name in ("template", "forms", "spans"):
         exec((HERE.parents[1] / f"launch/text/chat/{name}.py").read_text(), scope)
     golden = json.loads((HERE.parent / "golden/chat_templates.json").read_text())
+    scope["datetime"] = type("Day", (datetime.datetime,), {"now": lambda: datetime.datetime(*golden["day"])})
     folder, compared = pathlib.Path(found.submodule_search_locations[0]) / "chat_templates", 0
     for family, wanted in golden["families"].items():
         source = (folder / f"{wanted['file']}.jinja").read_text()
@@ -229,6 +262,7 @@ def main():
             check_random(folder / f"random{place}", of, template)
         check_splits(folder / "splits")
         check_forms(folder / "forms")
+        check_weights(folder / "weights")
         check_cut_and_specials(folder / "cut")
         check_malformed(folder / "malformed")
         check_templates_that_fail(folder / "templates")

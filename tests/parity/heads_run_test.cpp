@@ -1,14 +1,16 @@
-// Several labels, masked words, weighted classes and documents in windows through the command: in
-// any layout one hash, an export that says what it is, and the same metrics to the last digit.
+// Several labels, masked words, weighted classes and tokens, and documents in windows, by command:
+// in any layout one hash, an export that says what it is, and the same metrics to the last digit.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cluster/file.hpp"
 #include "data/manifest.hpp"
+#include "data/token_weights.hpp"
 #include "tests/parity/task_command.hpp"
 
 namespace trireme::test {
@@ -16,8 +18,22 @@ namespace {
 
 std::string const kGolden = TRIREME_GOLDEN;
 
-/// 60 samples with the columns of every task here; two of three are windows of one row.
-std::vector<data::Sample> samples(bool windows) {
+/// Next tokens, of which the first two are read only. Two of three samples weigh theirs by turns.
+void label_next_tokens(std::int32_t i, std::array<std::int32_t, 2> const& weights,
+                       data::Sample& sample) {
+    auto& labels = sample.labels[data::kTokenLabels.name];
+    labels.assign(sample.tokens.begin() + 1, sample.tokens.end());
+    labels[0] = data::kIgnoredLabel;
+    labels.push_back(2);
+    if (i % 3 == 1 && weights[0] != weights[1]) return;
+    auto& own = sample.labels[data::kTokenWeights.name];
+    for (std::size_t t = 0; t < labels.size(); ++t)
+        own.push_back(labels[t] < 0 ? 0 : weights.at(t % 2));
+}
+
+/// 60 samples with the columns of every task here; two of three are windows of one row. `weights`:
+/// of tokens by turns.
+std::vector<data::Sample> samples(bool windows, std::array<std::int32_t, 2> const& weights) {
     std::vector<data::Sample> all;
     for (std::int32_t i = 0; i < 60; ++i) {
         data::Sample& s = all.emplace_back();
@@ -26,6 +42,7 @@ std::vector<data::Sample> samples(bool windows) {
             s.segments.push_back(0);
             s.labels[data::kWords.name].push_back(t == 0 ? data::kIgnoredLabel : (t - 1) / 2);
         }
+        label_next_tokens(i, weights, s);
         std::int32_t const row = windows ? i / 3 * 2 + (i % 3 == 2) : i;
         s.labels[data::kClassLabel.name] = {row % 7 % 3};
         s.reals[data::kTargets.name] = {static_cast<float>(row % 2),
@@ -38,6 +55,8 @@ std::vector<data::Sample> samples(bool windows) {
 
 class Heads : public TaskCommand, public testing::Test {
   protected:
+    std::array<std::int32_t, 2> weights_{data::kWeightUnit, data::kWeightUnit}; ///< of tokens
+
     /// Writes data and a configuration of the task. Returns the path of the latter.
     std::string write(data::TaskKind task, std::string const& model,
                       std::vector<std::string> const& labels, std::string const& more = "",
@@ -46,12 +65,13 @@ class Heads : public TaskCommand, public testing::Test {
         data::Manifest manifest{.task = task, .labels = labels, .vocabulary = 97, .max_length = 16};
         manifest.sources = {"rows.csv"};
         for (auto const* split : {"train", "validation"}) {
-            manifest.splits[split].shards = {data::write_shard(
-                path("data"), std::string(split) + "-00000.h5", samples(windows), {task, labels})};
+            manifest.splits[split].shards = {
+                data::write_shard(path("data"), std::string(split) + "-00000.h5",
+                                  samples(windows, weights_), {task, labels})};
             if (task == data::TaskKind::classification)
                 for (std::int64_t c = 0; c < std::ssize(labels); ++c)
                     manifest.splits[split].label_counts.push_back(
-                        std::ranges::count_if(samples(windows), [&](auto const& s) {
+                        std::ranges::count_if(samples(windows, weights_), [&](auto const& s) {
                             return s.labels.at(data::kClassLabel.name).at(0) == c;
                         }));
         }
@@ -183,6 +203,23 @@ TEST_F(Heads, WeightedClassesInWindows) {
     refused("{awful: 2}", "train.class_weights: awful: legal: the names of the classes: bad, good");
     refused("{bad: 0}", "train.class_weights: {bad: 0}: legal: none, balanced, or a number > 0");
     refused("heavy", "train.class_weights: heavy: legal: none, balanced");
+}
+
+/// Weights change what is learned; halves alone do not, to the last bit, as the sum of the weights
+/// divides.
+TEST_F(Heads, WeighedTokens) {
+    auto const hash_of = [&](std::array<std::int32_t, 2> const& weights, std::string const& name) {
+        weights_ = weights;
+        write(data::TaskKind::generation, "llama", {});
+        return train(1, {}, name);
+    };
+    std::int32_t const unit = data::kWeightUnit;
+    auto const equal = hash_of({unit, unit}, "equal");
+    EXPECT_EQ(hash_of({unit / 2, unit / 2}, "halves"), equal);
+    EXPECT_NE(hash_of({unit / 4, 2 * unit}, "weighed"), equal);
+    one_hash();
+    EXPECT_TRUE(one_evaluation().at("perplexity").is_number()); // by the count of tokens
+    expect_parity("language-model");
 }
 
 } // namespace

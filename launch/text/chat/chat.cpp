@@ -68,7 +68,7 @@ RenderedConversation Chat::render(nlohmann::ordered_json const& row) const {
     for (auto const& sample : made.at("samples")) {
         auto& one = conversation.samples.emplace_back(RenderedSample{sample.at(0), {}});
         for (auto const& span : sample.at(1))
-            one.trained.push_back({span.at(0), span.at(1), span.at(2)});
+            one.trained.push_back({span.at(0), span.at(1), span.at(2), span.at(3)});
     }
     return conversation;
 }

@@ -10,7 +10,8 @@ namespace trireme::launch::text {
 /// Places of characters in a rendered text.
 struct TrainedSpan {
     std::size_t first = 0, end = 0;
-    std::string stop; ///< the token at its end; empty: it has none
+    std::string stop;  ///< the token at its end; empty: it has none
+    double weight = 1; ///< in the loss, above 0
 };
 
 struct RenderedSample {

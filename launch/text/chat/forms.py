@@ -7,6 +7,7 @@ SPEAKERS = {
     "function_call": "assistant", "tool_call": "assistant",
 }  # fmt: skip
 FORMS = ("messages", "sharegpt", "alpaca")
+LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000  # of a turn that is trained; weights are kept to a millionth
 
 
 def shown(value):
@@ -43,18 +44,21 @@ def form_of(row):
 
 
 def weight_of(field, message):
-    """1: the turn is trained; 0: it is read only."""
-    trained = 1 if message["role"] == "assistant" else 0
-    for name in ("weight", "train"):
+    """By how much the loss of a turn's tokens is multiplied; 0: the turn is read only. `train` turns a turn off or on, as
+    axolotl has it, `weight` is 0 or 1 with OpenAI, and here what lies between and above them too."""
+    found = 1 if message["role"] == "assistant" else 0
+    legal = {"weight": f"0, not trained, or {LEAST_WEIGHT} to {MOST_WEIGHT}", "train": "0 or 1, not trained or trained"}
+    for name in legal:
         value = message.pop(name, None)
         if value is None:
             continue
-        if isinstance(value, (str, list, dict)) or value not in (0, 1):
-            refuse(f"{field}.{name}", value, "0 or 1, not trained or trained")
-        if value and not trained:
+        number = isinstance(value, (int, float))
+        if not number or not (value in (0, 1) or (name == "weight" and LEAST_WEIGHT <= value <= MOST_WEIGHT)):
+            refuse(f"{field}.{name}", value, legal[name])
+        if value and message["role"] != "assistant":
             refuse(f"{field}.{name}", value, f"0, as only turns of the assistant are trained, and this one's role is {message['role']}")
-        trained = int(value)
-    return trained
+        found *= value
+    return found
 
 
 def text_content(field, content):
@@ -158,7 +162,7 @@ def tools_of(row):
 
 
 def conversation_of(row, form):
-    """Messages, tools, and 0 or 1 for each message: is it trained?"""
+    """Messages, tools, and the weight of each message in the loss."""
     messages = {"messages": of_messages, "sharegpt": of_sharegpt, "alpaca": of_alpaca}[form](row)
     field = row["name"] if form != "alpaca" else "messages"
     messages = [message_of(f"{field}[{place}]", message) for place, message in enumerate(messages)]

@@ -24,10 +24,10 @@ class Ends:
 
 
 def marked(text, notes, ends, messages, weights):
-    """Spans of what the template marks; none if they do not stand where it says, or fit no weight."""
+    """Spans of what the template marks; none if they do not stand where it says, or nobody knows which turn they are of."""
     spans = []
     turns = [weight for message, weight in zip(messages, weights) if message["role"] == "assistant"]
-    if not notes or (len(notes) != len(turns) and not all(turns)):
+    if not notes or (len(notes) != len(turns) and (not all(turns) or len(set(turns)) > 1)):
         return None
     for place, (start, part) in enumerate(notes):
         end = start + len(part)
@@ -36,44 +36,45 @@ def marked(text, notes, ends, messages, weights):
         following = ends.any.match(text, end)  # some templates leave the token outside
         if following and not ends.last.search(part):
             end = following.end()
-        if len(notes) != len(turns) or turns[place]:
-            spans.append((start, *ends.of_turn(text, start, end)))
+        weight = turns[place if len(notes) == len(turns) else 0]
+        if weight:
+            spans.append((start, *ends.of_turn(text, start, end), weight))
     return spans
 
 
 def turns_of(template, messages, tools, weights):
-    """(prompt, prompt and turn) of each trained turn, as inference renders the prompt."""
+    """(place, weight, prompt, prompt and turn) of each trained turn, as inference renders the prompt."""
     for place, weight in enumerate(weights):
         if weight:
-            yield place, template.render(messages[:place], tools, True)[0], template.render(messages[: place + 1], tools)[0]
+            yield place, weight, template.render(messages[:place], tools, True)[0], template.render(messages[: place + 1], tools)[0]
 
 
 def nested(text, turns, ends):
     spans = []
-    for _, prompt, whole in turns:
+    for _, weight, prompt, whole in turns:
         whole = whole if text.startswith(whole) else ends.without_last(whole)
         if not whole.startswith(prompt) or not text.startswith(whole):
             return None
-        spans.append((len(prompt), *ends.of_turn(text, len(prompt), len(whole))))
+        spans.append((len(prompt), *ends.of_turn(text, len(prompt), len(whole)), weight))
     return spans
 
 
 def separate(template, turns, ends):
     samples = []
-    for place, prompt, whole in turns:
+    for place, weight, prompt, whole in turns:
         if not whole.startswith(prompt):
             common = len(os.path.commonprefix([prompt, whole]))
             raise Refused(
                 f"turn {place}: {template.place} asks for a turn with {shown(prompt[common:])}, and does not write it where "
                 "the turn stands; legal: a template that writes a turn as it asks for it"
             )
-        span = (len(prompt), *ends.of_turn(whole, len(prompt), len(whole)))
+        span = (len(prompt), *ends.of_turn(whole, len(prompt), len(whole)), weight)
         samples.append((whole[: span[1]], [span]))
     return samples
 
 
 def samples_of(template, messages, tools, weights, ends):
-    """The rule, and [(text, [(start, end, token at the end)])]: places of characters."""
+    """The rule, and [(text, [(start, end, token at the end, weight)])]: places of characters."""
     text, notes = template.render(messages, tools)
     if template.marks:
         spans = marked(text, notes, ends, messages, weights)
@@ -107,7 +108,7 @@ class Chat:
         return self.form
 
     def samples(self, row):
-        """JSON of {"rule", "written", "samples": [[text, [[start, end, stop], ...]], ...]}. `written`: contents that hold
+        """JSON of {"rule", "written", "samples": [[text, [[start, end, stop, weight], ...]], ...]}. `written`: contents that hold
         special tokens, which the model reads as such."""
         messages, tools, weights = conversation_of(json.loads(row), self.form)
         rule, samples = samples_of(self.templates(tools), messages, tools, weights, self.ends)

@@ -11,7 +11,9 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "data/token_weights.hpp"
 #include "launch/text/chat/chat.hpp"
+#include "launch/text/chat/marked.hpp"
 #include "launch/text/painting.hpp"
 #include "launch/text/tasks/generation.hpp"
 #include "launch/text/tasks/texts.hpp"
@@ -31,42 +33,6 @@ constexpr std::array kKeys{"turns",       "conversations", "tools", "system",
 std::vector<std::string> columns_of(PrepareOptions const& o) {
     std::string const turns = o.given("messages") ? o.value("messages") : "messages";
     return {turns, "conversations", "tools", "system", "instruction", "input", "output"};
-}
-
-/// Holds the tokens of a rendered text, and which of them the model learns to make.
-struct Marked {
-    std::vector<std::int32_t> tokens;
-    std::vector<bool> trained;
-    std::int64_t crossing = 0; ///< tokens that lie on both sides of a boundary
-    std::int64_t unended = 0;  ///< turns without a token that ends them
-};
-
-/// Knows the two spellings of a space: that of byte-level tokens and that of pieces.
-bool begins_with_space(std::string const& token) {
-    return token.starts_with("\u0120") || token.starts_with("\u2581");
-}
-
-/// A token that begins in front of a turn is of the prompt: inference writes its first part. One
-/// that begins in the turn is trained, though it reach beyond its end. A space that the tokenizer
-/// leaves out of the places belongs to the token behind it.
-Marked mark(Tokenizer const& tokenizer, Tokenizer::Plain&& plain,
-            std::vector<TrainedSpan> const& spans) {
-    Marked made{std::move(plain.tokens), std::vector<bool>(plain.places.size())};
-    auto span = spans.begin();
-    std::size_t previous = 0;
-    for (std::size_t t = 0; t < plain.places.size(); ++t) {
-        auto const [first, end] = plain.places[t];
-        while (span != spans.end() && span->end <= first) ++span;
-        bool const is_in = span != spans.end() && first >= span->first;
-        bool const begins_before = is_in && previous < span->first && previous < first &&
-                                   begins_with_space(tokenizer.token(made.tokens[t]));
-        bool const reaches_in = span != spans.end() && first < span->first && end > span->first;
-        made.trained[t] = is_in && !begins_before;
-        made.crossing += begins_before || reaches_in || (is_in && end > span->end);
-        previous = std::max(previous, end);
-    }
-    for (auto const& one : spans) made.unended += one.stop.empty();
-    return made;
 }
 
 class ToTurns : public RowConverter {
@@ -114,6 +80,10 @@ class ToTurns : public RowConverter {
                             "generation; --stop TOKEN names what does, --add-tokens TOKEN makes "
                             "one\n",
                             cluster::counted(unended_, "turn"));
+        if (weights_.size() > 1 || (!weights_.empty() && !weights_.contains(1)))
+            for (auto const& [weight, turns] : weights_)
+                text += fmt::format("  {} of weight {} in the loss\n",
+                                    cluster::counted(turns, "trained turn"), weight);
         return text + shown_;
     }
 
@@ -180,8 +150,9 @@ class ToTurns : public RowConverter {
     void add(Tokenizer::Plain&& plain, Part const& part, SampleSink& out) {
         Marked const made = mark(tokenizer_, std::move(plain), part.trained);
         auto const longest = static_cast<std::size_t>(o_.max_length);
-        auto const last = std::find(made.trained.rbegin(), made.trained.rend(), true);
-        auto const end = static_cast<std::size_t>(made.trained.rend() - last);
+        auto const last = std::ranges::find_if(made.weights.rbegin(), made.weights.rend(),
+                                               [](auto weight) { return weight > 0; });
+        auto const end = static_cast<std::size_t>(made.weights.rend() - last);
         std::size_t const size = end == 0 ? 0 : std::min(end - 1, longest);
         crossing_ += made.crossing;
         unended_ += made.unended;
@@ -189,13 +160,25 @@ class ToTurns : public RowConverter {
                                        made.tokens.begin() + static_cast<std::ptrdiff_t>(size)}};
         auto& labels = sample.labels[data::kTokenLabels.name];
         for (std::size_t t = 1; t <= size; ++t)
-            labels.push_back(made.trained[t] ? made.tokens[t] : data::kIgnoredLabel);
+            labels.push_back(made.weights[t] ? made.tokens[t] : data::kIgnoredLabel);
         if (std::ranges::all_of(labels, [](auto label) { return label < 0; }))
             return untrained_.add(part.of->row);
         out.count_longer(end > longest + 1);
-        for (auto const& span : part.trained) ++stops_[span.stop];
+        for (auto const& span : part.trained) {
+            ++stops_[span.stop];
+            ++weights_[span.weight];
+        }
+        weigh(made, sample);
         if (shown_.empty()) show(sample, *part.of);
         out.add(std::move(sample), *part.of);
+    }
+
+    /// Samples whose turns all have the weight 1 have no column of weights.
+    static void weigh(Marked const& made, data::Sample& sample) {
+        std::vector<std::int32_t> weights(made.weights.begin() + 1,
+                                          made.weights.begin() + 1 + std::ssize(sample.tokens));
+        if (weights != data::equal_weights(sample.labels.at(data::kTokenLabels.name)))
+            sample.labels[data::kTokenWeights.name] = std::move(weights);
     }
 
     void show(data::Sample const& sample, Waiting const& of) {
@@ -224,6 +207,7 @@ class ToTurns : public RowConverter {
     Chat chat_;
     std::string form_, shown_;
     std::map<std::string, std::int64_t> rules_, stops_; ///< conversations, turns
+    std::map<double, std::int64_t> weights_;            ///< turns
     std::int64_t crossing_ = 0, unended_ = 0;
     Counted untrained_;
 };
@@ -252,6 +236,7 @@ class Conversations : public TextTask {
     }
     Words words() const override {
         return {.text = "conversation",
+                .value = nullptr,
                 .longer = "cut at the end, so that what was cut learns no stop token"};
     }
 
