@@ -1,6 +1,6 @@
 # The device side: one archive that the CPU build does not have. Nothing here changes how any other file is compiled, so
 # that switching between the presets `cpu` and `gpu` compiles device files and links, and no more.
-set(TRIREME_CUDA_ARCHITECTURES "80;90" CACHE STRING "compute capabilities to compile kernels for")
+set(TRIREME_CUDA_ARCHITECTURES "80;90;100" CACHE STRING "compute capabilities to compile kernels for")
 
 # Lists the code that includes CUDA's or NCCL's headers, and what is built on it. Tests compile the same files against a stand-in.
 set(TRIREME_DEVICE_SOURCES cluster/device.cpp cluster/copy_ahead.cpp cluster/copy_back.cpp cluster/nccl_communicator.cpp
@@ -39,6 +39,7 @@ function(trireme_cuda_object result source)
 endfunction()
 trireme_cuda_object(bf16_sum cluster/bf16_sum.cu)
 trireme_cuda_object(adamw framework/kernels/cuda/adamw.cu)
+trireme_cuda_object(fused framework/kernels/cuda/fused.cu)
 
 set(device_sources ${TRIREME_DEVICE_SOURCES})
 list(TRANSFORM device_sources PREPEND "${CMAKE_SOURCE_DIR}/")
@@ -54,7 +55,7 @@ trireme_library(tensor_place TORCH SOURCES ${CMAKE_SOURCE_DIR}/parallel/cuda_pla
 target_include_directories(trireme_tensor_place SYSTEM PRIVATE "${CUDA_INCLUDE}")
 target_link_libraries(trireme_tensor_place PUBLIC "${TRIREME_TORCH_ROOT}/lib/libc10_cuda.so" "${CUDART}" ${CMAKE_DL_LIBS})
 
-add_library(trireme_device_kernels STATIC ${adamw})
+add_library(trireme_device_kernels STATIC ${adamw} ${fused})
 add_library(trireme::device_kernels ALIAS trireme_device_kernels)
 set_target_properties(trireme_device_kernels PROPERTIES LINKER_LANGUAGE CXX)
 target_link_libraries(trireme_device_kernels PUBLIC "${CUDART}")

@@ -18,7 +18,7 @@ ALLOWED = {
     "launch": {"cluster", "parallel", "data", "framework", "launch"},
 }
 NO_TORCH = {"cluster", "data", "framework/kernels", "launch/text"}
-MAX_LINES = 400
+MAX_LINES = 300
 ROOMS = re.compile(r"set\(TRIREME_ROOMS\s+([^)]*)\)")
 JSON_PARSER = re.compile(r"[Jj]son::(parse|accept|sax_parse)\s*\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
@@ -53,6 +53,10 @@ def faults(name, text, rooms):
         yield f"{name}: says `planted`: legal: in tests/ alone"
     if layer in ALLOWED and JSON_PARSER.search(text) and name != "data/json.hpp":
         yield f"{name}: calls nlohmann's parser: legal: data::parse_json (data/json.hpp), which names what is wrong"
+    yield from faults_of_length(name, text)
+
+
+def faults_of_length(name, text):
     if text.count("\n") > MAX_LINES:
         yield f"{name}: {text.count(chr(10))} lines: legal: at most {MAX_LINES}; a file is one thing"
 
@@ -83,6 +87,8 @@ def main(root):
     root = pathlib.Path(root)
     rooms = ROOMS.search((root / "framework/CMakeLists.txt").read_text(encoding="utf-8"))[1].split()
     bad = [fault for name in names for fault in faults(name, (root / name).read_text(encoding="utf-8"), rooms)]
+    scripts = subprocess.run(["git", "-C", str(root), "ls-files", "tests/*.py"], capture_output=True, text=True, check=True).stdout.split()
+    bad += [fault for name in scripts for fault in faults_of_length(name, (root / name).read_text(encoding="utf-8"))]
     print("\n".join(bad) if bad else f"{len(names)} files: no upward include, no file over {MAX_LINES} lines")
     sys.exit(bool(bad))
 

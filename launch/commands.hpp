@@ -22,6 +22,7 @@ int completion_command(std::vector<std::string> const& arguments);
 
 /// `trireme --version`: this program, and the libraries it runs with.
 void print_version();
+int calibrate_command(std::vector<std::string> const& arguments);
 int plan_command(std::vector<std::string> const& arguments);
 int step_cost_command(std::vector<std::string> const& arguments);
 int parity_command(std::vector<std::string> const& arguments);

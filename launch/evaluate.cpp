@@ -14,6 +14,7 @@
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/pooling.hpp"
+#include "launch/shown_progress.hpp"
 #include "launch/under_mpi.hpp"
 
 namespace trireme::launch {
@@ -199,6 +200,7 @@ int evaluate_command(std::vector<std::string> const& arguments) {
     if (r.choices.given() && launcher_rank() <= 0) service.emplace(r.job.model);
     return under_mpi([&](cluster::Communicator& world) {
         if (world.rank() != 0) service.reset();
+        r.job.progress = ShownProgress("evaluated");
         auto const found =
             r.choices.given()
                 ? evaluate_choices(r.job, r.choices, service ? &*service : nullptr, world)

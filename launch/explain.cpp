@@ -280,7 +280,7 @@ int explain_command(std::vector<std::string> const& arguments) {
     if (r.ranks < 1)
         throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", r.ranks));
     if (r.file.empty())
-        throw cluster::InputError("--config: missing; legal: the run, as YAML, or --keys alone");
+        throw cluster::InputError("CONFIG: missing; legal: the run, as YAML, or --keys alone");
     auto resolved =
         framework::config::read_config_with_origins(r.file, environment_assignments(), r.set);
     std::string const note = derive_if_possible(resolved);

@@ -7,8 +7,10 @@
 #include "data/manifest.hpp"
 #include "framework/config/config.hpp"
 #include "framework/inputs/inputs.hpp"
+#include "framework/planning/run_preview.hpp"
 #include "framework/pretrained/families.hpp"
 #include "framework/pretrained/hf_config.hpp"
+#include "framework/tasks/task.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 #include "launch/starting_point.hpp"
@@ -36,27 +38,23 @@ data::TaskKind task_of(std::string const& name) {
         fmt::format("TASK: {}: legal: {}, {}", cluster::one_line(name), data::task_names(), kChat));
 }
 
-/// Embeddings and layers, without biases and norms: what the size of a model depends on.
-std::int64_t about_parameters(framework::model::Config const& m) {
-    std::int64_t const attention = m.hidden * m.head_size * (2 * m.heads + 2 * m.kv_heads),
-                       feed_forward = m.hidden * m.feed_forward * (m.gated ? 3 : 2);
-    bool const two_tables = m.causal && !m.tied_embeddings;
-    return m.vocabulary * m.hidden * (two_tables ? 2 : 1) + m.layers * (attention + feed_forward);
-}
-
-KnownModel read_model(std::string const& folder) {
-    auto const model = framework::pretrained::read_hf_config(folder);
+/// The model with the head of the task, where its family has one.
+KnownModel read_model(InitRequest const& r, data::TaskKind task) {
+    auto model = framework::pretrained::read_hf_config(r.model);
+    auto const own_head = model.head;
+    model.head = framework::tasks::task_of(task).head();
+    if (framework::pretrained::architecture_of(model).empty()) model.head = own_head;
+    if (!r.data.empty()) model.labels = data::read_manifest(r.data).labels;
     return {framework::pretrained::entry_of(model.family).model_type, model.causal,
-            about_parameters(model)};
+            framework::planning::parameters_of(model)};
 }
 
-KnownData read_data(std::string const& folder, data::TaskKind task) {
+KnownData read_data(std::string const& folder, InitRequest const& r, data::TaskKind task) {
     data::Manifest const manifest = data::read_manifest(folder);
     if (manifest.task != task)
         throw cluster::InputError(fmt::format("TASK: {}: legal: {}, for which the data in {} were "
                                               "prepared",
-                                              data::schema_of(task).name,
-                                              data::schema_of(manifest.task).name, folder));
+                                              r.task, data::schema_of(manifest.task).name, folder));
     auto const train = manifest.splits.find(kTrain);
     if (train == manifest.splits.end())
         throw cluster::InputError(fmt::format("--data: {} has no split \"{}\"; legal: data "
@@ -68,16 +66,16 @@ KnownData read_data(std::string const& folder, data::TaskKind task) {
 }
 
 Beginning beginning_of(InitRequest const& r) {
-    Beginning b{.task = task_of(r.task), .run = r.run, .ranks = r.ranks};
+    Beginning b{.task = task_of(r.task), .called = r.task, .run = r.run, .ranks = r.ranks};
     if (r.ranks < 1)
         throw cluster::InputError(fmt::format("--ranks: {}: legal: a number >= 1", r.ranks));
     if (!r.model.empty()) {
         b.model = r.model;
-        b.known_model = read_model(r.model);
+        b.known_model = read_model(r, b.task);
     }
     if (!r.data.empty()) {
         b.data = r.data;
-        b.known_data = read_data(r.data, b.task);
+        b.known_data = read_data(r.data, r, b.task);
     }
     return b;
 }

@@ -59,7 +59,7 @@ int script_command(std::string const& name, Arguments const& arguments) {
     Arguments command{TRIREME_DEFAULT_PYTHON, "-I",
                       exists(installed) ? installed.string() : TRIREME_SCRIPTS "/" + name};
     command.insert(command.end(), arguments.begin(), arguments.end());
-    // Lets a study start this very program again in its jobs.
+    // Lets a study or a sweep start this very program again in its jobs.
     setenv("TRIREME_PROGRAM", (own_folder() / "trireme").c_str(), 1);
     become(command);
 }
@@ -80,6 +80,8 @@ constexpr std::array kCommands{
             launch::doctor_command, Work::divided},
     Command{"Before a run", "explain-config",
             "every value of a configuration, and where it comes from", launch::explain_command},
+    Command{"Before a run", "calibrate", "measures this machine, for plans that hold on it",
+            launch::calibrate_command, Work::divided},
     Command{"Before a run", "plan", "which layouts of a run fit a machine, and how fast they are",
             launch::plan_command},
     Command{"Before a run", "step-cost", "launches, bytes, waits and collectives of a step",
@@ -92,20 +94,26 @@ constexpr std::array kCommands{
             launch::submit_command},
     Command{"Training", "study", "how a run scales over nodes: the cells, and the report on them",
             [](Arguments const& a) { return script_command("study.py", a); }},
+    Command{"Training", "sweep", "the best of many configurations, and how sure that is",
+            [](Arguments const& a) { return script_command("sweep.py", a); }},
     Command{"Training", "status", "where a run stands, its jobs, and who ended the last one",
             launch::status_command},
     Command{"Training", "checkpoint", "list, verify or compare the checkpoints of a run",
             launch::checkpoint_command},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG",
             [](Arguments const& a) { return script_command("plot.py", a); }},
+    Command{"Training", "log", "the log of a run for Weights & Biases or MLflow",
+            [](Arguments const& a) { return script_command("log.py", a); }},
     Command{"Results", "evaluate", "exact metrics of a model on a split", launch::evaluate_command,
             Work::divided},
-    Command{"Results", "predict", "labels, numbers or answers for texts that have none",
+    Command{"Results", "predict", "labels, numbers, answers or words for texts without them",
             launch::predict_command, Work::divided},
     Command{"Results", "report", "a page about a run or an evaluation, with pictures",
             [](Arguments const& a) { return script_command("report.py", a); }},
     Command{"Results", "compare", "a page about several runs: results, keys, curves",
             [](Arguments const& a) { return script_command("compare.py", a); }},
+    Command{"Results", "dynamics", "which training samples are hard, and which labels are wrong",
+            [](Arguments const& a) { return script_command("dynamics.py", a); }},
     Command{"Results", "generate", "completions of prompts, and their scores",
             launch::generate_command, Work::divided},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder",
@@ -118,7 +126,44 @@ constexpr std::array kCommands{
     Command{"Shell", "help", "this list, or the help of one command", help_command},
 };
 
+/// What a word that is no command is called here.
+struct OtherWord {
+    char const* word;
+    char const* ours;
+};
+constexpr std::array kOtherWords{OtherWord{"chat", "generate MODEL --chat"},
+                                 OtherWord{"complete", "generate"},
+                                 OtherWord{"infer", "predict"},
+                                 OtherWord{"inference", "predict"},
+                                 OtherWord{"classify", "predict"},
+                                 OtherWord{"test", "evaluate"},
+                                 OtherWord{"eval", "evaluate"},
+                                 OtherWord{"score", "evaluate"},
+                                 OtherWord{"benchmark", "evaluate"},
+                                 OtherWord{"finetune", "train"},
+                                 OtherWord{"fine-tune", "train"},
+                                 OtherWord{"fit", "train"},
+                                 OtherWord{"run", "train"},
+                                 OtherWord{"resume", "train"},
+                                 OtherWord{"dry-run", "train CONFIG --dry-run"},
+                                 OtherWord{"tokenize", "prepare"},
+                                 OtherWord{"convert", "export"},
+                                 OtherWord{"save", "export"},
+                                 OtherWord{"sbatch", "submit"},
+                                 OtherWord{"config", "init"},
+                                 OtherWord{"configure", "init"},
+                                 OtherWord{"new", "init"},
+                                 OtherWord{"check", "doctor"},
+
+                                 OtherWord{"version", "--version"}};
+
 [[noreturn]] void refuse_command(std::string const& word) {
+    auto const* const other = std::ranges::find_if(
+        kOtherWords, [&](OtherWord const& known) { return word == known.word; });
+    if (other != kOtherWords.end())
+        throw cluster::InputError(fmt::format(
+            "{}: no such command; did you mean trireme {}? trireme --help lists all of them", word,
+            other->ours));
     std::vector<std::string> names;
     for (auto const& command : kCommands) names.push_back(command.name);
     throw cluster::InputError(fmt::format("{}: no such command{} legal: {}", word,

@@ -53,6 +53,13 @@ std::string wrapped(std::string const& text, std::size_t indent) {
     return out;
 }
 
+/// Writes the name of an argument without option, as help has it: CONFIG.
+std::string in_capitals(std::string name) {
+    std::ranges::transform(name, name.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return name;
+}
+
 std::string option_line(po::option_description const& option, char const* positional) {
     std::string parameter = option.format_parameter(), otherwise; // "FOLDER (=runs)"
     if (auto const at = parameter.find(" (="); at != std::string::npos) {
@@ -61,8 +68,7 @@ std::string option_line(po::option_description const& option, char const* positi
     }
     std::string name = option.long_name();
     if (positional && name == positional)
-        std::ranges::transform(name, name.begin(),
-                               [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        name = in_capitals(name);
     else
         name =
             (name == "help" ? "-h, --" : "--") + name + (parameter.empty() ? "" : " " + parameter);
@@ -116,13 +122,15 @@ std::string refusal_of(po::error_with_option_name const& error, std::string cons
 
 /// Turns Boost's message about a command line into our line: the option, what is wrong with it,
 /// what is legal.
-std::string refusal(po::options_description const& options, po::error const& error) {
+std::string refusal(po::options_description const& options, po::error const& error,
+                    char const* positional) {
     if (auto const* unknown = dynamic_cast<po::unknown_option const*>(&error))
         return refuse_unknown(options, *unknown);
     auto const* named = dynamic_cast<po::error_with_option_name const*>(&error);
     if (!named) return std::string(error.what()) + "; see --help";
     std::string const name = named->get_option_name();
-    return refusal_of(*named, name, meaning_of(options, name));
+    bool const is_word = positional && name == std::string("--") + positional;
+    return refusal_of(*named, is_word ? in_capitals(positional) : name, meaning_of(options, name));
 }
 
 /// A shell expands neither ~ in --output=~/data nor anything between quotation marks.
@@ -214,7 +222,7 @@ bool parse(po::options_description& options, std::vector<std::string> const& arg
         throw cluster::InputError(
             fmt::format("{}: one word too many; see --help", fmt::join(arguments, " ")));
     } catch (po::error const& error) {
-        throw cluster::InputError(refusal(options, error));
+        throw cluster::InputError(refusal(options, error, positional));
     }
 }
 

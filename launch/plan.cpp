@@ -12,6 +12,7 @@
 #include "framework/inputs/model_config.hpp"
 #include "framework/planning/constants.hpp"
 #include "framework/planning/memory.hpp"
+#include "framework/planning/price_step.hpp"
 #include "launch/commands.hpp"
 #include "launch/options.hpp"
 #include "launch/plan_run.hpp"
@@ -80,7 +81,7 @@ void check_together(PlanRequest const& r) {
         throw cluster::InputError(fmt::format("{}: {}", option, legal));
     };
     if (r.rows.rows.empty()) {
-        if (r.file.empty()) refuse("config", "missing; legal: the run, as YAML");
+        if (r.file.empty()) refuse("CONFIG", "missing; legal: the run, as YAML");
         if (r.machine.empty()) refuse("--machine", "missing; legal: a file of configs/machines");
         if (r.nodes == 0) refuse("--nodes", "missing; legal: nodes of the job");
         if (!r.rows.out.empty()) refuse("--out", "legal: with --rows");
@@ -125,6 +126,7 @@ planning::SearchRequest search_request(PlanRequest const& r, PlannedRun const& r
     search.profile = [&run](planning::ProfileRequest const& request) {
         return planning::profile_blocks(run.model, request);
     };
+    if (machine.calibration) search.price = planning::price_blocks;
     return search;
 }
 

@@ -20,6 +20,7 @@
 #include "launch/launcher.hpp"
 #include "launch/options.hpp"
 #include "launch/pooling.hpp"
+#include "launch/prediction_summary.hpp"
 #include "launch/text_service.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -33,6 +34,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr char const* kStandardInput = "-";
 constexpr std::size_t kBlock = 1024; ///< texts read, computed and written together
+constexpr std::int64_t kMostWords = 1000;
 
 struct Request {
     std::string input, output;
@@ -76,6 +78,23 @@ class Texts {
         return block;
     }
 
+    /// Adds the words of tokens that are to fill in hidden ones.
+    void spell(std::vector<Json>& lines) {
+        std::vector<Json*> fills;
+        auto tokens = Json::array();
+        for (auto& line : lines) {
+            if (!line.contains("masks")) continue;
+            for (auto& mask : line["masks"])
+                for (auto& fill : mask) {
+                    tokens.push_back(Json::array({fill.at("token")}));
+                    fills.push_back(&fill);
+                }
+        }
+        if (fills.empty()) return;
+        nlohmann::json const texts = service_.ask({{"decode", tokens}}).at("texts");
+        for (std::size_t i = 0; i < fills.size(); ++i) (*fills[i])["word"] = texts.at(i);
+    }
+
   private:
     static void check_options(Request const& r) {
         if (!cluster::is_utf8(r.input))
@@ -101,56 +120,6 @@ class Texts {
     bool from_standard_input_;
     std::int64_t length_ = 0, line_ = 0;
 };
-
-/// Counts what the line at the end says.
-struct Summary {
-    std::int64_t texts = 0, blank = 0, cut = 0;
-    std::map<std::string, std::int64_t> predicted; ///< texts of each class, or entities of a type
-
-    void add(Json const& line) {
-        if (line.contains("entities")) {
-            for (auto const& entity : line["entities"])
-                ++predicted[entity["type"].get<std::string>()];
-        } else if (line.contains("probabilities") && line.contains("predictions")) {
-            for (auto const& name : line["predictions"]) ++predicted[name.get<std::string>()];
-        } else if (line.contains("probabilities")) {
-            ++predicted[line["prediction"].get<std::string>()];
-        }
-    }
-    std::string line(std::int64_t length) const {
-        std::vector<std::string> classes;
-        for (auto const& [name, count] : predicted)
-            classes.push_back(fmt::format("{} {}", cluster::one_line(name), count));
-        return fmt::format(
-            "{}{}{}{}{}\n", cluster::counted(texts, "text"), classes.empty() ? "" : ": ",
-            fmt::join(classes, ", "),
-            blank ? fmt::format("; {} without a word, and so without a prediction", blank) : "",
-            cut ? fmt::format("; {} cut to {}", cut, cluster::counted(length, "token")) : "");
-    }
-};
-
-/// The lines of a block, of which `found` has those of the texts that have tokens.
-std::string lines_of(nlohmann::json const& block, std::vector<Json> const& found, Summary& sum) {
-    std::string text;
-    auto of_text = found.begin();
-    for (std::size_t i = 0; i < block.at("texts").size(); ++i) {
-        Json line{{"source", block.at("sources")[i]}, {"text", block.at("texts")[i]}};
-        if (!block.at("pairs").empty()) line["pair"] = block.at("pairs")[i];
-        ++sum.texts;
-        if (block.at("windows")[i].empty()) {
-            ++sum.blank;
-            line["prediction"] = nullptr; // whatever the task
-        } else {
-            bool const cut = block.at("cut")[i].get<bool>();
-            sum.cut += cut;
-            if (cut) line["cut"] = true;
-            line.update(*of_text++);
-            sum.add(line);
-        }
-        text += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-    }
-    return text;
-}
 
 /// Gives every rank what rank 0 has read of a block.
 nlohmann::json shared_by_all(nlohmann::json const& block, cluster::Communicator& world) {
@@ -188,14 +157,15 @@ int predict(Request& r, TextService* service, cluster::Communicator& world) {
         texts.emplace(r, service_of_rank_0(service));
     }
     framework::jobs::Predictor predictor(r.job, world);
-    Summary sum;
+    PredictionSummary sum;
     std::string kept; // a file appears whole or not at all
     for (;;) {
         nlohmann::json const block = texts ? texts->next() : nlohmann::json();
         nlohmann::json const shared = shared_by_all(block, world);
         if (shared.at("windows").empty()) break;
-        auto const found = predictor.predict(texts_of(shared));
+        auto found = predictor.predict(texts_of(shared));
         if (world.rank() != 0) continue;
+        texts->spell(found);
         std::string const lines = lines_of(block, found, sum);
         if (r.lines)
             kept += lines;
@@ -242,6 +212,9 @@ void check(Request& r, std::string const& pooling) {
         throw cluster::InputError(
             fmt::format("--threshold: {}: legal: a number between 0 and 1, which are not",
                         r.job.choice.threshold));
+    if (r.job.choice.words < 1 || r.job.choice.words > kMostWords)
+        throw cluster::InputError(
+            fmt::format("--top: {}: legal: 1 to {}", r.job.choice.words, kMostWords));
     r.job.pooling = pooling_named(pooling);
 }
 
@@ -251,14 +224,15 @@ int predict_command(std::vector<std::string> const& arguments) {
     Request r;
     std::string pooling;
     po::options_description options(
-        "trireme predict MODEL: labels, numbers or answers for texts that have none, the same for "
-        "any rank count\n\n"
+        "trireme predict MODEL: labels, numbers, answers or hidden words for texts that have "
+        "none, the same for any rank count\n\n"
         "  echo 'a film to see twice' | trireme predict exported\n"
         "  trireme predict exported --input new.csv --output predictions.jsonl\n"
         "  mpirun -n 2 trireme predict exported --input pairs.jsonl --text question --pair "
         "answer\n\nEach line of JSON says where the text stands, the text, and what is predicted: "
         "the probability of\neach class or label; the class of each word, and entities with their "
-        "words; or the best answers of\na context.\n\nOptions");
+        "words; or the best answers of\na context; or the likeliest words for each mask "
+        "token.\n\nOptions");
     options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
         "input", po::value(&r.input)->value_name("FILE")->default_value(kStandardInput),
         "file of any kind that `prepare` reads; -: standard input, a text per line, read to its "
@@ -272,6 +246,8 @@ int predict_command(std::vector<std::string> const& arguments) {
         "of the outputs of a text that --windows divides")(
         "always-answer", po::bool_switch(&r.job.choice.always_answers),
         "give the best answer to every question, though it may score less than none")(
+        "top", po::value(&r.job.choice.words)->value_name("N")->default_value(5),
+        "words that are named for each mask token")(
         "output", po::value(&r.output)->value_name("FILE"),
         "JSONL file to write; must not exist; default: standard output")(
         "force", po::bool_switch(&r.force), "replace the file of --output")(

@@ -13,7 +13,7 @@ namespace trireme::launch {
 struct KnownModel {
     std::string family; ///< model_type of config.json
     bool causal = false;
-    std::int64_t parameters = 0; ///< of embeddings and layers
+    std::int64_t parameters = 0; ///< those of the head included
 };
 /// Describes the training split of prepared data.
 struct KnownData {
@@ -24,6 +24,9 @@ struct KnownData {
 
 struct Beginning {
     data::TaskKind task = data::TaskKind::classification;
+    /// what the user calls it, where that is not the name of the task: chat, whose conversations
+    /// are samples of generation
+    std::string called = "";
     std::string run = "run", model = "model", data = "data"; ///< folders, as the user names them
     int ranks = 1;                                           ///< ranks that the run is planned for
     std::optional<KnownModel> known_model;                   ///< absent: no folder was given

@@ -31,7 +31,7 @@ std::string commented(std::string const& text, std::string const& indent) {
 
 std::string about_model(Beginning const& b) {
     if (!b.known_model) return "Model: not given; the values suit one of 110 M parameters.";
-    return fmt::format("Model: {} {}, about {:.3g} M parameters.", b.known_model->family,
+    return fmt::format("Model: {} {}, {:.3g} M parameters.", b.known_model->family,
                        b.known_model->causal ? "decoder" : "encoder",
                        static_cast<double>(b.known_model->parameters) * 1e-6);
 }
@@ -53,15 +53,19 @@ std::string quoted(std::string const& text) {
 } // namespace
 
 std::string to_yaml(Beginning const& b, std::vector<Setting> const& settings) {
+    std::string const task = data::schema_of(b.task).name, &called = b.called;
     std::string text =
         commented(fmt::format("A starting point for {}, made by `trireme init`: the comment above "
                               "a value says where it comes from. {} {} `trireme explain-config "
                               "--keys` lists every other key with its default.",
-                              data::schema_of(b.task).name, about_model(b), about_data(b)),
+                              called.empty() ? task : called, about_model(b), about_data(b)),
                   "");
-    text +=
-        fmt::format("run: {}\nseed: 1\ntask: {}\nmodel:\n  path: {}\ndata:\n  path: {}\n",
-                    quoted(b.run), data::schema_of(b.task).name, quoted(b.model), quoted(b.data));
+    text += fmt::format("run: {}\nseed: 1\n{}task: {}\nmodel:\n  path: {}\ndata:\n  path: {}\n",
+                        quoted(b.run),
+                        called.empty() || called == task
+                            ? ""
+                            : fmt::format("# samples of {} are those of {}\n", called, task),
+                        task, quoted(b.model), quoted(b.data));
     std::string section = "data";
     for (auto const& [key, value, source] : settings) {
         auto const dot = key.find('.');

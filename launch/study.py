@@ -1,43 +1,32 @@
 """A scaling study: trireme study STUDY.yaml (docs/studies.md)."""
-import argparse
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))  # -I leaves it out
 
-from report.command import EXIT_STATUS, Layout, fail, parse, reason_of, refuse
+from report.command import parse, refuse
 from experiment import program
 from experiment.budget import check_cap, most, spent
+from experiment.command import parser_of, until_stopped
 from experiment.folder import Folder
 from experiment.work import Work, is_open
 from study import cells, measure, settings
 from study.program import parameters_of
 
-STOPPED = 85  # as of `train`: the same command goes on
 SAME = ("where", "ranks_per_node", "steps", "warmup", "set")  # cells that differ in these are not compared
 
 
 def arguments_of():
-    parser = argparse.ArgumentParser(
-        prog="trireme study", allow_abbrev=False, exit_on_error=False, add_help=False, formatter_class=Layout,
-        usage="trireme study STUDY.yaml [OPTION]...",
-        description="Runs a configuration on several numbers of nodes and in several layouts, repeatedly, and tells how\n"
-                    "it scales: report.html, report.pdf, tables for LaTeX, CSV. Killed at any moment, it goes on with\n"
-                    "the same command.",
-        epilog="Examples:\n  trireme study configs/studies/film-reviews.yaml --dry-run\n"
-               "  trireme study configs/studies/film-reviews.yaml --cell zero0-n1-b32-r1\n\n"
-               + EXIT_STATUS + "\n  85  stopped: the same command goes on")
-    options = parser.add_argument_group("Options")
-    taken = [options.add_argument("--folder", metavar="FOLDER", help="folder of the study, instead of the file's `study`"),
-             options.add_argument("--cell", metavar="NAME", help="run this cell alone, and print one line about it"),
-             options.add_argument("--dry-run", action="store_true", help="show the cells and what they may cost; run and write nothing"),
-             options.add_argument("--report", action="store_true", help="make the report of what there is; run nothing"),
-             options.add_argument("--retry", action="store_true", help="run failed cells again")]
-    parser.add_argument("file", nargs="?", help=argparse.SUPPRESS)
+    parser, options, taken = parser_of(
+        "study",
+        "Runs a configuration on several numbers of nodes and in several layouts, repeatedly, and tells how\n"
+        "it scales: report.html, report.pdf, tables for LaTeX, CSV. Killed at any moment, it goes on with\n"
+        "the same command.",
+        ["trireme study configs/studies/film-reviews.yaml --dry-run", "trireme study configs/studies/film-reviews.yaml --cell zero0-n1-b32-r1"])
+    taken.append(options.add_argument("--cell", metavar="NAME", help="run this cell alone, and print one line about it"))
     options.add_argument("-h", "--help", action="help", help="show this help")
     given = parse(parser, taken, [])
     if not given.file:
@@ -126,31 +115,23 @@ def run(job):
         say(line_of(job, job.wanted()[0]))
 
 
-def stop(*_):
-    """Ends the study in order; a shell that starts it in the background has it ignore SIGINT, which could not be raised instead."""
-    raise KeyboardInterrupt
+def work_on(job):
+    if job.given.report:
+        job.folder.open()
+    else:
+        run(job)
+    if not job.given.cell:
+        from study import outputs  # scipy takes a second
+        outputs.write_all(job.study, job.folder, job.cells, say)
 
 
 def main():
-    signal.signal(signal.SIGTERM, stop)
     given = arguments_of()
     job = Job(given)
     if given.dry_run:
         job.check()
         return show(job)
-    try:
-        if given.report:
-            job.folder.open()
-        else:
-            run(job)
-        if not given.cell:
-            from study import outputs  # scipy takes a second
-            outputs.write_all(job.study, job.folder, job.cells, say)
-    except KeyboardInterrupt:
-        print(f"trireme: stopped; the same command goes on (what is there: {job.folder.path})", file=sys.stderr)
-        sys.exit(STOPPED)
-    except OSError as error:
-        fail(f"{error.filename or job.folder.path}: {reason_of(error)}")
+    until_stopped(job.folder, lambda: work_on(job))
 
 
 if __name__ == "__main__":

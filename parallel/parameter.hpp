@@ -15,7 +15,7 @@
 
 namespace trireme::parallel {
 
-enum class Initial : std::uint8_t { normal, zeros, ones };
+enum class Initial : std::uint8_t { normal, zeros, ones, constant };
 
 /// Plain data that the store has to know about a tensor.
 struct ParameterSpec {
@@ -24,6 +24,9 @@ struct ParameterSpec {
     std::string unit;                ///< transformer block it is gathered and reduced with
     Initial initial = Initial::normal;
     double deviation = 0.02; ///< standard deviation of Initial::normal
+    double value = 0.0;      ///< that of Initial::constant
+    bool scalar = false;     ///< a number that is never trained: [1] here, without dimensions in
+                             ///< Hugging Face's files
     bool trainable = true;
     bool decay = true; ///< takes part in weight decay
     /// layers of this process that read it; more than 1 means tied, and then it is alone in its
@@ -41,6 +44,13 @@ struct ParameterSpec {
     /// row of an embedding that gets no gradient as an input (torch's padding_idx)
     std::int64_t untrained_row = -1;
 };
+
+/// The number that all elements begin with; 0 for those that are drawn around it.
+inline double start_of(ParameterSpec const& spec) {
+    return spec.initial == Initial::ones       ? 1.0
+           : spec.initial == Initial::constant ? spec.value
+                                               : 0.0;
+}
 
 struct Unit;
 

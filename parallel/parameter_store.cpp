@@ -197,7 +197,7 @@ void ParameterStore::initialize(Parameter& parameter, std::uint64_t seed) {
         if (spec.initial == Initial::normal)
             values.copy_(normal_run(key, run.global, run.count, spec.deviation));
         else
-            values.fill_(spec.initial == Initial::ones ? 1.0 : 0.0);
+            values.fill_(start_of(spec));
     });
 }
 

@@ -134,6 +134,21 @@ std::map<std::string, std::string> flatten(std::string const& yaml) {
     return values;
 }
 
+/// Refuses a range test of the learning rate that has no lowest rate or begins with a warm-up.
+void check_range_test(optimizer::Section const& section, Origins const& origins) {
+    auto const no = [&](std::string const& key, double value, char const* legal) {
+        auto const found = origins.find(key);
+        throw cluster::InputError(
+            fmt::format("{}{}: {}: legal with optimizer.schedule: range_test: {}",
+                        found == origins.end() ? "" : found->second + ": ", key, value, legal));
+    };
+    if (section.schedule != optimizer::RateSchedule::range_test) return;
+    if (section.warmup != 0) no("optimizer.warmup", section.warmup, "0");
+    if (section.final_fraction <= 0)
+        no("optimizer.final_fraction", section.final_fraction,
+           "a number > 0, the share of optimizer.learning_rate at which it begins");
+}
+
 /// `name`: of the text, in messages.
 ConfigWithOrigins parse(std::string const& text, std::string const& name,
                         std::vector<std::string> const& environment,
@@ -159,6 +174,7 @@ ConfigWithOrigins parse(std::string const& text, std::string const& name,
         if (!path->empty())
             *path = cluster::expand_path(reader.origins().at(key) + ": " + key, *path);
     settle_mixture(config.data, reader.origins());
+    check_range_test(config.optimizer, reader.origins());
     return {config, reader.origins()};
 }
 

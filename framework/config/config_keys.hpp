@@ -194,6 +194,7 @@ void walk(Walk& w, run::TrainSection& s) {
     w.field("steps", s.steps, at_least<std::int64_t>(0));
     w.field("class_weights", s.class_weights, class_weights());
     w.field("base_divergence", s.base_divergence, not_negative());
+    w.field("dynamics", s.dynamics, yes_or_no());
 }
 template <typename Walk>
 void walk(Walk& w, evaluation::Section& s) {
@@ -230,6 +231,7 @@ void walk(Walk& w, run::JobSection& s) {
     w.field("minutes", s.minutes, minutes());
     w.field("node_hours", s.node_hours, not_negative());
     w.field("attempts", s.attempts, at_least(1));
+    w.field("until_step", s.until_step, at_least<std::int64_t>(0));
 }
 
 /// Calls w.section, w.field and w.choice in the order of to_yaml.

@@ -5,26 +5,12 @@
 #include <numeric>
 
 #include "cluster/error.hpp"
-#include "cluster/gather_values.hpp"
 #include "framework/evaluation/documents.hpp"
+#include "framework/evaluation/gather_findings.hpp"
 #include "framework/tasks/task.hpp"
 #include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::evaluation {
-
-namespace {
-
-/// Gives every rank what the data ranks of the last stage, which has the head, have found.
-template <typename T>
-std::vector<T> of_all(parallel::Mesh const& mesh, std::vector<T> const& mine, char const* name) {
-    std::vector<T> all;
-    for (auto const& part : cluster::all_gather_values(mesh.data(), mine, name))
-        all.insert(all.end(), part.begin(), part.end());
-    auto& stages = mesh.along(parallel::Axis::pipeline);
-    return cluster::broadcast_values(stages, all, stages.size() - 1, name);
-}
-
-} // namespace
 
 void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
     auto const& mesh = model_.mesh();
@@ -63,8 +49,9 @@ void Evaluator::gather(model::Results const& mine, Outcome& outcome) const {
     }
 }
 
-Outcome Evaluator::outcome(data::Dataset const& dataset) const {
+Outcome Evaluator::outcome(data::Dataset const& dataset, Progress const& progress) const {
     model::Results mine;
+    std::int64_t done = 0;
     auto const& data = model_.mesh().data();
     for (auto const& plan : data::plan_evaluation(dataset, shape_)) {
         std::vector<model::Pass> passes;
@@ -80,6 +67,8 @@ Outcome Evaluator::outcome(data::Dataset const& dataset) const {
         std::ranges::copy(found.targets, std::back_inserter(mine.targets));
         std::ranges::copy(found.words, std::back_inserter(mine.words));
         std::ranges::copy(found.spans, std::back_inserter(mine.spans));
+        for (auto const& samples : plan.micro_batches) done += std::ssize(samples);
+        if (progress) progress(done, dataset.size());
     }
     Outcome outcome{.findings = tasks::task_of(dataset.task().kind).findings(),
                     .outputs = std::ssize(dataset.label_names()),

@@ -1,6 +1,7 @@
 // Exact evaluation: every sample once, in the order of their ids, the same bits for any rank count.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -13,6 +14,9 @@
 
 namespace trireme::framework::evaluation {
 
+/// Hears of how many of all samples are computed, on each rank.
+using Progress = std::function<void(std::int64_t done, std::int64_t all)>;
+
 class Evaluator {
   public:
     /// All arguments must outlive the evaluator.
@@ -23,7 +27,7 @@ class Evaluator {
     /// Returns what the model finds for all samples, or, where samples are windows of documents and
     /// the head reads whole samples, for all documents (documents.hpp); on every rank. Collective
     /// over the mesh.
-    Outcome outcome(data::Dataset const& dataset) const;
+    Outcome outcome(data::Dataset const& dataset, Progress const& progress = {}) const;
     Metrics evaluate(data::Dataset const& dataset) const { return summarize(outcome(dataset)); }
 
   private:

@@ -40,7 +40,6 @@ data::MicroBatch pack(std::vector<Running> const& batch, std::vector<std::size_t
 }
 
 /// Adds the next token; false when the text ended with it.
-/// Adds the next token; false when the text ended with it.
 bool advance(Running& r, std::span<float const> logits, Options const& options,
              Listener const& listener) {
     Choice const choice = choose(logits, r.text, r.done.index, options.sampling);
@@ -66,6 +65,13 @@ std::vector<std::size_t> advance_all(std::vector<Running>& batch,
         if (advance(batch[live[row]], of_row, options, listener)) going_on.push_back(live[row]);
     }
     return going_on;
+}
+
+/// Tells whether the angles of all tokens of a text are others now than those that a cache holds,
+/// as it has just grown longer than the model's short context.
+bool is_read_anew(Running const& r, model::Config const& model) {
+    std::int64_t const context = model.short_context();
+    return context > 0 && std::ssize(r.text) == context + 1;
 }
 } // namespace
 
@@ -117,24 +123,42 @@ static std::vector<Running> begin(std::vector<Prompt> const& prompts, Options co
     return batch;
 }
 
+/// Returns the tokens that a cache must hold of each text.
+static std::vector<std::int64_t> capacities_of(std::vector<Running> const& batch) {
+    std::vector<std::int64_t> capacities;
+    for (auto const& r : batch) capacities.push_back(std::ssize(r.text) + r.limit - 1);
+    return capacities;
+}
+static std::vector<Completion> completions_of(std::vector<Running> batch) {
+    std::vector<Completion> out;
+    for (auto& r : batch) out.push_back(std::move(r.done));
+    return out;
+}
+
 std::vector<Completion> Generator::complete(std::vector<Prompt> const& prompts,
                                             Options const& options,
                                             Listener const& listener) const {
     std::vector<Running> batch = begin(prompts, options, model_.config());
-    std::vector<std::int64_t> capacities;
-    for (auto const& r : batch) capacities.push_back(std::ssize(r.text) + r.limit - 1);
-    KvCache cache(model_.config(), std::move(capacities));
+    KvCache cache(model_.config(), capacities_of(batch));
     std::vector<std::size_t> live(batch.size());
     std::iota(live.begin(), live.end(), 0);
-    for (bool first = true; !live.empty(); first = false) {
+    auto const go_on = [&](std::vector<std::size_t> const& texts, bool last_only) {
+        if (texts.empty()) return texts;
         model::Pass pass =
-            model::make_pass(pack(batch, live, options.cache && !first), false, 0, 0, 1.0);
+            model::make_pass(pack(batch, texts, options.cache && last_only), false, 0, 0, 1.0);
         if (options.cache) pass.cache = &cache;
-        live = advance_all(batch, live, model_.next_logits(pass), options, listener);
+        return advance_all(batch, texts, model_.next_logits(pass), options, listener);
+    };
+    for (bool first = true; !live.empty(); first = false) {
+        auto const others = std::stable_partition(live.begin(), live.end(), [&](std::size_t i) {
+            return first || is_read_anew(batch[i], model_.config());
+        });
+        auto const rest = go_on({others, live.end()}, true);
+        live = go_on({live.begin(), others}, false);
+        live.insert(live.end(), rest.begin(), rest.end());
+        std::ranges::sort(live);
     }
-    std::vector<Completion> out;
-    for (auto& r : batch) out.push_back(std::move(r.done));
-    return out;
+    return completions_of(std::move(batch));
 }
 
 /// Returns the labels of prompts with their references: the prompts' own tokens are not trained.

@@ -59,8 +59,7 @@ model::Config read_model_config(config::Config const& config,
                         pretrained::entry_of(model.family).model_type,
                         model.causal ? "decoder" : "encoder", tasks_of_family(model)));
     model.labels = labels;
-    if (model.head == model::HeadKind::token_classification && model.causal)
-        model.classifier_dropout = pretrained::decoder_token_dropout(model);
+    model.classifier_dropout = pretrained::head_dropout(model);
     choose_pad_token(config, model);
     auto const choose = [](double asked, double& ours) {
         if (asked >= 0) ours = asked;

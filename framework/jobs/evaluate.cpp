@@ -7,12 +7,14 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "cluster/gather_values.hpp"
 #include "cluster/topology.hpp"
 #include "data/manifest.hpp"
 #include "data/memory_dataset.hpp"
 #include "data/tokenizer_files.hpp"
 #include "framework/config/layout_config.hpp"
 #include "framework/evaluation/evaluator.hpp"
+#include "framework/evaluation/fills.hpp"
 #include "framework/inputs/loaded_model.hpp"
 #include "framework/inputs/masked_data.hpp"
 #include "framework/inputs/model_config.hpp"
@@ -22,11 +24,13 @@
 #include "framework/pretrained/weights.hpp"
 #include "framework/tasks/task.hpp"
 #include "parallel/linear.hpp"
+#include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::jobs {
 
 namespace {
 
+constexpr std::int64_t kFilled = 32; ///< samples whose logits are kept at a time
 std::vector<std::string> const kSettings{"parallel.", "numerics.compute"};
 
 /// A mean of what is not a number would be quoted as null.
@@ -63,14 +67,46 @@ class Scorer {
         model_.read_trained_weights(legal);
     }
     evaluation::Outcome outcome(data::Dataset const& set, std::int64_t tokens,
-                                evaluation::Pooling pooling = evaluation::Pooling::mean) {
+                                evaluation::Pooling pooling = evaluation::Pooling::mean,
+                                evaluation::Progress const& progress = {}) {
         return evaluation::Evaluator(
                    model_, {samples_per_plan, tokens, mesh_.along(parallel::Axis::tensor).size()},
                    pooling)
-            .outcome(set);
+            .outcome(set, place_.world().rank() == 0 ? progress : evaluation::Progress());
+    }
+    /// Returns the `count` likeliest tokens at each label of `set`, by sample and place, on every
+    /// rank. Collective.
+    std::vector<evaluation::Fill> fills(data::Dataset const& set, std::int64_t tokens,
+                                        std::int64_t count) {
+        std::int64_t const multiple = mesh_.along(parallel::Axis::tensor).size();
+        std::vector<evaluation::Fill> mine;
+        for (auto const& plan : data::plan_evaluation(set, {kFilled, tokens, multiple})) {
+            std::vector<model::Pass> passes;
+            for (auto const& samples : parallel::own_micro_batches(
+                     plan.micro_batches, mesh_.data().rank(), mesh_.data().size())) {
+                passes.push_back(model::make_pass(set.read(samples, multiple), false, 0, 0, 1.0,
+                                                  model_.store().options().device));
+                passes.back().keep_logits = true;
+            }
+            model_.load(std::move(passes));
+            model_.engine().forward(std::ssize(plan.micro_batches));
+            evaluation::append_fills(model_.results(), set, count, mine);
+        }
+        return of_all(mine);
     }
 
   private:
+    /// Gives every rank what the data ranks of the last stage have found. Collective.
+    std::vector<evaluation::Fill> of_all(std::vector<evaluation::Fill> const& mine) {
+        std::vector<evaluation::Fill> all;
+        for (auto const& part : cluster::all_gather_values(mesh_.data(), mine, "predict/fills"))
+            all.insert(all.end(), part.begin(), part.end());
+        std::ranges::stable_sort(
+            all, {}, [](auto const& fill) { return std::pair(fill.sample, fill.place); });
+        auto& stages = mesh_.along(parallel::Axis::pipeline);
+        return cluster::broadcast_values(stages, all, stages.size() - 1, "predict/fills");
+    }
+
     parallelize::ComputeDevice place_;
     parallel::Mesh mesh_;
     inputs::LoadedModel model_;
@@ -99,7 +135,8 @@ Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world
     pretrained::check_complete(config.model, model);
     Scorer scorer(config, model, world,
                   "a model that `trireme export` wrote for the labels of " + job.data);
-    auto const outcome = scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling);
+    auto const outcome =
+        scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling, job.progress);
     check_finite(job, outcome);
     if (world.rank() == 0 && job.predictions) job.predictions->write(labelled_lines(outcome, *set));
     return {evaluation::summarize(outcome), config.numerics.compute, set->label_names()};
@@ -132,9 +169,9 @@ Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
     inputs::check_fit(model, *set, config);
     pretrained::check_complete(config.model, model);
     Scorer scorer(config, model, world, "a model with the head of a language model");
-    auto const outcome = scorer.outcome(*set, job.tokens_per_micro_batch);
-    check_finite(job, outcome);
-    auto const ranked = evaluation::rank_choices(choices.questions, outcome.samples);
+    auto const found = scorer.outcome(*set, job.tokens_per_micro_batch, job.pooling, job.progress);
+    check_finite(job, found);
+    auto const ranked = evaluation::rank_choices(choices.questions, found.samples);
     if (world.rank() == 0 && job.predictions) write_choices(*job.predictions, choices, ranked);
     return {evaluation::summarize_choices(choices.questions, ranked, choices.labels),
             config.numerics.compute, choices.labels};
@@ -167,12 +204,14 @@ std::vector<std::string> labels_for(tasks::Task const& task, model::Config const
     return named ? pretrained::class_names_of(model) : std::vector<std::string>();
 }
 
-/// The task of the head that config.json names; null for one that is not of words or answers.
+/// The task of the head that config.json names; null for one of samples.
 tasks::Task const* task_of_tokens(std::string const& class_of_transformers) {
     if (class_of_transformers.ends_with("ForTokenClassification"))
         return &tasks::task_of(data::TaskKind::token_classification);
     if (class_of_transformers.ends_with("ForQuestionAnswering"))
         return &tasks::task_of(data::TaskKind::question_answering);
+    if (class_of_transformers.ends_with("ForMaskedLM"))
+        return &tasks::task_of(data::TaskKind::masked_language_modeling);
     return nullptr;
 }
 
@@ -182,8 +221,9 @@ tasks::Task const& task_of_folder(std::string const& folder, model::Config const
     if (!task && !pretrained::is_classifier(model))
         throw cluster::InputError(fmt::format(
             "{0}/config.json: architectures: {1}: legal: ...ForSequenceClassification, "
-            "...ForTokenClassification or ...ForQuestionAnswering, a model that was trained to "
-            "give texts labels, numbers or answers; completions: trireme generate {0}",
+            "...ForTokenClassification, ...ForQuestionAnswering or ...ForMaskedLM, a model that "
+            "was trained to give texts labels, numbers, answers or hidden words; completions: "
+            "trireme generate {0}",
             folder, found));
     if (!task) task = tasks::task_of_samples(pretrained::problem_of(model));
     if (!task) task = &tasks::task_of(data::TaskKind::classification);
@@ -204,6 +244,14 @@ bool is_finite(evaluation::Outcome const& outcome) {
                  std::isfinite(outcome.spans[i].score);
     return spans && std::ranges::all_of(outcome.logits, finite) &&
            std::ranges::all_of(outcome.samples, finite, &model::SampleResult::loss);
+}
+
+void check_finite(std::string const& folder, bool finite) {
+    if (!finite)
+        throw cluster::JobError(fmt::format(
+            "{}: an output is not a finite number: the weights are too large for float32; --set "
+            "numerics.compute=fp64 computes in float64",
+            folder));
 }
 
 } // namespace
@@ -227,14 +275,21 @@ Predictor::~Predictor() = default;
 std::vector<nlohmann::ordered_json> Predictor::predict(std::vector<UnlabelledText> const& texts) {
     if (texts.empty()) return {};
     check_texts(texts, state_->config.model.path, state_->model);
+    if (state_->task.kind() == data::TaskKind::masked_language_modeling) {
+        // Hidden tokens are labels, as masked data have them once words are hidden.
+        auto const hidden =
+            dataset_of(texts, data::schema_of(data::TaskKind::language_modeling), state_->model);
+        auto const fills =
+            state_->scorer.fills(*hidden, state_->tokens_per_micro_batch, state_->choice.words);
+        check_finite(state_->config.model.path, std::ranges::all_of(fills, [](auto const& fill) {
+                         return std::isfinite(fill.probability);
+                     }));
+        return filled_lines(fills, texts);
+    }
     auto const set = dataset_of(texts, state_->task.schema(), state_->model);
     auto const outcome =
         state_->scorer.outcome(*set, state_->tokens_per_micro_batch, state_->pooling);
-    if (!is_finite(outcome))
-        throw cluster::JobError(fmt::format(
-            "{}: an output is not a finite number: the weights are too large for float32; --set "
-            "numerics.compute=fp64 computes in float64",
-            state_->config.model.path));
+    check_finite(state_->config.model.path, is_finite(outcome));
     return unlabelled_lines(outcome, texts, *set, state_->choice);
 }
 

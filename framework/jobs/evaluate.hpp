@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct EvaluationJob {
     /// sample; of answers a line for each question (evaluation/answers.hpp). Null: none.
     cluster::OutputFile* predictions = nullptr;
     Choice choice = {}; ///< of predictions of texts without labels
+    /// hears of how many of all samples are computed, on rank 0; may be empty
+    std::function<void(std::int64_t done, std::int64_t all)> progress = {};
 };
 
 /// Samples that are read and gathered at a time, of no influence on what is found. Tests make it

@@ -187,4 +187,22 @@ std::vector<Json> unlabelled_lines(evaluation::Outcome const& outcome,
     return lines;
 }
 
+std::vector<Json> filled_lines(std::vector<evaluation::Fill> const& fills,
+                               std::vector<UnlabelledText> const& texts) {
+    std::vector<Json> lines;
+    auto fill = fills.begin();
+    std::int64_t end = 0; // of the windows of the texts so far
+    for (auto const& text : texts) {
+        end += std::ssize(text.windows);
+        Json& masks = lines.emplace_back()["masks"] = Json::array();
+        std::pair<std::int64_t, std::int32_t> before{-1, -1};
+        for (; fill != fills.end() && fill->sample < end; ++fill) {
+            std::pair const own{fill->sample, fill->place};
+            if (std::exchange(before, own) != own) masks.push_back(Json::array());
+            masks.back().push_back({{"token", fill->token}, {"probability", fill->probability}});
+        }
+    }
+    return lines;
+}
+
 } // namespace trireme::framework::jobs

@@ -8,6 +8,7 @@
 
 #include "data/loader.hpp"
 #include "data/shard.hpp"
+#include "framework/evaluation/fills.hpp"
 #include "framework/evaluation/metrics.hpp"
 #include "framework/model/config.hpp"
 
@@ -29,6 +30,7 @@ struct UnlabelledText {
 struct Choice {
     double threshold = 0.5;      ///< probability from which one of several labels is predicted
     bool always_answers = false; ///< a question has the best answer, though none scores higher
+    std::int64_t words = 5;      ///< that are named for each hidden one
 };
 
 /// Throws InputError for tokens, lengths and segments that a model has not. `folder`: its own.
@@ -43,5 +45,9 @@ std::vector<nlohmann::ordered_json> unlabelled_lines(evaluation::Outcome const& 
                                                      std::vector<UnlabelledText> const& texts,
                                                      data::Dataset const& set,
                                                      Choice const& choice);
+/// A line for each text: "masks", for each hidden token in order a list of the tokens that `fills`
+/// have for it, with their probabilities. `fills`: of the windows, by sample and place.
+std::vector<nlohmann::ordered_json> filled_lines(std::vector<evaluation::Fill> const& fills,
+                                                 std::vector<UnlabelledText> const& texts);
 
 } // namespace trireme::framework::jobs

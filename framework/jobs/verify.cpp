@@ -165,6 +165,7 @@ class TrainingPath {
     template <typename F>
     void for_each_gradient(F const& f) const {
         for (auto const& tensor : pretrained::hf_tensors(task_.model)) {
+            if (tensor.scalar) continue; // it has none
             at::Tensor const whole = at::empty(tensor.shape, at::kFloat);
             at::Tensor gradient;
             for (auto const& part : tensor.parts) {

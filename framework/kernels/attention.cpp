@@ -39,7 +39,9 @@ struct Range {
     std::int64_t first, end;
 };
 TRIREME_INLINE Range seen(AttentionProblem const& p, std::int64_t i, std::int64_t n) {
-    return {p.window && i >= p.window ? i + 1 - p.window : 0, p.causal ? i + 1 : n};
+    std::int64_t const ahead = p.window ? p.window : n; // and itself
+    return {p.window && i >= p.window ? i + 1 - p.window : 0,
+            p.causal ? i + 1 : std::min(i + ahead, n)};
 }
 
 /// Keys that some query of a tile sees, widened to whole vectors: those below `low` and from low +

@@ -15,8 +15,8 @@ struct AttentionProblem {
     std::int64_t const* sample_ids; ///< [samples], keys of dropout
     std::int64_t samples, heads, kv_heads, size;
     bool causal;
-    std::int64_t window; ///< keys a query sees, itself the last of them (Beltagy et al.,
-                         ///< "Longformer", 2020); 0: all
+    std::int64_t window; ///< keys a query sees to each side that it sees, itself one of them
+                         ///< (Beltagy et al., "Longformer", 2020); 0: all
     double scale;        ///< factor of scores, usually 1 / sqrt(size)
     DropoutKey dropout; ///< dropout of probabilities, keyed by sample, head, query and key position
     /// number that head 0 has in the model, since the heads may be some of the model's

@@ -77,6 +77,7 @@ OneSample sample_of(kernels::AttentionProblem const& p, std::int64_t i, at::Tens
     double const unseen = -std::numeric_limits<double>::infinity();
     if (p.causal) s.scores.masked_fill_(key > query, unseen);
     if (p.window > 0) s.scores.masked_fill_(key <= query - p.window, unseen);
+    if (p.window > 0) s.scores.masked_fill_(key >= query + p.window, unseen);
     if (p.dropout.probability > 0) {
         // Counter as in framework/kernels/attention.cpp: sample, then (head, query), then key.
         at::Tensor const head = at::arange(p.first_head, p.first_head + p.heads, ids).unsqueeze(1);

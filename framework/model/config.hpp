@@ -28,10 +28,14 @@ enum class Family : std::uint8_t {
     gemma2,
     gemma3,
     eurobert,
-    gpt_neox
+    gpt_neox,
+    modernbert,
+    apertus
 };
 enum class Norm : std::uint8_t { rms, layer };
-enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu, tanh };
+/// xielu has two trained numbers a layer (Huang and Schlag, "Deriving activation functions using
+/// integration", 2024).
+enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu, tanh, xielu };
 enum class Positions : std::uint8_t { rotary, learned };
 enum class RotaryScaling : std::uint8_t { none, linear, llama3, yarn, by_frequency };
 /// Says over which numbers queries and keys are normalized: those of each head (Qwen 3), or all of
@@ -89,10 +93,13 @@ struct RotaryStretch {
     double factor = 1.0;
     /// llama3, yarn: rotations per original context between which it blends
     double low_frequency = 1.0, high_frequency = 4.0;
-    std::int64_t original_context = 0; ///< llama3, yarn: positions of the first training
-    double amplitude = 1.0;            ///< multiplies cosines and sines
-    bool whole_pairs = true;           ///< yarn: blends from and to whole numbers of a pair
-    std::vector<double> factors = {};  ///< by_frequency: divides the frequency of each pair
+    /// positions of the first training, if a stretch depends on them
+    std::int64_t original_context = 0;
+    double amplitude = 1.0;  ///< multiplies cosines and sines
+    bool whole_pairs = true; ///< yarn: blends from and to whole numbers of a pair
+    /// by_frequency: divide the frequency of each pair, in samples longer than original_context the
+    /// second
+    std::vector<double> factors = {}, long_factors = {};
 };
 
 struct Config {
@@ -110,6 +117,8 @@ struct Config {
 
     Norm norm = Norm::rms;
     double norm_epsilon = 1e-5;
+    bool norm_bias = true;          ///< layer norms have a bias
+    bool first_norm = true;         ///< the first block's attention has a norm (not ModernBERT's)
     bool norm_plus_one = false;     ///< rms norms multiply by 1 + weight (Gemma)
     bool norm_first = true;         ///< pre-norm (Llama) or post-norm (BERT)
     bool parallel_residual = false; ///< the feed-forward reads the block's input (GPT-NeoX)
@@ -127,9 +136,12 @@ struct Config {
     std::int64_t rotary_size = 0;          ///< numbers of a head that are turned, the first; 0: all
     std::vector<LayerRotary> layer_rotary; ///< per layer. Empty: main in all
     double local_rotary_base = 10000.0;
-    std::int64_t position_offset = 0; ///< row of learned positions that a sample begins at
+    /// row of learned positions that a sample begins at. If not 0, the token before that number
+    /// pads: its place is the row of its own number, and it does not count as a place
+    std::int64_t position_offset = 0;
     bool causal = true;
-    /// per layer: keys a query sees, itself the last; 0: all. Empty: all zeros
+    /// per layer: keys a query sees to each side that it sees, itself one of them; 0: all. Empty:
+    /// all zeros
     std::vector<std::int64_t> windows;
     std::vector<double> attention_scale; ///< per layer: of scores. Empty: 1 / sqrt(head_size)
     /// scores, or logits, x become cap * tanh(x / cap) (Gemma 2); 0: they stay
@@ -150,6 +162,9 @@ struct Config {
     // of a classifier: what it reads, and the layer between that and its last
     Pooling pooling = Pooling::one_token;
     Activation pooled_activation = Activation::tanh;
+    Activation transform_activation = Activation::gelu; ///< of that layer where tokens have it
+    bool transform_bias = true;                         ///< of that layer
+    bool vocabulary_bias = true;        ///< a masked language model adds a number to each score
     bool dropout_before_pooler = false; ///< beside the one after it (RoBERTa)
 
     HeadKind head = HeadKind::language_model;
@@ -160,6 +175,10 @@ struct Config {
     /// Patterns of the names of parameters that are not trained (optimizer.freeze). Empty: none.
     std::vector<std::string> frozen;
 
+    /// The length beyond which a sample has other rotary angles; 0: there is none.
+    std::int64_t short_context() const {
+        return rotary.long_factors.empty() ? 0 : rotary.original_context;
+    }
     /// Outputs of the head in a row.
     std::int64_t outputs() const {
         switch (traits_of(head).learns) {

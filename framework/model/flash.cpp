@@ -23,7 +23,7 @@ struct Shape : torch::CustomClassHolder {
     explicit Shape(kernels::AttentionProblem const& p)
         : size(p.size), causal(p.causal), scale(p.scale),
           left(p.window > 0 ? std::optional(p.window - 1) : std::nullopt),
-          right(p.window > 0 ? std::optional<std::int64_t>(p.causal ? 0 : -1) : std::nullopt) {
+          right(p.window > 0 ? std::optional(p.causal ? 0 : p.window - 1) : std::nullopt) {
         for (std::int64_t i = 0; i < p.samples; ++i)
             longest = std::max(longest, p.offsets[i + 1] - p.offsets[i]);
     }

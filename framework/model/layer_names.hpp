@@ -21,6 +21,8 @@ struct LayerNames {
     LinearNames attention_norm, feed_forward_norm;
     LinearNames attention_output_norm, feed_forward_output_norm;
     LinearNames query_norm, key_norm;
+    /// numbers of the activation: two that are trained, two that are not
+    std::string activation_positive, activation_negative, activation_beta, activation_epsilon;
 };
 
 struct EmbeddingNames {
@@ -31,8 +33,8 @@ struct EmbeddingNames {
 struct HeadNames {
     LinearNames norm;           ///< after the last block
     std::string language_model; ///< the same as EmbeddingNames::tokens when tied
-    LinearNames pooler, classifier;
-    /// of a masked language model, between the body and the table of tokens
+    LinearNames pooler, pooler_norm, classifier;
+    /// of each token, between the body and the head's last layer
     LinearNames transform, transform_norm;
     std::string vocabulary_bias; ///< added to its scores
 };

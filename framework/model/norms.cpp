@@ -124,12 +124,22 @@ struct RmsNormOverRanks : torch::autograd::Function<RmsNormOverRanks> {
 
 using ThreeTensors = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
+/// Nothing where there is no bias.
+at::Tensor value_of(ParameterUse const& bias) {
+    return bias ? bias.value() : at::Tensor();
+}
+bool learns(ParameterUse const& bias) {
+    return bias && bias.trainable();
+}
+
 ThreeTensors normalize_rows(at::Tensor const& x, at::Tensor const& weight, at::Tensor const& bias,
                             double epsilon) {
     if (!x.is_meta()) return at::native_layer_norm(x, {x.size(1)}, weight, bias, epsilon);
     // The meta device has no such operation of its own.
     ThreeTensors made{at::empty_like(x), x.new_empty({x.size(0), 1}), x.new_empty({x.size(0), 1})};
-    parallel::note_kernel("trireme::layer_norm", {x, weight, bias},
+    parallel::note_kernel("trireme::layer_norm",
+                          bias.defined() ? variable_list{x, weight, bias}
+                                         : variable_list{x, weight},
                           {std::get<0>(made), std::get<1>(made), std::get<2>(made)});
     return made;
 }
@@ -139,21 +149,21 @@ ThreeTensors normalize_rows_backward(at::Tensor const& dy, variable_list const& 
                                      ParameterUse const& weight, ParameterUse const& bias) {
     if (!dy.is_meta())
         return at::native_layer_norm_backward(dy, saved[0], {saved[0].size(1)}, saved[1], saved[2],
-                                              weight.value(), bias.value(),
-                                              {true, weight.trainable(), bias.trainable()});
-    ThreeTensors made{at::empty_like(dy), at::empty_like(weight.value()),
-                      at::empty_like(bias.value())};
+                                              weight.value(), value_of(bias),
+                                              {true, weight.trainable(), learns(bias)});
+    variable_list made{at::empty_like(dy), at::empty_like(weight.value())};
+    if (bias) made.push_back(at::empty_like(bias.value()));
     parallel::note_kernel("trireme::layer_norm_backward",
-                          {dy, saved[0], saved[1], saved[2], weight.value()},
-                          {std::get<0>(made), std::get<1>(made), std::get<2>(made)});
-    return made;
+                          {dy, saved[0], saved[1], saved[2], weight.value()}, made);
+    made.resize(3);
+    return {made[0], made[1], made[2]};
 }
 
 struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
     static Variable forward(AutogradContext* context, Variable const& input,
                             ParameterUse const* weight, ParameterUse const* bias, double epsilon) {
         auto const [y, mean, inverse] =
-            normalize_rows(input, weight->value(), bias->value(), epsilon);
+            normalize_rows(input, weight->value(), value_of(*bias), epsilon);
         remember(context, "weight", *weight);
         remember(context, "bias", *bias);
         context->save_for_backward({input, mean, inverse});
@@ -166,7 +176,7 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
         auto const [dx, dweight, dbias] =
             normalize_rows_backward(gradients[0].contiguous(), saved, weight, bias);
         if (weight.trainable()) weight.deliver(dweight);
-        if (bias.trainable()) bias.deliver(dbias);
+        if (learns(bias)) bias.deliver(dbias);
         return {dx, {}, {}, {}};
     }
 };

@@ -3,11 +3,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <numbers>
+#include <array>
 
 #include "framework/kernels/attention.hpp"
 #include "framework/kernels/random.hpp"
-#include "framework/kernels/rotary.hpp"
 #include "framework/model/composed.hpp"
 #include "framework/model/dispatch.hpp"
 #include "framework/model/flash.hpp"
@@ -151,41 +150,6 @@ struct AttentionFunction : torch::autograd::Function<AttentionFunction> {
     };
 };
 
-at::Tensor rotate(at::Tensor const& input, std::int64_t heads, RotaryTable const& table,
-                  Pass const& pass, int direction) {
-    at::Tensor const x = for_kernel(input), &cosine = table.cosine, &sine = table.sine;
-    auto const dtype = input.scalar_type();
-    if (parallel::composed(x))
-        return composed::apply_rotary(x, heads, pass.ids.positions, cosine, sine, direction)
-            .to(dtype);
-    at::Tensor const y = at::empty_like(x);
-    parallel::note_kernel("trireme::apply_rotary", {x}, {y});
-    by_dtype(x, [&](auto* data) {
-        using T = std::remove_const_t<std::remove_pointer_t<decltype(data)>>;
-        kernels::apply_rotary(x.size(0), heads,
-                              kernels::RotarySizes{x.size(1) / heads, 2 * cosine.size(1)},
-                              pass.micro_batch.positions.data(), read<T>(cosine), read<T>(sine),
-                              direction, data, write<T>(y));
-    });
-    return y.to(dtype);
-}
-
-struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
-    static Variable forward(AutogradContext* context, Variable const& x, std::int64_t heads,
-                            RotaryTable const* table, Pass const* pass) {
-        context->saved_data["heads"] = heads;
-        remember(context, "table", *table);
-        remember(context, "pass", *pass);
-        return rotate(x, heads, *table, *pass, 1);
-    }
-    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
-        at::Tensor const dx = rotate(gradients[0], context->saved_data["heads"].toInt(),
-                                     recall<RotaryTable const>(context, "table"),
-                                     recall<Pass const>(context, "pass"), -1);
-        return {dx, {}, {}, {}};
-    }
-};
-
 /// One node for silu(gate) * up, whose backward pass makes both gradients from one sigmoid.
 struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
     static Variable forward(AutogradContext* context, Variable const& gate, Variable const& up) {
@@ -196,6 +160,43 @@ struct GatedSiluFunction : torch::autograd::Function<GatedSiluFunction> {
         auto const saved = context->get_saved_variables();
         at::Tensor const dy = gradients[0];
         return {at::silu_backward(dy * saved[1], saved[0]), at::silu(saved[0]).mul_(dy)};
+    }
+};
+
+/// Two sums over all numbers, for the gradients of the two that are trained, in float64.
+struct XieluFunction : torch::autograd::Function<XieluFunction> {
+    static Variable forward(AutogradContext* context, Variable const& input, XieluUse const* use) {
+        at::Tensor const x = for_kernel(input);
+        remember(context, "use", *use);
+        context->save_for_backward({x});
+        auto const [a, b, c, e] = factors(*use);
+        return at::where(x > 0, a * x * x, (at::minimum(x, e).expm1() - x) * c)
+            .add_(b * x)
+            .to(input.scalar_type());
+    }
+    static variable_list backward(AutogradContext* context, variable_list const& gradients) {
+        auto const& use = recall<XieluUse const>(context, "use");
+        at::Tensor const x = context->get_saved_variables()[0], dy = for_kernel(gradients[0]);
+        auto const [a, b, c, e] = factors(use);
+        at::Tensor const above = x > 0, least = at::minimum(x, e);
+        at::Tensor const slope =
+            at::where(above, 2 * a * x, (least.exp() * (x < e) - 1) * c).add_(b);
+        deliver(use.positive, at::where(above, dy * x * x, 0));
+        deliver(use.negative, at::where(above, 0, dy * (least.expm1() - x)));
+        return {(dy * slope).to(gradients[0].scalar_type()), {}};
+    }
+
+  private:
+    static std::array<at::Tensor, 4> factors(XieluUse const& use) {
+        at::Tensor const b = for_kernel(use.beta.value());
+        return {at::softplus(for_kernel(use.positive.value())), b,
+                at::softplus(for_kernel(use.negative.value())) + b,
+                for_kernel(use.epsilon.value())};
+    }
+    static void deliver(ParameterUse const& number, at::Tensor const& of_softplus) {
+        if (!number.trainable()) return;
+        at::Tensor const value = for_kernel(number.value());
+        number.deliver(of_softplus.sum({0, 1}, false, at::kDouble).reshape({1}) * value.sigmoid());
     }
 };
 
@@ -253,8 +254,13 @@ at::Tensor activate(at::Tensor const& x, Activation activation) {
     case Activation::gelu_tanh: return at::gelu(x, "tanh");
     case Activation::relu: return at::relu(x);
     case Activation::tanh: return at::tanh(x);
+    case Activation::xielu: break; // has numbers of its own
     }
-    return x;
+    throw cluster::JobError("an activation with numbers of its own is computed by xielu");
+}
+
+at::Tensor xielu(at::Tensor const& x, XieluUse const& use) {
+    return XieluFunction::apply(x, &use);
 }
 
 at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const& v,
@@ -275,11 +281,6 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
     if (can_flash(q, problem))
         return flash_attention(q, k, v, problem, pass.ids.offsets, shape.recompute);
     return AttentionFunction::apply(q, k, v, problem, shape.recompute)[0];
-}
-
-at::Tensor apply_rotary(at::Tensor const& x, std::int64_t heads, RotaryTable const& table,
-                        Pass const& pass) {
-    return RotaryFunction::apply(x, heads, &table, &pass);
 }
 
 } // namespace trireme::framework::model

@@ -30,7 +30,7 @@ at::Tensor rms_norm_heads(at::Tensor const& x, parallel::ParameterUse const& wei
 /// ranks hold count once; padding holds zeros. Collective over `axis`, in the backward pass too.
 at::Tensor rms_norm_over_ranks(at::Tensor const& x, parallel::ParameterUse const& weight,
                                RmsOptions const& options, parallel::TensorAxis const& axis);
-/// y[T, D], Ba et al. 2016.
+/// y[T, D], Ba et al. 2016. There may be no bias.
 at::Tensor layer_norm(at::Tensor const& x, parallel::ParameterUse const& weight,
                       parallel::ParameterUse const& bias, double epsilon);
 /// Inverted dropout of x[T, D]; the identity outside training or for p = 0.
@@ -45,10 +45,19 @@ at::Tensor gated(at::Tensor const& gate, at::Tensor const& up, Activation activa
 /// act(x), [T, F].
 at::Tensor activate(at::Tensor const& x, Activation activation);
 
+/// Numbers of one layer's xIELU, [1] each. beta and epsilon are not trained.
+struct XieluUse {
+    parallel::ParameterUse positive, negative, beta, epsilon;
+};
+/// a x^2 + b x where x > 0, (exp(min(x, e)) - 1 - x) c + b x elsewhere, with a =
+/// softplus(positive), b = beta, c = b + softplus(negative), e = epsilon; of x[T, F], in float32 at
+/// least.
+at::Tensor xielu(at::Tensor const& x, XieluUse const& use);
+
 struct AttentionShape {
     std::int64_t heads, kv_heads, head_size;
     bool causal;
-    std::int64_t window; ///< keys a query sees, itself the last; 0: all
+    std::int64_t window; ///< keys a query sees to each side that it sees, itself one; 0: all
     double scale;        ///< factor of scores
     double dropout;
     std::uint64_t site;
@@ -65,8 +74,11 @@ at::Tensor attention(at::Tensor const& q, at::Tensor const& k, at::Tensor const&
 /// computed in `dtype` by the
 /// formulas and in the order of transformers' modeling_rope_utils.py: in float32 the numbers that a
 /// model was trained with, to the bit.
+/// Samples of more than `short_context` tokens have rows of their own, which come after those of
+/// the others; 0: all have the same.
 struct RotaryTable {
     at::Tensor cosine, sine;
+    std::int64_t short_context = 0;
 };
 RotaryTable rotary_table(Config const& config, at::ScalarType dtype, at::Device device = at::kCPU,
                          LayerRotary which = LayerRotary::main);

@@ -1,4 +1,6 @@
 // Derives the parameters of a model from its description alone.
+#include <cmath>
+
 #include "framework/model/frozen.hpp"
 #include "framework/model/layer_names.hpp"
 #include "framework/model/transformer_stage.hpp"
@@ -62,11 +64,14 @@ class SpecList {
     }
     /// Adds a norm over each rank's own tokens or heads: its gradient is a part of the sum.
     void norm(LinearNames const& names, std::int64_t width, std::string const& unit) {
-        for (auto const& [name, initial] :
-             {std::pair{names.weight, norm_}, {names.bias, Initial::zeros}}) {
-            vector(name, width, unit, initial);
-            if (!name.empty()) specs_.back().partial = true;
-        }
+        std::size_t const first = specs_.size();
+        norm_alike(names, width, unit);
+        for (std::size_t i = first; i < specs_.size(); ++i) specs_[i].partial = true;
+    }
+    /// Adds a norm that all ranks compute over the same rows.
+    void norm_alike(LinearNames const& names, std::int64_t width, std::string const& unit) {
+        vector(names.weight, width, unit, norm_);
+        vector(names.bias, width, unit, Initial::zeros);
     }
     /// A score that each row of a divided table adds.
     void vocabulary_bias(std::string const& name, std::int64_t rows, std::string const& unit) {
@@ -92,6 +97,15 @@ class SpecList {
         matrix(name, rows, width, unit);
         if (!name.empty()) specs_.back().partial = true;
     }
+    /// A number of an activation, of which each rank computes some columns.
+    void number(std::string const& name, double value, bool trainable, std::string const& unit) {
+        vector(name, 1, unit, Initial::constant);
+        if (name.empty()) return;
+        specs_.back().value = value;
+        specs_.back().trainable = trainable;
+        specs_.back().scalar = !trainable;
+        specs_.back().partial = trainable;
+    }
     ParameterSpec& last() { return specs_.back(); }
     std::vector<ParameterSpec> take() { return std::move(specs_); }
 
@@ -110,6 +124,15 @@ class SpecList {
     Initial norm_; ///< of norms' weights
     std::vector<ParameterSpec> specs_;
 };
+
+/// Begins as transformers does: with slopes of 0.8, of which the number is the inverse of softplus.
+void list_activation(SpecList& list, LayerNames const& layer, std::string const& unit) {
+    constexpr double kSlope = 0.8, kBeta = 0.5, kEpsilon = -1e-6;
+    list.number(layer.activation_positive, std::log(std::expm1(kSlope)), true, unit);
+    list.number(layer.activation_negative, std::log(std::expm1(kSlope - kBeta)), true, unit);
+    list.number(layer.activation_beta, kBeta, false, unit);
+    list.number(layer.activation_epsilon, kEpsilon, false, unit);
+}
 
 void list_layer(SpecList& list, Config const& c, std::int64_t i) {
     LayerNames const layer = layer_names(c, i);
@@ -137,6 +160,7 @@ void list_layer(SpecList& list, Config const& c, std::int64_t i) {
     list.column_linear(layer.gate, c.hidden, inner, unit);
     list.column_linear(layer.up, c.hidden, inner, unit);
     list.row_linear(layer.down, c.hidden, inner, unit);
+    list_activation(list, layer, unit);
     list.norm(layer.feed_forward_norm, c.hidden, unit);
     list.norm(layer.feed_forward_output_norm, c.hidden, unit);
 }
@@ -156,18 +180,20 @@ std::vector<ParameterSpec> parameter_specs(Config const& c) {
     list.last().untrained_row = c.untrained_token;
     list.own_rows(embeddings.positions, c.position_offset + c.max_positions, c.hidden,
                   "embeddings");
+    if (c.position_offset > 0) list.last().untrained_row = c.position_offset - 1;
     list.own_rows(embeddings.segments, c.token_types, c.hidden, "embeddings");
     list.norm(embeddings.norm, c.hidden, "embeddings");
     for (std::int64_t i = 0; i < c.layers; ++i) list_layer(list, c, i);
     list.norm(head.norm, c.hidden, "head");
     list.linear(head.pooler, c.hidden, c.hidden, "head");
+    list.norm_alike(head.pooler_norm, c.hidden, "head");
     list.linear(head.classifier, c.outputs(), c.hidden, "head");
     list.own_linear(head.transform, c.hidden, c.hidden, "head");
     list.norm(head.transform_norm, c.hidden, "head");
     list.vocabulary_bias(head.vocabulary_bias, c.vocabulary, "head");
     if (!tied) list.vocabulary(head.language_model, c.vocabulary, c.hidden, "head");
     std::vector<ParameterSpec> specs = list.take();
-    for (auto& spec : specs) spec.trainable = !is_frozen(c, spec.name);
+    for (auto& spec : specs) spec.trainable &= !is_frozen(c, spec.name);
     return specs;
 }
 

@@ -1,9 +1,11 @@
 #include "framework/model/transformer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "framework/model/heads.hpp"
+#include "framework/model/token_rows.hpp"
 #include "parallel/linear.hpp"
 
 namespace trireme::framework::model {
@@ -39,29 +41,21 @@ at::Tensor own_ids(at::Tensor const& ids, parallel::TensorAxis const& axis) {
     return ids.narrow(0, axis.rank() * rows, rows);
 }
 
-/// A padded query head looks evenly at whatever its kv head has: what it found must not reach the
-/// output's weights.
+/// A padded query head looks evenly at whatever its kv head has, and an activation may be no zero
+/// where its input is one: what is found there must not reach the output's weights.
 at::Tensor clear_padding(at::Tensor const& x, parallel::TensorSlice const& slice) {
     if (slice.real == slice.local) return x;
     return at::cat({x.narrow(1, 0, slice.real), x.new_zeros({x.size(0), slice.local - slice.real})},
                    1);
 }
 
-/// The last token of sample i that is not `pad`; the first, if all are.
-std::int64_t last_token(data::MicroBatch const& micro_batch, std::size_t i, std::int64_t pad) {
-    std::int64_t t = micro_batch.offsets[i + 1] - 1;
-    while (t > micro_batch.offsets[i] && micro_batch.tokens[static_cast<std::size_t>(t)] == pad)
-        --t;
-    return t;
-}
-
-/// The token that a classifier reads of each sample.
-std::vector<std::int64_t> rows_read(Pass const& pass, Config const& config) {
-    std::vector<std::int64_t> rows;
-    for (std::size_t i = 0; i + 1 < pass.micro_batch.offsets.size(); ++i)
-        rows.push_back(config.causal ? last_token(pass.micro_batch, i, config.pad_token)
-                                     : pass.micro_batch.offsets[i]);
-    return rows;
+/// Rows of learned positions of all tokens, [T].
+at::Tensor position_rows(Pass const& pass, std::int64_t offset) {
+    if (offset == 0) return pass.ids.positions;
+    auto const pad = offset - 1;
+    auto const& tokens = pass.micro_batch.tokens;
+    if (std::ranges::find(tokens, pad) == tokens.end()) return pass.ids.positions + offset;
+    return on_device(rows_beside_padding(pass.micro_batch, pad), pass.ids.positions.device());
 }
 
 /// The meta device selects no rows: as many of the first ones have the shape.
@@ -97,10 +91,8 @@ at::Tensor Embeddings::forward(at::Tensor const& anchor, Pass const& pass) const
     auto const& axis = options_.tensor;
     at::Tensor x = scaled(parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis));
     if (positions_) {
-        at::Tensor const rows = own_ids(pass.ids.positions, axis);
-        x = x + parallel::embedding(anchor,
-                                    config_.position_offset ? rows + config_.position_offset : rows,
-                                    positions_);
+        at::Tensor const rows = own_ids(position_rows(pass, config_.position_offset), axis);
+        x = x + parallel::embedding(anchor, rows, positions_);
     }
     if (segments_) x = x + parallel::embedding(anchor, own_ids(pass.ids.segments, axis), segments_);
     if (norm_.weight) x = normalize_as(config_, x, norm_);
@@ -135,6 +127,8 @@ TransformerLayer::TransformerLayer(Config const& config, ParameterStore& store, 
     feed_forward_norm_ = find(store, names.feed_forward_norm);
     attention_output_norm_ = find(store, names.attention_output_norm);
     feed_forward_output_norm_ = find(store, names.feed_forward_output_norm);
+    xielu_ = {find(store, names.activation_positive), find(store, names.activation_negative),
+              find(store, names.activation_beta), find(store, names.activation_epsilon)};
 }
 
 LayerRotary TransformerLayer::rotary() const {
@@ -213,7 +207,9 @@ AttentionShape TransformerLayer::attention_shape() const {
 at::Tensor TransformerLayer::feed_forward(at::Tensor const& x, Pass const& pass) const {
     at::Tensor const whole = parallel::gather_sequence(x, options_.tensor), up = apply(up_, whole);
     at::Tensor const inner = config_.gated ? gated(apply(gate_, whole), up, config_.activation)
-                                           : activate(up, config_.activation);
+                             : config_.activation == Activation::xielu
+                                 ? clear_padding(xielu(up, xielu_), up_.weight.parameter().slice())
+                                 : activate(up, config_.activation);
     at::Tensor const y = parallel::row_linear(inner, down_.weight, down_.bias, options_.tensor);
     return dropout(y, config_.hidden_dropout, pass, site_id(Site::feed_forward_output, index_),
                    options_.tensor.rank());
@@ -224,6 +220,7 @@ Head::Head(Config const& config, ParameterStore& store, BlockOptions const& opti
     HeadNames const names = head_names(config);
     norm_ = find(store, names.norm);
     pooler_ = find(store, names.pooler);
+    pooler_norm_ = find(store, names.pooler_norm);
     classifier_ = find(store, names.classifier);
     transform_ = find(store, names.transform);
     transform_norm_ = find(store, names.transform_norm);
@@ -266,24 +263,22 @@ at::Tensor Head::logits(at::Tensor const& x, Pass const& pass) const {
 
 at::Tensor Head::transform(at::Tensor const& x) const {
     if (!transform_.weight) return x;
-    return normalize_as(config_, activate(apply(transform_, x), config_.activation),
+    return normalize_as(config_, activate(apply(transform_, x), config_.transform_activation),
                         transform_norm_);
 }
 
 at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     HeadTraits const head = traits_of(config_.head);
-    if (head.rows == data::Per::token) { // that of places has no dropout, as in transformers
-        if (head.learns == data::Values::labels)
-            h = dropout(h, config_.classifier_dropout, pass, site_id(Site::classifier));
-        return apply(classifier_, h);
-    }
+    if (head.rows == data::Per::token)
+        return apply(classifier_,
+                     dropout(h, config_.classifier_dropout, pass, site_id(Site::classifier)));
     bool const each = config_.pooling == Pooling::mean_of_outputs;
     std::vector<std::int64_t> rows;
     if (each) {
         rows.resize(static_cast<std::size_t>(h.size(0)));
         std::iota(rows.begin(), rows.end(), 0);
     } else {
-        rows = rows_read(pass, config_);
+        rows = rows_read(pass.micro_batch, config_);
         h = config_.pooling == Pooling::mean ? mean_of_samples(h, pass) : choose_rows(h, rows);
     }
     auto const drop = [&](Site site) {
@@ -291,6 +286,7 @@ at::Tensor Head::classify(at::Tensor h, Pass const& pass) const {
     };
     if (config_.dropout_before_pooler) drop(Site::pooler);
     if (pooler_.weight) h = activate(apply(pooler_, h), config_.pooled_activation);
+    if (pooler_norm_.weight) h = normalize_as(config_, h, pooler_norm_);
     drop(Site::classifier);
     at::Tensor const outputs = apply(classifier_, h);
     return each ? mean_of_samples(outputs, pass) : outputs;

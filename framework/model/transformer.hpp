@@ -72,6 +72,7 @@ class TransformerLayer {
     std::int64_t index_;
     LinearUse query_, key_, value_, output_, query_norm_, key_norm_, gate_, up_, down_,
         attention_norm_, feed_forward_norm_, attention_output_norm_, feed_forward_output_norm_;
+    XieluUse xielu_;
 };
 
 /// Final norm and loss: language model, classification of each sample by its first token (BERT) or
@@ -87,12 +88,12 @@ class Head {
   private:
     at::Tensor normalized(at::Tensor const& x) const;
     at::Tensor classify(at::Tensor h, Pass const& pass) const; ///< [T, D] -> [rows, outputs]
-    /// Does what a masked language model does with the body's output before the table of tokens.
+    /// Does what a head does with each token of the body's output before its last layer.
     at::Tensor transform(at::Tensor const& x) const;
 
     Config const& config_;
     BlockOptions options_;
-    LinearUse norm_, pooler_, classifier_, transform_, transform_norm_;
+    LinearUse norm_, pooler_, pooler_norm_, classifier_, transform_, transform_norm_;
     parallel::ParameterUse language_model_, vocabulary_bias_;
 };
 

@@ -21,6 +21,7 @@ double left(RateSchedule schedule, Place const& p) {
     case RateSchedule::linear: return 1.0 - p.done;
     case RateSchedule::cosine: return 0.5 * (1.0 + std::cos(std::numbers::pi * p.done));
     case RateSchedule::wsd: return 1.0 - p.falling; // warm-up, stable, decay (Hu et al. 2024)
+    case RateSchedule::range_test: break;           // has no highest rate to begin with
     }
     return 1.0;
 }
@@ -39,6 +40,9 @@ double over(std::int64_t step, std::int64_t first, std::int64_t count) {
 } // namespace
 
 double learning_rate(Section const& section, std::int64_t step, std::int64_t total) {
+    if (section.schedule == RateSchedule::range_test)
+        return section.learning_rate *
+               std::pow(section.final_fraction, 1.0 - over(step, 0, total - 1));
     std::int64_t const warmup = steps_of(section.warmup, total),
                        cooldown = steps_of(section.cooldown, total);
     // The convention of transformers' get_linear_schedule_with_warmup: step 0 of a warm-up has rate

@@ -7,11 +7,12 @@
 
 namespace trireme::framework::optimizer {
 
-/// Names the way of the learning rate after the warm-up; wsd: warm-up, stable, decay.
-enum class RateSchedule : std::uint8_t { constant, linear, cosine, wsd };
+/// Names the way of the learning rate after the warm-up; wsd: warm-up, stable, decay; range_test:
+/// it rises by the same factor every step.
+enum class RateSchedule : std::uint8_t { constant, linear, cosine, wsd, range_test };
 /// Names in configurations and messages, in the order of the values.
 constexpr auto names_of(RateSchedule) {
-    return std::array{"constant", "linear", "cosine", "wsd"};
+    return std::array{"constant", "linear", "cosine", "wsd", "range_test"};
 }
 struct Section {
     double learning_rate = 5e-5;

@@ -47,7 +47,7 @@ Tensors initial_weights(model::Config const& model, std::uint64_t seed) {
     auto specs = model::parameter_specs(model);
     std::map<std::string, double> base;
     for (auto& spec : specs) {
-        base[spec.name] = spec.initial == parallel::Initial::ones ? 1.0 : 0.0;
+        base[spec.name] = parallel::start_of(spec);
         if (spec.initial != parallel::Initial::normal) spec.deviation = 0.1;
         spec.initial = parallel::Initial::normal;
     }
@@ -72,7 +72,8 @@ static void set_positions(model::Config& tiny, model::Config const& full) {
     if (tiny.rotary.original_context > 0) tiny.rotary.original_context = 12;
     auto const pairs =
         static_cast<std::size_t>((tiny.rotary_size ? tiny.rotary_size : tiny.head_size) / 2);
-    if (!tiny.rotary.factors.empty()) tiny.rotary.factors.resize(pairs, 2.0);
+    for (auto* factors : {&tiny.rotary.factors, &tiny.rotary.long_factors})
+        if (!factors->empty()) factors->resize(pairs, 2.0);
 }
 
 model::Config tiny_model(model::Config const& full) {
@@ -85,6 +86,7 @@ model::Config tiny_model(model::Config const& full) {
     tiny.vocabulary = 101;
     tiny.token_types = full.token_types > 0 ? 2 : 0;
     set_positions(tiny, full);
+    tiny.position_offset = std::min<std::int64_t>(full.position_offset, 2);
     tiny.embedding_dropout = tiny.hidden_dropout = tiny.attention_dropout =
         tiny.classifier_dropout = kDropout;
     tiny.initializer_range = 0.2;

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/function_schema.h>
 #include <ATen/core/ivalue.h>
+#include <ATen/record_function.h>
 
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,8 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include "framework/planning/launch.hpp"
 
 namespace trireme::framework::planning {
 
@@ -91,5 +94,79 @@ void each_tensor(c10::IValue const& value, F const& f) {
     if (value.isList())
         for (c10::IValue const& x : value.toListRef()) each_tensor(x, f);
 }
+
+/// Names of ours for what libtorch does on a CPU, where the meta device has no such operation.
+inline std::map<std::string, std::string, std::less<>> const kOnMeta{
+    {"trireme::pick_rows", "aten::index_select"},
+    {"trireme::layer_norm", "aten::native_layer_norm"},
+    {"trireme::layer_norm_backward", "aten::native_layer_norm_backward"}};
+
+inline std::string_view dtype_name(at::ScalarType type) {
+    switch (type) {
+    case at::kFloat: return "fp32";
+    case at::kBFloat16: return "bf16";
+    case at::kDouble: return "fp64";
+    default: return "none";
+    }
+}
+
+/// What a launch's tensors say, in the order of its arguments, which an operation tells only at its
+/// start, and of its results, which it tells at its end.
+class LaunchTensors {
+  public:
+    void note_inputs(at::RecordFunction const& function) {
+        for (auto const& value : function.inputs())
+            each_tensor(value, [this](at::Tensor const& x) { note(x); });
+        inputs_ = matrices_.size();
+        first_is_matrix_ = !function.inputs().empty() && function.inputs()[0].isTensor() &&
+                           function.inputs()[0].toTensor().dim() == 2;
+    }
+    void describe(Launch& launch, at::RecordFunction const& function) {
+        std::string_view const name = function.name();
+        auto const renamed = kOnMeta.find(name);
+        launch.name = renamed == kOnMeta.end() ? std::string(name) : renamed->second;
+        launch.dtype = dtype_;
+        if (!kProducts.contains(name)) {
+            if (strided_) launch.name += "/strided";
+        } else if (name.starts_with("aten::")) {
+            bool const added = name.starts_with("aten::addmm"); // to a matrix, or to a row
+            std::size_t const first = added && first_is_matrix_ ? 1 : 0;
+            if (inputs_ >= first + 2)
+                launch.product = product_of(matrices_[first], matrices_[first + 1]);
+        } else {
+            for (auto const& value : function.outputs())
+                each_tensor(value, [this](at::Tensor const& x) { note(x); });
+            // queries, keys, values, result, log of sums
+            if (matrices_.size() < 5) return;
+            launch.tokens = matrices_[0].rows;
+            launch.heads = matrices_[4].columns;
+            launch.head_size = matrices_[0].columns / launch.heads;
+        }
+    }
+
+  private:
+    struct Matrix {
+        std::int64_t rows, columns;
+        bool transposed;
+    };
+    void note(at::Tensor const& x) {
+        if (dtype_ == "none") dtype_ = dtype_name(x.scalar_type());
+        strided_ = strided_ || !x.is_contiguous();
+        if (x.dim() == 2)
+            matrices_.push_back(
+                {x.size(0), x.size(1), x.size(0) > 1 && x.size(1) > 1 && x.stride(0) == 1});
+    }
+    static ProductShape product_of(Matrix const& a, Matrix const& b) {
+        return {a.transposed   ? ProductForm::tn
+                : b.transposed ? ProductForm::nt
+                               : ProductForm::nn,
+                a.rows, a.columns, b.columns};
+    }
+
+    std::vector<Matrix> matrices_;
+    std::size_t inputs_ = 0; ///< of the matrices
+    std::string_view dtype_ = "none";
+    bool strided_ = false, first_is_matrix_ = false;
+};
 
 } // namespace trireme::framework::planning

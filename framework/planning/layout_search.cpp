@@ -196,7 +196,8 @@ Judged Judge::judge(OwnPlan plan) {
     judged.stage = static_cast<int>(fullest - stages.begin());
     judged.over = fullest->total() + request_.library - request_.machine.machine.gpu.memory_bytes;
     if (judged.over <= 0)
-        judged.time = own_time(request_.run, judged.plan, request_.machine.machine, request_.stack);
+        judged.time = own_time(request_.run, judged.plan, request_.machine.machine, request_.stack,
+                               times_of(judged.plan));
     return judged;
 }
 
@@ -209,6 +210,17 @@ BlockProfile const& Judge::profile_of(OwnPlan const& plan) {
         .emplace(key, request_.profile({s.tensor, plan.micro_batch, request_.run.sequence,
                                         s.recompute, request_.compute, request_.gpu}))
         .first->second;
+}
+
+BlockTimes const* Judge::times_of(OwnPlan const& plan) {
+    if (!request_.price) return nullptr;
+    auto const& s = plan.layout.section;
+    auto const key = std::tuple(s.tensor, s.replicate, s.shard, s.zero, plan.micro_batch,
+                                static_cast<int>(s.recompute),
+                                s.pipeline > 1 && s.schedule == ScheduleKind::zero_bubble);
+    auto const found = times_.find(key);
+    if (found != times_.end()) return &found->second;
+    return &times_.emplace(key, request_.price(request_, plan)).first->second;
 }
 
 SearchResult search_layouts(SearchRequest const& request) {

@@ -23,6 +23,8 @@ struct SearchRequest {
     bool gpu = true;
     bool base = false, average = false;                         ///< as in OwnLayout
     std::function<BlockProfile(ProfileRequest const&)> profile; ///< profile_blocks
+    /// price_blocks, on a calibrated machine; else none
+    std::function<BlockTimes(SearchRequest const&, OwnPlan const&)> price = {};
 };
 
 /// One layout, judged.
@@ -51,9 +53,14 @@ class Judge {
 
   private:
     BlockProfile const& profile_of(OwnPlan const& plan);
+    /// null: the machine is not calibrated
+    BlockTimes const* times_of(OwnPlan const& plan);
 
     SearchRequest const& request_;
     std::map<std::tuple<int, std::int64_t, int>, BlockProfile> profiles_;
+    /// by tensor, replicate and shard ranks, ZeRO stage, micro-batch, recomputation, and whether
+    /// weight gradients are apart
+    std::map<std::tuple<int, int, int, int, std::int64_t, int, bool>, BlockTimes> times_;
 };
 
 /// Every tensor size within a node, pipeline, schedule with its virtual stages, ZeRO stage over all

@@ -2,9 +2,12 @@
 // efficiencies and latencies are measured or fitted (docs/planning.md).
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace trireme::framework::planning {
+
+struct Calibration;
 
 struct Gpu {
     std::string name;
@@ -36,6 +39,8 @@ struct Machine {
     std::int64_t nodes = 1;
     Link node_link; ///< between the GPUs of a node
     Link network;   ///< between nodes; unused with one node
+    /// measured kernels and collectives (calibration.hpp), which go before all of the above
+    std::shared_ptr<Calibration const> calibration = nullptr;
 };
 
 } // namespace trireme::framework::planning

@@ -9,6 +9,7 @@
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
 #include "framework/config/config_reader.hpp"
+#include "framework/planning/calibration_file.hpp"
 
 namespace trireme::framework::planning {
 
@@ -86,6 +87,7 @@ void walk_host(Walk& w, MachineHost& host) {
     w.field("cores", host.cores, keys::at_least<std::int64_t>(0));
     scaled(w, "memory_GB", host.memory_bytes, 1e9, keys::not_negative());
     scaled(w, "storage_GBps", host.storage_bandwidth, 1e9, keys::not_negative());
+    scaled(w, "storage_read_GBps", host.storage_read, 1e9, keys::not_negative());
     w.field("watts", host.watts, keys::not_negative());
 }
 
@@ -139,12 +141,17 @@ MachineFile read_machine(std::string const& name, std::string const& folder) {
         throw cluster::InputError(
             fmt::format("--machine: {}: legal: {}, or the path of a file like those of {}", name,
                         fmt::join(names_in(folder), ", "), folder));
-    YAML::Node const root =
+    YAML::Node root =
         config::load_plain_yaml(cluster::read_file(file, config::kMostYamlBytes), file);
     if (!root.IsMap())
         throw cluster::InputError(fmt::format("{}: legal: a mapping of keys to values", file));
-    keys::Reader reader(file, root, {});
     MachineFile m = unknown();
+    if (YAML::Node const measured = root["calibration"]) {
+        m.machine.calibration =
+            std::make_shared<Calibration const>(read_calibration(measured, file));
+        root.remove("calibration");
+    }
+    keys::Reader reader(file, root, {});
     walk(reader, m);
     reader.check_unknown();
     m.machine.name = m.name;
@@ -158,7 +165,8 @@ std::string to_yaml(MachineFile const& machine, std::vector<std::string> const& 
     walk(writer, copy);
     std::string text;
     for (auto const& line : comments) text += "# " + line + "\n";
-    return text + writer.text();
+    text += writer.text();
+    return machine.machine.calibration ? text + to_yaml(*machine.machine.calibration) : text;
 }
 
 } // namespace trireme::framework::planning

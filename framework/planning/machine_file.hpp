@@ -8,17 +8,12 @@
 
 namespace trireme::framework::planning {
 
-/// Measured rate of matrix products of one shape.
-struct MatrixRate {
-    std::int64_t rows = 0, inner = 0, columns = 0;
-    double flops = 0; ///< FLOP/s, median
-};
-
 struct MachineHost {
     std::string source;
     std::int64_t cores = 0;       ///< of a node; 0: not known
     double memory_bytes = 0;      ///< of a node; 0: not known
-    double storage_bandwidth = 0; ///< bytes/s that a node writes; 0: not known
+    double storage_bandwidth = 0; ///< bytes/s that a node writes and syncs; 0: not known
+    double storage_read = 0;      ///< bytes/s that a node reads; 0: not known
     double watts = 0;             ///< of a node beside its GPUs; 0: not known
 };
 

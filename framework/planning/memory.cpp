@@ -133,25 +133,6 @@ struct CountingMeta : c10::Allocator {
     void copy_data(void*, void const*, std::size_t) const override {}
 };
 
-/// Does what the trainer does between two steps' reading of data
-/// (framework/train/trainer_step.cpp).
-void train(parallelize::ParallelModel& model, optimizer::AdamW& optimizer,
-           std::optional<optimizer::GradientNorm> const& norm_of, std::int64_t micro_batches) {
-    model.queue(micro_batches);
-    at::Tensor const own_losses = model.engine().losses();
-    parallel::step_place = {"norm"};
-    at::Tensor const norm = norm_of ? norm_of->compute() : at::zeros({}, at::kDouble),
-                     losses = step::gather_losses(own_losses, micro_batches, model.mesh()),
-                     loss = optimizer::ordered_sum(losses),
-                     // The host reads the update's scale, which a shape does not have.
-        scale = loss.is_meta()
-                    ? at::ones({}, at::kDouble)
-                    : step::update_scale(loss, norm, 1.0, std::numeric_limits<double>::infinity());
-    parallel::step_place = {"update"};
-    optimizer.step(1e-3, scale, 0);
-    model.refresh();
-}
-
 } // namespace
 
 MemoryMeter::MemoryMeter(c10::DeviceType device) : device_(device) {
@@ -178,6 +159,23 @@ void MemoryMeter::reset() const {
     own_count(device_).reset();
 }
 
+void train_once(parallelize::ParallelModel& model, optimizer::AdamW& optimizer,
+                std::optional<optimizer::GradientNorm> const& norm_of, std::int64_t micro_batches) {
+    model.queue(micro_batches);
+    at::Tensor const own_losses = model.engine().losses();
+    parallel::step_place = {"norm"};
+    at::Tensor const norm = norm_of ? norm_of->compute() : at::zeros({}, at::kDouble),
+                     losses = step::gather_losses(own_losses, micro_batches, model.mesh()),
+                     loss = optimizer::ordered_sum(losses),
+                     // The host reads the update's scale, which a shape does not have.
+        scale = loss.is_meta()
+                    ? at::ones({}, at::kDouble)
+                    : step::update_scale(loss, norm, 1.0, std::numeric_limits<double>::infinity());
+    parallel::step_place = {"update"};
+    optimizer.step(1e-3, scale, 0);
+    model.refresh();
+}
+
 StepMemory count_memory(model::Config const& model, StepDescription const& step,
                         cluster::Communicator& world, at::Device device,
                         std::function<void()> const& ready) {
@@ -202,7 +200,7 @@ StepMemory count_memory(model::Config const& model, StepDescription const& step,
     meter.reset();
     StepMemory memory{.before = meter.live() - others};
     if (ready) ready();
-    train(parallel, optimizer, norm, now.micro_batches);
+    train_once(parallel, optimizer, norm, now.micro_batches);
     memory.moments = meter.moments();
     for (auto& moment : memory.moments) moment.peak -= others;
     memory.peak = std::ranges::max(memory.moments, {}, &MemoryMoment::peak);

@@ -2,6 +2,7 @@
 // describes Trireme, for a search over thousands of layouts.
 #pragma once
 #include "framework/model/config.hpp"
+#include "framework/planning/block_times.hpp"
 #include "framework/planning/machine_file.hpp"
 #include "framework/planning/own_memory.hpp"
 #include "framework/planning/prediction.hpp"
@@ -29,7 +30,8 @@ Workload workload_of(OwnRun const& run, OwnPlan const& plan);
 /// Seconds of a step by where they go. `stack` describes Trireme, `machine` has its constants
 /// (constants.hpp). Of many micro-steps so many are simulated that the schedule repeats itself, and
 /// the rest take as long as the last of these. Local, pure.
+/// `measured`, if given, says what parts take on a calibrated machine (price_step.hpp).
 StepTime own_time(OwnRun const& run, OwnPlan const& plan, Machine const& machine,
-                  Stack const& stack);
+                  Stack const& stack, BlockTimes const* measured = nullptr);
 
 } // namespace trireme::framework::planning

@@ -103,6 +103,12 @@ RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,
     return memory;
 }
 
+std::int64_t parameters_of(model::Config const& model) {
+    std::int64_t all = 0;
+    for (auto const& spec : model::parameter_specs(model)) all += elements_of(spec);
+    return all;
+}
+
 void check_degrees(config::Config const& config, int ranks) {
     parallelize::mesh_shape(config.parallel, ranks);
 }

@@ -60,6 +60,9 @@ void check_degrees(config::Config const& config, int ranks);
 /// Opens data and config.json, resolves the mesh for `ranks`. Throws InputError as a run would.
 RunPreview preview_run(config::Config const& config, int ranks);
 
+/// Elements of all parameters of a model with its head.
+std::int64_t parameters_of(model::Config const& model);
+
 /// Memory of a ParameterStore of these parameters with moments; a test compares it with a real one.
 /// `average`: with an average of the weights as well (optimizer.ema_decay).
 RankMemory rank_memory(std::vector<parallel::ParameterSpec> const& specs,

@@ -13,8 +13,6 @@
 
 #include "cluster/error.hpp"
 #include "framework/model/flash.hpp"
-#include "framework/parallelize/layout_check.hpp"
-#include "framework/parallelize/parallel_model.hpp"
 #include "framework/planning/launch_rules.hpp"
 #include "framework/planning/memory_meter.hpp"
 #include "parallel/compute_path.hpp"
@@ -34,6 +32,8 @@ struct Frame : at::ObserverContext {
     std::int64_t written = 0;
     bool launched = false, allocated = false; ///< by an operation inside
     bool ours = false, waits = false;         ///< ours: of the device that is counted
+    Launch launch;                            ///< for a watcher
+    LaunchTensors tensors;
 };
 
 } // namespace
@@ -55,6 +55,7 @@ Cost& Cost::operator+=(Cost const& o) {
 struct LaunchCounter::State {
     at::DeviceType device = at::kCPU;
     at::CallbackHandle handle = 0;
+    StepWatcher* watcher = nullptr;
     Frame* top = nullptr;
     std::vector<PlaceCost> places;
     std::unordered_map<std::string, Rule> rules;
@@ -129,6 +130,9 @@ std::unique_ptr<at::ObserverContext> begin(at::RecordFunction const& function) {
     if (Frame const* const outer = frame->outer)
         frame->inside = outer->inside || (outer->rule && outer->rule->kernel);
     if (!frame->inside) note_arguments(*frame, function);
+    if (!current->watcher) return frame;
+    if (!frame->inside) frame->tensors.note_inputs(function);
+    frame->launch.begin = Clock::now();
     return frame;
 }
 
@@ -188,6 +192,11 @@ void end(at::RecordFunction const& function, at::ObserverContext* context) {
         outer->allocated |= frame->allocated || cost.allocations > 0;
     }
     if (!(cost == Cost{})) current->add(function.name(), cost);
+    if (!current->watcher || cost.launches == 0) return;
+    frame->launch.end = Clock::now();
+    frame->launch.bytes = cost.read + cost.written;
+    frame->tensors.describe(frame->launch, function);
+    current->watcher->launched(frame->launch);
 }
 
 /// Collectives of a dry world, told to the counter of their thread.
@@ -195,6 +204,7 @@ class Calls : public cluster::CallObserver {
   public:
     void on_start(std::string_view group, cluster::CallRecord const& call) override {
         if (!current || call.bytes_on_wire == 0) return;
+        if (current->watcher) current->watcher->call_started(group, call);
         std::string const name = std::string(group) + " " + cluster::name_of(call.op);
         current->add(name,
                      {.collectives = 1, .wire = static_cast<std::int64_t>(call.bytes_on_wire)});
@@ -203,6 +213,7 @@ class Calls : public cluster::CallObserver {
     }
     void on_finish(std::string_view group, std::uint64_t sequence) override {
         if (!current) return;
+        if (current->watcher) current->watcher->call_finished(group, sequence);
         auto const call = current->flying.extract({std::string(group), sequence});
         if (!call || call.mapped().launches != current->launches) return;
         PlaceCost& place = current->at_place(call.mapped().doing, call.mapped().block);
@@ -221,8 +232,10 @@ struct DryGpu {
 
 } // namespace
 
-LaunchCounter::LaunchCounter(bool on_meta) : state_(std::make_unique<State>()) {
+LaunchCounter::LaunchCounter(bool on_meta, StepWatcher* watcher)
+    : state_(std::make_unique<State>()) {
     state_->device = on_meta ? at::kMeta : at::kCPU;
+    state_->watcher = watcher;
     current = state_.get();
     state_->handle = at::addThreadLocalCallback(at::RecordFunctionCallback(begin, end)
                                                     .needsInputs(true)
@@ -245,27 +258,14 @@ Cost LaunchCounter::total() const {
     return sum;
 }
 
-StepDescription even_step(model::Config const& model, parallelize::ParallelSection const& section,
-                          parallelize::NumericsSection const& numerics, EvenBatch const& batch,
-                          int ranks) {
-    StepDescription step{.mesh = parallelize::mesh_shape(section, ranks),
-                         .section = section,
-                         .numerics = numerics,
-                         .tokens_per_micro_batch = batch.tokens_per_micro_batch,
-                         .lengths =
-                             std::vector(static_cast<std::size_t>(batch.samples), batch.length)};
-    parallelize::check_layout(model, step.mesh, section);
-    return step;
-}
-
 std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription const& step, int rank,
-                                 bool gpu) {
+                                 bool gpu, StepWatcher* watcher) {
     auto const world =
         parallel::make_dry_world(step.mesh, rank, {.observer = std::make_shared<Calls>()});
     DryGpu const dry(gpu);
     std::optional<LaunchCounter> counter;
     try {
-        count_memory(model, step, *world, at::kMeta, [&] { counter.emplace(true); });
+        count_memory(model, step, *world, at::kMeta, [&] { counter.emplace(true, watcher); });
     } catch (c10::NotImplementedError const& error) {
         std::string const what = error.what_without_backtrace();
         throw cluster::InputError(fmt::format(

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cluster/communicator.hpp"
+#include "framework/planning/launch.hpp"
 #include "framework/planning/traffic.hpp"
 
 namespace trireme::framework::planning {
@@ -46,7 +47,8 @@ struct PlaceCost {
 /// Counts what the calling thread does on a device while it is alive. One at a time in a thread.
 class LaunchCounter {
   public:
-    explicit LaunchCounter(bool on_meta);
+    /// `watcher`, if given, is told of each launch; it outlives the counter.
+    explicit LaunchCounter(bool on_meta, StepWatcher* watcher = nullptr);
     ~LaunchCounter();
     LaunchCounter(LaunchCounter const&) = delete;
     LaunchCounter& operator=(LaunchCounter const&) = delete;
@@ -61,22 +63,12 @@ class LaunchCounter {
     std::unique_ptr<State> state_;
 };
 
-/// Describes a step by samples of equal length, so that no data are needed.
-struct EvenBatch {
-    std::int64_t samples = 1, length = 0, tokens_per_micro_batch = 0;
-};
-/// Describes a step of such samples on `ranks` ranks. Throws InputError for a layout that cannot
-/// work.
-StepDescription even_step(model::Config const& model, parallelize::ParallelSection const& section,
-                          parallelize::NumericsSection const& numerics, EvenBatch const& batch,
-                          int ranks);
-
 /// Counts a step of `rank`, from its micro-batches to renewed weights, by the code that trains, on
 /// the meta device. `gpu`: with what a GPU runs, not the CPU's kernels. Local; takes no memory for
 /// weights or activations. Throws InputError for a layout that cannot work, and on a GPU for one
 /// with an operation that does not run on the meta device, as attention that is not flash
-/// attention.
+/// attention. `watcher`, if given, is told of each launch and call.
 std::vector<PlaceCost> step_cost(model::Config const& model, StepDescription const& step, int rank,
-                                 bool gpu);
+                                 bool gpu, StepWatcher* watcher = nullptr);
 
 } // namespace trireme::framework::planning

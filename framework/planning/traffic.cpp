@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 
+#include "framework/parallelize/layout_check.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/planning/dry_step.hpp"
 #include "framework/tasks/task.hpp"
@@ -80,6 +81,19 @@ DryStep dry_step(model::Config const& model, StepDescription const& step,
             micro_batch_of(samples, step.lengths, model, step.mesh[parallel::Axis::tensor]), true,
             0, 0, 1.0, device));
     return dry;
+}
+
+StepDescription even_step(model::Config const& model, parallelize::ParallelSection const& section,
+                          parallelize::NumericsSection const& numerics, EvenBatch const& batch,
+                          int ranks) {
+    StepDescription step{.mesh = parallelize::mesh_shape(section, ranks),
+                         .section = section,
+                         .numerics = numerics,
+                         .tokens_per_micro_batch = batch.tokens_per_micro_batch,
+                         .lengths =
+                             std::vector(static_cast<std::size_t>(batch.samples), batch.length)};
+    parallelize::check_layout(model, step.mesh, section);
+    return step;
 }
 
 Traffic predict(model::Config const& model, StepDescription const& step, int rank) {

@@ -59,6 +59,16 @@ struct StepDescription {
     bool average = false; ///< of the weights, kept beside them (optimizer.ema_decay)
 };
 
+/// Describes a step by samples of equal length, so that no data are needed.
+struct EvenBatch {
+    std::int64_t samples = 1, length = 0, tokens_per_micro_batch = 0;
+};
+/// Describes a step of such samples on `ranks` ranks. Throws InputError for a layout that cannot
+/// work.
+StepDescription even_step(model::Config const& model, parallelize::ParallelSection const& section,
+                          parallelize::NumericsSection const& numerics, EvenBatch const& batch,
+                          int ranks);
+
 /// Predicts what `rank` sends from the load of the micro-batches until every compute copy is
 /// renewed: Engine::forward_backward and WeightGatherer::refresh. The loss, norm and stop signal
 /// that the trainer shares are not counted (some bytes for each micro-batch in fast mode). Local;

@@ -57,6 +57,7 @@ struct Workload {
     bool flash_attention = true;
     bool fp32_gradients = false; ///< gradients are added up and reduced in fp32
     bool bf16 = true;            ///< false: fp16
+    double element_bytes = 2;    ///< of what travels between stages of our own runs
 };
 
 } // namespace trireme::framework::planning

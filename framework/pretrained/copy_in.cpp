@@ -162,8 +162,8 @@ void copy_in(HfTensor const& tensor, std::string const& name, TensorEntry const&
              parallel::ParameterStore& store) {
     auto const read = [&](storage::Rectangle const& in_file) {
         if (!rows.empty()) return read_rows(name, entry, in_file, rows);
-        return tensor.shape[0] > entry.shape[0] ? read_grown(name, entry, in_file, seed)
-                                                : read_finite(name, entry, in_file);
+        bool const grown = !tensor.scalar && tensor.shape[0] > entry.shape[0];
+        return grown ? read_grown(name, entry, in_file, seed) : read_finite(name, entry, in_file);
     };
     for (auto const& part : tensor.parts) {
         // Once for each parameter; none is on another pipeline stage.

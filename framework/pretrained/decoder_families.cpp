@@ -143,7 +143,7 @@ void read_olmo2(Fields& fields, model::Config& c) {
 void read_olmo3(Fields& fields, model::Config& c) {
     read_olmo(fields, c);
     c.windows = sliding_but_each(fields, c, 4);
-    read_layered_rotary(fields, c, 500000.0, 500000.0, nullptr);
+    read_layered_rotary(fields, c, {500000.0, 500000.0});
 }
 
 void read_gemma2(Fields& fields, model::Config& c) {
@@ -162,7 +162,7 @@ void read_gemma2(Fields& fields, model::Config& c) {
 void read_gemma3(Fields& fields, model::Config& c) {
     read_gemma(fields, c, 131072);
     c.windows = sliding_but_each(fields, c, fields.positive("sliding_window_pattern", 6));
-    read_layered_rotary(fields, c, 1000000.0, 10000.0, "rope_local_base_freq");
+    read_layered_rotary(fields, c, {1000000.0, 10000.0, "rope_local_base_freq"});
     c.query_key_norm = model::QueryKeyNorm::heads;
     c.logits_cap = cap_of(fields, "final_logit_softcapping", 0);
 }

@@ -43,7 +43,8 @@ std::vector<PlannedTensor> plan_as_it_came(std::map<std::string, std::string> co
                 fmt::format("dtype of {}: missing; legal: a dtype for each tensor", t.name));
         plan.push_back(
             {t.name, t.shape,
-             found == dtypes.end() ? plan[0].dtype : dtype_of_name(t.name, found->second)});
+             found == dtypes.end() ? plan[0].dtype : dtype_of_name(t.name, found->second),
+             t.scalar});
     }
     return plan;
 }
@@ -58,7 +59,7 @@ Plan plan_of(ExportOptions const& options, std::vector<HfTensor> const& tensors)
         return {plan_as_it_came(options.dtypes, tensors), ""};
     DtypeChoice const& choice = choice_of(options.dtype == "auto" ? "fp32" : options.dtype);
     Plan plan{{}, choice.in_config};
-    for (auto const& t : tensors) plan.tensors.push_back({t.name, t.shape, choice.type});
+    for (auto const& t : tensors) plan.tensors.push_back({t.name, t.shape, choice.type, t.scalar});
     return plan;
 }
 

@@ -11,13 +11,19 @@ namespace {
 
 using model::Family;
 
-constexpr std::array<FamilyEntry, 20> kFamilies{{
+constexpr std::array<FamilyEntry, 22> kFamilies{{
     {"bert", Family::bert, read_bert, "", "BertForSequenceClassification", "Bert"},
-    {"roberta", Family::roberta, read_roberta, "", "RobertaForSequenceClassification"},
-    {"xlm-roberta", Family::xlm_roberta, read_roberta, "", "XLMRobertaForSequenceClassification"},
-    {"camembert", Family::camembert, read_roberta, "", "CamembertForSequenceClassification"},
-    {"distilbert", Family::distilbert, read_distilbert, "", "DistilBertForSequenceClassification"},
-    {"eurobert", Family::eurobert, read_eurobert, "", "EuroBertForSequenceClassification"},
+    {"roberta", Family::roberta, read_roberta, "", "RobertaForSequenceClassification", "Roberta"},
+    {"xlm-roberta", Family::xlm_roberta, read_roberta, "", "XLMRobertaForSequenceClassification",
+     "XLMRoberta"},
+    {"camembert", Family::camembert, read_roberta, "", "CamembertForSequenceClassification",
+     "Camembert"},
+    {"distilbert", Family::distilbert, read_distilbert, "", "DistilBertForSequenceClassification",
+     "DistilBert"},
+    {"eurobert", Family::eurobert, read_eurobert, "", "EuroBertForSequenceClassification",
+     "EuroBert", false},
+    {"modernbert", Family::modernbert, read_modernbert, "", "ModernBertForSequenceClassification",
+     "ModernBert"},
     {"gpt2", Family::gpt2, read_gpt2, "GPT2LMHeadModel", "GPT2ForSequenceClassification", "GPT2"},
     {"gpt_neox", Family::gpt_neox, read_gpt_neox, "GPTNeoXForCausalLM",
      "GPTNeoXForSequenceClassification", "GPTNeoX"},
@@ -31,6 +37,7 @@ constexpr std::array<FamilyEntry, 20> kFamilies{{
      "Qwen2"},
     {"qwen3", Family::qwen3, read_qwen3, "Qwen3ForCausalLM", "Qwen3ForSequenceClassification",
      "Qwen3"},
+    {"apertus", Family::apertus, read_apertus, "ApertusForCausalLM", "", "Apertus", false},
     {"granite", Family::granite, read_granite, "GraniteForCausalLM", ""},
     {"smollm3", Family::smollm3, read_smollm3, "SmolLM3ForCausalLM",
      "SmolLM3ForSequenceClassification", "SmolLM3"},

@@ -19,7 +19,10 @@ model::Activation activation(Fields& fields, char const* field, char const* othe
     auto const asked = fields.get(field, std::string(otherwise));
     for (auto const& n : kNames)
         if (asked == n.name) return n.activation;
-    fields.refuse(field, "silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu");
+    bool const has_numbers = std::string(otherwise) == "xielu"; // in the tensors of this family
+    if (has_numbers && asked == otherwise) return model::Activation::xielu;
+    fields.refuse(field, std::string(has_numbers ? "xielu, " : "") +
+                             "silu, swish, gelu, gelu_new, gelu_pytorch_tanh, relu");
 }
 
 std::int64_t layer_count(Fields& fields, char const* field) {

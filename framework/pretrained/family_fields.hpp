@@ -51,13 +51,18 @@ struct RotaryDefaults {
     bool by_frequency = false; ///< longrope, and no other stretch (Phi-3)
 };
 /// Reads rotary positions. transformers 4 has rope_theta and rope_scaling, 5 has both in
-/// rope_parameters. After the head size and max_positions, which a stretch may lower.
+/// rope_parameters. After the head size and max_positions.
 void read_rotary(Fields& fields, model::Config& c, RotaryDefaults const& otherwise = {});
+/// Where transformers 4 has the base of full layers and that of layers with a window, and their
+/// defaults; no field: it is the other's.
+struct LayeredBases {
+    double base, local_base;
+    char const* local_field = nullptr;
+    char const* base_field = "rope_theta";
+};
 /// Reads rotary positions of two kinds: those of full layers, and those of layers with a window,
-/// which are never stretched. `local_field`: where transformers 4 has their base; nullptr: it is
-/// the other's. After the windows.
-void read_layered_rotary(Fields& fields, model::Config& c, double base, double local_base,
-                         char const* local_field);
+/// which are never stretched. After the windows.
+void read_layered_rotary(Fields& fields, model::Config& c, LayeredBases const& family);
 
 /// transformers' defaults of a decoder, where the field is missing; 0 heads or head_dim: derived.
 struct DecoderDefaults {
@@ -79,6 +84,7 @@ void read_bert(Fields& fields, model::Config& c);
 void read_roberta(Fields& fields, model::Config& c);
 void read_distilbert(Fields& fields, model::Config& c);
 void read_eurobert(Fields& fields, model::Config& c);
+void read_modernbert(Fields& fields, model::Config& c);
 // Llama and its like.
 void read_llama(Fields& fields, model::Config& c);
 void read_mistral(Fields& fields, model::Config& c);
@@ -86,6 +92,7 @@ void read_ministral(Fields& fields, model::Config& c);
 void read_qwen2(Fields& fields, model::Config& c);
 void read_qwen3(Fields& fields, model::Config& c);
 void read_granite(Fields& fields, model::Config& c);
+void read_apertus(Fields& fields, model::Config& c);
 void read_smollm3(Fields& fields, model::Config& c);
 // Decoders that differ by more.
 void read_gpt2(Fields& fields, model::Config& c);

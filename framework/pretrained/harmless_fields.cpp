@@ -159,10 +159,17 @@ constexpr std::array kGpt2{"reorder_and_upcast_attn",
 /// Says how cross-encoders of sentence-transformers show their logits.
 constexpr std::array kRoberta{"sbert_ce_default_activation_function", "sentence_transformers"};
 
-/// sinusoidal_pos_embds: first values of positions before any training. qa_dropout: of another
-/// head.
+/// sinusoidal_pos_embds: first values of positions before any training. qa_dropout: read by the
+/// head for answers.
 constexpr std::array kDistilbert{"sbert_ce_default_activation_function", "sentence_transformers",
                                  "sinusoidal_pos_embds", "qa_dropout", "tie_weights_"};
+
+/// position_embedding_type and layer_norm_eps stay from BERT's fields, and nothing reads them. The
+/// others say how first values are drawn, which kernels compute and for which tokens.
+constexpr std::array kModernbert{"position_embedding_type",   "layer_norm_eps",
+                                 "initializer_cutoff_factor", "deterministic_flash_attn",
+                                 "reference_compile",         "repad_logits_with_grad",
+                                 "sparse_prediction",         "sparse_pred_ignore_index"};
 
 constexpr std::array kGptNeox{"is_decoder"};
 
@@ -189,11 +196,13 @@ struct OfFamily {
     char const* model_type;
     Names names;
 };
-constexpr std::array<OfFamily, 19> kFamilies{{{"bert", kBert},
+constexpr std::array<OfFamily, 21> kFamilies{{{"bert", kBert},
                                               {"roberta", kRoberta},
                                               {"xlm-roberta", kRoberta},
                                               {"camembert", kRoberta},
                                               {"distilbert", kDistilbert},
+                                              {"modernbert", kModernbert},
+                                              {"apertus", kLlama},
                                               {"gpt2", kGpt2},
                                               {"gpt_neox", kGptNeox},
                                               {"llama", kLlama},

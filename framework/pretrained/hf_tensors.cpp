@@ -108,7 +108,8 @@ std::vector<HfTensor> hf_tensors(model::Config const& config) {
         std::size_t const dim = spec.input_major ? 1 : 0;
         auto found = std::ranges::find(tensors, name, &HfTensor::name);
         if (found == tensors.end()) {
-            tensors.push_back({name, spec.shape, {{spec.name, dim, 0, spec.shape[dim]}}});
+            tensors.push_back(
+                {name, spec.shape, {{spec.name, dim, 0, spec.shape[dim]}}, spec.scalar});
             continue;
         }
         found->parts.push_back({spec.name, dim, found->shape[dim], spec.shape[dim]});

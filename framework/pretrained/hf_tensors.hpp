@@ -29,6 +29,7 @@ struct HfTensor {
     std::string name;
     storage::Shape shape;
     std::vector<HfPart> parts; ///< parameter by parameter, together the whole of the tensor
+    bool scalar = false;       ///< shape [1] here, none in files; never trained
 };
 
 /// Returns the rectangle of the tensor that the part takes.

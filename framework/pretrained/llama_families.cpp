@@ -157,6 +157,21 @@ void read_granite(Fields& fields, model::Config& c) {
                              fields.positive_real("attention_multiplier", 1.0));
 }
 
+/// Normalizes each head, and has an activation with trained numbers. Without a word of positions
+/// transformers stretches them as Apertus 8B's.
+void read_apertus(Fields& fields, model::Config& c) {
+    read_decoder(fields, c,
+                 {.positions = 65536, .epsilon = 1e-5, .pad_token = 3, .activation = "xielu"});
+    if (!fields.has("rope_parameters") && !fields.has("rope_scaling"))
+        fields.refuse("rope_parameters", "an object with rope_type");
+    read_rotary(fields, c, {.base = 12000000.0});
+    c.attention_bias = c.output_bias = fields.get("attention_bias", false);
+    require_none(fields, {"mlp_bias", "post_norm"});
+    fields.require("qk_norm", true);
+    c.query_key_norm = model::QueryKeyNorm::heads;
+    c.gated = false;
+}
+
 void read_smollm3(Fields& fields, model::Config& c) {
     read_decoder(
         fields, c,

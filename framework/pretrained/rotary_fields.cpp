@@ -15,7 +15,8 @@ struct Rope {
     auto all() const {
         auto const& s = stretch;
         return std::tuple(base, share, s.scaling, s.factor, s.low_frequency, s.high_frequency,
-                          s.original_context, s.amplitude, s.whole_pairs, s.factors);
+                          s.original_context, s.amplitude, s.whole_pairs, s.factors,
+                          s.long_factors);
     }
 };
 
@@ -55,23 +56,24 @@ void read_yarn(Fields& rope, model::Config const& c, model::RotaryStretch& stret
                                                     : yarn_amplitude(stretch.factor, 1));
 }
 
-/// A batch with a sample beyond the first context has other frequencies, the long ones, for all of
-/// its samples: what a sample computes would depend on those beside it. So there are none here.
-void read_longrope(Fields& rope, model::Config& c, std::int64_t first_context,
-                   std::int64_t positions, Rope& result) {
+/// A sample longer than the first context has other frequencies, the long ones. transformers looks
+/// at the longest of a batch and gives them to all of it: here it is each sample's own length that
+/// decides, so that nothing depends on what else is in a batch.
+void read_longrope(Fields& rope, model::Config const& c, std::int64_t first_context, Rope& result) {
     auto const pairs = turned(c, result.share) / 2;
     auto const first = static_cast<double>(first_context);
-    double const factor = rope.positive_real("factor", static_cast<double>(positions) / first);
+    double const factor =
+        rope.positive_real("factor", static_cast<double>(c.max_positions) / first);
     result.stretch.scaling = model::RotaryScaling::by_frequency;
     result.stretch.factors = rope.positive_reals("short_factor", pairs);
-    rope.positive_reals("long_factor", pairs);
+    result.stretch.long_factors = rope.positive_reals("long_factor", pairs);
+    result.stretch.original_context = first_context;
     result.stretch.amplitude = rope.positive_real(
         "attention_factor", factor <= 1 ? 1.0 : std::sqrt(1 + std::log(factor) / std::log(first)));
-    c.max_positions = std::min(c.max_positions, first_context);
 }
 
 /// `base`: where the object does not say it.
-Rope read_rope(Fields rope, model::Config& c, double base, RotaryDefaults const& family,
+Rope read_rope(Fields rope, model::Config const& c, double base, RotaryDefaults const& family,
                std::int64_t first_context = 0) {
     Rope result{.base = rope.positive_real("rope_theta", base), .share = family.share};
     if (family.share_field)
@@ -89,7 +91,7 @@ Rope read_rope(Fields rope, model::Config& c, double base, RotaryDefaults const&
         rope.require("original_max_position_embeddings", first_context);
         if (first_context < 2) // its logarithm divides
             rope.refuse("original_max_position_embeddings", "a whole number > 1");
-        read_longrope(rope, c, first_context, c.max_positions, result);
+        read_longrope(rope, c, first_context, result);
     } else if (!family.by_frequency && type == "linear") {
         stretch.scaling = model::RotaryScaling::linear;
         stretch.factor = rope.get<double>("factor");
@@ -128,7 +130,6 @@ void read_rotary(Fields& fields, model::Config& c, RotaryDefaults const& otherwi
         family.share = fields.positive_real(otherwise.share_field, otherwise.share);
     else
         fields.require("partial_rotary_factor", 1.0);
-    std::int64_t const positions = c.max_positions;
     std::int64_t const first_context =
         family.by_frequency ? fields.positive("original_max_position_embeddings", 4096) : 0;
     Fields const old = fields.object("rope_scaling"), now = fields.object("rope_parameters");
@@ -138,20 +139,18 @@ void read_rotary(Fields& fields, model::Config& c, RotaryDefaults const& otherwi
         (old.empty() ? now : old)
             .refuse("rope_theta",
                     fmt::format("{}, as {} beside it says", base, otherwise.base_field));
-    if (!old.empty() && !now.empty()) {
-        c.max_positions = positions;
-        if (rope.all() != read_rope(now, c, base, family, first_context).all())
-            fields.refuse("rope_scaling", "what rope_parameters beside it says, or one of them");
-    }
+    if (!old.empty() && !now.empty() &&
+        rope.all() != read_rope(now, c, base, family, first_context).all())
+        fields.refuse("rope_scaling", "what rope_parameters beside it says, or one of them");
     set_rotary(fields, c, rope,
                otherwise.share_field ? otherwise.share_field : "partial_rotary_factor");
 }
 
-void read_layered_rotary(Fields& fields, model::Config& c, double base, double local_base,
-                         char const* local_field) {
+void read_layered_rotary(Fields& fields, model::Config& c, LayeredBases const& family) {
+    auto const& [base_of_family, local_of_family, local_field, base_field] = family;
     c.positions = model::Positions::rotary;
-    base = fields.positive_real("rope_theta", base);
-    local_base = local_field ? fields.positive_real(local_field, local_base) : base;
+    double const base = fields.positive_real(base_field, base_of_family);
+    double local_base = local_field ? fields.positive_real(local_field, local_of_family) : base;
     Fields const old = fields.object("rope_scaling");
     Fields now = fields.object("rope_parameters");
     if (!old.empty() && !now.empty())
@@ -166,8 +165,8 @@ void read_layered_rotary(Fields& fields, model::Config& c, double base, double l
         Rope const local = read_rope(sliding, c, local_base, {});
         if (local.stretch.scaling != model::RotaryScaling::none)
             sliding.refuse("rope_type", "default");
-        if (fields.has("rope_theta") && main.base != base)
-            full.refuse("rope_theta", fmt::format("{}, as rope_theta beside it says", base));
+        if (fields.has(base_field) && main.base != base)
+            full.refuse("rope_theta", fmt::format("{}, as {} beside it says", base, base_field));
         if (local_field && fields.has(local_field) && local.base != local_base)
             sliding.refuse("rope_theta",
                            fmt::format("{}, as {} beside it says", local_base, local_field));

@@ -249,23 +249,28 @@ at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry) {
     return type;
 }
 
+static storage::Shape shape_of_weight(TensorEntry const& entry) {
+    return entry.shape.empty() ? storage::Shape{1} : entry.shape;
+}
+
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry,
                        storage::Rectangle const& rectangle) {
     auto const type = weight_dtype(name, entry);
     auto const &start = rectangle.start, &count = rectangle.count;
-    std::size_t const dims = entry.shape.size();
-    if (dims != 1 && dims != 2)
+    auto const shape = shape_of_weight(entry);
+    std::size_t const dims = shape.size();
+    if (dims > 2)
         throw cluster::InputError(
             fmt::format("{}: {}: shape [{}]: legal for a weight: one or two dimensions", entry.file,
                         name, fmt::join(entry.shape, ", ")));
     for (std::size_t d = 0; d < dims; ++d)
-        if (start.at(d) < 0 || count.at(d) < 0 || start[d] > entry.shape[d] - count[d])
+        if (start.at(d) < 0 || count.at(d) < 0 || start[d] > shape[d] - count[d])
             throw cluster::JobError(
                 fmt::format("{}: {}: rectangle at [{}] of [{}] is not in the tensor", entry.file,
                             name, fmt::join(start, ", "), fmt::join(count, ", ")));
     at::Tensor const out = at::empty(count, at::TensorOptions().dtype(type));
     // Whole rows follow each other in the file; of parts of rows, each is a read of its own.
-    std::int64_t const width = dims == 2 ? entry.shape[1] : 1, columns = dims == 2 ? count[1] : 1,
+    std::int64_t const width = dims == 2 ? shape[1] : 1, columns = dims == 2 ? count[1] : 1,
                        column = dims == 2 ? start[1] : 0, reads = columns == width ? 1 : count[0],
                        size = static_cast<std::int64_t>(c10::elementSize(type)),
                        bytes = count[0] * columns * size / std::max<std::int64_t>(reads, 1);
@@ -277,7 +282,8 @@ at::Tensor read_tensor(std::string const& name, TensorEntry const& entry,
 }
 
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry) {
-    return read_tensor(name, entry, {storage::Shape(entry.shape.size()), entry.shape});
+    auto const shape = shape_of_weight(entry);
+    return read_tensor(name, entry, {storage::Shape(shape.size()), shape});
 }
 
 } // namespace trireme::framework::pretrained

@@ -16,9 +16,9 @@ std::string dtype_name(at::ScalarType type);
 at::ScalarType dtype_of_name(std::string const& tensor, std::string const& name);
 /// The dtype of a weight. Throws InputError for one that is not a floating number.
 at::ScalarType weight_dtype(std::string const& name, TensorEntry const& entry);
-/// Reads a tensor of one or two dimensions, or a rectangle of it, in the dtype it has. For a
-/// rectangle only its own bytes are read. Local. Throws InputError for a dtype that is not a
-/// floating number.
+/// Reads a tensor of one or two dimensions, or a rectangle of it, in the dtype it has; one without
+/// dimensions as [1]. For a rectangle only its own bytes are read. Local. Throws InputError for a
+/// dtype that is not a floating number.
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry,
                        storage::Rectangle const& rectangle);
 at::Tensor read_tensor(std::string const& name, TensorEntry const& entry);

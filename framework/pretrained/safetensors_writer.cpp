@@ -83,8 +83,9 @@ void SafetensorsWriter::start_file(std::string const& name, std::vector<PlannedT
     for (auto const& t : tensors) {
         std::int64_t const begin = end;
         end += bytes_of(t);
-        header[t.name] = {
-            {"dtype", dtype_name(t.dtype)}, {"shape", t.shape}, {"data_offsets", {begin, end}}};
+        header[t.name] = {{"dtype", dtype_name(t.dtype)},
+                          {"shape", t.scalar ? storage::Shape() : t.shape},
+                          {"data_offsets", {begin, end}}};
         if (!targets_.emplace(t.name, Target{t, files_.size(), begin, {}}).second)
             throw cluster::JobError(
                 fmt::format("{}/{}: tensor {} is planned twice", folder_, name, t.name));

@@ -17,6 +17,7 @@ struct PlannedTensor {
     std::string name;
     storage::Shape shape; ///< one or two dimensions
     at::ScalarType dtype = at::kFloat;
+    bool scalar = false; ///< of shape [1] here, written as a tensor without dimensions
 };
 
 /// Writes model.safetensors; or, if that would pass the limit, model-00001-of-0000N.safetensors and

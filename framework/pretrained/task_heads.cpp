@@ -14,7 +14,7 @@ namespace trireme::framework::pretrained {
 bool is_task_head(model::Config const& model, std::string const& name) {
     model::HeadNames const head = model::head_names(model);
     for (auto const* layer :
-         {&head.classifier, &head.pooler, &head.transform, &head.transform_norm})
+         {&head.classifier, &head.pooler, &head.pooler_norm, &head.transform, &head.transform_norm})
         if (name == layer->weight || name == layer->bias) return true;
     return name == head.vocabulary_bias;
 }
@@ -33,7 +33,8 @@ bool is_of_other_task(model::Config const& model) {
 
 bool is_other_head(model::Config const& model, std::string const& name) {
     constexpr std::array kPretraining{"cls.predictions.", "lm_head.",          "embed_out.",
-                                      "vocab_transform.", "vocab_layer_norm.", "vocab_projector."};
+                                      "vocab_transform.", "vocab_layer_norm.", "vocab_projector.",
+                                      "decoder."};
     constexpr std::array kOutputs{"score.", "classifier.", "qa_outputs."};
     constexpr std::array kOthers{"cls.seq_relationship."};
     // Below heads of samples only; a RoBERTa's body has one that its classifier does not read.
@@ -68,13 +69,28 @@ std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& mo
     return all ? std::optional(rows) : std::nullopt;
 }
 
-double decoder_token_dropout(model::Config const& model) {
+static double decoder_token_dropout(model::Config const& model) {
     auto const json = data::parse_json<Json>("config.json", model.source_json);
     // GPT-NeoX has a default of its own, which comes before the second
     bool const own_default = model.family == model::Family::gpt_neox;
     for (auto const* field : {"classifier_dropout", own_default ? "" : "hidden_dropout"})
         if (json.contains(field) && json[field].is_number()) return json[field].get<double>();
     return 0.1;
+}
+
+static double dropout_of_answers(model::Config const& model) {
+    if (model.family == model::Family::modernbert) return model.classifier_dropout;
+    if (model.family != model::Family::distilbert) return 0;
+    auto const json = data::parse_json<Json>("config.json", model.source_json);
+    Json const found = json.value("qa_dropout", Json());
+    return found.is_number() ? found.get<double>() : 0.1;
+}
+
+double head_dropout(model::Config const& model) {
+    if (model.head == model::HeadKind::question_answering) return dropout_of_answers(model);
+    if (model.head != model::HeadKind::token_classification) return model.classifier_dropout;
+    if (model.family == model::Family::distilbert) return model.hidden_dropout;
+    return model.causal ? decoder_token_dropout(model) : model.classifier_dropout;
 }
 
 } // namespace trireme::framework::pretrained

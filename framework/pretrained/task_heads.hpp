@@ -19,8 +19,8 @@ bool is_other_head(model::Config const& model, std::string const& name);
 /// for another kind of answer, whose rows mean something else.
 std::optional<std::vector<std::int64_t>> rows_of_classes(model::Config const& model);
 
-/// Returns the dropout before the labels of tokens in a decoder, as transformers takes it from its
-/// config.json.
-double decoder_token_dropout(model::Config const& model);
+/// Returns the dropout before the last layer of the model's head, as transformers takes it from
+/// config.json for a head of this kind.
+double head_dropout(model::Config const& model);
 
 } // namespace trireme::framework::pretrained

@@ -56,10 +56,14 @@ void refuse_untied_head(std::string const& folder, Entries::value_type const& he
 /// "" if there is none.
 std::string original_of(model::Config const& model, std::string const& name) {
     if (!model::traits_of(model.head).of_vocabulary() || !model.tied_embeddings) return "";
-    if (name == "lm_head.weight" || name == "embed_out.weight" ||
-        name == "cls.predictions.decoder.weight")
+    auto const is_one_of = [&](std::initializer_list<char const*> names) {
+        return std::ranges::any_of(names, [&](char const* other) { return name == other; });
+    };
+    if (is_one_of({"lm_head.weight", "embed_out.weight", "cls.predictions.decoder.weight",
+                   "lm_head.decoder.weight", "vocab_projector.weight", "decoder.weight"}))
         return model::embedding_names(model).tokens;
-    return name == "cls.predictions.decoder.bias" ? model::head_names(model).vocabulary_bias : "";
+    bool const bias = is_one_of({"cls.predictions.decoder.bias", "lm_head.decoder.bias"});
+    return bias ? model::head_names(model).vocabulary_bias : "";
 }
 
 /// Every tensor of the folder is used, known to be redundant, or told. Returns those of other
@@ -105,6 +109,7 @@ struct Match {
 
 /// The shape in the folder, which has no rows for tokens that the data added.
 storage::Shape shape_in_folder(model::Config const& model, HfTensor const& tensor) {
+    if (tensor.scalar) return {};
     auto shape = tensor.shape;
     auto const head = model::head_names(model);
     for (auto const& table :
@@ -203,7 +208,8 @@ LoadedWeights load_weights(ModelSection const& section, std::uint64_t seed,
         loaded.labels_reordered |= !rows.empty();
         if (entry) {
             copy_in(tensor, entry->first, entry->second, rows, seed, store);
-            if (tensor.shape != entry->second.shape) loaded.grown.push_back(tensor.name);
+            if (!tensor.scalar && tensor.shape != entry->second.shape)
+                loaded.grown.push_back(tensor.name);
             continue;
         }
         for (auto const& part : tensor.parts)

@@ -35,6 +35,7 @@ bool there(std::string const& path) {
 int Orders::exit_code() const {
     switch (stop) {
     case StopReason::none: return cluster::kDone;
+    case StopReason::step:
     case StopReason::signal:
     case StopReason::end_of_job: return cluster::kSavedToContinue;
     case StopReason::budget:
@@ -46,6 +47,7 @@ int Orders::exit_code() const {
 char const* Orders::reason() const {
     switch (stop) {
     case StopReason::none: return "not asked to stop";
+    case StopReason::step: return "job.until_step is reached";
     case StopReason::signal: return "asked to stop by a signal";
     case StopReason::end_of_job: return "the job's time is over";
     case StopReason::budget: return "the budget job.node_hours is spent";

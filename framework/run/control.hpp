@@ -16,7 +16,7 @@
 
 namespace trireme::framework::run {
 
-enum class StopReason : std::uint8_t { none, signal, end_of_job, budget, file };
+enum class StopReason : std::uint8_t { none, step, signal, end_of_job, budget, file };
 
 struct Orders {
     StopReason stop = StopReason::none;

@@ -15,6 +15,7 @@ struct TrainSection {
     /// factor of the divergence KL(base || model) of each trained token, which is added to its
     /// loss; the base is the model as training begins; 0: none
     double base_divergence = 0;
+    bool dynamics = false; ///< keep what each step found of each of its samples (dynamics_log.hpp)
 };
 struct CheckpointSection {
     std::int64_t every = 0; ///< steps; 0: only when told to stop and at the end
@@ -55,6 +56,8 @@ struct JobSection {
     double node_hours = 0; ///< over all jobs of the run; 0: no limit
     /// jobs in a row that may end without a step done before the next one refuses to start
     int attempts = 3;
+    /// step at which a job evaluates, saves and ends, to be continued; 0: none before the run's end
+    std::int64_t until_step = 0;
 };
 
 /// Names in configurations and messages, in the order of the values.

@@ -65,6 +65,11 @@ bool RunContext::due(std::int64_t every, std::int64_t otherwise) const {
     return interval > 0 && progress.step > 0 && progress.step % interval == 0;
 }
 
+bool RunContext::due_to_pause() const {
+    std::int64_t const until = config.job.until_step;
+    return until > 0 && progress.step >= until && progress.step < inputs.steps;
+}
+
 RunContext::EarlyEnd RunContext::early_reason() const {
     auto const& e = config.evaluation;
     auto const& guard = config.guard;

@@ -27,6 +27,9 @@ struct RunContext {
     /// Is it time for what happens every `every` steps? 0: every `otherwise` steps, or never.
     /// Local.
     bool due(std::int64_t every, std::int64_t otherwise = 0) const;
+    /// Has the job come to the step at which it is to end, and the run go on (job.until_step)?
+    /// Local.
+    bool due_to_pause() const;
     /// Says why a run ends before its last step, and what lets it go on: empty if it does not.
     struct EarlyEnd {
         std::string why, to_go_on;

@@ -18,6 +18,7 @@ std::string trajectory_yaml(config::Config config) {
     config.data.remove_staged = false;
     config.parallel = defaults.parallel;
     config.numerics.threads = 0;
+    config.train.dynamics = false;
     config.evaluation = defaults.evaluation;
     config.checkpoint = defaults.checkpoint;
     config.guard = defaults.guard;

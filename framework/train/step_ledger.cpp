@@ -37,8 +37,8 @@ std::string way_on(run::GuardSection const& guard) {
 } // namespace
 
 StepLedger::StepLedger(RunContext& run, parallelize::ParallelModel& model, SaveSchedule& saves,
-                       Reports& reports, at::Device device)
-    : run_(run), model_(model), saves_(saves), reports_(reports),
+                       Reports& reports, run::DynamicsLog& dynamics, at::Device device)
+    : run_(run), model_(model), saves_(saves), reports_(reports), dynamics_(dynamics),
       results_(device, run.shape.samples, deadline_of(run.config)) {}
 
 void StepLedger::queue(QueuedStep step, at::Tensor const& loss, at::Tensor const& norm,
@@ -49,7 +49,7 @@ void StepLedger::queue(QueuedStep step, at::Tensor const& loss, at::Tensor const
 
 run::Decision StepLedger::settle() {
     if (!queued_) return run::Decision::good;
-    auto const [queued, plan, start] = *std::exchange(queued_, std::nullopt);
+    auto [queued, plan, start, findings] = *std::exchange(queued_, std::nullopt);
     auto const found = results_.read();
     auto const now = std::chrono::steady_clock::now();
     double const seconds =
@@ -67,6 +67,7 @@ run::Decision StepLedger::settle() {
     if (run_.inputs.mixture) count_sources(plan);
     saves_.note_loss(step.step + 1, step.loss);
     reports_.step(step, seconds);
+    dynamics_.append(std::move(findings));
     return run::Decision::good;
 }
 
@@ -105,6 +106,7 @@ void StepLedger::roll_back(std::int64_t from) {
             "set checkpoint.every",
             from));
     progress.left_out = left_out;
+    dynamics_.cut(progress.step);
     progress.finished = false; // it may have been, before the run was given more epochs
     model_.refresh();
     reports_.write({{"kind", "rollback"}, {"step", progress.step}, {"from", from}});

@@ -14,9 +14,11 @@
 
 #include <chrono>
 #include <optional>
+#include <vector>
 
 #include "data/loader.hpp"
 #include "framework/parallelize/parallel_model.hpp"
+#include "framework/run/dynamics_log.hpp"
 #include "framework/run/step_guard.hpp"
 #include "framework/step/results.hpp"
 #include "framework/train/reports.hpp"
@@ -30,13 +32,14 @@ struct QueuedStep {
     StepReport report;
     data::StepPlan plan;
     std::chrono::steady_clock::time_point start;
+    std::vector<run::SampleFinding> findings = {}; ///< of train.dynamics, on rank 0
 };
 
 class StepLedger {
   public:
     /// All arguments must outlive this. `device`: of the model. Local.
     StepLedger(RunContext& run, parallelize::ParallelModel& model, SaveSchedule& saves,
-               Reports& reports, at::Device device);
+               Reports& reports, run::DynamicsLog& dynamics, at::Device device);
 
     /// Takes a step whose update is queued: its loss and norm, float64 scalars where the model is,
     /// and the losses of its micro-batches. The step before must be settled. Local.
@@ -59,6 +62,7 @@ class StepLedger {
     parallelize::ParallelModel& model_;
     SaveSchedule& saves_;
     Reports& reports_;
+    run::DynamicsLog& dynamics_;
     step::StepResults results_;
     std::optional<QueuedStep> queued_;
     std::chrono::steady_clock::time_point settled_; ///< when a step was last read

@@ -79,9 +79,10 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
       control_({config.run, config.checkpoint, config.job}, limits,
                world.rank() == 0 ? run::read_job_history(config.run) : run::JobHistory{},
                state_bytes(model_, config.optimizer.ema_decay > 0), world),
-      reports_(run_), validation_(run_, model_, reports_),
-      saves_(run_, model_, lock_, control_, reports_),
-      ledger_(run_, model_, saves_, reports_, device) {
+      reports_(run_),
+      dynamics_(config.train.dynamics && world.rank() == 0 ? config.run + "/dynamics.bin" : ""),
+      validation_(run_, model_, reports_), saves_(run_, model_, lock_, control_, reports_),
+      ledger_(run_, model_, saves_, reports_, dynamics_, device) {
     batches_.weigh_classes(run_.inputs.model.class_weights);
     for (auto const& line : config.notes) reports_.note(line);
     if (!run_.staging.empty()) reports_.note(run_.staging);
@@ -91,6 +92,7 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
         take_up();
     else
         begin();
+    dynamics_.open(run_.progress.step, run_.inputs.train->size());
     if (!run_.inputs.validation)
         reports_.note(fmt::format("note: {} has no split \"{}\": nothing is evaluated",
                                   config.data.path, config.data.validation));
@@ -185,20 +187,26 @@ Outcome Trainer::run() {
             end_if_over(run_.inputs.validation && validation_.evaluate(control_));
             continue;
         }
-        // 2. No step with samples that made one bad.
+        // 2. No step beyond the one at which this job is to end.
+        if (run_.due_to_pause()) {
+            orders.stop = run::StopReason::step;
+            pause(orders);
+            continue;
+        }
+        // 3. No step with samples that made one bad.
         if (run_.progress.leaves_out(run_.progress.cursor)) {
             pass_over();
             continue;
         }
-        // 3. A few steps twice, to see whether rounding decides.
+        // 4. A few steps twice, to see whether rounding decides.
         if (sensitivity_.due(run_.progress.step) && !rehearse()) continue;
-        // 4. One step.
+        // 5. One step.
         auto const start = std::chrono::steady_clock::now();
         train_step();
         control_.step_took(
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
         if (ledger_.empty()) continue; // the step before took the run back
-        // 5. What is due after it.
+        // 6. What is due after it.
         orders = between_steps();
     }
     return outcome(orders.exit_code());
@@ -206,7 +214,7 @@ Outcome Trainer::run() {
 
 bool Trainer::must_settle() const {
     return !ledger_.reads_late() || validation_.due() || saves_.due() || reports_.ranks_due() ||
-           run_.due(run_.config.guard.compare_replicas);
+           run_.due(run_.config.guard.compare_replicas) || run_.due_to_pause();
 }
 
 void Trainer::pass_over() {
@@ -227,6 +235,13 @@ bool Trainer::rehearse() {
     return true;
 }
 
+void Trainer::pause(run::Orders const& orders) {
+    saves_.save(orders.reason());
+    saves_.finish();
+    reports_.say(fmt::format("{}: saved at step {}; run the same command to continue",
+                             orders.reason(), run_.progress.step));
+}
+
 run::Orders Trainer::between_steps() {
     if (must_settle() && ledger_.settle() != run::Decision::good) return {};
     saves_.follow();
@@ -237,10 +252,7 @@ run::Orders Trainer::between_steps() {
     if ((stops || orders.save) && ledger_.settle() == run::Decision::rollback)
         return {}; // the order is given again after the next step
     if (stops) {
-        saves_.save(orders.reason());
-        saves_.finish();
-        reports_.say(fmt::format("{}: saved at step {}; run the same command to continue",
-                                 orders.reason(), run_.progress.step));
+        pause(orders);
     } else if (saves_.due() || orders.save) {
         saves_.save(orders.save ? "asked to" : "interval");
     }

@@ -11,6 +11,7 @@
 #include "framework/optimizer/adamw.hpp"
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/run/control.hpp"
+#include "framework/run/dynamics_log.hpp"
 #include "framework/run/lock.hpp"
 #include "framework/step/batch_source.hpp"
 #include "framework/train/reports.hpp"
@@ -55,6 +56,9 @@ class Trainer {
     /// Queues one optimizer step; settles the one before on the way, and makes none if that takes
     /// the run back. Collective.
     void train_step();
+    /// Findings about the samples of the step whose passes are queued, on every rank; none unless
+    /// train.dynamics asks. Collective.
+    std::vector<run::SampleFinding> findings();
     void refuse_step();       ///< refuses a step in which no label is trained
     void go_on();             ///< moves to the next samples
     void pass_over();         ///< goes past samples that are left out
@@ -65,7 +69,8 @@ class Trainer {
     /// Reports, checks and saves, and takes orders from outside; the run ends if told to stop.
     /// Collective.
     run::Orders between_steps();
-    void end_if_over(bool better); ///< after an evaluation, and after the last step
+    void pause(run::Orders const& orders); ///< saves what a later job goes on from
+    void end_if_over(bool better);         ///< after an evaluation, and after the last step
     Outcome outcome(int exit_code);
 
     RunContext run_;
@@ -77,6 +82,7 @@ class Trainer {
     run::Lock lock_; ///< after everything that can be refused, before everything that writes
     run::Control control_;
     Reports reports_;
+    run::DynamicsLog dynamics_;
     Validation validation_;
     SaveSchedule saves_;
     StepLedger ledger_;

@@ -6,6 +6,7 @@
 #include "cluster/error.hpp"
 #include "cluster/fault.hpp"
 #include "cluster/flight_record.hpp"
+#include "framework/evaluation/gather_findings.hpp"
 #include "framework/optimizer/schedule.hpp"
 #include "framework/train/trainer.hpp"
 #include "framework/train/value_faults.hpp"
@@ -49,8 +50,25 @@ void Trainer::train_step() {
     model_.refresh();
     // 6. On to the next samples; what this step found is read later.
     StepReport report{.step = step, .cursor = cursor, .learning_rate = rate, .tokens = plan.tokens};
-    ledger_.queue({std::move(report), std::move(plan), start}, loss, norm, losses);
+    ledger_.queue({std::move(report), std::move(plan), start, findings()}, loss, norm, losses);
     go_on();
+}
+
+std::vector<run::SampleFinding> Trainer::findings() {
+    std::vector<run::SampleFinding> found;
+    if (!run_.config.train.dynamics) return found;
+    auto const& weights = run_.inputs.model.class_weights;
+    for (auto const& one :
+         evaluation::of_all(run_.mesh, model_.results().samples, "step/dynamics")) {
+        auto const label = static_cast<std::size_t>(one.label);
+        double const weight = label < weights.size() ? weights[label] : 1.0;
+        found.push_back({.step = run_.progress.step + 1,
+                         .sample = one.sample % run_.inputs.train->size(),
+                         .loss = weight > 0 ? one.loss / weight : one.loss,
+                         .trained = static_cast<std::int32_t>(one.trained),
+                         .correct = static_cast<std::int32_t>(one.correct)});
+    }
+    return found;
 }
 
 void Trainer::refuse_step() {

@@ -18,7 +18,7 @@ Validation::Validation(RunContext& run, parallelize::ParallelModel& model, Repor
 bool Validation::due() const {
     auto const& progress = run_.progress;
     return progress.evaluated_step != progress.step &&
-           (progress.step >= run_.inputs.steps ||
+           (progress.step >= run_.inputs.steps || (run_.inputs.validation && run_.due_to_pause()) ||
             (run_.inputs.validation && run_.due(run_.config.evaluation.every,
                                                 run_.inputs.train->size() / run_.shape.samples)));
 }

@@ -15,7 +15,8 @@ class Validation {
     /// All arguments must outlive this. Local.
     Validation(RunContext& run, parallelize::ParallelModel& model, Reports& reports);
 
-    /// Every evaluation.every steps, and after the last step, once. Local.
+    /// Every evaluation.every steps, and after the last step of the run, and of the job by
+    /// job.until_step, once. Local.
     bool due() const;
     /// Evaluates, keeps count in the progress of the run, and tells `control` how long it took;
     /// true if it is the best so far. Every step must be settled. Collective.

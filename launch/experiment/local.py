@@ -43,7 +43,8 @@ class Local:
         self.at_once = plan.at_once()
 
     def command(self, cell, folder):
-        return ["mpirun", "-n", str(cell.ranks), "--report-bindings", *(["--bind-to", "none"] if self.at_once > 1 else []), *self.plan.mpirun, trireme(), "train", os.path.abspath(self.plan.run),
+        free = ["--bind-to", "none"] if self.at_once > 1 else []  # or the ranks of all would share the first cores
+        return ["mpirun", "-n", str(cell.ranks), "--report-bindings", *free, *self.plan.mpirun, trireme(), "train", os.path.abspath(self.plan.run),
                 *set_options(cell.assignments(folder))]
 
     def take_up(self, cell, attempt):

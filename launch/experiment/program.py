@@ -15,15 +15,15 @@ def trireme():
     return os.environ.get("TRIREME_PROGRAM", "trireme")
 
 
-def ask(*arguments):
-    """Returns what it prints; its own refusal becomes ours."""
+def ask(*arguments, about=""):
+    """Returns what it prints; its own refusal becomes ours, behind `about`."""
     try:
         done = subprocess.run([trireme(), *arguments], capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
         refuse(f"{trireme()}: {error.strerror}; legal: the command `trireme` in PATH")
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"`trireme {arguments[0]}` failed"]
-        refuse(lines[-1].removeprefix("trireme: "))
+        refuse(about + lines[-1].removeprefix("trireme: "))
     return done.stdout
 
 
@@ -37,9 +37,9 @@ def values_of(config, assignments):
     return dict(found.groups() for line in lines if (found := re.match(r"(\S+) +(.*?)  +\S", line)))
 
 
-def check_run(config, cell, folder):
+def check_run(config, cell, folder, about=""):
     """Refuses what the run of a cell would refuse; what a dry run tells of it is returned."""
-    return ask("train", config, "--dry-run", "--ranks", str(cell.ranks), *set_options(cell.assignments(folder)))
+    return ask("train", config, "--dry-run", "--ranks", str(cell.ranks), *set_options(cell.assignments(folder)), about=about)
 
 
 def digest(path):

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from report.colours import DARK_FROM, ON_CELL, RAMP, SERIES
 from report.command import is_number
 from report.numbers import is_defined, one_line, shown
+from report.parallel import parallel
 from report.pictures import AXIS, INK, LONGEST_NAME, MOST_POINTS, SURFACE, WIDTH, label, new_figure, spare, ticks
 
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
@@ -247,4 +248,4 @@ def reliability(block):
     return figure, (["confidence from, to", "samples", "mean confidence", "accuracy"], rows), []
 
 
-DRAW = {"curves": curves, "bars": bars, "matrix": matrix, "reliability": reliability}
+DRAW = {"curves": curves, "bars": bars, "matrix": matrix, "reliability": reliability, "parallel": parallel}

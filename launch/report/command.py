@@ -108,17 +108,22 @@ def parse(parser, options, needed):
     return arguments
 
 
+def deliver_name(path):
+    """Prints the name of what was written."""
+    try:
+        print(path, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer must not fail again
+        fail(f"standard output: {reason_of(error)}")
+
+
 def deliver(output, content):
     """Writes the bytes and prints the name of the file."""
     try:
         output.save(content)
     except OSError as error:
         fail(f"{output.path}: write: {reason_of(error)}")
-    try:
-        print(output.path, flush=True)
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer must not fail again
-        fail(f"standard output: {reason_of(error)}")
+    deliver_name(output.path)
 
 
 EXIT_STATUS = ("Exit status:\n  0   done\n  1   failed\n"

@@ -144,6 +144,8 @@ def described(block):
         return f"Matrix of {len(block['rows'])} rows ({one_line(block['row_label'], 40)}) and {len(block['columns'])} columns ({one_line(block['column_label'], 40)})."
     if block["picture"] == "reliability":
         return "Accuracy over confidence, with the number of samples in each bin below."
+    if block["picture"] == "parallel":
+        return f"{len(block['lines'])} lines over {', '.join(one_line(a['name'], 40) for a in block['axes'][:8])}."
     over = one_line(block["x_label"], 60) if block["picture"] == "curves" else f"{len(block['categories'])} categories"
     of = one_line(block["y_label"] if block["picture"] == "curves" else block["value_label"], 60)
     return f"{of} over {over}: {', '.join(one_line(s['name'], 40) for s in block['series'][:8])}."

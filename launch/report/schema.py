@@ -6,6 +6,7 @@ from report.command import refuse
 
 FORMAT, VERSION = "trireme-report", 1
 FORMS = ("number", "integer", "percent", "bytes", "seconds", "text")
+PARALLEL = ("best", "good", "other")
 STYLES = ("line", "dashed", "points")
 VERDICTS = ("ok", "warn", "error", "info")
 DEEPEST = 4  # details in details
@@ -86,11 +87,14 @@ FIELDS = {
     "matrix": FIGURE | {"row_label": TEXT, "column_label": TEXT, "rows": NAMES, "columns": NAMES,
                         "values": Field(is_list_of(is_list_of(is_real)), "a list of lists of numbers")},
     "reliability": FIGURE | {"bins": list_of("bin")},
+    "parallel": FIGURE | {"axes": list_of("axis"), "lines": list_of("line")},
+    "axis": {"name": TEXT, "scale": SCALE, "names": NAMES._replace(needed=False)},
+    "line": {"name": TEXT, "values": REALS, "style": Field(one_of(PARALLEL), ", ".join(PARALLEL), False)},
     "bin": {"low": SHARE, "high": SHARE, "count": Field(lambda v: count(v) and v < 1 << 53, "a whole number from 0 to 9007199254740991"),
             "confidence": MAYBE_SHARE, "accuracy": MAYBE_SHARE},
 }
 BLOCKS = ("text", "table", "figure", "verdicts", "code", "tokens", "details")
-PICTURES = ("curves", "bars", "matrix", "reliability")
+PICTURES = ("curves", "bars", "matrix", "reliability", "parallel")
 
 
 def shown_value(value):
@@ -141,6 +145,12 @@ class Checker:
         if found != wanted:
             self.no(path, found, f"as many as there are places: {wanted}")
 
+    def named(self, axes, line, path):
+        """Values at an axis with names are places in these."""
+        for i, (axis, value) in enumerate(zip(axes, line["values"])):
+            if "names" in axis and value is not None and not (count(value) and value < len(axis["names"])):
+                self.no(f"{path}[{i}]", value, f"a place in the names of {axis['name']}, from 0")
+
     def lengths(self, block, path):
         """Lists that belong together are equally long."""
         kind = block.get("picture", block["kind"])
@@ -151,6 +161,9 @@ class Checker:
             self.same(f"{path}.values has a length of", len(block["values"]), len(block["rows"]))
             for i, row in enumerate(block["values"]):
                 self.same(f"{path}.values[{i}] has a length of", len(row), len(block["columns"]))
+        for i, line in enumerate(block.get("lines", ())):
+            self.same(f"{path}.lines[{i}].values has a length of", len(line["values"]), len(block["axes"]))
+            self.named(block["axes"], line, f"{path}.lines[{i}].values")
         for i, series in enumerate(block.get("series", ())):
             wanted = len(series["x"]) if "x" in series else len(block["categories"])
             for key in ("y", "values", "low", "high", "labels"):

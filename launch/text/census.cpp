@@ -16,6 +16,12 @@
 
 namespace trireme::launch::text {
 
+bool is_skipped(Row const& row, PrepareOptions const& o) {
+    if (o.skipped.empty()) return false;
+    auto const file = o.skipped.find(source_name(*row.file));
+    return file != o.skipped.end() && file->second.contains(row.line);
+}
+
 bool has_no_text(Row const& row, PrepareOptions const& o) {
     bool const second = !o.columns.pair.empty() && is_blank(row.pair);
     // A value that must be there is text too, such as a completion.
@@ -68,7 +74,7 @@ Splitter::Splitter(PrepareOptions const& options) : o_(options) {
     // the smallest, where a text has several
     std::unordered_map<std::uint64_t, std::uint32_t> label_of;
     for_each_row(o_, [&](Row&& row, std::string const& given) {
-        if (!given.empty() || has_no_text(row, o_) || row.unlabelled) return;
+        if (!given.empty() || is_skipped(row, o_) || has_no_text(row, o_) || row.unlabelled) return;
         auto const [number, is_new] =
             numbers.emplace(row.values.front(), static_cast<std::uint32_t>(names.size()));
         if (is_new) names.push_back(&number->first);
@@ -112,7 +118,8 @@ std::string Splitter::operator()(Row const& row, std::string const& given) const
 void for_each_sample(PrepareOptions const& options,
                      std::function<void(Row&&, std::string const& given)> const& each) {
     for_each_row(options, [&](Row&& row, std::string const& given) {
-        if (!has_no_text(row, options) && !row.unlabelled) each(std::move(row), given);
+        if (!is_skipped(row, options) && !has_no_text(row, options) && !row.unlabelled)
+            each(std::move(row), given);
     });
 }
 
@@ -140,6 +147,10 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of, bool count
     Census census;
     Repeats repeats;
     for_each_row(o, [&](Row&& row, std::string const& given) {
+        if (is_skipped(row, o)) {
+            ++census.skipped;
+            return;
+        }
         ++census.total;
         bool const blank = has_no_text(row, o);
         if (!blank) check_label(row, o);
@@ -156,6 +167,7 @@ Census take_census(PrepareOptions const& o, Splitter const& split_of, bool count
     auto const counts = repeats.count();
     census.repeated = counts.repeated, census.contradicting = counts.contradicting,
     census.in_two_splits = counts.in_two_splits;
+    if (!o.skip_list.empty()) check_all_skipped(o.skipped, census.skipped, o.skip_list);
     check_used(census, o);
     return census;
 }

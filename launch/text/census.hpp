@@ -44,11 +44,14 @@ struct Census {
     std::map<std::string, std::int64_t> rows; ///< rows by split
     std::int64_t total = 0, empty = 0, unlabelled = 0, repeated = 0, contradicting = 0,
                  in_two_splits = 0;
+    std::int64_t skipped = 0;     ///< rows that --skip-list names; no other number counts them
     std::int64_t quoted = 0;      ///< texts of .tsv files in quotation marks
     std::int64_t quoted_late = 0; ///< texts of .csv files in quotation marks after a blank
     std::int64_t used() const { return total - empty - unlabelled; }
 };
 
+/// Does --skip-list name the row?
+bool is_skipped(Row const& row, PrepareOptions const& options);
 /// Has the row nothing to learn from?
 bool has_no_text(Row const& row, PrepareOptions const& options);
 /// Returns the text by which a row repeats another one, together with its pair. Rows of lists have
@@ -58,8 +61,8 @@ std::string content_of(Row const& row);
 /// InputError for a file without rows.
 void for_each_row(PrepareOptions const& options,
                   std::function<void(Row&&, std::string const& given)> const& each);
-/// Calls `each` for every row that has a text and what the task needs beside it, with the split
-/// that its file was named for; "" for --input.
+/// Calls `each` for every row that has a text and what the task needs beside it, and that is not to
+/// be skipped, with the split that its file was named for; "" for --input.
 void for_each_sample(PrepareOptions const& options,
                      std::function<void(Row&&, std::string const& given)> const& each);
 

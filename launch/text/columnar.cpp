@@ -192,17 +192,28 @@ class Pieces {
                                           where, name_of(kind.kind), why, name_of(kind.kind)));
 }
 
+py::object open_table(std::string const& file, NamedKind kind) {
+    bool const packed = kind.packing != Packing::none;
+    return reader().attr("Table")(py::bytes(file), kind.kind == FileKind::parquet,
+                                  packed ? open_bytes(file, kind.packing) : py::object(py::none()));
+}
+
 } // namespace
+
+std::vector<std::string> schema_names(std::string const& file, NamedKind kind) {
+    try {
+        return open_table(file, kind).attr("names")().cast<std::vector<std::string>>();
+    } catch (py::error_already_set const& error) {
+        refuse_columnar(file, kind, 0, error);
+    }
+}
 
 void read_columnar(std::string const& file, NamedKind kind, Columns const& columns,
                    std::function<void(Row&&)> const& each) {
     JsonRows const rows(columns, "row");
     std::optional<Pieces> pieces;
     try {
-        bool const packed = kind.packing != Packing::none;
-        py::object const table = reader().attr("Table")(
-            py::bytes(file), kind.kind == FileKind::parquet,
-            packed ? open_bytes(file, kind.packing) : py::object(py::none()));
+        py::object const table = open_table(file, kind);
         auto const names = table.attr("names")().cast<std::vector<std::string>>();
         auto const read = columns_to_read(file, rows, names, columns);
         if (read.empty())

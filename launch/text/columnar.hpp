@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "launch/text/file_kind.hpp"
 #include "launch/text/rows.hpp"
@@ -13,5 +14,8 @@ namespace trireme::launch::text {
 /// time. Row::line counts rows from 1. Throws InputError "FILE: what" or "FILE:ROW: what".
 void read_columnar(std::string const& file, NamedKind kind, Columns const& columns,
                    std::function<void(Row&&)> const& each);
+
+/// Names of the columns of such a file. Throws InputError.
+std::vector<std::string> schema_names(std::string const& file, NamedKind kind);
 
 } // namespace trireme::launch::text

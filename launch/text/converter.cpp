@@ -27,11 +27,6 @@ std::vector<std::string> splits_of(Census const& census) {
     return splits;
 }
 
-/// JSON holds UTF-8 alone: bytes of another name are spelled out, as messages have them.
-std::string name_of(std::string const& file) {
-    return cluster::is_utf8(file) ? file : cluster::one_line(file);
-}
-
 } // namespace
 
 void Counted::add(Row const& row, std::int64_t more) {
@@ -62,7 +57,7 @@ void SampleSink::add(data::Sample&& sample, Waiting const& of) {
 }
 
 std::int32_t SampleSink::number_of(std::string const& file) {
-    std::string name = name_of(file); // by which other ranks call it too
+    std::string name = source_name(file); // by which other ranks call it too
     auto const [found, is_new] = numbers_.emplace(name, static_cast<std::int32_t>(sources_.size()));
     if (is_new) sources_.push_back(std::move(name));
     return found->second;
@@ -87,7 +82,7 @@ void SampleSink::count_specials(std::int64_t written, bool doubled, Row const& r
 }
 
 std::string SampleSink::source_of(Row const& row) {
-    return fmt::format("{}:{}", name_of(*row.file), row.line);
+    return fmt::format("{}:{}", source_name(*row.file), row.line);
 }
 
 void SampleSink::tell(std::string const& what, std::size_t more, Row const& row) {

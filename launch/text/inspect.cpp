@@ -12,11 +12,15 @@
 
 namespace trireme::launch::text {
 
+static void check_first(InspectOptions const& o, std::int64_t samples) {
+    if (o.first < 0 || o.first >= samples)
+        throw cluster::InputError(fmt::format("--first: {}: legal: 0 to {}, the samples of {} {}",
+                                              o.first, samples - 1, o.data, o.split));
+}
+
 std::string inspect(InspectOptions const& o) {
     auto const set = data::open_dataset(o.data, o.split);
-    if (o.first < 0 || o.first >= set->size())
-        throw cluster::InputError(fmt::format("--first: {}: legal: 0 to {}, the samples of {} {}",
-                                              o.first, set->size() - 1, o.data, o.split));
+    check_first(o, set->size());
     std::int64_t const end = o.first + std::min(o.samples, set->size() - o.first);
     set->verify_samples(o.first, end);
     Tokenizer const tokenizer(o.data, 0);

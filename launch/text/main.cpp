@@ -120,6 +120,9 @@ int run_prepare(std::vector<std::string> const& arguments) {
         ("output", word(&o.output, "FOLDER")->required(), "folder to write");
     add_rows(options, o);
     options.add_options()
+        ("skip-list", word(&o.skip_list, "FILE"),
+         "file that names rows to leave out, FILE:LINE each, as `trireme dynamics --skip-list` "
+         "writes it")
         ("add-tokens",
          po::value(&o.added_tokens)->multitoken()->value_name("TOKEN..."),
          "special tokens that the tokenizer lacks: they get the numbers behind its own, and "

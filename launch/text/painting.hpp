@@ -15,8 +15,9 @@ std::string dimmed(std::string const& token, std::size_t place, bool color);
 /// Paints a token in the colour of `kind`.
 std::string tinted(std::string const& token, std::size_t place, std::string const& kind,
                    bool color);
-/// Spells a token for a terminal: control characters spelled out, so that no data set can write to
-/// a terminal.
+/// Spells a token for a terminal as the text that it stands for, with the space in front of a word,
+/// where the tokenizer's files write bytes (Ġ, Ċ) or pieces (▁); bytes that are no whole character
+/// as \\xNN. Control characters are spelled out, so that no data set can write to a terminal.
 std::string shown_token(Tokenizer const& tokenizer, std::int32_t id);
 
 } // namespace trireme::launch::text

@@ -106,11 +106,15 @@ std::string describe_rows(Census const& census, Converter const& converter,
     Words const words = text_task(o).words();
     std::string text = fmt::format(
         "  {} read; {} without text dropped; {} longer than {} tokens {}; {} repeat an earlier {} "
-        "({} with another {}, "
-        "{} in another split)\n",
+        "({}{} in another split)\n",
         count_of(census.total, "row", "rows"), census.empty, converter.samples().longer(),
         o.max_length, o.given("windows") ? "divided into windows" : words.longer, census.repeated,
-        words.text, census.contradicting, words.value, census.in_two_splits);
+        words.text,
+        words.value ? fmt::format("{} with another {}, ", census.contradicting, words.value) : "",
+        census.in_two_splits);
+    if (census.skipped)
+        text +=
+            fmt::format("  {} of --skip-list left out\n", count_of(census.skipped, "row", "rows"));
     if (census.unlabelled)
         text += fmt::format("  {} without a label left out\n",
                             count_of(census.unlabelled, "row", "rows"));
@@ -150,6 +154,7 @@ std::string describe(data::Manifest const& m, PrepareOptions const& o) {
 /// Options with what they leave to the task and to the tokenizer's folder.
 PrepareOptions completed(PrepareOptions o, std::vector<std::string>& said) {
     o = with_files(std::move(o), said);
+    if (!o.skip_list.empty()) o.skipped = read_skip_list(o.skip_list);
     if (o.max_length == kChooseLength) o.max_length = usual_length(o.tokenizer);
     return o;
 }

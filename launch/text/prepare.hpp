@@ -7,6 +7,7 @@
 
 #include "data/task.hpp"
 #include "launch/text/rows.hpp"
+#include "launch/text/skip_list.hpp"
 
 namespace trireme::cluster {
 class Communicator;
@@ -35,6 +36,8 @@ struct PrepareOptions {
     std::int64_t samples_per_shard = 65536;
     Columns columns = {};                ///< prepare() asks the task for them
     SampleBy sample_by = SampleBy::line; ///< of .txt
+    std::string skip_list = {};          ///< file that names rows to leave out; empty: none
+    SkipList skipped = {};               ///< prepare() reads it from there
 
     /// The task as --task names it.
     std::string task_name() const { return chat ? kChat : data::schema_of(task).name; }

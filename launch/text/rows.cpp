@@ -41,6 +41,20 @@ void read_jsonl(std::string const& file, Packing packing, Columns const& columns
     }
 }
 
+/// Fields of the first line that is not empty.
+std::vector<std::string> first_fields(std::string const& file, Packing packing) {
+    TextLines lines(file, packing);
+    for (std::string line; lines.next(line);) {
+        if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+        std::vector<std::string> names;
+        auto const json = data::parse_json<nlohmann::ordered_json>(file, line, lines.number());
+        if (json.is_object())
+            for (auto const& [name, value] : json.items()) names.push_back(name);
+        return names;
+    }
+    return {};
+}
+
 /// Documents of plain text, which are rows with the one column "text".
 class Documents {
   public:
@@ -133,6 +147,19 @@ void read_rows(std::string const& file, Columns const& columns,
     case FileKind::parquet:
     case FileKind::arrow: return read_columnar(file, kind, columns, each);
     }
+}
+
+std::vector<std::string> column_names(std::string const& file) {
+    NamedKind const kind = kind_of_file(file);
+    switch (kind.kind) {
+    case FileKind::jsonl: return first_fields(file, kind.packing);
+    case FileKind::csv:
+    case FileKind::tsv: return header_names(file, kind);
+    case FileKind::text: return {"text"};
+    case FileKind::parquet:
+    case FileKind::arrow: return schema_names(file, kind);
+    }
+    return {};
 }
 
 std::vector<std::string> found_in(std::string const& file, Columns const& columns) {

@@ -65,4 +65,8 @@ void read_rows(std::string const& file, Columns const& columns,
 /// byte order, which is passed over". Throws InputError.
 std::vector<std::string> found_in(std::string const& file, Columns const& columns);
 
+/// Names of the columns of a file, in its order: those of the header or the schema, or the fields
+/// of the first line. Throws InputError for a file that cannot be read.
+std::vector<std::string> column_names(std::string const& file);
+
 } // namespace trireme::launch::text

@@ -127,17 +127,24 @@ py::object open_separated(std::string const& file, NamedKind kind, char delimite
     return records_of(in, delimiter, kind.kind == FileKind::csv);
 }
 
-/// Counts the columns that are asked for in a header that is divided by `delimiter`.
-int known_columns(std::string const& header, char delimiter, Columns const& columns) {
+/// Names in a header that is divided by `delimiter`; none where one has a line end in it, since the
+/// header is more than this line then.
+std::vector<std::string> names_in(std::string const& header, char delimiter, bool quoted) {
     py::list line;
     line.append(py::str(header.data(), header.size()));
     std::vector<std::string> names;
     try {
-        py::object const records = records_of(line, delimiter, true);
+        py::object const records = records_of(line, delimiter, quoted);
         for (py::handle const record : records) names = record.cast<std::vector<std::string>>();
     } catch (py::error_already_set const&) {
-        return 0; // a name with a line end in it: the header is more than this line
+        return {};
     }
+    return names;
+}
+
+/// Counts the columns that are asked for in a header that is divided by `delimiter`.
+int known_columns(std::string const& header, char delimiter, Columns const& columns) {
+    auto const names = names_in(header, delimiter, true);
     int known = 0;
     JsonRows const rows(columns, "header");
     for (auto const* path : rows.paths())
@@ -212,6 +219,19 @@ Header header_of(std::string const& file, NamedKind kind, Columns const& columns
             header.delimiter = character, header.divided_by = name;
         }
     return header;
+}
+
+std::vector<std::string> header_names(std::string const& file, NamedKind kind) {
+    TextLines lines(file, kind.packing);
+    std::string line;
+    if (!lines.next(line) || !cluster::is_utf8(line)) return {};
+    if (line.ends_with('\r')) line.pop_back();
+    if (kind.kind == FileKind::tsv) return names_in(line, '\t', false);
+    std::vector<std::string> most;
+    for (auto const& delimiter : kDelimiters)
+        if (auto names = names_in(line, delimiter.character, true); names.size() > most.size())
+            most = std::move(names);
+    return most;
 }
 
 void read_separated(std::string const& file, NamedKind kind, Columns const& columns,

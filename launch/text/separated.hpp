@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "launch/text/file_kind.hpp"
 #include "launch/text/rows.hpp"
@@ -18,6 +19,9 @@ struct Header {
 /// Finds the character that divides the columns of a .csv, by which its header has most of the
 /// columns that are asked for; a comma where none has more. A .tsv has tabs.
 Header header_of(std::string const& file, NamedKind kind, Columns const& columns);
+
+/// Names of the columns, divided by the character that divides most of them. Throws InputError.
+std::vector<std::string> header_names(std::string const& file, NamedKind kind);
 
 /// Calls `each` for every row. Throws InputError "FILE:LINE: what" (rows.hpp).
 void read_separated(std::string const& file, NamedKind kind, Columns const& columns,

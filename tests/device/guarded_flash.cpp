@@ -46,7 +46,7 @@ struct FlashArguments {
         std::int64_t const left = s[rest + 1].isNone() ? -1 : s[rest + 1].toInt(),
                            right = s[rest + 2].isNone() ? -1 : s[rest + 2].toInt();
         bool const causal = s[cuts + 5].toBool();
-        require(right == (causal && left >= 0 ? 0 : -1), "keys to the right");
+        require(right == (causal && left >= 0 ? 0 : left), "keys to the right");
         problem = {offsets.data(),
                    samples.data(),
                    static_cast<std::int64_t>(samples.size()),

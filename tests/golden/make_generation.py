@@ -30,9 +30,9 @@ def complete(model, prompt, penalty):
 
 def write_completions(folder):
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
-    # Beyond the first context Phi's stretched positions have other angles, which no run here reads.
-    first_context = getattr(model.config, "original_max_position_embeddings", None) or model.config.max_position_embeddings
-    longest = min(model.config.max_position_embeddings, first_context) - NEW_TOKENS
+    # Beyond the first context Phi's stretched positions have other angles: some completions begin before it and end after it.
+    first_context = getattr(model.config, "original_max_position_embeddings", None)
+    longest = first_context + 2 if first_context else model.config.max_position_embeddings - NEW_TOKENS
     for seed in range(1000):
         generator = torch.Generator().manual_seed(seed)
         lengths = torch.randint(1, longest + 1, (PROMPTS,), generator=generator).tolist()

@@ -34,13 +34,13 @@ def save(name, model, ids):
     for extra in folder.glob("generation_config.json"):
         extra.unlink()
     model.double()  # the reference is exact: float32 noise would drown gradients that are zero, as those of key biases
-    with exact_norms() if name.startswith("gemma") else contextlib.nullcontext():
+    with exact_norms() if name.startswith(("gemma", "modernbert")) else contextlib.nullcontext():
         save_values(folder, name, model, ids)
 
 
 @contextlib.contextmanager
 def exact_norms():
-    """Gemma's norms call float(), whatever the dtype of the model."""
+    """Gemma's norms and ModernBERT's rotary positions call float(), whatever the dtype of the model."""
     rounding = torch.Tensor.float
     torch.Tensor.float = lambda x: x if x.dtype == torch.float64 else rounding(x)
     yield
@@ -127,6 +127,7 @@ def tiny_models(ids):
         max_position_embeddings=16, **NUMBERS))
     yield from encoders(t, pad)
     yield from decoders(t, llama, pad)
+    yield from later(t, llama, ids)
 
 
 def encoders(t, pad):
@@ -187,6 +188,36 @@ def decoders(t, llama, pad):
     yield "gpt-neox-sequential", t.GPTNeoXForCausalLM(t.GPTNeoXConfig(
         **neox, use_parallel_residual=False, attention_bias=False, hidden_act="gelu_new", tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 1.0}))
+
+
+def later(t, llama, ids):
+    """Models that came after those above, whose weights are drawn from the number of the model."""
+    pad = ids[2][-1]
+    # A window of 4 is 2 tokens to each side; the layers are full, local, local and full again.
+    modernbert = dict(vocab_size=97, hidden_size=24, num_hidden_layers=4, num_attention_heads=3, intermediate_size=40,
+                      max_position_embeddings=16, local_attention=4, pad_token_id=pad, bos_token_id=2, eos_token_id=3, cls_token_id=2,
+                      sep_token_id=3, rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": 1000.0},
+                                                       "sliding_attention": {"rope_type": "default", "rope_theta": 10.0}}, **CLASSES)
+    yield "modernbert-classifier", t.ModernBertForSequenceClassification(t.ModernBertConfig(**modernbert))
+    yield "modernbert-mean-classifier", t.ModernBertForSequenceClassification(t.ModernBertConfig(
+        **modernbert, classifier_pooling="mean", attention_bias=True, mlp_bias=True, norm_bias=True, classifier_bias=True,
+        classifier_activation="relu"))
+    yield "apertus", t.ApertusForCausalLM(t.ApertusConfig(
+        **{**llama, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 41, "max_position_embeddings": 64}, head_dim=10,
+        pad_token_id=pad, bos_token_id=2, eos_token_id=3,
+        rope_parameters={"rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                         "original_max_position_embeddings": 32}))
+    # Two of the samples are longer than the first context, two are not.
+    yield "phi3-longrope-long", t.Phi3ForCausalLM(t.Phi3Config(
+        **{**llama, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 32, "max_position_embeddings": 64},
+        pad_token_id=pad, bos_token_id=2, eos_token_id=3, original_max_position_embeddings=6,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 100.0, "partial_rotary_factor": 1.0,
+                         "short_factor": [1.0, 1.5, 2.5, 3.0], "long_factor": [2.0, 4.0, 8.0, 9.0]}))
+    # The padding token is one of the longest sample's own, in its middle: it has no place of its own and takes none.
+    literal = ids[2][5]
+    yield "roberta-pads", t.RobertaForSequenceClassification(t.RobertaConfig(
+        vocab_size=97, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, type_vocab_size=1,
+        max_position_embeddings=literal + 17, layer_norm_eps=1e-5, pad_token_id=literal, **CLASSES))
 
 
 def save_rotary():

@@ -6,11 +6,13 @@ bert-multi-label, gpt2-multi-label and qwen3-multi-label learn two labels by bin
 and bert-weighted learns classes with weights, whose mean is PyTorch's CrossEntropyLoss(weight=...). llama-weighted learns next
 tokens, each loss with a weight of its own, and divides by the sum of these. NAME-tokens learn a class for every second token, NAME-answers the first and the last token of an answer, each among the tokens of its own sample.
 """
+import contextlib
 import json
+import sys
 
 import torch
 import transformers as t
-from make_golden import CLASSES, HERE, LABELS, LENGTHS, randomize
+from make_golden import CLASSES, HERE, LABELS, LENGTHS, exact_norms, randomize
 from safetensors.torch import save_file
 
 PRESENT = [[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
@@ -86,13 +88,28 @@ def save(name, model, ids, values):
     for extra in folder.glob("generation_config.json"):
         extra.unlink()
     model.double()
+    exact = exact_norms() if name.startswith("modernbert") else exact_casts() if name.startswith("apertus") else contextlib.nullcontext()
+    with exact:
+        save_values(folder, model, ids, values)
+
+
+@contextlib.contextmanager
+def exact_casts():
+    """Apertus' norms cast to float32, whose rounding shows in the gradients of single numbers."""
+    rounding = torch.Tensor.to
+    torch.Tensor.to = lambda x, *to, **named: x if x.dtype == torch.float64 and torch.float32 in to else rounding(x, *to, **named)
+    yield
+    torch.Tensor.to = rounding
+
+
+def save_values(folder, model, ids, values):
     logits, loss, expected = values(model, ids)
     loss.backward()
-    save_file({n: p.grad.float().contiguous() for n, p in model.named_parameters()}, folder / "gradients.safetensors")
-    save_file({"logits": logits.float().detach()}, folder / "logits.safetensors")
+    save_file({n: p.grad.type(torch.float32).contiguous() for n, p in model.named_parameters()}, folder / "gradients.safetensors")
+    save_file({"logits": logits.type(torch.float32).detach()}, folder / "logits.safetensors")
     own = {"ids": [ids[0], ids[0]], "labels": [expected["labels"][0]] * 2, "loss": own_loss(model, ids, expected["labels"])}
     (folder / "expected.json").write_text(json.dumps({"ids": ids, **expected, "loss": loss.item(), "own": own}) + "\n")
-    print(f"{name}: loss {loss.item():.6f}")
+    print(f"{folder.name}: loss {loss.item():.6f}")
 
 
 def models(ids):
@@ -125,14 +142,42 @@ def models(ids):
     yield "ministral-tokens", t.MinistralForTokenClassification(t.MinistralConfig(**own, head_dim=8, **TAGS)), of_tokens
     yield "smollm3-answers", t.SmolLM3ForQuestionAnswering(t.SmolLM3Config(**own)), of_answers
     yield "llama-weighted", t.LlamaForCausalLM(t.LlamaConfig(**llama)), of_weighted_tokens
+    yield from encoders(pad, bert, llama)
+    yield "apertus-tokens", t.ApertusForTokenClassification(t.ApertusConfig(**own, **TAGS)), of_tokens
+
+
+def encoders(pad, bert, llama):
+    """ModernBERT's heads, and those of the encoders that have a classifier of samples in make_golden.py."""
+    modern = dict(bert, num_hidden_layers=4, local_attention=4, pad_token_id=pad, bos_token_id=2, eos_token_id=3, cls_token_id=2,
+                  sep_token_id=3, rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": 1000.0},
+                                                   "sliding_attention": {"rope_type": "default", "rope_theta": 10.0}})
+    yield "modernbert-masked", t.ModernBertForMaskedLM(t.ModernBertConfig(**modern)), of_masks
+    yield "modernbert-masked-untied", t.ModernBertForMaskedLM(t.ModernBertConfig(
+        **modern, tie_word_embeddings=False, decoder_bias=False, norm_bias=True, classifier_activation="relu")), of_masks
+    yield "modernbert-tokens", t.ModernBertForTokenClassification(t.ModernBertConfig(**modern, classifier_bias=True, **TAGS)), of_tokens
+    yield "modernbert-answers", t.ModernBertForQuestionAnswering(t.ModernBertConfig(**modern)), of_answers
+    euro = dict(llama, pad_token_id=pad, bos_token_id=2, eos_token_id=3, mask_token_id=4,
+                rope_parameters={"rope_type": "default", "rope_theta": 250000.0})
+    yield "eurobert-masked", t.EuroBertForMaskedLM(t.EuroBertConfig(**euro)), of_masks
+    yield "eurobert-tokens", t.EuroBertForTokenClassification(t.EuroBertConfig(**euro, mlp_bias=True, **TAGS)), of_tokens
+    roberta = dict(bert, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1)
+    yield "roberta-masked", t.RobertaForMaskedLM(t.RobertaConfig(**roberta, hidden_act="relu")), of_masks
+    yield "roberta-tokens", t.RobertaForTokenClassification(t.RobertaConfig(**roberta, **TAGS)), of_tokens
+    yield "xlm-roberta-answers", t.XLMRobertaForQuestionAnswering(t.XLMRobertaConfig(**roberta)), of_answers
+    distilbert = dict(vocab_size=97, dim=24, n_layers=2, n_heads=3, hidden_dim=40, max_position_embeddings=16)
+    yield "distilbert-masked", t.DistilBertForMaskedLM(t.DistilBertConfig(**distilbert)), of_masks
+    yield "distilbert-tokens", t.DistilBertForTokenClassification(t.DistilBertConfig(**distilbert, **TAGS)), of_tokens
+    yield "distilbert-answers", t.DistilBertForQuestionAnswering(t.DistilBertConfig(**distilbert)), of_answers
 
 
 def main():
+    chosen = set(sys.argv[1:])  # names of models; none: all of them
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     ids = [torch.randint(5, 97, (n,), generator=generator).tolist() for n in LENGTHS]
     for seed, (name, model, values) in enumerate(models(ids), start=101):
-        save(name, randomize(model, seed), ids, values)
+        if not chosen or name in chosen:
+            save(name, randomize(model, seed), ids, values)
 
 
 if __name__ == "__main__":

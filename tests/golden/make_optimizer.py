@@ -40,6 +40,12 @@ def stable_then_linear(warmup, cooldown, total, final):
     return rising + rates[len(rising):]
 
 
+def range_test(total, final):
+    """A range test begins at final * RATE and ends at RATE with its last step; torch's schedule goes on by the same factor."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=final * RATE)
+    return advance(optimizer, torch.optim.lr_scheduler.ExponentialLR(optimizer, (1 / final) ** (1 / (total - 1))), total)
+
+
 def begin(kind, warmup, total, final):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=RATE)
     return optimizer, schedule(kind, optimizer, int(warmup * total), total, final)
@@ -75,6 +81,10 @@ for final in (0.0, 0.1):
     for warmup, cooldown, total in ((0.0, 0.5, 7), (0.1, 0.2, 10), (0.25, 0.1, 40), (0.25, 0.75, 12), (0.0, 1.0, 5), (0.1, 0.33, 9)):
         rows.append({"schedule": "wsd", "final_fraction": final, "warmup": warmup, "cooldown": cooldown, "total": total,
                      "rates": stable_then_linear(warmup, cooldown, total, final)})
+
+
+for final, total in ((1e-6, 100), (0.1, 7), (0.5, 2)):
+    rows.append({"schedule": "range_test", "final_fraction": final, "warmup": 0.0, "total": total, "rates": range_test(total, final)})
 
 
 def adamw():

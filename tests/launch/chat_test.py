@@ -220,6 +220,8 @@ def check_weights(folder):
     assert prepare(folder, rows).returncode == 0
     assert [[run for run in runs_of([one or -100 for one in own])] for own in weights(folder / "out")] == \
         [[[100000] * 2, [2000000] * 2], [[1000000] * 2]], weights(folder / "out")
+    shown = subprocess.run([TOOL, "inspect", "out"], cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert "4 of " in shown and "tokens trained, of weights from 0.1 to 2" in shown, shown
 
 
 def check_published():

@@ -82,6 +82,7 @@ def prepare(task, *columns, tokenizer=TOKENIZER):
     texts = [" ".join(words[(i * k + k) % 8] for k in range(3 + i % 5)) for i in range(64)]
     rows.write_text("".join(json.dumps(
         {"a": text, "b": f"the {words[i % 8]}", "c": i % 2, "tokens": text.split(), "tags": ["OB"[w == "plot"] + "-X" * (w == "plot") for w in text.split()],
+         "messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "the plot", "weight": 0.5}],
          "several": ["x", "y"][:i % 3], "question": "the film", "context": text,
          "answers": {"text": [], "answer_start": []} if i % 4 else {"text": [text.split()[0]], "answer_start": [0]}}) + "\n" for i, text in enumerate(texts)))
     trireme("prepare", "--task", task, "--tokenizer", tokenizer, "--train", rows, "--max-length", 16, "--output", WORK / task, *columns)
@@ -180,7 +181,10 @@ def main():
     entities = prepare("token-classification")
     answers = prepare("question-answering")
     masked = prepare("masked-language-modeling", "--text", "a", "--add-tokens", "<new>", tokenizer=masking_tokenizer())
-    check_data([classes, language, generation, numbers, sets, entities, answers, masked])
+    template = WORK / "turns.jinja"
+    template.write_text("{% for m in messages %}{{ m.content }} {% endfor %}")
+    turns = prepare("chat", "--chat-template", template)
+    check_data([classes, language, generation, numbers, sets, entities, answers, masked, turns])
     # Fifty steps, after which the times of the ranks are told, and a step that is rolled back and left out.
     check_metrics(train(classes, "classification", 5) + train(numbers, "regression", 5) + train(sets, "multi-label", 5)
                   + train(entities, "token-classification", 5) + train(answers, "question-answering", 5)

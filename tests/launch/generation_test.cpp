@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -10,180 +9,12 @@
 #include "cluster/philox.hpp"
 #include "data/loader.hpp"
 #include "launch/streamed_text.hpp"
-#include "tests/launch/columns_but_for_lines.hpp"
+#include "tests/launch/generation_scene.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/support/tiny_run.hpp"
 
 namespace trireme::test {
 namespace {
-
-using Tokens = std::vector<std::int32_t>;
-namespace fs = std::filesystem;
-
-std::vector<std::string> const kWords{"ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen"};
-
-/// Whole words; the template puts <s> in front and, as a trap, </s> behind, which no prompt may
-/// keep.
-constexpr char const* kTokenizer =
-    R"({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [
-{"id": 0, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
-{"id": 1, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
-"normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": null,
-"post_processor": {"type": "TemplateProcessing",
-"single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}],
-"pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
-"special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}, "</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}},
-"model": {"type": "WordLevel", "unk_token": "?", "vocab": {"<s>": 0, "</s>": 1, "?": 2, "=": 3,
-"ant": 4, "bee": 5, "cow": 6, "dog": 7, "elk": 8, "fox": 9, "gnu": 10, "hen": 11}}})";
-
-constexpr char const* kModel = R"({"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2,
-"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "intermediate_size": 64, "vocab_size": 13,
-"max_position_embeddings": 12, "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": false,
-"initializer_range": 0.1})";
-
-class Generation : public testing::Test {
-  protected:
-    Generation() {
-        fs::create_directories(path("model"));
-        write("model/tokenizer.json", kTokenizer);
-        write("model/tokenizer_config.json", R"({"eos_token": "</s>"})");
-        write("model/config.json", kModel);
-    }
-    std::string path(std::string const& name) const { return folder_.path() + "/" + name; }
-    std::string write(std::string const& name, std::string const& text) const {
-        cluster::write_file(path(name), text);
-        return path(name);
-    }
-    Outcome prepare(std::vector<std::string> const& more, char const* out = "data") const {
-        std::vector<std::string> all{"prepare",     "--task",       "generation", "--tokenizer",
-                                     path("model"), "--output",     path(out),    "--prompt",
-                                     "q",           "--completion", "a",          "--train"};
-        all.insert(all.end(), more.begin(), more.end());
-        return run_command(trireme(0, all));
-    }
-    void expect_refused(Outcome const& result, std::string const& part) const {
-        EXPECT_EQ(result.exit_code, 2) << result.output;
-        EXPECT_NE(result.output.find(part), std::string::npos) << result.output;
-        EXPECT_EQ(std::ranges::count(result.output, '\n'), 1) << result.output;
-    }
-    TemporaryFolder folder_;
-};
-
-constexpr char const* kRows = R"({"q": "cow dog =", "a": " dog cow"}
-{"q": "hen =", "a": " hen"}
-)";
-
-TEST_F(Generation, TrainsTheCompletionAndItsStopToken) {
-    ASSERT_EQ(prepare({write("rows.jsonl", kRows)}).exit_code, 0);
-    auto const micro_batch = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
-    EXPECT_EQ(micro_batch.tokens, (Tokens{0, 6, 7, 3, 7, 6, 0, 11, 3, 11}));
-    EXPECT_EQ(micro_batch.columns.labels_of(data::kTokenLabels),
-              (Tokens{-100, -100, -100, 7, 6, 1, -100, -100, 11, 1}));
-    auto const config =
-        nlohmann::json::parse(cluster::read_file(path("data/generation_config.json")));
-    EXPECT_EQ(config.at("eos_token_id"), 1);
-}
-
-TEST_F(Generation, CsvTsvAndJsonlGiveTheSameSamples) {
-    ASSERT_EQ(prepare({write("rows.jsonl", kRows)}, "j").exit_code, 0);
-    ASSERT_EQ(prepare({write("rows.csv", "a,q\n dog cow,cow dog =\n hen,hen =\n")}, "c").exit_code,
-              0);
-    ASSERT_EQ(
-        prepare({write("rows.tsv", "q\ta\ncow dog =\t dog cow\nhen =\t hen\n")}, "t").exit_code, 0);
-    auto const columns = [&](char const* name) { return columns_but_for_lines(path(name)); };
-    EXPECT_EQ(columns("j").size(), 6U);
-    EXPECT_TRUE(columns("j") == columns("c") && columns("j") == columns("t"));
-}
-
-TEST_F(Generation, AnotherStopTokenGoesIntoTheDataAndTheirGenerationConfig) {
-    write("model/generation_config.json", R"({"eos_token_id": [1, 2], "top_k": 5})");
-    std::string const rows = write("rows.jsonl", kRows);
-    ASSERT_EQ(prepare({rows, "--stop", "="}).exit_code, 0);
-    EXPECT_EQ(data::open_dataset(path("data"), "train")
-                  ->read({1}, 1)
-                  .columns.labels_of(data::kTokenLabels),
-              (Tokens{-100, -100, 11, 3}));
-    auto const json = [&](char const* name) {
-        return nlohmann::json::parse(cluster::read_file(path(name)));
-    };
-    EXPECT_EQ(json("data/generation_config.json"),
-              (nlohmann::json{{"eos_token_id", 3}, {"top_k", 5}}));
-    ASSERT_EQ(prepare({rows}, "own").exit_code, 0);
-    EXPECT_EQ(json("own/generation_config.json").at("eos_token_id"), (nlohmann::json{1, 2}))
-        << "a list that has the stop token stays";
-    ASSERT_EQ(prepare({rows, "--stop", "?"}, "second").exit_code, 0);
-    EXPECT_EQ(json("second/generation_config.json").at("eos_token_id"), (nlohmann::json{2, 1}))
-        << "references are scored with the first";
-    expect_refused(prepare({rows, "--stop", "nope"}, "x"), "--stop: nope: legal: a token of ");
-}
-
-TEST_F(Generation, ATokenizerThatNamesNoStopTokenIsRefused) {
-    fs::remove(path("model/tokenizer_config.json"));
-    std::string const rows = write("rows.jsonl", kRows);
-    expect_refused(prepare({rows}), "name the token that ends a completion with --stop");
-    EXPECT_EQ(prepare({rows, "--stop", "</s>"}, "named").exit_code, 0);
-    write("model/config.json", R"({"eos_token_id": 1})");
-    EXPECT_EQ(prepare({rows}, "by-config").exit_code, 0);
-    EXPECT_EQ(data::open_dataset(path("by-config"), "train")
-                  ->read({1}, 1)
-                  .columns.labels_of(data::kTokenLabels),
-              (Tokens{-100, -100, 11, 1}));
-}
-
-TEST_F(Generation, WhatIsCutIsCountedAndTrainsNoStopToken) {
-    std::string const rows = write("rows.jsonl", kRows);
-    Outcome const result = prepare({rows, "--max-length", "4"});
-    ASSERT_EQ(result.exit_code, 0) << result.output;
-    EXPECT_NE(
-        result.output.find("1 longer than 4 tokens cut, and trained without their stop token"),
-        std::string::npos)
-        << result.output;
-    auto const micro_batch = data::open_dataset(path("data"), "train")->read({0, 1}, 1);
-    EXPECT_EQ(micro_batch.columns.labels_of(data::kTokenLabels),
-              (Tokens{-100, -100, -100, 7, -100, -100, 11, 1}));
-    expect_refused(prepare({rows, "--max-length", "3"}, "x"),
-                   "rows.jsonl:1: q: a prompt of 4 tokens leaves no room for its completion; "
-                   "legal: 1 to 3 tokens, "
-                   "the --max-length: shorten the prompt, or raise --max-length");
-}
-
-TEST_F(Generation, APromptHasTheSameTokensWithoutItsCompletion) {
-    std::string const rows = write("rows.jsonl", R"({"q": "cow =do", "a": "g hen"})");
-    Outcome const result = prepare({rows});
-    ASSERT_EQ(result.exit_code, 0) << result.output;
-    EXPECT_EQ(data::open_dataset(path("data"), "train")->read({0}, 1).tokens,
-              (Tokens{0, 6, 2, 2, 11}));
-    EXPECT_NE(result.output.find("1 completion begins inside a token"), std::string::npos)
-        << result.output;
-}
-
-TEST_F(Generation, InspectShowsPromptAndCompletionApart) {
-    std::string const rows = write("rows.jsonl", kRows);
-    ASSERT_EQ(prepare({rows}).exit_code, 0);
-    Outcome const plain = run_command(trireme(0, {"inspect", path("data"), "--samples", "1"}));
-    EXPECT_EQ(plain.output, "train 0  6 tokens  3 of 6 tokens trained  " + rows +
-                                ":1\n  <s>|cow|dog|= => dog|cow|</s>\n");
-    Outcome const color =
-        run_command(trireme(0, {"inspect", path("data"), "--samples", "1", "--color", "always"}));
-    EXPECT_NE(color.output.find("\x1b[2m<s>"), std::string::npos) << "prompt: faint";
-    EXPECT_NE(color.output.find("\x1b[48;2;"), std::string::npos)
-        << "completion: on a ground of colour";
-}
-
-TEST_F(Generation, MistakesAreNamed) {
-    std::string const rows = write("rows.jsonl", kRows);
-    expect_refused(
-        run_command(trireme(0, {"prepare", "--task", "generation", "--tokenizer", path("model"),
-                                "--output", path("x"), "--train", rows, "--prompt", "q"})),
-        "--prompt, --completion: missing");
-    expect_refused(run_command(trireme(0, {"prepare", "--task", "language-modeling", "--tokenizer",
-                                           path("model"), "--output", path("x"), "--train", rows,
-                                           "--prompt", "q"})),
-                   "--prompt: legal with --task generation");
-    expect_refused(prepare({write("bad.jsonl", R"({"q": "cow"})")}, "x"),
-                   "bad.jsonl:1: no field \"a\"; legal: --completion with a field of the line: q");
-    EXPECT_FALSE(fs::exists(path("x")));
-}
 
 TEST(StreamedText, NeverShowsAPartOfACharacter) {
     launch::StreamedText text;

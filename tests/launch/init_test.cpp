@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <regex>
 #include <set>
 
 #include "cluster/file.hpp"
@@ -59,6 +60,22 @@ TEST(StartingPoint, TrainsFewSamplesLonger) {
 
 class Init : public Scene {};
 
+/// The number of parameters that the first comment of a configuration states, in millions.
+std::string millions_in_file(std::string const& file) {
+    std::string text = cluster::read_file(file);
+    text = std::regex_replace(text, std::regex("\n# "), " ");
+    std::smatch found;
+    std::regex_search(text, found, std::regex("([0-9.e+-]+) M parameters"));
+    return found.str(1);
+}
+/// The one that a dry run prints, in the same form.
+std::string millions_in_dry_run(std::string const& output) {
+    std::smatch found;
+    std::regex_search(output, found, std::regex("model +([0-9,]+) parameters"));
+    std::string const number = std::regex_replace(found.str(1), std::regex(","), "");
+    return number.empty() ? "none" : fmt::format("{:.3g}", std::stod(number) * 1e-6);
+}
+
 TEST_F(Init, WritesWhatTrainsAsItStandsAndReplacesNothing) {
     for (auto const& [task, model, data] : {std::tuple{"language-modeling", "llama", "data"},
                                             {"classification", "bert", "classes"}}) {
@@ -71,6 +88,7 @@ TEST_F(Init, WritesWhatTrainsAsItStandsAndReplacesNothing) {
         ASSERT_EQ(made.exit_code, 0) << made.output;
         Outcome const dry = run({"train", "DIR/first.yaml", "--dry-run"});
         EXPECT_EQ(dry.exit_code, 0) << dry.output;
+        EXPECT_EQ(millions_in_file(dir() + "/first.yaml"), millions_in_dry_run(dry.output));
         Outcome const again = run(init);
         EXPECT_EQ(again.exit_code, 2);
         EXPECT_TRUE(again.output.starts_with("trireme: --output: DIR/first.yaml: "))
@@ -101,7 +119,8 @@ TEST(Configs, AreWhatInitWrites) {
         EXPECT_EQ(cluster::read_file(fmt::format(TRIREME_CONFIGS "/{}.yaml", schema.name)),
                   launch::to_yaml(b, launch::starting_point(b)));
     }
-    launch::Beginning const chat{.task = data::TaskKind::generation, .run = "runs/chat"};
+    launch::Beginning const chat{
+        .task = data::TaskKind::generation, .called = "chat", .run = "runs/chat"};
     EXPECT_EQ(cluster::read_file(TRIREME_CONFIGS "/chat.yaml"),
               launch::to_yaml(chat, launch::starting_point(chat)));
 }

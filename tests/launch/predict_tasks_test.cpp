@@ -241,5 +241,42 @@ TEST_F(PredictTasks, RefusesInOneLine) {
     }
 }
 
+/// Tokens and probabilities are those of transformers' pipeline "fill-mask" (make_fill_mask.py).
+TEST_F(PredictTasks, FillsInHiddenWords) {
+    take_model("bert-masked");
+    for (auto const* name : {"tokenizer.json", "tokenizer_config.json"})
+        cluster::write_file(path("model/" + std::string(name)),
+                            cluster::read_file(kGolden + "/fill-mask/" + name));
+    Json const wanted = Json::parse(cluster::read_file(kGolden + "/fill-mask/expected.json"));
+    auto const count = static_cast<int>(wanted.size());
+    write_rows("rows.jsonl", count, [&](int i) {
+        return Json{{"text", wanted[static_cast<std::size_t>(i)].at("text")}};
+    });
+    auto const lines = predicted({"--top", "7"}, {0, 2});
+    predicted({"--top", "7", "--set", "parallel.pipeline=2"}, {2});
+    ASSERT_EQ(lines.size(), wanted.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        Json const& masks = lines.at(path("rows.jsonl") + ":" + std::to_string(i + 1)).at("masks");
+        ASSERT_EQ(masks.size(), wanted[i].at("masks").size());
+        for (std::size_t m = 0; m < masks.size(); ++m) {
+            ASSERT_EQ(masks[m].size(), 7U);
+            for (std::size_t k = 0; k < 7; ++k) {
+                Json const &ours = masks[m][k], &theirs = wanted[i]["masks"][m][k];
+                EXPECT_EQ(ours.at("token"), theirs.at("token"));
+                EXPECT_NEAR(ours.at("probability"), theirs.at("probability").get<double>(), 1e-6);
+                EXPECT_TRUE(ours.at("word").is_string());
+            }
+        }
+    }
+    Outcome const refused = run({"predict", path("model"), "--top", "0"});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_NE(refused.output.find("--top: 0: legal: 1 to 1000"), std::string::npos);
+    cluster::write_file(path("model/tokenizer_config.json"), "{}");
+    Outcome const none = run({"predict", path("model"), "--input", path("rows.jsonl")});
+    EXPECT_EQ(none.exit_code, 2);
+    EXPECT_NE(none.output.find("mask_token: none that tokenizer.json has"), std::string::npos)
+        << none.output;
+}
+
 } // namespace
 } // namespace trireme::test

@@ -37,6 +37,13 @@ def many_curves():
         {"name": f"run {i} " + "x" * (5 * i), "x": list(range(9)), "y": [i + 0.1 * k * k for k in range(9)]} for i in range(9)]}
 
 
+def parallel():
+    axes = [{"name": "optimizer.learning_rate", "scale": "log"}, {"name": "optimizer.schedule", "names": HOSTILE}, {"name": "accuracy"}]
+    lines = [{"name": f"c{i}", "values": [10.0 ** (i % 5 - 5) if i else None, i % len(HOSTILE), 0.5 + i / 40], "style": ("best", "good", "other")[min(i // 2, 2)]}
+             for i in range(12)]
+    return {"kind": "figure", "picture": "parallel", "title": "Parallel coordinates", "axes": axes, "lines": lines}
+
+
 def pictures():
     names = HOSTILE
     bins = [{"low": i / 15, "high": (i + 1) / 15, "count": 0 if i < 5 else 40 * i, "confidence": None if i < 5 else (i + 0.5) / 15,
@@ -46,7 +53,7 @@ def pictures():
              "series": [{"name": "training", "values": [900 * (i + 1) for i in range(len(names))]}, {"name": "test", "values": [100, None] + [80 * i for i in range(len(names) - 2)]}]},
             {"kind": "figure", "picture": "matrix", "title": "Confusion", "row_label": "label", "column_label": "prediction", "rows": names, "columns": names,
              "values": [[0 if i == 3 else 90 if i == k else (i * k) % 7 for k in range(len(names))] for i in range(len(names))]},
-            {"kind": "figure", "picture": "reliability", "title": "Reliability", "bins": bins},
+            {"kind": "figure", "picture": "reliability", "title": "Reliability", "bins": bins}, parallel(),
             {"kind": "figure", "picture": "curves", "title": "Nothing at all", "x_label": "step", "y_label": "loss", "series": []}]
 
 

@@ -50,7 +50,7 @@ class Refusals(unittest.TestCase):
         self.refused(self.changed(lambda d: d.update(titel="x")), ": titel: no such field; legal: format, version, title, summary, sections")
         self.refused(small({"kind": "picture"}), ': sections[0].blocks[0].kind: "picture": legal: text, table, figure, verdicts, code, tokens, details')
         self.refused(small({"kind": "text", "text": None}), ": sections[0].blocks[0].text: null: legal: a text")
-        self.refused(small(CURVES | {"picture": "pie"}), ': sections[0].blocks[0].picture: "pie": legal: curves, bars, matrix, reliability')
+        self.refused(small(CURVES | {"picture": "pie"}), ': sections[0].blocks[0].picture: "pie": legal: curves, bars, matrix, reliability, parallel')
         self.refused(small(CURVES | {"x_scale": "cubic"}), ': sections[0].blocks[0].x_scale: "cubic": legal: linear, log')
         self.refused(small({"kind": "verdicts", "items": [{"verdict": "bad", "name": "n"}]}), ': sections[0].blocks[0].items[0].verdict: "bad": legal: ok, warn, error, info')
         self.refused(small(TABLE | {"rows": [[[1]]]}), ": sections[0].blocks[0].rows: [[[1]]]: legal: a list of lists of texts, numbers, true, false, null")
@@ -142,7 +142,7 @@ class Pages(unittest.TestCase):
         self.assertTrue(all(b - a <= 1 for a, b in zip(headings, headings[1:])), headings)
         self.assertTrue(all(a.get("scope") in ("col", "row") for t, a in self.read.tags if t == "th"))
         pictures = [a for t, a in self.read.tags if t == "svg"]
-        self.assertEqual(len(pictures), 9)
+        self.assertEqual(len(pictures), 10)
         for picture in pictures:
             self.assertEqual(picture["role"], "img")
             self.assertTrue(set(picture["aria-labelledby"].split()) <= set(self.read.ids))

@@ -93,10 +93,10 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
          std::vector<std::pair<std::vector<std::string>, std::string>>{
              {{"trian"},
               "trian: no such command; did you mean train? legal: audit, prepare, inspect, "
-              "init, doctor, explain-config, plan, step-cost, parity, "
+              "init, doctor, explain-config, calibrate, plan, step-cost, parity, "
               "train, "
-              "submit, study, status, checkpoint, plot, evaluate, predict, report, compare, "
-              "generate, "
+             "submit, study, sweep, status, checkpoint, plot, log, evaluate, predict, report, "
+             "compare, dynamics, generate, "
               "export, "
               "verify, completion, "
               "help"},

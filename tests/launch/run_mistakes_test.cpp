@@ -1,10 +1,9 @@
-// Mistakes in run configurations and on the command line.
+// Mistakes in run configurations and prompts.
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
 
-#include "cluster/file.hpp"
 #include "tests/launch/mistakes.hpp"
 #include "tests/launch/scene.hpp"
 
@@ -104,6 +103,15 @@ std::vector<Mistake> const kRuns{
      yaml("1e-3", "")},
     {"NegativeRate", train(),
      "DIR/run.yaml:12: optimizer.learning_rate: -1e-3: legal: a number > 0", yaml("1e-3", "-1e-3")},
+    {"RangeTestWithAWarmUp",
+     train({"optimizer.schedule=range_test"}),
+     "optimizer.warmup: 0.1: legal with optimizer.schedule: range_test: 0",
+     {}},
+    {"RangeTestFromNothing",
+     train({"optimizer.schedule=range_test", "optimizer.warmup=0"}),
+     "optimizer.final_fraction: 0: legal with optimizer.schedule: range_test: a number > 0, the "
+     "share of optimizer.learning_rate at which it begins",
+     {}},
     {"ZeroRate", train(), "DIR/run.yaml:12: optimizer.learning_rate: 0: legal: a number > 0",
      yaml("1e-3", "0")},
     {"RateIsNan", train(), "DIR/run.yaml:12: optimizer.learning_rate: .nan: legal: a number > 0",
@@ -262,108 +270,6 @@ std::vector<Mistake> const kRuns{
      {}},
 };
 INSTANTIATE_TEST_SUITE_P(Run, Mistakes, testing::ValuesIn(kRuns), name_of);
-
-std::vector<Mistake> const kLines{
-    {"UnknownCommand",
-     {"trian"},
-     "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
-     "explain-config, plan, step-cost, parity, train, "
-     "submit, study, status, checkpoint, "
-     "plot, "
-     "evaluate, predict, report, compare, generate, export, verify, completion, help",
-     {}},
-    {"HelpOfAnOption",
-     {"help", "--bogus"},
-     "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, "
-     "explain-config, plan, step-cost, parity, train, "
-     "submit, study, status, checkpoint, "
-     "plot, "
-     "evaluate, predict, report, compare, generate, export, verify, completion, help",
-     {}},
-    {"HelpOfTwoCommands",
-     {"help", "train", "status"},
-     "status: one word too many; see trireme --help",
-     {}},
-    {"VersionWithMore",
-     {"--version", "--bogus"},
-     "--bogus: one word too many; see trireme --help",
-     {}},
-    {"UnknownOption",
-     {"train", "DIR/run.yaml", "--sett", "a=1"},
-     "--sett: no such option; did you mean --set? legal: --config, --set, --parity, --dry-run, "
-     "--ranks, --help",
-     {}},
-    {"UnknownOptionOfPrepare",
-     {"prepare", "--imput", "DIR/rows.jsonl"},
-     "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, "
-     "--input, --train, --validation, --test, --validation-fraction, --test-fraction, "
-     "--split-seed, --sample-by, --max-length, --add-tokens, --samples-per-shard, --text, --pair, "
-     "--windows, "
-     "--label, --labels, --drop-unlabelled, --stratify, --stop, --prompt, --completion, "
-     "--label-separator, --repair-tags, --question, --context, --answers, --id, --stride, "
-     "--messages, --form, --chat-template, --help",
-     {}},
-    {"OptionMissing",
-     {"train"},
-     "--config: missing; legal: the run, as YAML (`explain-config --keys`)",
-     {}},
-    {"OptionMissingOfEvaluate",
-     {"evaluate", "--model", "DIR/bert"},
-     "--data: missing; legal: folder that `trireme prepare` wrote, or --choices FILE",
-     {}},
-    {"OptionWithoutItsValue",
-     {"export", "--output", "DIR/out", "--run"},
-     "--run: has no value; legal: run folder",
-     {}},
-    {"OptionOfPlotMissing",
-     {"plot", "--run", "DIR/run"},
-     "--output: missing; legal: SVG file to write; must not exist",
-     {}},
-    {"OptionOfPlotWithoutItsValue",
-     {"plot", "--output", "--run", "DIR/run"},
-     "--output: has no value; legal: SVG file to write; must not exist",
-     {}},
-    {"UnknownOptionOfPlot",
-     {"plot", "--run", "DIR/run", "--output", "DIR/a.svg", "--out=2"},
-     "--out=2: no such option; legal: --run, --output, --force, --help",
-     {}},
-    {"OptionTwice",
-     {"export", "--run", "a", "--run", "b", "--output", "DIR/out"},
-     "--run: is given twice; legal: once: run folder",
-     {}},
-    {"OptionThatTakesNoValue",
-     {"train", "DIR/run.yaml", "--dry-run=yes"},
-     "--dry-run: takes no value; legal: open the inputs, show every value with its origin, model "
-     "size, steps, micro-batches "
-     "and "
-     "memory, and write nothing",
-     {}},
-    {"OptionWithAnEmptyValue",
-     {"export", "--run=", "--output", "DIR/out"},
-     "--run: has no value; legal: run folder",
-     {}},
-    {"ConfigMissingOfExplain",
-     {"explain-config"},
-     "--config: missing; legal: the run, as YAML, or --keys alone",
-     {}},
-    {"NotANumber",
-     {"inspect", "DIR/data", "--first", "one"},
-     "--first: one: legal: first sample to show",
-     {}},
-    {"OneWordTooMany",
-     {"train", "DIR/run.yaml", "DIR/other.yaml"},
-     "DIR/run.yaml DIR/other.yaml: one word too many; see --help",
-     {}},
-    {"UnknownAction",
-     {"checkpoint", "lost", "--run", "DIR/run"},
-     "lost: no such action; did you mean list? legal: list, verify, diff",
-     {}},
-    {"DiffOfOne",
-     {"checkpoint", "diff", "DIR/run"},
-     "checkpoint diff DIR/run: legal: diff A B",
-     {}},
-};
-INSTANTIATE_TEST_SUITE_P(CommandLine, Mistakes, testing::ValuesIn(kLines), name_of);
 
 } // namespace
 } // namespace trireme::test

@@ -78,15 +78,20 @@ def program(path, content):
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def stand_in():
-    """Puts both in front of PATH, and makes a run for them."""
+def in_path(trireme, mpirun):
+    """Puts these two, and Slurm, in front of PATH."""
     folder = WORK / "bin"
     folder.mkdir(exist_ok=True)
-    program(folder / "trireme", STANDIN.format(python=sys.executable, root=ROOT, trireme=folder / "trireme"))
-    program(folder / "mpirun", MPIRUN)
+    program(folder / "trireme", trireme.format(python=sys.executable, root=ROOT, trireme=folder / "trireme"))
+    program(folder / "mpirun", mpirun)
     for name, content in SLURM.items():
         program(folder / name, content.format(folder=folder) if name == "sbatch" else content)
     os.environ.update(PATH=f"{folder}:{os.environ['PATH']}", TRIREME_PROGRAM=str(folder / "trireme"))
+
+
+def stand_in():
+    """Puts both in front of PATH, and makes a run for them."""
+    in_path(STANDIN, MPIRUN)
     (WORK / "run.yaml").write_text("run: runs/mine\n")
 
 

@@ -130,7 +130,7 @@ def fuzz_conversations(folder, name, good, template, rng):
         try:
             chat.choose_form("", text)
             for rendered, spans in json.loads(chat.samples(text))["samples"]:
-                assert all(0 <= first <= end <= len(rendered) for first, end, _ in spans), text
+                assert all(0 <= first <= end <= len(rendered) for first, end, *_ in spans), text
         except scope["Refused"] as error:
             assert place > 0 and "\n" not in scope["one_line"](error), text
             refused += 1

@@ -2,6 +2,7 @@
 // seed.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 
 #include "framework/parity/certificate.hpp"
@@ -36,6 +37,22 @@ TEST(Clean, AHundredSeedsRaiseNoAlarm) {
             << "seed " << seed << " " << folders[seed % 4] << ": " << summary_of(report);
     }
     EXPECT_EQ(alarms, 0);
+}
+
+/// The last step of docs/extending.md for each family and each head: what `trireme parity` runs by
+/// default for it, up to four ranks.
+TEST(Clean, EveryGoldenModelPasses) {
+    int models = 0;
+    for (auto const& entry : std::filesystem::directory_iterator(TRIREME_GOLDEN)) {
+        if (!std::filesystem::exists(entry.path() / "expected.json")) continue;
+        std::string const folder = entry.path().filename();
+        auto const problem = golden_problem(folder, framework::parallelize::NumericsMode::fast,
+                                            framework::parallelize::Compute::fp32);
+        auto const report = check(problem, covering(golden_layouts(folder, 4)), run_as_threads());
+        EXPECT_TRUE(report.passed()) << folder << ": " << summary_of(report);
+        ++models;
+    }
+    EXPECT_GE(models, 65);
 }
 
 /// Sums over tensor ranks are rounded to bf16: every layout that the command runs by default.

@@ -236,6 +236,7 @@ class Conversations : public TextTask {
     }
     Words words() const override {
         return {.text = "conversation",
+                .value = nullptr,
                 .longer = "cut at the end, so that what was cut learns no stop token"};
     }
 

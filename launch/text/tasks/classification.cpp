@@ -62,9 +62,10 @@ class Classification : public TextTask {
         columns.may_lack = true;
         if (columns.values.size() != 1 || columns.values.front().empty())
             throw cluster::InputError(fmt::format(
-                "--label: {}; legal: the name of the column with the classes",
+                "--label: {}; legal: the name of the column with the classes{}",
                 columns.values.size() > 1 ? fmt::format("{} names", columns.values.size())
-                                          : "missing"));
+                                          : "missing",
+                columns_there(o)));
         return columns;
     }
     bool cuts() const override { return true; }

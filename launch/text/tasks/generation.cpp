@@ -91,7 +91,8 @@ class Generation : public TextTask {
                         .value_option = "--completion"};
         if (columns.text.empty() || o.value("completion").empty())
             throw cluster::InputError(
-                "--prompt, --completion: missing; legal: the names of both columns");
+                "--prompt, --completion: missing; legal: the names of both columns" +
+                columns_there(o));
         return columns;
     }
     Words words() const override {

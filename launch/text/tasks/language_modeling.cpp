@@ -61,7 +61,7 @@ class LanguageModeling : public TextTask {
         declare_stop(options);
     }
     Columns columns(PrepareOptions const& o) const override { return columns_of_texts(o); }
-    Words words() const override { return {.longer = "divided"}; }
+    Words words() const override { return {.value = nullptr, .longer = "divided"}; }
 
     std::unique_ptr<RowConverter> converter(PrepareOptions const& o, Tokenizer const& tokenizer,
                                             std::vector<std::string> const&) const override {

@@ -28,25 +28,37 @@ void check_words(PrepareOptions const& o, Tokenizer const& tokenizer) {
                         o.tokenizer));
 }
 
+std::int32_t mask_token(PrepareOptions const& o) {
+    std::int64_t const mask = data::mask_token_of(o.tokenizer);
+    if (mask < 0)
+        throw cluster::InputError(
+            fmt::format("{}/tokenizer_config.json: mask_token: none that tokenizer.json has; "
+                        "legal: the token that the model was trained to fill in, as in "
+                        "\"mask_token\": \"[MASK]\"",
+                        o.tokenizer));
+    return static_cast<std::int32_t>(mask);
+}
+
+/// Windows of each text, with the special tokens around each.
+std::vector<WindowedText> windows_of(std::vector<Waiting> const& rows, PrepareOptions const& o,
+                                     Tokenizer const& tokenizer) {
+    return encode_rows(rows, [&](std::vector<Waiting> const& some) {
+        std::vector<std::string> input;
+        for (auto const& [row, split] : some) input.push_back(row.text);
+        return tokenizer.encode_windows(input, {}, o.max_length, 0);
+    });
+}
+
 /// Divides each text into windows of its own, each with the special tokens around it.
 class ToMaskable : public RowConverter {
   public:
     ToMaskable(PrepareOptions const& o, Tokenizer const& tokenizer) : o_(o), tokenizer_(tokenizer) {
-        if (data::mask_token_of(o.tokenizer) < 0)
-            throw cluster::InputError(
-                fmt::format("{}/tokenizer_config.json: mask_token: none that tokenizer.json has; "
-                            "legal: the token that the model was trained to fill in, as in "
-                            "\"mask_token\": \"[MASK]\"",
-                            o.tokenizer));
+        static_cast<void>(mask_token(o)); // that there is one
         check_words(o, tokenizer);
     }
 
     void convert(std::vector<Waiting> const& rows, SampleSink& out) override {
-        auto texts = encode_rows(rows, [&](std::vector<Waiting> const& some) {
-            std::vector<std::string> input;
-            for (auto const& [row, split] : some) input.push_back(row.text);
-            return tokenizer_.encode_windows(input, {}, o_.max_length, 0);
-        });
+        auto texts = windows_of(rows, o_, tokenizer_);
         for (std::size_t i = 0; i < rows.size(); ++i) {
             auto& [windows, written] = texts[i];
             out.count_specials(written, false, rows[i].row);
@@ -85,11 +97,29 @@ class MaskedLanguageModeling : public TextTask {
         options.word("text", "NAME", "name of the text column (default: text)");
     }
     Columns columns(PrepareOptions const& o) const override { return columns_of_texts(o); }
-    Words words() const override { return {.longer = "divided"}; }
+    Words words() const override { return {.value = nullptr, .longer = "divided"}; }
 
     std::unique_ptr<RowConverter> converter(PrepareOptions const& o, Tokenizer const& tokenizer,
                                             std::vector<std::string> const&) const override {
         return std::make_unique<ToMaskable>(o, tokenizer);
+    }
+    /// Labels are the tokens to fill in: those that are the mask.
+    std::vector<UnlabelledText> unlabelled(std::vector<Waiting> const& rows,
+                                           PrepareOptions const& o,
+                                           Tokenizer const& tokenizer) const override {
+        std::int32_t const mask = mask_token(o);
+        std::vector<UnlabelledText> texts;
+        for (auto& text : windows_of(rows, o, tokenizer)) {
+            auto& made = texts.emplace_back();
+            for (auto& window : text.windows) {
+                data::Sample sample{.tokens = std::move(window.tokens)};
+                auto& labels = sample.labels[data::kTokenLabels.name];
+                for (auto const token : sample.tokens)
+                    labels.push_back(token == mask ? mask : data::kIgnoredLabel);
+                made.windows.push_back(std::move(sample));
+            }
+        }
+        return texts;
     }
     std::string shown_label(data::MicroBatch const& micro_batch,
                             data::Dataset const&) const override {

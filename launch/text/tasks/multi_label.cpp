@@ -119,7 +119,8 @@ class MultiLabel : public TextTask {
         columns.may_lack = true;
         if (columns.values.empty() || std::ranges::any_of(columns.values, is_blank))
             throw cluster::InputError("--label: missing; legal: the name of the column with the "
-                                      "list of labels, or of a column for each label");
+                                      "list of labels, or of a column for each label" +
+                                      columns_there(o));
         auto names = columns.values;
         std::ranges::sort(names);
         if (auto const twice = std::ranges::adjacent_find(names); twice != names.end())

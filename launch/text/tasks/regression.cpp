@@ -66,7 +66,8 @@ class Regression : public TextTask {
         columns.may_lack = true;
         if (columns.values.empty() || columns.values.front().empty())
             throw cluster::InputError(
-                "--label: missing; legal: the names of the columns with the numbers");
+                "--label: missing; legal: the names of the columns with the numbers" +
+                columns_there(o));
         auto names = columns.values;
         std::ranges::sort(names);
         if (auto const twice = std::ranges::adjacent_find(names); twice != names.end())

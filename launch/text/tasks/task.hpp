@@ -18,8 +18,8 @@ namespace trireme::launch::text {
 /// How the summary for people calls what a row has.
 struct Words {
     char const* text = "text";
-    char const* value = "label";
-    char const* longer = "cut"; ///< fate of a row that is longer than --max-length
+    char const* value = "label"; ///< null: rows are nothing but their text
+    char const* longer = "cut";  ///< fate of a row that is longer than --max-length
 };
 
 /// A row whose labels are to be found, as a model reads it.

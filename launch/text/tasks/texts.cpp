@@ -1,12 +1,15 @@
 #include "launch/text/tasks/texts.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 
 #include "cluster/file.hpp"
 #include "data/json.hpp"
+#include "data/token_weights.hpp"
+#include "launch/text/inputs.hpp"
 #include "launch/text/painting.hpp"
 #include "launch/text/tokenizer_config.hpp"
 
@@ -22,6 +25,22 @@ std::vector<Encoding> encode_texts(std::vector<Waiting> const& rows, PrepareOpti
         }
         return tokenizer.encode(texts, pairs);
     });
+}
+
+std::string columns_there(PrepareOptions const& o) {
+    std::vector<std::string> patterns;
+    for (auto const& [split, files] : o.files)
+        patterns.insert(patterns.end(), files.begin(), files.end());
+    try {
+        auto const files = expanded("--input", patterns).files;
+        if (files.empty()) return "";
+        auto const names = column_names(files.front());
+        return names.empty()
+                   ? ""
+                   : fmt::format("; columns of {}: {}", files.front(), fmt::join(names, ", "));
+    } catch (cluster::InputError const&) {
+        return ""; // the message is about the option, and the next one will be about the file
+    }
 }
 
 void declare_windows(TaskOptions& options) {
@@ -147,8 +166,15 @@ std::string marked_tokens(Tokenizer const& tokenizer, std::vector<std::int32_t> 
 }
 
 std::string trained_tokens(data::MicroBatch const& micro_batch, data::Dataset const& set) {
-    return fmt::format("{} of {} tokens trained", set.trained(micro_batch.sample_ids[0]),
-                       micro_batch.token_count());
+    std::string const text =
+        fmt::format("{} of {} tokens trained", set.trained(micro_batch.sample_ids[0]),
+                    micro_batch.token_count());
+    auto weights = micro_batch.columns.labels_of(data::kTokenWeights);
+    std::erase_if(weights, [](auto weight) { return weight <= 0; });
+    if (weights.empty()) return text;
+    auto const [least, most] = std::ranges::minmax(weights);
+    double const unit = data::kWeightUnit;
+    return text + fmt::format(", of weights from {} to {}", least / unit, most / unit);
 }
 
 } // namespace trireme::launch::text

@@ -50,6 +50,10 @@ encode_parts(std::vector<Waiting> const& rows, PrepareOptions const& o, Tokenize
 void declare_texts(TaskOptions& options);
 Columns columns_of_texts(PrepareOptions const& o);
 
+/// Ends a message about a column that no option names: the columns of the first file, where it can
+/// be read; else nothing.
+std::string columns_there(PrepareOptions const& o);
+
 /// The option for a token that ends texts, --stop, and its id: else the tokenizer's end of text, or
 /// -1. Throws InputError.
 void declare_stop(TaskOptions& options);

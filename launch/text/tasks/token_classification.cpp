@@ -136,9 +136,10 @@ class TokenClassification : public TextTask {
                         .may_lack = true};
         if (columns.values.size() != 1 || columns.values.front().empty())
             throw cluster::InputError(fmt::format(
-                "--label: {}; legal: the name of the column with the tags",
+                "--label: {}; legal: the name of the column with the tags{}",
                 columns.values.size() > 1 ? fmt::format("{} names", columns.values.size())
-                                          : "missing"));
+                                          : "missing",
+                columns_there(o)));
         return columns;
     }
     Words words() const override { return {"sentence", "row of tags"}; }

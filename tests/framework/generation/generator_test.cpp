@@ -85,9 +85,9 @@ class Decoder : public testing::TestWithParam<std::string> {};
 
 TEST(Decoders, EveryFamilyHasGoldenCompletions) {
     auto const names = decoders();
-    for (char const* name :
-         {"gpt2", "llama", "llama3", "mistral", "qwen2", "qwen3", "ministral", "phi3", "granite",
-          "olmo2", "olmo3", "smollm3", "gemma2", "gemma3", "gpt-neox"})
+    for (char const* name : {"gpt2", "llama", "llama3", "mistral", "qwen2", "qwen3", "ministral",
+                             "phi3", "granite", "olmo2", "olmo3", "smollm3", "gemma2", "gemma3",
+                             "gpt-neox", "apertus", "phi3-longrope-long"})
         EXPECT_NE(std::ranges::find(names, name), names.end()) << name;
 }
 
@@ -136,7 +136,9 @@ TEST_P(Decoder, CacheGivesTheLogitsOfTheWholeText) {
             whole.segments.push_back(0);
             whole.offsets = {0, t + 1};
             data::MicroBatch part = whole;
-            if (t >= 3) { // the first three are the prompt
+            // The first three are the prompt; a text that outgrows a short context is read anew.
+            std::int64_t const context = loaded.model.short_context();
+            if (t >= 3 && (context == 0 || t != context)) {
                 part.tokens = {whole.tokens.back()};
                 part.positions = {whole.positions.back()};
                 part.segments = {0};
@@ -183,6 +185,10 @@ TEST_P(Decoder, LogProbabilityOfGreedyTokensIsTheirLossAsAReference) {
     auto const losses = loaded.generator.losses(loaded.prompts, tokens_of(completions));
     for (std::size_t i = 0; i < losses.size(); ++i) {
         EXPECT_EQ(losses[i].tokens, 8);
+        // Tokens of a text that outgrew a short context were chosen by angles that it has no more.
+        auto const length = std::ssize(loaded.prompts[i].tokens);
+        std::int64_t const context = loaded.model.short_context();
+        if (length <= context && length + 7 > context) continue;
         EXPECT_NEAR(losses[i].loss, -completions[i].log_probability, 1e-4);
     }
 }

@@ -1,7 +1,5 @@
 // The tiny models of tests/golden, loaded, with the values that transformers computes for them.
 #pragma once
-#include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -11,49 +9,13 @@
 #include "framework/model/transformer_stage.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/weights.hpp"
+#include "tests/framework/pretrained/golden_files.hpp"
 
 namespace trireme::test {
 
-inline constexpr std::array kGoldenModels{"bert",
-                                          "gpt2",
-                                          "gpt2-classifier",
-                                          "llama",
-                                          "llama-tied-biased",
-                                          "llama3",
-                                          "mistral",
-                                          "qwen2",
-                                          "qwen3",
-                                          "qwen3-classifier",
-                                          "roberta-classifier",
-                                          "xlm-roberta-classifier",
-                                          "camembert-classifier",
-                                          "distilbert-classifier",
-                                          "eurobert-classifier",
-                                          "eurobert-mean-classifier",
-                                          "llama-yarn",
-                                          "ministral",
-                                          "phi3",
-                                          "phi3-longrope",
-                                          "granite",
-                                          "olmo2",
-                                          "olmo3",
-                                          "smollm3",
-                                          "gemma2",
-                                          "gemma3",
-                                          "gemma3-classifier",
-                                          "gpt-neox",
-                                          "gpt-neox-sequential"};
-
-inline std::string golden(std::string const& name) {
-    std::string path = TRIREME_GOLDEN; // by steps: GCC 12 warns of the short way (bug 105651)
-    path += "/";
-    return path += name;
-}
-/// Name of a parametrised test: letters and digits only.
-inline std::string test_name(testing::TestParamInfo<char const*> const& info) {
-    std::string name = info.param;
-    std::erase(name, '-');
-    return name;
+/// A tensor without dimensions is read as one of one number.
+inline framework::storage::Shape shape_of(framework::pretrained::TensorEntry const& entry) {
+    return entry.shape.empty() ? framework::storage::Shape{1} : entry.shape;
 }
 
 /// The configuration of a model in `folder` under the head that its config.json names; dropout off.

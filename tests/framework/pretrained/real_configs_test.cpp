@@ -45,7 +45,7 @@ std::string refusal(std::string const& name, json const& fields) {
 
 TEST(RealConfigs, EachIsRead) {
     json const all = all_published();
-    EXPECT_GE(all.size(), 38U);
+    EXPECT_GE(all.size(), 41U);
     for (auto const& [name, config] : all.items())
         EXPECT_EQ(refusal(name, json::object()), "accepted") << name;
 }
@@ -132,8 +132,9 @@ TEST(RealConfigs, WhatWouldComputeSomethingElseIsRefused) {
         {"google/bert_uncased_L-2_H-128_A-2",
          {{"model_type", nullptr}},
          "model_type: null: legal: bert, roberta, xlm-roberta, camembert, distilbert, eurobert, "
-         "gpt2, gpt_neox, llama, mistral, ministral, qwen2, qwen3, granite, smollm3, phi3, olmo2, "
-         "olmo3, gemma2, gemma3_text; the first folders of a family lack it: add it"},
+         "modernbert, gpt2, gpt_neox, llama, mistral, ministral, qwen2, qwen3, apertus, granite, "
+         "smollm3, phi3, olmo2, olmo3, gemma2, gemma3_text; the first folders of a family lack it: "
+         "add it"},
         {"bert-base-uncased", {{"embedding_size", 128}}, "embedding_size: 128: legal: 768"},
         {"TinyLlama/TinyLlama-1.1B-Chat-v1.0", {{"bias", true}}, "bias: true: legal: false"},
         {"TinyLlama/TinyLlama-1.1B-Chat-v1.0",
@@ -185,7 +186,9 @@ TEST(RealConfigs, TokensOfDecodersAreDroppedAsTheFileSays) {
     auto const dropout = [](std::string const& name, json const& fields) {
         json config = published(name);
         config.update(fields);
-        return decoder_token_dropout(read(config));
+        model::Config model = read(config);
+        model.head = model::HeadKind::token_classification;
+        return head_dropout(model);
     };
     std::string const llama = "utter-project/EuroLLM-1.7B-Instruct", neox = "EleutherAI/pythia-1b";
     EXPECT_EQ(dropout(llama, json::object()), 0.1);
@@ -197,6 +200,38 @@ TEST(RealConfigs, TokensOfDecodersAreDroppedAsTheFileSays) {
     for (auto const& name : {llama, neox})
         EXPECT_EQ(refusal(name, {{"classifier_dropout", 1}}),
                   "classifier_dropout: 1: legal: a number in [0, 1)");
+}
+
+/// ModernBERT's first and every third layer are full; the others see 64 tokens to each side.
+TEST(RealConfigs, ModernBertAndApertusAreComputedAsTheySay) {
+    auto const modern = read(published("answerdotai/ModernBERT-base"));
+    ASSERT_EQ(modern.windows.size(), 22U);
+    EXPECT_EQ(modern.windows[0], 0);
+    EXPECT_EQ(modern.windows[1], 65) << "itself too";
+    EXPECT_EQ(modern.windows[21], 0);
+    EXPECT_EQ(modern.layer_rotary[2], model::LayerRotary::local);
+    EXPECT_EQ(modern.rotary_base, 160000.0);
+    EXPECT_EQ(modern.local_rotary_base, 10000.0);
+    EXPECT_EQ(modern.pooling, model::Pooling::mean);
+    EXPECT_FALSE(modern.norm_bias || modern.first_norm || modern.attention_bias);
+    auto const apertus = read(published("swiss-ai/Apertus-8B-2509"));
+    EXPECT_EQ(apertus.activation, model::Activation::xielu);
+    EXPECT_EQ(apertus.rotary.factor, 8.0);
+    EXPECT_EQ(apertus.query_key_norm, model::QueryKeyNorm::heads);
+    EXPECT_FALSE(apertus.gated);
+}
+
+/// The file but for its auto_map, which is refused: transformers has the model's code itself.
+TEST(RealConfigs, LongTextsOfPhi4HaveFactorsOfTheirOwn) {
+    auto const phi = read(published("microsoft/Phi-4-mini-instruct"));
+    EXPECT_EQ(phi.max_positions, 131072);
+    EXPECT_EQ(phi.short_context(), 4096);
+    EXPECT_EQ(phi.rotary_size, 96);
+    EXPECT_EQ(phi.rotary.long_factors.back(), 47.77);
+    EXPECT_NEAR(phi.rotary.amplitude, 1.1902, 1e-4);
+    json const model{{"AutoModelForCausalLM", "modeling_phi3.Phi3ForCausalLM"}};
+    EXPECT_EQ(refusal("microsoft/Phi-4-mini-instruct", {{"auto_map", model}}).substr(0, 9),
+              "auto_map:");
 }
 
 /// Phi-4-mini's file says more than Phi-3's.
