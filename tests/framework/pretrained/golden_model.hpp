@@ -52,6 +52,14 @@ struct GoldenModel {
     std::vector<std::int32_t> labels() const { return expected["labels"]; }
 };
 
+/// Labels of the samples that count in the loss.
+inline double trained_labels(GoldenModel const& m) {
+    double count = 0;
+    for (auto const& ids : m.ids())
+        count += m.labels().empty() ? static_cast<double>(ids.size()) - 1 : 1;
+    return count;
+}
+
 /// Samples packed in one micro-batch; `labels` empty: each token's label is the next one.
 inline data::MicroBatch pack(std::vector<std::vector<std::int32_t>> const& samples,
                              std::vector<std::int32_t> const& labels) {
