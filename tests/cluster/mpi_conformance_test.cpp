@@ -21,7 +21,7 @@ TEST(MpiConformance, ChunksOfABufferThatWouldPassTheCountLimit) {
 }
 
 TEST(MpiConformance, SumsThroughMemoryInPiecesThatFillEverySlot) {
-    auto const tiny = cluster::make_mpi_world({}, {64, 2, 0});
+    auto const tiny = cluster::make_mpi_world({}, {512, 2, 0});
     expect_conformance(*tiny);
 }
 
