@@ -100,23 +100,6 @@ struct Nodes {
     std::shared_ptr<NodeProgress> progress = std::make_shared<NodeProgress>();
 };
 
-/// Collective over the world.
-std::shared_ptr<Nodes const> find_nodes(MPI_Comm world, int rank, int size,
-                                        NodeSizes const& sizes) {
-    MPI_Comm node = MPI_COMM_NULL;
-    check_mpi(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node),
-              "MPI_Comm_split_type");
-    int first = rank;
-    check_mpi(MPI_Bcast(&first, 1, MPI_INT, 0, node), "MPI_Bcast");
-    check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
-    auto nodes = std::make_shared<Nodes>();
-    nodes->sizes = sizes;
-    nodes->of_rank.resize(static_cast<std::size_t>(size));
-    check_mpi(MPI_Allgather(&first, 1, MPI_INT, nodes->of_rank.data(), 1, MPI_INT, world),
-              "MPI_Allgather");
-    return nodes;
-}
-
 class MpiCommunicator : public Communicator {
   public:
     /// Collective over `comm`, which it owns from then on. `nodes` are those of the world.
@@ -299,8 +282,9 @@ std::unique_ptr<Communicator> make_mpi_world(CommunicatorOptions const& options,
     int rank = 0, size = 0;
     check_mpi(MPI_Comm_rank(world, &rank), "MPI_Comm_rank");
     check_mpi(MPI_Comm_size(world, &size), "MPI_Comm_size");
-    return std::make_unique<MpiCommunicator>(world, rank, size, "world", options,
-                                             find_nodes(world, rank, size, sizes));
+    return std::make_unique<MpiCommunicator>(
+        world, rank, size, "world", options,
+        std::make_shared<Nodes>(Nodes{sizes, nodes_of_ranks(world)}));
 }
 
 } // namespace trireme::cluster
