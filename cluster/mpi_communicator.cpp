@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "cluster/error.hpp"
+#include "cluster/node_group.hpp"
 #include "cluster/reduce.hpp"
 #include "cluster/wait_observer.hpp"
 
@@ -69,7 +70,10 @@ std::vector<int> world_ranks(MPI_Comm comm, int size) {
 /// Requests in flight, scratch memory, and what is left to do when they are complete.
 class MpiOperation : public Operation {
   public:
+    explicit MpiOperation(std::shared_ptr<NodeProgress> progress)
+        : progress_(std::move(progress)) {}
     bool test() override {
+        progress_->drive(); // the others may wait for a call through memory
         int flag = 1;
         if (!requests.empty())
             check_mpi(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &flag,
@@ -84,13 +88,25 @@ class MpiOperation : public Operation {
     std::vector<std::byte> scratch;
     std::vector<int> counts; ///< arrays that a collective reads until it is complete
     std::function<void()> finish;
+
+  private:
+    std::shared_ptr<NodeProgress> progress_;
+};
+
+/// The node of each rank of the world, and the calls through memory of the whole process.
+struct Nodes {
+    NodeSizes sizes;
+    std::vector<int> of_rank;
+    std::shared_ptr<NodeProgress> progress = std::make_shared<NodeProgress>();
 };
 
 class MpiCommunicator : public Communicator {
   public:
+    /// Collective over `comm`, which it owns from then on. `nodes` are those of the world.
     MpiCommunicator(MPI_Comm comm, int rank, int size, std::string group,
-                    CommunicatorOptions options)
-        : Communicator(rank, size, std::move(group), std::move(options)), comm_(comm) {}
+                    CommunicatorOptions options, std::shared_ptr<Nodes const> nodes)
+        : Communicator(rank, size, std::move(group), std::move(options)), comm_(comm),
+          nodes_(std::move(nodes)), node_(share_memory()) {}
     ~MpiCommunicator() override { MPI_Comm_free(&comm_); }
 
   private:
@@ -99,8 +115,16 @@ class MpiCommunicator : public Communicator {
         return std::max<std::size_t>(1, options().chunk_bytes / size_of(b.dtype));
     }
 
+    std::unique_ptr<NodeGroup> share_memory() const {
+        std::vector<int> members;
+        for (int const rank : world_ranks(comm_, size()))
+            members.push_back(nodes_->of_rank[static_cast<std::size_t>(rank)]);
+        return NodeGroup::make(comm_, members, nodes_->progress, nodes_->sizes);
+    }
+
     std::unique_ptr<Operation> do_collective(Call const& call) override {
-        auto work = std::make_unique<MpiOperation>();
+        if (node_ && node_->takes(call)) return node_->start(call);
+        auto work = std::make_unique<MpiOperation>(nodes_->progress);
         switch (call.op) {
         case Collective::all_reduce: start_all_reduce(*work, call.in, call.reduce); break;
         case Collective::all_gather: start_all_gather(*work, call.in, call.out); break;
@@ -174,7 +198,8 @@ class MpiCommunicator : public Communicator {
         check_mpi(MPI_Comm_size(made, &n), "MPI_Comm_size");
         if (auto* const observer = dynamic_cast<WaitObserver*>(options.observer.get()))
             observer->on_group(group, world_ranks(made, n));
-        return std::make_unique<MpiCommunicator>(made, r, n, std::move(group), std::move(options));
+        return std::make_unique<MpiCommunicator>(made, r, n, std::move(group), std::move(options),
+                                                 nodes_);
     }
 
     void do_abort(int code) override {
@@ -243,18 +268,23 @@ class MpiCommunicator : public Communicator {
     }
 
     MPI_Comm comm_;
+    std::shared_ptr<Nodes const> nodes_;
+    std::unique_ptr<NodeGroup> node_; ///< null: every call goes through MPI
 };
 
 } // namespace
 
-std::unique_ptr<Communicator> make_mpi_world(CommunicatorOptions const& options) {
+std::unique_ptr<Communicator> make_mpi_world(CommunicatorOptions const& options,
+                                             NodeSizes const& sizes) {
     MPI_Comm world = MPI_COMM_NULL;
     check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &world), "MPI_Comm_dup");
     check_mpi(MPI_Comm_set_errhandler(world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     int rank = 0, size = 0;
     check_mpi(MPI_Comm_rank(world, &rank), "MPI_Comm_rank");
     check_mpi(MPI_Comm_size(world, &size), "MPI_Comm_size");
-    return std::make_unique<MpiCommunicator>(world, rank, size, "world", options);
+    return std::make_unique<MpiCommunicator>(
+        world, rank, size, "world", options,
+        std::make_shared<Nodes>(Nodes{sizes, nodes_of_ranks(world)}));
 }
 
 } // namespace trireme::cluster

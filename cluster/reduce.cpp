@@ -36,26 +36,25 @@ void combine(T* total, T const* piece, std::size_t count, ReduceOp op) {
 }
 
 template <typename T>
-void reduce(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op) {
-    auto const* in = static_cast<T const*>(pieces.data);
+void reduce(std::vector<void const*> const& pieces, Buffer const& out, ReduceOp op) {
     auto* to = static_cast<T*>(out.data);
     std::size_t const tile = reduce_tile;
+    std::vector<T> total(std::min(tile, out.count));
     for (std::size_t begin = 0; begin < out.count; begin += tile) {
         std::size_t const count = std::min(tile, out.count - begin);
-        std::vector<T> total(in + begin, in + begin + count);
-        for (std::size_t p = 1; p < n; ++p)
-            combine(total.data(), in + p * out.count + begin, count, op);
-        std::copy(total.begin(), total.end(), to + begin);
+        std::copy_n(static_cast<T const*>(pieces[0]) + begin, count, total.data());
+        for (std::size_t p = 1; p < pieces.size(); ++p)
+            combine(total.data(), static_cast<T const*>(pieces[p]) + begin, count, op);
+        std::copy_n(total.data(), count, to + begin);
     }
 }
 
-void reduce_bf16(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op) {
-    auto const* in = static_cast<std::uint16_t const*>(pieces.data);
+void reduce_bf16(std::vector<void const*> const& pieces, Buffer const& out, ReduceOp op) {
     auto* to = static_cast<std::uint16_t*>(out.data);
     for (std::size_t i = 0; i < out.count; ++i) {
-        float total = from_bf16(in[i]);
-        for (std::size_t p = 1; p < n; ++p) {
-            float const piece = from_bf16(in[p * out.count + i]);
+        float total = from_bf16(static_cast<std::uint16_t const*>(pieces[0])[i]);
+        for (std::size_t p = 1; p < pieces.size(); ++p) {
+            float const piece = from_bf16(static_cast<std::uint16_t const*>(pieces[p])[i]);
             combine(&total, &piece, 1, op);
         }
         to[i] = to_bf16(total);
@@ -65,13 +64,19 @@ void reduce_bf16(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceO
 } // namespace
 
 void reduce_pieces(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op) {
+    std::vector<void const*> apart(n);
+    for (std::size_t p = 0; p < n; ++p) apart[p] = pieces.slice(p * out.count, out.count).data;
+    reduce_pieces(apart, out, op);
+}
+
+void reduce_pieces(std::vector<void const*> const& pieces, Buffer const& out, ReduceOp op) {
     switch (out.dtype) {
-    case DType::f32: return reduce<float>(pieces, n, out, op);
-    case DType::f64: return reduce<double>(pieces, n, out, op);
-    case DType::i32: return reduce<std::int32_t>(pieces, n, out, op);
-    case DType::i64: return reduce<std::int64_t>(pieces, n, out, op);
-    case DType::u8: return reduce<std::uint8_t>(pieces, n, out, op);
-    case DType::bf16: return reduce_bf16(pieces, n, out, op);
+    case DType::f32: return reduce<float>(pieces, out, op);
+    case DType::f64: return reduce<double>(pieces, out, op);
+    case DType::i32: return reduce<std::int32_t>(pieces, out, op);
+    case DType::i64: return reduce<std::int64_t>(pieces, out, op);
+    case DType::u8: return reduce<std::uint8_t>(pieces, out, op);
+    case DType::bf16: return reduce_bf16(pieces, out, op);
     }
     throw JobError("reduce_pieces: unknown dtype");
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <cstddef>
+#include <vector>
 
 #include "cluster/buffer.hpp"
 #include "cluster/communicator.hpp"
@@ -16,5 +17,7 @@ inline std::atomic<std::size_t> reduce_tile = 2048;
 /// out.count, packed. bf16 accumulates in float32 and is rounded once. `out` may be the first
 /// piece.
 void reduce_pieces(Buffer const& pieces, std::size_t n, Buffer const& out, ReduceOp op);
+/// The same of pieces that lie apart, each of out.count elements; `out` may be any of them.
+void reduce_pieces(std::vector<void const*> const& pieces, Buffer const& out, ReduceOp op);
 
 } // namespace trireme::cluster

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 #include <thread>
+#include <utility>
 
 #include "cluster/error.hpp"
 #include "cluster/process.hpp"
@@ -19,9 +20,9 @@ namespace trireme::cluster {
 namespace {
 
 /// Polls while something is likely to happen soon, then gives the core to whoever must make it
-/// happen.
-void pause_between_polls(std::chrono::steady_clock::duration waited) {
-    if (waited < std::chrono::milliseconds(50))
+/// happen. `idle`: how long nothing has moved.
+void pause_between_polls(std::chrono::steady_clock::duration idle) {
+    if (idle < std::chrono::milliseconds(50))
         sched_yield();
     else
         std::this_thread::sleep_for(std::chrono::microseconds(200));
@@ -90,9 +91,12 @@ void Work::wait() {
     if (done()) return;
     auto* const observer = dynamic_cast<WaitObserver*>(state_->observer.get());
     if (observer) observer->on_wait(state_->group, state_->sequence);
+    auto moved = parts_moved;
+    auto idle_since = std::chrono::steady_clock::now();
     while (!done()) {
-        auto const waited = std::chrono::steady_clock::now() - state_->start;
-        if (waited > state_->deadline) {
+        auto const now = std::chrono::steady_clock::now();
+        if (std::exchange(moved, parts_moved) != parts_moved) idle_since = now;
+        if (now - state_->start > state_->deadline) {
             std::string const what = state_->what();
             if (observer) observer->on_deadline(state_->group, state_->sequence);
             state_->operation->give_up();
@@ -100,7 +104,7 @@ void Work::wait() {
             static_cast<void>(state_.release()); // the library may still write into its memory
             throw JobError(fmt::format("{} passed its deadline of {} s", what, seconds));
         }
-        pause_between_polls(waited);
+        pause_between_polls(now - idle_since);
     }
 }
 
