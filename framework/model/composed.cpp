@@ -217,10 +217,12 @@ Highest highest_of(at::Tensor const& logits, std::int64_t first, at::Tensor cons
     return h;
 }
 
-/// Where each row's label is in a stretch of classes, and whether it is there.
-std::pair<at::Tensor, at::Tensor> place_of_labels(at::Tensor const& labels, std::int64_t first,
+/// Where each row's label is in a stretch of classes, and whether it is there. `trained`: rows
+/// whose label counts.
+std::pair<at::Tensor, at::Tensor> place_of_labels(at::Tensor const& labels,
+                                                  at::Tensor const& trained, std::int64_t first,
                                                   std::int64_t classes) {
-    at::Tensor const here = (labels >= first) & (labels < first + classes) & (labels >= 0);
+    at::Tensor const here = (labels >= first) & (labels < first + classes) & trained;
     return {(labels - first).masked_fill_(here.bitwise_not(), 0).unsqueeze(1), here};
 }
 
@@ -233,7 +235,7 @@ RowLosses cross_entropy(at::Tensor const& logits, std::int64_t first, at::Tensor
     at::Tensor const trained = labels >= 0;
     at::Tensor const sums = // of exponentials, then the label's score
         at::zeros({2, n}, logits.options().dtype(at::kDouble));
-    auto const [local, here] = place_of_labels(labels, first, classes);
+    auto const [local, here] = place_of_labels(labels, trained, first, classes);
     at::Tensor const shift = highest.to(logits.scalar_type()).unsqueeze(1);
     at::Tensor exponentials;
     if (classes > 0) {
@@ -265,7 +267,7 @@ BaseRows base_rows(at::Tensor const& base, at::Tensor const& logits, std::int64_
     if (classes > 0) rows.highest = base.amax({1}).to(at::kDouble);
     reduce(group, rows.highest, cluster::ReduceOp::max, "loss/base maxima");
     if (classes > 0) {
-        auto const [local, here] = place_of_labels(labels, first, classes);
+        auto const [local, here] = place_of_labels(labels, labels >= 0, first, classes);
         at::Tensor const gap = base - logits;
         rows.exponentials = (base - rows.highest.to(base.scalar_type()).unsqueeze(1)).exp_();
         rows.sums[0].copy_(rows.exponentials.sum({1}, false, at::kDouble));
@@ -285,7 +287,7 @@ void add_divergence(BaseRows const& base, double weight, double scale, bool grad
     rows.loss.add_(divergence.masked_fill(trained.bitwise_not(), 0), weight);
     std::int64_t const classes = exponentials.size(1);
     if (!gradient || classes == 0) return;
-    auto const [local, here] = place_of_labels(labels, first, classes);
+    auto const [local, here] = place_of_labels(labels, trained, first, classes);
     at::Tensor const factor =
         (trained.to(at::kDouble) * (weight * scale) / sums[0]).to(gradients.scalar_type());
     gradients.mul_(1 + weight).sub_(exponentials * factor.unsqueeze(1));

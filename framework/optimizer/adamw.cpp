@@ -92,7 +92,8 @@ void AdamW::start_average() {
 void AdamW::follow(parallel::Unit const& unit, at::Tensor const& gradient_scale,
                    std::int64_t updates) const {
     double const decay = updates > 0 ? section_.ema_decay : 0.0;
-    if (unit.average.device() == gradient_scale.device() && !store_.options().host_state)
+    bool const beside = unit.average.device() == gradient_scale.device() || unit.average.is_meta();
+    if (beside && !store_.options().host_state)
         return move_average(unit.average, unit.master, decay, gradient_scale);
     std::int64_t const all = unit.master.numel(),
                        chunk = std::min<std::int64_t>(parallel::budgets.staged, all);

@@ -50,7 +50,8 @@ void expect_divergence_of_transformers(cluster::Communicator& world, char const*
     double const loss = laid.engine().losses()[0].item<double>() * copies;
     double const plain = expected.at("cross_entropy"), divergence = expected.at("divergence");
     EXPECT_GT(weight * divergence, 1e-3) << "a base that is the model shows nothing";
-    EXPECT_NEAR(loss, plain + weight * divergence, 1e-9);
+    // The angles of transformers are float32 in a float64 model, too.
+    EXPECT_NEAR(loss, plain + weight * divergence, 1e-6);
     for (auto const& tensor : pretrained::hf_tensors(m.model)) {
         if (tensor.parts.size() != 1) continue;
         auto const& spec = *std::ranges::find(laid.specs(), tensor.parts[0].parameter,
@@ -61,7 +62,7 @@ void expect_divergence_of_transformers(cluster::Communicator& world, char const*
                 .flatten();
         double const norm = expected.at("gradients").at(tensor.name).at(0),
                      waves = expected.at("gradients").at(tensor.name).at(1),
-                     bound = 1e-8 * (1 + norm);
+                     bound = 2e-6 * (1 + norm);
         EXPECT_NEAR(gradient.norm().item<double>(), norm, bound) << name << ": " << tensor.name;
         at::Tensor const cosines = at::cos(0.7 * at::arange(gradient.numel(), at::kDouble));
         EXPECT_NEAR(gradient.dot(cosines).item<double>(), waves, bound)
