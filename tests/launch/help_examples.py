@@ -22,6 +22,7 @@ EXIT_CODES = {"trireme checkpoint diff runs/reviews/checkpoints/step-000000{100,
 # Examples that this test does not run, and why; empty is best.
 NOT_RUN = {"trireme parity configs/film-reviews.yaml --out parity.json",  # half of the time: parity_command_test has --out
            "mpirun -n 2 trireme calibrate --output machine.yaml",  # minutes on a loaded machine: calibrate_test has --quick
+           "trireme diverge runs/reviews --other-program build-before/bin/trireme",  # needs another build: replay_test has one
            "trireme log convert runs/reviews --to mlflow --output mlruns"}  # mlflow is optional: log_test runs it
 # Commands that show what an example is for, if its exit code does not.
 SHOWN_BY = {"source <(trireme completion bash)": "complete -p trireme"}
