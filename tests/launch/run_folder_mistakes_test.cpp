@@ -95,8 +95,8 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "trian: no such command; did you mean train? legal: audit, prepare, inspect, "
               "init, doctor, explain-config, calibrate, plan, step-cost, parity, "
               "train, "
-             "submit, study, sweep, status, checkpoint, plot, log, evaluate, predict, report, "
-             "compare, dynamics, generate, "
+              "submit, study, sweep, status, checkpoint, plot, log, evaluate, predict, report, "
+              "compare, dynamics, generate, "
               "export, "
               "verify, completion, "
               "help"},
