@@ -7,26 +7,15 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from report.colours import DARK_FROM, ON_CELL, RAMP, SERIES
-from report.command import is_number
-from report.numbers import is_defined, one_line, shown
+from report.numbers import floats, is_defined, one_line, shown
 from report.parallel import parallel
 from report.pictures import AXIS, INK, LONGEST_NAME, MOST_POINTS, SURFACE, WIDTH, label, new_figure, spare, ticks
 
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 MARKERS = "osD^vPX*"
 HATCHES = (None, "////", "....", "\\\\\\\\", "xxxx", "----")
-LARGEST = 1e100  # of a number that is drawn: axes are computed with its powers
 MOST_SERIES = 24  # as many as colours and dashes can tell apart
 MOST_CATEGORIES, MOST_CLASSES, MOST_COUNTED, MOST_NAMED = 60, 60, 12, 20
-
-
-def floats(values):
-    """float64, NaN where not defined or too large to draw."""
-    try:
-        found = numpy.array(values, float)
-    except OverflowError:
-        found = numpy.array([v if is_number(v) else math.nan for v in values], float)
-    return numpy.where(numpy.abs(found) < LARGEST, found, math.nan)
 
 
 def kept(x, y, most, line):

@@ -2,7 +2,12 @@
 import math
 import re
 
+import numpy
+
+from report.command import is_number
+
 NOT_DEFINED = "not defined"
+LARGEST = 1e100  # of a number that is drawn: axes are computed with its powers
 SPACE = "\u00a0"  # between a number and its unit: never broken
 # Control characters, separators of lines, surrogates alone and what is no character; and marks that turn the direction of
 # what follows: left as they are, a label could spoil or forge what stands beside it.
@@ -14,6 +19,15 @@ def plain(text, most=None):
     text = str(text)
     cut = most is not None and len(text) > most
     return HIDDEN.sub(lambda found: f"\u27e8U+{ord(found[0]):04X}\u27e9", text[:most] if cut else text) + ("\u2026" if cut else "")
+
+
+def floats(values):
+    """float64, NaN where not defined or too large to draw."""
+    try:
+        found = numpy.array(values, float)
+    except OverflowError:
+        found = numpy.array([v if is_number(v) else math.nan for v in values], float)
+    return numpy.where(numpy.abs(found) < LARGEST, found, math.nan)
 
 
 def one_line(text, most):

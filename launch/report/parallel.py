@@ -4,7 +4,7 @@ import math
 import numpy
 
 from report.colours import SERIES
-from report.numbers import shown
+from report.numbers import floats, shown
 from report.pictures import AXIS, INK, SURFACE, WIDTH, label, new_figure
 
 STYLES = {"best": {"color": SERIES[1][0], "linewidth": 2.6, "zorder": 4, "marker": "o", "markersize": 5},
@@ -17,7 +17,7 @@ EDGE = 0.04  # of the height, above and below the outermost values
 
 def heights(axis, values):
     """(heights of the values from 0 to 1, {height: text} of the ticks) of one axis; NaN where a value is not defined or has no logarithm."""
-    values = numpy.array([math.nan if v is None else float(v) for v in values])
+    values = floats(values)
     if "names" in axis:
         low, high = 0.0, max(1.0, len(axis["names"]) - 1.0)
         at, told = numpy.arange(len(axis["names"])), [label(name) for name in axis["names"]]

@@ -50,7 +50,8 @@ std::vector<Mistake> const kLines{
      {"prepare", "--imput", "DIR/rows.jsonl"},
      "--imput: no such option; did you mean --input? legal: --task, --tokenizer, --output, "
      "--input, --train, --validation, --test, --validation-fraction, --test-fraction, "
-     "--split-seed, --sample-by, --max-length, --add-tokens, --samples-per-shard, --text, --pair, "
+     "--split-seed, --sample-by, --max-length, --skip-list, --add-tokens, --samples-per-shard, "
+     "--text, --pair, "
      "--windows, "
      "--label, --labels, --drop-unlabelled, --stratify, --stop, --prompt, --completion, "
      "--label-separator, --repair-tags, --question, --context, --answers, --id, --stride, "

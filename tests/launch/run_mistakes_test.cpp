@@ -105,11 +105,12 @@ std::vector<Mistake> const kRuns{
      "DIR/run.yaml:12: optimizer.learning_rate: -1e-3: legal: a number > 0", yaml("1e-3", "-1e-3")},
     {"RangeTestWithAWarmUp",
      train({"optimizer.schedule=range_test"}),
-     "optimizer.warmup: 0.1: legal with optimizer.schedule: range_test: 0",
+     "default: optimizer.warmup: 0.1: legal with optimizer.schedule: range_test: 0",
      {}},
     {"RangeTestFromNothing",
      train({"optimizer.schedule=range_test", "optimizer.warmup=0"}),
-     "optimizer.final_fraction: 0: legal with optimizer.schedule: range_test: a number > 0, the "
+     "default: optimizer.final_fraction: 0: legal with optimizer.schedule: range_test: a number > "
+     "0, the "
      "share of optimizer.learning_rate at which it begins",
      {}},
     {"ZeroRate", train(), "DIR/run.yaml:12: optimizer.learning_rate: 0: legal: a number > 0",
