@@ -15,6 +15,7 @@
 #include "cluster/error.hpp"
 #include "cluster/node_group.hpp"
 #include "cluster/reduce.hpp"
+#include "cluster/topology.hpp"
 #include "cluster/wait_observer.hpp"
 
 namespace trireme::cluster {

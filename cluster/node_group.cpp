@@ -53,20 +53,6 @@ std::size_t bytes_of(NodeSizes const& sizes) {
 
 } // namespace
 
-std::vector<int> nodes_of_ranks(MPI_Comm world) {
-    MPI_Comm node = MPI_COMM_NULL;
-    int rank = 0, size = 0;
-    check_mpi(MPI_Comm_rank(world, &rank), "MPI_Comm_rank");
-    check_mpi(MPI_Comm_size(world, &size), "MPI_Comm_size");
-    check_mpi(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node),
-              "MPI_Comm_split_type");
-    check_mpi(MPI_Bcast(&rank, 1, MPI_INT, 0, node), "MPI_Bcast");
-    check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
-    std::vector<int> of_rank(static_cast<std::size_t>(size));
-    check_mpi(MPI_Allgather(&rank, 1, MPI_INT, of_rank.data(), 1, MPI_INT, world), "MPI_Allgather");
-    return of_rank;
-}
-
 /// One rank's memory; the counters are numbers of pieces of the group that it is done with.
 struct NodeGroup::Window {
     Counter posted, reduced, taken;

@@ -26,9 +26,6 @@ namespace trireme::cluster {
 
 class NodeGroup;
 
-/// The node of each rank, as the lowest rank there. Collective over `world`, and blocking.
-std::vector<int> nodes_of_ranks(MPI_Comm world);
-
 /// All groups of a process that have calls in flight. One thread.
 class NodeProgress {
   public:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cluster/host.hpp"
+#include "cluster/mpi_communicator.hpp"
 
 namespace trireme::cluster {
 
@@ -43,6 +44,20 @@ Topology topology(Communicator& world) {
     }
     found.cores_per_rank = std::max(1, found.cores / std::max(1, sharing));
     return found;
+}
+
+std::vector<int> nodes_of_ranks(MPI_Comm world) {
+    MPI_Comm node = MPI_COMM_NULL;
+    int rank = 0, size = 0;
+    check_mpi(MPI_Comm_rank(world, &rank), "MPI_Comm_rank");
+    check_mpi(MPI_Comm_size(world, &size), "MPI_Comm_size");
+    check_mpi(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node),
+              "MPI_Comm_split_type");
+    check_mpi(MPI_Bcast(&rank, 1, MPI_INT, 0, node), "MPI_Bcast");
+    check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
+    std::vector<int> of_rank(static_cast<std::size_t>(size));
+    check_mpi(MPI_Allgather(&rank, 1, MPI_INT, of_rank.data(), 1, MPI_INT, world), "MPI_Allgather");
+    return of_rank;
 }
 
 } // namespace trireme::cluster

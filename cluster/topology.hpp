@@ -1,6 +1,9 @@
 // Tells where the ranks of a job sit.
 #pragma once
+#include <mpi.h>
+
 #include <string>
+#include <vector>
 
 #include "cluster/communicator.hpp"
 
@@ -16,5 +19,9 @@ struct Topology {
 
 /// Collective over `world`.
 Topology topology(Communicator& world);
+
+/// The node of each rank, as the lowest rank that shares memory with it. Collective over `world`,
+/// and blocking.
+std::vector<int> nodes_of_ranks(MPI_Comm world);
 
 } // namespace trireme::cluster
