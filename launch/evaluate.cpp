@@ -139,7 +139,10 @@ void add_choices(po::options_description& options, ChoiceRequest& r) {
         ("shots-seed", po::value(&r.seed)->default_value(1)->value_name("N"),
          "seed by which examples are chosen")
         ("choices", po::value(&r.choices)->value_name("FILE"),
-         "in place of --data: rows of question, choices and answer, ranked likewise");
+         "in place of --data: rows of question, choices and answer, ranked likewise")
+        ("pairs", po::value(&r.pairs)->value_name("FILE"),
+         "in place of --data: rows of more and less, two sentences of which `accuracy` counts "
+         "those pairs whose first is likelier");
     // clang-format on
 }
 
@@ -178,13 +181,13 @@ po::options_description options_of(EvaluateRequest& r) {
 
 void check_request(EvaluateRequest& r) {
     check_choices(r.choices, r.job.data);
-    if (r.job.data.empty() && r.choices.choices.empty())
+    if (r.job.data.empty() && !r.choices.has_file())
         throw cluster::InputError("--data: missing; legal: folder that `trireme prepare` wrote, or "
-                                  "--choices FILE");
+                                  "--choices FILE, or --pairs FILE");
     r.job.pooling = pooling_named(r.pooling);
     // Rank 0 writes it, and may alone see the folder.
     if (r.predictions.empty() || launcher_rank() > 0) return;
-    auto const& read = r.job.data.empty() ? r.choices.choices : r.job.data;
+    auto const& read = r.job.data.empty() ? r.choices.file() : r.job.data;
     cluster::refuse_input("--predictions", r.predictions, {r.job.model, read}, ".jsonl");
     r.job.predictions = &r.file.emplace("--predictions", r.predictions, existing(r.force));
 }

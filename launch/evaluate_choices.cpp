@@ -17,8 +17,8 @@ using Json = nlohmann::json;
 Json request_of(framework::jobs::EvaluationJob const& job, ChoiceRequest const& r) {
     auto const model = framework::pretrained::read_hf_config(job.model);
     Json request{{"template", r.prompt}, {"masked", !model.causal}, {"room", model.max_positions}};
-    if (!r.choices.empty()) {
-        request["choices"] = r.choices;
+    if (r.has_file()) {
+        request[r.choices.empty() ? "sentence_pairs" : "choices"] = r.file();
         return request;
     }
     request.update(
@@ -38,7 +38,8 @@ framework::jobs::ChoiceJob choices_in(Json const& answer) {
     for (auto const& question : answer.at("questions"))
         choices.questions.push_back({question.at("right").get<std::int64_t>(),
                                      question.at("bytes").get<std::vector<std::int64_t>>(),
-                                     question.at("source").get<std::string>()});
+                                     question.at("source").get<std::string>(),
+                                     question.value("samples", std::vector<std::int64_t>())});
     return choices;
 }
 
@@ -46,10 +47,13 @@ framework::jobs::ChoiceJob choices_in(Json const& answer) {
 
 void check_choices(ChoiceRequest const& r, std::string const& data) {
     if (!r.given()) return;
+    if (!r.pairs.empty() && (r.shots || !data.empty() || !r.choices.empty() || !r.prompt.empty()))
+        throw cluster::InputError("--pairs: legal without --data, --shots, --choices and "
+                                  "--template: the file has the sentences");
     if (!r.choices.empty() && (r.shots || !data.empty()))
         throw cluster::InputError(
             "--choices: legal without --data and --shots: the file has the questions");
-    if (r.choices.empty() && (!r.shots || r.prompt.empty()))
+    if (!r.has_file() && (!r.shots || r.prompt.empty()))
         throw cluster::InputError(
             "--shots, --template: legal together: the number of examples in a "
             "prompt, and the file with its text");

@@ -1,4 +1,5 @@
-// Baselines by prompts: `trireme evaluate --shots`, and questions with choices, `--choices`.
+// Baselines by prompts: `trireme evaluate --shots`, questions with choices, `--choices`, and paired
+// sentences, `--pairs`.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -15,8 +16,11 @@ struct ChoiceRequest {
     std::uint64_t seed = 1;
     std::string prompt;  ///< file of the template
     std::string choices; ///< file of questions
+    std::string pairs;   ///< file of paired sentences
 
-    bool given() const { return shots || !choices.empty() || !prompt.empty(); }
+    bool given() const { return shots || has_file() || !prompt.empty(); }
+    bool has_file() const { return !choices.empty() || !pairs.empty(); }
+    std::string const& file() const { return choices.empty() ? pairs : choices; }
 };
 
 /// Throws InputError for options that do not belong together. `data`: as --data names it.

@@ -118,6 +118,8 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return script_command("compare.py", a); }},
     Command{"Results", "dynamics", "which training samples are hard, and which labels are wrong",
             [](Arguments const& a) { return script_command("dynamics.py", a); }},
+    Command{"Results", "bias", "how groups of people are treated, before and after tuning",
+            [](Arguments const& a) { return script_command("bias.py", a); }},
     Command{"Results", "generate", "completions of prompts, and their scores",
             launch::generate_command, Work::divided},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder",

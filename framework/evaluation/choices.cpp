@@ -13,12 +13,24 @@ std::int64_t first_of_largest(std::vector<double> const& values) {
     return std::ranges::max_element(values) - values.begin();
 }
 
+std::int64_t samples_of(ChoiceQuestion const& question, std::size_t choice) {
+    return question.samples.empty() ? 1 : question.samples.at(choice);
+}
+
+std::int64_t samples_of(ChoiceQuestion const& question) {
+    std::int64_t all = 0;
+    for (std::size_t c = 0; c < question.bytes.size(); ++c) all += samples_of(question, c);
+    return all;
+}
+
 RankedChoices rank(ChoiceQuestion const& question, model::SampleResult const* samples) {
     RankedChoices ranked;
     std::vector<double> per_byte;
     for (std::size_t c = 0; c < question.bytes.size(); ++c) {
-        ranked.scores.push_back(-samples[c].loss);
-        per_byte.push_back(-samples[c].loss / static_cast<double>(question.bytes[c]));
+        double score = 0;
+        for (std::int64_t s = 0; s < samples_of(question, c); ++s) score -= (samples++)->loss;
+        ranked.scores.push_back(score);
+        per_byte.push_back(score / static_cast<double>(question.bytes[c]));
     }
     ranked.best = first_of_largest(ranked.scores);
     ranked.best_per_byte = first_of_largest(per_byte);
@@ -56,16 +68,16 @@ Outcome as_classes(std::vector<ChoiceQuestion> const& questions,
 
 std::vector<RankedChoices> rank_choices(std::vector<ChoiceQuestion> const& questions,
                                         std::vector<model::SampleResult> const& samples) {
-    std::size_t choices = 0;
-    for (auto const& question : questions) choices += question.bytes.size();
-    if (choices != samples.size())
+    std::int64_t wanted = 0;
+    for (auto const& question : questions) wanted += samples_of(question);
+    if (wanted != std::ssize(samples))
         throw cluster::JobError("evaluation saw " + std::to_string(samples.size()) +
-                                " results for " + std::to_string(choices) + " choices");
+                                " results for " + std::to_string(wanted) + " samples of choices");
     std::vector<RankedChoices> ranked;
-    std::size_t first = 0;
+    std::int64_t first = 0;
     for (auto const& question : questions) {
         ranked.push_back(rank(question, samples.data() + first));
-        first += question.bytes.size();
+        first += samples_of(question);
     }
     return ranked;
 }

@@ -10,11 +10,13 @@
 
 namespace trireme::framework::evaluation {
 
-/// A question whose choices are as many samples, one after another.
+/// A question whose choices are samples, one after another.
 struct ChoiceQuestion {
     std::int64_t right = 0;          ///< a place in the choices
     std::vector<std::int64_t> bytes; ///< of the choices, each > 0
     std::string source;              ///< "FILE:LINE"
+    /// of each choice, whose score is their sum, each > 0; none: one sample for each
+    std::vector<std::int64_t> samples = {};
 };
 
 struct RankedChoices {
@@ -23,8 +25,8 @@ struct RankedChoices {
     std::int64_t best = 0, best_per_byte = 0;
 };
 
-/// `samples`: results in the order of questions and choices. Throws JobError unless there is one
-/// for each choice.
+/// `samples`: results in the order of questions and choices. Throws JobError unless there are
+/// as many as the choices have.
 std::vector<RankedChoices> rank_choices(std::vector<ChoiceQuestion> const& questions,
                                         std::vector<model::SampleResult> const& samples);
 

@@ -146,10 +146,12 @@ def bars(block):
         for place, value, reach in zip(at, values, numpy.nan_to_num(values) + (error[1] if error else 0)):
             text = shown(None if math.isnan(value) else float(value), form)
             axes.annotate(text, (max(reach, 0), place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
-        ends += [*values[numpy.isfinite(values)]]
+        drawn = [values] if error is None else [values, values - error[0], values + error[1]]
+        ends += [end for many in drawn for end in many[numpy.isfinite(many)]]
     axes.set_yticks(numpy.arange(len(names)), [label(n) for n in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(min(ends) * 1.05, (max(ends) or 1.0) * 1.2)
+    low, high = min(ends), max(ends) or 1.0 * (min(ends) == 0)
+    axes.set_xlim(low * 1.05, high + 0.2 * (high - low))
     ticks(axes.xaxis, "linear")
     axes.set_xlabel(label(block["value_label"], 60))
     spare(axes, "x")

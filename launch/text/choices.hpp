@@ -64,8 +64,17 @@ nlohmann::json multiple_choice(nlohmann::json const& request, std::string const&
 nlohmann::json few_shot(nlohmann::json const& request, std::string const& folder,
                         Tokenizer const& tokenizer);
 
-/// Both answer {"samples": [{"tokens", "labels"}], "questions": [{"right", "bytes": [N],
-/// "source"}], "labels": [NAME]}, samples in the order of questions and of their choices.
+/// Answers {"sentence_pairs": FILE, "masked", "room"}: each row of `more` and `less`, two sentences
+/// of a minimal pair, as a question of two choices. A decoder's score is that of all tokens of the
+/// sentence; an encoder's the pseudo-log-likelihood of the tokens that both have, each hidden by
+/// itself (Nangia et al. 2020, CrowS-Pairs, equation 1), so that a choice has several samples.
+/// Throws InputError "FILE:LINE: what".
+nlohmann::json sentence_pairs(nlohmann::json const& request, std::string const& folder,
+                              Tokenizer const& tokenizer);
+
+/// All answer {"samples": [{"tokens", "labels"}], "questions": [{"right", "bytes": [N],
+/// "samples": [N] where a choice has several, "source"}], "labels": [NAME]}, samples in the order
+/// of questions and of their choices.
 nlohmann::json answer_of(std::vector<ChoiceQuestion> const& questions, ChoiceReader const& reader,
                          std::vector<std::string> const& labels);
 ChoiceReader reader_for(nlohmann::json const& request, std::string const& folder,

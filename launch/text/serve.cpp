@@ -113,6 +113,7 @@ std::optional<Json> choices_for(Json const& request, std::string const& folder,
                                 Tokenizer const& tokenizer) {
     if (request.contains("few_shot")) return few_shot(request, folder, tokenizer);
     if (request.contains("choices")) return multiple_choice(request, folder, tokenizer);
+    if (request.contains("sentence_pairs")) return sentence_pairs(request, folder, tokenizer);
     return std::nullopt;
 }
 
@@ -131,7 +132,7 @@ Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unla
                               request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
     if (request.contains("score")) return scorer(request["score"]);
     return {{"error", "legal requests: prompts, decode, chat_template, chat, score, length, open, "
-                      "next, encode, few_shot, choices"}};
+                      "next, encode, few_shot, choices, sentence_pairs"}};
 }
 
 } // namespace

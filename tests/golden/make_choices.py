@@ -5,8 +5,10 @@
 A decoder's score is the sum of log-probabilities of the tokens that a choice adds to those of its context
 (lm_eval/models/huggingface.py, _loglikelihood_tokens); accuracy takes the largest, and the other accuracy the largest per
 byte of the choice (lm_eval/api/task.py: acc, acc_bytes). An encoder's is the sum of log-probabilities of the choice's
-tokens, all of them hidden.
+tokens, all of them hidden. Of paired sentences a decoder scores all tokens, an encoder those that both have, each
+hidden by itself (Nangia et al. 2020, CrowS-Pairs, equation 1, with the alignment of its metric.py).
 """
+import difflib
 import itertools
 import json
 import pathlib
@@ -27,6 +29,8 @@ QUESTIONS = [
     {"question": "a plot", "choices": ["boring", "it"], "answer": "it"},
     {"question": "not a film", "choices": ["good", "great", "the very bad actors"], "answer": "A"},
 ]
+PAIRS = [("the actors and the plot", "the film and the plot"), ("it is not good", "it is very very good"), ("a great film", "a boring plot of a film"),
+         ("bad actors", "good actors")]
 TEMPLATE, SEPARATOR = "the {text} and it is {label} of it", " and "
 WORDS = {"neg": "bad", "pos": "very good"}
 SHOTS = [("boring plot", "neg"), ("great actors", "pos")]
@@ -53,6 +57,29 @@ def encoder_score(model, before, choice, after):
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
     return sum(logits[t + 1, i].item() for t, (i, h) in enumerate(zip(encoded.ids, hidden)) if h)
+
+
+def shared(first, second):
+    """Places of the tokens that stay as they are."""
+    blocks = difflib.SequenceMatcher(None, first, second).get_opcodes()
+    kept = [(a, b, size) for tag, a, end, b, _ in blocks if tag == "equal" and (size := end - a)]
+    return [a + i for a, _, size in kept for i in range(size)], [b + i for _, b, size in kept for i in range(size)]
+
+
+def pair_scores(model, first, second):
+    """Of two sentences, by an encoder that hides one token at a time."""
+    rows = [encode(first).ids, encode(second).ids]
+    return [sum(hidden_one(model, ids, at) for at in places) for ids, places in zip(rows, shared(*rows))]
+
+
+def hidden_one(model, ids, at):
+    with torch.no_grad():
+        logits = model(torch.tensor([[CLS, *ids[:at], MASK, *ids[at + 1:], SEP]])).logits[0].double().log_softmax(-1)
+    return logits[at + 1, ids[at]].item()
+
+
+def decoder_pair_scores(model, first, second):
+    return [decoder_score(model, "", sentence, None) for sentence in (first, second)]
 
 
 def texts_of(question):
@@ -85,12 +112,13 @@ def entry(name, auto, score):
     model = auto.from_pretrained(HERE / name, config=config, attn_implementation="eager", dtype=torch.float64).eval()
     choices = [[score(model, f"Question: {q['question']}\nAnswer: ", c, "") for c in texts_of(q)] for q in QUESTIONS]
     return {"choices": choices, **accuracies(choices, [texts_of(q) for q in QUESTIONS], [0, 1, 2, 1, 0]),
+            "pairs": [(pair_scores if auto is AutoModelForMaskedLM else decoder_pair_scores)(model, *pair) for pair in PAIRS],
             "few_shot": {str(len(shots)): [few_shot(score, model, order) for order in itertools.permutations(shots)]
                          for shots in ([], SHOTS) if not shots or config.max_position_embeddings >= 64}}
 
 
 golden = {"questions": QUESTIONS, "template": {"template": TEMPLATE, "labels": WORDS, "separator": SEPARATOR},
-          "train": SHOTS, "test": TESTS,
+          "train": SHOTS, "test": TESTS, "pairs": PAIRS,
           "scores": {"llama": entry("llama", AutoModelForCausalLM, decoder_score),
                      "bert-masked": entry("bert-masked", AutoModelForMaskedLM, encoder_score)}}
 (HERE / "choices.json").write_text(json.dumps(golden, indent=1) + "\n")

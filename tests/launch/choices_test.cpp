@@ -2,6 +2,7 @@
 // lm-evaluation-harness (tests/golden/make_choices.py), at any rank count.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -87,6 +88,46 @@ TEST_F(Choices, OfQuestionsHaveTheScoresOfTransformers) {
     }
 }
 
+TEST_F(Choices, OfPairedSentencesHaveTheScoresOfTransformers) {
+    std::string rows;
+    for (auto const& [more, less] :
+         golden_["pairs"].get<std::vector<std::pair<std::string, std::string>>>())
+        rows += Json{{"more", more}, {"less", less}}.dump() + "\n";
+    write("pairs.jsonl", rows)(dir());
+    for (std::string const model : {"llama", "bert-masked"}) {
+        Json const& wanted = golden_["scores"][model]["pairs"];
+        Json const found = evaluate({"--model", "DIR/" + model, "--pairs", "DIR/pairs.jsonl"});
+        EXPECT_LT(difference(wanted), 1e-5) << model;
+        auto const more =
+            std::ranges::count_if(wanted, [](Json const& pair) { return pair.at(0) > pair.at(1); });
+        EXPECT_EQ(found["accuracy"], static_cast<double>(more) / 4) << model;
+        std::string const predictions = predictions_;
+        evaluate({"--model", "DIR/" + model, "--pairs", "DIR/pairs.jsonl"}, 2);
+        EXPECT_EQ(predictions_, predictions) << "on two ranks";
+    }
+}
+
+TEST_F(Choices, RefuseInOneLineSentencesThatAreNoPair) {
+    auto const refused = [&](std::string const& rows, std::string const& model) {
+        write("bad.jsonl", rows + "\n")(dir());
+        Outcome const outcome =
+            run({"evaluate", "--model", "DIR/" + model, "--pairs", "DIR/bad.jsonl"});
+        EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
+        return outcome.output;
+    };
+    EXPECT_EQ(refused(R"({"more": "it is", "less": "it is"})", "llama"),
+              "trireme: DIR/bad.jsonl:1: more and less are equal; legal: two sentences\n");
+    EXPECT_EQ(refused(R"({"more": " ", "less": "it is"})", "llama"),
+              "trireme: DIR/bad.jsonl:1: more: legal: a sentence\n");
+    EXPECT_EQ(refused(R"({"more": "good film", "less": "it is"})", "bert-masked"),
+              "trireme: DIR/bad.jsonl:1: the sentences have no token in common; legal: two that "
+              "differ in a few words\n");
+    Outcome const both = run({"evaluate", "--model", "DIR/llama", "--pairs", "DIR/bad.jsonl",
+                              "--choices", "DIR/questions.jsonl"});
+    EXPECT_EQ(both.output, "trireme: --pairs: legal without --data, --shots, --choices and "
+                           "--template: the file has the sentences\n");
+}
+
 TEST_F(Choices, OfPromptsHaveTheScoresOfTransformers) {
     for (std::string const model : {"llama", "bert-masked"}) {
         prepare(model);
@@ -153,7 +194,7 @@ TEST_F(Choices, RefuseInOneLineWhatDoesNotFit) {
     EXPECT_EQ(refused(shots), "trireme: DIR/template.json: template: legal: a text with one "
                               "{label}\n");
     EXPECT_EQ(refused({}), "trireme: --data: missing; legal: folder that `trireme prepare` wrote, "
-                           "or --choices FILE\n");
+                           "or --choices FILE, or --pairs FILE\n");
 }
 
 } // namespace

@@ -16,7 +16,7 @@ std::vector<Mistake> const kLines{
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, sweep, status, checkpoint, "
      "replay, diverge, plot, log, "
-     "evaluate, predict, report, compare, dynamics, generate, export, verify, "
+     "evaluate, predict, report, compare, dynamics, bias, generate, export, verify, "
      "completion, help",
      {}},
     {"CommandByAnotherName",
@@ -30,7 +30,7 @@ std::vector<Mistake> const kLines{
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, sweep, status, checkpoint, "
      "replay, diverge, plot, log, "
-     "evaluate, predict, report, compare, dynamics, generate, export, verify, "
+     "evaluate, predict, report, compare, dynamics, bias, generate, export, verify, "
      "completion, help",
      {}},
     {"HelpOfTwoCommands",
@@ -63,7 +63,8 @@ std::vector<Mistake> const kLines{
      {}},
     {"OptionMissingOfEvaluate",
      {"evaluate", "--model", "DIR/bert"},
-     "--data: missing; legal: folder that `trireme prepare` wrote, or --choices FILE",
+     "--data: missing; legal: folder that `trireme prepare` wrote, or --choices FILE, or --pairs "
+     "FILE",
      {}},
     {"OptionWithoutItsValue",
      {"export", "--output", "DIR/out", "--run"},
