@@ -45,11 +45,15 @@ at::Tensor Unit::kept_gradient(std::size_t use) const {
 
 void Unit::open_micro_batch(std::size_t use) {
     AllocatingFor const buffers(MemoryClass::buffers);
-    if (!current.at(use).defined())
-        current[use] = at::empty({layout.total}, total.at(use).options());
-    for (std::size_t i = 0; i < parameters.size(); ++i)
-        if (use < parameters[i]->sinks_.size())
-            parameters[i]->sinks_[use].gradient = view_in(current[use], layout, i, *parameters[i]);
+    bool const fresh = !current.at(use).defined();
+    if (fresh) current[use] = at::empty({layout.total}, total.at(use).options());
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+        if (use >= parameters[i]->sinks_.size()) continue;
+        auto& gradient = parameters[i]->sinks_[use].gradient;
+        gradient = view_in(current[use], layout, i, *parameters[i]);
+        // Nobody writes it, and it is summed with the rest of the unit.
+        if (fresh && !parameters[i]->spec().trainable) gradient.zero_();
+    }
 }
 
 std::vector<at::Tensor> Unit::close_micro_batch() {

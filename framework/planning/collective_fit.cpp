@@ -91,13 +91,14 @@ double seconds_since(Clock::time_point start) {
 }
 
 /// Seconds of the slowest member, in the median of the repeats.
-double seconds_of(cluster::Communicator& group, Calls& calls, Collective op, int repeats) {
+double seconds_of(cluster::Communicator& group, Calls& calls, Collective op,
+                  CollectiveSizes const& sizes) {
     std::vector<double> seconds;
-    for (int i = 0; i <= repeats; ++i) {
+    for (int i = 0; i <= sizes.repeats; ++i) {
         group.barrier("calibrate");
-        auto const start = Clock::now();
+        auto const start = sizes.now();
         calls.run(op);
-        if (i > 0) seconds.push_back(seconds_since(start));
+        if (i > 0) seconds.push_back(seconds_between(start, sizes.now()));
     }
     group
         .all_reduce({seconds.data(), seconds.size(), cluster::DType::f64}, cluster::ReduceOp::max,
@@ -149,8 +150,8 @@ std::vector<CollectiveTime> time_collectives(cluster::Communicator& group, std::
         for (auto const op :
              {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter,
               Collective::all_to_all, Collective::broadcast, Collective::exchange})
-            times.push_back({op, group.size(), nodes, calls.bytes(),
-                             seconds_of(group, calls, op, sizes.repeats)});
+            times.push_back(
+                {op, group.size(), nodes, calls.bytes(), seconds_of(group, calls, op, sizes)});
     }
     return times;
 }
@@ -158,7 +159,8 @@ std::vector<CollectiveTime> time_collectives(cluster::Communicator& group, std::
 double measured_overlap(cluster::Communicator& group, int repeats) {
     constexpr double kBytes = 4 << 20;
     Calls calls(group, kBytes);
-    double const alone = seconds_of(group, calls, Collective::all_reduce, repeats);
+    double const alone =
+        seconds_of(group, calls, Collective::all_reduce, {.bytes = {}, .repeats = repeats});
     std::vector<float> array(static_cast<std::size_t>(kBytes / 4));
     std::vector<double> shares;
     for (int i = 0; i < repeats; ++i) {

@@ -1,10 +1,12 @@
 // Times collective calls of a communicator by size, and fits the latency and the time of a byte.
 #pragma once
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "framework/planning/calibration.hpp"
+#include "framework/planning/launch.hpp"
 
 namespace trireme::framework::planning {
 
@@ -24,6 +26,7 @@ LineFit fit_line(std::span<SizeTime const> points);
 struct CollectiveSizes {
     std::vector<double> bytes; ///< of the whole array (CollectiveFit)
     int repeats = 7;           ///< of each size, after one that is not counted
+    std::function<Clock::time_point()> now = Clock::now;
 };
 
 /// Times all-reduce, all-gather, reduce-scatter, all-to-all, broadcast and exchange of float32 on

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <set>
@@ -191,16 +191,16 @@ TEST(PipelineSchedule, OneStageAloneIsTheListOfAll) {
 }
 
 TEST(PipelineSchedule, SixtyFourStagesAreBuiltAndSimulatedInWellUnderASecond) {
-    auto const begin = std::chrono::steady_clock::now();
+    auto const begin = std::clock(); // of the processor: others may use the machine
     for (ScheduleKind kind : kAll) {
         int const chunks = kind == ScheduleKind::interleaved ? 4 : 1;
         auto const lists = make_schedule(kind, 64, chunks, 256);
         ASSERT_TRUE(simulate(lists, std::vector<PartTimes>(static_cast<std::size_t>(64 * chunks)))
                         .complete());
     }
-    std::chrono::duration<double> const seconds = std::chrono::steady_clock::now() - begin;
-    RecordProperty("seconds", std::to_string(seconds.count()));
-    EXPECT_LT(seconds.count(), 1.0);
+    double const seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    RecordProperty("seconds", std::to_string(seconds));
+    EXPECT_LT(seconds, 1.0);
 }
 
 std::string refusal(std::function<void()> const& call) {

@@ -4,9 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <functional>
-#include <thread>
 
 #include "cluster/error.hpp"
 #include "cluster/file.hpp"
@@ -90,18 +90,19 @@ TEST(CollectiveFit, ALineIsFoundThroughPointsSomeOfWhichAreFarOff) {
     EXPECT_THROW(fit_line({points.data(), 1}), std::invalid_argument);
 }
 
-/// A group of two whose calls take latency + bytes x per_byte by the clock, and do nothing.
+/// A group of two whose calls take latency + bytes x per_byte by its own clock, and do nothing.
 class Delayed : public cluster::Communicator {
   public:
     Delayed() : Communicator(0, 2, "delayed", {}) {}
     static constexpr double kLatency = 1e-3, kPerByte = 2e-9;
+    Clock::time_point now() const { return now_; }
 
   private:
     std::unique_ptr<cluster::Operation> do_collective(cluster::Call const& call) override {
         if (call.op == Collective::barrier || call.in.dtype == cluster::DType::f64) return nullptr;
         std::size_t bytes = std::max(call.in.bytes(), call.out.bytes());
         if (call.op == Collective::exchange) bytes = call.messages[0].buffer.bytes();
-        std::this_thread::sleep_for(
+        now_ += std::chrono::duration_cast<Clock::duration>(
             std::chrono::duration<double>(kLatency + kPerByte * static_cast<double>(bytes)));
         return nullptr;
     }
@@ -110,20 +111,22 @@ class Delayed : public cluster::Communicator {
         return nullptr;
     }
     void do_abort(int) override { std::abort(); }
+
+    Clock::time_point now_;
 };
 
 TEST(CollectiveFit, PlantedDelaysAreFound) {
     Delayed group;
-    auto const times =
-        time_collectives(group, 1, {.bytes = {1 << 12, 1 << 18, 1 << 20, 1 << 22}, .repeats = 5});
+    auto const times = time_collectives(
+        group, 1, {.bytes = {1 << 12, 1 << 18, 1 << 20, 1 << 22}, .repeats = 5, .now = [&] {
+                       return group.now();
+                   }});
     EXPECT_EQ(times.size(), 4 * 6);
     auto const fits = fit_collectives(times);
     ASSERT_EQ(fits.size(), 6);
     for (auto const& fit : fits) {
-        // A sleep is never shorter than asked for, and here seldom longer by a third of a ms.
-        EXPECT_GE(fit.latency, 0.9 * Delayed::kLatency) << cluster::name_of(fit.op);
-        EXPECT_LE(fit.latency, 1.4 * Delayed::kLatency) << cluster::name_of(fit.op);
-        EXPECT_NEAR(fit.per_byte / Delayed::kPerByte, 1, 0.1) << cluster::name_of(fit.op);
+        EXPECT_NEAR(fit.latency / Delayed::kLatency, 1, 1e-5) << cluster::name_of(fit.op);
+        EXPECT_NEAR(fit.per_byte / Delayed::kPerByte, 1, 1e-5) << cluster::name_of(fit.op);
         EXPECT_EQ(fit.ranks, 2);
     }
 }
