@@ -11,6 +11,7 @@ from report.command import EXIT_STATUS, Layout, parse, refuse
 from rerun import arm, bisect, tensors
 from rerun.options import config_of, launcher, share, whole, work
 
+MOST = 20  # steps, where nobody says
 
 def arguments_of():
     parser = argparse.ArgumentParser(
@@ -26,7 +27,7 @@ def arguments_of():
         return options.add_argument(name, metavar=meta, help=text, **more)
     taken = [
         add("--from", "STEP", "step of RUN's checkpoint that both begin with; 0: its beginning (default: the first checkpoint)", dest="start"),
-        add("--steps", "N", "steps that are compared (default: 20)", default="20"),
+        add("--steps", "N", f"steps that are compared (default: {MOST}, or as many as RUN has left)"),
         add("--ranks", "N", "ranks of the first way (default: 1)", default="1"),
         add("--other-ranks", "N", "ranks of the second way (default: those of the first)"),
         add("--set", "KEY=VALUE", "a key of both ways; may be repeated", action="append", default=[]),
@@ -40,10 +41,10 @@ def arguments_of():
     return parse(parser, taken, [])
 
 
-def report(found, first, second, given):
+def report(found, first, second, steps, tolerance):
     if found is None:
-        print(f"equal: no tensor differs{f' by more than {given.tolerance} of its norm' if float(given.tolerance) else ''} "
-              f"after any of the {given.steps} steps")
+        print(f"equal: no tensor differs{f' by more than {tolerance} of its norm' if tolerance else ''} "
+              f"after any of the {steps} steps")
         return 0
     step, differing = found
     losses = [way.steps().get(step, {}).get("loss") for way in (first, second)]
@@ -60,19 +61,23 @@ def report(found, first, second, given):
 def main():
     given = arguments_of()
     config = config_of(given.run)
-    steps, tolerance = whole("--steps", given.steps), share("--tolerance", given.tolerance)
+    tolerance = share("--tolerance", given.tolerance)
     ranks, start_with = whole("--ranks", given.ranks), launcher("--launcher", given.launcher)
     others = whole("--other-ranks", given.other_ranks) if given.other_ranks else ranks
     start = arm.start_of(given.run, whole("--from", given.start, 0) if given.start else None)
-    total, last = arm.total_steps(given.run), start.step + steps
-    if last > total:
-        refuse(f"--steps: {steps}: legal: at most {total - start.step}, since {given.run} has {total} steps and {start.step} of them are done there")
+    left = arm.total_steps(given.run) - start.step
+    steps = whole("--steps", given.steps) if given.steps else min(MOST, left)
+    last = start.step + steps
+    if left < 1:
+        refuse(f"--from: {start.step}: legal: a step before {start.step}, the last of {given.run}")
+    if steps > left:
+        refuse(f"--steps: {steps}: legal: at most {left}, since {given.run} has {left + start.step} steps and {start.step} of them are done there")
     with tempfile.TemporaryDirectory(prefix="trireme-diverge-", dir=work(given.work)) as folder:
         first = arm.Arm("the first way", trireme(), ranks, config, given.set, pathlib.Path(folder, "first"), start_with)
         second = arm.Arm("the second way", given.other_program or trireme(), others, config, given.set + given.other_set,
                          pathlib.Path(folder, "second"), start_with)
         print(f"{given.run} from step {start.step}, {steps} steps\n  first way:  {first.describe()}\n  second way: {second.describe()}", flush=True)
-        sys.exit(report(bisect.first_difference(first, second, start, last, tolerance), first, second, given))
+        sys.exit(report(bisect.first_difference(first, second, start, last, tolerance), first, second, steps, tolerance))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class Arm:
 
     def command(self, last, every):
         settings = [*self.settings, f"run={self.folder.resolve()}", f"job.until_step={last}", f"checkpoint.every={every}", "checkpoint.minutes=0",
-                    "checkpoint.keep_last=1000000", "evaluation.every=0", "evaluation.patience=0", "job.minutes=0"]
+                    "checkpoint.keep_last=1000000", f"evaluation.every={last + 1}", "evaluation.patience=0", "job.minutes=0"]
         return [*shlex.split(self.launcher.format(ranks=self.ranks)), self.program, "train", os.path.abspath(self.config), *set_options(settings)]
 
     def compute(self, start, last, every):

@@ -27,8 +27,9 @@ class Again(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         config = subprocess.run([WRITE_TINY_RUN, str(WORK)], capture_output=True, text=True, check=True).stdout.strip()
-        code, _, error = command("train", config, "--set", f"run={WORK / 'run'}", "--set", "train.steps=20", "--set", "checkpoint.every=8", "--set",
-                                 "checkpoint.keep_last=9", "--set", "numerics.mode=bitwise", "--set", "guard.sensitivity=off")
+        settings = [f"run={WORK / 'run'}", "train.steps=20", "checkpoint.every=8", "checkpoint.keep_last=9", "evaluation.every=20",
+                    "numerics.mode=bitwise", "guard.sensitivity=off"]
+        code, _, error = command("train", config, *(word for setting in settings for word in ("--set", setting)))
         assert code == 0, error
         # Its training has the lowest bit of the first weight flipped between the backward pass of a step and its update.
         cls.spoilt = WORK / "spoilt"
@@ -73,6 +74,11 @@ class Again(unittest.TestCase):
         self.assertEqual(code, 1, output + error)
         self.assertIn("first difference: step 1, ", output)
 
+    def test_nothing_is_left_after_the_last_step(self):
+        self.assertEqual(command("diverge", "run", "--from", "20"), (2, "", "trireme: --from: 20: legal: a step before 20, the last of run\n"))
+        self.assertEqual(command("replay", "run", "--from", "20"),
+                         (2, "", "trireme: --from: 20: legal: a step that run/metrics.jsonl has steps after\n"))
+
     def test_mistakes_are_one_line(self):
         for words, line in (
                 ([], "RUN: missing; legal: folder of a run, as `trireme train` writes one"),
@@ -90,4 +96,5 @@ class Again(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    del sys.argv[3:5]
     run_tests()
