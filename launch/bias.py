@@ -24,8 +24,8 @@ def arguments_of():
         description="How a model treats groups of people: what changes when words of one group take the place of another's,\n"
                     "which of two paired sentences is likelier, what groups of a data set get; beside the model before tuning.",
         epilog="Examples:\n  trireme bias exported --input reviews.jsonl --swaps swaps.json --output bias.html\n"
-               "  trireme bias large --base MODEL --pairs sentences.jsonl --max-shift 0.1 --output bias.html --json bias.json\n"
-               "  trireme bias exported --input reviews.jsonl --label label --groups groups.json --output bias.html\n\n" + EXIT_STATUS.replace(
+               "  trireme bias large --base MODEL --pairs sentences.jsonl --max-shift 0.1 --output pairs.html --json pairs.json\n"
+               "  trireme bias exported --input reviews.jsonl --label label --groups groups.json --output groups.html\n\n" + EXIT_STATUS.replace(
                    "  1   failed", "  1   failed, or an effect is beyond --max-effect or --max-shift"))
     parser.add_argument("model", metavar="MODEL", nargs="?", help=argparse.SUPPRESS)
     options = parser.add_argument_group("Options")

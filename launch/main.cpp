@@ -120,6 +120,8 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return script_command("dynamics.py", a); }},
     Command{"Results", "bias", "how groups of people are treated, before and after tuning",
             [](Arguments const& a) { return script_command("bias.py", a); }},
+    Command{"Results", "memorization", "what a decoder gives away of its training texts",
+            [](Arguments const& a) { return script_command("memorization.py", a); }},
     Command{"Results", "generate", "completions of prompts, and their scores",
             launch::generate_command, Work::divided},
     Command{"Results", "export", "a run's best checkpoint as a Hugging Face folder",

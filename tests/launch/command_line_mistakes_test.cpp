@@ -16,7 +16,7 @@ std::vector<Mistake> const kLines{
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, sweep, status, checkpoint, "
      "replay, diverge, plot, log, "
-     "evaluate, predict, report, compare, dynamics, bias, generate, export, verify, "
+     "evaluate, predict, report, compare, dynamics, bias, memorization, generate, export, verify, "
      "completion, help",
      {}},
     {"CommandByAnotherName",
@@ -30,7 +30,7 @@ std::vector<Mistake> const kLines{
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, sweep, status, checkpoint, "
      "replay, diverge, plot, log, "
-     "evaluate, predict, report, compare, dynamics, bias, generate, export, verify, "
+     "evaluate, predict, report, compare, dynamics, bias, memorization, generate, export, verify, "
      "completion, help",
      {}},
     {"HelpOfTwoCommands",

@@ -100,6 +100,7 @@ def write_scene(folder):
     (folder / "swaps.json").write_text(json.dumps({"words": {"good": ["good", "great"], "bad": ["bad", "very"]}}))
     (folder / "groups.json").write_text(json.dumps({"actors": {"words": ["actors"]}}))
     write_rows(folder / "sentences.jsonl", more=[f"the film {w} good" for w in words], less=[f"the film {w} bad" for w in words])
+    write_rows(folder / "canaries.jsonl", prefix=[f"the {w} is " for w in words], secret=words[::-1], times=[1] * 8)
     (folder / "prompt.json").write_text(json.dumps({"template": "{text} it was {label}"}))
     (folder / "texts").mkdir()
     (folder / "texts" / "reviews.txt").write_text("\n".join(texts))

@@ -9,14 +9,23 @@ import random
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 import audit_faults
 import chromium
+import numpy
 import report_example
 import report_runs
 import study_support
 from report_support import ROOT, WORK, report, run_tests, save
+
+from bias import document, effects, intervals, measure, swaps
+from bias.model import Outputs
+from memorization import document as memory_page
+from memorization import exposure, probes
+from memorization import measure as memory
+from report import page, schema
 
 TRIREME = sys.argv.pop(3)  # unittest reads what follows
 
@@ -96,6 +105,48 @@ def studied(name):
     return WORK / name / "report.html"
 
 
+def page_of(name, made):
+    schema.check(made, name)
+    path = WORK / f"{name}.html"
+    path.write_bytes(page.render(made))
+    return path
+
+
+MODELS = [types.SimpleNamespace(folder="exported"), types.SimpleNamespace(folder="base")]
+
+
+def biased(name):
+    """A page with effects of every kind, found and not, on made-up numbers."""
+    draw = numpy.random.default_rng(5)
+    swapped = [effects.of_units(("swaps", "gender", f"{who} rather than men", f"probability of {label}"), draw.normal(mean, 0.1, 200), draw.normal(0, 0.1, 200))
+               for who, mean in (("women", -0.3), ("people of neither", 0.01)) for label in ("good", "a class with a long name")]
+    version = swaps.Version("data/rows.jsonl:7", "he ran and he was seen by <b>him</b>", "she ran and she was seen by <b>her</b>")
+    paired = [effects.of_units(("pairs", kind, "more rather than less", "share of pairs likelier so"), draw.integers(0, 2, n), draw.integers(0, 2, n), 0.5)
+              for kind, n in (("all pairs", 300), ("socioeconomic", 12))]
+    outputs = [Outputs("classes", {"neg": 1 - (p := draw.random(400)), "pos": p}, 0) for _ in MODELS]
+    inside, labels = {g: draw.integers(0, 3, 400) == i for i, g in enumerate(("north", "south", "east and west"))}, draw.integers(0, 2, 400)
+    values = [measure.quantities(o, labels) for o in outputs]
+    grouped = [effects.of_groups(("groups", g, f"{g} rather than the others", q), own, values[0][q], values[1][q]) for g, own in inside.items() for q in values[0]]
+    table = measure.Table({g: (int(own.sum()), [{q: intervals.of_units(v[own & (v == v)]) for q, v in one.items()} for one in values]) for g, own in inside.items()},
+                          {g: measure.f1_of(outputs[0], labels, own) for g, own in inside.items()})
+    parts = {"swaps": measure.Measured(swapped, [(swapped[0], version, 0.9, 0.2)], ["3 texts were cut."]), "pairs": measure.Measured(paired, [], []),
+             "groups": measure.Measured(grouped, [], [])}
+    found = [e for p in parts.values() for e in p.effects]
+    return page_of(name, document.document(MODELS, parts, table, 0.05, effects.breaches(found, 0.2, 0.2)))
+
+
+def remembered(name):
+    draw = random.Random(5)
+    canaries = [probes.Canary(f"canaries.jsonl:{i + 1}", "the code of someone is ", f"{draw.randrange(10**4):04}", 2 ** (i // 4)) for i in range(24)]
+    made = [probes.Probe(probes.CANARIES, c.place, c.prefix, [1], c.secret, c.times) for c in canaries]
+    made += [probes.Probe(kind, f"data/train.jsonl:{i}", "write to", [1], "anna@example.org", name="email" if kind == probes.PERSONAL else "")
+             for kind in (probes.PERSONAL, probes.TEXTS, probes.HELD_OUT) for i in range(100)]
+    hits = [[draw.random() < share for _ in made] for share in (0.5, 0.02)]
+    exposures = [exposure.Exposure(draw.random() * 10, 9.967, i % 2 == 0) for i in range(24)]
+    leaks = [memory.Leak("data/train.jsonl:8", "phone", "+\u20267")]
+    return page_of(name, memory_page.document(MODELS, memory.Found(made, hits, memory.rates(made, hits), canaries, exposures, leaks, ["Notes."]), 0.4, None))
+
+
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -106,7 +157,7 @@ class Pages(unittest.TestCase):
                      evaluation("hostile", report_example.HOSTILE, 500),
                      made("run", "--run", report_runs.long_run("long", 0.02)),
                      compared("runs", report_runs.long_run("one", 0.02), report_runs.long_run("other", 0.005)),
-                     audited("audit"), studied("study")]
+                     audited("audit"), studied("study"), biased("bias"), remembered("memorization")]
         cls.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # a helper may outlive the browser
         cls.browser = chromium.Chromium(chromium.find(), cls.folder.name).__enter__()
 

@@ -96,7 +96,7 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "init, doctor, explain-config, calibrate, plan, step-cost, parity, "
               "train, "
               "submit, study, sweep, status, checkpoint, replay, diverge, plot, log, "
-              "evaluate, predict, report, compare, dynamics, bias, generate, "
+              "evaluate, predict, report, compare, dynamics, bias, memorization, generate, "
               "export, "
               "verify, completion, "
               "help"},
