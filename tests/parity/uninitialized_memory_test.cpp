@@ -59,7 +59,6 @@ INSTANTIATE_TEST_SUITE_P(
     Models, UninitializedMemory,
     testing::Values(std::tuple("bert", NumericsMode::fast, Compute::fp32),
                     std::tuple("llama", NumericsMode::bitwise, Compute::fp32),
-                    std::tuple("qwen2", NumericsMode::fast, Compute::bf16),
                     std::tuple("apertus-tokens", NumericsMode::fast, Compute::fp32),
                     std::tuple("apertus-tokens", NumericsMode::bitwise, Compute::fp32)));
 
