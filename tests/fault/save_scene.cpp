@@ -70,6 +70,7 @@ SavesOutcome make_saves(config::Config const& config, std::vector<Save> const& s
         SavesOutcome& outcome = outcomes[static_cast<std::size_t>(world.rank())];
         parallel::ParameterStore store(specs(), place(world));
         store.allocate_moments();
+        store.allocate_average();
         for (auto const& unit : store.units())
             ASSERT_GT(unit->end, unit->begin) << "a rank without a part";
         train::RunCheckpoints checkpoints(config, "data", store, world);
@@ -105,6 +106,7 @@ std::int64_t resumed_version(config::Config const& config, std::string* said) {
     cluster::run_as_threads(1, [&](auto& world) {
         parallel::ParameterStore store(specs(), place(world));
         store.allocate_moments();
+        store.allocate_average();
         train::RunCheckpoints checkpoints(config, "data", store, world);
         auto const progress = checkpoints.resume([&](std::string const& line) {
             if (said) *said += line + "\n";
