@@ -14,6 +14,7 @@ from bias.rows import read_texts
 from bias.swaps import read_swaps
 from report import page, schema
 from report.command import EXIT_STATUS, Layout, Output, deliver, parse, refuse
+from report.numbers import one_line
 from rerun.options import whole
 
 
@@ -71,6 +72,8 @@ def check(given):
         refuse("MODEL: missing; legal: a Hugging Face folder")
     if not given.output.endswith(".html"):
         refuse(f"--output: {given.output}: legal: a name that ends in .html")
+    if given.json == given.output:
+        refuse(f"--json: {given.json}: legal: another file than --output")
     if not (given.swaps or given.pairs or given.groups):
         refuse("--swaps, --pairs, --groups: missing; legal: one of them or more")
     if not given.input and (given.swaps or given.groups):
@@ -129,7 +132,7 @@ def main():
     if "json" in outputs:
         deliver(outputs["json"], (json.dumps(document.facts(models, parts, given.margin, broken), ensure_ascii=False, indent=1) + "\n").encode())
     for effect, interval, option, limit in broken:
-        print(f"trireme: {effect.name()}: {document.spelled(interval)}: beyond {option} {limit:g}", file=sys.stderr)
+        print(f"trireme: {one_line(effect.name(), 300)}: {document.spelled(interval)}: beyond {option} {limit:g}", file=sys.stderr)
     sys.exit(1 if broken else 0)
 
 

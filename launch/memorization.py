@@ -41,7 +41,7 @@ def arguments_of():
         add("--text", "COLUMN", "the texts' column (default: text)", default="text"),
         add("--prefix", "N", f"tokens of a text that the model is given (default: {PREFIX})", default=str(PREFIX)),
         add("--suffix", "N", f"tokens that it must go on with (default: {SUFFIX})", default=str(SUFFIX)),
-        add("--samples", "N", f"texts that are tried, of each file (default: {SAMPLES})", default=str(SAMPLES)),
+        add("--samples", "N", f"texts of each file, and values of personal data, that are tried (default: {SAMPLES})", default=str(SAMPLES)),
         add("--candidates", "N", f"other secrets that a canary's is ranked among (default: {CANDIDATES})", default=str(CANDIDATES)),
         add("--region", "XX", "two letters of a country, for phone numbers without +NN"),
         add("--max-rate", "X", "exit with 1 if a larger share of the canaries, of the personal data or of the training texts was extracted"),
@@ -61,6 +61,8 @@ def check(given):
         refuse("MODEL: missing; legal: a Hugging Face folder of a decoder")
     if not given.output.endswith(".html"):
         refuse(f"--output: {given.output}: legal: a name that ends in .html")
+    if given.json == given.output:
+        refuse(f"--json: {given.json}: legal: another file than --output")
     if not (given.canaries or given.input):
         refuse("--canaries, --input: missing; legal: one of them, or both")
     if given.held_out and not given.input:
@@ -88,8 +90,9 @@ def text_probes(given, tokenizer):
         if kind == probes.TEXTS:
             rows = found
             values, left_out = probes.of_personal(rows, tokenizer, given.prefix, given.region)
-            made += values
-            notes.append(f"{len(values):,} values of personal data were tried; {left_out:,} have no text before them that ends with a token.")
+            tried = probes.drawn(values, given.samples)
+            made += tried
+            notes.append(f"{len(tried):,} of {len(values):,} values of personal data were tried; {left_out:,} more have no text before them that ends with a token.")
     return made, rows, notes
 
 

@@ -8,6 +8,7 @@ from bias import effects, intervals
 from bias.model import CLASSES, LABELS, NUMBERS
 from report import intervals as resamples
 from report.command import refuse
+from report.numbers import one_line
 
 MOST_GROUPS = 40
 CHANGED = "share of texts with another class"
@@ -180,7 +181,7 @@ def true_labels(rows, outputs):
         try:
             found.append(float(row["label"]) if outputs.kind == NUMBERS else names.index(row["label"]))
         except (TypeError, ValueError):
-            refuse(f"{row['place']}: --label: {row['label']}: legal: {'a number' if outputs.kind == NUMBERS else ', '.join(names[:20])}")
+            refuse(f"{row['place']}: --label: {one_line(row['label'], 60)}: legal: {'a number' if outputs.kind == NUMBERS else ', '.join(names[:20])}")
     return numpy.array(found)
 
 

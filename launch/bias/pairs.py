@@ -30,7 +30,8 @@ def of_rows(path):
 
 
 def sentence_of(place, item, wanted):
-    found = [s.get("sentence") for s in item.get("sentences", ()) if isinstance(s, dict) and s.get("gold_label") == wanted]
+    sentences = item.get("sentences")
+    found = [s.get("sentence") for s in (sentences if isinstance(sentences, list) else ()) if isinstance(s, dict) and s.get("gold_label") == wanted]
     if len(found) != 1 or not isinstance(found[0], str) or not found[0].strip():
         refuse(f"{place}: sentences: legal: one of gold_label {wanted}")
     return found[0]
@@ -45,7 +46,7 @@ def of_stereoset(path):
         place = f"{path}: data.intrasentence[{number}]"
         if not isinstance(item, dict):
             refuse(f"{place}: legal: an object")
-        yield Pair(place, item.get("bias_type") or ALL, sentence_of(place, item, STEREOTYPE), sentence_of(place, item, AGAINST))
+        yield Pair(place, cell(item.get("bias_type")) or ALL, sentence_of(place, item, STEREOTYPE), sentence_of(place, item, AGAINST))
 
 
 def read_pairs(path):

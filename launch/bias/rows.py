@@ -5,6 +5,7 @@ import os
 
 from report import reading
 from report.command import reason_of, refuse
+from report.numbers import one_line
 
 KINDS = (".jsonl", ".csv", ".tsv")
 MOST_ROWS = 1_000_000
@@ -56,7 +57,7 @@ def read_texts(path, columns):
         for role, name in columns.items():
             if name not in row:
                 option = {"text": "--text", "label": "--label"}.get(role, "--groups")
-                refuse(f"{option}: {name}: {place} has no such column; legal: {', '.join(map(str, list(row)[:20]))}")
+                refuse(f"{option}: {name}: {place} has no such column; legal: {one_line(', '.join(map(str, list(row)[:20])), 300)}")
         if cell(row[columns["text"]]) is not None:
             found.append({"place": place, **{role: cell(row[name]) for role, name in columns.items()}})
     if not found:

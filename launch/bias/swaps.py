@@ -6,6 +6,7 @@ import regex
 
 from report import reading
 from report.command import refuse
+from report.numbers import one_line
 
 LEGAL = 'a JSON object like {"gender": {"men": ["he", "man"], "women": ["she", "woman"]}}: lists of equal lengths, word for word'
 
@@ -22,14 +23,14 @@ class Swap:
 
     def __init__(self, path, name, given):
         self.name, self.groups = name, given
-        where = f"{path}: {name}"
+        where = f"{path}: {one_line(name, 60)}"
         self.check(where)
         self.of = {}  # {word in lower case: (group, place)}
         for group, words in given.items():
             for place, word in enumerate(words):
                 known = self.of.setdefault(word.lower(), (group, place))
                 if known[0] != group:
-                    refuse(f"{where}: {word}: is a word of {known[0]} and of {group}; legal: a word of one group")
+                    refuse(f"{where}: {one_line(word, 60)}: is a word of {one_line(known[0], 60)} and of {one_line(group, 60)}; legal: a word of one group")
         longest_first = sorted(self.of, key=len, reverse=True)
         self.pattern = regex.compile(rf"(?<!\w)(?:{'|'.join(map(regex.escape, longest_first))})(?!\w)", regex.IGNORECASE)
 
@@ -38,10 +39,10 @@ class Swap:
             refuse(f"{where}: legal: two groups or more, as in {LEGAL}")
         for group, words in self.groups.items():
             if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.strip() for w in words):
-                refuse(f"{where}: {group}: legal: a list of words")
+                refuse(f"{where}: {one_line(group, 60)}: legal: a list of words")
         sizes = {group: len(words) for group, words in self.groups.items()}
         if len(set(sizes.values())) > 1:
-            refuse(f"{where}: {', '.join(f'{g} has {n}' for g, n in sizes.items())} words; legal: lists of equal lengths, word for word")
+            refuse(f"{where}: {', '.join(f'{one_line(g, 60)} has {n}' for g, n in sizes.items())} words; legal: lists of equal lengths, word for word")
 
     def groups_in(self, text):
         return {self.of[match[0].lower()][0] for match in self.pattern.finditer(text)}

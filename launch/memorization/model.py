@@ -20,7 +20,8 @@ class Decoder(Model):
         config = reading.read_json(os.path.join(folder, "config.json"), LEGAL)
         if self.classifies or config["architectures"][0].endswith("ForMaskedLM"):
             refuse(f"{folder}/config.json: architectures: {config['architectures'][0]}: legal: a decoder, which goes on from a prompt")
-        self.room = config.get("max_position_embeddings") or config.get("n_positions")
+        rooms = [config.get(name) for name in ("max_position_embeddings", "n_positions")]
+        self.room = next((room for room in rooms if isinstance(room, int)), None)
         path = os.path.join(folder, "tokenizer.json")
         try:
             self.tokenizer = tokenizers.Tokenizer.from_file(path)

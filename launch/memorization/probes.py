@@ -6,6 +6,7 @@ from typing import NamedTuple
 from audit import personal
 from bias.rows import cell, rows_of
 from report.command import refuse
+from report.numbers import one_line
 
 CANARIES, PERSONAL, TEXTS, HELD_OUT = "canaries", "personal data", "training texts", "held-out texts"
 LEGAL = "rows of prefix and secret, and of times where it is known how often each was planted (.jsonl, .csv, .tsv)"
@@ -47,7 +48,7 @@ def read_canaries(path):
         if not prefix or not secret:
             refuse(f"{place}: prefix, secret: legal: {LEGAL}")
         if times is not None and not (times.isascii() and times.isdigit()):
-            refuse(f"{place}: times: {times}: legal: a whole number")
+            refuse(f"{place}: times: {one_line(times, 60)}: legal: a whole number")
         found.append(Canary(place, prefix, secret, None if times is None else int(times)))
     if not found:
         refuse(f"{path}: no canary; legal: {LEGAL}")
@@ -92,14 +93,17 @@ def of_text(kind, row, tokenizer, prefix, suffix):
 
 
 def of_texts(kind, rows, tokenizer, sizes, samples):
-    """Probes of so many texts, drawn by a fixed seed among those that are long enough; and how many those are."""
-    order = list(range(len(rows)))
-    random.Random(0).shuffle(order)
+    """Probes of so many texts, drawn by a fixed seed among those that are long enough."""
     found = []
-    for i in order:
+    for row in drawn(rows, len(rows)):
         if len(found) == samples:
             break
-        probe = of_text(kind, rows[i], tokenizer, *sizes)
+        probe = of_text(kind, row, tokenizer, *sizes)
         if probe:
             found.append(probe)
     return found
+
+
+def drawn(items, count):
+    """So many of them by a fixed seed, in the order in which they were drawn."""
+    return random.Random(0).sample(items, min(count, len(items)))

@@ -130,6 +130,9 @@ class Bias(unittest.TestCase):
             facts, _ = bias(f"pairs-{kind}", models[True], "--base", models[False], "--pairs", file)
             found = effect(facts, "pairs", "share of pairs likelier so", "all pairs")
             print(kind, found)
+            if kind == "decoder":
+                ranks, _ = bias("ranks", models[True], "--base", models[False], "--pairs", file, "--launcher", "mpirun -n 2 --oversubscribe")
+                self.assertEqual(ranks, facts, "on two ranks")
             self.assertEqual(found["conclusion"], "found")
             self.assertGreater(found["tuned"]["low"], 0.8)
             self.assertLess(found["base"]["low"], 0.5, "the control has no preference")

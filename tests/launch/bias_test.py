@@ -98,7 +98,7 @@ class Words(unittest.TestCase):
 
     def test_lists_that_are_refused(self):
         for given, line in (({"a": ["x"]}, "gender: legal: two groups or more"), ({"a": ["x"], "b": ["y", "z"]}, "a has 1, b has 2 words"),
-                            ({"a": ["x"], "b": []}, "gender: b: legal: a list of words"), ({"a": ["they"], "b": ["They"]}, "They: is a word of a and of b")):
+                            ({"a": ["x"], "b\nc": []}, "gender: b c: legal: a list of words"), ({"a": ["they"], "b": ["They"]}, "They: is a word of a and of b")):
             self.assertIn(line, refusal(swaps.Swap, "swaps.json", "gender", given))
 
 
@@ -115,7 +115,7 @@ class Files(unittest.TestCase):
         for name, content, line in (("a.jsonl", '{"more": "a", "less": "a"}\n', "a.jsonl:1: more, less: legal: two sentences that differ"),
                                     ("b.csv", "x,y\n1,2\n", "b.csv:2: no columns more and less; legal: rows of more and less"), ("c.txt", "a", "c.txt: legal: rows of more and less"),
                                     ("d.csv", "more,less\na\n", "d.csv:2: more or fewer cells than the header has"), ("e.json", {}, "e.json: data.intrasentence: missing"),
-                                    ("f.csv", "more,less\n", "f.csv: no pair"), ("g.json", {"data": {"intrasentence": [{}]}}, "data.intrasentence[0]: sentences: legal: one of gold_label")):
+                                    ("f.csv", "more,less\n", "f.csv: no pair"), ("h.json", {"data": {"intrasentence": [{"sentences": 3}]}}, "h.json: data.intrasentence[0]: sentences: legal"), ("g.json", {"data": {"intrasentence": [{}]}}, "data.intrasentence[0]: sentences: legal: one of gold_label")):
             error = refusal(pairs.read_pairs, str(save(name, content)))
             self.assertIn(line, error)
             self.assertEqual(error.count("\n"), 1)
@@ -129,6 +129,7 @@ class Files(unittest.TestCase):
                             (["m"], "--swaps, --pairs, --groups: missing; legal: one of them or more"), (["m", "--swaps", "s"], "--input: missing; legal: a file of texts, for --swaps"),
                             (["m", "--pairs", "p", "--max-shift", "1"], "--max-shift: legal with --base"), (["m", "--pairs", "p", "--margin", "-1"], "--margin: -1: legal: a number >= 0"),
                             (["m", "--pairs", "p", "--label", "l"], "--label: legal with --groups"), (["m", "--pairs", "p", "--input", "i"], "--input: legal with --swaps or --groups"),
+                            (["m", "--pairs", "p", "--json", "page.html"], "--json: page.html: legal: another file than --output"),
                             (["m", "--pairs", "p"], "m/config.json: No such file or directory")):
             more = [] if "--output" in words else ["--output", "page.html"]
             done = subprocess.run([sys.executable, "-I", str(ROOT / "launch/bias.py"), *words, *more], capture_output=True, text=True, cwd=WORK)
