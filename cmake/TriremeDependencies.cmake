@@ -37,9 +37,15 @@ target_link_libraries(trireme_torch INTERFACE
   "${TRIREME_TORCH_ROOT}/lib/libtorch_cpu.so" "${TRIREME_TORCH_ROOT}/lib/libc10.so")
 target_link_options(trireme_torch INTERFACE "-Wl,-rpath,${TRIREME_TORCH_ROOT}/lib"
   "-Wl,--allow-shlib-undefined")
-if(NOT EXISTS "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp") # written once: a new time would compile it again
-  file(WRITE "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp" "")
-endif()
-add_library(trireme_torch_pch OBJECT "${CMAKE_BINARY_DIR}/pch/torch_pch.cpp")
-target_link_libraries(trireme_torch_pch PRIVATE trireme::options trireme::torch)
-target_precompile_headers(trireme_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <torch/csrc/autograd/autograd.h>)
+# trireme_precompiled(NAME header...): an object library whose precompiled header others take with REUSE_FROM.
+function(trireme_precompiled name)
+  set(source "${CMAKE_BINARY_DIR}/pch/${name}.cpp")
+  if(NOT EXISTS "${source}") # written once: a new time would compile it again
+    file(WRITE "${source}" "")
+  endif()
+  add_library(${name} OBJECT "${source}")
+  target_link_libraries(${name} PRIVATE trireme::options)
+  target_precompile_headers(${name} PRIVATE ${ARGN})
+endfunction()
+trireme_precompiled(trireme_torch_pch <ATen/ATen.h> <torch/csrc/autograd/custom_function.h> <torch/csrc/autograd/autograd.h>)
+target_link_libraries(trireme_torch_pch PRIVATE trireme::torch)

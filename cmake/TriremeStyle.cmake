@@ -15,7 +15,7 @@ endif()
 
 # Every header compiles alone. Where the source of the same name includes it first, compiling that source shows it; each
 # other header gets a file that includes nothing else. Headers with torch in them share the precompiled one, or this would
-# cost 18 s each.
+# cost 18 s each; the others do without it, since it takes longer to load than they take to compile.
 function(trireme_filter_first_included out)
   set(rest "")
   foreach(header IN LISTS ARGN)
@@ -29,6 +29,26 @@ function(trireme_filter_first_included out)
     endif()
   endforeach()
   set(${out} ${rest} PARENT_SCOPE)
+endfunction()
+
+# Says whether a header, or one that it includes, includes torch.
+function(trireme_includes_torch out header)
+  get_property(known GLOBAL PROPERTY "TRIREME_INCLUDES_TORCH:${header}")
+  if("${known}" STREQUAL "")
+    set(known FALSE)
+    set_property(GLOBAL PROPERTY "TRIREME_INCLUDES_TORCH:${header}" FALSE) # two that include each other
+    file(STRINGS "${CMAKE_SOURCE_DIR}/${header}" includes REGEX "^#include")
+    foreach(include IN LISTS includes)
+      string(REGEX REPLACE "^#include [\"<]([^\">]+).*" "\\1" file "${include}")
+      if(include MATCHES "<(ATen|c10|torch)/")
+        set(known TRUE)
+      elseif(NOT known AND EXISTS "${CMAKE_SOURCE_DIR}/${file}")
+        trireme_includes_torch(known "${file}")
+      endif()
+    endforeach()
+    set_property(GLOBAL PROPERTY "TRIREME_INCLUDES_TORCH:${header}" ${known})
+  endif()
+  set(${out} ${known} PARENT_SCOPE)
 endfunction()
 
 function(trireme_headers_alone name torch)
@@ -54,18 +74,23 @@ function(trireme_headers_alone name torch)
   endif()
 endfunction()
 
-file(GLOB_RECURSE plain_headers RELATIVE "${CMAKE_SOURCE_DIR}" CONFIGURE_DEPENDS
-  "${CMAKE_SOURCE_DIR}/cluster/*.hpp" "${CMAKE_SOURCE_DIR}/data/*.hpp" "${CMAKE_SOURCE_DIR}/framework/kernels/*.hpp"
-  "${CMAKE_SOURCE_DIR}/launch/*.hpp")
-file(GLOB_RECURSE torch_headers RELATIVE "${CMAKE_SOURCE_DIR}" CONFIGURE_DEPENDS
-  "${CMAKE_SOURCE_DIR}/parallel/*.hpp" "${CMAKE_SOURCE_DIR}/framework/*.hpp")
-list(FILTER torch_headers EXCLUDE REGEX "framework/kernels/")
-list(FILTER plain_headers EXCLUDE REGEX "nccl|cuda")
-set(text_headers ${plain_headers})
-list(FILTER text_headers INCLUDE REGEX "launch/text/")
-list(FILTER plain_headers EXCLUDE REGEX "launch/text/")
+file(GLOB_RECURSE headers RELATIVE "${CMAKE_SOURCE_DIR}" CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/cluster/*.hpp" "${CMAKE_SOURCE_DIR}/data/*.hpp"
+  "${CMAKE_SOURCE_DIR}/parallel/*.hpp" "${CMAKE_SOURCE_DIR}/framework/*.hpp" "${CMAKE_SOURCE_DIR}/launch/*.hpp")
+list(FILTER headers EXCLUDE REGEX "nccl|cluster/cuda|kernels/cuda")
+foreach(header IN LISTS headers)
+  set(kind plain)
+  if(header MATCHES "^launch/text/")
+    set(kind text)
+  elseif(header MATCHES "^(parallel|framework)/")
+    trireme_includes_torch(torch "${header}")
+    if(torch)
+      set(kind torch)
+    endif()
+  endif()
+  list(APPEND ${kind}_headers "${header}")
+endforeach()
 trireme_headers_alone(trireme_plain_headers FALSE ${plain_headers})
-target_link_libraries(trireme_plain_headers PRIVATE trireme::cluster trireme::data trireme::kernels)
+target_link_libraries(trireme_plain_headers PRIVATE trireme::cluster trireme::config trireme::data trireme::kernels)
 trireme_headers_alone(trireme_text_headers FALSE ${text_headers})
 target_link_libraries(trireme_text_headers PRIVATE trireme::text)
 target_compile_options(trireme_text_headers PRIVATE -fvisibility=hidden) # as pybind11's own symbols are

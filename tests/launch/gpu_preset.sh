@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 launch/setup --gpu
 cmake --preset cpu > /dev/null
-cmake --build build --target trireme trireme_test_support trireme_tiny_run write_tiny_run
+cmake --build build --target trireme trireme_test_support trireme_test_pch trireme_tiny_run write_tiny_run
 back() { cmake --preset cpu > /dev/null; }
 trap back EXIT
 cmake --preset gpu > build/gpu-configure.log
