@@ -163,12 +163,14 @@ void FlightRecorder::on_group(std::string_view group, std::span<int const> world
 }
 
 void FlightRecorder::on_messages(std::string_view group, std::span<Message const> messages) {
+    if (listener_) listener_->on_messages(group, messages);
     std::scoped_lock const lock(mutex_);
     if (auto const at = slot(group); at && !messages.empty())
         traces_[*at].message = messages.front();
 }
 
 void FlightRecorder::on_start(std::string_view group, CallRecord const& call) {
+    if (listener_) listener_->on_start(group, call);
     // The job is being ended; a watch that cannot must not turn this into a hang of its own.
     for (int i = 0; frozen_ && i < 1000; ++i)
         std::this_thread::sleep_for(std::chrono::milliseconds(15));
@@ -200,11 +202,13 @@ FlightCall* FlightRecorder::find(std::string_view group, std::uint64_t sequence)
 }
 
 void FlightRecorder::on_wait(std::string_view group, std::uint64_t sequence) {
+    if (listener_) listener_->on_wait(group, sequence);
     std::scoped_lock const lock(mutex_);
     if (FlightCall* const c = find(group, sequence)) c->state = CallState::waited_for;
 }
 
 void FlightRecorder::on_finish(std::string_view group, std::uint64_t sequence) {
+    if (listener_) listener_->on_finish(group, sequence);
     std::scoped_lock const lock(mutex_);
     if (FlightCall* const c = find(group, sequence)) {
         c->finish = flight_now();

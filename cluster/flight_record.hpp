@@ -51,6 +51,12 @@ class FlightRecorder : public WaitObserver {
     void on_finish(std::string_view group, std::uint64_t sequence) override;
     void on_deadline(std::string_view group, std::uint64_t sequence) override;
     void on_group(std::string_view group, std::span<int const> world_ranks) override;
+    /// Is told of the same calls, from now on; null: nobody. It must not be gone before another is
+    /// set.
+    void set_listener(WaitObserver* listener) { listener_ = listener; }
+    /// World ranks of the members of a group of this process, by their rank in it; empty: not
+    /// known.
+    std::vector<int> members(std::string_view group) const;
     void enter_phase(std::string_view phase);
     void enter_step(std::int64_t step);
     void end(FlightEnd how, int exit_code, std::string_view error);
@@ -95,6 +101,7 @@ class FlightRecorder : public WaitObserver {
     Block* block_ = nullptr;
     std::vector<Trace> traces_;
     std::function<void()> deadline_action_;
+    WaitObserver* listener_ = nullptr; ///< of the thread that computes
     std::atomic<std::int64_t> deadline_ms_ = 600'000;
     std::atomic<bool> frozen_ = false;
     std::string run_folder_;

@@ -69,6 +69,14 @@ std::optional<std::size_t> FlightRecorder::find_group(std::string_view name) con
     return std::nullopt;
 }
 
+std::vector<int> FlightRecorder::members(std::string_view group) const {
+    std::scoped_lock const lock(mutex_);
+    std::string_view const cut = group.substr(0, sizeof FlightGroup::name - 1);
+    for (std::size_t i = 0; i < block_->header.groups; ++i)
+        if (cut == block_->groups[i].name.data()) return traces_[i].members;
+    return {};
+}
+
 FlightGroup FlightRecorder::group_facts(std::size_t group) const {
     std::scoped_lock const lock(mutex_);
     FlightGroup facts{};

@@ -13,7 +13,7 @@ class WaitObserver : public CallObserver {
   public:
     /// The messages of the exchange whose on_start follows.
     virtual void on_messages(std::string_view group, std::span<Message const> messages) = 0;
-    /// The host begins to wait for a call that is not complete yet.
+    /// The host begins to wait for a call; it may find it complete at once.
     virtual void on_wait(std::string_view group, std::uint64_t sequence) = 0;
     /// The call is past its deadline. May end the process; returns if it cannot say more than the
     /// caller.

@@ -29,15 +29,19 @@ void pause_between_polls(std::chrono::steady_clock::duration idle) {
 }
 
 thread_local double waited_so_far = 0;
+thread_local std::map<std::string, double> waited_by_group;
 
 /// Adds the time of its life to this thread's waiting.
 struct WaitingTime {
+    double& of_group;
     std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
-    WaitingTime() = default;
+    explicit WaitingTime(std::string const& group) : of_group(waited_by_group[group]) {}
     WaitingTime(WaitingTime const&) = delete;
     ~WaitingTime() {
-        waited_so_far +=
+        double const seconds =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        waited_so_far += seconds;
+        of_group += seconds;
     }
 };
 
@@ -45,6 +49,10 @@ struct WaitingTime {
 
 double seconds_waited() {
     return waited_so_far;
+}
+
+std::map<std::string, double> const& seconds_waited_by_group() {
+    return waited_by_group;
 }
 
 void Work::State::finish() {
@@ -87,10 +95,10 @@ bool Work::done() {
 
 void Work::wait() {
     if (!state_) return;
-    WaitingTime const counted;
-    if (done()) return;
+    WaitingTime const counted(state_->group);
     auto* const observer = dynamic_cast<WaitObserver*>(state_->observer.get());
     if (observer) observer->on_wait(state_->group, state_->sequence);
+    if (done()) return;
     auto moved = parts_moved;
     auto idle_since = std::chrono::steady_clock::now();
     while (!done()) {

@@ -98,14 +98,6 @@ int at_least_one(char const* option, std::int64_t value) {
     return static_cast<int>(value);
 }
 
-/// The folder of the project's machines, installed or beside the sources.
-std::string machines_folder() {
-    namespace fs = std::filesystem;
-    auto const installed =
-        fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/trireme/machines";
-    return exists(installed) ? installed.string() : TRIREME_MACHINES;
-}
-
 planning::SearchRequest search_request(PlanRequest const& r, PlannedRun const& run) {
     planning::SearchRequest search{
         .model = run.model,
@@ -168,6 +160,13 @@ void print_plan(planning::SearchRequest const& search, PlannedRun const& run,
 }
 
 } // namespace
+
+std::string machines_folder() {
+    namespace fs = std::filesystem;
+    auto const installed =
+        fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "share/trireme/machines";
+    return exists(installed) ? installed.string() : TRIREME_MACHINES;
+}
 
 PlannedRun read_planned_run(framework::config::Config const& config, std::int64_t sequence) {
     PlannedRun run{.config = config};

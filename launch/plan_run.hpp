@@ -29,6 +29,9 @@ int plan_rows(RowsRequest const& request);
 /// The constants that lie beside the program, or in the source it was built from.
 std::string installed_constants();
 
+/// The folder of the project's machines, installed or beside the sources.
+std::string machines_folder();
+
 /// Opens the inputs as a run would; without data, which `sequence` > 0 allows, the model alone.
 /// Throws InputError.
 PlannedRun read_planned_run(framework::config::Config const& config, std::int64_t sequence);

@@ -6,18 +6,24 @@
 #include <optional>
 
 #include "cluster/error.hpp"
+#include "cluster/host_memory.hpp"
 #include "cluster/process.hpp"
 #include "framework/parallelize/numerics.hpp"
 #include "framework/parity/certificate.hpp"
+#include "framework/planning/machine_file.hpp"
+#include "framework/planning/memory.hpp"
+#include "framework/planning/plan_report.hpp"
 #include "framework/run/stop_signal.hpp"
 #include "launch/commands.hpp"
 #include "launch/explain.hpp"
 #include "launch/job_environment.hpp"
 #include "launch/options.hpp"
+#include "launch/plan_run.hpp"
 #include "launch/under_mpi.hpp"
 
 namespace trireme::launch {
 
+namespace planning = framework::planning;
 namespace po = boost::program_options;
 
 namespace {
@@ -55,12 +61,58 @@ po::options_description options_of(TrainRequest& r) {
     return options;
 }
 
+/// The peak of a device of the machine that the configuration names. Throws InputError.
+double peak_flops(framework::config::Config const& config) {
+    if (config.log.machine.empty()) return 0;
+    return planning::read_machine(config.log.machine, machines_folder()).machine.gpu.matrix_flops;
+}
+
+/// Counts operations as plans do: in one token of a sample of no length, and more with its length.
+framework::run::Expectation expectation(framework::model::Config const& model, double peak) {
+    planning::OwnRun run{.model = planning::shape_of(model)};
+    auto const none = planning::flops_per_token(run);
+    run.sequence = 1;
+    auto const one = planning::flops_per_token(run);
+    auto const line = [](double at_0, double at_1) {
+        return framework::run::TokenFlops{at_0, at_1 - at_0};
+    };
+    return {.flops = {line(none.megatron, one.megatron), line(none.palm, one.palm),
+                      line(none.torchtitan, one.torchtitan)},
+            .peak_flops = peak};
+}
+
+/// The job's first step, as its data are.
+planning::StepDescription first_step(framework::train::RunContext const& run) {
+    auto const& c = run.config;
+    planning::StepDescription step{.mesh = run.mesh.shape(),
+                                   .section = c.parallel,
+                                   .numerics = c.numerics,
+                                   .tokens_per_micro_batch = c.batch.tokens_per_micro_batch,
+                                   .base = c.train.base_divergence > 0,
+                                   .average = c.optimizer.ema_decay > 0};
+    auto const plan = data::plan_step(*run.inputs.train, run.shape, c.seed, run.progress.cursor);
+    for (auto const& micro_batch : plan.micro_batches)
+        for (auto const sample : micro_batch)
+            step.lengths.push_back(run.inputs.train->length(sample));
+    return step;
+}
+
 /// Trains, and says on rank 0 what came of it. Collective; returns the exit code.
 int train_as_asked(TrainRequest const& r, framework::config::Config const& config,
                    cluster::Communicator& world) {
     if (!r.certificate.empty() && world.rank() == 0)
         framework::parity::attach_certificate(r.certificate, config);
-    auto const outcome = framework::train::train(config, world, shared_job_limits(world));
+    double const peak = peak_flops(config);
+    std::int64_t const before = cluster::peak_memory();
+    auto const expect = [&](framework::train::RunContext const& run) {
+        auto expected = expectation(run.inputs.model, peak);
+        if (!config.log.machine.empty())
+            expected.memory =
+                before +
+                planning::predict_memory(run.inputs.model, first_step(run), world.rank()).peak.peak;
+        return expected;
+    };
+    auto const outcome = framework::train::train(config, world, shared_job_limits(world), expect);
     if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
         cluster::print_text(fmt::format("done: {}, weights sha256 {}\nrun folder: {}\n",
                                         cluster::counted(outcome.steps, "step"),

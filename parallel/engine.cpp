@@ -20,6 +20,13 @@ std::vector<double> read(at::Tensor const& values) {
     return {here.const_data_ptr<double>(), here.const_data_ptr<double>() + here.numel()};
 }
 
+/// Names an action as its blocks do.
+char const* place_of(Action::Kind kind) {
+    return kind == Action::Kind::forward           ? "forward"
+           : kind == Action::Kind::weight_gradient ? "weight gradient"
+                                                   : "backward";
+}
+
 /// Shapes have no losses; those of the meta device are made on the host.
 at::Device device_of_losses(at::Device device) {
     return device.is_meta() ? at::Device(at::kCPU) : device;
@@ -45,7 +52,7 @@ void Engine::queue(std::int64_t micro_batches) {
     for (auto const& action :
          stage_actions(options_.schedule, stages_, chunks, reducer_.micro_steps(), stage_))
         run(action);
-    step_place = {"reduction"};
+    enter_place({"reduction"});
     link_.flush();
     reducer_.finish();
 }
@@ -85,6 +92,7 @@ at::Tensor Engine::losses() {
 }
 
 void Engine::run(Action const& action) {
+    tell_place({place_of(action.kind), action.micro_step, action.chunk});
     switch (action.kind) {
     case Action::Kind::forward: return run_forward(action.chunk, action.micro_step, true);
     case Action::Kind::backward: return run_backward(action.chunk, action.micro_step, true);
@@ -142,7 +150,7 @@ void Engine::run_forward(int chunk, std::int64_t micro_step, bool training) {
     at::Tensor x = micro_batch ? enter(chunk, micro_step) : at::Tensor();
     std::vector<Pass> passes;
     for (std::size_t b = 0; b < stage.block_count(); ++b) {
-        step_place = {"forward", micro_step, chunk, static_cast<std::int64_t>(b)};
+        enter_place({"forward", micro_step, chunk, static_cast<std::int64_t>(b)});
         acquire(stage, b, 1);
         if (b == 1 && training) cluster::fault_point("step/middle of forward");
         if (micro_batch) {
@@ -179,7 +187,7 @@ void Engine::run_backward(int chunk, std::int64_t micro_step, bool with_weights)
     auto passes = passes_.extract({chunk, micro_step});
     std::vector<Waiting> later(stage.block_count());
     for (std::size_t b = stage.block_count(); b-- > 0;) {
-        step_place = {"backward", micro_step, chunk, static_cast<std::int64_t>(b)};
+        enter_place({"backward", micro_step, chunk, static_cast<std::int64_t>(b)});
         acquire(stage, b, -1);
         if (micro_batch) {
             std::optional<WeightGradientQueue> queue;
@@ -201,7 +209,7 @@ void Engine::run_weight_gradients(int chunk, std::int64_t micro_step) {
     auto later = later_.extract({chunk, micro_step});
     at::NoGradGuard const no_graph; // as in a backward pass
     for (std::size_t b = stage.block_count(); b-- > 0;) {
-        step_place = {"weight gradient", micro_step, chunk, static_cast<std::int64_t>(b)};
+        enter_place({"weight gradient", micro_step, chunk, static_cast<std::int64_t>(b)});
         for (auto const& work : later.mapped()[b]) work();
         for (std::size_t const unit : stage.units_completed_by(b))
             reducer_.unit_done(unit, micro_step);

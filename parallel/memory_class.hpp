@@ -1,9 +1,12 @@
-// Says what memory is taken for, and where in a step: code that allocates notes it, and a meter of
-// allocations (framework/planning/memory_meter.hpp) reads it. Each thread has its own notes.
+// Says what memory is taken for: code that allocates notes it, and a meter of allocations
+// (framework/planning/memory_meter.hpp) reads it, with the place in the step. Each thread has its
+// own notes.
 #pragma once
 #include <array>
 #include <cstddef>
 #include <cstdint>
+
+#include "parallel/step_place.hpp"
 
 namespace trireme::parallel {
 
@@ -38,16 +41,5 @@ class AllocatingFor {
   private:
     MemoryClass before_;
 };
-
-/// A place in a step: what a rank does, for which micro-step, chunk and block (-1: for none).
-struct StepPlace {
-    char const* doing = "set-up"; ///< a literal
-    std::int64_t micro_step = -1;
-    int chunk = -1;
-    std::int64_t block = -1;
-
-    bool operator==(StepPlace const&) const = default;
-};
-inline thread_local StepPlace step_place;
 
 } // namespace trireme::parallel

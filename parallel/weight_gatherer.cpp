@@ -25,7 +25,7 @@ void WeightGatherer::copy_over_stages(Unit& unit) {
 }
 
 void WeightGatherer::refresh() {
-    step_place = {"refresh"};
+    enter_place({"refresh"});
     AllocatingFor const buffers(MemoryClass::buffers);
     for (auto& unit : store_.units()) copy_over_stages(*unit);
     store_.refresh_compute();

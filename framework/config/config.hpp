@@ -9,6 +9,7 @@
 
 #include "data/section.hpp"
 #include "framework/evaluation/section.hpp"
+#include "framework/log/section.hpp"
 #include "framework/optimizer/section.hpp"
 #include "framework/parallelize/section.hpp"
 #include "framework/pretrained/section.hpp"
@@ -31,6 +32,7 @@ struct Config {
     run::CheckpointSection checkpoint;
     run::GuardSection guard;
     run::JobSection job;
+    log::Section log;
     /// Holds lines that reading the file has to say, for the log and the dry run. No key of a file.
     std::vector<std::string> notes = {};
 };

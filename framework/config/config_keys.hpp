@@ -234,6 +234,15 @@ void walk(Walk& w, run::JobSection& s) {
     w.field("until_step", s.until_step, at_least<std::int64_t>(0));
 }
 
+template <typename Walk>
+void walk(Walk& w, log::Section& s) {
+    w.field("every", s.every, at_least<std::int64_t>(0));
+    w.field("machine", s.machine,
+            any_text("a file of configs/machines, or the path of one; empty: none"));
+    w.field("trace_steps", s.trace_steps, at_least<std::int64_t>(0));
+    w.field("trace_after", s.trace_after, at_least<std::int64_t>(0));
+}
+
 /// Calls w.section, w.field and w.choice in the order of to_yaml.
 template <typename Walk>
 void walk(Walk& w, Config& c) {
@@ -251,6 +260,7 @@ void walk(Walk& w, Config& c) {
     w.section("checkpoint", [&] { walk(w, c.checkpoint); });
     w.section("guard", [&] { walk(w, c.guard); });
     w.section("job", [&] { walk(w, c.job); });
+    w.section("log", [&] { walk(w, c.log); });
 }
 
 } // namespace trireme::framework::config::keys

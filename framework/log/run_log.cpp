@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
 
 namespace trireme::framework::log {
@@ -38,18 +39,9 @@ void RunLog::say(std::string const& line) {
     for (auto const& sink : sinks_) sink->line(line);
 }
 
-void RunLog::progress(std::int64_t step, std::int64_t total, std::string const& text) {
-    if (sinks_.empty()) return;
-    auto const now = std::chrono::steady_clock::now();
-    if (first_step_ < 0) { // the first step warms up: the pace is counted from its end
-        first_step_ = step;
-        first_time_ = now;
-    }
-    double const elapsed = std::chrono::duration<double>(now - first_time_).count();
-    Progress progress{step, total, text, step < total ? "?" : "0:00"};
-    if (step > first_step_)
-        progress.left = clock_text(elapsed / static_cast<double>(step - first_step_) *
-                                   static_cast<double>(total - step));
+void RunLog::progress(std::int64_t step, std::int64_t total, std::string const& text,
+                      std::optional<double> left) {
+    Progress const progress{step, total, text, left ? clock_text(*left) : "?"};
     for (auto const& sink : sinks_) sink->progress(progress);
 }
 

@@ -1,7 +1,7 @@
 // Carries what a run says to where it goes: a terminal, RUN/log.txt, RUN/metrics.jsonl,
 // RUN/tensorboard/.
 #pragma once
-#include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,15 +25,14 @@ class RunLog {
     void write(nlohmann::ordered_json const& event);
     /// A line for a person.
     void say(std::string const& line);
-    /// Progress of training, after each step.
-    void progress(std::int64_t step, std::int64_t total, std::string const& text);
+    /// Progress of training, after each step; `left`: seconds until its end, if they are known.
+    void progress(std::int64_t step, std::int64_t total, std::string const& text,
+                  std::optional<double> left);
 
   private:
     std::string folder_;
     int rank_;
     std::vector<std::unique_ptr<Sink>> sinks_; ///< none on other ranks
-    std::chrono::steady_clock::time_point first_time_;
-    std::int64_t first_step_ = -1;
 };
 
 } // namespace trireme::framework::log

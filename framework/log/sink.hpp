@@ -37,9 +37,9 @@ std::unique_ptr<Sink> terminal_sink();
 std::unique_ptr<Sink> text_sink(std::string const& path);
 /// Each event as one line of JSON.
 std::unique_ptr<Sink> json_sink(std::string const& path);
-/// The numbers of the events `train` and `evaluation` by step, as an event file of TensorBoard: a
-/// new one for each job of a run. Names are those of metrics.jsonl: train/loss,
-/// validation/accuracy.
+/// The numbers of the events `train`, `performance` and `evaluation` by step, as an event file of
+/// TensorBoard: a new one for each job of a run. Names are those of metrics.jsonl: train/loss,
+/// performance/exposed/tensor/mean, validation/accuracy.
 std::unique_ptr<Sink> tensorboard_sink(std::string const& folder);
 
 } // namespace trireme::framework::log

@@ -20,6 +20,21 @@ double longest(std::vector<double> const& seconds) {
 
 } // namespace
 
+void KeptSteps::back_to(std::int64_t step) {
+    while (!sums_.empty() && sums_.back().first > step) sums_.pop_back();
+}
+
+void KeptSteps::add(std::int64_t step, double seconds) {
+    back_to(step - 1);
+    sums_.emplace_back(step, this->seconds() + seconds);
+}
+
+double JobHistory::seconds() const {
+    double sum = 0;
+    for (auto const& job : jobs) sum += job.last - job.start;
+    return sum;
+}
+
 double JobHistory::node_hours() const {
     double sum = 0;
     for (auto const& job : jobs) sum += job.nodes * (job.last - job.start) / 3600;
@@ -45,6 +60,8 @@ JobHistory read_job_history(std::string const& run) {
         double const time = event.time();
         std::string const& kind = event.kind();
         if (kind == "job") history.jobs.push_back(job_of(event));
+        if (kind == "job" || kind == "rollback") history.kept.back_to(event.steps("step"));
+        if (kind == "train") history.kept.add(event.steps("step"), event.seconds());
         if (kind == "checkpoint") saves.push_back(event.seconds());
         if (kind == "evaluation" && event.has("seconds")) evaluations.push_back(event.seconds());
         if (history.jobs.empty()) return;

@@ -20,6 +20,11 @@ namespace {
 /// Checks all that can be refused before memory is taken or a file made, however long it takes.
 inputs::Inputs checked_inputs(config::Config const& config, cluster::Communicator& world) {
     cluster::enter_phase("data/open");
+    if (config.log.trace_steps > 0 && config.parallel.device == parallelize::Device::cuda)
+        throw cluster::InputError(fmt::format(
+            "log.trace_steps: {}: legal: 0 with parallel.device: cuda, whose host waits "
+            "for nothing that a trace could show",
+            config.log.trace_steps));
     inputs::Inputs in = inputs::open_inputs(config);
     cluster::check_writable_folder("run", config.run);
     if (checkpoint::list_checkpoints(config.run + "/checkpoints").empty())

@@ -23,6 +23,7 @@ std::string trajectory_yaml(config::Config config) {
     config.checkpoint = defaults.checkpoint;
     config.guard = defaults.guard;
     config.job = defaults.job;
+    config.log = defaults.log;
     return config::to_yaml(config);
 }
 

@@ -107,6 +107,7 @@ void StepLedger::roll_back(std::int64_t from) {
             from));
     progress.left_out = left_out;
     dynamics_.cut(progress.step);
+    reports_.back_to(progress.step);
     progress.finished = false; // it may have been, before the run was given more epochs
     model_.refresh();
     reports_.write({{"kind", "rollback"}, {"step", progress.step}, {"from", from}});

@@ -76,17 +76,19 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
       batches_(*run_.inputs.train, run_.shape, run_.mesh, config.seed, device, deadline_of(config)),
       sensitivity_(run_.config, run_.inputs.steps, model_, optimizer_, gradient_norm_, batches_),
       lock_(config.run, world),
-      control_({config.run, config.checkpoint, config.job}, limits,
-               world.rank() == 0 ? run::read_job_history(config.run) : run::JobHistory{},
+      history_(world.rank() == 0 ? run::read_job_history(config.run) : run::JobHistory{}),
+      control_({config.run, config.checkpoint, config.job}, limits, history_,
                state_bytes(model_, config.optimizer.ema_decay > 0), world),
       reports_(run_),
       dynamics_(config.train.dynamics && world.rank() == 0 ? config.run + "/dynamics.bin" : ""),
-      validation_(run_, model_, reports_), saves_(run_, model_, lock_, control_, reports_),
+      trace_(config.log, config.run, about_trace(run_), world), validation_(run_, model_, reports_),
+      saves_(run_, model_, lock_, control_, reports_),
       ledger_(run_, model_, saves_, reports_, dynamics_, device) {
     batches_.weigh_classes(run_.inputs.model.class_weights);
     for (auto const& line : config.notes) reports_.note(line);
     if (!run_.staging.empty()) reports_.note(run_.staging);
     bool const resumed = saves_.resume([this](std::string const& line) { reports_.note(line); });
+    reports_.take_history(history_);
     if (model_.base()) start_base();
     if (resumed)
         take_up();
@@ -202,7 +204,9 @@ Outcome Trainer::run() {
         if (sensitivity_.due(run_.progress.step) && !rehearse()) continue;
         // 5. One step.
         auto const start = std::chrono::steady_clock::now();
+        trace_.before_step(run_.progress.step);
         train_step();
+        trace_.after_step();
         control_.step_took(
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
         if (ledger_.empty()) continue; // the step before took the run back
@@ -214,7 +218,8 @@ Outcome Trainer::run() {
 
 bool Trainer::must_settle() const {
     return !ledger_.reads_late() || validation_.due() || saves_.due() || reports_.ranks_due() ||
-           run_.due(run_.config.guard.compare_replicas) || run_.due_to_pause();
+           reports_.performance_due() || run_.due(run_.config.guard.compare_replicas) ||
+           run_.due_to_pause();
 }
 
 void Trainer::pass_over() {
@@ -246,6 +251,7 @@ run::Orders Trainer::between_steps() {
     if (must_settle() && ledger_.settle() != run::Decision::good) return {};
     saves_.follow();
     if (reports_.ranks_due()) reports_.ranks();
+    if (reports_.performance_due()) reports_.performance();
     if (run_.due(run_.config.guard.compare_replicas)) saves_.compare_replicas();
     run::Orders const orders = control_.agree(validation_.due());
     bool const stops = orders.stop != run::StopReason::none;
@@ -268,6 +274,7 @@ void Trainer::end_if_over(bool better) {
 
 Outcome Trainer::outcome(int exit_code) {
     cluster::enter_phase("end");
+    trace_.end();
     saves_.finish();
     Outcome outcome{.exit_code = exit_code,
                     .steps = run_.progress.step,
@@ -281,11 +288,13 @@ Outcome Trainer::outcome(int exit_code) {
 }
 
 Outcome train(config::Config const& config, cluster::Communicator& world,
-              run::JobLimits const& limits) {
+              run::JobLimits const& limits, Expect const& expect) {
     cluster::set_call_deadline(world, deadline_of(config));
     parallelize::configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
     parallelize::ComputeDevice place(config.parallel, config.numerics, world, deadline_of(config));
-    return Trainer(config, place.world(), limits, place.device()).run();
+    Trainer trainer(config, place.world(), limits, place.device());
+    if (expect) trainer.expect(expect(trainer.context()));
+    return trainer.run();
 }
 
 } // namespace trireme::framework::train

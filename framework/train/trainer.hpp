@@ -2,6 +2,7 @@
 // before it or happens between steps, in classes of its own: StepLedger, SaveSchedule, Validation,
 // Sensitivity, Reports.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -12,7 +13,9 @@
 #include "framework/optimizer/gradient_norm.hpp"
 #include "framework/run/control.hpp"
 #include "framework/run/dynamics_log.hpp"
+#include "framework/run/job_history.hpp"
 #include "framework/run/lock.hpp"
+#include "framework/run/trace.hpp"
 #include "framework/step/batch_source.hpp"
 #include "framework/train/reports.hpp"
 #include "framework/train/run_context.hpp"
@@ -37,6 +40,10 @@ class Trainer {
     /// where it computes, with a `world` that takes tensors there (compute_device.hpp).
     Trainer(config::Config const& config, cluster::Communicator& world,
             run::JobLimits const& limits = {}, at::Device device = at::kCPU);
+
+    /// Says what steps should come to. Local.
+    void expect(run::Expectation const& expectation) { reports_.expect(expectation); }
+    RunContext const& context() const { return run_; }
 
     /// Trains to the end, or until told to stop. Collective. Throws JobError on every rank for a
     /// fault that the configuration does not let pass.
@@ -80,17 +87,22 @@ class Trainer {
     step::BatchSource batches_;
     Sensitivity sensitivity_;
     run::Lock lock_; ///< after everything that can be refused, before everything that writes
+    run::JobHistory history_; ///< of the jobs before, on rank 0
     run::Control control_;
     Reports reports_;
     run::DynamicsLog dynamics_;
+    run::Trace trace_;
     Validation validation_;
     SaveSchedule saves_;
     StepLedger ledger_;
 };
 
+/// Works out what the steps of a run should come to. Local.
+using Expect = std::function<run::Expectation(RunContext const& run)>;
+
 /// Reads everything, trains, closes; stops for a signal where the caller holds a StopSignal.
-/// Collective over `world`.
+/// Without `expect`, nothing is expected. Collective over `world`.
 Outcome train(config::Config const& config, cluster::Communicator& world,
-              run::JobLimits const& limits = {});
+              run::JobLimits const& limits = {}, Expect const& expect = {});
 
 } // namespace trireme::framework::train

@@ -18,6 +18,7 @@ void Trainer::train_step() {
     auto const& config = run_.config;
     std::int64_t const step = run_.progress.step, cursor = run_.progress.cursor;
     cluster::enter_step(step);
+    auto const timed = reports_.time_step(!ledger_.reads_late());
     // 1. The next samples of the order, cut into micro-batches: the same plan on every rank.
     reports_.enter(run::Phase::load);
     cluster::fault_point("step/slow");
@@ -29,6 +30,7 @@ void Trainer::train_step() {
     // the next are read.
     reports_.enter(run::Phase::compute);
     model_.queue(std::ssize(plan.micro_batches));
+    parallel::tell_place({"data"});
     batches_.done();
     batches_.read_ahead({step + 1, cursor + run_.shape.samples});
     // 4. Global norm and loss, and what they say about the update. Losses are added in micro-batch
@@ -49,7 +51,10 @@ void Trainer::train_step() {
     optimizer_.step(rate, scale, run_.progress.updates());
     model_.refresh();
     // 6. On to the next samples; what this step found is read later.
-    StepReport report{.step = step, .cursor = cursor, .learning_rate = rate, .tokens = plan.tokens};
+    StepReport report{.step = step,
+                      .cursor = cursor,
+                      .learning_rate = rate,
+                      .counts = {plan.tokens, plan.trained, run_.shape.samples}};
     ledger_.queue({std::move(report), std::move(plan), start, findings()}, loss, norm, losses);
     go_on();
 }

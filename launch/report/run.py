@@ -1,6 +1,6 @@
 """The report on a run: where it stands, curves, results, cost, layout and how to repeat it, from the files that `trireme train`
 and other commands wrote."""
-from report import evaluation, reading
+from report import evaluation, performance, reading
 from report.command import is_number, refuse
 from report.evaluation import METRICS, table
 from report.events import by_step, read, smooth
@@ -161,6 +161,7 @@ def document_of(run, given, title):
     sections += sources_section(events)
     if given.audit:
         sections.append(audit_section(given.audit))
+    sections += performance.section(events)
     sections += [cost_section(jobs, events, number(read_config(run), "job.node_hours")), jobs_section(jobs)]
     if given.certificate:
         sections.append(certificate_section(given.certificate))

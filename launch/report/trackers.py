@@ -23,11 +23,11 @@ class History:
         self.name, self.settings, self.metrics, self.times = name, settings, metrics, times
 
 
-def flat(value, prefix=""):
+def flat(value, prefix="", separator="."):
     """Keys of the configuration as `--set` names them, with their values."""
     if not isinstance(value, dict):
         return {prefix: value}
-    return {name: leaf for key, inner in value.items() for name, leaf in flat(inner, f"{prefix}.{key}" if prefix else str(key)).items()}
+    return {name: leaf for key, inner in value.items() for name, leaf in flat(inner, f"{prefix}{separator}{key}" if prefix else str(key), separator).items()}
 
 
 def settings_of(run):
@@ -47,10 +47,11 @@ def settings_of(run):
 def history_of(run):
     events = read(run)
     metrics, times = {}, {}
-    for kind in ("train", "evaluation"):
+    for kind in ("train", "performance", "evaluation"):
         for event in by_step(events, kind):
-            prefix = "train" if kind == "train" else str(event.get("split", "validation"))
-            values = {f"{prefix}/{name}": value for name, value in event.items() if name not in NOT_METRICS and is_number(value)}
+            prefix = str(event.get("split", "validation")) if kind == "evaluation" else kind
+            numbers = flat(event, separator="/") if kind == "performance" else event
+            values = {f"{prefix}/{name}": value for name, value in numbers.items() if name not in NOT_METRICS and is_number(value)}
             metrics.setdefault(event["step"], {}).update(values)
             times[event["step"]] = max(times.get(event["step"], 0), event.get("time", 0))
     if not metrics:

@@ -224,11 +224,13 @@ TEST(Stragglers, TheSlowRankIsNamedWithItsPhaseAndWaitingIsNotWork) {
 TEST(Pace, IsThatOfTheLastStepsTakenTogether) {
     run::Pace pace;
     EXPECT_EQ(pace.tokens_per_second(), 0);
-    pace.add(100, 10, 1);
-    pace.add(500, 10, 4);
+    pace.add({100, 20, 10}, 1);
+    pace.add({500, 130, 10}, 4);
     EXPECT_DOUBLE_EQ(pace.tokens_per_second(), 120) << "not the mean of 100 and 125";
+    EXPECT_DOUBLE_EQ(pace.trained_tokens_per_second(), 30);
     EXPECT_DOUBLE_EQ(pace.samples_per_second(), 4);
-    for (std::size_t i = 0; i < run::Pace::kSteps; ++i) pace.add(30, 3, 0.5);
+    EXPECT_DOUBLE_EQ(pace.tokens_per_sample(), 30);
+    for (std::size_t i = 0; i < run::Pace::kSteps; ++i) pace.add({30, 3, 3}, 0.5);
     EXPECT_DOUBLE_EQ(pace.tokens_per_second(), 60) << "the first two are forgotten";
 }
 

@@ -11,13 +11,33 @@ import numpy
 from report_runs import CONFIG, CRASHED_ONCE, evaluated, folder, job, step
 from report_support import ROOT, WORK, Reader, refusal, report, run_tests, save
 
-from report import compare, events, intervals, learning_curve, run, run_config, run_cost
+from report import compare, events, intervals, learning_curve, performance, run, run_config, run_cost
 
 NOTHING = argparse.Namespace(evaluation=None, predictions=None, audit=None, certificate=None)
 
 
 def verdicts(document):
     return {item["name"]: item["verdict"] for item in document["sections"][0]["blocks"][0]["items"]}
+
+
+class Performance(unittest.TestCase):
+    EVENT = {"kind": "performance", "step": 4, "phases": {"forward": {"mean": 0.25, "most": 0.5}, "weight gradient": {"mean": 0, "most": 0}},
+             "exposed": {"tensor": {"mean": 0.125, "most": 0.25}, "zero": {"mean": 0, "most": 0}}, "flops_per_second": {"palm": 2e12},
+             "utilisation": {"palm": 0.5}, "peak_memory": 3e9, "planned_memory": 4e9}
+
+    def test_the_last_event_is_shown_without_what_took_no_time(self):
+        first = self.EVENT | {"step": 2, "phases": {"forward": {"mean": 9, "most": 9}}}
+        (section,) = performance.section([first, self.EVENT])
+        bars, against = section["blocks"]
+        self.assertEqual(bars["categories"], ["forward", "waits: tensor"])
+        self.assertEqual([s["values"] for s in bars["series"]], [[0.25, 0.125], [0.5, 0.25]])
+        self.assertEqual([row[1] for row in against["rows"]], ["2 TFLOP/s", "50.0%", "3 of 4 GB"])
+
+    def test_what_is_none_is_left_out(self):
+        self.assertEqual(performance.section([]), [])
+        for spoilt in ({"phases": 3, "exposed": None, "flops_per_second": [], "utilisation": None, "planned_memory": None}, {"phases": {"a": 1}, "exposed": {}}):
+            performance.section([self.EVENT | spoilt])
+        self.assertEqual(performance.section([{"kind": "performance", "step": 1}]), [])
 
 
 class Intervals(unittest.TestCase):

@@ -69,7 +69,7 @@ std::vector<Mistake> const kRuns{
     {"UnknownSection", train(),
      "DIR/run.yaml:11: unknown key optimiser; did you mean optimizer? legal: batch, checkpoint, "
      "data, evaluation, "
-     "guard, job, "
+     "guard, job, log, "
      "model, numerics, optimizer, parallel, run, seed, task, train",
      yaml("optimizer:", "optimiser:")},
     {"KeyOutsideItsSection", train(),

@@ -111,6 +111,10 @@ TEST(RunLog, TensorBoardFileHasEveryNumberOfAStep) {
         log.write({{"kind", "train"}, {"step", 7}, {"loss", 0.625}, {"learning_rate", 1e-4}});
         log.write(
             {{"kind", "evaluation"}, {"step", 300}, {"split", "validation"}, {"accuracy", 0.75}});
+        log.write({{"kind", "performance"},
+                   {"step", 300},
+                   {"exposed", {{"tensor", {{"mean", 0.5}, {"most", 2.0}}}}},
+                   {"utilisation", nullptr}});
         log.write({{"kind", "checkpoint"}, {"step", 300}, {"seconds", 2.0}});
     }
     auto const files = files_in(folder.path() + "/tensorboard");
@@ -118,7 +122,7 @@ TEST(RunLog, TensorBoardFileHasEveryNumberOfAStep) {
     EXPECT_NE(files[0].find("/events.out.tfevents."), std::string::npos)
         << "the name by which TensorBoard finds it";
     auto const records = records_of(files[0]);
-    ASSERT_EQ(records.size(), 4U) << "version, start, two steps; no other event";
+    ASSERT_EQ(records.size(), 5U) << "version, start, three steps; no other event";
     EXPECT_EQ(field(records[0], 3), "brain.Event:2");
     EXPECT_EQ(number_at<std::uint64_t>(field(field(records[1], 7), 1), 0), 1U)
         << "SessionLog START";
@@ -130,6 +134,8 @@ TEST(RunLog, TensorBoardFileHasEveryNumberOfAStep) {
     std::map<std::string, std::pair<std::uint64_t, float>> const expected{
         {"train/loss", {7, 0.625F}},
         {"train/learning_rate", {7, 1e-4F}},
+        {"performance/exposed/tensor/mean", {300, 0.5F}},
+        {"performance/exposed/tensor/most", {300, 2.0F}},
         {"validation/accuracy", {300, 0.75F}}};
     EXPECT_EQ(found, expected);
 }
@@ -163,7 +169,7 @@ TEST(RunLog, TextHasTheTerminalsLinesWithTheTimeAndNoControlCharacters) {
         log.open();
         log.say("resumed at step 4 of 40");
         log.say("a name with \x1b[2K\r in it");
-        log.progress(40, 40, "epoch 1.00  loss 0.1");
+        log.progress(40, 40, "epoch 1.00  loss 0.1", 0);
         shown += testing::internal::GetCapturedStderr();
     }
     auto const lines = lines_of(folder.path() + "/log.txt");
