@@ -104,6 +104,8 @@ constexpr std::array kCommands{
             [](Arguments const& a) { return script_command("replay.py", a); }},
     Command{"Training", "diverge", "where two ways to compute a run first differ",
             [](Arguments const& a) { return script_command("diverge.py", a); }},
+    Command{"Training", "profile", "where the time of each rank went, as a trace and a picture",
+            [](Arguments const& a) { return script_command("timeline.py", a); }},
     Command{"Training", "plot", "loss and accuracy of a run as an SVG",
             [](Arguments const& a) { return script_command("plot.py", a); }},
     Command{"Training", "log", "the log of a run for Weights & Biases or MLflow",

@@ -10,6 +10,7 @@ from report.colours import DARK_FROM, ON_CELL, RAMP, SERIES
 from report.numbers import floats, is_defined, one_line, shown
 from report.parallel import parallel
 from report.pictures import AXIS, INK, LONGEST_NAME, MOST_POINTS, SURFACE, WIDTH, label, new_figure, spare, ticks
+from report.timeline import timeline
 
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 MARKERS = "osD^vPX*"
@@ -239,4 +240,4 @@ def reliability(block):
     return figure, (["confidence from, to", "samples", "mean confidence", "accuracy"], rows), []
 
 
-DRAW = {"curves": curves, "bars": bars, "matrix": matrix, "reliability": reliability, "parallel": parallel}
+DRAW = {"curves": curves, "bars": bars, "matrix": matrix, "reliability": reliability, "parallel": parallel, "timeline": timeline}

@@ -146,6 +146,8 @@ def described(block):
         return "Accuracy over confidence, with the number of samples in each bin below."
     if block["picture"] == "parallel":
         return f"{len(block['lines'])} lines over {', '.join(one_line(a['name'], 40) for a in block['axes'][:8])}."
+    if block["picture"] == "timeline":
+        return f"{len(block['rows'])} rows over {one_line(block['x_label'], 60)}: {', '.join(one_line(k['name'], 40) for k in block['kinds'][:8])}."
     over = one_line(block["x_label"], 60) if block["picture"] == "curves" else f"{len(block['categories'])} categories"
     of = one_line(block["y_label"] if block["picture"] == "curves" else block["value_label"], 60)
     return f"{of} over {over}: {', '.join(one_line(s['name'], 40) for s in block['series'][:8])}."

@@ -86,6 +86,8 @@ def embedded(figure, number, title, description):
         if element.tag == NAMESPACE + "defs":  # markers: each use of one has its style
             for part in element:
                 part.attrib.pop("style", None)
+        if element.tag == NAMESPACE + "rect" and "fill" in element.attrib:  # the ground of a hatch, for the style sheet as well
+            element.set("style", f"fill: {element.attrib.pop('fill')}")
         if "d" in element.attrib:
             element.set("d", " ".join(element.get("d").split()))
         element.tail = None

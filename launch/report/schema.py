@@ -2,12 +2,13 @@
 import json
 from typing import Callable, NamedTuple
 
-from report.command import refuse
+from report.command import is_number, refuse
 
 FORMAT, VERSION = "trireme-report", 1
 FORMS = ("number", "integer", "percent", "bytes", "seconds", "text")
 PARALLEL = ("best", "good", "other")
 STYLES = ("line", "dashed", "points")
+BARS = ("bar", "thin", "idle")
 VERDICTS = ("ok", "warn", "error", "info")
 DEEPEST = 4  # details in details
 
@@ -90,11 +91,15 @@ FIELDS = {
     "parallel": FIGURE | {"axes": list_of("axis"), "lines": list_of("line")},
     "axis": {"name": TEXT, "scale": SCALE, "names": NAMES._replace(needed=False)},
     "line": {"name": TEXT, "values": REALS, "style": Field(one_of(PARALLEL), ", ".join(PARALLEL), False)},
+    "timeline": FIGURE | {"x_label": TEXT, "rows": NAMES, "kinds": list_of("kind"), "spans": list_of("span")},
+    "kind": {"name": TEXT, "style": Field(one_of(BARS), ", ".join(BARS))},
+    "span": {"row": Field(count, "a place in rows, from 0"), "kind": Field(count, "a place in kinds, from 0"),
+             "begin": Field(is_number, "a number"), "end": Field(is_number, "a number"), "label": MAYBE_TEXT},
     "bin": {"low": SHARE, "high": SHARE, "count": Field(lambda v: count(v) and v < 1 << 53, "a whole number from 0 to 9007199254740991"),
             "confidence": MAYBE_SHARE, "accuracy": MAYBE_SHARE},
 }
 BLOCKS = ("text", "table", "figure", "verdicts", "code", "tokens", "details")
-PICTURES = ("curves", "bars", "matrix", "reliability", "parallel")
+PICTURES = ("curves", "bars", "matrix", "reliability", "parallel", "timeline")
 
 
 def shown_value(value):
@@ -169,6 +174,12 @@ class Checker:
             for key in ("y", "values", "low", "high", "labels"):
                 if key in series:
                     self.same(f"{path}.series[{i}].{key} has a length of", len(series[key]), wanted)
+        for i, span in enumerate(block.get("spans", ())):
+            for key, places in (("row", block["rows"]), ("kind", block["kinds"])):
+                if span[key] >= len(places):
+                    self.no(f"{path}.spans[{i}].{key}", span[key], f"a place in {key}s, from 0")
+            if span["end"] < span["begin"]:
+                self.no(f"{path}.spans[{i}].end", span["end"], "a number that is not below begin")
         for i, token in enumerate(block.get("tokens", ()) if kind == "tokens" else ()):
             if "group" in token and token["group"] >= len(block.get("groups", ())):
                 self.no(f"{path}.tokens[{i}].group", token["group"], "a place in groups, from 0")

@@ -15,7 +15,7 @@ std::vector<Mistake> const kLines{
      "trian: no such command; did you mean train? legal: audit, prepare, inspect, init, doctor, "
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, sweep, status, checkpoint, "
-     "replay, diverge, plot, log, "
+     "replay, diverge, profile, plot, log, "
      "evaluate, predict, report, compare, dynamics, bias, memorization, generate, export, verify, "
      "completion, help",
      {}},
@@ -29,7 +29,7 @@ std::vector<Mistake> const kLines{
      "--bogus: no such command; legal: audit, prepare, inspect, init, doctor, "
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, sweep, status, checkpoint, "
-     "replay, diverge, plot, log, "
+     "replay, diverge, profile, plot, log, "
      "evaluate, predict, report, compare, dynamics, bias, memorization, generate, export, verify, "
      "completion, help",
      {}},

@@ -112,7 +112,7 @@ def write_scene(folder):
                                      "quickstart/data\ntrain:\n  steps: 2\nbatch:\n  global: 4\n")
     must("trireme prepare --task classification --tokenizer quickstart/model --input reviews.jsonl --label label --output quickstart/data "
          "&& cp -r quickstart/data data-reviews", folder)
-    must("trireme train configs/film-reviews.yaml --set run=runs/reviews --set batch.global=4 --set train.steps=200 --set train.dynamics=true "
+    must("trireme train configs/film-reviews.yaml --set run=runs/reviews --set batch.global=4 --set train.steps=200 --set train.dynamics=true --set log.trace_steps=2 "
          "--set evaluation.every=100 --set checkpoint.every=100 --set checkpoint.keep_last=3 && cp -r runs/reviews runs/again", folder)
     must("trireme export --run runs/reviews --output exported", folder)
     write_decoder(folder)

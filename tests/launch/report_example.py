@@ -44,6 +44,12 @@ def parallel():
     return {"kind": "figure", "picture": "parallel", "title": "Parallel coordinates", "axes": axes, "lines": lines}
 
 
+def timeline():
+    kinds = [{"name": name, "style": style} for name, style in (("forward", "bar"), ("backward", "bar"), (HOSTILE[0], "bar"), ("waits", "idle"), ("transfer", "thin"))]
+    spans = [{"row": r, "kind": (i + r) % len(kinds), "begin": i, "end": i + 0.1 + (i * r) % 3 / 2, "label": str(i)} for r in range(len(HOSTILE)) for i in range(9)]
+    return {"kind": "figure", "picture": "timeline", "title": "A step as it ran", "x_label": "time (ms)", "rows": HOSTILE, "kinds": kinds, "spans": spans}
+
+
 def pictures():
     names = HOSTILE
     bins = [{"low": i / 15, "high": (i + 1) / 15, "count": 0 if i < 5 else 40 * i, "confidence": None if i < 5 else (i + 0.5) / 15,
@@ -53,7 +59,7 @@ def pictures():
              "series": [{"name": "training", "values": [900 * (i + 1) for i in range(len(names))]}, {"name": "test", "values": [100, None] + [80 * i for i in range(len(names) - 2)]}]},
             {"kind": "figure", "picture": "matrix", "title": "Confusion", "row_label": "label", "column_label": "prediction", "rows": names, "columns": names,
              "values": [[0 if i == 3 else 90 if i == k else (i * k) % 7 for k in range(len(names))] for i in range(len(names))]},
-            {"kind": "figure", "picture": "reliability", "title": "Reliability", "bins": bins}, parallel(),
+            {"kind": "figure", "picture": "reliability", "title": "Reliability", "bins": bins}, parallel(), timeline(),
             {"kind": "figure", "picture": "curves", "title": "Nothing at all", "x_label": "step", "y_label": "loss", "series": []}]
 
 

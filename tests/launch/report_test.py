@@ -50,7 +50,7 @@ class Refusals(unittest.TestCase):
         self.refused(self.changed(lambda d: d.update(titel="x")), ": titel: no such field; legal: format, version, title, summary, sections")
         self.refused(small({"kind": "picture"}), ': sections[0].blocks[0].kind: "picture": legal: text, table, figure, verdicts, code, tokens, details')
         self.refused(small({"kind": "text", "text": None}), ": sections[0].blocks[0].text: null: legal: a text")
-        self.refused(small(CURVES | {"picture": "pie"}), ': sections[0].blocks[0].picture: "pie": legal: curves, bars, matrix, reliability, parallel')
+        self.refused(small(CURVES | {"picture": "pie"}), ': sections[0].blocks[0].picture: "pie": legal: curves, bars, matrix, reliability, parallel, timeline')
         self.refused(small(CURVES | {"x_scale": "cubic"}), ': sections[0].blocks[0].x_scale: "cubic": legal: linear, log')
         self.refused(small({"kind": "verdicts", "items": [{"verdict": "bad", "name": "n"}]}), ': sections[0].blocks[0].items[0].verdict: "bad": legal: ok, warn, error, info')
         self.refused(small(TABLE | {"rows": [[[1]]]}), ": sections[0].blocks[0].rows: [[[1]]]: legal: a list of lists of texts, numbers, true, false, null")
@@ -65,6 +65,13 @@ class Refusals(unittest.TestCase):
         self.refused(small(CURVES | {"series": [series]}), ": sections[0].blocks[0].series[0].y has a length of: 1: legal: as many as there are places: 2")
         self.refused(small({"kind": "tokens", "title": "t", "groups": ["a"], "tokens": [{"text": "x", "group": 1}]}),
                      ": sections[0].blocks[0].tokens[0].group: 1: legal: a place in groups, from 0")
+
+    def test_timelines(self):
+        bar = {"row": 0, "kind": 0, "begin": 1, "end": 2}
+        block = {"kind": "figure", "picture": "timeline", "title": "t", "x_label": "x", "rows": ["r"], "kinds": [{"name": "k", "style": "bar"}], "spans": [bar]}
+        for key, value, line in (("row", 1, ".row: 1: legal: a place in rows, from 0"), ("kind", 2, ".kind: 2: legal: a place in kinds, from 0"),
+                                 ("end", 0.5, ".end: 0.5: legal: a number that is not below begin"), ("begin", None, ".begin: null: legal: a number")):
+            self.refused(small(block | {"spans": [bar | {key: value}]}), f": sections[0].blocks[0].spans[0]{line}")
 
     def test_depth(self):
         block = TABLE
@@ -142,7 +149,7 @@ class Pages(unittest.TestCase):
         self.assertTrue(all(b - a <= 1 for a, b in zip(headings, headings[1:])), headings)
         self.assertTrue(all(a.get("scope") in ("col", "row") for t, a in self.read.tags if t == "th"))
         pictures = [a for t, a in self.read.tags if t == "svg"]
-        self.assertEqual(len(pictures), 10)
+        self.assertEqual(len(pictures), 11)
         for picture in pictures:
             self.assertEqual(picture["role"], "img")
             self.assertTrue(set(picture["aria-labelledby"].split()) <= set(self.read.ids))
