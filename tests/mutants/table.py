@@ -5,13 +5,13 @@ HEAD = "| mutant | what it does | found by | fp32 | bf16 | first cause printed |
 def cause_of(row):
     if not row["found"]:
         return "none: it survives"
-    return f"`{row['cause']}`" + (f": {row['text']}" if row["run"].startswith("parity") else "")
+    return f"`{row['cause']}`" + (f": {row['text']}" if row["run"].startswith("parity ") else "")
 
 
 def cells(mutant, rows):
     """One line for what is run; fp32 and bf16 of one model share it."""
     first = rows[0]
-    if not first["run"].startswith("parity"):
+    if not first["run"].startswith("parity "):
         named = "yes" if first["named"] else "no"
         return [mutant.name, mutant.kind, f"`{first['run'].split()[0]}`", "", "", cause_of(first), named]
     by = {("bf16" if "bf16" in row["run"] else "fp32"): row for row in rows}
