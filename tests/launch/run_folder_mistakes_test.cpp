@@ -95,7 +95,7 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "trian: no such command; did you mean train? legal: audit, prepare, inspect, "
               "init, doctor, explain-config, calibrate, plan, step-cost, parity, "
               "train, "
-              "submit, study, sweep, status, checkpoint, replay, diverge, plot, log, "
+              "submit, study, sweep, status, checkpoint, replay, diverge, profile, plot, log, "
               "evaluate, predict, report, compare, dynamics, bias, memorization, generate, "
               "export, "
               "verify, completion, "
