@@ -234,6 +234,11 @@ void Reports::performance() {
            {"node_hours", hours},
            {"node_hours_left",
             budget > 0 ? nlohmann::ordered_json(std::max(0.0, budget - hours)) : none}});
+    double const waits = std::accumulate(times.mean.exposed.begin(), times.mean.exposed.end(), 0.0);
+    brief_ = fmt::format("  waits {:.0f} %", 100 * waits / times.mean.seconds);
+    if (peak > 0)
+        brief_ += fmt::format("  MFU (PaLM) {:.1f} %",
+                              100 * rate * expectation_.flops[kPalm].at(length) / peak);
 }
 
 void Reports::sources() {
