@@ -164,6 +164,12 @@ std::int64_t mask_token_of(std::string const& folder) {
     return id_of(read_json(folder + "/tokenizer.json"), special_token(folder, "mask_token"));
 }
 
+std::string tokenizer_difference(std::string const& one, std::string const& other) {
+    std::string const ours = one + "/tokenizer.json", theirs = other + "/tokenizer.json";
+    if (!cluster::is_there(ours) || !cluster::is_there(theirs)) return "";
+    return differing(tokenizer_of(ours), tokenizer_of(theirs));
+}
+
 void check_same_tokenizer(std::string const& data, std::string const& recorded,
                           std::string const& model, std::vector<std::string> const& added) {
     std::string const theirs = model + "/tokenizer.json", ours = data + "/tokenizer.json";

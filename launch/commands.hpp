@@ -10,6 +10,7 @@ int init_command(std::vector<std::string> const& arguments);
 int train_command(std::vector<std::string> const& arguments);
 int evaluate_command(std::vector<std::string> const& arguments);
 int predict_command(std::vector<std::string> const& arguments);
+int attribute_command(std::vector<std::string> const& arguments);
 int verify_command(std::vector<std::string> const& arguments);
 int generate_command(std::vector<std::string> const& arguments);
 int export_command(std::vector<std::string> const& arguments);

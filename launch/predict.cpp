@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -13,7 +11,6 @@
 #include "cluster/gather.hpp"
 #include "cluster/output_file.hpp"
 #include "cluster/process.hpp"
-#include "cluster/utf8.hpp"
 #include "data/json.hpp"
 #include "framework/jobs/evaluate.hpp"
 #include "launch/commands.hpp"
@@ -21,6 +18,7 @@
 #include "launch/options.hpp"
 #include "launch/pooling.hpp"
 #include "launch/prediction_summary.hpp"
+#include "launch/text_blocks.hpp"
 #include "launch/text_service.hpp"
 #include "launch/under_mpi.hpp"
 
@@ -32,94 +30,32 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr char const* kStandardInput = "-";
-constexpr std::size_t kBlock = 1024; ///< texts read, computed and written together
 constexpr std::int64_t kMostWords = 1000;
 
 struct Request {
-    std::string input, output;
-    std::map<std::string, std::string> options; ///< of `prepare` that are given, by name
-    std::int64_t max_length = 0;
+    TextSource source;
+    std::string output;
     bool force = false;
     framework::jobs::EvaluationJob job;
     std::optional<cluster::OutputFile> lines; ///< at `output`
 };
 
-/// The texts, block by block, on rank 0. Blanks alone have no tokens.
-class Texts {
-  public:
-    /// Throws InputError for a file without such rows, and for a length that is not legal.
-    Texts(Request const& r, TextService& service)
-        : service_(service), from_standard_input_(r.input == kStandardInput) {
-        check_options(r);
-        service_.hello();
-        nlohmann::json const task = framework::jobs::task_of_model(r.job.model).name;
-        length_ = service_.ask({{"length", r.max_length}, {"task", task}, {"options", given_in(r)}})
-                      .at("length")
-                      .get<std::int64_t>();
-        if (!from_standard_input_) service_.ask({{"open", r.input}});
+/// Adds the words of tokens that are to fill in hidden ones.
+void spell(std::vector<Json>& lines, TextService& service) {
+    std::vector<Json*> fills;
+    auto tokens = Json::array();
+    for (auto& line : lines) {
+        if (!line.contains("masks")) continue;
+        for (auto& mask : line["masks"])
+            for (auto& fill : mask) {
+                tokens.push_back(Json::array({fill.at("token")}));
+                fills.push_back(&fill);
+            }
     }
-    std::int64_t length() const { return length_; }
-
-    /// Returns lists as the text service has them, empty at the end.
-    nlohmann::json next() {
-        if (!from_standard_input_) return service_.ask({{"next", kBlock}});
-        std::vector<std::string> texts, sources;
-        for (std::string line; texts.size() < kBlock && std::getline(std::cin, line);) {
-            std::string source = fmt::format("standard input:{}", ++line_);
-            if (line.ends_with('\r')) line.pop_back();
-            if (!cluster::is_utf8(line))
-                throw cluster::InputError(source + ": not UTF-8; legal: a text in UTF-8 per line");
-            texts.push_back(std::move(line));
-            sources.push_back(std::move(source));
-        }
-        nlohmann::json block = service_.ask({{"encode", texts}});
-        block["sources"] = sources;
-        return block;
-    }
-
-    /// Adds the words of tokens that are to fill in hidden ones.
-    void spell(std::vector<Json>& lines) {
-        std::vector<Json*> fills;
-        auto tokens = Json::array();
-        for (auto& line : lines) {
-            if (!line.contains("masks")) continue;
-            for (auto& mask : line["masks"])
-                for (auto& fill : mask) {
-                    tokens.push_back(Json::array({fill.at("token")}));
-                    fills.push_back(&fill);
-                }
-        }
-        if (fills.empty()) return;
-        nlohmann::json const texts = service_.ask({{"decode", tokens}}).at("texts");
-        for (std::size_t i = 0; i < fills.size(); ++i) (*fills[i])["word"] = texts.at(i);
-    }
-
-  private:
-    static void check_options(Request const& r) {
-        if (!cluster::is_utf8(r.input))
-            throw cluster::InputError(
-                fmt::format("--input: {}: legal: a name in UTF-8", cluster::one_line(r.input)));
-        for (auto const& [option, word] : r.options)
-            if (word.empty())
-                throw cluster::InputError(fmt::format("--{}: legal: {}, not an empty one", option,
-                                                      option == "windows" || option == "stride"
-                                                          ? "a number"
-                                                          : "the name of a column"));
-            else if (!cluster::is_utf8(word))
-                throw cluster::InputError(fmt::format("--{}: {}: legal: a name in UTF-8", option,
-                                                      cluster::one_line(word)));
-    }
-    static nlohmann::json given_in(Request const& r) {
-        auto given = nlohmann::json::object();
-        for (auto const& [option, word] : r.options) given[option] = {word};
-        return given;
-    }
-
-    TextService& service_;
-    bool from_standard_input_;
-    std::int64_t length_ = 0, line_ = 0;
-};
+    if (fills.empty()) return;
+    nlohmann::json const texts = service.ask({{"decode", tokens}}).at("texts");
+    for (std::size_t i = 0; i < fills.size(); ++i) (*fills[i])["word"] = texts.at(i);
+}
 
 /// Gives every rank what rank 0 has read of a block.
 nlohmann::json shared_by_all(nlohmann::json const& block, cluster::Communicator& world) {
@@ -152,9 +88,10 @@ std::vector<framework::jobs::UnlabelledText> texts_of(nlohmann::json const& bloc
 }
 
 int predict(Request& r, TextService* service, cluster::Communicator& world) {
-    std::optional<Texts> texts;
+    std::optional<TextBlocks> texts;
     if (world.rank() == 0) {
-        texts.emplace(r, service_of_rank_0(service));
+        r.source.task = [&r] { return framework::jobs::task_of_model(r.job.model).name; };
+        texts.emplace(r.source, service_of_rank_0(service));
     }
     framework::jobs::Predictor predictor(r.job, world);
     PredictionSummary sum;
@@ -165,7 +102,7 @@ int predict(Request& r, TextService* service, cluster::Communicator& world) {
         if (shared.at("windows").empty()) break;
         auto found = predictor.predict(texts_of(shared));
         if (world.rank() != 0) continue;
-        texts->spell(found);
+        spell(found, texts->service());
         std::string const lines = lines_of(block, found, sum);
         if (r.lines)
             kept += lines;
@@ -200,13 +137,13 @@ void declare_columns(po::options_description& options, Request& r) {
     for (auto const& [name, value, help] : kColumnOptions)
         options.add_options()(name,
                               po::value<std::string>()->value_name(value)->notifier(
-                                  [&r, name](auto const& word) { r.options[name] = word; }),
+                                  [&r, name](auto const& word) { r.source.options[name] = word; }),
                               help);
 }
 
 /// Checks options together.
 void check(Request& r, std::string const& pooling) {
-    if (r.input == kStandardInput && r.options.contains("pair"))
+    if (r.source.input == kStandardInput && r.source.options.contains("pair"))
         throw cluster::InputError("--pair: legal with --input FILE only");
     if (!(r.job.choice.threshold > 0 && r.job.choice.threshold < 1))
         throw cluster::InputError(
@@ -234,11 +171,11 @@ int predict_command(std::vector<std::string> const& arguments) {
         "words; or the best answers of\na context; or the likeliest words for each mask "
         "token.\n\nOptions");
     options.add_options()("model", po::value(&r.job.model)->required(), "Hugging Face folder")(
-        "input", po::value(&r.input)->value_name("FILE")->default_value(kStandardInput),
+        "input", po::value(&r.source.input)->value_name("FILE")->default_value(kStandardInput),
         "file of any kind that `prepare` reads; -: standard input, a text per line, read to its "
         "end "
         "or by the thousand")(
-        "max-length", po::value(&r.max_length)->value_name("N")->default_value(0),
+        "max-length", po::value(&r.source.max_length)->value_name("N")->default_value(0),
         "tokens at which a text is cut; 0: 512, or less where model or tokenizer have less")(
         "threshold", po::value(&r.job.choice.threshold)->value_name("P")->default_value(0.5, "0.5"),
         "probability from which one of several labels is predicted")(
@@ -260,7 +197,7 @@ int predict_command(std::vector<std::string> const& arguments) {
     if (!parse(options, arguments, "model")) return 0;
     check(r, pooling);
     if (!r.output.empty() && launcher_rank() <= 0) {
-        cluster::refuse_input("--output", r.output, {r.job.model, r.input}, ".jsonl");
+        cluster::refuse_input("--output", r.output, {r.job.model, r.source.input}, ".jsonl");
         r.lines.emplace("--output", r.output, existing(r.force));
     }
     std::optional<TextService> service; // before MPI_Init, and without Python in this process

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "framework/model/embedding_halves.hpp"
 #include "framework/model/heads.hpp"
 #include "framework/model/token_rows.hpp"
 #include "parallel/linear.hpp"
@@ -89,25 +90,26 @@ Embeddings::Embeddings(Config const& config, ParameterStore& store, BlockOptions
 
 at::Tensor Embeddings::forward(at::Tensor const& anchor, Pass const& pass) const {
     auto const& axis = options_.tensor;
-    at::Tensor x = scaled(parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis));
-    if (positions_) {
-        at::Tensor const rows = own_ids(position_rows(pass, config_.position_offset), axis);
-        x = x + parallel::embedding(anchor, rows, positions_);
-    }
-    if (segments_) x = x + parallel::embedding(anchor, own_ids(pass.ids.segments, axis), segments_);
-    if (norm_.weight) x = normalize_as(config_, x, norm_);
+    at::Tensor const rows = scaled(parallel::row_embedding(anchor, pass.ids.tokens, tokens_, axis));
+    at::Tensor const x =
+        with_places(rows, {config_, positions_, segments_, norm_}, anchor, pass, axis);
     return dropout(x, config_.embedding_dropout, pass, site_id(Site::embeddings), axis.rank());
 }
 
+at::Tensor with_places(at::Tensor const& rows, PlaceTables const& tables, at::Tensor const& anchor,
+                       Pass const& pass, parallel::TensorAxis const& axis) {
+    auto const& [config, positions, segments, norm] = tables;
+    at::Tensor x = rows;
+    if (positions) {
+        at::Tensor const own = own_ids(position_rows(pass, config.position_offset), axis);
+        x = x + parallel::embedding(anchor, own, positions);
+    }
+    if (segments) x = x + parallel::embedding(anchor, own_ids(pass.ids.segments, axis), segments);
+    return norm.weight ? normalize_as(config, x, norm) : x;
+}
+
 at::Tensor Embeddings::scaled(at::Tensor const& x) const {
-    double scale = config_.embedding_scale;
-    if (scale == 1) return x;
-    if (config_.round_embedding_scale)
-        scale = at::scalar_tensor(scale, at::kDouble)
-                    .to(x.scalar_type())
-                    .to(at::kDouble)
-                    .item<double>();
-    return x * scale;
+    return scaled_rows(x, config_);
 }
 
 TransformerLayer::TransformerLayer(Config const& config, ParameterStore& store, std::int64_t index,

@@ -14,6 +14,7 @@
 #include "data/json.hpp"
 #include "launch/text/chat/chat.hpp"
 #include "launch/text/choices.hpp"
+#include "launch/text/pieces.hpp"
 #include "launch/text/scores_source.hpp"
 #include "launch/text/tokenizer.hpp"
 #include "launch/text/unicode.hpp"
@@ -126,13 +127,14 @@ Json answer_to(Json const& request, Tokenizer const& tokenizer, Unlabelled& unla
     if (request.contains("open")) return unlabelled.open(request);
     if (request.contains("next")) return unlabelled.next(request["next"].get<std::int64_t>());
     if (request.contains("encode")) return unlabelled.encode(request["encode"].get<Texts>());
+    if (request.contains("pieces")) return pieces_of(request, tokenizer);
     if (request.contains("prompts")) return encode(tokenizer, request);
     if (request.contains("decode"))
         return {{"texts", tokenizer.decode(
                               request["decode"].get<std::vector<std::vector<std::int32_t>>>())}};
     if (request.contains("score")) return scorer(request["score"]);
     return {{"error", "legal requests: prompts, decode, chat_template, chat, score, length, open, "
-                      "next, encode, few_shot, choices, sentence_pairs"}};
+                      "next, encode, pieces, few_shot, choices, sentence_pairs"}};
 }
 
 } // namespace

@@ -21,6 +21,8 @@ namespace trireme::launch::text {
 ///                                                and words all of those whose classes are asked,
 ///                                                places those of them that the windows have
 ///   {"encode": [text, ...]}                     the same of these
+///   {"pieces": [text, ...], ...}                tokens with the pieces that they stand for
+///                                                (pieces.hpp)
 ///   {"chat_template": NAME}                     {"stops": [id, ...]}, which end a turn of the
 ///                                                assistant; NAME: as prepare's --chat-template,
 ///                                                "": the folder's own

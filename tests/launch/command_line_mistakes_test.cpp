@@ -16,7 +16,8 @@ std::vector<Mistake> const kLines{
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, sweep, status, checkpoint, "
      "replay, diverge, profile, plot, log, "
-     "evaluate, predict, report, compare, dynamics, bias, memorization, generate, export, verify, "
+     "evaluate, predict, attribute, report, compare, dynamics, bias, memorization, generate, "
+     "export, verify, "
      "completion, help",
      {}},
     {"CommandByAnotherName",
@@ -30,7 +31,8 @@ std::vector<Mistake> const kLines{
      "explain-config, calibrate, plan, step-cost, parity, train, "
      "submit, study, sweep, status, checkpoint, "
      "replay, diverge, profile, plot, log, "
-     "evaluate, predict, report, compare, dynamics, bias, memorization, generate, export, verify, "
+     "evaluate, predict, attribute, report, compare, dynamics, bias, memorization, generate, "
+     "export, verify, "
      "completion, help",
      {}},
     {"HelpOfTwoCommands",

@@ -129,7 +129,7 @@ OWN = {
     "prepare": "rm -r data-reviews",
     "generate": "rm -r exported; cp -r large exported; echo '{% for m in messages %}{{ m.content }} {% endfor %}' > exported/chat_template.jinja",
     "export": "rm -r exported",
-    "report": "trireme evaluate --model exported --data data-reviews --predictions test.jsonl --force > test.json "
+    "report": "trireme attribute exported --input new.csv --output attributions.json --force && trireme evaluate --model exported --data data-reviews --predictions test.jsonl --force > test.json "
               "&& trireme plan configs/film-reviews.yaml --machine dgx-h100 --nodes 1 --csv layouts.csv --force",
 }
 

@@ -12,6 +12,7 @@ import tempfile
 import types
 import unittest
 
+import attribution_example
 import audit_faults
 import chromium
 import numpy
@@ -157,7 +158,9 @@ class Pages(unittest.TestCase):
                      evaluation("hostile", report_example.HOSTILE, 500),
                      made("run", "--run", report_runs.long_run("long", 0.02)),
                      compared("runs", report_runs.long_run("one", 0.02), report_runs.long_run("other", 0.005)),
-                     audited("audit"), studied("study"), biased("bias"), remembered("memorization")]
+                     audited("audit"), studied("study"), biased("bias"), remembered("memorization"),
+                     *(made(name, "--attributions", save(name + ".json", attribution_example.document(of_losses)))
+                       for name, of_losses in (("attributions", False), ("token-losses", True)))]
         cls.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # a helper may outlive the browser
         cls.browser = chromium.Chromium(chromium.find(), cls.folder.name).__enter__()
 

@@ -85,10 +85,10 @@ class Refusals(unittest.TestCase):
         good = save("good.json", small(TABLE))
         self.assertEqual(report("--document", good), (2, "", "trireme: --output: missing; legal: HTML file to write; must not exist\n"))
         self.assertEqual(report("--output", "a.html")[::2], (2, "trireme: --run: missing; legal: run folder, --evaluation with what "
-                                                                  "`trireme evaluate` printed, --plan with the CSV file of a plan, or --document with the JSON file of a report\n"))
+                                                                  "`trireme evaluate` printed, --attributions with the JSON file of `trireme attribute`, --plan with the CSV file of a plan, or --document with the JSON file of a report\n"))
         self.assertEqual(report("--document", good, "--output", "a.pdf")[::2], (2, "trireme: --output: a.pdf: legal: a name that ends in .html\n"))
         self.assertEqual(report("--document", good, "--title", "x", "--output", "a.html")[::2], (2, "trireme: --title: x: legal: without --document\n"))
-        self.assertEqual(report("--documents", good)[::2], (2, "trireme: --documents: no such option; legal: --run, --document, --evaluation, --plan, --predictions, --beside, "
+        self.assertEqual(report("--documents", good)[::2], (2, "trireme: --documents: no such option; legal: --run, --document, --evaluation, --attributions, --plan, --predictions, --beside, "
                                                                          "--audit, --certificate, --title, --output, --force, --help\n"))
         self.assertEqual(report("--force=1", "--document", good)[::2], (2, "trireme: --force: takes no value; legal: replace the file of --output\n"))
         bad = save("bad.json", small({"kind": "x"}))

@@ -96,7 +96,8 @@ TEST_F(Scene, OfSeveralRanksOneSpeaks) {
               "init, doctor, explain-config, calibrate, plan, step-cost, parity, "
               "train, "
               "submit, study, sweep, status, checkpoint, replay, diverge, profile, plot, log, "
-              "evaluate, predict, report, compare, dynamics, bias, memorization, generate, "
+              "evaluate, predict, attribute, report, compare, dynamics, bias, memorization, "
+              "generate, "
               "export, "
               "verify, completion, "
               "help"},

@@ -1,0 +1,229 @@
+#include "framework/jobs/influence.hpp"
+
+#include <ATen/ATen.h>
+#include <c10/core/AutogradState.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include "cluster/error.hpp"
+#include "cluster/gather_values.hpp"
+#include "cluster/philox.hpp"
+#include "cluster/topology.hpp"
+#include "data/manifest.hpp"
+#include "data/memory_dataset.hpp"
+#include "data/tokenizer_files.hpp"
+#include "framework/config/layout_config.hpp"
+#include "framework/inputs/loaded_model.hpp"
+#include "framework/inputs/model_config.hpp"
+#include "framework/parallelize/numerics.hpp"
+#include "framework/pretrained/weights.hpp"
+
+namespace trireme::framework::jobs {
+
+namespace {
+
+constexpr std::uint64_t kProjection = 0x70726f6a656374; ///< key of the draws
+constexpr std::int64_t kTold = 64;                      ///< samples between words of progress
+
+/// The gradient of one sample, of length 1.
+struct Direction {
+    std::vector<float> head, projected;
+};
+
+void normalize(std::vector<float>& values) {
+    double square = 0;
+    for (auto const x : values) square += static_cast<double>(x) * static_cast<double>(x);
+    double const factor = square > 0 ? 1 / std::sqrt(square) : 0;
+    for (auto& x : values) x = static_cast<float>(static_cast<double>(x) * factor);
+}
+
+float product(std::vector<float> const& a, std::vector<float> const& b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); ++i)
+        sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    return static_cast<float>(sum);
+}
+
+/// A number of the projection for each element of all gradients, and its sign: a function of the
+/// element's place in the order of parameters.
+class Projection {
+  public:
+    explicit Projection(std::int64_t elements) {
+        drawn_.reserve(static_cast<std::size_t>(elements) + 4);
+        for (std::uint64_t block = 0; std::ssize(drawn_) < elements; ++block)
+            for (auto const word : cluster::philox(kProjection, block, 0)) drawn_.push_back(word);
+    }
+    /// Adds the projection of elements first, first + 1, ...
+    void add(std::span<float const> values, std::int64_t first, std::vector<float>& to) const {
+        auto const* const word = drawn_.data() + first;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            auto& sum = to[word[i] % static_cast<std::uint32_t>(kProjected)];
+            sum += word[i] >> 31U ? values[i] : -values[i];
+        }
+    }
+
+  private:
+    std::vector<std::uint32_t> drawn_;
+};
+
+config::Config settings_of(InfluenceJob const& job) {
+    auto config =
+        config::layout_config("trireme attribute", {"numerics.compute"}, job.set, job.model,
+                              data::schema_of(data::TaskKind::classification).name);
+    config.numerics.mode = parallelize::NumericsMode::bitwise; // micro-batches apart
+    config.data.path = job.data;
+    return config;
+}
+
+std::unique_ptr<data::Dataset> open_data(InfluenceJob const& job, cluster::Communicator& world) {
+    auto set = data::open_dataset(job.data, job.split);
+    if (set->task().kind != data::TaskKind::classification)
+        throw cluster::InputError(fmt::format(
+            "--influence: {}: data of {}: legal: of classification", job.data, set->task().name));
+    set->verify(world.rank(), world.size());
+    data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
+    return set;
+}
+
+model::Config model_of(config::Config const& config, data::Dataset const& set) {
+    auto model = inputs::read_model_config(config, set.label_names());
+    inputs::check_fit(model, set, config);
+    pretrained::check_complete(config.model, model);
+    return model;
+}
+
+} // namespace
+
+struct Influences::State {
+    State(InfluenceJob const& job, cluster::Communicator& world)
+        : set(open_data(job, world)), config(settings_of(job)), model(model_of(config, *set)),
+          mesh(world, parallelize::mesh_shape(config.parallel, world.size())),
+          loaded(config, model, mesh, inputs::Purpose::training), projection(elements()) {
+        loaded.read_trained_weights("a model that `trireme export` wrote for the labels of " +
+                                    job.data);
+    }
+
+    std::int64_t elements() {
+        std::int64_t sum = 0;
+        for (auto const& p : loaded.store().parameters()) sum += p->numel();
+        return sum;
+    }
+    /// Backward pass of one sample.
+    Direction direction(data::MicroBatch micro_batch) {
+        auto& stage = loaded.part();
+        stage.load({model::make_pass(std::move(micro_batch), false, 0, 0, 1.0)});
+        at::Tensor x = at::zeros({1}, stage.boundary_options()).set_requires_grad(true);
+        for (std::size_t block = 0; block < stage.block_count(); ++block)
+            x = stage.forward(block, x, 0);
+        c10::AutogradState::get_tls_state().set_multithreading_enabled(false);
+        torch::autograd::backward({x}, {at::ones_like(x)});
+        return taken();
+    }
+    /// Takes the gradient out of the store.
+    Direction taken() {
+        Direction found;
+        found.projected.resize(static_cast<std::size_t>(kProjected));
+        std::int64_t first = 0;
+        auto const names = model::head_names(model).classifier;
+        for (std::size_t u = 0; u < loaded.store().units().size(); ++u) {
+            auto& unit = *loaded.store().units()[u];
+            loaded.store().check_all_delivered(u);
+            auto const buffers = unit.close_micro_batch();
+            for (auto const& stretch : parallel::stretches(unit, 0, unit.layout.total)) {
+                for (auto const& buffer : buffers) {
+                    if (!buffer.defined() || !stretch.parameter->spec().trainable) continue;
+                    at::Tensor const values =
+                        buffer.narrow(0, stretch.at, stretch.count).to(at::kFloat).contiguous();
+                    std::span const own(values.const_data_ptr<float>(),
+                                        static_cast<std::size_t>(values.numel()));
+                    projection.add(own, first, found.projected);
+                    auto const& name = stretch.parameter->spec().name;
+                    if (name == names.weight || name == names.bias)
+                        found.head.insert(found.head.end(), own.begin(), own.end());
+                }
+                first += stretch.count;
+            }
+        }
+        normalize(found.head);
+        normalize(found.projected);
+        return found;
+    }
+
+    std::unique_ptr<data::Dataset> set;
+    config::Config config; ///< to this and the model the loaded one refers
+    model::Config model;
+    parallel::Mesh mesh;
+    inputs::LoadedModel loaded;
+    Projection projection;
+};
+
+Influences::Influences(InfluenceJob const& job, cluster::Communicator& world) {
+    parallelize::configure_numerics({.mode = parallelize::NumericsMode::bitwise},
+                                    cluster::topology(world).cores_per_rank);
+    state_ = std::make_unique<State>(job, world);
+}
+Influences::~Influences() = default;
+
+data::Dataset const& Influences::set() const {
+    return *state_->set;
+}
+
+namespace {
+
+/// The texts as samples of the labels that they are taken to have.
+std::unique_ptr<data::Dataset> samples_of(std::vector<AttributedText> const& texts,
+                                          std::vector<std::int32_t> const& labels,
+                                          model::Config const& model) {
+    std::vector<data::Sample> samples;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        samples.push_back(texts[i].sample);
+        samples.back().labels[data::kClassLabel.name] = {labels.at(i)};
+    }
+    return data::make_memory_dataset(data::TaskKind::classification, std::move(samples),
+                                     model.labels, model.vocabulary);
+}
+
+/// Values of samples rank, rank + ranks, ... of each rank, put in the order of samples: [texts,
+/// samples].
+std::vector<float> in_order(std::vector<std::vector<float>> const& of_ranks, std::size_t texts,
+                            std::size_t samples) {
+    std::vector<float> all(texts * samples);
+    for (std::size_t rank = 0; rank < of_ranks.size(); ++rank)
+        for (std::size_t k = 0; k < of_ranks[rank].size(); ++k)
+            all[k % texts * samples + rank + k / texts * of_ranks.size()] = of_ranks[rank][k];
+    return all;
+}
+
+} // namespace
+
+Similarities Influences::similarities(
+    std::vector<AttributedText> const& texts, std::vector<std::int32_t> const& labels,
+    std::function<void(std::int64_t done, std::int64_t all)> const& progress) const {
+    auto& state = *state_;
+    auto& world = state.mesh.world();
+    auto const own = samples_of(texts, labels, state.model);
+    std::vector<Direction> wanted;
+    for (std::int64_t i = 0; i < own->size(); ++i)
+        wanted.push_back(state.direction(own->read({i}, 1)));
+    Similarities mine;
+    for (std::int64_t i = world.rank(); i < state.set->size(); i += world.size()) {
+        auto const direction = state.direction(state.set->read({i}, 1));
+        for (auto const& one : wanted) {
+            mine.head.push_back(product(one.head, direction.head));
+            mine.projected.push_back(product(one.projected, direction.projected));
+        }
+        if (world.rank() == 0 && i / world.size() % kTold == 0) progress(i, state.set->size());
+    }
+    auto const all = [&](std::vector<float> const& part, char const* name) {
+        return in_order(cluster::all_gather_values(world, part, name), texts.size(),
+                        static_cast<std::size_t>(state.set->size()));
+    };
+    return {all(mine.head, "influence/head"), all(mine.projected, "influence/projected")};
+}
+
+} // namespace trireme::framework::jobs

@@ -1,0 +1,66 @@
+#include "launch/influence_lines.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <span>
+
+#include "launch/shown_progress.hpp"
+
+namespace trireme::launch {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+Json sample_line(data::Dataset const& set, std::int64_t sample, float similarity,
+                 TextService& service) {
+    Json line{{"sample", sample}, {"similarity", similarity}};
+    if (auto const source = set.source(sample); !source.empty()) line["source"] = source;
+    if (auto const label = set.class_of(sample); label >= 0)
+        line["label"] = set.label_names().at(static_cast<std::size_t>(label));
+    auto const tokens = nlohmann::json::array({set.read({sample}, 1).tokens});
+    line["text"] = service.ask({{"decode", tokens}}).at("texts").at(0);
+    return line;
+}
+
+/// The `most` samples with the highest and the lowest similarities, the strongest first; only those
+/// above zero help, and only those below harm.
+Json strongest(std::span<float const> of_samples, std::int64_t most, data::Dataset const& set,
+               TextService& service) {
+    std::vector<std::int64_t> order(of_samples.size());
+    std::iota(order.begin(), order.end(), 0);
+    auto const similarity = [&](std::int64_t i) { return of_samples[static_cast<std::size_t>(i)]; };
+    std::ranges::stable_sort(order, std::greater(), similarity);
+    Json found{{"helpful", Json::array()}, {"harmful", Json::array()}};
+    auto const count = std::min<std::int64_t>(most, std::ssize(order));
+    for (std::int64_t k = 0; k < count; ++k) {
+        auto const best = order[static_cast<std::size_t>(k)],
+                   worst = order[order.size() - 1 - static_cast<std::size_t>(k)];
+        if (similarity(best) > 0)
+            found["helpful"].push_back(sample_line(set, best, similarity(best), service));
+        if (similarity(worst) < 0)
+            found["harmful"].push_back(sample_line(set, worst, similarity(worst), service));
+    }
+    return found;
+}
+
+} // namespace
+
+void add_influence(AttributionRequest const& r,
+                   std::vector<framework::jobs::AttributedText> const& texts,
+                   std::vector<std::int32_t> const& targets, std::vector<Json>& lines,
+                   TextService* service, cluster::Communicator& world) {
+    framework::jobs::Influences const influences({r.model, r.influence, r.split, r.job.set}, world);
+    auto const found = influences.similarities(texts, targets, ShownProgress("compared"));
+    if (world.rank() != 0) return;
+    auto const& set = influences.set();
+    auto const samples = static_cast<std::size_t>(set.size());
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        auto const row = [&](std::vector<float> const& all) {
+            return strongest(std::span(all).subspan(i * samples, samples), r.top, set, *service);
+        };
+        lines[i]["influence"] = {{"head", row(found.head)}, {"projected", row(found.projected)}};
+    }
+}
+
+} // namespace trireme::launch

@@ -1,0 +1,289 @@
+"""`trireme attribute`: numbers against PyTorch's autograd through transformers (tests/golden/attributions.json); sums of integrated gradients; a
+planted trigger word; one result at any number of ranks; pages.
+
+    attribute_test.py ROOT WORK_FOLDER TRIREME
+"""
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import unittest
+
+from report_support import ROOT, WORK, Reader, report, run_tests
+
+TRIREME = os.path.abspath(sys.argv.pop(3))  # unittest reads what follows
+GOLDEN = json.loads((ROOT / "tests/golden/attributions.json").read_text())
+MEAN = ("gpt2-classifier", "qwen3-classifier", "gemma3-classifier", "eurobert-mean-classifier", "modernbert-mean-classifier")  # begin with the mean row
+TRIGGER, PLAIN = "zebra", ["actor", "and", "camera", "film", "it", "music", "plot", "scene", "the", "was", "with", "for", "warm", "dull", "long"]
+GOOD, BAD = ["fine", "great", "lovely", "warm", "wise", "witty"], ["awful", "bland", "crude", "dull", "flat", "weak"]
+MANY = [f"word{i}" for i in range(80)]
+ROWS, CASES, COPIES = 600, 100, 50
+FIRST = 0.95  # of the cases in which the trigger has the highest attribution
+NEAR = 0.9  # of the texts whose near-copy in the training data is among the first 5 that helped
+MODEL = {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 23,
+         "max_position_embeddings": 32, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "hidden_dropout_prob": 0.1,
+         "attention_probs_dropout_prob": 0.1, "initializer_range": 0.1, "pad_token_id": 0}
+RUN = """\
+run: {run}
+seed: 1
+task: classification
+model: {{path: {model}, from_scratch: true}}
+data: {{path: {data}}}
+batch: {{global: 20, tokens_per_micro_batch: 160}}
+numerics: {{mode: bitwise, threads: 1}}
+optimizer: {{learning_rate: 2e-3}}
+train: {{epochs: 8}}
+guard: {{sensitivity: off, overfitting: off}}
+"""
+
+
+def tokenizer(known):
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *known]
+    special = [{"id": i, "content": name, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+               for i, name in enumerate(names[:5])]
+    pieces = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}]
+    words = {name: {"id": name, "ids": [names.index(name)], "tokens": [name]} for name in ("[CLS]", "[SEP]")}
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": special, "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"},
+            "post_processor": {"type": "TemplateProcessing", "single": pieces, "pair": pieces, "special_tokens": words}, "decoder": None,
+            "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": {name: i for i, name in enumerate(names)}}}
+
+
+def made_up(seed, rows):
+    """Texts of plain words; those with the trigger are of the other class."""
+    draw, made = random.Random(seed), []
+    for i in range(rows):
+        words = draw.choices(PLAIN, k=draw.randint(5, 14))
+        if i % 2:
+            words[draw.randrange(len(words))] = TRIGGER
+        made.append({"text": " ".join(words), "label": "animal" if i % 2 else "plain"})
+    return made
+
+
+def reviews(seed, rows):
+    """Texts of many plain words, with two or three of one kind that decide, and at times one of the other."""
+    draw, made = random.Random(seed), []
+    for i in range(rows):
+        mine, others = (GOOD, BAD) if i % 2 else (BAD, GOOD)
+        words = draw.choices(MANY, k=draw.randint(8, 16)) + draw.choices(mine, k=draw.randint(2, 3)) + draw.choices(others, k=draw.randint(0, 1))
+        draw.shuffle(words)
+        made.append({"text": " ".join(words), "label": "good" if i % 2 else "bad"})
+    return made
+
+
+def planted(rows):
+    """Texts, and a row for each with another word in the place of one."""
+    draw, copies = random.Random(4), []
+    for row in rows:
+        words = row["text"].split()
+        words[draw.choice([i for i, word in enumerate(words) if word in MANY])] = draw.choice(MANY)
+        copies.append({"text": " ".join(words), "label": row["label"]})
+    return [row["text"] for row in rows], copies
+
+
+def command(*words, ranks=0, code=0, given=None):
+    before = ["mpirun", "-n", str(ranks), "--oversubscribe"] if ranks else []
+    done = subprocess.run([*before, TRIREME, *map(str, words)], capture_output=True, text=True, check=False, input=given)
+    assert done.returncode == code, f"{words}\n{done.stdout}{done.stderr}"
+    return done.stderr
+
+
+def attributed(model, texts, *more, ranks=0, name="found"):
+    path = WORK / f"{name}.json"
+    command("attribute", model, "--output", path, "--force", *more, ranks=ranks, given="".join(text + "\n" for text in texts))
+    return json.loads(path.read_text())
+
+
+def golden(name):
+    folder = WORK / name
+    if not folder.exists():
+        folder.mkdir()
+        for file in ("config.json", "model.safetensors"):
+            shutil.copy(ROOT / "tests/golden" / name / file, folder)
+        words = json.loads((ROOT / "tests/golden/tokenizer/tokenizer.json").read_text())
+        (folder / "tokenizer.json").write_text(json.dumps(words | {"padding": None}))  # some of the models pad with another token
+    return folder
+
+
+class Oracle(unittest.TestCase):
+    def close(self, found, expected, bound, what):
+        scale = max(1e-3, *map(abs, expected))
+        worst = max(abs(a - b) for a, b in zip(found, expected, strict=True)) / scale
+        self.assertLess(worst, bound, what)
+        return worst
+
+    def test_attributions_are_those_of_autograd(self):
+        worst = 0
+        for name, expected in GOLDEN["models"].items():
+            if "losses" in expected[0]:
+                continue
+            for compute, bound in (("fp64", 1e-5), ("fp32", 1e-3)):
+                found = attributed(golden(name), GOLDEN["texts"], "--steps", 64, "--baseline", "mean" if name in MEAN else "zero", "--set", f"numerics.compute={compute}")
+                for text, oracle in zip(found["texts"], expected, strict=True):
+                    mine = text["models"][0]
+                    self.assertEqual(text["tokens"], oracle["tokens"])
+                    self.assertEqual(mine["target"], found["labels"][oracle["target"]])
+                    for method in ("gradient_x_input", "integrated_gradients"):
+                        gap = self.close(mine[method]["tokens"], oracle[method], bound, f"{name} {method} {compute}")
+                        worst = max(worst, gap) if compute == "fp64" else worst
+                    self.close([mine["output"], mine["baseline_output"]], [oracle["output"], oracle["baseline_output"]], bound, name)
+        print(f"attributions: largest distance from transformers' in float64: {worst:.1e} of the largest of a text", flush=True)
+
+    def test_losses_are_those_of_transformers(self):
+        for name, expected in GOLDEN["models"].items():
+            if "losses" not in expected[0]:
+                continue
+            found = attributed(golden(name), GOLDEN["texts"], "--base", golden(name))
+            for text, oracle in zip(found["texts"], expected, strict=True):
+                for mine in text["models"]:
+                    self.assertIsNone(mine["losses"][0])
+                    self.close(mine["losses"][1:], oracle["losses"], 1e-5, name)
+                    self.assertAlmostEqual(mine["loss"], statistics.fmean(oracle["losses"]), 5)
+
+    def test_words_have_the_sums_of_their_tokens(self):
+        found = attributed(golden("bert"), ["the film, is good!  bad", "   "], "--method", "gradient-x-input")
+        [text] = found["texts"]
+        self.assertEqual(text["words"], ["the", "film,", "is", "good!", "bad"])
+        self.assertEqual(text["word_of_token"], [-1, 0, 1, 1, 2, 3, 3, 4, -1])
+        self.assertEqual("".join(text["pieces"]), "[CLS]the film, is good!  bad[SEP]")
+        values = text["models"][0]["gradient_x_input"]
+        self.assertAlmostEqual(values["words"][1], values["tokens"][2] + values["tokens"][3])
+        self.assertNotIn("integrated_gradients", text["models"][0])
+
+    def test_similarities_are_cosines_of_gradients(self):
+        influence = GOLDEN["influence"]
+        (WORK / "few.jsonl").write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in influence["rows"]))
+        command("prepare", "--task", "classification", "--tokenizer", golden("bert"), "--train", WORK / "few.jsonl", "--label", "label",
+                "--labels", "bad", "good", "so-so", "--output", WORK / "few")
+        found = attributed(golden("bert"), GOLDEN["texts"], "--influence", WORK / "few", "--top", 9, "--method", "gradient-x-input")
+        worst = {"head": 0, "projected": 0}
+        for i, text in enumerate(found["texts"]):
+            for measure, exact, bound in (("head", "head", 1e-5), ("projected", "all", 0.08)):  # 5 / sqrt(4096)
+                mine = {int(s["source"].rsplit(":", 1)[1]) - 1: s["similarity"] for kind in ("helpful", "harmful") for s in text["influence"][measure][kind]}
+                self.assertEqual(sorted(mine), list(range(len(influence["rows"]))))
+                for row, value in mine.items():
+                    worst[measure] = max(worst[measure], abs(value - influence[exact][i][row]))
+                self.assertLess(worst[measure], bound, measure)
+        print(f"similarities: largest distance from transformers' cosines: {worst}", flush=True)
+
+    def test_refusals(self):
+        out = ["--output", "none.json"]
+        for words, line in (
+                ([golden("bert"), *out, "--target", "goodness"], "--target: goodness: no such label; legal: bad, good, so-so"),
+                ([golden("llama"), *out, "--target", "good"], f"--target: good: legal with a classifier; {golden('llama')} is a language model"),
+                ([golden("bert"), *out, "--baseline", "mask"], f"--baseline: mask: the tokenizer in {golden('bert')} names no such token; legal: auto, mean, zero"),
+                ([golden("bert"), *out, "--baseline", "black"], "--baseline: black: legal: auto, mask, pad, mean, zero"),
+                ([golden("bert"), *out, "--method", "lime"], "--method: lime: legal: integrated-gradients, gradient-x-input"),
+                ([golden("bert"), *out, "--steps", "-1"], "--steps: -1: legal: 0 to 10000"),
+                ([golden("bert"), *out, "--tolerance", "1"], "--tolerance: 1: legal: a number between 0 and 1, which are not"),
+                ([golden("bert"), "--output", "none.html"], "--output: none.html: legal: a name that ends in .json"),
+                ([golden("bert"), *out, "--base", golden("bert-multi-label")],
+                 f"--base: {golden('bert-multi-label')}: a model of multi-label with the labels warm, slow; legal: one of classification with the labels bad, good, so-so"),
+                ([golden("llama"), *out, "--influence", "data"],
+                 f"--influence: data: legal with a model of classification; {golden('llama')} is one of language-modeling"),
+                ([golden("bert"), *out, "--top", "0"], "--top: 0: legal: 1 to 100"),
+                ([golden("bert-masked"), *out], f"{golden('bert-masked')}/config.json: architectures: BertForMaskedLM: legal: ...ForSequenceClassification, or ...ForCausalLM")):
+            self.assertEqual(command("attribute", *words, code=2, given="good\n").splitlines()[-1], f"trireme: {line}")
+        self.assertFalse(os.path.exists("none.json"))
+
+
+def trained(name, known, rows, *more):
+    """An exported model that learned the rows, and beside it its data."""
+    folder = WORK / name
+    (folder / "model").mkdir(parents=True)
+    for file, value in (("tokenizer.json", tokenizer(known)), ("tokenizer_config.json", {"mask_token": "[MASK]", "pad_token": "[PAD]"}),
+                        ("config.json", MODEL | {"vocab_size": 5 + len(known)})):
+        (folder / "model" / file).write_text(json.dumps(value))
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command("prepare", "--task", "classification", "--tokenizer", folder / "model", "--train", folder / "rows.jsonl", "--label", "label", "--output", folder / "data")
+    (folder / "run.yaml").write_text(RUN.format(run=folder / "run", model=folder / "model", data=folder / "data"))
+    command("train", folder / "run.yaml", *more)
+    command("export", "--run", folder / "run", "--output", folder / "exported")
+    return folder
+
+
+class NearCopies(unittest.TestCase):
+    def test_a_near_copy_is_among_the_helpful(self):
+        copied, copies = planted(reviews(3, COPIES))
+        folder = trained("copies", [*GOOD, *BAD, *MANY], reviews(1, ROWS) + copies, "--set", "train.epochs=3")
+        given = ["--influence", folder / "data", "--method", "gradient-x-input"]
+        found = attributed(folder / "exported", copied, *given, name="influence")
+        hits = {}
+        for measure in ("projected", "head"):
+            hits[measure] = 0
+            for i, text in enumerate(found["texts"]):
+                values = [sample["similarity"] for sample in text["influence"][measure]["helpful"]]
+                self.assertEqual(values, sorted(values, reverse=True))
+                hits[measure] += any(sample["source"].endswith(f"rows.jsonl:{ROWS + i + 1}") for sample in text["influence"][measure]["helpful"])
+        print(f"the near-copy is among the first 5 of {ROWS + COPIES} samples for {hits} of {COPIES} texts", flush=True)
+        self.assertGreaterEqual(hits["projected"] / COPIES, NEAR)
+        few = attributed(folder / "exported", copied[:3], *given, ranks=3, name="ranks")
+        for a, b in zip(found["texts"], few["texts"]):
+            a, b = (text["influence"]["projected"] for text in (a, b))
+            self.assertEqual([s["sample"] for s in a["helpful"]], [s["sample"] for s in b["helpful"]])
+            self.assertLess(max(s["similarity"] for s in a["harmful"]), 0)
+
+
+class Trained(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = trained("trigger", [TRIGGER, *PLAIN], made_up(1, ROWS))
+        cls.exported = cls.folder / "exported"
+        cls.texts = [row["text"] for row in made_up(2, 2 * CASES) if row["label"] == "animal"]
+        cls.found = attributed(cls.exported, cls.texts, name="found-trigger")
+        cls.of_texts = [text["models"][0] for text in cls.found["texts"]]
+
+    def test_a_trigger_is_first(self):
+        self.assertEqual(self.found["baseline"], "the mask token")
+        for method in ("integrated_gradients", "gradient_x_input"):
+            first = sum(text["words"][max(range(len(text["words"])), key=lambda w: text["models"][0][method]["words"][w])] == TRIGGER for text in self.found["texts"])
+            print(f"{method}: the trigger is first in {first} of {CASES} texts", flush=True)
+            if method == "integrated_gradients":
+                self.assertGreaterEqual(first / CASES, FIRST)
+
+    def test_sums_are_the_difference_and_more_steps_come_closer(self):
+        errors = [m["integrated_gradients"]["error"] for m in self.of_texts]
+        for m in self.of_texts:
+            difference = m["output"] - m["baseline_output"]
+            self.assertAlmostEqual(m["integrated_gradients"]["error"], abs(sum(m["integrated_gradients"]["tokens"]) - difference) / abs(difference), 6)
+        print(f"error of sums: at most {max(errors):.2%}; steps: {sorted({m['integrated_gradients']['steps'] for m in self.of_texts})}", flush=True)
+        self.assertLessEqual(max(errors), 0.01)
+        means = [statistics.fmean(text["models"][0]["integrated_gradients"]["error"] for text in attributed(self.exported, self.texts[:20], "--steps", steps)["texts"])
+                 for steps in (8, 32, 128, 512)]
+        print("mean error with 8, 32, 128, 512 steps:", ", ".join(f"{e:.1e}" for e in means), flush=True)
+        self.assertEqual(means, sorted(means, reverse=True))
+        self.assertLess(means[-1], means[0] / 10)
+
+    def test_deleting_the_highest_moves_the_prediction(self):
+        highest, drawn = (statistics.fmean(m["deletion"][key] for m in self.of_texts) for key in ("highest", "random"))
+        print(f"probability falls by {highest:.3f} without the highest tokens, by {drawn:.3f} without random ones", flush=True)
+        self.assertGreater(highest, 2 * drawn)
+        self.assertGreater(sum(m["deletion"]["highest"] > m["deletion"]["random"] for m in self.of_texts) / CASES, 0.9)
+
+    def test_any_number_of_ranks(self):
+        one = attributed(self.exported, self.texts[:9])
+        for ranks in (2, 4):
+            other = attributed(self.exported, self.texts[:9], ranks=ranks)
+            for a, b in zip(one["texts"], other["texts"], strict=True):
+                self.assertEqual(a["text"], b["text"])
+                self.assertEqual(a["models"][0]["integrated_gradients"]["steps"], b["models"][0]["integrated_gradients"]["steps"])
+                for x, y in zip(a["models"][0]["integrated_gradients"]["tokens"], b["models"][0]["integrated_gradients"]["tokens"], strict=True):
+                    self.assertAlmostEqual(x, y, 5)
+
+    def test_page(self):
+        attributed(self.exported, self.texts[:5], "--base", self.exported, "--influence", self.folder / "data", name="both")
+        page = WORK / "both.html"
+        self.assertEqual(report("--attributions", WORK / "both.json", "--output", page), (0, f"{page}\n", ""))
+        read = Reader(page.read_text())
+        self.assertEqual(sum(tag == "span" and "for-2" in a.get("class", "").split() and "token" in a["class"].split() for tag, a in read.tags) >= 10, True)
+        found = json.loads((WORK / "both.json").read_text())
+        found["texts"][1]["models"][0]["integrated_gradients"]["words"].append(1)
+        (WORK / "spoilt.json").write_text(json.dumps(found))
+        code, _, error = report("--attributions", WORK / "spoilt.json", "--output", WORK / "spoilt.html")
+        self.assertEqual((code, error.count("\n"), f"{WORK}/spoilt.json: texts[1]: integrated_gradients: words:" in error), (2, 1, True), error)
+
+
+if __name__ == "__main__":
+    run_tests()
