@@ -1,5 +1,5 @@
-"""Measures what prompts reach with a pretrained decoder (bench/smollm2.py), and what fine-tuning adds: prints one JSON line, writes it to
-bench-work/prompting/KIND.json, and fails where a margin below is missed.
+"""Measures what prompts reach with a pretrained decoder (bench/smollm2.py), what nearest neighbours reach with the quickstart's encoder,
+and what fine-tuning adds: prints one JSON line, writes it to bench-work/prompting/KIND.json, and fails where a margin below is missed.
 
     .venv-peers/bin/python bench/prompting.py reviews       the film reviews of a finished launch/quickstart: majority, no examples,
         [--samples 300] [--shots 4]                         4 examples, and the quickstart's own fine-tuned model, on the same samples
@@ -7,9 +7,11 @@ bench-work/prompting/KIND.json, and fails where a margin below is missed.
         [--samples 100]
     .venv-peers/bin/python bench/prompting.py chat          fine-tunes the decoder on conversations about packages: loss on packages
         [--samples 64]                                      that training did not see, before and after
+    .venv-peers/bin/python bench/prompting.py neighbours    the test split of the quickstart's film reviews: the 5 nearest of --samples
+        [--samples 64]                                      examples that 3 seeds choose, by the encoder that was not tuned
 
 Margins, set before the first run: reviews, 4 examples 0.05 over the majority, and the fine-tuned model 0.05 over them; choices 0.15
-over chance (0.25); chat 0.5 nats a token below the untuned model.
+over chance (0.25); chat 0.5 nats a token below the untuned model; neighbours of 64 examples 0.05 over the majority.
 """
 import argparse
 import json
@@ -17,6 +19,7 @@ import pathlib
 import random
 import re
 import shutil
+import statistics
 
 import h5py
 
@@ -117,9 +120,19 @@ def chat(a):
              "untuned_accuracy": before.get("accuracy"), "accuracy": after.get("accuracy")}, after["loss"] <= before["loss"] - 0.5)
 
 
+def neighbours(a):
+    said = [evaluated("--model", QUICK / "model", "--data", QUICK / "data", "--shots", a.samples, "--neighbours", 5, "--shots-seed", seed)
+            for seed in (1, 2, 3)]
+    reached = [one["accuracy"] for one in said]
+    most = max(map(sum, said[0]["confusion"])) / said[0]["samples"]
+    found = {"samples": said[0]["samples"], "shots": a.samples, "majority": most, "accuracy": statistics.mean(reached),
+             "deviation": statistics.stdev(reached)}
+    return found, found["accuracy"] >= most + 0.05
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    kinds = {"reviews": (reviews, 300), "choices": (choices, 100), "chat": (chat, 64)}
+    kinds = {"reviews": (reviews, 300), "choices": (choices, 100), "chat": (chat, 64), "neighbours": (neighbours, 64)}
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("--samples", type=int)
     parser.add_argument("--shots", type=int, default=4)

@@ -131,8 +131,13 @@ void add_choices(po::options_description& options, ChoiceRequest& r) {
     options.add_options()
         ("shots", po::value<std::int64_t>()->value_name("K")->notifier(
              [&r](std::int64_t shots) { r.shots = shots; }),
-         "what prompts alone reach: rank the labels of --data by how likely the model finds them "
-         "behind K examples of the split train; 0: behind none")
+         "what K examples of the split train reach without training. With --template: rank the "
+         "labels of --data by how likely the model finds them behind the examples (0: behind "
+         "none). Without: give each text the label that most of its nearest examples have, by the "
+         "cosine of the means of their last hidden states")
+        ("neighbours", po::value<std::int64_t>()->value_name("N")->notifier(
+             [&r](std::int64_t neighbours) { r.neighbours = neighbours; }),
+         "how many nearest of the --shots; default: 5, or all if there are fewer")
         ("template", po::value(&r.prompt)->value_name("FILE"),
          "JSON file with the text of a prompt: {\"template\": \"{text} It was {label}\", "
          "\"labels\": {NAME: WORD}}")
@@ -156,7 +161,8 @@ po::options_description options_of(EvaluateRequest& r) {
         "  mpirun -n 2 trireme evaluate --model exported --data data-reviews --split test\n"
         "  mpirun -n 8 trireme evaluate --model large --data data --set parallel.pipeline=2 --set "
         "parallel.tensor=4\n"
-        "  trireme evaluate --model MODEL --data data-reviews --shots 4 --template prompt.json\n\n"
+        "  trireme evaluate --model MODEL --data data-reviews --shots 4 --template prompt.json\n"
+        "  trireme evaluate --model MODEL --data data-reviews --shots 16 --neighbours 3\n\n"
         "Options");
     options.add_options()("model", po::value(&job.model)->required()->value_name("FOLDER"),
                           "Hugging Face folder")("data", po::value(&job.data)->value_name("FOLDER"),
@@ -192,6 +198,13 @@ void check_request(EvaluateRequest& r) {
     r.job.predictions = &r.file.emplace("--predictions", r.predictions, existing(r.force));
 }
 
+framework::jobs::Evaluation evaluate(EvaluateRequest const& r, TextService* service,
+                                     cluster::Communicator& world) {
+    if (r.choices.prompts()) return evaluate_choices(r.job, r.choices, service, world);
+    if (r.choices.nearest()) return evaluate_nearest(r.job, r.choices, world);
+    return framework::jobs::evaluate_model(r.job, world);
+}
+
 } // namespace
 
 int evaluate_command(std::vector<std::string> const& arguments) {
@@ -200,14 +213,11 @@ int evaluate_command(std::vector<std::string> const& arguments) {
     if (!parse(options, arguments)) return 0;
     check_request(r);
     std::optional<TextService> service; // before MPI_Init, and without Python in this process
-    if (r.choices.given() && launcher_rank() <= 0) service.emplace(r.job.model);
+    if (r.choices.prompts() && launcher_rank() <= 0) service.emplace(r.job.model);
     return under_mpi([&](cluster::Communicator& world) {
         if (world.rank() != 0) service.reset();
         r.job.progress = ShownProgress("evaluated");
-        auto const found =
-            r.choices.given()
-                ? evaluate_choices(r.job, r.choices, service ? &*service : nullptr, world)
-                : framework::jobs::evaluate_model(r.job, world);
+        auto const found = evaluate(r, service ? &*service : nullptr, world);
         if (world.rank() == 0) cluster::print_text(r.for_people ? tables(found) : line_of(found));
         return cluster::kDone;
     });

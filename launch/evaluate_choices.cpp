@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cluster/error.hpp"
 #include "cluster/gather.hpp"
 #include "data/json.hpp"
@@ -13,6 +15,8 @@ namespace trireme::launch {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr std::int64_t kNearest = 5; ///< scikit-learn's n_neighbors
 
 Json request_of(framework::jobs::EvaluationJob const& job, ChoiceRequest const& r) {
     auto const model = framework::pretrained::read_hf_config(job.model);
@@ -46,19 +50,28 @@ framework::jobs::ChoiceJob choices_in(Json const& answer) {
 } // namespace
 
 void check_choices(ChoiceRequest const& r, std::string const& data) {
-    if (!r.given()) return;
     if (!r.pairs.empty() && (r.shots || !data.empty() || !r.choices.empty() || !r.prompt.empty()))
         throw cluster::InputError("--pairs: legal without --data, --shots, --choices and "
                                   "--template: the file has the sentences");
     if (!r.choices.empty() && (r.shots || !data.empty()))
         throw cluster::InputError(
             "--choices: legal without --data and --shots: the file has the questions");
-    if (!r.has_file() && (!r.shots || r.prompt.empty()))
+    if (!r.prompt.empty() && r.choices.empty() && !r.shots)
         throw cluster::InputError(
-            "--shots, --template: legal together: the number of examples in a "
-            "prompt, and the file with its text");
+            "--template: legal with --shots, the number of examples in a prompt, or with "
+            "--choices");
     if (r.shots && *r.shots < 0)
         throw cluster::InputError(fmt::format("--shots: {}: legal: a whole number >= 0", *r.shots));
+    if (r.neighbours && !r.nearest())
+        throw cluster::InputError(
+            "--neighbours: legal with --shots and without --template: how many of the nearest "
+            "texts give a text its label");
+}
+
+framework::jobs::Evaluation evaluate_nearest(framework::jobs::EvaluationJob const& job,
+                                             ChoiceRequest const& r, cluster::Communicator& world) {
+    std::int64_t const nearest = r.neighbours.value_or(std::min(kNearest, *r.shots));
+    return framework::jobs::evaluate_neighbours(job, {*r.shots, nearest, r.seed}, world);
 }
 
 framework::jobs::Evaluation evaluate_choices(framework::jobs::EvaluationJob const& job,

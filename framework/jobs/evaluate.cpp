@@ -7,31 +7,22 @@
 #include <utility>
 
 #include "cluster/error.hpp"
-#include "cluster/gather_values.hpp"
-#include "cluster/topology.hpp"
 #include "data/manifest.hpp"
 #include "data/memory_dataset.hpp"
+#include "data/shots.hpp"
 #include "data/tokenizer_files.hpp"
-#include "framework/config/layout_config.hpp"
-#include "framework/evaluation/evaluator.hpp"
-#include "framework/evaluation/fills.hpp"
-#include "framework/inputs/loaded_model.hpp"
+#include "framework/evaluation/documents.hpp"
+#include "framework/evaluation/neighbours.hpp"
 #include "framework/inputs/masked_data.hpp"
 #include "framework/inputs/model_config.hpp"
-#include "framework/parallelize/compute_device.hpp"
-#include "framework/parallelize/numerics.hpp"
+#include "framework/jobs/scorer.hpp"
 #include "framework/pretrained/hf_config.hpp"
 #include "framework/pretrained/weights.hpp"
 #include "framework/tasks/task.hpp"
-#include "parallel/linear.hpp"
-#include "parallel/micro_batch_ranks.hpp"
 
 namespace trireme::framework::jobs {
 
 namespace {
-
-constexpr std::int64_t kFilled = 32; ///< samples whose logits are kept at a time
-std::vector<std::string> const kSettings{"parallel.", "numerics.compute"};
 
 /// A mean of what is not a number would be quoted as null.
 void check_finite(EvaluationJob const& job, evaluation::Outcome const& outcome) {
@@ -43,87 +34,10 @@ void check_finite(EvaluationJob const& job, evaluation::Outcome const& outcome) 
                 job.model, r.sample, job.data, job.split));
 }
 
-/// A score is quoted: the same bits on any number of ranks and threads.
-void configure(EvaluationJob const& job, cluster::Communicator& world) {
-    parallelize::configure_numerics({.mode = parallelize::NumericsMode::bitwise},
-                                    cluster::topology(world).cores_per_rank);
-    parallel::products_in_pieces = true;
-    if (job.tokens_per_micro_batch < 1)
-        throw cluster::InputError(
-            fmt::format("--tokens-per-micro-batch: {}: legal: a whole number >= 1",
-                        job.tokens_per_micro_batch));
-}
-
-/// The whole model with its weights, on a mesh over all ranks.
-class Scorer {
-  public:
-    /// `config` and `model` must outlive it. Collective. Throws InputError if the folder has no
-    /// weights of the head; `legal` says what has.
-    Scorer(config::Config const& config, model::Config const& model, cluster::Communicator& world,
-           std::string const& legal)
-        : place_(config.parallel, config.numerics, world, cluster::CommunicatorOptions{}.deadline),
-          mesh_(place_.world(), parallelize::mesh_shape(config.parallel, world.size())),
-          model_(config, model, mesh_, inputs::Purpose::inference, place_.device()) {
-        model_.read_trained_weights(legal);
-    }
-    evaluation::Outcome outcome(data::Dataset const& set, std::int64_t tokens,
-                                evaluation::Pooling pooling = evaluation::Pooling::mean,
-                                evaluation::Progress const& progress = {}) {
-        return evaluation::Evaluator(
-                   model_, {samples_per_plan, tokens, mesh_.along(parallel::Axis::tensor).size()},
-                   pooling)
-            .outcome(set, place_.world().rank() == 0 ? progress : evaluation::Progress());
-    }
-    /// Returns the `count` likeliest tokens at each label of `set`, by sample and place, on every
-    /// rank. Collective.
-    std::vector<evaluation::Fill> fills(data::Dataset const& set, std::int64_t tokens,
-                                        std::int64_t count) {
-        std::int64_t const multiple = mesh_.along(parallel::Axis::tensor).size();
-        std::vector<evaluation::Fill> mine;
-        for (auto const& plan : data::plan_evaluation(set, {kFilled, tokens, multiple})) {
-            std::vector<model::Pass> passes;
-            for (auto const& samples : parallel::own_micro_batches(
-                     plan.micro_batches, mesh_.data().rank(), mesh_.data().size())) {
-                passes.push_back(model::make_pass(set.read(samples, multiple), false, 0, 0, 1.0,
-                                                  model_.store().options().device));
-                passes.back().keep_logits = true;
-            }
-            model_.load(std::move(passes));
-            model_.engine().forward(std::ssize(plan.micro_batches));
-            evaluation::append_fills(model_.results(), set, count, mine);
-        }
-        return of_all(mine);
-    }
-
-  private:
-    /// Gives every rank what the data ranks of the last stage have found. Collective.
-    std::vector<evaluation::Fill> of_all(std::vector<evaluation::Fill> const& mine) {
-        std::vector<evaluation::Fill> all;
-        for (auto const& part : cluster::all_gather_values(mesh_.data(), mine, "predict/fills"))
-            all.insert(all.end(), part.begin(), part.end());
-        std::ranges::stable_sort(
-            all, {}, [](auto const& fill) { return std::pair(fill.sample, fill.place); });
-        auto& stages = mesh_.along(parallel::Axis::pipeline);
-        return cluster::broadcast_values(stages, all, stages.size() - 1, "predict/fills");
-    }
-
-    parallelize::ComputeDevice place_;
-    parallel::Mesh mesh_;
-    inputs::LoadedModel model_;
-};
-
-/// A score is quoted: its arithmetic is the same on any number of ranks.
-config::Config read_settings(std::string const& command, EvaluationJob const& job,
-                             std::string const& task) {
-    config::Config config = config::layout_config(command, kSettings, job.set, job.model, task);
-    config.numerics.mode = parallelize::NumericsMode::bitwise;
-    return config;
-}
-
 } // namespace
 
 Evaluation evaluate_model(EvaluationJob const& job, cluster::Communicator& world) {
-    configure(job, world);
+    configure_scores(job, world);
     auto set = data::open_dataset(job.data, job.split);
     set->verify(world.rank(), world.size());
     config::Config config = read_settings("trireme evaluate", job, set->task().name);
@@ -158,7 +72,7 @@ void write_choices(cluster::OutputFile& file, ChoiceJob const& choices,
 
 Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
                             cluster::Communicator& world) {
-    configure(job, world);
+    configure_scores(job, world);
     bool const causal = pretrained::read_hf_config(job.model).causal;
     auto const& task = data::schema_of(causal ? data::TaskKind::language_modeling
                                               : data::TaskKind::masked_language_modeling);
@@ -175,6 +89,84 @@ Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
     if (world.rank() == 0 && job.predictions) write_choices(*job.predictions, choices, ranked);
     return {evaluation::summarize_choices(choices.questions, ranked, choices.labels),
             config.numerics.compute, choices.labels};
+}
+
+namespace {
+
+void check_neighbours(EvaluationJob const& job, NeighbourJob const& how, data::Dataset const& set,
+                      data::Dataset const& train) {
+    data::check_shots(set, job.data, job.split);
+    if (how.shots < 1)
+        throw cluster::InputError(fmt::format(
+            "--shots: {}: legal without --template: a whole number >= 1, of texts among which the "
+            "nearest are",
+            how.shots));
+    if (how.nearest < 1 || how.nearest > how.shots)
+        throw cluster::InputError(
+            fmt::format("--neighbours: {}: legal: 1 to {}, the --shots", how.nearest, how.shots));
+    for (auto const* texts : {&set, &train})
+        if (!evaluation::documents_of(*texts).empty())
+            throw cluster::InputError(fmt::format(
+                "--shots: {} has texts divided into windows; legal: data prepared without "
+                "--windows",
+                job.data));
+}
+
+evaluation::EmbeddedTexts embedded(Scorer& scorer, EvaluationJob const& job,
+                                   data::Dataset const& set, std::vector<std::int64_t> samples,
+                                   evaluation::Progress const& progress = {}) {
+    evaluation::EmbeddedTexts texts{
+        .values = scorer.embeddings(set, samples, job.tokens_per_micro_batch, progress)};
+    texts.width = std::ssize(texts.values) / std::ssize(samples);
+    for (auto const sample : samples) {
+        texts.labels.push_back(set.class_of(sample));
+        texts.sources.push_back(set.source(sample));
+    }
+    if (!std::ranges::all_of(texts.values, [](double x) { return std::isfinite(x); }))
+        throw cluster::JobError(fmt::format(
+            "{}: an embedding is not a finite number: the weights are too large for float32; --set "
+            "numerics.compute=fp64 computes in float64",
+            job.model));
+    return texts;
+}
+
+std::vector<std::int64_t> labelled_samples(data::Dataset const& set, std::string const& name) {
+    std::vector<std::int64_t> samples;
+    for (std::int64_t i = 0; i < set.size(); ++i)
+        if (set.class_of(i) >= 0) samples.push_back(i);
+    if (samples.empty())
+        throw cluster::InputError(name + ": no sample with a label; legal: one or more");
+    return samples;
+}
+
+} // namespace
+
+Evaluation evaluate_neighbours(EvaluationJob const& job, NeighbourJob const& how,
+                               cluster::Communicator& world) {
+    configure_scores(job, world);
+    auto const set = data::open_dataset(job.data, job.split),
+               train = data::open_dataset(job.data, "train");
+    check_neighbours(job, how, *set, *train);
+    for (auto const* texts : {&*set, &*train}) texts->verify(world.rank(), world.size());
+    auto const shots = data::choose_shots(*train, how.shots, how.seed),
+               tests = labelled_samples(*set, job.data + " " + job.split);
+    config::Config config = read_settings("trireme evaluate", job, set->task().name);
+    config.data.path = job.data;
+    auto const& labels = set->label_names();
+    model::Config const model = inputs::read_model_config(config, labels);
+    for (auto const* texts : {&*set, &*train}) inputs::check_fit(model, *texts, config);
+    data::check_same_tokenizer(job.data, data::read_manifest(job.data).tokenizer_xxh3, job.model);
+    pretrained::check_weights(config.model, model);
+    Scorer scorer(config, model, world, "");
+    auto const known = embedded(scorer, job, *train, shots),
+               asked = embedded(scorer, job, *set, tests, job.progress);
+    auto const found = evaluation::find_neighbours(known, asked, how.nearest, std::ssize(labels));
+    std::string lines;
+    for (std::size_t i = 0; i < found.size(); ++i)
+        lines += evaluation::to_json(found[i], asked, i, known, labels).dump() + "\n";
+    if (world.rank() == 0 && job.predictions) job.predictions->write(lines);
+    return {evaluation::summarize_neighbours(found, asked, std::ssize(labels)),
+            config.numerics.compute, labels};
 }
 
 struct Predictor::State {
@@ -261,7 +253,7 @@ data::TaskSchema const& task_of_model(std::string const& folder) {
 }
 
 Predictor::Predictor(EvaluationJob const& job, cluster::Communicator& world) {
-    configure(job, world);
+    configure_scores(job, world);
     model::Config const body = pretrained::read_hf_config(job.model);
     tasks::Task const& task = task_of_folder(job.model, body);
     config::Config const config = read_settings("trireme predict", job, task.schema().name);

@@ -58,6 +58,19 @@ struct ChoiceJob {
 Evaluation evaluate_choices(EvaluationJob const& job, ChoiceJob choices,
                             cluster::Communicator& world);
 
+/// Says among how many labelled texts of the split "train", chosen by the seed, how many nearest
+/// ones give a text its class.
+struct NeighbourJob {
+    std::int64_t shots = 0, nearest = 0;
+    std::uint64_t seed = 1;
+};
+/// Classifies the texts of a split by their nearest labelled neighbours
+/// (evaluation/neighbours.hpp): embeddings are the mean of the last hidden states of a model as it
+/// is, whose head is not asked. Predictions are a line for each text. Collective over `world`.
+/// Throws InputError.
+Evaluation evaluate_neighbours(EvaluationJob const& job, NeighbourJob const& how,
+                               cluster::Communicator& world);
+
 /// Returns the task of a folder whose model predicts something of texts. Local. Throws InputError
 /// for one that was not trained to.
 data::TaskSchema const& task_of_model(std::string const& folder);

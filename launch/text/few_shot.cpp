@@ -5,6 +5,7 @@
 #include "cluster/counted.hpp"
 #include "cluster/error.hpp"
 #include "data/loader.hpp"
+#include "data/shots.hpp"
 #include "launch/text/choices.hpp"
 
 namespace trireme::launch::text {
@@ -56,28 +57,6 @@ std::vector<Labelled> texts_of(data::Dataset const& set, std::vector<std::int64_
         all.push_back({trimmed(texts[i]), trimmed(pairs[i]), set.class_of(samples[i]),
                        set.source(samples[i])});
     return all;
-}
-
-/// Chooses as many samples of each class; those that are left over go to classes drawn by the
-/// seed. Their order is drawn by the seed too.
-std::vector<std::int64_t> choose_shots(data::Dataset const& train, std::int64_t shots,
-                                       std::uint64_t seed) {
-    auto const classes = std::ssize(train.label_names());
-    std::vector<std::int64_t> wanted(static_cast<std::size_t>(classes), shots / classes), chosen;
-    for (std::int64_t i = 0; i < shots % classes; ++i)
-        ++wanted[static_cast<std::size_t>(data::ordered_sample(seed, classes, i))];
-    for (std::int64_t i = 0; i < train.size() && std::ssize(chosen) < shots; ++i) {
-        auto const sample = data::ordered_sample(seed, train.size(), i);
-        auto const label = train.class_of(sample);
-        if (label < 0 || wanted[static_cast<std::size_t>(label)] == 0) continue;
-        --wanted[static_cast<std::size_t>(label)];
-        chosen.push_back(sample);
-    }
-    if (std::ssize(chosen) < shots)
-        throw cluster::InputError(fmt::format(
-            "--shots: {}: a class has too few samples of training for its share; legal: fewer",
-            shots));
-    return chosen;
 }
 
 /// The word of each label, in the order of the labels. Throws InputError for names of the template
@@ -169,14 +148,6 @@ std::vector<Labelled> tests_of(data::Dataset const& set, std::string const& name
     return tests;
 }
 
-void check_task(data::Dataset const& set, std::string const& folder, std::string const& split) {
-    if (set.task().kind != data::TaskKind::classification)
-        throw cluster::InputError(fmt::format("--shots: {} is data of {}; legal: of classification",
-                                              folder, set.task().name));
-    if (split == "train")
-        throw cluster::InputError("--split: train: the shots are taken from it; legal: another");
-}
-
 } // namespace
 
 Json few_shot(Json const& request, std::string const& folder, Tokenizer const& tokenizer) {
@@ -184,13 +155,13 @@ Json few_shot(Json const& request, std::string const& folder, Tokenizer const& t
                split = request.at("split").get<std::string>(),
                file = request.at("template").get<std::string>();
     auto const set = data::open_dataset(name, split), train = data::open_dataset(name, "train");
-    check_task(*set, name, split);
+    data::check_shots(*set, name, split);
     auto const paired =
         set->segments() > 1 ? std::vector<std::string>{"{pair}"} : std::vector<std::string>{};
     PromptTemplate const prompt = read_template(file, "{label}", "{text}", paired);
     auto const words = words_of(prompt, set->label_names(), file);
-    auto const shots = choose_shots(*train, request.at("shots").get<std::int64_t>(),
-                                    request.at("seed").get<std::uint64_t>());
+    auto const shots = data::choose_shots(*train, request.at("shots").get<std::int64_t>(),
+                                          request.at("seed").get<std::uint64_t>());
     FewShot const prompts(prompt, words, texts_of(*train, shots, tokenizer));
     auto const tests = tests_of(*set, name + " " + split, tokenizer);
     check_whole(tests, name);

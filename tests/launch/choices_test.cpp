@@ -36,11 +36,20 @@ class Choices : public Scene {
         change("llama/config.json", "\"max_position_embeddings\": 16",
                "\"max_position_embeddings\": 64")(dir());
         write("llama/tokenizer_config.json", R"({"pad_token": "[PAD]"})")(dir());
-        fs::create_directories(dir() + "/bert-masked");
-        for (std::string const file : {"config.json", "model.safetensors"})
-            fs::copy_file(TRIREME_GOLDEN "/bert-masked/" + file, dir() + "/bert-masked/" + file);
-        fs::copy_file(dir() + "/llama/tokenizer.json", dir() + "/bert-masked/tokenizer.json");
-        write("bert-masked/tokenizer_config.json", R"({"mask_token": "was"})")(dir());
+        copy_golden("bert-masked");
+    }
+
+    /// Makes DIR/MODEL of a golden encoder.
+    void copy_golden(std::string const& model) {
+        fs::create_directories(dir() + "/" + model);
+        auto const copy = [&](std::string const& from, std::string const& file) {
+            fs::copy_file(from + "/" + file, dir() + "/" + model + "/" + file,
+                          fs::copy_options::overwrite_existing);
+        };
+        copy(TRIREME_GOLDEN "/" + model, "config.json");
+        copy(TRIREME_GOLDEN "/" + model, "model.safetensors");
+        copy(dir() + "/llama", "tokenizer.json");
+        write(model + "/tokenizer_config.json", R"({"mask_token": "was"})")(dir());
     }
 
     /// Runs `evaluate` with predictions, whose lines are kept.
@@ -145,6 +154,61 @@ TEST_F(Choices, OfPromptsHaveTheScoresOfTransformers) {
     }
 }
 
+TEST_F(Choices, OfTheNearestNeighboursAreThoseOfScikitLearn) {
+    Json const golden = Json::parse(cluster::read_file(TRIREME_GOLDEN "/neighbours.json"));
+    write("train.jsonl", rows_of(golden["train"]))(dir());
+    write("test.jsonl", rows_of(golden["test"]))(dir());
+    for (auto const& [model, counts] : golden["models"].items()) {
+        copy_golden(model);
+        prepare(model);
+        for (auto const& [count, wanted] : counts.items()) {
+            std::vector<std::string> const arguments{"--model",          "DIR/" + model, "--data",
+                                                     "DIR/set-" + model, "--shots",      "18",
+                                                     "--neighbours",     count};
+            Json const found = evaluate(arguments);
+            EXPECT_EQ(found["accuracy"], wanted["accuracy"]) << model << " " << count;
+            auto const lines = lines_of(predictions_);
+            ASSERT_EQ(lines.size(), golden["test"].size());
+            for (std::size_t i = 0; i < lines.size(); ++i) {
+                EXPECT_EQ(lines[i]["prediction"], wanted["predictions"][i]);
+                EXPECT_EQ(lines[i]["shares"], wanted["shares"][i]) << model << " " << count;
+                for (std::size_t k = 0; k < wanted["neighbours"][i].size(); ++k)
+                    EXPECT_EQ(lines[i]["neighbours"][k],
+                              "DIR/train.jsonl:" +
+                                  std::to_string(wanted["neighbours"][i][k].get<int>() + 1));
+            }
+        }
+    }
+}
+
+TEST_F(Choices, OfNeighboursAreTheSameInEveryLayout) {
+    Json const golden = Json::parse(cluster::read_file(TRIREME_GOLDEN "/neighbours.json"));
+    write("train.jsonl", rows_of(golden["train"]))(dir());
+    write("test.jsonl", rows_of(golden["test"]))(dir());
+    prepare("bert-masked");
+    std::vector<std::string> const arguments{
+        "--model", "DIR/bert-masked", "--data", "DIR/set-bert-masked", "--shots", "8"};
+    Json const alone = evaluate(arguments);
+    std::string const predictions = predictions_;
+    auto const with = [&](std::vector<std::string> const& more) {
+        auto all = arguments;
+        all.insert(all.end(), more.begin(), more.end());
+        return all;
+    };
+    EXPECT_EQ(evaluate(with({"--tokens-per-micro-batch", "1"})), alone) << "unpacked";
+    EXPECT_EQ(predictions_, predictions);
+    for (auto const& [ranks, layout] : std::vector<std::pair<int, std::vector<std::string>>>{
+             {2, {}},
+             {3, {}},
+             {2, {"--set", "parallel.tensor=2"}},
+             {2, {"--set", "parallel.pipeline=2"}},
+             {2, {"--set", "parallel.zero=3"}},
+             {4, {"--set", "parallel.tensor=2", "--set", "parallel.pipeline=2"}}}) {
+        EXPECT_EQ(evaluate(with(layout), ranks), alone) << ranks;
+        EXPECT_EQ(predictions_, predictions) << ranks;
+    }
+}
+
 TEST_F(Choices, AreTheSameAtAnyRankCountAndMicroBatch) {
     prepare("llama");
     std::vector<std::string> const arguments{"--model",       "DIR/llama",  "--data",
@@ -180,9 +244,20 @@ TEST_F(Choices, RefuseInOneLineWhatDoesNotFit) {
         "--data", "DIR/set-llama", "--template", "DIR/template.json", "--shots", "2"};
     EXPECT_EQ(refused(shots), "trireme: --shots: 2: DIR/test.jsonl:3 has 31 tokens with them; "
                               "legal: at most 1, as DIR/llama/config.json has 30 positions\n");
-    EXPECT_EQ(refused({"--data", "DIR/set-llama", "--shots", "1"}),
-              "trireme: --shots, --template: legal together: the number of examples in a prompt, "
-              "and the file with its text\n");
+    EXPECT_EQ(
+        refused({"--data", "DIR/set-llama", "--template", "DIR/template.json"}),
+        "trireme: --template: legal with --shots, the number of examples in a prompt, or with "
+        "--choices\n");
+    EXPECT_EQ(refused({"--data", "DIR/set-llama", "--shots", "0"}),
+              "trireme: --shots: 0: legal without --template: a whole number >= 1, of texts among "
+              "which the nearest are\n");
+    EXPECT_EQ(refused({"--data", "DIR/set-llama", "--shots", "2", "--neighbours", "3"}),
+              "trireme: --neighbours: 3: legal: 1 to 2, the --shots\n");
+    EXPECT_EQ(refused({"--data", "DIR/set-llama", "--neighbours", "1"}),
+              "trireme: --neighbours: legal with --shots and without --template: how many of the "
+              "nearest texts give a text its label\n");
+    EXPECT_EQ(refused({"--data", "DIR/set-llama", "--shots", "2", "--split", "train"}),
+              "trireme: --split: train: the shots are taken from it; legal: another\n");
     EXPECT_EQ(refused({"--choices", "DIR/questions.jsonl", "--data", "DIR/set-llama"}),
               "trireme: --choices: legal without --data and --shots: the file has the questions\n");
     write("bad.jsonl", R"({"question": "it", "choices": ["a", "b"], "answer": 2})"
