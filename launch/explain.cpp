@@ -103,6 +103,10 @@ void print_samples(framework::planning::RunPreview const& p,
                    config.data.path, config.data.validation);
     else
         fmt::print("validation  {}\n", counted(p.validation_samples, "sample"));
+    if (config.evaluation.generate > 0)
+        fmt::print("completions {} of it at each evaluation, at most {} each\n",
+                   counted(config.evaluation.generate, "prompt"),
+                   counted(config.evaluation.max_new_tokens, "token"));
     if (p.general_samples > 0)
         fmt::print("general     {} of {}, before training and at each evaluation\n",
                    counted(p.general_samples, "sample"), config.guard.general_data);

@@ -22,6 +22,8 @@ namespace {
 [[noreturn]] void become(char const* program, char const* folder, int socket) {
     dup2(socket, STDIN_FILENO);
     dup2(socket, STDOUT_FILENO);
+    // Orders to save and stop reach all processes of a job; this one ends when its socket closes.
+    for (int const order : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) signal(order, SIG_IGN);
     execl(program, program, "serve", folder, static_cast<char*>(nullptr));
     _exit(127);
 }

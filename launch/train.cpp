@@ -15,6 +15,7 @@
 #include "framework/planning/plan_report.hpp"
 #include "framework/run/stop_signal.hpp"
 #include "launch/commands.hpp"
+#include "launch/completion_scorer.hpp"
 #include "launch/explain.hpp"
 #include "launch/job_environment.hpp"
 #include "launch/options.hpp"
@@ -99,7 +100,7 @@ planning::StepDescription first_step(framework::train::RunContext const& run) {
 
 /// Trains, and says on rank 0 what came of it. Collective; returns the exit code.
 int train_as_asked(TrainRequest const& r, framework::config::Config const& config,
-                   cluster::Communicator& world) {
+                   TextService* service, cluster::Communicator& world) {
     if (!r.certificate.empty() && world.rank() == 0)
         framework::parity::attach_certificate(r.certificate, config);
     double const peak = peak_flops(config);
@@ -112,7 +113,11 @@ int train_as_asked(TrainRequest const& r, framework::config::Config const& confi
                 planning::predict_memory(run.inputs.model, first_step(run), world.rank()).peak.peak;
         return expected;
     };
-    auto const outcome = framework::train::train(config, world, shared_job_limits(world), expect);
+    auto const limits = shared_job_limits(world);
+    bool const scores = config.evaluation.generate > 0 && world.rank() == 0;
+    auto const outcome =
+        framework::train::train(config, world, limits, expect,
+                                completion_scorer(scores ? &service_of_rank_0(service) : nullptr));
     if (world.rank() == 0 && outcome.exit_code == cluster::kDone)
         cluster::print_text(fmt::format("done: {}, weights sha256 {}\nrun folder: {}\n",
                                         cluster::counted(outcome.steps, "step"),
@@ -132,10 +137,13 @@ int train_command(std::vector<std::string> const& arguments) {
     // before MPI_Init: all ranks together may take minutes to start
     std::optional<framework::run::StopSignal> listening;
     if (!r.dry) listening.emplace();
+    std::optional<TextService> service; // before MPI_Init, and without Python in this process
+    if (!r.dry) start_scorer(service, r.file, r.set);
     return under_mpi([&](cluster::Communicator& world) {
+        if (world.rank() != 0) service.reset();
         auto const resolved = read_shared_config(r.file, r.set, world);
         if (r.dry) return dry_run(resolved, r.ranks, world), static_cast<int>(cluster::kDone);
-        return train_as_asked(r, resolved.config, world);
+        return train_as_asked(r, resolved.config, service ? &*service : nullptr, world);
     });
 }
 

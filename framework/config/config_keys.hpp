@@ -202,6 +202,8 @@ void walk(Walk& w, evaluation::Section& s) {
     w.field("metric", s.metric, not_empty("a metric of the task (docs/metrics.md)"));
     w.choice("pooling", s.pooling);
     w.field("patience", s.patience, at_least(0));
+    w.field("generate", s.generate, at_least<std::int64_t>(0));
+    w.field("max_new_tokens", s.max_new_tokens, at_least<std::int64_t>(1));
 }
 template <typename Walk>
 void walk(Walk& w, run::CheckpointSection& s) {

@@ -108,6 +108,18 @@ double spearman(Outcome const& outcome) {
     });
 }
 
+double mean_of_completions(Outcome const& outcome, double CompletionScores::*score) {
+    double sum = 0;
+    for (auto const& scores : outcome.completions) sum += scores.*score;
+    return sum / static_cast<double>(outcome.completions.size());
+}
+double completed_exactly(Outcome const& outcome) {
+    return mean_of_completions(outcome, &CompletionScores::exact_match);
+}
+double completed_rouge_l(Outcome const& outcome) {
+    return mean_of_completions(outcome, &CompletionScores::rouge_l);
+}
+
 } // namespace
 
 std::vector<Metric> const& metrics() {
@@ -136,6 +148,8 @@ std::vector<Metric> const& metrics() {
         {"roc_auc", Better::larger, {label_sets}, label_roc_auc, false},
         {"calibration_error", Better::smaller, {classes}, calibration_error, false},
         {"perplexity", Better::smaller, {next_tokens}, perplexity},
+        {"exact_match", Better::larger, {next_tokens}, completed_exactly, true, true},
+        {"rouge_l", Better::larger, {next_tokens}, completed_rouge_l, true, true},
         {"mse", Better::smaller, {numbers}, mean_squared_error},
         {"pearson", Better::larger, {numbers}, pearson},
         {"spearman", Better::larger, {numbers}, spearman},
@@ -143,10 +157,13 @@ std::vector<Metric> const& metrics() {
     return table;
 }
 
-Metric const& metric_named(std::string const& name, Findings findings, std::string const& place) {
+Metric const& metric_named(std::string const& name, Findings findings, std::string const& place,
+                           bool completes) {
     std::string legal;
     for (auto const& metric : metrics()) {
-        if (std::ranges::find(metric.of, findings) == metric.of.end()) continue;
+        if (std::ranges::find(metric.of, findings) == metric.of.end() ||
+            (metric.of_completions && !completes))
+            continue;
         if (name == metric.name) return metric;
         legal += (legal.empty() ? "" : ", ") + std::string(metric.name);
     }
@@ -180,7 +197,8 @@ Metrics summarize(Outcome const& outcome) {
     Metrics found;
     found.samples = std::ssize(outcome.samples);
     for (auto const& metric : metrics())
-        if (std::ranges::find(metric.of, outcome.findings) != metric.of.end())
+        if (std::ranges::find(metric.of, outcome.findings) != metric.of.end() &&
+            (!metric.of_completions || !outcome.completions.empty()))
             found.values.emplace_back(metric.name, metric.value(outcome));
     if (outcome.findings == Findings::classes) {
         found.confusion = confusion_of(outcome);

@@ -19,6 +19,11 @@ namespace trireme::framework::evaluation {
 
 using model::Findings;
 
+/// Scores of the completion of a prompt, from 0 to 1.
+struct CompletionScores {
+    double exact_match = 0, rouge_l = 0;
+};
+
 /// The results of a whole data set, sorted by sample.
 struct Outcome {
     Findings findings = Findings::next_tokens;
@@ -28,8 +33,9 @@ struct Outcome {
     std::vector<float> targets = {};      ///< [n, outputs] of the last two; not a number: none
     std::vector<std::int32_t> words = {}; ///< of classes of tokens, as in model::Results
     std::vector<std::string> labels = {}; ///< of classes of tokens: their names
-    std::vector<model::AnswerSpan> spans = {};  ///< of answers, as in model::Results
-    data::Questions const* questions = nullptr; ///< of answers; null: not known
+    std::vector<model::AnswerSpan> spans = {};      ///< of answers, as in model::Results
+    data::Questions const* questions = nullptr;     ///< of answers; null: not known
+    std::vector<CompletionScores> completions = {}; ///< of the prompts that were completed, if any
 };
 
 struct Metric {
@@ -39,13 +45,15 @@ struct Metric {
     std::vector<Findings> of; ///< findings that it can be computed from
     double (*value)(Outcome const& outcome);
     bool in_text = true; ///< in the lines of a run for people, also where it decides nothing
+    bool of_completions = false; ///< only where prompts were completed
 };
 
 /// Every metric, in the order in which they are shown.
 std::vector<Metric> const& metrics();
 /// Throws InputError "PLACE: NAME: legal: loss, accuracy, ..." for one that there is not for
-/// `findings`.
-Metric const& metric_named(std::string const& name, Findings findings, std::string const& place);
+/// `findings`, or only where prompts are completed.
+Metric const& metric_named(std::string const& name, Findings findings, std::string const& place,
+                           bool completes = false);
 
 /// Samples whose predicted class has a probability in (low, high], or 0 in the first bin.
 struct ReliabilityBin {

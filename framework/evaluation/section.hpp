@@ -16,6 +16,9 @@ struct Section {
     Pooling pooling = Pooling::mean; ///< outputs of documents that were divided into windows
     /// evaluations without improvement before stopping; 0: never stop early
     int patience = 0;
+    /// prompts of the validation split that are completed greedily at each evaluation; 0: none
+    std::int64_t generate = 0;
+    std::int64_t max_new_tokens = 128; ///< of such a completion
 };
 
 /// Names in configurations and messages, in the order of the values.

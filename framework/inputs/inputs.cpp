@@ -37,7 +37,7 @@ void check_set(data::Dataset const& set, config::Config const& config) {
             fmt::format("task: {}: legal: {}, for which the data in {} were prepared", config.task,
                         set.task().name, config.data.path));
     evaluation::metric_named(config.evaluation.metric, tasks::task_of(set.task().kind).findings(),
-                             "evaluation.metric");
+                             "evaluation.metric", config.evaluation.generate > 0);
     if (set.size() < config.batch.global)
         throw cluster::InputError(
             fmt::format("batch.global: {}: {} has only {} training samples; legal: at most that",
@@ -175,6 +175,7 @@ Inputs open_inputs(config::Config const& config) {
     if (in.validation) in.validation->questions(); // a file that cannot be read is told now
     check_tokenizers(config, manifest);
     in.general = open_general(config, in.model);
+    in.prompts = open_prompts(config, in.validation.get());
     in.steps = run::planned_steps(config.train, config.batch.global, in.train->size());
     if (in.mixture) check_caps(config, *in.mixture, in.steps);
     return in;

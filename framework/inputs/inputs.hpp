@@ -6,6 +6,7 @@
 #include "data/loader.hpp"
 #include "data/mixture.hpp"
 #include "framework/config/config.hpp"
+#include "framework/inputs/validation_prompts.hpp"
 #include "framework/model/config.hpp"
 #include "framework/run/disk_room.hpp"
 
@@ -22,6 +23,7 @@ struct Inputs {
     std::int64_t steps = 0; ///< steps of the whole run
     /// general text whose loss is followed; null: none
     std::unique_ptr<data::Dataset> general = nullptr;
+    ValidationPrompts prompts = {}; ///< completed at each evaluation
 };
 
 /// Fails before memory is taken for weights: data of another task, a sample the model has no

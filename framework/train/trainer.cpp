@@ -66,7 +66,8 @@ void renew_config_file(RunContext const& run, Reports& reports) {
 } // namespace
 
 Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
-                 run::JobLimits const& limits, at::Device device)
+                 run::JobLimits const& limits, at::Device device,
+                 evaluation::CompletionScorer scorer)
     : run_(config, world, limits),
       model_(run_.config, run_.inputs.model, run_.mesh, inputs::Purpose::training, device),
       optimizer_(model_.store(), config.optimizer,
@@ -81,7 +82,8 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
                state_bytes(model_, config.optimizer.ema_decay > 0), world),
       reports_(run_),
       dynamics_(config.train.dynamics && world.rank() == 0 ? config.run + "/dynamics.bin" : ""),
-      trace_(config.log, config.run, about_trace(run_), world), validation_(run_, model_, reports_),
+      trace_(config.log, config.run, about_trace(run_), world),
+      validation_(run_, model_, reports_, std::move(scorer)),
       saves_(run_, model_, lock_, control_, reports_),
       ledger_(run_, model_, saves_, reports_, dynamics_, device) {
     batches_.weigh_classes(run_.inputs.model.class_weights);
@@ -288,11 +290,12 @@ Outcome Trainer::outcome(int exit_code) {
 }
 
 Outcome train(config::Config const& config, cluster::Communicator& world,
-              run::JobLimits const& limits, Expect const& expect) {
+              run::JobLimits const& limits, Expect const& expect,
+              evaluation::CompletionScorer scorer) {
     cluster::set_call_deadline(world, deadline_of(config));
     parallelize::configure_numerics(config.numerics, cluster::topology(world).cores_per_rank);
     parallelize::ComputeDevice place(config.parallel, config.numerics, world, deadline_of(config));
-    Trainer trainer(config, place.world(), limits, place.device());
+    Trainer trainer(config, place.world(), limits, place.device(), std::move(scorer));
     if (expect) trainer.expect(expect(trainer.context()));
     return trainer.run();
 }

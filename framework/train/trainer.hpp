@@ -37,9 +37,11 @@ class Trainer {
   public:
     /// Sets everything up, from the newest valid checkpoint of the run folder if there is one.
     /// Collective over `world`. Throws InputError before anything large is allocated. `device`:
-    /// where it computes, with a `world` that takes tensors there (compute_device.hpp).
+    /// where it computes, with a `world` that takes tensors there (compute_device.hpp); `scorer`:
+    /// on rank 0, for evaluation.generate.
     Trainer(config::Config const& config, cluster::Communicator& world,
-            run::JobLimits const& limits = {}, at::Device device = at::kCPU);
+            run::JobLimits const& limits = {}, at::Device device = at::kCPU,
+            evaluation::CompletionScorer scorer = {});
 
     /// Says what steps should come to. Local.
     void expect(run::Expectation const& expectation) { reports_.expect(expectation); }
@@ -101,8 +103,10 @@ class Trainer {
 using Expect = std::function<run::Expectation(RunContext const& run)>;
 
 /// Reads everything, trains, closes; stops for a signal where the caller holds a StopSignal.
-/// Without `expect`, nothing is expected. Collective over `world`.
+/// Without `expect`, nothing is expected; `scorer`: on rank 0, for evaluation.generate. Collective
+/// over `world`.
 Outcome train(config::Config const& config, cluster::Communicator& world,
-              run::JobLimits const& limits = {}, Expect const& expect = {});
+              run::JobLimits const& limits = {}, Expect const& expect = {},
+              evaluation::CompletionScorer scorer = {});
 
 } // namespace trireme::framework::train

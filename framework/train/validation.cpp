@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "cluster/error.hpp"
 #include "cluster/flight_record.hpp"
@@ -12,8 +13,10 @@
 
 namespace trireme::framework::train {
 
-Validation::Validation(RunContext& run, parallelize::ParallelModel& model, Reports& reports)
-    : run_(run), reports_(reports), evaluator_(model, run.shape, run.config.evaluation.pooling) {}
+Validation::Validation(RunContext& run, parallelize::ParallelModel& model, Reports& reports,
+                       evaluation::CompletionScorer scorer)
+    : run_(run), reports_(reports), evaluator_(model, run.shape, run.config.evaluation.pooling),
+      completions_(run, model, std::move(scorer)) {}
 
 bool Validation::due() const {
     auto const& progress = run_.progress;
@@ -27,7 +30,8 @@ bool Validation::evaluate(run::Control& control) {
     cluster::enter_phase("evaluation");
     auto& progress = run_.progress;
     auto const start = std::chrono::steady_clock::now();
-    evaluation::Outcome const outcome = evaluator_.outcome(*run_.inputs.validation);
+    evaluation::Outcome outcome = evaluator_.outcome(*run_.inputs.validation);
+    outcome.completions = completions_.make();
     last_ = evaluation::summarize(outcome);
     bool const allowed = follow_general();
     double const seconds =
@@ -47,9 +51,10 @@ bool Validation::evaluate(run::Control& control) {
 
 bool Validation::take_value(bool allowed) {
     auto& progress = run_.progress;
-    evaluation::Metric const& metric = evaluation::metric_named(
-        run_.config.evaluation.metric,
-        tasks::task_of(run_.inputs.validation->task().kind).findings(), "evaluation.metric");
+    evaluation::Metric const& metric =
+        evaluation::metric_named(run_.config.evaluation.metric,
+                                 tasks::task_of(run_.inputs.validation->task().kind).findings(),
+                                 "evaluation.metric", run_.config.evaluation.generate > 0);
     double const value = last_->value(metric.name);
     // A checkpoint holds the best value as JSON, which has no infinite number.
     bool const better =

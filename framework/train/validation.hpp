@@ -5,6 +5,7 @@
 #include "framework/evaluation/evaluator.hpp"
 #include "framework/parallelize/parallel_model.hpp"
 #include "framework/run/control.hpp"
+#include "framework/train/completions.hpp"
 #include "framework/train/reports.hpp"
 #include "framework/train/run_context.hpp"
 
@@ -12,8 +13,9 @@ namespace trireme::framework::train {
 
 class Validation {
   public:
-    /// All arguments must outlive this. Local.
-    Validation(RunContext& run, parallelize::ParallelModel& model, Reports& reports);
+    /// `run`, `model` and `reports` must outlive this; `scorer` reads completions on rank 0. Local.
+    Validation(RunContext& run, parallelize::ParallelModel& model, Reports& reports,
+               evaluation::CompletionScorer scorer = {});
 
     /// Every evaluation.every steps, and after the last step of the run, and of the job by
     /// job.until_step, once. Local.
@@ -43,6 +45,7 @@ class Validation {
     RunContext& run_;
     Reports& reports_;
     evaluation::Evaluator evaluator_;
+    Completions completions_;
     std::optional<evaluation::Metrics> last_;
 };
 

@@ -21,6 +21,7 @@ METRICS = {
     "accuracy_per_byte": ("percent", "share of the questions whose right choice is likeliest per byte"),
     "f1": ("percent", "mean of F1 over the classes that occur or are predicted"), "perplexity": ("number", "e to the power of the loss"),
     "micro_f1": ("percent", "F1 of all labels of all samples together"), "exact_match": ("percent", "share of the samples that are right in everything"),
+    "rouge_l": ("percent", "mean ROUGE-L of the completions"),
     "precision": ("percent", "share of the entities found that are right"), "recall": ("percent", "share of the entities that were found"),
     "macro_f1": ("percent", "mean of F1 over the types of entities"), "strict_f1": ("percent", "F1 of entities that are well-formed"),
     "has_answer_f1": ("percent", "F1 of words where there is an answer"), "no_answer_f1": ("percent", "share of the questions without one that are told"),
