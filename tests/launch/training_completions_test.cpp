@@ -72,7 +72,7 @@ class Completions : public Generation {
         write("validation.jsonl", rows_);
         fs::remove_all(path("data"));
         Outcome const prepared =
-            prepare({path("rows.jsonl"), "--validation", path("validation.jsonl")});
+            prepare({path("rows.jsonl"), "--validation", path("validation.jsonl"), "--stop", "w1"});
         ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
     }
     /// Trains as `more` says on a new run folder.
@@ -176,9 +176,12 @@ TEST_F(Completions, AreRefusedInOneLineWhereThereAreNone) {
     refused({"evaluation.generate=21"}, "evaluation.generate: 21: " + path("data") +
                                             " has 20 samples of split \"validation\" to complete; "
                                             "legal: at most that");
-    refused({"evaluation.generate=4", "parallel.tensor=2"},
-            "parallel.tensor: 2: legal with evaluation.generate: 4: 1; completions are not divided "
-            "over tensor ranks");
+    Outcome const divided = train({"evaluation.generate=4", "parallel.tensor=2"}, 2);
+    EXPECT_EQ(divided.exit_code, 2);
+    EXPECT_NE(divided.output.find("parallel.tensor: 2: legal with evaluation.generate: 4: 1; "
+                                  "completions are not divided over tensor ranks"),
+              std::string::npos)
+        << divided.output;
     refused({"evaluation.generate=4", "parallel.virtual_stages=2"},
             "parallel.virtual_stages: 2: legal with evaluation.generate: 4: 1; completions go "
             "through one part of the model on each stage");
