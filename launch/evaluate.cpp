@@ -162,7 +162,8 @@ po::options_description options_of(EvaluateRequest& r) {
         "  mpirun -n 8 trireme evaluate --model large --data data --set parallel.pipeline=2 --set "
         "parallel.tensor=4\n"
         "  trireme evaluate --model MODEL --data data-reviews --shots 4 --template prompt.json\n"
-        "  trireme evaluate --model MODEL --data data-reviews --shots 16 --neighbours 3\n\n"
+        "  trireme evaluate --model quickstart/model --data data-reviews --shots 16 --neighbours "
+        "3\n\n"
         "Options");
     options.add_options()("model", po::value(&job.model)->required()->value_name("FOLDER"),
                           "Hugging Face folder")("data", po::value(&job.data)->value_name("FOLDER"),

@@ -36,13 +36,11 @@ std::int64_t state_bytes(parallelize::ParallelModel const& model, bool average) 
 std::string frozen_note(std::vector<parallel::ParameterSpec> const& specs) {
     std::int64_t frozen = 0, all = 0;
     for (auto const& spec : specs) {
-        std::int64_t const elements = storage::elements_of(spec.shape);
-        all += elements;
-        if (!spec.trainable) frozen += elements;
+        all += storage::elements_of(spec.shape);
+        if (!spec.trainable) frozen += storage::elements_of(spec.shape);
     }
-    return frozen == 0
-               ? ""
-               : fmt::format("optimizer.freeze: {} of {} parameters stay as they are", frozen, all);
+    if (frozen == 0) return "";
+    return fmt::format("optimizer.freeze: {} of {} parameters stay as they are", frozen, all);
 }
 
 /// RUN/config.yaml says what the run does from now on; what it said before goes into the log.
@@ -92,10 +90,7 @@ Trainer::Trainer(config::Config const& config, cluster::Communicator& world,
     bool const resumed = saves_.resume([this](std::string const& line) { reports_.note(line); });
     reports_.take_history(history_);
     if (model_.base()) start_base();
-    if (resumed)
-        take_up();
-    else
-        begin();
+    resumed ? take_up() : begin();
     dynamics_.open(run_.progress.step, run_.inputs.train->size());
     if (!run_.inputs.validation)
         reports_.note(fmt::format("note: {} has no split \"{}\": nothing is evaluated",
