@@ -174,7 +174,7 @@ TEST_F(Choices, OfTheNearestNeighboursAreThoseOfScikitLearn) {
                 EXPECT_EQ(lines[i]["shares"], wanted["shares"][i]) << model << " " << count;
                 for (std::size_t k = 0; k < wanted["neighbours"][i].size(); ++k)
                     EXPECT_EQ(lines[i]["neighbours"][k],
-                              "DIR/train.jsonl:" +
+                              dir() + "/train.jsonl:" +
                                   std::to_string(wanted["neighbours"][i][k].get<int>() + 1));
             }
         }
